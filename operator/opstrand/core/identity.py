@@ -1,0 +1,81 @@
+"""Who a run is: the facts about it that never change, and the `globals` that templates and refs read from them.
+
+Owns the spelling of every `globals.*` key and of the paths under the context root. Must not know how a run is stored or started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+#: Where a container finds its files. The documentation spells it `/plx_context` in places; the package uses this.
+CONTEXT_ROOT = "/plx-context"
+#: `globals.artifacts_path`: shared by init steps and main; where `init.file` lands.
+ARTIFACTS_PATH = f"{CONTEXT_ROOT}/artifacts"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One run's unchanging facts.
+
+    `uuid` is 32 hex digits, `project` the namespace's name, times are RFC 3339 texts or None.
+    """
+
+    uuid: str
+    name: str
+    project: str
+    owner: str = "default"
+    created_at: str | None = None
+    schedule_at: str | None = None
+    iteration: int | None = None
+    cloning_kind: str | None = None
+    original_uuid: str | None = None
+    is_independent: bool = True
+    username: str | None = None
+    user_email: str | None = None
+    project_uuid: str | None = None
+
+    @property
+    def run_info(self) -> str:
+        """`owner.project.runs.uuid`: what the published client reads from POLYAXON_RUN_INSTANCE."""
+        return f"{self.owner}.{self.project}.runs.{self.uuid}"
+
+    @property
+    def run_path(self) -> str:
+        return f"{ARTIFACTS_PATH}/{self.uuid}"
+
+
+def render_globals(identity: Identity) -> Mapping[str, Any]:
+    """`globals` as a run's own templates see them. A run has no `status` or `condition` of its own yet: those come by ref only.
+
+    Source: the reference of `globals.*`; `run_info` has `.runs.` as the package has it, not as its page says.
+    """
+    return {
+        "owner_name": identity.owner,
+        "project_name": identity.project,
+        "project_unique_name": f"{identity.owner}.{identity.project}",
+        "project_uuid": identity.project_uuid or identity.project,
+        "username": identity.username,
+        "user_email": identity.user_email,
+        "run_info": identity.run_info,
+        "name": identity.name,
+        "uuid": identity.uuid,
+        "namespace": identity.project,
+        "iteration": identity.iteration,
+        "context_path": CONTEXT_ROOT,
+        "artifacts_path": ARTIFACTS_PATH,
+        "run_artifacts_path": identity.run_path,
+        "run_outputs_path": f"{identity.run_path}/outputs",
+        "run_relative_outputs_path": f"{identity.uuid}/outputs",
+        "store_path": "",
+        "created_at": identity.created_at,
+        "compiled_at": identity.created_at,
+        "schedule_at": identity.schedule_at,
+        "started_at": None,
+        "finished_at": None,
+        "duration": None,
+        "cloning_kind": identity.cloning_kind,
+        "original_uuid": identity.original_uuid,
+        "is_independent": identity.is_independent,
+    }

@@ -1,0 +1,134 @@
+"""The vocabulary of everything that can go wrong, and whose business it is.
+
+Owns the stable CamelCase reasons and the two families of errors: `SpecError` (the user's file, values or upstreams: the run ends)
+and `PlatformError` (the cluster's trouble: tried again). Anything else that is raised is a bug of ours. Must import nothing of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+#: Every reason that a person, a script or an alert may see, with what to do about it. Never rename a key.
+REASONS: dict[str, str] = {
+    # what was written
+    "InvalidYAML": "Mend the YAML at the line shown.",
+    "InvalidSpec": "Mend the field at the path shown; `opstrand explain FIELD` says what it takes.",
+    "UnknownField": "Remove the key, or use the nearest valid one.",
+    "NotSupported": "This part of the format is not run by this version; see the README's list of what works.",
+    "NotAnOperation": "Write the component under `component:` of an operation, or run it with `opstrand run -f`.",
+    "InvalidName": "Use lower-case letters, digits and dashes, at most 52 characters.",
+    "TooLarge": "Make it smaller, or put the data into artifacts and pass their path.",
+    # values
+    "ParamRequired": "Give the param a value, or give the input a default.",
+    "ParamInvalid": "Give a value of the declared type.",
+    "ParamValidation": "Give a value that the input's validation accepts.",
+    "ParamUndeclared": "Declare an input or output of that name, or set `contextOnly: true`.",
+    "TemplateError": "Mend the expression; the message names what can be used.",
+    "ConditionFalse": "Nothing to do: the operation's conditions say that it should not run.",
+    "ConditionInvalid": "Write a condition that gives a boolean.",
+    # refs
+    "RefInvalid": "Use `runs.UUID`, `ops.NAME` or `dag`, and one of the documented value forms.",
+    "UpstreamNotFound": "Create the upstream, or mend its name; the run waits a bounded time for it.",
+    "UpstreamPending": "Nothing to do: it starts when the upstream has what it asks for.",
+    "UpstreamFailed": "Mend and run the upstream again, then this one.",
+    "UpstreamSkipped": "Run the upstream, or do not depend on it.",
+    "UpstreamDeleted": "Run the upstream again; it is being deleted.",
+    "MissingValue": "Ask for one of the values that the message lists.",
+    "RefToItself": "Point the ref at another run.",
+    "ComponentNotFound": "Apply the Component, or mend `hubRef`.",
+    # the Pod and the cluster
+    "NameConflict": "Delete or rename the foreign object of that name.",
+    "PodRefused": "Mend the part of the spec that the API server names.",
+    "QuotaExceeded": "Free quota or ask for more; it starts by itself then.",
+    "ServiceAccountNotFound": "Create the service account, or mend its name.",
+    "NamespaceTerminating": "Run it in another namespace.",
+    "NamespaceNotFound": "Create the namespace first.",
+    "PodLost": "The Pod vanished before its result was seen; run it again.",
+    "PlatformError": "The cluster answered with an error; it is tried again.",
+    "InternalError": "This is a bug of opstrand; the operator's log has the details.",
+    # how it ended or what it waits for
+    "Succeeded": "",
+    "ContainerFailed": "Read the last log lines in the message, or `opstrand logs RUN`.",
+    "InitFailed": "Read the init step's own words in the message.",
+    "OOMKilled": "Ask for more memory or use less.",
+    "ImagePullFailed": "Mend the image's name, or give the namespace a pull secret.",
+    "Unschedulable": "Ask for less, or give the cluster more.",
+    "ContainerConfigError": "Create the Secret, ConfigMap or key that the message names.",
+    "Evicted": "Ask for the resources it really uses.",
+    "Preempted": "Give it a higher priority class, or run it again.",
+    "NodeLost": "Run it again.",
+    "PodDeleted": "Somebody deleted the Pod; run it again.",
+    "DeadlineExceeded": "Raise `termination.timeout`, or do less.",
+    "Stopped": "It was stopped on request.",
+    "Skipped": "It was skipped on request.",
+    "Restored": "It came from a backup without its status; create a new operation to run it again.",
+    "AwaitingApproval": "Approve it: `opstrand approve RUN`, or set `isApproved: true`.",
+    "PodCreated": "",
+    "PodRunning": "",
+    "Stopping": "",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with what the user wrote.
+
+    `path` is the dotted place in the document ("component.run.container.image"), `line` and `column` count from 1 and are known
+    only for text. `message` says what was found and what was expected, in one sentence, without the path.
+    """
+
+    reason: str
+    message: str
+    path: str = ""
+    line: int | None = None
+    column: int | None = None
+    source: str = ""
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.source, self.line, self.column) if part)
+        return ": ".join(part for part in (place, self.path, self.message) if part)
+
+
+class SpecError(Exception):
+    """What the user wrote, gave or referred to cannot run. Ends the run as Failed within one reconcile; never retried.
+
+    Carries every problem found (at least one); `reason` is the first one's.
+    """
+
+    def __init__(self, reason: str, message: str, path: str = "", *, others: Sequence[Problem] = ()) -> None:
+        self.problems: tuple[Problem, ...] = (Problem(reason, message, path), *others)
+        super().__init__(str(self))
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem]) -> SpecError:
+        """The error that carries these problems, in their order. `problems` must not be empty."""
+        error = cls(problems[0].reason, problems[0].message)
+        error.problems = tuple(problems)
+        error.args = (str(error),)
+        return error
+
+    def within(self, prefix: str) -> SpecError:
+        """The same error seen from further out: `prefix` is put before every path."""
+        return SpecError.of([replace(p, path=f"{prefix}.{p.path}" if p.path else prefix) for p in self.problems])
+
+    @property
+    def reason(self) -> str:
+        return self.problems[0].reason
+
+    @property
+    def message(self) -> str:
+        return "; ".join(str(problem) for problem in self.problems)
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
+
+
+class PlatformError(Exception):
+    """The cluster, the network or a store did not do what it should. Tried again with backoff; never the user's fault."""
+
+    def __init__(self, message: str, *, reason: str = "PlatformError", retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
