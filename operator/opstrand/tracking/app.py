@@ -1,0 +1,78 @@
+"""The aiohttp application: routes, who asks, and how errors look.
+
+Owns the middlewares and the wiring of `Runs` and `Auth` into requests. Must not answer anything itself: that is `routes/`' business.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from opstrand.errors import PlatformError, SpecError
+from opstrand.tracking.auth import Auth, Forbidden, Unauthenticated, parse_token
+from opstrand.tracking.edits import TooLarge
+from opstrand.tracking.routes import control, health, lineage, logs, projects, runs, statuses
+from opstrand.tracking.routes.request import AUTH, CALLER, OWNER, RUNS, NotAcceptable
+from opstrand.tracking.runs import ProjectNotFound, Refused, RunNotFound, Runs
+
+_log = logging.getLogger(__name__)
+
+#: A polyaxonfile with its scripts, or 256 KiB of outputs with room to spare; more is refused before it is read.
+BODY_BYTES = 2 * 1024 * 1024
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def create_app(runs_keeper: Runs, auth: Auth, *, owner: str = "default") -> web.Application:
+    """The API over whoever keeps the runs. `owner` is the one owner that paths may name (and `default`)."""
+    app = web.Application(middlewares=[answer_errors, identify], client_max_size=BODY_BYTES)
+    app[RUNS], app[AUTH], app[OWNER] = runs_keeper, auth, owner
+    for routes in (health, projects, runs, statuses, lineage, control, logs):
+        app.add_routes(routes.ROUTES)
+    return app
+
+
+@web.middleware
+async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every path but the few public ones needs a token that proves somebody."""
+    if request.match_info.http_exception is None and not health.is_public(request):
+        token = parse_token(request.headers.get("Authorization"))
+        request[CALLER] = await request.app[AUTH].identify(token)
+    return await handler(request)
+
+
+@web.middleware
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every error is JSON with a `detail`; a bug is logged once with its traceback and says no more than that it is one."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return _answer(error.status, "No such path." if error.status == 404 else error.reason)
+    except Exception as error:
+        return _answer_exception(request, error)
+
+
+def _answer_exception(request: web.Request, error: Exception) -> web.Response:
+    match error:
+        case RunNotFound() | ProjectNotFound():
+            return _answer(404, "Not found.")
+        case Unauthenticated():
+            return _answer(401, str(error), {"WWW-Authenticate": "Bearer"})
+        case Forbidden():
+            return _answer(403, str(error))
+        case SpecError() | Refused() | TooLarge() | NotAcceptable():
+            return _answer(400, str(error))
+        case PlatformError():
+            wait = max(1, round(error.retry_after or 1))
+            return _answer(503, error.message, {"Retry-After": str(wait)})
+        case _:
+            _log.error("a bug in %s %s", request.method, request.path, exc_info=error)
+            return _answer(500, "This is a bug of opstrand; the API's log has the details.")
+
+
+def _answer(status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response({"detail": detail}, status=status, headers=headers)

@@ -1,0 +1,173 @@
+"""What a run reports about itself (inputs, outputs, tags, meta, description, artifacts), as a change that can be merged and stored.
+
+Owns which field of the status the API may write and how: maps per key by JSON Patch (a merge patch drops nulls, and null is a value),
+lists whole under the resourceVersion that was read. Pure: must not know HTTP, Kubernetes or a clock.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+#: What the maps of a run may hold each, as JSON in bytes; the operator sums them up before a run starts.
+MAP_BYTES = 256 * 1024
+#: What the lists and the one text may hold.
+LIST_BYTES = 128 * 1024
+TEXT_BYTES = 16 * 1024
+
+Operation = dict[str, Any]
+
+
+class TooLarge(ValueError):
+    """A write would take a field of the status over its budget. Nothing of it was stored."""
+
+    def __init__(self, field_name: str, size: int, budget: int) -> None:
+        self.field_name, self.size, self.budget = field_name, size, budget
+        super().__init__(
+            f"{field_name} would be {size:,} bytes of JSON, and {budget:,} is what a run can keep; "
+            "write the data to a file under the run's outputs and log its path"
+        )
+
+
+@dataclass(frozen=True)
+class MapEdit:
+    """Keys to set; `reset` forgets every other key first."""
+
+    values: Mapping[str, Any]
+    reset: bool = False
+
+    def then(self, later: MapEdit) -> MapEdit:
+        return later if later.reset else MapEdit({**self.values, **later.values}, self.reset)
+
+
+@dataclass(frozen=True)
+class TagsEdit:
+    """Tags to add, in order, each once; `reset` forgets the others first."""
+
+    tags: tuple[str, ...]
+    reset: bool = False
+
+    def then(self, later: TagsEdit) -> TagsEdit:
+        return later if later.reset else TagsEdit(tuple(dict.fromkeys(self.tags + later.tags)), self.reset)
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One write. `maps` by the status' field name (inputs, outputs, meta); `artifacts` by name; `condition` replaces its type's."""
+
+    maps: Mapping[str, MapEdit] = field(default_factory=dict)
+    tags: TagsEdit | None = None
+    description: str | None = None
+    artifacts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    condition: Mapping[str, Any] | None = None
+
+    def then(self, later: Edit) -> Edit:
+        """Both writes as one: the later wins wherever they meet."""
+        maps = dict(self.maps)
+        for name, edit in later.maps.items():
+            maps[name] = maps[name].then(edit) if name in maps else edit
+        tags = self.tags.then(later.tags) if self.tags and later.tags else later.tags or self.tags
+        return Edit(
+            maps=maps,
+            tags=tags,
+            description=self.description if later.description is None else later.description,
+            artifacts={**self.artifacts, **later.artifacts},
+            condition=later.condition or self.condition,
+        )
+
+    def is_empty(self) -> bool:
+        return self == Edit()
+
+
+def patch_operations(edit: Edit, body: Mapping[str, Any]) -> list[Operation]:
+    """The JSON Patch that stores `edit` in the status of `body`.
+
+    Bound to the body's resourceVersion only where it must be: a list, or a map that is not there yet. Raises `TooLarge`.
+    """
+    status = body.get("status") or {}
+    keyed, whole = _map_operations(edit, status), _whole_fields(edit, status)
+    check_budgets(edit, status)
+    operations = [_add(f"/status/{name}", value) for name, value in whole.items()]
+    missing = [name for name in edit.maps if not isinstance(status.get(name), dict) and not edit.maps[name].reset]
+    if not (operations or missing or "status" not in body):
+        return keyed
+    version = body.get("metadata", {}).get("resourceVersion")
+    bound = [{"op": "replace", "path": "/metadata/resourceVersion", "value": version}]
+    created = [_add(f"/status/{name}", {}) for name in missing]
+    return bound + ([] if "status" in body else [_add("/status", {})]) + created + keyed + operations
+
+
+def _map_operations(edit: Edit, status: Mapping[str, Any]) -> list[Operation]:
+    operations = []
+    for name, change in edit.maps.items():
+        if change.reset:
+            operations.append(_add(f"/status/{name}", dict(change.values)))
+        else:
+            operations += [_add(f"/status/{name}/{_escape(key)}", value) for key, value in change.values.items()]
+    progress = edit.maps["meta"].values.get("progress") if "meta" in edit.maps else None
+    if isinstance(progress, int | float) and not isinstance(progress, bool):
+        operations.append(_add("/status/progress", progress))
+    return operations
+
+
+def _whole_fields(edit: Edit, status: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that are written as a whole, with their new values."""
+    fields: dict[str, Any] = {}
+    if edit.tags is not None:
+        before = () if edit.tags.reset else tuple(status.get("tags") or ())
+        fields["tags"] = list(dict.fromkeys(before + edit.tags.tags))
+    if edit.description is not None:
+        fields["description"] = edit.description
+    if edit.artifacts:
+        known = {item["name"]: item for item in status.get("artifacts") or ()}
+        fields["artifacts"] = list({**known, **edit.artifacts}.values())
+    if edit.condition is not None:
+        others = [item for item in status.get("conditions") or () if item.get("type") != edit.condition["type"]]
+        fields["conditions"] = [*others, dict(edit.condition)]
+    return fields
+
+
+def check_budgets(edit: Edit, status: Mapping[str, Any]) -> None:
+    """Raise `TooLarge` for the first field that `edit` would take over its budget."""
+    for name, change in edit.maps.items():
+        before = {} if change.reset else status.get(name) or {}
+        _check(name, {**before, **change.values}, MAP_BYTES)
+    fields = _whole_fields(replace(edit, condition=None), status)
+    for name, value in fields.items():
+        _check(name, value, TEXT_BYTES if name == "description" else LIST_BYTES)
+
+
+def _check(name: str, value: Any, budget: int) -> None:
+    size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+    if size > budget:
+        raise TooLarge(name, size, budget)
+
+
+def apply_operations(body: Mapping[str, Any], operations: Sequence[Operation]) -> dict[str, Any]:
+    """A copy of `body` with a JSON Patch of `add` and `replace` on objects done to it: what an API server does with ours.
+
+    Raises KeyError where a parent does not exist.
+    """
+    result: dict[str, Any] = copy.deepcopy(dict(body))
+    for operation in operations:
+        *parents, key = (_unescape(part) for part in operation["path"].split("/")[1:])
+        target = result
+        for parent in parents:
+            target = target[parent]
+        target[key] = copy.deepcopy(operation["value"])
+    return result
+
+
+def _add(path: str, value: Any) -> Operation:
+    return {"op": "add", "path": path, "value": value}
+
+
+def _escape(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _unescape(key: str) -> str:
+    return key.replace("~1", "/").replace("~0", "~")

@@ -1,0 +1,3 @@
+from aiohttp import web
+
+ROUTES: list[web.RouteDef] = []

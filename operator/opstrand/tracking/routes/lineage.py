@@ -1,0 +1,122 @@
+"""Lineage: the artifacts that a run made or took, and the runs up and down the stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, Field, ValidationError
+
+from opstrand.tracking.auth import Verb
+from opstrand.tracking.edits import Edit
+from opstrand.tracking.routes.request import RUN, RUNS, NotAcceptable, find_reporting_run, find_run, page
+from opstrand.tracking.runs import Body, RunNotFound
+from opstrand.tracking.views import artifact_view, edge_view, run_name, run_uuid, stored_artifact
+
+
+class Artifact(BaseModel):
+    """One entry of the lineage table, unique by name within its run."""
+
+    name: str = Field(min_length=1, max_length=256)
+    kind: str | None = None
+    path: str | None = None
+    state: str | None = None
+    summary: dict[str, Any] | None = None
+    meta_info: dict[str, Any] | None = None
+    connection: str | None = None
+    is_input: bool | None = None
+
+
+class Artifacts(BaseModel):
+    """What POST lineage/artifacts takes."""
+
+    artifacts: list[Artifact] = Field(max_length=1000)
+
+
+async def log_artifacts(request: web.Request) -> web.Response:
+    body = await find_reporting_run(request)
+    artifacts = _parse_artifacts(await request.read())
+    if artifacts:
+        await request.app[RUNS].edit(body["metadata"]["namespace"], run_uuid(body), Edit(artifacts=artifacts))
+    return web.json_response({}, status=201)
+
+
+def _parse_artifacts(data: bytes) -> dict[str, dict[str, Any]]:
+    """By name; the last of a name wins. A bare list is taken too."""
+    text = data.strip()
+    wrapped = b'{"artifacts":' + text + b"}" if text.startswith(b"[") else text or b'{"artifacts":[]}'
+    try:
+        items = Artifacts.model_validate_json(wrapped).artifacts
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise NotAcceptable("; ".join(problems)) from None
+    return {item.name: stored_artifact(item.model_dump()) for item in items}
+
+
+async def list_artifacts(request: web.Request) -> web.Response:
+    body = await find_run(request, Verb.READ)
+    wanted = request.query.get("query", "").replace(" ", "")
+    found = [item for item in _artifacts(body) if _matches(item, wanted)]
+    return web.json_response(page(found, request))
+
+
+def _artifacts(body: Body) -> list[dict[str, Any]]:
+    stored = (body.get("status") or {}).get("artifacts") or ()
+    return [artifact_view(item, run_uuid(body)) for item in stored]
+
+
+def _matches(item: dict[str, Any], wanted: str) -> bool:
+    """`name: env`, `kind: metric|image`, several with commas; another field matches nothing."""
+    conditions = (part.partition(":") for part in wanted.split(",") if part)
+    return all(str(item.get(key)) in values.split("|") for key, _, values in conditions)
+
+
+async def get_artifact(request: web.Request) -> web.Response:
+    body = await find_run(request, Verb.READ)
+    for item in _artifacts(body):
+        if item["name"] == request.match_info["name"]:
+            return web.json_response(item)
+    raise RunNotFound(request.match_info["name"])
+
+
+async def list_artifact_names(request: web.Request) -> web.Response:
+    body = await find_run(request, Verb.READ)
+    names = [{key: item.get(key) for key in ("name", "kind", "is_input")} for item in _artifacts(body)]
+    return web.json_response(page(names, request))
+
+
+async def list_upstream(request: web.Request) -> web.Response:
+    body = await find_run(request, Verb.READ)
+    known = {run_uuid(run): run for run in await request.app[RUNS].list(body["metadata"]["namespace"])}
+    edges = [edge_view(edge, "upstream", known.get(edge["uuid"])) for edge in _upstream(body)]
+    return web.json_response(page(edges, request))
+
+
+async def list_downstream(request: web.Request) -> web.Response:
+    body = await find_run(request, Verb.READ)
+    uuid, edges = run_uuid(body), []
+    for run in await request.app[RUNS].list(body["metadata"]["namespace"]):
+        far = {"uuid": run_uuid(run), "name": run_name(run)}
+        edges += [edge_view({**edge, **far}, "downstream", run) for edge in _upstream(run) if edge.get("uuid") == uuid]
+    return web.json_response(page(edges, request))
+
+
+def _upstream(body: Body) -> list[dict[str, Any]]:
+    return list((body.get("status") or {}).get("upstream") or ())
+
+
+async def list_clones(request: web.Request) -> web.Response:
+    """Restarts are runs of their own here; nothing is cloned."""
+    await find_run(request, Verb.READ)
+    return web.json_response(page([], request))
+
+
+ROUTES = [
+    web.post(RUN + "/lineage/artifacts", log_artifacts),
+    web.get(RUN + "/lineage/artifacts", list_artifacts),
+    web.get(RUN + "/lineage/artifacts/names", list_artifact_names),
+    web.get(RUN + "/lineage/artifacts/{name}", get_artifact),
+    web.get(RUN + "/lineage/upstream", list_upstream),
+    web.get(RUN + "/lineage/downstream", list_downstream),
+    web.get(RUN + "/lineage/clones", list_clones),
+]

@@ -1,0 +1,93 @@
+"""What every route does first: find out who asks for which run, and read the body.
+
+Owns the application's keys and the parsing of requests. Must not answer.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from opstrand.tracking.auth import Auth, Caller, Verb, authorize, authorize_report
+from opstrand.tracking.runs import Body, RunNotFound, Runs
+
+RUNS: web.AppKey[Runs] = web.AppKey("runs", Runs)
+AUTH: web.AppKey[Auth] = web.AppKey("auth", Auth)
+OWNER: web.AppKey[str] = web.AppKey("owner", str)
+CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
+
+#: The two ways that a path names a project and a run, as the published client writes them.
+PROJECT = "/api/v1/{owner}/{project}"
+RUN = PROJECT + "/runs/{uuid}"
+STREAM = "/streams/v1/{namespace}/{owner}/{project}/runs/{uuid}"
+
+_UUID = re.compile(r"[0-9a-f]{32}")
+Wanted = TypeVar("Wanted", bound=BaseModel)
+
+
+class NotAcceptable(ValueError):
+    """The request itself is wrong; the text says what was found and what was expected."""
+
+
+async def find_project(request: web.Request, verb: Verb) -> str:
+    """The project that the path names, once the caller may do `verb` in it."""
+    project = request.match_info["project"]
+    owner = request.match_info["owner"]
+    if owner not in (request.app[OWNER], "default"):
+        raise RunNotFound(owner)
+    await authorize(request.app[AUTH], request[CALLER], verb, project)
+    return project
+
+
+async def find_run(request: web.Request, verb: Verb) -> Body:
+    """The run that the path names, once the caller may do `verb` to it."""
+    project = await find_project(request, verb)
+    return await request.app[RUNS].get(project, parse_uuid(request))
+
+
+async def find_reporting_run(request: web.Request) -> Body:
+    """The run that the path names, once the caller may write what it reports."""
+    body = await find_run(request, Verb.READ)
+    await authorize_report(request.app[AUTH], request[CALLER], body)
+    return body
+
+
+def parse_uuid(request: web.Request) -> str:
+    """The path's uuid, with or without dashes, as 32 hex digits."""
+    uuid = request.match_info["uuid"].replace("-", "").lower()
+    if not _UUID.fullmatch(uuid):
+        raise RunNotFound(uuid)
+    return uuid
+
+
+async def parse_body(request: web.Request, model: type[Wanted]) -> Wanted:
+    """The request's JSON as a model; an empty body is `{}`. Raises `NotAcceptable` with every problem."""
+    data = await request.read() or b"{}"
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, item['loc'])) or 'body'}: {item['msg']}" for item in error.errors())
+        raise NotAcceptable("; ".join(problems)) from None
+
+
+def parse_number(request: web.Request, name: str, default: int, most: int) -> int:
+    """A count in the query string, at most `most`. Raises `NotAcceptable`."""
+    text = request.query.get(name) or str(default)
+    if not text.isdecimal() or len(text) > 9:
+        raise NotAcceptable(f"{name}: {text[:40]!r} is not a number from 0")
+    return min(int(text), most)
+
+
+def page(items: list[Any], request: web.Request) -> dict[str, Any]:
+    """One page of a list as the published client reads it: `count` is of all."""
+    limit, offset = parse_number(request, "limit", 20, 5000), parse_number(request, "offset", 0, 10**9)
+    end = offset + limit
+    return {
+        "count": len(items),
+        "results": items[offset:end],
+        "next": f"?limit={limit}&offset={end}" if end < len(items) else None,
+        "previous": f"?limit={limit}&offset={max(offset - limit, 0)}" if offset else None,
+    }

@@ -1,0 +1,84 @@
+"""One run: read it, and write what it reports about itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
+
+from opstrand.tracking.auth import Verb
+from opstrand.tracking.edits import Edit, MapEdit, TagsEdit, TooLarge
+from opstrand.tracking.routes.request import OWNER, RUN, RUNS, NotAcceptable, find_reporting_run, find_run, parse_body
+from opstrand.tracking.runs import Body
+from opstrand.tracking.views import run_name, run_uuid, run_view
+
+_MAPS = {"inputs": "inputs", "outputs": "outputs", "meta_info": "meta"}
+
+
+class RunPatch(BaseModel):
+    """What PATCH run takes. With `merge` keys and tags are added, without it they replace what was there."""
+
+    model_config = ConfigDict(extra="ignore")  # the published client may send a whole run back
+
+    inputs: dict[str, Any] | None = None
+    outputs: dict[str, Any] | None = None
+    meta_info: dict[str, Any] | None = None
+    tags: list[str] | None = Field(default=None, max_length=200)
+    name: str | None = None
+    description: str | None = None
+    readme: str | None = None
+    merge: bool = False
+
+    def edit(self) -> Edit:
+        """The same as a change of the status."""
+        maps = {stored: MapEdit(values, not self.merge) for wire, stored in _MAPS.items() if (values := getattr(self, wire)) is not None}
+        if self.readme is not None:
+            maps["meta"] = maps.get("meta", MapEdit({})).then(MapEdit({"readme": self.readme}))
+        tags = None if self.tags is None else TagsEdit(tuple(self.tags), not self.merge)
+        return Edit(maps=maps, tags=tags, description=self.description)
+
+
+async def get_run(request: web.Request) -> web.Response:
+    body = await find_run(request, Verb.READ)
+    return web.json_response(run_view(body, request.app[OWNER]))
+
+
+async def patch_run(request: web.Request) -> web.Response:
+    """Answered once it is stored: what a container was told is kept, is kept."""
+    body = await find_reporting_run(request)
+    patch = await parse_body(request, RunPatch)
+    if patch.name not in (None, run_name(body)):
+        raise NotAcceptable(f"name: a run keeps the name it was created with ({run_name(body)!r}); use a tag or the description")
+    edit = patch.edit()
+    stored = body if edit.is_empty() else await _store(request, body, edit)
+    return web.json_response(run_view(stored, request.app[OWNER], with_content=False))
+
+
+async def _store(request: web.Request, body: Body, edit: Edit) -> Body:
+    runs, project, uuid = request.app[RUNS], body["metadata"]["namespace"], run_uuid(body)
+    try:
+        return await runs.edit(project, uuid, edit)
+    except TooLarge as error:
+        # The published client logs asynchronously and throws the answer away: the run itself must say that something is missing.
+        await runs.edit(project, uuid, Edit(condition=_not_kept(error)))
+        raise
+
+
+def _not_kept(error: TooLarge) -> dict[str, Any]:
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    reason = {"inputs": "InputsTooLarge", "outputs": "OutputsTooLarge"}.get(error.field_name, "TooLarge")
+    return {"type": "ReportKept", "status": "False", "reason": reason, "message": str(error), "lastTransitionTime": now}
+
+
+async def get_namespace(request: web.Request) -> web.Response:
+    body = await find_run(request, Verb.READ)
+    return web.json_response({"namespace": body["metadata"]["namespace"]})
+
+
+ROUTES = [
+    web.get(RUN, get_run),
+    web.patch(RUN, patch_run),
+    web.get(RUN + "/namespace", get_namespace),
+]

@@ -1,0 +1,185 @@
+"""How a run looks on the wire: from an Operation's body to the shapes that the published client reads.
+
+Owns the mapping of phases and fields, and nothing else. Pure. The published client refuses unknown keys in statuses, log lines and
+artifacts (measured, 2.18.0), so these hold exactly the keys it knows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+Body = Mapping[str, Any]
+
+#: Phase of the Operation -> status of the published lifecycle.
+PUBLISHED = {
+    "Created": "created",
+    "Waiting": "created",
+    "Queued": "queued",
+    "Starting": "starting",
+    "Running": "running",
+    "Retrying": "retrying",
+    "Processing": "processing",
+    "Stopping": "stopping",
+    "Succeeded": "succeeded",
+    "Failed": "failed",
+    "Stopped": "stopped",
+    "Skipped": "skipped",
+    "UpstreamFailed": "upstream_failed",
+}
+FINAL = frozenset({"Succeeded", "Failed", "Stopped", "Skipped", "UpstreamFailed"})
+#: What `Starting` may be stuck on, by the operator's reason.
+_STUCK = {
+    "Unschedulable": "unschedulable",
+    "ImagePullFailed": "warning",
+    "ContainerConfigError": "warning",
+    "QuotaExceeded": "warning",
+    "ServiceAccountNotFound": "warning",
+}
+_JOBS = ("job", "service", "daskjob", "rayjob", "mpijob", "pytorchjob", "tfjob", "paddlejob", "xgbjob", "sparkjob")
+_KINDS = frozenset((*_JOBS, "dag", "matrix", "schedule", "cleaner", "watchdog", "notifier", "builder"))
+_ARTIFACT_KEYS = {"isInput": "is_input", "meta": "meta_info"}
+
+
+def run_uuid(body: Body) -> str:
+    """32 hex digits: as the operator wrote it, or from the object's uid before it did."""
+    written = (body.get("status") or {}).get("uuid")
+    return str(written or body["metadata"].get("uid", "").replace("-", ""))
+
+
+def run_name(body: Body) -> str:
+    return str((body.get("spec") or {}).get("name") or body["metadata"]["name"])
+
+
+def phase(body: Body) -> str:
+    return str((body.get("status") or {}).get("phase") or "Created")
+
+
+def is_final(body: Body) -> bool:
+    return phase(body) in FINAL
+
+
+def published_status(body: Body) -> str:
+    """The status of the published lifecycle that this run is in now."""
+    status, now = body.get("status") or {}, phase(body)
+    if now == "Waiting" and status.get("reason") == "AwaitingSchedule":
+        return "on_schedule"
+    if now == "Starting":
+        stuck = _STUCK.get(status.get("reason", ""))
+        return stuck or ("starting" if (status.get("pod") or {}).get("node") else "scheduled")
+    return PUBLISHED.get(now, "unknown")
+
+
+def run_kind(body: Body) -> str | None:
+    run = ((body.get("spec") or {}).get("component") or {}).get("run") or {}
+    kind = str((body.get("status") or {}).get("kind") or run.get("kind"))
+    return kind if kind in _KINDS else None
+
+
+def run_view(body: Body, owner: str, *, with_content: bool = True) -> dict[str, Any]:
+    """GET run. `settings` is never null: the published command line reads through it."""
+    meta, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
+    view = {
+        **_identity(body, owner),
+        "tags": status.get("tags") if status.get("tags") is not None else spec.get("tags"),
+        "description": status.get("description") or spec.get("description"),
+        "created_at": meta.get("creationTimestamp"),
+        "updated_at": _updated_at(body),
+        "started_at": status.get("startedAt"),
+        "finished_at": status.get("finishedAt"),
+        "wait_time": _seconds(meta.get("creationTimestamp"), status.get("startedAt")),
+        "duration": status.get("duration"),
+        "is_managed": True,
+        "managed_by": "agent",
+        "is_approved": spec.get("isApproved"),
+        "pending": "approval" if status.get("reason") == "AwaitingApproval" and phase(body) == "Waiting" else None,
+        "status": published_status(body),
+        "inputs": status.get("inputs") or {},
+        "outputs": status.get("outputs") or {},
+        "meta_info": status.get("meta") or {},
+        "readme": (status.get("meta") or {}).get("readme"),
+        "pipeline": _pipeline(meta),
+        "settings": {"namespace": meta["namespace"]},
+    }
+    if with_content:
+        view["content"] = view["raw_content"] = json.dumps(spec, ensure_ascii=False)
+    return view
+
+
+def _identity(body: Body, owner: str) -> dict[str, Any]:
+    kind = run_kind(body)
+    return {
+        "uuid": run_uuid(body),
+        "name": run_name(body),
+        "owner": owner,
+        "project": body["metadata"]["namespace"],
+        "kind": kind,
+        "runtime": kind,
+    }
+
+
+def _updated_at(body: Body) -> Any:
+    history = (body.get("status") or {}).get("history") or ()
+    return history[-1].get("at") if history else body["metadata"].get("creationTimestamp")
+
+
+def _pipeline(meta: Mapping[str, Any]) -> dict[str, Any] | None:
+    for owner in meta.get("ownerReferences") or ():
+        if owner.get("kind") == "Operation" and owner.get("controller"):
+            return {"uuid": owner["uid"].replace("-", ""), "name": owner["name"], "kind": "dag"}
+    return None
+
+
+def _seconds(start: str | None, end: str | None) -> float | None:
+    if not (start and end):
+        return None
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
+def statuses_view(body: Body) -> dict[str, Any]:
+    """GET statuses: the status and its history, oldest first. No key beyond these is allowed."""
+    return {"uuid": run_uuid(body), "status": published_status(body), "status_conditions": conditions_view(body)}
+
+
+def conditions_view(body: Body) -> list[dict[str, Any]]:
+    history = list((body.get("status") or {}).get("history") or ())
+    if not history or history[0].get("status") != "created":
+        history.insert(0, {"status": "created", "at": body["metadata"].get("creationTimestamp")})
+    now = published_status(body)
+    if history[-1].get("status") != now:  # the operator keeps phases; a reason of Starting shows as a status of its own
+        status = body.get("status") or {}
+        history.append({"status": now, "reason": status.get("reason"), "message": status.get("message"), "at": _updated_at(body)})
+    return [_condition(entry) for entry in history]
+
+
+def _condition(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": entry["status"],
+        "status": "True",
+        "reason": entry.get("reason"),
+        "message": entry.get("message"),
+        "last_update_time": entry.get("at"),
+        "last_transition_time": entry.get("at"),
+    }
+
+
+def artifact_view(item: Mapping[str, Any], uuid: str) -> dict[str, Any]:
+    """One entry of the lineage table. No key beyond the published eight is allowed."""
+    view = {_ARTIFACT_KEYS.get(key, key): value for key, value in item.items()}
+    return {"run": uuid, "is_input": False, **view}
+
+
+def stored_artifact(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The opposite way, without what says nothing."""
+    names = {wire: stored for stored, wire in _ARTIFACT_KEYS.items()}
+    known = ("name", "kind", "path", "state", "summary", "meta_info", "connection", "is_input")
+    return {names.get(key, key): item[key] for key in known if item.get(key) is not None}
+
+
+def edge_view(edge: Mapping[str, Any], side: str, far: Body | None) -> dict[str, Any]:
+    """One entry of the upstream or downstream tab (`side` names it); `far` is the run at its other end, where it still exists."""
+    kind = run_kind(far) if far else None
+    run = {"uuid": edge["uuid"], "name": edge.get("name"), "kind": kind, "runtime": kind}
+    return {"values": edge.get("values") or {}, "kind": edge.get("kind", "run"), "statuses": None, side: run}
