@@ -57,15 +57,15 @@ class Authority:
     def issue(self, name: str, subject: str, hosts: Iterable[str] = ()) -> Pair:
         """A certificate for a client, or for a server where hosts (IP addresses or names) are given."""
         pair = Pair(self.folder / f"{name}.crt", self.folder / f"{name}.key")
-        extra = ["-addext", "extendedKeyUsage=clientAuth" + (",serverAuth" if hosts else "")]
+        extra: list[str | Path] = ["-addext", "extendedKeyUsage=clientAuth" + (",serverAuth" if hosts else "")]
         if hosts:
             extra += ["-addext", "subjectAltName=" + ",".join(alternative_name(host) for host in hosts)]
-        signer = ["-CA", self.pair.certificate, "-CAkey", self.pair.key]
+        signer: list[str | Path] = ["-CA", self.pair.certificate, "-CAkey", self.pair.key]
         self._request(pair, subject, "-extensions", "issued", *signer, *extra)
         return pair
 
     def _request(self, pair: Pair, subject: str, *options: str | Path) -> None:
-        files = ["-keyout", pair.key, "-out", pair.certificate]
+        files: list[str | Path] = ["-keyout", pair.key, "-out", pair.certificate]
         run(["openssl", "req", "-x509", "-config", self.config, "-days", DAYS, *NEW_KEY, *files, "-subj", subject, *options])
         pair.key.chmod(0o600)
 

@@ -7,6 +7,7 @@ accounts, garbage collection) and the scheduler. Must not need root, and must no
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import json
 import random
@@ -89,7 +90,12 @@ class ControlPlane:
         self.stop()
 
     def start(self) -> None:
-        """Return when the API server answers that it is ready."""
+        """Return when the API server answers that it is ready, and Pods may be created where there are controllers."""
+        self.start_servers()
+        self.wait_for_accounts()
+
+    def start_servers(self) -> None:
+        """Without the wait for default service accounts, a few seconds in which a node can start."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._issue_certificates()
         self._start_etcd()
@@ -98,6 +104,11 @@ class ControlPlane:
             self._start_controller_manager()
         if self.scheduler:
             self._start_scheduler()
+
+    def wait_for_accounts(self) -> None:
+        if self.controllers:
+            account = "/api/v1/namespaces/default/serviceaccounts/default"
+            self._wait("kube-controller-manager", lambda: self.get(account)[0] == 200)
 
     def stop(self) -> None:
         """The API server before etcd: the other way round it waits for a store that is gone."""
@@ -115,37 +126,39 @@ class ControlPlane:
         pair = self.authority.issue(f"user-{file_name}", user_subject(name, groups))
         return write_kubeconfig(self.folder / "users" / f"{file_name}.kubeconfig", self.url, self.authority_file, pair)
 
+    @functools.cached_property
+    def authority(self) -> Authority:
+        return Authority(self._pki, "cluster-ca")
+
     @property
     def authority_file(self) -> Path:
         return self.authority.pair.certificate
 
     def is_ready(self) -> bool:
-        return self._get("/readyz") == 200
+        return self.get("/readyz")[0] == 200
 
-    def _get(self, path: str) -> int | None:
-        """The status of a GET as admin; None where nobody answers."""
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Status and body of a GET as admin; status 0 where nobody answers."""
         try:
-            context = ssl.create_default_context(cafile=str(self.authority_file))
-            context.load_cert_chain(self.admin.certificate, self.admin.key)
+            context = ssl.create_default_context(cafile=str(self._pki / "cluster-ca.crt"))
+            context.load_cert_chain(self._pki / "admin.crt", self._pki / "admin.key")
             with open_directly(self.url + path, context) as answer:
-                return int(answer.status)
+                return answer.status, answer.read()
         except urllib.error.HTTPError as error:
-            return error.code
+            return error.code, error.read()
         except (OSError, http.client.HTTPException):
-            return None
+            return 0, b""
 
     def _issue_certificates(self) -> None:
-        self._pki.mkdir(parents=True, exist_ok=True)
-        self.authority = Authority(self._pki, "cluster-ca")
         self.front_authority = Authority(self._pki, "front-proxy-ca")
         names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"]
         hosts = [LOOPBACK, self.address, "10.96.0.1", *names, *self.host_names]
         self.serving = self.authority.issue("apiserver", "/CN=kube-apiserver", dict.fromkeys(hosts))
         self.front_proxy = self.front_authority.issue("front-proxy-client", "/CN=front-proxy-client")
         self.kubelet_client = self.authority.issue("kubelet-client", user_subject("kube-apiserver", ["system:masters"]))
-        self.admin = self.authority.issue("admin", user_subject("admin", ["system:masters"]))
+        admin = self.authority.issue("admin", user_subject("admin", ["system:masters"]))
         self.service_account_key = signing_key(self._pki / "service-accounts.key")
-        write_kubeconfig(self.kubeconfig, self.url, self.authority_file, self.admin)
+        write_kubeconfig(self.kubeconfig, self.url, self.authority_file, admin)
 
     def _start_etcd(self) -> None:
         self.etcd_url, peer = (f"http://{LOOPBACK}:{free_port(LOOPBACK)}" for _ in range(2))
@@ -203,8 +216,6 @@ class ControlPlane:
             *certificate_flags("cluster-signing-cert-file", "cluster-signing-key-file", signer),
             "--leader-elect=false", "--allocate-node-cidrs=false", "--secure-port=0",
         ])  # fmt: skip
-        account = "/api/v1/namespaces/default/serviceaccounts/default"
-        self._wait("kube-controller-manager", lambda: self._get(account) == 200)
 
     def _start_scheduler(self) -> None:
         kubeconfig = self.user("system:kube-scheduler")

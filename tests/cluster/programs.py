@@ -173,7 +173,19 @@ def ensure_debian_packages() -> None:
 
 def find_system_command(name: str) -> str | None:
     """Root's programs are not always on a caller's PATH."""
-    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:{SYSTEM_PATH}")
+    return shutil.which(name, path=system_environment()["PATH"])
+
+
+def system_environment() -> dict[str, str]:
+    """Ours, with root's own commands (nft, runc, conntrack) found from whatever PATH the caller has."""
+    return {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:{SYSTEM_PATH}"}
+
+
+def system_command(name: str) -> str:
+    found = find_system_command(name)
+    if not found:
+        raise Failure(f"{name} is not installed: it comes with the package {DEBIAN_PACKAGES.get(name, name)}")
+    return found
 
 
 def kubectl() -> str:

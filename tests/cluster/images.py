@@ -1,0 +1,138 @@
+"""The images that tests run, and when each has to be built again.
+
+Owns their list, their content keys and the order of building. The registry's tags are the record: an image whose key is there as a tag
+is never built twice. Must not know which tool builds (`buildah` here, `docker` for kind).
+"""
+
+from __future__ import annotations
+
+import functools
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from .cache import cache_folder, content_key, folder_files, locked
+from .console import run, say, step
+from .programs import program
+from .registry import HOST, copy_tag, has_tags, split_name
+
+HERE = Path(__file__).parent
+CHECKOUT = HERE.parents[1]
+OPSTRAND = "localhost/opstrand:dev"
+
+
+class Builder(Protocol):
+    """What a tool that builds images must do."""
+
+    def make_base(self, suite: str, name: str) -> None: ...
+    def build(self, context: Path, name: str, arguments: Mapping[str, str]) -> None: ...
+    def push(self, name: str, repository: str, tag: str) -> None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """One image under the name that Pods write.
+
+    Either a base (`suite`: the Debian release whose Python it has), or what a Dockerfile makes of `base`.
+    """
+
+    name: str
+    suite: str = ""
+    base: Image | None = None
+    folder: Path | None = None
+    needs: str = ""  # a program of ours that its context holds
+    on_request: bool = False
+
+    def files(self) -> list[tuple[str, Path]]:
+        """Everything its content depends on, under the name that it has in the build context."""
+        if self.suite:
+            return [("rootfs.py", HERE / "rootfs.py")]
+        found = folder_files(self.folder) if self.folder else checkout_files()
+        return [*found, *([(self.needs, program(self.needs))] if self.needs else [])]
+
+    def key(self) -> str:
+        return content_key([self.suite, platform.machine(), self.base.key() if self.base else ""], self.files())
+
+
+BASE = Image("localhost/python-base:1", suite="bookworm")
+# Only for a node of ours: kind's brings its own.
+PAUSE = Image("localhost/pause:1", folder=HERE / "images/pause", needs="pause")
+IMAGES = (
+    BASE,
+    Image("polyaxon/polyaxon-quick-start", base=BASE, folder=HERE / "images/quick-start"),
+    Image(OPSTRAND, base=BASE),
+    Image("localhost/python-39:1", suite="bullseye", on_request=True),
+    Image("localhost/python-new:1", suite="trixie", on_request=True),
+    Image("localhost/python-venv:1", base=BASE, folder=HERE / "images/python-venv", on_request=True),
+)
+
+
+def refresh(builder: Builder, images: Iterable[Image] = IMAGES, *, everything: bool = False) -> None:
+    """Build and push what changed. Says nothing of what did not."""
+    with locked(cache_folder() / "images.lock"):
+        for image in images:
+            if image.name == OPSTRAND and not (CHECKOUT / "Dockerfile").exists():
+                say(f"  {OPSTRAND}: left out, the checkout has no Dockerfile")
+            elif everything or not image.on_request or is_known(image):
+                ensure(image, builder)
+
+
+def is_known(image: Image) -> bool:
+    """Asked for once, an image on request is kept up to date."""
+    repository, tag = split_name(image.name)
+    return has_tags(repository, tag)
+
+
+def ensure(image: Image, builder: Builder) -> None:
+    repository, tag = split_name(image.name)
+    key = image.key()
+    if has_tags(repository, key, tag):
+        return
+    if not copy_tag(repository, key, tag):
+        if image.base:
+            ensure(image.base, builder)
+        with step(f"building image {image.name}"):
+            build(image, builder)
+            builder.push(image.name, repository, key)
+        copy_tag(repository, key, tag)
+
+
+def build(image: Image, builder: Builder) -> None:
+    if image.suite:
+        builder.make_base(image.suite, image.name)
+        return
+    arguments = {}
+    if image.base:  # by its key: the tag that people write may have moved meanwhile
+        arguments["BASE"] = f"{HOST}/{split_name(image.base.name)[0]}:{image.base.key()}"
+    with tempfile.TemporaryDirectory(prefix="opstrand-context-") as folder:
+        stage(image.files(), Path(folder))
+        builder.build(Path(folder), image.name, arguments)
+
+
+def stage(files: Iterable[tuple[str, Path]], folder: Path) -> None:
+    """The build sees exactly what the key was made from."""
+    for name, path in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, folder / name)
+
+
+def checkout_files() -> list[tuple[str, Path]]:
+    """What the Dockerfile at the root copies, as git sees it: with changes not committed yet, without what is ignored."""
+    sources = copied_sources((CHECKOUT / "Dockerfile").read_text())
+    listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *sources], cwd=CHECKOUT).stdout
+    names = dict.fromkeys(["Dockerfile", ".dockerignore", *listed.split("\0")])
+    return [(name, CHECKOUT / name) for name in names if name and (CHECKOUT / name).is_file()]
+
+
+def copied_sources(dockerfile: str) -> list[str]:
+    """Paths of COPY and ADD lines that come from the context."""
+    sources = []
+    for line in dockerfile.replace("\\\n", " ").splitlines():
+        words = line.split()
+        if words and words[0].upper() in ("COPY", "ADD") and "--from=" not in line:
+            sources += [word for word in words[1:-1] if not word.startswith("--")]
+    return sources

@@ -1,0 +1,3 @@
+"""kind"""
+def docker_answers() -> bool: return False
+class KindCluster: pass

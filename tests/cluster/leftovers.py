@@ -1,0 +1,100 @@
+"""What a cluster leaves on the machine when it ends, in order or not: the same sweep after both.
+
+Owns finding and removing it, each thing by a proof that it is ours: processes by their mark, containers by the runtime's own record in
+the state folder, network namespaces by the CNI record of our network. Must not touch anything without such a proof.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+from .console import run
+from .node import BRIDGE, NETWORK
+from .processes import end, find_marked, send, wait_for_end
+from .programs import find_system_command
+
+CNI_RECORDS = Path("/var/lib/cni/results")
+CGROUPS = Path("/sys/fs/cgroup")
+POD_CGROUP = "kubepods"
+PROXY_TABLE = "kube-proxy"
+KEPT = ("logs", "audit.log")  # they say why a cluster ended
+
+
+def sweep(folder: Path, *, keep_logs: bool = False) -> None:
+    """Leave nothing of the state folder's cluster. Safe to repeat, and after a kill at any moment."""
+    had_cluster = folder.exists()
+    end(find_marked(folder), patience=3.0)
+    kill_containers(folder)
+    remove_network()
+    unmount_below(folder)
+    if had_cluster:
+        remove_pod_cgroups()
+    remove_state(folder, KEPT if keep_logs else ())
+
+
+def container_pids(folder: Path) -> list[int]:
+    """First processes of the containers that the runtime recorded, where they are still in a cgroup of Pods."""
+    found = []
+    for record in (folder / "containerd" / "state").glob("io.containerd.runtime.v2.task/*/*/init.pid"):
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(record.read_text())
+            if record.parent.name in Path(f"/proc/{pid}/cgroup").read_text():
+                found.append(pid)
+    return found
+
+
+def kill_containers(folder: Path) -> None:
+    """The first process of a PID namespace takes the others with it."""
+    pids = container_pids(folder)
+    send(pids, signal.SIGKILL)
+    wait_for_end(pids, 5.0)
+
+
+def remove_network() -> None:
+    ip, nft = find_system_command("ip"), find_system_command("nft")
+    for record in CNI_RECORDS.glob(f"{NETWORK}-*"):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            namespace = Path(json.loads(record.read_text())["netns"])
+            run(["umount", "--lazy", namespace], check=False)
+            namespace.unlink(missing_ok=True)
+        record.unlink(missing_ok=True)
+    if ip and Path(f"/sys/class/net/{BRIDGE}").exists():
+        run([ip, "link", "delete", BRIDGE], check=False)
+        if nft:  # only beside our bridge: another kube-proxy's tables have the same name
+            for family in ("ip", "ip6"):
+                run([nft, "delete", "table", family, PROXY_TABLE], check=False)
+
+
+def unmount_below(folder: Path) -> None:
+    """Deepest first; lazily, for the kubelet bind-mounts its folder onto itself and a dead container may hold a mount."""
+    inside = f"{folder}/"
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for point in sorted({point for point in points if point.startswith(inside)}, key=len, reverse=True):
+        run(["umount", "--lazy", point], check=False)
+
+
+def remove_pod_cgroups() -> None:
+    """An empty cgroup is removed; the kernel refuses one that still holds anybody's process."""
+    for hierarchy in [CGROUPS, *(path for path in CGROUPS.iterdir() if path.is_dir())]:
+        top = hierarchy / POD_CGROUP
+        for path, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+
+
+def remove_state(folder: Path, kept: Iterable[str]) -> None:
+    if not folder.exists():
+        return
+    for path in folder.iterdir():
+        if path.name in kept:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,31 @@
+"""Who provides the cluster: kind where Docker answers, else this machine itself."""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol
+
+from .bare import BareCluster
+from .cluster import Cluster, state_folder
+from .console import Failure
+from .kind import KindCluster, docker_answers
+
+CHOICE = "OPSTRAND_CLUSTER_PROVIDER"
+
+
+class Provider(Protocol):
+    """What both can do."""
+
+    def up(self) -> Cluster: ...
+    def down(self) -> None: ...
+    def build_images(self, *, everything: bool) -> None: ...
+    def problems(self) -> list[str]: ...
+
+
+def choose_provider(name: str | None = None) -> Provider:
+    name = name or os.environ.get(CHOICE) or ("kind" if docker_answers() else "bare")
+    if name == "bare":
+        return BareCluster(state_folder())
+    if name == "kind":
+        return KindCluster(state_folder())
+    raise Failure(f"{CHOICE} is {name}; it may be bare or kind")

@@ -1,0 +1,106 @@
+"""The image registry on loopback from which every Pod's image comes: byte for byte the names that users write.
+
+Owns its process, its storage (kept in the cache: it is the only record of what was built), the mirrors that lead a container
+runtime to it, and reading and moving tags. Must not know how images are built.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from .cache import cache_folder
+from .control_plane import LOOPBACK, is_answering, open_directly, wait_until
+from .processes import Process
+from .programs import system_command
+
+PORT = 5055  # not the usual 5000, where somebody else's may listen already
+HOST = f"{LOOPBACK}:{PORT}"
+URL = f"http://{HOST}"
+MANIFEST_TYPES = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+# An image that is not here must not be looked for anywhere else.
+NOWHERE = "https://registry.invalid"
+
+
+class Registry:
+    """Debian's docker-registry as a process of a state folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process = Process(folder, "registry")
+
+    def start(self) -> None:
+        if self.is_healthy():
+            return
+        self.process.stop()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        storage = cache_folder() / "registry"
+        settings = {
+            "version": "0.1",
+            "log": {"level": "warn", "accesslog": {"disabled": True}},
+            "storage": {"filesystem": {"rootdirectory": str(storage)}, "delete": {"enabled": True}},
+            "http": {"addr": HOST},
+        }
+        configuration = self.folder / "registry.json"
+        configuration.write_text(json.dumps(settings))
+        self.process.start([system_command("docker-registry"), "serve", configuration])
+        wait_until(lambda: is_answering(f"{URL}/v2/"), "the image registry was not ready", self.process)
+
+    def stop(self) -> None:
+        self.process.stop()
+
+    def is_healthy(self) -> bool:
+        return self.process.is_running() and is_answering(f"{URL}/v2/")
+
+
+def split_name(image: str) -> tuple[str, str]:
+    """(repository, tag) in the registry of a name that a Pod says: the host `localhost` is only a way to say 'not from a hub'."""
+    repository, _, tag = image.partition(":")
+    return repository.removeprefix("localhost/"), tag or "latest"
+
+
+def read_manifest(repository: str, tag: str) -> tuple[bytes, str] | None:
+    """The manifest of a tag and its media type; None where there is none."""
+    try:
+        with _ask("GET", repository, tag, {"Accept": ", ".join(MANIFEST_TYPES)}) as answer:
+            return answer.read(), answer.headers["Content-Type"]
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return None
+        raise
+
+
+def has_tags(repository: str, *tags: str) -> bool:
+    """Whether all tags exist and name the same image."""
+    manifests = [read_manifest(repository, tag) for tag in tags]
+    return manifests[0] is not None and all(manifest == manifests[0] for manifest in manifests)
+
+
+def copy_tag(repository: str, source: str, target: str) -> bool:
+    """Make one tag name the image of another; False where the other does not exist."""
+    manifest = read_manifest(repository, source)
+    if manifest is None:
+        return False
+    _ask("PUT", repository, target, {"Content-Type": manifest[1]}, manifest[0]).close()
+    return True
+
+
+def _ask(method: str, repository: str, tag: str, headers: dict[str, str], body: bytes | None = None) -> Any:
+    url = f"{URL}/v2/{repository}/manifests/{tag}"
+    return open_directly(urllib.request.Request(url, method=method, headers=headers, data=body))
+
+
+def write_mirrors(folder: Path, server: str = URL, elsewhere: str = NOWHERE) -> None:
+    """The runtime's mirror files: Docker's hub, and every host that has no file of its own, are our registry."""
+    for host in ("docker.io", "_default"):
+        (folder / host).mkdir(parents=True, exist_ok=True)
+        text = f'server = "{elsewhere}"\n\n[host."{server}"]\n  capabilities = ["pull", "resolve"]\n'
+        (folder / host / "hosts.toml").write_text(text)
