@@ -45,9 +45,9 @@ class BareCluster:
         with locked(self._lock):
             if self._is_current():
                 say("the cluster is up already")
+                self._refresh()
             else:
                 self._start()
-            self._refresh()
         return self._facts()
 
     def down(self) -> None:

@@ -20,6 +20,8 @@ from .processes import end, find_marked, send, wait_for_end
 from .programs import find_system_command
 
 CNI_RECORDS = Path("/var/lib/cni/results")
+NAMESPACES = "/var/run/netns/cni-"
+LOG_LINKS = Path("/var/log/containers")
 CGROUPS = Path("/sys/fs/cgroup")
 POD_CGROUP = "kubepods"
 PROXY_TABLE = "kube-proxy"
@@ -33,6 +35,7 @@ def sweep(folder: Path, *, keep_logs: bool = False) -> None:
     kill_containers(folder)
     remove_network()
     unmount_below(folder)
+    remove_log_links(folder)
     if had_cluster:
         remove_pod_cgroups()
     remove_state(folder, KEPT if keep_logs else ())
@@ -57,18 +60,38 @@ def kill_containers(folder: Path) -> None:
 
 
 def remove_network() -> None:
-    ip, nft = find_system_command("ip"), find_system_command("nft")
     for record in CNI_RECORDS.glob(f"{NETWORK}-*"):
         with contextlib.suppress(OSError, ValueError, KeyError):
-            namespace = Path(json.loads(record.read_text())["netns"])
-            run(["umount", "--lazy", namespace], check=False)
-            namespace.unlink(missing_ok=True)
+            content = json.loads(record.read_text())
+            for interface in content["result"]["interfaces"]:
+                remove_namespace(interface.get("sandbox", ""))
+            for beside in CNI_RECORDS.glob(f"*-{content['containerId']}-*"):  # its loopback has a record of its own
+                beside.unlink(missing_ok=True)
         record.unlink(missing_ok=True)
-    if ip and Path(f"/sys/class/net/{BRIDGE}").exists():
-        run([ip, "link", "delete", BRIDGE], check=False)
-        if nft:  # only beside our bridge: another kube-proxy's tables have the same name
-            for family in ("ip", "ip6"):
-                run([nft, "delete", "table", family, PROXY_TABLE], check=False)
+    remove_bridge()
+
+
+def remove_namespace(path: str) -> None:
+    if path.startswith(NAMESPACES):
+        run(["umount", "--lazy", path], check=False)
+        Path(path).unlink(missing_ok=True)
+
+
+def remove_bridge() -> None:
+    """And the proxy's tables, but only beside our bridge: another kube-proxy's have the same name."""
+    ip, nft = find_system_command("ip"), find_system_command("nft")
+    if not ip or not Path(f"/sys/class/net/{BRIDGE}").exists():
+        return
+    run([ip, "link", "delete", BRIDGE], check=False)
+    for family in ("ip", "ip6") if nft else ():
+        run([str(nft), "delete", "table", family, PROXY_TABLE], check=False)
+
+
+def remove_log_links(folder: Path) -> None:
+    """The kubelet links every container's log into a place that is not configurable."""
+    for link in LOG_LINKS.glob("*.log"):
+        if link.is_symlink() and os.readlink(link).startswith(f"{folder}/"):
+            link.unlink(missing_ok=True)
 
 
 def unmount_below(folder: Path) -> None:
