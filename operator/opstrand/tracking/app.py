@@ -14,8 +14,9 @@ from opstrand.errors import PlatformError, SpecError
 from opstrand.tracking.auth import Auth, Forbidden, Unauthenticated, parse_token
 from opstrand.tracking.edits import TooLarge
 from opstrand.tracking.routes import control, health, lineage, logs, projects, runs, statuses
-from opstrand.tracking.routes.request import AUTH, CALLER, OWNER, RUNS, NotAcceptable
+from opstrand.tracking.routes.request import AUTH, CALLER, OWNER, RUNS, WATCHERS, NotAcceptable
 from opstrand.tracking.runs import ProjectNotFound, Refused, RunNotFound, Runs
+from opstrand.tracking.watchers import Watchers
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ def create_app(runs_keeper: Runs, auth: Auth, *, owner: str = "default") -> web.
     """The API over whoever keeps the runs. `owner` is the one owner that paths may name (and `default`)."""
     app = web.Application(middlewares=[answer_errors, identify], client_max_size=BODY_BYTES)
     app[RUNS], app[AUTH], app[OWNER] = runs_keeper, auth, owner
+    app[WATCHERS] = Watchers()
     for routes in (health, projects, runs, statuses, lineage, control, logs):
         app.add_routes(routes.ROUTES)
     return app

@@ -7,16 +7,14 @@ lists whole under the resourceVersion that was read. Pure: must not know HTTP, K
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-#: What the maps of a run may hold each, as JSON in bytes; the operator sums them up before a run starts.
-MAP_BYTES = 256 * 1024
-#: What the lists and the one text may hold.
-LIST_BYTES = 128 * 1024
-TEXT_BYTES = 16 * 1024
+from opstrand.core.limits import INPUTS, KIB, OUTPUTS, measure
+
+#: What each field of a run may hold, in bytes of JSON.
+BUDGETS = {"inputs": INPUTS, "outputs": OUTPUTS, "meta": 64 * KIB, "tags": 16 * KIB, "description": 16 * KIB, "artifacts": 128 * KIB}
 
 Operation = dict[str, Any]
 
@@ -132,18 +130,13 @@ def _whole_fields(edit: Edit, status: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_budgets(edit: Edit, status: Mapping[str, Any]) -> None:
     """Raise `TooLarge` for the first field that `edit` would take over its budget."""
+    after = _whole_fields(replace(edit, condition=None), status)
     for name, change in edit.maps.items():
-        before = {} if change.reset else status.get(name) or {}
-        _check(name, {**before, **change.values}, MAP_BYTES)
-    fields = _whole_fields(replace(edit, condition=None), status)
-    for name, value in fields.items():
-        _check(name, value, TEXT_BYTES if name == "description" else LIST_BYTES)
-
-
-def _check(name: str, value: Any, budget: int) -> None:
-    size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
-    if size > budget:
-        raise TooLarge(name, size, budget)
+        after[name] = {**({} if change.reset else status.get(name) or {}), **change.values}
+    for name, value in after.items():
+        size, budget = measure(value), BUDGETS[name]
+        if size > budget:
+            raise TooLarge(name, size, budget)
 
 
 def apply_operations(body: Mapping[str, Any], operations: Sequence[Operation]) -> dict[str, Any]:

@@ -11,25 +11,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from opstrand.core.names import run_uuid as uuid_of
+from opstrand.core.phase import FINAL, Phase, parse_phase
+
 Body = Mapping[str, Any]
 
-#: Phase of the Operation -> status of the published lifecycle.
-PUBLISHED = {
-    "Created": "created",
-    "Waiting": "created",
-    "Queued": "queued",
-    "Starting": "starting",
-    "Running": "running",
-    "Retrying": "retrying",
-    "Processing": "processing",
-    "Stopping": "stopping",
-    "Succeeded": "succeeded",
-    "Failed": "failed",
-    "Stopped": "stopped",
-    "Skipped": "skipped",
-    "UpstreamFailed": "upstream_failed",
-}
-FINAL = frozenset({"Succeeded", "Failed", "Stopped", "Skipped", "UpstreamFailed"})
 #: What `Starting` may be stuck on, by the operator's reason.
 _STUCK = {
     "Unschedulable": "unschedulable",
@@ -46,15 +32,15 @@ _ARTIFACT_KEYS = {"isInput": "is_input", "meta": "meta_info"}
 def run_uuid(body: Body) -> str:
     """32 hex digits: as the operator wrote it, or from the object's uid before it did."""
     written = (body.get("status") or {}).get("uuid")
-    return str(written or body["metadata"].get("uid", "").replace("-", ""))
+    return str(written or uuid_of(body["metadata"].get("uid", "")))
 
 
 def run_name(body: Body) -> str:
     return str((body.get("spec") or {}).get("name") or body["metadata"]["name"])
 
 
-def phase(body: Body) -> str:
-    return str((body.get("status") or {}).get("phase") or "Created")
+def phase(body: Body) -> Phase:
+    return parse_phase(body.get("status"))
 
 
 def is_final(body: Body) -> bool:
@@ -63,13 +49,10 @@ def is_final(body: Body) -> bool:
 
 def published_status(body: Body) -> str:
     """The status of the published lifecycle that this run is in now."""
-    status, now = body.get("status") or {}, phase(body)
-    if now == "Waiting" and status.get("reason") == "AwaitingSchedule":
+    reason, now = (body.get("status") or {}).get("reason") or "", phase(body)
+    if now is Phase.WAITING and reason == "AwaitingSchedule":
         return "on_schedule"
-    if now == "Starting":
-        stuck = _STUCK.get(status.get("reason", ""))
-        return stuck or ("starting" if (status.get("pod") or {}).get("node") else "scheduled")
-    return PUBLISHED.get(now, "unknown")
+    return _STUCK.get(reason, now.published) if now is Phase.STARTING else now.published
 
 
 def run_kind(body: Body) -> str | None:
@@ -94,7 +77,7 @@ def run_view(body: Body, owner: str, *, with_content: bool = True) -> dict[str, 
         "is_managed": True,
         "managed_by": "agent",
         "is_approved": spec.get("isApproved"),
-        "pending": "approval" if status.get("reason") == "AwaitingApproval" and phase(body) == "Waiting" else None,
+        "pending": "approval" if status.get("reason") == "AwaitingApproval" and phase(body) is Phase.WAITING else None,
         "status": published_status(body),
         "inputs": status.get("inputs") or {},
         "outputs": status.get("outputs") or {},
@@ -128,7 +111,7 @@ def _updated_at(body: Body) -> Any:
 def _pipeline(meta: Mapping[str, Any]) -> dict[str, Any] | None:
     for owner in meta.get("ownerReferences") or ():
         if owner.get("kind") == "Operation" and owner.get("controller"):
-            return {"uuid": owner["uid"].replace("-", ""), "name": owner["name"], "kind": "dag"}
+            return {"uuid": uuid_of(owner["uid"]), "name": owner["name"], "kind": "dag"}
     return None
 
 

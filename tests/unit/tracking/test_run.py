@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
-from opstrand.tracking.edits import MAP_BYTES
+from opstrand.core.limits import OUTPUTS
 from opstrand.tracking.memory import MemoryRuns
 
 from .conftest import RUN, UUID, operation
@@ -78,7 +78,7 @@ async def test_a_run_keeps_its_name(api: Api) -> None:
 
 
 async def test_outputs_beyond_the_budget_are_refused_with_both_sizes_and_the_run_says_so(api: Api, runs: MemoryRuns) -> None:
-    refused = await api.patch(RUN, json={"outputs": {"blob": "x" * MAP_BYTES}, "merge": True})
+    refused = await api.patch(RUN, json={"outputs": {"blob": "x" * OUTPUTS}, "merge": True})
     assert refused.status == 400
     detail = (await refused.json())["detail"]
     assert "262,155" in detail

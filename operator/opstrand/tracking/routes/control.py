@@ -1,3 +1,81 @@
-from aiohttp import web
+"""What a person asks of a run: stop, skip, approve, invalidate, resume, restart, delete. The operator carries it out."""
 
-ROUTES: list[web.RouteDef] = []
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict
+
+from opstrand.tracking.auth import Verb
+from opstrand.tracking.intake import new_operation, parse_submission
+from opstrand.tracking.routes.request import OWNER, RUN, RUNS, NotAcceptable, find_project, find_run, parse_body
+from opstrand.tracking.runs import Control
+from opstrand.tracking.views import is_final, run_uuid, run_view
+
+
+class Restart(BaseModel):
+    """What POST restart takes; without `content` the run's own is taken."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    content: str | None = None
+    name: str | None = None
+    description: str | None = None
+    tags: list[str] | None = None
+
+
+def _asks(control: Control) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """A route that asks this of a run; asked of one that is over already, nothing is left to do."""
+
+    async def ask(request: web.Request) -> web.Response:
+        body = await find_run(request, Verb.CONTROL)
+        if not is_final(body) or "invalidate" in control.switches:
+            await request.app[RUNS].control(body["metadata"]["namespace"], run_uuid(body), control)
+        return web.json_response({})
+
+    return ask
+
+
+async def resume(request: web.Request) -> web.Response:
+    """`control.resume` is a number that only grows: asking twice resumes twice, seeing it twice does not."""
+    body = await find_run(request, Verb.CONTROL)
+    if not is_final(body):
+        raise NotAcceptable("only a run that is over can be resumed")
+    count = ((body.get("spec") or {}).get("control") or {}).get("resume") or 0
+    stored = await request.app[RUNS].control(body["metadata"]["namespace"], run_uuid(body), Control({"resume": count + 1}))
+    return web.json_response(run_view(stored, request.app[OWNER]), status=201)
+
+
+async def restart(request: web.Request) -> web.Response:
+    """A new run of the same operation."""
+    body = await find_run(request, Verb.READ)
+    project = await find_project(request, Verb.CREATE)
+    asked = await parse_body(request, Restart)
+    created = await request.app[RUNS].create(project, _again(body["spec"], asked, project))
+    return web.json_response(run_view(created, request.app[OWNER]), status=201)
+
+
+def _again(spec: dict[str, Any], asked: Restart, project: str) -> dict[str, Any]:
+    given = {"name": asked.name, "description": asked.description, "tags": asked.tags}
+    if asked.content is not None:
+        return parse_submission(asked.content, project=project, name=asked.name, description=asked.description, tags=asked.tags)
+    return new_operation({**spec, **{key: value for key, value in given.items() if value is not None}})
+
+
+async def delete(request: web.Request) -> web.Response:
+    body = await find_run(request, Verb.DELETE)
+    await request.app[RUNS].delete(body["metadata"]["namespace"], run_uuid(body))
+    return web.Response(status=204)
+
+
+ROUTES = [
+    web.post(RUN + "/stop", _asks(Control({"stop": True}))),
+    web.post(RUN + "/skip", _asks(Control({"skip": True}))),
+    web.post(RUN + "/invalidate", _asks(Control({"invalidate": True}))),
+    web.post(RUN + "/approve", _asks(Control(is_approved=True))),
+    web.post(RUN + "/resume", resume),
+    web.post(RUN + "/restart", restart),
+    web.delete(RUN, delete),
+]

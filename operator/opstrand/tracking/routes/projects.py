@@ -1,3 +1,120 @@
-from aiohttp import web
+"""Projects (namespaces): read them, list their runs, and make new runs in them."""
 
-ROUTES: list[web.RouteDef] = []
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict
+
+from opstrand.tracking.auth import Forbidden, Verb, authorize
+from opstrand.tracking.edits import Edit, MapEdit
+from opstrand.tracking.intake import parse_submission
+from opstrand.tracking.listing import QueryError, find_views, sort_views
+from opstrand.tracking.routes.request import (
+    AUTH,
+    CALLER,
+    OWNER,
+    PROJECT,
+    RUNS,
+    WATCHERS,
+    NotAcceptable,
+    caller_key,
+    find_project,
+    page,
+    parse_body,
+)
+from opstrand.tracking.runs import ProjectNotFound, RunNotFound
+from opstrand.tracking.views import run_uuid, run_view
+
+
+class NewProject(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    name: str
+
+
+class NewRun(BaseModel):
+    """What POST runs takes: `content` is a component or an operation, as JSON or YAML text."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    content: str | None = None
+    name: str | None = None
+    description: str | None = None
+    tags: list[str] | None = None
+    meta_info: dict[str, Any] | None = None
+    pending: str | None = None
+    is_managed: bool | None = None
+    managed_by: str | None = None
+
+
+async def get_project(request: web.Request) -> web.Response:
+    project = await find_project(request, Verb.READ)
+    if project not in await request.app[RUNS].projects():
+        raise ProjectNotFound(project)
+    return web.json_response({"name": project, "owner": request.app[OWNER]})
+
+
+async def create_project(request: web.Request) -> web.Response:
+    """A project is a namespace, and namespaces are made by who runs the cluster: one that exists is answered as if it were made."""
+    name = (await parse_body(request, NewProject)).name
+    await authorize(request.app[AUTH], request[CALLER], Verb.CREATE, name)
+    if name not in await request.app[RUNS].projects():
+        raise NotAcceptable(
+            f"name: a project is a namespace, and there is none called {name[:63]!r}; ask for it: kubectl create namespace {name[:63]}"
+        )
+    return web.json_response({"name": name, "owner": request.app[OWNER]})
+
+
+async def list_projects(request: web.Request) -> web.Response:
+    found = []
+    for project in await request.app[RUNS].projects():
+        try:
+            await authorize(request.app[AUTH], request[CALLER], Verb.LIST, project)
+        except (Forbidden, RunNotFound):
+            continue
+        found.append({"name": project, "owner": request.app[OWNER]})
+    return web.json_response(page(found, request))
+
+
+async def list_runs(request: web.Request) -> web.Response:
+    project, owner = await find_project(request, Verb.LIST), request.app[OWNER]
+    views = [run_view(body, owner, with_content=False) for body in await request.app[RUNS].list(project)]
+    try:
+        found = sort_views(find_views(views, request.query.get("query", "")), request.query.get("sort", ""))
+    except QueryError as error:
+        raise NotAcceptable(str(error)) from None
+    return web.json_response(page(found, request))
+
+
+async def create_run(request: web.Request) -> web.Response:
+    """400 with every reason, and nothing is created, for what cannot run."""
+    project = await find_project(request, Verb.CREATE)
+    new = await parse_body(request, NewRun)
+    body = await request.app[RUNS].create(project, _parse_operation(new, project))
+    if new.meta_info:
+        await request.app[RUNS].edit(project, run_uuid(body), Edit(maps={"meta": MapEdit(new.meta_info)}))
+    request.app[WATCHERS].answered(run_uuid(body), caller_key(request))
+    return web.json_response(run_view(body, request.app[OWNER]), status=201)
+
+
+def _parse_operation(new: NewRun, project: str) -> dict[str, Any]:
+    if new.is_managed is False or new.content is None:
+        raise NotAcceptable(
+            "content: only runs of a polyaxonfile are kept; tracking a run from outside the cluster is not offered by this version"
+        )
+    if new.pending == "upload":
+        raise NotAcceptable("pending: uploading files with a run is not offered by this version; use init.git or init.file")
+    if new.managed_by == "cli":
+        raise NotAcceptable("managed_by: runs are executed in the cluster; for no cluster at all use `opstrand run --local`")
+    return parse_submission(new.content, project=project, name=new.name, description=new.description, tags=new.tags)
+
+
+ROUTES = [
+    web.get("/api/v1/{owner}/projects/list", list_projects),
+    web.post("/api/v1/{owner}/projects/create", create_project),
+    web.get(PROJECT, get_project),
+    web.get(PROJECT + "/runs", list_runs),
+    web.post(PROJECT + "/runs", create_run),
+]

@@ -13,10 +13,12 @@ from pydantic import BaseModel, ValidationError
 
 from opstrand.tracking.auth import Auth, Caller, Verb, authorize, authorize_report
 from opstrand.tracking.runs import Body, RunNotFound, Runs
+from opstrand.tracking.watchers import Watchers
 
 RUNS: web.AppKey[Runs] = web.AppKey("runs", Runs)
 AUTH: web.AppKey[Auth] = web.AppKey("auth", Auth)
 OWNER: web.AppKey[str] = web.AppKey("owner", str)
+WATCHERS: web.AppKey[Watchers] = web.AppKey("watchers", Watchers)
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 
 #: The two ways that a path names a project and a run, as the published client writes them.
@@ -53,6 +55,11 @@ async def find_reporting_run(request: web.Request) -> Body:
     body = await find_run(request, Verb.READ)
     await authorize_report(request.app[AUTH], request[CALLER], body)
     return body
+
+
+def caller_key(request: web.Request) -> str:
+    """Tells callers apart as far as one can: who, and from where."""
+    return f"{request[CALLER].name}@{request.remote}"
 
 
 def parse_uuid(request: web.Request) -> str:

@@ -1,17 +1,32 @@
-"""The statuses of a run: read them (held back a little for who waits), and what a managed run may say about its own."""
+"""The statuses of a run: read them (held back for who waits), and what a managed run may say about its own."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
+from opstrand.core.phase import FINAL, Phase
 from opstrand.tracking.auth import Verb
-from opstrand.tracking.routes.request import RUN, find_reporting_run, find_run
-from opstrand.tracking.views import statuses_view
+from opstrand.tracking.routes.request import RUN, RUNS, WATCHERS, caller_key, find_reporting_run, find_run
+from opstrand.tracking.runs import Body
+from opstrand.tracking.views import phase, run_uuid, statuses_view
+
+#: The published client goes on to the log in these.
+_STARTED = FINAL | {Phase.STARTING, Phase.RUNNING, Phase.PROCESSING}
+#: Seconds; its own limit is 60.
+_HOLD = 20.0
 
 
 async def list_statuses(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
+    uuid, watchers, caller = run_uuid(body), request.app[WATCHERS], caller_key(request)
+    if not _is_started(body) and watchers.is_watching(uuid, caller):
+        body = await request.app[RUNS].wait(body["metadata"]["namespace"], uuid, _is_started, _HOLD)
+    watchers.answered(uuid, caller)
     return web.json_response(statuses_view(body))
+
+
+def _is_started(body: Body) -> bool:
+    return phase(body) in _STARTED
 
 
 async def log_status(request: web.Request) -> web.Response:

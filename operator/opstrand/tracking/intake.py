@@ -1,0 +1,54 @@
+"""Taking in what somebody sends to be run: judged in full before anything is created.
+
+Owns the way from a sent document to the body of a new Operation. Pure. Must not judge by itself: the file's meaning is `spec` and
+`core`'s business.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from opstrand.core.identity import Identity
+from opstrand.core.names import API_VERSION, CREATED_BY, generate_name
+
+
+def parse_submission(
+    content: str, *, project: str, name: str | None = None, description: str | None = None, tags: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """The body of the Operation that runs `content`, a component or an operation as YAML or JSON.
+
+    What is given beside the content wins over what is in it. Raises SpecError with every problem that can be known before the upstreams
+    are: the shape, the merging, and, where nothing is referred to, the params.
+    """
+    from opstrand.core.compile import compile_operation
+    from opstrand.core.refs import collect_refs
+    from opstrand.core.resolve import resolve
+    from opstrand.spec.document import parse_document
+    from opstrand.spec.polyaxonfile import parse_polyaxonfile
+
+    document = parse_document(content)
+    operation = parse_polyaxonfile(document.data, document=document)
+    spec = copy.deepcopy(dict(document.data))
+    if spec.get("kind") == "component":
+        spec = {"version": spec.get("version", 1.1), "kind": "operation", "component": spec}
+    given = {"name": name, "description": description, "tags": list(tags) if tags else None}
+    spec |= {key: value for key, value in given.items() if value is not None}
+    if operation.component is not None:
+        compiled = compile_operation(operation)
+        if not collect_refs(compiled):
+            resolve(compiled, Identity(uuid="0" * 32, name=compiled.name or "run", project=project), {})
+    return new_operation(spec)
+
+
+def new_operation(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """An Operation to create; its name is made from the operation's, or else its component's. Another run's `control` is not copied."""
+    component = spec.get("component") or {}
+    name = spec.get("name") or component.get("name") or spec.get("hubRef")
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Operation",
+        "metadata": {"generateName": generate_name(name), "labels": {CREATED_BY: "api"}},
+        "spec": {key: value for key, value in spec.items() if key != "control"},
+    }

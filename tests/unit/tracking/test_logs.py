@@ -1,0 +1,115 @@
+"""Following a log: every line once, whatever the requests look like, and an end as soon as there is one."""
+
+import asyncio
+import time
+from typing import Any
+
+from aiohttp.test_utils import TestClient
+
+from opstrand.tracking.memory import MemoryRuns
+from opstrand.tracking.runs import LogLine
+from opstrand.tracking.tail import Chunk, Cursor
+
+from .conftest import RUN, UUID, operation
+
+Api = TestClient[Any, Any]
+LOGS = RUN.replace("/api/v1/", "/streams/v1/quick-start/") + "/logs"
+
+
+async def follow(api: Api, *, most: int = 50) -> list[str]:
+    """What the published command line shows: its loop, without its sleeps. `most` bounds the requests."""
+    seen: list[str] = []
+    params: dict[str, str] = {"last_time": "2026-01-02T03:04:05.000000+0000"}
+    for _ in range(most):
+        answer = await (await api.get(LOGS, params=params)).json()
+        assert set(answer) == {"logs", "last_time", "last_file", "files"}
+        seen += [line["value"] for line in answer["logs"]]
+        if not answer["last_file"]:
+            assert answer["last_time"] is None
+            statuses = await (await api.get(RUN + "/statuses")).json()
+            assert statuses["status"] in ("succeeded", "failed")
+            return seen
+        assert len(answer["files"]) > 1
+        assert answer["last_file"] != answer["files"][-1]
+        params = {"last_file": answer["last_file"], "last_time": answer["last_time"] or ""}
+    raise AssertionError("it never ended")
+
+
+async def test_a_finished_run_is_told_at_once(api: Api, runs: MemoryRuns) -> None:
+    for text in ("one", "", "it's ünïcode\t$$"):
+        await runs.write_log(UUID, text)
+    await runs.put(operation(phase="Succeeded"))
+    started = time.monotonic()
+    assert await follow(api, most=1) == ["one", "", "it's ünïcode\t$$"]
+    assert time.monotonic() - started < 0.5
+
+
+async def test_a_short_run_is_told_whole_by_one_answer(api: Api, runs: MemoryRuns) -> None:
+    await runs.put(operation(startedAt=None, phase="Starting"))
+
+    async def live() -> None:
+        await asyncio.sleep(0.1)
+        await runs.write_log(UUID, "{'message': 'test 1'}")
+        await asyncio.sleep(0.1)
+        await runs.end_log(UUID)
+        await asyncio.sleep(0.1)
+        await runs.put(operation(phase="Succeeded"))
+
+    living = asyncio.create_task(live())
+    assert await follow(api, most=1) == ["{'message': 'test 1'}"]
+    await living
+
+
+async def test_no_line_is_lost_or_told_twice_while_it_grows(api: Api, runs: MemoryRuns) -> None:
+    async def live() -> None:
+        for number in range(60):
+            # ten lines share each instant, as a quick loop makes them
+            await runs.write_log(UUID, str(number), at=f"2026-01-02T03:04:0{number // 10}.123456789Z")
+            await asyncio.sleep(0.002)
+        await runs.put(operation(phase="Succeeded"))
+
+    living = asyncio.create_task(live())
+    assert await follow(api) == [str(number) for number in range(60)]
+    await living
+
+
+async def test_every_attempt_is_told_in_its_turn(api: Api, runs: MemoryRuns) -> None:
+    await runs.write_log(UUID, "first", attempt=0)
+    await runs.end_log(UUID, 0)
+    await runs.write_log(UUID, "second", attempt=1)
+    await runs.put(operation(phase="Failed", attempt=1))
+    assert await follow(api) == ["first", "second"]
+
+
+async def test_who_does_not_follow_is_not_held_back_by_a_long_run(api: Api, runs: MemoryRuns) -> None:
+    await runs.write_log(UUID, "still here")
+    started = time.monotonic()
+    answer = await (await api.get(LOGS)).json()
+    assert time.monotonic() - started < 1
+    assert [line["value"] for line in answer["logs"]] == ["still here"]
+    assert answer["last_time"]  # the published command line leaves on it
+
+
+def test_a_cursor_survives_its_way_through_the_client() -> None:
+    chunk = Chunk(Cursor())
+    for text in "ab":
+        chunk.take(LogLine("2026-01-02T03:04:05.123456789Z", text), 2)
+    assert Cursor.parse(str(chunk.cursor)) == Cursor(2, "2026-01-02T03:04:05.123456789Z", 2)
+    for nonsense in (None, "", "x", "1", "1.x.y", "9" * 100):
+        assert Cursor.parse(nonsense) == Cursor()
+
+
+async def test_statuses_are_held_back_only_for_who_waits(api: Api, runs: MemoryRuns) -> None:
+    await runs.put(operation(phase="Queued"))
+    started = time.monotonic()
+    assert (await (await api.get(RUN + "/statuses")).json())["status"] == "queued"
+    assert time.monotonic() - started < 0.5
+
+    async def start() -> None:
+        await asyncio.sleep(0.2)
+        await runs.put(operation(phase="Running"))
+
+    starting = asyncio.create_task(start())
+    assert (await (await api.get(RUN + "/statuses")).json())["status"] == "running"
+    assert time.monotonic() - started < 1
+    await starting
