@@ -1,0 +1,1 @@
+"""Everything that is known about talking to Kubernetes. Nothing is decided here; `core` decides."""

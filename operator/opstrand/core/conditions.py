@@ -1,0 +1,43 @@
+"""The conditions of a run, by the rules of metav1.Condition.
+
+Owns how one is set: it is never removed, and its transition time changes only with its status. Must not decide when to set which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from opstrand.core.limits import shorten
+
+Condition = dict[str, Any]
+
+ACCEPTED = "Accepted"
+REFS_RESOLVED = "RefsResolved"
+RUNNING = "Running"
+SUCCEEDED = "Succeeded"
+FINISHED = "Finished"
+
+
+def set_condition(
+    conditions: Sequence[Condition], kind: str, status: bool | None, *, reason: str, message: str = "", now: str, generation: int
+) -> list[Condition]:
+    """The conditions with the one of this type set. `status` None is "Unknown". `now` is RFC 3339; the input is left as it is."""
+    text = "Unknown" if status is None else str(status)
+    before = next((one for one in conditions if one["type"] == kind), None)
+    since = before["lastTransitionTime"] if before and before["status"] == text else now
+    condition = {
+        "type": kind,
+        "status": text,
+        "reason": reason,
+        "message": shorten(message),
+        "lastTransitionTime": since,
+        "observedGeneration": generation,
+    }
+    if before is None:
+        return [*conditions, condition]
+    return [condition if one["type"] == kind else one for one in conditions]
+
+
+def get_condition(conditions: Sequence[Condition] | None, kind: str) -> Condition | None:
+    return next((one for one in conditions or () if one["type"] == kind), None)

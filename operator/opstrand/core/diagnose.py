@@ -1,0 +1,251 @@
+"""What a Pod's status means for the run.
+
+The only place that knows Pod fields for reading. Every check is small, pure and takes a Pod whose lists may be absent or null (a kubelet
+that refuses a Pod fills in none of them); the first that has something to say wins. Must not decide whether to try again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from opstrand.core.names import MAIN_CONTAINER
+
+Pod = Mapping[str, Any]
+
+
+class State(StrEnum):
+    """How far the attempt is."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+class Fault(StrEnum):
+    """Whose budget a failure is charged to."""
+
+    NONE = "None"
+    USER = "User"
+    PLATFORM = "Platform"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One look at a Pod. `reason` is of the vocabulary in `errors`; times are RFC 3339 texts as the kubelet wrote them."""
+
+    state: State
+    reason: str = ""
+    message: str = ""
+    fault: Fault = Fault.NONE
+    exit_code: int | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    #: A pending Pod whose trouble will not go away by itself.
+    hopeless: bool = False
+
+
+def observe_pod(pod: Pod) -> Observation:
+    """What this Pod says. Never raises, whatever the Pod lacks."""
+    for check in _CHECKS:
+        seen = check(pod)
+        if seen is not None:
+            return seen
+    return Observation(State.PENDING)
+
+
+def _status(pod: Pod) -> Mapping[str, Any]:
+    return pod.get("status") or {}
+
+
+def _containers(pod: Pod, field: str = "containerStatuses") -> list[Mapping[str, Any]]:
+    return list(_status(pod).get(field) or ())
+
+
+def _main(pod: Pod) -> Mapping[str, Any]:
+    return next((one for one in _containers(pod) if one.get("name") == MAIN_CONTAINER), {})
+
+
+def _condition(pod: Pod, kind: str) -> Mapping[str, Any]:
+    return next((one for one in _status(pod).get("conditions") or () if one.get("type") == kind), {})
+
+
+def _terminated(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    return (container.get("state") or {}).get("terminated")
+
+
+def _main_succeeded(pod: Pod) -> Observation | None:
+    """Exit code 0 of main is success, whatever ends the Pod afterwards: sidecars take their time."""
+    end = _terminated(_main(pod))
+    if end is None or end.get("exitCode") != 0:
+        return None
+    return Observation(State.SUCCEEDED, "Succeeded", exit_code=0, started_at=end.get("startedAt"), finished_at=end.get("finishedAt"))
+
+
+def _disrupted(pod: Pod) -> Observation | None:
+    """The cluster took the Pod away: the user's retries are not spent on it."""
+    if not _is_over(pod):
+        return None
+    target = _condition(pod, "DisruptionTarget")
+    reason = _DISRUPTIONS.get(str(target.get("reason", ""))) if target.get("status") == "True" else None
+    reason = reason or _DISRUPTIONS.get(str(_status(pod).get("reason", "")))
+    if reason is None:
+        return None
+    message = str(target.get("message") or _status(pod).get("message") or reason)
+    return _failed(pod, reason, message, Fault.PLATFORM)
+
+
+def _deadline(pod: Pod) -> Observation | None:
+    if not _is_over(pod) or _status(pod).get("reason") != "DeadlineExceeded":
+        return None
+    return _failed(pod, "DeadlineExceeded", str(_status(pod).get("message") or "the deadline passed"), Fault.USER)
+
+
+def _init_failed(pod: Pod) -> Observation | None:
+    if not _is_over(pod):
+        return None
+    for container in _containers(pod, "initContainerStatuses"):
+        end = _terminated(container)
+        if end is not None and end.get("exitCode") not in (0, None) and not _is_sidecar(pod, container):
+            words = str(end.get("message") or end.get("reason") or "").strip()
+            return _failed(
+                pod, "InitFailed", f"init step {container.get('name')!r} ended with exit code {end['exitCode']}: {words}", Fault.USER, end
+            )
+    return None
+
+
+def _main_failed(pod: Pod) -> Observation | None:
+    end = _terminated(_main(pod))
+    if end is None or not _is_over(pod):
+        return None
+    code = end.get("exitCode")
+    words = str(end.get("message") or "").strip()
+    if end.get("reason") == "OOMKilled":
+        limit = _memory_limit(pod)
+        return _failed(pod, "OOMKilled", f"the container used more memory than its limit{limit}", Fault.USER, end)
+    if end.get("reason") in ("ContainerCannotRun", "StartError"):
+        return _failed(pod, "ContainerFailed", f"the container could not start: {words}", Fault.USER, end)
+    return _failed(pod, "ContainerFailed", f"exit code {code}" + (f": {words}" if words else ""), Fault.USER, end)
+
+
+def _refused_by_node(pod: Pod) -> Observation | None:
+    if _status(pod).get("phase") != "Failed":
+        return None
+    reason = _status(pod).get("reason") or "the Pod failed without running"
+    return _failed(pod, "ContainerFailed", f"{reason}: {_status(pod).get('message') or 'no reason given'}", Fault.PLATFORM)
+
+
+def _succeeded_without_main(pod: Pod) -> Observation | None:
+    """A Pod that says Succeeded and no longer lists its containers: some node agents prune them."""
+    if _status(pod).get("phase") != "Succeeded":
+        return None
+    return Observation(State.SUCCEEDED, "Succeeded", exit_code=0, started_at=_status(pod).get("startTime"))
+
+
+def _running(pod: Pod) -> Observation | None:
+    running = (_main(pod).get("state") or {}).get("running")
+    if running is None:
+        return None
+    return Observation(State.RUNNING, "PodRunning", started_at=running.get("startedAt"))
+
+
+def _waiting(pod: Pod) -> Observation | None:
+    """A container that cannot start, in the kubelet's own words."""
+    for container in (*_containers(pod, "initContainerStatuses"), *_containers(pod)):
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        found = _WAITS.get(str(waiting.get("reason", "")))
+        if found is not None:
+            reason, hopeless = found
+            image = container.get("image", "")
+            message = str(waiting.get("message") or waiting["reason"])
+            where = (
+                f"container {container.get('name')!r} (image {image!r}): "
+                if reason == "ImagePullFailed"
+                else f"container {container.get('name')!r}: "
+            )
+            return Observation(State.PENDING, reason, where + message, Fault.USER, hopeless=hopeless)
+    return None
+
+
+def _unschedulable(pod: Pod) -> Observation | None:
+    scheduled = _condition(pod, "PodScheduled")
+    if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
+        return None
+    return Observation(State.PENDING, "Unschedulable", str(scheduled.get("message") or "no node takes it"))
+
+
+_CHECKS: tuple[Callable[[Pod], Observation | None], ...] = (
+    _main_succeeded,
+    _disrupted,
+    _deadline,
+    _init_failed,
+    _main_failed,
+    _succeeded_without_main,
+    _refused_by_node,
+    _running,
+    _waiting,
+    _unschedulable,
+)
+
+_DISRUPTIONS = {
+    "EvictionByEvictionAPI": "Evicted",
+    "TerminationByKubelet": "Evicted",
+    "Evicted": "Evicted",
+    "PreemptionByScheduler": "Preempted",
+    "Preempting": "Preempted",
+    "DeletionByTaintManager": "NodeLost",
+    "DeletionByPodGC": "NodeLost",
+    "NodeLost": "NodeLost",
+    "NodeShutdown": "NodeLost",
+    "Terminated": "NodeLost",
+}
+
+#: Waiting reason of a container -> our reason, and whether it can never get better by itself.
+_WAITS = {
+    "ErrImagePull": ("ImagePullFailed", False),
+    "ImagePullBackOff": ("ImagePullFailed", False),
+    "InvalidImageName": ("ImagePullFailed", True),
+    "ErrImageNeverPull": ("ImagePullFailed", True),
+    "ImageInspectError": ("ImagePullFailed", False),
+    "CreateContainerConfigError": ("ContainerConfigError", False),
+    "CreateContainerError": ("ContainerConfigError", False),
+    "RunContainerError": ("ContainerFailed", False),
+}
+
+
+def _is_over(pod: Pod) -> bool:
+    """No container of it will run again: its phase is terminal. Exit codes seen before that may still be a deadline's work."""
+    return _status(pod).get("phase") in ("Failed", "Succeeded")
+
+
+def _is_sidecar(pod: Pod, container: Mapping[str, Any]) -> bool:
+    return any(
+        one.get("name") == container.get("name") and one.get("restartPolicy") == "Always"
+        for one in (pod.get("spec") or {}).get("initContainers") or ()
+    )
+
+
+def _failed(pod: Pod, reason: str, message: str, fault: Fault, end: Mapping[str, Any] | None = None) -> Observation:
+    end = end or _terminated(_main(pod)) or {}
+    return Observation(
+        State.FAILED,
+        reason,
+        message,
+        fault,
+        exit_code=end.get("exitCode"),
+        started_at=end.get("startedAt") or _status(pod).get("startTime"),
+        finished_at=end.get("finishedAt"),
+    )
+
+
+def _memory_limit(pod: Pod) -> str:
+    limits: Iterator[Any] = (
+        ((one.get("resources") or {}).get("limits") or {}).get("memory")
+        for one in (pod.get("spec") or {}).get("containers") or ()
+        if one.get("name") == MAIN_CONTAINER
+    )
+    limit = next(limits, None)
+    return f" of {limit}" if limit else ""

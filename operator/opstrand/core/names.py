@@ -1,0 +1,85 @@
+"""Every name, label, annotation and key that opstrand gives to anything. One function makes each; nobody else joins strings."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+GROUP = "opstrand.dev"
+API_VERSION = f"{GROUP}/v1"
+
+#: What the operator's watch on Pods selects.
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGED_BY_VALUE = "opstrand"
+MANAGED_SELECTOR = f"{MANAGED_BY}={MANAGED_BY_VALUE}"
+UUID_LABEL = f"{GROUP}/uuid"
+#: SHA-256 of the plan's canonical bytes: two Pods with the same digest run the same thing.
+PLAN_DIGEST = f"{GROUP}/plan-digest"
+#: Set by `opstrand run` and the API: such runs may be deleted by retention, those that a person applied never.
+CREATED_BY = f"{GROUP}/created-by"
+
+MAIN_CONTAINER = "main"
+INIT_CONTAINER = "opstrand-init"
+
+#: A run's object name: the Pod's name is made of it, and a Pod's name is its hostname (63 characters).
+MAX_RUN_NAME = 52
+
+_SLUG = re.compile(r"[^a-z0-9]+")
+
+
+def run_uuid(uid: str) -> str:
+    """32 hex digits from an object's uid."""
+    return uid.replace("-", "").lower()
+
+
+def slug(text: str, limit: int) -> str:
+    """`text` as a DNS label of at most `limit` characters; "run" where nothing of it is left."""
+    return _SLUG.sub("-", text.lower()).strip("-")[:limit].strip("-") or "run"
+
+
+def pod_name(name: str, uuid: str, attempt: int) -> str:
+    """The Pod of one attempt: the same name after every restart of the operator, so that a second Pod cannot be made."""
+    return f"{slug(name, 48)}-{uuid[:8]}-{attempt}"
+
+
+def child_name(parent: str, op: str, uuid: str) -> str:
+    """The Operation that a pipeline makes for its operation `op`."""
+    digest = hashlib.sha256(f"{uuid}/{op}".encode()).hexdigest()[:6]
+    return f"{slug(parent, 24)}-{slug(op, 20)}-{digest}"
+
+
+def generate_name(name: str | None) -> str:
+    """The prefix from which the API server makes a run's name; its suffix is 5 characters."""
+    return slug(name or "run", MAX_RUN_NAME - 6) + "-"
+
+
+def labels(name: str, uuid: str, kind: str) -> dict[str, str]:
+    """The labels of everything that a run owns."""
+    return {
+        "app.kubernetes.io/name": slug(name, 63),
+        "app.kubernetes.io/instance": uuid,
+        "app.kubernetes.io/component": kind,
+        "app.kubernetes.io/part-of": "opstrand-runs",
+        MANAGED_BY: MANAGED_BY_VALUE,
+        UUID_LABEL: uuid,
+    }
+
+
+def owner_reference(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The Operation as the owner of what it runs: deleting it deletes them."""
+    metadata = body["metadata"]
+    return {"apiVersion": API_VERSION, "kind": "Operation", "name": metadata["name"], "uid": metadata["uid"], "controller": True}
+
+
+def owner_name(manifest: Mapping[str, Any]) -> str | None:
+    """The name of the Operation that owns this object, if one does."""
+    for reference in manifest.get("metadata", {}).get("ownerReferences") or ():
+        if reference.get("kind") == "Operation" and str(reference.get("apiVersion", "")).startswith(f"{GROUP}/"):
+            return str(reference["name"])
+    return None
+
+
+def is_owned_by(manifest: Mapping[str, Any], uid: str) -> bool:
+    return any(reference.get("uid") == uid for reference in manifest.get("metadata", {}).get("ownerReferences") or ())

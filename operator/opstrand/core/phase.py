@@ -1,0 +1,63 @@
+"""The phases of a run, and what each is called by the published client.
+
+Owns the vocabulary and its orders; `lifecycle` decides which one a run is in.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """Where a run is. The values are stored and matched by scripts: never rename one."""
+
+    CREATED = "Created"
+    WAITING = "Waiting"
+    QUEUED = "Queued"
+    STARTING = "Starting"
+    RUNNING = "Running"
+    RETRYING = "Retrying"
+    PROCESSING = "Processing"
+    STOPPING = "Stopping"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    STOPPED = "Stopped"
+    SKIPPED = "Skipped"
+    UPSTREAM_FAILED = "UpstreamFailed"
+
+    @property
+    def is_final(self) -> bool:
+        return self in FINAL
+
+    @property
+    def published(self) -> str:
+        """The status that the published client knows for it."""
+        return PUBLISHED[self]
+
+
+FINAL = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.STOPPED, Phase.SKIPPED, Phase.UPSTREAM_FAILED})
+
+PUBLISHED = {
+    Phase.CREATED: "created",
+    Phase.WAITING: "created",
+    Phase.QUEUED: "queued",
+    Phase.STARTING: "starting",
+    Phase.RUNNING: "running",
+    Phase.RETRYING: "retrying",
+    Phase.PROCESSING: "processing",
+    Phase.STOPPING: "stopping",
+    Phase.SUCCEEDED: "succeeded",
+    Phase.FAILED: "failed",
+    Phase.STOPPED: "stopped",
+    Phase.SKIPPED: "skipped",
+    Phase.UPSTREAM_FAILED: "upstream_failed",
+}
+
+
+def parse_phase(status: object) -> Phase:
+    """The phase that a status holds; Created where it holds none or one that we do not know."""
+    value = status.get("phase") if isinstance(status, dict) else None
+    try:
+        return Phase(value)
+    except ValueError:
+        return Phase.CREATED

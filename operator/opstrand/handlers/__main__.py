@@ -1,0 +1,5 @@
+"""`python -m opstrand.handlers`: the operator."""
+
+from opstrand.handlers.startup import main
+
+raise SystemExit(main())

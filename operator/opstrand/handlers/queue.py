@@ -1,0 +1,106 @@
+"""One reconcile per key at a time, and one more remembered.
+
+Owns concurrency, delays and the backoff after trouble. Must not know what a reconcile does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+
+from opstrand.errors import PlatformError
+from opstrand.kube.cache import Key
+from opstrand.reconcile import Outcome
+
+logger = logging.getLogger(__name__)
+
+FIRST_BACKOFF = 0.5
+MAX_BACKOFF = 60.0
+
+
+class Queue:
+    """Keys in, `reconcile(key)` out. Nothing runs before `start`: what comes earlier is kept."""
+
+    def __init__(self, reconcile: Callable[[Key], Awaitable[Outcome]], *, concurrency: int) -> None:
+        self._reconcile = reconcile
+        self._slots = asyncio.Semaphore(concurrency)
+        self._running: dict[Key, asyncio.Task[None]] = {}
+        self._again: set[Key] = set()
+        self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._failures: dict[Key, int] = {}
+        self._held: dict[Key, None] | None = {}
+
+    @property
+    def depth(self) -> int:
+        """Keys that are being reconciled or wait for it."""
+        return len(self._running) + len(self._held or ())
+
+    def start(self) -> None:
+        """Begin with what has been added so far, in its order."""
+        held, self._held = self._held or {}, None
+        self.add_all(held)
+
+    def add(self, key: Key) -> None:
+        """Reconcile this key soon: now, or once more after the reconcile that is going on."""
+        if self._held is not None:
+            self._held[key] = None
+            return
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+        if key in self._running:
+            self._again.add(key)
+            return
+        self._running[key] = asyncio.create_task(self._run(key), name=f"reconcile {key[0]}/{key[1]}")
+
+    def add_all(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self.add(key)
+
+    def add_after(self, key: Key, seconds: float) -> None:
+        """Reconcile this key after so many seconds, unless it is sooner for another reason. A later call replaces an earlier one."""
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+        self._timers[key] = asyncio.get_running_loop().call_later(seconds, self._ring, key)
+
+    def _ring(self, key: Key) -> None:
+        self._timers.pop(key, None)
+        self.add(key)
+
+    async def _run(self, key: Key) -> None:
+        again: float | None = None
+        try:
+            async with self._slots:
+                outcome = await self._reconcile(key)
+            self._failures.pop(key, None)
+            again = outcome.again
+            self.add_all(outcome.wake)
+        except PlatformError as error:
+            again = self._next_backoff(key, error.retry_after)
+            logger.warning("%s; again in %.1f s", error, again, extra={"run": "/".join(key)})
+        except Exception:
+            again = self._next_backoff(key, MAX_BACKOFF)
+            logger.exception("reconcile failed: this is a bug", extra={"run": "/".join(key)})
+        finally:
+            del self._running[key]
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+        elif again is not None:
+            self.add_after(key, again) if again > 0 else self.add(key)
+
+    def _next_backoff(self, key: Key, asked: float | None) -> float:
+        count = self._failures[key] = self._failures.get(key, 0) + 1
+        return asked if asked is not None else float(min(FIRST_BACKOFF * 2 ** (count - 1), MAX_BACKOFF))
+
+    async def stop(self) -> None:
+        """Let go of what waits and cancel what runs: everything is made up after the next start."""
+        for timer in self._timers.values():
+            timer.cancel()
+        for task in list(self._running.values()):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task

@@ -1,0 +1,161 @@
+"""The operator's process: what is started, in which order, and how kopf is set.
+
+The order matters: nothing is reconciled before a full list of Operations, Components and Pods, or a run would be started twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+import traceback
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import kopf
+from aiohttp import web
+
+from opstrand.core import names
+from opstrand.errors import PlatformError
+from opstrand.handlers.queue import Queue
+from opstrand.handlers.sync import Sync
+from opstrand.handlers.watches import register
+from opstrand.kube.api import COMPONENTS, OPERATIONS, PODS, KubeApi
+from opstrand.kube.cache import Cache, Key
+from opstrand.kube.gather import World
+from opstrand.kube.session import Session, open_session
+from opstrand.reconcile import Outcome, reconcile
+from opstrand.sandbox import Sandbox
+from opstrand.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def run_operator(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises PlatformError where the cluster cannot be reached at the start."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with await open_session(connections=settings.concurrency + 8) as session:
+        with Sandbox() as sandbox:
+            await _run(session, sandbox, settings, stop)
+
+
+async def _run(session: Session, sandbox: Sandbox, settings: Settings, stop: asyncio.Event) -> None:
+    world = World(KubeApi(session), Cache(), settings, sandbox.evaluate)
+
+    async def once(key: Key) -> Outcome:
+        return await reconcile(key, world=world, clock=utc_now)
+
+    queue = Queue(once, concurrency=settings.concurrency)
+    sync = Sync(world, queue)
+    await sync.list_all()
+    health = await _serve_health(sync, settings.health_port)
+    watching = asyncio.create_task(_watch(session, sync, settings, stop), name="kopf")
+    relisting = asyncio.create_task(sync.relist_forever(settings.relist_interval), name="relist")
+    queue.start()
+    logger.info("started", extra={"operations": world.cache.count(OPERATIONS), "pods": world.cache.count(PODS)})
+    try:
+        await watching
+    finally:
+        relisting.cancel()
+        with suppress(asyncio.CancelledError):
+            await relisting
+        await queue.stop()
+        if health is not None:
+            await health.cleanup()
+
+
+async def _watch(session: Session, sync: Sync, settings: Settings, stop: asyncio.Event) -> None:
+    registry = kopf.OperatorRegistry()
+    register(registry, sync)
+
+    @kopf.on.login(registry=registry)
+    async def login(**_: object) -> kopf.AiohttpSession:
+        return kopf.AiohttpSession(server=session.server, aiohttp_session=session.http, default_namespace=session.namespace)
+
+    namespaces = [name.strip() for name in settings.namespaces.split(",") if name.strip()]
+    await kopf.operator(
+        registry=registry,
+        settings=_kopf_settings(),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        stop_flag=stop,
+    )
+
+
+def _kopf_settings() -> kopf.OperatorSettings:
+    """kopf as a source of events and nothing else: no finalizers, no annotations, no peering, no Events of its own."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.watching.server_timeout = 600
+    settings.watching.client_timeout = 660
+    settings.watching.reconnect_backoff = 0.1
+    settings.watching.label_selectors[PODS.plural] = names.MANAGED_SELECTOR
+    settings.networking.error_backoffs = (0.2, 0.5, 1, 2, 5)
+    settings.networking.enforce_retry_after = True
+    # A worker holds its place for this long after an object's last event; no limit on workers, so only memory counts.
+    settings.queueing.idle_timeout = 2.0
+    settings.queueing.exit_timeout = 0.5
+    settings.process.ultimate_exiting_timeout = 5.0
+    return settings
+
+
+async def _serve_health(sync: Sync, port: int) -> web.AppRunner | None:
+    """`/healthz`: the watches live. `/readyz`: the first full list was taken. Never the backlog: a busy operator is a healthy one."""
+    if not port:
+        return None
+
+    async def healthz(_: web.Request) -> web.Response:
+        trouble = await sync.find_trouble()
+        return web.json_response({"ok": trouble is None, "trouble": trouble, **sync.numbers()}, status=200 if trouble is None else 503)
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", healthz)])
+    runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, "0.0.0.0", port).start()
+    return runner
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line, with what was given as `extra`: run and project can be searched for."""
+
+    _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "taskName", "settings", "k8s_ref", "k8s_skip"}
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {"time": utc_now().isoformat(), "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
+        entry |= {key: value for key, value in record.__dict__.items() if key not in self._OWN}
+        if record.exc_info:
+            entry["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+        return json.dumps(entry, default=str, ensure_ascii=False)
+
+
+def configure_logging() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    # kopf tells every event of every object at INFO.
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+
+
+def main() -> int:
+    """`python -m opstrand.handlers`: the operator in a cluster."""
+    configure_logging()
+    try:
+        asyncio.run(run_operator(Settings.from_environment()))
+    except PlatformError as error:
+        logger.error("%s", error)
+        return 5
+    return 0
+
+
+__all__ = ["COMPONENTS", "main", "run_operator"]

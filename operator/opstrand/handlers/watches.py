@@ -1,0 +1,26 @@
+"""kopf's events, three lines each: body to cache, keys to queue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kopf
+
+from opstrand.core import names
+from opstrand.handlers.sync import Sync
+from opstrand.kube.api import COMPONENTS, OPERATIONS, PODS, Resource
+
+
+def register(registry: kopf.OperatorRegistry, sync: Sync) -> None:
+    """Feed `sync` with everything that happens to Operations, Components and the Pods of runs."""
+
+    def listen(resource: Resource, **filters: Any) -> None:
+        async def on_event(type: str | None, event: Any, **_: object) -> None:
+            sync.observe(resource, type, event["object"])
+
+        group = {"group": resource.group} if resource.group else {}
+        kopf.on.event(version=resource.version, plural=resource.plural, id=resource.plural, registry=registry, **group, **filters)(on_event)
+
+    listen(OPERATIONS)
+    listen(COMPONENTS)
+    listen(PODS, labels={names.MANAGED_BY: names.MANAGED_BY_VALUE})

@@ -1,0 +1,41 @@
+"""`python -m opstrand.initializer`: carry out the init document of the environment.
+
+OPSTRAND_INIT holds the document, or OPSTRAND_INIT_FILE the path of a gzipped one. OPSTRAND_ROOT, where set, stands before every path:
+a laptop has no /plx-context.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import sys
+from typing import Any
+
+from opstrand.initializer.steps import InitError, carry_out
+
+
+def read_document(environment: dict[str, str]) -> dict[str, Any]:
+    """The init document. Raises InitError where the environment names none."""
+    if "OPSTRAND_INIT" in environment:
+        return json.loads(environment["OPSTRAND_INIT"])  # type: ignore[no-any-return]
+    path = environment.get("OPSTRAND_INIT_FILE")
+    if path is None:
+        raise InitError("neither OPSTRAND_INIT nor OPSTRAND_INIT_FILE is set: this is for init containers of runs")
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return json.load(file)  # type: ignore[no-any-return]
+
+
+def main() -> int:
+    # Whoever main runs as must be able to write where we wrote.
+    os.umask(0)
+    try:
+        carry_out(read_document(dict(os.environ)), root=os.environ.get("OPSTRAND_ROOT", ""))
+    except InitError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

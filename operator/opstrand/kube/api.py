@@ -1,0 +1,297 @@
+"""The few verbs that opstrand needs of a Kubernetes API, in plain dicts, and what their refusals are called.
+
+`Kube` is the protocol that `reconcile` is written against; `KubeApi` speaks it to a real API server, `local` in memory.
+Every failure leaves here as an `ApiError` that names verb and object. Must not decide anything and must not cache.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import aiohttp
+
+from opstrand.errors import PlatformError
+from opstrand.kube.session import Session
+
+Manifest = dict[str, Any]
+JsonPatch = list[dict[str, Any]]
+
+#: One request's time, seconds. Watches and followed logs are not bounded by it.
+REQUEST_TIMEOUT = 30.0
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind of object as URLs spell it. `group` is empty for the core group."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        parts = [root, f"namespaces/{namespace}" if namespace and self.namespaced else "", self.plural, name or "", subresource or ""]
+        return "/".join(part for part in parts if part)
+
+
+OPERATIONS = Resource("opstrand.dev", "v1", "operations", "Operation")
+COMPONENTS = Resource("opstrand.dev", "v1", "components", "Component")
+PODS = Resource("", "v1", "pods", "Pod")
+CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
+SERVICES = Resource("", "v1", "services", "Service")
+DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
+EVENTS = Resource("", "v1", "events", "Event")
+NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
+TOKEN_REVIEWS = Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False)
+SUBJECT_ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False)
+SELF_ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False)
+
+
+class ApiError(PlatformError):
+    """The API server refused. `status` is the HTTP code (0: no answer), `body` its Status object."""
+
+    def __init__(self, message: str, *, status: int, body: Mapping[str, Any] | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.status = status
+        self.body = dict(body or {})
+
+    @property
+    def words(self) -> str:
+        """The server's own sentence, without our context."""
+        return str(self.body.get("message") or self.message)
+
+
+class NotFound(ApiError):
+    """404: the object, its namespace or its whole kind is not there."""
+
+
+class Conflict(ApiError):
+    """409: somebody else changed the object since it was read."""
+
+
+class AlreadyExists(ApiError):
+    """409 of a create: the name is taken."""
+
+
+class Invalid(ApiError):
+    """400 or 422: the object itself is wrong."""
+
+
+class Forbidden(ApiError):
+    """403: rights, quota, admission or Pod security; `words` tells which."""
+
+
+class Unauthorized(ApiError):
+    """401: who we are was not accepted."""
+
+
+class Unreachable(ApiError):
+    """No answer: refused, reset, timed out."""
+
+
+class Expired(ApiError):
+    """410: the resourceVersion is too old; list again."""
+
+
+class Kube(Protocol):
+    """What the shell may ask of a cluster, real or in memory. Objects are plain dicts; all raise ApiError."""
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest: ...
+
+    async def list(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", limit: int = 0
+    ) -> tuple[list[Manifest], str]: ...
+
+    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest: ...
+
+    async def json_patch(
+        self, resource: Resource, namespace: str | None, name: str, ops: JsonPatch, *, subresource: str | None = None
+    ) -> Manifest: ...
+
+    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None: ...
+
+    async def read_log(self, namespace: str, pod: str, **query: Any) -> str: ...
+
+
+class KubeApi:
+    """`Kube` over one open session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def session(self) -> Session:
+        return self._session
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest:
+        return await self._json("GET", resource.path(namespace, name), what=_what("get", resource, namespace, name))
+
+    async def list(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", limit: int = 0
+    ) -> tuple[list[Manifest], str]:
+        """All objects (at most `limit` where given) and the list's resourceVersion. Pages by itself: 5,000 runs are many megabytes."""
+        items: list[Manifest] = []
+        query = {k: v for k, v in {"labelSelector": labels, "fieldSelector": fields, "limit": str(limit or 500)}.items() if v}
+        while True:
+            page = await self._json("GET", resource.path(namespace), query=query, what=_what("list", resource, namespace))
+            # A list leaves kind and apiVersion out of its items; every reader of ours wants them.
+            items += [{"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page["items"]]
+            token = page["metadata"].get("continue")
+            if limit or not token:
+                return items, page["metadata"]["resourceVersion"]
+            query["continue"] = token
+
+    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest:
+        name = body.get("metadata", {}).get("name")
+        return await self._json("POST", resource.path(namespace), body=body, what=_what("create", resource, namespace, name))
+
+    async def json_patch(
+        self, resource: Resource, namespace: str | None, name: str, ops: JsonPatch, *, subresource: str | None = None
+    ) -> Manifest:
+        return await self._json(
+            "PATCH",
+            resource.path(namespace, name, subresource),
+            body=ops,
+            content_type="application/json-patch+json",
+            what=_what("patch", resource, namespace, name),
+        )
+
+    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None:
+        body = {"preconditions": {"uid": uid}} if uid else {}
+        try:
+            await self._json("DELETE", resource.path(namespace, name), body=body, what=_what("delete", resource, namespace, name))
+        except NotFound:
+            return
+
+    async def read_log(self, namespace: str, pod: str, **query: Any) -> str:
+        what = f"read the log of pod {namespace}/{pod}"
+        async with self._request("GET", PODS.path(namespace, pod, "log"), query=_plain(query), what=what) as answer:
+            return await answer.text(errors="replace")
+
+    async def follow_log(self, namespace: str, pod: str, **query: Any) -> AsyncIterator[bytes]:
+        """The log's lines as they come, each with its newline, until the container ends."""
+        what = f"follow the log of pod {namespace}/{pod}"
+        query["follow"] = True
+        async with self._request("GET", PODS.path(namespace, pod, "log"), query=_plain(query), what=what, endless=True) as answer:
+            async for line in _lines(answer):
+                yield line
+
+    async def watch(
+        self, resource: Resource, namespace: str | None = None, *, since: str = "", fields: str = "", labels: str = ""
+    ) -> AsyncIterator[tuple[str, Manifest]]:
+        """Events (ADDED, MODIFIED, DELETED, BOOKMARK; object) until the server ends the watch. Raises Expired on 410."""
+        query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": since, "fieldSelector": fields, "labelSelector": labels}
+        query = {k: v for k, v in query.items() if v}
+        what = _what("watch", resource, namespace)
+        async with self._request("GET", resource.path(namespace), query=query, what=what, endless=True) as answer:
+            async for line in _lines(answer):
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    code = event["object"].get("code", 500)
+                    raise _refusal(code, event["object"], what)
+                yield event["type"], event["object"]
+
+    async def _json(
+        self,
+        verb: str,
+        path: str,
+        *,
+        what: str,
+        body: Any = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> Manifest:
+        async with self._request(verb, path, what=what, body=body, query=query, content_type=content_type) as answer:
+            result: Manifest = json.loads(await answer.read())
+            return result
+
+    @asynccontextmanager
+    async def _request(
+        self,
+        verb: str,
+        path: str,
+        *,
+        what: str,
+        body: Any = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+        endless: bool = False,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Accept": "application/json", **({"Content-Type": content_type} if data is not None else {})}
+        timeout = aiohttp.ClientTimeout(total=None if endless else REQUEST_TIMEOUT, sock_connect=10)
+        try:
+            async with self._session.http.request(
+                verb, self._session.server + path, params=query, data=data, headers=headers, timeout=timeout
+            ) as answer:
+                if answer.status >= 400:
+                    raise _refusal(answer.status, _status_object(await answer.read()), what, answer.headers.get("Retry-After"))
+                yield answer
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise Unreachable(f"could not {what}: {error or type(error).__name__}", status=0) from error
+
+
+def _what(verb: str, resource: Resource, namespace: str | None, name: str | None = None) -> str:
+    place = "/".join(part for part in (namespace, name) if part)
+    return f"{verb} {resource.plural if name is None else resource.kind.lower()} {place}".strip()
+
+
+def _plain(query: Mapping[str, Any]) -> dict[str, str]:
+    return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in query.items() if value is not None}
+
+
+def _status_object(raw: bytes) -> Mapping[str, Any]:
+    try:
+        body = json.loads(raw)
+        return body if isinstance(body, dict) else {"message": str(body)}
+    except ValueError:
+        return {"message": raw.decode(errors="replace").strip()}
+
+
+def _refusal(status: int, body: Mapping[str, Any], what: str, retry_after: str | None = None) -> ApiError:
+    message = f"could not {what}: {body.get('message') or f'HTTP {status}'}"
+    kind: type[ApiError] = _REFUSALS.get(status, ApiError)
+    if status == 409 and body.get("reason") == "AlreadyExists":
+        kind = AlreadyExists
+    seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
+    return kind(message, status=status, body=body, retry_after=seconds)
+
+
+_REFUSALS: dict[int, type[ApiError]] = {
+    400: Invalid,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    410: Expired,
+    422: Invalid,
+}
+
+
+async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Whole lines whatever their length: aiohttp's own readline refuses lines beyond its buffer."""
+    rest = b""
+    async for chunk in answer.content.iter_any():
+        *whole, rest = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
+        for line in whole:
+            yield line + b"\n"
+    if rest:
+        yield rest
+
+
+async def gather_lists(kube: Kube, wanted: Sequence[tuple[Resource, str]]) -> list[list[Manifest]]:
+    """Several full lists at once: (resource, label selector) each, all namespaces."""
+    results = await asyncio.gather(*(kube.list(resource, labels=labels) for resource, labels in wanted))
+    return [items for items, _ in results]

@@ -1,0 +1,135 @@
+"""From a decision to the cluster: one status patch if it differs, then the actions, in that order.
+
+Everything may be done twice: names are the attempt's own, a Pod of ours that is there already is adopted. Must not decide: where the API
+server refuses a Pod, what that means is a value for `lifecycle.refuse`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from opstrand.core import names
+from opstrand.core.attempt import Attempt
+from opstrand.core.lifecycle import Action, CreatePod, Decision, DeletePod, Snapshot, StopPod, refuse
+from opstrand.core.phase import Phase
+from opstrand.core.status import patch_ops
+from opstrand.kube.api import CONFIG_MAPS, OPERATIONS, PODS, AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
+from opstrand.kube.cache import Key
+from opstrand.kube.gather import World
+
+
+@dataclass(frozen=True)
+class Applied:
+    """`wake`: runs that should look again. `again`: seconds until this one should; 0 is at once."""
+
+    wake: frozenset[Key] = frozenset()
+    again: float | None = None
+
+
+async def apply(decision: Decision, *, key: Key, snapshot: Snapshot, world: World) -> Applied:
+    """Carry out a decision. Raises ApiError for what should be tried again."""
+    wake: set[Key] = set()
+    if decision.status is not None:
+        try:
+            wake |= await _write_status(decision, key=key, snapshot=snapshot, world=world)
+        except NotFound:
+            # Deleted meanwhile: whatever it ran goes with it.
+            return Applied(frozenset(wake))
+    for action in decision.actions:
+        refusal = await _act(action, key=key, snapshot=snapshot, world=world)
+        if refusal is not None:
+            current = world.cache.operation(key)
+            if current is None:
+                return Applied(frozenset(wake))
+            after = Snapshot(**{**_fields(snapshot), "body": current})
+            consequence = _consequence(refusal, after)
+            wake |= await _write_status(consequence, key=key, snapshot=after, world=world)
+            return Applied(frozenset(wake), consequence.requeue_after)
+    return Applied(frozenset(wake), decision.requeue_after)
+
+
+def _fields(snapshot: Snapshot) -> dict[str, Any]:
+    return {name: getattr(snapshot, name) for name in Snapshot.__dataclass_fields__}
+
+
+async def _write_status(decision: Decision, *, key: Key, snapshot: Snapshot, world: World) -> set[Key]:
+    before = snapshot.body.get("status")
+    version = snapshot.body["metadata"]["resourceVersion"] if decision.freeze else None
+    ops = patch_ops(before, decision.status or {}, resource_version=version)
+    if not ops:
+        return set()
+    stored = await world.kube.json_patch(OPERATIONS, *key, ops, subresource="status")
+    # What comes back is newer than anything the watch has said: an output acknowledged before the container's end is in it.
+    return world.cache.put(OPERATIONS, stored) - {key}
+
+
+async def _act(action: Action, *, key: Key, snapshot: Snapshot, world: World) -> ApiError | None:
+    """Do it. A refusal that is about the run, rather than about our request, is returned."""
+    match action:
+        case CreatePod(attempt):
+            return await _create(attempt, key=key, snapshot=snapshot, world=world)
+        case StopPod(pod):
+            ops = [{"op": "add", "path": "/spec/activeDeadlineSeconds", "value": 1}]
+            try:
+                world.cache.put(PODS, await world.kube.json_patch(PODS, key[0], pod["metadata"]["name"], ops))
+            except NotFound:
+                world.cache.drop(PODS, pod)
+        case DeletePod(pod):
+            await world.kube.delete(PODS, key[0], pod["metadata"]["name"], uid=pod["metadata"]["uid"])
+    return None
+
+
+async def _create(attempt: Attempt, *, key: Key, snapshot: Snapshot, world: World) -> ApiError | None:
+    try:
+        if attempt.rendered.config_map is not None:
+            await _create_config_map(attempt.rendered.config_map, key[0], world)
+        world.cache.put(PODS, await world.kube.create(PODS, key[0], attempt.rendered.pod))
+    except AlreadyExists as error:
+        pod = await world.kube.get(PODS, key[0], attempt.pod_name)
+        if not names.is_owned_by(pod, snapshot.body["metadata"]["uid"]):
+            return error
+        world.cache.put(PODS, pod)
+    except (Invalid, Forbidden, NotFound) as error:
+        return error
+    return None
+
+
+async def _create_config_map(manifest: Mapping[str, Any], namespace: str, world: World) -> None:
+    try:
+        await world.kube.create(CONFIG_MAPS, namespace, manifest)
+    except AlreadyExists:
+        return
+
+
+#: A piece of the server's own words -> reason, phase, seconds until it is worth another try (None: never).
+_FORBIDDEN: tuple[tuple[str, str, Phase, float | None], ...] = (
+    ("exceeded quota", "QuotaExceeded", Phase.STARTING, 10.0),
+    ("must specify limits", "PodRefused", Phase.FAILED, None),
+    ("being terminated", "NamespaceTerminating", Phase.STOPPED, None),
+    ("error looking up service account", "ServiceAccountNotFound", Phase.STARTING, 2.0),
+    ("violates PodSecurity", "PodRefused", Phase.FAILED, None),
+    ("admission webhook", "PodRefused", Phase.FAILED, None),
+    ("forbidden: maximum", "PodRefused", Phase.FAILED, None),
+    ("forbidden: minimum", "PodRefused", Phase.FAILED, None),
+    ("is not allowed", "PodRefused", Phase.FAILED, None),
+    ("ValidatingAdmissionPolicy", "PodRefused", Phase.FAILED, None),
+)
+
+
+def _consequence(error: ApiError, snapshot: Snapshot) -> Decision:
+    """What a refused Pod means for the run. Rights that we lack are the cluster's trouble, and raised again."""
+    if isinstance(error, AlreadyExists):
+        return refuse(snapshot, Phase.FAILED, "NameConflict", f"something else has the name of its Pod: {error.words}")
+    if isinstance(error, Invalid):
+        return refuse(snapshot, Phase.FAILED, "PodRefused", error.words)
+    if isinstance(error, NotFound):
+        return refuse(snapshot, Phase.STOPPED, "NamespaceTerminating", error.words)
+    for words, reason, phase, again in _FORBIDDEN:
+        if words in error.words:
+            return refuse(snapshot, phase, reason, error.words, requeue_after=again)
+    raise error
+
+
+__all__ = ["Applied", "Conflict", "apply"]

@@ -1,0 +1,170 @@
+"""What the operator knows of the cluster, fed by events, lists and the answers to its own writes.
+
+Owns the newest body of every Operation, Component and Pod of ours, the index by uuid, and who waits for whom. kopf gives events, not a
+cache: after a 410 it lists again but never says that an object vanished, so a periodic relist calls `forget_missing`. Must not do I/O.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from opstrand.core import names
+from opstrand.core.phase import parse_phase
+from opstrand.kube.api import COMPONENTS, OPERATIONS, PODS, Resource
+
+Manifest = dict[str, Any]
+Key = tuple[str, str]
+
+#: Gone Pods that are remembered, so that their loss is known without a GET.
+_TOMBSTONES = 4096
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Something that a run can wait for: an Operation by name or by uuid, or a Component by name."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+class Cache:
+    """Bodies by (namespace, name). Every change returns the keys of the runs that should look again."""
+
+    def __init__(self) -> None:
+        self._objects: dict[Resource, dict[Key, Manifest]] = {OPERATIONS: {}, COMPONENTS: {}, PODS: {}}
+        self._by_uuid: dict[tuple[str, str], Key] = {}
+        self._waiters: dict[Subject, set[Key]] = defaultdict(set)
+        self._waits: dict[Key, frozenset[Subject]] = {}
+        self._gone: OrderedDict[Key, str] = OrderedDict()
+
+    def operation(self, key: Key) -> Manifest | None:
+        return self._objects[OPERATIONS].get(key)
+
+    def component(self, namespace: str, name: str) -> Manifest | None:
+        return self._objects[COMPONENTS].get((namespace, name))
+
+    def pod(self, namespace: str, name: str) -> Manifest | None:
+        return self._objects[PODS].get((namespace, name))
+
+    def find_by_uuid(self, namespace: str, uuid: str) -> Manifest | None:
+        """The run of this uuid, in this namespace and nowhere else: another project's run is a run not found."""
+        key = self._by_uuid.get((namespace, uuid))
+        return None if key is None else self.operation(key)
+
+    def operations(self, namespace: str | None = None) -> list[Manifest]:
+        return [body for key, body in self._objects[OPERATIONS].items() if namespace in (None, key[0])]
+
+    def was_seen(self, namespace: str, name: str) -> bool:
+        """A Pod of this name existed and is gone."""
+        return (namespace, name) in self._gone
+
+    def count(self, resource: Resource) -> int:
+        return len(self._objects[resource])
+
+    def put(self, resource: Resource, body: Mapping[str, Any]) -> set[Key]:
+        """Take this body unless a newer one is known. Returns whom it concerns; empty if it says nothing new."""
+        key = _key(body)
+        known = self._objects[resource].get(key)
+        if known is not None and not _is_newer(body, known):
+            return set()
+        slim = _slim(resource, body)
+        self._objects[resource][key] = slim
+        if resource is PODS:
+            self._gone.pop(key, None)
+            return _owner_key(slim)
+        if resource is COMPONENTS:
+            return set(self._waiters.get(Subject("component", *key), ()))
+        self._by_uuid[(key[0], names.run_uuid(slim["metadata"]["uid"]))] = key
+        return {key} | (self._waiters_on(slim) if _tells_others(known, slim) else set())
+
+    def drop(self, resource: Resource, body: Mapping[str, Any]) -> set[Key]:
+        """Forget an object that is gone. A body older than what is known (the name was taken again) drops nothing."""
+        key = _key(body)
+        known = self._objects[resource].get(key)
+        if known is not None and known["metadata"]["uid"] != body["metadata"]["uid"] and not _is_newer(body, known):
+            return set()
+        self._objects[resource].pop(key, None)
+        if resource is PODS:
+            self._gone[key] = body["metadata"]["uid"]
+            while len(self._gone) > _TOMBSTONES:
+                self._gone.popitem(last=False)
+            return _owner_key(body)
+        if resource is COMPONENTS:
+            return set()
+        self._by_uuid.pop((key[0], names.run_uuid(body["metadata"]["uid"])), None)
+        self.wait(key, frozenset())
+        return self._waiters_on(body)
+
+    def missing(self, resource: Resource, present: Iterable[Mapping[str, Any]]) -> list[Manifest]:
+        """What is known and not in a full list: perhaps deleted while the watch was down. Ask before believing it."""
+        keys = {_key(body) for body in present}
+        return [body for key, body in self._objects[resource].items() if key not in keys]
+
+    def wait(self, key: Key, subjects: frozenset[Subject]) -> None:
+        """From now on wake `key` when one of these changes; the empty set ends its waiting."""
+        for subject in self._waits.pop(key, frozenset()) - subjects:
+            waiting = self._waiters.get(subject)
+            if waiting is not None:
+                waiting.discard(key)
+                if not waiting:
+                    del self._waiters[subject]
+        for subject in subjects:
+            self._waiters[subject].add(key)
+        if subjects:
+            self._waits[key] = subjects
+
+    def _waiters_on(self, body: Mapping[str, Any]) -> set[Key]:
+        namespace, name = _key(body)
+        uuid = names.run_uuid(body["metadata"]["uid"])
+        by_name = self._waiters.get(Subject("operation", namespace, name), set())
+        by_uuid = self._waiters.get(Subject("run", namespace, uuid), set())
+        return by_name | by_uuid
+
+
+def _key(body: Mapping[str, Any]) -> Key:
+    metadata = body["metadata"]
+    return metadata["namespace"], metadata["name"]
+
+
+def _owner_key(pod: Mapping[str, Any]) -> set[Key]:
+    owner = names.owner_name(pod)
+    return {(pod["metadata"]["namespace"], owner)} if owner else set()
+
+
+def _is_newer(body: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Versions of one object grow; Kubernetes promises since 1.35 that they may be compared, and etcd kept it always."""
+    return int(body["metadata"]["resourceVersion"]) > int(known["metadata"]["resourceVersion"])
+
+
+def _tells_others(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:
+    """Whether a waiting run could see a difference: the run appeared, froze its inputs, ended, or is being deleted."""
+    if known is None:
+        return True
+    return _outside(known) != _outside(body)
+
+
+def _outside(body: Mapping[str, Any]) -> tuple[Any, ...]:
+    status = body.get("status") or {}
+    return bool((status.get("pod") or {}).get("name")), parse_phase(status), "deletionTimestamp" in body["metadata"]
+
+
+def _slim(resource: Resource, body: Mapping[str, Any]) -> Manifest:
+    """The body without what is never read: with 5,000 finished runs present, most of the memory."""
+    metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
+    slim = {**body, "metadata": metadata}
+    if resource is OPERATIONS and parse_phase(body.get("status")).is_final:
+        spec = body.get("spec") or {}
+        slim["spec"] = {key: spec[key] for key in ("name", "control") if key in spec}
+    if resource is PODS:
+        spec = body.get("spec") or {}
+        kept = ("activeDeadlineSeconds", "nodeName")
+        slim["spec"] = {
+            **{key: spec[key] for key in kept if key in spec},
+            "containers": [{k: c[k] for k in ("name", "resources") if k in c} for c in spec.get("containers") or ()],
+            "initContainers": [{k: c[k] for k in ("name", "restartPolicy") if k in c} for c in spec.get("initContainers") or ()],
+        }
+    return slim

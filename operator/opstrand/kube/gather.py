@@ -1,0 +1,109 @@
+"""From a key to a snapshot: what `decide` needs to see, from the cache, with a request only where the cache cannot know.
+
+Must not decide and must not write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from opstrand.core.lifecycle import Snapshot
+from opstrand.core.prepare import Prepared, prepare
+from opstrand.core.refs import Ref, Upstream
+from opstrand.core.template import Evaluate
+from opstrand.core.upstream import read_upstream
+from opstrand.errors import SpecError
+from opstrand.kube.api import OPERATIONS, PODS, Kube, NotFound
+from opstrand.kube.cache import Cache, Key, Subject
+from opstrand.settings import Settings
+
+
+@dataclass
+class World:
+    """The shell's standing parts: the cluster, what is known of it, and the tunables."""
+
+    kube: Kube
+    cache: Cache
+    settings: Settings
+    evaluate: Evaluate
+
+
+async def gather(key: Key, *, world: World, now: datetime) -> Snapshot | None:
+    """What is seen of this run; None where there is no such Operation."""
+    body = world.cache.operation(key)
+    if body is None:
+        return None
+    snapshot = Snapshot(body, SpecError("InternalError", "not prepared"), now, world.settings, world.evaluate)
+    if snapshot.phase.is_final:
+        return snapshot
+    prepared = _prepare(body, world)
+    pod, is_lost = (await _find_pod(key, snapshot, world)) if snapshot.is_frozen else (None, False)
+    upstream = {} if snapshot.is_frozen or isinstance(prepared, SpecError) else _find_upstream(key, prepared, world)
+    return Snapshot(body, prepared, now, world.settings, world.evaluate, upstream, pod, is_lost)
+
+
+def _prepare(body: Mapping[str, Any], world: World) -> Prepared | SpecError:
+    try:
+        prepared = prepare(body, settings=world.settings)
+        if prepared.missing_component:
+            found = world.cache.component(prepared.identity.project, prepared.missing_component)
+            if found is not None:
+                prepared = prepare(body, settings=world.settings, component=found.get("spec") or {})
+        return prepared
+    except SpecError as error:
+        return error
+
+
+async def _find_pod(key: Key, snapshot: Snapshot, world: World) -> tuple[Mapping[str, Any] | None, bool]:
+    """The attempt's Pod, and whether it is certainly gone. "Gone" is concluded after one GET only."""
+    recorded = snapshot.status["pod"]
+    name = recorded["name"]
+    pod = world.cache.pod(key[0], name)
+    if pod is not None:
+        return pod, False
+    expected = bool(recorded.get("uid")) or world.cache.was_seen(key[0], name)
+    if not expected:
+        return None, False
+    try:
+        found = await world.kube.get(PODS, key[0], name)
+    except NotFound:
+        return None, True
+    world.cache.put(PODS, found)
+    return found, False
+
+
+def _find_upstream(key: Key, prepared: Prepared, world: World) -> dict[Ref, Upstream | None]:
+    """Every run that the params refer to. Registers first and reads then, with no await between: no end can slip through."""
+    namespace = key[0]
+    subjects = {ref: _subject(ref, namespace) for ref in prepared.refs}
+    if prepared.missing_component and prepared.compiled is None:
+        world.cache.wait(key, frozenset({Subject("component", namespace, prepared.missing_component)}))
+        return {}
+    world.cache.wait(key, frozenset(subjects.values()))
+    return {ref: _read(subject, world) for ref, subject in subjects.items()}
+
+
+def _subject(ref: Ref, namespace: str) -> Subject:
+    # Outside a pipeline `ops.NAME` is the Operation of that name: whoever writes manifests into git cannot know a uid beforehand.
+    return Subject("run" if ref.kind == "runs" else "operation", namespace, ref.target)
+
+
+def _read(subject: Subject, world: World) -> Upstream | None:
+    if subject.kind == "run":
+        body = world.cache.find_by_uuid(subject.namespace, subject.name)
+    else:
+        body = world.cache.operation((subject.namespace, subject.name))
+    return None if body is None else read_upstream(body, world.settings)
+
+
+async def refresh(key: Key, *, world: World) -> None:
+    """Read the Operation itself: the cache was too old for a write."""
+    try:
+        world.cache.put(OPERATIONS, await world.kube.get(OPERATIONS, *key))
+    except NotFound:
+        known = world.cache.operation(key)
+        if known is not None:
+            world.cache.drop(OPERATIONS, known)

@@ -1,0 +1,111 @@
+"""One HTTP session to one API server, with the caller's own credentials.
+
+Owns how credentials are found (the official package does it: kubeconfig, exec plugins, the Pod's own account) and how they stay
+fresh. Must not know any resource. kopf is handed the same session, so that both share connections and tokens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.config import kube_config
+from kubernetes.aio.config.config_exception import ConfigException
+from kubernetes.aio.config.incluster_config import SERVICE_HOST_ENV_NAME, load_incluster_config
+
+from opstrand.errors import PlatformError
+
+#: How often an exec plugin's token is asked for again, seconds.
+_TOKEN_INTERVAL = 60.0
+
+
+@dataclass
+class Session:
+    """An open session: `server` is the API server's URL without a trailing slash; `namespace` is the context's own."""
+
+    server: str
+    namespace: str
+    http: aiohttp.ClientSession
+    _refresher: asyncio.Task[None] | None = field(default=None, repr=False)
+
+    async def close(self) -> None:
+        if self._refresher is not None:
+            self._refresher.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._refresher
+        await self.http.close()
+
+    async def __aenter__(self) -> Session:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+async def open_session(*, kubeconfig: str | None = None, context: str | None = None, connections: int = 32) -> Session:
+    """Open the session that the environment asks for: an explicit file or context, else $KUBECONFIG, else the Pod's own account.
+
+    `connections` bounds the requests in flight. Raises PlatformError where no usable credentials are found.
+    """
+    configuration = Configuration()
+    inside = SERVICE_HOST_ENV_NAME in os.environ and not (kubeconfig or context or os.environ.get("KUBECONFIG"))
+    loader: Any = None
+    namespace = "default"
+    try:
+        if inside:
+            load_incluster_config(client_configuration=configuration)
+            namespace = _own_namespace()
+        else:
+            loader = await kube_config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration)
+            namespace = loader.current_context.get("context", {}).get("namespace") or "default"
+    except (ConfigException, OSError, KeyError, ValueError) as error:
+        raise PlatformError(f"no usable Kubernetes credentials: {error}", reason="ClusterUnreachable") from error
+    http = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=_tls(configuration), limit=connections),
+        middlewares=(_authorize(configuration),),
+        headers={"User-Agent": "opstrand"},
+        timeout=aiohttp.ClientTimeout(total=None, connect=10, sock_connect=10),
+    )
+    refresher = None
+    if loader is not None and "exec" in (loader._user or {}):
+        refresher = asyncio.create_task(kube_config.refresh_token(loader, configuration, _TOKEN_INTERVAL))
+    return Session(configuration.host.rstrip("/"), namespace, http, refresher)
+
+
+def _authorize(configuration: Configuration) -> Any:
+    async def authorize(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        # Read anew each time: the kubelet rotates the mounted token, and the configuration re-reads it.
+        token = await configuration.get_api_key_with_prefix("BearerToken", "authorization")
+        if token and "Authorization" not in request.headers:
+            request.headers["Authorization"] = token
+        return await handler(request)
+
+    return authorize
+
+
+def _tls(configuration: Configuration) -> ssl.SSLContext | bool:
+    if not configuration.host.startswith("https"):
+        return True
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert, cadata=configuration.ca_cert_data)
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    # Clusters made by hand leave key identifiers out of their certificates, which 3.13 refuses by default.
+    context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", ssl.VerifyFlags.VERIFY_DEFAULT)
+    return context
+
+
+def _own_namespace() -> str:
+    try:
+        with open("/var/run/secrets/kubernetes.io/serviceaccount/namespace", encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError:
+        return "default"

@@ -1,0 +1,131 @@
+"""`Kube` in memory: Operations live where the loopback API keeps them, Pods and ConfigMaps in dicts.
+
+Owns names, uids and resourceVersions as an API server would give them, and tells a listener of every change. Must not run anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import jsonpatch
+
+from opstrand.kube.api import OPERATIONS, PODS, AlreadyExists, ApiError, Conflict, Invalid, JsonPatch, Manifest, NotFound, Resource
+from opstrand.local.limits import refuse_pod
+from opstrand.tracking.memory import MemoryRuns
+
+Key = tuple[str, str]
+#: Called with the resource, the kind of event and the body after each change.
+Listener = Callable[[Resource, str, Manifest], None]
+
+
+class LocalRuns(MemoryRuns):
+    """The API's keeper of runs. Every write, the API's or the engine's, is one event for the listener."""
+
+    def __init__(self, listener: Listener) -> None:
+        super().__init__()
+        self._listener = listener
+
+    async def put(self, body: Mapping[str, Any]) -> Manifest:
+        stored: Manifest = dict(await super().put(body))
+        self._listener(OPERATIONS, "MODIFIED", stored)
+        return stored
+
+
+class MemoryKube:
+    """The verbs that `reconcile` uses. What a laptop cannot run is refused as an API server would: with its path, and for good."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.runs = LocalRuns(listener)
+        self._listener = listener
+        self._objects: dict[tuple[Resource, Key], Manifest] = {}
+        self._versions = itertools.count(1_000_000)
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest:
+        found = self.find(resource, namespace, name)
+        if found is None:
+            raise NotFound(f"{resource.kind} {namespace}/{name} is not there", status=404)
+        return found
+
+    def find(self, resource: Resource, namespace: str | None, name: str) -> Manifest | None:
+        key = (namespace or "", name)
+        if resource is OPERATIONS:
+            body = self.runs.bodies.get(key)
+            return None if body is None else dict(body)
+        return self._objects.get((resource, key))
+
+    async def list(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", limit: int = 0
+    ) -> tuple[list[Manifest], str]:
+        if resource is OPERATIONS:
+            return [dict(body) for key, body in self.runs.bodies.items() if namespace in (None, key[0])], "0"
+        return [body for (kind, key), body in self._objects.items() if kind is resource and namespace in (None, key[0])], "0"
+
+    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest:
+        name = body["metadata"].get("name") or body["metadata"]["generateName"] + uuid.uuid4().hex[:5]
+        if self.find(resource, namespace, name) is not None:
+            raise AlreadyExists(f"{resource.kind} {namespace}/{name} is there already", status=409)
+        if resource is PODS and (refusal := refuse_pod(body)):
+            raise Invalid(refusal, status=422)
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        fixed = {"uid": str(uuid.uuid4()), "creationTimestamp": now, **body["metadata"], "name": name, "namespace": namespace}
+        return await self.store(resource, {**body, "metadata": fixed}, "ADDED")
+
+    async def store(self, resource: Resource, body: Mapping[str, Any], event: str = "MODIFIED") -> Manifest:
+        """Keep this body under a new version, and tell of it. Plain JSON only, as it would come back from a cluster."""
+        plain: Manifest = json.loads(json.dumps(body))
+        if resource is OPERATIONS:
+            return await self.runs.put(plain)
+        plain["metadata"]["resourceVersion"] = str(next(self._versions))
+        self._objects[resource, (plain["metadata"]["namespace"], plain["metadata"]["name"])] = plain
+        self._listener(resource, event, plain)
+        return plain
+
+    async def json_patch(
+        self, resource: Resource, namespace: str | None, name: str, ops: JsonPatch, *, subresource: str | None = None
+    ) -> Manifest:
+        body = await self.get(resource, namespace, name)
+        for op in ops:
+            if op["path"] == "/metadata/resourceVersion" and op["value"] != body["metadata"]["resourceVersion"]:
+                raise Conflict(f"{resource.kind} {namespace}/{name} has changed", status=409)
+        try:
+            patched = jsonpatch.apply_patch(body, [op for op in ops if op["path"] != "/metadata/resourceVersion"])
+        except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
+            raise Invalid(f"the patch of {resource.kind} {namespace}/{name} does not apply: {error}", status=422) from error
+        return await self.store(resource, patched)
+
+    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None:
+        body = self.find(resource, namespace, name)
+        if body is None:
+            return
+        if resource is PODS and "deletionTimestamp" not in body["metadata"]:
+            # As with a kubelet: marked first, gone when its process is.
+            await self.json_patch(PODS, namespace, name, [{"op": "add", "path": "/metadata/deletionTimestamp", "value": _now()}])
+            return
+        await self.remove(resource, body)
+
+    async def remove(self, resource: Resource, body: Manifest) -> None:
+        """Take the object away, and tell of it."""
+        key = (body["metadata"]["namespace"], body["metadata"]["name"])
+        if resource is OPERATIONS:
+            self.runs.bodies.pop(key, None)
+        else:
+            self._objects.pop((resource, key), None)
+        self._listener(resource, "DELETED", body)
+
+    async def read_log(self, namespace: str, pod: str, **query: Any) -> str:
+        raise ApiError("a local run's log is followed, not read", status=405)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def settle() -> None:
+    """Let everything that was told be heard."""
+    await asyncio.sleep(0)

@@ -1,0 +1,213 @@
+"""The kubelet of a laptop: a Pod is a process, its status is what became of it.
+
+Owns processes, their folders and their logs. It follows the Pods of the in-memory Kube and knows nothing of runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from opstrand.core import names
+from opstrand.core.identity import CONTEXT_ROOT
+from opstrand.initializer.steps import InitError, carry_out
+from opstrand.kube.api import PODS, Manifest
+from opstrand.local.kube import MemoryKube
+
+#: Lines of a failed program that the run's message keeps, as a kubelet does.
+_LAST_BYTES = 2048
+_CONTEXT = re.compile(re.escape(CONTEXT_ROOT) + r"(?![\w.-])")
+_VARIABLE = re.compile(r"\$(\$|\([A-Za-z_][A-Za-z0-9_.-]*\))")
+
+#: Called with the Pod and one line of main's output, without its end.
+OnLine = Callable[[Manifest, str], None]
+
+
+class Kubelet:
+    """Runs every Pod that it is told of, once."""
+
+    def __init__(self, kube: MemoryKube, *, root: Path, token: str, on_line: OnLine) -> None:
+        self._kube = kube
+        self._root = root
+        self._token = token
+        self._on_line = on_line
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._deadlines: set[str] = set()
+
+    def observe(self, kind: str, pod: Manifest) -> None:
+        """One event of a Pod: start it, end it, or nothing."""
+        name = pod["metadata"]["name"]
+        if kind == "ADDED":
+            self._tasks[name] = asyncio.create_task(self._run(pod), name=f"pod {name}")
+        elif kind == "MODIFIED" and name in self._tasks:
+            if pod["metadata"].get("deletionTimestamp"):
+                self._end(name)
+            elif pod["spec"].get("activeDeadlineSeconds") == 1 and name not in self._deadlines:
+                self._deadlines.add(name)
+                self._end(name)
+
+    def _end(self, name: str) -> None:
+        process = self._processes.get(name)
+        if process is not None and process.returncode is None:
+            # The whole session: a shell's children are part of the container.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            asyncio.get_running_loop().call_later(10, self._kill, process)
+        elif name not in self._processes:
+            self._tasks[name].cancel()
+
+    @staticmethod
+    def _kill(process: asyncio.subprocess.Process) -> None:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+    async def _run(self, pod: Manifest) -> None:
+        name = pod["metadata"]["name"]
+        try:
+            root = str(self._root / pod["metadata"]["labels"][names.UUID_LABEL])
+            await self._initialize(pod, root)
+            await self._run_main(pod, root)
+        except InitError as error:
+            await self._report(pod, "Failed", {"initContainerStatuses": [_ended(names.INIT_CONTAINER, 1, _now(), str(error))]})
+        except asyncio.CancelledError:
+            pass
+        finally:
+            self._tasks.pop(name, None)
+            current = self._kube.find(PODS, pod["metadata"]["namespace"], name)
+            if current is not None and current["metadata"].get("deletionTimestamp"):
+                await self._kube.remove(PODS, current)
+
+    async def _initialize(self, pod: Manifest, root: str) -> None:
+        container = next(one for one in pod["spec"]["initContainers"] if one["name"] == names.INIT_CONTAINER)
+        text = next((one["value"] for one in container["env"] if one["name"] == "OPSTRAND_INIT"), None)
+        if text is None:
+            raise InitError("the init files are too long for --local: 64 KiB in all")
+        document = json.loads(_expand(text, {}))
+        document["steps"] = [_relocate(step, root) for step in document["steps"]]
+        token = Path(root + document["auth"]["token"]) if document.get("auth") else None
+        if token is not None:
+            token.parent.mkdir(parents=True, exist_ok=True)
+            token.write_text(self._token, encoding="utf-8")
+        await asyncio.to_thread(carry_out, document, root=root)
+
+    async def _run_main(self, pod: Manifest, root: str) -> None:
+        main = next(one for one in pod["spec"]["containers"] if one["name"] == names.MAIN_CONTAINER)
+        env = _environment(main, pod, root)
+        command = [
+            _CONTEXT.sub(root + CONTEXT_ROOT, _expand(part, env)) for part in (*(main.get("command") or ()), *(main.get("args") or ()))
+        ]
+        folder = _CONTEXT.sub(root + CONTEXT_ROOT, main.get("workingDir") or f"{CONTEXT_ROOT}/artifacts")
+        started = _now()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                cwd=folder,
+                env={**os.environ, **env},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+                limit=1 << 20,
+            )
+        except OSError as error:
+            await self._report(
+                pod, "Failed", {"containerStatuses": [_ended("main", 127, started, f"{command[0]}: {error.strerror}", "StartError")]}
+            )
+            return
+        self._processes[pod["metadata"]["name"]] = process
+        await self._report(pod, "Running", {"containerStatuses": [{"name": "main", "state": {"running": {"startedAt": started}}}]})
+        tail = await self._wait(pod, process)
+        await self._report_end(pod, process.returncode or 0, started, tail)
+
+    async def _wait(self, pod: Manifest, process: asyncio.subprocess.Process) -> str:
+        """Hand on every line until the program ends; its last words."""
+        deadline = pod["spec"].get("activeDeadlineSeconds")
+        tail = b""
+        timer = asyncio.get_running_loop().call_later(deadline, self._pass_deadline, pod) if deadline else None
+        assert process.stdout is not None
+        while line := await _read_line(process.stdout):
+            tail = (tail + line)[-_LAST_BYTES:]
+            self._on_line(pod, line.decode(errors="replace").rstrip("\r\n"))
+        await process.wait()
+        if timer is not None:
+            timer.cancel()
+        return tail.decode(errors="replace").strip()
+
+    def _pass_deadline(self, pod: Manifest) -> None:
+        self._deadlines.add(pod["metadata"]["name"])
+        self._end(pod["metadata"]["name"])
+
+    async def _report_end(self, pod: Manifest, code: int, started: str, tail: str) -> None:
+        # A shell's convention for a signal, which is what a container's status shows.
+        code = 128 - code if code < 0 else code
+        fields: dict[str, Any] = {"containerStatuses": [_ended("main", code, started, tail if code else "")]}
+        if pod["metadata"]["name"] in self._deadlines and code:
+            fields |= {"reason": "DeadlineExceeded", "message": "Pod was active on the node longer than the specified deadline"}
+        await self._report(pod, "Succeeded" if code == 0 else "Failed", fields)
+
+    async def _report(self, pod: Manifest, phase: str, fields: Mapping[str, Any]) -> None:
+        current = self._kube.find(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
+        if current is not None:
+            await self._kube.store(PODS, {**current, "status": {"phase": phase, "startTime": _now(), **fields}})
+
+    async def stop(self) -> None:
+        """End what still runs, and wait for it."""
+        for name in list(self._tasks):
+            self._end(name)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+
+async def _read_line(stream: asyncio.StreamReader) -> bytes:
+    """One line; a piece of one where a line is longer than a megabyte."""
+    try:
+        return await stream.readuntil(b"\n")
+    except asyncio.IncompleteReadError as error:
+        return error.partial
+    except asyncio.LimitOverrunError:
+        return await stream.read(1 << 20)
+
+
+def _environment(main: Mapping[str, Any], pod: Manifest, root: str) -> dict[str, str]:
+    fields = {"spec.nodeName": "local", "metadata.namespace": pod["metadata"]["namespace"], "metadata.name": pod["metadata"]["name"]}
+    env: dict[str, str] = {}
+    for one in main.get("env") or ():
+        if "value" in one:
+            env[one["name"]] = _CONTEXT.sub(root + CONTEXT_ROOT, _expand(str(one["value"]), env))
+        else:
+            env[one["name"]] = fields.get(((one.get("valueFrom") or {}).get("fieldRef") or {}).get("fieldPath", ""), "")
+    return env
+
+
+def _expand(text: str, env: Mapping[str, str]) -> str:
+    """Kubernetes' own expansion: `$(NAME)` of what is defined before, `$$` for a dollar, everything else as it is."""
+
+    def replace(match: re.Match[str]) -> str:
+        found = match.group(1)
+        return "$" if found == "$" else env.get(found[1:-1], match.group(0))
+
+    return _VARIABLE.sub(replace, text)
+
+
+def _relocate(value: Any, root: str) -> Any:
+    """An init step with /plx-context in its texts where this laptop has it; the step's own targets get the root from the initializer."""
+    return {key: _CONTEXT.sub(root + CONTEXT_ROOT, item) if key == "content" else item for key, item in value.items()}
+
+
+def _ended(name: str, code: int, started: str, message: str, reason: str | None = None) -> dict[str, Any]:
+    reason = reason or ("Completed" if code == 0 else "Error")
+    state = {"exitCode": code, "reason": reason, "startedAt": started, "finishedAt": _now(), "message": message}
+    return {"name": name, "state": {"terminated": state}}
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

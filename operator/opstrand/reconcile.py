@@ -1,0 +1,47 @@
+"""Gather, decide, apply: the one engine, for a cluster and for a laptop.
+
+Called with a key, as often as anyone likes; the same state gives the same effects, and none the second time. Must not know who calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from opstrand.core.lifecycle import decide
+from opstrand.kube.api import Conflict
+from opstrand.kube.apply import apply
+from opstrand.kube.cache import Key
+from opstrand.kube.gather import World, gather, refresh
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`wake`: other runs that should be reconciled now. `again`: seconds until this one should be; None: when something happens."""
+
+    wake: frozenset[Key] = frozenset()
+    again: float | None = None
+
+
+DONE = Outcome()
+
+
+async def reconcile(key: Key, *, world: World, clock: Clock) -> Outcome:
+    """Bring the run of this key one step nearer to its end. Raises PlatformError for what should be tried again later."""
+    snapshot = await gather(key, world=world, now=clock())
+    if snapshot is None:
+        return DONE
+    decision = decide(snapshot)
+    if snapshot.phase.is_final or (decision.status or {}).get("finishedAt"):
+        world.cache.wait(key, frozenset())
+    try:
+        applied = await apply(decision, key=key, snapshot=snapshot, world=world)
+    except Conflict:
+        await refresh(key, world=world)
+        return Outcome(again=0.0)
+    if decision.freeze:
+        world.cache.wait(key, frozenset())
+    return Outcome(applied.wake, applied.again)

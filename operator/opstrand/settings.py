@@ -1,0 +1,72 @@
+"""Every tunable of the operator and the API, read from the environment once.
+
+Owns the names of the variables (`OPSTRAND_` and the field's name in capitals) and the defaults. Must not read anything after the start.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from opstrand.errors import SpecError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One frozen set of tunables. Durations are seconds."""
+
+    #: `globals.owner_name`, and the first part of every address of the API.
+    owner: str = "default"
+    #: The image of the operator, the API and the init container of runs: one image for all.
+    image: str = "localhost/opstrand:dev"
+    image_pull_policy: str = "IfNotPresent"
+    #: Where a run reaches the API from inside the cluster.
+    api_url: str = "http://opstrand-api.opstrand:8000"
+    #: The audience of a run's token: the API accepts no other.
+    audience: str = "opstrand"
+    #: The life of a run's token. The published client reads it once, so it must outlive the run.
+    token_seconds: int = 30 * 24 * 3600
+    #: How long an init container waits for the API to answer before it gives up.
+    api_patience: int = 120
+    #: Namespaces to watch, comma separated; empty: all of them.
+    namespaces: str = ""
+    #: How long a run waits for an upstream or a component that is not there. GitOps applies in any order.
+    upstream_patience: int = 3600
+    #: How long a Pod may hang on something that a person must mend: an image, a Secret, a service account.
+    start_patience: int = 1800
+    #: A Pod that no node takes for less than this is not worth a status write.
+    pending_grace: int = 5
+    #: Further attempts after evictions, preemptions and lost nodes; 0: at most once.
+    platform_retries: int = 3
+    #: How often everything is listed again, to make up missed deletions.
+    relist_interval: int = 300
+    #: Reconciles in flight.
+    concurrency: int = 32
+    #: Where the operator answers /healthz and /readyz; 0: nowhere.
+    health_port: int = 8080
+    #: Where the API listens.
+    api_port: int = 8000
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """The settings that the environment asks for. Raises SpecError that names the variable and what it should hold."""
+        source = os.environ if environment is None else environment
+        given: dict[str, object] = {}
+        for field in fields(cls):
+            name = f"OPSTRAND_{field.name.upper()}"
+            if name in source:
+                given[field.name] = _parse(name, source[name], whole=isinstance(field.default, int))
+        return cls(**given)  # type: ignore[arg-type]
+
+
+def _parse(name: str, text: str, *, whole: bool) -> object:
+    if not whole:
+        return text
+    try:
+        value = int(text)
+    except ValueError:
+        raise SpecError("InvalidSpec", f"expected a whole number, found {text!r}", name) from None
+    if value < 0:
+        raise SpecError("InvalidSpec", f"expected a number of at least 0, found {value}", name)
+    return value
