@@ -124,7 +124,7 @@ async def _wait_for_news(runs: Runs, body: Body, attempt: int) -> Body:
     def is_news(now: Body) -> bool:
         return is_final(now) or current_attempt(now) > attempt
 
-    return await runs.wait(body["metadata"]["namespace"], run_uuid(body), is_news, 30)
+    return await runs.wait(body["metadata"]["namespace"], run_uuid(body), is_news, 5)
 
 
 def current_attempt(body: Body) -> int:

@@ -1,0 +1,222 @@
+"""Runs as the Operations of a cluster: what the API stands on there.
+
+Owns reading (a watch, and the API server itself before a run is said not to exist) and writing (JSON Patch, tried again where somebody
+else wrote in between). Must not know HTTP, and must not decide what becomes of a run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from opstrand.errors import PlatformError
+from opstrand.kube.api import NAMESPACES, OPERATIONS, Conflict, Expired, Forbidden, Invalid, NotFound, Resource
+from opstrand.tracking.commits import Commits
+from opstrand.tracking.edits import Edit, patch_operations
+from opstrand.tracking.index import Index
+from opstrand.tracking.podlog import follow_pod
+from opstrand.tracking.runs import Body, Control, LogLine, ProjectNotFound, Refused, RunNotFound
+from opstrand.tracking.views import run_uuid
+
+_log = logging.getLogger(__name__)
+
+#: How often a write is tried where others write the same run.
+_TRIES = 8
+#: Seconds: the shortest time between two lists of one project, and how long the names of projects are remembered.
+_LIST_INTERVAL = 1.0
+#: Seconds: the API server sends a bookmark every minute, so a watch that says nothing for longer is dead.
+_SILENCE = 150.0
+
+Manifest = dict[str, Any]
+Patch = list[Manifest]
+
+
+class Cluster(Protocol):
+    """The part of `kube.api.KubeApi` that is needed here."""
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest: ...
+
+    async def list(self, resource: Resource, namespace: str | None = None) -> tuple[list[Manifest], str]: ...
+
+    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest: ...
+
+    async def json_patch(
+        self, resource: Resource, namespace: str | None, name: str, ops: Patch, *, subresource: str | None = None
+    ) -> Manifest: ...
+
+    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None: ...
+
+    def watch(self, resource: Resource, namespace: str | None = None, *, since: str = "") -> AsyncIterator[tuple[str, Manifest]]: ...
+
+    def follow_log(self, namespace: str, pod: str, **query: Any) -> AsyncIterator[bytes]: ...
+
+
+class ClusterRuns:
+    """`Runs` over a cluster. `keep_watching()` must run beside it."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._index = Index()
+        self._commits = Commits(self._store)
+        self._listed: defaultdict[str, float] = defaultdict(lambda: float("-inf"))
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._projects: list[str] = []
+        self._synced = False
+
+    async def keep_watching(self) -> None:
+        """List, then watch, for ever; after trouble with backoff."""
+        delay = 0.5
+        while True:
+            try:
+                await self._watch()
+                delay = 0.5
+            except (Expired, TimeoutError):
+                continue
+            except PlatformError as error:
+                _log.warning("the watch on operations broke: %s", error.message)
+                await asyncio.sleep(delay * random.uniform(0.5, 1.5))
+                delay = min(delay * 2, 30.0)
+
+    async def _watch(self) -> None:
+        bodies, since = await self._cluster.list(OPERATIONS)
+        self._index.replace(bodies, since)
+        self._synced = True
+        while True:  # a watch that ends in peace goes on where it was
+            async with asyncio.timeout(_SILENCE) as silence:
+                async for kind, body in self._cluster.watch(OPERATIONS, since=since):
+                    silence.reschedule(asyncio.get_running_loop().time() + _SILENCE)
+                    since = body["metadata"]["resourceVersion"]
+                    self._take(kind, body)
+
+    def _take(self, kind: str, body: Body) -> None:
+        if kind == "DELETED":
+            self._index.drop(body)
+        elif kind != "BOOKMARK":
+            self._index.put(body)
+
+    async def ready(self) -> bool:
+        return self._synced
+
+    async def get(self, project: str, uuid: str) -> Body:
+        body = self._index.find(project, uuid)
+        if body is None:
+            await self._list_again(project)
+            body = self._index.find(project, uuid)
+        if body is None:
+            raise RunNotFound(uuid)
+        return body
+
+    async def _list_again(self, project: str) -> None:
+        """A list of the project that began after this call: one answers all who asked while it was being waited for."""
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        async with self._locks[project]:
+            if self._listed[project] > asked:
+                return
+            await asyncio.sleep(max(0.0, self._listed[project] + _LIST_INTERVAL - loop.time()))
+            self._listed[project] = loop.time()
+            bodies, version = await self._cluster.list(OPERATIONS, project)
+            self._index.replace(bodies, version, project)
+
+    async def list(self, project: str) -> Sequence[Body]:
+        if project not in await self.projects() and project not in await self._list_projects():
+            raise ProjectNotFound(project)
+        return self._index.list(project)
+
+    async def projects(self) -> Sequence[str]:
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._listed[""] > _LIST_INTERVAL:
+            self._listed[""] = loop.time()
+            return await self._list_projects()
+        return self._projects
+
+    async def _list_projects(self) -> Sequence[str]:
+        items, _ = await self._cluster.list(NAMESPACES)
+        self._projects = sorted(item["metadata"]["name"] for item in items)
+        return self._projects
+
+    async def create(self, project: str, body: Body) -> Body:
+        try:
+            return self._index.put(await self._cluster.create(OPERATIONS, project, body))
+        except NotFound:
+            raise ProjectNotFound(project) from None
+        except (Invalid, Forbidden) as error:
+            raise Refused(error.words) from None
+
+    async def edit(self, project: str, uuid: str, edit: Edit) -> Body:
+        stored: Body = await self._commits.submit((project, uuid), edit)
+        return stored
+
+    async def _store(self, key: tuple[str, str], edit: Edit) -> Body:
+        project, uuid = key
+        return await self._patch(project, uuid, lambda body: patch_operations(edit, body), subresource="status")
+
+    async def control(self, project: str, uuid: str, control: Control) -> Body:
+        return await self._patch(project, uuid, lambda body: _control_operations(control, body))
+
+    async def _patch(self, project: str, uuid: str, make: Callable[[Body], Patch], *, subresource: str | None = None) -> Body:
+        """Patch the run, made anew from the newest body where the last try met somebody else's write."""
+        body, refusal = await self.get(project, uuid), ""
+        for tried in range(_TRIES):
+            meta = body["metadata"]
+            same_object = {"op": "test", "path": "/metadata/uid", "value": meta["uid"]}
+            try:
+                ops = [same_object, *make(body)]
+                return self._index.put(await self._cluster.json_patch(OPERATIONS, project, meta["name"], ops, subresource=subresource))
+            except NotFound:
+                self._index.drop(body)
+                raise RunNotFound(uuid) from None
+            except (Conflict, Invalid) as error:
+                # Invalid too: the map that a key was to be added to may be gone, or the name may belong to another object by now.
+                if isinstance(error, Invalid) and refusal == error.words:
+                    raise Refused(error.words) from None
+                refusal = error.words
+                await asyncio.sleep(random.uniform(0, 0.01 * 2**tried) if tried else 0)
+                body = await self._get_newest(body)
+        raise PlatformError(f"the run {uuid} is being written too often by others; try again", retry_after=1)
+
+    async def _get_newest(self, body: Body) -> Body:
+        meta = body["metadata"]
+        try:
+            newest = await self._cluster.get(OPERATIONS, meta["namespace"], meta["name"])
+        except NotFound:
+            newest = None
+        if newest is None or newest["metadata"]["uid"] != meta["uid"]:
+            self._index.drop(body)
+            raise RunNotFound(run_uuid(body))
+        return self._index.put(newest)
+
+    async def delete(self, project: str, uuid: str) -> None:
+        body = await self.get(project, uuid)
+        await self._cluster.delete(OPERATIONS, project, body["metadata"]["name"], uid=body["metadata"]["uid"])
+        self._index.drop(body)
+
+    async def wait(self, project: str, uuid: str, until: Callable[[Body], bool], seconds: float) -> Body:
+        await self.get(project, uuid)
+        body = await self._index.wait(project, uuid, until, seconds)
+        if body is None:
+            raise RunNotFound(uuid)
+        return body
+
+    async def log(self, body: Body, attempt: int, since: str | None) -> AsyncIterator[LogLine]:
+        lines = follow_pod(self._cluster.follow_log, self.wait, body, attempt, since)
+        async with contextlib.aclosing(lines):
+            async for line in lines:
+                yield line
+
+
+def _control_operations(control: Control, body: Body) -> Patch:
+    spec = body.get("spec") or {}
+    ops: Patch = []
+    if control.switches and not isinstance(spec.get("control"), dict):
+        ops += [{"op": "replace", "path": "/metadata/resourceVersion", "value": body["metadata"]["resourceVersion"]}]
+        ops += [{"op": "add", "path": "/spec/control", "value": {}}]
+    ops += [{"op": "add", "path": f"/spec/control/{key}", "value": value} for key, value in control.switches.items()]
+    if control.is_approved is not None:
+        ops.append({"op": "add", "path": "/spec/isApproved", "value": control.is_approved})
+    return ops
