@@ -81,10 +81,7 @@ class IO(_Written):
         if self.name in RESERVED_NAMES:
             raise ValueError(f"'{self.name}' is a reserved name ({', '.join(RESERVED_NAMES)})")
         if self.is_optional is False and self.value is not None:
-            raise ValueError(
-                f"'{self.name}' is not optional and has the default {self.value!r}; "
-                "make it optional or remove the default"
-            )
+            raise ValueError(f"'{self.name}' is not optional and has the default {self.value!r}; make it optional or remove the default")
         if self.is_flag and self.type != "bool":
             raise ValueError(f"'{self.name}' of type '{self.type}' cannot be a flag; a flag must be of type 'bool'")
         return self

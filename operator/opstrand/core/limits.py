@@ -1,0 +1,66 @@
+"""How large things may be, and the one way to refuse what is larger.
+
+Owns every size that a person can hit, in bytes of UTF-8 JSON unless its name says otherwise, and the wording that names both sizes. Must
+not decide what happens to a run that hits one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from opstrand.errors import SpecError
+
+KIB = 1024
+
+INPUTS = 256 * KIB
+OUTPUTS = 256 * KIB
+#: The contents of all init files of one run together.
+INIT_FILES = 512 * KIB
+#: A hub's component as it is frozen into the status.
+COMPONENT = 256 * KIB
+HISTORY = 16
+CONDITIONS = 8
+ATTEMPTS = 10
+#: Characters of a message in a status or an event; head and tail are kept.
+MESSAGE = 1024
+#: spec + status + room for outputs: above it a final status might not be writable.
+TOTAL = 1_400_000
+#: The largest integer that survives a status: the API server keeps 64 bits with a sign.
+MAX_INTEGER = 2**63 - 1
+
+
+def to_json(value: Any) -> str:
+    """Compact JSON as it is stored: the text whose bytes count."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def measure(value: Any) -> int:
+    """Bytes that a value takes in a status. A lone surrogate, which no UTF-8 holds, counts as its escape."""
+    return len(to_json(value).encode("utf-8", "backslashreplace"))
+
+
+def check_size(value: Any, limit: int, what: str, path: str = "") -> int:
+    """The size of `value` in bytes; SpecError TooLarge with both sizes if it is more than `limit`."""
+    size = len(value) if isinstance(value, bytes) else measure(value)
+    if size > limit:
+        raise SpecError("TooLarge", f"{what} {_verb(what)} {_readable(size)}; at most {_readable(limit)} fit", path)
+    return size
+
+
+def shorten(text: str, limit: int = MESSAGE) -> str:
+    """`text` in at most `limit` characters: its head and its tail, with what was left out counted between them."""
+    if len(text) <= limit:
+        return text
+    mark = f" ... {len(text) - limit} characters ... "
+    head = max((limit - len(mark)) * 2 // 3, 0)
+    tail = max(limit - len(mark) - head, 0)
+    return f"{text[:head]}{mark}{text[len(text) - tail :]}"[:limit]
+
+
+def _verb(what: str) -> str:
+    return "take" if what.endswith("s") else "takes"
+
+
+def _readable(size: int) -> str:
+    return f"{size} bytes" if size < KIB else f"{size / KIB:.1f} KiB ({size} bytes)"

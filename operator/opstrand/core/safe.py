@@ -1,0 +1,95 @@
+"""Values that survive being stored: JSON, finite, of bounded depth, integers of 64 bits.
+
+Owns making any value so, and reading JSON texts strictly. Must not know types.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, NoReturn
+
+from opstrand.core.limits import MAX_INTEGER
+
+_DEPTH = 60
+
+
+class Mismatch(Exception):
+    """A value is not of a type; the text says why, as far as that is not plain from the value."""
+
+
+def make_safe(value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - one return per kind of value
+    """`value` as a store gives it back. Raises Mismatch.
+
+    Infinities and not-a-number become null, an integral float becomes an integer (a cluster's store writes 1.0 as 1, so a plan must not
+    depend on which of them it saw), dates become text, keys become text.
+    """
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return check_text(value)
+        case int():
+            return check_integer(value)
+        case float():
+            return make_float_safe(value)
+        case Mapping():
+            _check_depth(depth)
+            return {check_text(str(key)): make_safe(item, depth + 1) for key, item in value.items()}
+        case list() | tuple():
+            _check_depth(depth)
+            return [make_safe(item, depth + 1) for item in value]
+        case date():
+            return format_date(value)
+        case timedelta():
+            return make_float_safe(value.total_seconds())
+        case _:
+            raise Mismatch(f"{type(value).__name__} is no value that could be stored")
+
+
+def _check_depth(depth: int) -> None:
+    if depth >= _DEPTH:
+        raise Mismatch(f"it is nested more than {_DEPTH} levels deep")
+
+
+def check_text(value: str) -> str:
+    """A text that UTF-8 can hold."""
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise Mismatch("it holds half of a character, which no store keeps") from None
+    return value
+
+
+def check_integer(value: int) -> int:
+    if not -MAX_INTEGER - 1 <= value <= MAX_INTEGER:
+        raise Mismatch("an integer beyond 64 bits loses its last digits when it is stored; give it as text (type str)")
+    return value
+
+
+def make_float_safe(value: float) -> float | int | None:
+    if not math.isfinite(value):
+        return None
+    return int(value) if value.is_integer() and abs(value) <= MAX_INTEGER else value
+
+
+def format_date(value: date) -> str:
+    """ISO 8601; a time without a zone is taken as UTC."""
+    if isinstance(value, datetime) and value.tzinfo is None:
+        value = value.replace(tzinfo=UTC)
+    return value.isoformat()
+
+
+def load_json(text: str) -> Any:
+    """The value of a JSON text, without the constants that are not JSON; Mismatch otherwise."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise Mismatch("the text is not JSON") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
