@@ -1,0 +1,35 @@
+"""`build`: an image that is built before the run.
+
+Owns the keys. Must not build.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from opstrand.spec.cache import Cache
+from opstrand.spec.params import Param
+from opstrand.spec.patch import PatchStrategy
+from opstrand.spec.section import OR_TEMPLATE, SPEAKING, Section, Text, Texts
+
+
+class Build(Section):
+    """The component that builds the main container's image."""
+
+    hub_ref: Text = Field(description="The component that builds.", examples=["kaniko"])
+    connection: Text | None = Field(None, description="Connection of the registry.", examples=["registry"])
+    presets: Texts | None = Field(None, description="Presets of the build.", examples=[["small"]])
+    queue: Text | None = Field(None, description="Queue of the build.", examples=["agent/builds"])
+    namespace: Text | None = Field(None, description="Namespace of the build.", examples=["builds"])
+    cache: Annotated[Cache, OR_TEMPLATE] | None = Field(
+        None, description="Whether an equal image is taken again.", examples=[{"disable": True}]
+    )
+    params: dict[Text, Annotated[Param, SPEAKING]] | None = Field(
+        None, description="Params of the build; `destination` names the image.", examples=[{"destination": {"value": "app:v1"}}]
+    )
+    run_patch: dict[str, Any] | None = Field(
+        None, description="Patches the builder's runtime.", examples=[{"init": [{"dockerfile": {"image": "python"}}]}]
+    )
+    patch_strategy: PatchStrategy | None = Field(None, description="How that patch is merged.", examples=["replace"])

@@ -1,0 +1,13 @@
+"""The words for laying one part of a file over another.
+
+Owns the names of the strategies. The merging is `core.patch`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from opstrand.spec.section import OR_TEMPLATE
+
+Strategy = Literal["replace", "isnull", "post_merge", "pre_merge"]
+PatchStrategy = Annotated[Strategy, OR_TEMPLATE]

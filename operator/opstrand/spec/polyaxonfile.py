@@ -1,0 +1,125 @@
+"""Data to a checked component or operation: the one door through which everything that a user wrote comes in.
+
+Owns telling the kinds apart and collecting every problem of a file with its path and line. Must not merge or resolve.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from opstrand.errors import REASONS, Problem, SpecError
+from opstrand.spec.common import Common
+from opstrand.spec.component import Component
+from opstrand.spec.document import INT64, MAX_DEPTH, Document, Path
+from opstrand.spec.operation import Operation
+from opstrand.spec.section import describe, nearest
+
+_Kind = TypeVar("_Kind", bound=Common)
+
+
+def parse_operation(data: Any, *, document: Document | None = None) -> Operation:
+    """The operation in `data`, which is what the `spec` of an Operation object holds.
+
+    Raises SpecError NotAnOperation for a component, else InvalidSpec, UnknownField and others, all problems at once.
+    """
+    _judge_values(data, document)
+    if data.get("kind") == "component":
+        _refuse("NotAnOperation", "this is a component; an operation has it under `component:`", ("kind",), document)
+    return _parse(Operation, data, document)
+
+
+def parse_component(data: Any, *, document: Document | None = None) -> Component:
+    """The component in `data`. Raises SpecError."""
+    _judge_values(data, document)
+    return _parse(Component, data, document)
+
+
+def parse_polyaxonfile(data: Any, *, document: Document | None = None) -> Operation:
+    """The operation that a file asks for; a component is wrapped into one. Raises SpecError."""
+    _judge_values(data, document)
+    kind = data.get("kind")
+    if kind not in (None, "component", "operation"):
+        near = nearest(kind, ("component", "operation")) if isinstance(kind, str) else None
+        hint = f"; did you mean '{near}'?" if near else ""
+        _refuse("InvalidSpec", f"expected component or operation, found {describe(kind)}{hint}", ("kind",), document)
+    if kind == "component":
+        return wrap(_parse(Component, data, document))
+    return _parse(Operation, data, document)
+
+
+def wrap(component: Component) -> Operation:
+    """An operation that runs this component as it is."""
+    operation = Operation.model_construct(component=component)
+    operation.__pydantic_private__ = {"_written": {"component": component.written}}
+    return operation
+
+
+def _parse(model: type[_Kind], data: Mapping[str, Any], document: Document | None) -> _Kind:
+    try:
+        parsed = model.model_validate(data)
+    except ValidationError as error:
+        raise spec_error(error, document) from None
+    parsed._written = data
+    return parsed
+
+
+def spec_error(error: ValidationError, document: Document | None) -> SpecError:
+    """A section's complaint as ours: every problem with its path, and its line where there is a document."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return _all([_problem(e) for e in found], document)
+
+
+def _problem(error: Any) -> tuple[Path, Problem]:
+    reason = error["type"] if error["type"] in REASONS else "InvalidSpec"
+    path: Path = error["loc"]
+    return path, Problem(reason, error["msg"], dotted(path))
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    return ".".join(map(str, path))
+
+
+def _refuse(reason: str, message: str, path: Path, document: Document | None) -> None:
+    raise _all([(path, Problem(reason, message, dotted(path)))], document)
+
+
+def _all(problems: Sequence[tuple[Path, Problem]], document: Document | None) -> SpecError:
+    return document.place(problems) if document else SpecError.of([problem for _, problem in problems])
+
+
+def _judge_values(data: Any, document: Document | None) -> None:
+    """What no section can take: not a mapping, bottomless, or a value that JSON cannot carry. Text was judged while reading."""
+    if not isinstance(data, Mapping):
+        found = "an empty file" if data is None else describe(data)
+        _refuse("InvalidSpec", f"expected a component or an operation (a mapping), found {found}", (), document)
+    if document is not None and data is document.data:
+        return
+    problems: list[tuple[Path, Problem]] = []
+    todo: list[tuple[Path, Any]] = [((), data)]
+    while todo:
+        path, value = todo.pop()
+        fault = _fault(path, value)
+        if fault:
+            problems.append((path, Problem("InvalidSpec", fault, dotted(path))))
+        elif isinstance(value, Mapping):
+            todo += [((*path, key), inner) for key, inner in value.items()]
+        elif isinstance(value, (list, tuple)):
+            todo += [((*path, index), inner) for index, inner in enumerate(value)]
+    if problems:
+        raise _all(problems, document)
+
+
+def _fault(path: Path, value: Any) -> str | None:
+    if len(path) > MAX_DEPTH:
+        return f"nested more than {MAX_DEPTH} levels deep"
+    if path and not isinstance(path[-1], (str, int)):
+        return f"a key must be text, found {describe(path[-1])}"
+    if isinstance(value, int) and value not in INT64:
+        return "the number does not fit into 64 bits; quote it if it is text"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{value} is not a finite number; JSON and Kubernetes have no such value"
+    return None

@@ -1,0 +1,56 @@
+"""`termination`: how long a run may take, how often it is tried, and how long it is kept.
+
+Owns the keys. Must not decide when any of them applies.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from opstrand.spec.kubernetes_parts import Kubernetes
+from opstrand.spec.section import OR_TEMPLATE, Section, Whole
+
+
+class Culling(Section):
+    """When an idle service ends."""
+
+    timeout: Whole | None = Field(None, description="Seconds without activity after which it ends.", examples=[3600])
+
+
+class ActivityProbe(Section):
+    """How the activity of a service is read."""
+
+    exec: Annotated[dict[str, Any], Kubernetes("ExecAction"), OR_TEMPLATE] | None = Field(
+        None, description="A command in the container that tells.", examples=[{"command": ["bash", "-c", "activity"]}]
+    )
+    http: Annotated[dict[str, Any], Kubernetes("HTTPGetAction"), OR_TEMPLATE] | None = Field(
+        None, description="A page of the container that tells.", examples=[{"path": "/api/status", "port": 8888}]
+    )
+
+
+class Termination(Section):
+    """Limits of a run in time and tries. May be changed while the run lives."""
+
+    max_retries: Whole | None = Field(
+        None, description="How often a failed run is tried again. Default: 0.", examples=[2], json_schema_extra={"minimum": 0}
+    )
+    timeout: Whole | None = Field(
+        None, description="Seconds after which the run is stopped as failed.", examples=[3600], json_schema_extra={"minimum": 0}
+    )
+    ttl: Whole | None = Field(
+        None,
+        description="Seconds that the Pod is kept after the end. Default: a day.",
+        examples=[600],
+        json_schema_extra={"minimum": 0},
+    )
+    culling: Annotated[Culling, OR_TEMPLATE] | None = Field(None, description="When an idle service ends.", examples=[{"timeout": 3600}])
+    probe: Annotated[ActivityProbe, OR_TEMPLATE] | None = Field(
+        None, description="How the activity of a service is read.", examples=[{"http": {"path": "/", "port": 80}}]
+    )
+    pod_failure_policy: Annotated[dict[str, Any], Kubernetes("PodFailurePolicy"), OR_TEMPLATE] | None = Field(
+        None,
+        description="Kubernetes' rules by which exit codes count as failures.",
+        examples=[{"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]}],
+    )
