@@ -1,0 +1,198 @@
+"""Where templates of strangers are evaluated: one warm worker process with bounded memory and time.
+
+Owns the process: started when first needed, killed when a template takes too long, started again for the next one. `Sandbox.evaluate` is
+the `evaluate=` of `core.resolve` and `core.plan`. Nothing of the operator's (environment, files, threads) is reachable through a value:
+only JSON crosses. Must not know what is evaluated or why.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from opstrand.core.evaluation import TOO_MUCH, Refused
+from opstrand.core.evaluation import evaluate as evaluate_here
+from opstrand.core.template import EvaluationFailed
+
+#: Of one template.
+SECONDS = 2.0
+BYTES = 256 * 1024 * 1024
+#: A result that is larger could not be kept anyway.
+RESULT = 4 * 1024 * 1024
+_START = 30.0
+_HEADER = 8
+
+
+class Sandbox:
+    """`evaluate(source, values)` renders one template; safe to call from several threads, one at a time goes through."""
+
+    def __init__(self, *, seconds: float = SECONDS, memory: int = BYTES) -> None:
+        self._seconds = seconds
+        self._memory = memory
+        self._lock = threading.Lock()
+        self._worker: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Have the worker ready before the first template needs it."""
+        with self._lock:
+            self._find_worker()
+
+    def close(self) -> None:
+        with self._lock:
+            self._end_worker()
+
+    def evaluate(self, source: str, values: Mapping[str, Any]) -> Any:
+        """The template's JSON value. Raises EvaluationFailed with the reason, also when it takes too long or too much."""
+        request = json.dumps([source, values]).encode()
+        with self._lock:
+            answer = self._ask(request)
+        if "value" in answer:
+            return answer["value"]
+        raise EvaluationFailed(answer["refused"], answer.get("undefined"))
+
+    def _ask(self, request: bytes) -> dict[str, Any]:
+        worker = self._find_worker()
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        deadline = time.monotonic() + self._seconds
+        try:
+            _write(worker.stdin, request, deadline)
+            answer: dict[str, Any] = json.loads(_read(worker.stdout, deadline))
+        except TimeoutError:
+            self._end_worker()
+            return {"refused": f"it takes longer than {self._seconds:g} s"}
+        except (OSError, EOFError, ValueError):
+            answer = {"refused": TOO_MUCH}
+        if answer.get("refused") == TOO_MUCH:
+            self._end_worker()  # what it still holds must not be missing to the next template
+        return answer
+
+    def _find_worker(self) -> subprocess.Popen[bytes]:
+        if self._worker is None or self._worker.poll() is not None:
+            self._end_worker()
+            self._worker = subprocess.Popen(
+                [sys.executable, "-P", "-m", "opstrand.sandbox", str(self._memory)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
+                close_fds=True,
+            )
+            assert self._worker.stdout is not None
+            os.set_blocking(self._worker.stdin.fileno(), False)  # type: ignore[union-attr]  # both are pipes
+            _read(self._worker.stdout, time.monotonic() + _START)
+        return self._worker
+
+    def _end_worker(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker is None:
+            return
+        worker.kill()
+        for pipe in (worker.stdin, worker.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+        worker.wait()
+
+
+def _write(pipe: BinaryIO | Any, message: bytes, deadline: float) -> None:
+    data = memoryview(len(message).to_bytes(_HEADER, "big") + message)
+    while data:
+        _, ready, _ = select.select([], [pipe], [], _left(deadline))
+        if not ready:
+            raise TimeoutError
+        data = data[os.write(pipe.fileno(), data) :]
+
+
+def _read(pipe: BinaryIO | Any, deadline: float) -> bytes:
+    return _read_exactly(pipe, int.from_bytes(_read_exactly(pipe, _HEADER, deadline), "big"), deadline)
+
+
+def _read_exactly(pipe: BinaryIO | Any, size: int, deadline: float) -> bytes:
+    parts: list[bytes] = []
+    while size > 0:
+        ready, _, _ = select.select([pipe], [], [], _left(deadline))
+        if not ready:
+            raise TimeoutError
+        part = os.read(pipe.fileno(), min(size, 1 << 16))
+        if not part:
+            raise EOFError
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _left(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0.0)
+
+
+def serve(memory: int) -> None:
+    """The worker's life: one request, one answer, until its input ends. It limits itself before it reads the first."""
+    source, sink = os.dup(0), os.dup(1)
+    with open(source, "rb", buffering=0) as requests, open(sink, "wb", buffering=0) as answers:
+        _limit(memory)
+        _send(answers, b"ready")
+        while True:
+            header = _take(requests, _HEADER)
+            if len(header) < _HEADER:
+                return
+            request = _take(requests, int.from_bytes(header, "big"))
+            _send(answers, _answer(request))
+
+
+def _limit(memory: int) -> None:
+    """What a template may take comes on top of what the interpreter already has. Where the system counts no memory (not Linux), time is
+    the only limit."""
+    for kind, limit in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 16), (resource.RLIMIT_FSIZE, 0)):
+        resource.setrlimit(kind, (limit, limit))
+    with suppress(OSError, ValueError):
+        with open("/proc/self/statm") as statm:
+            used = int(statm.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
+
+
+def _answer(request: bytes) -> bytes:
+    try:
+        source, values = json.loads(request)
+        answer = json.dumps({"value": evaluate_here(source, values)}).encode()
+        if len(answer) > RESULT:
+            raise Refused(f"its result takes {len(answer)} bytes; at most {RESULT} are kept")
+    except Refused as error:
+        answer = json.dumps({"refused": error.message[:2000], "undefined": error.undefined}).encode()
+    except (MemoryError, RecursionError):
+        answer = json.dumps({"refused": TOO_MUCH}).encode()
+    return answer
+
+
+def _take(pipe: BinaryIO | Any, size: int) -> bytes:
+    parts: list[bytes] = []
+    while size > 0 and (part := pipe.read(min(size, 1 << 20))):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _send(pipe: BinaryIO | Any, message: bytes) -> None:
+    data = memoryview(len(message).to_bytes(_HEADER, "big") + message)
+    while data:
+        data = data[pipe.write(data) :]
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))
