@@ -95,7 +95,8 @@ class BareCluster:
         self._mark.write_text(fingerprint())
 
     def _refresh(self, *, everything: bool = False) -> None:
-        refresh(Buildah(), [PAUSE, *IMAGES], everything=everything)
+        for name in refresh(Buildah(), [PAUSE, *IMAGES], everything=everything):
+            self.node.forget_image(name)
 
     def _is_current(self) -> bool:
         return self._mark.exists() and self._mark.read_text() == fingerprint() and not self.problems()

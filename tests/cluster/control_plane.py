@@ -38,6 +38,8 @@ METADATA_POLICY: dict[str, Any] = {
     "omitStages": ["RequestReceived"],
     "rules": [{"level": "Metadata"}],
 }
+# Their own default of 20 requests a second makes a start some 4 s longer.
+UNTHROTTLED = ("--kube-api-qps=200", "--kube-api-burst=400")
 SERVICE_ACCOUNT_ISSUER = "https://kubernetes.default.svc"
 
 
@@ -214,14 +216,13 @@ class ControlPlane:
             "--use-service-account-credentials", f"--root-ca-file={self.authority_file}",
             f"--service-account-private-key-file={self.service_account_key}",
             *certificate_flags("cluster-signing-cert-file", "cluster-signing-key-file", signer),
-            "--leader-elect=false", "--allocate-node-cidrs=false", "--secure-port=0",
+            "--leader-elect=false", "--allocate-node-cidrs=false", "--secure-port=0", *UNTHROTTLED,
         ])  # fmt: skip
 
     def _start_scheduler(self) -> None:
         kubeconfig = self.user("system:kube-scheduler")
-        self.processes["kube-scheduler"].start(
-            [program("kube-scheduler"), f"--kubeconfig={kubeconfig}", "--leader-elect=false", "--secure-port=0"]
-        )
+        flags = ["--leader-elect=false", "--secure-port=0", *UNTHROTTLED]
+        self.processes["kube-scheduler"].start([program("kube-scheduler"), f"--kubeconfig={kubeconfig}", *flags])
 
     def _wait(self, name: str, is_ready: Callable[[], bool]) -> None:
         wait_until(is_ready, f"{name} was not ready", self.processes[name])

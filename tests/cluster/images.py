@@ -6,7 +6,6 @@ is never built twice. Must not know which tool builds (`buildah` here, `docker` 
 
 from __future__ import annotations
 
-import functools
 import platform
 import shutil
 import tempfile
@@ -71,14 +70,16 @@ IMAGES = (
 )
 
 
-def refresh(builder: Builder, images: Iterable[Image] = IMAGES, *, everything: bool = False) -> None:
-    """Build and push what changed. Says nothing of what did not."""
+def refresh(builder: Builder, images: Iterable[Image] = IMAGES, *, everything: bool = False) -> list[str]:
+    """Build and push what changed; the names of it, which a node may still hold in their old content."""
+    changed = []
     with locked(cache_folder() / "images.lock"):
         for image in images:
             if image.name == OPSTRAND and not (CHECKOUT / "Dockerfile").exists():
                 say(f"  {OPSTRAND}: left out, the checkout has no Dockerfile")
-            elif everything or not image.on_request or is_known(image):
-                ensure(image, builder)
+            elif (everything or not image.on_request or is_known(image)) and ensure(image, builder):
+                changed.append(image.name)
+    return changed
 
 
 def is_known(image: Image) -> bool:
@@ -87,11 +88,12 @@ def is_known(image: Image) -> bool:
     return has_tags(repository, tag)
 
 
-def ensure(image: Image, builder: Builder) -> None:
+def ensure(image: Image, builder: Builder) -> bool:
+    """Whether its name means something else now than before."""
     repository, tag = split_name(image.name)
     key = image.key()
     if has_tags(repository, key, tag):
-        return
+        return False
     if not copy_tag(repository, key, tag):
         if image.base:
             ensure(image.base, builder)
@@ -99,6 +101,7 @@ def ensure(image: Image, builder: Builder) -> None:
             build(image, builder)
             builder.push(image.name, repository, key)
         copy_tag(repository, key, tag)
+    return True
 
 
 def build(image: Image, builder: Builder) -> None:

@@ -18,7 +18,7 @@ from .control_plane import ControlPlane, wait_until
 from .images import PAUSE
 from .processes import Process
 from .programs import CNI_PLUGINS, program, system_command, system_environment
-from .registry import write_mirrors
+from .registry import full_name, write_mirrors
 
 NAME = "node1"
 BRIDGE = "opstrand0"
@@ -75,8 +75,7 @@ class Node:
         settings = CONTAINERD.format(folder=self.folder, pause=PAUSE.name, plugins=CNI_PLUGINS)
         configuration = self._write("containerd.toml", settings)
         self.processes["containerd"].start([system_command("containerd"), "--config", configuration], env=system_environment())
-        client = [system_command("ctr"), "--address", self.folder / "containerd.sock", "version"]
-        self._wait("containerd", lambda: run(client, check=False).returncode == 0)
+        self._wait("containerd", lambda: run([*self._client(), "version"], check=False).returncode == 0)
 
     def start(self) -> None:
         """Everything that needs the API server."""
@@ -161,6 +160,14 @@ class Node:
             # The kernel's own limits stay: a container may not be allowed to change them.
             "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
         }
+
+    def forget_image(self, name: str) -> None:
+        """Under the usual pull policy a node keeps what it has; without it, the next Pod pulls the new content."""
+        if self.processes["containerd"].is_running():
+            run([*self._client(), "--namespace", "k8s.io", "images", "remove", full_name(name)], check=False)
+
+    def _client(self) -> list[str | Path]:
+        return [system_command("ctr"), "--address", self.folder / "containerd.sock"]
 
     def _write(self, name: str, content: str) -> Path:
         path = self.folder / name

@@ -67,6 +67,13 @@ def split_name(image: str) -> tuple[str, str]:
     return repository.removeprefix("localhost/"), tag or "latest"
 
 
+def full_name(image: str) -> str:
+    """The name as container runtimes keep it."""
+    repository, _, tag = image.partition(":")
+    host = "" if repository.startswith("localhost/") else "docker.io/"
+    return f"{host}{repository}:{tag or 'latest'}"
+
+
 def read_manifest(repository: str, tag: str) -> tuple[bytes, str] | None:
     """The manifest of a tag and its media type; None where there is none."""
     try:
