@@ -1,0 +1,119 @@
+"""One connection to the API, kept open, with patience for an API that is restarting.
+
+Owns HTTP and when a request is sent again. Must not know what the requests mean. `http.client` is imported at the first request: most
+of what an import of this package would cost.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit
+
+from .environment import Credentials
+from .errors import ApiError, Unreachable
+
+if TYPE_CHECKING:
+    import http.client
+
+#: Seconds for one answer; the API may hold some back for 20.
+_TIMEOUT = 60.0
+_AGAIN = frozenset({429, 500, 502, 503, 504})
+
+
+class Connection:
+    """Requests to one API; safe to share between threads, one request at a time. Tried again for `patience` seconds."""
+
+    def __init__(self, url: str, credentials: Credentials, patience: float = 60.0) -> None:
+        parts = urlsplit(url)
+        self._scheme, self._netloc, self._base = parts.scheme, parts.netloc, parts.path.rstrip("/")
+        self._credentials = credentials
+        self.patience = patience
+        self._lock = threading.Lock()
+        self._http: http.client.HTTPConnection | None = None
+
+    def request(
+        self, method: str, path: str, *, body: Any = None, query: Mapping[str, Any] | None = None, patience: float | None = None
+    ) -> Any:
+        """The answer's JSON. Raises ApiError for a refusal, Unreachable where none but trouble came in time."""
+        target = self._base + path + (f"?{urlencode(query)}" if query else "")
+        data = None if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        deadline = time.monotonic() + (self.patience if patience is None else patience)
+        pause, renewed = 0.1, False
+        while True:
+            try:
+                return self._send(method, target, data, max(1.0, min(_TIMEOUT, deadline - time.monotonic())))
+            except ApiError as error:
+                if error.status == 401 and not renewed:
+                    renewed = True
+                    self._credentials.forget()
+                    continue
+                if error.status not in _AGAIN:
+                    raise
+                trouble: Exception = error
+            except OSError as error:
+                trouble = error
+            if time.monotonic() + pause > deadline:
+                raise Unreachable(f"{method} {self._scheme}://{self._netloc}{target}: {trouble}") from trouble
+            time.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(pause * 2, 5.0)
+
+    def _send(self, method: str, target: str, data: bytes | None, timeout: float) -> Any:
+        with self._lock:
+            reused = self._http is not None
+            try:
+                status, raw = self._exchange(method, target, data, timeout)
+            except OSError:
+                self._close()
+                # A kept connection may have been closed by the other side while it was idle: that is no trouble yet.
+                if not reused:
+                    raise
+                status, raw = self._exchange(method, target, data, timeout)
+        answer = _parse(raw)
+        if status >= 400:
+            raise ApiError(status, str(answer.get("detail") or answer) if isinstance(answer, dict) else str(answer))
+        return answer
+
+    def _exchange(self, method: str, target: str, data: bytes | None, timeout: float) -> tuple[int, bytes]:
+        import http.client
+
+        try:
+            if self._http is None:
+                kind = http.client.HTTPSConnection if self._scheme == "https" else http.client.HTTPConnection
+                self._http = kind(self._netloc, timeout=timeout)
+            if self._http.sock is not None:
+                self._http.sock.settimeout(timeout)
+            self._http.request(method, target, body=data, headers=self._headers(data))
+            response = self._http.getresponse()
+            return response.status, response.read()
+        except http.client.HTTPException as error:
+            self._close()
+            raise ConnectionError(f"{type(error).__name__}: {error}") from error
+        except OSError:
+            self._close()
+            raise
+
+    def _headers(self, data: bytes | None) -> dict[str, str]:
+        headers = {"Accept": "application/json", "User-Agent": "opstrand-client", "X-POLYAXON-SERVICE": "runner"}
+        authorization = self._credentials.header()
+        if authorization:
+            headers["Authorization"] = authorization
+        if data is not None:
+            headers["Content-Type"] = "application/json"
+        return headers
+
+    def _close(self) -> None:
+        if self._http is not None:
+            self._http.close()
+            self._http = None
+
+
+def _parse(raw: bytes) -> Any:
+    try:
+        return json.loads(raw or b"{}")
+    except ValueError:
+        return raw.decode("utf-8", "replace")

@@ -1,0 +1,22 @@
+"""What can go wrong for user code."""
+
+
+class ClientError(Exception):
+    """Everything that this package raises."""
+
+
+class NotManaged(ClientError):
+    """The environment does not say which run this is."""
+
+
+class ApiError(ClientError):
+    """The API answered, and refused. `detail` is its own sentence."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(f"{status}: {detail}")
+        self.status = status
+        self.detail = detail
+
+
+class Unreachable(ClientError):
+    """The API did not answer in time, or only that it cannot now."""

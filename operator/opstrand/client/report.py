@@ -1,0 +1,85 @@
+"""What user code reported and the API has not stored yet, kept so that many reports are one.
+
+Owns how two reports merge and which requests say them. Pure: must not send anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Union
+
+#: Fields whose keys are merged, and the one whose items are.
+_MAPS = ("inputs", "outputs", "meta_info")
+Values = Union[dict[str, Any], list[str]]
+
+
+class Request(NamedTuple):
+    """One request below the run's path."""
+
+    method: str
+    path: str
+    body: dict[str, Any]
+
+
+class Report:
+    """Fields with their values; a field in `resets` forgets what was there before. The later report wins, key by key."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, Values] = {}
+        self._resets: set[str] = set()
+        self._texts: dict[str, str] = {}
+        self._artifacts: dict[str, dict[str, Any]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._fields or self._texts or self._artifacts)
+
+    def values(self, field: str, values: Mapping[str, Any], *, reset: bool = False) -> Report:
+        before = {} if reset else self._fields.get(field, {})
+        self._fields[field] = {**before, **values}  # type: ignore[dict-item]
+        if reset:
+            self._resets.add(field)
+        return self
+
+    def tags(self, tags: Sequence[str], *, reset: bool = False) -> Report:
+        before = [] if reset else self._fields.get("tags", [])
+        self._fields["tags"] = list(dict.fromkeys([*before, *tags]))
+        if reset:
+            self._resets.add("tags")
+        return self
+
+    def text(self, field: str, text: str) -> Report:
+        self._texts[field] = text
+        return self
+
+    def artifact(self, item: Mapping[str, Any]) -> Report:
+        self._artifacts[str(item["name"])] = dict(item)
+        return self
+
+    def then(self, later: Report) -> Report:
+        """Both as one."""
+        for field, values in later._fields.items():
+            reset = field in later._resets
+            if isinstance(values, dict):
+                self.values(field, values, reset=reset)
+            else:
+                self.tags(values, reset=reset)
+        self._texts.update(later._texts)
+        self._artifacts.update(later._artifacts)
+        return self
+
+    def requests(self) -> list[Request]:
+        """The fewest requests that say it: what replaces, what adds, and the lineage."""
+        replaced = {field: values for field, values in self._fields.items() if field in self._resets}
+        added = {field: values for field, values in self._fields.items() if field not in self._resets}
+        found = []
+        if replaced:
+            found.append(Request("PATCH", "", dict(replaced)))
+        if added or self._texts:
+            found.append(Request("PATCH", "", {**added, **self._texts, "merge": True}))
+        if self._artifacts:
+            found.append(Request("POST", "/lineage/artifacts", {"artifacts": list(self._artifacts.values())}))
+        return found
+
+    def names(self) -> str | None:
+        """What it is about, for a message."""
+        return ", ".join([*self._fields, *self._texts, *(["artifacts"] if self._artifacts else [])]) or None

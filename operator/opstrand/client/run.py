@@ -1,0 +1,290 @@
+"""`RunClient`: one run, read and reported on, with the names and rules of the published client.
+
+Owns what the methods mean. `log_*` return at once and never raise for the API's sake (`async_req=False` waits, and raises what was
+refused); what reads waits for the API, and raises. NaN and infinities, which JSON cannot hold, are reported as text.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from .connection import Connection
+from .environment import Credentials, api_url, is_set, parse_instance
+from .errors import ClientError, NotManaged
+from .report import Report
+from .spool import Spool
+
+Json = dict[str, Any]
+#: Seconds until the last value of a metric is among the outputs; each end of a run sends it anyway.
+_METRICS_WITHIN = 10.0
+_FINAL = frozenset({"succeeded", "failed", "stopped", "skipped", "upstream_failed"})
+
+
+class RunClient:
+    """A run, by default the one that this process belongs to. `project` and `run_uuid` name another one of the same API."""
+
+    def __init__(
+        self,
+        owner: str | None = None,
+        project: str | None = None,
+        run_uuid: str | None = None,
+        client: Connection | None = None,
+        is_offline: bool | None = None,
+        no_op: bool | None = None,
+        **ignored: Any,
+    ) -> None:
+        self._no_op = is_set("POLYAXON_NO_OP") if no_op is None else no_op
+        self._is_offline = is_set("POLYAXON_IS_OFFLINE") if is_offline is None else is_offline
+        self._data: Json = {}
+        self._metrics: Json = {}
+        if self._no_op or (self._is_offline and not is_set("POLYAXON_IS_MANAGED")):
+            self.owner, self.project, self.run_uuid = owner or "default", project or "", run_uuid or ""
+            return
+        if not (project and run_uuid):
+            own = parse_instance()
+            owner, project, run_uuid = owner or own.owner, project or own.project, run_uuid or own.uuid
+        self.owner, self.project, self.run_uuid = owner or "default", project, run_uuid
+        self._connection = client or Connection(api_url(), Credentials())
+        self._spool = Spool(self._send)
+
+    @property
+    def run_data(self) -> Json:
+        """GET run as it was last read, with what this client logged since."""
+        return self._data
+
+    @property
+    def status(self) -> str | None:
+        return self._data.get("status")
+
+    @property
+    def namespace(self) -> str:
+        return str((self._data.get("settings") or {}).get("namespace") or self.project)
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._no_op or self._is_offline
+
+    def refresh_data(self, **ignored: Any) -> None:
+        """Read the run. Raises ClientError."""
+        if not self._is_idle:
+            self._data = self._request("GET")
+
+    def get_inputs(self) -> Any:
+        """Every resolved input by name: None with POLYAXON_NO_OP, `{}` offline, as the published client has it."""
+        return self._get("inputs")
+
+    def get_outputs(self) -> Any:
+        return self._get("outputs")
+
+    def _get(self, field: str) -> Any:
+        if self._no_op:
+            return None
+        if not self._data.get(field):
+            self.refresh_data()
+        return self._data.get(field) or {}
+
+    def log_inputs(self, reset: bool = False, async_req: bool = True, **inputs: Any) -> None:
+        self._log_values("inputs", inputs, reset, async_req)
+
+    def log_outputs(self, reset: bool = False, async_req: bool = True, **outputs: Any) -> None:
+        """Add to the run's outputs, or with `reset` replace them all. At most 256 KiB of JSON together."""
+        self._log_values("outputs", outputs, reset, async_req)
+
+    def log_meta(self, reset: bool = False, async_req: bool = True, **meta: Any) -> None:
+        self._log_values("meta_info", meta, reset, async_req)
+
+    def log_tags(self, tags: str | Sequence[str], reset: bool = False, async_req: bool = True) -> None:
+        """Tags, or one text with commas."""
+        items = [tag.strip() for tag in tags.split(",")] if isinstance(tags, str) else [str(tag) for tag in tags]
+        self._log(Report().tags([tag for tag in items if tag], reset=reset), async_req)
+
+    def log_progress(self, value: float) -> None:
+        """How much is done, from 0 to 1."""
+        if not 0 <= value <= 1:
+            raise ValueError(f"log_progress takes a number from 0 to 1, found {value!r}")
+        self.log_meta(progress=value)
+
+    def log_metric(self, name: str, value: float, step: int | None = None, timestamp: datetime | None = None) -> None:
+        """Keep the last value of a metric among the outputs. Its history is not kept by this client."""
+        self.log_metrics(step=step, timestamp=timestamp, **{name: value})
+
+    def log_metrics(self, step: int | None = None, timestamp: datetime | None = None, **metrics: float) -> None:
+        if not self._is_idle:
+            report = Report().values("outputs", {to_name(name): to_json(value) for name, value in metrics.items()})
+            self._spool.add(report, within=_METRICS_WITHIN)
+
+    def set_description(self, description: str, async_req: bool = True) -> None:
+        self._log(Report().text("description", description), async_req)
+
+    def set_readme(self, readme: str, async_req: bool = True) -> None:
+        self._log(Report().text("readme", readme), async_req)
+
+    def log_artifact_ref(
+        self,
+        path: str,
+        kind: str = "file",
+        name: str | None = None,
+        hash: str | None = None,
+        content: Any = None,
+        summary: Json | None = None,
+        is_input: bool = False,
+        rel_path: str | None = None,
+        **ignored: Any,
+    ) -> None:
+        """Put a file or folder into the lineage table. It stays where it is."""
+        facts: Json = {"path": path, **({"hash": hash} if hash else {}), **(summary or {})}
+        item = {"name": to_name(name or os.path.basename(path.rstrip("/"))), "kind": str(getattr(kind, "value", kind))}
+        self.log_artifact_lineage({**item, "path": rel_path or self._relative(path), "summary": facts, "is_input": is_input})
+
+    def log_file_ref(self, path: str, name: str | None = None, **facts: Any) -> None:
+        self.log_artifact_ref(path, "file", name, **facts)
+
+    def log_dir_ref(self, path: str, name: str | None = None, **facts: Any) -> None:
+        self.log_artifact_ref(path, "dir", name, **facts)
+
+    def log_model_ref(self, path: str, name: str | None = None, framework: str | None = None, **facts: Any) -> None:
+        self.log_artifact_ref(path, "model", name, summary={**facts.pop("summary", {}), "framework": framework}, **facts)
+
+    def log_data_ref(self, name: str, path: str = "", hash: str | None = None, is_input: bool = True, **facts: Any) -> None:
+        self.log_artifact_ref(path, "data", name, hash, is_input=is_input, **facts)
+
+    def log_artifact_lineage(self, body: Json | Sequence[Json], async_req: bool = True) -> None:
+        report = Report()
+        for item in [body] if isinstance(body, Mapping) else body:
+            report.artifact(to_json(dict(item)))
+        self._log(report, async_req)
+
+    def get_artifacts_lineage(self, query: str | None = None, limit: int = 1000, offset: int = 0) -> Sequence[Json]:
+        found = self._read("/lineage/artifacts", {"limit": limit, "offset": offset, "query": query or ""})
+        return tuple(found.get("results") or ())
+
+    def get_statuses(self, last_status: str | None = None) -> tuple[str | None, Sequence[Json]]:
+        """The status now, and its conditions, oldest first; with `last_status` only those after it."""
+        answer = self._read("/statuses")
+        conditions = tuple(answer.get("status_conditions") or ())
+        known = [index for index, item in enumerate(conditions) if item.get("type") == last_status]
+        return answer.get("status"), conditions[known[-1] + 1 :] if known else conditions
+
+    def wait_for_condition(self, statuses: Sequence[str] | None = None, seconds: float = 5.0) -> str:
+        """Ask every few seconds until the run is in one of these statuses, by default a final one."""
+        import time
+
+        while True:
+            status = str(self.get_statuses()[0])
+            if status in (statuses or _FINAL):
+                return status
+            time.sleep(seconds)
+
+    def get_logs(self, last_file: str | None = None, last_time: str | None = None) -> Json:
+        """One part of the log: `logs`, and the `last_file` to ask on with; null once there is no more."""
+        path = f"/streams/v1/{self.namespace}/{self.owner}/{self.project}/runs/{self.run_uuid}/logs"
+        query = {key: value for key, value in (("last_file", last_file), ("last_time", last_time)) if value}
+        answer: Json = {} if self._is_idle else self._connection.request("GET", path, query=query)
+        return answer
+
+    def watch_logs(self) -> Iterator[str]:
+        """Every line of the run until it is over."""
+        last = None
+        while True:
+            part = self.get_logs(last_file=last)
+            yield from (str(line.get("value")) for line in part.get("logs") or ())
+            last = part.get("last_file")
+            if not last:
+                return
+
+    def log_status(self, status: str, reason: str | None = None, message: str | None = None, **ignored: Any) -> None:
+        """Said for the record: what becomes of a managed run is judged from outside."""
+        now = datetime.now(timezone.utc).isoformat()
+        facts = {"type": str(getattr(status, "value", status)), "status": True, "reason": reason, "message": message}
+        if not self._is_idle:
+            self._request("POST", "/statuses", {"condition": {**facts, "last_update_time": now, "last_transition_time": now}})
+
+    def log_succeeded(self, reason: str | None = None, message: str | None = None) -> None:
+        self.log_status("succeeded", reason, message)
+
+    def log_failed(self, reason: str | None = None, message: str | None = None) -> None:
+        self.log_status("failed", reason, message)
+
+    def log_stopped(self, reason: str | None = None, message: str | None = None) -> None:
+        self.log_status("stopped", reason, message)
+
+    def list(self, query: str | None = None, sort: str | None = None, limit: int = 20, offset: int = 0) -> Json:
+        """One page of the project's runs: `count` of all, and `results`."""
+        asked = {"query": query or "", "sort": sort or "", "limit": limit, "offset": offset}
+        answer: Json = {} if self._is_idle else self._connection.request("GET", f"/api/v1/{self.owner}/{self.project}/runs", query=asked)
+        return answer
+
+    def stop(self) -> None:
+        self._read("/stop", method="POST")
+
+    def flush(self, seconds: float = 60.0) -> bool:
+        """Wait until everything logged is stored; whether it is."""
+        return self._is_idle or self._spool.flush(seconds)
+
+    def _log_values(self, field: str, values: Json, reset: bool, async_req: bool) -> None:
+        plain = {to_name(name): to_json(value) for name, value in values.items()}
+        if not self._is_idle:
+            self._data[field] = {**({} if reset else self._data.get(field) or {}), **plain}
+        self._log(Report().values(field, plain, reset=reset), async_req)
+
+    def _log(self, report: Report, async_req: bool) -> None:
+        if self._is_idle or not report:
+            return
+        if async_req:
+            self._spool.add(report)
+            return
+        if not self._spool.flush(self._connection.patience):  # what was logged before must not come after
+            raise ClientError("earlier reports could not be stored")
+        self._send(report, self._connection.patience)
+
+    def _send(self, report: Report, seconds: float) -> None:
+        for request in report.requests():
+            self._request(request.method, request.path, request.body, patience=seconds)
+
+    def _read(self, path: str, query: Json | None = None, method: str = "GET") -> Json:
+        return {} if self._is_idle else self._request(method, path, query=query)
+
+    def _request(self, method: str, path: str = "", body: Any = None, **options: Any) -> Json:
+        run = f"/api/v1/{self.owner}/{self.project}/runs/{self.run_uuid}"
+        answer: Json = self._connection.request(method, run + path, body=body, **options)
+        return answer
+
+    def _relative(self, path: str) -> str:
+        """Below the run's folder, where it is."""
+        _, found, inside = path.partition(f"{self.run_uuid}/")
+        return inside if self.run_uuid and found else path
+
+
+def to_name(name: str) -> str:
+    """A key as the published client spells it: plain letters, and no separators."""
+    if not name:
+        raise ValueError("a name is required")
+    text = unicodedata.normalize("NFKD", str(name)).encode("ascii", "ignore").decode("ascii")
+    text = re.sub(r"[^\w\\/.\s-]", "", text).strip()
+    return re.sub(r"[-.\s]+", "-", re.sub(r"[\\/]+", "__", text))
+
+
+def to_json(value: Any) -> Any:
+    """A value that JSON can hold: numbers of other libraries become Python's, and what has no JSON its text."""
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [to_json(item) for item in value]
+    for convert in ("tolist", "item", "isoformat"):  # arrays, scalars, times
+        method = getattr(value, convert, None)
+        if callable(method):
+            return to_json(method())
+    return str(value)
+
+
+__all__ = ["NotManaged", "RunClient", "to_json", "to_name"]

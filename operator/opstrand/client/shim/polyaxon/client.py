@@ -1,0 +1,5 @@
+"""`from polyaxon.client import RunClient`."""
+
+from polyaxon._opstrand import ApiError, ClientError, NotManaged, RunClient, Unreachable
+
+__all__ = ["ApiError", "ClientError", "NotManaged", "RunClient", "Unreachable"]

@@ -1,0 +1,96 @@
+"""Tracking without holding a client: `init()` once, then functions of the module, as in the published package.
+
+Owns the one current run. `TRACKING_RUN` is None before `init()`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from typing import Any
+
+from .environment import context_root
+from .errors import ClientError
+from .run import RunClient
+
+TRACKING_RUN: Run | None = None
+
+
+class Run(RunClient):
+    """A run client that reads the run at once and knows the run's folder."""
+
+    def __init__(self, *args: Any, track_env: bool = True, artifacts_path: str | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._artifacts_path = artifacts_path or os.path.join(context_root(), "artifacts", self.run_uuid)
+        self.refresh_data()
+        if track_env and not self._is_idle:
+            self.log_env()
+
+    def get_artifacts_path(self, rel_path: str | None = None, ensure_path: bool = False, is_dir: bool = False, **ignored: Any) -> str:
+        """The run's own folder, or a path in it; with `ensure_path` its folders are made."""
+        path = os.path.join(self._artifacts_path, rel_path) if rel_path else self._artifacts_path
+        if ensure_path:
+            os.makedirs(path if is_dir else os.path.dirname(path), exist_ok=True)
+        return path
+
+    def get_outputs_path(self, rel_path: str | None = None, ensure_path: bool = True, is_dir: bool = False, **ignored: Any) -> str:
+        """The folder of the run's outputs, or a path in it, whose folders are made."""
+        return self.get_artifacts_path(os.path.join("outputs", rel_path or ""), ensure_path, is_dir).rstrip("/")
+
+    def log_env(self, rel_path: str | None = None, content: dict[str, Any] | None = None) -> None:
+        """Keep what this process runs on as `env.json` among the outputs; nothing where the folder cannot be written."""
+        facts = content or {
+            "python_version": platform.python_version(),
+            "os": platform.platform(),
+            "executable": sys.executable,
+            "arguments": sys.argv,
+            "hostname": platform.node(),
+        }
+        try:
+            path = self.get_outputs_path(rel_path or "env.json")
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(facts, file)
+        except OSError:
+            return
+        self.log_artifact_ref(path, "env", "env", rel_path=f"outputs/{rel_path or 'env.json'}")
+
+    def end(self) -> None:
+        """Wait until everything logged is stored."""
+        self.flush()
+
+
+def init(*args: Any, **options: Any) -> Run:
+    """Find out which run this is and read it. Takes what the published `init` takes. Raises ClientError."""
+    global TRACKING_RUN
+    TRACKING_RUN = Run(*args, **options)
+    return TRACKING_RUN
+
+
+def get_or_create_run(tracking_run: Run | None = None) -> Run:
+    """The run given, else the current one, else the one that `init()` finds."""
+    return tracking_run or TRACKING_RUN or init()
+
+
+def end() -> None:
+    """Wait until everything logged is stored."""
+    if TRACKING_RUN is not None:
+        TRACKING_RUN.end()
+
+
+def __getattr__(name: str) -> Any:
+    """Every other function is the current run's method; the first use of one is an `init()`."""
+    if not name.startswith("_") and callable(getattr(Run, name, None)):
+
+        def call(*args: Any, **options: Any) -> Any:
+            return getattr(get_or_create_run(), name)(*args, **options)
+
+        call.__name__, call.__doc__ = name, getattr(Run, name).__doc__
+        return call
+    if name.startswith(("log_", "promote_", "sync_", "pull_", "push_", "set_")):
+        raise AttributeError(f"{name} is not offered by the client that opstrand lays into images; install `polyaxon` in the image for it")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = ["TRACKING_RUN", "ClientError", "Run", "end", "get_or_create_run", "init"]

@@ -1,0 +1,115 @@
+"""The two documented programs, byte for byte, in a Python that has nothing installed, and beside a real installation."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from opstrand.client.shim_files import shim_files
+
+from .conftest import MESSAGE, Api, environment
+
+CLIENT = """from polyaxon.client import RunClient
+
+client = RunClient()
+client.refresh_data()
+print(client.get_inputs())
+"""
+TRACKING = """from polyaxon import tracking
+
+tracking.init()
+print(tracking.TRACKING_RUN.get_inputs())
+"""
+
+
+def lay(folder: Path, program: str) -> Path:
+    for name, content in shim_files().items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    script = folder / "echo.py"
+    script.write_text(program)
+    return script
+
+
+def pythons() -> list[str]:
+    """This one, and the oldest that is promised where it is there."""
+    oldest = Path(os.environ.get("OPSTRAND_OLDEST_PYTHON", "/nowhere"))
+    return [sys.executable, *([str(oldest)] if oldest.exists() else [])]
+
+
+def run(python: str, script: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    # -S: no site-packages at all
+    return subprocess.run([python, "-S", "-u", "echo.py"], capture_output=True, text=True, cwd=script.parent, env=env, timeout=30)
+
+
+@pytest.mark.parametrize("program", [CLIENT, TRACKING], ids=["client", "tracking"])
+@pytest.mark.parametrize("python", pythons())
+def test_the_documented_programs_run_with_nothing_installed(api: Api, tmp_path: Path, python: str, program: str) -> None:
+    script = lay(tmp_path / "artifacts", program)
+    ended = run(python, script, environment(api, tmp_path))
+    assert (ended.stdout, ended.stderr, ended.returncode) == (repr({"message": MESSAGE}) + "\n", "", 0)
+
+
+def test_outputs_logged_last_are_stored_before_the_process_ends(api: Api, tmp_path: Path) -> None:
+    script = lay(
+        tmp_path / "artifacts",
+        "from polyaxon import tracking\ntracking.init()\ntracking.log_outputs(acc=1)\ntracking.log_metrics(loss=2)\n",
+    )
+    ended = run(sys.executable, script, environment(api, tmp_path))
+    assert (ended.stderr, ended.returncode) == ("", 0)
+    assert api.status["outputs"] == {"acc": 1, "loss": 2}
+
+
+def test_an_api_that_refuses_ends_the_program_with_its_words(api: Api, tmp_path: Path) -> None:
+    script = lay(tmp_path / "artifacts", CLIENT)
+    ended = run(sys.executable, script, {**environment(api, tmp_path), "POLYAXON_AUTH_TOKEN": "wrong"})
+    assert ended.returncode == 1
+    assert "401: The token is not the one" in ended.stderr
+
+
+REAL_CLIENT = """class RunClient:
+    def refresh_data(self): pass
+    def get_inputs(self): return 'real'
+"""
+REAL_TRACKING = """TRACKING_RUN = None
+def init():
+    global TRACKING_RUN
+    from polyaxon.client import RunClient
+    TRACKING_RUN = RunClient()
+"""
+
+
+def real_package(folder: Path) -> None:
+    package = folder / "polyaxon"
+    package.mkdir(parents=True)
+    for name, content in (("__init__", ""), ("client", REAL_CLIENT), ("tracking", REAL_TRACKING)):
+        (package / f"{name}.py").write_text(content)
+
+
+@pytest.mark.parametrize("program", [CLIENT, TRACKING], ids=["client", "tracking"])
+def test_a_real_installation_wins(tmp_path: Path, program: str) -> None:
+    script = lay(tmp_path / "artifacts", program)
+    lay(tmp_path / "another-copy", program)
+    real_package(tmp_path / "site")
+    path = os.pathsep.join([str(tmp_path / "another-copy"), str(tmp_path / "site")])
+    ended = run(sys.executable, script, {"PYTHONPATH": path})
+    assert (ended.stdout, ended.stderr) == ("real\n", "")
+
+
+EDITABLE = """import importlib.util, sys
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == 'polyaxon':
+            return importlib.util.spec_from_file_location(name, '{0}/__init__.py', submodule_search_locations=['{0}'])
+sys.meta_path.append(Finder)
+"""
+
+
+def test_an_editable_installation_wins(tmp_path: Path) -> None:
+    script = lay(tmp_path / "artifacts", EDITABLE.format(tmp_path / "src" / "polyaxon") + CLIENT)
+    real_package(tmp_path / "src")
+    assert run(sys.executable, script, {}).stdout == "real\n"
