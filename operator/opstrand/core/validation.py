@@ -164,7 +164,7 @@ _RULES: dict[str, tuple[_Rule, str]] = {
 }
 
 _COSTLY = re.compile(r"\)[*+?{]|\\[1-9]|\(\?P=|\(\?\(")
-_REPEAT = re.compile(r"[*+?{]")
+_REPEAT = re.compile(r"(?<!\()[*+?{]")
 
 
 def is_cheap(pattern: str, text: str) -> bool:

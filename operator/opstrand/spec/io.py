@@ -16,7 +16,7 @@ RESERVED_NAMES = ("globals", "params", "connections")
 
 
 class _Written(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, populate_by_name=True)
 
 
 class Validation(_Written):

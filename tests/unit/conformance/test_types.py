@@ -1,0 +1,59 @@
+"""Every type, option and validation rule: what a declared input makes of a value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from opstrand.core.compile import Compiled
+from opstrand.core.identity import Identity
+from opstrand.core.lookups import is_template
+from opstrand.core.resolve import Resolved, resolve
+from opstrand.core.slots import Slot, bind
+from opstrand.errors import SpecError
+from opstrand.spec.io import IO
+from opstrand.spec.params import Param
+
+from .vectors import classify, is_refusal_only, missing_ids, same, select, wanted
+
+
+#: Vectors whose declaration has a default that the file does not show: it is what null becomes.
+DEFAULTS = {"types-0959": 5, "types-0962": "d", "types-0966": True, "types-0971": [1]}
+IDENTITY = Identity("d1410a914d18457589b91926d8c23db4", "run-1", "demo")
+
+
+def bind_vector(vector: dict[str, Any]) -> dict[str, Any]:
+    """The outcome of one vector in the vectors' own terms."""
+    declared = {key: vector[key] for key in ("type", "isList", "isOptional", "validation", "options") if key in vector}
+    if vector["id"] in DEFAULTS:
+        declared["value"] = DEFAULTS[vector["id"]]
+    value = yaml.safe_load(f"x: {vector['yaml']}")["x"] if "yaml" in vector else vector.get("value")
+    try:
+        io = IO.model_validate({"name": "x", **declared})
+        if isinstance(value, str) and is_template(value):  # the value is bound as it is; that it is rendered first is another test's
+            return {"value": bind(value, Slot("x", "inputs", io, "literal", "params.x"))}
+        compiled = Compiled(name=None, kind="job", run={}, inputs=(io,), params={"x": Param(value=value)})
+        resolved = resolve(compiled, IDENTITY, {})
+    except ValidationError:
+        return {"error": "schema"}
+    except SpecError as error:
+        assert error.problems[0].path == "params.x"
+        return {"error": classify(error)}
+    assert isinstance(resolved, Resolved)
+    return {"value": resolved.inputs["x"]}
+
+
+@pytest.mark.parametrize("vector", select("types"))
+def test_types(vector: dict[str, Any]) -> None:
+    found = bind_vector(vector)
+    if is_refusal_only(vector) and "error" in wanted(vector)[0]:
+        assert "error" in found
+        return
+    assert any(found.get("error") == w.get("error") and same(found.get("value"), w.get("value")) for w in wanted(vector)), found
+
+
+def test_no_decision_outlives_its_vector() -> None:
+    assert missing_ids(("types", "params", "refs", "templates")) == set()

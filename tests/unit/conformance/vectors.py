@@ -1,0 +1,100 @@
+"""The conformance vectors as test cases: what is wanted of each, and how a result is compared with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opstrand.core.identity import Identity
+from opstrand.errors import SpecError
+
+from .decided_against import DECIDED_AGAINST
+
+FOLDER = Path(__file__).resolve().parents[2] / "conformance"
+
+#: The vectors' error classes, by our reasons.
+CLASSES = {
+    "ParamRequired": "required",
+    "ParamInvalid": "convert",
+    "ParamValidation": "validation",
+    "ParamUndeclared": "undeclared",
+    "TemplateError": "template",
+    "ConditionInvalid": "condition",
+    "MissingValue": "missing",
+    "UpstreamFailed": "missing",
+    "InvalidSpec": "schema",
+    "UnknownField": "schema",
+    "RefInvalid": "schema",
+    "NotSupported": "schema",
+}
+
+
+def load(name: str) -> dict[str, Any]:
+    """One file of vectors, whole."""
+    loaded: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+def select(name: str, prefix: str = "") -> list[Any]:
+    """The vectors of a file as test parameters, by their own ids, without those that were decided against."""
+    vectors = [vector for vector in load(name)["vectors"] if vector["id"].startswith(prefix)]
+    return [pytest.param(vector, id=vector["id"]) for vector in vectors if vector["id"] not in DECIDED_AGAINST]
+
+
+def wanted(vector: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The results that are right: `better` if there is one, else `expect`; both where either will do."""
+    better = vector.get("better")
+    if better is None:
+        return [vector["expect"]]
+    return [better, vector["expect"]] if better.get("either") else [better]
+
+
+def classify(error: SpecError) -> str:
+    return CLASSES.get(error.reason, error.reason)
+
+
+def is_refusal_only(vector: Mapping[str, Any]) -> bool:
+    """Where 2.18 crashed, only a refusal that names the input is asked for, of whatever class."""
+    return vector["expect"].get("error") == "internal"
+
+
+def without_nulls(value: Any) -> Any:
+    """A value as 2.18 and we spell it alike: what is null was not said."""
+    if isinstance(value, Mapping):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
+def same(found: Any, expected: Any) -> bool:
+    """Equality that tells true from 1, and 1.0 from 1 only where a text would show it."""
+    if isinstance(found, bool) != isinstance(expected, bool):
+        return False
+    if isinstance(found, Mapping) and isinstance(expected, Mapping):
+        return set(found) == set(expected) and all(same(found[key], expected[key]) for key in expected)
+    if isinstance(found, list) and isinstance(expected, list):
+        return len(found) == len(expected) and all(same(a, b) for a, b in zip(found, expected, strict=True))
+    return bool(found == expected)
+
+
+def identity_of(run: Mapping[str, Any], uuid: str | None = None) -> Identity:
+    """The measured run's facts."""
+    return Identity(
+        uuid=uuid or run["run_uuid"],
+        name=run["run_name"],
+        project=run["project_name"],
+        owner=run["owner_name"],
+        created_at=run["created_at"],
+        username=run["username"],
+        user_email=run["user_email"],
+        project_uuid=run["project_uuid"],
+    )
+
+
+def missing_ids(names: Iterable[str]) -> set[str]:
+    """Ids that were decided against and are in none of these files."""
+    known = {vector["id"] for name in names for vector in load(name)["vectors"]}
+    return {one for one in DECIDED_AGAINST if one.partition("-")[0] in names} - known
