@@ -1,7 +1,7 @@
 """Image building without a daemon: buildah, with its storage in the cache so that layers are kept.
 
 Owns buildah's options and how the machine's certificates and pip settings reach a build without becoming part of the image.
-Shares its three methods with `docker.Docker`. Must not decide what is built.
+Shares its three methods with `kind.Docker`. Must not decide what is built.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Buildah:
     def __init__(self) -> None:
         storage = cache_folder() / "buildah"
         storage.mkdir(parents=True, exist_ok=True)
-        self.policy = storage / "policy.json"
-        self.policy.write_text(ACCEPT_ANYTHING)
-        options = ["--storage-driver", "overlay", "--root", storage / "storage", "--runroot", storage / "run"]
-        self.command = [system_command("buildah"), *options]
+        (storage / "policy.json").write_text(ACCEPT_ANYTHING)
+        self.policy_option = f"--signature-policy={storage / 'policy.json'}"
+        options: list[str | Path] = ["--storage-driver", "overlay", "--root", storage / "storage", "--runroot", storage / "run"]
+        self.command: list[str | Path] = [system_command("buildah"), *options]
 
     def make_base(self, suite: str, name: str) -> None:
         """A root filesystem as an image of one layer."""
@@ -47,7 +47,7 @@ class Buildah:
             try:
                 self._run("add", container, root, "/")
                 self._run("config", "--env", f"PATH={SYSTEM_PATH}", "--cmd", '["python3"]', container)
-                self._run("commit", "--signature-policy", self.policy, container, name)
+                self._run("commit", self.policy_option, container, name)
             finally:
                 self._run("rm", container)
 
@@ -57,12 +57,10 @@ class Buildah:
         with tempfile.TemporaryDirectory(prefix="opstrand-trust-") as folder:
             mounts = [word for mount in trust_mounts(Path(folder)) for word in ("--volume", mount)]
             options = ["--isolation", "chroot", "--network", "host", "--layers", "--tls-verify=false"]
-            policy = ["--signature-policy", self.policy]
-            self._run("bud", *options, *policy, *mounts, *words, "--tag", name, context)
+            self._run("bud", *options, self.policy_option, *mounts, *words, "--tag", name, context)
 
     def push(self, name: str, repository: str, tag: str) -> None:
-        policy = ["--signature-policy", self.policy]
-        self._run("push", "--tls-verify=false", *policy, name, f"docker://{HOST}/{repository}:{tag}")
+        self._run("push", "--tls-verify=false", self.policy_option, name, f"docker://{HOST}/{repository}:{tag}")
 
     def _run(self, *words: str | Path) -> str:
         return run([*self.command, *words], env=system_environment()).stdout

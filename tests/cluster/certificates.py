@@ -99,9 +99,7 @@ def write_kubeconfig(path: Path, url: str, authority: Path, user: Pair) -> Path:
         "kind": "Config",
         "current-context": "cluster",
         "clusters": [{"name": "cluster", "cluster": {"server": url, "certificate-authority-data": embed(authority)}}],
-        "users": [
-            {"name": "user", "user": {"client-certificate-data": embed(user.certificate), "client-key-data": embed(user.key)}}
-        ],
+        "users": [{"name": "user", "user": {"client-certificate-data": embed(user.certificate), "client-key-data": embed(user.key)}}],
         "contexts": [{"name": "cluster", "context": {"cluster": "cluster", "user": "user"}}],
     }
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -95,7 +95,7 @@ class Node:
 
     def start_proxy(self) -> None:
         configuration = self._write("kube-proxy.json", json.dumps(self._proxy_settings(), indent=1))
-        command = [program("kube-proxy"), f"--config={configuration}", f"--hostname-override={NAME}"]
+        command: list[str | Path] = [program("kube-proxy"), f"--config={configuration}", f"--hostname-override={NAME}"]
         self.processes["kube-proxy"].start(command, env=system_environment())
 
     def start_dns(self) -> None:

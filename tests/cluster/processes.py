@@ -150,5 +150,3 @@ class Guard:
         self._shell.wait()
         if self._shell.stdin:
             self._shell.stdin.close()
-
-

