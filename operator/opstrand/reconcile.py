@@ -5,11 +5,12 @@ Called with a key, as often as anyone likes; the same state gives the same effec
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from opstrand.core.lifecycle import decide
+from opstrand.core.lifecycle import Decision, Snapshot, decide
 from opstrand.kube.api import Conflict
 from opstrand.kube.apply import apply
 from opstrand.kube.cache import Key
@@ -34,7 +35,7 @@ async def reconcile(key: Key, *, world: World, clock: Clock) -> Outcome:
     snapshot = await gather(key, world=world, now=clock())
     if snapshot is None:
         return DONE
-    decision = decide(snapshot)
+    decision = await _decide(snapshot)
     if snapshot.phase.is_final or (decision.status or {}).get("finishedAt"):
         world.cache.wait(key, frozenset())
     try:
@@ -45,3 +46,8 @@ async def reconcile(key: Key, *, world: World, clock: Clock) -> Outcome:
     if decision.freeze:
         world.cache.wait(key, frozenset())
     return Outcome(applied.wake, applied.again)
+
+
+async def _decide(snapshot: Snapshot) -> Decision:
+    """Templates that are more than look-ups wait for their worker, for seconds at worst: in a thread, so that other runs go on."""
+    return decide(snapshot) if snapshot.is_frozen else await asyncio.to_thread(decide, snapshot)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import signal
 import sys
 import traceback
 from contextlib import suppress
@@ -38,16 +37,13 @@ def utc_now() -> datetime:
 
 
 async def run_operator(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT. Raises PlatformError where the cluster cannot be reached at the start."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    """Run until SIGTERM or SIGINT, which kopf hears. Raises PlatformError where the cluster cannot be reached at the start."""
     async with await open_session(connections=settings.concurrency + 8) as session:
         with Sandbox() as sandbox:
-            await _run(session, sandbox, settings, stop)
+            await _run(session, sandbox, settings)
 
 
-async def _run(session: Session, sandbox: Sandbox, settings: Settings, stop: asyncio.Event) -> None:
+async def _run(session: Session, sandbox: Sandbox, settings: Settings) -> None:
     world = World(KubeApi(session), Cache(), settings, sandbox.evaluate)
 
     async def once(key: Key) -> Outcome:
@@ -57,7 +53,7 @@ async def _run(session: Session, sandbox: Sandbox, settings: Settings, stop: asy
     sync = Sync(world, queue)
     await sync.list_all()
     health = await _serve_health(sync, settings.health_port)
-    watching = asyncio.create_task(_watch(session, sync, settings, stop), name="kopf")
+    watching = asyncio.create_task(_watch(session, sync, settings), name="kopf")
     relisting = asyncio.create_task(sync.relist_forever(settings.relist_interval), name="relist")
     queue.start()
     logger.info("started", extra={"operations": world.cache.count(OPERATIONS), "pods": world.cache.count(PODS)})
@@ -72,7 +68,7 @@ async def _run(session: Session, sandbox: Sandbox, settings: Settings, stop: asy
             await health.cleanup()
 
 
-async def _watch(session: Session, sync: Sync, settings: Settings, stop: asyncio.Event) -> None:
+async def _watch(session: Session, sync: Sync, settings: Settings) -> None:
     registry = kopf.OperatorRegistry()
     register(registry, sync)
 
@@ -87,7 +83,6 @@ async def _watch(session: Session, sync: Sync, settings: Settings, stop: asyncio
         standalone=True,
         clusterwide=not namespaces,
         namespaces=namespaces,
-        stop_flag=stop,
     )
 
 

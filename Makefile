@@ -1,0 +1,92 @@
+# The command sheet: `make help`. Everything installs into .venv of the checkout; only python3 >= 3.11 with venv, and make, are assumed.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+PUBLISHED := .venv-published
+PUBLISHED_LOCK := tests/cluster/images/quick-start/requirements.txt
+CLUSTER_STATE := $(or $(OPSTRAND_CLUSTER_STATE),/var/lib/opstrand-cluster)
+# A stamp is named by the content of what it stands for: a changed lock installs anew, an unchanged one costs nothing.
+DEV_STAMP = .venv/.installed-$(shell cat requirements-dev.txt pyproject.toml | sha256sum | cut -c1-16)
+PUBLISHED_STAMP = $(PUBLISHED)/.installed-$(shell cat $(PUBLISHED_LOCK) 2>/dev/null | sha256sum | cut -c1-16)
+PYTEST := $(BIN)/pytest -q
+
+.PHONY: help
+help: ## show this
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(DEV_STAMP):
+	@echo "installing into .venv (locked by hashes)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@rm -f .venv/.installed-* && touch $@
+
+$(PUBLISHED_STAMP):
+	@echo "installing the published polyaxon package into $(PUBLISHED) (locked by hashes)"
+	@test -x $(PUBLISHED)/bin/python || $(PYTHON) -m venv $(PUBLISHED)
+	@$(PUBLISHED)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r $(PUBLISHED_LOCK)
+	@rm -f $(PUBLISHED)/.installed-* && touch $@
+
+.PHONY: install published
+install: $(DEV_STAMP) ## everything but the cluster, into .venv
+published: $(PUBLISHED_STAMP) ## the published polyaxon package, into an environment of its own
+
+.PHONY: demo
+demo: install ## the echo program, without a cluster
+	@echo '$$ opstrand run --local -f tests/samples/echo.yaml -P message="test 1" -l' >&2
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/opstrand run --local -f tests/samples/echo.yaml -P message="test 1" -l
+
+.PHONY: check format
+check: install ## format, lint, types, layers, generated files
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache 2>&1 | tail -n 12
+	@$(BIN)/python -m opstrand.spec.crd --check
+	@test ! -e operator/__init__.py || { echo "operator/__init__.py shadows the standard library: remove it"; exit 1; }
+format: install ## let ruff write it
+	@$(BIN)/ruff check --quiet --fix . || true
+	@$(BIN)/ruff format --quiet .
+
+.PHONY: crds golden lock
+crds: install ## write crds/ from the models
+	@$(BIN)/python -m opstrand.spec.crd
+golden: install ## write the golden Pods anew; the diff is the review
+	@OPSTRAND_GOLDEN=write $(PYTEST) tests/golden
+lock: install ## resolve the locks again
+	@for set in requirements requirements-dev; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --upgrade $$set.in -o $$set.txt; done
+
+.PHONY: test test-fast test-local test-integration test-e2e
+test-fast: install ## unit and golden: under 20 s
+	@$(PYTEST) tests/unit tests/golden
+test-local: install published ## runs without a cluster, end to end
+	@$(PYTEST) tests/local
+test-integration: install published ## a real API server and etcd, the real operator
+	@$(PYTEST) tests/integration
+test-e2e: install published ## real containers: needs `make cluster`
+	@$(PYTEST) tests/e2e
+test: check install published ## everything that can run here; says what it leaves out
+	@$(BIN)/python tests/run.py
+
+.PHONY: cluster cluster-down images install-cluster demo-cluster
+cluster: install ## kind where Docker answers, else a Kubernetes of our own on this machine (Linux, root)
+	@$(BIN)/python -m tests.cluster up
+cluster-down: install ## take it away again
+	@$(BIN)/python -m tests.cluster down
+images: install ## build the images that changed
+	@$(BIN)/python -m tests.cluster images
+install-cluster: images ## apply manifests/ to the cluster and wait for both Deployments
+	@KUBECONFIG=$${KUBECONFIG:-$(CLUSTER_STATE)/kubeconfig} $(BIN)/python -m tests.support.install
+demo-cluster: cluster install-cluster ## cluster, images, install, echo
+	@KUBECONFIG=$${KUBECONFIG:-$(CLUSTER_STATE)/kubeconfig} $(BIN)/opstrand run -f tests/samples/echo.yaml -P message="test 1" -l
+
+.PHONY: bench
+bench: install ## our operator beside the bare write loop, in one run
+	@$(BIN)/python -m tests.bench
+
+.PHONY: clean
+clean: ## remove what make made in the checkout
+	@rm -rf .venv $(PUBLISHED) .mypy_cache .ruff_cache .hypothesis .import_linter_cache

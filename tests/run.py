@@ -1,0 +1,64 @@
+"""`make test`: every tier that this machine can run, in order, and one line for each that it cannot.
+
+With CI=true a tier that is left out is a failure. Prints what the runners print and ends with their worst exit code.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+STATE = Path(os.environ.get("OPSTRAND_CLUSTER_STATE", "/var/lib/opstrand-cluster"))
+IS_CI = os.environ.get("CI") == "true"
+
+
+@dataclass(frozen=True)
+class Tier:
+    """A folder of tests and what it needs: nothing, the built API server, or a whole cluster."""
+
+    name: str
+    folders: tuple[str, ...]
+    needs: str = ""
+
+
+TIERS = (
+    Tier("unit and golden", ("tests/unit", "tests/golden")),
+    Tier("local", ("tests/local",)),
+    Tier("integration", ("tests/integration",), "programs"),
+    Tier("e2e", ("tests/e2e",), "cluster"),
+)
+
+
+def _missing(need: str) -> str | None:
+    """Why a tier cannot run here, and the command that changes it."""
+    if not need:
+        return None
+    if need == "programs":
+        found = subprocess.run([sys.executable, "-m", "tests.cluster", "programs", "--check"], cwd=CHECKOUT, capture_output=True)
+        return None if found.returncode == 0 else "needs a built kube-apiserver: make cluster"
+    has_docker = shutil.which("docker") is not None and subprocess.run(["docker", "info"], capture_output=True).returncode == 0
+    return None if has_docker or (STATE / "kubeconfig").exists() else "needs a cluster: make cluster"
+
+
+def main() -> int:
+    worst, left_out = 0, []
+    for tier in TIERS:
+        reason = _missing(tier.needs)
+        if reason is not None:
+            left_out.append(f"left out: {tier.name} ({reason})")
+            continue
+        print(f"== {tier.name}", flush=True)
+        done = subprocess.run([sys.executable, "-m", "pytest", "-q", *tier.folders], cwd=CHECKOUT)
+        worst = max(worst, abs(done.returncode))
+    for line in left_out:
+        print(line, flush=True)
+    return worst or (1 if IS_CI and left_out else 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,29 @@
+"""What a real API server's audit log says about who asked for what."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def read_audit(path: Path, user: str, *, after: int = 0) -> Iterator[dict[str, Any]]:
+    """The completed requests of one user, from this byte of the log on."""
+    with path.open("rb") as file:
+        file.seek(after)
+        for line in file:
+            entry = json.loads(line)
+            if entry["user"]["username"] == user and entry["stage"] == "ResponseComplete":
+                yield entry
+
+
+def count_requests(path: Path, user: str, *, after: int = 0) -> Counter[tuple[str, str, int]]:
+    """(verb, resource[/subresource], code) -> how often; lists and watches included."""
+    counted: Counter[tuple[str, str, int]] = Counter()
+    for entry in read_audit(path, user, after=after):
+        reference = entry.get("objectRef") or {}
+        resource = "/".join(part for part in (reference.get("resource"), reference.get("subresource")) if part)
+        counted[entry["verb"], resource, entry["responseStatus"]["code"]] += 1
+    return counted
