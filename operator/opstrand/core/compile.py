@@ -21,7 +21,6 @@ from opstrand.spec.operation import Operation
 from opstrand.spec.params import Param
 from opstrand.spec.patch import Strategy
 from opstrand.spec.polyaxonfile import dotted, parse_component, parse_operation
-from opstrand.spec.section import is_template
 
 #: Not laid over the component: they say what it is, or are applied in a way of their own.
 _APART = {"version", "kind", "component", "hubRef", "pathRef", "urlRef", "dagRef", "isPreset", "patchStrategy", "control"}
@@ -87,7 +86,8 @@ def _apply_presets(written: Mapping[str, Any], presets: Sequence[Mapping[str, An
         parsed = parse_component(preset) if model is Component else parse_operation({**preset, "isPreset": True})
         strategy = _strategy(parsed.written)
         apart = {"kind", "component", "isPreset", "patchStrategy", *(("hubRef",) if written.get("hubRef") else ())}
-        patch = {key: value for key, value in preset.items() if key not in apart}
+        patch = {key: _spread_commas(key, value) for key, value in preset.items() if key not in apart}
+        written = {key: _spread_commas(key, value) for key, value in written.items()}
         own_patch = patch.pop("runPatch", None)
         result = lay_over(Operation, written, patch, strategy)
         if own_patch is not None:
@@ -118,7 +118,8 @@ def _compose(written: Mapping[str, Any], hub: Mapping[str, Any] | None, path: Pa
         _judge_reference(written, path)
     base = _compose(below, None, (*path, "component")) if below is not None else {}
     strategy = _strategy(written)
-    merged = lay_over(Operation, base, {key: value for key, value in written.items() if key not in _APART}, strategy)
+    own = {key: _spread_commas(key, value) for key, value in written.items() if key not in _APART}
+    merged = lay_over(Operation, base, own, strategy)
     if base.get("strictParams") or written.get("strictParams"):
         merged["strictParams"] = True
     run = base.get("run")
@@ -180,7 +181,7 @@ def _collect(merged: Mapping[str, Any]) -> Compiled:
         kind=str(run["kind"]),
         run=run,
         description=merged.get("description"),
-        tags=_words(merged.get("tags")),
+        tags=tuple(merged.get("tags") or ()),
         inputs=_declarations(merged, "inputs"),
         outputs=_declarations(merged, "outputs"),
         params={name: Param.model_validate(param) for name, param in (merged.get("params") or {}).items()},
@@ -201,18 +202,18 @@ def _collect(merged: Mapping[str, Any]) -> Compiled:
         trigger=merged.get("trigger"),
         dependencies=_items(merged.get("dependencies")) or (),
         skip_on_upstream_skip=merged.get("skipOnUpstreamSkip"),
-        presets=_words(merged.get("presets")),
+        presets=tuple(merged.get("presets") or ()),
         cost=merged.get("cost"),
         mount=_items(merged.get("mount")) or (),
         merged=merged,
     )
 
 
-def _words(value: Any) -> tuple[str, ...]:
-    """A list of words, or text with commas."""
-    if isinstance(value, str) and not is_template(value):
-        return tuple(word.strip() for word in value.split(",") if word.strip())
-    return tuple(value or ())
+def _spread_commas(key: str, value: Any) -> Any:
+    """Tags and presets may be written as text with commas; they meet as lists."""
+    if key not in ("tags", "presets") or not isinstance(value, str):
+        return value
+    return [word.strip() for word in value.split(",") if word.strip()]
 
 
 def _items(value: Any) -> tuple[Any, ...] | None:
