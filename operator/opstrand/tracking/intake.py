@@ -10,8 +10,13 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from opstrand.core.compile import compile_operation
 from opstrand.core.identity import Identity
 from opstrand.core.names import API_VERSION, CREATED_BY, generate_name
+from opstrand.core.refs import collect_refs
+from opstrand.core.resolve import resolve
+from opstrand.spec.document import parse_document
+from opstrand.spec.polyaxonfile import parse_polyaxonfile
 
 
 def parse_submission(
@@ -22,12 +27,6 @@ def parse_submission(
     What is given beside the content wins over what is in it. Raises SpecError with every problem that can be known before the upstreams
     are: the shape, the merging, and, where nothing is referred to, the params.
     """
-    from opstrand.core.compile import compile_operation
-    from opstrand.core.refs import collect_refs
-    from opstrand.core.resolve import resolve
-    from opstrand.spec.document import parse_document
-    from opstrand.spec.polyaxonfile import parse_polyaxonfile
-
     document = parse_document(content)
     operation = parse_polyaxonfile(document.data, document=document)
     spec = copy.deepcopy(dict(document.data))

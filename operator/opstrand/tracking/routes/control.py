@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -53,7 +54,7 @@ async def restart(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
     project = await find_project(request, Verb.CREATE)
     asked = await parse_body(request, Restart)
-    created = await request.app[RUNS].create(project, _again(body["spec"], asked, project))
+    created = await request.app[RUNS].create(project, await asyncio.to_thread(_again, body["spec"], asked, project))
     return web.json_response(run_view(created, request.app[OWNER]), status=201)
 
 

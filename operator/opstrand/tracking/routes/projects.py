@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
@@ -92,7 +93,9 @@ async def create_run(request: web.Request) -> web.Response:
     """400 with every reason, and nothing is created, for what cannot run."""
     project = await find_project(request, Verb.CREATE)
     new = await parse_body(request, NewRun)
-    body = await request.app[RUNS].create(project, _parse_operation(new, project))
+    # In a thread: a large or hostile file takes its time, and templates run in a process of their own.
+    operation = await asyncio.to_thread(_parse_operation, new, project)
+    body = await request.app[RUNS].create(project, operation)
     if new.meta_info:
         await request.app[RUNS].edit(project, run_uuid(body), Edit(maps={"meta": MapEdit(new.meta_info)}))
     request.app[WATCHERS].answered(run_uuid(body), caller_key(request))

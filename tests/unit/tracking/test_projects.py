@@ -1,0 +1,164 @@
+"""Making runs, finding them, and asking things of them."""
+
+import json
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from opstrand.tracking.listing import QueryError, find_views, sort_views
+from opstrand.tracking.memory import MemoryRuns
+
+from .conftest import RUN, UUID, operation
+
+Api = TestClient[Any, Any]
+RUNS = "/api/v1/default/quick-start/runs"
+ECHO = """
+version: 1.1
+kind: component
+name: echo-it
+inputs:
+- {name: message, type: str}
+run:
+  kind: job
+  container: {image: python, command: [echo, "{{ message }}"]}
+"""
+
+
+def as_operation(**params: Any) -> str:
+    import yaml
+
+    given = {name: {"value": value} for name, value in params.items()}
+    return json.dumps({"version": 1.1, "kind": "operation", "params": given, "component": yaml.safe_load(ECHO)})
+
+
+async def test_an_operation_becomes_a_run_named_after_its_component(api: Api, runs: MemoryRuns) -> None:
+    answer = await api.post(RUNS, json={"content": as_operation(message="test 1"), "managed_by": "agent", "tags": ["a"]})
+    assert answer.status == 201
+    view = await answer.json()
+    body = await runs.get("quick-start", view["uuid"])
+    assert body["metadata"]["name"].startswith("echo-it-")
+    assert body["spec"]["params"] == {"message": {"value": "test 1"}}
+    assert view["tags"] == ["a"]
+    assert json.loads(view["content"]) == body["spec"]
+
+
+async def test_a_component_as_yaml_is_wrapped(api: Api, runs: MemoryRuns) -> None:
+    content = ECHO.replace("type: str", "type: str, value: hello")
+    view = await (await api.post(RUNS, json={"content": content, "name": "mine", "meta_info": {"k": None}})).json()
+    body = await runs.get("quick-start", view["uuid"])
+    assert body["spec"]["component"]["name"] == "echo-it"
+    assert body["spec"]["name"] == view["name"] == "mine"
+    assert body["status"]["meta"] == {"k": None}
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"content": as_operation()}, ["params.message", "required"]),
+        ({"content": as_operation(message="a").replace('"params"', '"parmas"')}, ["'parmas'", "'params'"]),
+        ({"content": ECHO.replace("image:", "imag:").replace("kind: job", "kind: jub")}, ["jub"]),
+        ({"content": "{"}, ["2:1"]),
+        ({"content": ""}, ["empty"]),
+        ({}, ["content"]),
+        ({"content": ECHO, "is_managed": False}, ["outside the cluster"]),
+        ({"content": ECHO, "pending": "upload"}, ["uploading"]),
+    ],
+)
+async def test_what_cannot_run_creates_nothing_and_says_why(api: Api, runs: MemoryRuns, body: Any, words: list[str]) -> None:
+    answer = await api.post(RUNS, json=body)
+    detail = (await answer.json())["detail"]
+    assert answer.status == 400
+    assert [word for word in words if word not in detail] == [], detail
+    assert len(runs.bodies) == 1
+
+
+async def test_a_project_that_is_not_there(api: Api) -> None:
+    assert (await api.post(RUNS.replace("quick-start", "other"), json={"content": as_operation(message="a")})).status == 404
+    assert (await api.get("/api/v1/default/other")).status == 404
+    assert (await api.get("/api/v1/acme/quick-start")).status == 404
+    refused = await api.post("/api/v1/default/projects/create", json={"name": "other"})
+    assert refused.status == 400
+    assert "namespace" in (await refused.json())["detail"]
+
+
+async def test_projects_are_namespaces(api: Api) -> None:
+    assert (await (await api.get("/api/v1/default/quick-start")).json())["name"] == "quick-start"
+    assert (await api.post("/api/v1/default/projects/create", json={"name": "quick-start"})).status == 200
+    assert [item["name"] for item in (await (await api.get("/api/v1/default/projects/list")).json())["results"]] == ["quick-start"]
+
+
+async def test_runs_are_listed_in_pages_newest_first(api: Api, runs: MemoryRuns) -> None:
+    for number in range(5):
+        body = operation(uuid=f"{number:032x}", phase="Succeeded")
+        body["metadata"] |= {"name": f"r{number}", "uid": f"{number:032x}", "creationTimestamp": f"2027-01-0{number + 1}T00:00:00Z"}
+        await runs.put(body)
+    first = await (await api.get(RUNS, params={"limit": 2, "query": "status: succeeded"})).json()
+    assert ([item["name"] for item in first["results"]], first["count"]) == (["r4", "r3"], 5)
+    last = await (await api.get(RUNS, params={"limit": 2, "offset": 4, "query": "status:succeeded", "sort": "-created_at"})).json()
+    assert [item["name"] for item in last["results"]] == ["r0"]
+    for wrong in ({"query": "wat: 1"}, {"sort": "wat"}, {"limit": "many"}, {"query": "status"}):
+        assert (await api.get(RUNS, params=wrong)).status == 400
+
+
+VIEWS = [
+    {"uuid": "a" * 32, "name": "one", "status": "running", "tags": ["x"], "outputs": {"acc": 0.5}, "created_at": "2026-01-01"},
+    {"uuid": "b" * 32, "name": "two", "status": "failed", "tags": None, "outputs": {"acc": 0.9, "ok": True}, "created_at": "2026-01-02"},
+    {"uuid": "c" * 32, "name": "three", "status": "failed", "outputs": {}, "pipeline": {"uuid": "a" * 32}, "created_at": None},
+]
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("", ["one", "two", "three"]),
+        ("status: failed", ["two", "three"]),
+        ("status: failed|running", ["one", "two", "three"]),
+        ("status: ~failed", ["one"]),
+        ("metrics.acc: >=0.9", ["two"]),
+        ("outputs.acc: <0.9, tags: x", ["one"]),
+        ("outputs.ok: true", ["two"]),
+        (f"pipeline: {'a' * 8}-{'a' * 24}", ["three"]),
+        ("name: %o%", ["one", "two"]),
+        ("name: t%", ["two", "three"]),
+        ("created_at: >2026-01-01", ["two"]),
+        ("tags: nil", ["two", "three"]),
+    ],
+)
+def test_queries(query: str, names: list[str]) -> None:
+    assert [view["name"] for view in find_views(VIEWS, query)] == names
+
+
+def test_sorting_puts_what_has_no_value_last() -> None:
+    assert [view["name"] for view in sort_views(VIEWS, "")] == ["two", "one", "three"]
+    assert [view["name"] for view in sort_views(VIEWS, "status,-name")] == ["two", "three", "one"]
+    with pytest.raises(QueryError, match="password"):
+        sort_views(VIEWS, "password")
+
+
+@pytest.mark.parametrize(
+    ("action", "spec"), [("stop", {"control": {"stop": True}}), ("skip", {"control": {"skip": True}}), ("approve", {"isApproved": True})]
+)
+async def test_what_is_asked_of_a_run_is_in_its_spec(api: Api, runs: MemoryRuns, action: str, spec: dict[str, Any]) -> None:
+    assert (await api.post(f"{RUN}/{action}")).status == 200
+    body = await runs.get("quick-start", UUID)
+    assert {key: body["spec"].get(key) for key in spec} == spec
+
+
+async def test_a_run_that_is_over_is_left_alone_and_can_be_resumed_or_restarted(api: Api, runs: MemoryRuns) -> None:
+    assert (await api.post(RUN + "/resume")).status == 400
+    await runs.put(operation(phase="Failed"))
+    assert (await api.post(RUN + "/stop")).status == 200
+    assert "control" not in (await runs.get("quick-start", UUID))["spec"]
+    for count in (1, 2):
+        assert (await api.post(RUN + "/resume")).status == 201
+        assert (await runs.get("quick-start", UUID))["spec"]["control"] == {"resume": count}
+    again = await (await api.post(RUN + "/restart", json={"tags": ["again"]})).json()
+    copy = await runs.get("quick-start", again["uuid"])
+    assert again["uuid"] != UUID
+    assert copy["spec"] == {"component": {"run": {"kind": "job"}}, "tags": ["again"]}
+
+
+async def test_a_deleted_run_is_gone(api: Api) -> None:
+    assert (await api.delete(RUN)).status == 204
+    assert (await api.get(RUN)).status == 404
