@@ -39,6 +39,8 @@ class Settings:
     pending_grace: int = 5
     #: Further attempts after evictions, preemptions and lost nodes; 0: at most once.
     platform_retries: int = 3
+    #: The wait before the first retry of a failed program; doubled each time.
+    retry_backoff: int = 10
     #: How often everything is listed again, to make up missed deletions.
     relist_interval: int = 300
     #: Reconciles in flight.

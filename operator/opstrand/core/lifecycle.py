@@ -273,7 +273,9 @@ def _recreate(snapshot: Snapshot) -> Decision:
         left=left,
     )
     status = None if snapshot.phase is not Phase.RETRYING else _advanced(snapshot, Phase.STARTING, "PodCreated", "")
-    return Decision(status, (CreatePod(attempt),))
+    # Once it is there, whatever kept it away (quota, a service account) is over: look again to say so.
+    was_kept_away = snapshot.phase is Phase.STARTING and snapshot.status.get("reason") != "PodCreated"
+    return Decision(status, (CreatePod(attempt),), requeue_after=0.0 if was_kept_away else None)
 
 
 def _time_left(snapshot: Snapshot, timeout: int | None) -> int | None:
@@ -289,7 +291,7 @@ def _backoff_left(snapshot: Snapshot) -> float:
         return 0.0
     history = snapshot.status.get("history") or [{"at": snapshot.stamp}]
     fault = Fault.PLATFORM if snapshot.status.get("reason") in _PLATFORM_REASONS else Fault.USER
-    due = parse_stamp(history[-1]["at"]) + timedelta(seconds=backoff(Spent.parse(snapshot.status), fault))
+    due = parse_stamp(history[-1]["at"]) + timedelta(seconds=backoff(Spent.parse(snapshot.status), fault, first=snapshot.settings.retry_backoff))
     return (due - snapshot.now).total_seconds()
 
 
@@ -356,7 +358,7 @@ def _fail(snapshot: Snapshot, seen: Observation) -> Decision:
     if seen.started_at and not snapshot.status.get("startedAt"):
         facts["startedAt"] = seen.started_at
     status = _advanced(snapshot, Phase.RETRYING, seen.reason, seen.message, **facts)
-    return Decision(status, requeue_after=backoff(spent, seen.fault))
+    return Decision(status, requeue_after=backoff(spent, seen.fault, first=snapshot.settings.retry_backoff))
 
 
 def _next_spent(snapshot: Snapshot, seen: Observation) -> Spent | None:

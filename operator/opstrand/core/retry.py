@@ -12,8 +12,7 @@ from typing import Any
 
 from opstrand.core.diagnose import Fault
 
-#: Seconds before the second attempt; doubled for each one after, up to the cap. The numbers are those of a Kubernetes Job.
-FIRST_BACKOFF = 10.0
+#: Seconds; where doubling ends, as with a Kubernetes Job.
 MAX_BACKOFF = 360.0
 
 
@@ -40,8 +39,8 @@ def next_spent(spent: Spent, fault: Fault, *, max_retries: int, max_disruptions:
     return Spent(spent.failures + 1, spent.disruptions) if spent.failures < max_retries else None
 
 
-def backoff(spent: Spent, fault: Fault) -> float:
-    """Seconds to wait before the next attempt; a disruption was not the program's fault, so it starts soon."""
+def backoff(spent: Spent, fault: Fault, *, first: float) -> float:
+    """Seconds to wait before the next attempt: `first`, doubled each time. A disruption was not the program's fault: it starts soon."""
     count = spent.disruptions if fault is Fault.PLATFORM else spent.failures
-    first = 1.0 if fault is Fault.PLATFORM else FIRST_BACKOFF
-    return float(min(first * 2 ** max(count - 1, 0), MAX_BACKOFF))
+    start = 1.0 if fault is Fault.PLATFORM else first
+    return float(min(start * 2 ** max(count - 1, 0), MAX_BACKOFF))

@@ -1,0 +1,122 @@
+"""A real API server and etcd once per session, the real operator with the rights of manifests/, and no kubelet: tests mark the Pods."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import yaml
+
+from opstrand.core.phase import parse_phase
+from opstrand.kube.api import NAMESPACES, OPERATIONS, KubeApi, Manifest
+from opstrand.kube.session import open_session
+from tests.cluster.control_plane import METADATA_POLICY, ControlPlane
+from tests.support.operator_process import OperatorProcess
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+KUBECTL = str(CHECKOUT / ".venv" / "bin" / "kubectl")
+OPERATOR_USER = "opstrand-operator"
+_namespaces = itertools.count(1)
+
+
+def run_kubectl(kubeconfig: Path, *arguments: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([KUBECTL, "--kubeconfig", str(kubeconfig), *arguments], input=stdin, capture_output=True, text=True)
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    with ControlPlane(audit_policy=METADATA_POLICY, controllers=True) as started:
+        for path in ("crds/operation.yaml", "crds/component.yaml", "manifests/base/rbac-operator.yaml", "manifests/base/rbac-users.yaml"):
+            run_kubectl(started.kubeconfig, "apply", "--server-side", "-f", str(CHECKOUT / path))
+        run_kubectl(
+            started.kubeconfig, "create", "clusterrolebinding", "operator-of-the-tests", "--clusterrole=opstrand-operator", f"--user={OPERATOR_USER}"
+        )
+        run_kubectl(started.kubeconfig, "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        yield started
+
+
+@pytest.fixture(scope="session")
+def operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+    """The operator that all tests share; those that kill or slow one start their own in a namespace of their own."""
+    process = start_operator(control_plane, tmp_path_factory.mktemp("operator"), pending_grace=1, retry_backoff=1)
+    yield process
+    assert process.stop() == 0
+    assert "Traceback" not in process.read_log(), process.read_log()
+
+
+def start_operator(control_plane: ControlPlane, folder: Path, **settings: object) -> OperatorProcess:
+    process = OperatorProcess(control_plane.user(OPERATOR_USER), folder / "operator.log", **settings)
+    process.start()
+    process.wait_until_started()
+    return process
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def kube(control_plane: ControlPlane) -> AsyncIterator[KubeApi]:
+    async with await open_session(kubeconfig=str(control_plane.kubeconfig), connections=64) as session:
+        yield KubeApi(session)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def namespace(kube: KubeApi) -> str:
+    """A namespace that no other test knows, with its default account."""
+    return await make_namespace(kube, f"test-{next(_namespaces)}")
+
+
+async def make_namespace(kube: KubeApi, name: str) -> str:
+    from opstrand.kube.api import NotFound, Resource
+
+    await kube.create(NAMESPACES, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    accounts = Resource("", "v1", "serviceaccounts", "ServiceAccount")
+    for _ in range(200):
+        try:
+            await kube.get(accounts, name, "default")
+            return name
+        except NotFound:
+            await asyncio.sleep(0.05)
+    raise AssertionError("no default service account")
+
+
+def operation(name: str, spec: Mapping[str, Any] | None = None, **metadata: Any) -> Manifest:
+    """An Operation of a small job; `spec` is laid over it."""
+    component = {"run": {"kind": "job", "container": {"image": "busybox", "command": ["true"]}}}
+    return {
+        "apiVersion": "opstrand.dev/v1",
+        "kind": "Operation",
+        "metadata": {"name": name, **metadata},
+        "spec": {"component": component, **(spec or {})},
+    }
+
+
+async def wait_for(kube: KubeApi, namespace: str, name: str, until: Callable[[Manifest], bool], seconds: float = 10) -> Manifest:
+    """The Operation as soon as `until` holds; its YAML in the failure otherwise."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while True:
+        body = await kube.get(OPERATIONS, namespace, name)
+        if until(body):
+            return body
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError(f"not within {seconds} s:\n{yaml.safe_dump({'spec': body.get('spec'), 'status': body.get('status')})}")
+        await asyncio.sleep(0.03)
+
+
+def in_phase(*phases: str) -> Callable[[Manifest], bool]:
+    return lambda body: parse_phase(body.get("status")).value in phases
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A failure shows the operator's last words."""
+    outcome = yield
+    report = outcome.get_result()
+    process = getattr(item, "funcargs", {}).get("operator")
+    if report.failed and isinstance(process, OperatorProcess):
+        report.sections.append(("operator log (end)", process.read_log()[-6000:]))

@@ -1,0 +1,263 @@
+"""A run's life against a real API server: phases, conditions, history, failures, stop, adoption, lost Pods."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from opstrand.kube.api import CONFIG_MAPS, OPERATIONS, PODS, KubeApi, Manifest, NotFound
+from tests.integration.conftest import in_phase, operation, wait_for
+from tests.support.kubelet_stand_in import ended, mark, running
+from tests.support.operator_process import OperatorProcess
+
+pytestmark = pytest.mark.usefixtures("operator")
+STARTED = "2026-01-01T00:00:00Z"
+
+
+async def pod_of(kube: KubeApi, namespace: str, body: Manifest) -> Manifest:
+    for _ in range(200):
+        try:
+            return await kube.get(PODS, namespace, body["status"]["pod"]["name"])
+        except NotFound:
+            await asyncio.sleep(0.02)
+    raise AssertionError("no Pod")
+
+
+async def start(kube: KubeApi, namespace: str, name: str = "run", spec: dict[str, Any] | None = None) -> tuple[Manifest, Manifest]:
+    await kube.create(OPERATIONS, namespace, operation(name, spec))
+    body = await wait_for(kube, namespace, name, in_phase("Starting"))
+    return body, await pod_of(kube, namespace, body)
+
+
+def conditions(body: Manifest) -> dict[str, str]:
+    return {one["type"]: one["status"] for one in body["status"]["conditions"]}
+
+
+async def test_a_run_that_succeeds_tells_its_whole_story(kube: KubeApi, namespace: str) -> None:
+    body, pod = await start(kube, namespace, spec={"params": {"x": {"value": 1, "contextOnly": True}}})
+    assert body["status"]["inputs"] == {"x": 1}
+    assert pod["metadata"]["ownerReferences"][0]["uid"] == body["metadata"]["uid"]
+    pod = await mark(kube, pod, running(STARTED))
+    body = await wait_for(kube, namespace, "run", in_phase("Running"))
+    assert body["status"]["pod"]["uid"] == pod["metadata"]["uid"]
+    assert conditions(body) == {"Accepted": "True", "RefsResolved": "True", "Running": "True"}
+    await mark(kube, pod, ended(0, STARTED))
+    body = await wait_for(kube, namespace, "run", in_phase("Succeeded"))
+    assert conditions(body) == {"Accepted": "True", "RefsResolved": "True", "Running": "False", "Succeeded": "True", "Finished": "True"}
+    assert [one["status"] for one in body["status"]["history"]] == ["created", "starting", "running", "succeeded"]
+    assert body["status"]["duration"] > 0
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "words"),
+    [
+        (ended(3, STARTED, "ValueError: no such file"), "ContainerFailed", "exit code 3: ValueError: no such file"),
+        (ended(137, STARTED), "ContainerFailed", "exit code 137"),
+    ],
+)
+async def test_a_run_that_fails_says_why(kube: KubeApi, namespace: str, status: dict[str, Any], reason: str, words: str) -> None:
+    _, pod = await start(kube, namespace)
+    await mark(kube, pod, status)
+    body = await wait_for(kube, namespace, "run", in_phase("Failed"))
+    assert (body["status"]["reason"], body["status"]["message"]) == (reason, words)
+
+
+async def test_an_image_that_cannot_be_pulled_shows_in_the_reason_and_is_written_once(kube: KubeApi, namespace: str) -> None:
+    _, pod = await start(kube, namespace)
+    waiting = {"name": "main", "image": "nope", "imageID": "", "ready": False, "restartCount": 0}
+    for reason in ("ErrImagePull", "ImagePullBackOff", "ErrImagePull"):
+        state = {"state": {"waiting": {"reason": reason, "message": f"{reason}: pull access denied"}}}
+        pod = await mark(kube, pod, {"phase": "Pending", "containerStatuses": [{**waiting, **state}]})
+        body = await wait_for(kube, namespace, "run", lambda one: one["status"]["reason"] == "ImagePullFailed")
+    assert "ErrImagePull: pull access denied" in body["status"]["message"]
+    assert [one["reason"] for one in body["status"]["history"]] == ["Created", "PodCreated", "ImagePullFailed"]
+    await mark(kube, pod, running(STARTED))
+    await wait_for(kube, namespace, "run", in_phase("Running"))
+
+
+async def test_an_image_name_that_is_none_ends_the_run(kube: KubeApi, namespace: str) -> None:
+    _, pod = await start(kube, namespace)
+    state = {"waiting": {"reason": "InvalidImageName", "message": "couldn't parse image name"}}
+    container = {"name": "main", "image": "!", "imageID": "", "ready": False, "restartCount": 0, "state": state}
+    await mark(kube, pod, {"phase": "Pending", "containerStatuses": [container]})
+    body = await wait_for(kube, namespace, "run", in_phase("Failed"))
+    assert body["status"]["reason"] == "ImagePullFailed"
+
+
+async def test_a_stopped_run_that_started_is_given_its_grace(kube: KubeApi, namespace: str) -> None:
+    _, pod = await start(kube, namespace)
+    pod = await mark(kube, pod, running(STARTED))
+    await wait_for(kube, namespace, "run", in_phase("Running"))
+    await kube.json_patch(OPERATIONS, namespace, "run", [{"op": "add", "path": "/spec/control", "value": {"stop": True}}])
+    await wait_for(kube, namespace, "run", in_phase("Stopping"))
+    for _ in range(100):
+        pod = await kube.get(PODS, namespace, pod["metadata"]["name"])
+        if pod["spec"].get("activeDeadlineSeconds") == 1:
+            break
+        await asyncio.sleep(0.02)
+    assert pod["spec"]["activeDeadlineSeconds"] == 1
+    await mark(kube, pod, ended(143, STARTED, reason="DeadlineExceeded"))
+    body = await wait_for(kube, namespace, "run", in_phase("Stopped"))
+    assert body["status"]["reason"] == "Stopped"
+
+
+async def test_if_main_ended_first_its_result_wins_over_a_stop(kube: KubeApi, namespace: str) -> None:
+    _, pod = await start(kube, namespace)
+    pod = await mark(kube, pod, running(STARTED))
+    await kube.json_patch(OPERATIONS, namespace, "run", [{"op": "add", "path": "/spec/control", "value": {"stop": True}}])
+    await wait_for(kube, namespace, "run", in_phase("Stopping"))
+    pod = await kube.get(PODS, namespace, pod["metadata"]["name"])
+    await mark(kube, pod, ended(0, STARTED))
+    await wait_for(kube, namespace, "run", in_phase("Succeeded"))
+
+
+async def test_a_stopped_run_that_never_started_loses_its_pod(kube: KubeApi, namespace: str) -> None:
+    _, pod = await start(kube, namespace)
+    await kube.json_patch(OPERATIONS, namespace, "run", [{"op": "add", "path": "/spec/control", "value": {"stop": True}}])
+    await wait_for(kube, namespace, "run", in_phase("Stopped"))
+    with pytest.raises(NotFound):
+        await kube.get(PODS, namespace, pod["metadata"]["name"])
+
+
+async def test_a_run_stopped_before_it_is_judged_makes_no_pod(kube: KubeApi, namespace: str) -> None:
+    await kube.create(OPERATIONS, namespace, operation("run", {"control": {"stop": True}}))
+    await wait_for(kube, namespace, "run", in_phase("Stopped"))
+    assert (await kube.list(PODS, namespace))[0] == []
+
+
+async def test_a_pod_that_vanishes_is_tried_again_and_charged_to_the_platform(kube: KubeApi, namespace: str) -> None:
+    body, pod = await start(kube, namespace)
+    await mark(kube, pod, running(STARTED))
+    await wait_for(kube, namespace, "run", in_phase("Running"))
+    # Force: there is no kubelet here that would confirm.
+    await kube._json("DELETE", PODS.path(namespace, pod["metadata"]["name"]), what="force", body={"gracePeriodSeconds": 0})
+    body = await wait_for(kube, namespace, "run", lambda one: one["status"].get("attempt") == 1 and one["status"]["phase"] == "Starting")
+    assert body["status"]["retries"] == {"failures": 0, "disruptions": 1}
+    pod = await pod_of(kube, namespace, body)
+    assert pod["metadata"]["name"].endswith("-1")
+    await mark(kube, pod, ended(0, STARTED))
+    await wait_for(kube, namespace, "run", in_phase("Succeeded"))
+
+
+async def test_a_failure_is_retried_as_often_as_the_user_said(kube: KubeApi, namespace: str) -> None:
+    body, pod = await start(kube, namespace, spec={"termination": {"maxRetries": 1}})
+    await mark(kube, pod, ended(1, STARTED))
+    body = await wait_for(kube, namespace, "run", in_phase("Retrying"))
+    assert body["status"]["retries"]["failures"] == 1
+    body = await wait_for(kube, namespace, "run", in_phase("Starting"), seconds=15)
+    pod = await pod_of(kube, namespace, body)
+    await mark(kube, pod, ended(1, STARTED))
+    await wait_for(kube, namespace, "run", in_phase("Failed"))
+
+
+async def test_a_pod_of_ours_that_is_there_already_is_adopted(kube: KubeApi, namespace: str, operator: OperatorProcess) -> None:
+    """The operator died after the POST and before it heard of it."""
+    body, pod = await start(kube, namespace)
+    operator.kill()
+    await kube.json_patch(
+        OPERATIONS, namespace, "run", [{"op": "replace", "path": "/status/message", "value": "as it was"}], subresource="status"
+    )
+    operator.start()
+    operator.wait_until_started()
+    await mark(kube, pod, ended(0, STARTED))
+    await wait_for(kube, namespace, "run", in_phase("Succeeded"))
+    assert len((await kube.list(PODS, namespace))[0]) == 1
+
+
+async def test_a_foreign_pod_of_its_name_is_a_name_conflict(kube: KubeApi, namespace: str, operator: OperatorProcess) -> None:
+    operator.kill()
+    try:
+        body = await kube.create(OPERATIONS, namespace, operation("run"))
+        name = f"run-{body['metadata']['uid'].replace('-', '')[:8]}-0"
+        container = {"name": "main", "image": "x"}
+        foreign = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": [container]}}
+        await kube.create(PODS, namespace, foreign)
+    finally:
+        operator.start()
+        operator.wait_until_started()
+    body = await wait_for(kube, namespace, "run", in_phase("Failed"))
+    assert body["status"]["reason"] == "NameConflict"
+
+
+async def test_long_init_files_travel_in_a_config_map_of_the_run(kube: KubeApi, namespace: str) -> None:
+    step = {"file": {"filename": "big.txt", "content": "line of text\n" * 20_000}}
+    container = {"image": "busybox", "command": ["true"]}
+    body, pod = await start(kube, namespace, spec={"component": {"run": {"kind": "job", "init": [step], "container": container}}})
+    config_map = await kube.get(CONFIG_MAPS, namespace, pod["metadata"]["name"])
+    assert config_map["metadata"]["ownerReferences"][0]["uid"] == body["metadata"]["uid"]
+    assert any(volume.get("configMap", {}).get("name") == pod["metadata"]["name"] for volume in pod["spec"]["volumes"])
+
+
+async def test_what_the_api_server_refuses_of_a_pod_is_said_in_its_words(kube: KubeApi, namespace: str) -> None:
+    container = {"image": "busybox", "command": ["true"], "resources": {"requests": {"cpu": "much"}}}
+    await kube.create(OPERATIONS, namespace, operation("run", {"component": {"run": {"kind": "job", "container": container}}}))
+    body = await wait_for(kube, namespace, "run", in_phase("Failed"))
+    assert body["status"]["reason"] in ("PodRefused", "InvalidSpec")
+    assert "much" in body["status"]["message"] or "quantit" in body["status"]["message"]
+
+
+async def test_quota_is_waited_for(kube: KubeApi, namespace: str) -> None:
+    from opstrand.kube.api import Resource
+
+    quotas = Resource("", "v1", "resourcequotas", "ResourceQuota")
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    await kube.create(quotas, namespace, quota)
+    for _ in range(100):
+        if (await kube.get(quotas, namespace, "none")).get("status", {}).get("hard"):
+            break
+        await asyncio.sleep(0.05)
+    await kube.create(OPERATIONS, namespace, operation("run"))
+    body = await wait_for(kube, namespace, "run", lambda one: (one.get("status") or {}).get("reason") == "QuotaExceeded")
+    assert "exceeded quota" in body["status"]["message"]
+    await kube.delete(quotas, namespace, "none")
+    await wait_for(kube, namespace, "run", lambda one: one["status"]["reason"] == "PodCreated", seconds=20)
+
+
+async def test_pod_security_is_the_users_fault(kube: KubeApi, namespace: str) -> None:
+    label = [{"op": "add", "path": "/metadata/labels/pod-security.kubernetes.io~1enforce", "value": "restricted"}]
+    from opstrand.kube.api import NAMESPACES
+
+    await kube.json_patch(NAMESPACES, None, namespace, label)
+    await kube.create(OPERATIONS, namespace, operation("loose"))
+    body = await wait_for(kube, namespace, "loose", in_phase("Failed"))
+    assert body["status"]["reason"] == "PodRefused"
+    assert "violates PodSecurity" in body["status"]["message"]
+
+
+async def test_a_container_that_meets_the_restricted_level_keeps_meeting_it(kube: KubeApi, namespace: str) -> None:
+    from opstrand.kube.api import NAMESPACES
+
+    label = [{"op": "add", "path": "/metadata/labels/pod-security.kubernetes.io~1enforce", "value": "restricted"}]
+    await kube.json_patch(NAMESPACES, None, namespace, label)
+    security = {
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    container = {"image": "busybox", "command": ["true"], "securityContext": security}
+    _, pod = await start(kube, namespace, spec={"component": {"run": {"kind": "job", "container": container}}})
+    assert pod["spec"]["initContainers"][0]["securityContext"]["runAsUser"] == 1000
+
+
+async def test_an_object_restored_from_a_backup_is_not_run_again(kube: KubeApi, namespace: str) -> None:
+    await kube.create(OPERATIONS, namespace, operation("run", labels={"velero.io/restore-name": "monday"}))
+    body = await wait_for(kube, namespace, "run", in_phase("Stopped"))
+    assert body["status"]["reason"] == "Restored"
+
+
+async def test_what_a_run_owns_goes_with_it(kube: KubeApi, namespace: str) -> None:
+    _, pod = await start(kube, namespace)
+    await kube.delete(OPERATIONS, namespace, "run")
+    for _ in range(300):
+        try:
+            found = await kube.get(PODS, namespace, pod["metadata"]["name"])
+        except NotFound:
+            return
+        if found["metadata"].get("deletionTimestamp"):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the Pod outlives its run")
