@@ -8,13 +8,17 @@ matrix params").
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from opstrand.core.context import Scope
+from opstrand.core.identity import Identity
 from opstrand.core.nearest import suggest
 from opstrand.core.reading import list_artifacts, place_files
 from opstrand.core.refs import REF_GLOBALS, Ask, Upstream, parse_ask
+from opstrand.core.template import Evaluate, refuse, render
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.params import PARAM_KEYS, JoinParam
 
@@ -104,3 +108,32 @@ def check_matrix(matrix: Any, path: str = "matrix") -> list[Problem]:
     if isinstance(matrix, list | tuple):
         return [problem for i, item in enumerate(matrix) for problem in check_matrix(item, f"{path}[{i}]")]
     return []
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a join looks for, with its templates rendered: the arguments of `core.query.select`."""
+
+    query: str
+    sort: str | None = None
+    limit: int | None = None
+    offset: int | None = None
+
+
+def render_searches(compiled: Compiled, identity: Identity, *, evaluate: Evaluate = refuse) -> tuple[Search, ...]:
+    """The searches of an operation's joins, in order. Their templates read `globals` and params that are literals."""
+    if not compiled.joins:
+        return ()
+    parse_joins(compiled)
+    scope = Scope(identity, evaluate=evaluate)
+    for name, param in compiled.params.items():
+        if param.ref is None:
+            scope.add(name, param.value)
+    return tuple(_render_search(join, f"joins[{i}]", scope, evaluate) for i, join in enumerate(compiled.joins))
+
+
+def _render_search(join: Mapping[str, Any], path: str, scope: Scope, evaluate: Evaluate) -> Search:
+    written = {key: value for key, value in join.items() if key != "params" and value is not None}
+    rendered = render(written, scope.values, path, evaluate=evaluate)
+    sort = rendered.get("sort")
+    return Search(str(rendered["query"]), None if sort is None else str(sort), rendered.get("limit"), rendered.get("offset"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -44,6 +44,8 @@ REF_GLOBALS = (
     "duration",
     "cloning_kind",
 )
+#: What a pipeline says of itself beyond that.
+DAG_GLOBALS = (*REF_GLOBALS, "project_uuid")
 _SECTIONS: tuple[Section, ...] = ("globals", "io", "inputs", "outputs", "artifacts")
 _FILE_KEYS = {"files": "files", "file": "files", "dirs": "dirs", "workers": "workers"}
 _UUID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
@@ -124,8 +126,11 @@ def _fault(kind: str, target: str) -> str:
     return "is no ref: expected runs.UUID, ops.NAME or dag"
 
 
-def parse_ask(value: Any, path: str = "") -> Ask:
-    """What `value` asks for beside a ref: a text such as `outputs.acc` (braces around it are optional) or an ArtifactsType."""
+def parse_ask(value: Any, path: str = "", *, known: Sequence[str] = REF_GLOBALS) -> Ask:
+    """What `value` asks for beside a ref: a text such as `outputs.acc` (braces around it are optional) or an ArtifactsType.
+
+    `known` are the globals that can be asked for.
+    """
     if isinstance(value, Mapping):
         return Ask("files", files=_parse_files(value, path))
     if not isinstance(value, str):
@@ -137,19 +142,19 @@ def parse_ask(value: Any, path: str = "") -> Ask:
     if section not in _SECTIONS:
         raise SpecError("RefInvalid", f"{_quote(value)} asks for nothing that a run has{suggest(section, _SECTIONS)}", path)
     ask = Ask(section, name)
-    _check_name(ask, bool(dot), path)
+    _check_name(ask, bool(dot), path, known)
     return ask
 
 
-def _check_name(ask: Ask, dotted: bool, path: str) -> None:
+def _check_name(ask: Ask, dotted: bool, path: str, known: Sequence[str]) -> None:
     if dotted and not all(ask.name.split(".")):
         raise SpecError("RefInvalid", f"'{ask.section}.{ask.name}' names nothing after the dot", path)
     if dotted and ask.section == "io":
         raise SpecError("RefInvalid", f"'io' has no parts of its own; ask for '{ask.name}' instead of '{ask}'", path)
     if ask.name.count(".") > (1 if ask.section == "artifacts" else 0):
         raise SpecError("RefInvalid", f"'{ask}' has too many parts: expected {ask.section}.NAME", path)
-    if ask.section == "globals" and ask.name and ask.name not in REF_GLOBALS:
-        raise SpecError("MissingValue", f"no run has 'globals.{ask.name}'{suggest(ask.name, REF_GLOBALS)}", path)
+    if ask.section == "globals" and ask.name and ask.name not in known:
+        raise SpecError("MissingValue", f"no run has 'globals.{ask.name}'{suggest(ask.name, known)}", path)
 
 
 def _parse_files(value: Mapping[str, Any], path: str) -> dict[str, Any]:
@@ -182,7 +187,8 @@ def _check_entries(entries: Any, path: str) -> None:
 def check_ref(name: str, param: Param) -> tuple[Ref, Ask]:
     """The two halves of one param with a ref, judged alone; SpecError with the path of the half that is wrong."""
     ref = parse_ref(param.ref or "", f"params.{name}.ref")
-    ask = parse_ask(param.value, f"params.{name}.value")
+    known = DAG_GLOBALS if ref.kind == "dag" else REF_GLOBALS
+    ask = parse_ask(param.value, f"params.{name}.value", known=known)
     if ref.kind == "dag" and ask.section == "outputs":
         message = f"a pipeline has no outputs while its operations run; from 'dag' ask for {list_names(_OF_DAG)}"
         raise SpecError("RefInvalid", message, f"params.{name}.value")

@@ -15,8 +15,50 @@ _STORE = "files always go to the run's own folder in the container; there is no 
 _TWICE = "two declarations of one name contradict each other"
 _UNNAMED = "a param without a name is a mistake of typing, said at once"
 _TEXT = "a text for an undeclared param stays text; evaluating it would be guessing its type"
+_NAMESPACE = "a project is a namespace here: globals.namespace is the project's name"
+_FLAG = "a declaration that contradicts itself is a mistake in the file (schema), not in a value"
+_NUMBER = "a template may stand where Kubernetes wants a number; it keeps its type and is judged after rendering"
+_SIBLING = "what the other operation declares is compared where the whole pipeline is judged, not in one of its operations"
+_PIPELINE = "a pipeline has no outputs while its operations run, however the expression is written (refs-s043 refuses the plain one)"
 
 DECIDED_AGAINST: dict[str, str] = {
     "types-0619": _ALIAS,
     "types-0956": _ADDRESS,
+    "params-052": _TEXT,
+    "params-097": _TWICE,
+    "params-100": _FLAG,
+    "params-122": _UNDEFINED,
+    "params-124": _UNDEFINED,
+    "params-133": _CIRCLE,
+    "params-188": _NONE,
+    "params-211": _INTEGER,
+    "params-219": _UNDEFINED,
+    "params-237": _UNDEFINED,
+    "params-242": _TEXT,
+    "params-246": _UNNAMED,
+    "templates-010": _NAMESPACE,
+    "templates-019": _COMPILED_AT,
+    "templates-027": _UNDEFINED,
+    "templates-028": _UNDEFINED,
+    "templates-029": _UNDEFINED,
+    "templates-030": _UNDEFINED,
+    "templates-031": _UNDEFINED,
+    "templates-032": _STORE,
+    "templates-034": _UNDEFINED,
+    "templates-080": _ENGINE,
+    "templates-133": _NONE,
+    "templates-261": _UNDEFINED,
+    "templates-286": _UNDEFINED,
+    "templates-300": _UNDEFINED,
+    "templates-351": _NUMBER,
+    "refs-s063": _PIPELINE,
+    "refs-s064": _PIPELINE,
+    "refs-s068": _PIPELINE,
+    "refs-s069": _PIPELINE,
+    "refs-s070": _PIPELINE,
+    "refs-s071": _PIPELINE,
+    "refs-s155": _SIBLING,
+    "refs-s157": _SIBLING,
+    "refs-s225": _JOINS,
+    "refs-s227": _JOINS,
 }

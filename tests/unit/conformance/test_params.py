@@ -1,0 +1,49 @@
+"""Params: short forms, what is declared and required, templates in values, arguments, `-P`, toInit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from opstrand.errors import SpecError
+from opstrand.sandbox import Sandbox
+
+from .runs import plan_vector, refusal_of
+from .vectors import same, select, wanted, without_nulls
+
+
+def observe(vector: dict[str, Any], sandbox: Sandbox) -> dict[str, Any]:
+    """The outcome in the vectors' own terms."""
+    try:
+        resolved, plan = plan_vector(vector, sandbox.evaluate)
+    except SpecError as error:
+        return refusal_of(error)
+    declared = {io["name"] for io in vector.get("inputs", ())}
+    return {
+        "inputs": {name: value for name, value in resolved.inputs.items() if name in declared},
+        "contexts": {name: value for name, value in resolved.inputs.items() if name not in declared},
+        "outputs": dict(resolved.outputs),
+        "args": plan.container.get("args"),
+        "init": list(plan.init),
+    }
+
+
+def agrees(found: dict[str, Any], expected: dict[str, Any]) -> bool:
+    if "error" in expected or "error" in found:
+        return found.get("error") == expected.get("error")
+    facts = {key: value for key, value in expected.items() if key in ("inputs", "contexts", "outputs", "args", "init")}
+    if "init" in facts:  # the measured agent had a default store, and named it
+        facts["init"] = [{k: v for k, v in step.items() if (k, v) != ("connection", "store")} for step in facts["init"]]
+    return all(same(_plain(key, found[key]), _plain(key, value)) for key, value in facts.items())
+
+
+def _plain(key: str, value: Any) -> Any:
+    """An output without a value is absent with us and null in the vectors."""
+    return without_nulls(value) if key == "outputs" else value
+
+
+@pytest.mark.parametrize("vector", select("params"))
+def test_params(vector: dict[str, Any], sandbox: Sandbox) -> None:
+    found = observe(vector, sandbox)
+    assert any(agrees(found, expected) for expected in wanted(vector)), found
