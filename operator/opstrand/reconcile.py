@@ -6,15 +6,20 @@ Called with a key, as often as anyone likes; the same state gives the same effec
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from opstrand.core.lifecycle import Decision, Snapshot, decide
+from opstrand.core.lifecycle import Decision, Snapshot, decide, refuse
+from opstrand.core.phase import Phase
+from opstrand.errors import PlatformError
 from opstrand.kube.api import Conflict
 from opstrand.kube.apply import apply
 from opstrand.kube.cache import Key
 from opstrand.kube.gather import World, gather, refresh
+
+logger = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
 
@@ -35,7 +40,7 @@ async def reconcile(key: Key, *, world: World, clock: Clock) -> Outcome:
     snapshot = await gather(key, world=world, now=clock())
     if snapshot is None:
         return DONE
-    decision = await _decide(snapshot)
+    decision = await _decide(snapshot, key)
     if snapshot.phase.is_final or (decision.status or {}).get("finishedAt"):
         world.cache.wait(key, frozenset())
     try:
@@ -48,6 +53,15 @@ async def reconcile(key: Key, *, world: World, clock: Clock) -> Outcome:
     return Outcome(applied.wake, applied.again)
 
 
-async def _decide(snapshot: Snapshot) -> Decision:
-    """Templates that are more than look-ups wait for their worker, for seconds at worst: in a thread, so that other runs go on."""
-    return decide(snapshot) if snapshot.is_frozen else await asyncio.to_thread(decide, snapshot)
+async def _decide(snapshot: Snapshot, key: Key) -> Decision:
+    """Templates that are more than look-ups wait for their worker, for seconds at worst: in a thread, so that other runs go on.
+
+    A bug of ours is logged once with its traceback, and the run says so instead of hanging.
+    """
+    try:
+        return decide(snapshot) if snapshot.is_frozen else await asyncio.to_thread(decide, snapshot)
+    except PlatformError:
+        raise
+    except Exception:
+        logger.exception("deciding failed: this is a bug", extra={"run": "/".join(key)})
+        return refuse(snapshot, Phase.FAILED, "InternalError", "a bug of opstrand; the operator's log has the details")

@@ -14,7 +14,7 @@ import pytest_asyncio
 import yaml
 
 from opstrand.core.phase import parse_phase
-from opstrand.kube.api import NAMESPACES, OPERATIONS, KubeApi, Manifest
+from opstrand.kube.api import NAMESPACES, OPERATIONS, PODS, KubeApi, Manifest, NotFound, Resource
 from opstrand.kube.session import open_session
 from tests.cluster.control_plane import METADATA_POLICY, ControlPlane
 from tests.support.operator_process import OperatorProcess
@@ -72,8 +72,6 @@ async def namespace(kube: KubeApi) -> str:
 
 
 async def make_namespace(kube: KubeApi, name: str) -> str:
-    from opstrand.kube.api import NotFound, Resource
-
     await kube.create(NAMESPACES, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     accounts = Resource("", "v1", "serviceaccounts", "ServiceAccount")
     for _ in range(200):
@@ -110,6 +108,16 @@ async def wait_for(kube: KubeApi, namespace: str, name: str, until: Callable[[Ma
 
 def in_phase(*phases: str) -> Callable[[Manifest], bool]:
     return lambda body: parse_phase(body.get("status")).value in phases
+
+
+async def pod_of(kube: KubeApi, namespace: str, body: Manifest) -> Manifest:
+    """The Pod of a run that was frozen a moment ago."""
+    for _ in range(200):
+        try:
+            return await kube.get(PODS, namespace, body["status"]["pod"]["name"])
+        except NotFound:
+            await asyncio.sleep(0.02)
+    raise AssertionError("no Pod")
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -8,21 +8,12 @@ from typing import Any
 import pytest
 
 from opstrand.kube.api import CONFIG_MAPS, OPERATIONS, PODS, KubeApi, Manifest, NotFound
-from tests.integration.conftest import in_phase, operation, wait_for
+from tests.integration.conftest import in_phase, operation, pod_of, wait_for
 from tests.support.kubelet_stand_in import ended, mark, running
 from tests.support.operator_process import OperatorProcess
 
 pytestmark = pytest.mark.usefixtures("operator")
 STARTED = "2026-01-01T00:00:00Z"
-
-
-async def pod_of(kube: KubeApi, namespace: str, body: Manifest) -> Manifest:
-    for _ in range(200):
-        try:
-            return await kube.get(PODS, namespace, body["status"]["pod"]["name"])
-        except NotFound:
-            await asyncio.sleep(0.02)
-    raise AssertionError("no Pod")
 
 
 async def start(kube: KubeApi, namespace: str, name: str = "run", spec: dict[str, Any] | None = None) -> tuple[Manifest, Manifest]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from opstrand.core import names
@@ -35,10 +34,7 @@ class Prepared:
     missing_component: str = ""
     #: The hub's component, to be frozen into the status so that a later edit changes nothing.
     frozen_component: Mapping[str, Any] | None = None
-
-    @cached_property
-    def refs(self) -> frozenset[Ref]:
-        return frozenset() if self.compiled is None else collect_refs(self.compiled)
+    refs: frozenset[Ref] = frozenset()
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -83,12 +79,14 @@ def prepare(body: Mapping[str, Any], *, settings: Settings, component: Mapping[s
     frozen = (body.get("status") or {}).get("component")
     hub_ref = operation.hub_ref if operation.component is None else None
     if hub_ref is None:
-        return Prepared(identity, operation, _compile(operation, None))
+        compiled = _compile(operation, None)
+        return Prepared(identity, operation, compiled, refs=collect_refs(compiled))
     found = frozen or component
     if found is None:
         return Prepared(identity, operation, None, missing_component=component_name(hub_ref))
     check_size(found, COMPONENT, f"Component {hub_ref!r}")
-    return Prepared(identity, operation, _compile(operation, found), frozen_component=found)
+    compiled = _compile(operation, found)
+    return Prepared(identity, operation, compiled, frozen_component=found, refs=collect_refs(compiled))
 
 
 def read_identity(body: Mapping[str, Any], settings: Settings) -> Identity:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import signal
 import sys
 import traceback
 from contextlib import suppress
@@ -17,7 +18,7 @@ import kopf
 from aiohttp import web
 
 from opstrand.core import names
-from opstrand.errors import PlatformError
+from opstrand.errors import PlatformError, SpecError
 from opstrand.handlers.queue import Queue
 from opstrand.handlers.sync import Sync
 from opstrand.handlers.watches import register
@@ -37,7 +38,10 @@ def utc_now() -> datetime:
 
 
 async def run_operator(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT, which kopf hears. Raises PlatformError where the cluster cannot be reached at the start."""
+    """Run until SIGTERM or SIGINT. Raises PlatformError where the cluster cannot be reached at the start."""
+    # kopf hears the signals once it runs; until then the start itself is what is stopped.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, asyncio.current_task().cancel)  # type: ignore[union-attr]
     async with await open_session(connections=settings.concurrency + 8) as session:
         with Sandbox() as sandbox:
             await _run(session, sandbox, settings)
@@ -146,8 +150,9 @@ def main() -> int:
     """`python -m opstrand.handlers`: the operator in a cluster."""
     configure_logging()
     try:
-        asyncio.run(run_operator(Settings.from_environment()))
-    except PlatformError as error:
+        with suppress(asyncio.CancelledError):
+            asyncio.run(run_operator(Settings.from_environment()))
+    except (PlatformError, SpecError) as error:
         logger.error("%s", error)
         return 5
     return 0

@@ -5,6 +5,7 @@ Must not decide and must not write.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,8 @@ from opstrand.errors import SpecError
 from opstrand.kube.api import OPERATIONS, PODS, Kube, NotFound
 from opstrand.kube.cache import Cache, Key, Subject
 from opstrand.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -55,6 +58,10 @@ def _prepare(body: Mapping[str, Any], world: World) -> Prepared | SpecError:
         return prepared
     except SpecError as error:
         return error
+    except Exception:
+        # A bug in a pure part: the run says so, instead of being tried for ever.
+        logger.exception("preparing failed: this is a bug", extra={"run": body["metadata"]["name"]})
+        return SpecError("InternalError", "a bug of opstrand; the operator's log has the details")
 
 
 async def _find_pod(key: Key, snapshot: Snapshot, world: World) -> tuple[Mapping[str, Any] | None, bool]:
