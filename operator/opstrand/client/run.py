@@ -139,7 +139,8 @@ class RunClient:
     ) -> None:
         """Put a file or folder into the lineage table. It stays where it is."""
         facts: Json = {"path": path, **({"hash": hash} if hash else {}), **(summary or {})}
-        item = {"name": to_name(name or os.path.basename(path.rstrip("/"))), "kind": str(getattr(kind, "value", kind))}
+        base = os.path.splitext(os.path.basename(path.rstrip("/")))[0]
+        item = {"name": to_name(name or base or path), "kind": str(getattr(kind, "value", kind))}
         self.log_artifact_lineage({**item, "path": rel_path or self._relative(path), "summary": facts, "is_input": is_input})
 
     def log_file_ref(self, path: str, name: str | None = None, **facts: Any) -> None:

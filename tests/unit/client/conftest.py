@@ -1,59 +1,20 @@
-"""The real API on a loopback port in a thread of its own, and the environment of a Pod of its one run."""
+"""A run on the real API, and the environment of its Pod."""
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
+from tests.support.loopback_api import LoopbackApi
 
-from opstrand.tracking.app import create_app
-from opstrand.tracking.auth import StaticToken
 from opstrand.tracking.memory import MemoryRuns
 
 UUID = "4f0c1a2b4f0c1a2b4f0c1a2b4f0c1a2b"
 MESSAGE = 'it\'s "quoted" $(HOME) $$ \n ünïcode'
 
 
-class Api:
-    """The application over one running run, stopped and started at will on one port."""
-
-    def __init__(self, runs: MemoryRuns) -> None:
-        self.runs = runs
-        self.port = 0
-        self.requests: list[str] = []
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-
-    def do(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
-
-    def start(self) -> None:
-        self.do(self._start())
-
-    async def _start(self) -> None:
-        app = create_app(self.runs, StaticToken("secret"))
-        app.on_response_prepare.append(self._note)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
-
-    async def _note(self, request: web.Request, _: web.StreamResponse) -> None:
-        self.requests.append(f"{request.method} {request.path.rpartition(UUID)[2]}")
-
-    def stop(self) -> None:
-        self.do(self._runner.cleanup())
-
-    def close(self) -> None:
-        self.stop()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+class Api(LoopbackApi):
+    """The API with its one running run."""
 
     @property
     def status(self) -> dict[str, Any]:
@@ -67,21 +28,16 @@ def body() -> dict[str, Any]:
 
 
 @pytest.fixture
+def pod_environment(api: Api, tmp_path: Path) -> dict[str, str]:
+    return api.environment(UUID, tmp_path)
+
+
+@pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Api]:
     server = Api(MemoryRuns())
     server.do(server.runs.put(body()))
     server.start()
-    for name, value in environment(server, tmp_path).items():
+    for name, value in server.environment(UUID, tmp_path).items():
         monkeypatch.setenv(name, value)
     yield server
     server.close()
-
-
-def environment(server: Api, root: Path) -> dict[str, str]:
-    return {
-        "POLYAXON_HOST": f"http://127.0.0.1:{server.port}",
-        "POLYAXON_IS_MANAGED": "true",
-        "POLYAXON_RUN_INSTANCE": f"default.quick-start.runs.{UUID}",
-        "POLYAXON_AUTH_TOKEN": "secret",
-        "POLYAXON_CONTEXT_ROOT": str(root),
-    }

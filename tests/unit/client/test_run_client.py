@@ -17,14 +17,16 @@ from opstrand.client.report import Report
 from opstrand.client.run import to_json, to_name
 from opstrand.client.spool import Spool
 
-from .conftest import MESSAGE, Api
+from .conftest import MESSAGE, UUID, Api
+
+RUN = f"/api/v1/default/quick-start/runs/{UUID}"
 
 
 def test_the_inputs_are_what_the_user_gave(api: Api) -> None:
     client = RunClient()
     client.refresh_data()
     assert client.get_inputs() == {"message": MESSAGE}
-    assert api.requests == ["GET "]
+    assert api.requests == [f"GET {RUN}"]
 
 
 def test_inputs_are_read_where_nobody_refreshed(api: Api) -> None:
@@ -58,7 +60,7 @@ def test_reports_are_stored_in_the_background(api: Api) -> None:
     status = api.status
     assert status["outputs"] == {"acc": 0.9, "nothing": None}
     assert (status["tags"], status["meta"], status["progress"]) == (["a", "b"], {"stage": "train", "progress": 0.5}, 0.5)
-    assert [(item["name"], item["path"]) for item in status["artifacts"]] == [("model-pt", "outputs/model.pt")]
+    assert [(item["name"], item["path"]) for item in status["artifacts"]] == [("model", "outputs/model.pt")]
 
 
 def test_thousands_of_reports_are_few_requests_and_the_last_wins(api: Api) -> None:
@@ -85,7 +87,7 @@ def test_the_last_value_of_a_metric_is_an_output(api: Api) -> None:
     assert api.requests == []
     assert client.flush(5)
     assert api.status["outputs"] == {"loss": 0.01}
-    assert api.requests == ["PATCH "]
+    assert api.requests == [f"PATCH {RUN}"]
 
 
 def test_a_refusal_reaches_who_waits_for_it_and_nobody_else(api: Api, capsys: pytest.CaptureFixture[str]) -> None:

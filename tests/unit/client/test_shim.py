@@ -9,7 +9,7 @@ import pytest
 
 from opstrand.client.shim_files import shim_files
 
-from .conftest import MESSAGE, Api, environment
+from .conftest import MESSAGE, Api
 
 CLIENT = """from polyaxon.client import RunClient
 
@@ -47,25 +47,27 @@ def run(python: str, script: Path, env: dict[str, str]) -> subprocess.CompletedP
 
 @pytest.mark.parametrize("program", [CLIENT, TRACKING], ids=["client", "tracking"])
 @pytest.mark.parametrize("python", pythons())
-def test_the_documented_programs_run_with_nothing_installed(api: Api, tmp_path: Path, python: str, program: str) -> None:
+def test_the_documented_programs_run_with_nothing_installed(
+    pod_environment: dict[str, str], tmp_path: Path, python: str, program: str
+) -> None:
     script = lay(tmp_path / "artifacts", program)
-    ended = run(python, script, environment(api, tmp_path))
+    ended = run(python, script, pod_environment)
     assert (ended.stdout, ended.stderr, ended.returncode) == (repr({"message": MESSAGE}) + "\n", "", 0)
 
 
-def test_outputs_logged_last_are_stored_before_the_process_ends(api: Api, tmp_path: Path) -> None:
+def test_outputs_logged_last_are_stored_before_the_process_ends(api: Api, pod_environment: dict[str, str], tmp_path: Path) -> None:
     script = lay(
         tmp_path / "artifacts",
         "from polyaxon import tracking\ntracking.init()\ntracking.log_outputs(acc=1)\ntracking.log_metrics(loss=2)\n",
     )
-    ended = run(sys.executable, script, environment(api, tmp_path))
+    ended = run(sys.executable, script, pod_environment)
     assert (ended.stderr, ended.returncode) == ("", 0)
     assert api.status["outputs"] == {"acc": 1, "loss": 2}
 
 
-def test_an_api_that_refuses_ends_the_program_with_its_words(api: Api, tmp_path: Path) -> None:
+def test_an_api_that_refuses_ends_the_program_with_its_words(pod_environment: dict[str, str], tmp_path: Path) -> None:
     script = lay(tmp_path / "artifacts", CLIENT)
-    ended = run(sys.executable, script, {**environment(api, tmp_path), "POLYAXON_AUTH_TOKEN": "wrong"})
+    ended = run(sys.executable, script, {**pod_environment, "POLYAXON_AUTH_TOKEN": "wrong"})
     assert ended.returncode == 1
     assert "401: The token is not the one" in ended.stderr
 

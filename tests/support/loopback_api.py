@@ -1,0 +1,63 @@
+"""The real HTTP API over runs in memory, on a loopback port, in a thread of its own: for clients that block."""
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from opstrand.tracking.app import create_app
+from opstrand.tracking.auth import StaticToken
+from opstrand.tracking.memory import MemoryRuns
+
+TOKEN = "secret"
+
+
+class LoopbackApi:
+    """The application, stopped and started at will on one port. `requests` notes what was asked."""
+
+    def __init__(self, runs: MemoryRuns) -> None:
+        self.runs = runs
+        self.port = 0
+        self.requests: list[str] = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def do(self, work: Any) -> Any:
+        """Run a coroutine where the application lives."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    def start(self) -> None:
+        self.do(self._start())
+
+    async def _start(self) -> None:
+        app = create_app(self.runs, StaticToken(TOKEN))
+        app.on_response_prepare.append(self._note)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        self.port = self._runner.addresses[0][1]
+
+    async def _note(self, request: web.Request, _: web.StreamResponse) -> None:
+        self.requests.append(f"{request.method} {request.path}")
+
+    def stop(self) -> None:
+        self.do(self._runner.cleanup())
+
+    def close(self) -> None:
+        self.stop()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def environment(self, uuid: str, root: Path) -> dict[str, str]:
+        """What the operator gives to the Pod of a run in `quick-start`."""
+        return {
+            "POLYAXON_HOST": f"http://127.0.0.1:{self.port}",
+            "POLYAXON_IS_MANAGED": "true",
+            "POLYAXON_RUN_INSTANCE": f"default.quick-start.runs.{uuid}",
+            "POLYAXON_AUTH_TOKEN": TOKEN,
+            "POLYAXON_CONTEXT_ROOT": str(root),
+        }
