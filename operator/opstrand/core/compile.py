@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from opstrand.core.dag import read_pipeline
 from opstrand.core.patch import lay_over
 from opstrand.core.shortcuts import apply_shortcuts, lay_over_run
 from opstrand.errors import Problem, SpecError
@@ -73,14 +74,24 @@ def compile_operation(operation: Operation, *, component: Component | None = Non
     `component` is the one that `hubRef` names, already found. Raises SpecError: nothing to run, a template file, a patch that does
     not fit, a pipeline or matrix that cannot work.
     """
-    written = _apply_presets(operation.written, presets)
-    merged = _compose(written, component.written if component is not None else None, ())
+    written = apply_presets(operation.written, presets)
+    return compile_written(written, component.written if component is not None else None)
+
+
+def compile_written(written: Mapping[str, Any], hub: Mapping[str, Any] | None = None) -> Compiled:
+    """The same for an operation that was parsed as a part of another file: a pipeline's."""
+    merged = _compose(written, hub, ())
     _judge(merged)
-    return _collect(merged)
+    compiled = _collect(merged)
+    if compiled.kind == "dag":
+        problems = read_pipeline(compiled, compile_written).problems
+        if problems:
+            raise SpecError.of(problems)
+    return compiled
 
 
-def _apply_presets(written: Mapping[str, Any], presets: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """A preset's own strategy says how it meets the operation and the presets before it."""
+def apply_presets(written: Mapping[str, Any], presets: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What was written with presets laid over it, first to last: each one's own strategy says how it meets what is before it."""
     for preset in presets:
         model: type[Common] = Component if preset.get("kind") == "component" else Operation
         parsed = parse_component(preset) if model is Component else parse_operation({**preset, "isPreset": True})
@@ -228,7 +239,7 @@ def _declarations(merged: Mapping[str, Any], key: str) -> tuple[IO, ...]:
     declared = tuple(IO.model_validate(written) for written in merged.get(key) or ())
     names = [io.name for io in declared]
     problems = [
-        Problem("InvalidSpec", f"'{name}' is declared twice", f"{key}.{index}.name")
+        Problem("InvalidSpec", f"'{name}' is declared twice", f"{key}[{index}].name")
         for index, name in enumerate(names)
         if name in names[:index]
     ]

@@ -1,0 +1,139 @@
+"""The commands by name, found when they are asked for; and the one place where a command's end becomes an exit code.
+
+Owns the list of commands. A command's module is imported only when that command runs: `--help` must cost next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from opstrand.cli.command import GROUP, is_fancy
+from opstrand.cli.errors import CliError, ExitCode, explain
+from opstrand.errors import PlatformError, SpecError
+
+#: Command -> its line in the list. The function of that name in `cli.commands.NAME` has the same first sentence: a test compares them.
+COMMANDS: dict[str, str] = {
+    "check": "Judge polyaxonfiles: every error with its file and line.",
+    "render": "Show what a file would become, without a cluster.",
+    "run": "Run a polyaxonfile, in a cluster or as a process here.",
+    "ls": "List runs.",
+    "get": "Show one run: its times, values, Pod, and what it waits for.",
+    "logs": "Show what a run's program wrote.",
+    "wait": "Wait until runs have ended.",
+    "stop": "Stop runs.",
+    "approve": "Approve runs that wait for it.",
+    "skip": "Skip runs that have not started.",
+    "rm": "Delete runs.",
+    "lineage": "Show which runs a run took values from, and which took from it.",
+    "components": "List, show and apply components of the hub.",
+    "explain": "Say what a field of the polyaxonfile takes.",
+    "doctor": "Look for what is wrong with the cluster's installation.",
+    "version": "Show the version.",
+    "completion": "Print the completion script of a shell.",
+}
+
+
+class LazyGroup(click.Group):
+    """The group of all commands. Listing them needs no import; running one imports its module."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """What the list shows of a command: its name and its line."""
+        line = COMMANDS.get(cmd_name)
+        return None if line is None else click.Command(cmd_name, help=line, short_help=line)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS:
+            if not ctx.resilient_parsing:
+                _refuse_name(ctx, name)
+            return None, None, args
+        return name, load_command(name), args[1:]
+
+
+def load_command(name: str) -> click.Command:
+    """The command itself."""
+    module = importlib.import_module(f"opstrand.cli.commands.{name}")
+    command: click.Command = getattr(module, name)
+    return command
+
+
+def _refuse_name(ctx: click.Context, name: str) -> NoReturn:
+    from opstrand.core.nearest import find_nearest
+
+    nearest = find_nearest(name, COMMANDS)
+    ctx.fail(f"there is no command {name!r}" + (f"; did you mean {nearest!r}?" if nearest else "; `opstrand --help` lists them"))
+
+
+def make_app() -> click.Group:
+    """The whole command line as one click group, with rich help where a person reads it."""
+    kinds: tuple[Any, ...] = (LazyGroup, GROUP) if is_fancy() else (LazyGroup,)
+    group: type[click.Group] = type("Opstrand", kinds, {})
+    return group(
+        name="opstrand",
+        help="Run polyaxonfile components and operations on Kubernetes, or as a process here.",
+        params=[
+            click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version.")
+        ],
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    )
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        from opstrand import __version__
+
+        click.echo(f"opstrand {__version__}")
+        ctx.exit()
+
+
+def run_app(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code. Whatever goes wrong is one clear word on stderr."""
+    try:
+        return _finish(make_app().main(args=arguments, prog_name="opstrand", standalone_mode=False))
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return _complain(["interrupted"], ExitCode.INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+    except (CliError, SpecError, PlatformError) as error:
+        return _complain(*explain(error))
+    except BrokenPipeError:
+        _drop_output()
+        return ExitCode.PIPE
+    except Exception as error:
+        return _confess(error)
+    return ExitCode.USAGE
+
+
+def _finish(code: object) -> int:
+    # Here rather than at the interpreter's end, where a closed pipe can only be complained about.
+    sys.stdout.flush()
+    return code if isinstance(code, int) else ExitCode.SUCCEEDED
+
+
+def _complain(lines: list[str], code: ExitCode) -> int:
+    from opstrand.cli.console import say
+
+    for line in lines:
+        say(line, "red" if line.startswith("error:") else "")
+    return code
+
+
+def _confess(error: Exception) -> int:
+    if os.environ.get("OPSTRAND_TRACEBACK"):
+        raise error
+    lines = [f"error: this is a bug of opstrand: {type(error).__name__}: {error}", "hint: OPSTRAND_TRACEBACK=1 shows where it happened."]
+    return _complain(lines, ExitCode.BUG)
+
+
+def _drop_output() -> None:
+    """Nobody reads any more: the interpreter's own last flush must not complain about it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

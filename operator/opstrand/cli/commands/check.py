@@ -1,0 +1,90 @@
+"""`opstrand check`: for editors, pre-commit hooks and CI."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import click
+
+from opstrand.cli.command import command
+from opstrand.cli.console import say, show
+from opstrand.cli.errors import CliError, ExitCode
+from opstrand.cli.judge import Verdict, judge
+from opstrand.cli.options import file_options, output_option
+from opstrand.cli.submission import read_submission
+from opstrand.errors import REASONS, Problem, SpecError
+from opstrand.sandbox import Sandbox
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Files that make one operation."""
+
+    files: tuple[str, ...]
+    verdict: Verdict
+
+
+@command
+@file_options
+@click.argument("each", nargs=-1, metavar="[FILE]...")
+@output_option("text", "json")
+def check(files: tuple[str, ...], each: tuple[str, ...], params: tuple[str, ...], strict_params: bool | None, output: str) -> int:
+    """Judge polyaxonfiles: every error with its file and line.
+
+    Several -f make one operation with presets; every FILE without -f is judged on its own. No cluster is needed. The exit code is 0 if
+    all are valid, else 2.
+    """
+    groups = [*([files] if files else []), *((name,) for name in each)]
+    if not groups:
+        raise CliError("there is nothing to check", hint="opstrand check FILE...")
+    with Sandbox() as sandbox:
+        cases = [_Case(group, _judge(group, params, strict_params, sandbox)) for group in groups]
+    (_show_json if output == "json" else _show_text)(cases)
+    return ExitCode.USAGE if any(case.verdict.problems for case in cases) else ExitCode.SUCCEEDED
+
+
+def _judge(files: Sequence[str], params: Sequence[str], strict: bool | None, sandbox: Sandbox) -> Verdict:
+    try:
+        submission = read_submission(files, params, strict=strict)
+        return judge(submission, evaluate=sandbox.evaluate, complete=False)
+    except SpecError as error:
+        return Verdict(error.problems)
+    except CliError as error:
+        # A file that cannot be read is that file's problem: the others are still judged.
+        return Verdict((Problem("InvalidSpec", error.message),))
+
+
+def _show_text(cases: Sequence[_Case]) -> None:
+    for case in cases:
+        for problem in case.verdict.problems:
+            show(f"{problem}")
+        for note in case.verdict.notes:
+            say(f"note: {case.files[0]}: {note}")
+    for reason in dict.fromkeys(problem.reason for case in cases for problem in case.verdict.problems):
+        if REASONS.get(reason):
+            say(f"hint: {REASONS[reason]}")
+    say(_count(cases), "red" if any(case.verdict.problems for case in cases) else "green")
+
+
+def _count(cases: Sequence[_Case]) -> str:
+    wrong = sum(bool(case.verdict.problems) for case in cases)
+    if wrong:
+        errors = sum(len(case.verdict.problems) for case in cases)
+        return f"{errors} error{'s' * (errors != 1)} in {wrong} of {len(cases)} file{'s' * (len(cases) != 1)}"
+    return f"{cases[0].files[0]} is valid" if len(cases) == 1 else f"{len(cases)} files are valid"
+
+
+def _show_json(cases: Sequence[_Case]) -> None:
+    from opstrand.cli.format import as_json
+
+    show(as_json([{"files": list(case.files), "valid": not case.verdict.problems, **_facts(case)} for case in cases]))
+
+
+def _facts(case: _Case) -> dict[str, object]:
+    return {"errors": list(_errors(case.verdict)), "notes": list(case.verdict.notes)}
+
+
+def _errors(verdict: Verdict) -> Iterator[dict[str, object]]:
+    for problem in verdict.problems:
+        yield {**asdict(problem), "hint": REASONS.get(problem.reason, "")}

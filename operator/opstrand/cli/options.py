@@ -1,0 +1,84 @@
+"""Options that several commands share, each declared once.
+
+Owns `Target`: which cluster and which project. Must not open a connection.
+"""
+
+from __future__ import annotations
+
+import functools
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where to look. None: as kubectl would choose. `is_local` means the runs of `opstrand run --local`."""
+
+    project: str | None = None
+    context: str | None = None
+    kubeconfig: str | None = None
+    is_local: bool = False
+
+    def command(self, *words: str, project: str) -> str:
+        """A command line that does something to the same place, ready to be pasted."""
+        given = [("--project", project), ("--context", self.context), ("--kubeconfig", self.kubeconfig)]
+        flags = [part for flag, value in given if value for part in (flag, value)]
+        return shlex.join(["opstrand", *words, *flags, *(["--local"] if self.is_local else [])])
+
+
+_CLUSTER = (
+    click.option(
+        "-p", "--project", envvar="OPSTRAND_PROJECT", metavar="NAMESPACE", help="Project, which is a namespace. [default: the context's]"
+    ),
+    click.option("--context", metavar="NAME", help="Context of the kubeconfig."),
+    click.option("--kubeconfig", metavar="FILE", help="Kubeconfig. [default: $KUBECONFIG, ~/.kube/config]"),
+)
+
+
+def cluster_options(function: Function) -> Function:
+    """-p, --context, --kubeconfig as one argument `target`."""
+    return _with_target(function, _CLUSTER)
+
+
+def local_or_cluster_options(function: Function) -> Function:
+    """The same with --local beside them."""
+    return _with_target(function, (*_CLUSTER, click.option("--local", is_flag=True, help="The runs of `run --local`, without a cluster.")))
+
+
+def _with_target(function: Function, options: tuple[Callable[[Any], Any], ...]) -> Function:
+    @functools.wraps(function)
+    def wrapped(*, project: str | None, context: str | None, kubeconfig: str | None, local: bool = False, **rest: Any) -> Any:
+        return function(target=Target(project, context, kubeconfig, local), **rest)
+
+    decorated: Any = wrapped
+    for option in reversed(options):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+def file_options(function: Function) -> Function:
+    """-f, -P and --strict-params: what makes an operation."""
+    decorated: Any = function
+    for option in reversed(_FILE):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+_FILE = (
+    click.option("-f", "--file", "files", multiple=True, metavar="FILE", help="Polyaxonfile, `-` for stdin; further ones are presets."),
+    click.option("-P", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a param; repeat it for more."),
+    click.option("--strict-params/--no-strict-params", default=None, help="Refuse params that no input or output declares."),
+)
+
+
+def output_option(*choices: str, default: str | None = None) -> Callable[[Function], Function]:
+    """-o with these choices, the first of them by default."""
+    return click.option(
+        "-o", "--output", type=click.Choice(choices), default=default or choices[0], show_default=True, help="How to show it."
+    )

@@ -1,0 +1,101 @@
+"""`pathRef` and `urlRef`: components in other files and at addresses, read here because an operator in a cluster cannot.
+
+Owns reading files and downloading, with their limits. Must not parse more of them than a document and its kind.
+"""
+
+from __future__ import annotations
+
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from opstrand.cli.errors import CliError
+from opstrand.cli.places import Layer
+from opstrand.errors import Problem, SpecError
+from opstrand.spec.document import MAX_BYTES, Document, parse_document
+from opstrand.spec.document import Path as Steps
+from opstrand.spec.polyaxonfile import parse_component
+
+#: A component may name another one, so often.
+_DEPTH = 8
+_SECONDS = 20.0
+
+
+def read_file(name: str) -> Document:
+    """One file as a document; `-` is stdin. CliError for what cannot be read."""
+    if name == "-":
+        return parse_document(sys.stdin.buffer.read(MAX_BYTES + 1), source="<stdin>")
+    try:
+        with open(name, "rb") as file:
+            return parse_document(file.read(MAX_BYTES + 1), source=name)
+    except OSError as error:
+        raise CliError(f"could not read {name}: {error.strerror}") from None
+
+
+class Reader:
+    """Replaces every `pathRef` and `urlRef` of an operation by the component that it names, and remembers the files."""
+
+    def __init__(self) -> None:
+        self.layers: list[Layer] = []
+
+    def inline(self, written: Mapping[str, Any], origin: str, prefix: Steps = (), depth: int = 0) -> dict[str, Any]:
+        """`written` with the components in place. `origin` is the file or address that it came from."""
+        node = dict(written)
+        for key, read in (("pathRef", self._read_path), ("urlRef", self._read_url)):
+            if isinstance(node.get(key), str):
+                node["component"] = self._fetch(read(node.pop(key), origin), (*prefix, "component"), depth)
+                return node
+        if isinstance(node.get("component"), Mapping):
+            node["component"] = self.inline(node["component"], origin, (*prefix, "component"), depth)
+        run = node.get("run")
+        if isinstance(run, Mapping) and isinstance(run.get("operations"), list):
+            node["run"] = {**run, "operations": self._inline_all(run["operations"], origin, prefix, depth)}
+        return node
+
+    def _inline_all(self, operations: list[Any], origin: str, prefix: Steps, depth: int) -> list[Any]:
+        return [
+            self.inline(one, origin, (*prefix, "run", "operations", index), depth) if isinstance(one, Mapping) else one
+            for index, one in enumerate(operations)
+        ]
+
+    def _fetch(self, document: Document, prefix: Steps, depth: int) -> dict[str, Any]:
+        if depth >= _DEPTH:
+            raise _refuse(document.source, f"components name each other more than {_DEPTH} times")
+        parse_component(document.data, document=document)
+        if document.data.get("kind") == "operation":
+            raise _refuse(document.source, "this is an operation; a pathRef or urlRef names a component")
+        self.layers.append(Layer(document, prefix))
+        return self.inline(document.data, document.source, prefix, depth + 1)
+
+    def _read_path(self, name: str, origin: str) -> Document:
+        if _is_address(origin):
+            return self._read_url(urllib.parse.urljoin(origin, name), origin)
+        return read_file(str(Path(origin).parent / name))
+
+    def _read_url(self, address: str, origin: str) -> Document:
+        if not _is_address(address):
+            raise _refuse(origin, f"expected an address that begins with https:// or http://, found {address!r}", "urlRef")
+        return parse_document(_download(address), source=address)
+
+
+def _is_address(text: str) -> bool:
+    return urllib.parse.urlsplit(text).scheme in ("http", "https")
+
+
+def _download(address: str) -> bytes:
+    request = urllib.request.Request(address, headers={"User-Agent": "opstrand", "Accept": "application/yaml, text/plain, */*"})
+    try:
+        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
+            # One byte more than is read at all: the document refuses it with both sizes.
+            data: bytes = answer.read(MAX_BYTES + 1)
+            return data
+    except (OSError, ValueError, urllib.error.URLError) as error:
+        raise CliError(f"could not download {address}: {error}") from None
+
+
+def _refuse(source: str, message: str, path: str = "") -> SpecError:
+    return SpecError.of([Problem("InvalidSpec", message, path, source=source)])

@@ -1,0 +1,115 @@
+"""What the user hands in: files, presets and -P values, merged into what an Operation's `spec` holds.
+
+Owns the order (first file, presets over it, values over all) and where each part was written. Must not judge what the parts mean beyond
+their shape: `judge` does.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from opstrand.cli.errors import CliError
+from opstrand.cli.places import Layer, place
+from opstrand.cli.references import Reader, read_file
+from opstrand.core.compile import apply_presets
+from opstrand.errors import SpecError
+from opstrand.spec.params import PARAM_KEYS
+from opstrand.spec.polyaxonfile import parse_operation, parse_polyaxonfile
+
+
+@dataclass(frozen=True)
+class Submission:
+    """An operation as it will be sent, and where its parts came from."""
+
+    spec: Mapping[str, Any]
+    layers: tuple[Layer, ...]
+    given: Mapping[str, str]
+    #: The file holds a bare component: it may have inputs that only its user will give.
+    is_component: bool
+
+    @property
+    def prefix(self) -> str:
+        """What the run's name begins with: the operation's name, else its component's, else the file's."""
+        component = self.spec.get("component")
+        names = [self.spec.get("name"), component.get("name") if isinstance(component, Mapping) else None, self.spec.get("hubRef")]
+        return next((str(name) for name in names if name), None) or self._stem() or "run"
+
+    def _stem(self) -> str:
+        source = self.layers[0].document.source if self.layers else ""
+        return Path(source).stem if source and not source.startswith("<") else ""
+
+    def place(self, error: SpecError) -> SpecError:
+        return place(error, self.layers, self.given)
+
+
+def parse_params(texts: Sequence[str]) -> dict[str, str]:
+    """`-P name=value` as a mapping. CliError for what is none, and for a name given twice."""
+    given: dict[str, str] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name.strip():
+            raise CliError(f"-P {text!r}: expected NAME=VALUE", hint="Quote the whole: -P 'message=test 1'.")
+        if name.strip() in given:
+            raise CliError(f"-P {name.strip()} is given twice")
+        given[name.strip()] = value
+    return given
+
+
+def read_submission(files: Sequence[str], params: Sequence[str], *, strict: bool | None = None, hub: str | None = None) -> Submission:
+    """Everything that the command line names, as one operation. Raises SpecError with lines, or CliError."""
+    if not files and not hub:
+        raise CliError(
+            "there is nothing to run", hint="Name a file by -f FILE" + (", or a component by --hub NAME." if hub is None else ".")
+        )
+    given = parse_params(params)
+    written, layers, is_component = _read_files(files)
+    if hub:
+        written["hubRef"] = hub
+    if strict is not None:
+        written["strictParams"] = strict
+    if given:
+        written["params"] = {**(written.get("params") or {}), **_lay_params(written.get("params") or {}, given)}
+    return Submission(written, layers, given, is_component)
+
+
+def _read_files(files: Sequence[str]) -> tuple[dict[str, Any], tuple[Layer, ...], bool]:
+    if not files:
+        return {}, (), False
+    first = read_file(files[0])
+    operation = parse_polyaxonfile(first.data, document=first)
+    reader = Reader()
+    is_component = first.data.get("kind") == "component"
+    reader.layers.append(Layer(first, ("component",) if is_component else ()))
+    written: Mapping[str, Any] = copy.deepcopy(dict(operation.written))
+    for name in files[1:]:
+        written = _lay_preset(written, name, reader)
+    return reader.inline(written, files[0]), tuple(reader.layers), is_component
+
+
+def _lay_preset(written: Mapping[str, Any], name: str, reader: Reader) -> Mapping[str, Any]:
+    preset = read_file(name)
+    if preset.data is None:
+        return written
+    layer = Layer(preset)
+    reader.layers.append(layer)
+    if isinstance(preset.data, Mapping) and preset.data.get("kind") != "component":
+        parse_operation({**preset.data, "isPreset": True}, document=preset)
+    try:
+        return apply_presets(written, [preset.data])
+    except SpecError as error:
+        raise place(error, [layer], {}) from None
+
+
+def _lay_params(params: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
+    """Values from the command line: what the file says about where a value goes stays, its own value and ref go."""
+    laid = {}
+    for name, value in given.items():
+        before = params.get(name)
+        full = isinstance(before, Mapping) and any(key in PARAM_KEYS for key in before)
+        kept = {key: item for key, item in before.items() if key not in ("value", "ref")} if full and before else {}
+        laid[name] = {"value": value, **kept}
+    return laid
