@@ -12,10 +12,8 @@ import textwrap
 
 import kubernetes_validate
 
-ROOTS = (
-    "Container Volume Affinity Toleration HostAlias PodSecurityContext PodDNSConfig PodFailurePolicy ExecAction HTTPGetAction "
-    "ResourceRequirements EnvVar"
-).split()
+ROOTS = ["Container", "Volume", "Affinity", "Toleration", "HostAlias", "PodSecurityContext", "PodDNSConfig", "PodFailurePolicy"]
+ROOTS += ["ExecAction", "HTTPGetAction", "ResourceRequirements"]
 TARGET = pathlib.Path(__file__).parents[1] / "operator/opstrand/spec/kubernetes_keys.py"
 HEAD = '''"""The keys of the Kubernetes objects that a polyaxonfile can hold, Kubernetes {version}.
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from opstrand.spec.early_stopping import EarlyStopping
 from opstrand.spec.environment import Environment
 from opstrand.spec.kubernetes_parts import VolumePart
-from opstrand.spec.section import OR_TEMPLATE, Later, PositiveWhole, Section, Texts
+from opstrand.spec.section import OR_TEMPLATE, Later, Section, Texts
 
 
 def _operation() -> type[Section]:
@@ -25,6 +25,10 @@ def _component() -> type[Section]:
     from opstrand.spec.component import Component
 
     return Component
+
+
+#: Text is read as a number, unlike elsewhere: files of the documentation's time have it so.
+Concurrency = Annotated[int, Field(gt=0), OR_TEMPLATE]
 
 
 class Dag(Section):
@@ -44,7 +48,7 @@ class Dag(Section):
     volumes: Annotated[list[VolumePart], OR_TEMPLATE] | None = Field(
         None, description="Volumes that all operations get.", examples=[[{"name": "tmp", "emptyDir": {}}]]
     )
-    concurrency: PositiveWhole | None = Field(None, description="How many operations run at once. Default: no limit.", examples=[5])
+    concurrency: Concurrency | None = Field(None, description="How many operations run at once. Default: no limit.", examples=[5])
     early_stopping: EarlyStopping | None = Field(
         None, description="When the rest is stopped.", examples=[[{"kind": "failure_early_stopping", "percent": 50}]]
     )

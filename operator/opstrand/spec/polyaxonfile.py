@@ -18,6 +18,8 @@ from opstrand.spec.document import INT64, MAX_DEPTH, Document, Path
 from opstrand.spec.operation import Operation
 from opstrand.spec.section import describe, nearest
 
+__all__ = ["Component", "Operation", "dotted", "parse_component", "parse_operation", "parse_polyaxonfile", "spec_error", "wrap"]
+
 _Kind = TypeVar("_Kind", bound=Common)
 
 
@@ -80,7 +82,9 @@ def _problem(error: Any) -> tuple[Path, Problem]:
 
 
 def dotted(path: Sequence[str | int]) -> str:
-    return ".".join(map(str, path))
+    """`run.init[0].file`."""
+    words = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in path]
+    return "".join(words).removeprefix(".")
 
 
 def _refuse(reason: str, message: str, path: Path, document: Document | None) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Strict, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
@@ -223,7 +223,6 @@ Whole = Annotated[int, Strict(), OR_TEMPLATE]
 Number = Annotated[float, OR_TEMPLATE]
 Flag = Annotated[bool, OR_TEMPLATE]
 Texts = Annotated[list[Text], OR_TEMPLATE]
-PositiveWhole = Annotated[int, Strict(), Field(gt=0), OR_TEMPLATE]
 
 
 @dataclass(frozen=True)

@@ -63,10 +63,29 @@ DECIDED_AGAINST: dict[str, str] = {
     "refs-s227": _JOINS,
 }
 
-_COMMAND = "a container's command is a list of texts; one text is refused here as Kubernetes refuses it later"
+_HUB = "the operator finds a Component of the namespace when it creates the operation; 2.18 leaves that to its command line"
+_NEVER = "a run records no such fact for others: refused at the check with what there is, instead of a null at run time"
+_SEED = "the references document promises whole globals, inputs, io and artifacts of the pipeline, which are dictionaries"
+_ANY = "any takes every value, from the pipeline as from an operation (dag-066)"
+_RUNNING = "a pipeline has no outputs while its operations run, so what is asked can never come"
+_LETTERS = "2.18 makes a run of each letter of the template's text; a matrix is expanded after it was rendered"
 
-#: The same for the documentation's own files, by their names in `tests/conformance/polyaxonfiles/`.
+DECIDED_AGAINST |= {
+    "dag-010": _HUB,
+    **dict.fromkeys(("dag-119", "dag-121", "dag-123", "dag-143", "dag-144", "dag-146", "dag-148"), _NEVER),
+    **dict.fromkeys(("dag-149", "dag-151", "dag-153", "dag-551"), _NEVER),
+    **dict.fromkeys(("dag-500", "dag-510", "dag-540"), _ANY),
+    "dag-521": _RUNNING,
+    **dict.fromkeys(("dag-523", "dag-524", "dag-525", "dag-529", "dag-530", "dag-544", "dag-545", "dag-546"), _SEED),
+    "matrix-007": _LETTERS,
+}
+
+_COMMAND = "Kubernetes takes a list for a command; a text would be searched for as one program's name and the Pod would fail"
+_NO_COMPONENT = "an operation of the pipeline has no component (urlRef is read by the command line, '...' names none): it cannot run"
+#: Files of the documentation that are judged otherwise than its index says, by name.
 DECIDED_FILES: dict[str, str] = {
+    "docs-guides-automation-automation-dag-00.yaml": _NO_COMPONENT,
+    "references-polyaxonfile-context-params-07.yaml": _NO_COMPONENT,
     "references-polyaxonfile-specification-operation-22.yaml": _COMMAND,
     "references-python-library-reading-polyaxonfiles-00.yaml": _COMMAND,
 }

@@ -1,0 +1,242 @@
+"""The runs that a matrix makes: the params of each, in order.
+
+Owns what a space of values contains and how values are drawn. A drawing is a function of its seed, here and everywhere: the generator is
+ours, so that no release of a library changes what a seed means. Must not know what the params are for.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from opstrand.errors import Problem, SpecError
+from opstrand.spec.io import IO
+from opstrand.spec.matrix import matrices
+from opstrand.spec.section import is_template
+from opstrand.spec.spaces import FORMS, Space
+
+Params = dict[str, Any]
+#: The kinds whose runs are all known beforehand. The others need a tuner that looks at results.
+EXPANDED = ("mapping", "grid", "random")
+MAX_RUNS = 10_000
+#: Draws in a row that gave nothing new, after which the space is taken to be used up.
+_STALLED = 2_000
+
+
+def expand(matrix: Mapping[str, Any], *, seed: int = 0) -> list[Params]:
+    """The params of every run. `seed` is used where the matrix has none of its own.
+
+    Raises SpecError: NotSupported for kinds that need a tuner, InvalidSpec for spaces without an end, TooLarge above 10,000 runs.
+    """
+    kind = str(matrix.get("kind"))
+    if kind not in EXPANDED:
+        raise SpecError("NotSupported", f"a matrix of kind {kind} needs a tuner, which does not exist here", "matrix.kind")
+    if kind == "mapping":
+        return [dict(row) for row in _bounded(_known(matrix.get("values"), "matrix.values"))]
+    spaces = _spaces(matrix)
+    limit = matrix.get("numRuns")
+    if kind == "grid":
+        return _bounded(itertools.islice(_combine(spaces), limit))
+    return _draw(spaces, min(int(limit or 0), MAX_RUNS), matrix.get("seed", seed))
+
+
+def check_spaces(matrix: Mapping[str, Any], inputs: Sequence[IO]) -> list[Problem]:
+    """What is wrong with a matrix before anything runs: distributions in a grid, spaces that do not fit their inputs."""
+    kind = matrix.get("kind")
+    if "params" not in matrix or is_template(matrix["params"]):
+        return []
+    types = {io.name: io.type for io in inputs}
+    problems = []
+    for name, space in _spaces(matrix).items():
+        message = _misfit(str(kind), space, types.get(name))
+        if message:
+            problems.append(Problem("InvalidSpec", message, f"matrix.params.{name}"))
+    return problems
+
+
+def given_names(matrix: Mapping[str, Any] | None) -> frozenset[str]:
+    """The params that every run of the matrix gets."""
+    if not matrix or matrix.get("kind") not in matrices():
+        return frozenset()
+    if matrix["kind"] != "mapping":
+        params = matrix.get("params")
+        return frozenset(params) if isinstance(params, Mapping) else frozenset()
+    rows = matrix.get("values")
+    names = [frozenset(row) for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+    return frozenset.intersection(*names) if names else frozenset()
+
+
+def _misfit(kind: str, space: Space, type_name: str | None) -> str:
+    if kind == "grid" and space.is_drawn:
+        return f"a {space.kind} has no end, so a grid cannot take every value of it; use a matrix of kind random"
+    if kind == "bayes" and space.is_drawn and space.kind != "uniform":
+        return f"a bayesian search takes uniform distributions only, found {space.kind}"
+    form = FORMS.get(space.kind)
+    if form is not None and type_name not in form.input_types:
+        found = f"of type {type_name}" if type_name else "without a type"
+        return f"a {space.kind} gives values for an input of type {' or '.join(form.input_types)}; this one is {found}"
+    return ""
+
+
+def _spaces(matrix: Mapping[str, Any]) -> dict[str, Space]:
+    params = _known(matrix.get("params"), "matrix.params")
+    return {name: Space.model_validate(written) for name, written in params.items()}
+
+
+def _known(value: Any, path: str) -> Any:
+    if is_template(value):
+        raise SpecError("InvalidSpec", "the template here must be rendered before the matrix is", path)
+    return value
+
+
+def _bounded(runs: Iterator[Any] | list[Any]) -> list[Any]:
+    found = list(itertools.islice(runs, MAX_RUNS + 1))
+    if len(found) > MAX_RUNS:
+        raise SpecError("TooLarge", f"more than {MAX_RUNS:,} runs; set numRuns or make the spaces smaller", "matrix")
+    return found
+
+
+def _combine(spaces: Mapping[str, Space]) -> Iterator[Params]:
+    """Every combination; the last param changes fastest."""
+    listed = [list_values(space, f"matrix.params.{name}") for name, space in spaces.items()]
+    for values in itertools.product(*listed):
+        yield dict(zip(spaces, values, strict=True))
+
+
+# -- listed spaces --------------------------------------------------------------------------------------------------
+
+
+def list_values(space: Space, path: str = "") -> list[Any]:
+    """Every value of a space that has an end."""
+    _known(space.value, f"{path}.value")
+    contents = space.contents()
+    if space.kind == "choice":
+        return contents
+    if space.is_drawn:
+        raise SpecError("InvalidSpec", f"a {space.kind} has no end", path)
+    return _LISTS[space.kind](*contents[:4])
+
+
+def _range(start: float, stop: float, step: float, *_: Any) -> list[float]:
+    count = max(0, math.ceil((stop - start) / step))
+    if count > MAX_RUNS:
+        raise SpecError("TooLarge", f"a range of {count:,} values", "matrix.params")
+    return [start + index * step for index in range(count)]
+
+
+def _linspace(start: float, stop: float, num: int, *_: Any) -> list[float]:
+    if num == 1:
+        return [start]
+    step = (stop - start) / (num - 1)
+    return [*(start + index * step for index in range(num - 1)), stop]
+
+
+def _logspace(start: float, stop: float, num: int, base: float = 10) -> list[float]:
+    return [float(base) ** exponent for exponent in _linspace(start, stop, num)]
+
+
+def _geomspace(start: float, stop: float, num: int, *_: Any) -> list[float]:
+    if start * stop <= 0:
+        raise SpecError("InvalidSpec", "a geometric sequence cannot start at, end at or cross 0", "matrix.params")
+    sign = math.copysign(1, start)
+    middle = [sign * value for value in _logspace(math.log10(abs(start)), math.log10(abs(stop)), num)]
+    return [start, *middle[1:-1], stop] if num > 1 else [start]
+
+
+def _dates(start: date, stop: date, step: float, *_: Any) -> list[str]:
+    return [(start + timedelta(days=index)).isoformat() for index in _range(0, (stop - start).days, step)]
+
+
+def _moments(start: datetime, stop: datetime, step: timedelta, *_: Any) -> list[str]:
+    first = start if start.tzinfo else start.replace(tzinfo=UTC)
+    last = stop if stop.tzinfo else stop.replace(tzinfo=UTC)
+    seconds = _range(0, (last - first).total_seconds(), step.total_seconds())
+    return [(first + timedelta(seconds=offset)).isoformat() for offset in seconds]
+
+
+_LISTS: Mapping[str, Any] = {
+    "range": _range,
+    "linspace": _linspace,
+    "logspace": _logspace,
+    "geomspace": _geomspace,
+    "daterange": _dates,
+    "datetimerange": _moments,
+}
+
+
+# -- drawing --------------------------------------------------------------------------------------------------------
+
+
+def _draw(spaces: Mapping[str, Space], count: int, seed: Any) -> list[Params]:
+    """`count` different combinations, or all there are."""
+    listed = {name: list_values(space, f"matrix.params.{name}") for name, space in spaces.items() if not space.is_drawn}
+    source = Generator(int(seed) if isinstance(seed, int) else 0)
+    total = math.prod(map(len, listed.values())) if len(listed) == len(spaces) else math.inf
+    found: dict[str, Params] = {}
+    stalled = 0
+    while len(found) < min(count, total) and stalled < _STALLED:
+        drawn = {name: source.pick(listed[name]) if name in listed else source.draw(space) for name, space in spaces.items()}
+        key = repr(drawn)
+        stalled = stalled + 1 if key in found else 0
+        found.setdefault(key, drawn)
+    return list(found.values()) if len(found) == min(count, total) or total == math.inf else _complete(listed, found, count)
+
+
+def _complete(listed: Mapping[str, list[Any]], found: dict[str, Params], count: int) -> list[Params]:
+    """Unlucky draws in a space that has an end: the rest in its own order."""
+    for values in itertools.product(*listed.values()):
+        if len(found) >= count:
+            break
+        params = dict(zip(listed, values, strict=True))
+        found.setdefault(repr(params), params)
+    return list(found.values())
+
+
+class Generator:
+    """Random numbers from a seed: SplitMix64, whose whole state is one 64-bit number."""
+
+    def __init__(self, seed: int) -> None:
+        self.state = seed & 0xFFFFFFFFFFFFFFFF
+
+    def next(self) -> int:
+        self.state = (self.state + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+        mixed = self.state
+        mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+        return mixed ^ (mixed >> 31)
+
+    def unit(self) -> float:
+        """Evenly from [0, 1)."""
+        return (self.next() >> 11) / (1 << 53)
+
+    def normal(self) -> float:
+        """From the standard normal distribution (Box and Muller)."""
+        return math.sqrt(-2 * math.log(1 - self.unit())) * math.cos(2 * math.pi * self.unit())
+
+    def pick(self, values: Sequence[Any]) -> Any:
+        return values[int(self.unit() * len(values))]
+
+    def draw(self, space: Space) -> Any:
+        """One value of a space that can only be drawn."""
+        contents = space.contents()
+        if space.kind == "pchoice":
+            return self._pick_weighted(contents)
+        first, second, *rest = contents
+        kind = space.kind.removeprefix("q") if space.kind.startswith("q") else space.kind
+        value = first + (second - first) * self.unit() if "uniform" in kind else first + second * self.normal()
+        if kind.startswith("log"):
+            value = math.exp(min(value, 700.0))
+        if space.kind.startswith("q"):
+            value = round(value / rest[0]) * rest[0]
+        return value
+
+    def _pick_weighted(self, pairs: Sequence[Any]) -> Any:
+        left = self.unit() * math.fsum(weight for _, weight in pairs)
+        for value, weight in pairs:
+            left -= weight
+            if left < 0:
+                return value
+        return pairs[-1][0]

@@ -1,0 +1,58 @@
+"""Pipelines judged before they run, and the triggers of their operations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from opstrand.core.compile import compile_operation, compile_written
+from opstrand.core.dag import Pipeline, read_pipeline
+from opstrand.core.triggers import judge_trigger
+from opstrand.errors import SpecError
+from opstrand.spec.polyaxonfile import parse_operation
+
+from .vectors import is_refusal_only, load, select, wanted
+
+
+def read_vector(vector: dict[str, Any]) -> Pipeline | SpecError:
+    component = {key: vector[key] for key in ("inputs", "outputs") if vector.get(key)}
+    component["run"] = {"kind": "dag", **vector["run"]}
+    written = {"component": component, **({"params": vector["params"]} if vector.get("params") else {})}
+    try:
+        return read_pipeline(compile_operation(parse_operation(written)), compile_written)
+    except SpecError as error:
+        return error
+
+
+@pytest.mark.parametrize("vector", select("dag", "dag-"))
+def test_dag(vector: dict[str, Any]) -> None:
+    results = wanted(vector)
+    pipeline = read_vector(vector)
+    if isinstance(pipeline, SpecError):
+        assert any("error" in result for result in results) or is_refusal_only(vector), pipeline
+        assert all(problem.path for problem in pipeline.problems)
+        return
+    assert any(result.get("accepted") for result in results)
+    for result in (vector["expect"], *results):
+        if "stages" in result:
+            assert [list(stage) for stage in pipeline.stages] == result["stages"]
+            assert {name: sorted(node.upstreams) for name, node in pipeline.nodes.items()} == result["upstream"]
+
+
+@pytest.mark.parametrize("vector", select("dag", "trigger-"))
+def test_trigger(vector: dict[str, Any]) -> None:
+    verdicts = [
+        judge_trigger(vector["trigger"], vector["skipOnUpstreamSkip"], statuses)
+        for statuses in ([vector["first"], None], [vector["first"], vector["second"]])
+    ]
+    assert verdicts == vector["expect"]
+
+
+def test_the_default_trigger_is_the_measured_one() -> None:
+    assert load("dag")["triggers"]["default"] == "all_succeeded"
+    assert judge_trigger(None, False, ["succeeded", "failed"]) == judge_trigger("all_succeeded", False, ["succeeded", "failed"])
+
+
+def test_an_operation_without_upstreams_starts() -> None:
+    assert judge_trigger("one_failed", True, []) == "start"
