@@ -66,7 +66,7 @@ def _parse_param(written: Any, path: str) -> JoinParam:
         raise SpecError("InvalidSpec", first["msg"], ".".join([path, *map(str, first["loc"])])) from None
 
 
-def read_join(ask: Ask, runs: Sequence[Upstream], path: str = "") -> Any:
+def read_join(ask: Ask, runs: Sequence[Upstream]) -> Any:
     """One value from many runs, in their order: a list with null where a run has none, or one ArtifactsType of all their files."""
     if ask.section == "files":
         return _join_files([place_files(ask.files, run.uuid) for run in runs])

@@ -130,16 +130,17 @@ def compile_plan(
 
 
 def _fill_scope(slots: list[Slot], compiled: Compiled, resolved: Resolved, identity: Identity, evaluate: Evaluate) -> Scope:
-    """The context of `run`. What was frozen is read, not what the params say now."""
+    """The context of `run`: inputs, outputs, context values. What was frozen is read, not what the params say now."""
     scope = Scope(identity, evaluate=evaluate)
-    by_name = {(slot.section == "outputs", slot.name): slot for slot in slots}
-    declared = [io.name for io in compiled.inputs]
-    for name in dict.fromkeys([*declared, *resolved.inputs]):
-        slot = by_name.get((False, name))
-        scope.add(name, resolved.inputs.get(name), slot.io if slot else None, slot.connection if slot else None)
+    links = {(slot.section, slot.name): slot.connection for slot in slots}
+    declared = {io.name: io for io in compiled.inputs}
+    for name, io in declared.items():
+        scope.add(name, resolved.inputs.get(name), io, links.get(("inputs", name), io.connection))
     for io in compiled.outputs:
-        slot = by_name.get((True, io.name))
-        scope.add(io.name, resolved.outputs.get(io.name), io, slot.connection if slot else io.connection)
+        scope.add(io.name, resolved.outputs.get(io.name), io, links.get(("outputs", io.name), io.connection))
+    for name, value in resolved.inputs.items():
+        if name not in declared:
+            scope.add(name, value, None, links.get(("contexts", name)))
     return scope
 
 

@@ -8,7 +8,7 @@ the same result.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from opstrand.core.lookups import find_names, is_template
 from opstrand.core.reading import Pending, read
 from opstrand.core.refs import Edge, Ref, Upstream
 from opstrand.core.slots import Slot, Source, bind, make_slots
-from opstrand.core.template import Evaluate, refuse, render
+from opstrand.core.template import Evaluate, iter_texts, refuse, render
 from opstrand.core.types import restore
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.io import IO
@@ -70,15 +70,15 @@ def resolve(
     """The values of one run, or what they wait for.
 
     `upstreams` answers every ref of `collect_refs`; None stands for a run that was not found. `joined` has for each join (by its index)
-    the runs that its query found, in order. `evaluate` renders what is more than a look-up. Raises SpecError with every problem that
-    does not need another run to be seen.
+    the runs that its query found, in order; None says that nobody searched. `evaluate` renders what is more than a look-up. Raises
+    SpecError with every problem that can be seen now.
     """
     slots, problems = make_slots(compiled, parse_joins(compiled))
     found = _Found(slots, identity, evaluate)
     found.bind_literals(problems)
     if problems:
         raise SpecError.of(problems)
-    waiting = found.read_refs(compiled, upstreams, joined or {})
+    waiting = found.read_refs(compiled, upstreams, joined)
     if waiting is not None:
         return waiting
     found.render_templates()
@@ -105,21 +105,30 @@ class _Found:
                     problems.extend(error.problems)
 
     def read_refs(
-        self, compiled: Compiled, upstreams: Mapping[Ref, Upstream | None], joined: Mapping[int, Sequence[Upstream]]
+        self, compiled: Compiled, upstreams: Mapping[Ref, Upstream | None], joined: Mapping[int, Sequence[Upstream]] | None
     ) -> Waiting | None:
-        waits = _Waits()
+        """Every value of another run. Raises SpecError with all that will never come, before anything is waited for."""
+        waits, problems = _Waits(), list[Problem]()
         for index, slot in enumerate(self.slots):
-            if slot.ask is None:
-                continue
-            if slot.join is not None:
-                runs = joined.get(slot.join, ())
-                self._settle(index, read_join(slot.ask, runs, slot.path), f"join of {len(runs)} runs: {slot.ask}")
-                for run in runs:
-                    self._link(run, "join", slot)
-                continue
-            assert slot.ref is not None
-            self._read_ref(index, slot, slot.ref, upstreams.get(slot.ref), _is_lenient(compiled, slot.ref), waits)
+            try:
+                if slot.join is not None:
+                    self._read_join(index, slot, slot.join, joined)
+                elif slot.ref is not None:
+                    self._read_ref(index, slot, slot.ref, upstreams.get(slot.ref), _is_lenient(compiled, slot.ref), waits)
+            except SpecError as error:
+                problems.extend(error.problems)
+        if problems:
+            raise SpecError.of(problems)
         return waits.finish()
+
+    def _read_join(self, index: int, slot: Slot, join: int, joined: Mapping[int, Sequence[Upstream]] | None) -> None:
+        if joined is None:
+            raise SpecError("NotSupported", "joins are not searched here", f"joins[{join}]")
+        assert slot.ask is not None
+        runs = joined.get(join, ())
+        self._settle(index, read_join(slot.ask, runs), f"{slot.ask} of {len(runs)} runs")
+        for run in runs:
+            self._link(run, "join", slot)
 
     def _read_ref(self, index: int, slot: Slot, ref: Ref, upstream: Upstream | None, lenient: bool, waits: _Waits) -> None:
         assert slot.ask is not None
@@ -139,7 +148,12 @@ class _Found:
         return ref.kind == "ops" and self.identity.is_independent
 
     def _settle(self, index: int, value: Any, detail: str) -> None:
-        self.values[index] = bind(value, self.slots[index], evaluate=self.evaluate)
+        """Bind a value that came from elsewhere; an error says where it came from."""
+        slot = self.slots[index]
+        try:
+            self.values[index] = bind(value, slot, evaluate=self.evaluate)
+        except SpecError as error:
+            raise SpecError.of([replace(p, message=f"{detail}: {p.message}") for p in error.problems]) from None
         self.details[index] = detail
 
     def _link(self, upstream: Upstream, kind: str, slot: Slot) -> None:
@@ -229,30 +243,18 @@ def _order(pending: Mapping[str, list[Slot]]) -> Iterator[str]:
         raise SpecError("TemplateError", f"the values read each other in a circle: {' -> '.join(circle)}", path) from None
 
 
-def _collect_reads(slots: Sequence[Slot], pending: Mapping[str, Any]) -> set[str]:
+def _collect_reads(slots: Sequence[Slot], pending: Mapping[str, Any]) -> list[str]:
+    """Sorted, so that the same circle is named in the same way in every process."""
     reads: set[str] = set()
-    for text in (text for slot in slots for text in _iter_templates(slot.value)):
+    for text in (text for slot in slots for text in iter_texts(slot.value) if is_template(text)):
         names = find_names(text)
         reads |= {name for name in names.top | names.params if name in pending}
         reads |= set(pending) if names.every else set()
-    return reads
-
-
-def _iter_templates(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        if is_template(value):
-            yield value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _iter_templates(key)
-            yield from _iter_templates(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _iter_templates(item)
+    return sorted(reads)
 
 
 def _has_template(value: Any) -> bool:
-    return next(_iter_templates(value), None) is not None
+    return any(is_template(text) for text in iter_texts(value))
 
 
 def thaw(compiled: Compiled, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Resolved:

@@ -49,9 +49,31 @@ def make_safe(value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - one return 
             raise Mismatch(f"{type(value).__name__} is no value that could be stored")
 
 
+def unstore(value: Any) -> Any:
+    """A value from a store, with the floats that it wrote as whole numbers of more than 64 bits made floats again."""
+    if isinstance(value, Mapping):
+        return {key: unstore(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [unstore(item) for item in value]
+    is_large = isinstance(value, int) and not -MAX_INTEGER - 1 <= value <= MAX_INTEGER
+    return float(value) if is_large else value
+
+
 def _check_depth(depth: int) -> None:
     if depth >= _DEPTH:
         raise Mismatch(f"it is nested more than {_DEPTH} levels deep")
+
+
+def is_too_deep(value: Any) -> bool:
+    """Whether a value is nested beyond what is ever kept; asked before anything walks through it."""
+    layer = [value]
+    for _ in range(_DEPTH + 1):
+        layer = [inner for one in layer if isinstance(one, Mapping | list | tuple) for inner in _list_inner(one)]
+    return bool(layer)
+
+
+def _list_inner(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, Mapping) else list(value)
 
 
 def check_text(value: str) -> str:

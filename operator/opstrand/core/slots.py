@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from opstrand.core.nearest import suggest
 from opstrand.core.refs import Ask, Ref, check_ref
+from opstrand.core.safe import is_too_deep
 from opstrand.core.template import Evaluate, refuse
 from opstrand.core.types import convert
 from opstrand.core.validation import validate
@@ -98,6 +99,8 @@ def _make_slot(name: str, section: Section, io: IO | None, param: Param | JoinPa
     if isinstance(param, Param) and param.ref is not None:
         ref, ask = check_ref(name, param)
         source = "ref"
+    if is_too_deep(param.value):
+        raise SpecError("ParamInvalid", f"'{name}' is nested too deeply", f"params.{name}")
     to_env = param.to_env if isinstance(param, Param) else None
     return Slot(
         name=name,

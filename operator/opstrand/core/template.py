@@ -7,7 +7,7 @@ gives (`opstrand.sandbox`) and which bounds memory and time. It is passed down a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from opstrand.core.limits import shorten
@@ -101,6 +101,19 @@ def _explain(error: Undefined) -> str:
         return f"'{error.owner}' has no part '{error.name}'"
     owner = f"'{error.owner}' has no" if error.owner else "there is no"
     return f"{owner} '{error.name}'{suggest(error.name, error.known)}"
+
+
+def iter_texts(value: Any) -> Iterator[str]:
+    """Every text that `render` would look at, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from iter_texts(key)
+            yield from iter_texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from iter_texts(item)
 
 
 def select(text: str, context: Mapping[str, Any]) -> dict[str, Any]:

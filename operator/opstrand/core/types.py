@@ -6,14 +6,14 @@ read params or declarations' other rules (`core.validation`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from opstrand.core.composites import COMPOSITES, convert_composite
 from opstrand.core.hints import parse_hint
 from opstrand.core.limits import shorten
 from opstrand.core.nearest import suggest
-from opstrand.core.safe import Mismatch, load_json, make_safe
+from opstrand.core.safe import Mismatch, load_json, make_safe, unstore
 from opstrand.core.scalars import SCALARS
 from opstrand.errors import SpecError
 
@@ -30,7 +30,8 @@ def convert(value: Any, type_name: str | None, *, is_list: bool = False, path: s
             return [_convert_one(item, type_name) for item in _read_items(value)]
         return _convert_one(value, type_name)
     except Mismatch as error:
-        wanted = f"a list of {type_name}" if is_list else (type_name or "a value")
+        named = shorten(type_name or "a value", 60)
+        wanted = f"a list of {named}" if is_list else named
         why = f": {error}" if str(error) else ""
         raise SpecError("ParamInvalid", f"cannot read {shorten(repr(value), 120)} as {wanted}{why}", path) from None
 
@@ -69,6 +70,7 @@ def restore(value: Any, type_name: str | None, *, is_list: bool = False) -> Any:
     """
     if value is None:
         return None
+    value = unstore(value)
     try:
         return convert(value, type_name, is_list=is_list)
     except SpecError:
@@ -87,7 +89,3 @@ def is_known(type_name: str | None) -> bool:
         return type_name is None or type_name == "any" or bool(_find_converter(type_name))
     except Mismatch:
         return False
-
-
-def is_mapping(value: Any) -> bool:
-    return isinstance(value, Mapping)

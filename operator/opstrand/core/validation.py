@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from opstrand.core.limits import shorten
@@ -85,6 +86,8 @@ def _apply(rule: _Rule, item: Any, wanted: Any, words: str, path: str) -> None:
             return
     except _Broken as error:
         raise SpecError("InvalidSpec", f"the rule '{words}' is none: {error}", path) from None
+    except SpecError as error:
+        raise error.within(path) from None
     except _Unfit as error:
         words = f"{words}, which needs {error}"
     raise _break(f"{shorten(repr(item), 120)} {words}", path)
@@ -94,18 +97,21 @@ def _break(message: str, path: str) -> SpecError:
     return SpecError("ParamValidation", message, path)
 
 
-def _number(value: Any) -> Decimal:
+def _number(value: Any) -> Fraction:
     """The exact number: 0.3 is three tenths, so that a rule does not see how floats are stored."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _Unfit("a number")
-    return Decimal(repr(value))
+    return Fraction(repr(value))
 
 
-def _bound(value: Any) -> Decimal:
+def _bound(value: Any) -> Fraction:
     try:
-        return Decimal(repr(value) if isinstance(value, float) else str(value))
-    except InvalidOperation:
-        raise _Broken(f"{value!r} is no number") from None
+        number = float(value) if isinstance(value, str) else value
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            return Fraction(repr(number))
+    except ValueError:
+        pass
+    raise _Broken(f"{shorten(repr(value), 60)} is no number")
 
 
 def _text(value: Any) -> str:
@@ -121,11 +127,13 @@ def _is_multiple(value: Any, factor: Any) -> bool:
 
 
 def _digits(value: Any) -> int:
-    return sum(char.isdigit() for char in format(_number(value), "f"))
+    _number(value)
+    return sum(char.isdigit() for char in format(Decimal(repr(value)), "f"))
 
 
 def _places(value: Any) -> int:
-    exponent = _number(value).normalize().as_tuple().exponent
+    _number(value)
+    exponent = Decimal(repr(value)).normalize().as_tuple().exponent
     return max(-exponent, 0) if isinstance(exponent, int) else 0
 
 
@@ -168,8 +176,9 @@ _REPEAT = re.compile(r"(?<!\()[*+?{]")
 
 
 def is_cheap(pattern: str, text: str) -> bool:
-    """Whether a regex cannot take long on a text: few repetitions, none of a group, on a short text."""
-    return len(pattern) <= 500 and len(text) <= 1000 and len(_REPEAT.findall(pattern)) <= 2 and not _COSTLY.search(pattern)
+    """Whether a regex cannot take long on a text: few repetitions, none of a group, few choices in groups, on a short text."""
+    choices = len(_REPEAT.findall(pattern)) + (pattern.count("|") if "(" in pattern else 0)
+    return len(pattern) <= 500 and len(text) <= 1000 and choices <= 2 and not _COSTLY.search(pattern)
 
 
 def matches(value: Any, pattern: str, evaluate: Evaluate = refuse) -> bool:

@@ -64,7 +64,7 @@ def judge(vector: Mapping[str, Any]) -> bool:
         compiled = compile_params({"p": vector["param"]}, vector.get("inputs", ()), **vector.get("operation", {}))
         collect_refs(compiled)
         parse_joins(compiled)
-        found = resolve(compiled, ME, {})
+        found = resolve(compiled, ME, {}, joined={})
         assert not isinstance(found, Resolved) or not compiled.params["p"].ref
     except SpecError:
         return False
