@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from . import programs, smoke
-from .cluster import read_cluster, state_folder
+from .cluster import FACTS, read_cluster, state_folder
 from .console import Failure, say
 from .providers import Provider, choose_provider
 
@@ -46,7 +46,9 @@ def up(_: argparse.Namespace) -> None:
 
 
 def down(_: argparse.Namespace) -> None:
-    choose_provider().down()
+    """By the provider that brought it up, whatever this machine would choose today."""
+    name = read_cluster().provider if (state_folder() / FACTS).exists() else None
+    choose_provider(name).down()
 
 
 def show_status(arguments: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ from .console import Failure, say, step
 from .control_plane import METADATA_POLICY, ControlPlane, wait_until
 from .images import IMAGES, PAUSE, refresh
 from .leftovers import sweep
-from .node import ADDRESS, NAME, Node, make_bridge
+from .node import ADDRESS, NAME, Node, bridge_owner, make_bridge
 from .registry import HOST, Registry
 
 API_PORT = 6443
@@ -79,12 +79,16 @@ class BareCluster:
     def _start(self) -> None:
         with step("cleaning up after the last cluster"):
             sweep(self.folder)
+        if owner := bridge_owner():
+            raise Failure(
+                f"another cluster's network is on this machine; its state is in {owner} (stop it with OPSTRAND_CLUSTER_STATE={owner})"
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         with step("starting the registry"):
             self.registry.start()
         self._refresh()
         with step("starting the API server"):
-            make_bridge()
+            make_bridge(self.folder)
             self.node.start_runtime()
             self.control_plane.start_servers()
         with step("starting the node"):

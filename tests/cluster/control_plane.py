@@ -207,7 +207,8 @@ class ControlPlane:
             return []
         policy = self.folder / "audit-policy.json"
         policy.write_text(json.dumps(self.audit_policy))
-        return [f"--audit-policy-file={policy}", f"--audit-log-path={self.audit_log}", "--audit-log-maxsize=0"]
+        # The size is in MB: what counts lines must find them all in one file.
+        return [f"--audit-policy-file={policy}", f"--audit-log-path={self.audit_log}", "--audit-log-maxsize=10000"]
 
     def _start_controller_manager(self) -> None:
         signer = self.authority.pair

@@ -18,7 +18,7 @@ from .console import Failure, run, say, step
 from .control_plane import is_answering, wait_until
 from .images import refresh
 from .programs import kubectl
-from .registry import HOST, PORT, URL, full_name, write_mirrors
+from .registry import HOST, PORT, URL, write_mirrors
 
 NAME = "opstrand"
 NODE = f"{NAME}-control-plane"
@@ -85,7 +85,7 @@ class KindCluster:
     def build_images(self, *, everything: bool) -> None:
         start_registry()
         for name in refresh(Docker(), everything=everything):
-            run(["docker", "exec", NODE, "crictl", "rmi", full_name(name)], check=False)
+            run(["docker", "exec", NODE, "crictl", "rmi", name], check=False)
 
     def problems(self) -> list[str]:
         ask = [kubectl(), "--kubeconfig", str(self.kubeconfig), "wait", "node", "--all", "--for=condition=Ready", "--timeout=1s"]

@@ -9,15 +9,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
+import subprocess
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from .console import run
-from .node import BRIDGE, NETWORK
-from .processes import end, find_marked, send, wait_for_end
-from .programs import find_system_command
+from .node import BRIDGE, NETWORK, bridge_owner
+from .processes import find_marked, send, wait_for_end
+from .programs import system_command
 
 CNI_RECORDS = Path("/var/lib/cni/results")
 NAMESPACES = "/var/run/netns/cni-"
@@ -25,20 +26,25 @@ LOG_LINKS = Path("/var/log/containers")
 CGROUPS = Path("/sys/fs/cgroup")
 POD_CGROUP = "kubepods"
 PROXY_TABLE = "kube-proxy"
+TRASH = ".trash-"
 KEPT = ("logs", "audit.log")  # they say why a cluster ended
 
 
 def sweep(folder: Path, *, keep_logs: bool = False) -> None:
     """Leave nothing of the state folder's cluster. Safe to repeat, and after a kill at any moment."""
-    had_cluster = folder.exists()
-    end(find_marked(folder), patience=3.0)
+    kill(find_marked(folder))  # at once: whatever an orderly end would save is removed here
     kill_containers(folder)
-    remove_network()
+    if bridge_owner() == folder:
+        remove_pod_cgroups()
+        remove_network()
     unmount_below(folder)
     remove_log_links(folder)
-    if had_cluster:
-        remove_pod_cgroups()
     remove_state(folder, KEPT if keep_logs else ())
+
+
+def kill(pids: list[int]) -> None:
+    send(pids, signal.SIGKILL)
+    wait_for_end(pids, 10.0)
 
 
 def container_pids(folder: Path) -> list[int]:
@@ -54,12 +60,11 @@ def container_pids(folder: Path) -> list[int]:
 
 def kill_containers(folder: Path) -> None:
     """The first process of a PID namespace takes the others with it."""
-    pids = container_pids(folder)
-    send(pids, signal.SIGKILL)
-    wait_for_end(pids, 5.0)
+    kill(container_pids(folder))
 
 
 def remove_network() -> None:
+    """Ours as a whole, by the name of the network; the bridge goes last, for it is the proof."""
     for record in CNI_RECORDS.glob(f"{NETWORK}-*"):
         with contextlib.suppress(OSError, ValueError, KeyError):
             content = json.loads(record.read_text())
@@ -79,12 +84,9 @@ def remove_namespace(path: str) -> None:
 
 def remove_bridge() -> None:
     """And the proxy's tables, but only beside our bridge: another kube-proxy's have the same name."""
-    ip, nft = find_system_command("ip"), find_system_command("nft")
-    if not ip or not Path(f"/sys/class/net/{BRIDGE}").exists():
-        return
-    run([ip, "link", "delete", BRIDGE], check=False)
-    for family in ("ip", "ip6") if nft else ():
-        run([str(nft), "delete", "table", family, PROXY_TABLE], check=False)
+    for family in ("ip", "ip6"):
+        run([system_command("nft"), "delete", "table", family, PROXY_TABLE], check=False)
+    run([system_command("ip"), "link", "delete", BRIDGE], check=False)
 
 
 def remove_log_links(folder: Path) -> None:
@@ -112,12 +114,15 @@ def remove_pod_cgroups() -> None:
 
 
 def remove_state(folder: Path, kept: Iterable[str]) -> None:
+    """Out of the way at once, from the disk behind our back: unpacked images are a hundred thousand files."""
     if not folder.exists():
         return
+    trash = Path(tempfile.mkdtemp(prefix=TRASH, dir=folder))
     for path in folder.iterdir():
-        if path.name in kept:
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        if path.name not in kept and not path.name.startswith(TRASH):
+            path.rename(trash / path.name)
+    everything = [str(path) for path in folder.glob(f"{TRASH}*")]
+    subprocess.Popen(
+        ["rm", "-rf", *everything],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip

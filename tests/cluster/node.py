@@ -18,7 +18,7 @@ from .control_plane import ControlPlane, wait_until
 from .images import PAUSE
 from .processes import Process
 from .programs import CNI_PLUGINS, program, system_command, system_environment
-from .registry import full_name, write_mirrors
+from .registry import split_name, write_mirrors
 
 NAME = "node1"
 BRIDGE = "opstrand0"
@@ -163,8 +163,13 @@ class Node:
 
     def forget_image(self, name: str) -> None:
         """Under the usual pull policy a node keeps what it has; without it, the next Pod pulls the new content."""
-        if self.processes["containerd"].is_running():
-            run([*self._client(), "--namespace", "k8s.io", "images", "remove", full_name(name)], check=False)
+        if not self.processes["containerd"].is_running():
+            return
+        images = [*self._client(), "--namespace", "k8s.io", "images"]
+        ending = "/{}:{}".format(*split_name(name))  # the runtime writes out the host that a short name leaves out
+        held = [line for line in run([*images, "list", "--quiet"]).stdout.split() if line.endswith(ending)]
+        if held:
+            run([*images, "remove", *held])
 
     def _client(self) -> list[str | Path]:
         return [system_command("ctr"), "--address", self.folder / "containerd.sock"]
@@ -178,10 +183,12 @@ class Node:
         wait_until(is_ready, f"{name} was not ready", self.processes[name])
 
 
-def make_bridge() -> None:
+def make_bridge(owner: Path) -> None:
     """The bridge comes before everything: its address is the API server's and the kubelet's, which refuses loopback."""
     ip = system_command("ip")
+    run([ip, "link", "delete", BRIDGE], check=False)  # one without an owner: its maker died between the next two lines
     run([ip, "link", "add", BRIDGE, "type", "bridge"])
+    run([ip, "link", "set", BRIDGE, "alias", owner])  # so that nobody else's sweep takes it away
     run([ip, "address", "add", f"{ADDRESS}/{POD_NETWORK.split('/')[1]}", "dev", BRIDGE])
     run([ip, "link", "set", BRIDGE, "up"])
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
@@ -190,6 +197,15 @@ def make_bridge() -> None:
         run(["modprobe", "br_netfilter"], env=system_environment(), check=False)
     if filtered.exists():  # else a Service does not reach a Pod on the caller's own bridge
         filtered.write_text("1")
+
+
+def bridge_owner() -> Path | None:
+    """The state folder of the cluster whose bridge there is."""
+    try:
+        owner = Path(f"/sys/class/net/{BRIDGE}/ifalias").read_text().strip()
+    except OSError:
+        return None
+    return Path(owner) if owner else None
 
 
 def write_cni_network(folder: Path) -> None:

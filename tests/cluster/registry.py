@@ -67,13 +67,6 @@ def split_name(image: str) -> tuple[str, str]:
     return repository.removeprefix("localhost/"), tag or "latest"
 
 
-def full_name(image: str) -> str:
-    """The name as container runtimes keep it."""
-    repository, _, tag = image.partition(":")
-    host = "" if repository.startswith("localhost/") else "docker.io/"
-    return f"{host}{repository}:{tag or 'latest'}"
-
-
 def read_manifest(repository: str, tag: str) -> tuple[bytes, str] | None:
     """The manifest of a tag and its media type; None where there is none."""
     try:
@@ -106,11 +99,10 @@ def _ask(method: str, repository: str, tag: str, headers: dict[str, str], body: 
 
 
 def write_mirrors(folder: Path, server: str = URL, elsewhere: str = NOWHERE) -> None:
-    """The runtime's mirror files: Docker's hub, and every host that has no file of its own, are our registry.
+    """The runtime's mirror file: for every host that an image's name says or leaves out, ask our registry.
 
-    What our registry does not have is looked for `elsewhere`; empty means at the host that the image's name says.
+    What our registry does not have is looked for `elsewhere`; empty means at the host itself.
     """
     fallback = f'server = "{elsewhere}"\n\n' if elsewhere else ""
-    for host in ("docker.io", "_default"):
-        (folder / host).mkdir(parents=True, exist_ok=True)
-        (folder / host / "hosts.toml").write_text(f'{fallback}[host."{server}"]\n  capabilities = ["pull", "resolve"]\n')
+    (folder / "_default").mkdir(parents=True, exist_ok=True)
+    (folder / "_default" / "hosts.toml").write_text(f'{fallback}[host."{server}"]\n  capabilities = ["pull", "resolve"]\n')
