@@ -139,7 +139,7 @@ class RunClient:
     ) -> None:
         """Put a file or folder into the lineage table. It stays where it is."""
         facts: Json = {"path": path, **({"hash": hash} if hash else {}), **(summary or {})}
-        base = os.path.splitext(os.path.basename(path.rstrip("/")))[0]
+        base = os.path.basename(path.rstrip("/")).partition(".")[0]
         item = {"name": to_name(name or base or path), "kind": str(getattr(kind, "value", kind))}
         self.log_artifact_lineage({**item, "path": rel_path or self._relative(path), "summary": facts, "is_input": is_input})
 

@@ -1,0 +1,106 @@
+"""The API's process in a cluster: what is started, in which order, and how it ends.
+
+Owns the session, the port, the signals and the log's form. Must not answer requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from opstrand.errors import PlatformError, SpecError
+from opstrand.kube.api import KubeApi
+from opstrand.kube.session import Session, open_session
+from opstrand.settings import Settings
+from opstrand.tracking.app import create_app
+from opstrand.tracking.cluster import ClusterRuns
+from opstrand.tracking.expired import ExpiredTokens
+from opstrand.tracking.tokens import ClusterAuth
+
+_log = logging.getLogger(__name__)
+
+#: Requests to the API server in flight: every follower of a log holds one.
+_CONNECTIONS = 1000
+#: Seconds. After the signal, who still comes is served until the Service has forgotten us; then held requests are cut off.
+_LINGER = 3.0
+_CUT_OFF = 2.0
+
+
+async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _LINGER) -> None:
+    """Answer until SIGTERM or SIGINT. Raises PlatformError where no credentials are found."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with await open_session(connections=_CONNECTIONS) as session:
+        runs, auth = _build(session, settings)
+        watching = asyncio.create_task(runs.keep_watching(), name="watch")
+        runner = web.AppRunner(
+            create_app(runs, auth, owner=settings.owner), handle_signals=False, access_log=None, shutdown_timeout=_CUT_OFF
+        )
+        try:
+            await runner.setup()
+            await web.TCPSite(runner, host, settings.api_port).start()
+            _log.info("listening on port %d", settings.api_port)
+            await _wait_for_end(stop, watching)
+            await asyncio.sleep(linger)
+        finally:
+            await runner.cleanup()
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+
+
+async def _wait_for_end(stop: asyncio.Event, watching: asyncio.Task[None]) -> None:
+    """A watch that ends is a bug: then the process ends too, and is started again."""
+    stopping = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait({stopping, watching}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if watching in done:
+        watching.result()
+
+
+def _build(session: Session, settings: Settings) -> tuple[ClusterRuns, ClusterAuth]:
+    kube = KubeApi(session)
+
+    async def read_keys() -> Mapping[str, Any]:
+        async with session.http.get(session.server + "/openid/v1/jwks") as answer:
+            if answer.status != 200:
+                raise PlatformError(f"the API server does not tell its keys: HTTP {answer.status}")
+            keys: Mapping[str, Any] = json.loads(await answer.read())
+            return keys
+
+    expired = ExpiredTokens(kube, read_keys, audience=settings.audience)
+    return ClusterRuns(kube), ClusterAuth(kube, audience=settings.audience, expired=expired)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {"time": datetime.now(UTC).isoformat(), "level": record.levelname.lower(), "logger": record.name}
+        entry["message"] = record.getMessage()
+        if record.exc_info:
+            entry["error"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False)
+
+
+def main() -> int:
+    """Run the API as the environment says; the exit code of the process."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    try:
+        asyncio.run(serve(Settings.from_environment()))
+    except (PlatformError, SpecError) as error:
+        _log.error("%s", error)
+        return 1
+    return 0
