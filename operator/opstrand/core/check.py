@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from opstrand.core.joins import check_matrix, parse_joins
 from opstrand.core.lookups import is_template
-from opstrand.core.slots import bind, make_slots
+from opstrand.core.matrix import check_spaces, given_names
+from opstrand.core.refs import Ask
+from opstrand.core.slots import Slot, bind, make_slots
 from opstrand.core.template import Evaluate, iter_texts, refuse
 from opstrand.core.types import is_known
 from opstrand.errors import Problem, SpecError
@@ -25,13 +27,16 @@ def check_values(compiled: Compiled, *, evaluate: Evaluate = refuse) -> list[Pro
     `evaluate` is asked only for what a validation needs (a costly regex); no template is rendered.
     """
     problems = [*_check_types(compiled), *check_matrix(compiled.matrix)]
+    problems += check_spaces(compiled.matrix, compiled.inputs) if compiled.matrix else []
     try:
         asked = parse_joins(compiled)
     except SpecError as error:
         return [*problems, *error.problems]
     slots, wrong = make_slots(compiled, asked)
-    problems.extend(wrong)
+    given = given_names(compiled.matrix)
+    problems.extend(one for one in wrong if one.reason != "ParamRequired" or one.path.removeprefix("params.") not in given)
     for slot in slots:
+        problems += _check_joined(slot)
         if slot.ask is None and not any(is_template(text) for text in iter_texts(slot.value)):
             try:
                 bind(slot.value, slot, evaluate=evaluate)
@@ -48,3 +53,35 @@ def _check_types(compiled: Compiled) -> list[Problem]:
         for io in ios
         if not is_known(io.type)
     ]
+
+
+def _check_joined(slot: Slot) -> list[Problem]:
+    """A join gives a list (of files: one value), so an input for it must take one."""
+    if slot.join is None or slot.io is None or slot.ask is None or slot.ask.section == "files" or slot.io.is_list:
+        return []
+    if slot.io.type in _LISTS or (slot.io.type or "").lower().startswith("list"):
+        return []
+    message = f"a join gives a list, and this takes one {slot.io.type}; declare isList: true"
+    return [Problem("InvalidSpec", message, slot.path)]
+
+
+_LISTS = (None, "any", "str")
+
+
+def expected_types(ask: Ask) -> tuple[str, ...]:
+    """The types of an input that can hold what is asked for; empty where that is known only when the run is there."""
+    if ask.section == "files":
+        return ("artifacts", "dict", "any")
+    if not ask.name:
+        return ("dict", "metadata", "any")
+    if ask.section == "globals":
+        return _OF_GLOBALS.get(ask.name, ("str", "path", "any"))
+    return ()
+
+
+_OF_GLOBALS = {
+    "condition": ("dict", "metadata", "any"),
+    "duration": ("float", "metric", "timedelta", "str", "any"),
+    "uuid": ("str", "uuid", "any"),
+    **dict.fromkeys(("created_at", "schedule_at", "started_at", "finished_at"), ("datetime", "date", "str", "any")),
+}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from opstrand.core.check import check_operation
+from opstrand.core.check import check_values
 from opstrand.core.compile import compile_operation
 from opstrand.core.matrix import EXPANDED, expand
 from opstrand.errors import SpecError
@@ -22,7 +22,7 @@ def expand_vector(vector: dict[str, Any]) -> list[dict[str, Any]] | SpecError | 
         component["inputs"] = vector["inputs"]
     try:
         compiled = compile_operation(parse_operation({"matrix": vector["matrix"], "component": component}))
-        problems = check_operation(compiled)
+        problems = check_values(compiled)
         if problems:
             return SpecError.of(problems)
         assert compiled.matrix is not None
