@@ -1,0 +1,181 @@
+"""Decisions without a cluster: what is seen, what follows, and that nothing follows twice."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from opstrand.core.lifecycle import CreatePod, Decision, DeletePod, Snapshot, StopPod, decide
+from opstrand.core.prepare import Prepared, prepare
+from opstrand.core.status import patch_ops
+from opstrand.core.template import refuse
+from opstrand.errors import SpecError
+from opstrand.settings import Settings
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SETTINGS = Settings()
+JOB = {"component": {"run": {"kind": "job", "container": {"image": "busybox", "command": ["true"]}}}}
+
+
+def body(spec: dict[str, Any] | None = None, status: dict[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
+    fixed = {"name": "run", "namespace": "ns", "uid": "d1410a91-4d18-4575-89b9-1926d8c23db4", "generation": 1, "resourceVersion": "1"}
+    made = {"metadata": {**fixed, "creationTimestamp": "2026-01-01T11:59:00Z", **metadata}, "spec": {**JOB, **(spec or {})}}
+    return made if status is None else {**made, "status": status}
+
+
+def see(operation: dict[str, Any], **fields: Any) -> Snapshot:
+    try:
+        prepared: Prepared | SpecError = prepare(operation, settings=SETTINGS)
+    except SpecError as error:
+        prepared = error
+    return Snapshot(operation, prepared, fields.pop("now", NOW), SETTINGS, refuse, **fields)
+
+
+def started(**spec: Any) -> dict[str, Any]:
+    """The run after its freeze."""
+    decision = decide(see(body(spec)))
+    assert decision.status is not None
+    return body(spec, decision.status)
+
+
+def pod(status: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    metadata = {"name": "run-d1410a91-0", "namespace": "ns", "uid": "pod-uid", "creationTimestamp": "2026-01-01T11:59:30Z"}
+    return {"metadata": metadata, "spec": {"nodeName": "n1", **spec}, "status": status}
+
+
+def main(**state: Any) -> dict[str, Any]:
+    return {"containerStatuses": [{"name": "main", "state": state}]}
+
+
+RUNNING = {"phase": "Running", **main(running={"startedAt": "2026-01-01T11:59:40Z"})}
+DONE = {"phase": "Succeeded", **main(terminated={"exitCode": 0, "startedAt": "2026-01-01T11:59:40Z", "finishedAt": "2026-01-01T11:59:50Z"})}
+BROKEN = {"phase": "Failed", **main(terminated={"exitCode": 1, "startedAt": "2026-01-01T11:59:40Z", "finishedAt": "2026-01-01T11:59:50Z"})}
+EVICTED = {"phase": "Failed", "reason": "Evicted"}
+
+
+def phase(decision: Decision) -> tuple[str, str]:
+    assert decision.status is not None
+    return decision.status["phase"], decision.status["reason"]
+
+
+def test_a_new_run_is_frozen_before_its_pod() -> None:
+    decision = decide(see(body()))
+    assert decision.freeze
+    assert phase(decision) == ("Starting", "PodCreated")
+    assert [type(action) for action in decision.actions] == [CreatePod]
+    assert decision.status is not None
+    assert decision.status["pod"] == {"name": "run-d1410a91-0"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "metadata", "expected"),
+    [
+        ({"control": {"stop": True}}, {}, ("Stopped", "Stopped")),
+        ({"control": {"skip": True}}, {}, ("Skipped", "Skipped")),
+        ({"nonsense": 1}, {}, ("Failed", "UnknownField")),
+        ({"namespace": "elsewhere"}, {}, ("Failed", "InvalidSpec")),
+        ({"isApproved": False}, {}, ("Waiting", "AwaitingApproval")),
+        ({"conditions": "{{ false }}"}, {}, ("Skipped", "ConditionFalse")),
+        ({"component": {"run": {"kind": "tfjob", "worker": {"container": {"image": "x"}}}}}, {}, ("Failed", "NotSupported")),
+        ({}, {"labels": {"velero.io/restore-name": "r"}}, ("Stopped", "Restored")),
+    ],
+)
+def test_what_a_run_asks_for_is_judged_before_anything_is_made(spec: dict[str, Any], metadata: dict[str, Any], expected: Any) -> None:
+    decision = decide(see(body(spec, **metadata)))
+    assert phase(decision) == expected
+    assert decision.actions == ()
+
+
+SEEN = [
+    ("running", {}, pod(RUNNING), ("Running", "PodRunning"), []),
+    ("done", {}, pod(DONE), ("Succeeded", "Succeeded"), []),
+    ("broken", {}, pod(BROKEN), ("Failed", "ContainerFailed"), []),
+    ("broken with a retry left", {"termination": {"maxRetries": 1}}, pod(BROKEN), ("Retrying", "ContainerFailed"), []),
+    ("evicted is the platform's budget", {}, pod(EVICTED), ("Retrying", "Evicted"), []),
+    ("stop while running", {"control": {"stop": True}}, pod(RUNNING), ("Stopping", "Stopping"), [StopPod]),
+    ("stop that was told to the Pod already", {"control": {"stop": True}}, pod(RUNNING, activeDeadlineSeconds=1), ("Stopping", "Stopping"), []),
+    ("stop before it started", {"control": {"stop": True}}, pod({}), ("Stopping", "Stopping"), [DeletePod]),
+    ("a stop that came too late", {"control": {"stop": True}}, pod(DONE), ("Succeeded", "Succeeded"), []),
+    ("a stop that broke it", {"control": {"stop": True}}, pod(BROKEN), ("Stopped", "Stopped"), []),
+]
+
+
+@pytest.mark.parametrize(("spec", "seen", "expected", "actions"), [row[1:] for row in SEEN], ids=[row[0] for row in SEEN])
+def test_what_the_pod_says_decides(spec: dict[str, Any], seen: dict[str, Any], expected: Any, actions: list[type]) -> None:
+    operation = started(**{key: value for key, value in spec.items() if key != "control"})
+    operation["spec"].update(spec)
+    decision = decide(see(operation, pod=seen))
+    assert phase(decision) == expected
+    assert [type(action) for action in decision.actions] == actions
+
+
+@pytest.mark.parametrize("status", [RUNNING, DONE, BROKEN, EVICTED], ids=["running", "done", "broken", "evicted"])
+def test_the_same_again_costs_no_write(status: dict[str, Any]) -> None:
+    operation = started()
+    first = decide(see(operation, pod=pod(status)))
+    assert first.status is not None
+    again = decide(see({**operation, "status": first.status}, pod=pod(status), now=NOW + timedelta(minutes=1)))
+    assert again.status is None or patch_ops(first.status, again.status) == [] or first.status["phase"] == "Retrying"
+
+
+def test_a_frozen_run_without_a_pod_gets_the_same_pod_again() -> None:
+    first = decide(see(body()))
+    again = decide(see(started(), now=NOW + timedelta(minutes=5)))
+    assert [action.attempt.rendered for action in first.actions] == [action.attempt.rendered for action in again.actions]  # type: ignore[union-attr]
+    assert again.status is None
+
+
+def test_a_lost_pod_is_another_attempt_with_another_name() -> None:
+    decision = decide(see(started(), pod_is_lost=True))
+    assert phase(decision) == ("Retrying", "PodLost")
+    assert decision.status is not None
+    assert decision.status["pod"] == {"name": "run-d1410a91-1"}
+    assert decision.requeue_after == 1.0
+
+
+def test_the_timeout_is_for_the_run_and_a_later_attempt_gets_what_is_left() -> None:
+    operation = started(termination={"timeout": 60, "maxRetries": 3})
+    retrying = decide(see(operation, pod=pod(BROKEN)))
+    assert retrying.status is not None
+    decision = decide(see({**operation, "status": retrying.status}, now=NOW + timedelta(seconds=30)))
+    (action,) = decision.actions
+    assert isinstance(action, CreatePod)
+    assert action.attempt.rendered.pod["spec"]["activeDeadlineSeconds"] == 60 - 50
+    late = decide(see({**operation, "status": retrying.status}, now=NOW + timedelta(minutes=5)))
+    assert phase(late) == ("Failed", "DeadlineExceeded")
+
+
+def test_a_slow_start_is_told_only_after_a_grace() -> None:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"}
+    young = {**pod({"conditions": [condition]}), "metadata": {**pod({})["metadata"], "creationTimestamp": "2026-01-01T11:59:59Z"}}
+    decision = decide(see(started(), pod=young))
+    assert decision.status is None
+    assert decision.requeue_after == 4.0
+    assert phase(decide(see(started(), pod=pod({"conditions": [condition]})))) == ("Starting", "Unschedulable")
+
+
+def test_an_image_that_never_comes_is_given_up() -> None:
+    status = {"phase": "Pending", **main(waiting={"reason": "ErrImagePull", "message": "denied"})}
+    patient = decide(see(started(), pod=pod(status)))
+    assert phase(patient) == ("Starting", "ImagePullFailed")
+    late = decide(see(started(), pod=pod(status), now=NOW + timedelta(hours=1)))
+    assert phase(late) == ("Failed", "ImagePullFailed")
+    assert [type(action) for action in late.actions] == [DeletePod]
+
+
+def test_history_is_bounded_and_keeps_its_first_entry() -> None:
+    operation = started()
+    for minute in range(40):
+        status = pod(RUNNING) if minute % 2 else pod({"phase": "Pending", **main(waiting={"reason": "ErrImagePull"})})
+        decision = decide(see(operation, pod=status, now=NOW + timedelta(minutes=minute / 10)))
+        if decision.status is not None:
+            operation = {**operation, "status": decision.status}
+    history = operation["status"]["history"]
+    assert len(history) == 16
+    assert history[0]["status"] == "created"
+
+
+def test_a_final_run_is_left_alone() -> None:
+    assert decide(see(body(status={"phase": "Succeeded"}), pod=pod(BROKEN))) == Decision()

@@ -1,0 +1,107 @@
+"""The queue: one at a time per key, one more remembered, trouble backed off, nothing before its start."""
+
+from __future__ import annotations
+
+import asyncio
+
+from opstrand.errors import PlatformError
+from opstrand.handlers.queue import Queue
+from opstrand.kube.cache import Key
+from opstrand.reconcile import Outcome
+
+A: Key = ("ns", "a")
+B: Key = ("ns", "b")
+
+
+class Recorder:
+    """A reconcile that notes its calls and does as it is told."""
+
+    def __init__(self, *outcomes: Outcome | Exception, pause: float = 0.0) -> None:
+        self.calls: list[Key] = []
+        self.running = self.most = 0
+        self._outcomes = list(outcomes)
+        self._pause = pause
+
+    async def __call__(self, key: Key) -> Outcome:
+        self.calls.append(key)
+        self.running += 1
+        self.most = max(self.most, self.running)
+        await asyncio.sleep(self._pause)
+        self.running -= 1
+        outcome = self._outcomes.pop(0) if self._outcomes else Outcome()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+async def test_nothing_runs_before_the_start_and_everything_after() -> None:
+    reconcile = Recorder()
+    queue = Queue(reconcile, concurrency=2)
+    queue.add_all([A, B, A])
+    await asyncio.sleep(0.01)
+    assert reconcile.calls == []
+    queue.start()
+    await asyncio.sleep(0.02)
+    assert reconcile.calls == [A, B]
+
+
+async def test_many_events_during_a_reconcile_are_one_more() -> None:
+    reconcile = Recorder(pause=0.02)
+    queue = Queue(reconcile, concurrency=5)
+    queue.start()
+    queue.add(A)
+    await asyncio.sleep(0.005)
+    for _ in range(10):
+        queue.add(A)
+    await asyncio.sleep(0.08)
+    assert (reconcile.calls, reconcile.most) == ([A, A], 1)
+
+
+async def test_concurrency_is_bounded() -> None:
+    reconcile = Recorder(pause=0.01)
+    queue = Queue(reconcile, concurrency=3)
+    queue.start()
+    queue.add_all([("ns", str(i)) for i in range(12)])
+    await asyncio.sleep(0.15)
+    assert (len(reconcile.calls), reconcile.most) == (12, 3)
+
+
+async def test_who_is_woken_is_reconciled() -> None:
+    reconcile = Recorder(Outcome(wake=frozenset({B})))
+    queue = Queue(reconcile, concurrency=1)
+    queue.start()
+    queue.add(A)
+    await asyncio.sleep(0.02)
+    assert reconcile.calls == [A, B]
+
+
+async def test_trouble_is_tried_again_after_what_the_server_asked_for() -> None:
+    reconcile = Recorder(PlatformError("busy", retry_after=0.03))
+    queue = Queue(reconcile, concurrency=1)
+    queue.start()
+    queue.add(A)
+    await asyncio.sleep(0.015)
+    assert reconcile.calls == [A]
+    await asyncio.sleep(0.05)
+    assert reconcile.calls == [A, A]
+
+
+async def test_a_run_that_asks_to_be_looked_at_later_is() -> None:
+    reconcile = Recorder(Outcome(again=0.02))
+    queue = Queue(reconcile, concurrency=1)
+    queue.start()
+    queue.add(A)
+    await asyncio.sleep(0.06)
+    assert reconcile.calls == [A, A]
+
+
+async def test_stopping_leaves_nothing_behind() -> None:
+    reconcile = Recorder(pause=5)
+    queue = Queue(reconcile, concurrency=1)
+    queue.start()
+    queue.add(A)
+    queue.add_after(B, 0.01)
+    await asyncio.sleep(0.005)
+    await queue.stop()
+    await asyncio.sleep(0.03)
+    assert reconcile.calls == [A]

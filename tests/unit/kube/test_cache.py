@@ -1,0 +1,88 @@
+"""The cache: the newest body wins, who waits is woken when it matters, and what is gone is known to be gone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opstrand.kube.api import OPERATIONS, PODS
+from opstrand.kube.cache import Cache, Subject
+
+UID = "d1410a91-4d18-4575-89b9-1926d8c23db4"
+
+
+def run(version: int, name: str = "a", uid: str = UID, status: dict[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
+    fixed = {"name": name, "namespace": "ns", "uid": uid, "resourceVersion": str(version), **metadata}
+    return {"metadata": fixed, "spec": {"component": {}, "control": {}}, **({"status": status} if status else {})}
+
+
+def pod(version: int, owner: str = "a") -> dict[str, Any]:
+    reference = {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "name": owner, "uid": UID}
+    return {"metadata": {"name": "p", "namespace": "ns", "uid": "u", "resourceVersion": str(version), "ownerReferences": [reference]}}
+
+
+def test_an_older_event_never_overwrites_the_answer_to_a_write() -> None:
+    cache = Cache()
+    assert cache.put(OPERATIONS, run(10)) == {("ns", "a")}
+    assert cache.put(OPERATIONS, run(9)) == set()
+    assert cache.put(OPERATIONS, run(10)) == set()
+    found = cache.operation(("ns", "a"))
+    assert found is not None
+    assert found["metadata"]["resourceVersion"] == "10"
+
+
+def test_versions_are_numbers_and_not_texts() -> None:
+    cache = Cache()
+    cache.put(OPERATIONS, run(9))
+    assert cache.put(OPERATIONS, run(10)) == {("ns", "a")}
+
+
+def test_waiters_are_woken_by_what_they_could_see_and_by_nothing_else() -> None:
+    cache = Cache()
+    cache.wait(("ns", "b"), frozenset({Subject("operation", "ns", "a")}))
+    cache.wait(("ns", "c"), frozenset({Subject("run", "ns", UID.replace("-", ""))}))
+    everyone = {("ns", "a"), ("ns", "b"), ("ns", "c")}
+    assert cache.put(OPERATIONS, run(1)) == everyone
+    assert cache.put(OPERATIONS, run(2, labels={"x": "y"})) == {("ns", "a")}
+    assert cache.put(OPERATIONS, run(3, status={"pod": {"name": "p"}})) == everyone
+    assert cache.put(OPERATIONS, run(4, status={"pod": {"name": "p"}, "outputs": {"x": 1}})) == {("ns", "a")}
+    assert cache.put(OPERATIONS, run(5, status={"pod": {"name": "p"}, "phase": "Succeeded"})) == everyone
+    cache.wait(("ns", "b"), frozenset())
+    assert cache.put(OPERATIONS, run(6, status={"pod": {"name": "p"}, "phase": "Failed"})) == {("ns", "a"), ("ns", "c")}
+
+
+def test_another_namespace_is_another_world() -> None:
+    cache = Cache()
+    cache.put(OPERATIONS, run(1))
+    assert cache.find_by_uuid("ns", UID.replace("-", "")) is not None
+    assert cache.find_by_uuid("other", UID.replace("-", "")) is None
+
+
+def test_a_pod_that_was_seen_and_is_gone_is_remembered() -> None:
+    cache = Cache()
+    assert cache.put(PODS, pod(1)) == {("ns", "a")}
+    assert not cache.was_seen("ns", "p")
+    assert cache.drop(PODS, pod(2)) == {("ns", "a")}
+    assert cache.was_seen("ns", "p")
+
+
+def test_a_late_deletion_does_not_take_a_new_object_of_the_same_name() -> None:
+    cache = Cache()
+    cache.put(OPERATIONS, run(20, uid="ffffffff-4d18-4575-89b9-1926d8c23db4"))
+    cache.drop(OPERATIONS, run(10))
+    assert cache.operation(("ns", "a")) is not None
+
+
+def test_finished_runs_are_kept_without_their_spec() -> None:
+    cache = Cache()
+    cache.put(OPERATIONS, run(1, status={"phase": "Succeeded", "outputs": {"x": 1}}))
+    found = cache.operation(("ns", "a"))
+    assert found is not None
+    assert set(found["spec"]) == {"control"}
+    assert found["status"]["outputs"] == {"x": 1}
+
+
+def test_what_a_full_list_lacks_is_asked_about() -> None:
+    cache = Cache()
+    cache.put(OPERATIONS, run(1))
+    cache.put(OPERATIONS, run(2, name="b", uid="ffffffff-4d18-4575-89b9-1926d8c23db4"))
+    assert [one["metadata"]["name"] for one in cache.missing(OPERATIONS, [run(1)])] == ["b"]
