@@ -21,8 +21,9 @@ async def test_fifty_runs_survive_three_deaths_of_the_operator(
             spec = {"params": {"p": {"ref": f"ops.run-{i - 1}", "value": "globals.status", "contextOnly": True}}} if i % 5 == 4 else None
             await kube.create(OPERATIONS, namespace, operation(f"run-{i}", spec))
             if i % 17 == 16:
-                operator.kill()
+                operator.wait_until_started()
                 await asyncio.sleep(0.2)
+                operator.kill()
                 operator.start()
         operator.wait_until_started()
         for _ in range(300):

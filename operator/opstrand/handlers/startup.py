@@ -11,7 +11,6 @@ import logging
 import signal
 import sys
 import traceback
-from contextlib import suppress
 from datetime import UTC, datetime
 
 import kopf
@@ -39,15 +38,16 @@ def utc_now() -> datetime:
 
 async def run_operator(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Raises PlatformError where the cluster cannot be reached at the start."""
-    # kopf hears the signals once it runs; until then the start itself is what is stopped.
+    # kopf hears the signals once it runs, and ends; one that comes before that is ours.
+    stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, asyncio.current_task().cancel)  # type: ignore[union-attr]
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with await open_session(connections=settings.concurrency + 8) as session:
         with Sandbox() as sandbox:
-            await _run(session, sandbox, settings)
+            await _run(session, sandbox, settings, stop)
 
 
-async def _run(session: Session, sandbox: Sandbox, settings: Settings) -> None:
+async def _run(session: Session, sandbox: Sandbox, settings: Settings, stop: asyncio.Event) -> None:
     world = World(KubeApi(session), Cache(), settings, sandbox.evaluate)
 
     async def once(key: Key) -> Outcome:
@@ -61,12 +61,16 @@ async def _run(session: Session, sandbox: Sandbox, settings: Settings) -> None:
     relisting = asyncio.create_task(sync.relist_forever(settings.relist_interval), name="relist")
     queue.start()
     logger.info("started", extra={"operations": world.cache.count(OPERATIONS), "pods": world.cache.count(PODS)})
+    stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
-        await watching
+        done, _ = await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if watching in done:
+            await watching
     finally:
-        relisting.cancel()
-        with suppress(asyncio.CancelledError):
-            await relisting
+        for task in (watching, relisting, stopping):
+            task.cancel()
+        # kopf that is stopped in the middle of its start may wait for itself; nothing of ours depends on its end.
+        await asyncio.wait({watching, relisting, stopping}, timeout=2)
         await queue.stop()
         if health is not None:
             await health.cleanup()
@@ -104,7 +108,7 @@ def _kopf_settings() -> kopf.OperatorSettings:
     # A worker holds its place for this long after an object's last event; no limit on workers, so only memory counts.
     settings.queueing.idle_timeout = 2.0
     settings.queueing.exit_timeout = 0.5
-    settings.process.ultimate_exiting_timeout = 5.0
+    settings.process.ultimate_exiting_timeout = None
     return settings
 
 
@@ -150,8 +154,7 @@ def main() -> int:
     """`python -m opstrand.handlers`: the operator in a cluster."""
     configure_logging()
     try:
-        with suppress(asyncio.CancelledError):
-            asyncio.run(run_operator(Settings.from_environment()))
+        asyncio.run(run_operator(Settings.from_environment()))
     except (PlatformError, SpecError) as error:
         logger.error("%s", error)
         return 5
