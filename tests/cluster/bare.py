@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 from . import programs
@@ -21,6 +22,7 @@ from .node import ADDRESS, NAME, Node, bridge_owner, make_bridge
 from .registry import HOST, Registry
 
 API_PORT = 6443
+PATIENCE = 15  # seconds for a running cluster to say that it is well
 HERE = Path(__file__).parent
 # A running cluster is kept as long as what it was made from is the same.
 SOURCES = ("control_plane.py", "certificates.py", "node.py", "registry.py")
@@ -103,7 +105,16 @@ class BareCluster:
             self.node.forget_image(name)
 
     def _is_current(self) -> bool:
-        return self._mark.exists() and self._mark.read_text() == fingerprint() and not self.problems()
+        return self._mark.exists() and self._mark.read_text() == fingerprint() and self._is_well()
+
+    def _is_well(self) -> bool:
+        """With patience: a cluster that is only slow to answer on a busy machine must not be taken from those who use it."""
+        for _ in range(PATIENCE):
+            problems = self.problems()
+            if not problems or any(problem.endswith("not running") for problem in problems):
+                break
+            time.sleep(1)
+        return not problems
 
     def _node_is_ready(self) -> bool:
         """As its kubelet says; state starts empty, so nothing stale can say it."""
