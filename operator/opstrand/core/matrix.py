@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -157,7 +157,7 @@ def _moments(start: datetime, stop: datetime, step: timedelta, *_: Any) -> list[
     return [(first + timedelta(seconds=offset)).isoformat() for offset in seconds]
 
 
-_LISTS: Mapping[str, Any] = {
+_LISTS: Mapping[str, Callable[..., list[Any]]] = {
     "range": _range,
     "linspace": _linspace,
     "logspace": _logspace,
