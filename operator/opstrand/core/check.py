@@ -72,15 +72,15 @@ def expected_types(ask: Ask) -> tuple[str, ...]:
     """The types of an input that can hold what is asked for; empty where that is known only when the run is there."""
     if ask.section == "files":
         return ("artifacts", "dict", "any")
-    if not ask.name:
-        return ("dict", "metadata", "any")
+    if not ask.name:  # a text takes these two as JSON, as measured
+        return ("dict", "metadata", "any", *(("str",) if ask.section in ("io", "artifacts") else ()))
     if ask.section == "globals":
         return _OF_GLOBALS.get(ask.name, ("str", "path", "any"))
     return ()
 
 
 _OF_GLOBALS = {
-    "condition": ("dict", "metadata", "any"),
+    "condition": ("dict", "metadata", "str", "any"),
     "duration": ("float", "metric", "timedelta", "str", "any"),
     "uuid": ("str", "uuid", "any"),
     **dict.fromkeys(("created_at", "schedule_at", "started_at", "finished_at"), ("datetime", "date", "str", "any")),

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from opstrand.core.check import check_values, expected_types
 from opstrand.core.graph import find_cycle, topological_stages
-from opstrand.core.judge import check_operation, expected_types
 from opstrand.core.nearest import suggest
 from opstrand.core.refs import Ask, Ref, check_ref
 from opstrand.errors import Problem, SpecError
@@ -59,7 +59,7 @@ def read_pipeline(pipeline: Compiled, compile_node: CompileNode) -> Pipeline:
     problems += _cycle(nodes)
     for node in nodes.values():
         if node.compiled is not None:
-            found = check_operation(node.compiled) + _check_asks(node.compiled, nodes, pipeline)
+            found = check_values(node.compiled) + _check_asks(node.compiled, nodes, pipeline)
             problems += [replace(problem, path=f"{node.path}.{problem.path}") for problem in found]
     stages = topological_stages({name: node.upstreams for name, node in nodes.items()})
     return Pipeline(nodes, tuple(map(tuple, stages)), tuple(problems))
@@ -168,7 +168,7 @@ def _check_asks(compiled: Compiled, nodes: Mapping[str, Node], pipeline: Compile
         try:
             ref, ask = check_ref(name, param)
         except SpecError:
-            continue  # said by check_operation
+            continue  # said by check_values
         giver = pipeline if ref.kind == "dag" else nodes[ref.target].compiled if ref.target in nodes else None
         if ref.kind != "runs" and giver is not None:
             problems += _check_ask(declared[name], ref, ask, giver, f"params.{name}.value")
