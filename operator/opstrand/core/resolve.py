@@ -238,7 +238,7 @@ def _order(pending: Mapping[str, list[Slot]]) -> Iterator[str]:
     try:
         yield from TopologicalSorter(graph).static_order()
     except CycleError as error:
-        circle = error.args[1]
+        circle = error.args[1][::-1]  # in the direction of reading
         path = pending[circle[0]][0].path
         raise SpecError("TemplateError", f"the values read each other in a circle: {' -> '.join(circle)}", path) from None
 

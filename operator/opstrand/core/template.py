@@ -65,7 +65,7 @@ def _render_mapping(value: Mapping[str, Any], context: Mapping[str, Any], path: 
 
 def render_one(text: str, context: Mapping[str, Any], path: str = "", *, evaluate: Evaluate = refuse) -> Any:
     """One text: itself without a template in it, a value where it is one expression and nothing else, else a text."""
-    return _render(text.removesuffix("\n"), context, path, evaluate) if is_template(text) else text
+    return _render(text.removesuffix("\n").removesuffix("\r"), context, path, evaluate) if is_template(text) else text
 
 
 def render_text(text: str, context: Mapping[str, Any], path: str = "", *, evaluate: Evaluate = refuse) -> str:

@@ -1,0 +1,114 @@
+"""The query language over runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from opstrand.core.query import parse_query, select
+from opstrand.errors import SpecError
+
+RUNS: list[dict[str, Any]] = [
+    {"uuid": "1" * 32, "name": "train-a", "status": "succeeded", "kind": "job", "tags": ["x", "y"], "duration": 10,
+     "created_at": "2026-01-01T10:00:00Z", "inputs": {"lr": 0.1}, "outputs": {"loss": 0.5, "ok": True}},
+    {"uuid": "2" * 32, "name": "train-b", "status": "failed", "kind": "job", "tags": [], "duration": None,
+     "created_at": "2026-01-02T10:00:00+02:00", "inputs": {"lr": 1}, "outputs": {}},
+    {"uuid": "3" * 32, "name": "eval", "status": "succeeded", "kind": "service", "tags": ["y"], "duration": 5,
+     "created_at": "2026-01-03T10:00:00Z", "inputs": {"lr": "high"}, "outputs": {"loss": 0.25},
+     "artifacts": [{"name": "model", "path": "outputs/model"}]},
+]  # fmt: skip
+
+
+def find(query: str, sort: str | None = "created_at", limit: int | None = None, offset: int | None = None) -> str:
+    return "".join(run["uuid"][0] for run in select(query, sort, limit, offset, RUNS))
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", "123"),
+        ("status: succeeded", "13"),
+        ("status: ~succeeded", "2"),
+        ("status: failed|stopped", "2"),
+        ("status: ~failed|stopped", "13"),
+        (f"uuid: {'1' * 8}-{'1' * 4}-{'1' * 4}-{'1' * 4}-{'1' * 12}", "1"),
+        (f"id: {'3' * 32}|{'2' * 32}", "23"),
+        ("name: %a%", "123"),
+        ("name: train%", "12"),
+        ("name: %-b", "2"),
+        ("name: ~train%", "3"),
+        ("tags: y", "13"),
+        ("tags: ~y", "2"),
+        ("metrics.loss: <0.5", "3"),
+        ("metrics.loss: <=0.5", "13"),
+        ("outputs.loss: 0.2..0.3", "3"),
+        ("outputs.loss: ~0.2..0.3", "12"),
+        ("outputs.loss: nil", "2"),
+        ("outputs.loss: ~nil", "13"),
+        ("outputs.ok: true", "1"),
+        ("params.lr: 1", "2"),
+        ("inputs.lr: >0", "12"),
+        ("inputs.lr: high", "3"),
+        ("duration: >=5", "13"),
+        ("artifacts.model: ~nil", "3"),
+        ("created_at: 2026-01-02", "2"),
+        ("created_at: >2026-01-01", "123"),
+        ("created_at: 2026-01-01..2026-01-02", "12"),
+        ("created_at: <2026-01-02 08:30:00", "12"),
+        ("status: succeeded, metrics.loss: <0.3, kind: service", "3"),
+    ],
+)
+def test_conditions(query: str, found: str) -> None:
+    assert find(query) == found
+
+
+@pytest.mark.parametrize(
+    ("sort", "found"),
+    [
+        ("created_at", "123"),
+        ("-created_at", "321"),
+        (None, "321"),
+        ("metrics.loss", "312"),
+        ("-metrics.loss", "132"),
+        ("kind, -name", "213"),
+        ("inputs.lr", "123"),
+    ],
+)
+def test_order_puts_runs_without_the_value_last(sort: str | None, found: str) -> None:
+    assert find("", sort) == found
+
+
+def test_limit_and_offset() -> None:
+    assert find("", limit=2) == "12"
+    assert find("", limit=2, offset=2) == "3"
+    assert find("", limit=0) == "123"
+    assert find("", offset=5) == ""
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("statsu: succeeded", "a run has no 'statsu' to search by (did you mean 'status'?"),
+        ("inputs.: 1", "a run has no 'inputs.' to search by"),
+        ("status", "expected 'field: condition', found 'status'"),
+        ("status: ", "expected 'field: condition'"),
+        ("duration: >a", "'duration' is compared with a number, found 'a'"),
+        ("created_at: >soon", "'created_at' is compared with a date, found 'soon'"),
+    ],
+)
+def test_a_wrong_query_says_what_is_wrong(query: str, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        find(query)
+    assert caught.value.reason == "InvalidSpec"
+    assert message in str(caught.value)
+
+
+def test_a_wrong_count_is_refused() -> None:
+    with pytest.raises(SpecError, match="expected a count, found -1"):
+        find("", limit=-1)
+
+
+def test_conditions_are_data() -> None:
+    (condition,) = parse_query("metrics.loss: ~<=0.1")
+    assert (condition.field, condition.operator, condition.values, condition.negated) == ("metrics.loss", "<=", ("0.1",), True)

@@ -1,0 +1,223 @@
+"""Resolving: the three outcomes, and what each says."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from opstrand.core.refs import Ref, Upstream, collect_refs
+from opstrand.core.resolve import Resolved, Waiting, resolve, thaw
+from opstrand.errors import SpecError
+
+from .build import ME, UP, operation, upstream, values
+
+
+def ask(value: Any, given: Upstream | None, **own: Any) -> Resolved | Waiting:
+    return resolve(operation({"p": {"ref": "ops.prep", "value": value}}, **own), ME, {UP: given})
+
+
+def refuse(value: Any, given: Upstream | None, **own: Any) -> tuple[str, str]:
+    with pytest.raises(SpecError) as caught:
+        ask(value, given, **own)
+    return caught.value.reason, str(caught.value)
+
+
+def test_a_value_says_where_it_came_from() -> None:
+    compiled = operation(
+        {"p": {"ref": "ops.prep", "value": "outputs.acc"}, "x": 3, "t": "{{ globals.name }}-{{ x }}"},
+        inputs=[{"name": "x", "type": "int"}, {"name": "d", "type": "int", "value": 7}],
+    )
+    found = resolve(compiled, ME, {UP: upstream()})
+    assert isinstance(found, Resolved)
+    assert list(found.inputs.items()) == [("p", 0.9), ("t", "eval-3"), ("x", 3), ("d", 7)]
+    assert [(v.name, v.source, v.detail) for v in found.provenance] == [
+        ("p", "ref", "ops.prep outputs.acc"),
+        ("t", "template", "{{ globals.name }}-{{ x }}"),
+        ("x", "literal", ""),
+        ("d", "default", ""),
+    ]
+
+
+def test_refs_to_one_run_leave_one_edge_with_all_values() -> None:
+    params = {"a": {"ref": "ops.prep", "value": "outputs.acc"}, "b": {"ref": f"runs.{'b' * 32}", "value": "globals.uuid"}}
+    compiled = operation({**params, "c": {"ref": "ops.prep", "value": {"files": ["x"]}}})
+    found = resolve(compiled, ME, {UP: upstream(), Ref("runs", "b" * 32): upstream()})
+    assert isinstance(found, Resolved)
+    assert [(e.uuid, e.name, e.kind, e.values) for e in found.edges] == [
+        ("b" * 32, "prep", "run", {"a": "outputs.acc", "b": "globals.uuid", "c": '{"files": ["x"]}'})
+    ]
+    assert found.inputs["c"] == {"files": [f"{'b' * 32}/x"]}
+
+
+@pytest.mark.parametrize("value", ["globals.uuid", "globals.name", "inputs.lr", "inputs"])
+def test_what_a_running_upstream_already_has_is_not_waited_for(value: str) -> None:
+    assert isinstance(ask(value, upstream("Running")), Resolved)
+
+
+@pytest.mark.parametrize(
+    "value", ["outputs.acc", "outputs", "artifacts", "artifacts.base", "io", "globals.status", "globals", {"files": ["a"]}]
+)
+def test_what_only_its_end_settles_is_waited_for(value: Any) -> None:
+    found = ask(value, upstream("Running"))
+    assert isinstance(found, Waiting)
+    assert (found.reason, found.on) == ("UpstreamPending", {UP})
+    assert "'ops.prep' (Running)" in found.message
+    assert "params.p" in found.message
+
+
+def test_inputs_are_waited_for_until_they_are_frozen() -> None:
+    assert isinstance(ask("inputs.lr", upstream("Waiting", inputs=None, frozen=False)), Waiting)
+
+
+def test_a_run_that_is_not_there_is_waited_for_by_name() -> None:
+    found = ask("outputs.acc", None)
+    assert found == Waiting("UpstreamNotFound", "params.p: there is no run 'ops.prep' here", frozenset({UP}))
+
+
+def test_all_waits_are_told_at_once() -> None:
+    params = {"a": {"ref": "ops.prep", "value": "outputs.acc"}, "b": {"ref": "ops.gone", "value": "outputs.x"}}
+    found = resolve(operation(params), ME, {UP: upstream("Running"), Ref("ops", "gone"): None})
+    assert isinstance(found, Waiting)
+    assert found.reason == "UpstreamNotFound"
+    assert found.on == {UP, Ref("ops", "gone")}
+    assert "ops.gone" in found.message
+    assert "outputs.acc" in found.message
+
+
+@pytest.mark.parametrize(
+    ("value", "given", "reason", "words"),
+    [
+        (
+            "outputs.los",
+            upstream(),
+            "MissingValue",
+            "params.p.value: run 'prep' has no output 'los' (did you mean 'loss'? it has: acc, loss)",
+        ),
+        ("inputs.lrr", upstream(), "MissingValue", "has no input 'lrr' (did you mean 'lr'?"),
+        ("artifacts.modle", upstream(), "MissingValue", "did you mean 'model'? it has: base, outputs, model"),
+        ("outputs.acc", upstream("Failed"), "UpstreamFailed", "run 'prep' is Failed"),
+        ("outputs", upstream("Stopped"), "UpstreamFailed", "run 'prep' is Stopped"),
+        ("outputs.acc", upstream("Skipped", outputs={}), "UpstreamSkipped", "run 'prep' was skipped"),
+        ("outputs.acc", upstream("Running", deleting=True), "UpstreamDeleted", "run 'prep' is being deleted before it has 'outputs.acc'"),
+        ("inputs.lr", upstream("Failed", inputs=None, frozen=False), "UpstreamFailed", "ended before 'inputs.lr' was known"),
+    ],
+)
+def test_a_value_that_will_never_come_is_an_error_with_its_own_reason(value: str, given: Upstream, reason: str, words: str) -> None:
+    found, message = refuse(value, given)
+    assert found == reason
+    assert words in message
+
+
+def test_a_wrong_type_says_whose_value_it_was() -> None:
+    reason, message = refuse("outputs.acc", upstream(), inputs=[{"name": "p", "type": "int"}])
+    assert (reason, message) == ("ParamInvalid", "params.p: ops.prep outputs.acc: cannot read 0.9 as int")
+
+
+def test_a_run_does_not_refer_to_itself() -> None:
+    compiled = operation({"p": {"ref": f"runs.{ME.uuid}", "value": "globals.uuid"}})
+    with pytest.raises(SpecError) as caught:
+        resolve(compiled, ME, {Ref("runs", ME.uuid): None})
+    assert caught.value.reason == "RefToItself"
+
+
+def test_what_a_failed_run_left_behind_is_read_by_its_uuid_and_by_a_trigger_that_allows_it() -> None:
+    failed = upstream("Failed")
+    by_uuid = operation({"p": {"ref": f"runs.{'b' * 32}", "value": "outputs.acc"}})
+    assert isinstance(resolve(by_uuid, ME, {Ref("runs", "b" * 32): failed}), Resolved)
+    assert isinstance(ask("outputs.acc", failed, trigger="all_done"), Resolved)
+
+
+def test_errors_come_before_waits() -> None:
+    params = {"a": {"ref": "ops.gone", "value": "outputs.x"}, "b": {"ref": "ops.prep", "value": "outputs.nope"}}
+    with pytest.raises(SpecError, match=r"params\.b\.value"):
+        resolve(operation(params), ME, {Ref("ops", "gone"): None, UP: upstream()})
+    with pytest.raises(SpecError, match="cannot read 'a' as int"):
+        resolve(operation({"x": "a", **params}, inputs=[{"name": "x", "type": "int"}]), ME, {})
+
+
+def test_a_text_of_another_run_is_never_a_template() -> None:
+    given = upstream(outputs={"acc": "{{ globals.uuid }}", "d": {"{{ x }}": "{% if x %}"}})
+    found = resolve(
+        operation({"p": {"ref": "ops.prep", "value": "outputs.acc"}, "q": "<{{ p }}>", "r": {"ref": "ops.prep", "value": "outputs.d"}}),
+        ME,
+        {UP: given},
+    )
+    assert isinstance(found, Resolved)
+    assert found.inputs == {"p": "{{ globals.uuid }}", "q": "<{{ globals.uuid }}>", "r": {"{{ x }}": "{% if x %}"}}
+
+
+def test_every_problem_of_the_params_is_told_at_once() -> None:
+    inputs = [{"name": "a", "type": "int"}, {"name": "b", "type": "int"}, {"name": "c", "type": "str", "options": ["x"]}]
+    with pytest.raises(SpecError) as caught:
+        values(operation({"a": "one", "c": "y", "d": {"value": 1, "contextOnly": False}}, inputs=inputs))
+    assert sorted((p.path, p.reason) for p in caught.value.problems) == [
+        ("params.a", "ParamInvalid"),
+        ("params.b", "ParamRequired"),
+        ("params.c", "ParamValidation"),
+        ("params.d", "ParamUndeclared"),
+    ]
+
+
+def test_values_settle_in_the_order_in_which_they_read_each_other() -> None:
+    assert values(operation({"a": "{{ b }}!", "b": "{{ params.c.value }}?", "c": 1})).inputs == {"a": "1?!", "b": "1?", "c": 1}
+
+
+def test_a_circle_is_named() -> None:
+    with pytest.raises(SpecError, match=r"^params\.a: the values read each other in a circle: a -> b -> c -> a$") as caught:
+        values(operation({"a": "{{ b }}", "b": "{{ c }}", "c": "{{ a }}"}))
+    assert caught.value.reason == "TemplateError"
+
+
+def test_inputs_that_are_too_large_are_refused_with_both_sizes() -> None:
+    with pytest.raises(SpecError) as caught:
+        values(operation({"x": "a" * 300 * 1024}))
+    assert caught.value.reason == "TooLarge"
+    assert "300.0 KiB" in str(caught.value)
+    assert "256.0 KiB" in str(caught.value)
+
+
+def test_ten_thousand_params_resolve_within_a_second() -> None:
+    compiled = operation({f"p{i}": f"{{{{ p{i + 1} }}}}" if i % 2 == 0 else i for i in range(10_000)} | {"p10000": 1})
+    started = time.perf_counter()
+    assert values(compiled).inputs["p0"] == 1
+    assert time.perf_counter() - started < 1
+
+
+def test_refs_are_collected_once_each() -> None:
+    params = {"a": {"ref": "ops.prep", "value": "inputs"}, "b": {"ref": "ops.prep", "value": "outputs"}, "c": {"ref": "dag", "value": "io"}}
+    assert collect_refs(operation(params)) == {UP, Ref("dag")}
+
+
+def test_frozen_values_come_back_with_their_types() -> None:
+    inputs = [{"name": "f", "type": "float"}, {"name": "l", "type": "float", "isList": True}, {"name": "s", "type": "str"}]
+    compiled = operation(
+        {"f": 1, "l": [1, 2.5], "s": 1, "x": {"a": 2.0}}, inputs=inputs, outputs=[{"name": "o", "type": "float", "value": 3}]
+    )
+    before = values(compiled)
+    stored = {"x": {"a": 2}, "f": 1, "l": [1, 2.5], "s": "1"}
+    after = thaw(compiled, stored, {"o": 3})
+    assert repr(after.inputs) == repr(before.inputs) == repr({"x": {"a": 2}, "f": 1.0, "l": [1.0, 2.5], "s": "1"})
+    assert repr(after.outputs) == repr({"o": 3.0})
+
+
+def test_what_was_frozen_is_the_truth_even_if_it_no_longer_fits() -> None:
+    compiled = operation({"x": 1}, inputs=[{"name": "x", "type": "int"}])
+    assert thaw(compiled, {"x": "edited", "y": None}, {}).inputs == {"x": "edited", "y": None}
+
+
+def test_a_join_that_nobody_searched_for_is_refused() -> None:
+    joins = [{"query": "status: succeeded", "params": {"q": {"value": "outputs.acc"}}}]
+    with pytest.raises(SpecError, match=r"joins\[0\]: joins are not searched here"):
+        values(operation(joins=joins))
+    found = resolve(operation(joins=joins), ME, {}, joined={0: [upstream()]})
+    assert isinstance(found, Resolved)
+    assert found.inputs == {"q": [0.9]}
+    assert (found.provenance[0].source, found.provenance[0].detail) == ("join", "outputs.acc of 1 runs")
+
+
+def test_a_name_has_one_value() -> None:
+    joins = [{"query": "status: succeeded", "params": {"q": {"value": "outputs.acc"}}}]
+    with pytest.raises(SpecError, match="gets its value in two places"):
+        values(operation({"q": 1}, joins=joins))

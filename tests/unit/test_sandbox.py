@@ -1,0 +1,92 @@
+"""The worker process: what it refuses, how long that takes, and that it goes on afterwards."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from opstrand.core.template import EvaluationFailed
+from opstrand.sandbox import Sandbox
+
+pytestmark = pytest.mark.timeout(30)
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(seconds=0.5) as sandbox:
+        sandbox.start()
+        yield sandbox
+
+
+def refusal(sandbox: Sandbox, source: str) -> str:
+    started = time.monotonic()
+    with pytest.raises(EvaluationFailed) as caught:
+        sandbox.evaluate(source, {"x": "a"})
+    assert time.monotonic() - started < 2
+    assert sandbox.evaluate("{{ x * 2 }}", {"x": 2}) == 4
+    return caught.value.message
+
+
+@pytest.mark.parametrize("source", ["{{ 'a' * 300000000 }}", "{{ [0] * 10**9 }}", "{{ x.rjust(10**10) }}"])
+def test_too_much_memory_is_refused(sandbox: Sandbox, source: str) -> None:
+    assert refusal(sandbox, source) == "it takes too much memory"
+
+
+@pytest.mark.parametrize("source", ["{% for i in range(10**12) %}{% endfor %}", "{{ 9 ** (9 ** 9) }}", "{{ range(10**12) | list }}"])
+def test_too_much_time_is_refused(sandbox: Sandbox, source: str) -> None:
+    assert refusal(sandbox, source) in ("it takes longer than 0.5 s", "it takes too much memory")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ x.__class__ }}",
+        "{{ x | attr('__class__') }}",
+        "{{ x['__class__'].mro() }}",
+        "{{ cycler.__init__.__globals__ }}",
+        "{{ '{0.__class__}'.format(x) }}",
+        "{{ [].append(1) }}",
+        "{% include '/etc/passwd' %}",
+        "{% import 'os' as os %}",
+        "{{ x.encode }}",
+        "{{ lipsum }}",
+    ],
+)
+def test_the_way_out_of_a_template_is_refused(sandbox: Sandbox, source: str) -> None:
+    assert refusal(sandbox, source)
+
+
+def test_a_result_that_is_too_large_is_refused(sandbox: Sandbox) -> None:
+    assert "bytes; at most" in refusal(sandbox, "{{ 'a' * 5000000 }}")
+
+
+def test_a_costly_regex_is_bounded(sandbox: Sandbox) -> None:
+    source = "{{ text is matching(pattern) }}"
+    assert sandbox.evaluate(source, {"text": "aab", "pattern": "(a+)+b"}) is True
+    with pytest.raises(EvaluationFailed, match="longer than"):
+        sandbox.evaluate(source, {"text": "a" * 40 + "c", "pattern": "(a+)+b"})
+
+
+def test_threads_take_turns(sandbox: Sandbox) -> None:
+    found: list[int] = []
+    threads = [threading.Thread(target=lambda n=n: found.append(sandbox.evaluate("{{ n * 2 }}", {"n": n}))) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == [0, 2, 4, 6, 8, 10, 12, 14]
+
+
+def test_a_closed_sandbox_starts_again_when_it_is_needed() -> None:
+    sandbox = Sandbox()
+    assert sandbox.evaluate("{{ 1 + 1 }}", {}) == 2
+    sandbox.close()
+    assert sandbox.evaluate("{{ 1 + 2 }}", {}) == 3
+    sandbox.close()
+
+
+def test_line_ends_survive(sandbox: Sandbox) -> None:
+    assert sandbox.evaluate("{% if x %}a{% endif %}\r\nb\r\n", {"x": 1}) == "a\r\nb\r\n"
