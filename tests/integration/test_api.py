@@ -7,8 +7,10 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
@@ -19,10 +21,11 @@ from opstrand.tracking.app import create_app
 from opstrand.tracking.cluster import ClusterRuns
 from opstrand.tracking.expired import ExpiredTokens
 from opstrand.tracking.tokens import ClusterAuth
-from tests.cluster.control_plane import ControlPlane
+from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import CHECKOUT, in_phase, make_namespace, operation, pod_of, run_kubectl, wait_for
 from tests.support.audit import count_requests
 from tests.support.kubelet_stand_in import ended, mark, running
+from tests.support.operator_process import OperatorProcess
 
 API_USER = "opstrand-api"
 AUDIENCE = "opstrand"
@@ -250,3 +253,39 @@ async def test_the_clusters_own_keys_prove_a_token(kube: KubeApi, api_kube: Kube
     caller = await ExpiredTokens(api_kube, read_keys, audience=AUDIENCE).identify(token)
     assert (caller.namespace, caller.pod_name, caller.pod_uid) == (namespace, pod["metadata"]["name"], pod["metadata"]["uid"])
     assert json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))["aud"] == [AUDIENCE]
+
+
+async def test_the_process_answers_when_it_is_ready_and_ends_when_it_is_told(
+    control_plane: ControlPlane, api_kubeconfig: str, tmp_path: Path, kube: KubeApi, namespace: str
+) -> None:
+    port = free_port("127.0.0.1")
+    process = OperatorProcess(Path(api_kubeconfig), tmp_path / "api.log", module="opstrand.tracking", api_listen_port=port)
+    process.start()
+    process.wait_until_started()
+    made = await kube.create(OPERATIONS, namespace, operation("waits", {"isApproved": False}))
+    token = await make_token(kube, "kube-system", "default")
+    run = f"/runs/{made['metadata']['uid']}"
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", headers={"Authorization": f"Token {token}"}) as http:
+        for _ in range(100):
+            if (await http.get("/readyz")).status == 200:
+                break
+            await asyncio.sleep(0.05)
+        run_kubectl(
+            control_plane.kubeconfig,
+            "create",
+            "clusterrolebinding",
+            "reader",
+            "--clusterrole=admin",
+            "--serviceaccount=kube-system:default",
+        )
+        async with http.get(f"/api/v1/default/{namespace}{run}") as answer:
+            assert answer.status == 200, process.read_log()
+        held = asyncio.create_task(http.get(f"/streams/v1/{namespace}/default/{namespace}{run}/logs", params={"last_file": "0.0."}))
+        await asyncio.sleep(0.1)
+        stopping = asyncio.create_task(asyncio.to_thread(process.stop))
+        await asyncio.sleep(0.5)
+        assert (await http.get("/healthz")).status == 200  # until the Service has forgotten it
+        assert await stopping == 0
+        await asyncio.gather(held, return_exceptions=True)
+    entries = [json.loads(line) for line in process.read_log().splitlines()]
+    assert [entry["message"] for entry in entries if entry["level"] != "info"] == []

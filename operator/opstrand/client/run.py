@@ -6,6 +6,7 @@ refused); what reads waits for the API, and raises. NaN and infinities, which JS
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -16,7 +17,7 @@ from typing import Any
 
 from .connection import Connection
 from .environment import Credentials, api_url, is_set, parse_instance
-from .errors import ClientError, NotManaged
+from .errors import ClientError, NotManaged, Unreachable
 from .report import Report
 from .spool import Spool
 
@@ -203,8 +204,10 @@ class RunClient:
         """Said for the record: what becomes of a managed run is judged from outside."""
         now = datetime.now(timezone.utc).isoformat()
         facts = {"type": str(getattr(status, "value", status)), "status": True, "reason": reason, "message": message}
+        condition = {**facts, "last_update_time": now, "last_transition_time": now}
         if not self._is_idle:
-            self._request("POST", "/statuses", {"condition": {**facts, "last_update_time": now, "last_transition_time": now}})
+            with contextlib.suppress(Unreachable):
+                self._request("POST", "/statuses", {"condition": condition}, patience=5.0)
 
     def log_succeeded(self, reason: str | None = None, message: str | None = None) -> None:
         self.log_status("succeeded", reason, message)

@@ -102,14 +102,14 @@ class ClusterRuns:
     async def ready(self) -> bool:
         return self._synced
 
-    async def get(self, project: str, uuid: str) -> Body:
+    async def get(self, project: str, uuid: str, *, newest: bool = False) -> Body:
         body = self._index.find(project, uuid)
         if body is None:
             await self._list_again(project)
             body = self._index.find(project, uuid)
         if body is None:
             raise RunNotFound(uuid)
-        return body
+        return await self._get_newest(body) if newest else body
 
     async def _list_again(self, project: str) -> None:
         """A list of the project that began after this call: one answers all who asked while it was being waited for."""

@@ -34,7 +34,7 @@ class MemoryRuns:
         self._condition = asyncio.Condition()
         self._versions = itertools.count(1)
 
-    async def get(self, project: str, uuid: str) -> Body:
+    async def get(self, project: str, uuid: str, *, newest: bool = False) -> Body:
         return self.bodies[self._key(project, uuid)]
 
     def _key(self, project: str, uuid: str) -> Key:

@@ -50,8 +50,8 @@ class Runs(Protocol):
     Every method raises `RunNotFound` for a run that is not in that project, and `PlatformError` where the keeper is in trouble.
     """
 
-    async def get(self, project: str, uuid: str) -> Body:
-        """The newest state known. A run is said not to exist only after the keeper itself was asked."""
+    async def get(self, project: str, uuid: str, *, newest: bool = False) -> Body:
+        """The run as it is known here, or with `newest` as it is. It is said not to exist only after the keeper itself was asked."""
 
     async def list(self, project: str) -> Sequence[Body]:
         """Every run of the project, in any order. Raises `ProjectNotFound`."""

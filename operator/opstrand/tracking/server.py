@@ -48,8 +48,8 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
         )
         try:
             await runner.setup()
-            await web.TCPSite(runner, host, settings.api_port).start()
-            _log.info("listening on port %d", settings.api_port)
+            await web.TCPSite(runner, host, settings.api_listen_port).start()
+            _log.info("started", extra={"port": settings.api_listen_port})
             await _wait_for_end(stop, watching)
             await asyncio.sleep(linger)
         finally:
@@ -83,14 +83,17 @@ def _build(session: Session, settings: Settings) -> tuple[ClusterRuns, ClusterAu
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """One JSON object a line, with what was given as `extra`."""
+
+    _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "taskName"}
 
     def format(self, record: logging.LogRecord) -> str:
-        entry = {"time": datetime.now(UTC).isoformat(), "level": record.levelname.lower(), "logger": record.name}
+        entry: dict[str, Any] = {"time": datetime.now(UTC).isoformat(), "level": record.levelname.lower(), "logger": record.name}
         entry["message"] = record.getMessage()
+        entry |= {key: value for key, value in record.__dict__.items() if key not in self._OWN}
         if record.exc_info:
             entry["error"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False)
+        return json.dumps(entry, ensure_ascii=False, default=str)
 
 
 def main() -> int:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from opstrand.tracking.auth import Auth, Caller, Verb, authorize, authorize_report
 from opstrand.tracking.runs import Body, RunNotFound, Runs
+from opstrand.tracking.views import is_final
 from opstrand.tracking.watchers import Watchers
 
 RUNS: web.AppKey[Runs] = web.AppKey("runs", Runs)
@@ -46,8 +47,12 @@ async def find_project(request: web.Request, verb: Verb) -> str:
 
 async def find_run(request: web.Request, verb: Verb) -> Body:
     """The run that the path names, once the caller may do `verb` to it."""
-    project = await find_project(request, verb)
-    return await request.app[RUNS].get(project, parse_uuid(request))
+    project, uuid = await find_project(request, verb), parse_uuid(request)
+    body = await request.app[RUNS].get(project, uuid)
+    if request[CALLER].is_run and not request[CALLER].is_pod_of(body) and not is_final(body):
+        # It may be the caller's own run, frozen a moment ago: what is known here would be without its inputs, and deny it.
+        body = await request.app[RUNS].get(project, uuid, newest=True)
+    return body
 
 
 async def find_reporting_run(request: web.Request) -> Body:
