@@ -1,6 +1,6 @@
 """One open cluster as commands use it: a project, the runs in it, orders to them.
 
-Owns how a run is named on the command line. Must not print.
+Owns what a command asks of the API server. Must not print.
 """
 
 from __future__ import annotations
@@ -12,13 +12,10 @@ from typing import Any
 
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Target
-from opstrand.core.names import run_uuid
-from opstrand.core.nearest import list_names, suggest
+from opstrand.cli.selection import choose, is_name
 from opstrand.kube.api import NAMESPACES, OPERATIONS, ApiError, Conflict, KubeApi, Manifest, NotFound
 from opstrand.kube.session import open_session
 
-#: Shorter beginnings of a uuid name too much.
-_PREFIX = 4
 _TRIES = 5
 
 
@@ -29,14 +26,14 @@ class Cluster:
     api: KubeApi
     project: str
 
-    async def list(self, *, every_project: bool = False, fields: str = "") -> list[Manifest]:
+    async def list_runs(self, *, every_project: bool = False, fields: str = "") -> list[Manifest]:
         """All runs of the project. Raises NotFound where there is no such namespace: a list alone would say that it is empty."""
         runs, _ = await self.api.list(OPERATIONS, None if every_project else self.project, fields=fields)
         if not runs and not every_project:
-            await self._require_project()
+            await self.require_project()
         return runs
 
-    async def _require_project(self) -> None:
+    async def require_project(self) -> None:
         try:
             await self.api.get(NAMESPACES, None, self.project)
         except NotFound:
@@ -53,7 +50,7 @@ class Cluster:
             except NotFound as error:
                 if "requested resource" in error.words:
                     raise
-        return choose(run, await self.list(), self.project)
+        return choose(run, await self.list_runs(), self.project)
 
     async def order(self, run: Mapping[str, Any], make_ops: Callable[[Manifest], list[dict[str, Any]]]) -> Manifest:
         """Patch a run with what `make_ops` makes of its newest body; again where somebody else wrote meanwhile."""
@@ -74,31 +71,9 @@ async def open_cluster(target: Target) -> AsyncIterator[Cluster]:
         yield Cluster(KubeApi(session), target.project or session.namespace)
 
 
-def is_name(text: str) -> bool:
-    """Whether this could be an object's name at all: everything else would make another URL of it."""
-    return 0 < len(text) < 254 and all(letter.isalnum() or letter in "-." for letter in text) and text.isascii()
-
-
 def missing_project(project: str) -> CliError:
     return CliError(
         f"there is no project {project!r} in this cluster",
         hint=f"A project is a namespace: kubectl create namespace {project}, or choose another by --project.",
         code=ExitCode.NOT_FOUND,
     )
-
-
-def choose(run: str, runs: list[Manifest], project: str) -> Manifest:
-    """The one run among these that the text names."""
-    plain = run.replace("-", "").lower()
-    exact = [one for one in runs if one["metadata"]["name"] == run or run_uuid(one["metadata"]["uid"]) == plain]
-    found = exact or [one for one in runs if len(run) >= _PREFIX and _begins(one, run, plain)]
-    if len(found) == 1:
-        return found[0]
-    names = [one["metadata"]["name"] for one in found or runs]
-    if found:
-        raise CliError(f"{run!r} could be any of {list_names(names)}", hint="Give the whole name, or more of the uuid.")
-    raise CliError(f"there is no run {run!r} in project {project!r}{suggest(run, names) if names else ''}", code=ExitCode.NOT_FOUND)
-
-
-def _begins(body: Manifest, run: str, plain: str) -> bool:
-    return str(body["metadata"]["name"]).startswith(run) or run_uuid(body["metadata"]["uid"]).startswith(plain)

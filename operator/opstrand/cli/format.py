@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -77,8 +78,9 @@ def phase_styles() -> dict[str, str]:
     return {phase.value: style for phase, style in _STYLES.items()}
 
 
-def show_phase(phase: Phase) -> str:
-    return paint(phase.value, _STYLES.get(phase, ""))
+def show_phase(phase: Phase, *, for_people: bool = False) -> str:
+    """The phase in its colour: on stdout, or `for_people` on stderr."""
+    return paint(phase.value, _STYLES.get(phase, ""), sys.stderr if for_people else sys.stdout)
 
 
 def show_value(value: Any) -> str:

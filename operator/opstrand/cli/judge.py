@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opstrand.cli.submission import Submission
+from opstrand.core.check import check_values
 from opstrand.core.compile import Compiled, compile_operation
 from opstrand.core.identity import Identity
 from opstrand.core.init_steps import encode, render_init_document
@@ -18,8 +19,8 @@ from opstrand.core.limits import INIT_FILES, check_size
 from opstrand.core.lookups import is_template, parse_plain
 from opstrand.core.nearest import suggest
 from opstrand.core.plan import Plan, compile_plan
-from opstrand.core.refs import check_refs, iter_refs
-from opstrand.core.resolve import Resolved, Waiting, resolve
+from opstrand.core.refs import collect_refs
+from opstrand.core.resolve import Waiting, resolve
 from opstrand.core.template import Evaluate
 from opstrand.errors import Problem, SpecError
 from opstrand.settings import Settings
@@ -59,32 +60,27 @@ def judge(submission: Submission, *, evaluate: Evaluate, complete: bool) -> Verd
 
 
 def _judge_compiled(compiled: Compiled, evaluate: Evaluate, complete: bool) -> tuple[list[Problem], list[str]]:
+    wrong = check_values(compiled, evaluate=evaluate)
+    problems = [one for one in wrong if complete or one.reason != "ParamRequired"]
     if compiled.matrix or compiled.kind == "dag":
         # Their runs get values of their own: only what holds for all of them is judged here.
-        return check_refs(compiled), [
-            f"it needs {'a matrix' if compiled.matrix else 'pipelines'}, which this version checks but does not run"
-        ]
-    resolved, wrong = _resolve(compiled, evaluate)
-    missing = [one for one in wrong if one.reason == "ParamRequired"]
-    problems = [one for one in wrong if complete or one not in missing]
+        what = "a matrix" if compiled.matrix else "a pipeline"
+        return problems, [f"{what} is checked, but not run by this version"]
     problems += _judge_names(compiled, _collect_names(compiled))
-    if resolved is None or problems:
-        return problems, []
-    try:
-        check_init_files(compile_plan(compiled, resolved, _SOMEBODY, evaluate=evaluate))
-    except SpecError as error:
-        return list(error.problems), []
-    return [], []
+    if not problems and not wrong:
+        problems += _judge_plan(compiled, evaluate)
+    return problems, []
 
 
-def _resolve(compiled: Compiled, evaluate: Evaluate) -> tuple[Resolved | None, tuple[Problem, ...]]:
-    """The values, as far as no other run is needed, or what is wrong with them."""
+def _judge_plan(compiled: Compiled, evaluate: Evaluate) -> tuple[Problem, ...]:
+    """What only resolving and rendering can find, as far as no other run is needed."""
     try:
-        wanted = dict.fromkeys(ref for _, ref, _ in iter_refs(compiled.params))
-        found = resolve(compiled, _SOMEBODY, wanted, evaluate=evaluate)
+        resolved = resolve(compiled, _SOMEBODY, dict.fromkeys(collect_refs(compiled)), evaluate=evaluate)
+        if not isinstance(resolved, Waiting) and not compiled.joins:
+            check_init_files(compile_plan(compiled, resolved, _SOMEBODY, evaluate=evaluate))
     except SpecError as error:
-        return None, (*check_refs(compiled), *error.problems)
-    return (None if isinstance(found, Waiting) else found), ()
+        return error.problems
+    return ()
 
 
 def _collect_names(compiled: Compiled) -> list[str]:
@@ -105,6 +101,7 @@ def _judge_names(compiled: Compiled, names: list[str]) -> Iterator[Problem]:
 
 
 def _iter_texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Every text with its path: unlike `template.iter_texts`, which needs none."""
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, Mapping):

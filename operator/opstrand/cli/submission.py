@@ -68,6 +68,8 @@ def read_submission(files: Sequence[str], params: Sequence[str], *, strict: bool
     given = parse_params(params)
     written, layers, is_component = _read_files(files)
     if hub:
+        if written.get("component") is not None:
+            raise CliError("the file brings a component of its own: leave out --hub, or the component")
         written["hubRef"] = hub
     if strict is not None:
         written["strictParams"] = strict

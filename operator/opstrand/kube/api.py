@@ -182,8 +182,12 @@ class KubeApi:
 
     async def follow_log(self, namespace: str, pod: str, **query: Any) -> AsyncIterator[bytes]:
         """The log's lines as they come, each with its newline, until the container ends."""
-        what = f"follow the log of pod {namespace}/{pod}"
-        query["follow"] = True
+        async for line in self.read_log_lines(namespace, pod, **{**query, "follow": True}):
+            yield line
+
+    async def read_log_lines(self, namespace: str, pod: str, **query: Any) -> AsyncIterator[bytes]:
+        """The log's lines byte for byte, each with its newline; without `follow` those that are there."""
+        what = f"{'follow' if query.get('follow') else 'read'} the log of pod {namespace}/{pod}"
         async with self._request("GET", PODS.path(namespace, pod, "log"), query=_plain(query), what=what, endless=True) as answer:
             async for line in _lines(answer):
                 yield line
@@ -202,6 +206,11 @@ class KubeApi:
                     code = event["object"].get("code", 500)
                     raise _refusal(code, event["object"], what)
                 yield event["type"], event["object"]
+
+    async def probe(self, path: str) -> tuple[str, str]:
+        """The text at any path of the API server, and the time in its answer's Date header ("" without one)."""
+        async with self._request("GET", path, what=f"get {path}") as answer:
+            return await answer.text(errors="replace"), answer.headers.get("Date", "")
 
     async def _json(
         self,

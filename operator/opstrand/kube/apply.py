@@ -69,6 +69,8 @@ async def _act(action: Action, *, key: Key, snapshot: Snapshot, world: World) ->
     """Do it. A refusal that is about the run, rather than about our request, is returned."""
     match action:
         case CreatePod(attempt):
+            if world.on_attempt is not None:
+                world.on_attempt(key, attempt)
             return await _create(attempt, key=key, snapshot=snapshot, world=world)
         case StopPod(pod):
             ops = [{"op": "add", "path": "/spec/activeDeadlineSeconds", "value": 1}]

@@ -6,11 +6,12 @@ Must not decide and must not write.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from opstrand.core.attempt import Attempt
 from opstrand.core.lifecycle import Snapshot
 from opstrand.core.prepare import Prepared, prepare
 from opstrand.core.refs import Ref, Upstream
@@ -32,6 +33,8 @@ class World:
     cache: Cache
     settings: Settings
     evaluate: Evaluate
+    #: Told of every attempt before it is created: a laptop keeps its plan.
+    on_attempt: Callable[[Key, Attempt], None] | None = None
 
 
 async def gather(key: Key, *, world: World, now: datetime) -> Snapshot | None:

@@ -6,9 +6,12 @@ Owns processes, their folders and their logs. It follows the Pods of the in-memo
 from __future__ import annotations
 
 import asyncio
+import base64
+import gzip
 import json
 import os
 import re
+import shutil
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -19,24 +22,27 @@ from typing import Any
 from opstrand.core import names
 from opstrand.core.identity import CONTEXT_ROOT
 from opstrand.initializer.steps import InitError, carry_out
-from opstrand.kube.api import PODS, Manifest
+from opstrand.kube.api import CONFIG_MAPS, PODS, Manifest
 from opstrand.local.kube import MemoryKube
+from opstrand.local.records import Records
 
 #: Lines of a failed program that the run's message keeps, as a kubelet does.
 _LAST_BYTES = 2048
+#: Seconds between SIGTERM and SIGKILL.
+_GRACE = 10.0
 _CONTEXT = re.compile(re.escape(CONTEXT_ROOT) + r"(?![\w.-])")
 _VARIABLE = re.compile(r"\$(\$|\([A-Za-z_][A-Za-z0-9_.-]*\))")
 
-#: Called with the Pod and one line of main's output, without its end.
-OnLine = Callable[[Manifest, str], None]
+#: Called with the Pod and one line of main's output as it was written, its end included.
+OnLine = Callable[[Manifest, bytes], None]
 
 
 class Kubelet:
     """Runs every Pod that it is told of, once."""
 
-    def __init__(self, kube: MemoryKube, *, root: Path, token: str, on_line: OnLine) -> None:
+    def __init__(self, kube: MemoryKube, *, records: Records, token: str, on_line: OnLine) -> None:
         self._kube = kube
-        self._root = root
+        self._records = records
         self._token = token
         self._on_line = on_line
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -56,12 +62,13 @@ class Kubelet:
                 self._end(name)
 
     def _end(self, name: str) -> None:
+        """Ask the program to end; what has not within the grace is killed."""
         process = self._processes.get(name)
         if process is not None and process.returncode is None:
             # The whole session: a shell's children are part of the container.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
-            asyncio.get_running_loop().call_later(10, self._kill, process)
+            asyncio.get_running_loop().call_later(_GRACE, self._kill, process)
         elif name not in self._processes:
             self._tasks[name].cancel()
 
@@ -74,7 +81,7 @@ class Kubelet:
     async def _run(self, pod: Manifest) -> None:
         name = pod["metadata"]["name"]
         try:
-            root = str(self._root / pod["metadata"]["labels"][names.UUID_LABEL])
+            root = str(self._records.files_of(pod["metadata"]["namespace"], names.owner_name(pod) or name))
             await self._initialize(pod, root)
             await self._run_main(pod, root)
         except InitError as error:
@@ -88,41 +95,42 @@ class Kubelet:
                 await self._kube.remove(PODS, current)
 
     async def _initialize(self, pod: Manifest, root: str) -> None:
-        container = next(one for one in pod["spec"]["initContainers"] if one["name"] == names.INIT_CONTAINER)
-        text = next((one["value"] for one in container["env"] if one["name"] == "OPSTRAND_INIT"), None)
-        if text is None:
-            raise InitError("the init files are too long for --local: 64 KiB in all")
-        document = json.loads(_expand(text, {}))
+        # What an earlier attempt left is gone, as with an emptyDir.
+        await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)
+        document = json.loads(self._read_document(pod))
         document["steps"] = [_relocate(step, root) for step in document["steps"]]
-        token = Path(root + document["auth"]["token"]) if document.get("auth") else None
-        if token is not None:
+        await asyncio.to_thread(self._carry_out, document, root)
+
+    def _carry_out(self, document: dict[str, Any], root: str) -> None:
+        """The initializer's own code, once the token lies where the Pod's volume would show it."""
+        if document.get("auth"):
+            token = Path(root + document["auth"]["token"])
             token.parent.mkdir(parents=True, exist_ok=True)
             token.write_text(self._token, encoding="utf-8")
-        await asyncio.to_thread(carry_out, document, root=root)
+        carry_out(document, root=root)
+
+    def _read_document(self, pod: Manifest) -> str | bytes:
+        """The init document: from the environment, or for a long one from the ConfigMap that the Pod mounts."""
+        container = next(one for one in pod["spec"]["initContainers"] if one["name"] == names.INIT_CONTAINER)
+        text = next((one["value"] for one in container["env"] if one["name"] == "OPSTRAND_INIT"), None)
+        if text is not None:
+            return _expand(text, {})
+        name = next(one["configMap"]["name"] for one in pod["spec"]["volumes"] if "configMap" in one)
+        found = self._kube.find(CONFIG_MAPS, pod["metadata"]["namespace"], name)
+        if found is None:
+            raise InitError(f"the ConfigMap {name} is not there")
+        return gzip.decompress(base64.b64decode(next(iter(found["binaryData"].values()))))
 
     async def _run_main(self, pod: Manifest, root: str) -> None:
         main = next(one for one in pod["spec"]["containers"] if one["name"] == names.MAIN_CONTAINER)
         env = _environment(main, pod, root)
-        command = [
-            _CONTEXT.sub(root + CONTEXT_ROOT, _expand(part, env)) for part in (*(main.get("command") or ()), *(main.get("args") or ()))
-        ]
-        folder = _CONTEXT.sub(root + CONTEXT_ROOT, main.get("workingDir") or f"{CONTEXT_ROOT}/artifacts")
+        command = [_move(_expand(part, env), root) for part in (*(main.get("command") or ()), *(main.get("args") or ()))]
         started = _now()
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                cwd=folder,
-                env={**os.environ, **env},
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                start_new_session=True,
-                limit=1 << 20,
-            )
-        except OSError as error:
-            await self._report(
-                pod, "Failed", {"containerStatuses": [_ended("main", 127, started, f"{command[0]}: {error.strerror}", "StartError")]}
-            )
+            process = await _start(command, _move(main.get("workingDir") or f"{CONTEXT_ROOT}/artifacts", root), env)
+        except (OSError, ValueError) as error:
+            words = f"{command[0]}: {getattr(error, 'strerror', None) or error}"
+            await self._report(pod, "Failed", {"containerStatuses": [_ended("main", 127, started, words, "StartError")]})
             return
         self._processes[pod["metadata"]["name"]] = process
         await self._report(pod, "Running", {"containerStatuses": [{"name": "main", "state": {"running": {"startedAt": started}}}]})
@@ -132,16 +140,24 @@ class Kubelet:
     async def _wait(self, pod: Manifest, process: asyncio.subprocess.Process) -> str:
         """Hand on every line until the program ends; its last words."""
         deadline = pod["spec"].get("activeDeadlineSeconds")
-        tail = b""
         timer = asyncio.get_running_loop().call_later(deadline, self._pass_deadline, pod) if deadline else None
+        ending = asyncio.create_task(self._end_with(process))
+        tail = b""
         assert process.stdout is not None
         while line := await _read_line(process.stdout):
             tail = (tail + line)[-_LAST_BYTES:]
-            self._on_line(pod, line.decode(errors="replace").rstrip("\r\n"))
-        await process.wait()
+            self._on_line(pod, line)
+        await ending
         if timer is not None:
             timer.cancel()
         return tail.decode(errors="replace").strip()
+
+    @staticmethod
+    async def _end_with(process: asyncio.subprocess.Process) -> None:
+        """What the program started and left behind ends with it, as in a container; else its output would never end."""
+        await process.wait()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
 
     def _pass_deadline(self, pod: Manifest) -> None:
         self._deadlines.add(pod["metadata"]["name"])
@@ -167,6 +183,26 @@ class Kubelet:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
 
+async def _start(command: list[str], folder: str, env: Mapping[str, str]) -> asyncio.subprocess.Process:
+    """The process, in a session of its own: a terminal's Ctrl-C is for us. No variable of another run's comes along."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("POLYAXON_")}
+    return await asyncio.create_subprocess_exec(
+        *command,
+        cwd=folder,
+        env={**inherited, **env},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+        limit=1 << 20,
+    )
+
+
+def _move(text: str, root: str) -> str:
+    """`text` with the context root where this laptop has it."""
+    return _CONTEXT.sub(lambda match: root + match.group(), text)
+
+
 async def _read_line(stream: asyncio.StreamReader) -> bytes:
     """One line; a piece of one where a line is longer than a megabyte."""
     try:
@@ -182,7 +218,7 @@ def _environment(main: Mapping[str, Any], pod: Manifest, root: str) -> dict[str,
     env: dict[str, str] = {}
     for one in main.get("env") or ():
         if "value" in one:
-            env[one["name"]] = _CONTEXT.sub(root + CONTEXT_ROOT, _expand(str(one["value"]), env))
+            env[one["name"]] = _move(_expand(str(one["value"]), env), root)
         else:
             env[one["name"]] = fields.get(((one.get("valueFrom") or {}).get("fieldRef") or {}).get("fieldPath", ""), "")
     return env
@@ -200,7 +236,7 @@ def _expand(text: str, env: Mapping[str, str]) -> str:
 
 def _relocate(value: Any, root: str) -> Any:
     """An init step with /plx-context in its texts where this laptop has it; the step's own targets get the root from the initializer."""
-    return {key: _CONTEXT.sub(root + CONTEXT_ROOT, item) if key == "content" else item for key, item in value.items()}
+    return {key: _move(item, root) if key == "content" else item for key, item in value.items()}
 
 
 def _ended(name: str, code: int, started: str, message: str, reason: str | None = None) -> dict[str, Any]:

@@ -1,25 +1,23 @@
 """One local run from its operation to its end: an API on the loopback, a queue, a kubelet, and the runs that were before.
 
-Owns the folder of local runs. Must not decide anything about a run: `reconcile` does, as in a cluster.
+Owns what is started and that nothing of it is left. Must not decide anything about a run: `reconcile` does, as in a cluster.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import secrets
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from aiohttp import web
 
 from opstrand.core import names
+from opstrand.core.attempt import Attempt
 from opstrand.core.phase import parse_phase
 from opstrand.handlers.queue import Queue
 from opstrand.kube.api import OPERATIONS, PODS, Manifest, Resource
@@ -28,55 +26,56 @@ from opstrand.kube.gather import World
 from opstrand.local.kube import MemoryKube
 from opstrand.local.kubelet import Kubelet
 from opstrand.local.limits import ignored_parts
+from opstrand.local.records import Records
 from opstrand.reconcile import Outcome, reconcile
 from opstrand.sandbox import Sandbox
 from opstrand.settings import Settings
 from opstrand.tracking.app import create_app
 from opstrand.tracking.auth import StaticToken
 
-#: Finished local runs that are kept, so that refs can name them; the oldest go first.
-KEPT_RUNS = 200
-
-
-def runs_folder() -> Path:
-    """Where local runs live: $OPSTRAND_LOCAL, else the user's data folder."""
-    given = os.environ.get("OPSTRAND_LOCAL")
-    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(given) if given else Path(base) / "opstrand" / "runs"
-
 
 class LocalSession:
-    """Everything that one `run --local` starts; an async context manager that leaves nothing running."""
+    """Everything that one `run --local` starts; an async context manager that leaves nothing running.
+
+    `on_line` gets every line of a program as its bytes, `on_change` the run after each change, `on_note` words for a person.
+    """
 
     def __init__(
-        self, *, settings: Settings, on_line: Callable[[str], None], on_note: Callable[[str], None], folder: Path | None = None
+        self,
+        *,
+        settings: Settings,
+        on_line: Callable[[bytes], None],
+        on_note: Callable[[str], None],
+        on_change: Callable[[Manifest], None] = lambda body: None,
+        records: Records | None = None,
     ) -> None:
         self._settings = settings
-        self._folder = folder or runs_folder()
-        self._say_line = on_line
-        self._note = on_note
+        self._records = records or Records()
+        self._say_line, self._note, self._say_change = on_line, on_note, on_change
         self._cache = Cache()
         self.kube = MemoryKube(self._observe)
         self._changed = asyncio.Event()
-        self._logs: dict[str, asyncio.Queue[tuple[str, str] | None]] = {}
+        self._logs: dict[Key, BinaryIO] = {}
+        self._key: Key | None = None
 
     async def __aenter__(self) -> LocalSession:
         token = secrets.token_urlsafe(24)
-        self._app = web.AppRunner(create_app(self.kube.runs, StaticToken(token), owner=self._settings.owner), access_log=None)
+        app = create_app(self.kube.runs, StaticToken(token), owner=self._settings.owner)
+        # A client's idle connection must not hold up the end.
+        self._app = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await self._app.setup()
-        site = web.TCPSite(self._app, "127.0.0.1", 0)
-        await site.start()
-        port = self._app.addresses[0][1]
-        settings = replace(self._settings, api_url=f"http://127.0.0.1:{port}")
+        await web.TCPSite(self._app, "127.0.0.1", 0).start()
+        settings = replace(self._settings, api_url=f"http://127.0.0.1:{self._app.addresses[0][1]}")
         self._sandbox = Sandbox()
-        world = World(self.kube, self._cache, settings, self._sandbox.evaluate)
+        world = World(self.kube, self._cache, settings, self._sandbox.evaluate, self._keep_plan)
 
         async def once(key: Key) -> Outcome:
             return await reconcile(key, world=world, clock=lambda: datetime.now(UTC))
 
         self._queue = Queue(once, concurrency=4)
-        self._kubelet = Kubelet(self.kube, root=self._folder / "files", token=token, on_line=self._on_line)
-        await self._load_earlier()
+        self._kubelet = Kubelet(self.kube, records=self._records, token=token, on_line=self._on_line)
+        for body in self._records.load():
+            await self.kube.runs.put(body)
         self._queue.start()
         return self
 
@@ -85,6 +84,8 @@ class LocalSession:
         await self._queue.stop()
         await self._app.cleanup()
         self._sandbox.close()
+        for file in self._logs.values():
+            file.close()
 
     def _observe(self, resource: Resource, kind: str, body: Manifest) -> None:
         keys = self._cache.drop(resource, body) if kind == "DELETED" else self._cache.put(resource, body)
@@ -93,30 +94,39 @@ class LocalSession:
             if kind == "ADDED" and (left_out := ignored_parts(body)):
                 self._note(f"--local runs a process: {', '.join(left_out)} left out")
             self._kubelet.observe(kind, body)
+        elif resource is OPERATIONS and _key(body) == self._key:
+            self._say_change(body)
         self._changed.set()
 
-    def _on_line(self, pod: Manifest, line: str) -> None:
+    def _on_line(self, pod: Manifest, line: bytes) -> None:
+        key = (pod["metadata"]["namespace"], names.owner_name(pod) or "")
+        if key not in self._logs:
+            self._logs[key] = self._records.log_of(*key).open("ab")
+        self._logs[key].write(line)
+        self._logs[key].flush()
         self._say_line(line)
 
-    async def create(
-        self, spec: Mapping[str, Any], *, project: str, name: str | None, prefix: str | None, uid: str | None = None
-    ) -> Manifest:
-        """Make the run. Raises AlreadyExists where an earlier local run has the name."""
-        metadata: dict[str, Any] = {"name": name} if name else {"generateName": names.generate_name(prefix)}
-        metadata["uid"] = uid or str(uuid.uuid4())
-        body = {"apiVersion": names.API_VERSION, "kind": "Operation", "metadata": metadata, "spec": dict(spec)}
+    def _keep_plan(self, key: Key, attempt: Attempt) -> None:
+        self._records.plan_of(*key).write_bytes(attempt.plan.as_json())
+
+    async def create(self, operation: Mapping[str, Any], *, project: str, uid: str | None = None) -> Manifest:
+        """Make the run of this object. Raises AlreadyExists where an earlier local run has the name."""
+        metadata = {**operation["metadata"], "uid": uid or str(uuid.uuid4())}
+        metadata.setdefault("name", f"{metadata.get('generateName', 'run-')}{secrets.token_hex(3)[:5]}")
+        self._key = (project, metadata["name"])
         self.kube.runs.known_projects.add(project)
-        return await self.kube.create(OPERATIONS, project, body)
+        if self._key not in self.kube.runs.bodies:
+            self._records.make(*self._key)
+        return await self.kube.create(OPERATIONS, project, {**operation, "metadata": metadata})
 
     async def wait(self, key: Key) -> Manifest:
-        """The run as it ended."""
+        """The run as it ended, with everything that it left kept."""
         while True:
             self._changed.clear()
-            body = self.kube.runs.bodies.get(key)
-            if body is None or parse_phase(body.get("status")).is_final:
-                await asyncio.sleep(0)
-                final = dict(body or {})
-                self._save(final)
+            body = self.kube.runs.bodies[key]
+            if parse_phase(body.get("status")).is_final:
+                final = dict(body)
+                self._records.save(final)
                 return final
             await self._changed.wait()
 
@@ -127,24 +137,6 @@ class LocalSession:
             spec = {**body["spec"], "control": {**(body["spec"].get("control") or {}), "stop": True}}
             await self.kube.runs.put({**body, "spec": spec})
 
-    async def _load_earlier(self) -> None:
-        """The runs that were before, so that refs can name them."""
-        for path in sorted(self._folder.glob("*/*.json")):
-            try:
-                body = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                self._note(f"{path.name}: unreadable, left out")
-                continue
-            await self.kube.runs.put(body)
 
-    def _save(self, body: Manifest) -> None:
-        if not body:
-            return
-        metadata = body["metadata"]
-        folder = self._folder / metadata["namespace"]
-        folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f".{metadata['name']}.part"
-        part.write_text(json.dumps(body, ensure_ascii=False), encoding="utf-8")
-        part.rename(folder / f"{metadata['name']}.json")
-        for path in sorted(folder.glob("*.json"), key=lambda one: one.stat().st_mtime)[:-KEPT_RUNS]:
-            path.unlink(missing_ok=True)
+def _key(body: Manifest) -> Key:
+    return body["metadata"]["namespace"], body["metadata"]["name"]

@@ -1,0 +1,56 @@
+"""`opstrand get`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+
+from opstrand.cli.command import command
+from opstrand.cli.console import show
+from opstrand.cli.details import describe_run, explain_values, show_explanation
+from opstrand.cli.format import as_json, as_yaml, show_objects
+from opstrand.cli.lineage import find_downstream
+from opstrand.cli.options import Target, local_or_cluster_options, output_option
+from opstrand.core.prepare import component_name
+
+
+@command
+@local_or_cluster_options
+@click.argument("run")
+@click.option("--explain", is_flag=True, help="Each param: its value, and where it came from.")
+@output_option("text", "json", "yaml", "name")
+def get(target: Target, run: str, explain: bool, output: str) -> None:
+    """Show one run: its times, values, Pod, and what it waits for.
+
+    RUN is a name, a uuid, or the beginning of either.
+    """
+    body, others, component = asyncio.run(_fetch(target, run, explain=explain, alone=explain or output != "text"))
+    if explain:
+        values = explain_values(body, component)
+        show(show_explanation(values) if output in ("text", "name") else as_json(values) if output == "json" else as_yaml(values))
+    elif output == "text":
+        show(describe_run(body, find_downstream(body, others)))
+    else:
+        show(show_objects([body], output, single=True))
+
+
+async def _fetch(target: Target, run: str, *, explain: bool, alone: bool) -> tuple[Any, list[Any], Any]:
+    """The run; the others of its project unless `alone`; the hub's component where its values are to be explained."""
+    if target.is_local:
+        from opstrand.cli.records import PROJECT, find_record, list_records
+
+        return find_record(run, target.project), [] if alone else list_records(target.project or PROJECT), None
+    from opstrand.cli.cluster import open_cluster
+    from opstrand.kube.api import COMPONENTS, NotFound
+
+    async with open_cluster(target) as cluster:
+        body = await cluster.find(run)
+        others = [] if alone else await cluster.list_runs()
+        hub = (body.get("spec") or {}).get("hubRef") if explain and not (body.get("status") or {}).get("component") else None
+        try:
+            component = (await cluster.api.get(COMPONENTS, cluster.project, component_name(hub)))["spec"] if hub else None
+        except NotFound:
+            component = None
+        return body, others, component

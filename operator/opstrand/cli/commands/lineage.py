@@ -1,0 +1,48 @@
+"""`opstrand lineage`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+
+from opstrand.cli.command import command
+from opstrand.cli.console import show
+from opstrand.cli.format import as_json
+from opstrand.cli.lineage import Graph
+from opstrand.cli.options import Target, local_or_cluster_options, output_option
+from opstrand.core.names import run_uuid
+
+
+@command
+@local_or_cluster_options
+@click.argument("run")
+@click.option("--up", is_flag=True, help="Only what the run took values from.")
+@click.option("--down", is_flag=True, help="Only what took values from the run.")
+@click.option("--depth", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="How many links away.")
+@output_option("text", "json", "dot")
+def lineage(target: Target, run: str, up: bool, down: bool, depth: int, output: str) -> None:
+    """Show which runs a run took values from, and which took from it."""
+    body, runs = asyncio.run(_fetch(target, run))
+    uuid = run_uuid(body["metadata"]["uid"])
+    graph = Graph.of(runs).around(uuid, up=up or not down, down=down or not up, depth=depth)
+    match output:
+        case "json":
+            show(as_json(graph.as_dict(uuid)))
+        case "dot":
+            show(graph.as_dot())
+        case _:
+            show(graph.as_tree(uuid))
+
+
+async def _fetch(target: Target, run: str) -> tuple[Any, list[Any]]:
+    if target.is_local:
+        from opstrand.cli.records import find_record, list_records
+
+        body = find_record(run, target.project)
+        return body, list_records(body["metadata"]["namespace"])
+    from opstrand.cli.cluster import open_cluster
+
+    async with open_cluster(target) as cluster:
+        return await cluster.find(run), await cluster.list_runs()

@@ -1,0 +1,90 @@
+"""`opstrand logs`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import click
+
+from opstrand.cli.command import command
+from opstrand.cli.console import show_bytes
+from opstrand.cli.errors import CliError, ExitCode
+from opstrand.cli.options import Target, local_or_cluster_options
+from opstrand.core.names import MAIN_CONTAINER
+
+
+@command
+@local_or_cluster_options
+@click.argument("run")
+@click.option("-f", "--follow", is_flag=True, help="Go on to the run's end; the exit code is then the run's.")
+@click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
+@click.option("--timestamps", is_flag=True, help="The time of each line before it.")
+@click.option("-c", "--container", default=MAIN_CONTAINER, show_default=True, metavar="NAME", help="Container of the Pod.")
+def logs(target: Target, run: str, follow: bool, tail: int | None, timestamps: bool, container: str) -> int:
+    """Show what a run's program wrote.
+
+    RUN is a name, a uuid, or the beginning of either.
+    """
+    if follow and (timestamps or tail is not None or container != MAIN_CONTAINER):
+        raise CliError("-f shows the whole log of the main container: leave out --tail, --timestamps and --container")
+    if target.is_local:
+        return _show_record(run, target, tail, plain=not (follow or timestamps))
+    return asyncio.run(_show(run, target, follow, {"tailLines": tail, "timestamps": timestamps or None, "container": container}))
+
+
+def _show_record(run: str, target: Target, tail: int | None, *, plain: bool) -> int:
+    from opstrand.cli.records import find_record
+    from opstrand.local.records import Records
+
+    if not plain:
+        raise CliError("a local run's log is over with its run, and has no times: leave out -f and --timestamps")
+    body = find_record(run, target.project)
+    path = Records().log_of(body["metadata"]["namespace"], body["metadata"]["name"])
+    if path.exists():
+        with path.open("rb") as file:
+            for line in file if tail is None else deque(file, maxlen=tail):
+                show_bytes(line)
+    return ExitCode.SUCCEEDED
+
+
+async def _show(run: str, target: Target, follow: bool, query: dict[str, Any]) -> int:
+    from opstrand.cli.cluster import open_cluster
+
+    async with open_cluster(target) as cluster:
+        body = await cluster.find(run)
+        if follow:
+            return await _follow(cluster, body, target)
+        await _read(cluster.api, body, query)
+        return ExitCode.SUCCEEDED
+
+
+async def _follow(cluster: Any, body: Any, target: Target) -> int:
+    from opstrand.cli.remote import watch_run
+    from opstrand.cli.report import report_end
+    from opstrand.cli.waiting import Interrupted
+
+    try:
+        return report_end(await watch_run(cluster, body, target, logs=True, every_change=False, seconds=None))
+    except Interrupted as error:
+        return error.code
+
+
+async def _read(api: Any, body: Any, query: dict[str, Any]) -> None:
+    """What there is now. CliError where there is nothing yet, or nothing any more."""
+    from opstrand.kube.api import Invalid, NotFound
+
+    name, status = body["metadata"]["name"], body.get("status") or {}
+    pod = (status.get("pod") or {}).get("name")
+    if not pod:
+        raise CliError(
+            f"{name} has no Pod yet ({status.get('reason') or 'not seen by the operator'})", hint=f"opstrand logs -f {name} waits for it."
+        )
+    try:
+        async for line in api.read_log_lines(body["metadata"]["namespace"], pod, **query):
+            show_bytes(line)
+    except NotFound:
+        raise CliError(f"the Pod {pod} of {name} is gone, and its log with it", code=ExitCode.NOT_FOUND) from None
+    except Invalid as error:
+        raise CliError(f"{name} has no log: {error.words}", hint=f"opstrand logs -f {name} waits for it.") from None

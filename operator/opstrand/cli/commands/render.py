@@ -1,0 +1,98 @@
+"""`opstrand render`: what a file would become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from opstrand.cli.command import command
+from opstrand.cli.console import show, show_bytes
+from opstrand.cli.format import as_json, as_yaml
+from opstrand.cli.judge import judge
+from opstrand.cli.options import file_options, output_option
+from opstrand.cli.rendering import Rendering, fix_identity, make_operation, read_objects, read_upstreams
+from opstrand.cli.submission import Submission, read_submission
+from opstrand.errors import SpecError
+from opstrand.sandbox import Sandbox
+from opstrand.settings import Settings
+
+
+@command
+@file_options
+@click.option(
+    "--stage", type=click.Choice(["operation", "compiled", "inputs", "plan", "pod"]), default="pod", show_default=True, help="How far."
+)
+@click.option("--upstream", "upstreams", multiple=True, metavar="FILE", help="Operations with their status, for refs; repeat it for more.")
+@click.option("--uuid", "uid", metavar="UUID", help="The run's uuid. [default: zeros]")
+@click.option("-n", "--name", metavar="NAME", help="The run's name. [default: from the file]")
+@click.option("-p", "--project", envvar="OPSTRAND_PROJECT", default="default", show_default=True, metavar="NAMESPACE", help="Project.")
+@output_option("yaml", "json")
+def render(
+    files: tuple[str, ...],
+    params: tuple[str, ...],
+    strict_params: bool | None,
+    stage: str,
+    upstreams: tuple[str, ...],
+    uid: str | None,
+    name: str | None,
+    project: str,
+    output: str,
+) -> None:
+    """Show what a file would become, without a cluster.
+
+    `--stage inputs` is what get_inputs() returns in the run; `--stage plan -o json` prints the plan's canonical bytes, whose SHA-256
+    (without the last newline) is the Pod's annotation opstrand.dev/plan-digest.
+    """
+    settings = Settings.from_environment()
+    submission = read_submission(files, params, strict=strict_params)
+    known = read_upstreams([body for file in upstreams for body in read_objects(file)], settings)
+    with Sandbox() as sandbox:
+        judge(submission, evaluate=sandbox.evaluate, complete=stage not in ("operation", "compiled")).require()
+        operation = make_operation(submission, name=name)
+        body = fix_identity(operation, project=project, uid=uid)
+        rendering = Rendering(body, settings, known, sandbox.evaluate)
+        _show(_STAGES[stage], rendering, submission, operation, output)
+
+
+def _show(stage: _Stage, rendering: Rendering, submission: Submission, operation: dict[str, Any], output: str) -> None:
+    try:
+        value = operation if stage is _operation else stage(rendering)
+    except SpecError as error:
+        raise submission.place(error) from None
+    if stage is _plan and output == "json":
+        show_bytes(rendering.attempt.plan.as_json() + b"\n")
+    elif isinstance(value, list):
+        show(as_json({"apiVersion": "v1", "kind": "List", "items": value}) if output == "json" else as_yaml(value, several=True))
+    else:
+        show(as_json(value) if output == "json" else as_yaml(value))
+
+
+_Stage = Callable[[Rendering], Any]
+
+
+def _operation(rendering: Rendering) -> Any:
+    return rendering.body
+
+
+def _compiled(rendering: Rendering) -> Any:
+    assert rendering.prepared.compiled is not None
+    return rendering.prepared.compiled.as_dict()
+
+
+def _inputs(rendering: Rendering) -> Any:
+    return dict(rendering.resolved.inputs)
+
+
+def _plan(rendering: Rendering) -> Any:
+    return rendering.attempt.plan.as_dict()
+
+
+def _pod(rendering: Rendering) -> Any:
+    """What the operator would create: the Pod, and before it the ConfigMap of init files that are too long for an env variable."""
+    rendered = rendering.attempt.rendered
+    return rendered.pod if rendered.config_map is None else [rendered.config_map, rendered.pod]
+
+
+_STAGES: dict[str, _Stage] = {"operation": _operation, "compiled": _compiled, "inputs": _inputs, "plan": _plan, "pod": _pod}

@@ -1,0 +1,47 @@
+"""`opstrand rm`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import click
+
+from opstrand.cli.command import command
+from opstrand.cli.console import say
+from opstrand.cli.errors import CliError, ExitCode
+from opstrand.cli.options import Target, cluster_options
+
+
+@command
+@cluster_options
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def rm(target: Target, runs: tuple[str, ...], yes: bool) -> int:
+    """Delete runs.
+
+    A run's Pod goes with it, and ends if it runs. Runs that took values from it keep them.
+    """
+    if not yes:
+        _confirm(runs)
+    return asyncio.run(_delete(target, runs))
+
+
+def _confirm(runs: tuple[str, ...]) -> None:
+    if not sys.stdin.isatty():
+        raise CliError("nobody is there to be asked", hint="-y deletes without asking.")
+    if not click.confirm(f"Delete {', '.join(runs)}?", err=True):
+        raise CliError("nothing was deleted", code=ExitCode.INTERRUPTED)
+
+
+async def _delete(target: Target, runs: tuple[str, ...]) -> int:
+    from opstrand.cli.orders import for_all
+    from opstrand.kube.api import OPERATIONS
+
+    async def delete(cluster: Any, body: Any) -> None:
+        metadata = body["metadata"]
+        await cluster.api.delete(OPERATIONS, cluster.project, metadata["name"], uid=metadata["uid"])
+        say(f"{metadata['name']}: deleted")
+
+    return await for_all(target, runs, delete)

@@ -1,0 +1,147 @@
+"""`opstrand run`: the main job."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from opstrand.cli.command import command
+from opstrand.cli.console import say, show
+from opstrand.cli.errors import CliError, ExitCode
+from opstrand.cli.format import as_json, name_of, slim
+from opstrand.cli.judge import judge
+from opstrand.cli.options import Target, file_options, local_or_cluster_options
+from opstrand.cli.rendering import make_operation, parse_uid
+from opstrand.cli.submission import read_submission
+from opstrand.core.prepare import prepare
+from opstrand.errors import SpecError
+from opstrand.sandbox import Sandbox
+from opstrand.settings import Settings
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """How the run is to be shown."""
+
+    logs: bool
+    watch: bool
+    timeout: float | None
+    output: str | None
+
+    @property
+    def is_followed(self) -> bool:
+        return self.logs or self.watch or self.timeout is not None
+
+    def created(self, body: Any, project: str) -> None:
+        say(f"created run {body['metadata']['name']} in project {project}")
+        if self.output == "name":
+            show(name_of(body))
+        elif self.output == "json" and not self.is_followed:
+            show(as_json(slim(body)))
+
+    def ended(self, body: Any) -> ExitCode:
+        from opstrand.cli.report import report_end
+
+        if self.output == "json":
+            show(as_json(slim(body)))
+        return report_end(body)
+
+
+@command
+@file_options
+@local_or_cluster_options
+@click.option("--hub", metavar="NAME[:TAG]", help="Run this component of the hub; -f is the operation over it.")
+@click.option("-n", "--name", metavar="NAME", help="The run's name. [default: made from the file's]")
+@click.option("-l", "--logs", is_flag=True, help="Show what the program writes, to its end.")
+@click.option("-w", "--watch", is_flag=True, help="Wait for the end, and tell of every phase.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Wait at most so long; exit code 124.")
+@click.option("-o", "--output", type=click.Choice(["name", "json"]), help="What to print on stdout about the run.")
+@click.option("--uuid", "uid", hidden=True, help="With --local: the run's uuid.")
+def run(
+    target: Target,
+    files: tuple[str, ...],
+    params: tuple[str, ...],
+    strict_params: bool | None,
+    hub: str | None,
+    name: str | None,
+    logs: bool,
+    watch: bool,
+    timeout: float | None,
+    output: str | None,
+    uid: str | None,
+) -> int:
+    """Run a polyaxonfile, in a cluster or as a process here.
+
+    With -l or -w it waits, and its exit code is the run's: 0 succeeded, 1 failed, 3 stopped or skipped. What the program writes goes to
+    stdout, everything else to stderr. Ctrl-C leaves a run in a cluster alone, and stops one that is --local.
+    """
+    if logs and output:
+        raise CliError("-o and --logs both write to stdout", hint="Leave one of them out.")
+    if uid and not target.is_local:
+        raise CliError("--uuid is for --local: in a cluster the API server gives it")
+    operation = _make_operation(files, params, strict_params, hub, name, is_local=target.is_local)
+    wish = _Wish(logs, watch, timeout, output)
+    if target.is_local:
+        return asyncio.run(_run_here(operation, target, wish, parse_uid(uid) if uid else None))
+    return asyncio.run(_run_there(operation, target, wish))
+
+
+def _make_operation(
+    files: tuple[str, ...], params: tuple[str, ...], strict: bool | None, hub: str | None, name: str | None, *, is_local: bool
+) -> dict[str, Any]:
+    """The object to create, judged: nothing is created of a file that cannot run."""
+    submission = read_submission(files, params, strict=strict, hub=hub)
+    if hub and is_local:
+        raise CliError("--hub needs a cluster: --local knows no components but those in the file")
+    with Sandbox() as sandbox:
+        judge(submission, evaluate=sandbox.evaluate, complete=True).require()
+    operation = make_operation(submission, name=name)
+    # The engine's own judgement, under any identity: what this version does not run is refused here.
+    somebody = {**operation, "metadata": {"name": "run", "namespace": submission.spec.get("namespace") or "run", "uid": "0" * 32}}
+    try:
+        prepare(somebody, settings=Settings())
+    except SpecError as error:
+        raise submission.place(error) from None
+    return operation
+
+
+async def _run_there(operation: dict[str, Any], target: Target, wish: _Wish) -> int:
+    from opstrand.cli.cluster import open_cluster
+    from opstrand.cli.remote import create_run, watch_run
+    from opstrand.cli.waiting import Interrupted
+
+    async with open_cluster(target) as cluster:
+        body = await create_run(cluster, operation)
+        wish.created(body, cluster.project)
+        if not wish.is_followed:
+            name = body["metadata"]["name"]
+            say(f"to see its output: {target.command('logs', '-f', name, project=cluster.project)}")
+            return ExitCode.SUCCEEDED
+        try:
+            final = await watch_run(cluster, body, target, logs=wish.logs, every_change=wish.watch, seconds=wish.timeout)
+        except Interrupted as error:
+            return error.code
+        return wish.ended(final)
+
+
+async def _run_here(operation: dict[str, Any], target: Target, wish: _Wish, uid: str | None) -> int:
+    from opstrand.cli.here import run_here
+    from opstrand.cli.records import PROJECT
+    from opstrand.cli.rendering import check_name
+
+    project = check_name(target.project or PROJECT)
+    final, code = await run_here(
+        operation,
+        project=project,
+        uid=uid,
+        settings=Settings.from_environment(),
+        logs=wish.logs,
+        every_change=wish.watch,
+        seconds=wish.timeout,
+        on_created=lambda body: wish.created(body, project),
+    )
+    ended = wish.ended(final)
+    return ended if code is None else code

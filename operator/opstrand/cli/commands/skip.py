@@ -1,0 +1,21 @@
+"""`opstrand skip`."""
+
+from __future__ import annotations
+
+import click
+
+from opstrand.cli.command import command
+from opstrand.cli.options import Target, cluster_options
+
+
+@command
+@cluster_options
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+def skip(target: Target, runs: tuple[str, ...]) -> int:
+    """Skip runs that have not started.
+
+    Runs that depend on one that is skipped go on without it.
+    """
+    from opstrand.cli.orders import control, order_all
+
+    return order_all(target, runs, control("skip"), "skip requested")

@@ -1,0 +1,21 @@
+"""`opstrand stop`."""
+
+from __future__ import annotations
+
+import click
+
+from opstrand.cli.command import command
+from opstrand.cli.options import Target, cluster_options
+
+
+@command
+@cluster_options
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+def stop(target: Target, runs: tuple[str, ...]) -> int:
+    """Stop runs.
+
+    A program that runs gets SIGTERM, and its grace to end; what it wrote stays.
+    """
+    from opstrand.cli.orders import control, order_all
+
+    return order_all(target, runs, control("stop"), "stop requested")

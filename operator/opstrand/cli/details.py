@@ -1,0 +1,173 @@
+"""One run, told to a person: what it is, what became of it, and what to do.
+
+Owns the order and the words. Must not fetch anything: it is handed the run and those around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from opstrand.cli.format import (
+    as_table,
+    duration_of,
+    one_line,
+    phase_styles,
+    printable,
+    show_age,
+    show_clock,
+    show_phase,
+    show_seconds,
+    show_value,
+)
+from opstrand.core.compile import Compiled, compile_operation
+from opstrand.core.joins import parse_joins
+from opstrand.core.names import run_uuid
+from opstrand.core.phase import Phase, parse_phase
+from opstrand.core.slots import Slot, make_slots
+from opstrand.errors import REASONS
+from opstrand.spec.polyaxonfile import parse_component, parse_operation
+
+Body = Mapping[str, Any]
+
+
+def describe_run(body: Body, downstream: Sequence[Body] = ()) -> str:
+    """All that a status says, in sections; empty ones are left out."""
+    status = body.get("status") or {}
+    sections = [
+        _facts(body),
+        _pairs("inputs", status.get("inputs")),
+        _pairs("outputs", status.get("outputs")),
+        _artifacts(status.get("artifacts") or ()),
+        _upstream(status.get("upstream") or ()),
+        _downstream(downstream),
+        _history(status.get("history") or ()),
+    ]
+    return "\n\n".join(section for section in sections if section)
+
+
+def _facts(body: Body) -> str:
+    return "\n".join(f"{label + ':':<10} {value}" for label, value in _iter_facts(body) if value)
+
+
+def _iter_facts(body: Body) -> Iterator[tuple[str, str]]:
+    metadata, status = body["metadata"], body.get("status") or {}
+    phase = parse_phase(status)
+    yield "name", metadata["name"]
+    yield "project", metadata["namespace"]
+    yield "uuid", run_uuid(metadata["uid"])
+    yield "kind", status.get("kind") or ""
+    yield "phase", show_phase(phase) + _reason(status, phase)
+    yield "message", _indented(str(status.get("message") or ""))
+    yield "to do", advise(status)
+    yield "created", _moment(metadata.get("creationTimestamp"))
+    yield "started", _moment(status.get("startedAt"))
+    yield "finished", _moment(status.get("finishedAt"))
+    yield "duration", show_seconds(duration_of(body))
+    yield "attempt", str(status.get("attempt") or "")
+    yield "pod", " on ".join(part for part in ((status.get("pod") or {}).get("name"), (status.get("pod") or {}).get("node")) if part)
+    yield "tags", ", ".join(map(str, status.get("tags") or ()))
+    yield "about", one_line(str(status.get("description") or ""), 200)
+
+
+def _reason(status: Body, phase: Phase) -> str:
+    """The reason, and for a run that waits or hangs since when."""
+    reason = status.get("reason")
+    told = f" ({reason})" if reason and reason != phase.value else ""
+    history = status.get("history") or ()
+    waits = phase in (Phase.WAITING, Phase.QUEUED, Phase.STARTING, Phase.RETRYING, Phase.STOPPING)
+    return told + (f" for {show_age(history[-1].get('at'))}" if waits and history else "")
+
+
+def advise(status: Body) -> str:
+    """What to do about the state that a run is in; empty where nothing is."""
+    phase = parse_phase(status)
+    if phase in (Phase.SUCCEEDED, Phase.RUNNING, Phase.PROCESSING):
+        return ""
+    return REASONS.get(str(status.get("reason") or ""), "")
+
+
+def _indented(text: str) -> str:
+    return "\n           ".join(printable(line) for line in text.splitlines())
+
+
+def _moment(text: str | None) -> str:
+    return f"{show_clock(text)} ({show_age(text)} ago)" if text else ""
+
+
+def _pairs(title: str, values: Mapping[str, Any] | None) -> str:
+    if not values:
+        return ""
+    return "\n".join([f"{title}:", *(f"  {name}: {one_line(show_value(value), 200)}" for name, value in values.items())])
+
+
+def _artifacts(artifacts: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        [f"  {one.get('name')}", str(one.get("kind") or ""), str(one.get("path") or ""), "input" if one.get("isInput") else "output"]
+        for one in artifacts
+    ]
+    return "artifacts:\n" + as_table(["  NAME", "KIND", "PATH", "ROLE"], rows) if rows else ""
+
+
+def _upstream(edges: Sequence[Mapping[str, Any]]) -> str:
+    rows = [[f"  {edge.get('name')}", str(edge.get("kind")), _values(edge), str(edge.get("uuid"))] for edge in edges]
+    return "upstream:\n" + as_table(["  RUN", "KIND", "VALUES", "UUID"], rows) if rows else ""
+
+
+def _values(edge: Mapping[str, Any]) -> str:
+    return one_line(", ".join(f"{name} = {asked}" for name, asked in (edge.get("values") or {}).items()))
+
+
+def _downstream(runs: Sequence[Body]) -> str:
+    rows = [[f"  {run['metadata']['name']}", parse_phase(run.get("status")).value, run_uuid(run["metadata"]["uid"])] for run in runs]
+    return "downstream:\n" + as_table(["  RUN", "PHASE", "UUID"], rows, phase_styles()) if rows else ""
+
+
+def _history(entries: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        [f"  {show_clock(one.get('at'))}", str(one.get("status")), str(one.get("reason") or ""), one_line(str(one.get("message") or ""))]
+        for one in entries
+    ]
+    return "history:\n" + as_table(["  TIME", "STATUS", "REASON", "MESSAGE"], rows) if rows else ""
+
+
+def explain_values(body: Body, component: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Each value of a run: what it is (absent until it is frozen) and where it came from. SpecError for an operation that is wrong.
+
+    `component` is the hub's, where the run has not frozen its own yet.
+    """
+    compiled = compile_body(body, component)
+    status = body.get("status") or {}
+    slots, _ = make_slots(compiled, parse_joins(compiled))
+    return [_explain_slot(slot, status) for slot in slots]
+
+
+def compile_body(body: Body, component: Mapping[str, Any] | None) -> Compiled:
+    frozen = (body.get("status") or {}).get("component") or component
+    operation = parse_operation(body.get("spec") or {})
+    return compile_operation(operation, component=parse_component(frozen) if frozen and operation.component is None else None)
+
+
+def _explain_slot(slot: Slot, status: Body) -> dict[str, Any]:
+    frozen = status.get("outputs" if slot.section == "outputs" else "inputs") or {}
+    known = {"value": frozen[slot.name]} if slot.name in frozen else {}
+    written = isinstance(slot.value, str) and "{{" in slot.value and slot.ask is None
+    source = "template" if written else slot.source
+    detail = f"{slot.ref} {slot.ask}" if slot.ref else (str(slot.ask) if slot.ask else (slot.value if written else ""))
+    edge = next((one for one in status.get("upstream") or () if slot.name in (one.get("values") or {})), None)
+    return {"name": slot.name, **known, "source": source, "detail": detail, **({"run": edge["uuid"]} if edge else {})}
+
+
+def show_explanation(values: Sequence[Mapping[str, Any]]) -> str:
+    """The table of `opstrand get --explain`."""
+    rows = [
+        [
+            one["name"],
+            one_line(show_value(one["value"]), 60) if "value" in one else "-",
+            one["source"],
+            one_line(one["detail"], 80),
+            one.get("run", ""),
+        ]
+        for one in values
+    ]
+    return as_table(["PARAM", "VALUE", "SOURCE", "FROM", "RUN"], rows)

@@ -1,0 +1,51 @@
+"""`opstrand run --local`: the run as a process of this machine, which ends with us."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from opstrand.cli.console import say
+from opstrand.cli.errors import CliError, ExitCode
+from opstrand.cli.live import LiveLine
+from opstrand.cli.report import Reporter
+from opstrand.cli.waiting import Interrupted, wait_bounded
+from opstrand.kube.api import AlreadyExists, Manifest
+from opstrand.local.session import LocalSession
+from opstrand.settings import Settings
+
+#: How long a stopped program may take to end, seconds: its grace, and some more.
+_PATIENCE = 15.0
+
+
+async def run_here(
+    operation: Mapping[str, Any],
+    *,
+    project: str,
+    uid: str | None,
+    settings: Settings,
+    logs: bool,
+    every_change: bool,
+    seconds: float | None,
+    on_created: Callable[[Manifest], None],
+) -> tuple[Manifest, ExitCode | None]:
+    """The run as it ended, and the exit code where we ended it."""
+    async with LiveLine() as live:
+        reporter = Reporter(live, every_change=every_change)
+        on_line: Callable[[bytes], None] = reporter.line if logs else lambda line: None
+        async with LocalSession(settings=settings, on_line=on_line, on_note=say, on_change=reporter.change) as session:
+            try:
+                body = await session.create(operation, project=project, uid=uid)
+            except AlreadyExists:
+                raise CliError(
+                    f"there is a local run {operation['metadata']['name']!r} already", hint="Choose another --name, or leave it out."
+                ) from None
+            on_created(body)
+            key = (project, str(body["metadata"]["name"]))
+            try:
+                return await wait_bounded(session.wait(key), seconds=seconds), None
+            except Interrupted as error:
+                live.clear()
+                say(f"{error.word}; stopping {key[1]}")
+                await session.stop(key)
+                return await wait_bounded(session.wait(key), seconds=_PATIENCE), error.code

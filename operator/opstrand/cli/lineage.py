@@ -1,0 +1,120 @@
+"""Who took values from whom: the edges that runs carry in their status, as a graph.
+
+Owns walking it. Must not fetch anything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from opstrand.core.names import run_uuid
+from opstrand.core.phase import parse_phase
+
+Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Link:
+    """`downstream` took `values` (param: what was asked) from `upstream`; both are uuids."""
+
+    upstream: str
+    downstream: str
+    kind: str
+    values: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Runs by uuid, and the links among them. A run whose object is gone is a node without a phase."""
+
+    names: Mapping[str, str]
+    phases: Mapping[str, str]
+    links: tuple[Link, ...]
+
+    @classmethod
+    def of(cls, runs: Sequence[Body]) -> Graph:
+        names, phases, links = {}, {}, []
+        for run in runs:
+            uuid = run_uuid(run["metadata"]["uid"])
+            names[uuid], phases[uuid] = run["metadata"]["name"], parse_phase(run.get("status")).value
+            for edge in (run.get("status") or {}).get("upstream") or ():
+                names.setdefault(edge["uuid"], edge.get("name") or edge["uuid"])
+                links.append(Link(edge["uuid"], uuid, edge.get("kind") or "run", tuple((edge.get("values") or {}).items())))
+        return cls(names, phases, tuple(links))
+
+    def around(self, uuid: str, *, up: bool, down: bool, depth: int) -> Graph:
+        """The part of the graph that is at most `depth` links away, upwards, downwards, or both."""
+        kept: dict[Link, None] = {}
+        if up:
+            self._walk(uuid, depth, kept, upwards=True)
+        if down:
+            self._walk(uuid, depth, kept, upwards=False)
+        nodes = {uuid, *(link.upstream for link in kept), *(link.downstream for link in kept)}
+        return Graph(
+            {one: self.names.get(one, one) for one in sorted(nodes)},
+            {one: phase for one, phase in self.phases.items() if one in nodes},
+            tuple(kept),
+        )
+
+    def _walk(self, uuid: str, depth: int, kept: dict[Link, None], *, upwards: bool) -> None:
+        level, seen = {uuid}, {uuid}
+        for _ in range(depth):
+            links = [link for link in self.links if (link.downstream if upwards else link.upstream) in level]
+            kept.update(dict.fromkeys(links))
+            level = {link.upstream if upwards else link.downstream for link in links} - seen
+            seen |= level
+            if not level:
+                return
+
+    def as_dict(self, uuid: str) -> dict[str, Any]:
+        nodes = [{"uuid": one, "name": name, "phase": self.phases.get(one)} for one, name in self.names.items()]
+        edges = [
+            {"upstream": link.upstream, "downstream": link.downstream, "kind": link.kind, "values": dict(link.values)}
+            for link in self.links
+        ]
+        return {"run": uuid, "nodes": nodes, "edges": edges}
+
+    def as_dot(self) -> str:
+        """Graphviz: the arrows go the way the values went."""
+        nodes = [f"  {_quote(one)} [label={_quote(self._label(one))}];" for one in self.names]
+        edges = [f"  {_quote(link.upstream)} -> {_quote(link.downstream)} [label={_quote(_values(link))}];" for link in self.links]
+        return "\n".join(["digraph lineage {", "  rankdir=LR;", "  node [shape=box];", *nodes, *edges, "}"])
+
+    def as_tree(self, uuid: str) -> str:
+        """Two trees under the run's name: what it took from, and what took from it."""
+        lines = [self._label(uuid)]
+        lines += self._branches(uuid, "", frozenset({uuid}), upwards=True)
+        lines += self._branches(uuid, "", frozenset({uuid}), upwards=False)
+        return "\n".join(lines)
+
+    def _branches(self, uuid: str, indent: str, above: frozenset[str], *, upwards: bool) -> list[str]:
+        links = [link for link in self.links if (link.downstream if upwards else link.upstream) == uuid]
+        lines = []
+        for index, link in enumerate(links):
+            other = link.upstream if upwards else link.downstream
+            is_last = index == len(links) - 1
+            arrow = "<-" if upwards else "->"
+            lines.append(f"{indent}{'`' if is_last else '|'}{arrow} {self._label(other)}  {_values(link)}".rstrip())
+            if other not in above:
+                lines += self._branches(other, indent + ("   " if is_last else "|  "), above | {other}, upwards=upwards)
+        return lines
+
+    def _label(self, uuid: str) -> str:
+        return f"{self.names.get(uuid, uuid)} ({self.phases.get(uuid, 'gone')})"
+
+
+def find_downstream(body: Body, runs: Sequence[Body]) -> list[Body]:
+    """Those among the runs that took values from this one."""
+    uuid = run_uuid(body["metadata"]["uid"])
+    return [run for run in runs if any(edge.get("uuid") == uuid for edge in (run.get("status") or {}).get("upstream") or ())]
+
+
+def _values(link: Link) -> str:
+    return ", ".join(f"{name} = {asked}" for name, asked in link.values)
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,57 @@
+"""Orders to several runs at once: each is carried out, each is answered for, and the worst answer is the exit code."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from opstrand.cli.cluster import Cluster, open_cluster
+from opstrand.cli.console import say
+from opstrand.cli.errors import CliError, ExitCode, explain
+from opstrand.cli.options import Target
+from opstrand.core.phase import parse_phase
+from opstrand.errors import PlatformError
+from opstrand.kube.api import Manifest
+
+Ops = list[dict[str, Any]]
+
+
+def control(key: str) -> Callable[[Manifest], Ops]:
+    """The patch that sets one switch of `spec.control`, whatever else is there."""
+
+    def make_ops(body: Manifest) -> Ops:
+        if isinstance((body.get("spec") or {}).get("control"), dict):
+            return [{"op": "add", "path": f"/spec/control/{key}", "value": True}]
+        return [{"op": "add", "path": "/spec/control", "value": {key: True}}]
+
+    return make_ops
+
+
+def order_all(target: Target, runs: Sequence[str], make_ops: Callable[[Manifest], Ops], done: str) -> int:
+    """Patch every run that has not ended; `done` is what to say of each. A run that has ended is told of and left alone."""
+
+    async def order(cluster: Cluster, body: Manifest) -> None:
+        name, phase = body["metadata"]["name"], parse_phase(body.get("status"))
+        if phase.is_final:
+            say(f"{name}: has ended already ({phase.value})")
+            return
+        await cluster.order(body, make_ops)
+        say(f"{name}: {done}")
+
+    return asyncio.run(for_all(target, runs, order))
+
+
+async def for_all(target: Target, runs: Sequence[str], act: Callable[[Cluster, Manifest], Awaitable[None]]) -> int:
+    """Do it to each run in turn. One that fails does not keep the others from it."""
+    worst: int = ExitCode.SUCCEEDED
+    async with open_cluster(target) as cluster:
+        for run in runs:
+            try:
+                await act(cluster, await cluster.find(run))
+            except (CliError, PlatformError) as error:
+                lines, code = explain(error)
+                for line in lines:
+                    say(line, "red" if line.startswith("error:") else "")
+                worst = max(worst, code)
+    return worst

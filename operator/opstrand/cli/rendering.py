@@ -1,0 +1,127 @@
+"""What a submission would become, stage by stage, by the same pure functions as the engine and without a cluster.
+
+Owns the object that a cluster would have made of it: its identity is given, or made up once and for all so that the same file always
+renders the same. Must not render anything itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import yaml
+
+from opstrand.cli.errors import CliError
+from opstrand.cli.submission import Submission
+from opstrand.core.attempt import Attempt, render_attempt
+from opstrand.core.names import API_VERSION, CREATED_BY, MAX_RUN_NAME, generate_name, run_uuid
+from opstrand.core.prepare import Prepared, prepare
+from opstrand.core.refs import Ref, Upstream
+from opstrand.core.resolve import Resolved, Waiting, resolve
+from opstrand.core.template import Evaluate
+from opstrand.core.upstream import read_upstream
+from opstrand.errors import SpecError
+from opstrand.settings import Settings
+
+#: The uuid of what was never created.
+NOBODY = "00000000-0000-0000-0000-000000000000"
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+def make_operation(submission: Submission, *, name: str | None) -> dict[str, Any]:
+    """The object to create. A name that is given wins over the file's: it is what the user wants to find it by."""
+    spec = {key: value for key, value in submission.spec.items() if not (name and key == "name")}
+    metadata: dict[str, Any] = {"name": check_name(name)} if name else {"generateName": generate_name(submission.prefix)}
+    mark = {CREATED_BY: "cli"}
+    metadata |= {"labels": mark, "annotations": mark}
+    return {"apiVersion": API_VERSION, "kind": "Operation", "metadata": metadata, "spec": spec}
+
+
+def check_name(name: str) -> str:
+    """A run's name as Kubernetes takes it. SpecError InvalidName."""
+    if not name or len(name) > MAX_RUN_NAME or set(name) - _NAME or name.startswith("-") or name.endswith("-"):
+        shown = name if len(name) <= MAX_RUN_NAME else f"{name[:20]}… ({len(name)} characters)"
+        raise SpecError("InvalidName", f"{shown!r} is no name for a run", "--name")
+    return name
+
+
+def fix_identity(body: Mapping[str, Any], *, project: str, uid: str | None) -> dict[str, Any]:
+    """The object as if it had been created: a uid, a name, a namespace."""
+    metadata = {key: value for key, value in body["metadata"].items() if key != "generateName"}
+    name = body["metadata"].get("name") or body["metadata"]["generateName"].rstrip("-")
+    fixed = {**metadata, "name": name, "namespace": project, "uid": parse_uid(uid) if uid else NOBODY, "generation": 1}
+    return {**body, "metadata": fixed}
+
+
+def parse_uid(text: str) -> str:
+    """A uuid with or without dashes, as an object's uid. CliError for anything else."""
+    plain = run_uuid(text)
+    if len(plain) != 32 or set(plain) - set("0123456789abcdef"):
+        raise CliError(f"--uuid {text!r}: expected 32 hexadecimal digits, with or without dashes")
+    return "-".join((plain[:8], plain[8:12], plain[12:16], plain[16:20], plain[20:]))
+
+
+def read_upstreams(bodies: Sequence[Mapping[str, Any]], settings: Settings) -> dict[Ref, Upstream]:
+    """Operation objects with their status, as what a ref may name them by."""
+    found: dict[Ref, Upstream] = {}
+    for body in bodies:
+        upstream = read_upstream(body, settings)
+        found[Ref("runs", upstream.uuid)] = upstream
+        found[Ref("ops", str(body["metadata"]["name"]))] = upstream
+    return found
+
+
+def read_objects(name: str) -> list[Mapping[str, Any]]:
+    """The Operations in a file of YAML documents (or one List, as kubectl prints it). CliError for anything else."""
+    try:
+        with open(name, encoding="utf-8") as file:
+            documents = [one for one in yaml.load_all(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if one is not None]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise CliError(f"could not read {name}: {getattr(error, 'strerror', None) or error}") from None
+    listed = [item for one in documents for item in (one["items"] if isinstance(one, Mapping) and "items" in one else [one])]
+    for index, one in enumerate(listed):
+        metadata = one.get("metadata") if isinstance(one, Mapping) else None
+        missing = [key for key in ("name", "namespace", "uid") if not isinstance(metadata, Mapping) or not metadata.get(key)]
+        if missing:
+            raise CliError(f"{name}: document {index + 1} is no Operation with its status: it has no metadata.{missing[0]}")
+    return listed
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """Every stage of one run. Each raises SpecError with the paths of the merged operation."""
+
+    body: Mapping[str, Any]
+    settings: Settings
+    upstreams: Mapping[Ref, Upstream]
+    evaluate: Evaluate
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        prepared = prepare(self.body, settings=self.settings)
+        if prepared.compiled is None:
+            raise SpecError("ComponentNotFound", f"the component {prepared.missing_component!r} is in a cluster's hub", "hubRef")
+        return prepared
+
+    @cached_property
+    def resolved(self) -> Resolved:
+        assert self.prepared.compiled is not None
+        asked = {ref: self.upstreams.get(ref) for ref in self.prepared.refs}
+        found = resolve(self.prepared.compiled, self.prepared.identity, asked, evaluate=self.evaluate)
+        if isinstance(found, Waiting):
+            raise CliError(f"it would wait: {found.message}", hint="Give the runs that it refers to by --upstream FILE.")
+        return found
+
+    @cached_property
+    def attempt(self) -> Attempt:
+        return render_attempt(
+            self.prepared,
+            self.resolved,
+            body=self.body,
+            number=0,
+            settings=self.settings,
+            evaluate=self.evaluate,
+            left=self.prepared.timeout,
+        )

@@ -1,0 +1,65 @@
+"""Waiting with an end: a time limit, Ctrl-C and SIGTERM, each with its exit code.
+
+Owns turning them into one exception. Must not know what is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from opstrand.cli.errors import ExitCode
+
+Result = TypeVar("Result")
+
+_NUMBERS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(Exception):
+    """The wait ended before what was waited for."""
+
+    def __init__(self, word: str, code: ExitCode) -> None:
+        super().__init__(word)
+        self.word = word
+        self.code = code
+
+
+async def wait_bounded(work: Coroutine[Any, Any, Result], *, seconds: float | None) -> Result:
+    """What `work` gives. Raises Interrupted after so many seconds, and at the first SIGINT or SIGTERM; the second one kills us."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(work)
+    signals: list[signal.Signals] = []
+
+    def stop(number: signal.Signals) -> None:
+        signals.append(number)
+        _forget(loop)
+        task.cancel()
+
+    for number in _NUMBERS:
+        loop.add_signal_handler(number, stop, number)
+    try:
+        async with asyncio.timeout(seconds):
+            return await task
+    except TimeoutError:
+        await _settle(task)
+        raise Interrupted(f"not ended after {seconds:g} s", ExitCode.TIMEOUT) from None
+    except asyncio.CancelledError:
+        if not signals:
+            raise
+        raise Interrupted("interrupted", ExitCode.INTERRUPTED) from None
+    finally:
+        _forget(loop)
+
+
+def _forget(loop: asyncio.AbstractEventLoop) -> None:
+    for number in _NUMBERS:
+        loop.remove_signal_handler(number)
+
+
+async def _settle(task: asyncio.Future[Any]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError, Exception):
+        await task
