@@ -1,16 +1,17 @@
 # One image for the operator, the API and the init container of runs. BASE is any image with Python 3.11 or newer, venv and pip.
 ARG BASE=python:3.13-slim
-FROM ${BASE} AS build
+FROM ${BASE} AS dependencies
 COPY requirements.txt /src/
-# The locked set first: it changes rarely, and its layer is most of the image.
-RUN python3 -m venv /opt/opstrand && /opt/opstrand/bin/pip install --no-cache-dir --require-hashes -r /src/requirements.txt
-COPY pyproject.toml README.md LICENSE /src/
-COPY operator /src/operator
-RUN /opt/opstrand/bin/pip install --no-cache-dir --no-deps --no-build-isolation /src && \
-    /opt/opstrand/bin/python -m compileall -q /opt/opstrand
+# The locked set in a stage of its own: it changes rarely, and it is most of the image.
+RUN python3 -m venv /opt/opstrand && \
+    /opt/opstrand/bin/pip install --no-cache-dir --require-hashes -r /src/requirements.txt && \
+    /opt/opstrand/bin/python -m compileall -q /opt/opstrand/lib
 
 FROM ${BASE}
-COPY --from=build /opt/opstrand /opt/opstrand
+COPY --from=dependencies /opt/opstrand /opt/opstrand
+COPY pyproject.toml README.md LICENSE /src/
+COPY operator /src/operator
+RUN /opt/opstrand/bin/pip install --no-cache-dir --no-deps --no-build-isolation /src && rm -rf /src
 ENV PATH=/opt/opstrand/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532
 CMD ["opstrand", "--help"]

@@ -48,7 +48,7 @@ class Settings:
     #: Where the operator answers /healthz and /readyz; 0: nowhere.
     health_port: int = 8080
     #: Where the API listens.
-    api_port: int = 8000
+    api_listen_port: int = 8000
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:

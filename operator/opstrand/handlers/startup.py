@@ -12,6 +12,7 @@ import signal
 import sys
 import traceback
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import kopf
 from aiohttp import web
@@ -88,6 +89,8 @@ async def _watch(session: Session, sync: Sync, settings: Settings) -> None:
     await kopf.operator(
         registry=registry,
         settings=_kopf_settings(),
+        # Named here, since the image's user has no name of its own for kopf to find.
+        identity=cast(Any, "opstrand"),
         standalone=True,
         clusterwide=not namespaces,
         namespaces=namespaces,

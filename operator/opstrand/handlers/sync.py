@@ -40,7 +40,10 @@ class Sync:
 
     async def list_all(self) -> None:
         """Take a full list of everything. Raises PlatformError where one of the lists cannot be had."""
-        lists = await gather_lists(self._world.kube, _WATCHED)
+        try:
+            lists = await gather_lists(self._world.kube, _WATCHED)
+        except NotFound as error:
+            raise PlatformError("the cluster knows no Operations or Components: apply crds/ first") from error
         for (resource, _), items in zip(_WATCHED, lists, strict=True):
             for body in items:
                 self._queue.add_all(self._world.cache.put(resource, body))
