@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 from opstrand.core.evaluation import TOO_MUCH, Refused
 from opstrand.core.evaluation import evaluate as evaluate_here
 from opstrand.core.template import EvaluationFailed
+from opstrand.errors import PlatformError
 
 #: Of one template.
 SECONDS = 2.0
@@ -67,36 +68,43 @@ class Sandbox:
         raise EvaluationFailed(answer["refused"], answer.get("undefined"))
 
     def _ask(self, request: bytes) -> dict[str, Any]:
-        worker = self._find_worker()
-        assert worker.stdin is not None
-        assert worker.stdout is not None
-        deadline = time.monotonic() + self._seconds
-        try:
-            _write(worker.stdin, request, deadline)
-            answer: dict[str, Any] = json.loads(_read(worker.stdout, deadline))
-        except TimeoutError:
-            self._end_worker()
-            return {"refused": f"it takes longer than {self._seconds:g} s"}
-        except (OSError, EOFError, ValueError):
-            answer = {"refused": TOO_MUCH}
-        if answer.get("refused") == TOO_MUCH:
-            self._end_worker()  # what it still holds must not be missing to the next template
-        return answer
+        """One request, one answer. A worker that is gone is replaced once: it may have been lost for a reason of its own."""
+        for _ in range(2):
+            worker = self._find_worker()
+            deadline = time.monotonic() + self._seconds
+            try:
+                _write(worker.stdin, request, deadline)
+                answer: dict[str, Any] = json.loads(_read(worker.stdout, deadline))
+            except TimeoutError:
+                self._end_worker()
+                return {"refused": f"it takes longer than {self._seconds:g} s"}
+            except (OSError, EOFError):
+                self._end_worker()
+                continue
+            if answer.get("refused") == TOO_MUCH:
+                self._end_worker()  # what it still holds must not be missing to the next template
+            return answer
+        return {"refused": TOO_MUCH}
 
     def _find_worker(self) -> subprocess.Popen[bytes]:
-        if self._worker is None or self._worker.poll() is not None:
-            self._end_worker()
+        """The worker, ready for a request. Raises PlatformError if none can be started."""
+        if self._worker is not None and self._worker.poll() is None:
+            return self._worker
+        self._end_worker()
+        try:
             self._worker = subprocess.Popen(
                 [sys.executable, "-P", "-m", "opstrand.sandbox", str(self._memory)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
-                close_fds=True,
+                env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "LC_ALL": "C.UTF-8"},
             )
-            assert self._worker.stdout is not None
-            os.set_blocking(self._worker.stdin.fileno(), False)  # type: ignore[union-attr]  # both are pipes
+            assert self._worker.stdin is not None
+            os.set_blocking(self._worker.stdin.fileno(), False)
             _read(self._worker.stdout, time.monotonic() + _START)
+        except (OSError, EOFError, TimeoutError) as error:
+            self._end_worker()
+            raise PlatformError("the process that evaluates templates does not start") from error
         return self._worker
 
     def _end_worker(self) -> None:

@@ -88,5 +88,16 @@ def test_a_closed_sandbox_starts_again_when_it_is_needed() -> None:
     sandbox.close()
 
 
+def test_a_worker_that_was_lost_is_replaced_within_one_request(sandbox: Sandbox) -> None:
+    worker = sandbox._find_worker()
+    worker.kill()
+    assert sandbox.evaluate("{{ 1 + 1 }}", {}) == 2
+
+
+def test_values_may_have_the_names_that_the_engine_uses_inside(sandbox: Sandbox) -> None:
+    names = ("result", "context", "args", "values", "environment", "loop")
+    assert [sandbox.evaluate(f"{{{{ {name} + 1 }}}}", {name: 1}) for name in names] == [2] * len(names)
+
+
 def test_line_ends_survive(sandbox: Sandbox) -> None:
     assert sandbox.evaluate("{% if x %}a{% endif %}\r\nb\r\n", {"x": 1}) == "a\r\nb\r\n"

@@ -67,7 +67,7 @@ def evaluate(source: str, values: Mapping[str, Any]) -> Any:
     try:
         protected, restore = _protect_line_ends(source)
         template = _compile_cached(protected) if len(protected) <= _CACHED else _compile(protected)
-        result = template(**values) if isinstance(template, TemplateExpression) else template.render(values)
+        result = template(values) if isinstance(template, TemplateExpression) else template.render(values)
         return restore(_finish(result))
     except jinja2.UndefinedError as error:
         raise Refused(error.message or "a name is unknown", _undefined_name(error)) from None

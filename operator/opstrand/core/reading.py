@@ -96,7 +96,7 @@ def _refuse(ask: Ask, upstream: Upstream, why: str, path: str) -> NoReturn:
 def list_artifacts(upstream: Upstream) -> dict[str, str]:
     """Lineage name to path. An artifact without a path has none; an absolute path or URI stays what it is."""
     return {
-        str(artifact["name"]): _place(artifact["path"], upstream.uuid)
+        str(artifact["name"]): _place(str(artifact["path"]), upstream.uuid)
         for artifact in upstream.artifacts
         if artifact.get("name") and artifact.get("path")
     }

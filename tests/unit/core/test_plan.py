@@ -9,10 +9,10 @@ import pytest
 
 from opstrand.core.limits import INIT_FILES
 from opstrand.core.plan import Plan, compile_plan
-from opstrand.core.resolve import thaw
+from opstrand.core.resolve import Resolved, resolve, thaw
 from opstrand.errors import SpecError
 
-from .build import ME, operation, values
+from .build import ME, UP, operation, upstream, values
 
 CATALOG = {"repo": {"url": "https://git.example.com/a"}, "bucket": {"bucket": "s3://b"}}
 
@@ -139,3 +139,13 @@ def test_a_services_own_fields_are_in_extra() -> None:
     found = plan({"p": 80}, run={"kind": "service", "ports": ["{{ p }}"], "rewritePath": True})
     assert found.kind == "service"
     assert found.extra == {"ports": [80], "rewritePath": True}
+
+
+def test_files_of_another_run_are_brought_by_to_init() -> None:
+    """The references document's last value form, from the param to the init step."""
+    param = {"ref": "ops.prep", "value": {"file": ["model.pt"], "dirs": [["data", "d"]]}, "toInit": True}
+    compiled = operation({"model": param}, [{"name": "model", "type": "artifacts"}])
+    found = resolve(compiled, ME, {UP: upstream()})
+    assert isinstance(found, Resolved)
+    place = "b" * 32
+    assert compile_plan(compiled, found, ME).init == ({"artifacts": {"files": [f"{place}/model.pt"], "dirs": [[f"{place}/data", "d"]]}},)
