@@ -19,7 +19,7 @@ IS_CI = os.environ.get("CI") == "true"
 
 @dataclass(frozen=True)
 class Tier:
-    """A folder of tests and what it needs: nothing, the built API server, or a whole cluster."""
+    """A folder of tests and what it needs: nothing, the published package, the built API server, or a whole cluster."""
 
     name: str
     folders: tuple[str, ...]
@@ -29,6 +29,7 @@ class Tier:
 TIERS = (
     Tier("unit and golden", ("tests/unit", "tests/golden")),
     Tier("local", ("tests/local",)),
+    Tier("published client", ("tests/conformance_client",), "published"),
     Tier("integration", ("tests/integration",), "programs"),
     Tier("e2e", ("tests/e2e",), "cluster"),
 )
@@ -38,6 +39,9 @@ def _missing(need: str) -> str | None:
     """Why a tier cannot run here, and the command that changes it."""
     if not need:
         return None
+    if need == "published":
+        place = Path(os.environ.get("OPSTRAND_PUBLISHED_VENV") or CHECKOUT / ".venv-published")
+        return None if (place / "bin" / "polyaxon").exists() else "needs the published package: make published"
     if need == "programs":
         found = subprocess.run([sys.executable, "-m", "tests.cluster", "programs", "--check"], cwd=CHECKOUT, capture_output=True)
         return None if found.returncode == 0 else "needs a built kube-apiserver: make cluster"
