@@ -158,9 +158,10 @@ def _schema_of(version: Mapping[str, Any]) -> Any:
 
 
 def _wanted_schema(plural: str) -> Any:
-    from opstrand.spec.crd import make_crds
+    from opstrand.spec.crd import component_crd, operation_crd
 
-    return next(_schema_of(one["spec"]["versions"][0]) for one in make_crds() if one["spec"]["names"]["plural"] == plural)
+    wanted = operation_crd() if plural == "operations" else component_crd()
+    return _schema_of(wanted["spec"]["versions"][0])
 
 
 #: What the commands need: (verb, group, resource, subresource).
@@ -203,12 +204,12 @@ async def _check_deployment(cluster: Cluster, name: str, deployment: str) -> Fin
     except NotFound:
         return _fail(name, f"there is no Deployment {deployment} in {HOME}", _INSTALL)
     image = body["spec"]["template"]["spec"]["containers"][0]["image"]
-    available = next((one for one in (body.get("status") or {}).get("conditions") or () if one["type"] == "Available"), {})
+    conditions = (body.get("status") or {}).get("conditions") or ()
+    available: Mapping[str, Any] = next((one for one in conditions if one["type"] == "Available"), {})
     if available.get("status") == "True":
         return _ok(name, f"available ({image})")
-    return _fail(
-        name, f"is not available: {available.get('message') or 'no Pod is ready'}", f"kubectl -n {HOME} describe deployment {deployment}"
-    )
+    why = available.get("message") or "no Pod is ready"
+    return _fail(name, f"is not available: {why}", f"kubectl -n {HOME} describe deployment {deployment}")
 
 
 async def _check_api(cluster: Cluster) -> list[Finding]:
@@ -220,9 +221,8 @@ async def _check_api(cluster: Cluster) -> list[Finding]:
         finding = await _check_deployment(cluster, "api", _API)
         if isinstance(error, Forbidden) or finding.verdict is Verdict.FAILED:
             return [finding]
-        return [
-            _fail("api", f"its Deployment is available, but it does not answer: {error.words}", f"kubectl -n {HOME} logs deployment/{_API}")
-        ]
+        todo = f"kubectl -n {HOME} logs deployment/{_API}"
+        return [_fail("api", f"its Deployment is available, but it does not answer: {error.words}", todo)]
 
 
 _CHECKS: tuple[tuple[str, Check], ...] = (

@@ -11,11 +11,14 @@ from typing import Any
 from opstrand.cli.console import say, show_bytes
 from opstrand.cli.details import advise
 from opstrand.cli.errors import ExitCode
-from opstrand.cli.format import duration_of, one_line, printable, show_phase, show_seconds
+from opstrand.cli.format import duration_of, one_line, show_phase, show_seconds
 from opstrand.cli.live import LiveLine
 from opstrand.core.phase import Phase, parse_phase
 
 Body = Mapping[str, Any]
+
+#: A program's last words are in its log: here they are a reminder.
+_LINES = 12
 
 _CODES = {
     Phase.SUCCEEDED: ExitCode.SUCCEEDED,
@@ -77,8 +80,14 @@ def report_end(body: Body) -> ExitCode:
     told = f" ({reason})" if reason and reason != phase.value else ""
     say(f"{name}: {show_phase(phase, for_people=True)}{told}" + (f" in {took}" if took else ""))
     if phase is not Phase.SUCCEEDED:
-        for line in str(status.get("message") or "").splitlines():
-            say(f"  {printable(line)}")
+        for line in _last_words(str(status.get("message") or "")):
+            say(f"  {line}")
         if advise(status):
             say(f"hint: {advise(status)}")
     return exit_code(body)
+
+
+def _last_words(message: str) -> list[str]:
+    """A message in a few lines of bearable length: its beginning says what happened, its end is a program's last word."""
+    lines = [one_line(line, 200) for line in message.splitlines()]
+    return lines if len(lines) <= _LINES else [*lines[:2], "…", *lines[3 - _LINES :]]

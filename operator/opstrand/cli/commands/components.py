@@ -92,9 +92,8 @@ def hub_name(body: Body) -> str:
 def _check_name(name: str) -> str:
     object_name = component_name(name)
     if len(object_name) > 253 or set(object_name) - _LETTERS or not (object_name[0].isalnum() and object_name[-1].isalnum()):
-        raise CliError(
-            f"{one_line(name, 60)!r} is no name for a component: expected lower-case letters, digits and dashes, then perhaps :TAG"
-        )
+        hint = "Use lower-case letters, digits and dashes, then perhaps :TAG."
+        raise CliError(f"{one_line(name, 60)!r} is no name for a component", hint=hint)
     return object_name
 
 
@@ -137,12 +136,8 @@ async def _apply(target: Target, name: str, written: Mapping[str, Any]) -> str:
     from opstrand.kube.api import COMPONENTS, AlreadyExists, NotFound
 
     async with open_cluster(target) as cluster:
-        body = {
-            "apiVersion": API_VERSION,
-            "kind": "Component",
-            "metadata": {"name": name, "labels": {CREATED_BY: "cli"}},
-            "spec": dict(written),
-        }
+        metadata = {"name": name, "labels": {CREATED_BY: "cli"}}
+        body = {"apiVersion": API_VERSION, "kind": "Component", "metadata": metadata, "spec": dict(written)}
         try:
             await cluster.api.create(COMPONENTS, cluster.project, body)
             return f"component {name} created in project {cluster.project}"
