@@ -20,28 +20,28 @@ class _Written(BaseModel):
 
 
 class Validation(_Written):
-    """What a value must satisfy beyond its type. Item-wise for lists and the values of dicts."""
+    """What a value must satisfy beyond its type. For lists and dictionaries the rules hold for each value inside."""
 
-    delay: bool | None = None
-    gt: Any = None
-    ge: Any = None
-    lt: Any = None
-    le: Any = None
-    multiple_of: float | None = None
-    min_digits: int | None = None
-    max_digits: int | None = None
-    decimal_places: int | None = None
-    regex: str | None = None
-    min_length: int | None = None
-    max_length: int | None = None
-    contains: Any = None
-    excludes: Any = None
-    options: Any = None
-    min_items: int | None = None
-    max_items: int | None = None
-    keys: list[str] | None = None
-    contains_keys: list[str] | None = None
-    excludes_keys: list[str] | None = None
+    delay: bool | None = Field(None, description="Check when the run starts instead of when it is sent.", examples=[True])
+    gt: Any = Field(None, description="The number must be greater than this.", examples=[0])
+    ge: Any = Field(None, description="The number must be greater than or equal to this.", examples=[0])
+    lt: Any = Field(None, description="The number must be less than this.", examples=[1])
+    le: Any = Field(None, description="The number must be less than or equal to this.", examples=[1])
+    multiple_of: float | None = Field(None, description="The number must be a multiple of this.", examples=[8])
+    min_digits: int | None = Field(None, description="The number has at least so many digits, its sign not counted.", examples=[2])
+    max_digits: int | None = Field(None, description="The number has at most so many digits, its sign not counted.", examples=[4])
+    decimal_places: int | None = Field(None, description="The number has at most so many decimal places.", examples=[2])
+    regex: str | None = Field(None, description="The text must match from its start.", examples=["^s3://"])
+    min_length: int | None = Field(None, description="The text has at least so many characters.", examples=[1])
+    max_length: int | None = Field(None, description="The text has at most so many characters.", examples=[63])
+    contains: Any = Field(None, description="The text contains this, or each of these.", examples=["-"])
+    excludes: Any = Field(None, description="The text contains neither this nor any of these.", examples=[" "])
+    options: Any = Field(None, description="The values that are allowed.", examples=[["adam", "sgd"]])
+    min_items: int | None = Field(None, description="The list or dictionary has at least so many items.", examples=[1])
+    max_items: int | None = Field(None, description="The list or dictionary has at most so many items.", examples=[10])
+    keys: list[str] | None = Field(None, description="The dictionary has exactly these keys.", examples=[["train", "test"]])
+    contains_keys: list[str] | None = Field(None, description="The dictionary has at least these keys.", examples=[["train"]])
+    excludes_keys: list[str] | None = Field(None, description="The dictionary has none of these keys.", examples=[["secret"]])
 
 
 class IO(_Written):
@@ -51,20 +51,24 @@ class IO(_Written):
     null default from none.
     """
 
-    name: str
-    description: str | None = None
-    type: str | None = None
-    value: Any = None
-    is_optional: bool | None = None
-    is_list: bool | None = None
-    is_flag: bool | None = None
-    arg_format: str | None = None
-    connection: str | None = None
-    to_init: bool | None = None
-    to_env: str | None = None
-    validation: Validation | None = None
-    delay_validation: bool | None = None
-    options: list[Any] | None = Field(default=None)
+    name: str = Field(description="Name of the value in params and templates.", examples=["message"])
+    description: str | None = Field(None, description="What the value is for, for people.", examples=["What to print."])
+    type: str | None = Field(
+        None, description="Type that a value is converted to. Without one, any value is taken as it is.", examples=["str"]
+    )
+    value: Any = Field(None, description="The default. It makes an input optional.", examples=["Default message"])
+    is_optional: bool | None = Field(None, description="Whether the run starts without a value.", examples=[True])
+    is_list: bool | None = Field(None, description="Whether the value is a list of the type.", examples=[False])
+    is_flag: bool | None = Field(None, description="For bool: as an argument it is `--name` or nothing.", examples=[True])
+    arg_format: str | None = Field(None, description="Template of the value as an argument.", examples=["--lr={{ lr }}"])
+    connection: str | None = Field(None, description="Connection that the value belongs to.", examples=["s3-data"])
+    to_init: bool | None = Field(None, description="Bring the value into the container before it starts.", examples=[True])
+    to_env: str | None = Field(None, description="Environment variable of the main container that holds the value.", examples=["MESSAGE"])
+    validation: Validation | None = Field(None, description="What a value must satisfy beyond its type.", examples=[{"ge": 0}])
+    delay_validation: bool | None = Field(
+        None, description="Whether the value may be missing when the run is sent. Default: on for outputs.", examples=[True]
+    )
+    options: list[Any] | None = Field(None, description="The values that are allowed.", examples=[["adam", "sgd"]])
 
     @property
     def has_default(self) -> bool:

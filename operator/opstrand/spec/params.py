@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from opstrand.errors import SpecError
@@ -30,12 +30,12 @@ class Param(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
-    value: Any = None
-    ref: str | None = None
-    context_only: bool | None = None
-    connection: str | None = None
-    to_init: bool | None = None
-    to_env: str | None = None
+    value: Any = Field(None, description="The value, a template, or with a ref what is asked of that run.", examples=["outputs.acc"])
+    ref: str | None = Field(None, description="The run that the value comes from: runs.UUID, ops.NAME or dag.", examples=["ops.train"])
+    context_only: bool | None = Field(None, description="Whether the value may be undeclared, for templates only.", examples=[True])
+    connection: str | None = Field(None, description="Connection that the value belongs to.", examples=["s3-data"])
+    to_init: bool | None = Field(None, description="Bring the value into the container before it starts.", examples=[True])
+    to_env: str | None = Field(None, description="Environment variable of the main container that holds the value.", examples=["MESSAGE"])
 
     @model_validator(mode="before")
     @classmethod
@@ -48,10 +48,10 @@ class JoinParam(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
-    value: Any = None
-    context_only: bool | None = None
-    connection: str | None = None
-    to_init: bool | None = None
+    value: Any = Field(None, description="What is asked of each run.", examples=["outputs.loss"])
+    context_only: bool | None = Field(None, description="Whether the value may be undeclared, for templates only.", examples=[True])
+    connection: str | None = Field(None, description="Connection that the value belongs to.", examples=["s3-data"])
+    to_init: bool | None = Field(None, description="Bring the value into the container before it starts.", examples=[True])
 
     @model_validator(mode="before")
     @classmethod
