@@ -126,7 +126,7 @@ def _main_failed(pod: Pod) -> Observation | None:
     if end.get("reason") == "OOMKilled":
         limit = _memory_limit(pod)
         return _failed(pod, "OOMKilled", f"the container used more memory than its limit{limit}", Fault.USER, end)
-    if end.get("reason") in ("ContainerCannotRun", "StartError"):
+    if end.get("reason") in _NEVER_STARTED:
         return _failed(pod, "ContainerFailed", f"the container could not start: {words}", Fault.USER, end)
     return _failed(pod, "ContainerFailed", f"exit code {code}" + (f": {words}" if words else ""), Fault.USER, end)
 
@@ -146,8 +146,10 @@ def _succeeded_without_main(pod: Pod) -> Observation | None:
 
 
 def _running(pod: Pod) -> Observation | None:
-    running = (_main(pod).get("state") or {}).get("running")
-    if running is None:
+    """Main runs, or has failed in a Pod whose phase does not say so yet: it is judged then, and does not go back to Starting."""
+    state = _main(pod).get("state") or {}
+    running = state.get("running") or state.get("terminated")
+    if running is None or running.get("reason") in _NEVER_STARTED:
         return None
     return Observation(State.RUNNING, "PodRunning", started_at=running.get("startedAt"))
 
@@ -202,6 +204,9 @@ _DISRUPTIONS = {
     "NodeShutdown": "NodeLost",
     "Terminated": "NodeLost",
 }
+
+#: Ends of a container whose program never ran.
+_NEVER_STARTED = ("ContainerCannotRun", "StartError")
 
 #: Waiting reason of a container -> our reason, and whether it can never get better by itself.
 _WAITS = {
