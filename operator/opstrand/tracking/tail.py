@@ -93,14 +93,17 @@ async def _follow(runs: Runs, body: Body, chunk: Chunk, arrived: asyncio.Event) 
     """Fill the chunk until it is full or the run is over."""
     attempt = chunk.cursor.attempt
     while not chunk.is_full:
+        is_over = is_final(body) or attempt < current_attempt(body)
         await _follow_attempt(runs, body, attempt, chunk, arrived)
         if chunk.is_full:
             return
-        # The container's log ends before the operator has judged it: only a final status makes the end an end.
-        body = await _wait_for_news(runs, body, attempt)
-        if attempt < current_attempt(body):
+        # The container's log ends before the operator has judged it: only a final status makes the end an end. And a log that was
+        # followed may end before its last lines came (seen with containerd): what is over is read once more, from where it broke off.
+        if not is_over:
+            body = await _wait_for_news(runs, body, attempt)
+        elif attempt < current_attempt(body):
             attempt += 1
-        elif is_final(body):
+        else:
             chunk.is_complete = True
             return
 

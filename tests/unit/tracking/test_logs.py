@@ -8,7 +8,7 @@ from aiohttp.test_utils import TestClient
 
 from opstrand.tracking.memory import MemoryRuns
 from opstrand.tracking.runs import LogLine
-from opstrand.tracking.tail import Chunk, Cursor
+from opstrand.tracking.tail import Chunk, Cursor, Patience, read_chunk
 
 from .conftest import RUN, UUID, operation
 
@@ -113,3 +113,29 @@ async def test_statuses_are_held_back_only_for_who_waits(api: Api, runs: MemoryR
     assert (await (await api.get(RUN + "/statuses")).json())["status"] == "running"
     assert time.monotonic() - started < 1
     await starting
+
+
+class BreakingRuns(MemoryRuns):
+    """A followed log that ends before its last lines came, as a kubelet's may where a container ends at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times_read = 0
+
+    async def log(self, body: Any, attempt: int, since: str | None) -> Any:
+        self.times_read += 1
+        if self.times_read == 1:
+            return
+        async for line in super().log(body, attempt, since):
+            yield line
+
+
+async def test_a_log_that_breaks_off_is_read_again_once_the_run_is_over() -> None:
+    runs = BreakingRuns()
+    body = await runs.put(operation())
+    await runs.write_log(UUID, "the only line")
+    reading = asyncio.create_task(read_chunk(runs, body, Cursor(), Patience(5, 5)))
+    await asyncio.sleep(0.05)
+    await runs.put(operation(phase="Succeeded"))
+    chunk = await reading
+    assert ([line.text for line in chunk.lines], chunk.is_complete) == (["the only line"], True)
