@@ -14,12 +14,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
-from kubernetes.aio.client import Configuration
-from kubernetes.aio.config import kube_config
-from kubernetes.aio.config.config_exception import ConfigException
-from kubernetes.aio.config.incluster_config import SERVICE_HOST_ENV_NAME, load_incluster_config
 
 from opstrand.errors import PlatformError
+from opstrand.kube.credentials import (
+    SERVICE_HOST_ENV_NAME,
+    ConfigException,
+    Configuration,
+    load_incluster_config,
+    load_kube_config,
+    refresh_token,
+)
 
 #: How often an exec plugin's token is asked for again, seconds.
 _TOKEN_INTERVAL = 60.0
@@ -62,7 +66,7 @@ async def open_session(*, kubeconfig: str | None = None, context: str | None = N
             load_incluster_config(client_configuration=configuration)
             namespace = _own_namespace()
         else:
-            loader = await kube_config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration)
+            loader = await load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration)
             namespace = loader.current_context.get("context", {}).get("namespace") or "default"
     except (ConfigException, OSError, KeyError, ValueError) as error:
         raise PlatformError(f"no usable Kubernetes credentials: {error}", reason="ClusterUnreachable") from error
@@ -74,7 +78,7 @@ async def open_session(*, kubeconfig: str | None = None, context: str | None = N
     )
     refresher = None
     if loader is not None and "exec" in (loader._user or {}):
-        refresher = asyncio.create_task(kube_config.refresh_token(loader, configuration, _TOKEN_INTERVAL))
+        refresher = asyncio.create_task(refresh_token(loader, configuration, _TOKEN_INTERVAL))
     return Session(configuration.host.rstrip("/"), namespace, http, refresher)
 
 
