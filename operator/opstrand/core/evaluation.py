@@ -7,6 +7,7 @@ Must never use `NativeEnvironment`: it reads text as Python, so that "1" becomes
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, Set, ValuesView
 from functools import lru_cache
@@ -17,7 +18,7 @@ from jinja2 import nodes
 from jinja2.environment import TemplateExpression
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from opstrand.core.safe import Mismatch, make_safe
+from opstrand.core.safe import Mismatch, check_text, make_safe
 
 TOO_MUCH = "it takes too much memory"
 
@@ -50,12 +51,29 @@ def _is_matching(text: str, pattern: str) -> bool:
     return re.match(pattern, text) is not None
 
 
+#: Results that are lists in all but name.
+_LAZY: tuple[type, ...] = (range, Iterator, Set, tuple, KeysView, ValuesView, ItemsView)
+#: Deeper ones are refused by the walk over them that follows.
+_DEPTH = 50
+
+
+def _print(value: Any) -> Any:
+    """What stands in a text for a value: lazy results as lists, and never an object with its address in memory."""
+    if isinstance(value, _LAZY):
+        return list(value)
+    if value is None or isinstance(value, str | bool | int | float | list | Mapping | jinja2.Undefined):
+        return value
+    raise Refused(f"{type(value).__name__} is no value that could be printed")
+
+
 def _make_environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(undefined=_Undefined, keep_trailing_newline=True, autoescape=False)
+    environment = ImmutableSandboxedEnvironment(undefined=_Undefined, keep_trailing_newline=True, autoescape=False, finalize=_print)
     environment.filters["map_format"] = _map_format
     environment.tests["matching"] = _is_matching
     # memory and time bound what is made of a range; its length alone costs nothing
     environment.globals["range"] = range
+    # one run has one plan, at every retry and on every machine: nothing random
+    del environment.filters["random"], environment.globals["lipsum"]
     return environment
 
 
@@ -69,6 +87,8 @@ def evaluate(source: str, values: Mapping[str, Any]) -> Any:
         template = _compile_cached(protected) if len(protected) <= _CACHED else _compile(protected)
         result = template(values) if isinstance(template, TemplateExpression) else template.render(values)
         return restore(_finish(result))
+    except Refused:
+        raise
     except jinja2.UndefinedError as error:
         raise Refused(error.message or "a name is unknown", _undefined_name(error)) from None
     except jinja2.TemplateError as error:
@@ -104,21 +124,17 @@ def _compile(source: str) -> jinja2.Template | TemplateExpression:
             return _ENVIRONMENT.from_string(tree)
 
 
-#: Results that are lists in all but name.
-_LAZY = (range, Iterator, Set, tuple, KeysView, ValuesView, ItemsView)
-
-
-def _finish(result: Any) -> Any:
-    """What a template gave, as a value: lazy results are walked through, marked text is text."""
+def _finish(result: Any, depth: int = 0) -> Any:
+    """What a template gave, as a value: lazy results are walked through, marked text is text, a float stays a float."""
     if isinstance(result, jinja2.Undefined):
-        str(result)
+        str(result)  # says which name it was
     if isinstance(result, str):
-        return str(make_safe(str(result)))
-    if isinstance(result, _LAZY):
-        result = list(result)
-    if isinstance(result, list):
-        result = [_finish(item) for item in result]
-    return make_safe(result)
+        return check_text(str(result))
+    if isinstance(result, Mapping) and depth < _DEPTH:
+        return {str(key): _finish(item, depth + 1) for key, item in result.items()}
+    if isinstance(result, (list, *_LAZY)) and depth < _DEPTH:
+        return [_finish(item, depth + 1) for item in result]
+    return result if isinstance(result, float) and math.isfinite(result) else make_safe(result)
 
 
 def _undefined_name(error: jinja2.UndefinedError) -> str | None:

@@ -14,7 +14,8 @@ from typing import Any
 
 _NAME = r"[^\W\d]\w*"
 _TEXT = r"'[^'\\]*'|\"[^\"\\]*\""
-_NUMBER = r"\d+\.\d+(?:[eE][+-]?\d+)?|\d+"
+# what is longer, or has an exponent, might be no number that can be kept: left to the evaluator's judgement
+_NUMBER = r"\d{1,15}\.\d{1,15}|\d{1,15}"
 _OUTPUT = re.compile(
     rf"\{{\{{(?P<before>-?)\s*(?P<head>{_NAME}|{_TEXT}|{_NUMBER})"
     rf"(?P<tail>(?:\.{_NAME}|\[\s*(?:{_TEXT}|-?\d+)\s*\])*)\s*(?P<after>-?)\}}\}}"
