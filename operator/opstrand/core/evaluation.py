@@ -57,9 +57,13 @@ _LAZY: tuple[type, ...] = (range, Iterator, Set, tuple, KeysView, ValuesView, It
 _DEPTH = 50
 
 
+def _is_lazy(value: Any) -> bool:
+    return isinstance(value, _LAZY)
+
+
 def _print(value: Any) -> Any:
     """What stands in a text for a value: lazy results as lists, and never an object with its address in memory."""
-    if isinstance(value, _LAZY):
+    if _is_lazy(value):
         return list(value)
     if value is None or isinstance(value, str | bool | int | float | list | Mapping | jinja2.Undefined):
         return value
@@ -132,7 +136,7 @@ def _finish(result: Any, depth: int = 0) -> Any:
         return check_text(str(result))
     if isinstance(result, Mapping) and depth < _DEPTH:
         return {str(key): _finish(item, depth + 1) for key, item in result.items()}
-    if isinstance(result, (list, *_LAZY)) and depth < _DEPTH:
+    if (isinstance(result, list) or _is_lazy(result)) and depth < _DEPTH:
         return [_finish(item, depth + 1) for item in result]
     return result if isinstance(result, float) and math.isfinite(result) else make_safe(result)
 
