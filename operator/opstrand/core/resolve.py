@@ -134,6 +134,8 @@ class _Found:
         assert slot.ask is not None
         if (upstream.uuid if upstream else ref.target) == self.identity.uuid:
             raise SpecError("RefToItself", f"'{ref}' is this very run", f"{slot.path}.ref")
+        if upstream is None and ref.kind == "dag" and self.identity.is_independent:
+            raise SpecError("RefInvalid", "'dag' is the pipeline that a run belongs to, and this run belongs to none", f"{slot.path}.ref")
         if upstream is None:
             waits.add_missing(ref, slot)
             return

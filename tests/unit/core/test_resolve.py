@@ -122,6 +122,11 @@ def test_a_run_does_not_refer_to_itself() -> None:
     assert caught.value.reason == "RefToItself"
 
 
+def test_a_run_without_a_pipeline_does_not_wait_for_one() -> None:
+    with pytest.raises(SpecError, match=r"^params\.p\.ref: 'dag' is the pipeline that a run belongs to, and this run belongs to none$"):
+        resolve(operation({"p": {"ref": "dag", "value": "inputs.x"}}), ME, {Ref("dag"): None})
+
+
 def test_what_a_failed_run_left_behind_is_read_by_its_uuid_and_by_a_trigger_that_allows_it() -> None:
     failed = upstream("Failed")
     by_uuid = operation({"p": {"ref": f"runs.{'b' * 32}", "value": "outputs.acc"}})
