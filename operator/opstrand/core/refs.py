@@ -207,7 +207,10 @@ def iter_refs(params: Mapping[str, Param]) -> Iterator[tuple[str, Ref, Ask]]:
 
 
 def collect_refs(compiled: Compiled) -> frozenset[Ref]:
-    """The runs that an operation takes values from; SpecError if a ref is wrong by itself."""
+    """The runs that an operation takes values from; SpecError with every ref that is wrong by itself."""
+    problems = check_refs(compiled)
+    if problems:
+        raise SpecError.of(problems)
     return frozenset(ref for _, ref, _ in iter_refs(compiled.params))
 
 

@@ -195,6 +195,13 @@ def test_refs_are_collected_once_each() -> None:
     assert collect_refs(operation(params)) == {UP, Ref("dag")}
 
 
+def test_every_wrong_ref_is_told_at_once() -> None:
+    params = {"a": {"ref": "ops", "value": "inputs"}, "b": {"ref": "ops.x", "value": "outputs.a.b"}, "c": {"ref": "ops.x", "value": 1}}
+    with pytest.raises(SpecError) as caught:
+        collect_refs(operation(params))
+    assert [problem.path for problem in caught.value.problems] == ["params.a.ref", "params.b.value", "params.c.value"]
+
+
 def test_frozen_values_come_back_with_their_types() -> None:
     inputs = [{"name": "f", "type": "float"}, {"name": "l", "type": "float", "isList": True}, {"name": "s", "type": "str"}]
     compiled = operation(
