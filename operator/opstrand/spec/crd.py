@@ -118,16 +118,22 @@ def _immutable(key: str) -> Schema:
 def _immutable_rest() -> Schema:
     """What no rule can name changes only together with what may change.
 
-    One change stays unseen: a param that only gets another name. The server compares two open objects by the keys of the first and
-    passes over those that the second has not. It changes nothing of a run that started: its inputs are frozen.
+    One change stays unseen: a param that only gets another name, since neither name is known to the server. It changes nothing of a
+    run that started: its inputs are frozen.
     """
     changed = " || ".join(f"!({_is_same(key, 'self.spec', 'oldSelf.spec')})" for key in EDITABLE)
-    return {"rule": f"self.spec == oldSelf.spec || {changed}", "message": f"what was asked cannot change; {_ONE_RUN}", "fieldPath": ".spec"}
+    return {
+        "rule": f"(self.spec == oldSelf.spec && oldSelf.spec == self.spec) || {changed}",
+        "message": f"what was asked cannot change; {_ONE_RUN}",
+        "fieldPath": ".spec",
+    }
 
 
 def _is_same(key: str, new: str, old: str) -> str:
+    """Both ways round: the server passes over keys of the first object that it does not know and the second has not."""
     name = f"__{key}__" if key in _RESERVED else key
-    return f"has({new}.{name}) == has({old}.{name}) && (!has({new}.{name}) || {new}.{name} == {old}.{name})"
+    one, other = f"{new}.{name}", f"{old}.{name}"
+    return f"has({one}) == has({other}) && (!has({one}) || ({one} == {other} && {other} == {one}))"
 
 
 def _one_of_rules() -> list[Schema]:
