@@ -1,0 +1,232 @@
+"""The CRDs on a real API server: what it refuses, what it keeps, what may change, and what kubectl shows."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.cluster.control_plane import ControlPlane
+
+from .conftest import run_kubectl
+
+COMPONENT = {"run": {"kind": "job", "container": {"image": "busybox"}}}
+#: A value for every key of an Operation, and another one.
+MADE: dict[str, tuple[Any, Any]] = {
+    "version": (1.1, 1.2),
+    "kind": ("operation", None),
+    "name": ("echo", "other"),
+    "description": ("a", "b"),
+    "tags": (["a"], "a,b"),
+    "presets": ("a", ["b"]),
+    "strictParams": (True, False),
+    "queue": ("a/b", "a/c"),
+    "namespace": ("a", "b"),
+    "cache": ({"ttl": 1}, {"ttl": "{{ n }}"}),
+    "plugins": ({"shm": True}, {"shm": False}),
+    "build": ({"hubRef": "a"}, {"hubRef": "b"}),
+    "hooks": ([{"hubRef": "a"}], [{"hubRef": "b"}]),
+    "cost": (1.5, 2),
+    "mount": (["a:b"], [{"from": "a", "to": "c"}]),
+    "inputs": ([{"name": "a"}], [{"name": "b"}]),
+    "outputs": ([{"name": "a"}], [{"name": "a", "type": "int"}]),
+    "run": ({"kind": "job"}, {"kind": "service"}),
+    "template": ({"enabled": False}, {"enabled": True}),
+    "params": ({"lr": 1, "x": {"value": None}}, {"lr": 1, "x": {"value": 2}}),
+    "schedule": ({"kind": "cron", "cron": "@daily"}, {"kind": "cron", "cron": "@hourly"}),
+    "events": ([{"ref": "ops.a", "kinds": []}], [{"ref": "ops.b", "kinds": []}]),
+    "matrix": ({"kind": "grid", "params": {"x": 1}}, {"kind": "grid", "params": {"x": 2}}),
+    "joins": ([{"query": "a"}], [{"query": "b"}]),
+    "dependencies": (["a"], ["b"]),
+    "trigger": ("all_done", "one_done"),
+    "conditions": ("{{ a }}", "{{ b }}"),
+    "skipOnUpstreamSkip": (True, False),
+    "runPatch": ({"container": {"image": "a"}}, {"container": {"image": "b"}}),
+    "patchStrategy": ("replace", "isnull"),
+    "isPreset": (False, True),
+    "container": ({"image": "a"}, {"imagee": "a"}),
+    "cmd": ("a", ["a", "b"]),
+    "env": ({"A": "1"}, {"B": "1"}),
+    "resources": ({"cpu": 0.5}, {"cpu": "1..2"}),
+    "ports": ([80], [81]),
+    "environment": ({"labels": {"a": "1"}}, {"labels": {"b": "1"}}),
+    "init": ([{"path": "a"}], [{"path": "b"}]),
+    "connections": (["a"], ["b"]),
+    "sidecars": ([{"image": "a"}], [{"image": "b"}]),
+    "volumes": ([{"name": "a"}], [{"name": "b"}]),
+    "component": (COMPONENT, {"run": {"kind": "job", "container": {"imag": "busybox"}}}),
+    "hubRef": ("a", "b"),
+    "pathRef": ("a", "b"),
+    "urlRef": ("a", "b"),
+    "dagRef": ("a", "b"),
+}
+REFERENCES = ("component", "hubRef", "pathRef", "urlRef", "dagRef")
+EDITABLE: dict[str, tuple[Any, Any]] = {
+    "control": ({"stop": True}, {"stop": False, "resume": 1}),
+    "isApproved": (False, True),
+    "termination": ({"timeout": 1}, {"timeout": "{{ t }}", "maxRetries": 2}),
+}
+_numbers = itertools.count(1)
+Try = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def attempt(control_plane: ControlPlane) -> Try:
+    """Runs kubectl and gives back what it said: its output, or its error."""
+
+    def run(*arguments: str, body: dict[str, Any] | None = None) -> str:
+        stdin = json.dumps(body) if body is not None else None
+        done = run_kubectl(control_plane.kubeconfig, "-n", "default", *arguments, stdin=stdin, check=False)
+        return done.stdout if done.returncode == 0 else f"refused: {done.stderr}"
+
+    return run
+
+
+def operation(spec: dict[str, Any], name: str = "") -> dict[str, Any]:
+    return {
+        "apiVersion": "opstrand.dev/v1",
+        "kind": "Operation",
+        "metadata": {"name": name or f"crd-{next(_numbers)}", "labels": {"suite": "crds"}},
+        "spec": spec,
+    }
+
+
+def make(attempt: Try, spec: dict[str, Any]) -> str:
+    """Creates an Operation that nothing runs, since its component is not found, and gives its name."""
+    body = operation(spec)
+    said = attempt("create", "--validate=false", "-f", "-", body=body)
+    assert said.startswith("operation"), said
+    return str(body["metadata"]["name"])
+
+
+def change(attempt: Try, name: str, *ops: dict[str, Any]) -> str:
+    return attempt("patch", "operation", name, "--type=json", "-p", json.dumps(ops))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _swept(attempt: Try) -> Any:
+    yield
+    attempt("delete", "operations", "-l", "suite=crds", "--wait=false")
+
+
+def test_the_made_operation_has_every_key() -> None:
+    from opstrand.spec.operation import Operation
+    from opstrand.spec.shape import fields_of
+
+    assert set(MADE) | set(EDITABLE) == set(fields_of(Operation))
+
+
+def test_what_was_asked_can_neither_be_changed_removed_nor_added_to(attempt: Try) -> None:
+    plain = {key: values[0] for key, values in MADE.items() if key not in REFERENCES}
+    name = make(attempt, {**plain, "hubRef": "nobody"})
+    for key, (_, other) in MADE.items():
+        if key not in (*REFERENCES, "kind"):
+            assert "cannot change" in change(attempt, name, {"op": "replace", "path": f"/spec/{key}", "value": other}), key
+    for key in plain:
+        assert "cannot change" in change(attempt, name, {"op": "remove", "path": f"/spec/{key}"}), key
+    empty = make(attempt, {"hubRef": "nobody"})
+    for key, value in plain.items():
+        assert "cannot change" in change(attempt, empty, {"op": "add", "path": f"/spec/{key}", "value": value}), key
+
+
+@pytest.mark.parametrize("key", REFERENCES)
+def test_what_runs_cannot_be_changed_or_removed(attempt: Try, key: str) -> None:
+    value, other = MADE[key]
+    name = make(attempt, {key: value})
+    assert "cannot change" in change(attempt, name, {"op": "replace", "path": f"/spec/{key}", "value": other})
+    assert "cannot change" in change(attempt, name, {"op": "remove", "path": f"/spec/{key}"})
+
+
+def test_an_edit_beside_an_allowed_one_is_seen(attempt: Try) -> None:
+    name = make(attempt, {"hubRef": "nobody", "params": {"lr": 1}})
+    both = [{"op": "add", "path": "/spec/isApproved", "value": True}, {"op": "replace", "path": "/spec/params/lr", "value": 2}]
+    assert "params cannot change" in change(attempt, name, *both)
+
+
+@pytest.mark.parametrize("key", EDITABLE)
+def test_what_steers_a_run_can_be_added_changed_and_removed(attempt: Try, key: str) -> None:
+    name = make(attempt, {"hubRef": "nobody"})
+    first, second = EDITABLE[key]
+    for op in ({"op": "add", "value": first}, {"op": "replace", "value": second}):
+        assert "patched" in change(attempt, name, {**op, "path": f"/spec/{key}"})
+    removed = change(attempt, name, {"op": "remove", "path": f"/spec/{key}"})
+    assert ("resume only grows" in removed) == (key == "control")
+
+
+def test_resume_only_grows(attempt: Try) -> None:
+    name = make(attempt, {"hubRef": "nobody", "control": {"resume": 2}})
+    for value in ({"resume": 1}, {}, {"stop": True}):
+        assert "resume only grows" in change(attempt, name, {"op": "replace", "path": "/spec/control", "value": value})
+    assert "patched" in change(attempt, name, {"op": "replace", "path": "/spec/control/resume", "value": 3})
+
+
+def test_nothing_that_was_written_is_dropped(attempt: Try) -> None:
+    spec = {
+        "hubRef": "nobody",
+        "termination": {"maxRetry": 3},
+        "runPatch": {"container": {"resourcess": {"limit": {"cpu": 1}}, "securityContext": {"x": {"y": None}}}},
+        "params": {"a": {"vlaue": {"deep": {"er": None}}}, "b": None, "c": 1.5, "d": "{{ x }}"},
+        "hooks": [{"hubRef": "a", "parms": {"x": [1, None]}}],
+        "cache": None,
+        "unheardOf": {"a": {"b": {"c": [None]}}},
+    }
+    name = make(attempt, copy.deepcopy(spec))
+    assert json.loads(attempt("get", "operation", name, "-o", "json"))["spec"] == spec
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"hubRef": "a", "params": [1]}, "spec.params"),
+        ({"hubRef": "a", "component": "a"}, "spec.component"),
+        ({"hubRef": 1}, "spec.hubRef"),
+        ({"hubRef": "a", "dependencies": "b"}, "spec.dependencies"),
+        ({"hubRef": "a", "isApproved": "yes"}, "spec.isApproved"),
+        ({"hubRef": "a", "trigger": 1}, "spec.trigger"),
+        ({"hubRef": "a", "env": {"A": 1}}, "spec.env"),
+        ({"hubRef": "a", "control": {"stop": "true"}}, "spec.control.stop"),
+        ({"hubRef": "a", "component": COMPONENT}, "at most one of component"),
+        ({"hubRef": "a", "urlRef": "b"}, "at most one of component"),
+        ({"kind": "component", "run": {"kind": "job"}}, "spec.kind"),
+        ({"hubRef": "a", "joins": [{"query": "x"}] * 1001}, "spec.joins"),
+    ],
+)
+def test_wrong_types_at_the_top_are_refused_at_once(attempt: Try, spec: dict[str, Any], message: str) -> None:
+    assert message in attempt("create", "--validate=false", "-f", "-", body=operation(spec))
+
+
+@pytest.mark.parametrize("name", ["a" * 53, "with.dot"])
+def test_names_that_cannot_become_a_pods_are_refused(attempt: Try, name: str) -> None:
+    said = attempt("create", "-f", "-", body=operation({"hubRef": "a"}, name))
+    assert "at most 52" in said
+
+
+def test_a_name_of_52_characters_is_fine(attempt: Try) -> None:
+    assert "created" in attempt("create", "-f", "-", body=operation({"hubRef": "nobody"}, "b" * 52))
+
+
+def test_a_large_spec_can_still_be_steered(attempt: Try) -> None:
+    files = [{"file": {"content": "x" * 60_000, "filename": f"{index}.txt"}} for index in range(10)]
+    name = make(attempt, {"component": {"run": {"kind": "job", "init": files, "container": {"image": "a"}}}, "control": {"stop": True}})
+    assert "patched" in change(attempt, name, {"op": "add", "path": "/spec/control/resume", "value": 1})
+    assert "cannot change" in change(attempt, name, {"op": "remove", "path": "/spec/component/run/init/0"})
+
+
+def test_columns_short_names_and_the_selectable_phase(attempt: Try) -> None:
+    name = make(attempt, {"hubRef": "nobody"})
+    assert attempt("get", "op", name).split()[:6] == ["NAME", "KIND", "PHASE", "REASON", "STARTED", "DURATION"]
+    assert attempt("get", "ops", name, "-o", "wide").split()[:8] == ["NAME", "KIND", "PHASE", "REASON", "STARTED", "DURATION", "POD", "UUID"]
+    assert name not in attempt("get", "operations", "--field-selector", "status.phase=Succeeded", "-o", "name")
+
+
+def test_a_component_keeps_its_unknown_keys_and_has_a_version_in_its_name(attempt: Try) -> None:
+    spec = {"inputs": [{"name": "a", "tpye": "int"}], "run": {"kind": "job", "containr": {"image": "a"}}}
+    body = {"apiVersion": "opstrand.dev/v1", "kind": "Component", "metadata": {"name": "echo.v2", "labels": {"suite": "crds"}}, "spec": spec}
+    assert "created" in attempt("create", "--validate=false", "-f", "-", body=body)
+    assert json.loads(attempt("get", "component", "echo.v2", "-o", "json"))["spec"] == spec
+    assert "job" in attempt("get", "component", "echo.v2")
+    assert "deleted" in attempt("delete", "component", "echo.v2")
