@@ -1,7 +1,7 @@
 """The query language over runs: `status: succeeded, metrics.loss: <0.1`, with sort, limit and offset.
 
 Owns its grammar and what each condition means. Works on any records, through a function that reads a field of one. Must not know where
-runs are kept. Source: the package's query language as measured (`polyaxonfile.md` 8.4); conditions are `~ > >= < <= | .. nil %`.
+runs are kept. Source: the package's query language, as measured; conditions are `~ > >= < <= | .. nil %`.
 """
 
 from __future__ import annotations
