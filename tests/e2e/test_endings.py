@@ -1,0 +1,134 @@
+"""How real containers end, and what a person is told."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from typing import Any
+
+import pytest
+
+from opstrand.kube.api import OPERATIONS, KubeApi
+from tests.e2e.conftest import describe, in_phase, is_final, kubectl, main_log, operation, opstrand, script, succeed, wait_for
+
+PLAIN = "localhost/python-base:1"
+
+
+def job(*command: str, **container: Any) -> dict[str, Any]:
+    return {"run": {"kind": "job", "container": {"image": PLAIN, "command": list(command), **container}}}
+
+
+ENDINGS = {
+    "exit-code": ({"component": script("print('before')\nraise SystemExit(7)", PLAIN)}, "Failed", "ContainerFailed", "exit code 7: before"),
+    "traceback": ({"component": script("raise ValueError('no such column')", PLAIN)}, "Failed", "ContainerFailed", "no such column"),
+    "memory": (
+        {"component": job("python3", "-c", "x = bytearray(10**9)", resources={"limits": {"memory": "40Mi"}})},
+        "Failed",
+        "OOMKilled",
+        "40Mi",
+    ),
+    "timeout": ({"termination": {"timeout": 3}, "component": job("sleep", "60")}, "Failed", "DeadlineExceeded", ""),
+    "no-such-image": ({"component": {"run": {"kind": "job", "container": {"image": "nope/nope", "command": ["true"]}}}}, "Starting", "ImagePullFailed", "nope/nope"),
+    "no-such-secret": (
+        {"component": job("true", envFrom=[{"secretRef": {"name": "absent"}}])},
+        "Starting",
+        "ContainerConfigError",
+        "absent",
+    ),
+    "no-such-command": ({"component": job("no-such-program")}, "Failed", "ContainerFailed", "no-such-program"),
+    "folder-in-the-way": (
+        {
+            "component": {
+                "run": {
+                    "kind": "job",
+                    "init": [{"file": {"filename": "a/b.txt", "content": "1"}}, {"file": {"filename": "a", "content": "2"}}],
+                    "container": {"image": PLAIN, "command": ["true"]},
+                }
+            }
+        },
+        "Failed",
+        "InitFailed",
+        "a folder of that name is there already",
+    ),
+}
+
+
+async def test_every_ending_says_what_happened(kube: KubeApi, namespace: str) -> None:
+    for name, (spec, *_) in ENDINGS.items():
+        await kube.create(OPERATIONS, namespace, operation(name, spec))
+    for name, (_, phase, reason, words) in ENDINGS.items():
+        body = await wait_for(kube, namespace, name, lambda one, r=reason: one.get("status", {}).get("reason") == r)  # type: ignore[misc]
+        assert body["status"]["phase"] == phase, describe(namespace, body)
+        assert words in body["status"]["message"], name
+
+
+async def test_a_stop_lets_the_program_say_goodbye_and_keeps_its_log(kube: KubeApi, namespace: str) -> None:
+    source = """
+import signal, sys, time
+def goodbye(*_):
+    print("goodbye")
+    sys.exit(3)
+signal.signal(signal.SIGTERM, goodbye)
+print("hello")
+time.sleep(120)
+"""
+    await kube.create(OPERATIONS, namespace, operation("long", {"component": script(source, PLAIN)}))
+    body = await wait_for(kube, namespace, "long", in_phase("Running"))
+    for _ in range(50):
+        if "hello" in main_log(namespace, body):
+            break
+        await asyncio.sleep(0.2)
+    done = await asyncio.to_thread(opstrand, "stop", "long", "-p", namespace)
+    assert done.returncode == 0, done.stderr
+    body = await wait_for(kube, namespace, "long", is_final)
+    assert body["status"]["phase"] == "Stopped"
+    assert main_log(namespace, body) == "hello\ngoodbye\n"
+
+
+async def test_the_command_line_exits_with_the_runs_result(namespace: str, kube: KubeApi, tmp_path: Any) -> None:
+    del kube
+    file = tmp_path / "fail.yaml"
+    file.write_text("run: {kind: job, container: {image: '%s', command: [python3, -c, 'print(1); raise SystemExit(4)']}}\n" % PLAIN)
+    done = await asyncio.to_thread(opstrand, "run", "-f", str(file), "-l", "-p", namespace)
+    assert (done.returncode, done.stdout) == (1, "1\n"), done.stderr
+    assert "exit code 4" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def test_a_run_with_every_size_budget_full_still_succeeds(kube: KubeApi, namespace: str) -> None:
+    kib = 1024
+    source = """
+from polyaxon.client import RunClient
+client = RunClient()
+client.refresh_data()
+client.log_outputs(big="o" * (255 * 1024))
+"""
+    component = script(source, PLAIN, inputs=[{"name": "big", "type": "str"}])
+    component["run"]["init"].append({"file": {"filename": "ballast.txt", "content": "0123456789abcde\n" * (500 * kib // 16)}})
+    await kube.create(OPERATIONS, namespace, operation("full", {"params": {"big": {"value": "i" * (255 * kib)}}, "component": component}))
+    body = await succeed(kube, namespace, "full")
+    assert len(body["status"]["outputs"]["big"]) == 255 * kib
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "words"),
+    [
+        ({"component": script("", PLAIN), "params": {"x": {"valeu": 1, "value": 2}}}, "UnknownField", "value"),
+        ({"component": {"run": {"kind": "job", "container": {"image": PLAIN, "command": ["{{ nmae }}"]}}}}, "TemplateError", "nmae"),
+        ({"component": {"run": {"kind": "job", "init": [{"file": {"content": "x" * 600_000}}], "container": {"image": PLAIN}}}}, "TooLarge", "512"),
+        ({"component": {"run": {"kind": "mpijob", "launcher": {"container": {"image": PLAIN}}}}}, "NotSupported", "mpijob"),
+    ],
+)
+async def test_bad_input_ends_within_one_reconcile(kube: KubeApi, namespace: str, spec: dict[str, Any], reason: str, words: str) -> None:
+    await kube.create(OPERATIONS, namespace, operation("bad", spec))
+    body = await wait_for(kube, namespace, "bad", is_final, seconds=10)
+    assert (body["status"]["phase"], body["status"]["reason"]) == ("Failed", reason), describe(namespace, body)
+    assert words in body["status"]["message"]
+
+
+def test_a_namespace_that_is_not_there(kube: KubeApi) -> None:
+    del kube
+    done: subprocess.CompletedProcess[str] = opstrand("run", "-f", "tests/samples/echo.yaml", "-p", "no-such-place")
+    assert done.returncode == 4
+    assert "no-such-place" in done.stderr
+    assert kubectl("get", "namespace", "no-such-place", check=False).returncode == 1
