@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from opstrand.client.shim_files import shim_files
 from opstrand.tracking.intake import parse_submission
 from opstrand.tracking.views import run_uuid
 
@@ -110,6 +111,16 @@ def test_the_documented_programs_in_a_pod(api: Api, published: Published, tmp_pa
     finished(api, uuid)
     ended = published("python", "-c", program, env=api.environment(uuid, tmp_path / "context"))
     assert (ended.stdout, ended.returncode) == ("{'message': 'test 1'}\n", 0), ended.stderr
+
+
+def test_the_import_shim_steps_aside_for_the_published_package(api: Api, published: Published, tmp_path: Path) -> None:
+    for name, content in shim_files().items():
+        target = tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    (tmp_path / "echo.py").write_text("from polyaxon import tracking\nfrom polyaxon.client import RunClient\nprint(RunClient.__module__)\n")
+    ended = published("python", "echo.py")
+    assert (ended.stdout, ended.returncode) == ("polyaxon._client.run\n", 0), ended.stderr
 
 
 REPORTS = """

@@ -115,6 +115,15 @@ async def test_statuses_are_held_back_only_for_who_waits(api: Api, runs: MemoryR
     await starting
 
 
+async def test_who_asks_anew_is_answered_at_once(api: Api, runs: MemoryRuns) -> None:
+    await runs.put(operation(phase="Queued"))
+    started = time.monotonic()
+    for _ in range(3):  # a command line that is started again comes over another connection
+        answer = await api.get(RUN + "/statuses", headers={"Connection": "close"})
+        assert (await answer.json())["status"] == "queued"
+    assert time.monotonic() - started < 0.5
+
+
 class BreakingRuns(MemoryRuns):
     """A followed log that ends before its last lines came, as a kubelet's may where a container ends at once."""
 

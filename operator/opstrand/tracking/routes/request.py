@@ -63,8 +63,9 @@ async def find_reporting_run(request: web.Request) -> Body:
 
 
 def caller_key(request: web.Request) -> str:
-    """Tells callers apart as far as one can: who, and from where."""
-    return f"{request[CALLER].name}@{request.remote}"
+    """Tells one running client from another: its connection, which the published one keeps open from question to question."""
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    return f"{request[CALLER].name}@{peer}"
 
 
 def parse_uuid(request: web.Request) -> str:
