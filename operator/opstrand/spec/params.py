@@ -28,7 +28,7 @@ def _full_form(data: Any, keys: frozenset[str]) -> Any:
 class Param(BaseModel):
     """One param. `value` is a literal, a template, or with `ref` what is asked of that run."""
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, defer_build=True)
 
     value: Any = Field(None, description="The value, a template, or with a ref what is asked of that run.", examples=["outputs.acc"])
     ref: str | None = Field(None, description="The run that the value comes from: runs.UUID, ops.NAME or dag.", examples=["ops.train"])
@@ -46,7 +46,7 @@ class Param(BaseModel):
 class JoinParam(BaseModel):
     """One param of a join: `value` is what is asked of every run that the join finds. It takes no `ref`."""
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, defer_build=True)
 
     value: Any = Field(None, description="What is asked of each run.", examples=["outputs.loss"])
     context_only: bool | None = Field(None, description="Whether the value may be undeclared, for templates only.", examples=[True])
