@@ -82,7 +82,7 @@ def _with_markers(shape: Shape, markers: tuple[Any, ...]) -> Shape:
         elif isinstance(marker, Later):
             shape = replace(shape, kind="section", section=marker.section())
         elif isinstance(marker, Kubernetes):
-            shape = replace(shape, kind="kubernetes", kubernetes=marker.name)
+            shape = replace(shape, kind="kubernetes", kubernetes=marker.name, items=None)
         else:
             shape = _with_bounds(shape, marker)
     return shape

@@ -1,0 +1,136 @@
+"""What a field of the format is, takes and means: for `opstrand explain` and the reference page.
+
+Owns reading the models' own descriptions. There is no second text to keep in step. Must not know how it is shown.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from opstrand.errors import SpecError
+from opstrand.spec.kubernetes_keys import VERSION
+from opstrand.spec.kubernetes_parts import known_keys
+from opstrand.spec.operation import Operation
+from opstrand.spec.section import unknown_key
+from opstrand.spec.shape import Shape, fields_of, shape_of
+
+_DEFAULT = re.compile(r"\bDefault: ([^;]+?)\.?(?:$|\. )")
+_INDEX = re.compile(r"\[\d*\]")
+
+
+@dataclass(frozen=True)
+class FieldHelp:
+    """One field. `fields` are the paths' next words with a sentence each, in the order of the format; empty below a plain value."""
+
+    path: str
+    type: str
+    default: str
+    meaning: str
+    example: Any
+    fields: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class _Place:
+    shape: Shape
+    meaning: str
+    example: Any = None
+    is_required: bool = False
+
+
+def explain(path: str) -> FieldHelp:
+    """The help on a field by its path from an operation's root: `run.container.image`, `inputs.type`, `matrix.grid.params`.
+
+    List indexes may be left out. Where a section has kinds, a kind's name may stand in the path; without one, the first kind that has
+    the key counts. The empty path is the operation itself. Raises SpecError UnknownField with the nearest key.
+    """
+    words = [word for word in _INDEX.sub("", path).split(".") if word]
+    place = _Place(shape_of(Operation), inspect.getdoc(Operation) or "")
+    for index, word in enumerate(words):
+        children = _children(place.shape)
+        if word not in children:
+            raise SpecError("UnknownField", unknown_key(word, children), ".".join(words[: index + 1]))
+        place = children[word]
+    return _help(".".join(words), place)
+
+
+def _help(path: str, place: _Place) -> FieldHelp:
+    found = _DEFAULT.search(place.meaning)
+    default = "required" if place.is_required else found.group(1) if found else ""
+    fields = tuple((name, child.meaning) for name, child in _children(place.shape).items())
+    return FieldHelp(path, describe_shape(place.shape), default, place.meaning, place.example, fields)
+
+
+def describe_shape(shape: Shape) -> str:
+    """A shape in words: `list of text`, `whole number or template`."""
+    words = _WORDS.get(shape.kind) or _compose(shape)
+    return f"{words} or template" if shape.takes_template and shape.kind not in ("text", "kubernetes") else words
+
+
+_WORDS = {"text": "text", "whole": "whole number", "number": "number", "flag": "true or false", "any": "anything", "section": "mapping"}
+
+
+def _compose(shape: Shape) -> str:
+    match shape.kind:
+        case "choice":
+            return " | ".join(shape.choices)
+        case "list":
+            return f"list of {describe_shape(shape.items)}" if shape.items else "list"
+        case "mapping":
+            return f"mapping of names to {describe_shape(shape.items)}" if shape.items else "mapping"
+        case "kinds":
+            return "mapping with a kind"
+        case "either":
+            return " or ".join(dict.fromkeys(map(describe_shape, shape.options)))
+        case _:
+            return f"Kubernetes {shape.kubernetes}"
+
+
+def _children(shape: Shape) -> dict[str, _Place]:
+    """What may come next in a path. Below lists and mappings their items'; of kinds, their names and every key of any of them."""
+    if shape.items is not None:
+        return _children(shape.items)
+    if shape.section is not None:
+        return _of_section(shape.section)
+    if shape.by_kind is not None:
+        return _of_kinds(shape)
+    if shape.kubernetes:
+        return _of_kubernetes(shape.kubernetes)
+    return {name: place for option in shape.options for name, place in _children(option).items()}
+
+
+def _of_section(section: type[BaseModel]) -> dict[str, _Place]:
+    return {
+        key: _Place(shape, info.description or "", (info.examples or [None])[0], info.is_required())
+        for key, (shape, info) in fields_of(section).items()
+    }
+
+
+def _of_kinds(shape: Shape) -> dict[str, _Place]:
+    assert shape.by_kind is not None
+    children: dict[str, _Place] = {}
+    members = shape.by_kind.members()
+    for section in members.values():
+        for key, place in _of_section(section).items():
+            children.setdefault(key, place)
+    kinds = {name: _Place(shape_of(section), _first_line(section)) for name, section in members.items()}
+    return {**kinds, **children}
+
+
+def _first_line(section: type[BaseModel]) -> str:
+    return (inspect.getdoc(section) or "").partition("\n")[0]
+
+
+def _of_kubernetes(name: str) -> dict[str, _Place]:
+    children = {}
+    for key, kind in known_keys()[name].items():
+        bare = kind.rstrip("[]{}")
+        inner = Shape("kubernetes", kubernetes=bare) if bare else Shape("any")
+        shape = Shape("list", items=inner) if kind.endswith("[]") else Shape("mapping", items=inner) if kind.endswith("{}") else inner
+        children[key] = _Place(shape, f"As in Kubernetes {VERSION}: {name}.{key}")
+    return children
