@@ -6,7 +6,7 @@ renders the same. Must not render anything itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ import yaml
 from opstrand.cli.errors import CliError
 from opstrand.cli.submission import Submission
 from opstrand.core.attempt import Attempt, render_attempt
+from opstrand.core.joins import find_joined
 from opstrand.core.names import API_VERSION, CREATED_BY, MAX_RUN_NAME, generate_name, run_uuid
 from opstrand.core.prepare import Prepared, prepare
 from opstrand.core.refs import Ref, Upstream
@@ -109,10 +110,15 @@ class Rendering:
     def resolved(self) -> Resolved:
         assert self.prepared.compiled is not None
         asked = {ref: self.upstreams.get(ref) for ref in self.prepared.refs}
-        found = resolve(self.prepared.compiled, self.prepared.identity, asked, evaluate=self.evaluate)
+        joined = find_joined(self.prepared.compiled, self.prepared.identity, list(self._others()), evaluate=self.evaluate)
+        found = resolve(self.prepared.compiled, self.prepared.identity, asked, joined=joined, evaluate=self.evaluate)
         if isinstance(found, Waiting):
             raise CliError(f"it would wait: {found.message}", hint="Give the runs that it refers to by --upstream FILE.")
         return found
+
+    def _others(self) -> Iterable[Upstream]:
+        """The runs that were given, each once: a join's query chooses among them."""
+        return {upstream.uuid: upstream for upstream in self.upstreams.values()}.values()
 
     @cached_property
     def attempt(self) -> Attempt:
@@ -123,5 +129,4 @@ class Rendering:
             number=0,
             settings=self.settings,
             evaluate=self.evaluate,
-            left=self.prepared.timeout,
         )

@@ -16,6 +16,7 @@ from opstrand.core.pod import Rendered, render_pod
 from opstrand.core.prepare import Prepared
 from opstrand.core.resolve import Resolved
 from opstrand.core.template import Evaluate
+from opstrand.errors import SpecError
 from opstrand.settings import Settings
 
 
@@ -37,11 +38,21 @@ def render_attempt(
     number: int,
     settings: Settings,
     evaluate: Evaluate,
-    left: int | None = None,
+    elapsed: int = 0,
 ) -> Attempt:
-    """The attempt of this number, with `left` seconds to live. Raises SpecError for what only rendering can know."""
+    """The attempt of this number, `elapsed` seconds after the first one started. Raises SpecError for what only rendering can know."""
     assert prepared.compiled is not None
     plan = compile_plan(prepared.compiled, resolved, prepared.identity, evaluate=evaluate)
+    timeout = parse_count(plan.termination.get("timeout"))
+    if timeout is not None and elapsed >= timeout:
+        raise SpecError("DeadlineExceeded", f"it took longer than its timeout of {timeout} s", "termination.timeout")
     name = names.pod_name(body["metadata"]["name"], prepared.identity.uuid, number)
-    rendered = render_pod(plan, owner=names.owner_reference(body), pod_name=name, settings=settings, deadline=left)
+    rendered = render_pod(
+        plan, owner=names.owner_reference(body), pod_name=name, settings=settings, deadline=None if timeout is None else timeout - elapsed
+    )
     return Attempt(plan, name, rendered, render_lineage(plan))
+
+
+def parse_count(value: object) -> int | None:
+    """A whole number of seconds or retries as the file or a template gave it; None where there is none."""
+    return None if value is None or isinstance(value, bool) else int(float(str(value)))

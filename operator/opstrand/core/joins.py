@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from opstrand.core.context import Scope
 from opstrand.core.identity import Identity
 from opstrand.core.nearest import suggest
+from opstrand.core.query import select
 from opstrand.core.reading import list_artifacts, place_files
 from opstrand.core.refs import REF_GLOBALS, Ask, Upstream, parse_ask
 from opstrand.core.template import Evaluate, refuse, render
@@ -130,6 +131,15 @@ def render_searches(compiled: Compiled, identity: Identity, *, evaluate: Evaluat
         if param.ref is None:
             scope.add(name, param.value)
     return tuple(_render_search(join, f"joins[{i}]", scope, evaluate) for i, join in enumerate(compiled.joins))
+
+
+def find_joined(
+    compiled: Compiled, identity: Identity, project: Sequence[Upstream], *, evaluate: Evaluate = refuse
+) -> dict[int, Sequence[Upstream]]:
+    """For each join (by its index) the runs of the project that its query finds now, never the run itself."""
+    others = [run for run in project if run.uuid != identity.uuid]
+    searches = render_searches(compiled, identity, evaluate=evaluate)
+    return {i: select(one.query, one.sort, one.limit, one.offset, others, path=f"joins[{i}]") for i, one in enumerate(searches)}
 
 
 def _render_search(join: Mapping[str, Any], path: str, scope: Scope, evaluate: Evaluate) -> Search:

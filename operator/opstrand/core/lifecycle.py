@@ -6,15 +6,16 @@ gives none. Whatever was lost on the way (an event, an operator) is made up by l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from opstrand.core import conditions, names
-from opstrand.core.attempt import Attempt, render_attempt
+from opstrand.core.attempt import Attempt, parse_count, render_attempt
 from opstrand.core.diagnose import Fault, Observation, State, observe_pod
+from opstrand.core.joins import find_joined
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.prepare import Prepared
 from opstrand.core.refs import Ref, Upstream
@@ -37,6 +38,8 @@ class Snapshot:
     settings: Settings
     evaluate: Evaluate
     upstream: Mapping[Ref, Upstream | None] = field(default_factory=dict)
+    #: Every run of the project, where the operation has joins: their queries choose among them.
+    project: Sequence[Upstream] = ()
     pod: Mapping[str, Any] | None = None
     #: The Pod existed and is gone: it was seen, or its uid was written, and a GET found nothing.
     pod_is_lost: bool = False
@@ -168,7 +171,8 @@ def _resolve(snapshot: Snapshot) -> Decision:
         return _wait(snapshot, "ComponentNotFound", f"waiting for Component {prepared.missing_component!r} in this namespace")
     if prepared.compiled.is_approved is False:
         return _wait(snapshot, "AwaitingApproval", "waiting for approval", patient=True)
-    found = resolve(prepared.compiled, prepared.identity, snapshot.upstream, evaluate=snapshot.evaluate)
+    joined = find_joined(prepared.compiled, prepared.identity, snapshot.project, evaluate=snapshot.evaluate)
+    found = resolve(prepared.compiled, prepared.identity, snapshot.upstream, joined=joined, evaluate=snapshot.evaluate)
     if isinstance(found, Waiting):
         return _wait(snapshot, found.reason, found.message, patient=found.reason == "UpstreamPending")
     return _freeze(snapshot, prepared, found)
@@ -194,9 +198,7 @@ def _since(status: Mapping[str, Any], kind: str) -> str:
 def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decision:
     """Everything that the run will ever need is written before its Pod exists; nothing that happens to others later changes it."""
     number = int(snapshot.status.get("attempt") or 0)
-    attempt = render_attempt(
-        prepared, resolved, body=snapshot.body, number=number, settings=snapshot.settings, evaluate=snapshot.evaluate, left=prepared.timeout
-    )
+    attempt = render_attempt(prepared, resolved, body=snapshot.body, number=number, settings=snapshot.settings, evaluate=snapshot.evaluate)
     if attempt.plan.condition is False:
         return _end(snapshot, Phase.SKIPPED, "ConditionFalse", "its conditions say that it should not run")
     facts = {
@@ -209,6 +211,8 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
         "attempt": number,
         "upstream": [edge_to_dict(edge) for edge in resolved.edges],
     }
+    if attempt.plan.termination:
+        facts["termination"] = dict(attempt.plan.termination)
     if prepared.description:
         facts["description"] = prepared.description
     if prepared.frozen_component is not None:
@@ -260,9 +264,6 @@ def _recreate(snapshot: Snapshot) -> Decision:
     if prepared.compiled is None:
         raise SpecError("ComponentNotFound", f"Component {prepared.missing_component!r} is gone")
     resolved = thaw(prepared.compiled, snapshot.status.get("inputs") or {}, snapshot.status.get("outputs") or {})
-    left = _time_left(snapshot, prepared.timeout)
-    if left is not None and left <= 0:
-        raise SpecError("DeadlineExceeded", f"it took longer than its timeout of {prepared.timeout} s")
     attempt = render_attempt(
         prepared,
         resolved,
@@ -270,7 +271,7 @@ def _recreate(snapshot: Snapshot) -> Decision:
         number=int(snapshot.status.get("attempt") or 0),
         settings=snapshot.settings,
         evaluate=snapshot.evaluate,
-        left=left,
+        elapsed=_elapsed(snapshot),
     )
     status = None if snapshot.phase is not Phase.RETRYING else _advanced(snapshot, Phase.STARTING, "PodCreated", "")
     # Once it is there, whatever kept it away (quota, a service account) is over: look again to say so.
@@ -278,12 +279,10 @@ def _recreate(snapshot: Snapshot) -> Decision:
     return Decision(status, (CreatePod(attempt),), requeue_after=0.0 if was_kept_away else None)
 
 
-def _time_left(snapshot: Snapshot, timeout: int | None) -> int | None:
-    """`timeout` is for the run: a later attempt gets what the earlier ones left."""
+def _elapsed(snapshot: Snapshot) -> int:
+    """Seconds that earlier attempts took: `timeout` is for the run, a later attempt gets what they left."""
     started = snapshot.status.get("startedAt")
-    if timeout is None or not started:
-        return timeout
-    return timeout - int((snapshot.now - parse_stamp(started)).total_seconds())
+    return int((snapshot.now - parse_stamp(started)).total_seconds()) if started else 0
 
 
 def _backoff_left(snapshot: Snapshot) -> float:
@@ -291,7 +290,9 @@ def _backoff_left(snapshot: Snapshot) -> float:
         return 0.0
     history = snapshot.status.get("history") or [{"at": snapshot.stamp}]
     fault = Fault.PLATFORM if snapshot.status.get("reason") in _PLATFORM_REASONS else Fault.USER
-    due = parse_stamp(history[-1]["at"]) + timedelta(seconds=backoff(Spent.parse(snapshot.status), fault, first=snapshot.settings.retry_backoff))
+    due = parse_stamp(history[-1]["at"]) + timedelta(
+        seconds=backoff(Spent.parse(snapshot.status), fault, first=snapshot.settings.retry_backoff)
+    )
     return (due - snapshot.now).total_seconds()
 
 
@@ -362,11 +363,11 @@ def _fail(snapshot: Snapshot, seen: Observation) -> Decision:
 
 
 def _next_spent(snapshot: Snapshot, seen: Observation) -> Spent | None:
-    prepared = snapshot.prepared
-    if isinstance(prepared, SpecError) or seen.reason == "DeadlineExceeded":
+    if seen.reason == "DeadlineExceeded":
         return None
+    max_retries = parse_count((snapshot.status.get("termination") or {}).get("maxRetries")) or 0
     disruptions = snapshot.settings.platform_retries
-    return next_spent(Spent.parse(snapshot.status), seen.fault, max_retries=prepared.max_retries, max_disruptions=disruptions)
+    return next_spent(Spent.parse(snapshot.status), seen.fault, max_retries=max_retries, max_disruptions=disruptions)
 
 
 # --- the end --------------------------------------------------------------------------------------------------------------------

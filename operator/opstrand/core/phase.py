@@ -58,6 +58,6 @@ def parse_phase(status: object) -> Phase:
     """The phase that a status holds; Created where it holds none or one that we do not know."""
     value = status.get("phase") if isinstance(status, dict) else None
     try:
-        return Phase(value)
+        return Phase(str(value))
     except ValueError:
         return Phase.CREATED

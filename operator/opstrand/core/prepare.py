@@ -44,19 +44,6 @@ class Prepared:
     def description(self) -> str | None:
         return None if self.compiled is None else self.compiled.description
 
-    @property
-    def timeout(self) -> int | None:
-        """Seconds that the run may take over all its attempts."""
-        return self._termination("timeout")
-
-    @property
-    def max_retries(self) -> int:
-        return self._termination("maxRetries") or 0
-
-    def _termination(self, key: str) -> int | None:
-        value = None if self.compiled is None else (self.compiled.termination or {}).get(key)
-        return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
     def check_total(self, body: Mapping[str, Any], status: Mapping[str, Any]) -> None:
         """Refuse a run whose final status might not fit into the cluster any more. Raises SpecError TooLarge with both sizes."""
         outputs = max(OUTPUTS - measure(status.get("outputs") or {}), 0)
@@ -119,7 +106,7 @@ def _compile(operation: Operation, component: Mapping[str, Any] | None) -> Compi
     compiled = compile_operation(operation, component=parsed)
     if compiled.kind not in _RUN_KINDS:
         raise SpecError("NotSupported", f"runs of the kind {compiled.kind!r} are not started by this version", "run.kind")
-    for section in ("joins", "matrix", "schedule", "hooks", "events", "build"):
+    for section in ("matrix", "schedule", "hooks", "events", "build"):
         if getattr(compiled, section):
             raise SpecError("NotSupported", f"{section!r} is not run by this version", section)
     return compiled

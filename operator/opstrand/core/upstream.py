@@ -28,6 +28,11 @@ def read_upstream(body: Mapping[str, Any], settings: Settings) -> Upstream:
         "started_at": status.get("startedAt"),
         "finished_at": status.get("finishedAt"),
         "duration": status.get("duration"),
+        # What a join's query may ask for besides.
+        "kind": status.get("kind"),
+        "runtime": status.get("kind"),
+        "tags": status.get("tags") or [],
+        "description": status.get("description"),
     }
     return Upstream(
         uuid=identity.uuid,

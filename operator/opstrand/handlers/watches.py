@@ -14,12 +14,13 @@ from opstrand.kube.api import COMPONENTS, OPERATIONS, PODS, Resource
 def register(registry: kopf.OperatorRegistry, sync: Sync) -> None:
     """Feed `sync` with everything that happens to Operations, Components and the Pods of runs."""
 
-    def listen(resource: Resource, **filters: Any) -> None:
+    def listen(resource: Resource, labels: dict[str, str] | None = None) -> None:
         async def on_event(type: str | None, event: Any, **_: object) -> None:
             sync.observe(resource, type, event["object"])
 
-        group = {"group": resource.group} if resource.group else {}
-        kopf.on.event(version=resource.version, plural=resource.plural, id=resource.plural, registry=registry, **group, **filters)(on_event)
+        kopf.on.event(
+            group=resource.group, version=resource.version, plural=resource.plural, id=resource.plural, registry=registry, labels=labels
+        )(on_event)
 
     listen(OPERATIONS)
     listen(COMPONENTS)

@@ -48,7 +48,8 @@ async def gather(key: Key, *, world: World, now: datetime) -> Snapshot | None:
     prepared = _prepare(body, world)
     pod, is_lost = (await _find_pod(key, snapshot, world)) if snapshot.is_frozen else (None, False)
     upstream = {} if snapshot.is_frozen or isinstance(prepared, SpecError) else _find_upstream(key, prepared, world)
-    return Snapshot(body, prepared, now, world.settings, world.evaluate, upstream, pod, is_lost)
+    project = () if snapshot.is_frozen else _list_project(key[0], prepared, world)
+    return Snapshot(body, prepared, now, world.settings, world.evaluate, upstream, project, pod, is_lost)
 
 
 def _prepare(body: Mapping[str, Any], world: World) -> Prepared | SpecError:
@@ -94,6 +95,13 @@ def _find_upstream(key: Key, prepared: Prepared, world: World) -> dict[Ref, Upst
         return {}
     world.cache.wait(key, frozenset(subjects.values()))
     return {ref: _read(subject, world) for ref, subject in subjects.items()}
+
+
+def _list_project(namespace: str, prepared: Prepared | SpecError, world: World) -> tuple[Upstream, ...]:
+    """Every run of the project, for operations whose joins choose among them."""
+    if isinstance(prepared, SpecError) or prepared.compiled is None or not prepared.compiled.joins:
+        return ()
+    return tuple(read_upstream(body, world.settings) for body in world.cache.operations(namespace))
 
 
 def _subject(ref: Ref, namespace: str) -> Subject:
