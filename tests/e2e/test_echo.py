@@ -29,6 +29,10 @@ def printed(message: str | None) -> str:
     return f"{ {'message': 'Default message' if message is None else message} }\n"
 
 
+def audit_size(cluster: Cluster) -> int:
+    return Path(cluster.audit_log).stat().st_size
+
+
 async def test_every_message_through_both_programs_by_kubectl(kube: KubeApi, namespace: str) -> None:
     for program, file in PROGRAMS.items():
         component = yaml.safe_load((SAMPLES / file).read_text())
@@ -89,7 +93,7 @@ async def test_the_api_writes_nothing_for_the_first_program_and_once_for_the_sec
         pytest.skip("kind's API server keeps no audit log that can be read; the integration tier counts the same")
     users = [f"system:serviceaccount:opstrand:opstrand-{part}" for part in ("operator", "api")]
     for program, writes in (("client", 0), ("tracking", 1)):
-        offset = Path(cluster.audit_log).stat().st_size
+        offset = audit_size(cluster)
         component = yaml.safe_load((SAMPLES / PROGRAMS[program]).read_text())
         await kube.create(OPERATIONS, namespace, operation(program, {"component": component}))
         await succeed(kube, namespace, program)

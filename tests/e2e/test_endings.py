@@ -28,7 +28,12 @@ ENDINGS = {
         "40Mi",
     ),
     "timeout": ({"termination": {"timeout": 3}, "component": job("sleep", "60")}, "Failed", "DeadlineExceeded", ""),
-    "no-such-image": ({"component": {"run": {"kind": "job", "container": {"image": "nope/nope", "command": ["true"]}}}}, "Starting", "ImagePullFailed", "nope/nope"),
+    "no-such-image": (
+        {"component": {"run": {"kind": "job", "container": {"image": "nope/nope", "command": ["true"]}}}},
+        "Starting",
+        "ImagePullFailed",
+        "nope/nope",
+    ),
     "no-such-secret": (
         {"component": job("true", envFrom=[{"secretRef": {"name": "absent"}}])},
         "Starting",
@@ -88,7 +93,7 @@ time.sleep(120)
 async def test_the_command_line_exits_with_the_runs_result(namespace: str, kube: KubeApi, tmp_path: Any) -> None:
     del kube
     file = tmp_path / "fail.yaml"
-    file.write_text("run: {kind: job, container: {image: '%s', command: [python3, -c, 'print(1); raise SystemExit(4)']}}\n" % PLAIN)
+    file.write_text(f"run: {{kind: job, container: {{image: '{PLAIN}', command: [python3, -c, 'print(1); raise SystemExit(4)']}}}}\n")
     done = await asyncio.to_thread(opstrand, "run", "-f", str(file), "-l", "-p", namespace)
     assert (done.returncode, done.stdout) == (1, "1\n"), done.stderr
     assert "exit code 4" in done.stderr
@@ -115,7 +120,11 @@ client.log_outputs(big="o" * (255 * 1024))
     [
         ({"component": script("", PLAIN), "params": {"x": {"valeu": 1, "value": 2}}}, "UnknownField", "value"),
         ({"component": {"run": {"kind": "job", "container": {"image": PLAIN, "command": ["{{ nmae }}"]}}}}, "TemplateError", "nmae"),
-        ({"component": {"run": {"kind": "job", "init": [{"file": {"content": "x" * 600_000}}], "container": {"image": PLAIN}}}}, "TooLarge", "512"),
+        (
+            {"component": {"run": {"kind": "job", "init": [{"file": {"content": "x" * 600_000}}], "container": {"image": PLAIN}}}},
+            "TooLarge",
+            "512",
+        ),
         ({"component": {"run": {"kind": "mpijob", "launcher": {"container": {"image": PLAIN}}}}}, "NotSupported", "mpijob"),
     ],
 )

@@ -1,4 +1,7 @@
-"""Pods as they are: operation.yaml (and upstream.yaml) -> pod.yaml, one folder a case. `make golden` writes them; the diff is the review."""
+"""Pods as they are: operation.yaml (and upstream.yaml) -> pod.yaml, one folder a case.
+
+`make golden` writes them; the diff is the review.
+"""
 
 from __future__ import annotations
 

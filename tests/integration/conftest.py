@@ -37,7 +37,12 @@ def control_plane() -> Iterator[ControlPlane]:
         for path in ("crds/operation.yaml", "crds/component.yaml", "manifests/base/rbac-operator.yaml", "manifests/base/rbac-users.yaml"):
             run_kubectl(started.kubeconfig, "apply", "--server-side", "-f", str(CHECKOUT / path))
         run_kubectl(
-            started.kubeconfig, "create", "clusterrolebinding", "operator-of-the-tests", "--clusterrole=opstrand-operator", f"--user={OPERATOR_USER}"
+            started.kubeconfig,
+            "create",
+            "clusterrolebinding",
+            "operator-of-the-tests",
+            "--clusterrole=opstrand-operator",
+            f"--user={OPERATOR_USER}",
         )
         run_kubectl(started.kubeconfig, "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
         yield started

@@ -145,7 +145,7 @@ async def test_a_failure_is_retried_as_often_as_the_user_said(kube: KubeApi, nam
 
 async def test_a_pod_of_ours_that_is_there_already_is_adopted(kube: KubeApi, namespace: str, operator: OperatorProcess) -> None:
     """The operator died after the POST and before it heard of it."""
-    body, pod = await start(kube, namespace)
+    _, pod = await start(kube, namespace)
     operator.kill()
     await kube.json_patch(
         OPERATIONS, namespace, "run", [{"op": "replace", "path": "/status/message", "value": "as it was"}], subresource="status"

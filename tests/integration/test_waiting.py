@@ -138,7 +138,10 @@ async def test_a_hub_component_is_waited_for_and_frozen(kube: KubeApi, namespace
         "apiVersion": "opstrand.dev/v1",
         "kind": "Component",
         "metadata": {"name": "trainer.v2"},
-        "spec": {"inputs": [{"name": "lr", "type": "float"}], "run": {"kind": "job", "container": {"image": "busybox", "command": ["true"]}}},
+        "spec": {
+            "inputs": [{"name": "lr", "type": "float"}],
+            "run": {"kind": "job", "container": {"image": "busybox", "command": ["true"]}},
+        },
     }
     await kube.create(COMPONENTS, namespace, component)
     body = await wait_for(kube, namespace, "run", in_phase("Starting"))

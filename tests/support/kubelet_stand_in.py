@@ -29,7 +29,13 @@ def running(started: str) -> dict[str, Any]:
 
 
 def ended(code: int, started: str, message: str = "", **fields: Any) -> dict[str, Any]:
-    end = {"exitCode": code, "reason": "Completed" if code == 0 else "Error", "startedAt": started, "finishedAt": _now(), "message": message}
+    end = {
+        "exitCode": code,
+        "reason": "Completed" if code == 0 else "Error",
+        "startedAt": started,
+        "finishedAt": _now(),
+        "message": message,
+    }
     return {
         "phase": "Succeeded" if code == 0 else "Failed",
         "startTime": started,

@@ -68,8 +68,10 @@ async def open_session(*, kubeconfig: str | None = None, context: str | None = N
         else:
             loader = await load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration)
             namespace = loader.current_context.get("context", {}).get("namespace") or "default"
-    except (ConfigException, OSError, KeyError, ValueError) as error:
-        raise PlatformError(f"no usable Kubernetes credentials: {error}", reason="ClusterUnreachable") from error
+    except Exception as error:
+        # The package reads a kubeconfig without judging it: a wrong one is any error at all.
+        words = str(error) if isinstance(error, (ConfigException, OSError)) else f"the kubeconfig cannot be read ({error})"
+        raise PlatformError(f"no usable Kubernetes credentials: {words}", reason="ClusterUnreachable") from error
     http = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=_tls(configuration), limit=connections),
         middlewares=(_authorize(configuration),),
