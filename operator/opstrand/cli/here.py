@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -30,6 +32,7 @@ async def run_here(
     on_created: Callable[[Manifest], None],
 ) -> tuple[Manifest, ExitCode | None]:
     """The run as it ended, and the exit code where we ended it."""
+    _quieten()
     async with LiveLine() as live:
         reporter = Reporter(live, every_change=every_change)
         on_line: Callable[[bytes], None] = reporter.line if logs else lambda line: None
@@ -49,3 +52,18 @@ async def run_here(
                 say(f"{error.word}; stopping {key[1]}")
                 await session.stop(key)
                 return await wait_bounded(session.wait(key), seconds=_PATIENCE), error.code
+
+
+class _Words(logging.Handler):
+    """What the engine and the API log, as words for a person: the traceback of a bug is for who asks for it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(f"warning: {record.getMessage()}")
+        if record.exc_info and record.exc_info[1] is not None:
+            say(f"error: this is a bug of opstrand: {type(record.exc_info[1]).__name__}: {record.exc_info[1]}")
+            if os.environ.get("OPSTRAND_TRACEBACK"):
+                say(logging.Formatter().formatException(record.exc_info))
+
+
+def _quieten() -> None:
+    logging.basicConfig(level=logging.WARNING, handlers=[_Words()], force=True)

@@ -30,6 +30,8 @@ from opstrand.local.records import Records
 _LAST_BYTES = 2048
 #: Seconds between SIGTERM and SIGKILL.
 _GRACE = 10.0
+#: Between two looks whether a program has ended, seconds.
+_LOOK = 0.02
 _CONTEXT = re.compile(re.escape(CONTEXT_ROOT) + r"(?![\w.-])")
 _VARIABLE = re.compile(r"\$(\$|\([A-Za-z_][A-Za-z0-9_.-]*\))")
 
@@ -141,23 +143,17 @@ class Kubelet:
         """Hand on every line until the program ends; its last words."""
         deadline = pod["spec"].get("activeDeadlineSeconds")
         timer = asyncio.get_running_loop().call_later(deadline, self._pass_deadline, pod) if deadline else None
-        ending = asyncio.create_task(self._end_with(process))
+        ending = asyncio.create_task(_end_session(process))
         tail = b""
         assert process.stdout is not None
         while line := await _read_line(process.stdout):
             tail = (tail + line)[-_LAST_BYTES:]
             self._on_line(pod, line)
+        await process.wait()
         await ending
         if timer is not None:
             timer.cancel()
         return tail.decode(errors="replace").strip()
-
-    @staticmethod
-    async def _end_with(process: asyncio.subprocess.Process) -> None:
-        """What the program started and left behind ends with it, as in a container; else its output would never end."""
-        await process.wait()
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
 
     def _pass_deadline(self, pod: Manifest) -> None:
         self._deadlines.add(pod["metadata"]["name"])
@@ -181,6 +177,15 @@ class Kubelet:
         for name in list(self._tasks):
             self._end(name)
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+
+async def _end_session(process: asyncio.subprocess.Process) -> None:
+    """What the program started and left behind ends with it, as in a container; else its output would never end."""
+    # Not `process.wait()`: that waits for the output's end too, and nothing else tells of the exit alone.
+    while process.returncode is None:  # noqa: ASYNC110
+        await asyncio.sleep(_LOOK)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 async def _start(command: list[str], folder: str, env: Mapping[str, str]) -> asyncio.subprocess.Process:

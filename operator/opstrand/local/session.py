@@ -88,13 +88,15 @@ class LocalSession:
             file.close()
 
     def _observe(self, resource: Resource, kind: str, body: Manifest) -> None:
+        if resource not in (OPERATIONS, PODS):
+            return
         keys = self._cache.drop(resource, body) if kind == "DELETED" else self._cache.put(resource, body)
         self._queue.add_all(keys)
         if resource is PODS:
             if kind == "ADDED" and (left_out := ignored_parts(body)):
                 self._note(f"--local runs a process: {', '.join(left_out)} left out")
             self._kubelet.observe(kind, body)
-        elif resource is OPERATIONS and _key(body) == self._key:
+        elif _key(body) == self._key:
             self._say_change(body)
         self._changed.set()
 

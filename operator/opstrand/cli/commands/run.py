@@ -30,10 +30,11 @@ class _Wish:
     watch: bool
     timeout: float | None
     output: str | None
+    is_local: bool
 
     @property
     def is_followed(self) -> bool:
-        return self.logs or self.watch or self.timeout is not None
+        return self.logs or self.watch or self.timeout is not None or self.is_local
 
     def created(self, body: Any, project: str) -> None:
         say(f"created run {body['metadata']['name']} in project {project}")
@@ -83,7 +84,7 @@ def run(
     if uid and not target.is_local:
         raise CliError("--uuid is for --local: in a cluster the API server gives it")
     operation = _make_operation(files, params, strict_params, hub, name, is_local=target.is_local)
-    wish = _Wish(logs, watch, timeout, output)
+    wish = _Wish(logs, watch, timeout, output, target.is_local)
     if target.is_local:
         return asyncio.run(_run_here(operation, target, wish, parse_uid(uid) if uid else None))
     return asyncio.run(_run_there(operation, target, wish))

@@ -1,0 +1,62 @@
+"""The echo programs without a cluster: exactly what Python prints for that dictionary, with the published package and with nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import SAMPLES, run_opstrand
+
+from .conftest import Run
+
+MESSAGES = ["test 1", "test 2", None, 'it\'s "quoted" $(HOME) $$ \n ünïcode']
+FILES = ["echo.yaml", "echo-tracking.yaml"]
+UID = "4f0c1a2b-4f0c-1a2b-4f0c-1a2b4f0c1a2b"
+
+
+def given(message: str | None) -> list[str]:
+    return [] if message is None else ["-P", f"message={message}"]
+
+
+def expected(message: str | None) -> bytes:
+    return f"{ {'message': 'Default message' if message is None else message} }\n".encode()
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+@pytest.mark.parametrize("file", FILES)
+def test_echo_with_our_client(here: Run, file: str, message: str | None) -> None:
+    ran = here("run", "--local", "-f", SAMPLES / file, *given(message), "-l")
+    assert (ran.code, ran.stdout) == (0, expected(message)), ran
+
+
+@pytest.mark.parametrize(("file", "message"), [(FILES[0], MESSAGES[3]), (FILES[1], MESSAGES[0])])
+def test_echo_with_the_published_package(here: Run, file: str, message: str | None) -> None:
+    ran = here("run", "--local", "-f", SAMPLES / file, *given(message), "-l", python="published")
+    assert (ran.code, ran.stdout) == (0, expected(message)), ran
+
+
+def test_the_published_package_wins_over_ours(here: Run, job: Callable[..., Path]) -> None:
+    file = job("import polyaxon.client; print(polyaxon.client.__file__)")
+    assert "site-packages/polyaxon" in here("run", "--local", "-f", file, "-l", python="published").out
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_the_plan_is_the_one_that_render_shows(here: Run, records: Path, message: str | None) -> None:
+    """Byte for byte, and its digest is the Pod's."""
+    identity = ["--uuid", UID, "--name", "echo", "--project", "quick-start"]
+    rendered = run_opstrand("render", "-f", SAMPLES / "echo.yaml", *given(message), *identity, "--stage", "plan", "-o", "json")
+    assert here("run", "--local", "-f", SAMPLES / "echo.yaml", *given(message), *identity).code == 0
+    plan = (records / "quick-start" / "echo" / "plan.json").read_bytes()
+    assert rendered.stdout == plan + b"\n"
+    pod = run_opstrand("render", "-f", SAMPLES / "echo.yaml", *given(message), *identity, "-o", "json")
+    assert json.loads(pod.out)["metadata"]["annotations"]["opstrand.dev/plan-digest"] == hashlib.sha256(plan).hexdigest()
+
+
+def test_what_is_left_out_is_said_once_and_stdout_is_the_program_s_alone(here: Run) -> None:
+    ran = here("run", "--local", "-f", SAMPLES / "echo.yaml", "-P", "message=a", "-l")
+    assert [line for line in ran.stderr.splitlines() if "left out" in line] == ["--local runs a process: image left out"]
+    assert "Succeeded" in ran.stderr

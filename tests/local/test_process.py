@@ -1,0 +1,138 @@
+"""A process instead of a Pod: its output, its end, what is refused, and that nothing of it is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.command_line import OPSTRAND, environment
+
+from .conftest import Run
+
+Job = Callable[..., Path]
+
+
+def test_output_is_passed_on_byte_for_byte(here: Run, job: Job, records: Path) -> None:
+    code = "import sys; o = sys.stdout.buffer; o.write(b'\\xff\\r\\n' + b'x' * 3_000_000 + b'\\n'); o.flush(); sys.stderr.write('no end')"
+    ran = here("run", "--local", "-f", job(code), "-n", "a", "-l")
+    assert (ran.code, ran.stdout) == (0, b"\xff\r\n" + b"x" * 3_000_000 + b"\nno end")
+    assert here("logs", "--local", "a").stdout == ran.stdout
+    assert here("logs", "--local", "a", "--tail", "1").stdout == b"no end"
+
+
+def test_without_logs_stdout_is_left_alone(here: Run, job: Job) -> None:
+    ran = here("run", "--local", "-f", job("print('hidden')"), "-n", "a")
+    assert (ran.code, ran.stdout) == (0, b"")
+    assert here("run", "--local", "-f", job("print('hidden')"), "-n", "b", "-o", "name").out == "operation.opstrand.dev/b\n"
+    assert json.loads(here("run", "--local", "-f", job("print('hidden')"), "-o", "json").out)["status"]["phase"] == "Succeeded"
+
+
+def test_a_failure_tells_its_last_words(here: Run, job: Job) -> None:
+    ran = here("run", "--local", "-f", job("print('boom'); raise SystemExit(3)"), "-n", "a")
+    assert ran.code == 1
+    assert "Failed (ContainerFailed)" in ran.stderr
+    assert "exit code 3: boom" in ran.stderr
+    assert "hint: " in ran.stderr
+    assert [line.split()[:3] for line in here("ls", "--local").out.splitlines()[1:]] == [["a", "job", "Failed"]]
+
+
+def test_a_program_that_is_not_there(here: Run, tmp_path: Path) -> None:
+    component = {"kind": "component", "run": {"kind": "job", "container": {"image": "x", "command": ["no-such-program"]}}}
+    (tmp_path / "f.yaml").write_text(yaml.safe_dump(component))
+    ran = here("run", "--local", "-f", "f.yaml")
+    assert ran.code == 1
+    assert "no-such-program" in ran.stderr
+
+
+def test_retries_and_the_deadline(here: Run, job: Job, tmp_path: Path) -> None:
+    counts = tmp_path / "count"
+    code = f"p = r'{counts}'; open(p, 'a').write('x'); raise SystemExit(0 if len(open(p).read()) > 1 else 1)"
+    ran = here("run", "--local", "-f", job(code, termination={"maxRetries": 2}), "-w", OPSTRAND_RETRY_BACKOFF="1")
+    assert ran.code == 0, ran
+    assert counts.read_text() == "xx"
+    assert "Retrying" in ran.stderr
+    slow = here("run", "--local", "-f", job("import time; time.sleep(60)", termination={"timeout": 1}))
+    assert slow.code == 1
+    assert "DeadlineExceeded" in slow.stderr
+
+
+def test_a_child_that_is_left_behind_does_not_hold_up_the_end(here: Run, job: Job) -> None:
+    code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(30)']); print('done')"
+    started = time.monotonic()
+    ran = here("run", "--local", "-f", job(code), "-l")
+    assert (ran.code, ran.out) == (0, "done\n")
+    assert time.monotonic() - started < 15
+
+
+def test_what_needs_a_container_is_refused(here: Run, job: Job) -> None:
+    component = yaml.safe_load(job("pass").read_text())
+    for part, words in (
+        ({"sidecars": [{"name": "db", "image": "redis"}]}, "the sidecar 'db' needs a cluster"),
+        ({"volumes": [{"name": "data", "emptyDir": {}}]}, "the volume 'data' needs a cluster"),
+        ({"container": {**component["run"]["container"], "workingDir": "/srv"}}, "outside of /plx-context"),
+    ):
+        file = job("pass", run={**component["run"], **part})
+        ran = here("run", "--local", "-f", file)
+        assert ran.code == 1
+        assert words in ran.stderr
+
+
+def test_long_init_files_and_paths_under_the_context_root(here: Run, job: Job) -> None:
+    content = "# $(HOME) $$\n" * 20_000 + "print('{{ globals.artifacts_path }}/x')\n"
+    component = yaml.safe_load(job("pass").read_text())
+    component["run"]["init"] = [{"file": {"filename": "long.py", "content": content, "chmod": "755"}}]
+    script = "head -c 12 long.py; echo; python3 long.py; echo {{ globals.run_outputs_path }}"
+    component["run"]["container"] |= {"command": ["sh", "-c"], "args": [script]}
+    component["run"]["container"]["workingDir"] = "{{ globals.artifacts_path }}"
+    ran = here("run", "--local", "-f", job("pass", run=component["run"]), "-n", "a", "-l")
+    assert ran.code == 0, ran
+    head, path, outputs = ran.out.splitlines()
+    assert head == "# $(HOME) $$"
+    assert path.endswith("/default/a/files/plx-context/artifacts/x")
+    assert Path(outputs, "long.py").read_text() == content.replace("{{ globals.artifacts_path }}", path.removesuffix("/x"))
+
+
+def test_a_name_is_given_once(here: Run, job: Job) -> None:
+    file = job("pass")
+    assert here("run", "--local", "-f", file, "-n", "a").code == 0
+    again = here("run", "--local", "-f", file, "-n", "a")
+    assert again.code == 2
+    assert "there is a local run 'a' already" in again.errors[0]
+    assert here("get", "--local", "nobody").code == 4
+    assert here("run", "--local", "-f", file, "-p", "../escape").code == 2
+
+
+def test_no_variable_of_another_run_comes_along(here: Run, job: Job) -> None:
+    ran = here("run", "--local", "-f", job("import os; print(os.environ.get('POLYAXON_NO_OP'))"), "-l", POLYAXON_NO_OP="true")
+    assert ran.out == "None\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_stops_the_program(job: Job, records: Path, tmp_path: Path, number: signal.Signals) -> None:
+    pid_file = tmp_path / "pid"
+    code = f"import os, time; open(r'{pid_file}', 'w').write(str(os.getpid())); time.sleep(60)"
+    command = [OPSTRAND, "run", "--local", "-f", job(code), "-n", "a", "-l"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment(OPSTRAND_LOCAL=str(records)))
+    while not (pid_file.exists() and pid_file.read_text()):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130, errors
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid_file.read_text()), 0)
+    assert json.loads((records / "default" / "a" / "run.json").read_text())["status"]["phase"] == "Stopped"
+
+
+def test_the_limit_stops_the_program(here: Run, job: Job) -> None:
+    ran = here("run", "--local", "-f", job("import time; time.sleep(60)"), "-n", "a", "--timeout", "1")
+    assert ran.code == 124, ran
+    assert "Stopped" in here("ls", "--local").out

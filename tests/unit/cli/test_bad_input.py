@@ -1,0 +1,126 @@
+"""What people get wrong: one clear error each, at once, with its place and exit code, and never a traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.support.command_line import SAMPLES, run_opstrand
+
+ECHO = SAMPLES / "echo.yaml"
+JOB = "version: 1.1\nkind: component\nrun:\n  kind: job\n  container:\n    image: python\n    command: [python3, -c, 'print(1)']\n"
+OPERATION = "kind: operation\ncomponent:\n  run:\n    kind: job\n    container: {image: python, command: [a]}\n"
+
+#: name, file, -P, place, words
+FILES = [
+    ("broken YAML", "run: [a\nb: c\n", (), ":2", "YAML|expected|found"),
+    ("a tab", "run:\n\tkind: job\n", (), ":2", ""),
+    ("empty", "", (), "", "an empty file"),
+    ("a list", "- a\n", (), "", "a mapping"),
+    ("an unknown key", JOB.replace("run:", "runn: 1\nrun:"), (), ":3:1", "did you mean 'run'?"),
+    ("an unknown key, deep", JOB.replace("command", "comand"), (), ":7:5", "did you mean 'command'?"),
+    ("a wrong type", JOB + "termination: {maxRetries: many}\n", (), ":8:15", "many"),
+    ("a key twice", JOB + "run: {}\n", (), ":8:1", "run"),
+    ("an undeclared variable", JOB.replace("print(1)", "{{ lr }}"), (), ":7:", "there is no 'lr'"),
+    ("a misspelt variable", JOB.replace("print(1)", "{{ glob.uuid }}"), (), ":7:", "there is no 'glob'"),
+    ("a kind that nobody knows", JOB.replace("kind: job", "kind: jub"), (), ":4", "jub"),
+    ("a wrong value", JOB + "inputs:\n- {name: lr, type: float}\n", ("lr=fast",), "-P lr", "as float"),
+    ("a missing value", OPERATION + "inputs:\n- {name: lr, type: float}\n", (), ":7:3", "required"),
+    ("a wrong ref", OPERATION + "params:\n  a: {ref: ops, value: outputs.x}\n", (), ":7", "ops.NAME"),
+    ("a ref to nothing", OPERATION + "params:\n  a: {ref: ops.a, value: outptus.x}\n", (), ":7", "did you mean 'outputs'?"),
+    ("a bad template", JOB.replace("print(1)", "{{ 1 +  }}"), (), ":7:", ""),
+    ("an init file of 1 MiB", JOB + f"  init:\n  - file: {{filename: a, content: {'x' * 2**20}}}\n", (), "run.init", "KiB"),
+    ("an init file of 2 MiB", JOB + f"  init:\n  - file: {{filename: a, content: {'x' * 2**21}}}\n", (), "", "bytes"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "params", "place", "words"), [row[1:] for row in FILES], ids=[row[0] for row in FILES])
+@pytest.mark.parametrize("command", ["check", "run", "render"])
+def test_a_wrong_file(tmp_path: Path, command: str, text: str, params: tuple[str, ...], place: str, words: str) -> None:
+    """Every command that reads a file says the same of it. `run` says it before it looks for a cluster."""
+    (tmp_path / "file.yaml").write_text(text)
+    given = [part for param in params for part in ("-P", param)]
+    ran = run_opstrand(command, "-f", "file.yaml", *given, cwd=tmp_path)
+    assert ran.code == 2, ran
+    told = ran.out if command == "check" else "\n".join(line.removeprefix("error: ") for line in ran.errors)
+    assert place in told
+    assert any(word in told for word in words.split("|")), told
+    if place.startswith(":"):
+        assert all(line.startswith("file.yaml:") for line in told.splitlines()), told
+    assert command == "check" or ran.stdout == b""
+
+
+def test_all_errors_at_once(tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").write_text(JOB.replace("print(1)", "{{ a }} {{ b }}") + "inputs:\n- {name: lr, type: flaot}\n")
+    ran = run_opstrand("check", "f.yaml", cwd=tmp_path)
+    assert ran.code == 2
+    assert [words for words in ("'a'", "'b'", "flaot") if words not in ran.out] == []
+    assert len(ran.out.splitlines()) == 3
+
+
+def test_a_file_that_is_not_there() -> None:
+    ran = run_opstrand("run", "-f", "nope.yaml")
+    assert (ran.code, ran.errors) == (2, ["error: could not read nope.yaml: No such file or directory"])
+
+
+def test_no_file() -> None:
+    ran = run_opstrand("run")
+    assert ran.code == 2
+    assert "-f FILE" in ran.stderr
+
+
+@pytest.mark.parametrize("params", [["message"], ["=x"], ["a=1", "a=2"]])
+def test_a_param_that_is_none(params: list[str]) -> None:
+    ran = run_opstrand("check", "-f", ECHO, *(part for text in params for part in ("-P", text)))
+    assert ran.code == 2
+    assert "-P" in ran.out
+
+
+def test_a_name_of_300_characters() -> None:
+    ran = run_opstrand("run", "-f", ECHO, "-n", "a" * 300)
+    assert ran.code == 2
+    assert ran.errors == ["error: --name: 'aaaaaaaaaaaaaaaaaaaa… (300 characters)' is no name for a run"]
+    assert "at most 52 characters" in ran.stderr
+
+
+def test_a_kind_that_this_version_does_not_run(tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").write_text(JOB.replace("kind: job", "kind: service"))
+    assert run_opstrand("check", tmp_path / "f.yaml").code == 0
+    ran = run_opstrand("run", "-f", tmp_path / "f.yaml")
+    assert ran.code == 2
+    assert "service" in ran.errors[0]
+
+
+def test_no_cluster(tmp_path: Path) -> None:
+    ran = run_opstrand("ls")
+    assert ran.code == 5
+    assert len(ran.errors) == 1
+    assert "--kubeconfig" in ran.stderr
+
+
+def test_a_cluster_that_does_not_answer(tmp_path: Path) -> None:
+    config = tmp_path / "kubeconfig"
+    config.write_text(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"
+        "clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\nusers: [{name: u, user: {token: t}}]\n"
+    )
+    for command in (["ls"], ["run", "-f", str(ECHO)], ["get", "x"], ["logs", "x"], ["stop", "x"], ["doctor"]):
+        ran = run_opstrand(*command, "--kubeconfig", config)
+        assert ran.code == 5, (command, ran)
+        told = ran.out if command == ["doctor"] else ran.stderr
+        assert "Is the cluster up" in told, (command, ran)
+
+
+def test_a_kubeconfig_that_is_none(tmp_path: Path) -> None:
+    for text in ("", "a: b\n", "[\n", "current-context: c\n"):
+        (tmp_path / "kubeconfig").write_text(text)
+        ran = run_opstrand("ls", "--kubeconfig", tmp_path / "kubeconfig")
+        assert ran.code == 5, (text, ran)
+        assert len(ran.errors) == 1
+
+
+def test_a_context_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "kubeconfig").write_text("apiVersion: v1\nkind: Config\ncontexts: []\nclusters: []\nusers: []\n")
+    ran = run_opstrand("ls", "--kubeconfig", tmp_path / "kubeconfig", "--context", "nope")
+    assert ran.code == 5
+    assert "nope" in ran.errors[0]

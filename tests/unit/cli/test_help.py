@@ -1,0 +1,103 @@
+"""The list of commands, what it costs, and what a terminal sees."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+from tests.support.command_line import OPSTRAND, environment, run_command, run_opstrand
+
+from opstrand.cli.app import COMMANDS, load_command
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_says_what_the_command_says_of_itself(name: str) -> None:
+    command = load_command(name)
+    assert command.name == name
+    assert (command.help or "").splitlines()[0] == COMMANDS[name]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str) -> None:
+    ran = run_opstrand(name, "--help")
+    assert ran.code == 0
+    assert ran.out.startswith(f"Usage: opstrand {name}")
+
+
+def test_help_is_plain_where_nobody_looks() -> None:
+    ran = run_opstrand("--help")
+    assert ran.code == 0
+    assert b"\x1b" not in ran.stdout
+    assert [line.split()[0] for line in ran.out.partition("Commands:\n")[2].splitlines()] == list(COMMANDS)
+
+
+def test_help_is_rich_at_a_terminal_and_plain_with_no_color() -> None:
+    assert b"\x1b[" in _at_a_terminal("--help")
+    assert b"\x1b" not in _at_a_terminal("--help", NO_COLOR="1")
+
+
+def test_help_costs_next_to_nothing() -> None:
+    """User CPU above a bare interpreter's: the least of several, since others use this machine too."""
+    bare = min(run_command([sys.executable, "-c", "pass"]).seconds for _ in range(5))
+    assert min(run_opstrand("--help").seconds for _ in range(5)) - bare < 0.12
+
+
+@pytest.mark.parametrize("command", ["ls", "logs"])
+def test_looking_at_runs_imports_nothing_of_the_engine(command: str) -> None:
+    """Neither the format's models, nor the template language, nor the rest of the Kubernetes package."""
+    code = "import sys; sys.argv = ['opstrand']; from opstrand.cli import main; main(sys.argv[1:] or ARGS); print(*sys.modules)"
+    arguments = [command, *(["--local"] if command == "ls" else ["x"])]
+    ran = run_command([sys.executable, "-c", code.replace("ARGS", repr(arguments))], env={"OPSTRAND_LOCAL": "/nonexistent"})
+    modules = set(ran.out.split())
+    assert "opstrand.cli.app" in modules
+    assert modules.isdisjoint({"jinja2", "opstrand.spec.polyaxonfile", "rich", "jsonschema", "requests", "kubernetes.client"})
+    assert ("aiohttp" in modules) is (command == "logs")
+
+
+def test_a_wrong_word_gets_the_nearest_right_one() -> None:
+    ran = run_opstrand("rnu")
+    assert ran.code == 2
+    assert "did you mean 'run'?" in ran.stderr
+    assert run_opstrand("ls", "--wide").code == 2
+
+
+def test_the_version() -> None:
+    assert run_opstrand("version").out == run_opstrand("--version").out
+    assert '"opstrand": "0.1.0"' in run_opstrand("version", "-o", "json").out
+
+
+@pytest.mark.parametrize(("shell", "word"), [("bash", "complete -o nosort"), ("zsh", "#compdef opstrand"), ("fish", "complete --no-files")])
+def test_completion_scripts(shell: str, word: str) -> None:
+    ran = run_opstrand("completion", shell)
+    assert word in ran.out
+    assert "_OPSTRAND_COMPLETE" in ran.out
+
+
+def test_completion_offers_commands_and_options() -> None:
+    offered = _complete("opstrand l", 1)
+    assert {"ls", "logs", "lineage"} <= set(offered)
+    assert "--upstream" in _complete("opstrand render --up", 2)
+
+
+def _complete(words: str, position: int) -> list[str]:
+    env = {"_OPSTRAND_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(position)}
+    return [line.partition(",")[2] for line in run_opstrand(env=env).out.splitlines()]
+
+
+def _at_a_terminal(*arguments: str, **env: str) -> bytes:
+    """What a pseudo-terminal shows."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([OPSTRAND, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment(TERM="xterm", **env))
+    os.close(theirs)
+    shown = b""
+    try:
+        while piece := os.read(ours, 65536):
+            shown += piece
+    except OSError:  # how Linux says that the other end is closed
+        pass
+    os.close(ours)
+    assert process.wait(30) == 0
+    return shown
