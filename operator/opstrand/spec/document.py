@@ -26,6 +26,9 @@ MAX_BYTES = 1_500_000
 #: Values after aliases are spread out. A file of 500 operations has about 15,000.
 MAX_VALUES = 100_000
 MAX_DEPTH = 64
+#: No number that fits into 64 bits needs as many characters; reading a longer one takes time that grows with its square.
+_MAX_NUMBER = 400
+_MAX_KEY = 1_000
 #: After so many problems a longer list helps nobody.
 MAX_PROBLEMS = 100
 INT64 = range(-(2**63), 2**63)
@@ -221,6 +224,8 @@ class _Reader:
             frame.key = _MERGE
             return
         frame.key = event.value
+        if len(event.value) > _MAX_KEY:
+            self._note(f"the key {_shorten(event.value)} is too long", event)
         if event.anchor:
             self.anchors[event.anchor] = (event.value, 1, None)
         if event.value in frame.lines:
@@ -244,7 +249,7 @@ class _Reader:
         if self.stack and isinstance(self.stack[-1].value, dict) and not self.stack[-1].has_key:
             self._stop('a key must be text, not a list or a mapping (quote a template: "{{ name }}")', event)
         if event.tag and event.tag not in _KNOWN_TAGS:
-            self._note(f"the tag {event.tag} is not supported", event)
+            self._note(f"the tag {_shorten(event.tag)} is not supported", event)
         self.stack.append(_Frame(value, event.anchor, self.count, self._place_of(event)))
 
     def _close(self) -> None:
@@ -298,7 +303,9 @@ class _Reader:
         if tag in _AS_TEXT:
             return event.value
         if tag not in _KNOWN_TAGS:
-            return self._note(f"the tag {tag} is not supported", event)
+            return self._note(f"the tag {_shorten(tag)} is not supported", event)
+        if len(event.value) > _MAX_NUMBER:
+            return self._note(f"the number {_shorten(event.value)} is too long; quote it if it is text", event)
         try:
             return self._bounded(_scalars.construct_object(yaml.ScalarNode(tag, event.value)), event)
         except (ValueError, KeyError, yaml.YAMLError):

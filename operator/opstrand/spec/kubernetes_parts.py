@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import Annotated, Any
 
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, core_schema
 
 from opstrand.spec.kubernetes_keys import OBJECTS, VERSION
-from opstrand.spec.section import OR_TEMPLATE, describe, fail, fail_at, is_template, nearest
+from opstrand.spec.section import MAX_PROBLEMS, OR_TEMPLATE, describe, fail, fail_at, is_template, nearest
 
 Fault = tuple[tuple[str | int, ...], str, str]
 
@@ -50,7 +51,7 @@ class Kubernetes:
     def judge(self, value: Any) -> Any:
         if not isinstance(value, Mapping):
             raise fail("InvalidSpec", f"expected a Kubernetes {self.name} (a mapping), found {describe(value)}")
-        faults = list(find_faults(self.name, value))
+        faults = list(islice(find_faults(self.name, value), MAX_PROBLEMS))
         if faults:
             raise fail_at(faults, value)
         return value

@@ -110,7 +110,7 @@ def _judge_values(data: Any, document: Document | None) -> None:
         if fault:
             problems.append((path, Problem("InvalidSpec", fault, dotted(path))))
         elif isinstance(value, Mapping):
-            todo += [((*path, key), inner) for key, inner in value.items()]
+            todo += [((*path, str(key)), inner) for key, inner in value.items()]
         elif isinstance(value, (list, tuple)):
             todo += [((*path, index), inner) for index, inner in enumerate(value)]
     if problems:
@@ -120,8 +120,8 @@ def _judge_values(data: Any, document: Document | None) -> None:
 def _fault(path: Path, value: Any) -> str | None:
     if len(path) > MAX_DEPTH:
         return f"nested more than {MAX_DEPTH} levels deep"
-    if path and not isinstance(path[-1], (str, int)):
-        return f"a key must be text, found {describe(path[-1])}"
+    if isinstance(value, Mapping) and not all(isinstance(key, str) for key in value):
+        return f"a key must be text, found {describe(next(key for key in value if not isinstance(key, str)))}"
     if isinstance(value, int) and value not in INT64:
         return "the number does not fit into 64 bits; quote it if it is text"
     if isinstance(value, float) and not math.isfinite(value):

@@ -21,6 +21,10 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 from opstrand.errors import REASONS
 
 Handler = Callable[[Any], Any]
+#: After so many problems of one section a longer list helps nobody, and looking for near words takes time.
+MAX_PROBLEMS = 100
+#: No section has as many keys; what has more is not gone through key by key.
+MAX_KEYS = 200
 
 
 def is_template(value: object) -> bool:
@@ -59,10 +63,14 @@ def fail_at(problems: Iterable[tuple[tuple[str | int, ...], str, str]], data: An
 
 def put_into_words(model: type[BaseModel], data: Any, handler: Handler) -> Any:
     """What `handler` makes of the data; its errors in our words."""
+    if isinstance(data, Mapping) and len(data) > MAX_KEYS:
+        known = written_keys(model)
+        unknown = [str(key) for key in data if key not in known]
+        raise fail_at([((key,), "UnknownField", unknown_key(key, known)) for key in unknown[:MAX_PROBLEMS]], data)
     try:
         return handler(data)
     except ValidationError as error:
-        found = error.errors(include_url=False)
+        found = error.errors(include_url=False)[:MAX_PROBLEMS]
         raise fail_at([(e["loc"], *_words(model, e)) for e in found], data) from None
 
 
