@@ -24,6 +24,8 @@ MOST = 5000
 _TIMES = ("created_at", "updated_at", "started_at", "finished_at", "schedule_at")
 _PLAIN = ("name", "status", "kind", "runtime", "description", "tags", "owner", "project", "pipeline", "controller", "original")
 _NUMBERS = ("duration", "wait_time")
+#: Fields that hold a uuid, which may be asked for with or without dashes.
+_UUIDS = ("uuid", "id", "pipeline", "controller", "original")
 FIELDS = ("uuid", "id", *_PLAIN, *_TIMES, *_NUMBERS, "cloning_kind", "is_managed", "pending")
 _SECTIONS = {
     "inputs": "inputs",
@@ -34,6 +36,7 @@ _SECTIONS = {
     "metrics": "outputs",
     "meta_values": "meta_info",
     "meta_info": "meta_info",
+    "meta": "meta_info",
     "artifacts": "artifacts",
 }
 
@@ -58,15 +61,20 @@ def select(
     read: Read | None = None,
     path: str = "query",
 ) -> list[Run]:
-    """The runs that a query finds, in order: newest first unless `sort` says otherwise. A limit of 0 is none; SpecError InvalidSpec."""
+    """One page of what `find` finds. A limit of 0 is none; SpecError InvalidSpec."""
+    found, start = find(query, sort, runs, read=read, path=path), _count(offset, path)
+    return found[start : start + min(_count(limit, path) or MOST, MOST)]
+
+
+def find(query: str | None, sort: str | None, runs: Iterable[Run], *, read: Read | None = None, path: str = "query") -> list[Run]:
+    """Every run that a query finds, in order: newest first unless `sort` says otherwise. SpecError InvalidSpec."""
     conditions = parse_query(query or "", path)
     keys = parse_sort(sort or "-created_at", path)
     reader = read or read_field
     found = [run for run in runs if all(_holds(condition, reader(run, condition.field), path) for condition in conditions)]
     for field, down in reversed(keys):
         found = _sort(found, field, down, reader)
-    start = _count(offset, path)
-    return found[start : start + min(_count(limit, path) or MOST, MOST)]
+    return found
 
 
 def select_runs(
@@ -180,7 +188,7 @@ def _test(condition: Condition, value: Any, path: str) -> bool:
 
 
 def _equals(field: str, value: Any, wanted: str) -> bool:
-    if field in ("uuid", "id"):
+    if field in _UUIDS:
         return str(value).replace("-", "") == wanted.lower().replace("-", "")
     if field in _TIMES and len(wanted) == len("2026-01-31"):
         return str(value)[:10] == wanted

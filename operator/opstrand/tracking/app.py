@@ -1,6 +1,20 @@
 """The aiohttp application: routes, who asks, and how errors look.
 
 Owns the middlewares and the wiring of `Runs` and `Auth` into requests. Must not answer anything itself: that is `routes/`' business.
+The surface, where P is /api/v1/OWNER/PROJECT and R is P/runs/UUID (who may: public, a run's own token, or the RBAC verb on operations):
+
+    GET    /healthz /readyz /api/v1/installation /api/v1/compatibility/...   public
+    GET    /api/v1/OWNER/projects/list, P, P/runs                            list, get; P/runs takes query, sort, limit, offset
+    POST   /api/v1/OWNER/projects/create, P/runs                             create
+    GET    R, R/statuses, R/namespace                                        get; a run of the project
+    GET    R/lineage/{artifacts, artifacts/NAME, artifacts/names}            get; a run of the project
+    GET    R/lineage/{upstream, downstream, clones}                          get; a run of the project
+    PATCH  R                                                                 the run itself; patch
+    POST   R/statuses, R/lineage/artifacts                                   the run itself; patch
+    POST   R/{stop, skip, approve, invalidate, resume}                       patch
+    POST   R/restart                                                         get and create
+    DELETE R                                                                 delete
+    GET    /streams/v1/NAMESPACE/OWNER/PROJECT/runs/UUID/logs                get on pods/log; a run of the project
 """
 
 from __future__ import annotations

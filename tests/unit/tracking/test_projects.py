@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
-from opstrand.tracking.listing import QueryError, find_views, sort_views
 from opstrand.tracking.memory import MemoryRuns
 
 from .conftest import RUN, UUID, operation
@@ -101,15 +100,32 @@ async def test_runs_are_listed_in_pages_newest_first(api: Api, runs: MemoryRuns)
         assert (await api.get(RUNS, params=wrong)).status == 400
 
 
-VIEWS = [
-    {"uuid": "a" * 32, "name": "one", "status": "running", "tags": ["x"], "outputs": {"acc": 0.5}, "created_at": "2026-01-01"},
-    {"uuid": "b" * 32, "name": "two", "status": "failed", "tags": None, "outputs": {"acc": 0.9, "ok": True}, "created_at": "2026-01-02"},
-    {"uuid": "c" * 32, "name": "three", "status": "failed", "outputs": {}, "pipeline": {"uuid": "a" * 32}, "created_at": None},
-]
+LISTED: dict[str, dict[str, Any]] = {
+    "one": {"phase": "Running", "tags": ["x"], "outputs": {"acc": 0.5}, "artifacts": [{"name": "model", "path": "outputs/model"}]},
+    "two": {"phase": "Failed", "outputs": {"acc": 0.9, "ok": True}, "meta": {"note": "kept"}},
+    "three": {"phase": "Failed", "outputs": {}, "duration": 3},
+}
+
+
+@pytest.fixture
+async def listed(api: Api, runs: MemoryRuns) -> Api:
+    await runs.delete("quick-start", UUID)
+    for number, (name, status) in enumerate(LISTED.items(), 1):
+        body = operation(uuid=f"{number:032x}", **status)
+        body["metadata"] |= {"name": name, "uid": f"{number:032x}", "creationTimestamp": f"2026-01-0{number}T00:00:00Z"}
+        if name == "three":
+            body["metadata"]["ownerReferences"] = [{"kind": "Operation", "controller": True, "name": "p", "uid": "a" * 32}]
+        await runs.put(body)
+    return api
+
+
+async def names(api: Api, **params: str) -> list[str]:
+    answer = await (await api.get(RUNS, params=params)).json()
+    return [item["name"] for item in answer["results"]]
 
 
 @pytest.mark.parametrize(
-    ("query", "names"),
+    ("query", "found"),
     [
         ("", ["one", "two", "three"]),
         ("status: failed", ["two", "three"]),
@@ -119,21 +135,25 @@ VIEWS = [
         ("outputs.acc: <0.9, tags: x", ["one"]),
         ("outputs.ok: true", ["two"]),
         (f"pipeline: {'a' * 8}-{'a' * 24}", ["three"]),
+        (f"uuid: {1:032x}|{2:032x}", ["one", "two"]),
         ("name: %o%", ["one", "two"]),
         ("name: t%", ["two", "three"]),
-        ("created_at: >2026-01-01", ["two"]),
+        ("created_at: >2026-01-01", ["two", "three"]),
         ("tags: nil", ["two", "three"]),
+        ("artifacts.model: ~nil", ["one"]),
+        ("meta_info.note: kept", ["two"]),
+        ("duration: >2", ["three"]),
     ],
 )
-def test_queries(query: str, names: list[str]) -> None:
-    assert [view["name"] for view in find_views(VIEWS, query)] == names
+async def test_queries(listed: Api, query: str, found: list[str]) -> None:
+    assert await names(listed, query=query, sort="created_at") == found
 
 
-def test_sorting_puts_what_has_no_value_last() -> None:
-    assert [view["name"] for view in sort_views(VIEWS, "")] == ["two", "one", "three"]
-    assert [view["name"] for view in sort_views(VIEWS, "status,-name")] == ["two", "three", "one"]
-    with pytest.raises(QueryError, match="password"):
-        sort_views(VIEWS, "password")
+async def test_sorting_puts_what_has_no_value_last(listed: Api) -> None:
+    assert await names(listed) == ["three", "two", "one"]
+    assert await names(listed, sort="-metrics.acc") == ["two", "one", "three"]
+    assert await names(listed, sort="status,-name") == ["two", "three", "one"]
+    assert "password" in (await (await listed.get(RUNS, params={"sort": "password"})).json())["detail"]
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
+from opstrand.core.query import find, read_field
 from opstrand.tracking.auth import Forbidden, Verb, authorize
 from opstrand.tracking.edits import Edit, MapEdit
 from opstrand.tracking.intake import parse_submission
-from opstrand.tracking.listing import QueryError, find_views, sort_views
 from opstrand.tracking.routes.request import (
     AUTH,
     CALLER,
@@ -25,7 +25,7 @@ from opstrand.tracking.routes.request import (
     page,
     parse_body,
 )
-from opstrand.tracking.runs import ProjectNotFound, RunNotFound
+from opstrand.tracking.runs import Body, ProjectNotFound, RunNotFound
 from opstrand.tracking.views import run_uuid, run_view
 
 
@@ -81,12 +81,18 @@ async def list_projects(request: web.Request) -> web.Response:
 
 async def list_runs(request: web.Request) -> web.Response:
     project, owner = await find_project(request, Verb.LIST), request.app[OWNER]
-    views = [run_view(body, owner, with_content=False) for body in await request.app[RUNS].list(project)]
-    try:
-        found = sort_views(find_views(views, request.query.get("query", "")), request.query.get("sort", ""))
-    except QueryError as error:
-        raise NotAcceptable(str(error)) from None
-    return web.json_response(page(found, request))
+    runs = [(run_view(body, owner, with_content=False), body) for body in await request.app[RUNS].list(project)]
+    found = find(request.query.get("query"), request.query.get("sort"), runs, read=_read_listed)
+    return web.json_response(page([view for view, _ in found], request))
+
+
+def _read_listed(run: tuple[dict[str, Any], Body], field: str) -> Any:
+    """A field of one run of the list, by the query language's name."""
+    view, body = run
+    if field == "pipeline":
+        return (view["pipeline"] or {}).get("uuid")
+    # A list shows no artifacts, and can be searched by them.
+    return read_field((body.get("status") or {}) if field.startswith("artifacts.") else view, field)
 
 
 async def create_run(request: web.Request) -> web.Response:
