@@ -142,7 +142,7 @@ class LogCursor:
         if at < self.at:
             return None
         if at > self.at:
-            self.at, self.count = at, 1
+            self.at, self.count, self._passed = at, 1, 1
             return text
         self._passed += 1
         if self._passed <= self.count:

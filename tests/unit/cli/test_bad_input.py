@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from tests.support.command_line import SAMPLES, run_opstrand
 
+from .conftest import Cli
+
 ECHO = SAMPLES / "echo.yaml"
 JOB = "version: 1.1\nkind: component\nrun:\n  kind: job\n  container:\n    image: python\n    command: [python3, -c, 'print(1)']\n"
 OPERATION = "kind: operation\ncomponent:\n  run:\n    kind: job\n    container: {image: python, command: [a]}\n"
@@ -36,11 +38,11 @@ FILES = [
 
 @pytest.mark.parametrize(("text", "params", "place", "words"), [row[1:] for row in FILES], ids=[row[0] for row in FILES])
 @pytest.mark.parametrize("command", ["check", "run", "render"])
-def test_a_wrong_file(tmp_path: Path, command: str, text: str, params: tuple[str, ...], place: str, words: str) -> None:
+def test_a_wrong_file(cli: Cli, tmp_path: Path, command: str, text: str, params: tuple[str, ...], place: str, words: str) -> None:
     """Every command that reads a file says the same of it. `run` says it before it looks for a cluster."""
     (tmp_path / "file.yaml").write_text(text)
     given = [part for param in params for part in ("-P", param)]
-    ran = run_opstrand(command, "-f", "file.yaml", *given, cwd=tmp_path)
+    ran = cli(command, "-f", "file.yaml", *given)
     assert ran.code == 2, ran
     told = ran.out if command == "check" else "\n".join(line.removeprefix("error: ") for line in ran.errors)
     assert place in told
@@ -50,9 +52,17 @@ def test_a_wrong_file(tmp_path: Path, command: str, text: str, params: tuple[str
     assert command == "check" or ran.stdout == b""
 
 
-def test_all_errors_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["check", "run", "render"])
+def test_a_wrong_file_for_the_real_command(tmp_path: Path, command: str) -> None:
+    (tmp_path / "file.yaml").write_text(JOB.replace("run:", "runn: 1\nrun:"))
+    ran = run_opstrand(command, "-f", "file.yaml", cwd=tmp_path)
+    assert ran.code == 2
+    assert "file.yaml:3:1: runn: unknown key 'runn'; did you mean 'run'?" in ran.out + ran.stderr
+
+
+def test_all_errors_at_once(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "f.yaml").write_text(JOB.replace("print(1)", "{{ a }} {{ b }}") + "inputs:\n- {name: lr, type: flaot}\n")
-    ran = run_opstrand("check", "f.yaml", cwd=tmp_path)
+    ran = cli("check", "f.yaml")
     assert ran.code == 2
     assert [words for words in ("'a'", "'b'", "flaot") if words not in ran.out] == []
     assert len(ran.out.splitlines()) == 3
@@ -70,8 +80,8 @@ def test_no_file() -> None:
 
 
 @pytest.mark.parametrize("params", [["message"], ["=x"], ["a=1", "a=2"]])
-def test_a_param_that_is_none(params: list[str]) -> None:
-    ran = run_opstrand("check", "-f", ECHO, *(part for text in params for part in ("-P", text)))
+def test_a_param_that_is_none(cli: Cli, params: list[str]) -> None:
+    ran = cli("check", "-f", ECHO, *(part for text in params for part in ("-P", text)))
     assert ran.code == 2
     assert "-P" in ran.out
 
@@ -98,23 +108,23 @@ def test_no_cluster(tmp_path: Path) -> None:
     assert "--kubeconfig" in ran.stderr
 
 
-def test_a_cluster_that_does_not_answer(tmp_path: Path) -> None:
+def test_a_cluster_that_does_not_answer(cli: Cli, tmp_path: Path) -> None:
     config = tmp_path / "kubeconfig"
     config.write_text(
         "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"
         "clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\nusers: [{name: u, user: {token: t}}]\n"
     )
     for command in (["ls"], ["run", "-f", str(ECHO)], ["get", "x"], ["logs", "x"], ["stop", "x"], ["doctor"]):
-        ran = run_opstrand(*command, "--kubeconfig", config)
+        ran = cli(*command, "--kubeconfig", config)
         assert ran.code == 5, (command, ran)
         told = ran.out if command == ["doctor"] else ran.stderr
         assert "Is the cluster up" in told, (command, ran)
 
 
-def test_a_kubeconfig_that_is_none(tmp_path: Path) -> None:
+def test_a_kubeconfig_that_is_none(cli: Cli, tmp_path: Path) -> None:
     for text in ("", "a: b\n", "[\n", "current-context: c\n"):
         (tmp_path / "kubeconfig").write_text(text)
-        ran = run_opstrand("ls", "--kubeconfig", tmp_path / "kubeconfig")
+        ran = cli("ls", "--kubeconfig", tmp_path / "kubeconfig")
         assert ran.code == 5, (text, ran)
         assert len(ran.errors) == 1
 

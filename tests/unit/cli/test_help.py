@@ -12,6 +12,8 @@ from tests.support.command_line import OPSTRAND, environment, run_command, run_o
 
 from opstrand.cli.app import COMMANDS, load_command
 
+from .conftest import Cli
+
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_list_says_what_the_command_says_of_itself(name: str) -> None:
@@ -21,8 +23,8 @@ def test_the_list_says_what_the_command_says_of_itself(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself(name: str) -> None:
-    ran = run_opstrand(name, "--help")
+def test_every_command_explains_itself(cli: Cli, name: str) -> None:
+    ran = cli(name, "--help")
     assert ran.code == 0
     assert ran.out.startswith(f"Usage: opstrand {name}")
 

@@ -1,0 +1,161 @@
+"""From files and -P to one operation: presets, references, where each part was written, and what render shows of it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.support.command_line import SAMPLES, run_opstrand
+
+from .conftest import Cli
+
+COMPONENT = """version: 1.1
+kind: component
+name: train
+inputs:
+- {name: lr, type: float, toEnv: LR}
+run:
+  kind: job
+  container:
+    image: a
+    command: [b]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "component.yaml").write_text(COMPONENT)
+    (tmp_path / "op.yaml").write_text("kind: operation\npathRef: parts/component.yaml\nparams:\n  lr: {value: 1, toEnv: RATE}\n")
+    (tmp_path / "preset.yaml").write_text("isPreset: true\ntags: [nightly]\ntermination: {maxRetries: 3}\n")
+    return tmp_path
+
+
+def compiled(cli: Cli, folder: Path, *arguments: str) -> dict[str, object]:
+    ran = cli("render", "-f", "op.yaml", *arguments, "--stage", "compiled", "-o", "json", cwd=folder)
+    assert ran.code == 0, ran
+    found: dict[str, object] = json.loads(ran.out)
+    return found
+
+
+def test_a_path_is_read_from_where_the_file_is(cli: Cli, folder: Path) -> None:
+    assert cli("check", folder / "op.yaml", cwd=Path("/")).code == 0
+    assert compiled(cli, folder)["name"] == "train"
+
+
+def test_an_error_in_a_referenced_file_has_that_file_s_line(cli: Cli, folder: Path) -> None:
+    (folder / "parts" / "component.yaml").write_text(COMPONENT.replace("command: [b]", "command: ['{{ rate }}']"))
+    ran = cli("check", "op.yaml", cwd=folder)
+    assert ran.out.startswith("parts/component.yaml:10:"), ran.out
+    (folder / "parts" / "component.yaml").write_text(COMPONENT.replace("image", "imag"))
+    assert cli("check", "op.yaml", cwd=folder).out.startswith("parts/component.yaml:9:5")
+
+
+def test_a_missing_reference_and_a_circle(cli: Cli, folder: Path) -> None:
+    (folder / "parts" / "component.yaml").write_text("kind: component\npathRef: component.yaml\n")
+    ran = cli("check", "op.yaml", cwd=folder)
+    assert ran.code == 2
+    assert "more than 8 times" in ran.out
+    (folder / "parts" / "component.yaml").unlink()
+    ran = cli("run", "-f", "op.yaml", cwd=folder)
+    assert (ran.code, ran.errors) == (2, ["error: could not read parts/component.yaml: No such file or directory"])
+
+
+def test_presets_are_laid_over_in_order(cli: Cli, folder: Path) -> None:
+    (folder / "more.yaml").write_text("isPreset: true\ntags: [weekly]\ntermination: {maxRetries: 5}\n")
+    found = compiled(cli, folder, "-f", "preset.yaml", "-f", "more.yaml")
+    assert (found["tags"], found["termination"]) == (["nightly", "weekly"], {"maxRetries": 5})
+    (folder / "more.yaml").write_text("isPreset: true\ntagz: [weekly]\n")
+    ran = cli("check", "-f", "op.yaml", "-f", "more.yaml", cwd=folder)
+    assert ran.out.startswith("more.yaml:2:1"), ran.out
+
+
+def test_a_value_from_the_command_line_wins_and_keeps_where_it_goes(cli: Cli, folder: Path) -> None:
+    ran = cli("render", "-f", "op.yaml", "-P", "lr=0.5", "--stage", "plan", "-o", "json", cwd=folder)
+    plan = json.loads(ran.out)
+    assert (plan["inputs"], plan["to_env"]) == ({"lr": 0.5}, {"RATE": "0.5"})
+
+
+def test_stdin_is_a_file(folder: Path) -> None:
+    ran = run_opstrand("render", "-f", "-", "-P", "lr=2", "--stage", "inputs", stdin=COMPONENT.encode(), cwd=folder)
+    assert ran.out == "lr: 2.0\n"
+    assert "<stdin>:" in run_opstrand("check", "-", stdin=b"a: [").out
+
+
+def test_each_file_is_judged_by_itself(cli: Cli, folder: Path) -> None:
+    (folder / "bad.yaml").write_text(COMPONENT.replace("run:", "rnu:"))
+    ran = cli("check", "bad.yaml", "parts/component.yaml", "nope.yaml", "-o", "json", cwd=folder)
+    assert ran.code == 2
+    report = {one["files"][0]: one for one in json.loads(ran.out)}
+    assert {name: one["valid"] for name, one in report.items()} == {"bad.yaml": False, "parts/component.yaml": True, "nope.yaml": False}
+    assert (report["bad.yaml"]["errors"][0]["reason"], report["bad.yaml"]["errors"][0]["line"]) == ("UnknownField", 6)
+    # A component may want values that its users give; an operation is about to run.
+    assert cli("run", "-f", "parts/component.yaml", cwd=folder).code == 2
+
+
+def test_strict_params(cli: Cli, folder: Path) -> None:
+    assert cli("check", "-f", "op.yaml", "-P", "extra=1", cwd=folder).code == 0
+    ran = cli("check", "-f", "op.yaml", "-P", "extra=1", "--strict-params", cwd=folder)
+    assert ran.code == 2
+    assert ran.out.startswith("-P extra: ")
+
+
+def test_every_stage_of_the_echo(cli: Cli) -> None:
+    for stage in ("operation", "compiled", "inputs", "plan", "pod"):
+        shown = [cli("render", "-f", SAMPLES / "echo.yaml", "--stage", stage, "-o", kind).out for kind in ("yaml", "json")]
+        assert yaml.safe_load(shown[0]) == json.loads(shown[1]) != {}
+    assert (
+        cli("render", "-f", SAMPLES / "echo.yaml", "-P", "message=a", "--stage", "inputs", "-o", "json").out == '{\n  "message": "a"\n}\n'
+    )
+
+
+def test_the_same_file_renders_the_same(cli: Cli, folder: Path) -> None:
+    once, again = (cli("render", "-f", "op.yaml", cwd=folder).stdout for _ in range(2))
+    assert once == again
+    named = cli("render", "-f", "op.yaml", "--uuid", "F" * 32, "-n", "mine", "-p", "lab", "-o", "json", cwd=folder)
+    metadata = json.loads(named.out)["metadata"]
+    assert (metadata["name"], metadata["namespace"]) == ("mine-ffffffff-0", "lab")
+    assert cli("render", "-f", "op.yaml", "--uuid", "xyz", cwd=folder).code == 2
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_component_at_an_address(cli: Cli, folder: Path, server: str) -> None:
+    (folder / "op.yaml").write_text(f"kind: operation\nurlRef: {server}/parts/component.yaml\nparams: {{lr: 1}}\n")
+    assert compiled(cli, folder)["name"] == "train"
+    (folder / "parts" / "component.yaml").write_text("# " + "x" * 2_000_000)
+    ran = cli("check", "op.yaml", cwd=folder)
+    assert "at most 1,500,000 are read" in ran.out
+    for address in (f"{server}/nope.yaml", "file:///etc/passwd", "http://127.0.0.1:1/x"):
+        (folder / "op.yaml").write_text(f"kind: operation\nurlRef: {address}\n")
+        ran = cli("check", "op.yaml", cwd=folder)
+        assert ran.code == 2
+        assert address in ran.out
+
+
+def test_explain(cli: Cli) -> None:
+    ran = cli("explain", "run.container.image")
+    assert ran.code == 0
+    assert "run.container.image" in ran.out
+    assert json.loads(cli("explain", "termination", "-o", "json").out)["path"] == "termination"
+    assert "FIELD" in cli("explain").out
+    wrong = cli("explain", "termination.maxRetry")
+    assert wrong.code == 2
+    assert "maxRetries" in wrong.errors[0]
