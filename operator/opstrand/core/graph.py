@@ -44,5 +44,6 @@ def find_cycle(upstreams: Mapping[str, Set[str]]) -> list[str]:
     while name not in seen:
         seen[name] = len(seen)
         name = min(other for other in upstreams[name] if other in upstreams and other not in sorted_ones)
-    walked = list(seen)
-    return [*reversed(walked[seen[name] :]), walked[-1]]
+    around = list(reversed(list(seen)[seen[name] :]))
+    first = around.index(min(around))
+    return [*around[first:], *around[: first + 1]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opstrand.core.compile import compile_operation
-from opstrand.errors import REASONS, SpecError
+from opstrand.errors import REASONS, Problem, SpecError
 from opstrand.spec.component import Component
 from opstrand.spec.document import parse_document
 from opstrand.spec.operation import Operation
@@ -25,6 +26,14 @@ def refuse(data: Any) -> SpecError:
     with pytest.raises(SpecError) as caught:
         parse_operation(data)
     return caught.value
+
+
+def problems_of(call: Callable[[], Any]) -> tuple[Problem, ...]:
+    try:
+        call()
+    except SpecError as error:
+        return error.problems
+    return ()
 
 
 def only(data: Any) -> tuple[str, str, str]:
@@ -191,7 +200,37 @@ def test_every_scalar_key_refuses_a_mapping(section: Any) -> None:
 
 _scalars = st.one_of(st.none(), st.booleans(), st.integers(-5, 2**65), st.floats(), st.sampled_from(["a", "{{ a }}", "1", "job", "ops.a"]))
 _keys = st.sampled_from(
-    ["kind", "name", "run", "component", "params", "inputs", "outputs", "value", "ref", "type", "container", "init", "file", "content", "matrix", "values", "joins", "query", "operations", "dependencies", "env", "image", "command", "schedule", "hooks", "termination", "timeout", "a", "<<"]
+    [
+        "kind",
+        "name",
+        "run",
+        "component",
+        "params",
+        "inputs",
+        "outputs",
+        "value",
+        "ref",
+        "type",
+        "container",
+        "init",
+        "file",
+        "content",
+        "matrix",
+        "values",
+        "joins",
+        "query",
+        "operations",
+        "dependencies",
+        "env",
+        "image",
+        "command",
+        "schedule",
+        "hooks",
+        "termination",
+        "timeout",
+        "a",
+        "<<",
+    ]
 )
 _data = st.recursive(_scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=4), max_leaves=12)
 _kinds = st.sampled_from(["component", "operation", "job", "dag", "grid", "cron", None])
@@ -205,11 +244,7 @@ def test_any_data_is_an_operation_or_a_spec_error(data: dict[str, Any], kind: An
         data = {**data, "kind": kind}
     if run is not None and isinstance(data.get("run"), dict):
         data = {**data, "run": {**data["run"], "kind": run}}
-    try:
-        operation = parse_polyaxonfile(data)
-        compile_operation(operation)
-    except SpecError as error:
-        assert all(problem.reason in REASONS for problem in error.problems)
+    assert all(problem.reason in REASONS for problem in problems_of(lambda: compile_operation(parse_polyaxonfile(data))))
 
 
 @settings(max_examples=150, deadline=timedelta(seconds=2))
@@ -219,8 +254,6 @@ def test_any_data_as_text_gives_the_same_verdict(data: dict[str, Any]) -> None:
         text = json.dumps(data, allow_nan=False)
     except ValueError:
         return
-    try:
-        document = parse_document(text)
-        parse_operation(document.data, document=document)
-    except SpecError as error:
-        assert all(problem.line for problem in error.problems)
+    document = parse_document(text, source="a.json") if not problems_of(lambda: parse_document(text)) else None
+    found = problems_of(lambda: parse_operation(document.data, document=document) if document else parse_document(text))
+    assert all(problem.line for problem in found)
