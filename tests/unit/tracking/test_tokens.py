@@ -116,7 +116,7 @@ REFUSED = {
     "another audience": token(audience="somebody"),
     "no pod": token(**{"kubernetes.io": {"namespace": "quick-start"}}),
     "no signature": ".".join(token().split(".")[:2]) + ".",
-    "not expired, and yet not believed": token(expires_in=60),
+    "not expired, and yet not believed": token(expires_in=24 * 3600),
 }
 
 
