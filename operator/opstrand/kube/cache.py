@@ -18,8 +18,8 @@ from opstrand.kube.api import COMPONENTS, OPERATIONS, PODS, Resource
 Manifest = dict[str, Any]
 Key = tuple[str, str]
 
-#: Gone Pods that are remembered, so that their loss is known without a GET.
-_TOMBSTONES = 4096
+#: Gone objects that are remembered, so that the loss of a Pod is known without a GET, and no late list brings anything back.
+_TOMBSTONES = 8192
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Cache:
         self._by_uuid: dict[tuple[str, str], Key] = {}
         self._waiters: dict[Subject, set[Key]] = defaultdict(set)
         self._waits: dict[Key, frozenset[Subject]] = {}
-        self._gone: OrderedDict[Key, str] = OrderedDict()
+        #: Names of Pods, and uids of everything, that are gone.
+        self._gone: OrderedDict[Key | str, None] = OrderedDict()
 
     def operation(self, key: Key) -> Manifest | None:
         return self._objects[OPERATIONS].get(key)
@@ -66,11 +67,15 @@ class Cache:
         return len(self._objects[resource])
 
     def put(self, resource: Resource, body: Mapping[str, Any]) -> set[Key]:
-        """Take this body unless a newer one is known. Returns whom it concerns; empty if it says nothing new."""
+        """Take this body unless a newer one is known. Returns whom it concerns; empty if it says nothing new.
+
+        A list that was asked for before a deletion and is read after it still holds the object: what is gone stays gone.
+        """
         key = _key(body)
         known = self._objects[resource].get(key)
-        if known is not None and not _is_newer(body, known):
+        if body["metadata"]["uid"] in self._gone or (known is not None and not _is_newer(body, known)):
             return set()
+        replaced = self._replace(resource, known, body)
         slim = _slim(resource, body)
         self._objects[resource][key] = slim
         if resource is PODS:
@@ -79,19 +84,33 @@ class Cache:
         if resource is COMPONENTS:
             return set(self._waiters.get(Subject("component", *key), ()))
         self._by_uuid[(key[0], names.run_uuid(slim["metadata"]["uid"]))] = key
-        return {key} | (self._waiters_on(slim) if _tells_others(known, slim) else set())
+        return {key} | replaced | (self._waiters_on(slim) if _tells_others(known, slim) else set())
+
+    def _replace(self, resource: Resource, known: Manifest | None, body: Mapping[str, Any]) -> set[Key]:
+        """Another object has the name now: the one that is known was deleted, though nobody said so. Who waits for that very run hears."""
+        if known is None or known["metadata"]["uid"] == body["metadata"]["uid"]:
+            return set()
+        self._bury(known["metadata"]["uid"])
+        if resource is not OPERATIONS:
+            return set()
+        self._by_uuid.pop((known["metadata"]["namespace"], names.run_uuid(known["metadata"]["uid"])), None)
+        return self._waiters_on(known)
+
+    def _bury(self, gone: Key | str) -> None:
+        self._gone[gone] = None
+        while len(self._gone) > _TOMBSTONES:
+            self._gone.popitem(last=False)
 
     def drop(self, resource: Resource, body: Mapping[str, Any]) -> set[Key]:
         """Forget an object that is gone. A body older than what is known (the name was taken again) drops nothing."""
         key = _key(body)
         known = self._objects[resource].get(key)
+        self._bury(body["metadata"]["uid"])
         if known is not None and known["metadata"]["uid"] != body["metadata"]["uid"] and not _is_newer(body, known):
             return set()
         self._objects[resource].pop(key, None)
         if resource is PODS:
-            self._gone[key] = body["metadata"]["uid"]
-            while len(self._gone) > _TOMBSTONES:
-                self._gone.popitem(last=False)
+            self._bury(key)
             return _owner_key(body)
         if resource is COMPONENTS:
             return set()

@@ -86,3 +86,31 @@ def test_what_a_full_list_lacks_is_asked_about() -> None:
     cache.put(OPERATIONS, run(1))
     cache.put(OPERATIONS, run(2, name="b", uid="ffffffff-4d18-4575-89b9-1926d8c23db4"))
     assert [one["metadata"]["name"] for one in cache.missing(OPERATIONS, [run(1)])] == ["b"]
+
+
+def test_a_name_that_is_taken_again_is_another_run() -> None:
+    """The deletion was missed: nobody may read the new run under the old one's uuid, and who waits for the old one hears of its end."""
+    cache = Cache()
+    old = UID.replace("-", "")
+    cache.put(OPERATIONS, run(1, status={"phase": "Running"}))
+    cache.wait(("ns", "b"), frozenset({Subject("run", "ns", old)}))
+    assert cache.put(OPERATIONS, run(2, uid="ffffffff-4d18-4575-89b9-1926d8c23db4")) == {("ns", "a"), ("ns", "b")}
+    assert cache.find_by_uuid("ns", old) is None
+
+
+def test_a_list_from_before_a_deletion_brings_nothing_back() -> None:
+    cache = Cache()
+    for resource, body in ((OPERATIONS, run(5)), (PODS, pod(5))):
+        cache.put(resource, body)
+        cache.drop(resource, body)
+        assert cache.put(resource, body) == set()
+        assert cache.count(resource) == 0
+
+
+def test_a_late_deletion_leaves_the_new_object_and_no_way_back_for_the_old() -> None:
+    cache = Cache()
+    new = run(20, uid="ffffffff-4d18-4575-89b9-1926d8c23db4")
+    cache.put(OPERATIONS, new)
+    assert cache.drop(OPERATIONS, run(10)) == set()
+    cache.drop(OPERATIONS, new)
+    assert cache.put(OPERATIONS, run(11)) == set()
