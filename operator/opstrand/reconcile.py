@@ -26,10 +26,14 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True)
 class Outcome:
-    """`wake`: other runs that should be reconciled now. `again`: seconds until this one should be; None: when something happens."""
+    """`wake`: other runs that should be reconciled now. `again`: seconds until this one should be; None: when something happens.
+
+    `trouble`: what kept this one from going further; what others should know happened all the same.
+    """
 
     wake: frozenset[Key] = frozenset()
     again: float | None = None
+    trouble: Exception | None = None
 
 
 DONE = Outcome()
@@ -43,14 +47,17 @@ async def reconcile(key: Key, *, world: World, clock: Clock) -> Outcome:
     decision = await _decide(snapshot, key)
     if snapshot.phase.is_final or (decision.status or {}).get("finishedAt"):
         world.cache.wait(key, frozenset())
+    wake: set[Key] = set()
     try:
-        applied = await apply(decision, key=key, snapshot=snapshot, world=world)
+        applied = await apply(decision, key=key, snapshot=snapshot, world=world, wake=wake)
     except Conflict:
-        await refresh(key, world=world)
-        return Outcome(again=0.0)
+        wake |= await refresh(key, world=world)
+        return Outcome(frozenset(wake - {key}), again=0.0)
+    except Exception as error:
+        return Outcome(frozenset(wake), trouble=error)
     if decision.freeze:
         world.cache.wait(key, frozenset())
-    return Outcome(applied.wake, applied.again)
+    return Outcome(frozenset(wake), applied.again)
 
 
 async def _decide(snapshot: Snapshot, key: Key) -> Decision:

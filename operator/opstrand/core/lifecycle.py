@@ -117,7 +117,7 @@ def parse_stamp(text: str) -> datetime:
 def decide(snapshot: Snapshot) -> Decision:
     """What to do about this run now."""
     if snapshot.phase.is_final:
-        return NOTHING
+        return _clear(snapshot)
     return _attend(snapshot) if snapshot.is_frozen else _start(snapshot)
 
 
@@ -371,6 +371,20 @@ def _next_spent(snapshot: Snapshot, seen: Observation) -> Spent | None:
 
 
 # --- the end --------------------------------------------------------------------------------------------------------------------
+
+
+def _clear(snapshot: Snapshot) -> Decision:
+    """A run that is over has no Pod that starts or runs: one that was to be deleted when the operator died, or that came too late."""
+    pod = snapshot.pod
+    if pod is None or "deletionTimestamp" in pod["metadata"] or not names.is_owned_by(pod, snapshot.body["metadata"]["uid"]):
+        return NOTHING
+    match observe_pod(pod).state:
+        case State.PENDING:
+            return Decision(actions=(DeletePod(pod),))
+        case State.RUNNING if (pod.get("spec") or {}).get("activeDeadlineSeconds") != 1:
+            return Decision(actions=(StopPod(pod),))
+        case _:
+            return NOTHING
 
 
 def _finish(snapshot: Snapshot, phase: Phase, reason: str, message: str, seen: Observation) -> Decision:

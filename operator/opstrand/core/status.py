@@ -78,11 +78,10 @@ def _conditions_of(phase: Phase, known: Any) -> list[tuple[str, bool | None]]:
     return [(conditions.RUNNING, phase is Phase.RUNNING)]
 
 
-def patch_ops(before: Mapping[str, Any] | None, after: Mapping[str, Any], *, resource_version: str | None = None) -> list[dict[str, Any]]:
+def patch_ops(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The JSON Patch from one status to the other; empty where they are equal.
 
-    JSON Patch, because a merge patch drops every null, and null is a value. With `resource_version` the API server answers 409 where the
-    object has changed since (a `test` on it would answer 422 instead).
+    JSON Patch, because a merge patch drops every null, and null is a value.
     """
     if before is None:
         ops = [{"op": "add", "path": "/status", "value": dict(after)}]
@@ -93,8 +92,6 @@ def patch_ops(before: Mapping[str, Any] | None, after: Mapping[str, Any], *, res
             if key not in before or not _same(before[key], value)
         ]
         ops += [{"op": "remove", "path": f"/status/{key}"} for key in before if key not in after]
-    if ops and resource_version is not None:
-        ops.insert(0, {"op": "replace", "path": "/metadata/resourceVersion", "value": resource_version})
     return ops
 
 

@@ -75,9 +75,11 @@ class Queue:
         try:
             async with self._slots:
                 outcome = await self._reconcile(key)
+            self.add_all(outcome.wake)
+            if outcome.trouble is not None:
+                raise outcome.trouble
             self._failures.pop(key, None)
             again = outcome.again
-            self.add_all(outcome.wake)
         except PlatformError as error:
             again = self._next_backoff(key, error.retry_after)
             logger.warning("%s; again in %.1f s", error, again, extra={"run": "/".join(key)})
@@ -94,7 +96,8 @@ class Queue:
 
     def _next_backoff(self, key: Key, asked: float | None) -> float:
         count = self._failures[key] = self._failures.get(key, 0) + 1
-        return asked if asked is not None else float(min(FIRST_BACKOFF * 2 ** (count - 1), MAX_BACKOFF))
+        # A server that asks to be asked at once is not: it would be asked without a pause.
+        return asked or float(min(FIRST_BACKOFF * 2 ** min(count - 1, 10), MAX_BACKOFF))
 
     async def stop(self) -> None:
         """Let go of what waits and cancel what runs: everything is made up after the next start."""

@@ -22,32 +22,31 @@ from opstrand.kube.gather import World
 
 @dataclass(frozen=True)
 class Applied:
-    """`wake`: runs that should look again. `again`: seconds until this one should; 0 is at once."""
+    """`again`: seconds until this run should look again; 0 is at once."""
 
-    wake: frozenset[Key] = frozenset()
     again: float | None = None
 
 
-async def apply(decision: Decision, *, key: Key, snapshot: Snapshot, world: World) -> Applied:
-    """Carry out a decision. Raises ApiError for what should be tried again."""
-    wake: set[Key] = set()
+async def apply(decision: Decision, *, key: Key, snapshot: Snapshot, world: World, wake: set[Key]) -> Applied:
+    """Carry out a decision. `wake` takes up the runs that should look again, also where this raises: ApiError for what should be tried
+    again."""
     if decision.status is not None:
         try:
             wake |= await _write_status(decision, key=key, snapshot=snapshot, world=world)
         except NotFound:
             # Deleted meanwhile: whatever it ran goes with it.
-            return Applied(frozenset(wake))
+            return Applied()
     for action in decision.actions:
         refusal = await _act(action, key=key, snapshot=snapshot, world=world)
         if refusal is not None:
             current = world.cache.operation(key)
             if current is None:
-                return Applied(frozenset(wake))
+                return Applied()
             after = Snapshot(**{**_fields(snapshot), "body": current})
             consequence = _consequence(refusal, after)
             wake |= await _write_status(consequence, key=key, snapshot=after, world=world)
-            return Applied(frozenset(wake), consequence.requeue_after)
-    return Applied(frozenset(wake), decision.requeue_after)
+            return Applied(consequence.requeue_after)
+    return Applied(decision.requeue_after)
 
 
 def _fields(snapshot: Snapshot) -> dict[str, Any]:
@@ -55,14 +54,29 @@ def _fields(snapshot: Snapshot) -> dict[str, Any]:
 
 
 async def _write_status(decision: Decision, *, key: Key, snapshot: Snapshot, world: World) -> set[Key]:
-    before = snapshot.body.get("status")
-    version = snapshot.body["metadata"]["resourceVersion"] if decision.freeze else None
-    ops = patch_ops(before, decision.status or {}, resource_version=version)
+    ops = patch_ops(snapshot.body.get("status"), decision.status or {})
     if not ops:
         return set()
-    stored = await world.kube.json_patch(OPERATIONS, *key, ops, subresource="status")
+    guard = _guard(snapshot, is_freeze=decision.freeze)
+    try:
+        stored = await world.kube.json_patch(OPERATIONS, *key, [*guard, *ops], subresource="status")
+    except Invalid as error:
+        found = await world.kube.get(OPERATIONS, *key)
+        if _guard(snapshot, is_freeze=False) == _guard(Snapshot(**{**_fields(snapshot), "body": found}), is_freeze=False):
+            raise
+        raise Conflict(f"another operator wrote {'/'.join(key)} meanwhile", status=409) from error
     # What comes back is newer than anything the watch has said: an output acknowledged before the container's end is in it.
     return world.cache.put(OPERATIONS, stored) - {key}
+
+
+def _guard(snapshot: Snapshot, *, is_freeze: bool) -> list[dict[str, Any]]:
+    """What must still hold for a status to be written: two operators overlap while one replaces the other, and the last request of one
+    that died may arrive late. The first write and the freeze are for exactly the object that was read (409); later ones for a run that
+    is where it was (422), whatever the API has stored of it meanwhile."""
+    status = snapshot.body.get("status") or {}
+    if is_freeze or "phase" not in status:
+        return [{"op": "replace", "path": "/metadata/resourceVersion", "value": snapshot.body["metadata"]["resourceVersion"]}]
+    return [{"op": "test", "path": f"/status/{name}", "value": status[name]} for name in ("phase", "attempt") if name in status]
 
 
 async def _act(action: Action, *, key: Key, snapshot: Snapshot, world: World) -> ApiError | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -44,7 +44,7 @@ async def gather(key: Key, *, world: World, now: datetime) -> Snapshot | None:
         return None
     snapshot = Snapshot(body, SpecError("InternalError", "not prepared"), now, world.settings, world.evaluate)
     if snapshot.phase.is_final:
-        return snapshot
+        return replace(snapshot, pod=world.cache.pod(key[0], (snapshot.status.get("pod") or {}).get("name", "")))
     prepared = _prepare(body, world)
     pod, is_lost = (await _find_pod(key, snapshot, world)) if snapshot.is_frozen else (None, False)
     upstream = {} if snapshot.is_frozen or isinstance(prepared, SpecError) else _find_upstream(key, prepared, world)
@@ -117,11 +117,10 @@ def _read(subject: Subject, world: World) -> Upstream | None:
     return None if body is None else read_upstream(body, world.settings)
 
 
-async def refresh(key: Key, *, world: World) -> None:
-    """Read the Operation itself: the cache was too old for a write."""
+async def refresh(key: Key, *, world: World) -> set[Key]:
+    """Read the Operation itself: the cache was too old for a write. Returns who should look: the watch has nothing new to say."""
     try:
-        world.cache.put(OPERATIONS, await world.kube.get(OPERATIONS, *key))
+        return world.cache.put(OPERATIONS, await world.kube.get(OPERATIONS, *key))
     except NotFound:
         known = world.cache.operation(key)
-        if known is not None:
-            world.cache.drop(OPERATIONS, known)
+        return set() if known is None else world.cache.drop(OPERATIONS, known)

@@ -105,3 +105,28 @@ async def test_stopping_leaves_nothing_behind() -> None:
     await queue.stop()
     await asyncio.sleep(0.03)
     assert reconcile.calls == [A]
+
+
+async def test_a_server_that_asks_for_no_pause_is_given_one() -> None:
+    reconcile = Recorder(PlatformError("busy", retry_after=0.0), PlatformError("busy", retry_after=0.0))
+    queue = Queue(reconcile, concurrency=1)
+    queue.start()
+    queue.add(A)
+    await asyncio.sleep(0.05)
+    await queue.stop()
+    assert reconcile.calls == [A]
+
+
+async def test_trouble_may_last_for_days() -> None:
+    """Doubling as often as it was tried would end in a number too large for a float, and with it the run's last try."""
+    queue = Queue(Recorder(), concurrency=1)
+    assert [queue._next_backoff(A, None) for _ in range(3000)][-1] == 60.0
+
+
+async def test_others_are_woken_by_a_reconcile_that_met_trouble_halfway() -> None:
+    reconcile = Recorder(Outcome(wake=frozenset({B}), trouble=PlatformError("no answer", retry_after=0.02)))
+    queue = Queue(reconcile, concurrency=1)
+    queue.start()
+    queue.add(A)
+    await asyncio.sleep(0.1)
+    assert reconcile.calls == [A, B, A]
