@@ -23,12 +23,20 @@ class Settings:
     image_pull_policy: str = "IfNotPresent"
     #: Where a run reaches the API from inside the cluster.
     api_url: str = "http://opstrand-api.opstrand:8000"
+    #: Where people outside the cluster reach the API: what `plugins.externalHost` puts into a run. Empty: as inside.
+    external_url: str = ""
+    #: The catalog of connections, a file that is read again when it changes; empty: there are none.
+    connections: str = ""
     #: The audience of a run's token: the API accepts no other.
     audience: str = "opstrand"
     #: The life of a run's token. The published client reads it once, so it must outlive the run.
     token_seconds: int = 30 * 24 * 3600
     #: How long an init container waits for the API to answer before it gives up.
     api_patience: int = 120
+    #: How long a git host may take to bring a repository before the run fails.
+    git_patience: int = 300
+    #: How long a Pod stays after its end where `termination.ttl` does not say.
+    pod_ttl: int = 24 * 3600
     #: Namespaces to watch, comma separated; empty: all of them.
     namespaces: str = ""
     #: How long a run waits for an upstream or a component that is not there. GitOps applies in any order.
@@ -43,12 +51,21 @@ class Settings:
     retry_backoff: int = 10
     #: How often everything is listed again, to make up missed deletions.
     relist_interval: int = 300
+    #: Without a word from the cluster for so long, /healthz asks it for a small list.
+    silence: int = 60
+    #: How long a starting operator tries to get its first full list before it gives up.
+    first_list_patience: int = 60
     #: Reconciles in flight.
     concurrency: int = 32
     #: Where the operator answers /healthz and /readyz; 0: nowhere.
     health_port: int = 8080
     #: Where the API listens.
     api_listen_port: int = 8000
+
+    @property
+    def watched_namespaces(self) -> tuple[str, ...]:
+        """The namespaces to watch; empty: all of them."""
+        return tuple(name.strip() for name in self.namespaces.split(",") if name.strip())
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:

@@ -24,7 +24,13 @@ class OperatorProcess:
 
     def start(self) -> None:
         variables = {f"OPSTRAND_{name.upper()}": str(value) for name, value in self._settings.items()}
-        env = {**os.environ, **variables, **self.environment, "KUBECONFIG": str(self._kubeconfig), "PYTHONPATH": str(CHECKOUT)}
+        env = {
+            **os.environ,
+            **variables,
+            **self.environment,
+            "KUBECONFIG": str(self._kubeconfig),
+            "PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'operator'}",
+        }
         self._started_at = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([sys.executable, "-m", self._module], env=env, stdout=log, stderr=log, cwd=self.log.parent)

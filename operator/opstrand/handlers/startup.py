@@ -11,7 +11,9 @@ import logging
 import signal
 import sys
 import traceback
+from collections.abc import Coroutine, Iterator
 from datetime import UTC, datetime
+from itertools import chain, repeat
 from typing import Any, cast
 
 import kopf
@@ -43,7 +45,9 @@ async def run_operator(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with await open_session(connections=settings.concurrency + 8) as session:
+    # A watch holds its connection: three for each namespace, or three for all.
+    watches = 3 * max(len(settings.watched_namespaces), 1)
+    async with await open_session(connections=settings.concurrency + watches + 8) as session:
         with Sandbox() as sandbox:
             await _run(session, sandbox, settings, stop)
 
@@ -56,7 +60,8 @@ async def _run(session: Session, sandbox: Sandbox, settings: Settings, stop: asy
 
     queue = Queue(once, concurrency=settings.concurrency)
     sync = Sync(world, queue)
-    await sync.list_all()
+    if not await _unless_stopped(sync.list_at_start(settings.first_list_patience), stop):
+        return
     health = await _serve_health(sync, settings.health_port)
     watching = asyncio.create_task(_watch(session, sync, settings), name="kopf")
     relisting = asyncio.create_task(sync.relist_forever(settings.relist_interval), name="relist")
@@ -77,6 +82,17 @@ async def _run(session: Session, sandbox: Sandbox, settings: Settings, stop: asy
             await health.cleanup()
 
 
+async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
+    """Whether the work came to its end before we are asked to stop; raises what it raised."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    done, pending = await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    if working in done:
+        await working
+    return working in done
+
+
 async def _watch(session: Session, sync: Sync, settings: Settings) -> None:
     registry = kopf.OperatorRegistry()
     register(registry, sync)
@@ -85,16 +101,27 @@ async def _watch(session: Session, sync: Sync, settings: Settings) -> None:
     async def login(**_: object) -> kopf.AiohttpSession:
         return kopf.AiohttpSession(server=session.server, aiohttp_session=session.http, default_namespace=session.namespace)
 
-    namespaces = [name.strip() for name in settings.namespaces.split(",") if name.strip()]
-    await kopf.operator(
-        registry=registry,
-        settings=_kopf_settings(),
-        # Named here, since the image's user has no name of its own for kopf to find.
-        identity=cast(Any, "opstrand"),
-        standalone=True,
-        clusterwide=not namespaces,
-        namespaces=namespaces,
-    )
+    namespaces = settings.watched_namespaces
+    try:
+        await kopf.operator(
+            registry=registry,
+            settings=_kopf_settings(),
+            # Named here, since the image's user has no name of its own for kopf to find.
+            identity=cast(Any, "opstrand"),
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+        )
+    except Exception as error:
+        # kopf takes every task of the loop with it when it ends: begin anew, as a Deployment does it.
+        raise PlatformError(f"the watches ended: {error or type(error).__name__}") from error
+
+
+class _Backoffs:
+    """Seconds between kopf's tries, without an end: a watch that gave up would take the operator with it."""
+
+    def __iter__(self) -> Iterator[float]:
+        return chain((0.2, 0.5, 1.0, 2.0), repeat(5.0))
 
 
 def _kopf_settings() -> kopf.OperatorSettings:
@@ -106,7 +133,7 @@ def _kopf_settings() -> kopf.OperatorSettings:
     settings.watching.client_timeout = 660
     settings.watching.reconnect_backoff = 0.1
     settings.watching.label_selectors[PODS.plural] = names.MANAGED_SELECTOR
-    settings.networking.error_backoffs = (0.2, 0.5, 1, 2, 5)
+    settings.networking.error_backoffs = _Backoffs()
     settings.networking.enforce_retry_after = True
     # A worker holds its place for this long after an object's last event; no limit on workers, so only memory counts.
     settings.queueing.idle_timeout = 2.0

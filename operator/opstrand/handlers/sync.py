@@ -14,13 +14,16 @@ from typing import Any
 from opstrand.core import names
 from opstrand.errors import PlatformError
 from opstrand.handlers.queue import Queue
-from opstrand.kube.api import COMPONENTS, OPERATIONS, PODS, NotFound, Resource, gather_lists
+from opstrand.kube.api import COMPONENTS, OPERATIONS, PODS, ApiError, Forbidden, NotFound, Resource, gather_lists
 from opstrand.kube.gather import World
 
 logger = logging.getLogger(__name__)
 
-#: Silence after which a small list asks whether the cluster still answers, seconds.
-SILENCE = 60.0
+#: Seconds that a small list may take: less than a probe waits, so that it hears why.
+_SMALL_LIST = 5.0
+#: Seconds between two tries of a full list that failed: the first, and the longest.
+_FIRST_PAUSE = 0.25
+_LONGEST_PAUSE = 5.0
 _WATCHED: tuple[tuple[Resource, str], ...] = ((OPERATIONS, ""), (COMPONENTS, ""), (PODS, names.MANAGED_SELECTOR))
 
 
@@ -41,7 +44,7 @@ class Sync:
     async def list_all(self) -> None:
         """Take a full list of everything. Raises PlatformError where one of the lists cannot be had."""
         try:
-            lists = await gather_lists(self._world.kube, _WATCHED)
+            lists = await gather_lists(self._world.kube, _WATCHED, self._world.settings.watched_namespaces)
         except NotFound as error:
             raise PlatformError("the cluster knows no Operations or Components: apply crds/ first") from error
         for (resource, _), items in zip(_WATCHED, lists, strict=True):
@@ -50,6 +53,23 @@ class Sync:
             for body in self._world.cache.missing(resource, items):
                 await self._check_gone(resource, body)
         self._heard = time.monotonic()
+
+    async def list_at_start(self, patience: float) -> None:
+        """The first full list, tried again for so many seconds: an API server that is busy or restarting is no reason to die.
+
+        Raises PlatformError where it cannot be had until then, and at once where it will not be: rights, or no CRDs.
+        """
+        deadline = time.monotonic() + patience
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return await self.list_all()
+            except PlatformError as error:
+                if not _may_pass(error) or time.monotonic() + pause > deadline:
+                    raise
+                logger.warning("the first list failed: %s; again in %.1f s", error, error.retry_after or pause)
+                await asyncio.sleep(error.retry_after or pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _check_gone(self, resource: Resource, body: Mapping[str, Any]) -> None:
         """A list was made before or after; only a GET of the object itself says that it is gone."""
@@ -62,25 +82,39 @@ class Sync:
         self._queue.add_all(self._world.cache.put(resource, found))
 
     async def relist_forever(self, interval: float) -> None:
-        """Make up what a watch has missed, every `interval` seconds."""
+        """Make up what a watch has missed, every `interval` seconds; sooner again where a list failed."""
+        pause = interval
         while True:
-            await asyncio.sleep(interval)
+            await asyncio.sleep(pause)
             try:
                 await self.list_all()
+                pause = interval
             except PlatformError as error:
-                logger.warning("the periodic list failed: %s", error)
+                pause = min(interval, error.retry_after or _LONGEST_PAUSE)
+                logger.warning("the periodic list failed: %s; again in %.1f s", error, pause)
+            except Exception:
+                pause = interval
+                logger.exception("the periodic list failed: this is a bug")
 
     async def find_trouble(self) -> str | None:
         """Why the operator should be restarted, if it should: nothing heard for long, and a small list not answered either."""
-        if time.monotonic() - self._heard < SILENCE:
+        settings = self._world.settings
+        if time.monotonic() - self._heard < settings.silence:
             return None
         try:
-            await self._world.kube.list(OPERATIONS, limit=1)
-        except PlatformError as error:
-            return f"nothing heard for {time.monotonic() - self._heard:.0f} s: {error}"
+            async with asyncio.timeout(_SMALL_LIST):
+                await self._world.kube.list(OPERATIONS, next(iter(settings.watched_namespaces), None), limit=1)
+        except (PlatformError, TimeoutError) as error:
+            words = str(error) or f"no answer to a small list within {_SMALL_LIST:.0f} s"
+            return f"nothing heard for {time.monotonic() - self._heard:.0f} s: {words}"
         self._heard = time.monotonic()
         return None
 
     def numbers(self) -> dict[str, float]:
         """What a probe may show besides."""
         return {"queue": self._queue.depth, "heardSecondsAgo": round(time.monotonic() - self._heard, 1)}
+
+
+def _may_pass(error: PlatformError) -> bool:
+    """Whether the same list may be answered later: not where rights or the CRDs are missing."""
+    return isinstance(error, ApiError) and not isinstance(error, (NotFound, Forbidden))

@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 import aiohttp
@@ -223,8 +224,12 @@ class KubeApi:
         content_type: str = "application/json",
     ) -> Manifest:
         async with self._request(verb, path, what=what, body=body, query=query, content_type=content_type) as answer:
-            result: Manifest = json.loads(await answer.read())
-            return result
+            raw = await answer.read()
+        try:
+            result: Manifest = json.loads(raw)
+        except ValueError as error:
+            raise Unreachable(f"could not {what}: the answer is no JSON", status=0) from error
+        return result
 
     @asynccontextmanager
     async def _request(
@@ -300,7 +305,9 @@ async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         yield rest
 
 
-async def gather_lists(kube: Kube, wanted: Sequence[tuple[Resource, str]]) -> list[list[Manifest]]:
-    """Several full lists at once: (resource, label selector) each, all namespaces."""
-    results = await asyncio.gather(*(kube.list(resource, labels=labels) for resource, labels in wanted))
-    return [items for items, _ in results]
+async def gather_lists(kube: Kube, wanted: Sequence[tuple[Resource, str]], namespaces: Sequence[str] = ()) -> list[list[Manifest]]:
+    """Several full lists at once: (resource, label selector) each, of these namespaces; of all where none is named."""
+    places: Sequence[str | None] = namespaces or (None,)
+    parts = await asyncio.gather(*(kube.list(resource, place, labels=labels) for resource, labels in wanted for place in places))
+    pages = [items for items, _ in parts]
+    return [list(chain.from_iterable(pages[at : at + len(places)])) for at in range(0, len(pages), len(places))]
