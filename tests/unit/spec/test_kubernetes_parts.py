@@ -54,6 +54,6 @@ def test_what_kubernetes_or_a_template_may_make_of_it_is_left_alone(value: Any) 
 
 
 def test_the_table_of_keys_is_what_the_schemas_give() -> None:
-    done = subprocess.run([sys.executable, str(CHECKOUT / "tools/generate_kubernetes_keys.py"), "--check"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, str(CHECKOUT / "tests/support/kubernetes_keys.py"), "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert {"image", "command", "env"} <= known_keys()["Container"].keys()
