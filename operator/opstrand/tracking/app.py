@@ -24,11 +24,12 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from opstrand.core.template import Evaluate, refuse
 from opstrand.errors import PlatformError, SpecError
 from opstrand.tracking.auth import Auth, Forbidden, Unauthenticated, parse_token
 from opstrand.tracking.edits import TooLarge
 from opstrand.tracking.routes import control, health, lineage, logs, projects, runs, statuses
-from opstrand.tracking.routes.request import AUTH, CALLER, OWNER, RUNS, WATCHERS, NotAcceptable
+from opstrand.tracking.routes.request import AUTH, CALLER, EVALUATE, OWNER, RUNS, WATCHERS, NotAcceptable
 from opstrand.tracking.runs import ProjectNotFound, Refused, RunNotFound, Runs
 from opstrand.tracking.watchers import Watchers
 
@@ -40,11 +41,14 @@ BODY_BYTES = 2 * 1024 * 1024
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def create_app(runs_keeper: Runs, auth: Auth, *, owner: str = "default") -> web.Application:
-    """The API over whoever keeps the runs. `owner` is the one owner that paths may name (and `default`)."""
+def create_app(runs_keeper: Runs, auth: Auth, *, owner: str = "default", evaluate: Evaluate = refuse) -> web.Application:
+    """The API over whoever keeps the runs. `owner` is the one owner that paths may name (and `default`).
+
+    `evaluate` renders what submitted templates ask for beyond look-ups, from any thread.
+    """
     app = web.Application(middlewares=[answer_errors, identify], client_max_size=BODY_BYTES)
     app[RUNS], app[AUTH], app[OWNER] = runs_keeper, auth, owner
-    app[WATCHERS] = Watchers()
+    app[WATCHERS], app[EVALUATE] = Watchers(), evaluate
     for routes in (health, projects, runs, statuses, lineage, control, logs):
         app.add_routes(routes.ROUTES)
     return app

@@ -11,21 +11,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opstrand.core.compile import compile_operation
-from opstrand.core.identity import Identity
+from opstrand.core.judge import judge_compiled
 from opstrand.core.names import API_VERSION, CREATED_BY, generate_name
-from opstrand.core.refs import collect_refs
-from opstrand.core.resolve import resolve
+from opstrand.core.template import Evaluate, refuse
+from opstrand.errors import SpecError
 from opstrand.spec.document import parse_document
 from opstrand.spec.polyaxonfile import parse_polyaxonfile
 
 
 def parse_submission(
-    content: str, *, project: str, name: str | None = None, description: str | None = None, tags: Sequence[str] | None = None
+    content: str,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    tags: Sequence[str] | None = None,
+    evaluate: Evaluate = refuse,
 ) -> dict[str, Any]:
     """The body of the Operation that runs `content`, a component or an operation as YAML or JSON.
 
     What is given beside the content wins over what is in it. Raises SpecError with every problem that can be known before the upstreams
-    are: the shape, the merging, and, where nothing is referred to, the params.
+    are; `evaluate` renders the templates that are more than look-ups.
     """
     document = parse_document(content)
     operation = parse_polyaxonfile(document.data, document=document)
@@ -34,10 +39,10 @@ def parse_submission(
         spec = {"version": spec.get("version", 1.1), "kind": "operation", "component": spec}
     given = {"name": name, "description": description, "tags": list(tags) if tags else None}
     spec |= {key: value for key, value in given.items() if value is not None}
-    if operation.component is not None:
-        compiled = compile_operation(operation)
-        if not collect_refs(compiled):
-            resolve(compiled, Identity(uuid="0" * 32, name=compiled.name or "run", project=project), {})
+    if operation.component is not None or not operation.hub_ref:
+        problems, _ = judge_compiled(compile_operation(operation), evaluate=evaluate, complete=True)
+        if problems:
+            raise SpecError.of(list(dict.fromkeys(problems)))
     return new_operation(spec)
 
 

@@ -11,7 +11,7 @@ import logging
 import signal
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from aiohttp import web
 from opstrand.errors import PlatformError, SpecError
 from opstrand.kube.api import KubeApi
 from opstrand.kube.session import Session, open_session
+from opstrand.sandbox import Sandbox
 from opstrand.settings import Settings
 from opstrand.tracking.app import create_app
 from opstrand.tracking.cluster import ClusterRuns
@@ -40,12 +41,14 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with await open_session(connections=_CONNECTIONS) as session:
+    # The sandbox starts its worker with the first template that needs one.
+    async with AsyncExitStack() as standing:
+        session = await standing.enter_async_context(await open_session(connections=_CONNECTIONS))
+        sandbox = standing.enter_context(Sandbox())
         runs, auth = _build(session, settings)
         watching = asyncio.create_task(runs.keep_watching(), name="watch")
-        runner = web.AppRunner(
-            create_app(runs, auth, owner=settings.owner), handle_signals=False, access_log=None, shutdown_timeout=_CUT_OFF
-        )
+        app = create_app(runs, auth, owner=settings.owner, evaluate=sandbox.evaluate)
+        runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=_CUT_OFF)
         try:
             await runner.setup()
             await web.TCPSite(runner, host, settings.api_listen_port).start()

@@ -4,8 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient
+from aiohttp.test_utils import TestClient, TestServer
 
+from opstrand.sandbox import Sandbox
+from opstrand.tracking.app import create_app
+from opstrand.tracking.auth import StaticToken
 from opstrand.tracking.memory import MemoryRuns
 
 from .conftest import RUN, UUID, operation
@@ -57,6 +60,9 @@ async def test_a_component_as_yaml_is_wrapped(api: Api, runs: MemoryRuns) -> Non
         ({"content": as_operation()}, ["params.message", "required"]),
         ({"content": as_operation(message="a").replace('"params"', '"parmas"')}, ["'parmas'", "'params'"]),
         ({"content": ECHO.replace("image:", "imag:").replace("kind: job", "kind: jub")}, ["jub"]),
+        ({"content": ECHO.replace("{{ message }}", "{{ mesage }}").replace("str}", "int, value: x}")}, ["'mesage'", "'message'", "'x'"]),
+        ({"content": ECHO.replace("str}", "str, value: x}").replace("{{ message }}", "{{ message.a() }}")}, ["message.a()"]),
+        ({"content": ECHO.replace("kind: component", "").replace("str}", "str, value: x}").replace("{{ m", "{{ n")}, ["'nessage'"]),
         ({"content": "{"}, ["2:1"]),
         ({"content": ""}, ["empty"]),
         ({}, ["content"]),
@@ -70,6 +76,17 @@ async def test_what_cannot_run_creates_nothing_and_says_why(api: Api, runs: Memo
     assert answer.status == 400
     assert [word for word in words if word not in detail] == [], detail
     assert len(runs.bodies) == 1
+
+
+async def test_a_template_beyond_look_ups_is_tried_before_anything_is_created(runs: MemoryRuns) -> None:
+    content = ECHO.replace("type: str", "type: str, value: hello").replace("{{ message }}", "{{ %s }}")
+    with Sandbox() as sandbox:
+        app = create_app(runs, StaticToken("secret"), evaluate=sandbox.evaluate)
+        async with TestClient(TestServer(app), headers={"Authorization": "Token secret"}) as api:
+            assert (await api.post(RUNS, json={"content": content % "message | upper"})).status == 201
+            refused = await api.post(RUNS, json={"content": content % "message | uper"})
+            assert (refused.status, "uper" in await refused.text()) == (400, True)
+    assert len(runs.bodies) == 2
 
 
 async def test_a_project_that_is_not_there(api: Api) -> None:

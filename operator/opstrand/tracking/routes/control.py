@@ -9,9 +9,10 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
+from opstrand.core.template import Evaluate
 from opstrand.tracking.auth import Verb
 from opstrand.tracking.intake import new_operation, parse_submission
-from opstrand.tracking.routes.request import OWNER, RUN, RUNS, NotAcceptable, find_project, find_run, parse_body
+from opstrand.tracking.routes.request import EVALUATE, OWNER, RUN, RUNS, NotAcceptable, find_project, find_run, parse_body
 from opstrand.tracking.runs import Control
 from opstrand.tracking.views import is_final, run_uuid, run_view
 
@@ -54,14 +55,14 @@ async def restart(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
     project = await find_project(request, Verb.CREATE)
     asked = await parse_body(request, Restart)
-    created = await request.app[RUNS].create(project, await asyncio.to_thread(_again, body["spec"], asked, project))
+    created = await request.app[RUNS].create(project, await asyncio.to_thread(_again, body["spec"], asked, request.app[EVALUATE]))
     return web.json_response(run_view(created, request.app[OWNER]), status=201)
 
 
-def _again(spec: dict[str, Any], asked: Restart, project: str) -> dict[str, Any]:
+def _again(spec: dict[str, Any], asked: Restart, evaluate: Evaluate) -> dict[str, Any]:
     given = {"name": asked.name, "description": asked.description, "tags": asked.tags}
     if asked.content is not None:
-        return parse_submission(asked.content, project=project, name=asked.name, description=asked.description, tags=asked.tags)
+        return parse_submission(asked.content, name=asked.name, description=asked.description, tags=asked.tags, evaluate=evaluate)
     return new_operation({**spec, **{key: value for key, value in given.items() if value is not None}})
 
 

@@ -9,12 +9,14 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
 from opstrand.core.query import find, read_field
+from opstrand.core.template import Evaluate
 from opstrand.tracking.auth import Forbidden, Verb, authorize
 from opstrand.tracking.edits import Edit, MapEdit
 from opstrand.tracking.intake import parse_submission
 from opstrand.tracking.routes.request import (
     AUTH,
     CALLER,
+    EVALUATE,
     OWNER,
     PROJECT,
     RUNS,
@@ -100,7 +102,7 @@ async def create_run(request: web.Request) -> web.Response:
     project = await find_project(request, Verb.CREATE)
     new = await parse_body(request, NewRun)
     # In a thread: a large or hostile file takes its time, and templates run in a process of their own.
-    operation = await asyncio.to_thread(_parse_operation, new, project)
+    operation = await asyncio.to_thread(_parse_operation, new, request.app[EVALUATE])
     body = await request.app[RUNS].create(project, operation)
     if new.meta_info:
         await request.app[RUNS].edit(project, run_uuid(body), Edit(maps={"meta": MapEdit(new.meta_info)}))
@@ -108,7 +110,7 @@ async def create_run(request: web.Request) -> web.Response:
     return web.json_response(run_view(body, request.app[OWNER]), status=201)
 
 
-def _parse_operation(new: NewRun, project: str) -> dict[str, Any]:
+def _parse_operation(new: NewRun, evaluate: Evaluate) -> dict[str, Any]:
     if new.is_managed is False or new.content is None:
         raise NotAcceptable(
             "content: only runs of a polyaxonfile are kept; tracking a run from outside the cluster is not offered by this version"
@@ -117,7 +119,7 @@ def _parse_operation(new: NewRun, project: str) -> dict[str, Any]:
         raise NotAcceptable("pending: uploading files with a run is not offered by this version; use init.git or init.file")
     if new.managed_by == "cli":
         raise NotAcceptable("managed_by: runs are executed in the cluster; for no cluster at all use `opstrand run --local`")
-    return parse_submission(new.content, project=project, name=new.name, description=new.description, tags=new.tags)
+    return parse_submission(new.content, name=new.name, description=new.description, tags=new.tags, evaluate=evaluate)
 
 
 ROUTES = [

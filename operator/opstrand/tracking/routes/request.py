@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from opstrand.core.template import Evaluate
 from opstrand.tracking.auth import Auth, Caller, Verb, authorize, authorize_report
 from opstrand.tracking.runs import Body, RunNotFound, Runs
 from opstrand.tracking.views import is_final
@@ -19,6 +20,7 @@ from opstrand.tracking.watchers import Watchers
 RUNS: web.AppKey[Runs] = web.AppKey("runs", Runs)
 AUTH: web.AppKey[Auth] = web.AppKey("auth", Auth)
 OWNER: web.AppKey[str] = web.AppKey("owner", str)
+EVALUATE: web.AppKey[Evaluate] = web.AppKey("evaluate")
 WATCHERS: web.AppKey[Watchers] = web.AppKey("watchers", Watchers)
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 
