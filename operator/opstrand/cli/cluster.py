@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from opstrand.cli.errors import CliError, ExitCode
+from opstrand.cli.errors import CliError, ExitCode, is_kind_unknown
 from opstrand.cli.options import Target
 from opstrand.cli.selection import choose, is_name
 from opstrand.kube.api import NAMESPACES, OPERATIONS, ApiError, Conflict, KubeApi, Manifest, NotFound
@@ -48,7 +48,7 @@ class Cluster:
             try:
                 return await self.api.get(OPERATIONS, self.project, run)
             except NotFound as error:
-                if "requested resource" in error.words:
+                if is_kind_unknown(error.words):
                     raise
         return choose(run, await self.list_runs(), self.project)
 

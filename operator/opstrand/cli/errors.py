@@ -76,9 +76,14 @@ _TRY_AGAIN = (ExitCode.UNREACHABLE, "Try again; if it stays, `opstrand doctor` l
 def _judge_status(status: int | None, message: str) -> tuple[ExitCode, str]:
     if status != 404:
         return _JUDGEMENTS.get(status, _TRY_AGAIN)
-    if "requested resource" in message or "page not found" in message:
+    if is_kind_unknown(message):
         return ExitCode.UNREACHABLE, "opstrand is not installed in this cluster: kubectl apply -k manifests/"
     return ExitCode.NOT_FOUND, _missing_namespace(message)
+
+
+def is_kind_unknown(message: str) -> bool:
+    """Whether a 404 is about the whole kind of object, not about one object or its namespace: the CRDs are not there."""
+    return "requested resource" in message or "page not found" in message
 
 
 def _missing_namespace(message: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from opstrand.cli.cluster import Cluster, missing_project
 from opstrand.cli.console import say
-from opstrand.cli.errors import CliError
+from opstrand.cli.errors import CliError, is_kind_unknown
 from opstrand.cli.follow import follow_run
 from opstrand.cli.live import LiveLine
 from opstrand.cli.options import Target
@@ -27,7 +27,7 @@ async def create_run(cluster: Cluster, operation: Mapping[str, Any]) -> Manifest
             hint="An operation is one run: choose another --name, or leave it out.",
         ) from None
     except NotFound as error:
-        if "requested resource" in error.words:
+        if is_kind_unknown(error.words):
             raise
         raise missing_project(cluster.project) from None
 

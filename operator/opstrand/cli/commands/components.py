@@ -10,7 +10,7 @@ import click
 
 from opstrand.cli.command import COMMAND, group
 from opstrand.cli.console import say, show
-from opstrand.cli.errors import CliError, ExitCode
+from opstrand.cli.errors import CliError, ExitCode, is_kind_unknown
 from opstrand.cli.format import as_table, one_line, show_age, show_objects
 from opstrand.cli.options import Target, cluster_options, output_option
 from opstrand.core.names import API_VERSION, CREATED_BY
@@ -146,6 +146,6 @@ async def _apply(target: Target, name: str, written: Mapping[str, Any]) -> str:
             await cluster.api.json_patch(COMPONENTS, cluster.project, name, ops)
             return f"component {name} replaced in project {cluster.project}"
         except NotFound as error:
-            if "requested resource" in error.words:
+            if is_kind_unknown(error.words):
                 raise
             raise missing_project(cluster.project) from None
