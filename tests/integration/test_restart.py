@@ -26,7 +26,7 @@ async def test_fifty_runs_survive_three_deaths_of_the_operator(
                 operator.kill()
                 operator.start()
         operator.wait_until_started()
-        for _ in range(300):
+        for _ in range(1200):
             items, _version = await kube.list(OPERATIONS, namespace)
             if all((one.get("status") or {}).get("phase") == "Succeeded" for one in items):
                 break

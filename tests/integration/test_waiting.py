@@ -157,7 +157,7 @@ async def test_hundreds_of_waiting_runs_cost_one_patch_each_and_all_start(
     await asyncio.gather(*(kube.create(OPERATIONS, namespace, operation(f"w-{i}", asking("ops.a", p="outputs.x"))) for i in range(count)))
 
     async def all_in(*phases: str) -> None:
-        for _ in range(300):
+        for _ in range(1200):
             items, _version = await kube.list(OPERATIONS, namespace)
             found = [(one.get("status") or {}).get("phase") for one in items if one["metadata"]["name"] != "a"]
             if all(phase in phases for phase in found):
@@ -166,7 +166,10 @@ async def test_hundreds_of_waiting_runs_cost_one_patch_each_and_all_start(
         raise AssertionError(found)
 
     await all_in("Waiting")
-    assert count_requests(control_plane.audit_log, OPERATOR_USER, after=offset)["patch", "operations/status", 200] == count
+    assert (
+        count_requests(control_plane.audit_log, OPERATOR_USER, after=offset, namespace=namespace)["patch", "operations/status", 200]
+        == count
+    )
     async with KubeletStandIn(kube, run_for=0.1):
         await kube.create(OPERATIONS, namespace, operation("a", {"params": {"x": {"value": 1, "contextOnly": True}}}))
         a = await wait_for(kube, namespace, "a", in_phase("Running", "Succeeded", "Starting"))
@@ -174,7 +177,7 @@ async def test_hundreds_of_waiting_runs_cost_one_patch_each_and_all_start(
         await all_in("Succeeded", "Failed")
     items, _ = await kube.list(OPERATIONS, namespace)
     assert {one["status"]["inputs"]["p"] for one in items if one["metadata"]["name"] != "a"} == {5}
-    requests = count_requests(control_plane.audit_log, OPERATOR_USER, after=offset)
+    requests = count_requests(control_plane.audit_log, OPERATOR_USER, after=offset, namespace=namespace)
     assert requests["create", "pods", 201] == count + 1
     # Waiting, freeze, Running, final; "pending upstream" may add one where the upstream was seen before its end.
     assert requests["patch", "operations/status", 200] <= count * 5 + 4
