@@ -26,7 +26,7 @@ from opstrand.tracking.views import run_uuid
 _log = logging.getLogger(__name__)
 
 #: How often a write is tried where others write the same run.
-_TRIES = 8
+_TRIES = 14
 #: Seconds: the shortest time between two lists of one project, and how long the names of projects are remembered.
 _LIST_INTERVAL = 1.0
 #: Seconds: the API server sends a bookmark every minute, so a watch that says nothing for longer is dead.
@@ -176,7 +176,7 @@ class ClusterRuns:
                 if isinstance(error, Invalid) and refusal == error.words:
                     raise Refused(error.words) from None
                 refusal = error.words
-                await asyncio.sleep(random.uniform(0, 0.01 * 2**tried) if tried else 0)
+                await asyncio.sleep(random.uniform(0, min(0.01 * 2**tried, 1.0)) if tried else 0)
                 body = await self._get_newest(body)
         raise PlatformError(f"the run {uuid} is being written too often by others; try again", retry_after=1)
 
