@@ -47,7 +47,9 @@ def test_every_object_under_spec_keeps_what_nobody_knows() -> None:
 def test_every_key_is_in_the_schema_and_ruled_unless_it_may_change_or_has_no_type() -> None:
     spec = _spec()
     assert set(spec["properties"]) == set(fields_of(Operation))
-    ruled = {rule["fieldPath"].removeprefix(".") for rule in spec["x-kubernetes-validations"] if "cannot change" in rule["message"]}
+    (immutable,) = [rule for rule in spec["x-kubernetes-validations"] if "cannot change" in rule["message"]]
+    ruled = {key for key in spec["properties"] if f"? '{key}'" in immutable["messageExpression"]}
+    assert all(f"has(self.{'__namespace__' if key == 'namespace' else key})" in immutable["rule"] for key in ruled)
     untyped = {key for key, schema in spec["properties"].items() if "type" not in schema}
     assert ruled == set(spec["properties"]) - set(EDITABLE) - untyped
     assert untyped == {"tags", "presets", "mount", "cmd"}
