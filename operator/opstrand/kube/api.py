@@ -12,12 +12,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
 
 from opstrand.errors import PlatformError
-from opstrand.kube.session import Session
+
+if TYPE_CHECKING:  # finding credentials is half of a laptop's start, which needs none
+    from opstrand.kube.session import Session
 
 Manifest = dict[str, Any]
 JsonPatch = list[dict[str, Any]]
