@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from tests.support.command_line import SAMPLES, run_opstrand
 
 from .conftest import Run

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from tests.support.command_line import OPSTRAND, environment
 
 from .conftest import Run

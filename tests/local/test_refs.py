@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from tests.support.command_line import run_opstrand
 
 from .conftest import Run

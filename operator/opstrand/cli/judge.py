@@ -33,6 +33,8 @@ def judge(submission: Submission, *, evaluate: Evaluate, complete: bool) -> Verd
     """The verdict on an operation. `complete`: it is about to run, so that every required value must be there."""
     try:
         operation = parse_operation(submission.spec)
+        if operation.is_preset and not complete:
+            return Verdict(notes=("a preset changes other files, and is judged whole with the one that it changes",))
         if operation.hub_ref and operation.component is None:
             return Verdict(notes=(f"the component {operation.hub_ref!r} of the hub is not looked at here",))
         compiled = compile_operation(operation)

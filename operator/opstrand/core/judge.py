@@ -35,6 +35,9 @@ def judge_compiled(compiled: Compiled, *, evaluate: Evaluate, complete: bool) ->
         what = "a matrix" if compiled.matrix else "a pipeline"
         return problems, [f"{what} is checked, but not run by this version"]
     problems += _judge_names(compiled, _collect_names(compiled))
+    if compiled.kind != "job":
+        # What their templates may read besides (a service's ports) is known to who runs them.
+        return problems, [f"a run of the kind '{compiled.kind}' is checked, but not run by this version"]
     if not problems and not wrong:
         problems += _judge_plan(compiled, evaluate)
     return problems, []

@@ -99,6 +99,13 @@ def test_each_file_is_judged_by_itself(cli: Cli, folder: Path) -> None:
     assert cli("run", "-f", "parts/component.yaml", cwd=folder).code == 2
 
 
+def test_a_preset_by_itself_is_valid_and_cannot_run(cli: Cli, folder: Path) -> None:
+    assert cli("check", "preset.yaml", cwd=folder).code == 0
+    ran = cli("run", "-f", "preset.yaml", cwd=folder)
+    assert ran.code == 2
+    assert "nothing to run" in ran.errors[0]
+
+
 def test_strict_params(cli: Cli, folder: Path) -> None:
     assert cli("check", "-f", "op.yaml", "-P", "extra=1", cwd=folder).code == 0
     ran = cli("check", "-f", "op.yaml", "-P", "extra=1", "--strict-params", cwd=folder)
