@@ -8,6 +8,9 @@ RUN python3 -m venv /opt/opstrand && \
     /opt/opstrand/bin/python -m compileall -q /opt/opstrand/lib
 
 FROM ${BASE}
+# What init steps of the kind git run: libnss-wrapper gives a name to whatever user a Pod runs as, without which ssh refuses to start.
+RUN command -v git && command -v ssh || { \
+      apt-get update && apt-get install -y --no-install-recommends git openssh-client libnss-wrapper && rm -rf /var/lib/apt/lists/*; }
 COPY --from=dependencies /opt/opstrand /opt/opstrand
 COPY pyproject.toml README.md LICENSE /src/
 COPY operator /src/operator

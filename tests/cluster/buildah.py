@@ -18,11 +18,14 @@ from .cache import cache_folder
 from .console import run
 from .programs import SYSTEM_PATH, system_command, system_environment
 from .registry import HOST
-from .rootfs import make_root
+from .rootfs import debian_mirror, make_root
 
 BUNDLE_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE")
 BUNDLE_INSIDE = "/etc/ssl/certs/ca-certificates.crt"
 PIP_CONFIG_INSIDE = "/etc/pip.conf"
+APT_SOURCES_INSIDE = "/etc/apt/sources.list"
+#: Of localhost/python-base:1, from which everything that needs a package of Debian is built.
+APT_SUITE = "bookworm"
 PIP_OPTIONS = ("index-url", "extra-index-url", "trusted-host", "timeout", "retries", "proxy")
 ACCEPT_ANYTHING = '{"default": [{"type": "insecureAcceptAnything"}]}'
 
@@ -81,7 +84,8 @@ def trust_mounts(folder: Path) -> list[str]:
         with (folder / "pip.conf").open("w") as handle:
             file.write(handle)
         mounts.append(f"{folder / 'pip.conf'}:{PIP_CONFIG_INSIDE}:ro")
-    return mounts
+    (folder / "sources.list").write_text(f"deb {debian_mirror()} {APT_SUITE} main\n")
+    return [*mounts, f"{folder / 'sources.list'}:{APT_SOURCES_INSIDE}:ro"]
 
 
 def read_pip_settings() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Pods as they are: operation.yaml (and upstream.yaml) -> pod.yaml, one folder a case.
+"""Pods as they are: operation.yaml (and upstream.yaml, connections.yaml) -> pod.yaml, one folder a case.
 
 `make golden` writes them; the diff is the review.
 """
@@ -13,15 +13,17 @@ from typing import Any
 import pytest
 import yaml
 
+from opstrand.core.connections import EMPTY, read_catalog
 from opstrand.core.lifecycle import CreatePod, Snapshot, decide
 from opstrand.core.prepare import prepare
 from opstrand.core.template import refuse
 from opstrand.core.upstream import read_upstream
 from opstrand.settings import Settings
+from opstrand.spec.connections import parse_catalog_file
 
 HERE = Path(__file__).parent
 CASES = sorted(path.parent.name for path in HERE.glob("*/operation.yaml"))
-SETTINGS = Settings(image="opstrand:golden", api_url="http://api.test:8000")
+SETTINGS = Settings(image="opstrand:golden", api_url="http://api.test:8000", external_url="https://runs.test")
 
 
 def identified(body: dict[str, Any], uid: str = "d1410a91-4d18-4575-89b9-1926d8c23db4") -> dict[str, Any]:
@@ -37,7 +39,9 @@ def render(folder: Path) -> list[dict[str, Any]]:
     prepared = prepare(body, settings=SETTINGS)
     known = {one["metadata"]["name"]: read_upstream(one, SETTINGS) for one in others}
     upstream = {ref: known.get(ref.target) for ref in prepared.refs}
-    decision = decide(Snapshot(body, prepared, datetime(2026, 1, 1, tzinfo=UTC), SETTINGS, refuse, upstream))
+    catalog_file = folder / "connections.yaml"
+    catalog = read_catalog(parse_catalog_file(yaml.safe_load(catalog_file.read_text()))) if catalog_file.exists() else EMPTY
+    decision = decide(Snapshot(body, prepared, datetime(2026, 1, 1, tzinfo=UTC), SETTINGS, refuse, upstream, catalog=catalog))
     (action,) = decision.actions
     assert isinstance(action, CreatePod)
     rendered = action.attempt.rendered

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from opstrand.core import names
+from opstrand.core.connections import EMPTY, Catalog
 from opstrand.core.init_steps import render_lineage
 from opstrand.core.plan import Plan, compile_plan
 from opstrand.core.pod import Rendered, render_pod
 from opstrand.core.prepare import Prepared
 from opstrand.core.resolve import Resolved
 from opstrand.core.template import Evaluate
+from opstrand.core.volumes import store_path
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 
@@ -39,16 +41,22 @@ def render_attempt(
     settings: Settings,
     evaluate: Evaluate,
     elapsed: int = 0,
+    catalog: Catalog = EMPTY,
 ) -> Attempt:
     """The attempt of this number, `elapsed` seconds after the first one started. Raises SpecError for what only rendering can know."""
     assert prepared.compiled is not None
-    plan = compile_plan(prepared.compiled, resolved, prepared.identity, evaluate=evaluate)
+    plan = compile_plan(prepared.compiled, resolved, prepared.identity, catalog.schemas, store_path=store_path(catalog), evaluate=evaluate)
     timeout = parse_count(plan.termination.get("timeout"))
     if timeout is not None and elapsed >= timeout:
         raise SpecError("DeadlineExceeded", f"it took longer than its timeout of {timeout} s", "termination.timeout")
     name = names.pod_name(body["metadata"]["name"], prepared.identity.uuid, number)
     rendered = render_pod(
-        plan, owner=names.owner_reference(body), pod_name=name, settings=settings, deadline=None if timeout is None else timeout - elapsed
+        plan,
+        owner=names.owner_reference(body),
+        pod_name=name,
+        settings=settings,
+        deadline=None if timeout is None else timeout - elapsed,
+        catalog=catalog,
     )
     return Attempt(plan, name, rendered, render_lineage(plan))
 

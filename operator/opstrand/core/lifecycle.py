@@ -14,6 +14,7 @@ from typing import Any
 
 from opstrand.core import conditions, names
 from opstrand.core.attempt import Attempt, parse_count, render_attempt
+from opstrand.core.connections import EMPTY, Catalog
 from opstrand.core.diagnose import Fault, Observation, State, observe_pod
 from opstrand.core.joins import find_joined
 from opstrand.core.phase import Phase, parse_phase
@@ -43,6 +44,8 @@ class Snapshot:
     pod: Mapping[str, Any] | None = None
     #: The Pod existed and is gone: it was seen, or its uid was written, and a GET found nothing.
     pod_is_lost: bool = False
+    #: What the operator's owner lets runs use by name.
+    catalog: Catalog = EMPTY
 
     @cached_property
     def status(self) -> Mapping[str, Any]:
@@ -198,7 +201,15 @@ def _since(status: Mapping[str, Any], kind: str) -> str:
 def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decision:
     """Everything that the run will ever need is written before its Pod exists; nothing that happens to others later changes it."""
     number = int(snapshot.status.get("attempt") or 0)
-    attempt = render_attempt(prepared, resolved, body=snapshot.body, number=number, settings=snapshot.settings, evaluate=snapshot.evaluate)
+    attempt = render_attempt(
+        prepared,
+        resolved,
+        body=snapshot.body,
+        number=number,
+        settings=snapshot.settings,
+        evaluate=snapshot.evaluate,
+        catalog=snapshot.catalog,
+    )
     if attempt.plan.condition is False:
         return _end(snapshot, Phase.SKIPPED, "ConditionFalse", "its conditions say that it should not run")
     facts = {
@@ -272,6 +283,7 @@ def _recreate(snapshot: Snapshot) -> Decision:
         settings=snapshot.settings,
         evaluate=snapshot.evaluate,
         elapsed=_elapsed(snapshot),
+        catalog=snapshot.catalog,
     )
     status = None if snapshot.phase is not Phase.RETRYING else _advanced(snapshot, Phase.STARTING, "PodCreated", "")
     # Once it is there, whatever kept it away (quota, a service account) is over: look again to say so.

@@ -89,11 +89,13 @@ def compile_plan(
     identity: Identity,
     connections: Mapping[str, Mapping[str, Any]] | None = None,
     *,
+    store_path: str = "",
     evaluate: Evaluate = refuse,
 ) -> Plan:
     """The plan of a run with these values. SpecError with the path of the field as it is after rendering.
 
-    `connections` is the catalog: name to what templates read of it (`connections.<name>.url`).
+    `connections` is the catalog: name to what templates read of it (`connections.<name>.url`). None: it is not known here, and no name is
+    refused. `store_path` is where the artifacts store would be mounted whole.
     """
     slots = [slot for slot in make_slots(compiled, parse_joins(compiled))[0] if slot.io is not None or slot.name in resolved.inputs]
     scope = _fill_scope(slots, compiled, resolved, identity, evaluate)
@@ -106,8 +108,11 @@ def compile_plan(
     )
     asked = [step["connection"] for step in compiled.run.get("init") or () if isinstance(step, Mapping) and step.get("connection")]
     catalog = connections or {}
-    scope.add_mappings(connections={n: catalog[n] for n in names}, init={n: catalog[n] for n in asked if n in catalog})
+    scope.add_mappings(connections={n: catalog[n] for n in names if n in catalog}, init={n: catalog[n] for n in asked if n in catalog})
     run = _Run(compiled, scope.values, evaluate)
+    plugins = run.render_own("plugins", compiled.plugins)
+    if plugins.get("mountArtifactsStore"):
+        scope.values["globals"] = {**scope.values["globals"], "store_path": store_path}
     given = [(slot, _read(slot, resolved)) for slot in slots if slot.to_init]
     return Plan(
         *facts,
@@ -116,7 +121,7 @@ def compile_plan(
         sidecars=run.render_sidecars(),
         volumes=tuple(run.render_list("volumes")),
         environment=clean_environment(run.render_mapping("environment")),
-        plugins=run.render_own("plugins", compiled.plugins),
+        plugins=plugins,
         termination=run.render_own("termination", compiled.termination),
         connections=tuple(names),
         inputs=resolved.inputs,
@@ -156,8 +161,8 @@ def _check_connections(names: Any, catalog: Mapping[str, Any] | None) -> list[st
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise SpecError("InvalidSpec", f"expected a list of names, found {shorten(repr(names), 80)}", "run.connections")
     for index, name in enumerate(names):
-        if name not in (catalog or {}):
-            message = f"there is no connection '{name}'{suggest(name, catalog or ())}"
+        if catalog is not None and name not in catalog:
+            message = f"there is no connection '{name}'{suggest(name, catalog)}"
             raise SpecError("InvalidSpec", message, f"run.connections[{index}]")
     return names
 

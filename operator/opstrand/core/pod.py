@@ -1,38 +1,27 @@
 """The plan in Pod vocabulary: the only place that knows Pod fields for writing.
 
-The main container is the user's, with the run's environment and mounts added and nothing else touched; one fused init container
-prepares what it finds. Must not resolve or render anything: the plan is final.
+The main container is the user's, with the run's environment and mounts added and nothing else touched; init containers prepare what it
+finds. Must not resolve or render anything: the plan is final.
 """
 
 from __future__ import annotations
 
-import base64
-import gzip
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from opstrand.core import names
+from opstrand.core import connections, names, volumes
+from opstrand.core.connections import EMPTY, Catalog, Connection
 from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
-from opstrand.core.init_steps import encode, is_container_step, render_init_document
+from opstrand.core.init_containers import escape, name_sidecars, render_config_map, render_init_containers
 from opstrand.core.plan import Plan
-from opstrand.errors import SpecError
 from opstrand.settings import Settings
 
 Manifest = dict[str, Any]
 
-#: Longer init documents travel in a ConfigMap: one environment string of the kernel ends at 128 KiB.
-INLINE_LIMIT = 64 * 1024
-#: What a ConfigMap may hold once compressed.
-CONFIG_MAP_LIMIT = 900 * 1024
-#: Whom our containers run as where the user's may not be root.
-NOBODY = 65532
-
-_PLAN_PATH = "/opstrand/init"
-_ARTIFACTS, _CONFIGS, _TOKEN, _SHM, _INIT = "opstrand-artifacts", "opstrand-configs", "opstrand-token", "opstrand-shm", "opstrand-init"
-
-#: `environment` keys that are the PodSpec's own.
+#: `environment` keys that are the PodSpec's own. `restartPolicy` is not: a container that restarts in place would never end, and hide why;
+#: retries are the operator's (`termination.maxRetries`).
 _POD_FIELDS = (
     "nodeSelector",
     "affinity",
@@ -64,28 +53,28 @@ def plan_digest(plan: Plan) -> str:
     return hashlib.sha256(plan.as_json()).hexdigest()
 
 
-def render_pod(plan: Plan, *, owner: Mapping[str, Any], pod_name: str, settings: Settings, deadline: int | None = None) -> Rendered:
+def render_pod(
+    plan: Plan, *, owner: Mapping[str, Any], pod_name: str, settings: Settings, deadline: int | None = None, catalog: Catalog = EMPTY
+) -> Rendered:
     """The Pod of one attempt. `owner` is the Operation's owner reference, `deadline` the seconds this attempt may take.
 
-    Raises SpecError TooLarge where the init files do not even fit compressed.
+    Raises SpecError for a connection that is not in the catalog, and TooLarge where the init files do not even fit compressed.
     """
-    document = encode(render_init_document(plan, settings))
-    inline = len(document.encode()) <= INLINE_LIMIT
-    metadata = _metadata(plan, owner=owner, name=pod_name)
-    config_map = None if inline else _render_config_map(metadata, document)
+    used = [catalog.find(name, f"run.connections[{index}]") for index, name in enumerate(plan.connections)]
+    metadata = _metadata(plan, used, owner=owner, name=pod_name)
+    init = render_init_containers(plan, settings, catalog)
+    config_map = render_config_map(metadata, init.documents) if init.documents else None
+    ours = volumes.own_volumes(plan, settings, config_map=pod_name if config_map else None, needs_scratch=init.needs_scratch)
+    shared = connections.unique([*volumes.store_volumes(plan, catalog), *connections.render_volumes(used), *init.volumes])
     spec: Manifest = {
-        "restartPolicy": plan.environment.get("restartPolicy", "Never"),
+        "restartPolicy": "Never",
         # A run has no rights in the cluster: what it may do is to speak to our API with its own token.
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         **{key: plan.environment[key] for key in _POD_FIELDS if plan.environment.get(key) is not None},
-        "initContainers": [
-            _render_init_container(plan, settings, document if inline else None),
-            *(dict(step["container"]) for step in plan.init if is_container_step(step)),
-            *(_as_native_sidecar(sidecar) for sidecar in plan.sidecars),
-        ],
-        "containers": [_render_main(plan, settings)],
-        "volumes": [*_volumes(plan, settings, None if inline else pod_name), *(dict(volume) for volume in plan.volumes)],
+        "initContainers": [*init.containers, *_render_sidecars(plan, settings, catalog, used)],
+        "containers": [_render_main(plan, settings, catalog, used)],
+        "volumes": [*ours, *shared, *(dict(volume) for volume in plan.volumes)],
     }
     if plan.environment.get("imagePullSecrets"):
         spec["imagePullSecrets"] = [{"name": name} for name in plan.environment["imagePullSecrets"]]
@@ -94,36 +83,55 @@ def render_pod(plan: Plan, *, owner: Mapping[str, Any], pod_name: str, settings:
     return Rendered({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}, config_map)
 
 
-def _metadata(plan: Plan, *, owner: Mapping[str, Any], name: str) -> Manifest:
+def _metadata(plan: Plan, used: Sequence[Connection], *, owner: Mapping[str, Any], name: str) -> Manifest:
     queue = {"kueue.x-k8s.io/queue-name": plan.queue} if plan.queue else {}
+    annotations = {**connections.render_annotations(used), **(plan.environment.get("annotations") or {})}
     return {
         "name": name,
         "namespace": plan.project,
         # Ours win on the same key: the operator finds its Pods by them.
         "labels": {**(plan.environment.get("labels") or {}), **queue, **names.labels(plan.name, plan.uuid, plan.kind)},
-        "annotations": {**(plan.environment.get("annotations") or {}), names.PLAN_DIGEST: plan_digest(plan)},
+        "annotations": {**annotations, names.PLAN_DIGEST: plan_digest(plan)},
         "ownerReferences": [dict(owner)],
     }
 
 
-def _render_main(plan: Plan, settings: Settings) -> Manifest:
-    container = dict(plan.container)
-    ours = _run_env(plan, settings)
-    taken = {one["name"] for one in ours} | set(plan.to_env)
+def _render_main(plan: Plan, settings: Settings, catalog: Catalog, used: Sequence[Connection]) -> Manifest:
+    container = _add_run(dict(plan.container), plan, settings, catalog, used)
     container["name"] = names.MAIN_CONTAINER
-    container["env"] = [
-        *(one for one in container.get("env") or () if one["name"] not in taken),
-        # What a param holds is data: Kubernetes must not expand `$(VAR)` in it.
-        *({"name": name, "value": escape(value)} for name, value in plan.to_env.items()),
-        *ours,
+    container["volumeMounts"] = [
+        *(container.get("volumeMounts") or ()),
+        *volumes.main_mounts(plan, catalog),
+        *connections.render_mounts(used),
     ]
-    container["volumeMounts"] = [*(container.get("volumeMounts") or ()), *_main_mounts(plan)]
     # The kubelet keeps the last lines of a failed container's log in its status: the run's message has them without a request.
     container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
     return container
 
 
-def _run_env(plan: Plan, settings: Settings) -> list[Manifest]:
+def _add_run(container: Manifest, plan: Plan, settings: Settings, catalog: Catalog, used: Sequence[Connection]) -> Manifest:
+    """The container with the variables of the run and of its connections. Ours win over the user's, what a param asks for over both."""
+    ours = [*connections.render_env(used), *_run_env(plan, settings, catalog, container)]
+    # What a param holds is data: Kubernetes must not expand `$(VAR)` in it.
+    asked = [{"name": name, "value": escape(value)} for name, value in plan.to_env.items()]
+    taken = {one["name"] for one in ours} | set(plan.to_env)
+    env = [*(one for one in container.get("env") or () if one["name"] not in taken), *asked, *ours]
+    container["env"] = _append_client(env) if plan.plugins.get("client") else env
+    env_from = [*(container.get("envFrom") or ()), *connections.render_env_from(used)]
+    return {**container, "envFrom": env_from} if env_from else container
+
+
+def _append_client(env: list[Manifest]) -> list[Manifest]:
+    """The import shim on PYTHONPATH, behind what is there: `$(PYTHONPATH)` is what was declared before, wherever it comes from."""
+    before = next((one for one in env if one["name"] == "PYTHONPATH"), None)
+    if before is None:
+        return [*env, {"name": "PYTHONPATH", "value": ARTIFACTS_PATH}]
+    if "value" not in before:
+        return [*env, {"name": "PYTHONPATH", "value": f"$(PYTHONPATH):{ARTIFACTS_PATH}"}]
+    return [{**one, "value": f"{one['value']}:{ARTIFACTS_PATH}"} if one is before else one for one in env]
+
+
+def _run_env(plan: Plan, settings: Settings, catalog: Catalog, container: Mapping[str, Any]) -> list[Manifest]:
     """The variables of the published in-cluster environment, in its order."""
     fields = {
         "POLYAXON_K8S_NODE_NAME": "spec.nodeName",
@@ -131,7 +139,7 @@ def _run_env(plan: Plan, settings: Settings) -> list[Manifest]:
         "POLYAXON_K8S_POD_ID": "metadata.name",
     }
     plain = {
-        "POLYAXON_HOST": settings.api_url,
+        "POLYAXON_HOST": (plan.plugins.get("externalHost") and settings.external_url) or settings.api_url,
         "POLYAXON_IS_MANAGED": "true",
         "POLYAXON_API_VERSION": "v1",
         "POLYAXON_RUN_INSTANCE": plan.run_info,
@@ -141,9 +149,11 @@ def _run_env(plan: Plan, settings: Settings) -> list[Manifest]:
         "POLYAXON_COLLECT_ARTIFACTS": _flag(plan.plugins.get("collectArtifacts")),
         "POLYAXON_COLLECT_RESOURCES": _flag(plan.plugins.get("collectResources")),
     }
+    if volumes.keeps_files(plan, catalog) and catalog.store is not None:
+        plain["POLYAXON_ARTIFACTS_STORE_NAME"] = catalog.store.name
     if plan.plugins.get("logLevel"):
         plain["POLYAXON_LOG_LEVEL"] = str(plan.plugins["logLevel"])
-    if not _asks_for_gpu(plan.container):
+    if not _asks_for_gpu(container):
         plain["NVIDIA_VISIBLE_DEVICES"] = "none"
     return [
         *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
@@ -160,114 +170,16 @@ def _asks_for_gpu(container: Mapping[str, Any]) -> bool:
     return any("gpu" in key for part in ("limits", "requests") for key in resources.get(part) or {})
 
 
-def _render_init_container(plan: Plan, settings: Settings, document: str | None) -> Manifest:
-    mounts = [
-        _mount(_ARTIFACTS, ARTIFACTS_PATH),
-        _mount(_CONFIGS, f"{CONTEXT_ROOT}/.configs"),
-        _mount(_TOKEN, f"{CONTEXT_ROOT}/.token", True),
-    ]
-    container: Manifest = {
-        "name": names.INIT_CONTAINER,
-        "image": settings.image,
-        "imagePullPolicy": settings.image_pull_policy,
-        "command": ["python3", "-m", "opstrand.initializer"],
-        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}},
-        "securityContext": _our_security(plan),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [*mounts, *_path_mounts(plan)],
-    }
-    if document is not None:
-        container["env"] = [{"name": "OPSTRAND_INIT", "value": escape(document)}]
-    else:
-        container["env"] = [{"name": "OPSTRAND_INIT_FILE", "value": f"{_PLAN_PATH}/init.json.gz"}]
-        container["volumeMounts"].append(_mount(_INIT, _PLAN_PATH, True))
-    return container
-
-
-def escape(text: str) -> str:
-    """`text` as an env value that Kubernetes leaves as it is: it would expand `$(VAR)` and turn `$$` into `$`."""
-    return text.replace("$", "$$")
-
-
-def _our_security(plan: Plan) -> Manifest:
-    """Who our container runs as: main's own user, so that main may change what it finds. Meets the restricted level where main's can."""
-    main = plan.container.get("securityContext") or {}
-    pod = plan.environment.get("securityContext") or {}
-    user = main.get("runAsUser", pod.get("runAsUser"))
-    non_root = main.get("runAsNonRoot", pod.get("runAsNonRoot"))
-    if user is None:
-        user = NOBODY if non_root else 0
-    security: Manifest = {
-        "runAsUser": user,
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    if non_root:
-        security["runAsNonRoot"] = True
-    return security
-
-
-def _as_native_sidecar(sidecar: Mapping[str, Any]) -> Manifest:
-    """A sidecar that ends with main: a plain second container would keep the Pod from ending."""
-    return {**sidecar, "restartPolicy": "Always"}
-
-
-def _mount(name: str, path: str, read_only: bool = False) -> Manifest:
-    return {"name": name, "mountPath": path, **({"readOnly": True} if read_only else {})}
-
-
-def _main_mounts(plan: Plan) -> list[Manifest]:
-    mounts = [
-        _mount(_ARTIFACTS, ARTIFACTS_PATH),
-        _mount(_CONFIGS, f"{CONTEXT_ROOT}/.configs"),
-        _mount(_TOKEN, f"{CONTEXT_ROOT}/.token", True),
-    ]
-    if plan.plugins.get("shm") is not False:
-        mounts.append(_mount(_SHM, "/dev/shm"))
-    return [*mounts, *_path_mounts(plan)]
-
-
-def _init_paths(plan: Plan) -> list[str]:
-    """Folders that init steps ask for by `path`, each once, in order."""
-    return list(dict.fromkeys(step["path"] for step in plan.init if step.get("path") and not step["path"].startswith(ARTIFACTS_PATH)))
-
-
-def _path_volume(path: str) -> str:
-    return f"opstrand-path-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
-
-
-def _path_mounts(plan: Plan) -> Iterable[Manifest]:
-    return (_mount(_path_volume(path), path) for path in _init_paths(plan))
-
-
-def _volumes(plan: Plan, settings: Settings, config_map: str | None) -> list[Manifest]:
-    token = {"serviceAccountToken": {"audience": settings.audience, "expirationSeconds": settings.token_seconds, "path": "token"}}
-    volumes: list[Manifest] = [
-        {"name": _ARTIFACTS, "emptyDir": {}},
-        {"name": _CONFIGS, "emptyDir": {}},
-        {"name": _TOKEN, "projected": {"sources": [token]}},
-    ]
-    if plan.plugins.get("shm") is not False:
-        volumes.append({"name": _SHM, "emptyDir": {"medium": "Memory"}})
-    if config_map is not None:
-        volumes.append({"name": _INIT, "configMap": {"name": config_map}})
-    return [*volumes, *({"name": _path_volume(path), "emptyDir": {}} for path in _init_paths(plan))]
-
-
-def _render_config_map(metadata: Mapping[str, Any], document: str) -> Manifest:
-    # A fixed time in the header: the same document is the same object.
-    packed = gzip.compress(document.encode(), mtime=0)
-    if len(packed) > CONFIG_MAP_LIMIT:
-        raise SpecError(
-            "TooLarge", f"the init files are {len(packed)} bytes compressed, at most {CONFIG_MAP_LIMIT} fit into the cluster", "run.init"
-        )
-    kept = {key: metadata[key] for key in ("name", "namespace", "labels", "ownerReferences")}
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": kept,
-        "immutable": True,
-        "binaryData": {"init.json.gz": base64.b64encode(packed).decode()},
-    }
+def _render_sidecars(plan: Plan, settings: Settings, catalog: Catalog, used: Sequence[Connection]) -> list[Manifest]:
+    """The user's sidecars: they see what main sees, and end with it (a plain second container would keep the Pod from ending)."""
+    no_connections = (plan.plugins.get("sidecar") or {}).get("noConnections")
+    seen = [] if no_connections else list(used)
+    rendered = []
+    for sidecar in name_sidecars(plan.sidecars):
+        container = _add_run(sidecar, plan, settings, catalog, seen)
+        given = list(container.get("volumeMounts") or ())
+        taken = {one.get("mountPath") for one in given}
+        context = [*volumes.context_mounts(plan, catalog), *connections.render_mounts(seen)]
+        container["volumeMounts"] = [*given, *(one for one in context if one["mountPath"] not in taken)]
+        rendered.append({**container, "restartPolicy": "Always"})
+    return rendered

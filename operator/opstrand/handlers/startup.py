@@ -19,6 +19,7 @@ from typing import Any, cast
 import kopf
 from aiohttp import web
 
+from opstrand.catalog import CatalogReader
 from opstrand.core import names
 from opstrand.errors import PlatformError, SpecError
 from opstrand.handlers.queue import Queue
@@ -53,7 +54,9 @@ async def run_operator(settings: Settings) -> None:
 
 
 async def _run(session: Session, sandbox: Sandbox, settings: Settings, stop: asyncio.Event) -> None:
-    world = World(KubeApi(session), Cache(), settings, sandbox.evaluate)
+    catalog = CatalogReader(settings.connections)
+    catalog.start()
+    world = World(KubeApi(session), Cache(), settings, sandbox.evaluate, read_catalog=catalog.read)
 
     async def once(key: Key) -> Outcome:
         return await reconcile(key, world=world, clock=utc_now)

@@ -1,13 +1,13 @@
-"""The steps of an init document, one function each.
+"""An init document carried out: folders, credentials, the import shim, the steps in their order, and at last the wait for the API.
 
-Every failure is an `InitError` whose text a user can act on: it becomes the run's message.
+Every failure is an `InitError` whose text a user can act on: it becomes the run's message. Must not know what a step does.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -15,51 +15,54 @@ from collections.abc import Callable
 from typing import Any
 
 from opstrand.client.shim_files import shim_files
+from opstrand.initializer.failure import InitError
+from opstrand.initializer.files import copy_from_store, make_directory, write, write_file
+from opstrand.initializer.git import clone
 
 Document = dict[str, Any]
 
+__all__ = ["STEPS", "InitError", "carry_out"]
 
-class InitError(Exception):
-    """A step could not be done."""
+#: Kind of a step -> what carries it out; it may give back lineage entries, known only now.
+STEPS: dict[str, Callable[[Document, str], list[Document] | None]] = {"file": write_file, "copy": copy_from_store, "git": clone}
 
 
 def carry_out(document: Document, *, root: str = "") -> None:
     """Do all of it, in order. `root` stands before every path of the document. Raises InitError at the first that fails."""
     for directory in document["directories"]:
-        _make_directory(root + directory)
+        make_directory(root + directory)
     if document.get("auth"):
         write_auth(document["auth"], root)
     if document.get("shim"):
         lay_shim(root + document["shim"])
+    found: list[Document] = []
     for step in document["steps"]:
-        STEPS[step["kind"]](step, root)
+        found += STEPS[step["kind"]](step, root) or []
     # Last: the files are there by the time the API answers, and a run whose API is away fails with a clear word.
     if document.get("api"):
         wait_for_api(document["api"])
-
-
-def _make_directory(path: str) -> None:
-    try:
-        os.makedirs(path, mode=0o777, exist_ok=True)
-    except OSError as error:
-        raise InitError(f"could not make the folder {path}: {error.strerror}") from error
+        if found:
+            report(document["api"], found, root + document["token"])
 
 
 def write_auth(auth: Document, root: str) -> None:
     """The run's token as the file that the published client reads at its start."""
     try:
-        with open(root + auth["token"], encoding="utf-8") as file:
-            token = file.read().strip()
-        content = json.dumps({"POLYAXON_AUTH_USERNAME": "run", "POLYAXON_AUTH_TOKEN": token})
-        _write(root + auth["target"], content.encode())
+        token = _read_token(root + auth["token"])
+        write(root + auth["target"], json.dumps({"POLYAXON_AUTH_USERNAME": "run", "POLYAXON_AUTH_TOKEN": token}).encode())
     except OSError as error:
         raise InitError(f"could not hand over the run's token: {error}") from error
+
+
+def _read_token(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read().strip()
 
 
 def lay_shim(target: str) -> None:
     """Lay the import shim beside the scripts, so that `polyaxon` can be imported where nothing is installed."""
     for name, content in shim_files().items():
-        _write(os.path.join(target, name), content)
+        write(os.path.join(target, name), content)
 
 
 def wait_for_api(api: Document) -> None:
@@ -84,30 +87,13 @@ def _ask(url: str) -> str | None:
         return str(error)
 
 
-def write_file(step: Document, root: str) -> None:
-    """`init.file`: the content byte for byte, its mode, and a copy among the run's outputs."""
-    target = root + step["target"]
+def report(api: Document, found: list[Document], token: str) -> None:
+    """One request for the lineage of this container. What it misses is a word in the log, not a failed run."""
+    url = f"{api['url']}/api/v1/{api['run']}/lineage/artifacts"
     try:
-        _write(target, step["content"].encode())
-        if step.get("chmod"):
-            os.chmod(target, int(str(step["chmod"]), 8))
-        if step.get("copy"):
-            os.makedirs(os.path.dirname(root + step["copy"]), mode=0o777, exist_ok=True)
-            shutil.copy(target, root + step["copy"])
-    except IsADirectoryError as error:
-        raise InitError(f"init file {step['target']}: a folder of that name is there already") from error
-    except ValueError as error:
-        raise InitError(f"init file {step['target']}: chmod takes an octal mode such as 755, found {step['chmod']!r}") from error
-    except OSError as error:
-        raise InitError(f"could not write the init file {step['target']}: {error.strerror}") from error
-
-
-def _write(path: str, content: bytes) -> None:
-    os.makedirs(os.path.dirname(path), mode=0o777, exist_ok=True)
-    if os.path.isfile(path):
-        os.remove(path)
-    with open(path, "wb") as file:
-        file.write(content)
-
-
-STEPS: dict[str, Callable[[Document, str], None]] = {"file": write_file}
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {_read_token(token)}"}
+        request = urllib.request.Request(url, json.dumps({"artifacts": found}).encode(), headers)
+        with urllib.request.urlopen(request, timeout=30):
+            pass
+    except (OSError, urllib.error.URLError, ValueError) as error:
+        print(f"the lineage of the init steps was not recorded: {error}", file=sys.stderr)

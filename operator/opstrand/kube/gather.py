@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from opstrand.core.attempt import Attempt
+from opstrand.core.connections import EMPTY, Catalog
 from opstrand.core.lifecycle import Snapshot
 from opstrand.core.prepare import Prepared, prepare
 from opstrand.core.refs import Ref, Upstream
@@ -35,6 +36,8 @@ class World:
     evaluate: Evaluate
     #: Told of every attempt before it is created: a laptop keeps its plan.
     on_attempt: Callable[[Key, Attempt], None] | None = None
+    #: The catalog of connections as it is now.
+    read_catalog: Callable[[], Catalog] = lambda: EMPTY
 
 
 async def gather(key: Key, *, world: World, now: datetime) -> Snapshot | None:
@@ -49,7 +52,7 @@ async def gather(key: Key, *, world: World, now: datetime) -> Snapshot | None:
     pod, is_lost = (await _find_pod(key, snapshot, world)) if snapshot.is_frozen else (None, False)
     upstream = {} if snapshot.is_frozen or isinstance(prepared, SpecError) else _find_upstream(key, prepared, world)
     project = () if snapshot.is_frozen else _list_project(key[0], prepared, world)
-    return Snapshot(body, prepared, now, world.settings, world.evaluate, upstream, project, pod, is_lost)
+    return Snapshot(body, prepared, now, world.settings, world.evaluate, upstream, project, pod, is_lost, world.read_catalog())
 
 
 def _prepare(body: Mapping[str, Any], world: World) -> Prepared | SpecError:

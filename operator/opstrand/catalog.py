@@ -1,0 +1,72 @@
+"""The catalog of connections as it is on disk now: read at the start, and again whenever the file has changed.
+
+Owns the file and what happens when somebody breaks it. A file that is wrong at the start stops the process with every problem; one that is
+wrong later is logged, once, and the last good catalog stays. Must not know what a connection means.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+
+from opstrand.core.connections import EMPTY, Catalog, read_catalog
+from opstrand.errors import SpecError
+from opstrand.spec.connections import parse_catalog_file
+from opstrand.spec.document import parse_document
+
+logger = logging.getLogger(__name__)
+
+#: A mounted ConfigMap changes within a minute; looking more often than this shows nothing.
+_LOOK_EVERY = 1.0
+#: What tells one content of the file from another: a mounted ConfigMap is a link to another folder after each change.
+_Mark = tuple[int, int, int, int]
+
+
+class CatalogReader:
+    """Reads the file when it has changed. An empty path is an empty catalog, for ever; so is a file that is not there yet."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._looked = 0.0
+        self._mark: _Mark | None = None
+        self._catalog = EMPTY
+
+    def start(self) -> None:
+        """Read it for the first time. Raises SpecError that names the file, the line and what should stand there."""
+        self._mark = self._look()
+        self._catalog = self._parse() if self._mark is not None else EMPTY
+
+    def read(self) -> Catalog:
+        """The catalog now. Costs a `stat` once a second."""
+        now = time.monotonic()
+        if self._path and now - self._looked >= _LOOK_EVERY:
+            self._looked = now
+            self._refresh()
+        return self._catalog
+
+    def _refresh(self) -> None:
+        mark = self._look()
+        if mark == self._mark:
+            return
+        self._mark = mark
+        try:
+            self._catalog = self._parse() if mark is not None else EMPTY
+        except (SpecError, OSError) as error:
+            logger.error("the catalog of connections is wrong, the last good one stays: %s", error)
+        else:
+            logger.info("the catalog of connections was read again", extra={"connections": sorted(self._catalog.connections)})
+
+    def _look(self) -> _Mark | None:
+        if not self._path:
+            return None
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+
+    def _parse(self) -> Catalog:
+        document = parse_document(Path(self._path).read_bytes(), source=self._path)
+        return read_catalog(parse_catalog_file(document.data, document=document))

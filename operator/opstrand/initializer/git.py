@@ -1,0 +1,247 @@
+"""The git step: a repository at a revision, with what a connection's Secret holds to get at it.
+
+Owns how credentials reach git: for one host, from a file that is gone before main starts, never in a command line or in the repository's
+own configuration. Everything else is left to the `git` program.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import pwd
+import re
+import shlex
+import signal
+import subprocess
+import tempfile
+import time
+import urllib.parse
+from collections.abc import Mapping
+from typing import Any
+
+from opstrand.initializer.failure import InitError
+
+Document = dict[str, Any]
+
+#: Names under which Secrets hold a private key.
+_KEYS = ("ssh-privatekey", "id_ed25519", "id_ecdsa", "id_rsa", "private_key")
+#: Flags that would have git run a program.
+_REFUSED = ("--upload-pack", "--exec", "-c", "--config")
+_CREDENTIALS_IN_URL = re.compile(r"://[^/@\s]+@")
+#: What a server says of a revision that it does not give out by that name.
+_UNKNOWN = ("couldn't find remote ref", "not our ref", "unadvertised object", "no such ref was fetched")
+
+
+class Git:
+    """One repository in the making. `deadline` is a time of the monotonic clock."""
+
+    def __init__(self, folder: str, env: Mapping[str, str], deadline: float, name: str) -> None:
+        self._folder, self._env, self._deadline, self._name = folder, dict(env), deadline, name
+
+    def run(self, *arguments: str) -> str:
+        """What git prints. InitError with git's own words, or that it took too long."""
+        code, out, err = self.attempt(*arguments)
+        if code:
+            raise self.fail(code, err or out)
+        return out
+
+    def fail(self, code: int, words: str) -> InitError:
+        return InitError(f"git {self._name}: {_last_words(words) or f'exit code {code}'}")
+
+    def attempt(self, *arguments: str) -> tuple[int, str, str]:
+        try:
+            process = subprocess.Popen(
+                ["git", *arguments],
+                cwd=self._folder,
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise InitError("git is not installed in the image of the init container") from error
+        try:
+            out, err = process.communicate(timeout=max(self._deadline - time.monotonic(), 0.1))
+        except subprocess.TimeoutExpired as error:
+            # Its helpers hold the connection: the whole group.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise InitError(f"git {self._name}: the host did not bring it in time") from error
+        return process.returncode, out.decode(errors="replace"), err.decode(errors="replace")
+
+
+def clone(step: Document, root: str) -> list[Document]:
+    """The repository in its folder, and the lineage entry of the commit that is there now."""
+    target = root + step["target"]
+    if os.path.isdir(target) and os.listdir(target):
+        raise InitError(f"git: the folder {step['target']} is there already and not empty")
+    os.makedirs(target, mode=0o777, exist_ok=True)
+    flags = _split_flags(step["flags"])
+    with tempfile.TemporaryDirectory() as scratch:
+        secret = _read_secret(root + step["secret"] if step.get("secret") else None, step["variables"])
+        url = _choose_url(step["url"], secret)
+        env = _environment(scratch, url, secret)
+        git = Git(target, env, time.monotonic() + step["patience"], _hide(step["url"]))
+        git.run("init", "--quiet")
+        git.run("remote", "add", "origin", url)
+        _fetch(git, step["revision"], flags)
+        if any(flag.startswith("--recurse-submodules") for flag in flags):
+            git.run("submodule", "update", "--init", "--recursive", "--force", *(flag for flag in flags if flag.startswith("--depth")))
+        commit = git.run("rev-parse", "HEAD").strip()
+    print(f"git {_hide(step['url'])}: {commit}")
+    summary = {"commit": commit, "head": commit, "branch": step["revision"] or "HEAD", "url": _hide(step["url"]), "is_dirty": False}
+    return [{"name": commit, "kind": "coderef", "summary": summary, "is_input": True}]
+
+
+def _fetch(git: Git, revision: str | None, flags: list[str]) -> None:
+    """Only what is asked for, where the server gives it by that name; everything, where it does not (a short commit id)."""
+    code, out, err = git.attempt("fetch", "--force", "--update-head-ok", *flags, "origin", revision or "HEAD")
+    if code == 0:
+        git.run("checkout", "--quiet", "--force", "--detach", "FETCH_HEAD")
+        return
+    if revision is None or not any(words in err for words in _UNKNOWN):
+        raise git.fail(code, err or out)
+    rest = [flag for flag in flags if not flag.startswith("--depth")]
+    git.run("fetch", "--force", "--tags", *rest, "origin", "+refs/heads/*:refs/remotes/origin/*")
+    code, _, _ = git.attempt("checkout", "--quiet", "--force", "--detach", revision)
+    if code:
+        raise InitError(f"git: the repository has no branch, tag or commit {revision!r}")
+
+
+def _split_flags(flags: list[str]) -> list[str]:
+    words = [word for flag in flags for word in shlex.split(flag)]
+    merged: list[str] = []
+    for word in words:
+        # `--depth 1` is one flag.
+        if merged and not word.startswith("-"):
+            merged[-1] = f"{merged[-1]}={word}"
+        else:
+            merged.append(word)
+    for flag in merged:
+        if flag.split("=")[0] in _REFUSED:
+            raise InitError(f"git: the flag {flag!r} is not for a run")
+    return merged
+
+
+def _read_secret(folder: str | None, variables: Mapping[str, str]) -> dict[str, str]:
+    """The Secret's keys, under the connection's own variables."""
+    found = dict(variables)
+    if folder is None:
+        return found
+    try:
+        for name in os.listdir(folder):
+            path = os.path.join(folder, name)
+            if os.path.isfile(path):
+                with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                    found[name] = file.read()
+    except OSError as error:
+        raise InitError(f"git: the connection's Secret cannot be read: {error.strerror}") from error
+    return found
+
+
+def _read_login(secret: Mapping[str, str]) -> tuple[str, str] | None:
+    """User and password or token, however the Secret spells them."""
+    joined = secret.get("POLYAXON_GIT_CREDENTIALS", "").strip()
+    if joined:
+        user, colon, password = joined.partition(":")
+        return (user, password) if colon else ("git", user)
+    password = (secret.get("password") or secret.get("token") or "").strip()
+    return (secret.get("username", "git").strip() or "git", password) if password else None
+
+
+def _read_store(secret: Mapping[str, str]) -> str | None:
+    """A whole credentials file, as `git credential-store` writes it."""
+    path = secret.get("POLYAXON_GIT_CREDENTIALS_STORE")
+    return secret.get(os.path.basename(path)) if path else secret.get(".git-credentials")
+
+
+def _find_key(secret: Mapping[str, str]) -> str | None:
+    named = secret.get("POLYAXON_SSH_PRIVATE_KEY", "")
+    for name in (named, *_KEYS):
+        if name and "PRIVATE KEY" in secret.get(name, ""):
+            return secret[name]
+    return named if "PRIVATE KEY" in named else None
+
+
+def _choose_url(url: str, secret: Mapping[str, str]) -> str:
+    """The address in the form that the credentials are for, as documented: a key goes by ssh, a login by https."""
+    if _read_login(secret) or _read_store(secret):
+        found = re.fullmatch(r"(?:ssh://)?[^@/]+@([^:/]+)[:/](.+)", url)
+        return f"https://{found.group(1)}/{found.group(2)}" if found else url
+    if _find_key(secret):
+        found = re.fullmatch(r"https?://(?:[^@/]+@)?([^/]+)/(.+?)(?:\.git)?/?", url)
+        return f"git@{found.group(1)}:{found.group(2)}.git" if found else url
+    return url
+
+
+def _environment(scratch: str, url: str, secret: Mapping[str, str]) -> dict[str, str]:
+    settings = [("init.defaultBranch", "main"), ("safe.directory", "*"), ("advice.detachedHead", "false"), ("credential.helper", "")]
+    env = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": scratch,
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_ALLOW_PROTOCOL": "https:http:ssh:git:file",
+        "LC_ALL": "C.UTF-8",
+        **{name: os.environ[name] for name in ("https_proxy", "http_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY") if name in os.environ},
+    }
+    login, store, key = _read_login(secret), _read_store(secret), _find_key(secret)
+    if login or store:
+        path = _keep(scratch, "credentials", store or _as_store(url, *login))  # type: ignore[misc]
+        settings.append(("credential.helper", f"store --file={path}"))
+    if key:
+        env["GIT_SSH_COMMAND"] = _ssh_command(scratch, key, secret.get("known_hosts"))
+        env.update(_name_user(scratch))
+    for index, (name, value) in enumerate(settings):
+        env[f"GIT_CONFIG_KEY_{index}"], env[f"GIT_CONFIG_VALUE_{index}"] = name, value
+    return {**env, "GIT_CONFIG_COUNT": str(len(settings))}
+
+
+def _as_store(url: str, user: str, password: str) -> str:
+    """The login for this host and no other: a submodule elsewhere does not see it."""
+    found = urllib.parse.urlsplit(url)
+    quoted = f"{urllib.parse.quote(user, safe='')}:{urllib.parse.quote(password, safe='')}"
+    return f"{found.scheme}://{quoted}@{found.netloc.rpartition('@')[2]}\n"
+
+
+def _ssh_command(scratch: str, key: str, known_hosts: str | None) -> str:
+    # A key that others may read is refused by ssh, and so is one without its last newline.
+    path = _keep(scratch, "key", key.rstrip() + "\n")
+    hosts = _keep(scratch, "known_hosts", known_hosts) if known_hosts else "/dev/null"
+    options = ["IdentitiesOnly=yes", "BatchMode=yes", "ConnectTimeout=30", f"UserKnownHostsFile={hosts}"]
+    options += [f"StrictHostKeyChecking={'yes' if known_hosts else 'no'}", "LogLevel=ERROR"]
+    return " ".join(["ssh", "-i", shlex.quote(path), *(f"-o {shlex.quote(option)}" for option in options)])
+
+
+def _name_user(scratch: str) -> dict[str, str]:
+    """ssh refuses a user without a name, and a Pod may run as any number: a name for the time of the clone."""
+    try:
+        pwd.getpwuid(os.getuid())
+        return {}
+    except KeyError:
+        pass
+    library = next(iter(glob.glob("/usr/lib/*/libnss_wrapper.so")), None)
+    if library is None:
+        raise InitError(f"git by ssh: the user {os.getuid()} has no name in the image, and libnss_wrapper is not installed")
+    people = _keep(scratch, "passwd", f"run:x:{os.getuid()}:{os.getgid()}::{scratch}:/bin/sh\n")
+    groups = _keep(scratch, "group", f"run:x:{os.getgid()}:\n")
+    return {"LD_PRELOAD": library, "NSS_WRAPPER_PASSWD": people, "NSS_WRAPPER_GROUP": groups}
+
+
+def _keep(scratch: str, name: str, content: str) -> str:
+    path = os.path.join(scratch, name)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(content)
+    return path
+
+
+def _last_words(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    fatal = [line for line in lines if line.startswith(("fatal:", "error:", "remote:", "ssh:"))]
+    return _hide("; ".join((fatal or lines)[-3:]))
+
+
+def _hide(text: str) -> str:
+    return _CREDENTIALS_IN_URL.sub("://***@", text)
