@@ -62,8 +62,8 @@ lock: install ## resolve the locks again
 .PHONY: test test-fast test-local test-integration test-e2e
 test-fast: install ## unit and golden: under 20 s
 	@$(PYTEST) tests/unit tests/golden
-test-local: install published ## runs without a cluster, end to end
-	@$(PYTEST) tests/local
+test-local: install published ## the command line and runs without a cluster, the published client on the loopback
+	@$(PYTEST) tests/cli tests/local tests/conformance_client
 test-integration: install published ## a real API server and etcd, the real operator
 	@$(PYTEST) tests/integration
 test-e2e: install published ## real containers: needs `make cluster`

@@ -32,7 +32,7 @@ class Tier:
 
 TIERS = (
     Tier("unit and golden", ("tests/unit", "tests/golden")),
-    Tier("local", ("tests/local",)),
+    Tier("command line and local", ("tests/cli", "tests/local"), "published"),
     Tier("published client", ("tests/conformance_client",), "published"),
     Tier("integration", ("tests/integration",), "programs"),
     Tier("e2e", ("tests/e2e",), "cluster"),
