@@ -24,6 +24,8 @@ _SMALL_LIST = 5.0
 #: Seconds between two tries of a full list that failed: the first, and the longest.
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 5.0
+#: Seconds from the start to the second full list: kopf's watches live by then.
+_SOON = 10.0
 _WATCHED: tuple[tuple[Resource, str], ...] = ((OPERATIONS, ""), (COMPONENTS, ""), (PODS, names.MANAGED_SELECTOR))
 
 
@@ -82,8 +84,9 @@ class Sync:
         self._queue.add_all(self._world.cache.put(resource, found))
 
     async def relist_forever(self, interval: float) -> None:
-        """Make up what a watch has missed, every `interval` seconds; sooner again where a list failed."""
-        pause = interval
+        """Make up what a watch has missed, every `interval` seconds; sooner where a list failed, and the first time: what was deleted
+        between our first list and kopf's own is told by neither."""
+        pause = min(interval, _SOON)
         while True:
             await asyncio.sleep(pause)
             try:

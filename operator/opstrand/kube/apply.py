@@ -37,7 +37,7 @@ async def apply(decision: Decision, *, key: Key, snapshot: Snapshot, world: Worl
             # Deleted meanwhile: whatever it ran goes with it.
             return Applied()
     for action in decision.actions:
-        refusal = await _act(action, key=key, snapshot=snapshot, world=world)
+        refusal = await _act(action, key=key, snapshot=snapshot, world=world, wake=wake)
         if refusal is not None:
             current = world.cache.operation(key)
             if current is None:
@@ -79,7 +79,7 @@ def _guard(snapshot: Snapshot, *, is_freeze: bool) -> list[dict[str, Any]]:
     return [{"op": "test", "path": f"/status/{name}", "value": status[name]} for name in ("phase", "attempt") if name in status]
 
 
-async def _act(action: Action, *, key: Key, snapshot: Snapshot, world: World) -> ApiError | None:
+async def _act(action: Action, *, key: Key, snapshot: Snapshot, world: World, wake: set[Key]) -> ApiError | None:
     """Do it. A refusal that is about the run, rather than about our request, is returned."""
     match action:
         case CreatePod(attempt):
@@ -91,10 +91,19 @@ async def _act(action: Action, *, key: Key, snapshot: Snapshot, world: World) ->
             try:
                 world.cache.put(PODS, await world.kube.json_patch(PODS, key[0], pod["metadata"]["name"], ops))
             except NotFound:
-                world.cache.drop(PODS, pod)
+                wake |= world.cache.drop(PODS, pod)
         case DeletePod(pod):
             await world.kube.delete(PODS, key[0], pod["metadata"]["name"], uid=pod["metadata"]["uid"])
+            wake |= await _see_after_deletion(pod, world)
     return None
+
+
+async def _see_after_deletion(pod: Mapping[str, Any], world: World) -> set[Key]:
+    """Look for ourselves: a Pod without a node is gone at once, and a watch that is just starting does not tell of it."""
+    try:
+        return world.cache.put(PODS, await world.kube.get(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"]))
+    except NotFound:
+        return world.cache.drop(PODS, pod)
 
 
 async def _create(attempt: Attempt, *, key: Key, snapshot: Snapshot, world: World) -> ApiError | None:
