@@ -76,6 +76,8 @@ def clone(step: Document, root: str) -> list[Document]:
     target = root + step["target"]
     if os.path.isdir(target) and os.listdir(target):
         raise InitError(f"git: the folder {step['target']} is there already and not empty")
+    if (step["revision"] or "").startswith("-"):
+        raise InitError(f"git: {step['revision']!r} is no revision")
     os.makedirs(target, mode=0o777, exist_ok=True)
     flags = _split_flags(step["flags"])
     with tempfile.TemporaryDirectory() as scratch:
@@ -84,7 +86,7 @@ def clone(step: Document, root: str) -> list[Document]:
         env = _environment(scratch, url, secret)
         git = Git(target, env, time.monotonic() + step["patience"], _hide(step["url"]))
         git.run("init", "--quiet")
-        git.run("remote", "add", "origin", url)
+        git.run("remote", "add", "--", "origin", url)
         _fetch(git, step["revision"], flags)
         if any(flag.startswith("--recurse-submodules") for flag in flags):
             git.run("submodule", "update", "--init", "--recursive", "--force", *(flag for flag in flags if flag.startswith("--depth")))

@@ -1,0 +1,167 @@
+"""Connections: what the catalog takes and refuses, what an operation may name, and the file behind it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from opstrand.catalog import CatalogReader
+from opstrand.core.connections import Catalog, read_catalog, render_env, render_env_from, render_mounts, render_volumes
+from opstrand.core.plan import compile_plan
+from opstrand.core.pod import render_pod
+from opstrand.errors import SpecError
+from opstrand.settings import Settings
+from opstrand.spec.connections import KINDS, parse_catalog_file
+from opstrand.spec.document import parse_document
+
+from .build import ME, operation, values
+
+OWNER = {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "name": "eval", "uid": "1"}
+
+
+def catalog(*connections: dict[str, Any], store: dict[str, Any] | None = None) -> Catalog:
+    return read_catalog(parse_catalog_file({"connections": list(connections), **({"artifactsStore": store} if store else {})}))
+
+
+def volume(name: str, claim: str = "data") -> dict[str, Any]:
+    return {"name": name, "kind": "volume_claim", "schema": {"volumeClaim": claim, "mountPath": f"/{name}"}}
+
+
+def pod(run: dict[str, Any], found: Catalog) -> dict[str, Any]:
+    compiled = operation(run=run)
+    plan = compile_plan(compiled, values(compiled), ME, found.schemas)
+    return render_pod(plan, owner=OWNER, pod_name="eval-0", settings=Settings(), catalog=found).pod
+
+
+def refusal(text: str) -> list[str]:
+    document = parse_document(text, source="connections.yaml")
+    with pytest.raises(SpecError) as caught:
+        parse_catalog_file(document.data, document=document)
+    return str(caught.value).splitlines()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("volume_claim", "host_path", "gcs", "s3", "wasb", "registry")])
+def test_every_other_kind_needs_no_schema(kind: str) -> None:
+    (found,) = catalog({"name": "c", "kind": kind, "secret": {"name": "s"}}).connections.values()
+    assert render_env_from([found]) == [{"secretRef": {"name": "s"}}]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[]", "expected artifactsStore and connections"),
+        ("connection: []", "unknown key 'connection'; did you mean 'connections'?"),
+        ("connections: [{name: a, kind: volumeclaim}]", "did you mean 'volume_claim'?"),
+        ("connections: [{name: a, kind: volume_claim, schema: {volumeClaim: x}}]", "connections[0].schema.mountPath: is required"),
+        ("connections: [{name: a, kind: host_path, schema: {hostPath: /x, mountPath: x}}]", "expected an absolute path to mount at"),
+        ("connections: [{name: a, kind: git}, {name: a, kind: git}]", "there are two connections 'a'"),
+        ("connections: [{name: a, kind: git, env: [A]}]", "expected {name, value} or [name, value]"),
+        ("connections: [{name: a, kind: git, secret: {nam: x}}]", "unknown key 'nam'; did you mean 'name'?"),
+        ("artifactsStore: {name: s, kind: s3, schema: {bucket: b}}", "this version keeps files on volumes"),
+    ],
+)
+def test_a_catalog_that_is_wrong_is_refused_with_its_line(text: str, words: str) -> None:
+    (line,) = [line for line in refusal(text) if words in line] or [None]
+    assert line is not None, refusal(text)
+    assert line.startswith("connections.yaml") or text == "[]"
+
+
+def test_an_unknown_connection_is_refused_with_the_nearest() -> None:
+    found = catalog(volume("datasets"))
+    with pytest.raises(SpecError) as caught:
+        pod({"connections": ["dataset"]}, found)
+    assert str(caught.value).startswith("run.connections[0]: there is no connection 'dataset' (did you mean 'datasets'?")
+    with pytest.raises(SpecError) as caught:
+        pod({"init": [{"connection": "datasetz"}]}, found)
+    assert "there is no connection 'datasetz' (did you mean 'datasets'?" in str(caught.value)
+
+
+def test_one_claim_is_one_volume_whoever_asks_for_it() -> None:
+    found = catalog(volume("a"), volume("b"), store=volume("store"))
+    rendered = pod({"connections": ["a", "b"], "init": [{"connection": "a", "paths": ["x"]}]}, found)
+    claims = [one for one in rendered["spec"]["volumes"] if "persistentVolumeClaim" in one]
+    assert len(claims) == 1
+    names = {one["name"] for one in rendered["spec"]["volumes"]}
+    for container in (*rendered["spec"]["initContainers"], *rendered["spec"]["containers"]):
+        assert {one["name"] for one in container["volumeMounts"]} <= names
+
+
+def test_a_secret_is_variables_or_files_or_some_of_its_keys() -> None:
+    found = catalog(
+        {"name": "all", "kind": "aws", "secret": {"name": "s"}},
+        {"name": "some", "kind": "aws", "secret": {"name": "s", "items": ["KEY"]}},
+        {"name": "files", "kind": "aws", "secret": {"name": "s", "mountPath": "/keys", "items": ["KEY"], "defaultMode": "0400"}},
+    ).connections
+    assert render_env_from(found.values()) == [{"secretRef": {"name": "s"}}]
+    assert render_env([found["some"]])[0] == {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "KEY"}}}
+    (files,) = render_volumes([found["files"]])
+    assert files["secret"] == {"secretName": "s", "items": [{"key": "KEY", "path": "KEY"}], "defaultMode": 0o400}
+    assert render_mounts([found["files"]]) == [{"name": files["name"], "mountPath": "/keys", "readOnly": True}]
+
+
+def test_the_clients_catalog_is_json_that_kubernetes_leaves_alone() -> None:
+    found = catalog({"name": "db", "kind": "postgres", "schema": {"url": "pg://$(HOST)"}}).connections
+    (variable,) = render_env([*found.values()])
+    assert variable["name"] == "POLYAXON_CONNECTIONS_CATALOG"
+    assert json.loads(variable["value"].replace("$$", "$"))["connections"][0]["schema"] == {"url": "pg://$(HOST)"}
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ({"connection": "bucket"}, "this version copies from volumes, and the connection 'bucket' is of kind s3"),
+        ({"connection": "db"}, "needs a container that uses it"),
+        ({"connection": "db", "git": {"revision": "v1"}}, "git needs a connection of kind git or ssh, 'db' is postgres"),
+        ({"connection": "code"}, "git needs a url"),
+        ({"paths": ["x"]}, "this installation has none: name a connection"),
+        ({"connection": "a", "paths": ["../x"]}, "a path must stay within its store"),
+        ({"connection": "a", "artifacts": {"files": [["a", "b", "c"]]}}, "expected a path or [from, to]"),
+        ({"tensorboard": {"port": 1}}, "init steps of the kind 'tensorboard' are not run by this version"),
+    ],
+)
+def test_a_step_that_cannot_be_brought(step: dict[str, Any], words: str) -> None:
+    bucket = {"name": "bucket", "kind": "s3", "schema": {"bucket": "s3://b"}}
+    found = catalog(volume("a"), bucket, {"name": "db", "kind": "postgres"}, {"name": "code", "kind": "git"})
+    with pytest.raises(SpecError) as caught:
+        pod({"init": [step]}, found)
+    assert words in str(caught.value)
+
+
+def write(path: Path, *names: str) -> None:
+    path.write_text(yaml.safe_dump({"connections": [{"name": name, "kind": "git"} for name in names]}))
+
+
+def test_the_file_is_read_again_and_a_broken_one_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "connections.yaml"
+    reader = CatalogReader(str(path))
+    reader.start()
+    assert reader.read().connections == {}, "a file that is not there yet is an empty catalog"
+
+    def again() -> list[str]:
+        reader._looked = -1e9
+        return sorted(reader.read().connections)
+
+    write(path, "a")
+    assert again() == ["a"]
+    path.write_text("connections: [{name: b}]")
+    with caplog.at_level(logging.ERROR):
+        assert again() == ["a"]
+        assert again() == ["a"]
+    assert len(caplog.records) == 1
+    assert "connections[0].kind: is required" in caplog.text
+    write(path, "b", "c")
+    os.utime(path, (1, 1))
+    assert again() == ["b", "c"]
+
+
+def test_a_broken_file_at_the_start_stops_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "connections.yaml"
+    path.write_text("connections: 5")
+    with pytest.raises(SpecError, match=r"connections\.yaml:1:1: connections: expected a list"):
+        CatalogReader(str(path)).start()

@@ -1,0 +1,141 @@
+"""The git step against a real host: revisions, submodules, logins, keys, and hosts that fail."""
+
+from __future__ import annotations
+
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.git_server import LOGIN, GitServer, git
+
+from opstrand.initializer.failure import InitError
+from opstrand.initializer.git import clone
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
+    with GitServer(tmp_path_factory.mktemp("git")) as found:
+        yield found
+
+
+def step(url: str, **fields: Any) -> dict[str, Any]:
+    plain = {"kind": "git", "url": url, "revision": None, "flags": [], "target": "/code", "patience": 30, "secret": None, "variables": {}}
+    return {**plain, **fields}
+
+
+def secret(tmp_path: Path, **keys: str) -> str:
+    (tmp_path / "secret").mkdir()
+    for name, value in keys.items():
+        (tmp_path / "secret" / name).write_text(value)
+    return "/secret"
+
+
+@pytest.mark.parametrize(("revision", "content"), [(None, "two\n"), ("main", "two\n"), ("next", "two\n"), ("v1", "one\n")])
+def test_a_branch_a_tag_or_neither(server: GitServer, tmp_path: Path, revision: str | None, content: str) -> None:
+    (entry,) = clone(step(f"{server.url}/public/code.git", revision=revision, flags=["--depth 1"]), str(tmp_path))
+    assert (tmp_path / "code/main.txt").read_text() == content
+    assert entry["name"] == server.commits["v1" if revision == "v1" else "main"]
+    assert entry["kind"] == "coderef"
+    assert not list((tmp_path / "code/library").glob("*")), "a submodule is brought where it is asked for"
+
+
+def test_a_commit_by_its_first_digits(server: GitServer, tmp_path: Path) -> None:
+    clone(step(f"{server.url}/public/code.git", revision=server.commits["v1"][:9], flags=["--depth=1"]), str(tmp_path))
+    assert (tmp_path / "code/main.txt").read_text() == "one\n"
+
+
+def test_submodules(server: GitServer, tmp_path: Path) -> None:
+    clone(step(f"{server.url}/public/code.git", flags=["--recurse-submodules", "--depth 1"]), str(tmp_path))
+    assert (tmp_path / "code/library/lib.txt").read_text() == "from the library\n"
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [{"POLYAXON_GIT_CREDENTIALS": ":".join(LOGIN)}, {"username": LOGIN[0], "password": LOGIN[1]}],
+    ids=["documented", "basic-auth"],
+)
+def test_a_login_from_a_secret(server: GitServer, tmp_path: Path, keys: dict[str, str]) -> None:
+    url = f"{server.url}/private/code.git"
+    clone(step(url, secret=secret(tmp_path, **keys)), str(tmp_path))
+    assert (tmp_path / "code/main.txt").exists()
+    kept = git("config", "--list", cwd=tmp_path / "code")
+    assert LOGIN[1] not in kept, "the repository does not keep the login"
+
+
+def test_no_login_and_a_wrong_one(server: GitServer, tmp_path: Path) -> None:
+    url = f"{server.url}/private/code.git"
+    with pytest.raises(InitError, match="could not read Username"):
+        clone(step(url), str(tmp_path))
+    with pytest.raises(InitError) as caught:
+        clone(step(url, target="/other", secret=secret(tmp_path, POLYAXON_GIT_CREDENTIALS="bot:wr0ng")), str(tmp_path))
+    assert "Authentication failed" in str(caught.value)
+    assert "wr0ng" not in str(caught.value)
+
+
+def test_a_login_in_the_url_is_not_shown(server: GitServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"{server.url}/public/code.git".replace("://", "://bot:t0k@")
+    (entry,) = clone(step(url), str(tmp_path))
+    assert "t0k" not in str(entry) + capsys.readouterr().out
+
+
+def test_a_key_goes_by_ssh_and_is_gone_afterwards(server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ssh itself is stood in for by a program that shows what it was given, and runs what it was asked to."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "ssh").write_text(
+        f'#!/bin/sh\necho "$@" > {tmp_path}/words\ncat "$2" > {tmp_path}/key\nstat -c %a "$2" > {tmp_path}/mode\n'
+        f'for last; do :; done\ncd {server.folder}/public && exec sh -c "$(echo "$last" | sed "s#\'team/#\'#")"\n'
+    )
+    (programs / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    private = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----"
+    clone(step("https://git.test/team/code.git", secret=secret(tmp_path, id_ed25519=private, known_hosts="git.test key")), str(tmp_path))
+    words = (tmp_path / "words").read_text()
+    assert "git@git.test" in words
+    assert "StrictHostKeyChecking=yes" in words
+    assert (tmp_path / "key").read_text() == private + "\n"
+    assert (tmp_path / "mode").read_text() == "600\n"
+    assert not Path(words.split()[1]).exists()
+
+
+def test_a_host_that_never_answers_is_given_up(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.git"
+        started = time.monotonic()
+        with pytest.raises(InitError, match="the host did not bring it in time"):
+            clone(step(url, patience=1), str(tmp_path))
+        assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"revision": "no-such"}, "the repository has no branch, tag or commit 'no-such'"),
+        ({"flags": ["--upload-pack=/bin/sh"]}, "is not for a run"),
+        ({"url": "http://127.0.0.1:9/a.git"}, "Failed to connect"),
+        ({"url": "ext::sh -c id"}, "transport 'ext' not allowed"),
+        ({"url": "--help"}, "git --help:"),
+        ({"revision": "--upload-pack=x"}, "is no revision"),
+    ],
+)
+def test_what_cannot_be_cloned_says_why(server: GitServer, tmp_path: Path, fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(InitError) as caught:
+        clone(step(**{"url": f"{server.url}/public/code.git", **fields}), str(tmp_path))
+    assert words in str(caught.value)
+
+
+def test_a_folder_in_the_way(server: GitServer, tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/mine").touch()
+    with pytest.raises(InitError, match="the folder /code is there already and not empty"):
+        clone(step(f"{server.url}/public/code.git"), str(tmp_path))
+
+
+def test_what_it_leaves_may_be_changed_by_others(server: GitServer, tmp_path: Path) -> None:
+    clone(step(f"{server.url}/public/code.git"), str(tmp_path))
+    mode = (tmp_path / "code/main.txt").stat().st_mode
+    assert mode & stat.S_IROTH
