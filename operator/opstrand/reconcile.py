@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from opstrand.core.lifecycle import Decision, Snapshot, decide, refuse
+from opstrand.core.lifecycle import decide, refuse
 from opstrand.core.phase import Phase
+from opstrand.core.snapshot import Decision, Snapshot
 from opstrand.errors import PlatformError
 from opstrand.kube.api import Conflict
 from opstrand.kube.apply import apply

@@ -14,8 +14,9 @@ import pytest
 import yaml
 
 from opstrand.core.connections import EMPTY, read_catalog
-from opstrand.core.lifecycle import CreatePod, Snapshot, decide
+from opstrand.core.lifecycle import decide
 from opstrand.core.prepare import prepare
+from opstrand.core.snapshot import CreatePod, Snapshot
 from opstrand.core.template import refuse
 from opstrand.core.upstream import read_upstream
 from opstrand.settings import Settings

@@ -12,8 +12,9 @@ from typing import Any
 
 from opstrand.core import names
 from opstrand.core.attempt import Attempt
-from opstrand.core.lifecycle import Action, CreatePod, Decision, DeletePod, Snapshot, StopPod, refuse
+from opstrand.core.lifecycle import refuse
 from opstrand.core.phase import Phase
+from opstrand.core.snapshot import Action, CreatePod, Decision, DeletePod, Snapshot, StopPod
 from opstrand.core.status import patch_ops
 from opstrand.kube.api import CONFIG_MAPS, OPERATIONS, PODS, AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
 from opstrand.kube.cache import Key

@@ -13,9 +13,9 @@ from typing import Any
 
 from opstrand.core.attempt import Attempt
 from opstrand.core.connections import EMPTY, Catalog
-from opstrand.core.lifecycle import Snapshot
 from opstrand.core.prepare import Prepared, prepare
 from opstrand.core.refs import Ref, Upstream
+from opstrand.core.snapshot import Snapshot
 from opstrand.core.template import Evaluate
 from opstrand.core.upstream import read_upstream
 from opstrand.errors import SpecError

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from opstrand.core.lifecycle import CreatePod, Decision, DeletePod, Snapshot, StopPod, decide
+from opstrand.core.lifecycle import decide
 from opstrand.core.prepare import Prepared, prepare
+from opstrand.core.snapshot import CreatePod, Decision, DeletePod, Snapshot, StopPod
 from opstrand.core.status import patch_ops
 from opstrand.core.template import refuse
 from opstrand.errors import SpecError
@@ -185,3 +186,16 @@ def test_history_is_bounded_and_keeps_its_first_entry() -> None:
 
 def test_a_final_run_is_left_alone() -> None:
     assert decide(see(body(status={"phase": "Succeeded"}), pod=pod(BROKEN))) == Decision()
+
+
+def test_patience_begins_anew_with_each_thing_that_is_waited_for() -> None:
+    first = decide(see(body({"isApproved": False})))
+    assert first.status is not None
+    operation = body()
+    operation["spec"] = {"hubRef": "trainer"}
+    hours_later = NOW + timedelta(hours=5)
+    missing = decide(see({**operation, "status": first.status}, now=hours_later))
+    assert phase(missing) == ("Waiting", "ComponentNotFound")
+    assert missing.requeue_after == SETTINGS.upstream_patience
+    given_up = decide(see({**operation, "status": missing.status}, now=hours_later + timedelta(seconds=SETTINGS.upstream_patience)))
+    assert phase(given_up) == ("Failed", "ComponentNotFound")

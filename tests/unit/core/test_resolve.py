@@ -185,9 +185,9 @@ def test_inputs_that_are_too_large_are_refused_with_both_sizes() -> None:
 
 def test_ten_thousand_params_resolve_within_a_second() -> None:
     compiled = operation({f"p{i}": f"{{{{ p{i + 1} }}}}" if i % 2 == 0 else i for i in range(10_000)} | {"p10000": 1})
-    started = time.perf_counter()
+    started = time.process_time()
     assert values(compiled).inputs["p0"] == 1
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_refs_are_collected_once_each() -> None:
