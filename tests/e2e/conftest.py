@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +22,24 @@ from opstrand.core.phase import parse_phase
 from opstrand.kube.api import NAMESPACES, OPERATIONS, KubeApi, Manifest
 from opstrand.kube.session import open_session
 from tests.cluster.cluster import Cluster, read_cluster
+from tests.e2e import token_life
 from tests.support.install import KUBECTL, install
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SAMPLES = CHECKOUT / "tests" / "samples"
 PUBLISHED = Path(os.environ.get("OPSTRAND_PUBLISHED_VENV") or CHECKOUT / ".venv-published")
 _namespaces = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is begun with the first test is waited for by the last."""
+    items.sort(key=lambda item: "run_with_a_short_token" in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def begun_early(request: pytest.FixtureRequest) -> None:
+    if any("run_with_a_short_token" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue("run_with_a_short_token")
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +68,74 @@ async def namespace(kube: KubeApi) -> AsyncIterator[str]:
     await make_namespace(kube, name)
     yield name
     await kube.delete(NAMESPACES, None, name)
+
+
+@dataclass(frozen=True)
+class ShortTokenRun:
+    """The run of `token_life`. `token` is its Pod's too, as short, and not used yet."""
+
+    namespace: str
+    name: str
+    token: str
+    until: float
+
+
+@pytest.fixture(scope="session")
+def run_with_a_short_token(cluster: Cluster) -> Iterator[ShortTokenRun]:
+    """It lasts ten minutes: everything else is tested meanwhile."""
+    del cluster
+    namespace, name = f"e2e-token-{int(time.time()) % 100000}", token_life.NAME
+    kubectl("create", "namespace", namespace)
+    _wait_for_output("-n", namespace, "get", "serviceaccount", "default", "-o", "name")
+    kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(operation(name, token_life.token_life_spec())))
+    pod = _wait_for_output("-n", namespace, "get", "operation", name, "-o", "jsonpath={.status.pod.name}")
+    token = make_token(namespace, pod, seconds=token_life.LIFE)
+    yield ShortTokenRun(namespace, name, token, time.monotonic() + token_life.PATIENCE)
+    kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+def make_token(namespace: str, pod: str, *, audience: str = "opstrand", seconds: int = 3600) -> str:
+    """A token like the one that is mounted in the Pod."""
+    uid = _wait_for_output("-n", namespace, "get", "pod", pod, "-o", "jsonpath={.metadata.uid}")
+    bound = ("--bound-object-kind", "Pod", "--bound-object-name", pod, "--bound-object-uid", uid)
+    made = kubectl("-n", namespace, "create", "token", "default", "--audience", audience, "--duration", f"{seconds}s", *bound)
+    return made.stdout.strip()
+
+
+def _wait_for_output(*arguments: str, seconds: float = 30) -> str:
+    """What kubectl prints, as soon as it prints something."""
+    deadline = time.monotonic() + seconds
+    while True:
+        done = kubectl(*arguments, check=False)
+        if done.returncode == 0 and done.stdout:
+            return done.stdout
+        assert time.monotonic() < deadline, f"kubectl {' '.join(arguments)}: nothing within {seconds} s: {done.stderr}"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def api_url(cluster: Cluster, tmp_path: Path) -> Iterator[str]:
+    """The API as a laptop reaches it: through a port-forward."""
+    del cluster
+    log = tmp_path / "port-forward.log"
+    command = [KUBECTL, "-n", "opstrand", "port-forward", "service/opstrand-api", ":8000", "--address", "127.0.0.1"]
+    with log.open("w") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file)
+    try:
+        yield f"http://127.0.0.1:{_wait_for_port(process, log)}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> str:
+    for _ in range(200):
+        found = re.search(r"Forwarding from 127\.0\.0\.1:(\d+)", log.read_text())
+        if found:
+            return found[1]
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.1)
+    raise AssertionError(f"no port within 20 s: {log.read_text()}")
 
 
 async def make_namespace(kube: KubeApi, name: str) -> None:

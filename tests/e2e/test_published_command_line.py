@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,9 +15,7 @@ from pathlib import Path
 import pytest
 
 from opstrand.kube.api import OPERATIONS, KubeApi
-from tests.cluster.cluster import Cluster
 from tests.e2e.conftest import PUBLISHED, SAMPLES, in_phase, is_final, kubectl, main_log, succeed, wait_for
-from tests.support.install import KUBECTL
 
 PLAIN = "localhost/python-base:1"
 QUOTED = 'it\'s "quoted" $(HOME) $$ \\n ünïcode'
@@ -54,31 +52,6 @@ class Person:
 
 
 Meet = Callable[[str], Awaitable[Person]]
-
-
-@pytest.fixture(scope="module")
-def api_url(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The API as a laptop reaches it."""
-    del cluster
-    log = tmp_path_factory.mktemp("port-forward") / "log"
-    command = [KUBECTL, "-n", "opstrand", "port-forward", "service/opstrand-api", ":8000", "--address", "127.0.0.1"]
-    with log.open("w") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file)
-    try:
-        yield f"http://127.0.0.1:{_wait_for_port(process, log)}"
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> str:
-    for _ in range(200):
-        found = re.search(r"Forwarding from 127\.0\.0\.1:(\d+)", log.read_text())
-        if found:
-            return found[1]
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.1)
-    raise AssertionError(f"no port within 20 s: {log.read_text()}")
 
 
 @pytest.fixture

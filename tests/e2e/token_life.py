@@ -1,0 +1,73 @@
+"""A run that outlives its token: begun with the first test, looked at by the last.
+
+600 s is the shortest life that Kubernetes gives a token. The operator gives a run's token 30 days; this run mounts a short one of its own
+beside it, made for the same audience and bound to the same Pod, which the kubelet exchanges at 80 % of its life.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+NAME = "outlives-its-token"
+LIFE = 600
+#: Seconds from the run's creation to its end: the token's life, and the minute for which the API believes a token that it knows.
+PATIENCE = LIFE + 90
+
+#: The published client in its own image. What it could not do is missing from the run's outputs.
+PROGRAM = """
+import base64, json, os, time, urllib.error, urllib.request
+
+def mounted():
+    with open("/short/token") as file:
+        return file.read()
+
+first = mounted()
+payload = first.split(".")[1]
+expiry = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"]
+with open("/plx-context/.configs/.auth", "w") as file:
+    json.dump({"POLYAXON_AUTH_USERNAME": "run", "POLYAXON_AUTH_TOKEN": first}, file)
+
+from polyaxon.client import RunClient
+
+client = RunClient()  # has read its token now, once and for all
+
+def write(**outputs):
+    for _ in range(10):  # another test's installation may be replacing the API just now
+        try:
+            return client.log_outputs(async_req=False, **outputs)
+        except Exception as error:
+            print("again:", repr(error)[:300])
+            time.sleep(2)
+    raise SystemExit("never written")
+
+def patch_with(token):
+    owner, project, _, uuid = os.environ["POLYAXON_RUN_INSTANCE"].split(".")
+    url = f"{os.environ['POLYAXON_HOST']}/api/v1/{owner}/{project}/runs/{uuid}"
+    headers = {"Authorization": "Bearer " + token, "Content-Type": "application/json"}
+    request = urllib.request.Request(url, b'{"outputs": {"bad": 1}, "merge": true}', headers, method="PATCH")
+    try:
+        return urllib.request.urlopen(request, timeout=30).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+write(seconds_left_at_start=expiry - time.time())
+while mounted() == first:
+    time.sleep(1)
+write(seconds_left_at_change=expiry - time.time())
+time.sleep(max(expiry + 2 - time.time(), 62))  # the API asks again about a token after a minute
+write(seconds_after_expiry=time.time() - expiry)
+head, body, signature = first.split(".")
+write(forged=[patch_with(".".join([head, body, signature[:-6] + "AAAAAA"])), patch_with(".".join([head, body, ""]))])
+"""
+
+
+def token_life_spec() -> dict[str, Any]:
+    """The Operation's spec."""
+    source = {"serviceAccountToken": {"audience": "opstrand", "expirationSeconds": LIFE, "path": "token"}}
+    container = {
+        "image": "polyaxon/polyaxon-quick-start",
+        "command": ["python3", "-u", "-c", PROGRAM],
+        "volumeMounts": [{"name": "short", "mountPath": "/short"}],
+    }
+    volumes = [{"name": "short", "projected": {"sources": [source]}}]
+    return {"component": {"run": {"kind": "job", "volumes": volumes, "container": container}}}
