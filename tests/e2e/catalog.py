@@ -1,0 +1,47 @@
+"""The installation's catalog of connections for the time of a test, taken up by the running operator without a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import yaml
+
+from tests.e2e.conftest import kubectl
+
+_CONFIG = ("-n", "opstrand", "get", "configmap", "opstrand-connections", "-o", "jsonpath={.data.connections\\.yaml}")
+
+
+@asynccontextmanager
+async def catalog(content: dict[str, Any]) -> AsyncIterator[None]:
+    """With this catalog the operator works; the former one is put back."""
+    before = kubectl(*_CONFIG).stdout
+    try:
+        await _put(yaml.safe_dump(content))
+        yield
+    finally:
+        await _put(before)
+
+
+async def _put(text: str) -> None:
+    since = int(time.time())
+    patch = yaml.safe_dump({"data": {"connections.yaml": text}})
+    if kubectl(*_CONFIG).stdout == text:
+        return
+    await asyncio.to_thread(kubectl, "-n", "opstrand", "patch", "configmap", "opstrand-connections", "--patch", patch)
+    # A changed Pod is looked after at once, its volumes with it; else it takes the kubelet up to a minute.
+    pods = ("-n", "opstrand", "annotate", "pods", "-l", "app.kubernetes.io/name=opstrand-operator", "--overwrite", f"test/touched={since}")
+    await asyncio.to_thread(kubectl, *pods)
+    for _ in range(450):
+        seen = await asyncio.to_thread(
+            kubectl, "-n", "opstrand", "exec", "deployment/opstrand-operator", "--", "cat", "/etc/opstrand/connections/connections.yaml"
+        )
+        if seen.stdout.strip() == text.strip():
+            # The reader looks once a second.
+            await asyncio.sleep(1.5)
+            return
+        await asyncio.sleep(0.2)
+    raise AssertionError("the operator does not see the catalog")
