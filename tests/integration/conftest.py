@@ -72,8 +72,8 @@ async def kube(control_plane: ControlPlane) -> AsyncIterator[KubeApi]:
 
 @pytest.fixture(scope="session")
 def quiet_plane() -> Iterator[ControlPlane]:
-    """A second API server, where no operator runs but those that a test starts. No controllers: nothing but the test does anything."""
-    with ControlPlane(audit_policy=METADATA_POLICY) as started:
+    """A second API server, where no operator runs but those that a test starts."""
+    with ControlPlane(audit_policy=METADATA_POLICY, controllers=True) as started:
         for path in ("crds/operation.yaml", "crds/component.yaml", "manifests/base/rbac-operator.yaml"):
             run_kubectl(started.kubeconfig, "apply", "--server-side", "-f", str(CHECKOUT / path))
         binding = ("create", "clusterrolebinding", "operator-of-the-tests", "--clusterrole=opstrand-operator", f"--user={OPERATOR_USER}")
@@ -86,12 +86,6 @@ def quiet_plane() -> Iterator[ControlPlane]:
 async def quiet_kube(quiet_plane: ControlPlane) -> AsyncIterator[KubeApi]:
     async with await open_session(kubeconfig=str(quiet_plane.kubeconfig), connections=64) as session:
         yield KubeApi(session)
-
-
-async def make_bare_namespace(kube: KubeApi, name: str) -> str:
-    """A namespace where nobody makes accounts."""
-    await kube.create(NAMESPACES, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    return name
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -1,0 +1,344 @@
+"""The operator and the API die between any two things that they ask of the cluster; what they began comes to the same end.
+
+For every point of every scenario, in a namespace of its own: the operator ends before, or after, its N-th request, is started again, and
+each run ends once, with one Pod for each attempt, the same result as without a death, and at most twice the writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import yaml
+
+from opstrand.client.connection import Connection
+from opstrand.client.errors import ClientError
+from opstrand.client.run import RunClient
+from opstrand.core.names import run_uuid
+from opstrand.core.phase import parse_phase
+from opstrand.kube.api import CONFIG_MAPS, OPERATIONS, PODS, KubeApi, Manifest, Resource
+from tests.cluster.control_plane import ControlPlane, free_port
+from tests.integration.conftest import CHECKOUT, OPERATOR_USER, in_phase, make_namespace, run_kubectl, wait_for
+from tests.support.audit import read_audit
+from tests.support.killing_operator import KILLED, Child, Nursery, count_effects
+from tests.support.scripted_kubelet import ScriptedKubelet
+
+#: Points that are tried at once: each has a process or two of its own.
+AT_ONCE = 12
+#: Seconds for one life of an operator; a machine that is busy with other things needs some of them.
+PATIENCE = 40
+_numbers = itertools.count(1)
+
+
+def job(name: str, annotations: Mapping[str, str], *, init: list[Any] | None = None, **spec: Any) -> Manifest:
+    run = {"kind": "job", "environment": {"annotations": dict(annotations)}, "container": {"image": "busybox", "command": ["true"]}}
+    component = {"run": {**run, **({"init": init} if init else {})}}
+    metadata = {"name": name}
+    return {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "metadata": metadata, "spec": {"component": component, **spec}}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is applied, in this order. `writes`: status patches and Pods that it costs without a death. `stop`: the run that is stopped
+    once its phase is the second."""
+
+    operations: tuple[Manifest, ...]
+    writes: int
+    ends: tuple[str, ...] = ("Succeeded",)
+    stop: tuple[str, str] | None = None
+    has_config_map: bool = False
+    #: Whether it takes the same steps whenever the operator died: a stop may come before the Pod or after it.
+    has_one_story: bool = True
+
+
+UNTIL_RUNNING = {"test/until": "Running"}
+SCENARIOS = {
+    "plain": Scenario((job("a", UNTIL_RUNNING),), 4),
+    "chain": Scenario(
+        (
+            job("b", UNTIL_RUNNING, params={"p": {"ref": "ops.a", "value": "outputs.x", "contextOnly": True}}),
+            job("a", {**UNTIL_RUNNING, "test/outputs": '{"x": 0.5}'}),
+        ),
+        9,
+        ("Succeeded", "Succeeded"),
+    ),
+    "config-map": Scenario(
+        (job("a", UNTIL_RUNNING, init=[{"file": {"filename": "big.txt", "content": "line of text\n" * 20_000}}]),), 4, has_config_map=True
+    ),
+    "stop": Scenario((job("a", {"test/until": "stopped"}),), 5, ("Stopped",), ("a", "Running")),
+    "stop-pending": Scenario((job("a", {"test/pending": ""}),), 4, ("Stopped",), ("a", "Starting"), has_one_story=False),
+    "retry": Scenario((job("a", {**UNTIL_RUNNING, "test/exit-codes": "1,0"}, termination={"maxRetries": 2}),), 8),
+}
+
+
+class Ground:
+    """Where points are tried: the cluster, the nursery, a folder for logs."""
+
+    def __init__(self, plane: ControlPlane, kube: KubeApi, nursery: Nursery, folder: Path) -> None:
+        self.plane, self.kube, self.nursery, self.folder = plane, kube, nursery, folder
+        self.kubeconfig = str(plane.user(OPERATOR_USER))
+
+    async def start(self, namespace: str, **kill: object) -> Child:
+        environment = {
+            "KUBECONFIG": self.kubeconfig,
+            "OPSTRAND_NAMESPACES": namespace,
+            "OPSTRAND_HEALTH_PORT": "0",
+            "OPSTRAND_RETRY_BACKOFF": "1",
+            **{name: str(value) for name, value in kill.items()},
+        }
+        return await self.nursery.start("opstrand.handlers", self.folder / f"{namespace}.log", environment)
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def ground(quiet_plane: ControlPlane, quiet_kube: KubeApi, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ground]:
+    async with Nursery() as nursery, ScriptedKubelet(quiet_kube):
+        yield Ground(quiet_plane, quiet_kube, nursery, tmp_path_factory.mktemp("kill-points"))
+
+
+class Point:
+    """One life, or two, of a scenario's runs in a namespace of their own."""
+
+    def __init__(self, ground: Ground, scenario: Scenario, name: str) -> None:
+        self.ground, self.scenario, self.name, self.kube = ground, scenario, name, ground.kube
+        self.namespace = f"kill-{next(_numbers)}-{name}"
+
+    async def live(self, deaths: int = 1, **kill: object) -> dict[str, Any]:
+        """Apply, die as told, start again, and judge the end. Returns what the runs came to."""
+        await make_namespace(self.kube, self.namespace)
+        for body in self.scenario.operations:
+            await self.kube.create(OPERATIONS, self.namespace, body)
+        child = await self.ground.start(self.namespace, **kill)
+        stopper = asyncio.create_task(self._stop_when_due())
+        try:
+            async with asyncio.timeout(PATIENCE):
+                for _ in range(deaths):
+                    await self._end_or_death(child)
+                    if child.is_running:
+                        break
+                    assert child.ended.result() == KILLED
+                    # Sometimes the world moves on while nobody looks.
+                    await asyncio.sleep(0.15 * (next(_numbers) % 2))
+                    child = await self.ground.start(self.namespace, **(kill if deaths > 1 else {}))
+                await self._all_ended(child)
+        except (TimeoutError, AssertionError) as error:
+            raise AssertionError(f"{self.namespace} {kill}: {error}\n{await self._picture()}\n{child.read_log()[-6000:]}") from error
+        finally:
+            stopper.cancel()
+            await child.end(9)
+        assert "Traceback" not in child.read_log(), child.read_log()[-6000:]
+        return await self._judge()
+
+    async def _bodies(self) -> list[Manifest]:
+        return sorted((await self.kube.list(OPERATIONS, self.namespace))[0], key=lambda one: str(one["metadata"]["name"]))
+
+    async def _end_or_death(self, child: Child) -> None:
+        while child.is_running and not await self._is_over():
+            await asyncio.wait({child.ended}, timeout=0.1)
+
+    async def _all_ended(self, child: Child) -> None:
+        while not await self._is_over():
+            assert child.is_running, "the operator ended"
+            await asyncio.sleep(0.1)
+
+    async def _is_over(self) -> bool:
+        return all(parse_phase(body.get("status")).is_final for body in await self._bodies())
+
+    async def _stop_when_due(self) -> None:
+        if self.scenario.stop is None:
+            return
+        name, phase = self.scenario.stop
+        await wait_for(self.kube, self.namespace, name, in_phase(phase), seconds=PATIENCE)
+        await self.kube.json_patch(OPERATIONS, self.namespace, name, [{"op": "add", "path": "/spec/control", "value": {"stop": True}}])
+
+    async def _judge(self) -> dict[str, Any]:
+        """Fails where a run ended twice or has a Pod too many."""
+        result, uuids = {}, {}
+        pods = (await self.kube.list(PODS, self.namespace))[0]
+        for body in await self._bodies():
+            name, status = body["metadata"]["name"], body["status"]
+            uuids[run_uuid(body["metadata"]["uid"])] = name
+            ends = [entry["status"] for entry in status["history"] if entry["status"] in ("succeeded", "failed", "stopped")]
+            assert len(ends) == 1, status["history"]
+            own = [pod["metadata"]["name"] for pod in pods if pod["metadata"]["ownerReferences"][0]["uid"] == body["metadata"]["uid"]]
+            kept = {key: status.get(key) for key in ("phase", "reason", "inputs", "outputs", "artifacts", "attempt", "retries", "upstream")}
+            kept["pods"] = sorted(pod.rpartition("-")[2] for pod in own)
+            # Whether a run was seen to wait for one that is there, or came to look after its end, is chance.
+            story = [(entry["status"], entry["reason"]) for entry in status["history"] if entry["reason"] != "UpstreamPending"]
+            kept["history"] = story if self.scenario.has_one_story else []
+            result[name] = kept
+        if self.scenario.has_config_map:
+            maps = [one for one in (await self.kube.list(CONFIG_MAPS, self.namespace))[0] if one["metadata"].get("ownerReferences")]
+            assert len(maps) == 1
+        return json.loads(_replace_all(json.dumps(result), uuids))  # type: ignore[no-any-return]
+
+    async def _picture(self) -> str:
+        bodies = [{one["metadata"]["name"]: one.get("status")} for one in await self._bodies()]
+        pods = [{one["metadata"]["name"]: one.get("status", {}).get("phase")} for one in (await self.kube.list(PODS, self.namespace))[0]]
+        return yaml.safe_dump([*bodies, *pods])
+
+
+def _replace_all(text: str, words: Mapping[str, str]) -> str:
+    for word, by in words.items():
+        text = text.replace(word, by)
+    return text
+
+
+def count_writes(plane: ControlPlane) -> Counter[str]:
+    """Namespace -> status patches and Pod creations of operators, refused ones too."""
+    counted: Counter[str] = Counter()
+    for entry in read_audit(plane.audit_log, OPERATOR_USER):
+        reference = entry.get("objectRef") or {}
+        what = (entry["verb"], reference.get("resource"), reference.get("subresource"))
+        if what in (("patch", "operations", "status"), ("create", "pods", None)):
+            counted[reference["namespace"]] += 1
+    return counted
+
+
+async def at_once(*work: Callable[[], Any]) -> list[Any]:
+    """All of it, some at a time; every failure is told."""
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(item: Callable[[], Any]) -> Any:
+        async with slots:
+            return await item()
+
+    results = await asyncio.gather(*(one(item) for item in work), return_exceptions=True)
+    failures = [result for result in results if isinstance(result, BaseException)]
+    if failures:
+        raise AssertionError(f"{len(failures)} of {len(results)} points failed; the first:\n{failures[0]}") from failures[0]
+    return results
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_the_operator_dies_at_every_point_and_nothing_is_lost_or_doubled(ground: Ground, name: str) -> None:
+    scenario = SCENARIOS[name]
+    undisturbed = Point(ground, scenario, name)
+    expected = await undisturbed.live()
+    assert tuple(expected[one]["phase"] for one in sorted(expected)) == scenario.ends, expected
+    effects = count_effects((ground.folder / f"{undisturbed.namespace}.log").read_text())
+    points = [(Point(ground, scenario, name), n, when) for n in range(1, effects + 1) for when in ("before", "after")]
+    # And one whose operator does no more than one thing in each of its lives.
+    once = Point(ground, scenario, name)
+    lives = [lambda p=p, n=n, when=when: p.live(KILL_AT=n, KILL_WHEN=when) for p, n, when in points]
+    results = await at_once(*lives, lambda: once.live(deaths=4 * effects, KILL_AT=1, KILL_WHEN="change"))
+    for (point, n, when), result in zip([*points, (once, 0, "after each change")], results, strict=True):
+        assert result == expected, f"{point.namespace}: died {when} {n}"
+    written = count_writes(ground.plane)
+    assert written[undisturbed.namespace] <= scenario.writes
+    too_many = {point.namespace: written[point.namespace] for point, _, _ in points if written[point.namespace] > 2 * scenario.writes}
+    assert not too_many
+    died = sum((ground.folder / f"{point.namespace}.log").read_text().count('"message": "started"') > 0 for point, _, _ in points)
+    assert died == len(points)
+
+
+# --- the API --------------------------------------------------------------------------------------------------------------------
+
+API_USER = "opstrand-api"
+KEYS = 4
+
+
+class BearerToken:
+    """What `Connection` asks for: the header of one token."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def header(self) -> str:
+        return f"Bearer {self._token}"
+
+    def forget(self) -> None:
+        """There is no other."""
+
+
+@pytest.fixture(scope="module")
+def api_kubeconfig(quiet_plane: ControlPlane) -> str:
+    run_kubectl(quiet_plane.kubeconfig, "create", "namespace", "opstrand", check=False)
+    run_kubectl(quiet_plane.kubeconfig, "apply", "--server-side", "-n", "opstrand", "-f", str(CHECKOUT / "manifests/base/rbac-api.yaml"))
+    for role in ("opstrand-api", "system:service-account-issuer-discovery"):
+        binding = f"api-of-the-tests-{role.rpartition(':')[2]}"
+        run_kubectl(quiet_plane.kubeconfig, "create", "clusterrolebinding", binding, f"--clusterrole={role}", f"--user={API_USER}")
+    return str(quiet_plane.user(API_USER))
+
+
+class Report:
+    """A run that is under way, and a client in its Pod that reports on it while the API dies and comes again."""
+
+    def __init__(self, ground: Ground, kubeconfig: str) -> None:
+        self.ground, self.kube, self.kubeconfig = ground, ground.kube, kubeconfig
+        self.namespace = f"report-{next(_numbers)}"
+        self.port = free_port("127.0.0.1")
+        self.log = ground.folder / f"{self.namespace}.log"
+        self.tried: dict[str, int] = {}
+        self.stored: dict[str, int] = {}
+
+    async def make_run(self, *, patience: float) -> RunClient:
+        """A run as the operator leaves it once its Pod runs."""
+        await make_namespace(self.kube, self.namespace)
+        pod = {"metadata": {"name": "a-0"}, "spec": {"serviceAccountName": "default", "containers": [{"name": "main", "image": "x"}]}}
+        pod = await self.kube.create(PODS, self.namespace, pod)
+        body = await self.kube.create(OPERATIONS, self.namespace, job("a", {}))
+        uuid = run_uuid(body["metadata"]["uid"])
+        frozen = {"uuid": uuid, "kind": "job", "phase": "Running", "inputs": {}, "outputs": {}, "artifacts": [], "tags": [], "meta": {}}
+        status = {**frozen, "pod": {"name": "a-0", "uid": pod["metadata"]["uid"]}}
+        await self.kube.json_patch(
+            OPERATIONS, self.namespace, "a", [{"op": "add", "path": "/status", "value": status}], subresource="status"
+        )
+        bound = {"kind": "Pod", "apiVersion": "v1", "name": "a-0", "uid": pod["metadata"]["uid"]}
+        tokens = Resource("", "v1", "serviceaccounts/default/token", "TokenRequest")
+        request = {"spec": {"audiences": ["opstrand"], "boundObjectRef": bound}}
+        token = (await self.kube.create(tokens, self.namespace, request))["status"]["token"]
+        connection = Connection(f"http://127.0.0.1:{self.port}", BearerToken(token), patience=patience)  # type: ignore[arg-type]
+        return RunClient(project=self.namespace, run_uuid=uuid, client=connection)
+
+    async def start(self, **kill: object) -> Child:
+        environment = {"KUBECONFIG": self.kubeconfig, "OPSTRAND_API_LISTEN_PORT": str(self.port)}
+        return await self.ground.nursery.start("opstrand.tracking", self.log, {**environment, **{k: str(v) for k, v in kill.items()}})
+
+    def report(self, client: RunClient) -> None:
+        """One output after the other; what was not stored in time is tried no more."""
+        for number in range(KEYS):
+            name = f"k{number}"
+            self.tried[name] = number
+            try:
+                client.log_outputs(async_req=False, **{name: number})
+            except ClientError:
+                continue
+            self.stored[name] = number
+
+    async def live(self, *, patience: float, **kill: object) -> None:
+        client = await self.make_run(patience=patience)
+        child = await self.start(**kill)
+        reporting = asyncio.create_task(asyncio.to_thread(self.report, client))
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.wait({reporting, child.ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not child.is_running:
+                assert child.ended.result() == KILLED, child.read_log()[-4000:]
+                child = await self.start()
+            await reporting
+        await child.end(9)
+        status = (await self.kube.get(OPERATIONS, self.namespace, "a"))["status"]
+        log = child.read_log()[-4000:]
+        assert self.stored.items() <= status["outputs"].items() <= self.tried.items(), log
+        if patience > 5:
+            assert status["outputs"] == self.tried == self.stored, log
+
+
+async def test_the_api_dies_at_every_point_and_what_it_acknowledged_is_there(ground: Ground, api_kubeconfig: str) -> None:
+    undisturbed = Report(ground, api_kubeconfig)
+    await undisturbed.live(patience=20)
+    effects = count_effects(undisturbed.log.read_text())
+    assert effects > KEYS
+    points = [(n, when, patience) for n in range(1, effects + 1) for when in ("before", "after") for patience in (20.0, 0.1)]
+    reports = [
+        lambda n=n, when=when, patience=patience: Report(ground, api_kubeconfig).live(patience=patience, KILL_AT=n, KILL_WHEN=when)
+        for n, when, patience in points
+    ]
+    await at_once(*reports)

@@ -1,0 +1,213 @@
+"""The operator and the API as processes that die where a test wants them to: between any two things that they ask of the cluster.
+
+`python -m tests.support.killing_operator` loads the programs once and forks a process for each order, so that hundreds of starts cost
+what a few would. An order is a line of JSON on its input: id, module, environment, log. Its answers are lines too: {id, pid}, and {id,
+code} at the end. The hook is here and nowhere in the product: KILL_AT (a number from 1) and KILL_WHEN in the environment end the process,
+as a node that dies, `before` the N-th request is sent, `after` its answer came, or after the N-th that made a `change`. `Nursery` is the
+tests' side of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import itertools
+import json
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+KILLED = 77
+#: A line of the log for each request: what `count_effects` counts.
+MARK = "effect"
+_EFFECTS = ("create", "json_patch", "delete", "get")
+_MAINS = {"opstrand.handlers": "opstrand.handlers.startup", "opstrand.tracking": "opstrand.tracking.server"}
+
+
+def count_effects(log: str) -> int:
+    return sum(line.startswith(f"{MARK} ") for line in log.splitlines())
+
+
+class Nursery:
+    """Starts processes from one that has loaded everything."""
+
+    def __init__(self) -> None:
+        self._ids = itertools.count(1)
+        self._children: dict[int, Child] = {}
+
+    async def __aenter__(self) -> Nursery:
+        env = {**os.environ, "PYTHONPATH": f"{CHECKOUT / 'operator'}:{CHECKOUT}"}
+        pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
+        self._process = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.support.killing_operator", env=env, **pipes)
+        self._reader = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        await self._process.wait()
+        await self._reader
+
+    async def start(self, module: str, log: Path, environment: Mapping[str, str]) -> Child:
+        """A process of `python -m MODULE`; its log is appended to."""
+        number, child = next(self._ids), Child(log)
+        self._children[number] = child
+        order = {"id": number, "module": module, "environment": dict(environment), "log": str(log)}
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        await child.started
+        return child
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            answer = json.loads(line)
+            child = self._children[answer["id"]]
+            if "pid" in answer:
+                child.started.set_result(answer["pid"])
+            else:
+                child.ended.set_result(answer["code"])
+        for child in self._children.values():
+            for future in (child.started, child.ended):
+                if not future.done():
+                    future.set_exception(RuntimeError("the process that starts others is gone; its words are on stderr"))
+
+
+class Child:
+    """A process of the nursery. `started` gives its pid, `ended` its exit code."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        self.started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    @property
+    def is_running(self) -> bool:
+        return not self.ended.done()
+
+    async def end(self, number: int = signal.SIGTERM) -> int:
+        """Signal it and wait for its end."""
+        if self.is_running:
+            with suppress(ProcessLookupError):
+                os.kill(self.started.result(), number)
+        return await self.ended
+
+    def read_log(self) -> str:
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+
+# --- the other side -------------------------------------------------------------------------------------------------------------
+
+
+def arm(environment: Mapping[str, str]) -> None:
+    """Make every request that changes something, and every GET, count; end the process at the one that was asked for."""
+    from opstrand.kube.api import KubeApi
+
+    at, when = int(environment.get("KILL_AT", "0")), environment.get("KILL_WHEN")
+    numbers, changes = itertools.count(1), itertools.count(1)
+
+    def wrap(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        async def counted(self: Any, resource: Any, namespace: str | None, *arguments: Any, **options: Any) -> Any:
+            number = next(numbers)
+            print(f"{MARK} {number}: {name} {resource.plural}", flush=True)
+            if number == at and when == "before":
+                os._exit(KILLED)
+            try:
+                answer = await method(self, resource, namespace, *arguments, **options)
+            finally:
+                if number == at and when == "after":
+                    os._exit(KILLED)
+            if when == "change" and name != "get" and next(changes) == at:
+                os._exit(KILLED)
+            return answer
+
+        return counted
+
+    for name in _EFFECTS:
+        setattr(KubeApi, name, wrap(name, getattr(KubeApi, name)))
+
+
+def live(order: Mapping[str, Any]) -> int:
+    """The forked process: becomes the program."""
+    import importlib
+
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    with open(os.devnull) as nothing, open(order["log"], "ab") as log:
+        os.dup2(nothing.fileno(), 0)
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    os.environ.update(order["environment"])
+    # The official package reads the variable when it is imported.
+    kube_config = importlib.import_module("kubernetes.aio.config.kube_config")
+    kube_config.KUBE_CONFIG_DEFAULT_LOCATION = order["environment"]["KUBECONFIG"]
+    arm(order["environment"])
+    return int(importlib.import_module(_MAINS[order["module"]]).main())
+
+
+def serve() -> None:
+    """Fork for every order; tell of every end; end with the input, and all that still runs with it."""
+    import importlib
+
+    for module in _MAINS.values():
+        importlib.import_module(module)
+    gc.freeze()
+    ids: dict[int, int] = {}
+    wake, woken = os.pipe()
+    os.set_blocking(woken, False)
+    signal.set_wakeup_fd(woken)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    rest = b""
+    while True:
+        ready, _, _ = select.select([0, wake], [], [])
+        if wake in ready:
+            os.read(wake, 4096)
+            _tell_ends(ids)
+        if 0 in ready:
+            data = os.read(0, 1 << 16)
+            if not data:
+                break
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                _begin(json.loads(line), ids)
+    for pid in ids:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _begin(order: Mapping[str, Any], ids: dict[int, int]) -> None:
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            code = live(order)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(code)
+    ids[pid] = order["id"]
+    _say({"id": order["id"], "pid": pid})
+
+
+def _tell_ends(ids: dict[int, int]) -> None:
+    with suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            _say({"id": ids.pop(ended[0]), "code": os.waitstatus_to_exitcode(ended[1])})
+
+
+def _say(answer: Mapping[str, Any]) -> None:
+    os.write(1, json.dumps(answer).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    serve()
