@@ -22,6 +22,7 @@ from aiohttp import web
 from opstrand.catalog import CatalogReader
 from opstrand.core import names
 from opstrand.errors import PlatformError, SpecError
+from opstrand.handlers.bookkeeping import NoDiffBase, NoProgress
 from opstrand.handlers.queue import Queue
 from opstrand.handlers.sync import Sync
 from opstrand.handlers.watches import register
@@ -34,6 +35,9 @@ from opstrand.sandbox import Sandbox
 from opstrand.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+#: Seconds before kopf is given a session again that was refused with 401: a token is exchanged, or an authenticator restarts.
+_LOGIN_PAUSE = 1.0
 
 
 def utc_now() -> datetime:
@@ -100,9 +104,13 @@ async def _watch(session: Session, sync: Sync, settings: Settings) -> None:
     registry = kopf.OperatorRegistry()
     register(registry, sync)
 
+    pauses = chain((0.0,), repeat(_LOGIN_PAUSE))
+
     @kopf.on.login(registry=registry)
     async def login(**_: object) -> kopf.AiohttpSession:
-        return kopf.AiohttpSession(server=session.server, aiohttp_session=session.http, default_namespace=session.namespace)
+        # After a 401 kopf closes the session, and takes none that it has seen.
+        await asyncio.sleep(next(pauses))
+        return kopf.AiohttpSession(server=session.server, aiohttp_session=session.share(), default_namespace=session.namespace)
 
     namespaces = settings.watched_namespaces
     try:
@@ -132,6 +140,8 @@ def _kopf_settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True
+    settings.persistence.diffbase_storage = NoDiffBase()
+    settings.persistence.progress_storage = NoProgress()
     settings.watching.server_timeout = 600
     settings.watching.client_timeout = 660
     settings.watching.reconnect_backoff = 0.1
