@@ -1,0 +1,167 @@
+"""A reverse proxy between the operator and the API server that does what networks and API servers do on their bad days.
+
+Plain HTTP on the loopback towards the operator; the operator's own client certificate towards the API server, so that the audit log knows
+who asked. `kubeconfig` is the file to start an operator with. What it does is set by attributes, at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ssl
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+from aiohttp import web
+
+_HOP = {"connection", "transfer-encoding", "content-length", "host", "keep-alive"}
+
+
+class Proxy:
+    """`async with Proxy(kubeconfig, folder) as proxy`. Counts what it was asked in `asked` (list, watch, and verbs of others)."""
+
+    def __init__(self, kubeconfig: Path, folder: Path) -> None:
+        self._upstream = yaml.safe_load(kubeconfig.read_text())
+        self._folder = folder
+        self.kubeconfig = folder / "proxy.kubeconfig"
+        self.asked: Counter[str] = Counter()
+        #: Seconds before each request goes on.
+        self.delay = 0.0
+        #: Answers to give in place of the API server's: (status, headers), for requests of these kinds ("" for all).
+        self.refuses: tuple[int, dict[str, str]] | None = None
+        self.refuses_only: frozenset[str] = frozenset()
+        #: The API server does what it was asked, and nobody hears of it: how often yet, for requests that change something.
+        self.loses_answers = 0
+        #: Names of objects whose deletions are not told.
+        self.hides_deletions_of: frozenset[str] = frozenset()
+        self._passable = asyncio.Event()
+        self._passable.set()
+        self._streams: set[tuple[asyncio.Task[Any], asyncio.Event]] = set()
+
+    async def __aenter__(self) -> Proxy:
+        cluster, user = self._upstream["clusters"][0]["cluster"], self._upstream["users"][0]["user"]
+        self._server = cluster["server"]
+        context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+        pair = self._folder / "proxy.pem"
+        pair.write_bytes(base64.b64decode(user["client-certificate-data"]) + b"\n" + base64.b64decode(user["client-key-data"]))
+        context.load_cert_chain(pair)
+        connector = aiohttp.TCPConnector(ssl=context, limit=200)
+        self._http = aiohttp.ClientSession(connector=connector, auto_decompress=False, timeout=aiohttp.ClientTimeout(total=None))
+        app = web.Application(client_max_size=16 * 1024 * 1024)
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        port = self._runner.addresses[0][1]
+        self.kubeconfig.write_text(yaml.safe_dump(_plain_kubeconfig(f"http://127.0.0.1:{port}")))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._passable.set()
+        self.cut()
+        await self._runner.cleanup()
+        await self._http.close()
+
+    def cut(self) -> None:
+        """End every watch in the middle of whatever it was saying."""
+        for task, _ in list(self._streams):
+            task.cancel()
+
+    def expire(self) -> None:
+        """Tell every watch that its version is too old, as after a compaction."""
+        for _, expired in list(self._streams):
+            expired.set()
+
+    def go_silent(self) -> None:
+        """Nothing passes, in either direction, and no connection ends: a network that is away."""
+        self._passable.clear()
+
+    def speak(self) -> None:
+        """What was held back passes."""
+        self._passable.set()
+
+    @property
+    def watches(self) -> int:
+        return len(self._streams)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        kind = _kind(request)
+        self.asked[kind] += 1
+        await self._passable.wait()
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        if self.refuses is not None and (not self.refuses_only or kind in self.refuses_only):
+            status, headers = self.refuses
+            body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "message": f"the proxy answers {status}"}
+            return web.json_response(body, status=status, headers=headers)
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
+        data = await request.read()
+        async with self._http.request(request.method, self._server + request.path_qs, headers=headers, data=data or None) as upstream:
+            if kind == "watch" and upstream.status == 200:
+                return await self._stream(request, upstream)
+            body = await upstream.read()
+        await self._passable.wait()
+        if self.loses_answers and kind in ("create", "patch", "delete"):
+            self.loses_answers -= 1
+            assert request.transport is not None
+            request.transport.abort()
+        answer = {name: value for name, value in upstream.headers.items() if name.lower() not in _HOP}
+        return web.Response(body=body, status=upstream.status, headers=answer)
+
+    async def _stream(self, request: web.Request, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        expired = asyncio.Event()
+        task = asyncio.ensure_future(self._pass_lines(upstream, response))
+        entry = (task, expired)
+        self._streams.add(entry)
+        waiting = asyncio.ensure_future(expired.wait())
+        try:
+            await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if expired.is_set():
+                gone = b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old resource version"}}\n'
+                await response.write(gone)
+            elif task.cancelled() and request.transport is not None:
+                request.transport.abort()
+        finally:
+            self._streams.discard(entry)
+            task.cancel()
+            waiting.cancel()
+        return response
+
+    async def _pass_lines(self, upstream: aiohttp.ClientResponse, response: web.StreamResponse) -> None:
+        rest = b""
+        with suppress(aiohttp.ClientError, ConnectionError):
+            async for chunk in upstream.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    await self._passable.wait()
+                    if not self._is_hidden(line):
+                        await response.write(line + b"\n")
+
+    def _is_hidden(self, line: bytes) -> bool:
+        head = line[:40]
+        return b'"DELETED"' in head and any(f'"name":"{name}"'.encode() in line for name in self.hides_deletions_of)
+
+
+def _kind(request: web.Request) -> str:
+    if request.method != "GET":
+        return {"POST": "create", "PATCH": "patch", "DELETE": "delete"}.get(request.method, request.method.lower())
+    if request.query.get("watch") == "true":
+        return "watch"
+    return "list" if request.path.endswith(("/operations", "/components", "/pods")) else "get"
+
+
+def _plain_kubeconfig(server: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "only",
+        "contexts": [{"name": "only", "context": {"cluster": "only", "user": "only"}}],
+        "clusters": [{"name": "only", "cluster": {"server": server}}],
+        "users": [{"name": "only", "user": {}}],
+    }
