@@ -14,6 +14,7 @@ from opstrand.core.connections import EMPTY, Catalog
 from opstrand.core.init_steps import render_lineage
 from opstrand.core.plan import Plan, compile_plan
 from opstrand.core.pod import Rendered, render_pod
+from opstrand.core.pod_rules import check_plan
 from opstrand.core.prepare import Prepared
 from opstrand.core.resolve import Resolved
 from opstrand.core.template import Evaluate
@@ -46,6 +47,7 @@ def render_attempt(
     """The attempt of this number, `elapsed` seconds after the first one started. Raises SpecError for what only rendering can know."""
     assert prepared.compiled is not None
     plan = compile_plan(prepared.compiled, resolved, prepared.identity, catalog.schemas, store_path=store_path(catalog), evaluate=evaluate)
+    check_plan(plan)
     timeout = parse_count(plan.termination.get("timeout"))
     if timeout is not None and elapsed >= timeout:
         raise SpecError("DeadlineExceeded", f"it took longer than its timeout of {timeout} s", "termination.timeout")

@@ -14,6 +14,7 @@ from opstrand.core.limits import INIT_FILES, check_size, shorten
 from opstrand.core.slots import Slot
 from opstrand.core.template import Evaluate, render, render_text
 from opstrand.errors import SpecError
+from opstrand.initializer.modes import apply_mode
 
 #: Types of values that are a step by themselves.
 _OWN_STEPS = ("git", "artifacts", "dockerfile")
@@ -58,6 +59,9 @@ def _render_step(step: Any, path: str, context: Mapping[str, Any], evaluate: Eva
     rendered: dict[str, Any] = render(others, context, path, evaluate=evaluate)
     if "file" in step:
         rendered = {"file": _render_file(step["file"], f"{path}.file", context, evaluate), **rendered}
+    folder = rendered.get("path")
+    if folder is not None and not (isinstance(folder, str) and folder.startswith("/")):
+        raise SpecError("InvalidSpec", f"expected an absolute path, found {shorten(repr(folder), 80)}", f"{path}.path")
     if isinstance(rendered.get("container"), Mapping):
         rendered["container"] = clean_container(rendered["container"], f"{path}.container")
     return rendered
@@ -69,5 +73,18 @@ def _render_file(file: Any, path: str, context: Mapping[str, Any], evaluate: Eva
         raise SpecError("InvalidSpec", "expected the content of the file as text", f"{path}.content")
     others = {key: item for key, item in file.items() if key != "content" and item is not None}
     rendered = render(others, context, path, evaluate=evaluate)
+    _check_file(rendered, path)
     content = render_text(file["content"], context, f"{path}.content", evaluate=evaluate)
     return {"filename": _FILENAME, **rendered, "content": content}
+
+
+def _check_file(file: Mapping[str, Any], path: str) -> None:
+    """What the init container could only fail at."""
+    name = str(file.get("filename", _FILENAME))
+    if not name.strip("/") or name.endswith("/") or ".." in name.split("/"):
+        raise SpecError("InvalidSpec", f"expected the name of a file, found {shorten(repr(name), 80)}", f"{path}.filename")
+    if file.get("chmod") is not None:
+        try:
+            apply_mode(str(file["chmod"]), 0)
+        except ValueError as error:
+            raise SpecError("InvalidSpec", str(error), f"{path}.chmod") from None

@@ -15,6 +15,7 @@ from opstrand.core.identity import Identity
 from opstrand.core.lookups import is_template, parse_plain
 from opstrand.core.nearest import suggest
 from opstrand.core.plan import compile_plan
+from opstrand.core.pod_rules import check_plan
 from opstrand.core.refs import collect_refs
 from opstrand.core.resolve import Waiting, resolve
 from opstrand.core.template import Evaluate
@@ -22,6 +23,8 @@ from opstrand.errors import Problem, SpecError
 
 #: A judge needs somebody to judge for; nothing of it is shown.
 _SOMEBODY = Identity(uuid="0" * 32, name="check", project="check")
+#: How an error about a connection's part begins.
+_OF_CATALOG = ("'connections' has no '", "'init' has no '")
 #: Names that every template can read besides the run's own values.
 _ALWAYS = ("globals", "params", "connections", "init")
 
@@ -48,9 +51,10 @@ def _judge_plan(compiled: Compiled, evaluate: Evaluate) -> tuple[Problem, ...]:
     try:
         resolved = resolve(compiled, _SOMEBODY, dict.fromkeys(collect_refs(compiled)), evaluate=evaluate)
         if not isinstance(resolved, Waiting) and not compiled.joins:
-            compile_plan(compiled, resolved, _SOMEBODY, evaluate=evaluate)
+            check_plan(compile_plan(compiled, resolved, _SOMEBODY, evaluate=evaluate))
     except SpecError as error:
-        return error.problems
+        # The catalog of connections is the cluster's: what a template reads of one is not known here.
+        return tuple(one for one in error.problems if not any(words in one.message for words in _OF_CATALOG))
     return ()
 
 

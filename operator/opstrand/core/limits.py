@@ -19,6 +19,10 @@ OUTPUTS = 256 * KIB
 INIT_FILES = 512 * KIB
 #: A hub's component as it is frozen into the status.
 COMPONENT = 256 * KIB
+#: Variables of one container: how many, all of them together, and one (the kernel's own limit for one text).
+ENV_ENTRIES = 2000
+ENV = 512 * KIB
+ENV_VALUE = 128 * KIB - 1
 HISTORY = 16
 CONDITIONS = 8
 ATTEMPTS = 10
@@ -44,7 +48,7 @@ def check_size(value: Any, limit: int, what: str, path: str = "") -> int:
     """The size of `value` in bytes; SpecError TooLarge with both sizes if it is more than `limit`."""
     size = len(value) if isinstance(value, bytes) else measure(value)
     if size > limit:
-        raise SpecError("TooLarge", f"{what} {_verb(what)} {_readable(size)}; at most {_readable(limit)} fit", path)
+        raise SpecError("TooLarge", f"{what} {_verb(what)} {describe_size(size)}; at most {describe_size(limit)} fit", path)
     return size
 
 
@@ -62,5 +66,6 @@ def _verb(what: str) -> str:
     return "take" if what.endswith("s") else "takes"
 
 
-def _readable(size: int) -> str:
+def describe_size(size: int) -> str:
+    """A number of bytes as a person reads it, and exactly."""
     return f"{size} bytes" if size < KIB else f"{size / KIB:.1f} KiB ({size} bytes)"

@@ -5,7 +5,6 @@ Owns the shape of `.status` and who owns which key of it. Must not decide when i
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,7 +33,8 @@ def advance(
 
     The same phase and reason again add nothing: a repeated observation must come out equal, so that it costs no write.
     """
-    after: Status = copy.deepcopy(dict(status))
+    # Whatever is changed below is replaced, never changed in place: the parts may be shared.
+    after: Status = dict(status)
     before = parse_phase(after)
     repeated = "phase" in after and before is phase and after.get("reason") == reason
     if repeated:
