@@ -60,17 +60,6 @@ async def test_opstrand_run_follows_the_log_and_exits_with_the_result(namespace:
     assert (done.returncode, done.stdout) == (0, printed(message)), done.stderr
 
 
-async def test_the_samples_of_the_manifests_run_unchanged(kube: KubeApi, namespace: str) -> None:
-    kubectl("-n", namespace, "apply", "-f", str(CHECKOUT / "manifests" / "samples"))
-    bodies = {name: await succeed(kube, namespace, name, 150) for name in ("echo-client", "echo-tracking", "train", "print-loss")}
-    assert main_log(namespace, bodies["echo-client"]) == printed("test 1")
-    assert main_log(namespace, bodies["echo-tracking"]) == printed("test 2")
-    uuid = bodies["train"]["status"]["uuid"]
-    assert main_log(namespace, bodies["print-loss"]) == f"{ {'loss': 0.25, 'from_run': uuid} }\n"
-    (edge,) = bodies["print-loss"]["status"]["upstream"]
-    assert (edge["uuid"], edge["values"]) == (uuid, {"loss": "outputs.loss", "from_run": "globals.uuid"})
-
-
 async def test_the_plan_is_the_same_bytes_in_the_cluster_and_on_the_laptop(kube: KubeApi, namespace: str, tmp_path: Path) -> None:
     file, message = str(SAMPLES / "echo.yaml"), MESSAGES["quoted"]
     done = await asyncio.to_thread(opstrand, "run", "-f", file, "-P", f"message={message}", "-w", "-p", namespace, "-n", "plan")
