@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from opstrand.core.lifecycle import decide, refuse
 from opstrand.core.phase import Phase
@@ -61,13 +62,25 @@ async def reconcile(key: Key, *, world: World, clock: Clock) -> Outcome:
     return Outcome(frozenset(wake), applied.again)
 
 
+class _NeedsWorker(Exception):
+    """A template is more than look-ups."""
+
+
+def _put_off(source: str, values: Mapping[str, Any]) -> Any:
+    raise _NeedsWorker
+
+
 async def _decide(snapshot: Snapshot, key: Key) -> Decision:
     """Templates that are more than look-ups wait for their worker, for seconds at worst: in a thread, so that other runs go on.
 
-    A bug of ours is logged once with its traceback, and the run says so instead of hanging.
+    Hardly any run has one, and a thread costs each run more than its decision: so first without. A bug of ours is logged once with its
+    traceback, and the run says so instead of hanging.
     """
     try:
-        return decide(snapshot) if snapshot.is_frozen else await asyncio.to_thread(decide, snapshot)
+        try:
+            return decide(replace(snapshot, evaluate=_put_off))
+        except _NeedsWorker:
+            return await asyncio.to_thread(decide, snapshot)
     except PlatformError:
         raise
     except Exception:

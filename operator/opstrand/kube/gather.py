@@ -6,24 +6,29 @@ Must not decide and must not write.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from opstrand.core import names
 from opstrand.core.attempt import Attempt
 from opstrand.core.connections import EMPTY, Catalog
+from opstrand.core.diagnose import is_being_made
 from opstrand.core.prepare import Prepared, prepare
 from opstrand.core.refs import Ref, Upstream
-from opstrand.core.snapshot import Snapshot
+from opstrand.core.snapshot import Snapshot, parse_stamp
 from opstrand.core.template import Evaluate
 from opstrand.core.upstream import read_upstream
 from opstrand.errors import SpecError
-from opstrand.kube.api import OPERATIONS, PODS, Kube, NotFound
+from opstrand.kube.api import EVENTS, OPERATIONS, PODS, ApiError, Kube, NotFound
 from opstrand.kube.cache import Cache, Key, Subject
 from opstrand.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+
+_NOT_PREPARED = SpecError("InternalError", "not prepared")
 
 
 @dataclass
@@ -45,14 +50,43 @@ async def gather(key: Key, *, world: World, now: datetime) -> Snapshot | None:
     body = world.cache.operation(key)
     if body is None:
         return None
-    snapshot = Snapshot(body, SpecError("InternalError", "not prepared"), now, world.settings, world.evaluate)
+    snapshot = Snapshot(body, _NOT_PREPARED, now, world.settings, world.evaluate)
     if snapshot.phase.is_final:
-        return replace(snapshot, pod=world.cache.pod(key[0], (snapshot.status.get("pod") or {}).get("name", "")))
-    prepared = _prepare(body, world)
+        return replace(
+            snapshot,
+            pod=world.cache.pod(key[0], (snapshot.status.get("pod") or {}).get("name", "")),
+            earlier_pods=_earlier(key, snapshot, world),
+        )
     pod, is_lost = (await _find_pod(key, snapshot, world)) if snapshot.is_frozen else (None, False)
+    if pod is not None:
+        # What a Pod means is read from the Pod and from what was frozen: the file is not asked again.
+        return replace(snapshot, pod=pod, pod_events=await _ask_events(pod, snapshot, world))
+    prepared = _prepare(body, world)
     upstream = {} if snapshot.is_frozen or isinstance(prepared, SpecError) else _find_upstream(key, prepared, world)
     project = () if snapshot.is_frozen else _list_project(key[0], prepared, world)
-    return Snapshot(body, prepared, now, world.settings, world.evaluate, upstream, project, pod, is_lost, world.read_catalog())
+    return Snapshot(body, prepared, now, world.settings, world.evaluate, upstream, project, pod, is_lost, catalog=world.read_catalog())
+
+
+def _earlier(key: Key, snapshot: Snapshot, world: World) -> tuple[Mapping[str, Any], ...]:
+    """The Pods of attempts before the last one, as far as they are still there."""
+    metadata = snapshot.body["metadata"]
+    uuid = names.run_uuid(metadata["uid"])
+    wanted = (names.pod_name(metadata["name"], uuid, number) for number in range(int(snapshot.status.get("attempt") or 0)))
+    return tuple(pod for name in wanted if (pod := world.cache.pod(key[0], name)) is not None)
+
+
+async def _ask_events(pod: Mapping[str, Any], snapshot: Snapshot, world: World) -> Sequence[Mapping[str, Any]]:
+    """The warnings of a Pod that its node does not start, after a grace. Best effort: without them the run waits as before."""
+    age = (snapshot.now - parse_stamp(pod["metadata"]["creationTimestamp"])).total_seconds()
+    if age < snapshot.settings.mount_grace or not is_being_made(pod):
+        return ()
+    metadata = pod["metadata"]
+    try:
+        found, _ = await world.kube.list(EVENTS, metadata["namespace"], fields=f"involvedObject.uid={metadata['uid']},type=Warning")
+    except ApiError as error:
+        logger.warning("the events of a Pod that hangs could not be read: %s", error, extra={"run": snapshot.body["metadata"]["name"]})
+        return ()
+    return found
 
 
 def _prepare(body: Mapping[str, Any], world: World) -> Prepared | SpecError:
