@@ -9,11 +9,11 @@ from datetime import timedelta
 
 from opstrand.core import names
 from opstrand.core.attempt import parse_count, render_attempt
-from opstrand.core.diagnose import Fault, Observation, State, observe_pod
+from opstrand.core.diagnose import Fault, Observation, State, is_being_made, observe_pod, read_failure
 from opstrand.core.ending import advanced, end, finish, pod_facts
 from opstrand.core.phase import Phase
 from opstrand.core.resolve import thaw
-from opstrand.core.retry import Spent, backoff, next_spent
+from opstrand.core.retry import Spent, backoff, judge_failure, spend
 from opstrand.core.snapshot import CreatePod, Decision, DeletePod, Snapshot, StopPod, parse_stamp
 from opstrand.core.status import Status
 from opstrand.errors import SpecError
@@ -23,7 +23,7 @@ def attend(snapshot: Snapshot) -> Decision:
     """What follows for a run whose inputs are frozen."""
     if snapshot.pod is None:
         return _attend_absent(snapshot)
-    seen = observe_pod(snapshot.pod)
+    seen = observe_pod(snapshot.pod, snapshot.pod_events)
     match seen.state:
         case State.SUCCEEDED:
             return finish(snapshot, Phase.SUCCEEDED, "Succeeded", "", seen)
@@ -92,7 +92,7 @@ def _backoff_left(snapshot: Snapshot) -> float:
     return (due - snapshot.now).total_seconds()
 
 
-_PLATFORM_REASONS = ("Evicted", "Preempted", "NodeLost", "PodLost")
+_PLATFORM_REASONS = ("Evicted", "Preempted", "NodeLost", "PodLost", "PodDeleted")
 
 
 def _run(snapshot: Snapshot, seen: Observation) -> Decision:
@@ -102,10 +102,10 @@ def _run(snapshot: Snapshot, seen: Observation) -> Decision:
 
 def _pend(snapshot: Snapshot, seen: Observation) -> Decision:
     """A Pod that has not started: trouble is told at once, slowness only after a grace, and neither is waited for without end."""
-    if not seen.reason:
-        return Decision(_kept(snapshot))
     pod = snapshot.pod or {}
     age = (snapshot.now - parse_stamp(pod["metadata"]["creationTimestamp"])).total_seconds()
+    if not seen.reason:
+        return Decision(_kept(snapshot), requeue_after=_look_again(snapshot, age) if is_being_made(pod) else None)
     if seen.hopeless or (seen.fault is Fault.USER and age >= snapshot.settings.start_patience):
         decision = end(snapshot, Phase.FAILED, seen.reason, seen.message)
         return Decision(decision.status, (DeletePod(pod),))
@@ -114,6 +114,12 @@ def _pend(snapshot: Snapshot, seen: Observation) -> Decision:
     status = advanced(snapshot, Phase.STARTING, seen.reason, seen.message)
     patience = snapshot.settings.start_patience - age if seen.fault is Fault.USER else None
     return Decision(status, requeue_after=patience)
+
+
+def _look_again(snapshot: Snapshot, age: float) -> float:
+    """A Pod that its node has and does not start: what hangs is in its Events, which are asked for after a grace, and now and then."""
+    grace = snapshot.settings.mount_grace
+    return grace - age if age < grace else grace
 
 
 def _kept(snapshot: Snapshot) -> Status | None:
@@ -154,6 +160,7 @@ def _fail(snapshot: Snapshot, seen: Observation) -> Decision:
 def _next_spent(snapshot: Snapshot, seen: Observation) -> Spent | None:
     if seen.reason == "DeadlineExceeded":
         return None
-    max_retries = parse_count((snapshot.status.get("termination") or {}).get("maxRetries")) or 0
-    disruptions = snapshot.settings.platform_retries
-    return next_spent(Spent.parse(snapshot.status), seen.fault, max_retries=max_retries, max_disruptions=disruptions)
+    termination = snapshot.status.get("termination") or {}
+    verdict = judge_failure(termination.get("podFailurePolicy"), read_failure(snapshot.pod or {}))
+    max_retries, max_disruptions = parse_count(termination.get("maxRetries")) or 0, snapshot.settings.platform_retries
+    return spend(Spent.parse(snapshot.status), seen.fault, verdict, max_retries=max_retries, max_disruptions=max_disruptions)

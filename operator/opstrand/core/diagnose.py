@@ -6,11 +6,13 @@ that refuses a Pod fills in none of them); the first that has something to say w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from opstrand.core.mask import is_secret_name, mask
 from opstrand.core.names import MAIN_CONTAINER
 
 Pod = Mapping[str, Any]
@@ -48,13 +50,46 @@ class Observation:
     hopeless: bool = False
 
 
-def observe_pod(pod: Pod) -> Observation:
-    """What this Pod says. Never raises, whatever the Pod lacks."""
+@dataclass(frozen=True)
+class Failure:
+    """What a podFailurePolicy looks at: exit codes by container, and the Pod's conditions."""
+
+    exit_codes: Mapping[str, int]
+    conditions: Mapping[str, str]
+
+
+def observe_pod(pod: Pod, events: Sequence[Mapping[str, Any]] = ()) -> Observation:
+    """What this Pod says, and where it says nothing its Events. Never raises, whatever the Pod lacks."""
     for check in _CHECKS:
         seen = check(pod)
         if seen is not None:
             return seen
-    return Observation(State.PENDING)
+    return _not_mounted(events) or Observation(State.PENDING)
+
+
+def is_being_made(pod: Pod) -> bool:
+    """A node has it, and no container of it has started: the node is busy with images and volumes, or cannot have one of them."""
+    if not (pod.get("spec") or {}).get("nodeName") or _status(pod).get("phase") != "Pending":
+        return False
+    states = [one.get("state") or {} for one in (*_containers(pod, "initContainerStatuses"), *_containers(pod))]
+    return all("waiting" in state for state in states)
+
+
+def read_failure(pod: Pod) -> Failure:
+    """What is left of a Pod for the rules of a podFailurePolicy."""
+    ends = {one.get("name"): _terminated(one) for one in (*_containers(pod, "initContainerStatuses"), *_containers(pod))}
+    codes = {str(name): int(end["exitCode"]) for name, end in ends.items() if end is not None and end.get("exitCode") is not None}
+    conditions = {str(one.get("type")): str(one.get("status")) for one in _status(pod).get("conditions") or ()}
+    return Failure(codes, conditions)
+
+
+def _not_mounted(events: Sequence[Mapping[str, Any]]) -> Observation | None:
+    """A volume that the node cannot have: only an Event says so, the Pod itself just waits."""
+    told = [one for one in events if one.get("reason") in ("FailedMount", "FailedAttachVolume", "FailedMapVolume")]
+    if not told:
+        return None
+    newest = max(told, key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime") or ""))
+    return Observation(State.PENDING, "VolumeNotMounted", str(newest.get("message") or "no reason given"), Fault.USER)
 
 
 def _status(pod: Pod) -> Mapping[str, Any]:
@@ -104,13 +139,26 @@ def _deadline(pod: Pod) -> Observation | None:
     return _failed(pod, "DeadlineExceeded", str(_status(pod).get("message") or "the deadline passed"), Fault.USER)
 
 
+def _deleted(pod: Pod) -> Observation | None:
+    """Somebody deleted the Pod while it ran: its container was ended by that, not by itself."""
+    asked = (pod.get("metadata") or {}).get("deletionTimestamp")
+    end = _terminated(_main(pod))
+    if not asked or end is None or not _is_over(pod) or end.get("exitCode") not in (137, 143) or end.get("reason") == "OOMKilled":
+        return None
+    grace = float((pod.get("metadata") or {}).get("deletionGracePeriodSeconds") or 0)
+    ended = end.get("finishedAt")
+    if ended and datetime.fromisoformat(ended) < datetime.fromisoformat(asked) - timedelta(seconds=grace + 1):
+        return None
+    return _failed(pod, "PodDeleted", "its Pod was deleted while it ran", Fault.PLATFORM, end)
+
+
 def _init_failed(pod: Pod) -> Observation | None:
     if not _is_over(pod):
         return None
     for container in _containers(pod, "initContainerStatuses"):
         end = _terminated(container)
         if end is not None and end.get("exitCode") not in (0, None) and not _is_sidecar(pod, container):
-            words = str(end.get("message") or end.get("reason") or "").strip()
+            words = _last_words(pod, end) or str(end.get("reason") or "")
             return _failed(
                 pod, "InitFailed", f"init step {container.get('name')!r} ended with exit code {end['exitCode']}: {words}", Fault.USER, end
             )
@@ -122,7 +170,7 @@ def _main_failed(pod: Pod) -> Observation | None:
     if end is None or not _is_over(pod):
         return None
     code = end.get("exitCode")
-    words = str(end.get("message") or "").strip()
+    words = _last_words(pod, end)
     if end.get("reason") == "OOMKilled":
         limit = _memory_limit(pod)
         return _failed(pod, "OOMKilled", f"the container used more memory than its limit{limit}", Fault.USER, end)
@@ -183,6 +231,7 @@ _CHECKS: tuple[Callable[[Pod], Observation | None], ...] = (
     _main_succeeded,
     _disrupted,
     _deadline,
+    _deleted,
     _init_failed,
     _main_failed,
     _succeeded_without_main,
@@ -219,6 +268,14 @@ _WAITS = {
     "CreateContainerError": ("ContainerConfigError", False),
     "RunContainerError": ("ContainerFailed", False),
 }
+
+
+def _last_words(pod: Pod, end: Mapping[str, Any]) -> str:
+    """What the kubelet kept of a container's log, without the secrets that are known from the Pod or look like some."""
+    containers = [*((pod.get("spec") or {}).get("containers") or ()), *((pod.get("spec") or {}).get("initContainers") or ())]
+    literal = [entry for one in containers for entry in one.get("env") or () if entry.get("value")]
+    secrets = [str(entry["value"]).replace("$$", "$") for entry in literal if is_secret_name(str(entry.get("name")))]
+    return mask(str(end.get("message") or "").strip(), secrets)
 
 
 def _is_over(pod: Pod) -> bool:

@@ -5,9 +5,11 @@ Must not decide that a run ends; `starting` and `attending` do.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from opstrand.core import names
+from opstrand.core.attempt import parse_count
 from opstrand.core.diagnose import Observation, State, observe_pod
 from opstrand.core.phase import Phase
 from opstrand.core.snapshot import NOTHING, Decision, DeletePod, Snapshot, StopPod, parse_stamp
@@ -25,8 +27,21 @@ def clear(snapshot: Snapshot) -> Decision:
             return Decision(actions=(DeletePod(pod),))
         case State.RUNNING if (pod.get("spec") or {}).get("activeDeadlineSeconds") != 1:
             return Decision(actions=(StopPod(pod),))
-        case _:
+        case State.RUNNING:
             return NOTHING
+        case _:
+            return _expire(snapshot, pod)
+
+
+def _expire(snapshot: Snapshot, pod: Mapping[str, Any]) -> Decision:
+    """A Pod that ended stays to be read for `termination.ttl`, or the setting's time; then it goes, with those of earlier attempts."""
+    asked = parse_count((snapshot.status.get("termination") or {}).get("ttl"))
+    ttl = snapshot.settings.pod_ttl if asked is None else asked
+    left = ttl - (snapshot.now - parse_stamp(snapshot.status["finishedAt"])).total_seconds()
+    if left > 0:
+        return Decision(requeue_after=left)
+    uid = snapshot.body["metadata"]["uid"]
+    return Decision(actions=tuple(DeletePod(one) for one in (pod, *snapshot.earlier_pods) if names.is_owned_by(one, uid)))
 
 
 def finish(snapshot: Snapshot, phase: Phase, reason: str, message: str, seen: Observation) -> Decision:

@@ -33,6 +33,7 @@ _ENVIRONMENT = {
 }
 _FLAGS = ("hostNetwork", "hostPID")
 _TEXTS = ("nodeName", "serviceAccountName", "dnsPolicy", "schedulerName", "priorityClassName")
+_ACTIONS = ("FailJob", "Ignore", "Count")
 _RESTARTS = ("Never", "OnFailure", "ExitCode")
 
 
@@ -40,7 +41,7 @@ def check_plan(plan: Plan) -> None:
     """Raise SpecError with everything that is wrong with the Pod that the plan asks for."""
     if plan.condition is False:
         return
-    problems = [*_judge_main(plan), *_judge_others(plan), *_judge_volumes(plan), *_judge_environment(plan)]
+    problems = [*_judge_main(plan), *_judge_others(plan), *_judge_volumes(plan), *_judge_environment(plan), *_judge_termination(plan)]
     if problems:
         raise SpecError.of(problems)
 
@@ -156,6 +157,26 @@ def _judge_labels(environment: Mapping[str, Any]) -> Iterator[Problem]:
             if not _LABEL_VALUE.fullmatch(value):
                 words = "expected at most 63 letters, digits, '-', '_' and '.', letters or digits at both ends"
                 yield Problem("InvalidSpec", f"{words}, found {describe(value)}", f"run.environment.{key}.{name}")
+
+
+def _judge_termination(plan: Plan) -> Iterator[Problem]:
+    path = "termination.podFailurePolicy"
+    policy = plan.termination.get("podFailurePolicy")
+    if policy is None:
+        return
+    shapes = list(_judge_object("PodFailurePolicy", policy, path))
+    yield from shapes
+    for index, rule in enumerate(() if shapes else policy["rules"]):
+        if rule["action"] not in _ACTIONS:
+            yield Problem(
+                "InvalidSpec", f"expected one of {', '.join(_ACTIONS)}, found {describe(rule['action'])}", f"{path}.rules[{index}].action"
+            )
+        codes = rule.get("onExitCodes")
+        if (codes is None) == (rule.get("onPodConditions") is None):
+            yield Problem("InvalidSpec", "a rule has either onExitCodes or onPodConditions", f"{path}.rules[{index}]")
+        if codes is not None and codes["operator"] not in ("In", "NotIn"):
+            where = f"{path}.rules[{index}].onExitCodes.operator"
+            yield Problem("InvalidSpec", f"expected In or NotIn, found {describe(codes['operator'])}", where)
 
 
 def _judge_object(kind: str, value: Any, path: str) -> Iterator[Problem]:

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from opstrand.core.diagnose import Fault
+from opstrand.core.diagnose import Failure, Fault
+from opstrand.core.limits import ATTEMPTS
+from opstrand.core.names import MAIN_CONTAINER
 
 #: Seconds; where doubling ends, as with a Kubernetes Job.
 MAX_BACKOFF = 360.0
@@ -30,6 +32,41 @@ class Spent:
 
     def as_dict(self) -> dict[str, int]:
         return {"failures": self.failures, "disruptions": self.disruptions}
+
+
+def judge_failure(policy: Mapping[str, Any] | None, failure: Failure) -> str | None:
+    """What `termination.podFailurePolicy` says to a failed Pod: FailJob, Ignore, Count, or None where no rule speaks. The first that
+    matches wins, as with a Kubernetes Job."""
+    for rule in (policy or {}).get("rules") or ():
+        codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions") or ()
+        if (codes and _matches_codes(codes, failure)) or any(_matches_condition(one, failure) for one in conditions):
+            return str(rule.get("action"))
+    return None
+
+
+def _matches_codes(wanted: Mapping[str, Any], failure: Failure) -> bool:
+    """Any container (or the one named) that ended with a code, 0 aside, that is among the values (or not among them)."""
+    name = wanted.get("containerName")
+    # The published documentation calls it by both names.
+    name = MAIN_CONTAINER if name == "polyaxon-main" else name
+    codes = [code for container, code in failure.exit_codes.items() if code != 0 and name in (None, container)]
+    among = [code in (wanted.get("values") or ()) for code in codes]
+    return any(among) if wanted.get("operator") == "In" else any(not one for one in among)
+
+
+def _matches_condition(wanted: Mapping[str, Any], failure: Failure) -> bool:
+    return failure.conditions.get(str(wanted.get("type"))) == str(wanted.get("status") or "True")
+
+
+def spend(spent: Spent, fault: Fault, verdict: str | None, *, max_retries: int, max_disruptions: int) -> Spent | None:
+    """What is spent once this failure is retried, by the policy's verdict or else by whose fault it was; None where it is the end."""
+    if verdict == "FailJob":
+        return None
+    if verdict == "Ignore":
+        # Not the user's budget, and all the same not without end.
+        return Spent(spent.failures, spent.disruptions + 1) if spent.failures + spent.disruptions + 1 < ATTEMPTS else None
+    counted = Fault.USER if verdict == "Count" else fault
+    return next_spent(spent, counted, max_retries=max_retries, max_disruptions=max_disruptions)
 
 
 def next_spent(spent: Spent, fault: Fault, *, max_retries: int, max_disruptions: int) -> Spent | None:

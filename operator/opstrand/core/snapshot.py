@@ -37,6 +37,10 @@ class Snapshot:
     pod: Mapping[str, Any] | None = None
     #: The Pod existed and is gone: it was seen, or its uid was written, and a GET found nothing.
     pod_is_lost: bool = False
+    #: Warnings of the Pod, asked for where it hangs.
+    pod_events: Sequence[Mapping[str, Any]] = ()
+    #: Pods of earlier attempts that are still there, once the run is over.
+    earlier_pods: Sequence[Mapping[str, Any]] = ()
     #: What the operator's owner lets runs use by name.
     catalog: Catalog = EMPTY
 

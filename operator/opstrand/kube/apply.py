@@ -6,19 +6,23 @@ server refuses a Pod, what that means is a value for `lifecycle.refuse`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from opstrand.core import names
+from opstrand.core.announce import render_event
 from opstrand.core.attempt import Attempt
 from opstrand.core.lifecycle import refuse
 from opstrand.core.phase import Phase
 from opstrand.core.snapshot import Action, CreatePod, Decision, DeletePod, Snapshot, StopPod
 from opstrand.core.status import patch_ops
-from opstrand.kube.api import CONFIG_MAPS, OPERATIONS, PODS, AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
+from opstrand.kube.api import CONFIG_MAPS, EVENTS, OPERATIONS, PODS, AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
 from opstrand.kube.cache import Key
 from opstrand.kube.gather import World
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,20 @@ async def _write_status(decision: Decision, *, key: Key, snapshot: Snapshot, wor
         if _guard(snapshot, is_freeze=False) == _guard(Snapshot(**{**_fields(snapshot), "body": found}), is_freeze=False):
             raise
         raise Conflict(f"another operator wrote {'/'.join(key)} meanwhile", status=409) from error
+    await _tell(snapshot, decision.status or {}, world)
     # What comes back is newer than anything the watch has said: an output acknowledged before the container's end is in it.
     return world.cache.put(OPERATIONS, stored) - {key}
+
+
+async def _tell(snapshot: Snapshot, after: Mapping[str, Any], world: World) -> None:
+    """An Event where the run got into trouble. Best effort: what counts is the status, and that is written."""
+    event = render_event(snapshot.body, snapshot.status, after, now=snapshot.stamp)
+    if event is None:
+        return
+    try:
+        await world.kube.create(EVENTS, event["metadata"]["namespace"], event)
+    except ApiError as error:
+        logger.info("an event was not recorded: %s", error, extra={"run": event["involvedObject"]["name"]})
 
 
 def _guard(snapshot: Snapshot, *, is_freeze: bool) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opstrand.core import names
+from opstrand.core.mask import is_secret_name
 from opstrand.core.phase import parse_phase
 from opstrand.kube.api import COMPONENTS, OPERATIONS, PODS, Resource
 
@@ -183,7 +184,14 @@ def _slim(resource: Resource, body: Mapping[str, Any]) -> Manifest:
         kept = ("activeDeadlineSeconds", "nodeName")
         slim["spec"] = {
             **{key: spec[key] for key in kept if key in spec},
-            "containers": [{k: c[k] for k in ("name", "resources") if k in c} for c in spec.get("containers") or ()],
-            "initContainers": [{k: c[k] for k in ("name", "restartPolicy") if k in c} for c in spec.get("initContainers") or ()],
+            "containers": [_slim_container(c, "resources") for c in spec.get("containers") or ()],
+            "initContainers": [_slim_container(c, "restartPolicy") for c in spec.get("initContainers") or ()],
         }
     return slim
+
+
+def _slim_container(container: Mapping[str, Any], key: str) -> Manifest:
+    """What diagnosing reads: and the secrets given as plain variables, so that they can be kept out of what is shown."""
+    kept = {name: container[name] for name in ("name", key) if name in container}
+    secrets = [one for one in container.get("env") or () if one.get("value") and is_secret_name(str(one.get("name")))]
+    return {**kept, "env": secrets} if secrets else kept

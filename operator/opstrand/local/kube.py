@@ -15,7 +15,7 @@ from typing import Any
 
 import jsonpatch
 
-from opstrand.kube.api import OPERATIONS, PODS, AlreadyExists, ApiError, Conflict, Invalid, JsonPatch, Manifest, NotFound, Resource
+from opstrand.kube.api import EVENTS, OPERATIONS, PODS, AlreadyExists, ApiError, Conflict, Invalid, JsonPatch, Manifest, NotFound, Resource
 from opstrand.local.limits import refuse_pod
 from opstrand.tracking.memory import MemoryRuns
 
@@ -67,6 +67,9 @@ class MemoryKube:
         return [body for (kind, key), body in self._objects.items() if kind is resource and namespace in (None, key[0])], "0"
 
     async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest:
+        if resource is EVENTS:
+            # Who runs it sees its status: there is nobody else to tell.
+            return dict(body)
         name = body["metadata"].get("name") or body["metadata"]["generateName"] + uuid.uuid4().hex[:5]
         if self.find(resource, namespace, name) is not None:
             raise AlreadyExists(f"{resource.kind} {namespace}/{name} is there already", status=409)
