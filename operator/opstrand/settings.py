@@ -11,6 +11,9 @@ from dataclasses import dataclass, fields
 
 from opstrand.errors import SpecError
 
+#: Seconds; the API server refuses a Pod that asks for less.
+SHORTEST_TOKEN = 600
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -29,7 +32,7 @@ class Settings:
     connections: str = ""
     #: The audience of a run's token: the API accepts no other.
     audience: str = "opstrand"
-    #: The life of a run's token. The published client reads it once, so it must outlive the run.
+    #: The life of a run's token, at least 600. The published client reads it once, so it outlives a run's timeout in any case.
     token_seconds: int = 30 * 24 * 3600
     #: How long an init container waits for the API to answer before it gives up.
     api_patience: int = 120
@@ -78,7 +81,10 @@ class Settings:
             name = f"OPSTRAND_{field.name.upper()}"
             if name in source:
                 given[field.name] = _parse(name, source[name], whole=isinstance(field.default, int))
-        return cls(**given)  # type: ignore[arg-type]
+        settings = cls(**given)  # type: ignore[arg-type]
+        if settings.token_seconds < SHORTEST_TOKEN:
+            raise SpecError("InvalidSpec", f"Kubernetes makes no token for less than {SHORTEST_TOKEN} s", "OPSTRAND_TOKEN_SECONDS")
+        return settings
 
 
 def _parse(name: str, text: str, *, whole: bool) -> object:

@@ -64,7 +64,8 @@ def render_pod(
     metadata = _metadata(plan, used, owner=owner, name=pod_name)
     init = render_init_containers(plan, settings, catalog)
     config_map = render_config_map(metadata, init.documents) if init.documents else None
-    ours = volumes.own_volumes(plan, settings, config_map=pod_name if config_map else None, needs_scratch=init.needs_scratch)
+    document_map = pod_name if config_map else None
+    ours = volumes.own_volumes(plan, settings, config_map=document_map, needs_scratch=init.needs_scratch, deadline=deadline)
     shared = connections.unique([*volumes.store_volumes(plan, catalog), *connections.render_volumes(used), *init.volumes])
     spec: Manifest = {
         "restartPolicy": "Never",

@@ -66,6 +66,10 @@ def main_mounts(plan: Plan, catalog: Catalog) -> list[Manifest]:
     return mounts
 
 
+#: Seconds for which a run's token outlives the run: the published client reads it once and may report at the very end.
+_AFTER_THE_END = 3600
+
+
 def keeps_files(plan: Plan, catalog: Catalog) -> bool:
     """Whether what the run writes into its folder stays when it is over."""
     return catalog.store is not None and plan.plugins.get("collectArtifacts") is not False
@@ -76,9 +80,12 @@ def store_path(catalog: Catalog) -> str:
     return "" if catalog.store is None else str(catalog.store.schema["mountPath"])
 
 
-def own_volumes(plan: Plan, settings: Settings, *, config_map: str | None, needs_scratch: bool) -> list[Manifest]:
-    """Every volume of ours but those of connections."""
-    token = {"serviceAccountToken": {"audience": settings.audience, "expirationSeconds": settings.token_seconds, "path": "token"}}
+def own_volumes(
+    plan: Plan, settings: Settings, *, config_map: str | None, needs_scratch: bool, deadline: int | None = None
+) -> list[Manifest]:
+    """Every volume of ours but those of connections. `deadline`: the seconds that the run may take."""
+    life = max(settings.token_seconds, deadline + _AFTER_THE_END if deadline else 0)
+    token = {"serviceAccountToken": {"audience": settings.audience, "expirationSeconds": life, "path": "token"}}
     volumes: list[Manifest] = [
         {"name": _ARTIFACTS, "emptyDir": {}},
         {"name": _CONFIGS, "emptyDir": {}},
