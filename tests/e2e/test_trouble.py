@@ -1,0 +1,125 @@
+"""Jobs that go wrong in real containers: volumes, deleted Pods, failure policies, leaked secrets, full disks, endless output."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from opstrand.kube.api import OPERATIONS, PODS, KubeApi, NotFound
+from tests.e2e.conftest import describe, in_phase, is_final, kubectl, operation, succeed, wait_for
+
+PLAIN = "localhost/python-base:1"
+
+
+def job(*command: str, run: dict[str, Any] | None = None, **container: Any) -> dict[str, Any]:
+    return {"run": {"kind": "job", "container": {"image": PLAIN, "command": list(command), **container}, **(run or {})}}
+
+
+def secret_volume(name: str) -> dict[str, Any]:
+    return {"volumes": [{"name": "s", "secret": {"secretName": name}}]}
+
+
+FULL = "dd if=/dev/zero of=/small/f bs=1M count=8"
+RUNS: dict[str, dict[str, Any]] = {
+    "no-volume": {"component": job("true", run=secret_volume("absent"), volumeMounts=[{"name": "s", "mountPath": "/s"}])},
+    "late-volume": {"component": job("cat", "/s/key", run=secret_volume("late"), volumeMounts=[{"name": "s", "mountPath": "/s"}])},
+    "fails-for-good": {
+        "termination": {
+            "maxRetries": 3,
+            "podFailurePolicy": {"rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42]}}]},
+        },
+        "component": job("sh", "-c", "exit 42"),
+    },
+    "goes-soon": {"termination": {"ttl": 1}, "component": job("true")},
+    "tells-secrets": {
+        "component": job(
+            "sh",
+            "-c",
+            'echo "cannot log in with $DB_PASSWORD, token=abcdef123"; exit 1',
+            env=[{"name": "DB_PASSWORD", "value": "swordfish"}],
+        )
+    },
+    "full-volume": {
+        "component": job(
+            "sh",
+            "-c",
+            FULL,
+            run={"volumes": [{"name": "small", "emptyDir": {"medium": "Memory", "sizeLimit": "2Mi"}}]},
+            volumeMounts=[{"name": "small", "mountPath": "/small"}],
+        )
+    },
+    "deleted": {"component": job("sleep", "300")},
+    "talks": {"component": job("sh", "-c", "head -c 300000000 /dev/zero | tr '\\0' 'x'; echo; echo last words >&2; exit 3")},
+    "refused-by-us": {"component": job("true", resources={"requests": {"cpu": "much"}})},
+    "refused-by-them": {"component": job("true", resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}})},
+}
+
+
+@pytest.fixture(autouse=True)
+async def submitted(kube: KubeApi, namespace: str) -> None:
+    """All of them at once."""
+    for name, spec in RUNS.items():
+        await kube.create(OPERATIONS, namespace, operation(name, spec))
+
+
+async def test_every_trouble_is_said_and_ended(kube: KubeApi, namespace: str) -> None:
+    async def ended(name: str) -> dict[str, Any]:
+        return await wait_for(kube, namespace, name, is_final)
+
+    deleted = await wait_for(kube, namespace, "deleted", in_phase("Running"))
+    first = deleted["status"]["pod"]["name"]
+    await asyncio.to_thread(kubectl, "-n", namespace, "delete", "pod", first, "--wait=false", "--grace-period=2")
+
+    for name, phase, reason, words in (
+        ("fails-for-good", "Failed", "ContainerFailed", "exit code 42"),
+        ("full-volume", "Failed", "ContainerFailed", "No space left on device"),
+        ("refused-by-us", "Failed", "InvalidSpec", "run.container.resources.requests.cpu: expected a quantity"),
+        ("refused-by-them", "Failed", "PodRefused", "must be less than or equal to cpu limit"),
+        ("tells-secrets", "Failed", "ContainerFailed", "cannot log in with ***, token=***"),
+        ("talks", "Failed", "ContainerFailed", "last words"),
+    ):
+        body = await ended(name)
+        assert (body["status"]["phase"], body["status"]["reason"]) == (phase, reason), describe(namespace, body)
+        assert words in body["status"]["message"], name
+        assert not body["status"].get("attempt")
+        assert len(json.dumps(body["status"])) < 16_000
+
+    await _look_at_volumes(kube, namespace)
+    again = await wait_for(kube, namespace, "deleted", lambda one: one["status"]["attempt"] == 1 and in_phase("Running")(one))
+    assert again["status"]["retries"] == {"failures": 0, "disruptions": 1}
+    assert "PodDeleted" in [one["reason"] for one in again["status"]["history"]], describe(namespace, again)
+    await _look_at_the_one_that_goes(kube, namespace)
+    _look_at_events(namespace)
+
+
+async def _look_at_volumes(kube: KubeApi, namespace: str) -> None:
+    for name, words in (("no-volume", "absent"), ("late-volume", "late")):
+        body = await wait_for(kube, namespace, name, lambda one: one.get("status", {}).get("reason") == "VolumeNotMounted")
+        assert f'secret "{words}" not found' in body["status"]["message"]
+    kubectl("-n", namespace, "create", "secret", "generic", "late", "--from-literal=key=came")
+    await succeed(kube, namespace, "late-volume", seconds=150)
+
+
+async def _look_at_the_one_that_goes(kube: KubeApi, namespace: str) -> None:
+    body = await succeed(kube, namespace, "goes-soon")
+    for _ in range(100):
+        try:
+            await kube.get(PODS, namespace, body["status"]["pod"]["name"])
+        except NotFound:
+            return
+        await asyncio.sleep(0.2)
+    raise AssertionError("the Pod stayed beyond its ttl")
+
+
+def _look_at_events(namespace: str) -> None:
+    events = json.loads(kubectl("-n", namespace, "get", "events", "-o", "json", "--field-selector=involvedObject.kind=Operation").stdout)[
+        "items"
+    ]
+    told = {(one["involvedObject"]["name"], one["reason"]) for one in events}
+    assert ("fails-for-good", "ContainerFailed") in told
+    assert ("refused-by-them", "PodRefused") in told
+    assert ("no-volume", "VolumeNotMounted") in told
+    assert not {name for name, _ in told} & {"goes-soon"}, "a run that goes well tells nothing"
