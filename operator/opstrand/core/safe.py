@@ -68,6 +68,8 @@ def is_too_deep(value: Any) -> bool:
     """Whether a value is nested beyond what is ever kept; asked before anything walks through it."""
     layer = [value]
     for _ in range(_DEPTH + 1):
+        if not layer:
+            return False
         layer = [inner for one in layer if isinstance(one, Mapping | list | tuple) for inner in _list_inner(one)]
     return bool(layer)
 

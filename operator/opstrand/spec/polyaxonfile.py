@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -55,9 +56,15 @@ def parse_polyaxonfile(data: Any, *, document: Document | None = None) -> Operat
 
 def wrap(component: Component) -> Operation:
     """An operation that runs this component as it is."""
-    operation = Operation.model_construct(component=component)
+    operation = _bare_operation().model_copy(update={"component": component})
     operation.__pydantic_private__ = {"_written": {"component": component.written}}
     return operation
+
+
+@cache
+def _bare_operation() -> Operation:
+    """Nothing but defaults. Made once: it takes as long as checking the component."""
+    return Operation.model_construct()
 
 
 def _parse(model: type[_Kind], data: Mapping[str, Any], document: Document | None) -> _Kind:
@@ -109,6 +116,8 @@ def _judge_values(data: Any, document: Document | None) -> None:
         fault = _fault(path, value)
         if fault:
             problems.append((path, Problem("InvalidSpec", fault, dotted(path))))
+        elif isinstance(value, str):
+            continue  # most of what there is, and to ask whether it is a Mapping takes long
         elif isinstance(value, Mapping):
             todo += [((*path, str(key)), inner) for key, inner in value.items()]
         elif isinstance(value, (list, tuple)):
