@@ -70,9 +70,10 @@ async def _write_status(decision: Decision, *, key: Key, snapshot: Snapshot, wor
         if _guard(snapshot, is_freeze=False) == _guard(Snapshot(**{**_fields(snapshot), "body": found}), is_freeze=False):
             raise
         raise Conflict(f"another operator wrote {'/'.join(key)} meanwhile", status=409) from error
-    await _tell(snapshot, decision.status or {}, world)
     # What comes back is newer than anything the watch has said: an output acknowledged before the container's end is in it.
-    return world.cache.put(OPERATIONS, stored) - {key}
+    concerned = world.cache.put(OPERATIONS, stored) - {key}
+    await _tell(snapshot, decision.status or {}, world)
+    return concerned
 
 
 async def _tell(snapshot: Snapshot, after: Mapping[str, Any], world: World) -> None:
