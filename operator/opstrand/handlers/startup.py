@@ -46,10 +46,8 @@ def utc_now() -> datetime:
 
 async def run_operator(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Raises PlatformError where the cluster cannot be reached at the start."""
-    # kopf hears the signals once it runs, and ends; one that comes before that is ours.
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    _hear_signals(stop)
     # A watch holds its connection: three for each namespace, or three for all.
     watches = 3 * max(len(settings.watched_namespaces), 1)
     async with await open_session(connections=settings.concurrency + watches + 8) as session:
@@ -70,23 +68,32 @@ async def _run(session: Session, sandbox: Sandbox, settings: Settings, stop: asy
     if not await _unless_stopped(sync.list_at_start(settings.first_list_patience), stop):
         return
     health = await _serve_health(sync, settings.health_port)
-    watching = asyncio.create_task(_watch(session, sync, settings), name="kopf")
+    watching = asyncio.create_task(_watch(session, sync, settings, stop), name="kopf")
     relisting = asyncio.create_task(sync.relist_forever(settings.relist_interval), name="relist")
     queue.start()
     logger.info("started", extra={"operations": world.cache.count(OPERATIONS), "pods": world.cache.count(PODS)})
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
         done, _ = await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if watching in done:
+        if watching in done and not stop.is_set():
             await watching
     finally:
         for task in (watching, relisting, stopping):
             task.cancel()
         # kopf that is stopped in the middle of its start may wait for itself; nothing of ours depends on its end.
-        await asyncio.wait({watching, relisting, stopping}, timeout=2)
+        ended, _ = await asyncio.wait({watching, relisting, stopping}, timeout=2)
+        for one in ended:
+            one.cancelled() or one.exception()  # asked for, so that nobody else tells of it
         await queue.stop()
         if health is not None:
             await health.cleanup()
+        asyncio.get_running_loop().set_exception_handler(_tell_unless_generator)
+
+
+def _tell_unless_generator(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A watch of kopf's that is stopped while it hands an event over cannot be closed without an error; it concerns nobody at the end."""
+    if "asyncgen" not in context:
+        loop.default_exception_handler(context)
 
 
 async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
@@ -100,7 +107,12 @@ async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) 
     return working in done
 
 
-async def _watch(session: Session, sync: Sync, settings: Settings) -> None:
+def _hear_signals(stop: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
+async def _watch(session: Session, sync: Sync, settings: Settings, stop: asyncio.Event) -> None:
     registry = kopf.OperatorRegistry()
     register(registry, sync)
 
@@ -114,7 +126,8 @@ async def _watch(session: Session, sync: Sync, settings: Settings) -> None:
 
     namespaces = settings.watched_namespaces
     try:
-        await kopf.operator(
+        ours = asyncio.all_tasks()
+        tasks = await kopf.spawn_tasks(
             registry=registry,
             settings=_kopf_settings(),
             # Named here, since the image's user has no name of its own for kopf to find.
@@ -122,7 +135,11 @@ async def _watch(session: Session, sync: Sync, settings: Settings) -> None:
             standalone=True,
             clusterwide=not namespaces,
             namespaces=namespaces,
+            stop_flag=stop,
         )
+        # kopf took the signals; whether it ends because it was asked to, or broke, must be known here.
+        _hear_signals(stop)
+        await kopf.run_tasks(tasks, ignored=ours)
     except Exception as error:
         # kopf takes every task of the loop with it when it ends: begin anew, as a Deployment does it.
         raise PlatformError(f"the watches ended: {error or type(error).__name__}") from error
