@@ -83,7 +83,7 @@ class Catalog:
     def find(self, name: str, path: str) -> Connection:
         """The connection of this name. SpecError with the nearest one for a name that the catalog does not have."""
         if name not in self.connections:
-            raise SpecError("InvalidSpec", f"there is no connection '{name}'{suggest(name, self.connections)}", path)
+            raise unknown_connection(name, self.connections, path)
         return self.connections[name]
 
     def is_store(self, connection: Connection) -> bool:
@@ -91,6 +91,13 @@ class Catalog:
 
 
 EMPTY = Catalog()
+
+
+def unknown_connection(name: str, known: Iterable[str], path: str) -> SpecError:
+    """The error for a name that the catalog does not have."""
+    names = list(known)
+    hint = suggest(name, names) if names else ": the catalog of connections is empty here"
+    return SpecError("InvalidSpec", f"there is no connection '{name}'{hint}", path)
 
 
 def read_catalog(file: CatalogFile) -> Catalog:

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from opstrand.core.connections import unknown_connection
 from opstrand.core.containers import clean_container, clean_environment
 from opstrand.core.context import Scope
 from opstrand.core.identity import Identity
 from opstrand.core.init_plan import render_init
 from opstrand.core.joins import parse_joins
 from opstrand.core.limits import shorten
-from opstrand.core.nearest import suggest
 from opstrand.core.resolve import Resolved
 from opstrand.core.slots import Slot, make_slots
 from opstrand.core.start import evaluate_condition, judge_approval
@@ -162,8 +162,7 @@ def _check_connections(names: Any, catalog: Mapping[str, Any] | None) -> list[st
         raise SpecError("InvalidSpec", f"expected a list of names, found {shorten(repr(names), 80)}", "run.connections")
     for index, name in enumerate(names):
         if catalog is not None and name not in catalog:
-            message = f"there is no connection '{name}'{suggest(name, catalog)}"
-            raise SpecError("InvalidSpec", message, f"run.connections[{index}]")
+            raise unknown_connection(name, catalog, f"run.connections[{index}]")
     return names
 
 

@@ -30,6 +30,9 @@ def _refusals(pod: Mapping[str, Any]) -> Iterator[str]:
     for mount in main.get("volumeMounts") or ():
         if not str(mount["name"]).startswith(_OURS):
             yield f"run.container.volumeMounts: the mount {mount.get('mountPath')!r} needs a cluster; --local runs a process"
+    for mount in main.get("volumeMounts") or ():
+        if not is_inside(mount["mountPath"]) and str(mount["name"]).startswith(f"{_OURS}path-"):
+            yield f"run.init: the folder {mount['mountPath']!r} is outside of {CONTEXT_ROOT}, which is all that --local has"
     for container in spec.get("initContainers") or ():
         if container["name"] != names.INIT_CONTAINER:
             kind = "sidecar" if container.get("restartPolicy") == "Always" else "init step with a container of its own"
