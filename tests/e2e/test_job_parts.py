@@ -1,0 +1,85 @@
+"""What stands around a container, in real Pods: environment, plugins, volumes, sidecars, resources, variables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opstrand.kube.api import OPERATIONS, PODS, KubeApi
+from tests.e2e.conftest import kubectl, main_log, operation, succeed
+
+PLAIN = "localhost/python-base:1"
+
+ENVIRONMENT = {
+    "labels": {"team": "vision"},
+    "annotations": {"note": 1},
+    "nodeSelector": {"kubernetes.io/os": "linux"},
+    "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
+    "hostAliases": [{"ip": "10.9.8.7", "hostnames": ["db.test"]}],
+    "securityContext": {"runAsUser": 1234, "runAsGroup": 2345, "fsGroup": 3456},
+    "dnsPolicy": "ClusterFirst",
+    "dnsConfig": {"options": [{"name": "ndots", "value": "3"}]},
+    "priority": 0,
+    "hostPID": False,
+    "restartPolicy": "OnFailure",
+}
+SHOW = """
+id -u; id -g; grep -c db.test /etc/hosts; grep -c ndots:3 /etc/resolv.conf; df /dev/shm | grep -c shm; cat /proc/1/comm
+echo "$NVIDIA_VISIBLE_DEVICES $LITERAL $QUOTED $POLYAXON_LOG_LEVEL $POLYAXON_COLLECT_RESOURCES"
+cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max
+echo mine > /data/file; cat /data/file; test ! -e /var/run/secrets/kubernetes.io
+"""
+CLIENT = """cd / && python3 -c '
+import polyaxon, sys
+print(polyaxon.__name__, sys.path.count("/plx-context/artifacts"), "/lib-of-mine" in sys.path)'
+"""
+SIDECAR = "trap 'exit 0' TERM; echo here > /plx-context/artifacts/from-sidecar; echo $POLYAXON_RUN_INSTANCE; while :; do sleep 0.1; done"
+
+
+async def test_what_stands_around_a_container(kube: KubeApi, namespace: str) -> None:
+    runs: dict[str, Any] = {
+        "environment": {
+            "plugins": {"logLevel": "DEBUG", "collectResources": False},
+            "run": {
+                "kind": "job",
+                "environment": ENVIRONMENT,
+                "volumes": [{"name": "data", "emptyDir": {}}],
+                "container": {
+                    "image": PLAIN,
+                    "command": ["sh", "-ec", SHOW],
+                    "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+                    "resources": {"limits": {"memory": "64Mi", "cpu": 1}},
+                    "env": [{"name": "LITERAL", "value": "0.10"}, {"name": "QUOTED", "value": "'q'"}, {"name": "QUOTED", "value": "'r'"}],
+                },
+            },
+        },
+        "client": {
+            "plugins": {"client": True},
+            "run": {
+                "kind": "job",
+                "container": {"image": PLAIN, "command": ["sh", "-ec", CLIENT], "env": [{"name": "PYTHONPATH", "value": "/lib-of-mine"}]},
+            },
+        },
+        "sidecar": {
+            "run": {
+                "kind": "job",
+                "sidecars": [{"image": PLAIN, "command": ["sh", "-c", SIDECAR]}],
+                "container": {
+                    "image": PLAIN,
+                    "command": ["sh", "-ec", "until cat /plx-context/artifacts/from-sidecar; do sleep 0.1; done 2>/dev/null"],
+                },
+            }
+        },
+    }
+    for name, component in runs.items():
+        await kube.create(OPERATIONS, namespace, operation(name, {"component": component}))
+    bodies = {name: await succeed(kube, namespace, name) for name in runs}
+    assert main_log(namespace, bodies["environment"]) == (f"1234\n2345\n1\n1\n1\nsh\nnone 0.10 'r' DEBUG false\n{64 * 1024 * 1024}\nmine\n")
+    pod = await kube.get(PODS, namespace, bodies["environment"]["status"]["pod"]["name"])
+    assert pod["metadata"]["labels"]["team"] == "vision"
+    assert pod["metadata"]["annotations"]["note"] == "1"
+    assert pod["spec"]["restartPolicy"] == "Never", "retries are the operator's"
+    assert main_log(namespace, bodies["client"]) == "polyaxon 1 True\n"
+    assert main_log(namespace, bodies["sidecar"]) == "here\n"
+    name = bodies["sidecar"]["status"]["pod"]["name"]
+    said = kubectl("-n", namespace, "logs", name, "-c", "sidecar-0").stdout
+    assert said.startswith(f"default.{namespace}.runs.")
