@@ -10,6 +10,7 @@ import re
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,11 +114,10 @@ def _wait_for_output(*arguments: str, seconds: float = 30) -> str:
         time.sleep(0.1)
 
 
-@pytest.fixture
-def api_url(cluster: Cluster, tmp_path: Path) -> Iterator[str]:
-    """The API as a laptop reaches it: through a port-forward."""
-    del cluster
-    log = tmp_path / "port-forward.log"
+@contextmanager
+def forward_api(folder: Path) -> Iterator[str]:
+    """The API as a laptop reaches it: through a port-forward, which lives as long as the Pod behind it."""
+    log = folder / "port-forward.log"
     command = [KUBECTL, "-n", "opstrand", "port-forward", "service/opstrand-api", ":8000", "--address", "127.0.0.1"]
     with log.open("w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file)
@@ -126,6 +126,13 @@ def api_url(cluster: Cluster, tmp_path: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+@pytest.fixture
+def api_url(cluster: Cluster, tmp_path: Path) -> Iterator[str]:
+    del cluster
+    with forward_api(tmp_path) as url:
+        yield url
 
 
 def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> str:

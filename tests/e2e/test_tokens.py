@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,6 +18,7 @@ from tests.e2e import token_life
 from tests.e2e.conftest import (
     ShortTokenRun,
     describe,
+    forward_api,
     in_phase,
     is_final,
     kubectl,
@@ -127,7 +129,7 @@ async def test_the_token_of_a_pod_that_is_gone_is_worth_nothing(kube: KubeApi, n
     assert await write_with(api_url, namespace, body, kept) == 401
 
 
-async def test_a_run_outlives_its_token(kube: KubeApi, run_with_a_short_token: ShortTokenRun, api_url: str) -> None:
+async def test_a_run_outlives_its_token(kube: KubeApi, run_with_a_short_token: ShortTokenRun, tmp_path: Path) -> None:
     run = run_with_a_short_token
     body = await wait_for(kube, run.namespace, run.name, is_final, run.until - time.monotonic())
     assert body["status"]["phase"] == "Succeeded", describe(run.namespace, body)
@@ -137,4 +139,5 @@ async def test_a_run_outlives_its_token(kube: KubeApi, run_with_a_short_token: S
     assert outputs["seconds_after_expiry"] > token_life.LEEWAY
     assert (outputs["forged"], "bad" in outputs) == ([401, 401], False)
     # Its other token has expired as well, and there is no living Pod behind it any more.
-    assert await write_with(api_url, run.namespace, body, run.token) == 401
+    with forward_api(tmp_path) as api_url:
+        assert await write_with(api_url, run.namespace, body, run.token) == 401
