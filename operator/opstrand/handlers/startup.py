@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from itertools import chain, repeat
 from typing import Any, cast
 
+import aiohttp
 import kopf
 from aiohttp import web
 
@@ -120,9 +121,11 @@ async def _watch(session: Session, sync: Sync, settings: Settings, stop: asyncio
 
     @kopf.on.login(registry=registry)
     async def login(**_: object) -> kopf.AiohttpSession:
-        # After a 401 kopf closes the session, and takes none that it has seen.
+        # After a 401 kopf takes no session that it has seen: a new loan of the same one.
         await asyncio.sleep(next(pauses))
-        return kopf.AiohttpSession(server=session.server, aiohttp_session=session.share(), default_namespace=session.namespace)
+        return kopf.AiohttpSession(
+            server=session.server, aiohttp_session=cast(Any, _Loan(session.http)), default_namespace=session.namespace
+        )
 
     namespaces = settings.watched_namespaces
     try:
@@ -143,6 +146,19 @@ async def _watch(session: Session, sync: Sync, settings: Settings, stop: asyncio
     except Exception as error:
         # kopf takes every task of the loop with it when it ends: begin anew, as a Deployment does it.
         raise PlatformError(f"the watches ended: {error or type(error).__name__}") from error
+
+
+class _Loan:
+    """Our HTTP session as kopf is given it. After a 401 kopf closes what it has, under everybody's requests: this cannot be closed."""
+
+    def __init__(self, http: aiohttp.ClientSession) -> None:
+        self._http = http
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._http, name)
+
+    async def close(self) -> None:
+        """It is not kopf's to close."""
 
 
 class _Backoffs:

@@ -1,7 +1,7 @@
 """One HTTP session to one API server, with the caller's own credentials.
 
 Owns how credentials are found (the official package does it: kubeconfig, exec plugins, the Pod's own account) and how they stay
-fresh. Must not know any resource. kopf is handed a session of its own over the same connections: it closes what it has after a 401.
+fresh. Must not know any resource. kopf is lent the same session, so that both share connections and tokens.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,8 +36,6 @@ class Session:
     server: str
     namespace: str
     http: aiohttp.ClientSession
-    #: Another session over the same connections, with the same credentials: whoever is given it may close it.
-    share: Callable[[], aiohttp.ClientSession] = field(repr=False)
     _refresher: asyncio.Task[None] | None = field(default=None, repr=False)
 
     async def close(self) -> None:
@@ -75,21 +72,16 @@ async def open_session(*, kubeconfig: str | None = None, context: str | None = N
         # The package reads a kubeconfig without judging it: a wrong one is any error at all.
         words = str(error) if isinstance(error, (ConfigException, OSError)) else f"the kubeconfig cannot be read ({error})"
         raise PlatformError(f"no usable Kubernetes credentials: {words}", reason="ClusterUnreachable") from error
-    connector = aiohttp.TCPConnector(ssl=_tls(configuration), limit=connections)
-
-    def open_http(is_owner: bool) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=connector,
-            connector_owner=is_owner,
-            middlewares=(_authorize(configuration),),
-            headers={"User-Agent": "opstrand"},
-            timeout=aiohttp.ClientTimeout(total=None, connect=10, sock_connect=10),
-        )
-
+    http = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=_tls(configuration), limit=connections),
+        middlewares=(_authorize(configuration),),
+        headers={"User-Agent": "opstrand"},
+        timeout=aiohttp.ClientTimeout(total=None, connect=10, sock_connect=10),
+    )
     refresher = None
     if loader is not None and "exec" in (loader._user or {}):
         refresher = asyncio.create_task(refresh_token(loader, configuration, _TOKEN_INTERVAL))
-    return Session(configuration.host.rstrip("/"), namespace, open_http(True), lambda: open_http(False), refresher)
+    return Session(configuration.host.rstrip("/"), namespace, http, refresher)
 
 
 def _authorize(configuration: Configuration) -> Any:
