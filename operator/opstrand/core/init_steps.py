@@ -127,7 +127,13 @@ def used_connections(plan: Plan) -> Iterator[str]:
 def render_lineage(plan: Plan) -> list[dict[str, Any]]:
     """The input artifacts that the init steps leave, where they are known beforehand. The operator records them with the freeze: no run
     spends a write on them. (A commit is known once it is there: the init container reports it.)"""
-    return [entry for step in plan.init for entry in _describe_step(step)]
+    entries: dict[str, dict[str, Any]] = {}
+    for entry in (one for step in plan.init for one in _describe_step(step)):
+        source = (entry.get("summary") or {}).get("path")
+        # Two folders of one name are two artifacts.
+        name = source.replace("/", "-") if source and entry["name"] in entries else entry["name"]
+        entries[name] = {**entry, "name": name}
+    return list(entries.values())
 
 
 def _describe_step(step: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -139,11 +145,9 @@ def _describe_step(step: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield _file_lineage(_dockerfile_name(step), "dockerfile", render_dockerfile(step["dockerfile"]))
     elif "artifacts" in step or "paths" in step:
         for path in _list_sources(step):
-            yield {"name": _artifact_name(path) or "artifacts", "kind": "artifact", "path": path, "isInput": True, **_via(step)}
-
-
-def _via(step: Mapping[str, Any]) -> dict[str, Any]:
-    return {"connection": step["connection"]} if step.get("connection") else {}
+            # Without a path of its own: those are within the run's folder, and this is in a store or in another run's.
+            summary = {"path": path, **({"connection": step["connection"]} if step.get("connection") else {})}
+            yield {"name": _artifact_name(path) or "artifacts", "kind": "artifact", "isInput": True, "summary": summary}
 
 
 def _file_lineage(filename: str, kind: str, content: str) -> dict[str, Any]:

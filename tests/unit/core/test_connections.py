@@ -13,6 +13,7 @@ import yaml
 
 from opstrand.catalog import CatalogReader
 from opstrand.core.connections import Catalog, read_catalog, render_env, render_env_from, render_mounts, render_volumes
+from opstrand.core.init_steps import render_lineage
 from opstrand.core.plan import compile_plan
 from opstrand.core.pod import render_pod
 from opstrand.errors import SpecError
@@ -165,3 +166,24 @@ def test_a_broken_file_at_the_start_stops_the_process(tmp_path: Path) -> None:
     path.write_text("connections: 5")
     with pytest.raises(SpecError, match=r"connections\.yaml:1:1: connections: expected a list"):
         CatalogReader(str(path)).start()
+
+
+def test_what_init_steps_bring_is_lineage() -> None:
+    found = catalog(volume("a"), store=volume("store", "other"))
+    steps = [
+        {"file": {"filename": "conf/run.py", "content": "x"}},
+        {"dockerfile": {"image": "python:3.12"}},
+        {"paths": ["b" * 32 + "/outputs/model"]},
+        {"connection": "a", "artifacts": {"dirs": ["old/model"]}},
+    ]
+    compiled = operation(run={"init": steps})
+    plan = compile_plan(compiled, values(compiled), ME, found.schemas)
+    lineage = render_lineage(plan)
+    assert [(one["name"], one["kind"], one.get("path")) for one in lineage] == [
+        ("run-py", "file", "outputs/run.py"),
+        ("Dockerfile", "dockerfile", "outputs/Dockerfile"),
+        ("model", "artifact", None),
+        ("old-model", "artifact", None),
+    ]
+    assert lineage[3]["summary"] == {"path": "old/model", "connection": "a"}
+    assert all(one["isInput"] for one in lineage)
