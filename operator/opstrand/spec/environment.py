@@ -54,5 +54,7 @@ class Environment(Section):
     priority_class_name: Text | None = Field(None, description="Priority class of the Pod.", examples=["high"])
     priority: Whole | None = Field(None, description="Priority of the Pod.", examples=[100])
     restart_policy: Annotated[Literal["Always", "OnFailure", "Never", "ExitCode"], OR_TEMPLATE] | None = Field(
-        None, description="What Kubernetes does when the container ends. Default: Never.", examples=["Never"]
+        None,
+        description="Never or OnFailure: a failed container is tried again in a new Pod, as often as `termination.maxRetries` says.",
+        examples=["Never"],
     )

@@ -187,3 +187,17 @@ def test_what_init_steps_bring_is_lineage() -> None:
     ]
     assert lineage[3]["summary"] == {"path": "old/model", "connection": "a"}
     assert all(one["isInput"] for one in lineage)
+
+
+def test_long_documents_of_several_containers_travel_in_one_config_map() -> None:
+    own = {"resources": {"limits": {"memory": "1Gi"}}}
+    long = "x" * 100_000
+    steps = [{"file": {"filename": "a", "content": long}}, {"file": {"filename": "b", "content": long}, "container": own}]
+    compiled = operation(run={"init": steps})
+    plan = compile_plan(compiled, values(compiled), ME, {})
+    rendered = render_pod(plan, owner=OWNER, pod_name="eval-0", settings=Settings())
+    assert rendered.config_map is not None
+    assert list(rendered.config_map["binaryData"]) == ["init.json.gz", "init-2.json.gz"]
+    for container, file in zip(rendered.pod["spec"]["initContainers"], rendered.config_map["binaryData"], strict=True):
+        assert container["env"] == [{"name": "OPSTRAND_INIT_FILE", "value": f"/opstrand/init/{file}"}]
+        assert {"name": "opstrand-init", "mountPath": "/opstrand/init", "readOnly": True} in container["volumeMounts"]
