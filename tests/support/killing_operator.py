@@ -27,6 +27,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 KILLED = 77
 #: A line of the log for each request: what `count_effects` counts.
 MARK = "effect"
+#: The last line of a process that was killed.
+DEATH = "dies here"
 _EFFECTS = ("create", "json_patch", "delete", "get")
 _MAINS = {"opstrand.handlers": "opstrand.handlers.startup", "opstrand.tracking": "opstrand.tracking.server"}
 
@@ -119,20 +121,25 @@ def arm(environment: Mapping[str, str]) -> None:
             number = next(numbers)
             print(f"{MARK} {number}: {name} {resource.plural}", flush=True)
             if number == at and when == "before":
-                os._exit(KILLED)
+                die()
             try:
                 answer = await method(self, resource, namespace, *arguments, **options)
             finally:
                 if number == at and when == "after":
-                    os._exit(KILLED)
+                    die()
             if when == "change" and name != "get" and next(changes) == at:
-                os._exit(KILLED)
+                die()
             return answer
 
         return counted
 
     for name in _EFFECTS:
         setattr(KubeApi, name, wrap(name, getattr(KubeApi, name)))
+
+
+def die() -> None:
+    print(DEATH, flush=True)
+    os._exit(KILLED)
 
 
 def live(order: Mapping[str, Any]) -> int:
