@@ -52,7 +52,7 @@ RUNS: dict[str, dict[str, Any]] = {
         )
     },
     "deleted": {"component": job("sleep", "300")},
-    "talks": {"component": job("sh", "-c", "head -c 300000000 /dev/zero | tr '\\0' 'x'; echo; echo last words >&2; exit 3")},
+    "talks": {"component": job("sh", "-c", "head -c 300000000 /dev/zero | tr '\\0' 'x'; echo; echo last words; exit 3")},
     "refused-by-us": {"component": job("true", resources={"requests": {"cpu": "much"}})},
     "refused-by-them": {"component": job("true", resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}})},
 }
