@@ -45,6 +45,7 @@ class Sync:
 
     async def list_all(self) -> None:
         """Take a full list of everything. Raises PlatformError where one of the lists cannot be had."""
+        known = {resource: self._world.cache.keys(resource) for resource, _ in _WATCHED}
         try:
             lists = await gather_lists(self._world.kube, _WATCHED, self._world.settings.watched_namespaces)
         except NotFound as error:
@@ -52,7 +53,7 @@ class Sync:
         for (resource, _), items in zip(_WATCHED, lists, strict=True):
             for body in items:
                 self._queue.add_all(self._world.cache.put(resource, body))
-            for body in self._world.cache.missing(resource, items):
+            for body in self._world.cache.missing(resource, known[resource], items):
                 await self._check_gone(resource, body)
         self._heard = time.monotonic()
 

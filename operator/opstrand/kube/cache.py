@@ -119,10 +119,15 @@ class Cache:
         self.wait(key, frozenset())
         return self._waiters_on(body)
 
-    def missing(self, resource: Resource, present: Iterable[Mapping[str, Any]]) -> list[Manifest]:
-        """What is known and not in a full list: perhaps deleted while the watch was down. Ask before believing it."""
-        keys = {_key(body) for body in present}
-        return [body for key, body in self._objects[resource].items() if key not in keys]
+    def keys(self, resource: Resource) -> frozenset[Key]:
+        """The names of all that is known of a kind."""
+        return frozenset(self._objects[resource])
+
+    def missing(self, resource: Resource, known: frozenset[Key], present: Iterable[Mapping[str, Any]]) -> list[Manifest]:
+        """What was known when a full list was asked for, and is not in it: perhaps deleted while the watch was down. Ask before believing
+        it. What came after that is newer than the list."""
+        keys = known - {_key(body) for body in present}
+        return [body for key, body in self._objects[resource].items() if key in keys]
 
     def wait(self, key: Key, subjects: frozenset[Subject]) -> None:
         """From now on wake `key` when one of these changes; the empty set ends its waiting."""
