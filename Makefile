@@ -84,7 +84,7 @@ demo-cluster: cluster install-cluster ## cluster, images, install, echo
 	@KUBECONFIG=$${KUBECONFIG:-$(CLUSTER_STATE)/kubeconfig} $(BIN)/opstrand run -f tests/samples/echo.yaml -P message="test 1" -l
 
 .PHONY: bench
-bench: install ## our operator beside the bare write loop, in one run
+bench: install published ## our operator beside the bare write loop, in one run
 	@$(BIN)/python -m tests.bench
 
 .PHONY: clean

@@ -1,0 +1,1 @@
+"""The bench: our operator beside the bare write loop, on one control plane, in one run. See README.md."""

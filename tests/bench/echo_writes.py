@@ -1,0 +1,57 @@
+"""What one run of the echo writes, as our own core decides it: the bare loop then writes the very same bytes with another name in them.
+
+Owns playing the life of one run without a cluster. Must not write anything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from opstrand.core.lifecycle import decide
+from opstrand.core.prepare import prepare
+from opstrand.core.refs import Ref
+from opstrand.core.snapshot import CreatePod, Snapshot
+from opstrand.core.status import patch_ops
+from opstrand.settings import Settings
+from tests.bench.write_loop import NAME, UID
+from tests.support.kubelet_stand_in import ended, running
+
+_SETTINGS = Settings()
+
+
+def record_writes(operation: Mapping[str, Any]) -> dict[str, str]:
+    """JSON texts by what they are for: `freeze`, `pod`, `running`, `final`, and `waiting` for a run that refers to another."""
+    metadata = {"name": NAME, "namespace": "bench", "uid": UID, "generation": 1, "resourceVersion": "1"}
+    body = {**operation, "metadata": {**metadata, "creationTimestamp": "2026-01-01T00:00:00Z"}}
+    waiting = {**body, "spec": {**body["spec"], "params": {"message": {"ref": "ops.up-99999", "value": "outputs.acc"}}}}
+    freeze = _decide(body)
+    (action,) = freeze.actions
+    assert isinstance(action, CreatePod)
+    pod = action.attempt.rendered.pod
+    frozen = {**body, "status": freeze.status}
+    moment = "2026-01-01T00:00:01Z"
+    stored = {**pod, "metadata": {**pod["metadata"], "uid": UID, "creationTimestamp": moment}}
+    run = _decide(frozen, {**stored, "status": running(moment)})
+    lived = {**frozen, "status": run.status}
+    end = _decide(lived, {**stored, "status": ended(0, moment)})
+    writes = {
+        "waiting": patch_ops(None, _decide(waiting).status or {}),
+        "freeze": [{"op": "add", "path": "/status", "value": freeze.status}],
+        "pod": pod,
+        "running": patch_ops(frozen["status"], run.status or {}),
+        "final": patch_ops(lived["status"], end.status or {}),
+    }
+    return {name: json.dumps(write) for name, write in writes.items()}
+
+
+def _decide(body: Mapping[str, Any], pod: Mapping[str, Any] | None = None) -> Any:
+    prepared = prepare(body, settings=_SETTINGS)
+    refs: dict[Ref, Any] = dict.fromkeys(prepared.refs)
+    return decide(Snapshot(body, prepared, datetime.now(UTC), _SETTINGS, _refuse, refs, pod=pod))
+
+
+def _refuse(source: str, values: Mapping[str, Any]) -> Any:
+    raise AssertionError("the echo has no template that needs a worker")

@@ -1,0 +1,48 @@
+"""Figures out of samples, and a table out of figures. Must not measure anything."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+
+def percentile(samples: Iterable[float], share: float) -> float:
+    """The smallest sample that at least this share (0 to 1) of all samples do not exceed; NaN without samples."""
+    ordered = sorted(samples)
+    if not ordered:
+        return math.nan
+    return ordered[max(math.ceil(share * len(ordered)), 1) - 1]
+
+
+def median(samples: Iterable[float]) -> float:
+    """The middle sample, or the mean of the two in the middle; NaN without samples."""
+    ordered = sorted(samples)
+    if not ordered:
+        return math.nan
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The median of the ratios round by round: what drifted between rounds cancels. Both in the order of the rounds."""
+    return median(one / other for one, other in zip(ours, theirs, strict=True) if other)
+
+
+def show(value: float | None, digits: int = 1) -> str:
+    """A figure for a person: a dash where there is none."""
+    if value is None or math.isnan(value):
+        return "-"
+    return f"{value:,.{digits}f}"
+
+
+def render_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, aligned so that it reads well as plain text too."""
+    lines = [list(head), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+
+    def draw(line: Sequence[str]) -> str:
+        cells = [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
+        return f"| {' | '.join(cells)} |"
+
+    rule = f"| {'-' * widths[0]} | {' | '.join('-' * (width - 1) + ':' for width in widths[1:])} |"
+    return "\n".join([draw(lines[0]), rule, *map(draw, lines[1:])])

@@ -1,0 +1,139 @@
+"""What needs no cluster, each in a process of its own: `python -m tests.bench.offline WHAT` prints one JSON object.
+
+Best of several batches: what else the machine does can only add to a figure.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+ECHO = "tests/samples/echo.yaml"
+
+
+def milliseconds(work: Callable[[], Any], *, batch: int, batches: int = 7) -> float:
+    """CPU milliseconds of one call, in the best batch; the first call of all is not counted."""
+    work()
+    spent = []
+    for _ in range(batches):
+        began = time.process_time()
+        for _ in range(batch):
+            work()
+        spent.append((time.process_time() - began) / batch)
+    return 1000 * min(spent)
+
+
+def run_to_pod() -> float:
+    """From an Operation's body to its Pod: parse, compile, resolve, render."""
+    from opstrand.core.attempt import render_attempt
+    from opstrand.core.prepare import prepare
+    from opstrand.core.resolve import Resolved, resolve
+    from opstrand.core.template import refuse
+    from opstrand.settings import Settings
+    from tests.bench.stage import operation
+
+    settings = Settings()
+    metadata = {"name": "echo", "namespace": "bench", "uid": "0f0e0d0c-1111-4222-8333-444455556666"}
+    body = {**operation("echo"), "metadata": metadata}
+
+    def work() -> None:
+        prepared = prepare(body, settings=settings)
+        assert prepared.compiled is not None
+        resolved = resolve(prepared.compiled, prepared.identity, {})
+        assert isinstance(resolved, Resolved)
+        render_attempt(prepared, resolved, body=body, number=0, settings=settings, evaluate=refuse)
+
+    return milliseconds(work, batch=100)
+
+
+def check() -> float:
+    """What `opstrand check` does with one file."""
+    from opstrand.cli.judge import judge
+    from opstrand.cli.submission import read_submission
+    from opstrand.core.template import refuse
+
+    def work() -> None:
+        verdict = judge(read_submission([ECHO], ["message=test 1"]), evaluate=refuse, complete=False)
+        assert not verdict.problems
+
+    return milliseconds(work, batch=20)
+
+
+def resolve_file() -> float:
+    """Read, compile, resolve: from a file to the values and the container that run."""
+    from pathlib import Path
+
+    from opstrand.core.compile import compile_operation
+    from opstrand.core.identity import Identity
+    from opstrand.core.plan import compile_plan
+    from opstrand.core.resolve import Resolved, resolve
+    from opstrand.spec.document import parse_document
+    from opstrand.spec.polyaxonfile import parse_polyaxonfile
+
+    me = Identity("0" * 32, "echo", "bench")
+
+    def work() -> None:
+        document = parse_document(Path(ECHO).read_bytes(), source=ECHO)
+        compiled = compile_operation(parse_polyaxonfile(document.data, document=document))
+        resolved = resolve(compiled, me, {})
+        assert isinstance(resolved, Resolved)
+        compile_plan(compiled, resolved, me)
+
+    return milliseconds(work, batch=20)
+
+
+def check_dag() -> float:
+    """500 operations, each after the one before and with a value of it."""
+    from tempfile import NamedTemporaryFile
+
+    import yaml
+
+    from opstrand.cli.judge import judge
+    from opstrand.cli.submission import read_submission
+    from opstrand.core.template import refuse
+
+    inputs, outputs = [{"name": "x", "type": "float", "value": 1.0}], [{"name": "y", "type": "float", "value": 1.0}]
+    component = {"inputs": inputs, "outputs": outputs, "run": {"kind": "job", "container": {"image": "busybox", "args": ["{{ x }}"]}}}
+    operations: list[dict[str, Any]] = [{"name": "op-0", "component": component}]
+    for number in range(1, 500):
+        ref = {"x": {"ref": f"ops.op-{number - 1}", "value": "outputs.y"}}
+        operations.append({"name": f"op-{number}", "dependencies": [f"op-{number - 1}"], "params": ref, "component": component})
+    with NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump({"kind": "component", "run": {"kind": "dag", "operations": operations}}, file)
+        file.flush()
+
+        def work() -> None:
+            assert not judge(read_submission([file.name], []), evaluate=refuse, complete=False).problems
+
+        return milliseconds(work, batch=1, batches=2)
+
+
+def resolve_params() -> float:
+    """10,000 declared inputs with a param each, every other one a look-up of the one before."""
+    from opstrand.core.compile import compile_operation
+    from opstrand.core.identity import Identity
+    from opstrand.core.resolve import Resolved, resolve
+    from opstrand.spec.polyaxonfile import parse_operation
+
+    names = [f"p{number:05d}" for number in range(10_000)]
+    params = {name: {"value": number if number % 2 == 0 else f"{{{{ {names[number - 1]} }}}}"} for number, name in enumerate(names)}
+    run = {"kind": "job", "container": {"image": "busybox"}}
+    component = {"inputs": [{"name": name, "type": "int"} for name in names], "run": run}
+    compiled = compile_operation(parse_operation({"params": params, "component": component}))
+    me = Identity("0" * 32, "many", "bench")
+
+    def work() -> None:
+        found = resolve(compiled, me, {})
+        assert isinstance(found, Resolved)
+        assert found.inputs[names[-1]] == 9998
+
+    return milliseconds(work, batch=1, batches=2)
+
+
+WORK = {"run_to_pod": run_to_pod, "check": check, "resolve_file": resolve_file, "check_dag": check_dag, "resolve_params": resolve_params}
+
+if __name__ == "__main__":
+    print(json.dumps({"ms": WORK[sys.argv[1]]()}))

@@ -1,0 +1,84 @@
+"""A subject as a process: what it takes of the machine, by /proc. Must not know what it does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+_TICKS = os.sysconf("SC_CLK_TCK")
+_STARTED = b'"message": "started"'
+
+
+@dataclass
+class Subject:
+    """One of those that are compared: `command` are the arguments of Python; it says "started" on its output."""
+
+    name: str
+    user: str
+    command: Sequence[str]
+    kubeconfig: Path
+    log: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, wait: bool = True) -> None:
+        env = {**os.environ, **self.environment, "KUBECONFIG": str(self.kubeconfig), "PYTHONPATH": str(CHECKOUT)}
+        self.log.unlink(missing_ok=True)
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen([sys.executable, *self.command], env=env, stdout=log, stderr=log, cwd=self.log.parent)
+        deadline = time.monotonic() + 60
+        while wait and _STARTED not in self.log.read_bytes():
+            self.check_alive()
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self.name} did not start:\n{self.log.read_text()[-3000:]}")
+            time.sleep(0.02)
+
+    def check_alive(self) -> None:
+        if self.process is None or self.process.poll() is not None:
+            raise RuntimeError(f"{self.name} ended by itself:\n{self.log.read_text()[-3000:]}")
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far, of its child processes too."""
+        return sum(cpu_seconds(pid) for pid in self._pids())
+
+    def rss(self, *, peak: bool = False) -> float:
+        """MiB resident now, or at most so far, of its child processes too."""
+        return sum(_resident(pid, "VmHWM" if peak else "VmRSS") for pid in self._pids())
+
+    def _pids(self) -> list[int]:
+        self.check_alive()
+        assert self.process is not None
+        return [self.process.pid, *_children(self.process.pid)]
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(word) for task in tasks for word in task.read_text().split()]
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of one process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _resident(pid: int, name: str) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024

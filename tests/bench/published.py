@@ -1,0 +1,59 @@
+"""The same work by the published package, run by its own environment's Python: `python published.py check|resolve_file FILE`.
+
+Must import nothing of this project.
+"""
+
+import json
+import os
+import sys
+import time
+import uuid
+
+os.environ.setdefault("POLYAXON_NO_OP", "1")
+
+
+def milliseconds(work, batch=10, batches=7):
+    work()
+    spent = []
+    for _ in range(batches):
+        began = time.process_time()
+        for _ in range(batch):
+            work()
+        spent.append((time.process_time() - began) / batch)
+    return 1000 * min(spent)
+
+
+def check(file):
+    from polyaxon._polyaxonfile import check_polyaxonfile
+
+    return check_polyaxonfile(polyaxonfile=file, params={"message": "test 1"}, is_cli=False, verbose=False)
+
+
+def resolve_file(file):
+    from polyaxon._compiler.resolver import BaseResolver, resolve
+    from polyaxon._polyaxonfile import OperationSpecification, check_polyaxonfile
+
+    class Alone(BaseResolver):
+        """Without an agent's connections, which the echo does not use: less to do, in its favour."""
+
+        def resolve_agent_environment(self):
+            pass
+
+    operation = check_polyaxonfile(polyaxonfile=file, is_cli=False, verbose=False)
+    return resolve(
+        run=None,
+        compiled_operation=OperationSpecification.compile_operation(operation),
+        owner_name="default",
+        project_name="bench",
+        project_uuid=None,
+        run_name="echo",
+        run_path="0" * 32,
+        run_uuid=uuid.uuid4().hex,
+        params=None,
+        resolver_cls=Alone,
+    )
+
+
+if __name__ == "__main__":
+    name, path = sys.argv[1:]
+    print(json.dumps({"ms": milliseconds(lambda: {"check": check, "resolve_file": resolve_file}[name](path))}))

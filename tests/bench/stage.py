@@ -1,0 +1,247 @@
+"""What all subjects share: a control plane, the one who asks for runs, and a stand-in for the kubelet that waits for both sides.
+
+Owns making Operations, knowing where they are, and when a Pod may end: once its run was seen Running, so that every subject makes the
+same writes. Must not measure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+import aiohttp
+import yaml
+
+from opstrand.core import names
+from opstrand.kube.api import CRDS, NAMESPACES, OPERATIONS, PODS, ApiError, KubeApi, Manifest, NotFound, Resource
+from opstrand.kube.session import open_session
+from tests.bench.echo_writes import record_writes
+from tests.bench.etcd import Etcd
+from tests.bench.process import CHECKOUT, Subject, cpu_seconds
+from tests.bench.trail import Trail
+from tests.cluster.control_plane import METADATA_POLICY, ControlPlane
+from tests.support.kubelet_stand_in import KubeletStandIn, ended, mark, running
+
+NAMESPACE = "bench"
+LOOP, KOPF, SMALLEST, OURS = "asyncio loop", "kopf on.event", "loop, smallest", "opstrand"
+PATIENCE = 60.0
+#: A watch that says nothing for so long is opened anew.
+SILENCE = 10.0
+_CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False)
+_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False)
+_ROLE = "opstrand-operator"
+ECHO: Manifest = yaml.safe_load((CHECKOUT / "tests/samples/echo.yaml").read_text())
+# Named here, since no controllers run that would make the default account, nor the admission that puts its name in.
+ECHO["run"]["environment"] = {"serviceAccountName": "default"}
+
+
+def operation(name: str, spec: Mapping[str, Any] | None = None) -> Manifest:
+    """An Operation of the echo; `spec` is laid over it."""
+    asked = {"params": {"message": {"value": "test 1"}}, "component": ECHO, **(spec or {})}
+    return {"apiVersion": names.API_VERSION, "kind": "Operation", "metadata": {"name": name}, "spec": asked}
+
+
+class Stage:
+    """One open bench. `phases`: run -> its phase as the watch told it."""
+
+    def __init__(self, plane: ControlPlane, kube: KubeApi, etcd: Etcd) -> None:
+        self.plane, self.kube, self.etcd = plane, kube, etcd
+        self.phases: dict[str, str] = {}
+        self.bodies: dict[str, Manifest] = {}
+        #: Prefixes of runs whose Pods do not end by themselves.
+        self.held: set[str] = set()
+        self._waiters: defaultdict[str, list[asyncio.Future[None]]] = defaultdict(list)
+        self._slots = asyncio.Semaphore(32)
+
+    def subjects(self) -> list[Subject]:
+        """Ours last. The first two write what ours does; the third, for comparison, as little as possible."""
+        writes = self.plane.folder / "writes.json"
+        writes.write_text(json.dumps(record_writes(operation("any"))))
+        commands = {
+            LOOP: ["-m", "tests.bench.write_loop", "asyncio", str(writes)],
+            KOPF: ["-m", "tests.bench.write_loop", "kopf", str(writes)],
+            SMALLEST: ["-m", "tests.bench.write_loop", "asyncio"],
+            OURS: ["-m", "opstrand.handlers"],
+        }
+        return [self._subject(name, command) for name, command in commands.items()]
+
+    def _subject(self, name: str, command: list[str]) -> Subject:
+        user = "bench-" + re.sub("[^a-z]+", "-", name)
+        settings = {"OPSTRAND_HEALTH_PORT": "0"}
+        return Subject(name, user, command, self.plane.user(user), self.plane.folder / f"{user}.log", settings)
+
+    # -- asking for runs
+
+    async def create(self, name: str, spec: Mapping[str, Any] | None = None) -> None:
+        async with self._slots:
+            await self.kube.create(OPERATIONS, NAMESPACE, operation(name, spec))
+
+    async def create_all(self, wanted: Iterable[str], spec: Mapping[str, Any] | None = None) -> None:
+        await asyncio.gather(*(self.create(name, spec) for name in wanted))
+
+    async def wait_for(self, wanted: Iterable[str], phase: str) -> None:
+        listed = list(wanted)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                for name in listed:
+                    await self._until(name, phase)
+        except TimeoutError:
+            late = {name: self.phases.get(name, "absent") for name in listed if self.phases.get(name) != phase}
+            raise RuntimeError(f"{len(late)} runs are not {phase} after {PATIENCE:.0f} s: {dict(list(late.items())[:5])}") from None
+
+    async def _until(self, name: str, phase: str) -> None:
+        while self.phases.get(name) != phase:
+            if self.phases.get(name) == "Failed":
+                raise RuntimeError(f"{name} failed: {self.bodies[name]['status']}")
+            await self._change(name)
+
+    async def run_to_end(self, wanted: list[str], spec: Mapping[str, Any] | None = None) -> None:
+        await asyncio.gather(self.create_all(wanted, spec), self.wait_for(wanted, "Succeeded"))
+
+    # -- seeing them
+
+    async def watch(self) -> None:
+        async for kind, body in follow(self.kube, OPERATIONS):
+            self._see(kind, body)
+
+    def _see(self, kind: str, body: Manifest) -> None:
+        name = body["metadata"]["name"]
+        if kind == "DELETED":
+            self.phases.pop(name, None)
+            self.bodies.pop(name, None)
+        else:
+            self.bodies[name] = body
+            self.phases[name] = (body.get("status") or {}).get("phase", "Created")
+        self._wake(name)
+
+    def release(self, prefix: str) -> None:
+        """Let the Pods of these runs end now, all at once."""
+        self.held.discard(prefix)
+        for name in [name for name in self.phases if name.startswith(prefix)]:
+            self._wake(name)
+
+    async def may_end(self, name: str) -> None:
+        """Until this run was seen Running and is not held any more."""
+        while self.phases.get(name) != "Running" or any(name.startswith(prefix) for prefix in self.held):
+            await self._change(name)
+
+    async def _change(self, name: str) -> None:
+        news = asyncio.get_running_loop().create_future()
+        self._waiters[name].append(news)
+        await news
+
+    def _wake(self, name: str) -> None:
+        for news in self._waiters.pop(name, ()):
+            if not news.done():
+                news.set_result(None)
+
+    # -- what was recorded
+
+    def server_cpu_seconds(self) -> float:
+        """Of the API server so far."""
+        pid = self.plane.processes["kube-apiserver"].pid()
+        assert pid is not None
+        return cpu_seconds(pid)
+
+    def mark(self) -> int:
+        """Where the audit log ends now."""
+        return self.plane.audit_log.stat().st_size
+
+    def trail(self, start: int, subject: Subject) -> Trail:
+        return Trail.read(self.plane.audit_log, start, subject.user)
+
+
+async def follow(kube: KubeApi, resource: Resource, labels: str = "") -> AsyncIterator[tuple[str, Manifest]]:
+    """Everything that is there, as ADDED, then every event; from the start again when the watch ends or is silent for long.
+
+    A server that was swept rereads its store, and refuses lists meanwhile.
+    """
+    while True:
+        with suppress(ApiError, TimeoutError, StopAsyncIteration):
+            items, version = await kube.list(resource, labels=labels)
+            for body in items:
+                yield "ADDED", body
+            events = kube.watch(resource, since=version, labels=labels)
+            while True:
+                yield await asyncio.wait_for(anext(events), SILENCE)
+        await asyncio.sleep(0.05)
+
+
+class PatientKubelet(KubeletStandIn):
+    """Ends a Pod as soon as its run may end."""
+
+    def __init__(self, kube: KubeApi, may_end: Callable[[str], Any]) -> None:
+        super().__init__(kube)
+        self._may_end = may_end
+
+    async def _watch(self) -> None:
+        async for kind, pod in follow(self._kube, PODS, names.MANAGED_SELECTOR):
+            self._see(kind, pod)
+
+    async def _live(self, pod: Manifest) -> None:
+        started = pod["metadata"]["creationTimestamp"]
+        with suppress(NotFound):
+            await self._mark(pod, running(started))
+            await self._may_end(names.owner_name(pod) or "")
+            await self._mark(pod, ended(0, started))
+
+    async def _mark(self, pod: Manifest, status: dict[str, Any]) -> None:
+        while True:
+            try:
+                await mark(self._kube, pod, status)
+                return
+            except NotFound:
+                raise
+            except ApiError:
+                await asyncio.sleep(0.5)
+
+
+@asynccontextmanager
+async def open_stage() -> AsyncIterator[Stage]:
+    """A control plane of its own on the loopback, with all that the subjects need; nothing of it is left."""
+    async with AsyncExitStack() as stack:
+        plane = stack.enter_context(ControlPlane(audit_policy=METADATA_POLICY))
+        session = await stack.enter_async_context(await open_session(kubeconfig=str(plane.kubeconfig), connections=128))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        stage = Stage(plane, KubeApi(session), Etcd(plane.etcd_url, http))
+        await _prepare(stage)
+        watching = asyncio.create_task(stage.watch())
+        stack.callback(watching.cancel)
+        await stack.enter_async_context(PatientKubelet(stage.kube, stage.may_end))
+        yield stage
+
+
+async def _prepare(stage: Stage) -> None:
+    kube = stage.kube
+    for name in ("operation", "component"):
+        await kube.create(CRDS, None, _read(f"crds/{name}.yaml")[0])
+    await kube.create(NAMESPACES, None, {"metadata": {"name": NAMESPACE}})
+    role = next(one for one in _read("manifests/base/rbac-operator.yaml") if one["kind"] == _CLUSTER_ROLES.kind)
+    await kube.create(_CLUSTER_ROLES, None, role)
+    people = [{"kind": "User", "name": subject.user, "apiGroup": "rbac.authorization.k8s.io"} for subject in stage.subjects()]
+    binding = {
+        "metadata": {"name": "bench"},
+        "roleRef": {"apiGroup": _CLUSTER_ROLES.group, "kind": "ClusterRole", "name": _ROLE},
+        "subjects": people,
+    }
+    await kube.create(_BINDINGS, None, binding)
+    async with asyncio.timeout(PATIENCE):
+        while not await _is_served(kube):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.1)
+
+
+def _read(path: str) -> list[Manifest]:
+    return list(yaml.safe_load_all((CHECKOUT / path).read_text()))
+
+
+async def _is_served(kube: KubeApi) -> bool:
+    try:
+        await kube.list(OPERATIONS)
+    except ApiError:
+        return False
+    return True
