@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import kopf
+from opstrand.handlers.lean import kopf
 
 
 class NoDiffBase(kopf.DiffBaseStorage):

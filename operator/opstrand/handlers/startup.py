@@ -17,13 +17,13 @@ from itertools import chain, repeat
 from typing import Any, cast
 
 import aiohttp
-import kopf
 from aiohttp import web
 
 from opstrand.catalog import CatalogReader
 from opstrand.core import names
 from opstrand.errors import PlatformError, SpecError
 from opstrand.handlers.bookkeeping import NoDiffBase, NoProgress
+from opstrand.handlers.lean import kopf
 from opstrand.handlers.queue import Queue
 from opstrand.handlers.sync import Sync
 from opstrand.handlers.watches import register

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import kopf
-
 from opstrand.core import names
+from opstrand.handlers.lean import kopf
 from opstrand.handlers.sync import Sync
 from opstrand.kube.api import COMPONENTS, OPERATIONS, PODS, Resource
 
