@@ -128,7 +128,7 @@ class Point:
                     # Sometimes the world moves on while nobody looks.
                     await asyncio.sleep(0.15 * (next(_numbers) % 2))
                     child = await self.ground.start(self.namespace, **(kill if deaths > 1 else {}))
-                await self._all_ended(child)
+                child = await self._all_ended(child)
         except (TimeoutError, AssertionError) as error:
             raise AssertionError(f"{self.namespace} {kill}: {error}\n{await self._picture()}\n{child.read_log()[-6000:]}") from error
         finally:
@@ -144,11 +144,14 @@ class Point:
         while child.is_running and (must_die or not await self._is_over()):
             await asyncio.wait({child.ended}, timeout=0.1)
 
-    async def _all_ended(self, child: Child) -> None:
-        """Until every run is over and the last of the operators has seen it."""
+    async def _all_ended(self, child: Child) -> Child:
+        """Until every run is over and the last of the operators has seen it: that one, or one after it that is not to die."""
         while not await self._is_over() or not _starts(child.read_log()):
-            assert child.is_running, "the operator ended"
+            if not child.is_running:
+                assert child.ended.result() == KILLED, "the operator ended"
+                child = await self.ground.start(self.namespace)
             await asyncio.sleep(0.1)
+        return child
 
     async def _is_over(self) -> bool:
         return all(parse_phase(body.get("status")).is_final for body in await self._bodies())
