@@ -31,7 +31,7 @@ NAMESPACE = "bench"
 LOOP, KOPF, SMALLEST, OURS = "asyncio loop", "kopf on.event", "loop, smallest", "opstrand"
 PATIENCE = 60.0
 #: A watch that says nothing for so long is opened anew.
-SILENCE = 10.0
+SILENCE = 90.0
 _CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False)
 _BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False)
 _ROLE = "opstrand-operator"
@@ -168,7 +168,9 @@ async def follow(kube: KubeApi, resource: Resource, labels: str = "") -> AsyncIt
                 yield "ADDED", body
             events = kube.watch(resource, since=version, labels=labels)
             while True:
-                yield await asyncio.wait_for(anext(events), SILENCE)
+                kind, body = await asyncio.wait_for(anext(events), SILENCE)
+                if kind != "BOOKMARK":
+                    yield kind, body
         await asyncio.sleep(0.05)
 
 
