@@ -138,6 +138,9 @@ async def test_a_run_outlives_its_token(kube: KubeApi, run_with_a_short_token: S
     assert outputs["seconds_left_at_change"] > 0, "the kubelet exchanged the token before it expired"
     assert outputs["seconds_after_expiry"] > token_life.LEEWAY
     assert (outputs["forged"], "bad" in outputs) == ([401, 401], False)
-    # Its other token has expired as well, and there is no living Pod behind it any more.
+    # Its other token has expired as well, and no living Pod stands behind it: the node says so a second after the program's end.
+    kubectl(
+        "-n", run.namespace, "wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{body['status']['pod']['name']}", "--timeout=30s"
+    )
     with forward_api(tmp_path) as api_url:
         assert await write_with(api_url, run.namespace, body, run.token) == 401
