@@ -7,6 +7,7 @@ gives (`opstrand.sandbox`) and which bounds memory and time. It is passed down a
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -22,9 +23,9 @@ Evaluate = Callable[[str, Mapping[str, Any]], Any]
 class View(Mapping[str, Any]):
     """A mapping that a context computes as it is read, instead of beforehand."""
 
+    @abstractmethod
     def as_plain(self) -> dict[str, Any]:
         """The dictionary that it stands for, of plain values."""
-        raise NotImplementedError
 
 
 class EvaluationFailed(Exception):
