@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from contextvars import Context
 
 from opstrand.errors import PlatformError
 from opstrand.kube.cache import Key
@@ -25,7 +27,8 @@ class Queue:
 
     def __init__(self, reconcile: Callable[[Key], Awaitable[Outcome]], *, concurrency: int) -> None:
         self._reconcile = reconcile
-        self._slots = asyncio.Semaphore(concurrency)
+        self._concurrency = concurrency
+        self._waiting: OrderedDict[Key, None] = OrderedDict()
         self._running: dict[Key, asyncio.Task[None]] = {}
         self._again: set[Key] = set()
         self._timers: dict[Key, asyncio.TimerHandle] = {}
@@ -35,7 +38,7 @@ class Queue:
     @property
     def depth(self) -> int:
         """Keys that are being reconciled or wait for it."""
-        return len(self._running) + len(self._held or ())
+        return len(self._running) + len(self._waiting) + len(self._held or ())
 
     def start(self) -> None:
         """Begin with what has been added so far, in its order."""
@@ -53,7 +56,14 @@ class Queue:
         if key in self._running:
             self._again.add(key)
             return
-        self._running[key] = asyncio.create_task(self._run(key), name=f"reconcile {key[0]}/{key[1]}")
+        self._waiting[key] = None
+        self._fill()
+
+    def _fill(self) -> None:
+        """Start as many as may run. A key that waits is a key and no more: not a task, and nothing of the event that it came by."""
+        while self._waiting and len(self._running) < self._concurrency:
+            key, _ = self._waiting.popitem(last=False)
+            self._running[key] = asyncio.create_task(self._run(key), name=f"reconcile {key[0]}/{key[1]}", context=Context())
 
     def add_all(self, keys: Iterable[Key]) -> None:
         for key in keys:
@@ -73,8 +83,7 @@ class Queue:
     async def _run(self, key: Key) -> None:
         again: float | None = None
         try:
-            async with self._slots:
-                outcome = await self._reconcile(key)
+            outcome = await self._reconcile(key)
             self.add_all(outcome.wake)
             if outcome.trouble is not None:
                 raise outcome.trouble
@@ -93,6 +102,7 @@ class Queue:
             self.add(key)
         elif again is not None:
             self.add_after(key, again) if again > 0 else self.add(key)
+        self._fill()
 
     def _next_backoff(self, key: Key, asked: float | None) -> float:
         count = self._failures[key] = self._failures.get(key, 0) + 1
@@ -101,6 +111,7 @@ class Queue:
 
     async def stop(self) -> None:
         """Let go of what waits and cancel what runs: everything is made up after the next start."""
+        self._waiting.clear()
         for timer in self._timers.values():
             timer.cancel()
         for task in list(self._running.values()):

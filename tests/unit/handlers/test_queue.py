@@ -57,6 +57,17 @@ async def test_many_events_during_a_reconcile_are_one_more() -> None:
     assert (reconcile.calls, reconcile.most) == ([A, A], 1)
 
 
+async def test_a_key_that_still_waits_is_reconciled_once_however_often_it_is_asked_for() -> None:
+    reconcile = Recorder(pause=0.01)
+    queue = Queue(reconcile, concurrency=1)
+    queue.start()
+    for _ in range(5):
+        queue.add_all([A, B])
+    assert queue.depth == 2
+    await asyncio.sleep(0.06)
+    assert (reconcile.calls, reconcile.most) == ([A, B, A], 1)
+
+
 async def test_concurrency_is_bounded() -> None:
     reconcile = Recorder(pause=0.01)
     queue = Queue(reconcile, concurrency=3)
