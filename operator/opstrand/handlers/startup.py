@@ -182,7 +182,7 @@ def _kopf_settings() -> kopf.OperatorSettings:
     settings.networking.error_backoffs = _Backoffs()
     settings.networking.enforce_retry_after = True
     # A worker holds its place for this long after an object's last event; no limit on workers, so only memory counts.
-    settings.queueing.idle_timeout = 2.0
+    settings.queueing.idle_timeout = 0.5
     settings.queueing.exit_timeout = 0.5
     settings.process.ultimate_exiting_timeout = None
     return settings
