@@ -15,6 +15,7 @@ from opstrand.core import names
 from opstrand.errors import PlatformError
 from opstrand.handlers.queue import Queue
 from opstrand.kube.api import COMPONENTS, OPERATIONS, PODS, ApiError, Forbidden, NotFound, Resource, gather_lists
+from opstrand.kube.cache import slim_body
 from opstrand.kube.gather import World
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class Sync:
         """Take a full list of everything. Raises PlatformError where one of the lists cannot be had."""
         known = {resource: self._world.cache.keys(resource) for resource, _ in _WATCHED}
         try:
-            lists = await gather_lists(self._world.kube, _WATCHED, self._world.settings.watched_namespaces)
+            lists = await gather_lists(self._world.kube, _WATCHED, self._world.settings.watched_namespaces, slim_body)
         except NotFound as error:
             raise PlatformError("the cluster knows no Operations or Components: apply crds/ first") from error
         for (resource, _), items in zip(_WATCHED, lists, strict=True):

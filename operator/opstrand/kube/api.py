@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,9 +24,13 @@ if TYPE_CHECKING:  # finding credentials is half of a laptop's start, which need
 
 Manifest = dict[str, Any]
 JsonPatch = list[dict[str, Any]]
+#: What is kept of an object.
+Keep = Callable[[Manifest], Manifest]
 
 #: One request's time, seconds. Watches and followed logs are not bounded by it.
 REQUEST_TIMEOUT = 30.0
+#: Objects in one answer to a list: what is read at once is also kept in memory at once, several times over.
+_PAGE = 100
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,14 @@ class Kube(Protocol):
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest: ...
 
     async def list(
-        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", limit: int = 0
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        limit: int = 0,
+        keep: Keep | None = None,
     ) -> tuple[list[Manifest], str]: ...
 
     async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest: ...
@@ -142,15 +154,26 @@ class KubeApi:
         return await self._json("GET", resource.path(namespace, name), what=_what("get", resource, namespace, name))
 
     async def list(
-        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", limit: int = 0
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        limit: int = 0,
+        keep: Keep | None = None,
     ) -> tuple[list[Manifest], str]:
-        """All objects (at most `limit` where given) and the list's resourceVersion. Pages by itself: 5,000 runs are many megabytes."""
+        """All objects (at most `limit` where given) and the list's resourceVersion. Pages by itself: 5,000 runs are many megabytes.
+
+        `keep`: what to keep of each object; the rest is let go of before the next page comes.
+        """
         items: list[Manifest] = []
-        query = {k: v for k, v in {"labelSelector": labels, "fieldSelector": fields, "limit": str(limit or 500)}.items() if v}
+        query = {k: v for k, v in {"labelSelector": labels, "fieldSelector": fields, "limit": str(limit or _PAGE)}.items() if v}
         while True:
             page = await self._json("GET", resource.path(namespace), query=query, what=_what("list", resource, namespace))
             # A list leaves kind and apiVersion out of its items; every reader of ours wants them.
-            items += [{"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page["items"]]
+            found = [_as_object(item, resource) for item in page["items"]]
+            items += found if keep is None else map(keep, found)
             token = page["metadata"].get("continue")
             if limit or not token:
                 return items, page["metadata"]["resourceVersion"]
@@ -264,6 +287,12 @@ def _what(verb: str, resource: Resource, namespace: str | None, name: str | None
     return f"{verb} {resource.plural if name is None else resource.kind.lower()} {place}".strip()
 
 
+def _as_object(item: Manifest, resource: Resource) -> Manifest:
+    """An item of a list. Who set which key of it is half of it, and read by nobody here."""
+    item["metadata"].pop("managedFields", None)
+    return {"apiVersion": resource.api_version, "kind": resource.kind, **item}
+
+
 def _plain(query: Mapping[str, Any]) -> dict[str, str]:
     return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in query.items() if value is not None}
 
@@ -307,9 +336,14 @@ async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         yield rest
 
 
-async def gather_lists(kube: Kube, wanted: Sequence[tuple[Resource, str]], namespaces: Sequence[str] = ()) -> list[list[Manifest]]:
-    """Several full lists at once: (resource, label selector) each, of these namespaces; of all where none is named."""
+async def gather_lists(
+    kube: Kube, wanted: Sequence[tuple[Resource, str]], namespaces: Sequence[str], slim: Callable[[Resource, Manifest], Manifest]
+) -> list[list[Manifest]]:
+    """Several full lists at once: (resource, label selector) each, of these namespaces; of all where none is named; each object slimmed."""
     places: Sequence[str | None] = namespaces or (None,)
-    parts = await asyncio.gather(*(kube.list(resource, place, labels=labels) for resource, labels in wanted for place in places))
+    asked = [(resource, place, labels) for resource, labels in wanted for place in places]
+    parts = await asyncio.gather(
+        *(kube.list(resource, place, labels=labels, keep=partial(slim, resource)) for resource, place, labels in asked)
+    )
     pages = [items for items, _ in parts]
     return [list(chain.from_iterable(pages[at : at + len(places)])) for at in range(0, len(pages), len(places))]

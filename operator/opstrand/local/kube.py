@@ -15,7 +15,20 @@ from typing import Any
 
 import jsonpatch
 
-from opstrand.kube.api import EVENTS, OPERATIONS, PODS, AlreadyExists, ApiError, Conflict, Invalid, JsonPatch, Manifest, NotFound, Resource
+from opstrand.kube.api import (
+    EVENTS,
+    OPERATIONS,
+    PODS,
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    Invalid,
+    JsonPatch,
+    Keep,
+    Manifest,
+    NotFound,
+    Resource,
+)
 from opstrand.local.limits import refuse_pod
 from opstrand.tracking.memory import MemoryRuns
 
@@ -60,11 +73,20 @@ class MemoryKube:
         return self._objects.get((resource, key))
 
     async def list(
-        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", limit: int = 0
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        limit: int = 0,
+        keep: Keep | None = None,
     ) -> tuple[list[Manifest], str]:
         if resource is OPERATIONS:
-            return [dict(body) for key, body in self.runs.bodies.items() if namespace in (None, key[0])], "0"
-        return [body for (kind, key), body in self._objects.items() if kind is resource and namespace in (None, key[0])], "0"
+            found = [dict(body) for key, body in self.runs.bodies.items() if namespace in (None, key[0])]
+        else:
+            found = [body for (kind, key), body in self._objects.items() if kind is resource and namespace in (None, key[0])]
+        return found if keep is None else [keep(body) for body in found], "0"
 
     async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest:
         if resource is EVENTS:
