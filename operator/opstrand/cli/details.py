@@ -20,7 +20,8 @@ from opstrand.cli.format import (
     show_seconds,
     show_value,
 )
-from opstrand.core.compile import Compiled, compile_operation
+from opstrand.core.compile import compile_operation
+from opstrand.core.compiled import Compiled
 from opstrand.core.joins import parse_joins
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import Phase, parse_phase

@@ -6,8 +6,7 @@ Must not look at runs: what needs one is silently left for later.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from opstrand.core.compiled import Compiled
 from opstrand.core.joins import check_matrix, parse_joins
 from opstrand.core.lookups import is_template
 from opstrand.core.matrix import check_spaces, given_names
@@ -16,9 +15,6 @@ from opstrand.core.slots import Slot, bind, make_slots
 from opstrand.core.template import Evaluate, iter_texts, refuse
 from opstrand.core.types import is_known
 from opstrand.errors import Problem, SpecError
-
-if TYPE_CHECKING:
-    from opstrand.core.compile import Compiled
 
 
 def check_values(compiled: Compiled, *, evaluate: Evaluate = refuse) -> list[Problem]:

@@ -7,9 +7,9 @@ Owns the order in which parts are laid over each other: the component, the opera
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, cast
 
+from opstrand.core.compiled import Compiled
 from opstrand.core.dag import read_pipeline
 from opstrand.core.patch import lay_over
 from opstrand.core.shortcuts import apply_shortcuts, lay_over_run
@@ -27,45 +27,6 @@ from opstrand.spec.polyaxonfile import dotted, parse_component, parse_operation
 _APART = {"version", "kind", "component", "hubRef", "pathRef", "urlRef", "dagRef", "isPreset", "patchStrategy", "control"}
 _APART |= {"run", "runPatch", "strictParams", "container", "cmd", "env", "resources", "ports", "environment", "init"}
 _APART |= {"connections", "sidecars", "volumes"}
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """One operation, ready to be resolved. Mappings and lists are as the user wrote them, merged, not rendered."""
-
-    name: str | None
-    kind: str
-    run: Mapping[str, Any]
-    description: str | None = None
-    tags: tuple[str, ...] = ()
-    inputs: tuple[IO, ...] = ()
-    outputs: tuple[IO, ...] = ()
-    params: Mapping[str, Param] = field(default_factory=dict)
-    plugins: Mapping[str, Any] = field(default_factory=dict)
-    termination: Mapping[str, Any] = field(default_factory=dict)
-    joins: tuple[Mapping[str, Any], ...] | None = None
-    matrix: Mapping[str, Any] | None = None
-    schedule: Mapping[str, Any] | None = None
-    cache: Mapping[str, Any] | None = None
-    hooks: tuple[Mapping[str, Any], ...] | None = None
-    events: tuple[Mapping[str, Any], ...] | None = None
-    build: Mapping[str, Any] | None = None
-    conditions: str | None = None
-    is_approved: bool | str | None = None
-    strict_params: bool = False
-    queue: str | None = None
-    namespace: str | None = None
-    trigger: str | None = None
-    dependencies: tuple[str, ...] = ()
-    skip_on_upstream_skip: bool | str | None = None
-    presets: tuple[str, ...] = ()
-    cost: float | str | None = None
-    mount: tuple[Any, ...] = ()
-    merged: Mapping[str, Any] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The compiled file, in the format's own words."""
-        return {"version": 1.1, "kind": "compiled_operation", **self.merged}
 
 
 def compile_operation(operation: Operation, *, component: Component | None = None, presets: Sequence[Mapping[str, Any]] = ()) -> Compiled:

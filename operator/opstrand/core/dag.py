@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opstrand.core.check import check_values, expected_types
+from opstrand.core.compiled import Compiled
 from opstrand.core.graph import find_cycle, topological_stages
 from opstrand.core.nearest import suggest
 from opstrand.core.refs import Ask, Ref, check_ref
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.io import IO
 from opstrand.spec.section import is_template
-
-if TYPE_CHECKING:
-    from opstrand.core.compile import Compiled
 
 #: Compiles one operation as it is written, over the component that its dagRef names.
 CompileNode = Callable[[Mapping[str, Any], Mapping[str, Any] | None], "Compiled"]

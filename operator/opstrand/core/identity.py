@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from opstrand.core import names
+from opstrand.settings import Settings
+
 #: Where a container finds its files. The documentation spells it `/plx_context` in places; the package uses this.
 CONTEXT_ROOT = "/plx-context"
 #: `globals.artifacts_path`: shared by init steps and main; where `init.file` lands.
@@ -44,6 +47,20 @@ class Identity:
     @property
     def run_path(self) -> str:
         return f"{ARTIFACTS_PATH}/{self.uuid}"
+
+
+def read_identity(body: Mapping[str, Any], settings: Settings) -> Identity:
+    """Who this run is. Its name is `spec.name`, else the object's: one place decides."""
+    metadata = body["metadata"]
+    spec = body.get("spec") or {}
+    name = spec.get("name") if isinstance(spec.get("name"), str) else None
+    return Identity(
+        uuid=names.run_uuid(metadata["uid"]),
+        name=name or metadata["name"],
+        project=metadata["namespace"],
+        owner=settings.owner,
+        created_at=metadata.get("creationTimestamp"),
+    )
 
 
 def render_globals(identity: Identity) -> Mapping[str, Any]:

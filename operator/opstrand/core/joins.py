@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
+from opstrand.core.compiled import Compiled
 from opstrand.core.context import Scope
 from opstrand.core.identity import Identity
 from opstrand.core.nearest import suggest
@@ -22,9 +23,6 @@ from opstrand.core.refs import REF_GLOBALS, Ask, Upstream, parse_ask
 from opstrand.core.template import Evaluate, refuse, render
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.params import PARAM_KEYS, JoinParam
-
-if TYPE_CHECKING:
-    from opstrand.core.compile import Compiled
 
 _KEYS = ("query", "sort", "limit", "offset", "params")
 _NO_REF = "you cannot give a ref here: {why}"

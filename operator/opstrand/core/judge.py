@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from opstrand.core.check import check_values
-from opstrand.core.compile import Compiled
+from opstrand.core.compiled import Compiled
 from opstrand.core.identity import Identity
 from opstrand.core.lookups import is_template, parse_plain
 from opstrand.core.nearest import suggest

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from opstrand.core.compiled import Compiled
 from opstrand.core.connections import unknown_connection
 from opstrand.core.containers import clean_container, clean_environment
 from opstrand.core.context import Scope
@@ -24,9 +25,6 @@ from opstrand.core.start import evaluate_condition, judge_approval
 from opstrand.core.template import Evaluate, refuse, render
 from opstrand.core.types import to_text
 from opstrand.errors import SpecError
-
-if TYPE_CHECKING:
-    from opstrand.core.compile import Compiled
 
 #: Keys of `run` that have a place of their own in a plan. The others, a service's ports for one, are in `extra`.
 _OWN_KEYS = ("kind", "container", "init", "sidecars", "volumes", "environment", "connections")

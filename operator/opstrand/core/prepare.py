@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from opstrand.core import names
-from opstrand.core.compile import Compiled, compile_operation
-from opstrand.core.identity import Identity
+from opstrand.core.compile import compile_operation
+from opstrand.core.compiled import Compiled
+from opstrand.core.identity import Identity, read_identity
 from opstrand.core.limits import COMPONENT, OUTPUTS, TOTAL, check_size, measure
 from opstrand.core.refs import Ref, collect_refs
 from opstrand.errors import SpecError
@@ -74,20 +74,6 @@ def prepare(body: Mapping[str, Any], *, settings: Settings, component: Mapping[s
     check_size(found, COMPONENT, f"Component {hub_ref!r}")
     compiled = _compile(operation, found)
     return Prepared(identity, operation, compiled, frozen_component=found, refs=collect_refs(compiled))
-
-
-def read_identity(body: Mapping[str, Any], settings: Settings) -> Identity:
-    """Who this run is. Its name is `spec.name`, else the object's: one place decides."""
-    metadata = body["metadata"]
-    spec = body.get("spec") or {}
-    name = spec.get("name") if isinstance(spec.get("name"), str) else None
-    return Identity(
-        uuid=names.run_uuid(metadata["uid"]),
-        name=name or metadata["name"],
-        project=metadata["namespace"],
-        owner=settings.owner,
-        created_at=metadata.get("creationTimestamp"),
-    )
 
 
 def component_name(hub_ref: str) -> str:

@@ -10,15 +10,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from opstrand.core.compiled import Compiled
 from opstrand.core.limits import shorten
 from opstrand.core.nearest import list_names, suggest
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.params import Param
-
-if TYPE_CHECKING:
-    from opstrand.core.compile import Compiled
 
 Kind = Literal["runs", "ops", "dag"]
 Section = Literal["globals", "io", "inputs", "outputs", "artifacts", "files"]

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from opstrand.core.compiled import Compiled
 from opstrand.core.context import Scope
 from opstrand.core.identity import Identity
 from opstrand.core.joins import parse_joins, read_join
@@ -24,9 +25,6 @@ from opstrand.core.template import Evaluate, iter_texts, refuse, render
 from opstrand.core.types import restore
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.io import IO
-
-if TYPE_CHECKING:
-    from opstrand.core.compile import Compiled
 
 
 @dataclass(frozen=True)

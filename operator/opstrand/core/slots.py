@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from opstrand.core.compiled import Compiled
 from opstrand.core.nearest import suggest
 from opstrand.core.refs import Ask, Ref, check_ref
 from opstrand.core.safe import is_too_deep
@@ -19,9 +20,6 @@ from opstrand.core.validation import validate
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.io import IO, RESERVED_NAMES
 from opstrand.spec.params import JoinParam, Param
-
-if TYPE_CHECKING:
-    from opstrand.core.compile import Compiled
 
 Section = Literal["contexts", "inputs", "outputs"]
 Source = Literal["literal", "default", "ref", "join", "matrix", "template"]

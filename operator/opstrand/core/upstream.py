@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from opstrand.core.identity import render_globals
+from opstrand.core.identity import read_identity, render_globals
 from opstrand.core.phase import parse_phase
-from opstrand.core.prepare import read_identity
 from opstrand.core.refs import Edge, Upstream
 from opstrand.settings import Settings
 

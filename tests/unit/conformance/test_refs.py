@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from opstrand.core.compile import Compiled, compile_operation
+from opstrand.core.compile import compile_operation
+from opstrand.core.compiled import Compiled
 from opstrand.core.identity import Identity
 from opstrand.core.joins import check_matrix, parse_joins
 from opstrand.core.query import select_runs

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from opstrand.core.compile import Compiled
+from opstrand.core.compiled import Compiled
 from opstrand.core.identity import Identity
 from opstrand.core.lookups import is_template
 from opstrand.core.resolve import Resolved, resolve

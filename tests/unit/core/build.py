@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from opstrand.core.compile import Compiled, compile_operation
+from opstrand.core.compile import compile_operation
+from opstrand.core.compiled import Compiled
 from opstrand.core.identity import Identity
 from opstrand.core.refs import Ref, Upstream
 from opstrand.core.resolve import Resolved, resolve

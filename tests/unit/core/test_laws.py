@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from opstrand.core.check import check_values
-from opstrand.core.compile import Compiled
+from opstrand.core.compiled import Compiled
 from opstrand.core.plan import compile_plan
 from opstrand.core.refs import Ref, Upstream, parse_ask, parse_ref
 from opstrand.core.resolve import Resolved, Waiting, resolve, thaw

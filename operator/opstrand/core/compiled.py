@@ -1,0 +1,52 @@
+"""One operation, ready to be resolved: what `compile` makes, and what every later step reads.
+
+Owns the names of its parts. Must not know how it came about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from opstrand.spec.io import IO
+from opstrand.spec.params import Param
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """Mappings and lists are as the user wrote them, merged, not rendered."""
+
+    name: str | None
+    kind: str
+    run: Mapping[str, Any]
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    inputs: tuple[IO, ...] = ()
+    outputs: tuple[IO, ...] = ()
+    params: Mapping[str, Param] = field(default_factory=dict)
+    plugins: Mapping[str, Any] = field(default_factory=dict)
+    termination: Mapping[str, Any] = field(default_factory=dict)
+    joins: tuple[Mapping[str, Any], ...] | None = None
+    matrix: Mapping[str, Any] | None = None
+    schedule: Mapping[str, Any] | None = None
+    cache: Mapping[str, Any] | None = None
+    hooks: tuple[Mapping[str, Any], ...] | None = None
+    events: tuple[Mapping[str, Any], ...] | None = None
+    build: Mapping[str, Any] | None = None
+    conditions: str | None = None
+    is_approved: bool | str | None = None
+    strict_params: bool = False
+    queue: str | None = None
+    namespace: str | None = None
+    trigger: str | None = None
+    dependencies: tuple[str, ...] = ()
+    skip_on_upstream_skip: bool | str | None = None
+    presets: tuple[str, ...] = ()
+    cost: float | str | None = None
+    mount: tuple[Any, ...] = ()
+    merged: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The compiled file, in the format's own words."""
+        return {"version": 1.1, "kind": "compiled_operation", **self.merged}
