@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from opstrand.core.lifecycle import decide, refuse
+from opstrand.core.lifecycle.decide import decide, refuse
+from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.phase import Phase
-from opstrand.core.snapshot import Decision, Snapshot
 from opstrand.errors import PlatformError
 from opstrand.kube.api import Conflict
 from opstrand.kube.apply import apply

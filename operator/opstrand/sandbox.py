@@ -1,8 +1,8 @@
 """Where templates of strangers are evaluated: one warm worker process with bounded memory and time.
 
 Owns the process: started when first needed, killed when a template takes too long, started again for the next one. `Sandbox.evaluate` is
-the `evaluate=` of `core.resolve` and `core.plan`. Nothing of the operator's (environment, files, threads) is reachable through a value:
-only JSON crosses. Must not know what is evaluated or why.
+the `evaluate=` of `core.resolving` and `core.pods.plan`. Nothing of the operator's (environment, files, threads) is reachable
+through a value: only JSON crosses. Must not know what is evaluated or why.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from opstrand.core.evaluation import TOO_MUCH, Refused
-from opstrand.core.evaluation import evaluate as evaluate_here
-from opstrand.core.template import EvaluationFailed
+from opstrand.core.templates.evaluation import TOO_MUCH, Refused
+from opstrand.core.templates.evaluation import evaluate as evaluate_here
+from opstrand.core.templates.template import EvaluationFailed
 from opstrand.errors import PlatformError
 
 #: Of one template.

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from opstrand.core.lifecycle import decide
-from opstrand.core.prepare import prepare
-from opstrand.core.refs import Ref
-from opstrand.core.snapshot import CreatePod, Snapshot
-from opstrand.core.status import patch_ops
+from opstrand.core.compiling.prepare import prepare
+from opstrand.core.lifecycle.decide import decide
+from opstrand.core.lifecycle.snapshot import CreatePod, Snapshot
+from opstrand.core.lifecycle.status import patch_ops
+from opstrand.core.resolving.refs import Ref
 from opstrand.settings import Settings
 from tests.bench.write_loop import NAME, UID
 from tests.support.kubelet_stand_in import ended, running

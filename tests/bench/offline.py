@@ -28,10 +28,10 @@ def milliseconds(work: Callable[[], Any], *, batch: int, batches: int = 7) -> fl
 
 def run_to_pod() -> float:
     """From an Operation's body to its Pod: parse, compile, resolve, render."""
-    from opstrand.core.attempt import render_attempt
-    from opstrand.core.prepare import prepare
-    from opstrand.core.resolve import Resolved, resolve
-    from opstrand.core.template import refuse
+    from opstrand.core.compiling.prepare import prepare
+    from opstrand.core.lifecycle.attempt import render_attempt
+    from opstrand.core.resolving.resolve import Resolved, resolve
+    from opstrand.core.templates.template import refuse
     from opstrand.settings import Settings
     from tests.bench.stage import operation
 
@@ -53,7 +53,7 @@ def check() -> float:
     """What `opstrand check` does with one file."""
     from opstrand.cli.judge import judge
     from opstrand.cli.submission import read_submission
-    from opstrand.core.template import refuse
+    from opstrand.core.templates.template import refuse
 
     def work() -> None:
         verdict = judge(read_submission([ECHO], ["message=test 1"]), evaluate=refuse, complete=False)
@@ -66,10 +66,10 @@ def resolve_file() -> float:
     """Read, compile, resolve: from a file to the values and the container that run."""
     from pathlib import Path
 
-    from opstrand.core.compile import compile_operation
+    from opstrand.core.compiling.compile import compile_operation
     from opstrand.core.identity import Identity
-    from opstrand.core.plan import compile_plan
-    from opstrand.core.resolve import Resolved, resolve
+    from opstrand.core.pods.plan import compile_plan
+    from opstrand.core.resolving.resolve import Resolved, resolve
     from opstrand.spec.document import parse_document
     from opstrand.spec.polyaxonfile import parse_polyaxonfile
 
@@ -93,7 +93,7 @@ def check_dag() -> float:
 
     from opstrand.cli.judge import judge
     from opstrand.cli.submission import read_submission
-    from opstrand.core.template import refuse
+    from opstrand.core.templates.template import refuse
 
     inputs, outputs = [{"name": "x", "type": "float", "value": 1.0}], [{"name": "y", "type": "float", "value": 1.0}]
     component = {"inputs": inputs, "outputs": outputs, "run": {"kind": "job", "container": {"image": "busybox", "args": ["{{ x }}"]}}}
@@ -113,9 +113,9 @@ def check_dag() -> float:
 
 def resolve_params() -> float:
     """10,000 declared inputs with a param each, every other one a look-up of the one before."""
-    from opstrand.core.compile import compile_operation
+    from opstrand.core.compiling.compile import compile_operation
     from opstrand.core.identity import Identity
-    from opstrand.core.resolve import Resolved, resolve
+    from opstrand.core.resolving.resolve import Resolved, resolve
     from opstrand.spec.polyaxonfile import parse_operation
 
     names = [f"p{number:05d}" for number in range(10_000)]

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
-from opstrand.core.connections import EMPTY, read_catalog
-from opstrand.core.lifecycle import decide
-from opstrand.core.prepare import prepare
-from opstrand.core.snapshot import CreatePod, Snapshot
-from opstrand.core.template import refuse
-from opstrand.core.upstream import read_upstream
+from opstrand.core.compiling.prepare import prepare
+from opstrand.core.lifecycle.decide import decide
+from opstrand.core.lifecycle.snapshot import CreatePod, Snapshot
+from opstrand.core.pods.connections import EMPTY, read_catalog
+from opstrand.core.resolving.upstream import read_upstream
+from opstrand.core.templates.template import refuse
 from opstrand.settings import Settings
 from opstrand.spec.connections import parse_catalog_file
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from opstrand.core.template import EvaluationFailed
+from opstrand.core.templates.template import EvaluationFailed
 from opstrand.sandbox import Sandbox
 
 pytestmark = pytest.mark.timeout(30)

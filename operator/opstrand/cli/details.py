@@ -20,12 +20,12 @@ from opstrand.cli.format import (
     show_seconds,
     show_value,
 )
-from opstrand.core.compile import compile_operation
 from opstrand.core.compiled import Compiled
-from opstrand.core.joins import parse_joins
+from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import Phase, parse_phase
-from opstrand.core.slots import Slot, make_slots
+from opstrand.core.resolving.joins import parse_joins
+from opstrand.core.resolving.slots import Slot, make_slots
 from opstrand.errors import REASONS
 from opstrand.spec.polyaxonfile import parse_component, parse_operation
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from opstrand.cli.submission import Submission
-from opstrand.core.compile import compile_operation
+from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.judge import judge_compiled
-from opstrand.core.template import Evaluate
+from opstrand.core.templates.template import Evaluate
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.polyaxonfile import parse_operation
 

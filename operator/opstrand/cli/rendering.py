@@ -15,14 +15,14 @@ import yaml
 
 from opstrand.cli.errors import CliError
 from opstrand.cli.submission import Submission
-from opstrand.core.attempt import Attempt, render_attempt
-from opstrand.core.joins import find_joined
+from opstrand.core.compiling.prepare import Prepared, prepare
+from opstrand.core.lifecycle.attempt import Attempt, render_attempt
 from opstrand.core.names import API_VERSION, CREATED_BY, MAX_RUN_NAME, generate_name, run_uuid
-from opstrand.core.prepare import Prepared, prepare
-from opstrand.core.refs import Ref, Upstream
-from opstrand.core.resolve import Resolved, Waiting, resolve
-from opstrand.core.template import Evaluate
-from opstrand.core.upstream import read_upstream
+from opstrand.core.resolving.joins import find_joined
+from opstrand.core.resolving.refs import Ref, Upstream
+from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
+from opstrand.core.resolving.upstream import read_upstream
+from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 

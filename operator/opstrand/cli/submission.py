@@ -15,7 +15,7 @@ from typing import Any
 from opstrand.cli.errors import CliError
 from opstrand.cli.places import Layer, place
 from opstrand.cli.references import Reader, read_file
-from opstrand.core.compile import apply_presets
+from opstrand.core.compiling.compile import apply_presets
 from opstrand.errors import SpecError
 from opstrand.spec.params import PARAM_KEYS
 from opstrand.spec.polyaxonfile import parse_operation, parse_polyaxonfile

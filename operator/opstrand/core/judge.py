@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from opstrand.core.check import check_values
 from opstrand.core.compiled import Compiled
+from opstrand.core.compiling.check import check_values
 from opstrand.core.identity import Identity
-from opstrand.core.lookups import is_template, parse_plain
 from opstrand.core.nearest import suggest
-from opstrand.core.plan import compile_plan
-from opstrand.core.pod_rules import check_plan
-from opstrand.core.refs import collect_refs
-from opstrand.core.resolve import Waiting, resolve
-from opstrand.core.template import Evaluate
+from opstrand.core.pods.plan import compile_plan
+from opstrand.core.pods.pod_rules import check_plan
+from opstrand.core.resolving.refs import collect_refs
+from opstrand.core.resolving.resolve import Waiting, resolve
+from opstrand.core.templates.lookups import is_template, parse_plain
+from opstrand.core.templates.template import Evaluate
 from opstrand.errors import Problem, SpecError
 
 #: A judge needs somebody to judge for; nothing of it is shown.

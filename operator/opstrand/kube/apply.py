@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from opstrand.core import names
-from opstrand.core.announce import render_event
-from opstrand.core.attempt import Attempt
-from opstrand.core.lifecycle import refuse
+from opstrand.core.lifecycle.announce import render_event
+from opstrand.core.lifecycle.attempt import Attempt
+from opstrand.core.lifecycle.decide import refuse
+from opstrand.core.lifecycle.snapshot import Action, CreatePod, Decision, DeletePod, Snapshot, StopPod
+from opstrand.core.lifecycle.status import patch_ops
 from opstrand.core.phase import Phase
-from opstrand.core.snapshot import Action, CreatePod, Decision, DeletePod, Snapshot, StopPod
-from opstrand.core.status import patch_ops
 from opstrand.kube.api import CONFIG_MAPS, EVENTS, OPERATIONS, PODS, AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
 from opstrand.kube.cache import Key
 from opstrand.kube.gather import World

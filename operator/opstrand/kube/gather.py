@@ -12,14 +12,14 @@ from datetime import datetime
 from typing import Any
 
 from opstrand.core import names
-from opstrand.core.attempt import Attempt
-from opstrand.core.connections import EMPTY, Catalog
-from opstrand.core.diagnose import is_being_made
-from opstrand.core.prepare import Prepared, prepare
-from opstrand.core.refs import Ref, Upstream
-from opstrand.core.snapshot import Snapshot, parse_stamp
-from opstrand.core.template import Evaluate
-from opstrand.core.upstream import read_upstream
+from opstrand.core.compiling.prepare import Prepared, prepare
+from opstrand.core.lifecycle.attempt import Attempt
+from opstrand.core.lifecycle.diagnose import is_being_made
+from opstrand.core.lifecycle.snapshot import Snapshot, parse_stamp
+from opstrand.core.pods.connections import EMPTY, Catalog
+from opstrand.core.resolving.refs import Ref, Upstream
+from opstrand.core.resolving.upstream import read_upstream
+from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
 from opstrand.kube.api import EVENTS, OPERATIONS, PODS, ApiError, Kube, NotFound
 from opstrand.kube.cache import Cache, Key, Subject

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from aiohttp import web
 
 from opstrand.core import names
-from opstrand.core.attempt import Attempt
+from opstrand.core.lifecycle.attempt import Attempt
 from opstrand.core.phase import parse_phase
 from opstrand.handlers.queue import Queue
 from opstrand.kube.api import OPERATIONS, PODS, Manifest, Resource

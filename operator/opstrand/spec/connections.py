@@ -1,7 +1,7 @@
 """The catalog of connections: what an operator's owner lets runs use by name.
 
 Owns the shape of the catalog file (`artifactsStore` and `connections`, as the published agent's configuration has them). Must not know how
-a connection gets into a Pod: `core.connections` does.
+a connection gets into a Pod: `core.pods.connections` does.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`run` of kind dag: operations that depend on each other.
 
-Owns the keys. The graph itself is judged by `core.dag`.
+Owns the keys. The graph itself is judged by `core.compiling.dag`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One declared input or output of a component (`inputs:` / `outputs:`), as the user wrote it.
 
 Owns the fields of a declaration and the rules that can be judged without a value. Must not convert or check values: the meaning of a
-type is `core.types`' business.
+type is `core.values.types`' business.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`matrix`: one operation, many runs with other params.
 
-Owns the keys and the forms in which a space of values can be written. What a space contains is `core.matrix`' business.
+Owns the keys and the forms in which a space of values can be written. What a space contains is `core.compiling.matrix`' business.
 """
 
 from __future__ import annotations

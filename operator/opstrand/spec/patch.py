@@ -1,6 +1,6 @@
 """The words for laying one part of a file over another.
 
-Owns the names of the strategies. The merging is `core.patch`.
+Owns the names of the strategies. The merging is `core.compiling.patch`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The root shortcuts of a file: `cmd`, `env`, `resources`, which stand for longer parts of the main container.
 
-Owns their shape and what `resources` means in Kubernetes' words. Laying them over the container is `core.compile`'s business.
+Owns their shape and what `resources` means in Kubernetes' words. Laying them over the container is `core.compiling.compile`'s business.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The space of values that a matrix gives to one param, in its written forms.
 
-Owns the kinds, their numbers (`start`, `stop`, `step`, ...) and what makes them valid. Which values a space contains is `core.matrix`'
-business.
+Owns the kinds, their numbers (`start`, `stop`, `step`, ...) and what makes them valid. Which values a space contains is the business of
+`core.compiling.matrix`.
 """
 
 from __future__ import annotations

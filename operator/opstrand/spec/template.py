@@ -1,6 +1,6 @@
 """`template`: marks a file as something to fill in before it can run.
 
-Owns the keys. `core.compile` refuses to run an enabled one.
+Owns the keys. `core.compiling.compile` refuses to run an enabled one.
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from opstrand.core.compile import compile_operation
+from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.judge import judge_compiled
 from opstrand.core.names import API_VERSION, CREATED_BY, generate_name
-from opstrand.core.template import Evaluate, refuse
+from opstrand.core.templates.template import Evaluate, refuse
 from opstrand.errors import SpecError
 from opstrand.spec.document import parse_document
 from opstrand.spec.polyaxonfile import parse_polyaxonfile

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from opstrand.core.compile import compile_operation
-from opstrand.core.plan import Plan, compile_plan
-from opstrand.core.resolve import Resolved, resolve
-from opstrand.core.template import Evaluate
+from opstrand.core.compiling.compile import compile_operation
+from opstrand.core.pods.plan import Plan, compile_plan
+from opstrand.core.resolving.resolve import Resolved, resolve
+from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
 from opstrand.spec.params import parse_assignments
 from opstrand.spec.polyaxonfile import parse_operation

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from opstrand.core.compile import compile_operation, compile_written
-from opstrand.core.dag import Pipeline, read_pipeline
-from opstrand.core.triggers import judge_trigger
+from opstrand.core.compiling.compile import compile_operation, compile_written
+from opstrand.core.compiling.dag import Pipeline, read_pipeline
+from opstrand.core.compiling.triggers import judge_trigger
 from opstrand.errors import SpecError
 from opstrand.spec.polyaxonfile import parse_operation
 

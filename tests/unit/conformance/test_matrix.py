@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from opstrand.core.check import check_values
-from opstrand.core.compile import compile_operation
-from opstrand.core.matrix import EXPANDED, expand
+from opstrand.core.compiling.check import check_values
+from opstrand.core.compiling.compile import compile_operation
+from opstrand.core.compiling.matrix import EXPANDED, expand
 from opstrand.errors import SpecError
 from opstrand.spec.polyaxonfile import parse_operation
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from opstrand.core.compile import compile_operation
+from opstrand.core.compiling.compile import compile_operation
 from opstrand.errors import SpecError
 from opstrand.spec.params import Param
 from opstrand.spec.polyaxonfile import parse_component, parse_operation, wrap

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from opstrand.core.compile import compile_operation
+from opstrand.core.compiling.compile import compile_operation
 from opstrand.errors import SpecError
 from opstrand.spec.document import parse_document
 from opstrand.spec.polyaxonfile import parse_polyaxonfile

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from opstrand.core.compile import compile_operation
 from opstrand.core.compiled import Compiled
+from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.identity import Identity
-from opstrand.core.joins import check_matrix, parse_joins
-from opstrand.core.query import select_runs
-from opstrand.core.refs import Ref, Upstream, collect_refs
-from opstrand.core.resolve import Resolved, resolve
+from opstrand.core.resolving.joins import check_matrix, parse_joins
+from opstrand.core.resolving.query import select_runs
+from opstrand.core.resolving.refs import Ref, Upstream, collect_refs
+from opstrand.core.resolving.resolve import Resolved, resolve
 from opstrand.errors import SpecError
 from opstrand.spec.polyaxonfile import parse_operation
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from opstrand.core.plan import Plan
+from opstrand.core.pods.plan import Plan
 from opstrand.errors import SpecError
 from opstrand.sandbox import Sandbox
 

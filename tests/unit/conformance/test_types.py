@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from opstrand.core.compiled import Compiled
 from opstrand.core.identity import Identity
-from opstrand.core.lookups import is_template
-from opstrand.core.resolve import Resolved, resolve
-from opstrand.core.slots import Slot, bind
+from opstrand.core.resolving.resolve import Resolved, resolve
+from opstrand.core.resolving.slots import Slot, bind
+from opstrand.core.templates.lookups import is_template
 from opstrand.errors import SpecError
 from opstrand.spec.io import IO
 from opstrand.spec.params import Param

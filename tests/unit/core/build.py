@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from opstrand.core.compile import compile_operation
 from opstrand.core.compiled import Compiled
+from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.identity import Identity
-from opstrand.core.refs import Ref, Upstream
-from opstrand.core.resolve import Resolved, resolve
-from opstrand.core.template import Evaluate, refuse
+from opstrand.core.resolving.refs import Ref, Upstream
+from opstrand.core.resolving.resolve import Resolved, resolve
+from opstrand.core.templates.template import Evaluate, refuse
 from opstrand.spec.polyaxonfile import parse_operation
 
 ME = Identity("a" * 32, "eval", "quick-start")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opstrand.core.check import check_values
+from opstrand.core.compiling.check import check_values
 
 from .build import operation
 

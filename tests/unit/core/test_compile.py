@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from opstrand.core.compile import compile_operation
 from opstrand.core.compiled import Compiled
+from opstrand.core.compiling.compile import compile_operation
 from opstrand.errors import SpecError
 from opstrand.spec.polyaxonfile import parse_component, parse_operation
 

@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from opstrand.catalog import CatalogReader
-from opstrand.core.connections import Catalog, read_catalog, render_env, render_env_from, render_mounts, render_volumes
-from opstrand.core.init_steps import render_lineage
-from opstrand.core.plan import compile_plan
-from opstrand.core.pod import render_pod
+from opstrand.core.pods.connections import Catalog, read_catalog, render_env, render_env_from, render_mounts, render_volumes
+from opstrand.core.pods.init_steps import render_lineage
+from opstrand.core.pods.plan import compile_plan
+from opstrand.core.pods.pod import render_pod
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 from opstrand.spec.connections import KINDS, parse_catalog_file

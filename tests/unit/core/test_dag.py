@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstrand.core.compile import compile_operation, compile_written
-from opstrand.core.dag import read_pipeline
-from opstrand.core.graph import find_cycle, topological_stages
+from opstrand.core.compiling.compile import compile_operation, compile_written
+from opstrand.core.compiling.dag import read_pipeline
+from opstrand.core.compiling.graph import find_cycle, topological_stages
 from opstrand.errors import SpecError
 from opstrand.spec.polyaxonfile import parse_operation
 

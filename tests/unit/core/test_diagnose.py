@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstrand.core.diagnose import Fault, State, observe_pod
+from opstrand.core.lifecycle.diagnose import Fault, State, observe_pod
 
 
 def pod(status: dict[str, Any] | None, **spec: Any) -> dict[str, Any]:

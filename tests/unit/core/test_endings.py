@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from opstrand.core.announce import render_event
-from opstrand.core.diagnose import Failure, Fault, State, is_being_made, observe_pod
-from opstrand.core.lifecycle import decide
+from opstrand.core.lifecycle.announce import render_event
+from opstrand.core.lifecycle.decide import decide
+from opstrand.core.lifecycle.diagnose import Failure, Fault, State, is_being_made, observe_pod
+from opstrand.core.lifecycle.retry import Spent, judge_failure, spend
+from opstrand.core.lifecycle.snapshot import DeletePod
 from opstrand.core.mask import is_secret_name, mask
-from opstrand.core.retry import Spent, judge_failure, spend
-from opstrand.core.snapshot import DeletePod
 
 from .test_lifecycle import BROKEN, NOW, RUNNING, body, phase, pod, see, started
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from opstrand.core.evaluation import Refused, evaluate
+from opstrand.core.templates.evaluation import Refused, evaluate
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from opstrand.core.check import check_values
 from opstrand.core.compiled import Compiled
-from opstrand.core.plan import compile_plan
-from opstrand.core.refs import Ref, Upstream, parse_ask, parse_ref
-from opstrand.core.resolve import Resolved, Waiting, resolve, thaw
-from opstrand.core.scalars import SCALARS
+from opstrand.core.compiling.check import check_values
+from opstrand.core.pods.plan import compile_plan
+from opstrand.core.resolving.refs import Ref, Upstream, parse_ask, parse_ref
+from opstrand.core.resolving.resolve import Resolved, Waiting, resolve, thaw
+from opstrand.core.values.scalars import SCALARS
 from opstrand.errors import SpecError
 from opstrand.spec.io import IO
 from opstrand.spec.params import Param

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from opstrand.core.lifecycle import decide
-from opstrand.core.prepare import Prepared, prepare
-from opstrand.core.snapshot import CreatePod, Decision, DeletePod, Snapshot, StopPod
-from opstrand.core.status import patch_ops
-from opstrand.core.template import refuse
+from opstrand.core.compiling.prepare import Prepared, prepare
+from opstrand.core.lifecycle.decide import decide
+from opstrand.core.lifecycle.snapshot import CreatePod, Decision, DeletePod, Snapshot, StopPod
+from opstrand.core.lifecycle.status import patch_ops
+from opstrand.core.templates.template import refuse
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 

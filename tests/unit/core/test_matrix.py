@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstrand.core.matrix import MAX_RUNS, Generator, expand
+from opstrand.core.compiling.matrix import MAX_RUNS, Generator, expand
 from opstrand.errors import SpecError
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from opstrand.core.limits import INIT_FILES
-from opstrand.core.plan import Plan, compile_plan
-from opstrand.core.resolve import Resolved, resolve, thaw
+from opstrand.core.pods.plan import Plan, compile_plan
+from opstrand.core.resolving.resolve import Resolved, resolve, thaw
 from opstrand.errors import SpecError
 
 from .build import ME, UP, operation, upstream, values

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from opstrand.core.plan import compile_plan
-from opstrand.core.pod_rules import check_plan
+from opstrand.core.pods.plan import compile_plan
+from opstrand.core.pods.pod_rules import check_plan
 from opstrand.errors import SpecError
 from opstrand.spec.kubernetes_values import is_quantity
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from opstrand.core.query import parse_query, select
+from opstrand.core.resolving.query import parse_query, select
 from opstrand.errors import SpecError
 
 RUNS: list[dict[str, Any]] = [

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from opstrand.core.refs import Ref, Upstream, collect_refs
-from opstrand.core.resolve import Resolved, Waiting, resolve, thaw
+from opstrand.core.resolving.refs import Ref, Upstream, collect_refs
+from opstrand.core.resolving.resolve import Resolved, Waiting, resolve, thaw
 from opstrand.errors import SpecError
 
 from .build import ME, UP, operation, upstream, values

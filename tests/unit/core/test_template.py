@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opstrand.core.evaluation import Refused, evaluate
-from opstrand.core.lookups import find_names, parse_plain
-from opstrand.core.template import EvaluationFailed, refuse, render, render_one, render_text
+from opstrand.core.templates.evaluation import Refused, evaluate
+from opstrand.core.templates.lookups import find_names, parse_plain
+from opstrand.core.templates.template import EvaluationFailed, refuse, render, render_one, render_text
 from opstrand.errors import SpecError
 
 CONTEXT = {"a": 1, "b": {"c": [1, {"d": None}], "e f": "x"}, "s": "text", "t": True, "f": 1.5, "none_value": None, "items": {"items": 2}}

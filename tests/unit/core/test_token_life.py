@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from opstrand.core.plan import compile_plan
-from opstrand.core.pod import render_pod
+from opstrand.core.pods.plan import compile_plan
+from opstrand.core.pods.pod import render_pod
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from opstrand.core import names
-from opstrand.core.template import refuse
+from opstrand.core.templates.template import refuse
 from opstrand.errors import PlatformError
 from opstrand.handlers.queue import Queue
 from opstrand.handlers.sync import Sync

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from opstrand.core.template import refuse
+from opstrand.core.templates.template import refuse
 from opstrand.errors import PlatformError
 from opstrand.kube.api import OPERATIONS, PODS, ApiError, Manifest, Resource
 from opstrand.kube.cache import Cache, Key

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opstrand.core.compile import compile_operation
+from opstrand.core.compiling.compile import compile_operation
 from opstrand.errors import REASONS, Problem, SpecError
 from opstrand.spec.component import Component
 from opstrand.spec.document import parse_document

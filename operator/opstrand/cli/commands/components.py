@@ -13,9 +13,9 @@ from opstrand.cli.console import say, show
 from opstrand.cli.errors import CliError, ExitCode, is_kind_unknown
 from opstrand.cli.format import as_table, one_line, show_age, show_objects
 from opstrand.cli.options import Target, cluster_options, output_option
+from opstrand.core.compiling.prepare import component_name
 from opstrand.core.names import API_VERSION, CREATED_BY
 from opstrand.core.nearest import suggest
-from opstrand.core.prepare import component_name
 
 Body = Mapping[str, Any]
 

@@ -13,7 +13,7 @@ from opstrand.cli.details import describe_run, explain_values, show_explanation
 from opstrand.cli.format import as_json, as_yaml, show_objects
 from opstrand.cli.lineage import find_downstream
 from opstrand.cli.options import Target, local_or_cluster_options, output_option
-from opstrand.core.prepare import component_name
+from opstrand.core.compiling.prepare import component_name
 
 
 @command

@@ -16,7 +16,7 @@ from opstrand.cli.judge import judge
 from opstrand.cli.options import Target, file_options, local_or_cluster_options
 from opstrand.cli.rendering import make_operation, parse_uid
 from opstrand.cli.submission import read_submission
-from opstrand.core.prepare import prepare
+from opstrand.core.compiling.prepare import prepare
 from opstrand.errors import SpecError
 from opstrand.sandbox import Sandbox
 from opstrand.settings import Settings

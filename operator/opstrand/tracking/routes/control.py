@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
-from opstrand.core.template import Evaluate
+from opstrand.core.templates.template import Evaluate
 from opstrand.tracking.auth import Verb
 from opstrand.tracking.intake import new_operation, parse_submission
 from opstrand.tracking.routes.request import EVALUATE, OWNER, RUN, RUNS, NotAcceptable, find_project, find_run, parse_body

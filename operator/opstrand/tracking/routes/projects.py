@@ -8,8 +8,8 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
-from opstrand.core.query import find, read_field
-from opstrand.core.template import Evaluate
+from opstrand.core.resolving.query import find, read_field
+from opstrand.core.templates.template import Evaluate
 from opstrand.tracking.auth import Forbidden, Verb, authorize
 from opstrand.tracking.edits import Edit, MapEdit
 from opstrand.tracking.intake import parse_submission

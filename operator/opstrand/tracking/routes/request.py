@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from opstrand.core.template import Evaluate
+from opstrand.core.templates.template import Evaluate
 from opstrand.tracking.auth import Auth, Caller, Verb, authorize, authorize_report
 from opstrand.tracking.runs import Body, RunNotFound, Runs
 from opstrand.tracking.views import is_final

@@ -1,0 +1,83 @@
+"""What can be said of an operation's values without a cluster: the judge behind `opstrand check`.
+
+Owns putting the static rules together: params against declarations, refs, joins, the matrix, and every value that stands in the file.
+Must not look at runs: what needs one is silently left for later.
+"""
+
+from __future__ import annotations
+
+from opstrand.core.compiled import Compiled
+from opstrand.core.compiling.matrix import check_spaces, given_names
+from opstrand.core.resolving.joins import check_matrix, parse_joins
+from opstrand.core.resolving.refs import Ask
+from opstrand.core.resolving.slots import Slot, bind, make_slots
+from opstrand.core.templates.lookups import is_template
+from opstrand.core.templates.template import Evaluate, iter_texts, refuse
+from opstrand.core.values.types import is_known
+from opstrand.errors import Problem, SpecError
+
+
+def check_values(compiled: Compiled, *, evaluate: Evaluate = refuse) -> list[Problem]:
+    """Everything that is wrong with the values of an operation, with paths; empty if nothing is.
+
+    `evaluate` is asked only for what a validation needs (a costly regex); no template is rendered.
+    """
+    problems = [*_check_types(compiled), *check_matrix(compiled.matrix)]
+    problems += check_spaces(compiled.matrix, compiled.inputs) if compiled.matrix else []
+    try:
+        asked = parse_joins(compiled)
+    except SpecError as error:
+        return [*problems, *error.problems]
+    slots, wrong = make_slots(compiled, asked)
+    given = given_names(compiled.matrix)
+    problems.extend(one for one in wrong if one.reason != "ParamRequired" or one.path.removeprefix("params.") not in given)
+    for slot in slots:
+        problems += _check_joined(slot)
+        if slot.ask is None and not any(is_template(text) for text in iter_texts(slot.value)):
+            try:
+                bind(slot.value, slot, evaluate=evaluate)
+            except SpecError as error:
+                problems.extend(error.problems)
+    return problems
+
+
+def _check_types(compiled: Compiled) -> list[Problem]:
+    declared = [("inputs", compiled.inputs), ("outputs", compiled.outputs)]
+    return [
+        Problem("InvalidSpec", f"there is no type '{io.type}'", f"{section}.{io.name}.type")
+        for section, ios in declared
+        for io in ios
+        if not is_known(io.type)
+    ]
+
+
+def _check_joined(slot: Slot) -> list[Problem]:
+    """A join gives a list (of files: one value), so an input for it must take one."""
+    if slot.join is None or slot.io is None or slot.ask is None or slot.ask.section == "files" or slot.io.is_list:
+        return []
+    if slot.io.type in _LISTS or (slot.io.type or "").lower().startswith("list"):
+        return []
+    message = f"a join gives a list, and this takes one {slot.io.type}; declare isList: true"
+    return [Problem("InvalidSpec", message, slot.path)]
+
+
+_LISTS = (None, "any", "str")
+
+
+def expected_types(ask: Ask) -> tuple[str, ...]:
+    """The types of an input that can hold what is asked for; empty where that is known only when the run is there."""
+    if ask.section == "files":
+        return ("artifacts", "dict", "any")
+    if not ask.name:  # a text takes these two as JSON, as measured
+        return ("dict", "metadata", "any", *(("str",) if ask.section in ("io", "artifacts") else ()))
+    if ask.section == "globals":
+        return _OF_GLOBALS.get(ask.name, ("str", "path", "any"))
+    return ()
+
+
+_OF_GLOBALS = {
+    "condition": ("dict", "metadata", "str", "any"),
+    "duration": ("float", "metric", "timedelta", "str", "any"),
+    "uuid": ("str", "uuid", "any"),
+    **dict.fromkeys(("created_at", "schedule_at", "started_at", "finished_at"), ("datetime", "date", "str", "any")),
+}

@@ -1,0 +1,202 @@
+"""A pipeline judged before anything of it runs: names, references, the graph, and whether values fit between operations.
+
+Owns the static checks of `run.kind: dag`. What an operation's own params must be is asked of `slots`; when an operation starts is
+`triggers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from opstrand.core.compiled import Compiled
+from opstrand.core.compiling.check import check_values, expected_types
+from opstrand.core.compiling.graph import find_cycle, topological_stages
+from opstrand.core.nearest import suggest
+from opstrand.core.resolving.refs import Ask, Ref, check_ref
+from opstrand.errors import Problem, SpecError
+from opstrand.spec.io import IO
+from opstrand.spec.section import is_template
+
+#: Compiles one operation as it is written, over the component that its dagRef names.
+CompileNode = Callable[[Mapping[str, Any], Mapping[str, Any] | None], "Compiled"]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation of a pipeline. `compiled` is None where its component is not known here (hubRef)."""
+
+    name: str
+    path: str
+    written: Mapping[str, Any]
+    compiled: Compiled | None = None
+    upstreams: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The operations by name, and their order."""
+
+    nodes: Mapping[str, Node]
+    stages: tuple[tuple[str, ...], ...] = ()
+    problems: tuple[Problem, ...] = field(default=(), compare=False)
+
+
+def read_pipeline(pipeline: Compiled, compile_node: CompileNode) -> Pipeline:
+    """The pipeline and everything that is wrong with it."""
+    written = pipeline.run.get("operations")
+    if is_template(written):
+        return Pipeline({})
+    problems: list[Problem] = []
+    if not written:
+        return Pipeline({}, problems=(Problem("InvalidSpec", "a pipeline needs at least one operation", "run.operations"),))
+    components = _components(pipeline.run, problems)
+    nodes = _nodes(written, components, compile_node, problems)
+    nodes = {name: replace(node, upstreams=_upstreams(node, nodes, problems)) for name, node in nodes.items()}
+    problems += _cycle(nodes)
+    for node in nodes.values():
+        if node.compiled is not None:
+            found = check_values(node.compiled) + _check_asks(node.compiled, nodes, pipeline)
+            problems += [replace(problem, path=f"{node.path}.{problem.path}") for problem in found]
+    stages = topological_stages({name: node.upstreams for name, node in nodes.items()})
+    return Pipeline(nodes, tuple(map(tuple, stages)), tuple(problems))
+
+
+def _components(run: Mapping[str, Any], problems: list[Problem]) -> dict[str, Mapping[str, Any]]:
+    found: dict[str, Mapping[str, Any]] = {}
+    written = run.get("components")
+    for index, component in enumerate(written if isinstance(written, list) else ()):
+        path = f"run.components[{index}]"
+        name = component.get("name")
+        if not name:
+            problems.append(Problem("InvalidSpec", "a component of a pipeline needs a name, for dagRef", path))
+        elif name in found:
+            problems.append(Problem("InvalidSpec", f"two components have the name '{name}'", f"{path}.name"))
+        else:
+            found[name] = component
+    return found
+
+
+def _nodes(written: Sequence[Any], components: Mapping[str, Any], compile_node: CompileNode, problems: list[Problem]) -> dict[str, Node]:
+    nodes: dict[str, Node] = {}
+    for index, operation in enumerate(written):
+        path = f"run.operations[{index}]"
+        if is_template(operation):
+            continue
+        name = operation.get("name")
+        if not name:
+            problems.append(Problem("InvalidSpec", "an operation of a pipeline needs a name", path))
+        elif name in nodes:
+            problems.append(Problem("InvalidSpec", f"two operations have the name '{name}'", f"{path}.name"))
+        else:
+            nodes[name] = Node(name, path, operation, _compile(operation, path, components, compile_node, problems))
+    return nodes
+
+
+def _compile(
+    operation: Mapping[str, Any], path: str, components: Mapping[str, Any], compile_node: CompileNode, problems: list[Problem]
+) -> Compiled | None:
+    if operation.get("schedule") is not None:
+        problems.append(Problem("InvalidSpec", "an operation of a pipeline cannot have a schedule", f"{path}.schedule"))
+    reference = operation.get("dagRef")
+    if reference and reference not in components:
+        message = f"the pipeline has no component '{reference}'{suggest(reference, components)}"
+        problems.append(Problem("InvalidSpec", message, f"{path}.dagRef"))
+        return None
+    if operation.get("hubRef") and operation.get("component") is None:
+        return None  # found in the namespace when the operation is created
+    try:
+        return compile_node({key: value for key, value in operation.items() if key != "dagRef"}, components.get(str(reference)))
+    except SpecError as error:
+        problems += error.within(path).problems
+        return None
+
+
+# -- the graph ------------------------------------------------------------------------------------------------------
+
+
+def _upstreams(node: Node, nodes: Mapping[str, Node], problems: list[Problem]) -> frozenset[str]:
+    names = set()
+    for where, name in _named(node.written):
+        names.add(name)
+        if name not in nodes:
+            message = f"the pipeline has no operation '{name}'{suggest(name, nodes)}"
+            problems.append(Problem("InvalidSpec", message, f"{node.path}.{where}"))
+    return frozenset(names)
+
+
+def _named(written: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(place, operation) of everything in an operation that names another one."""
+    found = []
+    dependencies = written.get("dependencies")
+    if isinstance(dependencies, list):
+        found += [(f"dependencies[{index}]", name) for index, name in enumerate(dependencies) if not is_template(name)]
+    params = written.get("params")
+    if isinstance(params, Mapping):
+        found += [(f"params.{name}.ref", param["ref"]) for name, param in params.items() if _has_ref(param)]
+    events = written.get("events")
+    if isinstance(events, list):
+        found += [(f"events[{index}].ref", event["ref"]) for index, event in enumerate(events) if _has_ref(event)]
+    return [(where, name.removeprefix("ops.")) for where, name in found if where.startswith("dep") or name.startswith("ops.")]
+
+
+def _has_ref(value: Any) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get("ref"), str)
+
+
+def _cycle(nodes: Mapping[str, Node]) -> list[Problem]:
+    cycle = find_cycle({name: node.upstreams for name, node in nodes.items()})
+    if not cycle:
+        return []
+    if len(cycle) == 2:
+        return [Problem("InvalidSpec", f"'{cycle[0]}' depends on itself", nodes[cycle[0]].path)]
+    return [Problem("InvalidSpec", f"the operations wait for each other: {' → '.join(cycle)}", nodes[cycle[0]].path)]
+
+
+# -- values between operations --------------------------------------------------------------------------------------
+
+
+def _check_asks(compiled: Compiled, nodes: Mapping[str, Node], pipeline: Compiled) -> list[Problem]:
+    declared = {io.name: io for io in (*compiled.outputs, *compiled.inputs)}
+    problems = []
+    for name, param in compiled.params.items():
+        if param.ref is None or name not in declared:
+            continue
+        try:
+            ref, ask = check_ref(name, param)
+        except SpecError:
+            continue  # said by check_values
+        giver = pipeline if ref.kind == "dag" else nodes[ref.target].compiled if ref.target in nodes else None
+        if ref.kind != "runs" and giver is not None:
+            problems += _check_ask(declared[name], ref, ask, giver, f"params.{name}.value")
+    return problems
+
+
+def _check_ask(io: IO, ref: Ref, ask: Ask, giver: Compiled, path: str) -> list[Problem]:
+    if ask.section in ("inputs", "outputs") and ask.name:
+        given = {one.name: one for one in (giver.inputs if ask.section == "inputs" else giver.outputs)}
+        if ask.name in given:
+            return _check_types(io, given[ask.name], f"{ask} of {ref}", path)
+        if ask.section == "inputs" and ask.name in giver.params:
+            return []
+        message = f"{ref} has no {ask.section[:-1]} '{ask.name}'{suggest(ask.name, given)}"
+        return [Problem("MissingValue", message, path)]
+    types = expected_types(ask)
+    if io.type is None or not types or io.type in types:
+        return []
+    return [Problem("InvalidSpec", f"{ask} of {ref} is no {io.type}; an input for it has the type {' or '.join(types)}", path)]
+
+
+_ALIKE = ({"str", "path", "s3", "gcs", "wasb"}, {"float", "metric"})
+
+
+def _check_types(io: IO, given: IO, what: str, path: str) -> list[Problem]:
+    if {io.type, given.type} & {None, "any"}:
+        return []
+    if bool(io.is_list) != bool(given.is_list):
+        one, other = ("a list", "one value") if given.is_list else ("one value", "a list")
+        return [Problem("InvalidSpec", f"{what} is {one}, and this takes {other}", path)]
+    if io.type == given.type or any({io.type, given.type} <= group for group in _ALIKE):
+        return []
+    return [Problem("InvalidSpec", f"{what} is {given.type}, and this takes {io.type}", path)]

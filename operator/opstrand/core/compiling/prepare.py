@@ -1,0 +1,98 @@
+"""What can be known of a run from its own object alone: the compiled operation, its identity, its refs, its policies.
+
+Owns the way from a custom resource's body to `Compiled`. Pure, and the same for a laptop and a cluster. Must not look at other runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from opstrand.core.compiled import Compiled
+from opstrand.core.compiling.compile import compile_operation
+from opstrand.core.identity import Identity, read_identity
+from opstrand.core.limits import COMPONENT, OUTPUTS, TOTAL, check_size, measure
+from opstrand.core.resolving.refs import Ref, collect_refs
+from opstrand.errors import SpecError
+from opstrand.settings import Settings
+from opstrand.spec.polyaxonfile import Operation, parse_component, parse_operation
+
+#: What conditions, history and times may still add to a status after the freeze.
+_ROOM = 64 * 1024
+#: Kinds of runs that this version starts.
+_RUN_KINDS = ("job",)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run's own part. `compiled` is None while its hub component is missing (`missing_component` names it)."""
+
+    identity: Identity
+    operation: Operation
+    compiled: Compiled | None
+    missing_component: str = ""
+    #: The hub's component, to be frozen into the status so that a later edit changes nothing.
+    frozen_component: Mapping[str, Any] | None = None
+    refs: frozenset[Ref] = frozenset()
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return () if self.compiled is None else tuple(self.compiled.tags)
+
+    @property
+    def description(self) -> str | None:
+        return None if self.compiled is None else self.compiled.description
+
+    def check_total(self, body: Mapping[str, Any], status: Mapping[str, Any]) -> None:
+        """Refuse a run whose final status might not fit into the cluster any more. Raises SpecError TooLarge with both sizes."""
+        outputs = max(OUTPUTS - measure(status.get("outputs") or {}), 0)
+        size = measure({**body, "status": status}) + outputs + _ROOM
+        if size > TOTAL:
+            raise SpecError(
+                "TooLarge", f"spec and status would take {size} bytes with the outputs' room; at most {TOTAL} fit into the cluster"
+            )
+
+
+def prepare(body: Mapping[str, Any], *, settings: Settings, component: Mapping[str, Any] | None = None) -> Prepared:
+    """Everything that `body` says of itself. `component` is the spec of the Component that its `hubRef` names, if it was found.
+
+    Raises SpecError with all that is wrong with the file; paths are those of the custom resource's spec.
+    """
+    identity = read_identity(body, settings)
+    spec = body.get("spec") or {}
+    operation = parse_operation(spec)
+    _check_namespace(operation, body)
+    frozen = (body.get("status") or {}).get("component")
+    hub_ref = operation.hub_ref if operation.component is None else None
+    if hub_ref is None:
+        compiled = _compile(operation, None)
+        return Prepared(identity, operation, compiled, refs=collect_refs(compiled))
+    found = frozen or component
+    if found is None:
+        return Prepared(identity, operation, None, missing_component=component_name(hub_ref))
+    check_size(found, COMPONENT, f"Component {hub_ref!r}")
+    compiled = _compile(operation, found)
+    return Prepared(identity, operation, compiled, frozen_component=found, refs=collect_refs(compiled))
+
+
+def component_name(hub_ref: str) -> str:
+    """The object that a hubRef names: `echo` is `echo`, `echo:v2` is `echo.v2`."""
+    return hub_ref.replace(":", ".", 1)
+
+
+def _check_namespace(operation: Operation, body: Mapping[str, Any]) -> None:
+    own = body["metadata"]["namespace"]
+    if operation.namespace not in (None, own):
+        raise SpecError("InvalidSpec", f"expected the object's own namespace {own!r}, found {operation.namespace!r}", "namespace")
+
+
+def _compile(operation: Operation, component: Mapping[str, Any] | None) -> Compiled:
+    parsed = None if component is None else parse_component(component)
+    compiled = compile_operation(operation, component=parsed)
+    if compiled.kind not in _RUN_KINDS:
+        raise SpecError("NotSupported", f"runs of the kind {compiled.kind!r} are not started by this version", "run.kind")
+    for section in ("matrix", "schedule", "hooks", "events", "build"):
+        if getattr(compiled, section):
+            raise SpecError("NotSupported", f"{section!r} is not run by this version", section)
+    return compiled

@@ -1,0 +1,185 @@
+"""The root shortcuts and patches of a run: `cmd`, `env`, `resources`, `container` and the like, laid over every main container.
+
+Owns where in a runtime a patch lands: a job has one container, a distributed run one for each role. Must not know the rest of a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from opstrand.core.compiling.patch import lay_over
+from opstrand.errors import SpecError
+from opstrand.spec.patch import Strategy
+from opstrand.spec.polyaxonfile import spec_error
+from opstrand.spec.runtimes import runtimes
+from opstrand.spec.section import is_template
+from opstrand.spec.shape import fields_of
+from opstrand.spec.shortcuts import spread_resources
+
+Run = Mapping[str, Any]
+#: Laid over the runtime as they are, in this order, after the container's own.
+_PLAIN = ("environment", "init", "connections", "sidecars", "volumes")
+
+
+def lay_over_run(kind: str, base: Run, patch: Mapping[str, Any], strategy: Strategy, *, judge: bool = False) -> dict[str, Any]:
+    """A runtime with a patch laid over it. A patch in a role's words goes to every role of a distributed run.
+
+    With `judge` the patch is checked against the runtime first; SpecError has paths inside the patch.
+    """
+    model = runtimes().get(kind)
+    if model is None:
+        raise SpecError("InvalidSpec", f"unknown kind of runtime '{kind}'", "kind")
+    roles = _roles(model, base)
+    is_for_roles = bool(roles) and not set(patch) <= set(fields_of(model))
+    if judge:
+        _judge_patch(_role_model(model) if is_for_roles else model, patch)
+    if not is_for_roles:
+        return lay_over(model, base, patch, strategy)
+    return _lay_over_roles(model, base, roles, patch, strategy)
+
+
+def _lay_over_roles(
+    model: type[BaseModel], base: Run, roles: list[tuple[str, ...]], patch: Mapping[str, Any], strategy: Strategy
+) -> dict[str, Any]:
+    result = dict(base)
+    role_model = _role_model(model)
+    for path in roles:
+        if len(path) == 1:
+            result[path[0]] = lay_over(role_model, result[path[0]], patch, strategy)
+        else:
+            group = dict(result[path[0]])
+            group[path[1]] = lay_over(role_model, group[path[1]], patch, strategy)
+            result[path[0]] = group
+    return result
+
+
+def _roles(model: type[BaseModel], run: Run) -> list[tuple[str, ...]]:
+    """Where the roles of a distributed run are: ("worker",), or ("workers", "small") for named groups."""
+    found: list[tuple[str, ...]] = []
+    for key, (shape, _) in fields_of(model).items():
+        value = run.get(key)
+        if not isinstance(value, Mapping):
+            continue
+        if shape.section is not None and "container" in fields_of(shape.section):
+            found.append((key,))
+        elif shape.items is not None and shape.items.section is not None and "container" in fields_of(shape.items.section):
+            found += [(key, name) for name, role in value.items() if isinstance(role, Mapping)]
+    return found
+
+
+def _role_model(model: type[BaseModel]) -> type[BaseModel]:
+    for shape, _ in fields_of(model).values():
+        section = shape.section or (shape.items.section if shape.items else None)
+        if section is not None and "container" in fields_of(section):
+            return section
+    return model
+
+
+def _judge_patch(model: type[BaseModel], patch: Mapping[str, Any]) -> None:
+    try:
+        model.model_validate(patch)
+    except ValidationError as error:
+        raise spec_error(error, None) from None
+
+
+# -- shortcuts ------------------------------------------------------------------------------------------------------
+
+
+def apply_shortcuts(run: Run | None, written: Mapping[str, Any], strategy: Strategy) -> Run | None:
+    """`run` with the root shortcuts of one layer. Without a runtime `ports` makes a service, any other a job."""
+    if written.get("ports") is not None:
+        run = _lay(run, {"ports": written["ports"]}, strategy, "service")
+    if written.get("container") is not None:
+        run = _lay(run, {"container": written["container"]}, strategy)
+    if written.get("cmd"):
+        run = _apply_command(run, written["cmd"], strategy)
+    if written.get("env") is not None:
+        run = _apply_variables(run, written["env"], strategy)
+    if written.get("resources") is not None:
+        run = _lay(run, {"container": {"resources": spread_resources(written["resources"])}}, strategy)
+    for key in _PLAIN:
+        if written.get(key) is not None:
+            run = _lay(run, {key: written[key]}, strategy)
+    return run
+
+
+def _lay(run: Run | None, patch: Mapping[str, Any], strategy: Strategy, kind: str = "job") -> Run:
+    if run is None:
+        return {"kind": kind, **patch}
+    return lay_over_run(str(run["kind"]), run, patch, strategy)
+
+
+def _apply_command(run: Run | None, cmd: Any, strategy: Strategy) -> Run:
+    """One script of all lines, as a whole pair of command and args: half of it would mix with the component's."""
+    lines = [cmd] if isinstance(cmd, str) else list(cmd)
+    pair = {"command": ["/bin/sh", "-c"], "args": ["\n".join(["set -e", *lines])]}
+    if run is None or strategy in ("post_merge", "replace"):
+        return _lay(run, {"container": pair}, "replace")
+    filled = _lay(run, {"container": pair}, "isnull")
+    return _restore(run, filled, lambda old: old.get("command") is not None or old.get("args") is not None, ("command", "args"))
+
+
+def _apply_variables(run: Run | None, env: Mapping[str, str], strategy: Strategy) -> Run:
+    entries = [{"name": name, "value": value} for name, value in env.items()]
+    if run is None or strategy in ("replace", "isnull"):
+        return _lay(run, {"container": {"env": entries}}, strategy)
+    laid = _lay(run, {"container": {"env": []}}, strategy)
+    return _change_containers(laid, lambda container: _with_variables(container, entries, strategy))
+
+
+def _with_variables(container: Mapping[str, Any], entries: list[Any], strategy: Strategy) -> Mapping[str, Any]:
+    old = container.get("env") or []
+    if is_template(old):
+        return container
+    both = [*old, *entries] if strategy == "post_merge" else [*entries, *old]
+    last = {entry.get("name"): index for index, entry in enumerate(both) if isinstance(entry, Mapping)}
+    kept = [entry for index, entry in enumerate(both) if not isinstance(entry, Mapping) or last[entry.get("name")] == index]
+    return {**container, "env": kept}
+
+
+def _restore(before: Run, after: Run, is_kept: Callable[[Mapping[str, Any]], bool], keys: tuple[str, ...]) -> Run:
+    old = _containers(before)
+
+    def undo(container: Mapping[str, Any]) -> Mapping[str, Any]:
+        earlier = old.get(len(seen))
+        seen.append(container)
+        if not isinstance(earlier, Mapping) or not is_kept(earlier):
+            return container
+        rest = {key: value for key, value in container.items() if key not in keys}
+        return {**rest, **{key: earlier[key] for key in keys if key in earlier}}
+
+    seen: list[Any] = []
+    return _change_containers(after, undo)
+
+
+def _containers(run: Run) -> dict[int, Any]:
+    found: list[Any] = []
+
+    def note(container: Mapping[str, Any]) -> Mapping[str, Any]:
+        found.append(container)
+        return container
+
+    _change_containers(run, note)
+    return dict(enumerate(found))
+
+
+def _change_containers(run: Run, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Run:
+    """The run with every main container changed; templates in their place are left alone."""
+    model = runtimes()[str(run["kind"])]
+    result = dict(run)
+    if "container" in fields_of(model):
+        if not is_template(result.get("container")):
+            result["container"] = change(result.get("container") or {})
+        return result
+    for path in _roles(model, run):
+        holder = result if len(path) == 1 else result.setdefault(path[0], {})
+        if len(path) == 2:
+            holder = result[path[0]] = dict(holder)
+        role = dict(holder[path[-1]])
+        if not is_template(role.get("container")):
+            role["container"] = change(role.get("container") or {})
+        holder[path[-1]] = role
+    return result

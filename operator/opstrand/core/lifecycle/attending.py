@@ -1,0 +1,166 @@
+"""A frozen run and its Pods: what the Pod says becomes the run's phase, a failure another attempt or the end.
+
+Must not resolve anything: a later attempt is rendered from what was frozen.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from opstrand.core import names
+from opstrand.core.lifecycle.attempt import parse_count, render_attempt
+from opstrand.core.lifecycle.diagnose import Fault, Observation, State, is_being_made, observe_pod, read_failure
+from opstrand.core.lifecycle.ending import advanced, end, finish, pod_facts
+from opstrand.core.lifecycle.retry import Spent, backoff, judge_failure, spend
+from opstrand.core.lifecycle.snapshot import CreatePod, Decision, DeletePod, Snapshot, StopPod, parse_stamp
+from opstrand.core.lifecycle.status import Status
+from opstrand.core.phase import Phase
+from opstrand.core.resolving.resolve import thaw
+from opstrand.errors import SpecError
+
+
+def attend(snapshot: Snapshot) -> Decision:
+    """What follows for a run whose inputs are frozen."""
+    if snapshot.pod is None:
+        return _attend_absent(snapshot)
+    seen = observe_pod(snapshot.pod, snapshot.pod_events)
+    match seen.state:
+        case State.SUCCEEDED:
+            return finish(snapshot, Phase.SUCCEEDED, "Succeeded", "", seen)
+        case State.FAILED:
+            return _fail(snapshot, seen)
+        case State.RUNNING | State.PENDING if snapshot.control.get("stop"):
+            return _stop(snapshot, seen)
+        case State.RUNNING:
+            return _run(snapshot, seen)
+        case State.PENDING:
+            return _pend(snapshot, seen)
+
+
+def _attend_absent(snapshot: Snapshot) -> Decision:
+    if snapshot.control.get("stop"):
+        return end(snapshot, Phase.STOPPED, "Stopped", "stopped on request")
+    if snapshot.pod_is_lost:
+        return _fail(snapshot, Observation(State.FAILED, "PodLost", "its Pod vanished before its result was seen", Fault.PLATFORM))
+    wait = _backoff_left(snapshot)
+    if wait > 0:
+        return Decision(requeue_after=wait)
+    try:
+        return _recreate(snapshot)
+    except SpecError as error:
+        return end(snapshot, Phase.FAILED, error.reason, error.message)
+
+
+def _recreate(snapshot: Snapshot) -> Decision:
+    """The Pod of a frozen run is not there yet: the operator died between the freeze and the POST, or another attempt is due."""
+    prepared = snapshot.prepared
+    if isinstance(prepared, SpecError):
+        raise prepared
+    if prepared.compiled is None:
+        raise SpecError("ComponentNotFound", f"Component {prepared.missing_component!r} is gone")
+    resolved = thaw(prepared.compiled, snapshot.status.get("inputs") or {}, snapshot.status.get("outputs") or {})
+    attempt = render_attempt(
+        prepared,
+        resolved,
+        body=snapshot.body,
+        number=int(snapshot.status.get("attempt") or 0),
+        settings=snapshot.settings,
+        evaluate=snapshot.evaluate,
+        elapsed=_elapsed(snapshot),
+        catalog=snapshot.catalog,
+    )
+    status = None if snapshot.phase is not Phase.RETRYING else advanced(snapshot, Phase.STARTING, "PodCreated", "")
+    # Once it is there, whatever kept it away (quota, a service account) is over: look again to say so.
+    was_kept_away = snapshot.phase is Phase.STARTING and snapshot.status.get("reason") != "PodCreated"
+    return Decision(status, (CreatePod(attempt),), requeue_after=0.0 if was_kept_away else None)
+
+
+def _elapsed(snapshot: Snapshot) -> int:
+    """Seconds that earlier attempts took: `timeout` is for the run, a later attempt gets what they left."""
+    started = snapshot.status.get("startedAt")
+    return int((snapshot.now - parse_stamp(started)).total_seconds()) if started else 0
+
+
+def _backoff_left(snapshot: Snapshot) -> float:
+    if snapshot.phase is not Phase.RETRYING:
+        return 0.0
+    history = snapshot.status.get("history") or [{"at": snapshot.stamp}]
+    fault = Fault.PLATFORM if snapshot.status.get("reason") in _PLATFORM_REASONS else Fault.USER
+    due = parse_stamp(history[-1]["at"]) + timedelta(
+        seconds=backoff(Spent.parse(snapshot.status), fault, first=snapshot.settings.retry_backoff)
+    )
+    return (due - snapshot.now).total_seconds()
+
+
+_PLATFORM_REASONS = ("Evicted", "Preempted", "NodeLost", "PodLost", "PodDeleted")
+
+
+def _run(snapshot: Snapshot, seen: Observation) -> Decision:
+    started = snapshot.status.get("startedAt") or seen.started_at or snapshot.stamp
+    return Decision(advanced(snapshot, Phase.RUNNING, "PodRunning", "", pod=pod_facts(snapshot), startedAt=started))
+
+
+def _pend(snapshot: Snapshot, seen: Observation) -> Decision:
+    """A Pod that has not started: trouble is told at once, slowness only after a grace, and neither is waited for without end."""
+    pod = snapshot.pod or {}
+    age = (snapshot.now - parse_stamp(pod["metadata"]["creationTimestamp"])).total_seconds()
+    if not seen.reason:
+        return Decision(_kept(snapshot), requeue_after=_look_again(snapshot, age) if is_being_made(pod) else None)
+    if seen.hopeless or (seen.fault is Fault.USER and age >= snapshot.settings.start_patience):
+        decision = end(snapshot, Phase.FAILED, seen.reason, seen.message)
+        return Decision(decision.status, (DeletePod(pod),))
+    if seen.fault is Fault.NONE and age < snapshot.settings.pending_grace:
+        return Decision(_kept(snapshot), requeue_after=snapshot.settings.pending_grace - age)
+    status = advanced(snapshot, Phase.STARTING, seen.reason, seen.message)
+    patience = snapshot.settings.start_patience - age if seen.fault is Fault.USER else None
+    return Decision(status, requeue_after=patience)
+
+
+def _look_again(snapshot: Snapshot, age: float) -> float:
+    """A Pod that its node has and does not start: what hangs is in its Events, which are asked for after a grace, and now and then."""
+    grace = snapshot.settings.mount_grace
+    return grace - age if age < grace else grace
+
+
+def _kept(snapshot: Snapshot) -> Status | None:
+    """Back from trouble: a Pod that hung on something and hangs no more says so."""
+    if snapshot.phase is Phase.STARTING and snapshot.status.get("reason") == "PodCreated":
+        return None
+    return advanced(snapshot, Phase.STARTING, "PodCreated", "")
+
+
+def _stop(snapshot: Snapshot, seen: Observation) -> Decision:
+    pod = snapshot.pod or {}
+    status = advanced(snapshot, Phase.STOPPING, "Stopping", "stop requested: its container is given its grace")
+    if (pod.get("metadata") or {}).get("deletionTimestamp"):
+        return Decision(status)
+    if seen.state is State.PENDING:
+        return Decision(status, (DeletePod(pod),))
+    if (pod.get("spec") or {}).get("activeDeadlineSeconds") == 1:
+        return Decision(status)
+    return Decision(status, (StopPod(pod),))
+
+
+def _fail(snapshot: Snapshot, seen: Observation) -> Decision:
+    if snapshot.control.get("stop"):
+        return finish(snapshot, Phase.STOPPED, "Stopped", "stopped on request", seen)
+    spent = _next_spent(snapshot, seen)
+    if spent is None:
+        return finish(snapshot, Phase.FAILED, seen.reason, seen.message, seen)
+    number = int(snapshot.status.get("attempt") or 0) + 1
+    metadata = snapshot.body["metadata"]
+    pod = {"name": names.pod_name(metadata["name"], names.run_uuid(metadata["uid"]), number)}
+    facts = {"attempt": number, "retries": spent.as_dict(), "pod": pod}
+    if seen.started_at and not snapshot.status.get("startedAt"):
+        facts["startedAt"] = seen.started_at
+    status = advanced(snapshot, Phase.RETRYING, seen.reason, seen.message, **facts)
+    return Decision(status, requeue_after=backoff(spent, seen.fault, first=snapshot.settings.retry_backoff))
+
+
+def _next_spent(snapshot: Snapshot, seen: Observation) -> Spent | None:
+    if seen.reason == "DeadlineExceeded":
+        return None
+    termination = snapshot.status.get("termination") or {}
+    verdict = judge_failure(termination.get("podFailurePolicy"), read_failure(snapshot.pod or {}))
+    max_retries, max_disruptions = parse_count(termination.get("maxRetries")) or 0, snapshot.settings.platform_retries
+    return spend(Spent.parse(snapshot.status), seen.fault, verdict, max_retries=max_retries, max_disruptions=max_disruptions)

@@ -1,0 +1,99 @@
+"""How a run ends, and what every step of its status has in common: identity, times, the Pod.
+
+Must not decide that a run ends; `starting` and `attending` do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from opstrand.core import names
+from opstrand.core.lifecycle.attempt import parse_count
+from opstrand.core.lifecycle.diagnose import Observation, State, observe_pod
+from opstrand.core.lifecycle.snapshot import NOTHING, Decision, DeletePod, Snapshot, StopPod, parse_stamp
+from opstrand.core.lifecycle.status import Status, advance
+from opstrand.core.phase import Phase
+from opstrand.errors import SpecError
+
+
+def clear(snapshot: Snapshot) -> Decision:
+    """A run that is over has no Pod that starts or runs: one that was to be deleted when the operator died, or that came too late."""
+    pod = snapshot.pod
+    if pod is None or "deletionTimestamp" in pod["metadata"] or not names.is_owned_by(pod, snapshot.body["metadata"]["uid"]):
+        return NOTHING
+    match observe_pod(pod).state:
+        case State.PENDING:
+            return Decision(actions=(DeletePod(pod),))
+        case State.RUNNING if (pod.get("spec") or {}).get("activeDeadlineSeconds") != 1:
+            return Decision(actions=(StopPod(pod),))
+        case State.RUNNING:
+            return NOTHING
+        case _:
+            return _expire(snapshot, pod)
+
+
+def _expire(snapshot: Snapshot, pod: Mapping[str, Any]) -> Decision:
+    """A Pod that ended stays to be read for `termination.ttl`, or the setting's time; then it goes, with those of earlier attempts."""
+    asked = parse_count((snapshot.status.get("termination") or {}).get("ttl"))
+    ttl = snapshot.settings.pod_ttl if asked is None else asked
+    left = ttl - (snapshot.now - parse_stamp(snapshot.status["finishedAt"])).total_seconds()
+    if left > 0:
+        return Decision(requeue_after=left)
+    uid = snapshot.body["metadata"]["uid"]
+    return Decision(actions=tuple(DeletePod(one) for one in (pod, *snapshot.earlier_pods) if names.is_owned_by(one, uid)))
+
+
+def finish(snapshot: Snapshot, phase: Phase, reason: str, message: str, seen: Observation) -> Decision:
+    """The end of a run as its Pod tells it, with the kubelet's own times."""
+    started = snapshot.status.get("startedAt") or seen.started_at
+    finished = seen.finished_at or snapshot.stamp
+    facts = {"pod": pod_facts(snapshot), **_times(started, finished)}
+    return Decision(advanced(snapshot, phase, reason, message, **facts))
+
+
+def end(snapshot: Snapshot, phase: Phase, reason: str, message: str) -> Decision:
+    """The end of a run that no Pod brought about."""
+    return Decision(advanced(snapshot, phase, reason, message, **ending_times(snapshot, phase)))
+
+
+def ending_times(snapshot: Snapshot, phase: Phase) -> dict[str, Any]:
+    """When it ended and how long it took; empty for a phase that is not final."""
+    return _times(snapshot.status.get("startedAt"), snapshot.stamp) if phase.is_final else {}
+
+
+def _times(started: str | None, finished: str) -> dict[str, Any]:
+    if not started:
+        return {"finishedAt": finished}
+    seconds = max(0, round((parse_stamp(finished) - parse_stamp(started)).total_seconds()))
+    return {"startedAt": started, "finishedAt": finished, "duration": seconds}
+
+
+def advanced(snapshot: Snapshot, phase: Phase, reason: str, message: str, **facts: Any) -> Status:
+    """The snapshot's status in this phase, with who the run is where it is written for the first time."""
+    metadata = snapshot.body["metadata"]
+    identity = {} if snapshot.status.get("uuid") else {"uuid": names.run_uuid(metadata["uid"]), "kind": _kind(snapshot)}
+    return advance(
+        snapshot.status,
+        phase,
+        reason=reason,
+        message=message,
+        now=snapshot.stamp,
+        generation=int(metadata.get("generation") or 1),
+        created_at=metadata.get("creationTimestamp"),
+        **identity,
+        **facts,
+    )
+
+
+def _kind(snapshot: Snapshot) -> str:
+    prepared = snapshot.prepared
+    return "job" if isinstance(prepared, SpecError) or prepared.compiled is None else prepared.compiled.kind
+
+
+def pod_facts(snapshot: Snapshot) -> dict[str, Any]:
+    """What the status keeps of the Pod that is seen."""
+    pod = snapshot.pod or {}
+    known = dict(snapshot.status.get("pod") or {})
+    uid, node = pod.get("metadata", {}).get("uid"), (pod.get("spec") or {}).get("nodeName")
+    return {**known, **({"uid": uid} if uid else {}), **({"node": node} if node else {})}

@@ -1,0 +1,83 @@
+"""Whether a failed attempt is followed by another, and when.
+
+Two budgets: `termination.maxRetries` for what the user's program did, and the platform's own for evictions, preemptions and lost nodes, so
+that a busy cluster does not eat the user's retries. Must not look at Pods; it judges what `diagnose` saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from opstrand.core.lifecycle.diagnose import Failure, Fault
+from opstrand.core.limits import ATTEMPTS
+from opstrand.core.names import MAIN_CONTAINER
+
+#: Seconds; where doubling ends, as with a Kubernetes Job.
+MAX_BACKOFF = 360.0
+
+
+@dataclass(frozen=True)
+class Spent:
+    """How many retries each budget has given so far."""
+
+    failures: int = 0
+    disruptions: int = 0
+
+    @classmethod
+    def parse(cls, status: Mapping[str, Any]) -> Spent:
+        retries = status.get("retries") or {}
+        return cls(int(retries.get("failures", 0)), int(retries.get("disruptions", 0)))
+
+    def as_dict(self) -> dict[str, int]:
+        return {"failures": self.failures, "disruptions": self.disruptions}
+
+
+def judge_failure(policy: Mapping[str, Any] | None, failure: Failure) -> str | None:
+    """What `termination.podFailurePolicy` says to a failed Pod: FailJob, Ignore, Count, or None where no rule speaks. The first that
+    matches wins, as with a Kubernetes Job."""
+    for rule in (policy or {}).get("rules") or ():
+        codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions") or ()
+        if (codes and _matches_codes(codes, failure)) or any(_matches_condition(one, failure) for one in conditions):
+            return str(rule.get("action"))
+    return None
+
+
+def _matches_codes(wanted: Mapping[str, Any], failure: Failure) -> bool:
+    """Any container (or the one named) that ended with a code, 0 aside, that is among the values (or not among them)."""
+    name = wanted.get("containerName")
+    # The published documentation calls it by both names.
+    name = MAIN_CONTAINER if name == "polyaxon-main" else name
+    codes = [code for container, code in failure.exit_codes.items() if code != 0 and name in (None, container)]
+    among = [code in (wanted.get("values") or ()) for code in codes]
+    return any(among) if wanted.get("operator") == "In" else any(not one for one in among)
+
+
+def _matches_condition(wanted: Mapping[str, Any], failure: Failure) -> bool:
+    return failure.conditions.get(str(wanted.get("type"))) == str(wanted.get("status") or "True")
+
+
+def spend(spent: Spent, fault: Fault, verdict: str | None, *, max_retries: int, max_disruptions: int) -> Spent | None:
+    """What is spent once this failure is retried, by the policy's verdict or else by whose fault it was; None where it is the end."""
+    if verdict == "FailJob":
+        return None
+    if verdict == "Ignore":
+        # Not the user's budget, and all the same not without end.
+        return Spent(spent.failures, spent.disruptions + 1) if spent.failures + spent.disruptions + 1 < ATTEMPTS else None
+    counted = Fault.USER if verdict == "Count" else fault
+    return next_spent(spent, counted, max_retries=max_retries, max_disruptions=max_disruptions)
+
+
+def next_spent(spent: Spent, fault: Fault, *, max_retries: int, max_disruptions: int) -> Spent | None:
+    """What is spent once this failure is retried; None where its budget is empty."""
+    if fault is Fault.PLATFORM:
+        return Spent(spent.failures, spent.disruptions + 1) if spent.disruptions < max_disruptions else None
+    return Spent(spent.failures + 1, spent.disruptions) if spent.failures < max_retries else None
+
+
+def backoff(spent: Spent, fault: Fault, *, first: float) -> float:
+    """Seconds to wait before the next attempt: `first`, doubled each time. A disruption was not the program's fault: it starts soon."""
+    count = spent.disruptions if fault is Fault.PLATFORM else spent.failures
+    start = 1.0 if fault is Fault.PLATFORM else first
+    return float(min(start * 2 ** max(count - 1, 0), MAX_BACKOFF))

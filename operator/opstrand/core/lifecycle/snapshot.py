@@ -1,0 +1,114 @@
+"""What a decision sees and what it says: values, so that the same snapshot can be judged anywhere, any number of times.
+
+Owns `Snapshot`, `Decision` and the actions there are. Must not judge: `lifecycle` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from opstrand.core.compiling.prepare import Prepared
+from opstrand.core.lifecycle.attempt import Attempt
+from opstrand.core.lifecycle.status import Status
+from opstrand.core.phase import Phase, parse_phase
+from opstrand.core.pods.connections import EMPTY, Catalog
+from opstrand.core.resolving.refs import Ref, Upstream
+from opstrand.core.templates.template import Evaluate
+from opstrand.errors import SpecError
+from opstrand.settings import Settings
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that a decision may look at. Times are aware datetimes; `body` is the Operation as stored."""
+
+    body: Mapping[str, Any]
+    prepared: Prepared | SpecError
+    now: datetime
+    settings: Settings
+    evaluate: Evaluate
+    upstream: Mapping[Ref, Upstream | None] = field(default_factory=dict)
+    #: Every run of the project, where the operation has joins: their queries choose among them.
+    project: Sequence[Upstream] = ()
+    pod: Mapping[str, Any] | None = None
+    #: The Pod existed and is gone: it was seen, or its uid was written, and a GET found nothing.
+    pod_is_lost: bool = False
+    #: Warnings of the Pod, asked for where it hangs.
+    pod_events: Sequence[Mapping[str, Any]] = ()
+    #: Pods of earlier attempts that are still there, once the run is over.
+    earlier_pods: Sequence[Mapping[str, Any]] = ()
+    #: What the operator's owner lets runs use by name.
+    catalog: Catalog = EMPTY
+
+    @cached_property
+    def status(self) -> Mapping[str, Any]:
+        return self.body.get("status") or {}
+
+    @property
+    def phase(self) -> Phase:
+        return parse_phase(self.status)
+
+    @property
+    def is_frozen(self) -> bool:
+        return bool((self.status.get("pod") or {}).get("name"))
+
+    @property
+    def control(self) -> Mapping[str, Any]:
+        return (self.body.get("spec") or {}).get("control") or {}
+
+    @property
+    def stamp(self) -> str:
+        return stamp(self.now)
+
+
+@dataclass(frozen=True)
+class CreatePod:
+    """Make the attempt's objects. The name is the attempt's own, so doing it twice makes one."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True)
+class StopPod:
+    """Let a started Pod end now, with its grace, its logs kept."""
+
+    pod: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class DeletePod:
+    """Take away a Pod that never started."""
+
+    pod: Mapping[str, Any]
+
+
+Action = CreatePod | StopPod | DeletePod
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do: write `status` if it differs from what is stored (None: nothing to write), then the actions, in order.
+
+    `freeze`: the write must fail if the object changed since it was read. `requeue_after`: look again after so many seconds.
+    """
+
+    status: Status | None = None
+    actions: tuple[Action, ...] = ()
+    freeze: bool = False
+    requeue_after: float | None = None
+
+
+NOTHING = Decision()
+
+
+def stamp(moment: datetime) -> str:
+    """RFC 3339 in UTC with microseconds: the published client sorts by it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_stamp(text: str) -> datetime:
+    return datetime.fromisoformat(text)

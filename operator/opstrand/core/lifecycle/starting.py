@@ -1,0 +1,104 @@
+"""From a new run to its freeze: what it asks for is judged, waited for, resolved, and written down before anything is made.
+
+Must not look at Pods: a run that has one is `attending`'s.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from opstrand.core.compiling.prepare import Prepared
+from opstrand.core.lifecycle.attempt import render_attempt
+from opstrand.core.lifecycle.ending import advanced, end
+from opstrand.core.lifecycle.snapshot import CreatePod, Decision, Snapshot, parse_stamp
+from opstrand.core.phase import Phase
+from opstrand.core.resolving.joins import find_joined
+from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
+from opstrand.core.resolving.upstream import edge_to_dict
+from opstrand.errors import SpecError
+
+
+def start(snapshot: Snapshot) -> Decision:
+    """What follows for a run that is not frozen."""
+    if snapshot.control.get("stop"):
+        return end(snapshot, Phase.STOPPED, "Stopped", "stopped before it started")
+    if snapshot.control.get("skip"):
+        return end(snapshot, Phase.SKIPPED, "Skipped", "skipped on request")
+    if _is_restored(snapshot):
+        return end(snapshot, Phase.STOPPED, "Restored", "restored from a backup without its status: it is not run again")
+    try:
+        return _resolve(snapshot)
+    except SpecError as error:
+        return end(snapshot, _PHASE_OF_ERROR.get(error.reason, Phase.FAILED), error.reason, error.message)
+
+
+#: Errors that are an upstream's end rather than this run's own failure.
+_PHASE_OF_ERROR = {"UpstreamFailed": Phase.UPSTREAM_FAILED, "UpstreamSkipped": Phase.SKIPPED}
+
+
+def _is_restored(snapshot: Snapshot) -> bool:
+    labels = snapshot.body["metadata"].get("labels") or {}
+    return "velero.io/restore-name" in labels and not snapshot.status
+
+
+def _resolve(snapshot: Snapshot) -> Decision:
+    prepared = snapshot.prepared
+    if isinstance(prepared, SpecError):
+        raise prepared
+    if prepared.compiled is None:
+        return _wait(snapshot, "ComponentNotFound", f"waiting for Component {prepared.missing_component!r} in this namespace")
+    if prepared.compiled.is_approved is False:
+        return _wait(snapshot, "AwaitingApproval", "waiting for approval", patient=True)
+    joined = find_joined(prepared.compiled, prepared.identity, snapshot.project, evaluate=snapshot.evaluate)
+    found = resolve(prepared.compiled, prepared.identity, snapshot.upstream, joined=joined, evaluate=snapshot.evaluate)
+    if isinstance(found, Waiting):
+        return _wait(snapshot, found.reason, found.message, patient=found.reason == "UpstreamPending")
+    return _freeze(snapshot, prepared, found)
+
+
+def _wait(snapshot: Snapshot, reason: str, message: str, *, patient: bool = False) -> Decision:
+    """Wait: written once, however long it takes. What may never come is waited for with the configured patience only."""
+    status = advanced(snapshot, Phase.WAITING, reason, message)
+    if patient:
+        return Decision(status)
+    # Since it waits for this: what it waited for before was another matter.
+    waited = snapshot.now - parse_stamp(status["history"][-1]["at"])
+    left = timedelta(seconds=snapshot.settings.upstream_patience) - waited
+    if left <= timedelta():
+        return end(snapshot, Phase.FAILED, reason, f"{message}: gave up after {snapshot.settings.upstream_patience} s")
+    return Decision(status, requeue_after=left.total_seconds())
+
+
+def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decision:
+    """Everything that the run will ever need is written before its Pod exists; nothing that happens to others later changes it."""
+    number = int(snapshot.status.get("attempt") or 0)
+    attempt = render_attempt(
+        prepared,
+        resolved,
+        body=snapshot.body,
+        number=number,
+        settings=snapshot.settings,
+        evaluate=snapshot.evaluate,
+        catalog=snapshot.catalog,
+    )
+    if attempt.plan.condition is False:
+        return end(snapshot, Phase.SKIPPED, "ConditionFalse", "its conditions say that it should not run")
+    facts = {
+        "inputs": dict(resolved.inputs),
+        "outputs": dict(resolved.outputs),
+        "artifacts": attempt.lineage,
+        "tags": list(prepared.tags),
+        "meta": {},
+        "pod": {"name": attempt.pod_name},
+        "attempt": number,
+        "upstream": [edge_to_dict(edge) for edge in resolved.edges],
+    }
+    if attempt.plan.termination:
+        facts["termination"] = dict(attempt.plan.termination)
+    if prepared.description:
+        facts["description"] = prepared.description
+    if prepared.frozen_component is not None:
+        facts["component"] = dict(prepared.frozen_component)
+    status = advanced(snapshot, Phase.STARTING, "PodCreated", "", **facts)
+    prepared.check_total(snapshot.body, status)
+    return Decision(status, (CreatePod(attempt),), freeze=True)

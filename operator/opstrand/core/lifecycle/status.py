@@ -1,0 +1,104 @@
+"""The status of a run as data: how it advances, and which JSON Patch takes one to the next.
+
+Owns the shape of `.status` and who owns which key of it. Must not decide when it advances; `lifecycle` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from opstrand.core.lifecycle import conditions
+from opstrand.core.limits import HISTORY, shorten
+from opstrand.core.phase import Phase, parse_phase
+
+Status = dict[str, Any]
+
+#: Keys that the API writes once a run is frozen. The operator writes them in the freeze only, so that neither overwrites the other.
+API_KEYS = ("outputs", "artifacts", "tags", "meta", "description", "progress")
+
+
+def advance(
+    status: Mapping[str, Any],
+    phase: Phase,
+    *,
+    reason: str,
+    message: str = "",
+    now: str,
+    generation: int,
+    created_at: str | None = None,
+    **facts: Any,
+) -> Status:
+    """The status in this phase, with its history and conditions; `facts` are further keys. `status` is left as it is.
+
+    The same phase and reason again add nothing: a repeated observation must come out equal, so that it costs no write.
+    """
+    # Whatever is changed below is replaced, never changed in place: the parts may be shared.
+    after: Status = dict(status)
+    before = parse_phase(after)
+    repeated = "phase" in after and before is phase and after.get("reason") == reason
+    if repeated:
+        message = after.get("message", "")
+    after.update(facts)
+    after.update(phase=phase.value, reason=reason, message=shorten(message), observedGeneration=generation)
+    if not repeated:
+        _append_history(after, phase, reason, message, now=now, created_at=created_at)
+    for kind, value in _conditions_of(phase, after.get("conditions") or ()):
+        after["conditions"] = conditions.set_condition(
+            after.get("conditions") or [], kind, value, reason=reason or phase.value, message=message, now=now, generation=generation
+        )
+    return after
+
+
+def _append_history(status: Status, phase: Phase, reason: str, message: str, *, now: str, created_at: str | None) -> None:
+    history = list(status.get("history") or ())
+    if not history and created_at:
+        history.append({"status": Phase.CREATED.published, "reason": "Created", "at": created_at})
+    entry = {"status": phase.published, "reason": reason or phase.value, "at": now}
+    if message:
+        entry["message"] = shorten(message, 256)
+    history.append(entry)
+    # The beginning tells what it was, the end what became of it.
+    status["history"] = history if len(history) <= HISTORY else [history[0], *history[len(history) - HISTORY + 1 :]]
+
+
+def _conditions_of(phase: Phase, known: Any) -> list[tuple[str, bool | None]]:
+    """Which conditions this phase sets, in the order in which they are shown."""
+    resolved = conditions.get_condition(known, conditions.REFS_RESOLVED)
+    frozen = bool(resolved and resolved["status"] == "True")
+    ran = conditions.get_condition(known, conditions.RUNNING) is not None
+    if phase is Phase.WAITING:
+        return [(conditions.ACCEPTED, True), (conditions.REFS_RESOLVED, frozen)]
+    if phase.is_final:
+        rejected = [] if frozen or phase is not Phase.FAILED else [(conditions.ACCEPTED, False)]
+        stopped = [(conditions.RUNNING, False)] if ran else []
+        return [*rejected, *stopped, (conditions.SUCCEEDED, phase is Phase.SUCCEEDED), (conditions.FINISHED, True)]
+    if phase in (Phase.STARTING, Phase.QUEUED):
+        return [(conditions.ACCEPTED, True), (conditions.REFS_RESOLVED, True)]
+    return [(conditions.RUNNING, phase is Phase.RUNNING)]
+
+
+def patch_ops(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The JSON Patch from one status to the other; empty where they are equal.
+
+    JSON Patch, because a merge patch drops every null, and null is a value.
+    """
+    if before is None:
+        ops = [{"op": "add", "path": "/status", "value": dict(after)}]
+    else:
+        ops = [
+            {"op": "replace" if key in before else "add", "path": f"/status/{key}", "value": value}
+            for key, value in after.items()
+            if key not in before or not _same(before[key], value)
+        ]
+        ops += [{"op": "remove", "path": f"/status/{key}"} for key in before if key not in after]
+    return ops
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal as JSON: Python holds True and 1 for the same."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(_same(a, b) for a, b in zip(one, other, strict=True))
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)

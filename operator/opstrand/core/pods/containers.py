@@ -1,0 +1,78 @@
+"""Containers after rendering: where Kubernetes wants text, there is text; what is empty in a command is gone.
+
+Owns the cleaning of `command`, `args`, `env` and of the other text fields of a container that a template may have filled with a number.
+Must not add anything of ours: the Pod's builder does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from opstrand.core.limits import shorten
+from opstrand.core.values.types import to_text
+from opstrand.errors import SpecError
+
+_TEXTS = ("name", "image", "imagePullPolicy", "workingDir")
+_LISTS = ("command", "args")
+
+
+def clean_container(container: Mapping[str, Any], path: str, *, drop_empty: bool = False) -> dict[str, Any]:
+    """The container with texts where texts belong. `drop_empty`: items of command and args that are null or "" go (the main one's)."""
+    cleaned = dict(container)
+    for key in _TEXTS:
+        if cleaned.get(key) is not None:
+            cleaned[key] = _to_field(cleaned[key], f"{path}.{key}")
+    for key in _LISTS:
+        if cleaned.get(key) is not None:
+            cleaned[key] = _clean_items(cleaned[key], f"{path}.{key}", drop_empty)
+    if cleaned.get("env") is not None:
+        cleaned["env"] = merge_env(cleaned["env"], f"{path}.env")
+    if isinstance(cleaned.get("resources"), Mapping):
+        cleaned["resources"] = clean_resources(cleaned["resources"])
+    return cleaned
+
+
+def _to_field(value: Any, path: str) -> str:
+    if isinstance(value, Mapping | list):
+        raise SpecError("InvalidSpec", f"expected a text, found {shorten(repr(value), 80)}", path)
+    return to_text(value)
+
+
+def _clean_items(items: Any, path: str, drop_empty: bool) -> list[str]:
+    if not isinstance(items, list):
+        raise SpecError("InvalidSpec", f"expected a list, found {shorten(repr(items), 80)}", path)
+    return [str(item) for item in items if not (drop_empty and (item is None or item == ""))]
+
+
+def merge_env(env: Any, path: str = "env") -> list[dict[str, Any]]:
+    """One entry per name, the last one, at the last one's place; every value is text, lists and dictionaries as JSON."""
+    if not isinstance(env, list):
+        raise SpecError("InvalidSpec", f"expected a list of {{name, value}}, found {shorten(repr(env), 80)}", path)
+    merged: dict[str, dict[str, Any]] = {}
+    for index, entry in enumerate(env):
+        if not isinstance(entry, Mapping) or entry.get("name") in (None, ""):
+            raise SpecError("InvalidSpec", f"expected {{name, value}}, found {shorten(repr(entry), 80)}", f"{path}[{index}]")
+        name = to_text(entry["name"])
+        merged.pop(name, None)
+        value = {"value": to_text(entry["value"])} if "value" in entry else {}
+        merged[name] = {**entry, "name": name, **value}
+    return list(merged.values())
+
+
+def clean_resources(resources: Mapping[str, Any]) -> dict[str, Any]:
+    """Quantities as text: Kubernetes takes `1` and `"1"`, its typed clients only the latter."""
+    cleaned = dict(resources)
+    for key in ("limits", "requests"):
+        if isinstance(cleaned.get(key), Mapping):
+            cleaned[key] = {name: to_text(amount) for name, amount in cleaned[key].items() if amount is not None}
+    return cleaned
+
+
+def clean_environment(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Labels, annotations and node selectors are maps of text."""
+    cleaned = dict(environment)
+    for key in ("labels", "annotations", "nodeSelector"):
+        if isinstance(cleaned.get(key), Mapping):
+            cleaned[key] = {name: to_text(value) for name, value in cleaned[key].items() if value is not None}
+    return cleaned

@@ -1,0 +1,168 @@
+"""The Pod's init containers: ours, each with its document, and the user's own.
+
+Owns how a document travels and who our containers run as. Must not know what a step does: `init_steps` does.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from opstrand.core import names
+from opstrand.core.pods import connections, volumes
+from opstrand.core.pods.connections import Catalog
+from opstrand.core.pods.containers import merge_env
+from opstrand.core.pods.init_steps import Group, encode, group_steps, render_init_document
+from opstrand.core.pods.plan import Plan
+from opstrand.errors import SpecError
+from opstrand.settings import Settings
+
+Manifest = dict[str, Any]
+
+#: Longer documents travel in a ConfigMap: one environment string of the kernel ends at 128 KiB.
+INLINE_LIMIT = 64 * 1024
+#: What a ConfigMap may hold once compressed.
+CONFIG_MAP_LIMIT = 900 * 1024
+#: Whom our containers run as where the user's may not be root.
+NOBODY = 65532
+
+
+@dataclass(frozen=True)
+class InitContainers:
+    """`documents`: what travels in a ConfigMap, by file name. `volumes` are those that only init steps need."""
+
+    containers: tuple[Manifest, ...]
+    documents: Mapping[str, str]
+    volumes: tuple[Manifest, ...]
+    needs_scratch: bool
+
+
+def render_init_containers(plan: Plan, settings: Settings, catalog: Catalog) -> InitContainers:
+    """All of them, in the order in which they must run. SpecError for what cannot be brought or does not fit."""
+    groups = group_steps(plan, settings, catalog)
+    containers: list[Manifest] = []
+    documents: dict[str, str] = {}
+    for index, group in enumerate(groups):
+        if group.container is not None and not group.steps:
+            containers.append(_render_users(group, index, plan, catalog))
+            continue
+        name = names.INIT_CONTAINER if index == 0 else f"{names.INIT_CONTAINER}-{index + 1}"
+        document = encode(render_init_document(plan, settings, group, is_first=index == 0))
+        travels = _travel(document, index, documents)
+        ours = _render_ours(name, group, plan, settings, catalog, travels)
+        containers.append(ours if group.container is None else _lay_over(ours, group.container))
+    used = [one for group in groups for one in group.used]
+    found = [*volumes.source_volumes([one for group in groups if group.steps for one in group.used])]
+    found += connections.render_volumes([one for one in used if not one.has_volume])
+    return InitContainers(tuple(containers), documents, tuple(connections.unique(found)), any(group.needs_scratch for group in groups))
+
+
+def _travel(document: str, index: int, documents: dict[str, str]) -> list[Manifest]:
+    """The variable that brings the document, or the name of the file that does."""
+    if len(document.encode()) <= INLINE_LIMIT:
+        return [{"name": "OPSTRAND_INIT", "value": escape(document)}]
+    file = "init.json.gz" if index == 0 else f"init-{index + 1}.json.gz"
+    documents[file] = document
+    return [{"name": "OPSTRAND_INIT_FILE", "value": f"{volumes.INIT_PATH}/{file}"}]
+
+
+def _render_ours(name: str, group: Group, plan: Plan, settings: Settings, catalog: Catalog, travels: list[Manifest]) -> Manifest:
+    mounts = [*volumes.context_mounts(plan, catalog), *volumes.source_mounts(group.used)]
+    if travels[0]["name"] == "OPSTRAND_INIT_FILE":
+        mounts.append(volumes.init_mount())
+    if group.needs_scratch:
+        mounts.append(volumes.scratch_mount())
+    return {
+        "name": name,
+        "image": settings.image,
+        "imagePullPolicy": settings.image_pull_policy,
+        "command": ["python3", "-m", "opstrand.initializer"],
+        "resources": {
+            "requests": {"cpu": "10m", "memory": "32Mi"},
+            # git unpacks in memory.
+            "limits": {"cpu": "1", "memory": "1Gi" if group.needs_scratch else "256Mi"},
+        },
+        "securityContext": our_security(plan, shares_files=bool(group.used) or volumes.keeps_files(plan, catalog)),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": mounts,
+        "env": travels,
+    }
+
+
+def _lay_over(ours: Manifest, given: Mapping[str, Any]) -> Manifest:
+    """The container that brings a step, as the user wants it: their fields over ours, lists after ours."""
+    merged = {**ours, **{key: value for key, value in given.items() if value is not None}}
+    if "command" in given or "args" in given:
+        merged.update(command=given.get("command"), args=given.get("args"))
+    merged["env"] = merge_env([*ours["env"], *(given.get("env") or ())])
+    merged["volumeMounts"] = [*ours["volumeMounts"], *(given.get("volumeMounts") or ())]
+    merged["name"] = given.get("name") or ours["name"]
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def _render_users(group: Group, index: int, plan: Plan, catalog: Catalog) -> Manifest:
+    """An init container of the user's: raw where it is nothing else, with the connection's parts and the context where it has one."""
+    container = {"name": f"init-{index}", **(group.container or {})}
+    if not group.used:
+        return container
+    env = merge_env([*(container.get("env") or ()), *connections.render_env(group.used)])
+    env_from = [*(container.get("envFrom") or ()), *connections.render_env_from(group.used)]
+    mounts = [*(container.get("volumeMounts") or ()), *volumes.context_mounts(plan, catalog), *connections.render_mounts(group.used)]
+    return {**container, "env": env, "volumeMounts": mounts, **({"envFrom": env_from} if env_from else {})}
+
+
+def escape(text: str) -> str:
+    """`text` as an env value that Kubernetes leaves as it is: it would expand `$(VAR)` and turn `$$` into `$`."""
+    return text.replace("$", "$$")
+
+
+def our_security(plan: Plan, *, shares_files: bool = False) -> Manifest:
+    """Who our container runs as: main's own user, so that main may change what it finds. Meets the restricted level where main's can.
+
+    Where it meets files that other runs left, and is root, it may read them whoever owns them, as main could.
+    """
+    main = plan.container.get("securityContext") or {}
+    pod = plan.environment.get("securityContext") or {}
+    user = main.get("runAsUser", pod.get("runAsUser"))
+    non_root = main.get("runAsNonRoot", pod.get("runAsNonRoot"))
+    if user is None:
+        user = NOBODY if non_root else 0
+    security: Manifest = {
+        "runAsUser": user,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    if user == 0 and shares_files:
+        security["capabilities"]["add"] = ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
+    if non_root:
+        security["runAsNonRoot"] = True
+    return security
+
+
+def render_config_map(metadata: Mapping[str, Any], documents: Mapping[str, str]) -> Manifest:
+    """The documents that are too long for a variable. SpecError TooLarge where they do not even fit compressed."""
+    # A fixed time in the header: the same document is the same object.
+    packed = {name: gzip.compress(document.encode(), mtime=0) for name, document in documents.items()}
+    size = sum(map(len, packed.values()))
+    if size > CONFIG_MAP_LIMIT:
+        raise SpecError(
+            "TooLarge", f"the init files are {size} bytes compressed, at most {CONFIG_MAP_LIMIT} fit into the cluster", "run.init"
+        )
+    kept = {key: metadata[key] for key in ("name", "namespace", "labels", "ownerReferences")}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": kept,
+        "immutable": True,
+        "binaryData": {name: base64.b64encode(data).decode() for name, data in packed.items()},
+    }
+
+
+def name_sidecars(sidecars: Sequence[Mapping[str, Any]]) -> list[Manifest]:
+    """Sidecars with a name each: Kubernetes wants one, the format does not."""
+    return [{"name": f"sidecar-{index}", **sidecar} for index, sidecar in enumerate(sidecars)]

@@ -1,0 +1,90 @@
+"""The `init` section of a plan: its steps rendered, completed, and in the order in which they must run.
+
+Owns the order (params with toInit, then built-in steps as listed, then pure containers), a file's default name, and which values can
+become a step. Must not say where a step's data lands: `init_steps` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from opstrand.core.limits import INIT_FILES, check_size, shorten
+from opstrand.core.pods.containers import clean_container
+from opstrand.core.resolving.slots import Slot
+from opstrand.core.templates.template import Evaluate, render, render_text
+from opstrand.errors import SpecError
+from opstrand.initializer.modes import apply_mode
+
+#: Types of values that are a step by themselves.
+_OWN_STEPS = ("git", "artifacts", "dockerfile")
+_FILENAME = "file"
+
+
+def render_init(
+    steps: Any, given: Iterable[tuple[Slot, Any]], context: Mapping[str, Any], *, evaluate: Evaluate
+) -> tuple[dict[str, Any], ...]:
+    """The steps of `run.init` after those that params ask for (`given`: slots with toInit and their values)."""
+    if not isinstance(steps, list | tuple):
+        raise SpecError("InvalidSpec", f"expected a list of steps, found {shorten(repr(steps), 80)}", "run.init")
+    asked = [step for slot, value in given if (step := make_step(slot, value)) is not None]
+    rendered = [_render_step(step, f"run.init[{i}]", context, evaluate) for i, step in enumerate(steps)]
+    contents = "".join(step["file"]["content"] for step in rendered if "file" in step)
+    check_size(contents.encode("utf-8", "backslashreplace"), INIT_FILES, "the contents of all init files", "run.init")
+    pure = [step for step in rendered if set(step) == {"container"}]
+    return (*asked, *(step for step in rendered if set(step) != {"container"}), *pure)
+
+
+def make_step(slot: Slot, value: Any) -> dict[str, Any] | None:
+    """The step that brings a value into the container, or None for a value that is not there."""
+    connection = {"connection": slot.connection} if slot.connection else {}
+    type_name = slot.io.type if slot.io else None
+    if type_name is None:
+        raise SpecError("InvalidSpec", f"'{slot.name}' needs an input with a type to be brought by toInit", slot.path)
+    if value is None:
+        return None
+    if type_name in _OWN_STEPS:
+        return {type_name: value, **connection}
+    if not connection or type_name == "file":
+        hint = "" if type_name == "file" else " without a connection"
+        raise SpecError("InvalidSpec", f"'{slot.name}' of type '{type_name}' cannot be brought by toInit{hint}", slot.path)
+    return {"paths": value if isinstance(value, list) else [value], **connection} if type_name == "path" else connection
+
+
+def _render_step(step: Any, path: str, context: Mapping[str, Any], evaluate: Evaluate) -> dict[str, Any]:
+    if not isinstance(step, Mapping):
+        raise SpecError("InvalidSpec", f"expected a step, found {shorten(repr(step), 80)}", path)
+    step = {key: item for key, item in step.items() if item is not None}
+    others = {key: item for key, item in step.items() if key != "file"}
+    rendered: dict[str, Any] = render(others, context, path, evaluate=evaluate)
+    if "file" in step:
+        rendered = {"file": _render_file(step["file"], f"{path}.file", context, evaluate), **rendered}
+    folder = rendered.get("path")
+    if folder is not None and not (isinstance(folder, str) and folder.startswith("/")):
+        raise SpecError("InvalidSpec", f"expected an absolute path, found {shorten(repr(folder), 80)}", f"{path}.path")
+    if isinstance(rendered.get("container"), Mapping):
+        rendered["container"] = clean_container(rendered["container"], f"{path}.container")
+    return rendered
+
+
+def _render_file(file: Any, path: str, context: Mapping[str, Any], evaluate: Evaluate) -> dict[str, Any]:
+    """A file's content is text to the last byte, whatever it looks like: a JSON document, a number, `$(VAR)`."""
+    if not isinstance(file, Mapping) or not isinstance(file.get("content"), str):
+        raise SpecError("InvalidSpec", "expected the content of the file as text", f"{path}.content")
+    others = {key: item for key, item in file.items() if key != "content" and item is not None}
+    rendered = render(others, context, path, evaluate=evaluate)
+    _check_file(rendered, path)
+    content = render_text(file["content"], context, f"{path}.content", evaluate=evaluate)
+    return {"filename": _FILENAME, **rendered, "content": content}
+
+
+def _check_file(file: Mapping[str, Any], path: str) -> None:
+    """What the init container could only fail at."""
+    name = str(file.get("filename", _FILENAME))
+    if not name.strip("/") or name.endswith("/") or ".." in name.split("/"):
+        raise SpecError("InvalidSpec", f"expected the name of a file, found {shorten(repr(name), 80)}", f"{path}.filename")
+    if file.get("chmod") is not None:
+        try:
+            apply_mode(str(file["chmod"]), 0)
+        except ValueError as error:
+            raise SpecError("InvalidSpec", str(error), f"{path}.chmod") from None

@@ -1,0 +1,315 @@
+"""What the init containers do, as data: JSON documents that `opstrand.initializer` carries out.
+
+Owns the words of those documents, where each kind of step lands, and which steps share a container. Must not know how a document travels
+(`init_containers` decides) nor touch a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
+from opstrand.core.pods.connections import EMPTY, Catalog, Connection
+from opstrand.core.pods.dockerfile import render_dockerfile
+from opstrand.core.pods.plan import Plan
+from opstrand.core.pods.volumes import source_path
+from opstrand.errors import SpecError
+from opstrand.settings import Settings
+
+#: The projected token's mount; main sees it too, so that our client can read it again when it changes.
+TOKEN_PATH = f"{CONTEXT_ROOT}/.token/token"
+#: Where the published client looks for credentials.
+AUTH_PATH = f"{CONTEXT_ROOT}/.configs/.auth"
+
+Step = dict[str, Any]
+
+#: What a step brings, in the order in which it is looked for.
+_SOURCES = ("file", "dockerfile", "git", "artifacts", "paths")
+#: Sources that need a service which this version does not have.
+_MISSING = ("tensorboard", "lineageRef", "modelRef", "artifactRef")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Steps that one init container of ours carries out, or (`container`) a container of the user's.
+
+    `used` are the connections whose volumes and secrets it reads. With `container` and `steps` both, the container is ours with the
+    user's own fields laid over it.
+    """
+
+    steps: tuple[Step, ...] = ()
+    used: tuple[Connection, ...] = ()
+    container: Mapping[str, Any] | None = None
+    path: str | None = None
+
+    @property
+    def needs_scratch(self) -> bool:
+        return any(step["kind"] == "git" for step in self.steps)
+
+
+@dataclass
+class _Fused:
+    """Consecutive built-in steps on their way to one container."""
+
+    steps: list[Step] = field(default_factory=list)
+    used: dict[str, Connection] = field(default_factory=dict)
+
+    def close(self) -> Group:
+        return Group(tuple(self.steps), tuple(self.used.values()))
+
+
+def group_steps(plan: Plan, settings: Settings, catalog: Catalog = EMPTY) -> list[Group]:
+    """The init containers in their order. The first is always ours: it makes the folders. SpecError for what cannot be brought."""
+    groups: list[Group] = []
+    fused = _Fused()
+    for one in plan.init:
+        steps: tuple[Step, ...] = ()
+        used: Connection | None = None
+        if not is_container_step(one):
+            steps, used = _render_step(one, plan, settings, catalog)
+        if "container" not in one:
+            fused.steps += steps
+            if used is not None:
+                fused.used[used.name] = used
+            continue
+        if fused.steps or not groups:
+            groups.append(fused.close())
+            fused = _Fused()
+        groups.append(Group(tuple(steps), (used,) if used else (), one["container"], one.get("path")))
+    return [*groups, fused.close()] if fused.steps or not groups else groups
+
+
+def render_init_document(plan: Plan, settings: Settings, group: Group, *, is_first: bool = True) -> dict[str, Any]:
+    """One container's document. The first one's begins with the directories, credentials and the import shim."""
+    run_path = f"{ARTIFACTS_PATH}/{plan.uuid}"
+    api = {"url": settings.api_url, "patience": settings.api_patience, "run": f"{plan.owner}/{plan.project}/runs/{plan.uuid}"}
+    needs_api = is_first or any(step["kind"] == "git" for step in group.steps)
+    return {
+        "directories": [run_path, f"{run_path}/outputs"] if is_first else [],
+        "auth": {"token": TOKEN_PATH, "target": AUTH_PATH} if is_first and _wants_auth(plan) else None,
+        "api": api if needs_api else None,
+        "shim": ARTIFACTS_PATH if is_first else None,
+        "steps": list(group.steps),
+        "token": TOKEN_PATH,
+    }
+
+
+def measure_steps(plan: Plan, settings: Settings, catalog: Catalog = EMPTY) -> int:
+    """Bytes of all documents together, as they would travel."""
+    groups = group_steps(plan, settings, catalog)
+    documents = (render_init_document(plan, settings, one, is_first=i == 0) for i, one in enumerate(groups) if _is_ours(one))
+    return sum(len(encode(document).encode()) for document in documents)
+
+
+def _is_ours(group: Group) -> bool:
+    return bool(group.steps) or group.container is None
+
+
+def encode(document: Mapping[str, Any]) -> str:
+    """The document's canonical text."""
+    return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def is_container_step(step: Mapping[str, Any]) -> bool:
+    """A step that is nothing but a container of the user's: a raw Kubernetes init container."""
+    return "container" in step and not any(kind in step for kind in (*_SOURCES, *_MISSING)) and "connection" not in step
+
+
+def used_connections(plan: Plan) -> Iterator[str]:
+    """Names of the connections that init steps ask for, as often as they do."""
+    return (str(step["connection"]) for step in plan.init if step.get("connection"))
+
+
+def render_lineage(plan: Plan) -> list[dict[str, Any]]:
+    """The input artifacts that the init steps leave, where they are known beforehand. The operator records them with the freeze: no run
+    spends a write on them. (A commit is known once it is there: the init container reports it.)"""
+    entries: dict[str, dict[str, Any]] = {}
+    for entry in (one for step in plan.init for one in _describe_step(step)):
+        source = (entry.get("summary") or {}).get("path")
+        # Two folders of one name are two artifacts.
+        name = source.replace("/", "-") if source and entry["name"] in entries else entry["name"]
+        entries[name] = {**entry, "name": name}
+    return list(entries.values())
+
+
+def _describe_step(step: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    if "file" in step:
+        name, content = step["file"]["filename"], step["file"]["content"]
+        kind = step["file"].get("kind") or ("dockerfile" if "dockerfile" in name.lower() else "file")
+        yield _file_lineage(name, kind, content)
+    elif "dockerfile" in step:
+        yield _file_lineage(_dockerfile_name(step), "dockerfile", render_dockerfile(step["dockerfile"]))
+    elif "artifacts" in step or "paths" in step:
+        for path in _list_sources(step):
+            # Without a path of its own: those are within the run's folder, and this is in a store or in another run's.
+            summary = {"path": path, **({"connection": step["connection"]} if step.get("connection") else {})}
+            yield {"name": _artifact_name(path) or "artifacts", "kind": "artifact", "isInput": True, "summary": summary}
+
+
+def _file_lineage(filename: str, kind: str, content: str) -> dict[str, Any]:
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    path = f"outputs/{_base_name(filename)}"
+    return {"name": _artifact_name(filename), "kind": kind, "path": path, "isInput": True, "summary": {"hash": digest}}
+
+
+def _list_sources(step: Mapping[str, Any]) -> list[str]:
+    artifacts = step.get("artifacts") or {}
+    listed = [*_as_pairs(artifacts.get("files")), *_as_pairs(artifacts.get("dirs")), *_as_pairs(step.get("paths"))]
+    return [source for source, _ in listed]
+
+
+def _wants_auth(plan: Plan) -> bool:
+    return plan.plugins.get("auth") is not False
+
+
+# --- one function for each source -----------------------------------------------------------------------------------------------
+
+
+def _render_step(step: Mapping[str, Any], plan: Plan, settings: Settings, catalog: Catalog) -> tuple[tuple[Step, ...], Connection | None]:
+    """The document's steps for one step of the plan, and the connection that it reads."""
+    missing = next((kind for kind in _MISSING if kind in step), None)
+    if missing:
+        raise SpecError("NotSupported", f"init steps of the kind {missing!r} are not run by this version", "run.init")
+    connection = catalog.find(step["connection"], "run.init") if step.get("connection") else None
+    source = next((kind for kind in _SOURCES if kind in step), None)
+    if source is not None:
+        return _RENDERERS[source](step, plan, settings, catalog, connection)
+    if connection is None:
+        raise SpecError("InvalidSpec", f"a step needs one of {', '.join(_SOURCES)}, a connection or a container", "run.init")
+    if connection.is_git:
+        return _render_git(step, plan, settings, catalog, connection)
+    if connection.has_volume or connection.is_bucket:
+        return _render_copy(step, plan, settings, catalog, connection)
+    if "container" not in step:
+        words = f"a step with the connection '{connection.name}' of kind {connection.kind} needs a container that uses it"
+        raise SpecError("InvalidSpec", words, "run.init")
+    return (), connection
+
+
+def _render_file(step: Mapping[str, Any], plan: Plan, *_: Any) -> tuple[tuple[Step, ...], Connection | None]:
+    file = step["file"]
+    return (_write(step, plan, file["filename"], file["content"], file.get("chmod")),), None
+
+
+def _render_dockerfile(step: Mapping[str, Any], plan: Plan, *_: Any) -> tuple[tuple[Step, ...], Connection | None]:
+    return (_write(step, plan, _dockerfile_name(step), render_dockerfile(step["dockerfile"]), None),), None
+
+
+def _write(step: Mapping[str, Any], plan: Plan, filename: str, content: str, chmod: Any) -> Step:
+    return {
+        "kind": "file",
+        "target": f"{_folder(step)}/{filename}",
+        "content": content,
+        "chmod": None if chmod is None else str(chmod),
+        "copy": f"{ARTIFACTS_PATH}/{plan.uuid}/outputs/{_base_name(filename)}",
+    }
+
+
+def _render_git(
+    step: Mapping[str, Any], plan: Plan, settings: Settings, catalog: Catalog, connection: Connection | None
+) -> tuple[tuple[Step, ...], Connection | None]:
+    """What the step says wins over what the connection's schema says."""
+    git = step.get("git")
+    if git is not None and not isinstance(git, Mapping):
+        raise SpecError("InvalidSpec", "expected git with a url (a mapping)", "run.init")
+    if connection is not None and not connection.is_git:
+        raise SpecError("InvalidSpec", f"git needs a connection of kind git or ssh, '{connection.name}' is {connection.kind}", "run.init")
+    schema = connection.schema if connection else {}
+    asked: dict[str, Any] = {
+        **{key: schema.get(key) for key in ("url", "revision", "flags")},
+        **{k: v for k, v in (git or {}).items() if v},
+    }
+    if not isinstance(asked.get("url"), str):
+        raise SpecError("InvalidSpec", "git needs a url, here or in the connection's schema", "run.init")
+    rendered = {
+        "kind": "git",
+        "url": asked["url"],
+        "revision": None if asked["revision"] is None else str(asked["revision"]),
+        "flags": [str(flag) for flag in asked["flags"] or ()],
+        "target": f"{_folder(step)}/{connection.name if connection else _repository_name(asked['url'])}",
+        "patience": settings.git_patience,
+        "secret": source_path(connection, "secret") if connection and connection.secret else None,
+        "variables": {entry["name"]: entry["value"] for entry in connection.env if "value" in entry} if connection else {},
+    }
+    return (rendered,), connection
+
+
+def _render_copy(
+    step: Mapping[str, Any], plan: Plan, settings: Settings, catalog: Catalog, connection: Connection | None
+) -> tuple[tuple[Step, ...], Connection | None]:
+    """Files and folders of a store. Of a connection without a word of what, everything."""
+    store = connection or catalog.store
+    if store is None:
+        words = "artifacts and paths without a connection come from the artifacts store, and this installation has none"
+        raise SpecError("InvalidSpec", f"{words}: name a connection", "run.init")
+    if not store.has_volume:
+        words = f"this version copies from volumes, and the connection '{store.name}' is of kind {store.kind}"
+        raise SpecError("NotSupported", f"{words}: use a container step with it", "run.init")
+    artifacts = step.get("artifacts") or {}
+    rendered = {
+        "kind": "copy",
+        "store": store.name,
+        "source": source_path(store, "data"),
+        # The default store's folders are the runs' own, so their names need no folder of the store's; `path` is taken at its word.
+        "target": step.get("path") or (ARTIFACTS_PATH if catalog.is_store(store) else f"{ARTIFACTS_PATH}/{store.name}"),
+        "files": _as_pairs(artifacts.get("files")),
+        "dirs": _as_pairs(artifacts.get("dirs")),
+        "paths": _as_pairs(step.get("paths")),
+    }
+    if not rendered["files"] and not rendered["dirs"] and not rendered["paths"]:
+        rendered["dirs"] = [["", ""]]
+    return (rendered,), store
+
+
+_Renderer = Callable[[Mapping[str, Any], Plan, Settings, Catalog, Connection | None], tuple[tuple[Step, ...], Connection | None]]
+_RENDERERS: dict[str, _Renderer] = {
+    "file": _render_file,
+    "dockerfile": _render_dockerfile,
+    "git": _render_git,
+    "artifacts": _render_copy,
+    "paths": _render_copy,
+}
+
+
+def _as_pairs(entries: Any) -> list[list[str]]:
+    """Each entry as [from, to], relative to the store and to the target. SpecError for what is neither a path nor a pair."""
+    listed: Iterable[Any] = entries if isinstance(entries, list | tuple) else ([] if entries is None else [entries])
+    return [_as_pair(entry) for entry in listed]
+
+
+def _as_pair(entry: Any) -> list[str]:
+    if isinstance(entry, str):
+        pair = [entry, entry]
+    elif isinstance(entry, list | tuple) and len(entry) == 2 and all(isinstance(part, str) for part in entry):
+        pair = [str(entry[0]), str(entry[1])]
+    else:
+        raise SpecError("InvalidSpec", f"expected a path or [from, to], found {entry!r}", "run.init")
+    if any(part == ".." for path in pair for part in path.split("/")):
+        raise SpecError("InvalidSpec", f"a path must stay within its store, found {entry!r}", "run.init")
+    return [path.strip("/") for path in pair]
+
+
+def _folder(step: Mapping[str, Any]) -> str:
+    return str(step.get("path") or ARTIFACTS_PATH).rstrip("/")
+
+
+def _dockerfile_name(step: Mapping[str, Any]) -> str:
+    return str(step["dockerfile"].get("filename") or "Dockerfile")
+
+
+def _repository_name(url: str) -> str:
+    """The last part of the address without its extension."""
+    return url.rstrip("/").replace(":", "/").rsplit("/", 1)[-1].split(".")[0] or "repository"
+
+
+def _base_name(filename: str) -> str:
+    return filename.rsplit("/", 1)[-1]
+
+
+def _artifact_name(filename: str) -> str:
+    """`echo.py` is `echo-py` in the lineage table, as the published init step names it."""
+    return _base_name(filename).replace(".", "-")

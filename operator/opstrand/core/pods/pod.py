@@ -1,0 +1,187 @@
+"""The plan in Pod vocabulary: the only place that knows Pod fields for writing.
+
+The main container is the user's, with the run's environment and mounts added and nothing else touched; init containers prepare what it
+finds. Must not resolve or render anything: the plan is final.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from opstrand.core import names
+from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
+from opstrand.core.pods import connections, volumes
+from opstrand.core.pods.connections import EMPTY, Catalog, Connection
+from opstrand.core.pods.init_containers import escape, name_sidecars, render_config_map, render_init_containers
+from opstrand.core.pods.plan import Plan
+from opstrand.settings import Settings
+
+Manifest = dict[str, Any]
+
+#: `environment` keys that are the PodSpec's own. `restartPolicy` is not: a container that restarts in place would never end, and hide why;
+#: retries are the operator's (`termination.maxRetries`).
+_POD_FIELDS = (
+    "nodeSelector",
+    "affinity",
+    "tolerations",
+    "nodeName",
+    "serviceAccountName",
+    "hostAliases",
+    "securityContext",
+    "hostNetwork",
+    "hostPID",
+    "dnsPolicy",
+    "dnsConfig",
+    "schedulerName",
+    "priorityClassName",
+    "priority",
+)
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What one attempt needs in the cluster: the Pod, and a ConfigMap where its init document is too long for an env variable."""
+
+    pod: Manifest
+    config_map: Manifest | None = None
+
+
+def plan_digest(plan: Plan) -> str:
+    """SHA-256 of the plan's canonical bytes, in hex."""
+    return hashlib.sha256(plan.as_json()).hexdigest()
+
+
+def render_pod(
+    plan: Plan, *, owner: Mapping[str, Any], pod_name: str, settings: Settings, deadline: int | None = None, catalog: Catalog = EMPTY
+) -> Rendered:
+    """The Pod of one attempt. `owner` is the Operation's owner reference, `deadline` the seconds this attempt may take.
+
+    Raises SpecError for a connection that is not in the catalog, and TooLarge where the init files do not even fit compressed.
+    """
+    used = [catalog.find(name, f"run.connections[{index}]") for index, name in enumerate(plan.connections)]
+    metadata = _metadata(plan, used, owner=owner, name=pod_name)
+    init = render_init_containers(plan, settings, catalog)
+    config_map = render_config_map(metadata, init.documents) if init.documents else None
+    document_map = pod_name if config_map else None
+    ours = volumes.own_volumes(plan, settings, config_map=document_map, needs_scratch=init.needs_scratch, deadline=deadline)
+    shared = connections.unique([*volumes.store_volumes(plan, catalog), *connections.render_volumes(used), *init.volumes])
+    spec: Manifest = {
+        "restartPolicy": "Never",
+        # A run has no rights in the cluster: what it may do is to speak to our API with its own token.
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        **{key: plan.environment[key] for key in _POD_FIELDS if plan.environment.get(key) is not None},
+        "initContainers": [*init.containers, *_render_sidecars(plan, settings, catalog, used)],
+        "containers": [_render_main(plan, settings, catalog, used)],
+        "volumes": [*ours, *shared, *(dict(volume) for volume in plan.volumes)],
+    }
+    if plan.environment.get("imagePullSecrets"):
+        spec["imagePullSecrets"] = [{"name": name} for name in plan.environment["imagePullSecrets"]]
+    if deadline is not None:
+        spec["activeDeadlineSeconds"] = deadline
+    return Rendered({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}, config_map)
+
+
+def _metadata(plan: Plan, used: Sequence[Connection], *, owner: Mapping[str, Any], name: str) -> Manifest:
+    queue = {"kueue.x-k8s.io/queue-name": plan.queue} if plan.queue else {}
+    annotations = {**connections.render_annotations(used), **(plan.environment.get("annotations") or {})}
+    return {
+        "name": name,
+        "namespace": plan.project,
+        # Ours win on the same key: the operator finds its Pods by them.
+        "labels": {**(plan.environment.get("labels") or {}), **queue, **names.labels(plan.name, plan.uuid, plan.kind)},
+        "annotations": {**annotations, names.PLAN_DIGEST: plan_digest(plan)},
+        "ownerReferences": [dict(owner)],
+    }
+
+
+def _render_main(plan: Plan, settings: Settings, catalog: Catalog, used: Sequence[Connection]) -> Manifest:
+    container = _add_run(dict(plan.container), plan, settings, catalog, used)
+    container["name"] = names.MAIN_CONTAINER
+    container["volumeMounts"] = [
+        *(container.get("volumeMounts") or ()),
+        *volumes.main_mounts(plan, catalog),
+        *connections.render_mounts(used),
+    ]
+    # The kubelet keeps the last lines of a failed container's log in its status: the run's message has them without a request.
+    container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
+    return container
+
+
+def _add_run(container: Manifest, plan: Plan, settings: Settings, catalog: Catalog, used: Sequence[Connection]) -> Manifest:
+    """The container with the variables of the run and of its connections. Ours win over the user's, what a param asks for over both."""
+    ours = [*connections.render_env(used), *_run_env(plan, settings, catalog, container)]
+    # What a param holds is data: Kubernetes must not expand `$(VAR)` in it.
+    asked = [{"name": name, "value": escape(value)} for name, value in plan.to_env.items()]
+    taken = {one["name"] for one in ours} | set(plan.to_env)
+    env = [*(one for one in container.get("env") or () if one["name"] not in taken), *asked, *ours]
+    container["env"] = _append_client(env) if plan.plugins.get("client") else env
+    env_from = [*(container.get("envFrom") or ()), *connections.render_env_from(used)]
+    return {**container, "envFrom": env_from} if env_from else container
+
+
+def _append_client(env: list[Manifest]) -> list[Manifest]:
+    """The import shim on PYTHONPATH, behind what is there: `$(PYTHONPATH)` is what was declared before, wherever it comes from."""
+    before = next((one for one in env if one["name"] == "PYTHONPATH"), None)
+    if before is None:
+        return [*env, {"name": "PYTHONPATH", "value": ARTIFACTS_PATH}]
+    if "value" not in before:
+        return [*env, {"name": "PYTHONPATH", "value": f"$(PYTHONPATH):{ARTIFACTS_PATH}"}]
+    return [{**one, "value": f"{one['value']}:{ARTIFACTS_PATH}"} if one is before else one for one in env]
+
+
+def _run_env(plan: Plan, settings: Settings, catalog: Catalog, container: Mapping[str, Any]) -> list[Manifest]:
+    """The variables of the published in-cluster environment, in its order."""
+    fields = {
+        "POLYAXON_K8S_NODE_NAME": "spec.nodeName",
+        "POLYAXON_K8S_NAMESPACE": "metadata.namespace",
+        "POLYAXON_K8S_POD_ID": "metadata.name",
+    }
+    plain = {
+        "POLYAXON_HOST": (plan.plugins.get("externalHost") and settings.external_url) or settings.api_url,
+        "POLYAXON_IS_MANAGED": "true",
+        "POLYAXON_API_VERSION": "v1",
+        "POLYAXON_RUN_INSTANCE": plan.run_info,
+        "POLYAXON_HEADER": "X-POLYAXON-SERVICE",
+        "POLYAXON_HEADER_SERVICE": "runner",
+        "POLYAXON_CONTEXT_ROOT": CONTEXT_ROOT,
+        "POLYAXON_COLLECT_ARTIFACTS": _flag(plan.plugins.get("collectArtifacts")),
+        "POLYAXON_COLLECT_RESOURCES": _flag(plan.plugins.get("collectResources")),
+    }
+    if volumes.keeps_files(plan, catalog) and catalog.store is not None:
+        plain["POLYAXON_ARTIFACTS_STORE_NAME"] = catalog.store.name
+    if plan.plugins.get("logLevel"):
+        plain["POLYAXON_LOG_LEVEL"] = str(plan.plugins["logLevel"])
+    if not _asks_for_gpu(container):
+        plain["NVIDIA_VISIBLE_DEVICES"] = "none"
+    return [
+        *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
+        *({"name": name, "value": value} for name, value in plain.items()),
+    ]
+
+
+def _flag(value: object) -> str:
+    return "false" if value is False else "true"
+
+
+def _asks_for_gpu(container: Mapping[str, Any]) -> bool:
+    resources = container.get("resources") or {}
+    return any("gpu" in key for part in ("limits", "requests") for key in resources.get(part) or {})
+
+
+def _render_sidecars(plan: Plan, settings: Settings, catalog: Catalog, used: Sequence[Connection]) -> list[Manifest]:
+    """The user's sidecars: they see what main sees, and end with it (a plain second container would keep the Pod from ending)."""
+    no_connections = (plan.plugins.get("sidecar") or {}).get("noConnections")
+    seen = [] if no_connections else list(used)
+    rendered = []
+    for sidecar in name_sidecars(plan.sidecars):
+        container = _add_run(sidecar, plan, settings, catalog, seen)
+        given = list(container.get("volumeMounts") or ())
+        taken = {one.get("mountPath") for one in given}
+        context = [*volumes.context_mounts(plan, catalog), *connections.render_mounts(seen)]
+        container["volumeMounts"] = [*given, *(one for one in context if one["mountPath"] not in taken)]
+        rendered.append({**container, "restartPolicy": "Always"})
+    return rendered

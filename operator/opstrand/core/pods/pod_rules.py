@@ -1,0 +1,185 @@
+"""What is wrong with the user's part of a Pod, said with its path before anything is sent.
+
+Owns the rules that one plan is judged by: types of values, names, volumes that mounts refer to, sizes of environments. What a cluster alone
+knows (quota, admission, a Secret that is missing) is the API server's and the kubelet's to say. Must not change the plan.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from opstrand.core import names
+from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
+from opstrand.core.limits import ENV, ENV_ENTRIES, ENV_VALUE, describe_size
+from opstrand.core.nearest import suggest
+from opstrand.core.pods.plan import Plan
+from opstrand.errors import Problem, SpecError
+from opstrand.spec.kubernetes_values import find_wrong_values
+from opstrand.spec.polyaxonfile import dotted
+from opstrand.spec.section import describe
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_OURS = "opstrand-"
+#: Keys of `environment` -> the object that belongs there, as kubernetes_keys.py names it.
+_ENVIRONMENT = {
+    "affinity": "Affinity",
+    "tolerations": "Toleration[]",
+    "hostAliases": "HostAlias[]",
+    "securityContext": "PodSecurityContext",
+    "dnsConfig": "PodDNSConfig",
+}
+_FLAGS = ("hostNetwork", "hostPID")
+_TEXTS = ("nodeName", "serviceAccountName", "dnsPolicy", "schedulerName", "priorityClassName")
+_ACTIONS = ("FailJob", "Ignore", "Count")
+_RESTARTS = ("Never", "OnFailure", "ExitCode")
+
+
+def check_plan(plan: Plan) -> None:
+    """Raise SpecError with everything that is wrong with the Pod that the plan asks for."""
+    if plan.condition is False:
+        return
+    problems = [*_judge_main(plan), *_judge_others(plan), *_judge_volumes(plan), *_judge_environment(plan), *_judge_termination(plan)]
+    if problems:
+        raise SpecError.of(problems)
+
+
+def _judge_main(plan: Plan) -> Iterator[Problem]:
+    if not plan.container.get("image"):
+        yield Problem("InvalidSpec", "a container needs an image", "run.container.image")
+    yield from _judge_container({**plan.container, "name": names.MAIN_CONTAINER}, "run.container", plan)
+    yield from _judge_env(plan.container.get("env") or (), plan.to_env, "run.container.env")
+
+
+def _judge_others(plan: Plan) -> Iterator[Problem]:
+    """Sidecars and the containers of init steps: their names are unique in the Pod, and not ours."""
+    seen = {names.MAIN_CONTAINER}
+    groups = (("run.sidecars", plan.sidecars), ("run.init", [one["container"] for one in plan.init if "container" in one]))
+    for path, containers in groups:
+        for index, container in enumerate(containers):
+            where = f"{path}[{index}]" if path == "run.sidecars" else f"{path}.container"
+            yield from _judge_name(container.get("name"), where, seen)
+            if path == "run.sidecars" and not container.get("image"):
+                yield Problem("InvalidSpec", "a container needs an image", f"{where}.image")
+            yield from _judge_container({"name": "x", **container}, where, plan)
+            yield from _judge_env(container.get("env") or (), {}, f"{where}.env")
+    for step in plan.init:
+        if set(step) == {"container"} and not step["container"].get("image"):
+            yield Problem("InvalidSpec", "a container needs an image", "run.init.container.image")
+
+
+def _judge_name(name: Any, path: str, seen: set[str]) -> Iterator[Problem]:
+    if name is None:
+        return
+    if not isinstance(name, str) or not _LABEL.fullmatch(name):
+        words = "expected lower-case letters, digits and dashes, at most 63 characters"
+        yield Problem("InvalidSpec", f"{words}, found {describe(name)}", f"{path}.name")
+    elif name in seen or name.startswith(names.INIT_CONTAINER):
+        yield Problem("InvalidSpec", f"the Pod has a container '{name}' already", f"{path}.name")
+    seen.add(str(name))
+
+
+def _judge_container(container: Mapping[str, Any], path: str, plan: Plan) -> Iterator[Problem]:
+    yield from _judge_object("Container", container, path)
+    known = [str(volume.get("name")) for volume in plan.volumes]
+    taken: dict[str, str] = {}
+    mounts = container.get("volumeMounts")
+    for index, mount in enumerate(mounts if isinstance(mounts, list) else ()):
+        where = f"{path}.volumeMounts[{index}]"
+        name, target = mount.get("name"), str(mount.get("mountPath") or "")
+        if isinstance(name, str) and name not in known:
+            yield Problem("InvalidSpec", f"there is no volume '{name}'{suggest(name, known)}", f"{where}.name")
+        if target and (target in taken or target.rstrip("/") in (ARTIFACTS_PATH, f"{CONTEXT_ROOT}/.configs", f"{CONTEXT_ROOT}/.token")):
+            yield Problem("InvalidSpec", f"something is mounted at {target} already", f"{where}.mountPath")
+        taken[target] = where
+
+
+def _judge_env(env: Sequence[Mapping[str, Any]], asked: Mapping[str, str], path: str) -> Iterator[Problem]:
+    """The kernel starts no program with more than so much environment, and says so in words that help nobody."""
+    values = {str(one.get("name")): str(one.get("value") or "") for one in env} | dict(asked)
+    if len(values) > ENV_ENTRIES:
+        yield Problem("TooLarge", f"there are {len(values)} variables; at most {ENV_ENTRIES} fit", path)
+    sizes = {name: len(f"{name}={value}".encode("utf-8", "backslashreplace")) for name, value in values.items()}
+    for name, size in sizes.items():
+        if size > ENV_VALUE:
+            yield Problem("TooLarge", f"the variable {name} takes {describe_size(size)}; at most {describe_size(ENV_VALUE)} fit", path)
+        if "=" in name or not name.isprintable():
+            yield Problem("InvalidSpec", f"{name!r} is no name of a variable", path)
+    total = sum(sizes.values())
+    if total > ENV:
+        yield Problem("TooLarge", f"the variables take {describe_size(total)}; at most {describe_size(ENV)} fit", path)
+
+
+def _judge_volumes(plan: Plan) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, volume in enumerate(plan.volumes):
+        path = f"run.volumes[{index}]"
+        yield from _judge_object("Volume", volume, path)
+        name = volume.get("name")
+        if not isinstance(name, str):
+            continue
+        if not _LABEL.fullmatch(name) or name.startswith(_OURS):
+            yield Problem("InvalidSpec", f"'{name}' is no name for a volume of yours (lower case, not {_OURS}…)", f"{path}.name")
+        elif name in seen:
+            yield Problem("InvalidSpec", f"there are two volumes '{name}'", f"{path}.name")
+        seen.add(name)
+
+
+def _judge_environment(plan: Plan) -> Iterator[Problem]:
+    environment, path = plan.environment, "run.environment"
+    restart = environment.get("restartPolicy")
+    if restart is not None and restart not in _RESTARTS:
+        words = f"a {plan.kind} ends: expected Never or OnFailure (with termination.maxRetries), found {describe(restart)}"
+        yield Problem("InvalidSpec", words, f"{path}.restartPolicy")
+    for key, kind in _ENVIRONMENT.items():
+        if environment.get(key) is not None:
+            yield from _judge_object(kind, environment[key], f"{path}.{key}")
+    for key in _FLAGS:
+        if not isinstance(environment.get(key), bool | None):
+            yield Problem("InvalidSpec", f"expected true or false, found {describe(environment[key])}", f"{path}.{key}")
+    for key in _TEXTS:
+        if not isinstance(environment.get(key), str | None):
+            yield Problem("InvalidSpec", f"expected text, found {describe(environment[key])}", f"{path}.{key}")
+    priority = environment.get("priority")
+    if priority is not None and (isinstance(priority, bool) or not isinstance(priority, int)):
+        yield Problem("InvalidSpec", f"expected a whole number, found {describe(priority)}", f"{path}.priority")
+    secrets = environment.get("imagePullSecrets")
+    if secrets is not None and not (isinstance(secrets, list) and all(isinstance(one, str) for one in secrets)):
+        yield Problem("InvalidSpec", f"expected a list of names, found {describe(secrets)}", f"{path}.imagePullSecrets")
+    yield from _judge_labels(environment)
+
+
+def _judge_labels(environment: Mapping[str, Any]) -> Iterator[Problem]:
+    for key in ("labels", "nodeSelector"):
+        for name, value in (environment.get(key) or {}).items():
+            if not _LABEL_VALUE.fullmatch(value):
+                words = "expected at most 63 letters, digits, '-', '_' and '.', letters or digits at both ends"
+                yield Problem("InvalidSpec", f"{words}, found {describe(value)}", f"run.environment.{key}.{name}")
+
+
+def _judge_termination(plan: Plan) -> Iterator[Problem]:
+    path = "termination.podFailurePolicy"
+    policy = plan.termination.get("podFailurePolicy")
+    if policy is None:
+        return
+    shapes = list(_judge_object("PodFailurePolicy", policy, path))
+    yield from shapes
+    for index, rule in enumerate(() if shapes else policy["rules"]):
+        if rule["action"] not in _ACTIONS:
+            yield Problem(
+                "InvalidSpec", f"expected one of {', '.join(_ACTIONS)}, found {describe(rule['action'])}", f"{path}.rules[{index}].action"
+            )
+        codes = rule.get("onExitCodes")
+        if (codes is None) == (rule.get("onPodConditions") is None):
+            yield Problem("InvalidSpec", "a rule has either onExitCodes or onPodConditions", f"{path}.rules[{index}]")
+        if codes is not None and codes["operator"] not in ("In", "NotIn"):
+            where = f"{path}.rules[{index}].onExitCodes.operator"
+            yield Problem("InvalidSpec", f"expected In or NotIn, found {describe(codes['operator'])}", where)
+
+
+def _judge_object(kind: str, value: Any, path: str) -> Iterator[Problem]:
+    for where, reason, message in find_wrong_values(kind, value):
+        below = dotted(where)
+        yield Problem(reason, message, path + (below if below.startswith("[") or not below else f".{below}"))

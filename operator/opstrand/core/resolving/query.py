@@ -1,0 +1,249 @@
+"""The query language over runs: `status: succeeded, metrics.loss: <0.1`, with sort, limit and offset.
+
+Owns its grammar and what each condition means. Works on any records, through a function that reads a field of one. Must not know where
+runs are kept. Source: the package's query language, as measured; conditions are `~ > >= < <= | .. nil %`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, TypeVar
+
+from opstrand.core.limits import shorten
+from opstrand.core.nearest import suggest
+from opstrand.core.resolving.refs import Upstream
+from opstrand.errors import SpecError
+
+Run = TypeVar("Run")
+Read = Callable[[Any, str], Any]
+
+#: No search gives more, whatever it asks for.
+MOST = 5000
+_TIMES = ("created_at", "updated_at", "started_at", "finished_at", "schedule_at")
+_PLAIN = ("name", "status", "kind", "runtime", "description", "tags", "owner", "project", "pipeline", "controller", "original")
+_NUMBERS = ("duration", "wait_time")
+#: Fields that hold a uuid, which may be asked for with or without dashes.
+_UUIDS = ("uuid", "id", "pipeline", "controller", "original")
+FIELDS = ("uuid", "id", *_PLAIN, *_TIMES, *_NUMBERS, "cloning_kind", "is_managed", "pending")
+_SECTIONS = {
+    "inputs": "inputs",
+    "in": "inputs",
+    "params": "inputs",
+    "outputs": "outputs",
+    "out": "outputs",
+    "metrics": "outputs",
+    "meta_values": "meta_info",
+    "meta_info": "meta_info",
+    "meta": "meta_info",
+    "artifacts": "artifacts",
+}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One `field: test`. `operator` is one of = > >= < <= in range like nil; `negated` by a leading `~`."""
+
+    field: str
+    operator: str
+    values: tuple[str, ...] = ()
+    negated: bool = False
+
+
+def select(
+    query: str | None,
+    sort: str | None,
+    limit: int | None,
+    offset: int | None,
+    runs: Iterable[Run],
+    *,
+    read: Read | None = None,
+    path: str = "query",
+) -> list[Run]:
+    """One page of what `find` finds. A limit of 0 is none; SpecError InvalidSpec."""
+    found, start = find(query, sort, runs, read=read, path=path), _count(offset, path)
+    return found[start : start + min(_count(limit, path) or MOST, MOST)]
+
+
+def find(query: str | None, sort: str | None, runs: Iterable[Run], *, read: Read | None = None, path: str = "query") -> list[Run]:
+    """Every run that a query finds, in order: newest first unless `sort` says otherwise. SpecError InvalidSpec."""
+    conditions = parse_query(query or "", path)
+    keys = parse_sort(sort or "-created_at", path)
+    reader = read or read_field
+    found = [run for run in runs if all(_holds(condition, reader(run, condition.field), path) for condition in conditions)]
+    for field, down in reversed(keys):
+        found = _sort(found, field, down, reader)
+    return found
+
+
+def select_runs(
+    query: str | None, runs: Iterable[Run], *, sort: str | None = None, limit: int | None = None, offset: int | None = None
+) -> list[Run]:
+    """`select` with the rarely given parts by name."""
+    return select(query, sort, limit, offset, runs)
+
+
+def parse_query(query: str, path: str = "query") -> tuple[Condition, ...]:
+    """The conditions of a query, all of which must hold."""
+    return tuple(_parse_condition(part, path) for part in query.split(",") if part.strip())
+
+
+def _parse_condition(part: str, path: str) -> Condition:
+    field, colon, test = part.partition(":")
+    field, test = _check_field(field.strip(), path), test.strip()
+    if not colon or not test.lstrip("~").strip():
+        raise SpecError("InvalidSpec", f"expected 'field: condition', found {_quote(part.strip())}", path)
+    negated = test.startswith("~")
+    test = test[1:].strip() if negated else test
+    for operator in (">=", "<=", ">", "<"):
+        if test.startswith(operator):
+            return Condition(field, operator, (test[len(operator) :].strip(),), negated)
+    if test in ("nil", "null"):
+        return Condition(field, "nil", (), negated)
+    if ".." in test:
+        low, _, high = test.partition("..")
+        return Condition(field, "range", (low.strip(), high.strip()), negated)
+    if "|" in test:
+        return Condition(field, "in", tuple(one.strip() for one in test.split("|") if one.strip()), negated)
+    if test.startswith("%") or test.endswith("%"):
+        return Condition(field, "like", (test,), negated)
+    return Condition(field, "=", (test,), negated)
+
+
+def _check_field(field: str, path: str) -> str:
+    section, dot, name = field.partition(".")
+    if (dot and name and section in _SECTIONS) or field in FIELDS:
+        return field
+    raise SpecError("InvalidSpec", f"a run has no '{shorten(field, 60)}' to search by{suggest(field, (*FIELDS, *_SECTIONS))}", path)
+
+
+def parse_sort(sort: str, path: str = "sort") -> list[tuple[str, bool]]:
+    """(field, whether down) of each key, the first one counts most."""
+    keys = [key.strip() for key in sort.split(",") if key.strip()]
+    return [(_check_field(key.lstrip("-").strip(), path), key.startswith("-")) for key in keys]
+
+
+def _count(value: Any, path: str) -> int:
+    number = int(value) if isinstance(value, str) and value.strip().isdigit() else value
+    if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
+        raise SpecError("InvalidSpec", f"expected a count, found {_quote(value)}", path)
+    return number or 0
+
+
+def _sort(runs: list[Run], field: str, down: bool, read: Read) -> list[Run]:
+    """By one field; runs without it come last, whichever way."""
+    keyed = [(_rank(read(run, field), field), run) for run in runs]
+    there = sorted((one for one in keyed if one[0] is not None), key=lambda one: one[0], reverse=down)  # type: ignore[arg-type, return-value]
+    return [run for _, run in [*there, *(one for one in keyed if one[0] is None)]]
+
+
+def _rank(value: Any, field: str) -> tuple[int, Any] | None:
+    if value is None:
+        return None
+    moment = _moment(value) if field in _TIMES else None
+    if moment is not None:
+        return 0, moment.timestamp()
+    return (0, float(value)) if isinstance(value, bool | int | float) else (1, str(value))
+
+
+def read_field(run: Any, field: str) -> Any:
+    """A field of an `Upstream`, or of a mapping in the API's spelling."""
+    section, dot, name = field.partition(".")
+    field = "uuid" if field == "id" else field
+    if isinstance(run, Upstream):
+        if dot:
+            return _read_section(_SECTIONS[section], name, {"inputs": run.inputs, "outputs": run.outputs, "artifacts": run.artifacts})
+        own = {"uuid": run.uuid, "name": run.name}
+        return own.get(field, run.globals.get({"owner": "owner_name", "project": "project_name"}.get(field, field)))
+    return _read_section(_SECTIONS[section], name, run) if dot else run.get(field)
+
+
+def _read_section(section: str, name: str, run: Mapping[str, Any]) -> Any:
+    values = run.get(section) or {}
+    if section == "artifacts" and not isinstance(values, Mapping):
+        values = {artifact.get("name"): artifact.get("path") for artifact in values}
+    return values.get(name)
+
+
+def _holds(condition: Condition, value: Any, path: str) -> bool:
+    found = any(_test(condition, one, path) for one in value) if isinstance(value, list | tuple) else _test(condition, value, path)
+    return found != condition.negated
+
+
+def _test(condition: Condition, value: Any, path: str) -> bool:
+    if condition.operator == "nil" or value is None:
+        return value is None and condition.operator == "nil"
+    wanted = condition.values
+    match condition.operator:
+        case "=" | "in":
+            return any(_equals(condition.field, value, one) for one in wanted)
+        case "like":
+            return _is_like(str(value), wanted[0])
+        case "range":
+            return _compare(condition, value, wanted[0], path) >= 0 >= _compare(condition, value, wanted[1], path, end=True)
+        case operator:
+            order = _compare(condition, value, wanted[0], path)
+            return {">": order > 0, ">=": order >= 0, "<": order < 0, "<=": order <= 0}[operator]
+
+
+def _equals(field: str, value: Any, wanted: str) -> bool:
+    if field in _UUIDS:
+        return str(value).replace("-", "") == wanted.lower().replace("-", "")
+    if field in _TIMES and len(wanted) == len("2026-01-31"):
+        return str(value)[:10] == wanted
+    if isinstance(value, bool):
+        return wanted.lower() in (("true", "1") if value else ("false", "0"))
+    if isinstance(value, int | float):
+        return value == _number(wanted)
+    return str(value) == wanted
+
+
+def _is_like(value: str, pattern: str) -> bool:
+    inner = pattern.strip("%").lower()
+    value = value.lower()
+    if pattern.startswith("%") and pattern.endswith("%") and len(pattern) > 1:
+        return inner in value
+    return value.endswith(inner) if pattern.startswith("%") else value.startswith(inner)
+
+
+def _compare(condition: Condition, value: Any, wanted: str, path: str, *, end: bool = False) -> int:
+    """-1, 0 or 1 as numbers or moments; `end`: a date without a time stands for its last moment."""
+    if condition.field in _TIMES:
+        left, right = _moment(value), _moment(wanted, end=end)
+        if right is None:
+            raise SpecError("InvalidSpec", f"'{condition.field}' is compared with a date, found {_quote(wanted)}", path)
+        return 0 if left is None else (left > right) - (left < right)
+    number = _number(wanted)
+    if number is None:
+        raise SpecError("InvalidSpec", f"'{condition.field}' is compared with a number, found {_quote(wanted)}", path)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return -2 if condition.operator in (">", ">=", "range") else 2
+    return (value > number) - (value < number)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _moment(value: Any, *, end: bool = False) -> datetime | None:
+    """A moment in UTC, or None for what is none."""
+    if isinstance(value, datetime):
+        moment = value
+    elif isinstance(value, date):
+        moment = datetime(value.year, value.month, value.day, tzinfo=UTC)
+    else:
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            return None
+        if end and len(str(value)) == len("2026-01-31"):
+            moment = moment.replace(hour=23, minute=59, second=59, microsecond=999999)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _quote(value: Any) -> str:
+    return shorten(repr(value), 80)

@@ -1,0 +1,228 @@
+"""References to other runs: their grammar, which runs an operation needs, and what a run looks like from outside.
+
+Owns `ref` and `value` of a param with a ref, judged without looking at any run. Must not read values: `core.resolving.reading` does.
+Source: the references document, word for word; every form it lists is accepted, everything else is refused with what there is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from opstrand.core.compiled import Compiled
+from opstrand.core.limits import shorten
+from opstrand.core.nearest import list_names, suggest
+from opstrand.errors import Problem, SpecError
+from opstrand.spec.params import Param
+
+Kind = Literal["runs", "ops", "dag"]
+Section = Literal["globals", "io", "inputs", "outputs", "artifacts", "files"]
+
+#: `globals` of a reference is a dictionary of exactly these.
+REF_GLOBALS = (
+    "uuid",
+    "name",
+    "status",
+    "condition",
+    "owner_name",
+    "project_name",
+    "project_unique_name",
+    "run_info",
+    "context_path",
+    "artifacts_path",
+    "run_artifacts_path",
+    "run_outputs_path",
+    "created_at",
+    "schedule_at",
+    "started_at",
+    "finished_at",
+    "duration",
+    "cloning_kind",
+)
+#: What a pipeline says of itself beyond that.
+DAG_GLOBALS = (*REF_GLOBALS, "project_uuid")
+_SECTIONS: tuple[Section, ...] = ("globals", "io", "inputs", "outputs", "artifacts")
+_FILE_KEYS = {"files": "files", "file": "files", "dirs": "dirs", "workers": "workers"}
+_UUID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+
+
+@dataclass(frozen=True, order=True)
+class Ref:
+    """Whom a param asks: `runs.<uuid>` (32 hex digits), `ops.<name>`, or `dag` (its target is empty)."""
+
+    kind: Kind
+    target: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}.{self.target}" if self.target else self.kind
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a param asks of a run: a section, or one name in it, or files of it (an ArtifactsType)."""
+
+    section: Section
+    name: str = ""
+    files: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        if self.section == "files":
+            return json.dumps(dict(self.files), ensure_ascii=False)
+        return f"{self.section}.{self.name}" if self.name else self.section
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """A run as those that refer to it see it, at one moment.
+
+    `inputs` are None until they are known, and final once `frozen`; `outputs` and `artifacts` count once `done`. `globals` needs the
+    keys of `REF_GLOBALS` only; a missing one reads as null.
+    """
+
+    uuid: str
+    name: str
+    phase: str
+    globals: Mapping[str, Any]
+    inputs: Mapping[str, Any] | None = None
+    outputs: Mapping[str, Any] | None = None
+    artifacts: tuple[Mapping[str, Any], ...] = ()
+    done: bool = False
+    frozen: bool = False
+    deleting: bool = False
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One run that another takes values from: `values` says which param got what, as it was asked for."""
+
+    uuid: str
+    name: str
+    kind: str
+    values: Mapping[str, str]
+
+
+def parse_ref(text: str, path: str = "") -> Ref:
+    """`dag`, `ops.<name>` or `runs.<uuid>`; SpecError RefInvalid for everything else."""
+    if text == "dag":
+        return Ref("dag")
+    kind, _, target = text.partition(".")
+    if kind == "runs" and _UUID.fullmatch(target.lower()):
+        return Ref("runs", target.lower().replace("-", ""))
+    if kind == "ops" and target and not re.search(r"[.{}\s]", target):
+        return Ref("ops", target)
+    raise SpecError("RefInvalid", f"{_quote(text)} {_fault(kind, target)}", path)
+
+
+def _fault(kind: str, target: str) -> str:
+    if kind == "runs":
+        return "does not name a run: a uuid is 32 hexadecimal digits, with or without dashes"
+    if kind == "ops":
+        return "does not name an operation: ops.NAME, without dots, blanks or templates"
+    return "is no ref: expected runs.UUID, ops.NAME or dag"
+
+
+def parse_ask(value: Any, path: str = "", *, known: Sequence[str] = REF_GLOBALS) -> Ask:
+    """What `value` asks for beside a ref: a text such as `outputs.acc` (braces around it are optional) or an ArtifactsType.
+
+    `known` are the globals that can be asked for.
+    """
+    if isinstance(value, Mapping):
+        return Ask("files", files=_parse_files(value, path))
+    if not isinstance(value, str):
+        raise SpecError("RefInvalid", f"with a ref the value must be a text or files, found {_quote(value)}", path)
+    text = value.strip()
+    if text.startswith("{{") and text.endswith("}}"):
+        text = text[2:-2].strip()
+    section, dot, name = text.partition(".")
+    if section not in _SECTIONS:
+        raise SpecError("RefInvalid", f"{_quote(value)} asks for nothing that a run has{suggest(section, _SECTIONS)}", path)
+    ask = Ask(section, name)
+    _check_name(ask, bool(dot), path, known)
+    return ask
+
+
+def _check_name(ask: Ask, dotted: bool, path: str, known: Sequence[str]) -> None:
+    if dotted and not all(ask.name.split(".")):
+        raise SpecError("RefInvalid", f"'{ask.section}.{ask.name}' names nothing after the dot", path)
+    if dotted and ask.section == "io":
+        raise SpecError("RefInvalid", f"'io' has no parts of its own; ask for '{ask.name}' instead of '{ask}'", path)
+    if ask.name.count(".") > (1 if ask.section == "artifacts" else 0):
+        raise SpecError("RefInvalid", f"'{ask}' has too many parts: expected {ask.section}.NAME", path)
+    if ask.section == "globals" and ask.name and ask.name not in known:
+        raise SpecError("MissingValue", f"no run has 'globals.{ask.name}'{suggest(ask.name, known)}", path)
+
+
+def _parse_files(value: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """An ArtifactsType with its lists checked; `file`, the document's word, becomes `files`."""
+    unknown = [key for key in value if key not in _FILE_KEYS]
+    if unknown or not ({"files", "file", "dirs"} & set(value)):
+        found = f"unknown key {_quote(unknown[0])}" if unknown else "neither files nor dirs"
+        raise SpecError("RefInvalid", f"expected {{files: [...], dirs: [...]}}, found {found}", path)
+    if "file" in value and "files" in value:
+        raise SpecError("RefInvalid", "'file' and 'files' are the same; give one of them", path)
+    parsed: dict[str, Any] = {}
+    for key, entries in value.items():
+        if key != "workers":
+            _check_entries(entries, f"{path}.{key}")
+        parsed[_FILE_KEYS[key]] = entries
+    return parsed
+
+
+def _check_entries(entries: Any, path: str) -> None:
+    if not isinstance(entries, list):
+        raise SpecError("RefInvalid", f"expected a list of paths, found {_quote(entries)}", path)
+    for index, entry in enumerate(entries):
+        pair = entry if isinstance(entry, list) and len(entry) == 2 else [entry]
+        if not all(isinstance(part, str) and part for part in pair):
+            raise SpecError("RefInvalid", f"expected a path or [from, to], found {_quote(entry)}", f"{path}[{index}]")
+        if pair[0].startswith("/") or ".." in pair[0].split("/"):
+            raise SpecError("RefInvalid", f"{_quote(pair[0])} leaves the run: its files are named from its own folder", path)
+
+
+def check_ref(name: str, param: Param) -> tuple[Ref, Ask]:
+    """The two halves of one param with a ref, judged alone; SpecError with the path of the half that is wrong."""
+    ref = parse_ref(param.ref or "", f"params.{name}.ref")
+    known = DAG_GLOBALS if ref.kind == "dag" else REF_GLOBALS
+    ask = parse_ask(param.value, f"params.{name}.value", known=known)
+    if ref.kind == "dag" and ask.section == "outputs":
+        message = f"a pipeline has no outputs while its operations run; from 'dag' ask for {list_names(_OF_DAG)}"
+        raise SpecError("RefInvalid", message, f"params.{name}.value")
+    return ref, ask
+
+
+_OF_DAG = ("globals", "inputs", "io", "artifacts", "and one name in them")
+
+
+def iter_refs(params: Mapping[str, Param]) -> Iterator[tuple[str, Ref, Ask]]:
+    """Every param with a ref, in order. An empty text is a ref too (a wrong one)."""
+    for name, param in params.items():
+        if param.ref is not None:
+            ref, ask = check_ref(name, param)
+            yield name, ref, ask
+
+
+def collect_refs(compiled: Compiled) -> frozenset[Ref]:
+    """The runs that an operation takes values from; SpecError with every ref that is wrong by itself."""
+    problems = check_refs(compiled)
+    if problems:
+        raise SpecError.of(problems)
+    return frozenset(ref for _, ref, _ in iter_refs(compiled.params))
+
+
+def check_refs(compiled: Compiled) -> list[Problem]:
+    """Everything that is wrong with an operation's refs, for a judge without a cluster."""
+    problems: list[Problem] = []
+    for name, param in compiled.params.items():
+        if param.ref is not None:
+            try:
+                check_ref(name, param)
+            except SpecError as error:
+                problems.extend(error.problems)
+    return problems
+
+
+def _quote(value: Any) -> str:
+    return shorten(repr(value), 80)

@@ -1,0 +1,269 @@
+"""The values of a run: params, defaults and references become inputs and outputs, once and for good.
+
+Owns the order (what is wrong by itself first, then waits, then templates in the order of what they read), where each value came from,
+and the three outcomes: the values, a wait, or a SpecError. Must not know runs beyond what their `Upstream` says. The same arguments give
+the same result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from opstrand.core.compiled import Compiled
+from opstrand.core.identity import Identity
+from opstrand.core.limits import INPUTS, OUTPUTS, check_size, shorten
+from opstrand.core.resolving.joins import parse_joins, read_join
+from opstrand.core.resolving.reading import Pending, read
+from opstrand.core.resolving.refs import Edge, Ref, Upstream
+from opstrand.core.resolving.slots import Slot, Source, bind, make_slots
+from opstrand.core.templates.context import Scope
+from opstrand.core.templates.lookups import find_names, is_template
+from opstrand.core.templates.template import Evaluate, iter_texts, refuse, render
+from opstrand.core.values.types import restore
+from opstrand.errors import Problem, SpecError
+from opstrand.spec.io import IO
+
+
+@dataclass(frozen=True)
+class Value:
+    """One resolved value and where it came from: `detail` is the ref and what was asked, or the template as written."""
+
+    name: str
+    value: Any
+    source: Source
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What a run starts with. `inputs` is what `get_inputs()` returns: context values, then declared inputs; `outputs` has only those
+    with a value."""
+
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+    edges: tuple[Edge, ...] = ()
+    provenance: tuple[Value, ...] = ()
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Why a run cannot start yet: UpstreamNotFound or UpstreamPending, in words, and on whom."""
+
+    reason: str
+    message: str
+    on: frozenset[Ref]
+
+
+def resolve(
+    compiled: Compiled,
+    identity: Identity,
+    upstreams: Mapping[Ref, Upstream | None],
+    *,
+    joined: Mapping[int, Sequence[Upstream]] | None = None,
+    evaluate: Evaluate = refuse,
+) -> Resolved | Waiting:
+    """The values of one run, or what they wait for.
+
+    `upstreams` answers every ref of `collect_refs`; None stands for a run that was not found. `joined` has for each join (by its index)
+    the runs that its query found, in order; None says that nobody searched. `evaluate` renders what is more than a look-up. Raises
+    SpecError with every problem that can be seen now.
+    """
+    slots, problems = make_slots(compiled, parse_joins(compiled))
+    found = _Found(slots, identity, evaluate)
+    found.bind_literals(problems)
+    if problems:
+        raise SpecError.of(problems)
+    waiting = found.read_refs(compiled, upstreams, joined)
+    if waiting is not None:
+        return waiting
+    found.render_templates()
+    return found.finish()
+
+
+class _Found:
+    """The values of one resolution while they settle."""
+
+    def __init__(self, slots: list[Slot], identity: Identity, evaluate: Evaluate) -> None:
+        self.slots = slots
+        self.identity = identity
+        self.evaluate = evaluate
+        self.values: dict[int, Any] = {}
+        self.details: dict[int, str] = {}
+        self.edges: dict[tuple[str, str], Edge] = {}
+
+    def bind_literals(self, problems: list[Problem]) -> None:
+        for index, slot in enumerate(self.slots):
+            if slot.ask is None and not _has_template(slot.value):
+                try:
+                    self.values[index] = bind(slot.value, slot, evaluate=self.evaluate)
+                except SpecError as error:
+                    problems.extend(error.problems)
+
+    def read_refs(
+        self, compiled: Compiled, upstreams: Mapping[Ref, Upstream | None], joined: Mapping[int, Sequence[Upstream]] | None
+    ) -> Waiting | None:
+        """Every value of another run. Raises SpecError with all that will never come, before anything is waited for."""
+        waits, problems = _Waits(), list[Problem]()
+        for index, slot in enumerate(self.slots):
+            try:
+                if slot.join is not None:
+                    self._read_join(index, slot, slot.join, joined)
+                elif slot.ref is not None:
+                    self._read_ref(index, slot, slot.ref, upstreams.get(slot.ref), _is_lenient(compiled, slot.ref), waits)
+            except SpecError as error:
+                problems.extend(error.problems)
+        if problems:
+            raise SpecError.of(problems)
+        return waits.finish()
+
+    def _read_join(self, index: int, slot: Slot, join: int, joined: Mapping[int, Sequence[Upstream]] | None) -> None:
+        if joined is None:
+            raise SpecError("NotSupported", "joins are not searched here", f"joins[{join}]")
+        assert slot.ask is not None
+        runs = joined.get(join, ())
+        self._settle(index, read_join(slot.ask, runs), f"{slot.ask} of {len(runs)} runs")
+        for run in runs:
+            self._link(run, "join", slot)
+
+    def _read_ref(self, index: int, slot: Slot, ref: Ref, upstream: Upstream | None, lenient: bool, waits: _Waits) -> None:
+        assert slot.ask is not None
+        if (upstream.uuid if upstream else ref.target) == self.identity.uuid:
+            raise SpecError("RefToItself", f"'{ref}' is this very run", f"{slot.path}.ref")
+        if upstream is None and ref.kind == "dag" and self.identity.is_independent:
+            raise SpecError("RefInvalid", "'dag' is the pipeline that a run belongs to, and this run belongs to none", f"{slot.path}.ref")
+        if upstream is None:
+            waits.add_missing(ref, slot)
+            return
+        value = read(ref, slot.ask, upstream, f"{slot.path}.value", lenient=lenient)
+        if isinstance(value, Pending):
+            waits.add_pending(ref, upstream, value, slot)
+            return
+        self._settle(index, value, f"{ref} {slot.ask}")
+        self._link(upstream, "run" if ref.kind == "runs" or self._is_alone(ref) else "dag", slot)
+
+    def _is_alone(self, ref: Ref) -> bool:
+        return ref.kind == "ops" and self.identity.is_independent
+
+    def _settle(self, index: int, value: Any, detail: str) -> None:
+        """Bind a value that came from elsewhere; an error says where it came from."""
+        slot = self.slots[index]
+        try:
+            self.values[index] = bind(value, slot, evaluate=self.evaluate)
+        except SpecError as error:
+            raise SpecError.of([replace(p, message=f"{detail}: {p.message}") for p in error.problems]) from None
+        self.details[index] = detail
+
+    def _link(self, upstream: Upstream, kind: str, slot: Slot) -> None:
+        key = (upstream.uuid, kind)
+        edge = self.edges.get(key)
+        values = {**(edge.values if edge else {}), slot.name: str(slot.ask)}
+        self.edges[key] = Edge(upstream.uuid, upstream.name, kind, values)
+
+    def render_templates(self) -> None:
+        """Every template once, each after the values that it reads."""
+        pending: dict[str, list[int]] = {}
+        for index, slot in enumerate(self.slots):
+            if index not in self.values:
+                pending.setdefault(slot.name, []).append(index)
+        if not pending:
+            return
+        scope = Scope(self.identity, evaluate=self.evaluate)
+        for index, value in sorted(self.values.items()):
+            self._show(scope, index, value)
+        for name in _order({name: [self.slots[i] for i in indexes] for name, indexes in pending.items()}):
+            for index in pending[name]:
+                self._render_slot(index, scope)
+
+    def _render_slot(self, index: int, scope: Scope) -> None:
+        slot = self.slots[index]
+        value = render(slot.value, scope.values, slot.path, evaluate=self.evaluate)
+        self._settle(index, value, shorten(slot.value if isinstance(slot.value, str) else repr(slot.value), 200))
+        self._show(scope, index, self.values[index])
+
+    def _show(self, scope: Scope, index: int, value: Any) -> None:
+        slot = self.slots[index]
+        scope.add(slot.name, value, slot.io, slot.connection)
+
+    def finish(self) -> Resolved:
+        inputs: dict[str, Any] = {}
+        outputs: dict[str, Any] = {}
+        provenance = []
+        for index, slot in enumerate(self.slots):
+            value = self.values[index]
+            (outputs if slot.section == "outputs" else inputs)[slot.name] = value
+            detail = self.details.get(index, "")
+            source: Source = "template" if detail and slot.source in ("literal", "default") else slot.source
+            provenance.append(Value(slot.name, value, source, detail))
+        outputs = {name: value for name, value in outputs.items() if value is not None}
+        check_size(inputs, INPUTS, "the inputs", "params")
+        check_size(outputs, OUTPUTS, "the outputs", "params")
+        return Resolved(inputs, outputs, tuple(self.edges.values()), tuple(provenance))
+
+
+@dataclass
+class _Waits:
+    """What is not there yet, gathered over all refs so that a person sees all of it at once."""
+
+    missing: dict[Ref, str] = field(default_factory=dict)
+    pending: dict[Ref, list[str]] = field(default_factory=dict)
+    names: dict[Ref, str] = field(default_factory=dict)
+
+    def add_missing(self, ref: Ref, slot: Slot) -> None:
+        self.missing.setdefault(ref, slot.path)
+
+    def add_pending(self, ref: Ref, upstream: Upstream, pending: Pending, slot: Slot) -> None:
+        self.names[ref] = f"'{ref}' ({upstream.phase})"
+        self.pending.setdefault(ref, []).append(f"{pending.what} for {slot.path}")
+
+    def finish(self) -> Waiting | None:
+        on = frozenset(self.missing) | frozenset(self.pending)
+        lost = [f"{path}: there is no run '{ref}' here" for ref, path in self.missing.items()]
+        waits = [f"waits for {self.names[ref]}: {', '.join(what)}" for ref, what in self.pending.items()]
+        if not on:
+            return None
+        return Waiting("UpstreamNotFound" if lost else "UpstreamPending", shorten("; ".join([*lost, *waits])), on)
+
+
+def _is_lenient(compiled: Compiled, ref: Ref) -> bool:
+    """Whether the work of a run that did not succeed may be read: a run named by its uuid, or a trigger that allows other ends."""
+    return ref.kind != "ops" or compiled.trigger not in (None, "all_succeeded")
+
+
+def _order(pending: Mapping[str, list[Slot]]) -> Iterator[str]:
+    """The names with templates, each after those that its templates read. SpecError TemplateError for a circle, which it names."""
+    graph = {name: _collect_reads(slots, pending) for name, slots in pending.items()}
+    try:
+        yield from TopologicalSorter(graph).static_order()
+    except CycleError as error:
+        circle = error.args[1][::-1]  # in the direction of reading
+        path = pending[circle[0]][0].path
+        raise SpecError("TemplateError", f"the values read each other in a circle: {' -> '.join(circle)}", path) from None
+
+
+def _collect_reads(slots: Sequence[Slot], pending: Mapping[str, Any]) -> list[str]:
+    """Sorted, so that the same circle is named in the same way in every process."""
+    reads: set[str] = set()
+    for text in (text for slot in slots for text in iter_texts(slot.value) if is_template(text)):
+        names = find_names(text)
+        reads |= {name for name in names.top | names.params if name in pending}
+        reads |= set(pending) if names.every else set()
+    return sorted(reads)
+
+
+def _has_template(value: Any) -> bool:
+    return any(is_template(text) for text in iter_texts(value))
+
+
+def thaw(compiled: Compiled, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Resolved:
+    """The values as they were frozen, from a status: declared types are restored (the store writes 1.0 as 1), nothing is resolved again."""
+    frozen_inputs = {name: _thaw_one(value, compiled.inputs, name) for name, value in inputs.items()}
+    frozen_outputs = {name: _thaw_one(value, compiled.outputs, name) for name, value in outputs.items()}
+    return Resolved(frozen_inputs, frozen_outputs)
+
+
+def _thaw_one(value: Any, declared: Sequence[IO], name: str) -> Any:
+    io = next((io for io in declared if io.name == name), None)
+    return restore(value, io.type if io else None, is_list=bool(io and io.is_list))

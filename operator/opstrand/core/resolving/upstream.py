@@ -1,0 +1,68 @@
+"""A run as those that refer to it see it, read from its Operation's body.
+
+Owns which parts of a body are facts for others. Must not judge them: `resolve` says what can be had and what is waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from opstrand.core.identity import read_identity, render_globals
+from opstrand.core.phase import parse_phase
+from opstrand.core.resolving.refs import Edge, Upstream
+from opstrand.settings import Settings
+
+
+def read_upstream(body: Mapping[str, Any], settings: Settings) -> Upstream:
+    """The run of this Operation. Its inputs are known and final from the freeze on, outputs and artifacts count from its end on."""
+    status = body.get("status") or {}
+    phase = parse_phase(status)
+    identity = read_identity(body, settings)
+    frozen = bool((status.get("pod") or {}).get("name")) or phase.is_final
+    shared = {
+        **render_globals(identity),
+        "status": phase.published,
+        "condition": _condition(status),
+        "started_at": status.get("startedAt"),
+        "finished_at": status.get("finishedAt"),
+        "duration": status.get("duration"),
+        # What a join's query may ask for besides.
+        "kind": status.get("kind"),
+        "runtime": status.get("kind"),
+        "tags": status.get("tags") or [],
+        "description": status.get("description"),
+    }
+    return Upstream(
+        uuid=identity.uuid,
+        name=identity.name,
+        phase=phase.value,
+        globals=shared,
+        inputs=(status.get("inputs") or {}) if frozen else None,
+        outputs=(status.get("outputs") or {}) if phase.is_final else None,
+        artifacts=tuple(status.get("artifacts") or ()),
+        done=phase.is_final,
+        frozen=frozen,
+        deleting="deletionTimestamp" in body["metadata"],
+    )
+
+
+def edge_to_dict(edge: Edge) -> dict[str, Any]:
+    """An edge as the status keeps it."""
+    return {"uuid": edge.uuid, "name": edge.name, "kind": edge.kind, "values": dict(edge.values)}
+
+
+def _condition(status: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The last entry of the history in the published vocabulary."""
+    history = status.get("history") or ()
+    if not history:
+        return None
+    last = history[-1]
+    return {
+        "type": last["status"],
+        "status": True,
+        "reason": last.get("reason"),
+        "message": last.get("message"),
+        "last_update_time": last.get("at"),
+        "last_transition_time": last.get("at"),
+    }

@@ -1,0 +1,4 @@
+"""What a template may read, and what becomes of it.
+
+Must not know where a value came from.
+"""

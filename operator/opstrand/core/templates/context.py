@@ -1,0 +1,123 @@
+"""What templates can read: `globals`, `params`, every input, output and context value by its name, `connections` and `init`.
+
+Owns the spelling of a value as an argument (`as_arg`, `as_args`, `as_str`). Must not resolve or render anything but `argFormat`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from opstrand.core.identity import Identity, render_globals
+from opstrand.core.templates.template import Evaluate, View, refuse, render_one
+from opstrand.core.values.types import to_text
+from opstrand.errors import SpecError
+from opstrand.spec.io import IO
+
+_FACTS = ("value", "type", "connection", "as_str", "as_arg")
+
+
+@dataclass(frozen=True)
+class ParamView(View):
+    """`params.<name>`: a value with what is declared about it. `as_str` and `as_arg` are made when they are read."""
+
+    name: str
+    value: Any
+    io: IO | None = None
+    connection: str | None = None
+    evaluate: Evaluate = refuse
+
+    def __getitem__(self, key: str) -> Any:
+        match key:
+            case "value":
+                return self.value
+            case "type":
+                return self.io.type if self.io else None
+            case "connection":
+                return self.connection
+            case "as_str":
+                return self.as_arg() if self.is_flag else ("" if self.value is None else to_text(self.value))
+            case "as_arg":
+                return self.as_arg()
+            case _:
+                raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        return key in _FACTS
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_FACTS)
+
+    def __len__(self) -> int:
+        return len(_FACTS)
+
+    @property
+    def is_flag(self) -> bool:
+        return bool(self.io and self.io.is_flag)
+
+    def as_arg(self) -> Any:
+        """`--name=value`, a flag's `--name`, or what `argFormat` makes of it; empty for what has no value."""
+        if self.value is None:
+            return ""
+        if self.io and self.io.arg_format:
+            path = f"inputs.{self.name}.argFormat"
+            return render_one(self.io.arg_format, {self.name: self.value}, path, evaluate=self.evaluate)
+        if self.is_flag:
+            return f"--{self.name}" if self.value else ""
+        return f"--{self.name}={to_text(self.value)}"
+
+    def as_plain(self) -> dict[str, Any]:
+        plain = {key: self[key] for key in _FACTS if key != "as_arg"}
+        try:
+            return {**plain, "as_arg": self.as_arg()}
+        except SpecError:  # its own template is at fault: that is an error only for who reads it
+            return plain
+
+
+class ParamsView(View):
+    """`params`: every value by name, and `as_args`. Filled as values settle."""
+
+    def __init__(self) -> None:
+        self.views: dict[str, ParamView] = {}
+
+    def __getitem__(self, key: str) -> Any:
+        return self.as_args() if key == "as_args" else self.views[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key == "as_args" or key in self.views
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self.views, "as_args"])
+
+    def __len__(self) -> int:
+        return len(self.views) + 1
+
+    def as_args(self) -> list[Any]:
+        """The non-empty arguments of inputs, outputs and context values, in that order."""
+        return [arg for arg in (view.as_arg() for view in self.views.values()) if arg is not None and arg != ""]
+
+    def as_plain(self) -> dict[str, Any]:
+        plain: dict[str, Any] = {name: view.as_plain() for name, view in self.views.items()}
+        args = [view.get("as_arg") for view in plain.values()]
+        return {**plain, "as_args": [arg for arg in args if arg is not None and arg != ""]}
+
+
+class Scope:
+    """The context of one run's templates while it is filled: `add` each value as it settles."""
+
+    def __init__(self, identity: Identity, *, evaluate: Evaluate = refuse) -> None:
+        self.params = ParamsView()
+        self.values: dict[str, Any] = {"globals": render_globals(identity), "params": self.params}
+        self._evaluate = evaluate
+
+    def add(self, name: str, value: Any, io: IO | None = None, connection: str | None = None) -> None:
+        """Make a value readable. Of one name in inputs and outputs the later one counts: add outputs after inputs."""
+        view = ParamView(name, value, io, connection, self._evaluate)
+        self.params.views[name] = view
+        self.values[name] = (f"--{name}" if value else "") if view.is_flag else value
+
+    def add_mappings(self, **named: Mapping[str, Any]) -> None:
+        """`connections` and `init`: they give way to a value of the same name."""
+        for name, mapping in named.items():
+            self.values.setdefault(name, dict(mapping))

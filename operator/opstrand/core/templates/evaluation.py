@@ -1,0 +1,155 @@
+"""One template, evaluated with the full template language over plain values.
+
+Owns the Jinja environment: the immutable sandbox, what an unknown name does (testing it is fine, using it is an error), the filter
+`map_format`, and the type of a result. Pure, but not bounded: it is only called where memory and time are (`opstrand.sandbox`).
+Must never use `NativeEnvironment`: it reads text as Python, so that "1" becomes 1.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, Set, ValuesView
+from functools import lru_cache
+from typing import Any, NoReturn
+
+import jinja2
+from jinja2 import nodes
+from jinja2.environment import TemplateExpression
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from opstrand.core.values.safe import Mismatch, check_text, make_safe
+
+TOO_MUCH = "it takes too much memory"
+
+
+class Refused(Exception):
+    """A template that cannot be evaluated: the reason in words, and the unknown name if that was it."""
+
+    def __init__(self, message: str, undefined: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.undefined = undefined
+
+
+class _Undefined(jinja2.Undefined):
+    """An unknown name: false when tested, an error when printed, walked through or compared."""
+
+    def _fail(self, *args: Any, **kwargs: Any) -> NoReturn:
+        self._fail_with_undefined_error()
+
+    __str__ = __iter__ = __len__ = __eq__ = __ne__ = __contains__ = _fail
+    __hash__ = jinja2.Undefined.__hash__
+
+
+def _map_format(value: Any, pattern: Any, variable_name: str | None = None) -> str:
+    """The package's own filter: `pattern % value`."""
+    return str(pattern % ({variable_name: value} if variable_name else value))
+
+
+def _is_matching(text: str, pattern: str) -> bool:
+    return re.match(pattern, text) is not None
+
+
+#: Results that are lists in all but name.
+_LAZY: tuple[type, ...] = (range, Iterator, Set, tuple, KeysView, ValuesView, ItemsView)
+#: Deeper ones are refused by the walk over them that follows.
+_DEPTH = 50
+
+
+def _is_lazy(value: Any) -> bool:
+    return isinstance(value, _LAZY)
+
+
+def _print(value: Any) -> Any:
+    """What stands in a text for a value: lazy results as lists, and never an object with its address in memory."""
+    if _is_lazy(value):
+        return list(value)
+    if value is None or isinstance(value, str | bool | int | float | list | Mapping | jinja2.Undefined):
+        return value
+    raise Refused(f"{type(value).__name__} is no value that could be printed")
+
+
+def _make_environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(undefined=_Undefined, keep_trailing_newline=True, autoescape=False, finalize=_print)
+    environment.filters["map_format"] = _map_format
+    environment.tests["matching"] = _is_matching
+    # memory and time bound what is made of a range; its length alone costs nothing
+    environment.globals["range"] = range
+    # one run has one plan, at every retry and on every machine: nothing random
+    del environment.filters["random"], environment.globals["lipsum"]
+    return environment
+
+
+_ENVIRONMENT = _make_environment()
+
+
+def evaluate(source: str, values: Mapping[str, Any]) -> Any:
+    """The JSON value of a template: typed where it is one expression, else text. Raises Refused for everything that it cannot be."""
+    try:
+        protected, restore = _protect_line_ends(source)
+        template = _compile_cached(protected) if len(protected) <= _CACHED else _compile(protected)
+        result = template(values) if isinstance(template, TemplateExpression) else template.render(values)
+        return restore(_finish(result))
+    except Refused:
+        raise
+    except jinja2.UndefinedError as error:
+        raise Refused(error.message or "a name is unknown", _undefined_name(error)) from None
+    except jinja2.TemplateError as error:
+        raise Refused(f"{error.message or type(error).__name__}") from None
+    except Mismatch as error:
+        raise Refused(f"its result cannot be kept: {error}") from None
+    except MemoryError:
+        raise Refused(TOO_MUCH) from None
+    except RecursionError:
+        raise Refused("it is nested too deeply") from None
+    except Exception as error:
+        raise Refused(f"{type(error).__name__}: {error}") from None
+
+
+#: Longer texts (whole files) are compiled each time: a cache of them would eat the memory that templates may take.
+_CACHED = 2000
+
+
+@lru_cache(maxsize=256)
+def _compile_cached(source: str) -> jinja2.Template | TemplateExpression:
+    return _compile(source)
+
+
+def _compile(source: str) -> jinja2.Template | TemplateExpression:
+    """The compiled template, or the compiled expression where the template is nothing else."""
+    tree = _ENVIRONMENT.parse(source)
+    match tree.body:
+        case [nodes.Output(nodes=[expression])] if not isinstance(expression, nodes.TemplateData):
+            assign = nodes.Assign(nodes.Name("result", "store", lineno=1), expression, lineno=1)
+            body = nodes.Template([assign], lineno=1)
+            return TemplateExpression(_ENVIRONMENT.from_string(body), undefined_to_none=False)
+        case _:
+            return _ENVIRONMENT.from_string(tree)
+
+
+def _finish(result: Any, depth: int = 0) -> Any:
+    """What a template gave, as a value: lazy results are walked through, marked text is text, a float stays a float."""
+    if isinstance(result, jinja2.Undefined):
+        str(result)  # says which name it was
+    if isinstance(result, str):
+        return check_text(str(result))
+    if isinstance(result, Mapping) and depth < _DEPTH:
+        return {str(key): _finish(item, depth + 1) for key, item in result.items()}
+    if (isinstance(result, list) or _is_lazy(result)) and depth < _DEPTH:
+        return [_finish(item, depth + 1) for item in result]
+    return result if isinstance(result, float) and math.isfinite(result) else make_safe(result)
+
+
+def _undefined_name(error: jinja2.UndefinedError) -> str | None:
+    """The name in jinja's `'x' is undefined`; a missing part of a value is no name of ours."""
+    found = re.fullmatch(r"'([^']+)' is undefined", error.message or "")
+    return found[1] if found else None
+
+
+def _protect_line_ends(source: str) -> tuple[str, Any]:
+    """The template engine turns `\\r\\n` into `\\n`; a file's bytes must stay. A blank that the source does not use stands in for `\\r`."""
+    spare = next((blank for blank in "\x1f\x1e\x1d\x1c" if blank not in source), None)
+    if "\r" not in source or spare is None:
+        return source, lambda result: result
+    return source.replace("\r", spare), lambda result: result.replace(spare, "\r") if isinstance(result, str) else result

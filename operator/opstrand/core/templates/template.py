@@ -1,0 +1,138 @@
+"""Templates in trees: every text is rendered once, and what came out is never rendered again.
+
+Owns what counts as a template, the type of its result (`"{{ expr }}"` alone keeps it, inside a longer text it is text) and the words of
+a TemplateError. Must not evaluate more than look-ups itself: filters, calls, loops and arithmetic go to an `Evaluate`, which the shell
+gives (`opstrand.sandbox`) and which bounds memory and time. It is passed down as `evaluate=` from `resolve` and `compile_plan`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from opstrand.core.limits import shorten
+from opstrand.core.nearest import suggest
+from opstrand.core.templates.lookups import Lookup, Undefined, find_names, is_template, look_up, parse_plain
+from opstrand.errors import SpecError
+
+#: `evaluate(source, values)` renders one template over JSON values and gives a JSON value; raises EvaluationFailed.
+Evaluate = Callable[[str, Mapping[str, Any]], Any]
+
+
+class View(Mapping[str, Any]):
+    """A mapping that a context computes as it is read, instead of beforehand."""
+
+    @abstractmethod
+    def as_plain(self) -> dict[str, Any]:
+        """The dictionary that it stands for, of plain values."""
+
+
+class EvaluationFailed(Exception):
+    """An evaluator's verdict on a template: `message` for a person; `undefined` is the name that does not exist, if that was it."""
+
+    def __init__(self, message: str, undefined: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.undefined = undefined
+
+
+def refuse(source: str, values: Mapping[str, Any]) -> Any:
+    """The evaluator for where there is none: everything beyond look-ups is refused."""
+    raise SpecError("NotSupported", f"{_quote(source)} needs more than looking up a name, which is not available here")
+
+
+def render(value: Any, context: Mapping[str, Any], path: str = "", *, evaluate: Evaluate = refuse) -> Any:
+    """`value` with every text and every key in it rendered once. SpecError TemplateError with the path of the text at fault."""
+    if isinstance(value, str):
+        return render_one(value, context, path, evaluate=evaluate)
+    if isinstance(value, Mapping):
+        return _render_mapping(value, context, path, evaluate)
+    if isinstance(value, list | tuple):
+        return [render(item, context, f"{path}[{index}]", evaluate=evaluate) for index, item in enumerate(value)]
+    return value
+
+
+def _render_mapping(value: Mapping[str, Any], context: Mapping[str, Any], path: str, evaluate: Evaluate) -> dict[str, Any]:
+    rendered: dict[str, Any] = {}
+    for key, item in value.items():
+        where = f"{path}.{key}" if path else str(key)
+        name = render_text(key, context, where, evaluate=evaluate) if isinstance(key, str) else str(key)
+        if name in rendered:
+            raise SpecError("TemplateError", f"two keys render to {_quote(name)}", where)
+        rendered[name] = render(item, context, where, evaluate=evaluate)
+    return rendered
+
+
+def render_one(text: str, context: Mapping[str, Any], path: str = "", *, evaluate: Evaluate = refuse) -> Any:
+    """One text: itself without a template in it, a value where it is one expression and nothing else, else a text."""
+    return _render(text.removesuffix("\n").removesuffix("\r"), context, path, evaluate) if is_template(text) else text
+
+
+def render_text(text: str, context: Mapping[str, Any], path: str = "", *, evaluate: Evaluate = refuse) -> str:
+    """One text that stays text to the last byte, its final newline and its kind of line ends too."""
+    return str(_render(text, context, path, evaluate)) if is_template(text) else text
+
+
+def _render(text: str, context: Mapping[str, Any], path: str, evaluate: Evaluate) -> Any:
+    plain = parse_plain(text)
+    try:
+        if plain is None:
+            return evaluate(text, select(text, context))
+        if plain.lone is not None:
+            return unwrap(_find(plain.lone, context))
+        return "".join(p if isinstance(p, str) else str(unwrap(_find(p, context))) for p in plain.pieces)
+    except Undefined as error:
+        raise SpecError("TemplateError", _explain(error), path) from None
+    except EvaluationFailed as error:
+        hint = suggest(error.undefined, map(str, context)) if error.undefined else ""
+        raise SpecError("TemplateError", f"{_quote(text)}: {error.message}{hint}", path) from None
+    except SpecError as error:
+        raise error if error.problems[0].path else error.within(path) from None
+
+
+def _find(lookup: Lookup, context: Mapping[str, Any]) -> Any:
+    if lookup.is_private:
+        raise EvaluationFailed("names that begin with an underscore are not for templates")
+    return look_up(lookup, context)
+
+
+def _explain(error: Undefined) -> str:
+    if error.known is None:
+        return f"'{error.owner}' has no part '{error.name}'"
+    owner = f"'{error.owner}' has no" if error.owner else "there is no"
+    return f"{owner} '{error.name}'{suggest(error.name, error.known)}"
+
+
+def iter_texts(value: Any) -> Iterator[str]:
+    """Every text that `render` would look at, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from iter_texts(key)
+            yield from iter_texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from iter_texts(item)
+
+
+def select(text: str, context: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a context that a template may read, as plain values: what crosses to an evaluator stays small."""
+    names = find_names(text)
+    values = {name: unwrap(context[name]) for name in names.top if name in context}
+    if "params" in context and (names.params or names.every):
+        params = context["params"]
+        values["params"] = unwrap(params) if names.every else {n: unwrap(params[n]) for n in names.params if n in params}
+    return values
+
+
+def unwrap(value: Any) -> Any:
+    """A view (of params) as the dictionary that it stands for; every other value as it is."""
+    if isinstance(value, View):
+        return value.as_plain()
+    return value
+
+
+def _quote(text: str) -> str:
+    return shorten(repr(text), 100)

@@ -1,0 +1,91 @@
+"""What the types of inputs and outputs mean: which values they accept, and what they make of them.
+
+Owns the one conversion of a value by its declaration. The kinds of types live beside it: `scalars`, `composites` and `hints`. Must not
+read params or declarations' other rules (`core.resolving.validation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from opstrand.core.limits import shorten
+from opstrand.core.nearest import suggest
+from opstrand.core.values.composites import COMPOSITES, convert_composite
+from opstrand.core.values.hints import parse_hint
+from opstrand.core.values.safe import Mismatch, load_json, make_safe, unstore
+from opstrand.core.values.scalars import SCALARS
+from opstrand.errors import SpecError
+
+_Converter = Callable[[Any], Any]
+
+
+def convert(value: Any, type_name: str | None, *, is_list: bool = False, path: str = "") -> Any:
+    """`value` as its declared type wants it, safe for JSON; SpecError ParamInvalid. Null is not for types: judge it before.
+
+    Texts are read as their type reads them, whether they come from a command line or a file. Converting twice changes nothing.
+    """
+    try:
+        if is_list:
+            return [_convert_one(item, type_name) for item in _read_items(value)]
+        return _convert_one(value, type_name)
+    except Mismatch as error:
+        named = shorten(type_name or "a value", 60)
+        wanted = f"a list of {named}" if is_list else named
+        why = f": {error}" if str(error) else ""
+        raise SpecError("ParamInvalid", f"cannot read {shorten(repr(value), 120)} as {wanted}{why}", path) from None
+
+
+def _convert_one(value: Any, type_name: str | None) -> Any:
+    if type_name is None or type_name == "any":
+        return make_safe(value)
+    if value is None:
+        raise Mismatch("null is no such value")
+    return _find_converter(type_name)(value)
+
+
+def _read_items(value: Any) -> list[Any]:
+    items = load_json(value) if isinstance(value, str) else value
+    if not isinstance(items, list | tuple):
+        raise Mismatch("expected a list, or its JSON text")
+    return list(items)
+
+
+def _find_converter(type_name: str) -> _Converter:
+    scalar = SCALARS.get(type_name)
+    if scalar is not None:
+        return scalar
+    if type_name in COMPOSITES:
+        return lambda value: convert_composite(type_name, value)
+    hint = parse_hint(type_name)
+    if hint is not None:
+        return hint
+    raise Mismatch(f"there is no type '{shorten(type_name, 60)}'{suggest(type_name, [*SCALARS, *COMPOSITES, 'any'])}")
+
+
+def restore(value: Any, type_name: str | None, *, is_list: bool = False) -> Any:
+    """A value that came back from a store, as it was before: the store writes 1.0 as 1.
+
+    What no longer fits its type (a declaration changed, a person edited the status) stays as it is: what was frozen is the truth.
+    """
+    if value is None:
+        return None
+    value = unstore(value)
+    try:
+        return convert(value, type_name, is_list=is_list)
+    except SpecError:
+        return value
+
+
+def to_text(value: Any) -> str:
+    """A value as text: `true`, `0.5`, `null`, compact JSON for lists and dictionaries, a text as it is. For env, `as_str` and labels."""
+    from_str = SCALARS["str"]
+    return "null" if value is None else str(from_str(value))
+
+
+def is_known(type_name: str | None) -> bool:
+    """Whether a type of this name exists."""
+    try:
+        return type_name is None or type_name == "any" or bool(_find_converter(type_name))
+    except Mismatch:
+        return False
