@@ -80,11 +80,13 @@ ALL_MODULES = (
     Module("coredns", {"coredns": "."}, long=" (a minute or two, the first time)"),
     Module("pause", {"pause": "."}),
 )
+# No part of the cluster, and built by the tests that want it: a kubelet for nodes that are not there.
+KWOK = Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, long=" (half a minute, the first time)")
 
 
 def program(name: str) -> Path:
     """The path of a built program, built first if need be (minutes, the first time on a machine)."""
-    for module in ALL_MODULES:
+    for module in (*ALL_MODULES, KWOK):
         if name in module.packages:
             return build(module) / name
     raise KeyError(name)

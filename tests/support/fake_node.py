@@ -1,0 +1,91 @@
+"""A node whose kubelet is kwok: it takes Pods, says that they run, and falls silent when told to.
+
+Scheduler, node lifecycle and Pod collection are the cluster's own and real; only the containers are not. Works on any cluster that a
+kubeconfig leads to. Nothing is scheduled there that does not ask for it by `selector` and `toleration`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tests.cluster.processes import Guard, Process
+from tests.cluster.programs import kubectl, program
+
+STAGES = Path(__file__).with_suffix(".yaml")
+#: As a kubelet's: without a word for longer, a node is taken for lost (after the controller manager's own patience).
+LEASE_SECONDS = 40
+_LABEL = "opstrand.test/fake-node"
+
+
+class FakeNode:
+    """One node and its kubelet; a context manager. `folder` takes the log."""
+
+    def __init__(self, kubeconfig: str, name: str, folder: Path, *, cpu: str = "4", memory: str = "4Gi") -> None:
+        self.kubeconfig, self.name = kubeconfig, name
+        self._room = {"cpu": cpu, "memory": memory, "pods": "10"}
+        self._kubelet = Process(folder, f"kwok-{name}")
+        self._guard: Guard | None = None
+
+    @property
+    def selector(self) -> dict[str, str]:
+        return {_LABEL: self.name}
+
+    @property
+    def toleration(self) -> dict[str, Any]:
+        return {"key": _LABEL, "operator": "Equal", "value": self.name, "effect": "NoSchedule"}
+
+    def __enter__(self) -> FakeNode:
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.fall_silent()
+        self.delete()
+
+    def fall_silent(self) -> None:
+        """The machine is gone: nobody renews the lease, nobody ends Pods."""
+        if self._guard:
+            self._guard.dismiss()
+            self._guard = None
+        self._kubelet.stop()
+
+    def delete(self) -> None:
+        """What a cloud does once it knows that the machine will not come back."""
+        self._kubectl("delete", "node", self.name, "--ignore-not-found", "--wait=false")
+
+    def _start(self) -> None:
+        node = {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": self.name, "labels": {"kubernetes.io/os": "linux", **self.selector}},
+            "spec": {"taints": [{"key": _LABEL, "value": self.name, "effect": "NoSchedule"}]},
+            "status": {"allocatable": self._room, "capacity": self._room},
+        }
+        self._kubectl("create", "-f", "-", stdin=json.dumps(node))
+        arguments = [f"--manage-single-node={self.name}", f"--node-lease-duration-seconds={LEASE_SECONDS}", "--node-ip=192.0.2.1"]
+        command = [program("kwok"), f"--kubeconfig={self.kubeconfig}", f"--config={STAGES}", "--cidr=198.51.100.0/24", *arguments]
+        # Without a home of its own it takes up whatever its user has configured for it.
+        self._kubelet.folder.mkdir(parents=True, exist_ok=True)
+        self._kubelet.start(command, env={**os.environ, "HOME": str(self._kubelet.folder), "KWOK_WORKDIR": str(self._kubelet.folder)})
+        self._guard = Guard([pid] if (pid := self._kubelet.pid()) else [])
+        deadline = time.monotonic() + 30
+        while self._kubectl("get", "node", self.name, "-o", "jsonpath={.status.phase}") != "Running":
+            self._kubelet.require_running()
+            assert time.monotonic() < deadline, f"the node was not ready: {self._kubelet.read_log()}"
+            time.sleep(0.2)
+
+    def _kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        words = [kubectl(), "--kubeconfig", self.kubeconfig, *arguments]
+        done = subprocess.run(words, input=stdin, capture_output=True, text=True)
+        assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+        return done.stdout
