@@ -243,7 +243,7 @@ async def test_an_object_restored_from_a_backup_is_not_run_again(kube: KubeApi, 
 async def test_what_a_run_owns_goes_with_it(kube: KubeApi, namespace: str) -> None:
     _, pod = await start(kube, namespace)
     await kube.delete(OPERATIONS, namespace, "run")
-    for _ in range(300):
+    for _ in range(1200):  # the garbage collector looks for new kinds every half minute
         try:
             found = await kube.get(PODS, namespace, pod["metadata"]["name"])
         except NotFound:
