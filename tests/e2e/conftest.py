@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
@@ -26,21 +26,32 @@ from tests.cluster.cluster import Cluster, read_cluster
 from tests.e2e import token_life
 from tests.support.install import KUBECTL, install
 
+if TYPE_CHECKING:
+    from tests.e2e.node_loss import Witnessed
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 SAMPLES = CHECKOUT / "tests" / "samples"
 PUBLISHED = Path(os.environ.get("OPSTRAND_PUBLISHED_VENV") or CHECKOUT / ".venv-published")
 _namespaces = itertools.count(1)
 
 
+#: What takes the cluster minutes is begun with the first test, and waited for by the last: the shortest first.
+BEGUN_EARLY = ("lost_node", "run_with_a_short_token")
+
+
+def _begun_early(item: pytest.Item) -> int:
+    """Where among those a test's own stands, from 1; 0 for all others."""
+    return max(number * (name in getattr(item, "fixturenames", ())) for number, name in enumerate(BEGUN_EARLY, 1))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is begun with the first test is waited for by the last."""
-    items.sort(key=lambda item: "run_with_a_short_token" in getattr(item, "fixturenames", ()))
+    items.sort(key=_begun_early)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def begun_early(request: pytest.FixtureRequest) -> None:
-    if any("run_with_a_short_token" in getattr(item, "fixturenames", ()) for item in request.session.items):
-        request.getfixturevalue("run_with_a_short_token")
+    for number in sorted({_begun_early(item) for item in request.session.items} - {0}):
+        request.getfixturevalue(BEGUN_EARLY[number - 1])
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +104,20 @@ def run_with_a_short_token(cluster: Cluster) -> Iterator[ShortTokenRun]:
     token = make_token(namespace, pod, seconds=token_life.LIFE)
     yield ShortTokenRun(namespace, name, token, time.monotonic() + token_life.PATIENCE)
     kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def lost_node(cluster: Cluster, kube: KubeApi, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[asyncio.Task[Witnessed]]:
+    """A run whose node falls silent, as `node_loss` plays it."""
+    from tests.e2e.node_loss import witness
+
+    namespace = f"e2e-node-{int(time.time()) % 100000}"
+    await make_namespace(kube, namespace)
+    task = asyncio.create_task(witness(kube, cluster.kubeconfig, namespace, tmp_path_factory.mktemp("lost-node")))
+    yield task
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await kube.delete(NAMESPACES, None, namespace)
 
 
 def make_token(namespace: str, pod: str, *, audience: str = "opstrand", seconds: int = 3600) -> str:

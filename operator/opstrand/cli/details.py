@@ -83,7 +83,7 @@ def _reason(status: Body, phase: Phase) -> str:
 def advise(status: Body) -> str:
     """What to do about the state that a run is in; empty where nothing is."""
     phase = parse_phase(status)
-    if phase in (Phase.SUCCEEDED, Phase.RUNNING, Phase.PROCESSING) or status.get("reason") == phase.value:
+    if phase in (Phase.SUCCEEDED, Phase.PROCESSING) or status.get("reason") == phase.value:
         return ""
     return REASONS.get(str(status.get("reason") or ""), "")
 

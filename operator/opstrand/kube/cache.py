@@ -189,14 +189,14 @@ def slim_body(resource: Resource, body: Mapping[str, Any]) -> Manifest:
         kept = ("activeDeadlineSeconds", "nodeName")
         slim["spec"] = {
             **{key: spec[key] for key in kept if key in spec},
-            "containers": [_slim_container(c, "resources") for c in spec.get("containers") or ()],
-            "initContainers": [_slim_container(c, "restartPolicy") for c in spec.get("initContainers") or ()],
+            "containers": [_slim_container(c) for c in spec.get("containers") or ()],
+            "initContainers": [_slim_container(c) for c in spec.get("initContainers") or ()],
         }
     return slim
 
 
-def _slim_container(container: Mapping[str, Any], key: str) -> Manifest:
+def _slim_container(container: Mapping[str, Any]) -> Manifest:
     """What diagnosing reads: and the secrets given as plain variables, so that they can be kept out of what is shown."""
-    kept = {name: container[name] for name in ("name", key) if name in container}
+    kept = {name: container[name] for name in ("name", "resources", "restartPolicy") if name in container}
     secrets = [one for one in container.get("env") or () if one.get("value") and is_secret_name(str(one.get("name")))]
     return {**kept, "env": secrets} if secrets else kept

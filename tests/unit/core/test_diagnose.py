@@ -32,9 +32,25 @@ def disrupted(reason: str) -> dict[str, Any]:
     return {"phase": "Failed", "conditions": [condition], **ended(137)}
 
 
+def leaving(reason: str, **status: Any) -> dict[str, Any]:
+    condition = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "taken away"}
+    return {"phase": "Running", "conditions": [condition], **status}
+
+
+def asking(**resources: str) -> dict[str, Any]:
+    return {
+        "containers": [{"name": "main", "resources": {"requests": resources}}],
+        "initContainers": [{"name": "proxy", "resources": {"requests": {"cpu": "1"}}}, {"name": "none"}],
+    }
+
+
+RUNS = main(running={"startedAt": "x"})
+SILENT = [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "True"}]
+BEYOND = "Pod ephemeral local storage usage exceeds the total limit of containers 2Mi. "
 INIT = [{"name": "opstrand-init", "state": {"terminated": {"exitCode": 1, "message": "no such host"}}}]
 SIDECAR = [{"name": "proxy", "state": {"terminated": {"exitCode": 137}}}]
-UNSCHEDULABLE = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: Insufficient cpu"}]
+WORDS = "0/2 nodes are available: 1 Insufficient cpu, 2 Insufficient nvidia.com/gpu. preemption: 0/2 nodes: 1 Insufficient cpu."
+UNSCHEDULABLE = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": WORDS}]
 
 TABLE = [
     ("nothing known yet", pod(None), State.PENDING, "", Fault.NONE, ""),
@@ -46,12 +62,14 @@ TABLE = [
     ("exit 3 and the Pod not over", pod({"phase": "Running", **ended(3)}), State.RUNNING, "PodRunning", Fault.NONE, ""),
     ("not started, not over", pod({"phase": "Running", **ended(128, reason="StartError")}), State.PENDING, "", Fault.NONE, ""),
     ("exit 3", pod({"phase": "Failed", **ended(3, message="boom\n")}), State.FAILED, "ContainerFailed", Fault.USER, "exit code 3: boom"),
-    ("out of memory", pod({"phase": "Failed", **ended(137, reason="OOMKilled")}), State.FAILED, "OOMKilled", Fault.USER, "limit"),
+    ("out of memory", pod({"phase": "Failed", **ended(137, reason="OOMKilled")}), State.FAILED, "OOMKilled", Fault.USER, "memory"),
     ("deadline", pod({"phase": "Failed", "reason": "DeadlineExceeded", **ended(143)}), State.FAILED, "DeadlineExceeded", Fault.USER, ""),
     ("evicted", pod({"phase": "Failed", "reason": "Evicted", "message": "low disk"}), State.FAILED, "Evicted", Fault.PLATFORM, "low disk"),
     ("drained", pod(disrupted("EvictionByEvictionAPI")), State.FAILED, "Evicted", Fault.PLATFORM, "taken away"),
     ("preempted", pod(disrupted("PreemptionByScheduler")), State.FAILED, "Preempted", Fault.PLATFORM, "taken away"),
     ("node lost", pod(disrupted("DeletionByTaintManager")), State.FAILED, "NodeLost", Fault.PLATFORM, "taken away"),
+    ("beyond its own limit", pod({"phase": "Failed", "reason": "Evicted", "message": BEYOND}), State.FAILED, "Evicted", Fault.USER, "2Mi"),
+    ("its node is silent", pod({"phase": "Running", "conditions": SILENT, **RUNS}), State.RUNNING, "NodeNotReady", Fault.NONE, "answer"),
     ("refused by its node", pod({"phase": "Failed", "reason": "OutOfcpu"}), State.FAILED, "ContainerFailed", Fault.PLATFORM, "OutOfcpu"),
     ("init step failed", pod({"phase": "Failed", "initContainerStatuses": INIT}), State.FAILED, "InitFailed", Fault.USER, "no such host"),
     ("image pull", pod(waiting("ImagePullBackOff", "denied")), State.PENDING, "ImagePullFailed", Fault.USER, "app:1"),
@@ -66,6 +84,27 @@ def test_a_pod_means(status: dict[str, Any], state: State, reason: str, fault: F
     seen = observe_pod(status)
     assert (seen.state, seen.reason, seen.fault) == (state, reason, fault)
     assert words in seen.message
+
+
+@pytest.mark.parametrize(("state", "seen"), [(RUNS, State.RUNNING), ({}, State.PENDING)], ids=["running", "not running yet"])
+def test_a_pod_that_is_taken_away_and_has_not_ended_says_why(state: dict[str, Any], seen: State) -> None:
+    going = pod(leaving("DeletionByTaintManager", **state), nodeName="n1")
+    going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    found = observe_pod(going)
+    assert (found.state, found.reason, found.fault) == (seen, "NodeLost", Fault.PLATFORM)
+    assert found.message == "node 'n1' is lost: taken away; it ends when the node is back, or its Node object is deleted"
+
+
+def test_a_pod_that_no_node_takes_says_what_is_short_and_how_much_of_it_was_asked_for() -> None:
+    found = observe_pod(pod({"conditions": UNSCHEDULABLE}, **asking(cpu="64", **{"nvidia.com/gpu": "8", "memory": "1Gi"})))
+    assert found.message == f"asks for cpu: 64 (main), 1 (proxy); asks for nvidia.com/gpu: 8 (main); {WORDS}"
+
+
+def test_out_of_memory_names_the_limit_or_says_that_there_is_none() -> None:
+    killed = {"phase": "Failed", **ended(137, reason="OOMKilled")}
+    limited = {"containers": [{"name": "main", "resources": {"limits": {"memory": "40Mi"}}}]}
+    assert observe_pod(pod(killed, **limited)).message == "the container used more memory than its limit of 40Mi"
+    assert observe_pod(pod(killed)).message == "it has no limit, and its node ran out of memory"
 
 
 def test_a_sidecar_that_is_killed_after_main_is_no_failed_init_step() -> None:

@@ -97,7 +97,7 @@ _PLATFORM_REASONS = ("Evicted", "Preempted", "NodeLost", "PodLost", "PodDeleted"
 
 def _run(snapshot: Snapshot, seen: Observation) -> Decision:
     started = snapshot.status.get("startedAt") or seen.started_at or snapshot.stamp
-    return Decision(advanced(snapshot, Phase.RUNNING, "PodRunning", "", pod=pod_facts(snapshot), startedAt=started))
+    return Decision(advanced(snapshot, Phase.RUNNING, seen.reason, seen.message, pod=pod_facts(snapshot), startedAt=started))
 
 
 def _pend(snapshot: Snapshot, seen: Observation) -> Decision:

@@ -6,7 +6,8 @@ that refuses a Pod fills in none of them); the first that has something to say w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -121,16 +122,38 @@ def _main_succeeded(pod: Pod) -> Observation | None:
 
 
 def _disrupted(pod: Pod) -> Observation | None:
-    """The cluster took the Pod away: the user's retries are not spent on it."""
-    if not _is_over(pod):
+    """The cluster took the Pod away: the user's retries are not spent on it, unless it went beyond a limit of its own."""
+    reason = _disruption(pod)
+    if reason is None or not _is_over(pod):
         return None
+    message = _disruption_words(pod, reason)
+    return _failed(pod, reason, message, Fault.USER if _OWN_LIMIT.search(message) else Fault.PLATFORM)
+
+
+def _leaving(pod: Pod) -> Observation | None:
+    """The cluster takes the Pod away, and no kubelet has ended it yet: that of a lost node never will."""
+    reason = _disruption(pod)
+    if reason is None or not (pod.get("metadata") or {}).get("deletionTimestamp"):
+        return None
+    running = (_main(pod).get("state") or {}).get("running")
+    state = State.PENDING if running is None else State.RUNNING
+    ending = "; it ends when the node is back, or its Node object is deleted" if reason == "NodeLost" else "; it is given its grace"
+    return Observation(state, reason, _disruption_words(pod, reason) + ending, Fault.PLATFORM, started_at=(running or {}).get("startedAt"))
+
+
+def _disruption(pod: Pod) -> str | None:
     target = _condition(pod, "DisruptionTarget")
     reason = _DISRUPTIONS.get(str(target.get("reason", ""))) if target.get("status") == "True" else None
-    reason = reason or _DISRUPTIONS.get(str(_status(pod).get("reason", "")))
-    if reason is None:
-        return None
-    message = str(target.get("message") or _status(pod).get("message") or reason)
-    return _failed(pod, reason, message, Fault.PLATFORM)
+    return reason or _DISRUPTIONS.get(str(_status(pod).get("reason", "")))
+
+
+def _disruption_words(pod: Pod, reason: str) -> str:
+    words = str(_condition(pod, "DisruptionTarget").get("message") or _status(pod).get("message") or reason).strip()
+    return f"node {_node(pod)!r} is lost: {words}" if reason == "NodeLost" else words
+
+
+def _node(pod: Pod) -> str:
+    return str((pod.get("spec") or {}).get("nodeName") or "")
 
 
 def _deadline(pod: Pod) -> Observation | None:
@@ -173,7 +196,10 @@ def _main_failed(pod: Pod) -> Observation | None:
     words = _last_words(pod, end)
     if end.get("reason") == "OOMKilled":
         limit = _memory_limit(pod)
-        return _failed(pod, "OOMKilled", f"the container used more memory than its limit{limit}", Fault.USER, end)
+        message = (
+            f"the container used more memory than its limit of {limit}" if limit else "it has no limit, and its node ran out of memory"
+        )
+        return _failed(pod, "OOMKilled", message, Fault.USER, end)
     if end.get("reason") in _NEVER_STARTED:
         return _failed(pod, "ContainerFailed", f"the container could not start: {words}", Fault.USER, end)
     return _failed(pod, "ContainerFailed", f"exit code {code}" + (f": {words}" if words else ""), Fault.USER, end)
@@ -199,6 +225,9 @@ def _running(pod: Pod) -> Observation | None:
     running = state.get("running") or state.get("terminated")
     if running is None or running.get("reason") in _NEVER_STARTED:
         return None
+    # A kubelet writes both at once: only the cluster, when it misses the kubelet, takes back the one without the other.
+    if (_condition(pod, "Ready").get("status"), _condition(pod, "ContainersReady").get("status")) == ("False", "True"):
+        return Observation(State.RUNNING, "NodeNotReady", f"node {_node(pod)!r} does not answer", started_at=running.get("startedAt"))
     return Observation(State.RUNNING, "PodRunning", started_at=running.get("startedAt"))
 
 
@@ -221,10 +250,23 @@ def _waiting(pod: Pod) -> Observation | None:
 
 
 def _unschedulable(pod: Pod) -> Observation | None:
+    """No node takes it: the scheduler says what is short, the Pod how much of it was asked for."""
     scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
         return None
-    return Observation(State.PENDING, "Unschedulable", str(scheduled.get("message") or "no node takes it"))
+    message = str(scheduled.get("message") or "no node takes it")
+    short = dict.fromkeys(_SHORT.findall(message))
+    asked = "; ".join(f"asks for {resource}: {amounts}" for resource in short if (amounts := _requests(pod, resource)))
+    return Observation(State.PENDING, "Unschedulable", f"{asked}; {message}" if asked else message)
+
+
+def _requests(pod: Pod, resource: str) -> str:
+    spec = pod.get("spec") or {}
+    amounts = [
+        (one.get("name"), ((one.get("resources") or {}).get("requests") or {}).get(resource))
+        for one in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
+    ]
+    return ", ".join(f"{amount} ({name})" for name, amount in amounts if amount)
 
 
 _CHECKS: tuple[Callable[[Pod], Observation | None], ...] = (
@@ -236,6 +278,7 @@ _CHECKS: tuple[Callable[[Pod], Observation | None], ...] = (
     _main_failed,
     _succeeded_without_main,
     _refused_by_node,
+    _leaving,
     _running,
     _waiting,
     _unschedulable,
@@ -253,6 +296,11 @@ _DISRUPTIONS = {
     "NodeShutdown": "NodeLost",
     "Terminated": "NodeLost",
 }
+
+#: What a kubelet says of a Pod that it evicts for a limit that was asked for, rather than for want of room.
+_OWN_LIMIT = re.compile(r"exceed(?:s|ed) (?:the|its) .*limit")
+#: What a scheduler says that the nodes have too little of.
+_SHORT = re.compile(r"Insufficient ([\w./-]*\w)")
 
 #: Ends of a container whose program never ran.
 _NEVER_STARTED = ("ContainerCannotRun", "StartError")
@@ -304,10 +352,7 @@ def _failed(pod: Pod, reason: str, message: str, fault: Fault, end: Mapping[str,
 
 
 def _memory_limit(pod: Pod) -> str:
-    limits: Iterator[Any] = (
-        ((one.get("resources") or {}).get("limits") or {}).get("memory")
-        for one in (pod.get("spec") or {}).get("containers") or ()
-        if one.get("name") == MAIN_CONTAINER
+    main: Mapping[str, Any] = next(
+        (one for one in (pod.get("spec") or {}).get("containers") or () if one.get("name") == MAIN_CONTAINER), {}
     )
-    limit = next(limits, None)
-    return f" of {limit}" if limit else ""
+    return str(((main.get("resources") or {}).get("limits") or {}).get("memory") or "")

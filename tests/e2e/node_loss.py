@@ -1,0 +1,53 @@
+"""A node falls silent under a run: two minutes of the cluster's own patience, spent while other tests go on.
+
+The node's kubelet is kwok; that nobody hears of it, taints it, takes its Pods away and collects them at last is the cluster's doing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from opstrand.kube.api import OPERATIONS, KubeApi, Manifest
+from tests.e2e.conftest import in_phase, is_final, operation, opstrand, wait_for
+from tests.support.fake_node import FakeNode
+
+NAME = "outlives-its-node"
+IMAGE = "localhost/python-base:1"
+
+
+@dataclass(frozen=True)
+class Witnessed:
+    """The run as it was seen at each step; `told` is what `opstrand get` said of it while its node was lost."""
+
+    silent: Manifest
+    lost: Manifest
+    told: str
+    final: Manifest
+
+
+def spec(node: FakeNode) -> dict[str, Any]:
+    """Rather on the fake node than elsewhere; where that is gone, a real container."""
+    preference = {"matchExpressions": [{"key": key, "operator": "In", "values": [value]} for key, value in node.selector.items()]}
+    unreachable = {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5}
+    environment = {
+        "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": preference}]}},
+        "tolerations": [node.toleration, unreachable],
+    }
+    container = {"image": IMAGE, "command": ["echo", "done"]}
+    return {"component": {"run": {"kind": "job", "environment": environment, "container": container}}}
+
+
+async def witness(kube: KubeApi, kubeconfig: str, namespace: str, folder: Path) -> Witnessed:
+    """From a run on a node to its end on another."""
+    with FakeNode(kubeconfig, f"{namespace}-lost", folder) as node:
+        await kube.create(OPERATIONS, namespace, operation(NAME, spec(node)))
+        await wait_for(kube, namespace, NAME, in_phase("Running"))
+        node.fall_silent()
+        silent = await wait_for(kube, namespace, NAME, lambda one: one["status"]["reason"] == "NodeNotReady", seconds=120)
+        lost = await wait_for(kube, namespace, NAME, lambda one: one["status"]["reason"] == "NodeLost", seconds=60)
+        told = opstrand("get", NAME, "-p", namespace).stdout
+        node.delete()
+        final = await wait_for(kube, namespace, NAME, is_final, seconds=180)
+    return Witnessed(silent, lost, told, final)
