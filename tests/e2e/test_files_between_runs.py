@@ -126,3 +126,15 @@ async def test_what_one_run_leaves_another_has_before_it_starts(kube: KubeApi, n
     assert missing["status"]["reason"] == "InitFailed"
     assert "/outputs/modle' (there is: model, note.txt)" in missing["status"]["message"], describe(namespace, missing)
     assert [edge["name"] for edge in bodies["by-dirs"]["status"]["upstream"]] == ["writer"]
+
+
+async def test_a_claim_is_a_store_like_any_other(kube: KubeApi, namespace: str, store: dict[str, Any]) -> None:
+    """The store itself is not mounted into a run: what one leaves, another has as a copy."""
+    [claim] = store["connections"]
+    files = {"params": {"files": {"ref": "ops.writer", "value": "artifacts.outputs"}}}
+    read = "cat {{ globals.artifacts_path }}/{{ files }}/model/weights.txt; ls /claim 2>&1 || true"
+    async with catalog({"artifactsStore": claim}):
+        for name, spec in {"writer": job(WRITE), "reader": {**files, **job(read, init=[{"paths": ["{{ files }}"]}])}}.items():
+            await kube.create(OPERATIONS, namespace, operation(name, spec))
+        bodies = {name: await succeed(kube, namespace, name) for name in ("writer", "reader")}
+    assert main_log(namespace, bodies["reader"]) == "w1\nls: cannot access '/claim': No such file or directory\n"
