@@ -116,7 +116,8 @@ def test_the_clients_catalog_is_json_that_kubernetes_leaves_alone() -> None:
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        ({"connection": "bucket"}, "this version copies from volumes, and the connection 'bucket' is of kind s3"),
+        ({"connection": "bucket"}, "run.init[0].container: a step with the connection 'bucket' of kind s3 needs a container that uses it"),
+        ({"connection": "bucket", "paths": ["x"]}, "run.init[0].connection: this version copies from volumes, and 'bucket' is of kind s3"),
         ({"connection": "db"}, "needs a container that uses it"),
         ({"connection": "db", "git": {"revision": "v1"}}, "git needs a connection of kind git or ssh, 'db' is postgres"),
         ({"connection": "code"}, "git needs a url"),

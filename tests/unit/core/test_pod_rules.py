@@ -16,8 +16,8 @@ from .build import ME, operation, values
 IMAGE = {"image": "busybox"}
 
 
-def problems(run: dict[str, Any], params: dict[str, Any] | None = None) -> list[str]:
-    compiled = operation(params, run=run)
+def problems(run: dict[str, Any], params: dict[str, Any] | None = None, **fields: Any) -> list[str]:
+    compiled = operation(params, run=run, **fields)
     with pytest.raises(SpecError) as caught:
         check_plan(compile_plan(compiled, values(compiled), ME, None))
     return str(caught.value).splitlines()
@@ -66,7 +66,7 @@ def container(**fields: Any) -> dict[str, Any]:
         ({**container(), "sidecars": [{"name": "main", **IMAGE}]}, "run.sidecars[0].name: the Pod has a container 'main' already"),
         ({**container(), "sidecars": [{"name": "A_b", **IMAGE}]}, "run.sidecars[0].name: expected lower-case letters"),
         ({**container(), "sidecars": [{"name": "a"}]}, "run.sidecars[0].image: a container needs an image"),
-        ({**container(), "init": [{"container": {"command": ["a"]}}]}, "run.init.container.image: a container needs an image"),
+        ({**container(), "init": [{"container": {"command": ["a"]}}]}, "run.init[0].container.image: a container needs an image"),
         (
             {**container(), "environment": {"restartPolicy": "Always"}},
             "run.environment.restartPolicy: a job ends: expected Never or OnFailure (with termination.maxRetries), found the text 'Always'",
@@ -81,6 +81,22 @@ def container(**fields: Any) -> dict[str, Any]:
             "run.environment.hostPID: expected true or false, found the text 'much'",
         ),
         (container(env=[{"name": "A=B", "value": "1"}]), "run.container.env: 'A=B' is no name of a variable"),
+        (
+            {**container(), "init": [{"file": {"content": "x"}, "path": "/plx-context/.configs/"}]},
+            "run.init[0].path: something is mounted at /plx-context/.configs already",
+        ),
+        ({**container(), "init": [{"file": {"content": "x"}, "path": "/a/.."}]}, "run.init[0].path: nothing can be mounted at '/'"),
+        ({**container(), "init": [{"path": "/a"}]}, "run.init[0]: a step needs one of file, dockerfile, git"),
+        ({**container(), "init": [{"paths": ["../a"]}]}, "run.init[0]: a path must stay within its store"),
+        ({**container(), "init": [{"modelRef": "a:b"}]}, "run.init[0].modelRef: init steps of the kind 'modelRef' are not run"),
+        (
+            {**container(), "init": [{"container": IMAGE}, {"lineageRef": "0" * 32 + ":m"}]},
+            "run.init[1].lineageRef: init steps of the kind 'lineageRef' are not run by this version; the same: a param",
+        ),
+        (
+            {**container(), "init": [{"dockerfile": {"image": "a\nb"}}]},
+            "run.init[0].dockerfile: a dockerfile's names and paths are one line",
+        ),
     ],
 )
 def test_each_mistake_has_its_path(run: dict[str, Any], words: str) -> None:

@@ -18,7 +18,7 @@ _WORKDIR, _SHELL, _USER = "/code", "/bin/bash", "polyaxon"
 def render_dockerfile(section: Any) -> str:
     """One instruction a line, in the documented order. SpecError for a section of the wrong shape."""
     if not isinstance(section, Mapping) or not section.get("image"):
-        raise SpecError("InvalidSpec", "expected a dockerfile with an image", "run.init")
+        raise SpecError("InvalidSpec", "expected a dockerfile with an image", "dockerfile")
     return "\n".join(_iter_lines(section)) + "\n"
 
 
@@ -49,7 +49,7 @@ def _copies(section: Mapping[str, Any], key: str, workdir: str) -> Iterator[str]
 
 def _pair(entry: Any, key: str) -> tuple[Any, Any]:
     if not isinstance(entry, list | tuple) or len(entry) != 2:
-        raise SpecError("InvalidSpec", f"expected a path or [from, to] in {key} of a dockerfile, found {entry!r}", "run.init")
+        raise SpecError("InvalidSpec", f"expected a path or [from, to] in {key} of a dockerfile, found {entry!r}", "dockerfile")
     return entry[0], entry[1]
 
 
@@ -72,5 +72,5 @@ def _quote(value: Any) -> str:
 def _one_line(value: Any) -> str:
     text = to_text(value)
     if "\n" in text or "\r" in text:
-        raise SpecError("InvalidSpec", f"a dockerfile's names and paths are one line each, found {text!r}", "run.init")
+        raise SpecError("InvalidSpec", f"a dockerfile's names and paths are one line each, found {text!r}", "dockerfile")
     return text

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,19 +45,21 @@ def render_init_containers(plan: Plan, settings: Settings, catalog: Catalog) -> 
     groups = group_steps(plan, settings, catalog)
     containers: list[Manifest] = []
     documents: dict[str, str] = {}
+    taken = given_names(plan)
     for index, group in enumerate(groups):
         if group.container is not None and not group.steps:
-            containers.append(_render_users(group, index, plan, catalog))
+            containers.append(_render_users(group, free_name(f"init-{index}", taken), plan, catalog))
             continue
         name = names.INIT_CONTAINER if index == 0 else f"{names.INIT_CONTAINER}-{index + 1}"
         document = encode(render_init_document(plan, settings, group, is_first=index == 0))
         travels = _travel(document, index, documents)
         ours = _render_ours(name, group, plan, settings, catalog, travels)
-        containers.append(ours if group.container is None else _lay_over(ours, group.container))
-    used = [one for group in groups for one in group.used]
+        containers.append(ours if group.container is None else _lay_over(ours, group))
+    # Where a step asks for /tmp itself, that is the scratch.
+    needs_scratch = any(volumes.scratch_mount() in one.get("volumeMounts", ()) for one in containers)
     found = [*volumes.source_volumes([one for group in groups if group.steps for one in group.used])]
-    found += connections.render_volumes([one for one in used if not one.has_volume])
-    return InitContainers(tuple(containers), documents, tuple(connections.unique(found)), any(group.needs_scratch for group in groups))
+    found += connections.render_volumes([one for group in groups if group.runs_theirs for one in group.used])
+    return InitContainers(tuple(containers), documents, tuple(connections.unique(found)), needs_scratch)
 
 
 def _travel(document: str, index: int, documents: dict[str, str]) -> list[Manifest]:
@@ -73,7 +75,7 @@ def _render_ours(name: str, group: Group, plan: Plan, settings: Settings, catalo
     mounts = [*volumes.context_mounts(plan, catalog), *volumes.source_mounts(group.used)]
     if travels[0]["name"] == "OPSTRAND_INIT_FILE":
         mounts.append(volumes.init_mount())
-    if group.needs_scratch:
+    if group.needs_scratch and all(one["mountPath"] != volumes.SCRATCH_PATH for one in mounts):
         mounts.append(volumes.scratch_mount())
     return {
         "name": name,
@@ -92,25 +94,29 @@ def _render_ours(name: str, group: Group, plan: Plan, settings: Settings, catalo
     }
 
 
-def _lay_over(ours: Manifest, given: Mapping[str, Any]) -> Manifest:
+def _lay_over(ours: Manifest, group: Group) -> Manifest:
     """The container that brings a step, as the user wants it: their fields over ours, lists after ours."""
+    given, used = group.container or {}, group.used if group.runs_theirs else ()
     merged = {**ours, **{key: value for key, value in given.items() if value is not None}}
     if "command" in given or "args" in given:
         merged.update(command=given.get("command"), args=given.get("args"))
-    merged["env"] = merge_env([*ours["env"], *(given.get("env") or ())])
-    merged["volumeMounts"] = [*ours["volumeMounts"], *(given.get("volumeMounts") or ())]
+    merged["env"] = merge_env([*ours["env"], *connections.render_env(used), *(given.get("env") or ())])
+    merged["envFrom"] = [*connections.render_env_from(used), *(given.get("envFrom") or ())] or None
+    mounts = [*ours["volumeMounts"], *connections.render_mounts(used)]
+    merged["volumeMounts"] = volumes.join_mounts(given.get("volumeMounts") or (), mounts, f"{group.place}.container")
     merged["name"] = given.get("name") or ours["name"]
     return {key: value for key, value in merged.items() if value is not None}
 
 
-def _render_users(group: Group, index: int, plan: Plan, catalog: Catalog) -> Manifest:
+def _render_users(group: Group, name: str, plan: Plan, catalog: Catalog) -> Manifest:
     """An init container of the user's: raw where it is nothing else, with the connection's parts and the context where it has one."""
-    container = {"name": f"init-{index}", **(group.container or {})}
+    container = {"name": name, **(group.container or {})}
     if not group.used:
         return container
     env = merge_env([*(container.get("env") or ()), *connections.render_env(group.used)])
     env_from = [*(container.get("envFrom") or ()), *connections.render_env_from(group.used)]
-    mounts = [*(container.get("volumeMounts") or ()), *volumes.context_mounts(plan, catalog), *connections.render_mounts(group.used)]
+    mounts = [*volumes.context_mounts(plan, catalog), *connections.render_mounts(group.used)]
+    mounts = volumes.join_mounts(container.get("volumeMounts") or (), mounts, f"{group.place}.container")
     return {**container, "env": env, "volumeMounts": mounts, **({"envFrom": env_from} if env_from else {})}
 
 
@@ -163,6 +169,18 @@ def render_config_map(metadata: Mapping[str, Any], documents: Mapping[str, str])
     }
 
 
-def name_sidecars(sidecars: Sequence[Mapping[str, Any]]) -> list[Manifest]:
+def name_sidecars(plan: Plan) -> list[Manifest]:
     """Sidecars with a name each: Kubernetes wants one, the format does not."""
-    return [{"name": f"sidecar-{index}", **sidecar} for index, sidecar in enumerate(sidecars)]
+    taken = given_names(plan)
+    return [{"name": free_name(f"sidecar-{index}", taken), **sidecar} for index, sidecar in enumerate(plan.sidecars)]
+
+
+def given_names(plan: Plan) -> set[str]:
+    """The names that the user's own containers have."""
+    containers = [*plan.sidecars, *(step["container"] for step in plan.init if "container" in step)]
+    return {str(one["name"]) for one in containers if one.get("name")}
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """`name`, or the next that nobody has."""
+    return name if name not in taken else free_name(f"{name}-x", taken)

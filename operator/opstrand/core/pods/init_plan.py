@@ -6,6 +6,7 @@ become a step. Must not say where a step's data lands: `init_steps` does.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from opstrand.core.limits import INIT_FILES, check_size, shorten
 from opstrand.core.pods.containers import clean_container
 from opstrand.core.resolving.slots import Slot
 from opstrand.core.templates.template import Evaluate, render, render_text
-from opstrand.errors import SpecError
+from opstrand.errors import Problem, SpecError
 from opstrand.initializer.modes import apply_mode
 
 #: Types of values that are a step by themselves.
@@ -21,18 +22,32 @@ _OWN_STEPS = ("git", "artifacts", "dockerfile")
 _FILENAME = "file"
 
 
-def render_init(
-    steps: Any, given: Iterable[tuple[Slot, Any]], context: Mapping[str, Any], *, evaluate: Evaluate
-) -> tuple[dict[str, Any], ...]:
-    """The steps of `run.init` after those that params ask for (`given`: slots with toInit and their values)."""
+#: A step, and where in the file it was asked for.
+PlacedStep = tuple[dict[str, Any], str]
+
+
+def render_init(steps: Any, given: Iterable[tuple[Slot, Any]], context: Mapping[str, Any], *, evaluate: Evaluate) -> tuple[PlacedStep, ...]:
+    """The steps of `run.init` after those that params ask for (`given`: slots with toInit and their values).
+
+    Raises SpecError with what is wrong with any of them.
+    """
     if not isinstance(steps, list | tuple):
         raise SpecError("InvalidSpec", f"expected a list of steps, found {shorten(repr(steps), 80)}", "run.init")
-    asked = [step for slot, value in given if (step := make_step(slot, value)) is not None]
-    rendered = [_render_step(step, f"run.init[{i}]", context, evaluate) for i, step in enumerate(steps)]
-    contents = "".join(step["file"]["content"] for step in rendered if "file" in step)
+    asked = [(step, slot.path) for slot, value in given if (step := make_step(slot, value)) is not None]
+    rendered: list[PlacedStep] = []
+    problems: list[Problem] = []
+    for index, step in enumerate(steps):
+        path = f"run.init[{index}]"
+        try:
+            rendered.append((_render_step(step, path, context, evaluate), path))
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError.of(problems)
+    contents = "".join(step["file"]["content"] for step, _ in rendered if "file" in step)
     check_size(contents.encode("utf-8", "backslashreplace"), INIT_FILES, "the contents of all init files", "run.init")
-    pure = [step for step in rendered if set(step) == {"container"}]
-    return (*asked, *(step for step in rendered if set(step) != {"container"}), *pure)
+    pure = [one for one in rendered if set(one[0]) == {"container"}]
+    return (*asked, *(one for one in rendered if set(one[0]) != {"container"}), *pure)
 
 
 def make_step(slot: Slot, value: Any) -> dict[str, Any] | None:
@@ -59,12 +74,21 @@ def _render_step(step: Any, path: str, context: Mapping[str, Any], evaluate: Eva
     rendered: dict[str, Any] = render(others, context, path, evaluate=evaluate)
     if "file" in step:
         rendered = {"file": _render_file(step["file"], f"{path}.file", context, evaluate), **rendered}
-    folder = rendered.get("path")
-    if folder is not None and not (isinstance(folder, str) and folder.startswith("/")):
-        raise SpecError("InvalidSpec", f"expected an absolute path, found {shorten(repr(folder), 80)}", f"{path}.path")
+    if rendered.get("path") is not None:
+        rendered["path"] = _read_folder(rendered["path"], f"{path}.path")
     if isinstance(rendered.get("container"), Mapping):
         rendered["container"] = clean_container(rendered["container"], f"{path}.container")
     return rendered
+
+
+def _read_folder(folder: Any, path: str) -> str:
+    """A folder in its one spelling: two of them would be two volumes at one place."""
+    if not isinstance(folder, str) or not folder.startswith("/"):
+        raise SpecError("InvalidSpec", f"expected an absolute path, found {shorten(repr(folder), 80)}", path)
+    normal = f"/{posixpath.normpath(folder).lstrip('/')}"
+    if normal == "/" or ":" in normal:
+        raise SpecError("InvalidSpec", f"nothing can be mounted at {shorten(repr(normal), 80)}", path)
+    return normal
 
 
 def _render_file(file: Any, path: str, context: Mapping[str, Any], evaluate: Evaluate) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from opstrand.core.pods.connections import EMPTY, Catalog, Connection
 from opstrand.core.pods.dockerfile import render_dockerfile
 from opstrand.core.pods.plan import Plan
 from opstrand.core.pods.volumes import source_path
-from opstrand.errors import SpecError
+from opstrand.errors import Problem, SpecError
 from opstrand.settings import Settings
 
 #: The projected token's mount; main sees it too, so that our client can read it again when it changes.
@@ -29,8 +30,13 @@ Step = dict[str, Any]
 
 #: What a step brings, in the order in which it is looked for.
 _SOURCES = ("file", "dockerfile", "git", "artifacts", "paths")
-#: Sources that need a service which this version does not have.
-_MISSING = ("tensorboard", "lineageRef", "modelRef", "artifactRef")
+#: Sources that need a service which this version does not have, and what does the same today.
+_MISSING = {
+    "tensorboard": "",
+    "lineageRef": "; the same: a param with `ref: runs.UUID` and `value: artifacts.NAME`, and a step with `paths` of it",
+    "modelRef": "",
+    "artifactRef": "",
+}
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,14 @@ class Group:
     steps: tuple[Step, ...] = ()
     used: tuple[Connection, ...] = ()
     container: Mapping[str, Any] | None = None
-    path: str | None = None
+    #: Where the file asks for that container.
+    place: str = "run.init"
+
+    @property
+    def runs_theirs(self) -> bool:
+        """Whether what runs is the user's own: it looks for its connections where main does, and knows nothing of our folders."""
+        given = self.container
+        return given is not None and (not self.steps or any(key in given for key in ("image", "command", "args")))
 
     @property
     def needs_scratch(self) -> bool:
@@ -66,11 +79,12 @@ def group_steps(plan: Plan, settings: Settings, catalog: Catalog = EMPTY) -> lis
     """The init containers in their order. The first is always ours: it makes the folders. SpecError for what cannot be brought."""
     groups: list[Group] = []
     fused = _Fused()
-    for one in plan.init:
+    for one, path in plan.placed_init:
         steps: tuple[Step, ...] = ()
         used: Connection | None = None
         if not is_container_step(one):
-            steps, used = _render_step(one, plan, settings, catalog)
+            with place_errors(path):
+                steps, used = _render_step(one, plan, settings, catalog)
         if "container" not in one:
             fused.steps += steps
             if used is not None:
@@ -79,8 +93,38 @@ def group_steps(plan: Plan, settings: Settings, catalog: Catalog = EMPTY) -> lis
         if fused.steps or not groups:
             groups.append(fused.close())
             fused = _Fused()
-        groups.append(Group(tuple(steps), (used,) if used else (), one["container"], one.get("path")))
+        groups.append(Group(tuple(steps), (used,) if used else (), one["container"], path))
     return [*groups, fused.close()] if fused.steps or not groups else groups
+
+
+@contextmanager
+def place_errors(path: str) -> Iterator[None]:
+    """What is wrong with a step, at its place in the file."""
+    try:
+        yield
+    except SpecError as error:
+        raise error.within(path) from None
+
+
+def find_faults(step: Mapping[str, Any], path: str) -> Iterator[Problem]:
+    """What is wrong with a step whatever the catalog of connections holds."""
+    try:
+        with place_errors(path):
+            if not is_container_step(step):
+                _judge_step(step)
+    except SpecError as error:
+        yield from error.problems
+
+
+def _judge_step(step: Mapping[str, Any]) -> None:
+    for kind, instead in _MISSING.items():
+        if kind in step:
+            raise SpecError("NotSupported", f"init steps of the kind '{kind}' are not run by this version{instead}", kind)
+    if not any(kind in step for kind in (*_SOURCES, "connection")):
+        raise SpecError("InvalidSpec", f"a step needs one of {', '.join(_SOURCES)}, a connection or a container")
+    if "dockerfile" in step:
+        render_dockerfile(step["dockerfile"])
+    _list_sources(step)
 
 
 def render_init_document(plan: Plan, settings: Settings, group: Group, *, is_first: bool = True) -> dict[str, Any]:
@@ -171,22 +215,19 @@ def _wants_auth(plan: Plan) -> bool:
 
 def _render_step(step: Mapping[str, Any], plan: Plan, settings: Settings, catalog: Catalog) -> tuple[tuple[Step, ...], Connection | None]:
     """The document's steps for one step of the plan, and the connection that it reads."""
-    missing = next((kind for kind in _MISSING if kind in step), None)
-    if missing:
-        raise SpecError("NotSupported", f"init steps of the kind {missing!r} are not run by this version", "run.init")
-    connection = catalog.find(step["connection"], "run.init") if step.get("connection") else None
+    _judge_step(step)
+    connection = catalog.find(step["connection"], "connection") if step.get("connection") else None
     source = next((kind for kind in _SOURCES if kind in step), None)
     if source is not None:
         return _RENDERERS[source](step, plan, settings, catalog, connection)
-    if connection is None:
-        raise SpecError("InvalidSpec", f"a step needs one of {', '.join(_SOURCES)}, a connection or a container", "run.init")
+    assert connection is not None
     if connection.is_git:
         return _render_git(step, plan, settings, catalog, connection)
-    if connection.has_volume or connection.is_bucket:
+    if connection.has_volume:
         return _render_copy(step, plan, settings, catalog, connection)
     if "container" not in step:
         words = f"a step with the connection '{connection.name}' of kind {connection.kind} needs a container that uses it"
-        raise SpecError("InvalidSpec", words, "run.init")
+        raise SpecError("NotSupported" if connection.is_bucket else "InvalidSpec", words, "container")
     return (), connection
 
 
@@ -215,16 +256,16 @@ def _render_git(
     """What the step says wins over what the connection's schema says."""
     git = step.get("git")
     if git is not None and not isinstance(git, Mapping):
-        raise SpecError("InvalidSpec", "expected git with a url (a mapping)", "run.init")
+        raise SpecError("InvalidSpec", "expected git with a url (a mapping)", "git")
     if connection is not None and not connection.is_git:
-        raise SpecError("InvalidSpec", f"git needs a connection of kind git or ssh, '{connection.name}' is {connection.kind}", "run.init")
+        raise SpecError("InvalidSpec", f"git needs a connection of kind git or ssh, '{connection.name}' is {connection.kind}", "connection")
     schema = connection.schema if connection else {}
     asked: dict[str, Any] = {
         **{key: schema.get(key) for key in ("url", "revision", "flags")},
         **{k: v for k, v in (git or {}).items() if v},
     }
     if not isinstance(asked.get("url"), str):
-        raise SpecError("InvalidSpec", "git needs a url, here or in the connection's schema", "run.init")
+        raise SpecError("InvalidSpec", "git needs a url, here or in the connection's schema", "git.url")
     rendered = {
         "kind": "git",
         "url": asked["url"],
@@ -245,10 +286,12 @@ def _render_copy(
     store = connection or catalog.store
     if store is None:
         words = "artifacts and paths without a connection come from the artifacts store, and this installation has none"
-        raise SpecError("InvalidSpec", f"{words}: name a connection", "run.init")
+        raise SpecError("InvalidSpec", f"{words}: name a connection")
     if not store.has_volume:
-        words = f"this version copies from volumes, and the connection '{store.name}' is of kind {store.kind}"
-        raise SpecError("NotSupported", f"{words}: use a container step with it", "run.init")
+        words = f"this version copies from volumes, and '{store.name}' is of kind {store.kind}"
+        raise SpecError(
+            "NotSupported", f"{words}: a step with the connection and a container, and nothing else, fetches by itself", "connection"
+        )
     artifacts = step.get("artifacts") or {}
     rendered = {
         "kind": "copy",
@@ -287,9 +330,9 @@ def _as_pair(entry: Any) -> list[str]:
     elif isinstance(entry, list | tuple) and len(entry) == 2 and all(isinstance(part, str) for part in entry):
         pair = [str(entry[0]), str(entry[1])]
     else:
-        raise SpecError("InvalidSpec", f"expected a path or [from, to], found {entry!r}", "run.init")
+        raise SpecError("InvalidSpec", f"expected a path or [from, to], found {entry!r}")
     if any(part == ".." for path in pair for part in path.split("/")):
-        raise SpecError("InvalidSpec", f"a path must stay within its store, found {entry!r}", "run.init")
+        raise SpecError("InvalidSpec", f"a path must stay within its store, found {entry!r}")
     return [path.strip("/") for path in pair]
 
 

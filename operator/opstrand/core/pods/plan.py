@@ -7,7 +7,7 @@ bytes on every machine and at every retry. Must not add what a Pod needs of ours
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -61,15 +61,22 @@ class Plan:
     is_approved: bool | None = None
     queue: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    #: Where the file asks for each of `init`, for messages: not part of what the run does.
+    init_paths: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def run_info(self) -> str:
         """`owner.project.runs.uuid`, as clients in the container read it."""
         return f"{self.owner}.{self.project}.runs.{self.uuid}"
 
+    @property
+    def placed_init(self) -> Iterator[tuple[Mapping[str, Any], str]]:
+        """Each step with its place in the file."""
+        return zip(self.init, self.init_paths, strict=True)
+
     def as_dict(self) -> dict[str, Any]:
         """The plan as JSON values."""
-        return {one.name: _as_json(getattr(self, one.name)) for one in fields(self)}
+        return {one.name: _as_json(getattr(self, one.name)) for one in fields(self) if one.compare}
 
     def as_json(self) -> bytes:
         """The canonical text: equal plans have equal bytes."""
@@ -112,10 +119,13 @@ def compile_plan(
     if plugins.get("mountArtifactsStore"):
         scope.values["globals"] = {**scope.values["globals"], "store_path": store_path}
     given = [(slot, _read(slot, resolved)) for slot in slots if slot.to_init]
+    container = run.render_container()
+    steps = render_init(compiled.run.get("init") or [], given, scope.values, evaluate=evaluate)
     return Plan(
         *facts,
-        container=run.render_container(),
-        init=render_init(compiled.run.get("init") or [], given, scope.values, evaluate=evaluate),
+        container=container,
+        init=tuple(step for step, _ in steps),
+        init_paths=tuple(path for _, path in steps),
         sidecars=run.render_sidecars(),
         volumes=tuple(run.render_list("volumes")),
         environment=clean_environment(run.render_mapping("environment")),

@@ -17,6 +17,7 @@ from opstrand.core.pods import connections, volumes
 from opstrand.core.pods.connections import EMPTY, Catalog, Connection
 from opstrand.core.pods.init_containers import escape, name_sidecars, render_config_map, render_init_containers
 from opstrand.core.pods.plan import Plan
+from opstrand.core.pods.pod_rules import queue_label
 from opstrand.settings import Settings
 
 Manifest = dict[str, Any]
@@ -61,7 +62,7 @@ def render_pod(
 
     Raises SpecError for a connection that is not in the catalog, and TooLarge where the init files do not even fit compressed.
     """
-    used = [catalog.find(name, f"run.connections[{index}]") for index, name in enumerate(plan.connections)]
+    used = list({name: catalog.find(name, f"run.connections[{index}]") for index, name in enumerate(plan.connections)}.values())
     metadata = _metadata(plan, used, owner=owner, name=pod_name)
     init = render_init_containers(plan, settings, catalog)
     config_map = render_config_map(metadata, init.documents) if init.documents else None
@@ -86,7 +87,7 @@ def render_pod(
 
 
 def _metadata(plan: Plan, used: Sequence[Connection], *, owner: Mapping[str, Any], name: str) -> Manifest:
-    queue = {"kueue.x-k8s.io/queue-name": plan.queue} if plan.queue else {}
+    queue = {"kueue.x-k8s.io/queue-name": queue_label(plan.queue)} if plan.queue else {}
     annotations = {**connections.render_annotations(used), **(plan.environment.get("annotations") or {})}
     return {
         "name": name,
@@ -101,11 +102,9 @@ def _metadata(plan: Plan, used: Sequence[Connection], *, owner: Mapping[str, Any
 def _render_main(plan: Plan, settings: Settings, catalog: Catalog, used: Sequence[Connection]) -> Manifest:
     container = _add_run(dict(plan.container), plan, settings, catalog, used)
     container["name"] = names.MAIN_CONTAINER
-    container["volumeMounts"] = [
-        *(container.get("volumeMounts") or ()),
-        *volumes.main_mounts(plan, catalog),
-        *connections.render_mounts(used),
-    ]
+    given = container.get("volumeMounts") or ()
+    ours = [*volumes.main_mounts(plan, catalog), *connections.render_mounts(used)]
+    container["volumeMounts"] = volumes.join_mounts(given, ours, "run.container")
     # The kubelet keeps the last lines of a failed container's log in its status: the run's message has them without a request.
     container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
     return container
@@ -177,11 +176,9 @@ def _render_sidecars(plan: Plan, settings: Settings, catalog: Catalog, used: Seq
     no_connections = (plan.plugins.get("sidecar") or {}).get("noConnections")
     seen = [] if no_connections else list(used)
     rendered = []
-    for sidecar in name_sidecars(plan.sidecars):
+    for index, sidecar in enumerate(name_sidecars(plan)):
         container = _add_run(sidecar, plan, settings, catalog, seen)
-        given = list(container.get("volumeMounts") or ())
-        taken = {one.get("mountPath") for one in given}
         context = [*volumes.context_mounts(plan, catalog), *connections.render_mounts(seen)]
-        container["volumeMounts"] = [*given, *(one for one in context if one["mountPath"] not in taken)]
+        container["volumeMounts"] = volumes.join_mounts(container.get("volumeMounts") or (), context, f"run.sidecars[{index}]")
         rendered.append({**container, "restartPolicy": "Always"})
     return rendered

@@ -14,6 +14,7 @@ from opstrand.core import names
 from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
 from opstrand.core.limits import ENV, ENV_ENTRIES, ENV_VALUE, describe_size
 from opstrand.core.nearest import suggest
+from opstrand.core.pods.init_steps import find_faults
 from opstrand.core.pods.plan import Plan
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.kubernetes_values import find_wrong_values
@@ -33,6 +34,8 @@ _ENVIRONMENT = {
 }
 _FLAGS = ("hostNetwork", "hostPID")
 _TEXTS = ("nodeName", "serviceAccountName", "dnsPolicy", "schedulerName", "priorityClassName")
+#: Where a run's own things are mounted in every container.
+_RESERVED = (ARTIFACTS_PATH, f"{CONTEXT_ROOT}/.configs", f"{CONTEXT_ROOT}/.token")
 _ACTIONS = ("FailJob", "Ignore", "Count")
 _RESTARTS = ("Never", "OnFailure", "ExitCode")
 
@@ -41,7 +44,8 @@ def check_plan(plan: Plan) -> None:
     """Raise SpecError with everything that is wrong with the Pod that the plan asks for."""
     if plan.condition is False:
         return
-    problems = [*_judge_main(plan), *_judge_others(plan), *_judge_volumes(plan), *_judge_environment(plan), *_judge_termination(plan)]
+    problems = [*_judge_main(plan), *_judge_others(plan), *_judge_init(plan), *_judge_volumes(plan), *_judge_environment(plan)]
+    problems += [*_judge_queue(plan), *_judge_limits(plan), *_judge_failure_policy(plan)]
     if problems:
         raise SpecError.of(problems)
 
@@ -56,18 +60,14 @@ def _judge_main(plan: Plan) -> Iterator[Problem]:
 def _judge_others(plan: Plan) -> Iterator[Problem]:
     """Sidecars and the containers of init steps: their names are unique in the Pod, and not ours."""
     seen = {names.MAIN_CONTAINER}
-    groups = (("run.sidecars", plan.sidecars), ("run.init", [one["container"] for one in plan.init if "container" in one]))
-    for path, containers in groups:
-        for index, container in enumerate(containers):
-            where = f"{path}[{index}]" if path == "run.sidecars" else f"{path}.container"
-            yield from _judge_name(container.get("name"), where, seen)
-            if path == "run.sidecars" and not container.get("image"):
-                yield Problem("InvalidSpec", "a container needs an image", f"{where}.image")
-            yield from _judge_container({"name": "x", **container}, where, plan)
-            yield from _judge_env(container.get("env") or (), {}, f"{where}.env")
-    for step in plan.init:
-        if set(step) == {"container"} and not step["container"].get("image"):
-            yield Problem("InvalidSpec", "a container needs an image", "run.init.container.image")
+    sidecars = [(one, f"run.sidecars[{index}]", True) for index, one in enumerate(plan.sidecars)]
+    steps = [(one["container"], f"{path}.container", set(one) == {"container"}) for one, path in plan.placed_init if "container" in one]
+    for container, path, is_alone in (*sidecars, *steps):
+        yield from _judge_name(container.get("name"), path, seen)
+        if is_alone and not container.get("image"):
+            yield Problem("InvalidSpec", "a container needs an image", f"{path}.image")
+        yield from _judge_container({"name": "x", **container}, path, plan)
+        yield from _judge_env(container.get("env") or (), {}, f"{path}.env")
 
 
 def _judge_name(name: Any, path: str, seen: set[str]) -> Iterator[Problem]:
@@ -91,7 +91,8 @@ def _judge_container(container: Mapping[str, Any], path: str, plan: Plan) -> Ite
         name, target = mount.get("name"), str(mount.get("mountPath") or "")
         if isinstance(name, str) and name not in known:
             yield Problem("InvalidSpec", f"there is no volume '{name}'{suggest(name, known)}", f"{where}.name")
-        if target and (target in taken or target.rstrip("/") in (ARTIFACTS_PATH, f"{CONTEXT_ROOT}/.configs", f"{CONTEXT_ROOT}/.token")):
+        target = target.rstrip("/") or target
+        if target and (target in taken or target in _RESERVED):
             yield Problem("InvalidSpec", f"something is mounted at {target} already", f"{where}.mountPath")
         taken[target] = where
 
@@ -110,6 +111,13 @@ def _judge_env(env: Sequence[Mapping[str, Any]], asked: Mapping[str, str], path:
     total = sum(sizes.values())
     if total > ENV:
         yield Problem("TooLarge", f"the variables take {describe_size(total)}; at most {describe_size(ENV)} fit", path)
+
+
+def _judge_init(plan: Plan) -> Iterator[Problem]:
+    for step, path in plan.placed_init:
+        yield from find_faults(step, path)
+        if step.get("path") in _RESERVED:
+            yield Problem("InvalidSpec", f"something is mounted at {step['path']} already", f"{path}.path")
 
 
 def _judge_volumes(plan: Plan) -> Iterator[Problem]:
@@ -159,7 +167,30 @@ def _judge_labels(environment: Mapping[str, Any]) -> Iterator[Problem]:
                 yield Problem("InvalidSpec", f"{words}, found {describe(value)}", f"run.environment.{key}.{name}")
 
 
-def _judge_termination(plan: Plan) -> Iterator[Problem]:
+def _judge_queue(plan: Plan) -> Iterator[Problem]:
+    if plan.queue and not _LABEL_VALUE.fullmatch(queue_label(plan.queue)):
+        yield Problem("InvalidSpec", f"expected the name of a queue, or agent/queue, found {describe(plan.queue)}", "queue")
+
+
+def queue_label(queue: str) -> str:
+    """The queue of `agent/queue`: there are no agents here."""
+    return queue.rpartition("/")[2]
+
+
+def _judge_limits(plan: Plan) -> Iterator[Problem]:
+    for key in ("maxRetries", "timeout", "ttl"):
+        value = plan.termination.get(key)
+        if value is not None and not _is_count(value):
+            yield Problem("InvalidSpec", f"expected a whole number from 0 on, found {describe(value)}", f"termination.{key}")
+
+
+def _is_count(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return False
+    return value.isdecimal() and value.isascii() if isinstance(value, str) else value >= 0 and value == int(value)
+
+
+def _judge_failure_policy(plan: Plan) -> Iterator[Problem]:
     path = "termination.podFailurePolicy"
     policy = plan.termination.get("podFailurePolicy")
     if policy is None:

@@ -14,6 +14,7 @@ from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
 from opstrand.core.pods import connections
 from opstrand.core.pods.connections import Catalog, Connection, Resource
 from opstrand.core.pods.plan import Plan
+from opstrand.errors import SpecError
 from opstrand.settings import Settings
 
 Manifest = dict[str, Any]
@@ -24,6 +25,7 @@ CONNECTIONS_PATH = "/opstrand/connections"
 #: Where git and ssh keep what they need for a moment. Main never sees it.
 SCRATCH_PATH = "/tmp"
 DOCKER_SOCKET = "/var/run/docker.sock"
+SHM_PATH = "/dev/shm"
 
 _ARTIFACTS, _CONFIGS, _TOKEN, _SHM = "opstrand-artifacts", "opstrand-configs", "opstrand-token", "opstrand-shm"
 _INIT, _SCRATCH, _DOCKER = "opstrand-init", "opstrand-scratch", "opstrand-docker"
@@ -51,13 +53,25 @@ def context_mounts(plan: Plan, catalog: Catalog) -> list[Manifest]:
     return [*mounts, *(mount(_path_volume(path), path) for path in _init_paths(plan))]
 
 
+def join_mounts(given: Sequence[Manifest], ours: Sequence[Manifest], path: str) -> list[Manifest]:
+    """The user's mounts and ours, the same one once. SpecError for two volumes at one place: Kubernetes refuses the Pod."""
+    mounts: dict[str, Manifest] = {}
+    for one in (*given, *ours):
+        place = str(one.get("mountPath")).rstrip("/")
+        known = mounts.setdefault(place, one)
+        if known["name"] != one["name"] or known.get("subPath") != one.get("subPath"):
+            words = f"the volumes '{known['name']}' and '{one['name']}' are both mounted at {place}"
+            raise SpecError("InvalidSpec", words, f"{path}.volumeMounts")
+    return list(mounts.values())
+
+
 def main_mounts(plan: Plan, catalog: Catalog) -> list[Manifest]:
     """What main sees besides: the switches of `plugins`."""
     context = context_mounts(plan, catalog)
     paths = len(_init_paths(plan))
     mounts = context[: len(context) - paths]
-    if plan.plugins.get("shm") is not False:
-        mounts.append(mount(_SHM, "/dev/shm"))
+    if _wants_shm(plan):
+        mounts.append(mount(_SHM, SHM_PATH))
     mounts += context[len(context) - paths :]
     if plan.plugins.get("docker"):
         mounts.append(mount(_DOCKER, DOCKER_SOCKET))
@@ -68,6 +82,13 @@ def main_mounts(plan: Plan, catalog: Catalog) -> list[Manifest]:
 
 #: Seconds for which a run's token outlives the run: the published client reads it once and may report at the very end.
 _AFTER_THE_END = 3600
+
+
+def _wants_shm(plan: Plan) -> bool:
+    """Unless the user mounts something there: theirs stays."""
+    given = [one.get("mountPath") for one in plan.container.get("volumeMounts") or ()]
+    taken = {str(path).rstrip("/") for path in (*given, *_init_paths(plan))}
+    return plan.plugins.get("shm") is not False and SHM_PATH not in taken
 
 
 def keeps_files(plan: Plan, catalog: Catalog) -> bool:
@@ -91,7 +112,7 @@ def own_volumes(
         {"name": _CONFIGS, "emptyDir": {}},
         {"name": _TOKEN, "projected": {"sources": [token]}},
     ]
-    if plan.plugins.get("shm") is not False:
+    if _wants_shm(plan):
         volumes.append({"name": _SHM, "emptyDir": {"medium": "Memory"}})
     if plan.plugins.get("docker"):
         volumes.append({"name": _DOCKER, "hostPath": {"path": DOCKER_SOCKET}})
