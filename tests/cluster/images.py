@@ -67,6 +67,7 @@ IMAGES = (
     Image("localhost/python-39:1", suite="bullseye", on_request=True),
     Image("localhost/python-new:1", suite="trixie", on_request=True),
     Image("localhost/python-venv:1", base=BASE, folder=HERE / "images/python-venv", on_request=True),
+    Image("localhost/git-by-ssh:1", base=BASE, folder=HERE / "images/git-by-ssh", on_request=True),
 )
 
 

@@ -67,6 +67,13 @@ def cluster() -> Iterator[Cluster]:
         del os.environ["KUBECONFIG"]
 
 
+@pytest.fixture(scope="session")
+def every_image(cluster: Cluster) -> None:
+    """Also those that are built on request only."""
+    del cluster
+    subprocess.run([str(CHECKOUT / ".venv/bin/python"), "-m", "tests.cluster", "images", "--all"], cwd=CHECKOUT, check=True)
+
+
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def kube(cluster: Cluster) -> AsyncIterator[KubeApi]:
     async with await open_session(kubeconfig=cluster.kubeconfig) as session:

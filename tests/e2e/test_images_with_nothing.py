@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import Any
 
 import pytest
@@ -11,8 +10,7 @@ import yaml
 
 from opstrand.core.identity import ARTIFACTS_PATH
 from opstrand.kube.api import PODS, KubeApi, Manifest
-from tests.cluster.cluster import Cluster
-from tests.e2e.conftest import CHECKOUT, SAMPLES, describe, is_final, kubectl, main_log, operation, script, succeed, wait_for
+from tests.e2e.conftest import SAMPLES, describe, is_final, kubectl, main_log, operation, script, succeed, wait_for
 
 QUICK_START = "polyaxon/polyaxon-quick-start"
 PLAIN = "localhost/python-base:1"
@@ -36,12 +34,6 @@ import polyaxon
 print(sys.prefix, "%d.%d" % sys.version_info[:2], polyaxon.__file__)
 """
 OWN = "from polyaxon.client import RunClient\nclient = RunClient()\nclient.refresh_data()\nprint(client.get_inputs())\n"
-
-
-@pytest.fixture(scope="session")
-def every_image(cluster: Cluster) -> None:
-    del cluster
-    subprocess.run([str(CHECKOUT / ".venv/bin/python"), "-m", "tests.cluster", "images", "--all"], cwd=CHECKOUT, check=True)
 
 
 def placed(component: dict[str, Any], place: str) -> dict[str, Any]:

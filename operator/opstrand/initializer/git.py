@@ -30,6 +30,14 @@ _REFUSED = ("--upload-pack", "--exec", "-c", "--config")
 _CREDENTIALS_IN_URL = re.compile(r"://[^/@\s]+@")
 #: What a server says of a revision that it does not give out by that name.
 _UNKNOWN = ("couldn't find remote ref", "not our ref", "unadvertised object", "no such ref was fetched")
+#: What ssh says, and what it means to whoever wrote the connection.
+_MEANINGS = {
+    "Permission denied (publickey": "the host does not take the connection's key",
+    "Host key verification failed": "the host's key is not the one in the Secret's known_hosts",
+    "timed out during banner exchange": "the host takes the connection and says nothing",
+}
+#: What git adds to everything that goes wrong.
+_BOILERPLATE = ("Please make sure you have the correct access rights", "and the repository exists.", "hint:", "@@@")
 
 
 class Git:
@@ -240,9 +248,9 @@ def _keep(scratch: str, name: str, content: str) -> str:
 
 
 def _last_words(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    fatal = [line for line in lines if line.startswith(("fatal:", "error:", "remote:", "ssh:"))]
-    return _hide("; ".join((fatal or lines)[-3:]))
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith(_BOILERPLATE)]
+    meaning = [meaning for words, meaning in _MEANINGS.items() if words in text]
+    return _hide("; ".join([*meaning, *lines[-3:]]))
 
 
 def _hide(text: str) -> str:

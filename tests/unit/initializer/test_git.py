@@ -102,6 +102,23 @@ def test_a_key_goes_by_ssh_and_is_gone_afterwards(server: GitServer, tmp_path: P
     assert not Path(words.split()[1]).exists()
 
 
+@pytest.mark.parametrize(
+    ("said", "meaning"),
+    [
+        ("git@git.test: Permission denied (publickey).", "the host does not take the connection's key"),
+        ("Host key verification failed.", "the host's key is not the one in the Secret's known_hosts"),
+    ],
+)
+def test_what_ssh_says_is_kept_and_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, meaning: str) -> None:
+    (tmp_path / "ssh").write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 255\n")
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(InitError) as caught:
+        clone(step("ssh://git@git.test/code.git"), str(tmp_path))
+    expected = f"{meaning}; {said}; fatal: Could not read from remote repository."
+    assert str(caught.value) == f"git ssh://***@git.test/code.git: {expected}"
+
+
 def test_a_host_that_never_answers_is_given_up(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.git"
