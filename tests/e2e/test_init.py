@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from opstrand.kube.api import OPERATIONS, PODS, KubeApi
+from tests.cluster.cluster import read_cluster
 from tests.e2e.catalog import catalog
 from tests.e2e.conftest import describe, is_final, kubectl, main_log, operation, succeed, wait_for
 from tests.support.git_server import LOGIN, GitServer
@@ -19,8 +20,8 @@ PLAIN = "localhost/python-base:1"
 
 
 def reach() -> str:
-    """An address of this machine that Pods reach: the node's own, as the API server has it."""
-    return kubectl("get", "nodes", "-o", "jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}").stdout
+    """An address of this machine that Pods reach."""
+    return read_cluster().host_address
 
 
 @pytest.fixture(scope="module")
