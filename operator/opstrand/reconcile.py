@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from opstrand.core.lifecycle.decide import decide, refuse
+from opstrand.core.lifecycle.decide import decide
+from opstrand.core.lifecycle.refusals import refuse
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.phase import Phase
 from opstrand.errors import PlatformError

@@ -15,7 +15,7 @@ import yaml
 
 from opstrand.core.compiling.prepare import prepare
 from opstrand.core.lifecycle.decide import decide
-from opstrand.core.lifecycle.snapshot import CreatePod, Snapshot
+from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Snapshot
 from opstrand.core.pods.connections import EMPTY, read_catalog
 from opstrand.core.resolving.upstream import read_upstream
 from opstrand.core.templates.template import refuse
@@ -44,9 +44,8 @@ def render(folder: Path) -> list[dict[str, Any]]:
     catalog = read_catalog(parse_catalog_file(yaml.safe_load(catalog_file.read_text()))) if catalog_file.exists() else EMPTY
     decision = decide(Snapshot(body, prepared, datetime(2026, 1, 1, tzinfo=UTC), SETTINGS, refuse, upstream, catalog=catalog))
     (action,) = decision.actions
-    assert isinstance(action, CreatePod)
-    rendered = action.attempt.rendered
-    return [one for one in (rendered.config_map, rendered.pod) if one is not None]
+    assert isinstance(action, CreatePod | CreateService)
+    return action.attempt.manifests
 
 
 @pytest.mark.parametrize("case", CASES)

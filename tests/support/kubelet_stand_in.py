@@ -22,6 +22,7 @@ def running(started: str) -> dict[str, Any]:
     return {
         "phase": "Running",
         "startTime": started,
+        "conditions": [{"type": "Ready", "status": "True"}],
         "containerStatuses": [
             {"name": "main", "image": "x", "imageID": "x", "ready": True, "restartCount": 0, "state": {"running": {"startedAt": started}}}
         ],

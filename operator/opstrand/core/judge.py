@@ -11,6 +11,7 @@ from typing import Any
 
 from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.check import check_values
+from opstrand.core.compiling.prepare import RUN_KINDS
 from opstrand.core.identity import Identity
 from opstrand.core.nearest import suggest
 from opstrand.core.pods.plan import compile_plan
@@ -38,8 +39,8 @@ def judge_compiled(compiled: Compiled, *, evaluate: Evaluate, complete: bool) ->
         what = "a matrix" if compiled.matrix else "a pipeline"
         return problems, [f"{what} is checked, but not run by this version"]
     problems += _judge_names(compiled, _collect_names(compiled))
-    if compiled.kind != "job":
-        # What their templates may read besides (a service's ports) is known to who runs them.
+    if compiled.kind not in RUN_KINDS:
+        # What their templates may read besides is known to who runs them.
         return problems, [f"a run of the kind '{compiled.kind}' is checked, but not run by this version"]
     if not problems and not wrong:
         problems += _judge_plan(compiled, evaluate)

@@ -44,6 +44,13 @@ def pod_name(name: str, uuid: str, attempt: int) -> str:
     return f"{slug(name, 48)}-{uuid[:8]}-{attempt}"
 
 
+def service_name(name: str, uuid: str) -> str:
+    """The Deployment of a service, and the Service before it. A Service's name begins with a letter; a Pod's, which is made of its
+    Deployment's and 17 characters, is a hostname."""
+    label = slug(name, 36)
+    return f"{label if label[0].isalpha() else slug(f'run-{label}', 36)}-{uuid[:8]}"
+
+
 def child_name(parent: str, op: str, uuid: str) -> str:
     """The Operation that a pipeline makes for its operation `op`."""
     digest = hashlib.sha256(f"{uuid}/{op}".encode()).hexdigest()[:6]
@@ -79,6 +86,12 @@ def owner_name(manifest: Mapping[str, Any]) -> str | None:
         if reference.get("kind") == "Operation" and str(reference.get("apiVersion", "")).startswith(f"{GROUP}/"):
             return str(reference["name"])
     return None
+
+
+def is_replica_of(pod: Mapping[str, Any], deployment: str) -> bool:
+    """Whether a Pod is one of this Deployment's: between the two stands a ReplicaSet, named after it."""
+    owners = pod.get("metadata", {}).get("ownerReferences") or ()
+    return any(one.get("kind") == "ReplicaSet" and str(one.get("name", "")).rpartition("-")[0] == deployment for one in owners)
 
 
 def is_owned_by(manifest: Mapping[str, Any], uid: str) -> bool:

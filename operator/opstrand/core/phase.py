@@ -5,7 +5,9 @@ Owns the vocabulary and its orders; `lifecycle` decides which one a run is in.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 
 class Phase(StrEnum):
@@ -61,3 +63,8 @@ def parse_phase(status: object) -> Phase:
         return Phase(str(value))
     except ValueError:
         return Phase.CREATED
+
+
+def is_frozen(status: Mapping[str, Any]) -> bool:
+    """Whether everything that the run will ever need is written: the name of what it runs as comes with the rest."""
+    return bool((status.get("pod") or {}).get("name")) or "service" in status

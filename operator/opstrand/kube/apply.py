@@ -1,7 +1,7 @@
 """From a decision to the cluster: one status patch if it differs, then the actions, in that order.
 
 Everything may be done twice: names are the attempt's own, a Pod of ours that is there already is adopted. Must not decide: where the API
-server refuses a Pod, what that means is a value for `lifecycle.refuse`.
+server refuses a Pod, what that means is a value for `refusals.refuse`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,24 @@ from typing import Any
 from opstrand.core import names
 from opstrand.core.lifecycle.announce import render_event
 from opstrand.core.lifecycle.attempt import Attempt
-from opstrand.core.lifecycle.decide import refuse
-from opstrand.core.lifecycle.snapshot import Action, CreatePod, Decision, DeletePod, Snapshot, StopPod
+from opstrand.core.lifecycle.refusals import judge_words, refuse
+from opstrand.core.lifecycle.snapshot import Action, CreatePod, CreateService, Decision, DeletePod, DeleteService, Snapshot, StopPod
 from opstrand.core.lifecycle.status import patch_ops
 from opstrand.core.phase import Phase
-from opstrand.kube.api import CONFIG_MAPS, EVENTS, OPERATIONS, PODS, AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
+from opstrand.kube.api import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    EVENTS,
+    OPERATIONS,
+    PODS,
+    SERVICES,
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+)
 from opstrand.kube.cache import Key
 from opstrand.kube.gather import World
 
@@ -104,6 +117,11 @@ async def _act(action: Action, *, key: Key, snapshot: Snapshot, world: World, wa
             if world.on_attempt is not None:
                 world.on_attempt(key, attempt)
             return await _create(attempt, key=key, snapshot=snapshot, world=world)
+        case CreateService(attempt):
+            return await _create_service(attempt, key=key, snapshot=snapshot, world=world)
+        case DeleteService(name):
+            await _delete_service(name, key=key, snapshot=snapshot, world=world)
+            wake.add(key)
         case StopPod(pod):
             ops = [{"op": "add", "path": "/spec/activeDeadlineSeconds", "value": 1}]
             try:
@@ -139,26 +157,42 @@ async def _create(attempt: Attempt, *, key: Key, snapshot: Snapshot, world: Worl
     return None
 
 
+async def _create_service(attempt: Attempt, *, key: Key, snapshot: Snapshot, world: World) -> ApiError | None:
+    assert attempt.service is not None
+    try:
+        if attempt.rendered.config_map is not None:
+            await _create_config_map(attempt.rendered.config_map, key[0], world)
+        for resource, manifest in ((SERVICES, attempt.service.service), (DEPLOYMENTS, attempt.service.deployment)):
+            try:
+                made = await world.kube.create(resource, key[0], manifest)
+            except AlreadyExists as error:
+                made = await world.kube.get(resource, key[0], attempt.pod_name)
+                if not names.is_owned_by(made, snapshot.body["metadata"]["uid"]):
+                    return error
+            if resource is DEPLOYMENTS:
+                world.cache.put(DEPLOYMENTS, made)
+    except (Invalid, Forbidden, NotFound) as error:
+        return error
+    return None
+
+
+async def _delete_service(name: str, *, key: Key, snapshot: Snapshot, world: World) -> None:
+    """The Service first: nobody is sent to Pods that are about to go. What has the name and is not this run's stays."""
+    for resource in (SERVICES, DEPLOYMENTS):
+        try:
+            found = await world.kube.get(resource, key[0], name)
+        except NotFound:
+            continue
+        if names.is_owned_by(found, snapshot.body["metadata"]["uid"]):
+            await world.kube.delete(resource, key[0], name, uid=found["metadata"]["uid"])
+    world.cache.mark_gone((key[0], name))
+
+
 async def _create_config_map(manifest: Mapping[str, Any], namespace: str, world: World) -> None:
     try:
         await world.kube.create(CONFIG_MAPS, namespace, manifest)
     except AlreadyExists:
         return
-
-
-#: A piece of the server's own words -> reason, phase, seconds until it is worth another try (None: never).
-_FORBIDDEN: tuple[tuple[str, str, Phase, float | None], ...] = (
-    ("exceeded quota", "QuotaExceeded", Phase.STARTING, 10.0),
-    ("must specify limits", "PodRefused", Phase.FAILED, None),
-    ("being terminated", "NamespaceTerminating", Phase.STOPPED, None),
-    ("error looking up service account", "ServiceAccountNotFound", Phase.STARTING, 2.0),
-    ("violates PodSecurity", "PodRefused", Phase.FAILED, None),
-    ("admission webhook", "PodRefused", Phase.FAILED, None),
-    ("forbidden: maximum", "PodRefused", Phase.FAILED, None),
-    ("forbidden: minimum", "PodRefused", Phase.FAILED, None),
-    ("is not allowed", "PodRefused", Phase.FAILED, None),
-    ("ValidatingAdmissionPolicy", "PodRefused", Phase.FAILED, None),
-)
 
 
 def _consequence(error: ApiError, snapshot: Snapshot) -> Decision:
@@ -169,10 +203,10 @@ def _consequence(error: ApiError, snapshot: Snapshot) -> Decision:
         return refuse(snapshot, Phase.FAILED, "PodRefused", error.words)
     if isinstance(error, NotFound):
         return refuse(snapshot, Phase.STOPPED, "NamespaceTerminating", error.words)
-    for words, reason, phase, again in _FORBIDDEN:
-        if words in error.words:
-            return refuse(snapshot, phase, reason, error.words, requeue_after=again)
-    raise error
+    decision = judge_words(snapshot, error.words)
+    if decision is None:
+        raise error
+    return decision
 
 
 __all__ = ["Applied", "Conflict", "apply"]

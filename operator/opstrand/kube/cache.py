@@ -13,8 +13,8 @@ from typing import Any
 
 from opstrand.core import names
 from opstrand.core.mask import is_secret_name
-from opstrand.core.phase import parse_phase
-from opstrand.kube.api import COMPONENTS, OPERATIONS, PODS, Resource
+from opstrand.core.phase import is_frozen, parse_phase
+from opstrand.kube.api import COMPONENTS, DEPLOYMENTS, OPERATIONS, PODS, Resource
 
 Manifest = dict[str, Any]
 Key = tuple[str, str]
@@ -36,11 +36,13 @@ class Cache:
     """Bodies by (namespace, name). Every change returns the keys of the runs that should look again."""
 
     def __init__(self) -> None:
-        self._objects: dict[Resource, dict[Key, Manifest]] = {OPERATIONS: {}, COMPONENTS: {}, PODS: {}}
+        self._objects: dict[Resource, dict[Key, Manifest]] = {OPERATIONS: {}, COMPONENTS: {}, PODS: {}, DEPLOYMENTS: {}}
         self._by_uuid: dict[tuple[str, str], Key] = {}
         self._waiters: dict[Subject, set[Key]] = defaultdict(set)
         self._waits: dict[Key, frozenset[Subject]] = {}
-        #: Names of Pods, and uids of everything, that are gone.
+        #: The Pods of services by (namespace, uuid of the run): their names are Kubernetes' own.
+        self._replicas: dict[tuple[str, str], set[Key]] = defaultdict(set)
+        #: Names of Pods and Deployments, and uids of everything, that are gone.
         self._gone: OrderedDict[Key | str, None] = OrderedDict()
 
     def operation(self, key: Key) -> Manifest | None:
@@ -60,8 +62,17 @@ class Cache:
     def operations(self, namespace: str | None = None) -> list[Manifest]:
         return [body for key, body in self._objects[OPERATIONS].items() if namespace in (None, key[0])]
 
+    def deployment(self, namespace: str, name: str) -> Manifest | None:
+        """As it was when it was made or asked for: nobody watches Deployments."""
+        return self._objects[DEPLOYMENTS].get((namespace, name))
+
+    def replicas(self, namespace: str, uuid: str) -> list[Manifest]:
+        """The Pods of a service."""
+        keys = self._replicas.get((namespace, uuid), set())
+        return [self._objects[PODS][key] for key in sorted(keys)]
+
     def was_seen(self, namespace: str, name: str) -> bool:
-        """A Pod of this name existed and is gone."""
+        """A Pod or Deployment of this name existed and is gone."""
         return (namespace, name) in self._gone
 
     def count(self, resource: Resource) -> int:
@@ -81,11 +92,32 @@ class Cache:
         self._objects[resource][key] = slim
         if resource is PODS:
             self._gone.pop(key, None)
-            return _owner_key(slim)
+            return self._take_pod(key, slim)
+        if resource is DEPLOYMENTS:
+            self._gone.pop(key, None)
+            return set()
         if resource is COMPONENTS:
             return set(self._waiters.get(Subject("component", *key), ()))
         self._by_uuid[(key[0], names.run_uuid(slim["metadata"]["uid"]))] = key
         return {key} | replaced | (self._waiters_on(slim) if _tells_others(known, slim) else set())
+
+    def _take_pod(self, key: Key, pod: Mapping[str, Any]) -> set[Key]:
+        owner, run = _owner_key(pod), _run_of(pod)
+        if not owner and run:
+            self._replicas[run].add(key)
+        return owner or self._find_run(run)
+
+    def _leave_pod(self, key: Key, pod: Mapping[str, Any]) -> set[Key]:
+        run = _run_of(pod)
+        if run in self._replicas:
+            self._replicas[run].discard(key)
+            if not self._replicas[run]:
+                del self._replicas[run]
+        return _owner_key(pod) or self._find_run(run)
+
+    def _find_run(self, run: tuple[str, str] | None) -> set[Key]:
+        key = None if run is None else self._by_uuid.get(run)
+        return set() if key is None else {key}
 
     def _replace(self, resource: Resource, known: Manifest | None, body: Mapping[str, Any]) -> set[Key]:
         """Another object has the name now: the one that is known was deleted, though nobody said so. Who waits for that very run hears."""
@@ -112,12 +144,17 @@ class Cache:
         self._objects[resource].pop(key, None)
         if resource is PODS:
             self._bury(key)
-            return _owner_key(body)
-        if resource is COMPONENTS:
+            return self._leave_pod(key, body)
+        if resource is not OPERATIONS:
             return set()
         self._by_uuid.pop((key[0], names.run_uuid(body["metadata"]["uid"])), None)
         self.wait(key, frozenset())
         return self._waiters_on(body)
+
+    def mark_gone(self, key: Key) -> None:
+        """The Deployment of this name is gone, whether or not it was known."""
+        self._objects[DEPLOYMENTS].pop(key, None)
+        self._bury(key)
 
     def keys(self, resource: Resource) -> frozenset[Key]:
         """The names of all that is known of a kind."""
@@ -160,6 +197,12 @@ def _owner_key(pod: Mapping[str, Any]) -> set[Key]:
     return {(pod["metadata"]["namespace"], owner)} if owner else set()
 
 
+def _run_of(pod: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The run whose label a Pod has: enough to look at it. Anyone can write a label, so it is no proof."""
+    uuid = (pod["metadata"].get("labels") or {}).get(names.UUID_LABEL)
+    return (pod["metadata"]["namespace"], str(uuid)) if uuid else None
+
+
 def _is_newer(body: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
     """Versions of one object grow; Kubernetes promises since 1.35 that they may be compared, and etcd kept it always."""
     return int(body["metadata"]["resourceVersion"]) > int(known["metadata"]["resourceVersion"])
@@ -174,7 +217,7 @@ def _tells_others(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> b
 
 def _outside(body: Mapping[str, Any]) -> tuple[Any, ...]:
     status = body.get("status") or {}
-    return bool((status.get("pod") or {}).get("name")), parse_phase(status), "deletionTimestamp" in body["metadata"]
+    return is_frozen(status), parse_phase(status), "deletionTimestamp" in body["metadata"]
 
 
 def slim_body(resource: Resource, body: Mapping[str, Any]) -> Manifest:

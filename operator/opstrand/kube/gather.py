@@ -6,7 +6,7 @@ Must not decide and must not write.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -15,13 +15,17 @@ from opstrand.core import names
 from opstrand.core.compiling.prepare import Prepared, prepare
 from opstrand.core.lifecycle.attempt import Attempt
 from opstrand.core.lifecycle.diagnose import is_being_made
+from opstrand.core.lifecycle.replicas import is_live
 from opstrand.core.lifecycle.snapshot import Snapshot, parse_stamp
+from opstrand.core.phase import Phase
 from opstrand.core.pods.connections import EMPTY, Catalog
+from opstrand.core.pods.culling import Activity, is_due, read_culling
 from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.resolving.upstream import read_upstream
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
-from opstrand.kube.api import EVENTS, OPERATIONS, PODS, ApiError, Kube, NotFound
+from opstrand.kube.activity import ask_activity
+from opstrand.kube.api import DEPLOYMENTS, EVENTS, OPERATIONS, PODS, ApiError, Kube, NotFound
 from opstrand.kube.cache import Cache, Key, Subject
 from opstrand.settings import Settings
 
@@ -41,6 +45,8 @@ class World:
     evaluate: Evaluate
     #: Told of every attempt before it is created: a laptop keeps its plan.
     on_attempt: Callable[[Key, Attempt], None] | None = None
+    #: Asks a page of a service when it was used last.
+    ask_activity: Callable[[str], Awaitable[Activity]] = ask_activity
     #: The catalog of connections as it is now.
     read_catalog: Callable[[], Catalog] = lambda: EMPTY
 
@@ -51,6 +57,8 @@ async def gather(key: Key, *, world: World, now: datetime) -> Snapshot | None:
     if body is None:
         return None
     snapshot = Snapshot(body, _NOT_PREPARED, now, world.settings, world.evaluate)
+    if snapshot.is_service:
+        return await _gather_service(key, snapshot, world)
     if snapshot.phase.is_final:
         return replace(
             snapshot,
@@ -65,6 +73,64 @@ async def gather(key: Key, *, world: World, now: datetime) -> Snapshot | None:
     upstream = {} if snapshot.is_frozen or isinstance(prepared, SpecError) else _find_upstream(key, prepared, world)
     project = () if snapshot.is_frozen else _list_project(key[0], prepared, world)
     return Snapshot(body, prepared, now, world.settings, world.evaluate, upstream, project, pod, is_lost, catalog=world.read_catalog())
+
+
+async def _gather_service(key: Key, snapshot: Snapshot, world: World) -> Snapshot:
+    """A frozen service: its Pods, and its Deployment only where there are none. What is made anew is rendered from its own file."""
+    name = snapshot.status["service"]["name"]
+    found = world.cache.replicas(key[0], names.run_uuid(snapshot.body["metadata"]["uid"]))
+    pods = [pod for pod in found if names.is_replica_of(pod, name)]
+    live = [pod for pod in pods if is_live(pod)]
+    deployment: Mapping[str, Any] | None = world.cache.deployment(key[0], name)
+    is_gone = world.cache.was_seen(key[0], name)
+    if live or snapshot.phase.is_final or snapshot.phase is Phase.STOPPING:
+        hanging = next((pod for pod in live if is_being_made(pod)), None)
+        events = () if hanging is None or snapshot.phase.is_final else await _ask_events(hanging, snapshot, world)
+        activity = await _ask_activity(key, snapshot, world) if live else None
+        return replace(snapshot, replicas=pods, deployment=deployment, deployment_is_gone=is_gone, pod_events=events, activity=activity)
+    if not is_gone:
+        deployment, is_gone = await _find_deployment(key, snapshot, world)
+    return replace(
+        snapshot,
+        prepared=_prepare(snapshot.body, world),
+        replicas=pods,
+        deployment=deployment,
+        deployment_is_gone=is_gone,
+        catalog=world.read_catalog(),
+    )
+
+
+async def _find_deployment(key: Key, snapshot: Snapshot, world: World) -> tuple[Mapping[str, Any] | None, bool]:
+    """A service's Deployment, asked for unless it was made a moment ago, and whether it is certainly gone."""
+    name = snapshot.status["service"]["name"]
+    known = world.cache.deployment(key[0], name)
+    if known is not None:
+        age = (snapshot.now - parse_stamp(known["metadata"]["creationTimestamp"])).total_seconds()
+        if age < snapshot.settings.pending_grace:
+            return known, False
+    try:
+        found = await world.kube.get(DEPLOYMENTS, key[0], name)
+    except NotFound:
+        if known is None and not (snapshot.status.get("pod") or {}).get("uid"):
+            return None, False
+        world.cache.mark_gone((key[0], name))
+        return None, True
+    if not names.is_owned_by(found, snapshot.body["metadata"]["uid"]):
+        return None, False
+    world.cache.put(DEPLOYMENTS, found)
+    return found, False
+
+
+async def _ask_activity(key: Key, snapshot: Snapshot, world: World) -> Activity | None:
+    """When a service was used last, once it could have been idle for long enough to be ended."""
+    culling, started = read_culling(snapshot.status.get("termination")), snapshot.status.get("startedAt")
+    if culling is None or not started or snapshot.phase is not Phase.RUNNING or not is_due(culling, parse_stamp(started), snapshot.now):
+        return None
+    url = f"http://{snapshot.status['service']['host']}:{culling.port}/{culling.path.lstrip('/')}"
+    activity = await world.ask_activity(url)
+    if activity.trouble:
+        logger.warning("whether a service is idle is not known: %s", activity.trouble, extra={"run": "/".join(key)})
+    return activity
 
 
 def _earlier(key: Key, snapshot: Snapshot, world: World) -> tuple[Mapping[str, Any], ...]:

@@ -58,6 +58,13 @@ def status_schema() -> Schema:
             "duration": {"type": "number", "description": "Seconds from start to end."},
             "attempt": {"type": "integer", "minimum": 0},
             "pod": _object(name=_TEXT, uid=_TEXT, node=_TEXT),
+            "service": _object(
+                name=_TEXT,
+                host=_TEXT,
+                ports=_list({"type": "integer"}, 1000),
+                baseUrl=_TEXT,
+                pods=_list(_object(name=_TEXT, uid=_TEXT), 100),
+            ),
             "inputs": _values("The values that the run got, final before it starts."),
             "outputs": _values("The values that the run gave."),
             "meta": _values("Facts that the run's program noted."),

@@ -90,9 +90,10 @@ def _plan(rendering: Rendering) -> Any:
 
 
 def _pod(rendering: Rendering) -> Any:
-    """What the operator would create: the Pod, and before it the ConfigMap of init files that are too long for an env variable."""
-    rendered = rendering.attempt.rendered
-    return rendered.pod if rendered.config_map is None else [rendered.config_map, rendered.pod]
+    """What the operator would create: a job's Pod, a service's Service and Deployment; before them the ConfigMap of init files that are
+    too long for an env variable."""
+    manifests = rendering.attempt.manifests
+    return manifests[0] if len(manifests) == 1 else manifests
 
 
 _STAGES: dict[str, _Stage] = {"operation": _operation, "compiled": _compiled, "inputs": _inputs, "plan": _plan, "pod": _pod}

@@ -21,7 +21,7 @@ from opstrand.spec.polyaxonfile import Operation, parse_component, parse_operati
 #: What conditions, history and times may still add to a status after the freeze.
 _ROOM = 64 * 1024
 #: Kinds of runs that this version starts.
-_RUN_KINDS = ("job",)
+RUN_KINDS = ("job", "service")
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _check_namespace(operation: Operation, body: Mapping[str, Any]) -> None:
 def _compile(operation: Operation, component: Mapping[str, Any] | None) -> Compiled:
     parsed = None if component is None else parse_component(component)
     compiled = compile_operation(operation, component=parsed)
-    if compiled.kind not in _RUN_KINDS:
+    if compiled.kind not in RUN_KINDS:
         raise SpecError("NotSupported", f"runs of the kind {compiled.kind!r} are not started by this version", "run.kind")
     for section in ("matrix", "schedule", "hooks", "events", "build"):
         if getattr(compiled, section):

@@ -6,16 +6,19 @@ The meeting point of the two halves of the core: values (resolve, plan) and Kube
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from opstrand.core import names
 from opstrand.core.compiling.prepare import Prepared
+from opstrand.core.identity import Identity
+from opstrand.core.pods import service
 from opstrand.core.pods.connections import EMPTY, Catalog
 from opstrand.core.pods.init_steps import render_lineage
 from opstrand.core.pods.plan import Plan, compile_plan
 from opstrand.core.pods.pod import Rendered, render_pod
 from opstrand.core.pods.pod_rules import check_plan
+from opstrand.core.pods.service import RenderedService
 from opstrand.core.pods.volumes import store_path
 from opstrand.core.resolving.resolve import Resolved
 from opstrand.core.templates.template import Evaluate
@@ -25,12 +28,20 @@ from opstrand.settings import Settings
 
 @dataclass(frozen=True)
 class Attempt:
-    """What `CreatePod` makes."""
+    """What `CreatePod` makes; for a service `CreateService`, and the Pod is what its replicas are made like."""
 
     plan: Plan
     pod_name: str
     rendered: Rendered
     lineage: list[dict[str, Any]]
+    service: RenderedService | None = None
+    service_facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def manifests(self) -> list[dict[str, Any]]:
+        """What is made in the cluster, in that order."""
+        made = [self.rendered.pod] if self.service is None else [self.service.service, self.service.deployment]
+        return made if self.rendered.config_map is None else [self.rendered.config_map, *made]
 
 
 def render_attempt(
@@ -48,6 +59,8 @@ def render_attempt(
     assert prepared.compiled is not None
     plan = compile_plan(prepared.compiled, resolved, prepared.identity, catalog.schemas, store_path=store_path(catalog), evaluate=evaluate)
     check_plan(plan)
+    if plan.kind == service.KIND:
+        return _render_service(plan, prepared.identity, body=body, settings=settings, catalog=catalog)
     timeout = parse_count(plan.termination.get("timeout"))
     if timeout is not None and elapsed >= timeout:
         raise SpecError("DeadlineExceeded", f"it took longer than its timeout of {timeout} s", "termination.timeout")
@@ -61,6 +74,14 @@ def render_attempt(
         catalog=catalog,
     )
     return Attempt(plan, name, rendered, render_lineage(plan))
+
+
+def _render_service(plan: Plan, identity: Identity, *, body: Mapping[str, Any], settings: Settings, catalog: Catalog) -> Attempt:
+    """A service has no deadline of its Pods' own: they come and go, and `timeout` is for the run."""
+    name = names.service_name(body["metadata"]["name"], identity.uuid)
+    rendered = render_pod(plan, owner=names.owner_reference(body), pod_name=name, settings=settings, catalog=catalog)
+    made = service.render_service(plan, rendered.pod, name=name)
+    return Attempt(plan, name, rendered, render_lineage(plan), made, service.render_facts(plan, identity, name))
 
 
 def parse_count(value: object) -> int | None:

@@ -12,7 +12,7 @@ from opstrand.core.lifecycle.attempt import parse_count, render_attempt
 from opstrand.core.lifecycle.diagnose import Fault, Observation, State, is_being_made, observe_pod, read_failure
 from opstrand.core.lifecycle.ending import advanced, end, finish, pod_facts
 from opstrand.core.lifecycle.retry import Spent, backoff, judge_failure, spend
-from opstrand.core.lifecycle.snapshot import CreatePod, Decision, DeletePod, Snapshot, StopPod, parse_stamp
+from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Decision, DeletePod, Snapshot, StopPod, parse_stamp
 from opstrand.core.lifecycle.status import Status
 from opstrand.core.phase import Phase
 from opstrand.core.resolving.resolve import thaw
@@ -46,12 +46,12 @@ def _attend_absent(snapshot: Snapshot) -> Decision:
     if wait > 0:
         return Decision(requeue_after=wait)
     try:
-        return _recreate(snapshot)
+        return recreate(snapshot)
     except SpecError as error:
         return end(snapshot, Phase.FAILED, error.reason, error.message)
 
 
-def _recreate(snapshot: Snapshot) -> Decision:
+def recreate(snapshot: Snapshot) -> Decision:
     """The Pod of a frozen run is not there yet: the operator died between the freeze and the POST, or another attempt is due."""
     prepared = snapshot.prepared
     if isinstance(prepared, SpecError):
@@ -72,7 +72,8 @@ def _recreate(snapshot: Snapshot) -> Decision:
     status = None if snapshot.phase is not Phase.RETRYING else advanced(snapshot, Phase.STARTING, "PodCreated", "")
     # Once it is there, whatever kept it away (quota, a service account) is over: look again to say so.
     was_kept_away = snapshot.phase is Phase.STARTING and snapshot.status.get("reason") != "PodCreated"
-    return Decision(status, (CreatePod(attempt),), requeue_after=0.0 if was_kept_away else None)
+    make = CreatePod(attempt) if attempt.service is None else CreateService(attempt)
+    return Decision(status, (make,), requeue_after=0.0 if was_kept_away else None)
 
 
 def _elapsed(snapshot: Snapshot) -> int:

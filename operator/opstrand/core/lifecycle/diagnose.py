@@ -65,26 +65,26 @@ def observe_pod(pod: Pod, events: Sequence[Mapping[str, Any]] = ()) -> Observati
         seen = check(pod)
         if seen is not None:
             return seen
-    return _not_mounted(events) or Observation(State.PENDING)
+    return find_unmounted(events) or Observation(State.PENDING)
 
 
 def is_being_made(pod: Pod) -> bool:
     """A node has it, and no container of it has started: the node is busy with images and volumes, or cannot have one of them."""
     if not (pod.get("spec") or {}).get("nodeName") or _status(pod).get("phase") != "Pending":
         return False
-    states = [one.get("state") or {} for one in (*_containers(pod, "initContainerStatuses"), *_containers(pod))]
+    states = [one.get("state") or {} for one in (*containers_of(pod, "initContainerStatuses"), *containers_of(pod))]
     return all("waiting" in state for state in states)
 
 
 def read_failure(pod: Pod) -> Failure:
     """What is left of a Pod for the rules of a podFailurePolicy."""
-    ends = {one.get("name"): _terminated(one) for one in (*_containers(pod, "initContainerStatuses"), *_containers(pod))}
+    ends = {one.get("name"): _terminated(one) for one in (*containers_of(pod, "initContainerStatuses"), *containers_of(pod))}
     codes = {str(name): int(end["exitCode"]) for name, end in ends.items() if end is not None and end.get("exitCode") is not None}
     conditions = {str(one.get("type")): str(one.get("status")) for one in _status(pod).get("conditions") or ()}
     return Failure(codes, conditions)
 
 
-def _not_mounted(events: Sequence[Mapping[str, Any]]) -> Observation | None:
+def find_unmounted(events: Sequence[Mapping[str, Any]]) -> Observation | None:
     """A volume that the node cannot have: only an Event says so, the Pod itself just waits."""
     told = [one for one in events if one.get("reason") in ("FailedMount", "FailedAttachVolume", "FailedMapVolume")]
     if not told:
@@ -97,15 +97,15 @@ def _status(pod: Pod) -> Mapping[str, Any]:
     return pod.get("status") or {}
 
 
-def _containers(pod: Pod, field: str = "containerStatuses") -> list[Mapping[str, Any]]:
+def containers_of(pod: Pod, field: str = "containerStatuses") -> list[Mapping[str, Any]]:
     return list(_status(pod).get(field) or ())
 
 
-def _main(pod: Pod) -> Mapping[str, Any]:
-    return next((one for one in _containers(pod) if one.get("name") == MAIN_CONTAINER), {})
+def main_of(pod: Pod) -> Mapping[str, Any]:
+    return next((one for one in containers_of(pod) if one.get("name") == MAIN_CONTAINER), {})
 
 
-def _condition(pod: Pod, kind: str) -> Mapping[str, Any]:
+def condition_of(pod: Pod, kind: str) -> Mapping[str, Any]:
     return next((one for one in _status(pod).get("conditions") or () if one.get("type") == kind), {})
 
 
@@ -115,7 +115,7 @@ def _terminated(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def _main_succeeded(pod: Pod) -> Observation | None:
     """Exit code 0 of main is success, whatever ends the Pod afterwards: sidecars take their time."""
-    end = _terminated(_main(pod))
+    end = _terminated(main_of(pod))
     if end is None or end.get("exitCode") != 0:
         return None
     return Observation(State.SUCCEEDED, "Succeeded", exit_code=0, started_at=end.get("startedAt"), finished_at=end.get("finishedAt"))
@@ -124,7 +124,7 @@ def _main_succeeded(pod: Pod) -> Observation | None:
 def _disrupted(pod: Pod) -> Observation | None:
     """The cluster took the Pod away: the user's retries are not spent on it, unless it went beyond a limit of its own."""
     reason = _disruption(pod)
-    if reason is None or not _is_over(pod):
+    if reason is None or not is_over(pod):
         return None
     message = _disruption_words(pod, reason)
     return _failed(pod, reason, message, Fault.USER if _OWN_LIMIT.search(message) else Fault.PLATFORM)
@@ -135,20 +135,20 @@ def _leaving(pod: Pod) -> Observation | None:
     reason = _disruption(pod)
     if reason is None or not (pod.get("metadata") or {}).get("deletionTimestamp"):
         return None
-    running = (_main(pod).get("state") or {}).get("running")
+    running = (main_of(pod).get("state") or {}).get("running")
     state = State.PENDING if running is None else State.RUNNING
     ending = "; it ends when the node is back, or its Node object is deleted" if reason == "NodeLost" else "; it is given its grace"
     return Observation(state, reason, _disruption_words(pod, reason) + ending, Fault.PLATFORM, started_at=(running or {}).get("startedAt"))
 
 
 def _disruption(pod: Pod) -> str | None:
-    target = _condition(pod, "DisruptionTarget")
+    target = condition_of(pod, "DisruptionTarget")
     reason = _DISRUPTIONS.get(str(target.get("reason", ""))) if target.get("status") == "True" else None
     return reason or _DISRUPTIONS.get(str(_status(pod).get("reason", "")))
 
 
 def _disruption_words(pod: Pod, reason: str) -> str:
-    words = str(_condition(pod, "DisruptionTarget").get("message") or _status(pod).get("message") or reason).strip()
+    words = str(condition_of(pod, "DisruptionTarget").get("message") or _status(pod).get("message") or reason).strip()
     return f"node {_node(pod)!r} is lost: {words}" if reason == "NodeLost" else words
 
 
@@ -157,7 +157,7 @@ def _node(pod: Pod) -> str:
 
 
 def _deadline(pod: Pod) -> Observation | None:
-    if not _is_over(pod) or _status(pod).get("reason") != "DeadlineExceeded":
+    if not is_over(pod) or _status(pod).get("reason") != "DeadlineExceeded":
         return None
     return _failed(pod, "DeadlineExceeded", str(_status(pod).get("message") or "the deadline passed"), Fault.USER)
 
@@ -165,8 +165,8 @@ def _deadline(pod: Pod) -> Observation | None:
 def _deleted(pod: Pod) -> Observation | None:
     """Somebody deleted the Pod while it ran: its container was ended by that, not by itself."""
     asked = (pod.get("metadata") or {}).get("deletionTimestamp")
-    end = _terminated(_main(pod))
-    if not asked or end is None or not _is_over(pod) or end.get("exitCode") not in (137, 143) or end.get("reason") == "OOMKilled":
+    end = _terminated(main_of(pod))
+    if not asked or end is None or not is_over(pod) or end.get("exitCode") not in (137, 143) or end.get("reason") == "OOMKilled":
         return None
     grace = float((pod.get("metadata") or {}).get("deletionGracePeriodSeconds") or 0)
     ended = end.get("finishedAt")
@@ -176,33 +176,38 @@ def _deleted(pod: Pod) -> Observation | None:
 
 
 def _init_failed(pod: Pod) -> Observation | None:
-    if not _is_over(pod):
+    if not is_over(pod):
         return None
-    for container in _containers(pod, "initContainerStatuses"):
+    for container in containers_of(pod, "initContainerStatuses"):
         end = _terminated(container)
-        if end is not None and end.get("exitCode") not in (0, None) and not _is_sidecar(pod, container):
-            words = _last_words(pod, end) or str(end.get("reason") or "")
-            return _failed(
-                pod, "InitFailed", f"init step {container.get('name')!r} ended with exit code {end['exitCode']}: {words}", Fault.USER, end
-            )
+        if end is not None and end.get("exitCode") not in (0, None) and not is_sidecar(pod, container):
+            return _failed(pod, "InitFailed", describe_init_end(pod, container, end), Fault.USER, end)
     return None
 
 
+def describe_init_end(pod: Pod, container: Mapping[str, Any], end: Mapping[str, Any]) -> str:
+    words = _last_words(pod, end) or str(end.get("reason") or "")
+    return f"init step {container.get('name')!r} ended with exit code {end['exitCode']}: {words}"
+
+
 def _main_failed(pod: Pod) -> Observation | None:
-    end = _terminated(_main(pod))
-    if end is None or not _is_over(pod):
+    end = _terminated(main_of(pod))
+    if end is None or not is_over(pod):
         return None
-    code = end.get("exitCode")
+    reason, message = describe_end(pod, end)
+    return _failed(pod, reason, message, Fault.USER, end)
+
+
+def describe_end(pod: Pod, end: Mapping[str, Any]) -> tuple[str, str]:
+    """Reason and words for how the main container ended."""
     words = _last_words(pod, end)
     if end.get("reason") == "OOMKilled":
         limit = _memory_limit(pod)
-        message = (
-            f"the container used more memory than its limit of {limit}" if limit else "it has no limit, and its node ran out of memory"
-        )
-        return _failed(pod, "OOMKilled", message, Fault.USER, end)
+        beyond = f"the container used more memory than its limit of {limit}"
+        return "OOMKilled", beyond if limit else "it has no limit, and its node ran out of memory"
     if end.get("reason") in _NEVER_STARTED:
-        return _failed(pod, "ContainerFailed", f"the container could not start: {words}", Fault.USER, end)
-    return _failed(pod, "ContainerFailed", f"exit code {code}" + (f": {words}" if words else ""), Fault.USER, end)
+        return "ContainerFailed", f"the container could not start: {words}"
+    return "ContainerFailed", f"exit code {end.get('exitCode')}" + (f": {words}" if words else "")
 
 
 def _refused_by_node(pod: Pod) -> Observation | None:
@@ -221,19 +226,19 @@ def _succeeded_without_main(pod: Pod) -> Observation | None:
 
 def _running(pod: Pod) -> Observation | None:
     """Main runs, or has failed in a Pod whose phase does not say so yet: it is judged then, and does not go back to Starting."""
-    state = _main(pod).get("state") or {}
+    state = main_of(pod).get("state") or {}
     running = state.get("running") or state.get("terminated")
     if running is None or running.get("reason") in _NEVER_STARTED:
         return None
     # A kubelet writes both at once: only the cluster, when it misses the kubelet, takes back the one without the other.
-    if (_condition(pod, "Ready").get("status"), _condition(pod, "ContainersReady").get("status")) == ("False", "True"):
+    if (condition_of(pod, "Ready").get("status"), condition_of(pod, "ContainersReady").get("status")) == ("False", "True"):
         return Observation(State.RUNNING, "NodeNotReady", f"node {_node(pod)!r} does not answer", started_at=running.get("startedAt"))
     return Observation(State.RUNNING, "PodRunning", started_at=running.get("startedAt"))
 
 
-def _waiting(pod: Pod) -> Observation | None:
+def find_waiting(pod: Pod) -> Observation | None:
     """A container that cannot start, in the kubelet's own words."""
-    for container in (*_containers(pod, "initContainerStatuses"), *_containers(pod)):
+    for container in (*containers_of(pod, "initContainerStatuses"), *containers_of(pod)):
         waiting = (container.get("state") or {}).get("waiting") or {}
         found = _WAITS.get(str(waiting.get("reason", "")))
         if found is not None:
@@ -249,9 +254,9 @@ def _waiting(pod: Pod) -> Observation | None:
     return None
 
 
-def _unschedulable(pod: Pod) -> Observation | None:
+def find_unschedulable(pod: Pod) -> Observation | None:
     """No node takes it: the scheduler says what is short, the Pod how much of it was asked for."""
-    scheduled = _condition(pod, "PodScheduled")
+    scheduled = condition_of(pod, "PodScheduled")
     if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
         return None
     message = str(scheduled.get("message") or "no node takes it")
@@ -280,8 +285,8 @@ _CHECKS: tuple[Callable[[Pod], Observation | None], ...] = (
     _refused_by_node,
     _leaving,
     _running,
-    _waiting,
-    _unschedulable,
+    find_waiting,
+    find_unschedulable,
 )
 
 _DISRUPTIONS = {
@@ -326,12 +331,12 @@ def _last_words(pod: Pod, end: Mapping[str, Any]) -> str:
     return mask(str(end.get("message") or "").strip(), secrets)
 
 
-def _is_over(pod: Pod) -> bool:
+def is_over(pod: Pod) -> bool:
     """No container of it will run again: its phase is terminal. Exit codes seen before that may still be a deadline's work."""
     return _status(pod).get("phase") in ("Failed", "Succeeded")
 
 
-def _is_sidecar(pod: Pod, container: Mapping[str, Any]) -> bool:
+def is_sidecar(pod: Pod, container: Mapping[str, Any]) -> bool:
     return any(
         one.get("name") == container.get("name") and one.get("restartPolicy") == "Always"
         for one in (pod.get("spec") or {}).get("initContainers") or ()
@@ -339,7 +344,7 @@ def _is_sidecar(pod: Pod, container: Mapping[str, Any]) -> bool:
 
 
 def _failed(pod: Pod, reason: str, message: str, fault: Fault, end: Mapping[str, Any] | None = None) -> Observation:
-    end = end or _terminated(_main(pod)) or {}
+    end = end or _terminated(main_of(pod)) or {}
     return Observation(
         State.FAILED,
         reason,

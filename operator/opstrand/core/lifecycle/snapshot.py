@@ -14,8 +14,9 @@ from typing import Any
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.lifecycle.attempt import Attempt
 from opstrand.core.lifecycle.status import Status
-from opstrand.core.phase import Phase, parse_phase
+from opstrand.core.phase import Phase, is_frozen, parse_phase
 from opstrand.core.pods.connections import EMPTY, Catalog
+from opstrand.core.pods.culling import Activity
 from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
@@ -41,6 +42,13 @@ class Snapshot:
     pod_events: Sequence[Mapping[str, Any]] = ()
     #: Pods of earlier attempts that are still there, once the run is over.
     earlier_pods: Sequence[Mapping[str, Any]] = ()
+    #: The Pods of a service, as many as there are.
+    replicas: Sequence[Mapping[str, Any]] = ()
+    #: A service's Deployment as far as it is known, and whether it was there and is gone.
+    deployment: Mapping[str, Any] | None = None
+    deployment_is_gone: bool = False
+    #: When a service that may be idle was used last, asked for once it matters.
+    activity: Activity | None = None
     #: What the operator's owner lets runs use by name.
     catalog: Catalog = EMPTY
 
@@ -54,7 +62,12 @@ class Snapshot:
 
     @property
     def is_frozen(self) -> bool:
-        return bool((self.status.get("pod") or {}).get("name"))
+        return is_frozen(self.status)
+
+    @property
+    def is_service(self) -> bool:
+        """Whether it was frozen as one."""
+        return "service" in self.status
 
     @property
     def control(self) -> Mapping[str, Any]:
@@ -86,7 +99,21 @@ class DeletePod:
     pod: Mapping[str, Any]
 
 
-Action = CreatePod | StopPod | DeletePod
+@dataclass(frozen=True)
+class CreateService:
+    """Make a service's objects. Their names are the run's own, so doing it twice makes them once."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True)
+class DeleteService:
+    """Take away a service's objects, as far as they are this run's; its Pods are given their grace."""
+
+    name: str
+
+
+Action = CreatePod | StopPod | DeletePod | CreateService | DeleteService
 
 
 @dataclass(frozen=True)

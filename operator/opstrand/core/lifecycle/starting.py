@@ -10,7 +10,7 @@ from datetime import timedelta
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.lifecycle.attempt import render_attempt
 from opstrand.core.lifecycle.ending import advanced, end
-from opstrand.core.lifecycle.snapshot import CreatePod, Decision, Snapshot, parse_stamp
+from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Decision, Snapshot, parse_stamp
 from opstrand.core.phase import Phase
 from opstrand.core.resolving.joins import find_joined
 from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
@@ -89,10 +89,12 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
         "artifacts": attempt.lineage,
         "tags": list(prepared.tags),
         "meta": {},
-        "pod": {"name": attempt.pod_name},
+        "pod": {"name": attempt.pod_name} if attempt.service is None else {},
         "attempt": number,
         "upstream": [edge_to_dict(edge) for edge in resolved.edges],
     }
+    if attempt.service is not None:
+        facts["service"] = attempt.service_facts
     if attempt.plan.termination:
         facts["termination"] = dict(attempt.plan.termination)
     if prepared.description:
@@ -101,4 +103,7 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
         facts["component"] = dict(prepared.frozen_component)
     status = advanced(snapshot, Phase.STARTING, "PodCreated", "", **facts)
     prepared.check_total(snapshot.body, status)
-    return Decision(status, (CreatePod(attempt),), freeze=True)
+    if attempt.service is None:
+        return Decision(status, (CreatePod(attempt),), freeze=True)
+    # Its Pods are not ours to make: look whether they come.
+    return Decision(status, (CreateService(attempt),), freeze=True, requeue_after=float(snapshot.settings.pending_grace))

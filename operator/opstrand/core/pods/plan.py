@@ -17,6 +17,7 @@ from opstrand.core.limits import shorten
 from opstrand.core.pods.connections import unknown_connection
 from opstrand.core.pods.containers import clean_container, clean_environment
 from opstrand.core.pods.init_plan import render_init
+from opstrand.core.pods.service import KIND, render_service_globals
 from opstrand.core.resolving.joins import parse_joins
 from opstrand.core.resolving.resolve import Resolved
 from opstrand.core.resolving.slots import Slot, make_slots
@@ -115,6 +116,8 @@ def compile_plan(
     catalog = connections or {}
     scope.add_mappings(connections={n: catalog[n] for n in names if n in catalog}, init={n: catalog[n] for n in asked if n in catalog})
     run = _Run(compiled, scope.values, evaluate)
+    if compiled.kind == KIND:
+        scope.values["globals"] = {**scope.values["globals"], **render_service_globals(identity, run.render_extra())}
     plugins = run.render_own("plugins", compiled.plugins)
     if plugins.get("mountArtifactsStore"):
         scope.values["globals"] = {**scope.values["globals"], "store_path": store_path}

@@ -23,7 +23,7 @@ from opstrand.settings import Settings
 Manifest = dict[str, Any]
 
 #: `environment` keys that are the PodSpec's own. `restartPolicy` is not: a container that restarts in place would never end, and hide why;
-#: retries are the operator's (`termination.maxRetries`).
+#: retries are the operator's (`termination.maxRetries`). A service's Pods always restart, and `service` says so.
 _POD_FIELDS = (
     "nodeSelector",
     "affinity",

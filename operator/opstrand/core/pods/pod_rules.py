@@ -16,6 +16,7 @@ from opstrand.core.limits import ENV, ENV_ENTRIES, ENV_VALUE, describe_size
 from opstrand.core.nearest import suggest
 from opstrand.core.pods.init_steps import find_faults
 from opstrand.core.pods.plan import Plan
+from opstrand.core.pods.service import KIND, judge_service
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.kubernetes_values import find_wrong_values
 from opstrand.spec.polyaxonfile import dotted
@@ -45,7 +46,8 @@ def check_plan(plan: Plan) -> None:
     if plan.condition is False:
         return
     problems = [*_judge_main(plan), *_judge_others(plan), *_judge_init(plan), *_judge_volumes(plan), *_judge_environment(plan)]
-    problems += [*_judge_queue(plan), *_judge_limits(plan), *_judge_failure_policy(plan)]
+    problems += [*_judge_queue(plan), *_judge_limits(plan)]
+    problems += judge_service(plan) if plan.kind == KIND else [*_judge_restarts(plan), *_judge_failure_policy(plan)]
     if problems:
         raise SpecError.of(problems)
 
@@ -137,10 +139,6 @@ def _judge_volumes(plan: Plan) -> Iterator[Problem]:
 
 def _judge_environment(plan: Plan) -> Iterator[Problem]:
     environment, path = plan.environment, "run.environment"
-    restart = environment.get("restartPolicy")
-    if restart is not None and restart not in _RESTARTS:
-        words = f"a {plan.kind} ends: expected Never or OnFailure (with termination.maxRetries), found {describe(restart)}"
-        yield Problem("InvalidSpec", words, f"{path}.restartPolicy")
     for key, kind in _ENVIRONMENT.items():
         if environment.get(key) is not None:
             yield from _judge_object(kind, environment[key], f"{path}.{key}")
@@ -157,6 +155,13 @@ def _judge_environment(plan: Plan) -> Iterator[Problem]:
     if secrets is not None and not (isinstance(secrets, list) and all(isinstance(one, str) for one in secrets)):
         yield Problem("InvalidSpec", f"expected a list of names, found {describe(secrets)}", f"{path}.imagePullSecrets")
     yield from _judge_labels(environment)
+
+
+def _judge_restarts(plan: Plan) -> Iterator[Problem]:
+    restart = plan.environment.get("restartPolicy")
+    if restart is not None and restart not in _RESTARTS:
+        words = f"a {plan.kind} ends: expected Never or OnFailure (with termination.maxRetries), found {describe(restart)}"
+        yield Problem("InvalidSpec", words, "run.environment.restartPolicy")
 
 
 def _judge_labels(environment: Mapping[str, Any]) -> Iterator[Problem]:

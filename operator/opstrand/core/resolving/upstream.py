@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from opstrand.core.identity import read_identity, render_globals
-from opstrand.core.phase import parse_phase
+from opstrand.core.phase import is_frozen, parse_phase
 from opstrand.core.resolving.refs import Edge, Upstream
 from opstrand.settings import Settings
 
@@ -19,7 +19,7 @@ def read_upstream(body: Mapping[str, Any], settings: Settings) -> Upstream:
     status = body.get("status") or {}
     phase = parse_phase(status)
     identity = read_identity(body, settings)
-    frozen = bool((status.get("pod") or {}).get("name")) or phase.is_final
+    frozen = is_frozen(status) or phase.is_final
     shared = {
         **render_globals(identity),
         "status": phase.published,

@@ -1,0 +1,142 @@
+"""What the Pods of a service say: which of them serve, and what keeps the others from it.
+
+A replica is a Pod whose container is started again whenever it ends, so an end is trouble and not the end; the checks that mean the same
+for a job are `diagnose`'s. Must not decide what follows for the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from opstrand.core.lifecycle.diagnose import (
+    Fault,
+    Observation,
+    Pod,
+    State,
+    condition_of,
+    containers_of,
+    describe_end,
+    describe_init_end,
+    find_unmounted,
+    find_unschedulable,
+    find_waiting,
+    is_being_made,
+    is_over,
+    is_sidecar,
+    main_of,
+)
+
+#: Seconds for which a container that was started again must run before it counts as back: a crash loop is one trouble, not many.
+STEADY = 10.0
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """One look at all of them. `live` and `serving` are in the order of their making.
+
+    `trouble` is that of the first that cannot serve, `restarts` the most that a container of one was started again, `is_down` whether one
+    is about to be; `again` are the seconds after which time alone may have changed the picture.
+    """
+
+    live: tuple[Pod, ...] = ()
+    serving: tuple[Pod, ...] = ()
+    trouble: Observation | None = None
+    troubled: Pod | None = None
+    restarts: int = 0
+    is_down: bool = False
+    again: float | None = None
+
+    @property
+    def started_at(self) -> str | None:
+        """Since when the first of them serves."""
+        times = [(main_of(pod).get("state") or {}).get("running", {}).get("startedAt") for pod in self.serving]
+        return min((time for time in times if time), default=None)
+
+
+def is_live(pod: Pod) -> bool:
+    """Whether it counts: Kubernetes has put another in the place of one that is over or being deleted."""
+    return not is_over(pod) and "deletionTimestamp" not in pod["metadata"]
+
+
+def observe_replicas(pods: Sequence[Pod], events: Sequence[Mapping[str, Any]], *, now: datetime) -> Replicas:
+    """What these Pods say together. `events` are the warnings of the first that hangs."""
+    live = sorted(filter(is_live, pods), key=lambda pod: (pod["metadata"].get("creationTimestamp") or "", pod["metadata"]["name"]))
+    seen = [(pod, _observe(pod, events, now)) for pod in live]
+    troubled = next(((pod, one) for pod, one in seen if one.state is not State.RUNNING and one.reason), (None, None))
+    waits = [left for pod in live if (left := _unsteady_for(pod, now)) > 0]
+    return Replicas(
+        live=tuple(live),
+        serving=tuple(pod for pod, one in seen if one.state is State.RUNNING),
+        trouble=troubled[1],
+        troubled=troubled[0],
+        restarts=max((_count_restarts(pod) for pod in live), default=0),
+        is_down=any(_is_down(pod) for pod in live),
+        again=min(waits, default=None),
+    )
+
+
+def _observe(pod: Pod, events: Sequence[Mapping[str, Any]], now: datetime) -> Observation:
+    crash = _find_crash(pod, now)
+    if crash is not None:
+        return crash
+    if condition_of(pod, "Ready").get("status") == "True":
+        return Observation(State.RUNNING, "PodRunning")
+    hangs = find_unmounted(events) if is_being_made(pod) else None
+    return find_waiting(pod) or find_unschedulable(pod) or hangs or Observation(State.PENDING)
+
+
+def _find_crash(pod: Pod, now: datetime) -> Observation | None:
+    """A container that ended and is started again: it waits for that, or runs for too short a time to tell."""
+    for container, failure in _failed_inits(pod):
+        words = describe_init_end(pod, container, failure)
+        return Observation(State.PENDING, "InitFailed", f"{words}; Kubernetes starts it again", Fault.USER)
+    main = main_of(pod)
+    end = _last_end(main)
+    if end is None or (_is_running(main) and _unsteady_for(pod, now) <= 0):
+        return None
+    reason, message = describe_end(pod, end)
+    if end.get("exitCode") == 0:
+        message = "its program ended, and a service has none that ends"
+    return Observation(State.PENDING, reason, f"{message}; Kubernetes starts it again", Fault.USER)
+
+
+def _failed_inits(pod: Pod) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    for container in containers_of(pod, "initContainerStatuses"):
+        end = _last_end(container)
+        if end is not None and end.get("exitCode") not in (0, None) and not is_sidecar(pod, container) and not _is_running(container):
+            yield container, end
+
+
+def _is_down(pod: Pod) -> bool:
+    main = main_of(pod)
+    return any(_failed_inits(pod)) or (_last_end(main) is not None and not _is_running(main))
+
+
+def _last_end(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """How it ended, unless something else has happened to it since."""
+    state = container.get("state") or {}
+    if state.get("terminated"):
+        return dict(state["terminated"])
+    waits_for = (state.get("waiting") or {}).get("reason")
+    last = (container.get("lastState") or {}).get("terminated")
+    return dict(last) if last and waits_for in (None, "CrashLoopBackOff") else None
+
+
+def _is_running(container: Mapping[str, Any]) -> bool:
+    return "running" in (container.get("state") or {})
+
+
+def _unsteady_for(pod: Pod, now: datetime) -> float:
+    """Seconds for which a container that was started again is not trusted yet; 0 for every other."""
+    main = main_of(pod)
+    since = ((main.get("state") or {}).get("running") or {}).get("startedAt")
+    if not since or not main.get("restartCount"):
+        return 0.0
+    return max(0.0, (datetime.fromisoformat(since) + timedelta(seconds=STEADY) - now).total_seconds())
+
+
+def _count_restarts(pod: Pod) -> int:
+    return max((int(one.get("restartCount") or 0) for one in (main_of(pod), *containers_of(pod, "initContainerStatuses"))), default=0)

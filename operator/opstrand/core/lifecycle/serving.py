@@ -1,0 +1,266 @@
+"""A frozen run of kind service and its replicas: it runs while one of them serves, and ends when it is told to.
+
+Kubernetes keeps the replicas alive; what they say becomes the run's phase. Every end goes through Stopping, with its reason: the run is
+over once its Deployment and its Pods are gone. Must not resolve anything: what is made anew is rendered from what was frozen.
+
+    Starting ──▶ Running ⇄ Retrying      a replica serves; none does, and Kubernetes starts it again
+        └───────────┴──────────┴──▶ Stopping ──▶ Stopped (asked to, timeout, idle) | Failed (it cannot start, maxRetries)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from opstrand.core.lifecycle.attempt import parse_count
+from opstrand.core.lifecycle.attending import recreate
+from opstrand.core.lifecycle.diagnose import Fault, is_being_made
+from opstrand.core.lifecycle.ending import advanced, end
+from opstrand.core.lifecycle.refusals import judge_words
+from opstrand.core.lifecycle.replicas import Replicas, is_live, observe_replicas
+from opstrand.core.lifecycle.retry import Spent, backoff, next_spent
+from opstrand.core.lifecycle.snapshot import NOTHING, Decision, DeleteService, Snapshot, parse_stamp
+from opstrand.core.lifecycle.status import Status
+from opstrand.core.phase import Phase
+from opstrand.core.pods.culling import ASK_AGAIN, is_due, read_culling
+from opstrand.errors import SpecError
+
+#: Reasons of Stopping that are what somebody wanted; every other is a failure.
+_WANTED = {
+    "Stopping": "Stopped",
+    "DeadlineExceeded": "DeadlineExceeded",
+    "Culled": "Culled",
+    "NamespaceTerminating": "NamespaceTerminating",
+}
+#: Replicas whose tokens may report on the run: a status is no place for thousands.
+_KEPT = 64
+
+
+def serve(snapshot: Snapshot) -> Decision:
+    """What follows for a service whose inputs are frozen."""
+    if snapshot.phase is Phase.STOPPING:
+        return _wind_down(snapshot)
+    if snapshot.control.get("stop"):
+        return _stop(snapshot, "Stopping", "stop requested: its containers are given their grace")
+    limit = _find_limit(snapshot)
+    if limit.actions:
+        return limit
+    seen = observe_replicas(snapshot.replicas, snapshot.pod_events, now=snapshot.now)
+    decision = _judge(snapshot, seen) if seen.live else _serve_without(snapshot)
+    return Decision(decision.status, decision.actions, requeue_after=_soonest(decision.requeue_after, limit.requeue_after, seen.again))
+
+
+def clear_service(snapshot: Snapshot) -> Decision:
+    """A service that is over has no Deployment: one that came too late, from an operator that was dying, goes."""
+    stray = any(is_live(pod) for pod in snapshot.replicas) and not snapshot.deployment_is_gone
+    return Decision(actions=(DeleteService(_name(snapshot)),)) if stray else NOTHING
+
+
+def _name(snapshot: Snapshot) -> str:
+    return str(snapshot.status["service"]["name"])
+
+
+def _soonest(*times: float | None) -> float | None:
+    return min((time for time in times if time is not None), default=None)
+
+
+# -- the end ------------------------------------------------------------------------------------------------------------
+
+
+def _stop(snapshot: Snapshot, reason: str, message: str) -> Decision:
+    return Decision(advanced(snapshot, Phase.STOPPING, reason, message), (DeleteService(_name(snapshot)),))
+
+
+def _wind_down(snapshot: Snapshot) -> Decision:
+    """Until nothing of it is left. An operator that died after it said so has not deleted anything yet."""
+    if not snapshot.deployment_is_gone:
+        return Decision(actions=(DeleteService(_name(snapshot)),))
+    if any(pod.get("status", {}).get("phase") not in ("Succeeded", "Failed") for pod in snapshot.replicas):
+        return NOTHING
+    reason, message = str(snapshot.status.get("reason")), str(snapshot.status.get("message") or "")
+    if reason in _WANTED:
+        return end(snapshot, Phase.STOPPED, _WANTED[reason], "stopped on request" if reason == "Stopping" else message)
+    return end(snapshot, Phase.FAILED, reason, message)
+
+
+def _find_limit(snapshot: Snapshot) -> Decision:
+    """Whether its time is over, or it was idle for too long; else when to look again for that."""
+    started = snapshot.status.get("startedAt")
+    if not started:
+        return NOTHING
+    termination = snapshot.status.get("termination") or {}
+    timeout = parse_count(termination.get("timeout"))
+    left = None if timeout is None else timeout - (snapshot.now - parse_stamp(started)).total_seconds()
+    if left is not None and left <= 0:
+        return _stop(snapshot, "DeadlineExceeded", f"it was stopped after its timeout of {timeout} s")
+    idle = _find_idleness(snapshot, termination, started)
+    return idle if idle.actions else Decision(requeue_after=_soonest(left, idle.requeue_after))
+
+
+def _find_idleness(snapshot: Snapshot, termination: Mapping[str, Any], started: str) -> Decision:
+    culling = read_culling(termination)
+    if culling is None:
+        return NOTHING
+    since = parse_stamp(started)
+    if is_due(culling, since, snapshot.now):
+        if snapshot.activity is None or snapshot.activity.last is None:
+            return Decision(requeue_after=ASK_AGAIN)
+        since = max(since, snapshot.activity.last)
+    left = (since + timedelta(seconds=culling.timeout) - snapshot.now).total_seconds()
+    if left <= 0:
+        return _stop(snapshot, "Culled", f"it was not used for {culling.timeout} s")
+    return Decision(requeue_after=left)
+
+
+# -- without a Pod ------------------------------------------------------------------------------------------------------
+
+
+def _serve_without(snapshot: Snapshot) -> Decision:
+    """No replica is alive: the Deployment is not made yet, was taken away, cannot make any, or is about to."""
+    if snapshot.phase is Phase.RETRYING and snapshot.status.get("reason") == "DeploymentLost":
+        return _make_again(snapshot)
+    if snapshot.deployment_is_gone:
+        return _lose(snapshot)
+    if snapshot.deployment is None:
+        return _make(snapshot)
+    grace = float(snapshot.settings.pending_grace)
+    refused = _find_condition(snapshot.deployment, "ReplicaFailure")
+    if refused is None:
+        return Decision(requeue_after=grace)
+    words = str(refused.get("message") or refused.get("reason"))
+    return judge_words(snapshot, words) or Decision(advanced(snapshot, Phase.STARTING, "PodRefused", words), requeue_after=2 * grace)
+
+
+def _find_condition(deployment: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
+    conditions = (deployment.get("status") or {}).get("conditions") or ()
+    return next((one for one in conditions if one.get("type") == kind and one.get("status") == "True"), None)
+
+
+def _make(snapshot: Snapshot) -> Decision:
+    """The operator died between the freeze and the requests, or they were refused and may be granted now."""
+    try:
+        decision = recreate(snapshot)
+    except SpecError as error:
+        return _stop(snapshot, error.reason, error.message)
+    return Decision(decision.status, decision.actions, requeue_after=float(snapshot.settings.pending_grace))
+
+
+def _lose(snapshot: Snapshot) -> Decision:
+    """Somebody took the Deployment away: another is made, as long as the platform's budget lasts."""
+    spent = next_spent(Spent.parse(snapshot.status), Fault.PLATFORM, max_retries=0, max_disruptions=snapshot.settings.platform_retries)
+    words = "its Deployment was deleted while it ran"
+    if spent is None:
+        return _stop(snapshot, "DeploymentLost", words)
+    facts = {"attempt": int(snapshot.status.get("attempt") or 0) + 1, "retries": spent.as_dict(), "pod": {}}
+    status = advanced(snapshot, Phase.RETRYING, "DeploymentLost", words, **facts, service=_with_pods(snapshot, ()))
+    return Decision(status, requeue_after=backoff(spent, Fault.PLATFORM, first=snapshot.settings.retry_backoff))
+
+
+def _make_again(snapshot: Snapshot) -> Decision:
+    due = parse_stamp(snapshot.status["history"][-1]["at"]) + timedelta(
+        seconds=backoff(Spent.parse(snapshot.status), Fault.PLATFORM, first=snapshot.settings.retry_backoff)
+    )
+    wait = (due - snapshot.now).total_seconds()
+    return Decision(requeue_after=wait) if wait > 0 else _make(snapshot)
+
+
+# -- with Pods ----------------------------------------------------------------------------------------------------------
+
+
+def _judge(snapshot: Snapshot, seen: Replicas) -> Decision:
+    if _is_tried_out(snapshot, seen):
+        assert seen.trouble is not None
+        return _stop(snapshot, seen.trouble.reason, seen.trouble.message)
+    if seen.serving:
+        return _run(snapshot, seen)
+    return _wait(snapshot, seen)
+
+
+def _is_tried_out(snapshot: Snapshot, seen: Replicas) -> bool:
+    """Whether `maxRetries` is used up. Without it, Kubernetes starts a container again for ever."""
+    allowed = parse_count((snapshot.status.get("termination") or {}).get("maxRetries"))
+    if allowed is None or seen.trouble is None:
+        return False
+    return seen.restarts > allowed or (seen.is_down and seen.restarts >= allowed)
+
+
+def _run(snapshot: Snapshot, seen: Replicas) -> Decision:
+    """One that serves is enough; what keeps the others from it is said, and nothing else about them."""
+    wanted = int(snapshot.status["service"].get("replicas") or 1)
+    reason, message = "PodRunning", ""
+    if len(seen.serving) < wanted:
+        if seen.trouble is not None:
+            reason, message = seen.trouble.reason, f"{len(seen.serving)} of {wanted} replicas serve: {seen.trouble.message}"
+        elif snapshot.phase is Phase.RUNNING:
+            reason, message = str(snapshot.status.get("reason")), str(snapshot.status.get("message") or "")
+    if reason == "PodRunning" and snapshot.activity is not None and snapshot.activity.trouble:
+        reason, message = "ProbeFailed", f"whether it is idle is not known: {snapshot.activity.trouble}"
+    started = snapshot.status.get("startedAt") or seen.started_at or snapshot.stamp
+    facts = _facts(snapshot, seen, seen.serving[0])
+    return Decision(advanced(snapshot, Phase.RUNNING, reason, message, **facts, startedAt=started))
+
+
+def _wait(snapshot: Snapshot, seen: Replicas) -> Decision:
+    """None serves. Before the first has, slowness is told after a grace and trouble not waited for without end, as with a job's Pod."""
+    has_served = "startedAt" in snapshot.status
+    phase = Phase.RETRYING if has_served or seen.is_down or seen.restarts else Phase.STARTING
+    if seen.trouble is None or seen.troubled is None:
+        return _wait_for_ready(snapshot, seen, phase if has_served else Phase.STARTING)
+    trouble, age = seen.trouble, _age(snapshot, seen.troubled)
+    patience = snapshot.settings.start_patience - age
+    if not has_served and (trouble.hopeless or (trouble.fault is Fault.USER and patience <= 0)):
+        return _stop(snapshot, trouble.reason, trouble.message)
+    if trouble.fault is Fault.NONE and age < snapshot.settings.pending_grace:
+        return Decision(_recorded(snapshot, seen), requeue_after=snapshot.settings.pending_grace - age)
+    status = advanced(snapshot, phase, trouble.reason, trouble.message, **_facts(snapshot, seen, seen.troubled))
+    return Decision(status, requeue_after=patience if trouble.fault is Fault.USER and not has_served else None)
+
+
+def _wait_for_ready(snapshot: Snapshot, seen: Replicas, phase: Phase) -> Decision:
+    """On its way, for all that is known."""
+    pod = seen.live[0]
+    if phase is Phase.RETRYING:
+        return Decision(advanced(snapshot, phase, "NotReady", "no replica serves at present", **_facts(snapshot, seen, pod)))
+    grace = snapshot.settings.mount_grace
+    age = _age(snapshot, pod)
+    again = (grace - age if age < grace else grace) if is_being_made(pod) else None
+    return Decision(_recorded(snapshot, seen), requeue_after=again)
+
+
+def _recorded(snapshot: Snapshot, seen: Replicas) -> Status | None:
+    """Still as it was asked for; what is new is the Pods themselves, said once all are there."""
+    is_settled = len(seen.live) >= int(snapshot.status["service"].get("replicas") or 1)
+    return advanced(snapshot, Phase.STARTING, "PodCreated", "", **_facts(snapshot, seen, seen.live[0], is_settled=is_settled))
+
+
+def _age(snapshot: Snapshot, pod: Mapping[str, Any]) -> float:
+    return (snapshot.now - parse_stamp(pod["metadata"]["creationTimestamp"])).total_seconds()
+
+
+# -- what the status keeps ----------------------------------------------------------------------------------------------
+
+
+def _facts(snapshot: Snapshot, seen: Replicas, pod: Mapping[str, Any], *, is_settled: bool = True) -> dict[str, Any]:
+    """The Pod that the run's log is read from, as long as it lives, and all whose tokens may report on the run.
+
+    Written for a settled picture only: replicas come one after the other, and each would be a write.
+    """
+    if not is_settled:
+        return {}
+    known = snapshot.status.get("pod") or {}
+    kept = next((one for one in seen.live if one["metadata"]["uid"] == known.get("uid") and one in (seen.serving or seen.live)), pod)
+    node = {"node": kept["spec"]["nodeName"]} if seen.serving and (kept.get("spec") or {}).get("nodeName") else {}
+    facts = {"name": kept["metadata"]["name"], "uid": kept["metadata"]["uid"]}
+    return {"pod": {**(known if known.get("uid") == facts["uid"] else {}), **facts, **node}, "service": _with_pods(snapshot, seen.live)}
+
+
+def _with_pods(snapshot: Snapshot, live: tuple[Mapping[str, Any], ...]) -> dict[str, Any]:
+    """`status.service` with these Pods; as it is where none of them is new."""
+    service = dict(snapshot.status["service"])
+    uids = {one["uid"] for one in service.get("pods") or ()}
+    kept = live[:_KEPT]
+    if kept and all(pod["metadata"]["uid"] in uids for pod in kept):
+        return service
+    pods = sorted(kept, key=lambda pod: str(pod["metadata"]["name"]))
+    return {**service, "pods": [{"name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]} for pod in pods]}

@@ -1,0 +1,84 @@
+"""When an idle service ends: `termination.culling`, by what `termination.probe` says of its activity.
+
+The probe is a page of the service's own that tells in JSON when it was used last (`last_activity`, as Jupyter's /api/status). It is asked
+when the service could have been idle for long enough, and not before: asking is no activity of a person. Must not ask; it says when and
+judges what came back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from opstrand.errors import Problem
+from opstrand.spec.section import describe
+
+#: Seconds until a page that did not tell is asked again.
+ASK_AGAIN = 60.0
+
+
+@dataclass(frozen=True)
+class Culling:
+    """`timeout`: seconds without activity. The page is on one of the service's own ports."""
+
+    timeout: int
+    path: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What the page told: when the service was used last, or why that is not known."""
+
+    last: datetime | None = None
+    trouble: str = ""
+
+
+def judge_culling(termination: Mapping[str, Any], ports: Sequence[int]) -> Iterator[Problem]:
+    """What cannot be done of what `termination` asks for."""
+    probe, path = termination.get("probe") or {}, "termination.probe"
+    timeout = (termination.get("culling") or {}).get("timeout")
+    if timeout is None:
+        return
+    if isinstance(timeout, bool) or not isinstance(timeout, int) or timeout < 1:
+        yield Problem("InvalidSpec", f"expected seconds, at least 1, found {describe(timeout)}", "termination.culling.timeout")
+    if probe.get("exec") is not None:
+        yield Problem("NotSupported", "commands are not run in a service to see whether it is idle; give it probe.http", f"{path}.exec")
+        return
+    http = probe.get("http")
+    if http is None:
+        yield Problem("InvalidSpec", "culling needs a page that tells when the service was used last: http: {path, port}", path)
+        return
+    for key in http:
+        if key not in ("path", "port"):
+            yield Problem("NotSupported", f"the page is asked with its path and port alone, without {key}", f"{path}.http.{key}")
+    if http.get("port") not in ports:
+        words = f"expected a port of the service ({', '.join(map(str, ports))}), found {describe(http.get('port'))}"
+        yield Problem("InvalidSpec", words, f"{path}.http.port")
+
+
+def read_culling(termination: Mapping[str, Any] | None) -> Culling | None:
+    """What was frozen of it; None where an idle service stays."""
+    timeout = ((termination or {}).get("culling") or {}).get("timeout")
+    http = ((termination or {}).get("probe") or {}).get("http")
+    if timeout is None or not http:
+        return None
+    return Culling(int(timeout), str(http.get("path") or "/"), int(http["port"]))
+
+
+def is_due(culling: Culling, started: datetime, now: datetime) -> bool:
+    """Whether the service has run for long enough to have been idle for that long."""
+    return now - started >= timedelta(seconds=culling.timeout)
+
+
+def read_activity(text: str) -> Activity:
+    """What the page's answer tells."""
+    try:
+        told = json.loads(text)
+        last = datetime.fromisoformat(str(told["last_activity"]))
+    except (ValueError, KeyError, TypeError):
+        return Activity(trouble="its answer is no JSON object with last_activity, a time of RFC 3339")
+    return Activity(last if last.tzinfo else last.replace(tzinfo=UTC))

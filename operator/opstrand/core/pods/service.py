@@ -1,0 +1,131 @@
+"""A service in Kubernetes vocabulary: the Deployment of its replicas, and the Service by whose name they are reached.
+
+Owns what the keys of `kind: service` mean and are allowed to be, and the `globals` that only a service has. A replica is the Pod that a
+job would be, restarted whenever it ends. Nothing is exposed outside of the cluster: `rewritePath` and `isExternal` say under which path a
+gateway would show it, and `globals.base_url` is that path. Must not judge what became of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from opstrand.core import names
+from opstrand.core.identity import Identity
+from opstrand.core.pods.culling import judge_culling
+from opstrand.errors import Problem
+from opstrand.spec.section import describe
+
+if TYPE_CHECKING:
+    from opstrand.core.pods.plan import Plan
+
+Manifest = dict[str, Any]
+
+KIND = "service"
+#: Where no port is given: the port of the published `base_url`.
+DEFAULT_PORT = 80
+#: The first part of the path under which a gateway shows a service, by isExternal and rewritePath.
+_LOCATIONS = {
+    (False, False): "services",
+    (False, True): "rewrite-services",
+    (True, False): "external",
+    (True, True): "rewrite-external",
+}
+
+
+@dataclass(frozen=True)
+class RenderedService:
+    """What a run of this kind needs in the cluster beside its ConfigMap, in the order in which it is made."""
+
+    service: Manifest
+    deployment: Manifest
+
+
+def render_service_globals(identity: Identity, run: Mapping[str, Any]) -> dict[str, Any]:
+    """`globals.ports`, `base_url` and `base_urls`, as the published package has them."""
+    ports = run.get("ports")
+    known = ports if isinstance(ports, list) and ports else [DEFAULT_PORT]
+    location = _LOCATIONS[run.get("isExternal") is True, run.get("rewritePath") is True]
+    root = f"/{location}/v1/{identity.project}/{identity.owner}/{identity.project}/runs/{identity.uuid}"
+    urls = [f"{root}/{port}" for port in known]
+    return {"ports": ports, "base_url": urls[0], "base_urls": urls}
+
+
+def judge_service(plan: Plan) -> Iterator[Problem]:
+    """What is wrong with the keys that only a service has, and with those that mean something else for it."""
+    ports = plan.extra.get("ports")
+    if ports is not None and not isinstance(ports, list):
+        yield Problem("InvalidSpec", f"expected a list of ports, found {describe(ports)}", "run.ports")
+    yield from _judge_ports(ports if isinstance(ports, list) else [])
+    replicas = plan.extra.get("replicas")
+    if replicas is not None and (not _is_whole(replicas) or replicas < 1):
+        yield Problem("InvalidSpec", f"expected a whole number of at least 1, found {describe(replicas)}", "run.replicas")
+    for key in ("rewritePath", "isExternal"):
+        if not isinstance(plan.extra.get(key), bool | None):
+            yield Problem("InvalidSpec", f"expected true or false, found {describe(plan.extra[key])}", f"run.{key}")
+    if plan.environment.get("restartPolicy") not in (None, "Always"):
+        found = describe(plan.environment["restartPolicy"])
+        words = f"a service is restarted whenever it ends: expected Always (see termination.maxRetries), found {found}"
+        yield Problem("InvalidSpec", words, "run.environment.restartPolicy")
+    if plan.termination.get("podFailurePolicy") is not None:
+        yield Problem("NotSupported", "Kubernetes has no policy for the failures of a service's Pods", "termination.podFailurePolicy")
+    yield from judge_culling(plan.termination, find_ports(plan))
+
+
+def _judge_ports(ports: Sequence[Any]) -> Iterator[Problem]:
+    for index, port in enumerate(ports):
+        path = f"run.ports[{index}]"
+        if not _is_whole(port) or not 0 < port < 65536:
+            yield Problem("InvalidSpec", f"expected a port, a whole number from 1 to 65535, found {describe(port)}", path)
+        elif port in ports[:index]:
+            yield Problem("InvalidSpec", f"the port {port} is there twice", path)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def find_ports(plan: Plan) -> list[int]:
+    return list(plan.extra.get("ports") or [DEFAULT_PORT])
+
+
+def count_replicas(plan: Plan) -> int:
+    return int(plan.extra.get("replicas") or 1)
+
+
+def render_service(plan: Plan, pod: Mapping[str, Any], *, name: str) -> RenderedService:
+    """The objects of a service whose replicas are made as this Pod is. Both have the Pod's labels and owner."""
+    metadata = {**pod["metadata"], "name": name}
+    selector = {names.UUID_LABEL: plan.uuid}
+    ports = find_ports(plan)
+    template = {
+        "metadata": {key: dict(pod["metadata"][key]) for key in ("labels", "annotations")},
+        "spec": {**pod["spec"], "restartPolicy": "Always", "containers": [_open(one, ports) for one in pod["spec"]["containers"]]},
+    }
+    spec = {"replicas": count_replicas(plan), "selector": {"matchLabels": selector}, "template": template}
+    return RenderedService(
+        service={
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata,
+            "spec": {"type": "ClusterIP", "selector": selector, "ports": [_render_port(port) for port in ports]},
+        },
+        deployment={"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec},
+    )
+
+
+def _open(container: Mapping[str, Any], ports: Sequence[int]) -> Manifest:
+    """The container with its ports named, where its author has not done so."""
+    return {**container, "ports": container.get("ports") or [{"containerPort": port} for port in ports]}
+
+
+def _render_port(port: int) -> Manifest:
+    return {"name": f"port-{port}", "port": port, "targetPort": port}
+
+
+def render_facts(plan: Plan, identity: Identity, name: str) -> dict[str, Any]:
+    """`status.service`: what others need to reach it, frozen before it exists."""
+    base_url = render_service_globals(identity, plan.extra)["base_url"]
+    host = f"{name}.{plan.project}"
+    return {"name": name, "host": host, "ports": find_ports(plan), "replicas": count_replicas(plan), "baseUrl": base_url}
