@@ -41,10 +41,10 @@ def _place(problem: Problem, layers: Sequence[Layer], given: Mapping[str, str]) 
     best: tuple[int, Layer, Path] | None = None
     for layer in layers:
         for candidate in _candidates(path, layer):
-            depth = _depth(layer.document.data, candidate)
-            # Of files that reach equally deep the last one was laid over the others.
-            if best is None or depth >= best[0]:
-                best = (depth, layer, candidate)
+            missing = len(candidate) - _depth(layer.document.data, candidate)
+            # Of files that come equally near the last one was laid over the others.
+            if best is None or missing <= best[0]:
+                best = (missing, layer, candidate)
     return problem if best is None else _locate(problem, best[1], best[2])
 
 

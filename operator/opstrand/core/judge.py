@@ -7,6 +7,7 @@ runs: what needs one, or a hub's component, is left for later.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from opstrand.core.compiled import Compiled
@@ -17,13 +18,15 @@ from opstrand.core.nearest import suggest
 from opstrand.core.pods.plan import compile_plan
 from opstrand.core.pods.pod_rules import check_plan
 from opstrand.core.resolving.refs import collect_refs
-from opstrand.core.resolving.resolve import Waiting, resolve
+from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
 from opstrand.core.templates.lookups import is_template, parse_plain
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import Problem, SpecError
 
 #: A judge needs somebody to judge for; nothing of it is shown.
 _SOMEBODY = Identity(uuid="0" * 32, name="check", project="check")
+#: Stands for what a template will give: nobody writes it, and every message about it shows it.
+_BLANK = "/\u241a"
 #: How an error about a connection's part begins.
 _OF_CATALOG = ("'connections' has no '", "'init' has no '")
 #: Names that every template can read besides the run's own values.
@@ -42,21 +45,51 @@ def judge_compiled(compiled: Compiled, *, evaluate: Evaluate, complete: bool) ->
     if compiled.kind not in RUN_KINDS:
         # What their templates may read besides is known to who runs them.
         return problems, [f"a run of the kind '{compiled.kind}' is checked, but not run by this version"]
-    if not problems and not wrong:
-        problems += _judge_plan(compiled, evaluate)
-    return problems, []
+    if problems or wrong or not _judge_plan(compiled, evaluate, problems):
+        # Where values are missing or wrong, what needs none is judged all the same.
+        problems += _judge_shape(compiled)
+    return list(dict.fromkeys(problems)), []
 
 
-def _judge_plan(compiled: Compiled, evaluate: Evaluate) -> tuple[Problem, ...]:
-    """What only resolving and rendering can find, as far as no other run is needed."""
+def _judge_plan(compiled: Compiled, evaluate: Evaluate, problems: list[Problem]) -> bool:
+    """What only resolving and rendering can find. Whether that was everything: no other run is needed, and nothing went wrong."""
+    if compiled.joins:
+        return False
     try:
         resolved = resolve(compiled, _SOMEBODY, dict.fromkeys(collect_refs(compiled)), evaluate=evaluate)
-        if not isinstance(resolved, Waiting) and not compiled.joins:
-            check_plan(compile_plan(compiled, resolved, _SOMEBODY, evaluate=evaluate))
+        if isinstance(resolved, Waiting):
+            return False
+        check_plan(compile_plan(compiled, resolved, _SOMEBODY, evaluate=evaluate))
     except SpecError as error:
         # The catalog of connections is the cluster's: what a template reads of one is not known here.
-        return tuple(one for one in error.problems if not any(words in one.message for words in _OF_CATALOG))
-    return ()
+        problems += (one for one in error.problems if not any(words in one.message for words in _OF_CATALOG))
+        return False
+    return True
+
+
+def _judge_shape(compiled: Compiled) -> Iterator[Problem]:
+    """What is wrong with the Pod that is asked for whatever its templates will give: they are left out of the judgement."""
+    run = {key: _blank(part) for key, part in compiled.run.items() if not _is_made(part)}
+    own = {name: _blank(getattr(compiled, name)) for name in ("plugins", "termination", "queue")}
+    bare = replace(compiled, run=run, **own, conditions=None, is_approved=None, cache=None, presets=(), cost=None, mount=())
+    try:
+        check_plan(compile_plan(bare, Resolved({}, {}), _SOMEBODY))
+    except SpecError as error:
+        yield from (one for one in error.problems if _BLANK not in f"{one.path}{one.message}")
+
+
+def _is_made(part: Any) -> bool:
+    """Whether a template makes a whole section, or one of its items: of what shape, nobody knows yet."""
+    return any(isinstance(one, str) and is_template(one) for one in (part if isinstance(part, list | tuple) else [part]))
+
+
+def _blank(value: Any) -> Any:
+    """The value with every text that has a template in it as `_BLANK`, keys too."""
+    if isinstance(value, str):
+        return _BLANK if is_template(value) else value
+    if isinstance(value, Mapping):
+        return {_blank(key): _blank(item) for key, item in value.items()}
+    return type(value)(map(_blank, value)) if isinstance(value, list | tuple) else value
 
 
 def _collect_names(compiled: Compiled) -> list[str]:
@@ -67,9 +100,10 @@ def _collect_names(compiled: Compiled) -> list[str]:
 
 
 def _judge_names(compiled: Compiled, names: list[str]) -> Iterator[Problem]:
-    """Every look-up in `run` of a name that nobody declared. What is more than a look-up may test a name, and is judged by rendering."""
+    """Every look-up of a name that nobody declared. What is more than a look-up may test a name, and is judged by rendering."""
     known = [*names, *_ALWAYS]
-    for path, text in _iter_texts(compiled.run, "run"):
+    own = {"conditions": compiled.conditions, "termination": compiled.termination, "plugins": compiled.plugins, "queue": compiled.queue}
+    for path, text in (one for section, value in {"run": compiled.run, **own}.items() for one in _iter_texts(value, section)):
         plain = parse_plain(text) if is_template(text) else None
         for lookup in plain.pieces if plain else ():
             if not isinstance(lookup, str) and not lookup.constant and lookup.head not in known:

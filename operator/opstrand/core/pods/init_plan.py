@@ -14,8 +14,7 @@ from opstrand.core.limits import INIT_FILES, check_size, shorten
 from opstrand.core.pods.containers import clean_container
 from opstrand.core.resolving.slots import Slot
 from opstrand.core.templates.template import Evaluate, render, render_text
-from opstrand.errors import Problem, SpecError
-from opstrand.initializer.modes import apply_mode
+from opstrand.errors import Gathered, SpecError
 
 #: Types of values that are a step by themselves.
 _OWN_STEPS = ("git", "artifacts", "dockerfile")
@@ -35,15 +34,12 @@ def render_init(steps: Any, given: Iterable[tuple[Slot, Any]], context: Mapping[
         raise SpecError("InvalidSpec", f"expected a list of steps, found {shorten(repr(steps), 80)}", "run.init")
     asked = [(step, slot.path) for slot, value in given if (step := make_step(slot, value)) is not None]
     rendered: list[PlacedStep] = []
-    problems: list[Problem] = []
+    found = Gathered()
     for index, step in enumerate(steps):
         path = f"run.init[{index}]"
-        try:
+        with found.attempt():
             rendered.append((_render_step(step, path, context, evaluate), path))
-        except SpecError as error:
-            problems += error.problems
-    if problems:
-        raise SpecError.of(problems)
+    found.finish()
     contents = "".join(step["file"]["content"] for step, _ in rendered if "file" in step)
     check_size(contents.encode("utf-8", "backslashreplace"), INIT_FILES, "the contents of all init files", "run.init")
     pure = [one for one in rendered if set(one[0]) == {"container"}]
@@ -97,18 +93,5 @@ def _render_file(file: Any, path: str, context: Mapping[str, Any], evaluate: Eva
         raise SpecError("InvalidSpec", "expected the content of the file as text", f"{path}.content")
     others = {key: item for key, item in file.items() if key != "content" and item is not None}
     rendered = render(others, context, path, evaluate=evaluate)
-    _check_file(rendered, path)
     content = render_text(file["content"], context, f"{path}.content", evaluate=evaluate)
     return {"filename": _FILENAME, **rendered, "content": content}
-
-
-def _check_file(file: Mapping[str, Any], path: str) -> None:
-    """What the init container could only fail at."""
-    name = str(file.get("filename", _FILENAME))
-    if not name.strip("/") or name.endswith("/") or ".." in name.split("/"):
-        raise SpecError("InvalidSpec", f"expected the name of a file, found {shorten(repr(name), 80)}", f"{path}.filename")
-    if file.get("chmod") is not None:
-        try:
-            apply_mode(str(file["chmod"]), 0)
-        except ValueError as error:
-            raise SpecError("InvalidSpec", str(error), f"{path}.chmod") from None

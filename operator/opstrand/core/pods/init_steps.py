@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
+from opstrand.core.limits import shorten
 from opstrand.core.pods.connections import EMPTY, Catalog, Connection
 from opstrand.core.pods.dockerfile import render_dockerfile
 from opstrand.core.pods.plan import Plan
 from opstrand.core.pods.volumes import source_path
 from opstrand.errors import Problem, SpecError
+from opstrand.initializer.modes import apply_mode
 from opstrand.settings import Settings
 
 #: The projected token's mount; main sees it too, so that our client can read it again when it changes.
@@ -122,9 +124,22 @@ def _judge_step(step: Mapping[str, Any]) -> None:
             raise SpecError("NotSupported", f"init steps of the kind '{kind}' are not run by this version{instead}", kind)
     if not any(kind in step for kind in (*_SOURCES, "connection")):
         raise SpecError("InvalidSpec", f"a step needs one of {', '.join(_SOURCES)}, a connection or a container")
+    if "file" in step:
+        _judge_file(step["file"])
     if "dockerfile" in step:
         render_dockerfile(step["dockerfile"])
     _list_sources(step)
+
+
+def _judge_file(file: Mapping[str, Any]) -> None:
+    """What the init container could only fail at."""
+    name = str(file["filename"])
+    if not name.strip("/") or name.endswith("/") or ".." in name.split("/"):
+        raise SpecError("InvalidSpec", f"expected the name of a file, found {shorten(repr(name), 80)}", "file.filename")
+    try:
+        apply_mode(str(file.get("chmod") or "+r"), 0)
+    except ValueError as error:
+        raise SpecError("InvalidSpec", str(error), "file.chmod") from None
 
 
 def render_init_document(plan: Plan, settings: Settings, group: Group, *, is_first: bool = True) -> dict[str, Any]:

@@ -7,7 +7,7 @@ bytes on every machine and at every retry. Must not add what a Pod needs of ours
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -25,7 +25,7 @@ from opstrand.core.resolving.start import evaluate_condition, judge_approval
 from opstrand.core.templates.context import Scope
 from opstrand.core.templates.template import Evaluate, refuse, render
 from opstrand.core.values.types import to_text
-from opstrand.errors import SpecError
+from opstrand.errors import Gathered, SpecError
 
 #: Keys of `run` that have a place of their own in a plan. The others, a service's ports for one, are in `extra`.
 _OWN_KEYS = ("kind", "container", "init", "sidecars", "volumes", "environment", "connections")
@@ -122,27 +122,41 @@ def compile_plan(
     if plugins.get("mountArtifactsStore"):
         scope.values["globals"] = {**scope.values["globals"], "store_path": store_path}
     given = [(slot, _read(slot, resolved)) for slot in slots if slot.to_init]
-    container = run.render_container()
-    steps = render_init(compiled.run.get("init") or [], given, scope.values, evaluate=evaluate)
+    parts = _gather(
+        container=run.render_container,
+        init=lambda: render_init(compiled.run.get("init") or [], given, scope.values, evaluate=evaluate),
+        sidecars=run.render_sidecars,
+        volumes=lambda: tuple(run.render_list("volumes")),
+        environment=lambda: clean_environment(run.render_mapping("environment")),
+        termination=lambda: run.render_own("termination", compiled.termination),
+        is_approved=lambda: judge_approval(run.render("isApproved", compiled.is_approved)),
+        queue=lambda: _to_name(run.render("queue", compiled.queue), "queue"),
+        extra=run.render_extra,
+    )
+    steps = parts.pop("init")
     return Plan(
         *facts,
-        container=container,
         init=tuple(step for step, _ in steps),
         init_paths=tuple(path for _, path in steps),
-        sidecars=run.render_sidecars(),
-        volumes=tuple(run.render_list("volumes")),
-        environment=clean_environment(run.render_mapping("environment")),
         plugins=plugins,
-        termination=run.render_own("termination", compiled.termination),
         connections=tuple(names),
         inputs=resolved.inputs,
         outputs=resolved.outputs,
         to_env=_render_env(slots, resolved),
         condition=condition,
-        is_approved=judge_approval(run.render("isApproved", compiled.is_approved)),
-        queue=_to_name(run.render("queue", compiled.queue), "queue"),
-        extra=run.render_extra(),
+        **parts,
     )
+
+
+def _gather(**makers: Callable[[], Any]) -> dict[str, Any]:
+    """Every part of the plan; SpecError with what is wrong with any of them."""
+    parts: dict[str, Any] = {}
+    found = Gathered()
+    for name, make in makers.items():
+        with found.attempt():
+            parts[name] = make()
+    found.finish()
+    return parts
 
 
 def _fill_scope(slots: list[Slot], compiled: Compiled, resolved: Resolved, identity: Identity, evaluate: Evaluate) -> Scope:

@@ -14,7 +14,7 @@ from typing import Any
 from opstrand.core.limits import shorten
 from opstrand.core.nearest import suggest
 from opstrand.core.templates.lookups import Lookup, Undefined, find_names, is_template, look_up, parse_plain
-from opstrand.errors import SpecError
+from opstrand.errors import Problem, SpecError
 
 #: `evaluate(source, values)` renders one template over JSON values and gives a JSON value; raises EvaluationFailed.
 Evaluate = Callable[[str, Mapping[str, Any]], Any]
@@ -43,24 +43,42 @@ def refuse(source: str, values: Mapping[str, Any]) -> Any:
 
 
 def render(value: Any, context: Mapping[str, Any], path: str = "", *, evaluate: Evaluate = refuse) -> Any:
-    """`value` with every text and every key in it rendered once. SpecError TemplateError with the path of the text at fault."""
+    """`value` with every text and every key in it rendered once. SpecError TemplateError with the path of each text at fault."""
+    problems: list[Problem] = []
+    rendered = _render_tree(value, context, path, evaluate, problems)
+    if problems:
+        raise SpecError.of(problems)
+    return rendered
+
+
+def _render_tree(value: Any, context: Mapping[str, Any], path: str, evaluate: Evaluate, problems: list[Problem]) -> Any:
     if isinstance(value, str):
-        return render_one(value, context, path, evaluate=evaluate)
+        try:
+            return render_one(value, context, path, evaluate=evaluate)
+        except SpecError as error:
+            problems += error.problems
+            return None
     if isinstance(value, Mapping):
-        return _render_mapping(value, context, path, evaluate)
+        return _render_mapping(value, context, path, evaluate, problems)
     if isinstance(value, list | tuple):
-        return [render(item, context, f"{path}[{index}]", evaluate=evaluate) for index, item in enumerate(value)]
+        return [_render_tree(item, context, f"{path}[{index}]", evaluate, problems) for index, item in enumerate(value)]
     return value
 
 
-def _render_mapping(value: Mapping[str, Any], context: Mapping[str, Any], path: str, evaluate: Evaluate) -> dict[str, Any]:
+def _render_mapping(
+    value: Mapping[str, Any], context: Mapping[str, Any], path: str, evaluate: Evaluate, problems: list[Problem]
+) -> dict[str, Any]:
     rendered: dict[str, Any] = {}
     for key, item in value.items():
         where = f"{path}.{key}" if path else str(key)
-        name = render_text(key, context, where, evaluate=evaluate) if isinstance(key, str) else str(key)
+        try:
+            name = render_text(key, context, where, evaluate=evaluate) if isinstance(key, str) else str(key)
+        except SpecError as error:
+            problems += error.problems
+            name = key
         if name in rendered:
-            raise SpecError("TemplateError", f"two keys render to {_quote(name)}", where)
-        rendered[name] = render(item, context, where, evaluate=evaluate)
+            problems.append(Problem("TemplateError", f"two keys render to {_quote(name)}", where))
+        rendered[name] = _render_tree(item, context, where, evaluate, problems)
     return rendered
 
 
