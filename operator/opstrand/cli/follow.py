@@ -134,10 +134,8 @@ class LogCursor:
 
     def take(self, raw: bytes) -> bytes | None:
         """The line without its time, or None if it was told before."""
-        stamp, _, text = raw.partition(b" ")
-        try:
-            at = in_utc(stamp.decode())
-        except ValueError:
+        at, text = split_line(raw)
+        if not at:
             return self._take_strange(raw)
         if at < self.at:
             return None
@@ -154,6 +152,15 @@ class LogCursor:
         """Not the container's: the kubelet's own word about a log that it cannot read, told once."""
         known, self._strange = self._strange, raw
         return None if raw == known else raw
+
+
+def split_line(raw: bytes) -> tuple[str, bytes]:
+    """Its time, in UTC with nine decimals, and what was written; no time where the line is the kubelet's own and not the container's."""
+    stamp, _, text = raw.partition(b" ")
+    try:
+        return in_utc(stamp.decode()), text
+    except ValueError:
+        return "", raw
 
 
 class _LogFollower:

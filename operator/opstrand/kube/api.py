@@ -211,11 +211,12 @@ class KubeApi:
         async for line in self.read_log_lines(namespace, pod, **{**query, "follow": True}):
             yield line
 
-    async def read_log_lines(self, namespace: str, pod: str, **query: Any) -> AsyncIterator[bytes]:
-        """The log's lines byte for byte, each with its newline; without `follow` those that are there."""
+    async def read_log_lines(self, namespace: str, pod: str, *, longest: int | None = None, **query: Any) -> AsyncIterator[bytes]:
+        """The log's lines byte for byte, each with its newline; without `follow` those that are there. With `longest` a line of more bytes
+        is cut: a program may write a gigabyte without a newline."""
         what = f"{'follow' if query.get('follow') else 'read'} the log of pod {namespace}/{pod}"
         async with self._request("GET", PODS.path(namespace, pod, "log"), query=_plain(query), what=what, endless=True) as answer:
-            async for line in _lines(answer):
+            async for line in _lines(answer, longest):
                 yield line
 
     async def watch(
@@ -325,15 +326,31 @@ _REFUSALS: dict[int, type[ApiError]] = {
 }
 
 
-async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Whole lines whatever their length: aiohttp's own readline refuses lines beyond its buffer."""
-    rest = b""
+async def _lines(answer: aiohttp.ClientResponse, longest: int | None = None) -> AsyncIterator[bytes]:
+    """Whole lines whatever their length (aiohttp's own readline refuses what is beyond its buffer). What a line has beyond `longest` is
+    dropped as it comes, and counted at its end."""
+    line, left_out = bytearray(), 0
     async for chunk in answer.content.iter_any():
-        *whole, rest = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
-        for line in whole:
-            yield line + b"\n"
-    if rest:
-        yield rest
+        *ends, rest = chunk.split(b"\n")
+        for part in ends:
+            left_out += _append(line, part, longest)
+            yield _close(line, left_out) + b"\n"
+            line.clear()
+            left_out = 0
+        left_out += _append(line, rest, longest)
+    if line:
+        yield _close(line, left_out)
+
+
+def _append(line: bytearray, part: bytes, longest: int | None) -> int:
+    """How many bytes found no room."""
+    room = len(part) if longest is None else max(longest - len(line), 0)
+    line += part[:room]
+    return max(len(part) - room, 0)
+
+
+def _close(line: bytearray, left_out: int) -> bytes:
+    return bytes(line) + (f" ... {left_out} more bytes of this line" if left_out else "").encode()
 
 
 async def gather_lists(

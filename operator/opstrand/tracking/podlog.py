@@ -19,6 +19,8 @@ from opstrand.tracking.views import is_final, phase, run_uuid
 Follow = Callable[..., AsyncIterator[bytes]]
 Wait = Callable[[str, str, Callable[[Body], bool], float], Awaitable[Body]]
 
+#: Bytes: of a longer line the beginning is served, and how much more there is.
+LONGEST_LINE = 1024 * 1024
 #: Seconds between two looks at a Pod whose container has not started; the run's own changes wake it earlier.
 _LOOK_AGAIN = 0.5
 
@@ -26,7 +28,7 @@ _LOOK_AGAIN = 0.5
 async def follow_pod(follow: Follow, wait: Wait, body: Body, attempt: int, since: str | None) -> AsyncGenerator[LogLine, None]:
     """Every line of the main container, from the whole second of `since` on, until it has ended. Nothing for a Pod that is gone."""
     namespace, uuid = body["metadata"]["namespace"], run_uuid(body)
-    query: dict[str, Any] = {"container": MAIN_CONTAINER, "timestamps": True}
+    query: dict[str, Any] = {"container": MAIN_CONTAINER, "timestamps": True, "longest": LONGEST_LINE}
     if since:
         query["sinceTime"] = since[:19] + "Z"  # the API server counts whole seconds
     while True:

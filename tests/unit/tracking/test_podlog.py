@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from opstrand.kube.api import Invalid, NotFound
-from opstrand.tracking.podlog import attempt_pod, follow_pod, in_utc, parse_line
+from opstrand.tracking.podlog import LONGEST_LINE, attempt_pod, follow_pod, in_utc, parse_line
 from opstrand.tracking.runs import Body, LogLine
 
 from .conftest import operation
@@ -40,7 +40,7 @@ async def test_it_waits_until_the_container_has_started() -> None:
     starting = Invalid("container is waiting to start: PodInitializing", status=400)
     pods = Pods(NotFound("no such pod", status=404), starting, [b"2026-01-02T03:04:05.123456789Z hello\n"])
     assert await read(pods, operation(phase="Starting"), since="2026-01-02T03:04:05.9Z") == ["hello"]
-    query = {"container": "main", "timestamps": True, "sinceTime": "2026-01-02T03:04:05Z"}
+    query = {"container": "main", "timestamps": True, "longest": LONGEST_LINE, "sinceTime": "2026-01-02T03:04:05Z"}
     assert pods.asked == [("quick-start/echo-4f0c1a2b-0", query)] * 3
 
 

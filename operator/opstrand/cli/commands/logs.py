@@ -9,10 +9,15 @@ from typing import Any
 import click
 
 from opstrand.cli.command import command
-from opstrand.cli.console import show_bytes
+from opstrand.cli.console import say, show_bytes
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Target, local_or_cluster_options
 from opstrand.core.names import MAIN_CONTAINER
+
+#: Bytes: a shorter log was hardly cut. A kubelet begins a new file after 10 MiB.
+_LONG = 1024 * 1024
+#: Seconds: a program may well be silent for so long before its first line.
+_SILENCE = 5
 
 
 @command
@@ -82,9 +87,34 @@ async def _read(api: Any, body: Any, query: dict[str, Any]) -> None:
             f"{name} has no Pod yet ({status.get('reason') or 'not seen by the operator'})", hint=f"opstrand logs -f {name} waits for it."
         )
     try:
-        async for line in api.read_log_lines(body["metadata"]["namespace"], pod, **query):
-            show_bytes(line)
+        await _print_lines(api, body["metadata"]["namespace"], pod, query)
     except NotFound:
         raise CliError(f"the Pod {pod} of {name} is gone, and its log with it", code=ExitCode.NOT_FOUND) from None
     except Invalid as error:
         raise CliError(f"{name} has no log: {error.words}", hint=f"opstrand logs -f {name} waits for it.") from None
+
+
+async def _print_lines(api: Any, namespace: str, pod: str, query: dict[str, Any]) -> None:
+    """Times are asked for in any case: the first says whether the beginning is still there."""
+    from opstrand.cli.follow import split_line
+
+    begins, size = "", 0
+    async for line in api.read_log_lines(namespace, pod, **{**query, "timestamps": True}):
+        at, text = split_line(line)
+        begins, size = begins or at, size + len(line)
+        show_bytes(line if query["timestamps"] else text)
+    if size >= _LONG and query["tailLines"] is None:
+        await _say_what_is_gone(api, namespace, pod, query["container"], begins)
+
+
+async def _say_what_is_gone(api: Any, namespace: str, pod: str, container: str, begins: str) -> None:
+    """A node keeps the newest file of a log, and nobody is told where it begins: only the times can tell."""
+    from opstrand.cli.format import parse_time, show_seconds
+    from opstrand.kube.api import PODS
+
+    statuses = ((await api.get(PODS, namespace, pod)).get("status") or {}).get("containerStatuses") or ()
+    state = next((one.get("state") or {} for one in statuses if one.get("name") == container), {})
+    started = parse_time((state.get("running") or state.get("terminated") or {}).get("startedAt"))
+    first = parse_time(begins[:19] + "Z" if begins else None)
+    if started is not None and first is not None and (silence := (first - started).total_seconds()) >= _SILENCE:
+        say(f"(this begins {show_seconds(silence)} after the container started: of a long log its node keeps the newest part only)", "dim")
