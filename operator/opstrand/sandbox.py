@@ -1,8 +1,8 @@
 """Where templates of strangers are evaluated: one warm worker process with bounded memory and time.
 
-Owns the process: started when first needed, killed when a template takes too long, started again for the next one. `Sandbox.evaluate` is
-the `evaluate=` of `core.resolving` and `core.pods.plan`. Nothing of the operator's (environment, files, threads) is reachable
-through a value: only JSON crosses. Must not know what is evaluated or why.
+Owns the process: started when first needed, gone when a template takes too long, started again for the next one. What `for_one_run` gives
+is the `evaluate=` of `core.resolving` and `core.pods.plan`. Time is the worker's own CPU time: a busy machine fails nobody's run. Nothing
+of the operator's (environment, files, threads) is reachable through a value: only JSON crosses. Must not know what is evaluated or why.
 """
 
 from __future__ import annotations
@@ -11,27 +11,39 @@ import json
 import os
 import resource
 import select
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, BinaryIO
 
 from opstrand.core.templates.evaluation import TOO_MUCH, Refused
 from opstrand.core.templates.evaluation import evaluate as evaluate_here
-from opstrand.core.templates.template import EvaluationFailed
+from opstrand.core.templates.template import Evaluate, EvaluationFailed
 from opstrand.errors import PlatformError
 
-#: Of one template.
-SECONDS = 2.0
+#: CPU time of one template, and of all templates of one run: they take turns with those of others.
+SECONDS = 0.5
+TOGETHER = 5.0
+#: However little it computes meanwhile.
+_PATIENCE = 20.0
 BYTES = 256 * 1024 * 1024
 #: A result that is larger could not be kept anyway.
 RESULT = 4 * 1024 * 1024
 _START = 30.0
 _HEADER = 8
+
+
+class Allowance:
+    """The CPU seconds that the templates of one run may still take."""
+
+    def __init__(self, seconds: float = TOGETHER) -> None:
+        self.total = self.left = seconds
 
 
 class Sandbox:
@@ -58,11 +70,19 @@ class Sandbox:
         with self._lock:
             self._end_worker()
 
-    def evaluate(self, source: str, values: Mapping[str, Any]) -> Any:
+    def for_one_run(self) -> Evaluate:
+        """`evaluate` for templates that belong together: they have one allowance."""
+        return partial(self.evaluate, allowance=Allowance())
+
+    def evaluate(self, source: str, values: Mapping[str, Any], *, allowance: Allowance | None = None) -> Any:
         """The template's JSON value. Raises EvaluationFailed with the reason, also when it takes too long or too much."""
+        if allowance is not None and allowance.left <= 0:
+            raise EvaluationFailed(f"the templates before it took {allowance.total:g} s, which is all that a run's templates may take")
         request = json.dumps([source, values]).encode()
         with self._lock:
             answer = self._ask(request)
+        if allowance is not None:
+            allowance.left -= answer.get("seconds", self._seconds)
         if "value" in answer:
             return answer["value"]
         raise EvaluationFailed(answer["refused"], answer.get("undefined"))
@@ -71,20 +91,24 @@ class Sandbox:
         """One request, one answer. A worker that is gone is replaced once: it may have been lost for a reason of its own."""
         for _ in range(2):
             worker = self._find_worker()
-            deadline = time.monotonic() + self._seconds
+            deadline = time.monotonic() + _PATIENCE
             try:
                 _write(worker.stdin, request, deadline)
                 answer: dict[str, Any] = json.loads(_read(worker.stdout, deadline))
             except TimeoutError:
                 self._end_worker()
-                return {"refused": f"it takes longer than {self._seconds:g} s"}
+                return self._refuse_slow()
             except (OSError, EOFError):
-                self._end_worker()
+                if self._end_worker(grace=1.0) == -signal.SIGPROF:
+                    return self._refuse_slow()
                 continue
             if answer.get("refused") == TOO_MUCH:
                 self._end_worker()  # what it still holds must not be missing to the next template
             return answer
         return {"refused": TOO_MUCH}
+
+    def _refuse_slow(self) -> dict[str, Any]:
+        return {"refused": f"it takes longer than {self._seconds:g} s"}
 
     def _find_worker(self) -> subprocess.Popen[bytes]:
         """The worker, ready for a request. Raises PlatformError if none can be started."""
@@ -93,7 +117,7 @@ class Sandbox:
         self._end_worker()
         try:
             self._worker = subprocess.Popen(
-                [sys.executable, "-P", "-m", "opstrand.sandbox", str(self._memory)],
+                [sys.executable, "-P", "-m", "opstrand.sandbox", str(self._memory), str(self._seconds)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -107,16 +131,19 @@ class Sandbox:
             raise PlatformError("the process that evaluates templates does not start") from error
         return self._worker
 
-    def _end_worker(self) -> None:
+    def _end_worker(self, *, grace: float = 0.0) -> int:
+        """Its exit code: its own, if it ends by itself within the grace."""
         worker, self._worker = self._worker, None
         if worker is None:
-            return
+            return 0
+        with suppress(subprocess.TimeoutExpired):
+            worker.wait(grace)
         worker.kill()
         for pipe in (worker.stdin, worker.stdout):
             if pipe is not None:
                 with suppress(OSError):
                     pipe.close()
-        worker.wait()
+        return worker.wait()
 
 
 def _write(pipe: BinaryIO | Any, message: bytes, deadline: float) -> None:
@@ -150,7 +177,7 @@ def _left(deadline: float) -> float:
     return max(deadline - time.monotonic(), 0.0)
 
 
-def serve(memory: int) -> None:
+def serve(memory: int, seconds: float) -> None:
     """The worker's life: one request, one answer, until its input ends. It limits itself before it reads the first."""
     source, sink = os.dup(0), os.dup(1)
     with open(source, "rb", buffering=0) as requests, open(sink, "wb", buffering=0) as answers:
@@ -161,7 +188,11 @@ def serve(memory: int) -> None:
             if len(header) < _HEADER:
                 return
             request = _take(requests, int.from_bytes(header, "big"))
-            _send(answers, _answer(request))
+            # The timer's signal ends the process whatever it is at, a regex that never comes back too.
+            signal.setitimer(signal.ITIMER_PROF, seconds)
+            answer = _answer(request)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            _send(answers, answer)
 
 
 def _limit(memory: int) -> None:
@@ -176,13 +207,16 @@ def _limit(memory: int) -> None:
 
 
 def _answer(request: bytes) -> bytes:
+    began = time.process_time()
     try:
         source, values = json.loads(request)
-        answer = json.dumps({"value": evaluate_here(source, values)}).encode()
+        value = evaluate_here(source, values)
+        answer = json.dumps({"value": value, "seconds": time.process_time() - began}).encode()
         if len(answer) > RESULT:
             raise Refused(f"its result takes {len(answer)} bytes; at most {RESULT} are kept")
     except Refused as error:
-        answer = json.dumps({"refused": error.message[:2000], "undefined": error.undefined}).encode()
+        seconds = time.process_time() - began
+        answer = json.dumps({"refused": error.message[:2000], "undefined": error.undefined, "seconds": seconds}).encode()
     except (MemoryError, RecursionError):
         answer = json.dumps({"refused": TOO_MUCH}).encode()
     return answer
@@ -203,4 +237,4 @@ def _send(pipe: BinaryIO | Any, message: bytes) -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    serve(int(sys.argv[1]), float(sys.argv[2]))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from opstrand.core.templates.template import EvaluationFailed
-from opstrand.sandbox import Sandbox
+from opstrand.sandbox import Allowance, Sandbox
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -101,3 +101,17 @@ def test_values_may_have_the_names_that_the_engine_uses_inside(sandbox: Sandbox)
 
 def test_line_ends_survive(sandbox: Sandbox) -> None:
     assert sandbox.evaluate("{% if x %}a{% endif %}\r\nb\r\n", {"x": 1}) == "a\r\nb\r\n"
+
+
+def test_the_templates_of_one_run_have_one_allowance(sandbox: Sandbox) -> None:
+    allowance = Allowance(1.0)
+    messages = []
+    for _ in range(3):
+        with pytest.raises(EvaluationFailed) as caught:
+            sandbox.evaluate("{% for i in range(10**12) %}{% endfor %}", {}, allowance=allowance)
+        messages.append(caught.value.message)
+    assert messages == [
+        *["it takes longer than 0.5 s"] * 2,
+        "the templates before it took 1 s, which is all that a run's templates may take",
+    ]
+    assert sandbox.for_one_run()("{{ 1 + 1 }}", {}) == 2

@@ -59,7 +59,7 @@ async def run_operator(settings: Settings) -> None:
 async def _run(session: Session, sandbox: Sandbox, settings: Settings, stop: asyncio.Event) -> None:
     catalog = CatalogReader(settings.connections)
     catalog.start()
-    world = World(KubeApi(session), Cache(), settings, sandbox.evaluate, read_catalog=catalog.read)
+    world = World(KubeApi(session), Cache(), settings, sandbox.for_one_run, read_catalog=catalog.read)
 
     async def once(key: Key) -> Outcome:
         return await reconcile(key, world=world, clock=utc_now)

@@ -42,7 +42,8 @@ class World:
     kube: Kube
     cache: Cache
     settings: Settings
-    evaluate: Evaluate
+    #: An evaluator for the templates of one run.
+    for_one_run: Callable[[], Evaluate]
     #: Told of every attempt before it is created: a laptop keeps its plan.
     on_attempt: Callable[[Key, Attempt], None] | None = None
     #: Asks a page of a service when it was used last.
@@ -56,7 +57,7 @@ async def gather(key: Key, *, world: World, now: datetime) -> Snapshot | None:
     body = world.cache.operation(key)
     if body is None:
         return None
-    snapshot = Snapshot(body, _NOT_PREPARED, now, world.settings, world.evaluate)
+    snapshot = Snapshot(body, _NOT_PREPARED, now, world.settings, world.for_one_run())
     if snapshot.is_service:
         return await _gather_service(key, snapshot, world)
     if snapshot.phase.is_final:
@@ -72,7 +73,7 @@ async def gather(key: Key, *, world: World, now: datetime) -> Snapshot | None:
     prepared = _prepare(body, world)
     upstream = {} if snapshot.is_frozen or isinstance(prepared, SpecError) else _find_upstream(key, prepared, world)
     project = () if snapshot.is_frozen else _list_project(key[0], prepared, world)
-    return Snapshot(body, prepared, now, world.settings, world.evaluate, upstream, project, pod, is_lost, catalog=world.read_catalog())
+    return Snapshot(body, prepared, now, world.settings, world.for_one_run(), upstream, project, pod, is_lost, catalog=world.read_catalog())
 
 
 async def _gather_service(key: Key, snapshot: Snapshot, world: World) -> Snapshot:

@@ -67,7 +67,7 @@ class LocalSession:
         await web.TCPSite(self._app, "127.0.0.1", 0).start()
         settings = replace(self._settings, api_url=f"http://127.0.0.1:{self._app.addresses[0][1]}")
         self._sandbox = Sandbox()
-        world = World(self.kube, self._cache, settings, self._sandbox.evaluate, self._keep_plan)
+        world = World(self.kube, self._cache, settings, self._sandbox.for_one_run, self._keep_plan)
 
         async def once(key: Key) -> Outcome:
             return await reconcile(key, world=world, clock=lambda: datetime.now(UTC))

@@ -29,7 +29,7 @@ from opstrand.errors import PlatformError, SpecError
 from opstrand.tracking.auth import Auth, Forbidden, Unauthenticated, parse_token
 from opstrand.tracking.edits import TooLarge
 from opstrand.tracking.routes import control, health, lineage, logs, projects, runs, statuses
-from opstrand.tracking.routes.request import AUTH, CALLER, EVALUATE, OWNER, RUNS, WATCHERS, NotAcceptable
+from opstrand.tracking.routes.request import AUTH, CALLER, FOR_ONE_RUN, OWNER, RUNS, WATCHERS, NotAcceptable
 from opstrand.tracking.runs import ProjectNotFound, Refused, RunNotFound, Runs
 from opstrand.tracking.watchers import Watchers
 
@@ -41,14 +41,16 @@ BODY_BYTES = 2 * 1024 * 1024
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def create_app(runs_keeper: Runs, auth: Auth, *, owner: str = "default", evaluate: Evaluate = refuse) -> web.Application:
+def create_app(
+    runs_keeper: Runs, auth: Auth, *, owner: str = "default", for_one_run: Callable[[], Evaluate] = lambda: refuse
+) -> web.Application:
     """The API over whoever keeps the runs. `owner` is the one owner that paths may name (and `default`).
 
-    `evaluate` renders what submitted templates ask for beyond look-ups, from any thread.
+    `for_one_run` gives an evaluator for one file: it renders what templates ask for beyond look-ups, from any thread.
     """
     app = web.Application(middlewares=[answer_errors, identify], client_max_size=BODY_BYTES)
     app[RUNS], app[AUTH], app[OWNER] = runs_keeper, auth, owner
-    app[WATCHERS], app[EVALUATE] = Watchers(), evaluate
+    app[WATCHERS], app[FOR_ONE_RUN] = Watchers(), for_one_run
     for routes in (health, projects, runs, statuses, lineage, control, logs):
         app.add_routes(routes.ROUTES)
     return app

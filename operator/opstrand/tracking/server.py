@@ -47,7 +47,7 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
         sandbox = standing.enter_context(Sandbox())
         runs, auth = _build(session, settings)
         watching = asyncio.create_task(runs.keep_watching(), name="watch")
-        app = create_app(runs, auth, owner=settings.owner, evaluate=sandbox.evaluate)
+        app = create_app(runs, auth, owner=settings.owner, for_one_run=sandbox.for_one_run)
         runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=_CUT_OFF)
         try:
             await runner.setup()

@@ -64,7 +64,7 @@ class Bench:
     def __init__(self, **settings: Any) -> None:
         self.kube = Troubled()
         self.keys: list[Key] = []
-        self.world = World(self.kube, Cache(), Settings(**settings), refuse)
+        self.world = World(self.kube, Cache(), Settings(**settings), lambda: refuse)
         self.queue = Queue(self._reconcile, concurrency=1)
         self.sync = Sync(self.world, self.queue)
 

@@ -29,7 +29,7 @@ class Operator:
 
     def __init__(self, kube: MemoryKube, **settings: Any) -> None:
         self.kube, self.now = kube, datetime(2026, 1, 1, tzinfo=UTC)
-        self.world = World(kube, Cache(), Settings(**settings), refuse)
+        self.world = World(kube, Cache(), Settings(**settings), lambda: refuse)
 
     async def see(self) -> None:
         for resource in (OPERATIONS, PODS):

@@ -81,7 +81,7 @@ async def test_what_cannot_run_creates_nothing_and_says_why(api: Api, runs: Memo
 async def test_a_template_beyond_look_ups_is_tried_before_anything_is_created(runs: MemoryRuns) -> None:
     content = ECHO.replace("type: str", "type: str, value: hello").replace("{{ message }}", "{{ %s }}")
     with Sandbox() as sandbox:
-        app = create_app(runs, StaticToken("secret"), evaluate=sandbox.evaluate)
+        app = create_app(runs, StaticToken("secret"), for_one_run=sandbox.for_one_run)
         async with TestClient(TestServer(app), headers={"Authorization": "Token secret"}) as api:
             assert (await api.post(RUNS, json={"content": content % "message | upper"})).status == 201
             refused = await api.post(RUNS, json={"content": content % "message | uper"})

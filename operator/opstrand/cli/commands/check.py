@@ -47,7 +47,7 @@ def check(files: tuple[str, ...], each: tuple[str, ...], params: tuple[str, ...]
 def _judge(files: Sequence[str], params: Sequence[str], strict: bool | None, sandbox: Sandbox) -> Verdict:
     try:
         submission = read_submission(files, params, strict=strict)
-        return judge(submission, evaluate=sandbox.evaluate, complete=False)
+        return judge(submission, evaluate=sandbox.for_one_run(), complete=False)
     except SpecError as error:
         return Verdict(error.problems)
     except CliError as error:

@@ -49,10 +49,10 @@ def render(
     submission = read_submission(files, params, strict=strict_params)
     known = read_upstreams([body for file in upstreams for body in read_objects(file)], settings)
     with Sandbox() as sandbox:
-        judge(submission, evaluate=sandbox.evaluate, complete=stage not in ("operation", "compiled")).require()
+        judge(submission, evaluate=sandbox.for_one_run(), complete=stage not in ("operation", "compiled")).require()
         operation = make_operation(submission, name=name)
         body = fix_identity(operation, project=project, uid=uid)
-        rendering = Rendering(body, settings, known, sandbox.evaluate)
+        rendering = Rendering(body, settings, known, sandbox.for_one_run())
         _show(_STAGES[stage], rendering, submission, operation, output)
 
 

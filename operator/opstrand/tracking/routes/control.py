@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from opstrand.core.templates.template import Evaluate
 from opstrand.tracking.auth import Verb
 from opstrand.tracking.intake import new_operation, parse_submission
-from opstrand.tracking.routes.request import EVALUATE, OWNER, RUN, RUNS, NotAcceptable, find_project, find_run, parse_body
+from opstrand.tracking.routes.request import FOR_ONE_RUN, OWNER, RUN, RUNS, NotAcceptable, find_project, find_run, parse_body
 from opstrand.tracking.runs import Control
 from opstrand.tracking.views import is_final, run_uuid, run_view
 
@@ -55,7 +55,7 @@ async def restart(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
     project = await find_project(request, Verb.CREATE)
     asked = await parse_body(request, Restart)
-    created = await request.app[RUNS].create(project, await asyncio.to_thread(_again, body["spec"], asked, request.app[EVALUATE]))
+    created = await request.app[RUNS].create(project, await asyncio.to_thread(_again, body["spec"], asked, request.app[FOR_ONE_RUN]()))
     return web.json_response(run_view(created, request.app[OWNER]), status=201)
 
 

@@ -16,7 +16,7 @@ from opstrand.tracking.intake import parse_submission
 from opstrand.tracking.routes.request import (
     AUTH,
     CALLER,
-    EVALUATE,
+    FOR_ONE_RUN,
     OWNER,
     PROJECT,
     RUNS,
@@ -102,7 +102,7 @@ async def create_run(request: web.Request) -> web.Response:
     project = await find_project(request, Verb.CREATE)
     new = await parse_body(request, NewRun)
     # In a thread: a large or hostile file takes its time, and templates run in a process of their own.
-    operation = await asyncio.to_thread(_parse_operation, new, request.app[EVALUATE])
+    operation = await asyncio.to_thread(_parse_operation, new, request.app[FOR_ONE_RUN]())
     body = await request.app[RUNS].create(project, operation)
     if new.meta_info:
         await request.app[RUNS].edit(project, run_uuid(body), Edit(maps={"meta": MapEdit(new.meta_info)}))

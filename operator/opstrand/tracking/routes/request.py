@@ -6,6 +6,7 @@ Owns the application's keys and the parsing of requests. Must not answer.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -20,7 +21,7 @@ from opstrand.tracking.watchers import Watchers
 RUNS: web.AppKey[Runs] = web.AppKey("runs", Runs)
 AUTH: web.AppKey[Auth] = web.AppKey("auth", Auth)
 OWNER: web.AppKey[str] = web.AppKey("owner", str)
-EVALUATE: web.AppKey[Evaluate] = web.AppKey("evaluate")
+FOR_ONE_RUN: web.AppKey[Callable[[], Evaluate]] = web.AppKey("for_one_run")
 WATCHERS: web.AppKey[Watchers] = web.AppKey("watchers", Watchers)
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 
