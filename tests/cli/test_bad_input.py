@@ -94,11 +94,11 @@ def test_a_name_of_300_characters() -> None:
 
 
 def test_a_kind_that_this_version_does_not_run(tmp_path: Path) -> None:
-    (tmp_path / "f.yaml").write_text(JOB.replace("kind: job", "kind: service"))
+    (tmp_path / "f.yaml").write_text("run: {kind: tfjob, worker: {replicas: 2, container: {image: busybox}}}\n")
     assert run_opstrand("check", tmp_path / "f.yaml").code == 0
     ran = run_opstrand("run", "-f", tmp_path / "f.yaml")
     assert ran.code == 2
-    assert "service" in ran.errors[0]
+    assert "tfjob" in ran.errors[0]
 
 
 def test_no_cluster(tmp_path: Path) -> None:

@@ -67,8 +67,20 @@ def _iter_facts(body: Body) -> Iterator[tuple[str, str]]:
     yield "duration", show_seconds(duration_of(body))
     yield "attempt", str(status.get("attempt") or "")
     yield "pod", " on ".join(part for part in ((status.get("pod") or {}).get("name"), (status.get("pod") or {}).get("node")) if part)
+    yield "service", _service(body)
     yield "tags", ", ".join(map(str, status.get("tags") or ()))
     yield "about", one_line(str(status.get("description") or ""), 200)
+
+
+def _service(body: Body) -> str:
+    """Where it answers in the cluster, and how to reach it from here."""
+    status = body.get("status") or {}
+    service = status.get("service")
+    if not service or parse_phase(status).is_final:
+        return ""
+    name, ports = service["name"], service["ports"]
+    reach = f"kubectl -n {body['metadata']['namespace']} port-forward service/{name} {' '.join(map(str, ports))}"
+    return "\n           ".join([", ".join(f"{service['host']}:{port}" for port in ports), f"from here: {reach}"])
 
 
 def _reason(status: Body, phase: Phase) -> str:

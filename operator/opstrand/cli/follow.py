@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from opstrand.cli.errors import CliError, ExitCode
-from opstrand.core.names import MAIN_CONTAINER
+from opstrand.core.names import MAIN_CONTAINER, attempt_pod
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.kube.api import OPERATIONS, PODS, ApiError, Expired, Invalid, KubeApi, Manifest, NotFound, Unreachable
 from opstrand.tracking.podlog import in_utc
@@ -192,11 +192,28 @@ class _LogFollower:
     def _status(self) -> Manifest:
         return self._body.get("status") or {}
 
+    async def _follow_service(self) -> None:
+        """The replica that the status names, however often its container is started; another where the status names another."""
+        while not self._is_over():
+            pod = self._pod(0)
+            await follow_log(
+                self._api,
+                self._body["metadata"]["namespace"],
+                pod,
+                self._on_line,
+                lambda pod=pod: self._is_over() or self._pod(0) != pod,  # type: ignore[misc]
+                starts_again=True,
+            )
+            await self._wait_until(lambda pod=pod: self._is_over() or self._pod(0) not in ("", pod))  # type: ignore[misc]
+
     async def _follow_attempts(self) -> None:
         number = 0
         while True:
             await self._wait_until(lambda number=number: self._is_over() or self._has_log(number))  # type: ignore[misc]
             pod = self._pod(number)
+            if "service" in self._status:
+                await self._follow_service()
+                return
             if pod and self._has_log(number):
                 await follow_log(self._api, self._body["metadata"]["namespace"], pod, self._on_line, lambda n=number: self._is_past(n))  # type: ignore[misc]
             if self._is_over() and number >= self._attempt():
@@ -220,9 +237,7 @@ class _LogFollower:
         return bool(self._pod(number)) and (self._attempt() > number or parse_phase(self._status) in _HAS_LOG)
 
     def _pod(self, number: int) -> str:
-        """The Pod of this attempt: the frozen name with its number."""
-        name = str((self._status.get("pod") or {}).get("name") or "")
-        return f"{name.rpartition('-')[0]}-{number}" if name else ""
+        return attempt_pod(self._status, number)
 
     async def _wait_until(self, holds: Callable[[], bool]) -> None:
         while not holds():
@@ -231,13 +246,21 @@ class _LogFollower:
 
 
 async def follow_log(
-    api: KubeApi, namespace: str, pod: str, on_line: OnLine, is_past: Callable[[], bool], container: str = MAIN_CONTAINER
+    api: KubeApi,
+    namespace: str,
+    pod: str,
+    on_line: OnLine,
+    is_past: Callable[[], bool],
+    container: str = MAIN_CONTAINER,
+    *,
+    starts_again: bool = False,
 ) -> None:
-    """Every line of a container, until it has ended or `is_past` says that it will never start. Ends quietly where the Pod is gone."""
+    """Every line of a container, until it has ended (unless it `starts_again`) or `is_past` says that it will never start. Ends quietly
+    where the Pod is gone."""
     cursor, patience = LogCursor(), Patience()
     while True:
         # Asked before reading: lines written between the reading and the asking would be lost otherwise.
-        ended = is_past() or await _has_ended(api, namespace, pod, container)
+        ended = is_past() or (not starts_again and await _has_ended(api, namespace, pod, container))
         since = {"sinceTime": start} if (start := cursor.begin()) else {}
         try:
             async for raw in api.follow_log(namespace, pod, container=container, timestamps=True, **since):

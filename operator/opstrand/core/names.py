@@ -44,6 +44,13 @@ def pod_name(name: str, uuid: str, attempt: int) -> str:
     return f"{slug(name, 48)}-{uuid[:8]}-{attempt}"
 
 
+def attempt_pod(status: Mapping[str, Any], number: int) -> str:
+    """The Pod that an attempt's log is read from: the frozen name with its number; of a service the one that the status names. "" where
+    there is none yet."""
+    name = str((status.get("pod") or {}).get("name") or "")
+    return name if not name or "service" in status else f"{name.rpartition('-')[0]}-{number}"
+
+
 def service_name(name: str, uuid: str) -> str:
     """The Deployment of a service, and the Service before it. A Service's name begins with a letter; a Pod's, which is made of its
     Deployment's and 17 characters, is a hostname."""

@@ -19,6 +19,7 @@ from opstrand.kube.api import (
     EVENTS,
     OPERATIONS,
     PODS,
+    SERVICES,
     AlreadyExists,
     ApiError,
     Conflict,
@@ -95,6 +96,8 @@ class MemoryKube:
         name = body["metadata"].get("name") or body["metadata"]["generateName"] + uuid.uuid4().hex[:5]
         if self.find(resource, namespace, name) is not None:
             raise AlreadyExists(f"{resource.kind} {namespace}/{name} is there already", status=409)
+        if resource is SERVICES:
+            raise Invalid("run.kind: a service needs a cluster; --local runs a program to its end", status=422)
         if resource is PODS and (refusal := refuse_pod(body)):
             raise Invalid(refusal, status=422)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -50,10 +50,18 @@ class Caller:
         return bool(self.pod_name)
 
     def is_pod_of(self, body: Body) -> bool:
-        """Whether the caller's Pod is the one that this run was frozen to: by name, and by uid once the operator wrote it."""
-        pod: Mapping[str, Any] = (body.get("status") or {}).get("pod") or {}
-        same_place = body["metadata"]["namespace"] == self.namespace
-        return same_place and pod.get("name") == self.pod_name and pod.get("uid") in (None, "", self.pod_uid)
+        """Whether the caller's Pod is the one that this run was frozen to: by name, and by uid once the operator wrote it.
+
+        A service's Pods have their names of Kubernetes: those count that the operator wrote down, each with its uid.
+        """
+        if body["metadata"]["namespace"] != self.namespace:
+            return False
+        status = body.get("status") or {}
+        pod: Mapping[str, Any] = status.get("pod") or {}
+        if pod.get("name") == self.pod_name and pod.get("uid") in (None, "", self.pod_uid):
+            return True
+        replicas = (status.get("service") or {}).get("pods") or ()
+        return any((one.get("name"), one.get("uid")) == (self.pod_name, self.pod_uid) for one in replicas)
 
 
 class Auth(Protocol):

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from opstrand.core import names
 from opstrand.core.names import MAIN_CONTAINER
 from opstrand.core.phase import Phase
 from opstrand.kube.api import Invalid, NotFound
@@ -48,12 +49,9 @@ async def follow_pod(follow: Follow, wait: Wait, body: Body, attempt: int, since
 
 
 def attempt_pod(body: Body, attempt: int) -> str:
-    """The name of an attempt's Pod: the frozen one with its number. Empty before the freeze."""
-    status = body.get("status") or {}
-    name = str((status.get("pod") or {}).get("name") or "")
-    if not name or (phase(body) is Phase.WAITING and attempt == 0):
-        return ""
-    return f"{name.rpartition('-')[0]}-{attempt}"
+    """The name of an attempt's Pod. Empty before the freeze."""
+    is_waiting = phase(body) is Phase.WAITING and attempt == 0
+    return "" if is_waiting else names.attempt_pod(body.get("status") or {}, attempt)
 
 
 def parse_line(raw: bytes) -> LogLine:

@@ -79,5 +79,6 @@ _OF_GLOBALS = {
     "condition": ("dict", "metadata", "str", "any"),
     "duration": ("float", "metric", "timedelta", "str", "any"),
     "uuid": ("str", "uuid", "any"),
+    **dict.fromkeys(("ports", "base_urls"), ()),
     **dict.fromkeys(("created_at", "schedule_at", "started_at", "finished_at"), ("datetime", "date", "str", "any")),
 }

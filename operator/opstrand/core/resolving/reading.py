@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from opstrand.core.nearest import suggest
-from opstrand.core.resolving.refs import REF_GLOBALS, Ask, Ref, Upstream
+from opstrand.core.resolving.refs import REF_GLOBALS, SERVICE_GLOBALS, Ask, Ref, Upstream
 from opstrand.errors import SpecError
 
 #: Facts about a run that only its end settles.
@@ -31,6 +31,8 @@ def read(ref: Ref, ask: Ask, upstream: Upstream, path: str = "", *, lenient: boo
     `lenient` takes what an ended run left behind although it did not succeed (an operation with a trigger of its own, or `runs.`, which
     names a past run on purpose). Raises SpecError MissingValue, UpstreamFailed, UpstreamSkipped or UpstreamDeleted.
     """
+    if _is_address(ask) and upstream.frozen and ask.name not in upstream.globals:
+        _refuse(ask, upstream, f"is no service, and has no '{ask}'", path)
     if not _is_there(ref, ask, upstream):
         if upstream.done:
             _refuse(ask, upstream, f"ended before '{ask}' was known", path)
@@ -45,9 +47,16 @@ def read(ref: Ref, ask: Ask, upstream: Upstream, path: str = "", *, lenient: boo
 def _is_there(ref: Ref, ask: Ask, upstream: Upstream) -> bool:
     if ask.section == "inputs" or ref.kind == "dag":
         return ask.section in ("globals", "files") or (upstream.inputs is not None and (upstream.frozen or upstream.done))
+    if _is_address(ask):
+        return upstream.phase == "Running"
     if ask.section == "globals" and ask.name and ask.name not in _FINAL_GLOBALS:
         return True
     return upstream.done
+
+
+def _is_address(ask: Ask) -> bool:
+    """Whether it is where a service is reached: who asks for that wants to be answered there."""
+    return ask.section == "globals" and ask.name in SERVICE_GLOBALS
 
 
 def _is_work(ask: Ask) -> bool:

@@ -42,6 +42,8 @@ REF_GLOBALS = (
     "duration",
     "cloning_kind",
 )
+#: Beyond that, a service that runs has an address: its host in the cluster is ours, the others are the published package's.
+SERVICE_GLOBALS = ("host", "ports", "base_url", "base_urls")
 #: What a pipeline says of itself beyond that.
 DAG_GLOBALS = (*REF_GLOBALS, "project_uuid")
 _SECTIONS: tuple[Section, ...] = ("globals", "io", "inputs", "outputs", "artifacts")
@@ -185,7 +187,7 @@ def _check_entries(entries: Any, path: str) -> None:
 def check_ref(name: str, param: Param) -> tuple[Ref, Ask]:
     """The two halves of one param with a ref, judged alone; SpecError with the path of the half that is wrong."""
     ref = parse_ref(param.ref or "", f"params.{name}.ref")
-    known = DAG_GLOBALS if ref.kind == "dag" else REF_GLOBALS
+    known = DAG_GLOBALS if ref.kind == "dag" else (*REF_GLOBALS, *SERVICE_GLOBALS)
     ask = parse_ask(param.value, f"params.{name}.value", known=known)
     if ref.kind == "dag" and ask.section == "outputs":
         message = f"a pipeline has no outputs while its operations run; from 'dag' ask for {list_names(_OF_DAG)}"

@@ -33,6 +33,8 @@ def read_upstream(body: Mapping[str, Any], settings: Settings) -> Upstream:
         "tags": status.get("tags") or [],
         "description": status.get("description"),
     }
+    if "service" in status:
+        shared |= _address(status["service"])
     return Upstream(
         uuid=identity.uuid,
         name=identity.name,
@@ -45,6 +47,12 @@ def read_upstream(body: Mapping[str, Any], settings: Settings) -> Upstream:
         frozen=frozen,
         deleting="deletionTimestamp" in body["metadata"],
     )
+
+
+def _address(service: Mapping[str, Any]) -> dict[str, Any]:
+    root = str(service["baseUrl"]).rpartition("/")[0]
+    urls = [f"{root}/{port}" for port in service["ports"]]
+    return {"host": service["host"], "ports": list(service["ports"]), "base_url": urls[0], "base_urls": urls}
 
 
 def edge_to_dict(edge: Edge) -> dict[str, Any]:
