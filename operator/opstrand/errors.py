@@ -57,7 +57,7 @@ REASONS: dict[str, str] = {
     "OOMKilled": "Ask for more memory or use less.",
     "ImagePullFailed": "Mend the image's name, or give the namespace a pull secret.",
     "Unschedulable": "Ask for less, or give the cluster more.",
-    "ContainerConfigError": "Create the Secret, ConfigMap or key that the message names.",
+    "ContainerConfigError": "Create the Secret, ConfigMap or key that the message names, or mend the container.",
     "VolumeNotMounted": "Create the Secret, ConfigMap or claim that the message names, or mend the volume.",
     "Evicted": "Ask for the resources it really uses.",
     "Preempted": "Give it a higher priority class, or run it again.",

@@ -40,7 +40,10 @@ def leaving(reason: str, **status: Any) -> dict[str, Any]:
 def asking(**resources: str) -> dict[str, Any]:
     return {
         "containers": [{"name": "main", "resources": {"requests": resources}}],
-        "initContainers": [{"name": "proxy", "resources": {"requests": {"cpu": "1"}}}, {"name": "none"}],
+        "initContainers": [
+            {"name": "proxy", "restartPolicy": "Always", "resources": {"requests": {"cpu": "1"}}},
+            {"name": "step", "resources": {"requests": {"cpu": "10m", "ephemeral-storage": "1Gi"}}},
+        ],
     }
 
 
@@ -49,8 +52,9 @@ SILENT = [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "sta
 BEYOND = "Pod ephemeral local storage usage exceeds the total limit of containers 2Mi. "
 INIT = [{"name": "opstrand-init", "state": {"terminated": {"exitCode": 1, "message": "no such host"}}}]
 SIDECAR = [{"name": "proxy", "state": {"terminated": {"exitCode": 137}}}]
-WORDS = "0/2 nodes are available: 1 Insufficient cpu, 2 Insufficient nvidia.com/gpu. preemption: 0/2 nodes: 1 Insufficient cpu."
+WORDS = "0/3 nodes are available: 1 Insufficient cpu, 2 Insufficient nvidia.com/gpu, 1 Insufficient ephemeral-storage."
 UNSCHEDULABLE = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": WORDS}]
+NO_CLAIM = [{**UNSCHEDULABLE[0], "message": '0/1 nodes are available: persistentvolumeclaim "data" not found. not found'}]
 
 TABLE = [
     ("nothing known yet", pod(None), State.PENDING, "", Fault.NONE, ""),
@@ -75,6 +79,7 @@ TABLE = [
     ("image pull", pod(waiting("ImagePullBackOff", "denied")), State.PENDING, "ImagePullFailed", Fault.USER, "app:1"),
     ("missing secret", pod(waiting("CreateContainerConfigError")), State.PENDING, "ContainerConfigError", Fault.USER, "words"),
     ("no node takes it", pod({"conditions": UNSCHEDULABLE}), State.PENDING, "Unschedulable", Fault.NONE, "Insufficient cpu"),
+    ("no such claim", pod({"conditions": NO_CLAIM}), State.PENDING, "VolumeNotMounted", Fault.USER, '"data" not found'),
     ("being created", pod(waiting("ContainerCreating")), State.PENDING, "", Fault.NONE, ""),
 ]
 
@@ -97,14 +102,36 @@ def test_a_pod_that_is_taken_away_and_has_not_ended_says_why(state: dict[str, An
 
 def test_a_pod_that_no_node_takes_says_what_is_short_and_how_much_of_it_was_asked_for() -> None:
     found = observe_pod(pod({"conditions": UNSCHEDULABLE}, **asking(cpu="64", **{"nvidia.com/gpu": "8", "memory": "1Gi"})))
-    assert found.message == f"asks for cpu: 64 (main), 1 (proxy); asks for nvidia.com/gpu: 8 (main); {WORDS}"
+    asked = "asks for cpu: 64 (main), 1 (proxy); asks for nvidia.com/gpu: 8 (main); asks for ephemeral-storage: 1Gi (step)"
+    assert found.message == f"{asked}; {WORDS}"
+
+
+def test_an_end_in_an_init_step_names_the_step() -> None:
+    def after(**end: Any) -> dict[str, Any]:
+        steps = [
+            {"name": "fine", "state": {"terminated": {"exitCode": 0}}},
+            {"name": "slow", "state": {"terminated": {"exitCode": 137, **end}}},
+        ]
+        return {"phase": "Failed", "initContainerStatuses": steps, **waiting("PodInitializing")}
+
+    spec: dict[str, Any] = {"activeDeadlineSeconds": 9, "initContainers": [{"name": "slow", "resources": {"limits": {"memory": "1Mi"}}}]}
+    late = observe_pod(pod({**after(), "phase": "Failed", "reason": "DeadlineExceeded"}, **spec))
+    assert (late.reason, late.message) == ("DeadlineExceeded", "init step 'slow' did not end within 9 s")
+    greedy = observe_pod(pod({**after(reason="OOMKilled"), "phase": "Failed"}, **spec))
+    assert (greedy.reason, greedy.message) == ("OOMKilled", "init step 'slow' used more memory than its limit of 1Mi")
+
+
+def test_a_container_that_never_started_began_with_its_pod() -> None:
+    never = ended(128, reason="StartError", message="no such file") | {"phase": "Failed", "startTime": "2026-01-01T00:00:00Z"}
+    never["containerStatuses"][0]["state"]["terminated"]["startedAt"] = "1970-01-01T00:00:00Z"
+    assert observe_pod(pod(never)).started_at == "2026-01-01T00:00:00Z"
 
 
 def test_out_of_memory_names_the_limit_or_says_that_there_is_none() -> None:
     killed = {"phase": "Failed", **ended(137, reason="OOMKilled")}
     limited = {"containers": [{"name": "main", "resources": {"limits": {"memory": "40Mi"}}}]}
     assert observe_pod(pod(killed, **limited)).message == "the container used more memory than its limit of 40Mi"
-    assert observe_pod(pod(killed)).message == "it has no limit, and its node ran out of memory"
+    assert observe_pod(pod(killed)).message == "the container has no memory limit, and its node ran out of memory"
 
 
 def test_a_sidecar_that_is_killed_after_main_is_no_failed_init_step() -> None:

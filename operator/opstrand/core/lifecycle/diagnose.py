@@ -157,9 +157,14 @@ def _node(pod: Pod) -> str:
 
 
 def _deadline(pod: Pod) -> Observation | None:
+    """Time was up: how much there was, and where it went if not into main."""
     if not is_over(pod) or _status(pod).get("reason") != "DeadlineExceeded":
         return None
-    return _failed(pod, "DeadlineExceeded", str(_status(pod).get("message") or "the deadline passed"), Fault.USER)
+    seconds = (pod.get("spec") or {}).get("activeDeadlineSeconds")
+    within = f" within {seconds} s" if seconds else " in time"
+    step = next((one for one in _init_steps(pod) if (_terminated(one) or {}).get("exitCode") != 0), None)
+    what = "it did not end" if step is None else f"init step {step.get('name')!r} did not end"
+    return _failed(pod, "DeadlineExceeded", what + within, Fault.USER)
 
 
 def _deleted(pod: Pod) -> Observation | None:
@@ -178,16 +183,25 @@ def _deleted(pod: Pod) -> Observation | None:
 def _init_failed(pod: Pod) -> Observation | None:
     if not is_over(pod):
         return None
-    for container in containers_of(pod, "initContainerStatuses"):
+    for container in _init_steps(pod):
         end = _terminated(container)
-        if end is not None and end.get("exitCode") not in (0, None) and not is_sidecar(pod, container):
-            return _failed(pod, "InitFailed", describe_init_end(pod, container, end), Fault.USER, end)
+        if end is not None and end.get("exitCode") not in (0, None):
+            reason, message = describe_init_end(pod, container, end)
+            return _failed(pod, reason, message, Fault.USER, end)
     return None
 
 
-def describe_init_end(pod: Pod, container: Mapping[str, Any], end: Mapping[str, Any]) -> str:
+def _init_steps(pod: Pod) -> list[Mapping[str, Any]]:
+    return [one for one in containers_of(pod, "initContainerStatuses") if not is_sidecar(pod, one)]
+
+
+def describe_init_end(pod: Pod, container: Mapping[str, Any], end: Mapping[str, Any]) -> tuple[str, str]:
+    """Reason and words for how an init container ended that did not end well."""
+    name = str(container.get("name"))
+    if end.get("reason") == "OOMKilled":
+        return "OOMKilled", f"init step {name!r} {_out_of_memory(pod, name)}"
     words = _last_words(pod, end) or str(end.get("reason") or "")
-    return f"init step {container.get('name')!r} ended with exit code {end['exitCode']}: {words}"
+    return "InitFailed", f"init step {name!r} ended with exit code {end['exitCode']}: {words}"
 
 
 def _main_failed(pod: Pod) -> Observation | None:
@@ -202,9 +216,7 @@ def describe_end(pod: Pod, end: Mapping[str, Any]) -> tuple[str, str]:
     """Reason and words for how the main container ended."""
     words = _last_words(pod, end)
     if end.get("reason") == "OOMKilled":
-        limit = _memory_limit(pod)
-        beyond = f"the container used more memory than its limit of {limit}"
-        return "OOMKilled", beyond if limit else "it has no limit, and its node ran out of memory"
+        return "OOMKilled", f"the container {_out_of_memory(pod, MAIN_CONTAINER)}"
     if end.get("reason") in _NEVER_STARTED:
         return "ContainerFailed", f"the container could not start: {words}"
     return "ContainerFailed", f"exit code {end.get('exitCode')}" + (f": {words}" if words else "")
@@ -260,18 +272,24 @@ def find_unschedulable(pod: Pod) -> Observation | None:
     if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
         return None
     message = str(scheduled.get("message") or "no node takes it")
+    if _NO_CLAIM.search(message):
+        return Observation(State.PENDING, "VolumeNotMounted", message, Fault.USER)
     short = dict.fromkeys(_SHORT.findall(message))
     asked = "; ".join(f"asks for {resource}: {amounts}" for resource in short if (amounts := _requests(pod, resource)))
     return Observation(State.PENDING, "Unschedulable", f"{asked}; {message}" if asked else message)
 
 
 def _requests(pod: Pod, resource: str) -> str:
+    """What main and all that runs beside it ask for; the init steps where those ask for none."""
     spec = pod.get("spec") or {}
-    amounts = [
-        (one.get("name"), ((one.get("resources") or {}).get("requests") or {}).get(resource))
-        for one in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
-    ]
-    return ", ".join(f"{amount} ({name})" for name, amount in amounts if amount)
+    inits = spec.get("initContainers") or ()
+    beside = [*(spec.get("containers") or ()), *(one for one in inits if one.get("restartPolicy") == "Always")]
+    return _amounts(beside, resource) or _amounts(inits, resource)
+
+
+def _amounts(containers: Sequence[Mapping[str, Any]], resource: str) -> str:
+    asked = [(((one.get("resources") or {}).get("requests") or {}).get(resource), one.get("name")) for one in containers]
+    return ", ".join(f"{amount} ({name})" for amount, name in asked if amount)
 
 
 _CHECKS: tuple[Callable[[Pod], Observation | None], ...] = (
@@ -306,6 +324,8 @@ _DISRUPTIONS = {
 _OWN_LIMIT = re.compile(r"exceed(?:s|ed) (?:the|its) .*limit")
 #: What a scheduler says that the nodes have too little of.
 _SHORT = re.compile(r"Insufficient ([\w./-]*\w)")
+#: What it says of a claim that somebody has to make: no node will do.
+_NO_CLAIM = re.compile(r"persistentvolumeclaim \S+ not found")
 
 #: Ends of a container whose program never ran.
 _NEVER_STARTED = ("ContainerCannotRun", "StartError")
@@ -345,19 +365,22 @@ def is_sidecar(pod: Pod, container: Mapping[str, Any]) -> bool:
 
 def _failed(pod: Pod, reason: str, message: str, fault: Fault, end: Mapping[str, Any] | None = None) -> Observation:
     end = end or _terminated(main_of(pod)) or {}
+    began = str(end.get("startedAt") or "")
     return Observation(
         State.FAILED,
         reason,
         message,
         fault,
         exit_code=end.get("exitCode"),
-        started_at=end.get("startedAt") or _status(pod).get("startTime"),
+        # The epoch is said of a container that never started.
+        started_at=_status(pod).get("startTime") if not began or began.startswith("1970") else began,
         finished_at=end.get("finishedAt"),
     )
 
 
-def _memory_limit(pod: Pod) -> str:
-    main: Mapping[str, Any] = next(
-        (one for one in (pod.get("spec") or {}).get("containers") or () if one.get("name") == MAIN_CONTAINER), {}
-    )
-    return str(((main.get("resources") or {}).get("limits") or {}).get("memory") or "")
+def _out_of_memory(pod: Pod, name: str) -> str:
+    spec = pod.get("spec") or {}
+    containers = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
+    limits = (((one.get("resources") or {}).get("limits") or {}).get("memory") for one in containers if one.get("name") == name)
+    limit = next(limits, None)
+    return f"used more memory than its limit of {limit}" if limit else "has no memory limit, and its node ran out of memory"

@@ -91,8 +91,8 @@ def _observe(pod: Pod, events: Sequence[Mapping[str, Any]], now: datetime) -> Ob
 def _find_crash(pod: Pod, now: datetime) -> Observation | None:
     """A container that ended and is started again: it waits for that, or runs for too short a time to tell."""
     for container, failure in _failed_inits(pod):
-        words = describe_init_end(pod, container, failure)
-        return Observation(State.PENDING, "InitFailed", f"{words}; Kubernetes starts it again", Fault.USER)
+        reason, words = describe_init_end(pod, container, failure)
+        return Observation(State.PENDING, reason, f"{words}; Kubernetes starts it again", Fault.USER)
     main = main_of(pod)
     end = _last_end(main)
     if end is None or (_is_running(main) and _unsteady_for(pod, now) <= 0):

@@ -109,8 +109,9 @@ def _lay_over(ours: Manifest, group: Group) -> Manifest:
 
 
 def _render_users(group: Group, name: str, plan: Plan, catalog: Catalog) -> Manifest:
-    """An init container of the user's: raw where it is nothing else, with the connection's parts and the context where it has one."""
-    container = {"name": name, **(group.container or {})}
+    """An init container of the user's: raw where it is nothing else, with the connection's parts and the context where it has one. Its
+    last lines are kept, so that a failure has words."""
+    container = {"name": name, "terminationMessagePolicy": "FallbackToLogsOnError", **(group.container or {})}
     if not group.used:
         return container
     env = merge_env([*(container.get("env") or ()), *connections.render_env(group.used)])
