@@ -131,6 +131,38 @@ def test_an_interrupt_stops_the_program(job: Job, records: Path, tmp_path: Path,
     assert json.loads((records / "default" / "a" / "run.json").read_text())["status"]["phase"] == "Stopped"
 
 
+def test_a_second_interrupt_ends_a_program_that_does_not_listen(job: Job, records: Path) -> None:
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf'); time.sleep(60)"
+    command = [OPSTRAND, "run", "--local", "-f", job(code), "-n", "a", "-l"]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment(OPSTRAND_LOCAL=str(records)))
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == "deaf\n"
+    process.send_signal(signal.SIGINT)
+    while "stopping a" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=8)
+    assert (process.returncode, "bug" in errors) == (130, False), errors
+    assert json.loads((records / "default" / "a" / "run.json").read_text())["status"]["phase"] == "Stopped"
+
+
+def test_a_run_ends_with_whoever_reads_its_output(job: Job, records: Path) -> None:
+    """`opstrand run --local -l | head -1`."""
+    file = job("import time\nfor i in range(600):\n    print(i); time.sleep(0.1)")
+    pipe = subprocess.PIPE
+    command = [OPSTRAND, "run", "--local", "-f", file, "-n", "a", "-l"]
+    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, env=environment(OPSTRAND_LOCAL=str(records)))
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == b"0\n"
+    process.stdout.close()
+    assert process.wait(timeout=15) == 141, process.stderr.read()
+    assert b"Error" not in process.stderr.read()
+    assert json.loads((records / "default" / "a" / "run.json").read_text())["status"]["phase"] == "Stopped"
+
+
 def test_the_limit_stops_the_program(here: Run, job: Job) -> None:
     ran = here("run", "--local", "-f", job("import time; time.sleep(60)"), "-n", "a", "--timeout", "1")
     assert ran.code == 124, ran

@@ -39,6 +39,10 @@ COMMANDS: dict[str, str] = {
 }
 
 
+class _Unread(Exception):
+    """Whoever read our output went away."""
+
+
 class LazyGroup(click.Group):
     """The group of all commands. Listing them needs no import; running one imports its module."""
 
@@ -49,6 +53,13 @@ class LazyGroup(click.Group):
         """What the list shows of a command: its name and its line."""
         line = COMMANDS.get(cmd_name)
         return None if line is None else click.Command(cmd_name, help=line, short_help=line)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            # click itself would end with 1 here, as if a run had failed.
+            raise _Unread from error
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
@@ -105,9 +116,8 @@ def run_app(arguments: Sequence[str] | None = None) -> int:
         error.show()
     except (CliError, SpecError, PlatformError) as error:
         return _complain(*explain(error))
-    except BrokenPipeError:
-        _drop_output()
-        return ExitCode.PIPE
+    except (_Unread, OSError) as error:
+        return _give_up(error)
     except Exception as error:
         return _confess(error)
     return ExitCode.USAGE
@@ -134,6 +144,8 @@ def _confess(error: Exception) -> int:
     return _complain(lines, ExitCode.BUG)
 
 
-def _drop_output() -> None:
-    """Nobody reads any more: the interpreter's own last flush must not complain about it."""
+def _give_up(error: Exception) -> int:
+    """A reader that went away, a full disk, a folder that may not be written: this machine's trouble, and no bug."""
+    # The interpreter's own last flush must not complain once more.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.PIPE if isinstance(error, (_Unread, BrokenPipeError)) else _complain([f"error: {error}"], ExitCode.USAGE)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from opstrand.cli.console import say
@@ -13,6 +14,7 @@ from opstrand.cli.live import LiveLine
 from opstrand.cli.report import Reporter
 from opstrand.cli.waiting import Interrupted, wait_bounded
 from opstrand.kube.api import AlreadyExists, Manifest
+from opstrand.kube.cache import Key
 from opstrand.local.session import LocalSession
 from opstrand.settings import Settings
 
@@ -35,8 +37,8 @@ async def run_here(
     _quieten()
     async with LiveLine() as live:
         reporter = Reporter(live, every_change=every_change)
-        on_line: Callable[[bytes], None] = reporter.line if logs else lambda line: None
-        async with LocalSession(settings=settings, on_line=on_line, on_note=say, on_change=reporter.change) as session:
+        reader = _Reader(reporter.line if logs else lambda line: None)
+        async with LocalSession(settings=settings, on_line=reader.line, on_note=say, on_change=reporter.change) as session:
             try:
                 body = await session.create(operation, project=project, uid=uid)
             except AlreadyExists:
@@ -46,12 +48,49 @@ async def run_here(
             on_created(body)
             key = (project, str(body["metadata"]["name"]))
             try:
-                return await wait_bounded(session.wait(key), seconds=seconds), None
+                return await wait_bounded(reader.read_until(session.wait(key)), seconds=seconds), None
             except Interrupted as error:
                 live.clear()
                 say(f"{error.word}; stopping {key[1]}")
                 await session.stop(key)
-                return await wait_bounded(session.wait(key), seconds=_PATIENCE), error.code
+                return await _end(session, key), error.code
+
+
+async def _end(session: LocalSession, key: Key) -> Manifest:
+    """The run's end within the program's grace, or at once where we are interrupted again."""
+    try:
+        return await wait_bounded(session.wait(key), seconds=_PATIENCE)
+    except Interrupted:
+        session.kill()
+        return await session.wait(key)
+
+
+class _Reader:
+    """Whoever reads our output, as long as they do: `opstrand run --local -l | head -1` ends the run with the first line."""
+
+    def __init__(self, on_line: Callable[[bytes], None]) -> None:
+        self._on_line = on_line
+        self._gone = asyncio.Event()
+
+    def line(self, line: bytes) -> None:
+        if self._gone.is_set():
+            return
+        try:
+            self._on_line(line)
+        except BrokenPipeError:
+            self._gone.set()
+
+    async def read_until(self, end: Coroutine[Any, Any, Manifest]) -> Manifest:
+        """What `end` gives. Raises Interrupted once nobody reads any more."""
+        tasks = asyncio.ensure_future(end), asyncio.ensure_future(self._gone.wait())
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[0].done():
+                return tasks[0].result()
+            raise Interrupted("nobody reads the output any more", ExitCode.PIPE)
+        finally:
+            for task in tasks:
+                task.cancel()
 
 
 class _Words(logging.Handler):

@@ -74,6 +74,11 @@ class Kubelet:
         elif name not in self._processes:
             self._tasks[name].cancel()
 
+    def kill(self) -> None:
+        """End what still runs, without its grace."""
+        for process in self._processes.values():
+            self._kill(process)
+
     @staticmethod
     def _kill(process: asyncio.subprocess.Process) -> None:
         if process.returncode is None:

@@ -139,6 +139,10 @@ class LocalSession:
             spec = {**body["spec"], "control": {**(body["spec"].get("control") or {}), "stop": True}}
             await self.kube.runs.put({**body, "spec": spec})
 
+    def kill(self) -> None:
+        """End every program at once, without its grace."""
+        self._kubelet.kill()
+
 
 def _key(body: Manifest) -> Key:
     return body["metadata"]["namespace"], body["metadata"]["name"]
