@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
-from tests.support.command_line import SAMPLES, run_opstrand
+from tests.support.command_line import OPSTRAND, SAMPLES, environment, run_opstrand
 
 from .conftest import Cli
 
@@ -119,6 +121,49 @@ def test_a_cluster_that_does_not_answer(cli: Cli, tmp_path: Path) -> None:
         assert ran.code == 5, (command, ran)
         told = ran.out if command == ["doctor"] else ran.stderr
         assert "Is the cluster up" in told, (command, ran)
+
+
+@pytest.mark.parametrize(
+    ("user", "words"),
+    [
+        ("{exec: {apiVersion: client.authentication.k8s.io/v1, command: 'nobody-logs-in'}}", "command 'nobody-logs-in' gave none"),
+        ("{exec: {apiVersion: client.authentication.k8s.io/v1, command: 'false'}}", "command 'false' gave none"),
+        ("{client-certificate-data: AAAA, client-key-data: BBBB}", "a certificate or key cannot be read"),
+        ("{client-certificate: /nope.crt, client-key: /nope.key}", "/nope.crt"),
+    ],
+)
+def test_credentials_that_cannot_be_had(cli: Cli, tmp_path: Path, user: str, words: str) -> None:
+    """Nobody goes on as nobody: the cluster would refuse that in other words."""
+    (tmp_path / "kubeconfig").write_text(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"
+        f"clusters: [{{name: c, cluster: {{server: 'https://127.0.0.1:1'}}}}]\nusers: [{{name: u, user: {user}}}]\n"
+    )
+    ran = cli("ls", "--kubeconfig", tmp_path / "kubeconfig")
+    assert ran.code == 5, ran
+    (error,) = ran.errors
+    assert error.startswith("error: no usable Kubernetes credentials: ")
+    assert words in error
+
+
+def test_a_kubeconfig_that_is_not_there(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = cli("ls", "--kubeconfig", "/nope")
+    assert (ran.code, ran.errors) == (5, ["error: no usable Kubernetes credentials: there is no kubeconfig at /nope"])
+    monkeypatch.setenv("KUBECONFIG", "/nope:/nor-this")
+    assert "there is no kubeconfig at /nope or /nor-this" in cli("ls").stderr
+    monkeypatch.setenv("KUBECONFIG", "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert f"there is no kubeconfig at {tmp_path}/.kube/config" in cli("ls").stderr
+
+
+def test_output_that_cannot_be_written(tmp_path: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([OPSTRAND, "explain"], stdout=full, stderr=subprocess.PIPE, text=True, env=environment())
+    assert (done.returncode, done.stderr) == (2, "error: [Errno 28] No space left on device\n")
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    done = subprocess.run([OPSTRAND, "explain"], stdout=write_end, stderr=subprocess.PIPE, text=True, env=environment())
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_a_kubeconfig_that_is_none(cli: Cli, tmp_path: Path) -> None:

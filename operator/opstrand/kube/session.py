@@ -66,14 +66,20 @@ async def open_session(*, kubeconfig: str | None = None, context: str | None = N
             load_incluster_config(client_configuration=configuration)
             namespace = _own_namespace()
         else:
-            loader = await load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration)
+            found = _find_kubeconfig(kubeconfig)
+            loader = await load_kube_config(config_file=found, context=context, client_configuration=configuration)
             namespace = loader.current_context.get("context", {}).get("namespace") or "default"
+            _require_login(loader, configuration)
+        tls = _tls(configuration)
+    except ssl.SSLError as error:
+        raise _refuse(f"a certificate or key cannot be read ({error})") from error
     except Exception as error:
         # The package reads a kubeconfig without judging it: a wrong one is any error at all.
-        words = str(error) if isinstance(error, (ConfigException, OSError)) else f"the kubeconfig cannot be read ({error})"
-        raise PlatformError(f"no usable Kubernetes credentials: {words}", reason="ClusterUnreachable") from error
+        raise _refuse(
+            str(error) if isinstance(error, (ConfigException, OSError)) else f"the kubeconfig cannot be read ({error})"
+        ) from error
     http = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=_tls(configuration), limit=connections),
+        connector=aiohttp.TCPConnector(ssl=tls, limit=connections),
         middlewares=(_authorize(configuration),),
         headers={"User-Agent": "opstrand"},
         timeout=aiohttp.ClientTimeout(total=None, connect=10, sock_connect=10),
@@ -82,6 +88,29 @@ async def open_session(*, kubeconfig: str | None = None, context: str | None = N
     if loader is not None and "exec" in (loader._user or {}):
         refresher = asyncio.create_task(refresh_token(loader, configuration, _TOKEN_INTERVAL))
     return Session(configuration.host.rstrip("/"), namespace, http, refresher)
+
+
+def _refuse(words: str) -> PlatformError:
+    return PlatformError(f"no usable Kubernetes credentials: {words}", reason="ClusterUnreachable")
+
+
+def _find_kubeconfig(given: str | None) -> str:
+    """The file, or several with colons between them. Says which is missing: the package would complain of what is not in it."""
+    names = given or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    paths = [os.path.expanduser(name) for name in names.split(os.pathsep) if name]
+    there = [path for path in paths if os.path.exists(path)]
+    if not there:
+        raise ConfigException(f"there is no kubeconfig at {' or '.join(paths)}")
+    if not any(map(os.path.getsize, there)):
+        raise ConfigException(f"the kubeconfig {there[0]} is empty")
+    return names
+
+
+def _require_login(loader: Any, configuration: Configuration) -> None:
+    """A login command that failed is only logged by the package, which would go on as nobody."""
+    login = loader._user.safe_get("exec") if loader._user else None
+    if login and not (configuration.api_key or configuration.cert_file):
+        raise ConfigException(f"the kubeconfig's command {login['command']!r} gave none")
 
 
 def _authorize(configuration: Configuration) -> Any:
