@@ -64,7 +64,14 @@ def test_a_missing_reference_and_a_circle(cli: Cli, folder: Path) -> None:
     assert "more than 8 times" in ran.out
     (folder / "parts" / "component.yaml").unlink()
     ran = cli("run", "-f", "op.yaml", cwd=folder)
-    assert (ran.code, ran.errors) == (2, ["error: could not read parts/component.yaml: No such file or directory"])
+    assert (ran.code, ran.errors) == (2, ["error: op.yaml:2:1: pathRef: could not read parts/component.yaml: No such file or directory"])
+
+
+def test_what_a_referenced_component_refers_to_is_missed_in_its_own_file(cli: Cli, folder: Path) -> None:
+    (folder / "parts" / "component.yaml").write_text("kind: component\nname: a\npathRef: more.yaml\n")
+    ran = cli("check", "op.yaml", cwd=folder)
+    assert ran.out.startswith("parts/component.yaml:3:1: "), ran.out
+    assert "could not read parts/more.yaml: No such file or directory" in ran.out
 
 
 def test_presets_are_laid_over_in_order(cli: Cli, folder: Path) -> None:
@@ -159,7 +166,17 @@ def test_a_component_at_an_address(cli: Cli, folder: Path, server: str) -> None:
         (folder / "op.yaml").write_text(f"kind: operation\nurlRef: {address}\n")
         ran = cli("check", "op.yaml", cwd=folder)
         assert ran.code == 2
+        assert ran.out.startswith("op.yaml:2:1: urlRef: ")
         assert address in ran.out
+
+
+@pytest.mark.parametrize("name", ["acme/echo:v1", "Echo", "echo v1", ":v1", "echo:", "a..b", "e" * 254])
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_a_hub_ref_that_names_no_object_is_refused_where_it_stands(cli: Cli, folder: Path, command: str, name: str) -> None:
+    (folder / "op.yaml").write_text(f"kind: operation\nhubRef: '{name}'\n")
+    ran = cli(command, "-f", "op.yaml", cwd=folder)
+    assert ran.code == 2
+    assert "op.yaml:2:1: hubRef: no Component can be named" in ran.out + ran.stderr
 
 
 def test_explain(cli: Cli) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from opstrand.cli.submission import Submission
 from opstrand.core.compiling.compile import compile_operation
+from opstrand.core.compiling.prepare import component_name
 from opstrand.core.judge import judge_compiled
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import Problem, SpecError
@@ -36,6 +37,7 @@ def judge(submission: Submission, *, evaluate: Evaluate, complete: bool) -> Verd
         if operation.is_preset and not complete:
             return Verdict(notes=("a preset changes other files, and is judged whole with the one that it changes",))
         if operation.hub_ref and operation.component is None:
+            component_name(operation.hub_ref)
             return Verdict(notes=(f"the component {operation.hub_ref!r} of the hub is not looked at here",))
         compiled = compile_operation(operation)
     except SpecError as error:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from opstrand.cli.errors import CliError
-from opstrand.cli.places import Layer
+from opstrand.cli.places import Layer, place
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.document import MAX_BYTES, Document, parse_document
 from opstrand.spec.document import Path as Steps
-from opstrand.spec.polyaxonfile import parse_component
+from opstrand.spec.polyaxonfile import dotted, parse_component
 
 #: A component may name another one, so often.
 _DEPTH = 8
@@ -42,15 +42,25 @@ class Reader:
     def __init__(self) -> None:
         self.layers: list[Layer] = []
 
-    def inline(self, written: Mapping[str, Any], origin: str, prefix: Steps = (), depth: int = 0) -> dict[str, Any]:
+    def inline(self, written: Mapping[str, Any], origin: str) -> dict[str, Any]:
         """`written` with the components in place. `origin` is the file or address that it came from."""
+        try:
+            return self._inline(written, origin, (), 0)
+        except SpecError as error:
+            raise place(error, self.layers, {}) from None
+
+    def _inline(self, written: Mapping[str, Any], origin: str, prefix: Steps, depth: int) -> dict[str, Any]:
         node = dict(written)
         for key, read in (("pathRef", self._read_path), ("urlRef", self._read_url)):
             if isinstance(node.get(key), str):
-                node["component"] = self._fetch(read(node.pop(key), origin), (*prefix, "component"), depth)
+                try:
+                    document = read(node.pop(key), origin)
+                except CliError as error:
+                    raise _refuse(error.message, (*prefix, key)) from None
+                node["component"] = self._fetch(document, (*prefix, "component"), depth)
                 return node
         if isinstance(node.get("component"), Mapping):
-            node["component"] = self.inline(node["component"], origin, (*prefix, "component"), depth)
+            node["component"] = self._inline(node["component"], origin, (*prefix, "component"), depth)
         run = node.get("run")
         if isinstance(run, Mapping) and isinstance(run.get("operations"), list):
             node["run"] = {**run, "operations": self._inline_all(run["operations"], origin, prefix, depth)}
@@ -58,18 +68,18 @@ class Reader:
 
     def _inline_all(self, operations: list[Any], origin: str, prefix: Steps, depth: int) -> list[Any]:
         return [
-            self.inline(one, origin, (*prefix, "run", "operations", index), depth) if isinstance(one, Mapping) else one
+            self._inline(one, origin, (*prefix, "run", "operations", index), depth) if isinstance(one, Mapping) else one
             for index, one in enumerate(operations)
         ]
 
     def _fetch(self, document: Document, prefix: Steps, depth: int) -> dict[str, Any]:
         if depth >= _DEPTH:
-            raise _refuse(document.source, f"components name each other more than {_DEPTH} times")
+            raise _refuse(f"components name each other more than {_DEPTH} times", source=document.source)
         parse_component(document.data, document=document)
         if document.data.get("kind") == "operation":
-            raise _refuse(document.source, "this is an operation; a pathRef or urlRef names a component")
+            raise _refuse("this is an operation; a pathRef or urlRef names a component", source=document.source)
         self.layers.append(Layer(document, prefix))
-        return self.inline(document.data, document.source, prefix, depth + 1)
+        return self._inline(document.data, document.source, prefix, depth + 1)
 
     def _read_path(self, name: str, origin: str) -> Document:
         if _is_address(origin):
@@ -78,7 +88,7 @@ class Reader:
 
     def _read_url(self, address: str, origin: str) -> Document:
         if not _is_address(address):
-            raise _refuse(origin, f"expected an address that begins with https:// or http://, found {address!r}", "urlRef")
+            raise CliError(f"expected an address that begins with https:// or http://, found {address!r}")
         return parse_document(_download(address), source=address)
 
 
@@ -94,8 +104,9 @@ def _download(address: str) -> bytes:
             data: bytes = answer.read(MAX_BYTES + 1)
             return data
     except (OSError, ValueError, urllib.error.URLError) as error:
-        raise CliError(f"could not download {address}: {error}") from None
+        words = " ".join(str(getattr(error, "reason", error)).split())
+        raise CliError(f"could not download {address}: {words}") from None
 
 
-def _refuse(source: str, message: str, path: str = "") -> SpecError:
-    return SpecError.of([Problem("InvalidSpec", message, path, source=source)])
+def _refuse(message: str, path: Steps = (), *, source: str = "") -> SpecError:
+    return SpecError.of([Problem("InvalidSpec", message, dotted(path), source=source)])

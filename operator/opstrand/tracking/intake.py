@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opstrand.core.compiling.compile import compile_operation
+from opstrand.core.compiling.prepare import component_name
 from opstrand.core.judge import judge_compiled
 from opstrand.core.names import API_VERSION, CREATED_BY, generate_name
 from opstrand.core.templates.template import Evaluate, refuse
@@ -39,7 +40,9 @@ def parse_submission(
         spec = {"version": spec.get("version", 1.1), "kind": "operation", "component": spec}
     given = {"name": name, "description": description, "tags": list(tags) if tags else None}
     spec |= {key: value for key, value in given.items() if value is not None}
-    if operation.component is not None or not operation.hub_ref:
+    if operation.component is None and operation.hub_ref:
+        component_name(operation.hub_ref)
+    else:
         problems, _ = judge_compiled(compile_operation(operation), evaluate=evaluate, complete=True)
         if problems:
             raise SpecError.of(list(dict.fromkeys(problems)))

@@ -19,8 +19,6 @@ from opstrand.core.nearest import suggest
 
 Body = Mapping[str, Any]
 
-_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-.")
-
 
 @group
 def components() -> None:
@@ -69,6 +67,7 @@ def apply_component(target: Target, file: str, name: str | None) -> None:
 
     Runs that were started keep the component that they were started with.
     """
+    from opstrand.cli.places import Layer
     from opstrand.cli.references import Reader, read_file
     from opstrand.spec.polyaxonfile import parse_component
 
@@ -76,25 +75,19 @@ def apply_component(target: Target, file: str, name: str | None) -> None:
     if isinstance(document.data, Mapping) and document.data.get("kind") == "operation":
         raise CliError(f"{file}: this is an operation; the hub holds components")
     parse_component(document.data, document=document)
-    wanted = name or document.data.get("name")
-    if not wanted:
+    wanted = document.data.get("name") if name is None else name
+    if wanted is None:
         raise CliError(f"{file}: the component has no name", hint="Give it one by --name NAME[:TAG].")
-    written = Reader().inline(document.data, file)
-    say(asyncio.run(_apply(target, _check_name(str(wanted)), written)))
+    reader = Reader()
+    reader.layers.append(Layer(document))
+    written = reader.inline(document.data, file)
+    say(asyncio.run(_apply(target, component_name(str(wanted), "--name"), written)))
 
 
 def hub_name(body: Body) -> str:
     """How a hubRef spells it: the first dot of the object's name begins the tag."""
     name, dot, tag = str(body["metadata"]["name"]).partition(".")
     return f"{name}:{tag}" if dot else name
-
-
-def _check_name(name: str) -> str:
-    object_name = component_name(name)
-    if len(object_name) > 253 or set(object_name) - _LETTERS or not (object_name[0].isalnum() and object_name[-1].isalnum()):
-        hint = "Use lower-case letters, digits and dashes, then perhaps :TAG."
-        raise CliError(f"{one_line(name, 60)!r} is no name for a component", hint=hint)
-    return object_name
 
 
 def _kind(body: Body) -> str:
@@ -123,7 +116,7 @@ async def _get(target: Target, name: str) -> Any:
 
     async with open_cluster(target) as cluster:
         try:
-            return await cluster.api.get(COMPONENTS, cluster.project, _check_name(name))
+            return await cluster.api.get(COMPONENTS, cluster.project, component_name(name, "NAME"))
         except NotFound:
             known = [hub_name(one) for one in (await cluster.api.list(COMPONENTS, cluster.project))[0]]
             raise CliError(

@@ -5,6 +5,7 @@ Owns the way from a custom resource's body to `Compiled`. Pure, and the same for
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +13,13 @@ from typing import Any
 from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.identity import Identity, read_identity
-from opstrand.core.limits import COMPONENT, OUTPUTS, TOTAL, check_size, measure
+from opstrand.core.limits import COMPONENT, OUTPUTS, TOTAL, check_size, measure, shorten
 from opstrand.core.resolving.refs import Ref, collect_refs
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 from opstrand.spec.polyaxonfile import Operation, parse_component, parse_operation
 
+_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 #: What conditions, history and times may still add to a status after the freeze.
 _ROOM = 64 * 1024
 #: Kinds of runs that this version starts.
@@ -76,9 +78,13 @@ def prepare(body: Mapping[str, Any], *, settings: Settings, component: Mapping[s
     return Prepared(identity, operation, compiled, frozen_component=found, refs=collect_refs(compiled))
 
 
-def component_name(hub_ref: str) -> str:
-    """The object that a hubRef names: `echo` is `echo`, `echo:v2` is `echo.v2`."""
-    return hub_ref.replace(":", ".", 1)
+def component_name(hub_ref: str, path: str = "hubRef") -> str:
+    """The object that a hubRef names: `echo` is `echo`, `echo:v2` is `echo.v2`. SpecError for what no object can be named."""
+    name = hub_ref.replace(":", ".", 1)
+    if len(name) > 253 or not _OBJECT_NAME.fullmatch(name):
+        expected = "expected NAME or NAME:TAG, in lower-case letters, digits, dashes and dots"
+        raise SpecError("InvalidSpec", f"no Component can be named {shorten(repr(hub_ref), 80)}; {expected}", path)
+    return name
 
 
 def _check_namespace(operation: Operation, body: Mapping[str, Any]) -> None:
