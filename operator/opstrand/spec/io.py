@@ -6,10 +6,12 @@ type is `core.values.types`' business.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 from pydantic.alias_generators import to_camel
+
+from opstrand.spec.section import describe
 
 #: Names that a template already knows as something else.
 RESERVED_NAMES = ("globals", "params", "connections")
@@ -19,26 +21,41 @@ class _Written(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, populate_by_name=True)
 
 
+def _judge_bound(value: Any) -> Any:
+    try:
+        if not isinstance(value, bool) and isinstance(value, int | float | str):
+            float(value)
+            return value
+    except ValueError:
+        pass
+    raise ValueError(f"expected a number, found {describe(value)}")
+
+
+#: A text that is a number is one too, as everywhere in the format.
+Bound = Annotated[Any, BeforeValidator(_judge_bound)]
+Count = Annotated[int, Strict()]
+
+
 class Validation(_Written):
     """What a value must satisfy beyond its type. For lists and dictionaries the rules hold for each value inside."""
 
     delay: bool | None = Field(None, description="Check when the run starts instead of when it is sent.", examples=[True])
-    gt: Any = Field(None, description="The number must be greater than this.", examples=[0])
-    ge: Any = Field(None, description="The number must be greater than or equal to this.", examples=[0])
-    lt: Any = Field(None, description="The number must be less than this.", examples=[1])
-    le: Any = Field(None, description="The number must be less than or equal to this.", examples=[1])
+    gt: Bound | None = Field(None, description="The number must be greater than this.", examples=[0])
+    ge: Bound | None = Field(None, description="The number must be greater than or equal to this.", examples=[0])
+    lt: Bound | None = Field(None, description="The number must be less than this.", examples=[1])
+    le: Bound | None = Field(None, description="The number must be less than or equal to this.", examples=[1])
     multiple_of: float | None = Field(None, description="The number must be a multiple of this.", examples=[8])
-    min_digits: int | None = Field(None, description="The number has at least so many digits, its sign not counted.", examples=[2])
-    max_digits: int | None = Field(None, description="The number has at most so many digits, its sign not counted.", examples=[4])
-    decimal_places: int | None = Field(None, description="The number has at most so many decimal places.", examples=[2])
+    min_digits: Count | None = Field(None, description="The number has at least so many digits, its sign not counted.", examples=[2])
+    max_digits: Count | None = Field(None, description="The number has at most so many digits, its sign not counted.", examples=[4])
+    decimal_places: Count | None = Field(None, description="The number has at most so many decimal places.", examples=[2])
     regex: str | None = Field(None, description="The text must match from its start.", examples=["^s3://"])
-    min_length: int | None = Field(None, description="The text has at least so many characters.", examples=[1])
-    max_length: int | None = Field(None, description="The text has at most so many characters.", examples=[63])
+    min_length: Count | None = Field(None, description="The text has at least so many characters.", examples=[1])
+    max_length: Count | None = Field(None, description="The text has at most so many characters.", examples=[63])
     contains: Any = Field(None, description="The text contains this, or each of these.", examples=["-"])
     excludes: Any = Field(None, description="The text contains neither this nor any of these.", examples=[" "])
     options: Any = Field(None, description="The values that are allowed.", examples=[["adam", "sgd"]])
-    min_items: int | None = Field(None, description="The list or dictionary has at least so many items.", examples=[1])
-    max_items: int | None = Field(None, description="The list or dictionary has at most so many items.", examples=[10])
+    min_items: Count | None = Field(None, description="The list or dictionary has at least so many items.", examples=[1])
+    max_items: Count | None = Field(None, description="The list or dictionary has at most so many items.", examples=[10])
     keys: list[str] | None = Field(None, description="The dictionary has exactly these keys.", examples=[["train", "test"]])
     contains_keys: list[str] | None = Field(None, description="The dictionary has at least these keys.", examples=[["train"]])
     excludes_keys: list[str] | None = Field(None, description="The dictionary has none of these keys.", examples=[["secret"]])

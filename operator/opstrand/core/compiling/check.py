@@ -13,7 +13,7 @@ from opstrand.core.resolving.refs import Ask
 from opstrand.core.resolving.slots import Slot, bind, make_slots
 from opstrand.core.templates.lookups import is_template
 from opstrand.core.templates.template import Evaluate, iter_texts, refuse
-from opstrand.core.values.types import is_known
+from opstrand.core.values.types import complain_of_type, is_known
 from opstrand.errors import Problem, SpecError
 
 
@@ -44,7 +44,7 @@ def check_values(compiled: Compiled, *, evaluate: Evaluate = refuse) -> list[Pro
 def _check_types(compiled: Compiled) -> list[Problem]:
     declared = [("inputs", compiled.inputs), ("outputs", compiled.outputs)]
     return [
-        Problem("InvalidSpec", f"there is no type '{io.type}'", f"{section}.{io.name}.type")
+        Problem("InvalidSpec", complain_of_type(str(io.type)), f"{section}.{io.name}.type")
         for section, ios in declared
         for io in ios
         if not is_known(io.type)

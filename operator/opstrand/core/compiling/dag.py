@@ -13,6 +13,7 @@ from typing import Any
 from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.check import check_values, expected_types
 from opstrand.core.compiling.graph import find_cycle, topological_stages
+from opstrand.core.limits import shorten
 from opstrand.core.nearest import suggest
 from opstrand.core.resolving.refs import Ask, Ref, check_ref
 from opstrand.errors import Problem, SpecError
@@ -151,7 +152,7 @@ def _cycle(nodes: Mapping[str, Node]) -> list[Problem]:
         return []
     if len(cycle) == 2:
         return [Problem("InvalidSpec", f"'{cycle[0]}' depends on itself", nodes[cycle[0]].path)]
-    return [Problem("InvalidSpec", f"the operations wait for each other: {' → '.join(cycle)}", nodes[cycle[0]].path)]
+    return [Problem("InvalidSpec", shorten(f"the operations wait for each other: {' → '.join(cycle)}"), nodes[cycle[0]].path)]
 
 
 # -- values between operations --------------------------------------------------------------------------------------

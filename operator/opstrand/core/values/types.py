@@ -60,7 +60,12 @@ def _find_converter(type_name: str) -> _Converter:
     hint = parse_hint(type_name)
     if hint is not None:
         return hint
-    raise Mismatch(f"there is no type '{shorten(type_name, 60)}'{suggest(type_name, [*SCALARS, *COMPOSITES, 'any'])}")
+    raise Mismatch(complain_of_type(type_name))
+
+
+def complain_of_type(type_name: str) -> str:
+    """The sentence about a type that does not exist, with the nearest one that does."""
+    return f"there is no type '{shorten(type_name, 60)}'{suggest(type_name, [*SCALARS, *COMPOSITES, 'any'])}"
 
 
 def restore(value: Any, type_name: str | None, *, is_list: bool = False) -> Any:
