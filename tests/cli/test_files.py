@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -102,8 +103,17 @@ def test_each_file_is_judged_by_itself(cli: Cli, folder: Path) -> None:
     report = {one["files"][0]: one for one in json.loads(ran.out)}
     assert {name: one["valid"] for name, one in report.items()} == {"bad.yaml": False, "parts/component.yaml": True, "nope.yaml": False}
     assert (report["bad.yaml"]["errors"][0]["reason"], report["bad.yaml"]["errors"][0]["line"]) == ("UnknownField", 6)
+    (lost,) = report["nope.yaml"]["errors"]
+    assert (lost["source"], lost["message"]) == ("nope.yaml", "cannot be read: No such file or directory")
     # A component may want values that its users give; an operation is about to run.
     assert cli("run", "-f", "parts/component.yaml", cwd=folder).code == 2
+
+
+def test_a_name_that_looks_like_a_slip_is_noted(cli: Cli, folder: Path) -> None:
+    ran = cli("check", "-f", "parts/component.yaml", "-P", "lrr=1", "-P", "lr=2", "-o", "json", cwd=folder)
+    (report,) = json.loads(ran.out)
+    assert report["valid"]
+    assert report["notes"] == ["-P lrr is no input or output (did you mean 'lr'?): only templates can read it"]
 
 
 def test_a_preset_by_itself_is_valid_and_cannot_run(cli: Cli, folder: Path) -> None:
@@ -188,3 +198,16 @@ def test_explain(cli: Cli) -> None:
     wrong = cli("explain", "termination.maxRetry")
     assert wrong.code == 2
     assert "maxRetries" in wrong.errors[0]
+
+
+def test_the_pre_commit_hook_takes_many_files_and_fails_for_one(cli: Cli, folder: Path) -> None:
+    (hook,) = yaml.safe_load((Path(__file__).parents[2] / ".pre-commit-hooks.yaml").read_text())
+    program, *arguments = hook["entry"].split()
+    assert (program, hook["types"]) == ("opstrand", ["yaml"])
+    assert re.search(hook["files"], "a/polyaxonfile.gpu.yml")
+    assert not re.search(hook["files"], "a/values.yaml")
+    assert cli(*arguments, "parts/component.yaml", "op.yaml", "preset.yaml", cwd=folder).code == 0
+    (folder / "bad.yaml").write_text("kind: component\n")
+    ran = cli(*arguments, "parts/component.yaml", "bad.yaml", cwd=folder)
+    assert ran.code == 2
+    assert ran.out.startswith("bad.yaml:1:1: ")

@@ -6,12 +6,15 @@ lives in `spec` and `core`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from opstrand.cli.submission import Submission
+from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.compiling.prepare import component_name
 from opstrand.core.judge import judge_compiled
+from opstrand.core.nearest import find_nearest
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.polyaxonfile import parse_operation
@@ -30,6 +33,15 @@ class Verdict:
             raise SpecError.of(self.problems)
 
 
+def _doubt(given: Iterable[str], compiled: Compiled) -> Iterator[str]:
+    """A name of the command line that no declaration has is a value for templates; one that looks like another is a slip."""
+    declared = [io.name for io in (*compiled.inputs, *compiled.outputs)]
+    for name in given:
+        near = None if name in declared else find_nearest(name, declared)
+        if near:
+            yield f"-P {name} is no input or output (did you mean '{near}'?): only templates can read it"
+
+
 def judge(submission: Submission, *, evaluate: Evaluate, complete: bool) -> Verdict:
     """The verdict on an operation. `complete`: it is about to run, so that every required value must be there."""
     try:
@@ -45,4 +57,5 @@ def judge(submission: Submission, *, evaluate: Evaluate, complete: bool) -> Verd
     complete = complete or not submission.is_component or bool(submission.given)
     problems, notes = judge_compiled(compiled, evaluate=evaluate, complete=complete)
     placed = submission.place(SpecError.of(problems)).problems if problems else ()
+    notes += _doubt(submission.given, compiled)
     return Verdict(tuple(sorted(dict.fromkeys(placed), key=lambda one: (one.source, one.line or 0, one.column or 0))), tuple(notes))

@@ -33,7 +33,16 @@ def read_file(name: str) -> Document:
         with open(name, "rb") as file:
             return parse_document(file.read(MAX_BYTES + 1), source=name)
     except OSError as error:
-        raise CliError(f"could not read {name}: {error.strerror}") from None
+        raise FileError(name, str(error.strerror)) from None
+
+
+class FileError(CliError):
+    """A file that cannot be read."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"could not read {name}: {why}")
+        self.name = name
+        self.why = why
 
 
 class Reader:

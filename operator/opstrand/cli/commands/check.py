@@ -12,6 +12,7 @@ from opstrand.cli.console import say, show
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.judge import Verdict, judge
 from opstrand.cli.options import file_options, output_option
+from opstrand.cli.references import FileError
 from opstrand.cli.submission import read_submission
 from opstrand.errors import REASONS, Problem, SpecError
 from opstrand.sandbox import Sandbox
@@ -50,8 +51,10 @@ def _judge(files: Sequence[str], params: Sequence[str], strict: bool | None, san
         return judge(submission, evaluate=sandbox.for_one_run(), complete=False)
     except SpecError as error:
         return Verdict(error.problems)
+    except FileError as error:
+        # That file's problem: the others are still judged.
+        return Verdict((Problem("InvalidSpec", f"cannot be read: {error.why}", source=error.name),))
     except CliError as error:
-        # A file that cannot be read is that file's problem: the others are still judged.
         return Verdict((Problem("InvalidSpec", error.message),))
 
 
