@@ -93,12 +93,15 @@ async def every(seconds: float, act: Callable[[], None]) -> AsyncIterator[None]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def idle_place(quiet_plane: ControlPlane, quiet_kube: KubeApi, nursery: Nursery, tmp_path: Path) -> AsyncIterator[Place]:
-    """Nothing runs yet: `await place.start()`."""
+async def idle_place(
+    quiet_plane: ControlPlane, quiet_kube: KubeApi, nursery: Nursery, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[Place]:
+    """Nothing runs yet: `await place.start()`. Its parameter: other settings."""
     namespace = await make_namespace(quiet_kube, f"trouble-{next(_numbers)}")
     port, log = free_port("127.0.0.1"), tmp_path / "operator.log"
     async with Proxy(quiet_plane.user(OPERATOR_USER), tmp_path) as proxy:
         settings = {"namespaces": namespace, "relist_interval": 1, "silence": 1, "health_port": port, "retry_backoff": 1}
+        settings |= getattr(request, "param", {})
         environment = {f"OPSTRAND_{name.upper()}": str(value) for name, value in settings.items()}
 
         async def start() -> Child:
@@ -144,6 +147,55 @@ async def test_versions_that_are_too_old_lose_nothing(place: Place) -> None:
             await asyncio.sleep(0.05)
         await place.all_succeed()
     assert place.proxy.asked["watch"] > 6
+
+
+async def test_watches_that_fail_lose_nothing_and_are_told_of(place: Place) -> None:
+    async with KubeletStandIn(place.kube, run_for=0.3):
+        for number in range(RUNS):
+            await place.create(*chain(number))
+            if number % 3 == 0:
+                place.proxy.fail(500, "the store is away")
+            await asyncio.sleep(0.1)
+        await place.all_succeed()
+    assert place.child is not None
+    assert "the watch of operations failed: the store is away; listed again in 0.25 s" in place.child.read_log()
+    assert (await place.health())[0] == 200
+
+
+async def test_a_watch_that_only_fails_is_trouble_until_it_lives_and_makes_no_storm(place: Place) -> None:
+    place.proxy.fails_watches = (500, "the store is away")
+    before = place.proxy.asked["watch"]
+    place.proxy.fail(*place.proxy.fails_watches)
+    assert (await place.health())[0] == 200
+    await asyncio.sleep(2.2)
+    status, body = await place.health()
+    assert (status, body["ok"]) == (503, False)
+    assert "has failed for" in body["trouble"]
+    assert "the store is away" in body["trouble"]
+    assert place.proxy.asked["watch"] - before <= 4 * 3
+    place.proxy.fails_watches = None
+    async with asyncio.timeout(5):
+        while (await place.health())[0] != 200:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.2)
+    async with KubeletStandIn(place.kube):
+        await place.create(*chain(0))
+        await place.all_succeed()
+
+
+@pytest.mark.parametrize("idle_place", [{"relist_interval": 3600}], indirect=True)
+async def test_what_is_deleted_while_a_watch_begins_anew_is_missed_at_once(place: Place) -> None:
+    """Between the end of a watch and the list that the next one begins from: no event tells of it."""
+    held = {"component": {"run": {"kind": "job", "container": {"image": "busybox"}}}, "isApproved": False}
+    (b, _), a = chain(0), operation("a-0", held)
+    await place.create(b, a)
+    await wait_for(place.kube, place.namespace, "b-0", lambda one: (one.get("status") or {}).get("reason") == "UpstreamPending")
+    place.proxy.hides_deletions_of = frozenset({"a-0"})
+    await place.kube.delete(OPERATIONS, place.namespace, "a-0")
+    await asyncio.sleep(0.2)  # had it been told, it would be known by now
+    assert (await place.kube.get(OPERATIONS, place.namespace, "b-0"))["status"]["reason"] == "UpstreamPending"
+    place.proxy.expire()
+    async with asyncio.timeout(2):
+        await wait_for(place.kube, place.namespace, "b-0", lambda one: one["status"]["reason"] == "UpstreamNotFound")
 
 
 async def test_a_pod_whose_deletion_nobody_told_of_is_lost_and_replaced(place: Place) -> None:

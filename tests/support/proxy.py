@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import ssl
 from collections import Counter
 from contextlib import suppress
@@ -40,7 +41,9 @@ class Proxy:
         self.hides_deletions_of: frozenset[str] = frozenset()
         self._passable = asyncio.Event()
         self._passable.set()
-        self._streams: set[tuple[asyncio.Task[Any], asyncio.Event]] = set()
+        #: What every watch says as soon as it is opened, and nothing else: (code, message).
+        self.fails_watches: tuple[int, str] | None = None
+        self._streams: set[tuple[asyncio.Task[Any], asyncio.Future[tuple[int, str]]]] = set()
 
     async def __aenter__(self) -> Proxy:
         cluster, user = self._upstream["clusters"][0]["cluster"], self._upstream["users"][0]["user"]
@@ -73,8 +76,13 @@ class Proxy:
 
     def expire(self) -> None:
         """Tell every watch that its version is too old, as after a compaction."""
-        for _, expired in list(self._streams):
-            expired.set()
+        self.fail(410, "too old resource version")
+
+    def fail(self, code: int, message: str) -> None:
+        """Tell every watch that it failed."""
+        for _, failure in list(self._streams):
+            if not failure.done():
+                failure.set_result((code, message))
 
     def go_silent(self) -> None:
         """Nothing passes, in either direction, and no connection ends: a network that is away."""
@@ -115,22 +123,24 @@ class Proxy:
     async def _stream(self, request: web.Request, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
-        expired = asyncio.Event()
+        failure: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
         task = asyncio.ensure_future(self._pass_lines(upstream, response))
-        entry = (task, expired)
+        entry = (task, failure)
         self._streams.add(entry)
-        waiting = asyncio.ensure_future(expired.wait())
+        if self.fails_watches is not None:
+            failure.set_result(self.fails_watches)
         try:
-            await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-            if expired.is_set():
-                gone = b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old resource version"}}\n'
-                await response.write(gone)
+            await asyncio.wait({task, failure}, return_when=asyncio.FIRST_COMPLETED)
+            if failure.done():
+                code, message = failure.result()
+                status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message}
+                await response.write(json.dumps({"type": "ERROR", "object": status}, separators=(",", ":")).encode() + b"\n")
             elif task.cancelled() and request.transport is not None:
                 request.transport.abort()
         finally:
             self._streams.discard(entry)
             task.cancel()
-            waiting.cancel()
+            failure.cancel()
         return response
 
     async def _pass_lines(self, upstream: aiohttp.ClientResponse, response: web.StreamResponse) -> None:

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from itertools import chain, repeat
 from typing import Any, cast
 
-import aiohttp
 from aiohttp import web
 
 from opstrand.catalog import CatalogReader
@@ -24,6 +23,7 @@ from opstrand.core import names
 from opstrand.errors import PlatformError, SpecError
 from opstrand.handlers.bookkeeping import NoDiffBase, NoProgress
 from opstrand.handlers.lean import kopf
+from opstrand.handlers.loan import Loan
 from opstrand.handlers.queue import Queue
 from opstrand.handlers.sync import Sync
 from opstrand.handlers.watches import register
@@ -124,7 +124,7 @@ async def _watch(session: Session, sync: Sync, settings: Settings, stop: asyncio
         # After a 401 kopf takes no session that it has seen: a new loan of the same one.
         await asyncio.sleep(next(pauses))
         return kopf.AiohttpSession(
-            server=session.server, aiohttp_session=cast(Any, _Loan(session.http)), default_namespace=session.namespace
+            server=session.server, aiohttp_session=cast(Any, Loan(session, sync)), default_namespace=session.namespace
         )
 
     namespaces = settings.watched_namespaces
@@ -146,19 +146,6 @@ async def _watch(session: Session, sync: Sync, settings: Settings, stop: asyncio
     except Exception as error:
         # kopf takes every task of the loop with it when it ends: begin anew, as a Deployment does it.
         raise PlatformError(f"the watches ended: {error or type(error).__name__}") from error
-
-
-class _Loan:
-    """Our HTTP session as kopf is given it. After a 401 kopf closes what it has, under everybody's requests: this cannot be closed."""
-
-    def __init__(self, http: aiohttp.ClientSession) -> None:
-        self._http = http
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._http, name)
-
-    async def close(self) -> None:
-        """It is not kopf's to close."""
 
 
 class _Backoffs:

@@ -1,4 +1,4 @@
-"""Keeping the cache true: events as they come, full lists at the start and now and then, and how old the last word is.
+"""Keeping the cache true: full lists, events as they come, how each watch fares, and how old the last word is.
 
 Must not reconcile; it says which keys should be.
 """
@@ -9,25 +9,56 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from opstrand.core import names
 from opstrand.errors import PlatformError
 from opstrand.handlers.queue import Queue
-from opstrand.kube.api import COMPONENTS, OPERATIONS, PODS, ApiError, Forbidden, NotFound, Resource, gather_lists
-from opstrand.kube.cache import slim_body
+from opstrand.kube.api import COMPONENTS, OPERATIONS, PODS, ApiError, Forbidden, NotFound, Resource
+from opstrand.kube.cache import Key, key_of
 from opstrand.kube.gather import World
 
 logger = logging.getLogger(__name__)
 
 #: Seconds that a small list may take: less than a probe waits, so that it hears why.
 _SMALL_LIST = 5.0
-#: Seconds between two tries of a full list that failed: the first, and the longest.
+#: Seconds between two tries of what failed: the first, and the longest.
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 5.0
-#: Seconds from the start to the second full list: kopf's watches live by then.
-_SOON = 10.0
+#: A watch that lived for so many seconds was well: its failure has nothing to do with those before it.
+_WELL = 5.0
 _WATCHED: tuple[tuple[Resource, str], ...] = ((OPERATIONS, ""), (COMPONENTS, ""), (PODS, names.MANAGED_SELECTOR))
+
+
+@dataclass(eq=False)
+class Watch:
+    """What is watched, in one namespace or in all, and how that went lately."""
+
+    resource: Resource
+    namespace: str | None
+    labels: str
+    #: Of a full list that no watch has begun from yet.
+    version: str = ""
+    opened: float | None = None
+    failures: int = 0
+    failing_since: float = 0.0
+    words: str = ""
+
+    def open(self) -> None:
+        self.opened = time.monotonic()
+
+    def fail(self, words: str) -> float:
+        """The server ended it with an error. Returns how long to wait: longer each time, until one lives."""
+        now = time.monotonic()
+        if not self.failures or (self.opened is not None and now - self.opened > _WELL):
+            self.failures, self.failing_since = 0, now
+        self.failures, self.words, self.opened = self.failures + 1, words, None
+        return float(min(_FIRST_PAUSE * 2 ** min(self.failures - 1, 10), _LONGEST_PAUSE))
+
+    def failing_for(self) -> float:
+        """Seconds since the first of the failures that are not over; 0 while it is open."""
+        return time.monotonic() - self.failing_since if self.failures and self.opened is None else 0.0
 
 
 class Sync:
@@ -37,26 +68,46 @@ class Sync:
         self._world = world
         self._queue = queue
         self._heard = time.monotonic()
+        places = world.settings.watched_namespaces or (None,)
+        self.watches = tuple(Watch(resource, place, labels) for resource, labels in _WATCHED for place in places)
+
+    def hear(self) -> None:
+        """The cluster said something, whatever it was."""
+        self._heard = time.monotonic()
 
     def observe(self, resource: Resource, kind: str | None, body: Mapping[str, Any]) -> None:
-        """One event. `kind` is ADDED, MODIFIED, DELETED, or None for what a watch's own first list says."""
-        self._heard = time.monotonic()
+        """One event. `kind` is ADDED, MODIFIED or DELETED."""
         cache = self._world.cache
         self._queue.add_all(cache.drop(resource, body) if kind == "DELETED" else cache.put(resource, body))
 
     async def list_all(self) -> None:
         """Take a full list of everything. Raises PlatformError where one of the lists cannot be had."""
-        known = {resource: self._world.cache.keys(resource) for resource, _ in _WATCHED}
-        try:
-            lists = await gather_lists(self._world.kube, _WATCHED, self._world.settings.watched_namespaces, slim_body)
-        except NotFound as error:
-            raise PlatformError("the cluster knows no Operations or Components: apply crds/ first") from error
-        for (resource, _), items in zip(_WATCHED, lists, strict=True):
-            for body in items:
-                self._queue.add_all(self._world.cache.put(resource, body))
-            for body in self._world.cache.missing(resource, known[resource], items):
-                await self._check_gone(resource, body)
-        self._heard = time.monotonic()
+        for watch in self.watches:
+            try:
+                watch.version = await self._list(watch)
+            except NotFound as error:
+                raise PlatformError("the cluster knows no Operations or Components: apply crds/ first") from error
+
+    async def list_for(self, watch: Watch) -> str:
+        """The version to watch from: all that is older was taken, and what is gone since the last list was dropped."""
+        version, watch.version = watch.version, ""
+        return version or await self._list(watch)
+
+    async def _list(self, watch: Watch) -> str:
+        """Page by page, so that all of it is never held beside the cache. Returns the list's version."""
+        cache = self._world.cache
+        known: frozenset[Key] = cache.keys(watch.resource, watch.namespace)
+        present: set[Key] = set()
+        version = ""
+        async for page in self._world.kube.pages(watch.resource, watch.namespace, labels=watch.labels):
+            version = page.version
+            for body in page.items:
+                present.add(key_of(body))
+                self._queue.add_all(cache.put(watch.resource, body))
+        for body in cache.missing(watch.resource, known, present):
+            await self._check_gone(watch.resource, body)
+        self.hear()
+        return version
 
     async def list_at_start(self, patience: float) -> None:
         """The first full list, tried again for so many seconds: an API server that is busy or restarting is no reason to die.
@@ -86,13 +137,13 @@ class Sync:
         self._queue.add_all(self._world.cache.put(resource, found))
 
     async def relist_forever(self, interval: float) -> None:
-        """Make up what a watch has missed, every `interval` seconds; sooner where a list failed, and the first time: what was deleted
-        between our first list and kopf's own is told by neither."""
-        pause = min(interval, _SOON)
+        """Make up what a watch has missed, every `interval` seconds; sooner where a list failed."""
+        pause = interval
         while True:
             await asyncio.sleep(pause)
             try:
-                await self.list_all()
+                for watch in self.watches:
+                    await self._list(watch)
                 pause = interval
             except PlatformError as error:
                 pause = min(interval, error.retry_after or _LONGEST_PAUSE)
@@ -102,8 +153,12 @@ class Sync:
                 logger.exception("the periodic list failed: this is a bug")
 
     async def find_trouble(self) -> str | None:
-        """Why the operator should be restarted, if it should: nothing heard for long, and a small list not answered either."""
+        """Why the operator should be restarted, if it should: a watch that fails again and again, or nothing heard for long, and a small
+        list not answered either."""
         settings = self._world.settings
+        for watch in self.watches:
+            if watch.failing_for() > settings.silence:
+                return f"the watch of {watch.resource.plural} has failed for {watch.failing_for():.0f} s: {watch.words}"
         if time.monotonic() - self._heard < settings.silence:
             return None
         try:
@@ -112,7 +167,7 @@ class Sync:
         except (PlatformError, TimeoutError) as error:
             words = str(error) or f"no answer to a small list within {_SMALL_LIST:.0f} s"
             return f"nothing heard for {time.monotonic() - self._heard:.0f} s: {words}"
-        self._heard = time.monotonic()
+        self.hear()
         return None
 
     def numbers(self) -> dict[str, float]:

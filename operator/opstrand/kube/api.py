@@ -6,13 +6,10 @@ Every failure leaves here as an `ApiError` that names verb and object. Must not 
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
@@ -24,8 +21,6 @@ if TYPE_CHECKING:  # finding credentials is half of a laptop's start, which need
 
 Manifest = dict[str, Any]
 JsonPatch = list[dict[str, Any]]
-#: What is kept of an object.
-Keep = Callable[[Manifest], Manifest]
 
 #: One request's time, seconds. Watches and followed logs are not bounded by it.
 REQUEST_TIMEOUT = 30.0
@@ -113,21 +108,25 @@ class Expired(ApiError):
     """410: the resourceVersion is too old; list again."""
 
 
+@dataclass(frozen=True)
+class Page:
+    """Some of the objects of a list, and the resourceVersion of the whole. `more`: what to ask for the next with; "" at the end."""
+
+    items: list[Manifest]
+    version: str
+    more: str = ""
+
+
 class Kube(Protocol):
     """What the shell may ask of a cluster, real or in memory. Objects are plain dicts; all raise ApiError."""
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest: ...
 
     async def list(
-        self,
-        resource: Resource,
-        namespace: str | None = None,
-        *,
-        labels: str = "",
-        fields: str = "",
-        limit: int = 0,
-        keep: Keep | None = None,
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", limit: int = 0
     ) -> tuple[list[Manifest], str]: ...
+
+    def pages(self, resource: Resource, namespace: str | None = None, *, labels: str = "") -> AsyncIterator[Page]: ...
 
     async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest: ...
 
@@ -154,30 +153,30 @@ class KubeApi:
         return await self._json("GET", resource.path(namespace, name), what=_what("get", resource, namespace, name))
 
     async def list(
-        self,
-        resource: Resource,
-        namespace: str | None = None,
-        *,
-        labels: str = "",
-        fields: str = "",
-        limit: int = 0,
-        keep: Keep | None = None,
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", limit: int = 0
     ) -> tuple[list[Manifest], str]:
-        """All objects (at most `limit` where given) and the list's resourceVersion. Pages by itself: 5,000 runs are many megabytes.
+        """All objects (at most `limit` where given) and the list's resourceVersion."""
+        query = {"labelSelector": labels, "fieldSelector": fields}
+        page = await self._page(resource, namespace, **query, limit=limit or _PAGE)
+        items = page.items
+        while page.more and not limit:
+            page = await self._page(resource, namespace, **query, limit=_PAGE, more=page.more)
+            items += page.items
+        return items, page.version
 
-        `keep`: what to keep of each object; the rest is let go of before the next page comes.
-        """
-        items: list[Manifest] = []
-        query = {k: v for k, v in {"labelSelector": labels, "fieldSelector": fields, "limit": str(limit or _PAGE)}.items() if v}
-        while True:
-            page = await self._json("GET", resource.path(namespace), query=query, what=_what("list", resource, namespace))
-            # A list leaves kind and apiVersion out of its items; every reader of ours wants them.
-            found = [_as_object(item, resource) for item in page["items"]]
-            items += found if keep is None else map(keep, found)
-            token = page["metadata"].get("continue")
-            if limit or not token:
-                return items, page["metadata"]["resourceVersion"]
-            query["continue"] = token
+    async def pages(self, resource: Resource, namespace: str | None = None, *, labels: str = "") -> AsyncIterator[Page]:
+        """All objects, some at a time: 5,000 runs are many megabytes."""
+        page = await self._page(resource, namespace, labelSelector=labels, limit=_PAGE)
+        yield page
+        while page.more:
+            page = await self._page(resource, namespace, labelSelector=labels, limit=_PAGE, more=page.more)
+            yield page
+
+    async def _page(self, resource: Resource, namespace: str | None, *, more: str = "", **query: Any) -> Page:
+        given = {key: str(value) for key, value in {**query, "continue": more}.items() if value}
+        found = await self._json("GET", resource.path(namespace), query=given, what=_what("list", resource, namespace))
+        metadata = found["metadata"]
+        return Page([_as_object(item, resource) for item in found["items"]], metadata["resourceVersion"], metadata.get("continue") or "")
 
     async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest:
         name = body.get("metadata", {}).get("name")
@@ -216,7 +215,7 @@ class KubeApi:
         is cut: a program may write a gigabyte without a newline."""
         what = f"{'follow' if query.get('follow') else 'read'} the log of pod {namespace}/{pod}"
         async with self._request("GET", PODS.path(namespace, pod, "log"), query=_plain(query), what=what, endless=True) as answer:
-            async for line in _lines(answer, longest):
+            async for line in read_lines(answer, longest):
                 yield line
 
     async def watch(
@@ -227,7 +226,7 @@ class KubeApi:
         query = {k: v for k, v in query.items() if v}
         what = _what("watch", resource, namespace)
         async with self._request("GET", resource.path(namespace), query=query, what=what, endless=True) as answer:
-            async for line in _lines(answer):
+            async for line in read_lines(answer):
                 event = json.loads(line)
                 if event["type"] == "ERROR":
                     code = event["object"].get("code", 500)
@@ -289,7 +288,7 @@ def _what(verb: str, resource: Resource, namespace: str | None, name: str | None
 
 
 def _as_object(item: Manifest, resource: Resource) -> Manifest:
-    """An item of a list. Who set which key of it is half of it, and read by nobody here."""
+    """An item of a list with what a list leaves out of it, and without who set which key: half of it, and read by nobody here."""
     item["metadata"].pop("managedFields", None)
     return {"apiVersion": resource.api_version, "kind": resource.kind, **item}
 
@@ -326,7 +325,7 @@ _REFUSALS: dict[int, type[ApiError]] = {
 }
 
 
-async def _lines(answer: aiohttp.ClientResponse, longest: int | None = None) -> AsyncIterator[bytes]:
+async def read_lines(answer: aiohttp.ClientResponse, longest: int | None = None) -> AsyncIterator[bytes]:
     """Whole lines whatever their length (aiohttp's own readline refuses what is beyond its buffer). What a line has beyond `longest` is
     dropped as it comes, and counted at its end."""
     line, left_out = bytearray(), 0
@@ -351,16 +350,3 @@ def _append(line: bytearray, part: bytes, longest: int | None) -> int:
 
 def _close(line: bytearray, left_out: int) -> bytes:
     return bytes(line) + (f" ... {left_out} more bytes of this line" if left_out else "").encode()
-
-
-async def gather_lists(
-    kube: Kube, wanted: Sequence[tuple[Resource, str]], namespaces: Sequence[str], slim: Callable[[Resource, Manifest], Manifest]
-) -> list[list[Manifest]]:
-    """Several full lists at once: (resource, label selector) each, of these namespaces; of all where none is named; each object slimmed."""
-    places: Sequence[str | None] = namespaces or (None,)
-    asked = [(resource, place, labels) for resource, labels in wanted for place in places]
-    parts = await asyncio.gather(
-        *(kube.list(resource, place, labels=labels, keep=partial(slim, resource)) for resource, place, labels in asked)
-    )
-    pages = [items for items, _ in parts]
-    return [list(chain.from_iterable(pages[at : at + len(places)])) for at in range(0, len(pages), len(places))]

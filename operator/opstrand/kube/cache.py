@@ -1,13 +1,13 @@
 """What the operator knows of the cluster, fed by events, lists and the answers to its own writes.
 
 Owns the newest body of every Operation, Component and Pod of ours, the index by uuid, and who waits for whom. kopf gives events, not a
-cache: after a 410 it lists again but never says that an object vanished, so a periodic relist calls `forget_missing`. Must not do I/O.
+cache: what is missing from a later list is asked for and then dropped by `handlers.sync`. Must not do I/O.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,12 +83,12 @@ class Cache:
 
         A list that was asked for before a deletion and is read after it still holds the object: what is gone stays gone.
         """
-        key = _key(body)
+        key = key_of(body)
         known = self._objects[resource].get(key)
         if body["metadata"]["uid"] in self._gone or (known is not None and not _is_newer(body, known)):
             return set()
         replaced = self._replace(resource, known, body)
-        slim = slim_body(resource, body)
+        slim = _slim(resource, body)
         self._objects[resource][key] = slim
         if resource is PODS:
             self._gone.pop(key, None)
@@ -136,7 +136,7 @@ class Cache:
 
     def drop(self, resource: Resource, body: Mapping[str, Any]) -> set[Key]:
         """Forget an object that is gone. A body older than what is known (the name was taken again) drops nothing."""
-        key = _key(body)
+        key = key_of(body)
         known = self._objects[resource].get(key)
         self._bury(body["metadata"]["uid"])
         if known is not None and known["metadata"]["uid"] != body["metadata"]["uid"] and not _is_newer(body, known):
@@ -156,15 +156,14 @@ class Cache:
         self._objects[DEPLOYMENTS].pop(key, None)
         self._bury(key)
 
-    def keys(self, resource: Resource) -> frozenset[Key]:
-        """The names of all that is known of a kind."""
-        return frozenset(self._objects[resource])
+    def keys(self, resource: Resource, namespace: str | None = None) -> frozenset[Key]:
+        """The names of all that is known of a kind, in one namespace or in all."""
+        return frozenset(key for key in self._objects[resource] if namespace in (None, key[0]))
 
-    def missing(self, resource: Resource, known: frozenset[Key], present: Iterable[Mapping[str, Any]]) -> list[Manifest]:
+    def missing(self, resource: Resource, known: frozenset[Key], present: Set[Key]) -> list[Manifest]:
         """What was known when a full list was asked for, and is not in it: perhaps deleted while the watch was down. Ask before believing
         it. What came after that is newer than the list."""
-        keys = known - {_key(body) for body in present}
-        return [body for key, body in self._objects[resource].items() if key in keys]
+        return [body for key in known - present if (body := self._objects[resource].get(key)) is not None]
 
     def wait(self, key: Key, subjects: frozenset[Subject]) -> None:
         """From now on wake `key` when one of these changes; the empty set ends its waiting."""
@@ -180,14 +179,15 @@ class Cache:
             self._waits[key] = subjects
 
     def _waiters_on(self, body: Mapping[str, Any]) -> set[Key]:
-        namespace, name = _key(body)
+        namespace, name = key_of(body)
         uuid = names.run_uuid(body["metadata"]["uid"])
         by_name = self._waiters.get(Subject("operation", namespace, name), set())
         by_uuid = self._waiters.get(Subject("run", namespace, uuid), set())
         return by_name | by_uuid
 
 
-def _key(body: Mapping[str, Any]) -> Key:
+def key_of(body: Mapping[str, Any]) -> Key:
+    """Namespace and name."""
     metadata = body["metadata"]
     return metadata["namespace"], metadata["name"]
 
@@ -220,8 +220,8 @@ def _outside(body: Mapping[str, Any]) -> tuple[Any, ...]:
     return is_frozen(status), parse_phase(status), "deletionTimestamp" in body["metadata"]
 
 
-def slim_body(resource: Resource, body: Mapping[str, Any]) -> Manifest:
-    """The body without what is never read: with 5,000 finished runs present, most of the memory. Slimming again changes nothing."""
+def _slim(resource: Resource, body: Mapping[str, Any]) -> Manifest:
+    """The body without what is never read: with 5,000 finished runs present, most of the memory."""
     metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
     slim = {**body, "metadata": metadata}
     if resource is OPERATIONS and parse_phase(body.get("status")).is_final:

@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,9 +25,9 @@ from opstrand.kube.api import (
     Conflict,
     Invalid,
     JsonPatch,
-    Keep,
     Manifest,
     NotFound,
+    Page,
     Resource,
 )
 from opstrand.local.limits import refuse_pod
@@ -74,20 +74,14 @@ class MemoryKube:
         return self._objects.get((resource, key))
 
     async def list(
-        self,
-        resource: Resource,
-        namespace: str | None = None,
-        *,
-        labels: str = "",
-        fields: str = "",
-        limit: int = 0,
-        keep: Keep | None = None,
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", limit: int = 0
     ) -> tuple[list[Manifest], str]:
         if resource is OPERATIONS:
-            found = [dict(body) for key, body in self.runs.bodies.items() if namespace in (None, key[0])]
-        else:
-            found = [body for (kind, key), body in self._objects.items() if kind is resource and namespace in (None, key[0])]
-        return found if keep is None else [keep(body) for body in found], "0"
+            return [dict(body) for key, body in self.runs.bodies.items() if namespace in (None, key[0])], "0"
+        return [body for (kind, key), body in self._objects.items() if kind is resource and namespace in (None, key[0])], "0"
+
+    async def pages(self, resource: Resource, namespace: str | None = None, *, labels: str = "") -> AsyncIterator[Page]:
+        yield Page(*await self.list(resource, namespace, labels=labels))
 
     async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest:
         if resource is EVENTS:

@@ -12,7 +12,7 @@ from opstrand.core import names
 from opstrand.core.templates.template import refuse
 from opstrand.errors import PlatformError
 from opstrand.handlers.queue import Queue
-from opstrand.handlers.sync import Sync
+from opstrand.handlers.sync import Sync, Watch
 from opstrand.kube.api import OPERATIONS, PODS, ApiError, Forbidden, Manifest, NotFound, Resource
 from opstrand.kube.cache import Cache, Key
 from opstrand.kube.gather import World
@@ -192,3 +192,30 @@ async def test_a_list_without_an_answer_is_trouble_before_the_probe_gives_up(mon
 
     bench.kube.troubles = [hang]
     assert "no answer" in str(await bench.sync.find_trouble())
+
+
+def test_a_watch_that_fails_again_waits_longer_until_one_has_lived(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("opstrand.handlers.sync.time.monotonic", lambda: now)
+    watch = Watch(OPERATIONS, None, "")
+    pauses = []
+    for _ in range(7):
+        watch.open()
+        assert watch.failing_for() == 0
+        pauses.append(watch.fail("away"))
+        now += 1
+    assert pauses == [0.25, 0.5, 1, 2, 4, 5, 5]
+    assert (watch.failing_for(), watch.words) == (7, "away")
+    watch.open()
+    now += 6
+    assert (watch.fail("again"), watch.failing_for()) == (0.25, 0)
+
+
+async def test_a_watch_begins_at_the_first_list_and_lists_again_when_it_is_to_begin_anew() -> None:
+    bench = Bench()
+    await bench.sync.list_all()
+    watch = bench.sync.watches[0]
+    bench.kube.asked.clear()
+    assert (await bench.sync.list_for(watch), bench.kube.asked) == ("0", [])
+    await bench.sync.list_for(watch)
+    assert bench.kube.asked == [None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from opstrand.kube.api import OPERATIONS, PODS
-from opstrand.kube.cache import Cache, Subject
+from opstrand.kube.cache import Cache, Subject, key_of
 
 UID = "d1410a91-4d18-4575-89b9-1926d8c23db4"
 
@@ -87,7 +87,7 @@ def test_what_a_full_list_lacks_is_asked_about() -> None:
     cache.put(OPERATIONS, run(2, name="b", uid="ffffffff-4d18-4575-89b9-1926d8c23db4"))
     asked_when = cache.keys(OPERATIONS)
     cache.put(OPERATIONS, run(3, name="c", uid="eeeeeeee-4d18-4575-89b9-1926d8c23db4"))
-    assert [one["metadata"]["name"] for one in cache.missing(OPERATIONS, asked_when, [run(1)])] == ["b"]
+    assert [one["metadata"]["name"] for one in cache.missing(OPERATIONS, asked_when, {key_of(run(1))})] == ["b"]
 
 
 def test_a_name_that_is_taken_again_is_another_run() -> None:
