@@ -6,6 +6,7 @@ The order matters: nothing is reconciled before a full list of Operations, Compo
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import signal
@@ -39,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds before kopf is given a session again that was refused with 401: a token is exchanged, or an authenticator restarts.
 _LOGIN_PAUSE = 1.0
+#: Objects between two searches for garbage; a reconcile makes a few thousand.
+_YOUNG = 20_000
 
 
 def utc_now() -> datetime:
@@ -213,9 +216,17 @@ def configure_logging() -> None:
     logging.getLogger("kopf").setLevel(logging.WARNING)
 
 
+def collect_seldom() -> None:
+    """Cycles are rare here and bodies are many: looking for cycles every 700 objects is two fifths of the time that a big list takes."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, 10, 10)
+
+
 def main() -> int:
     """`python -m opstrand.handlers`: the operator in a cluster."""
     configure_logging()
+    collect_seldom()
     try:
         asyncio.run(run_operator(Settings.from_environment()))
     except (PlatformError, SpecError) as error:
