@@ -40,10 +40,10 @@ class Queue:
         """Keys that are being reconciled or wait for it."""
         return len(self._running) + len(self._waiting) + len(self._held or ())
 
-    def start(self) -> None:
-        """Begin with what has been added so far, in its order."""
+    def start(self, *, is_urgent: Callable[[Key], bool] = lambda _: True) -> None:
+        """Begin with what has been added so far, in its order, the urgent first."""
         held, self._held = self._held or {}, None
-        self.add_all(held)
+        self.add_all(sorted(held, key=lambda key: not is_urgent(key)))
 
     def add(self, key: Key) -> None:
         """Reconcile this key soon: now, or once more after the reconcile that is going on."""

@@ -74,7 +74,8 @@ async def _run(session: Session, sandbox: Sandbox, settings: Settings, stop: asy
     health = await _serve_health(sync, settings.health_port)
     watching = asyncio.create_task(_watch(session, sync, settings, stop), name="kopf")
     relisting = asyncio.create_task(sync.relist_forever(settings.relist_interval), name="relist")
-    queue.start()
+    # Thousands may have ended long ago.
+    queue.start(is_urgent=lambda key: not world.cache.is_final(key))
     logger.info("started", extra={"operations": world.cache.count(OPERATIONS), "pods": world.cache.count(PODS)})
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:

@@ -48,6 +48,11 @@ class Cache:
     def operation(self, key: Key) -> Manifest | None:
         return self._objects[OPERATIONS].get(key)
 
+    def is_final(self, key: Key) -> bool:
+        """The run has ended, or there is none."""
+        body = self.operation(key)
+        return body is None or parse_phase(body.get("status")).is_final
+
     def component(self, namespace: str, name: str) -> Manifest | None:
         return self._objects[COMPONENTS].get((namespace, name))
 

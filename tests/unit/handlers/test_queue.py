@@ -57,6 +57,15 @@ async def test_many_events_during_a_reconcile_are_one_more() -> None:
     assert (reconcile.calls, reconcile.most) == ([A, A], 1)
 
 
+async def test_what_is_urgent_comes_first_at_the_start() -> None:
+    reconcile = Recorder()
+    queue = Queue(reconcile, concurrency=1)
+    queue.add_all([A, B])
+    queue.start(is_urgent=lambda key: key == B)
+    await asyncio.sleep(0.01)
+    assert reconcile.calls == [B, A]
+
+
 async def test_a_key_that_still_waits_is_reconciled_once_however_often_it_is_asked_for() -> None:
     reconcile = Recorder(pause=0.01)
     queue = Queue(reconcile, concurrency=1)
