@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.cluster.cluster import Cluster
-from tests.support.command_line import Ran, run_opstrand
+from tests.support.command_line import OPSTRAND, Ran, run_command, run_opstrand
 
 IMAGE = "polyaxon/polyaxon-quick-start"
 #: More lines a second than the clock of a log tells apart, a pause in which a connection can break, an end without a newline.
@@ -53,6 +53,15 @@ async def test_every_byte_of_a_log_arrives_once(cluster: Cluster, namespace: str
     assert (ran.code, ran.stdout) == (0, EXPECTED), ran.stderr
     assert (await run(namespace, cluster.kubeconfig, "logs", "count")).stdout == EXPECTED
     assert (await run(namespace, cluster.kubeconfig, "logs", "-f", "count")).stdout == EXPECTED
+
+
+async def test_a_reader_that_goes_away_ends_the_following_and_not_the_run(cluster: Cluster, namespace: str, tmp_path: Path) -> None:
+    """`opstrand run -l | head -1`."""
+    file = write_job(tmp_path, "import time\nfor i in range(60):\n    print(i, flush=True); time.sleep(1)")
+    words = ("bash", "-c", '"$@" | head -1; exit ${PIPESTATUS[0]}', "-", OPSTRAND, "run", "-f", file, "-n", "count", "-l")
+    ran = await asyncio.to_thread(run_command, [*map(str, words)], env={"KUBECONFIG": cluster.kubeconfig, "OPSTRAND_PROJECT": namespace})
+    assert (ran.code, ran.stdout) == (141, b"0\n"), ran.stderr
+    assert b"Running" in (await run(namespace, cluster.kubeconfig, "ls")).stdout
 
 
 async def test_a_log_survives_connections_that_break(direct: str, namespace: str, tmp_path: Path) -> None:

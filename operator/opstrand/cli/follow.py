@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from opstrand.cli.errors import CliError, ExitCode
@@ -95,14 +94,18 @@ def _deleted(name: str) -> CliError:
 async def follow_run(api: KubeApi, body: Manifest, *, on_change: OnChange, on_line: OnLine | None = None) -> Manifest:
     """The run's final body. Every body is handed to `on_change`; with `on_line`, every line of every attempt's main container."""
     follower = _LogFollower(api, on_line) if on_line is not None else None
+    changes = asyncio.create_task(_follow_changes(api, body, on_change, follower), name="changes")
+    tasks = [changes, *([follower.task] if follower else [])]
     try:
-        final = await _follow_changes(api, body, on_change, follower)
-        if follower is not None:
-            await follower.finish()
-        return final
+        # Both to their end; but what goes wrong with one is told at once: a line that nobody reads does not wait for the next change.
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+        return changes.result()
     finally:
-        if follower is not None:
-            await follower.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _follow_changes(api: KubeApi, start: Manifest, on_change: OnChange, follower: _LogFollower | None) -> Manifest:
@@ -171,22 +174,12 @@ class _LogFollower:
         self._on_line = on_line
         self._body: Manifest = {}
         self._changed = asyncio.Event()
-        self._task = asyncio.create_task(self._follow_attempts(), name="log")
+        #: Ends with the last line.
+        self.task = asyncio.create_task(self._follow_attempts(), name="log")
 
     def observe(self, body: Manifest) -> None:
         self._body = body
         self._changed.set()
-        if self._task.done() and not self._task.cancelled():
-            self._task.result()
-
-    async def finish(self) -> None:
-        """Wait for the last line. The run is final."""
-        await self._task
-
-    async def close(self) -> None:
-        self._task.cancel()
-        with suppress(asyncio.CancelledError, ApiError):
-            await self._task
 
     @property
     def _status(self) -> Manifest:
