@@ -133,9 +133,10 @@ async def test_every_value_is_explained(ran: Ran) -> None:
         assert value["detail"].startswith(f"{'ops.upstream1' if name.startswith('ref-') else 'runs.' + ran.uuid('upstream1')} "), value
         assert isinstance(param["value"], dict) or value["detail"].endswith(f" {param['value']}"), value
     (rates, runs) = json.loads((await asyncio.to_thread(opstrand, "get", "compare", "-p", ran.namespace, "--explain", "-o", "json")).stdout)
-    assert [(one["value"], one["source"]) for one in (rates, runs)] == [
-        ([0.01, 0.1], "join"),
-        ([ran.uuid("trial-2"), ran.uuid("trial-1")], "join"),
+    trials = [ran.uuid("trial-2"), ran.uuid("trial-1")]
+    assert [(one["value"], one["source"], one["runs"]) for one in (rates, runs)] == [
+        ([0.01, 0.1], "join", trials),
+        (trials, "join", trials),
     ]
 
 

@@ -31,6 +31,9 @@ from opstrand.spec.polyaxonfile import parse_component, parse_operation
 
 Body = Mapping[str, Any]
 
+#: So many uuids a line of a table holds; `-o json` has all.
+_FEW = 3
+
 
 def describe_run(body: Body, downstream: Sequence[Body] = ()) -> str:
     """All that a status says, in sections; empty ones are left out."""
@@ -157,7 +160,11 @@ def explain_values(body: Body, component: Mapping[str, Any] | None = None) -> li
 
 def compile_body(body: Body, component: Mapping[str, Any] | None) -> Compiled:
     frozen = (body.get("status") or {}).get("component") or component
-    operation = parse_operation(body.get("spec") or {})
+    spec = body.get("spec") or {}
+    operation = parse_operation(spec)
+    if operation.hub_ref and operation.component is None and not frozen:
+        # What the component declares nobody knows yet; what it is given is known.
+        return Compiled(operation.name, "", {}, params=operation.params or {}, joins=tuple(spec.get("joins") or ()))
     return compile_operation(operation, component=parse_component(frozen) if frozen and operation.component is None else None)
 
 
@@ -167,8 +174,9 @@ def _explain_slot(slot: Slot, status: Body) -> dict[str, Any]:
     written = isinstance(slot.value, str) and "{{" in slot.value and slot.ask is None
     source = "template" if written else slot.source
     detail = f"{slot.ref} {slot.ask}" if slot.ref else (str(slot.ask) if slot.ask else (slot.value if written else ""))
-    edge = next((one for one in status.get("upstream") or () if slot.name in (one.get("values") or {})), None)
-    return {"name": slot.name, **known, "source": source, "detail": detail, **({"run": edge["uuid"]} if edge else {})}
+    runs = [one["uuid"] for one in status.get("upstream") or () if slot.name in (one.get("values") or {})]
+    found: dict[str, Any] = {"runs": runs} if slot.join is not None and known else {"run": runs[0]} if runs else {}
+    return {"name": slot.name, **known, "source": source, "detail": detail, **found}
 
 
 def show_explanation(values: Sequence[Mapping[str, Any]]) -> str:
@@ -179,8 +187,16 @@ def show_explanation(values: Sequence[Mapping[str, Any]]) -> str:
             one_line(show_value(one["value"]), 60) if "value" in one else "-",
             one["source"],
             one_line(one["detail"], 80),
-            one.get("run", ""),
+            one.get("run") or _count(one.get("runs")),
         ]
         for one in values
     ]
     return as_table(["PARAM", "VALUE", "SOURCE", "FROM", "RUN"], rows)
+
+
+def _count(runs: Sequence[str] | None) -> str:
+    """The runs that a join found: all of them where there are few."""
+    if runs is None:
+        return ""
+    told = f": {', '.join(runs)}" if 0 < len(runs) <= _FEW else ""
+    return f"{len(runs)} run{'s' * (len(runs) != 1)}{told}"

@@ -1,0 +1,47 @@
+"""`opstrand get --explain`: every value of a run, with every run that it came from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from opstrand.cli.details import explain_values, show_explanation
+
+JOIN = [{"query": "status: succeeded", "params": {"losses": {"value": "outputs.loss"}}}]
+RUN = {"run": {"kind": "job", "container": {"image": "a"}}}
+
+
+def joined(count: int) -> dict[str, Any]:
+    edges = [
+        {"uuid": f"{index:032x}", "name": f"trial-{index}", "kind": "join", "values": {"losses": "outputs.loss"}} for index in range(count)
+    ]
+    return {"spec": {"joins": JOIN, "component": RUN}, "status": {"inputs": {"losses": [0.5] * count}, "upstream": edges}}
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 40])
+def test_a_join_names_every_run_that_it_found(count: int) -> None:
+    (value,) = explain_values(joined(count))
+    assert value == {
+        "name": "losses",
+        "value": [0.5] * count,
+        "source": "join",
+        "detail": "outputs.loss",
+        "runs": [f"{index:032x}" for index in range(count)],
+    }
+    last = show_explanation([value]).splitlines()[1].rpartition("outputs.loss")[2].strip()
+    assert last.partition(":")[0] == ("1 run" if count == 1 else f"{count} runs")
+    assert last.count("0" * 30) == (count if count < 4 else 0)
+
+
+def test_a_join_that_did_not_search_yet_names_none() -> None:
+    body = joined(0)
+    assert explain_values({"spec": body["spec"], "status": {}}) == [{"name": "losses", "source": "join", "detail": "outputs.loss"}]
+
+
+def test_what_is_given_to_a_component_that_is_not_there_is_known() -> None:
+    params = {"acc": {"ref": "ops.up", "value": "outputs.acc"}, "lr": 0.1}
+    assert explain_values({"spec": {"hubRef": "late:v1", "params": params}, "status": {"phase": "Waiting"}}) == [
+        {"name": "acc", "source": "ref", "detail": "ops.up outputs.acc"},
+        {"name": "lr", "source": "literal", "detail": ""},
+    ]
