@@ -39,6 +39,12 @@ _numbers = itertools.count(1)
 STARTED = '"message": "started"'
 
 
+def service(name: str) -> Manifest:
+    container = {"image": "busybox", "command": ["httpd", "-f"]}
+    run = {"kind": "service", "ports": [80], "environment": {"annotations": {"test/serves": name}}, "container": container}
+    return {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "metadata": {"name": name}, "spec": {"component": {"run": run}}}
+
+
 def job(name: str, annotations: Mapping[str, str], *, init: list[Any] | None = None, **spec: Any) -> Manifest:
     run = {"kind": "job", "environment": {"annotations": dict(annotations)}, "container": {"image": "busybox", "command": ["true"]}}
     component = {"run": {**run, **({"init": init} if init else {})}}
@@ -76,6 +82,7 @@ SCENARIOS = {
     ),
     "stop": Scenario((job("a", {"test/until": "stopped"}),), 5, ("Stopped",), ("a", "Running")),
     "stop-pending": Scenario((job("a", {"test/pending": ""}),), 4, ("Stopped",), ("a", "Starting"), has_one_story=False),
+    "service": Scenario((service("a"),), 5, ("Stopped",), ("a", "Running")),
     "retry": Scenario((job("a", {**UNTIL_RUNNING, "test/exit-codes": "1,0"}, termination={"maxRetries": 2}),), 8),
 }
 

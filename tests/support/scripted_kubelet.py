@@ -1,7 +1,8 @@
 """A stand-in for the kubelet whose Pods wait for the operator, so that a run takes the same steps each time however slow it is.
 
 Annotations of a Pod, beside those of `kubelet_stand_in`: `test/until` (`Running`: it ends once its run is said to run; `stopped`: once it
-is told to stop), `test/exit-codes` (one for each attempt, comma separated), `test/outputs` (JSON that the run reports before its end).
+is told to stop), `test/serves` (for ever, once the run of this name has written the Pod down), `test/exit-codes` (one for each attempt,
+comma separated), `test/outputs` (JSON that the run reports before its end).
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ class ScriptedKubelet(KubeletStandIn):
         started = _now()
         with suppress(NotFound):
             if "test/pending" in annotations:
+                return
+            if "test/serves" in annotations:
+                await self._until(OPERATIONS, namespace, annotations["test/serves"], lambda one: name in json.dumps(one.get("status")))
+                await mark(self._kube, pod, running(started))
                 return
             await mark(self._kube, pod, running(started))
             if "test/outputs" in annotations:

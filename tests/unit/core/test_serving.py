@@ -252,6 +252,7 @@ def test_a_service_is_over_when_nothing_of_it_is_left(make: Any, expected: tuple
 
 
 def test_its_time_is_counted_from_when_it_served() -> None:
+    assert look(started(termination={"timeout": 7200}), SERVING).requeue_after == 0.0
     made = serving(termination={"timeout": 7200})
     assert look(made, SERVING).requeue_after == 3600.0
     assert look(started(termination={"timeout": 1}), UNREADY).actions == ()

@@ -198,7 +198,10 @@ def _run(snapshot: Snapshot, seen: Replicas) -> Decision:
         reason, message = "ProbeFailed", f"whether it is idle is not known: {snapshot.activity.trouble}"
     started = snapshot.status.get("startedAt") or seen.started_at or snapshot.stamp
     facts = _facts(snapshot, seen, seen.serving[0])
-    return Decision(advanced(snapshot, Phase.RUNNING, reason, message, **facts, startedAt=started))
+    status = advanced(snapshot, Phase.RUNNING, reason, message, **facts, startedAt=started)
+    # From now on its time runs: looked at once more, it says when that is over.
+    is_limited = "startedAt" not in snapshot.status and "termination" in snapshot.status
+    return Decision(status, requeue_after=0.0 if is_limited else None)
 
 
 def _wait(snapshot: Snapshot, seen: Replicas) -> Decision:
