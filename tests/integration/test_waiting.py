@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from opstrand.core.names import run_uuid
+from opstrand.core.phase import parse_phase
 from opstrand.kube.api import COMPONENTS, OPERATIONS, KubeApi, Manifest
 from tests.cluster.control_plane import ControlPlane
 from tests.integration.conftest import OPERATOR_USER, in_phase, operation, pod_of, wait_for
@@ -107,6 +108,19 @@ async def test_a_failed_upstream_ends_who_waits_for_its_outputs(kube: KubeApi, n
     await finish(kube, namespace, a, code=1)
     body = await wait_for(kube, namespace, "b", in_phase("UpstreamFailed"))
     assert body["status"]["reason"] == "UpstreamFailed"
+
+
+async def test_runs_that_wait_for_each_other_end_and_say_so(kube: KubeApi, namespace: str) -> None:
+    for name, other in {"a": "b", "b": "c", "c": "a", "d": "a"}.items():
+        await kube.create(OPERATIONS, namespace, operation(name, asking(f"ops.{other}", p="outputs.x")))
+    bodies = {name: await wait_for(kube, namespace, name, lambda body: parse_phase(body.get("status")).is_final) for name in "abcd"}
+    ends = {name: body["status"]["reason"] for name, body in bodies.items()}
+    # Who is looked at later may find the circle broken by the end of another.
+    assert ends.pop("d") == "UpstreamFailed"
+    assert "RefToItself" in ends.values()
+    assert set(ends.values()) <= {"RefToItself", "UpstreamFailed"}
+    told = next(body["status"]["message"] for body in bodies.values() if body["status"]["reason"] == "RefToItself")
+    assert "these runs wait for each other: " in told
 
 
 async def test_another_projects_run_is_exactly_a_run_not_found(kube: KubeApi, namespace: str) -> None:

@@ -20,6 +20,7 @@ from opstrand.core.lifecycle.snapshot import Snapshot, parse_stamp
 from opstrand.core.phase import Phase
 from opstrand.core.pods.connections import EMPTY, Catalog
 from opstrand.core.pods.culling import Activity, is_due, read_culling
+from opstrand.core.resolving.circle import check_circle
 from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.resolving.upstream import read_upstream
 from opstrand.core.templates.template import Evaluate
@@ -163,6 +164,8 @@ def _prepare(body: Mapping[str, Any], world: World) -> Prepared | SpecError:
             found = world.cache.component(prepared.identity.project, prepared.missing_component)
             if found is not None:
                 prepared = prepare(body, settings=world.settings, component=found.get("spec") or {})
+        if prepared.refs:
+            check_circle(body, lambda ref: _find_body(_subject(ref, prepared.identity.project), world))
         return prepared
     except SpecError as error:
         return error
@@ -213,11 +216,14 @@ def _subject(ref: Ref, namespace: str) -> Subject:
     return Subject("run" if ref.kind == "runs" else "operation", namespace, ref.target)
 
 
-def _read(subject: Subject, world: World) -> Upstream | None:
+def _find_body(subject: Subject, world: World) -> Mapping[str, Any] | None:
     if subject.kind == "run":
-        body = world.cache.find_by_uuid(subject.namespace, subject.name)
-    else:
-        body = world.cache.operation((subject.namespace, subject.name))
+        return world.cache.find_by_uuid(subject.namespace, subject.name)
+    return world.cache.operation((subject.namespace, subject.name))
+
+
+def _read(subject: Subject, world: World) -> Upstream | None:
+    body = _find_body(subject, world)
     return None if body is None else read_upstream(body, world.settings)
 
 

@@ -49,9 +49,12 @@ def _is_there(ref: Ref, ask: Ask, upstream: Upstream) -> bool:
         return ask.section in ("globals", "files") or (upstream.inputs is not None and (upstream.frozen or upstream.done))
     if _is_address(ask):
         return upstream.phase == "Running"
-    if ask.section == "globals" and ask.name and ask.name not in _FINAL_GLOBALS:
-        return True
-    return upstream.done
+    return upstream.done or is_early(ask)
+
+
+def is_early(ask: Ask) -> bool:
+    """Whether a run has this from its first moment: who it is, and what follows from that."""
+    return ask.section == "globals" and bool(ask.name) and ask.name not in _FINAL_GLOBALS and not _is_address(ask)
 
 
 def _is_address(ask: Ask) -> bool:
