@@ -14,59 +14,6 @@ from tests.e2e.conftest import describe, in_phase, is_final, kubectl, main_log, 
 PLAIN = "localhost/python-base:1"
 
 
-def job(*command: str, **container: Any) -> dict[str, Any]:
-    return {"run": {"kind": "job", "container": {"image": PLAIN, "command": list(command), **container}}}
-
-
-ENDINGS = {
-    "exit-code": ({"component": script("print('before')\nraise SystemExit(7)", PLAIN)}, "Failed", "ContainerFailed", "exit code 7: before"),
-    "traceback": ({"component": script("raise ValueError('no such column')", PLAIN)}, "Failed", "ContainerFailed", "no such column"),
-    "memory": (
-        {"component": job("python3", "-c", "x = bytearray(10**9)", resources={"limits": {"memory": "40Mi"}})},
-        "Failed",
-        "OOMKilled",
-        "40Mi",
-    ),
-    "timeout": ({"termination": {"timeout": 3}, "component": job("sleep", "60")}, "Failed", "DeadlineExceeded", ""),
-    "no-such-image": (
-        {"component": {"run": {"kind": "job", "container": {"image": "nope/nope", "command": ["true"]}}}},
-        "Starting",
-        "ImagePullFailed",
-        "nope/nope",
-    ),
-    "no-such-secret": (
-        {"component": job("true", envFrom=[{"secretRef": {"name": "absent"}}])},
-        "Starting",
-        "ContainerConfigError",
-        "absent",
-    ),
-    "no-such-command": ({"component": job("no-such-program")}, "Failed", "ContainerFailed", "no-such-program"),
-    "folder-in-the-way": (
-        {
-            "component": {
-                "run": {
-                    "kind": "job",
-                    "init": [{"file": {"filename": "a/b.txt", "content": "1"}}, {"file": {"filename": "a", "content": "2"}}],
-                    "container": {"image": PLAIN, "command": ["true"]},
-                }
-            }
-        },
-        "Failed",
-        "InitFailed",
-        "a folder of that name is there already",
-    ),
-}
-
-
-async def test_every_ending_says_what_happened(kube: KubeApi, namespace: str) -> None:
-    for name, (spec, *_) in ENDINGS.items():
-        await kube.create(OPERATIONS, namespace, operation(name, spec))
-    for name, (_, phase, reason, words) in ENDINGS.items():
-        body = await wait_for(kube, namespace, name, lambda one, r=reason: one.get("status", {}).get("reason") == r)  # type: ignore[misc]
-        assert body["status"]["phase"] == phase, describe(namespace, body)
-        assert words in body["status"]["message"], name
-
-
 async def test_a_stop_lets_the_program_say_goodbye_and_keeps_its_log(kube: KubeApi, namespace: str) -> None:
     source = """
 import signal, sys, time

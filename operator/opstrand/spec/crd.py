@@ -57,6 +57,8 @@ def operation_crd() -> Schema:
         _column("Duration", ".status.duration", "number"),
         _column("Pod", ".status.pod.name", priority=1),
         _column("UUID", ".status.uuid", priority=1),
+        # Last and of any width, as events have it: kubectl shows its first line.
+        _column("Message", ".status.message"),
     ]
     version = {
         "subresources": {"status": {}},
