@@ -121,7 +121,7 @@ CAUSES = {
     ),
     "init-full-volume": Cause(
         "InitFailed",
-        r"(?s)init step 'unpack' ended with exit code 1: .*No space left on device",
+        r"(?s)init step 'unpack' ended with exit code 1: .*No space left on device.*",
         init(
             step("unpack", "dd", "if=/dev/zero", "of=/full/a", "count=100", volumeMounts=[{"name": "full", "mountPath": "/full"}]),
             volumes=[{"name": "full", "emptyDir": {"medium": "Memory", "sizeLimit": "8Ki"}}],

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from opstrand.kube.api import OPERATIONS, PODS, KubeApi
 from tests.cluster.cluster import Cluster
-from tests.e2e.conftest import describe, in_phase, kubectl, main_log, operation, opstrand, wait_for
+from tests.e2e.conftest import describe, in_phase, is_final, kubectl, main_log, operation, opstrand, wait_for
 from tests.e2e.node_loss import Witnessed
 from tests.support.fake_node import FakeNode
 
@@ -40,8 +42,26 @@ async def test_a_run_whose_node_is_lost_says_so_and_runs_again_elsewhere(lost_no
     assert reasons(seen.final)[-7:] == ["PodRunning", "NodeNotReady", "NodeLost", "NodeLost", "PodCreated", "PodRunning", "Succeeded"]
 
 
+async def test_a_run_that_is_drained_away_runs_again_and_one_beyond_its_own_limit_does_not(kube: KubeApi, namespace: str) -> None:
+    polite = job("sh", "-c", "trap 'exit 1' TERM; sleep 300 & wait")
+    greedy = job("sh", "-c", "head -c 20000000 /dev/zero > /big; sleep 300", resources={"limits": {"ephemeral-storage": "2Mi"}})
+    await kube.create(OPERATIONS, namespace, operation("drained", polite))
+    await kube.create(OPERATIONS, namespace, operation("greedy", {**greedy, "termination": {"maxRetries": 0}}))
+    first = (await wait_for(kube, namespace, "drained", in_phase("Running")))["status"]["pod"]["name"]
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": first, "namespace": namespace}}
+    kubectl("create", "--raw", f"/api/v1/namespaces/{namespace}/pods/{first}/eviction", "-f", "-", stdin=json.dumps(eviction))
+    again = await wait_for(kube, namespace, "drained", lambda one: one["status"]["attempt"] == 1 and in_phase("Running")(one))
+    assert again["status"]["retries"] == {"failures": 0, "disruptions": 1}
+    (retried,) = [one for one in again["status"]["history"] if one["status"] == "retrying"]
+    assert (retried["reason"], retried["message"]) == ("Evicted", "Eviction API: evicting")
+
+    body = await wait_for(kube, namespace, "greedy", is_final)
+    assert (body["status"]["phase"], body["status"]["reason"], body["status"]["attempt"]) == ("Failed", "Evicted", 0)
+    assert "exceeds the total limit of containers 2Mi" in body["status"]["message"], describe(namespace, body)
+
+
 @pytest.fixture
-def priorities(namespace: str) -> tuple[str, str]:
+def priorities(namespace: str) -> Iterator[tuple[str, str]]:
     """Names of two priority classes, of which the second goes first."""
     names = f"{namespace}-low", f"{namespace}-high"
     for name, value in zip(names, ("-10", "10"), strict=True):
