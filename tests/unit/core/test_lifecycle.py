@@ -118,6 +118,21 @@ def test_what_the_pod_says_decides(spec: dict[str, Any], seen: dict[str, Any], e
     assert [type(action) for action in decision.actions] == actions
 
 
+LEAVING = {**RUNNING, "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "x"}]}
+
+
+def test_a_pod_that_is_gone_before_its_end_was_seen_ended_for_what_was_taking_it_away() -> None:
+    operation = started()
+    going = pod(LEAVING)
+    going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    seen = decide(see(operation, pod=going))
+    assert phase(seen) == ("Running", "Preempted")
+    gone = decide(see({**operation, "status": seen.status}, pod_is_lost=True))
+    assert phase(gone) == ("Retrying", "Preempted")
+    assert gone.status is not None
+    assert gone.status["retries"] == {"failures": 0, "disruptions": 1}
+
+
 @pytest.mark.parametrize("status", [RUNNING, DONE, BROKEN, EVICTED], ids=["running", "done", "broken", "evicted"])
 def test_the_same_again_costs_no_write(status: dict[str, Any]) -> None:
     operation = started()

@@ -41,7 +41,7 @@ def _attend_absent(snapshot: Snapshot) -> Decision:
     if snapshot.control.get("stop"):
         return end(snapshot, Phase.STOPPED, "Stopped", "stopped on request")
     if snapshot.pod_is_lost:
-        return _fail(snapshot, Observation(State.FAILED, "PodLost", "its Pod vanished before its result was seen", Fault.PLATFORM))
+        return _fail(snapshot, _observe_lost(snapshot))
     wait = _backoff_left(snapshot)
     if wait > 0:
         return Decision(requeue_after=wait)
@@ -49,6 +49,14 @@ def _attend_absent(snapshot: Snapshot) -> Decision:
         return recreate(snapshot)
     except SpecError as error:
         return end(snapshot, Phase.FAILED, error.reason, error.message)
+
+
+def _observe_lost(snapshot: Snapshot) -> Observation:
+    """A Pod that is gone without an end: for what was last written of it, where it was being taken away."""
+    reason = str(snapshot.status.get("reason") or "")
+    if snapshot.phase in (Phase.STARTING, Phase.RUNNING) and reason in _PLATFORM_REASONS:
+        return Observation(State.FAILED, reason, str(snapshot.status.get("message") or reason), Fault.PLATFORM)
+    return Observation(State.FAILED, "PodLost", "its Pod vanished before its result was seen", Fault.PLATFORM)
 
 
 def recreate(snapshot: Snapshot) -> Decision:
