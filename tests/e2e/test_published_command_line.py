@@ -68,10 +68,12 @@ def meet(namespace: str, api_url: str, tmp_path: Path) -> Meet:
     return make
 
 
-def job(home: Path, *command: str) -> str:
+def job(home: Path, *command: str, kind: str = "job") -> str:
     """A file whose job is one Python command."""
     file = home / "job.yaml"
-    file.write_text(f"kind: component\nrun: {{kind: job, container: {{image: '{PLAIN}', command: [python3, -u, -c, {command[0]!r}]}}}}\n")
+    file.write_text(
+        f"kind: component\nrun: {{kind: {kind}, container: {{image: '{PLAIN}', command: [python3, -u, -c, {command[0]!r}]}}}}\n"
+    )
     return str(file)
 
 
@@ -129,6 +131,25 @@ async def test_stop_ends_a_long_run_and_keeps_its_log(kube: KubeApi, namespace: 
     log = await editor.polyaxon("ops", "logs", "-uid", uuid)
     assert " | hello\n" in log.stdout, log.stdout + log.stderr
     assert "stopped" in log.stdout
+
+
+SERVES = "import http.server, signal; print('hello'); signal.signal(signal.SIGTERM, lambda *_: exit()); http.server.test(port=8000)"
+
+
+async def test_a_service_is_run_shown_and_stopped(kube: KubeApi, namespace: str, meet: Meet) -> None:
+    editor = await meet("edit")
+    uuid = created(await editor.polyaxon("run", "-f", job(editor.home, SERVES, kind="service, ports: [8000]")))
+    name = await name_of(kube, namespace, uuid)
+    await wait_for(kube, namespace, name, in_phase("Running"))
+    listed = await editor.polyaxon("ops", "ls")
+    assert re.search(rf"{uuid}.*running.*service", listed.stdout), listed.stdout + listed.stderr
+    log = await editor.polyaxon("ops", "logs", "-uid", uuid, "--no-follow")
+    stopped = await editor.polyaxon("ops", "stop", "-uid", uuid, "-y")
+    assert stopped.returncode == 0, stopped.stderr
+    await wait_for(kube, namespace, name, in_phase("Stopped"))
+    statuses = await editor.polyaxon("ops", "statuses", "-uid", uuid)
+    assert re.findall(r"│ (\w+) +│ True", statuses.stdout) == ["created", "starting", "running", "stopping", "stopped"], statuses.stdout
+    assert " | hello\n" in log.stdout, log.stdout + log.stderr
 
 
 async def test_the_clusters_own_roles_decide(kube: KubeApi, namespace: str, meet: Meet) -> None:

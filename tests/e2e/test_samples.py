@@ -1,7 +1,7 @@
 """Every file of manifests/samples is run, and prints what its comments say; and who took what from whom is told alike everywhere.
 
 `# prints: LINE` above an Operation is a line of its log, in which `<uuid of NAME>` stands for the uuid of the run NAME; one without such a
-comment prints nothing.
+comment prints nothing. A service does not end by itself: it runs, and what it prints is its own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pytest_asyncio
 import yaml
 
 from opstrand.kube.api import NAMESPACES, OPERATIONS, KubeApi, Manifest
-from tests.e2e.conftest import CHECKOUT, describe, is_final, kubectl, main_log, make_namespace, opstrand, succeed, wait_for
+from tests.e2e.conftest import CHECKOUT, describe, in_phase, is_final, kubectl, main_log, make_namespace, opstrand, succeed, wait_for
 
 FOLDER = CHECKOUT / "manifests" / "samples"
 #: The document's value forms, each a file.
@@ -44,7 +44,9 @@ def read_samples() -> dict[str, Sample]:
     return found
 
 
-SAMPLES = {name: sample for name, sample in read_samples().items() if sample.manifest["kind"] == "Operation"}
+_RUNS = {name: sample for name, sample in read_samples().items() if sample.manifest["kind"] == "Operation"}
+SERVICES = [name for name, one in _RUNS.items() if "kind: service" in yaml.safe_dump(one.manifest)]
+SAMPLES = {name: sample for name, sample in _RUNS.items() if name not in SERVICES}
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ async def ran(kube: KubeApi) -> AsyncIterator[Ran]:
     await approve(kube, namespace)
     names = [*SAMPLES, *(f"by-uuid-{form}" for form in FORMS)]
     bodies = {name: await succeed(kube, namespace, name, 150) for name in names}
+    bodies |= {name: await wait_for(kube, namespace, name, in_phase("Running")) for name in SERVICES}
     yield Ran(namespace, bodies)
     await kube.delete(NAMESPACES, None, namespace)
 
@@ -149,7 +152,7 @@ async def test_lineage_is_told_alike_by_the_status_the_command_line_and_the_api(
     kinds = {(name, edge[2]) for edge in expected for name in ran.bodies if ran.uuid(name) == edge[1]}
     assert {("print-loss", "run"), ("compare", "join"), ("ref-io", "run")} <= kinds
     sources = {edge[0] for edge in expected}
-    assert sources == {ran.uuid(name) for name in ("upstream1", "train", "trial-1", "trial-2")}
+    assert sources == {ran.uuid(name) for name in ("upstream1", "train", "trial-1", "trial-2", "web")}
     assert await lineage_by_command(ran, sources) == expected
     assert await lineage_by_api(ran, api_url, "downstream", sources) == expected
     assert await lineage_by_api(ran, api_url, "upstream", {edge[1] for edge in expected}) == expected

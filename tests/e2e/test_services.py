@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
-from opstrand.kube.api import OPERATIONS, KubeApi
-from tests.e2e.conftest import kubectl, operation, succeed, wait_for
+from opstrand.kube.api import OPERATIONS, KubeApi, Manifest
+from tests.e2e.conftest import describe, in_phase, is_final, kubectl, main_log, operation, opstrand, succeed, wait_for
 
 PLAIN = "localhost/python-base:1"
-#: Says which Pod it is.
+#: Says which Pod it is, since when nobody used it, and goodbye.
 SERVER = """
-import http.server, os
+import http.server, json, os, signal, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/crash":
+            print("no such table", flush=True)
             os._exit(3)
-        body = os.environ["POLYAXON_K8S_POD_ID"].encode()
+        idle = json.dumps({"last_activity": "2026-01-01T00:00:00Z"})
+        body = (idle if self.path == "/api/status" else os.environ["POLYAXON_K8S_POD_ID"]).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+def goodbye(*_):
+    print("goodbye", flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, goodbye)
 print("serving", flush=True)
 http.server.ThreadingHTTPServer(("", {{ globals.ports[0] }}), Handler).serve_forever()
 """
@@ -30,7 +38,7 @@ def server(**run: Any) -> dict[str, Any]:
     return {"run": {"kind": "service", "ports": [8000], "container": container, **run}}
 
 
-#: Asks until it has heard two different Pods, or for a minute.
+#: Asks a service's page until it has heard so many different Pods, or for a minute.
 ASKER = """
 import sys, time, urllib.request
 heard = set()
@@ -39,26 +47,69 @@ for _ in range(300):
         heard.add(urllib.request.urlopen(sys.argv[1], timeout=2).read().decode())
     except OSError:
         pass
-    if len(heard) == 2:
+    if len(heard) == int(sys.argv[2]):
         break
     time.sleep(0.2)
 print(*sorted(heard), sep="\\n")
 """
 
 
-def asker(url: str) -> dict[str, Any]:
-    return {"run": {"kind": "job", "container": {"image": PLAIN, "command": ["python3", "-c", ASKER, url]}}}
+def asker(page: str = "", count: int = 1) -> dict[str, Any]:
+    """A job that waits for the service `web` and asks it."""
+    container = {"image": PLAIN, "command": ["python3", "-c", ASKER, f"http://{{{{ host }}}}:8000/{page}", str(count)]}
+    host = {"ref": "ops.web", "value": "globals.host", "contextOnly": True}
+    return {"params": {"host": host}, "component": {"run": {"kind": "job", "container": container}}}
 
 
-def serves(body: Any) -> bool:
-    return len((body.get("status", {}).get("service") or {}).get("pods") or ()) == 2 and body["status"]["phase"] == "Running"
+def has_pods(count: int) -> Callable[[Manifest], bool]:
+    """Whether it runs, with so many replicas known."""
+    return lambda body: in_phase("Running")(body) and len(body["status"]["service"].get("pods") or ()) == count
 
 
 async def test_two_replicas_answer_by_the_services_name(kube: KubeApi, namespace: str) -> None:
+    await kube.create(OPERATIONS, namespace, operation("ask", asker(count=2)))
     await kube.create(OPERATIONS, namespace, operation("web", {"component": server(replicas=2)}))
-    body = await wait_for(kube, namespace, "web", serves)
-    host = body["status"]["service"]["host"]
-    await kube.create(OPERATIONS, namespace, operation("ask", {"component": asker(f"http://{host}:8000/")}))
     asked = await succeed(kube, namespace, "ask")
-    heard = kubectl("-n", namespace, "logs", asked["status"]["pod"]["name"], "-c", "main").stdout.split()
-    assert heard == [one["name"] for one in body["status"]["service"]["pods"]]
+    body = await wait_for(kube, namespace, "web", has_pods(2))
+    assert main_log(namespace, asked).split() == [one["name"] for one in body["status"]["service"]["pods"]]
+    assert asked["status"]["inputs"]["host"] == body["status"]["service"]["host"]
+    told = await asyncio.to_thread(opstrand, "get", "web", "-p", namespace)
+    assert f"port-forward service/{body['status']['service']['name']} 8000" in told.stdout
+
+
+async def test_a_service_that_crashes_says_why_and_comes_back(kube: KubeApi, namespace: str) -> None:
+    await kube.create(OPERATIONS, namespace, operation("web", {"component": server()}))
+    body = await wait_for(kube, namespace, "web", has_pods(1))
+    crash = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/crash')"
+    kubectl("-n", namespace, "exec", body["status"]["pod"]["name"], "-c", "main", "--", "python3", "-c", crash, check=False)
+    body = await wait_for(kube, namespace, "web", in_phase("Retrying"))
+    assert body["status"]["reason"] == "ContainerFailed"
+    assert "exit code 3" in body["status"]["message"]
+    assert "no such table" in body["status"]["message"]
+    body = await wait_for(kube, namespace, "web", in_phase("Running"))
+    assert [entry["status"] for entry in body["status"]["history"]] == ["created", "starting", "running", "retrying", "running"]
+
+
+async def test_a_stop_lets_a_service_say_goodbye_and_takes_everything_away(kube: KubeApi, namespace: str) -> None:
+    await kube.create(OPERATIONS, namespace, operation("web", {"component": server()}))
+    body = await wait_for(kube, namespace, "web", has_pods(1))
+    following = asyncio.create_task(asyncio.to_thread(opstrand, "logs", "web", "-f", "-p", namespace))
+    await asyncio.sleep(3)
+    stopped = await asyncio.to_thread(opstrand, "stop", "web", "-p", namespace)
+    assert stopped.returncode == 0, stopped.stderr
+    body = await wait_for(kube, namespace, "web", is_final)
+    assert (body["status"]["phase"], body["status"]["reason"]) == ("Stopped", "Stopped"), describe(namespace, body)
+    assert kubectl("-n", namespace, "get", "deployments,services", "-o", "name").stdout == ""
+    kubectl("-n", namespace, "wait", "--for=delete", "pods", "--all", "--timeout=30s")
+    assert (await following).stdout.splitlines() == ["serving", "goodbye"]
+
+
+async def test_an_idle_service_is_culled_and_one_that_cannot_tell_is_not(kube: KubeApi, namespace: str) -> None:
+    for name, page in (("idle", "/api/status"), ("mute", "/")):
+        termination = {"culling": {"timeout": 5}, "probe": {"http": {"path": page, "port": 8000}}}
+        await kube.create(OPERATIONS, namespace, operation(name, {"component": server(), "termination": termination}))
+    body = await wait_for(kube, namespace, "idle", is_final)
+    assert (body["status"]["phase"], body["status"]["reason"]) == ("Stopped", "Culled"), describe(namespace, body)
+    body = await wait_for(kube, namespace, "mute", lambda one: one.get("status", {}).get("reason") == "ProbeFailed")
+    assert body["status"]["phase"] == "Running"
+    assert "last_activity" in body["status"]["message"]
