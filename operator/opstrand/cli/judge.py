@@ -54,8 +54,9 @@ def judge(submission: Submission, *, evaluate: Evaluate, complete: bool) -> Verd
         compiled = compile_operation(operation)
     except SpecError as error:
         return Verdict(submission.place(error).problems)
-    complete = complete or not submission.is_component or bool(submission.given)
-    problems, notes = judge_compiled(compiled, evaluate=evaluate, complete=complete)
+    # A file that is only checked may be written for another version.
+    is_run, complete = complete, complete or not submission.is_component or bool(submission.given)
+    problems, notes = judge_compiled(compiled, evaluate=evaluate, complete=complete, is_run=is_run)
     placed = submission.place(SpecError.of(problems)).problems if problems else ()
     notes += _doubt(submission.given, compiled)
     return Verdict(tuple(sorted(dict.fromkeys(placed), key=lambda one: (one.source, one.line or 0, one.column or 0))), tuple(notes))

@@ -12,7 +12,7 @@ from typing import Any
 
 from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.check import check_values
-from opstrand.core.compiling.prepare import RUN_KINDS
+from opstrand.core.compiling.offered import RUN_KINDS, find_missing, find_unused
 from opstrand.core.identity import Identity
 from opstrand.core.nearest import suggest
 from opstrand.core.pods.plan import compile_plan
@@ -33,22 +33,27 @@ _OF_CATALOG = ("'connections' has no '", "'init' has no '")
 _ALWAYS = ("globals", "params", "connections", "init")
 
 
-def judge_compiled(compiled: Compiled, *, evaluate: Evaluate, complete: bool) -> tuple[list[Problem], list[str]]:
-    """All that is wrong, and notes of what is not judged here. `complete`: it is about to run, so every required value must be there."""
+def judge_compiled(compiled: Compiled, *, evaluate: Evaluate, complete: bool, is_run: bool = True) -> tuple[list[Problem], list[str]]:
+    """All that is wrong, and notes of what is not judged here. `complete`: every required value must be there. `is_run`: it is about to be
+    created, so that what this version does not run is wrong too."""
     wrong = check_values(compiled, evaluate=evaluate)
     problems = [one for one in wrong if complete or one.reason != "ParamRequired"]
+    missing, notes = find_missing(compiled), list(find_unused(compiled))
+    if is_run:
+        problems += missing
+    else:
+        notes += [one.message for one in missing]
     if compiled.matrix or compiled.kind == "dag":
         # Their runs get values of their own: only what holds for all of them is judged here.
-        what = "a matrix" if compiled.matrix else "a pipeline"
-        return problems, [f"{what} is checked, but not run by this version"]
+        return problems, notes
     problems += _judge_names(compiled, _collect_names(compiled))
     if compiled.kind not in RUN_KINDS:
         # What their templates may read besides is known to who runs them.
-        return problems, [f"a run of the kind '{compiled.kind}' is checked, but not run by this version"]
+        return problems, notes
     if problems or wrong or not _judge_plan(compiled, evaluate, problems):
         # Where values are missing or wrong, what needs none is judged all the same.
         problems += _judge_shape(compiled)
-    return list(dict.fromkeys(problems)), []
+    return list(dict.fromkeys(problems)), notes
 
 
 def _judge_plan(compiled: Compiled, evaluate: Evaluate, problems: list[Problem]) -> bool:

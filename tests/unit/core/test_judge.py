@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.judge import judge_compiled
 from opstrand.sandbox import Sandbox
+from opstrand.spec.polyaxonfile import parse_operation
 
 from .build import operation
 
@@ -103,3 +105,42 @@ def test_every_template_that_cannot_be_rendered_is_named(sandbox: Sandbox) -> No
 def test_an_unknown_name_in_an_operations_own_fields_is_told_before_there_are_values(sandbox: Sandbox) -> None:
     fields = {"conditions": "{{ nope }}", "termination": {"timeout": "{{ nope }}"}, "queue": "{{ nope }}"}
     assert sorted(places(sandbox, params={"a": UP}, **fields)) == ["conditions", "queue", "termination.timeout"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"matrix": {"kind": "mapping", "values": [{"a": 1}]}}, "matrix"),
+        ({"schedule": {"kind": "interval", "frequency": 60}}, "schedule"),
+        ({"hooks": [{"hubRef": "slack"}]}, "hooks"),
+        ({"events": [{"ref": "ops.a", "kinds": ["run_status_done"]}]}, "events"),
+        ({"build": {"hubRef": "kaniko"}}, "build"),
+        ({"presets": ["gpu"]}, "presets"),
+        ({"mount": ["./src:code"]}, "mount"),
+        ({"run": {"kind": "dag", "operations": [{"name": "a", "hubRef": "b"}]}}, "run.kind"),
+        ({"run": {"kind": "mpijob", "worker": {"container": {"image": "b"}}}}, "run.kind"),
+    ],
+)
+def test_what_is_not_run_is_a_note_until_it_is_to_run(sandbox: Sandbox, fields: dict[str, Any], path: str) -> None:
+    component = {"run": {"kind": "job", "container": {"image": "busybox"}, **fields.pop("run", {})}}
+    if component["run"]["kind"] != "job":
+        del component["run"]["container"]
+    compiled = compile_operation(parse_operation({"component": component, **fields}))
+    problems, notes = judge_compiled(compiled, evaluate=sandbox.evaluate, complete=True, is_run=False)
+    assert problems == []
+    (note,) = notes
+    assert "is checked, but not run by this version" in note
+    (problem,), _ = judge_compiled(compiled, evaluate=sandbox.evaluate, complete=True)
+    assert (problem.reason, problem.path) == ("NotSupported", path)
+
+
+@pytest.mark.parametrize("plugin", [{"ssh": True}, {"tmux": True}, {"sandbox": True}, {"notifications": [{"connections": ["slack"]}]}])
+def test_a_plugin_that_would_do_nothing_is_refused(sandbox: Sandbox, plugin: dict[str, Any]) -> None:
+    assert places(sandbox, plugins=plugin) == [f"plugins.{next(iter(plugin))}"]
+
+
+def test_what_changes_nothing_is_noted(sandbox: Sandbox) -> None:
+    compiled = operation(cache={"disable": False}, dependencies=["a"], trigger="all_done")
+    problems, notes = judge_compiled(compiled, evaluate=sandbox.evaluate, complete=True)
+    assert problems == []
+    assert [note.partition(":")[0] for note in notes] == ["cache", "dependencies", "trigger"]

@@ -12,6 +12,7 @@ from typing import Any
 
 from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.compile import compile_operation
+from opstrand.core.compiling.offered import find_missing
 from opstrand.core.identity import Identity, read_identity
 from opstrand.core.limits import COMPONENT, OUTPUTS, TOTAL, check_size, measure, shorten
 from opstrand.core.resolving.refs import Ref, collect_refs
@@ -22,8 +23,6 @@ from opstrand.spec.polyaxonfile import Operation, parse_component, parse_operati
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 #: What conditions, history and times may still add to a status after the freeze.
 _ROOM = 64 * 1024
-#: Kinds of runs that this version starts.
-RUN_KINDS = ("job", "service")
 
 
 @dataclass(frozen=True)
@@ -96,9 +95,7 @@ def _check_namespace(operation: Operation, body: Mapping[str, Any]) -> None:
 def _compile(operation: Operation, component: Mapping[str, Any] | None) -> Compiled:
     parsed = None if component is None else parse_component(component)
     compiled = compile_operation(operation, component=parsed)
-    if compiled.kind not in RUN_KINDS:
-        raise SpecError("NotSupported", f"runs of the kind {compiled.kind!r} are not started by this version", "run.kind")
-    for section in ("matrix", "schedule", "hooks", "events", "build"):
-        if getattr(compiled, section):
-            raise SpecError("NotSupported", f"{section!r} is not run by this version", section)
+    missing = find_missing(compiled)
+    if missing:
+        raise SpecError.of(missing)
     return compiled

@@ -46,7 +46,7 @@ def check_plan(plan: Plan) -> None:
     if plan.condition is False:
         return
     problems = [*_judge_main(plan), *_judge_others(plan), *_judge_init(plan), *_judge_volumes(plan), *_judge_environment(plan)]
-    problems += [*_judge_queue(plan), *_judge_limits(plan)]
+    problems += [*_judge_plugins(plan), *_judge_queue(plan), *_judge_limits(plan)]
     problems += judge_service(plan) if plan.kind == KIND else [*_judge_restarts(plan), *_judge_failure_policy(plan)]
     if problems:
         raise SpecError.of(problems)
@@ -170,6 +170,15 @@ def _judge_labels(environment: Mapping[str, Any]) -> Iterator[Problem]:
             if not _LABEL_VALUE.fullmatch(value):
                 words = "expected at most 63 letters, digits, '-', '_' and '.', letters or digits at both ends"
                 yield Problem("InvalidSpec", f"{words}, found {describe(value)}", f"run.environment.{key}.{name}")
+
+
+def _judge_plugins(plan: Plan) -> Iterator[Problem]:
+    """What would not be done is said: a person waits in vain for a message, or before a closed door."""
+    for key in ("tmux", "ssh", "sandbox"):
+        if plan.plugins.get(key):
+            yield Problem("NotSupported", f"'{key}' is not provided by this version", f"plugins.{key}")
+    if plan.plugins.get("notifications"):
+        yield Problem("NotSupported", "nobody is told of a run's end by this version", "plugins.notifications")
 
 
 def _judge_queue(plan: Plan) -> Iterator[Problem]:
