@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import re
+import secrets
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -83,7 +84,7 @@ async def kube(cluster: Cluster) -> AsyncIterator[KubeApi]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def namespace(kube: KubeApi) -> AsyncIterator[str]:
     """A project that no other test knows; gone afterwards."""
-    name = f"e2e-{next(_namespaces)}-{int(time.time()) % 100000}"
+    name = f"e2e-{next(_namespaces)}-{secrets.token_hex(3)}"
     await make_namespace(kube, name)
     yield name
     await kube.delete(NAMESPACES, None, name)
