@@ -5,11 +5,13 @@ The node's kubelet is kwok; that nobody hears of it, taints it, takes its Pods a
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from opstrand.kube.api import OPERATIONS, KubeApi, Manifest
+from tests.cluster.programs import program
 from tests.e2e.conftest import in_phase, is_final, operation, opstrand, wait_for
 from tests.support.fake_node import FakeNode
 
@@ -41,6 +43,8 @@ def spec(node: FakeNode) -> dict[str, Any]:
 
 async def witness(kube: KubeApi, kubeconfig: str, namespace: str, folder: Path) -> Witnessed:
     """From a run on a node to its end on another."""
+    # Half a minute on a machine that has not built it yet: meanwhile other tests go on.
+    await asyncio.to_thread(program, "kwok")
     with FakeNode(kubeconfig, f"{namespace}-lost", folder) as node:
         await kube.create(OPERATIONS, namespace, operation(NAME, spec(node)))
         await wait_for(kube, namespace, NAME, in_phase("Running"))
