@@ -201,3 +201,19 @@ async def test_a_thousand_waiting_runs_cost_one_patch_each_and_all_start(
     assert requests() == {patched: 2 * count + 2, made: count}
     items, _ = await kube.list(OPERATIONS, namespace)
     assert {json.dumps(one["status"]["inputs"]) for one in items if one["metadata"]["name"] != "a"} == {'{"p": 4}'}
+
+
+async def test_a_join_gives_the_lists_of_the_runs_that_its_query_finds(kube: KubeApi, namespace: str) -> None:
+    for name, loss in {"a": 0.5, "b": 0.25, "c": 1}.items():
+        await kube.create(OPERATIONS, namespace, operation(name, {"tags": ["sweep"]}))
+        body = await wait_for(kube, namespace, name, in_phase("Starting"))
+        await report(kube, namespace, name, {"loss": loss})
+        await finish(kube, namespace, body, code=int(name == "c"))
+        await wait_for(kube, namespace, name, in_phase("Failed" if name == "c" else "Succeeded"))
+    join = {"query": "tags: sweep, status: succeeded", "sort": "outputs.loss", "params": {"losses": {"value": "outputs.loss"}}}
+    spec = {**operation("best")["spec"], "joins": [join]}
+    spec["component"] = {**spec["component"], "inputs": [{"name": "losses", "type": "float", "isList": True}]}
+    await kube.create(OPERATIONS, namespace, {**operation("best"), "spec": spec})
+    body = await wait_for(kube, namespace, "best", in_phase("Starting"))
+    assert body["status"]["inputs"] == {"losses": [0.25, 0.5]}
+    assert [(edge["name"], edge["kind"]) for edge in body["status"]["upstream"]] == [("b", "join"), ("a", "join")]
