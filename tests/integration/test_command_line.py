@@ -64,13 +64,13 @@ async def test_run_creates_an_operation_and_says_how_to_come_back(cli: Cli, kube
     assert f"opstrand logs -f {name} --project {namespace}" in ran.stderr
 
 
-async def test_the_plan_in_the_cluster_is_the_one_that_render_shows(cli: Cli, kube: KubeApi, namespace: str) -> None:
-    assert (await cli("run", "-f", ECHO, "-P", "message=it's $(HOME) $$", "-n", "echo")).code == 0
+@pytest.mark.parametrize("file", [ECHO, SAMPLES / "orders.yaml"], ids=["echo", "orders"])
+async def test_the_plan_in_the_cluster_is_the_one_that_render_shows(cli: Cli, kube: KubeApi, namespace: str, file: Path) -> None:
+    asked = ("-f", file, "-P", "zoe=1", "-P", "message=it's $(HOME) $$", "-n", "echo")
+    assert (await cli("run", *asked)).code == 0
     body = await wait_for(kube, namespace, "echo", in_phase("Starting"))
     pod = await pod_of(kube, namespace, body)
-    rendered = await cli(
-        "render", "-f", ECHO, "-P", "message=it's $(HOME) $$", "-n", "echo", "--uuid", body["metadata"]["uid"], "-o", "json"
-    )
+    rendered = await cli("render", *asked, "--uuid", body["metadata"]["uid"], "-o", "json")
     digest = json.loads(rendered.out)["metadata"]["annotations"]["opstrand.dev/plan-digest"]
     assert pod["metadata"]["annotations"]["opstrand.dev/plan-digest"] == digest
 

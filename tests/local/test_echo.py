@@ -55,6 +55,15 @@ def test_the_plan_is_the_one_that_render_shows(here: Run, records: Path, message
     assert json.loads(pod.out)["metadata"]["annotations"]["opstrand.dev/plan-digest"] == hashlib.sha256(plan).hexdigest()
 
 
+def test_what_no_cluster_keeps_is_not_kept_here_either(here: Run) -> None:
+    """The same file prints the same in both: a test with a real API server compares its plan with `render`'s."""
+    file = SAMPLES / "orders.yaml"
+    rendered = run_opstrand("render", "-f", file, "-P", "aaa=1", "-n", "echo", "--stage", "plan", "-o", "json")
+    command = json.loads(rendered.out)["container"]["command"]
+    assert command[2:] == ["{'a': 2, 'b': 1}", "3", "{'x': {'c': 0.5, 'd': 2}, 'y': 1}", "4"]
+    assert here("run", "--local", "-f", file, "-P", "aaa=1", "-l").out == f"{' '.join(command[1:])}\n"
+
+
 def test_what_is_left_out_is_said_once_and_stdout_is_the_program_s_alone(here: Run) -> None:
     ran = here("run", "--local", "-f", SAMPLES / "echo.yaml", "-P", "message=a", "-l")
     assert [line for line in ran.stderr.splitlines() if "left out" in line] == ["--local runs a process: image left out"]

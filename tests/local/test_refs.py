@@ -42,7 +42,7 @@ def test_values_of_an_earlier_run(here: Run, upstream: None, tmp_path: Path, ref
     names = {"acc": "outputs.acc", "zero": "outputs.zero", "no": "outputs.no", "empty": "outputs.empty", "none": "outputs.none"}
     ran = here("run", "--local", "-f", consumer(tmp_path / "b.yaml", ref, **names, who="globals.uuid"), "-n", "b", "-l")
     assert ran.code == 0, ran
-    assert ran.out == f"{ {'acc': 0.5, 'zero': 0, 'no': False, 'empty': '', 'none': None, 'who': UID} }\n"
+    assert ran.out == f"{ {'acc': 0.5, 'empty': '', 'no': False, 'none': None, 'who': UID, 'zero': 0} }\n"
     body = json.loads(here("get", "--local", "b", "-o", "json").out)
     assert [(edge["uuid"], edge["name"]) for edge in body["status"]["upstream"]] == [(UID, "a")]
 

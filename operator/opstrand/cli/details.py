@@ -26,6 +26,7 @@ from opstrand.core.names import run_uuid
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.resolving.joins import parse_joins
 from opstrand.core.resolving.slots import Slot, make_slots
+from opstrand.core.resolving.upstream import order_inputs, order_outputs
 from opstrand.errors import REASONS
 from opstrand.spec.polyaxonfile import parse_component, parse_operation
 
@@ -40,8 +41,8 @@ def describe_run(body: Body, downstream: Sequence[Body] = ()) -> str:
     status = body.get("status") or {}
     sections = [
         _facts(body),
-        _pairs("inputs", status.get("inputs")),
-        _pairs("outputs", status.get("outputs")),
+        _pairs("inputs", order_inputs(body)),
+        _pairs("outputs", order_outputs(body)),
         _artifacts(status.get("artifacts") or ()),
         _upstream(status.get("upstream") or ()),
         _downstream(downstream),

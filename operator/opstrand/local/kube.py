@@ -15,6 +15,7 @@ from typing import Any
 
 import jsonpatch
 
+from opstrand.core.stored import as_stored
 from opstrand.kube.api import (
     EVENTS,
     OPERATIONS,
@@ -100,7 +101,7 @@ class MemoryKube:
 
     async def store(self, resource: Resource, body: Mapping[str, Any], event: str = "MODIFIED") -> Manifest:
         """Keep this body under a new version, and tell of it. Plain JSON only, as it would come back from a cluster."""
-        plain: Manifest = json.loads(json.dumps(body))
+        plain: Manifest = as_stored(json.loads(json.dumps(body)))
         if resource is OPERATIONS:
             return await self.runs.put(plain)
         plain["metadata"]["resourceVersion"] = str(next(self._versions))

@@ -13,6 +13,7 @@ from typing import Any
 
 from opstrand.core.names import run_uuid as uuid_of
 from opstrand.core.phase import FINAL, Phase, parse_phase
+from opstrand.core.resolving.upstream import order_inputs, order_outputs
 
 Body = Mapping[str, Any]
 
@@ -80,7 +81,7 @@ def run_view(body: Body, owner: str, *, with_content: bool = True) -> dict[str, 
         "pending": "approval" if status.get("reason") == "AwaitingApproval" and phase(body) is Phase.WAITING else None,
         "status": published_status(body),
         "inputs": order_inputs(body),
-        "outputs": status.get("outputs") or {},
+        "outputs": order_outputs(body),
         "meta_info": status.get("meta") or {},
         "readme": (status.get("meta") or {}).get("readme"),
         "pipeline": _pipeline(meta),
@@ -89,15 +90,6 @@ def run_view(body: Body, owner: str, *, with_content: bool = True) -> dict[str, 
     if with_content:
         view["content"] = view["raw_content"] = json.dumps(spec, ensure_ascii=False)
     return view
-
-
-def order_inputs(body: Body) -> dict[str, Any]:
-    """The inputs as a program prints them: context values, then declared inputs in their order. A cluster keeps keys by the alphabet."""
-    spec, status = body.get("spec") or {}, body.get("status") or {}
-    component = status.get("component") or spec.get("component") or {}
-    inputs: Mapping[str, Any] = status.get("inputs") or {}
-    declared = [item["name"] for item in component.get("inputs") or () if isinstance(item, Mapping) and item.get("name") in inputs]
-    return {name: inputs[name] for name in (*(name for name in inputs if name not in declared), *declared)}
 
 
 def _identity(body: Body, owner: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from opstrand.cli.judge import judge
 from opstrand.cli.options import file_options, output_option
 from opstrand.cli.rendering import Rendering, fix_identity, make_operation, read_objects, read_upstreams
 from opstrand.cli.submission import Submission, read_submission
+from opstrand.core.stored import as_stored
 from opstrand.errors import SpecError
 from opstrand.sandbox import Sandbox
 from opstrand.settings import Settings
@@ -52,7 +53,8 @@ def render(
         judge(submission, evaluate=sandbox.for_one_run(), complete=stage not in ("operation", "compiled")).require()
         operation = make_operation(submission, name=name)
         body = fix_identity(operation, project=project, uid=uid)
-        rendering = Rendering(body, settings, known, sandbox.for_one_run())
+        # The engine sees what the cluster keeps; a person reads what was written.
+        rendering = Rendering(body if stage == "compiled" else as_stored(body), settings, known, sandbox.for_one_run())
         _show(_STAGES[stage], rendering, submission, operation, output)
 
 

@@ -40,8 +40,8 @@ def read_upstream(body: Mapping[str, Any], settings: Settings) -> Upstream:
         name=identity.name,
         phase=phase.value,
         globals=shared,
-        inputs=(status.get("inputs") or {}) if frozen else None,
-        outputs=(status.get("outputs") or {}) if phase.is_final else None,
+        inputs=order_inputs(body) if frozen else None,
+        outputs=order_outputs(body) if phase.is_final else None,
         artifacts=tuple(status.get("artifacts") or ()),
         done=phase.is_final,
         frozen=frozen,
@@ -53,6 +53,27 @@ def _address(service: Mapping[str, Any]) -> dict[str, Any]:
     root = str(service["baseUrl"]).rpartition("/")[0]
     urls = [f"{root}/{port}" for port in service["ports"]]
     return {"host": service["host"], "ports": list(service["ports"]), "base_url": urls[0], "base_urls": urls}
+
+
+def order_inputs(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs as a program prints them: context values, then declared inputs in their order. A cluster keeps keys by the alphabet."""
+    values, declared = _read_values(body, "inputs")
+    return {name: values[name] for name in (*sorted(values.keys() - declared), *declared)}
+
+
+def order_outputs(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The outputs: declared ones in their order, then what else was reported."""
+    values, declared = _read_values(body, "outputs")
+    return {name: values[name] for name in (*declared, *sorted(values.keys() - declared))}
+
+
+def _read_values(body: Mapping[str, Any], section: str) -> tuple[Mapping[str, Any], dict[str, None]]:
+    """The values, and the names of those that the component declares."""
+    spec, status = body.get("spec") or {}, body.get("status") or {}
+    component = status.get("component") or spec.get("component") or {}
+    values: Mapping[str, Any] = status.get(section) or {}
+    declared = (str(item.get("name")) for item in component.get(section) or () if isinstance(item, Mapping))
+    return values, dict.fromkeys(name for name in declared if name in values)
 
 
 def edge_to_dict(edge: Edge) -> dict[str, Any]:
