@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
+import pytest
+
 from opstrand.kube.api import OPERATIONS, KubeApi, Manifest
-from tests.e2e.conftest import describe, in_phase, is_final, kubectl, main_log, operation, opstrand, succeed, wait_for
+from tests.e2e.conftest import CHECKOUT, describe, in_phase, is_final, kubectl, main_log, operation, opstrand, succeed, wait_for
 
 PLAIN = "localhost/python-base:1"
+BIG = 5_000_000
 #: Says which Pod it is, since when nobody used it, and goodbye.
 SERVER = """
 import http.server, json, os, signal, sys
@@ -19,7 +24,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             print("no such table", flush=True)
             os._exit(3)
         idle = json.dumps({"last_activity": "2026-01-01T00:00:00Z"})
-        body = (idle if self.path == "/api/status" else os.environ["POLYAXON_K8S_POD_ID"]).encode()
+        pages = {"/api/status": idle, "/big": "x" * 5_000_000}
+        body = pages.get(self.path, os.environ["POLYAXON_K8S_POD_ID"]).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -75,6 +81,31 @@ async def test_two_replicas_answer_by_the_services_name(kube: KubeApi, namespace
     assert asked["status"]["inputs"]["host"] == body["status"]["service"]["host"]
     told = await asyncio.to_thread(opstrand, "get", "web", "-p", namespace)
     assert f"port-forward service/{body['status']['service']['name']} 8000" in told.stdout
+
+
+async def test_a_port_is_reached_from_here_for_as_long_as_there_is_a_service(kube: KubeApi, namespace: str) -> None:
+    await kube.create(OPERATIONS, namespace, operation("web", {"component": server(ports=[8000, 9])}))
+    body = await wait_for(kube, namespace, "web", has_pods(1))
+    command = [str(CHECKOUT / ".venv/bin/opstrand"), "port-forward", "web", "0:8000", "0:9", "-p", namespace]
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    assert process.stderr is not None
+    lines = [(await asyncio.wait_for(process.stderr.readline(), 30)).decode() for _ in range(2)]
+    served, silent = (re.findall(r"http://127\.0\.0\.1:\d+", line)[0] for line in lines)
+    async with aiohttp.ClientSession() as http:
+        for _ in range(3):
+            async with http.get(served) as answer:
+                assert await answer.text() == body["status"]["pod"]["name"]
+        async with http.get(f"{served}/big") as answer:
+            assert len(await answer.read()) == BIG
+        with pytest.raises(aiohttp.ClientError):
+            await http.get(silent)
+        assert b"refused" in await asyncio.wait_for(process.stderr.readline(), 30)
+        await asyncio.to_thread(opstrand, "stop", "web", "-p", namespace)
+        await wait_for(kube, namespace, "web", is_final)
+        with pytest.raises(aiohttp.ClientError):
+            await http.get(served)
+    assert await asyncio.wait_for(process.wait(), 30) == 3
+    assert b"web has ended (Stopped)" in await process.stderr.read()
 
 
 async def test_a_service_that_crashes_says_why_and_comes_back(kube: KubeApi, namespace: str) -> None:

@@ -17,7 +17,8 @@ from opstrand.cli.command import GROUP, is_fancy
 from opstrand.cli.errors import CliError, ExitCode, explain
 from opstrand.errors import PlatformError, SpecError
 
-#: Command -> its line in the list. The function of that name in `cli.commands.NAME` has the same first sentence: a test compares them.
+#: Command -> its line in the list. The function of that name (`_` for `-`) in `cli.commands.NAME` has the same first sentence: a test
+#: compares them.
 COMMANDS: dict[str, str] = {
     "check": "Judge polyaxonfiles: every error with its file and line.",
     "render": "Show what a file would become, without a cluster.",
@@ -25,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "ls": "List runs.",
     "get": "Show one run: its times, values, Pod, and what it waits for.",
     "logs": "Show what a run's program wrote.",
+    "port-forward": "Reach the ports of a service from here.",
     "wait": "Wait until runs have ended.",
     "stop": "Stop runs.",
     "approve": "Approve runs that wait for it.",
@@ -72,8 +74,8 @@ class LazyGroup(click.Group):
 
 def load_command(name: str) -> click.Command:
     """The command itself."""
-    module = importlib.import_module(f"opstrand.cli.commands.{name}")
-    command: click.Command = getattr(module, name)
+    function = name.replace("-", "_")
+    command: click.Command = getattr(importlib.import_module(f"opstrand.cli.commands.{function}"), function)
     return command
 
 

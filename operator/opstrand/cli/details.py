@@ -82,9 +82,8 @@ def _service(body: Body) -> str:
     service = status.get("service")
     if not service or parse_phase(status).is_final:
         return ""
-    name, ports = service["name"], service["ports"]
-    reach = f"kubectl -n {body['metadata']['namespace']} port-forward service/{name} {' '.join(map(str, ports))}"
-    return "\n           ".join([", ".join(f"{service['host']}:{port}" for port in ports), f"from here: {reach}"])
+    reach = f"from here: opstrand port-forward {body['metadata']['name']} -p {body['metadata']['namespace']}"
+    return ", ".join(f"{service['host']}:{port}" for port in service["ports"]) + f"\n           {reach}"
 
 
 def _reason(status: Body, phase: Phase) -> str:
