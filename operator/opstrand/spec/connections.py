@@ -6,8 +6,10 @@ a connection gets into a Pod: `core.pods.connections` does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+import posixpath
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -41,6 +43,22 @@ _SCHEMAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
+_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_CONNECTION_NAME = re.compile(r"[a-z0-9]([-a-z0-9_.]{0,61}[a-z0-9])?")
+#: The address that a bucket of a kind begins with.
+_BUCKETS = {"gcs": ("gs://",), "s3": ("s3://",), "wasb": ("wasb://", "wasbs://")}
+#: What the keys of a schema hold, where a connection's kind says so.
+_VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "volumeClaim": (lambda value: isinstance(value, str) and bool(_OBJECT_NAME.fullmatch(value)), "the name of a claim"),
+    "hostPath": (lambda value: isinstance(value, str) and value.startswith("/"), "an absolute path of the node"),
+    "readOnly": (lambda value: isinstance(value, bool), "true or false"),
+    "insecure": (lambda value: isinstance(value, bool), "true or false"),
+    "url": (lambda value: isinstance(value, str), "text"),
+    "revision": (lambda value: isinstance(value, str), "text"),
+    "flags": (lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value), "a list of texts"),
+}
+
+
 class ConnectionResource(Section):
     """A Secret or a ConfigMap: mounted where `mountPath` is given, else its items are variables."""
 
@@ -56,13 +74,25 @@ class ConnectionResource(Section):
     def _judge_path(cls, path: str | None) -> str | None:
         return path if path is None else _judge_mount(path)
 
+    @field_validator("name")
+    @classmethod
+    def _judge_name(cls, name: str) -> str:
+        if not _OBJECT_NAME.fullmatch(name):
+            raise fail("InvalidSpec", f"expected the name of an object (lower case, digits, '-' and '.'), found {describe(name)}")
+        return name
+
+    @field_validator("default_mode", mode="before")
+    @classmethod
+    def _judge_mode(cls, mode: Any) -> Any:
+        if mode is not None and read_mode(mode) is None:
+            raise fail("InvalidSpec", f"expected a mode from 0 to 0777, as octal text or a number, found {describe(mode)}")
+        return mode
+
 
 class Connection(Section):
     """One connection of the catalog."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9_.]*[a-z0-9])?$", max_length=63)] = Field(
-        description="The name that operations use.", examples=["datasets"]
-    )
+    name: Text = Field(description="The name that operations use.", examples=["datasets"])
     kind: Literal[KINDS] = Field(description="The kind of what it leads to.", examples=["volume_claim"])  # type: ignore[valid-type]
     description: Text | None = Field(None, description="What it is, for people.", examples=["radio images"])
     tags: list[Text] | None = Field(None, description="Tags, for people.", examples=[["images"]])
@@ -73,6 +103,15 @@ class Connection(Section):
     config_map: ConnectionResource | None = Field(None, description="The ConfigMap that it needs.", examples=[{"name": "settings"}])
     env: list[Any] | dict[str, Any] | None = Field(None, description="Variables.", examples=[[{"name": "A", "value": "1"}]])
     annotations: dict[str, Any] | None = Field(None, description="Annotations of the Pod.", examples=[{"sidecar": "no"}])
+    is_alias: bool | None = Field(None, description="Taken for compatibility; unused.", examples=[False])
+
+    @field_validator("name")
+    @classmethod
+    def _judge_name(cls, name: str) -> str:
+        if not _CONNECTION_NAME.fullmatch(name):
+            words = "expected at most 63 lower-case letters, digits, '-', '_' and '.', letters or digits at both ends"
+            raise fail("InvalidSpec", f"{words}, found {describe(name)}")
+        return name
 
     @model_validator(mode="after")
     def _judge(self) -> Connection:
@@ -85,15 +124,26 @@ class Connection(Section):
         ]
         known = (*required, *allowed, "kind")
         faults += [(("schema", key), "UnknownField", unknown_key(key, known)) for key in given if key not in known]
+        faults += [(("schema", key), "InvalidSpec", message) for key, message in self._judge_values(given)]
         if faults:
             raise fail_at(faults, given)
-        if "mountPath" in required:
-            _judge_mount(given["mountPath"])
         return self
 
-    @field_validator("env")
+    def _judge_values(self, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        for key, value in given.items():
+            is_right, expected = _VALUES.get(key, (lambda _: True, ""))
+            if key == "mountPath" and not _is_mountable(value):
+                yield key, f"{_MOUNTABLE}, found {describe(value)}"
+            elif key == "bucket" and not (isinstance(value, str) and value.startswith(_BUCKETS[self.kind])):
+                yield key, f"expected {' or '.join(_BUCKETS[self.kind])}…, found {describe(value)}"
+            elif value is not None and not is_right(value):
+                yield key, f"expected {expected}, found {describe(value)}"
+
+    @field_validator("env", mode="before")
     @classmethod
     def _judge_env(cls, env: Any) -> Any:
+        if not isinstance(env, list | Mapping | None):
+            raise fail("InvalidSpec", f"expected a list of {{name, value}}, or a mapping of names to values, found {describe(env)}")
         for entry in env if isinstance(env, list) else ():
             pair = isinstance(entry, list) and len(entry) == 2
             if not pair and not (isinstance(entry, Mapping) and isinstance(entry.get("name"), str)):
@@ -117,9 +167,16 @@ class CatalogFile(Section):
                 )
             seen.add(connection.name)
         store = self.artifacts_store
-        if store is not None and store.kind not in VOLUME_KINDS:
+        if store is None:
+            return self
+        if store.kind not in VOLUME_KINDS:
             words = f"this version keeps files on volumes ({', '.join(VOLUME_KINDS)}), found {store.kind}"
             raise fail_at([(("artifactsStore", "kind"), "NotSupported", words)], store)
+        if store.name in seen:
+            words = f"there is a connection '{store.name}' too; the store is a connection by its own name already"
+            raise fail_at([(("artifactsStore", "name"), "InvalidSpec", words)], store)
+        if (store.schema_ or {}).get("readOnly"):
+            raise fail_at([(("artifactsStore", "schema", "readOnly"), "InvalidSpec", "runs must be able to write to the store")], store)
         return self
 
 
@@ -135,10 +192,29 @@ def parse_catalog_file(data: Any, *, document: Document | None = None) -> Catalo
         raise spec_error(error, document) from None
 
 
-def _judge_mount(path: Any) -> str:
-    if not isinstance(path, str) or not path.startswith("/"):
-        raise fail("InvalidSpec", f"expected an absolute path to mount at, found {describe(path)}")
+#: Where a run's own files are.
+_TAKEN = "/plx-context"
+_MOUNTABLE = f"expected an absolute path to mount at, and not within {_TAKEN}"
+
+
+def _is_mountable(path: Any) -> bool:
+    if not isinstance(path, str) or not path.startswith("/") or ":" in path or ".." in path.split("/"):
+        return False
+    place = posixpath.normpath(path)
+    return place != "/" and not f"{place}/".startswith(f"{_TAKEN}/")
+
+
+def _judge_mount(path: str) -> str:
+    if not _is_mountable(path):
+        raise fail("InvalidSpec", f"{_MOUNTABLE}, found {describe(path)}")
     return path
 
 
-__all__ = ["BUCKET_KINDS", "GIT_KINDS", "KINDS", "VOLUME_KINDS", "CatalogFile", "Connection", "nearest", "parse_catalog_file"]
+def read_mode(mode: Any) -> int | None:
+    """A mode of files: octal text such as 0400, or the number that Kubernetes has. None for what is none."""
+    if isinstance(mode, str):
+        return int(mode, 8) if re.fullmatch(r"(0o?)?[0-7]{1,3}", mode) else None
+    return mode if isinstance(mode, int) and not isinstance(mode, bool) and 0 <= mode <= 0o777 else None
+
+
+__all__ = ["BUCKET_KINDS", "GIT_KINDS", "KINDS", "VOLUME_KINDS", "CatalogFile", "Connection", "nearest", "parse_catalog_file", "read_mode"]

@@ -64,7 +64,23 @@ def test_every_other_kind_needs_no_schema(kind: str) -> None:
         ("connections: [{name: a, kind: git}, {name: a, kind: git}]", "there are two connections 'a'"),
         ("connections: [{name: a, kind: git, env: [A]}]", "expected {name, value} or [name, value]"),
         ("connections: [{name: a, kind: git, secret: {nam: x}}]", "unknown key 'nam'; did you mean 'name'?"),
-        ("artifactsStore: {name: s, kind: s3, schema: {bucket: b}}", "this version keeps files on volumes"),
+        ("artifactsStore: {name: s, kind: s3, schema: {bucket: 's3://b'}}", "this version keeps files on volumes"),
+        ("artifactsStore: {name: s, kind: host_path, schema: {hostPath: /s, mountPath: /s, readOnly: true}}", "must be able to write"),
+        ("artifactsStore: {name: s, kind: host_path, schema: {hostPath: /s, mountPath: /s}}\nconnections: [{name: s, kind: git}]", "too"),
+        ("connections: [{name: a, kind: s3, schema: {bucket: gs://b}}]", "schema.bucket: expected s3://…, found the text 'gs://b'"),
+        ("connections: [{name: a, kind: git, schema: {flags: --depth}}]", "schema.flags: expected a list of texts"),
+        ("connections: [{name: a, kind: volume_claim, schema: {volumeClaim: 5, mountPath: /a}}]", "expected the name of a claim"),
+        ("connections: [{name: a, kind: host_path, schema: {hostPath: x, mountPath: /a}}]", "expected an absolute path of the node"),
+        ("connections: [{name: a, kind: host_path, schema: {hostPath: /x, mountPath: /plx-context/a}}]", "not within /plx-context"),
+        ("connections: [{name: a, kind: aws, secret: {name: B b}}]", "secret.name: expected the name of an object"),
+        ("connections: [{name: a, kind: aws, env: A}]", "connections[0].env: expected a list of {name, value}"),
+        *(
+            (
+                f"connections: [{{name: a, kind: aws, secret: {{name: x, defaultMode: {mode}}}}}]",
+                "defaultMode: expected a mode from 0 to 0777",
+            )
+            for mode in ('"0999"', "0999", "99999", "-1", "true", "rw")
+        ),
     ],
 )
 def test_a_catalog_that_is_wrong_is_refused_with_its_line(text: str, words: str) -> None:

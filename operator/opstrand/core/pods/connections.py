@@ -17,7 +17,7 @@ from opstrand.core.nearest import suggest
 from opstrand.core.pods.containers import merge_env
 from opstrand.core.values.types import to_text
 from opstrand.errors import SpecError
-from opstrand.spec.connections import BUCKET_KINDS, GIT_KINDS, VOLUME_KINDS, CatalogFile
+from opstrand.spec.connections import BUCKET_KINDS, GIT_KINDS, VOLUME_KINDS, CatalogFile, read_mode
 from opstrand.spec.connections import Connection as Written
 
 Manifest = dict[str, Any]
@@ -132,9 +132,7 @@ def _as_entries(env: Sequence[Any] | Mapping[str, Any] | None) -> list[Any]:
 def _read_resource(plain: Mapping[str, Any] | None) -> Resource | None:
     if plain is None:
         return None
-    mode = plain.get("defaultMode")
-    octal = int(mode, 8) if isinstance(mode, str) else mode
-    return Resource(plain["name"], plain.get("mountPath"), tuple(plain.get("items") or ()), octal)
+    return Resource(plain["name"], plain.get("mountPath"), tuple(plain.get("items") or ()), read_mode(plain.get("defaultMode")))
 
 
 # --- a connection's parts in a container ----------------------------------------------------------------------------------------
