@@ -32,7 +32,7 @@ COMMANDS: dict[str, str] = {
     "approve": "Approve runs that wait for it.",
     "skip": "Skip runs that have not started.",
     "rm": "Delete runs.",
-    "lineage": "Show which runs a run took values from, and which took from it.",
+    "lineage": "Show which runs a run took values from, and which from it.",
     "components": "List, show and apply components of the hub.",
     "explain": "Say what a field of the polyaxonfile takes.",
     "doctor": "Look for what is wrong with the cluster's installation.",

@@ -23,7 +23,7 @@ from opstrand.core.names import run_uuid
 @click.option("--depth", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="How many links away.")
 @output_option("text", "json", "dot")
 def lineage(target: Target, run: str, up: bool, down: bool, depth: int, output: str) -> None:
-    """Show which runs a run took values from, and which took from it."""
+    """Show which runs a run took values from, and which from it."""
     body, runs = asyncio.run(_fetch(target, run))
     uuid = run_uuid(body["metadata"]["uid"])
     graph = Graph.of(runs).around(uuid, up=up or not down, down=down or not up, depth=depth)
