@@ -88,7 +88,7 @@ async def test_a_run_that_is_preempted_says_so_waits_for_room_and_runs_again(
             "default-scheduler: preempting to accommodate a higher priority pod",
         )
         assert body["status"]["retries"] == {"failures": 0, "disruptions": 1}
-        assert body["status"]["message"].startswith("asks for cpu: 900m (main), "), describe(namespace, body)
+        assert body["status"]["message"].startswith("asks for cpu: 900m (main); 0/"), describe(namespace, body)
         assert "Insufficient cpu" in body["status"]["message"]
         kubectl("-n", namespace, "delete", "pod", "important", "--wait=false")
         again = await wait_for(kube, namespace, "humble", in_phase("Running"))
