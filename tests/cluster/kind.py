@@ -88,8 +88,8 @@ class KindCluster:
             run(["docker", "exec", NODE, "crictl", "rmi", name], check=False)
 
     def problems(self) -> list[str]:
-        ask = [kubectl(), "--kubeconfig", str(self.kubeconfig), "wait", "node", "--all", "--for=condition=Ready", "--timeout=1s"]
-        return [] if run(ask, check=False).returncode == 0 else ["no node answers that it is ready"]
+        ask = [kubectl(), "--kubeconfig", str(self.kubeconfig), "wait", f"node/{NODE}", "--for=condition=Ready", "--timeout=1s"]
+        return [] if run(ask, check=False).returncode == 0 else ["its node does not answer that it is ready"]
 
     def _create(self) -> None:
         if not shutil.which("kind"):
