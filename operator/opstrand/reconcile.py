@@ -15,8 +15,10 @@ from typing import Any
 from opstrand.core.lifecycle.decide import decide
 from opstrand.core.lifecycle.refusals import refuse
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
+from opstrand.core.limits import shorten
 from opstrand.core.phase import Phase
 from opstrand.errors import PlatformError
+from opstrand.journal import about
 from opstrand.kube.api import Conflict
 from opstrand.kube.apply import apply
 from opstrand.kube.cache import Key
@@ -60,7 +62,16 @@ async def reconcile(key: Key, *, world: World, clock: Clock) -> Outcome:
         return Outcome(frozenset(wake), trouble=error)
     if decision.freeze:
         world.cache.wait(key, frozenset())
+    _record_end(decision, snapshot, key)
     return Outcome(frozenset(wake), applied.again)
+
+
+def _record_end(decision: Decision, snapshot: Snapshot, key: Key) -> None:
+    """A run's one line in the log, whatever became of it."""
+    status = decision.status or {}
+    if status.get("finishedAt") and not snapshot.phase.is_final:
+        told = {name: status.get(name) for name in ("phase", "reason", "duration") if status.get(name) is not None}
+        logger.info("%s", shorten(str(status.get("message") or "ended"), 300), extra={**about(*key), **told})
 
 
 class _NeedsWorker(Exception):
@@ -85,5 +96,5 @@ async def _decide(snapshot: Snapshot, key: Key) -> Decision:
     except PlatformError:
         raise
     except Exception:
-        logger.exception("deciding failed: this is a bug", extra={"run": "/".join(key)})
+        logger.exception("deciding failed: this is a bug", extra=about(*key))
         return refuse(snapshot, Phase.FAILED, "InternalError", "a bug of opstrand; the operator's log has the details")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -53,6 +54,20 @@ async def test_a_run_that_fails_says_why(kube: KubeApi, namespace: str, status: 
     await mark(kube, pod, status)
     body = await wait_for(kube, namespace, "run", in_phase("Failed"))
     assert (body["status"]["reason"], body["status"]["message"]) == (reason, words)
+
+
+async def test_the_log_has_a_line_for_each_run_that_ended_and_none_else(kube: KubeApi, namespace: str, operator: OperatorProcess) -> None:
+    for name, code in {"good": 0, "bad": 3}.items():
+        _, pod = await start(kube, namespace, name)
+        await mark(kube, pod, ended(code, STARTED))
+        await wait_for(kube, namespace, name, in_phase("Succeeded", "Failed"))
+    await asyncio.sleep(0.3)
+    lines = [json.loads(line) for line in operator.read_log().splitlines() if namespace in line]
+    told = [{key: line.get(key) for key in ("run", "project", "phase", "reason", "level")} for line in lines]
+    assert told == [
+        {"run": "good", "project": namespace, "phase": "Succeeded", "reason": "Succeeded", "level": "info"},
+        {"run": "bad", "project": namespace, "phase": "Failed", "reason": "ContainerFailed", "level": "info"},
+    ]
 
 
 async def test_an_image_that_cannot_be_pulled_shows_in_the_reason_and_is_written_once(kube: KubeApi, namespace: str) -> None:

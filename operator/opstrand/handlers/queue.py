@@ -13,6 +13,7 @@ from contextlib import suppress
 from contextvars import Context
 
 from opstrand.errors import PlatformError
+from opstrand.journal import about
 from opstrand.kube.cache import Key
 from opstrand.reconcile import Outcome
 
@@ -91,10 +92,10 @@ class Queue:
             again = outcome.again
         except PlatformError as error:
             again = self._next_backoff(key, error.retry_after)
-            logger.warning("%s; again in %.1f s", error, again, extra={"run": "/".join(key)})
+            logger.warning("%s; again in %.1f s", error, again, extra=about(*key))
         except Exception:
             again = self._next_backoff(key, MAX_BACKOFF)
-            logger.exception("reconcile failed: this is a bug", extra={"run": "/".join(key)})
+            logger.exception("reconcile failed: this is a bug", extra=about(*key))
         finally:
             del self._running[key]
         if key in self._again:

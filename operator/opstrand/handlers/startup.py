@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import logging
 import signal
-import sys
-import traceback
 from collections.abc import Coroutine, Iterator
 from datetime import UTC, datetime
 from itertools import chain, repeat
@@ -28,6 +25,7 @@ from opstrand.handlers.loan import Loan
 from opstrand.handlers.queue import Queue
 from opstrand.handlers.sync import Sync
 from opstrand.handlers.watches import register
+from opstrand.journal import configure_logging
 from opstrand.kube.api import COMPONENTS, OPERATIONS, PODS, KubeApi
 from opstrand.kube.cache import Cache, Key
 from opstrand.kube.gather import World
@@ -196,27 +194,6 @@ async def _serve_health(sync: Sync, port: int) -> web.AppRunner | None:
     return runner
 
 
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line, with what was given as `extra`: run and project can be searched for."""
-
-    _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "taskName", "settings", "k8s_ref", "k8s_skip"}
-
-    def format(self, record: logging.LogRecord) -> str:
-        entry = {"time": utc_now().isoformat(), "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
-        entry |= {key: value for key, value in record.__dict__.items() if key not in self._OWN}
-        if record.exc_info:
-            entry["traceback"] = "".join(traceback.format_exception(*record.exc_info))
-        return json.dumps(entry, default=str, ensure_ascii=False)
-
-
-def configure_logging() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # kopf tells every event of every object at INFO.
-    logging.getLogger("kopf").setLevel(logging.WARNING)
-
-
 def collect_seldom() -> None:
     """Cycles are rare here and bodies are many: looking for cycles every 700 objects is two fifths of the time that a big list takes."""
     gc.collect()
@@ -227,6 +204,8 @@ def collect_seldom() -> None:
 def main() -> int:
     """`python -m opstrand.handlers`: the operator in a cluster."""
     configure_logging()
+    # kopf tells every event of every object at INFO.
+    logging.getLogger("kopf").setLevel(logging.WARNING)
     collect_seldom()
     try:
         asyncio.run(run_operator(Settings.from_environment()))

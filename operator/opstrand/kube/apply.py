@@ -18,6 +18,7 @@ from opstrand.core.lifecycle.refusals import judge_words, refuse
 from opstrand.core.lifecycle.snapshot import Action, CreatePod, CreateService, Decision, DeletePod, DeleteService, Snapshot, StopPod
 from opstrand.core.lifecycle.status import patch_ops
 from opstrand.core.phase import Phase
+from opstrand.journal import about
 from opstrand.kube.api import (
     CONFIG_MAPS,
     DEPLOYMENTS,
@@ -97,7 +98,7 @@ async def _tell(snapshot: Snapshot, after: Mapping[str, Any], world: World) -> N
     try:
         await world.kube.create(EVENTS, event["metadata"]["namespace"], event)
     except ApiError as error:
-        logger.info("an event was not recorded: %s", error, extra={"run": event["involvedObject"]["name"]})
+        logger.info("an event was not recorded: %s", error, extra=about(event["metadata"]["namespace"], event["involvedObject"]["name"]))
 
 
 def _guard(snapshot: Snapshot, *, is_freeze: bool) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.resolving.upstream import read_upstream
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
+from opstrand.journal import about
 from opstrand.kube.activity import ask_activity
 from opstrand.kube.api import DEPLOYMENTS, EVENTS, OPERATIONS, PODS, ApiError, Kube, NotFound
 from opstrand.kube.cache import Cache, Key, Subject
@@ -131,7 +132,7 @@ async def _ask_activity(key: Key, snapshot: Snapshot, world: World) -> Activity 
     url = f"http://{snapshot.status['service']['host']}:{culling.port}/{culling.path.lstrip('/')}"
     activity = await world.ask_activity(url)
     if activity.trouble:
-        logger.warning("whether a service is idle is not known: %s", activity.trouble, extra={"run": "/".join(key)})
+        logger.warning("whether a service is idle is not known: %s", activity.trouble, extra=about(*key))
     return activity
 
 
@@ -152,7 +153,11 @@ async def _ask_events(pod: Mapping[str, Any], snapshot: Snapshot, world: World) 
     try:
         found, _ = await world.kube.list(EVENTS, metadata["namespace"], fields=f"involvedObject.uid={metadata['uid']},type=Warning")
     except ApiError as error:
-        logger.warning("the events of a Pod that hangs could not be read: %s", error, extra={"run": snapshot.body["metadata"]["name"]})
+        logger.warning(
+            "the events of a Pod that hangs could not be read: %s",
+            error,
+            extra=about(metadata["namespace"], snapshot.body["metadata"]["name"]),
+        )
         return ()
     return found
 
@@ -171,7 +176,7 @@ def _prepare(body: Mapping[str, Any], world: World) -> Prepared | SpecError:
         return error
     except Exception:
         # A bug in a pure part: the run says so, instead of being tried for ever.
-        logger.exception("preparing failed: this is a bug", extra={"run": body["metadata"]["name"]})
+        logger.exception("preparing failed: this is a bug", extra=about(body["metadata"]["namespace"], body["metadata"]["name"]))
         return SpecError("InternalError", "a bug of opstrand; the operator's log has the details")
 
 

@@ -9,15 +9,14 @@ import asyncio
 import json
 import logging
 import signal
-import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
-from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
 
 from opstrand.errors import PlatformError, SpecError
+from opstrand.journal import configure_logging
 from opstrand.kube.api import KubeApi
 from opstrand.kube.session import Session, open_session
 from opstrand.sandbox import Sandbox
@@ -85,25 +84,9 @@ def _build(session: Session, settings: Settings) -> tuple[ClusterRuns, ClusterAu
     return ClusterRuns(kube), ClusterAuth(kube, audience=settings.audience, expired=expired)
 
 
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line, with what was given as `extra`."""
-
-    _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "taskName"}
-
-    def format(self, record: logging.LogRecord) -> str:
-        entry: dict[str, Any] = {"time": datetime.now(UTC).isoformat(), "level": record.levelname.lower(), "logger": record.name}
-        entry["message"] = record.getMessage()
-        entry |= {key: value for key, value in record.__dict__.items() if key not in self._OWN}
-        if record.exc_info:
-            entry["error"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False, default=str)
-
-
 def main() -> int:
     """Run the API as the environment says; the exit code of the process."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    configure_logging()
     try:
         asyncio.run(serve(Settings.from_environment()))
     except (PlatformError, SpecError) as error:

@@ -1,0 +1,40 @@
+"""Log lines: one JSON object each, in which a run and its project can be searched for.
+
+Owns their shape. Must not decide what is worth a line.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+from typing import Any
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line, with what was given as `extra`."""
+
+    #: What every record has, and what kopf adds.
+    _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "taskName", "settings", "k8s_ref", "k8s_skip"}
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {"time": datetime.now(UTC).isoformat(), "level": record.levelname.lower(), "logger": record.name}
+        entry["message"] = record.getMessage()
+        entry |= {key: value for key, value in record.__dict__.items() if key not in self._OWN}
+        if record.exc_info:
+            entry["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+        return json.dumps(entry, default=str, ensure_ascii=False)
+
+
+def configure_logging() -> None:
+    """Everything from INFO on, to stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+def about(project: str, run: str) -> dict[str, str]:
+    """The `extra` of every line that is about a run."""
+    return {"run": run, "project": project}
