@@ -103,7 +103,9 @@ class _Stream:
                 yield _LIST_AGAIN
                 return
             self._sync.hear()
-            yield line
+            # Before kopf, which would take longer over it than over all else.
+            if not self._sync.is_old_news(self._watch.resource, line):
+                yield line
 
     async def _wait_out(self, status: Manifest) -> None:
         """A version that is too old is daily life; anything else is the server's trouble."""

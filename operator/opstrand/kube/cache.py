@@ -83,6 +83,11 @@ class Cache:
     def count(self, resource: Resource) -> int:
         return len(self._objects[resource])
 
+    def version(self, resource: Resource, key: Key) -> str | None:
+        """The resourceVersion of what is known of it."""
+        known = self._objects[resource].get(key)
+        return None if known is None else _version(known)
+
     def put(self, resource: Resource, body: Mapping[str, Any]) -> set[Key]:
         """Take this body unless a newer one is known. Returns whom it concerns; empty if it says nothing new.
 
@@ -197,6 +202,11 @@ def key_of(body: Mapping[str, Any]) -> Key:
     return metadata["namespace"], metadata["name"]
 
 
+def _version(body: Mapping[str, Any]) -> str:
+    version: str = body["metadata"]["resourceVersion"]
+    return version
+
+
 def _owner_key(pod: Mapping[str, Any]) -> set[Key]:
     owner = names.owner_name(pod)
     return {(pod["metadata"]["namespace"], owner)} if owner else set()
@@ -210,7 +220,7 @@ def _run_of(pod: Mapping[str, Any]) -> tuple[str, str] | None:
 
 def _is_newer(body: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
     """Versions of one object grow; Kubernetes promises since 1.35 that they may be compared, and etcd kept it always."""
-    return int(body["metadata"]["resourceVersion"]) > int(known["metadata"]["resourceVersion"])
+    return int(_version(body)) > int(_version(known))
 
 
 def _tells_others(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:

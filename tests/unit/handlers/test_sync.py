@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -219,3 +220,30 @@ async def test_a_watch_begins_at_the_first_list_and_lists_again_when_it_is_to_be
     assert (await bench.sync.list_for(watch), bench.kube.asked) == ("0", [])
     await bench.sync.list_for(watch)
     assert bench.kube.asked == [None]
+
+
+def line(kind: str, version: str, labels: dict[str, str] | None = None, **metadata: str) -> bytes:
+    """An event in the API server's own spelling."""
+    fixed = {"labels": labels or {}, "name": "a", "namespace": "ns", "resourceVersion": version, "uid": "1", **metadata}
+    return json.dumps({"type": kind, "object": {"metadata": fixed}}, separators=(",", ":")).encode() + b"\n"
+
+
+def test_old_news_is_what_is_known_and_nothing_else() -> None:
+    bench = Bench()
+    for name, version in (("a", "7"), ("b", "8")):
+        body = {"metadata": {"name": name, "namespace": "ns", "resourceVersion": version, "uid": name}}
+        bench.sync.observe(OPERATIONS, "ADDED", body)
+    assert bench.sync.is_old_news(OPERATIONS, line("MODIFIED", "7"))
+    assert bench.sync.is_old_news(OPERATIONS, line("ADDED", "7"))
+    news = [
+        line("MODIFIED", "8"),
+        line("MODIFIED", "6"),
+        line("DELETED", "7"),
+        line("ADDED", "7", namespace="other"),
+        b'{"type":"BOOKMARK","object":{"kind":"Operation","metadata":{"resourceVersion":"7"}}}\n',
+        # What the text begins with speaks of another object.
+        line("MODIFIED", "9", labels={"name": "b", "resourceVersion": "8"}),
+        line("MODIFIED", "9", labels={"namespace": "ns", "name": "a", "resourceVersion": "7"}),
+    ]
+    assert not any(bench.sync.is_old_news(OPERATIONS, one) for one in news)
+    assert not bench.sync.is_old_news(PODS, line("MODIFIED", "7"))
