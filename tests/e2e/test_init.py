@@ -99,5 +99,8 @@ async def test_a_git_host_that_never_answers_ends_the_run(kube: KubeApi, namespa
         url = f"http://{reach()}:{silent.getsockname()[1]}/a.git"
         spec = {"termination": {"timeout": 5}, **job([{"git": {"url": url}}], "true")}
         await kube.create(OPERATIONS, namespace, operation("silent", spec))
-        body = await wait_for(kube, namespace, "silent", is_final)
+        # Far less than the grace of a container that is deaf to its end.
+        body = await wait_for(kube, namespace, "silent", is_final, seconds=25)
     assert body["status"]["reason"] == "DeadlineExceeded", describe(namespace, body)
+    said = f"init step 'opstrand-init' did not end within 5 s: ended from outside while bringing {url}"
+    assert body["status"]["message"] == said

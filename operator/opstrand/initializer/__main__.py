@@ -9,9 +9,11 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import signal
 import sys
 from typing import Any
 
+from opstrand.initializer.failure import Stopped
 from opstrand.initializer.steps import InitError, carry_out
 
 
@@ -29,12 +31,18 @@ def read_document(environment: dict[str, str]) -> dict[str, Any]:
 def main() -> int:
     # Whoever main runs as must be able to write where we wrote.
     os.umask(0)
+    # The first process of a container gets no signal that it does not ask for: a deadline would wait for the end of its grace.
+    signal.signal(signal.SIGTERM, _stop)
     try:
         carry_out(read_document(dict(os.environ)), root=os.environ.get("OPSTRAND_ROOT", ""))
     except InitError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _stop(number: int, frame: object) -> None:
+    raise Stopped
 
 
 if __name__ == "__main__":

@@ -92,15 +92,15 @@ def clone(step: Document, root: str) -> list[Document]:
         secret = _read_secret(root + step["secret"] if step.get("secret") else None, step["variables"])
         url = _choose_url(step["url"], secret)
         env = _environment(scratch, url, secret)
-        git = Git(target, env, time.monotonic() + step["patience"], _hide(step["url"]))
+        git = Git(target, env, time.monotonic() + step["patience"], hide(step["url"]))
         git.run("init", "--quiet")
         git.run("remote", "add", "--", "origin", url)
         _fetch(git, step["revision"], flags)
         if any(flag.startswith("--recurse-submodules") for flag in flags):
             git.run("submodule", "update", "--init", "--recursive", "--force", *(flag for flag in flags if flag.startswith("--depth")))
         commit = git.run("rev-parse", "HEAD").strip()
-    print(f"git {_hide(step['url'])}: {commit}")
-    summary = {"commit": commit, "head": commit, "branch": step["revision"] or "HEAD", "url": _hide(step["url"]), "is_dirty": False}
+    print(f"git {hide(step['url'])}: {commit}")
+    summary = {"commit": commit, "head": commit, "branch": step["revision"] or "HEAD", "url": hide(step["url"]), "is_dirty": False}
     return [{"name": commit, "kind": "coderef", "summary": summary, "is_input": True}]
 
 
@@ -250,8 +250,8 @@ def _keep(scratch: str, name: str, content: str) -> str:
 def _last_words(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith(_BOILERPLATE)]
     meaning = [meaning for words, meaning in _MEANINGS.items() if words in text]
-    return _hide("; ".join([*meaning, *lines[-3:]]))
+    return hide("; ".join([*meaning, *lines[-3:]]))
 
 
-def _hide(text: str) -> str:
+def hide(text: str) -> str:
     return _CREDENTIALS_IN_URL.sub("://***@", text)

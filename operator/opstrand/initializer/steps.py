@@ -15,9 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 from opstrand.client.shim_files import shim_files
-from opstrand.initializer.failure import InitError
+from opstrand.initializer.failure import InitError, Stopped
 from opstrand.initializer.files import copy_from_store, make_directory, write, write_file
-from opstrand.initializer.git import clone
+from opstrand.initializer.git import clone, hide
 
 Document = dict[str, Any]
 
@@ -28,7 +28,16 @@ STEPS: dict[str, Callable[[Document, str], list[Document] | None]] = {"file": wr
 
 
 def carry_out(document: Document, *, root: str = "") -> None:
-    """Do all of it, in order. `root` stands before every path of the document. Raises InitError at the first that fails."""
+    """Do all of it, in order. `root` stands before every path of the document. Raises InitError at the first that fails, and at a
+    `Stopped` that comes from outside: it says where the time went."""
+    doing = ["making folders"]
+    try:
+        _carry_out(document, root, doing)
+    except Stopped:
+        raise InitError(f"ended from outside while {doing[-1]}") from None
+
+
+def _carry_out(document: Document, root: str, doing: list[str]) -> None:
     for directory in document["directories"]:
         make_directory(root + directory)
     if document.get("auth"):
@@ -37,9 +46,11 @@ def carry_out(document: Document, *, root: str = "") -> None:
         lay_shim(root + document["shim"])
     found: list[Document] = []
     for step in document["steps"]:
+        doing.append(f"bringing {hide(step['url'])}" if "url" in step else f"writing {step['target']}")
         found += STEPS[step["kind"]](step, root) or []
     # Last: the files are there by the time the API answers, and a run whose API is away fails with a clear word.
     if document.get("api"):
+        doing.append(f"waiting for the API at {document['api']['url']}")
         wait_for_api(document["api"])
         if found:
             report(document["api"], found, root + document["token"])

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import socket
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,6 +130,19 @@ def test_a_host_that_never_answers_is_given_up(tmp_path: Path) -> None:
         with pytest.raises(InitError, match="the host did not bring it in time"):
             clone(step(url, patience=1), str(tmp_path))
         assert time.monotonic() - started < 5
+
+
+def test_a_deadline_meets_a_step_that_says_what_it_was_at(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://bot:t0k@127.0.0.1:{silent.getsockname()[1]}/a.git"
+        document = {"directories": [], "steps": [step(url)]}
+        env = {**os.environ, "OPSTRAND_INIT": json.dumps(document), "OPSTRAND_ROOT": str(tmp_path)}
+        process = subprocess.Popen([sys.executable, "-m", "opstrand.initializer"], env=env, stderr=subprocess.PIPE, text=True)
+        silent.settimeout(10)
+        silent.accept()
+        process.terminate()
+        _, said = process.communicate(timeout=10)
+    assert (process.returncode, said) == (1, f"ended from outside while bringing {url.replace('bot:t0k', '***')}\n")
 
 
 @pytest.mark.parametrize(

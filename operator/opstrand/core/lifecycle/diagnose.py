@@ -163,8 +163,11 @@ def _deadline(pod: Pod) -> Observation | None:
     seconds = (pod.get("spec") or {}).get("activeDeadlineSeconds")
     within = f" within {seconds} s" if seconds else " in time"
     step = next((one for one in _init_steps(pod) if (_terminated(one) or {}).get("exitCode") != 0), None)
-    what = "it did not end" if step is None else f"init step {step.get('name')!r} did not end"
-    return _failed(pod, "DeadlineExceeded", what + within, Fault.USER)
+    if step is None:
+        return _failed(pod, "DeadlineExceeded", f"it did not end{within}", Fault.USER)
+    words = _last_words(pod, _terminated(step) or {}).splitlines()
+    said = f": {words[-1]}" if words else ""
+    return _failed(pod, "DeadlineExceeded", f"init step {step.get('name')!r} did not end{within}{said}", Fault.USER)
 
 
 def _deleted(pod: Pod) -> Observation | None:
