@@ -31,7 +31,7 @@ class ActivityProbe(Section):
 
 
 class Termination(Section):
-    """Limits of a run in time and tries. May be changed while the run lives."""
+    """Limits of a run in time and tries. May be changed while the run lives; a job's timeout then counts from its next attempt on."""
 
     max_retries: Whole | None = Field(
         None, description="How often a failed run is tried again. Default: 0.", examples=[2], json_schema_extra={"minimum": 0}

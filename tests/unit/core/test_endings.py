@@ -101,6 +101,32 @@ def test_a_pod_stays_for_its_time_and_then_goes(termination: dict[str, Any], sec
     assert after.status is None
 
 
+@pytest.mark.parametrize(
+    ("changed", "retries"),
+    [
+        ({"maxRetries": 1}, True),
+        ({"maxRetries": "{{ tries }}"}, False),
+        ({"maxRetries": -1}, False),
+        ({"maxRetries": "many"}, False),
+        (None, False),
+    ],
+)
+def test_what_is_said_of_retries_while_the_run_lives_counts(changed: dict[str, Any] | None, retries: bool) -> None:
+    run = started()
+    run = {**run, "spec": {**run["spec"], "termination": changed}}
+    decision = decide(see(run, pod=pod(BROKEN)))
+    assert phase(decision)[0] == ("Retrying" if retries else "Failed")
+    kept = {**run, "spec": {**run["spec"], "patchStrategy": "isnull"}}
+    assert phase(decide(see(kept, pod=pod(BROKEN))))[0] == "Failed"
+
+
+def test_a_pods_time_to_live_may_be_changed_after_the_end() -> None:
+    run, seen = ended(ttl=3600)
+    changed = {**run, "spec": {**run["spec"], "termination": {"ttl": 5}}}
+    assert decide(see(run, pod=seen, now=NOW)).actions == ()
+    assert decide(see(changed, pod=seen, now=NOW)).actions == (DeletePod(seen),)
+
+
 # --- words ----------------------------------------------------------------------------------------------------------------------
 
 

@@ -169,7 +169,7 @@ def _fail(snapshot: Snapshot, seen: Observation) -> Decision:
 def _next_spent(snapshot: Snapshot, seen: Observation) -> Spent | None:
     if seen.reason == "DeadlineExceeded":
         return None
-    termination = snapshot.status.get("termination") or {}
+    termination = snapshot.termination
     verdict = judge_failure(termination.get("podFailurePolicy"), read_failure(snapshot.pod or {}))
     max_retries, max_disruptions = parse_count(termination.get("maxRetries")) or 0, snapshot.settings.platform_retries
     return spend(Spent.parse(snapshot.status), seen.fault, verdict, max_retries=max_retries, max_disruptions=max_disruptions)

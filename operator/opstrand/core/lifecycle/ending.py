@@ -35,7 +35,7 @@ def clear(snapshot: Snapshot) -> Decision:
 
 def _expire(snapshot: Snapshot, pod: Mapping[str, Any]) -> Decision:
     """A Pod that ended stays to be read for `termination.ttl`, or the setting's time; then it goes, with those of earlier attempts."""
-    asked = parse_count((snapshot.status.get("termination") or {}).get("ttl"))
+    asked = parse_count(snapshot.termination.get("ttl"))
     ttl = snapshot.settings.pod_ttl if asked is None else asked
     left = ttl - (snapshot.now - parse_stamp(snapshot.status["finishedAt"])).total_seconds()
     if left > 0:

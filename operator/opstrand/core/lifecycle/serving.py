@@ -89,7 +89,7 @@ def _find_limit(snapshot: Snapshot) -> Decision:
     started = snapshot.status.get("startedAt")
     if not started:
         return NOTHING
-    termination = snapshot.status.get("termination") or {}
+    termination = snapshot.termination
     timeout = parse_count(termination.get("timeout"))
     left = None if timeout is None else timeout - (snapshot.now - parse_stamp(started)).total_seconds()
     if left is not None and left <= 0:
@@ -179,7 +179,7 @@ def _judge(snapshot: Snapshot, seen: Replicas) -> Decision:
 
 def _is_tried_out(snapshot: Snapshot, seen: Replicas) -> bool:
     """Whether `maxRetries` is used up. Without it, Kubernetes starts a container again for ever."""
-    allowed = parse_count((snapshot.status.get("termination") or {}).get("maxRetries"))
+    allowed = parse_count(snapshot.termination.get("maxRetries"))
     if allowed is None or seen.trouble is None:
         return False
     return seen.restarts > allowed or (seen.is_down and seen.restarts >= allowed)

@@ -22,6 +22,8 @@ from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 
+_LIMITS = ("maxRetries", "timeout", "ttl")
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -72,6 +74,18 @@ class Snapshot:
     @property
     def control(self) -> Mapping[str, Any]:
         return (self.body.get("spec") or {}).get("control") or {}
+
+    @property
+    def termination(self) -> Mapping[str, Any]:
+        """The limits as they were frozen, and over them what was changed since: they may be while the run lives. What is no number by
+        itself, a template for one, stays as it was rendered with the freeze."""
+        frozen: Mapping[str, Any] = self.status.get("termination") or {}
+        spec = self.body.get("spec") or {}
+        if spec.get("patchStrategy") in ("isnull", "pre_merge"):
+            return frozen
+        written = spec.get("termination")
+        given = written if isinstance(written, Mapping) else {}
+        return {**frozen, **{key: given[key] for key in _LIMITS if type(given.get(key)) is int and given[key] >= 0}}
 
     @property
     def stamp(self) -> str:
