@@ -95,6 +95,11 @@ def owner_name(manifest: Mapping[str, Any]) -> str | None:
     return None
 
 
+def is_replica(pod: Mapping[str, Any]) -> bool:
+    """Whether a Pod was made for a Deployment."""
+    return any(one.get("kind") == "ReplicaSet" for one in pod.get("metadata", {}).get("ownerReferences") or ())
+
+
 def is_replica_of(pod: Mapping[str, Any], deployment: str) -> bool:
     """Whether a Pod is one of this Deployment's: between the two stands a ReplicaSet, named after it."""
     owners = pod.get("metadata", {}).get("ownerReferences") or ()

@@ -113,7 +113,7 @@ class Cache:
 
     def _take_pod(self, key: Key, pod: Mapping[str, Any]) -> set[Key]:
         owner, run = _owner_key(pod), _run_of(pod)
-        if not owner and run:
+        if run and names.is_replica(pod):
             self._replicas[run].add(key)
         return owner or self._find_run(run)
 

@@ -17,10 +17,10 @@ import jsonpatch
 
 from opstrand.core.stored import as_stored
 from opstrand.kube.api import (
+    DEPLOYMENTS,
     EVENTS,
     OPERATIONS,
     PODS,
-    SERVICES,
     AlreadyExists,
     ApiError,
     Conflict,
@@ -91,13 +91,15 @@ class MemoryKube:
         name = body["metadata"].get("name") or body["metadata"]["generateName"] + uuid.uuid4().hex[:5]
         if self.find(resource, namespace, name) is not None:
             raise AlreadyExists(f"{resource.kind} {namespace}/{name} is there already", status=409)
-        if resource is SERVICES:
-            raise Invalid("run.kind: a service needs a cluster; --local runs a program to its end", status=422)
-        if resource is PODS and (refusal := refuse_pod(body)):
+        pod = body if resource is PODS else _make_replica(body) if resource is DEPLOYMENTS else None
+        if pod is not None and (refusal := refuse_pod(pod)):
             raise Invalid(refusal, status=422)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         fixed = {"uid": str(uuid.uuid4()), "creationTimestamp": now, **body["metadata"], "name": name, "namespace": namespace}
-        return await self.store(resource, {**body, "metadata": fixed}, "ADDED")
+        stored = await self.store(resource, {**body, "metadata": fixed}, "ADDED")
+        if resource is DEPLOYMENTS and pod is not None:
+            await self.create(PODS, namespace, pod)
+        return stored
 
     async def store(self, resource: Resource, body: Mapping[str, Any], event: str = "MODIFIED") -> Manifest:
         """Keep this body under a new version, and tell of it. Plain JSON only, as it would come back from a cluster."""
@@ -131,6 +133,8 @@ class MemoryKube:
             await self.json_patch(PODS, namespace, name, [{"op": "add", "path": "/metadata/deletionTimestamp", "value": _now()}])
             return
         await self.remove(resource, body)
+        if resource is DEPLOYMENTS:
+            await self.delete(PODS, namespace, _make_replica(body)["metadata"]["name"])
 
     async def remove(self, resource: Resource, body: Manifest) -> None:
         """Take the object away, and tell of it."""
@@ -143,6 +147,14 @@ class MemoryKube:
 
     async def read_log(self, namespace: str, pod: str, **query: Any) -> str:
         raise ApiError("a local run's log is followed, not read", status=405)
+
+
+def _make_replica(deployment: Mapping[str, Any]) -> Manifest:
+    """The one Pod that a laptop has of a Deployment: there is one of each port."""
+    metadata, template = deployment["metadata"], deployment["spec"]["template"]
+    owners = [*metadata["ownerReferences"], {"kind": "ReplicaSet", "name": f"{metadata['name']}-local"}]
+    made = {**template["metadata"], "name": f"{metadata['name']}-local-0", "ownerReferences": owners}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": made, "spec": template["spec"]}
 
 
 def _now() -> str:

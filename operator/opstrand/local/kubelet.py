@@ -30,6 +30,8 @@ from opstrand.local.records import Records
 _LAST_BYTES = 2048
 #: Seconds between SIGTERM and SIGKILL.
 _GRACE = 10.0
+#: Seconds between two lives of a service's program, at most.
+_LONGEST_PAUSE = 60.0
 #: Between two looks whether a program has ended, seconds.
 _LOOK = 0.02
 _CONTEXT = re.compile(re.escape(CONTEXT_ROOT) + r"(?![\w.-])")
@@ -50,6 +52,8 @@ class Kubelet:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._deadlines: set[str] = set()
+        #: How often a service's program was started again, by Pod.
+        self._lives: dict[str, int] = {}
 
     def observe(self, kind: str, pod: Manifest) -> None:
         """One event of a Pod: start it, end it, or nothing."""
@@ -91,6 +95,8 @@ class Kubelet:
             root = str(self._records.files_of(pod["metadata"]["namespace"], names.owner_name(pod) or name))
             await self._initialize(pod, root)
             await self._run_main(pod, root)
+            while pod["spec"].get("restartPolicy") == "Always" and name in self._tasks:
+                await self._start_again(pod, root)
         except InitError as error:
             await self._report(pod, "Failed", {"initContainerStatuses": [_ended(names.INIT_CONTAINER, 1, _now(), str(error))]})
         except asyncio.CancelledError:
@@ -128,6 +134,20 @@ class Kubelet:
             raise InitError(f"the ConfigMap {name} is not there")
         return gzip.decompress(base64.b64decode(next(iter(found["binaryData"].values()))))
 
+    async def _start_again(self, pod: Manifest, root: str) -> None:
+        """A service's program, after a pause that grows as a kubelet's does."""
+        name = pod["metadata"]["name"]
+        self._processes.pop(name, None)
+        lives = self._lives[name] = self._lives.get(name, 0) + 1
+        current = self._kube.find(PODS, pod["metadata"]["namespace"], name) or pod
+        if current["metadata"].get("deletionTimestamp"):
+            raise asyncio.CancelledError
+        end = current["status"]["containerStatuses"][0]["state"]
+        waits = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": end, "name": "main", "restartCount": lives - 1}
+        await self._report(pod, "Running", {"containerStatuses": [waits]})
+        await asyncio.sleep(min(2.0 ** (lives - 1), _LONGEST_PAUSE))
+        await self._run_main(pod, root)
+
     async def _run_main(self, pod: Manifest, root: str) -> None:
         main = next(one for one in pod["spec"]["containers"] if one["name"] == names.MAIN_CONTAINER)
         env = _environment(main, pod, root)
@@ -140,7 +160,9 @@ class Kubelet:
             await self._report(pod, "Failed", {"containerStatuses": [_ended("main", 127, started, words, "StartError")]})
             return
         self._processes[pod["metadata"]["name"]] = process
-        await self._report(pod, "Running", {"containerStatuses": [{"name": "main", "state": {"running": {"startedAt": started}}}]})
+        lives = self._lives.get(pod["metadata"]["name"], 0)
+        running = {"name": "main", "restartCount": lives, "state": {"running": {"startedAt": started}}}
+        await self._report(pod, "Running", {"conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [running]})
         tail = await self._wait(pod, process)
         await self._report_end(pod, process.returncode or 0, started, tail)
 

@@ -48,6 +48,12 @@ def is_inside(path: str) -> bool:
     return path == CONTEXT_ROOT or path.startswith(CONTEXT_ROOT + "/")
 
 
+def list_ports(pod: Mapping[str, Any]) -> list[int]:
+    """The ports of a service's program. Of a job's it is not said that it has any."""
+    main = next(one for one in pod["spec"]["containers"] if one["name"] == names.MAIN_CONTAINER)
+    return [one["containerPort"] for one in main.get("ports") or ()] if pod["spec"].get("restartPolicy") == "Always" else []
+
+
 def ignored_parts(pod: Mapping[str, Any]) -> list[str]:
     """What is left out, in the file's words."""
     spec = pod["spec"]

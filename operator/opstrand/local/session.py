@@ -6,6 +6,7 @@ Owns what is started and that nothing of it is left. Must not decide anything ab
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import uuid
 from collections.abc import Callable, Mapping
@@ -19,19 +20,23 @@ from aiohttp import web
 from opstrand.core import names
 from opstrand.core.lifecycle.attempt import Attempt
 from opstrand.core.phase import parse_phase
+from opstrand.core.pods.culling import Activity
 from opstrand.handlers.queue import Queue
+from opstrand.kube.activity import ask_activity
 from opstrand.kube.api import OPERATIONS, PODS, Manifest, Resource
 from opstrand.kube.cache import Cache, Key
 from opstrand.kube.gather import World
 from opstrand.local.kube import MemoryKube
 from opstrand.local.kubelet import Kubelet
-from opstrand.local.limits import ignored_parts
+from opstrand.local.limits import ignored_parts, list_ports
 from opstrand.local.records import Records
 from opstrand.reconcile import Outcome, reconcile
 from opstrand.sandbox import Sandbox
 from opstrand.settings import Settings
 from opstrand.tracking.app import create_app
 from opstrand.tracking.auth import StaticToken
+
+_HOST = re.compile(r"http://[^:/]+")
 
 
 class LocalSession:
@@ -67,7 +72,7 @@ class LocalSession:
         await web.TCPSite(self._app, "127.0.0.1", 0).start()
         settings = replace(self._settings, api_url=f"http://127.0.0.1:{self._app.addresses[0][1]}")
         self._sandbox = Sandbox()
-        world = World(self.kube, self._cache, settings, self._sandbox.for_one_run, self._keep_plan)
+        world = World(self.kube, self._cache, settings, self._sandbox.for_one_run, self._keep_plan, _ask_here)
 
         async def once(key: Key) -> Outcome:
             return await reconcile(key, world=world, clock=lambda: datetime.now(UTC))
@@ -93,6 +98,8 @@ class LocalSession:
         keys = self._cache.drop(resource, body) if kind == "DELETED" else self._cache.put(resource, body)
         self._queue.add_all(keys)
         if resource is PODS:
+            if kind == "ADDED" and (ports := list_ports(body)):
+                self._note(f"its ports are this machine's: {', '.join(f'http://127.0.0.1:{port}' for port in ports)}")
             if kind == "ADDED" and (left_out := ignored_parts(body)):
                 self._note(f"--local runs a process: {', '.join(left_out)} left out")
             self._kubelet.observe(kind, body)
@@ -142,6 +149,11 @@ class LocalSession:
     def kill(self) -> None:
         """End every program at once, without its grace."""
         self._kubelet.kill()
+
+
+async def _ask_here(url: str) -> Activity:
+    """A service's page where its program is."""
+    return await ask_activity(_HOST.sub("http://127.0.0.1", url, count=1))
 
 
 def _key(body: Manifest) -> Key:
