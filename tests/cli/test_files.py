@@ -172,7 +172,7 @@ def test_a_component_at_an_address(cli: Cli, folder: Path, server: str) -> None:
     (folder / "parts" / "component.yaml").write_text("# " + "x" * 2_000_000)
     ran = cli("check", "op.yaml", cwd=folder)
     assert "at most 1,500,000 are read" in ran.out
-    for address in (f"{server}/nope.yaml", "file:///etc/passwd", "http://127.0.0.1:1/x"):
+    for address in (f"{server}/nope.yaml", "file:///etc/passwd", "http://127.0.0.1:1/x", "http://[::1", f"{server}/a b"):
         (folder / "op.yaml").write_text(f"kind: operation\nurlRef: {address}\n")
         ran = cli("check", "op.yaml", cwd=folder)
         assert ran.code == 2

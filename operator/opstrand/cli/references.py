@@ -5,6 +5,7 @@ Owns reading files and downloading, with their limits. Must not parse more of th
 
 from __future__ import annotations
 
+import http.client
 import sys
 import urllib.error
 import urllib.parse
@@ -102,17 +103,17 @@ class Reader:
 
 
 def _is_address(text: str) -> bool:
-    return urllib.parse.urlsplit(text).scheme in ("http", "https")
+    return text.lower().startswith(("http://", "https://"))
 
 
 def _download(address: str) -> bytes:
-    request = urllib.request.Request(address, headers={"User-Agent": "opstrand", "Accept": "application/yaml, text/plain, */*"})
     try:
+        request = urllib.request.Request(address, headers={"User-Agent": "opstrand", "Accept": "application/yaml, text/plain, */*"})
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
             # One byte more than is read at all: the document refuses it with both sizes.
             data: bytes = answer.read(MAX_BYTES + 1)
             return data
-    except (OSError, ValueError, urllib.error.URLError) as error:
+    except (OSError, ValueError, urllib.error.URLError, http.client.HTTPException) as error:
         words = " ".join(str(getattr(error, "reason", error)).split())
         raise CliError(f"could not download {address}: {words}") from None
 
