@@ -58,6 +58,19 @@ def test_an_error_in_a_referenced_file_has_that_file_s_line(cli: Cli, folder: Pa
     assert cli("check", "op.yaml", cwd=folder).out.startswith("parts/component.yaml:9:5")
 
 
+@pytest.mark.parametrize(
+    ("params", "place"),
+    [("lr: {value: much}", "op.yaml:4:3"), ("lr: much", "op.yaml:4:3"), ("rate: 1", "parts/component.yaml:5:3")],
+    ids=["given", "given in short", "not given"],
+)
+def test_a_wrong_value_is_told_where_it_was_given_and_a_missing_one_where_it_is_declared(
+    cli: Cli, folder: Path, params: str, place: str
+) -> None:
+    (folder / "op.yaml").write_text(f"kind: operation\npathRef: parts/component.yaml\nparams:\n  {params}\n")
+    ran = cli("check", "op.yaml", cwd=folder)
+    assert ran.out.startswith(f"{place}: params.lr"), ran.out
+
+
 def test_a_missing_reference_and_a_circle(cli: Cli, folder: Path) -> None:
     (folder / "parts" / "component.yaml").write_text("kind: component\npathRef: component.yaml\n")
     ran = cli("check", "op.yaml", cwd=folder)

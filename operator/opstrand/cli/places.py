@@ -39,8 +39,9 @@ def _place(problem: Problem, layers: Sequence[Layer], given: Mapping[str, str]) 
     if len(path) > 1 and path[0] == "params" and path[1] in given:
         return replace(problem, source=f"-P {path[1]}")
     best: tuple[int, Layer, Path] | None = None
+    is_given = any(_depth(layer.document.data, path[:2]) == 2 for layer in layers)
     for layer in layers:
-        for candidate in _candidates(path, layer):
+        for candidate in _candidates(path, layer, is_given):
             missing = len(candidate) - _depth(layer.document.data, candidate)
             # Of files that come equally near the last one was laid over the others.
             if best is None or missing <= best[0]:
@@ -58,12 +59,12 @@ def parse_path(text: str) -> Path:
     return tuple(int(index) if index else name for index, name in _STEP.findall(text))
 
 
-def _candidates(path: Path, layer: Layer) -> list[Path]:
+def _candidates(path: Path, layer: Layer, is_given: bool) -> list[Path]:
     """Where this file may hold what the path names: what was merged came from its root, its component, its patch."""
     outside = path[: len(layer.prefix)] == layer.prefix
     inner = path[len(layer.prefix) :] if outside else path
     found = [inner, ("component", *inner)]
-    if inner[:1] == ("params",):
+    if inner[:1] == ("params",) and not is_given:
         # A value that nobody gave is missed where it is declared.
         found += [("inputs", *inner[1:2]), ("component", "inputs", *inner[1:2])]
     if inner[:1] == ("run",):
