@@ -6,7 +6,7 @@ lives in `spec` and `core`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from opstrand.cli.submission import Submission
@@ -26,6 +26,13 @@ class Verdict:
 
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, verdicts: Sequence[Verdict]) -> Verdict:
+        """The verdict on a file of several objects."""
+        return cls(
+            tuple(one for verdict in verdicts for one in verdict.problems), tuple(one for verdict in verdicts for one in verdict.notes)
+        )
 
     def require(self) -> None:
         """Raise what is wrong as one error."""

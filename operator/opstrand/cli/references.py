@@ -28,13 +28,23 @@ _SECONDS = 20.0
 
 def read_file(name: str) -> Document:
     """One file as a document; `-` is stdin. CliError for what cannot be read."""
+    return parse_document(read_bytes(name), source=source_of(name))
+
+
+def read_bytes(name: str) -> bytes:
+    """A file's bytes, or one more than is ever read: whoever parses them refuses that. CliError for what cannot be read."""
     if name == "-":
-        return parse_document(sys.stdin.buffer.read(MAX_BYTES + 1), source="<stdin>")
+        return sys.stdin.buffer.read(MAX_BYTES + 1)
     try:
         with open(name, "rb") as file:
-            return parse_document(file.read(MAX_BYTES + 1), source=name)
+            return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise FileError(name, str(error.strerror)) from None
+
+
+def source_of(name: str) -> str:
+    """What a file is called before its lines."""
+    return "<stdin>" if name == "-" else name
 
 
 class FileError(CliError):

@@ -16,7 +16,9 @@ from opstrand.cli.errors import CliError
 from opstrand.cli.places import Layer, place
 from opstrand.cli.references import Reader, read_file
 from opstrand.core.compiling.compile import apply_presets
+from opstrand.core.names import GROUP
 from opstrand.errors import SpecError
+from opstrand.spec.document import Document
 from opstrand.spec.params import PARAM_KEYS
 from opstrand.spec.polyaxonfile import parse_operation, parse_polyaxonfile
 
@@ -46,6 +48,12 @@ class Submission:
         return place(error, self.layers, self.given)
 
 
+def is_manifest(document: Document) -> bool:
+    """Whether this is an object of ours for kubectl."""
+    version = document.data.get("apiVersion") if isinstance(document.data, Mapping) else None
+    return isinstance(version, str) and version.partition("/")[0] == GROUP
+
+
 def parse_params(texts: Sequence[str]) -> dict[str, str]:
     """`-P name=value` as a mapping. CliError for what is none, and for a name given twice."""
     given: dict[str, str] = {}
@@ -59,7 +67,9 @@ def parse_params(texts: Sequence[str]) -> dict[str, str]:
     return given
 
 
-def read_submission(files: Sequence[str], params: Sequence[str], *, strict: bool | None = None, hub: str | None = None) -> Submission:
+def read_submission(
+    files: Sequence[str | Document], params: Sequence[str], *, strict: bool | None = None, hub: str | None = None
+) -> Submission:
     """Everything that the command line names, as one operation. Raises SpecError with lines, or CliError."""
     if not files and not hub:
         raise CliError(
@@ -78,22 +88,29 @@ def read_submission(files: Sequence[str], params: Sequence[str], *, strict: bool
     return Submission(written, layers, given, is_component)
 
 
-def _read_files(files: Sequence[str]) -> tuple[dict[str, Any], tuple[Layer, ...], bool]:
+def _read_files(files: Sequence[str | Document]) -> tuple[dict[str, Any], tuple[Layer, ...], bool]:
     if not files:
         return {}, (), False
-    first = read_file(files[0])
+    first = _read(files[0])
+    if is_manifest(first):
+        hint = f"`kubectl apply -f {first.source}` runs it, `opstrand check {first.source}` judges it."
+        raise CliError(f"{first.source}: this is an object for kubectl, and no polyaxonfile", hint=hint)
     operation = parse_polyaxonfile(first.data, document=first)
     reader = Reader()
     is_component = first.data.get("kind") == "component"
     reader.layers.append(Layer(first, ("component",) if is_component else ()))
     written: Mapping[str, Any] = copy.deepcopy(dict(operation.written))
-    for name in files[1:]:
-        written = _lay_preset(written, name, reader)
-    return reader.inline(written, files[0]), tuple(reader.layers), is_component
+    for file in files[1:]:
+        written = _lay_preset(written, file, reader)
+    return reader.inline(written, first.source), tuple(reader.layers), is_component
 
 
-def _lay_preset(written: Mapping[str, Any], name: str, reader: Reader) -> Mapping[str, Any]:
-    preset = read_file(name)
+def _read(file: str | Document) -> Document:
+    return read_file(file) if isinstance(file, str) else file
+
+
+def _lay_preset(written: Mapping[str, Any], file: str | Document, reader: Reader) -> Mapping[str, Any]:
+    preset = _read(file)
     if preset.data is None:
         return written
     layer = Layer(preset)

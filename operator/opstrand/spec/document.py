@@ -10,9 +10,11 @@ when an error needs one, so that a correct file pays nothing for its error messa
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, NoReturn
 
 import yaml
@@ -26,6 +28,7 @@ MAX_BYTES = 1_500_000
 #: Values after aliases are spread out. A file of 500 operations has about 15,000.
 MAX_VALUES = 100_000
 MAX_DEPTH = 64
+MAX_DOCUMENTS = 200
 #: No number that fits into 64 bits needs as many characters; reading a longer one takes time that grows with its square.
 _MAX_NUMBER = 400
 _MAX_KEY = 1_000
@@ -38,6 +41,9 @@ Path = tuple[str | int, ...]
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 _MERGE = object()
+#: At the beginning of a line this starts a document wherever it stands.
+_START = re.compile(r"^---(?=\s|$)", re.MULTILINE)
+_EMPTY = re.compile(r"(?:---)?(?:[ \t]*(?:#[^\n]*)?(?:\n|$))*")
 #: What Kubernetes' own reader makes text of, or what has no counterpart in JSON.
 _AS_TEXT = frozenset({f"{_TAG}timestamp", f"{_TAG}value", f"{_TAG}str"})
 _KNOWN_TAGS = frozenset({f"{_TAG}{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq", "merge", "timestamp")})
@@ -45,11 +51,16 @@ _KNOWN_TAGS = frozenset({f"{_TAG}{name}" for name in ("str", "int", "float", "bo
 
 @dataclass(frozen=True)
 class Document:
-    """The data of one file. `source` is the name shown before lines (a file name, or empty)."""
+    """The data of one file, or the part of it at `root`. `source` is the name shown before lines (a file name, or empty)."""
 
     data: Any
     source: str = ""
     text: str = field(default="", repr=False)
+    root: Path = ()
+
+    def inside(self, key: str) -> Document:
+        """What stands under this key, as a document of its own that knows its lines."""
+        return Document(self.data[key], self.source, self.text, (*self.root, key))
 
     @cached_property
     def _places(self) -> _Place:
@@ -60,7 +71,7 @@ class Document:
         if not self.text:
             return None
         place = self._places
-        for part in path:
+        for part in (*self.root, *path):
             if part not in place.children:
                 break
             place = place.children[part]
@@ -91,6 +102,20 @@ def parse_document(data: bytes | str, *, source: str = "") -> Document:
     reader = _Reader(text, source=source)
     value = reader.read()
     return Document(value, source, text)
+
+
+def parse_documents(data: bytes | str, *, source: str = "") -> list[Document]:
+    """Every document of a stream, as kubectl takes it, each with its lines in the whole; documents without content are left out."""
+    text = _decode(data, source)
+    starts = [0, *(mark.start() for mark in _START.finditer(text)), len(text)]
+    if len(starts) > MAX_DOCUMENTS + 2:
+        _refuse("TooLarge", f"there are {len(starts) - 2} documents; at most {MAX_DOCUMENTS} are read", source)
+    found = []
+    for start, end in pairwise(starts):
+        if not _EMPTY.fullmatch(text, start, end):
+            # Lines are counted from the beginning of the whole.
+            found.append(parse_document("\n" * text.count("\n", 0, start) + text[start:end], source=source))
+    return found
 
 
 def _decode(data: bytes | str, source: str) -> str:

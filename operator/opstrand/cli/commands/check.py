@@ -11,11 +11,13 @@ from opstrand.cli.command import command
 from opstrand.cli.console import say, show
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.judge import Verdict, judge
+from opstrand.cli.manifests import find_manifests, judge_manifest
 from opstrand.cli.options import file_options, output_option
-from opstrand.cli.references import FileError
+from opstrand.cli.references import FileError, read_bytes, source_of
 from opstrand.cli.submission import read_submission
 from opstrand.errors import REASONS, Problem, SpecError
 from opstrand.sandbox import Sandbox
+from opstrand.spec.document import parse_document
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class _Case:
 def check(files: tuple[str, ...], each: tuple[str, ...], params: tuple[str, ...], strict_params: bool | None, output: str) -> int:
     """Judge polyaxonfiles: every error with its file and line.
 
-    Several -f make one operation with presets; every FILE without -f is judged on its own. No cluster is needed. The exit code is 0 if
-    all are valid, else 2.
+    Several -f make one operation with presets; every FILE without -f is judged on its own, `-` is stdin. A FILE may also hold Operations
+    and Components for kubectl. No cluster is needed. The exit code is 0 if all are valid, else 2.
     """
     groups = [*([files] if files else []), *((name,) for name in each)]
     if not groups:
@@ -47,7 +49,12 @@ def check(files: tuple[str, ...], each: tuple[str, ...], params: tuple[str, ...]
 
 def _judge(files: Sequence[str], params: Sequence[str], strict: bool | None, sandbox: Sandbox) -> Verdict:
     try:
-        submission = read_submission(files, params, strict=strict)
+        first = read_bytes(files[0])
+        manifests = find_manifests(first, source_of(files[0])) if len(files) == 1 else []
+        if manifests:
+            _refuse_params(files[0], params, strict)
+            return Verdict.of([judge_manifest(one, evaluate=sandbox.for_one_run()) for one in manifests])
+        submission = read_submission([parse_document(first, source=source_of(files[0])), *files[1:]], params, strict=strict)
         return judge(submission, evaluate=sandbox.for_one_run(), complete=False)
     except SpecError as error:
         return Verdict(error.problems)
@@ -56,6 +63,11 @@ def _judge(files: Sequence[str], params: Sequence[str], strict: bool | None, san
         return Verdict((Problem("InvalidSpec", f"cannot be read: {error.why}", source=error.name),))
     except CliError as error:
         return Verdict((Problem("InvalidSpec", error.message),))
+
+
+def _refuse_params(name: str, params: Sequence[str], strict: bool | None) -> None:
+    if params or strict is not None:
+        raise CliError(f"{name}: an object for kubectl has its params in it", hint="Leave out -P and --strict-params.")
 
 
 def _show_text(cases: Sequence[_Case]) -> None:

@@ -1,0 +1,72 @@
+"""Objects for kubectl in files, as `opstrand check` judges them: a stream of documents, each by itself.
+
+Owns telling them from polyaxonfiles, and what is judged besides their `spec`. Every rule about that lives in `spec` and `core`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from opstrand.cli.judge import Verdict, judge
+from opstrand.cli.places import Layer
+from opstrand.cli.rendering import check_name
+from opstrand.cli.submission import Submission, is_manifest
+from opstrand.core.compiling.prepare import component_name
+from opstrand.core.names import API_VERSION, GROUP
+from opstrand.core.nearest import suggest
+from opstrand.core.templates.template import Evaluate
+from opstrand.errors import Problem, SpecError
+from opstrand.spec.document import Document, Path, parse_documents
+
+_KINDS = ("Operation", "Component")
+
+
+def find_manifests(data: bytes, source: str) -> list[Document]:
+    """The documents of a stream in which there is an object of ours; none where it is a polyaxonfile, or broken like one."""
+    if GROUP.encode() not in data:
+        return []
+    found = parse_documents(data, source=source)
+    return found if any(map(is_manifest, found)) else []
+
+
+def judge_manifest(document: Document, *, evaluate: Evaluate) -> Verdict:
+    """All that is wrong with one object; a note where it is none of ours."""
+    if not is_manifest(document):
+        kind = document.data.get("kind") if isinstance(document.data, Mapping) else None
+        return Verdict(notes=(f"not judged: {kind or 'a document without a kind'} is no object of {GROUP}",))
+    head = tuple(_judge_head(document.data))
+    if head:
+        return Verdict(document.place(head).problems)
+    return judge(_read(document), evaluate=evaluate, complete=False)
+
+
+def _judge_head(data: Mapping[str, Any]) -> list[tuple[Path, Problem]]:
+    """What the API server would refuse, or take for another object."""
+    if data["apiVersion"] != API_VERSION:
+        return [_problem(("apiVersion",), f"expected {API_VERSION}, found {data['apiVersion']!r}")]
+    if data.get("kind") not in _KINDS:
+        return [_problem(("kind",), f"{GROUP} has no kind {data.get('kind')!r}{suggest(str(data.get('kind')), _KINDS)}")]
+    if not isinstance(data.get("spec"), Mapping):
+        return [_problem(("spec",), f"expected the {data['kind'].lower()} (a mapping), found none")]
+    metadata = data.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    if name is None:
+        given = data["kind"] == "Operation" and isinstance(metadata, Mapping) and metadata.get("generateName")
+        return [] if given else [_problem(("metadata", "name"), "is required")]
+    try:
+        check_name(str(name)) if data["kind"] == "Operation" else component_name(str(name))
+    except SpecError as error:
+        return [(("metadata", "name"), Problem(error.problems[0].reason, error.problems[0].message, "metadata.name"))]
+    return []
+
+
+def _problem(path: Path, message: str) -> tuple[Path, Problem]:
+    return path, Problem("InvalidSpec", message, ".".join(map(str, path)))
+
+
+def _read(document: Document) -> Submission:
+    spec = document.inside("spec")
+    if document.data["kind"] == "Operation":
+        return Submission(spec.data, (Layer(spec),), {}, is_component=False)
+    return Submission({"component": {"kind": "component", **spec.data}}, (Layer(spec, ("component",)),), {}, is_component=True)
