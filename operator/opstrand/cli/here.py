@@ -51,16 +51,22 @@ async def run_here(
                 return await wait_bounded(reader.read_until(session.wait(key)), seconds=seconds), None
             except Interrupted as error:
                 live.clear()
-                say(f"{error.word}; stopping {key[1]}")
-                await session.stop(key)
-                return await _end(session, key), error.code
+                return await _end(session, key, f"{error.word}; stopping {key[1]}"), error.code
 
 
-async def _end(session: LocalSession, key: Key) -> Manifest:
+async def _end(session: LocalSession, key: Key, words: str) -> Manifest:
     """The run's end within the program's grace, or at once where we are interrupted again."""
+
+    async def stop() -> Manifest:
+        # Said once the next interrupt is listened for: who reads it may send one at once.
+        say(words)
+        await session.stop(key)
+        return await session.wait(key)
+
     try:
-        return await wait_bounded(session.wait(key), seconds=_PATIENCE)
+        return await wait_bounded(stop(), seconds=_PATIENCE)
     except Interrupted:
+        await session.stop(key)
         session.kill()
         return await session.wait(key)
 
