@@ -115,7 +115,7 @@ def main() -> int:
     given = parser.parse_args()
     sizes, began = (QUICK if given.quick else Sizes()), time.monotonic()
     alone = measure_alone(rounds=1 if given.quick else 3)
-    found = asyncio.run(asyncio.wait_for(measure_all(sizes), timeout=1800))
+    found = asyncio.run(asyncio.wait_for(measure_all(sizes), timeout=3600))
     figures = {**alone, **{key: value for key, value in found[OURS].items() if key != "requests"}}
     figures["throughput_ratio"] = found[OURS]["rate_ratio"]
     print(f"{render(found)}\n\n{render_budgets(figures)}")

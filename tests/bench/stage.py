@@ -29,7 +29,7 @@ from tests.support.kubelet_stand_in import KubeletStandIn, ended, mark, running
 
 NAMESPACE = "bench"
 LOOP, KOPF, SMALLEST, OURS = "asyncio loop", "kopf on.event", "loop, smallest", "opstrand"
-PATIENCE = 60.0
+PATIENCE = 180.0
 #: A watch that says nothing for so long is opened anew.
 SILENCE = 90.0
 _CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False)
