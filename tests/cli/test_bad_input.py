@@ -88,6 +88,22 @@ def test_a_param_that_is_none(cli: Cli, params: list[str]) -> None:
     assert "-P" in ran.out
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
+@pytest.mark.parametrize("command", [["run", "-f", str(ECHO)], ["wait", "a"]])
+def test_a_limit_that_is_none(cli: Cli, command: list[str], seconds: str) -> None:
+    ran = cli(*command, "--timeout", seconds)
+    assert ran.code == 2
+    assert "'--timeout'" in ran.stderr
+
+
+@pytest.mark.parametrize("project", ["a/b", "../..", "a?b", "A_B", "a b", "a" * 64])
+def test_a_project_that_can_be_none(cli: Cli, unreachable: Path, project: str) -> None:
+    """It would make another URL, and the server's answer to that would mislead."""
+    for command in (["ls"], ["get", "x"], ["run", "-f", str(ECHO)], ["components", "ls"]):
+        ran = cli(*command, "--kubeconfig", unreachable, "-p", project)
+        assert (ran.code, ran.errors) == (4, [f"error: there can be no project {project!r}"])
+
+
 def test_a_name_of_300_characters() -> None:
     ran = run_opstrand("run", "-f", ECHO, "-n", "a" * 300)
     assert ran.code == 2
@@ -110,14 +126,19 @@ def test_no_cluster(tmp_path: Path) -> None:
     assert "--kubeconfig" in ran.stderr
 
 
-def test_a_cluster_that_does_not_answer(cli: Cli, tmp_path: Path) -> None:
+@pytest.fixture
+def unreachable(tmp_path: Path) -> Path:
     config = tmp_path / "kubeconfig"
     config.write_text(
         "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"
         "clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\nusers: [{name: u, user: {token: t}}]\n"
     )
+    return config
+
+
+def test_a_cluster_that_does_not_answer(cli: Cli, unreachable: Path) -> None:
     for command in (["ls"], ["run", "-f", str(ECHO)], ["get", "x"], ["logs", "x"], ["stop", "x"], ["doctor"]):
-        ran = cli(*command, "--kubeconfig", config)
+        ran = cli(*command, "--kubeconfig", unreachable)
         assert ran.code == 5, (command, ran)
         told = ran.out if command == ["doctor"] else ran.stderr
         assert "Is the cluster up" in told, (command, ran)

@@ -5,6 +5,7 @@ Owns what a command asks of the API server. Must not print.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from opstrand.kube.api import NAMESPACES, OPERATIONS, ApiError, Conflict, KubeAp
 from opstrand.kube.session import open_session
 
 _TRIES = 5
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,15 @@ class Cluster:
 async def open_cluster(target: Target) -> AsyncIterator[Cluster]:
     """The cluster that the options name. Raises PlatformError where there are no credentials."""
     async with await open_session(kubeconfig=target.kubeconfig, context=target.context, connections=8) as session:
-        yield Cluster(KubeApi(session), target.project or session.namespace)
+        yield Cluster(KubeApi(session), _check_project(target.project or session.namespace))
+
+
+def _check_project(name: str) -> str:
+    """Anything that could be a namespace: everything else would make another URL of it."""
+    if not _NAMESPACE.fullmatch(name):
+        hint = "A project is a namespace: lower-case letters, digits and dashes, at most 63."
+        raise CliError(f"there can be no project {name!r}", hint=hint, code=ExitCode.NOT_FOUND)
+    return name
 
 
 def missing_project(project: str) -> CliError:

@@ -6,6 +6,7 @@ Owns `Target`: which cluster and which project. Must not open a connection.
 from __future__ import annotations
 
 import functools
+import math
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,6 +75,19 @@ _FILE = (
     click.option("-f", "--file", "files", multiple=True, metavar="FILE", help="Polyaxonfile, `-` for stdin; further ones are presets."),
     click.option("-P", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a param; repeat it for more."),
     click.option("--strict-params/--no-strict-params", default=None, help="Refuse params that no input or output declares."),
+)
+
+
+class _Seconds(click.FloatRange):
+    """A span of time that ends."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds: float = super().convert(value, param, ctx)
+        return seconds if math.isfinite(seconds) else self.fail(f"{value!r} never comes", param, ctx)
+
+
+timeout_option = click.option(
+    "--timeout", type=_Seconds(min=0, min_open=True), metavar="SECONDS", help="Wait at most so long; exit code 124."
 )
 
 

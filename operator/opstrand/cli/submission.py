@@ -72,9 +72,7 @@ def read_submission(
 ) -> Submission:
     """Everything that the command line names, as one operation. Raises SpecError with lines, or CliError."""
     if not files and not hub:
-        raise CliError(
-            "there is nothing to run", hint="Name a file by -f FILE" + (", or a component by --hub NAME." if hub is None else ".")
-        )
+        raise CliError("there is nothing to read", hint="Name a file by -f FILE.")
     given = parse_params(params)
     written, layers, is_component = _read_files(files)
     if hub:

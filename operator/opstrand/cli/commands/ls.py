@@ -48,7 +48,11 @@ def ls(target: Target, every_project: bool, statuses: tuple[str, ...], limit: in
     elif runs:
         show(runs_table(runs, wide=output == "wide", with_project=every_project))
     else:
-        say("no runs" + (" in any project" if every_project else f" in project {target.project}" if target.project else ""))
+        say(
+            "no runs"
+            + (f" that are {' or '.join(sorted(phases))}" if phases else "")
+            + (" in any project" if every_project else f" in project {target.project}" if target.project else "")
+        )
 
 
 async def _list(target: Target, every_project: bool, phases: set[Phase]) -> list[Any]:

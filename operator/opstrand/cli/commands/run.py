@@ -13,7 +13,7 @@ from opstrand.cli.console import say, show
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.format import as_json, name_of, slim
 from opstrand.cli.judge import judge
-from opstrand.cli.options import Target, file_options, local_or_cluster_options
+from opstrand.cli.options import Target, file_options, local_or_cluster_options, timeout_option
 from opstrand.cli.rendering import make_operation, parse_uid
 from opstrand.cli.submission import read_submission
 from opstrand.core.compiling.prepare import prepare
@@ -58,7 +58,7 @@ class _Wish:
 @click.option("-n", "--name", metavar="NAME", help="The run's name. [default: made from the file's]")
 @click.option("-l", "--logs", is_flag=True, help="Show what the program writes, to its end.")
 @click.option("-w", "--watch", is_flag=True, help="Wait for the end, and tell of every phase.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Wait at most so long; exit code 124.")
+@timeout_option
 @click.option("-o", "--output", type=click.Choice(["name", "json"]), help="What to print on stdout about the run.")
 @click.option("--uuid", "uid", hidden=True, help="With --local: the run's uuid.")
 def run(
@@ -94,6 +94,8 @@ def _make_operation(
     files: tuple[str, ...], params: tuple[str, ...], strict: bool | None, hub: str | None, name: str | None, *, is_local: bool
 ) -> dict[str, Any]:
     """The object to create, judged: nothing is created of a file that cannot run."""
+    if not files and not hub:
+        raise CliError("there is nothing to run", hint="Name a file by -f FILE, or a component by --hub NAME.")
     submission = read_submission(files, params, strict=strict, hub=hub)
     if hub and is_local:
         raise CliError("--hub needs a cluster: --local knows no components but those in the file")

@@ -10,7 +10,7 @@ import click
 from opstrand.cli.command import command
 from opstrand.cli.console import say
 from opstrand.cli.errors import ExitCode
-from opstrand.cli.options import Target, cluster_options
+from opstrand.cli.options import Target, cluster_options, timeout_option
 
 #: Of several runs the worst end counts.
 _WORST = (ExitCode.FAILED, ExitCode.STOPPED, ExitCode.SUCCEEDED)
@@ -19,7 +19,7 @@ _WORST = (ExitCode.FAILED, ExitCode.STOPPED, ExitCode.SUCCEEDED)
 @command
 @cluster_options
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Wait at most so long; exit code 124.")
+@timeout_option
 def wait(target: Target, runs: tuple[str, ...], timeout: float | None) -> int:
     """Wait until runs have ended.
 
