@@ -149,6 +149,18 @@ async def test_versions_that_are_too_old_lose_nothing(place: Place) -> None:
     assert place.proxy.asked["watch"] > 6
 
 
+async def test_watches_that_are_refused_as_too_old_lose_nothing(place: Place) -> None:
+    """The same news as a status instead of an event: of an API server that has no cache of its own."""
+    async with KubeletStandIn(place.kube, run_for=0.3):
+        place.proxy.refuses, place.proxy.refuses_only = (410, {}), frozenset({"watch"})
+        place.proxy.cut()
+        await place.create(*chain(0))
+        await asyncio.sleep(1)
+        place.proxy.refuses = None
+        await place.create(*chain(1))
+        await place.all_succeed()
+
+
 async def test_watches_that_fail_lose_nothing_and_are_told_of(place: Place) -> None:
     async with KubeletStandIn(place.kube, run_for=0.3):
         for number in range(RUNS):
