@@ -13,6 +13,8 @@ from .conftest import Cli
 
 ECHO = SAMPLES / "echo.yaml"
 JOB = "version: 1.1\nkind: component\nrun:\n  kind: job\n  container:\n    image: python\n    command: [python3, -c, 'print(1)']\n"
+SERVICE = JOB.replace("kind: job", "kind: service")
+CULLED = "termination: {culling: {timeout: 9}, probe: {exec: {command: [a]}}}\n"
 OPERATION = "kind: operation\ncomponent:\n  run:\n    kind: job\n    container: {image: python, command: [a]}\n"
 
 #: name, file, -P, place, words
@@ -33,6 +35,10 @@ FILES = [
     ("a wrong ref", OPERATION + "params:\n  a: {ref: ops, value: outputs.x}\n", (), ":7", "ops.NAME"),
     ("a ref to nothing", OPERATION + "params:\n  a: {ref: ops.a, value: outptus.x}\n", (), ":7", "did you mean 'outputs'?"),
     ("a bad template", JOB.replace("print(1)", "{{ 1 +  }}"), (), ":7:", ""),
+    ("ports of a job", JOB.replace("kind: job", "kind: job\n  ports: [80]"), (), ":5:3", "unknown key 'ports'"),
+    ("a port twice", JOB.replace("kind: job", "kind: service\n  ports: [80, 80]"), (), ":5:15", "the port 80 is there twice"),
+    ("a port that is none", JOB.replace("kind: job", "kind: service\n  ports: [70000]"), (), ":5:11", "from 1 to 65535"),
+    ("culling by a command", SERVICE + CULLED, (), ":8:46", "give it probe.http"),
     ("an init file of 1 MiB", JOB + f"  init:\n  - file: {{filename: a, content: {'x' * 2**20}}}\n", (), "run.init", "KiB"),
     ("an init file of 2 MiB", JOB + f"  init:\n  - file: {{filename: a, content: {'x' * 2**21}}}\n", (), "", "bytes"),
 ]  # fmt: skip

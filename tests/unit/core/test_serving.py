@@ -340,6 +340,16 @@ def test_a_deployment_that_somebody_deleted_is_made_again_within_the_platforms_b
     assert phase(last) == ("Failed", "DeploymentLost")
 
 
+def test_a_deployment_without_pods_serves_nobody_and_is_looked_at_again() -> None:
+    assert look(started(), deployment=DEPLOYMENT).status is None
+    made = serving()
+    going = replica(SERVING, deletionTimestamp="2026-01-01T12:00:00Z")
+    assert decide(see(made, deployment=DEPLOYMENT, replicas=[going])).status is None
+    decision = look(made, deployment=DEPLOYMENT)
+    assert phase(decision) == ("Retrying", "NotReady")
+    assert decision.requeue_after == 2 * SETTINGS.pending_grace
+
+
 def test_what_came_too_late_for_a_service_that_is_over_goes() -> None:
     over = {**serving(), "status": {**serving()["status"], "phase": "Stopped", "finishedAt": "2026-01-01T12:00:00Z"}}
     assert [type(action) for action in look(over, SERVING).actions] == [DeleteService]

@@ -50,6 +50,25 @@ def test_waiters_are_woken_by_what_they_could_see_and_by_nothing_else() -> None:
     assert cache.put(OPERATIONS, run(6, status={"pod": {"name": "p"}, "phase": "Failed"})) == {("ns", "a"), ("ns", "c")}
 
 
+def replica(name: str, version: int = 1, uuid: str = UID.replace("-", "")) -> dict[str, Any]:
+    reference = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "a-d1410a91-5d", "uid": "r"}
+    metadata = {"name": name, "namespace": "ns", "uid": f"u-{name}", "resourceVersion": str(version)}
+    return {"metadata": {**metadata, "labels": {"opstrand.dev/uuid": uuid}, "ownerReferences": [reference]}}
+
+
+def test_the_pods_of_a_service_are_found_by_its_run_and_wake_it() -> None:
+    cache, uuid = Cache(), UID.replace("-", "")
+    assert cache.put(PODS, replica("early")) == set()
+    cache.put(OPERATIONS, run(1))
+    assert cache.put(PODS, replica("late")) == {("ns", "a")}
+    cache.put(PODS, pod(1))
+    cache.put(PODS, replica("stranger", uuid="0" * 32))
+    assert [one["metadata"]["name"] for one in cache.replicas("ns", uuid)] == ["early", "late"]
+    assert cache.drop(PODS, replica("early", 2)) == {("ns", "a")}
+    assert cache.drop(PODS, replica("late", 2)) == {("ns", "a")}
+    assert cache.replicas("ns", uuid) == []
+
+
 def test_another_namespace_is_another_world() -> None:
     cache = Cache()
     cache.put(OPERATIONS, run(1))

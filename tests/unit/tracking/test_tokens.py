@@ -161,6 +161,18 @@ async def test_a_run_writes_itself_and_nothing_else() -> None:
         await authorize_report(auth, own_pod(), operation(pod={"name": "echo-4f0c1a2b-1"}))  # its next attempt took over
 
 
+async def test_the_replicas_of_a_service_that_the_operator_wrote_down_write_their_run() -> None:
+    auth = Cluster().auth()
+    body = operation()
+    replicas = [{"name": "web-1", "uid": "1"}, {"name": "web-2", "uid": "2"}]
+    body["status"].update(pod=replicas[0], service={"pods": replicas})
+    for number in ("1", "2"):
+        await authorize_report(auth, own_pod(pod_name=f"web-{number}", pod_uid=number), body)
+    for stranger in (own_pod(pod_name="web-2", pod_uid="1"), own_pod(pod_name="web-3", pod_uid="3"), own_pod()):
+        with pytest.raises(RunNotFound):
+            await authorize_report(auth, stranger, body)
+
+
 async def test_a_run_reads_its_project_and_asks_nothing_of_it() -> None:
     auth = Cluster().auth()
     for verb in Verb:

@@ -127,9 +127,16 @@ def _serve_without(snapshot: Snapshot) -> Decision:
     grace = float(snapshot.settings.pending_grace)
     refused = _find_condition(snapshot.deployment, "ReplicaFailure")
     if refused is None:
-        return Decision(requeue_after=grace)
+        return _wait_for_pods(snapshot, grace)
     words = str(refused.get("message") or refused.get("reason"))
     return judge_words(snapshot, words) or Decision(advanced(snapshot, Phase.STARTING, "PodRefused", words), requeue_after=2 * grace)
+
+
+def _wait_for_pods(snapshot: Snapshot, grace: float) -> Decision:
+    """They come within moments, as those that go are replaced; where none does, somebody may have scaled the Deployment to nothing."""
+    if snapshot.replicas or "startedAt" not in snapshot.status:
+        return Decision(requeue_after=grace)
+    return Decision(advanced(snapshot, Phase.RETRYING, "NotReady", "its Deployment has no Pods"), requeue_after=2 * grace)
 
 
 def _find_condition(deployment: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
