@@ -33,7 +33,7 @@ async def test_a_run_whose_node_is_lost_says_so_and_runs_again_elsewhere(lost_no
     assert (seen.silent["status"]["phase"], seen.silent["status"]["message"]) == ("Running", f"node {node!r} does not answer")
     assert seen.lost["status"]["phase"] == "Running", "there is one Pod of a run, never two: this one is not gone yet"
     assert seen.lost["status"]["message"].startswith(f"node {node!r} is lost: Taint manager: deleting due to NoExecute taint")
-    assert "it ends when the node is back, or its Node object is deleted" in seen.told
+    assert "its Pod ends when the node is back, or its Node object is deleted" in seen.told
     status = seen.final["status"]
     assert (status["phase"], status["attempt"]) == ("Succeeded", 1)
     assert status["retries"] == {"failures": 0, "disruptions": 1}

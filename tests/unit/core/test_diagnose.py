@@ -97,7 +97,7 @@ def test_a_pod_that_is_taken_away_and_has_not_ended_says_why(state: dict[str, An
     going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     found = observe_pod(going)
     assert (found.state, found.reason, found.fault) == (seen, "NodeLost", Fault.PLATFORM)
-    assert found.message == "node 'n1' is lost: taken away; it ends when the node is back, or its Node object is deleted"
+    assert found.message == "node 'n1' is lost: taken away; its Pod ends when the node is back, or its Node object is deleted"
 
 
 def test_a_pod_that_no_node_takes_says_what_is_short_and_how_much_of_it_was_asked_for() -> None:

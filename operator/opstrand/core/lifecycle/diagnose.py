@@ -137,7 +137,7 @@ def _leaving(pod: Pod) -> Observation | None:
         return None
     running = (main_of(pod).get("state") or {}).get("running")
     state = State.PENDING if running is None else State.RUNNING
-    ending = "; it ends when the node is back, or its Node object is deleted" if reason == "NodeLost" else "; it is given its grace"
+    ending = "; its Pod ends when the node is back, or its Node object is deleted" if reason == "NodeLost" else "; it is given its grace"
     return Observation(state, reason, _disruption_words(pod, reason) + ending, Fault.PLATFORM, started_at=(running or {}).get("startedAt"))
 
 
