@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tests.support.command_line import OPSTRAND, environment, run_command, run_opstrand
@@ -39,6 +41,18 @@ def test_help_is_plain_where_nobody_looks() -> None:
 def test_help_is_rich_at_a_terminal_and_plain_with_no_color() -> None:
     assert b"\x1b[" in _at_a_terminal("--help")
     assert b"\x1b" not in _at_a_terminal("--help", NO_COLOR="1")
+
+
+def test_a_long_wait_has_a_live_line_where_somebody_looks(tmp_path: Path) -> None:
+    """It tells what is waited for and how long, and is taken away at the end; it needs no colour."""
+    file = tmp_path / "slow.yaml"
+    file.write_text("kind: component\nrun: {kind: job, container: {image: a, command: [sleep, '2.5']}}\n")
+    words = ("run", "--local", "-f", str(file), "-n", "slow")
+    shown = _at_a_terminal(*words, NO_COLOR="1", OPSTRAND_LOCAL=str(tmp_path / "a"))
+    assert re.search(rb"\r\x1b\[K\S+ slow: Running \(1 s\)", shown), shown
+    assert b"\r\x1b[Kslow: Succeeded" in shown
+    plain = run_opstrand(*words, env={"OPSTRAND_LOCAL": str(tmp_path / "b")})
+    assert (plain.code, "(1 s)" in plain.stderr, "\x1b" in plain.stderr) == (0, False, False)
 
 
 def test_help_costs_next_to_nothing() -> None:

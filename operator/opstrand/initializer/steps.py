@@ -5,11 +5,11 @@ Every failure is an `InitError` whose text a user can act on: it becomes the run
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +20,9 @@ from opstrand.initializer.files import copy_from_store, make_directory, write, w
 from opstrand.initializer.git import clone, hide
 
 Document = dict[str, Any]
+
+#: Whatever stands behind an address: nothing, a closed door, or somebody who speaks another language.
+_TROUBLES = (OSError, ValueError, http.client.HTTPException)
 
 __all__ = ["STEPS", "InitError", "carry_out"]
 
@@ -94,8 +97,8 @@ def _ask(url: str) -> str | None:
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
             return None if answer.status == 200 else f"it answered {answer.status}"
-    except (OSError, urllib.error.URLError, ValueError) as error:
-        return str(error)
+    except _TROUBLES as error:
+        return " ".join(str(error).split())
 
 
 def report(api: Document, found: list[Document], token: str) -> None:
@@ -106,5 +109,5 @@ def report(api: Document, found: list[Document], token: str) -> None:
         request = urllib.request.Request(url, json.dumps({"artifacts": found}).encode(), headers)
         with urllib.request.urlopen(request, timeout=30):
             pass
-    except (OSError, urllib.error.URLError, ValueError) as error:
+    except _TROUBLES as error:
         print(f"the lineage of the init steps was not recorded: {error}", file=sys.stderr)

@@ -1,0 +1,58 @@
+"""The init container waits for the API before the program starts: as long as it may, and no longer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from opstrand.initializer.failure import InitError
+from opstrand.initializer.steps import wait_for_api
+
+
+class _Door(BaseHTTPRequestHandler):
+    """Answers as it is told, one after the other; the last answer stays."""
+
+    answers: list[int]
+
+    def do_GET(self) -> None:
+        code = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if code:
+            self.send_response(code)
+            self.end_headers()
+        else:
+            self.wfile.write(b"SSH-2.0-OpenSSH\r\n")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def door() -> Iterator[HTTPServer]:
+    with HTTPServer(("127.0.0.1", 0), _Door) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def url_of(server: HTTPServer) -> str:
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+def test_an_api_that_starts_is_waited_for(door: HTTPServer) -> None:
+    _Door.answers = [503, 0, 200]
+    wait_for_api({"url": url_of(door), "patience": 10})
+    assert _Door.answers == [200]
+
+
+@pytest.mark.parametrize(("answer", "words"), [(503, "503"), (0, "SSH-2.0"), (None, "refused")])
+def test_one_that_never_answers_ends_the_wait_in_time_and_is_named(door: HTTPServer, answer: int | None, words: str) -> None:
+    _Door.answers = [answer or 0]
+    url = url_of(door) if answer is not None else "http://127.0.0.1:1"
+    started = time.monotonic()
+    with pytest.raises(InitError, match=f"the API at {url} did not answer within 1 s: .*{words}"):
+        wait_for_api({"url": url, "patience": 1})
+    assert time.monotonic() - started < 5
