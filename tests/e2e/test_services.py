@@ -80,7 +80,8 @@ async def test_two_replicas_answer_by_the_services_name(kube: KubeApi, namespace
     assert main_log(namespace, asked).split() == [one["name"] for one in body["status"]["service"]["pods"]]
     assert asked["status"]["inputs"]["host"] == body["status"]["service"]["host"]
     told = await asyncio.to_thread(opstrand, "get", "web", "-p", namespace)
-    assert f"port-forward service/{body['status']['service']['name']} 8000" in told.stdout
+    assert f"service:   {body['status']['service']['host']}:8000\n" in told.stdout
+    assert f"opstrand port-forward web -p {namespace}\n" in told.stdout
 
 
 async def test_a_port_is_reached_from_here_for_as_long_as_there_is_a_service(kube: KubeApi, namespace: str) -> None:
@@ -144,3 +145,29 @@ async def test_an_idle_service_is_culled_and_one_that_cannot_tell_is_not(kube: K
     body = await wait_for(kube, namespace, "mute", lambda one: one.get("status", {}).get("reason") == "ProbeFailed")
     assert body["status"]["phase"] == "Running"
     assert "last_activity" in body["status"]["message"]
+
+
+TROUBLES = {
+    "no-image": ({"image": "nope/nope"}, "Starting", "ImagePullFailed", "nope/nope"),
+    "no-secret": ({"envFrom": [{"secretRef": {"name": "absent"}}]}, "Starting", "ContainerConfigError", "absent"),
+    "no-room": ({"resources": {"requests": {"cpu": "1000"}}}, "Starting", "Unschedulable", "cpu"),
+    "no-command": ({"command": ["no-such-program"]}, "Retrying", "ContainerFailed", "no-such-program"),
+    "no-end": ({"command": ["sh", "-c", "echo done"]}, "Retrying", "ContainerFailed", "its program ended"),
+    "no-answer": ({"readinessProbe": {"httpGet": {"path": "/", "port": 9}}}, "Starting", "PodCreated", ""),
+}
+
+
+async def test_a_service_that_cannot_serve_says_why(kube: KubeApi, namespace: str) -> None:
+    for name, (container, *_) in TROUBLES.items():
+        component = server()
+        component["run"]["container"].update(container)
+        await kube.create(OPERATIONS, namespace, operation(name, {"component": component}))
+    for name, (_, phase, reason, words) in TROUBLES.items():
+        body = await wait_for(kube, namespace, name, lambda one, r=reason: one.get("status", {}).get("reason") == r)  # type: ignore[misc]
+        assert body["status"]["phase"] == phase, describe(namespace, body)
+        assert words in body["status"]["message"], describe(namespace, body)
+    done = await asyncio.to_thread(opstrand, "stop", *TROUBLES, "-p", namespace)
+    assert done.returncode == 0, done.stderr
+    for name in TROUBLES:
+        body = await wait_for(kube, namespace, name, is_final)
+        assert (body["status"]["phase"], body["status"]["reason"]) == ("Stopped", "Stopped"), describe(namespace, body)
