@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shlex
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -94,6 +95,28 @@ async def approve(kube: KubeApi, namespace: str) -> None:
     for name in waiting:
         done = await asyncio.to_thread(opstrand, "approve", name, "-p", namespace)
         assert done.returncode == 0, done.stderr
+
+
+async def test_the_readmes_five_minutes(namespace: str) -> None:
+    """What is typed there, as it is typed; but for the namespace, which a person's context has."""
+    readme = (CHECKOUT / "README.md").read_text()
+    (manifests,) = re.findall(r"```yaml\n(# train.yaml.*?)```", readme, re.DOTALL)
+    (typed,) = re.findall(r"```console\n(\$ kubectl apply -f train.yaml.*?)```", readme, re.DOTALL)
+    said = ""
+    for line in typed.splitlines():
+        program, *words = shlex.split(line.removeprefix("$ "), comments=True)
+        stdin = manifests if words[:1] == ["apply"] else None
+        words = ["-" if word == "train.yaml" else word for word in words]
+        if program == "kubectl":
+            said += (await asyncio.to_thread(kubectl, "-n", namespace, *words, stdin=stdin)).stdout
+        else:
+            done = await asyncio.to_thread(opstrand, *words, "-p", namespace)
+            assert done.returncode == 0, (line, done.stderr)
+            said += done.stdout
+    assert "operation.opstrand.dev/train condition met" in said
+    assert re.search(r"^loss +0.25 +ref +ops.train outputs.loss", said, re.MULTILINE), said
+    assert "`<- train (Succeeded)  loss = outputs.loss" in said
+    assert said.endswith("the loss is 0.25\n"), said
 
 
 NAMED = ("globals", "io", "inputs", "outputs", "artifacts", "artifacts.base", "artifacts.outputs")
