@@ -59,14 +59,14 @@ class Stage:
         self._slots = asyncio.Semaphore(32)
 
     def subjects(self) -> list[Subject]:
-        """Ours last. The first two write what ours does; the third, for comparison, as little as possible."""
+        """Ours beside the loop that it is compared with. The last writes as little as possible, the others what ours does."""
         writes = self.plane.folder / "writes.json"
         writes.write_text(json.dumps(record_writes(operation("any"))))
         commands = {
             LOOP: ["-m", "tests.bench.write_loop", "asyncio", str(writes)],
+            OURS: ["-m", "opstrand.handlers"],
             KOPF: ["-m", "tests.bench.write_loop", "kopf", str(writes)],
             SMALLEST: ["-m", "tests.bench.write_loop", "asyncio"],
-            OURS: ["-m", "opstrand.handlers"],
         }
         return [self._subject(name, command) for name, command in commands.items()]
 
