@@ -47,7 +47,7 @@ def service(tmp_path: Path, port: int) -> Write:
     return write
 
 
-def test_a_service_answers_on_its_port_until_its_time_is_over(here: Run, service: Write, port: int) -> None:
+def test_a_service_answers_on_its_port_until_its_time_is_over(here: Run, service: Write, port: int, records: Path) -> None:
     code = SERVER.replace("serve_forever()", "handle_request()\nimport time; time.sleep(60)")
     asks = f"import urllib.request, threading; threading.Timer(1, lambda: urllib.request.urlopen('http://127.0.0.1:{port}/here')).start()\n"
     ran = here("run", "--local", "-l", "-n", "web", "-f", service(asks + code, timeout=4))
@@ -56,6 +56,8 @@ def test_a_service_answers_on_its_port_until_its_time_is_over(here: Run, service
     assert (ran.code, "Stopped (DeadlineExceeded)" in ran.stderr) == (3, True), ran.stderr
     told = json.loads(here("get", "--local", "web", "-o", "json").out)["status"]
     assert (told["kind"], told["service"]["ports"]) == ("service", [port])
+    plan = (records / "default" / "web" / "plan.json").read_bytes()
+    assert json.loads(plan)["extra"]["ports"] == [port]
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5)
 

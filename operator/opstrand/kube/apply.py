@@ -113,10 +113,10 @@ def _guard(snapshot: Snapshot, *, is_freeze: bool) -> list[dict[str, Any]]:
 
 async def _act(action: Action, *, key: Key, snapshot: Snapshot, world: World, wake: set[Key]) -> ApiError | None:
     """Do it. A refusal that is about the run, rather than about our request, is returned."""
+    if isinstance(action, CreatePod | CreateService) and world.on_attempt is not None:
+        world.on_attempt(key, action.attempt)
     match action:
         case CreatePod(attempt):
-            if world.on_attempt is not None:
-                world.on_attempt(key, attempt)
             return await _create(attempt, key=key, snapshot=snapshot, world=world)
         case CreateService(attempt):
             return await _create_service(attempt, key=key, snapshot=snapshot, world=world)

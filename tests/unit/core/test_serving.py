@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from opstrand.core.lifecycle.decide import decide
 from opstrand.core.lifecycle.snapshot import CreateService, Decision, DeleteService
@@ -110,6 +112,40 @@ def test_what_its_pods_say_is_its_phase(states: Any, expected: Any, words: str) 
     assert decision.actions == ()
     again = look({**made, "status": decision.status}, *states, now=NOW + timedelta(seconds=1))
     assert again.status is None or patch_ops(decision.status, again.status) == []
+
+
+BARE = st.sampled_from([None, {}])
+STATE = st.none() | st.fixed_dictionaries({}, optional={"waiting": BARE, "running": BARE, "terminated": BARE})
+STATUS = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.sampled_from(["main", "opstrand-init", None]),
+        "state": STATE,
+        "lastState": STATE,
+        "restartCount": st.sampled_from([None, 0, 3]),
+    },
+)
+LIST = st.none() | st.lists(STATUS, max_size=2)
+READY = st.none() | st.lists(st.fixed_dictionaries({"type": st.just("Ready")}, optional={"status": st.sampled_from(["True", "False"])}))
+PARTIAL = st.fixed_dictionaries(
+    {},
+    optional={
+        "phase": st.sampled_from(["Pending", "Running", "Failed", None]),
+        "conditions": READY,
+        "containerStatuses": LIST,
+        "initContainerStatuses": LIST,
+    },
+)
+
+
+@given(states=st.lists(PARTIAL, max_size=3))
+def test_a_pod_whose_status_lacks_anything_is_judged_all_the_same(states: list[dict[str, Any]]) -> None:
+    made = started({"replicas": 2}, termination={"maxRetries": 1})
+    first = look(made, *states, deployment=DEPLOYMENT)
+    made = advanced_from(made, first)
+    again = look(made, *states, deployment=DEPLOYMENT)
+    if first.status is not None and first.status["phase"] in ("Running", "Starting"):
+        assert again.status is None or patch_ops(first.status, again.status) == []
 
 
 def test_a_crash_that_passed_is_looked_at_again_when_it_can_be_trusted() -> None:

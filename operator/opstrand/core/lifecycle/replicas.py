@@ -52,7 +52,7 @@ class Replicas:
     @property
     def started_at(self) -> str | None:
         """Since when the first of them serves."""
-        times = [(main_of(pod).get("state") or {}).get("running", {}).get("startedAt") for pod in self.serving]
+        times = [((main_of(pod).get("state") or {}).get("running") or {}).get("startedAt") for pod in self.serving]
         return min((time for time in times if time), default=None)
 
 
