@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opstrand.core.lifecycle.decide import decide
+from opstrand.core.lifecycle.refusals import refuse as refuse_run
 from opstrand.core.lifecycle.snapshot import CreateService, Decision, DeleteService
 from opstrand.core.lifecycle.status import patch_ops
+from opstrand.core.phase import Phase
 from opstrand.core.pods.culling import Activity, read_activity
 from opstrand.core.resolving.upstream import read_upstream
 
@@ -384,6 +386,15 @@ def test_a_deployment_without_pods_serves_nobody_and_is_looked_at_again() -> Non
     decision = look(made, deployment=DEPLOYMENT)
     assert phase(decision) == ("Retrying", "NotReady")
     assert decision.requeue_after == 2 * SETTINGS.pending_grace
+
+
+def test_a_service_that_is_refused_goes_before_it_is_over_and_a_bug_at_its_end_is_no_circle() -> None:
+    made = started()
+    refused = refuse_run(see(made), Phase.FAILED, "NameConflict", "something else has its name")
+    assert (phase(refused), refused.requeue_after) == (("Stopping", "NameConflict"), 0.0)
+    made = advanced_from(made, refused)
+    assert phase(look(made, deployment_is_gone=True)) == ("Failed", "NameConflict")
+    assert phase(refuse_run(see(made), Phase.FAILED, "InternalError", "a bug")) == ("Failed", "InternalError")
 
 
 def test_what_came_too_late_for_a_service_that_is_over_goes() -> None:

@@ -42,7 +42,7 @@ def refuse(snapshot: Snapshot, phase: Phase, reason: str, message: str, *, reque
     """
     if phase is Phase.STARTING and reason != "QuotaExceeded" and _has_lasted(snapshot, reason):
         phase, requeue_after = Phase.FAILED, None
-    if phase.is_final and snapshot.is_service:
+    if phase.is_final and snapshot.is_service and snapshot.phase is not Phase.STOPPING:
         return Decision(advanced(snapshot, Phase.STOPPING, reason, message), requeue_after=0.0)
     return Decision(advanced(snapshot, phase, reason, message, **ending_times(snapshot, phase)), requeue_after=requeue_after)
 
