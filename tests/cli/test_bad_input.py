@@ -110,6 +110,14 @@ def test_a_project_that_can_be_none(cli: Cli, unreachable: Path, project: str) -
         assert (ran.code, ran.errors) == (4, [f"error: there can be no project {project!r}"])
 
 
+def test_a_file_that_names_another_namespace_is_not_run_here(cli: Cli, unreachable: Path, tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").write_text("namespace: theirs\n" + OPERATION)
+    for where in (("--kubeconfig", str(unreachable)), ("--local",)):
+        ran = cli("run", "-f", tmp_path / "f.yaml", "-p", "ours", *where)
+        assert (ran.code, ran.errors) == (2, ["error: namespace: the file says 'theirs', and the project is 'ours'"])
+        assert "-p theirs" in ran.stderr
+
+
 def test_a_name_of_300_characters() -> None:
     ran = run_opstrand("run", "-f", ECHO, "-n", "a" * 300)
     assert ran.code == 2

@@ -17,7 +17,7 @@ from opstrand.cli.errors import CliError
 from opstrand.cli.submission import Submission
 from opstrand.core.compiling.prepare import Prepared, prepare
 from opstrand.core.lifecycle.attempt import Attempt, render_attempt
-from opstrand.core.names import API_VERSION, CREATED_BY, MAX_RUN_NAME, generate_name, run_uuid
+from opstrand.core.names import API_VERSION, CREATED_BY, MAX_RUN_NAME, generate_name, is_run_name, run_uuid
 from opstrand.core.resolving.joins import find_joined
 from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
@@ -28,7 +28,6 @@ from opstrand.settings import Settings
 
 #: The uuid of what was never created.
 NOBODY = "00000000-0000-0000-0000-000000000000"
-_NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
 def make_operation(submission: Submission, *, name: str | None) -> dict[str, Any]:
@@ -42,7 +41,7 @@ def make_operation(submission: Submission, *, name: str | None) -> dict[str, Any
 
 def check_name(name: str) -> str:
     """A run's name as Kubernetes takes it. SpecError InvalidName."""
-    if not name or len(name) > MAX_RUN_NAME or set(name) - _NAME or name.startswith("-") or name.endswith("-"):
+    if not is_run_name(name):
         shown = name if len(name) <= MAX_RUN_NAME else f"{name[:20]}… ({len(name)} characters)"
         raise SpecError("InvalidName", f"{shown!r} is no name for a run", "--name")
     return name

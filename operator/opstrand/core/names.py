@@ -26,12 +26,18 @@ INIT_CONTAINER = "opstrand-init"
 #: A run's object name: the Pod's name is made of it, and a Pod's name is its hostname (63 characters).
 MAX_RUN_NAME = 52
 
+_RUN_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SLUG = re.compile(r"[^a-z0-9]+")
 
 
 def run_uuid(uid: str) -> str:
     """32 hex digits from an object's uid."""
     return uid.replace("-", "").lower()
+
+
+def is_run_name(text: str) -> bool:
+    """Whether a run can have this name, as the schema of the custom resource has it."""
+    return len(text) <= MAX_RUN_NAME and _RUN_NAME.fullmatch(text) is not None
 
 
 def slug(text: str, limit: int) -> str:

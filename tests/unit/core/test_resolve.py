@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -113,6 +114,16 @@ def test_a_value_that_will_never_come_is_an_error_with_its_own_reason(value: str
 def test_a_wrong_type_says_whose_value_it_was() -> None:
     reason, message = refuse("outputs.acc", upstream(), inputs=[{"name": "p", "type": "int"}])
     assert (reason, message) == ("ParamInvalid", "params.p: ops.prep outputs.acc: cannot read 0.9 as int")
+
+
+@pytest.mark.parametrize("name", ["Prep", "prep_1", "-prep", "ünï", "p" * 53])
+def test_a_name_that_no_run_can_have_is_not_waited_for(name: str) -> None:
+    compiled = operation({"p": {"ref": f"ops.{name}", "value": "globals.uuid"}})
+    with pytest.raises(SpecError, match=r"params\.p\.ref: no run can be named") as caught:
+        resolve(compiled, ME, {Ref("ops", name): None})
+    assert caught.value.reason == "RefInvalid"
+    sibling = replace(ME, is_independent=False)
+    assert isinstance(resolve(compiled, sibling, {Ref("ops", name): None}), Waiting)
 
 
 def test_a_run_does_not_refer_to_itself() -> None:

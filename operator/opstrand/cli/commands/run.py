@@ -111,12 +111,20 @@ def _make_operation(
     return operation
 
 
+def _check_namespace(operation: dict[str, Any], project: str) -> None:
+    """A file may say in which namespace it runs; it runs in no other."""
+    own = operation["spec"].get("namespace")
+    if own not in (None, project):
+        raise CliError(f"namespace: the file says {own!r}, and the project is {project!r}", hint=f"-p {own} runs it where it belongs.")
+
+
 async def _run_there(operation: dict[str, Any], target: Target, wish: _Wish) -> int:
     from opstrand.cli.cluster import open_cluster
     from opstrand.cli.remote import create_run, watch_run
     from opstrand.cli.waiting import Interrupted
 
     async with open_cluster(target) as cluster:
+        _check_namespace(operation, cluster.project)
         body = await create_run(cluster, operation)
         wish.created(body, cluster.project)
         if not wish.is_followed:
@@ -136,6 +144,7 @@ async def _run_here(operation: dict[str, Any], target: Target, wish: _Wish, uid:
     from opstrand.cli.rendering import check_name
 
     project = check_name(target.project or PROJECT)
+    _check_namespace(operation, project)
     final, code = await run_here(
         operation,
         project=project,

@@ -15,6 +15,7 @@ from typing import Any
 from opstrand.core.compiled import Compiled
 from opstrand.core.identity import Identity
 from opstrand.core.limits import INPUTS, OUTPUTS, check_size, shorten
+from opstrand.core.names import is_run_name
 from opstrand.core.resolving.joins import parse_joins, read_join
 from opstrand.core.resolving.reading import Pending, read
 from opstrand.core.resolving.refs import Edge, Ref, Upstream
@@ -135,6 +136,9 @@ class _Found:
         if upstream is None and ref.kind == "dag" and self.identity.is_independent:
             raise SpecError("RefInvalid", "'dag' is the pipeline that a run belongs to, and this run belongs to none", f"{slot.path}.ref")
         if upstream is None:
+            if self._is_alone(ref) and not is_run_name(ref.target):
+                words = "at most 52 lower-case letters, digits and dashes"
+                raise SpecError("RefInvalid", f"no run can be named {shorten(repr(ref.target), 80)}: expected {words}", f"{slot.path}.ref")
             waits.add_missing(ref, slot)
             return
         value = read(ref, slot.ask, upstream, f"{slot.path}.value", lenient=lenient)
