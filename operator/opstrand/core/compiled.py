@@ -25,8 +25,8 @@ class Compiled:
     inputs: tuple[IO, ...] = ()
     outputs: tuple[IO, ...] = ()
     params: Mapping[str, Param] = field(default_factory=dict)
-    plugins: Mapping[str, Any] = field(default_factory=dict)
-    termination: Mapping[str, Any] = field(default_factory=dict)
+    plugins: Mapping[str, Any] | str = field(default_factory=dict)
+    termination: Mapping[str, Any] | str = field(default_factory=dict)
     joins: tuple[Mapping[str, Any], ...] | None = None
     matrix: Mapping[str, Any] | None = None
     schedule: Mapping[str, Any] | None = None

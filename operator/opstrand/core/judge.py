@@ -75,7 +75,9 @@ def _judge_plan(compiled: Compiled, evaluate: Evaluate, problems: list[Problem])
 def _judge_shape(compiled: Compiled) -> Iterator[Problem]:
     """What is wrong with the Pod that is asked for whatever its templates will give: they are left out of the judgement."""
     run = {key: _blank(part) for key, part in compiled.run.items() if not _is_made(part)}
-    own = {name: _blank(getattr(compiled, name)) for name in ("plugins", "termination", "queue")}
+    own = {"queue": _blank(compiled.queue)}
+    for name, section in {"plugins": compiled.plugins, "termination": compiled.termination}.items():
+        own[name] = {} if isinstance(section, str) else _blank(section)
     bare = replace(compiled, run=run, **own, conditions=None, is_approved=None, cache=None, presets=(), cost=None, mount=())
     try:
         check_plan(compile_plan(bare, Resolved({}, {}), _SOMEBODY))
@@ -99,7 +101,8 @@ def _blank(value: Any) -> Any:
 
 def _collect_names(compiled: Compiled) -> list[str]:
     """The names that templates of this operation can read."""
-    joined = [name for join in compiled.joins or () for name in join.get("params") or {}]
+    params = [join.get("params") for join in compiled.joins or () if isinstance(join, Mapping)]
+    joined = [name for given in params if isinstance(given, Mapping) for name in given]
     declared = [io.name for io in (*compiled.inputs, *compiled.outputs)]
     return list(dict.fromkeys([*declared, *compiled.params, *joined]))
 

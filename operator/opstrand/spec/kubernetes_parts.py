@@ -83,6 +83,8 @@ def _judge_list(item: str, value: Any, path: tuple[str | int, ...]) -> Iterator[
     for index, inner in enumerate(value):
         if item == "" and isinstance(inner, (Mapping, list)):
             yield (*path, index), "InvalidSpec", f"expected text, found {describe(inner)}"
+        if item and inner is None:
+            yield (*path, index), "InvalidSpec", "expected a mapping, found nothing (null)"
         yield from find_faults(item, inner, (*path, index))
 
 

@@ -9,10 +9,11 @@ import pytest
 
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.judge import judge_compiled
+from opstrand.core.pods.plan import compile_plan
 from opstrand.sandbox import Sandbox
 from opstrand.spec.polyaxonfile import parse_operation
 
-from .build import operation
+from .build import ME, operation, values
 
 UP = {"value": "outputs.x", "ref": "ops.up"}
 
@@ -144,3 +145,27 @@ def test_what_changes_nothing_is_noted(sandbox: Sandbox) -> None:
     problems, notes = judge_compiled(compiled, evaluate=sandbox.evaluate, complete=True)
     assert problems == []
     assert [note.partition(":")[0] for note in notes] == ["cache", "dependencies", "trigger"]
+
+
+def test_a_section_that_a_template_makes_is_what_runs_and_is_judged(sandbox: Sandbox) -> None:
+    fields = {"params": {"x": {"maxRetries": 2, "ttl": 5}}, "termination": "{{ x }}"}
+    compiled = operation(**fields)
+    assert judge_compiled(compiled, evaluate=sandbox.evaluate, complete=True) == ([], [])
+    assert compile_plan(compiled, values(compiled), ME).termination == {"maxRetries": 2, "ttl": 5}
+    assert places(sandbox, **{**fields, "params": {"x": {"maxRetry": 2}}}) == ["termination.maxRetry"]
+    assert places(sandbox, plugins="{{ x }}", params={"x": {"shn": False}}) == ["plugins.shn"]
+    assert places(sandbox, run={"environment": "{{ x }}"}, params={"x": {"label": {}}}) == ["run.environment.label"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"joins": "{{ x }}"}, "joins[0]"),
+        ({"joins": [{"query": "name: a", "params": "{{ x }}"}]}, "joins[0].params"),
+        ({"run": {"init": [{"artifacts": "{{ x }}"}]}}, "run.init[0].artifacts"),
+        ({"run": {"init": [{"container": "{{ x }}"}]}}, "run.init[0].container"),
+        ({"run": {"environment": {"nodeSelector": "{{ x }}"}}}, "run.environment.nodeSelector"),
+    ],
+)
+def test_a_template_where_none_can_stand_is_an_error_and_no_bug(sandbox: Sandbox, fields: dict[str, Any], path: str) -> None:
+    assert path in places(sandbox, params={"x": "a"}, **fields)

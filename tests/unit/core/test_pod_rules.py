@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from opstrand.core.compiled import Compiled
 from opstrand.core.pods.plan import compile_plan
 from opstrand.core.pods.pod_rules import check_plan
 from opstrand.errors import SpecError
@@ -17,10 +18,13 @@ IMAGE = {"image": "busybox"}
 
 
 def problems(run: dict[str, Any], params: dict[str, Any] | None = None, **fields: Any) -> list[str]:
-    compiled = operation(params, run=run, **fields)
-    with pytest.raises(SpecError) as caught:
-        check_plan(compile_plan(compiled, values(compiled), ME, None))
+    with pytest.raises(SpecError) as caught:  # a shape is told when it is read, a value when it is rendered
+        judge(operation(params, run=run, **fields))
     return str(caught.value).splitlines()
+
+
+def judge(compiled: Compiled) -> None:
+    check_plan(compile_plan(compiled, values(compiled), ME, None))
 
 
 def container(**fields: Any) -> dict[str, Any]:
@@ -76,6 +80,10 @@ def container(**fields: Any) -> dict[str, Any]:
             "run.environment.tolerations[0].tolerationSeconds: expected",
         ),
         ({**container(), "environment": {"labels": {"a": "x y"}}}, "run.environment.labels.a: expected at most 63 letters"),
+        (container(volumeMounts=[None]), "component.run.container.volumeMounts[0]: expected a mapping, found nothing (null)"),
+        ({**container(), "environment": {"labels": "{{ port }}"}}, "run.environment.labels: expected a mapping, found the text 'much'"),
+        ({**container(), "environment": {"annotations": "{{ port }}"}}, "run.environment.annotations: expected a mapping, found the text"),
+        ({**container(), "init": [{"container": "{{ port }}"}]}, "run.init[0].container: expected a container (a mapping), found 'much'"),
         (
             {**container(), "environment": {"hostPID": "{{ port }}"}},
             "run.environment.hostPID: expected true or false, found the text 'much'",

@@ -192,8 +192,9 @@ def _items(value: Any) -> tuple[Any, ...] | None:
     return tuple(value) if isinstance(value, (list, tuple)) else value
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+def _mapping(value: Any) -> Mapping[str, Any] | str:
+    """A section, or the template that makes it."""
+    return value if isinstance(value, Mapping | str) else {}
 
 
 def _declarations(merged: Mapping[str, Any], key: str) -> tuple[IO, ...]:

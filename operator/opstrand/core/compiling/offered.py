@@ -5,7 +5,7 @@ Owns that list. What only rendering knows (`plugins`) is `pod_rules`' business.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from opstrand.core.compiled import Compiled
 from opstrand.errors import Problem
@@ -40,7 +40,7 @@ def find_missing(compiled: Compiled) -> list[Problem]:
 
 def find_unused(compiled: Compiled) -> Iterator[str]:
     """What the operation says that changes nothing here, in words."""
-    if (compiled.cache or {}).get("disable") is False:
+    if isinstance(compiled.cache, Mapping) and compiled.cache.get("disable") is False:
         yield "cache: no earlier result is taken by this version; the run always runs"
     for name in _IN_PIPELINES:
         if getattr(compiled, name):

@@ -40,7 +40,13 @@ class Activity:
 def judge_culling(termination: Mapping[str, Any], ports: Sequence[int]) -> Iterator[Problem]:
     """What cannot be done of what `termination` asks for."""
     probe, path = termination.get("probe") or {}, "termination.probe"
-    timeout = (termination.get("culling") or {}).get("timeout")
+    culling = termination.get("culling") or {}
+    shapes = {"termination.culling": culling, path: probe, f"{path}.http": probe.get("http") or {} if isinstance(probe, Mapping) else {}}
+    wrong = [(where, found) for where, found in shapes.items() if not isinstance(found, Mapping)]
+    if wrong:
+        yield from (Problem("InvalidSpec", f"expected a mapping, found {describe(found)}", where) for where, found in wrong)
+        return
+    timeout = culling.get("timeout")
     if timeout is None:
         return
     if isinstance(timeout, bool) or not isinstance(timeout, int) or timeout < 1:

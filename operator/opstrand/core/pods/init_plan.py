@@ -72,7 +72,10 @@ def _render_step(step: Any, path: str, context: Mapping[str, Any], evaluate: Eva
         rendered = {"file": _render_file(step["file"], f"{path}.file", context, evaluate), **rendered}
     if rendered.get("path") is not None:
         rendered["path"] = _read_folder(rendered["path"], f"{path}.path")
-    if isinstance(rendered.get("container"), Mapping):
+    if "container" in rendered:
+        if not isinstance(rendered["container"], Mapping):
+            found = shorten(repr(rendered["container"]), 80)
+            raise SpecError("InvalidSpec", f"expected a container (a mapping), found {found}", f"{path}.container")
         rendered["container"] = clean_container(rendered["container"], f"{path}.container")
     return rendered
 

@@ -126,6 +126,8 @@ def _judge_step(step: Mapping[str, Any]) -> None:
         raise SpecError("InvalidSpec", f"a step needs one of {', '.join(_SOURCES)}, a connection or a container")
     if "file" in step:
         _judge_file(step["file"])
+    if not isinstance(step.get("artifacts") or {}, Mapping):
+        raise SpecError("InvalidSpec", f"expected files and dirs (a mapping), found {shorten(repr(step['artifacts']), 80)}", "artifacts")
     if "dockerfile" in step:
         render_dockerfile(step["dockerfile"])
     _list_sources(step)

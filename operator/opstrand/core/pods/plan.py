@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from pydantic import ValidationError
+
 from opstrand.core.compiled import Compiled
 from opstrand.core.identity import Identity
 from opstrand.core.limits import shorten
@@ -26,6 +28,11 @@ from opstrand.core.templates.context import Scope
 from opstrand.core.templates.template import Evaluate, refuse, render
 from opstrand.core.values.types import to_text
 from opstrand.errors import Gathered, SpecError
+from opstrand.spec.environment import Environment
+from opstrand.spec.plugins import Plugins
+from opstrand.spec.polyaxonfile import spec_error
+from opstrand.spec.section import Section
+from opstrand.spec.termination import Termination
 
 #: Keys of `run` that have a place of their own in a plan. The others, a service's ports for one, are in `extra`.
 _OWN_KEYS = ("kind", "container", "init", "sidecars", "volumes", "environment", "connections")
@@ -118,7 +125,7 @@ def compile_plan(
     run = _Run(compiled, scope.values, evaluate)
     if compiled.kind == KIND:
         scope.values["globals"] = {**scope.values["globals"], **render_service_globals(identity, run.render_extra())}
-    plugins = run.render_own("plugins", compiled.plugins)
+    plugins = run.render_section("plugins", compiled.plugins, Plugins)
     if plugins.get("mountArtifactsStore"):
         scope.values["globals"] = {**scope.values["globals"], "store_path": store_path}
     given = [(slot, _read(slot, resolved)) for slot in slots if slot.to_init]
@@ -127,8 +134,8 @@ def compile_plan(
         init=lambda: render_init(compiled.run.get("init") or [], given, scope.values, evaluate=evaluate),
         sidecars=run.render_sidecars,
         volumes=lambda: tuple(run.render_list("volumes")),
-        environment=lambda: clean_environment(run.render_mapping("environment")),
-        termination=lambda: run.render_own("termination", compiled.termination),
+        environment=lambda: clean_environment(run.render_section("run.environment", compiled.run.get("environment"), Environment)),
+        termination=lambda: run.render_section("termination", compiled.termination, Termination),
         is_approved=lambda: judge_approval(run.render("isApproved", compiled.is_approved)),
         queue=lambda: _to_name(run.render("queue", compiled.queue), "queue"),
         extra=run.render_extra,
@@ -210,6 +217,16 @@ class _Run:
 
     def render_own(self, path: str, value: Any) -> dict[str, Any]:
         return self._expect_mapping(self.render(path, value or {}), path)
+
+    def render_section(self, path: str, value: Any, section: type[Section]) -> dict[str, Any]:
+        """A section that a template may make as a whole: what it makes must be one."""
+        rendered = self.render_own(path, value)
+        if isinstance(value, str):
+            try:
+                section.model_validate(rendered)
+            except ValidationError as error:
+                raise spec_error(error, None).within(path) from None
+        return rendered
 
     def render_mapping(self, key: str) -> dict[str, Any]:
         return self.render_own(f"run.{key}", self.compiled.run.get(key))

@@ -89,6 +89,8 @@ def _judge_container(container: Mapping[str, Any], path: str, plan: Plan) -> Ite
     taken: dict[str, str] = {}
     mounts = container.get("volumeMounts")
     for index, mount in enumerate(mounts if isinstance(mounts, list) else ()):
+        if not isinstance(mount, Mapping):
+            continue  # told already
         where = f"{path}.volumeMounts[{index}]"
         name, target = mount.get("name"), str(mount.get("mountPath") or "")
         if isinstance(name, str) and name not in known:
@@ -165,8 +167,12 @@ def _judge_restarts(plan: Plan) -> Iterator[Problem]:
 
 
 def _judge_labels(environment: Mapping[str, Any]) -> Iterator[Problem]:
-    for key in ("labels", "nodeSelector"):
-        for name, value in (environment.get(key) or {}).items():
+    for key in ("labels", "annotations", "nodeSelector"):
+        given = environment.get(key) or {}
+        if not isinstance(given, Mapping):
+            yield Problem("InvalidSpec", f"expected a mapping, found {describe(given)}", f"run.environment.{key}")
+            continue
+        for name, value in given.items() if key != "annotations" else ():
             if not _LABEL_VALUE.fullmatch(value):
                 words = "expected at most 63 letters, digits, '-', '_' and '.', letters or digits at both ends"
                 yield Problem("InvalidSpec", f"{words}, found {describe(value)}", f"run.environment.{key}.{name}")

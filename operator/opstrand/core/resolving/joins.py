@@ -45,7 +45,9 @@ def parse_joins(compiled: Compiled) -> dict[str, tuple[int, JoinParam, Ask]]:
 
 def _check_keys(join: Any, path: str) -> None:
     if not isinstance(join, Mapping) or not isinstance(join.get("query"), str):
-        raise SpecError("InvalidSpec", "a join needs a query", path)
+        raise SpecError("InvalidSpec", "a join needs a query, and no template can stand for it", path)
+    if not isinstance(join.get("params") or {}, Mapping):
+        raise SpecError("InvalidSpec", "a join's params are a mapping, and no template can stand for it", f"{path}.params")
     if "ref" in join:
         raise SpecError("RefInvalid", _NO_REF.format(why="a join's query names its runs"), f"{path}.ref")
     for key in join:
