@@ -117,7 +117,7 @@ def operation(name: str, spec: Mapping[str, Any] | None = None, **metadata: Any)
     }
 
 
-async def wait_for(kube: KubeApi, namespace: str, name: str, until: Callable[[Manifest], bool], seconds: float = 10) -> Manifest:
+async def wait_for(kube: KubeApi, namespace: str, name: str, until: Callable[[Manifest], bool], seconds: float = 30) -> Manifest:
     """The Operation as soon as `until` holds; its YAML in the failure otherwise."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:

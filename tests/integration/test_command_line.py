@@ -16,7 +16,7 @@ import yaml
 from opstrand.core.names import run_uuid
 from opstrand.kube.api import OPERATIONS, KubeApi, Manifest
 from tests.cluster.control_plane import ControlPlane
-from tests.integration.conftest import in_phase, operation, pod_of, wait_for
+from tests.integration.conftest import in_phase, operation, pod_of, run_kubectl, wait_for
 from tests.support.command_line import OPSTRAND, SAMPLES, Ran, environment, run_opstrand
 from tests.support.kubelet_stand_in import KubeletStandIn, ended, mark, running
 
@@ -119,10 +119,26 @@ async def test_a_limit_leaves_the_run_alone(cli: Cli, kube: KubeApi, namespace: 
     assert (await kube.get(OPERATIONS, namespace, "echo"))["status"]["phase"] == "Starting"
 
 
-async def test_a_run_that_is_deleted_while_it_is_watched(cli: Cli, kube: KubeApi, namespace: str) -> None:
+async def begin_to_wait(cli: Cli, control_plane: ControlPlane, name: str) -> asyncio.Future[Ran]:
+    """`opstrand wait`, once the API server says that somebody more than before watches one namespace's Operations."""
+    before = await count_watches(control_plane)
+    waiting = asyncio.ensure_future(cli("wait", name))
+    for _ in range(200):
+        if await count_watches(control_plane) > before:
+            return waiting
+        await asyncio.sleep(0.1)
+    raise AssertionError("nobody began to watch")
+
+
+async def count_watches(control_plane: ControlPlane) -> float:
+    metrics = await asyncio.to_thread(run_kubectl, control_plane.kubeconfig, "get", "--raw", "/metrics")
+    lines = [line for line in metrics.stdout.splitlines() if line.startswith("apiserver_longrunning_requests{")]
+    return sum(float(line.split()[-1]) for line in lines if 'resource="operations"' in line and 'scope="cluster"' not in line)
+
+
+async def test_a_run_that_is_deleted_while_it_is_watched(cli: Cli, kube: KubeApi, namespace: str, control_plane: ControlPlane) -> None:
     await make(kube, namespace, "a")
-    waiting = asyncio.create_task(cli("wait", "a"))
-    await asyncio.sleep(1)
+    waiting = await begin_to_wait(cli, control_plane, "a")
     await kube.delete(OPERATIONS, namespace, "a")
     ran = await waiting
     assert (ran.code, ran.errors) == (4, ["error: the run a was deleted"])
@@ -131,8 +147,7 @@ async def test_a_run_that_is_deleted_while_it_is_watched(cli: Cli, kube: KubeApi
 async def test_a_watch_goes_on_when_the_api_server_ends_it(cli: Cli, kube: KubeApi, namespace: str, control_plane: ControlPlane) -> None:
     """Its process is stopped for a while: connections hang, then go on or break."""
     body = await make(kube, namespace, "a")
-    waiting = asyncio.create_task(cli("wait", "a"))
-    await asyncio.sleep(1)
+    waiting = await begin_to_wait(cli, control_plane, "a")
     pid = control_plane.processes["kube-apiserver"].pid()
     assert pid
     os.kill(pid, signal.SIGSTOP)
