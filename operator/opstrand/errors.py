@@ -6,8 +6,7 @@ and `PlatformError` (the cluster's trouble: tried again). Anything else that is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 #: Every reason that a person, a script or an alert may see, with what to do about it. Never rename a key.
@@ -131,26 +130,6 @@ class SpecError(Exception):
 
     def __str__(self) -> str:
         return "\n".join(str(problem) for problem in self.problems)
-
-
-class Gathered:
-    """The problems of several attempts, so that a person sees all of them at once."""
-
-    def __init__(self) -> None:
-        self.problems: list[Problem] = []
-
-    @contextmanager
-    def attempt(self) -> Iterator[None]:
-        """What goes wrong within is kept for later."""
-        try:
-            yield
-        except SpecError as error:
-            self.problems += error.problems
-
-    def finish(self) -> None:
-        """Raise what was gathered as one SpecError."""
-        if self.problems:
-            raise SpecError.of(self.problems)
 
 
 class PlatformError(Exception):

@@ -6,7 +6,6 @@ their shape: `judge` does.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +96,7 @@ def _read_files(files: Sequence[str | Document]) -> tuple[dict[str, Any], tuple[
     reader = Reader()
     is_component = first.data.get("kind") == "component"
     reader.layers.append(Layer(first, ("component",) if is_component else ()))
-    written: Mapping[str, Any] = copy.deepcopy(dict(operation.written))
+    written: Mapping[str, Any] = operation.written
     for file in files[1:]:
         written = _lay_preset(written, file, reader)
     return reader.inline(written, first.source), tuple(reader.layers), is_component

@@ -14,7 +14,7 @@ from opstrand.core.limits import INIT_FILES, check_size, shorten
 from opstrand.core.pods.containers import clean_container
 from opstrand.core.resolving.slots import Slot
 from opstrand.core.templates.template import Evaluate, render, render_text
-from opstrand.errors import Gathered, SpecError
+from opstrand.errors import Problem, SpecError
 
 #: Types of values that are a step by themselves.
 _OWN_STEPS = ("git", "artifacts", "dockerfile")
@@ -34,12 +34,15 @@ def render_init(steps: Any, given: Iterable[tuple[Slot, Any]], context: Mapping[
         raise SpecError("InvalidSpec", f"expected a list of steps, found {shorten(repr(steps), 80)}", "run.init")
     asked = [(step, slot.path) for slot, value in given if (step := make_step(slot, value)) is not None]
     rendered: list[PlacedStep] = []
-    found = Gathered()
+    problems: list[Problem] = []
     for index, step in enumerate(steps):
         path = f"run.init[{index}]"
-        with found.attempt():
+        try:
             rendered.append((_render_step(step, path, context, evaluate), path))
-    found.finish()
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError.of(problems)
     contents = "".join(step["file"]["content"] for step, _ in rendered if "file" in step)
     check_size(contents.encode("utf-8", "backslashreplace"), INIT_FILES, "the contents of all init files", "run.init")
     pure = [one for one in rendered if set(one[0]) == {"container"}]

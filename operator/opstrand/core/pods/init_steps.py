@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,8 +84,10 @@ def group_steps(plan: Plan, settings: Settings, catalog: Catalog = EMPTY) -> lis
         steps: tuple[Step, ...] = ()
         used: Connection | None = None
         if not is_container_step(one):
-            with place_errors(path):
+            try:
                 steps, used = _render_step(one, plan, settings, catalog)
+            except SpecError as error:
+                raise error.within(path) from None
         if "container" not in one:
             fused.steps += steps
             if used is not None:
@@ -99,23 +100,13 @@ def group_steps(plan: Plan, settings: Settings, catalog: Catalog = EMPTY) -> lis
     return [*groups, fused.close()] if fused.steps or not groups else groups
 
 
-@contextmanager
-def place_errors(path: str) -> Iterator[None]:
-    """What is wrong with a step, at its place in the file."""
-    try:
-        yield
-    except SpecError as error:
-        raise error.within(path) from None
-
-
 def find_faults(step: Mapping[str, Any], path: str) -> Iterator[Problem]:
     """What is wrong with a step whatever the catalog of connections holds."""
     try:
-        with place_errors(path):
-            if not is_container_step(step):
-                _judge_step(step)
+        if not is_container_step(step):
+            _judge_step(step)
     except SpecError as error:
-        yield from error.problems
+        yield from error.within(path).problems
 
 
 def _judge_step(step: Mapping[str, Any]) -> None:

@@ -27,7 +27,7 @@ from opstrand.core.resolving.start import evaluate_condition, judge_approval
 from opstrand.core.templates.context import Scope
 from opstrand.core.templates.template import Evaluate, refuse, render
 from opstrand.core.values.types import to_text
-from opstrand.errors import Gathered, SpecError
+from opstrand.errors import Problem, SpecError
 from opstrand.spec.environment import Environment
 from opstrand.spec.plugins import Plugins
 from opstrand.spec.polyaxonfile import spec_error
@@ -158,11 +158,14 @@ def compile_plan(
 def _gather(**makers: Callable[[], Any]) -> dict[str, Any]:
     """Every part of the plan; SpecError with what is wrong with any of them."""
     parts: dict[str, Any] = {}
-    found = Gathered()
+    problems: list[Problem] = []
     for name, make in makers.items():
-        with found.attempt():
+        try:
             parts[name] = make()
-    found.finish()
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError.of(problems)
     return parts
 
 
