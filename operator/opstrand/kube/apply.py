@@ -85,9 +85,14 @@ async def _write_status(decision: Decision, *, key: Key, snapshot: Snapshot, wor
             raise
         raise Conflict(f"another operator wrote {'/'.join(key)} meanwhile", status=409) from error
     # What comes back is newer than anything the watch has said: an output acknowledged before the container's end is in it.
-    concerned = world.cache.put(OPERATIONS, stored) - {key}
+    concerned = world.cache.put(OPERATIONS, stored)
     await _tell(snapshot, decision.status or {}, world)
-    return concerned
+    return concerned if _has_other_spec(stored, snapshot.body) else concerned - {key}
+
+
+def _has_other_spec(stored: Mapping[str, Any], read: Mapping[str, Any]) -> bool:
+    """Somebody asked for something between our reading and our write: the watch's word of it is older than the answer, and not heard."""
+    return bool(stored["metadata"].get("generation") != read["metadata"].get("generation"))
 
 
 async def _tell(snapshot: Snapshot, after: Mapping[str, Any], world: World) -> None:
@@ -117,7 +122,7 @@ async def _act(action: Action, *, key: Key, snapshot: Snapshot, world: World, wa
         world.on_attempt(key, action.attempt)
     match action:
         case CreatePod(attempt):
-            return await _create(attempt, key=key, snapshot=snapshot, world=world)
+            return await _create(attempt, key=key, snapshot=snapshot, world=world, wake=wake)
         case CreateService(attempt):
             return await _create_service(attempt, key=key, snapshot=snapshot, world=world)
         case DeleteService(name):
@@ -126,7 +131,8 @@ async def _act(action: Action, *, key: Key, snapshot: Snapshot, world: World, wa
         case StopPod(pod):
             ops = [{"op": "add", "path": "/spec/activeDeadlineSeconds", "value": 1}]
             try:
-                world.cache.put(PODS, await world.kube.json_patch(PODS, key[0], pod["metadata"]["name"], ops))
+                # It may have ended meanwhile: the answer says so, and the watch nothing newer.
+                wake |= world.cache.put(PODS, await world.kube.json_patch(PODS, key[0], pod["metadata"]["name"], ops))
             except NotFound:
                 wake |= world.cache.drop(PODS, pod)
         case DeletePod(pod):
@@ -143,7 +149,7 @@ async def _see_after_deletion(pod: Mapping[str, Any], world: World) -> set[Key]:
         return world.cache.drop(PODS, pod)
 
 
-async def _create(attempt: Attempt, *, key: Key, snapshot: Snapshot, world: World) -> ApiError | None:
+async def _create(attempt: Attempt, *, key: Key, snapshot: Snapshot, world: World, wake: set[Key]) -> ApiError | None:
     try:
         if attempt.rendered.config_map is not None:
             await _create_config_map(attempt.rendered.config_map, key[0], world)
@@ -152,7 +158,7 @@ async def _create(attempt: Attempt, *, key: Key, snapshot: Snapshot, world: Worl
         pod = await world.kube.get(PODS, key[0], attempt.pod_name)
         if not names.is_owned_by(pod, snapshot.body["metadata"]["uid"]):
             return error
-        world.cache.put(PODS, pod)
+        wake |= world.cache.put(PODS, pod)
     except (Invalid, Forbidden, NotFound) as error:
         return error
     return None

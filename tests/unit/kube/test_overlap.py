@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -41,11 +42,18 @@ class Operator:
 
 
 class Cluster(MemoryKube):
-    """In memory; deletions fail while `breaks` is set."""
+    """In memory; deletions fail while `breaks` is set. `meanwhile` happens once, just before the next patch arrives."""
 
     def __init__(self) -> None:
         super().__init__(lambda *_: None)
         self.breaks = False
+        self.meanwhile: Callable[[], Awaitable[Any]] | None = None
+
+    async def json_patch(self, resource: Resource, *arguments: Any, **options: Any) -> Manifest:
+        act, self.meanwhile = self.meanwhile, None
+        if act is not None:
+            await act()
+        return await super().json_patch(resource, *arguments, **options)
 
     async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None:
         if self.breaks:
@@ -182,3 +190,47 @@ async def test_a_run_that_is_over_lets_no_pod_of_its_own_run_on_and_leaves_other
     await operator.see()
     await operator.run(A)
     assert (await kube.pod())["spec"]["activeDeadlineSeconds"] == 1
+
+
+async def test_a_pod_that_ends_while_it_is_being_stopped_is_looked_at() -> None:
+    """The answer to the patch has its end; the watch's word of it is older than that, and taken for old news."""
+    kube = Cluster()
+    operator = Operator(kube)
+    await kube.create(OPERATIONS, "ns", operation("a"))
+    await operator.see()
+    await operator.run(A)
+    await kube.mark(RUNNING)
+    await operator.see()
+    await operator.run(A)
+    body = await kube.get(OPERATIONS, "ns", "a")
+    await kube.store(OPERATIONS, {**body, "spec": {**body["spec"], "control": {"stop": True}}})
+    await operator.see()
+
+    async def end_during_the_stop() -> None:
+        kube.meanwhile = lambda: kube.mark(ENDED)
+
+    kube.meanwhile = end_during_the_stop  # the first patch is the status, the second the Pod
+    assert (await operator.run(A)).wake == {A}
+    await operator.run(A)
+    assert (await kube.status(A))["phase"] == "Succeeded"
+
+
+async def test_what_is_asked_for_during_a_write_is_heard_in_its_answer() -> None:
+    kube = Cluster()
+    operator = Operator(kube)
+    await kube.create(OPERATIONS, "ns", operation("a"))
+    await operator.see()
+    await operator.run(A)
+    await kube.mark(RUNNING)
+    await operator.see()
+
+    async def ask_to_stop() -> None:
+        body = await kube.get(OPERATIONS, "ns", "a")
+        metadata = {**body["metadata"], "generation": 2}
+        await kube.store(OPERATIONS, {**body, "metadata": metadata, "spec": {**body["spec"], "control": {"stop": True}}})
+
+    kube.meanwhile = ask_to_stop
+    assert (await operator.run(A)).wake == {A}
+    assert (await operator.run(A)).wake == {A}  # the Pod's patch
+    assert (await kube.status(A))["phase"] == "Stopping"
+    assert (await operator.run(A)).wake == set()
