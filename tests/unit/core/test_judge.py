@@ -164,8 +164,18 @@ def test_a_section_that_a_template_makes_is_what_runs_and_is_judged(sandbox: San
         ({"joins": [{"query": "name: a", "params": "{{ x }}"}]}, "joins[0].params"),
         ({"run": {"init": [{"artifacts": "{{ x }}"}]}}, "run.init[0].artifacts"),
         ({"run": {"init": [{"container": "{{ x }}"}]}}, "run.init[0].container"),
+        ({"run": {"init": [{"file": {"content": "a", "filename": "{{ globals }}"}}]}}, "run.init[0].file.filename"),
+        ({"run": {"init": [{"git": {"url": "https://git.test/a", "flags": "{{ x }}"}}]}}, "run.init[0].git.flags"),
+        ({"plugins": {"sidecar": "{{ x }}"}}, "plugins.sidecar"),
         ({"run": {"environment": {"nodeSelector": "{{ x }}"}}}, "run.environment.nodeSelector"),
     ],
 )
 def test_a_template_where_none_can_stand_is_an_error_and_no_bug(sandbox: Sandbox, fields: dict[str, Any], path: str) -> None:
     assert path in places(sandbox, params={"x": "a"}, **fields)
+
+
+def test_a_number_can_name_a_file(sandbox: Sandbox) -> None:
+    fields = {"params": {"x": 3}, "run": {"init": [{"file": {"content": "a", "filename": "{{ x }}"}}]}}
+    assert places(sandbox, **fields) == []
+    compiled = operation(**fields)
+    assert compile_plan(compiled, values(compiled), ME).init[0]["file"]["filename"] == "3"

@@ -14,6 +14,7 @@ from opstrand.core.limits import INIT_FILES, check_size, shorten
 from opstrand.core.pods.containers import clean_container
 from opstrand.core.resolving.slots import Slot
 from opstrand.core.templates.template import Evaluate, render, render_text
+from opstrand.core.values.types import to_text
 from opstrand.errors import Problem, SpecError
 
 #: Types of values that are a step by themselves.
@@ -100,4 +101,6 @@ def _render_file(file: Any, path: str, context: Mapping[str, Any], evaluate: Eva
     others = {key: item for key, item in file.items() if key != "content" and item is not None}
     rendered = render(others, context, path, evaluate=evaluate)
     content = render_text(file["content"], context, f"{path}.content", evaluate=evaluate)
+    if isinstance(rendered.get("filename"), int | float):
+        rendered["filename"] = to_text(rendered["filename"])
     return {"filename": _FILENAME, **rendered, "content": content}

@@ -119,6 +119,8 @@ def _judge_step(step: Mapping[str, Any]) -> None:
         _judge_file(step["file"])
     if not isinstance(step.get("artifacts") or {}, Mapping):
         raise SpecError("InvalidSpec", f"expected files and dirs (a mapping), found {shorten(repr(step['artifacts']), 80)}", "artifacts")
+    if isinstance(step.get("git"), Mapping) and not isinstance(step["git"].get("flags") or [], list):
+        raise SpecError("InvalidSpec", f"expected a list of flags, found {shorten(repr(step['git']['flags']), 80)}", "git.flags")
     if "dockerfile" in step:
         render_dockerfile(step["dockerfile"])
     _list_sources(step)
@@ -126,9 +128,9 @@ def _judge_step(step: Mapping[str, Any]) -> None:
 
 def _judge_file(file: Mapping[str, Any]) -> None:
     """What the init container could only fail at."""
-    name = str(file["filename"])
+    name = file["filename"] if isinstance(file["filename"], str) else ""
     if not name.strip("/") or name.endswith("/") or ".." in name.split("/"):
-        raise SpecError("InvalidSpec", f"expected the name of a file, found {shorten(repr(name), 80)}", "file.filename")
+        raise SpecError("InvalidSpec", f"expected the name of a file, found {shorten(repr(file['filename']), 80)}", "file.filename")
     try:
         apply_mode(str(file.get("chmod") or "+r"), 0)
     except ValueError as error:

@@ -183,6 +183,8 @@ def _judge_plugins(plan: Plan) -> Iterator[Problem]:
     for key in ("tmux", "ssh", "sandbox"):
         if plan.plugins.get(key):
             yield Problem("NotSupported", f"'{key}' is not provided by this version", f"plugins.{key}")
+    if not isinstance(plan.plugins.get("sidecar") or {}, Mapping):
+        yield Problem("InvalidSpec", f"expected a mapping, found {describe(plan.plugins['sidecar'])}", "plugins.sidecar")
     if plan.plugins.get("notifications"):
         yield Problem("NotSupported", "nobody is told of a run's end by this version", "plugins.notifications")
 
