@@ -59,6 +59,18 @@ async def test_what_stands_around_a_container(kube: KubeApi, namespace: str) -> 
                 "container": {"image": PLAIN, "command": ["sh", "-ec", CLIENT], "env": [{"name": "PYTHONPATH", "value": "/lib-of-mine"}]},
             },
         },
+        "shared-memory-of-ones-own": {
+            "run": {
+                "kind": "job",
+                "volumes": [{"name": "dshm", "emptyDir": {"medium": "Memory", "sizeLimit": "8Mi"}}],
+                "init": [{"file": {"filename": "a", "content": "brought\n"}, "path": "/data/"}],
+                "container": {
+                    "image": PLAIN,
+                    "command": ["sh", "-ec", "df -k /dev/shm | tail -1 | awk '{print $2}'; cat /data/a"],
+                    "volumeMounts": [{"name": "dshm", "mountPath": "/dev/shm"}],
+                },
+            }
+        },
         "sidecar": {
             "run": {
                 "kind": "job",
@@ -80,6 +92,7 @@ async def test_what_stands_around_a_container(kube: KubeApi, namespace: str) -> 
     assert pod["spec"]["restartPolicy"] == "Never", "retries are the operator's"
     assert main_log(namespace, bodies["client"]) == "polyaxon 1 True\n"
     assert main_log(namespace, bodies["sidecar"]) == "here\n"
+    assert main_log(namespace, bodies["shared-memory-of-ones-own"]) == f"{8 * 1024}\nbrought\n"
     name = bodies["sidecar"]["status"]["pod"]["name"]
     said = kubectl("-n", namespace, "logs", name, "-c", "sidecar-0").stdout
     assert said.startswith(f"default.{namespace}.runs.")
