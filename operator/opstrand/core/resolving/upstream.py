@@ -40,8 +40,9 @@ def read_upstream(body: Mapping[str, Any], settings: Settings) -> Upstream:
         name=identity.name,
         phase=phase.value,
         globals=shared,
-        inputs=order_inputs(body) if frozen else None,
-        outputs=order_outputs(body) if phase.is_final else None,
+        # Whole maps as they are stored: what is frozen of them comes back by the alphabet, and a retry must render the same.
+        inputs=(status.get("inputs") or {}) if frozen else None,
+        outputs=(status.get("outputs") or {}) if phase.is_final else None,
         artifacts=tuple(status.get("artifacts") or ()),
         done=phase.is_final,
         frozen=frozen,
