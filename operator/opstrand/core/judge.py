@@ -15,6 +15,7 @@ from opstrand.core.compiling.check import check_values
 from opstrand.core.compiling.offered import RUN_KINDS, find_missing, find_unused
 from opstrand.core.identity import Identity
 from opstrand.core.nearest import suggest
+from opstrand.core.pods.connections import Catalog
 from opstrand.core.pods.plan import compile_plan
 from opstrand.core.pods.pod_rules import check_plan
 from opstrand.core.resolving.refs import collect_refs
@@ -70,6 +71,24 @@ def _judge_plan(compiled: Compiled, evaluate: Evaluate, problems: list[Problem])
         problems += (one for one in error.problems if not any(words in one.message for words in _OF_CATALOG))
         return False
     return True
+
+
+def judge_connections(compiled: Compiled, catalog: Catalog) -> Iterator[Problem]:
+    """Every connection by name that the catalog does not have; one that a template names is known when it is rendered."""
+    named = [(f"run.connections[{index}]", name) for index, name in enumerate(_list(compiled.run.get("connections")))]
+    steps = enumerate(_list(compiled.run.get("init")))
+    named += [(f"run.init[{index}].connection", step.get("connection")) for index, step in steps if isinstance(step, Mapping)]
+    for path, name in named:
+        if isinstance(name, str) and not is_template(name):
+            try:
+                catalog.find(name, path)
+            except SpecError as error:
+                yield from error.problems
+
+
+def _list(value: Any) -> list[Any]:
+    """A section's items; a template that makes the whole of it has none yet."""
+    return list(value) if isinstance(value, list | tuple) else []
 
 
 def _judge_shape(compiled: Compiled) -> Iterator[Problem]:

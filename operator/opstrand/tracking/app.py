@@ -24,12 +24,13 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from opstrand.core.pods.connections import Catalog
 from opstrand.core.templates.template import Evaluate, refuse
 from opstrand.errors import PlatformError, SpecError
 from opstrand.tracking.auth import Auth, Forbidden, Unauthenticated, parse_token
 from opstrand.tracking.edits import TooLarge
 from opstrand.tracking.routes import control, health, lineage, logs, projects, runs, statuses
-from opstrand.tracking.routes.request import AUTH, CALLER, FOR_ONE_RUN, OWNER, RUNS, WATCHERS, NotAcceptable
+from opstrand.tracking.routes.request import AUTH, CALLER, FOR_ONE_RUN, OWNER, READ_CATALOG, RUNS, WATCHERS, NotAcceptable
 from opstrand.tracking.runs import ProjectNotFound, Refused, RunNotFound, Runs
 from opstrand.tracking.watchers import Watchers
 
@@ -42,15 +43,21 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def create_app(
-    runs_keeper: Runs, auth: Auth, *, owner: str = "default", for_one_run: Callable[[], Evaluate] = lambda: refuse
+    runs_keeper: Runs,
+    auth: Auth,
+    *,
+    owner: str = "default",
+    for_one_run: Callable[[], Evaluate] = lambda: refuse,
+    read_catalog: Callable[[], Catalog | None] = lambda: None,
 ) -> web.Application:
     """The API over whoever keeps the runs. `owner` is the one owner that paths may name (and `default`).
 
-    `for_one_run` gives an evaluator for one file: it renders what templates ask for beyond look-ups, from any thread.
+    `for_one_run` gives an evaluator for one file: it renders what templates ask for beyond look-ups, from any thread. `read_catalog` gives
+    the connections that runs may name, None where that is not known.
     """
     app = web.Application(middlewares=[answer_errors, identify], client_max_size=BODY_BYTES)
     app[RUNS], app[AUTH], app[OWNER] = runs_keeper, auth, owner
-    app[WATCHERS], app[FOR_ONE_RUN] = Watchers(), for_one_run
+    app[WATCHERS], app[FOR_ONE_RUN], app[READ_CATALOG] = Watchers(), for_one_run, read_catalog
     for routes in (health, projects, runs, statuses, lineage, control, logs):
         app.add_routes(routes.ROUTES)
     return app

@@ -12,8 +12,9 @@ from typing import Any
 
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.compiling.prepare import component_name
-from opstrand.core.judge import judge_compiled
+from opstrand.core.judge import judge_compiled, judge_connections
 from opstrand.core.names import API_VERSION, CREATED_BY, generate_name
+from opstrand.core.pods.connections import Catalog
 from opstrand.core.templates.template import Evaluate, refuse
 from opstrand.errors import SpecError
 from opstrand.spec.document import parse_document
@@ -27,11 +28,12 @@ def parse_submission(
     description: str | None = None,
     tags: Sequence[str] | None = None,
     evaluate: Evaluate = refuse,
+    catalog: Catalog | None = None,
 ) -> dict[str, Any]:
     """The body of the Operation that runs `content`, a component or an operation as YAML or JSON.
 
     What is given beside the content wins over what is in it. Raises SpecError with every problem that can be known before the upstreams
-    are; `evaluate` renders the templates that are more than look-ups.
+    are; `evaluate` renders the templates that are more than look-ups, `catalog` has the connections that runs may name (None: not known).
     """
     document = parse_document(content)
     operation = parse_polyaxonfile(document.data, document=document)
@@ -43,7 +45,9 @@ def parse_submission(
     if operation.component is None and operation.hub_ref:
         component_name(operation.hub_ref)
     else:
-        problems, _ = judge_compiled(compile_operation(operation), evaluate=evaluate, complete=True)
+        compiled = compile_operation(operation)
+        problems = list(judge_compiled(compiled, evaluate=evaluate, complete=True)[0])
+        problems += [] if catalog is None else judge_connections(compiled, catalog)
         if problems:
             raise SpecError.of(list(dict.fromkeys(problems)))
     return new_operation(spec)

@@ -15,6 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
+from opstrand.catalog import CatalogReader
 from opstrand.errors import PlatformError, SpecError
 from opstrand.journal import configure_logging
 from opstrand.kube.api import KubeApi
@@ -46,7 +47,8 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
         sandbox = standing.enter_context(Sandbox())
         runs, auth = _build(session, settings)
         watching = asyncio.create_task(runs.keep_watching(), name="watch")
-        app = create_app(runs, auth, owner=settings.owner, for_one_run=sandbox.for_one_run)
+        catalog = CatalogReader(settings.connections)
+        app = create_app(runs, auth, owner=settings.owner, for_one_run=sandbox.for_one_run, read_catalog=catalog.read)
         runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=_CUT_OFF)
         try:
             await runner.setup()

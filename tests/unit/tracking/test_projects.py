@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from opstrand.core.pods.connections import read_catalog
 from opstrand.sandbox import Sandbox
+from opstrand.spec.connections import parse_catalog_file
 from opstrand.tracking.app import create_app
 from opstrand.tracking.auth import StaticToken
 from opstrand.tracking.memory import MemoryRuns
@@ -86,6 +88,23 @@ async def test_a_template_beyond_look_ups_is_tried_before_anything_is_created(ru
             assert (await api.post(RUNS, json={"content": content % "message | upper"})).status == 201
             refused = await api.post(RUNS, json={"content": content % "message | uper"})
             assert (refused.status, "uper" in await refused.text()) == (400, True)
+    assert len(runs.bodies) == 2
+
+
+async def test_a_connection_that_is_not_there_is_told_before_anything_is_created(runs: MemoryRuns) -> None:
+    code = {"name": "code", "kind": "git", "schema": {"url": "https://example.com/code"}}
+    catalog = read_catalog(parse_catalog_file({"connections": [code]}))
+
+    def asking(first: str, second: str) -> dict[str, str]:
+        more = f"  connections: ['{{{{ message }}}}', {first}]\n  init: [{{connection: {second}}}]\n"
+        return {"content": ECHO.replace("str}", "str, value: code}") + more}
+
+    app = create_app(runs, StaticToken("secret"), read_catalog=lambda: catalog)
+    async with TestClient(TestServer(app), headers={"Authorization": "Token secret"}) as api:
+        assert (await api.post(RUNS, json=asking("code", "code"))).status == 201
+        refused = [await (await api.post(RUNS, json=one)).json() for one in (asking("code", "coda"), asking("coda", "code"))]
+    words = "there is no connection 'coda' (did you mean 'code'? it has: code)"
+    assert [one["detail"] for one in refused] == [f"run.init[0].connection: {words}", f"run.connections[1]: {words}"]
     assert len(runs.bodies) == 2
 
 

@@ -9,10 +9,9 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
-from opstrand.core.templates.template import Evaluate
 from opstrand.tracking.auth import Verb
-from opstrand.tracking.intake import new_operation, parse_submission
-from opstrand.tracking.routes.request import FOR_ONE_RUN, OWNER, RUN, RUNS, NotAcceptable, find_project, find_run, parse_body
+from opstrand.tracking.intake import new_operation
+from opstrand.tracking.routes.request import OWNER, RUN, RUNS, NotAcceptable, Parse, find_project, find_run, parse_body, parser_of
 from opstrand.tracking.runs import Control
 from opstrand.tracking.views import is_final, run_uuid, run_view
 
@@ -55,14 +54,14 @@ async def restart(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
     project = await find_project(request, Verb.CREATE)
     asked = await parse_body(request, Restart)
-    created = await request.app[RUNS].create(project, await asyncio.to_thread(_again, body["spec"], asked, request.app[FOR_ONE_RUN]()))
+    created = await request.app[RUNS].create(project, await asyncio.to_thread(_again, body["spec"], asked, parser_of(request)))
     return web.json_response(run_view(created, request.app[OWNER]), status=201)
 
 
-def _again(spec: dict[str, Any], asked: Restart, evaluate: Evaluate) -> dict[str, Any]:
+def _again(spec: dict[str, Any], asked: Restart, parse: Parse) -> dict[str, Any]:
     given = {"name": asked.name, "description": asked.description, "tags": asked.tags}
     if asked.content is not None:
-        return parse_submission(asked.content, name=asked.name, description=asked.description, tags=asked.tags, evaluate=evaluate)
+        return parse(asked.content, name=asked.name, description=asked.description, tags=asked.tags)
     return new_operation({**spec, **{key: value for key, value in given.items() if value is not None}})
 
 

@@ -9,23 +9,22 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
 from opstrand.core.resolving.query import find, read_field
-from opstrand.core.templates.template import Evaluate
 from opstrand.tracking.auth import Forbidden, Verb, authorize
 from opstrand.tracking.edits import Edit, MapEdit
-from opstrand.tracking.intake import parse_submission
 from opstrand.tracking.routes.request import (
     AUTH,
     CALLER,
-    FOR_ONE_RUN,
     OWNER,
     PROJECT,
     RUNS,
     WATCHERS,
     NotAcceptable,
+    Parse,
     caller_key,
     find_project,
     page,
     parse_body,
+    parser_of,
 )
 from opstrand.tracking.runs import Body, ProjectNotFound, RunNotFound
 from opstrand.tracking.views import run_uuid, run_view
@@ -102,7 +101,7 @@ async def create_run(request: web.Request) -> web.Response:
     project = await find_project(request, Verb.CREATE)
     new = await parse_body(request, NewRun)
     # In a thread: a large or hostile file takes its time, and templates run in a process of their own.
-    operation = await asyncio.to_thread(_parse_operation, new, request.app[FOR_ONE_RUN]())
+    operation = await asyncio.to_thread(_parse_operation, new, parser_of(request))
     body = await request.app[RUNS].create(project, operation)
     if new.meta_info:
         await request.app[RUNS].edit(project, run_uuid(body), Edit(maps={"meta": MapEdit(new.meta_info)}))
@@ -110,7 +109,7 @@ async def create_run(request: web.Request) -> web.Response:
     return web.json_response(run_view(body, request.app[OWNER]), status=201)
 
 
-def _parse_operation(new: NewRun, evaluate: Evaluate) -> dict[str, Any]:
+def _parse_operation(new: NewRun, parse: Parse) -> dict[str, Any]:
     if new.is_managed is False or new.content is None:
         raise NotAcceptable(
             "content: only runs of a polyaxonfile are kept; tracking a run from outside the cluster is not offered by this version"
@@ -119,7 +118,7 @@ def _parse_operation(new: NewRun, evaluate: Evaluate) -> dict[str, Any]:
         raise NotAcceptable("pending: uploading files with a run is not offered by this version; use init.git or init.file")
     if new.managed_by == "cli":
         raise NotAcceptable("managed_by: runs are executed in the cluster; for no cluster at all use `opstrand run --local`")
-    return parse_submission(new.content, name=new.name, description=new.description, tags=new.tags, evaluate=evaluate)
+    return parse(new.content, name=new.name, description=new.description, tags=new.tags)
 
 
 ROUTES = [

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from opstrand.core.pods.connections import Catalog
 from opstrand.core.templates.template import Evaluate
 from opstrand.tracking.auth import Auth, Caller, Verb, authorize, authorize_report
+from opstrand.tracking.intake import parse_submission
 from opstrand.tracking.runs import Body, RunNotFound, Runs
 from opstrand.tracking.views import is_final
 from opstrand.tracking.watchers import Watchers
@@ -22,6 +25,7 @@ RUNS: web.AppKey[Runs] = web.AppKey("runs", Runs)
 AUTH: web.AppKey[Auth] = web.AppKey("auth", Auth)
 OWNER: web.AppKey[str] = web.AppKey("owner", str)
 FOR_ONE_RUN: web.AppKey[Callable[[], Evaluate]] = web.AppKey("for_one_run")
+READ_CATALOG: web.AppKey[Callable[[], Catalog | None]] = web.AppKey("read_catalog")
 WATCHERS: web.AppKey[Watchers] = web.AppKey("watchers", Watchers)
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 
@@ -32,6 +36,15 @@ STREAM = "/streams/v1/{namespace}/{owner}/{project}/runs/{uuid}"
 
 _UUID = re.compile(r"[0-9a-f]{32}")
 Wanted = TypeVar("Wanted", bound=BaseModel)
+
+
+#: `parse_submission` with what it needs besides the request.
+Parse = Callable[..., dict[str, Any]]
+
+
+def parser_of(request: web.Request) -> Parse:
+    """How this request's file is judged: with an evaluator of its own, against the connections that there are now."""
+    return partial(parse_submission, evaluate=request.app[FOR_ONE_RUN](), catalog=request.app[READ_CATALOG]())
 
 
 class NotAcceptable(ValueError):
