@@ -206,6 +206,7 @@ async def test_an_operator_that_comes_back_finds_its_service_and_makes_none(
     )
     before = await wait_for(kube, namespace, "web", in_phase("Running"))
     operator.kill()
+    await asyncio.sleep(1)  # the audit log is written behind the answers
     offset = control_plane.audit_log.stat().st_size
     operator.start()
     operator.wait_until_started()
