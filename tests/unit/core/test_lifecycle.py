@@ -11,6 +11,7 @@ from opstrand.core.compiling.prepare import Prepared, prepare
 from opstrand.core.lifecycle.decide import decide
 from opstrand.core.lifecycle.snapshot import CreatePod, Decision, DeletePod, Snapshot, StopPod
 from opstrand.core.lifecycle.status import patch_ops
+from opstrand.core.stored import as_stored
 from opstrand.core.templates.template import refuse
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
@@ -147,6 +148,23 @@ def test_a_frozen_run_without_a_pod_gets_the_same_pod_again() -> None:
     again = decide(see(started(), now=NOW + timedelta(minutes=5)))
     assert [action.attempt.rendered for action in first.actions] == [action.attempt.rendered for action in again.actions]  # type: ignore[union-attr]
     assert again.status is None
+
+
+def test_every_attempt_reads_the_values_as_they_are_stored() -> None:
+    """By the alphabet, and 1.0 is 1: the first attempt prints what a retry will."""
+    component = {
+        "inputs": [{"name": "x", "type": "dict"}, {"name": "f", "type": "float"}],
+        "run": {"kind": "job", "container": {"image": "busybox", "args": ["{{ x }} {{ f }} {{ params.y.value }}"]}},
+    }
+    spec = {
+        "component": component,
+        "params": {"x": {"value": {"b": 1.0, "a": 2}}, "f": 3.0, "y": {"value": {"d": 1, "c": 2}, "contextOnly": True}},
+    }
+    first = decide(see(body(spec)))
+    again = decide(see(body(spec, as_stored(first.status))))
+    pods = [decision.actions[0].attempt.rendered.pod for decision in (first, again) if isinstance(decision.actions[0], CreatePod)]
+    assert pods[0] == pods[1]
+    assert pods[0]["spec"]["containers"][0]["args"] == ["{'a': 2, 'b': 1} 3.0 {'c': 2, 'd': 1}"]
 
 
 def test_a_lost_pod_is_another_attempt_with_another_name() -> None:

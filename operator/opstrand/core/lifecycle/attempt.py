@@ -20,7 +20,8 @@ from opstrand.core.pods.pod import Rendered, render_pod
 from opstrand.core.pods.pod_rules import check_plan
 from opstrand.core.pods.service import RenderedService
 from opstrand.core.pods.volumes import store_path
-from opstrand.core.resolving.resolve import Resolved
+from opstrand.core.resolving.resolve import Resolved, thaw
+from opstrand.core.stored import as_stored
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
@@ -57,7 +58,9 @@ def render_attempt(
 ) -> Attempt:
     """The attempt of this number, `elapsed` seconds after the first one started. Raises SpecError for what only rendering can know."""
     assert prepared.compiled is not None
-    plan = compile_plan(prepared.compiled, resolved, prepared.identity, catalog.schemas, store_path=store_path(catalog), evaluate=evaluate)
+    # What the status holds is what every attempt reads, the first included: its keys are by the alphabet, and 1.0 is 1.
+    kept = thaw(prepared.compiled, as_stored(dict(resolved.inputs)), as_stored(dict(resolved.outputs)))
+    plan = compile_plan(prepared.compiled, kept, prepared.identity, catalog.schemas, store_path=store_path(catalog), evaluate=evaluate)
     check_plan(plan)
     if plan.kind == service.KIND:
         return _render_service(plan, prepared.identity, body=body, settings=settings, catalog=catalog)

@@ -15,7 +15,7 @@ from opstrand.core.lifecycle.retry import Spent, backoff, judge_failure, spend
 from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Decision, DeletePod, Snapshot, StopPod, parse_stamp
 from opstrand.core.lifecycle.status import Status
 from opstrand.core.phase import Phase
-from opstrand.core.resolving.resolve import thaw
+from opstrand.core.resolving.resolve import Resolved
 from opstrand.errors import SpecError
 
 
@@ -66,7 +66,7 @@ def recreate(snapshot: Snapshot) -> Decision:
         raise prepared
     if prepared.compiled is None:
         raise SpecError("ComponentNotFound", f"Component {prepared.missing_component!r} is gone")
-    resolved = thaw(prepared.compiled, snapshot.status.get("inputs") or {}, snapshot.status.get("outputs") or {})
+    resolved = Resolved(snapshot.status.get("inputs") or {}, snapshot.status.get("outputs") or {})
     attempt = render_attempt(
         prepared,
         resolved,

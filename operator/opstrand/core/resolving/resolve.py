@@ -262,12 +262,20 @@ def _has_template(value: Any) -> bool:
 
 
 def thaw(compiled: Compiled, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Resolved:
-    """The values as they were frozen, from a status: declared types are restored (the store writes 1.0 as 1), nothing is resolved again."""
-    frozen_inputs = {name: _thaw_one(value, compiled.inputs, name) for name, value in inputs.items()}
-    frozen_outputs = {name: _thaw_one(value, compiled.outputs, name) for name, value in outputs.items()}
-    return Resolved(frozen_inputs, frozen_outputs)
+    """The values as they were frozen, from a status: declared types are restored (the store writes 1.0 as 1), nothing is resolved again.
+
+    A store keeps keys by the alphabet: here declared ones are in their order again, behind an input's and before an output's others.
+    """
+    return Resolved(_thaw_all(inputs, compiled.inputs, others_first=True), _thaw_all(outputs, compiled.outputs, others_first=False))
 
 
-def _thaw_one(value: Any, declared: Sequence[IO], name: str) -> Any:
-    io = next((io for io in declared if io.name == name), None)
+def _thaw_all(values: Mapping[str, Any], declared: Sequence[IO], *, others_first: bool) -> dict[str, Any]:
+    types = {io.name: io for io in declared}
+    known = [name for name in types if name in values]
+    others = [name for name in values if name not in types]
+    order = (*others, *known) if others_first else (*known, *others)
+    return {name: _thaw_one(values[name], types.get(name)) for name in order}
+
+
+def _thaw_one(value: Any, io: IO | None) -> Any:
     return restore(value, io.type if io else None, is_list=bool(io and io.is_list))
