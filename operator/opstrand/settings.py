@@ -60,8 +60,8 @@ class Settings:
     silence: int = 60
     #: How long a starting operator tries to get its first full list before it gives up.
     first_list_patience: int = 60
-    #: Reconciles in flight.
-    concurrency: int = 32
+    #: Reconciles in flight: enough to keep an API server busy, few enough that who was woken need not wait for all the others.
+    concurrency: int = 12
     #: Where the operator answers /healthz and /readyz; 0: nowhere.
     health_port: int = 8080
     #: Where the API listens.

@@ -33,7 +33,7 @@ class Sizes:
     paced: int = 50
     chains: int = 15
     chains_at_once: int = 30
-    bursts: int = 3
+    bursts: int = 5
     live: int = 1000
     finished: tuple[int, ...] = (1000, 5000)
     restarts: int = 3

@@ -70,6 +70,14 @@ class Queue:
         for key in keys:
             self.add(key)
 
+    def _wake(self, keys: Iterable[Key]) -> None:
+        """Who waited for what was just done goes before those that came meanwhile: a chain that is begun is gone on with."""
+        woken = list(keys)
+        self.add_all(woken)
+        for key in reversed(woken):
+            if key in self._waiting:
+                self._waiting.move_to_end(key, last=False)
+
     def add_after(self, key: Key, seconds: float) -> None:
         """Reconcile this key after so many seconds, unless it is sooner for another reason. A later call replaces an earlier one."""
         timer = self._timers.pop(key, None)
@@ -85,7 +93,7 @@ class Queue:
         again: float | None = None
         try:
             outcome = await self._reconcile(key)
-            self.add_all(outcome.wake)
+            self._wake(outcome.wake)
             if outcome.trouble is not None:
                 raise outcome.trouble
             self._failures.pop(key, None)

@@ -77,6 +77,15 @@ async def test_a_key_that_still_waits_is_reconciled_once_however_often_it_is_ask
     assert (reconcile.calls, reconcile.most) == ([A, B, A], 1)
 
 
+async def test_who_is_woken_goes_before_those_that_came_meanwhile() -> None:
+    reconcile = Recorder(Outcome(wake=frozenset({B})), pause=0.01)
+    queue = Queue(reconcile, concurrency=1)
+    queue.start()
+    queue.add_all([A, ("ns", "x"), B])
+    await asyncio.sleep(0.1)
+    assert [name for _, name in reconcile.calls] == ["a", "b", "x"]
+
+
 async def test_concurrency_is_bounded() -> None:
     reconcile = Recorder(pause=0.01)
     queue = Queue(reconcile, concurrency=3)
