@@ -87,7 +87,7 @@ async def test_the_api_writes_nothing_for_the_first_program_and_once_for_the_sec
         await kube.create(OPERATIONS, namespace, operation(program, {"component": component}))
         await succeed(kube, namespace, program)
         await asyncio.sleep(0.5)
-        ours, api = (count_requests(Path(cluster.audit_log), user, after=offset) for user in users)
+        ours, api = (count_requests(Path(cluster.audit_log), user, after=offset, namespace=namespace) for user in users)
         assert ours["create", "pods", 201] == 1
         assert ours["patch", "operations/status", 200] in (2, 3)
         assert api["patch", "operations/status", 200] == writes
