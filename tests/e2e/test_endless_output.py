@@ -17,8 +17,9 @@ PLAIN = "localhost/python-base:1"
 GIGABYTE = 1024**3
 #: A kubelet looks every 10 s whether a log is too long. What is printed after that is in a file of its own.
 FLOOD = f"yes $(head -c 1500 /dev/zero | tr '\\0' x) | head -c {GIGABYTE}"
-LINES = f"{FLOOD}; sleep 20; yes after the flood | head -c 2000000; echo last words"
-ONE_LINE = "head -c 300000000 /dev/zero | tr '\\0' y; echo; echo last words; exit 3"
+#: On a busy node containerd leaves out what a program prints right before its end: its file then lacks it for good, so both wait a little.
+LINES = f"{FLOOD}; sleep 20; yes after the flood | head -c 2000000; echo last words; sleep 4"
+ONE_LINE = "head -c 300000000 /dev/zero | tr '\\0' y; echo; echo last words; sleep 4; exit 3"
 #: MiB, and both have a limit of 512: the log of a run is no part of what they hold.
 MOST = 300
 
