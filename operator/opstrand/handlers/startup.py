@@ -26,7 +26,7 @@ from opstrand.handlers.queue import Queue
 from opstrand.handlers.sync import Sync
 from opstrand.handlers.watches import register
 from opstrand.journal import configure_logging
-from opstrand.kube.api import COMPONENTS, OPERATIONS, PODS, KubeApi
+from opstrand.kube.api import OPERATIONS, PODS, KubeApi
 from opstrand.kube.cache import Cache, Key
 from opstrand.kube.gather import World
 from opstrand.kube.session import Session, open_session
@@ -213,6 +213,3 @@ def main() -> int:
         logger.error("%s", error)
         return 5
     return 0
-
-
-__all__ = ["COMPONENTS", "main", "run_operator"]

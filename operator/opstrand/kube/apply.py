@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from opstrand.core import names
@@ -32,6 +32,7 @@ from opstrand.kube.api import (
     Forbidden,
     Invalid,
     NotFound,
+    Resource,
 )
 from opstrand.kube.cache import Key
 from opstrand.kube.gather import World
@@ -61,15 +62,11 @@ async def apply(decision: Decision, *, key: Key, snapshot: Snapshot, world: Worl
             current = world.cache.operation(key)
             if current is None:
                 return Applied()
-            after = Snapshot(**{**_fields(snapshot), "body": current})
+            after = replace(snapshot, body=current)
             consequence = _consequence(refusal, after)
             wake |= await _write_status(consequence, key=key, snapshot=after, world=world)
             return Applied(consequence.requeue_after)
     return Applied(decision.requeue_after)
-
-
-def _fields(snapshot: Snapshot) -> dict[str, Any]:
-    return {name: getattr(snapshot, name) for name in Snapshot.__dataclass_fields__}
 
 
 async def _write_status(decision: Decision, *, key: Key, snapshot: Snapshot, world: World) -> set[Key]:
@@ -81,7 +78,7 @@ async def _write_status(decision: Decision, *, key: Key, snapshot: Snapshot, wor
         stored = await world.kube.json_patch(OPERATIONS, *key, [*guard, *ops], subresource="status")
     except Invalid as error:
         found = await world.kube.get(OPERATIONS, *key)
-        if _guard(snapshot, is_freeze=False) == _guard(Snapshot(**{**_fields(snapshot), "body": found}), is_freeze=False):
+        if _guard(snapshot, is_freeze=False) == _guard(replace(snapshot, body=found), is_freeze=False):
             raise
         raise Conflict(f"another operator wrote {'/'.join(key)} meanwhile", status=409) from error
     # What comes back is newer than anything the watch has said: an output acknowledged before the container's end is in it.
@@ -121,10 +118,8 @@ async def _act(action: Action, *, key: Key, snapshot: Snapshot, world: World, wa
     if isinstance(action, CreatePod | CreateService) and world.on_attempt is not None:
         world.on_attempt(key, action.attempt)
     match action:
-        case CreatePod(attempt):
+        case CreatePod(attempt) | CreateService(attempt):
             return await _create(attempt, key=key, snapshot=snapshot, world=world, wake=wake)
-        case CreateService(attempt):
-            return await _create_service(attempt, key=key, snapshot=snapshot, world=world)
         case DeleteService(name):
             await _delete_service(name, key=key, snapshot=snapshot, world=world)
             wake.add(key)
@@ -150,37 +145,29 @@ async def _see_after_deletion(pod: Mapping[str, Any], world: World) -> set[Key]:
 
 
 async def _create(attempt: Attempt, *, key: Key, snapshot: Snapshot, world: World, wake: set[Key]) -> ApiError | None:
+    """What an attempt consists of. What is there already and this run's own was made by who held the run before us."""
     try:
         if attempt.rendered.config_map is not None:
             await _create_config_map(attempt.rendered.config_map, key[0], world)
-        world.cache.put(PODS, await world.kube.create(PODS, key[0], attempt.rendered.pod))
-    except AlreadyExists as error:
-        pod = await world.kube.get(PODS, key[0], attempt.pod_name)
-        if not names.is_owned_by(pod, snapshot.body["metadata"]["uid"]):
-            return error
-        wake |= world.cache.put(PODS, pod)
-    except (Invalid, Forbidden, NotFound) as error:
-        return error
-    return None
-
-
-async def _create_service(attempt: Attempt, *, key: Key, snapshot: Snapshot, world: World) -> ApiError | None:
-    assert attempt.service is not None
-    try:
-        if attempt.rendered.config_map is not None:
-            await _create_config_map(attempt.rendered.config_map, key[0], world)
-        for resource, manifest in ((SERVICES, attempt.service.service), (DEPLOYMENTS, attempt.service.deployment)):
+        for resource, manifest in _consists_of(attempt):
             try:
-                made = await world.kube.create(resource, key[0], manifest)
+                found, is_ours = await world.kube.create(resource, key[0], manifest), True
             except AlreadyExists as error:
-                made = await world.kube.get(resource, key[0], attempt.pod_name)
-                if not names.is_owned_by(made, snapshot.body["metadata"]["uid"]):
+                found, is_ours = await world.kube.get(resource, key[0], attempt.pod_name), False
+                if not names.is_owned_by(found, snapshot.body["metadata"]["uid"]):
                     return error
-            if resource is DEPLOYMENTS:
-                world.cache.put(DEPLOYMENTS, made)
+            if resource is not SERVICES:
+                heard = world.cache.put(resource, found)
+                wake |= set() if is_ours else heard
     except (Invalid, Forbidden, NotFound) as error:
         return error
     return None
+
+
+def _consists_of(attempt: Attempt) -> tuple[tuple[Resource, Mapping[str, Any]], ...]:
+    if attempt.service is None:
+        return ((PODS, attempt.rendered.pod),)
+    return (SERVICES, attempt.service.service), (DEPLOYMENTS, attempt.service.deployment)
 
 
 async def _delete_service(name: str, *, key: Key, snapshot: Snapshot, world: World) -> None:
@@ -214,6 +201,3 @@ def _consequence(error: ApiError, snapshot: Snapshot) -> Decision:
     if decision is None:
         raise error
     return decision
-
-
-__all__ = ["Applied", "Conflict", "apply"]

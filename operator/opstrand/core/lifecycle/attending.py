@@ -42,7 +42,7 @@ def _attend_absent(snapshot: Snapshot) -> Decision:
         return end(snapshot, Phase.STOPPED, "Stopped", "stopped on request")
     if snapshot.pod_is_lost:
         return _fail(snapshot, _observe_lost(snapshot))
-    wait = _backoff_left(snapshot)
+    wait = backoff_left(snapshot)
     if wait > 0:
         return Decision(requeue_after=wait)
     try:
@@ -90,7 +90,8 @@ def _elapsed(snapshot: Snapshot) -> int:
     return int((snapshot.now - parse_stamp(started)).total_seconds()) if started else 0
 
 
-def _backoff_left(snapshot: Snapshot) -> float:
+def backoff_left(snapshot: Snapshot) -> float:
+    """Seconds until the next attempt may begin."""
     if snapshot.phase is not Phase.RETRYING:
         return 0.0
     history = snapshot.status.get("history") or [{"at": snapshot.stamp}]
@@ -101,7 +102,7 @@ def _backoff_left(snapshot: Snapshot) -> float:
     return (due - snapshot.now).total_seconds()
 
 
-_PLATFORM_REASONS = ("Evicted", "Preempted", "NodeLost", "PodLost", "PodDeleted")
+_PLATFORM_REASONS = ("Evicted", "Preempted", "NodeLost", "PodLost", "PodDeleted", "DeploymentLost")
 
 
 def _run(snapshot: Snapshot, seen: Observation) -> Decision:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from opstrand.core.lifecycle.attempt import parse_count
-from opstrand.core.lifecycle.attending import recreate
+from opstrand.core.lifecycle.attending import backoff_left, recreate
 from opstrand.core.lifecycle.diagnose import Fault, is_being_made
 from opstrand.core.lifecycle.ending import advanced, end
 from opstrand.core.lifecycle.refusals import judge_words
@@ -165,10 +165,7 @@ def _lose(snapshot: Snapshot) -> Decision:
 
 
 def _make_again(snapshot: Snapshot) -> Decision:
-    due = parse_stamp(snapshot.status["history"][-1]["at"]) + timedelta(
-        seconds=backoff(Spent.parse(snapshot.status), Fault.PLATFORM, first=snapshot.settings.retry_backoff)
-    )
-    wait = (due - snapshot.now).total_seconds()
+    wait = backoff_left(snapshot)
     return Decision(requeue_after=wait) if wait > 0 else _make(snapshot)
 
 
