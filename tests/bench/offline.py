@@ -7,23 +7,11 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
+from tests.bench.stopwatch import milliseconds
+
 ECHO = "tests/samples/echo.yaml"
-
-
-def milliseconds(work: Callable[[], Any], *, batch: int, batches: int = 7) -> float:
-    """CPU milliseconds of one call, in the best batch; the first call of all is not counted."""
-    work()
-    spent = []
-    for _ in range(batches):
-        began = time.process_time()
-        for _ in range(batch):
-            work()
-        spent.append((time.process_time() - began) / batch)
-    return 1000 * min(spent)
 
 
 def run_to_pod() -> float:

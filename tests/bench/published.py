@@ -1,26 +1,16 @@
 """The same work by the published package, run by its own environment's Python: `python published.py check|resolve_file FILE`.
 
-Must import nothing of this project.
+Must import nothing of this project but the stopwatch beside it.
 """
 
 import json
 import os
 import sys
-import time
 import uuid
 
+from stopwatch import milliseconds
+
 os.environ.setdefault("POLYAXON_NO_OP", "1")
-
-
-def milliseconds(work, batch=10, batches=7):
-    work()
-    spent = []
-    for _ in range(batches):
-        began = time.process_time()
-        for _ in range(batch):
-            work()
-        spent.append((time.process_time() - began) / batch)
-    return 1000 * min(spent)
 
 
 def check(file):

@@ -71,6 +71,17 @@ class Cluster(MemoryKube):
         await self.store(PODS, {**await self.pod(), "status": status})
 
 
+async def begin(kube: Cluster) -> Operator:
+    """An operator whose run "a" has a Pod that runs, and that has seen as much."""
+    operator = Operator(kube)
+    await kube.create(OPERATIONS, "ns", operation("a"))
+    await operator.see()
+    await operator.run(A)
+    await kube.mark(RUNNING)
+    await operator.see()
+    return operator
+
+
 def main_state(phase: str, **state: Any) -> dict[str, Any]:
     return {"phase": phase, "containerStatuses": [{"name": "main", "image": "!", "state": state}]}
 
@@ -195,12 +206,7 @@ async def test_a_run_that_is_over_lets_no_pod_of_its_own_run_on_and_leaves_other
 async def test_a_pod_that_ends_while_it_is_being_stopped_is_looked_at() -> None:
     """The answer to the patch has its end; the watch's word of it is older than that, and taken for old news."""
     kube = Cluster()
-    operator = Operator(kube)
-    await kube.create(OPERATIONS, "ns", operation("a"))
-    await operator.see()
-    await operator.run(A)
-    await kube.mark(RUNNING)
-    await operator.see()
+    operator = await begin(kube)
     await operator.run(A)
     body = await kube.get(OPERATIONS, "ns", "a")
     await kube.store(OPERATIONS, {**body, "spec": {**body["spec"], "control": {"stop": True}}})
@@ -217,12 +223,7 @@ async def test_a_pod_that_ends_while_it_is_being_stopped_is_looked_at() -> None:
 
 async def test_what_is_asked_for_during_a_write_is_heard_in_its_answer() -> None:
     kube = Cluster()
-    operator = Operator(kube)
-    await kube.create(OPERATIONS, "ns", operation("a"))
-    await operator.see()
-    await operator.run(A)
-    await kube.mark(RUNNING)
-    await operator.see()
+    operator = await begin(kube)
 
     async def ask_to_stop() -> None:
         body = await kube.get(OPERATIONS, "ns", "a")
