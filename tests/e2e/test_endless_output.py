@@ -15,8 +15,8 @@ from tests.e2e.conftest import describe, in_phase, kubectl, operation, opstrand,
 
 PLAIN = "localhost/python-base:1"
 GIGABYTE = 1024**3
-#: A kubelet looks every 10 s whether the log of a program that runs is longer than 10 MiB. What is printed after that is in a file of its own,
-#: and its last words are looked for there alone: who prints more than that has none unless it goes on for longer than the kubelet waits.
+#: A kubelet looks every 10 s whether the log of a program that runs is longer than 10 MiB. What is printed after that is in a file of its
+#: own, and last words are looked for there alone: who prints more than that has none unless it goes on for longer than the kubelet waits.
 FLOOD = f"yes $(head -c 1500 /dev/zero | tr '\\0' x) | head -c {GIGABYTE}"
 #: On a busy node containerd leaves out what a program prints right before its end: its file then lacks it for good, so all wait a little.
 LINES = f"{FLOOD}; sleep 30; yes after the flood | head -c 2000000; echo last words; sleep 4"
