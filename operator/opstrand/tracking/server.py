@@ -46,8 +46,9 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
         session = await standing.enter_async_context(await open_session(connections=_CONNECTIONS))
         sandbox = standing.enter_context(Sandbox())
         runs, auth = _build(session, settings)
-        watching = asyncio.create_task(runs.keep_watching(), name="watch")
         catalog = CatalogReader(settings.connections)
+        catalog.start()
+        watching = asyncio.create_task(runs.keep_watching(), name="watch")
         app = create_app(runs, auth, owner=settings.owner, for_one_run=sandbox.for_one_run, read_catalog=catalog.read)
         runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=_CUT_OFF)
         try:
@@ -93,5 +94,5 @@ def main() -> int:
         asyncio.run(serve(Settings.from_environment()))
     except (PlatformError, SpecError) as error:
         _log.error("%s", error)
-        return 1
+        return 5
     return 0

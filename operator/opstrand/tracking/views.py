@@ -51,8 +51,6 @@ def is_final(body: Body) -> bool:
 def published_status(body: Body) -> str:
     """The status of the published lifecycle that this run is in now."""
     reason, now = (body.get("status") or {}).get("reason") or "", phase(body)
-    if now is Phase.WAITING and reason == "AwaitingSchedule":
-        return "on_schedule"
     return _STUCK.get(reason, now.published) if now is Phase.STARTING else now.published
 
 

@@ -79,6 +79,8 @@ def test_a_new_run_is_frozen_before_its_pod() -> None:
         ({"nonsense": 1}, {}, ("Failed", "UnknownField")),
         ({"namespace": "elsewhere"}, {}, ("Failed", "InvalidSpec")),
         ({"isApproved": False}, {}, ("Waiting", "AwaitingApproval")),
+        ({"isApproved": "false"}, {}, ("Waiting", "AwaitingApproval")),
+        ({"params": {"go": {"value": False, "contextOnly": True}}, "isApproved": "{{ go }}"}, {}, ("Waiting", "AwaitingApproval")),
         ({"conditions": "{{ false }}"}, {}, ("Skipped", "ConditionFalse")),
         ({"component": {"run": {"kind": "tfjob", "worker": {"container": {"image": "x"}}}}}, {}, ("Failed", "NotSupported")),
         ({}, {"labels": {"velero.io/restore-name": "r"}}, ("Stopped", "Restored")),

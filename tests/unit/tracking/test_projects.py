@@ -201,14 +201,13 @@ async def test_what_is_asked_of_a_run_is_in_its_spec(api: Api, runs: MemoryRuns,
     assert {key: body["spec"].get(key) for key in spec} == spec
 
 
-async def test_a_run_that_is_over_is_left_alone_and_can_be_resumed_or_restarted(api: Api, runs: MemoryRuns) -> None:
-    assert (await api.post(RUN + "/resume")).status == 400
+async def test_a_run_that_is_over_is_left_alone_and_can_be_restarted(api: Api, runs: MemoryRuns) -> None:
     await runs.put(operation(phase="Failed"))
     assert (await api.post(RUN + "/stop")).status == 200
     assert "control" not in (await runs.get("quick-start", UUID))["spec"]
-    for count in (1, 2):
-        assert (await api.post(RUN + "/resume")).status == 201
-        assert (await runs.get("quick-start", UUID))["spec"]["control"] == {"resume": count}
+    refusal = await api.post(RUN + "/resume")
+    assert (refusal.status, "restart creates a new run" in (await refusal.json())["detail"]) == (400, True)
+    assert "control" not in (await runs.get("quick-start", UUID))["spec"]
     again = await (await api.post(RUN + "/restart", json={"tags": ["again"]})).json()
     copy = await runs.get("quick-start", again["uuid"])
     assert again["uuid"] != UUID

@@ -48,7 +48,8 @@ def _resolve(snapshot: Snapshot) -> Decision:
     if prepared.compiled is None:
         return _wait(snapshot, "ComponentNotFound", f"waiting for Component {prepared.missing_component!r} in this namespace")
     if prepared.compiled.is_approved is False:
-        return _wait(snapshot, "AwaitingApproval", "waiting for approval", patient=True)
+        # Before anybody else is waited for; what a template gives for it is known with the plan.
+        return _wait_for_approval(snapshot)
     joined = find_joined(prepared.compiled, prepared.identity, snapshot.project, evaluate=snapshot.evaluate)
     found = resolve(prepared.compiled, prepared.identity, snapshot.upstream, joined=joined, evaluate=snapshot.evaluate)
     if isinstance(found, Waiting):
@@ -69,6 +70,10 @@ def _wait(snapshot: Snapshot, reason: str, message: str, *, patient: bool = Fals
     return Decision(status, requeue_after=left.total_seconds())
 
 
+def _wait_for_approval(snapshot: Snapshot) -> Decision:
+    return _wait(snapshot, "AwaitingApproval", "waiting for approval", patient=True)
+
+
 def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decision:
     """Everything that the run will ever need is written before its Pod exists; nothing that happens to others later changes it."""
     number = int(snapshot.status.get("attempt") or 0)
@@ -83,6 +88,8 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
     )
     if attempt.plan.condition is False:
         return end(snapshot, Phase.SKIPPED, "ConditionFalse", "its conditions say that it should not run")
+    if attempt.plan.is_approved is False:
+        return _wait_for_approval(snapshot)
     facts = {
         "inputs": dict(resolved.inputs),
         "outputs": dict(resolved.outputs),
