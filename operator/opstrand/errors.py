@@ -1,7 +1,8 @@
 """The vocabulary of everything that can go wrong, and whose business it is.
 
 Owns the stable CamelCase reasons and the two families of errors: `SpecError` (the user's file, values or upstreams: the run ends)
-and `PlatformError` (the cluster's trouble: tried again). Anything else that is raised is a bug of ours. Must import nothing of ours.
+and `PlatformError` (the cluster's trouble: tried again). What the API refuses has words of its own in `tracking`, and leaves it as HTTP.
+Anything else that is raised is a bug of ours. Must import nothing of ours.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ REASONS: dict[str, str] = {
     "QuotaExceeded": "Free quota or ask for more; it starts by itself then.",
     "ServiceAccountNotFound": "Create the service account, or mend its name.",
     "NamespaceTerminating": "Run it in another namespace.",
-    "NamespaceNotFound": "Create the namespace first.",
     "PodLost": "The Pod vanished before its result was seen; run it again.",
+    "ClusterUnreachable": "Mend the credentials or the address that the message names; `opstrand doctor` looks at both.",
     "PlatformError": "The cluster answered with an error; it is tried again.",
     "InternalError": "This is a bug of opstrand; the operator's log has the details.",
     # how it ended or what it waits for

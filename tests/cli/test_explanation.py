@@ -45,3 +45,9 @@ def test_what_is_given_to_a_component_that_is_not_there_is_known() -> None:
         {"name": "acc", "source": "ref", "detail": "ops.up outputs.acc"},
         {"name": "lr", "source": "literal", "detail": ""},
     ]
+
+
+@pytest.mark.parametrize("text", ["{{ lr }}", "{% if lr %}yes{% endif %}"])
+def test_a_value_that_a_template_makes_says_so(text: str) -> None:
+    inputs = [{"name": "lr", "type": "float", "value": 0.1}, {"name": "words", "type": "str", "isOptional": True, "value": text}]
+    assert explain_values({"spec": {"component": {"inputs": inputs, **RUN}}})[1] == {"name": "words", "source": "template", "detail": text}

@@ -29,6 +29,7 @@ from opstrand.core.resolving.slots import Slot, make_slots
 from opstrand.core.resolving.upstream import order_inputs, order_outputs
 from opstrand.errors import REASONS
 from opstrand.spec.polyaxonfile import parse_component, parse_operation
+from opstrand.spec.section import is_template
 
 Body = Mapping[str, Any]
 
@@ -171,7 +172,7 @@ def compile_body(body: Body, component: Mapping[str, Any] | None) -> Compiled:
 def _explain_slot(slot: Slot, status: Body) -> dict[str, Any]:
     frozen = status.get("outputs" if slot.section == "outputs" else "inputs") or {}
     known = {"value": frozen[slot.name]} if slot.name in frozen else {}
-    written = isinstance(slot.value, str) and "{{" in slot.value and slot.ask is None
+    written = is_template(slot.value) and slot.ask is None
     source = "template" if written else slot.source
     detail = f"{slot.ref} {slot.ask}" if slot.ref else (str(slot.ask) if slot.ask else (slot.value if written else ""))
     runs = [one["uuid"] for one in status.get("upstream") or () if slot.name in (one.get("values") or {})]

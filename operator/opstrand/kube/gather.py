@@ -34,6 +34,7 @@ from opstrand.settings import Settings
 logger = logging.getLogger(__name__)
 
 
+#: For a run that has its Pod, whose file is not asked for any more.
 _NOT_PREPARED = SpecError("InternalError", "not prepared")
 
 
@@ -75,7 +76,9 @@ async def gather(key: Key, *, world: World, now: datetime) -> Snapshot | None:
     prepared = _prepare(body, world)
     upstream = {} if snapshot.is_frozen or isinstance(prepared, SpecError) else _find_upstream(key, prepared, world)
     project = () if snapshot.is_frozen else _list_project(key[0], prepared, world)
-    return Snapshot(body, prepared, now, world.settings, world.for_one_run(), upstream, project, pod, is_lost, catalog=world.read_catalog())
+    return replace(
+        snapshot, prepared=prepared, upstream=upstream, project=project, pod=pod, pod_is_lost=is_lost, catalog=world.read_catalog()
+    )
 
 
 async def _gather_service(key: Key, snapshot: Snapshot, world: World) -> Snapshot:

@@ -49,10 +49,10 @@ class Plugins(Section):
         None, description="Mount the whole artifacts store; sets `globals.store_path`.", examples=[False]
     )
     collect_artifacts: Flag | None = Field(None, description="Collect what the run writes. Default: true.", examples=[True])
-    collect_logs: Flag | None = Field(None, description="Archive the logs. Default: true.", examples=[True])
+    collect_logs: Flag | None = Field(None, description="Taken for compatibility; unused.", examples=[True])
     collect_resources: Flag | None = Field(None, description="Record cpu and memory. Default: true.", examples=[True])
-    sync_statuses: Flag | None = Field(None, description="Report the status while it runs. Default: true.", examples=[True])
-    auto_resume: Flag | None = Field(None, description="Restore earlier artifacts on resume. Default: true.", examples=[True])
+    sync_statuses: Flag | None = Field(None, description="Taken for compatibility; unused.", examples=[True])
+    auto_resume: Flag | None = Field(None, description="Taken for compatibility; unused.", examples=[True])
     external_host: Flag | None = Field(None, description="Reach the API by its outer address.", examples=[False])
     log_level: Text | None = Field(None, description="Log level of the client in the container.", examples=["INFO"])
     tmux: Flag | None = Field(None, description="Provide tmux in the container.", examples=[False])

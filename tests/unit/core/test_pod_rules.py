@@ -8,8 +8,10 @@ import pytest
 
 from opstrand.core.compiled import Compiled
 from opstrand.core.pods.plan import compile_plan
-from opstrand.core.pods.pod_rules import check_plan
+from opstrand.core.pods.pod import render_pod
+from opstrand.core.pods.pod_rules import RUN_VARIABLES, check_plan
 from opstrand.errors import SpecError
+from opstrand.settings import Settings
 from opstrand.spec.kubernetes_values import is_quantity
 
 from .build import ME, operation, values
@@ -149,3 +151,14 @@ def test_quantities(value: Any) -> None:
 @pytest.mark.parametrize("value", ["", "much", "1 Gi", "1GiB", "1,5", True, None, "Gi", "1e"])
 def test_what_is_no_quantity(value: Any) -> None:
     assert not is_quantity(value)
+
+
+def test_a_param_cannot_take_the_place_of_a_variable_of_the_run() -> None:
+    (problem,) = problems(container(), {"host": {"value": "x", "contextOnly": True, "toEnv": "POLYAXON_HOST"}})
+    assert problem == "run.container.env: toEnv asks for POLYAXON_HOST, which every run has with a value of its own; take another name"
+
+
+def test_the_variables_of_a_run_are_those_that_its_pod_has() -> None:
+    compiled = operation(run={"kind": "job", **container()})
+    pod = render_pod(compile_plan(compiled, values(compiled), ME, None), owner={}, pod_name="p", settings=Settings()).pod
+    assert {one["name"] for one in pod["spec"]["containers"][0]["env"]} - {"NVIDIA_VISIBLE_DEVICES"} == RUN_VARIABLES

@@ -79,6 +79,11 @@ def test_order_puts_runs_without_the_value_last(sort: str | None, found: str) ->
     assert find("", sort) == found
 
 
+def test_a_time_that_cannot_be_read_is_neither_before_nor_after() -> None:
+    for condition in (">2026-01-01", "<=2026-01-01", "2025-01-01..2027-01-01"):
+        assert list(select(f"started_at: {condition}", None, None, None, [{"uuid": "1" * 32, "started_at": "?"}])) == []
+
+
 def test_limit_and_offset() -> None:
     assert find("", limit=2) == "12"
     assert find("", limit=2, offset=2) == "3"

@@ -111,7 +111,8 @@ def _render_main(plan: Plan, settings: Settings, catalog: Catalog, used: Sequenc
 
 
 def _add_run(container: Manifest, plan: Plan, settings: Settings, catalog: Catalog, used: Sequence[Connection]) -> Manifest:
-    """The container with the variables of the run and of its connections. Ours win over the user's, what a param asks for over both."""
+    """The container with the variables of the run and of its connections. Ours win over the user's, and what a param asks for
+    does too; that it asks for none of ours is `pod_rules`' business."""
     ours = [*connections.render_env(used), *_run_env(plan, settings, catalog, container)]
     # What a param holds is data: Kubernetes must not expand `$(VAR)` in it.
     asked = [{"name": name, "value": escape(value)} for name, value in plan.to_env.items()]

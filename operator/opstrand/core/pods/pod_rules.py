@@ -39,6 +39,23 @@ _TEXTS = ("nodeName", "serviceAccountName", "dnsPolicy", "schedulerName", "prior
 _RESERVED = (ARTIFACTS_PATH, f"{CONTEXT_ROOT}/.configs", f"{CONTEXT_ROOT}/.token")
 _ACTIONS = ("FailJob", "Ignore", "Count")
 _RESTARTS = ("Never", "OnFailure", "ExitCode")
+#: What the published client reads in every run's main container.
+RUN_VARIABLES = frozenset(
+    {
+        "POLYAXON_K8S_NODE_NAME",
+        "POLYAXON_K8S_NAMESPACE",
+        "POLYAXON_K8S_POD_ID",
+        "POLYAXON_HOST",
+        "POLYAXON_IS_MANAGED",
+        "POLYAXON_API_VERSION",
+        "POLYAXON_RUN_INSTANCE",
+        "POLYAXON_HEADER",
+        "POLYAXON_HEADER_SERVICE",
+        "POLYAXON_CONTEXT_ROOT",
+        "POLYAXON_COLLECT_ARTIFACTS",
+        "POLYAXON_COLLECT_RESOURCES",
+    }
+)
 
 
 def check_plan(plan: Plan) -> None:
@@ -112,6 +129,8 @@ def _judge_env(env: Sequence[Mapping[str, Any]], asked: Mapping[str, str], path:
             yield Problem("TooLarge", f"the variable {name} takes {describe_size(size)}; at most {describe_size(ENV_VALUE)} fit", path)
         if "=" in name or not name.isprintable():
             yield Problem("InvalidSpec", f"{name!r} is no name of a variable", path)
+    for name in sorted(RUN_VARIABLES & set(asked)):
+        yield Problem("InvalidSpec", f"toEnv asks for {name}, which every run has with a value of its own; take another name", path)
     total = sum(sizes.values())
     if total > ENV:
         yield Problem("TooLarge", f"the variables take {describe_size(total)}; at most {describe_size(ENV)} fit", path)

@@ -181,10 +181,11 @@ def _test(condition: Condition, value: Any, path: str) -> bool:
         case "like":
             return _is_like(str(value), wanted[0])
         case "range":
-            return _compare(condition, value, wanted[0], path) >= 0 >= _compare(condition, value, wanted[1], path, end=True)
+            low, high = _compare(condition, value, wanted[0], path), _compare(condition, value, wanted[1], path, end=True)
+            return low is not None and high is not None and low >= 0 >= high
         case operator:
             order = _compare(condition, value, wanted[0], path)
-            return {">": order > 0, ">=": order >= 0, "<": order < 0, "<=": order <= 0}[operator]
+            return order is not None and {">": order > 0, ">=": order >= 0, "<": order < 0, "<=": order <= 0}[operator]
 
 
 def _equals(field: str, value: Any, wanted: str) -> bool:
@@ -207,18 +208,18 @@ def _is_like(value: str, pattern: str) -> bool:
     return value.endswith(inner) if pattern.startswith("%") else value.startswith(inner)
 
 
-def _compare(condition: Condition, value: Any, wanted: str, path: str, *, end: bool = False) -> int:
-    """-1, 0 or 1 as numbers or moments; `end`: a date without a time stands for its last moment."""
+def _compare(condition: Condition, value: Any, wanted: str, path: str, *, end: bool = False) -> int | None:
+    """-1, 0 or 1 as numbers or moments, None where the value is neither; `end`: a date without a time stands for its last moment."""
     if condition.field in _TIMES:
         left, right = _moment(value), _moment(wanted, end=end)
         if right is None:
             raise SpecError("InvalidSpec", f"'{condition.field}' is compared with a date, found {_quote(wanted)}", path)
-        return 0 if left is None else (left > right) - (left < right)
+        return None if left is None else (left > right) - (left < right)
     number = _number(wanted)
     if number is None:
         raise SpecError("InvalidSpec", f"'{condition.field}' is compared with a number, found {_quote(wanted)}", path)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return -2 if condition.operator in (">", ">=", "range") else 2
+        return None
     return (value > number) - (value < number)
 
 
