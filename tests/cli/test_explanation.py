@@ -51,3 +51,14 @@ def test_what_is_given_to_a_component_that_is_not_there_is_known() -> None:
 def test_a_value_that_a_template_makes_says_so(text: str) -> None:
     inputs = [{"name": "lr", "type": "float", "value": 0.1}, {"name": "words", "type": "str", "isOptional": True, "value": text}]
     assert explain_values({"spec": {"component": {"inputs": inputs, **RUN}}})[1] == {"name": "words", "source": "template", "detail": text}
+
+
+def test_a_value_says_where_it_came_from() -> None:
+    params = {"p": {"ref": "ops.prep", "value": "outputs.acc", "contextOnly": True}, "x": 3}
+    inputs = [{"name": "x", "type": "int"}, {"name": "d", "type": "int", "value": 7}]
+    found = explain_values({"spec": {"params": params, "component": {"inputs": inputs, **RUN}}})
+    assert [(one["name"], one["source"], one["detail"]) for one in found] == [
+        ("p", "ref", "ops.prep outputs.acc"),
+        ("x", "literal", ""),
+        ("d", "default", ""),
+    ]

@@ -24,7 +24,6 @@ ENV_ENTRIES = 2000
 ENV = 512 * KIB
 ENV_VALUE = 128 * KIB - 1
 HISTORY = 16
-CONDITIONS = 8
 ATTEMPTS = 10
 #: Characters of a message in a status or an event; head and tail are kept.
 MESSAGE = 1024

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -62,12 +61,6 @@ def service_name(name: str, uuid: str) -> str:
     Deployment's and 17 characters, is a hostname."""
     label = slug(name, 36)
     return f"{label if label[0].isalpha() else slug(f'run-{label}', 36)}-{uuid[:8]}"
-
-
-def child_name(parent: str, op: str, uuid: str) -> str:
-    """The Operation that a pipeline makes for its operation `op`."""
-    digest = hashlib.sha256(f"{uuid}/{op}".encode()).hexdigest()[:6]
-    return f"{slug(parent, 24)}-{slug(op, 20)}-{digest}"
 
 
 def generate_name(name: str | None) -> str:

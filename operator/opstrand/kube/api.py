@@ -136,8 +136,6 @@ class Kube(Protocol):
 
     async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None: ...
 
-    async def read_log(self, namespace: str, pod: str, **query: Any) -> str: ...
-
 
 class KubeApi:
     """`Kube` over one open session."""
@@ -199,11 +197,6 @@ class KubeApi:
             await self._json("DELETE", resource.path(namespace, name), body=body, what=_what("delete", resource, namespace, name))
         except NotFound:
             return
-
-    async def read_log(self, namespace: str, pod: str, **query: Any) -> str:
-        what = f"read the log of pod {namespace}/{pod}"
-        async with self._request("GET", PODS.path(namespace, pod, "log"), query=_plain(query), what=what) as answer:
-            return await answer.text(errors="replace")
 
     async def follow_log(self, namespace: str, pod: str, **query: Any) -> AsyncIterator[bytes]:
         """The log's lines as they come, each with its newline, until the container ends."""

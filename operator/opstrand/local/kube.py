@@ -5,7 +5,6 @@ Owns names, uids and resourceVersions as an API server would give them, and tell
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import uuid
@@ -22,7 +21,6 @@ from opstrand.kube.api import (
     OPERATIONS,
     PODS,
     AlreadyExists,
-    ApiError,
     Conflict,
     Invalid,
     JsonPatch,
@@ -145,9 +143,6 @@ class MemoryKube:
             self._objects.pop((resource, key), None)
         self._listener(resource, "DELETED", body)
 
-    async def read_log(self, namespace: str, pod: str, **query: Any) -> str:
-        raise ApiError("a local run's log is followed, not read", status=405)
-
 
 def _make_replica(deployment: Mapping[str, Any]) -> Manifest:
     """The one Pod that a laptop has of a Deployment: there is one of each port."""
@@ -159,8 +154,3 @@ def _make_replica(deployment: Mapping[str, Any]) -> Manifest:
 
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-async def settle() -> None:
-    """Let everything that was told be heard."""
-    await asyncio.sleep(0)

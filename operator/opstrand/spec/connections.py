@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from opstrand.errors import SpecError
 from opstrand.spec.document import Document
 from opstrand.spec.polyaxonfile import spec_error
-from opstrand.spec.section import Section, Text, describe, fail, fail_at, nearest, unknown_key
+from opstrand.spec.section import Section, Text, describe, fail, fail_at, unknown_key
 
 #: Kinds with a volume behind them: runs can mount them, init steps can copy from them, and one of them may be the artifacts store.
 VOLUME_KINDS = ("volume_claim", "host_path")
@@ -215,6 +215,3 @@ def read_mode(mode: Any) -> int | None:
     if isinstance(mode, str):
         return int(mode, 8) if re.fullmatch(r"(0o?)?[0-7]{1,3}", mode) else None
     return mode if isinstance(mode, int) and not isinstance(mode, bool) and 0 <= mode <= 0o777 else None
-
-
-__all__ = ["BUCKET_KINDS", "GIT_KINDS", "KINDS", "VOLUME_KINDS", "CatalogFile", "Connection", "nearest", "parse_catalog_file", "read_mode"]

@@ -28,11 +28,11 @@ _SCALARS = {"text": "string", "whole": "integer", "number": "number", "flag": "b
 _DEPTH = 3
 
 
-def section_schema(model: type[BaseModel], *, depth: int = _DEPTH, leave_out: frozenset[str] = frozenset()) -> Schema:
+def section_schema(model: type[BaseModel], *, depth: int = _DEPTH) -> Schema:
     """The schema of one section: its keys by name, open for others."""
     if depth == 0:
         return dict(OPEN_OBJECT)
-    properties = {key: field_schema(shape, info, depth=depth) for key, (shape, info) in fields_of(model).items() if key not in leave_out}
+    properties = {key: field_schema(shape, info, depth=depth) for key, (shape, info) in fields_of(model).items()}
     return {**OPEN_OBJECT, "properties": properties}
 
 

@@ -5,13 +5,11 @@ Owns the fields of a param and its short form. Must not resolve anything: refs, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
-
-from opstrand.errors import SpecError
 
 #: A mapping with none of these keys is a literal value, not the full form.
 PARAM_KEYS = frozenset({"value", "ref", "contextOnly", "connection", "toInit", "toEnv"})
@@ -59,16 +57,3 @@ class JoinParam(BaseModel):
         if isinstance(data, Mapping) and "ref" in data:
             raise ValueError("a join's param cannot have a ref: the join's query names the runs")
         return data if isinstance(data, cls) else _full_form(data, JOIN_PARAM_KEYS)
-
-
-def parse_assignments(texts: Iterable[str]) -> dict[str, Param]:
-    """Params from a command line: `name=value`, the value a text to the last blank. SpecError for what is none, or comes twice."""
-    params: dict[str, Param] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise SpecError("InvalidSpec", f"expected name=value, found {text!r}", "params")
-        if name in params:
-            raise SpecError("InvalidSpec", f"'{name}' is given twice", f"params.{name}")
-        params[name] = Param(value=value)
-    return params

@@ -192,14 +192,13 @@ SPEAKING = _Speaking()
 
 @dataclass(frozen=True)
 class ByKind:
-    """One of several sections, told apart by `kind` (or `default`, where `kind` may be absent).
+    """One of several sections, told apart by `kind`.
 
     The members are given as a function: they are built only when a file has one.
     """
 
     what: str
     members: Callable[[], Mapping[str, type[Section]]]
-    default: str | None = None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.choose)
@@ -210,7 +209,7 @@ class ByKind:
             return data
         if not isinstance(data, Mapping):
             raise fail("InvalidSpec", f"expected a mapping with a `kind`, found {describe(data)}")
-        kind = data.get("kind", self.default)
+        kind = data.get("kind")
         if not isinstance(kind, str) or kind not in members:
             raise fail_at([(("kind",), "InvalidSpec", self._complain(kind, members))], data)
         return members[kind].model_validate(data)

@@ -40,7 +40,7 @@ class Shape:
         if self.section is not None:
             return self.section
         if self.by_kind is not None and isinstance(value, Mapping):
-            return self.by_kind.members().get(str(value.get("kind", self.by_kind.default)))
+            return self.by_kind.members().get(str(value.get("kind")))
         return None
 
 

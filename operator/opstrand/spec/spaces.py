@@ -94,11 +94,6 @@ class Space(Section):
         """Whether values can only be drawn, not listed."""
         return self.kind == "pchoice" or (self.kind in FORMS and FORMS[self.kind].is_drawn)
 
-    @property
-    def is_known(self) -> bool:
-        """False while a template stands in place of the values."""
-        return not is_template(self.value)
-
     def contents(self) -> list[Any]:
         """The values of a choice, the [value, probability] pairs of a pchoice, else the numbers in their order."""
         if self.kind == "choice":

@@ -33,17 +33,12 @@ class ActivityProbe(Section):
 class Termination(Section):
     """Limits of a run in time and tries. May be changed while the run lives; a job's timeout then counts from its next attempt on."""
 
-    max_retries: Whole | None = Field(
-        None, description="How often a failed run is tried again. Default: 0.", examples=[2], json_schema_extra={"minimum": 0}
-    )
-    timeout: Whole | None = Field(
-        None, description="Seconds after which the run is stopped as failed.", examples=[3600], json_schema_extra={"minimum": 0}
-    )
+    max_retries: Whole | None = Field(None, description="How often a failed run is tried again. Default: 0.", examples=[2])
+    timeout: Whole | None = Field(None, description="Seconds after which the run is stopped as failed.", examples=[3600])
     ttl: Whole | None = Field(
         None,
         description="Seconds that the Pod is kept after the end. Default: a day.",
         examples=[600],
-        json_schema_extra={"minimum": 0},
     )
     culling: Annotated[Culling, OR_TEMPLATE] | None = Field(None, description="When an idle service ends.", examples=[{"timeout": 3600}])
     probe: Annotated[ActivityProbe, OR_TEMPLATE] | None = Field(

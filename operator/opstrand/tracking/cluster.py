@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from opstrand.errors import PlatformError
 from opstrand.kube.api import NAMESPACES, OPERATIONS, Conflict, Expired, Forbidden, Invalid, NotFound, Resource
 from opstrand.tracking.commits import Commits
-from opstrand.tracking.edits import Edit, patch_operations
+from opstrand.tracking.edits import Edit, patch_ops
 from opstrand.tracking.index import Index
 from opstrand.tracking.podlog import follow_pod
 from opstrand.tracking.runs import Body, Control, LogLine, ProjectNotFound, Refused, RunNotFound
@@ -154,10 +154,10 @@ class ClusterRuns:
 
     async def _store(self, key: tuple[str, str], edit: Edit) -> Body:
         project, uuid = key
-        return await self._patch(project, uuid, lambda body: patch_operations(edit, body), subresource="status")
+        return await self._patch(project, uuid, lambda body: patch_ops(edit, body), subresource="status")
 
     async def control(self, project: str, uuid: str, control: Control) -> Body:
-        return await self._patch(project, uuid, lambda body: _control_operations(control, body))
+        return await self._patch(project, uuid, lambda body: _control_ops(control, body))
 
     async def _patch(self, project: str, uuid: str, make: Callable[[Body], Patch], *, subresource: str | None = None) -> Body:
         """Patch the run, made anew from the newest body where the last try met somebody else's write."""
@@ -210,7 +210,7 @@ class ClusterRuns:
                 yield line
 
 
-def _control_operations(control: Control, body: Body) -> Patch:
+def _control_ops(control: Control, body: Body) -> Patch:
     spec = body.get("spec") or {}
     ops: Patch = []
     if control.switches and not isinstance(spec.get("control"), dict):

@@ -6,8 +6,7 @@ lists whole under the resourceVersion that was read. Pure: must not know HTTP, K
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +15,7 @@ from opstrand.core.limits import INPUTS, KIB, OUTPUTS, measure
 #: What each field of a run may hold, in bytes of JSON.
 BUDGETS = {"inputs": INPUTS, "outputs": OUTPUTS, "meta": 64 * KIB, "tags": 16 * KIB, "description": 16 * KIB, "artifacts": 128 * KIB}
 
-Operation = dict[str, Any]
+PatchOp = dict[str, Any]
 
 
 class TooLarge(ValueError):
@@ -80,35 +79,35 @@ class Edit:
         return self == Edit()
 
 
-def patch_operations(edit: Edit, body: Mapping[str, Any]) -> list[Operation]:
+def patch_ops(edit: Edit, body: Mapping[str, Any]) -> list[PatchOp]:
     """The JSON Patch that stores `edit` in the status of `body`.
 
     Bound to the body's resourceVersion only where it must be: a list, or a map that is not there yet. Raises `TooLarge`.
     """
     status = body.get("status") or {}
-    keyed, whole = _map_operations(edit, status), _whole_fields(edit, status)
+    keyed, whole = _map_ops(edit), _whole_fields(edit, status)
     check_budgets(edit, status)
-    operations = [_add(f"/status/{name}", value) for name, value in whole.items()]
+    ops = [_add(f"/status/{name}", value) for name, value in whole.items()]
     missing = [name for name in edit.maps if not isinstance(status.get(name), dict) and not edit.maps[name].reset]
-    if not (operations or missing or "status" not in body):
+    if not (ops or missing or "status" not in body):
         return keyed
     version = body.get("metadata", {}).get("resourceVersion")
     bound = [{"op": "replace", "path": "/metadata/resourceVersion", "value": version}]
     created = [_add(f"/status/{name}", {}) for name in missing]
-    return bound + ([] if "status" in body else [_add("/status", {})]) + created + keyed + operations
+    return bound + ([] if "status" in body else [_add("/status", {})]) + created + keyed + ops
 
 
-def _map_operations(edit: Edit, status: Mapping[str, Any]) -> list[Operation]:
-    operations = []
+def _map_ops(edit: Edit) -> list[PatchOp]:
+    ops = []
     for name, change in edit.maps.items():
         if change.reset:
-            operations.append(_add(f"/status/{name}", dict(change.values)))
+            ops.append(_add(f"/status/{name}", dict(change.values)))
         else:
-            operations += [_add(f"/status/{name}/{_escape(key)}", value) for key, value in change.values.items()]
+            ops += [_add(f"/status/{name}/{_escape(key)}", value) for key, value in change.values.items()]
     progress = edit.maps["meta"].values.get("progress") if "meta" in edit.maps else None
     if isinstance(progress, int | float) and not isinstance(progress, bool):
-        operations.append(_add("/status/progress", progress))
-    return operations
+        ops.append(_add("/status/progress", progress))
+    return ops
 
 
 def _whole_fields(edit: Edit, status: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,28 +138,9 @@ def check_budgets(edit: Edit, status: Mapping[str, Any]) -> None:
             raise TooLarge(name, size, budget)
 
 
-def apply_operations(body: Mapping[str, Any], operations: Sequence[Operation]) -> dict[str, Any]:
-    """A copy of `body` with a JSON Patch of `add` and `replace` on objects done to it: what an API server does with ours.
-
-    Raises KeyError where a parent does not exist.
-    """
-    result: dict[str, Any] = copy.deepcopy(dict(body))
-    for operation in operations:
-        *parents, key = (_unescape(part) for part in operation["path"].split("/")[1:])
-        target = result
-        for parent in parents:
-            target = target[parent]
-        target[key] = copy.deepcopy(operation["value"])
-    return result
-
-
-def _add(path: str, value: Any) -> Operation:
+def _add(path: str, value: Any) -> PatchOp:
     return {"op": "add", "path": path, "value": value}
 
 
 def _escape(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
-
-
-def _unescape(key: str) -> str:
-    return key.replace("~1", "/").replace("~0", "~")

@@ -13,7 +13,9 @@ from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from opstrand.tracking.edits import Edit, apply_operations, patch_operations
+import jsonpatch
+
+from opstrand.tracking.edits import Edit, patch_ops
 from opstrand.tracking.runs import Body, Control, LogLine, ProjectNotFound, RunNotFound
 from opstrand.tracking.views import is_final, run_uuid
 
@@ -73,7 +75,7 @@ class MemoryRuns:
 
     async def edit(self, project: str, uuid: str, edit: Edit) -> Body:
         body = self.bodies[self._key(project, uuid)]
-        return await self.put(apply_operations(body, patch_operations(edit, body)))
+        return await self.put(jsonpatch.apply_patch(body, patch_ops(edit, body)))
 
     async def control(self, project: str, uuid: str, control: Control) -> Body:
         body = self.bodies[self._key(project, uuid)]

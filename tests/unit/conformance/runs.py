@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from opstrand.cli.submission import parse_params
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.pods.plan import Plan, compile_plan
 from opstrand.core.resolving.resolve import Resolved, resolve
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
-from opstrand.spec.params import parse_assignments
 from opstrand.spec.polyaxonfile import parse_operation
 
 from .vectors import classify, identity_of, load
@@ -38,7 +38,7 @@ def write_operation(vector: Mapping[str, Any]) -> dict[str, Any]:
     }
     params = dict(vector.get("params", {}))
     if "cli" in vector:
-        params.update({name: {"value": param.value} for name, param in parse_assignments(vector["cli"]).items()})
+        params.update({name: {"value": text} for name, text in parse_params(vector["cli"]).items()})
     strict = {"strictParams": True} if vector.get("strictParams") else {}
     return {"kind": "operation", "params": params, **strict, **vector.get("operation", {}), "component": component}
 

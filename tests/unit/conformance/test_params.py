@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from opstrand.cli.errors import CliError
 from opstrand.errors import SpecError
 from opstrand.sandbox import Sandbox
 
@@ -19,6 +20,8 @@ def observe(vector: dict[str, Any], sandbox: Sandbox) -> dict[str, Any]:
         resolved, plan = plan_vector(vector, sandbox.evaluate)
     except SpecError as error:
         return refusal_of(error)
+    except CliError:
+        return {"error": "schema"}  # -P itself is wrong
     declared = {io["name"] for io in vector.get("inputs", ())}
     return {
         "inputs": {name: value for name, value in resolved.inputs.items() if name in declared},

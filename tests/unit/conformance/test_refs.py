@@ -13,7 +13,7 @@ from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.identity import Identity
 from opstrand.core.resolving.joins import check_matrix, parse_joins
-from opstrand.core.resolving.query import select_runs
+from opstrand.core.resolving.query import select as select_runs
 from opstrand.core.resolving.refs import Ref, Upstream, collect_refs
 from opstrand.core.resolving.resolve import Resolved, resolve
 from opstrand.errors import SpecError
@@ -136,7 +136,7 @@ def fill(value: Any) -> Any:
 def test_joins(vector: dict[str, Any]) -> None:
     join = fill(vector["join"])
     others = [replace(RUNS[0], uuid="9" * 32, name="other"), *RUNS]
-    chosen = select_runs(join["query"], others, sort=join.get("sort"), limit=join.get("limit"), offset=join.get("offset"))
+    chosen = select_runs(join["query"], join.get("sort"), join.get("limit"), join.get("offset"), others)
     compiled = compile_params({}, joins=[{**join, "params": {"q": {"value": vector["value"], "contextOnly": True}}}])
     found = resolve(compiled, ME, {}, joined={0: chosen})
     assert isinstance(found, Resolved)

@@ -8,7 +8,7 @@ import pytest
 
 from opstrand.core.limits import OUTPUTS
 from opstrand.tracking.commits import Commits, Key
-from opstrand.tracking.edits import Edit, MapEdit, TagsEdit, TooLarge, patch_operations
+from opstrand.tracking.edits import Edit, MapEdit, TagsEdit, TooLarge, patch_ops
 
 RUN = ("quick-start", "a" * 32)
 
@@ -24,7 +24,7 @@ class Store:
     async def __call__(self, _: Key, edit: Edit) -> int:
         self.writes.append((asyncio.get_running_loop().time(), edit))
         await asyncio.sleep(self.seconds)
-        patch_operations(edit, {"metadata": {}, "status": {}})  # raises TooLarge
+        patch_ops(edit, {"metadata": {}, "status": {}})  # raises TooLarge
         if self.error is not None:
             raise self.error
         return len(self.writes)
@@ -119,10 +119,10 @@ def test_two_writes_are_one(first: Edit, later: Edit, both: Edit) -> None:
 def test_a_list_or_a_new_map_is_bound_to_the_version_that_was_read_and_a_key_is_not() -> None:
     body = {"metadata": {"resourceVersion": "7"}, "status": {"outputs": {}}}
     bound = {"op": "replace", "path": "/metadata/resourceVersion", "value": "7"}
-    assert patch_operations(outputs(a=None), body) == [{"op": "add", "path": "/status/outputs/a", "value": None}]
-    assert patch_operations(Edit(tags=TagsEdit(("t",))), body)[0] == bound
-    assert patch_operations(Edit(maps={"meta": MapEdit({"a": 1})}), body)[:2] == [bound, {"op": "add", "path": "/status/meta", "value": {}}]
-    assert patch_operations(outputs(a=1), {"metadata": {"resourceVersion": "7"}})[:3] == [
+    assert patch_ops(outputs(a=None), body) == [{"op": "add", "path": "/status/outputs/a", "value": None}]
+    assert patch_ops(Edit(tags=TagsEdit(("t",))), body)[0] == bound
+    assert patch_ops(Edit(maps={"meta": MapEdit({"a": 1})}), body)[:2] == [bound, {"op": "add", "path": "/status/meta", "value": {}}]
+    assert patch_ops(outputs(a=1), {"metadata": {"resourceVersion": "7"}})[:3] == [
         bound,
         {"op": "add", "path": "/status", "value": {}},
         {"op": "add", "path": "/status/outputs", "value": {}},

@@ -14,9 +14,6 @@ from opstrand.core.phase import Phase, parse_phase
 
 Status = dict[str, Any]
 
-#: Keys that the API writes once a run is frozen. The operator writes them in the freeze only, so that neither overwrites the other.
-API_KEYS = ("outputs", "artifacts", "tags", "meta", "description", "progress")
-
 
 def advance(
     status: Mapping[str, Any],

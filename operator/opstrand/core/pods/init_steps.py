@@ -152,17 +152,6 @@ def render_init_document(plan: Plan, settings: Settings, group: Group, *, is_fir
     }
 
 
-def measure_steps(plan: Plan, settings: Settings, catalog: Catalog = EMPTY) -> int:
-    """Bytes of all documents together, as they would travel."""
-    groups = group_steps(plan, settings, catalog)
-    documents = (render_init_document(plan, settings, one, is_first=i == 0) for i, one in enumerate(groups) if _is_ours(one))
-    return sum(len(encode(document).encode()) for document in documents)
-
-
-def _is_ours(group: Group) -> bool:
-    return bool(group.steps) or group.container is None
-
-
 def encode(document: Mapping[str, Any]) -> str:
     """The document's canonical text."""
     return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -171,11 +160,6 @@ def encode(document: Mapping[str, Any]) -> str:
 def is_container_step(step: Mapping[str, Any]) -> bool:
     """A step that is nothing but a container of the user's: a raw Kubernetes init container."""
     return "container" in step and not any(kind in step for kind in (*_SOURCES, *_MISSING)) and "connection" not in step
-
-
-def used_connections(plan: Plan) -> Iterator[str]:
-    """Names of the connections that init steps ask for, as often as they do."""
-    return (str(step["connection"]) for step in plan.init if step.get("connection"))
 
 
 def render_lineage(plan: Plan) -> list[dict[str, Any]]:

@@ -77,13 +77,6 @@ def find(query: str | None, sort: str | None, runs: Iterable[Run], *, read: Read
     return found
 
 
-def select_runs(
-    query: str | None, runs: Iterable[Run], *, sort: str | None = None, limit: int | None = None, offset: int | None = None
-) -> list[Run]:
-    """`select` with the rarely given parts by name."""
-    return select(query, sort, limit, offset, runs)
-
-
 def parse_query(query: str, path: str = "query") -> tuple[Condition, ...]:
     """The conditions of a query, all of which must hold."""
     return tuple(_parse_condition(part, path) for part in query.split(",") if part.strip())

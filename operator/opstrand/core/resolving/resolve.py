@@ -19,23 +19,13 @@ from opstrand.core.names import is_run_name
 from opstrand.core.resolving.joins import parse_joins, read_join
 from opstrand.core.resolving.reading import Pending, read
 from opstrand.core.resolving.refs import Edge, Ref, Upstream
-from opstrand.core.resolving.slots import Slot, Source, bind, make_slots
+from opstrand.core.resolving.slots import Slot, bind, make_slots
 from opstrand.core.templates.context import Scope
 from opstrand.core.templates.lookups import find_names, is_template
 from opstrand.core.templates.template import Evaluate, iter_texts, refuse, render
 from opstrand.core.values.types import restore
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.io import IO
-
-
-@dataclass(frozen=True)
-class Value:
-    """One resolved value and where it came from: `detail` is the ref and what was asked, or the template as written."""
-
-    name: str
-    value: Any
-    source: Source
-    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,7 +36,6 @@ class Resolved:
     inputs: Mapping[str, Any]
     outputs: Mapping[str, Any]
     edges: tuple[Edge, ...] = ()
-    provenance: tuple[Value, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,7 +81,6 @@ class _Found:
         self.identity = identity
         self.evaluate = evaluate
         self.values: dict[int, Any] = {}
-        self.details: dict[int, str] = {}
         self.edges: dict[tuple[str, str], Edge] = {}
 
     def bind_literals(self, problems: list[Problem]) -> None:
@@ -158,7 +146,6 @@ class _Found:
             self.values[index] = bind(value, slot, evaluate=self.evaluate)
         except SpecError as error:
             raise SpecError.of([replace(p, message=f"{detail}: {p.message}") for p in error.problems]) from None
-        self.details[index] = detail
 
     def _link(self, upstream: Upstream, kind: str, slot: Slot) -> None:
         key = (upstream.uuid, kind)
@@ -194,17 +181,13 @@ class _Found:
     def finish(self) -> Resolved:
         inputs: dict[str, Any] = {}
         outputs: dict[str, Any] = {}
-        provenance = []
         for index, slot in enumerate(self.slots):
             value = self.values[index]
             (outputs if slot.section == "outputs" else inputs)[slot.name] = value
-            detail = self.details.get(index, "")
-            source: Source = "template" if detail and slot.source in ("literal", "default") else slot.source
-            provenance.append(Value(slot.name, value, source, detail))
         outputs = {name: value for name, value in outputs.items() if value is not None}
         check_size(inputs, INPUTS, "the inputs", "params")
         check_size(outputs, OUTPUTS, "the outputs", "params")
-        return Resolved(inputs, outputs, tuple(self.edges.values()), tuple(provenance))
+        return Resolved(inputs, outputs, tuple(self.edges.values()))
 
 
 @dataclass

@@ -52,7 +52,7 @@ class _Dockerfile(_Part):
     image: StrictStr
     env: dict[str, Any] | list[list[Any]] | None = None
     path: list[StrictStr] | None = None
-    copy_: Annotated[list[_PathOrPair] | None, BeforeValidator(lambda v: v)] = None
+    copy_: list[_PathOrPair] | None = None
     post_run_copy: list[_PathOrPair] | None = None
     run: list[StrictStr] | None = None
     lang_env: StrictStr | None = None
