@@ -33,7 +33,7 @@ Clock = Callable[[], datetime]
 class Outcome:
     """`wake`: other runs that should be reconciled now. `again`: seconds until this one should be; None: when something happens.
 
-    `trouble`: what kept this one from going further; what others should know happened all the same.
+    `trouble`: the error that stopped this reconcile; `wake` holds all the same.
     """
 
     wake: frozenset[Key] = frozenset()

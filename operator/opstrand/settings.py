@@ -46,7 +46,7 @@ class Settings:
     upstream_patience: int = 3600
     #: How long a Pod may hang on something that a person must mend: an image, a Secret, a service account.
     start_patience: int = 1800
-    #: A Pod that no node takes for less than this is not worth a status write.
+    #: A Pod that stays unscheduled for less than this is not worth a status write.
     pending_grace: int = 5
     #: A Pod that its node does not start for so long has its Events looked at: a volume may be missing.
     mount_grace: int = 15

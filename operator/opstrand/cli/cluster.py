@@ -29,7 +29,7 @@ class Cluster:
     project: str
 
     async def list_runs(self, *, every_project: bool = False, fields: str = "") -> list[Manifest]:
-        """All runs of the project. Raises NotFound where there is no such namespace: a list alone would say that it is empty."""
+        """All runs of the project. CliError NOT_FOUND where there is no such namespace: a list alone would be empty."""
         runs, _ = await self.api.list(OPERATIONS, None if every_project else self.project, fields=fields)
         if not runs and not every_project:
             await self.require_project()

@@ -47,7 +47,7 @@ class Patience:
 
 
 async def iter_changes(api: KubeApi, body: Manifest) -> AsyncIterator[Manifest]:
-    """The run as it is, then every body after it. Ends never; CliError NOT_FOUND once the run is deleted."""
+    """The run as it is, then every body after it. Never ends; CliError NOT_FOUND once the run is deleted."""
     metadata, patience = body["metadata"], Patience()
     namespace, name = metadata["namespace"], metadata["name"]
     yield body

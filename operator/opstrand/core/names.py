@@ -1,4 +1,7 @@
-"""Every name, label, annotation and key that opstrand gives to anything. One function makes each; nobody else joins strings."""
+"""Every name, label, annotation and key that opstrand gives to an object in the cluster. One function makes each.
+
+Names inside a Pod (volumes, mounts, init containers) are their renderers' own.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-#: Found to be missing while kopf is imported, and to be there for everyone afterwards.
+#: Packages that look uninstalled while kopf is imported, and are importable afterwards.
 _HIDDEN = ("kubernetes", "pykube", "kubernetes_asyncio")
 _absent = [name for name in _HIDDEN if name not in sys.modules]
 for _name in _absent:

@@ -36,7 +36,7 @@ from opstrand.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-#: Seconds before kopf is given a session again that was refused with 401: a token is exchanged, or an authenticator restarts.
+#: Seconds to wait after a 401 before kopf gets a session again: a token is being renewed, or an authenticator restarts.
 _LOGIN_PAUSE = 1.0
 #: Objects between two searches for garbage; a reconcile makes a few thousand.
 _YOUNG = 20_000
@@ -72,7 +72,7 @@ async def _run(session: Session, sandbox: Sandbox, settings: Settings, stop: asy
     health = await _serve_health(sync, settings.health_port)
     watching = asyncio.create_task(_watch(session, sync, settings, stop), name="kopf")
     relisting = asyncio.create_task(sync.relist_forever(settings.relist_interval), name="relist")
-    # Thousands may have ended long ago.
+    # Unfinished runs first: thousands in the list may have ended long ago.
     queue.start(is_urgent=lambda key: not world.cache.is_final(key))
     logger.info("started", extra={"operations": world.cache.count(OPERATIONS), "pods": world.cache.count(PODS)})
     stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -178,7 +178,7 @@ def _kopf_settings() -> kopf.OperatorSettings:
 
 
 async def _serve_health(sync: Sync, port: int) -> web.AppRunner | None:
-    """`/healthz`: the watches live. `/readyz`: the first full list was taken. Never the backlog: a busy operator is a healthy one."""
+    """`/healthz` and `/readyz`: the watches live; neither is served before the first full list. Not the backlog: being busy is healthy."""
     if not port:
         return None
 

@@ -48,8 +48,10 @@ class Applied:
 
 
 async def apply(decision: Decision, *, key: Key, snapshot: Snapshot, world: World, wake: set[Key]) -> Applied:
-    """Carry out a decision. `wake` takes up the runs that should look again, also where this raises: ApiError for what should be tried
-    again."""
+    """Carry out a decision. Raises ApiError for what should be tried again.
+
+    `wake` receives the runs that should be looked at; a parameter, so that they are known even where this raises.
+    """
     if decision.status is not None:
         try:
             wake |= await _write_status(decision, key=key, snapshot=snapshot, world=world)
@@ -88,7 +90,8 @@ async def _write_status(decision: Decision, *, key: Key, snapshot: Snapshot, wor
 
 
 def _has_other_spec(stored: Mapping[str, Any], read: Mapping[str, Any]) -> bool:
-    """Somebody asked for something between our reading and our write: the watch's word of it is older than the answer, and not heard."""
+    """The spec changed between our read and our write. Its watch event is older than the answer to our write and will be dropped, so the
+    run must be looked at again."""
     return bool(stored["metadata"].get("generation") != read["metadata"].get("generation"))
 
 

@@ -130,7 +130,7 @@ class Cache:
         return set() if key is None else {key}
 
     def _replace(self, resource: Resource, known: Manifest | None, body: Mapping[str, Any]) -> set[Key]:
-        """Another object has the name now: the one that is known was deleted, though nobody said so. Who waits for that very run hears."""
+        """Another object has taken the name: the known one was deleted unnoticed. Returns those that wait for that very run."""
         if known is None or known["metadata"]["uid"] == body["metadata"]["uid"]:
             return set()
         self._bury(known["metadata"]["uid"])

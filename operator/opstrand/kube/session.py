@@ -95,7 +95,7 @@ def _refuse(words: str) -> PlatformError:
 
 
 def _find_kubeconfig(given: str | None) -> str:
-    """The file, or several with colons between them. Says which is missing: the package would complain of what is not in it."""
+    """The file, or several with colons between them. Names the missing one: the package would only complain about its contents."""
     names = given or os.environ.get("KUBECONFIG") or "~/.kube/config"
     paths = [os.path.expanduser(name) for name in names.split(os.pathsep) if name]
     there = [path for path in paths if os.path.exists(path)]

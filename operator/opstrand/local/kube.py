@@ -138,7 +138,7 @@ class MemoryKube:
         """Take the object away, and tell of it."""
         key = (body["metadata"]["namespace"], body["metadata"]["name"])
         if resource is OPERATIONS:
-            self.runs.bodies.pop(key, None)
+            await self.runs.drop(key)
         else:
             self._objects.pop((resource, key), None)
         self._listener(resource, "DELETED", body)

@@ -26,7 +26,7 @@ from opstrand.kube.api import CONFIG_MAPS, PODS, Manifest
 from opstrand.local.kube import MemoryKube
 from opstrand.local.records import Records
 
-#: Lines of a failed program that the run's message keeps, as a kubelet does.
+#: Bytes of a failed program's output that the run's message keeps, as with a kubelet.
 _LAST_BYTES = 2048
 #: Seconds between SIGTERM and SIGKILL.
 _GRACE = 10.0

@@ -1,7 +1,7 @@
 """The custom resources: models to `crds/operation.yaml` and `crds/component.yaml`.
 
 Owns names, columns, and the rules that the API server itself enforces. `python -m opstrand.spec.crd` writes the files, `--check` says
-whether they are up to date. Must not be imported by anything that runs.
+whether they are up to date. Must not be imported by the operator or the API; `opstrand doctor` compares with it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _NOTE = "# Generated from operator/opstrand/spec by `make crds`; not edited by h
 #: What may change in an Operation that exists; everything else is what was asked, and is one run.
 EDITABLE = ("control", "isApproved", "termination")
 _ONE_RUN = "an Operation is one run: use a new name, kubectl create with generateName, or opstrand run"
-#: A rule can only name a key whose type the server knows. So an object or a list stands at these, never a template in its place;
-#: templates inside are as welcome as anywhere.
+#: A CEL rule can only name keys of a declared type: these must be objects or lists, not a template for the whole. Templates inside them
+#: are fine.
 _OBJECTS: tuple[str, ...] = ("cache", "plugins", "build", "run", "matrix", "schedule", "container", "environment", "template", "component")
 _OBJECTS += ("termination", "params", "runPatch", "env", "resources")
 _LISTS_OF_OBJECTS = ("hooks", "events", "joins", "inputs", "outputs", "init", "sidecars", "volumes")

@@ -52,8 +52,8 @@ class Caller:
     def is_pod_of(self, body: Body) -> bool:
         """Whether the caller's Pod is the one that this run was frozen to: by name, and by uid once the operator wrote it.
 
-        A service's Pods have their names of Kubernetes: those count that the operator wrote down, each with its uid. It writes down
-        what a ReplicaSet counts, so that here, and here alone, it is trusted who may make Pods in the namespace.
+        Kubernetes names a service's Pods, so those count that the operator recorded with name and uid. It records whatever the
+        ReplicaSet's selector matches: only here is anyone trusted who may create Pods in the namespace.
         """
         if body["metadata"]["namespace"] != self.namespace:
             return False

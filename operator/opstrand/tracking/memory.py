@@ -1,7 +1,6 @@
 """Runs kept in this process: what `opstrand run --local` and the tests of the routes stand on.
 
-Owns nothing but the waiting: the bodies are a dict that may be shared with whoever runs them (the in-memory Kube), who calls
-`changed()` after each of its own writes. Must not decide anything about a run.
+Owns the bodies and who waits for their changes. Must not decide anything about a run.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import uuid as uuids
-from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,8 +27,8 @@ class MemoryRuns:
     A log is followed until `end_log()` was called for it, or its run is final.
     """
 
-    def __init__(self, bodies: MutableMapping[Key, Body] | None = None, projects: Sequence[str] = ()) -> None:
-        self.bodies: MutableMapping[Key, Body] = {} if bodies is None else bodies
+    def __init__(self, projects: Sequence[str] = ()) -> None:
+        self.bodies: dict[Key, Body] = {}
         self.known_projects = set(projects)
         self._logs: dict[tuple[str, int], list[LogLine]] = {}
         self._ended: set[tuple[str, int]] = set()
@@ -66,10 +65,10 @@ class MemoryRuns:
         meta = {**body["metadata"], "resourceVersion": str(next(self._versions))}
         stored = {**body, "metadata": meta}
         self.bodies[meta["namespace"], meta["name"]] = stored
-        await self.changed()
+        await self._changed()
         return stored
 
-    async def changed(self) -> None:
+    async def _changed(self) -> None:
         async with self._condition:
             self._condition.notify_all()
 
@@ -87,8 +86,12 @@ class MemoryRuns:
         return await self.put({**body, "spec": spec})
 
     async def delete(self, project: str, uuid: str) -> None:
-        del self.bodies[self._key(project, uuid)]
-        await self.changed()
+        await self.drop(self._key(project, uuid))
+
+    async def drop(self, key: Key) -> None:
+        """Forget the run of this key, if there is one, and wake who waits for it."""
+        self.bodies.pop(key, None)
+        await self._changed()
 
     async def wait(self, project: str, uuid: str, until: Callable[[Body], bool], seconds: float) -> Body:
         def reached() -> bool:
@@ -105,11 +108,11 @@ class MemoryRuns:
         """Add one line to the main container's log of an attempt."""
         stamp = at or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
         self._logs.setdefault((uuid, attempt), []).append(LogLine(stamp, text))
-        await self.changed()
+        await self._changed()
 
     async def end_log(self, uuid: str, attempt: int = 0) -> None:
         self._ended.add((uuid, attempt))
-        await self.changed()
+        await self._changed()
 
     async def log(self, body: Body, attempt: int, since: str | None) -> AsyncIterator[LogLine]:
         project, uuid, sent = body["metadata"]["namespace"], run_uuid(body), 0

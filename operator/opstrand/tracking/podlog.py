@@ -55,7 +55,7 @@ def attempt_pod(body: Body, attempt: int) -> str:
 
 
 def parse_line(raw: bytes) -> LogLine:
-    """`TIME TEXT`, the text as it was written but for what is no UTF-8."""
+    """`TIME TEXT`; bytes that are not UTF-8 are replaced."""
     stamp, _, text = raw.decode(errors="replace").removesuffix("\n").partition(" ")
     return LogLine(in_utc(stamp), text)
 

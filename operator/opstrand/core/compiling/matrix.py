@@ -2,6 +2,7 @@
 
 Owns what a space of values contains and how values are drawn. A drawing is a function of its seed, here and everywhere: the generator is
 ours, so that no release of a library changes what a seed means. Must not know what the params are for.
+Matrices are judged, but not run by this version.
 """
 
 from __future__ import annotations

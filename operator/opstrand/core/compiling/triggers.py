@@ -1,7 +1,8 @@
 """Whether an operation of a pipeline starts, given how those before it ended.
 
 Owns the meaning of `trigger` and `skipOnUpstreamSkip`. A skipped upstream counts as a success (the documents); `one_*` starts early
-and never gives up before all upstreams are done; only `failed` counts as failed.
+and never gives up before all upstreams are done; only `failed` counts as failed. Not called yet: pipelines are judged, but not run by this
+version.
 """
 
 from __future__ import annotations

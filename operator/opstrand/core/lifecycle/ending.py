@@ -1,6 +1,6 @@
 """How a run ends, and what every step of its status has in common: identity, times, the Pod.
 
-Must not decide that a run ends; `starting` and `attending` do.
+Must not decide that a run ends; `starting`, `attending`, `serving` and `refusals` do.
 """
 
 from __future__ import annotations

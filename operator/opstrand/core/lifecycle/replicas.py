@@ -37,8 +37,8 @@ STEADY = 10.0
 class Replicas:
     """One look at all of them. `live` and `serving` are in the order of their making.
 
-    `trouble` is that of the first that cannot serve, `restarts` the most that a container of one was started again, `is_down` whether one
-    is about to be; `again` are the seconds after which time alone may have changed the picture.
+    `trouble`, `troubled`: what keeps the first replica from serving, and its Pod. `restarts`: the highest restart count of a container.
+    `is_down`: one has ended and waits to be restarted. `again`: seconds until a restarted container counts as steady.
     """
 
     live: tuple[Pod, ...] = ()

@@ -77,8 +77,8 @@ class Snapshot:
 
     @property
     def termination(self) -> Mapping[str, Any]:
-        """The limits as they were frozen, and over them what was changed since: they may be while the run lives. What is no number by
-        itself, a template for one, stays as it was rendered with the freeze."""
+        """The frozen limits, with later edits of `spec.termination` over them. Only whole numbers are taken from the spec; a template
+        keeps the value that was rendered at the freeze."""
         frozen: Mapping[str, Any] = self.status.get("termination") or {}
         spec = self.body.get("spec") or {}
         if spec.get("patchStrategy") in ("isnull", "pre_merge"):

@@ -198,7 +198,7 @@ def _judge_labels(environment: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _judge_plugins(plan: Plan) -> Iterator[Problem]:
-    """What would not be done is said: a person waits in vain for a message, or before a closed door."""
+    """Plugins that would be ignored are refused, so that nobody waits for a message or a server that never comes."""
     for key in ("tmux", "ssh", "sandbox"):
         if plan.plugins.get(key):
             yield Problem("NotSupported", f"'{key}' is not provided by this version", f"plugins.{key}")
