@@ -34,7 +34,7 @@ from opstrand.tracking.routes.request import AUTH, CALLER, FOR_ONE_RUN, OWNER, R
 from opstrand.tracking.runs import ProjectNotFound, Refused, RunNotFound, Runs
 from opstrand.tracking.watchers import Watchers
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 #: A polyaxonfile with its scripts, or 256 KiB of outputs with room to spare; more is refused before it is read.
 BODY_BYTES = 2 * 1024 * 1024
@@ -99,7 +99,7 @@ def _answer_exception(request: web.Request, error: Exception) -> web.Response:
             wait = max(1, round(error.retry_after or 1))
             return _answer(503, error.message, {"Retry-After": str(wait)})
         case _:
-            _log.error("a bug in %s %s", request.method, request.path, exc_info=error)
+            logger.error("a bug in %s %s", request.method, request.path, exc_info=error)
             return _answer(500, "This is a bug of opstrand; the API's log has the details.")
 
 

@@ -23,7 +23,7 @@ from opstrand.tracking.podlog import follow_pod
 from opstrand.tracking.runs import Body, Control, LogLine, ProjectNotFound, Refused, RunNotFound
 from opstrand.tracking.views import run_uuid
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 #: How often a write is tried where others write the same run.
 _TRIES = 14
@@ -78,7 +78,7 @@ class ClusterRuns:
             except (Expired, TimeoutError):
                 continue
             except PlatformError as error:
-                _log.warning("the watch on operations broke: %s", error.message)
+                logger.warning("the watch on operations broke: %s", error.message)
                 await asyncio.sleep(delay * random.uniform(0.5, 1.5))
                 delay = min(delay * 2, 30.0)
 

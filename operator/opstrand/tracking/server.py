@@ -27,7 +27,7 @@ from opstrand.tracking.cluster import ClusterRuns
 from opstrand.tracking.expired import ExpiredTokens
 from opstrand.tracking.tokens import ClusterAuth
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 #: Requests to the API server in flight: every follower of a log holds one.
 _CONNECTIONS = 1000
@@ -54,7 +54,7 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
         try:
             await runner.setup()
             await web.TCPSite(runner, host, settings.api_listen_port).start()
-            _log.info("started", extra={"port": settings.api_listen_port})
+            logger.info("started", extra={"port": settings.api_listen_port})
             await _wait_for_end(stop, watching)
             await asyncio.sleep(linger)
         finally:
@@ -93,6 +93,6 @@ def main() -> int:
     try:
         asyncio.run(serve(Settings.from_environment()))
     except (PlatformError, SpecError) as error:
-        _log.error("%s", error)
+        logger.error("%s", error)
         return 5
     return 0
