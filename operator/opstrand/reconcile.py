@@ -16,12 +16,12 @@ from opstrand.core.lifecycle.decide import decide
 from opstrand.core.lifecycle.refusals import refuse
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.limits import shorten
+from opstrand.core.names import Key
 from opstrand.core.phase import Phase
 from opstrand.errors import PlatformError
 from opstrand.journal import about
 from opstrand.kube.api import Conflict
 from opstrand.kube.apply import apply
-from opstrand.kube.cache import Key
 from opstrand.kube.gather import World, gather, refresh
 
 logger = logging.getLogger(__name__)

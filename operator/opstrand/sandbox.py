@@ -22,7 +22,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from opstrand.core.templates.evaluation import TOO_MUCH, Refused
+from opstrand.core.templates.evaluation import TOO_MUCH
 from opstrand.core.templates.evaluation import evaluate as evaluate_here
 from opstrand.core.templates.template import Evaluate, EvaluationFailed
 from opstrand.errors import PlatformError
@@ -213,8 +213,8 @@ def _answer(request: bytes) -> bytes:
         value = evaluate_here(source, values)
         answer = json.dumps({"value": value, "seconds": time.process_time() - began}).encode()
         if len(answer) > RESULT:
-            raise Refused(f"its result takes {len(answer)} bytes; at most {RESULT} are kept")
-    except Refused as error:
+            raise EvaluationFailed(f"its result takes {len(answer)} bytes; at most {RESULT} are kept")
+    except EvaluationFailed as error:
         seconds = time.process_time() - began
         answer = json.dumps({"refused": error.message[:2000], "undefined": error.undefined, "seconds": seconds}).encode()
     except (MemoryError, RecursionError):

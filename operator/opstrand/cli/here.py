@@ -13,8 +13,8 @@ from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.live import LiveLine
 from opstrand.cli.report import Reporter
 from opstrand.cli.waiting import Interrupted, wait_bounded
+from opstrand.core.names import Key
 from opstrand.kube.api import AlreadyExists, Manifest
-from opstrand.kube.cache import Key
 from opstrand.local.session import LocalSession
 from opstrand.settings import Settings
 

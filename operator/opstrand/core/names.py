@@ -32,6 +32,16 @@ _RUN_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SLUG = re.compile(r"[^a-z0-9]+")
 
 
+#: Namespace and name.
+Key = tuple[str, str]
+
+
+def key_of(body: Mapping[str, Any]) -> Key:
+    """Of an object in the cluster."""
+    metadata = body["metadata"]
+    return metadata["namespace"], metadata["name"]
+
+
 def run_uuid(uid: str) -> str:
     """32 hex digits from an object's uid."""
     return uid.replace("-", "").lower()

@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from contextvars import Context
 
+from opstrand.core.names import Key
 from opstrand.errors import PlatformError
 from opstrand.journal import about
-from opstrand.kube.cache import Key
 from opstrand.reconcile import Outcome
 
 logger = logging.getLogger(__name__)

@@ -18,6 +18,7 @@ from aiohttp import web
 
 from opstrand.catalog import CatalogReader
 from opstrand.core import names
+from opstrand.core.names import Key
 from opstrand.errors import PlatformError, SpecError
 from opstrand.handlers.bookkeeping import NoDiffBase, NoProgress
 from opstrand.handlers.lean import kopf
@@ -27,7 +28,7 @@ from opstrand.handlers.sync import Sync
 from opstrand.handlers.watches import register
 from opstrand.journal import configure_logging
 from opstrand.kube.api import OPERATIONS, PODS, KubeApi
-from opstrand.kube.cache import Cache, Key
+from opstrand.kube.cache import Cache
 from opstrand.kube.gather import World
 from opstrand.kube.session import Session, open_session
 from opstrand.reconcile import Outcome, reconcile

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from opstrand.core import names
+from opstrand.core.names import Key, key_of
 from opstrand.errors import PlatformError
 from opstrand.handlers.queue import Queue
 from opstrand.kube.api import COMPONENTS, OPERATIONS, PODS, ApiError, Forbidden, NotFound, Resource
-from opstrand.kube.cache import Key, key_of
 from opstrand.kube.gather import World
 
 logger = logging.getLogger(__name__)

@@ -17,6 +17,7 @@ from opstrand.core.lifecycle.attempt import Attempt
 from opstrand.core.lifecycle.refusals import judge_words, refuse
 from opstrand.core.lifecycle.snapshot import Action, CreatePod, CreateService, Decision, DeletePod, DeleteService, Snapshot, StopPod
 from opstrand.core.lifecycle.status import patch_ops
+from opstrand.core.names import Key
 from opstrand.core.phase import Phase
 from opstrand.journal import about
 from opstrand.kube.api import (
@@ -34,7 +35,6 @@ from opstrand.kube.api import (
     NotFound,
     Resource,
 )
-from opstrand.kube.cache import Key
 from opstrand.kube.gather import World
 
 logger = logging.getLogger(__name__)

@@ -13,11 +13,11 @@ from typing import Any
 
 from opstrand.core import names
 from opstrand.core.mask import is_secret_name
+from opstrand.core.names import Key, key_of
 from opstrand.core.phase import is_frozen, parse_phase
 from opstrand.kube.api import COMPONENTS, DEPLOYMENTS, OPERATIONS, PODS, Resource
 
 Manifest = dict[str, Any]
-Key = tuple[str, str]
 
 #: Gone objects that are remembered, so that the loss of a Pod is known without a GET, and no late list brings anything back.
 _TOMBSTONES = 8192
@@ -194,12 +194,6 @@ class Cache:
         by_name = self._waiters.get(Subject("operation", namespace, name), set())
         by_uuid = self._waiters.get(Subject("run", namespace, uuid), set())
         return by_name | by_uuid
-
-
-def key_of(body: Mapping[str, Any]) -> Key:
-    """Namespace and name."""
-    metadata = body["metadata"]
-    return metadata["namespace"], metadata["name"]
 
 
 def _version(body: Mapping[str, Any]) -> str:

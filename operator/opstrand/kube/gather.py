@@ -17,6 +17,7 @@ from opstrand.core.lifecycle.attempt import Attempt
 from opstrand.core.lifecycle.diagnose import is_being_made
 from opstrand.core.lifecycle.replicas import is_live
 from opstrand.core.lifecycle.snapshot import Snapshot, parse_stamp
+from opstrand.core.names import Key
 from opstrand.core.phase import Phase
 from opstrand.core.pods.connections import EMPTY, Catalog
 from opstrand.core.pods.culling import Activity, is_due, read_culling
@@ -28,7 +29,7 @@ from opstrand.errors import SpecError
 from opstrand.journal import about
 from opstrand.kube.activity import ask_activity
 from opstrand.kube.api import DEPLOYMENTS, EVENTS, OPERATIONS, PODS, ApiError, Kube, NotFound
-from opstrand.kube.cache import Cache, Key, Subject
+from opstrand.kube.cache import Cache, Subject
 from opstrand.settings import Settings
 
 logger = logging.getLogger(__name__)

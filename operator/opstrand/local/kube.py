@@ -14,6 +14,7 @@ from typing import Any
 
 import jsonpatch
 
+from opstrand.core.names import Key, key_of
 from opstrand.core.stored import as_stored
 from opstrand.kube.api import (
     DEPLOYMENTS,
@@ -32,7 +33,6 @@ from opstrand.kube.api import (
 from opstrand.local.limits import refuse_pod
 from opstrand.tracking.memory import MemoryRuns
 
-Key = tuple[str, str]
 #: Called with the resource, the kind of event and the body after each change.
 Listener = Callable[[Resource, str, Manifest], None]
 
@@ -105,7 +105,7 @@ class MemoryKube:
         if resource is OPERATIONS:
             return await self.runs.put(plain)
         plain["metadata"]["resourceVersion"] = str(next(self._versions))
-        self._objects[resource, (plain["metadata"]["namespace"], plain["metadata"]["name"])] = plain
+        self._objects[resource, key_of(plain)] = plain
         self._listener(resource, event, plain)
         return plain
 
@@ -136,7 +136,7 @@ class MemoryKube:
 
     async def remove(self, resource: Resource, body: Manifest) -> None:
         """Take the object away, and tell of it."""
-        key = (body["metadata"]["namespace"], body["metadata"]["name"])
+        key = key_of(body)
         if resource is OPERATIONS:
             await self.runs.drop(key)
         else:

@@ -19,12 +19,13 @@ from aiohttp import web
 
 from opstrand.core import names
 from opstrand.core.lifecycle.attempt import Attempt
+from opstrand.core.names import Key, key_of
 from opstrand.core.phase import parse_phase
 from opstrand.core.pods.culling import Activity
 from opstrand.handlers.queue import Queue
 from opstrand.kube.activity import ask_activity
 from opstrand.kube.api import OPERATIONS, PODS, Manifest, Resource
-from opstrand.kube.cache import Cache, Key
+from opstrand.kube.cache import Cache
 from opstrand.kube.gather import World
 from opstrand.local.kube import MemoryKube
 from opstrand.local.kubelet import Kubelet
@@ -103,7 +104,7 @@ class LocalSession:
             if kind == "ADDED" and (left_out := ignored_parts(body)):
                 self._note(f"--local runs a process: {', '.join(left_out)} left out")
             self._kubelet.observe(kind, body)
-        elif _key(body) == self._key:
+        elif key_of(body) == self._key:
             self._say_change(body)
         self._changed.set()
 
@@ -154,7 +155,3 @@ class LocalSession:
 async def _ask_here(url: str) -> Activity:
     """A service's page where its program is."""
     return await ask_activity(_HOST.sub("http://127.0.0.1", url, count=1))
-
-
-def _key(body: Manifest) -> Key:
-    return body["metadata"]["namespace"], body["metadata"]["name"]

@@ -18,6 +18,7 @@ from opstrand.tracking.edits import Edit, TooLarge
 WINDOW = 0.05
 
 Stored = Any
+#: Project and uuid.
 Key = tuple[str, str]
 
 

@@ -11,10 +11,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+from opstrand.core.names import Key, key_of
 from opstrand.core.names import run_uuid as uuid_of
 from opstrand.tracking.runs import Body
-
-Key = tuple[str, str]
 
 
 class Index:
@@ -34,7 +33,7 @@ class Index:
 
     def put(self, body: Body) -> Body:
         """Take the body unless a newer one of the same object is known; returns what is known afterwards."""
-        key, known = _key(body), self._bodies.get(_key(body))
+        key, known = key_of(body), self._bodies.get(key_of(body))
         if known is not None and known["metadata"]["uid"] == body["metadata"]["uid"] and _version(known) >= _version(body):
             return known
         if known is not None:
@@ -46,9 +45,9 @@ class Index:
 
     def drop(self, body: Body) -> None:
         """Forget this very object; one that took its name since stays."""
-        known = self._bodies.get(_key(body))
+        known = self._bodies.get(key_of(body))
         if known is not None and known["metadata"]["uid"] == body["metadata"]["uid"]:
-            del self._bodies[_key(body)]
+            del self._bodies[key_of(body)]
             self._keys.pop(_uuid_key(body), None)
         self._wake(body)
 
@@ -93,10 +92,6 @@ class Index:
     def _wake(self, body: Body) -> None:
         for event in self._waiting.get(_uuid_key(body), ()):
             event.set()
-
-
-def _key(body: Body) -> Key:
-    return body["metadata"]["namespace"], body["metadata"]["name"]
 
 
 def _uuid_key(body: Body) -> Key:

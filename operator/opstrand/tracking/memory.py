@@ -14,11 +14,10 @@ from typing import Any
 
 import jsonpatch
 
+from opstrand.core.names import Key
 from opstrand.tracking.edits import Edit, patch_ops
 from opstrand.tracking.runs import Body, Control, LogLine, ProjectNotFound, RunNotFound
 from opstrand.tracking.views import is_final, run_uuid
-
-Key = tuple[str, str]
 
 
 class MemoryRuns:

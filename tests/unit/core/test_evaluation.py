@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from opstrand.core.templates.evaluation import Refused, evaluate
+from opstrand.core.templates.evaluation import evaluate
+from opstrand.core.templates.template import EvaluationFailed
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_results(source: str, value: Any) -> None:
                               ("{{ nope == 1 }}", "nope"), ("{% for i in nope %}{% endfor %}", "nope"), ("{{ d.nope + 1 }}", None)],
 )  # fmt: skip
 def test_using_an_unknown_name_is_refused_with_the_name(source: str, undefined: str | None) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(EvaluationFailed) as caught:
         evaluate(source, {"d": {}})
     assert caught.value.undefined == undefined
     assert "nope" in caught.value.message
@@ -56,13 +57,13 @@ def test_using_an_unknown_name_is_refused_with_the_name(source: str, undefined: 
     "source", ["{{ [1, 2] | random }}", "{{ lipsum() }}", "x{{ joiner() }}", "{{ cycler(1) }}", "x{{ xs.append }}", "{{ 2 ** 70 }}"]
 )
 def test_what_is_no_lasting_value_is_refused(source: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(EvaluationFailed):
         evaluate(source, {"xs": []})
 
 
 @pytest.mark.parametrize("source", ["{{ xs.append(1) }}", "{{ d.update({'a': 1}) }}", "{{ d.clear() }}", "{% set d.a = 1 %}"])
 def test_a_template_changes_nothing(source: str) -> None:
     values: dict[str, Any] = {"xs": [], "d": {"b": 1}}
-    with pytest.raises(Refused):
+    with pytest.raises(EvaluationFailed):
         evaluate(source, values)
     assert values == {"xs": [], "d": {"b": 1}}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from opstrand.core.names import Key
 from opstrand.errors import PlatformError
 from opstrand.handlers.queue import Queue
-from opstrand.kube.cache import Key
 from opstrand.reconcile import Outcome
 
 A: Key = ("ns", "a")

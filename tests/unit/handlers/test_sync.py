@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from opstrand.core import names
+from opstrand.core.names import Key
 from opstrand.core.templates.template import refuse
 from opstrand.errors import PlatformError
 from opstrand.handlers.queue import Queue
 from opstrand.handlers.sync import Sync, Watch
 from opstrand.kube.api import OPERATIONS, PODS, ApiError, Forbidden, Manifest, NotFound, Resource
-from opstrand.kube.cache import Cache, Key
+from opstrand.kube.cache import Cache
 from opstrand.kube.gather import World
 from opstrand.local.kube import MemoryKube
 from opstrand.reconcile import Outcome

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from opstrand.core.names import key_of
 from opstrand.kube.api import OPERATIONS, PODS
-from opstrand.kube.cache import Cache, Subject, key_of
+from opstrand.kube.cache import Cache, Subject
 
 UID = "d1410a91-4d18-4575-89b9-1926d8c23db4"
 

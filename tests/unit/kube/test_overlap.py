@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from opstrand.core.names import Key
 from opstrand.core.templates.template import refuse
 from opstrand.errors import PlatformError
 from opstrand.kube.api import OPERATIONS, PODS, ApiError, Manifest, Resource
-from opstrand.kube.cache import Cache, Key
+from opstrand.kube.cache import Cache
 from opstrand.kube.gather import World
 from opstrand.local.kube import MemoryKube
 from opstrand.reconcile import Outcome, reconcile

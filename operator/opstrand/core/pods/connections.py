@@ -144,7 +144,7 @@ def render_volumes(connections: Iterable[Connection]) -> list[Manifest]:
     for one in connections:
         if one.has_volume:
             volumes.append(render_store_volume(one))
-        volumes += [render_resource_volume(resource, kind) for kind, resource in _resources(one) if resource.mount_path]
+        volumes += [render_resource_volume(resource, kind) for kind, resource in resources_of(one) if resource.mount_path]
     return unique(volumes)
 
 
@@ -153,10 +153,10 @@ def render_mounts(connections: Iterable[Connection]) -> list[Manifest]:
     mounts: list[Manifest] = []
     for one in connections:
         if one.has_volume:
-            mounts.append(_mount(one.volume_name, one.schema["mountPath"], bool(one.schema.get("readOnly"))))
-        for kind, resource in _resources(one):
+            mounts.append(mount(one.volume_name, one.schema["mountPath"], bool(one.schema.get("readOnly"))))
+        for kind, resource in resources_of(one):
             if resource.mount_path:
-                mounts.append(_mount(resource_volume_name(resource, kind), resource.mount_path, True))
+                mounts.append(mount(resource_volume_name(resource, kind), resource.mount_path, True))
     return mounts
 
 
@@ -164,7 +164,7 @@ def render_env(connections: Sequence[Connection]) -> list[Manifest]:
     """Their variables, those of single keys, and the catalog for the client."""
     env: list[Manifest] = [dict(entry) for one in connections for entry in one.env]
     for one in connections:
-        for kind, resource in _resources(one):
+        for kind, resource in resources_of(one):
             if resource.items and not resource.mount_path:
                 source = "secretKeyRef" if kind == "secret" else "configMapKeyRef"
                 env += [{"name": key, "valueFrom": {source: {"name": resource.name, "key": key}}} for key in resource.items]
@@ -178,7 +178,7 @@ def render_env_from(connections: Iterable[Connection]) -> list[Manifest]:
     return [
         {"secretRef" if kind == "secret" else "configMapRef": {"name": resource.name}}
         for one in connections
-        for kind, resource in _resources(one)
+        for kind, resource in resources_of(one)
         if not resource.items and not resource.mount_path
     ]
 
@@ -215,12 +215,12 @@ def resource_volume_name(resource: Resource, kind: str) -> str:
     return f"opstrand-{kind.lower()}-{names.slug(resource.name, 30)}-{hashlib.sha256(identity.encode()).hexdigest()[:6]}"
 
 
-def _resources(connection: Connection) -> list[tuple[str, Resource]]:
+def resources_of(connection: Connection) -> list[tuple[str, Resource]]:
     pairs = (("secret", connection.secret), ("configMap", connection.config_map))
     return [(kind, resource) for kind, resource in pairs if resource is not None]
 
 
-def _mount(name: str, path: str, read_only: bool) -> Manifest:
+def mount(name: str, path: str, read_only: bool = False) -> Manifest:
     return {"name": name, "mountPath": path, **({"readOnly": True} if read_only else {})}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
 from opstrand.core.pods import connections
-from opstrand.core.pods.connections import Catalog, Connection, Resource
+from opstrand.core.pods.connections import Catalog, Connection, Resource, mount
 from opstrand.core.pods.plan import Plan
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
@@ -29,10 +29,6 @@ SHM_PATH = "/dev/shm"
 
 _ARTIFACTS, _CONFIGS, _TOKEN, _SHM = "opstrand-artifacts", "opstrand-configs", "opstrand-token", "opstrand-shm"
 _INIT, _SCRATCH, _DOCKER = "opstrand-init", "opstrand-scratch", "opstrand-docker"
-
-
-def mount(name: str, path: str, read_only: bool = False) -> Manifest:
-    return {"name": name, "mountPath": path, **({"readOnly": True} if read_only else {})}
 
 
 def init_mount() -> Manifest:
@@ -153,8 +149,7 @@ def source_volumes(used: Sequence[Connection]) -> list[Manifest]:
 
 def _readable(connection: Connection) -> list[tuple[str, Resource]]:
     """A connection's Secret and ConfigMap for our own container, whoever it runs as: a stricter mode is for where the user mounts them."""
-    pairs = (("secret", connection.secret), ("configMap", connection.config_map))
-    return [(part, replace(resource, mode=None)) for part, resource in pairs if resource is not None]
+    return [(part, replace(resource, mode=None)) for part, resource in connections.resources_of(connection)]
 
 
 def _init_paths(plan: Plan) -> list[str]:

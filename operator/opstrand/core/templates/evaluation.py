@@ -18,18 +18,10 @@ from jinja2 import nodes
 from jinja2.environment import TemplateExpression
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from opstrand.core.templates.template import EvaluationFailed
 from opstrand.core.values.safe import Mismatch, check_text, make_safe
 
 TOO_MUCH = "it takes too much memory"
-
-
-class Refused(Exception):
-    """A template that cannot be evaluated: the reason in words, and the unknown name if that was it."""
-
-    def __init__(self, message: str, undefined: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.undefined = undefined
 
 
 class _Undefined(jinja2.Undefined):
@@ -67,7 +59,7 @@ def _print(value: Any) -> Any:
         return list(value)
     if value is None or isinstance(value, str | bool | int | float | list | Mapping | jinja2.Undefined):
         return value
-    raise Refused(f"{type(value).__name__} is no value that could be printed")
+    raise EvaluationFailed(f"{type(value).__name__} is no value that could be printed")
 
 
 def _make_environment() -> ImmutableSandboxedEnvironment:
@@ -85,26 +77,26 @@ _ENVIRONMENT = _make_environment()
 
 
 def evaluate(source: str, values: Mapping[str, Any]) -> Any:
-    """The JSON value of a template: typed where it is one expression, else text. Raises Refused for everything that it cannot be."""
+    """The JSON value of a template: typed where it is one expression, else text. EvaluationFailed for all that it cannot be."""
     try:
         protected, restore = _protect_line_ends(source)
         template = _compile_cached(protected) if len(protected) <= _CACHED else _compile(protected)
         result = template(values) if isinstance(template, TemplateExpression) else template.render(values)
         return restore(_finish(result))
-    except Refused:
+    except EvaluationFailed:
         raise
     except jinja2.UndefinedError as error:
-        raise Refused(error.message or "a name is unknown", _undefined_name(error)) from None
+        raise EvaluationFailed(error.message or "a name is unknown", _undefined_name(error)) from None
     except jinja2.TemplateError as error:
-        raise Refused(f"{error.message or type(error).__name__}") from None
+        raise EvaluationFailed(f"{error.message or type(error).__name__}") from None
     except Mismatch as error:
-        raise Refused(f"its result cannot be kept: {error}") from None
+        raise EvaluationFailed(f"its result cannot be kept: {error}") from None
     except MemoryError:
-        raise Refused(TOO_MUCH) from None
+        raise EvaluationFailed(TOO_MUCH) from None
     except RecursionError:
-        raise Refused("it is nested too deeply") from None
+        raise EvaluationFailed("it is nested too deeply") from None
     except Exception as error:
-        raise Refused(f"{type(error).__name__}: {error}") from None
+        raise EvaluationFailed(f"{type(error).__name__}: {error}") from None
 
 
 #: Longer texts (whole files) are compiled each time: a cache of them would eat the memory that templates may take.
