@@ -8,6 +8,7 @@ from opstrand.core.names import Key
 from opstrand.errors import PlatformError
 from opstrand.handlers.queue import Queue
 from opstrand.reconcile import Outcome
+from tests.support.leaps import in_leaps
 
 A: Key = ("ns", "a")
 B: Key = ("ns", "b")
@@ -34,6 +35,7 @@ class Recorder:
         return outcome
 
 
+@in_leaps
 async def test_nothing_runs_before_the_start_and_everything_after() -> None:
     reconcile = Recorder()
     queue = Queue(reconcile, concurrency=2)
@@ -45,6 +47,7 @@ async def test_nothing_runs_before_the_start_and_everything_after() -> None:
     assert reconcile.calls == [A, B]
 
 
+@in_leaps
 async def test_many_events_during_a_reconcile_are_one_more() -> None:
     reconcile = Recorder(pause=0.02)
     queue = Queue(reconcile, concurrency=5)
@@ -57,6 +60,7 @@ async def test_many_events_during_a_reconcile_are_one_more() -> None:
     assert (reconcile.calls, reconcile.most) == ([A, A], 1)
 
 
+@in_leaps
 async def test_what_is_urgent_comes_first_at_the_start() -> None:
     reconcile = Recorder()
     queue = Queue(reconcile, concurrency=1)
@@ -66,6 +70,7 @@ async def test_what_is_urgent_comes_first_at_the_start() -> None:
     assert reconcile.calls == [B, A]
 
 
+@in_leaps
 async def test_a_key_that_still_waits_is_reconciled_once_however_often_it_is_asked_for() -> None:
     reconcile = Recorder(pause=0.01)
     queue = Queue(reconcile, concurrency=1)
@@ -77,6 +82,7 @@ async def test_a_key_that_still_waits_is_reconciled_once_however_often_it_is_ask
     assert (reconcile.calls, reconcile.most) == ([A, B, A], 1)
 
 
+@in_leaps
 async def test_who_is_woken_goes_before_those_that_came_meanwhile() -> None:
     reconcile = Recorder(Outcome(wake=frozenset({B})), pause=0.01)
     queue = Queue(reconcile, concurrency=1)
@@ -86,6 +92,7 @@ async def test_who_is_woken_goes_before_those_that_came_meanwhile() -> None:
     assert [name for _, name in reconcile.calls] == ["a", "b", "x"]
 
 
+@in_leaps
 async def test_concurrency_is_bounded() -> None:
     reconcile = Recorder(pause=0.01)
     queue = Queue(reconcile, concurrency=3)
@@ -95,6 +102,7 @@ async def test_concurrency_is_bounded() -> None:
     assert (len(reconcile.calls), reconcile.most) == (12, 3)
 
 
+@in_leaps
 async def test_who_is_woken_is_reconciled() -> None:
     reconcile = Recorder(Outcome(wake=frozenset({B})))
     queue = Queue(reconcile, concurrency=1)
@@ -104,6 +112,7 @@ async def test_who_is_woken_is_reconciled() -> None:
     assert reconcile.calls == [A, B]
 
 
+@in_leaps
 async def test_trouble_is_tried_again_after_what_the_server_asked_for() -> None:
     reconcile = Recorder(PlatformError("busy", retry_after=0.03))
     queue = Queue(reconcile, concurrency=1)
@@ -115,6 +124,7 @@ async def test_trouble_is_tried_again_after_what_the_server_asked_for() -> None:
     assert reconcile.calls == [A, A]
 
 
+@in_leaps
 async def test_a_run_that_asks_to_be_looked_at_later_is() -> None:
     reconcile = Recorder(Outcome(again=0.02))
     queue = Queue(reconcile, concurrency=1)
@@ -124,6 +134,7 @@ async def test_a_run_that_asks_to_be_looked_at_later_is() -> None:
     assert reconcile.calls == [A, A]
 
 
+@in_leaps
 async def test_stopping_leaves_nothing_behind() -> None:
     reconcile = Recorder(pause=5)
     queue = Queue(reconcile, concurrency=1)
@@ -136,6 +147,7 @@ async def test_stopping_leaves_nothing_behind() -> None:
     assert reconcile.calls == [A]
 
 
+@in_leaps
 async def test_a_server_that_asks_for_no_pause_is_given_one() -> None:
     reconcile = Recorder(PlatformError("busy", retry_after=0.0), PlatformError("busy", retry_after=0.0))
     queue = Queue(reconcile, concurrency=1)
@@ -146,12 +158,14 @@ async def test_a_server_that_asks_for_no_pause_is_given_one() -> None:
     assert reconcile.calls == [A]
 
 
+@in_leaps
 async def test_trouble_may_last_for_days() -> None:
     """Doubling as often as it was tried would end in a number too large for a float, and with it the run's last try."""
     queue = Queue(Recorder(), concurrency=1)
     assert [queue._next_backoff(A, None) for _ in range(3000)][-1] == 60.0
 
 
+@in_leaps
 async def test_others_are_woken_by_a_reconcile_that_met_trouble_halfway() -> None:
     reconcile = Recorder(Outcome(wake=frozenset({B}), trouble=PlatformError("no answer", retry_after=0.02)))
     queue = Queue(reconcile, concurrency=1)
