@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.support.leaps import in_leaps
+
 from opstrand.core.names import Key
 from opstrand.errors import PlatformError
 from opstrand.handlers.queue import Queue
 from opstrand.reconcile import Outcome
-from tests.support.leaps import in_leaps
 
 A: Key = ("ns", "a")
 B: Key = ("ns", "b")
