@@ -12,7 +12,7 @@ from pydantic import Field
 from opstrand.spec.cache import Cache
 from opstrand.spec.params import Param
 from opstrand.spec.patch import PatchStrategy
-from opstrand.spec.section import OR_TEMPLATE, SPEAKING, Section, Text, Texts
+from opstrand.spec.section import OR_TEMPLATE, Section, Text, Texts
 
 
 class Build(Section):
@@ -26,7 +26,7 @@ class Build(Section):
     cache: Annotated[Cache, OR_TEMPLATE] | None = Field(
         None, description="Whether an equal image is taken again.", examples=[{"disable": True}]
     )
-    params: dict[Text, Annotated[Param, SPEAKING]] | None = Field(
+    params: dict[Text, Param] | None = Field(
         None, description="Params of the build; `destination` names the image.", examples=[{"destination": {"value": "app:v1"}}]
     )
     run_patch: dict[str, Any] | None = Field(

@@ -25,7 +25,7 @@ from opstrand.spec.patch import PatchStrategy
 from opstrand.spec.plugins import Plugins
 from opstrand.spec.runtimes import RUNTIME
 from opstrand.spec.schedule import SCHEDULE
-from opstrand.spec.section import OR_TEMPLATE, SPEAKING, ByKind, Flag, Number, Section, Text, Texts, describe, fail
+from opstrand.spec.section import OR_TEMPLATE, ByKind, Flag, Number, Section, Text, Texts, describe, fail
 from opstrand.spec.section import is_template as _is_template
 from opstrand.spec.shortcuts import Command, ResourceShortcut, Variables
 from opstrand.spec.template import Template
@@ -97,12 +97,10 @@ class Common(Section):
         None, description="Folders that the command line uploads: `from:to`, or a mapping.", examples=[["./src:code"]]
     )
 
-    inputs: list[Annotated[IO, SPEAKING]] | None = Field(
+    inputs: list[IO] | None = Field(
         None, description="What the run takes.", examples=[[{"name": "message", "type": "str", "value": "hello"}]]
     )
-    outputs: list[Annotated[IO, SPEAKING]] | None = Field(
-        None, description="What the run gives.", examples=[[{"name": "loss", "type": "float"}]]
-    )
+    outputs: list[IO] | None = Field(None, description="What the run gives.", examples=[[{"name": "loss", "type": "float"}]])
     run: Annotated[Any, RUNTIME] | None = Field(
         None, description="The runtime: what runs.", examples=[{"kind": "job", "container": {"image": "busybox"}}]
     )
@@ -110,7 +108,7 @@ class Common(Section):
         None, description="Marks a file to fill in before it can run.", examples=[{"enabled": True, "fields": ["run.image"]}]
     )
 
-    params: dict[Text, Annotated[Param, SPEAKING]] | None = Field(
+    params: dict[Text, Param] | None = Field(
         None, description="Values of inputs and outputs: plain, or with `value`, `ref` and more.", examples=[{"lr": 0.1}]
     )
     schedule: Annotated[Any, SCHEDULE] | None = Field(

@@ -14,6 +14,7 @@ from opstrand.spec.section import OR_TEMPLATE, Section, Text
 EventKind = Literal[
     "run_status_created",
     "run_status_resuming",
+    "run_status_on_schedule",
     "run_status_compiled",
     "run_status_queued",
     "run_status_scheduled",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,8 +15,9 @@ from pydantic import BaseModel
 from opstrand.errors import SpecError
 from opstrand.spec.kubernetes_keys import VERSION
 from opstrand.spec.kubernetes_parts import known_keys
+from opstrand.spec.kubernetes_values import known_values
 from opstrand.spec.operation import Operation
-from opstrand.spec.section import unknown_key
+from opstrand.spec.section import nearest, unknown_key
 from opstrand.spec.shape import Shape, fields_of, shape_of
 
 _DEFAULT = re.compile(r"\bDefault: ([^;]+?)\.?(?:$|\. )")
@@ -46,17 +47,38 @@ class _Place:
 def explain(path: str) -> FieldHelp:
     """The help on a field by its path from an operation's root: `run.container.image`, `inputs.type`, `matrix.grid.params`.
 
-    List indexes may be left out. Where a section has kinds, a kind's name may stand in the path; without one, the first kind that has
-    the key counts. The empty path is the operation itself. Raises SpecError UnknownField with the nearest key.
+    A path may be one that an error shows: list indexes may be there or not, and names that a user gave (`params.lr.value`). Where a
+    section has kinds, a kind's name may stand in the path; without one, the first kind that has the key counts. The empty path is the
+    operation itself. Raises SpecError UnknownField with the nearest key.
     """
     words = [word for word in _INDEX.sub("", path).split(".") if word]
     place = _Place(shape_of(Operation), inspect.getdoc(Operation) or "")
     for index, word in enumerate(words):
-        children = _children(place.shape)
-        if word not in children:
-            raise SpecError("UnknownField", unknown_key(word, children), ".".join(words[: index + 1]))
-        place = children[word]
+        # What patches a runtime has its keys.
+        name = "run" if word == "runPatch" and index + 1 < len(words) else word
+        found = _children(place.shape).get(name) or _item(place, name)
+        if found is None:
+            raise SpecError("UnknownField", _complain(word, place.shape), ".".join(words[: index + 1]))
+        place = found
     return _help(".".join(words), place)
+
+
+def _item(place: _Place, name: str) -> _Place | None:
+    """What a name of the user's own stands for: one of a mapping, or one of a list whose items have names."""
+    items = place.shape.items
+    if items is None:
+        return None
+    if items.kind == "mapping":
+        return _item(replace(place, shape=items), name)
+    children = _children(items)
+    if place.shape.kind == "list" and ("name" not in children or nearest(name, children)):
+        return None
+    return _Place(items, _first_line(items.section) if items.section else place.meaning)
+
+
+def _complain(word: str, shape: Shape) -> str:
+    children = _children(shape)
+    return unknown_key(word, children) if children else f"{describe_shape(shape)} has no keys, found '{word}'"
 
 
 def _help(path: str, place: _Place) -> FieldHelp:
@@ -68,8 +90,16 @@ def _help(path: str, place: _Place) -> FieldHelp:
 
 def describe_shape(shape: Shape) -> str:
     """A shape in words: `list of text`, `whole number or template`."""
-    words = _WORDS.get(shape.kind) or _compose(shape)
+    words = shape.words or _WORDS.get(shape.kind) or _compose(shape)
     return f"{words} or template" if shape.takes_template and shape.kind not in ("text", "kubernetes") else words
+
+
+def _describe_items(shape: Shape | None) -> str:
+    """The items of a list or mapping. Of those, too, every one may be a template: it is said once, of the whole."""
+    if shape is None:
+        return "anything"
+    words = describe_shape(replace(shape, takes_template=False))
+    return f"({words})" if shape.kind in ("either", "choice") else words
 
 
 _WORDS = {"text": "text", "whole": "whole number", "number": "number", "flag": "true or false", "any": "anything", "section": "mapping"}
@@ -80,9 +110,9 @@ def _compose(shape: Shape) -> str:
         case "choice":
             return " | ".join(shape.choices)
         case "list":
-            return f"list of {describe_shape(shape.items)}" if shape.items else "list"
+            return f"list of {_describe_items(shape.items)}"
         case "mapping":
-            return f"mapping of names to {describe_shape(shape.items)}" if shape.items else "mapping"
+            return f"mapping of names to {_describe_items(shape.items)}"
         case "kinds":
             return "mapping with a kind"
         case "either":
@@ -119,7 +149,8 @@ def _of_kinds(shape: Shape) -> dict[str, _Place]:
         for key, place in _of_section(section).items():
             children.setdefault(key, place)
     kinds = {name: _Place(shape_of(section), _first_line(section)) for name, section in members.items()}
-    return {**kinds, **children}
+    kind = _Place(Shape("choice", choices=tuple(members)), children["kind"].meaning, next(iter(members)), is_required=True)
+    return {**kinds, **children, "kind": kind}
 
 
 def _first_line(section: type[BaseModel]) -> str:
@@ -129,8 +160,13 @@ def _first_line(section: type[BaseModel]) -> str:
 def _of_kubernetes(name: str) -> dict[str, _Place]:
     children = {}
     for key, kind in known_keys()[name].items():
+        scalar, is_required = known_values().get(name, {}).get(key, ("", False))
         bare = kind.rstrip("[]{}")
-        inner = Shape("kubernetes", kubernetes=bare) if bare else Shape("any")
+        inner = Shape("kubernetes", kubernetes=bare) if bare else Shape("any", words=_SCALARS.get(scalar, scalar))
         shape = Shape("list", items=inner) if kind.endswith("[]") else Shape("mapping", items=inner) if kind.endswith("{}") else inner
-        children[key] = _Place(shape, f"As in Kubernetes {VERSION}: {name}.{key}")
+        children[key] = _Place(shape, f"As in Kubernetes {VERSION}: {name}.{key}", is_required=is_required)
     return children
+
+
+#: A word of kubernetes_keys.py for a scalar -> ours.
+_SCALARS = {"": "text", "integer": "whole number", "boolean": "true or false", "port": "port or its name", "any": "anything"}

@@ -8,17 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import BeforeValidator, ConfigDict, Field, Strict, model_validator
 
-from opstrand.spec.section import describe
+from opstrand.spec.section import Section, Takes, describe
 
 #: Names that a template already knows as something else.
 RESERVED_NAMES = ("globals", "params", "connections")
-
-
-class _Written(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, populate_by_name=True)
 
 
 def _judge_bound(value: Any) -> Any:
@@ -32,12 +27,17 @@ def _judge_bound(value: Any) -> Any:
 
 
 #: A text that is a number is one too, as everywhere in the format.
-Bound = Annotated[Any, BeforeValidator(_judge_bound)]
+Bound = Annotated[Any, BeforeValidator(_judge_bound), Takes("number")]
+Parts = Annotated[Any, Takes("text or list of text")]
 Count = Annotated[int, Strict()]
+#: `multiple_of` is taken for `multipleOf` here, as the package was measured to take it.
+_EITHER_CASE = ConfigDict(populate_by_name=True)
 
 
-class Validation(_Written):
+class Validation(Section):
     """What a value must satisfy beyond its type. For lists and dictionaries the rules hold for each value inside."""
+
+    model_config = _EITHER_CASE
 
     delay: bool | None = Field(None, description="Check when the run starts instead of when it is sent.", examples=[True])
     gt: Bound | None = Field(None, description="The number must be greater than this.", examples=[0])
@@ -51,9 +51,11 @@ class Validation(_Written):
     regex: str | None = Field(None, description="The text must match from its start.", examples=["^s3://"])
     min_length: Count | None = Field(None, description="The text has at least so many characters.", examples=[1])
     max_length: Count | None = Field(None, description="The text has at most so many characters.", examples=[63])
-    contains: Any = Field(None, description="The text contains this, or each of these.", examples=["-"])
-    excludes: Any = Field(None, description="The text contains neither this nor any of these.", examples=[" "])
-    options: Any = Field(None, description="The values that are allowed.", examples=[["adam", "sgd"]])
+    contains: Parts | None = Field(None, description="The text contains this, or each of these.", examples=["-"])
+    excludes: Parts | None = Field(None, description="The text contains neither this nor any of these.", examples=[" "])
+    options: Annotated[Any, Takes("list of anything")] | None = Field(
+        None, description="The values that are allowed.", examples=[["adam", "sgd"]]
+    )
     min_items: Count | None = Field(None, description="The list or dictionary has at least so many items.", examples=[1])
     max_items: Count | None = Field(None, description="The list or dictionary has at most so many items.", examples=[10])
     keys: list[str] | None = Field(None, description="The dictionary has exactly these keys.", examples=[["train", "test"]])
@@ -61,12 +63,14 @@ class Validation(_Written):
     excludes_keys: list[str] | None = Field(None, description="The dictionary has none of these keys.", examples=[["secret"]])
 
 
-class IO(_Written):
+class IO(Section):
     """A declared input or output.
 
     `is_optional` is as written; ask `is_required`, since a default (a null one too) makes an input optional. `has_default` tells a
     null default from none.
     """
+
+    model_config = _EITHER_CASE
 
     name: str = Field(description="Name of the value in params and templates.", examples=["message"])
     description: str | None = Field(None, description="What the value is for, for people.", examples=["What to print."])

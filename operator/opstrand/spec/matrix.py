@@ -15,7 +15,6 @@ from opstrand.spec.early_stopping import EarlyStopping, Optimization
 from opstrand.spec.params import Param
 from opstrand.spec.section import (
     OR_TEMPLATE,
-    SPEAKING,
     Flag,
     Number,
     Section,
@@ -25,16 +24,6 @@ from opstrand.spec.section import (
     fail_at,
 )
 from opstrand.spec.spaces import Space
-
-
-def _refuse_refs(params: Any) -> Any:
-    """The documents' rule: a matrix makes its own values, so its params have no `ref`."""
-    if isinstance(params, Mapping):
-        found = [name for name, space in params.items() if isinstance(space, Mapping) and "ref" in space]
-        if found:
-            message = "a matrix' param cannot have a `ref`; give a param of the operation the ref instead"
-            raise fail_at([((name, "ref"), "RefInvalid", message) for name in found], params)
-    return params
 
 
 def _refuse_refs_in_rows(rows: Any) -> Any:
@@ -53,7 +42,7 @@ def _refuse_refs_in_rows(rows: Any) -> Any:
 
 #: These two are needed before anything is rendered, so no template can stand for them.
 Count = Annotated[int, Strict(), Field(gt=0)]
-Spaces = Annotated[dict[Text, Space], Field(min_length=1), BeforeValidator(_refuse_refs), OR_TEMPLATE]
+Spaces = Annotated[dict[Text, Space], Field(min_length=1), OR_TEMPLATE]
 
 
 class Metric(Section):
@@ -77,7 +66,7 @@ class Tuner(Section):
     presets: Texts | None = Field(None, description="Presets of the tuner's run.", examples=[["small"]])
     queue: Text | None = Field(None, description="Queue of the tuner's run.", examples=["agent/queue"])
     namespace: Text | None = Field(None, description="Namespace of the tuner's run.", examples=["team"])
-    params: Annotated[dict[Text, Annotated[Param, SPEAKING]], OR_TEMPLATE] | None = Field(
+    params: Annotated[dict[Text, Param], OR_TEMPLATE] | None = Field(
         None, description="Params of the tuner.", examples=[{"iterations": {"value": 3}}]
     )
 

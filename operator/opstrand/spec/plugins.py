@@ -41,8 +41,8 @@ class Notification(Section):
 class Plugins(Section):
     """Switches for what surrounds the container."""
 
-    auth: Flag | None = Field(None, description="Whether the run gets a token for the API.", examples=[True])
-    docker: Flag | None = Field(None, description="Mount the node's docker socket.", examples=[False])
+    auth: Flag | None = Field(None, description="Whether the run gets a token for the API. Default: true.", examples=[True])
+    docker: Flag | None = Field(None, description="Mount the node's docker socket. Default: false.", examples=[False])
     shm: Flag | None = Field(None, description="Mount a memory volume at /dev/shm. Default: true.", examples=[True])
     client: Flag | None = Field(None, description="Put the client on PYTHONPATH for images without the package. Ours.", examples=[True])
     mount_artifacts_store: Flag | None = Field(
@@ -55,10 +55,14 @@ class Plugins(Section):
     auto_resume: Flag | None = Field(None, description="Taken for compatibility; unused.", examples=[True])
     external_host: Flag | None = Field(None, description="Reach the API by its outer address.", examples=[False])
     log_level: Text | None = Field(None, description="Log level of the client in the container.", examples=["INFO"])
-    tmux: Flag | None = Field(None, description="Provide tmux in the container.", examples=[False])
-    sandbox: Flag | None = Field(None, description="Provide the sandbox tools in the container.", examples=[False])
-    ssh: Flag | None = Field(None, description="Provide an ssh server in the container.", examples=[False])
-    sidecar: Annotated[Sidecar, OR_TEMPLATE] | None = Field(None, description="Settings of the collector.", examples=[{"syncInterval": 60}])
+    tmux: Flag | None = Field(None, description="Provide tmux in the container. Refused by this version.", examples=[False])
+    sandbox: Flag | None = Field(None, description="Provide the sandbox tools in the container. Refused by this version.", examples=[False])
+    ssh: Flag | None = Field(None, description="Provide an ssh server in the container. Refused by this version.", examples=[False])
+    sidecar: Annotated[Sidecar, OR_TEMPLATE] | None = Field(
+        None, description="Settings of a container that collects files. Taken for compatibility; unused.", examples=[{"syncInterval": 60}]
+    )
     notifications: Annotated[list[Notification], OR_TEMPLATE] | None = Field(
-        None, description="Whom to tell when the run ends.", examples=[[{"connections": ["slack"], "trigger": "failed"}]]
+        None,
+        description="Whom to tell when the run ends. Refused by this version.",
+        examples=[[{"connections": ["slack"], "trigger": "failed"}]],
     )

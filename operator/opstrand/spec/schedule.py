@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, TypeAdapter
 
-from opstrand.spec.section import OR_TEMPLATE, ByKind, Flag, Section, Text, Whole, describe, fail
+from opstrand.spec.section import OR_TEMPLATE, ByKind, Flag, Section, Takes, Text, Whole, describe, fail
 
 _MOMENT: TypeAdapter[datetime] = TypeAdapter(datetime)
 _SPAN: TypeAdapter[timedelta] = TypeAdapter(timedelta)
@@ -38,8 +38,8 @@ def _judge_span(value: Any) -> Any:
     return value
 
 
-Moment = Annotated[Any, BeforeValidator(_judge_moment), OR_TEMPLATE]
-Span = Annotated[Any, BeforeValidator(_judge_span), OR_TEMPLATE]
+Moment = Annotated[Any, BeforeValidator(_judge_moment), OR_TEMPLATE, Takes("date and time")]
+Span = Annotated[Any, BeforeValidator(_judge_span), OR_TEMPLATE, Takes("number of seconds, or a duration such as PT1H")]
 
 
 class _Repeated(Section):

@@ -21,10 +21,14 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 from opstrand.errors import REASONS
 
 Handler = Callable[[Any], Any]
+#: Path from a section, reason, message.
+_Found = tuple[tuple[str | int, ...], str, str]
 #: After so many problems of one section a longer list helps nobody, and looking for near words takes time.
 MAX_PROBLEMS = 100
 #: No section has as many keys; what has more is not gone through key by key.
 MAX_KEYS = 200
+#: Of what there is to choose from, so many are shown.
+_LISTED = 12
 
 
 def is_template(value: object) -> bool:
@@ -40,7 +44,12 @@ class Section(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _speak(cls, data: Any, handler: Handler) -> Any:
-        return put_into_words(cls, data, handler)
+        return put_into_words(cls, cls._spread(data), handler)
+
+    @classmethod
+    def _spread(cls, data: Any) -> Any:
+        """What was written in a short form as the mapping that it stands for."""
+        return data
 
 
 def written_keys(model: type[BaseModel]) -> list[str]:
@@ -61,7 +70,7 @@ def fail_at(problems: Iterable[tuple[tuple[str | int, ...], str, str]], data: An
     return ValidationError.from_exception_data("section", details)
 
 
-def put_into_words(model: type[BaseModel], data: Any, handler: Handler) -> Any:
+def put_into_words(model: type[Section], data: Any, handler: Handler) -> Any:
     """What `handler` makes of the data; its errors in our words."""
     if isinstance(data, Mapping) and len(data) > MAX_KEYS:
         known = written_keys(model)
@@ -71,10 +80,36 @@ def put_into_words(model: type[BaseModel], data: Any, handler: Handler) -> Any:
         return handler(data)
     except ValidationError as error:
         found = error.errors(include_url=False)[:MAX_PROBLEMS]
-        raise fail_at([(e["loc"], *_words(model, e)) for e in found], data) from None
+        raise fail_at(_meet_alternatives((_real_path(e, data), *_words(model, e)) for e in found), data) from None
 
 
-def _words(model: type[BaseModel], error: Any) -> tuple[str, str]:
+def _real_path(error: Any, data: Any) -> tuple[str | int, ...]:
+    """An error's place in the data: where a value may be one of several types, pydantic puts the type's name between."""
+    path: list[str | int] = []
+    is_there = True
+    for step in error["loc"]:
+        is_there = step in data if isinstance(data, Mapping) else isinstance(data, (list, tuple)) and step in range(len(data))
+        if is_there:
+            data = data[step]
+            path.append(step)
+    is_missed = not is_there and isinstance(data, Mapping) and (error["type"] == "missing" or error["type"] in REASONS)
+    return (*path, error["loc"][-1]) if is_missed else tuple(path)
+
+
+def _meet_alternatives(problems: Iterable[_Found]) -> list[_Found]:
+    """One problem for each place: what fits none of several types is told with all of them, or with what is wrong inside the nearest."""
+    met: dict[tuple[str | int, ...], _Found] = {}
+    for path, reason, message in problems:
+        _, _, earlier = met.get(path, (path, reason, ""))
+        wanted, comma, found = message.partition(", found ")
+        if earlier.endswith(comma + found) and earlier.startswith("expected ") and wanted.startswith("expected "):
+            message = f"{earlier.removesuffix(comma + found)} or {wanted.removeprefix('expected ')}{comma}{found}"
+        met[path] = (path, reason, message)
+    deeper = {path[:end] for path in met for end in range(len(path))}
+    return [one for path, one in met.items() if path not in deeper or not one[2].startswith("expected ")]
+
+
+def _words(model: type[Section], error: Any) -> tuple[str, str]:
     kind: str = error["type"]
     if kind in REASONS:
         return kind, error["msg"]
@@ -101,7 +136,7 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
     near = nearest(key, names)
     if near:
         return f"unknown key '{key}'; did you mean '{near}'?"
-    shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    shown = ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
     return f"unknown key '{key}'; known are: {shown}"
 
 
@@ -117,10 +152,11 @@ def _fold(word: str) -> str:
 
 
 def _not_one_of(error: Any) -> str:
-    expected = error["ctx"]["expected"].replace(" or ", ", ")
+    words = error["ctx"]["expected"].replace(" or ", ", ").split(", ")
+    shown = ", ".join(words[:_LISTED]) + (", …" if len(words) > _LISTED else "")
     found = describe(error["input"])
-    near = nearest(error["input"], expected.replace("'", "").split(", ")) if isinstance(error["input"], str) else None
-    return f"expected one of {expected}, found {found}" + (f"; did you mean '{near}'?" if near else "")
+    near = nearest(error["input"], [word.strip("'") for word in words]) if isinstance(error["input"], str) else None
+    return f"expected one of {shown}, found {found}" + (f"; did you mean '{near}'?" if near else "")
 
 
 _EXPECTED = {
@@ -137,6 +173,7 @@ _EXPECTED = {
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
     "greater_than": "a number above 0",
+    "too_short": "at least one",
 }
 
 
@@ -180,14 +217,11 @@ def _pass_templates(value: Any, handler: Handler) -> Any:
 OR_TEMPLATE = _OrTemplate()
 
 
-class _Speaking:
-    """For models that are not Sections: their errors get our words and the nearest key."""
+@dataclass(frozen=True)
+class Takes:
+    """Says in words what a validator of ours takes, where the annotated type alone does not."""
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
-        return core_schema.no_info_wrap_validator_function(lambda value, inner: put_into_words(source, value, inner), handler(source))
-
-
-SPEAKING = _Speaking()
+    words: str
 
 
 @dataclass(frozen=True)

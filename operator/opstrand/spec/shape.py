@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from opstrand.spec.kubernetes_parts import Kubernetes
-from opstrand.spec.section import OR_TEMPLATE, ByKind, Later
+from opstrand.spec.section import OR_TEMPLATE, ByKind, Later, Takes
 
 Kind = Literal["text", "whole", "number", "flag", "choice", "list", "mapping", "section", "kinds", "kubernetes", "any", "either"]
 _SCALARS: dict[Any, Kind] = {str: "text", int: "whole", float: "number", bool: "flag", Any: "any"}
@@ -34,6 +34,7 @@ class Shape:
     options: tuple[Shape, ...] = ()
     takes_template: bool = False
     minimum: float | None = None
+    words: str = ""
 
     def for_value(self, value: Any) -> type[BaseModel] | None:
         """The section that a value of this shape is, where it is one."""
@@ -77,6 +78,8 @@ def _with_markers(shape: Shape, markers: tuple[Any, ...]) -> Shape:
     for marker in markers:
         if marker is OR_TEMPLATE:
             shape = replace(shape, takes_template=True)
+        elif isinstance(marker, Takes):
+            shape = replace(shape, words=marker.words)
         elif isinstance(marker, ByKind):
             shape = replace(shape, kind="kinds", by_kind=marker)
         elif isinstance(marker, Later):

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from opstrand.spec.section import describe, fail, fail_at
+from opstrand.spec.section import Takes, describe, fail, fail_at
 
 _CPU = re.compile(r"\d+(\.\d+)?m?\Z")
 _MEMORY = re.compile(r"\d+(\.\d+)?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?\Z")
@@ -58,9 +58,10 @@ def _judge_resources(value: Any) -> Any:
     return value
 
 
-Command = Annotated[Any, BeforeValidator(_judge_command)]
+Command = Annotated[Any, BeforeValidator(_judge_command), Takes("text or list of text")]
 Variables = Annotated[dict[str, str], BeforeValidator(_judge_variables)]
-ResourceShortcut = Annotated[dict[str, Any], BeforeValidator(_judge_resources)]
+Amount = Annotated[Any, Takes("number, quantity, or a range such as 1..2")]
+ResourceShortcut = Annotated[dict[str, Amount], BeforeValidator(_judge_resources)]
 
 
 def spread_resources(resources: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -10,11 +10,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from opstrand.spec.section import Section, describe, fail, is_template
+from opstrand.spec.section import Section, Takes, describe, fail, fail_at, is_template
 
 _DATE: TypeAdapter[date] = TypeAdapter(date)
 _MOMENT: TypeAdapter[datetime] = TypeAdapter(datetime)
@@ -76,9 +76,17 @@ class Space(Section):
     """Values that a param takes: a `kind`, and its numbers as a mapping, a list or `a:b:c`."""
 
     kind: Kind = Field(description="The kind of the space.", examples=["choice", "uniform"])
-    value: Any = Field(
+    value: Annotated[Any, Takes("list, mapping, or text such as 0:1:0.1")] = Field(
         description="The values of a choice, or the numbers of the space.", examples=[[1, 2], "0:1:0.1", {"low": 0, "high": 1}]
     )
+
+    @classmethod
+    def _spread(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and "ref" in data:
+            # The documents' rule: a matrix makes its own values, so its params have no `ref`.
+            message = "a matrix' param cannot have a `ref`; give a param of the operation the ref instead"
+            raise fail_at([(("ref",), "RefInvalid", message)], data)
+        return data
 
     @model_validator(mode="after")
     def _judge(self) -> Space:

@@ -68,9 +68,13 @@ def test_an_unknown_kind_names_the_nearest() -> None:
         ({"run_patch": {}}, "run_patch", "runPatch"),
         ({"termination": {"maxretries": 1}}, "termination.maxretries", "maxRetries"),
         ({"component": {"inputs": [{"nmae": "a", "name": "b"}]}}, "component.inputs[0].nmae", "name"),
+        ({"inputs": [{"name": "a", "validation": {"minlength": 1}}]}, "inputs[0].validation.minlength", "minLength"),
+        ({"inputs": [{"name": "a", "validation": {"contain": "b"}}]}, "inputs[0].validation.contain", "contains"),
+        ({"mount": [{"fro": "a"}]}, "mount[0].fro", "from"),
         ({"params": {"x": {"value": 1, "conection": "a"}}}, "params.x.conection", "connection"),
         ({"run": {**JOB, "init": [{"file": {"content": "", "filname": "a"}}]}}, "run.init[0].file.filname", "filename"),
         ({"joins": [{"query": "a", "sortt": "b"}]}, "joins[0].sortt", "sort"),
+        ({"joins": [{"query": "a", "params": {"x": {"value": "outputs.b", "toInti": True}}}]}, "joins[0].params.x.toInti", "toInit"),
         ({"matrix": {"kind": "grid", "params": {"a": {"kind": "choice", "value": []}}, "numruns": 1}}, "matrix.numruns", "numRuns"),
         ({"run": {"kind": "dag", "operations": [{"name": "a", "dependancies": []}]}}, "run.operations[0].dependancies", "dependencies"),
         ({"run": {"kind": "mpijob", "worker": {"replica": 1}}}, "run.worker.replica", "replicas"),
@@ -108,6 +112,13 @@ def test_an_unknown_key_is_named_with_its_path_and_the_nearest(data: dict[str, A
         ({"joins": [{"query": "a", "params": {"x": {"ref": "ops.a", "value": "b"}}}]}, "joins[0].params.x.ref", "cannot have a `ref`"),
         ({"matrix": {"kind": "mapping", "values": [{"x": {"ref": "dag", "value": "b"}}]}}, "matrix.values[0].x.ref", "cannot have a `ref`"),
         ({"matrix": {"kind": "grid", "params": {"x": {"ref": "dag"}}}}, "matrix.params.x.ref", "cannot have a `ref`"),
+        ({"matrix": {"kind": "grid", "params": {}}}, "matrix.params", "expected at least one, found an empty mapping"),
+        ({"events": [{"ref": "ops.a", "kinds": ["run_status_succeded"]}]}, "events[0].kinds[0]", "did you mean 'run_status_succeeded'?"),
+        ({"mount": [3]}, "mount[0]", "expected text or a mapping, found the number 3"),
+        ({"run": {**JOB, "init": [{"paths": 3}]}}, "run.init[0].paths", "expected a list or text, found the number 3"),
+        ({"run": {**JOB, "init": [{"paths": [["a", 3]]}]}}, "run.init[0].paths[0][1]", "expected text, found the number 3"),
+        ({"run": {**JOB, "init": [{"file": {}}]}}, "run.init[0].file.content", "is required"),
+        ({"run": {**JOB, "init": [{"dockerfile": {"image": "a", "env": "b"}}]}}, "run.init[0].dockerfile.env", "a mapping or a list"),
         ({"env": {"A": 1}}, "env.A", "quote it"),
         ({"cmd": [" "]}, "cmd", "expected a command"),
         ({"resources": {"cpu": "2..1"}}, "resources.cpu", "above the limit"),
@@ -123,6 +134,23 @@ def test_a_wrong_value_says_what_was_found_and_expected(data: dict[str, Any], pa
     assert where == path
     assert words in message
     assert reason in REASONS
+
+
+def test_a_literal_may_have_more_keys_than_any_section() -> None:
+    table = {f"key-{number}": number for number in range(500)}
+    assert parse_operation({"params": {"x": table}}).params["x"].value == table
+
+
+def test_every_wrong_param_of_a_join_and_a_matrix_is_told() -> None:
+    joined = {"x": {"ref": "ops.a"}, "y": {"value": "outputs.a", "wrong": 1}}
+    spaces = {"x": {"ref": "ops.a"}, "y": {"kind": "choice", "value": [1], "wrong": 1}}
+    error = refuse({"joins": [{"query": "name: a", "params": joined}], "matrix": {"kind": "grid", "params": spaces}})
+    assert {problem.path for problem in error.problems} == {
+        "joins[0].params.x.ref",
+        "joins[0].params.y.wrong",
+        "matrix.params.x.ref",
+        "matrix.params.y.wrong",
+    }
 
 
 def test_all_problems_come_at_once_in_the_order_of_the_file_with_their_lines() -> None:
