@@ -16,6 +16,12 @@ from opstrand.initializer.modes import apply_mode
 Document = dict[str, Any]
 
 
+def describe(error: OSError, root: str) -> str:
+    """The system's words, and about which path of the container."""
+    path = str(error.filename or "")
+    return f"{error.strerror or error}" + (f": {path[len(root) :] if path.startswith(root) else path}" if path else "")
+
+
 def make_directory(path: str) -> None:
     try:
         os.makedirs(path, mode=0o777, exist_ok=True)
@@ -32,6 +38,7 @@ def write_file(step: Document, root: str) -> None:
             os.chmod(target, apply_mode(str(step["chmod"]), stat.S_IMODE(os.stat(target).st_mode)))
         if step.get("copy"):
             os.makedirs(os.path.dirname(root + step["copy"]), mode=0o777, exist_ok=True)
+            _take_away(root + step["copy"])
             shutil.copy(target, root + step["copy"])
     except IsADirectoryError as error:
         raise InitError(f"init file {step['target']}: a folder of that name is there already") from error
@@ -44,10 +51,15 @@ def write_file(step: Document, root: str) -> None:
 def write(path: str, content: bytes) -> None:
     """The file with this content and no other; folders above it are made."""
     os.makedirs(os.path.dirname(path), mode=0o777, exist_ok=True)
-    if os.path.isfile(path):
-        os.remove(path)
+    _take_away(path)
     with open(path, "wb") as file:
         file.write(content)
+
+
+def _take_away(path: str) -> None:
+    """What is written anew: an earlier one may be for reading only, and be there from a step, a life or an attempt before this one."""
+    if os.path.isfile(path) or os.path.islink(path):
+        os.remove(path)
 
 
 def copy_from_store(step: Document, root: str) -> None:
@@ -58,11 +70,9 @@ def copy_from_store(step: Document, root: str) -> None:
             found = _find(step["store"], source, from_path, kind)
             try:
                 _copy(found, os.path.join(target, to_path) if to_path else target)
-            except shutil.Error as error:
-                problems = ", ".join(str(one[-1]) for one in error.args[0][:3])
-                raise InitError(f"could not copy {from_path or 'everything'!r} of the store {step['store']!r}: {problems}") from error
             except OSError as error:
-                raise InitError(f"could not copy {from_path!r} of the store {step['store']!r}: {error.strerror or error}") from error
+                what = f"{from_path or 'everything'!r} of the store {step['store']!r}"
+                raise InitError(f"could not copy {what}: {describe(error, root)}") from error
 
 
 def _find(store: str, source: str, path: str, kind: str) -> str:
@@ -94,13 +104,26 @@ def _copy(source: str, target: str) -> None:
         os.makedirs(os.path.dirname(target), mode=0o777, exist_ok=True)
         _copy_file(source, target)
         return
-    # Links stay links, as with `cp -R`: a data set that links within itself keeps its shape.
-    shutil.copytree(source, target, symlinks=True, copy_function=_copy_file, dirs_exist_ok=True)
-    for folder, _, _ in os.walk(target):
-        _open_up(folder)
+    for folder, folders, files in os.walk(source, onerror=_fail):
+        place = os.path.normpath(os.path.join(target, os.path.relpath(folder, source)))
+        # Not with the folder's own times and mode: a volume's root may be nobody's to change.
+        os.makedirs(place, mode=0o777, exist_ok=True)
+        for name in (*folders, *files):
+            found, copy = os.path.join(folder, name), os.path.join(place, name)
+            if os.path.islink(found):
+                # Links stay links, as with `cp -R`: a data set that links within itself keeps its shape.
+                _take_away(copy)
+                os.symlink(os.readlink(found), copy)
+            elif name in files:
+                _copy_file(found, copy)
 
 
-def _copy_file(source: str, target: str, **_: Any) -> None:
+def _fail(error: OSError) -> None:
+    raise error
+
+
+def _copy_file(source: str, target: str) -> None:
+    _take_away(target)
     shutil.copyfile(source, target)
     shutil.copymode(source, target)
     _open_up(target)

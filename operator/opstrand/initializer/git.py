@@ -7,10 +7,13 @@ own configuration. Everything else is left to the `git` program.
 from __future__ import annotations
 
 import glob
+import hashlib
+import json
 import os
 import pwd
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -28,6 +31,8 @@ _KEYS = ("ssh-privatekey", "id_ed25519", "id_ecdsa", "id_rsa", "private_key")
 #: Flags that would have git run a program.
 _REFUSED = ("--upload-pack", "--exec", "-c", "--config")
 _CREDENTIALS_IN_URL = re.compile(r"://[^/@\s]+@")
+#: Beside git's own files: which step they are of.
+_MARK = "opstrand-step"
 #: What a server says of a revision that it does not give out by that name.
 _UNKNOWN = ("couldn't find remote ref", "not our ref", "unadvertised object", "no such ref was fetched")
 #: What ssh says, and what it means to whoever wrote the connection.
@@ -82,11 +87,9 @@ class Git:
 def clone(step: Document, root: str) -> list[Document]:
     """The repository in its folder, and the lineage entry of the commit that is there now."""
     target = root + step["target"]
-    if os.path.isdir(target) and os.listdir(target):
-        raise InitError(f"git: the folder {step['target']} is there already and not empty")
     if (step["revision"] or "").startswith("-"):
         raise InitError(f"git: {step['revision']!r} is no revision")
-    os.makedirs(target, mode=0o777, exist_ok=True)
+    _make_room(step, target)
     flags = _split_flags(step["flags"])
     with tempfile.TemporaryDirectory() as scratch:
         secret = _read_secret(root + step["secret"] if step.get("secret") else None, step["variables"])
@@ -102,6 +105,23 @@ def clone(step: Document, root: str) -> list[Document]:
     print(f"git {hide(step['url'])}: {commit}")
     summary = {"commit": commit, "head": commit, "branch": step["revision"] or "HEAD", "url": hide(step["url"]), "is_dirty": False}
     return [{"name": commit, "kind": "coderef", "summary": summary, "is_input": True}]
+
+
+def _make_room(step: Document, target: str) -> None:
+    """An empty folder. What an earlier life of this container left of this very step goes: Kubernetes may start it again at any time."""
+    mark = os.path.join(target, ".git", _MARK)
+    digest = hashlib.sha256(json.dumps(step, sort_keys=True).encode()).hexdigest()
+    if os.path.isfile(mark):
+        with open(mark, encoding="utf-8") as file:
+            if file.read() == digest:
+                shutil.rmtree(target)
+    if os.path.lexists(target) and not os.path.isdir(target):
+        raise InitError(f"git: a file is at {step['target']} already")
+    if os.path.isdir(target) and os.listdir(target):
+        raise InitError(f"git: the folder {step['target']} is there already and not empty")
+    os.makedirs(os.path.dirname(mark), mode=0o777, exist_ok=True)
+    with open(mark, "w", encoding="utf-8") as file:
+        file.write(digest)
 
 
 def _fetch(git: Git, revision: str | None, flags: list[str]) -> None:
@@ -211,7 +231,8 @@ def _environment(scratch: str, url: str, secret: Mapping[str, str]) -> dict[str,
 def _as_store(url: str, user: str, password: str) -> str:
     """The login for this host and no other: a submodule elsewhere does not see it."""
     found = urllib.parse.urlsplit(url)
-    quoted = f"{urllib.parse.quote(user, safe='')}:{urllib.parse.quote(password, safe='')}"
+    # A Secret holds bytes: what is no text goes through as it is.
+    quoted = ":".join(urllib.parse.quote(part, safe="", errors="surrogateescape") for part in (user, password))
     return f"{found.scheme}://{quoted}@{found.netloc.rpartition('@')[2]}\n"
 
 

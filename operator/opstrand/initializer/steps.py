@@ -16,7 +16,7 @@ from typing import Any
 
 from opstrand.client.shim_files import shim_files
 from opstrand.initializer.failure import InitError, Stopped
-from opstrand.initializer.files import copy_from_store, make_directory, write, write_file
+from opstrand.initializer.files import copy_from_store, describe, make_directory, write, write_file
 from opstrand.initializer.git import clone, hide
 
 Document = dict[str, Any]
@@ -38,6 +38,8 @@ def carry_out(document: Document, *, root: str = "") -> None:
         _carry_out(document, root, doing)
     except Stopped:
         raise InitError(f"ended from outside while {doing[-1]}") from None
+    except OSError as error:
+        raise InitError(f"failed while {doing[-1]}: {describe(error, root)}") from error
 
 
 def _carry_out(document: Document, root: str, doing: list[str]) -> None:

@@ -6,11 +6,12 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
 from opstrand.initializer.failure import InitError
-from opstrand.initializer.steps import wait_for_api
+from opstrand.initializer.steps import carry_out, wait_for_api
 
 
 class _Door(BaseHTTPRequestHandler):
@@ -40,6 +41,13 @@ def door() -> Iterator[HTTPServer]:
 
 def url_of(server: HTTPServer) -> str:
     return f"http://127.0.0.1:{server.server_port}"
+
+
+def test_what_no_step_foresees_is_still_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    document = {"directories": [], "shim": "/file/below", "steps": []}
+    with pytest.raises(InitError, match="failed while making folders: Not a directory: /file/below"):
+        carry_out(document, root=str(tmp_path))
 
 
 def test_an_api_that_starts_is_waited_for(door: HTTPServer) -> None:

@@ -103,6 +103,41 @@ def test_everything_of_a_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("store")
+def test_a_volumes_own_root_is_nobodys_to_change(tmp_path: Path) -> None:
+    """It is root's, and whoever runs as somebody else may write into it and no more."""
+    (tmp_path / "to").mkdir()
+    (tmp_path / "to").chmod(0o1777)
+    os.utime(tmp_path / "store", (1, 1))
+    found = copy(tmp_path, dirs=[["", ""]])
+    assert found.stat().st_mode & 0o7777 == 0o1777
+    assert found.stat().st_mtime > 1
+
+
+@pytest.mark.usefixtures("store")
+def test_what_is_brought_twice_is_there_once_links_and_all(tmp_path: Path) -> None:
+    """Two steps may ask for the same, and Kubernetes may start an init container again."""
+    for _ in range(2):
+        found = copy(tmp_path, dirs=[["run/outputs/model", "m"]], paths=[["run/outputs/model", "m"]])
+    assert os.readlink(found / "m/again") == "weights.txt"
+
+
+def test_a_file_that_is_for_reading_only_is_replaced_and_not_written_to(tmp_path: Path) -> None:
+    """The run's folder outlives an attempt where it is in a store, and two files may have one name among the outputs."""
+    write_file(file_step(chmod="0444"), str(tmp_path))
+    copied, kept = tmp_path / "run/outputs/run.sh", tmp_path / "kept"
+    os.link(copied, kept)
+    write_file(file_step(target="/c/run.sh", content="y", chmod="0444"), str(tmp_path))
+    assert (copied.read_text(), kept.read_text()) == ("y", "x")
+
+
+def test_a_file_in_the_way_of_a_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "store/a").mkdir(parents=True)
+    (tmp_path / "to").touch()
+    with pytest.raises(InitError, match="could not copy 'everything' of the store 'data': File exists: /to"):
+        copy(tmp_path, dirs=[["", ""]])
+
+
+@pytest.mark.usefixtures("store")
 @pytest.mark.parametrize(
     ("asked", "words"),
     [

@@ -169,6 +169,34 @@ def test_a_folder_in_the_way(server: GitServer, tmp_path: Path) -> None:
         clone(step(f"{server.url}/public/code.git"), str(tmp_path))
 
 
+def test_a_file_in_the_way(server: GitServer, tmp_path: Path) -> None:
+    (tmp_path / "code").touch()
+    with pytest.raises(InitError, match="a file is at /code already"):
+        clone(step(f"{server.url}/public/code.git"), str(tmp_path))
+
+
+def test_an_init_container_that_is_started_again_begins_anew(server: GitServer, tmp_path: Path) -> None:
+    """Of a service it is after every failure, of anything when its sandbox is made anew."""
+    fails = step(f"{server.url}/public/code.git", revision="no-such")
+    for _ in range(2):
+        with pytest.raises(InitError, match="no branch, tag or commit 'no-such'"):
+            clone(fails, str(tmp_path / "a"))
+    works = step(f"{server.url}/public/code.git", revision="v1")
+    for _ in range(2):
+        clone(works, str(tmp_path / "b"))
+        assert (tmp_path / "b/code/main.txt").read_text() == "one\n"
+    with pytest.raises(InitError, match="is there already and not empty"):
+        clone({**works, "revision": "main"}, str(tmp_path / "b"))
+
+
+def test_a_login_that_is_no_text_is_a_wrong_one_and_no_bug(server: GitServer, tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret/username").write_text("bob")
+    (tmp_path / "secret/password").write_bytes(b"\xff\xfe")
+    with pytest.raises(InitError, match="git http"):
+        clone(step(f"{server.url}/private/code.git", secret="/secret"), str(tmp_path))
+
+
 def test_what_it_leaves_may_be_changed_by_others(server: GitServer, tmp_path: Path) -> None:
     clone(step(f"{server.url}/public/code.git"), str(tmp_path))
     mode = (tmp_path / "code/main.txt").stat().st_mode
