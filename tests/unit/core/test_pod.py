@@ -62,6 +62,7 @@ def test_a_shared_memory_of_ones_own_stays(path: str) -> None:
         {"connections": ["store"]},
         {"init": [{"file": FILE, "path": "/p"}, {"file": {"content": "y", "filename": "b"}, "path": "/p/"}]},
         {"init": [{"file": FILE, "path": "/dev/shm"}]},
+        {"init": [{"file": FILE, "path": "/plx-context/artifacts/"}]},
         {"init": [{"connection": "key"}]},
         {"init": [{"git": {"url": "https://git.test/a"}}, {"file": FILE, "path": "/tmp"}, {"connection": "key"}]},
         {"init": [{"container": {"image": "a", "name": "init-2"}}, {"container": {"image": "a"}}]},
@@ -121,9 +122,13 @@ def test_the_queue_is_kueues_label(queue: str, label: str) -> None:
     ("own", "words"),
     [
         ({"queue": "not a queue"}, "queue: expected the name of a queue, or agent/queue, found the text 'not a queue'"),
-        ({"termination": {"timeout": -1}}, "termination.timeout: expected a whole number from 0 on, found the number -1"),
-        ({"termination": {"ttl": "{{ word }}"}}, "termination.ttl: expected a whole number from 0 on, found the text 'soon'"),
-        ({"termination": {"maxRetries": "{{ flag }}"}}, "termination.maxRetries: expected a whole number from 0 on, found true"),
+        (
+            {"termination": {"timeout": 2**31}},
+            "termination.timeout: expected a whole number from 0 to 2147483647, found the number 2147483648",
+        ),
+        ({"termination": {"timeout": -1}}, "termination.timeout: expected a whole number from 0 to 2147483647, found the number -1"),
+        ({"termination": {"ttl": "{{ word }}"}}, "termination.ttl: expected a whole number from 0 to 2147483647, found the text 'soon'"),
+        ({"termination": {"maxRetries": "{{ flag }}"}}, "termination.maxRetries: expected a whole number from 0 to 2147483647, found true"),
     ],
 )
 def test_limits_and_queues_that_are_none(own: dict[str, Any], words: str) -> None:

@@ -105,9 +105,12 @@ def _render_main(plan: Plan, settings: Settings, catalog: Catalog, used: Sequenc
     given = container.get("volumeMounts") or ()
     ours = [*volumes.main_mounts(plan, catalog), *connections.render_mounts(used)]
     container["volumeMounts"] = volumes.join_mounts(given, ours, "run.container")
-    # The kubelet keeps the last lines of a failed container's log in its status: the run's message has them without a request.
-    container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
-    return container
+    return _keep_last_words(container)
+
+
+def _keep_last_words(container: Manifest) -> Manifest:
+    """The kubelet keeps the last lines of a failed container's log in its status: the run's message has them without a request."""
+    return {**container, "terminationMessagePolicy": container.get("terminationMessagePolicy", "FallbackToLogsOnError")}
 
 
 def _add_run(container: Manifest, plan: Plan, settings: Settings, catalog: Catalog, used: Sequence[Connection]) -> Manifest:
@@ -181,5 +184,5 @@ def _render_sidecars(plan: Plan, settings: Settings, catalog: Catalog, used: Seq
         container = _add_run(sidecar, plan, settings, catalog, seen)
         context = [*volumes.context_mounts(plan, catalog), *connections.render_mounts(seen)]
         container["volumeMounts"] = volumes.join_mounts(container.get("volumeMounts") or (), context, f"run.sidecars[{index}]")
-        rendered.append({**container, "restartPolicy": "Always"})
+        rendered.append({**_keep_last_words(container), "restartPolicy": "Always"})
     return rendered

@@ -38,6 +38,8 @@ _TEXTS = ("nodeName", "serviceAccountName", "dnsPolicy", "schedulerName", "prior
 #: Where a run's own things are mounted in every container.
 _RESERVED = (ARTIFACTS_PATH, f"{CONTEXT_ROOT}/.configs", f"{CONTEXT_ROOT}/.token")
 _ACTIONS = ("FailJob", "Ignore", "Count")
+#: What Kubernetes has room for in a number of seconds.
+_MOST = 2**31 - 1
 _RESTARTS = ("Never", "OnFailure", "ExitCode")
 #: What the published client reads in every run's main container.
 RUN_VARIABLES = frozenset(
@@ -139,7 +141,8 @@ def _judge_env(env: Sequence[Mapping[str, Any]], asked: Mapping[str, str], path:
 def _judge_init(plan: Plan) -> Iterator[Problem]:
     for step, path in plan.placed_init:
         yield from find_faults(step, path)
-        if step.get("path") in _RESERVED:
+        # Where steps land anyway may be asked for by its name.
+        if step.get("path") != ARTIFACTS_PATH and step.get("path") in _RESERVED:
             yield Problem("InvalidSpec", f"something is mounted at {step['path']} already", f"{path}.path")
 
 
@@ -222,13 +225,16 @@ def _judge_limits(plan: Plan) -> Iterator[Problem]:
     for key in ("maxRetries", "timeout", "ttl"):
         value = plan.termination.get(key)
         if value is not None and not _is_count(value):
-            yield Problem("InvalidSpec", f"expected a whole number from 0 on, found {describe(value)}", f"termination.{key}")
+            words = f"expected a whole number from 0 to {_MOST}, found {describe(value)}"
+            yield Problem("InvalidSpec", words, f"termination.{key}")
 
 
 def _is_count(value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return False
-    return value.isdecimal() and value.isascii() if isinstance(value, str) else value >= 0 and value == int(value)
+    if isinstance(value, str):
+        return value.isdecimal() and value.isascii() and len(value) <= len(str(_MOST)) and int(value) <= _MOST
+    return 0 <= value <= _MOST and value == int(value)
 
 
 def _judge_failure_policy(plan: Plan) -> Iterator[Problem]:
