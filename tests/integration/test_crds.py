@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from opstrand.core.limits import EDGES
 from opstrand.kube.api import OPERATIONS, Invalid, KubeApi
 from tests.cluster.control_plane import ControlPlane
 
@@ -159,6 +160,16 @@ async def test_what_steers_a_run_can_be_added_changed_and_removed(kube: KubeApi,
         assert "patched" in await change(kube, name, {**op, "path": f"/spec/{key}"})
     removed = await change(kube, name, {"op": "remove", "path": f"/spec/{key}"})
     assert ("resume only grows" in removed) == (key == "control")
+
+
+async def test_a_status_holds_an_edge_of_every_run_that_a_join_can_find(kube: KubeApi) -> None:
+    """A freeze that the server refuses would be tried for ever."""
+    name = await make(kube, {"hubRef": "nobody"})
+    edge = {"name": "a" * 52, "kind": "join", "values": {"losses": "outputs.loss"}}
+    edges = [{"uuid": f"{number:032x}", **edge} for number in range(EDGES)]
+    status = {"op": "add", "path": "/status", "value": {"upstream": edges}}
+    stored = await kube.json_patch(OPERATIONS, "default", name, [status], subresource="status")
+    assert stored["status"]["upstream"] == edges
 
 
 async def test_resume_only_grows(kube: KubeApi) -> None:

@@ -6,7 +6,7 @@ renders the same. Must not render anything itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,6 @@ from opstrand.cli.submission import Submission
 from opstrand.core.compiling.prepare import Prepared, prepare
 from opstrand.core.lifecycle.attempt import Attempt, render_attempt
 from opstrand.core.names import API_VERSION, CREATED_BY, MAX_RUN_NAME, generate_name, is_run_name, run_uuid
-from opstrand.core.resolving.joins import find_joined
 from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
 from opstrand.core.resolving.upstream import read_upstream
@@ -109,15 +108,14 @@ class Rendering:
     def resolved(self) -> Resolved:
         assert self.prepared.compiled is not None
         asked = {ref: self.upstreams.get(ref) for ref in self.prepared.refs}
-        joined = find_joined(self.prepared.compiled, self.prepared.identity, list(self._others()), evaluate=self.evaluate)
-        found = resolve(self.prepared.compiled, self.prepared.identity, asked, joined=joined, evaluate=self.evaluate)
+        found = resolve(self.prepared.compiled, self.prepared.identity, asked, project=self._others(), evaluate=self.evaluate)
         if isinstance(found, Waiting):
             raise CliError(f"it would wait: {found.message}", hint="Give the runs that it refers to by --upstream FILE.")
         return found
 
-    def _others(self) -> Iterable[Upstream]:
+    def _others(self) -> list[Upstream]:
         """The runs that were given, each once: a join's query chooses among them."""
-        return {upstream.uuid: upstream for upstream in self.upstreams.values()}.values()
+        return list({upstream.uuid: upstream for upstream in self.upstreams.values()}.values())
 
     @cached_property
     def attempt(self) -> Attempt:

@@ -23,6 +23,8 @@ COMPONENT = 256 * KIB
 ENV_ENTRIES = 2000
 ENV = 512 * KIB
 ENV_VALUE = 128 * KIB - 1
+#: Runs that one run takes values from: a join's whole page.
+EDGES = 5000
 HISTORY = 16
 ATTEMPTS = 10
 #: Characters of a message in a status or an event; head and tail are kept.

@@ -72,7 +72,7 @@ def status_schema() -> Schema:
             "description": _TEXT,
             "progress": {"type": "number", "nullable": True},
             "artifacts": _list(_object(name=_TEXT, kind=_TEXT, isInput={"type": "boolean"}), 5000),
-            "upstream": _list(_object(uuid=_TEXT, name=_TEXT, kind=_TEXT, values=OPEN_OBJECT), 1000),
+            "upstream": _list(_object(uuid=_TEXT, name=_TEXT, kind=_TEXT, values=OPEN_OBJECT), 5000),
             "history": _list(_object(status=_TEXT, reason=_TEXT, message=_TEXT, at=_MOMENT), 32),
             "conditions": {
                 "type": "array",

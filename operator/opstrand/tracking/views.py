@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from opstrand.core.names import run_uuid as uuid_of
 from opstrand.core.phase import FINAL, Phase, parse_phase
-from opstrand.core.resolving.upstream import order_inputs, order_outputs
+from opstrand.core.resolving.upstream import order_inputs, order_outputs, pending, updated_at, wait_time
 
 Body = Mapping[str, Any]
 
@@ -68,15 +67,15 @@ def run_view(body: Body, owner: str, *, with_content: bool = True) -> dict[str, 
         "tags": status.get("tags") if status.get("tags") is not None else spec.get("tags"),
         "description": status.get("description") or spec.get("description"),
         "created_at": meta.get("creationTimestamp"),
-        "updated_at": _updated_at(body),
+        "updated_at": updated_at(body),
         "started_at": status.get("startedAt"),
         "finished_at": status.get("finishedAt"),
-        "wait_time": _seconds(meta.get("creationTimestamp"), status.get("startedAt")),
+        "wait_time": wait_time(body),
         "duration": status.get("duration"),
         "is_managed": True,
         "managed_by": "agent",
         "is_approved": spec.get("isApproved"),
-        "pending": "approval" if status.get("reason") == "AwaitingApproval" and phase(body) is Phase.WAITING else None,
+        "pending": pending(body),
         "status": published_status(body),
         "inputs": order_inputs(body),
         "outputs": order_outputs(body),
@@ -102,22 +101,11 @@ def _identity(body: Body, owner: str) -> dict[str, Any]:
     }
 
 
-def _updated_at(body: Body) -> Any:
-    history = (body.get("status") or {}).get("history") or ()
-    return history[-1].get("at") if history else body["metadata"].get("creationTimestamp")
-
-
 def _pipeline(meta: Mapping[str, Any]) -> dict[str, Any] | None:
     for owner in meta.get("ownerReferences") or ():
         if owner.get("kind") == "Operation" and owner.get("controller"):
             return {"uuid": uuid_of(owner["uid"]), "name": owner["name"], "kind": "dag"}
     return None
-
-
-def _seconds(start: str | None, end: str | None) -> float | None:
-    if not (start and end):
-        return None
-    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
 
 
 def statuses_view(body: Body) -> dict[str, Any]:
@@ -132,7 +120,7 @@ def conditions_view(body: Body) -> list[dict[str, Any]]:
     now = published_status(body)
     if history[-1].get("status") != now:  # the operator keeps phases; a reason of Starting shows as a status of its own
         status = body.get("status") or {}
-        history.append({"status": now, "reason": status.get("reason"), "message": status.get("message"), "at": _updated_at(body)})
+        history.append({"status": now, "reason": status.get("reason"), "message": status.get("message"), "at": updated_at(body)})
     return [_condition(entry) for entry in history]
 
 

@@ -13,7 +13,6 @@ from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.identity import Identity
 from opstrand.core.resolving.joins import check_matrix, parse_joins
-from opstrand.core.resolving.query import select as select_runs
 from opstrand.core.resolving.refs import Ref, Upstream, collect_refs
 from opstrand.core.resolving.resolve import Resolved, resolve
 from opstrand.errors import SpecError
@@ -23,7 +22,7 @@ from .vectors import classify, load, same, select, wanted
 
 FILE = load("refs")
 FIXTURE, GLOBALS = FILE["fixture"], FILE["fixtureGlobals"]
-ME = Identity("0" * 32, "down", "demo", is_independent=False)
+ME = Identity("f" * 32, "down", "demo", is_independent=False)
 UP = Upstream(
     uuid=FIXTURE["uuid"],
     name=FIXTURE["name"],
@@ -65,7 +64,7 @@ def judge(vector: Mapping[str, Any]) -> bool:
         compiled = compile_params({"p": vector["param"]}, vector.get("inputs", ()), **vector.get("operation", {}))
         collect_refs(compiled)
         parse_joins(compiled)
-        found = resolve(compiled, ME, {}, joined={})
+        found = resolve(compiled, ME, {}, project=[])
         assert not isinstance(found, Resolved) or not compiled.params["p"].ref
     except SpecError:
         return False
@@ -136,9 +135,11 @@ def fill(value: Any) -> Any:
 def test_joins(vector: dict[str, Any]) -> None:
     join = fill(vector["join"])
     others = [replace(RUNS[0], uuid="9" * 32, name="other"), *RUNS]
-    chosen = select_runs(join["query"], join.get("sort"), join.get("limit"), join.get("offset"), others)
     compiled = compile_params({}, joins=[{**join, "params": {"q": {"value": vector["value"], "contextOnly": True}}}])
-    found = resolve(compiled, ME, {}, joined={0: chosen})
+    found = resolve(compiled, ME, {}, project=others)
     assert isinstance(found, Resolved)
     assert same(found.inputs["q"], fill(vector["expect"]["value"]))
-    assert [(edge.uuid, edge.kind) for edge in found.edges] == [(run.uuid, "join") for run in chosen]
+    chosen = [run.uuid for run in RUNS][:: -1 if join["sort"].startswith("-") else 1][join.get("offset") or 0 :][
+        : join.get("limit") or None
+    ]
+    assert [(edge.uuid, edge.kind) for edge in found.edges] == [(uuid, "join") for uuid in chosen]

@@ -7,16 +7,20 @@ from typing import Any
 import pytest
 
 from opstrand.core.resolving.query import parse_query, select
+from opstrand.core.resolving.upstream import read_upstream
 from opstrand.errors import SpecError
+from opstrand.settings import Settings
 
 RUNS: list[dict[str, Any]] = [
     {"uuid": "1" * 32, "name": "train-a", "status": "succeeded", "kind": "job", "tags": ["x", "y"], "duration": 10,
-     "created_at": "2026-01-01T10:00:00Z", "inputs": {"lr": 0.1}, "outputs": {"loss": 0.5, "ok": True}},
+     "created_at": "2026-01-01T10:00:00Z", "inputs": {"lr": 0.1}, "outputs": {"loss": 0.5, "ok": True},
+     "meta_info": {"stage": "final"}, "project": "demo"},
     {"uuid": "2" * 32, "name": "train-b", "status": "failed", "kind": "job", "tags": [], "duration": None,
      "created_at": "2026-01-02T10:00:00+02:00", "inputs": {"lr": 1}, "outputs": {}},
     {"uuid": "3" * 32, "name": "eval", "status": "succeeded", "kind": "service", "tags": ["y"], "duration": 5,
      "created_at": "2026-01-03T10:00:00Z", "inputs": {"lr": "high"}, "outputs": {"loss": 0.25},
-     "artifacts": [{"name": "model", "path": "outputs/model"}]},
+     "artifacts": [{"name": "model", "path": "outputs/model", "kind": "model"}],
+     "upstream": [{"uuid": "1" * 32, "name": "train-a", "kind": "run", "values": {}}]},
 ]  # fmt: skip
 
 
@@ -57,6 +61,16 @@ def find(query: str, sort: str | None = "created_at", limit: int | None = None, 
         ("created_at: 2026-01-01..2026-01-02", "12"),
         ("created_at: <2026-01-02 08:30:00", "12"),
         ("status: succeeded, metrics.loss: <0.3, kind: service", "3"),
+        ("tags: nil", "2"),
+        ("tags: ~nil", "13"),
+        ("meta_values.stage: final", "1"),
+        ("artifacts.name: model", "3"),
+        ("artifacts.kind: model|metric", "3"),
+        ("artifacts.kind: ~nil", "3"),
+        (f"upstream: {'1' * 8}-{'1' * 4}-{'1' * 4}-{'1' * 4}-{'1' * 12}", "3"),
+        ("upstream.name: train%", "3"),
+        ("upstream.kind: ~join", "123"),
+        ("project.name: demo", "1"),
     ],
 )
 def test_conditions(query: str, found: str) -> None:
@@ -84,6 +98,26 @@ def test_a_time_that_cannot_be_read_is_neither_before_nor_after() -> None:
         assert list(select(f"started_at: {condition}", None, None, None, [{"uuid": "1" * 32, "started_at": "?"}])) == []
 
 
+def test_what_is_equal_comes_by_name() -> None:
+    runs = [{"uuid": name, "name": name, "created_at": "2026-01-01T10:00:00Z"} for name in "bca"]
+    for some in (runs, runs[::-1]):
+        assert [run["name"] for run in select("", None, None, None, some)] == ["a", "b", "c"]
+
+
+def test_a_join_can_ask_for_whatever_a_list_can() -> None:
+    status = {
+        "phase": "Waiting", "reason": "AwaitingApproval", "kind": "job", "tags": ["x"], "meta": {"stage": "final"},
+        "history": [{"status": "created", "at": "2026-01-02T00:00:00Z"}], "startedAt": "2026-01-01T00:00:05Z",
+        "upstream": [{"uuid": "1" * 32, "name": "up", "kind": "run", "values": {}}],
+        "artifacts": [{"name": "model", "kind": "model", "path": "m"}],
+    }  # fmt: skip
+    metadata = {"name": "a", "namespace": "demo", "uid": "2" * 32, "creationTimestamp": "2026-01-01T00:00:00Z"}
+    known = [read_upstream({"metadata": metadata, "spec": {}, "status": status}, Settings())]
+    query = "meta_values.stage: final, project.name: demo, upstream.name: up, artifacts.kind: model, tags: x, kind: job, is_managed: true"
+    assert select(f"{query}, pending: approval, wait_time: 5, updated_at: 2026-01-02", None, None, None, known) == known
+    assert select("meta_values.stage: ~final", None, None, None, known) == []
+
+
 def test_limit_and_offset() -> None:
     assert find("", limit=2) == "12"
     assert find("", limit=2, offset=2) == "3"
@@ -100,11 +134,13 @@ def test_limit_and_offset() -> None:
         ("status: ", "expected 'field: condition'"),
         ("duration: >a", "'duration' is compared with a number, found 'a'"),
         ("created_at: >soon", "'created_at' is compared with a date, found 'soon'"),
+        ("created_at: 2026-01-01..soon", "'created_at' is compared with a date, found 'soon'"),
+        ("upstream.values: a", "a run has no 'upstream.values' to search by"),
     ],
 )
 def test_a_wrong_query_says_what_is_wrong(query: str, message: str) -> None:
     with pytest.raises(SpecError) as caught:
-        find(query)
+        select(query, None, None, None, [])
     assert caught.value.reason == "InvalidSpec"
     assert message in str(caught.value)
 

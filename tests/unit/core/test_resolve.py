@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from opstrand.core.limits import EDGES
 from opstrand.core.resolving.refs import Ref, Upstream, collect_refs
 from opstrand.core.resolving.resolve import Resolved, Waiting, resolve, thaw
 from opstrand.errors import SpecError
@@ -188,11 +189,17 @@ def test_inputs_that_are_too_large_are_refused_with_both_sizes() -> None:
     assert "256.0 KiB" in str(caught.value)
 
 
-def test_ten_thousand_params_resolve_within_a_second() -> None:
-    compiled = operation({f"p{i}": f"{{{{ p{i + 1} }}}}" if i % 2 == 0 else i for i in range(10_000)} | {"p10000": 1})
+@pytest.mark.parametrize("asked", [None, "outputs.acc"])
+def test_ten_thousand_params_resolve_within_a_second(asked: str | None) -> None:
+    ref = {"ref": "ops.prep", "value": asked}
+    params = {f"p{i}": f"{{{{ p{i + 1} }}}}" if i % 2 == 0 else ref if asked else i for i in range(10_000)} | {"p10000": 1}
+    compiled = operation(params)
     started = time.process_time()
-    assert values(compiled).inputs["p0"] == 1
+    found = resolve(compiled, ME, {UP: upstream()})
     assert time.process_time() - started < 1
+    assert isinstance(found, Resolved)
+    assert found.inputs["p0"] == (0.9 if asked else 1)
+    assert [len(edge.values) for edge in found.edges] == ([5000] if asked else [])
 
 
 def test_refs_are_collected_once_each() -> None:
@@ -226,11 +233,121 @@ def test_what_was_frozen_is_the_truth_even_if_it_no_longer_fits() -> None:
 
 def test_a_join_that_nobody_searched_for_is_refused() -> None:
     joins = [{"query": "status: succeeded", "params": {"q": {"value": "outputs.acc"}}}]
-    with pytest.raises(SpecError, match=r"joins\[0\]: joins are not searched here"):
+    with pytest.raises(SpecError, match="joins: joins are not searched here"):
         values(operation(joins=joins))
-    found = resolve(operation(joins=joins), ME, {}, joined={0: [upstream()]})
+    found = resolve(operation(joins=joins), ME, {}, project=[upstream(), upstream("Failed")])
     assert isinstance(found, Resolved)
     assert found.inputs == {"q": [0.9]}
+
+
+def run(number: int, **outputs: Any) -> Upstream:
+    facts = {"name": f"r{number}", "status": "succeeded", "created_at": f"2026-01-01T10:00:{number % 60:02}Z"}
+    return Upstream(f"{number:032x}", f"r{number}", "Succeeded", facts, inputs={}, outputs=outputs, done=True, frozen=True)
+
+
+def test_a_search_reads_every_value_and_every_value_can_read_what_it_found() -> None:
+    """Defaults, templates, refs and what another join found: each is there before the search that asks for it."""
+    project = [run(number, loss=number / 10, group=f"g{number % 2}") for number in range(6)]
+    joins = [
+        {"query": "outputs.group: {{ group }}, metrics.loss: <={{ limit }}", "sort": "{{ sort }}", "params": {"losses": "outputs.loss"}},
+        {"query": "outputs.loss: {{ best }}", "limit": "{{ few }}", "params": {"winner": "globals.name"}},
+    ]
+    params = {"group": "g{{ half }}", "half": 1, "limit": {"ref": "ops.prep", "value": "outputs.acc"}, "best": "{{ losses[0] }}"}
+    inputs = [{"name": "sort", "type": "str", "value": "-metrics.loss"}, {"name": "few", "type": "int", "value": 1}]
+    found = resolve(operation(params, inputs, joins=joins), ME, {UP: upstream(outputs={"acc": 0.4})}, project=project)
+    assert isinstance(found, Resolved)
+    assert (found.inputs["losses"], found.inputs["best"], found.inputs["winner"]) == ([0.3, 0.1], 0.3, ["r3"])
+    assert [(edge.name, edge.kind, dict(edge.values)) for edge in found.edges] == [
+        ("prep", "run", {"limit": "outputs.acc"}),
+        ("r3", "join", {"losses": "outputs.loss", "winner": "globals.name"}),
+        ("r1", "join", {"losses": "outputs.loss"}),
+    ]
+
+
+def test_a_search_that_reads_what_it_finds_is_a_circle() -> None:
+    joins = [{"query": "outputs.loss: {{ q }}", "params": {"q": "outputs.loss"}}]
+    with pytest.raises(SpecError, match="in a circle: q -> q"):
+        resolve(operation(joins=joins), ME, {}, project=[])
+
+
+def test_what_a_template_makes_of_a_search_is_judged_with_its_place() -> None:
+    joins = [{"query": "{{ q }}", "sort": "{{ s }}", "limit": "{{ l }}", "params": {"x": "outputs.loss"}}]
+    with pytest.raises(SpecError) as caught:
+        resolve(operation({"q": "los: 1", "s": 3, "l": "many"}, joins=joins), ME, {}, project=[])
+    assert [problem.path for problem in caught.value.problems] == ["joins[0].query", "joins[0].sort", "joins[0].limit"]
+
+
+def test_a_join_takes_a_whole_page_of_runs_and_no_more_fit_into_a_status() -> None:
+    project = [run(number, loss=0) for number in range(EDGES + 5)]
+    joins = [{"query": "status: succeeded", "params": {"q": "outputs.loss"}}]
+    found = resolve(operation(joins=joins), ME, {}, project=project)
+    assert isinstance(found, Resolved)
+    assert (len(found.inputs["q"]), len(found.edges)) == (EDGES, EDGES)
+    with pytest.raises(SpecError, match=f"its values come from {EDGES + 1} runs; at most {EDGES} fit") as caught:
+        resolve(operation({"p": {"ref": "ops.prep", "value": "outputs.acc"}}, joins=joins), ME, {UP: upstream()}, project=project)
+    assert caught.value.reason == "TooLarge"
+
+
+MISFITS: list[tuple[Any, dict[str, Any], str]] = [
+    ("globals.uuid", {"type": "int"}, "gives a text, and this takes int"),
+    ("globals.uuid", {"type": "str", "isList": True}, "gives a text, and this takes a list of str"),
+    ("globals", {"type": "float"}, "gives a mapping, and this takes float"),
+    ("inputs", {"type": "dict", "isList": True}, "gives a mapping, and this takes a list of dict"),
+    ("globals.run_info", {"type": "git"}, "gives a text, and this takes git"),
+    ("globals.duration", {"type": "dict"}, "gives a number, and this takes dict"),
+    ({"dirs": ["a"]}, {"type": "bool"}, "gives a mapping, and this takes bool"),
+    ({"dirs": ["a"]}, {"type": "artifacts", "isList": True}, "gives a mapping, and this takes a list of artifacts"),
+]
+
+
+@pytest.mark.parametrize(("value", "io", "words"), MISFITS)
+def test_what_can_never_fit_is_refused_before_anything_is_waited_for(value: Any, io: dict[str, Any], words: str) -> None:
+    reason, message = refuse(value, None, inputs=[{"name": "p", **io}])
+    assert reason == "ParamInvalid"
+    assert message.startswith("params.p.value: ")
+    assert words in message
+
+
+@pytest.mark.parametrize(
+    ("value", "io"),
+    [
+        ("globals", {"type": "str"}),
+        ("inputs", {"type": "metadata"}),
+        ("globals.name", {"type": "int"}),
+        ("globals.created_at", {"type": "datetime"}),
+        ("globals.duration", {"type": "timedelta"}),
+        ("globals.ports", {"type": "int", "isList": True}),
+        ("outputs.acc", {"type": "float", "isList": True}),
+        ("artifacts.base", {"type": "path"}),
+        ({"files": ["a"]}, {"type": "dict"}),
+        ({"files": [["a", "b"]]}, {"type": "artifacts"}),
+    ],
+)
+def test_what_may_fit_is_waited_for(value: Any, io: dict[str, Any]) -> None:
+    assert isinstance(ask(value, None, inputs=[{"name": "p", **io}]), Waiting)
+
+
+@pytest.mark.parametrize(
+    ("value", "io", "words"),
+    [
+        ("outputs.loss", {"type": "float"}, "a join gives a list, and this takes one float; declare isList: true"),
+        ("globals.uuid", {"type": "int", "isList": True}, "a join gives a list, and this takes a list of int"),
+        ({"files": ["a"]}, {"type": "artifacts", "isList": True}, "a join gives a mapping, and this takes a list of artifacts"),
+    ],
+)
+def test_what_a_join_gives_must_fit_too(value: Any, io: dict[str, Any], words: str) -> None:
+    compiled = operation(inputs=[{"name": "q", **io}], joins=[{"query": "status: succeeded", "params": {"q": {"value": value}}}])
+    with pytest.raises(SpecError) as caught:
+        resolve(compiled, ME, {}, project=[])
+    assert str(caught.value) == f"joins[0].params.q.value: {words}"
+
+
+def test_both_halves_of_a_wrong_ref_are_told_with_the_nearest_word() -> None:
+    with pytest.raises(SpecError) as caught:
+        collect_refs(operation({"p": {"ref": "op.prep", "value": "output.acc"}}))
+    assert [problem.path for problem in caught.value.problems] == ["params.p.ref", "params.p.value"]
+    assert "did you mean 'ops'?" in caught.value.problems[0].message
+    assert "did you mean 'outputs'?" in caught.value.problems[1].message
 
 
 def test_a_name_has_one_value() -> None:

@@ -34,3 +34,9 @@ def test_a_ref_takes_whole_maps_as_they_come_back_from_the_status() -> None:
     found = read_upstream(body, Settings())
     assert found.inputs is not None
     assert list(found.inputs) == list(STATUS["inputs"])
+
+
+def test_who_ended_before_its_inputs_were_known_has_none() -> None:
+    metadata = {"name": "a", "namespace": "n", "uid": "0" * 32}
+    found = read_upstream({"metadata": metadata, "spec": {}, "status": {"phase": "Failed", "reason": "ParamInvalid"}}, Settings())
+    assert (found.inputs, found.frozen, found.done) == (None, False, True)

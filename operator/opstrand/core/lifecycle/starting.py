@@ -12,7 +12,6 @@ from opstrand.core.lifecycle.attempt import render_attempt
 from opstrand.core.lifecycle.ending import advanced, end
 from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Decision, Snapshot, parse_stamp
 from opstrand.core.phase import Phase
-from opstrand.core.resolving.joins import find_joined
 from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
 from opstrand.core.resolving.upstream import edge_to_dict
 from opstrand.errors import SpecError
@@ -50,8 +49,7 @@ def _resolve(snapshot: Snapshot) -> Decision:
     if prepared.compiled.is_approved is False:
         # Before anybody else is waited for; what a template gives for it is known with the plan.
         return _wait_for_approval(snapshot)
-    joined = find_joined(prepared.compiled, prepared.identity, snapshot.project, evaluate=snapshot.evaluate)
-    found = resolve(prepared.compiled, prepared.identity, snapshot.upstream, joined=joined, evaluate=snapshot.evaluate)
+    found = resolve(prepared.compiled, prepared.identity, snapshot.upstream, project=snapshot.project, evaluate=snapshot.evaluate)
     if isinstance(found, Waiting):
         return _wait(snapshot, found.reason, found.message, patient=found.reason == "UpstreamPending")
     return _freeze(snapshot, prepared, found)

@@ -1,25 +1,22 @@
 """Joins: params whose values come from every run that a query finds.
 
-Owns what a join may say and how the values of many runs become one. Must not find runs: the shell selects them with `query` and
-passes them to `resolve(joined=...)`, by the join's index. Source: the references document ("you cannot provide ref to joins' params or
-matrix params").
+Owns what a join may say, which runs of a project it finds, and how the values of many runs become one. Must not read a cluster: the shell
+hands over every run of the project. Source: the references document ("you cannot provide ref to joins' params or matrix params").
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from opstrand.core.compiled import Compiled
-from opstrand.core.identity import Identity
 from opstrand.core.nearest import suggest
-from opstrand.core.resolving.query import select
-from opstrand.core.resolving.reading import list_artifacts, place_files
-from opstrand.core.resolving.refs import REF_GLOBALS, Ask, Upstream, parse_ask
-from opstrand.core.templates.context import Scope
+from opstrand.core.resolving.query import parse_count, parse_query, parse_sort, select
+from opstrand.core.resolving.reading import ABSENT, find_value, place_files
+from opstrand.core.resolving.refs import Ask, Upstream, parse_ask
+from opstrand.core.templates.lookups import is_template
 from opstrand.core.templates.template import Evaluate, refuse, render
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.params import PARAM_KEYS, JoinParam
@@ -29,18 +26,45 @@ _NO_REF = "you cannot give a ref here: {why}"
 
 
 def parse_joins(compiled: Compiled) -> dict[str, tuple[int, JoinParam, Ask]]:
-    """Every param of every join: name to (index of the join, param, what is asked of each run). SpecError if one is wrong."""
+    """Every param of every join: name to (index of the join, param, what is asked of each run). SpecError with all that is wrong."""
+    if isinstance(compiled.joins, str):
+        raise SpecError("InvalidSpec", "joins are a list, and no template can stand for it", "joins")
     asked: dict[str, tuple[int, JoinParam, Ask]] = {}
+    problems: list[Problem] = []
     for index, join in enumerate(compiled.joins or ()):
         path = f"joins[{index}]"
-        _check_keys(join, path)
+        try:
+            _check_keys(join, path)
+        except SpecError as error:
+            problems += error.problems
+            continue
+        problems += _check_search(join, path)
         for name, written in (join.get("params") or {}).items():
             where = f"{path}.params.{name}"
-            if name in compiled.params or name in asked:
-                raise SpecError("InvalidSpec", f"'{name}' gets its value in two places", where)
-            param = _parse_param(written, where)
-            asked[name] = (index, param, parse_ask(param.value, f"{where}.value"))
+            try:
+                if name in compiled.params or name in asked:
+                    raise SpecError("InvalidSpec", f"'{name}' gets its value in two places", where)
+                param = _parse_param(written, where)
+                asked[name] = (index, param, parse_ask(param.value, f"{where}.value"))
+            except SpecError as error:
+                problems += error.problems
+    if problems:
+        raise SpecError.of(problems)
     return asked
+
+
+#: Part of a search -> who judges it.
+_SEARCH: dict[str, Callable[[Any, str], object]] = {"query": parse_query, "sort": parse_sort, "limit": parse_count, "offset": parse_count}
+
+
+def _check_search(join: Mapping[str, Any], path: str) -> Iterator[Problem]:
+    """What is wrong with a search whatever there is to find. What a template makes of it is judged once it is made."""
+    for key, written in find_search(join).items():
+        if not (isinstance(written, str) and is_template(written)):
+            try:
+                _SEARCH[key](written, f"{path}.{key}")
+            except SpecError as error:
+                yield from error.problems
 
 
 def _check_keys(join: Any, path: str) -> None:
@@ -71,7 +95,8 @@ def read_join(ask: Ask, runs: Sequence[Upstream]) -> Any:
     """One value from many runs, in their order: a list with null where a run has none, or one ArtifactsType of all their files."""
     if ask.section == "files":
         return _join_files([place_files(ask.files, run.uuid) for run in runs])
-    return [_read_one(ask, run) for run in runs]
+    found = (find_value(ask, run) for run in runs)
+    return [None if value is ABSENT else value for value in found]
 
 
 def _join_files(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -83,20 +108,6 @@ def _join_files(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             else:
                 joined[key] = entries
     return joined
-
-
-def _read_one(ask: Ask, run: Upstream) -> Any:
-    inputs, outputs, artifacts = dict(run.inputs or {}), dict(run.outputs or {}), list_artifacts(run)
-    paths = {"base": run.uuid, "outputs": f"{run.uuid}/outputs", **artifacts}
-    sections: dict[str, dict[str, Any]] = {
-        "globals": {key: run.globals.get(key) for key in REF_GLOBALS},
-        "io": {"inputs": inputs, "outputs": outputs, "artifacts": artifacts},
-        "inputs": inputs,
-        "outputs": outputs,
-        "artifacts": paths,
-    }
-    section = sections[ask.section]
-    return section.get(ask.name, section.get(ask.name.rpartition(".")[2])) if ask.name else section
 
 
 def check_matrix(matrix: Any, path: str = "matrix") -> list[Problem]:
@@ -111,39 +122,17 @@ def check_matrix(matrix: Any, path: str = "matrix") -> list[Problem]:
     return []
 
 
-@dataclass(frozen=True)
-class Search:
-    """What a join looks for, with its templates rendered: the arguments of `core.resolving.query.select`."""
-
-    query: str
-    sort: str | None = None
-    limit: int | None = None
-    offset: int | None = None
+def find_search(join: Mapping[str, Any]) -> dict[str, Any]:
+    """What a join says of the runs that it looks for: all of it may have templates."""
+    return {key: join[key] for key in _SEARCH if join.get(key) is not None}
 
 
-def render_searches(compiled: Compiled, identity: Identity, *, evaluate: Evaluate = refuse) -> tuple[Search, ...]:
-    """The searches of an operation's joins, in order. Their templates read `globals` and params that are literals."""
-    if not compiled.joins:
-        return ()
-    parse_joins(compiled)
-    scope = Scope(identity, evaluate=evaluate)
-    for name, param in compiled.params.items():
-        if param.ref is None:
-            scope.add(name, param.value)
-    return tuple(_render_search(join, f"joins[{i}]", scope, evaluate) for i, join in enumerate(compiled.joins))
-
-
-def find_joined(
-    compiled: Compiled, identity: Identity, project: Sequence[Upstream], *, evaluate: Evaluate = refuse
-) -> dict[int, Sequence[Upstream]]:
-    """For each join (by its index) the runs of the project that its query finds now, never the run itself."""
-    others = [run for run in project if run.uuid != identity.uuid]
-    searches = render_searches(compiled, identity, evaluate=evaluate)
-    return {i: select(one.query, one.sort, one.limit, one.offset, others, path=f"joins[{i}]") for i, one in enumerate(searches)}
-
-
-def _render_search(join: Mapping[str, Any], path: str, scope: Scope, evaluate: Evaluate) -> Search:
-    written = {key: value for key, value in join.items() if key != "params" and value is not None}
-    rendered = render(written, scope.values, path, evaluate=evaluate)
-    sort = rendered.get("sort")
-    return Search(str(rendered["query"]), None if sort is None else str(sort), rendered.get("limit"), rendered.get("offset"))
+def search(
+    join: Mapping[str, Any], project: Sequence[Upstream], values: Mapping[str, Any], path: str, *, evaluate: Evaluate = refuse
+) -> Sequence[Upstream]:
+    """The runs of the project that a join finds now, in its order; templates in it read `values`."""
+    found = render(find_search(join), values, path, evaluate=evaluate)
+    problems = list(_check_search(found, path))
+    if problems:
+        raise SpecError.of(problems)
+    return select(found.get("query"), found.get("sort"), found.get("limit"), found.get("offset"), project, path=path)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
-from opstrand.core.limits import shorten
+from opstrand.core.limits import EDGES, shorten
 from opstrand.core.nearest import suggest
 from opstrand.core.resolving.refs import Upstream
 from opstrand.errors import SpecError
@@ -20,13 +20,14 @@ Run = TypeVar("Run")
 Read = Callable[[Any, str], Any]
 
 #: No search gives more, whatever it asks for.
-MOST = 5000
+MOST = EDGES
 _TIMES = ("created_at", "updated_at", "started_at", "finished_at", "schedule_at")
 _PLAIN = ("name", "status", "kind", "runtime", "description", "tags", "owner", "project", "pipeline", "controller", "original")
 _NUMBERS = ("duration", "wait_time")
+_COMPARING = (">", ">=", "<", "<=", "range")
 #: Fields that hold a uuid, which may be asked for with or without dashes.
-_UUIDS = ("uuid", "id", "pipeline", "controller", "original")
-FIELDS = ("uuid", "id", *_PLAIN, *_TIMES, *_NUMBERS, "cloning_kind", "is_managed", "pending")
+_UUIDS = ("uuid", "id", "pipeline", "controller", "original", "upstream", "upstream.uuid")
+FIELDS = ("uuid", "id", *_PLAIN, *_TIMES, *_NUMBERS, "cloning_kind", "is_managed", "pending", "upstream")
 _SECTIONS = {
     "inputs": "inputs",
     "in": "inputs",
@@ -38,7 +39,13 @@ _SECTIONS = {
     "meta_info": "meta_info",
     "meta": "meta_info",
     "artifacts": "artifacts",
+    "upstream": "upstream",
+    "project": "project",
 }
+#: Parts of each of several things that a run has; every other name after `artifacts.` is that of an artifact, and means its path.
+_PARTS = {"artifacts": ("name", "kind", "path", "state"), "upstream": ("uuid", "name", "kind")}
+#: Sections with nothing else in them.
+_NAMES = {"upstream": _PARTS["upstream"], "project": ("name", "owner")}
 
 
 @dataclass(frozen=True)
@@ -62,24 +69,31 @@ def select(
     path: str = "query",
 ) -> list[Run]:
     """One page of what `find` finds. A limit of 0 is none; SpecError InvalidSpec."""
-    found, start = find(query, sort, runs, read=read, path=path), _count(offset, path)
-    return found[start : start + min(_count(limit, path) or MOST, MOST)]
+    found, start = find(query, sort, runs, read=read, path=path), parse_count(offset, path)
+    return found[start : start + min(parse_count(limit, path) or MOST, MOST)]
 
 
 def find(query: str | None, sort: str | None, runs: Iterable[Run], *, read: Read | None = None, path: str = "query") -> list[Run]:
-    """Every run that a query finds, in order: newest first unless `sort` says otherwise. SpecError InvalidSpec."""
+    """Every run that a query finds, in order: newest first unless `sort` says otherwise, and what is equal then by name: the same runs
+    come in the same order whoever looks. SpecError InvalidSpec."""
     conditions = parse_query(query or "", path)
     keys = parse_sort(sort or "-created_at", path)
     reader = read or read_field
-    found = [run for run in runs if all(_holds(condition, reader(run, condition.field), path) for condition in conditions)]
-    for field, down in reversed(keys):
+    found = [run for run in runs if all(_holds(condition, reader(run, condition.field)) for condition in conditions)]
+    for field, down in reversed([*keys, ("name", False)]):
         found = _sort(found, field, down, reader)
     return found
 
 
 def parse_query(query: str, path: str = "query") -> tuple[Condition, ...]:
     """The conditions of a query, all of which must hold."""
+    _expect_text(query, path)
     return tuple(_parse_condition(part, path) for part in query.split(",") if part.strip())
+
+
+def _expect_text(value: Any, path: str) -> None:
+    if not isinstance(value, str):
+        raise SpecError("InvalidSpec", f"expected a text, found {_quote(value)}", path)
 
 
 def _parse_condition(part: str, path: str) -> Condition:
@@ -88,7 +102,14 @@ def _parse_condition(part: str, path: str) -> Condition:
     if not colon or not test.lstrip("~").strip():
         raise SpecError("InvalidSpec", f"expected 'field: condition', found {_quote(part.strip())}", path)
     negated = test.startswith("~")
-    test = test[1:].strip() if negated else test
+    condition = _parse_test(field, test[1:].strip() if negated else test, negated)
+    if condition.operator in _COMPARING:
+        for wanted in condition.values:
+            _check_comparable(field, wanted, path)
+    return condition
+
+
+def _parse_test(field: str, test: str, negated: bool) -> Condition:
     for operator in (">=", "<=", ">", "<"):
         if test.startswith(operator):
             return Condition(field, operator, (test[len(operator) :].strip(),), negated)
@@ -104,20 +125,28 @@ def _parse_condition(part: str, path: str) -> Condition:
     return Condition(field, "=", (test,), negated)
 
 
+def _check_comparable(field: str, wanted: str, path: str) -> None:
+    if (_moment(wanted) if field in _TIMES else _number(wanted)) is None:
+        what = "a date" if field in _TIMES else "a number"
+        raise SpecError("InvalidSpec", f"'{field}' is compared with {what}, found {_quote(wanted)}", path)
+
+
 def _check_field(field: str, path: str) -> str:
     section, dot, name = field.partition(".")
-    if (dot and name and section in _SECTIONS) or field in FIELDS:
+    if field in FIELDS or (dot and name and section in _SECTIONS and name in _NAMES.get(section, (name,))):
         return field
     raise SpecError("InvalidSpec", f"a run has no '{shorten(field, 60)}' to search by{suggest(field, (*FIELDS, *_SECTIONS))}", path)
 
 
 def parse_sort(sort: str, path: str = "sort") -> list[tuple[str, bool]]:
     """(field, whether down) of each key, the first one counts most."""
+    _expect_text(sort, path)
     keys = [key.strip() for key in sort.split(",") if key.strip()]
     return [(_check_field(key.lstrip("-").strip(), path), key.startswith("-")) for key in keys]
 
 
-def _count(value: Any, path: str) -> int:
+def parse_count(value: Any, path: str) -> int:
+    """A limit or an offset, as a number or its text; nothing is 0."""
     number = int(value) if isinstance(value, str) and value.strip().isdigit() else value
     if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
         raise SpecError("InvalidSpec", f"expected a count, found {_quote(value)}", path)
@@ -141,30 +170,38 @@ def _rank(value: Any, field: str) -> tuple[int, Any] | None:
 
 
 def read_field(run: Any, field: str) -> Any:
-    """A field of an `Upstream`, or of a mapping in the API's spelling."""
-    section, dot, name = field.partition(".")
-    field = "uuid" if field == "id" else field
-    if isinstance(run, Upstream):
-        if dot:
-            return _read_section(_SECTIONS[section], name, {"inputs": run.inputs, "outputs": run.outputs, "artifacts": run.artifacts})
-        own = {"uuid": run.uuid, "name": run.name}
-        return own.get(field, run.globals.get({"owner": "owner_name", "project": "project_name"}.get(field, field)))
-    return _read_section(_SECTIONS[section], name, run) if dot else run.get(field)
+    """A field of an `Upstream`, or of a mapping in the API's spelling. A list where the run has several."""
+    section, dot, name = ("upstream", ".", "uuid") if field == "upstream" else field.partition(".")
+    if dot:
+        return _read_section(_SECTIONS[section], name, run)
+    return _read_plain(run, "uuid" if field == "id" else field)
 
 
-def _read_section(section: str, name: str, run: Mapping[str, Any]) -> Any:
-    values = run.get(section) or {}
+def _read_plain(run: Any, field: str) -> Any:
+    if not isinstance(run, Upstream):
+        return run.get(field)
+    if field in ("uuid", "name", "inputs", "outputs", "artifacts"):
+        return getattr(run, field)
+    return run.globals.get({"owner": "owner_name", "project": "project_name"}.get(field, field))
+
+
+def _read_section(section: str, name: str, run: Any) -> Any:
+    if section == "project":
+        return _read_plain(run, "owner" if name == "owner" else "project")
+    values = _read_plain(run, section) or {}
+    if name in _PARTS.get(section, ()):
+        return [one[name] for one in values if one.get(name) is not None]
     if section == "artifacts" and not isinstance(values, Mapping):
         values = {artifact.get("name"): artifact.get("path") for artifact in values}
     return values.get(name)
 
 
-def _holds(condition: Condition, value: Any, path: str) -> bool:
-    found = any(_test(condition, one, path) for one in value) if isinstance(value, list | tuple) else _test(condition, value, path)
-    return found != condition.negated
+def _holds(condition: Condition, value: Any) -> bool:
+    values = value or [None] if isinstance(value, list | tuple) else [value]
+    return any(_test(condition, one) for one in values) != condition.negated
 
 
-def _test(condition: Condition, value: Any, path: str) -> bool:
+def _test(condition: Condition, value: Any) -> bool:
     if condition.operator == "nil" or value is None:
         return value is None and condition.operator == "nil"
     wanted = condition.values
@@ -174,10 +211,10 @@ def _test(condition: Condition, value: Any, path: str) -> bool:
         case "like":
             return _is_like(str(value), wanted[0])
         case "range":
-            low, high = _compare(condition, value, wanted[0], path), _compare(condition, value, wanted[1], path, end=True)
+            low, high = _compare(condition, value, wanted[0]), _compare(condition, value, wanted[1], end=True)
             return low is not None and high is not None and low >= 0 >= high
         case operator:
-            order = _compare(condition, value, wanted[0], path)
+            order = _compare(condition, value, wanted[0])
             return order is not None and {">": order > 0, ">=": order >= 0, "<": order < 0, "<=": order <= 0}[operator]
 
 
@@ -201,17 +238,13 @@ def _is_like(value: str, pattern: str) -> bool:
     return value.endswith(inner) if pattern.startswith("%") else value.startswith(inner)
 
 
-def _compare(condition: Condition, value: Any, wanted: str, path: str, *, end: bool = False) -> int | None:
+def _compare(condition: Condition, value: Any, wanted: str, *, end: bool = False) -> int | None:
     """-1, 0 or 1 as numbers or moments, None where the value is neither; `end`: a date without a time stands for its last moment."""
     if condition.field in _TIMES:
         left, right = _moment(value), _moment(wanted, end=end)
-        if right is None:
-            raise SpecError("InvalidSpec", f"'{condition.field}' is compared with a date, found {_quote(wanted)}", path)
-        return None if left is None else (left > right) - (left < right)
+        return None if left is None or right is None else (left > right) - (left < right)
     number = _number(wanted)
-    if number is None:
-        raise SpecError("InvalidSpec", f"'{condition.field}' is compared with a number, found {_quote(wanted)}", path)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if number is None or isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return (value > number) - (value < number)
 

@@ -68,30 +68,44 @@ def _is_work(ask: Ask) -> bool:
 
 
 def _pick(ask: Ask, upstream: Upstream, path: str) -> Any:
+    found = find_value(ask, upstream)
+    if found is not ABSENT:
+        return found
+    what = {"inputs": "input", "outputs": "output", "artifacts": "artifact"}[ask.section]
+    return _refuse(ask, upstream, f"has no {what} '{ask.name}'{suggest(ask.name, _list_section(ask, upstream))}", path)
+
+
+#: What a run has not, as against a null that it has.
+ABSENT: Any = object()
+
+
+def find_value(ask: Ask, upstream: Upstream) -> Any:
+    """The value as far as it is there now, else ABSENT."""
+    if ask.section == "files":
+        return place_files(ask.files, upstream.uuid)
+    if ask.section == "globals" and ask.name:
+        return upstream.globals.get(ask.name)
+    values = _list_section(ask, upstream)
+    if not ask.name:
+        return dict(values)
+    # a lineage name may contain a dot: the whole rest is the name if the run has it, else its last part
+    return next((values[name] for name in (ask.name, ask.name.rpartition(".")[2]) if name in values), ABSENT)
+
+
+def _list_section(ask: Ask, upstream: Upstream) -> Mapping[str, Any]:
     match ask.section:
         case "globals":
-            return upstream.globals.get(ask.name) if ask.name else {k: upstream.globals.get(k) for k in REF_GLOBALS}
-        case "files":
-            return place_files(ask.files, upstream.uuid)
-        case "io":
-            inputs, outputs = dict(upstream.inputs or {}), dict(upstream.outputs or {})
-            return {"inputs": inputs, "outputs": outputs, "artifacts": list_artifacts(upstream)}
-        case "inputs" | "outputs":
-            values = (upstream.inputs if ask.section == "inputs" else upstream.outputs) or {}
-            return _pick_one(ask, values, upstream, path) if ask.name else dict(values)
+            return {key: upstream.globals.get(key) for key in REF_GLOBALS}
+        case "inputs":
+            return upstream.inputs or {}
+        case "outputs":
+            return upstream.outputs or {}
         case "artifacts":
             base = {"base": upstream.uuid, "outputs": f"{upstream.uuid}/outputs"}
-            paths = {**base, **{k: v for k, v in list_artifacts(upstream).items() if k not in base}}
-            return _pick_one(ask, paths, upstream, path) if ask.name else paths
-
-
-def _pick_one(ask: Ask, values: Mapping[str, Any], upstream: Upstream, path: str) -> Any:
-    # a lineage name may contain a dot: the whole rest is the name if the run has it, else its last part
-    for name in (ask.name, ask.name.rpartition(".")[2]):
-        if name in values:
-            return values[name]
-    what = {"inputs": "input", "outputs": "output", "artifacts": "artifact"}[ask.section]
-    return _refuse(ask, upstream, f"has no {what} '{ask.name}'{suggest(ask.name, values)}", path)
+            return {**base, **{name: path for name, path in list_artifacts(upstream).items() if name not in base}}
+        case _:
+            inputs, outputs = dict(upstream.inputs or {}), dict(upstream.outputs or {})
+            return {"inputs": inputs, "outputs": outputs, "artifacts": list_artifacts(upstream)}
 
 
 def _refuse(ask: Ask, upstream: Upstream, why: str, path: str) -> NoReturn:
@@ -103,6 +117,31 @@ def _refuse(ask: Ask, upstream: Upstream, why: str, path: str) -> NoReturn:
         ended = "" if upstream.phase in why else f" (it ended as {upstream.phase})"
         raise SpecError("UpstreamFailed", f"{message}{ended}", path)
     raise SpecError("MissingValue", message, path)
+
+
+_UUID = "0f" * 16
+#: What some globals look like, whoever is asked; others may look like anything.
+_EXAMPLES: dict[str, Any] = {
+    **dict.fromkeys(("created_at", "started_at", "finished_at"), "2026-01-31T00:00:00Z"),
+    **dict.fromkeys(("context_path", "artifacts_path", "run_artifacts_path", "run_outputs_path", "base_url"), "/a"),
+    "uuid": _UUID,
+    "status": "succeeded",
+    "condition": {},
+    "run_info": f"default.project.runs.{_UUID}",
+    "duration": 1,
+    "host": "name.project",
+    "ports": [80],
+    "base_urls": ["/a"],
+}
+
+
+def example(ask: Ask) -> Any:
+    """A value such as every run has for this; None where that depends on the run."""
+    if ask.section == "files":
+        return place_files(ask.files, _UUID)
+    if not ask.name:
+        return {}
+    return _EXAMPLES.get(ask.name) if ask.section == "globals" else None
 
 
 def list_artifacts(upstream: Upstream) -> dict[str, str]:

@@ -14,9 +14,9 @@ from typing import Any
 
 from opstrand.core.compiled import Compiled
 from opstrand.core.identity import Identity
-from opstrand.core.limits import INPUTS, OUTPUTS, check_size, shorten
+from opstrand.core.limits import EDGES, INPUTS, OUTPUTS, check_size, shorten
 from opstrand.core.names import is_run_name
-from opstrand.core.resolving.joins import parse_joins, read_join
+from opstrand.core.resolving.joins import find_search, parse_joins, read_join, search
 from opstrand.core.resolving.reading import Pending, read
 from opstrand.core.resolving.refs import Edge, Ref, Upstream
 from opstrand.core.resolving.slots import Slot, bind, make_slots
@@ -52,24 +52,26 @@ def resolve(
     identity: Identity,
     upstreams: Mapping[Ref, Upstream | None],
     *,
-    joined: Mapping[int, Sequence[Upstream]] | None = None,
+    project: Sequence[Upstream] | None = None,
     evaluate: Evaluate = refuse,
 ) -> Resolved | Waiting:
     """The values of one run, or what they wait for.
 
-    `upstreams` answers every ref of `collect_refs`; None stands for a run that was not found. `joined` has for each join (by its index)
-    the runs that its query found, in order; None says that nobody searched. `evaluate` renders what is more than a look-up. Raises
-    SpecError with every problem that can be seen now.
+    `upstreams` answers every ref of `collect_refs`; None stands for a run that was not found. `project` are the runs among which joins
+    choose; None says that they are not known. `evaluate` renders what is more than a look-up. Raises SpecError with every problem that
+    can be seen now.
     """
     slots, problems = make_slots(compiled, parse_joins(compiled))
+    if compiled.joins and project is None:
+        raise SpecError("NotSupported", "joins are not searched here", "joins")
     found = _Found(slots, identity, evaluate)
     found.bind_literals(problems)
     if problems:
         raise SpecError.of(problems)
-    waiting = found.read_refs(compiled, upstreams, joined)
+    waiting = found.read_refs(compiled, upstreams)
     if waiting is not None:
         return waiting
-    found.render_templates()
+    found.settle_rest(compiled.joins or (), [run for run in project or () if run.uuid != identity.uuid])
     return found.finish()
 
 
@@ -81,7 +83,8 @@ class _Found:
         self.identity = identity
         self.evaluate = evaluate
         self.values: dict[int, Any] = {}
-        self.edges: dict[tuple[str, str], Edge] = {}
+        #: What each run gave, by its uuid and the kind of the edge.
+        self.edges: dict[tuple[str, str], tuple[Upstream, dict[str, str]]] = {}
 
     def bind_literals(self, problems: list[Problem]) -> None:
         for index, slot in enumerate(self.slots):
@@ -91,31 +94,18 @@ class _Found:
                 except SpecError as error:
                     problems.extend(error.problems)
 
-    def read_refs(
-        self, compiled: Compiled, upstreams: Mapping[Ref, Upstream | None], joined: Mapping[int, Sequence[Upstream]] | None
-    ) -> Waiting | None:
-        """Every value of another run. Raises SpecError with all that will never come, before anything is waited for."""
+    def read_refs(self, compiled: Compiled, upstreams: Mapping[Ref, Upstream | None]) -> Waiting | None:
+        """Every value of a run that is named. Raises SpecError with all that will never come, before anything is waited for."""
         waits, problems = _Waits(), list[Problem]()
         for index, slot in enumerate(self.slots):
             try:
-                if slot.join is not None:
-                    self._read_join(index, slot, slot.join, joined)
-                elif slot.ref is not None:
+                if slot.ref is not None:
                     self._read_ref(index, slot, slot.ref, upstreams.get(slot.ref), _is_lenient(compiled, slot.ref), waits)
             except SpecError as error:
                 problems.extend(error.problems)
         if problems:
             raise SpecError.of(problems)
         return waits.finish()
-
-    def _read_join(self, index: int, slot: Slot, join: int, joined: Mapping[int, Sequence[Upstream]] | None) -> None:
-        if joined is None:
-            raise SpecError("NotSupported", "joins are not searched here", f"joins[{join}]")
-        assert slot.ask is not None
-        runs = joined.get(join, ())
-        self._settle(index, read_join(slot.ask, runs), f"{slot.ask} of {len(runs)} runs")
-        for run in runs:
-            self._link(run, "join", slot)
 
     def _read_ref(self, index: int, slot: Slot, ref: Ref, upstream: Upstream | None, lenient: bool, waits: _Waits) -> None:
         assert slot.ask is not None
@@ -148,13 +138,11 @@ class _Found:
             raise SpecError.of([replace(p, message=f"{detail}: {p.message}") for p in error.problems]) from None
 
     def _link(self, upstream: Upstream, kind: str, slot: Slot) -> None:
-        key = (upstream.uuid, kind)
-        edge = self.edges.get(key)
-        values = {**(edge.values if edge else {}), slot.name: str(slot.ask)}
-        self.edges[key] = Edge(upstream.uuid, upstream.name, kind, values)
+        _, values = self.edges.setdefault((upstream.uuid, kind), (upstream, {}))
+        values[slot.name] = str(slot.ask)
 
-    def render_templates(self) -> None:
-        """Every template once, each after the values that it reads."""
+    def settle_rest(self, joins: Sequence[Mapping[str, Any]], project: Sequence[Upstream]) -> None:
+        """Every template once and every join's search once, each after the values that it reads."""
         pending: dict[str, list[int]] = {}
         for index, slot in enumerate(self.slots):
             if index not in self.values:
@@ -164,9 +152,24 @@ class _Found:
         scope = Scope(self.identity, evaluate=self.evaluate)
         for index, value in sorted(self.values.items()):
             self._show(scope, index, value)
-        for name in _order({name: [self.slots[i] for i in indexes] for name, indexes in pending.items()}):
+        found: dict[int, Sequence[Upstream]] = {}
+        for name in _order({name: [self.slots[i] for i in indexes] for name, indexes in pending.items()}, joins):
             for index in pending[name]:
-                self._render_slot(index, scope)
+                join = self.slots[index].join
+                if join is None:
+                    self._render_slot(index, scope)
+                    continue
+                if join not in found:
+                    found[join] = search(joins[join], project, scope.values, f"joins[{join}]", evaluate=self.evaluate)
+                self._read_join(index, found[join], scope)
+
+    def _read_join(self, index: int, runs: Sequence[Upstream], scope: Scope) -> None:
+        slot = self.slots[index]
+        assert slot.ask is not None
+        self._settle(index, read_join(slot.ask, runs), f"{slot.ask} of {len(runs)} runs")
+        self._show(scope, index, self.values[index])
+        for run in runs:
+            self._link(run, "join", slot)
 
     def _render_slot(self, index: int, scope: Scope) -> None:
         slot = self.slots[index]
@@ -187,7 +190,10 @@ class _Found:
         outputs = {name: value for name, value in outputs.items() if value is not None}
         check_size(inputs, INPUTS, "the inputs", "params")
         check_size(outputs, OUTPUTS, "the outputs", "params")
-        return Resolved(inputs, outputs, tuple(self.edges.values()))
+        if len(self.edges) > EDGES:
+            raise SpecError("TooLarge", f"its values come from {len(self.edges)} runs; at most {EDGES} fit", "params")
+        edges = tuple(Edge(run.uuid, run.name, kind, values) for (_, kind), (run, values) in self.edges.items())
+        return Resolved(inputs, outputs, edges)
 
 
 @dataclass
@@ -219,9 +225,9 @@ def _is_lenient(compiled: Compiled, ref: Ref) -> bool:
     return ref.kind != "ops" or compiled.trigger not in (None, "all_succeeded")
 
 
-def _order(pending: Mapping[str, list[Slot]]) -> Iterator[str]:
+def _order(pending: Mapping[str, list[Slot]], joins: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """The names with templates, each after those that its templates read. SpecError TemplateError for a circle, which it names."""
-    graph = {name: _collect_reads(slots, pending) for name, slots in pending.items()}
+    graph = {name: _collect_reads(slots, pending, joins) for name, slots in pending.items()}
     try:
         yield from TopologicalSorter(graph).static_order()
     except CycleError as error:
@@ -230,10 +236,11 @@ def _order(pending: Mapping[str, list[Slot]]) -> Iterator[str]:
         raise SpecError("TemplateError", f"the values read each other in a circle: {' -> '.join(circle)}", path) from None
 
 
-def _collect_reads(slots: Sequence[Slot], pending: Mapping[str, Any]) -> list[str]:
+def _collect_reads(slots: Sequence[Slot], pending: Mapping[str, Any], joins: Sequence[Mapping[str, Any]]) -> list[str]:
     """Sorted, so that the same circle is named in the same way in every process."""
     reads: set[str] = set()
-    for text in (text for slot in slots for text in iter_texts(slot.value) if is_template(text)):
+    read = (slot.value if slot.join is None else find_search(joins[slot.join]) for slot in slots)
+    for text in (text for one in read for text in iter_texts(one) if is_template(text)):
         names = find_names(text)
         reads |= {name for name in names.top | names.params if name in pending}
         reads |= set(pending) if names.every else set()

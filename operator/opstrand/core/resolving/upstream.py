@@ -6,10 +6,11 @@ Owns which parts of a body are facts for others. Must not judge them: `resolve` 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from opstrand.core.identity import read_identity, render_globals
-from opstrand.core.phase import is_frozen, parse_phase
+from opstrand.core.phase import Phase, is_frozen, parse_phase
 from opstrand.core.resolving.refs import Edge, Upstream
 from opstrand.settings import Settings
 
@@ -19,7 +20,8 @@ def read_upstream(body: Mapping[str, Any], settings: Settings) -> Upstream:
     status = body.get("status") or {}
     phase = parse_phase(status)
     identity = read_identity(body, settings)
-    frozen = is_frozen(status) or phase.is_final
+    # One that ended before it got so far has none: not even none at all.
+    frozen = is_frozen(status) or (phase.is_final and "inputs" in status)
     shared = {
         **render_globals(identity),
         "status": phase.published,
@@ -32,6 +34,12 @@ def read_upstream(body: Mapping[str, Any], settings: Settings) -> Upstream:
         "runtime": status.get("kind"),
         "tags": status.get("tags") or [],
         "description": status.get("description"),
+        "meta_info": status.get("meta") or {},
+        "updated_at": updated_at(body),
+        "wait_time": wait_time(body),
+        "is_managed": True,
+        "pending": pending(body),
+        "upstream": status.get("upstream") or [],
     }
     if "service" in status:
         shared |= _address(status["service"])
@@ -48,6 +56,28 @@ def read_upstream(body: Mapping[str, Any], settings: Settings) -> Upstream:
         frozen=frozen,
         deleting="deletionTimestamp" in body["metadata"],
     )
+
+
+def updated_at(body: Mapping[str, Any]) -> str | None:
+    """When the run took its last step."""
+    history = (body.get("status") or {}).get("history") or ()
+    at: str | None = history[-1].get("at") if history else body["metadata"].get("creationTimestamp")
+    return at
+
+
+def wait_time(body: Mapping[str, Any]) -> float | None:
+    """Seconds from its creation to its start."""
+    created, started = body["metadata"].get("creationTimestamp"), (body.get("status") or {}).get("startedAt")
+    if not (created and started):
+        return None
+    return (datetime.fromisoformat(started) - datetime.fromisoformat(created)).total_seconds()
+
+
+def pending(body: Mapping[str, Any]) -> str | None:
+    """The published word for what a person has to do before it goes on."""
+    status = body.get("status") or {}
+    awaits = parse_phase(status) is Phase.WAITING and status.get("reason") == "AwaitingApproval"
+    return "approval" if awaits else None
 
 
 def _address(service: Mapping[str, Any]) -> dict[str, Any]:

@@ -92,8 +92,8 @@ def _read_listed(run: tuple[dict[str, Any], Body], field: str) -> Any:
     view, body = run
     if field == "pipeline":
         return (view["pipeline"] or {}).get("uuid")
-    # A list shows no artifacts, and can be searched by them.
-    return read_field((body.get("status") or {}) if field.startswith("artifacts.") else view, field)
+    # A list shows neither artifacts nor upstream runs, and can be searched by them.
+    return read_field((body.get("status") or {}) if field.partition(".")[0] in ("artifacts", "upstream") else view, field)
 
 
 async def create_run(request: web.Request) -> web.Response:
