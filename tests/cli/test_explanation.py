@@ -53,6 +53,11 @@ def test_a_value_that_a_template_makes_says_so(text: str) -> None:
     assert explain_values({"spec": {"component": {"inputs": inputs, **RUN}}})[1] == {"name": "words", "source": "template", "detail": text}
 
 
+def test_a_template_deep_in_a_value_makes_it_one() -> None:
+    (value,) = explain_values({"spec": {"params": {"a": {"value": {"b": ["{{ globals.uuid }}"]}}}, "component": RUN}})
+    assert (value["source"], value["detail"]) == ("template", '{"b": ["{{ globals.uuid }}"]}')
+
+
 def test_a_value_says_where_it_came_from() -> None:
     params = {"p": {"ref": "ops.prep", "value": "outputs.acc", "contextOnly": True}, "x": 3}
     inputs = [{"name": "x", "type": "int"}, {"name": "d", "type": "int", "value": 7}]

@@ -202,6 +202,16 @@ def test_a_hub_ref_that_names_no_object_is_refused_where_it_stands(cli: Cli, fol
     assert "op.yaml:2:1: hubRef: no Component can be named" in ran.out + ran.stderr
 
 
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_refs_and_joins_of_a_hubs_operation_are_judged_without_its_component(cli: Cli, folder: Path, command: str) -> None:
+    wrong = "params:\n  p: {ref: op.a, value: outputs.x}\njoins:\n- query: 'statsu: a'\n  params: {q: {value: loss}}\n"
+    (folder / "op.yaml").write_text(f"kind: operation\nhubRef: echo\n{wrong}")
+    ran = cli(command, "-f", "op.yaml", cwd=folder)
+    assert ran.code == 2
+    for place in ("4:7: params.p.ref", "6:3: joins[0].query", "7:16: joins[0].params.q.value"):
+        assert f"op.yaml:{place}: " in ran.out + ran.stderr, ran
+
+
 def test_explain(cli: Cli) -> None:
     ran = cli("explain", "run.container.image")
     assert ran.code == 0

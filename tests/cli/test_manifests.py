@@ -59,6 +59,7 @@ def test_what_the_readme_applies_is_valid(cli: Cli, tmp_path: Path) -> None:
         ("kind: Operation", "kind: Operaton", "2:1: kind: opstrand.dev has no kind 'Operaton' (did you mean 'Operation'?"),
         ("dev/v1", "dev/v2", "1:1: apiVersion: expected opstrand.dev/v1, found 'opstrand.dev/v2'"),
         ("kind: Operation", "kind: Component", "6:3: component.component: unknown key 'component'"),
+        ("ops.train", "ops.good", "5:19: params.loss.ref: 'ops.good' is this very run"),
         ("loss: {", "loss: {", ""),
     ],
 )

@@ -21,12 +21,13 @@ from opstrand.cli.format import (
     show_value,
 )
 from opstrand.core.compiled import Compiled
-from opstrand.core.compiling.compile import compile_operation
+from opstrand.core.compiling.compile import compile_alone, compile_operation
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.resolving.joins import parse_joins
 from opstrand.core.resolving.slots import Slot, make_slots
 from opstrand.core.resolving.upstream import order_inputs, order_outputs
+from opstrand.core.templates.template import iter_texts
 from opstrand.errors import REASONS
 from opstrand.spec.polyaxonfile import parse_component, parse_operation
 from opstrand.spec.section import is_template
@@ -161,23 +162,26 @@ def explain_values(body: Body, component: Mapping[str, Any] | None = None) -> li
 
 def compile_body(body: Body, component: Mapping[str, Any] | None) -> Compiled:
     frozen = (body.get("status") or {}).get("component") or component
-    spec = body.get("spec") or {}
-    operation = parse_operation(spec)
+    operation = parse_operation(body.get("spec") or {})
     if operation.hub_ref and operation.component is None and not frozen:
         # What the component declares nobody knows yet; what it is given is known.
-        return Compiled(operation.name, "", {}, params=operation.params or {}, joins=tuple(spec.get("joins") or ()))
+        return compile_alone(operation)
     return compile_operation(operation, component=parse_component(frozen) if frozen and operation.component is None else None)
 
 
 def _explain_slot(slot: Slot, status: Body) -> dict[str, Any]:
     frozen = status.get("outputs" if slot.section == "outputs" else "inputs") or {}
     known = {"value": frozen[slot.name]} if slot.name in frozen else {}
-    written = is_template(slot.value) and slot.ask is None
+    written = slot.ask is None and any(is_template(text) for text in iter_texts(slot.value))
     source = "template" if written else slot.source
-    detail = f"{slot.ref} {slot.ask}" if slot.ref else (str(slot.ask) if slot.ask else (slot.value if written else ""))
+    detail = f"{slot.ref} {slot.ask}" if slot.ref else (str(slot.ask) if slot.ask else (_show_written(slot.value) if written else ""))
     runs = [one["uuid"] for one in status.get("upstream") or () if slot.name in (one.get("values") or {})]
     found: dict[str, Any] = {"runs": runs} if slot.join is not None and known else {"run": runs[0]} if runs else {}
     return {"name": slot.name, **known, "source": source, "detail": detail, **found}
+
+
+def _show_written(value: Any) -> str:
+    return value if isinstance(value, str) else show_value(value)
 
 
 def show_explanation(values: Sequence[Mapping[str, Any]]) -> str:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from opstrand.cli.submission import Submission
 from opstrand.core.compiled import Compiled
-from opstrand.core.compiling.compile import compile_operation
+from opstrand.core.compiling.check import check_alone
+from opstrand.core.compiling.compile import compile_alone, compile_operation
+from opstrand.core.compiling.offered import find_missing
 from opstrand.core.compiling.prepare import component_name
 from opstrand.core.judge import judge_compiled
 from opstrand.core.nearest import find_nearest
@@ -57,13 +59,20 @@ def judge(submission: Submission, *, evaluate: Evaluate, complete: bool) -> Verd
             return Verdict(notes=("a preset changes other files, and is judged whole with the one that it changes",))
         if operation.hub_ref and operation.component is None:
             component_name(operation.hub_ref)
-            return Verdict(notes=(f"the component {operation.hub_ref!r} of the hub is not looked at here",))
+            alone = compile_alone(operation)
+            unseen = f"the component {operation.hub_ref!r} of the hub is not looked at here"
+            return Verdict(_place(submission, check_alone(alone)), (unseen, *(one.message for one in find_missing(alone))))
         compiled = compile_operation(operation)
     except SpecError as error:
         return Verdict(submission.place(error).problems)
     # A file that is only checked may be written for another version.
     is_run, complete = complete, complete or not submission.is_component or bool(submission.given)
     problems, notes = judge_compiled(compiled, evaluate=evaluate, complete=complete, is_run=is_run)
-    placed = submission.place(SpecError.of(problems)).problems if problems else ()
     notes += _doubt(submission.given, compiled)
-    return Verdict(tuple(sorted(dict.fromkeys(placed), key=lambda one: (one.source, one.line or 0, one.column or 0))), tuple(notes))
+    return Verdict(_place(submission, problems), tuple(notes))
+
+
+def _place(submission: Submission, problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Each once, where it was written, in the order of the files."""
+    placed = submission.place(SpecError.of(problems)).problems if problems else ()
+    return tuple(sorted(dict.fromkeys(placed), key=lambda one: (one.source, one.line or 0, one.column or 0)))

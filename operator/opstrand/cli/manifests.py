@@ -5,7 +5,8 @@ Owns telling them from polyaxonfiles, and what is judged besides their `spec`. E
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from opstrand.cli.judge import Verdict, judge
@@ -38,7 +39,18 @@ def judge_manifest(document: Document, *, evaluate: Evaluate) -> Verdict:
     head = tuple(_judge_head(document.data))
     if head:
         return Verdict(document.place(head).problems)
-    return judge(_read(document), evaluate=evaluate, complete=False)
+    submission = _read(document)
+    verdict = judge(submission, evaluate=evaluate, complete=False)
+    itself = list(_judge_itself(document.data))
+    return replace(verdict, problems=(*verdict.problems, *submission.place(SpecError.of(itself)).problems)) if itself else verdict
+
+
+def _judge_itself(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """A ref to the object's own name: only here is a name known before the run is."""
+    name, params = (data.get("metadata") or {}).get("name"), data["spec"].get("params")
+    for param, written in params.items() if data["kind"] == "Operation" and isinstance(params, Mapping) else ():
+        if name and isinstance(written, Mapping) and written.get("ref") == f"ops.{name}":
+            yield Problem("RefToItself", f"'ops.{name}' is this very run", f"params.{param}.ref")
 
 
 def _judge_head(data: Mapping[str, Any]) -> list[tuple[Path, Problem]]:

@@ -6,8 +6,9 @@ runs: what needs one, or a hub's component, is left for later.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from opstrand.core.compiled import Compiled
@@ -16,16 +17,17 @@ from opstrand.core.compiling.offered import RUN_KINDS, find_missing, find_unused
 from opstrand.core.identity import Identity
 from opstrand.core.nearest import suggest
 from opstrand.core.pods.connections import Catalog
+from opstrand.core.pods.init_plan import make_step
 from opstrand.core.pods.plan import compile_plan
 from opstrand.core.pods.pod_rules import check_plan
-from opstrand.core.resolving.refs import collect_refs
+from opstrand.core.resolving.joins import find_search, parse_joins
+from opstrand.core.resolving.refs import Ref, collect_refs
 from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
+from opstrand.core.resolving.slots import make_slots
 from opstrand.core.templates.lookups import is_template, parse_plain
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import Problem, SpecError
 
-#: A judge needs somebody to judge for; nothing of it is shown.
-_SOMEBODY = Identity(uuid="0" * 32, name="check", project="check")
 #: Stands for what a template will give: nobody writes it, and every message about it shows it.
 _BLANK = "/\u241a"
 #: How an error about a connection's part begins.
@@ -51,6 +53,8 @@ def judge_compiled(compiled: Compiled, *, evaluate: Evaluate, complete: bool, is
     if compiled.kind not in RUN_KINDS:
         # What their templates may read besides is known to who runs them.
         return problems, notes
+    if not wrong:
+        problems += _judge_brought(compiled)
     if problems or wrong or not _judge_plan(compiled, evaluate, problems):
         # Where values are missing or wrong, what needs none is judged all the same.
         problems += _judge_shape(compiled)
@@ -62,15 +66,34 @@ def _judge_plan(compiled: Compiled, evaluate: Evaluate, problems: list[Problem])
     if compiled.joins:
         return False
     try:
-        resolved = resolve(compiled, _SOMEBODY, dict.fromkeys(collect_refs(compiled)), evaluate=evaluate)
+        refs = collect_refs(compiled)
+        somebody = _find_somebody(refs)
+        resolved = resolve(compiled, somebody, dict.fromkeys(refs), evaluate=evaluate)
         if isinstance(resolved, Waiting):
             return False
-        check_plan(compile_plan(compiled, resolved, _SOMEBODY, evaluate=evaluate))
+        check_plan(compile_plan(compiled, resolved, somebody, evaluate=evaluate))
     except SpecError as error:
         # The catalog of connections is the cluster's: what a template reads of one is not known here.
         problems += (one for one in error.problems if not any(words in one.message for words in _OF_CATALOG))
         return False
     return True
+
+
+def _judge_brought(compiled: Compiled) -> Iterator[Problem]:
+    """Every value of other runs that `toInit` could not bring, whatever it will be."""
+    for slot in make_slots(compiled, parse_joins(compiled))[0]:
+        if slot.to_init and slot.ask is not None:
+            try:
+                make_step(slot, _BLANK)
+            except SpecError as error:
+                yield from error.problems
+
+
+def _find_somebody(refs: Iterable[Ref]) -> Identity:
+    """A judge needs somebody to judge for: a run that no ref means, nothing of which is shown."""
+    asked = {ref.target for ref in refs}
+    uuid = next(text for number in count() if (text := f"{number:032x}") not in asked)
+    return Identity(uuid=uuid, name="check", project="check")
 
 
 def judge_connections(compiled: Compiled, catalog: Catalog) -> Iterator[Problem]:
@@ -99,7 +122,7 @@ def _judge_shape(compiled: Compiled) -> Iterator[Problem]:
         own[name] = {} if isinstance(section, str) else _blank(section)
     bare = replace(compiled, run=run, **own, conditions=None, is_approved=None, cache=None, presets=(), cost=None, mount=())
     try:
-        check_plan(compile_plan(bare, Resolved({}, {}), _SOMEBODY))
+        check_plan(compile_plan(bare, Resolved({}, {}), _find_somebody(())))
     except SpecError as error:
         yield from (one for one in error.problems if _BLANK not in f"{one.path}{one.message}")
 
@@ -130,6 +153,7 @@ def _judge_names(compiled: Compiled, names: list[str]) -> Iterator[Problem]:
     """Every look-up of a name that nobody declared. What is more than a look-up may test a name, and is judged by rendering."""
     known = [*names, *_ALWAYS]
     own = {"conditions": compiled.conditions, "termination": compiled.termination, "plugins": compiled.plugins, "queue": compiled.queue}
+    own |= {f"joins[{index}]": find_search(join) for index, join in enumerate(compiled.joins or ()) if isinstance(join, Mapping)}
     for path, text in (one for section, value in {"run": compiled.run, **own}.items() for one in _iter_texts(value, section)):
         plain = parse_plain(text) if is_template(text) else None
         for lookup in plain.pieces if plain else ():

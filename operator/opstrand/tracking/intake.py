@@ -10,7 +10,9 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from opstrand.core.compiling.compile import compile_operation
+from opstrand.core.compiling.check import check_alone
+from opstrand.core.compiling.compile import compile_alone, compile_operation
+from opstrand.core.compiling.offered import find_missing
 from opstrand.core.compiling.prepare import component_name
 from opstrand.core.judge import judge_compiled, judge_connections
 from opstrand.core.names import API_VERSION, CREATED_BY, generate_name
@@ -44,12 +46,14 @@ def parse_submission(
     spec |= {key: value for key, value in given.items() if value is not None}
     if operation.component is None and operation.hub_ref:
         component_name(operation.hub_ref)
+        compiled = compile_alone(operation)
+        problems = [*check_alone(compiled), *find_missing(compiled)]
     else:
         compiled = compile_operation(operation)
         problems = list(judge_compiled(compiled, evaluate=evaluate, complete=True)[0])
         problems += [] if catalog is None else judge_connections(compiled, catalog)
-        if problems:
-            raise SpecError.of(list(dict.fromkeys(problems)))
+    if problems:
+        raise SpecError.of(list(dict.fromkeys(problems)))
     return new_operation(spec)
 
 

@@ -160,7 +160,7 @@ def test_a_section_that_a_template_makes_is_what_runs_and_is_judged(sandbox: San
 @pytest.mark.parametrize(
     ("fields", "path"),
     [
-        ({"joins": "{{ x }}"}, "joins[0]"),
+        ({"joins": "{{ x }}"}, "joins"),
         ({"joins": [{"query": "name: a", "params": "{{ x }}"}]}, "joins[0].params"),
         ({"run": {"init": [{"artifacts": "{{ x }}"}]}}, "run.init[0].artifacts"),
         ({"run": {"init": [{"container": "{{ x }}"}]}}, "run.init[0].container"),
@@ -179,3 +179,27 @@ def test_a_number_can_name_a_file(sandbox: Sandbox) -> None:
     assert places(sandbox, **fields) == []
     compiled = operation(**fields)
     assert compile_plan(compiled, values(compiled), ME).init[0]["file"]["filename"] == "3"
+
+
+@pytest.mark.parametrize("digit", ["0", "a", "f"])
+def test_no_run_that_somebody_refers_to_is_the_one_that_is_judged(sandbox: Sandbox, digit: str) -> None:
+    assert places(sandbox, params={"a": {"ref": f"runs.{digit * 32}", "value": "outputs.x"}}) == []
+
+
+@pytest.mark.parametrize(
+    ("io", "path"),
+    [({}, "params.a"), ({"type": "float"}, "params.a"), ({"type": "path"}, "params.a"), ({"type": "artifacts"}, None)],
+)
+def test_what_no_init_step_can_bring_is_told_before_there_is_a_value(sandbox: Sandbox, io: dict[str, Any], path: str | None) -> None:
+    inputs = [{"name": "a", **io}] if io else []
+    assert places(sandbox, params={"a": {**UP, "toInit": True}}, inputs=inputs) == ([path] if path else [])
+
+
+def test_a_joins_search_is_judged_before_anything_is_searched(sandbox: Sandbox) -> None:
+    good = {"query": "status: succeeded, metrics.loss: <{{ t }}", "params": {"q": {"value": "outputs.loss"}}}
+    assert places(sandbox, params={"t": 0.5}, joins=[good]) == []
+    bad = {"query": "statsu: a, metrics.loss: <b", "sort": "-lss", "limit": -1, "offset": -2, "params": {"q": {"value": "loss"}}}
+    other = {"query": "metrics.loss: <{{ tt }}", "params": {"r": {"value": "outputs.loss"}}}
+    found = places(sandbox, joins=[bad, other], params={"t": 0.5})
+    assert found == [*(f"joins[0].{part}" for part in ("query", "sort", "limit", "offset", "params.q.value")), "joins[1].query"]
+    assert places(sandbox, joins=[good, other], params={"t": 0.5}) == ["joins[1].query"]

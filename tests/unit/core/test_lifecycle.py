@@ -223,6 +223,20 @@ def test_a_final_run_is_left_alone() -> None:
     assert decide(see(body(status={"phase": "Succeeded"}), pod=pod(BROKEN))) == Decision()
 
 
+@pytest.mark.parametrize(
+    ("own", "reason"),
+    [
+        ({"params": {"p": {"ref": "op.a", "value": "outputs.x"}}}, "RefInvalid"),
+        ({"joins": [{"query": "statsu: x", "params": {"p": {"value": "outputs.x"}}}]}, "InvalidSpec"),
+        ({"matrix": {"kind": "mapping", "values": [{"p": 1}]}}, "NotSupported"),
+    ],
+)
+def test_what_is_wrong_without_a_component_is_not_said_after_waiting_for_it(own: dict[str, Any], reason: str) -> None:
+    operation = body()
+    operation["spec"] = {"hubRef": "trainer", **own}
+    assert phase(decide(see(operation))) == ("Failed", reason)
+
+
 def test_patience_begins_anew_with_each_thing_that_is_waited_for() -> None:
     first = decide(see(body({"isApproved": False})))
     assert first.status is not None

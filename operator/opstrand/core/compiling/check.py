@@ -9,8 +9,8 @@ from __future__ import annotations
 from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.matrix import check_spaces, given_names
 from opstrand.core.resolving.joins import check_matrix, parse_joins
-from opstrand.core.resolving.refs import Ask
-from opstrand.core.resolving.slots import Slot, bind, make_slots
+from opstrand.core.resolving.refs import Ask, check_refs
+from opstrand.core.resolving.slots import bind, make_slots
 from opstrand.core.templates.lookups import is_template
 from opstrand.core.templates.template import Evaluate, iter_texts, refuse
 from opstrand.core.values.types import complain_of_type, is_known
@@ -32,12 +32,21 @@ def check_values(compiled: Compiled, *, evaluate: Evaluate = refuse) -> list[Pro
     given = given_names(compiled.matrix)
     problems.extend(one for one in wrong if one.reason != "ParamRequired" or one.path.removeprefix("params.") not in given)
     for slot in slots:
-        problems += _check_joined(slot)
         if slot.ask is None and not any(is_template(text) for text in iter_texts(slot.value)):
             try:
                 bind(slot.value, slot, evaluate=evaluate)
             except SpecError as error:
                 problems.extend(error.problems)
+    return problems
+
+
+def check_alone(compiled: Compiled) -> list[Problem]:
+    """What is wrong with the refs, joins and matrix of an operation whose component, and with it every declaration, is not known."""
+    problems = [*check_refs(compiled), *check_matrix(compiled.matrix)]
+    try:
+        parse_joins(compiled)
+    except SpecError as error:
+        problems.extend(error.problems)
     return problems
 
 
@@ -49,19 +58,6 @@ def _check_types(compiled: Compiled) -> list[Problem]:
         for io in ios
         if not is_known(io.type)
     ]
-
-
-def _check_joined(slot: Slot) -> list[Problem]:
-    """A join gives a list (of files: one value), so an input for it must take one."""
-    if slot.join is None or slot.io is None or slot.ask is None or slot.ask.section == "files" or slot.io.is_list:
-        return []
-    if slot.io.type in _LISTS or (slot.io.type or "").lower().startswith("list"):
-        return []
-    message = f"a join gives a list, and this takes one {slot.io.type}; declare isList: true"
-    return [Problem("InvalidSpec", message, slot.path)]
-
-
-_LISTS = (None, "any", "str")
 
 
 def expected_types(ask: Ask) -> tuple[str, ...]:

@@ -51,6 +51,11 @@ def compile_written(written: Mapping[str, Any], hub: Mapping[str, Any] | None = 
     return compiled
 
 
+def compile_alone(operation: Operation) -> Compiled:
+    """What an operation says by itself while nobody has found the component that its `hubRef` names: of what it runs, nothing."""
+    return _collect({**operation.written, "run": {"kind": "job"}})
+
+
 def apply_presets(written: Mapping[str, Any], presets: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """What was written with presets laid over it, first to last: each one's own strategy says how it meets what is before it."""
     for preset in presets:

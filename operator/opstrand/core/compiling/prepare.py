@@ -6,17 +6,18 @@ Owns the way from a custom resource's body to `Compiled`. Pure, and the same for
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from opstrand.core.compiled import Compiled
-from opstrand.core.compiling.compile import compile_operation
+from opstrand.core.compiling.check import check_alone
+from opstrand.core.compiling.compile import compile_alone, compile_operation
 from opstrand.core.compiling.offered import find_missing
 from opstrand.core.identity import Identity, read_identity
 from opstrand.core.limits import COMPONENT, OUTPUTS, TOTAL, check_size, measure, shorten
 from opstrand.core.resolving.refs import Ref, collect_refs
-from opstrand.errors import SpecError
+from opstrand.errors import Problem, SpecError
 from opstrand.settings import Settings
 from opstrand.spec.polyaxonfile import Operation, parse_component, parse_operation
 
@@ -71,6 +72,8 @@ def prepare(body: Mapping[str, Any], *, settings: Settings, component: Mapping[s
         return Prepared(identity, operation, compiled, refs=collect_refs(compiled))
     found = frozen or component
     if found is None:
+        alone = compile_alone(operation)
+        _refuse([*check_alone(alone), *find_missing(alone)])
         return Prepared(identity, operation, None, missing_component=component_name(hub_ref))
     check_size(found, COMPONENT, f"Component {hub_ref!r}")
     compiled = _compile(operation, found)
@@ -95,7 +98,10 @@ def _check_namespace(operation: Operation, body: Mapping[str, Any]) -> None:
 def _compile(operation: Operation, component: Mapping[str, Any] | None) -> Compiled:
     parsed = None if component is None else parse_component(component)
     compiled = compile_operation(operation, component=parsed)
-    missing = find_missing(compiled)
-    if missing:
-        raise SpecError.of(missing)
+    _refuse(find_missing(compiled))
     return compiled
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
+    if problems:
+        raise SpecError.of(problems)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from opstrand.core.compiled import Compiled
 from opstrand.core.limits import shorten
-from opstrand.core.nearest import list_names, suggest
+from opstrand.core.nearest import find_nearest, list_names, suggest
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.params import Param
 
@@ -123,7 +123,8 @@ def _fault(kind: str, target: str) -> str:
         return "does not name a run: a uuid is 32 hexadecimal digits, with or without dashes"
     if kind == "ops":
         return "does not name an operation: ops.NAME, without dots, blanks or templates"
-    return "is no ref: expected runs.UUID, ops.NAME or dag"
+    near = find_nearest(kind, ("runs", "ops") if target else ("runs", "ops", "dag"))
+    return f"is no ref: {f'did you mean {near!r}? ' if near else ''}expected runs.UUID, ops.NAME or dag"
 
 
 def parse_ask(value: Any, path: str = "", *, known: Sequence[str] = REF_GLOBALS) -> Ask:
@@ -185,14 +186,25 @@ def _check_entries(entries: Any, path: str) -> None:
 
 
 def check_ref(name: str, param: Param) -> tuple[Ref, Ask]:
-    """The two halves of one param with a ref, judged alone; SpecError with the path of the half that is wrong."""
-    ref = parse_ref(param.ref or "", f"params.{name}.ref")
-    known = DAG_GLOBALS if ref.kind == "dag" else (*REF_GLOBALS, *SERVICE_GLOBALS)
+    """The two halves of one param with a ref, judged alone; SpecError with the path of each half that is wrong."""
+    known = DAG_GLOBALS if param.ref == "dag" else (*REF_GLOBALS, *SERVICE_GLOBALS)
+    try:
+        ref = parse_ref(param.ref or "", f"params.{name}.ref")
+    except SpecError as error:
+        raise SpecError.of([*error.problems, *_find_problems(param.value, f"params.{name}.value", known)]) from None
     ask = parse_ask(param.value, f"params.{name}.value", known=known)
     if ref.kind == "dag" and ask.section == "outputs":
         message = f"a pipeline has no outputs while its operations run; from 'dag' ask for {list_names(_OF_DAG)}"
         raise SpecError("RefInvalid", message, f"params.{name}.value")
     return ref, ask
+
+
+def _find_problems(value: Any, path: str, known: Sequence[str]) -> Sequence[Problem]:
+    try:
+        parse_ask(value, path, known=known)
+    except SpecError as error:
+        return error.problems
+    return ()
 
 
 _OF_DAG = ("globals", "inputs", "io", "artifacts", "and one name in them")

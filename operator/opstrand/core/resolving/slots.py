@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from opstrand.core.compiled import Compiled
+from opstrand.core.limits import shorten
 from opstrand.core.nearest import suggest
+from opstrand.core.resolving.reading import example
 from opstrand.core.resolving.refs import Ask, Ref, check_ref
 from opstrand.core.resolving.validation import validate
 from opstrand.core.templates.template import Evaluate, refuse
 from opstrand.core.values.safe import is_too_deep
-from opstrand.core.values.types import convert
+from opstrand.core.values.types import convert, is_known
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.io import IO, RESERVED_NAMES
 from opstrand.spec.params import JoinParam, Param
@@ -100,7 +102,7 @@ def _make_slot(name: str, section: Section, io: IO | None, param: Param | JoinPa
     if is_too_deep(param.value):
         raise SpecError("ParamInvalid", f"'{name}' is nested too deeply", f"params.{name}")
     to_env = param.to_env if isinstance(param, Param) else None
-    return Slot(
+    slot = Slot(
         name=name,
         section=section,
         io=io,
@@ -114,6 +116,32 @@ def _make_slot(name: str, section: Section, io: IO | None, param: Param | JoinPa
         to_init=bool(param.to_init if param.to_init is not None else io and io.to_init),
         to_env=to_env or (io.to_env if io else None),
     )
+    _check_fit(slot)
+    return slot
+
+
+def _check_fit(slot: Slot) -> None:
+    """What is asked of another run must be such as the declaration takes, as far as that is known before there is a run."""
+    if slot.io is None or slot.ask is None:
+        return
+    given = example(slot.ask)
+    if slot.join is not None and slot.ask.section != "files":
+        given = [] if given is None else [given]
+    if given is None:
+        return
+    try:
+        convert(given, slot.io.type, is_list=bool(slot.io.is_list))
+    except SpecError:
+        if not is_known(slot.io.type):
+            return  # which is said of the declaration
+        what = f"{slot.ask} of {slot.ref}" if slot.ref else "a join"
+        wanted = f"a list of {slot.io.type}" if slot.io.is_list else f"one {slot.io.type}" if isinstance(given, list) else slot.io.type
+        hint = "; declare isList: true" if isinstance(given, list) and not slot.io.is_list else ""
+        message = f"{shorten(what, 100)} gives {_SHAPES[type(given)]}, and this takes {wanted}{hint}"
+        raise SpecError("ParamInvalid", message, f"{slot.path}.value") from None
+
+
+_SHAPES: dict[type, str] = {dict: "a mapping", list: "a list", str: "a text", int: "a number"}
 
 
 def _make_declared(io: IO, section: Section, param: Param | None, joined: tuple[int, JoinParam, Ask] | None) -> Slot | None:
