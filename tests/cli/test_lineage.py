@@ -39,7 +39,27 @@ def test_the_tree() -> None:
 
 def test_a_circle_ends() -> None:
     circle = Graph.of([run("x", "y"), run("y", "x")]).around("x", up=True, down=True, depth=1000)
-    assert len(circle.as_tree("x").splitlines()) == 5
+    assert circle.as_tree("x").splitlines() == [
+        "x (Succeeded)",
+        "`<- y (Succeeded)  p = outputs.x",
+        "   `<- x (Succeeded)  p = outputs.x  (see above)",
+        "`-> y (Succeeded)  p = outputs.x",
+        "   `-> x (Succeeded)  p = outputs.x  (see above)",
+    ]
+
+
+def test_runs_that_share_their_upstreams_are_shown_with_them_once() -> None:
+    """Each joins all that were before it: as many ways from the last to the first as 2 to the power of their number."""
+    runs = [run(f"r{number}", *(f"r{earlier}" for earlier in range(number))) for number in range(40)]
+    lines = Graph.of(runs).around("r39", up=True, down=True, depth=99).as_tree("r39").splitlines()
+    assert len(lines) == 1 + 40 * 39 // 2
+    assert lines[1:3] == ["|<- r0 (Succeeded)  p = outputs.x", "|<- r1 (Succeeded)  p = outputs.x"]
+    assert sum(line.endswith("(see above)") for line in lines) == sum(range(1, 38))
+
+
+def test_a_long_chain_is_no_trouble() -> None:
+    runs = [run("r0"), *(run(f"r{number}", f"r{number - 1}") for number in range(1, 2000))]
+    assert len(Graph.of(runs).around("r1999", up=True, down=False, depth=2000).as_tree("r1999").splitlines()) == 2000
 
 
 def test_downstream() -> None:

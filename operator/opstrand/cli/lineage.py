@@ -6,7 +6,7 @@ Owns walking it. Must not fetch anything.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,25 +85,33 @@ class Graph:
 
     def as_tree(self, uuid: str) -> str:
         """Two trees under the run's name: what it took from, and what took from it."""
-        lines = [self._label(uuid)]
-        lines += self._branches(uuid, "", frozenset({uuid}), upwards=True)
-        lines += self._branches(uuid, "", frozenset({uuid}), upwards=False)
-        return "\n".join(lines)
+        return "\n".join([self._label(uuid), *self._grow(uuid, upwards=True), *self._grow(uuid, upwards=False)])
 
-    def _branches(self, uuid: str, indent: str, above: frozenset[str], *, upwards: bool) -> list[str]:
-        links = [link for link in self.links if (link.downstream if upwards else link.upstream) == uuid]
-        lines = []
-        for index, link in enumerate(links):
+    def _grow(self, uuid: str, *, upwards: bool) -> Iterator[str]:
+        """One line for each link. The branches of a run are shown once: repeated wherever it comes again, a few dozen runs that share
+        theirs would take for ever."""
+        branches: dict[str, list[Link]] = {}
+        for link in self.links:
+            branches.setdefault(link.downstream if upwards else link.upstream, []).append(link)
+        shown = {uuid}
+        todo = _pile(branches.get(uuid, []), "")
+        while todo:
+            link, indent, is_last = todo.pop()
             other = link.upstream if upwards else link.downstream
-            is_last = index == len(links) - 1
-            arrow = "<-" if upwards else "->"
-            lines.append(f"{indent}{'`' if is_last else '|'}{arrow} {self._label(other)}  {_values(link)}".rstrip())
-            if other not in above:
-                lines += self._branches(other, indent + ("   " if is_last else "|  "), above | {other}, upwards=upwards)
-        return lines
+            further = branches.get(other, [])
+            again = "  (see above)" if further and other in shown else ""
+            yield f"{indent}{'`' if is_last else '|'}{'<-' if upwards else '->'} {self._label(other)}  {_values(link)}{again}".rstrip()
+            if not again:
+                todo += _pile(further, indent + ("   " if is_last else "|  "))
+            shown.add(other)
 
     def _label(self, uuid: str) -> str:
         return f"{self.names.get(uuid, uuid)} ({self.phases.get(uuid, 'gone')})"
+
+
+def _pile(branches: Sequence[Link], indent: str) -> list[tuple[Link, str, bool]]:
+    """Links with their indent and whether each is the last of its run; the first is on top."""
+    return [(link, indent, link is branches[-1]) for link in reversed(branches)]
 
 
 def find_downstream(body: Body, runs: Sequence[Body]) -> list[Body]:
