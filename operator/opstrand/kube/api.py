@@ -89,7 +89,7 @@ class AlreadyExists(ApiError):
 
 
 class Invalid(ApiError):
-    """400 or 422: the object itself is wrong."""
+    """400, 413 or 422: the object itself is wrong, or too large."""
 
 
 class Forbidden(ApiError):
@@ -314,6 +314,7 @@ _REFUSALS: dict[int, type[ApiError]] = {
     404: NotFound,
     409: Conflict,
     410: Expired,
+    413: Invalid,
     422: Invalid,
 }
 

@@ -235,10 +235,10 @@ def _slim(resource: Resource, body: Mapping[str, Any]) -> Manifest:
     slim = {**body, "metadata": metadata}
     if resource is OPERATIONS and parse_phase(body.get("status")).is_final:
         spec = body.get("spec") or {}
-        slim["spec"] = {key: spec[key] for key in ("name", "control") if key in spec}
+        slim["spec"] = {key: spec[key] for key in ("name", "control", "termination", "patchStrategy") if key in spec}
     if resource is PODS:
         spec = body.get("spec") or {}
-        kept = ("activeDeadlineSeconds", "nodeName")
+        kept = ("activeDeadlineSeconds", "nodeName", "schedulingGates")
         slim["spec"] = {
             **{key: spec[key] for key in kept if key in spec},
             "containers": [_slim_container(c) for c in spec.get("containers") or ()],

@@ -14,7 +14,7 @@ from typing import Any
 from opstrand.core import names
 from opstrand.core.compiling.prepare import Prepared, prepare
 from opstrand.core.lifecycle.attempt import Attempt
-from opstrand.core.lifecycle.diagnose import is_being_made
+from opstrand.core.lifecycle.pod_status import is_being_made
 from opstrand.core.lifecycle.replicas import is_live
 from opstrand.core.lifecycle.snapshot import Snapshot, parse_stamp
 from opstrand.core.names import Key
@@ -28,7 +28,7 @@ from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
 from opstrand.journal import about
 from opstrand.kube.activity import ask_activity
-from opstrand.kube.api import DEPLOYMENTS, EVENTS, OPERATIONS, PODS, ApiError, Kube, NotFound
+from opstrand.kube.api import DEPLOYMENTS, EVENTS, OPERATIONS, PODS, SERVICES, ApiError, Kube, NotFound
 from opstrand.kube.cache import Cache, Subject
 from opstrand.settings import Settings
 
@@ -94,7 +94,11 @@ async def _gather_service(key: Key, snapshot: Snapshot, world: World) -> Snapsho
         hanging = next((pod for pod in live if is_being_made(pod)), None)
         events = () if hanging is None or snapshot.phase.is_final else await _ask_events(hanging, snapshot, world)
         activity = await _ask_activity(key, snapshot, world) if live else None
-        return replace(snapshot, replicas=pods, deployment=deployment, deployment_is_gone=is_gone, pod_events=events, activity=activity)
+        snapshot = replace(snapshot, replicas=pods, deployment=deployment, deployment_is_gone=is_gone, pod_events=events, activity=activity)
+        if not await _is_service_gone(key, snapshot, world):
+            return snapshot
+        logger.info("a Service was deleted and is made again", extra=about(*key))
+        return replace(snapshot, service_is_gone=True, prepared=_prepare(snapshot.body, world), catalog=world.read_catalog())
     if not is_gone:
         deployment, is_gone = await _find_deployment(key, snapshot, world)
     return replace(
@@ -126,6 +130,20 @@ async def _find_deployment(key: Key, snapshot: Snapshot, world: World) -> tuple[
         return None, False
     world.cache.put(DEPLOYMENTS, found)
     return found, False
+
+
+async def _is_service_gone(key: Key, snapshot: Snapshot, world: World) -> bool:
+    """Whether somebody deleted the Service: asked once the run has served for a while, and not while it is being deleted itself."""
+    started = snapshot.status.get("startedAt")
+    if snapshot.phase is not Phase.RUNNING or snapshot.is_being_deleted or not started:
+        return False
+    if (snapshot.now - parse_stamp(started)).total_seconds() < snapshot.settings.relist_interval:
+        return False
+    try:
+        await world.kube.get(SERVICES, key[0], snapshot.status["service"]["name"])
+    except NotFound:
+        return True
+    return False
 
 
 async def _ask_activity(key: Key, snapshot: Snapshot, world: World) -> Activity | None:

@@ -64,8 +64,7 @@ class Kubelet:
             if pod["metadata"].get("deletionTimestamp"):
                 self._end(name)
             elif pod["spec"].get("activeDeadlineSeconds") == 1 and name not in self._deadlines:
-                self._deadlines.add(name)
-                self._end(name)
+                self._pass_deadline(name)
 
     def _end(self, name: str) -> None:
         """Ask the program to end; what has not within the grace is killed."""
@@ -169,7 +168,7 @@ class Kubelet:
     async def _wait(self, pod: Manifest, process: asyncio.subprocess.Process) -> str:
         """Hand on every line until the program ends; its last words."""
         deadline = pod["spec"].get("activeDeadlineSeconds")
-        timer = asyncio.get_running_loop().call_later(deadline, self._pass_deadline, pod) if deadline else None
+        timer = asyncio.get_running_loop().call_later(deadline, self._pass_deadline, pod["metadata"]["name"]) if deadline else None
         ending = asyncio.create_task(_end_session(process))
         tail = b""
         assert process.stdout is not None
@@ -182,22 +181,26 @@ class Kubelet:
             timer.cancel()
         return tail.decode(errors="replace").strip()
 
-    def _pass_deadline(self, pod: Manifest) -> None:
-        self._deadlines.add(pod["metadata"]["name"])
-        self._end(pod["metadata"]["name"])
+    def _pass_deadline(self, name: str) -> None:
+        process = self._processes.get(name)
+        if process is None or process.returncode is None:
+            self._deadlines.add(name)
+        self._end(name)
 
     async def _report_end(self, pod: Manifest, code: int, started: str, tail: str) -> None:
         # A shell's convention for a signal, which is what a container's status shows.
         code = 128 - code if code < 0 else code
         fields: dict[str, Any] = {"containerStatuses": [_ended("main", code, started, tail if code else "")]}
-        if pod["metadata"]["name"] in self._deadlines and code:
+        is_late = pod["metadata"]["name"] in self._deadlines
+        if is_late:
             fields |= {"reason": "DeadlineExceeded", "message": "Pod was active on the node longer than the specified deadline"}
-        await self._report(pod, "Succeeded" if code == 0 else "Failed", fields)
+        await self._report(pod, "Failed" if code or is_late else "Succeeded", fields)
 
     async def _report(self, pod: Manifest, phase: str, fields: Mapping[str, Any]) -> None:
         current = self._kube.find(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
         if current is not None:
-            await self._kube.store(PODS, {**current, "status": {"phase": phase, "startTime": _now(), **fields}})
+            started = (current.get("status") or {}).get("startTime") or _now()
+            await self._kube.store(PODS, {**current, "status": {"phase": phase, "startTime": started, **fields}})
 
     async def stop(self) -> None:
         """End what still runs, and wait for it."""

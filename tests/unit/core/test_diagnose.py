@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstrand.core.lifecycle.diagnose import Fault, State, observe_pod
+from opstrand.core.lifecycle.diagnose import observe_pod
+from opstrand.core.lifecycle.observation import Fault, State
 
 
 def pod(status: dict[str, Any] | None, **spec: Any) -> dict[str, Any]:
@@ -52,6 +53,13 @@ SILENT = [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "sta
 BEYOND = "Pod ephemeral local storage usage exceeds the total limit of containers 2Mi. "
 INIT = [{"name": "opstrand-init", "state": {"terminated": {"exitCode": 1, "message": "no such host"}}}]
 SIDECAR = [{"name": "proxy", "state": {"terminated": {"exitCode": 137}}}]
+FORGOTTEN = {
+    "phase": "Failed",
+    "initContainerStatuses": [
+        {"name": "step", "state": {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown", "message": "could not be located"}}}
+    ],
+}
+GATED = [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "blocked"}]
 WORDS = "0/3 nodes are available: 1 Insufficient cpu, 2 Insufficient nvidia.com/gpu, 1 Insufficient ephemeral-storage."
 UNSCHEDULABLE = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": WORDS}]
 NO_CLAIM = [{**UNSCHEDULABLE[0], "message": '0/1 nodes are available: persistentvolumeclaim "data" not found. not found'}]
@@ -74,7 +82,11 @@ TABLE = [
     ("node lost", pod(disrupted("DeletionByTaintManager")), State.FAILED, "NodeLost", Fault.PLATFORM, "taken away"),
     ("beyond its own limit", pod({"phase": "Failed", "reason": "Evicted", "message": BEYOND}), State.FAILED, "Evicted", Fault.USER, "2Mi"),
     ("its node is silent", pod({"phase": "Running", "conditions": SILENT, **RUNS}), State.RUNNING, "NodeNotReady", Fault.NONE, "answer"),
-    ("refused by its node", pod({"phase": "Failed", "reason": "OutOfcpu"}), State.FAILED, "ContainerFailed", Fault.PLATFORM, "OutOfcpu"),
+    ("refused by its node", pod({"phase": "Failed", "reason": "OutOfcpu"}), State.FAILED, "NodeRefused", Fault.PLATFORM, "OutOfcpu"),
+    ("its node was restarted", pod({"phase": "Failed", **ended(255, reason="Unknown")}), State.FAILED, "NodeLost", Fault.PLATFORM, "255"),
+    ("its node was restarted in init", pod(FORGOTTEN), State.FAILED, "NodeLost", Fault.PLATFORM, "could not be located"),
+    ("held back", pod({"conditions": GATED}, schedulingGates=[{"name": "q/x"}]), State.PENDING, "SchedulingGated", Fault.NONE, "by q/x"),
+    ("a registry that is away", pod(waiting("RegistryUnavailable")), State.PENDING, "ImagePullFailed", Fault.USER, "app:1"),
     ("init step failed", pod({"phase": "Failed", "initContainerStatuses": INIT}), State.FAILED, "InitFailed", Fault.USER, "no such host"),
     ("image pull", pod(waiting("ImagePullBackOff", "denied")), State.PENDING, "ImagePullFailed", Fault.USER, "app:1"),
     ("missing secret", pod(waiting("CreateContainerConfigError")), State.PENDING, "ContainerConfigError", Fault.USER, "words"),
@@ -138,6 +150,95 @@ def test_a_sidecar_that_is_killed_after_main_is_no_failed_init_step() -> None:
     spec = {"initContainers": [{"name": "proxy", "restartPolicy": "Always"}]}
     status = {"phase": "Failed", "initContainerStatuses": SIDECAR, **ended(2)}
     assert observe_pod(pod(status, **spec)).reason == "ContainerFailed"
+
+
+SPEC: dict[str, Any] = {"initContainers": [{"name": "proxy", "restartPolicy": "Always"}], "nodeName": "n1"}
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        {"state": {"terminated": {"exitCode": 128, "reason": "StartError", "message": "no such file"}}},
+        {
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": {"terminated": {"exitCode": 128, "reason": "StartError", "message": "no such file"}},
+        },
+        {
+            "state": {"running": {"startedAt": "x"}},
+            "lastState": {"terminated": {"exitCode": 128, "reason": "StartError", "message": "no such file"}},
+        },
+    ],
+    ids=["just ended", "waits to be started again", "is being tried again"],
+)
+def test_a_sidecar_that_never_comes_up_is_one_trouble_however_often_it_is_tried(states: dict[str, Any]) -> None:
+    found = observe_pod(pod({"phase": "Pending", "initContainerStatuses": [{"name": "proxy", "started": False, **states}]}, **SPEC))
+    assert (found.state, found.reason, found.fault) == (State.PENDING, "ContainerFailed", Fault.USER)
+    assert found.message == "sidecar 'proxy' does not come up, and main waits for it: could not start: no such file"
+
+
+def test_a_sidecar_that_came_up_may_end_as_it_likes() -> None:
+    proxy = {"name": "proxy", "started": True, "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 1}}}
+    assert observe_pod(pod({"phase": "Pending", "initContainerStatuses": [proxy]}, **SPEC)).reason == ""
+
+
+def beside_proxy(status: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """With a container that nobody here asked for."""
+    proxy = {"name": "istio-proxy", "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
+    return {**status, "phase": "Running", "containerStatuses": [*status["containerStatuses"], proxy], **fields}
+
+
+def test_an_end_beside_a_container_that_somebody_added_counts_though_the_pod_goes_on() -> None:
+    failed = observe_pod(pod(beside_proxy(ended(3, message="boom"))))
+    assert (failed.state, failed.reason, failed.message) == (State.FAILED, "ContainerFailed", "exit code 3: boom")
+    assert observe_pod(pod(beside_proxy(ended(0)))).state is State.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("spec", "fields", "metadata"),
+    [
+        ({"activeDeadlineSeconds": 5}, {"startTime": "2026-01-01T00:00:00Z"}, {}),
+        ({}, {"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}]}, {}),
+        ({}, {}, {"deletionTimestamp": "2026-01-01T00:00:30Z"}),
+    ],
+    ids=["deadline", "eviction", "deletion"],
+)
+def test_a_pod_that_is_being_ended_is_judged_when_all_of_it_is_over(spec: Any, fields: Any, metadata: Any) -> None:
+    seen = pod(beside_proxy(ended(143), **fields), **spec)
+    seen["metadata"] |= metadata
+    assert observe_pod(seen).state is State.RUNNING
+
+
+def test_a_polite_end_at_a_deadline_is_no_success() -> None:
+    spec = {"activeDeadlineSeconds": 5}
+    late = {**ended(0), "startTime": "2026-01-01T00:00:00Z"}
+    assert observe_pod(pod({**late, "phase": "Running"}, **spec)).state is State.RUNNING
+    over = observe_pod(pod({**late, "phase": "Failed", "reason": "DeadlineExceeded"}, **spec))
+    assert (over.state, over.reason, over.message) == (State.FAILED, "DeadlineExceeded", "it did not end within 5 s")
+    # It ended within the second in which its time was up, and first.
+    assert observe_pod(pod({**late, "phase": "Succeeded"}, **spec)).state is State.SUCCEEDED
+    early = {**late, "startTime": "2026-01-01T00:00:01Z", "phase": "Failed", "reason": "DeadlineExceeded"}
+    assert observe_pod(pod(early, **spec)).state is State.SUCCEEDED, "its sidecars took until the deadline, main did not"
+
+
+def told(reason: str, message: str, time: str) -> dict[str, Any]:
+    return {"reason": reason, "message": message, "lastTimestamp": time}
+
+
+def test_of_several_volumes_that_are_missing_the_same_is_told_until_it_is_there() -> None:
+    first, second = ("FailedMount", 'volume "a": not found'), ("FailedMount", 'volume "b": not found')
+    creating = pod(waiting("ContainerCreating"), nodeName="n1")
+    for times in (("00:00:01", "00:00:05"), ("00:00:30", "00:00:05"), ("00:02:00", "00:02:30")):
+        events = [told(*first, f"2026-01-01T{times[0]}Z"), told(*second, f"2026-01-01T{times[1]}Z")]
+        assert observe_pod(creating, events).message == 'volume "a": not found'
+    mended = [told(*first, "2026-01-01T00:00:05Z"), told(*second, "2026-01-01T00:05:00Z")]
+    assert observe_pod(creating, mended).message == 'volume "b": not found'
+
+
+def test_a_node_that_cannot_make_a_network_says_so_and_is_waited_for() -> None:
+    events = [told("FailedCreatePodSandBox", "network: no addresses left", "2026-01-01T00:00:05Z")]
+    found = observe_pod(pod(waiting("ContainerCreating"), nodeName="n1"), events)
+    assert (found.reason, found.fault) == ("PlatformError", Fault.NONE)
+    assert found.message == "its node cannot make the Pod: network: no addresses left"
 
 
 field_names = ("phase", "reason", "message", "startTime")

@@ -9,9 +9,11 @@ import pytest
 
 from opstrand.core.lifecycle.announce import render_event
 from opstrand.core.lifecycle.decide import decide
-from opstrand.core.lifecycle.diagnose import Failure, Fault, State, is_being_made, observe_pod
-from opstrand.core.lifecycle.retry import Spent, judge_failure, spend
-from opstrand.core.lifecycle.snapshot import DeletePod
+from opstrand.core.lifecycle.diagnose import observe_pod
+from opstrand.core.lifecycle.observation import Fault, State
+from opstrand.core.lifecycle.pod_status import is_being_made
+from opstrand.core.lifecycle.retry import Failure, Spent, judge_failure, spend
+from opstrand.core.lifecycle.snapshot import DeletePod, StopPod
 from opstrand.core.mask import is_secret_name, mask
 
 from .test_lifecycle import BROKEN, NOW, RUNNING, body, phase, pod, see, started
@@ -127,6 +129,30 @@ def test_a_pods_time_to_live_may_be_changed_after_the_end() -> None:
     assert decide(see(changed, pod=seen, now=NOW)).actions == (DeletePod(seen),)
 
 
+def test_the_end_is_looked_at_again_when_the_pods_time_is_over() -> None:
+    """Nothing need happen to the Pod or the run in between."""
+    run = started(termination={"ttl": 30})
+    decision = decide(see(run, pod=pod(BROKEN)))
+    assert decision.requeue_after == 20.0, "it ended ten seconds ago"
+    assert decide(see(started(termination={"ttl": 0}), pod=pod(BROKEN))).requeue_after == 0.0
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_what_somebody_put_beside_main_does_not_outlive_it(code: int) -> None:
+    end = {"exitCode": code, "startedAt": "2026-01-01T11:59:40Z", "finishedAt": "2026-01-01T11:59:50Z"}
+    containers = [{"name": "main", "state": {"terminated": end}}, {"name": "proxy", "state": {"running": {}}}]
+    seen = pod({"phase": "Running", "containerStatuses": containers})
+    run = started()
+    seen["metadata"] = {**seen["metadata"], "ownerReferences": [{"uid": run["metadata"]["uid"]}]}
+    decision = decide(see(run, pod=seen))
+    assert decision.requeue_after == 0.0
+    over = {**run, "status": decision.status}
+    assert decide(see(over, pod=seen)).actions == (StopPod(seen),)
+    assert decide(see(over, pod={**seen, "spec": {"activeDeadlineSeconds": 1}})).actions == ()
+    again = decide(see(started(termination={"maxRetries": 1}), pod=seen))
+    assert again.actions == ((StopPod(seen),) if code else ()), "before another attempt begins"
+
+
 # --- words ----------------------------------------------------------------------------------------------------------------------
 
 
@@ -184,7 +210,7 @@ def test_a_volume_that_cannot_be_mounted_is_told_from_the_pods_events() -> None:
     assert phase(decision) == ("Starting", "VolumeNotMounted")
     assert decision.status is not None
     assert 'secret "absent" not found' in decision.status["message"]
-    late = decide(see(run, pod=hanging, pod_events=(MOUNT,), now=NOW + timedelta(hours=1)))
+    late = decide(see({**run, "status": decision.status}, pod=hanging, pod_events=(MOUNT,), now=NOW + timedelta(hours=1)))
     assert phase(late) == ("Failed", "VolumeNotMounted")
 
 
@@ -193,7 +219,8 @@ def test_a_volume_that_cannot_be_mounted_is_told_from_the_pods_events() -> None:
     [
         (143, "2026-01-01T12:00:01Z", "PodDeleted"),
         (137, "2026-01-01T12:00:30Z", "PodDeleted"),
-        (1, "2026-01-01T12:00:01Z", "ContainerFailed"),
+        (1, "2026-01-01T12:00:01Z", "PodDeleted"),
+        (1, "2026-01-01T11:50:00Z", "ContainerFailed"),
         (143, "2026-01-01T11:50:00Z", "ContainerFailed"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 
 from opstrand.core.compiling.prepare import Prepared, prepare
 from opstrand.core.lifecycle.decide import decide
+from opstrand.core.lifecycle.refusals import judge_words
 from opstrand.core.lifecycle.snapshot import CreatePod, Decision, DeletePod, Snapshot, StopPod
 from opstrand.core.lifecycle.status import patch_ops
 from opstrand.core.stored import as_stored
@@ -202,9 +203,106 @@ def test_an_image_that_never_comes_is_given_up() -> None:
     status = {"phase": "Pending", **main(waiting={"reason": "ErrImagePull", "message": "denied"})}
     patient = decide(see(started(), pod=pod(status)))
     assert phase(patient) == ("Starting", "ImagePullFailed")
-    late = decide(see(started(), pod=pod(status), now=NOW + timedelta(hours=1)))
+    late = decide(see({**started(), "status": patient.status}, pod=pod(status), now=NOW + timedelta(hours=1)))
     assert phase(late) == ("Failed", "ImagePullFailed")
     assert [type(action) for action in late.actions] == [DeletePod]
+
+
+def test_a_pod_that_waited_long_for_something_else_has_all_the_patience_for_its_image() -> None:
+    """Hours in the scheduler's queue, or in an init step, are not hours of a registry that does not answer."""
+    status = {"phase": "Pending", **main(waiting={"reason": "ErrImagePull", "message": "try again"})}
+    hours_later = decide(see(started(), pod=pod(status), now=NOW + timedelta(hours=5)))
+    assert phase(hours_later) == ("Starting", "ImagePullFailed")
+    assert hours_later.requeue_after == SETTINGS.start_patience
+
+
+def test_the_next_thing_that_is_missing_is_told_and_waited_for_anew() -> None:
+    def misses(name: str) -> dict[str, Any]:
+        return pod({"phase": "Pending", **main(waiting={"reason": "CreateContainerConfigError", "message": f'secret "{name}" not found'})})
+
+    operation = started()
+    first = decide(see(operation, pod=misses("one")))
+    assert first.status is not None
+    operation = {**operation, "status": first.status}
+    assert decide(see(operation, pod=misses("one"), now=NOW + timedelta(minutes=9))).status == first.status
+    second = decide(see(operation, pod=misses("two"), now=NOW + timedelta(minutes=10)))
+    assert second.status is not None
+    assert second.status["message"] == "container 'main': secret \"two\" not found"
+    assert second.requeue_after is not None
+    given_up = decide(see({**operation, "status": second.status}, pod=misses("two"), now=NOW + timedelta(minutes=40)))
+    assert phase(given_up) == ("Failed", "ContainerConfigError")
+
+
+FOREGROUND = {"deletionTimestamp": "2026-01-01T12:00:00Z", "finalizers": ["foregroundDeletion"]}
+
+
+def test_nothing_is_made_for_an_operation_that_is_being_deleted() -> None:
+    """Foreground deletion takes its Pod first: that is no lost Pod."""
+    new = decide(see(body(**FOREGROUND)))
+    assert (phase(new), new.actions) == (("Stopped", "Stopped"), ())
+    operation = started()
+    operation["metadata"] |= FOREGROUND
+    for seen in ({"pod_is_lost": True}, {"pod": pod(EVICTED)}, {}):
+        decision = decide(see(operation, **seen))
+        assert (phase(decision), decision.actions) == (("Stopped", "Stopped"), ())
+    assert phase(decide(see(operation, pod=pod(RUNNING)))) == ("Running", "PodRunning")
+    operation = started(termination={"maxRetries": 1})
+    operation["metadata"] |= FOREGROUND
+    assert phase(decide(see(operation, pod=pod(BROKEN)))) == ("Failed", "ContainerFailed")
+
+
+def test_a_stop_is_not_taken_back_once_it_has_begun() -> None:
+    operation = started()
+    operation["spec"]["control"] = {"stop": True}
+    stopping = decide(see(operation, pod=pod(RUNNING)))
+    operation = {**operation, "status": stopping.status, "spec": {**operation["spec"], "control": {"stop": False}}}
+    gone = pod({**BROKEN, "reason": "DeadlineExceeded"}, activeDeadlineSeconds=1)
+    assert phase(decide(see(operation, pod=gone))) == ("Stopped", "Stopped")
+    assert phase(decide(see(operation, pod_is_lost=True))) == ("Stopped", "Stopped")
+
+
+def test_a_program_that_takes_a_stop_politely_was_stopped_all_the_same() -> None:
+    operation = started()
+    operation["spec"]["control"] = {"stop": True}
+    polite = {**DONE, "phase": "Failed", "reason": "DeadlineExceeded", "startTime": "2026-01-01T11:59:40Z"}
+    assert phase(decide(see(operation, pod=pod(polite, activeDeadlineSeconds=1)))) == ("Stopped", "Stopped")
+
+
+def test_a_later_attempt_that_runs_out_of_time_says_where_the_rest_went() -> None:
+    operation = started(termination={"timeout": 60, "maxRetries": 3})
+    retrying = decide(see(operation, pod=pod(BROKEN)))
+    late = pod({**BROKEN, "reason": "DeadlineExceeded"}, activeDeadlineSeconds=10)
+    last = decide(see({**operation, "status": retrying.status}, pod=late))
+    assert last.status is not None
+    assert last.status["message"] == "it did not end within 10 s: what 1 earlier attempt left of the run's 60 s"
+
+
+REFUSALS = [
+    ('pods "x" is forbidden: exceeded quota: q, requested: pods=1', ("Starting", "QuotaExceeded")),
+    ('pods "x" is forbidden: insufficient quota to consume: cpu', ("Starting", "QuotaExceeded")),
+    ('pods "x" is forbidden: failed quota: q: must specify requests.cpu for: main', ("Failed", "PodRefused")),
+    ('pods "x" is forbidden: no PriorityClass with name high was found', ("Failed", "PodRefused")),
+    ('pods "x" is forbidden: [maximum cpu usage per Container is 1, but limit is 2, maximum memory', ("Failed", "PodRefused")),
+    ('pods "x" is forbidden: cpu max limit to request ratio per Container is 2, but provided', ("Failed", "PodRefused")),
+    ('pods "x" is forbidden: pod rejected: RuntimeClass "x" not found', ("Failed", "PodRefused")),
+    ('admission webhook "policy.test" denied the request: no', ("Failed", "PodRefused")),
+    ("pods \"x\" is forbidden: ValidatingAdmissionPolicy 'p' denied request: no", ("Failed", "PodRefused")),
+    ('pods "x" is forbidden: error looking up service account ns/x: serviceaccount "x" not found', ("Starting", "ServiceAccountNotFound")),
+    (
+        'pods "x" is forbidden: unable to create new content in namespace ns because it is being terminated',
+        ("Stopped", "NamespaceTerminating"),
+    ),
+    ('pods is forbidden: User "system:serviceaccount:a:b" cannot create resource "pods" in API group ""', None),
+    ('pods "x" is forbidden: status unknown for quota: q, resources: pods', None),
+    ('pods "x" is forbidden: not yet ready to handle request', None),
+    ("<html>403</html>", None),
+]
+
+
+@pytest.mark.parametrize(("words", "expected"), REFUSALS)
+def test_what_admission_says_is_about_the_run_unless_it_is_about_us(words: str, expected: tuple[str, str] | None) -> None:
+    decision = judge_words(see(started()), words)
+    assert (decision and phase(decision)) == expected
 
 
 def test_history_is_bounded_and_keeps_its_first_entry() -> None:

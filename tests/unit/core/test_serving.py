@@ -276,6 +276,7 @@ def its_image_can_never_be() -> tuple[dict[str, Any], Decision]:
 @ending(("Failed", "ImagePullFailed"), "no such image")
 def nobody_mended_its_image() -> tuple[dict[str, Any], Decision]:
     made = started()
+    made = advanced_from(made, look(made, NO_IMAGE))
     return made, look(made, NO_IMAGE, now=NOW + timedelta(seconds=SETTINGS.start_patience))
 
 
@@ -290,9 +291,9 @@ def test_a_service_is_over_when_nothing_of_it_is_left(make: Any, expected: tuple
 
 
 def test_its_time_is_counted_from_when_it_served() -> None:
-    assert look(started(termination={"timeout": 7200}), SERVING).requeue_after == 0.0
-    made = serving(termination={"timeout": 7200})
-    assert look(made, SERVING).requeue_after == 3600.0
+    assert look(started(termination={"timeout": 3700}), SERVING).requeue_after == 0.0
+    made = serving(termination={"timeout": 3700})
+    assert look(made, SERVING).requeue_after == 100.0
     assert look(started(termination={"timeout": 1}), UNREADY).actions == ()
 
 
@@ -310,7 +311,7 @@ def test_an_idle_service_is_stopped_and_says_so() -> None:
 
 
 def test_a_service_in_use_is_asked_again_when_it_could_be_idle() -> None:
-    assert look(serving(termination=CULLED), SERVING, activity=used(4)).requeue_after == 360.0
+    assert look(serving(termination=CULLED), SERVING, activity=used(7)).requeue_after == 180.0
 
 
 def test_a_probe_that_does_not_tell_is_said_and_stops_nothing() -> None:
@@ -395,6 +396,21 @@ def test_a_service_that_is_refused_goes_before_it_is_over_and_a_bug_at_its_end_i
     made = advanced_from(made, refused)
     assert phase(look(made, deployment_is_gone=True)) == ("Failed", "NameConflict")
     assert phase(refuse_run(see(made), Phase.FAILED, "InternalError", "a bug")) == ("Failed", "InternalError")
+
+
+def test_a_service_that_somebody_deleted_is_made_again_beside_the_replicas_that_run() -> None:
+    made = serving()
+    decision = look(made, SERVING, service_is_gone=True)
+    assert [type(action) for action in decision.actions] == [CreateService]
+    assert decision.status is None or patch_ops(made["status"], decision.status) == []
+    assert look(made, SERVING).requeue_after == SETTINGS.relist_interval, "nobody tells that it is gone"
+
+
+def test_nothing_is_made_for_a_service_that_is_being_deleted() -> None:
+    made = serving()
+    made["metadata"]["deletionTimestamp"] = "2026-01-01T12:00:00Z"
+    decision = look(made, deployment_is_gone=True)
+    assert (phase(decision), [type(action) for action in decision.actions]) == (("Stopping", "Stopping"), [DeleteService])
 
 
 def test_what_came_too_late_for_a_service_that_is_over_goes() -> None:

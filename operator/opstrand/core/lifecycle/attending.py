@@ -6,13 +6,17 @@ Must not resolve anything: a later attempt is rendered from what was frozen.
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from opstrand.core import names
 from opstrand.core.lifecycle.attempt import parse_count, render_attempt
-from opstrand.core.lifecycle.diagnose import Fault, Observation, State, is_being_made, observe_pod, read_failure
-from opstrand.core.lifecycle.ending import advanced, end, finish, pod_facts
-from opstrand.core.lifecycle.retry import Spent, backoff, judge_failure, spend
-from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Decision, DeletePod, Snapshot, StopPod, parse_stamp
+from opstrand.core.lifecycle.diagnose import observe_pod
+from opstrand.core.lifecycle.ending import advanced, end, finish, is_left_running, lasted, pod_facts, stop_pod
+from opstrand.core.lifecycle.hanging import names_missing
+from opstrand.core.lifecycle.observation import Fault, Observation, State
+from opstrand.core.lifecycle.pod_status import is_being_deleted, is_being_made
+from opstrand.core.lifecycle.retry import Spent, backoff, judge_failure, read_failure, spend
+from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Decision, DeletePod, Snapshot, parse_stamp
 from opstrand.core.lifecycle.status import Status
 from opstrand.core.phase import Phase
 from opstrand.core.resolving.resolve import Resolved
@@ -29,7 +33,7 @@ def attend(snapshot: Snapshot) -> Decision:
             return finish(snapshot, Phase.SUCCEEDED, "Succeeded", "", seen)
         case State.FAILED:
             return _fail(snapshot, seen)
-        case State.RUNNING | State.PENDING if snapshot.control.get("stop"):
+        case State.RUNNING | State.PENDING if snapshot.is_to_stop:
             return _stop(snapshot, seen)
         case State.RUNNING:
             return _run(snapshot, seen)
@@ -38,8 +42,10 @@ def attend(snapshot: Snapshot) -> Decision:
 
 
 def _attend_absent(snapshot: Snapshot) -> Decision:
-    if snapshot.control.get("stop"):
+    if snapshot.is_to_stop:
         return end(snapshot, Phase.STOPPED, "Stopped", "stopped on request")
+    if snapshot.is_being_deleted:
+        return end(snapshot, Phase.STOPPED, "Stopped", _LEAVES)
     if snapshot.pod_is_lost:
         return _fail(snapshot, _observe_lost(snapshot))
     wait = backoff_left(snapshot)
@@ -102,7 +108,9 @@ def backoff_left(snapshot: Snapshot) -> float:
     return (due - snapshot.now).total_seconds()
 
 
-_PLATFORM_REASONS = ("Evicted", "Preempted", "NodeLost", "PodLost", "PodDeleted", "DeploymentLost")
+_PLATFORM_REASONS = ("Evicted", "Preempted", "NodeLost", "NodeRefused", "PodLost", "PodDeleted", "DeploymentLost")
+#: Foreground deletion takes the Pod first, and the Operation after it.
+_LEAVES = "its Operation is being deleted"
 
 
 def _run(snapshot: Snapshot, seen: Observation) -> Decision:
@@ -116,14 +124,17 @@ def _pend(snapshot: Snapshot, seen: Observation) -> Decision:
     age = (snapshot.now - parse_stamp(pod["metadata"]["creationTimestamp"])).total_seconds()
     if not seen.reason:
         return Decision(_kept(snapshot), requeue_after=_look_again(snapshot, age) if is_being_made(pod) else None)
-    if seen.hopeless or (seen.fault is Fault.USER and age >= snapshot.settings.start_patience):
+    patience = snapshot.settings.start_patience - lasted(snapshot, Phase.STARTING, seen.reason)
+    if seen.hopeless or (seen.fault is Fault.USER and patience <= 0):
         decision = end(snapshot, Phase.FAILED, seen.reason, seen.message)
         return Decision(decision.status, (DeletePod(pod),))
     if seen.fault is Fault.NONE and age < snapshot.settings.pending_grace:
         return Decision(_kept(snapshot), requeue_after=snapshot.settings.pending_grace - age)
-    status = advanced(snapshot, Phase.STARTING, seen.reason, seen.message)
-    patience = snapshot.settings.start_patience - age if seen.fault is Fault.USER else None
-    return Decision(status, requeue_after=patience)
+    status = advanced(snapshot, Phase.STARTING, seen.reason, seen.message, renew=names_missing(seen))
+    if seen.fault is not Fault.USER:
+        return Decision(status)
+    # Of the next volume that is missing the Pod says nothing either.
+    return Decision(status, requeue_after=min(patience, snapshot.settings.mount_grace) if snapshot.pod_events else patience)
 
 
 def _look_again(snapshot: Snapshot, age: float) -> float:
@@ -142,33 +153,40 @@ def _kept(snapshot: Snapshot) -> Status | None:
 def _stop(snapshot: Snapshot, seen: Observation) -> Decision:
     pod = snapshot.pod or {}
     status = advanced(snapshot, Phase.STOPPING, "Stopping", "stop requested: its container is given its grace")
-    if (pod.get("metadata") or {}).get("deletionTimestamp"):
+    if is_being_deleted(pod):
         return Decision(status)
-    if seen.state is State.PENDING:
-        return Decision(status, (DeletePod(pod),))
-    if (pod.get("spec") or {}).get("activeDeadlineSeconds") == 1:
-        return Decision(status)
-    return Decision(status, (StopPod(pod),))
+    return Decision(status, (DeletePod(pod),) if seen.state is State.PENDING else stop_pod(pod))
 
 
 def _fail(snapshot: Snapshot, seen: Observation) -> Decision:
-    if snapshot.control.get("stop"):
+    if snapshot.is_to_stop:
         return finish(snapshot, Phase.STOPPED, "Stopped", "stopped on request", seen)
+    if snapshot.is_being_deleted and seen.fault is Fault.PLATFORM:
+        return finish(snapshot, Phase.STOPPED, "Stopped", _LEAVES, seen)
     spent = _next_spent(snapshot, seen)
     if spent is None:
-        return finish(snapshot, Phase.FAILED, seen.reason, seen.message, seen)
+        return finish(snapshot, Phase.FAILED, seen.reason, _describe_end(snapshot, seen), seen)
     number = int(snapshot.status.get("attempt") or 0) + 1
     metadata = snapshot.body["metadata"]
     pod = {"name": names.pod_name(metadata["name"], names.run_uuid(metadata["uid"]), number)}
-    facts = {"attempt": number, "retries": spent.as_dict(), "pod": pod}
+    facts: dict[str, Any] = {"attempt": number, "retries": spent.as_dict(), "pod": pod}
     if seen.started_at and not snapshot.status.get("startedAt"):
         facts["startedAt"] = seen.started_at
     status = advanced(snapshot, Phase.RETRYING, seen.reason, seen.message, **facts)
-    return Decision(status, requeue_after=backoff(spent, seen.fault, first=snapshot.settings.retry_backoff))
+    rest = stop_pod(snapshot.pod) if snapshot.pod is not None and is_left_running(snapshot.pod) else ()
+    return Decision(status, rest, requeue_after=backoff(spent, seen.fault, first=snapshot.settings.retry_backoff))
+
+
+def _describe_end(snapshot: Snapshot, seen: Observation) -> str:
+    """What the Pod says; of a later attempt's deadline also where the rest of the time went."""
+    number = int(snapshot.status.get("attempt") or 0)
+    if seen.reason != "DeadlineExceeded" or not number:
+        return seen.message
+    return f"{seen.message}: what {number} earlier attempt{'s' * (number > 1)} left of the run's {snapshot.termination.get('timeout')} s"
 
 
 def _next_spent(snapshot: Snapshot, seen: Observation) -> Spent | None:
-    if seen.reason == "DeadlineExceeded":
+    if seen.reason == "DeadlineExceeded" or snapshot.is_being_deleted:
         return None
     termination = snapshot.termination
     verdict = judge_failure(termination.get("podFailurePolicy"), read_failure(snapshot.pod or {}))

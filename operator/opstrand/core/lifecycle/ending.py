@@ -10,7 +10,9 @@ from typing import Any
 
 from opstrand.core import names
 from opstrand.core.lifecycle.attempt import parse_count
-from opstrand.core.lifecycle.diagnose import Observation, State, observe_pod
+from opstrand.core.lifecycle.diagnose import observe_pod
+from opstrand.core.lifecycle.observation import Observation, State
+from opstrand.core.lifecycle.pod_status import has_company, is_over
 from opstrand.core.lifecycle.snapshot import NOTHING, Decision, DeletePod, Snapshot, StopPod, parse_stamp
 from opstrand.core.lifecycle.status import Status, advance
 from opstrand.core.phase import Phase
@@ -25,23 +27,38 @@ def clear(snapshot: Snapshot) -> Decision:
     match observe_pod(pod).state:
         case State.PENDING:
             return Decision(actions=(DeletePod(pod),))
-        case State.RUNNING if (pod.get("spec") or {}).get("activeDeadlineSeconds") != 1:
-            return Decision(actions=(StopPod(pod),))
         case State.RUNNING:
-            return NOTHING
+            return Decision(actions=stop_pod(pod))
+        case _ if is_left_running(pod):
+            return Decision(actions=stop_pod(pod))
         case _:
             return _expire(snapshot, pod)
 
 
+def is_left_running(pod: Mapping[str, Any]) -> bool:
+    """Main is over, and what somebody put beside it would run, and hold what it asked for, until the Pod is deleted."""
+    return has_company(pod) and not is_over(pod)
+
+
+def stop_pod(pod: Mapping[str, Any]) -> tuple[StopPod, ...]:
+    """Nothing where it was told already."""
+    return () if (pod.get("spec") or {}).get("activeDeadlineSeconds") == 1 else (StopPod(pod),)
+
+
 def _expire(snapshot: Snapshot, pod: Mapping[str, Any]) -> Decision:
     """A Pod that ended stays to be read for `termination.ttl`, or the setting's time; then it goes, with those of earlier attempts."""
-    asked = parse_count(snapshot.termination.get("ttl"))
-    ttl = snapshot.settings.pod_ttl if asked is None else asked
-    left = ttl - (snapshot.now - parse_stamp(snapshot.status["finishedAt"])).total_seconds()
+    left = _stays_for(snapshot, snapshot.status["finishedAt"])
     if left > 0:
         return Decision(requeue_after=left)
     uid = snapshot.body["metadata"]["uid"]
     return Decision(actions=tuple(DeletePod(one) for one in (pod, *snapshot.earlier_pods) if names.is_owned_by(one, uid)))
+
+
+def _stays_for(snapshot: Snapshot, finished: str) -> float:
+    """Seconds until the Pod goes."""
+    asked = parse_count(snapshot.termination.get("ttl"))
+    ttl = snapshot.settings.pod_ttl if asked is None else asked
+    return ttl - (snapshot.now - parse_stamp(finished)).total_seconds()
 
 
 def finish(snapshot: Snapshot, phase: Phase, reason: str, message: str, seen: Observation) -> Decision:
@@ -49,7 +66,12 @@ def finish(snapshot: Snapshot, phase: Phase, reason: str, message: str, seen: Ob
     started = snapshot.status.get("startedAt") or seen.started_at
     finished = seen.finished_at or snapshot.stamp
     facts = {"pod": pod_facts(snapshot), **_times(started, finished)}
-    return Decision(advanced(snapshot, phase, reason, message, **facts))
+    status = advanced(snapshot, phase, reason, message, **facts)
+    if snapshot.pod is None:
+        return Decision(status)
+    # Nothing need ever happen to this Pod again: look for ourselves when its time is over.
+    again = 0.0 if is_left_running(snapshot.pod) else max(0.0, _stays_for(snapshot, finished))
+    return Decision(status, requeue_after=again)
 
 
 def end(snapshot: Snapshot, phase: Phase, reason: str, message: str) -> Decision:
@@ -69,7 +91,7 @@ def _times(started: str | None, finished: str) -> dict[str, Any]:
     return {"startedAt": started, "finishedAt": finished, "duration": seconds}
 
 
-def advanced(snapshot: Snapshot, phase: Phase, reason: str, message: str, **facts: Any) -> Status:
+def advanced(snapshot: Snapshot, phase: Phase, reason: str, message: str, *, renew: bool = False, **facts: Any) -> Status:
     """The snapshot's status in this phase, with who the run is where it is written for the first time."""
     metadata = snapshot.body["metadata"]
     identity = {} if snapshot.status.get("uuid") else {"uuid": names.run_uuid(metadata["uid"]), "kind": _kind(snapshot)}
@@ -81,6 +103,7 @@ def advanced(snapshot: Snapshot, phase: Phase, reason: str, message: str, **fact
         now=snapshot.stamp,
         generation=int(metadata.get("generation") or 1),
         created_at=metadata.get("creationTimestamp"),
+        renew=renew,
         **identity,
         **facts,
     )
@@ -89,6 +112,14 @@ def advanced(snapshot: Snapshot, phase: Phase, reason: str, message: str, **fact
 def _kind(snapshot: Snapshot) -> str:
     prepared = snapshot.prepared
     return "job" if isinstance(prepared, SpecError) or prepared.compiled is None else prepared.compiled.kind
+
+
+def lasted(snapshot: Snapshot, phase: Phase, reason: str) -> float:
+    """Seconds for which the status has said this already; 0 where it says something else."""
+    history = snapshot.status.get("history") or ()
+    if snapshot.phase is not phase or snapshot.status.get("reason") != reason or not history:
+        return 0.0
+    return (snapshot.now - parse_stamp(history[-1]["at"])).total_seconds()
 
 
 def pod_facts(snapshot: Snapshot) -> dict[str, Any]:

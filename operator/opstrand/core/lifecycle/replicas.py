@@ -11,22 +11,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from opstrand.core.lifecycle.diagnose import (
-    Fault,
-    Observation,
+from opstrand.core.lifecycle.ended import describe_init_end, describe_main_end
+from opstrand.core.lifecycle.hanging import find_broken_sidecar, find_in_events, find_unschedulable, find_waiting
+from opstrand.core.lifecycle.observation import Fault, Observation, State
+from opstrand.core.lifecycle.pod_status import (
     Pod,
-    State,
     condition_of,
     containers_of,
-    describe_end,
-    describe_init_end,
-    find_unmounted,
-    find_unschedulable,
-    find_waiting,
+    earlier_end_of,
+    end_of,
+    init_steps_of,
+    is_being_deleted,
     is_being_made,
     is_over,
-    is_sidecar,
     main_of,
+    state_of,
 )
 
 #: Seconds for which a container that was started again must run before it counts as back: a crash loop is one trouble, not many.
@@ -52,13 +51,13 @@ class Replicas:
     @property
     def started_at(self) -> str | None:
         """Since when the first of them serves."""
-        times = [((main_of(pod).get("state") or {}).get("running") or {}).get("startedAt") for pod in self.serving]
+        times = [(state_of(main_of(pod)).get("running") or {}).get("startedAt") for pod in self.serving]
         return min((time for time in times if time), default=None)
 
 
 def is_live(pod: Pod) -> bool:
     """Whether it counts: Kubernetes has put another in the place of one that is over or being deleted."""
-    return not is_over(pod) and "deletionTimestamp" not in pod["metadata"]
+    return not is_over(pod) and not is_being_deleted(pod)
 
 
 def observe_replicas(pods: Sequence[Pod], events: Sequence[Mapping[str, Any]], *, now: datetime) -> Replicas:
@@ -84,8 +83,8 @@ def _observe(pod: Pod, events: Sequence[Mapping[str, Any]], now: datetime) -> Ob
         return crash
     if condition_of(pod, "Ready").get("status") == "True":
         return Observation(State.RUNNING, "PodRunning")
-    hangs = find_unmounted(events) if is_being_made(pod) else None
-    return find_waiting(pod) or find_unschedulable(pod) or hangs or Observation(State.PENDING)
+    hangs = find_in_events(events) if is_being_made(pod) else None
+    return find_broken_sidecar(pod) or find_waiting(pod) or find_unschedulable(pod) or hangs or Observation(State.PENDING)
 
 
 def _find_crash(pod: Pod, now: datetime) -> Observation | None:
@@ -97,16 +96,16 @@ def _find_crash(pod: Pod, now: datetime) -> Observation | None:
     end = _last_end(main)
     if end is None or (_is_running(main) and _unsteady_for(pod, now) <= 0):
         return None
-    reason, message = describe_end(pod, end)
+    reason, message = describe_main_end(pod, end)
     if end.get("exitCode") == 0:
         message = "its program ended, and a service has none that ends"
     return Observation(State.PENDING, reason, f"{message}; Kubernetes starts it again", Fault.USER)
 
 
 def _failed_inits(pod: Pod) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    for container in containers_of(pod, "initContainerStatuses"):
+    for container in init_steps_of(pod):
         end = _last_end(container)
-        if end is not None and end.get("exitCode") not in (0, None) and not is_sidecar(pod, container) and not _is_running(container):
+        if end is not None and end.get("exitCode") not in (0, None) and not _is_running(container):
             yield container, end
 
 
@@ -117,22 +116,21 @@ def _is_down(pod: Pod) -> bool:
 
 def _last_end(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """How it ended, unless something else has happened to it since."""
-    state = container.get("state") or {}
-    if state.get("terminated"):
-        return dict(state["terminated"])
-    waits_for = (state.get("waiting") or {}).get("reason")
-    last = (container.get("lastState") or {}).get("terminated")
-    return dict(last) if last and waits_for in (None, "CrashLoopBackOff") else None
+    if end_of(container):
+        return end_of(container)
+    waits_for = (state_of(container).get("waiting") or {}).get("reason")
+    last = earlier_end_of(container)
+    return last if last and waits_for in (None, "CrashLoopBackOff") else None
 
 
 def _is_running(container: Mapping[str, Any]) -> bool:
-    return "running" in (container.get("state") or {})
+    return "running" in state_of(container)
 
 
 def _unsteady_for(pod: Pod, now: datetime) -> float:
     """Seconds for which a container that was started again is not trusted yet; 0 for every other."""
     main = main_of(pod)
-    since = ((main.get("state") or {}).get("running") or {}).get("startedAt")
+    since = (state_of(main).get("running") or {}).get("startedAt")
     if not since or not main.get("restartCount"):
         return 0.0
     return max(0.0, (datetime.fromisoformat(since) + timedelta(seconds=STEADY) - now).total_seconds())

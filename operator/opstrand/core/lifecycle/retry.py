@@ -1,7 +1,7 @@
 """Whether a failed attempt is followed by another, and when.
 
 Two budgets: `termination.maxRetries` for what the user's program did, and the platform's own for evictions, preemptions and lost nodes, so
-that a busy cluster does not eat the user's retries. Must not look at Pods; it judges what `diagnose` saw.
+that a busy cluster does not eat the user's retries. Must not diagnose; it judges what `diagnose` saw.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from opstrand.core.lifecycle.diagnose import Failure, Fault
+from opstrand.core.lifecycle.observation import Fault
+from opstrand.core.lifecycle.pod_status import Pod, all_containers_of, end_of, status_of
 from opstrand.core.limits import ATTEMPTS
 from opstrand.core.names import MAIN_CONTAINER
 
@@ -32,6 +33,22 @@ class Spent:
 
     def as_dict(self) -> dict[str, int]:
         return {"failures": self.failures, "disruptions": self.disruptions}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a podFailurePolicy looks at: exit codes by container, and the Pod's conditions."""
+
+    exit_codes: Mapping[str, int]
+    conditions: Mapping[str, str]
+
+
+def read_failure(pod: Pod) -> Failure:
+    """What is left of a Pod for the rules of a podFailurePolicy."""
+    ends = {str(one.get("name")): end for one in all_containers_of(pod) if (end := end_of(one)) is not None}
+    codes = {name: int(end["exitCode"]) for name, end in ends.items() if end.get("exitCode") is not None}
+    conditions = {str(one.get("type")): str(one.get("status")) for one in status_of(pod).get("conditions") or ()}
+    return Failure(codes, conditions)
 
 
 def judge_failure(policy: Mapping[str, Any] | None, failure: Failure) -> str | None:

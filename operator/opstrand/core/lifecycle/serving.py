@@ -10,13 +10,16 @@ over once its Deployment and its Pods are gone. Must not resolve anything: what 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from opstrand.core.lifecycle.attempt import parse_count
 from opstrand.core.lifecycle.attending import backoff_left, recreate
-from opstrand.core.lifecycle.diagnose import Fault, is_being_made
-from opstrand.core.lifecycle.ending import advanced, end
+from opstrand.core.lifecycle.ending import advanced, end, lasted
+from opstrand.core.lifecycle.hanging import names_missing
+from opstrand.core.lifecycle.observation import Fault
+from opstrand.core.lifecycle.pod_status import is_being_made
 from opstrand.core.lifecycle.refusals import judge_words
 from opstrand.core.lifecycle.replicas import Replicas, is_live, observe_replicas
 from opstrand.core.lifecycle.retry import Spent, backoff, next_spent
@@ -48,6 +51,8 @@ def serve(snapshot: Snapshot) -> Decision:
         return limit
     seen = observe_replicas(snapshot.replicas, snapshot.pod_events, now=snapshot.now)
     decision = _judge(snapshot, seen) if seen.live else _serve_without(snapshot)
+    if snapshot.service_is_gone and decision.actions == ():
+        decision = _restore(snapshot, decision)
     return Decision(decision.status, decision.actions, requeue_after=_soonest(decision.requeue_after, limit.requeue_after, seen.again))
 
 
@@ -113,6 +118,15 @@ def _find_idleness(snapshot: Snapshot, termination: Mapping[str, Any], started: 
     return Decision(requeue_after=left)
 
 
+def _restore(snapshot: Snapshot, decision: Decision) -> Decision:
+    """Somebody deleted the Service: its replicas run, and nobody finds them by its name."""
+    try:
+        return replace(decision, actions=recreate(snapshot).actions)
+    except SpecError as error:
+        words = f"its Service was deleted and cannot be made again: {error.message}"
+        return replace(decision, status=advanced(snapshot, Phase.RUNNING, error.reason, words))
+
+
 # -- without a Pod ------------------------------------------------------------------------------------------------------
 
 
@@ -120,6 +134,8 @@ def _serve_without(snapshot: Snapshot) -> Decision:
     """No replica is alive: the Deployment is not made yet, was taken away, cannot make any, or is about to."""
     if snapshot.phase is Phase.RETRYING and snapshot.status.get("reason") == "DeploymentLost":
         return _make_again(snapshot)
+    if snapshot.is_being_deleted:
+        return _stop(snapshot, "Stopping", "its Operation is being deleted")
     if snapshot.deployment_is_gone:
         return _lose(snapshot)
     if snapshot.deployment is None:
@@ -159,7 +175,7 @@ def _lose(snapshot: Snapshot) -> Decision:
     words = "its Deployment was deleted while it ran"
     if spent is None:
         return _stop(snapshot, "DeploymentLost", words)
-    facts = {"attempt": int(snapshot.status.get("attempt") or 0) + 1, "retries": spent.as_dict(), "pod": {}}
+    facts: dict[str, Any] = {"attempt": int(snapshot.status.get("attempt") or 0) + 1, "retries": spent.as_dict(), "pod": {}}
     status = advanced(snapshot, Phase.RETRYING, "DeploymentLost", words, **facts, service=_with_pods(snapshot, ()))
     return Decision(status, requeue_after=backoff(spent, Fault.PLATFORM, first=snapshot.settings.retry_backoff))
 
@@ -205,7 +221,8 @@ def _run(snapshot: Snapshot, seen: Replicas) -> Decision:
     status = advanced(snapshot, Phase.RUNNING, reason, message, **facts, startedAt=started)
     # From now on its time runs: looked at once more, it says when that is over.
     is_limited = "startedAt" not in snapshot.status and "termination" in snapshot.status
-    return Decision(status, requeue_after=0.0 if is_limited else None)
+    # Nobody watches Services: whether it is still there is asked now and then.
+    return Decision(status, requeue_after=0.0 if is_limited else float(snapshot.settings.relist_interval))
 
 
 def _wait(snapshot: Snapshot, seen: Replicas) -> Decision:
@@ -215,13 +232,15 @@ def _wait(snapshot: Snapshot, seen: Replicas) -> Decision:
     if seen.trouble is None or seen.troubled is None:
         return _wait_for_ready(snapshot, seen, phase if has_served else Phase.STARTING)
     trouble, age = seen.trouble, _age(snapshot, seen.troubled)
-    patience = snapshot.settings.start_patience - age
+    patience = snapshot.settings.start_patience - lasted(snapshot, phase, trouble.reason)
     if not has_served and (trouble.hopeless or (trouble.fault is Fault.USER and patience <= 0)):
         return _stop(snapshot, trouble.reason, trouble.message)
     if trouble.fault is Fault.NONE and age < snapshot.settings.pending_grace:
         return Decision(_recorded(snapshot, seen), requeue_after=snapshot.settings.pending_grace - age)
-    status = advanced(snapshot, phase, trouble.reason, trouble.message, **_facts(snapshot, seen, seen.troubled))
-    return Decision(status, requeue_after=patience if trouble.fault is Fault.USER and not has_served else None)
+    facts = _facts(snapshot, seen, seen.troubled)
+    status = advanced(snapshot, phase, trouble.reason, trouble.message, renew=names_missing(trouble), **facts)
+    again = patience if trouble.fault is Fault.USER and not has_served else None
+    return Decision(status, requeue_after=_soonest(again, float(snapshot.settings.mount_grace) if snapshot.pod_events else None))
 
 
 def _wait_for_ready(snapshot: Snapshot, seen: Replicas, phase: Phase) -> Decision:

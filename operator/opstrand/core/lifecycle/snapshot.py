@@ -49,6 +49,8 @@ class Snapshot:
     #: A service's Deployment as far as it is known, and whether it was there and is gone.
     deployment: Mapping[str, Any] | None = None
     deployment_is_gone: bool = False
+    #: The Service before the replicas that run is not there any more.
+    service_is_gone: bool = False
     #: When a service that may be idle was used last, asked for once it matters.
     activity: Activity | None = None
     #: What the operator's owner lets runs use by name.
@@ -74,6 +76,16 @@ class Snapshot:
     @property
     def control(self) -> Mapping[str, Any]:
         return (self.body.get("spec") or {}).get("control") or {}
+
+    @property
+    def is_to_stop(self) -> bool:
+        """Whether somebody asked for its end. What a stop has begun is not taken back."""
+        return bool(self.control.get("stop")) or self.phase is Phase.STOPPING
+
+    @property
+    def is_being_deleted(self) -> bool:
+        """Whether the object is on its way out: nothing is made for it any more."""
+        return "deletionTimestamp" in self.body["metadata"]
 
     @property
     def termination(self) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ Must not look at Pods: a run that has one is `attending`'s.
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.lifecycle.attempt import render_attempt
@@ -23,6 +24,8 @@ def start(snapshot: Snapshot) -> Decision:
         return end(snapshot, Phase.STOPPED, "Stopped", "stopped before it started")
     if snapshot.control.get("skip"):
         return end(snapshot, Phase.SKIPPED, "Skipped", "skipped on request")
+    if snapshot.is_being_deleted:
+        return end(snapshot, Phase.STOPPED, "Stopped", "deleted before it started")
     if _is_restored(snapshot):
         return end(snapshot, Phase.STOPPED, "Restored", "restored from a backup without its status: it is not run again")
     try:
@@ -88,7 +91,7 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
         return end(snapshot, Phase.SKIPPED, "ConditionFalse", "its conditions say that it should not run")
     if attempt.plan.is_approved is False:
         return _wait_for_approval(snapshot)
-    facts = {
+    facts: dict[str, Any] = {
         "inputs": dict(resolved.inputs),
         "outputs": dict(resolved.outputs),
         "artifacts": attempt.lineage,

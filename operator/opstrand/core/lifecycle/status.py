@@ -24,16 +24,19 @@ def advance(
     now: str,
     generation: int,
     created_at: str | None = None,
+    renew: bool = False,
     **facts: Any,
 ) -> Status:
     """The status in this phase, with its history and conditions; `facts` are further keys. `status` is left as it is.
 
-    The same phase and reason again add nothing: a repeated observation must come out equal, so that it costs no write.
+    The same phase and reason again add nothing: a repeated observation must come out equal, so that it costs no write. With `renew` another
+    message is something new.
     """
     # Whatever is changed below is replaced, never changed in place: the parts may be shared.
     after: Status = dict(status)
     before = parse_phase(after)
     repeated = "phase" in after and before is phase and after.get("reason") == reason
+    repeated = repeated and not (renew and after.get("message") != shorten(message))
     if repeated:
         message = after.get("message", "")
     after.update(facts)
