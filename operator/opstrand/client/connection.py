@@ -7,6 +7,7 @@ of what an import of this package would cost.
 from __future__ import annotations
 
 import json
+import os
 import random
 import threading
 import time
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from .environment import Credentials
-from .errors import ApiError, Unreachable
+from .errors import ApiError, NotManaged, Unreachable
 
 if TYPE_CHECKING:
     import http.client
@@ -30,9 +31,15 @@ class Connection:
 
     def __init__(self, url: str, credentials: Credentials, patience: float = 60.0) -> None:
         parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise NotManaged(f"the API's address is {url!r}; expected http://HOST:PORT (POLYAXON_HOST)")
         self._scheme, self._netloc, self._base = parts.scheme, parts.netloc, parts.path.rstrip("/")
         self._credentials = credentials
         self.patience = patience
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._http: http.client.HTTPConnection | None = None
 
@@ -63,19 +70,22 @@ class Connection:
             pause = min(pause * 2, 5.0)
 
     def _send(self, method: str, target: str, data: bytes | None, timeout: float) -> Any:
+        if self._process != os.getpid():  # a forked child: the socket is its parent's, and the lock perhaps nobody's
+            self._begin()
         with self._lock:
             reused = self._http is not None
             try:
                 status, raw = self._exchange(method, target, data, timeout)
-            except OSError:
-                self._close()
+            except OSError as error:
                 # A kept connection may have been closed by the other side while it was idle: that is no trouble yet.
-                if not reused:
+                if not reused or _is_late(error):
                     raise
                 status, raw = self._exchange(method, target, data, timeout)
         answer = _parse(raw)
-        if status >= 400:
-            raise ApiError(status, str(answer.get("detail") or answer) if isinstance(answer, dict) else str(answer))
+        if status >= 400 and isinstance(answer, dict):
+            raise ApiError(status, str(answer.get("detail") or answer))
+        if status >= 300 or not isinstance(answer, dict):  # somebody else at this address
+            raise ApiError(status, f"expected JSON of the API at {self._scheme}://{self._netloc}, found {str(answer)[:200]!r}")
         return answer
 
     def _exchange(self, method: str, target: str, data: bytes | None, timeout: float) -> tuple[int, bytes]:
@@ -110,6 +120,12 @@ class Connection:
         if self._http is not None:
             self._http.close()
             self._http = None
+
+
+def _is_late(error: OSError) -> bool:
+    import socket
+
+    return isinstance(error, socket.timeout)
 
 
 def _parse(raw: bytes) -> Any:

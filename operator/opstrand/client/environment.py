@@ -54,7 +54,7 @@ class Credentials:
         self._read: tuple[str, float, str] | None = None
 
     def header(self) -> str | None:
-        token = self._from_files() or os.environ.get("POLYAXON_AUTH_TOKEN")
+        token = self._from_files() or os.environ.get("POLYAXON_AUTH_TOKEN", "").strip()
         scheme = os.environ.get("POLYAXON_AUTHENTICATION_TYPE") or "Token"
         return f"{scheme} {token}" if token else None
 
@@ -69,7 +69,7 @@ class Credentials:
                 if self._read is None or self._read[:2] != (path, changed):
                     with open(path, encoding="utf-8") as file:
                         self._read = (path, changed, _parse_token(file.read()))
-            except (OSError, ValueError):
+            except (OSError, ValueError, LookupError):
                 continue
             return self._read[2]
         return None

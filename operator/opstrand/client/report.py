@@ -5,7 +5,8 @@ Owns how two reports merge and which requests say them. Pure: must not send anyt
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import reduce
 from typing import Any, NamedTuple, Union
 
 #: Fields whose keys are merged, and the one whose items are.
@@ -80,6 +81,31 @@ class Report:
             found.append(Request("POST", "/lineage/artifacts", {"artifacts": list(self._artifacts.values())}))
         return found
 
-    def names(self) -> str | None:
-        """What it is about, for a message."""
-        return ", ".join([*self._fields, *self._texts, *(["artifacts"] if self._artifacts else [])]) or None
+    def halve(self) -> tuple[Report, ...]:
+        """Two reports that say the same one after the other; none for what is one thing."""
+        parts = self._parts()
+        halves = parts[: len(parts) // 2], parts[len(parts) // 2 :]
+        return tuple(reduce(Report.then, half, Report()) for half in halves) if all(halves) else ()
+
+    def _parts(self) -> list[Report]:
+        """One report for each thing that is said; a field that forgets what was there does so by itself, first."""
+        parts = []
+        for field, values in self._fields.items():
+            reset = field in self._resets
+            if isinstance(values, dict):
+                parts += [Report().values(field, {}, reset=True)] if reset else []
+                parts += [Report().values(field, {key: value}) for key, value in values.items()]
+            else:
+                parts += [Report().tags([], reset=True)] if reset else []
+                parts += [Report().tags([tag]) for tag in values]
+        parts += [Report().text(field, text) for field, text in self._texts.items()]
+        return parts + [Report().artifact(item) for item in self._artifacts.values()]
+
+    def names(self) -> str:
+        """What it is about, for a message: `outputs`, or what of them where it is one thing."""
+        named = [_name(field, values) for field, values in self._fields.items()]
+        return ", ".join([*named, *self._texts, *([_name("artifacts", self._artifacts)] if self._artifacts else [])])
+
+
+def _name(field: str, things: Collection[str]) -> str:
+    return f"{field}.{next(iter(things))}" if len(things) == 1 else field

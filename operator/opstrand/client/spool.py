@@ -7,10 +7,12 @@ that could not be sent yet are merged, so that what waits is bounded by what a r
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Callable
 
 from .errors import ApiError, ClientError
@@ -18,8 +20,12 @@ from .report import Report
 
 #: Seconds that the end of the process waits for the API.
 LAST_CHANCE = 60.0
-#: Seconds between two tries while the API is away.
+#: Seconds for one try, between two tries while the API is away, and for whoever must send for himself since no thread can be started.
+_TRY = 30.0
 _PAUSE = 2.0
+_ALONE = 5.0
+#: Requests to find out which part of a refused report is refused.
+_PARTS = 40
 
 #: Sends one report within so many seconds, or raises.
 Send = Callable[[Report, float], None]
@@ -33,7 +39,7 @@ class Spool:
         self._last_chance = last_chance
         self._warned = False
         self._reset()
-        atexit.register(self._at_exit)
+        atexit.register(self._finish)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._reset)
 
@@ -43,6 +49,7 @@ class Spool:
         self._pending = Report()
         self._due: float | None = None
         self._sending = False
+        self._ends = False
         self._thread: threading.Thread | None = None
 
     def add(self, report: Report, within: float = 0.0) -> None:
@@ -52,9 +59,22 @@ class Spool:
             due = time.monotonic() + within
             self._due = due if self._due is None else min(self._due, due)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="opstrand-reports", daemon=True)
-                self._thread.start()
+                self._thread = self._start()
             self._wake.notify_all()
+        if self._ends:
+            self._finish()
+        elif self._thread is None:
+            self.flush(_ALONE)
+
+    def _start(self) -> threading.Thread | None:
+        """The thread that sends. None where there can be none: a process that ends, or one that has as many as it may."""
+        _call_at_end_of_worker(self._finish)
+        thread = threading.Thread(target=self._run, name="opstrand-reports", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return None
+        return thread
 
     def flush(self, seconds: float) -> bool:
         """Wait until everything is stored or refused, at most so long; whether it is."""
@@ -63,16 +83,18 @@ class Spool:
             if self._pending:
                 self._due = time.monotonic()
                 self._wake.notify_all()
-            while self._pending or self._sending:
+            while self._thread is not None and (self._pending or self._sending):
                 rest = deadline - time.monotonic()
-                if rest <= 0 or self._thread is None:
+                if rest <= 0:
                     return False
                 self._wake.wait(rest)
-        return True
+        while self._pending and time.monotonic() < deadline:
+            self._send_once(self._take(), deadline - time.monotonic())
+        return not self._pending
 
     def _run(self) -> None:
         while True:
-            self._send_once(self._take())
+            self._send_once(self._take(), _TRY)
 
     def _take(self) -> Report:
         """The next report to send, once it is due."""
@@ -83,14 +105,32 @@ class Spool:
             report, self._pending, self._due, self._sending = self._pending, Report(), None, True
             return report
 
-    def _send_once(self, report: Report) -> None:
-        again = False
+    def _send_once(self, report: Report, seconds: float) -> None:
+        refused: list[tuple[str, str]] = []
+        kept = self._try(report, min(seconds, _TRY), refused, iter(range(_PARTS)))
+        if refused:
+            names = ", ".join(name for name, _ in refused[:5]) + (f" and {len(refused) - 5} more" if len(refused) > 5 else "")
+            self._say(f"the API refused {names}: {refused[0][1]}")
+        with self._wake:
+            if kept:  # what came since is later, and wins
+                self._pending = kept.then(self._pending)
+                self._due = time.monotonic() + _PAUSE
+            self._sending = False
+            self._wake.notify_all()
+
+    def _try(self, report: Report, seconds: float, refused: list[tuple[str, str]], tries: Iterator[int]) -> Report:
+        """What is to be sent again. Of a report that is refused only that part is lost which is the reason."""
+        kept = Report()
         try:
-            self._send(report, 30.0)
+            self._send(report, seconds)
         except ApiError as error:
-            self._say(f"the API refused {report.names()}: {error.detail}")
+            parts = report.halve() if error.status == 400 and next(tries, None) is not None else ()
+            if not parts:
+                refused.append((report.names(), error.detail))
+            for part in parts:
+                kept.then(self._try(part, seconds, refused, tries))
         except ClientError as error:
-            again = True
+            kept = report
             if not self._warned:
                 self._warned = True
                 self._say(f"the API is away, reports are kept and sent later ({error})")
@@ -98,17 +138,25 @@ class Spool:
             self._say(f"{report.names()} could not be sent: {error}")
         else:
             self._warned = False
-        with self._wake:
-            if again:  # what came since is later, and wins
-                self._pending = report.then(self._pending)
-                self._due = time.monotonic() + _PAUSE
-            self._sending = False
-            self._wake.notify_all()
+        return kept
 
-    def _at_exit(self) -> None:
+    def _finish(self) -> None:
+        """The process ends: what is said from here on is sent before the call returns."""
+        self._ends = True
         if not self.flush(self._last_chance):
             self._say(f"{self._pending.names() or 'reports'} could not be stored within {self._last_chance:g} s and are lost")
 
     @staticmethod
     def _say(text: str) -> None:
-        print(f"opstrand: {text}", file=sys.stderr, flush=True)
+        if sys.stderr is not None:
+            with contextlib.suppress(OSError, ValueError):  # closed, or nobody reads it
+                print(f"opstrand: {text}", file=sys.stderr, flush=True)
+
+
+def _call_at_end_of_worker(call: Callable[[], None]) -> None:
+    """A process of `multiprocessing` ends without what `atexit` knows."""
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        from multiprocessing.util import Finalize
+
+        Finalize(None, call, exitpriority=0)

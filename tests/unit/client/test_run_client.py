@@ -1,9 +1,11 @@
 """What user code sees of the client, against the real application."""
 
+import http.server
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -179,6 +181,84 @@ def test_a_fork_does_not_send_its_parents_reports() -> None:
     assert os.waitpid(child, 0)[1] == 0
     assert spool.flush(1)
     assert sent == [[("PATCH", "", {"outputs": {"a": 1}, "merge": True})]]
+
+
+def test_a_fork_speaks_for_itself(api: Api) -> None:
+    """Neither over its parent's connection, nor after a lock that its parent held when it was made."""
+    client = RunClient()
+    client.refresh_data()
+    with client._connection._lock:
+        child = os.fork()
+        if child == 0:
+            client.log_outputs(child=1)
+            os._exit(0 if client.flush(10) else 1)
+    client.log_outputs(parent=1)
+    assert client.flush(10)
+    assert os.waitpid(child, 0)[1] == 0
+    assert api.status["outputs"] == {"child": 1, "parent": 1}
+
+
+def test_what_does_not_fit_takes_nothing_else_with_it(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    client = RunClient()
+    api.stop()
+    client.log_outputs(acc=0.9, **{f"k{number}": number for number in range(500)})
+    client.log_tags(["a"])
+    client.log_outputs(blob="x" * 300_000)
+    client.log_outputs(loss=0.1, reset=False)
+    client.log_artifact_ref("outputs/model.pt", "model")
+    api.start()
+    assert client.flush(20)
+    status = api.status
+    assert status["outputs"] == {"acc": 0.9, "loss": 0.1, **{f"k{number}": number for number in range(500)}}
+    assert (status["tags"], [item["name"] for item in status["artifacts"]]) == (["a"], ["model"])
+    assert "the API refused outputs.blob: outputs would be" in capsys.readouterr().err
+    assert len(api.requests) < 60
+
+
+def test_a_replacement_that_does_not_fit_still_replaces(api: Api) -> None:
+    client = RunClient()
+    client.log_outputs(old=1, async_req=False)
+    client.log_outputs(reset=True, new=2, blob="x" * 300_000)
+    assert client.flush(20)
+    assert api.status["outputs"] == {"new": 2}
+
+
+def test_where_no_thread_can_be_started_reports_are_sent_all_the_same(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the end of a process, by Python's own rule (3.12), or where a container may have no more of them."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    client = RunClient()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        client.log_outputs(a=1)
+    assert api.status["outputs"] == {"a": 1}
+    client.log_outputs(b=2)
+    assert client.flush(5)
+    assert api.status["outputs"] == {"a": 1, "b": 2}
+
+
+def test_somebody_else_at_the_address_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302 if self.path.endswith("0") else 200)
+            self.end_headers()
+            self.wfile.write(b"<html>Log in</html>")
+
+        def log_message(self, *_: Any) -> None:
+            """Quiet."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("POLYAXON_HOST", f"http://127.0.0.1:{server.server_port}")
+        for uuid, status in (("a" * 32, 200), ("0" * 32, 302)):
+            with pytest.raises(ApiError, match=f"{status}: expected JSON of the API at http://127.0.0.1.*Log in"):
+                RunClient(project="quick-start", run_uuid=uuid).refresh_data()
+        server.shutdown()
+    monkeypatch.setenv("POLYAXON_HOST", "opstrand-api:8000")
+    with pytest.raises(NotManaged, match="'opstrand-api:8000'; expected http://HOST:PORT"):
+        RunClient(project="quick-start", run_uuid="a" * 32)
 
 
 def test_names_and_values_are_what_the_published_client_would_send() -> None:

@@ -65,6 +65,55 @@ def test_outputs_logged_last_are_stored_before_the_process_ends(api: Api, pod_en
     assert api.status["outputs"] == {"acc": 1, "loss": 2}
 
 
+LAST_WORDS = """
+import atexit
+from polyaxon import tracking
+
+def last():
+    tracking.log_metrics(acc=1)
+
+atexit.register(last)
+tracking.init()
+atexit.register(lambda: tracking.log_metrics(loss=2))
+"""
+WORKERS = """
+import multiprocessing
+
+def work(name):
+    from polyaxon import tracking
+    tracking.init(track_env=False)
+    tracking.log_metrics(**{name: 1})
+
+if __name__ == "__main__":
+    from polyaxon.client import RunClient
+    client = RunClient()
+    client.refresh_data()
+    for method in multiprocessing.get_all_start_methods():
+        process = multiprocessing.get_context(method).Process(target=work, args=(method,))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=client.log_metrics, kwargs={"inherited": 1})
+    process.start()
+    process.join()
+"""
+
+
+@pytest.mark.parametrize("python", pythons())
+def test_what_is_said_while_the_process_ends_is_stored(api: Api, pod_environment: dict[str, str], tmp_path: Path, python: str) -> None:
+    ended = run(python, lay(tmp_path / "artifacts", LAST_WORDS), pod_environment)
+    assert (ended.stderr, ended.returncode) == ("", 0)
+    assert api.status["outputs"] == {"acc": 1, "loss": 2}
+
+
+@pytest.mark.parametrize("python", pythons())
+def test_what_workers_say_is_stored_before_they_end(api: Api, pod_environment: dict[str, str], tmp_path: Path, python: str) -> None:
+    ended = run(python, lay(tmp_path / "artifacts", WORKERS), pod_environment)
+    assert (ended.stderr, ended.returncode) == ("", 0)
+    assert api.status["outputs"] == {"fork": 1, "spawn": 1, "forkserver": 1, "inherited": 1}
+
+
 def test_an_api_that_refuses_ends_the_program_with_its_words(pod_environment: dict[str, str], tmp_path: Path) -> None:
     script = lay(tmp_path / "artifacts", CLIENT)
     ended = run(sys.executable, script, {**pod_environment, "POLYAXON_AUTH_TOKEN": "wrong"})
