@@ -77,6 +77,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     """Every error is JSON with a `detail`; a bug is logged once with its traceback and says no more than that it is one."""
     try:
         return await handler(request)
+    except web.HTTPRequestEntityTooLarge:  # the published client knows no 413
+        return _answer(400, f"the body is more than the {request.client_max_size:,} bytes that are read; fetch large files with init")
     except web.HTTPException as error:
         if error.status < 400:
             raise

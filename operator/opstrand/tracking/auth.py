@@ -92,10 +92,13 @@ class StaticToken:
 
 def parse_token(header: str | None) -> str:
     """The token of an Authorization header: `Token x` (the published client) or `Bearer x`. Raises `Unauthenticated`."""
-    scheme, _, token = (header or "").partition(" ")
-    if scheme.lower() not in ("token", "bearer") or not token.strip():
+    scheme, _, rest = (header or "").partition(" ")
+    token = rest.strip()
+    if scheme.lower() not in ("token", "bearer") or not token:
         raise Unauthenticated("A token is needed: `Authorization: Bearer TOKEN`.")
-    return token.strip()
+    if not token.isascii():
+        raise Unauthenticated("The token has characters that no token has.")
+    return token
 
 
 async def authorize(auth: Auth, caller: Caller, verb: Verb, project: str) -> None:
@@ -109,7 +112,8 @@ async def authorize(auth: Auth, caller: Caller, verb: Verb, project: str) -> Non
     if await auth.may(caller, verb, project):
         return
     if verb is not Verb.READ and await auth.may(caller, Verb.READ, project):
-        raise Forbidden(f"{caller.name} may not {verb.value} operations in {project}.")
+        what = "read the logs of Pods" if verb is Verb.LOGS else f"{verb.value} operations"
+        raise Forbidden(f"{caller.name} may not {what} in {project}.")
     raise RunNotFound(project)
 
 

@@ -31,6 +31,9 @@ _TRIES = 14
 _LIST_INTERVAL = 1.0
 #: Seconds: the API server sends a bookmark every minute, so a watch that says nothing for longer is dead.
 _SILENCE = 150.0
+#: Seconds between the end of a watch and the next: at first, and where they end again and again.
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 15.0
 
 Manifest = dict[str, Any]
 Patch = list[Manifest]
@@ -69,18 +72,17 @@ class ClusterRuns:
         self._synced = False
 
     async def keep_watching(self) -> None:
-        """List, then watch, for ever; after trouble with backoff."""
-        delay = 0.5
+        """List, then watch, for ever; after trouble with a pause that grows until a watch has lived again."""
+        loop, pause = asyncio.get_running_loop(), _FIRST_PAUSE
         while True:
+            began = loop.time()
             try:
                 await self._watch()
-                delay = 0.5
-            except (Expired, TimeoutError):
-                continue
-            except PlatformError as error:
-                logger.warning("the watch on operations broke: %s", error.message)
-                await asyncio.sleep(delay * random.uniform(0.5, 1.5))
-                delay = min(delay * 2, 30.0)
+            except (PlatformError, TimeoutError) as error:
+                if not isinstance(error, Expired | TimeoutError):
+                    logger.warning("the watch on operations broke: %s", error)
+            pause = _FIRST_PAUSE if loop.time() - began > _LONGEST_PAUSE else min(pause * 2, _LONGEST_PAUSE)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
 
     async def _watch(self) -> None:
         bodies, since = await self._cluster.list(OPERATIONS)
@@ -92,6 +94,7 @@ class ClusterRuns:
                     silence.reschedule(asyncio.get_running_loop().time() + _SILENCE)
                     since = body["metadata"]["resourceVersion"]
                     self._take(kind, body)
+            await asyncio.sleep(_FIRST_PAUSE)
 
     def _take(self, kind: str, body: Body) -> None:
         if kind == "DELETED":

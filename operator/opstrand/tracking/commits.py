@@ -13,6 +13,7 @@ from functools import reduce
 from typing import Any
 
 from opstrand.tracking.edits import Edit, TooLarge
+from opstrand.tracking.runs import Refused
 
 #: Seconds between two writes of one run. The API server spends about 3 ms of CPU on each.
 WINDOW = 0.05
@@ -60,12 +61,13 @@ class Commits:
     async def _write(self, key: Key, batch: list[tuple[Edit, asyncio.Future[Stored]]]) -> None:
         try:
             stored = await self._store(key, reduce(Edit.then, (edit for edit, _ in batch)))
-        except TooLarge as error:
+        except (TooLarge, Refused) as error:
             if len(batch) == 1:
                 _fail(batch, error)
                 return
-            for one in batch:  # only what does not fit is refused
-                await self._write(key, [one])
+            middle = len(batch) // 2  # only what cannot be stored is refused, and finding it costs few writes
+            await self._write(key, batch[:middle])
+            await self._write(key, batch[middle:])
         except Exception as error:
             _fail(batch, error)
         else:

@@ -6,11 +6,12 @@ lists whole under the resourceVersion that was read. Pure: must not know HTTP, K
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from opstrand.core.limits import INPUTS, KIB, OUTPUTS, measure
+from opstrand.core.limits import INPUTS, KIB, MAX_INTEGER, OUTPUTS, measure
 
 #: What each field of a run may hold, in bytes of JSON.
 BUDGETS = {"inputs": INPUTS, "outputs": OUTPUTS, "meta": 64 * KIB, "tags": 16 * KIB, "description": 16 * KIB, "artifacts": 128 * KIB}
@@ -77,6 +78,24 @@ class Edit:
 
     def is_empty(self) -> bool:
         return self == Edit()
+
+
+def make_storable(value: Any) -> Any:
+    """`value` as a status keeps it. What JSON or the API server would spoil or refuse becomes its text: not-a-number, infinities, integers
+    beyond 64 bits, half characters. A program that reports one of them would lose everything else that it reported with it."""
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case int() if not -MAX_INTEGER - 1 <= value <= MAX_INTEGER:
+            return str(value)
+        case float() if not math.isfinite(value):
+            return str(value)
+        case Mapping():
+            return {make_storable(key): make_storable(item) for key, item in value.items()}
+        case list():
+            return [make_storable(item) for item in value]
+        case _:
+            return value
 
 
 def patch_ops(edit: Edit, body: Mapping[str, Any]) -> list[PatchOp]:

@@ -5,6 +5,7 @@ Owns the waiting for a container to start and the form of Kubernetes' time stamp
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +25,7 @@ Wait = Callable[[str, str, Callable[[Body], bool], float], Awaitable[Body]]
 LONGEST_LINE = 1024 * 1024
 #: Seconds between two looks at a Pod whose container has not started; the run's own changes wake it earlier.
 _LOOK_AGAIN = 0.5
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 async def follow_pod(follow: Follow, wait: Wait, body: Body, attempt: int, since: str | None) -> AsyncGenerator[LogLine, None]:
@@ -55,9 +57,10 @@ def attempt_pod(body: Body, attempt: int) -> str:
 
 
 def parse_line(raw: bytes) -> LogLine:
-    """`TIME TEXT`; bytes that are not UTF-8 are replaced."""
-    stamp, _, text = raw.decode(errors="replace").removesuffix("\n").partition(" ")
-    return LogLine(in_utc(stamp), text)
+    """`TIME TEXT`; bytes that are not UTF-8 are replaced. A line without a time is the node's own message in place of a log."""
+    line = raw.decode(errors="replace").removesuffix("\n")
+    stamp, _, text = line.partition(" ")
+    return LogLine(in_utc(stamp), text) if _STAMP.fullmatch(stamp) else LogLine("", line)
 
 
 def in_utc(stamp: str) -> str:

@@ -38,7 +38,10 @@ class Control:
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line of the main container: `at` is an RFC 3339 time with nanoseconds, in UTC, ending in Z; `text` has no line end."""
+    """One line of the main container: `at` is an RFC 3339 time with nanoseconds, in UTC, ending in Z; `text` has no line end.
+
+    A node that cannot read a log says so in a line of its own, without a time: `at` is empty.
+    """
 
     at: str
     text: str

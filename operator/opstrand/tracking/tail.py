@@ -65,7 +65,10 @@ class Chunk:
         self.lines.append(line)
         self.size += len(line.text) + 100
         self.is_full = self.size > CHUNK_BYTES
-        same = self.cursor.attempt == attempt and self.cursor.at == line.at
+        in_attempt = self.cursor.attempt == attempt
+        if in_attempt and self.cursor.at and not line.at:
+            return  # nothing of the log itself: what was told stays told
+        same = in_attempt and self.cursor.at == line.at
         self.cursor = Cursor(attempt, line.at, self.cursor.nth + 1 if same else 1)
 
 
@@ -84,8 +87,9 @@ async def read_chunk(runs: Runs, body: Body, cursor: Cursor, patience: Patience)
             if not finished:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
-    if following.done() and not following.cancelled():
-        following.result()  # the keeper's trouble is the caller's
+    trouble = following.exception() if following.done() and not following.cancelled() else None
+    if trouble is not None and not chunk.lines:  # what was read before it is told first
+        raise trouble
     return chunk
 
 

@@ -9,6 +9,7 @@ import pytest
 from opstrand.core.limits import OUTPUTS
 from opstrand.tracking.commits import Commits, Key
 from opstrand.tracking.edits import Edit, MapEdit, TagsEdit, TooLarge, patch_ops
+from opstrand.tracking.runs import Refused
 
 RUN = ("quick-start", "a" * 32)
 
@@ -68,12 +69,28 @@ async def test_runs_do_not_wait_for_each_other() -> None:
     assert len(store.writes) == 20
 
 
-async def test_only_what_does_not_fit_is_refused() -> None:
+async def test_only_what_does_not_fit_is_refused_and_few_writes_find_it() -> None:
     store = Store()
     commits = Commits(store, window=0.001)
-    edits = [outputs(a=1), outputs(blob="x" * OUTPUTS), outputs(b=2)]
+    edits = [outputs(**{f"k{number}": number}) for number in range(100)]
+    edits.insert(70, outputs(blob="x" * OUTPUTS))
     answers = await asyncio.gather(*(commits.submit(RUN, edit) for edit in edits), return_exceptions=True)
-    assert [type(answer) for answer in answers] == [int, TooLarge, int]
+    assert [number for number, answer in enumerate(answers) if not isinstance(answer, int)] == [70]
+    assert isinstance(answers[70], TooLarge)
+    assert len(store.writes) < 20
+
+
+async def test_what_the_cluster_refuses_takes_nothing_along() -> None:
+    class Strict(Store):
+        async def __call__(self, key: Key, edit: Edit) -> int:
+            if edit.tags is not None:
+                raise Refused("status.tags: Too many: 1001: must have at most 1000 items")
+            return await super().__call__(key, edit)
+
+    commits = Commits(Strict(), window=0.001)
+    edits = [outputs(a=1), Edit(tags=TagsEdit(("t",))), outputs(b=2)]
+    answers = await asyncio.gather(*(commits.submit(RUN, edit) for edit in edits), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [int, Refused, int]
 
 
 async def test_trouble_reaches_everybody_who_waited_and_nobody_after() -> None:

@@ -4,8 +4,12 @@ import asyncio
 import time
 from typing import Any
 
-from aiohttp.test_utils import TestClient
+from aiohttp.test_utils import TestClient, TestServer
 
+from opstrand.core.phase import parse_phase
+from opstrand.errors import PlatformError
+from opstrand.tracking.app import create_app
+from opstrand.tracking.auth import StaticToken
 from opstrand.tracking.memory import MemoryRuns
 from opstrand.tracking.runs import LogLine
 from opstrand.tracking.tail import Chunk, Cursor, Patience, read_chunk
@@ -122,6 +126,59 @@ async def test_who_asks_anew_is_answered_at_once(api: Api, runs: MemoryRuns) -> 
         answer = await api.get(RUN + "/statuses", headers={"Connection": "close"})
         assert (await answer.json())["status"] == "queued"
     assert time.monotonic() - started < 0.5
+
+
+class ComplainingRuns(MemoryRuns):
+    """Every reading of the log ends with words of the node, for as long as the run is not over; some end with an error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.troubles = [False, True, False, True, True]
+
+    async def log(self, body: Any, attempt: int, since: str | None) -> Any:
+        for line in self._logs[UUID, attempt]:
+            yield line
+        if parse_phase(body["status"]).is_final:
+            return
+        if self.troubles and self.troubles.pop(0):
+            raise PlatformError("the node does not answer")
+        yield LogLine("", "failed to create fsnotify watcher: too many open files")
+
+
+async def test_what_a_node_says_of_a_log_and_its_trouble_make_nothing_told_twice() -> None:
+    runs = ComplainingRuns()
+    await runs.put(operation())
+    await runs.write_log(UUID, "one")
+
+    async def live() -> None:
+        for text in ("two", "three"):
+            await asyncio.sleep(0.7)
+            await runs.write_log(UUID, text)
+        await asyncio.sleep(0.7)
+        await runs.put(operation(phase="Succeeded"))
+
+    async with TestClient(TestServer(create_app(runs, StaticToken("secret"))), headers={"Authorization": "Token secret"}) as api:
+        living = asyncio.create_task(live())
+        told = await follow(api)
+        await living
+    assert [text for text in told if not text.startswith("failed")] == ["one", "two", "three"]
+    assert told.count("failed to create fsnotify watcher: too many open files") == 1
+
+
+class UnreadableRuns(MemoryRuns):
+    async def log(self, body: Any, attempt: int, since: str | None) -> Any:
+        raise PlatformError("the node does not answer")
+        yield
+
+
+async def test_a_log_that_can_no_more_be_read_is_an_error_and_no_endless_question() -> None:
+    runs = UnreadableRuns()
+    async with TestClient(TestServer(create_app(runs, StaticToken("secret"))), headers={"Authorization": "Token secret"}) as api:
+        for phase, query, status in (("Succeeded", "0.1.x", 503), ("Running", "", 503), ("Running", "0.1.x", 200)):
+            await runs.put(operation(phase=phase))
+            answer = await api.get(LOGS, params={"last_file": query} if query else {})
+            assert answer.status == status, (phase, query)
+        assert (await answer.json())["last_file"] == "0.1.x"
 
 
 class BreakingRuns(MemoryRuns):

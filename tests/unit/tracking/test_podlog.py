@@ -61,6 +61,9 @@ def test_each_attempt_has_its_pod() -> None:
     assert [attempt_pod(body, attempt) for attempt in range(3)] == [f"my-run-4f0c1a2b-{attempt}" for attempt in range(3)]
 
 
+SECOND = "2026-01-02T03:04:05.000000000"
+
+
 @pytest.mark.parametrize(
     ("raw", "line"),
     [
@@ -68,6 +71,16 @@ def test_each_attempt_has_its_pod() -> None:
         (b"2026-01-02T03:04:05.123456789Z \n", LogLine("2026-01-02T03:04:05.123456789Z", "")),
         (b"2026-01-02T03:04:05Z caf\xc3\xa9 \xff\r\n", LogLine("2026-01-02T03:04:05.000000000Z", "café \ufffd\r")),
         (b"2026-01-02T05:04:05.123456789+02:00 zone\n", LogLine("2026-01-02T03:04:05.123456789Z", "zone")),
+        (
+            b"2026-01-02T03:04:05Z \x00 \x1b[1m \xe2\x80\xa8 \xed\xa0\x80\r",
+            LogLine(f"{SECOND}Z", "\x00 \x1b[1m \u2028 \ufffd\ufffd\ufffd\r"),
+        ),
+        # A kubelet says so with 200 and no time, in the log's place.
+        (
+            b"unable to retrieve container logs for containerd://4f0c",
+            LogLine("", "unable to retrieve container logs for containerd://4f0c"),
+        ),
+        (b"\n", LogLine("", "")),
     ],
 )
 def test_lines(raw: bytes, line: LogLine) -> None:

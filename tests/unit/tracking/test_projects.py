@@ -1,10 +1,12 @@
 """Making runs, finding them, and asking things of them."""
 
+import io
 import json
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
 from opstrand.core.pods.connections import read_catalog
 from opstrand.sandbox import Sandbox
@@ -106,6 +108,31 @@ async def test_a_connection_that_is_not_there_is_told_before_anything_is_created
     words = "there is no connection 'coda' (did you mean 'code'? it has: code)"
     assert [one["detail"] for one in refused] == [f"run.init[0].connection: {words}", f"run.connections[1]: {words}"]
     assert len(runs.bodies) == 2
+
+
+async def test_what_is_said_of_a_run_is_judged_before_it_is_created(api: Api, runs: MemoryRuns) -> None:
+    said = {"content": ECHO.replace("type: str", "type: str, value: hello"), "meta_info": {"k": "x" * 70_000}}
+    refused = await api.post(RUNS, json=said)
+    assert (refused.status, "meta would be" in await refused.text()) == (400, True)
+    refused = await api.post(RUNS, data=io.BytesIO(json.dumps({"content": "x" * 2 * 1024 * 1024}).encode()))
+    assert (refused.status, "2,097,152" in await refused.text()) == (400, True)
+    assert len(runs.bodies) == 1
+
+
+class WaryRuns(MemoryRuns):
+    """Asks nobody for what can be no namespace."""
+
+    async def list(self, project: str) -> Any:
+        assert project.replace("-", "").isalnum(), project
+        return await super().list(project)
+
+
+async def test_what_is_no_namespaces_name_is_asked_of_nobody() -> None:
+    app = create_app(WaryRuns(projects=["quick-start"]), StaticToken("secret"))
+    async with TestClient(TestServer(app), headers={"Authorization": "Token secret"}) as api:
+        assert (await api.get("/api/v1/default/quick-start/runs")).status == 200
+        for name in ("a%2F..%2Fkube-system", "..", "%2E%2E%2Fx", "A", "a" * 64, "-a", "%00", "a%0A"):
+            assert (await api.get(URL(f"/api/v1/default/{name}/runs", encoded=True))).status == 404, name
 
 
 async def test_a_project_that_is_not_there(api: Api) -> None:

@@ -88,7 +88,10 @@ async def test_outputs_beyond_the_budget_are_refused_with_both_sizes_and_the_run
     assert [(item["type"], item["reason"]) for item in status["conditions"]] == [("ReportKept", "OutputsTooLarge")]
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b'{"outputs": 3}', b'{"tags": "a"}', b"\xff"])
+NESTED = b'{"outputs": {"a": ' + b"[" * 10_000 + b"]" * 10_000 + b"}}"
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b"null", b'{"outputs": 3}', b'{"tags": "a"}', b"\xff", NESTED])
 async def test_a_body_that_makes_no_sense_is_refused_and_changes_nothing(api: Api, runs: MemoryRuns, body: bytes) -> None:
     before = await stored(runs)
     refused = await api.patch(RUN, data=body)
@@ -97,8 +100,32 @@ async def test_a_body_that_makes_no_sense_is_refused_and_changes_nothing(api: Ap
     assert await stored(runs) == before
 
 
-async def test_a_body_beyond_what_is_read_is_refused(api: Api) -> None:
-    assert (await api.patch(RUN, data=io.BytesIO(b" " * (2 * 1024 * 1024 + 1)))).status == 413
+@pytest.mark.parametrize("path", ["", "/lineage/artifacts"])
+async def test_a_report_beyond_what_is_read_is_refused_and_the_run_says_so(api: Api, runs: MemoryRuns, path: str) -> None:
+    method = "POST" if path else "PATCH"
+    refused = await api.request(method, RUN + path, data=io.BytesIO(b" " * (2 * 1024 * 1024 + 1)))
+    assert refused.status == 400  # the published client knows no 413
+    assert "2,097,152" in (await refused.json())["detail"]
+    assert [(item["type"], item["reason"]) for item in (await stored(runs))["conditions"]] == [("ReportKept", "TooLarge")]
+
+
+async def test_lineage_beyond_the_budget_is_refused_and_the_run_says_so(api: Api, runs: MemoryRuns) -> None:
+    artifacts = [{"name": f"a{number}", "path": "x" * 1000} for number in range(200)]
+    assert (await api.post(RUN + "/lineage/artifacts", json={"artifacts": artifacts})).status == 400
+    assert [item["message"].partition(" ")[0] for item in (await stored(runs))["conditions"]] == ["artifacts"]
+
+
+async def test_what_no_store_keeps_is_kept_as_its_text(api: Api, runs: MemoryRuns) -> None:
+    """The published client sends them as Python writes them, and throws a refusal away, with everything else that it was about."""
+    said = b'{"outputs": {"acc": 0.5, "loss": NaN, "deep": [-Infinity, 1180591620717411303424, 9223372036854775807]}, "merge": true,'
+    said += b' "meta_info": {"file\\udc80": "\\udc80"}, "tags": ["\\ud83d"]}'
+    assert (await api.patch(RUN, data=said)).status == 200
+    status = await stored(runs)
+    assert status["outputs"] == {"acc": 0.5, "loss": "nan", "deep": ["-inf", "1180591620717411303424", 2**63 - 1]}
+    assert (status["meta"], status["tags"]) == ({"file\\udc80": "\\udc80"}, ["\\ud83d"])
+    artifact = b'[{"name": "m", "summary": {"loss": NaN}}]'
+    assert (await api.post(RUN + "/lineage/artifacts", data=artifact)).status == 201
+    assert (await stored(runs))["artifacts"] == [{"name": "m", "summary": {"loss": "nan"}}]
 
 
 @pytest.mark.parametrize("path", ["/nowhere", RUN[:-1] + "0", RUN + "/nowhere", RUN.replace("quick-start", "other"), RUN[:-4]])

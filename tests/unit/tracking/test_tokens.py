@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from opstrand.errors import PlatformError
 from opstrand.kube.api import NotFound, Resource
-from opstrand.tracking.auth import Caller, Forbidden, Unauthenticated, Verb, authorize, authorize_report, parse_token
+from opstrand.tracking.auth import Caller, Forbidden, StaticToken, Unauthenticated, Verb, authorize, authorize_report, parse_token
 from opstrand.tracking.expired import ExpiredTokens, read_claims
 from opstrand.tracking.runs import RunNotFound
 from opstrand.tracking.tokens import ClusterAuth
@@ -173,6 +173,17 @@ async def test_the_replicas_of_a_service_that_the_operator_wrote_down_write_thei
             await authorize_report(auth, stranger, body)
 
 
+async def test_who_may_not_read_logs_is_told_which_right_is_missing() -> None:
+    class NoLogs(StaticToken):
+        async def may(self, caller: Caller, verb: Verb, project: str) -> bool:
+            return verb is Verb.READ
+
+    with pytest.raises(Forbidden, match="alice may not read the logs of Pods in quick-start"):
+        await authorize(NoLogs(""), Caller(name="alice"), Verb.LOGS, "quick-start")
+    with pytest.raises(Forbidden, match="alice may not create operations in quick-start"):
+        await authorize(NoLogs(""), Caller(name="alice"), Verb.CREATE, "quick-start")
+
+
 async def test_a_run_reads_its_project_and_asks_nothing_of_it() -> None:
     auth = Cluster().auth()
     for verb in Verb:
@@ -187,7 +198,7 @@ async def test_a_run_reads_its_project_and_asks_nothing_of_it() -> None:
 
 def test_both_ways_to_write_a_token() -> None:
     assert parse_token("Token abc") == parse_token("Bearer abc") == parse_token("bearer  abc") == "abc"
-    for header in (None, "", "Token", "Token ", "Basic abc", "abc"):
+    for header in (None, "", "Token", "Token ", "Basic abc", "abc", "Token \udcff"):
         with pytest.raises(Unauthenticated):
             parse_token(header)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from aiohttp import web
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, model_validator
 
 from opstrand.tracking.auth import Verb
 from opstrand.tracking.edits import Edit
-from opstrand.tracking.routes.request import RUN, RUNS, NotAcceptable, find_reporting_run, find_run, page
+from opstrand.tracking.routes.report import read_report, store_report
+from opstrand.tracking.routes.request import RUN, RUNS, find_run, page
 from opstrand.tracking.runs import Body, RunNotFound
 from opstrand.tracking.views import artifact_view, edge_view, run_name, run_uuid, stored_artifact
 
@@ -28,29 +29,22 @@ class Artifact(BaseModel):
 
 
 class Artifacts(BaseModel):
-    """What POST lineage/artifacts takes."""
+    """What POST lineage/artifacts takes; a bare list too."""
 
     artifacts: list[Artifact] = Field(max_length=1000)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _wrap(cls, said: Any) -> Any:
+        return {"artifacts": said} if isinstance(said, list) else said
+
 
 async def log_artifacts(request: web.Request) -> web.Response:
-    body = await find_reporting_run(request)
-    artifacts = _parse_artifacts(await request.read())
+    body, said = await read_report(request, Artifacts)
+    artifacts = {item.name: stored_artifact(item.model_dump()) for item in said.artifacts}  # the last of a name wins
     if artifacts:
-        await request.app[RUNS].edit(body["metadata"]["namespace"], run_uuid(body), Edit(artifacts=artifacts))
+        await store_report(request, body, Edit(artifacts=artifacts))
     return web.json_response({}, status=201)
-
-
-def _parse_artifacts(data: bytes) -> dict[str, dict[str, Any]]:
-    """By name; the last of a name wins. A bare list is taken too."""
-    text = data.strip()
-    wrapped = b'{"artifacts":' + text + b"}" if text.startswith(b"[") else text or b'{"artifacts":[]}'
-    try:
-        items = Artifacts.model_validate_json(wrapped).artifacts
-    except ValidationError as error:
-        problems = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise NotAcceptable("; ".join(problems)) from None
-    return {item.name: stored_artifact(item.model_dump()) for item in items}
 
 
 async def list_artifacts(request: web.Request) -> web.Response:

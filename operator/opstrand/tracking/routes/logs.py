@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from opstrand.errors import PlatformError
 from opstrand.tracking.auth import Verb
 from opstrand.tracking.routes.request import RUNS, STREAM, find_run
 from opstrand.tracking.runs import Body, LogLine
@@ -25,10 +26,15 @@ _YOUNG = 10.0
 
 
 async def read_logs(request: web.Request) -> web.Response:
-    body = await find_run(request, Verb.LOGS)
+    body, is_following = await find_run(request, Verb.LOGS), "last_file" in request.query
     cursor = Cursor.parse(request.query.get("last_file"))
-    patience = _patience(body, is_following="last_file" in request.query)
-    chunk = await read_chunk(request.app[RUNS], body, cursor, patience)
+    try:
+        chunk = await read_chunk(request.app[RUNS], body, cursor, _patience(body, is_following=is_following))
+    except PlatformError:
+        if is_final(body) or not is_following:
+            raise
+        # After an error the published client would tell the whole log again: it is told to go on where it was.
+        chunk = Chunk(cursor)
     return web.json_response(_answer(chunk, body))
 
 
@@ -59,7 +65,7 @@ def _answer(chunk: Chunk, body: Body) -> dict[str, Any]:
 def _line(line: LogLine, pod: dict[str, Any]) -> dict[str, Any]:
     """The command line shows lines of a container of this name only."""
     return {
-        "timestamp": _microseconds(line.at),
+        "timestamp": _microseconds(line.at) or None,
         "node": pod.get("node"),
         "pod": pod.get("name"),
         "container": "polyaxon-main",

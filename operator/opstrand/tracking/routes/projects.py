@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from opstrand.core.resolving.query import find, read_field
 from opstrand.tracking.auth import Forbidden, Verb, authorize
-from opstrand.tracking.edits import Edit, MapEdit
+from opstrand.tracking.edits import Edit, MapEdit, check_budgets, make_storable
 from opstrand.tracking.routes.request import (
     AUTH,
     CALLER,
@@ -53,8 +53,7 @@ class NewRun(BaseModel):
 
 async def get_project(request: web.Request) -> web.Response:
     project = await find_project(request, Verb.READ)
-    if project not in await request.app[RUNS].projects():
-        raise ProjectNotFound(project)
+    await request.app[RUNS].list(project)
     return web.json_response({"name": project, "owner": request.app[OWNER]})
 
 
@@ -62,10 +61,12 @@ async def create_project(request: web.Request) -> web.Response:
     """A project is a namespace, and namespaces are made by who runs the cluster: one that exists is answered as if it were made."""
     name = (await parse_body(request, NewProject)).name
     await authorize(request.app[AUTH], request[CALLER], Verb.CREATE, name)
-    if name not in await request.app[RUNS].projects():
+    try:
+        await request.app[RUNS].list(name)
+    except ProjectNotFound:
         raise NotAcceptable(
             f"name: a project is a namespace, and there is none called {name[:63]!r}; ask for it: kubectl create namespace {name[:63]}"
-        )
+        ) from None
     return web.json_response({"name": name, "owner": request.app[OWNER]})
 
 
@@ -102,9 +103,11 @@ async def create_run(request: web.Request) -> web.Response:
     new = await parse_body(request, NewRun)
     # In a thread: a large or hostile file takes its time, and templates run in a process of their own.
     operation = await asyncio.to_thread(_parse_operation, new, parser_of(request))
+    edit = Edit(maps={"meta": MapEdit(make_storable(new.meta_info))}) if new.meta_info else Edit()
+    check_budgets(edit, {})
     body = await request.app[RUNS].create(project, operation)
-    if new.meta_info:
-        await request.app[RUNS].edit(project, run_uuid(body), Edit(maps={"meta": MapEdit(new.meta_info)}))
+    if not edit.is_empty():
+        await request.app[RUNS].edit(project, run_uuid(body), edit)
     request.app[WATCHERS].answered(run_uuid(body), caller_key(request))
     return web.json_response(run_view(body, request.app[OWNER]), status=201)
 

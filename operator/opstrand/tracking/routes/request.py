@@ -5,6 +5,7 @@ Owns the application's keys and the parsing of requests. Must not answer.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from functools import partial
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from opstrand.core.pods.connections import Catalog
 from opstrand.core.templates.template import Evaluate
+from opstrand.core.values.safe import is_too_deep
 from opstrand.tracking.auth import Auth, Caller, Verb, authorize, authorize_report
 from opstrand.tracking.intake import parse_submission
 from opstrand.tracking.runs import Body, RunNotFound, Runs
@@ -35,6 +37,8 @@ RUN = PROJECT + "/runs/{uuid}"
 STREAM = "/streams/v1/{namespace}/{owner}/{project}/runs/{uuid}"
 
 _UUID = re.compile(r"[0-9a-f]{32}")
+#: A namespace's name. Anything else would become another path at the API server.
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 Wanted = TypeVar("Wanted", bound=BaseModel)
 
 
@@ -55,8 +59,8 @@ async def find_project(request: web.Request, verb: Verb) -> str:
     """The project that the path names, once the caller may do `verb` in it."""
     project = request.match_info["project"]
     owner = request.match_info["owner"]
-    if owner not in (request.app[OWNER], "default"):
-        raise RunNotFound(owner)
+    if owner not in (request.app[OWNER], "default") or not _NAMESPACE.fullmatch(project):
+        raise RunNotFound(f"{owner}/{project}")
     await authorize(request.app[AUTH], request[CALLER], verb, project)
     return project
 
@@ -93,12 +97,27 @@ def parse_uuid(request: web.Request) -> str:
 
 
 async def parse_body(request: web.Request, model: type[Wanted]) -> Wanted:
-    """The request's JSON as a model; an empty body is `{}`. Raises `NotAcceptable` with every problem."""
-    data = await request.read() or b"{}"
+    """The request's JSON as a model. Raises `NotAcceptable` with every problem."""
+    return validate(model, parse_json(await request.read()))
+
+
+def parse_json(data: bytes) -> Any:
+    """The value of a body; an empty one is `{}`. Raises `NotAcceptable`."""
     try:
-        return model.model_validate_json(data)
+        value = json.loads(data or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise NotAcceptable(f"body: expected JSON; {error}") from None
+    if is_too_deep(value):
+        raise NotAcceptable("body: it is nested deeper than anything that can be kept")
+    return value
+
+
+def validate(model: type[Wanted], value: Any) -> Wanted:
+    """`value` as a model. Raises `NotAcceptable` with every problem."""
+    try:
+        return model.model_validate(value)
     except ValidationError as error:
-        problems = (f"{'.'.join(map(str, item['loc'])) or 'body'}: {item['msg']}" for item in error.errors())
+        problems = (f"{'.'.join(map(str, item['loc'])) or 'body'}: {item['msg']}" for item in error.errors(include_url=False))
         raise NotAcceptable("; ".join(problems)) from None
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from opstrand.tracking.auth import Verb
-from opstrand.tracking.edits import Edit, MapEdit, TagsEdit, TooLarge
-from opstrand.tracking.routes.request import OWNER, RUN, RUNS, NotAcceptable, find_reporting_run, find_run, parse_body
-from opstrand.tracking.runs import Body
-from opstrand.tracking.views import run_name, run_uuid, run_view
+from opstrand.tracking.edits import Edit, MapEdit, TagsEdit
+from opstrand.tracking.routes.report import read_report, store_report
+from opstrand.tracking.routes.request import OWNER, RUN, NotAcceptable, find_run
+from opstrand.tracking.views import run_name, run_view
 
 _MAPS = {"inputs": "inputs", "outputs": "outputs", "meta_info": "meta"}
 
@@ -47,29 +46,12 @@ async def get_run(request: web.Request) -> web.Response:
 
 async def patch_run(request: web.Request) -> web.Response:
     """Answered once it is stored: what a container was told is kept, is kept."""
-    body = await find_reporting_run(request)
-    patch = await parse_body(request, RunPatch)
+    body, patch = await read_report(request, RunPatch)
     if patch.name not in (None, run_name(body)):
         raise NotAcceptable(f"name: a run keeps the name it was created with ({run_name(body)!r}); use a tag or the description")
     edit = patch.edit()
-    stored = body if edit.is_empty() else await _store(request, body, edit)
+    stored = body if edit.is_empty() else await store_report(request, body, edit)
     return web.json_response(run_view(stored, request.app[OWNER], with_content=False))
-
-
-async def _store(request: web.Request, body: Body, edit: Edit) -> Body:
-    runs, project, uuid = request.app[RUNS], body["metadata"]["namespace"], run_uuid(body)
-    try:
-        return await runs.edit(project, uuid, edit)
-    except TooLarge as error:
-        # The published client logs asynchronously and throws the answer away: the run itself must say that something is missing.
-        await runs.edit(project, uuid, Edit(condition=_not_kept(error)))
-        raise
-
-
-def _not_kept(error: TooLarge) -> dict[str, Any]:
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    reason = {"inputs": "InputsTooLarge", "outputs": "OutputsTooLarge"}.get(error.field_name, "TooLarge")
-    return {"type": "ReportKept", "status": "False", "reason": reason, "message": str(error), "lastTransitionTime": now}
 
 
 async def get_namespace(request: web.Request) -> web.Response:

@@ -1,0 +1,48 @@
+"""What a run says of itself, on its way from a request to its status.
+
+Owns how it is read (nothing is refused for a number or a character that no store keeps) and that the run itself tells of what was too
+large: the published client sends in the background, and throws the answer away. Must not know which fields there are.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from opstrand.tracking.edits import Edit, TooLarge, make_storable
+from opstrand.tracking.routes.request import RUNS, Wanted, find_reporting_run, parse_json, validate
+from opstrand.tracking.runs import Body
+from opstrand.tracking.views import run_uuid
+
+
+async def read_report(request: web.Request, model: type[Wanted]) -> tuple[Body, Wanted]:
+    """The run that the caller may speak for, and what it says. Raises `NotAcceptable` and `TooLarge`."""
+    body = await find_reporting_run(request)
+    try:
+        data = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        error = TooLarge("a report", request.content_length or request.client_max_size + 1, request.client_max_size)
+        await _note(request, body, error)
+        raise error from None
+    return body, validate(model, make_storable(parse_json(data)))
+
+
+async def store_report(request: web.Request, body: Body, edit: Edit) -> Body:
+    """The run once it is stored."""
+    try:
+        return await request.app[RUNS].edit(body["metadata"]["namespace"], run_uuid(body), edit)
+    except TooLarge as error:
+        await _note(request, body, error)
+        raise
+
+
+async def _note(request: web.Request, body: Body, error: TooLarge) -> None:
+    await request.app[RUNS].edit(body["metadata"]["namespace"], run_uuid(body), Edit(condition=_not_kept(error)))
+
+
+def _not_kept(error: TooLarge) -> dict[str, Any]:
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    reason = {"inputs": "InputsTooLarge", "outputs": "OutputsTooLarge"}.get(error.field_name, "TooLarge")
+    return {"type": "ReportKept", "status": "False", "reason": reason, "message": str(error), "lastTransitionTime": now}

@@ -1,0 +1,54 @@
+"""The API's own watch: on bad days it begins anew, without a storm and without sleeping longer for every bad day there was."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from opstrand.kube.api import Expired, Unreachable
+from opstrand.tracking import cluster
+from opstrand.tracking.cluster import ClusterRuns
+
+
+class Cluster:
+    """An API server whose watches end as it is told to: with an error, or in peace, after so many seconds."""
+
+    def __init__(self, end: Exception | None, lives: float) -> None:
+        self.end, self.lives = end, lives
+        self.watches: list[float] = []
+
+    async def list(self, *_: Any) -> tuple[list[Any], str]:
+        return [], "1"
+
+    async def watch(self, *_: Any, since: str) -> AsyncIterator[tuple[str, Any]]:
+        self.watches.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(self.lives)
+        if self.end is not None:
+            raise self.end
+        return
+        yield
+
+
+async def watch_for(api_server: Cluster, seconds: float) -> None:
+    watching = asyncio.create_task(ClusterRuns(api_server).keep_watching())  # type: ignore[arg-type]
+    await asyncio.sleep(seconds)
+    watching.cancel()
+    with suppress(asyncio.CancelledError):
+        await watching
+
+
+@pytest.mark.parametrize("end", [Expired("too old", status=410), Unreachable("reset", status=0), None], ids=["expired", "reset", "peace"])
+async def test_watches_that_end_at_once_make_no_storm(end: Exception | None) -> None:
+    api_server = Cluster(end, lives=0)
+    await watch_for(api_server, 1)
+    assert 1 < len(api_server.watches) <= 20
+
+
+async def test_a_watch_that_lived_is_followed_by_the_next_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(cluster, "_LONGEST_PAUSE", 0.05)
+    api_server = Cluster(Unreachable("reset", status=0), lives=0.06)
+    await watch_for(api_server, 1.5)
+    assert len(api_server.watches) > 12  # growing pauses of half a second and more would leave a few
