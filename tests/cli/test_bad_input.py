@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -156,6 +158,26 @@ def test_a_cluster_that_does_not_answer(cli: Cli, unreachable: Path) -> None:
         assert ran.code == 5, (command, ran)
         told = ran.out if command == ["doctor"] else ran.stderr
         assert "Is the cluster up" in told, (command, ran)
+
+
+def test_an_address_of_something_else(cli: Cli, unreachable: Path) -> None:
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>Log in</html>")
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        unreachable.write_text(unreachable.read_text().replace("https://127.0.0.1:1", f"http://127.0.0.1:{server.server_port}"))
+        ran = cli("doctor", "--kubeconfig", unreachable)
+        server.shutdown()
+    assert ran.code == 5, ran
+    assert "is not what Kubernetes answers" in ran.out
+    assert "Is this the address of a Kubernetes API server?" in ran.out
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,8 @@ OLDEST = (1, 33)
 #: Seconds that clocks may differ before times and tokens go wrong.
 _SKEW = 30.0
 _INSTALL = "kubectl apply -k manifests/"
+_WRONG_ADDRESS = "Is this the address of a Kubernetes API server?"
+_SAME_VERSION = "(from the same version as this command line)"
 
 
 class Verdict(StrEnum):
@@ -98,8 +100,19 @@ async def _reach(cluster: Cluster) -> list[Finding]:
     except Unreachable as error:
         return [_fail("cluster", error.message, "Is the cluster up, and is this the right --context?")]
     except ApiError as error:
-        return [_fail("cluster", error.message, "Is this the address of a Kubernetes API server?")]
-    return [_judge_version(json.loads(text), cluster), *_judge_clock(date, before, after)]
+        return [_fail("cluster", error.message, _WRONG_ADDRESS)]
+    version = _parse_object(text)
+    if "gitVersion" not in version:
+        return [_fail("cluster", f"{cluster.api.session.server}/version is not what Kubernetes answers", _WRONG_ADDRESS)]
+    return [_judge_version(version, cluster), *_judge_clock(date, before, after)]
+
+
+def _parse_object(text: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _judge_version(version: Mapping[str, Any], cluster: Cluster) -> Finding:
@@ -149,7 +162,7 @@ async def _check_definition(cluster: Cluster, plural: str) -> Finding:
     if not served:
         return _fail(f"crd {plural}", f"does not serve {version}", _INSTALL)
     if _schema_of(served[0]) != _wanted_schema(plural):
-        return _warn(f"crd {plural}", f"is not that of opstrand {__version__}", f"{_INSTALL} (from the same version as this command line)")
+        return _warn(f"crd {plural}", f"is not that of opstrand {__version__}", f"{_INSTALL} {_SAME_VERSION}")
     return _ok(f"crd {plural}", f"{version}, current")
 
 
@@ -215,14 +228,18 @@ async def _check_deployment(cluster: Cluster, name: str, deployment: str) -> Fin
 async def _check_api(cluster: Cluster) -> list[Finding]:
     """Through the API server's service proxy, where we may; else by its Deployment."""
     try:
-        await cluster.api.probe(f"/api/v1/namespaces/{HOME}/services/{_API}:{_API_PORT}/proxy/healthz")
-        return [_ok("api", f"answers at {_API}.{HOME}:{_API_PORT}")]
+        text, _ = await cluster.api.probe(f"/api/v1/namespaces/{HOME}/services/{_API}:{_API_PORT}/proxy/api/v1/installation")
     except ApiError as error:
         finding = await _check_deployment(cluster, "api", _API)
         if isinstance(error, Forbidden) or finding.verdict is Verdict.FAILED:
             return [finding]
         todo = f"kubectl -n {HOME} logs deployment/{_API}"
         return [_fail("api", f"its Deployment is available, but it does not answer: {error.words}", todo)]
+    version = _parse_object(text).get("opstrand")
+    told = f"opstrand {version} answers at {_API}.{HOME}:{_API_PORT}"
+    if version != __version__:
+        return [_warn("api", f"{told}, and this command line is {__version__}", f"{_INSTALL} {_SAME_VERSION}")]
+    return [_ok("api", told)]
 
 
 _CHECKS: tuple[tuple[str, Check], ...] = (
