@@ -7,26 +7,27 @@ import json
 import os
 import sys
 import uuid
+from typing import Any
 
 from stopwatch import milliseconds
 
 os.environ.setdefault("POLYAXON_NO_OP", "1")
 
 
-def check(file):
+def check(file: str) -> Any:
     from polyaxon._polyaxonfile import check_polyaxonfile
 
     return check_polyaxonfile(polyaxonfile=file, params={"message": "test 1"}, is_cli=False, verbose=False)
 
 
-def resolve_file(file):
+def resolve_file(file: str) -> Any:
     from polyaxon._compiler.resolver import BaseResolver, resolve
     from polyaxon._polyaxonfile import OperationSpecification, check_polyaxonfile
 
-    class Alone(BaseResolver):
+    class Alone(BaseResolver):  # type: ignore[misc]  # only its own environment has the package
         """Without an agent's connections, which the echo does not use: less to do, in its favour."""
 
-        def resolve_agent_environment(self):
+        def resolve_agent_environment(self) -> None:
             pass
 
     operation = check_polyaxonfile(polyaxonfile=file, is_cli=False, verbose=False)

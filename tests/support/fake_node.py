@@ -73,7 +73,13 @@ class FakeNode:
         }
         self._kubectl("create", "-f", "-", stdin=json.dumps(node))
         arguments = [f"--manage-single-node={self.name}", f"--node-lease-duration-seconds={LEASE_SECONDS}", "--node-ip=192.0.2.1"]
-        command = [program("kwok"), f"--kubeconfig={self.kubeconfig}", f"--config={STAGES}", "--cidr=198.51.100.0/24", *arguments]
+        command: list[str | Path] = [
+            program("kwok"),
+            f"--kubeconfig={self.kubeconfig}",
+            f"--config={STAGES}",
+            "--cidr=198.51.100.0/24",
+            *arguments,
+        ]
         # Without a home of its own it takes up whatever its user has configured for it.
         self._kubelet.folder.mkdir(parents=True, exist_ok=True)
         self._kubelet.start(command, env={**os.environ, "HOME": str(self._kubelet.folder), "KWOK_WORKDIR": str(self._kubelet.folder)})

@@ -46,8 +46,9 @@ class Nursery:
 
     async def __aenter__(self) -> Nursery:
         env = {**os.environ, "PYTHONPATH": f"{CHECKOUT / 'operator'}:{CHECKOUT}"}
-        pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
-        self._process = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.support.killing_operator", env=env, **pipes)
+        command = (sys.executable, "-m", "tests.support.killing_operator")
+        pipe = asyncio.subprocess.PIPE
+        self._process = await asyncio.create_subprocess_exec(*command, env=env, stdin=pipe, stdout=pipe)
         self._reader = asyncio.create_task(self._read())
         return self
 
@@ -156,7 +157,7 @@ def live(order: Mapping[str, Any]) -> int:
     os.environ.update(order["environment"])
     # The official package reads the variable when it is imported.
     kube_config = importlib.import_module("kubernetes.aio.config.kube_config")
-    kube_config.KUBE_CONFIG_DEFAULT_LOCATION = order["environment"]["KUBECONFIG"]
+    vars(kube_config)["KUBE_CONFIG_DEFAULT_LOCATION"] = order["environment"]["KUBECONFIG"]
     arm(order["environment"])
     return int(importlib.import_module(_MAINS[order["module"]]).main())
 

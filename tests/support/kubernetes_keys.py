@@ -9,8 +9,11 @@ import json
 import pathlib
 import sys
 import textwrap
+from typing import Any
 
 import kubernetes_validate
+
+Schema = dict[str, Any]
 
 ROOTS = ["Container", "Volume", "Affinity", "Toleration", "HostAlias", "PodSecurityContext", "PodDNSConfig", "PodFailurePolicy"]
 ROOTS += ["ExecAction", "HTTPGetAction", "ResourceRequirements"]
@@ -29,24 +32,25 @@ OBJECTS = """\
 '''
 
 
-def load_definitions():
+def load_definitions() -> dict[str, Schema]:
     version = kubernetes_validate.latest_version()
     folder = importlib.resources.files("kubernetes_validate") / "kubernetes-json-schema" / f"v{version}-local"
-    return json.loads((folder / "_definitions.json").read_text())["$defs"]
+    definitions: dict[str, Schema] = json.loads((folder / "_definitions.json").read_text())["$defs"]
+    return definitions
 
 
-def pick(definitions):
+def pick(definitions: dict[str, Schema]) -> dict[str, Schema]:
     """Object name -> schema; of several groups' objects of one name only the core ones matter here."""
     order = sorted(definitions, key=lambda name: (".core." not in name, name))
-    names = {}
+    names: dict[str, Schema] = {}
     for name in order:
         names.setdefault(name.rsplit(".", 1)[1], definitions[name])
     return names
 
 
-def kind_of(schema, names):
+def kind_of(schema: Schema, names: dict[str, Schema]) -> str:
     if "$ref" in schema:
-        name = schema["$ref"].rsplit(".", 1)[1]
+        name = str(schema["$ref"]).rsplit(".", 1)[1]
         return name if names[name].get("properties") else ""
     if "items" in schema:
         return kind_of(schema["items"], names).removesuffix("[]") + "[]"
@@ -55,8 +59,9 @@ def kind_of(schema, names):
     return ""
 
 
-def collect(names):
-    keys, todo = {}, list(ROOTS)
+def collect(names: dict[str, Schema]) -> dict[str, dict[str, str]]:
+    keys: dict[str, dict[str, str]] = {}
+    todo = list(ROOTS)
     while todo:
         name = todo.pop()
         if name in keys:
@@ -66,7 +71,7 @@ def collect(names):
     return dict(sorted(keys.items()))
 
 
-def scalar_of(schema, names):
+def scalar_of(schema: Schema, names: dict[str, Schema]) -> str:
     """What a value must be, in the words of VALUES; nothing for text and for what is no scalar."""
     if "$ref" in schema:
         name = schema["$ref"].rsplit(".", 1)[1]
@@ -77,8 +82,8 @@ def scalar_of(schema, names):
     return next((word for word in ("integer", "boolean") if word in kinds), "")
 
 
-def render_values(names):
-    lines = []
+def render_values(names: dict[str, Schema]) -> list[str]:
+    lines: list[str] = []
     for name, fields in collect(names).items():
         required = names[name].get("required") or ()
         words = [(key, scalar_of(names[name]["properties"][key], names), "!" if key in required else "") for key in fields]
@@ -88,9 +93,9 @@ def render_values(names):
     return lines
 
 
-def render():
+def render() -> str:
     version = kubernetes_validate.latest_version().rsplit(".", 1)[0]
-    lines = []
+    lines: list[str] = []
     for name, fields in collect(pick(load_definitions())).items():
         words = [f"{key}={kind}" if kind[:1].isalpha() else f"{key}{kind}" for key, kind in fields.items()]
         lines += textwrap.wrap(" ".join([name, *words]), 118, subsequent_indent="  ", break_on_hyphens=False)

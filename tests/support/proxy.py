@@ -104,8 +104,14 @@ class Proxy:
             await asyncio.sleep(self.delay)
         if self.refuses is not None and (not self.refuses_only or kind in self.refuses_only):
             status, headers = self.refuses
-            body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "message": f"the proxy answers {status}"}
-            return web.json_response(body, status=status, headers=headers)
+            refusal = {
+                "kind": "Status",
+                "apiVersion": "v1",
+                "status": "Failure",
+                "code": status,
+                "message": f"the proxy answers {status}",
+            }
+            return web.json_response(refusal, status=status, headers=headers)
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
         data = await request.read()
         async with self._http.request(request.method, self._server + request.path_qs, headers=headers, data=data or None) as upstream:
@@ -130,7 +136,8 @@ class Proxy:
         if self.fails_watches is not None:
             failure.set_result(self.fails_watches)
         try:
-            await asyncio.wait({task, failure}, return_when=asyncio.FIRST_COMPLETED)
+            waited: set[asyncio.Future[Any]] = {task, failure}
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             if failure.done():
                 code, message = failure.result()
                 status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message}
