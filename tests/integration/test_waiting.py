@@ -77,6 +77,48 @@ async def test_what_was_frozen_stays_when_the_upstream_is_deleted(kube: KubeApi,
     assert body["status"]["inputs"] == {"loss": 0.25}
 
 
+async def test_who_waits_for_a_name_gets_the_run_that_has_it_then_and_who_waits_for_a_uuid_no_other(kube: KubeApi, namespace: str) -> None:
+    await kube.create(OPERATIONS, namespace, operation("a"))
+    first = await wait_for(kube, namespace, "a", in_phase("Starting"))
+    refs = {"by-name": "ops.a", "by-uuid": f"runs.{first['metadata']['uid'].upper()}"}
+    for name, ref in refs.items():
+        await kube.create(OPERATIONS, namespace, operation(name, asking(ref, p="outputs.x")))
+        await wait_for(kube, namespace, name, lambda one: (one.get("status") or {}).get("reason") == "UpstreamPending")
+    await kube.delete(OPERATIONS, namespace, "a")
+    for name in refs:
+        await wait_for(kube, namespace, name, lambda one: one["status"]["reason"] == "UpstreamNotFound")
+    await kube.create(OPERATIONS, namespace, operation("a"))
+    second = await wait_for(kube, namespace, "a", in_phase("Starting"))
+    await report(kube, namespace, "a", {"x": 2})
+    await finish(kube, namespace, second)
+    body = await wait_for(kube, namespace, "by-name", in_phase("Starting"))
+    assert (body["status"]["inputs"], body["status"]["upstream"][0]["uuid"]) == ({"p": 2}, run_uuid(second["metadata"]["uid"]))
+    status = (await kube.get(OPERATIONS, namespace, "by-uuid"))["status"]
+    assert (status["phase"], status["reason"]) == ("Waiting", "UpstreamNotFound")
+
+
+async def test_a_component_that_goes_while_an_upstream_is_waited_for_is_waited_for_again(kube: KubeApi, namespace: str) -> None:
+    def component(message: str) -> dict[str, Any]:
+        spec = {"inputs": [{"name": "p", "type": "int"}], "run": {"kind": "job", "container": {"image": "busybox", "command": [message]}}}
+        return {"apiVersion": "opstrand.dev/v1", "kind": "Component", "metadata": {"name": "c"}, "spec": spec}
+
+    await kube.create(COMPONENTS, namespace, component("first"))
+    await kube.create(OPERATIONS, namespace, operation("a"))
+    a = await wait_for(kube, namespace, "a", in_phase("Starting"))
+    await kube.create(
+        OPERATIONS, namespace, {**operation("b"), "spec": {"hubRef": "c", "params": {"p": {"ref": "ops.a", "value": "outputs.x"}}}}
+    )
+    await wait_for(kube, namespace, "b", lambda one: (one.get("status") or {}).get("reason") == "UpstreamPending")
+    await kube.delete(COMPONENTS, namespace, "c")
+    await report(kube, namespace, "a", {"x": 3})
+    await finish(kube, namespace, a)
+    await wait_for(kube, namespace, "b", lambda one: one["status"]["reason"] == "ComponentNotFound")
+    await kube.create(COMPONENTS, namespace, component("second"))
+    body = await wait_for(kube, namespace, "b", in_phase("Starting"))
+    assert body["status"]["inputs"] == {"p": 3}
+    assert body["status"]["component"]["run"]["container"]["command"] == ["second"]
+
+
 @pytest.mark.parametrize(
     ("ref", "value", "phase", "reason", "words"),
     [
