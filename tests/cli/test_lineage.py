@@ -62,6 +62,13 @@ def test_a_long_chain_is_no_trouble() -> None:
     assert len(Graph.of(runs).around("r1999", up=True, down=False, depth=2000).as_tree("r1999").splitlines()) == 2000
 
 
+def test_a_name_does_not_drive_the_terminal() -> None:
+    asked = {"uuid": "b", "name": "b", "kind": "run", "values": {"p": "outputs.\x1b[2J"}}
+    runs = [{"metadata": {"name": "a", "uid": "a"}, "status": {"phase": "Succeeded", "upstream": [asked]}}]
+    graph = Graph.of(runs)
+    assert "\x1b" not in graph.as_tree("a") + graph.as_dot()
+
+
 def test_downstream() -> None:
     assert [one["metadata"]["name"] for one in find_downstream(RUNS[0], RUNS)] == ["b"]
 

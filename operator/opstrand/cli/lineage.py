@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from opstrand.cli.format import printable
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import parse_phase
 
@@ -106,7 +107,7 @@ class Graph:
             shown.add(other)
 
     def _label(self, uuid: str) -> str:
-        return f"{self.names.get(uuid, uuid)} ({self.phases.get(uuid, 'gone')})"
+        return printable(f"{self.names.get(uuid, uuid)} ({self.phases.get(uuid, 'gone')})")
 
 
 def _pile(branches: Sequence[Link], indent: str) -> list[tuple[Link, str, bool]]:
@@ -121,7 +122,7 @@ def find_downstream(body: Body, runs: Sequence[Body]) -> list[Body]:
 
 
 def _values(link: Link) -> str:
-    return ", ".join(f"{name} = {asked}" for name, asked in link.values)
+    return printable(", ".join(f"{name} = {asked}" for name, asked in link.values))
 
 
 def _quote(text: str) -> str:
