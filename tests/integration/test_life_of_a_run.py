@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from opstrand.kube.api import CONFIG_MAPS, OPERATIONS, PODS, KubeApi, Manifest, NotFound
+from opstrand.kube.api import CONFIG_MAPS, OPERATIONS, PODS, KubeApi, Manifest, NotFound, Resource
 from tests.integration.conftest import in_phase, operation, pod_of, wait_for
 from tests.support.kubelet_stand_in import ended, mark, running
 from tests.support.operator_process import OperatorProcess
@@ -205,8 +205,6 @@ async def test_what_the_api_server_refuses_of_a_pod_is_said_in_its_words(kube: K
 
 
 async def test_quota_is_waited_for(kube: KubeApi, namespace: str) -> None:
-    from opstrand.kube.api import Resource
-
     quotas = Resource("", "v1", "resourcequotas", "ResourceQuota")
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
     await kube.create(quotas, namespace, quota)
@@ -267,3 +265,77 @@ async def test_what_a_run_owns_goes_with_it(kube: KubeApi, namespace: str) -> No
             return
         await asyncio.sleep(0.05)
     raise AssertionError("the Pod outlives its run")
+
+
+async def test_a_pod_goes_after_its_time_though_nothing_ever_happens_to_it_again(kube: KubeApi, namespace: str) -> None:
+    """Once the final status is written, neither the run nor its Pod need have another event. The second one's time is changed by then."""
+    _, short = await start(kube, namespace, "short", {"termination": {"ttl": 1}})
+    _, changed = await start(kube, namespace, "changed")
+    for name, pod in (("short", short), ("changed", changed)):
+        await mark(kube, pod, ended(0, STARTED))
+        await wait_for(kube, namespace, name, in_phase("Succeeded"))
+    await kube.json_patch(OPERATIONS, namespace, "changed", [{"op": "add", "path": "/spec/termination", "value": {"ttl": 0}}])
+    for pod in (short, changed):
+        assert await is_taken_away(kube, pod)
+
+
+async def is_taken_away(kube: KubeApi, pod: Manifest) -> bool:
+    """Gone, or marked: without a kubelet nobody confirms it."""
+    for _ in range(400):
+        try:
+            if "deletionTimestamp" in (await kube.get(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"]))["metadata"]:
+                return True
+        except NotFound:
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
+async def test_foreground_deletion_takes_the_pod_and_no_other_is_made(kube: KubeApi, namespace: str) -> None:
+    """Argo CD's way: the Operation stays until its Pod is gone."""
+    _, pod = await start(kube, namespace)
+    await mark(kube, pod, running(STARTED))
+    await wait_for(kube, namespace, "run", in_phase("Running"))
+    # Somebody's finalizer keeps it for longer still.
+    await kube.json_patch(OPERATIONS, namespace, "run", [{"op": "add", "path": "/metadata/finalizers", "value": ["test/keep"]}])
+    body = {"propagationPolicy": "Foreground"}
+    await kube._json("DELETE", OPERATIONS.path(namespace, "run"), what="delete in the foreground", body=body)
+    await kube._json("DELETE", PODS.path(namespace, pod["metadata"]["name"]), what="force", body={"gracePeriodSeconds": 0})
+    body = await wait_for(kube, namespace, "run", in_phase("Stopped"))
+    assert (body["status"]["reason"], body["status"]["message"]) == ("Stopped", "its Operation is being deleted")
+    await asyncio.sleep(2)  # the wait before another attempt would be one
+    assert (await kube.list(PODS, namespace))[0] == []
+    await kube.json_patch(OPERATIONS, namespace, "run", [{"op": "replace", "path": "/metadata/finalizers", "value": []}])
+
+
+LIMIT_RANGE = {"limits": [{"type": "Container", "max": {"cpu": "2", "memory": "2Gi"}}]}
+
+
+@pytest.mark.parametrize(
+    ("run", "extra", "words"),
+    [
+        ({"environment": {"priorityClassName": "absent"}}, None, "no PriorityClass with name absent was found"),
+        ({"environment": {"priority": 7}}, None, "the integer value of priority (7) must not be provided in pod spec"),
+        (
+            {"limits": {"cpu": "3", "memory": "3Gi"}},
+            ("limitranges", "LimitRange", LIMIT_RANGE),
+            "maximum memory usage per Container is 2Gi",
+        ),
+        ({}, ("resourcequotas", "ResourceQuota", {"hard": {"requests.cpu": "4"}}), "must specify requests.cpu for: main"),
+    ],
+    ids=["priority class", "priority", "limits of the namespace", "quota that wants requests"],
+)
+async def test_whatever_admission_refuses_is_said_at_once_and_in_its_words(
+    kube: KubeApi, namespace: str, run: dict[str, Any], extra: tuple[str, str, dict[str, Any]] | None, words: str
+) -> None:
+    if extra is not None:
+        resource = Resource("", "v1", extra[0], extra[1])
+        made = await kube.create(resource, namespace, {"metadata": {"name": "small"}, "spec": extra[2]})
+        while extra[0] == "resourcequotas" and not made.get("status", {}).get("hard"):
+            await asyncio.sleep(0.05)
+            made = await kube.get(resource, namespace, "small")
+    container = {"image": "busybox", "command": ["true"], **({"resources": {"limits": run.pop("limits")}} if "limits" in run else {})}
+    await kube.create(OPERATIONS, namespace, operation("run", {"component": {"run": {"kind": "job", "container": container, **run}}}))
+    body = await wait_for(kube, namespace, "run", in_phase("Failed"))
+    assert body["status"]["reason"] == "PodRefused"
+    assert words in body["status"]["message"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest_asyncio
 from opstrand.core.names import UUID_LABEL, run_uuid, service_name
 from opstrand.kube.api import DEPLOYMENTS, OPERATIONS, PODS, SERVICES, KubeApi, Manifest, NotFound, Resource
 from tests.cluster.control_plane import ControlPlane
-from tests.integration.conftest import OPERATOR_USER, in_phase, operation, wait_for
+from tests.integration.conftest import OPERATOR_USER, in_phase, make_namespace, operation, start_operator, wait_for
 from tests.support.audit import count_requests
 from tests.support.kubelet_stand_in import KubeletStandIn, mark, running
 from tests.support.operator_process import OperatorProcess
@@ -141,6 +142,37 @@ async def test_a_deployment_that_somebody_deletes_is_made_again(kube: KubeApi, n
     body = await wait_for(kube, namespace, "web", in_phase("Running"))
     assert body["status"]["retries"] == {"failures": 0, "disruptions": 1}
     assert (await kube.get(DEPLOYMENTS, namespace, name_of(body)))["metadata"]["uid"] != first["metadata"]["uid"]
+
+
+async def test_a_service_object_that_somebody_deletes_is_made_again(quiet_plane: ControlPlane, quiet_kube: KubeApi, tmp_path: Path) -> None:
+    """Nobody watches Services: the operator looks now and then, here every second."""
+    kube, namespace = quiet_kube, await make_namespace(quiet_kube, "deleted-service")
+    own = start_operator(quiet_plane, tmp_path, namespaces=namespace, pending_grace=1, relist_interval=1)
+    try:
+        async with KubeletStandIn(kube):
+            await kube.create(OPERATIONS, namespace, service("web"))
+            body = await wait_for(kube, namespace, "web", in_phase("Running"))
+            (pod,) = await pods_of(kube, namespace, body)
+            first = await kube.get(SERVICES, namespace, name_of(body))
+            await kube.delete(SERVICES, namespace, name_of(body))
+            again = await made_again(kube, namespace, name_of(body))
+            assert again["spec"]["selector"] == first["spec"]["selector"]
+            assert again["metadata"]["ownerReferences"] == first["metadata"]["ownerReferences"]
+            after = await kube.get(OPERATIONS, namespace, "web")
+            assert (after["status"]["phase"], after["status"].get("retries")) == ("Running", None)
+            assert [one["metadata"]["uid"] for one in await pods_of(kube, namespace, body)] == [pod["metadata"]["uid"]]
+    finally:
+        assert own.stop() == 0
+        print(own.read_log()[-4000:])
+
+
+async def made_again(kube: KubeApi, namespace: str, name: str) -> Manifest:
+    for _ in range(400):
+        try:
+            return await kube.get(SERVICES, namespace, name)
+        except NotFound:
+            await asyncio.sleep(0.05)
+    raise AssertionError("the Service is still gone")
 
 
 @pytest.mark.usefixtures("kubelet")
