@@ -243,6 +243,11 @@ async def test_a_thousand_waiting_runs_cost_one_patch_each_and_all_start(
     assert requests() == {patched: 2 * count + 2, made: count}
     items, _ = await kube.list(OPERATIONS, namespace)
     assert {json.dumps(one["status"]["inputs"]) for one in items if one["metadata"]["name"] != "a"} == {'{"p": 4}'}
+    # All of them are there for a join, and its edges fit into the status.
+    spec = {"joins": [{"query": "kind: job", "params": {"names": {"value": "globals.name", "contextOnly": True}}}]}
+    await kube.create(OPERATIONS, namespace, operation("all", spec))
+    body = await wait_for(kube, namespace, "all", in_phase("Starting"))
+    assert (len(body["status"]["inputs"]["names"]), len(body["status"]["upstream"])) == (count + 1, count + 1)
 
 
 async def test_a_join_gives_the_lists_of_the_runs_that_its_query_finds(kube: KubeApi, namespace: str) -> None:
