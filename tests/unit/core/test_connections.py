@@ -218,3 +218,21 @@ def test_long_documents_of_several_containers_travel_in_one_config_map() -> None
     for container, file in zip(rendered.pod["spec"]["initContainers"], rendered.config_map["binaryData"], strict=True):
         assert container["env"] == [{"name": "OPSTRAND_INIT_FILE", "value": f"/opstrand/init/{file}"}]
         assert {"name": "opstrand-init", "mountPath": "/opstrand/init", "readOnly": True} in container["volumeMounts"]
+
+
+def brought(run: dict[str, Any], found: Catalog) -> list[tuple[Any, Any, Any]]:
+    """Files, folders and paths of each copying step."""
+    (variable,) = pod(run, found)["spec"]["initContainers"][0]["env"]
+    steps = json.loads(variable["value"].replace("$$", "$"))["steps"]
+    return [(step["files"], step["dirs"], step["paths"]) for step in steps if step["kind"] == "copy"]
+
+
+@pytest.mark.parametrize("step", [{"artifacts": {}}, {"artifacts": {"files": [], "dirs": []}}, {"paths": []}])
+@pytest.mark.parametrize("connection", [{}, {"connection": "a"}])
+def test_a_list_with_nothing_in_it_brings_nothing_of_a_store(step: dict[str, Any], connection: dict[str, str]) -> None:
+    """Such as a join gives that found no run: it brought every file of every run."""
+    assert brought({"init": [{**step, **connection}]}, catalog(volume("a"), store=volume("store"))) == []
+
+
+def test_a_connection_alone_brings_all_of_it() -> None:
+    assert brought({"init": [{"connection": "a"}]}, catalog(volume("a"))) == [([], [["", ""]], [])]

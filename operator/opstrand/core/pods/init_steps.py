@@ -276,7 +276,8 @@ def _render_git(
 def _render_copy(
     step: Mapping[str, Any], plan: Plan, settings: Settings, catalog: Catalog, connection: Connection | None
 ) -> tuple[tuple[Step, ...], Connection | None]:
-    """Files and folders of a store. Of a connection without a word of what, everything."""
+    """Files and folders of a store. Of a connection without a word of what, everything; of a list with nothing in it, nothing: a join
+    that found no run must not bring the files of all."""
     store = connection or catalog.store
     if store is None:
         words = "artifacts and paths without a connection come from the artifacts store, and this installation has none"
@@ -298,6 +299,8 @@ def _render_copy(
         "paths": _as_pairs(step.get("paths")),
     }
     if not rendered["files"] and not rendered["dirs"] and not rendered["paths"]:
+        if "artifacts" in step or "paths" in step:
+            return (), store
         rendered["dirs"] = [["", ""]]
     return (rendered,), store
 
