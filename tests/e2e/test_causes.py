@@ -103,6 +103,24 @@ CAUSES = {
     "no-such-command": Cause("ContainerFailed", "the container could not start: .*no-such-program.*", job("no-such-program")),
     "memory": Cause("OOMKilled", "the container used more memory than its limit of 40Mi", job(*GREEDY, **SMALL)),
     "timeout": Cause("DeadlineExceeded", "it did not end within 3 s", job("sleep", "60"), fields={"termination": {"timeout": 3}}),
+    "polite-timeout": Cause(
+        "DeadlineExceeded",
+        "it did not end within 3 s",
+        job("sh", "-c", "trap 'exit 0' TERM; sleep 60 & wait"),
+        fields={"termination": {"timeout": 3}},
+    ),
+    # what stands around it
+    "sidecar": Cause(
+        "ContainerFailed",
+        r"sidecar 'sidecar-0' does not come up, and main waits for it: could not start: .*no-such-program.*",
+        job("true", run={"sidecars": [{"image": PLAIN, "command": ["no-such-program"]}]}),
+        HANGS,
+    ),
+    "no-priority": Cause(
+        "PodRefused",
+        r".*no PriorityClass with name absent was found",
+        job("true", run={"environment": {"priorityClassName": "absent"}}),
+    ),
     # init steps
     "init-exit-code": Cause(
         "InitFailed",

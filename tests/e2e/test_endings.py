@@ -19,7 +19,7 @@ async def test_a_stop_lets_the_program_say_goodbye_and_keeps_its_log(kube: KubeA
 import signal, sys, time
 def goodbye(*_):
     print("goodbye")
-    sys.exit(3)
+    sys.exit(0)
 signal.signal(signal.SIGTERM, goodbye)
 print("hello")
 time.sleep(120)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from opstrand.kube.api import OPERATIONS, PODS, KubeApi, NotFound
-from tests.e2e.conftest import describe, in_phase, is_final, kubectl, operation, succeed, wait_for
+from tests.e2e.conftest import describe, in_phase, is_final, kubectl, main_log, operation, succeed, wait_for
 
 PLAIN = "localhost/python-base:1"
 
@@ -26,6 +26,7 @@ FULL = "dd if=/dev/zero of=/small/f bs=1M count=8"
 RUNS: dict[str, dict[str, Any]] = {
     "no-volume": {"component": job("true", run=secret_volume("absent"), volumeMounts=[{"name": "s", "mountPath": "/s"}])},
     "late-volume": {"component": job("cat", "/s/key", run=secret_volume("late"), volumeMounts=[{"name": "s", "mountPath": "/s"}])},
+    "late-variables": {"component": job("sh", "-c", "echo $A $B", envFrom=[{"secretRef": {"name": name}} for name in ("first", "second")])},
     "fails-for-good": {
         "termination": {
             "maxRetries": 3,
@@ -86,6 +87,7 @@ async def test_every_trouble_is_said_and_ended(kube: KubeApi, namespace: str) ->
         assert len(json.dumps(body["status"])) < 16_000
 
     await _look_at_volumes(kube, namespace)
+    await _look_at_variables(kube, namespace)
     again = await wait_for(kube, namespace, "deleted", lambda one: one["status"]["attempt"] == 1 and in_phase("Running")(one))
     assert again["status"]["retries"] == {"failures": 0, "disruptions": 1}
     assert "PodDeleted" in [one["reason"] for one in again["status"]["history"]], describe(namespace, again)
@@ -99,6 +101,16 @@ async def _look_at_volumes(kube: KubeApi, namespace: str) -> None:
         assert f'secret "{words}" not found' in body["status"]["message"]
     kubectl("-n", namespace, "create", "secret", "generic", "late", "--from-literal=key=came")
     await succeed(kube, namespace, "late-volume", seconds=150)
+
+
+async def _look_at_variables(kube: KubeApi, namespace: str) -> None:
+    """Each Secret is named while it is the one that is missing."""
+    for name, key in (("first", "A"), ("second", "B")):
+        words = f"container 'main': secret \"{name}\" not found"
+        await wait_for(kube, namespace, "late-variables", lambda one, w=words: one.get("status", {}).get("message") == w)  # type: ignore[misc]
+        kubectl("-n", namespace, "create", "secret", "generic", name, f"--from-literal={key}={name}")
+    body = await succeed(kube, namespace, "late-variables", seconds=150)
+    assert main_log(namespace, body) == "first second\n"
 
 
 async def _look_at_the_one_that_goes(kube: KubeApi, namespace: str) -> None:
