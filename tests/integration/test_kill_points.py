@@ -24,7 +24,7 @@ from opstrand.client.errors import ClientError
 from opstrand.client.run import RunClient
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import parse_phase
-from opstrand.kube.api import CONFIG_MAPS, OPERATIONS, PODS, KubeApi, Manifest, Resource
+from opstrand.kube.api import COMPONENTS, CONFIG_MAPS, OPERATIONS, PODS, KubeApi, Manifest, Resource
 from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import CHECKOUT, OPERATOR_USER, in_phase, make_namespace, run_kubectl, wait_for
 from tests.support.audit import read_audit
@@ -64,15 +64,38 @@ class Scenario:
     has_config_map: bool = False
     #: Whether it takes the same steps whenever the operator died: a stop may come before the Pod or after it.
     has_one_story: bool = True
+    #: What is in the hub before.
+    components: tuple[Manifest, ...] = ()
 
 
 UNTIL_RUNNING = {"test/until": "Running"}
+HUB = {
+    "apiVersion": "opstrand.dev/v1",
+    "kind": "Component",
+    "metadata": {"name": "c"},
+    "spec": job("c", UNTIL_RUNNING)["spec"]["component"],
+}
+WITH_OUTPUT = job("a", {**UNTIL_RUNNING, "test/outputs": '{"x": 0.5}'})
 SCENARIOS = {
     "plain": Scenario((job("a", UNTIL_RUNNING),), 4),
     "chain": Scenario(
         (
             job("b", UNTIL_RUNNING, params={"p": {"ref": "ops.a", "value": "outputs.x", "contextOnly": True}}),
-            job("a", {**UNTIL_RUNNING, "test/outputs": '{"x": 0.5}'}),
+            WITH_OUTPUT,
+        ),
+        9,
+        ("Succeeded", "Succeeded"),
+    ),
+    "hub": Scenario(({**job("a", {}), "spec": {"hubRef": "c"}},), 4, components=(HUB,)),
+    "join": Scenario(
+        (
+            job(
+                "b",
+                UNTIL_RUNNING,
+                params={"p": {"ref": "ops.a", "value": "globals.status", "contextOnly": True}},
+                joins=[{"query": "name: a", "params": {"xs": {"value": "outputs.x", "contextOnly": True}}}],
+            ),
+            WITH_OUTPUT,
         ),
         9,
         ("Succeeded", "Succeeded"),
@@ -121,6 +144,8 @@ class Point:
     async def live(self, deaths: int = 1, **kill: object) -> dict[str, Any]:
         """Apply, die as told, start again, and judge the end. Returns what the runs came to."""
         await make_namespace(self.kube, self.namespace)
+        for component in self.scenario.components:
+            await self.kube.create(COMPONENTS, self.namespace, component)
         for body in self.scenario.operations:
             await self.kube.create(OPERATIONS, self.namespace, body)
         child = await self.ground.start(self.namespace, **kill)
@@ -180,7 +205,10 @@ class Point:
             ends = [entry["status"] for entry in status["history"] if entry["status"] in ("succeeded", "failed", "stopped")]
             assert len(ends) == 1, status["history"]
             own = [pod["metadata"]["name"] for pod in pods if pod["metadata"]["ownerReferences"][0]["uid"] == body["metadata"]["uid"]]
-            kept = {key: status.get(key) for key in ("phase", "reason", "inputs", "outputs", "artifacts", "attempt", "retries", "upstream")}
+            kept = {
+                key: status.get(key)
+                for key in ("phase", "reason", "inputs", "outputs", "artifacts", "attempt", "retries", "upstream", "component")
+            }
             kept["pods"] = sorted(pod.rpartition("-")[2] for pod in own)
             # Whether a run was seen to wait for one that is there, or came to look after its end, is chance.
             story = [(entry["status"], entry["reason"]) for entry in status["history"] if entry["reason"] != "UpstreamPending"]
