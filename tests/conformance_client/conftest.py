@@ -8,14 +8,15 @@ import asyncio
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from opstrand.errors import PlatformError
 from opstrand.tracking.memory import MemoryRuns
-from opstrand.tracking.runs import Body
+from opstrand.tracking.runs import Body, LogLine
 from opstrand.tracking.views import run_uuid
 from tests.support.loopback_api import TOKEN, LoopbackApi
 
@@ -41,6 +42,8 @@ class LivingRuns(MemoryRuns):
         self.lines = 1
         self.seconds = 1.5
         self.ended_at = 0.0
+        self.log_breaks = False
+        self._times_read = 0
         self._lives: set[asyncio.Task[None]] = set()
 
     async def create(self, project: str, body: Body) -> Body:
@@ -62,6 +65,14 @@ class LivingRuns(MemoryRuns):
         await self.end_log(uuid)
         await self._enter(uuid, "Succeeded", "succeeded", finishedAt=_now())
         self.ended_at = time.monotonic()
+
+    async def log(self, body: Body, attempt: int, since: str | None) -> AsyncIterator[LogLine]:
+        """Where it breaks, the first reading is followed by more that fail than the client tries again by itself (three)."""
+        self._times_read += 1
+        if self.log_breaks and 1 < self._times_read < 7:
+            raise PlatformError("the node does not answer")
+        async for line in super().log(body, attempt, since):
+            yield line
 
     async def _enter(self, uuid: str, phase: str, published: str, **facts: Any) -> None:
         body = await self.get("quick-start", uuid)

@@ -70,8 +70,9 @@ def test_run_shows_the_log_and_returns_soon_after_the_end(api: Api, published: P
     assert time.monotonic() - api.runs.ended_at < 1.5  # its own end takes a part of it
 
 
-def test_a_growing_log_is_followed_without_loss_or_repetition(api: Api, published: Published, echo: str) -> None:
-    api.runs.lines, api.runs.seconds = 500, 4.0
+@pytest.mark.parametrize("breaks", [False, True], ids=["quiet", "breaking"])
+def test_a_growing_log_is_followed_without_loss_or_repetition(api: Api, published: Published, echo: str, breaks: bool) -> None:
+    api.runs.lines, api.runs.seconds, api.runs.log_breaks = 500, 8.0 if breaks else 4.0, breaks
     ended = published("polyaxon", "run", *PROJECT, "-f", echo, "-l")
     assert [int(number) for number in re.findall(r"\| line (\d+) ", ended.stdout)] == list(range(500))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,8 +15,12 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from opstrand.core.names import run_uuid
 from opstrand.core.phase import parse_phase
 from opstrand.kube.api import OPERATIONS, PODS, KubeApi, Manifest
+from opstrand.kube.session import open_session
+from opstrand.tracking.cluster import ClusterRuns
+from opstrand.tracking.runs import Body, RunNotFound
 from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import OPERATOR_USER, in_phase, make_namespace, operation, pod_of, wait_for
 from tests.support.killing_operator import Child, Nursery
@@ -340,3 +345,31 @@ async def test_two_operators_at_once_make_one_pod_and_one_end(
         print(second.read_log()[-4000:])
     assert "Traceback" not in second.read_log()
     place.child = None
+
+
+def says(message: str, body: Body) -> bool:
+    return bool((body.get("status") or {}).get("message") == message)
+
+
+async def test_the_apis_own_watch_misses_nothing_either(quiet_plane: ControlPlane, quiet_kube: KubeApi, tmp_path: Path) -> None:
+    namespace = await make_namespace(quiet_kube, f"trouble-{next(_numbers)}")
+    made = await quiet_kube.create(OPERATIONS, namespace, operation("a"))
+    uuid = run_uuid(made["metadata"]["uid"])
+    async with Proxy(quiet_plane.user(OPERATOR_USER), tmp_path) as proxy, await open_session(kubeconfig=str(proxy.kubeconfig)) as session:
+        runs = ClusterRuns(KubeApi(session))
+        watching = asyncio.create_task(runs.keep_watching())
+        troubles = (proxy.cut, proxy.expire, lambda: proxy.fail(500, "the store is away"))
+        for number, trouble in enumerate((*troubles, proxy.cut)):
+            async with asyncio.timeout(20):
+                await until(lambda: proxy.watches >= 1)
+            trouble()
+            status = [{"op": "add", "path": "/status", "value": {"uuid": uuid, "message": str(number)}}]
+            await quiet_kube.json_patch(OPERATIONS, namespace, "a", status, subresource="status")
+            body = await runs.wait(namespace, uuid, functools.partial(says, str(number)), 20)
+            assert says(str(number), body)
+        proxy.hides_deletions_of = frozenset({"a"})
+        await quiet_kube.delete(OPERATIONS, namespace, "a")
+        proxy.expire()
+        with pytest.raises(RunNotFound):
+            await runs.wait(namespace, uuid, lambda _: False, 20)
+        watching.cancel()

@@ -39,6 +39,9 @@ logger = logging.getLogger(__name__)
 #: A polyaxonfile with its scripts, or 256 KiB of outputs with room to spare; more is refused before it is read.
 BODY_BYTES = 2 * 1024 * 1024
 
+#: Seconds until somebody who met trouble of ours should ask again: the published client does, three times, for what it reads.
+_TRY_AGAIN = 5
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -98,7 +101,7 @@ def _answer_exception(request: web.Request, error: Exception) -> web.Response:
         case SpecError() | Refused() | TooLarge() | NotAcceptable():
             return _answer(400, str(error))
         case PlatformError():
-            wait = max(1, round(error.retry_after or 1))
+            wait = max(1, round(error.retry_after or _TRY_AGAIN))
             return _answer(503, error.message, {"Retry-After": str(wait)})
         case _:
             logger.error("a bug in %s %s", request.method, request.path, exc_info=error)

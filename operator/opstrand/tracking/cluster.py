@@ -33,7 +33,9 @@ _LIST_INTERVAL = 1.0
 _SILENCE = 150.0
 #: Seconds between the end of a watch and the next: at first, and where they end again and again.
 _FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 15.0
+_LONGEST_PAUSE = 5.0
+#: Seconds: a watch that lived for longer did not end because it was begun.
+_LIVED = 2.0
 
 Manifest = dict[str, Any]
 Patch = list[Manifest]
@@ -78,10 +80,11 @@ class ClusterRuns:
             began = loop.time()
             try:
                 await self._watch()
-            except (PlatformError, TimeoutError) as error:
-                if not isinstance(error, Expired | TimeoutError):
-                    logger.warning("the watch on operations broke: %s", error)
-            pause = _FIRST_PAUSE if loop.time() - began > _LONGEST_PAUSE else min(pause * 2, _LONGEST_PAUSE)
+            except (Expired, TimeoutError):
+                pass
+            except PlatformError as error:
+                logger.warning("the watch on operations broke: %s", error.message)
+            pause = _FIRST_PAUSE if loop.time() - began > _LIVED else min(pause * 2, _LONGEST_PAUSE)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
 
     async def _watch(self) -> None:

@@ -48,7 +48,7 @@ async def test_watches_that_end_at_once_make_no_storm(end: Exception | None) -> 
 
 async def test_a_watch_that_lived_is_followed_by_the_next_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "_FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(cluster, "_LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(cluster, "_LIVED", 0.05)
     api_server = Cluster(Unreachable("reset", status=0), lives=0.06)
     await watch_for(api_server, 1.5)
     assert len(api_server.watches) > 12  # growing pauses of half a second and more would leave a few
