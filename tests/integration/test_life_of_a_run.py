@@ -56,6 +56,15 @@ async def test_a_run_that_fails_says_why(kube: KubeApi, namespace: str, status: 
     assert (body["status"]["reason"], body["status"]["message"]) == (reason, words)
 
 
+async def test_a_run_whose_start_the_cluster_does_not_keep_fails_with_its_words(kube: KubeApi, namespace: str) -> None:
+    """It was tried again and again, and said nothing."""
+    await kube.create(OPERATIONS, namespace, operation("run", {"tags": [f"t{number}" for number in range(1001)]}))
+    body = await wait_for(kube, namespace, "run", in_phase("Failed"))
+    assert body["status"]["reason"] == "InvalidSpec"
+    assert "status.tags: Too many: 1001: must have at most 1000 items" in body["status"]["message"]
+    assert (await kube.list(PODS, namespace))[0] == []
+
+
 async def test_the_log_has_a_line_for_each_run_that_ended_and_none_else(kube: KubeApi, namespace: str, operator: OperatorProcess) -> None:
     for name, code in {"good": 0, "bad": 3}.items():
         _, pod = await start(kube, namespace, name)

@@ -58,6 +58,13 @@ async def apply(decision: Decision, *, key: Key, snapshot: Snapshot, world: Worl
         except NotFound:
             # Deleted meanwhile: whatever it ran goes with it.
             return Applied()
+        except Invalid as error:
+            if not decision.freeze:
+                raise
+            # What the run would start with is not stored, now or later: it could only be tried for ever.
+            words = f"the cluster does not store what the run would start with: {error.words}"
+            wake |= await _write_status(refuse(snapshot, Phase.FAILED, "InvalidSpec", words), key=key, snapshot=snapshot, world=world)
+            return Applied()
     for action in decision.actions:
         refusal = await _act(action, key=key, snapshot=snapshot, world=world, wake=wake)
         if refusal is not None:
