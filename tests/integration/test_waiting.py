@@ -152,6 +152,40 @@ async def test_a_failed_upstream_ends_who_waits_for_its_outputs(kube: KubeApi, n
     assert body["status"]["reason"] == "UpstreamFailed"
 
 
+async def test_a_skipped_upstream_skips_who_waits_for_its_outputs(kube: KubeApi, namespace: str) -> None:
+    await kube.create(OPERATIONS, namespace, operation("b", asking("ops.a", p="outputs.x")))
+    await kube.create(OPERATIONS, namespace, operation("a", {"control": {"skip": True}}))
+    body = await wait_for(kube, namespace, "b", in_phase("Skipped"))
+    assert body["status"]["reason"] == "UpstreamSkipped"
+    assert "run 'a' was skipped and has no 'outputs.x'" in body["status"]["message"]
+
+
+async def test_an_upstream_that_is_being_deleted_is_not_waited_for(kube: KubeApi, namespace: str) -> None:
+    await kube.create(OPERATIONS, namespace, operation("a", finalizers=["test.opstrand.dev/hold"]))
+    await wait_for(kube, namespace, "a", in_phase("Starting"))
+    await kube.create(OPERATIONS, namespace, operation("b", asking("ops.a", p="outputs.x")))
+    await wait_for(kube, namespace, "b", in_phase("Waiting"))
+    await kube.delete(OPERATIONS, namespace, "a")
+    body = await wait_for(kube, namespace, "b", in_phase("Failed"))
+    assert body["status"]["reason"] == "UpstreamDeleted"
+    assert "run 'a' is being deleted before it has 'outputs.x'" in body["status"]["message"]
+    await kube.json_patch(OPERATIONS, namespace, "a", [{"op": "remove", "path": "/metadata/finalizers"}])
+
+
+async def test_an_output_of_another_type_says_whose_it_was(kube: KubeApi, namespace: str) -> None:
+    await kube.create(OPERATIONS, namespace, operation("a"))
+    a = await wait_for(kube, namespace, "a", in_phase("Starting"))
+    await report(kube, namespace, "a", {"x": "high"})
+    await finish(kube, namespace, a)
+    await wait_for(kube, namespace, "a", in_phase("Succeeded"))
+    b = operation("b", {"params": {"p": {"ref": "ops.a", "value": "outputs.x"}}})
+    b["spec"]["component"] = {**b["spec"]["component"], "inputs": [{"name": "p", "type": "float"}]}
+    await kube.create(OPERATIONS, namespace, b)
+    body = await wait_for(kube, namespace, "b", in_phase("Failed"))
+    assert body["status"]["reason"] == "ParamInvalid"
+    assert "params.p: ops.a outputs.x: cannot read 'high' as float" in body["status"]["message"]
+
+
 async def test_runs_that_wait_for_each_other_end_and_say_so(kube: KubeApi, namespace: str) -> None:
     for name, other in {"a": "b", "b": "c", "c": "a", "d": "a"}.items():
         await kube.create(OPERATIONS, namespace, operation(name, asking(f"ops.{other}", p="outputs.x")))
