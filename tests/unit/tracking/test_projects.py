@@ -166,7 +166,7 @@ async def test_runs_are_listed_in_pages_newest_first(api: Api, runs: MemoryRuns)
 LISTED: dict[str, dict[str, Any]] = {
     "one": {"phase": "Running", "tags": ["x"], "outputs": {"acc": 0.5}, "artifacts": [{"name": "model", "path": "outputs/model"}]},
     "two": {"phase": "Failed", "outputs": {"acc": 0.9, "ok": True}, "meta": {"note": "kept"}},
-    "three": {"phase": "Failed", "outputs": {}, "duration": 3},
+    "three": {"phase": "Failed", "outputs": {}, "duration": 3, "upstream": [{"uuid": "b" * 32, "name": "prep", "kind": "run"}]},
 }
 
 
@@ -204,6 +204,10 @@ async def names(api: Api, **params: str) -> list[str]:
         ("created_at: >2026-01-01", ["two", "three"]),
         ("tags: nil", ["two", "three"]),
         ("artifacts.model: ~nil", ["one"]),
+        ("artifacts.name: model", ["one"]),
+        ("upstream.name: prep", ["three"]),
+        (f"upstream: {'b' * 32}", ["three"]),
+        ("project.name: quick-start, owner: default", ["one", "two", "three"]),
         ("meta_info.note: kept", ["two"]),
         ("duration: >2", ["three"]),
     ],
