@@ -98,7 +98,7 @@ def _answer_exception(request: web.Request, error: Exception) -> web.Response:
             return _answer(401, str(error), {"WWW-Authenticate": "Bearer"})
         case Forbidden():
             return _answer(403, str(error))
-        case SpecError() | Refused() | TooLarge() | NotAcceptable():
+        case SpecError() | Refused() | TooLarge() | NotAcceptable() | web.RequestPayloadError():
             return _answer(400, str(error))
         case PlatformError():
             wait = max(1, round(error.retry_after or _TRY_AGAIN))

@@ -100,6 +100,11 @@ async def test_a_body_that_makes_no_sense_is_refused_and_changes_nothing(api: Ap
     assert await stored(runs) == before
 
 
+async def test_a_body_that_is_not_packed_as_it_says_is_refused(api: Api) -> None:
+    refused = await api.patch(RUN, data=b'{"outputs": {}}', headers={"Content-Encoding": "gzip"})
+    assert (refused.status, "gzip" in (await refused.json())["detail"]) == (400, True)
+
+
 @pytest.mark.parametrize("path", ["", "/lineage/artifacts"])
 async def test_a_report_beyond_what_is_read_is_refused_and_the_run_says_so(api: Api, runs: MemoryRuns, path: str) -> None:
     method = "POST" if path else "PATCH"
