@@ -81,6 +81,10 @@ REASONS: dict[str, str] = {
 }
 
 
+#: After so many problems of one file a longer list helps nobody, and looking for near words takes time.
+MAX_PROBLEMS = 100
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing wrong with what the user wrote.

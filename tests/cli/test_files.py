@@ -71,6 +71,43 @@ def test_a_wrong_value_is_told_where_it_was_given_and_a_missing_one_where_it_is_
     assert ran.out.startswith(f"{place}: params.lr"), ran.out
 
 
+PIPELINE = """kind: operation
+component:
+  run:
+    kind: dag
+    operations:
+    - name: late
+      dependencies: [erly]
+      hubRef: echo
+    - name: early
+      component:
+        inputs:
+        - {name: lr, type: float}
+        run:
+          kind: job
+          container:
+            image: a
+            args: ["{{ rate }}"]
+      runPatch:
+        container:
+          ports: [{containerPort: http}]
+"""
+
+
+def test_every_mistake_in_a_pipeline_has_its_line_in_the_order_of_the_file(cli: Cli, folder: Path) -> None:
+    (folder / "op.yaml").write_text(PIPELINE)
+    ran = cli("check", "op.yaml", cwd=folder)
+    assert [line.partition(": ")[0] for line in ran.out.splitlines()] == ["op.yaml:7:22", "op.yaml:12:11"], ran.out
+    (folder / "op.yaml").write_text(PIPELINE.replace("erly", "early").replace("type: float", "value: 1"))
+    ran = cli("check", "op.yaml", cwd=folder)
+    assert [line.partition(": ")[0] for line in ran.out.splitlines()] == ["op.yaml:17:20", "op.yaml:20:20"], ran.out
+
+
+def test_what_is_not_there_is_missed_where_it_would_be(cli: Cli, folder: Path) -> None:
+    (folder / "op.yaml").write_text("kind: operation\nname: a\ncomponent:\n  run:\n    kind: job\n")
+    assert cli("check", "op.yaml", cwd=folder).out.startswith("op.yaml:4:3: run.container.image")
+
+
 def test_a_missing_reference_and_a_circle(cli: Cli, folder: Path) -> None:
     (folder / "parts" / "component.yaml").write_text("kind: component\npathRef: component.yaml\n")
     ran = cli("check", "op.yaml", cwd=folder)

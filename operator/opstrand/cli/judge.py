@@ -18,7 +18,7 @@ from opstrand.core.compiling.prepare import component_name
 from opstrand.core.judge import judge_compiled
 from opstrand.core.nearest import find_nearest
 from opstrand.core.templates.template import Evaluate
-from opstrand.errors import Problem, SpecError
+from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.polyaxonfile import parse_operation
 
 
@@ -64,7 +64,7 @@ def judge(submission: Submission, *, evaluate: Evaluate, complete: bool) -> Verd
             return Verdict(_place(submission, check_alone(alone)), (unseen, *(one.message for one in find_missing(alone))))
         compiled = compile_operation(operation)
     except SpecError as error:
-        return Verdict(submission.place(error).problems)
+        return Verdict(_place(submission, error.problems))
     # A file that is only checked may be written for another version.
     is_run, complete = complete, complete or not submission.is_component or bool(submission.given)
     problems, notes = judge_compiled(compiled, evaluate=evaluate, complete=complete, is_run=is_run)
@@ -74,5 +74,5 @@ def judge(submission: Submission, *, evaluate: Evaluate, complete: bool) -> Verd
 
 def _place(submission: Submission, problems: Sequence[Problem]) -> tuple[Problem, ...]:
     """Each once, where it was written, in the order of the files."""
-    placed = submission.place(SpecError.of(problems)).problems if problems else ()
+    placed = submission.place(SpecError.of(problems[:MAX_PROBLEMS])).problems if problems else ()
     return tuple(sorted(dict.fromkeys(placed), key=lambda one: (one.source, one.line or 0, one.column or 0)))

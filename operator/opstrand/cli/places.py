@@ -7,7 +7,7 @@ knows paths only.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,8 +15,6 @@ from opstrand.errors import Problem, SpecError
 from opstrand.spec.document import Document, Path
 
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
-#: Lists whose items are named in paths by their own names.
-_NAMED = ("inputs", "outputs")
 
 
 @dataclass(frozen=True)
@@ -38,15 +36,19 @@ def _place(problem: Problem, layers: Sequence[Layer], given: Mapping[str, str]) 
     path = parse_path(problem.path)
     if len(path) > 1 and path[0] == "params" and path[1] in given:
         return replace(problem, source=f"-P {path[1]}")
-    best: tuple[int, Layer, Path] | None = None
-    is_given = any(_depth(layer.document.data, path[:2]) == 2 for layer in layers)
-    for layer in layers:
-        for candidate in _candidates(path, layer, is_given):
-            missing = len(candidate) - _depth(layer.document.data, candidate)
-            # Of files that come equally near the last one was laid over the others.
-            if best is None or missing <= best[0]:
-                best = (missing, layer, candidate)
-    return problem if best is None else _locate(problem, best[1], best[2])
+    if not layers:
+        return problem
+    param = path[: path.index("params") + 2] if "params" in path else path
+    is_given = any(_follow(layer.document.data, _inside(param, layer), is_given=True)[1] == 0 for layer in layers)
+    found = [(layer, *_follow(layer.document.data, _inside(path, layer), is_given=is_given)) for layer in layers]
+    # Of files that come equally near the last one was laid over the others.
+    layer, steps, _ = min(reversed(found), key=lambda one: one[2])
+    return _locate(problem, layer, steps)
+
+
+def _inside(path: Path, layer: Layer) -> Path:
+    outside = path[: len(layer.prefix)] == layer.prefix
+    return path[len(layer.prefix) :] if outside else path
 
 
 def _locate(problem: Problem, layer: Layer, path: Path) -> Problem:
@@ -59,38 +61,40 @@ def parse_path(text: str) -> Path:
     return tuple(int(index) if index else name for index, name in _STEP.findall(text))
 
 
-def _candidates(path: Path, layer: Layer, is_given: bool) -> list[Path]:
-    """Where this file may hold what the path names: what was merged came from its root, its component, its patch."""
-    outside = path[: len(layer.prefix)] == layer.prefix
-    inner = path[len(layer.prefix) :] if outside else path
-    found = [inner, ("component", *inner)]
-    if inner[:1] == ("params",) and not is_given:
+def _follow(data: Any, path: Path, *, is_given: bool) -> tuple[Path, int]:
+    """The steps in this file that come nearest to what the path names, and how many of it are missing then."""
+    if not path:
+        return (), 0
+    ways = [_prepend(steps, _follow(inner, rest, is_given=is_given)) for steps, inner, rest in _ways(data, path, is_given)]
+    return min(ways, key=lambda way: way[1], default=((), len(path)))
+
+
+def _prepend(steps: Path, way: tuple[Path, int]) -> tuple[Path, int]:
+    return (*steps, *way[0]), way[1]
+
+
+def _ways(data: Any, path: Path, is_given: bool) -> Iterator[tuple[Path, Any, Path]]:
+    """(steps, what is there, the rest of the path): what was merged came from the operation itself, its component, its patch."""
+    step, rest = path[0], path[1:]
+    if isinstance(data, list):
+        found = step if isinstance(step, int) else next((i for i, one in enumerate(data) if _is_named(one, step)), -1)
+        if 0 <= found < len(data):
+            yield (found,), data[found], rest
+        return
+    if not isinstance(data, Mapping):
+        return
+    if step in data:
+        yield (step,), data[step], rest
+    if step == "params" and not is_given and "inputs" in data:
         # A value that nobody gave is missed where it is declared.
-        found += [("inputs", *inner[1:2]), ("component", "inputs", *inner[1:2])]
-    if inner[:1] == ("run",):
-        found += [("runPatch", *inner[1:]), inner[1:]]
-    return [_by_name(one, layer.document.data) for one in found]
+        yield ("inputs",), data["inputs"], rest
+    if step == "run" and "runPatch" in data:
+        yield ("runPatch",), data["runPatch"], rest
+    if step == "run" and rest and rest[0] in data:
+        yield (), data, rest
+    if "component" in data:
+        yield ("component",), data["component"], path
 
 
-def _by_name(path: Path, data: Any) -> Path:
-    """`inputs.lr` as `inputs.0` where the first input has that name."""
-    if len(path) > 1 and path[0] == "component":
-        inner = data.get("component") if isinstance(data, Mapping) else None
-        return ("component", *_by_name(path[1:], inner))
-    if len(path) < 2 or path[0] not in _NAMED or not isinstance(data, Mapping):
-        return path
-    items = data.get(str(path[0]))
-    for index, item in enumerate(items if isinstance(items, list) else ()):
-        if isinstance(item, Mapping) and item.get("name") == path[1]:
-            return (path[0], index, *path[2:])
-    return path
-
-
-def _depth(data: Any, path: Path) -> int:
-    """How many steps of the path the data has."""
-    for count, step in enumerate(path):
-        inside = isinstance(data, Mapping) and step in data
-        if not inside and not (isinstance(data, list) and isinstance(step, int) and 0 <= step < len(data)):
-            return count
-        data = data[step]
-    return len(path)
+def _is_named(item: Any, name: str) -> bool:
+    return isinstance(item, Mapping) and item.get("name") == name

@@ -14,6 +14,17 @@ from opstrand.spec.params import Param
 
 
 @dataclass(frozen=True)
+class Node:
+    """One operation of a pipeline. `compiled` is None where its component is not known here (hubRef)."""
+
+    name: str
+    path: str
+    written: Mapping[str, Any]
+    compiled: Compiled | None = None
+    upstreams: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Compiled:
     """Mappings and lists are as the user wrote them, merged, not rendered."""
 
@@ -46,6 +57,8 @@ class Compiled:
     cost: float | str | None = None
     mount: tuple[Any, ...] = ()
     merged: Mapping[str, Any] = field(default_factory=dict)
+    #: A pipeline's operations by name.
+    nodes: Mapping[str, Node] = field(default_factory=dict, compare=False, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
         """The compiled file, in the format's own words."""

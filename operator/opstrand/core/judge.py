@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.check import check_values
+from opstrand.core.compiling.matrix import matrix_names
 from opstrand.core.compiling.offered import RUN_KINDS, find_missing, find_unused
 from opstrand.core.identity import Identity
 from opstrand.core.nearest import suggest
@@ -26,7 +27,7 @@ from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
 from opstrand.core.resolving.slots import make_slots
 from opstrand.core.templates.lookups import is_template, parse_plain
 from opstrand.core.templates.template import Evaluate
-from opstrand.errors import Problem, SpecError
+from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 
 #: Stands for what a template will give: nobody writes it, and every message about it shows it.
 _BLANK = "/\u241a"
@@ -34,6 +35,8 @@ _BLANK = "/\u241a"
 _OF_CATALOG = ("'connections' has no '", "'init' has no '")
 #: Names that every template can read besides the run's own values.
 _ALWAYS = ("globals", "params", "connections", "init")
+#: Parts of a pipeline that are judged as operations of their own.
+_CHILDREN = ("operations", "components")
 
 
 def judge_compiled(compiled: Compiled, *, evaluate: Evaluate, complete: bool, is_run: bool = True) -> tuple[list[Problem], list[str]]:
@@ -46,28 +49,43 @@ def judge_compiled(compiled: Compiled, *, evaluate: Evaluate, complete: bool, is
         problems += missing
     else:
         notes += [one.message for one in missing]
-    if compiled.matrix or compiled.kind == "dag":
-        # Their runs get values of their own: only what holds for all of them is judged here.
-        return problems, notes
-    problems += _judge_names(compiled, _collect_names(compiled))
-    if compiled.kind not in RUN_KINDS:
-        # What their templates may read besides is known to who runs them.
-        return problems, notes
-    if not wrong:
-        problems += _judge_brought(compiled)
-    if problems or wrong or not _judge_plan(compiled, evaluate, problems):
-        # Where values are missing or wrong, what needs none is judged all the same.
-        problems += _judge_shape(compiled)
+    problems += _judge_work(compiled, evaluate, is_sound=not wrong)
     return list(dict.fromkeys(problems)), notes
 
 
-def _judge_plan(compiled: Compiled, evaluate: Evaluate, problems: list[Problem]) -> bool:
+def _judge_work(compiled: Compiled, evaluate: Evaluate, *, is_sound: bool = True, is_child: bool = False) -> list[Problem]:
+    """What is wrong with what would run. `is_sound`: nothing is wrong with its values. `is_child`: it belongs to a pipeline."""
+    problems = list(islice(_judge_names(compiled), MAX_PROBLEMS))
+    if compiled.kind == "dag":
+        return problems + list(islice(_judge_operations(compiled, evaluate), MAX_PROBLEMS))
+    if compiled.kind not in RUN_KINDS:
+        # What their templates may read besides is known to who runs them.
+        return problems
+    if is_sound:
+        problems += _judge_brought(compiled)
+    # The runs of a matrix get values of their own: only what holds for all of them is judged here.
+    is_whole = is_sound and not problems and not compiled.matrix
+    if not is_whole or not _judge_plan(compiled, evaluate, problems, is_child=is_child):
+        # Where values are missing or wrong, what needs none is judged all the same.
+        problems += _judge_shape(compiled)
+    return problems
+
+
+def _judge_operations(pipeline: Compiled, evaluate: Evaluate) -> Iterator[Problem]:
+    """The same of every operation of a pipeline, each of which becomes a run. Their values were judged with the pipeline's graph."""
+    for node in pipeline.nodes.values():
+        if node.compiled is not None:
+            found = dict.fromkeys(_judge_work(node.compiled, evaluate, is_child=True))
+            yield from (replace(one, path=f"{node.path}.{one.path}") for one in found)
+
+
+def _judge_plan(compiled: Compiled, evaluate: Evaluate, problems: list[Problem], *, is_child: bool) -> bool:
     """What only resolving and rendering can find. Whether that was everything: no other run is needed, and nothing went wrong."""
     if compiled.joins:
         return False
     try:
         refs = collect_refs(compiled)
-        somebody = _find_somebody(refs)
+        somebody = replace(_find_somebody(refs), is_independent=not is_child)
         resolved = resolve(compiled, somebody, dict.fromkeys(refs), evaluate=evaluate)
         if isinstance(resolved, Waiting):
             return False
@@ -146,18 +164,27 @@ def _collect_names(compiled: Compiled) -> list[str]:
     params = [join.get("params") for join in compiled.joins or () if isinstance(join, Mapping)]
     joined = [name for given in params if isinstance(given, Mapping) for name in given]
     declared = [io.name for io in (*compiled.inputs, *compiled.outputs)]
-    return list(dict.fromkeys([*declared, *compiled.params, *joined]))
+    return list(dict.fromkeys([*declared, *compiled.params, *joined, *matrix_names(compiled.matrix)]))
 
 
-def _judge_names(compiled: Compiled, names: list[str]) -> Iterator[Problem]:
+def _judge_names(compiled: Compiled) -> Iterator[Problem]:
     """Every look-up of a name that nobody declared. What is more than a look-up may test a name, and is judged by rendering."""
-    known = [*names, *_ALWAYS]
+    names = _collect_names(compiled)
+    values = {f"params.{name}": param.value for name, param in compiled.params.items() if param.ref is None}
+    values |= {f"{section}.{io.name}": io.value for section in ("inputs", "outputs") for io in getattr(compiled, section)}
+    yield from _find_unknown(values, (*names, "globals", "params"))
     own = {"conditions": compiled.conditions, "termination": compiled.termination, "plugins": compiled.plugins, "queue": compiled.queue}
     own |= {f"joins[{index}]": find_search(join) for index, join in enumerate(compiled.joins or ()) if isinstance(join, Mapping)}
-    for path, text in (one for section, value in {"run": compiled.run, **own}.items() for one in _iter_texts(value, section)):
+    own |= {f"run.{key}": value for key, value in compiled.run.items() if key not in _CHILDREN}
+    yield from _find_unknown(own, (*names, *_ALWAYS))
+
+
+def _find_unknown(parts: Mapping[str, Any], known: tuple[str, ...]) -> Iterator[Problem]:
+    names = frozenset(known)
+    for path, text in (one for part, value in parts.items() for one in _iter_texts(value, part)):
         plain = parse_plain(text) if is_template(text) else None
         for lookup in plain.pieces if plain else ():
-            if not isinstance(lookup, str) and not lookup.constant and lookup.head not in known:
+            if not isinstance(lookup, str) and not lookup.constant and lookup.head not in names:
                 yield Problem("TemplateError", f"there is no '{lookup.head}'{suggest(str(lookup.head), known)}", path)
 
 

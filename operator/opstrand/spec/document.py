@@ -21,7 +21,7 @@ import yaml
 from yaml.constructor import SafeConstructor
 from yaml.resolver import Resolver
 
-from opstrand.errors import Problem, SpecError
+from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 
 #: More than any Kubernetes object can hold; a larger text cannot become one.
 MAX_BYTES = 1_500_000
@@ -32,8 +32,6 @@ MAX_DOCUMENTS = 200
 #: No number that fits into 64 bits needs as many characters; reading a longer one takes time that grows with its square.
 _MAX_NUMBER = 400
 _MAX_KEY = 1_000
-#: After so many problems a longer list helps nobody.
-MAX_PROBLEMS = 100
 INT64 = range(-(2**63), 2**63)
 
 Path = tuple[str | int, ...]

@@ -16,8 +16,9 @@ from typing import Annotated, Any
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, core_schema
 
+from opstrand.errors import MAX_PROBLEMS
 from opstrand.spec.kubernetes_keys import OBJECTS, VERSION
-from opstrand.spec.section import MAX_PROBLEMS, OR_TEMPLATE, describe, fail, fail_at, is_template, nearest
+from opstrand.spec.section import OR_TEMPLATE, describe, fail, fail_at, is_template, nearest
 
 Fault = tuple[tuple[str | int, ...], str, str]
 

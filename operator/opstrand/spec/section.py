@@ -18,13 +18,11 @@ from pydantic import BaseModel, ConfigDict, Strict, ValidationError, model_valid
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
-from opstrand.errors import REASONS
+from opstrand.errors import MAX_PROBLEMS, REASONS
 
 Handler = Callable[[Any], Any]
 #: Path from a section, reason, message.
 _Found = tuple[tuple[str | int, ...], str, str]
-#: After so many problems of one section a longer list helps nobody, and looking for near words takes time.
-MAX_PROBLEMS = 100
 #: No section has as many keys; what has more is not gone through key by key.
 MAX_KEYS = 200
 #: Of what there is to choose from, so many are shown.

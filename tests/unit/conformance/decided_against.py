@@ -68,6 +68,7 @@ _NEVER = "a run records no such fact for others: refused at the check with what 
 _SEED = "the references document promises whole globals, inputs, io and artifacts of the pipeline, which are dictionaries"
 _ANY = "any takes every value, from the pipeline as from an operation (dag-066)"
 _RUNNING = "a pipeline has no outputs while its operations run, so what is asked can never come"
+_TAKEN = "a value that no run of the matrix can take is refused before anything runs, as matrix-100 asks for its like"
 _LETTERS = "2.18 makes a run of each letter of the template's text; a matrix is expanded after it was rendered"
 
 DECIDED_AGAINST |= {
@@ -78,6 +79,7 @@ DECIDED_AGAINST |= {
     "dag-521": _RUNNING,
     **dict.fromkeys(("dag-523", "dag-524", "dag-525", "dag-529", "dag-530", "dag-544", "dag-545", "dag-546"), _SEED),
     "matrix-007": _LETTERS,
+    **dict.fromkeys(("matrix-064", "matrix-065"), _TAKEN),
 }
 
 _COMMAND = "Kubernetes takes a list for a command; a text would be searched for as one program's name and the Pod would fail"

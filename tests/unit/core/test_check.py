@@ -44,3 +44,45 @@ def test_a_type_that_does_not_exist_is_told_with_the_nearest() -> None:
 
 def test_a_right_operation_has_nothing_wrong() -> None:
     assert check_values(operation({"p": {"ref": "ops.a", "value": "outputs.x"}, "x": 1}, [{"name": "x", "type": "int"}])) == []
+
+
+FLOAT = [{"name": "x", "type": "float"}]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "path", "words"),
+    [
+        ({"kind": "mapping", "values": [{"x": 1}, {"x": "a"}]}, "matrix.values[1].x", "cannot read 'a' as float"),
+        ({"kind": "grid", "params": {"x": {"kind": "choice", "value": [1, "a"]}}}, "matrix.params.x.value[1]", "cannot read 'a' as float"),
+        ({"kind": "random", "numRuns": 1, "params": {"x": {"kind": "pchoice", "value": [["a", 0.5]]}}}, "matrix.params.x.value[0]", "'a'"),
+        ({"kind": "grid", "params": {"x": {"kind": "geomspace", "value": "-1:1:3"}}}, "matrix.params.x", "cross 0"),
+        ({"kind": "grid", "params": {"x": {"kind": "range", "value": "0:1:0.00001"}}}, "matrix.params.x", "at most 10,000"),
+        (
+            {"kind": "grid", "params": {"x": {"kind": "linspace", "value": "0:1:200"}, "y": {"kind": "choice", "value": [*range(51)]}}},
+            "matrix",
+            "10,200 runs; at most 10,000",
+        ),
+    ],
+)
+def test_a_matrix_that_could_not_run_is_refused_before_it_does(matrix: dict[str, Any], path: str, words: str) -> None:
+    (problem,) = check_values(operation(inputs=FLOAT, matrix=matrix))
+    assert problem.path == path
+    assert words in problem.message
+
+
+def test_what_of_a_matrix_cannot_be_known_yet_is_left_for_later() -> None:
+    rows = {"kind": "mapping", "values": [{"x": "{{ y }}"}, {"x": None}, "{{ row }}"]}
+    spaces = {
+        "kind": "grid",
+        "numRuns": 5,
+        "params": {"x": {"kind": "choice", "value": "{{ xs }}"}, "y": {"kind": "choice", "value": ["a"]}},
+    }
+    large = {"kind": "grid", "numRuns": 5, "params": {f"p{n}": {"kind": "choice", "value": [*range(100)]} for n in range(4)}}
+    for matrix in (rows, spaces, large):
+        assert check_values(operation(inputs=[{**FLOAT[0], "isOptional": True}], matrix=matrix)) == []
+
+
+def test_strict_params_hold_for_a_matrix_too() -> None:
+    matrix = {"kind": "grid", "params": {"x": {"kind": "choice", "value": [1]}, "y": {"kind": "choice", "value": [1]}}}
+    (problem,) = check_values(operation(inputs=FLOAT, matrix=matrix, strictParams=True))
+    assert (problem.reason, problem.path) == ("ParamUndeclared", "matrix.params.y")

@@ -86,6 +86,15 @@ def test_a_cycle_is_shown_as_the_way_around_it() -> None:
     assert message == "the operations wait for each other: a → b → c → a"
 
 
+def test_every_cycle_is_told() -> None:
+    waits = {"a": ["b"], "b": ["a"], "c": ["c"], "d": ["a", "c"]}
+    problems = refuse(pipeline(*({"name": name, "dependencies": upstreams, "hubRef": "x"} for name, upstreams in waits.items())))
+    assert problems == [
+        ("run.operations[0]", "the operations wait for each other: a → b → a"),
+        ("run.operations[2]", "'c' depends on itself"),
+    ]
+
+
 def test_a_problem_in_an_inner_pipeline_has_its_whole_path() -> None:
     inner = {"run": {"kind": "dag", "operations": [{"name": "x", "run": RUN, "dependencies": ["outer"]}]}}
     ((path, _),) = refuse(pipeline({"name": "outer", "component": inner}))

@@ -203,3 +203,39 @@ def test_a_joins_search_is_judged_before_anything_is_searched(sandbox: Sandbox) 
     found = places(sandbox, joins=[bad, other], params={"t": 0.5})
     assert found == [*(f"joins[0].{part}" for part in ("query", "sort", "limit", "offset", "params.q.value")), "joins[1].query"]
     assert places(sandbox, joins=[good, other], params={"t": 0.5}) == ["joins[1].query"]
+
+
+def test_what_a_matrix_gives_is_known_to_templates_and_all_else_is_judged(sandbox: Sandbox) -> None:
+    container = {"image": "b", "args": ["{{ x }}", "{{ y }}", "{{ z }}"], "ports": [{"containerPort": "http"}]}
+    matrix = {"kind": "mapping", "values": [{"x": 1}, {"y": 2}]}
+    problems, _ = judge_compiled(operation(matrix=matrix, container=container), evaluate=sandbox.evaluate, complete=False, is_run=False)
+    assert [one.path for one in problems] == ["run.container.args[2]", "run.container.ports[0].containerPort"]
+
+
+def test_every_operation_of_a_pipeline_is_judged_as_a_run(sandbox: Sandbox) -> None:
+    def job(**container: Any) -> dict[str, Any]:
+        return {"run": {"kind": "job", "container": {"image": "b", **container}}}
+
+    inner = {"run": {"kind": "dag", "operations": [{"name": "deep", "component": job(args=["{{ nobody }}"])}]}}
+    operations = [
+        {"name": "a", "component": {**job(), "outputs": [{"name": "x", "type": "int"}]}},
+        {"name": "b", "params": {"p": {"ref": "ops.a", "value": "outputs.x"}}, "component": job(args=["{{ p }}", "{{ q }}"])},
+        {"name": "c", "termination": {"timeout": -1}, "component": job(ports=[{"containerPort": "http"}])},
+        {"name": "d", "params": {"u": {"ref": "dag", "value": "globals.uuid"}}, "component": job(args=["{{ u }}"])},
+        {"name": "e", "component": inner},
+        {"name": "f", "hubRef": "later"},
+    ]
+    compiled = compile_operation(parse_operation({"component": {"run": {"kind": "dag", "operations": operations}}}))
+    problems, _ = judge_compiled(compiled, evaluate=sandbox.evaluate, complete=False, is_run=False)
+    assert [one.path for one in problems] == [
+        "run.operations[1].run.container.args[1]",
+        "run.operations[2].run.container.ports[0].containerPort",
+        "run.operations[2].termination.timeout",
+        "run.operations[4].run.operations[0].run.container.args[0]",
+    ]
+
+
+def test_an_unknown_name_in_a_value_is_told_beside_a_wrong_value(sandbox: Sandbox) -> None:
+    inputs = [{"name": "n", "type": "int"}, {"name": "d", "value": "{{ nothing }}"}]
+    problems, _ = judge_compiled(operation({"n": "one", "t": "{{ nobody }}"}, inputs=inputs), evaluate=sandbox.evaluate, complete=True)
+    assert {one.path for one in problems} == {"params.n", "params.t", "inputs.d"}

@@ -175,6 +175,13 @@ def test_values_settle_in_the_order_in_which_they_read_each_other() -> None:
     assert values(operation({"a": "{{ b }}!", "b": "{{ params.c.value }}?", "c": 1})).inputs == {"a": "1?!", "b": "1?", "c": 1}
 
 
+def test_every_template_that_fails_is_told_and_none_that_only_reads_one() -> None:
+    params = {"a": "{{ globals.nope }}", "b": "{{ nobody }}", "c": "{{ a }}-{{ b }}", "d": "{{ c }}", "e": "{{ globals.uuid }}"}
+    with pytest.raises(SpecError) as caught:
+        values(operation(params))
+    assert {problem.path for problem in caught.value.problems} == {"params.a", "params.b"}
+
+
 def test_a_circle_is_named() -> None:
     with pytest.raises(SpecError, match=r"^params\.a: the values read each other in a circle: a -> b -> c -> a$") as caught:
         values(operation({"a": "{{ b }}", "b": "{{ c }}", "c": "{{ a }}"}))

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opstrand.errors import SpecError
-from opstrand.spec.document import MAX_BYTES, MAX_DEPTH, MAX_PROBLEMS, parse_document
+from opstrand.errors import MAX_PROBLEMS, SpecError
+from opstrand.spec.document import MAX_BYTES, MAX_DEPTH, parse_document
 
 ECHO = """\
 version: 1.1

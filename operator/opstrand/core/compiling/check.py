@@ -6,15 +6,21 @@ Must not look at runs: what needs one is silently left for later.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
 from opstrand.core.compiled import Compiled
-from opstrand.core.compiling.matrix import check_spaces, given_names
+from opstrand.core.compiling.matrix import check_size, check_spaces, given_names, iter_values, matrix_names
+from opstrand.core.nearest import suggest
 from opstrand.core.resolving.joins import check_matrix, parse_joins
 from opstrand.core.resolving.refs import Ask, check_refs
-from opstrand.core.resolving.slots import bind, make_slots
+from opstrand.core.resolving.slots import Slot, bind, make_slots
 from opstrand.core.templates.lookups import is_template
 from opstrand.core.templates.template import Evaluate, iter_texts, refuse
 from opstrand.core.values.types import complain_of_type, is_known
-from opstrand.errors import Problem, SpecError
+from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
+from opstrand.spec.io import IO
 
 
 def check_values(compiled: Compiled, *, evaluate: Evaluate = refuse) -> list[Problem]:
@@ -23,7 +29,7 @@ def check_values(compiled: Compiled, *, evaluate: Evaluate = refuse) -> list[Pro
     `evaluate` is asked only for what a validation needs (a costly regex); no template is rendered.
     """
     problems = [*_check_types(compiled), *check_matrix(compiled.matrix)]
-    problems += check_spaces(compiled.matrix, compiled.inputs) if compiled.matrix else []
+    problems += [*_check_made(compiled, compiled.matrix, evaluate)] if compiled.matrix else []
     try:
         asked = parse_joins(compiled)
     except SpecError as error:
@@ -38,6 +44,28 @@ def check_values(compiled: Compiled, *, evaluate: Evaluate = refuse) -> list[Pro
             except SpecError as error:
                 problems.extend(error.problems)
     return problems
+
+
+def _check_made(compiled: Compiled, matrix: Mapping[str, Any], evaluate: Evaluate) -> Iterator[Problem]:
+    """What would end every run that a matrix makes, or one of them: a value that no input of that name can take."""
+    yield from check_spaces(matrix, compiled.inputs)
+    yield from check_size(matrix)
+    declared = {io.name: io for io in compiled.inputs}
+    if compiled.strict_params:
+        for name in matrix_names(matrix):
+            if name not in declared:
+                place = "matrix.values" if matrix.get("kind") == "mapping" else f"matrix.params.{name}"
+                yield Problem("ParamUndeclared", f"'{name}' is undeclared{suggest(name, declared)}", place)
+    yield from islice(_check_made_values(matrix, declared, evaluate), MAX_PROBLEMS)
+
+
+def _check_made_values(matrix: Mapping[str, Any], declared: Mapping[str, IO], evaluate: Evaluate) -> Iterator[Problem]:
+    for path, name, value in iter_values(matrix):
+        if name in declared and value is not None and not any(is_template(text) for text in iter_texts(value)):
+            try:
+                bind(value, Slot(name, "inputs", declared[name], "matrix", path), evaluate=evaluate)
+            except SpecError as error:
+                yield from error.problems
 
 
 def check_alone(compiled: Compiled) -> list[Problem]:

@@ -7,13 +7,14 @@ Owns the order in which parts are laid over each other: the component, the opera
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.dag import read_pipeline
 from opstrand.core.compiling.patch import lay_over
 from opstrand.core.compiling.shortcuts import apply_shortcuts, lay_over_run
-from opstrand.errors import Problem, SpecError
+from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.common import Common
 from opstrand.spec.component import Component
 from opstrand.spec.document import Path
@@ -45,9 +46,10 @@ def compile_written(written: Mapping[str, Any], hub: Mapping[str, Any] | None = 
     _judge(merged)
     compiled = _collect(merged)
     if compiled.kind == "dag":
-        problems = read_pipeline(compiled, compile_written).problems
-        if problems:
-            raise SpecError.of(problems)
+        pipeline = read_pipeline(compiled, compile_written)
+        if pipeline.problems:
+            raise SpecError.of(pipeline.problems)
+        return replace(compiled, nodes=pipeline.nodes)
     return compiled
 
 
@@ -204,12 +206,12 @@ def _mapping(value: Any) -> Mapping[str, Any] | str:
 
 def _declarations(merged: Mapping[str, Any], key: str) -> tuple[IO, ...]:
     declared = tuple(IO.model_validate(written) for written in merged.get(key) or ())
-    names = [io.name for io in declared]
+    first: dict[str, int] = {}
     problems = [
-        Problem("InvalidSpec", f"'{name}' is declared twice", f"{key}[{index}].name")
-        for index, name in enumerate(names)
-        if name in names[:index]
+        Problem("InvalidSpec", f"'{io.name}' is declared twice", f"{key}[{index}].name")
+        for index, io in enumerate(declared)
+        if first.setdefault(io.name, index) != index
     ]
     if problems:
-        raise SpecError.of(problems)
+        raise SpecError.of(problems[:MAX_PROBLEMS])
     return declared

@@ -10,29 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from opstrand.core.compiled import Compiled
+from opstrand.core.compiled import Compiled, Node
 from opstrand.core.compiling.check import check_values, expected_types
 from opstrand.core.compiling.graph import find_cycle, topological_stages
 from opstrand.core.limits import shorten
 from opstrand.core.nearest import suggest
 from opstrand.core.resolving.refs import Ask, Ref, check_ref
-from opstrand.errors import Problem, SpecError
+from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.io import IO
 from opstrand.spec.section import is_template
 
 #: Compiles one operation as it is written, over the component that its dagRef names.
 CompileNode = Callable[[Mapping[str, Any], Mapping[str, Any] | None], "Compiled"]
-
-
-@dataclass(frozen=True)
-class Node:
-    """One operation of a pipeline. `compiled` is None where its component is not known here (hubRef)."""
-
-    name: str
-    path: str
-    written: Mapping[str, Any]
-    compiled: Compiled | None = None
-    upstreams: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -55,9 +44,9 @@ def read_pipeline(pipeline: Compiled, compile_node: CompileNode) -> Pipeline:
     components = _components(pipeline.run, problems)
     nodes = _nodes(written, components, compile_node, problems)
     nodes = {name: replace(node, upstreams=_upstreams(node, nodes, problems)) for name, node in nodes.items()}
-    problems += _cycle(nodes)
+    problems += _cycles(nodes)
     for node in nodes.values():
-        if node.compiled is not None:
+        if node.compiled is not None and len(problems) < MAX_PROBLEMS:
             found = check_values(node.compiled) + _check_asks(node.compiled, nodes, pipeline)
             problems += [replace(problem, path=f"{node.path}.{problem.path}") for problem in found]
     stages = topological_stages({name: node.upstreams for name, node in nodes.items()})
@@ -121,7 +110,7 @@ def _upstreams(node: Node, nodes: Mapping[str, Node], problems: list[Problem]) -
     names = set()
     for where, name in _named(node.written):
         names.add(name)
-        if name not in nodes:
+        if name not in nodes and len(problems) < MAX_PROBLEMS:
             message = f"the pipeline has no operation '{name}'{suggest(name, nodes)}"
             problems.append(Problem("InvalidSpec", message, f"{node.path}.{where}"))
     return frozenset(names)
@@ -146,13 +135,16 @@ def _has_ref(value: Any) -> bool:
     return isinstance(value, Mapping) and isinstance(value.get("ref"), str)
 
 
-def _cycle(nodes: Mapping[str, Node]) -> list[Problem]:
-    cycle = find_cycle({name: node.upstreams for name, node in nodes.items()})
-    if not cycle:
-        return []
-    if len(cycle) == 2:
-        return [Problem("InvalidSpec", f"'{cycle[0]}' depends on itself", nodes[cycle[0]].path)]
-    return [Problem("InvalidSpec", shorten(f"the operations wait for each other: {' → '.join(cycle)}"), nodes[cycle[0]].path)]
+def _cycles(nodes: Mapping[str, Node]) -> list[Problem]:
+    """Every circle that shares no operation with one that was told before."""
+    graph = {name: node.upstreams for name, node in nodes.items()}
+    problems: list[Problem] = []
+    while (cycle := find_cycle(graph)) and len(problems) < MAX_PROBLEMS:
+        itself = len(cycle) == 2
+        words = f"'{cycle[0]}' depends on itself" if itself else f"the operations wait for each other: {' → '.join(cycle)}"
+        problems.append(Problem("InvalidSpec", shorten(words), nodes[cycle[0]].path))
+        graph = {name: upstreams for name, upstreams in graph.items() if name not in cycle}
+    return problems
 
 
 # -- values between operations --------------------------------------------------------------------------------------

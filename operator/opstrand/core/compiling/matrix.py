@@ -15,7 +15,6 @@ from typing import Any
 
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.io import IO
-from opstrand.spec.matrix import matrices
 from opstrand.spec.section import is_template
 from opstrand.spec.spaces import FORMS, Space
 
@@ -23,6 +22,7 @@ Params = dict[str, Any]
 #: The kinds whose runs are all known beforehand. The others need a tuner that looks at results.
 EXPANDED = ("mapping", "grid", "random")
 MAX_RUNS = 10_000
+_TOO_MANY = f"at most {MAX_RUNS:,} are made: set numRuns or make the spaces smaller"
 #: Draws in a row that gave nothing new, after which the space is taken to be used up.
 _STALLED = 2_000
 
@@ -58,16 +58,63 @@ def check_spaces(matrix: Mapping[str, Any], inputs: Sequence[IO]) -> list[Proble
     return problems
 
 
+def check_size(matrix: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with how many runs a grid makes: a space that cannot be listed, or more combinations than are ever run."""
+    if matrix.get("kind") != "grid" or is_template(matrix.get("params")):
+        return []
+    problems: list[Problem] = []
+    total = 1
+    for name, space in _spaces(matrix).items():
+        if not is_template(space.value) and not space.is_drawn:
+            try:
+                total *= len(list_values(space, f"matrix.params.{name}"))
+            except SpecError as error:
+                problems += error.problems
+    runs = min(total, matrix.get("numRuns") or total)
+    return problems + ([Problem("TooLarge", f"{runs:,} runs; {_TOO_MANY}", "matrix")] if runs > MAX_RUNS else [])
+
+
+def iter_values(matrix: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """(place, param, value) of every value that stands in the file, or in a list that can be made of it."""
+    rows = matrix.get("values") if matrix.get("kind") == "mapping" else None
+    for index, row in enumerate(rows if isinstance(rows, list) else ()):
+        if isinstance(row, Mapping):
+            yield from ((f"matrix.values[{index}].{name}", name, value) for name, value in row.items())
+    if rows is not None or is_template(matrix.get("params")) or not matrix.get("params"):
+        return
+    for name, space in _spaces(matrix).items():
+        place = f"matrix.params.{name}.value"
+        if is_template(space.value) or (space.is_drawn and space.kind != "pchoice"):
+            continue
+        if space.kind in ("choice", "pchoice"):
+            values = space.contents() if space.kind == "choice" else [value for value, _ in space.contents()]
+            yield from ((f"{place}[{index}]", name, value) for index, value in enumerate(values))
+        else:
+            yield from ((place, name, value) for value in _list_soundly(space))
+
+
+def _list_soundly(space: Space) -> list[Any]:
+    try:
+        return list_values(space)
+    except SpecError:
+        return []  # told by check_size
+
+
 def given_names(matrix: Mapping[str, Any] | None) -> frozenset[str]:
     """The params that every run of the matrix gets."""
-    if not matrix or matrix.get("kind") not in matrices():
-        return frozenset()
-    if matrix["kind"] != "mapping":
-        params = matrix.get("params")
-        return frozenset(params) if isinstance(params, Mapping) else frozenset()
-    rows = matrix.get("values")
-    names = [frozenset(row) for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+    names = [frozenset(row) for row in _rows(matrix)]
     return frozenset.intersection(*names) if names else frozenset()
+
+
+def matrix_names(matrix: Mapping[str, Any] | None) -> list[str]:
+    """The params that some run of the matrix gets."""
+    return list(dict.fromkeys(name for row in _rows(matrix) for name in row))
+
+
+def _rows(matrix: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """What tells the names of a run's params, without making the runs."""
+    rows = [] if matrix is None else matrix.get("values") if matrix.get("kind") == "mapping" else [matrix.get("params")]
+    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
 
 
 def _misfit(kind: str, space: Space, type_name: str | None) -> str:
@@ -96,7 +143,7 @@ def _known(value: Any, path: str) -> Any:
 def _bounded(runs: Iterator[Any] | list[Any]) -> list[Any]:
     found = list(itertools.islice(runs, MAX_RUNS + 1))
     if len(found) > MAX_RUNS:
-        raise SpecError("TooLarge", f"more than {MAX_RUNS:,} runs; set numRuns or make the spaces smaller", "matrix")
+        raise SpecError("TooLarge", f"more than {MAX_RUNS:,} runs; {_TOO_MANY}", "matrix")
     return found
 
 
@@ -118,13 +165,16 @@ def list_values(space: Space, path: str = "") -> list[Any]:
         return contents
     if space.is_drawn:
         raise SpecError("InvalidSpec", f"a {space.kind} has no end", path)
-    return _LISTS[space.kind](*contents[:4])
+    try:
+        return _LISTS[space.kind](*contents[:4])
+    except SpecError as error:
+        raise error.within(path) from None
 
 
 def _range(start: float, stop: float, step: float, *_: Any) -> list[float]:
     count = max(0, math.ceil((stop - start) / step))
     if count > MAX_RUNS:
-        raise SpecError("TooLarge", f"a range of {count:,} values", "matrix.params")
+        raise SpecError("TooLarge", f"a range of {count:,} values; at most {MAX_RUNS:,} are listed")
     return [start + index * step for index in range(count)]
 
 
@@ -141,7 +191,7 @@ def _logspace(start: float, stop: float, num: int, base: float = 10) -> list[flo
 
 def _geomspace(start: float, stop: float, num: int, *_: Any) -> list[float]:
     if start * stop <= 0:
-        raise SpecError("InvalidSpec", "a geometric sequence cannot start at, end at or cross 0", "matrix.params")
+        raise SpecError("InvalidSpec", "a geometric sequence cannot start at, end at or cross 0")
     sign = math.copysign(1, start)
     middle = [sign * value for value in _logspace(math.log10(abs(start)), math.log10(abs(stop)), num)]
     return [start, *middle[1:-1], stop] if num > 1 else [start]

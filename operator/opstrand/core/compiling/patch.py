@@ -6,6 +6,7 @@ doubles, free mappings merge deeply, scalars are taken or kept. Must not know wh
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,12 +77,18 @@ def _meet_object(base: Mapping[str, Any], value: Any, strategy: Strategy) -> Any
 def _merge(shape: Shape, base: Any, value: Any, strategy: Strategy) -> Any:
     first, second = (base, value) if strategy == "post_merge" else (value, base)
     if isinstance(base, list) and isinstance(value, list):
-        return [*first, *(item for item in second if item not in first)]
+        known = set(map(_to_key, first))
+        return [*first, *(item for item in second if _to_key(item) not in known)]
     if isinstance(base, Mapping) and isinstance(value, Mapping):
         if shape.items is not None and shape.items.section is Param:
             return {**first, **second}
         return _merge_deeply(first, second)
     return second
+
+
+def _to_key(item: Any) -> str:
+    """Equal for equal items, whatever the order of their keys: long lists are not compared each with each."""
+    return json.dumps(item, sort_keys=True)
 
 
 def _merge_deeply(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from opstrand.core.templates.context import Scope
 from opstrand.core.templates.lookups import find_names, is_template
 from opstrand.core.templates.template import Evaluate, iter_texts, refuse, render
 from opstrand.core.values.types import restore
-from opstrand.errors import Problem, SpecError
+from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.io import IO
 
 
@@ -153,15 +153,26 @@ class _Found:
         for index, value in sorted(self.values.items()):
             self._show(scope, index, value)
         found: dict[int, Sequence[Upstream]] = {}
-        for name in _order({name: [self.slots[i] for i in indexes] for name, indexes in pending.items()}, joins):
+        problems: list[Problem] = []
+        lost: set[str] = set()
+        for name, reads in _order({name: [self.slots[i] for i in indexes] for name, indexes in pending.items()}, joins):
+            if len(problems) >= MAX_PROBLEMS or not lost.isdisjoint(reads):
+                lost.add(name)  # what it reads is wrong already, and told
+                continue
             for index in pending[name]:
-                join = self.slots[index].join
-                if join is None:
-                    self._render_slot(index, scope)
-                    continue
-                if join not in found:
-                    found[join] = search(joins[join], project, scope.values, f"joins[{join}]", evaluate=self.evaluate)
-                self._read_join(index, found[join], scope)
+                try:
+                    join = self.slots[index].join
+                    if join is None:
+                        self._render_slot(index, scope)
+                        continue
+                    if join not in found:
+                        found[join] = search(joins[join], project, scope.values, f"joins[{join}]", evaluate=self.evaluate)
+                    self._read_join(index, found[join], scope)
+                except SpecError as error:
+                    problems += error.problems
+                    lost.add(name)
+        if problems:
+            raise SpecError.of(list(dict.fromkeys(problems)))
 
     def _read_join(self, index: int, runs: Sequence[Upstream], scope: Scope) -> None:
         slot = self.slots[index]
@@ -225,25 +236,25 @@ def _is_lenient(compiled: Compiled, ref: Ref) -> bool:
     return ref.kind != "ops" or compiled.trigger not in (None, "all_succeeded")
 
 
-def _order(pending: Mapping[str, list[Slot]], joins: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """The names with templates, each after those that its templates read. SpecError TemplateError for a circle, which it names."""
-    graph = {name: _collect_reads(slots, pending, joins) for name, slots in pending.items()}
+def _order(pending: Mapping[str, list[Slot]], joins: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[str]]]:
+    """The names with templates and what their templates read, each after those. SpecError TemplateError for a circle, which it names."""
+    graph = {name: _collect_reads(name, slots, pending, joins) for name, slots in pending.items()}
     try:
-        yield from TopologicalSorter(graph).static_order()
+        yield from ((name, graph[name]) for name in TopologicalSorter(graph).static_order())
     except CycleError as error:
         circle = error.args[1][::-1]  # in the direction of reading
         path = pending[circle[0]][0].path
         raise SpecError("TemplateError", f"the values read each other in a circle: {' -> '.join(circle)}", path) from None
 
 
-def _collect_reads(slots: Sequence[Slot], pending: Mapping[str, Any], joins: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Sorted, so that the same circle is named in the same way in every process."""
+def _collect_reads(name: str, slots: Sequence[Slot], pending: Mapping[str, Any], joins: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Sorted, so that the same circle is named in the same way in every process. Who reads all values reads itself, and that is enough."""
     reads: set[str] = set()
     read = (slot.value if slot.join is None else find_search(joins[slot.join]) for slot in slots)
     for text in (text for one in read for text in iter_texts(one) if is_template(text)):
         names = find_names(text)
-        reads |= {name for name in names.top | names.params if name in pending}
-        reads |= set(pending) if names.every else set()
+        reads |= (names.top | names.params) & pending.keys()
+        reads |= {name} if names.every else set()
     return sorted(reads)
 
 

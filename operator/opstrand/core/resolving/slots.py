@@ -19,7 +19,7 @@ from opstrand.core.resolving.validation import validate
 from opstrand.core.templates.template import Evaluate, refuse
 from opstrand.core.values.safe import is_too_deep
 from opstrand.core.values.types import convert, is_known
-from opstrand.errors import Problem, SpecError
+from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.io import IO, RESERVED_NAMES
 from opstrand.spec.params import JoinParam, Param
 
@@ -73,6 +73,8 @@ def _make_contexts(compiled: Compiled, asked: Mapping[str, Any], problems: list[
     for name, param in [*compiled.params.items(), *((n, a[1]) for n, a in asked.items())]:
         if name in known:
             continue
+        if len(problems) >= MAX_PROBLEMS:
+            return
         try:
             _check_undeclared(name, param, declared, compiled.strict_params)
             yield _make_slot(name, "contexts", None, param, asked.get(name))

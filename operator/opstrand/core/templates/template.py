@@ -14,7 +14,7 @@ from typing import Any
 from opstrand.core.limits import shorten
 from opstrand.core.nearest import suggest
 from opstrand.core.templates.lookups import Lookup, Undefined, find_names, is_template, look_up, parse_plain
-from opstrand.errors import Problem, SpecError
+from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 
 #: `evaluate(source, values)` renders one template over JSON values and gives a JSON value; raises EvaluationFailed.
 Evaluate = Callable[[str, Mapping[str, Any]], Any]
@@ -52,6 +52,8 @@ def render(value: Any, context: Mapping[str, Any], path: str = "", *, evaluate: 
 
 
 def _render_tree(value: Any, context: Mapping[str, Any], path: str, evaluate: Evaluate, problems: list[Problem]) -> Any:
+    if len(problems) >= MAX_PROBLEMS:
+        return None
     if isinstance(value, str):
         try:
             return render_one(value, context, path, evaluate=evaluate)
