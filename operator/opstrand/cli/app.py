@@ -9,11 +9,13 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
 
 from opstrand.cli.command import GROUP, is_fancy
+from opstrand.cli.console import drop_unread, open_streams
 from opstrand.cli.errors import CliError, ExitCode, explain
 from opstrand.errors import PlatformError, SpecError
 
@@ -110,12 +112,20 @@ def _show_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 
 def run_app(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. Whatever goes wrong is one clear word on stderr."""
+    open_streams()
+    code = _run(arguments)
+    drop_unread()
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         return _finish(make_app().main(args=arguments, prog_name="opstrand", standalone_mode=False))
     except (click.exceptions.Abort, KeyboardInterrupt):
         return _complain(["interrupted"], ExitCode.INTERRUPTED)
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
     except (CliError, SpecError, PlatformError) as error:
         return _complain(*explain(error))
     except (_Unread, OSError) as error:
@@ -126,7 +136,7 @@ def run_app(arguments: Sequence[str] | None = None) -> int:
 
 
 def _finish(code: object) -> int:
-    # Here rather than at the interpreter's end, where a closed pipe can only be complained about.
+    # What cannot be written is told of while there is somebody to tell.
     sys.stdout.flush()
     return code if isinstance(code, int) else ExitCode.SUCCEEDED
 
@@ -134,8 +144,9 @@ def _finish(code: object) -> int:
 def _complain(lines: list[str], code: ExitCode) -> int:
     from opstrand.cli.console import say
 
-    for line in lines:
-        say(line, "red" if line.startswith("error:") else "")
+    with suppress(OSError):
+        for line in lines:
+            say(line, "red" if line.startswith("error:") else "")
     return code
 
 
@@ -148,6 +159,4 @@ def _confess(error: Exception) -> int:
 
 def _give_up(error: Exception) -> int:
     """A reader that went away, a full disk, a folder that may not be written: this machine's trouble, and no bug."""
-    # The interpreter's own last flush must not complain once more.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return ExitCode.PIPE if isinstance(error, (_Unread, BrokenPipeError)) else _complain([f"error: {error}"], ExitCode.USAGE)

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from opstrand.cli.console import say
 from opstrand.cli.errors import CliError, ExitCode
@@ -17,6 +18,8 @@ from opstrand.core.names import Key
 from opstrand.kube.api import AlreadyExists, Manifest
 from opstrand.local.session import LocalSession
 from opstrand.settings import Settings
+
+Told = TypeVar("Told")
 
 #: How long a stopped program may take to end, seconds: its grace, and some more.
 _PATIENCE = 15.0
@@ -37,18 +40,23 @@ async def run_here(
     _quieten()
     async with LiveLine() as live:
         reporter = Reporter(live, every_change=every_change)
-        reader = _Reader(reporter.line if logs else lambda line: None)
-        async with LocalSession(settings=settings, on_line=reader.line, on_note=say, on_change=reporter.change) as session:
+        audience = _Audience()
+        async with LocalSession(
+            settings=settings,
+            on_line=audience.told(reporter.line) if logs else lambda line: None,
+            on_note=audience.told(say),
+            on_change=audience.told(reporter.change),
+        ) as session:
             try:
                 body = await session.create(operation, project=project, uid=uid)
             except AlreadyExists:
                 raise CliError(
                     f"there is a local run {operation['metadata']['name']!r} already", hint="Choose another --name, or leave it out."
                 ) from None
-            on_created(body)
+            audience.told(on_created)(body)
             key = (project, str(body["metadata"]["name"]))
             try:
-                return await wait_bounded(reader.read_until(session.wait(key)), seconds=seconds), None
+                return await wait_bounded(audience.stay_for(session.wait(key)), seconds=seconds), None
             except Interrupted as error:
                 live.clear()
                 return await _end(session, key, f"{error.word}; stopping {key[1]}"), error.code
@@ -59,7 +67,8 @@ async def _end(session: LocalSession, key: Key, words: str) -> Manifest:
 
     async def stop() -> Manifest:
         # Said once the next interrupt is listened for: who reads it may send one at once.
-        say(words)
+        with suppress(OSError):
+            say(words)
         await session.stop(key)
         return await session.wait(key)
 
@@ -71,29 +80,40 @@ async def _end(session: LocalSession, key: Key, words: str) -> Manifest:
         return await session.wait(key)
 
 
-class _Reader:
-    """Whoever reads our output, as long as they do: `opstrand run --local -l | head -1` ends the run with the first line."""
+class _Audience:
+    """Whoever reads what we write, as long as they do: `opstrand run --local -l | head -1` ends the run with the first line.
 
-    def __init__(self, on_line: Callable[[bytes], None]) -> None:
-        self._on_line = on_line
+    The engine tells of things in the middle of its work: nothing of that may fail because nobody listens.
+    """
+
+    def __init__(self) -> None:
         self._gone = asyncio.Event()
+        self._trouble: OSError | None = None
 
-    def line(self, line: bytes) -> None:
-        if self._gone.is_set():
-            return
-        try:
-            self._on_line(line)
-        except BrokenPipeError:
-            self._gone.set()
+    def told(self, tell: Callable[[Told], None]) -> Callable[[Told], None]:
+        """`tell`, until it cannot be told."""
 
-    async def read_until(self, end: Coroutine[Any, Any, Manifest]) -> Manifest:
-        """What `end` gives. Raises Interrupted once nobody reads any more."""
+        def tell_or_leave(what: Told) -> None:
+            if self._trouble is not None:
+                return
+            try:
+                tell(what)
+            except OSError as error:
+                self._trouble = error
+                self._gone.set()
+
+        return tell_or_leave
+
+    async def stay_for(self, end: Coroutine[Any, Any, Manifest]) -> Manifest:
+        """What `end` gives. Raises Interrupted once nobody can be told any more."""
         tasks = asyncio.ensure_future(end), asyncio.ensure_future(self._gone.wait())
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if tasks[0].done():
                 return tasks[0].result()
-            raise Interrupted("nobody reads the output any more", ExitCode.PIPE)
+            if isinstance(self._trouble, BrokenPipeError):
+                raise Interrupted("nobody reads the output any more", ExitCode.PIPE)
+            raise Interrupted(f"the output cannot be written ({self._trouble})", ExitCode.USAGE)
         finally:
             for task in tasks:
                 task.cancel()
@@ -103,6 +123,11 @@ class _Words(logging.Handler):
     """What the engine and the API log, as words for a person: the traceback of a bug is for who asks for it."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):
+            self._tell(record)
+
+    @staticmethod
+    def _tell(record: logging.LogRecord) -> None:
         say(f"warning: {record.getMessage()}")
         if record.exc_info and record.exc_info[1] is not None:
             say(f"error: this is a bug of opstrand: {type(record.exc_info[1]).__name__}: {record.exc_info[1]}")

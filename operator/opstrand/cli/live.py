@@ -9,6 +9,7 @@ import asyncio
 import os
 import sys
 import time
+from contextlib import suppress
 from types import TracebackType
 
 from opstrand.cli.console import is_live
@@ -54,9 +55,8 @@ class LiveLine:
 
     def clear(self) -> None:
         if self._drawn:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
             self._drawn = False
+            _write("\r\x1b[K")
 
     async def _draw_forever(self) -> None:
         for count in range(sys.maxsize):
@@ -68,9 +68,15 @@ class LiveLine:
     def _draw(self, frame: str, seconds: int) -> None:
         width = _terminal_width()
         line = f"{frame} {self.text} ({seconds} s)"
-        sys.stderr.write(f"\r\x1b[K{line[: width - 1]}")
-        sys.stderr.flush()
         self._drawn = True
+        _write(f"\r\x1b[K{line[: width - 1]}")
+
+
+def _write(text: str) -> None:
+    """On a terminal that may have been closed: what is waited for goes on."""
+    with suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def _terminal_width() -> int:

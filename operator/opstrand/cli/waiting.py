@@ -1,4 +1,4 @@
-"""Waiting with an end: a time limit, Ctrl-C and SIGTERM, each with its exit code.
+"""Waiting with an end: a time limit, Ctrl-C, SIGTERM and a terminal that is closed, each with its exit code.
 
 Owns turning them into one exception. Must not know what is waited for.
 """
@@ -15,7 +15,7 @@ from opstrand.cli.errors import ExitCode
 
 Result = TypeVar("Result")
 
-_NUMBERS = (signal.SIGINT, signal.SIGTERM)
+_NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(Exception):
@@ -28,7 +28,7 @@ class Interrupted(Exception):
 
 
 async def wait_bounded(work: Coroutine[Any, Any, Result], *, seconds: float | None) -> Result:
-    """What `work` gives. Raises Interrupted after so many seconds, and at the first SIGINT or SIGTERM; the second one kills us."""
+    """What `work` gives. Raises Interrupted after so many seconds, and at the first signal; the second one kills us."""
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(work)
     signals: list[signal.Signals] = []
@@ -39,7 +39,9 @@ async def wait_bounded(work: Coroutine[Any, Any, Result], *, seconds: float | No
         task.cancel()
 
     for number in _NUMBERS:
-        loop.add_signal_handler(number, stop, number)
+        # What whoever started us ignores (`nohup`, a script's `&`) is ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, stop, number)
     try:
         async with asyncio.timeout(seconds):
             return await task

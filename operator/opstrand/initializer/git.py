@@ -76,10 +76,12 @@ class Git:
             raise InitError("git is not installed in the image of the init container") from error
         try:
             out, err = process.communicate(timeout=max(self._deadline - time.monotonic(), 0.1))
-        except subprocess.TimeoutExpired as error:
+        except BaseException as error:
             # Its helpers hold the connection: the whole group.
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
             raise InitError(f"git {self._name}: the host did not bring it in time") from error
         return process.returncode, out.decode(errors="replace"), err.decode(errors="replace")
 

@@ -9,10 +9,12 @@ import asyncio
 import base64
 import gzip
 import json
+import logging
 import os
 import re
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -21,10 +23,12 @@ from typing import Any
 
 from opstrand.core import names
 from opstrand.core.identity import CONTEXT_ROOT
-from opstrand.initializer.steps import InitError, carry_out
+from opstrand.initializer.failure import InitError
 from opstrand.kube.api import CONFIG_MAPS, PODS, Manifest
 from opstrand.local.kube import MemoryKube
 from opstrand.local.records import Records
+
+logger = logging.getLogger(__name__)
 
 #: Bytes of a failed program's output that the run's message keeps, as with a kubelet.
 _LAST_BYTES = 2048
@@ -100,26 +104,47 @@ class Kubelet:
             await self._report(pod, "Failed", {"initContainerStatuses": [_ended(names.INIT_CONTAINER, 1, _now(), str(error))]})
         except asyncio.CancelledError:
             pass
+        except Exception as error:
+            # A full disk, a folder that may not be written: a Pod that nobody looks after would never end.
+            await self._give_up(pod, error)
         finally:
             self._tasks.pop(name, None)
             current = self._kube.find(PODS, pod["metadata"]["namespace"], name)
             if current is not None and current["metadata"].get("deletionTimestamp"):
                 await self._kube.remove(PODS, current)
 
+    async def _give_up(self, pod: Manifest, error: Exception) -> None:
+        if not isinstance(error, OSError):
+            logger.error("a local program cannot be looked after", exc_info=error)
+        process = self._processes.get(pod["metadata"]["name"])
+        if process is not None:
+            self._kill(process)
+        words = f"this machine cannot go on with it: {error}"
+        await self._report(pod, "Failed", {"containerStatuses": [_ended("main", 1, _now(), words)]})
+
     async def _initialize(self, pod: Manifest, root: str) -> None:
+        """The init container as a process: it can be ended, whatever it waits for."""
         # What an earlier attempt left is gone, as with an emptyDir.
         await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)
         document = json.loads(self._read_document(pod))
         document["steps"] = [_relocate(step, root) for step in document["steps"]]
-        await asyncio.to_thread(self._carry_out, document, root)
+        await asyncio.to_thread(self._lay_out, document, root)
+        process = await _start_initializer(root)
+        self._processes[pod["metadata"]["name"]] = process
+        _, words = await process.communicate()
+        del self._processes[pod["metadata"]["name"]]
+        if process.returncode:
+            raise InitError(words.decode(errors="replace").strip() or f"exit code {process.returncode}")
 
-    def _carry_out(self, document: dict[str, Any], root: str) -> None:
-        """The initializer's own code, once the token lies where the Pod's volume would show it."""
+    def _lay_out(self, document: dict[str, Any], root: str) -> None:
+        """The document and the token where the Pod's volumes would show them."""
+        os.makedirs(root)
+        with gzip.open(_document_of(root), "wt", encoding="utf-8") as file:
+            json.dump(document, file)
         if document.get("auth"):
             token = Path(root + document["auth"]["token"])
             token.parent.mkdir(parents=True, exist_ok=True)
             token.write_text(self._token, encoding="utf-8")
-        carry_out(document, root=root)
 
     def _read_document(self, pod: Manifest) -> str | bytes:
         """The init document: from the environment, or for a long one from the ConfigMap that the Pod mounts."""
@@ -216,6 +241,24 @@ async def _end_session(process: asyncio.subprocess.Process) -> None:
         await asyncio.sleep(_LOOK)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def _document_of(root: str) -> Path:
+    return Path(root) / "init.json.gz"
+
+
+async def _start_initializer(root: str) -> asyncio.subprocess.Process:
+    """Ours, whatever lies in the folder that we were called from."""
+    env = {name: value for name, value in os.environ.items() if name != "OPSTRAND_INIT"}
+    env |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPSTRAND_ROOT": root, "OPSTRAND_INIT_FILE": str(_document_of(root))}
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "opstrand.initializer"),
+        env=env,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
 
 
 async def _start(command: list[str], folder: str, env: Mapping[str, str]) -> asyncio.subprocess.Process:

@@ -24,7 +24,7 @@ from opstrand.core.phase import parse_phase
 from opstrand.core.pods.culling import Activity
 from opstrand.handlers.queue import Queue
 from opstrand.kube.activity import ask_activity
-from opstrand.kube.api import OPERATIONS, PODS, Manifest, Resource
+from opstrand.kube.api import OPERATIONS, PODS, AlreadyExists, Manifest, Resource
 from opstrand.kube.cache import Cache
 from opstrand.kube.gather import World
 from opstrand.local.kube import MemoryKube
@@ -92,6 +92,7 @@ class LocalSession:
         self._sandbox.close()
         for file in self._logs.values():
             file.close()
+        self._records.close()
 
     def _observe(self, resource: Resource, kind: str, body: Manifest) -> None:
         if resource not in (OPERATIONS, PODS):
@@ -125,8 +126,8 @@ class LocalSession:
         metadata.setdefault("name", f"{metadata.get('generateName', 'run-')}{secrets.token_hex(3)[:5]}")
         self._key = (project, metadata["name"])
         self.kube.runs.known_projects.add(project)
-        if self._key not in self.kube.runs.bodies:
-            self._records.make(*self._key)
+        if self._key not in self.kube.runs.bodies and not self._records.claim(*self._key):
+            raise AlreadyExists(f"another process has the run {metadata['name']}", status=409)
         return await self.kube.create(OPERATIONS, project, {**operation, "metadata": metadata})
 
     async def wait(self, key: Key) -> Manifest:
