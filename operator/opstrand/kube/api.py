@@ -244,10 +244,12 @@ class KubeApi:
         async with self._request(verb, path, what=what, body=body, query=query, content_type=content_type) as answer:
             raw = await answer.read()
         try:
-            result: Manifest = json.loads(raw)
-        except ValueError as error:
-            raise Unreachable(f"could not {what}: the answer is no JSON", status=0) from error
-        return result
+            answered = json.loads(raw)
+        except ValueError:
+            answered = None
+        if not isinstance(answered, dict) or "kind" not in answered:
+            raise Unreachable(f"could not {what}: what answers is no Kubernetes API server", status=0)
+        return answered
 
     @asynccontextmanager
     async def _request(

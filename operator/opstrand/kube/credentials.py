@@ -8,6 +8,7 @@ afterwards gets the whole.
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,9 @@ def _make_empty(name: str) -> ModuleType:
     return importlib.util.module_from_spec(empty)
 
 
+if os.path.expanduser("~") == "~":
+    # A user whom the machine does not know: the package asks for a home as soon as it is imported. As container runtimes have it.
+    os.environ["HOME"] = "/"
 with _without_their_contents("kubernetes", "kubernetes.aio"):
     from kubernetes.aio.client.configuration import Configuration
     from kubernetes.aio.config import incluster_config, kube_config
@@ -46,8 +50,7 @@ with _without_their_contents("kubernetes", "kubernetes.aio"):
 
 #: The package has types for some of its functions only.
 load_kube_config: Any = kube_config.load_kube_config
-refresh_token: Any = kube_config.refresh_token
 load_incluster_config: Any = incluster_config.load_incluster_config
 SERVICE_HOST_ENV_NAME: str = incluster_config.SERVICE_HOST_ENV_NAME
 
-__all__ = ["SERVICE_HOST_ENV_NAME", "ConfigException", "Configuration", "load_incluster_config", "load_kube_config", "refresh_token"]
+__all__ = ["SERVICE_HOST_ENV_NAME", "ConfigException", "Configuration", "load_incluster_config", "load_kube_config"]

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
+import yaml
 
 from opstrand.errors import PlatformError
 from opstrand.kube.credentials import (
@@ -22,11 +23,10 @@ from opstrand.kube.credentials import (
     Configuration,
     load_incluster_config,
     load_kube_config,
-    refresh_token,
 )
 
-#: How often an exec plugin's token is asked for again, seconds.
-_TOKEN_INTERVAL = 60.0
+#: How often an exec plugin is asked again, seconds; one that said how long its token lives, only shortly before its end.
+_LOGIN_INTERVAL = 60.0
 
 
 @dataclass
@@ -41,8 +41,7 @@ class Session:
     async def close(self) -> None:
         if self._refresher is not None:
             self._refresher.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._refresher
+            await asyncio.gather(self._refresher, return_exceptions=True)
         await self.http.close()
 
     async def __aenter__(self) -> Session:
@@ -66,8 +65,9 @@ async def open_session(*, kubeconfig: str | None = None, context: str | None = N
             load_incluster_config(client_configuration=configuration)
             namespace = _own_namespace()
         else:
-            found = _find_kubeconfig(kubeconfig)
-            loader = await load_kube_config(config_file=found, context=context, client_configuration=configuration)
+            files = _find_kubeconfigs(kubeconfig)
+            context = context or _find_context(files)
+            loader = await load_kube_config(config_file=os.pathsep.join(files), context=context, client_configuration=configuration)
             namespace = loader.current_context.get("context", {}).get("namespace") or "default"
             _require_login(loader, configuration)
         tls = _tls(configuration)
@@ -81,12 +81,13 @@ async def open_session(*, kubeconfig: str | None = None, context: str | None = N
     http = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=tls, limit=connections),
         middlewares=(_authorize(configuration),),
+        proxy=configuration.proxy,
         headers={"User-Agent": "opstrand"},
         timeout=aiohttp.ClientTimeout(total=None, connect=10, sock_connect=10),
     )
     refresher = None
     if loader is not None and "exec" in (loader._user or {}):
-        refresher = asyncio.create_task(refresh_token(loader, configuration, _TOKEN_INTERVAL))
+        refresher = asyncio.create_task(_log_in_again(loader, configuration, tls))
     return Session(configuration.host.rstrip("/"), namespace, http, refresher)
 
 
@@ -94,16 +95,30 @@ def _refuse(words: str) -> PlatformError:
     return PlatformError(f"no usable Kubernetes credentials: {words}", reason="ClusterUnreachable")
 
 
-def _find_kubeconfig(given: str | None) -> str:
-    """The file, or several with colons between them. Names the missing one: the package would only complain about its contents."""
+def _find_kubeconfigs(given: str | None) -> list[str]:
+    """The file, or those of several with colons between them that hold something. Names the missing one: the package would only
+    complain about its contents."""
     names = given or os.environ.get("KUBECONFIG") or "~/.kube/config"
     paths = [os.path.expanduser(name) for name in names.split(os.pathsep) if name]
     there = [path for path in paths if os.path.exists(path)]
     if not there:
         raise ConfigException(f"there is no kubeconfig at {' or '.join(paths)}")
-    if not any(map(os.path.getsize, there)):
+    filled = [path for path in there if os.path.getsize(path) or Path(path).is_fifo()]
+    if not filled:
         raise ConfigException(f"the kubeconfig {there[0]} is empty")
-    return names
+    return filled
+
+
+def _find_context(files: list[str]) -> str | None:
+    """Of several files the first that names a context has the say, as for kubectl; the package would take the last one's."""
+    if len(files) == 1:
+        return None
+    for path in files:
+        with open(path, encoding="utf-8") as file:
+            found = yaml.safe_load(file)
+        if isinstance(found, dict) and found.get("current-context"):
+            return str(found["current-context"])
+    return None
 
 
 def _require_login(loader: Any, configuration: Configuration) -> None:
@@ -113,12 +128,24 @@ def _require_login(loader: Any, configuration: Configuration) -> None:
         raise ConfigException(f"the kubeconfig's command {login['command']!r} gave none")
 
 
+async def _log_in_again(loader: Any, configuration: Configuration, tls: ssl.SSLContext | bool) -> None:
+    """Keep what a login command gives from growing old, a token or a certificate; its failures are the package's to tell."""
+    while True:
+        await asyncio.sleep(_LOGIN_INTERVAL)
+        await loader.load_from_exec_plugin()
+        if hasattr(loader, "token"):
+            configuration.api_key["BearerToken"] = loader.token
+        elif isinstance(tls, ssl.SSLContext):
+            tls.load_cert_chain(loader.cert_file, keyfile=loader.key_file)
+
+
 def _authorize(configuration: Configuration) -> Any:
     async def authorize(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         # Read anew each time: the kubelet rotates the mounted token, and the configuration re-reads it.
         token = await configuration.get_api_key_with_prefix("BearerToken", "authorization")
         if token and "Authorization" not in request.headers:
             request.headers["Authorization"] = token
+        request.server_hostname = configuration.tls_server_name
         return await handler(request)
 
     return authorize
