@@ -271,3 +271,25 @@ def test_the_pre_commit_hook_takes_many_files_and_fails_for_one(cli: Cli, folder
     ran = cli(*arguments, "parts/component.yaml", "bad.yaml", cwd=folder)
     assert ran.code == 2
     assert ran.out.startswith("bad.yaml:1:1: ")
+
+
+UPSTREAM = {"kind": "Operation", "metadata": {"name": "up", "namespace": "d", "uid": "1" * 32}, "status": {"phase": "Succeeded"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({**UPSTREAM, "kind": "Pod"}, "its kind is 'Pod'"),
+        ({**UPSTREAM, "metadata": {"name": "up", "namespace": "d", "uid": 1}}, "no metadata.uid"),
+        ({**UPSTREAM, "status": "Succeeded"}, "its status is no mapping"),
+        ({**UPSTREAM, "status": {"phase": "Succeeded", "outputs": [1]}}, "its status.outputs is no mapping"),
+        ({**UPSTREAM, "status": {"phase": "Succeeded", "history": 4}}, "its status.history is no list"),
+        ({"items": None}, "document 1 is no Operation"),
+        ("text", "expected a mapping"),
+    ],
+)
+def test_an_upstream_that_is_no_run_is_said_to_be_none(cli: Cli, folder: Path, given: object, words: str) -> None:
+    (folder / "up.yaml").write_text(json.dumps(given))
+    ran = cli("render", "-f", SAMPLES / "echo.yaml", "--upstream", folder / "up.yaml")
+    assert (ran.code, len(ran.errors)) == (2, 1), ran
+    assert words in ran.errors[0]

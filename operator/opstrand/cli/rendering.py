@@ -6,6 +6,7 @@ renders the same. Must not render anything itself.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,8 @@ from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 
+#: The parts of a status that others read.
+_STATUS = (("inputs", dict), ("outputs", dict), ("service", dict), ("artifacts", list), ("conditions", list), ("history", list))
 #: The uuid of what was never created.
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
@@ -73,19 +76,36 @@ def read_upstreams(bodies: Sequence[Mapping[str, Any]], settings: Settings) -> d
 
 
 def read_objects(name: str) -> list[Mapping[str, Any]]:
-    """The Operations in a file of YAML documents (or one List, as kubectl prints it). CliError for anything else."""
+    """The Operations in a file of YAML documents (or Lists, as kubectl prints them); `-` is stdin. CliError for anything else."""
     try:
-        with open(name, encoding="utf-8") as file:
+        with sys.stdin.buffer if name == "-" else open(name, "rb") as file:
             documents = [one for one in yaml.load_all(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if one is not None]
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise CliError(f"could not read {name}: {getattr(error, 'strerror', None) or error}") from None
-    listed = [item for one in documents for item in (one["items"] if isinstance(one, Mapping) and "items" in one else [one])]
-    for index, one in enumerate(listed):
-        metadata = one.get("metadata") if isinstance(one, Mapping) else None
-        missing = [key for key in ("name", "namespace", "uid") if not isinstance(metadata, Mapping) or not metadata.get(key)]
-        if missing:
-            raise CliError(f"{name}: document {index + 1} is no Operation with its status: it has no metadata.{missing[0]}")
+    listed = [item for one in documents for item in _list_items(one)]
+    for index, one in enumerate(listed, 1):
+        if fault := _find_fault(one):
+            raise CliError(f"{name}: document {index} is no Operation with its status: {fault}")
     return listed
+
+
+def _list_items(document: Any) -> list[Any]:
+    items = document.get("items") if isinstance(document, Mapping) else None
+    return items if isinstance(items, list) else [document]
+
+
+def _find_fault(body: Any) -> str | None:
+    """What an object lacks that the cluster gives to each."""
+    if not isinstance(body, Mapping) or body.get("kind") != "Operation":
+        return f"its kind is {body.get('kind')!r}" if isinstance(body, Mapping) else "expected a mapping"
+    metadata, status = body.get("metadata"), body.get("status") or {}
+    for key in ("name", "namespace", "uid"):
+        if not isinstance(metadata, Mapping) or not isinstance(metadata.get(key), str):
+            return f"it has no metadata.{key}"
+    if not isinstance(status, Mapping):
+        return "its status is no mapping"
+    wrong = [key for key, kind in _STATUS if not isinstance(status.get(key) or kind(), kind)]
+    return f"its status.{wrong[0]} is no {'list' if dict(_STATUS)[wrong[0]] is list else 'mapping'}" if wrong else None
 
 
 @dataclass(frozen=True)
