@@ -7,6 +7,10 @@ import pty
 import re
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -53,6 +57,39 @@ def test_a_long_wait_has_a_live_line_where_somebody_looks(tmp_path: Path) -> Non
     assert b"\r\x1b[Kslow: Succeeded" in shown
     plain = run_opstrand(*words, env={"OPSTRAND_LOCAL": str(tmp_path / "b")})
     assert (plain.code, "(1 s)" in plain.stderr, "\x1b" in plain.stderr) == (0, False, False)
+
+
+@pytest.fixture
+def slow_cluster(tmp_path: Path) -> Iterator[Path]:
+    """A kubeconfig of an API server that has nothing, and takes its time to say so."""
+
+    class Slow(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            time.sleep(1.5)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"kind": "List", "metadata": {"resourceVersion": "1"}, "items": []}')
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        config = tmp_path / "kubeconfig"
+        config.write_text(
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"
+            "users: [{name: u, user: {token: t}}]\n"
+            f"clusters: [{{name: c, cluster: {{server: 'http://127.0.0.1:{server.server_port}'}}}}]\n"
+        )
+        yield config
+        server.shutdown()
+
+
+def test_an_answer_that_takes_long_has_a_live_line_too(slow_cluster: Path) -> None:
+    shown = _at_a_terminal("ls", "--kubeconfig", str(slow_cluster), NO_COLOR="1")
+    assert re.search(rb"\S+ waiting for http://127\.0\.0\.1:\d+ \(\d+ s\)\r\x1b\[Kno runs", shown), shown
+    plain = run_opstrand("ls", "--kubeconfig", slow_cluster)
+    assert (plain.code, plain.stderr) == (0, "no runs\n")
 
 
 def test_help_costs_next_to_nothing() -> None:

@@ -1,6 +1,6 @@
 """One open cluster as commands use it: a project, the runs in it, orders to them.
 
-Owns what a command asks of the API server. Must not print.
+Owns what a command asks of the API server. Must not print what it is told.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opstrand.cli.errors import CliError, ExitCode, is_kind_unknown
+from opstrand.cli.live import LiveLine
 from opstrand.cli.options import Target
 from opstrand.cli.selection import choose, is_name
 from opstrand.kube.api import NAMESPACES, OPERATIONS, ApiError, Conflict, KubeApi, Manifest, NotFound
@@ -27,6 +28,10 @@ class Cluster:
 
     api: KubeApi
     project: str
+
+    def waiting(self) -> LiveLine:
+        """What says that an answer takes long."""
+        return LiveLine(f"waiting for {self.api.session.server}")
 
     async def list_runs(self, *, every_project: bool = False, fields: str = "") -> list[Manifest]:
         """All runs of the project. CliError NOT_FOUND where there is no such namespace: a list alone would be empty."""
@@ -71,6 +76,13 @@ async def open_cluster(target: Target) -> AsyncIterator[Cluster]:
     """The cluster that the options name. Raises PlatformError where there are no credentials."""
     async with await open_session(kubeconfig=target.kubeconfig, context=target.context, connections=8) as session:
         yield Cluster(KubeApi(session), _check_project(target.project or session.namespace))
+
+
+@asynccontextmanager
+async def ask_cluster(target: Target) -> AsyncIterator[Cluster]:
+    """The same, for what is silent until it is answered: where that takes long, a live line says so."""
+    async with open_cluster(target) as cluster, cluster.waiting():
+        yield cluster
 
 
 def _check_project(name: str) -> str:

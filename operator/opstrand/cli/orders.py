@@ -31,24 +31,26 @@ def control(key: str) -> Callable[[Manifest], Ops]:
 def order_all(target: Target, runs: Sequence[str], make_ops: Callable[[Manifest], Ops], done: str) -> int:
     """Patch every run that has not ended; `done` is what to say of each. A run that has ended is told of and left alone."""
 
-    async def order(cluster: Cluster, body: Manifest) -> None:
-        name, phase = body["metadata"]["name"], parse_phase(body.get("status"))
+    async def order(cluster: Cluster, body: Manifest) -> str:
+        phase = parse_phase(body.get("status"))
         if phase.is_final:
-            say(f"{name}: has ended already ({phase.value})")
-            return
+            return f"has ended already ({phase.value})"
         await cluster.order(body, make_ops)
-        say(f"{name}: {done}")
+        return done
 
     return asyncio.run(for_all(target, runs, order))
 
 
-async def for_all(target: Target, runs: Sequence[str], act: Callable[[Cluster, Manifest], Awaitable[None]]) -> int:
-    """Do it to each run in turn. One that fails does not keep the others from it."""
+async def for_all(target: Target, runs: Sequence[str], act: Callable[[Cluster, Manifest], Awaitable[str]]) -> int:
+    """Do it to each run in turn, and say what was done. One that fails does not keep the others from it."""
     worst: int = ExitCode.SUCCEEDED
     async with open_cluster(target) as cluster:
         for run in runs:
             try:
-                await act(cluster, await cluster.find(run))
+                async with cluster.waiting():
+                    body = await cluster.find(run)
+                    done = await act(cluster, body)
+                say(f"{body['metadata']['name']}: {done}")
             except (CliError, PlatformError) as error:
                 lines, code = explain(error)
                 for line in lines:

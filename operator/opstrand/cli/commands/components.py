@@ -100,10 +100,10 @@ def _about(body: Body) -> str:
 
 
 async def _list(target: Target) -> list[Any]:
-    from opstrand.cli.cluster import open_cluster
+    from opstrand.cli.cluster import ask_cluster
     from opstrand.kube.api import COMPONENTS
 
-    async with open_cluster(target) as cluster:
+    async with ask_cluster(target) as cluster:
         found, _ = await cluster.api.list(COMPONENTS, cluster.project)
         if not found:
             await cluster.require_project()
@@ -111,10 +111,10 @@ async def _list(target: Target) -> list[Any]:
 
 
 async def _get(target: Target, name: str) -> Any:
-    from opstrand.cli.cluster import open_cluster
+    from opstrand.cli.cluster import ask_cluster
     from opstrand.kube.api import COMPONENTS, NotFound
 
-    async with open_cluster(target) as cluster:
+    async with ask_cluster(target) as cluster:
         try:
             return await cluster.api.get(COMPONENTS, cluster.project, component_name(name, "NAME"))
         except NotFound:
@@ -125,10 +125,10 @@ async def _get(target: Target, name: str) -> Any:
 
 
 async def _apply(target: Target, name: str, written: Mapping[str, Any]) -> str:
-    from opstrand.cli.cluster import missing_project, open_cluster
+    from opstrand.cli.cluster import ask_cluster, missing_project
     from opstrand.kube.api import COMPONENTS, AlreadyExists, NotFound
 
-    async with open_cluster(target) as cluster:
+    async with ask_cluster(target) as cluster:
         metadata = {"name": name, "labels": {CREATED_BY: "cli"}}
         body = {"apiVersion": API_VERSION, "kind": "Component", "metadata": metadata, "spec": dict(written)}
         try:

@@ -46,8 +46,8 @@ def _show(finding: Any) -> None:
 
 
 async def _examine(target: Target) -> list[Any]:
-    from opstrand.cli.cluster import open_cluster
+    from opstrand.cli.cluster import ask_cluster
     from opstrand.cli.examination import examine
 
-    async with open_cluster(target) as cluster:
+    async with ask_cluster(target) as cluster:
         return await examine(cluster)

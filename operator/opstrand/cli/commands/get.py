@@ -42,10 +42,10 @@ async def _fetch(target: Target, run: str, *, explain: bool, alone: bool) -> tup
         from opstrand.cli.records import PROJECT, find_record, list_records
 
         return find_record(run, target.project), [] if alone else list_records(target.project or PROJECT), None
-    from opstrand.cli.cluster import open_cluster
+    from opstrand.cli.cluster import ask_cluster
     from opstrand.kube.api import COMPONENTS, NotFound
 
-    async with open_cluster(target) as cluster:
+    async with ask_cluster(target) as cluster:
         body = await cluster.find(run)
         others = [] if alone else await cluster.list_runs()
         hub = (body.get("spec") or {}).get("hubRef") if explain and not (body.get("status") or {}).get("component") else None

@@ -42,7 +42,7 @@ async def _fetch(target: Target, run: str) -> tuple[Any, list[Any]]:
 
         body = find_record(run, target.project)
         return body, list_records(body["metadata"]["namespace"])
-    from opstrand.cli.cluster import open_cluster
+    from opstrand.cli.cluster import ask_cluster
 
-    async with open_cluster(target) as cluster:
+    async with ask_cluster(target) as cluster:
         return await cluster.find(run), await cluster.list_runs()

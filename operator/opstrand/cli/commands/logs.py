@@ -58,7 +58,8 @@ async def _show(run: str, target: Target, follow: bool, query: dict[str, Any]) -
     from opstrand.cli.cluster import open_cluster
 
     async with open_cluster(target) as cluster:
-        body = await cluster.find(run)
+        async with cluster.waiting():
+            body = await cluster.find(run)
         if follow:
             return await _follow(cluster, body, target)
         await _read(cluster.api, body, query)

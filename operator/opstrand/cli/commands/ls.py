@@ -60,11 +60,11 @@ async def _list(target: Target, every_project: bool, phases: set[Phase]) -> list
         from opstrand.cli.records import PROJECT, list_records
 
         return list_records(None if every_project else target.project or PROJECT)
-    from opstrand.cli.cluster import open_cluster
+    from opstrand.cli.cluster import ask_cluster
 
     # One phase can be asked of the server; Created is stored by nobody.
     only = next(iter(phases)) if len(phases) == 1 and Phase.CREATED not in phases else None
-    async with open_cluster(target) as cluster:
+    async with ask_cluster(target) as cluster:
         return await cluster.list_runs(every_project=every_project, fields=f"status.phase={only.value}" if only else "")
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from opstrand.cli.command import command
-from opstrand.cli.console import say
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Target, cluster_options
 
@@ -39,9 +38,9 @@ async def _delete(target: Target, runs: tuple[str, ...]) -> int:
     from opstrand.cli.orders import for_all
     from opstrand.kube.api import OPERATIONS
 
-    async def delete(cluster: Any, body: Any) -> None:
+    async def delete(cluster: Any, body: Any) -> str:
         metadata = body["metadata"]
         await cluster.api.delete(OPERATIONS, cluster.project, metadata["name"], uid=metadata["uid"])
-        say(f"{metadata['name']}: deleted")
+        return "deleted"
 
     return await for_all(target, runs, delete)

@@ -125,7 +125,8 @@ async def _run_there(operation: dict[str, Any], target: Target, wish: _Wish) -> 
 
     async with open_cluster(target) as cluster:
         _check_namespace(operation, cluster.project)
-        body = await create_run(cluster, operation)
+        async with cluster.waiting():
+            body = await create_run(cluster, operation)
         wish.created(body, cluster.project)
         if not wish.is_followed:
             name = body["metadata"]["name"]

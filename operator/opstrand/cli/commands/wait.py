@@ -34,7 +34,8 @@ async def _wait(target: Target, runs: tuple[str, ...], seconds: float | None) ->
     from opstrand.cli.waiting import Interrupted, wait_bounded
 
     async with open_cluster(target) as cluster:
-        bodies = [await cluster.find(run) for run in runs]
+        async with cluster.waiting():
+            bodies = [await cluster.find(run) for run in runs]
         try:
             finals = await wait_bounded(_wait_all(cluster, bodies), seconds=seconds)
         except Interrupted as error:
