@@ -53,6 +53,7 @@ REASONS: dict[str, str] = {
     # how it ended or what it waits for
     "Succeeded": "",
     "ContainerFailed": "Read the last log lines in the message, or `opstrand logs RUN`.",
+    "InitRunning": "Nothing to do while it works; `opstrand logs RUN -c STEP` shows what it prints.",
     "InitFailed": "Read the init step's own words in the message.",
     "OOMKilled": "Ask for more memory or use less.",
     "ImagePullFailed": "Mend the image's name, or give the namespace a pull secret.",

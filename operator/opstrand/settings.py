@@ -50,6 +50,8 @@ class Settings:
     pending_grace: int = 5
     #: A Pod that its node does not start for so long has its Events looked at: a volume may be missing.
     mount_grace: int = 15
+    #: An init step that runs for less than this is not worth a status write.
+    init_grace: int = 30
     #: Further attempts after evictions, preemptions and lost nodes; 0: at most once.
     platform_retries: int = 3
     #: The wait before the first retry of a failed program; doubled each time.

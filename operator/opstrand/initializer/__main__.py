@@ -24,8 +24,11 @@ def read_document(environment: dict[str, str]) -> dict[str, Any]:
     path = environment.get("OPSTRAND_INIT_FILE")
     if path is None:
         raise InitError("neither OPSTRAND_INIT nor OPSTRAND_INIT_FILE is set: this is for init containers of runs")
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        return json.load(file)  # type: ignore[no-any-return]
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            return json.load(file)  # type: ignore[no-any-return]
+    except (OSError, ValueError) as error:
+        raise InitError(f"what is to be done cannot be read: is the ConfigMap of the Pod's name another's? {error}") from error
 
 
 def main() -> int:

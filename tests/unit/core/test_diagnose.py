@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opstrand.core.lifecycle.diagnose import observe_pod
+from opstrand.core.lifecycle.hanging import find_broken_sidecar
 from opstrand.core.lifecycle.observation import Fault, State
 
 
@@ -152,6 +153,7 @@ def test_a_sidecar_that_is_killed_after_main_is_no_failed_init_step() -> None:
     assert observe_pod(pod(status, **spec)).reason == "ContainerFailed"
 
 
+OFF = {"exitCode": 2, "message": "no upstream"}
 SPEC: dict[str, Any] = {"initContainers": [{"name": "proxy", "restartPolicy": "Always"}], "nodeName": "n1"}
 
 
@@ -174,6 +176,13 @@ def test_a_sidecar_that_never_comes_up_is_one_trouble_however_often_it_is_tried(
     found = observe_pod(pod({"phase": "Pending", "initContainerStatuses": [{"name": "proxy", "started": False, **states}]}, **SPEC))
     assert (found.state, found.reason, found.fault) == (State.PENDING, "ContainerFailed", Fault.USER)
     assert found.message == "sidecar 'proxy' does not come up, and main waits for it: could not start: no such file"
+
+
+def test_a_sidecar_that_is_down_beside_a_main_that_runs_keeps_nobody_waiting() -> None:
+    proxy = {"name": "proxy", "started": False, "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": OFF}}
+    found = find_broken_sidecar(pod({"phase": "Running", "initContainerStatuses": [proxy], **RUNS}, **SPEC))
+    assert found is not None
+    assert found.message == "sidecar 'proxy' is down: exit code 2: no upstream"
 
 
 def test_a_sidecar_that_came_up_may_end_as_it_likes() -> None:

@@ -233,6 +233,27 @@ def test_the_next_thing_that_is_missing_is_told_and_waited_for_anew() -> None:
     assert phase(given_up) == ("Failed", "ContainerConfigError")
 
 
+def test_an_init_step_that_takes_long_is_named_and_a_short_one_costs_no_write() -> None:
+    def in_step(name: str, since: str) -> dict[str, Any]:
+        return pod({"phase": "Pending", "initContainerStatuses": [{"name": name, "state": {"running": {"startedAt": since}}}]})
+
+    operation = started()
+    young = decide(see(operation, pod=in_step("fetch", "2026-01-01T11:59:55Z")))
+    assert (young.status, young.requeue_after) == (None, 25.0)
+    long = decide(see(operation, pod=in_step("fetch", "2026-01-01T11:59:00Z")))
+    assert phase(long) == ("Starting", "InitRunning")
+    assert long.status is not None
+    assert long.status["message"] == "init step 'fetch' has been running since 2026-01-01T11:59:00Z"
+    operation = {**operation, "status": long.status}
+    assert patch_ops(long.status, decide(see(operation, pod=in_step("fetch", "2026-01-01T11:59:00Z"))).status or {}) == []
+    short = decide(see(operation, pod=in_step("unpack", "2026-01-01T11:59:58Z")))
+    assert (short.status, short.requeue_after) == (None, 28.0)
+    later = decide(see(operation, pod=in_step("unpack", "2026-01-01T11:59:58Z"), now=NOW + timedelta(minutes=1)))
+    assert later.status is not None
+    assert "'unpack'" in later.status["message"]
+    assert phase(decide(see({**operation, "status": later.status}, pod=pod(RUNNING)))) == ("Running", "PodRunning")
+
+
 FOREGROUND = {"deletionTimestamp": "2026-01-01T12:00:00Z", "finalizers": ["foregroundDeletion"]}
 
 

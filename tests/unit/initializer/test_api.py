@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from opstrand.initializer.__main__ import read_document
 from opstrand.initializer.failure import InitError
 from opstrand.initializer.steps import carry_out, wait_for_api
 
@@ -48,6 +49,12 @@ def test_what_no_step_foresees_is_still_no_traceback(tmp_path: Path) -> None:
     document = {"directories": [], "shim": "/file/below", "steps": []}
     with pytest.raises(InitError, match="failed while making folders: Not a directory: /file/below"):
         carry_out(document, root=str(tmp_path))
+
+
+def test_a_document_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    (tmp_path / "init.json.gz").write_text("somebody else's")
+    with pytest.raises(InitError, match="what is to be done cannot be read: is the ConfigMap of the Pod's name another's"):
+        read_document({"OPSTRAND_INIT_FILE": str(tmp_path / "init.json.gz")})
 
 
 def test_an_api_that_starts_is_waited_for(door: HTTPServer) -> None:

@@ -14,7 +14,7 @@ from opstrand.core.phase import Phase, parse_phase
 from opstrand.errors import REASONS
 
 #: Reasons of a run that is on its way.
-_WELL = ("PodCreated", "PodRunning", "Stopping", "Unschedulable", "SchedulingGated")
+_WELL = ("PodCreated", "PodRunning", "Stopping", "Unschedulable", "SchedulingGated", "InitRunning")
 _TROUBLED = (Phase.FAILED, Phase.UPSTREAM_FAILED, Phase.RETRYING, Phase.STARTING)
 _COMPONENT = "opstrand"
 

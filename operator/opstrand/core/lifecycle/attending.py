@@ -124,6 +124,8 @@ def _pend(snapshot: Snapshot, seen: Observation) -> Decision:
     age = (snapshot.now - parse_stamp(pod["metadata"]["creationTimestamp"])).total_seconds()
     if not seen.reason:
         return Decision(_kept(snapshot), requeue_after=_look_again(snapshot, age) if is_being_made(pod) else None)
+    if seen.reason == "InitRunning":
+        return _wait_for_init(snapshot, seen)
     patience = snapshot.settings.start_patience - lasted(snapshot, Phase.STARTING, seen.reason)
     if seen.hopeless or (seen.fault is Fault.USER and patience <= 0):
         decision = end(snapshot, Phase.FAILED, seen.reason, seen.message)
@@ -137,6 +139,14 @@ def _pend(snapshot: Snapshot, seen: Observation) -> Decision:
     return Decision(status, requeue_after=min(patience, snapshot.settings.mount_grace) if snapshot.pod_events else patience)
 
 
+def _wait_for_init(snapshot: Snapshot, seen: Observation) -> Decision:
+    """Steps take what time they need; which one does is said once it is long."""
+    left = snapshot.settings.init_grace - (snapshot.now - parse_stamp(str(seen.started_at))).total_seconds()
+    if left > 0:
+        return Decision(_kept(snapshot), requeue_after=left)
+    return Decision(advanced(snapshot, Phase.STARTING, seen.reason, seen.message, renew=True))
+
+
 def _look_again(snapshot: Snapshot, age: float) -> float:
     """A Pod that its node has and does not start: what hangs is in its Events, which are asked for after a grace, and now and then."""
     grace = snapshot.settings.mount_grace
@@ -144,8 +154,8 @@ def _look_again(snapshot: Snapshot, age: float) -> float:
 
 
 def _kept(snapshot: Snapshot) -> Status | None:
-    """Back from trouble: a Pod that hung on something and hangs no more says so."""
-    if snapshot.phase is Phase.STARTING and snapshot.status.get("reason") == "PodCreated":
+    """Back from trouble: a Pod that hung on something and hangs no more says so. A step that took long was no trouble."""
+    if snapshot.phase is Phase.STARTING and snapshot.status.get("reason") in ("PodCreated", "InitRunning"):
         return None
     return advanced(snapshot, Phase.STARTING, "PodCreated", "")
 

@@ -61,4 +61,5 @@ _CHECKS: tuple[Callable[[Pod], Observation | None], ...] = (
     hanging.find_broken_sidecar,
     hanging.find_waiting,
     hanging.find_unschedulable,
+    hanging.find_running_init,
 )

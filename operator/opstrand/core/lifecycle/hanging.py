@@ -19,7 +19,9 @@ from opstrand.core.lifecycle.pod_status import (
     containers_of,
     earlier_end_of,
     end_of,
+    init_steps_of,
     is_sidecar,
+    main_of,
     spec_of,
     state_of,
 )
@@ -58,8 +60,8 @@ def find_broken_sidecar(pod: Pod) -> Observation | None:
         end = end_of(container) or earlier_end_of(container)
         if end is not None and is_sidecar(pod, container) and not container.get("started"):
             reason, words = describe_end(pod, container, end)
-            message = f"sidecar {container.get('name')!r} does not come up, and main waits for it: {words}"
-            return Observation(State.PENDING, reason, message, Fault.USER)
+            how = "is down" if "running" in state_of(main_of(pod)) else "does not come up, and main waits for it"
+            return Observation(State.PENDING, reason, f"sidecar {container.get('name')!r} {how}: {words}", Fault.USER)
     return None
 
 
@@ -108,6 +110,16 @@ def _requests(pod: Pod, resource: str) -> str:
 def _amounts(containers: Sequence[Mapping[str, Any]], resource: str) -> str:
     asked = [(((one.get("resources") or {}).get("requests") or {}).get(resource), one.get("name")) for one in containers]
     return ", ".join(f"{amount} ({name})" for amount, name in asked if amount)
+
+
+def find_running_init(pod: Pod) -> Observation | None:
+    """A step that takes its time, or hangs: from outside that is the same."""
+    for container in init_steps_of(pod):
+        since = (state_of(container).get("running") or {}).get("startedAt")
+        if since:
+            message = f"init step {container.get('name')!r} has been running since {since}"
+            return Observation(State.PENDING, "InitRunning", message, started_at=since)
+    return None
 
 
 def names_missing(seen: Observation) -> bool:
