@@ -6,26 +6,34 @@ PYTHON ?= python3
 BIN := .venv/bin
 PUBLISHED := .venv-published
 PUBLISHED_LOCK := tests/cluster/images/quick-start/requirements.txt
-CLUSTER_STATE := $(or $(OPSTRAND_CLUSTER_STATE),/var/lib/opstrand-cluster)
-# A stamp is named by the content of what it stands for: a changed lock installs anew, an unchanged one costs nothing.
-DEV_STAMP = .venv/.installed-$(shell cat requirements-dev.txt pyproject.toml | sha256sum | cut -c1-16)
-PUBLISHED_STAMP = $(PUBLISHED)/.installed-$(shell cat $(PUBLISHED_LOCK) 2>/dev/null | sha256sum | cut -c1-16)
+CLUSTER_STATE := $(or $(OPSTRAND_CLUSTER_STATE),$(if $(filter 0,$(shell id -u)),/var/lib,$(HOME)/.local/state)/opstrand-cluster)
+# A stamp is named by the content of what it stands for, and by where it lies, which its commands have in their first line: a changed lock
+# or a moved checkout installs anew, everything else costs nothing.
+stamp = .installed-$(shell { pwd; cat $(1) 2>/dev/null; } | cksum | cut -d' ' -f1)
+DEV_STAMP = .venv/$(call stamp,requirements-dev.txt pyproject.toml)
+PUBLISHED_STAMP = $(PUBLISHED)/$(call stamp,$(PUBLISHED_LOCK))
 PYTEST := $(BIN)/pytest -q
 
 .PHONY: help
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
+# One that was left half made, as where Debian's python3-venv is missing, has no pip; one that was moved along has another place's.
+make_venv = $(1)/bin/pip --version 2>/dev/null | grep -qF '$(CURDIR)/$(1)/' || { \
+  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+  { echo "$(PYTHON) is $$($(PYTHON) --version 2>&1); 3.11 or newer is needed: make PYTHON=python3.13 ..." >&2; exit 1; }; \
+  $(PYTHON) -m venv --clear $(1); }
+
 $(DEV_STAMP):
 	@echo "installing into .venv (locked by hashes)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(call make_venv,.venv)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@rm -f .venv/.installed-* && touch $@
 
 $(PUBLISHED_STAMP):
 	@echo "installing the published polyaxon package into $(PUBLISHED) (locked by hashes)"
-	@test -x $(PUBLISHED)/bin/python || $(PYTHON) -m venv $(PUBLISHED)
+	@$(call make_venv,$(PUBLISHED))
 	@$(PUBLISHED)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r $(PUBLISHED_LOCK)
 	@rm -f $(PUBLISHED)/.installed-* && touch $@
 
@@ -71,7 +79,9 @@ test-e2e: install published ## real containers: needs `make cluster`
 test: check install published ## everything that can run here; says what it leaves out
 	@$(BIN)/python tests/run.py
 
-.PHONY: cluster cluster-down images install-cluster demo-cluster
+.PHONY: programs cluster cluster-down images install-cluster demo-cluster
+programs: install ## build Kubernetes and etcd for the tests, once (some ten minutes on two cores)
+	@$(BIN)/python -m tests.cluster programs
 cluster: install ## kind where Docker answers, else a Kubernetes of our own on this machine (Linux, root)
 	@$(BIN)/python -m tests.cluster up
 cluster-down: install ## take it away again

@@ -15,9 +15,10 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
+from tests.cluster.cluster import state_folder  # noqa: E402 - run as a file, before the checkout is on the path
 from tests.cluster.programs import ALL_MODULES, is_built  # noqa: E402 - run as a file, before the checkout is on the path
 
-STATE = Path(os.environ.get("OPSTRAND_CLUSTER_STATE", "/var/lib/opstrand-cluster"))
+STATE = state_folder()
 IS_CI = os.environ.get("CI") == "true"
 
 
@@ -48,7 +49,7 @@ def _missing(need: str) -> str | None:
         return None if (place / "bin" / "polyaxon").exists() else "needs the published package: make published"
     if need == "programs":
         found = all(is_built(module) for module in ALL_MODULES if module.name in ("etcd", "kubernetes"))
-        return None if found else "needs a built kube-apiserver: make cluster"
+        return None if found else "needs a built kube-apiserver: make programs"
     has_docker = shutil.which("docker") is not None and subprocess.run(["docker", "info"], capture_output=True).returncode == 0
     return None if has_docker or (STATE / "kubeconfig").exists() else "needs a cluster: make cluster"
 

