@@ -34,7 +34,11 @@ class Termination(Section):
     """Limits of a run in time and tries. May be changed while the run lives; a job's timeout then counts from its next attempt on."""
 
     max_retries: Whole | None = Field(None, description="How often a failed run is tried again. Default: 0.", examples=[2])
-    timeout: Whole | None = Field(None, description="Seconds after which the run is stopped as failed.", examples=[3600])
+    timeout: Whole | None = Field(
+        None,
+        description="Seconds after which the run is stopped as failed, from when a node has its Pod; of a service from when it serves.",
+        examples=[3600],
+    )
     ttl: Whole | None = Field(
         None,
         description="Seconds that the Pod is kept after the end. Default: a day.",
