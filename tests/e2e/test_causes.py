@@ -128,6 +128,9 @@ CAUSES = {
         init(step("fetch", "sh", "-c", "echo no shop, password=hunter22; exit 3")),
     ),
     "init-memory": Cause("OOMKilled", "init step 'unpack' used more memory than its limit of 40Mi", init(step("unpack", *GREEDY, **SMALL))),
+    "init-hangs": Cause(
+        "InitRunning", r"init step 'wait' has been running since \S+Z", init(step("wait", "sh", "-c", "echo at it; sleep 300")), HANGS
+    ),
     "init-timeout": Cause(
         "DeadlineExceeded",
         "init step 'wait' did not end within 3 s",
@@ -171,6 +174,7 @@ async def test_every_cause_is_named_and_said_what_to_do_about(kube: KubeApi, nam
     # As people do: one of them is more than a megabyte.
     kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": made}))
     bodies = {name: await wait_for(kube, namespace, name, lambda one, c=cause: is_told(one, c)) for name, cause in CAUSES.items()}  # type: ignore[misc]
+    assert opstrand("logs", "init-hangs", "-c", "wait", "-p", namespace).stdout == "at it\n"
     lines = {line.split()[0]: line for line in kubectl("-n", namespace, "get", "op").stdout.splitlines()}
     for name, cause in CAUSES.items():
         status = bodies[name]["status"]
