@@ -95,6 +95,8 @@ def test_the_list_and_one_run(api: Api, published: Published) -> None:
     assert uuid in listed.stdout, listed.stderr
     assert "quick-start" in shown.stdout, shown.stderr
     assert re.findall(r"│ (\w+) +│ True", statuses.stdout) == ["created", "starting", "running", "succeeded"]
+    [header] = re.findall(r"┃ TYPE .*", statuses.stdout)
+    assert header.replace("┃", "").split() == ["TYPE", "STATUS", "REASON", "MESSAGE", "LAST_UPDATE_TIME", "LAST_TRANSITION_TIME"]
     assert "line 0 {'message': 'test 1'}" in logs.stdout, logs.stderr
 
 

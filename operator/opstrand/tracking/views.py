@@ -125,11 +125,12 @@ def conditions_view(body: Body) -> list[dict[str, Any]]:
 
 
 def _condition(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Never null: the published table takes its columns from the first condition, and leaves out what is null in the others."""
     return {
         "type": entry["status"],
         "status": "True",
-        "reason": entry.get("reason"),
-        "message": entry.get("message"),
+        "reason": entry.get("reason") or "",
+        "message": entry.get("message") or "",
         "last_update_time": entry.get("at"),
         "last_transition_time": entry.get("at"),
     }
