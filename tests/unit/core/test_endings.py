@@ -233,6 +233,23 @@ def test_a_pod_that_somebody_deleted(code: int, finished: str, reason: str) -> N
     assert seen.fault is (Fault.PLATFORM if reason == "PodDeleted" else Fault.USER)
 
 
+LEAVING = {"name": "p", "deletionTimestamp": "2026-01-01T12:00:30Z", "deletionGracePeriodSeconds": 30}
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ({"initContainerStatuses": [{"name": "fetch", "state": {"terminated": {"exitCode": 143}}}]}, "PodDeleted"),
+        ({}, "PodDeleted"),
+        ({"reason": "OutOfcpu"}, "NodeRefused"),
+    ],
+    ids=["in an init step", "before anything began", "that its node had refused before"],
+)
+def test_a_pod_that_somebody_deleted_before_main_began(status: dict[str, Any], reason: str) -> None:
+    seen = observe_pod({"metadata": LEAVING, "status": {"phase": "Failed", **status}})
+    assert (seen.state, seen.reason, seen.fault) == (State.FAILED, reason, Fault.PLATFORM)
+
+
 # --- Events ---------------------------------------------------------------------------------------------------------------------
 
 

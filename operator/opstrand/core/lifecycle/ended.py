@@ -105,8 +105,11 @@ def find_deadline(pod: Pod) -> Observation | None:
 
 def find_deletion(pod: Pod) -> Observation | None:
     """Somebody deleted the Pod while it ran: its container was ended by that, however it took it, and not by itself."""
-    end = end_of(main_of(pod))
-    if not is_being_deleted(pod) or end is None or not is_over(pod) or end.get("reason") == "OOMKilled":
+    if not is_being_deleted(pod) or not is_over(pod):
+        return None
+    ends = [end for one in (main_of(pod), *init_steps_of(pod)) if (end := end_of(one)) is not None and end.get("exitCode") != 0]
+    end = ends[0] if ends else {}
+    if end.get("reason") == "OOMKilled" or (not ends and status_of(pod).get("reason")):
         return None
     finished = end.get("finishedAt")
     if finished and datetime.fromisoformat(finished) < _deletion_of(pod) - timedelta(seconds=1):
