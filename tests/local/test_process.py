@@ -61,6 +61,9 @@ def test_retries_and_the_deadline(here: Run, job: Job, tmp_path: Path) -> None:
     slow = here("run", "--local", "-f", job("import time; time.sleep(60)", termination={"timeout": 1}))
     assert slow.code == 1
     assert "DeadlineExceeded" in slow.stderr
+    polite = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); time.sleep(60)"
+    stopped = here("run", "--local", "-f", job(polite, termination={"timeout": 1}))
+    assert (stopped.code, "DeadlineExceeded" in stopped.stderr) == (1, True), stopped
 
 
 def test_a_child_that_is_left_behind_does_not_hold_up_the_end(here: Run, job: Job) -> None:

@@ -324,6 +324,9 @@ REFUSALS = [
 def test_what_admission_says_is_about_the_run_unless_it_is_about_us(words: str, expected: tuple[str, str] | None) -> None:
     decision = judge_words(see(started()), words)
     assert (decision and phase(decision)) == expected
+    if decision is not None and decision.status is not None:
+        assert decision.status["message"].startswith(words)
+        assert ("which asks for 10m to 1 cpu" in decision.status["message"]) == (" per Container " in words)
 
 
 def test_history_is_bounded_and_keeps_its_first_entry() -> None:

@@ -10,6 +10,7 @@ import re
 from opstrand.core.lifecycle.ending import advanced, ending_times, lasted
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.phase import Phase
+from opstrand.core.pods.init_containers import RESOURCES
 
 #: A piece of the server's own words -> reason, phase, seconds until it is worth another try (None: never). The first that fits counts:
 #: admission is full of plugins and webhooks, each with words of its own, and what is none of these is for the user to mend.
@@ -25,6 +26,10 @@ _FORBIDDEN: tuple[tuple[str, str, Phase, float | None], ...] = (
 #: What is not about the run: RBAC's words about whoever asks, and those of admission plugins that have just started.
 _NOT_ABOUT_IT = re.compile(r'is forbidden: User ".*" cannot |not yet ready to handle request|status unknown for quota')
 
+#: A LimitRange does not say which container it means, and one of them is ours.
+_PER_CONTAINER = " per Container "
+_OF_OURS = f"; the Pod's containers are yours and opstrand's for init, which asks for {RESOURCES}"
+
 
 def judge_words(snapshot: Snapshot, words: str) -> Decision | None:
     """What a refusal with these words means for the run; None where it is not about the run."""
@@ -32,7 +37,7 @@ def judge_words(snapshot: Snapshot, words: str) -> Decision | None:
         return None
     for piece, reason, phase, again in _FORBIDDEN:
         if piece in words:
-            return refuse(snapshot, phase, reason, words, requeue_after=again)
+            return refuse(snapshot, phase, reason, words + _OF_OURS if _PER_CONTAINER in words else words, requeue_after=again)
     return None
 
 

@@ -26,6 +26,11 @@ Manifest = dict[str, Any]
 INLINE_LIMIT = 64 * 1024
 #: What a ConfigMap may hold once compressed.
 CONFIG_MAP_LIMIT = 900 * 1024
+#: What our containers ask for, and how much they may take at most. git unpacks in memory.
+_REQUESTS = {"cpu": "10m", "memory": "32Mi"}
+_CPU, _MEMORY, _MEMORY_OF_GIT = "1", "256Mi", "1Gi"
+#: In words, for who is refused for them.
+RESOURCES = f"{_REQUESTS['cpu']} to {_CPU} cpu and {_REQUESTS['memory']} to {_MEMORY} of memory ({_MEMORY_OF_GIT} where it brings git)"
 #: Whom our containers run as where the user's may not be root.
 NOBODY = 65532
 
@@ -82,11 +87,7 @@ def _render_ours(name: str, group: Group, plan: Plan, settings: Settings, catalo
         "image": settings.image,
         "imagePullPolicy": settings.image_pull_policy,
         "command": ["python3", "-m", "opstrand.initializer"],
-        "resources": {
-            "requests": {"cpu": "10m", "memory": "32Mi"},
-            # git unpacks in memory.
-            "limits": {"cpu": "1", "memory": "1Gi" if group.needs_scratch else "256Mi"},
-        },
+        "resources": {"requests": dict(_REQUESTS), "limits": {"cpu": _CPU, "memory": _MEMORY_OF_GIT if group.needs_scratch else _MEMORY}},
         "securityContext": our_security(plan, shares_files=bool(group.used) or volumes.keeps_files(plan, catalog)),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts,
