@@ -350,12 +350,15 @@ class Report:
         return await self.ground.nursery.start("opstrand.tracking", self.log, {**environment, **{k: str(v) for k, v in kill.items()}})
 
     def report(self, client: RunClient) -> None:
-        """One output after the other; what was not stored in time is tried no more."""
+        """One thing after the other, outputs and artifacts in turn; what was not stored in time is tried no more."""
         for number in range(KEYS):
             name = f"k{number}"
             self.tried[name] = number
             try:
-                client.log_outputs(async_req=False, **{name: number})
+                if number % 2:
+                    client.log_artifact_lineage({"name": name, "summary": {"number": number}}, async_req=False)
+                else:
+                    client.log_outputs(async_req=False, **{name: number})
             except ClientError:
                 continue
             self.stored[name] = number
@@ -377,10 +380,11 @@ class Report:
             await reporting
         await child.end(9)
         status = (await self.kube.get(OPERATIONS, self.namespace, "a"))["status"]
+        kept = status["outputs"] | {item["name"]: item["summary"]["number"] for item in status["artifacts"]}
         log = child.read_log()[-4000:]
-        assert self.stored.items() <= status["outputs"].items() <= self.tried.items(), log
+        assert self.stored.items() <= kept.items() <= self.tried.items(), log
         if patience > 5:
-            assert status["outputs"] == self.tried == self.stored, log
+            assert kept == self.tried == self.stored, log
         return self.has_died
 
 
