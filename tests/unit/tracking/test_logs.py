@@ -179,6 +179,9 @@ async def test_a_log_that_can_no_more_be_read_is_an_error_and_no_endless_questio
             answer = await api.get(LOGS, params={"last_file": query} if query else {})
             assert answer.status == status, (phase, query)
         assert (await answer.json())["last_file"] == "0.1.x"
+        started = time.monotonic()
+        await api.get(LOGS, params={"last_file": "0.1.x"})
+        assert time.monotonic() - started > 0.5  # who asks again at once asks no faster than this
 
 
 class BreakingRuns(MemoryRuns):

@@ -7,6 +7,7 @@ held back while nothing new is there, so that following is quick without asking 
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +24,8 @@ from opstrand.tracking.views import is_final
 _MORE = "more"
 #: A run younger than this may well end within the first answer, which spares the client a round.
 _YOUNG = 10.0
+#: Seconds before a follower is sent on while the log cannot be read: ours asks again at once.
+_TROUBLED = 1.0
 
 
 async def read_logs(request: web.Request) -> web.Response:
@@ -34,6 +37,7 @@ async def read_logs(request: web.Request) -> web.Response:
         if is_final(body) or not is_following:
             raise
         # After an error the published client would tell the whole log again: it is told to go on where it was.
+        await asyncio.sleep(_TROUBLED)
         chunk = Chunk(cursor)
     return web.json_response(_answer(chunk, body))
 
