@@ -32,7 +32,7 @@ FILES = [
     ("an undeclared variable", JOB.replace("print(1)", "{{ lr }}"), (), ":7:", "there is no 'lr'"),
     ("a misspelt variable", JOB.replace("print(1)", "{{ glob.uuid }}"), (), ":7:", "there is no 'glob'"),
     ("a kind that nobody knows", JOB.replace("kind: job", "kind: jub"), (), ":4", "jub"),
-    ("a wrong value", JOB + "inputs:\n- {name: lr, type: float}\n", ("lr=fast",), "-P lr", "as float"),
+    ("a wrong value", JOB + "inputs:\n- {name: lr, type: float}\n", ("lr=fast",), "-P lr", "as float: expected a number such as 0.5"),
     ("a missing value", OPERATION + "inputs:\n- {name: lr, type: float}\n", (), ":7:3", "required"),
     ("a wrong ref", OPERATION + "params:\n  a: {ref: ops, value: outputs.x}\n", (), ":7", "ops.NAME"),
     ("a ref to nothing", OPERATION + "params:\n  a: {ref: ops.a, value: outptus.x}\n", (), ":7", "did you mean 'outputs'?"),

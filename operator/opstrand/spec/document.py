@@ -1,7 +1,8 @@
 """Text to data: one YAML or JSON document, read defensively, that knows the line of everything in it.
 
-Owns the limits on what is read at all and the YAML subset that means the same here and in Kubernetes: keys are text, timestamps stay
-text, no language tags. Must not know what a polyaxonfile is.
+Owns the limits on what is read at all, and the YAML that is read: 1.1, as the published package reads it (`010` is 8, `1e-3` a text that
+every number type takes), but as JSON and Kubernetes have it where that would be lost there: keys are text, timestamps stay text, there are
+no language tags, infinities and doubled keys. Must not know what a polyaxonfile is.
 
 The events of the C scanner are turned into data directly. No node tree is kept: places are found by reading the text again, and only
 when an error needs one, so that a correct file pays nothing for its error messages.

@@ -5,11 +5,12 @@ Owns the keys and the list of kinds. Must not watch anything.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from opstrand.spec.section import OR_TEMPLATE, Section, Text
+from opstrand.spec.section import OR_TEMPLATE, Section, Text, describe, fail
 
 EventKind = Literal[
     "run_status_created",
@@ -48,10 +49,21 @@ EventKind = Literal[
 ]
 
 
+def _judge_ref(value: Any) -> Any:
+    if isinstance(value, str) and not _REF.fullmatch(value):
+        raise fail("RefInvalid", f"expected ops.NAME, runs.UUID or connections.NAME, found {describe(value)}")
+    return value
+
+
+_REF = re.compile(r"(ops|runs|connections)\.[^.\s]+")
+
+
 class Event(Section):
     """One source of events, and the kinds that count."""
 
-    ref: Text = Field(description="Where from: `ops.NAME`, `runs.UUID` or `connections.NAME`.", examples=["ops.train"])
+    ref: Annotated[Text, BeforeValidator(_judge_ref), OR_TEMPLATE] = Field(
+        description="Where from: `ops.NAME`, `runs.UUID` or `connections.NAME`.", examples=["ops.train"]
+    )
     kinds: list[Annotated[EventKind, OR_TEMPLATE]] = Field(
         description="The events that start the operation.", examples=[["run_status_succeeded"]]
     )

@@ -5,6 +5,7 @@ Owns the keys. Must not know what time it is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cache
@@ -38,6 +39,28 @@ def _judge_span(value: Any) -> Any:
     return value
 
 
+def _judge_cron(value: Any) -> Any:
+    if isinstance(value, str) and value not in _ALIASES and not _is_cron(value.split()):
+        fields = "minute, hour, day, month and weekday, or one of @hourly, @daily, @weekly, @monthly, @quarterly, @yearly"
+        raise fail("InvalidSpec", f"expected {fields}; found {describe(value)}")
+    return value
+
+
+def _is_cron(words: list[str]) -> bool:
+    """Five fields, perhaps a sixth for seconds, with numbers that exist. What a letter such as L means is the scheduler's business."""
+    return len(words) in (5, 6) and all(
+        _CRON_FIELD.fullmatch(word) and all(low <= int(number) <= high for number in _CRON_NUMBER.findall(word))
+        for word, (low, high) in zip(words, _CRON_RANGES, strict=False)
+    )
+
+
+_ALIASES = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@quarterly", "@yearly", "@annually")
+_CRON_FIELD = re.compile(r"[\w*?/,#-]{1,100}", re.ASCII)
+#: Not those behind a slash: a step may be anything.
+_CRON_NUMBER = re.compile(r"(?:^|[,-])(\d+)")
+_CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7), (0, 59))
+
+Cron = Annotated[Text, BeforeValidator(_judge_cron), OR_TEMPLATE]
 Moment = Annotated[Any, BeforeValidator(_judge_moment), OR_TEMPLATE, Takes("date and time")]
 Span = Annotated[Any, BeforeValidator(_judge_span), OR_TEMPLATE, Takes("number of seconds, or a duration such as PT1H")]
 
@@ -53,7 +76,7 @@ class CronSchedule(_Repeated):
     """Runs at the times of a cron expression."""
 
     kind: Literal["cron"] = Field("cron", description="The kind of the schedule.", examples=["cron"])
-    cron: Text = Field(description="Minute, hour, day, month, weekday; or @hourly, @daily, ...", examples=["0 6 * * 1"])
+    cron: Cron = Field(description="Minute, hour, day, month, weekday; or @hourly, @daily, ...", examples=["0 6 * * 1"])
 
 
 class IntervalSchedule(_Repeated):

@@ -17,6 +17,8 @@ _UNNAMED = "a param without a name is a mistake of typing, said at once"
 _TEXT = "a text for an undeclared param stays text; evaluating it would be guessing its type"
 _NAMESPACE = "a project is a namespace here: globals.namespace is the project's name"
 _FLAG = "a declaration that contradicts itself is a mistake in the file (schema), not in a value"
+_INFINITE = "no JSON store keeps infinities or NaN: they are refused with their line, instead of becoming null or the text null"
+_MOMENT = "a time is the text that was written, as Kubernetes' own reader has it; 2.18 prints what its reader made of it"
 _NUMBER = "a template may stand where Kubernetes wants a number; it keeps its type and is judged after rendering"
 _SIBLING = "what the other operation declares is compared where the whole pipeline is judged, not in one of its operations"
 _PIPELINE = "a pipeline has no outputs while its operations run, however the expression is written (refs-s043 refuses the plain one)"
@@ -24,6 +26,8 @@ _PIPELINE = "a pipeline has no outputs while its operations run, however the exp
 DECIDED_AGAINST: dict[str, str] = {
     "types-0619": _ALIAS,
     "types-0956": _ADDRESS,
+    **dict.fromkeys(("types-1125", "types-1129", "types-1136"), _MOMENT),
+    **dict.fromkeys((f"types-{number}" for number in range(1202, 1216)), _INFINITE),
     "params-052": _TEXT,
     "params-097": _TWICE,
     "params-100": _FLAG,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import yaml
 from pydantic import ValidationError
 
 from opstrand.core.compiled import Compiled
@@ -14,6 +13,7 @@ from opstrand.core.resolving.resolve import Resolved, resolve
 from opstrand.core.resolving.slots import Slot, bind
 from opstrand.core.templates.lookups import is_template
 from opstrand.errors import SpecError
+from opstrand.spec.document import parse_document
 from opstrand.spec.io import IO
 from opstrand.spec.params import Param
 
@@ -29,8 +29,8 @@ def bind_vector(vector: dict[str, Any]) -> dict[str, Any]:
     declared = {key: vector[key] for key in ("type", "isList", "isOptional", "validation", "options") if key in vector}
     if vector["id"] in DEFAULTS:
         declared["value"] = DEFAULTS[vector["id"]]
-    value = yaml.safe_load(f"x: {vector['yaml']}")["x"] if "yaml" in vector else vector.get("value")
     try:
+        value = parse_document(f"x: {vector['yaml']}").data["x"] if "yaml" in vector else vector.get("value")
         io = IO.model_validate({"name": "x", **declared})
         if isinstance(value, str) and is_template(value):  # the value is bound as it is; that it is rendered first is another test's
             return {"value": bind(value, Slot("x", "inputs", io, "literal", "params.x"))}

@@ -46,6 +46,26 @@ def test_a_right_operation_has_nothing_wrong() -> None:
     assert check_values(operation({"p": {"ref": "ops.a", "value": "outputs.x"}, "x": 1}, [{"name": "x", "type": "int"}])) == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "words"),
+    [
+        ("int", "1.5", "expected a whole number such as 3"),
+        ("float", ".5", "expected a number such as 0.5"),
+        ("bool", 2, "expected true or false"),
+        ("list", "1,2", "expected a list, or its JSON text such as [1, 2]"),
+        ("List[int]", "1,2", "expected a list, or its JSON text such as [1, 2]"),
+        ("dict", "a=1", "expected a mapping, or its JSON text"),
+        ("timedelta", "60", "such as PT60S"),
+        ("path", 3, "expected a text"),
+        ("auth", "a:b", "expected a mapping in the file"),
+    ],
+)
+def test_a_wrong_value_says_what_its_type_takes(kind: str, value: Any, words: str) -> None:
+    (problem,) = check_values(operation({"x": value}, inputs=[{"name": "x", "type": kind}]))
+    assert f"cannot read {value!r} as {kind}" in problem.message
+    assert words in problem.message
+
+
 FLOAT = [{"name": "x", "type": "float"}]
 
 

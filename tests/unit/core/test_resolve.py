@@ -108,7 +108,10 @@ def test_a_value_that_will_never_come_is_an_error_with_its_own_reason(value: str
 
 def test_a_wrong_type_says_whose_value_it_was() -> None:
     reason, message = refuse("outputs.acc", upstream(), inputs=[{"name": "p", "type": "int"}])
-    assert (reason, message) == ("ParamInvalid", "params.p: ops.prep outputs.acc: cannot read 0.9 as int")
+    assert (reason, message) == (
+        "ParamInvalid",
+        "params.p: ops.prep outputs.acc: cannot read 0.9 as int: expected a whole number such as 3",
+    )
 
 
 @pytest.mark.parametrize("name", ["Prep", "prep_1", "-prep", "ünï", "p" * 53])

@@ -84,7 +84,7 @@ def test_data_without_a_text_has_no_places() -> None:
         ("\ufeffa: b", "b"),
     ],
 )
-def test_values_are_those_of_kubernetes_reader(text: str, data: Any) -> None:
+def test_values_are_those_of_yaml_1_1_and_what_json_has_no_word_for_stays_text(text: str, data: Any) -> None:
     assert parse_document(text).data["a"] == data
     assert parse_document(text.encode()).data["a"] == data
 

@@ -114,6 +114,10 @@ def test_an_unknown_key_is_named_with_its_path_and_the_nearest(data: dict[str, A
         ({"matrix": {"kind": "grid", "params": {"x": {"ref": "dag"}}}}, "matrix.params.x.ref", "cannot have a `ref`"),
         ({"matrix": {"kind": "grid", "params": {}}}, "matrix.params", "expected at least one, found an empty mapping"),
         ({"events": [{"ref": "ops.a", "kinds": ["run_status_succeded"]}]}, "events[0].kinds[0]", "did you mean 'run_status_succeeded'?"),
+        ({"events": [{"ref": "train", "kinds": ["alert_info"]}]}, "events[0].ref", "expected ops.NAME, runs.UUID or connections.NAME"),
+        ({"schedule": {"kind": "cron", "cron": "0 6 * *"}}, "schedule.cron", "expected minute, hour, day, month and weekday"),
+        ({"schedule": {"kind": "cron", "cron": "61 6 * * *"}}, "schedule.cron", "found the text '61 6 * * *'"),
+        ({"schedule": {"kind": "cron", "cron": "@fortnightly"}}, "schedule.cron", "@monthly"),
         ({"mount": [3]}, "mount[0]", "expected text or a mapping, found the number 3"),
         ({"run": {**JOB, "init": [{"paths": 3}]}}, "run.init[0].paths", "expected a list or text, found the number 3"),
         ({"run": {**JOB, "init": [{"paths": [["a", 3]]}]}}, "run.init[0].paths[0][1]", "expected text, found the number 3"),
@@ -183,6 +187,11 @@ def test_all_problems_come_at_once_in_the_order_of_the_file_with_their_lines() -
 )
 def test_a_template_may_stand_for_what_is_rendered_later(data: dict[str, Any]) -> None:
     assert parse_operation(data).written is data
+
+
+@pytest.mark.parametrize("cron", ["* * * * *", "*/5 0-6,12 1 JAN-MAR MON#2", "0 0 L * 5L", "0 6 * * 1 30", "@quarterly", "{{ every }}"])
+def test_a_schedule_takes_every_form_of_cron(cron: str) -> None:
+    assert parse_operation({"schedule": {"kind": "cron", "cron": cron}}).schedule.cron == cron
 
 
 def _example_of(shape: Shape) -> Any:

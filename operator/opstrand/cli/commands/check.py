@@ -76,7 +76,8 @@ def _show_text(cases: Sequence[_Case]) -> None:
             show(f"{problem}")
         for note in case.verdict.notes:
             say(f"note: {case.files[0]}: {note}")
-    for reason in dict.fromkeys(problem.reason for case in cases for problem in case.verdict.problems):
+    placed = [problem for case in cases for problem in case.verdict.problems if problem.path or problem.line]
+    for reason in dict.fromkeys(problem.reason for problem in placed):
         if REASONS.get(reason):
             say(f"hint: {REASONS[reason]}")
     say(_count(cases), "red" if any(case.verdict.problems for case in cases) else "green")

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictStr, ValidationError
 from pydantic.alias_generators import to_camel
 
-from opstrand.core.values.safe import Mismatch, load_json, make_safe
+from opstrand.core.values.safe import Mismatch, make_safe, read_mapping
 
 _PathOrPair = StrictStr | tuple[StrictStr, StrictStr]
 
@@ -99,9 +99,7 @@ COMPOSITES: dict[str, type[BaseModel]] = {
 
 def convert_composite(type_name: str, value: Any) -> dict[str, Any]:
     """The mapping (or its JSON text) with its parts checked; Mismatch names the part that is wrong."""
-    found = load_json(value) if isinstance(value, str) else value
-    if not isinstance(found, Mapping):
-        raise Mismatch("expected a mapping, or its JSON text")
+    found = read_mapping(value)
     if type_name == "artifacts":
         found = _rename_file(found)
     try:

@@ -6,11 +6,11 @@ Owns the grammar of the hints that mean something for a value in a file. Must no
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from opstrand.core.values.safe import Mismatch, load_json, make_safe
+from opstrand.core.values.safe import Mismatch, make_safe, read_mapping
 from opstrand.core.values.scalars import SCALARS
 
 _Converter = Callable[[Any], Any]
@@ -87,9 +87,6 @@ def _parse_dict(inner: str, depth: int) -> _Converter | None:
         return None
 
     def to_mapping(value: Any) -> dict[str, Any]:
-        found = load_json(value) if isinstance(value, str) else value
-        if not isinstance(found, Mapping):
-            raise Mismatch("expected a mapping, or its JSON text")
-        return {str(name): item(part) for name, part in found.items()}
+        return {str(name): item(part) for name, part in read_mapping(value).items()}
 
     return to_mapping

@@ -107,12 +107,30 @@ def format_date(value: date) -> str:
     return value.isoformat()
 
 
-def load_json(text: str) -> Any:
-    """The value of a JSON text, without the constants that are not JSON; Mismatch otherwise."""
+def read_mapping(value: Any) -> Mapping[str, Any]:
+    """A mapping, or the one in a JSON text."""
+    expected = 'expected a mapping, or its JSON text such as {"a": 1}'
+    found = read_json(value, expected)
+    if not isinstance(found, Mapping):
+        raise Mismatch(expected)
+    return found
+
+
+def read_list(value: Any) -> list[Any]:
+    """A list, or the one in a JSON text."""
+    expected = 'expected a list, or its JSON text such as [1, 2] or ["a", "b"]'
+    found = read_json(value, expected)
+    if not isinstance(found, list | tuple):
+        raise Mismatch(expected)
+    return list(found)
+
+
+def read_json(value: Any, expected: str) -> Any:
+    """A value as it is, but a text as the JSON that it is, without the constants that are not JSON; Mismatch with `expected` otherwise."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(value, parse_constant=_refuse_constant) if isinstance(value, str) else value
     except (ValueError, RecursionError):
-        raise Mismatch("the text is not JSON") from None
+        raise Mismatch(expected) from None
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import Url
 
-from opstrand.core.values.safe import Mismatch, check_integer, check_text, load_json, make_safe
+from opstrand.core.values.safe import Mismatch, check_integer, check_text, make_safe, read_json, read_list, read_mapping
 
 _WORDS = {
     **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
@@ -44,23 +44,30 @@ def to_bool(value: Any) -> bool:
         return parse_bool_word(value)
     if isinstance(value, bool | int | float) and value in (0, 1):
         return bool(value)
-    raise Mismatch
+    raise Mismatch("expected true or false")
 
 
 def to_int(value: Any) -> int:
-    number = load_json(value) if isinstance(value, str) else value
-    if isinstance(number, float) and number.is_integer():
-        return check_integer(int(number))
-    if isinstance(number, int):
-        return check_integer(int(number))
-    raise Mismatch
+    number = _read_number(value, _WHOLE)
+    if isinstance(number, float) and not number.is_integer():
+        raise Mismatch(_WHOLE)
+    return check_integer(int(number))
+
+
+_WHOLE, _ANY_NUMBER = "expected a whole number such as 3", "expected a number such as 0.5 or 1e-3"
+
+
+def _read_number(value: Any, expected: str) -> int | float:
+    """A number, or the text that JSON writes it as: no blanks inside, a digit on both sides of the point."""
+    number = read_json(value, expected)
+    if not isinstance(number, int | float):
+        raise Mismatch(expected)
+    return number
 
 
 def to_float(value: Any) -> float | None:
     """A finite float. YAML's `.inf` and `.nan` become null, since no JSON store keeps them."""
-    number = load_json(value) if isinstance(value, str) else value
-    if not isinstance(number, int | float):
-        raise Mismatch
+    number = _read_number(value, _ANY_NUMBER)
     try:
         number = float(number) + 0.0  # the sum makes -0.0 the 0.0 that comes back from a store
     except OverflowError:
@@ -97,7 +104,7 @@ def _quote(value: Any) -> str:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise Mismatch
+        raise Mismatch("expected a text")
     return check_text(value)
 
 
@@ -149,7 +156,7 @@ def to_email(value: Any) -> str:
 def to_date(value: Any) -> str:
     """ISO date, or a moment that is midnight, or seconds since 1970 that are one."""
     if isinstance(value, bool):
-        raise Mismatch
+        raise Mismatch("expected a date such as 2026-01-31")
     try:
         return _DATE.validate_python(value).isoformat()
     except ValidationError:
@@ -177,7 +184,9 @@ def to_seconds(value: Any) -> float:
         return float(value) + 0.0
     if isinstance(value, timedelta):
         return value.total_seconds()
-    if not isinstance(value, str) or re.fullmatch(r"\s*[+-]?[\d.]+\s*", value):
+    if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[\d.]+\s*", value):
+        raise Mismatch(f"a text needs a unit, such as PT{value.strip()}S or 00:01:00")
+    if not isinstance(value, str):
         raise Mismatch("expected seconds, or a text such as PT1H or 01:30:00")
     try:
         return _DURATION.validate_python(value).total_seconds()
@@ -186,17 +195,11 @@ def to_seconds(value: Any) -> float:
 
 
 def to_dict(value: Any) -> dict[str, Any]:
-    found = load_json(value) if isinstance(value, str) else value
-    if not isinstance(found, Mapping):
-        raise Mismatch("expected a mapping, or its JSON text")
-    return {check_text(str(key)): make_safe(item, 1) for key, item in found.items()}
+    return {check_text(str(key)): make_safe(item, 1) for key, item in read_mapping(value).items()}
 
 
 def to_list(value: Any) -> list[Any]:
-    found = load_json(value) if isinstance(value, str) else value
-    if not isinstance(found, list | tuple):
-        raise Mismatch("expected a list, or its JSON text")
-    return [make_safe(item, 1) for item in found]
+    return [make_safe(item, 1) for item in read_list(value)]
 
 
 def to_dict_of_dicts(value: Any) -> dict[str, Any]:
@@ -209,7 +212,7 @@ def to_dict_of_dicts(value: Any) -> dict[str, Any]:
 def to_auth(value: Any) -> dict[str, Any]:
     """User and password. A text is refused, as it always was: where it splits would be a guess."""
     if not isinstance(value, Mapping):
-        raise Mismatch("expected {user: ..., password: ...}")
+        raise Mismatch("expected a mapping in the file, {user: ..., password: ...}; a text is not split")
     return to_dict(value)
 
 

@@ -13,7 +13,7 @@ from opstrand.core.limits import shorten
 from opstrand.core.nearest import suggest
 from opstrand.core.values.composites import COMPOSITES, convert_composite
 from opstrand.core.values.hints import parse_hint
-from opstrand.core.values.safe import Mismatch, load_json, make_safe, unstore
+from opstrand.core.values.safe import Mismatch, make_safe, read_list, unstore
 from opstrand.core.values.scalars import SCALARS
 from opstrand.errors import SpecError
 
@@ -27,7 +27,7 @@ def convert(value: Any, type_name: str | None, *, is_list: bool = False, path: s
     """
     try:
         if is_list:
-            return [_convert_one(item, type_name) for item in _read_items(value)]
+            return [_convert_one(item, type_name) for item in read_list(value)]
         return _convert_one(value, type_name)
     except Mismatch as error:
         named = shorten(type_name or "a value", 60)
@@ -42,13 +42,6 @@ def _convert_one(value: Any, type_name: str | None) -> Any:
     if value is None:
         raise Mismatch("null is no such value")
     return _find_converter(type_name)(value)
-
-
-def _read_items(value: Any) -> list[Any]:
-    items = load_json(value) if isinstance(value, str) else value
-    if not isinstance(items, list | tuple):
-        raise Mismatch("expected a list, or its JSON text")
-    return list(items)
 
 
 def _find_converter(type_name: str) -> _Converter:
