@@ -106,11 +106,10 @@ class Spool:
             return report
 
     def _send_once(self, report: Report, seconds: float) -> None:
-        refused: list[tuple[str, str]] = []
+        refused: list[tuple[str, Exception]] = []
         kept = self._try(report, min(seconds, _TRY), refused, iter(range(_PARTS)))
         if refused:
-            names = ", ".join(name for name, _ in refused[:5]) + (f" and {len(refused) - 5} more" if len(refused) > 5 else "")
-            self._say(f"the API refused {names}: {refused[0][1]}")
+            self._tell(refused)
         with self._wake:
             if kept:  # what came since is later, and wins
                 self._pending = kept.then(self._pending)
@@ -118,27 +117,35 @@ class Spool:
             self._sending = False
             self._wake.notify_all()
 
-    def _try(self, report: Report, seconds: float, refused: list[tuple[str, str]], tries: Iterator[int]) -> Report:
+    def _try(self, report: Report, seconds: float, refused: list[tuple[str, Exception]], tries: Iterator[int]) -> Report:
         """What is to be sent again. Of a report that is refused only that part is lost which is the reason."""
         kept = Report()
         try:
             self._send(report, seconds)
-        except ApiError as error:
-            parts = report.halve() if error.status == 400 and next(tries, None) is not None else ()
+        except Exception as error:
+            if isinstance(error, ClientError) and not isinstance(error, ApiError):
+                self._warn(error)
+                return report
+            # 400, or what json cannot say: then it is about what is in it.
+            divides = not isinstance(error, ApiError) or error.status == 400
+            parts = report.halve() if divides and next(tries, None) is not None else ()
             if not parts:
-                refused.append((report.names(), error.detail))
+                refused.append((report.names(), error))
             for part in parts:
                 kept.then(self._try(part, seconds, refused, tries))
-        except ClientError as error:
-            kept = report
-            if not self._warned:
-                self._warned = True
-                self._say(f"the API is away, reports are kept and sent later ({error})")
-        except Exception as error:  # user code's values: what json cannot say, for one
-            self._say(f"{report.names()} could not be sent: {error}")
         else:
             self._warned = False
         return kept
+
+    def _warn(self, error: ClientError) -> None:
+        if not self._warned:
+            self._warned = True
+            self._say(f"the API is away, reports are kept and sent later ({error})")
+
+    def _tell(self, refused: list[tuple[str, Exception]]) -> None:
+        names = ", ".join(name for name, _ in refused[:5]) + (f" and {len(refused) - 5} more" if len(refused) > 5 else "")
+        error = refused[0][1]
+        self._say(f"the API refused {names}: {error.detail}" if isinstance(error, ApiError) else f"{names} could not be sent: {error}")
 
     def _finish(self) -> None:
         """The process ends: what is said from here on is sent before the call returns."""
