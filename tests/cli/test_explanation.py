@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from opstrand.cli.details import explain_values, show_explanation
+from opstrand.cli.details import describe_run, explain_values, show_explanation
 
 JOIN = [{"query": "status: succeeded", "params": {"losses": {"value": "outputs.loss"}}}]
 RUN = {"run": {"kind": "job", "container": {"image": "a"}}}
@@ -67,3 +67,23 @@ def test_a_value_says_where_it_came_from() -> None:
         ("x", "literal", ""),
         ("d", "default", ""),
     ]
+
+
+def test_who_waits_is_shown_with_whom_it_asks_as_they_are_now() -> None:
+    def run(name: str, phase: str) -> dict[str, Any]:
+        return {"metadata": {"name": name, "namespace": "n", "uid": f"{name}{'0' * 31}"}, "status": {"phase": phase, "message": "old"}}
+
+    params = {
+        "x": {"ref": "ops.a", "value": "outputs.x"},
+        "y": {"ref": "ops.a", "value": "io"},
+        "z": {"ref": f"runs.b{'0' * 31}", "value": "inputs"},
+    }
+    body = {**run("c", "Waiting"), "spec": {"params": {**params, "w": {"ref": "ops.gone", "value": "globals"}}, "hubRef": "late"}}
+    told = describe_run(body, [run("a", "Running"), run("b", "Stopping"), body]).partition("asks:\n")[2].splitlines()
+    assert [line.split() for line in told] == [
+        ["RUN", "PHASE", "VALUES"],
+        ["ops.a", "Running", "x", "=", "outputs.x,", "y", "=", "io"],
+        [f"runs.b{'0' * 31}", "Stopping", "z", "=", "inputs"],
+        ["ops.gone", "not", "there", "w", "=", "globals"],
+    ]
+    assert "asks:" not in describe_run({**body, "status": {"phase": "Failed"}}, [])

@@ -20,15 +20,17 @@ from opstrand.cli.format import (
     show_seconds,
     show_value,
 )
+from opstrand.cli.lineage import find_downstream
 from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.compile import compile_alone, compile_operation
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.resolving.joins import parse_joins
+from opstrand.core.resolving.refs import Ref, iter_refs
 from opstrand.core.resolving.slots import Slot, make_slots
 from opstrand.core.resolving.upstream import order_inputs, order_outputs
 from opstrand.core.templates.template import iter_texts
-from opstrand.errors import REASONS
+from opstrand.errors import REASONS, SpecError
 from opstrand.spec.polyaxonfile import parse_component, parse_operation
 from opstrand.spec.section import is_template
 
@@ -38,8 +40,8 @@ Body = Mapping[str, Any]
 _FEW = 3
 
 
-def describe_run(body: Body, downstream: Sequence[Body] = ()) -> str:
-    """All that a status says, in sections; empty ones are left out."""
+def describe_run(body: Body, others: Sequence[Body] = ()) -> str:
+    """All that a status says, in sections; empty ones are left out. `others` are the runs of its project."""
     status = body.get("status") or {}
     sections = [
         _facts(body),
@@ -47,7 +49,8 @@ def describe_run(body: Body, downstream: Sequence[Body] = ()) -> str:
         _pairs("outputs", order_outputs(body)),
         _artifacts(status.get("artifacts") or ()),
         _upstream(status.get("upstream") or ()),
-        _downstream(downstream),
+        _awaited(body, others),
+        _downstream(find_downstream(body, others)),
         _history(status.get("history") or ()),
     ]
     return "\n\n".join(section for section in sections if section)
@@ -130,6 +133,25 @@ def _artifacts(artifacts: Sequence[Mapping[str, Any]]) -> str:
 def _upstream(edges: Sequence[Mapping[str, Any]]) -> str:
     rows = [[f"  {edge.get('name')}", str(edge.get("kind")), _values(edge), str(edge.get("uuid"))] for edge in edges]
     return "upstream:\n" + as_table(["  RUN", "KIND", "VALUES", "UUID"], rows) if rows else ""
+
+
+def _awaited(body: Body, others: Sequence[Body]) -> str:
+    """Whom a run that waits asks, as they are now: its message tells of the moment when it began to wait."""
+    if parse_phase(body.get("status")) is not Phase.WAITING:
+        return ""
+    phases = {str(ref): parse_phase(run.get("status")).value for run in others for ref in _refs_to(run)}
+    asked: dict[str, list[str]] = {}
+    try:
+        for name, ref, ask in iter_refs(compile_body(body, None).params):
+            asked.setdefault(str(ref), []).append(f"{name} = {ask}")
+    except SpecError:
+        return ""  # the operator is about to say so
+    rows = [[f"  {ref}", phases.get(ref, "not there"), one_line(", ".join(asks))] for ref, asks in asked.items()]
+    return "asks:\n" + as_table(["  RUN", "PHASE", "VALUES"], rows, phase_styles()) if rows else ""
+
+
+def _refs_to(run: Body) -> tuple[Ref, Ref]:
+    return Ref("runs", run_uuid(run["metadata"]["uid"])), Ref("ops", run["metadata"]["name"])
 
 
 def _values(edge: Mapping[str, Any]) -> str:

@@ -11,7 +11,6 @@ from opstrand.cli.command import command
 from opstrand.cli.console import show
 from opstrand.cli.details import describe_run, explain_values, show_explanation
 from opstrand.cli.format import as_json, as_yaml, show_objects
-from opstrand.cli.lineage import find_downstream
 from opstrand.cli.options import Target, local_or_cluster_options, output_option
 from opstrand.core.compiling.prepare import component_name
 
@@ -31,7 +30,7 @@ def get(target: Target, run: str, explain: bool, output: str) -> None:
         values = explain_values(body, component)
         show(show_explanation(values) if output in ("text", "name") else as_json(values) if output == "json" else as_yaml(values))
     elif output == "text":
-        show(describe_run(body, find_downstream(body, others)))
+        show(describe_run(body, others))
     else:
         show(show_objects([body], output, single=True))
 
