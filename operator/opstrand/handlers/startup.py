@@ -210,7 +210,7 @@ def main() -> int:
     collect_seldom()
     try:
         asyncio.run(run_operator(Settings.from_environment()))
-    except (PlatformError, SpecError) as error:
+    except (PlatformError, SpecError, OSError) as error:
         logger.error("%s", error)
         return 5
     return 0

@@ -92,7 +92,7 @@ def main() -> int:
     configure_logging()
     try:
         asyncio.run(serve(Settings.from_environment()))
-    except (PlatformError, SpecError) as error:
+    except (PlatformError, SpecError, OSError) as error:
         logger.error("%s", error)
         return 5
     return 0
