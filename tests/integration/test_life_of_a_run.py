@@ -348,3 +348,22 @@ async def test_whatever_admission_refuses_is_said_at_once_and_in_its_words(
     body = await wait_for(kube, namespace, "run", in_phase("Failed"))
     assert body["status"]["reason"] == "PodRefused"
     assert words in body["status"]["message"]
+
+
+@pytest.mark.parametrize(("code", "phase"), [(0, "Succeeded"), (3, "Failed")])
+async def test_what_a_webhook_put_beside_main_neither_hides_its_end_nor_outlives_it(
+    kube: KubeApi, namespace: str, code: int, phase: str
+) -> None:
+    """A mesh's proxy has no end of its own: the Pod's phase stays Running."""
+    _, pod = await start(kube, namespace)
+    proxy = {"name": "istio-proxy", "image": "x", "imageID": "x", "ready": True, "restartCount": 0, "state": {"running": {}}}
+    status = ended(code, STARTED, "boom")
+    await mark(kube, pod, {**status, "phase": "Running", "containerStatuses": [*status["containerStatuses"], proxy]})
+    body = await wait_for(kube, namespace, "run", in_phase(phase))
+    assert body["status"]["message"] == ("exit code 3: boom" if code else "")
+    for _ in range(200):
+        pod = await kube.get(PODS, namespace, pod["metadata"]["name"])
+        if pod["spec"].get("activeDeadlineSeconds") == 1:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the Pod goes on, and holds what it asked for")
