@@ -33,12 +33,14 @@ KINDS = (
     *("webhook", "custom"),
 )
 
+#: What a repository's schema may say.
+_GIT_KEYS = ("url", "revision", "flags")
 #: Kind -> (keys that its schema must have, keys that it may have). Other kinds take any mapping.
 _SCHEMAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "volume_claim": (("volumeClaim", "mountPath"), ("readOnly",)),
     "host_path": (("hostPath", "mountPath"), ("readOnly",)),
     **dict.fromkeys(BUCKET_KINDS, (("bucket",), ())),
-    "git": ((), ("url", "revision", "flags")),
+    "git": ((), _GIT_KEYS),
     "registry": (("url",), ("insecure",)),
 }
 
@@ -115,10 +117,8 @@ class Connection(Section):
 
     @model_validator(mode="after")
     def _judge(self) -> Connection:
-        required, allowed = _SCHEMAS.get(self.kind, ((), ()))
-        if self.kind not in _SCHEMAS:
-            return self
         given = self.schema_ or {}
+        required, allowed = _SCHEMAS.get(self.kind, ((), tuple(given)))
         faults = [
             (("schema", key), "InvalidSpec", f"is required for a connection of kind {self.kind}") for key in required if not given.get(key)
         ]
@@ -130,7 +130,9 @@ class Connection(Section):
         return self
 
     def _judge_values(self, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        for key, value in given.items():
+        """Of a kind without a schema of its own nothing is known; an ssh connection that leads to a repository is asked as git's are."""
+        judged = given if self.kind in _SCHEMAS else {key: given.get(key) for key in _GIT_KEYS if self.kind in GIT_KINDS}
+        for key, value in judged.items():
             is_right, expected = _VALUES.get(key, (lambda _: True, ""))
             if key == "mountPath" and not _is_mountable(value):
                 yield key, f"{_MOUNTABLE}, found {describe(value)}"

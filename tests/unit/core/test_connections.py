@@ -69,6 +69,7 @@ def test_every_other_kind_needs_no_schema(kind: str) -> None:
         ("artifactsStore: {name: s, kind: host_path, schema: {hostPath: /s, mountPath: /s}}\nconnections: [{name: s, kind: git}]", "too"),
         ("connections: [{name: a, kind: s3, schema: {bucket: gs://b}}]", "schema.bucket: expected s3://…, found the text 'gs://b'"),
         ("connections: [{name: a, kind: git, schema: {flags: --depth}}]", "schema.flags: expected a list of texts"),
+        ("connections: [{name: a, kind: ssh, schema: {host: h, flags: --depth 1}}]", "schema.flags: expected a list of texts"),
         ("connections: [{name: a, kind: volume_claim, schema: {volumeClaim: 5, mountPath: /a}}]", "expected the name of a claim"),
         ("connections: [{name: a, kind: host_path, schema: {hostPath: x, mountPath: /a}}]", "expected an absolute path of the node"),
         ("connections: [{name: a, kind: host_path, schema: {hostPath: /x, mountPath: /plx-context/a}}]", "not within /plx-context"),

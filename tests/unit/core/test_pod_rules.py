@@ -96,6 +96,10 @@ def container(**fields: Any) -> dict[str, Any]:
             "run.init[0].path: something is mounted at /plx-context/.configs already",
         ),
         ({**container(), "init": [{"file": {"content": "x"}, "path": "/a/.."}]}, "run.init[0].path: nothing can be mounted at '/'"),
+        (
+            {**container(), "init": [{"file": {"content": "x"}, "path": "/opt"}]},
+            "run.init[0].path: the init container's own programs are in /opt, and a volume there would hide them; take another folder",
+        ),
         ({**container(), "init": [{"path": "/a"}]}, "run.init[0]: a step needs one of file, dockerfile, git"),
         ({**container(), "init": [{"paths": ["../a"]}]}, "run.init[0]: a path must stay within its store"),
         ({**container(), "init": [{"modelRef": "a:b"}]}, "run.init[0].modelRef: init steps of the kind 'modelRef' are not run"),

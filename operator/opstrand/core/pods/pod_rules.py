@@ -37,6 +37,8 @@ _FLAGS = ("hostNetwork", "hostPID")
 _TEXTS = ("nodeName", "serviceAccountName", "dnsPolicy", "schedulerName", "priorityClassName")
 #: Where a run's own things are mounted in every container.
 _RESERVED = (ARTIFACTS_PATH, f"{CONTEXT_ROOT}/.configs", f"{CONTEXT_ROOT}/.token")
+#: Without which the image of our init containers does not run (see the Dockerfile).
+_OF_THE_IMAGE = frozenset({"/opt", "/opt/opstrand", "/usr", "/usr/local", "/usr/bin", "/usr/lib", "/bin", "/lib", "/lib64", "/etc", "/dev"})
 _ACTIONS = ("FailJob", "Ignore", "Count")
 #: What Kubernetes has room for in a number of seconds.
 _MOST = 2**31 - 1
@@ -144,6 +146,9 @@ def _judge_init(plan: Plan) -> Iterator[Problem]:
         # Where steps land anyway may be asked for by its name.
         if step.get("path") != ARTIFACTS_PATH and step.get("path") in _RESERVED:
             yield Problem("InvalidSpec", f"something is mounted at {step['path']} already", f"{path}.path")
+        if step.get("path") in _OF_THE_IMAGE:
+            words = f"the init container's own programs are in {step['path']}, and a volume there would hide them; take another folder"
+            yield Problem("InvalidSpec", words, f"{path}.path")
 
 
 def _judge_volumes(plan: Plan) -> Iterator[Problem]:
