@@ -99,11 +99,12 @@ async def _appear(kube: KubeApi, namespace: str, name: str, phase: str) -> Manif
     raise AssertionError("was not created")
 
 
-async def test_an_interrupt_leaves_the_run_alone(kube: KubeApi, namespace: str, env: dict[str, str]) -> None:
+async def test_an_interrupt_leaves_the_run_alone(kube: KubeApi, namespace: str, env: dict[str, str], control_plane: ControlPlane) -> None:
     command = [str(OPSTRAND), "run", "-f", str(ECHO), "-n", "echo", "-l"]
-    pipe = asyncio.subprocess.PIPE
+    pipe, before = asyncio.subprocess.PIPE, await count_watches(control_plane)
     process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=environment(**env))
     await _appear(kube, namespace, "echo", "Starting")
+    await more_watches(control_plane, before)
     process.send_signal(signal.SIGINT)
     out, errors = await process.communicate()
     assert (process.returncode, out) == (130, b""), errors
@@ -116,16 +117,22 @@ async def test_a_limit_leaves_the_run_alone(cli: Cli, kube: KubeApi, namespace: 
     assert ran.code == 124, ran
     assert f"opstrand wait echo --project {namespace}" in ran.stderr
     assert (await cli("wait", "echo", "--timeout", "0.5")).code == 124
-    assert (await kube.get(OPERATIONS, namespace, "echo"))["status"]["phase"] == "Starting"
+    await wait_for(kube, namespace, "echo", in_phase("Starting"))
 
 
 async def begin_to_wait(cli: Cli, control_plane: ControlPlane, name: str) -> asyncio.Future[Ran]:
-    """`opstrand wait`, once the API server says that somebody more than before watches one namespace's Operations."""
+    """`opstrand wait`, once it watches."""
     before = await count_watches(control_plane)
     waiting = asyncio.ensure_future(cli("wait", name))
+    await more_watches(control_plane, before)
+    return waiting
+
+
+async def more_watches(control_plane: ControlPlane, before: float) -> None:
+    """Wait until the API server says that somebody more than before watches one namespace's Operations."""
     for _ in range(200):
         if await count_watches(control_plane) > before:
-            return waiting
+            return
         await asyncio.sleep(0.1)
     raise AssertionError("nobody began to watch")
 
