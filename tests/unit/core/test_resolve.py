@@ -360,6 +360,13 @@ def test_both_halves_of_a_wrong_ref_are_told_with_the_nearest_word() -> None:
     assert "did you mean 'outputs'?" in caught.value.problems[1].message
 
 
+@pytest.mark.parametrize("value", ["{{ outputs.x | upper }}", "{{ outputs.x }}{{ outputs.y }}", "{{ outputs['x'] }}", "{{ outputs.f(1) }}"])
+def test_no_template_works_on_what_is_asked_for(value: str) -> None:
+    with pytest.raises(SpecError, match=r"^params\.p\.value: .* is more than what is asked of a run") as caught:
+        collect_refs(operation({"p": {"ref": "ops.prep", "value": value}}))
+    assert caught.value.reason == "RefInvalid"
+
+
 def test_a_name_has_one_value() -> None:
     joins = [{"query": "status: succeeded", "params": {"q": {"value": "outputs.acc"}}}]
     with pytest.raises(SpecError, match="gets its value in two places"):

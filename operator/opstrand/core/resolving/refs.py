@@ -48,6 +48,8 @@ SERVICE_GLOBALS = ("host", "ports", "base_url", "base_urls")
 DAG_GLOBALS = (*REF_GLOBALS, "project_uuid")
 _SECTIONS: tuple[Section, ...] = ("globals", "io", "inputs", "outputs", "artifacts")
 _FILE_KEYS = {"files": "files", "file": "files", "dirs": "dirs", "workers": "workers"}
+#: What a template has beyond a look-up.
+_EXPRESSION = re.compile(r"[|(){}\[\]'\"]")
 _UUID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
@@ -135,10 +137,13 @@ def parse_ask(value: Any, path: str = "", *, known: Sequence[str] = REF_GLOBALS)
     if isinstance(value, Mapping):
         return Ask("files", files=_parse_files(value, path))
     if not isinstance(value, str):
-        raise SpecError("RefInvalid", f"with a ref the value must be a text or files, found {_quote(value)}", path)
+        raise SpecError("RefInvalid", f"what is asked of a run must be a text or files, found {_quote(value)}", path)
     text = value.strip()
     if text.startswith("{{") and text.endswith("}}"):
         text = text[2:-2].strip()
+        if _EXPRESSION.search(text):
+            message = f"{_quote(value)} is more than what is asked of a run; let a template work on it where the param is read"
+            raise SpecError("RefInvalid", message, path)
     section, dot, name = text.partition(".")
     if section not in _SECTIONS:
         raise SpecError("RefInvalid", f"{_quote(value)} asks for nothing that a run has{suggest(section, _SECTIONS)}", path)
