@@ -59,6 +59,7 @@ SMOTHERED = main(2, waiting={"reason": "CrashLoopBackOff"}, last={"exitCode": 13
 NO_IMAGE = main(waiting={"reason": "ImagePullBackOff", "message": "no such image"})
 BAD_NAME = main(waiting={"reason": "InvalidImageName", "message": "what is this"})
 UNREADY = main(running={"startedAt": LONG_AGO})
+UNREADY_YET = main(running={"startedAt": "2026-01-01T11:59:50Z"})
 MADE = {"phase": "Pending"}
 INIT_STATUS = {"name": "opstrand-init", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": END}}
 INIT = {"phase": "Pending", "initContainerStatuses": [INIT_STATUS]}
@@ -93,7 +94,8 @@ def test_a_service_is_frozen_before_its_objects_are_made() -> None:
 SEEN = [
     ("its Pod was made a moment ago", (MADE,), ("Starting", "PodCreated"), ""),
     ("one replica serves", (SERVING,), ("Running", "PodRunning"), ""),
-    ("its readiness probe has not passed", (UNREADY,), ("Starting", "PodCreated"), ""),
+    ("its readiness probe has not passed yet", (UNREADY_YET,), ("Starting", "PodCreated"), ""),
+    ("its readiness probe has not passed for long", (UNREADY,), ("Starting", "NotReady"), "its readiness probe does not find it ready"),
     ("its image is not there", (NO_IMAGE,), ("Starting", "ImagePullFailed"), "no such image"),
     ("its program crashed", (CRASHED,), ("Retrying", "ContainerFailed"), "exit code 3: no such table; Kubernetes starts it again"),
     ("its program came to an end", (ENDED,), ("Retrying", "ContainerFailed"), "its program ended"),
@@ -152,6 +154,10 @@ def test_a_pod_whose_status_lacks_anything_is_judged_all_the_same(states: list[d
 
 def test_a_crash_that_passed_is_looked_at_again_when_it_can_be_trusted() -> None:
     assert look(started(), BACK).requeue_after == 5.0
+
+
+def test_a_probe_that_has_not_passed_yet_is_given_its_time() -> None:
+    assert look(started(), UNREADY_YET).requeue_after == 20.0
 
 
 def test_no_room_is_said_after_a_grace() -> None:

@@ -19,7 +19,7 @@ from opstrand.core.lifecycle.attending import backoff_left, recreate
 from opstrand.core.lifecycle.ending import advanced, end, lasted
 from opstrand.core.lifecycle.hanging import names_missing
 from opstrand.core.lifecycle.observation import Fault
-from opstrand.core.lifecycle.pod_status import is_being_made
+from opstrand.core.lifecycle.pod_status import is_being_made, main_of, state_of
 from opstrand.core.lifecycle.refusals import judge_words
 from opstrand.core.lifecycle.replicas import Replicas, is_live, observe_replicas
 from opstrand.core.lifecycle.retry import Spent, backoff, next_spent
@@ -248,10 +248,22 @@ def _wait_for_ready(snapshot: Snapshot, seen: Replicas, phase: Phase) -> Decisio
     pod = seen.live[0]
     if phase is Phase.RETRYING:
         return Decision(advanced(snapshot, phase, "NotReady", "no replica serves at present", **_facts(snapshot, seen, pod)))
+    since = (state_of(main_of(pod)).get("running") or {}).get("startedAt")
+    if since:
+        return _wait_for_probe(snapshot, seen, str(since))
     grace = snapshot.settings.mount_grace
     age = _age(snapshot, pod)
     again = (grace - age if age < grace else grace) if is_being_made(pod) else None
     return Decision(_recorded(snapshot, seen), requeue_after=again)
+
+
+def _wait_for_probe(snapshot: Snapshot, seen: Replicas, since: str) -> Decision:
+    """It runs and has never been ready: a readiness probe takes what time it needs, and is named once that is long."""
+    left = snapshot.settings.init_grace - (snapshot.now - parse_stamp(since)).total_seconds()
+    if left > 0:
+        return Decision(_recorded(snapshot, seen), requeue_after=left)
+    words = f"its container has been running since {since}, and its readiness probe does not find it ready"
+    return Decision(advanced(snapshot, Phase.STARTING, "NotReady", words, **_facts(snapshot, seen, seen.live[0])))
 
 
 def _recorded(snapshot: Snapshot, seen: Replicas) -> Status | None:
