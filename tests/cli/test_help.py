@@ -98,6 +98,14 @@ def test_help_costs_next_to_nothing() -> None:
     assert min(run_opstrand("--help").seconds for _ in range(5)) - bare < 0.12
 
 
+def test_an_installation_without_the_command_line_s_parts_says_so() -> None:
+    """`pip install opstrand` is the client alone; its console script is there all the same."""
+    code = "import sys; sys.modules['click'] = None; from opstrand.cli import main; raise SystemExit(main(['version']))"
+    ran = run_command([sys.executable, "-c", code])
+    assert (ran.code, len(ran.errors)) == (2, 1), ran
+    assert "pip install 'opstrand[cli]'" in ran.errors[0]
+
+
 @pytest.mark.parametrize("command", ["ls", "logs"])
 def test_looking_at_runs_imports_nothing_of_the_engine(command: str) -> None:
     """Neither the format's models, nor the template language, nor the rest of the Kubernetes package."""
