@@ -28,6 +28,8 @@ class Verdict:
 
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    #: False where these problems kept the rest from being looked at.
+    is_whole: bool = True
 
     @classmethod
     def of(cls, verdicts: Sequence[Verdict]) -> Verdict:
@@ -64,7 +66,7 @@ def judge(submission: Submission, *, evaluate: Evaluate, complete: bool) -> Verd
             return Verdict(_place(submission, check_alone(alone)), (unseen, *(one.message for one in find_missing(alone))))
         compiled = compile_operation(operation)
     except SpecError as error:
-        return Verdict(_place(submission, error.problems))
+        return Verdict(_place(submission, error.problems), is_whole=False)
     # A file that is only checked may be written for another version.
     is_run, complete = complete, complete or not submission.is_component or bool(submission.given)
     problems, notes = judge_compiled(compiled, evaluate=evaluate, complete=complete, is_run=is_run)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from opstrand.cli.further import judge_further
 from opstrand.cli.judge import Verdict, judge
 from opstrand.cli.places import Layer
 from opstrand.cli.rendering import check_name
@@ -39,10 +40,10 @@ def judge_manifest(document: Document, *, evaluate: Evaluate) -> Verdict:
     head = tuple(_judge_head(document.data))
     if head:
         return Verdict(document.place(head).problems)
-    submission = _read(document)
-    verdict = judge(submission, evaluate=evaluate, complete=False)
+    spec, kind = document.inside("spec"), document.data["kind"]
+    verdict = judge_further(spec, lambda one: judge(_read(one, kind), evaluate=evaluate, complete=False))
     itself = list(_judge_itself(document.data))
-    return replace(verdict, problems=(*verdict.problems, *submission.place(SpecError.of(itself)).problems)) if itself else verdict
+    return replace(verdict, problems=(*verdict.problems, *_read(spec, kind).place(SpecError.of(itself)).problems)) if itself else verdict
 
 
 def _judge_itself(data: Mapping[str, Any]) -> Iterator[Problem]:
@@ -77,8 +78,7 @@ def _problem(path: Path, message: str) -> tuple[Path, Problem]:
     return path, Problem("InvalidSpec", message, ".".join(map(str, path)))
 
 
-def _read(document: Document) -> Submission:
-    spec = document.inside("spec")
-    if document.data["kind"] == "Operation":
+def _read(spec: Document, kind: str) -> Submission:
+    if kind == "Operation":
         return Submission(spec.data, (Layer(spec),), {}, is_component=False)
     return Submission({"component": {"kind": "component", **spec.data}}, (Layer(spec, ("component",)),), {}, is_component=True)

@@ -61,6 +61,11 @@ def parse_path(text: str) -> Path:
     return tuple(int(index) if index else name for index, name in _STEP.findall(text))
 
 
+def find_steps(data: Any, path: Path) -> tuple[Path, int]:
+    """The steps in this data that come nearest to what a path of the merged operation names, and how many of it are missing then."""
+    return _follow(data, path, is_given=True)
+
+
 def _follow(data: Any, path: Path, *, is_given: bool) -> tuple[Path, int]:
     """The steps in this file that come nearest to what the path names, and how many of it are missing then."""
     if not path:

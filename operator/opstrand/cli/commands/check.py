@@ -10,14 +10,15 @@ import click
 from opstrand.cli.command import command
 from opstrand.cli.console import say, show
 from opstrand.cli.errors import CliError, ExitCode
+from opstrand.cli.further import judge_further
 from opstrand.cli.judge import Verdict, judge
 from opstrand.cli.manifests import find_manifests, judge_manifest
 from opstrand.cli.options import file_options, output_option
-from opstrand.cli.references import FileError, read_bytes, source_of
+from opstrand.cli.references import FileError, read_bytes, read_file, source_of
 from opstrand.cli.submission import read_submission
 from opstrand.errors import REASONS, Problem, SpecError
 from opstrand.sandbox import Sandbox
-from opstrand.spec.document import parse_document
+from opstrand.spec.document import Document, parse_document
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,16 @@ def _judge(files: Sequence[str], params: Sequence[str], strict: bool | None, san
         if manifests:
             _refuse_params(files[0], params, strict)
             return Verdict.of([judge_manifest(one, evaluate=sandbox.for_one_run()) for one in manifests])
-        submission = read_submission([parse_document(first, source=source_of(files[0])), *files[1:]], params, strict=strict)
-        return judge(submission, evaluate=sandbox.for_one_run(), complete=False)
+        presets = [read_file(name) if name == "-" else name for name in files[1:]]  # stdin can be read once
+
+        def judge_once(document: Document) -> Verdict:
+            try:
+                submission = read_submission([document, *presets], params, strict=strict)
+            except SpecError as error:
+                return Verdict(error.problems, is_whole=False)
+            return judge(submission, evaluate=sandbox.for_one_run(), complete=False)
+
+        return judge_further(parse_document(first, source=source_of(files[0])), judge_once)
     except SpecError as error:
         return Verdict(error.problems)
     except FileError as error:
