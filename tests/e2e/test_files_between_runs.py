@@ -107,6 +107,16 @@ async def test_what_one_run_leaves_another_has_before_it_starts(kube: KubeApi, n
             "params": {"files": {**ref, "value": "artifacts.outputs"}},
             **job("cat {{ globals.store_path }}/{{ files }}/note.txt", plugins={"mountArtifactsStore": True}),
         },
+        "by-join": {
+            "params": {"ended": {**ref, "value": "globals.status"}},
+            "joins": [{"query": "name: writer", "params": {"model": {"value": {"dirs": [["outputs/model", "j"]]}, "toInit": True}}}],
+            **job(f"cat {base}/j/weights.txt", inputs=[{"name": "model", "type": "artifacts"}]),
+        },
+        "by-join-of-none": {
+            "params": {"ended": {**ref, "value": "globals.status"}, "writer": {**ref, "value": "globals.uuid"}},
+            "joins": [{"query": "name: nobody", "params": {"model": {"value": {"dirs": ["outputs/model"]}, "toInit": True}}}],
+            **job(f"test ! -e {base}/{{{{ writer }}}} && echo nothing", inputs=[{"name": "model", "type": "artifacts"}]),
+        },
         "missing": {
             "params": {"base": {**ref, "value": "artifacts.base"}},
             **job("true", init=[{"paths": ["{{ base }}/outputs/modle"]}]),
@@ -123,6 +133,7 @@ async def test_what_one_run_leaves_another_has_before_it_starts(kube: KubeApi, n
     assert logs["by-lineage-name"] == "w1\n"
     assert logs["by-claim"] == "note\nw1\n"
     assert logs["by-mount"] == "note\n"
+    assert (logs["by-join"], logs["by-join-of-none"]) == ("w1\n", "nothing\n")
     assert missing["status"]["reason"] == "InitFailed"
     assert "/outputs/modle' (there is: model, note.txt)" in missing["status"]["message"], describe(namespace, missing)
     assert [edge["name"] for edge in bodies["by-dirs"]["status"]["upstream"]] == ["writer"]
