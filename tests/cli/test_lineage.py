@@ -62,6 +62,12 @@ def test_a_long_chain_is_no_trouble() -> None:
     assert len(Graph.of(runs).around("r1999", up=True, down=False, depth=2000).as_tree("r1999").splitlines()) == 2000
 
 
+def test_a_link_of_another_kind_says_which() -> None:
+    joined = run("b", "a")
+    joined["status"]["upstream"][0]["kind"] = "join"
+    assert Graph.of([run("a"), joined]).as_tree("a") == "a (Succeeded)\n`-> b (Succeeded)  p = outputs.x  [join]"
+
+
 def test_a_name_does_not_drive_the_terminal() -> None:
     asked = {"uuid": "b", "name": "b", "kind": "run", "values": {"p": "outputs.\x1b[2J"}}
     runs = [{"metadata": {"name": "a", "uid": "a"}, "status": {"phase": "Succeeded", "upstream": [asked]}}]

@@ -101,7 +101,9 @@ class Graph:
             other = link.upstream if upwards else link.downstream
             further = branches.get(other, [])
             again = "  (see above)" if further and other in shown else ""
-            yield f"{indent}{'`' if is_last else '|'}{'<-' if upwards else '->'} {self._label(other)}  {_values(link)}{again}".rstrip()
+            kind = "" if link.kind == "run" else f"  [{link.kind}]"
+            branch = f"{indent}{'`' if is_last else '|'}{'<-' if upwards else '->'} {self._label(other)}  {_values(link)}"
+            yield f"{branch}{kind}{again}".rstrip()
             if not again:
                 todo += _pile(further, indent + ("   " if is_last else "|  "))
             shown.add(other)
