@@ -1,0 +1,77 @@
+"""What doctor says of a cluster that is wrong in every way, with what to do; a right one is looked at in the other tiers."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opstrand import __version__
+
+from .conftest import Cli
+
+
+class Neglected(http.server.BaseHTTPRequestHandler):
+    """An API server that is old, whose clock is an hour ahead, that lets nobody do anything, and where another opstrand's API answers."""
+
+    def do_GET(self) -> None:
+        if self.path == "/version":
+            self._answer(200, {"major": "1", "minor": "20+", "gitVersion": "v1.20.7"})
+        elif self.path.endswith("/proxy/api/v1/installation"):
+            self._answer(200, {"opstrand": "0.0.1"})
+        else:
+            self._answer(404, {"kind": "Status", "reason": "NotFound", "message": "not found"})
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(201, {"kind": "SelfSubjectAccessReview", "status": {"allowed": False}})
+
+    def _answer(self, status: int, body: dict[str, Any]) -> None:
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string(int(time.time()) + 3600)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def neglected(tmp_path: Path) -> Iterator[Path]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Neglected) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        config = tmp_path / "kubeconfig"
+        config.write_text(
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u, namespace: team}}]\n"
+            f"clusters: [{{name: c, cluster: {{server: 'http://127.0.0.1:{server.server_port}'}}}}]\n"
+            "users: [{name: u, user: {token: t}}]\n"
+        )
+        yield config
+        server.shutdown()
+
+
+def test_everything_that_is_wrong_is_said_with_what_to_do(cli: Cli, neglected: Path) -> None:
+    ran = cli("doctor", "-o", "json", "--kubeconfig", neglected)
+    found = {one["name"]: (one["verdict"], one["message"], one["todo"]) for one in json.loads(ran.out)["findings"]}
+    expected = {
+        "cluster": ("warning", "Kubernetes v1.20.7", "from 1.33 on"),
+        "clock": ("warning", "differ by 3", "Set the clocks"),
+        "project": ("failed", "there is no namespace 'team'", "kubectl create namespace team"),
+        "crd operations": ("failed", "is not installed", "kubectl apply -k manifests/"),
+        "crd components": ("failed", "is not installed", "kubectl apply -k manifests/"),
+        "rights": ("failed", "missing in team: get operations", "kubectl create rolebinding"),
+        "operator": ("failed", "no Deployment opstrand-operator in opstrand", "kubectl apply -k manifests/"),
+        "api": ("warning", f"opstrand 0.0.1 answers at opstrand-api.opstrand:8000, and this command line is {__version__}", "same version"),
+    }
+    assert found.keys() == expected.keys()
+    for name, words in expected.items():
+        assert [word for word, said in zip(words, found[name], strict=True) if word not in said] == [], (name, found[name])
+    assert ran.code == 1
