@@ -98,7 +98,9 @@ CAUSES = {
     # how it ended
     "exit-code": Cause("ContainerFailed", "exit code 7: before", script("print('before')\nraise SystemExit(7)", PLAIN)),
     "traceback": Cause(
-        "ContainerFailed", r"(?s)exit code 1: Traceback.*no such column", script("raise ValueError('no such column')", PLAIN)
+        "ContainerFailed",
+        r"(?s)exit code 1: ValueError: no such column; its last lines:\nTraceback.*no such column",
+        script("raise ValueError('no such column')", PLAIN),
     ),
     "no-such-command": Cause("ContainerFailed", "the container could not start: .*no-such-program.*", job("no-such-program")),
     "memory": Cause("OOMKilled", "the container used more memory than its limit of 40Mi", job(*GREEDY, **SMALL)),

@@ -140,6 +140,30 @@ def test_a_container_that_never_started_began_with_its_pod() -> None:
     assert observe_pod(pod(never)).started_at == "2026-01-01T00:00:00Z"
 
 
+PYTHON = (
+    "Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n    raise ValueError('no')\nValueError: no such column: 'x'"
+)
+JAVA = "Exception in thread main java.lang.RuntimeException: gone\n\tat a.B.c(B.java:1)\nCaused by: java.io.IOException: full\n\tat a.B.d"
+DD = "dd: error writing '/full/a': No space left on device\n1+0 records in\n0+0 records out"
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        (PYTHON, "exit code 1: ValueError: no such column: 'x'; its last lines:"),
+        (JAVA, "exit code 1: Caused by: java.io.IOException: full; its last lines:"),
+        (DD, "exit code 1: dd: error writing '/full/a': No space left on device"),
+        ("epoch 1\nepoch 2\nbye", "exit code 1: bye; its last lines:"),
+        ("bye", "exit code 1: bye"),
+    ],
+    ids=["python", "java", "dd", "nothing telling", "one line"],
+)
+def test_the_first_line_of_a_failure_is_the_one_that_tells_and_the_others_follow(words: str, first: str) -> None:
+    message = observe_pod(pod({"phase": "Failed", **ended(1, message=words)})).message
+    assert message.splitlines()[0] == first
+    assert message.endswith(words)
+
+
 def test_out_of_memory_names_the_limit_or_says_that_there_is_none() -> None:
     killed = {"phase": "Failed", **ended(137, reason="OOMKilled")}
     limited = {"containers": [{"name": "main", "resources": {"limits": {"memory": "40Mi"}}}]}

@@ -46,6 +46,8 @@ _DISRUPTIONS = {
 _OWN_LIMIT = re.compile(r"exceed(?:s|ed) (?:the|its) .*limit")
 #: Ends of a container whose program never ran.
 NEVER_STARTED = ("ContainerCannotRun", "StartError")
+#: What the line that tells why has in most languages.
+_TELLING = re.compile(r"(?i)(error|exception|panic|fatal)\b|\b(failed|cannot|could not|denied|not found|no such)\b")
 #: Ends that a node makes up for a container of which it knows nothing any more: it was restarted while the container ran.
 _FORGOTTEN = ("ContainerStatusUnknown", "Unknown")
 
@@ -177,7 +179,14 @@ def describe_end(pod: Pod, container: ContainerStatus, end: Mapping[str, Any]) -
         return "OOMKilled", _describe_memory(memory_limit_of(pod, str(container.get("name"))))
     if end.get("reason") in NEVER_STARTED:
         return "ContainerFailed", f"could not start: {words}"
-    return "ContainerFailed", f"exit code {end.get('exitCode')}" + (f": {words}" if words else "")
+    return "ContainerFailed", f"exit code {end.get('exitCode')}" + (f": {_lead(words)}" if words else "")
+
+
+def _lead(words: str) -> str:
+    """The line that says what went wrong, and after it all of them: a table shows one line, and a traceback's first says nothing."""
+    lines = words.splitlines()
+    telling = next((line for line in reversed(lines) if _TELLING.search(line)), lines[-1])
+    return words if telling == lines[0] else f"{telling.strip()}; its last lines:\n{words}"
 
 
 def describe_main_end(pod: Pod, end: Mapping[str, Any]) -> tuple[str, str]:
