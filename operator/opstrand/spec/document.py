@@ -1,51 +1,30 @@
-"""Text to data: one YAML or JSON document, read defensively, that knows the line of everything in it.
+"""Text to data: one YAML or JSON document of a file, that knows the line of everything in it.
 
-Owns the limits on what is read at all, and the YAML that is read: 1.1, as the published package reads it (`010` is 8, `1e-3` a text that
-every number type takes), but as JSON and Kubernetes have it where that would be lost there: keys are text, timestamps stay text, there are
-no language tags, infinities and doubled keys. Must not know what a polyaxonfile is.
-
-The events of the C scanner are turned into data directly. No node tree is kept: places are found by reading the text again, and only
-when an error needs one, so that a correct file pays nothing for its error messages.
+Owns what is read at all (how large, in what encoding, how many documents) and finding places. Reading the text is `yaml_reader`'s business.
+Must not know what a polyaxonfile is.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, NoReturn
-
-import yaml
-from yaml.constructor import SafeConstructor
-from yaml.resolver import Resolver
+from typing import Any
 
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
+from opstrand.spec.yaml_reader import Place, read, read_places, refuse
 
 #: More than any Kubernetes object can hold; a larger text cannot become one.
 MAX_BYTES = 1_500_000
-#: Values after aliases are spread out. A file of 500 operations has about 15,000.
-MAX_VALUES = 100_000
-MAX_DEPTH = 64
 MAX_DOCUMENTS = 200
-#: No number that fits into 64 bits needs as many characters; reading a longer one takes time that grows with its square.
-_MAX_NUMBER = 400
-_MAX_KEY = 1_000
-INT64 = range(-(2**63), 2**63)
 
 Path = tuple[str | int, ...]
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_TAG = "tag:yaml.org,2002:"
-_MERGE = object()
 #: At the beginning of a line this starts a document wherever it stands.
 _START = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _EMPTY = re.compile(r"(?:---)?(?:[ \t]*(?:#[^\n]*)?(?:\n|$))*")
-#: What Kubernetes' own reader makes text of, or what has no counterpart in JSON.
-_AS_TEXT = frozenset({f"{_TAG}timestamp", f"{_TAG}value", f"{_TAG}str"})
-_KNOWN_TAGS = frozenset({f"{_TAG}{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq", "merge", "timestamp")})
 
 
 @dataclass(frozen=True)
@@ -62,8 +41,8 @@ class Document:
         return Document(self.data[key], self.source, self.text, (*self.root, key))
 
     @cached_property
-    def _places(self) -> _Place:
-        return _Reader(self.text, places=True).read_places()
+    def _places(self) -> Place:
+        return read_places(self.text)
 
     def locate(self, path: Sequence[str | int]) -> tuple[int, int] | None:
         """Line and column, from 1, of the key or item at `path`; of its nearest existing ancestor where it is absent."""
@@ -85,22 +64,13 @@ class Document:
         return SpecError.of(sorted(placed, key=lambda p: (p.line or 0, p.column or 0)))
 
 
-@dataclass
-class _Place:
-    line: int
-    column: int
-    children: dict[str | int, _Place] = field(default_factory=dict)
-
-
 def parse_document(data: bytes | str, *, source: str = "") -> Document:
     """The one document in `data`.
 
     Raises SpecError InvalidYAML (with every duplicate key and bad scalar, each with its line) or TooLarge.
     """
     text = _decode(data, source)
-    reader = _Reader(text, source=source)
-    value = reader.read()
-    return Document(value, source, text)
+    return Document(read(text, source), source, text)
 
 
 def parse_documents(data: bytes | str, *, source: str = "") -> list[Document]:
@@ -108,7 +78,7 @@ def parse_documents(data: bytes | str, *, source: str = "") -> list[Document]:
     text = _decode(data, source)
     starts = [0, *(mark.start() for mark in _START.finditer(text)), len(text)]
     if len(starts) > MAX_DOCUMENTS + 2:
-        _refuse("TooLarge", f"there are {len(starts) - 2} documents; at most {MAX_DOCUMENTS} are read", source)
+        refuse("TooLarge", f"there are {len(starts) - 2} documents; at most {MAX_DOCUMENTS} are read", source)
     found = []
     for start, end in pairwise(starts):
         if not _EMPTY.fullmatch(text, start, end):
@@ -119,271 +89,11 @@ def parse_documents(data: bytes | str, *, source: str = "") -> list[Document]:
 
 def _decode(data: bytes | str, source: str) -> str:
     if len(data) > MAX_BYTES:
-        _refuse("TooLarge", f"the file has {len(data):,} bytes; at most {MAX_BYTES:,} are read", source)
+        refuse("TooLarge", f"the file has {len(data):,} bytes; at most {MAX_BYTES:,} are read", source)
     if isinstance(data, str):
         return data.removeprefix("\ufeff")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        _refuse("InvalidYAML", f"the text is not UTF-8: byte 0x{data[error.start]:02x}", source, line)
-
-
-def _refuse(reason: str, message: str, source: str, line: int | None = None, column: int | None = None) -> NoReturn:
-    raise SpecError.of([Problem(reason, message, "", line, column, source)])
-
-
-class _Scalars(SafeConstructor, Resolver):
-    """YAML 1.1's meaning of plain scalars, from PyYAML itself."""
-
-    def __init__(self) -> None:
-        SafeConstructor.__init__(self)
-        Resolver.__init__(self)
-
-
-_scalars: Any = _Scalars()
-
-
-@dataclass
-class _Frame:
-    """One open list or mapping while reading."""
-
-    value: Any
-    anchor: str | None
-    start: int
-    place: _Place | None
-    key: Any = None
-    has_key: bool = False
-    key_place: tuple[int, int] = (0, 0)
-    lines: dict[str, int] = field(default_factory=dict)
-    merges: list[Any] = field(default_factory=list)
-
-
-class _Reader:
-    def __init__(self, text: str, *, source: str = "", places: bool = False) -> None:
-        self.text = text
-        self.source = source
-        self.keeps_places = places
-        self.problems: list[Problem] = []
-        self.anchors: dict[str, tuple[Any, int, _Place | None]] = {}
-        self.count = 0
-        self.stack: list[_Frame] = []
-        self.root: Any = None
-        self.root_place = _Place(1, 1)
-        self.documents = 0
-
-    def read(self) -> Any:
-        try:
-            for event in self._events():
-                self._take(event)
-        except yaml.MarkedYAMLError as error:
-            self._note_syntax(error)
-        except yaml.reader.ReaderError as error:
-            line = self.text.count("\n", 0, error.position) + 1
-            character = error.character if isinstance(error.character, str) else chr(error.character)
-            self.problems.append(self._problem(f"the character {character!r} is not allowed in YAML", line))
-        except yaml.YAMLError as error:
-            self.problems.append(self._problem(f"not YAML: {error}", None))
-        if self.problems:
-            raise SpecError.of(self.problems)
-        return self.root
-
-    def read_places(self) -> _Place:
-        self.read()
-        return self.root_place
-
-    def _events(self) -> Iterator[Any]:
-        try:
-            loader = _Loader(self.text)
-        except UnicodeEncodeError as error:
-            line = self.text.count("\n", 0, error.start) + 1
-            _refuse("InvalidYAML", "the text holds half a character (a lone surrogate)", self.source, line)
-        try:
-            while loader.check_event():
-                yield loader.get_event()
-        finally:
-            loader.dispose()
-
-    # -- one event --------------------------------------------------------------------------------------------------
-
-    def _take(self, event: Any) -> None:
-        match event:
-            case yaml.ScalarEvent():
-                self._take_scalar(event)
-            case yaml.MappingStartEvent():
-                self._open({}, event)
-            case yaml.SequenceStartEvent():
-                self._open([], event)
-            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
-                self._close()
-            case yaml.AliasEvent():
-                self._take_alias(event)
-            case yaml.DocumentStartEvent():
-                self._start_document(event)
-            case _:
-                pass
-
-    def _start_document(self, event: Any) -> None:
-        self.documents += 1
-        if self.documents > 1:
-            mark = event.start_mark
-            _refuse("InvalidYAML", "a second document starts here; one file holds one", self.source, mark.line + 1, 1)
-
-    def _take_scalar(self, event: Any) -> None:
-        frame = self.stack[-1] if self.stack else None
-        if frame is not None and isinstance(frame.value, dict) and not frame.has_key:
-            self._take_key(frame, event)
-            return
-        self._count(event, 1)
-        value = self._construct(event)
-        if event.anchor:
-            self.anchors[event.anchor] = (value, 1, None)
-        self._put(value, self._place_of(event))
-
-    def _take_key(self, frame: _Frame, event: Any) -> None:
-        self._count(event, 1)
-        line, column = event.start_mark.line + 1, event.start_mark.column + 1
-        frame.has_key, frame.key_place = True, (line, column)
-        if event.value == "<<" and event.implicit[0]:
-            frame.key = _MERGE
-            return
-        frame.key = event.value
-        if len(event.value) > _MAX_KEY:
-            self._note(f"the key {_shorten(event.value)} is too long", event)
-        if event.anchor:
-            self.anchors[event.anchor] = (event.value, 1, None)
-        if event.value in frame.lines:
-            self._note(f"the key '{event.value}' is already on line {frame.lines[event.value]}", event)
-        frame.lines[event.value] = line
-
-    def _take_alias(self, event: Any) -> None:
-        if event.anchor not in self.anchors:
-            self._stop(f"the alias *{event.anchor} has no finished anchor before it", event)
-        value, size, place = self.anchors[event.anchor]
-        self._count(event, size)
-        frame = self.stack[-1] if self.stack else None
-        if frame is not None and isinstance(frame.value, dict) and not frame.has_key:
-            self._stop("an alias cannot be a key", event)
-        self._put(value, place or self._place_of(event))
-
-    def _open(self, value: Any, event: Any) -> None:
-        self._count(event, 1)
-        if len(self.stack) >= MAX_DEPTH:
-            self._stop(f"nested more than {MAX_DEPTH} levels deep", event)
-        if self.stack and isinstance(self.stack[-1].value, dict) and not self.stack[-1].has_key:
-            self._stop('a key must be text, not a list or a mapping (quote a template: "{{ name }}")', event)
-        if event.tag and event.tag not in _KNOWN_TAGS:
-            self._note(f"the tag {_shorten(event.tag)} is not supported", event)
-        self.stack.append(_Frame(value, event.anchor, self.count, self._place_of(event)))
-
-    def _close(self) -> None:
-        frame = self.stack.pop()
-        for merged in frame.merges:
-            for key, value in merged.items():
-                frame.value.setdefault(key, value)
-        if frame.anchor:
-            self.anchors[frame.anchor] = (frame.value, self.count - frame.start + 1, frame.place)
-        self._put(frame.value, frame.place)
-
-    # -- values -----------------------------------------------------------------------------------------------------
-
-    def _put(self, value: Any, place: _Place | None) -> None:
-        if not self.stack:
-            self.root = value
-            self.root_place = place or self.root_place
-            return
-        frame = self.stack[-1]
-        if isinstance(frame.value, list):
-            if place is not None and frame.place is not None:
-                frame.place.children[len(frame.value)] = place
-            frame.value.append(value)
-            return
-        frame.has_key = False
-        if frame.key is _MERGE:
-            self._merge(frame, value, place)
-            return
-        frame.value[frame.key] = value
-        if place is not None and frame.place is not None:
-            frame.place.children[frame.key] = _Place(*frame.key_place, place.children)
-
-    def _merge(self, frame: _Frame, value: Any, place: _Place | None) -> None:
-        sources = value if isinstance(value, list) else [value]
-        if not all(isinstance(source, dict) for source in sources):
-            self.problems.append(self._problem("'<<' takes a mapping or a list of mappings", *frame.key_place))
-            return
-        # What is merged in counts again: a chain of merges must not grow without limit either.
-        self.count += sum(map(len, sources))
-        frame.merges.extend(sources)
-        if place is not None and frame.place is not None:
-            for key, child in place.children.items():
-                frame.place.children.setdefault(key, child)
-
-    def _construct(self, event: Any) -> Any:
-        tag = event.tag
-        if tag is None or tag == "!":
-            if not event.implicit[0]:
-                return event.value
-            tag = _scalars.resolve(yaml.ScalarNode, event.value, event.implicit)
-        if tag in _AS_TEXT:
-            return event.value
-        if tag not in _KNOWN_TAGS:
-            return self._note(f"the tag {_shorten(tag)} is not supported", event)
-        if len(event.value) > _MAX_NUMBER:
-            return self._note(f"the number {_shorten(event.value)} is too long; quote it if it is text", event)
-        try:
-            return self._bounded(_scalars.construct_object(yaml.ScalarNode(tag, event.value)), event)
-        except (ValueError, KeyError, yaml.YAMLError):
-            return self._note(f"'{_shorten(event.value)}' is not {_article(tag.removeprefix(_TAG))}", event)
-
-    def _bounded(self, value: Any, event: Any) -> Any:
-        if isinstance(value, int) and value not in INT64:
-            return self._note(f"the number {_shorten(event.value)} does not fit into 64 bits; quote it if it is text", event)
-        if isinstance(value, float) and not math.isfinite(value):
-            return self._note(f"{_shorten(event.value)} is not a finite number; JSON and Kubernetes have no such value", event)
-        return value
-
-    def _place_of(self, event: Any) -> _Place | None:
-        mark = event.start_mark
-        return _Place(mark.line + 1, mark.column + 1) if self.keeps_places else None
-
-    # -- problems ---------------------------------------------------------------------------------------------------
-
-    def _count(self, event: Any, size: int) -> None:
-        self.count += size
-        if self.count > MAX_VALUES:
-            mark = event.start_mark
-            message = f"more than {MAX_VALUES:,} values (aliases count as what they stand for)"
-            _refuse("TooLarge", message, self.source, mark.line + 1, mark.column + 1)
-
-    def _note(self, message: str, event: Any) -> None:
-        mark = event.start_mark
-        self.problems.append(self._problem(message, mark.line + 1, mark.column + 1))
-        if len(self.problems) >= MAX_PROBLEMS:
-            raise SpecError.of(self.problems)
-
-    def _stop(self, message: str, event: Any) -> None:
-        self._note(message, event)
-        raise SpecError.of(self.problems)
-
-    def _note_syntax(self, error: Any) -> None:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        message = ", ".join(part for part in (error.context, error.problem) if part) or "not YAML"
-        if "cannot start any token" in message and mark and self._character_at(mark) == "\t":
-            message = "a tab cannot indent; use spaces"
-        self.problems.append(self._problem(message, line, column))
-
-    def _character_at(self, mark: Any) -> str:
-        lines = self.text.splitlines()
-        return lines[mark.line][mark.column : mark.column + 1] if mark.line < len(lines) else ""
-
-    def _problem(self, message: str, line: int | None, column: int | None = None) -> Problem:
-        return Problem("InvalidYAML", message, "", line, column, self.source)
-
-
-def _shorten(text: str, limit: int = 40) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
-
-
-def _article(kind: str) -> str:
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+        refuse("InvalidYAML", f"the text is not UTF-8: byte 0x{data[error.start]:02x}", source, line)

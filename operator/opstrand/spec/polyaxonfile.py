@@ -15,9 +15,10 @@ from pydantic import ValidationError
 from opstrand.errors import REASONS, Problem, SpecError
 from opstrand.spec.common import Common
 from opstrand.spec.component import Component
-from opstrand.spec.document import INT64, MAX_DEPTH, Document, Path
+from opstrand.spec.document import Document, Path
 from opstrand.spec.operation import Operation
 from opstrand.spec.section import describe, nearest
+from opstrand.spec.yaml_reader import INT64, MAX_DEPTH
 
 __all__ = ["Component", "Operation", "dotted", "parse_component", "parse_operation", "parse_polyaxonfile", "spec_error", "wrap"]
 

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opstrand.errors import MAX_PROBLEMS, SpecError
-from opstrand.spec.document import MAX_BYTES, MAX_DEPTH, parse_document
+from opstrand.spec.document import MAX_BYTES, parse_document
+from opstrand.spec.yaml_reader import MAX_DEPTH
 
 ECHO = """\
 version: 1.1
