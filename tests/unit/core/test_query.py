@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 
 from opstrand.core.resolving.query import parse_query, select
+from opstrand.core.resolving.refs import Ref
+from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
 from opstrand.core.resolving.upstream import read_upstream
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
+
+from .build import ME, operation
 
 RUNS: list[dict[str, Any]] = [
     {"uuid": "1" * 32, "name": "train-a", "status": "succeeded", "kind": "job", "tags": ["x", "y"], "duration": 10,
@@ -116,6 +120,18 @@ def test_a_join_can_ask_for_whatever_a_list_can() -> None:
     query = "meta_values.stage: final, project.name: demo, upstream.name: up, artifacts.kind: model, tags: x, kind: job, is_managed: true"
     assert select(f"{query}, pending: approval, wait_time: 5, updated_at: 2026-01-02", None, None, None, known) == known
     assert select("meta_values.stage: ~final", None, None, None, known) == []
+
+
+def test_a_join_takes_what_a_running_run_has_reported_so_far() -> None:
+    """As a list of runs shows it: the same query finds the same runs."""
+    status = {"phase": "Running", "pod": {"name": "a"}, "inputs": {}, "outputs": {"loss": 0.5}, "artifacts": [{"name": "m", "path": "m"}]}
+    known = read_upstream({"metadata": {"name": "a", "namespace": "n", "uid": "2" * 32}, "spec": {}, "status": status}, Settings())
+    joins = [{"query": "metrics.loss: <1", "params": {"losses": "outputs.loss", "models": "artifacts.m"}}]
+    found = resolve(operation(joins=joins), ME, {}, project=[known])
+    assert isinstance(found, Resolved)
+    assert found.inputs == {"losses": [0.5], "models": [f"{'2' * 32}/m"]}
+    asked = operation({"p": {"ref": "ops.a", "value": "outputs.loss"}})
+    assert isinstance(resolve(asked, ME, {Ref("ops", "a"): known}), Waiting)
 
 
 def test_limit_and_offset() -> None:

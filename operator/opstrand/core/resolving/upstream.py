@@ -16,7 +16,8 @@ from opstrand.settings import Settings
 
 
 def read_upstream(body: Mapping[str, Any], settings: Settings) -> Upstream:
-    """The run of this Operation. Its inputs are known and final from the freeze on, outputs and artifacts count from its end on."""
+    """The run of this Operation. Its inputs are known and final from the freeze on; outputs and artifacts count from its end on, but for a
+    join, which takes what there is when it searches."""
     status = body.get("status") or {}
     phase = parse_phase(status)
     identity = read_identity(body, settings)
@@ -50,7 +51,7 @@ def read_upstream(body: Mapping[str, Any], settings: Settings) -> Upstream:
         globals=shared,
         # Whole maps as they are stored: what is frozen of them comes back by the alphabet, and a retry must render the same.
         inputs=(status.get("inputs") or {}) if frozen else None,
-        outputs=(status.get("outputs") or {}) if phase.is_final else None,
+        outputs=(status.get("outputs") or {}) if frozen else None,
         artifacts=tuple(status.get("artifacts") or ()),
         done=phase.is_final,
         frozen=frozen,
