@@ -302,6 +302,7 @@ MISFITS: list[tuple[Any, dict[str, Any], str]] = [
     ("globals.uuid", {"type": "int"}, "gives a text, and this takes int"),
     ("globals.uuid", {"type": "str", "isList": True}, "gives a text, and this takes a list of str"),
     ("globals", {"type": "float"}, "gives a mapping, and this takes float"),
+    ("globals", {"isList": True}, "gives a mapping, and this takes a list of values"),
     ("inputs", {"type": "dict", "isList": True}, "gives a mapping, and this takes a list of dict"),
     ("globals.run_info", {"type": "git"}, "gives a text, and this takes git"),
     ("globals.duration", {"type": "dict"}, "gives a number, and this takes dict"),

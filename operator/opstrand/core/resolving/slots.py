@@ -137,7 +137,8 @@ def _check_fit(slot: Slot) -> None:
         if not is_known(slot.io.type):
             return  # which is said of the declaration
         what = f"{slot.ask} of {slot.ref}" if slot.ref else "a join"
-        wanted = f"a list of {slot.io.type}" if slot.io.is_list else f"one {slot.io.type}" if isinstance(given, list) else slot.io.type
+        named = slot.io.type or "values"
+        wanted = f"a list of {named}" if slot.io.is_list else f"one {named}" if isinstance(given, list) else named
         hint = "; declare isList: true" if isinstance(given, list) and not slot.io.is_list else ""
         message = f"{shorten(what, 100)} gives {_SHAPES[type(given)]}, and this takes {wanted}{hint}"
         raise SpecError("ParamInvalid", message, f"{slot.path}.value") from None
