@@ -367,3 +367,52 @@ async def test_what_a_webhook_put_beside_main_neither_hides_its_end_nor_outlives
             return
         await asyncio.sleep(0.05)
     raise AssertionError("the Pod goes on, and holds what it asked for")
+
+
+NEVER = {"params": {"p": {"ref": "ops.never", "value": "outputs.x", "contextOnly": True}}}
+#: What brings a run into a phase: its spec, and how its Pod ends or runs (None: it has none yet).
+INTO: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
+    "Waiting": (NEVER, None),
+    "Starting": ({}, {}),
+    "Running": ({}, running(STARTED)),
+    "Retrying": ({"termination": {"maxRetries": 9}}, ended(1, STARTED)),
+}
+
+
+async def bring_into_every_phase(kube: KubeApi, namespace: str) -> list[str]:
+    for phase, (spec, status) in INTO.items():
+        name = phase.lower()
+        if status is None:
+            await kube.create(OPERATIONS, namespace, operation(name, spec))
+        else:
+            _, pod = await start(kube, namespace, name, spec)
+            if status:
+                await mark(kube, pod, status)
+        await wait_for(kube, namespace, name, in_phase(phase))
+    return [phase.lower() for phase in INTO]
+
+
+async def test_a_stop_ends_a_run_in_every_phase(kube: KubeApi, namespace: str) -> None:
+    names = await bring_into_every_phase(kube, namespace)
+    for name in names:
+        await kube.json_patch(OPERATIONS, namespace, name, [{"op": "add", "path": "/spec/control", "value": {"stop": True}}])
+    going = await wait_for(kube, namespace, "running", in_phase("Stopping"))
+    await mark(kube, await pod_of(kube, namespace, going), ended(143, STARTED, reason="DeadlineExceeded"))
+    for name in names:
+        body = await wait_for(kube, namespace, name, in_phase("Stopped"))
+        assert body["status"]["reason"] == "Stopped"
+    pods, _ = await kube.list(PODS, namespace)
+    assert {pod["status"]["phase"] for pod in pods} <= {"Failed"}, "nothing runs or starts"
+
+
+async def test_a_run_that_is_deleted_in_any_phase_leaves_nothing_and_begins_nothing(kube: KubeApi, namespace: str) -> None:
+    for name in await bring_into_every_phase(kube, namespace):
+        await kube.delete(OPERATIONS, namespace, name)
+    for _ in range(1200):  # the garbage collector looks for new kinds every half minute
+        pods, _version = await kube.list(PODS, namespace)
+        if all("deletionTimestamp" in pod["metadata"] for pod in pods):
+            break
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(2)  # the wait before another attempt would be one
+    pods, _version = await kube.list(PODS, namespace)
+    assert [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]] == []
