@@ -68,7 +68,7 @@ lock: install ## resolve the locks again
 	  --generate-hashes --no-emit-index-url --no-header --upgrade $$set.in -o $$set.txt; done
 
 .PHONY: test test-fast test-local test-integration test-e2e
-test-fast: install ## unit and golden: under 20 s
+test-fast: install ## unit and golden: half a minute
 	@$(PYTEST) tests/unit tests/golden
 test-local: install published ## the command line and runs without a cluster, the published client on the loopback
 	@$(PYTEST) tests/cli tests/local tests/conformance_client
