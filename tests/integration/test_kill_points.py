@@ -64,17 +64,13 @@ class Scenario:
     has_config_map: bool = False
     #: Whether it takes the same steps whenever the operator died: a stop may come before the Pod or after it.
     has_one_story: bool = True
-    #: What is in the hub before.
+    #: What is in the hub until the first run is frozen.
     components: tuple[Manifest, ...] = ()
 
 
 UNTIL_RUNNING = {"test/until": "Running"}
-HUB = {
-    "apiVersion": "opstrand.dev/v1",
-    "kind": "Component",
-    "metadata": {"name": "c"},
-    "spec": job("c", UNTIL_RUNNING)["spec"]["component"],
-}
+TWO_ATTEMPTS = {**UNTIL_RUNNING, "test/exit-codes": "1,0"}
+HUB = {"apiVersion": "opstrand.dev/v1", "kind": "Component", "metadata": {"name": "c"}, "spec": job("c", TWO_ATTEMPTS)["spec"]["component"]}
 WITH_OUTPUT = job("a", {**UNTIL_RUNNING, "test/outputs": '{"x": 0.5}'})
 SCENARIOS = {
     "plain": Scenario((job("a", UNTIL_RUNNING),), 4),
@@ -86,7 +82,7 @@ SCENARIOS = {
         9,
         ("Succeeded", "Succeeded"),
     ),
-    "hub": Scenario(({**job("a", {}), "spec": {"hubRef": "c"}},), 4, components=(HUB,)),
+    "hub": Scenario(({**job("a", {}), "spec": {"hubRef": "c", "termination": {"maxRetries": 2}}},), 8, components=(HUB,)),
     "join": Scenario(
         (
             job(
@@ -106,7 +102,7 @@ SCENARIOS = {
     "stop": Scenario((job("a", {"test/until": "stopped"}),), 5, ("Stopped",), ("a", "Running")),
     "stop-pending": Scenario((job("a", {"test/pending": ""}),), 4, ("Stopped",), ("a", "Starting"), has_one_story=False),
     "service": Scenario((service("a"),), 5, ("Stopped",), ("a", "Running")),
-    "retry": Scenario((job("a", {**UNTIL_RUNNING, "test/exit-codes": "1,0"}, termination={"maxRetries": 2}),), 8),
+    "retry": Scenario((job("a", TWO_ATTEMPTS, termination={"maxRetries": 2}),), 8),
 }
 
 
@@ -149,7 +145,7 @@ class Point:
         for body in self.scenario.operations:
             await self.kube.create(OPERATIONS, self.namespace, body)
         child = await self.ground.start(self.namespace, **kill)
-        stopper = asyncio.create_task(self._stop_when_due())
+        meanwhile = asyncio.gather(self._stop_when_due(), self._forget_when_due())
         try:
             async with asyncio.timeout(PATIENCE):
                 for _ in range(deaths):
@@ -164,7 +160,7 @@ class Point:
         except (TimeoutError, AssertionError) as error:
             raise AssertionError(f"{self.namespace} {kill}: {error}\n{await self._picture()}\n{child.read_log()[-6000:]}") from error
         finally:
-            stopper.cancel()
+            meanwhile.cancel()
             await child.end(9)
         assert "Traceback" not in child.read_log(), child.read_log()[-6000:]
         return await self._judge()
@@ -194,6 +190,13 @@ class Point:
         name, phase = self.scenario.stop
         await wait_for(self.kube, self.namespace, name, in_phase(phase), seconds=PATIENCE)
         await self.kube.json_patch(OPERATIONS, self.namespace, name, [{"op": "add", "path": "/spec/control", "value": {"stop": True}}])
+
+    async def _forget_when_due(self) -> None:
+        """What is frozen needs the hub no more."""
+        name = self.scenario.operations[0]["metadata"]["name"]
+        for component in self.scenario.components:
+            await wait_for(self.kube, self.namespace, name, lambda one: "pod" in (one.get("status") or {}), seconds=PATIENCE)
+            await self.kube.delete(COMPONENTS, self.namespace, component["metadata"]["name"])
 
     async def _judge(self) -> dict[str, Any]:
         """Fails where a run ended twice or has a Pod too many."""
