@@ -273,6 +273,23 @@ def test_the_pre_commit_hook_takes_many_files_and_fails_for_one(cli: Cli, folder
     assert ran.out.startswith("bad.yaml:1:1: ")
 
 
+def test_times_in_the_file_of_an_upstream_are_text_with_quotes_or_without(cli: Cli, folder: Path) -> None:
+    (folder / "up.yaml").write_text(
+        "kind: Operation\n"
+        "metadata: {name: up, namespace: d, uid: 0f0e0d0c-1111-4222-8333-444455556666, creationTimestamp: 2026-01-01T10:00:00Z}\n"
+        "status: {phase: Succeeded, inputs: {}, outputs: {day: 2026-01-02}, startedAt: '2026-01-01T10:00:01Z',"
+        " finishedAt: 2026-01-01T10:00:05Z}\n"
+    )
+    asked = {"day": "outputs.day", "created": "globals.created_at", "started": "globals.started_at", "finished": "globals.finished_at"}
+    params = {name: {"ref": "ops.up", "value": value} for name, value in asked.items()}
+    job = {"run": {"kind": "job", "container": {"image": "a"}}}
+    (folder / "op.yaml").write_text(json.dumps({"kind": "operation", "params": params, "component": job}))
+    ran = cli("render", "-f", "op.yaml", "--upstream", "up.yaml", "--stage", "inputs", "-o", "json", cwd=folder)
+    assert ran.code == 0, ran
+    assert json.loads(ran.out)["day"] == "2026-01-02"
+    assert json.loads(ran.out)["created"].startswith("2026-01-01T10:00:00")
+
+
 UPSTREAM = {"kind": "Operation", "metadata": {"name": "up", "namespace": "d", "uid": "1" * 32}, "status": {"phase": "Succeeded"}}
 
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -75,11 +75,20 @@ def read_upstreams(bodies: Sequence[Mapping[str, Any]], settings: Settings) -> d
     return found
 
 
+class _Objects(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Objects as kubectl reads them: their times are text."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, Any]]]] = {
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 def read_objects(name: str) -> list[Mapping[str, Any]]:
     """The Operations in a file of YAML documents (or Lists, as kubectl prints them); `-` is stdin. CliError for anything else."""
     try:
         with sys.stdin.buffer if name == "-" else open(name, "rb") as file:
-            documents = [one for one in yaml.load_all(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if one is not None]
+            documents = [one for one in yaml.load_all(file, Loader=_Objects) if one is not None]
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise CliError(f"could not read {name}: {getattr(error, 'strerror', None) or error}") from None
     listed = [item for one in documents for item in _list_items(one)]

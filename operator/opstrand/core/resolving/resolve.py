@@ -7,8 +7,9 @@ the same result.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -152,7 +153,7 @@ class _Found:
         scope = Scope(self.identity, evaluate=self.evaluate)
         for index, value in sorted(self.values.items()):
             self._show(scope, index, value)
-        found: dict[int, Sequence[Upstream]] = {}
+        find = cache(lambda join: search(joins[join], project, scope.values, f"joins[{join}]", evaluate=self.evaluate))
         problems: list[Problem] = []
         lost: set[str] = set()
         for name, reads in _order({name: [self.slots[i] for i in indexes] for name, indexes in pending.items()}, joins):
@@ -160,19 +161,19 @@ class _Found:
                 lost.add(name)  # what it reads is wrong already, and told
                 continue
             for index in pending[name]:
-                try:
-                    join = self.slots[index].join
-                    if join is None:
-                        self._render_slot(index, scope)
-                        continue
-                    if join not in found:
-                        found[join] = search(joins[join], project, scope.values, f"joins[{join}]", evaluate=self.evaluate)
-                    self._read_join(index, found[join], scope)
-                except SpecError as error:
-                    problems += error.problems
-                    lost.add(name)
+                wrong = self._try_to_settle(index, scope, find)
+                problems += wrong
+                lost |= {name} if wrong else set()
         if problems:
             raise SpecError.of(list(dict.fromkeys(problems)))
+
+    def _try_to_settle(self, index: int, scope: Scope, find: Callable[[int], Sequence[Upstream]]) -> tuple[Problem, ...]:
+        join = self.slots[index].join
+        try:
+            self._render_slot(index, scope) if join is None else self._read_join(index, find(join), scope)
+        except SpecError as error:
+            return error.problems
+        return ()
 
     def _read_join(self, index: int, runs: Sequence[Upstream], scope: Scope) -> None:
         slot = self.slots[index]
