@@ -65,6 +65,23 @@ def parse_phase(status: object) -> Phase:
         return Phase.CREATED
 
 
+#: What `Starting` may be stuck on, by the operator's reason.
+_STUCK = {
+    "Unschedulable": "unschedulable",
+    "ImagePullFailed": "warning",
+    "ContainerConfigError": "warning",
+    "QuotaExceeded": "warning",
+    "ServiceAccountNotFound": "warning",
+}
+
+
+def published_status(status: object) -> str:
+    """The status of the published lifecycle that a run is in."""
+    phase = parse_phase(status)
+    reason = str(status.get("reason")) if isinstance(status, dict) else ""
+    return _STUCK.get(reason, phase.published) if phase is Phase.STARTING else phase.published
+
+
 def is_frozen(status: Mapping[str, Any]) -> bool:
     """Whether everything that the run will ever need is written: the name of what it runs as comes with the rest."""
     return bool((status.get("pod") or {}).get("name")) or "service" in status

@@ -11,19 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from opstrand.core.names import run_uuid as uuid_of
-from opstrand.core.phase import FINAL, Phase, parse_phase
+from opstrand.core.phase import FINAL, Phase, parse_phase, published_status
 from opstrand.core.resolving.upstream import order_inputs, order_outputs, pending, updated_at, wait_time
 
 Body = Mapping[str, Any]
 
-#: What `Starting` may be stuck on, by the operator's reason.
-_STUCK = {
-    "Unschedulable": "unschedulable",
-    "ImagePullFailed": "warning",
-    "ContainerConfigError": "warning",
-    "QuotaExceeded": "warning",
-    "ServiceAccountNotFound": "warning",
-}
 _JOBS = ("job", "service", "daskjob", "rayjob", "mpijob", "pytorchjob", "tfjob", "paddlejob", "xgbjob", "sparkjob")
 _KINDS = frozenset((*_JOBS, "dag", "matrix", "schedule", "cleaner", "watchdog", "notifier", "builder"))
 _ARTIFACT_KEYS = {"isInput": "is_input", "meta": "meta_info"}
@@ -45,12 +37,6 @@ def phase(body: Body) -> Phase:
 
 def is_final(body: Body) -> bool:
     return phase(body) in FINAL
-
-
-def published_status(body: Body) -> str:
-    """The status of the published lifecycle that this run is in now."""
-    reason, now = (body.get("status") or {}).get("reason") or "", phase(body)
-    return _STUCK.get(reason, now.published) if now is Phase.STARTING else now.published
 
 
 def run_kind(body: Body) -> str | None:
@@ -76,7 +62,7 @@ def run_view(body: Body, owner: str, *, with_content: bool = True) -> dict[str, 
         "managed_by": "agent",
         "is_approved": spec.get("isApproved"),
         "pending": pending(body),
-        "status": published_status(body),
+        "status": published_status(body.get("status")),
         "inputs": order_inputs(body),
         "outputs": order_outputs(body),
         "meta_info": status.get("meta") or {},
@@ -110,14 +96,14 @@ def _pipeline(meta: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def statuses_view(body: Body) -> dict[str, Any]:
     """GET statuses: the status and its history, oldest first. No key beyond these is allowed."""
-    return {"uuid": run_uuid(body), "status": published_status(body), "status_conditions": conditions_view(body)}
+    return {"uuid": run_uuid(body), "status": published_status(body.get("status")), "status_conditions": conditions_view(body)}
 
 
 def conditions_view(body: Body) -> list[dict[str, Any]]:
     history = list((body.get("status") or {}).get("history") or ())
     if not history or history[0].get("status") != "created":
         history.insert(0, {"status": "created", "at": body["metadata"].get("creationTimestamp")})
-    now = published_status(body)
+    now = published_status(body.get("status"))
     if history[-1].get("status") != now:  # the operator keeps phases; a reason of Starting shows as a status of its own
         status = body.get("status") or {}
         history.append({"status": now, "reason": status.get("reason"), "message": status.get("message"), "at": updated_at(body)})

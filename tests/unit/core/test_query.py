@@ -120,6 +120,8 @@ def test_a_join_can_ask_for_whatever_a_list_can() -> None:
     query = "meta_values.stage: final, project.name: demo, upstream.name: up, artifacts.kind: model, tags: x, kind: job, is_managed: true"
     assert select(f"{query}, pending: approval, wait_time: 5, updated_at: 2026-01-02", None, None, None, known) == known
     assert select("meta_values.stage: ~final", None, None, None, known) == []
+    stuck = read_upstream({"metadata": metadata, "spec": {}, "status": {"phase": "Starting", "reason": "Unschedulable"}}, Settings())
+    assert select("status: unschedulable", None, None, None, [*known, stuck]) == [stuck]
 
 
 def test_a_join_takes_what_a_running_run_has_reported_so_far() -> None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from opstrand.core.identity import read_identity, render_globals
-from opstrand.core.phase import Phase, is_frozen, parse_phase
+from opstrand.core.phase import Phase, is_frozen, parse_phase, published_status
 from opstrand.core.resolving.refs import Edge, Upstream
 from opstrand.settings import Settings
 
@@ -25,7 +25,7 @@ def read_upstream(body: Mapping[str, Any], settings: Settings) -> Upstream:
     frozen = is_frozen(status) or (phase.is_final and "inputs" in status)
     shared = {
         **render_globals(identity),
-        "status": phase.published,
+        "status": published_status(status),
         "condition": _condition(status),
         "started_at": status.get("startedAt"),
         "finished_at": status.get("finishedAt"),
