@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -90,6 +91,14 @@ def test_an_answer_that_takes_long_has_a_live_line_too(slow_cluster: Path) -> No
     assert re.search(rb"\S+ waiting for http://127\.0\.0\.1:\d+ \(\d+ s\)\r\x1b\[Kno runs", shown), shown
     plain = run_opstrand("ls", "--kubeconfig", slow_cluster)
     assert (plain.code, plain.stderr) == (0, "no runs\n")
+
+
+def test_a_login_that_takes_long_has_one_too(slow_cluster: Path) -> None:
+    answer = '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t"}}'
+    command = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", f"sleep 1.5; echo '{answer}'"]}
+    slow_cluster.write_text(slow_cluster.read_text().replace("{token: t}", json.dumps({"exec": command})))
+    shown = _at_a_terminal("ls", "--kubeconfig", str(slow_cluster), NO_COLOR="1")
+    assert re.search(rb"\S+ waiting for the credentials \(1 s\)", shown), shown
 
 
 def test_help_costs_next_to_nothing() -> None:

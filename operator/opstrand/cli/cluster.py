@@ -74,7 +74,10 @@ class Cluster:
 @asynccontextmanager
 async def open_cluster(target: Target) -> AsyncIterator[Cluster]:
     """The cluster that the options name. Raises PlatformError where there are no credentials."""
-    async with await open_session(kubeconfig=target.kubeconfig, context=target.context, connections=8) as session:
+    # A login command may take its time, and what it says nobody sees.
+    async with LiveLine("waiting for the credentials"):
+        session = await open_session(kubeconfig=target.kubeconfig, context=target.context, connections=8)
+    async with session:
         yield Cluster(KubeApi(session), _check_project(target.project or session.namespace))
 
 
