@@ -70,6 +70,11 @@ _STUCK = {
     "Unschedulable": "unschedulable",
     "ImagePullFailed": "warning",
     "ContainerConfigError": "warning",
+    "VolumeNotMounted": "warning",
+    "ContainerFailed": "warning",
+    "OOMKilled": "warning",
+    "NotReady": "warning",
+    "PlatformError": "warning",
     "QuotaExceeded": "warning",
     "ServiceAccountNotFound": "warning",
 }

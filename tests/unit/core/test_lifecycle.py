@@ -12,6 +12,7 @@ from opstrand.core.lifecycle.decide import decide
 from opstrand.core.lifecycle.refusals import judge_words
 from opstrand.core.lifecycle.snapshot import CreatePod, Decision, DeletePod, Snapshot, StopPod
 from opstrand.core.lifecycle.status import patch_ops
+from opstrand.core.phase import published_status
 from opstrand.core.stored import as_stored
 from opstrand.core.templates.template import refuse
 from opstrand.errors import SpecError
@@ -197,6 +198,14 @@ def test_a_slow_start_is_told_only_after_a_grace() -> None:
     assert decision.status is None
     assert decision.requeue_after == 4.0
     assert phase(decide(see(started(), pod=pod({"conditions": [condition]})))) == ("Starting", "Unschedulable")
+
+
+@pytest.mark.parametrize(
+    ("reason", "published"),
+    [("PodCreated", "starting"), ("VolumeNotMounted", "warning"), ("NotReady", "warning"), ("InitRunning", "starting")],
+)
+def test_a_start_that_is_in_trouble_is_a_warning_to_the_published_client(reason: str, published: str) -> None:
+    assert published_status({"phase": "Starting", "reason": reason}) == published
 
 
 def test_an_image_that_never_comes_is_given_up() -> None:
