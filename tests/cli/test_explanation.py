@@ -87,3 +87,10 @@ def test_who_waits_is_shown_with_whom_it_asks_as_they_are_now() -> None:
         ["ops.gone", "not", "there", "w", "=", "globals"],
     ]
     assert "asks:" not in describe_run({**body, "status": {"phase": "Failed"}}, [])
+
+
+def test_what_a_program_reported_in_vain_is_told() -> None:
+    body = {"metadata": {"name": "a", "namespace": "n", "uid": "a" * 32}, "spec": {}, "status": {"phase": "Succeeded"}}
+    assert "not kept" not in describe_run(body)
+    body["status"]["conditions"] = [{"type": "ReportKept", "status": "False", "message": "outputs would be 300,000 bytes of JSON"}]
+    assert "not kept:  outputs would be 300,000 bytes of JSON" in describe_run(body)

@@ -23,6 +23,7 @@ from opstrand.cli.format import (
 from opstrand.cli.lineage import find_downstream
 from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.compile import compile_alone, compile_operation
+from opstrand.core.lifecycle.conditions import REPORT_KEPT, get_condition
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.resolving.joins import parse_joins
@@ -70,6 +71,7 @@ def _iter_facts(body: Body) -> Iterator[tuple[str, str]]:
     yield "phase", show_phase(phase) + _reason(status, phase)
     yield "message", _indented(str(status.get("message") or ""))
     yield "to do", advise(status)
+    yield "not kept", str((get_condition(status.get("conditions"), REPORT_KEPT) or {}).get("message") or "")
     yield "created", _moment(metadata.get("creationTimestamp"))
     yield "started", _moment(status.get("startedAt"))
     yield "finished", _moment(status.get("finishedAt"))

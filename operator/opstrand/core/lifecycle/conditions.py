@@ -17,6 +17,8 @@ REFS_RESOLVED = "RefsResolved"
 RUNNING = "Running"
 SUCCEEDED = "Succeeded"
 FINISHED = "Finished"
+#: False where the run's program reported more than a run can hold; the API sets it.
+REPORT_KEPT = "ReportKept"
 
 
 def set_condition(

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from opstrand.core.lifecycle.conditions import REPORT_KEPT
 from opstrand.tracking.edits import Edit, TooLarge, make_storable
 from opstrand.tracking.routes.request import RUNS, Wanted, find_reporting_run, parse_json, validate
 from opstrand.tracking.runs import Body
@@ -45,4 +46,4 @@ async def _note(request: web.Request, body: Body, error: TooLarge) -> None:
 def _not_kept(error: TooLarge) -> dict[str, Any]:
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     reason = {"inputs": "InputsTooLarge", "outputs": "OutputsTooLarge"}.get(error.field_name, "TooLarge")
-    return {"type": "ReportKept", "status": "False", "reason": reason, "message": str(error), "lastTransitionTime": now}
+    return {"type": REPORT_KEPT, "status": "False", "reason": reason, "message": str(error), "lastTransitionTime": now}
