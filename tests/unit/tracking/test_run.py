@@ -86,6 +86,9 @@ async def test_outputs_beyond_the_budget_are_refused_with_both_sizes_and_the_run
     status = await stored(runs)
     assert status["outputs"] == {}
     assert [(item["type"], item["reason"]) for item in status["conditions"]] == [("ReportKept", "OutputsTooLarge")]
+    version = (await runs.get("quick-start", UUID))["metadata"]["resourceVersion"]
+    assert (await api.patch(RUN, json={"outputs": {"blob": "y" * OUTPUTS * 2}, "merge": True})).status == 400
+    assert (await runs.get("quick-start", UUID))["metadata"]["resourceVersion"] == version  # said once
 
 
 NESTED = b'{"outputs": {"a": ' + b"[" * 10_000 + b"]" * 10_000 + b"}}"
