@@ -129,12 +129,13 @@ def test_two_at_once_with_one_name_do_not_meet(here: Run, job: Job, records: Pat
     file = job(SLEEP)
     first = start(file, records, "-l")
     assert first.stdout is not None
-    assert first.stdout.readline()
+    pid = int(first.stdout.readline())
     second = here("run", "--local", "-f", file, "-n", "a")
     assert (second.code, "there is a local run 'a' already" in second.errors[0]) == (2, True), second
     assert first.poll() is None
     first.send_signal(signal.SIGKILL)
     first.communicate(timeout=30)
+    os.kill(pid, signal.SIGKILL)
     # What was killed left its folder behind, and that is nobody's.
     again = here("run", "--local", "-f", job("print('new')"), "-n", "a", "-l")
     assert (again.code, again.out, here("logs", "--local", "a").out) == (0, "new\n", "new\n")
