@@ -69,7 +69,7 @@ async def open_session(*, kubeconfig: str | None = None, context: str | None = N
             context = context or _find_context(files)
             loader = await load_kube_config(config_file=os.pathsep.join(files), context=context, client_configuration=configuration)
             namespace = loader.current_context.get("context", {}).get("namespace") or "default"
-            _require_login(loader, configuration)
+            _judge(loader, configuration)
         tls = _tls(configuration)
     except ssl.SSLError as error:
         raise _refuse(f"a certificate or key cannot be read ({error})") from error
@@ -121,8 +121,11 @@ def _find_context(files: list[str]) -> str | None:
     return None
 
 
-def _require_login(loader: Any, configuration: Configuration) -> None:
-    """A login command that failed is only logged by the package, which would go on as nobody."""
+def _judge(loader: Any, configuration: Configuration) -> None:
+    """What the package takes as it is. ConfigException for a server without a scheme; and for a login command that failed: that is only
+    logged, and the package would go on as nobody."""
+    if not configuration.host.lower().startswith(("https://", "http://")):
+        raise ConfigException(f"the kubeconfig's server {configuration.host!r} is no address: expected https://HOST:PORT")
     login = loader._user.safe_get("exec") if loader._user else None
     if login and not (configuration.api_key or configuration.cert_file):
         raise ConfigException(f"the kubeconfig's command {login['command']!r} gave none")

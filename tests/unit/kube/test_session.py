@@ -15,6 +15,7 @@ import yaml
 from aiohttp import web
 from tests.cluster.certificates import Authority
 
+from opstrand.errors import PlatformError
 from opstrand.kube import session as session_module
 from opstrand.kube.api import NAMESPACES, KubeApi, Unreachable
 from opstrand.kube.session import open_session
@@ -133,3 +134,9 @@ async def test_whoever_answers_in_place_of_a_cluster_is_told_from_one(tmp_path: 
             with pytest.raises(Unreachable, match="what answers is no Kubernetes API server"):
                 await ask
     await runner.cleanup()
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1:6443", "ftp://cluster.example"])
+async def test_a_server_that_is_no_address_is_told(tmp_path: Path, server: str) -> None:
+    with pytest.raises(PlatformError, match=f"the kubeconfig's server '{server}' is no address"):
+        await open_session(kubeconfig=str(kubeconfig(tmp_path / "c", server)))
