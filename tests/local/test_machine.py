@@ -88,6 +88,7 @@ def test_a_disk_that_is_full_ends_the_run(job: Job, records: Path) -> None:
 def test_an_init_step_that_hangs_ends_with_an_interrupt(job: Job, records: Path, tmp_path: Path) -> None:
     """A host that takes the connection and says nothing: nobody waits for the step's own patience."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
         run = yaml.safe_load(job("pass").read_text())["run"]
         run["init"] = [{"git": {"url": f"http://127.0.0.1:{silent.getsockname()[1]}/a.git"}}]
         process = start(job("pass", run=run), records, "-l")
