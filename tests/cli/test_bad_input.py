@@ -83,6 +83,14 @@ def test_a_file_that_is_not_there() -> None:
     assert (ran.code, ran.errors) == (2, ["error: could not read nope.yaml: No such file or directory"])
 
 
+def test_an_address_where_a_file_belongs(cli: Cli) -> None:
+    for command in (("check",), ("check", "-f"), ("run", "-f")):
+        ran = cli(*command, "https://example.org/echo.yaml")
+        assert ran.code == 2
+        assert "https://example.org/echo.yaml: " in ran.out + ran.stderr
+        assert "`urlRef`" in ran.out + ran.stderr
+
+
 def test_no_file() -> None:
     ran = run_opstrand("run")
     assert ran.code == 2

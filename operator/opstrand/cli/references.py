@@ -39,7 +39,7 @@ def read_bytes(name: str) -> bytes:
         with open(name, "rb") as file:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise FileError(name, str(error.strerror)) from None
+        raise FileError(name, "an address is named by `urlRef` in a file" if _is_address(name) else str(error.strerror)) from None
 
 
 def source_of(name: str) -> str:

@@ -5,13 +5,13 @@ Owns the keys. Must not build.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from opstrand.spec.cache import Cache
-from opstrand.spec.params import Param
-from opstrand.spec.patch import PatchStrategy
+from opstrand.spec.params import Params
+from opstrand.spec.patch import PatchStrategy, RunPatch
 from opstrand.spec.section import OR_TEMPLATE, Section, Text, Texts
 
 
@@ -26,10 +26,10 @@ class Build(Section):
     cache: Annotated[Cache, OR_TEMPLATE] | None = Field(
         None, description="Whether an equal image is taken again.", examples=[{"disable": True}]
     )
-    params: dict[Text, Param] | None = Field(
+    params: Params | None = Field(
         None, description="Params of the build; `destination` names the image.", examples=[{"destination": {"value": "app:v1"}}]
     )
-    run_patch: dict[str, Any] | None = Field(
+    run_patch: RunPatch | None = Field(
         None, description="Patches the builder's runtime.", examples=[{"init": [{"dockerfile": {"image": "python"}}]}]
     )
     patch_strategy: PatchStrategy | None = Field(None, description="How that patch is merged.", examples=["replace"])

@@ -20,8 +20,8 @@ from opstrand.spec.init import Init
 from opstrand.spec.io import IO
 from opstrand.spec.joins import Join
 from opstrand.spec.kubernetes_parts import ContainerPart, VolumePart
-from opstrand.spec.params import Param
-from opstrand.spec.patch import PatchStrategy
+from opstrand.spec.params import Params
+from opstrand.spec.patch import PatchStrategy, RunPatch
 from opstrand.spec.plugins import Plugins
 from opstrand.spec.runtimes import RUNTIME
 from opstrand.spec.schedule import SCHEDULE
@@ -108,7 +108,7 @@ class Common(Section):
         None, description="Marks a file to fill in before it can run.", examples=[{"enabled": True, "fields": ["run.image"]}]
     )
 
-    params: dict[Text, Param] | None = Field(
+    params: Params | None = Field(
         None, description="Values of inputs and outputs: plain, or with `value`, `ref` and more.", examples=[{"lr": 0.1}]
     )
     schedule: Annotated[Any, SCHEDULE] | None = Field(
@@ -143,7 +143,7 @@ class Common(Section):
         None, description="The component, at an address; read by the command line.", examples=["https://example.org/c.yaml"]
     )
     dag_ref: Text | None = Field(None, description="The component, of the pipeline's `components`.", examples=["train"])
-    run_patch: dict[str, Any] | None = Field(
+    run_patch: RunPatch | None = Field(
         None, description="Laid over the component's `run`.", examples=[{"container": {"resources": {"limits": {"cpu": 1}}}}]
     )
     patch_strategy: PatchStrategy | None = Field(

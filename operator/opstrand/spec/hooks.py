@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from opstrand.spec.params import Param
+from opstrand.spec.params import Params
 from opstrand.spec.section import OR_TEMPLATE, Flag, Section, Text, Texts
 
 END = Literal["succeeded", "failed", "stopped", "skipped", "upstream_failed", "done"]
@@ -27,7 +27,7 @@ class Hook(Section):
     presets: Texts | None = Field(None, description="Presets of the hook's run.", examples=[["small"]])
     queue: Text | None = Field(None, description="Queue of the hook's run.", examples=["agent/queue"])
     namespace: Text | None = Field(None, description="Namespace of the hook's run.", examples=["team"])
-    params: Annotated[dict[Text, Param], OR_TEMPLATE] | None = Field(
+    params: Annotated[Params, OR_TEMPLATE] | None = Field(
         None, description="Params of the component.", examples=[{"text": {"value": "done"}}]
     )
     disable_defaults: Flag | None = Field(

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from opstrand.spec.params import JoinParam
+from opstrand.spec.params import JoinParams
 from opstrand.spec.section import OR_TEMPLATE, Section, Text, Whole
 
 
@@ -20,6 +20,6 @@ class Join(Section):
     sort: Text | None = Field(None, description="Order of the runs; `-` turns it around.", examples=["-metrics.loss"])
     limit: Whole | None = Field(None, description="How many runs at most.", examples=[10])
     offset: Whole | None = Field(None, description="How many runs to leave out first.", examples=[0])
-    params: Annotated[dict[Text, JoinParam], OR_TEMPLATE] | None = Field(
+    params: Annotated[JoinParams, OR_TEMPLATE] | None = Field(
         None, description="What is taken from each run; each param gets the list.", examples=[{"losses": {"value": "outputs.loss"}}]
     )

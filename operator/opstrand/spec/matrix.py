@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, Strict
 
 from opstrand.spec.early_stopping import EarlyStopping, Optimization
-from opstrand.spec.params import Param
+from opstrand.spec.params import Params
 from opstrand.spec.section import (
     OR_TEMPLATE,
     Flag,
@@ -66,9 +66,7 @@ class Tuner(Section):
     presets: Texts | None = Field(None, description="Presets of the tuner's run.", examples=[["small"]])
     queue: Text | None = Field(None, description="Queue of the tuner's run.", examples=["agent/queue"])
     namespace: Text | None = Field(None, description="Namespace of the tuner's run.", examples=["team"])
-    params: Annotated[dict[Text, Param], OR_TEMPLATE] | None = Field(
-        None, description="Params of the tuner.", examples=[{"iterations": {"value": 3}}]
-    )
+    params: Annotated[Params, OR_TEMPLATE] | None = Field(None, description="Params of the tuner.", examples=[{"iterations": {"value": 3}}])
 
 
 class Matrix(Section):

@@ -6,11 +6,11 @@ Owns the fields of a param and its short form. Must not resolve anything: refs, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from opstrand.spec.section import Section, fail_at
+from opstrand.spec.section import Section, Takes, Text, fail_at
 
 #: A mapping with none of these keys is a literal value, not the full form.
 PARAM_KEYS = frozenset({"value", "ref", "contextOnly", "connection", "toInit", "toEnv"})
@@ -53,3 +53,8 @@ class JoinParam(Section):
             # The documents' rule: a join builds its references from its query, so its params have none of their own.
             raise fail_at([(("ref",), "RefInvalid", "a join's param cannot have a `ref`; the join's query says which runs it reads")], data)
         return data if isinstance(data, cls) else _full_form(data, JOIN_PARAM_KEYS)
+
+
+_FORMS = Takes("mapping of names to values, or to mappings with these keys")
+Params = Annotated[dict[Text, Param], _FORMS]
+JoinParams = Annotated[dict[Text, JoinParam], _FORMS]

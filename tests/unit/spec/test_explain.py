@@ -24,6 +24,8 @@ from opstrand.spec.shape import fields_of
         ("run.container.env", "list of Kubernetes EnvVar", ""),
         ("env", "mapping of names to text", ""),
         ("mount", "list of (text or mapping)", ""),
+        ("params", "mapping of names to values, or to mappings with these keys", ""),
+        ("runPatch", "mapping with the keys of `run`", ""),
         ("run.kind", "job | service | dag | mpijob | tfjob | pytorchjob | raycluster | daskcluster", "required"),
         ("matrix.kind", "mapping | grid | random | bayes | hyperband | tpe | iterative", "required"),
         ("run.service.ports", "list of whole number or template", ""),
