@@ -134,6 +134,22 @@ def test_presets_are_laid_over_in_order(cli: Cli, folder: Path) -> None:
     assert ran.out.startswith("more.yaml:2:1"), ran.out
 
 
+@pytest.mark.parametrize(("text", "found"), [("- a\n", "a list of 1"), ("3\n", "the number 3"), ("text\n", "the text 'text'")])
+def test_a_preset_that_is_no_mapping_is_told_as_one(cli: Cli, folder: Path, text: str, found: str) -> None:
+    (folder / "preset.yaml").write_text(text)
+    for command in ("check", "render", "run"):
+        ran = cli(command, "-f", "op.yaml", "-f", "preset.yaml", cwd=folder)
+        assert ran.code == 2
+        assert "preset.yaml:1:1: expected a component or an operation (a mapping), found " + found in ran.out + ran.stderr
+
+
+def test_how_files_meet_is_not_left_to_a_template(cli: Cli, folder: Path) -> None:
+    (folder / "preset.yaml").write_text("isPreset: true\npatchStrategy: '{{ way }}'\n")
+    ran = cli("check", "-f", "op.yaml", "-f", "preset.yaml", cwd=folder)
+    assert ran.code == 2
+    assert ran.out.startswith("preset.yaml:2:1: patchStrategy: expected one of 'replace', "), ran.out
+
+
 def test_a_value_from_the_command_line_wins_and_keeps_where_it_goes(cli: Cli, folder: Path) -> None:
     ran = cli("render", "-f", "op.yaml", "-P", "lr=0.5", "--stage", "plan", "-o", "json", cwd=folder)
     plan = json.loads(ran.out)

@@ -112,7 +112,9 @@ def _lay_preset(written: Mapping[str, Any], file: str | Document, reader: Reader
         return written
     layer = Layer(preset)
     reader.layers.append(layer)
-    if isinstance(preset.data, Mapping) and preset.data.get("kind") != "component":
+    if not isinstance(preset.data, Mapping):
+        parse_operation(preset.data, document=preset)  # says what it is instead
+    elif preset.data.get("kind") != "component":
         parse_operation({**preset.data, "isPreset": True}, document=preset)
     try:
         return apply_presets(written, [preset.data])

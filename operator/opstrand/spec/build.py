@@ -11,7 +11,7 @@ from pydantic import Field
 
 from opstrand.spec.cache import Cache
 from opstrand.spec.params import Params
-from opstrand.spec.patch import PatchStrategy, RunPatch
+from opstrand.spec.patch import RunPatch, Strategy
 from opstrand.spec.section import OR_TEMPLATE, Section, Text, Texts
 
 
@@ -32,4 +32,4 @@ class Build(Section):
     run_patch: RunPatch | None = Field(
         None, description="Patches the builder's runtime.", examples=[{"init": [{"dockerfile": {"image": "python"}}]}]
     )
-    patch_strategy: PatchStrategy | None = Field(None, description="How that patch is merged.", examples=["replace"])
+    patch_strategy: Strategy | None = Field(None, description="How that patch is merged.", examples=["replace"])

@@ -21,7 +21,7 @@ from opstrand.spec.io import IO
 from opstrand.spec.joins import Join
 from opstrand.spec.kubernetes_parts import ContainerPart, VolumePart
 from opstrand.spec.params import Params
-from opstrand.spec.patch import PatchStrategy, RunPatch
+from opstrand.spec.patch import RunPatch, Strategy
 from opstrand.spec.plugins import Plugins
 from opstrand.spec.runtimes import RUNTIME
 from opstrand.spec.schedule import SCHEDULE
@@ -146,9 +146,7 @@ class Common(Section):
     run_patch: RunPatch | None = Field(
         None, description="Laid over the component's `run`.", examples=[{"container": {"resources": {"limits": {"cpu": 1}}}}]
     )
-    patch_strategy: PatchStrategy | None = Field(
-        None, description="How values meet the component's. Default: post_merge.", examples=["replace"]
-    )
+    patch_strategy: Strategy | None = Field(None, description="How values meet the component's. Default: post_merge.", examples=["replace"])
     is_preset: bool | None = Field(None, description="Marks a file that only changes others.", examples=[True])
 
     container: ContainerPart | None = Field(None, description="Shortcut for `run.container`.", examples=[{"image": "busybox"}])

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from opstrand.spec.section import OR_TEMPLATE, Takes
+from opstrand.spec.section import Takes
 
+#: No template can stand for it: files are laid over each other before anything is rendered.
 Strategy = Literal["replace", "isnull", "post_merge", "pre_merge"]
-PatchStrategy = Annotated[Strategy, OR_TEMPLATE]
 RunPatch = Annotated[dict[str, Any], Takes("mapping with the keys of `run`")]
