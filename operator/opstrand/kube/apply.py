@@ -82,14 +82,14 @@ async def _write_status(decision: Decision, *, key: Key, snapshot: Snapshot, wor
     ops = patch_ops(snapshot.body.get("status"), decision.status or {})
     if not ops:
         return set()
-    guard = _guard(snapshot, is_freeze=decision.freeze)
+    guard = _guard(snapshot.body, is_freeze=decision.freeze)
     try:
         stored = await world.kube.json_patch(OPERATIONS, *key, [*guard, *ops], subresource="status")
     except Invalid as error:
         found = await world.kube.get(OPERATIONS, *key)
-        if _guard(snapshot, is_freeze=False) == _guard(replace(snapshot, body=found), is_freeze=False):
+        if _guard(snapshot.body, is_freeze=False) == _guard(found, is_freeze=False):
             raise
-        raise Conflict(f"another operator wrote {'/'.join(key)} meanwhile", status=409) from error
+        raise Conflict(f"{'/'.join(key)} was written meanwhile", status=409) from error
     # What comes back is newer than anything the watch has said: an output acknowledged before the container's end is in it.
     concerned = world.cache.put(OPERATIONS, stored)
     await _tell(snapshot, decision.status or {}, world)
@@ -113,14 +113,15 @@ async def _tell(snapshot: Snapshot, after: Mapping[str, Any], world: World) -> N
         logger.info("an event was not recorded: %s", error, extra=about(event["metadata"]["namespace"], event["involvedObject"]["name"]))
 
 
-def _guard(snapshot: Snapshot, *, is_freeze: bool) -> list[dict[str, Any]]:
+def _guard(read: Mapping[str, Any], *, is_freeze: bool) -> list[dict[str, Any]]:
     """What must still hold for a status to be written: two operators overlap while one replaces the other, and the last request of one
     that died may arrive late. The first write and the freeze are for exactly the object that was read (409); later ones for a run that
-    is where it was (422), whatever the API has stored of it meanwhile."""
-    status = snapshot.body.get("status") or {}
+    is where it was (422), whatever the API has stored of it meanwhile. The conditions are a list that both write."""
+    status = read.get("status") or {}
     if is_freeze or "phase" not in status:
-        return [{"op": "replace", "path": "/metadata/resourceVersion", "value": snapshot.body["metadata"]["resourceVersion"]}]
-    return [{"op": "test", "path": f"/status/{name}", "value": status[name]} for name in ("phase", "attempt") if name in status]
+        return [{"op": "replace", "path": "/metadata/resourceVersion", "value": read["metadata"]["resourceVersion"]}]
+    names = ("phase", "attempt", "conditions")
+    return [{"op": "test", "path": f"/status/{name}", "value": status[name]} for name in names if name in status]
 
 
 async def _act(action: Action, *, key: Key, snapshot: Snapshot, world: World, wake: set[Key]) -> ApiError | None:

@@ -236,3 +236,20 @@ async def test_what_is_asked_for_during_a_write_is_heard_in_its_answer() -> None
     assert (await operator.run(A)).wake == {A}  # the Pod's patch
     assert (await kube.status(A))["phase"] == "Stopping"
     assert (await operator.run(A)).wake == set()
+
+
+async def test_a_condition_that_the_api_adds_during_a_write_is_kept() -> None:
+    kube = Cluster()
+    operator = await begin(kube)
+    kept = {"type": "ReportKept", "status": "False", "reason": "OutputsTooLarge", "message": "", "lastTransitionTime": STARTED}
+
+    async def report() -> None:
+        body = await kube.get(OPERATIONS, "ns", "a")
+        conditions = [*body["status"]["conditions"], kept]
+        await kube.store(OPERATIONS, {**body, "status": {**body["status"], "conditions": conditions}})
+
+    kube.meanwhile = report
+    assert (await operator.run(A)).again == 0
+    await operator.run(A)
+    status = await kube.status(A)
+    assert (status["phase"], kept in status["conditions"]) == ("Running", True)
