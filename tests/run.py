@@ -9,8 +9,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
@@ -24,17 +28,20 @@ IS_CI = os.environ.get("CI") == "true"
 
 @dataclass(frozen=True)
 class Tier:
-    """A folder of tests and what it needs: nothing, the published package, the built API server, or a whole cluster."""
+    """A folder of tests and what it needs: nothing, the published package, the built API server, or a whole cluster.
+
+    `is_beside`: it runs while the next one does, which mostly waits, and what it prints comes after.
+    """
 
     name: str
     folders: tuple[str, ...]
     needs: str = ""
+    is_beside: bool = False
 
 
 TIERS = (
     Tier("unit and golden", ("tests/unit", "tests/golden")),
-    Tier("command line and local", ("tests/cli", "tests/local"), "published"),
-    Tier("published client", ("tests/conformance_client",), "published"),
+    Tier("command line, local, published client", ("tests/cli", "tests/local", "tests/conformance_client"), "published", is_beside=True),
     Tier("integration", ("tests/integration",), "programs"),
     Tier("e2e", ("tests/e2e",), "cluster"),
 )
@@ -54,16 +61,44 @@ def _missing(need: str) -> str | None:
     return None if has_docker or (STATE / "kubeconfig").exists() else "needs a cluster: make cluster"
 
 
+def _start(tier: Tier, output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "pytest", "-q", *tier.folders], cwd=CHECKOUT, stdout=output, stderr=output)
+
+
+def _run(tiers: Sequence[Tier]) -> int:
+    """Run what may run, each tier's lines in one piece; the worst exit code."""
+    worst, beside = 0, list[tuple[Tier, subprocess.Popen[bytes], IO[bytes]]]()
+    with ExitStack() as files:
+        for tier in tiers:
+            if tier.is_beside and tier is not tiers[-1]:
+                output = files.enter_context(tempfile.TemporaryFile())
+                beside.append((tier, _start(tier, output), output))
+                continue
+            print(f"== {tier.name}", flush=True)
+            worst = max(worst, abs(_start(tier).wait()))
+            while beside:
+                worst = max(worst, _finish(*beside.pop(0)))
+    return worst
+
+
+def _finish(tier: Tier, process: subprocess.Popen[bytes], output: IO[bytes]) -> int:
+    print(f"== {tier.name}", flush=True)
+    code = abs(process.wait())
+    output.seek(0)
+    shutil.copyfileobj(output, sys.stdout.buffer)
+    sys.stdout.flush()
+    return code
+
+
 def main() -> int:
-    worst, left_out = 0, []
+    here, left_out = [], []
     for tier in TIERS:
         reason = _missing(tier.needs)
         if reason is not None:
             left_out.append(f"left out: {tier.name} ({reason})")
             continue
-        print(f"== {tier.name}", flush=True)
-        done = subprocess.run([sys.executable, "-m", "pytest", "-q", *tier.folders], cwd=CHECKOUT)
-        worst = max(worst, abs(done.returncode))
+        here.append(tier)
+    worst = _run(here)
     for line in left_out:
         print(line, flush=True)
     return worst or (1 if IS_CI and left_out else 0)

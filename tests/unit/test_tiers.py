@@ -20,10 +20,21 @@ def test_what_is_left_out_is_said_and_fails_in_ci(
     monkeypatch.setattr(run, "TIERS", [tier for tier in run.TIERS if tier.needs in ("published", "cluster")])
     assert run.main() == code
     assert capsys.readouterr().out.splitlines() == [
-        "left out: command line and local (needs the published package: make published)",
-        "left out: published client (needs the published package: make published)",
+        "left out: command line, local, published client (needs the published package: make published)",
         "left out: e2e (needs a cluster: make cluster)",
     ]
+
+
+def test_a_tier_that_runs_beside_another_is_shown_whole_after_it_and_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, body in {"beside": "time.sleep(0.5); assert 0, 'its words'", "live": "pass"}.items():
+        (tmp_path / f"test_{name}.py").write_text(f"import time\ndef test_{name}(): {body}\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    tiers = [run.Tier("slow", (str(tmp_path / "test_beside.py"),), is_beside=True), run.Tier("quick", (str(tmp_path / "test_live.py"),))]
+    assert run._run(tiers) == 1
+    out = capfd.readouterr().out
+    assert out.index("== quick") < out.index("1 passed") < out.index("== slow") < out.index("its words") < out.index("1 failed")
 
 
 def test_asking_what_is_built_builds_and_installs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
