@@ -29,12 +29,12 @@ class _Loop(asyncio.SelectorEventLoop):
         return super().time() + self._leaping.ahead
 
 
-def in_leaps(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+def in_leaps(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """The test in a loop of its own, whose time leaps. For what only sleeps: a real connection would be asked again and again."""
 
     @functools.wraps(test)
-    def run() -> None:
+    def run(*arguments: Any, **named: Any) -> None:
         with asyncio.Runner(loop_factory=_Loop) as runner:
-            runner.run(test())
+            runner.run(test(*arguments, **named))
 
     return run

@@ -91,13 +91,14 @@ class ClusterRuns:
         bodies, since = await self._cluster.list(OPERATIONS)
         self._index.replace(bodies, since)
         self._synced = True
-        while True:  # a watch that ends in peace goes on where it was
+        loop, began = asyncio.get_running_loop(), float("-inf")
+        while loop.time() - began > _LIVED:  # a watch that ends in peace goes on where it was, unless that is at once
+            began = loop.time()
             async with asyncio.timeout(_SILENCE) as silence:
                 async for kind, body in self._cluster.watch(OPERATIONS, since=since):
-                    silence.reschedule(asyncio.get_running_loop().time() + _SILENCE)
+                    silence.reschedule(loop.time() + _SILENCE)
                     since = body["metadata"]["resourceVersion"]
                     self._take(kind, body)
-            await asyncio.sleep(_FIRST_PAUSE)
 
     def _take(self, kind: str, body: Body) -> None:
         if kind == "DELETED":
