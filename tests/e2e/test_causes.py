@@ -12,11 +12,15 @@ from typing import Any
 
 from opstrand.errors import REASONS
 from opstrand.kube.api import OPERATIONS, KubeApi, Manifest
-from tests.e2e.conftest import describe, kubectl, operation, opstrand, script, wait_for
+from tests.e2e.conftest import describe, kubectl, operation, opstrand, wait_for
 
 PLAIN = "localhost/python-base:1"
 GREEDY = ["python3", "-c", "x = bytearray(10**9)"]
 SMALL = {"resources": {"limits": {"memory": "40Mi"}}}
+
+
+#: On a busy node containerd leaves out what a program prints right before its end: whose words are asked for waits a little.
+PAUSE = "sleep 4"
 
 
 @dataclass(frozen=True)
@@ -96,11 +100,11 @@ CAUSES = {
         "VolumeNotMounted", r".*/no/such/place is not a directory", volume(hostPath={"path": "/no/such/place", "type": "Directory"}), HANGS
     ),
     # how it ended
-    "exit-code": Cause("ContainerFailed", "exit code 7: before", script("print('before')\nraise SystemExit(7)", PLAIN)),
+    "exit-code": Cause("ContainerFailed", "exit code 7: before", job("sh", "-c", f"echo before; {PAUSE}; exit 7")),
     "traceback": Cause(
         "ContainerFailed",
         r"(?s)exit code 1: ValueError: no such column; its last lines:\nTraceback.*no such column",
-        script("raise ValueError('no such column')", PLAIN),
+        job("sh", "-c", f"python3 -c \"raise ValueError('no such column')\"; {PAUSE}; exit 1"),
     ),
     "no-such-command": Cause("ContainerFailed", "the container could not start: .*no-such-program.*", job("no-such-program")),
     "memory": Cause("OOMKilled", "the container used more memory than its limit of 40Mi", job(*GREEDY, **SMALL)),
@@ -127,7 +131,7 @@ CAUSES = {
     "init-exit-code": Cause(
         "InitFailed",
         r"(?s)init step 'fetch' ended with exit code 3: .*no shop, password=\*\*\*",
-        init(step("fetch", "sh", "-c", "echo no shop, password=hunter22; exit 3")),
+        init(step("fetch", "sh", "-c", f"echo no shop, password=hunter22; {PAUSE}; exit 3")),
     ),
     "init-memory": Cause("OOMKilled", "init step 'unpack' used more memory than its limit of 40Mi", init(step("unpack", *GREEDY, **SMALL))),
     "init-hangs": Cause(
@@ -146,7 +150,13 @@ CAUSES = {
         "InitFailed",
         r"(?s)init step 'unpack' ended with exit code 1: .*No space left on device.*",
         init(
-            step("unpack", "dd", "if=/dev/zero", "of=/full/a", "count=100", volumeMounts=[{"name": "full", "mountPath": "/full"}]),
+            step(
+                "unpack",
+                "sh",
+                "-c",
+                f"dd if=/dev/zero of=/full/a count=100 || {{ {PAUSE}; exit 1; }}",
+                volumeMounts=[{"name": "full", "mountPath": "/full"}],
+            ),
             volumes=[{"name": "full", "emptyDir": {"medium": "Memory", "sizeLimit": "8Ki"}}],
         ),
     ),

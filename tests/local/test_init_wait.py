@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from opstrand.initializer import __main__
 from opstrand.initializer.__main__ import read_document
 from opstrand.initializer.failure import InitError
 from opstrand.initializer.steps import carry_out, wait_for_api
@@ -55,6 +58,22 @@ def test_a_document_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "init.json.gz").write_text("somebody else's")
     with pytest.raises(InitError, match="what is to be done cannot be read: is the ConfigMap of the Pod's name another's"):
         read_document({"OPSTRAND_INIT_FILE": str(tmp_path / "init.json.gz")})
+
+
+def test_why_it_failed_is_left_where_a_kubelet_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words, mask, answer = tmp_path / "termination-log", os.umask(0), signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(__main__, "_LAST_WORDS", str(words))
+    monkeypatch.setenv("OPSTRAND_INIT_FILE", str(tmp_path / "absent"))
+    monkeypatch.delenv("OPSTRAND_ROOT", raising=False)
+    try:
+        assert __main__.main() == 1
+        assert not words.exists()  # no kubelet made one
+        words.touch()
+        assert __main__.main() == 1
+    finally:
+        os.umask(mask)
+        signal.signal(signal.SIGTERM, answer)
+    assert words.read_text().startswith("what is to be done cannot be read")
 
 
 def test_an_api_that_starts_is_waited_for(door: HTTPServer) -> None:

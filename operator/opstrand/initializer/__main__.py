@@ -11,10 +11,14 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Any
 
 from opstrand.initializer.failure import Stopped
 from opstrand.initializer.steps import InitError, carry_out
+
+#: Where a kubelet takes a container's last words from; the log lacks them where its node is busy.
+_LAST_WORDS = "/dev/termination-log"
 
 
 def read_document(environment: dict[str, str]) -> dict[str, Any]:
@@ -40,8 +44,16 @@ def main() -> int:
         carry_out(read_document(dict(os.environ)), root=os.environ.get("OPSTRAND_ROOT", ""))
     except InitError as error:
         print(error, file=sys.stderr)
+        _leave_words(str(error))
         return 1
     return 0
+
+
+def _leave_words(words: str) -> None:
+    if "OPSTRAND_ROOT" in os.environ or not os.path.exists(_LAST_WORDS):
+        return
+    with suppress(OSError), open(_LAST_WORDS, "w", encoding="utf-8") as file:
+        file.write(words)
 
 
 def _stop(number: int, frame: object) -> None:
