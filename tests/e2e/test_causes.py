@@ -108,12 +108,12 @@ CAUSES = {
     ),
     "no-such-command": Cause("ContainerFailed", "the container could not start: .*no-such-program.*", job("no-such-program")),
     "memory": Cause("OOMKilled", "the container used more memory than its limit of 40Mi", job(*GREEDY, **SMALL)),
-    "timeout": Cause("DeadlineExceeded", "it did not end within 3 s", job("sleep", "60"), fields={"termination": {"timeout": 3}}),
+    "timeout": Cause("DeadlineExceeded", "it did not end within 25 s", job("sleep", "60"), fields={"termination": {"timeout": 25}}),
     "polite-timeout": Cause(
         "DeadlineExceeded",
-        "it did not end within 3 s",
+        "it did not end within 25 s",
         job("sh", "-c", "trap 'exit 0' TERM; sleep 60 & wait"),
-        fields={"termination": {"timeout": 3}},
+        fields={"termination": {"timeout": 25}},
     ),
     # what stands around it
     "sidecar": Cause(
@@ -139,9 +139,9 @@ CAUSES = {
     ),
     "init-timeout": Cause(
         "DeadlineExceeded",
-        "init step 'wait' did not end within 3 s",
+        "init step 'wait' did not end within 25 s",
         init(step("wait", "sleep", "60")),
-        fields={"termination": {"timeout": 3}},
+        fields={"termination": {"timeout": 25}},
     ),
     "folder-in-the-way": Cause(
         "InitFailed", r"init step .*/a: a folder of that name is there already", init(file("1", filename="a/b.txt"), file("2"))
