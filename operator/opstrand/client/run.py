@@ -103,7 +103,7 @@ class RunClient:
     def log_tags(self, tags: str | Sequence[str], reset: bool = False, async_req: bool = True) -> None:
         """Tags, or one text with commas."""
         items = [tag.strip() for tag in tags.split(",")] if isinstance(tags, str) else [str(tag) for tag in tags]
-        self.logger(Report().tags([tag for tag in items if tag], reset=reset), async_req)
+        self._log(Report().tags([tag for tag in items if tag], reset=reset), async_req)
 
     def log_progress(self, value: float) -> None:
         """How much is done, from 0 to 1."""
@@ -121,10 +121,10 @@ class RunClient:
             self._spool.add(report, within=_METRICS_WITHIN)
 
     def set_description(self, description: str, async_req: bool = True) -> None:
-        self.logger(Report().text("description", description), async_req)
+        self._log(Report().text("description", description), async_req)
 
     def set_readme(self, readme: str, async_req: bool = True) -> None:
-        self.logger(Report().text("readme", readme), async_req)
+        self._log(Report().text("readme", readme), async_req)
 
     def log_artifact_ref(
         self,
@@ -160,7 +160,7 @@ class RunClient:
         report = Report()
         for item in [body] if isinstance(body, Mapping) else body:
             report.artifact(to_json(dict(item)))
-        self.logger(report, async_req)
+        self._log(report, async_req)
 
     def get_artifacts_lineage(self, query: str | None = None, limit: int = 1000, offset: int = 0) -> Sequence[Json]:
         found = self._read("/lineage/artifacts", {"limit": limit, "offset": offset, "query": query or ""})
@@ -235,9 +235,9 @@ class RunClient:
         plain = {to_name(name): to_json(value) for name, value in values.items()}
         if not self._is_idle:
             self._data[field] = {**({} if reset else self._data.get(field) or {}), **plain}
-        self.logger(Report().values(field, plain, reset=reset), async_req)
+        self._log(Report().values(field, plain, reset=reset), async_req)
 
-    def logger(self, report: Report, async_req: bool) -> None:
+    def _log(self, report: Report, async_req: bool) -> None:
         if self._is_idle or not report:
             return
         if async_req:
