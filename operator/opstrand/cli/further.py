@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from opstrand.cli.judge import Verdict
+from opstrand.cli.judge import Verdict, in_order
 from opstrand.cli.places import find_steps, parse_path
 from opstrand.errors import MAX_PROBLEMS, Problem
 from opstrand.spec.document import Document, Path
@@ -39,8 +39,7 @@ def judge_further(document: Document, judge: Callable[[Document], Verdict]) -> V
         cut += found
         document = replace(document, data=_leave_out(document.data, found))
         verdict = judge(document)
-    problems = sorted(dict.fromkeys(told), key=lambda one: (one.source, one.line or 0, one.column or 0))
-    return replace(verdict, problems=tuple(problems[:MAX_PROBLEMS]))
+    return replace(verdict, problems=in_order(told)[:MAX_PROBLEMS])
 
 
 def _find(problem: Problem, document: Document) -> Path:

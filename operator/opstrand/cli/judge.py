@@ -75,6 +75,11 @@ def judge(submission: Submission, *, evaluate: Evaluate, complete: bool) -> Verd
 
 
 def _place(submission: Submission, problems: Sequence[Problem]) -> tuple[Problem, ...]:
-    """Each once, where it was written, in the order of the files."""
+    """Where each was written."""
     placed = submission.place(SpecError.of(problems[:MAX_PROBLEMS])).problems if problems else ()
-    return tuple(sorted(dict.fromkeys(placed), key=lambda one: (one.source, one.line or 0, one.column or 0)))
+    return in_order(placed)
+
+
+def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Each once, in the order of the files."""
+    return tuple(sorted(dict.fromkeys(problems), key=lambda one: (one.source, one.line or 0, one.column or 0)))
