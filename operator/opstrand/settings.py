@@ -34,6 +34,8 @@ class Settings:
     audience: str = "opstrand"
     #: The life of a run's token, at least 600. The published client reads it once, so it outlives a run's timeout in any case.
     token_seconds: int = 30 * 24 * 3600
+    #: How long past its end a run's token counts while its Pod and account live, where a cluster caps the life of tokens; 0: not at all.
+    expired_token_seconds: int = 30 * 24 * 3600
     #: How long an init container waits for the API to answer before it gives up.
     api_patience: int = 120
     #: How long a git host may take to bring a repository before the run fails.

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import jwt
 import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 
-from opstrand.kube.api import OPERATIONS, PODS, KubeApi, Manifest, Resource
+from opstrand.kube.api import OPERATIONS, PODS, SERVICE_ACCOUNTS, KubeApi, Manifest, Resource
 from opstrand.kube.session import open_session
 from opstrand.tracking.app import create_app
+from opstrand.tracking.auth import Unauthenticated
 from opstrand.tracking.cluster import ClusterRuns
 from opstrand.tracking.expired import ExpiredTokens
 from opstrand.tracking.tokens import ClusterAuth
@@ -141,33 +144,122 @@ async def test_a_run_reports_on_itself_and_what_was_said_is_in_its_end(kube: Kub
     assert statuses["status"] == "succeeded"
 
 
+async def forge_pod(kube: KubeApi, namespace: str, pod: Manifest, **spec: Any) -> Manifest:
+    """A Pod that says of itself that it is the run's: labels and owner references are its creator's to write."""
+    meta = {"generateName": "forged-", **{key: pod["metadata"][key] for key in ("labels", "ownerReferences")}}
+    containers = {"containers": [{"name": "main", "image": "busybox"}], **spec}
+    return await kube.create(PODS, namespace, {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": containers})
+
+
 @pytest.mark.usefixtures("operator")
-async def test_another_runs_token_reads_and_never_writes(kube: KubeApi, namespace: str, api: Client, person: Any) -> None:
+async def test_a_pod_of_no_run_reads_what_its_account_may_and_nothing_else(
+    kube: KubeApi, namespace: str, api: Client, person: Any, control_plane: ControlPlane
+) -> None:
     body, pod, run = await start_run(kube, namespace, await person("edit"))
-    forged = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": "forged",
-            "labels": pod["metadata"]["labels"],
-            "ownerReferences": pod["metadata"]["ownerReferences"],
-        },
-        "spec": {"containers": [{"name": "main", "image": "busybox"}]},
-    }
-    other = Token(api, await make_token(kube, namespace, "default", pod=await kube.create(PODS, namespace, forged), audience=AUDIENCE))
-    assert (await other.ask("GET", run))[0] == 200
+    other = Token(api, await make_token(kube, namespace, "default", pod=await forge_pod(kube, namespace, pod), audience=AUDIENCE))
     for method, path, said in (
+        ("GET", "", None),
+        ("GET", "/statuses", None),
+        ("GET", "/lineage/artifacts", None),
         ("PATCH", "", {"outputs": {"a": 1}}),
         ("POST", "/lineage/artifacts", {"artifacts": []}),
         ("POST", "/statuses", {}),
+        ("POST", "/stop", None),
+        ("DELETE", "", None),
+        ("POST", "/restart", None),
     ):
         assert (await other.ask(method, run + path, said)) == (404, {"detail": "Not found."})
-    for method, path in (("POST", "/stop"), ("DELETE", ""), ("POST", "/restart")):
-        assert (await other.ask(method, run + path))[0] == 403
+    logs = run.replace("/api/v1", f"/streams/v1/{namespace}") + "/logs"
+    assert (await other.ask("GET", logs))[0] == 404
+    assert (await other.ask("GET", run.rpartition("/")[0]))[0] == 403
     elsewhere = await make_namespace(kube, f"{namespace}-b")
     far = await kube.create(OPERATIONS, elsewhere, operation("far"))
     assert (await other.ask("GET", f"/api/v1/default/{elsewhere}/runs/{far['metadata']['uid']}"))[0] == 404
     assert (await kube.get(OPERATIONS, namespace, body["metadata"]["name"]))["status"]["outputs"] == {}
+
+    await person("view")  # its account may read with kubectl too
+    reader = await forge_pod(kube, namespace, pod, serviceAccountName="person-view")
+    token = Token(api, await make_token(kube, namespace, "person-view", pod=reader, audience=AUDIENCE))
+    assert [(await token.ask("GET", path))[0] for path in (run, run.rpartition("/")[0])] == [200, 200]
+    assert (await token.ask("PATCH", run, {"outputs": {"a": 1}}))[0] == 403
+
+
+@pytest.mark.usefixtures("operator")
+async def test_a_run_reads_its_upstream_and_reports_no_more_once_it_is_over(
+    kube: KubeApi, namespace: str, api: Client, person: Any
+) -> None:
+    editor = await person("edit")
+    body, pod, run = await start_run(kube, namespace, editor)
+    own = Token(api, await make_token(kube, namespace, "default", pod=pod, audience=AUDIENCE))
+    started = "2026-01-02T03:04:05Z"
+    await mark(kube, pod, running(started))
+    assert (await own.ask("PATCH", run, {"outputs": {"acc": 0.5}, "merge": True}))[0] == 200
+    await mark(kube, pod, ended(0, started))
+    name = body["metadata"]["name"]
+    final = await wait_for(kube, namespace, name, in_phase("Succeeded"))
+    assert (await own.ask("PATCH", run, {"outputs": {"last": 1}, "merge": True}))[0] == 200  # within the minute
+
+    second = operation("second", {"params": {"acc": {"ref": f"runs.{final['status']['uuid']}", "value": "outputs.acc"}}})
+    second["spec"]["component"]["inputs"] = [{"name": "acc", "type": "float"}]
+    await kube.create(OPERATIONS, namespace, second)
+    down = await wait_for(kube, namespace, "second", in_phase("Starting", "Running"))
+    down_pod = await pod_of(kube, namespace, down)
+    downstream = Token(api, await make_token(kube, namespace, "default", pod=down_pod, audience=AUDIENCE))
+    assert (await downstream.ask("GET", run))[1]["outputs"] == {"acc": 0.5, "last": 1}
+    assert (await own.ask("GET", f"{run.rpartition('/')[0]}/{down['status']['uuid']}"))[0] == 404
+
+    conditions = [{**one, "lastTransitionTime": "2026-01-02T03:04:05Z"} for one in final["status"]["conditions"]]
+    ops = [{"op": "replace", "path": "/status/conditions", "value": conditions}]
+    await kube.json_patch(OPERATIONS, namespace, name, ops, subresource="status")
+    deadline = asyncio.get_running_loop().time() + 10
+    while (answer := await own.ask("PATCH", run, {"outputs": {"acc": 1}, "merge": True}))[0] == 200:  # the watch tells of it soon
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.05)
+    assert (answer[0], "has ended" in answer[1]["detail"]) == (403, True)
+    assert (await own.ask("GET", run))[0] == 200
+    assert (await editor.ask("PATCH", run, {"tags": ["kept"], "merge": True}))[0] == 200
+
+
+def make_expired(token: str, control_plane: ControlPlane, seconds: float = 600) -> str:
+    """The same token as the cluster would have made it earlier, so that it expired `seconds` ago."""
+    claims = jwt.decode(token, options={"verify_signature": False})
+    header = jwt.get_unverified_header(token)
+    back = claims["exp"] - time.time() + seconds
+    claims |= {key: int(claims[key] - back) for key in ("exp", "iat", "nbf")}
+    return jwt.encode(claims, control_plane.service_account_key.read_text(), header["alg"], {"kid": header["kid"]})
+
+
+@pytest.mark.usefixtures("operator")
+async def test_an_expired_token_counts_while_its_pod_and_its_account_live(
+    kube: KubeApi, api_kube: KubeApi, namespace: str, person: Any, control_plane: ControlPlane
+) -> None:
+    _, pod, _ = await start_run(kube, namespace, await person("edit"))
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "doomed"}}
+    await kube.create(SERVICE_ACCOUNTS, namespace, account)
+    doomed = await forge_pod(kube, namespace, pod, serviceAccountName="doomed")
+    own = make_expired(await make_token(kube, namespace, "default", pod=pod, audience=AUDIENCE), control_plane)
+    lost = make_expired(await make_token(kube, namespace, "doomed", pod=doomed, audience=AUDIENCE), control_plane)
+    old = make_expired(await make_token(kube, namespace, "default", pod=pod, audience=AUDIENCE), control_plane, 7200)
+
+    async def read_keys() -> Any:
+        async with api_kube.session.http.get(api_kube.session.server + "/openid/v1/jwks") as answer:
+            return json.loads(await answer.read())
+
+    def make_auth() -> ClusterAuth:
+        """One that remembers nothing yet."""
+        expired = ExpiredTokens(api_kube, read_keys, audience=AUDIENCE, longest_past=3600)
+        return ClusterAuth(api_kube, audience=AUDIENCE, expired=expired)
+
+    for token, name in ((own, pod["metadata"]["name"]), (lost, doomed["metadata"]["name"])):
+        assert (await make_auth().identify(token)).pod_name == name
+    with pytest.raises(Unauthenticated):
+        await make_auth().identify(old)
+    await kube.delete(SERVICE_ACCOUNTS, namespace, "doomed")
+    with pytest.raises(Unauthenticated):
+        await make_auth().identify(lost)
+    await kube.create(SERVICE_ACCOUNTS, namespace, account)  # the same name is another account
+    with pytest.raises(Unauthenticated):
+        await make_auth().identify(lost)
 
 
 @pytest.mark.usefixtures("operator")

@@ -6,15 +6,15 @@ The surface, where P is /api/v1/OWNER/PROJECT and R is P/runs/UUID (who may: pub
     GET    /healthz /readyz /api/v1/installation /api/v1/compatibility/...   public
     GET    /api/v1/OWNER/projects/list, P, P/runs                            list, get; P/runs takes query, sort, limit, offset
     POST   /api/v1/OWNER/projects/create, P/runs                             create
-    GET    R, R/statuses, R/namespace                                        get; a run of the project
-    GET    R/lineage/{artifacts, artifacts/NAME, artifacts/names}            get; a run of the project
-    GET    R/lineage/{upstream, downstream, clones}                          get; a run of the project
+    GET    R, R/statuses, R/namespace                                        get; a run: itself, upstreams, pipeline
+    GET    R/lineage/{artifacts, artifacts/NAME, artifacts/names}            get; a run: itself, upstreams, pipeline
+    GET    R/lineage/{upstream, downstream, clones}                          get; a run: itself, upstreams, pipeline
     PATCH  R                                                                 the run itself; patch
     POST   R/statuses, R/lineage/artifacts                                   the run itself; patch
     POST   R/{stop, skip, approve, invalidate, resume}                       patch
     POST   R/restart                                                         get and create
     DELETE R                                                                 delete
-    GET    /streams/v1/NAMESPACE/OWNER/PROJECT/runs/UUID/logs                get on pods/log; a run of the project
+    GET    /streams/v1/NAMESPACE/OWNER/PROJECT/runs/UUID/logs                get on pods/log; a run: itself, upstreams, pipeline
 """
 
 from __future__ import annotations

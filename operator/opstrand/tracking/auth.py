@@ -1,7 +1,7 @@
-"""Who asks, and what they may do.
+"""Callers, the verbs, and the interface to whatever knows tokens and rights.
 
-Owns the callers, the verbs, and the rule of a run's token: it writes its own run and reads its project. Whom a token belongs to is
-the `Auth` behind it. Must not decide by anything that who makes a Pod can write (labels, owner references).
+Owns which Pod is a run's own. What a caller may do is `access`. Must not decide by anything that the creator of a Pod can write (labels,
+owner references of the Pod).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from opstrand.tracking.runs import Body, RunNotFound
+from opstrand.tracking.runs import Body
 
 
 class Unauthenticated(Exception):
@@ -36,9 +36,10 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True)
 class Caller:
-    """Whom a token belongs to. `pod` is set for a run's token only, and then `namespace` is the Pod's."""
+    """The owner of a token. `pod_name` is set for a run's token only, and then `namespace` is the Pod's."""
 
     name: str
+    uid: str = ""
     groups: tuple[str, ...] = ()
     extra: Mapping[str, tuple[str, ...]] | None = None
     namespace: str = ""
@@ -48,6 +49,9 @@ class Caller:
     @property
     def is_run(self) -> bool:
         return bool(self.pod_name)
+
+    def is_run_of(self, project: str) -> bool:
+        return self.is_run and self.namespace == project
 
     def is_pod_of(self, body: Body) -> bool:
         """Whether the caller's Pod is the one that this run was frozen to: by name, and by uid once the operator wrote it.
@@ -72,7 +76,7 @@ class Auth(Protocol):
         """Raises `Unauthenticated`."""
 
     async def may(self, caller: Caller, verb: Verb, project: str) -> bool:
-        """Whether a person may do this in a project. Never asked for a run's token."""
+        """Whether the cluster's own rules let the caller do this in a project."""
 
 
 class StaticToken:
@@ -99,27 +103,3 @@ def parse_token(header: str | None) -> str:
     if not token.isascii():
         raise Unauthenticated("The token has characters that no token has.")
     return token
-
-
-async def authorize(auth: Auth, caller: Caller, verb: Verb, project: str) -> None:
-    """Raise unless the caller may do this in the project: `Forbidden` for what it may see, `RunNotFound` for what it may not know of."""
-    if caller.is_run:
-        if project != caller.namespace:
-            raise RunNotFound(project)
-        if verb not in (Verb.READ, Verb.LIST, Verb.LOGS):
-            raise Forbidden("A run's token reads its project and writes its own run, and no more.")
-        return
-    if await auth.may(caller, verb, project):
-        return
-    if verb is not Verb.READ and await auth.may(caller, Verb.READ, project):
-        what = "read the logs of Pods" if verb is Verb.LOGS else f"{verb.value} operations"
-        raise Forbidden(f"{caller.name} may not {what} in {project}.")
-    raise RunNotFound(project)
-
-
-async def authorize_report(auth: Auth, caller: Caller, body: Body) -> None:
-    """Raise unless the caller may write what this run reports. Another run must not even learn that this one exists: `RunNotFound`."""
-    if not caller.is_run:
-        await authorize(auth, caller, Verb.CONTROL, body["metadata"]["namespace"])
-    elif not caller.is_pod_of(body):
-        raise RunNotFound(body["metadata"]["name"])

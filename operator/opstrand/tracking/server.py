@@ -83,7 +83,7 @@ def _build(session: Session, settings: Settings) -> tuple[ClusterRuns, ClusterAu
             keys: Mapping[str, Any] = json.loads(await answer.read())
             return keys
 
-    expired = ExpiredTokens(kube, read_keys, audience=settings.audience)
+    expired = ExpiredTokens(kube, read_keys, audience=settings.audience, longest_past=settings.expired_token_seconds)
     return ClusterRuns(kube), ClusterAuth(kube, audience=settings.audience, expired=expired)
 
 

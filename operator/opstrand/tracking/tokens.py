@@ -95,13 +95,15 @@ class ClusterAuth:
         raise Unauthenticated(f"The token was not accepted: {status.get('error') or 'it proves nobody'}.")
 
     async def may(self, caller: Caller, verb: Verb, project: str) -> bool:
-        key = (caller.name, caller.groups, verb, project)
+        # Everything that the review is asked about: a token of narrower scopes must not get what a wider one was granted.
+        key = (caller.name, caller.uid, caller.groups, _freeze(caller.extra), verb, project)
         return await self._permissions.get(key, lambda: self._ask(caller, verb, project))
 
     async def _ask(self, caller: Caller, verb: Verb, project: str) -> bool:
         spec = {
             "user": caller.name,
             "groups": list(caller.groups),
+            "uid": caller.uid,
             "extra": {key: list(values) for key, values in (caller.extra or {}).items()},
             "resourceAttributes": {"namespace": project, **_attributes(verb)},
         }
@@ -123,7 +125,19 @@ def _caller(user: Mapping[str, Any], *, with_pod: bool) -> Caller:
     pod = (extra.get(_POD_NAME) or ("",))[0] if with_pod else ""
     namespace = name.removeprefix(_ACCOUNT).partition(":")[0] if pod else ""
     uid = (extra.get(_POD_UID) or ("",))[0]
-    return Caller(name=name, groups=tuple(user.get("groups") or ()), extra=extra, namespace=namespace, pod_name=pod, pod_uid=uid)
+    return Caller(
+        name=name,
+        uid=str(user.get("uid") or ""),
+        groups=tuple(user.get("groups") or ()),
+        extra=extra,
+        namespace=namespace,
+        pod_name=pod,
+        pod_uid=uid,
+    )
+
+
+def _freeze(extra: Mapping[str, tuple[str, ...]] | None) -> frozenset[tuple[str, tuple[str, ...]]]:
+    return frozenset((extra or {}).items())
 
 
 def _is_expired(claims: Mapping[str, Any]) -> bool:

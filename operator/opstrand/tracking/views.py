@@ -67,7 +67,7 @@ def run_view(body: Body, owner: str, *, with_content: bool = True) -> dict[str, 
         "outputs": order_outputs(body),
         "meta_info": status.get("meta") or {},
         "readme": (status.get("meta") or {}).get("readme"),
-        "pipeline": _pipeline(meta),
+        "pipeline": pipeline_of(meta),
         "settings": {"namespace": meta["namespace"]},
     }
     if with_content:
@@ -87,7 +87,8 @@ def _identity(body: Body, owner: str) -> dict[str, Any]:
     }
 
 
-def _pipeline(meta: Mapping[str, Any]) -> dict[str, Any] | None:
+def pipeline_of(meta: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The run that made this one, from the metadata of its object."""
     for owner in meta.get("ownerReferences") or ():
         if owner.get("kind") == "Operation" and owner.get("controller"):
             return {"uuid": uuid_of(owner["uid"]), "name": owner["name"], "kind": "dag"}

@@ -4,6 +4,8 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import jwt
@@ -12,32 +14,36 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from opstrand.errors import PlatformError
 from opstrand.kube.api import NotFound, Resource
-from opstrand.tracking.auth import Caller, Forbidden, StaticToken, Unauthenticated, Verb, authorize, authorize_report, parse_token
+from opstrand.tracking.access import authorize
+from opstrand.tracking.auth import Caller, Forbidden, StaticToken, Unauthenticated, Verb, parse_token
 from opstrand.tracking.expired import ExpiredTokens, read_claims
-from opstrand.tracking.runs import RunNotFound
 from opstrand.tracking.tokens import ClusterAuth
-
-from .conftest import operation
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 FOREIGN = ec.generate_private_key(ec.SECP256R1())
 POD = {"name": "echo-4f0c1a2b-0", "uid": "pod-uid"}
+ACCOUNT = {"name": "default", "uid": "account-uid"}
+DAY = 24 * 3600
 
 
 def token(key: Any = KEY, *, expires_in: float = -60, audience: str = "opstrand", kid: str = "1", **claims: Any) -> str:
-    bound = {"namespace": "quick-start", "pod": POD}
+    bound = {"namespace": "quick-start", "pod": POD, "serviceaccount": ACCOUNT}
     said = {"aud": [audience], "exp": int(time.time() + expires_in), "sub": "system:serviceaccount:quick-start:default"}
     return jwt.encode({**said, "kubernetes.io": bound, **claims}, key, algorithm="ES256", headers={"kid": kid})
 
 
 class Cluster:
-    """A cluster that believes `user` behind every token, lets people do `allowed`, and runs `pods`."""
+    """A cluster that believes `user` behind every token, lets people do `allowed`, and has `objects` by kind and name."""
 
     def __init__(self, user: Mapping[str, Any] | None = None, allowed: bool = False) -> None:
         self.user, self.allowed = user, allowed
         self.asked: list[str] = []
+        self.access_reviews: list[dict[str, Any]] = []
         self.keys_read = 0
-        self.pods: dict[str, dict[str, Any]] = {}
+        self.objects = {
+            ("Pod", POD["name"]): {"metadata": {"uid": POD["uid"]}, "status": {"phase": "Running"}},
+            ("ServiceAccount", ACCOUNT["name"]): {"metadata": {"uid": ACCOUNT["uid"]}},
+        }
         self.trouble: Exception | None = None
 
     async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,13 +52,14 @@ class Cluster:
         if self.trouble is not None:
             raise self.trouble
         if resource.kind == "SubjectAccessReview":
+            self.access_reviews.append(body["spec"])
             return {"status": {"allowed": self.allowed}}
         return {"status": {"authenticated": self.user is not None, "user": self.user, "audiences": body["spec"].get("audiences")}}
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]:
-        if name not in self.pods:
+        if (resource.kind, name) not in self.objects:
             raise NotFound(name, status=404)
-        return self.pods[name]
+        return self.objects[resource.kind, name]
 
     async def read_keys(self) -> Mapping[str, Any]:
         self.keys_read += 1
@@ -60,7 +67,8 @@ class Cluster:
         return {"keys": [{**public, "kid": "1", "alg": "ES256", "use": "sig"}]}
 
     def auth(self) -> ClusterAuth:
-        return ClusterAuth(self, audience="opstrand", expired=ExpiredTokens(self, self.read_keys, audience="opstrand"))
+        expired = ExpiredTokens(self, self.read_keys, audience="opstrand", longest_past=DAY)
+        return ClusterAuth(self, audience="opstrand", expired=expired)
 
 
 RUN_USER = {
@@ -103,38 +111,101 @@ async def test_a_refusal_is_remembered_too() -> None:
     assert cluster.asked == ["TokenReview"]
 
 
-async def test_an_expired_token_counts_while_its_pod_lives() -> None:
-    cluster = Cluster()
-    cluster.pods[POD["name"]] = {"metadata": {"uid": POD["uid"]}, "status": {"phase": "Running"}}
-    caller = await cluster.auth().identify(token())
-    assert caller == Caller(name=RUN_USER["username"], namespace="quick-start", pod_name=POD["name"], pod_uid=POD["uid"])
+async def test_an_expired_token_counts_while_its_pod_and_its_account_live() -> None:
+    caller = await Cluster().auth().identify(token())
+    assert caller == Caller(
+        name=RUN_USER["username"],
+        uid=ACCOUNT["uid"],
+        groups=("system:serviceaccounts", "system:serviceaccounts:quick-start", "system:authenticated"),
+        namespace="quick-start",
+        pod_name=POD["name"],
+        pod_uid=POD["uid"],
+    )
+
+
+def bound(**changes: Any) -> dict[str, Any]:
+    """The claim of Kubernetes with some of its keys replaced, or left out for None."""
+    claim = {"namespace": "quick-start", "pod": POD, "serviceaccount": ACCOUNT, **changes}
+    return {"kubernetes.io": {key: value for key, value in claim.items() if value is not None}}
 
 
 REFUSED = {
     "another key": token(FOREIGN),
     "an unknown key": token(kid="2"),
     "another audience": token(audience="somebody"),
-    "no pod": token(**{"kubernetes.io": {"namespace": "quick-start"}}),
+    "no pod": token(**bound(pod=None)),
+    "no account": token(**bound(serviceaccount=None)),
+    "an account without uid": token(**bound(serviceaccount={"name": "default"})),
+    "an account of an earlier time": token(**bound(serviceaccount={"name": "default", "uid": "earlier"})),
+    "another account than its subject": token(sub="system:serviceaccount:quick-start:admin"),
+    "an account of another namespace": token(sub="system:serviceaccount:elsewhere:default"),
+    "no namespace": token(**bound(namespace=None)),
+    "expired too long ago": token(expires_in=-DAY - 60),
     "no signature": ".".join(token().split(".")[:2]) + ".",
-    "not expired, and yet not believed": token(expires_in=24 * 3600),
+    "not expired, and yet not believed": token(expires_in=DAY),
 }
 
 
 @pytest.mark.parametrize("refused", REFUSED.values(), ids=REFUSED.keys())
 async def test_an_expired_token_must_be_the_clusters_own(refused: str) -> None:
-    cluster = Cluster()
-    cluster.pods[POD["name"]] = {"metadata": {"uid": POD["uid"]}, "status": {"phase": "Running"}}
     with pytest.raises(Unauthenticated):
-        await cluster.auth().identify(refused)
+        await Cluster().auth().identify(refused)
 
 
-@pytest.mark.parametrize("pod", [None, {"uid": "another"}, {"uid": POD["uid"], "phase": "Succeeded"}])
-async def test_an_expired_token_of_a_pod_that_is_gone_is_worth_nothing(pod: dict[str, str] | None) -> None:
+def stamp(seconds: float) -> str:
+    return datetime.fromtimestamp(time.time() + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+GONE = {
+    "no pod": (("Pod", POD["name"]), None),
+    "another pod of that name": (("Pod", POD["name"]), {"metadata": {"uid": "another"}}),
+    "an ended pod": (("Pod", POD["name"]), {"metadata": {"uid": POD["uid"]}, "status": {"phase": "Succeeded"}}),
+    "a deleted pod": (("Pod", POD["name"]), {"metadata": {"uid": POD["uid"], "deletionTimestamp": stamp(-90)}}),
+    "no account": (("ServiceAccount", "default"), None),
+    "another account of that name": (("ServiceAccount", "default"), {"metadata": {"uid": "another"}}),
+    "a deleted account": (("ServiceAccount", "default"), {"metadata": {"uid": ACCOUNT["uid"], "deletionTimestamp": stamp(-90)}}),
+}
+
+
+@pytest.mark.parametrize(("key", "left"), GONE.values(), ids=GONE.keys())
+async def test_an_expired_token_of_what_is_gone_is_worth_nothing(key: tuple[str, str], left: dict[str, Any] | None) -> None:
     cluster = Cluster()
-    if pod:
-        cluster.pods[POD["name"]] = {"metadata": {"uid": pod["uid"]}, "status": {"phase": pod.get("phase", "Running")}}
+    del cluster.objects[key]
+    if left is not None:
+        cluster.objects[key] = left
     with pytest.raises(Unauthenticated):
         await cluster.auth().identify(token())
+
+
+async def test_a_pod_that_is_being_stopped_still_reports() -> None:
+    cluster = Cluster()
+    cluster.objects["Pod", POD["name"]]["metadata"]["deletionTimestamp"] = stamp(30)
+    assert (await cluster.auth().identify(token())).is_run
+
+
+ALICE = Caller(name="alice", uid="1", groups=("dev",), extra={"scopes": ("read",)})
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(ALICE, uid="2"),
+        replace(ALICE, groups=("dev", "admins")),
+        replace(ALICE, extra={"scopes": ("read", "write")}),
+        replace(ALICE, extra={"scopes:x": ("read",)}),
+        replace(ALICE, extra=None),
+    ],
+)
+async def test_a_right_is_remembered_for_exactly_what_was_asked_about(other: Caller) -> None:
+    cluster = Cluster(allowed=True)
+    auth = cluster.auth()
+    assert await auth.may(ALICE, Verb.CREATE, "quick-start")
+    assert await auth.may(replace(ALICE), Verb.CREATE, "quick-start")
+    cluster.allowed = False
+    assert not await auth.may(other, Verb.CREATE, "quick-start")
+    asked = cluster.access_reviews[-1]
+    assert (asked["uid"], tuple(asked["groups"])) == (other.uid, other.groups)
+    assert asked["extra"] == {key: list(values) for key, values in (other.extra or {}).items()}
 
 
 async def test_keys_are_not_read_for_every_made_up_token() -> None:
@@ -146,33 +217,6 @@ async def test_keys_are_not_read_for_every_made_up_token() -> None:
     assert cluster.keys_read == 1
 
 
-def own_pod(**changes: str) -> Caller:
-    return Caller(**{"name": "sa", "namespace": "quick-start", "pod_name": POD["name"], "pod_uid": POD["uid"], **changes})
-
-
-async def test_a_run_writes_itself_and_nothing_else() -> None:
-    auth = Cluster().auth()
-    await authorize_report(auth, own_pod(), operation())
-    await authorize_report(auth, own_pod(), operation(pod={"name": POD["name"]}))  # its uid is not written yet
-    for stranger in (own_pod(pod_name="other"), own_pod(pod_uid="other"), own_pod(namespace="other")):
-        with pytest.raises(RunNotFound):
-            await authorize_report(auth, stranger, operation())
-    with pytest.raises(RunNotFound):
-        await authorize_report(auth, own_pod(), operation(pod={"name": "echo-4f0c1a2b-1"}))  # its next attempt took over
-
-
-async def test_the_replicas_of_a_service_that_the_operator_wrote_down_write_their_run() -> None:
-    auth = Cluster().auth()
-    body = operation()
-    replicas = [{"name": "web-1", "uid": "1"}, {"name": "web-2", "uid": "2"}]
-    body["status"].update(pod=replicas[0], service={"pods": replicas})
-    for number in ("1", "2"):
-        await authorize_report(auth, own_pod(pod_name=f"web-{number}", pod_uid=number), body)
-    for stranger in (own_pod(pod_name="web-2", pod_uid="1"), own_pod(pod_name="web-3", pod_uid="3"), own_pod()):
-        with pytest.raises(RunNotFound):
-            await authorize_report(auth, stranger, body)
-
-
 async def test_who_may_not_read_logs_is_told_which_right_is_missing() -> None:
     class NoLogs(StaticToken):
         async def may(self, caller: Caller, verb: Verb, project: str) -> bool:
@@ -182,18 +226,6 @@ async def test_who_may_not_read_logs_is_told_which_right_is_missing() -> None:
         await authorize(NoLogs(""), Caller(name="alice"), Verb.LOGS, "quick-start")
     with pytest.raises(Forbidden, match="alice may not create operations in quick-start"):
         await authorize(NoLogs(""), Caller(name="alice"), Verb.CREATE, "quick-start")
-
-
-async def test_a_run_reads_its_project_and_asks_nothing_of_it() -> None:
-    auth = Cluster().auth()
-    for verb in Verb:
-        with pytest.raises(RunNotFound):
-            await authorize(auth, own_pod(), verb, "another")
-    for verb in (Verb.READ, Verb.LIST, Verb.LOGS):
-        await authorize(auth, own_pod(), verb, "quick-start")
-    for verb in (Verb.CREATE, Verb.CONTROL, Verb.DELETE):
-        with pytest.raises(Forbidden):
-            await authorize(auth, own_pod(), verb, "quick-start")
 
 
 def test_both_ways_to_write_a_token() -> None:

@@ -9,7 +9,8 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
 from opstrand.core.resolving.query import find, read_field
-from opstrand.tracking.auth import Forbidden, Verb, authorize
+from opstrand.tracking.access import authorize
+from opstrand.tracking.auth import Forbidden, Verb
 from opstrand.tracking.edits import Edit, MapEdit, check_budgets, make_storable
 from opstrand.tracking.routes.request import (
     AUTH,
@@ -24,6 +25,7 @@ from opstrand.tracking.routes.request import (
     find_project,
     page,
     parse_body,
+    parse_project,
     parser_of,
 )
 from opstrand.tracking.runs import Body, ProjectNotFound, RunNotFound
@@ -52,7 +54,9 @@ class NewRun(BaseModel):
 
 
 async def get_project(request: web.Request) -> web.Response:
-    project = await find_project(request, Verb.READ)
+    project = parse_project(request)
+    if not request[CALLER].is_run_of(project):  # a run knows its own project's name
+        await find_project(request, Verb.READ)
     await request.app[RUNS].list(project)
     return web.json_response({"name": project, "owner": request.app[OWNER]})
 

@@ -17,10 +17,10 @@ from pydantic import BaseModel, ValidationError
 from opstrand.core.pods.connections import Catalog
 from opstrand.core.templates.template import Evaluate
 from opstrand.core.values.safe import is_too_deep
-from opstrand.tracking.auth import Auth, Caller, Verb, authorize, authorize_report
+from opstrand.tracking.access import authorize, authorize_report, find_known_run
+from opstrand.tracking.auth import Auth, Caller, Verb
 from opstrand.tracking.intake import parse_submission
 from opstrand.tracking.runs import Body, RunNotFound, Runs
-from opstrand.tracking.views import is_final
 from opstrand.tracking.watchers import Watchers
 
 RUNS: web.AppKey[Runs] = web.AppKey("runs", Runs)
@@ -55,24 +55,33 @@ class NotAcceptable(ValueError):
     """The request itself is wrong; the text says what was found and what was expected."""
 
 
-async def find_project(request: web.Request, verb: Verb) -> str:
-    """The project that the path names, once the caller may do `verb` in it."""
+def parse_project(request: web.Request) -> str:
+    """The project that the path names; nothing is decided about it yet."""
     project = request.match_info["project"]
     owner = request.match_info["owner"]
     if owner not in (request.app[OWNER], "default") or not _NAMESPACE.fullmatch(project):
         raise RunNotFound(f"{owner}/{project}")
-    await authorize(request.app[AUTH], request[CALLER], verb, project)
+    return project
+
+
+async def find_project(request: web.Request, verb: Verb) -> str:
+    """The project that the path names, once the caller may do `verb` in it."""
+    project, caller = parse_project(request), request[CALLER]
+    await authorize(request.app[AUTH], caller, verb, project, is_known=caller.is_run_of(project))
     return project
 
 
 async def find_run(request: web.Request, verb: Verb) -> Body:
     """The run that the path names, once the caller may do `verb` to it."""
-    project, uuid = await find_project(request, verb), parse_uuid(request)
-    body = await request.app[RUNS].get(project, uuid)
-    if request[CALLER].is_run and not request[CALLER].is_pod_of(body) and not is_final(body):
-        # It may be the caller's own run, frozen a moment ago: what is known here would be without its inputs, and deny it.
-        body = await request.app[RUNS].get(project, uuid, newest=True)
-    return body
+    project, uuid, caller = parse_project(request), parse_uuid(request), request[CALLER]
+    auth, runs = request.app[AUTH], request.app[RUNS]
+    known = await find_known_run(runs, caller, project, uuid) if caller.is_run_of(project) else None
+    if known is None:
+        await authorize(auth, caller, verb, project)
+        return await runs.get(project, uuid)
+    if verb not in (Verb.READ, Verb.LOGS):
+        await authorize(auth, caller, verb, project, is_known=True)
+    return known
 
 
 async def find_reporting_run(request: web.Request) -> Body:
