@@ -94,3 +94,11 @@ def test_what_a_program_reported_in_vain_is_told() -> None:
     assert "not kept" not in describe_run(body)
     body["status"]["conditions"] = [{"type": "ReportKept", "status": "False", "message": "outputs would be 300,000 bytes of JSON"}]
     assert "not kept:  outputs would be 300,000 bytes of JSON" in describe_run(body)
+
+
+def test_values_are_shown_in_their_declared_types_and_as_the_run_reported_them() -> None:
+    """A cluster stores 1.0 as 1."""
+    component = {"inputs": [{"name": "lr", "type": "float"}, {"name": "k", "type": "int"}], **RUN}
+    params = {"lr": {"value": 1}, "k": {"value": 2}}
+    body = {"spec": {"params": params, "component": component}, "status": {"inputs": {"lr": 1, "k": 2}, "reportedInputs": {"k": 5}}}
+    assert [repr(one["value"]) for one in explain_values(body)] == ["1.0", "5"]

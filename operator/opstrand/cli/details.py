@@ -26,10 +26,11 @@ from opstrand.core.compiling.compile import compile_alone, compile_operation
 from opstrand.core.lifecycle.conditions import REPORT_KEPT, get_condition
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import Phase, parse_phase
+from opstrand.core.recorded import read_status
 from opstrand.core.resolving.joins import parse_joins
 from opstrand.core.resolving.refs import Ref, iter_refs
+from opstrand.core.resolving.run_values import order_inputs, order_outputs, read_inputs, read_outputs
 from opstrand.core.resolving.slots import Slot, make_slots
-from opstrand.core.resolving.upstream import order_inputs, order_outputs
 from opstrand.core.templates.template import iter_texts
 from opstrand.errors import REASONS, SpecError
 from opstrand.spec.polyaxonfile import parse_component, parse_operation
@@ -43,7 +44,7 @@ _FEW = 3
 
 def describe_run(body: Body, others: Sequence[Body] = ()) -> str:
     """All that a status says, in sections; empty ones are left out. `others` are the runs of its project."""
-    status = body.get("status") or {}
+    status = read_status(body)
     sections = [
         _facts(body),
         _pairs("inputs", order_inputs(body)),
@@ -62,7 +63,7 @@ def _facts(body: Body) -> str:
 
 
 def _iter_facts(body: Body) -> Iterator[tuple[str, str]]:
-    metadata, status = body["metadata"], body.get("status") or {}
+    metadata, status = body["metadata"], read_status(body)
     phase = parse_phase(status)
     yield "name", metadata["name"]
     yield "project", metadata["namespace"]
@@ -85,7 +86,7 @@ def _iter_facts(body: Body) -> Iterator[tuple[str, str]]:
 
 def _service(body: Body) -> str:
     """Where it answers in the cluster, and how to reach it from here."""
-    status = body.get("status") or {}
+    status = read_status(body)
     service = status.get("service")
     if not service or parse_phase(status).is_final:
         return ""
@@ -139,9 +140,9 @@ def _upstream(edges: Sequence[Mapping[str, Any]]) -> str:
 
 def _awaited(body: Body, others: Sequence[Body]) -> str:
     """Whom a run that waits asks, as they are now: its message tells of the moment when it began to wait."""
-    if parse_phase(body.get("status")) is not Phase.WAITING:
+    if parse_phase(read_status(body)) is not Phase.WAITING:
         return ""
-    phases = {str(ref): parse_phase(run.get("status")).value for run in others for ref in _refs_to(run)}
+    phases = {str(ref): parse_phase(read_status(run)).value for run in others for ref in _refs_to(run)}
     asked: dict[str, list[str]] = {}
     try:
         for name, ref, ask in iter_refs(compile_body(body, None).params):
@@ -161,7 +162,7 @@ def _values(edge: Mapping[str, Any]) -> str:
 
 
 def _downstream(runs: Sequence[Body]) -> str:
-    rows = [[f"  {run['metadata']['name']}", parse_phase(run.get("status")).value, run_uuid(run["metadata"]["uid"])] for run in runs]
+    rows = [[f"  {run['metadata']['name']}", parse_phase(read_status(run)).value, run_uuid(run["metadata"]["uid"])] for run in runs]
     return "downstream:\n" + as_table(["  RUN", "PHASE", "UUID"], rows, phase_styles()) if rows else ""
 
 
@@ -179,13 +180,13 @@ def explain_values(body: Body, component: Mapping[str, Any] | None = None) -> li
     `component` is the hub's, where the run has not frozen its own yet.
     """
     compiled = compile_body(body, component)
-    status = body.get("status") or {}
     slots, _ = make_slots(compiled, parse_joins(compiled))
-    return [_explain_slot(slot, status) for slot in slots]
+    known = {"inputs": read_inputs(body), "outputs": read_outputs(body)}
+    return [_explain_slot(slot, known["outputs" if slot.section == "outputs" else "inputs"], read_status(body)) for slot in slots]
 
 
 def compile_body(body: Body, component: Mapping[str, Any] | None) -> Compiled:
-    frozen = (body.get("status") or {}).get("component") or component
+    frozen = read_status(body).get("component") or component
     operation = parse_operation(body.get("spec") or {})
     if operation.hub_ref and operation.component is None and not frozen:
         # What the component declares nobody knows yet; what it is given is known.
@@ -193,9 +194,8 @@ def compile_body(body: Body, component: Mapping[str, Any] | None) -> Compiled:
     return compile_operation(operation, component=parse_component(frozen) if frozen and operation.component is None else None)
 
 
-def _explain_slot(slot: Slot, status: Body) -> dict[str, Any]:
-    frozen = status.get("outputs" if slot.section == "outputs" else "inputs") or {}
-    known = {"value": frozen[slot.name]} if slot.name in frozen else {}
+def _explain_slot(slot: Slot, values: Mapping[str, Any], status: Body) -> dict[str, Any]:
+    known = {"value": values[slot.name]} if slot.name in values else {}
     written = slot.ask is None and any(is_template(text) for text in iter_texts(slot.value))
     source = "template" if written else slot.source
     detail = f"{slot.ref} {slot.ask}" if slot.ref else (str(slot.ask) if slot.ask else (_show_written(slot.value) if written else ""))

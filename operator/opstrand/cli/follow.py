@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.core.names import MAIN_CONTAINER, attempt_pod
 from opstrand.core.phase import Phase, parse_phase
+from opstrand.core.recorded import read_status
 from opstrand.kube.api import OPERATIONS, PODS, ApiError, Expired, Invalid, KubeApi, Manifest, NotFound, Unreachable
 from opstrand.tracking.podlog import in_utc
 
@@ -113,7 +114,7 @@ async def _follow_changes(api: KubeApi, start: Manifest, on_change: OnChange, fo
         on_change(body)
         if follower is not None:
             follower.observe(body)
-        if parse_phase(body.get("status")).is_final:
+        if parse_phase(read_status(body)).is_final:
             return body
     raise AssertionError("changes end with an error only")
 
@@ -183,7 +184,7 @@ class _LogFollower:
 
     @property
     def _status(self) -> Manifest:
-        return self._body.get("status") or {}
+        return dict(read_status(self._body))
 
     async def _follow_service(self) -> None:
         """The replica that the status names, however often its container is started; another where the status names another."""
@@ -281,7 +282,7 @@ async def _has_ended(api: KubeApi, namespace: str, pod: str, container: str) -> 
         return True
     except ApiError:
         return False
-    status = body.get("status") or {}
+    status = read_status(body)
     statuses = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
     state = next((one.get("state") or {} for one in statuses if one.get("name") == container), {})
     return "terminated" in state or status.get("phase") in ("Succeeded", "Failed")

@@ -15,6 +15,7 @@ from typing import Any
 from opstrand.cli.console import paint
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import Phase, parse_phase
+from opstrand.core.recorded import read_status
 
 Body = Mapping[str, Any]
 
@@ -129,7 +130,7 @@ def show_clock(text: str | None) -> str:
 
 def duration_of(body: Body) -> float | None:
     """Seconds that a run took, or has taken so far."""
-    status = body.get("status") or {}
+    status = read_status(body)
     if status.get("duration") is not None:
         return float(status["duration"])
     started = parse_time(status.get("startedAt"))
@@ -148,7 +149,7 @@ def runs_table(runs: Sequence[Body], *, wide: bool = False, with_project: bool =
 
 
 def _run_row(body: Body, wide: bool, with_project: bool) -> list[str]:
-    metadata, status = body["metadata"], body.get("status") or {}
+    metadata, status = body["metadata"], read_status(body)
     phase = parse_phase(status)
     reason = status.get("reason") or ""
     row = [metadata["name"], status.get("kind") or "", phase.value, "" if reason == phase.value else reason]

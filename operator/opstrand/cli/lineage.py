@@ -13,6 +13,7 @@ from typing import Any
 from opstrand.cli.format import printable
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import parse_phase
+from opstrand.core.recorded import read_status
 
 Body = Mapping[str, Any]
 
@@ -40,8 +41,8 @@ class Graph:
         names, phases, links = {}, {}, []
         for run in runs:
             uuid = run_uuid(run["metadata"]["uid"])
-            names[uuid], phases[uuid] = run["metadata"]["name"], parse_phase(run.get("status")).value
-            for edge in (run.get("status") or {}).get("upstream") or ():
+            names[uuid], phases[uuid] = run["metadata"]["name"], parse_phase(read_status(run)).value
+            for edge in read_status(run).get("upstream") or ():
                 names.setdefault(edge["uuid"], edge.get("name") or edge["uuid"])
                 links.append(Link(edge["uuid"], uuid, edge.get("kind") or "run", tuple((edge.get("values") or {}).items())))
         return cls(names, phases, tuple(links))
@@ -120,7 +121,7 @@ def _pile(branches: Sequence[Link], indent: str) -> list[tuple[Link, str, bool]]
 def find_downstream(body: Body, runs: Sequence[Body]) -> list[Body]:
     """Those among the runs that took values from this one."""
     uuid = run_uuid(body["metadata"]["uid"])
-    return [run for run in runs if any(edge.get("uuid") == uuid for edge in (run.get("status") or {}).get("upstream") or ())]
+    return [run for run in runs if any(edge.get("uuid") == uuid for edge in read_status(run).get("upstream") or ())]
 
 
 def _values(link: Link) -> str:

@@ -11,6 +11,7 @@ from opstrand.cli.console import say
 from opstrand.cli.errors import CliError, ExitCode, explain
 from opstrand.cli.options import Target
 from opstrand.core.phase import parse_phase
+from opstrand.core.recorded import read_status
 from opstrand.errors import PlatformError
 from opstrand.kube.api import Manifest
 
@@ -32,7 +33,7 @@ def order_all(target: Target, runs: Sequence[str], make_ops: Callable[[Manifest]
     """Patch every run that has not ended; `done` is what to say of each. A run that has ended is told of and left alone."""
 
     async def order(cluster: Cluster, body: Manifest) -> str:
-        phase = parse_phase(body.get("status"))
+        phase = parse_phase(read_status(body))
         if phase.is_final:
             return f"has ended already ({phase.value})"
         await cluster.order(body, make_ops)

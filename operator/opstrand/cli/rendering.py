@@ -27,7 +27,15 @@ from opstrand.errors import SpecError
 from opstrand.settings import Settings
 
 #: The parts of a status that others read.
-_STATUS = (("inputs", dict), ("outputs", dict), ("service", dict), ("artifacts", list), ("conditions", list), ("history", list))
+_STATUS = (
+    ("inputs", dict),
+    ("reportedInputs", dict),
+    ("outputs", dict),
+    ("service", dict),
+    ("artifacts", list),
+    ("conditions", list),
+    ("history", list),
+)
 #: The uuid of what was never created.
 NOBODY = "00000000-0000-0000-0000-000000000000"
 

@@ -14,6 +14,7 @@ from opstrand.cli.errors import ExitCode
 from opstrand.cli.format import duration_of, one_line, show_phase, show_seconds
 from opstrand.cli.live import LiveLine
 from opstrand.core.phase import Phase, parse_phase
+from opstrand.core.recorded import read_status
 
 Body = Mapping[str, Any]
 
@@ -31,7 +32,7 @@ _CODES = {
 
 def exit_code(body: Body) -> ExitCode:
     """What a script learns of a run that has ended."""
-    return _CODES[parse_phase(body.get("status"))]
+    return _CODES[parse_phase(read_status(body))]
 
 
 class Reporter:
@@ -43,7 +44,7 @@ class Reporter:
         self._told: tuple[str, str] | None = None
 
     def change(self, body: Body) -> None:
-        status = body.get("status") or {}
+        status = read_status(body)
         phase, reason = parse_phase(status), str(status.get("reason") or "")
         if (phase, reason) == self._told or phase.is_final:
             return
@@ -73,7 +74,7 @@ def _state(status: Body, phase: Phase) -> str:
 
 def report_end(body: Body) -> ExitCode:
     """Say how a run ended, and what to do about it; its exit code."""
-    status = body.get("status") or {}
+    status = read_status(body)
     phase, reason = parse_phase(status), str(status.get("reason") or "")
     took = show_seconds(duration_of(body))
     name = body["metadata"]["name"]

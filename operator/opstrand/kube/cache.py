@@ -15,6 +15,8 @@ from opstrand.core import names
 from opstrand.core.mask import is_secret_name
 from opstrand.core.names import Key, key_of
 from opstrand.core.phase import is_frozen, parse_phase
+from opstrand.core.recorded import read_status
+from opstrand.core.resolving.run_values import slim_component
 from opstrand.kube.api import COMPONENTS, DEPLOYMENTS, OPERATIONS, PODS, Resource
 
 Manifest = dict[str, Any]
@@ -51,7 +53,7 @@ class Cache:
     def is_final(self, key: Key) -> bool:
         """The run has ended, or there is none."""
         body = self.operation(key)
-        return body is None or parse_phase(body.get("status")).is_final
+        return body is None or parse_phase(read_status(body)).is_final
 
     def component(self, namespace: str, name: str) -> Manifest | None:
         return self._objects[COMPONENTS].get((namespace, name))
@@ -225,7 +227,7 @@ def _tells_others(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> b
 
 
 def _outside(body: Mapping[str, Any]) -> tuple[Any, ...]:
-    status = body.get("status") or {}
+    status = read_status(body)
     return is_frozen(status), parse_phase(status), "deletionTimestamp" in body["metadata"]
 
 
@@ -233,9 +235,10 @@ def _slim(resource: Resource, body: Mapping[str, Any]) -> Manifest:
     """The body without what is never read: with 5,000 finished runs present, most of the memory."""
     metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
     slim = {**body, "metadata": metadata}
-    if resource is OPERATIONS and parse_phase(body.get("status")).is_final:
+    if resource is OPERATIONS and parse_phase(read_status(body)).is_final:
         spec = body.get("spec") or {}
         slim["spec"] = {key: spec[key] for key in ("name", "control", "termination", "patchStrategy") if key in spec}
+        slim["spec"] |= slim_component(spec)
     if resource is PODS:
         spec = body.get("spec") or {}
         kept = ("activeDeadlineSeconds", "nodeName", "schedulingGates")

@@ -22,6 +22,7 @@ from opstrand.core.lifecycle.attempt import Attempt
 from opstrand.core.names import Key, key_of
 from opstrand.core.phase import parse_phase
 from opstrand.core.pods.culling import Activity
+from opstrand.core.recorded import read_status
 from opstrand.handlers.queue import Queue
 from opstrand.kube.activity import ask_activity
 from opstrand.kube.api import OPERATIONS, PODS, AlreadyExists, Manifest, Resource
@@ -135,7 +136,7 @@ class LocalSession:
         while True:
             self._changed.clear()
             body = self.kube.runs.bodies[key]
-            if parse_phase(body.get("status")).is_final:
+            if parse_phase(read_status(body)).is_final:
                 final = dict(body)
                 self._records.save(final)
                 return final

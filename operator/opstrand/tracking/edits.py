@@ -12,9 +12,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from opstrand.core.limits import INPUTS, KIB, MAX_INTEGER, OUTPUTS, measure
+from opstrand.core.recorded import read_status
 
 #: What each field of a run may hold, in bytes of JSON.
-BUDGETS = {"inputs": INPUTS, "outputs": OUTPUTS, "meta": 64 * KIB, "tags": 16 * KIB, "description": 16 * KIB, "artifacts": 128 * KIB}
+BUDGETS = {"reportedInputs": INPUTS, "outputs": OUTPUTS, "meta": 64 * KIB, "tags": 16 * KIB, "description": 16 * KIB}
+BUDGETS["artifacts"] = 128 * KIB
+#: How a person calls a field, and what shares its budget: a run's inputs are the frozen ones and those that it reports.
+_SHOWN = {"reportedInputs": "inputs"}
 
 PatchOp = dict[str, Any]
 
@@ -54,7 +58,7 @@ class TagsEdit:
 
 @dataclass(frozen=True)
 class Edit:
-    """One write. `maps` by the status' field name (inputs, outputs, meta); `artifacts` by name; `condition` replaces its type's."""
+    """One write. `maps` by the status' field name (reportedInputs, outputs, meta); `artifacts` by name; `condition` replaces its type's."""
 
     maps: Mapping[str, MapEdit] = field(default_factory=dict)
     tags: TagsEdit | None = None
@@ -103,17 +107,18 @@ def patch_ops(edit: Edit, body: Mapping[str, Any]) -> list[PatchOp]:
 
     Bound to the body's resourceVersion only where it must be: a list, or a map that is not there yet. Raises `TooLarge`.
     """
-    status = body.get("status") or {}
+    status = read_status(body)
     keyed, whole = _map_ops(edit), _whole_fields(edit, status)
     check_budgets(edit, status)
     ops = [_add(f"/status/{name}", value) for name, value in whole.items()]
     missing = [name for name in edit.maps if not isinstance(status.get(name), dict) and not edit.maps[name].reset]
-    if not (ops or missing or "status" not in body):
+    has_status = isinstance(body.get("status"), Mapping)
+    if not (ops or missing or not has_status):
         return keyed
     version = body.get("metadata", {}).get("resourceVersion")
     bound = [{"op": "replace", "path": "/metadata/resourceVersion", "value": version}]
     created = [_add(f"/status/{name}", {}) for name in missing]
-    return bound + ([] if "status" in body else [_add("/status", {})]) + created + keyed + ops
+    return bound + ([] if has_status else [_add("/status", {})]) + created + keyed + ops
 
 
 def _map_ops(edit: Edit) -> list[PatchOp]:
@@ -152,9 +157,10 @@ def check_budgets(edit: Edit, status: Mapping[str, Any]) -> None:
     for name, change in edit.maps.items():
         after[name] = {**({} if change.reset else status.get(name) or {}), **change.values}
     for name, value in after.items():
-        size, budget = measure(value), BUDGETS[name]
+        shared = _SHOWN.get(name, name)
+        size, budget = measure(value) + (measure(status.get(shared) or {}) if shared != name else 0), BUDGETS[name]
         if size > budget:
-            raise TooLarge(name, size, budget)
+            raise TooLarge(shared, size, budget)
 
 
 def _add(path: str, value: Any) -> PatchOp:

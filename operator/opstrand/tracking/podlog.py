@@ -13,6 +13,7 @@ from typing import Any
 from opstrand.core import names
 from opstrand.core.names import MAIN_CONTAINER
 from opstrand.core.phase import Phase
+from opstrand.core.recorded import read_status
 from opstrand.kube.api import Invalid, NotFound
 from opstrand.tracking.runs import Body, LogLine
 from opstrand.tracking.tail import current_attempt
@@ -53,7 +54,7 @@ async def follow_pod(follow: Follow, wait: Wait, body: Body, attempt: int, since
 def attempt_pod(body: Body, attempt: int) -> str:
     """The name of an attempt's Pod. Empty before the freeze."""
     is_waiting = phase(body) is Phase.WAITING and attempt == 0
-    return "" if is_waiting else names.attempt_pod(body.get("status") or {}, attempt)
+    return "" if is_waiting else names.attempt_pod(read_status(body), attempt)
 
 
 def parse_line(raw: bytes) -> LogLine:

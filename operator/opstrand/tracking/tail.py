@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from opstrand.core.recorded import read_status
 from opstrand.tracking.runs import Body, LogLine, Runs
 from opstrand.tracking.views import is_final, run_uuid
 
@@ -136,5 +137,5 @@ async def _wait_for_news(runs: Runs, body: Body, attempt: int) -> Body:
 
 def current_attempt(body: Body) -> int:
     """The number of the newest attempt, from 0; a run that has no Pod yet is before its first."""
-    status: Mapping[str, Any] = body.get("status") or {}
+    status: Mapping[str, Any] = read_status(body)
     return int(status.get("attempt") or 0)

@@ -12,7 +12,9 @@ from typing import Any
 
 from opstrand.core.names import run_uuid as uuid_of
 from opstrand.core.phase import FINAL, Phase, parse_phase, published_status
-from opstrand.core.resolving.upstream import order_inputs, order_outputs, pending, updated_at, wait_time
+from opstrand.core.recorded import read_status
+from opstrand.core.resolving.run_values import order_inputs, order_outputs
+from opstrand.core.resolving.upstream import pending, updated_at, wait_time
 
 Body = Mapping[str, Any]
 
@@ -23,7 +25,7 @@ _ARTIFACT_KEYS = {"isInput": "is_input", "meta": "meta_info"}
 
 def run_uuid(body: Body) -> str:
     """32 hex digits: as the operator wrote it, or from the object's uid before it did."""
-    written = (body.get("status") or {}).get("uuid")
+    written = read_status(body).get("uuid")
     return str(written or uuid_of(body["metadata"].get("uid", "")))
 
 
@@ -32,7 +34,7 @@ def run_name(body: Body) -> str:
 
 
 def phase(body: Body) -> Phase:
-    return parse_phase(body.get("status"))
+    return parse_phase(read_status(body))
 
 
 def is_final(body: Body) -> bool:
@@ -41,13 +43,13 @@ def is_final(body: Body) -> bool:
 
 def run_kind(body: Body) -> str | None:
     run = ((body.get("spec") or {}).get("component") or {}).get("run") or {}
-    kind = str((body.get("status") or {}).get("kind") or run.get("kind"))
+    kind = str(read_status(body).get("kind") or run.get("kind"))
     return kind if kind in _KINDS else None
 
 
 def run_view(body: Body, owner: str, *, with_content: bool = True) -> dict[str, Any]:
     """GET run. `settings` is never null: the published command line reads through it."""
-    meta, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
+    meta, spec, status = body["metadata"], body.get("spec") or {}, read_status(body)
     view = {
         **_identity(body, owner),
         "tags": status.get("tags") if status.get("tags") is not None else spec.get("tags"),
@@ -62,7 +64,7 @@ def run_view(body: Body, owner: str, *, with_content: bool = True) -> dict[str, 
         "managed_by": "agent",
         "is_approved": spec.get("isApproved"),
         "pending": pending(body),
-        "status": published_status(body.get("status")),
+        "status": published_status(read_status(body)),
         "inputs": order_inputs(body),
         "outputs": order_outputs(body),
         "meta_info": status.get("meta") or {},
@@ -97,16 +99,16 @@ def pipeline_of(meta: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def statuses_view(body: Body) -> dict[str, Any]:
     """GET statuses: the status and its history, oldest first. No key beyond these is allowed."""
-    return {"uuid": run_uuid(body), "status": published_status(body.get("status")), "status_conditions": conditions_view(body)}
+    return {"uuid": run_uuid(body), "status": published_status(read_status(body)), "status_conditions": conditions_view(body)}
 
 
 def conditions_view(body: Body) -> list[dict[str, Any]]:
-    history = list((body.get("status") or {}).get("history") or ())
+    history = list(read_status(body).get("history") or ())
     if not history or history[0].get("status") != "created":
         history.insert(0, {"status": "created", "at": body["metadata"].get("creationTimestamp")})
-    now = published_status(body.get("status"))
+    now = published_status(read_status(body))
     if history[-1].get("status") != now:  # the operator keeps phases; a reason of Starting shows as a status of its own
-        status = body.get("status") or {}
+        status = read_status(body)
         history.append({"status": now, "reason": status.get("reason"), "message": status.get("message"), "at": updated_at(body)})
     return [_condition(entry) for entry in history]
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from opstrand.core.resolving.upstream import order_inputs, order_outputs, read_upstream
+from opstrand.core.resolving.run_values import order_inputs, order_outputs
+from opstrand.core.resolving.upstream import read_upstream
 from opstrand.settings import Settings
 
 DECLARED = {"inputs": [{"name": "zed"}, {"name": "abe"}, {"name": "unset"}], "outputs": [{"name": "score"}, {"name": "loss"}]}

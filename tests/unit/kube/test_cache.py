@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from opstrand.core.names import key_of
+from opstrand.core.resolving.upstream import read_upstream
 from opstrand.kube.api import OPERATIONS, PODS
 from opstrand.kube.cache import Cache, Subject
+from opstrand.settings import Settings
 
 UID = "d1410a91-4d18-4575-89b9-1926d8c23db4"
 
@@ -136,3 +138,14 @@ def test_a_late_deletion_leaves_the_new_object_and_no_way_back_for_the_old() -> 
     assert cache.drop(OPERATIONS, run(10)) == set()
     cache.drop(OPERATIONS, new)
     assert cache.put(OPERATIONS, run(11)) == set()
+
+
+def test_a_run_that_is_over_still_gives_its_values_in_their_types() -> None:
+    cache = Cache()
+    component = {"inputs": [{"name": "lr", "type": "float", "description": "d"}], "run": {"kind": "job"}}
+    body = {**run(1, status={"phase": "Succeeded", "pod": {"name": "p"}, "inputs": {"lr": 1}}), "spec": {"component": component}}
+    cache.put(OPERATIONS, body)
+    found = cache.operation(("ns", "a"))
+    assert found is not None
+    assert found["spec"] == {"component": {"inputs": [{"name": "lr", "type": "float"}]}}
+    assert repr((read_upstream(found, Settings()).inputs or {})["lr"]) == "1.0"

@@ -13,6 +13,7 @@ from opstrand.cli.details import describe_run, explain_values, show_explanation
 from opstrand.cli.format import as_json, as_yaml, show_objects
 from opstrand.cli.options import Target, local_or_cluster_options, output_option
 from opstrand.core.compiling.prepare import component_name
+from opstrand.core.recorded import read_status
 
 
 @command
@@ -47,7 +48,7 @@ async def _fetch(target: Target, run: str, *, explain: bool, alone: bool) -> tup
     async with ask_cluster(target) as cluster:
         body = await cluster.find(run)
         others = [] if alone else await cluster.list_runs()
-        hub = (body.get("spec") or {}).get("hubRef") if explain and not (body.get("status") or {}).get("component") else None
+        hub = (body.get("spec") or {}).get("hubRef") if explain and not read_status(body).get("component") else None
         try:
             component = (await cluster.api.get(COMPONENTS, cluster.project, component_name(hub)))["spec"] if hub else None
         except NotFound:

@@ -13,6 +13,7 @@ from opstrand.cli.console import say, show_bytes
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Target, local_or_cluster_options
 from opstrand.core.names import MAIN_CONTAINER
+from opstrand.core.recorded import read_status
 
 #: Bytes: a shorter log was hardly cut. A kubelet begins a new file after 10 MiB.
 _LONG = 1024 * 1024
@@ -81,7 +82,7 @@ async def _read(api: Any, body: Any, query: dict[str, Any]) -> None:
     """What there is now. CliError where there is nothing yet, or nothing any more."""
     from opstrand.kube.api import Invalid, NotFound
 
-    name, status = body["metadata"]["name"], body.get("status") or {}
+    name, status = body["metadata"]["name"], read_status(body)
     pod = (status.get("pod") or {}).get("name")
     if not pod:
         raise CliError(

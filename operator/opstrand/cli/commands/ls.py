@@ -15,13 +15,14 @@ from opstrand.cli.format import duration_of, runs_table, show_objects
 from opstrand.cli.options import Target, local_or_cluster_options, output_option
 from opstrand.core.nearest import suggest
 from opstrand.core.phase import Phase, parse_phase
+from opstrand.core.recorded import read_status
 
 Body = Mapping[str, Any]
 
 _KEYS: dict[str, Callable[[Body], Any]] = {
     "created": lambda body: body["metadata"].get("creationTimestamp") or "",
-    "started": lambda body: (body.get("status") or {}).get("startedAt") or "",
-    "finished": lambda body: (body.get("status") or {}).get("finishedAt") or "",
+    "started": lambda body: read_status(body).get("startedAt") or "",
+    "finished": lambda body: read_status(body).get("finishedAt") or "",
     "duration": lambda body: duration_of(body) or 0.0,
     "name": lambda body: body["metadata"]["name"],
 }
@@ -41,7 +42,7 @@ def ls(target: Target, every_project: bool, statuses: tuple[str, ...], limit: in
     """
     phases = {_parse_phase(text) for text in statuses}
     key, is_reversed = _parse_sort(sort)
-    runs = [run for run in asyncio.run(_list(target, every_project, phases)) if not phases or parse_phase(run.get("status")) in phases]
+    runs = [run for run in asyncio.run(_list(target, every_project, phases)) if not phases or parse_phase(read_status(run)) in phases]
     runs = sorted(runs, key=key, reverse=is_reversed)[:limit]
     if output not in ("table", "wide"):
         show(show_objects(runs, output)) if runs or output != "name" else None

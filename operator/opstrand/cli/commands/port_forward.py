@@ -13,6 +13,7 @@ from opstrand.cli.command import command
 from opstrand.cli.console import say
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Target, cluster_options
+from opstrand.core.recorded import read_status
 
 _MOST = 65535
 
@@ -67,7 +68,7 @@ def _service_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """What the status says of the service. CliError for a run that is none, or over."""
     from opstrand.core.phase import parse_phase
 
-    name, status = body["metadata"]["name"], body.get("status") or {}
+    name, status = body["metadata"]["name"], read_status(body)
     if parse_phase(status).is_final:
         raise CliError(f"{name} has ended ({parse_phase(status).value})", code=ExitCode.STOPPED)
     if "service" not in status:
@@ -110,7 +111,7 @@ class _Relay:
         except CliError:
             self._over.set()
             raise
-        pod = str((body["status"].get("pod") or {}).get("name") or "")
+        pod = str((read_status(body).get("pod") or {}).get("name") or "")
         if not pod:
             say(f"{self._run} has no Pod at present ({body['status'].get('reason')})", "yellow")
         return pod

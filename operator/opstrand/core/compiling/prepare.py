@@ -16,6 +16,7 @@ from opstrand.core.compiling.compile import compile_alone, compile_operation
 from opstrand.core.compiling.offered import find_missing
 from opstrand.core.identity import Identity, read_identity
 from opstrand.core.limits import COMPONENT, OUTPUTS, TOTAL, check_size, measure, shorten
+from opstrand.core.recorded import read_status
 from opstrand.core.resolving.refs import Ref, collect_refs
 from opstrand.errors import Problem, SpecError
 from opstrand.settings import Settings
@@ -65,7 +66,7 @@ def prepare(body: Mapping[str, Any], *, settings: Settings, component: Mapping[s
     spec = body.get("spec") or {}
     operation = parse_operation(spec)
     _check_namespace(operation, body)
-    frozen = (body.get("status") or {}).get("component")
+    frozen = read_status(body).get("component")
     hub_ref = operation.hub_ref if operation.component is None else None
     if hub_ref is None:
         compiled = _compile(operation, None)

@@ -19,7 +19,7 @@ from opstrand.core.lifecycle.retry import Spent, backoff, judge_failure, read_fa
 from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Decision, DeletePod, Snapshot, parse_stamp
 from opstrand.core.lifecycle.status import Status
 from opstrand.core.phase import Phase
-from opstrand.core.resolving.resolve import Resolved
+from opstrand.core.resolving.resolve import read_frozen
 from opstrand.errors import SpecError
 
 
@@ -72,7 +72,7 @@ def recreate(snapshot: Snapshot) -> Decision:
         raise prepared
     if prepared.compiled is None:
         raise SpecError("ComponentNotFound", f"Component {prepared.missing_component!r} is gone")
-    resolved = Resolved(snapshot.status.get("inputs") or {}, snapshot.status.get("outputs") or {})
+    resolved = read_frozen(snapshot.status)
     attempt = render_attempt(
         prepared,
         resolved,

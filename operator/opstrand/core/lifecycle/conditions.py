@@ -27,7 +27,7 @@ def set_condition(
     """The conditions with the one of this type set. `status` None is "Unknown". `now` is RFC 3339; the input is left as it is."""
     text = "Unknown" if status is None else str(status)
     before = next((one for one in conditions if one["type"] == kind), None)
-    since = before["lastTransitionTime"] if before and before["status"] == text else now
+    since = before.get("lastTransitionTime", now) if before and before["status"] == text else now
     condition = {
         "type": kind,
         "status": text,

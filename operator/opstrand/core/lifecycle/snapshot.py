@@ -17,6 +17,7 @@ from opstrand.core.lifecycle.status import Status
 from opstrand.core.phase import Phase, is_frozen, parse_phase
 from opstrand.core.pods.connections import EMPTY, Catalog
 from opstrand.core.pods.culling import Activity
+from opstrand.core.recorded import read_own_status
 from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
@@ -58,7 +59,7 @@ class Snapshot:
 
     @cached_property
     def status(self) -> Mapping[str, Any]:
-        return self.body.get("status") or {}
+        return read_own_status(self.body)
 
     @property
     def phase(self) -> Phase:

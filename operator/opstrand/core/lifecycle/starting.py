@@ -5,15 +5,17 @@ Must not look at Pods: a run that has one is `attending`'s.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.lifecycle.attempt import render_attempt
+from opstrand.core.lifecycle.conditions import REFS_RESOLVED, get_condition
 from opstrand.core.lifecycle.ending import advanced, end
 from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Decision, Snapshot, parse_stamp
 from opstrand.core.phase import Phase
-from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
+from opstrand.core.resolving.resolve import Resolved, Waiting, read_frozen, resolve
 from opstrand.core.resolving.upstream import edge_to_dict
 from opstrand.errors import SpecError
 
@@ -52,10 +54,18 @@ def _resolve(snapshot: Snapshot) -> Decision:
     if prepared.compiled.is_approved is False:
         # Before anybody else is waited for; what a template gives for it is known with the plan.
         return _wait_for_approval(snapshot)
+    if _was_frozen(snapshot):
+        return _freeze(snapshot, prepared, read_frozen(snapshot.status))
     found = resolve(prepared.compiled, prepared.identity, snapshot.upstream, project=snapshot.project, evaluate=snapshot.evaluate)
     if isinstance(found, Waiting):
         return _wait(snapshot, found.reason, found.message, patient=found.reason == "UpstreamPending")
     return _freeze(snapshot, prepared, found)
+
+
+def _was_frozen(snapshot: Snapshot) -> bool:
+    """Whether its values were frozen and only what it was made of is lost from the status: they are not resolved a second time."""
+    known = get_condition(snapshot.status.get("conditions"), REFS_RESOLVED) or {}
+    return known.get("status") == "True" and "inputs" in snapshot.status
 
 
 def _wait(snapshot: Snapshot, reason: str, message: str, *, patient: bool = False) -> Decision:
@@ -91,21 +101,26 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
         return end(snapshot, Phase.SKIPPED, "ConditionFalse", "its conditions say that it should not run")
     if attempt.plan.is_approved is False:
         return _wait_for_approval(snapshot)
+    said = snapshot.status
     facts: dict[str, Any] = {
         "inputs": dict(resolved.inputs),
-        "outputs": dict(resolved.outputs),
-        "artifacts": attempt.lineage,
-        "tags": list(prepared.tags),
-        "meta": {},
+        # What a person has reported before the freeze stays.
+        "outputs": {**resolved.outputs, **said.get("outputs", {})},
+        "artifacts": _merge_artifacts(attempt.lineage, said.get("artifacts", ())),
+        "tags": list(dict.fromkeys((*prepared.tags, *said.get("tags", ())))),
+        "meta": dict(said.get("meta", {})),
         "pod": {"name": attempt.pod_name} if attempt.service is None else {},
         "attempt": number,
-        "upstream": [edge_to_dict(edge) for edge in resolved.edges],
+        "upstream": [edge_to_dict(edge) for edge in resolved.edges] or list(said.get("upstream", ())),
     }
     if attempt.service is not None:
         facts["service"] = attempt.service_facts
+    if resolved.outputs:
+        # The API owns `outputs`: a later attempt is rendered from these.
+        facts["frozenOutputs"] = dict(resolved.outputs)
     if attempt.plan.termination:
         facts["termination"] = dict(attempt.plan.termination)
-    if prepared.description:
+    if prepared.description and "description" not in said:
         facts["description"] = prepared.description
     if prepared.frozen_component is not None:
         facts["component"] = dict(prepared.frozen_component)
@@ -115,3 +130,8 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
         return Decision(status, (CreatePod(attempt),), freeze=True)
     # Its Pods are not ours to make: look whether they come.
     return Decision(status, (CreateService(attempt),), freeze=True, requeue_after=float(snapshot.settings.pending_grace))
+
+
+def _merge_artifacts(own: Sequence[Mapping[str, Any]], said: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The lineage of the plan, and what was reported before it was known; each name once."""
+    return [dict(one) for one in {one["name"]: one for one in (*own, *said)}.values()]

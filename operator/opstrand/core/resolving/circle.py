@@ -11,6 +11,7 @@ from typing import Any
 
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import is_frozen, parse_phase
+from opstrand.core.recorded import read_status
 from opstrand.core.resolving.reading import is_early
 from opstrand.core.resolving.refs import Ref, parse_ask, parse_ref
 from opstrand.errors import SpecError
@@ -41,7 +42,7 @@ def check_circle(body: Body, find: Find) -> None:
 
 def _iter_awaited(body: Body, find: Find) -> Iterator[tuple[str, Body]]:
     """The param, and the run that it waits for, of each that the run cannot start without."""
-    status = body.get("status") or {}
+    status = read_status(body)
     if is_frozen(status) or parse_phase(status).is_final:
         return
     params = (body.get("spec") or {}).get("params")

@@ -263,6 +263,12 @@ def _has_template(value: Any) -> bool:
     return any(is_template(text) for text in iter_texts(value))
 
 
+def read_frozen(status: Mapping[str, Any]) -> Resolved:
+    """What the operator froze of a run's values, as it is stored: the only values that an attempt is rendered from. What the run reports
+    is kept in other fields."""
+    return Resolved(status.get("inputs") or {}, status.get("frozenOutputs") or {})
+
+
 def thaw(compiled: Compiled, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Resolved:
     """The values as they were frozen, from a status: declared types are restored (the store writes 1.0 as 1), nothing is resolved again.
 

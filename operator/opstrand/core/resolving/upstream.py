@@ -6,19 +6,20 @@ Owns which parts of a body are facts for others. Must not judge them: `resolve` 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from opstrand.core.identity import read_identity, render_globals
 from opstrand.core.phase import Phase, is_frozen, parse_phase, published_status
+from opstrand.core.recorded import parse_moment, read_status
 from opstrand.core.resolving.refs import Edge, Upstream
+from opstrand.core.resolving.run_values import read_inputs, read_outputs
 from opstrand.settings import Settings
 
 
 def read_upstream(body: Mapping[str, Any], settings: Settings) -> Upstream:
     """The run of this Operation. Its inputs are known and final from the freeze on; outputs and artifacts count from its end on, but for a
     join, which takes what there is when it searches."""
-    status = body.get("status") or {}
+    status = read_status(body)
     phase = parse_phase(status)
     identity = read_identity(body, settings)
     # One that ended before it got so far has none: not even none at all.
@@ -49,9 +50,10 @@ def read_upstream(body: Mapping[str, Any], settings: Settings) -> Upstream:
         name=identity.name,
         phase=phase.value,
         globals=shared,
-        # Whole maps as they are stored: what is frozen of them comes back by the alphabet, and a retry must render the same.
-        inputs=(status.get("inputs") or {}) if frozen else None,
-        outputs=(status.get("outputs") or {}) if frozen else None,
+        # Whole maps in the order in which they are stored: what is frozen of them comes back by the alphabet, and a retry must render
+        # the same.
+        inputs=read_inputs(body) if frozen else None,
+        outputs=read_outputs(body) if frozen else None,
         artifacts=tuple(status.get("artifacts") or ()),
         done=phase.is_final,
         frozen=frozen,
@@ -61,22 +63,20 @@ def read_upstream(body: Mapping[str, Any], settings: Settings) -> Upstream:
 
 def updated_at(body: Mapping[str, Any]) -> str | None:
     """When the run took its last step."""
-    history = (body.get("status") or {}).get("history") or ()
+    history = read_status(body).get("history") or ()
     at: str | None = history[-1].get("at") if history else body["metadata"].get("creationTimestamp")
     return at
 
 
 def wait_time(body: Mapping[str, Any]) -> float | None:
     """Seconds from its creation to its start."""
-    created, started = body["metadata"].get("creationTimestamp"), (body.get("status") or {}).get("startedAt")
-    if not (created and started):
-        return None
-    return (datetime.fromisoformat(started) - datetime.fromisoformat(created)).total_seconds()
+    created, started = parse_moment(body["metadata"].get("creationTimestamp")), parse_moment(read_status(body).get("startedAt"))
+    return None if created is None or started is None else (started - created).total_seconds()
 
 
 def pending(body: Mapping[str, Any]) -> str | None:
     """The published word for what a person has to do before it goes on."""
-    status = body.get("status") or {}
+    status = read_status(body)
     awaits = parse_phase(status) is Phase.WAITING and status.get("reason") == "AwaitingApproval"
     return "approval" if awaits else None
 
@@ -85,27 +85,6 @@ def _address(service: Mapping[str, Any]) -> dict[str, Any]:
     root = str(service["baseUrl"]).rpartition("/")[0]
     urls = [f"{root}/{port}" for port in service["ports"]]
     return {"host": service["host"], "ports": list(service["ports"]), "base_url": urls[0], "base_urls": urls}
-
-
-def order_inputs(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs as a program prints them: context values, then declared inputs in their order. A cluster keeps keys by the alphabet."""
-    values, declared = _read_values(body, "inputs")
-    return {name: values[name] for name in (*sorted(values.keys() - declared), *declared)}
-
-
-def order_outputs(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The outputs: declared ones in their order, then what else was reported."""
-    values, declared = _read_values(body, "outputs")
-    return {name: values[name] for name in (*declared, *sorted(values.keys() - declared))}
-
-
-def _read_values(body: Mapping[str, Any], section: str) -> tuple[Mapping[str, Any], dict[str, None]]:
-    """The values, and the names of those that the component declares."""
-    spec, status = body.get("spec") or {}, body.get("status") or {}
-    component = status.get("component") or spec.get("component") or {}
-    values: Mapping[str, Any] = status.get(section) or {}
-    declared = (str(item.get("name")) for item in component.get(section) or () if isinstance(item, Mapping))
-    return values, dict.fromkeys(name for name in declared if name in values)
 
 
 def edge_to_dict(edge: Edge) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, Field, model_validator
 
+from opstrand.core.recorded import read_status
 from opstrand.tracking.auth import Verb
 from opstrand.tracking.edits import Edit
 from opstrand.tracking.routes.report import read_report, store_report
@@ -55,7 +56,7 @@ async def list_artifacts(request: web.Request) -> web.Response:
 
 
 def _artifacts(body: Body) -> list[dict[str, Any]]:
-    stored = (body.get("status") or {}).get("artifacts") or ()
+    stored = read_status(body).get("artifacts") or ()
     return [artifact_view(item, run_uuid(body)) for item in stored]
 
 
@@ -96,7 +97,7 @@ async def list_downstream(request: web.Request) -> web.Response:
 
 
 def _upstream(body: Body) -> list[dict[str, Any]]:
-    return list((body.get("status") or {}).get("upstream") or ())
+    return list(read_status(body).get("upstream") or ())
 
 
 async def list_clones(request: web.Request) -> web.Response:

@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from opstrand.core.recorded import read_status
 from opstrand.errors import PlatformError
 from opstrand.tracking.auth import Verb
 from opstrand.tracking.routes.request import RUNS, STREAM, find_run
@@ -52,12 +53,12 @@ def _patience(body: Body, *, is_following: bool) -> Patience:
 
 def _age(body: Body) -> float:
     """Seconds since the run started; 0 before."""
-    started = (body.get("status") or {}).get("startedAt")
+    started = read_status(body).get("startedAt")
     return (datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds() if started else 0.0
 
 
 def _answer(chunk: Chunk, body: Body) -> dict[str, Any]:
-    pod = (body.get("status") or {}).get("pod") or {}
+    pod = read_status(body).get("pod") or {}
     answer: dict[str, Any] = {"logs": [_line(line, pod) for line in chunk.lines], "last_time": None, "last_file": None, "files": []}
     if not chunk.is_complete:
         answer |= {"last_file": str(chunk.cursor), "files": [str(chunk.cursor), _MORE]}

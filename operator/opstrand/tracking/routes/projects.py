@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
+from opstrand.core.recorded import read_status
 from opstrand.core.resolving.query import find, read_field
 from opstrand.tracking.access import authorize
 from opstrand.tracking.auth import Forbidden, Verb
@@ -98,7 +99,7 @@ def _read_listed(run: tuple[dict[str, Any], Body], field: str) -> Any:
     if field == "pipeline":
         return (view["pipeline"] or {}).get("uuid")
     # A list shows neither artifacts nor upstream runs, and can be searched by them.
-    return read_field((body.get("status") or {}) if field.partition(".")[0] in ("artifacts", "upstream") else view, field)
+    return read_field(read_status(body) if field.partition(".")[0] in ("artifacts", "upstream") else view, field)
 
 
 async def create_run(request: web.Request) -> web.Response:

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from opstrand.core.lifecycle.conditions import REPORT_KEPT, get_condition
+from opstrand.core.recorded import read_status
 from opstrand.tracking.edits import Edit, TooLarge, make_storable
 from opstrand.tracking.routes.request import RUNS, Wanted, find_reporting_run, parse_json, validate
 from opstrand.tracking.runs import Body
@@ -41,7 +42,7 @@ async def store_report(request: web.Request, body: Body, edit: Edit) -> Body:
 
 async def _note(request: web.Request, body: Body, error: TooLarge) -> None:
     """Once: a program that goes on reporting more than fits costs no write each time."""
-    known = get_condition((body.get("status") or {}).get("conditions"), REPORT_KEPT) or {}
+    known = get_condition(read_status(body).get("conditions"), REPORT_KEPT) or {}
     if str(known.get("message")).startswith(f"{error.field_name} "):
         return
     await request.app[RUNS].edit(body["metadata"]["namespace"], run_uuid(body), Edit(condition=_not_kept(error)))

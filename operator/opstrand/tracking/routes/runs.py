@@ -13,7 +13,8 @@ from opstrand.tracking.routes.report import read_report, store_report
 from opstrand.tracking.routes.request import OWNER, RUN, NotAcceptable, find_run
 from opstrand.tracking.views import run_name, run_view
 
-_MAPS = {"inputs": "inputs", "outputs": "outputs", "meta_info": "meta"}
+#: The frozen inputs are the operator's alone.
+_MAPS = {"inputs": "reportedInputs", "outputs": "outputs", "meta_info": "meta"}
 
 
 class RunPatch(BaseModel):

@@ -1,0 +1,87 @@
+"""The inputs and outputs of a run as everyone but its own Pods sees them.
+
+What the run reported is shown over what was frozen, in the types that its component declares: a cluster stores 1.0 as 1. A rendering
+reads the frozen values alone. Must not know who asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from opstrand.core.recorded import Status, read_status
+from opstrand.core.values.safe import unstore
+from opstrand.core.values.types import restore
+
+#: The keys of a declaration that say what a stored value was.
+_TYPE_KEYS = ("name", "type", "isList", "is_list")
+_SECTIONS = ("inputs", "outputs")
+
+
+def read_inputs(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Frozen inputs, and over them those that the run reported; in the order in which they are stored."""
+    status = read_status(body)
+    return _restore({**status.get("inputs", {}), **status.get("reportedInputs", {})}, _declared(body, status, "inputs"))
+
+
+def read_outputs(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Outputs as far as they are known, in the order in which they are stored."""
+    status = read_status(body)
+    return _restore(status.get("outputs", {}), _declared(body, status, "outputs"))
+
+
+def order_inputs(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs as a program prints them: context values, then declared inputs in their order. A cluster keeps keys by the alphabet."""
+    values, declared = read_inputs(body), _declared(body, read_status(body), "inputs")
+    known = [name for name in declared if name in values]
+    return {name: values[name] for name in (*sorted(values.keys() - declared.keys()), *known)}
+
+
+def order_outputs(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The outputs: declared ones in their order, then what else was reported."""
+    values, declared = read_outputs(body), _declared(body, read_status(body), "outputs")
+    known = [name for name in declared if name in values]
+    return {name: values[name] for name in (*known, *sorted(values.keys() - declared.keys()))}
+
+
+def restore_value(body: Mapping[str, Any], section: str, name: str, value: Any) -> Any:
+    """One stored value of a section in its declared type."""
+    return _restore({name: value}, _declared(body, read_status(body), section))[name]
+
+
+def slim_component(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a component that is needed to read the values of a run: the types that it declares."""
+    component = spec.get("component")
+    if not isinstance(component, Mapping):
+        return {}
+    declared = {section: [_slim(item) for item in _items(component, section)] for section in _SECTIONS}
+    kept = {section: items for section, items in declared.items() if items}
+    return {"component": kept} if kept else {}
+
+
+def _slim(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: item[key] for key in _TYPE_KEYS if item.get(key) is not None}
+
+
+def _items(component: Mapping[str, Any], section: str) -> list[Mapping[str, Any]]:
+    found = component.get(section)
+    return [one for one in found if isinstance(one, Mapping) and isinstance(one.get("name"), str)] if isinstance(found, list) else []
+
+
+def _declared(body: Mapping[str, Any], status: Status, section: str) -> dict[str, Mapping[str, Any]]:
+    """The declarations by name, of the hub's frozen component or the operation's own."""
+    spec = body.get("spec")
+    component = status.get("component") or (spec.get("component") if isinstance(spec, Mapping) else None)
+    return {item["name"]: item for item in _items(component, section)} if isinstance(component, Mapping) else {}
+
+
+def _restore(values: Mapping[str, Any], declared: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: _restore_one(value, declared.get(name)) for name, value in values.items()}
+
+
+def _restore_one(value: Any, item: Mapping[str, Any] | None) -> Any:
+    """Values without a declared type stay as they are stored, for programs and for other runs."""
+    type_name = item.get("type") if item else None
+    if item is None or not isinstance(type_name, str):
+        return unstore(value)
+    return restore(value, type_name, is_list=(item.get("isList") or item.get("is_list")) is True)
