@@ -22,9 +22,9 @@ from functools import partial
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from opstrand.core.templates.evaluation import TOO_MUCH
-from opstrand.core.templates.evaluation import evaluate as evaluate_here
+from opstrand.core.templates.evaluation import TOO_MUCH, evaluate_traced
 from opstrand.core.templates.template import Evaluate, EvaluationFailed
+from opstrand.core.templates.traced import from_answer, to_answer
 from opstrand.errors import PlatformError
 
 #: CPU time of one template, and of all templates of one run: they take turns with those of others.
@@ -84,7 +84,7 @@ class Sandbox:
         if allowance is not None:
             allowance.left -= answer.get("seconds", self._seconds)
         if "value" in answer:
-            return answer["value"]
+            return from_answer(answer)
         raise EvaluationFailed(answer["refused"], answer.get("undefined"))
 
     def _ask(self, request: bytes) -> dict[str, Any]:
@@ -210,8 +210,8 @@ def _answer(request: bytes) -> bytes:
     began = time.process_time()
     try:
         source, values = json.loads(request)
-        value = evaluate_here(source, values)
-        answer = json.dumps({"value": value, "seconds": time.process_time() - began}).encode()
+        result = to_answer(evaluate_traced(source, values))
+        answer = json.dumps({**result, "seconds": time.process_time() - began}).encode()
         if len(answer) > RESULT:
             raise EvaluationFailed(f"its result takes {len(answer)} bytes; at most {RESULT} are kept")
     except EvaluationFailed as error:

@@ -23,6 +23,7 @@ from typing import Any
 
 from opstrand.core import names
 from opstrand.core.identity import CONTEXT_ROOT
+from opstrand.core.pods.expansion import expand
 from opstrand.initializer.failure import InitError
 from opstrand.kube.api import CONFIG_MAPS, PODS, Manifest
 from opstrand.local.kube import MemoryKube
@@ -39,7 +40,6 @@ _LONGEST_PAUSE = 60.0
 #: Between two looks whether a program has ended, seconds.
 _LOOK = 0.02
 _CONTEXT = re.compile(re.escape(CONTEXT_ROOT) + r"(?![\w.-])")
-_VARIABLE = re.compile(r"\$(\$|\([A-Za-z_][A-Za-z0-9_.-]*\))")
 
 #: Called with the Pod and one line of main's output as it was written, its end included.
 OnLine = Callable[[Manifest, bytes], None]
@@ -151,7 +151,7 @@ class Kubelet:
         container = next(one for one in pod["spec"]["initContainers"] if one["name"] == names.INIT_CONTAINER)
         text = next((one["value"] for one in container["env"] if one["name"] == "OPSTRAND_INIT"), None)
         if text is not None:
-            return _expand(text, {})
+            return expand(text, {})
         name = next(one["configMap"]["name"] for one in pod["spec"]["volumes"] if "configMap" in one)
         found = self._kube.find(CONFIG_MAPS, pod["metadata"]["namespace"], name)
         if found is None:
@@ -175,7 +175,7 @@ class Kubelet:
     async def _run_main(self, pod: Manifest, root: str) -> None:
         main = next(one for one in pod["spec"]["containers"] if one["name"] == names.MAIN_CONTAINER)
         env = _environment(main, pod, root)
-        command = [_move(_expand(part, env), root) for part in (*(main.get("command") or ()), *(main.get("args") or ()))]
+        command = [_move(expand(part, env), root) for part in (*(main.get("command") or ()), *(main.get("args") or ()))]
         started = _now()
         try:
             process = await _start(command, _move(main.get("workingDir") or f"{CONTEXT_ROOT}/artifacts", root), env)
@@ -296,20 +296,10 @@ def _environment(main: Mapping[str, Any], pod: Manifest, root: str) -> dict[str,
     env: dict[str, str] = {}
     for one in main.get("env") or ():
         if "value" in one:
-            env[one["name"]] = _move(_expand(str(one["value"]), env), root)
+            env[one["name"]] = _move(expand(str(one["value"]), env), root)
         else:
             env[one["name"]] = fields.get(((one.get("valueFrom") or {}).get("fieldRef") or {}).get("fieldPath", ""), "")
     return env
-
-
-def _expand(text: str, env: Mapping[str, str]) -> str:
-    """Kubernetes' own expansion: `$(NAME)` of what is defined before, `$$` for a dollar, everything else as it is."""
-
-    def replace(match: re.Match[str]) -> str:
-        found = match.group(1)
-        return "$" if found == "$" else env.get(found[1:-1], match.group(0))
-
-    return _VARIABLE.sub(replace, text)
 
 
 def _relocate(value: Any, root: str) -> Any:

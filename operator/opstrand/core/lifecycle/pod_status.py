@@ -12,6 +12,7 @@ from typing import Any
 
 from opstrand.core.mask import is_secret_name, mask
 from opstrand.core.names import MAIN_CONTAINER
+from opstrand.core.pods.expansion import expand
 
 Pod = Mapping[str, Any]
 #: An entry of containerStatuses or initContainerStatuses.
@@ -105,7 +106,7 @@ def was_beyond_deadline(pod: Pod, end: Mapping[str, Any]) -> bool:
 def last_words(pod: Pod, end: Mapping[str, Any]) -> str:
     """What the kubelet kept of a container's log, without the secrets that are known from the Pod or look like some."""
     literal = [entry for one in _declared(pod) for entry in one.get("env") or () if entry.get("value")]
-    secrets = [str(entry["value"]).replace("$$", "$") for entry in literal if is_secret_name(str(entry.get("name")))]
+    secrets = [expand(str(entry["value"]), {}) for entry in literal if is_secret_name(str(entry.get("name")))]
     return mask(str(end.get("message") or "").strip(), secrets)
 
 

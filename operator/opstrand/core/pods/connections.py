@@ -15,6 +15,7 @@ from typing import Any
 from opstrand.core import names
 from opstrand.core.nearest import suggest
 from opstrand.core.pods.containers import merge_env
+from opstrand.core.pods.expansion import escape
 from opstrand.core.values.types import to_text
 from opstrand.errors import SpecError
 from opstrand.spec.connections import BUCKET_KINDS, GIT_KINDS, VOLUME_KINDS, CatalogFile, read_mode
@@ -189,7 +190,7 @@ def render_annotations(connections: Iterable[Connection]) -> dict[str, str]:
 
 def render_catalog_variable(connections: Iterable[Connection]) -> str:
     """The JSON that the published client reads; no secret is in it, only the names of Secrets."""
-    return json.dumps({"connections": [dict(one.written) for one in connections]}, sort_keys=True, separators=(",", ":")).replace("$", "$$")
+    return escape(json.dumps({"connections": [dict(one.written) for one in connections]}, sort_keys=True, separators=(",", ":")))
 
 
 def render_store_volume(connection: Connection) -> Manifest:

@@ -6,10 +6,12 @@ Must not add anything of ours: the Pod's builder does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from opstrand.core.limits import shorten
+from opstrand.core.templates.traced import Piece, TracedText, is_traced, pieces_of
+from opstrand.core.values.scalars import format_json
 from opstrand.core.values.types import to_text
 from opstrand.errors import SpecError
 
@@ -42,7 +44,7 @@ def _to_field(value: Any, path: str) -> str:
 def _clean_items(items: Any, path: str, drop_empty: bool) -> list[str]:
     if not isinstance(items, list):
         raise SpecError("InvalidSpec", f"expected a list, found {shorten(repr(items), 80)}", path)
-    return [str(item) for item in items if not (drop_empty and (item is None or item == ""))]
+    return [item if isinstance(item, str) else str(item) for item in items if not (drop_empty and (item is None or item == ""))]
 
 
 def merge_env(env: Any, path: str = "env") -> list[dict[str, Any]]:
@@ -55,9 +57,37 @@ def merge_env(env: Any, path: str = "env") -> list[dict[str, Any]]:
             raise SpecError("InvalidSpec", f"expected {{name, value}}, found {shorten(repr(entry), 80)}", f"{path}[{index}]")
         name = to_text(entry["name"])
         merged.pop(name, None)
-        value = {"value": to_text(entry["value"])} if "value" in entry else {}
+        value = {"value": to_traced_text(entry["value"])} if "value" in entry else {}
         merged[name] = {**entry, "name": name, **value}
     return list(merged.values())
+
+
+def to_traced_text(value: Any) -> str:
+    """A value as text, which knows what in it a template printed: in the JSON of a list or mapping too."""
+    if isinstance(value, str):
+        return value
+    return TracedText.of_pieces(_iter_json(value)) if is_traced(value) else to_text(value)
+
+
+def _iter_json(value: Any) -> Iterator[Piece]:
+    """The pieces of the JSON that `to_text` makes: the characters of a text are escaped one by one, so its pieces can be too."""
+    if isinstance(value, Mapping):
+        yield from _iter_joined("{", "}", [[*_iter_json(key), Piece(":", False), *_iter_json(item)] for key, item in value.items()])
+    elif isinstance(value, list | tuple):
+        yield from _iter_joined("[", "]", [list(_iter_json(item)) for item in value])
+    elif isinstance(value, str):
+        yield Piece('"', False)
+        yield from (Piece(format_json(text)[1:-1], printed) for text, printed in pieces_of(value))
+        yield Piece('"', False)
+    else:
+        yield Piece(format_json(value), False)
+
+
+def _iter_joined(opening: str, closing: str, items: list[list[Piece]]) -> Iterator[Piece]:
+    for index, item in enumerate(items):
+        yield Piece("," if index else opening, False)
+        yield from item
+    yield Piece(closing if items else opening + closing, False)
 
 
 def clean_resources(resources: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,18 +1,28 @@
 """The text of a Dockerfile from an `init.dockerfile` section.
 
-Owns the order of its lines and their quoting. Pure.
+Owns the order of its lines and their quoting: what the author wrote may use `$NAME` as Docker reads it, what a template printed (see
+`core.templates.traced`) is data and stays within its word and its line. Pure.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from opstrand.core.limits import shorten
+from opstrand.core.templates.traced import Piece, pieces_of
 from opstrand.core.values.types import to_text
 from opstrand.errors import SpecError
 
 _WORKDIR, _SHELL, _USER = "/code", "/bin/bash", "polyaxon"
+#: What ends a line for Docker or for who splits its text.
+_BREAK = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+#: What means something within quotes, and outside of them.
+_QUOTED, _BARE = re.compile(r"([\\\"$])"), re.compile(r"([\\\"'$])")
+_VARIABLE = re.compile(r"[^\s=\"'$\\]+")
+_ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def render_dockerfile(section: Any) -> str:
@@ -23,28 +33,39 @@ def render_dockerfile(section: Any) -> str:
 
 
 def _iter_lines(section: Mapping[str, Any]) -> Iterator[str]:
-    workdir = str(section.get("workdir") or _WORKDIR)
-    yield f"FROM {_one_line(section['image'])}"
+    workdir = section.get("workdir") or _WORKDIR
+    yield f"FROM {_image(section['image'])}"
     if section.get("langEnv"):
         yield from (f"ENV {name}={_quote(section['langEnv'])}" for name in ("LC_ALL", "LANG", "LANGUAGE"))
     yield f"ENV SHELL={_quote(section.get('shell') or _SHELL)}"
-    yield from (f'ENV PATH="${{PATH}}:{_one_line(path)}"' for path in _listed(section, "path"))
-    yield from (f"ENV {_one_line(name)}={_quote(value)}" for name, value in _variables(section.get("env")))
-    yield f"WORKDIR {_one_line(workdir)}"
+    yield from (f'ENV PATH="${{PATH}}:{_quote(path)[1:-1]}"' for path in _listed(section, "path"))
+    yield from (f"ENV {_variable(name)}={_quote(value)}" for name, value in _variables(section.get("env")))
+    yield f"WORKDIR {_bare(workdir)}"
     yield from _copies(section, "copy", workdir)
-    yield from (f"RUN {to_text(command).rstrip()}" for command in _listed(section, "run"))
+    yield from (f"RUN {_command(command)}" for command in _listed(section, "run"))
     yield from _copies(section, "postRunCopy", workdir)
     if section.get("uid") and section.get("gid"):
-        name = _one_line(section.get("username") or _USER)
-        yield f"RUN groupadd -g {section['gid']} -r {name} && useradd -r -m -g {name} -u {section['uid']} {name}"
+        name, uid, gid = _account(section.get("username") or _USER), _number(section["uid"]), _number(section["gid"])
+        yield f"RUN groupadd -g {gid} -r {name} && useradd -r -m -g {name} -u {uid} {name}"
     if section.get("workdirPath"):
-        yield f"COPY {_one_line(section['workdirPath'])} {_one_line(workdir)}"
+        yield _copy(section["workdirPath"], workdir)
 
 
-def _copies(section: Mapping[str, Any], key: str, workdir: str) -> Iterator[str]:
+def _copies(section: Mapping[str, Any], key: str, workdir: Any) -> Iterator[str]:
     for entry in _listed(section, key):
         source, target = (entry, workdir) if isinstance(entry, str) else _pair(entry, key)
-        yield f"COPY {_one_line(source)} {_one_line(target)}"
+        yield _copy(source, target)
+
+
+def _copy(source: Any, target: Any) -> str:
+    """The list form where a template printed a blank: the other one is split at it. (An author's blank is left: `--chown=1 src`.)"""
+    words = [_bare(source), _bare(target)]
+    printed = [piece.text for one in (source, target) for piece in pieces_of(_text(one)) if piece.printed]
+    return f"COPY {json.dumps(words, ensure_ascii=False) if any(map(_has_blank, printed)) else ' '.join(words)}"
+
+
+def _has_blank(text: str) -> bool:
+    return any(character.isspace() for character in text)
 
 
 def _pair(entry: Any, key: str) -> tuple[Any, Any]:
@@ -64,13 +85,73 @@ def _listed(section: Mapping[str, Any], key: str) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else ([] if value is None else [value])
 
 
-def _quote(value: Any) -> str:
-    """A value that stays one word, with `$` expanded as Docker does."""
-    return json.dumps(to_text(value), ensure_ascii=False)
+# --- one function for each kind of word -----------------------------------------------------------------------------------------
+
+
+def _text(value: Any) -> str:
+    """A value as text, with the trace of one that has it."""
+    return value if isinstance(value, str) else to_text(value)
 
 
 def _one_line(value: Any) -> str:
+    text = _text(value)
+    if _BREAK.search(text):
+        found = shorten(repr(str(text)), 80)
+        words = f"a dockerfile's names and paths are one line each, and so are its values, found {found}"
+        raise SpecError("InvalidSpec", words, "dockerfile")
+    return text
+
+
+def _quote(value: Any) -> str:
+    """A value that stays one word, with `$` expanded as Docker does where the author wrote it."""
+    return f'"{"".join(_quote_piece(piece) for piece in pieces_of(_one_line(value)))}"'
+
+
+def _quote_piece(piece: Piece) -> str:
+    escaped = _QUOTED.sub(r"\\\1", piece.text)
+    return escaped if piece.printed else escaped.replace("\\$", "$")
+
+
+def _bare(value: Any) -> str:
+    """A path without quotes around it: what the author wrote is Docker's, the rest is escaped."""
+    pieces = pieces_of(_one_line(value))
+    return "".join(_BARE.sub(r"\\\1", piece.text) if piece.printed else piece.text for piece in pieces)
+
+
+def _image(value: Any) -> str:
+    text = _one_line(value)
+    if any(_has_blank(piece.text) for piece in pieces_of(text) if piece.printed):
+        raise SpecError("InvalidSpec", f"expected the name of an image, found {shorten(repr(str(text)), 80)}", "dockerfile.image")
+    return _bare(text)
+
+
+def _variable(name: Any) -> str:
+    text = to_text(name)
+    if not _VARIABLE.fullmatch(text):
+        raise SpecError("InvalidSpec", f"{shorten(repr(text), 80)} is no name of a variable", "dockerfile.env")
+    return text
+
+
+def _command(value: Any) -> str:
+    """A command as the author wrote it. What a template printed is the shell's to read, and ends neither the line nor the instruction."""
+    text = _text(value)
+    printed = [piece.text for piece in pieces_of(text) if piece.printed]
+    if any(map(_BREAK.search, printed)) or (printed and text.rstrip().endswith("\\")):
+        found = shorten(repr(str(text)), 80)
+        words = f"a value in a dockerfile's command would begin another instruction, found {found}"
+        raise SpecError("InvalidSpec", words, "dockerfile.run")
+    return str(text).rstrip()
+
+
+def _number(value: Any) -> str:
     text = to_text(value)
-    if "\n" in text or "\r" in text:
-        raise SpecError("InvalidSpec", f"a dockerfile's names and paths are one line each, found {text!r}", "dockerfile")
+    if not (text.isascii() and text.isdecimal()):
+        raise SpecError("InvalidSpec", f"expected the number of a user or group, found {shorten(repr(text), 80)}", "dockerfile")
+    return text
+
+
+def _account(value: Any) -> str:
+    text = to_text(value)
+    if not _ACCOUNT.fullmatch(text):
+        raise SpecError("InvalidSpec", f"expected the name of a user, found {shorten(repr(text), 80)}", "dockerfile.username")
     return text

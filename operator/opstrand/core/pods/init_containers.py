@@ -15,6 +15,7 @@ from opstrand.core import names
 from opstrand.core.pods import connections, volumes
 from opstrand.core.pods.connections import Catalog
 from opstrand.core.pods.containers import merge_env
+from opstrand.core.pods.expansion import escape, protect_container
 from opstrand.core.pods.init_steps import Group, encode, group_steps, render_init_document
 from opstrand.core.pods.plan import Plan
 from opstrand.errors import SpecError
@@ -97,7 +98,7 @@ def _render_ours(name: str, group: Group, plan: Plan, settings: Settings, catalo
 
 def _lay_over(ours: Manifest, group: Group) -> Manifest:
     """The container that brings a step, as the user wants it: their fields over ours, lists after ours."""
-    given, used = group.container or {}, group.used if group.runs_theirs else ()
+    given, used = protect_container(group.container or {}), group.used if group.runs_theirs else ()
     merged = {**ours, **{key: value for key, value in given.items() if value is not None}}
     if "command" in given or "args" in given:
         merged.update(command=given.get("command"), args=given.get("args"))
@@ -112,7 +113,7 @@ def _lay_over(ours: Manifest, group: Group) -> Manifest:
 def _render_users(group: Group, name: str, plan: Plan, catalog: Catalog) -> Manifest:
     """An init container of the user's: raw where it is nothing else, with the connection's parts and the context where it has one. Its
     last lines are kept, so that a failure has words."""
-    container = {"name": name, "terminationMessagePolicy": "FallbackToLogsOnError", **(group.container or {})}
+    container = {"name": name, "terminationMessagePolicy": "FallbackToLogsOnError", **protect_container(group.container or {})}
     if not group.used:
         return container
     env = merge_env([*(container.get("env") or ()), *connections.render_env(group.used)])
@@ -120,11 +121,6 @@ def _render_users(group: Group, name: str, plan: Plan, catalog: Catalog) -> Mani
     mounts = [*volumes.context_mounts(plan, catalog), *connections.render_mounts(group.used)]
     mounts = volumes.join_mounts(container.get("volumeMounts") or (), mounts, f"{group.place}.container")
     return {**container, "env": env, "volumeMounts": mounts, **({"envFrom": env_from} if env_from else {})}
-
-
-def escape(text: str) -> str:
-    """`text` as an env value that Kubernetes leaves as it is: it would expand `$(VAR)` and turn `$$` into `$`."""
-    return text.replace("$", "$$")
 
 
 def our_security(plan: Plan, *, shares_files: bool = False) -> Manifest:

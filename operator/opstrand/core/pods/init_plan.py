@@ -12,14 +12,18 @@ from typing import Any
 
 from opstrand.core.limits import INIT_FILES, check_size, shorten
 from opstrand.core.pods.containers import clean_container
+from opstrand.core.pods.expansion import keep_traces
 from opstrand.core.resolving.slots import Slot
 from opstrand.core.templates.template import Evaluate, render, render_text
+from opstrand.core.templates.traced import forget
 from opstrand.core.values.types import to_text
 from opstrand.errors import Problem, SpecError
 
 #: Types of values that are a step by themselves.
 _OWN_STEPS = ("git", "artifacts", "dockerfile")
 _FILENAME = "file"
+#: Parts of a step in languages that others interpret.
+_TRACED = ("container", "dockerfile")
 
 
 #: A step, and where in the file it was asked for.
@@ -70,8 +74,10 @@ def _render_step(step: Any, path: str, context: Mapping[str, Any], evaluate: Eva
     if not isinstance(step, Mapping):
         raise SpecError("InvalidSpec", f"expected a step, found {shorten(repr(step), 80)}", path)
     step = {key: item for key, item in step.items() if item is not None}
-    others = {key: item for key, item in step.items() if key != "file"}
+    others = {key: item for key, item in step.items() if key not in ("file", *_TRACED)}
     rendered: dict[str, Any] = render(others, context, path, evaluate=evaluate)
+    for key in step.keys() & set(_TRACED):
+        rendered[key] = render(step[key], context, f"{path}.{key}", evaluate=evaluate, traced=True)
     if "file" in step:
         rendered = {"file": _render_file(step["file"], f"{path}.file", context, evaluate), **rendered}
     if rendered.get("path") is not None:
@@ -80,7 +86,10 @@ def _render_step(step: Any, path: str, context: Mapping[str, Any], evaluate: Eva
         if not isinstance(rendered["container"], Mapping):
             found = shorten(repr(rendered["container"]), 80)
             raise SpecError("InvalidSpec", f"expected a container (a mapping), found {found}", f"{path}.container")
-        rendered["container"] = clean_container(rendered["container"], f"{path}.container")
+        rendered["container"] = clean_container(keep_traces(rendered["container"]), f"{path}.container")
+    if isinstance(step.get("dockerfile"), str):
+        # The whole section is a value, whose author wrote the Dockerfile.
+        rendered["dockerfile"] = forget(rendered["dockerfile"])
     return rendered
 
 

@@ -18,6 +18,7 @@ from opstrand.core.identity import Identity
 from opstrand.core.limits import shorten
 from opstrand.core.pods.connections import unknown_connection
 from opstrand.core.pods.containers import clean_container, clean_environment
+from opstrand.core.pods.expansion import keep_traces
 from opstrand.core.pods.init_plan import render_init
 from opstrand.core.pods.service import KIND, render_service_globals
 from opstrand.core.resolving.joins import parse_joins
@@ -26,6 +27,7 @@ from opstrand.core.resolving.slots import Slot, make_slots
 from opstrand.core.resolving.start import evaluate_condition, judge_approval
 from opstrand.core.templates.context import Scope
 from opstrand.core.templates.template import Evaluate, refuse, render
+from opstrand.core.templates.traced import forget
 from opstrand.core.values.types import to_text
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.environment import Environment
@@ -45,6 +47,7 @@ _OPERATION_KEYS = ("cache", "presets", "cost", "namespace", "mount")
 class Plan:
     """What one run does. All mappings are JSON in the user's spelling; `init` is in the order of running.
 
+    Texts that others interpret are traced: those of a container where Kubernetes expands `$(VAR)`, and a Dockerfile's section.
     `to_env` are the variables that params ask for (`toEnv`), as text; they win over the container's own. `condition` is what the
     operation's conditions gave (None: it has none). Where it is False nothing else was rendered, since nothing will run.
     """
@@ -84,7 +87,7 @@ class Plan:
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as JSON values."""
-        return {one.name: _as_json(getattr(self, one.name)) for one in fields(self) if one.compare}
+        return {one.name: forget(_as_json(getattr(self, one.name))) for one in fields(self) if one.compare}
 
     def as_json(self) -> bytes:
         """The canonical text: equal plans have equal bytes."""
@@ -215,11 +218,11 @@ class _Run:
     context: Mapping[str, Any]
     evaluate: Evaluate
 
-    def render(self, path: str, value: Any) -> Any:
-        return render(value, self.context, path, evaluate=self.evaluate)
+    def render(self, path: str, value: Any, *, traced: bool = False) -> Any:
+        return render(value, self.context, path, evaluate=self.evaluate, traced=traced)
 
-    def render_own(self, path: str, value: Any) -> dict[str, Any]:
-        return self._expect_mapping(self.render(path, value or {}), path)
+    def render_own(self, path: str, value: Any, *, traced: bool = False) -> dict[str, Any]:
+        return self._expect_mapping(self.render(path, value or {}, traced=traced), path)
 
     def render_section(self, path: str, value: Any, section: type[Section]) -> dict[str, Any]:
         """A section that a template may make as a whole: what it makes must be one."""
@@ -231,22 +234,21 @@ class _Run:
                 raise spec_error(error, None).within(path) from None
         return rendered
 
-    def render_mapping(self, key: str) -> dict[str, Any]:
-        return self.render_own(f"run.{key}", self.compiled.run.get(key))
-
-    def render_list(self, key: str) -> list[Any]:
+    def render_list(self, key: str, *, traced: bool = False) -> list[Any]:
         path = f"run.{key}"
-        rendered = self.render(path, self.compiled.run.get(key) or [])
+        rendered = self.render(path, self.compiled.run.get(key) or [], traced=traced)
         if not isinstance(rendered, list):
             raise SpecError("InvalidSpec", f"expected a list, found {shorten(repr(rendered), 80)}", path)
         return [self._expect_mapping(item, f"{path}[{index}]") for index, item in enumerate(rendered)]
 
     def render_container(self) -> dict[str, Any]:
-        return clean_container(self.render_mapping("container"), "run.container", drop_empty=True)
+        path = "run.container"
+        rendered = self.render_own(path, self.compiled.run.get("container"), traced=True)
+        return clean_container(keep_traces(rendered), path, drop_empty=True)
 
     def render_sidecars(self) -> tuple[dict[str, Any], ...]:
-        rendered = enumerate(self.render_list("sidecars"))
-        return tuple(clean_container(sidecar, f"run.sidecars[{index}]") for index, sidecar in rendered)
+        rendered = enumerate(self.render_list("sidecars", traced=True))
+        return tuple(clean_container(keep_traces(one), f"run.sidecars[{index}]") for index, one in rendered)
 
     def render_extra(self) -> dict[str, Any]:
         others = {key: value for key, value in self.compiled.run.items() if key not in _OWN_KEYS and value is not None}

@@ -15,7 +15,8 @@ from opstrand.core import names
 from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
 from opstrand.core.pods import connections, volumes
 from opstrand.core.pods.connections import EMPTY, Catalog, Connection
-from opstrand.core.pods.init_containers import escape, name_sidecars, render_config_map, render_init_containers
+from opstrand.core.pods.expansion import escape, protect_container
+from opstrand.core.pods.init_containers import name_sidecars, render_config_map, render_init_containers
 from opstrand.core.pods.plan import Plan
 from opstrand.core.pods.pod_rules import queue_label
 from opstrand.settings import Settings
@@ -100,7 +101,7 @@ def _metadata(plan: Plan, used: Sequence[Connection], *, owner: Mapping[str, Any
 
 
 def _render_main(plan: Plan, settings: Settings, catalog: Catalog, used: Sequence[Connection]) -> Manifest:
-    container = _add_run(dict(plan.container), plan, settings, catalog, used)
+    container = _add_run(protect_container(plan.container), plan, settings, catalog, used)
     container["name"] = names.MAIN_CONTAINER
     given = container.get("volumeMounts") or ()
     ours = [*volumes.main_mounts(plan, catalog), *connections.render_mounts(used)]
@@ -181,7 +182,7 @@ def _render_sidecars(plan: Plan, settings: Settings, catalog: Catalog, used: Seq
     seen = [] if no_connections else list(used)
     rendered = []
     for index, sidecar in enumerate(name_sidecars(plan)):
-        container = _add_run(sidecar, plan, settings, catalog, seen)
+        container = _add_run(protect_container(sidecar), plan, settings, catalog, seen)
         context = [*volumes.context_mounts(plan, catalog), *connections.render_mounts(seen)]
         container["volumeMounts"] = volumes.join_mounts(container.get("volumeMounts") or (), context, f"run.sidecars[{index}]")
         rendered.append({**_keep_last_words(container), "restartPolicy": "Always"})

@@ -62,7 +62,8 @@ class ParamView(View):
             return ""
         if self.io and self.io.arg_format:
             path = f"inputs.{self.name}.argFormat"
-            return render_one(self.io.arg_format, {self.name: self.value}, path, evaluate=self.evaluate)
+            # Its own text was written by the author of the file, and stays that wherever the argument goes.
+            return render_one(self.io.arg_format, {self.name: self.value}, path, evaluate=self.evaluate, traced=True)
         if self.is_flag:
             return f"--{self.name}" if self.value else ""
         return f"--{self.name}={to_text(self.value)}"

@@ -1,7 +1,8 @@
 """One template, evaluated with the full template language over plain values.
 
 Owns the Jinja environment: the immutable sandbox, what an unknown name does (testing it is fine, using it is an error), the filter
-`map_format`, and the type of a result. Pure, but not bounded: it is only called where memory and time are (`opstrand.sandbox`).
+`map_format`, the type of a result, and which pieces of a text an expression printed. Pure, but not bounded: it is only called where memory
+and time are (`opstrand.sandbox`).
 Must never use `NativeEnvironment`: it reads text as Python, so that "1" becomes 1.
 """
 
@@ -19,6 +20,7 @@ from jinja2.environment import TemplateExpression
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from opstrand.core.templates.template import EvaluationFailed
+from opstrand.core.templates.traced import Piece, TracedText
 from opstrand.core.values.safe import Mismatch, check_text, make_safe
 
 TOO_MUCH = "it takes too much memory"
@@ -62,9 +64,27 @@ def _print(value: Any) -> Any:
     raise EvaluationFailed(f"{type(value).__name__} is no value that could be printed")
 
 
+class _Printed(str):
+    """What an expression printed outside of every block that collects text. str() of it is itself, so a template yields it as it is."""
+
+    def __str__(self) -> _Printed:
+        return self
+
+
+#: A filter that no template can name.
+_PRINTED = "printed by an expression"
+
+
+@jinja2.pass_context  # never evaluated while compiling: the context is not known then
+def _mark_printed(context: jinja2.runtime.Context, value: Any) -> Any:
+    value = _print(value)
+    return value if isinstance(value, jinja2.Undefined) else _Printed(str(value))
+
+
 def _make_environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(undefined=_Undefined, keep_trailing_newline=True, autoescape=False, finalize=_print)
     environment.filters["map_format"] = _map_format
+    environment.filters[_PRINTED] = _mark_printed
     environment.tests["matching"] = _is_matching
     # memory and time bound what is made of a range; its length alone costs nothing
     environment.globals["range"] = range
@@ -78,11 +98,21 @@ _ENVIRONMENT = _make_environment()
 
 def evaluate(source: str, values: Mapping[str, Any]) -> Any:
     """The JSON value of a template: typed where it is one expression, else text. EvaluationFailed for all that it cannot be."""
+    result = evaluate_traced(source, values)
+    return str(result) if isinstance(result, TracedText) else result
+
+
+def evaluate_traced(source: str, values: Mapping[str, Any]) -> Any:
+    """The same, and a text that is not one expression as TracedText: what expressions print is told from what the author wrote."""
     try:
         protected, restore = _protect_line_ends(source)
         template = _compile_cached(protected) if len(protected) <= _CACHED else _compile(protected)
-        result = template(values) if isinstance(template, TemplateExpression) else template.render(values)
-        return restore(_finish(result))
+        if isinstance(template, TemplateExpression):
+            return restore(_finish(template(values)))
+        chunks = template.generate(values)
+        text = TracedText.of_pieces(Piece(restore(str.__str__(chunk)), isinstance(chunk, _Printed)) for chunk in chunks)
+        check_text(str(text))
+        return text
     except EvaluationFailed:
         raise
     except jinja2.UndefinedError as error:
@@ -117,7 +147,47 @@ def _compile(source: str) -> jinja2.Template | TemplateExpression:
             body = nodes.Template([assign], lineno=1)
             return TemplateExpression(_ENVIRONMENT.from_string(body), undefined_to_none=False)
         case _:
+            tree.body = _mark_outputs(tree.body)
             return _ENVIRONMENT.from_string(tree)
+
+
+#: Statements that write nothing themselves.
+_SILENT = (nodes.Assign, nodes.AssignBlock, nodes.Macro, nodes.ExprStmt, nodes.Import, nodes.FromImport)
+_COLLECTED = "opstrand_collected"
+
+
+def _mark_outputs(body: list[nodes.Node]) -> list[nodes.Node]:
+    """The statements with every expression that prints into the result marked.
+
+    What a block collects (a filter block, a macro's call, a recursive loop) is a value made of both kinds: it counts as printed.
+    """
+    return [marked for node in body for marked in _mark_statement(node)]
+
+
+def _mark_statement(node: nodes.Node) -> list[nodes.Node]:
+    match node:
+        case nodes.Output():
+            node.nodes = [one if isinstance(one, nodes.TemplateData) else _mark(one) for one in node.nodes]
+        case nodes.If():
+            node.body, node.else_ = _mark_outputs(node.body), _mark_outputs(node.else_)
+            node.elif_ = [one for branch in node.elif_ for one in _mark_statement(branch) if isinstance(one, nodes.If)]
+        case nodes.For(recursive=False):
+            node.body, node.else_ = _mark_outputs(node.body), _mark_outputs(node.else_)
+        case nodes.With():
+            node.body = _mark_outputs(node.body)
+        case _ if not isinstance(node, _SILENT):
+            collect = nodes.AssignBlock(nodes.Name(_COLLECTED, "store"), None, [node])
+            print_it = nodes.Output([_mark(nodes.Name(_COLLECTED, "load"))])
+            return [one.set_lineno(node.lineno).set_environment(_ENVIRONMENT) for one in (collect, print_it)]
+        case _:
+            pass
+    return [node]
+
+
+def _mark(expression: nodes.Expr) -> nodes.Expr:
+    marked = nodes.Filter(expression, _PRINTED, [], [], None, None)
+    marked.set_lineno(expression.lineno).set_environment(_ENVIRONMENT)
+    return marked
 
 
 def _finish(result: Any, depth: int = 0) -> Any:

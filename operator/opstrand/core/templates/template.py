@@ -14,6 +14,7 @@ from typing import Any
 from opstrand.core.limits import shorten
 from opstrand.core.nearest import suggest
 from opstrand.core.templates.lookups import Lookup, Undefined, find_names, is_template, look_up, parse_plain
+from opstrand.core.templates.traced import Piece, TracedText, forget, pieces_of, trace
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 
 #: `evaluate(source, values)` renders one template over JSON values and gives a JSON value; raises EvaluationFailed.
@@ -42,13 +43,16 @@ def refuse(source: str, values: Mapping[str, Any]) -> Any:
     raise SpecError("NotSupported", f"{_quote(source)} needs more than looking up a name, which is not available here")
 
 
-def render(value: Any, context: Mapping[str, Any], path: str = "", *, evaluate: Evaluate = refuse) -> Any:
-    """`value` with every text and every key in it rendered once. SpecError TemplateError with the path of each text at fault."""
+def render(value: Any, context: Mapping[str, Any], path: str = "", *, evaluate: Evaluate = refuse, traced: bool = False) -> Any:
+    """`value` with every text and every key in it rendered once. SpecError TemplateError with the path of each text at fault.
+
+    `traced`: rendered texts are TracedText, for what enters a language that interprets them.
+    """
     problems: list[Problem] = []
     rendered = _render_tree(value, context, path, evaluate, problems)
     if problems:
         raise SpecError.of(problems)
-    return rendered
+    return rendered if traced else forget(rendered)
 
 
 def _render_tree(value: Any, context: Mapping[str, Any], path: str, evaluate: Evaluate, problems: list[Problem]) -> Any:
@@ -56,7 +60,7 @@ def _render_tree(value: Any, context: Mapping[str, Any], path: str, evaluate: Ev
         return None
     if isinstance(value, str):
         try:
-            return render_one(value, context, path, evaluate=evaluate)
+            return _render_value(value, context, path, evaluate)
         except SpecError as error:
             problems += error.problems
             return None
@@ -74,7 +78,7 @@ def _render_mapping(
     for key, item in value.items():
         where = f"{path}.{key}" if path else str(key)
         try:
-            name = render_text(key, context, where, evaluate=evaluate) if isinstance(key, str) else str(key)
+            name = _render_key(key, context, where, evaluate)
         except SpecError as error:
             problems += error.problems
             name = key
@@ -84,9 +88,18 @@ def _render_mapping(
     return rendered
 
 
-def render_one(text: str, context: Mapping[str, Any], path: str = "", *, evaluate: Evaluate = refuse) -> Any:
-    """One text: itself without a template in it, a value where it is one expression and nothing else, else a text."""
+def _render_key(key: Any, context: Mapping[str, Any], path: str, evaluate: Evaluate) -> str:
+    return _as_text(_render(key, context, path, evaluate)) if isinstance(key, str) and is_template(key) else str(key)
+
+
+def _render_value(text: str, context: Mapping[str, Any], path: str, evaluate: Evaluate) -> Any:
     return _render(text.removesuffix("\n").removesuffix("\r"), context, path, evaluate) if is_template(text) else text
+
+
+def render_one(text: str, context: Mapping[str, Any], path: str = "", *, evaluate: Evaluate = refuse, traced: bool = False) -> Any:
+    """One text: itself without a template in it, a value where it is one expression and nothing else, else a text."""
+    rendered = _render_value(text, context, path, evaluate)
+    return rendered if traced else forget(rendered)
 
 
 def render_text(text: str, context: Mapping[str, Any], path: str = "", *, evaluate: Evaluate = refuse) -> str:
@@ -95,13 +108,14 @@ def render_text(text: str, context: Mapping[str, Any], path: str = "", *, evalua
 
 
 def _render(text: str, context: Mapping[str, Any], path: str, evaluate: Evaluate) -> Any:
+    """The result; every text that an expression gave is traced. What an evaluator gave without a trace counts as printed."""
     plain = parse_plain(text)
     try:
         if plain is None:
-            return evaluate(text, select(text, context))
+            return trace(evaluate(text, select(text, context)))
         if plain.lone is not None:
-            return unwrap(_find(plain.lone, context))
-        return "".join(p if isinstance(p, str) else str(unwrap(_find(p, context))) for p in plain.pieces)
+            return trace(unwrap(_find(plain.lone, context)))
+        return TracedText.of_pieces(piece for one in plain.pieces for piece in _render_piece(one, context))
     except Undefined as error:
         raise SpecError("TemplateError", _explain(error), path) from None
     except EvaluationFailed as error:
@@ -109,6 +123,17 @@ def _render(text: str, context: Mapping[str, Any], path: str, evaluate: Evaluate
         raise SpecError("TemplateError", f"{_quote(text)}: {error.message}{hint}", path) from None
     except SpecError as error:
         raise error if error.problems[0].path else error.within(path) from None
+
+
+def _render_piece(piece: str | Lookup, context: Mapping[str, Any]) -> Iterator[Piece]:
+    if isinstance(piece, str):
+        return iter((Piece(piece, False),))
+    return pieces_of(_as_text(trace(unwrap(_find(piece, context)))))
+
+
+def _as_text(value: Any) -> str:
+    """A printed value as text, with the trace of one that has it."""
+    return value if isinstance(value, str) else TracedText.of_pieces([Piece(str(value), True)])
 
 
 def _find(lookup: Lookup, context: Mapping[str, Any]) -> Any:

@@ -1,0 +1,102 @@
+"""Texts that know which of their pieces the author of the file wrote and which a template printed.
+
+Owns that distinction and how it is carried through lists, mappings and JSON. A rendered text enters languages that others interpret
+(Kubernetes' `$(VAR)`, a Dockerfile's `$VAR`), where only what the author wrote may have a meaning. Must not know any such language.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+
+class Piece(NamedTuple):
+    """A part of a text; `printed` is true for what an expression gave, false for what stands in the file."""
+
+    text: str
+    printed: bool
+
+
+class TracedText(str):
+    """A text with its pieces. Compares, prints and serializes as the text that it is.
+
+    `lengths` are those of its pieces, by turns of what the author wrote (the first, possibly 0) and what was printed: a loop makes
+    hundreds of thousands of them.
+    """
+
+    lengths: array[int]
+
+    @classmethod
+    def of_pieces(cls, pieces: Iterable[Piece]) -> TracedText:
+        texts: list[str] = []
+        lengths = array("q", [0])
+        for text, printed in pieces:
+            if printed == (len(lengths) % 2 == 0):
+                lengths[-1] += len(text)
+            elif text:
+                lengths.append(len(text))
+            texts.append(text)
+        return cls.of("".join(texts), lengths)
+
+    @classmethod
+    def of(cls, text: str, lengths: Iterable[int]) -> TracedText:
+        traced = cls(text)
+        traced.lengths = array("q", lengths)
+        return traced
+
+
+def pieces_of(text: str) -> Iterator[Piece]:
+    """The pieces in order, none of them empty. A text without a trace was written by the author."""
+    start = 0
+    for index, length in enumerate(text.lengths if isinstance(text, TracedText) else (len(text),)):
+        if length:
+            yield Piece(text[start : start + length], index % 2 == 1)
+        start += length
+
+
+def trace(value: Any) -> Any:
+    """A value that an expression gave: every text in it is printed, but for what has a trace already (an `argFormat`'s own text)."""
+    if isinstance(value, TracedText):
+        return value
+    if isinstance(value, str):
+        return TracedText.of_pieces([Piece(value, True)])
+    if isinstance(value, Mapping):
+        return {trace(key): trace(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [trace(item) for item in value]
+    return value
+
+
+def forget(value: Any) -> Any:
+    """The value with plain texts; itself where it has no others."""
+    return _forget(value) if is_traced(value) else value
+
+
+def _forget(value: Any) -> Any:
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {_forget(key): _forget(item) for key, item in value.items()}
+    return [_forget(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def is_traced(value: Any) -> bool:
+    """Whether any text in the value has a trace."""
+    if isinstance(value, Mapping):
+        return any(is_traced(key) or is_traced(item) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return any(is_traced(item) for item in value)
+    return isinstance(value, TracedText)
+
+
+def to_answer(value: Any) -> dict[str, Any]:
+    """A result as JSON members: `value`, and for a traced text the `lengths` of its pieces."""
+    if isinstance(value, TracedText):
+        return {"value": str(value), "lengths": value.lengths.tolist()}
+    return {"value": value}
+
+
+def from_answer(answer: Mapping[str, Any]) -> Any:
+    """The result that `to_answer` wrote."""
+    return TracedText.of(answer["value"], answer["lengths"]) if "lengths" in answer else answer["value"]

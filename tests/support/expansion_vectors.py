@@ -1,0 +1,144 @@
+"""What Kubernetes makes of `$(VAR)`, as a table: the cases of its own tests, its order of variables, and values that templates print.
+
+Read by the tests of the pure functions, of `run --local` and, in a real Pod, of a real kubelet: all three have to agree.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+#: Variables in the order in which they are declared; the value that a program finds.
+VARIABLES: tuple[tuple[str, str, str], ...] = (
+    ("VAR_A", "A", "A"),
+    ("VAR_B", "B", "B"),
+    ("VAR_C", "C", "C"),
+    ("VAR_REF", "$$(VAR_A)", "$(VAR_A)"),
+    ("VAR_EMPTY", "", ""),
+    ("FOO", "bar", "bar"),
+    ("ZOO", "$(FOO)-1", "bar-1"),
+    ("BLU", "$(ZOO)-2", "bar-1-2"),
+    ("BEFORE_ITS_TIME", "$(LATER)", "$(LATER)"),
+    ("LATER", "later", "later"),
+    ("ITSELF", "$(ITSELF)", "$(ITSELF)"),
+    ("NO.NAME-of a shell", "odd", "odd"),
+    ("OF_ODD", "$(NO.NAME-of a shell)", "odd"),
+    ("ESCAPED", "$$(VAR_A) $$$$ $VAR_A $", "$(VAR_A) $$ $VAR_A $"),
+)
+#: One argument each: as it is written, and as it arrives.
+ARGUMENTS: tuple[tuple[str, str], ...] = (
+    ("$(VAR_A)", "A"),
+    ("$(VAR_A)-$(VAR_A)", "A-A"),
+    ("$(VAR_A)-1", "A-1"),
+    ("___$(VAR_B)___", "___B___"),
+    ("___$(VAR_C)", "___C"),
+    ("$(VAR_A)_$(VAR_B)_$(VAR_C)", "A_B_C"),
+    ("$$(VAR_B)_$(VAR_A)", "$(VAR_B)_A"),
+    ("$$(VAR_A)_$$(VAR_B)", "$(VAR_A)_$(VAR_B)"),
+    ("f000-$$VAR_A", "f000-$VAR_A"),
+    ("foo\\$(VAR_C)bar", "foo\\Cbar"),
+    ("foo\\\\$(VAR_C)bar", "foo\\\\Cbar"),
+    ("foo\\\\\\\\$(VAR_A)bar", "foo\\\\\\\\Abar"),
+    ("$(VAR_A$(VAR_B))", "$(VAR_A$(VAR_B))"),
+    ("$(VAR_A$(VAR_B)", "$(VAR_A$(VAR_B)"),
+    ("$(VAR_REF)", "$(VAR_A)"),
+    ("%%$(VAR_REF)--$(VAR_REF)%%", "%%$(VAR_A)--$(VAR_A)%%"),
+    ("foo$(VAR_EMPTY)bar", "foobar"),
+    ("foo$(VAR_Awhoops!", "foo$(VAR_Awhoops!"),
+    ("f00__(VAR_A)__", "f00__(VAR_A)__"),
+    ("$?_boo_$!", "$?_boo_$!"),
+    ("$VAR_A", "$VAR_A"),
+    ("$(VAR_DNE)", "$(VAR_DNE)"),
+    ("$$$$$$(BIG_MONEY)", "$$$(BIG_MONEY)"),
+    ("$$$$$$(VAR_A)", "$$$(VAR_A)"),
+    ("$$$$$$$(GOOD_ODDS)", "$$$$(GOOD_ODDS)"),
+    ("$$$$$$$(VAR_A)", "$$$A"),
+    ("$VAR_A)", "$VAR_A)"),
+    ("${VAR_A}", "${VAR_A}"),
+    ("$(VAR_B)_______$(A", "B_______$(A"),
+    ("$(VAR_C)_______$(", "C_______$("),
+    ("$(VAR_A)foobarzab$", "Afoobarzab$"),
+    ("foo-\\$(VAR_A", "foo-\\$(VAR_A"),
+    ("--$($($($($--", "--$($($($($--"),
+    ("$($($($($--foo$(", "$($($($($--foo$("),
+    ("foo0--$($($($(", "foo0--$($($($("),
+    ("$(foo$$var)", "$(foo$$var)"),
+    ("$()", "$()"),
+    ("$(BLU) $(LATER) $(ITSELF)", "bar-1-2 later $(ITSELF)"),
+    ("$(NO.NAME-of a shell)", "odd"),
+    ("a\n$(VAR_A)\n", "a\nA\n"),
+    ("5 $ and 6 $€", "5 $ and 6 $€"),
+)
+#: Values as they are given to a run, every one of which arrives as it is, whatever stands beside it.
+VALUES: tuple[str, ...] = (
+    "pa$$word$(TOKEN)",
+    "$(VAR_A)",
+    "$(VAR_DNE)",
+    "$$(VAR_A)",
+    "$$$",
+    "$",
+    "(VAR_A)",
+    "VAR_A",
+    "VAR_A) $(VAR_B",
+    "a$",
+    "$5 $€ $?",
+    "$(",
+    ")",
+)
+#: Templates, and what arrives: `VALUE` stands for the value.
+TEMPLATES: tuple[tuple[str, str], ...] = (
+    ("{{ value }}", "VALUE"),
+    ("{{ params.value.as_arg }}", "--value=VALUE"),
+    ("$(VAR_A)/{{ value }}/$(VAR_B)", "A/VALUE/B"),
+    ("{{ value }}$(VAR_A)", "VALUEA"),
+    ("${{ value }}", "$VALUE"),
+    ("$({{ value }})", "$(VALUE)"),
+    ("{{ value }}(VAR_A)", "VALUE(VAR_A)"),
+    ("{{ value }}$$(VAR_A) $$", "VALUE$(VAR_A) $"),
+    ("$(seq {{ value }} $$) $$", "$(seq VALUE $$) $"),
+    ("$(VAR_A{{ value }}", "$(VAR_AVALUE"),
+    ("{{ value | replace('nothing', '') }}$(VAR_A)", "VALUEA"),
+    ("{% for one in [value, value] %}{{ one }}:$(VAR_A);{% endfor %}", "VALUE:A;VALUE:A;"),
+    ("{% if value %}$(VAR_A){% endif %}{{ value }}", "AVALUE"),
+    ("{% raw %}$(VAR_A){% endraw %}{{ value }}", "AVALUE"),
+    ("{% set twice = value ~ value %}{{ twice }}", "VALUEVALUE"),
+    ("{% macro of(x) %}<{{ x }}>{% endmacro %}{{ of(value) }}$(VAR_A)", "<VALUE>A"),
+    ("{% filter trim %}{{ value }}{% endfilter %}$(VAR_A)", "VALUEA"),
+)
+_SHOW = "import json, os, sys; print(json.dumps([sys.argv[1:], {name: os.environ[name] for name in sys.argv[1].split(',')}]))"
+
+
+def component() -> dict[str, Any]:
+    """A job that prints its arguments and variables as JSON: `expected` is what it prints. Its python3 has nothing to install."""
+    inputs = [{"name": f"v{index}", "type": "str", "value": value} for index, value in enumerate(VALUES)]
+    inputs.append({"name": "formatted", "type": "str", "value": VALUES[0], "argFormat": "--at=$(VAR_A)/{{ formatted }}"})
+    printed = [text for index in range(len(VALUES)) for text in _rendered_for(index)]
+    args = [",".join(_names()), *(text for text, _ in ARGUMENTS), *printed, "{{ params.formatted.as_arg }}"]
+    env = [{"name": name, "value": value} for name, value, _ in VARIABLES]
+    env += [{"name": f"OF_VALUE_{index}", "value": f"$(VAR_A){{{{ v{index} }}}}"} for index in range(len(VALUES))]
+    env += [{"name": "AS_JSON", "value": {"given": "{{ v0 }}", "own": "$(VAR_A)"}}]
+    container = {"image": "localhost/python-base:1", "command": ["python3", "-c", _SHOW], "args": args, "env": env}
+    return {"kind": "component", "inputs": inputs, "run": {"kind": "job", "container": container}}
+
+
+def expected() -> list[Any]:
+    """What the job prints, read as JSON."""
+    printed = [text.replace("VALUE", value) for value in VALUES for text in _expected_for(value)]
+    arguments = [",".join(_names()), *(text for _, text in ARGUMENTS), *printed, f"--at=A/{VALUES[0]}"]
+    variables = {name: value for name, _, value in VARIABLES}
+    variables |= {f"OF_VALUE_{index}": f"A{value}" for index, value in enumerate(VALUES)}
+    variables["AS_JSON"] = json.dumps({"given": VALUES[0], "own": "A"}, separators=(",", ":"))
+    return [arguments, variables]
+
+
+def _names() -> list[str]:
+    return [*(name for name, _, _ in VARIABLES), *(f"OF_VALUE_{index}" for index in range(len(VALUES))), "AS_JSON"]
+
+
+def _rendered_for(index: int) -> list[str]:
+    return [text.replace("value", f"v{index}") for text, _ in TEMPLATES]
+
+
+def _expected_for(value: str) -> list[str]:
+    name = f"v{VALUES.index(value)}"
+    return [text.replace("--value=", f"--{name}=") for _, text in TEMPLATES]
