@@ -114,9 +114,9 @@ def component() -> dict[str, Any]:
     inputs.append({"name": "formatted", "type": "str", "value": VALUES[0], "argFormat": "--at=$(VAR_A)/{{ formatted }}"})
     printed = [text for index in range(len(VALUES)) for text in _rendered_for(index)]
     args = [",".join(_names()), *(text for text, _ in ARGUMENTS), *printed, "{{ params.formatted.as_arg }}"]
-    env = [{"name": name, "value": value} for name, value, _ in VARIABLES]
+    env: list[dict[str, Any]] = [{"name": name, "value": value} for name, value, _ in VARIABLES]
     env += [{"name": f"OF_VALUE_{index}", "value": f"$(VAR_A){{{{ v{index} }}}}"} for index in range(len(VALUES))]
-    env += [{"name": "AS_JSON", "value": {"given": "{{ v0 }}", "own": "$(VAR_A)"}}]
+    env.append({"name": "AS_JSON", "value": {"given": "{{ v0 }}", "own": "$(VAR_A)"}})
     container = {"image": "localhost/python-base:1", "command": ["python3", "-c", _SHOW], "args": args, "env": env}
     return {"kind": "component", "inputs": inputs, "run": {"kind": "job", "container": container}}
 
