@@ -20,6 +20,7 @@ REASONS: dict[str, str] = {
     "NotAnOperation": "Write the component under `component:` of an operation, or run it with `opstrand run -f`.",
     "InvalidName": "Use lower-case letters, digits and dashes, at most 52 characters.",
     "TooLarge": "Make it smaller, or put the data into artifacts and pass their path.",
+    "TooExpensive": "Use smaller values, fewer or simpler templates, or compute it in the program; the message names the limit.",
     "OutputsTooLarge": "Log less, or write the data to a file and log its path; what was refused is not among the outputs.",
     "InputsTooLarge": "Log less, or write the data to a file and log its path; what was refused is not among the inputs.",
     # values

@@ -5,24 +5,23 @@ Called with a key, as often as anyone likes; the same state gives the same effec
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from opstrand.core.lifecycle.decide import decide
 from opstrand.core.lifecycle.refusals import refuse
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.limits import shorten
 from opstrand.core.names import Key
 from opstrand.core.phase import Phase
+from opstrand.decision import decide_apart, decide_here
 from opstrand.errors import PlatformError
 from opstrand.journal import about
 from opstrand.kube.api import Conflict
 from opstrand.kube.apply import apply
-from opstrand.kube.gather import World, gather, refresh
+from opstrand.kube.gather import Gathered, World, gather, refresh
+from opstrand.workers.inline import NeedsWorker
 
 logger = logging.getLogger(__name__)
 
@@ -33,23 +32,29 @@ Clock = Callable[[], datetime]
 class Outcome:
     """`wake`: other runs that should be reconciled now. `again`: seconds until this one should be; None: when something happens.
 
-    `trouble`: the error that stopped this reconcile; `wake` holds all the same.
+    `trouble`: the error that stopped this reconcile; `wake` holds all the same. `parked`: nothing was done, since the decision may be
+    expensive: reconcile this run with `is_parked`, in a lane where nobody else waits.
     """
 
     wake: frozenset[Key] = frozenset()
     again: float | None = None
     trouble: Exception | None = None
+    parked: bool = False
 
 
 DONE = Outcome()
 
 
-async def reconcile(key: Key, *, world: World, clock: Clock) -> Outcome:
+async def reconcile(key: Key, *, world: World, clock: Clock, is_parked: bool = False) -> Outcome:
     """Bring the run of this key one step nearer to its end. Raises PlatformError for what should be tried again later."""
-    snapshot = await gather(key, world=world, now=clock())
-    if snapshot is None:
+    gathered = await gather(key, world=world, now=clock())
+    if gathered is None:
         return DONE
-    decision = await _decide(snapshot, key)
+    snapshot = gathered.snapshot
+    try:
+        decision = await _decide(gathered, key, world, is_parked=is_parked)
+    except NeedsWorker:
+        return Outcome(parked=True)
     if snapshot.phase.is_final or (decision.status or {}).get("finishedAt"):
         world.cache.wait(key, frozenset())
     wake: set[Key] = set()
@@ -74,27 +79,12 @@ def _record_end(decision: Decision, snapshot: Snapshot, key: Key) -> None:
         logger.info("%s", shorten(str(status.get("message") or "ended"), 300), extra={**about(*key), **told})
 
 
-class _NeedsWorker(Exception):
-    """A template is more than look-ups."""
-
-
-def _put_off(source: str, values: Mapping[str, Any]) -> Any:
-    raise _NeedsWorker
-
-
-async def _decide(snapshot: Snapshot, key: Key) -> Decision:
-    """Templates that are more than look-ups wait for their worker, for seconds at worst: in a thread, so that other runs go on.
-
-    Hardly any run has one, and a thread costs each run more than its decision: so first without. A bug of ours is logged once with its
-    traceback, and the run says so instead of hanging.
-    """
+async def _decide(gathered: Gathered, key: Key, world: World, *, is_parked: bool) -> Decision:
+    """A bug of ours is logged once with its traceback, and the run says so instead of hanging."""
     try:
-        try:
-            return decide(replace(snapshot, evaluate=_put_off))
-        except _NeedsWorker:
-            return await asyncio.to_thread(decide, snapshot)
+        return await decide_apart(gathered, key, world) if is_parked else decide_here(gathered, key, world)
     except PlatformError:
         raise
     except Exception:
         logger.exception("deciding failed: this is a bug", extra=about(*key))
-        return refuse(snapshot, Phase.FAILED, "InternalError", "a bug of opstrand; the operator's log has the details")
+        return refuse(gathered.snapshot, Phase.FAILED, "InternalError", "a bug of opstrand; the operator's log has the details")

@@ -66,6 +66,13 @@ class Settings:
     first_list_patience: int = 60
     #: Reconciles in flight: enough to keep an API server busy, few enough that who was woken need not wait for all the others.
     concurrency: int = 12
+    #: Processes for expensive decisions; one namespace holds all of them but one at most.
+    decision_workers: int = 2
+    #: Seconds of computing time that one expensive decision may take, and all decisions about one run together.
+    decision_seconds: int = 2
+    decision_seconds_per_run: int = 10
+    #: MiB that one expensive decision may take: with all workers at that, the Pod must stay below its memory limit.
+    decision_memory: int = 128
     #: Where the operator answers /healthz and /readyz; 0: nowhere.
     health_port: int = 8080
     #: Where the API listens.

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from aiohttp import web
 
+from opstrand import decision
 from opstrand.catalog import CatalogReader
 from opstrand.core import names
 from opstrand.core.names import Key
@@ -32,8 +33,8 @@ from opstrand.kube.cache import Cache
 from opstrand.kube.gather import World
 from opstrand.kube.session import Session, open_session
 from opstrand.reconcile import Outcome, reconcile
-from opstrand.sandbox import Sandbox
 from opstrand.settings import Settings
+from opstrand.workers.pool import Pool, open_pool
 
 logger = logging.getLogger(__name__)
 
@@ -54,19 +55,25 @@ async def run_operator(settings: Settings) -> None:
     # A watch holds its connection: three for each namespace, or three for all.
     watches = 3 * max(len(settings.watched_namespaces), 1)
     async with await open_session(connections=settings.concurrency + watches + 8) as session:
-        with Sandbox() as sandbox:
-            await _run(session, sandbox, settings, stop)
+        pool = open_pool(settings, modules=(decision.MODULE,))
+        try:
+            await _run(session, pool, settings, stop)
+        finally:
+            pool.close()
 
 
-async def _run(session: Session, sandbox: Sandbox, settings: Settings, stop: asyncio.Event) -> None:
+async def _run(session: Session, pool: Pool, settings: Settings, stop: asyncio.Event) -> None:
     catalog = CatalogReader(settings.connections)
     catalog.start()
-    world = World(KubeApi(session), Cache(), settings, sandbox.for_one_run, read_catalog=catalog.read)
+    world = World(KubeApi(session), Cache(), settings, pool, read_catalog=catalog.read)
 
     async def once(key: Key) -> Outcome:
         return await reconcile(key, world=world, clock=utc_now)
 
-    queue = Queue(once, concurrency=settings.concurrency)
+    async def once_parked(key: Key) -> Outcome:
+        return await reconcile(key, world=world, clock=utc_now, is_parked=True)
+
+    queue = Queue(once, concurrency=settings.concurrency, reconcile_parked=once_parked, parked_slots=pool.workers)
     sync = Sync(world, queue)
     if not await _unless_stopped(sync.list_at_start(settings.first_list_patience), stop):
         return

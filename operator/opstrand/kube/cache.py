@@ -18,6 +18,7 @@ from opstrand.core.phase import is_frozen, parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.run_values import slim_component
 from opstrand.kube.api import COMPONENTS, DEPLOYMENTS, OPERATIONS, PODS, Resource
+from opstrand.kube.packed import pack
 
 Manifest = dict[str, Any]
 
@@ -239,7 +240,12 @@ def _slim(resource: Resource, body: Mapping[str, Any]) -> Manifest:
         spec = body.get("spec") or {}
         slim["spec"] = {key: spec[key] for key in ("name", "control", "termination", "patchStrategy") if key in spec}
         slim["spec"] |= slim_component(spec)
+    if resource in (OPERATIONS, COMPONENTS):
+        return pack(slim)
     if resource is PODS:
+        # What the user asked for in annotations may be a quarter of a megabyte, and is not read here.
+        if annotations := metadata.get("annotations"):
+            metadata["annotations"] = {key: value for key, value in annotations.items() if key.startswith(names.GROUP)}
         spec = body.get("spec") or {}
         kept = ("activeDeadlineSeconds", "nodeName", "schedulingGates")
         slim["spec"] = {

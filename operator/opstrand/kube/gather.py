@@ -1,18 +1,18 @@
 """From a key to a snapshot: what `decide` needs to see, from the cache, with a request only where the cache cannot know.
 
-Must not decide and must not write.
+Reading a run's file is no part of it, since that may be expensive: `gather` says whether it is needed, and what the file asks of other
+runs is looked up by `find_upstream` and its neighbours. Must not decide and must not write.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from opstrand.core import names
-from opstrand.core.compiling.prepare import Prepared, prepare
 from opstrand.core.lifecycle.attempt import Attempt
 from opstrand.core.lifecycle.pod_status import is_being_made
 from opstrand.core.lifecycle.replicas import is_live
@@ -22,18 +22,18 @@ from opstrand.core.phase import Phase
 from opstrand.core.pods.connections import EMPTY, Catalog
 from opstrand.core.pods.culling import Activity, is_due, read_culling
 from opstrand.core.resolving.circle import check_circle
-from opstrand.core.resolving.refs import Ref, Upstream
-from opstrand.core.resolving.upstream import read_upstream
-from opstrand.core.templates.template import Evaluate
+from opstrand.core.resolving.refs import Ref
+from opstrand.core.templates.template import refuse
 from opstrand.errors import SpecError
 from opstrand.journal import about
 from opstrand.kube.activity import ask_activity
 from opstrand.kube.api import DEPLOYMENTS, EVENTS, OPERATIONS, PODS, SERVICES, ApiError, Kube, NotFound
 from opstrand.kube.cache import Cache, Subject
 from opstrand.settings import Settings
+from opstrand.workers.ledger import Ledger
+from opstrand.workers.pool import Pool
 
 logger = logging.getLogger(__name__)
-
 
 #: For a run that has its Pod, whose file is not asked for any more.
 _NOT_PREPARED = SpecError("InternalError", "not prepared")
@@ -46,43 +46,45 @@ class World:
     kube: Kube
     cache: Cache
     settings: Settings
-    #: An evaluator for the templates of one run.
-    for_one_run: Callable[[], Evaluate]
+    #: Does in a process of its own what may be expensive.
+    pool: Pool
     #: Told of every attempt before it is created: a laptop keeps its plan.
     on_attempt: Callable[[Key, Attempt], None] | None = None
     #: Asks a page of a service when it was used last.
     ask_activity: Callable[[str], Awaitable[Activity]] = ask_activity
     #: The catalog of connections as it is now.
     read_catalog: Callable[[], Catalog] = lambda: EMPTY
+    #: What the decisions about each run have cost so far.
+    ledger: Ledger = field(default_factory=Ledger)
 
 
-async def gather(key: Key, *, world: World, now: datetime) -> Snapshot | None:
+@dataclass(frozen=True)
+class Gathered:
+    """What is seen of a run. `is_file_needed`: the snapshot's `prepared` must still be replaced by what the run's file says."""
+
+    snapshot: Snapshot
+    is_file_needed: bool = False
+
+
+async def gather(key: Key, *, world: World, now: datetime) -> Gathered | None:
     """What is seen of this run; None where there is no such Operation."""
     body = world.cache.operation(key)
     if body is None:
         return None
-    snapshot = Snapshot(body, _NOT_PREPARED, now, world.settings, world.for_one_run())
+    snapshot = Snapshot(body, _NOT_PREPARED, now, world.settings, refuse)
     if snapshot.is_service:
         return await _gather_service(key, snapshot, world)
     if snapshot.phase.is_final:
-        return replace(
-            snapshot,
-            pod=world.cache.pod(key[0], (snapshot.status.get("pod") or {}).get("name", "")),
-            earlier_pods=_earlier(key, snapshot, world),
-        )
+        last = world.cache.pod(key[0], (snapshot.status.get("pod") or {}).get("name", ""))
+        return Gathered(replace(snapshot, pod=last, earlier_pods=_earlier(key, snapshot, world)))
     pod, is_lost = (await _find_pod(key, snapshot, world)) if snapshot.is_frozen else (None, False)
     if pod is not None:
         # What a Pod means is read from the Pod and from what was frozen: the file is not asked again.
-        return replace(snapshot, pod=pod, pod_events=await _ask_events(pod, snapshot, world))
-    prepared = _prepare(body, world)
-    upstream = {} if snapshot.is_frozen or isinstance(prepared, SpecError) else _find_upstream(key, prepared, world)
-    project = () if snapshot.is_frozen else _list_project(key[0], prepared, world)
-    return replace(
-        snapshot, prepared=prepared, upstream=upstream, project=project, pod=pod, pod_is_lost=is_lost, catalog=world.read_catalog()
-    )
+        return Gathered(replace(snapshot, pod=pod, pod_events=await _ask_events(pod, snapshot, world)))
+    return Gathered(replace(snapshot, pod_is_lost=is_lost, catalog=world.read_catalog()), is_file_needed=True)
 
 
-async def _gather_service(key: Key, snapshot: Snapshot, world: World) -> Snapshot:
+async def _gather_service(key: Key, snapshot: Snapshot, world: World) -> Gathered:
     """A frozen service: its Pods, and its Deployment only where there are none. What is made anew is rendered from its own file."""
     name = snapshot.status["service"]["name"]
     found = world.cache.replicas(key[0], names.run_uuid(snapshot.body["metadata"]["uid"]))
@@ -96,19 +98,13 @@ async def _gather_service(key: Key, snapshot: Snapshot, world: World) -> Snapsho
         activity = await _ask_activity(key, snapshot, world) if live else None
         snapshot = replace(snapshot, replicas=pods, deployment=deployment, deployment_is_gone=is_gone, pod_events=events, activity=activity)
         if not await _is_service_gone(key, snapshot, world):
-            return snapshot
+            return Gathered(snapshot)
         logger.info("a Service was deleted and is made again", extra=about(*key))
-        return replace(snapshot, service_is_gone=True, prepared=_prepare(snapshot.body, world), catalog=world.read_catalog())
+        return Gathered(replace(snapshot, service_is_gone=True, catalog=world.read_catalog()), is_file_needed=True)
     if not is_gone:
         deployment, is_gone = await _find_deployment(key, snapshot, world)
-    return replace(
-        snapshot,
-        prepared=_prepare(snapshot.body, world),
-        replicas=pods,
-        deployment=deployment,
-        deployment_is_gone=is_gone,
-        catalog=world.read_catalog(),
-    )
+    seen = replace(snapshot, replicas=pods, deployment=deployment, deployment_is_gone=is_gone, catalog=world.read_catalog())
+    return Gathered(seen, is_file_needed=True)
 
 
 async def _find_deployment(key: Key, snapshot: Snapshot, world: World) -> tuple[Mapping[str, Any] | None, bool]:
@@ -184,24 +180,6 @@ async def _ask_events(pod: Mapping[str, Any], snapshot: Snapshot, world: World) 
     return found
 
 
-def _prepare(body: Mapping[str, Any], world: World) -> Prepared | SpecError:
-    try:
-        prepared = prepare(body, settings=world.settings)
-        if prepared.missing_component:
-            found = world.cache.component(prepared.identity.project, prepared.missing_component)
-            if found is not None:
-                prepared = prepare(body, settings=world.settings, component=found.get("spec") or {})
-        if prepared.refs:
-            check_circle(body, lambda ref: _find_body(_subject(ref, prepared.identity.project), world))
-        return prepared
-    except SpecError as error:
-        return error
-    except Exception:
-        # A bug in a pure part: the run says so, instead of being tried for ever.
-        logger.exception("preparing failed: this is a bug", extra=about(body["metadata"]["namespace"], body["metadata"]["name"]))
-        return SpecError("InternalError", "a bug of opstrand; the operator's log has the details")
-
-
 async def _find_pod(key: Key, snapshot: Snapshot, world: World) -> tuple[Mapping[str, Any] | None, bool]:
     """The attempt's Pod, and whether it is certainly gone. "Gone" is concluded after one GET only."""
     recorded = snapshot.status["pod"]
@@ -220,22 +198,24 @@ async def _find_pod(key: Key, snapshot: Snapshot, world: World) -> tuple[Mapping
     return found, False
 
 
-def _find_upstream(key: Key, prepared: Prepared, world: World) -> dict[Ref, Upstream | None]:
-    """Every run that the params refer to. Registers first and reads then, with no await between: no end can slip through."""
-    namespace = key[0]
-    subjects = {ref: _subject(ref, namespace) for ref in prepared.refs}
-    if prepared.missing_component and prepared.compiled is None:
-        world.cache.wait(key, frozenset({Subject("component", namespace, prepared.missing_component)}))
-        return {}
+def find_component(key: Key, name: str, world: World) -> Mapping[str, Any] | None:
+    """The Component of this name. Where there is none, the run is woken by its coming."""
+    found = world.cache.component(key[0], name)
+    if found is None:
+        world.cache.wait(key, frozenset({Subject("component", key[0], name)}))
+    return found
+
+
+def find_upstream(key: Key, refs: Iterable[Ref], world: World) -> dict[Ref, Mapping[str, Any] | None]:
+    """The bodies of every run that the params refer to. Registers first and reads then, with no await between: no end can slip through."""
+    subjects = {ref: _subject(ref, key[0]) for ref in refs}
     world.cache.wait(key, frozenset(subjects.values()))
-    return {ref: _read(subject, world) for ref, subject in subjects.items()}
+    return {ref: _find_body(subject, world) for ref, subject in subjects.items()}
 
 
-def _list_project(namespace: str, prepared: Prepared | SpecError, world: World) -> tuple[Upstream, ...]:
-    """Every run of the project, for operations whose joins choose among them."""
-    if isinstance(prepared, SpecError) or prepared.compiled is None or not prepared.compiled.joins:
-        return ()
-    return tuple(read_upstream(body, world.settings) for body in world.cache.operations(namespace))
+def check_waiting(body: Mapping[str, Any], world: World) -> None:
+    """Raise SpecError where this run waits for itself, by way of others."""
+    check_circle(body, lambda ref: _find_body(_subject(ref, body["metadata"]["namespace"]), world))
 
 
 def _subject(ref: Ref, namespace: str) -> Subject:
@@ -247,11 +227,6 @@ def _find_body(subject: Subject, world: World) -> Mapping[str, Any] | None:
     if subject.kind == "run":
         return world.cache.find_by_uuid(subject.namespace, subject.name)
     return world.cache.operation((subject.namespace, subject.name))
-
-
-def _read(subject: Subject, world: World) -> Upstream | None:
-    body = _find_body(subject, world)
-    return None if body is None else read_upstream(body, world.settings)
 
 
 async def refresh(key: Key, *, world: World) -> set[Key]:

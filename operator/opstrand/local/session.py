@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from aiohttp import web
 
+from opstrand import decision
 from opstrand.core import names
 from opstrand.core.lifecycle.attempt import Attempt
 from opstrand.core.names import Key, key_of
@@ -33,10 +34,10 @@ from opstrand.local.kubelet import Kubelet
 from opstrand.local.limits import ignored_parts, list_ports
 from opstrand.local.records import Records
 from opstrand.reconcile import Outcome, reconcile
-from opstrand.sandbox import Sandbox
 from opstrand.settings import Settings
 from opstrand.tracking.app import create_app
 from opstrand.tracking.auth import StaticToken
+from opstrand.workers.pool import open_pool
 
 _HOST = re.compile(r"http://[^:/]+")
 
@@ -73,13 +74,16 @@ class LocalSession:
         await self._app.setup()
         await web.TCPSite(self._app, "127.0.0.1", 0).start()
         settings = replace(self._settings, api_url=f"http://127.0.0.1:{self._app.addresses[0][1]}")
-        self._sandbox = Sandbox()
-        world = World(self.kube, self._cache, settings, self._sandbox.for_one_run, self._keep_plan, _ask_here)
+        self._pool = open_pool(settings, modules=(decision.MODULE,))
+        world = World(self.kube, self._cache, settings, self._pool, self._keep_plan, _ask_here)
 
         async def once(key: Key) -> Outcome:
             return await reconcile(key, world=world, clock=lambda: datetime.now(UTC))
 
-        self._queue = Queue(once, concurrency=4)
+        async def once_parked(key: Key) -> Outcome:
+            return await reconcile(key, world=world, clock=lambda: datetime.now(UTC), is_parked=True)
+
+        self._queue = Queue(once, concurrency=4, reconcile_parked=once_parked)
         self._kubelet = Kubelet(self.kube, records=self._records, token=token, on_line=self._on_line)
         for body in self._records.load():
             await self.kube.runs.put(body)
@@ -90,7 +94,7 @@ class LocalSession:
         await self._kubelet.stop()
         await self._queue.stop()
         await self._app.cleanup()
-        self._sandbox.close()
+        self._pool.close()
         for file in self._logs.values():
             file.close()
         self._records.close()

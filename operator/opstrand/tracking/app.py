@@ -25,13 +25,13 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from opstrand.core.pods.connections import Catalog
-from opstrand.core.templates.template import Evaluate, refuse
 from opstrand.errors import PlatformError, SpecError
 from opstrand.tracking.auth import Auth, Forbidden, Unauthenticated, parse_token
 from opstrand.tracking.edits import TooLarge
 from opstrand.tracking.routes import control, health, lineage, logs, projects, runs, statuses
-from opstrand.tracking.routes.request import AUTH, CALLER, FOR_ONE_RUN, OWNER, READ_CATALOG, RUNS, WATCHERS, NotAcceptable
+from opstrand.tracking.routes.request import AUTH, CALLER, OWNER, READ_CATALOG, RUNS, VALIDATION, WATCHERS, NotAcceptable
 from opstrand.tracking.runs import ProjectNotFound, Refused, RunNotFound, Runs
+from opstrand.tracking.validation import TooManyRequests, Validation
 from opstrand.tracking.watchers import Watchers
 
 logger = logging.getLogger(__name__)
@@ -50,17 +50,16 @@ def create_app(
     auth: Auth,
     *,
     owner: str = "default",
-    for_one_run: Callable[[], Evaluate] = lambda: refuse,
+    validation: Validation | None = None,
     read_catalog: Callable[[], Catalog | None] = lambda: None,
 ) -> web.Application:
     """The API over whoever keeps the runs. `owner` is the one owner that paths may name (and `default`).
 
-    `for_one_run` gives an evaluator for one file: it renders what templates ask for beyond look-ups, from any thread. `read_catalog` gives
-    the connections that runs may name, None where that is not known.
+    `validation` says where sent files are validated. `read_catalog` gives the connections that runs may name, None where that is not known.
     """
     app = web.Application(middlewares=[answer_errors, identify], client_max_size=BODY_BYTES)
     app[RUNS], app[AUTH], app[OWNER] = runs_keeper, auth, owner
-    app[WATCHERS], app[FOR_ONE_RUN], app[READ_CATALOG] = Watchers(), for_one_run, read_catalog
+    app[WATCHERS], app[VALIDATION], app[READ_CATALOG] = Watchers(), validation or Validation(), read_catalog
     for routes in (health, projects, runs, statuses, lineage, control, logs):
         app.add_routes(routes.ROUTES)
     return app
@@ -102,7 +101,8 @@ def _answer_exception(request: web.Request, error: Exception) -> web.Response:
             return _answer(400, str(error))
         case PlatformError():
             wait = max(1, round(error.retry_after or _TRY_AGAIN))
-            return _answer(503, error.message, {"Retry-After": str(wait)})
+            status = 429 if isinstance(error, TooManyRequests) else 503
+            return _answer(status, error.message, {"Retry-After": str(wait)})
         case _:
             logger.error("a bug in %s %s", request.method, request.path, exc_info=error)
             return _answer(500, "This is a bug of opstrand; the API's log has the details.")

@@ -57,6 +57,13 @@ def parse_submission(
     return new_operation(spec)
 
 
+def parse_apart(content: str, catalog: Catalog | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A worker's job: the same, with every template rendered in this process."""
+    from opstrand.workers.worker import evaluate
+
+    return parse_submission(content, catalog=catalog, evaluate=evaluate, **given)
+
+
 def new_operation(spec: Mapping[str, Any]) -> dict[str, Any]:
     """An Operation to create; its name is made from the operation's, or else its component's. Another run's `control` is not copied."""
     component = spec.get("component") or {}

@@ -20,12 +20,13 @@ from opstrand.errors import PlatformError, SpecError
 from opstrand.journal import configure_logging
 from opstrand.kube.api import KubeApi
 from opstrand.kube.session import Session, open_session
-from opstrand.sandbox import Sandbox
 from opstrand.settings import Settings
+from opstrand.tracking import validation
 from opstrand.tracking.app import create_app
 from opstrand.tracking.cluster import ClusterRuns
 from opstrand.tracking.expired import ExpiredTokens
 from opstrand.tracking.tokens import ClusterAuth
+from opstrand.workers.pool import open_pool
 
 logger = logging.getLogger(__name__)
 
@@ -41,15 +42,15 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    # The sandbox starts its worker with the first template that needs one.
     async with AsyncExitStack() as standing:
         session = await standing.enter_async_context(await open_session(connections=_CONNECTIONS))
-        sandbox = standing.enter_context(Sandbox())
+        pool = open_pool(settings, modules=(validation.MODULE,), most_waiting=validation.MOST_WAITING)
+        standing.callback(pool.close)
         runs, auth = _build(session, settings)
         catalog = CatalogReader(settings.connections)
         catalog.start()
         watching = asyncio.create_task(runs.keep_watching(), name="watch")
-        app = create_app(runs, auth, owner=settings.owner, for_one_run=sandbox.for_one_run, read_catalog=catalog.read)
+        app = create_app(runs, auth, owner=settings.owner, validation=validation.Validation(pool), read_catalog=catalog.read)
         runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=_CUT_OFF)
         try:
             await runner.setup()

@@ -174,3 +174,69 @@ async def test_others_are_woken_by_a_reconcile_that_met_trouble_halfway() -> Non
     queue.add(A)
     await asyncio.sleep(0.1)
     assert reconcile.calls == [A, B, A]
+
+
+@in_leaps
+async def test_a_namespace_with_thousands_of_keys_delays_another_by_one_turn() -> None:
+    reconcile = Recorder(pause=0.01)
+    queue = Queue(reconcile, concurrency=1)
+    queue.start()
+    queue.add_all([("crowd", str(number)) for number in range(5000)])
+    queue.add(A)
+    await asyncio.sleep(0.035)
+    await queue.stop()
+    assert reconcile.calls.index(A) <= 2
+
+
+@in_leaps
+async def test_who_is_woken_overtakes_its_own_namespace_only() -> None:
+    """A namespace that wakes itself for ever would starve the others."""
+    reconcile = Recorder(*(Outcome(wake=frozenset({B, A})) for _ in range(50)), pause=0.01)
+    queue = Queue(reconcile, concurrency=1)
+    queue.start()
+    queue.add_all([A, B, ("other", "x")])
+    await asyncio.sleep(0.05)
+    await queue.stop()
+    assert ("other", "x") in reconcile.calls[:3]
+
+
+@in_leaps
+async def test_what_is_parked_holds_no_slot_and_one_of_its_lane_is_left_for_others() -> None:
+    reconcile, parked = Recorder(*[Outcome(parked=True)] * 6), Recorder(pause=1.0)
+    queue = Queue(reconcile, concurrency=1, reconcile_parked=parked, parked_slots=2)
+    queue.start()
+    queue.add_all([("crowd", str(number)) for number in range(6)])
+    await asyncio.sleep(0.1)
+    queue.add(A)
+    await asyncio.sleep(0.1)
+    assert (parked.calls, reconcile.calls[-1], parked.running) == ([("crowd", "0")], A, 1)
+    reconcile._outcomes = [Outcome(parked=True)]
+    queue.add(B)
+    await asyncio.sleep(0.1)
+    assert parked.calls == [("crowd", "0"), B]
+    await asyncio.sleep(6)
+    assert (len(parked.calls), parked.most, queue.depth) == (7, 2, 0)
+
+
+@in_leaps
+async def test_one_that_is_parked_and_is_settled_otherwise_is_not_done_again() -> None:
+    """A stop that was asked for needs no expensive decision."""
+    parked = Recorder(pause=1.0)
+    queue = Queue(Recorder(Outcome(parked=True), Outcome(parked=True)), concurrency=1, reconcile_parked=parked, parked_slots=2)
+    queue.start()
+    queue.add_all([A, B])
+    await asyncio.sleep(0.1)
+    queue.add(B)
+    await asyncio.sleep(2)
+    assert (parked.calls, queue.depth) == ([A], 0)
+
+
+@in_leaps
+async def test_a_parked_run_in_trouble_is_tried_again_from_the_start() -> None:
+    reconcile = Recorder(Outcome(parked=True), Outcome(parked=True))
+    parked = Recorder(PlatformError("busy", retry_after=0.03))
+    queue = Queue(reconcile, concurrency=1, reconcile_parked=parked)
+    queue.start()
+    queue.add(A)
+    await asyncio.sleep(0.1)
+    assert (reconcile.calls, parked.calls) == ([A, A], [A, A])

@@ -11,7 +11,6 @@ import pytest
 
 from opstrand.core import names
 from opstrand.core.names import Key
-from opstrand.core.templates.template import refuse
 from opstrand.errors import PlatformError
 from opstrand.handlers.queue import Queue
 from opstrand.handlers.sync import Sync, Watch
@@ -21,6 +20,7 @@ from opstrand.kube.gather import World
 from opstrand.local.kube import MemoryKube
 from opstrand.reconcile import Outcome
 from opstrand.settings import Settings
+from opstrand.workers.pool import Pool
 
 POD: Manifest = {
     "metadata": {
@@ -66,7 +66,7 @@ class Bench:
     def __init__(self, **settings: Any) -> None:
         self.kube = Troubled()
         self.keys: list[Key] = []
-        self.world = World(self.kube, Cache(), Settings(**settings), lambda: refuse)
+        self.world = World(self.kube, Cache(), Settings(**settings), Pool(modules=()))
         self.queue = Queue(self._reconcile, concurrency=1)
         self.sync = Sync(self.world, self.queue)
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from opstrand.core.names import Key
-from opstrand.core.templates.template import refuse
 from opstrand.errors import PlatformError
 from opstrand.kube.api import OPERATIONS, PODS, ApiError, Manifest, Resource
 from opstrand.kube.cache import Cache
@@ -15,6 +14,7 @@ from opstrand.kube.gather import World
 from opstrand.local.kube import MemoryKube
 from opstrand.reconcile import Outcome, reconcile
 from opstrand.settings import Settings
+from opstrand.workers.pool import Pool
 
 A, B = ("ns", "a"), ("ns", "b")
 STARTED = "2026-01-01T00:00:00Z"
@@ -31,7 +31,7 @@ class Operator:
 
     def __init__(self, kube: MemoryKube, **settings: Any) -> None:
         self.kube, self.now = kube, datetime(2026, 1, 1, tzinfo=UTC)
-        self.world = World(kube, Cache(), Settings(**settings), lambda: refuse)
+        self.world = World(kube, Cache(), Settings(**settings), Pool(modules=()))
 
     async def see(self) -> None:
         for resource in (OPERATIONS, PODS):

@@ -2,6 +2,7 @@
 
 import io
 import json
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -9,11 +10,12 @@ from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
 from opstrand.core.pods.connections import read_catalog
-from opstrand.sandbox import Sandbox
 from opstrand.spec.connections import parse_catalog_file
 from opstrand.tracking.app import create_app
 from opstrand.tracking.auth import StaticToken
 from opstrand.tracking.memory import MemoryRuns
+from opstrand.tracking.validation import MODULE, Validation
+from opstrand.workers.pool import Pool
 
 from .conftest import RUN, UUID, operation
 
@@ -84,8 +86,8 @@ async def test_what_cannot_run_creates_nothing_and_says_why(api: Api, runs: Memo
 
 async def test_a_template_beyond_look_ups_is_tried_before_anything_is_created(runs: MemoryRuns) -> None:
     content = ECHO.replace("type: str", "type: str, value: hello").replace("{{ message }}", "{{ %s }}")
-    with Sandbox() as sandbox:
-        app = create_app(runs, StaticToken("secret"), for_one_run=sandbox.for_one_run)
+    with closing(Pool(modules=(MODULE,))) as pool:
+        app = create_app(runs, StaticToken("secret"), validation=Validation(pool))
         async with TestClient(TestServer(app), headers={"Authorization": "Token secret"}) as api:
             assert (await api.post(RUNS, json={"content": content % "message | upper"})).status == 201
             refused = await api.post(RUNS, json={"content": content % "message | uper"})

@@ -20,6 +20,12 @@ from opstrand.core.resolving.upstream import edge_to_dict
 from opstrand.errors import SpecError
 
 
+def is_decided_unread(snapshot: Snapshot) -> bool:
+    """Whether what follows for a run that is not frozen needs nothing of its file."""
+    asked = snapshot.control.get("stop") or snapshot.control.get("skip") or snapshot.is_being_deleted or _is_restored(snapshot)
+    return bool(asked) and not snapshot.is_frozen
+
+
 def start(snapshot: Snapshot) -> Decision:
     """What follows for a run that is not frozen."""
     if snapshot.control.get("stop"):

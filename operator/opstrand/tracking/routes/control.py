@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from opstrand.tracking.auth import Verb
 from opstrand.tracking.intake import new_operation
-from opstrand.tracking.routes.request import OWNER, RUN, RUNS, NotAcceptable, Parse, find_project, find_run, parse_body, parser_of
+from opstrand.tracking.routes.request import OWNER, RUN, RUNS, NotAcceptable, find_project, find_run, parse_body, parse_content
 from opstrand.tracking.runs import Control
 from opstrand.tracking.views import is_final, run_uuid, run_view
 
@@ -50,14 +49,14 @@ async def restart(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
     project = await find_project(request, Verb.CREATE)
     asked = await parse_body(request, Restart)
-    created = await request.app[RUNS].create(project, await asyncio.to_thread(_again, body["spec"], asked, parser_of(request)))
+    created = await request.app[RUNS].create(project, await _again(request, project, body["spec"], asked))
     return web.json_response(run_view(created, request.app[OWNER]), status=201)
 
 
-def _again(spec: dict[str, Any], asked: Restart, parse: Parse) -> dict[str, Any]:
+async def _again(request: web.Request, project: str, spec: dict[str, Any], asked: Restart) -> dict[str, Any]:
     given = {"name": asked.name, "description": asked.description, "tags": asked.tags}
     if asked.content is not None:
-        return parse(asked.content, name=asked.name, description=asked.description, tags=asked.tags)
+        return await parse_content(request, project, asked.content, **given)
     return new_operation({**spec, **{key: value for key, value in given.items() if value is not None}})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from aiohttp import web
@@ -21,13 +20,12 @@ from opstrand.tracking.routes.request import (
     RUNS,
     WATCHERS,
     NotAcceptable,
-    Parse,
     caller_key,
     find_project,
     page,
     parse_body,
+    parse_content,
     parse_project,
-    parser_of,
 )
 from opstrand.tracking.runs import Body, ProjectNotFound, RunNotFound
 from opstrand.tracking.views import run_uuid, run_view
@@ -106,8 +104,9 @@ async def create_run(request: web.Request) -> web.Response:
     """400 with every reason, and nothing is created, for what cannot run."""
     project = await find_project(request, Verb.CREATE)
     new = await parse_body(request, NewRun)
-    # In a thread: a large or hostile file takes its time, and templates run in a process of their own.
-    operation = await asyncio.to_thread(_parse_operation, new, parser_of(request))
+    _check_offered(new)
+    given = {"name": new.name, "description": new.description, "tags": new.tags}
+    operation = await parse_content(request, project, new.content or "", **given)
     edit = Edit(maps={"meta": MapEdit(make_storable(new.meta_info))}) if new.meta_info else Edit()
     check_budgets(edit, {})
     body = await request.app[RUNS].create(project, operation)
@@ -117,7 +116,7 @@ async def create_run(request: web.Request) -> web.Response:
     return web.json_response(run_view(body, request.app[OWNER]), status=201)
 
 
-def _parse_operation(new: NewRun, parse: Parse) -> dict[str, Any]:
+def _check_offered(new: NewRun) -> None:
     if new.is_managed is False or new.content is None:
         raise NotAcceptable(
             "content: only runs of a polyaxonfile are kept; tracking a run from outside the cluster is not offered by this version"
@@ -126,7 +125,6 @@ def _parse_operation(new: NewRun, parse: Parse) -> dict[str, Any]:
         raise NotAcceptable("pending: uploading files with a run is not offered by this version; use init.git or init.file")
     if new.managed_by == "cli":
         raise NotAcceptable("managed_by: runs are executed in the cluster; for no cluster at all use `opstrand run --local`")
-    return parse(new.content, name=new.name, description=new.description, tags=new.tags)
 
 
 ROUTES = [

@@ -8,25 +8,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from functools import partial
 from typing import Any, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from opstrand.core.pods.connections import Catalog
-from opstrand.core.templates.template import Evaluate
 from opstrand.core.values.safe import is_too_deep
 from opstrand.tracking.access import authorize, authorize_report, find_known_run
 from opstrand.tracking.auth import Auth, Caller, Verb
-from opstrand.tracking.intake import parse_submission
 from opstrand.tracking.runs import Body, RunNotFound, Runs
+from opstrand.tracking.validation import Validation
 from opstrand.tracking.watchers import Watchers
 
 RUNS: web.AppKey[Runs] = web.AppKey("runs", Runs)
 AUTH: web.AppKey[Auth] = web.AppKey("auth", Auth)
 OWNER: web.AppKey[str] = web.AppKey("owner", str)
-FOR_ONE_RUN: web.AppKey[Callable[[], Evaluate]] = web.AppKey("for_one_run")
+VALIDATION: web.AppKey[Validation] = web.AppKey("validation", Validation)
 READ_CATALOG: web.AppKey[Callable[[], Catalog | None]] = web.AppKey("read_catalog")
 WATCHERS: web.AppKey[Watchers] = web.AppKey("watchers", Watchers)
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
@@ -42,13 +40,9 @@ _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 Wanted = TypeVar("Wanted", bound=BaseModel)
 
 
-#: `parse_submission` with what it needs besides the request.
-Parse = Callable[..., dict[str, Any]]
-
-
-def parser_of(request: web.Request) -> Parse:
-    """How this request's file is judged: with an evaluator of its own, against the connections that there are now."""
-    return partial(parse_submission, evaluate=request.app[FOR_ONE_RUN](), catalog=request.app[READ_CATALOG]())
+async def parse_content(request: web.Request, project: str, content: str, **given: Any) -> dict[str, Any]:
+    """The body of the Operation that a sent file makes, validated against the connections that there are now."""
+    return await request.app[VALIDATION].parse(content, project=project, catalog=request.app[READ_CATALOG](), **given)
 
 
 class NotAcceptable(ValueError):

@@ -1,0 +1,219 @@
+"""The decision about one run, made where it is cheap: right here, or in a worker process.
+
+Owns the choice between the two and the way there and back. What is small, and has no template beyond look-ups, is decided inline, with a
+timer that ends the attempt as soon as it is not small after all; everything else is decided in a worker, as a whole, within the run's
+allowance. Must not decide what becomes of a run: `core.lifecycle` does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from opstrand.core.compiling.prepare import Prepared, prepare
+from opstrand.core.lifecycle.decide import decide
+from opstrand.core.lifecycle.snapshot import Decision, Snapshot
+from opstrand.core.lifecycle.starting import is_decided_unread
+from opstrand.core.names import Key
+from opstrand.core.resolving.refs import Ref
+from opstrand.core.resolving.upstream import read_upstream
+from opstrand.errors import SpecError
+from opstrand.journal import about
+from opstrand.kube.gather import Gathered, World, check_waiting, find_component, find_upstream
+from opstrand.kube.packed import STATUS, empty, from_parcel, is_large, to_parcel
+from opstrand.settings import Settings
+from opstrand.workers.inline import NeedsWorker, bounded, put_off
+from opstrand.workers.pool import Exceeded, Refused
+
+logger = logging.getLogger(__name__)
+
+#: Upstream runs that are read inline.
+_FEW = 16
+#: Bodies that cross to a worker at once.
+_CHUNK = 50
+MODULE = __name__
+
+
+# -- here ---------------------------------------------------------------------------------------------------------------
+
+
+def decide_here(gathered: Gathered, key: Key, world: World) -> Decision:
+    """The decision, if it is cheap. Raises NeedsWorker if it is not."""
+    snapshot = gathered.snapshot
+    if not gathered.is_file_needed or is_decided_unread(snapshot):
+        return decide(snapshot)
+    if is_large(snapshot.body) or _Account(snapshot, key, world).is_used:
+        raise NeedsWorker
+    _warm_up()
+    with bounded():
+        return decide(_read_file(snapshot, key, world))
+
+
+def _read_file(snapshot: Snapshot, key: Key, world: World) -> Snapshot:
+    prepared = _prepare(snapshot.body, key, world)
+    snapshot = replace(snapshot, prepared=prepared, evaluate=put_off)
+    if snapshot.is_frozen or isinstance(prepared, SpecError) or prepared.compiled is None:
+        return snapshot
+    if prepared.compiled.joins:
+        raise NeedsWorker
+    bodies = find_upstream(key, prepared.refs, world)
+    if len(bodies) > _FEW or any(map(is_large, bodies.values())):
+        raise NeedsWorker
+    upstream = {ref: None if body is None else read_upstream(body, world.settings) for ref, body in bodies.items()}
+    return replace(snapshot, upstream=upstream)
+
+
+def _prepare(body: Mapping[str, Any], key: Key, world: World) -> Prepared | SpecError:
+    try:
+        prepared = prepare(body, settings=world.settings)
+        if prepared.missing_component:
+            found = find_component(key, prepared.missing_component, world)
+            if is_large(found):
+                raise NeedsWorker
+            if found is not None:
+                prepared = prepare(body, settings=world.settings, component=found.get("spec") or {})
+        if prepared.refs:
+            check_waiting(body, world)
+        return prepared
+    except SpecError as error:
+        return error
+
+
+@cache
+def _warm_up() -> None:
+    """Decide once about nothing: what the first decision has to load must not count as a run's own time."""
+    body = {
+        "metadata": {"name": "first", "namespace": "none", "uid": "0"},
+        "spec": {"component": {"run": {"kind": "job", "container": {"image": "none", "args": ["{{ globals.name }}"]}}}},
+    }
+    prepared = prepare(body, settings=Settings())
+    decide(Snapshot(body, prepared, datetime(2000, 1, 1, tzinfo=UTC), Settings(), put_off))
+
+
+# -- in a worker --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a run's file asks of the rest of the cluster."""
+
+    refs: frozenset[Ref]
+    missing_component: str
+    has_joins: bool
+
+
+async def decide_apart(gathered: Gathered, key: Key, world: World) -> Decision:
+    """The decision, made in a worker. A run that takes more than it may ends with a reason."""
+    snapshot = gathered.snapshot
+    if not gathered.is_file_needed or is_decided_unread(snapshot):
+        return decide(snapshot)
+    account = _Account(snapshot, key, world)
+    component: Mapping[str, Any] | None = None
+    upstream: dict[Ref, Mapping[str, Any] | None] = {}
+    project: Sequence[Mapping[str, Any]] = ()
+    try:
+        body = to_parcel(snapshot.body)
+        if not snapshot.is_frozen:
+            needs: Needs = await account.run("find_needs", body, None)
+            if needs.missing_component:
+                component = find_component(key, needs.missing_component, world)
+            if component is not None:
+                needs = await account.run("find_needs", body, to_parcel(component))
+            if component is not None or not needs.missing_component:
+                upstream = find_upstream(key, needs.refs, world)
+            if needs.refs:
+                check_waiting(snapshot.body, world)
+            project = world.cache.operations(key[0]) if needs.has_joins else ()
+        parcels = {ref: to_parcel(one) for ref, one in upstream.items()}
+        seen = {name: getattr(snapshot, name) for name in _SEEN}
+        chunks = ([to_parcel(one) for one in project[at : at + _CHUNK]] for at in range(0, len(project), _CHUNK))
+        decision: Decision = await account.run("decide_run", body, to_parcel(component), parcels, snapshot.now, seen, chunks=chunks)
+        return decision
+    except SpecError as error:
+        return decide(replace(snapshot, prepared=error))
+
+
+#: What a snapshot has beside its file.
+_SEEN = (
+    *("pod", "pod_is_lost", "pod_events", "earlier_pods", "replicas", "deployment", "deployment_is_gone", "service_is_gone"),
+    *("activity", "catalog"),
+)
+
+
+class _Account:
+    """The allowance of one run: all its decisions together, and each by itself."""
+
+    def __init__(self, snapshot: Snapshot, key: Key, world: World) -> None:
+        metadata = snapshot.body["metadata"]
+        self._uid, self._generation = str(metadata["uid"]), int(metadata.get("generation") or 1)
+        self._key, self._world = key, world
+
+    @property
+    def is_used(self) -> bool:
+        """Whether an earlier decision about this run was expensive: then this one is, too."""
+        return self._world.ledger.spent(self._uid, self._generation) > 0
+
+    async def run(self, job: str, *arguments: Any, chunks: Any = None) -> Any:
+        """The job's value. Raises SpecError for what is wrong with the file, and for what takes too much."""
+        world, settings = self._world, self._world.settings
+        left = settings.decision_seconds_per_run - world.ledger.spent(self._uid, self._generation)
+        if left <= 0:
+            words = f"deciding about this run took {settings.decision_seconds_per_run} s of computing time altogether"
+            raise SpecError("TooExpensive", words)
+        try:
+            seconds = min(left, world.pool.seconds)
+            done = await world.pool.run(f"{MODULE}:{job}", settings, *arguments, group=self._key[0], seconds=seconds, chunks=chunks)
+        except Exceeded as error:
+            world.ledger.charge(self._uid, self._generation, error.seconds)
+            logger.info("a decision took too much: %s", error.message, extra=about(*self._key))
+            raise SpecError("TooExpensive", f"deciding about this run was ended: {error.message}") from None
+        except Refused as error:
+            world.ledger.charge(self._uid, self._generation, error.seconds)
+            raise
+        world.ledger.charge(self._uid, self._generation, done.seconds)
+        return done.value
+
+
+def find_needs(settings: Settings, body: Any, component: Any) -> Needs:
+    """A worker's job: what the run asks of others."""
+    prepared = _prepare_parcels(settings, body, component)
+    has_joins = prepared.compiled is not None and bool(prepared.compiled.joins)
+    return Needs(prepared.refs, prepared.missing_component, has_joins)
+
+
+def decide_run(
+    settings: Settings,
+    body: Any,
+    component: Any,
+    upstream: Mapping[Ref, Any],
+    now: datetime,
+    seen: Mapping[str, Any],
+    project: Sequence[Any] = (),
+) -> Decision:
+    """A worker's job: the whole decision. What the status keeps of the user's data is answered only where it changed."""
+    from opstrand.workers.worker import evaluate
+
+    whole = from_parcel(body) or {}
+    try:
+        prepared: Prepared | SpecError = _prepare_parcels(settings, whole, component)
+    except SpecError as error:
+        prepared = error
+    bodies = {ref: from_parcel(one) for ref, one in upstream.items()}
+    others = {ref: None if one is None else read_upstream(one, settings) for ref, one in bodies.items()}
+    runs = tuple(read_upstream(found, settings) for one in project if (found := from_parcel(one)) is not None)
+    snapshot = Snapshot(whole, prepared, now, settings, evaluate, upstream=others, project=runs, **seen)
+    decision = decide(snapshot)
+    if decision.status is None or not isinstance(body, bytes):
+        return decision
+    before = whole.get("status") or {}
+    status = {key: value if key in STATUS or before.get(key) is not value else empty(value) for key, value in decision.status.items()}
+    return replace(decision, status=status)
+
+
+def _prepare_parcels(settings: Settings, body: Any, component: Any) -> Prepared:
+    found = from_parcel(component)
+    return prepare(from_parcel(body) or {}, settings=settings, component=None if found is None else found.get("spec") or {})

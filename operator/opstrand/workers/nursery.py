@@ -1,0 +1,111 @@
+"""The process that workers are forked from: it has loaded everything once, so that a new worker costs milliseconds.
+
+Reads orders from its standard input, a Unix socket: `fork NUMBER` with one end of a connection, `kill NUMBER`. Answers `ended NUMBER CODE`.
+It ends with its input, and every worker with it. Must not run a job itself: what one did to a worker is gone with it.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import sys
+from contextlib import suppress
+
+from opstrand.workers.frames import ORDER
+
+#: Workers leave the processor to the operator, and are the first to go where memory runs out.
+_NICENESS = 10
+_OOM_SCORE = "1000"
+
+
+def main(arguments: list[str]) -> int:
+    megabytes, modules = int(arguments[0]), arguments[1:]
+    with suppress(OSError):
+        os.nice(_NICENESS)
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write(_OOM_SCORE)
+    for module in ("opstrand.workers.worker", *modules):
+        importlib.import_module(module)
+    gc.collect()
+    gc.freeze()
+    with socket.socket(fileno=os.dup(0)) as control:
+        _Nursery(control, megabytes).serve()
+    return 0
+
+
+class _Nursery:
+    def __init__(self, control: socket.socket, megabytes: int) -> None:
+        self._control = control
+        self._megabytes = megabytes
+        self._workers: dict[int, int] = {}
+        self._woken, self._wake = os.pipe()
+
+    def serve(self) -> None:
+        os.set_blocking(self._wake, False)
+        signal.set_wakeup_fd(self._wake)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        while True:
+            ready, _, _ = select.select([self._control.fileno(), self._woken], [], [])
+            if self._woken in ready:
+                os.read(self._woken, 4096)
+                self._reap()
+            if self._control.fileno() in ready and not self._obey():
+                break
+        for pid in self._workers.values():
+            os.kill(pid, signal.SIGKILL)
+
+    def _reap(self) -> None:
+        with suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                number = next((one for one, pid in self._workers.items() if pid == ended[0]), None)
+                if number is not None:
+                    del self._workers[number]
+                    with suppress(OSError):
+                        self._control.send(f"ended {number} {os.waitstatus_to_exitcode(ended[1])}\n".encode())
+
+    def _obey(self) -> bool:
+        """One order; False at the end of the input."""
+        try:
+            order, given, _, _ = socket.recv_fds(self._control, ORDER, 1)
+        except ConnectionError:
+            return False
+        if not order:
+            return False
+        verb, number = order.decode().split()
+        if verb == "fork" and given:
+            self._fork(int(number), given[0])
+        elif int(number) in self._workers:
+            # Not waited for yet, so that the number is this process's still.
+            os.kill(self._workers[int(number)], signal.SIGKILL)
+        return True
+
+    def _fork(self, number: int, connection: int) -> None:
+        pid = os.fork()
+        if pid:
+            os.close(connection)
+            self._workers[number] = pid
+            return
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for descriptor in (self._woken, self._wake):
+                os.close(descriptor)
+            self._control.close()
+            with open(os.devnull) as nothing:
+                os.dup2(nothing.fileno(), 0)
+            from opstrand.workers.worker import serve
+
+            with socket.socket(fileno=connection) as opened:
+                serve(opened, self._megabytes)
+            code = 0
+        finally:
+            os._exit(code)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

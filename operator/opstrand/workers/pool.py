@@ -1,0 +1,364 @@
+"""A few worker processes for whatever a user's file can make expensive, and who may have one next.
+
+Owns the workers, the turns between groups, and the bound on how many of them one group holds at once. Everything is charged to the job
+that caused it: also the worker that it killed. Must not know what a job is about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from opstrand.errors import PlatformError, SpecError
+from opstrand.fairness import FairLine
+from opstrand.settings import Settings
+from opstrand.workers.frames import HEADER, LAST, MOST, ORDER, SECONDS, TOO_LONG, TOO_MUCH_MEMORY, frame, read_answer, write_value
+
+logger = logging.getLogger(__name__)
+
+#: Seconds until the first worker must be there: everything is imported for it, on a machine that may be busy.
+_START = 60.0
+#: A worker computes at the pace that others leave it; after so many times its computing time, and at least so long, it is stuck.
+_PATIENCE = 10.0
+_SHORTEST_PATIENCE = 20.0
+_ENDED_BY_TIME = (-signal.SIGPROF, -signal.SIGXCPU)
+
+
+class Exceeded(Exception):
+    """The job took more than it may. `seconds`: what it cost."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.message = message
+        self.seconds = seconds
+
+
+class Refused(SpecError):
+    """What the job says is wrong with the user's data, with what saying so cost."""
+
+    seconds: float = 0.0
+
+
+class Busy(Exception):
+    """So many jobs of this group wait already that another is refused."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A job's value, and the CPU seconds that it took."""
+
+    value: Any
+    seconds: float
+
+
+def open_pool(settings: Settings, *, modules: Sequence[str], most_waiting: int = 0) -> Pool:
+    """A pool with the limits that the settings say."""
+    return Pool(
+        modules=modules,
+        workers=settings.decision_workers,
+        seconds=settings.decision_seconds,
+        megabytes=settings.decision_memory,
+        most_waiting=most_waiting,
+    )
+
+
+class _Ticket:
+    """A place in the line."""
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        self.turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
+class Pool:
+    """`await run(...)` does one job in a worker. Nothing is started before the first job.
+
+    `modules` are loaded once, before any worker is forked. `most_waiting`: jobs of one group that may wait (0: any number).
+    """
+
+    def __init__(
+        self,
+        *,
+        modules: Sequence[str],
+        workers: int = 2,
+        seconds: float = 2.0,
+        megabytes: int = 128,
+        most_waiting: int = 0,
+    ) -> None:
+        self.seconds = seconds
+        self.workers = max(workers, 1)
+        self._megabytes = megabytes
+        self._most_waiting = most_waiting
+        self._nursery = _Nursery(modules, megabytes)
+        self._idle: list[_Worker] = []
+        self._line: FairLine[_Ticket] = FairLine()
+        self._busy: Counter[str] = Counter()
+        self._is_closed = False
+
+    async def run(
+        self, job: str, *arguments: Any, group: str, seconds: float | None = None, chunks: Iterable[Sequence[Any]] | None = None
+    ) -> Done:
+        """Do the job, when it is this group's turn. Raises Refused, Exceeded, Busy, and PlatformError where no worker can be had.
+
+        `seconds` of CPU time are allowed, by default the pool's. `chunks` become one more argument, a list of all their items: many things
+        cross one chunk at a time, so that the event loop goes on.
+        """
+        await self._wait_for_turn(group)
+        try:
+            return await self._do(job, arguments, float(self.seconds if seconds is None else seconds), chunks)
+        finally:
+            self._busy[group] -= 1
+            self._admit()
+
+    async def _wait_for_turn(self, group: str) -> None:
+        if self._most_waiting and self._line.count(group) >= self._most_waiting:
+            raise Busy
+        ticket = _Ticket(group)
+        self._line.add(ticket, group)
+        self._admit()
+        try:
+            await ticket.turn
+        except asyncio.CancelledError:
+            if ticket in self._line:
+                self._line.discard(ticket)
+            else:
+                self._busy[group] -= 1
+                self._admit()
+            raise
+
+    def _admit(self) -> None:
+        self._busy += Counter()  # forgets those that are at nothing
+        while self._busy.total() < self.workers:
+            ticket = self._line.pop(is_allowed=self._may_have_one)
+            if ticket is None:
+                return
+            self._busy[ticket.group] += 1
+            if not ticket.turn.done():
+                ticket.turn.set_result(None)
+
+    def _may_have_one(self, group: str) -> bool:
+        """One worker is always left for the others."""
+        return self._busy[group] < max(self.workers - 1, 1)
+
+    async def _do(self, job: str, arguments: Sequence[Any], seconds: float, chunks: Iterable[Sequence[Any]] | None) -> Done:
+        listed = None if chunks is None else list(chunks)
+        head = seconds.hex().ljust(SECONDS).encode() + write_value((job, arguments, None if listed is None else len(listed)))
+        for tries_left in (1, 0):
+            if self._is_closed:
+                raise PlatformError("the processes for expensive decisions have been ended")
+            worker = self._idle.pop() if self._idle else await self._nursery.fork()
+            try:
+                async with asyncio.timeout(max(seconds * _PATIENCE, _SHORTEST_PATIENCE)):
+                    answer = await worker.ask(itertools.chain([head], map(write_value, listed or ())))
+            except TimeoutError:
+                worker.close()
+                raise Exceeded(TOO_LONG.format(seconds=seconds), seconds) from None
+            except (OSError, EOFError):
+                code = await worker.find_code()
+                worker.close()
+                if code in _ENDED_BY_TIME:
+                    raise Exceeded(TOO_LONG.format(seconds=seconds), seconds) from None
+                if not tries_left or code != -signal.SIGKILL:
+                    raise Exceeded(TOO_MUCH_MEMORY.format(memory=self._megabytes), seconds) from None
+                # Whoever killed it may have done so for a reason of their own: once.
+                continue
+            except BaseException:
+                worker.close()
+                raise
+            if answer[:1] == LAST:
+                worker.close()
+            else:
+                self._idle.append(worker)
+            return _read(answer[1:])
+        raise AssertionError("the second try neither answered nor raised")
+
+    def close(self) -> None:
+        """End every worker now, whatever it is at. No further one is started."""
+        self._is_closed = True
+        for worker in self._idle:
+            worker.close()
+        self._idle.clear()
+        self._nursery.close()
+
+
+def _read(answer: bytes) -> Done:
+    try:
+        kind, value, seconds = read_answer(answer)
+    except (pickle.UnpicklingError, ValueError, TypeError, EOFError, AttributeError, IndexError, ImportError) as error:
+        raise RuntimeError(f"a worker's answer cannot be read: {error}") from error
+    match kind:
+        case "value":
+            return Done(value, seconds)
+        case "refused":
+            refused = Refused.of(value)
+            assert isinstance(refused, Refused)
+            refused.seconds = seconds
+            raise refused
+        case "expensive":
+            raise Exceeded(value, seconds)
+        case _:
+            raise RuntimeError(f"a job failed in a worker:\n{value}")
+
+
+class _Worker:
+    """The operator's end of one worker."""
+
+    def __init__(
+        self,
+        number: int,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        code: asyncio.Future[int],
+        kill: Callable[[int], None],
+    ) -> None:
+        self._number, self._reader, self._writer, self._code, self._kill = number, reader, writer, code, kill
+
+    async def ask(self, frames: Iterable[bytes]) -> bytes:
+        """Send the frames, get the answer. Raises OSError or EOFError where the worker is gone."""
+        for data in frames:
+            self._writer.write(frame(data))
+            await self._writer.drain()
+        return await self.receive()
+
+    async def receive(self) -> bytes:
+        size = int.from_bytes(await self._reader.readexactly(HEADER), "big")
+        if size > 2 * MOST:
+            raise EOFError
+        return await self._reader.readexactly(size)
+
+    async def find_code(self) -> int:
+        """The exit code of a worker that is gone."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                return await asyncio.shield(self._code)
+        return -signal.SIGKILL
+
+    def close(self) -> None:
+        self._writer.close()
+        if not self._code.done():
+            self._kill(self._number)
+
+
+class _Nursery:
+    """The process that workers are forked from; started again where it was lost."""
+
+    def __init__(self, modules: Sequence[str], megabytes: int) -> None:
+        self._arguments = [str(megabytes), *modules]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._codes: dict[int, asyncio.Future[int]] = {}
+        self._numbers = itertools.count(1)
+        self._rest = b""
+
+    async def fork(self) -> _Worker:
+        """A worker that is ready for a job. Raises PlatformError where none can be had."""
+        number = next(self._numbers)
+        ours, theirs = socket.socketpair()
+        try:
+            control = self._find()
+            with theirs:
+                self._order(control, f"fork {number}", theirs)
+            code = self._codes[number] = asyncio.get_running_loop().create_future()
+            ours.setblocking(False)
+            reader, writer = await asyncio.open_connection(sock=ours)
+            worker = _Worker(number, reader, writer, code, self._kill)
+        except OSError as error:
+            ours.close()
+            self.close()
+            raise PlatformError(f"no process for expensive decisions can be started: {error}", retry_after=2.0) from error
+        try:
+            async with asyncio.timeout(_START):
+                await worker.receive()
+        except (TimeoutError, OSError, EOFError) as error:
+            worker.close()
+            self.close()
+            raise PlatformError("the process for expensive decisions does not start", retry_after=2.0) from error
+        except BaseException:
+            worker.close()
+            raise
+        return worker
+
+    def _find(self) -> socket.socket:
+        if self._process is not None and self._process.poll() is None and self._control is not None:
+            return self._control
+        self.close()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "opstrand.workers.nursery", *self._arguments],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "LC_ALL": "C.UTF-8"},
+            )
+        ours.setblocking(False)
+        asyncio.get_running_loop().add_reader(ours, self._hear)
+        self._control = ours
+        return ours
+
+    def _hear(self) -> None:
+        """Who has ended, with which code."""
+        assert self._control is not None
+        try:
+            data = self._control.recv(4096)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            _, number, code = line.split()
+            future = self._codes.pop(int(number), None)
+            if future is not None and not future.done():
+                future.set_result(int(code))
+
+    @staticmethod
+    def _order(control: socket.socket, order: str, given: socket.socket | None = None) -> None:
+        data = order.ljust(ORDER).encode()
+        if given is None:
+            control.send(data)
+        else:
+            socket.send_fds(control, [data], [given.fileno()])
+
+    def _kill(self, number: int) -> None:
+        if self._control is not None:
+            with suppress(OSError):
+                self._order(self._control, f"kill {number}")
+
+    def close(self) -> None:
+        """The workers end with the process that they come from: it is told, and given no time."""
+        control, self._control = self._control, None
+        if control is not None:
+            with suppress(RuntimeError):
+                asyncio.get_running_loop().remove_reader(control)
+            for number in self._codes:
+                with suppress(OSError):
+                    self._order(control, f"kill {number}")
+            control.close()
+        process, self._process = self._process, None
+        if process is not None:
+            try:
+                process.wait(0.5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for future in self._codes.values():
+            if not future.done():
+                future.set_result(-signal.SIGKILL)
+        self._codes.clear()
+        self._rest = b""

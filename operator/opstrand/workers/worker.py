@@ -1,0 +1,133 @@
+"""One worker: a forked process that runs one job after the other, limited in time and memory, until one of them was too much.
+
+Owns the limits as the process sees them, and what is answered. A job is the name of a function of ours, `module:function`, with its
+arguments; its templates are rendered right here. After a job that hit a limit, or left much memory behind, the process ends: another is
+forked at no cost.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import pickle
+import resource
+import signal
+import socket
+import time
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+from opstrand.core.limits import shorten
+from opstrand.core.templates import evaluation
+from opstrand.errors import SpecError
+from opstrand.workers.frames import LAST, MORE, MOST, SECONDS, TOO_LONG, TOO_MUCH_MEMORY, frame, receive, write_value
+
+#: Seconds of CPU time after which a worker that does not hear the first signal is ended by the kernel.
+_GRACE = 1
+#: The share of the allowed memory that may stay in use between two jobs.
+_KEPT = 0.25
+
+
+class TooLong(BaseException):
+    """The time is over. No handler of errors on the way may stop it."""
+
+
+class _Guard:
+    """The template that is being rendered, for the message."""
+
+    template = ""
+
+
+def evaluate(source: str, values: Mapping[str, Any]) -> Any:
+    """One template, in this process and under its limits."""
+    _Guard.template = source
+    value = evaluation.evaluate(source, values)
+    _Guard.template = ""
+    return value
+
+
+def serve(connection: socket.socket, megabytes: int) -> None:
+    """Jobs in, answers out, until the other side closes the connection or this process is of no more use."""
+    base = _memory()
+    _limit(base + megabytes * 1024 * 1024)
+    signal.signal(signal.SIGPROF, _end_job)
+    connection.sendall(frame(b"ready"))
+    while (request := receive(connection)) is not None:
+        answer, is_last = _work(request, connection, megabytes)
+        is_last = is_last or _memory() - base > megabytes * 1024 * 1024 * _KEPT
+        connection.sendall(frame((LAST if is_last else MORE) + answer))
+        if is_last:
+            return
+
+
+def _end_job(number: int, stack: FrameType | None) -> None:
+    raise TooLong
+
+
+def _limit(memory: int) -> None:
+    for kind, limit in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 16), (resource.RLIMIT_FSIZE, 0)):
+        resource.setrlimit(kind, (limit, limit))
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
+
+def _memory() -> int:
+    """Bytes of address space; 0 where the system does not say (not Linux): there, time is the only limit."""
+    try:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[0]) * resource.getpagesize()
+    except (OSError, ValueError):
+        return 0
+
+
+def _work(request: bytes, connection: socket.socket, megabytes: int) -> tuple[bytes, bool]:
+    """The answer to one job, and whether the process should end now."""
+    began = time.process_time()
+    seconds = float.fromhex(request[:SECONDS].decode())
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds) + _GRACE, hard))
+    _Guard.template = ""
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_PROF, seconds)
+            answer, is_last = _run(request[SECONDS:], connection, began)
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+    except TooLong:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        return _encode("expensive", _say(TOO_LONG.format(seconds=seconds)), began), True
+    except MemoryError:
+        return _encode("expensive", _say(TOO_MUCH_MEMORY.format(memory=megabytes)), began), True
+    return answer, is_last
+
+
+def _run(request: bytes, connection: socket.socket, began: float) -> tuple[bytes, bool]:
+    try:
+        job, arguments, chunks = pickle.loads(request)
+        module, _, name = job.partition(":")
+        more = [item for _ in range(chunks or 0) for item in pickle.loads(receive(connection) or b"")]
+        value = getattr(importlib.import_module(module), name)(*arguments, *(() if chunks is None else (more,)))
+        answer = _encode("value", value, began)
+    except SpecError as error:
+        return _encode("refused", error.problems, began), False
+    except RecursionError:
+        return _encode("expensive", _say("it is nested too deeply"), began), True
+    except MemoryError:
+        raise  # found where the timer is off
+    except Exception:
+        return _encode("bug", traceback.format_exc()[-8000:], began), True
+    if len(answer) > MOST:
+        return _encode("expensive", f"what it gives takes {len(answer)} bytes; at most {MOST} are taken", began), True
+    return answer, False
+
+
+def _say(words: str) -> str:
+    """The limit, and the template that was at work when it was hit."""
+    return f"{words} (at {shorten(repr(_Guard.template), 120)})" if _Guard.template else words
+
+
+def _encode(kind: str, value: Any, began: float) -> bytes:
+    return write_value((kind, value, time.process_time() - began))

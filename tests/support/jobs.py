@@ -1,0 +1,39 @@
+"""What workers are asked to do in tests of the pool: to take too much, to break, to answer what they must not."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NoReturn
+
+from opstrand.errors import SpecError
+
+
+def eat_memory() -> NoReturn:
+    kept: list[list[int]] = []
+    while True:
+        kept.append([0] * 1000)
+
+
+def eat_in_one_piece() -> int:
+    return len(b"a" * 2**30)
+
+
+def refuse_it() -> None:
+    raise SpecError("TooLarge", "it is too large", "a.b")
+
+
+def leave(code: int) -> None:
+    os._exit(code)
+
+
+def count(word: str, items: list[int]) -> tuple[str, int]:
+    return word, len(items)
+
+
+class _Code:
+    def __reduce__(self) -> Any:
+        return print, ("this must not be run",)
+
+
+def answer_with_code() -> _Code:
+    return _Code()
