@@ -20,7 +20,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
 from tests.cluster.cluster import state_folder  # noqa: E402 - run as a file, before the checkout is on the path
-from tests.cluster.programs import ALL_MODULES, is_built  # noqa: E402 - run as a file, before the checkout is on the path
+from tests.cluster.programs import KUBERNETES_PARTS, is_built  # noqa: E402 - run as a file, before the checkout is on the path
 
 STATE = state_folder()
 IS_CI = os.environ.get("CI") == "true"
@@ -55,7 +55,7 @@ def _missing(need: str) -> str | None:
         place = Path(os.environ.get("OPSTRAND_PUBLISHED_VENV") or CHECKOUT / ".venv-published")
         return None if (place / "bin" / "polyaxon").exists() else "needs the published package: make published"
     if need == "programs":
-        found = all(is_built(module) for module in ALL_MODULES if module.name in ("etcd", "kubernetes"))
+        found = all(is_built(module) for module in KUBERNETES_PARTS)
         return None if found else "needs a built kube-apiserver: make programs"
     has_docker = shutil.which("docker") is not None and subprocess.run(["docker", "info"], capture_output=True).returncode == 0
     return None if has_docker or (STATE / "kubeconfig").exists() else "needs a cluster: make cluster"

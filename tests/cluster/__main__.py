@@ -28,7 +28,7 @@ def parse_arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add = commands.add_parser
     add("up", help="bring the cluster up, or refresh the images of one that is up").set_defaults(command=up)
-    add("down", help="stop it and clean up; logs stay").set_defaults(command=down)
+    add("down", help="stop it and clean up; its logs stay").set_defaults(command=down)
     status = add("status", help="what is up, and whether it is well (exit code 1 if not)")
     status.add_argument("--smoke", action="store_true", help="run Pods that try what tests rely on")
     status.set_defaults(command=show_status)
@@ -58,7 +58,7 @@ def show_status(arguments: argparse.Namespace) -> int:
     for name, value in vars(cluster).items():
         say(f"{name.replace('_', ' '):14} {value}")
     say(f"{'health':14} {'; '.join(problems) or 'well'}")
-    say(f"{'logs':14} {state_folder() / 'logs'}")
+    say(f"{'logs':14} {state_folder() / 'logs'}{provider.logs_hint}")
     if arguments.smoke and not problems:
         smoke.run_smoke(cluster)
     return 1 if problems else 0
@@ -69,7 +69,7 @@ def build_images(arguments: argparse.Namespace) -> None:
 
 
 def build_programs(_: argparse.Namespace) -> None:
-    programs.build_all()
+    choose_provider().build_programs()
     say(f"programs are in {programs.program('kubelet').parent.parent}")
 
 

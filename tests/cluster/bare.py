@@ -32,6 +32,7 @@ class BareCluster:
     """Everything in one state folder."""
 
     name = "bare"
+    logs_hint = ""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -62,6 +63,9 @@ class BareCluster:
         with locked(self._lock):
             self.registry.start()
             self._refresh(everything=everything)
+
+    def build_programs(self) -> None:
+        programs.build_all()
 
     def problems(self) -> list[str]:
         """What keeps it from being healthy; empty when it is."""

@@ -1,32 +1,26 @@
 """Image building without a daemon: buildah, with its storage in the cache so that layers are kept.
 
 Owns buildah's options and how the machine's certificates and pip settings reach a build without becoming part of the image.
-Shares its three methods with `kind.Docker`. Must not decide what is built.
+Shares its methods with `kind.Docker`. Must not decide what is built.
 """
 
 from __future__ import annotations
 
-import configparser
-import os
-import re
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from .cache import cache_folder
+from .cache import cache_folder, content_key
 from .console import run
 from .programs import SYSTEM_PATH, system_command, system_environment
 from .registry import HOST
 from .rootfs import debian_mirror, make_root
+from .trust import trust_files
 
-BUNDLE_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE")
-BUNDLE_INSIDE = "/etc/ssl/certs/ca-certificates.crt"
-PIP_CONFIG_INSIDE = "/etc/pip.conf"
+ROOTFS = Path(__file__).with_name("rootfs.py")
 APT_SOURCES_INSIDE = "/etc/apt/sources.list"
 #: Of localhost/python-base:1, from which everything that needs a package of Debian is built.
 APT_SUITE = "bookworm"
-PIP_OPTIONS = ("index-url", "extra-index-url", "trusted-host", "timeout", "retries", "proxy")
 ACCEPT_ANYTHING = '{"default": [{"type": "insecureAcceptAnything"}]}'
 
 
@@ -40,6 +34,9 @@ class Buildah:
         self.policy_option = f"--signature-policy={storage / 'policy.json'}"
         options: list[str | Path] = ["--storage-driver", "overlay", "--root", storage / "storage", "--runroot", storage / "run"]
         self.command: list[str | Path] = [system_command("buildah"), *options]
+
+    def base_key(self, suite: str) -> str:
+        return content_key([suite], [(ROOTFS.name, ROOTFS)])
 
     def make_base(self, suite: str, name: str) -> None:
         """A root filesystem as an image of one layer."""
@@ -70,26 +67,10 @@ class Buildah:
 
 
 def trust_mounts(folder: Path) -> list[str]:
-    """Mounts for the time of a build, where the machine says that it needs them: who signs its traffic, where its packages are."""
+    """Mounts for the time of a build, from files in `folder`: who signs the machine's traffic, where its packages are."""
     mounts = []
-    bundle = next((path for name in BUNDLE_VARIABLES if (path := os.environ.get(name)) and Path(path).is_file()), None)
-    if bundle:
-        mounts.append(f"{bundle}:{BUNDLE_INSIDE}:ro")
-    settings = read_pip_settings()
-    if bundle:
-        settings["cert"] = BUNDLE_INSIDE
-    if settings:
-        file = configparser.RawConfigParser()
-        file["global"] = settings
-        with (folder / "pip.conf").open("w") as handle:
-            file.write(handle)
-        mounts.append(f"{folder / 'pip.conf'}:{PIP_CONFIG_INSIDE}:ro")
-    (folder / "sources.list").write_text(f"deb {debian_mirror()} {APT_SUITE} main\n")
-    return [*mounts, f"{folder / 'sources.list'}:{APT_SOURCES_INSIDE}:ro"]
-
-
-def read_pip_settings() -> dict[str, str]:
-    """What this machine's pip is told about where packages are, from its files and its environment alike."""
-    listed = run([sys.executable, "-m", "pip", "config", "list"], check=False).stdout
-    found = re.findall(r"^[\w:]+\.([\w-]+)='(.*)'$", listed, flags=re.MULTILINE)
-    return {name: value.replace("\\n", " ") for name, value in found if name in PIP_OPTIONS}
+    sources = f"deb {debian_mirror()} {APT_SUITE} main\n".encode()
+    for number, (inside, content) in enumerate({**trust_files(), APT_SOURCES_INSIDE: sources}.items()):
+        (folder / str(number)).write_bytes(content)
+        mounts.append(f"{folder / str(number)}:{inside}:ro")
+    return mounts

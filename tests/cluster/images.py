@@ -27,6 +27,7 @@ OPSTRAND = "localhost/opstrand:dev"
 class Builder(Protocol):
     """What a tool that builds images must do."""
 
+    def base_key(self, suite: str) -> str: ...
     def make_base(self, suite: str, name: str) -> None: ...
     def build(self, context: Path, name: str, arguments: Mapping[str, str]) -> None: ...
     def push(self, name: str, repository: str, tag: str) -> None: ...
@@ -47,14 +48,18 @@ class Image:
     on_request: bool = False
 
     def files(self) -> list[tuple[str, Path]]:
-        """Everything its content depends on, under the name that it has in the build context."""
-        if self.suite:
-            return [("rootfs.py", HERE / "rootfs.py")]
+        """Everything that a Dockerfile's image is made of, under the name that it has in the build context."""
         found = folder_files(self.folder) if self.folder else checkout_files()
         return [*found, *([(self.needs, program(self.needs))] if self.needs else [])]
 
-    def key(self) -> str:
-        return content_key([self.suite, platform.machine(), self.base.key() if self.base else ""], self.files())
+    def key(self, builder: Builder) -> str:
+        if self.suite:
+            return content_key([builder.base_key(self.suite), platform.machine()])
+        return content_key([platform.machine(), self.base.key(builder) if self.base else "", self.content_key()])
+
+    def content_key(self) -> str:
+        """Of what its Dockerfile copies, whatever lies below."""
+        return content_key(files=self.files())
 
 
 BASE = Image("localhost/python-base:1", suite="bookworm")
@@ -92,7 +97,7 @@ def is_known(image: Image) -> bool:
 def ensure(image: Image, builder: Builder) -> bool:
     """Whether its name means something else now than before."""
     repository, tag = split_name(image.name)
-    key = image.key()
+    key = image.key(builder)
     if has_tags(repository, key, tag):
         return False
     if not copy_tag(repository, key, tag):
@@ -110,8 +115,8 @@ def build(image: Image, builder: Builder) -> None:
         builder.make_base(image.suite, image.name)
         return
     arguments = {}
-    if image.base:  # by its key: the tag that people write may have moved meanwhile
-        arguments["BASE"] = f"{HOST}/{split_name(image.base.name)[0]}:{image.base.key()}"
+    if image.base:  # by its key: the tag that people write may have moved since
+        arguments["BASE"] = f"{HOST}/{split_name(image.base.name)[0]}:{image.base.key(builder)}"
     with tempfile.TemporaryDirectory(prefix="opstrand-context-") as folder:
         stage(image.files(), Path(folder))
         builder.build(Path(folder), image.name, arguments)

@@ -8,23 +8,30 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from .cluster import Cluster
+from .cache import content_key
+from .cluster import FACTS, Cluster
 from .console import Failure, run, say, step
 from .control_plane import is_answering, wait_until
 from .images import refresh
-from .programs import kubectl, program
+from .programs import KIND, KUBERNETES_PARTS, build, kubectl, program
 from .registry import HOST, PORT, URL, write_mirrors
+from .trust import trust_files
 
 NAME = "opstrand"
 NODE = f"{NAME}-control-plane"
 REGISTRY = "opstrand-registry"
 REGISTRY_IMAGE = "registry:2"
 MIRRORS = "/etc/containerd/certs.d"
+# The node of the pinned kind for the minor version that programs.py builds: the default of kind is another one.
+NODE_IMAGE = "kindest/node:v1.36.4@sha256:099e049362a1526b2db71494e1947aae99bd16290d7c895f2b7ea312e3cbfaed"
+# Names another node image, for a machine that cannot pull the one above.
+NODE_IMAGE_VARIABLE = "OPSTRAND_KIND_IMAGE"
 # The hub's images with Python and nothing else, for the Debian releases that a bare machine takes it from.
 PYTHON_IMAGES = {"bullseye": "python:3.9-slim", "bookworm": "python:3.11-slim", "trixie": "python:3.13-slim"}
 CONFIGURATION = {
@@ -32,11 +39,12 @@ CONFIGURATION = {
     "apiVersion": "kind.x-k8s.io/v1alpha4",
     "containerdConfigPatches": [f'[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "{MIRRORS}"\n'],
 }
+PATIENCE = 30  # seconds for a node whose container runs to say that it is ready
 
 
-def kind() -> str | Path:
-    """The machine's own, else one that is built from its module."""
-    return shutil.which("kind") or program("kind")
+def kind() -> Path:
+    """Built from its pinned module: a machine's own kind brings another Kubernetes."""
+    return program("kind")
 
 
 def docker_answers() -> bool:
@@ -46,64 +54,117 @@ def docker_answers() -> bool:
 class Docker:
     """Builds images with Docker; the counterpart of `buildah.Buildah`."""
 
+    def base_key(self, suite: str) -> str:
+        return content_key([PYTHON_IMAGES[suite], *(f"{path} {content!r}" for path, content in trust_files().items())])
+
     def make_base(self, suite: str, name: str) -> None:
+        """The hub's image, with what this machine needs to reach its package indexes: `docker build` mounts nothing."""
         run(["docker", "pull", PYTHON_IMAGES[suite]])
-        run(["docker", "tag", PYTHON_IMAGES[suite], name])
+        lines = [f"FROM {PYTHON_IMAGES[suite]}"]
+        with tempfile.TemporaryDirectory(prefix="opstrand-trust-") as folder:
+            for number, (inside, content) in enumerate(trust_files().items()):
+                (Path(folder) / str(number)).write_bytes(content)
+                lines.append(f"COPY {number} {inside}")
+            (Path(folder) / "Dockerfile").write_text("\n".join(lines) + "\n")
+            run(["docker", "build", "--tag", name, folder])
 
     def build(self, context: Path, name: str, arguments: Mapping[str, str]) -> None:
         words = [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
         run(["docker", "build", "--network", "host", *words, "--tag", name, context])
+        if "BASE" in arguments:  # pulled from the registry under a name that nothing else uses
+            run(["docker", "rmi", "--no-prune", arguments["BASE"]], check=False)
 
     def push(self, name: str, repository: str, tag: str) -> None:
-        run(["docker", "tag", name, f"{HOST}/{repository}:{tag}"])
-        run(["docker", "push", f"{HOST}/{repository}:{tag}"])
+        """The name with the key is the registry's alone: in Docker it would stay for ever."""
+        pushed = f"{HOST}/{repository}:{tag}"
+        run(["docker", "tag", name, pushed])
+        run(["docker", "push", pushed])
+        run(["docker", "rmi", "--no-prune", pushed])
 
 
 class KindCluster:
     """A kind cluster and a registry container beside it."""
 
     name = "kind"
+    logs_hint = " (written when the cluster is taken down)"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.kubeconfig = folder / "kubeconfig"
+        self.logs = folder / "logs"
 
     def up(self) -> Cluster:
         self.folder.mkdir(parents=True, exist_ok=True)
         start_registry()
-        if self.problems():
-            self._create()
-        else:
+        if self._is_kept():
             say("the cluster is up already")
+        else:
+            self._create()
+        connect_registry()
         self.build_images(everything=False)
         cluster = Cluster(self.name, self._version(), str(self.kubeconfig), "", host_address(), HOST)
         cluster.save(self.folder)
         return cluster
 
+    def build_programs(self) -> None:
+        """What the tests run themselves, and kind; the node's own programs are in its image."""
+        for module in (*KUBERNETES_PARTS, KIND):
+            build(module)
+
     def down(self) -> None:
-        """The registry goes too; its images live on in Docker's own cache of layers."""
+        """The registry goes too; its images live on in Docker's own cache of layers. The logs stay."""
         with step("deleting the kind cluster and its registry"):
+            if is_running(NODE):
+                shutil.rmtree(self.logs, ignore_errors=True)
+                run([kind(), "export", "logs", "--name", NAME, self.logs], check=False)
             run([kind(), "delete", "cluster", "--name", NAME])
             run(["docker", "rm", "--force", "--volumes", REGISTRY], check=False)
-            shutil.rmtree(self.folder, ignore_errors=True)
+            for name in (self.kubeconfig, self.folder / "kind.json", self.folder / FACTS):
+                name.unlink(missing_ok=True)
 
     def build_images(self, *, everything: bool) -> None:
         start_registry()
+        connect_registry()
         for name in refresh(Docker(), everything=everything):
             run(["docker", "exec", NODE, "crictl", "rmi", name], check=False)
 
     def problems(self) -> list[str]:
+        return [] if self._is_ready() else ["its node does not answer that it is ready"]
+
+    def _is_kept(self) -> bool:
+        """Whether a cluster is there that answers. A node that is only busy has time: making it again takes all that is in it."""
+        if not is_running(NODE):
+            return False
+        if not self.kubeconfig.exists():
+            say("the cluster was made from another state folder; this one uses it too")
+        try:
+            wait_until(self._is_reached, "the node was not ready", patience=PATIENCE)
+        except Failure as failure:
+            say(f"the cluster is made again: {failure}")
+            return False
+        return True
+
+    def _is_reached(self) -> bool:
+        """With the credentials of this folder, or with new ones: the cluster may have been made again from another folder."""
+        if self.kubeconfig.exists() and self._is_ready():
+            return True
+        self.kubeconfig.unlink(missing_ok=True)  # kind would merge into what is there
+        exported = run([kind(), "export", "kubeconfig", "--name", NAME, "--kubeconfig", self.kubeconfig], check=False)
+        return exported.returncode == 0 and self._is_ready()
+
+    def _is_ready(self) -> bool:
         ask = [kubectl(), "--kubeconfig", str(self.kubeconfig), "wait", f"node/{NODE}", "--for=condition=Ready", "--timeout=1s"]
-        return [] if run(ask, check=False).returncode == 0 else ["its node does not answer that it is ready"]
+        return run(ask, check=False).returncode == 0
 
     def _create(self) -> None:
         configuration = self.folder / "kind.json"
         configuration.write_text(json.dumps(CONFIGURATION))
+        image = os.environ.get(NODE_IMAGE_VARIABLE) or NODE_IMAGE
         run([kind(), "delete", "cluster", "--name", NAME], check=False)
+        self.kubeconfig.unlink(missing_ok=True)
         with step("creating a kind cluster"):
             words: list[str | Path] = ["--name", NAME, "--kubeconfig", self.kubeconfig, "--config", configuration, "--wait", "180s"]
-            run([kind(), "create", "cluster", *words])
-            run(["docker", "network", "connect", "kind", REGISTRY], check=False)  # refused where it is connected already
+            run([kind(), "create", "cluster", "--image", image, *words], env=past_the_proxy(os.environ))
             copy_mirrors()
 
     def _version(self) -> str:
@@ -111,13 +172,31 @@ class KindCluster:
         return str(json.loads(answer)["serverVersion"]["gitVersion"])
 
 
+def past_the_proxy(environment: Mapping[str, str]) -> dict[str, str]:
+    """kind hands the caller's proxy settings to the node: its pulls from the registry beside it must not take that way."""
+    listed = [environment.get(name, "") for name in ("NO_PROXY", "no_proxy")]
+    direct = ",".join(dict.fromkeys(word for words in [*listed, REGISTRY] for word in words.split(",") if word))
+    return {**environment, "NO_PROXY": direct, "no_proxy": direct}
+
+
+def is_running(container: str) -> bool:
+    return run(["docker", "inspect", "--format", "{{.State.Running}}", container], check=False).stdout.strip() == "true"
+
+
 def start_registry() -> None:
-    running = run(["docker", "inspect", "--format", "{{.State.Running}}", REGISTRY], check=False)
-    if running.stdout.strip() != "true":
-        run(["docker", "rm", "--force", REGISTRY], check=False)
-        publish = ["--publish", f"{HOST}:5000", "--env", "REGISTRY_STORAGE_DELETE_ENABLED=true"]
-        run(["docker", "run", "--detach", "--name", REGISTRY, *publish, REGISTRY_IMAGE])
+    """Started again where it only stopped: what it holds is not built again."""
+    if not is_running(REGISTRY) and run(["docker", "start", REGISTRY], check=False).returncode:
+        run(["docker", "rm", "--force", "--volumes", REGISTRY], check=False)
+        options = ["--restart", "unless-stopped", "--publish", f"{HOST}:5000", "--env", "REGISTRY_STORAGE_DELETE_ENABLED=true"]
+        run(["docker", "run", "--detach", "--name", REGISTRY, *options, REGISTRY_IMAGE])
     wait_until(lambda: is_answering(f"{URL}/v2/"), f"the image registry on port {PORT} was not ready")
+
+
+def connect_registry() -> None:
+    """Put the registry into kind's network, where the node looks for it."""
+    found = run(["docker", "inspect", "--format", "{{json .NetworkSettings.Networks}}", REGISTRY]).stdout
+    if "kind" not in json.loads(found):
+        run(["docker", "network", "connect", "kind", REGISTRY])
 
 
 def copy_mirrors() -> None:

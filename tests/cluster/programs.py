@@ -80,9 +80,11 @@ ALL_MODULES = (
     Module("coredns", {"coredns": "."}, long=" (a minute or two, the first time)"),
     Module("pause", {"pause": "."}),
 )
+# What tests run without a node: an API server and its store.
+KUBERNETES_PARTS = tuple(module for module in ALL_MODULES if module.name in ("etcd", "kubernetes"))
 # No part of the cluster, and built by the tests that want it: a kubelet for nodes that are not there.
 KWOK = Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, long=" (half a minute, the first time)")
-# What makes the cluster where Docker answers, if the machine has none of its own.
+# What makes the cluster where Docker answers.
 KIND = Module("kind", {"kind": "sigs.k8s.io/kind"}, long=" (half a minute, the first time)")
 
 

@@ -1,6 +1,6 @@
 """`make install-cluster`: manifests/ as they are, applied to the cluster of $KUBECONFIG, and both Deployments waited for.
 
-The image's content key stands in the Pod templates, so that a new image under the same tag starts new Pods.
+The key of the image's content stands in the Pod templates, so that a new image under the same tag starts new Pods.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def kubectl(*arguments: str, stdin: str | None = None) -> str:
 
 def install() -> None:
     """Apply, and wait until operator and API are ready. Safe to repeat."""
-    key = next(image for image in IMAGES if image.name == OPSTRAND).key()
+    key = next(image for image in IMAGES if image.name == OPSTRAND).content_key()
     manifests = [one for one in yaml.safe_load_all(kubectl("kustomize", str(CHECKOUT / "manifests"))) if one]
     for manifest in manifests:
         if manifest["kind"] == "Deployment":
