@@ -47,7 +47,7 @@ async def test_what_stands_around_a_container(kube: KubeApi, namespace: str) -> 
                     "image": PLAIN,
                     "command": ["sh", "-ec", SHOW],
                     "volumeMounts": [{"name": "data", "mountPath": "/data"}],
-                    "resources": {"limits": {"memory": "64Mi", "cpu": 1}},
+                    "resources": {"limits": {"memory": "64Mi", "cpu": 1}, "requests": {"cpu": "100m"}},
                     "env": [{"name": "LITERAL", "value": "0.10"}, {"name": "QUOTED", "value": "'q'"}, {"name": "QUOTED", "value": "'r'"}],
                 },
             },

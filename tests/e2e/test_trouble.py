@@ -22,7 +22,9 @@ def secret_volume(name: str) -> dict[str, Any]:
     return {"volumes": [{"name": "s", "secret": {"secretName": name}}]}
 
 
-FULL = "dd if=/dev/zero of=/small/f bs=1M count=8"
+#: Seconds that a program waits before its end: on a busy node the last words of one that ends at once are lost.
+PAUSE = "sleep 4"
+FULL = f"dd if=/dev/zero of=/small/f bs=1M count=8 || {{ {PAUSE}; exit 1; }}"
 RUNS: dict[str, dict[str, Any]] = {
     "no-volume": {"component": job("true", run=secret_volume("absent"), volumeMounts=[{"name": "s", "mountPath": "/s"}])},
     "late-volume": {"component": job("cat", "/s/key", run=secret_volume("late"), volumeMounts=[{"name": "s", "mountPath": "/s"}])},
@@ -39,7 +41,7 @@ RUNS: dict[str, dict[str, Any]] = {
         "component": job(
             "sh",
             "-c",
-            'echo "cannot log in with $DB_PASSWORD, token=abcdef123"; exit 1',
+            f'echo "cannot log in with $DB_PASSWORD, token=abcdef123"; {PAUSE}; exit 1',
             env=[{"name": "DB_PASSWORD", "value": "swordfish"}],
         )
     },

@@ -85,7 +85,9 @@ class FakeNode:
         self._kubelet.start(command, env={**os.environ, "HOME": str(self._kubelet.folder), "KWOK_WORKDIR": str(self._kubelet.folder)})
         self._guard = Guard([pid] if (pid := self._kubelet.pid()) else [])
         deadline = time.monotonic() + 30
-        while self._kubectl("get", "node", self.name, "-o", "jsonpath={.status.phase}") != "Running":
+        # Ready is not enough: until the cluster has removed its own taint, nothing is scheduled there.
+        wanted = f"Running {_LABEL}"
+        while self._kubectl("get", "node", self.name, "-o", "jsonpath={.status.phase} {.spec.taints[*].key}") != wanted:
             self._kubelet.require_running()
             assert time.monotonic() < deadline, f"the node was not ready: {self._kubelet.read_log()}"
             time.sleep(0.2)
