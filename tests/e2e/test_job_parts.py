@@ -71,6 +71,24 @@ async def test_what_stands_around_a_container(kube: KubeApi, namespace: str) -> 
                 },
             }
         },
+        "published-names": {
+            "run": {
+                "kind": "job",
+                "init": [
+                    {
+                        "container": {
+                            "image": PLAIN,
+                            "command": ["sh", "-ec", "echo by init > /context/file; echo shared > /dev/shm/file"],
+                            "volumeMounts": [
+                                {"name": "artifacts-context", "mountPath": "/context"},
+                                {"name": "shm", "mountPath": "/dev/shm"},
+                            ],
+                        }
+                    }
+                ],
+                "container": {"image": PLAIN, "command": ["sh", "-ec", "cat /plx-context/artifacts/file /dev/shm/file"]},
+            }
+        },
         "sidecar": {
             "run": {
                 "kind": "job",
@@ -91,6 +109,7 @@ async def test_what_stands_around_a_container(kube: KubeApi, namespace: str) -> 
     assert pod["metadata"]["annotations"]["note"] == "1"
     assert pod["spec"]["restartPolicy"] == "Never", "retries are the operator's"
     assert main_log(namespace, bodies["client"]) == "polyaxon 1 True\n"
+    assert main_log(namespace, bodies["published-names"]) == "by init\nshared\n"
     assert main_log(namespace, bodies["sidecar"]) == "here\n"
     assert main_log(namespace, bodies["shared-memory-of-ones-own"]) == f"{8 * 1024}\nbrought\n"
     name = bodies["sidecar"]["status"]["pod"]["name"]

@@ -24,6 +24,8 @@ CREATED_BY = f"{GROUP}/created-by"
 
 MAIN_CONTAINER = "main"
 INIT_CONTAINER = "opstrand-init"
+#: What the main container is called by the published platform, its documents and its clients.
+PUBLISHED_MAIN = "polyaxon-main"
 
 #: A run's object name: the Pod's name is made of it, and a Pod's name is its hostname (63 characters).
 MAX_RUN_NAME = 52
@@ -40,6 +42,11 @@ def key_of(body: Mapping[str, Any]) -> Key:
     """Of an object in the cluster."""
     metadata = body["metadata"]
     return metadata["namespace"], metadata["name"]
+
+
+def container_name(name: str) -> str:
+    """A container's name as a user gives it: the published platform's name of the main one means ours."""
+    return MAIN_CONTAINER if name == PUBLISHED_MAIN else name
 
 
 def run_uuid(uid: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
@@ -135,3 +136,110 @@ def test_limits_and_queues_that_are_none(own: dict[str, Any], words: str) -> Non
     with pytest.raises(SpecError) as caught:
         pod({}, params={"word": "soon", "flag": True}, **own)
     assert str(caught.value) == words
+
+
+def at(container: dict[str, Any], place: str) -> dict[str, Any]:
+    (found,) = (one for one in container["volumeMounts"] if one["mountPath"] == place)
+    return {key: value for key, value in found.items() if key != "mountPath"}
+
+
+#: The published platform's names of a run's volumes, and where it mounts each.
+PUBLISHED = {
+    "artifacts-context": "/plx-context/artifacts",
+    "configs-context": "/plx-context/.configs",
+    "shm": "/dev/shm",
+    "docker": "/var/run/docker.sock",
+    "data": "/data",
+}
+
+
+def published_names() -> dict[str, str]:
+    """The same, with the name that the published package computes for a folder of an init step."""
+    return {**PUBLISHED, f"connections-context-{uuid.uuid5(uuid.NAMESPACE_DNS, '/p').hex}": "/p"}
+
+
+@pytest.mark.parametrize("kind", ["main", "sidecar", "init", "step"])
+def test_a_users_container_mounts_the_runs_volumes_by_their_published_names(kind: str) -> None:
+    """At the platform's own place, where ours is mounted too, and at another one."""
+    mounts = [{"name": name, "mountPath": place} for name, place in published_names().items()]
+    mounts += [{"name": name, "mountPath": f"/elsewhere{place}"} for name, place in published_names().items()]
+    users = {"image": "a", "volumeMounts": mounts}
+    plain = {"image": "a"}
+    run = {
+        "container": users if kind == "main" else plain,
+        "sidecars": [users] if kind == "sidecar" else [],
+        "init": [{"file": FILE, "path": "/p"}, {"paths": ["a"], "connection": "data"}],
+        "connections": ["data"],
+    }
+    run["init"] += {"init": [{"container": users}], "step": [{"file": FILE, "container": {"volumeMounts": mounts}}]}.get(kind, [])
+    spec = pod(run, plugins={"docker": True})["spec"]
+    containers = {"main": spec["containers"][0], "sidecar": spec["initContainers"][-1], "init": spec["initContainers"][-1]}
+    container = containers.get(kind, spec["initContainers"][-1])
+    main = mounted(pod({**run, "container": plain}, plugins={"docker": True})["spec"]["containers"][0])
+    for place in published_names().values():
+        assert mounted(container)[place] == mounted(container)[f"/elsewhere{place}"] == main[place]
+    run_folder = f"/plx-context/artifacts/{ME.uuid}"
+    assert at(container, run_folder) == at(container, f"/elsewhere{run_folder}")
+    assert at(container, run_folder)["subPath"] == ME.uuid
+
+
+def test_the_runs_folder_by_a_sub_path_is_the_one_in_the_store() -> None:
+    mount = {"name": "artifacts-context", "mountPath": "/out", "subPath": "{{ globals.uuid }}/outputs"}
+    step = pod({"init": [{"container": {"image": "a", "volumeMounts": [mount]}}]})["spec"]["initContainers"][1]
+    assert at(step, "/out")["name"].startswith("opstrand-volume-runs-")
+    assert at(step, "/out")["subPath"] == f"{ME.uuid}/outputs"
+    mount = {"name": "artifacts-context", "mountPath": "/out", "subPath": "code", "readOnly": True}
+    step = pod({"init": [{"container": {"image": "a", "volumeMounts": [mount]}}]})["spec"]["initContainers"][1]
+    assert at(step, "/out") == {"name": "opstrand-artifacts", "subPath": "code", "readOnly": True}
+    assert list(mounted(step)) == ["/out"]
+
+
+def test_a_volume_of_ones_own_keeps_a_published_name() -> None:
+    run = {
+        "volumes": [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}}],
+        "container": {"image": "a", "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}]},
+    }
+    spec = pod(run)["spec"]
+    assert mounted(spec["containers"][0])["/dev/shm"] == "shm"
+    assert "opstrand-shm" not in {one["name"] for one in spec["volumes"]}
+
+
+@pytest.mark.parametrize(
+    ("mount", "own", "words"),
+    [
+        ({"name": "artefacts-context"}, {}, "there is no volume 'artefacts-context' (did you mean 'artifacts-context'?"),
+        ({"name": "shm"}, {"plugins": {"shm": False}}, "there is no volume 'shm'"),
+        ({"name": "docker"}, {}, "there is no volume 'docker'"),
+        ({"name": "bucket"}, {}, "there is no volume 'bucket'"),
+    ],
+)
+def test_a_name_of_nothing_that_the_run_has_is_refused(mount: dict[str, str], own: dict[str, Any], words: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        pod({"container": {"image": "a", "volumeMounts": [{**mount, "mountPath": "/x"}]}}, **own)
+    assert words in str(caught.value)
+
+
+def test_a_connection_without_a_volume_cannot_be_mounted() -> None:
+    with pytest.raises(SpecError) as caught:
+        pod({"connections": ["bucket"], "container": {"image": "a", "volumeMounts": [{"name": "bucket", "mountPath": "/x"}]}})
+    assert "the connection 'bucket' is of kind s3, which has no volume" in str(caught.value)
+
+
+def test_the_main_container_answers_to_its_published_name() -> None:
+    source = {"resourceFieldRef": {"containerName": "polyaxon-main", "resource": "limits.cpu"}}
+    run = {
+        "container": {
+            "image": "a",
+            "name": "polyaxon-main",
+            "env": [{"name": "CPU", "valueFrom": source}],
+            "volumeMounts": [{"name": "limits", "mountPath": "/limits"}],
+        },
+        "volumes": [{"name": "limits", "downwardAPI": {"items": [{"path": "cpu", **source}]}}],
+    }
+    spec = pod(run)["spec"]
+    (main,) = spec["containers"]
+    assert main["name"] == "main"
+    found = next(one for one in main["env"] if one["name"] == "CPU")["valueFrom"]["resourceFieldRef"]
+    assert found["containerName"] == "main"
+    volume = next(one for one in spec["volumes"] if one["name"] == "limits")
+    assert volume["downwardAPI"]["items"][0]["resourceFieldRef"]["containerName"] == "main"

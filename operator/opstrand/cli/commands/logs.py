@@ -12,7 +12,7 @@ from opstrand.cli.command import command
 from opstrand.cli.console import say, show_bytes
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Target, local_or_cluster_options
-from opstrand.core.names import MAIN_CONTAINER
+from opstrand.core.names import MAIN_CONTAINER, container_name
 from opstrand.core.recorded import read_status
 
 #: Bytes: a shorter log was hardly cut. A kubelet begins a new file after 10 MiB.
@@ -33,6 +33,7 @@ def logs(target: Target, run: str, follow: bool, tail: int | None, timestamps: b
 
     RUN is a name, a uuid, or the beginning of either.
     """
+    container = container_name(container)
     if follow and (timestamps or tail is not None or container != MAIN_CONTAINER):
         raise CliError("-f shows the whole log of the main container: leave out --tail, --timestamps and --container")
     if target.is_local:

@@ -13,7 +13,7 @@ from typing import Any
 from opstrand.core.lifecycle.observation import Fault
 from opstrand.core.lifecycle.pod_status import Pod, all_containers_of, end_of, status_of
 from opstrand.core.limits import ATTEMPTS
-from opstrand.core.names import MAIN_CONTAINER
+from opstrand.core.names import container_name
 
 #: Seconds; where doubling ends, as with a Kubernetes Job.
 MAX_BACKOFF = 360.0
@@ -63,9 +63,7 @@ def judge_failure(policy: Mapping[str, Any] | None, failure: Failure) -> str | N
 
 def _matches_codes(wanted: Mapping[str, Any], failure: Failure) -> bool:
     """Any container (or the one named) that ended with a code, 0 aside, that is among the values (or not among them)."""
-    name = wanted.get("containerName")
-    # The published documentation calls it by both names.
-    name = MAIN_CONTAINER if name == "polyaxon-main" else name
+    name = container_name(wanted["containerName"]) if wanted.get("containerName") else None
     codes = [code for container, code in failure.exit_codes.items() if code != 0 and name in (None, container)]
     among = [code in (wanted.get("values") or ()) for code in codes]
     return any(among) if wanted.get("operator") == "In" else any(not one for one in among)

@@ -60,7 +60,7 @@ def render_init_containers(plan: Plan, settings: Settings, catalog: Catalog) -> 
         document = encode(render_init_document(plan, settings, group, is_first=index == 0))
         travels = _travel(document, index, documents)
         ours = _render_ours(name, group, plan, settings, catalog, travels)
-        containers.append(ours if group.container is None else _lay_over(ours, group))
+        containers.append(ours if group.container is None else _lay_over(ours, group, _read_users(group, plan, catalog)))
     # Where a step asks for /tmp itself, that is the scratch.
     needs_scratch = any(volumes.scratch_mount() in one.get("volumeMounts", ()) for one in containers)
     found = [*volumes.source_volumes([one for group in groups if group.steps for one in group.used])]
@@ -96,9 +96,14 @@ def _render_ours(name: str, group: Group, plan: Plan, settings: Settings, catalo
     }
 
 
-def _lay_over(ours: Manifest, group: Group) -> Manifest:
+def _read_users(group: Group, plan: Plan, catalog: Catalog) -> Manifest:
+    """The container that the user gives for an init step, as Kubernetes has to read it."""
+    return volumes.resolve_names(protect_container(group.container or {}), plan, catalog, f"{group.place}.container")
+
+
+def _lay_over(ours: Manifest, group: Group, given: Manifest) -> Manifest:
     """The container that brings a step, as the user wants it: their fields over ours, lists after ours."""
-    given, used = protect_container(group.container or {}), group.used if group.runs_theirs else ()
+    used = group.used if group.runs_theirs else ()
     merged = {**ours, **{key: value for key, value in given.items() if value is not None}}
     if "command" in given or "args" in given:
         merged.update(command=given.get("command"), args=given.get("args"))
@@ -113,7 +118,8 @@ def _lay_over(ours: Manifest, group: Group) -> Manifest:
 def _render_users(group: Group, name: str, plan: Plan, catalog: Catalog) -> Manifest:
     """An init container of the user's: raw where it is nothing else, with the connection's parts and the context where it has one. Its
     last lines are kept, so that a failure has words."""
-    container = {"name": name, "terminationMessagePolicy": "FallbackToLogsOnError", **protect_container(group.container or {})}
+    own = _read_users(group, plan, catalog)
+    container = {"name": name, "terminationMessagePolicy": "FallbackToLogsOnError", **own}
     if not group.used:
         return container
     env = merge_env([*(container.get("env") or ()), *connections.render_env(group.used)])

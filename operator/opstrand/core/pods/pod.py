@@ -78,7 +78,7 @@ def render_pod(
         **{key: plan.environment[key] for key in _POD_FIELDS if plan.environment.get(key) is not None},
         "initContainers": [*init.containers, *_render_sidecars(plan, settings, catalog, used)],
         "containers": [_render_main(plan, settings, catalog, used)],
-        "volumes": [*ours, *shared, *(dict(volume) for volume in plan.volumes)],
+        "volumes": [*ours, *shared, *(volumes.name_containers(dict(volume)) for volume in plan.volumes)],
     }
     if plan.environment.get("imagePullSecrets"):
         spec["imagePullSecrets"] = [{"name": name} for name in plan.environment["imagePullSecrets"]]
@@ -101,7 +101,8 @@ def _metadata(plan: Plan, used: Sequence[Connection], *, owner: Mapping[str, Any
 
 
 def _render_main(plan: Plan, settings: Settings, catalog: Catalog, used: Sequence[Connection]) -> Manifest:
-    container = _add_run(protect_container(plan.container), plan, settings, catalog, used)
+    own = volumes.resolve_names(protect_container(plan.container), plan, catalog, "run.container")
+    container = _add_run(own, plan, settings, catalog, used)
     container["name"] = names.MAIN_CONTAINER
     given = container.get("volumeMounts") or ()
     ours = [*volumes.main_mounts(plan, catalog), *connections.render_mounts(used)]
@@ -182,7 +183,8 @@ def _render_sidecars(plan: Plan, settings: Settings, catalog: Catalog, used: Seq
     seen = [] if no_connections else list(used)
     rendered = []
     for index, sidecar in enumerate(name_sidecars(plan)):
-        container = _add_run(protect_container(sidecar), plan, settings, catalog, seen)
+        own = volumes.resolve_names(protect_container(sidecar), plan, catalog, f"run.sidecars[{index}]")
+        container = _add_run(own, plan, settings, catalog, seen)
         context = [*volumes.context_mounts(plan, catalog), *connections.render_mounts(seen)]
         container["volumeMounts"] = volumes.join_mounts(container.get("volumeMounts") or (), context, f"run.sidecars[{index}]")
         rendered.append({**_keep_last_words(container), "restartPolicy": "Always"})

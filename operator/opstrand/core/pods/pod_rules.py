@@ -17,6 +17,7 @@ from opstrand.core.nearest import suggest
 from opstrand.core.pods.init_steps import find_faults
 from opstrand.core.pods.plan import Plan
 from opstrand.core.pods.service import KIND, judge_service
+from opstrand.core.pods.volume_names import ARTIFACTS, CONFIGS, OURS, TOKEN, connection_names, own_volumes_by_name
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.kubernetes_values import find_wrong_values
 from opstrand.spec.polyaxonfile import dotted
@@ -24,7 +25,6 @@ from opstrand.spec.section import describe
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-_OURS = "opstrand-"
 #: Keys of `environment` -> the object that belongs there, as kubernetes_keys.py names it.
 _ENVIRONMENT = {
     "affinity": "Affinity",
@@ -35,8 +35,8 @@ _ENVIRONMENT = {
 }
 _FLAGS = ("hostNetwork", "hostPID")
 _TEXTS = ("nodeName", "serviceAccountName", "dnsPolicy", "schedulerName", "priorityClassName")
-#: Where a run's own things are mounted in every container.
-_RESERVED = (ARTIFACTS_PATH, f"{CONTEXT_ROOT}/.configs", f"{CONTEXT_ROOT}/.token")
+#: Where a run's own things are mounted in every container, and the volume that is there.
+_RESERVED = {ARTIFACTS_PATH: ARTIFACTS, f"{CONTEXT_ROOT}/.configs": CONFIGS, f"{CONTEXT_ROOT}/.token": TOKEN}
 #: Without which the image of our init containers does not run (see the Dockerfile).
 _OF_THE_IMAGE = frozenset({"/opt", "/opt/opstrand", "/usr", "/usr/local", "/usr/bin", "/usr/lib", "/bin", "/lib", "/lib64", "/etc", "/dev"})
 _ACTIONS = ("FailJob", "Ignore", "Count")
@@ -106,7 +106,8 @@ def _judge_name(name: Any, path: str, seen: set[str]) -> Iterator[Problem]:
 
 def _judge_container(container: Mapping[str, Any], path: str, plan: Plan) -> Iterator[Problem]:
     yield from _judge_object("Container", container, path)
-    known = [str(volume.get("name")) for volume in plan.volumes]
+    ours = own_volumes_by_name(plan)
+    known = [*(str(volume.get("name")) for volume in plan.volumes), *ours, *connection_names(plan)]
     taken: dict[str, str] = {}
     mounts = container.get("volumeMounts")
     for index, mount in enumerate(mounts if isinstance(mounts, list) else ()):
@@ -117,7 +118,7 @@ def _judge_container(container: Mapping[str, Any], path: str, plan: Plan) -> Ite
         if isinstance(name, str) and name not in known:
             yield Problem("InvalidSpec", f"there is no volume '{name}'{suggest(name, known)}", f"{where}.name")
         target = target.rstrip("/") or target
-        if target and (target in taken or target in _RESERVED):
+        if target and (target in taken or (target in _RESERVED and _RESERVED[target] != ours.get(str(name)))):
             yield Problem("InvalidSpec", f"something is mounted at {target} already", f"{where}.mountPath")
         taken[target] = where
 
@@ -159,8 +160,8 @@ def _judge_volumes(plan: Plan) -> Iterator[Problem]:
         name = volume.get("name")
         if not isinstance(name, str):
             continue
-        if not _LABEL.fullmatch(name) or name.startswith(_OURS):
-            yield Problem("InvalidSpec", f"'{name}' is no name for a volume of yours (lower case, not {_OURS}…)", f"{path}.name")
+        if not _LABEL.fullmatch(name) or name.startswith(OURS):
+            yield Problem("InvalidSpec", f"'{name}' is no name for a volume of yours (lower case, not {OURS}…)", f"{path}.name")
         elif name in seen:
             yield Problem("InvalidSpec", f"there are two volumes '{name}'", f"{path}.name")
         seen.add(name)

@@ -1,19 +1,33 @@
 """The Pod's own volumes and where our containers and the user's see them.
 
-Owns the names of our volumes and the folders of the context root. Must not know what is done in a container.
+Owns the folders of the context root and what a user's mount of one of our volumes becomes. Must not know what is done in a container.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from opstrand.core import names
 from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
+from opstrand.core.nearest import suggest
 from opstrand.core.pods import connections
 from opstrand.core.pods.connections import Catalog, Connection, Resource, mount
 from opstrand.core.pods.plan import Plan
+from opstrand.core.pods.volume_names import (
+    ARTIFACTS,
+    CONFIGS,
+    DOCKER,
+    INIT,
+    SCRATCH,
+    SHM,
+    TOKEN,
+    connection_names,
+    init_paths,
+    own_volumes_by_name,
+    path_volume,
+)
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 
@@ -27,26 +41,84 @@ SCRATCH_PATH = "/tmp"
 DOCKER_SOCKET = "/var/run/docker.sock"
 SHM_PATH = "/dev/shm"
 
-_ARTIFACTS, _CONFIGS, _TOKEN, _SHM = "opstrand-artifacts", "opstrand-configs", "opstrand-token", "opstrand-shm"
-_INIT, _SCRATCH, _DOCKER = "opstrand-init", "opstrand-scratch", "opstrand-docker"
-
 
 def init_mount() -> Manifest:
-    return mount(_INIT, INIT_PATH, True)
+    return mount(INIT, INIT_PATH, True)
 
 
 def scratch_mount() -> Manifest:
-    return mount(_SCRATCH, SCRATCH_PATH)
+    return mount(SCRATCH, SCRATCH_PATH)
 
 
 def context_mounts(plan: Plan, catalog: Catalog) -> list[Manifest]:
     """The context root, the same in every container that takes part in the run."""
-    mounts = [mount(_ARTIFACTS, ARTIFACTS_PATH)]
-    if keeps_files(plan, catalog) and catalog.store is not None:
-        # The run's folder in the store under the run's folder in the context: what is written there has already left the Pod.
-        mounts.append({**mount(catalog.store.volume_name, f"{ARTIFACTS_PATH}/{plan.uuid}"), "subPath": plan.uuid})
-    mounts += [mount(_CONFIGS, f"{CONTEXT_ROOT}/.configs"), mount(_TOKEN, f"{CONTEXT_ROOT}/.token", True)]
-    return [*mounts, *(mount(_path_volume(path), path) for path in _init_paths(plan))]
+    mounts = [mount(ARTIFACTS, ARTIFACTS_PATH)]
+    mounts += _run_folder(plan, catalog, ARTIFACTS_PATH)
+    mounts += [mount(CONFIGS, f"{CONTEXT_ROOT}/.configs"), mount(TOKEN, f"{CONTEXT_ROOT}/.token", True)]
+    return [*mounts, *(mount(path_volume(path), path) for path in init_paths(plan))]
+
+
+def _run_folder(plan: Plan, catalog: Catalog, place: str) -> list[Manifest]:
+    """The run's folder in the store under the run's folder in the context: what is written there has already left the Pod."""
+    if not keeps_files(plan, catalog) or catalog.store is None:
+        return []
+    return [{**mount(catalog.store.volume_name, f"{place}/{plan.uuid}"), "subPath": plan.uuid}]
+
+
+def resolve_names(container: Manifest, plan: Plan, catalog: Catalog, path: str) -> Manifest:
+    """A user's container in which the published platform's names of the run's volumes and of the main container are ours.
+
+    The context comes with the run's folder in it, as everywhere else. SpecError for a connection that has no volume.
+    """
+    if container.get("env"):
+        container = {**container, "env": name_containers(container["env"])}
+    given = container.get("volumeMounts")
+    if not given:
+        return container
+    known = own_volumes_by_name(plan)
+    mounts: list[Manifest] = []
+    for index, one in enumerate(given):
+        name = str(one.get("name"))
+        if name not in known and any(volume.get("name") == name for volume in plan.volumes):
+            mounts.append(dict(one))
+        elif known.get(name) == ARTIFACTS:
+            mounts += _resolve_context(one, plan, catalog)
+        else:
+            where = f"{path}.volumeMounts[{index}].name"
+            mounts.append({**one, "name": known.get(name) or _find_volume(name, plan, catalog, where)})
+    return {**container, "volumeMounts": mounts}
+
+
+def name_containers(value: Any) -> Any:
+    """A part of a Pod whose `resourceFieldRef`s name our main container, however the user calls it."""
+    if isinstance(value, Mapping):
+        named = {key: name_containers(item) for key, item in value.items()}
+        source = named.get("resourceFieldRef")
+        if isinstance(source, Mapping) and isinstance(source.get("containerName"), str):
+            named["resourceFieldRef"] = {**source, "containerName": names.container_name(source["containerName"])}
+        return named
+    return [name_containers(item) for item in value] if isinstance(value, list) else value
+
+
+def _resolve_context(given: Manifest, plan: Plan, catalog: Catalog) -> list[Manifest]:
+    """A mount of the context, or of a folder in it: the run's own is in the store, where runs have one."""
+    place, part = str(given.get("mountPath")).rstrip("/"), str(given.get("subPath") or "").strip("/")
+    in_store = _run_folder(plan, catalog, place)
+    if part == plan.uuid or part.startswith(f"{plan.uuid}/"):
+        return [{**given, "name": one["name"]} for one in in_store] or [{**given, "name": ARTIFACTS}]
+    inner = [] if part or "subPathExpr" in given else in_store
+    read_only = {"readOnly": True} if given.get("readOnly") else {}
+    return [{**given, "name": ARTIFACTS}, *({**one, **read_only} for one in inner)]
+
+
+def _find_volume(name: str, plan: Plan, catalog: Catalog, path: str) -> str:
+    if name in connection_names(plan):
+        connection = catalog.find(name, path)
+        if connection.has_volume:
+            return connection.volume_name
+        raise SpecError("InvalidSpec", f"the connection '{name}' is of kind {connection.kind}, which has no volume", path)
+    known = [*(str(volume.get("name")) for volume in plan.volumes), *own_volumes_by_name(plan), *connection_names(plan)]
+    raise SpecError("InvalidSpec", f"there is no volume '{name}'{suggest(name, known)}", path)
 
 
 def join_mounts(given: Sequence[Manifest], ours: Sequence[Manifest], path: str) -> list[Manifest]:
@@ -64,13 +136,13 @@ def join_mounts(given: Sequence[Manifest], ours: Sequence[Manifest], path: str) 
 def main_mounts(plan: Plan, catalog: Catalog) -> list[Manifest]:
     """What main sees besides: the switches of `plugins`."""
     context = context_mounts(plan, catalog)
-    paths = len(_init_paths(plan))
+    paths = len(init_paths(plan))
     mounts = context[: len(context) - paths]
     if _wants_shm(plan):
-        mounts.append(mount(_SHM, SHM_PATH))
+        mounts.append(mount(SHM, SHM_PATH))
     mounts += context[len(context) - paths :]
     if plan.plugins.get("docker"):
-        mounts.append(mount(_DOCKER, DOCKER_SOCKET))
+        mounts.append(mount(DOCKER, DOCKER_SOCKET))
     if plan.plugins.get("mountArtifactsStore") and catalog.store is not None:
         mounts.append(mount(catalog.store.volume_name, store_path(catalog), bool(catalog.store.schema.get("readOnly"))))
     return mounts
@@ -82,9 +154,18 @@ _AFTER_THE_END = 3600
 
 def _wants_shm(plan: Plan) -> bool:
     """Unless the user mounts something there: theirs stays."""
-    given = [one.get("mountPath") for one in plan.container.get("volumeMounts") or ()]
-    taken = {str(path).rstrip("/") for path in (*given, *_init_paths(plan))}
+    known = own_volumes_by_name(plan)
+    mounts = plan.container.get("volumeMounts") or ()
+    given = [one.get("mountPath") for one in mounts if known.get(str(one.get("name"))) != SHM]
+    taken = {str(path).rstrip("/") for path in (*given, *init_paths(plan))}
     return plan.plugins.get("shm") is not False and SHM_PATH not in taken
+
+
+def _is_mounted(volume: str, plan: Plan) -> bool:
+    """Whether a sidecar or an init step of the user's asks for one of our volumes by its name."""
+    published = {name for name, ours in own_volumes_by_name(plan).items() if ours == volume}
+    others = [*plan.sidecars, *(step["container"] for step in plan.init if "container" in step)]
+    return any(one.get("name") in published for container in others for one in container.get("volumeMounts") or ())
 
 
 def keeps_files(plan: Plan, catalog: Catalog) -> bool:
@@ -104,19 +185,19 @@ def own_volumes(
     life = max(settings.token_seconds, deadline + _AFTER_THE_END if deadline else 0)
     token = {"serviceAccountToken": {"audience": settings.audience, "expirationSeconds": life, "path": "token"}}
     volumes: list[Manifest] = [
-        {"name": _ARTIFACTS, "emptyDir": {}},
-        {"name": _CONFIGS, "emptyDir": {}},
-        {"name": _TOKEN, "projected": {"sources": [token]}},
+        {"name": ARTIFACTS, "emptyDir": {}},
+        {"name": CONFIGS, "emptyDir": {}},
+        {"name": TOKEN, "projected": {"sources": [token]}},
     ]
-    if _wants_shm(plan):
-        volumes.append({"name": _SHM, "emptyDir": {"medium": "Memory"}})
+    if _wants_shm(plan) or _is_mounted(SHM, plan):
+        volumes.append({"name": SHM, "emptyDir": {"medium": "Memory"}})
     if plan.plugins.get("docker"):
-        volumes.append({"name": _DOCKER, "hostPath": {"path": DOCKER_SOCKET}})
+        volumes.append({"name": DOCKER, "hostPath": {"path": DOCKER_SOCKET}})
     if config_map is not None:
-        volumes.append({"name": _INIT, "configMap": {"name": config_map}})
+        volumes.append({"name": INIT, "configMap": {"name": config_map}})
     if needs_scratch:
-        volumes.append({"name": _SCRATCH, "emptyDir": {}})
-    return [*volumes, *({"name": _path_volume(path), "emptyDir": {}} for path in _init_paths(plan))]
+        volumes.append({"name": SCRATCH, "emptyDir": {}})
+    return [*volumes, *({"name": path_volume(path), "emptyDir": {}} for path in init_paths(plan))]
 
 
 def store_volumes(plan: Plan, catalog: Catalog) -> list[Manifest]:
@@ -150,13 +231,3 @@ def source_volumes(used: Sequence[Connection]) -> list[Manifest]:
 def _readable(connection: Connection) -> list[tuple[str, Resource]]:
     """A connection's Secret and ConfigMap for our own container, whoever it runs as: a stricter mode is for where the user mounts them."""
     return [(part, replace(resource, mode=None)) for part, resource in connections.resources_of(connection)]
-
-
-def _init_paths(plan: Plan) -> list[str]:
-    """Folders that init steps ask for by `path`, each once, in order."""
-    asked = (step["path"] for step in plan.init if step.get("path"))
-    return list(dict.fromkeys(path for path in asked if path != ARTIFACTS_PATH and not path.startswith(f"{ARTIFACTS_PATH}/")))
-
-
-def _path_volume(path: str) -> str:
-    return f"opstrand-path-{hashlib.sha256(path.encode()).hexdigest()[:8]}"

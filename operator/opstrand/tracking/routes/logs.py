@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from opstrand.core.names import PUBLISHED_MAIN
 from opstrand.core.recorded import read_status
 from opstrand.errors import PlatformError
 from opstrand.tracking.auth import Verb
@@ -73,7 +74,7 @@ def _line(line: LogLine, pod: dict[str, Any]) -> dict[str, Any]:
         "timestamp": _microseconds(line.at) or None,
         "node": pod.get("node"),
         "pod": pod.get("name"),
-        "container": "polyaxon-main",
+        "container": PUBLISHED_MAIN,
         "value": line.text,
     }
 

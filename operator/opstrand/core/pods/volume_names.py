@@ -1,0 +1,52 @@
+"""The names of a run's own volumes: ours, and those that the published platform gives to the same, which users' files rely on.
+
+Owns both lists and which of the names mean something in a given run. Must not know what is in a volume or where it is mounted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator
+
+from opstrand.core.identity import ARTIFACTS_PATH
+from opstrand.core.pods.plan import Plan
+
+#: No user's volume begins so.
+OURS = "opstrand-"
+ARTIFACTS, CONFIGS, TOKEN, SHM = "opstrand-artifacts", "opstrand-configs", "opstrand-token", "opstrand-shm"
+INIT, SCRATCH, DOCKER = "opstrand-init", "opstrand-scratch", "opstrand-docker"
+
+
+def init_paths(plan: Plan) -> list[str]:
+    """Folders that init steps ask for by `path`, each once, in order."""
+    asked = (step["path"] for step in plan.init if step.get("path"))
+    return list(dict.fromkeys(path for path in asked if path != ARTIFACTS_PATH and not path.startswith(f"{ARTIFACTS_PATH}/")))
+
+
+def path_volume(path: str) -> str:
+    """The volume of such a folder."""
+    return f"{OURS}path-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
+
+
+def own_volumes_by_name(plan: Plan) -> dict[str, str]:
+    """The published platform's name of each volume that this run has -> ours. A volume of the user's own that has the name stays theirs."""
+    taken = {str(volume.get("name")) for volume in plan.volumes}
+    return {name: ours for name, ours in _iter_names(plan) if name not in taken}
+
+
+def _iter_names(plan: Plan) -> Iterator[tuple[str, str]]:
+    yield "artifacts-context", ARTIFACTS
+    yield "configs-context", CONFIGS
+    if plan.plugins.get("shm") is not False:
+        yield "shm", SHM
+    if plan.plugins.get("docker"):
+        yield from (("docker", DOCKER), ("docker-context", DOCKER))
+    for path in init_paths(plan):
+        yield f"connections-context-{uuid.uuid5(uuid.NAMESPACE_DNS, path).hex}", path_volume(path)
+
+
+def connection_names(plan: Plan) -> list[str]:
+    """Connections of the run: the volume of one has the connection's name on the published platform."""
+    asked = (step["connection"] for step in plan.init if isinstance(step.get("connection"), str))
+    return list(dict.fromkeys((*plan.connections, *asked)))
