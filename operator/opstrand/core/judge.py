@@ -50,7 +50,11 @@ def judge_compiled(compiled: Compiled, *, evaluate: Evaluate, complete: bool, is
     else:
         notes += [one.message for one in missing]
     problems += _judge_work(compiled, evaluate, is_sound=not wrong)
-    return list(dict.fromkeys(problems)), notes
+    if not is_run:
+        # A file that is only checked may be written for a version that has these parts.
+        notes += [f"{one.path}: {one.message}" for one in problems if one.reason == "NotSupported"]
+        problems = [one for one in problems if one.reason != "NotSupported"]
+    return list(dict.fromkeys(problems)), list(dict.fromkeys(notes))
 
 
 def _judge_work(compiled: Compiled, evaluate: Evaluate, *, is_sound: bool = True, is_child: bool = False) -> list[Problem]:
@@ -89,7 +93,7 @@ def _judge_plan(compiled: Compiled, evaluate: Evaluate, problems: list[Problem],
         resolved = resolve(compiled, somebody, dict.fromkeys(refs), evaluate=evaluate)
         if isinstance(resolved, Waiting):
             return False
-        check_plan(compile_plan(compiled, resolved, somebody, evaluate=evaluate))
+        check_plan(compile_plan(compiled, resolved, somebody, evaluate=evaluate), is_built=bool(compiled.build))
     except SpecError as error:
         # The catalog of connections is the cluster's: what a template reads of one is not known here.
         problems += (one for one in error.problems if not any(words in one.message for words in _OF_CATALOG))
@@ -140,7 +144,7 @@ def _judge_shape(compiled: Compiled) -> Iterator[Problem]:
         own[name] = {} if isinstance(section, str) else _blank(section)
     bare = replace(compiled, run=run, **own, conditions=None, is_approved=None, cache=None, presets=(), cost=None, mount=())
     try:
-        check_plan(compile_plan(bare, Resolved({}, {}), _find_somebody(())))
+        check_plan(compile_plan(bare, Resolved({}, {}), _find_somebody(())), is_built=bool(compiled.build))
     except SpecError as error:
         yield from (one for one in error.problems if _BLANK not in f"{one.path}{one.message}")
 

@@ -22,6 +22,9 @@ from opstrand.spec.section import OR_TEMPLATE, describe, fail, fail_at, is_templ
 
 Fault = tuple[tuple[str | int, ...], str, str]
 
+#: Lists that may be written as their only item, as the published package accepts them: they are rendered as a list of one.
+TEXT_FOR_LIST = frozenset({("Container", "command"), ("Container", "args")})
+
 
 @cache
 def known_keys() -> dict[str, dict[str, str]]:
@@ -71,6 +74,8 @@ def find_faults(kind: str, value: Any, path: tuple[str | int, ...] = ()) -> Iter
     else:
         fields = known_keys()[kind]
         for key, inner in value.items():
+            if (kind, key) in TEXT_FOR_LIST and not isinstance(inner, Mapping | list | tuple):
+                continue
             if key in fields:
                 yield from find_faults(fields[key], inner, (*path, key))
             elif not is_template(key):

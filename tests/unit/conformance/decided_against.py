@@ -86,12 +86,9 @@ DECIDED_AGAINST |= {
     **dict.fromkeys(("matrix-064", "matrix-065"), _TAKEN),
 }
 
-_COMMAND = "Kubernetes takes a list for a command; a text would be searched for as one program's name and the Pod would fail"
 _NO_COMPONENT = "an operation of the pipeline has no component (urlRef is read by the command line, '...' names none): it cannot run"
 #: Files of the documentation that are judged otherwise than its index says, by name.
 DECIDED_FILES: dict[str, str] = {
     "docs-guides-automation-automation-dag-00.yaml": _NO_COMPONENT,
     "references-polyaxonfile-context-params-07.yaml": _NO_COMPONENT,
-    "references-polyaxonfile-specification-operation-22.yaml": _COMMAND,
-    "references-python-library-reading-polyaxonfiles-00.yaml": _COMMAND,
 }

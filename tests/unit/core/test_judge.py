@@ -140,6 +140,21 @@ def test_a_plugin_that_would_do_nothing_is_refused(sandbox: Sandbox, plugin: dic
     assert places(sandbox, plugins=plugin) == [f"plugins.{next(iter(plugin))}"]
 
 
+@pytest.mark.parametrize("plugin", [{"ssh": True}, {"tmux": True}, {"sandbox": True}])
+def test_a_plugin_of_another_version_is_a_note_until_it_is_to_run(sandbox: Sandbox, plugin: dict[str, Any]) -> None:
+    problems, (note,) = judge_compiled(operation(plugins=plugin), evaluate=sandbox.evaluate, complete=True, is_run=False)
+    assert problems == []
+    assert note.startswith(f"plugins.{next(iter(plugin))}: ")
+
+
+def test_a_build_gives_the_image(sandbox: Sandbox) -> None:
+    run = {"kind": "job", "container": {"command": ["a"], "image": None}}
+    compiled = operation(component={"run": run}, build={"hubRef": "kaniko", "params": {"destination": {"value": "app:v1"}}})
+    problems, (note,) = judge_compiled(compiled, evaluate=sandbox.evaluate, complete=True, is_run=False)
+    assert problems == []
+    assert note.startswith("a build is checked")
+
+
 def test_what_changes_nothing_is_noted(sandbox: Sandbox) -> None:
     compiled = operation(cache={"disable": False}, dependencies=["a"], trigger="all_done")
     problems, notes = judge_compiled(compiled, evaluate=sandbox.evaluate, complete=True)

@@ -47,8 +47,16 @@ def test_texts_where_kubernetes_wants_them() -> None:
 
 
 def test_a_template_that_gives_the_wrong_shape_is_refused() -> None:
-    assert refusal({"args": "{{ x }}"}, {"x": 1}).startswith("run.container.args: expected a list, found 1")
+    assert refusal({"args": "{{ x }}"}, {"x": {"value": {"a": 1}}}).startswith("run.container.args: expected a list, found {'a': 1}")
     assert refusal({"workingDir": "{{ x }}"}, {"x": [1]}).startswith("run.container.workingDir: expected a text")
+
+
+@pytest.mark.parametrize(
+    ("written", "rendered"), [("python a.py", ["python a.py"]), ("{{ c }}", ["a b"]), ("", []), (5, ["5"]), ("{{ n }}", ["2"])]
+)
+def test_a_command_that_is_no_list_is_a_list_of_one_as_published(written: Any, rendered: list[str]) -> None:
+    found = container({"command": written, "args": written}, {"n": 2, "c": "a b"})
+    assert (found["command"], found["args"]) == (rendered, rendered)
 
 
 def test_env_has_one_entry_per_name_and_only_texts() -> None:

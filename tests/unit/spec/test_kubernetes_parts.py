@@ -22,7 +22,7 @@ CHECKOUT = Path(__file__).resolve().parents[3]
         ("Container", {"working_dir": "a"}, ("working_dir",), "Kubernetes writes it 'workingDir'"),
         ("Container", {"env": [{"nam": "a"}]}, ("env", 0, "nam"), "did you mean 'name'?"),
         ("Container", {"env": {"A": "1"}}, ("env",), "expected a list, found a mapping (A)"),
-        ("Container", {"command": "python a.py"}, ("command",), "expected a list, found the text"),
+        ("Container", {"command": {"a": "b"}}, ("command",), "expected a list, found a mapping"),
         ("Container", {"args": [["a"]]}, ("args", 0), "expected text, found a list of 1"),
         ("Container", {"resources": {"limts": {}}}, ("resources", "limts"), "did you mean 'limits'?"),
         ("Container", {"resources": "2"}, ("resources",), "expected a mapping"),
@@ -43,6 +43,7 @@ def test_a_wrong_shape_is_found_with_its_path(kind: str, value: Any, path: tuple
     "value",
     [
         {"image": "a", "command": ["a", 1, None, "{{ b }}"], "args": "{{ args }}"},
+        {"image": "a", "command": "python a.py", "args": 5},
         {"{{ key }}": 1, "env": ["{{ entry }}"], "ports": [{"containerPort": "{{ port }}"}]},
         {"resources": {"limits": {"example.org/device": "{{ n }}", "cpu": 1}}},
         {"securityContext": None, "env": None},

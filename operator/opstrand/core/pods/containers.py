@@ -42,8 +42,10 @@ def _to_field(value: Any, path: str) -> str:
 
 
 def _clean_items(items: Any, path: str, drop_empty: bool) -> list[str]:
-    if not isinstance(items, list):
+    if isinstance(items, Mapping):
         raise SpecError("InvalidSpec", f"expected a list, found {shorten(repr(items), 80)}", path)
+    # A text is the list's only item, as the published converter renders it: no shell splits it into words.
+    items = items if isinstance(items, list) else [items]
     return [item if isinstance(item, str) else str(item) for item in items if not (drop_empty and (item is None or item == ""))]
 
 

@@ -62,19 +62,19 @@ RUN_VARIABLES = frozenset(
 )
 
 
-def check_plan(plan: Plan) -> None:
-    """Raise SpecError with everything that is wrong with the Pod that the plan asks for."""
+def check_plan(plan: Plan, *, is_built: bool = False) -> None:
+    """Raise SpecError with everything that is wrong with the Pod that the plan asks for. `is_built`: a build gives the main image."""
     if plan.condition is False:
         return
-    problems = [*_judge_main(plan), *_judge_others(plan), *_judge_init(plan), *_judge_volumes(plan), *_judge_environment(plan)]
+    problems = [*_judge_main(plan, is_built=is_built), *_judge_others(plan), *_judge_init(plan), *_judge_volumes(plan), *_judge_environment(plan)]
     problems += [*_judge_plugins(plan), *_judge_queue(plan), *_judge_limits(plan)]
     problems += judge_service(plan) if plan.kind == KIND else [*_judge_restarts(plan), *_judge_failure_policy(plan)]
     if problems:
         raise SpecError.of(problems)
 
 
-def _judge_main(plan: Plan) -> Iterator[Problem]:
-    if not plan.container.get("image"):
+def _judge_main(plan: Plan, *, is_built: bool) -> Iterator[Problem]:
+    if not plan.container.get("image") and not is_built:
         yield Problem("InvalidSpec", "a container needs an image", "run.container.image")
     yield from _judge_container({**plan.container, "name": names.MAIN_CONTAINER}, "run.container", plan)
     yield from _judge_env(plan.container.get("env") or (), plan.to_env, "run.container.env")
