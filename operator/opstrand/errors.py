@@ -17,6 +17,7 @@ REASONS: dict[str, str] = {
     "InvalidSpec": "Mend the field at the path shown; `opstrand explain FIELD` says what it takes.",
     "UnknownField": "Remove the key, or use the nearest valid one.",
     "NotSupported": "This part of the format is not run by this version; see the README's list of what works.",
+    "Placeholder": "Replace the word by what it stands for.",
     "NotAnOperation": "Write the component under `component:` of an operation, or run it with `opstrand run -f`.",
     "InvalidName": "Use lower-case letters, digits and dashes, at most 52 characters.",
     "TooLarge": "Make it smaller, or put the data into artifacts and pass their path.",

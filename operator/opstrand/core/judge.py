@@ -31,6 +31,8 @@ from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 
 #: Stands for what a template will give: nobody writes it, and every message about it shows it.
 _BLANK = "/\u241a"
+#: What is only noted of a file that is not to run now: it may be written for another version, or for others to fill in.
+_UNTIL_IT_RUNS = ("NotSupported", "Placeholder")
 #: How an error about a connection's part begins.
 _OF_CATALOG = ("'connections' has no '", "'init' has no '")
 #: Names that every template can read besides the run's own values.
@@ -51,9 +53,8 @@ def judge_compiled(compiled: Compiled, *, evaluate: Evaluate, complete: bool, is
         notes += [one.message for one in missing]
     problems += _judge_work(compiled, evaluate, is_sound=not wrong)
     if not is_run:
-        # A file that is only checked may be written for a version that has these parts.
-        notes += [f"{one.path}: {one.message}" for one in problems if one.reason == "NotSupported"]
-        problems = [one for one in problems if one.reason != "NotSupported"]
+        notes += [f"{one.path}: {one.message}" for one in problems if one.reason in _UNTIL_IT_RUNS]
+        problems = [one for one in problems if one.reason not in _UNTIL_IT_RUNS]
     return list(dict.fromkeys(problems)), list(dict.fromkeys(notes))
 
 

@@ -1,21 +1,38 @@
-"""The values of Kubernetes objects inside a polyaxonfile, after rendering: whole numbers, flags, quantities, and keys that must be there.
+"""The values of Kubernetes objects inside a polyaxonfile, after rendering: numbers, flags, quantities, enumerations, required keys.
 
-Owns what can be said of a value by its key alone. Unlike `kubernetes_parts`, which judges shapes while templates may still stand anywhere,
-this judges what would be sent.
+Owns what can be said of a value by its key alone, and calls `kubernetes_rules` for what a value and several keys say together. Unlike
+`kubernetes_parts`, which checks shapes while templates may still stand anywhere, this checks what would be sent.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from opstrand.spec.kubernetes_enums import ENUMS
 from opstrand.spec.kubernetes_keys import VALUES
+from opstrand.spec.kubernetes_names import parse_quantity
 from opstrand.spec.kubernetes_parts import Fault, find_faults, known_keys
+from opstrand.spec.kubernetes_rules import find_broken_rules
+from opstrand.spec.kubernetes_rules.checks import check_one_of
 from opstrand.spec.section import describe
 
-_QUANTITY = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?")
+#: Keys that must be there, with an empty text at will.
+_MAY_BE_EMPTY = frozenset({("HTTPHeader", "value"), ("Sysctl", "value"), ("GlusterfsVolumeSource", "path")})
+#: Where Kubernetes puts its default in the place of an empty text.
+_EMPTY_IS_DEFAULT = frozenset(
+    {
+        ("Container", "imagePullPolicy"),
+        ("Container", "terminationMessagePolicy"),
+        ("ContainerPort", "protocol"),
+        ("HTTPGetAction", "scheme"),
+        ("ImageVolumeSource", "pullPolicy"),
+        ("PodSpec", "dnsPolicy"),
+        ("Toleration", "effect"),
+        ("Toleration", "operator"),
+    }
+)
 
 
 @cache
@@ -31,8 +48,26 @@ def known_values() -> dict[str, dict[str, tuple[str, bool]]]:
     return objects
 
 
+@cache
+def known_enums() -> dict[tuple[str, str], tuple[str, ...]]:
+    """(object, key) -> what a text there may be."""
+    enums: dict[tuple[str, str], tuple[str, ...]] = {}
+    for line in ENUMS.splitlines():
+        words = line.split()
+        place = list(enums)[-1] if line.startswith(" ") else (words.pop(0), words.pop(0))
+        enums[place] = (*enums.get(place, ()), *("" if word == "''" else word for word in words))
+    return enums
+
+
+def find_wrong_choice(kind: str, key: str, value: Any, *path: str | int) -> Iterator[Fault]:
+    """The value of one key that is none of those that Kubernetes knows; nothing for a key with any text."""
+    allowed = known_enums().get((kind, key))
+    if allowed and not (value == "" and (kind, key) in _EMPTY_IS_DEFAULT):
+        yield from check_one_of(value, allowed, *path)
+
+
 def find_wrong_values(kind: str, value: Any) -> Iterator[Fault]:
-    """Everything in a rendered object that Kubernetes would refuse by type: shapes, then values, each with its path from here."""
+    """Everything in a rendered object that Kubernetes would refuse: shapes, then values and rules, each with its path from here."""
     shapes = list(find_faults(kind, value))
     yield from shapes
     if not shapes:
@@ -41,9 +76,7 @@ def find_wrong_values(kind: str, value: Any) -> Iterator[Fault]:
 
 def is_quantity(value: Any) -> bool:
     """Whether Kubernetes reads it as an amount: `500m`, `1Gi`, `2`, 0.5."""
-    if isinstance(value, bool):
-        return False
-    return isinstance(value, int | float) or (isinstance(value, str) and bool(_QUANTITY.fullmatch(value)))
+    return parse_quantity(value) is not None
 
 
 def _judge(kind: str, value: Any, path: tuple[str | int, ...]) -> Iterator[Fault]:
@@ -61,7 +94,11 @@ def _judge(kind: str, value: Any, path: tuple[str | int, ...]) -> Iterator[Fault
 
 def _judge_object(kind: str, value: Mapping[str, Any], path: tuple[str | int, ...]) -> Iterator[Fault]:
     rules = known_values().get(kind, {})
-    yield from (((*path, key), "InvalidSpec", "is required") for key, (_, required) in rules.items() if required and value.get(key) is None)
+    for key in (key for key, (_, required) in rules.items() if required):
+        if value.get(key) is None:
+            yield (*path, key), "InvalidSpec", "is required"
+        elif value[key] == "" and (kind, key) not in _MAY_BE_EMPTY:
+            yield (*path, key), "InvalidSpec", "is required, found an empty text"
     for key, inner in value.items():
         what = known_keys()[kind].get(key, "")
         if what.rstrip("[]{}"):
@@ -72,6 +109,8 @@ def _judge_object(kind: str, value: Mapping[str, Any], path: tuple[str | int, ..
             message = _complain(scalar, item)
             if message:
                 yield where, "InvalidSpec", message
+            yield from find_wrong_choice(kind, key, item, *where)
+    yield from ((path + below, reason, message) for below, reason, message in find_broken_rules(kind, value))
 
 
 def _scalars(what: str, value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:

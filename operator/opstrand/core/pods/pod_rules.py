@@ -6,7 +6,6 @@ knows (quota, admission, a Secret that is missing) is the API server's and the k
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,27 +13,16 @@ from opstrand.core import names
 from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
 from opstrand.core.limits import ENV, ENV_ENTRIES, ENV_VALUE, describe_size
 from opstrand.core.nearest import suggest
+from opstrand.core.pods.container_rules import check_containers
+from opstrand.core.pods.environment_rules import check_environment, check_object
 from opstrand.core.pods.init_steps import find_faults
 from opstrand.core.pods.plan import Plan
 from opstrand.core.pods.service import KIND, judge_service
 from opstrand.core.pods.volume_names import ARTIFACTS, CONFIGS, OURS, TOKEN, connection_names, own_volumes_by_name
 from opstrand.errors import Problem, SpecError
-from opstrand.spec.kubernetes_values import find_wrong_values
-from opstrand.spec.polyaxonfile import dotted
+from opstrand.spec.kubernetes_names import LABEL, VARIABLE, is_label, is_label_value, is_variable
 from opstrand.spec.section import describe
 
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-#: Keys of `environment` -> the object that belongs there, as kubernetes_keys.py names it.
-_ENVIRONMENT = {
-    "affinity": "Affinity",
-    "tolerations": "Toleration[]",
-    "hostAliases": "HostAlias[]",
-    "securityContext": "PodSecurityContext",
-    "dnsConfig": "PodDNSConfig",
-}
-_FLAGS = ("hostNetwork", "hostPID")
-_TEXTS = ("nodeName", "serviceAccountName", "dnsPolicy", "schedulerName", "priorityClassName")
 #: Where a run's own things are mounted in every container, and the volume that is there.
 _RESERVED = {ARTIFACTS_PATH: ARTIFACTS, f"{CONTEXT_ROOT}/.configs": CONFIGS, f"{CONTEXT_ROOT}/.token": TOKEN}
 #: Without which the image of our init containers does not run (see the Dockerfile).
@@ -66,8 +54,8 @@ def check_plan(plan: Plan, *, is_built: bool = False) -> None:
     """Raise SpecError with everything that is wrong with the Pod that the plan asks for. `is_built`: a build gives the main image."""
     if plan.condition is False:
         return
-    problems = [*_judge_main(plan, is_built=is_built), *_judge_others(plan), *_judge_init(plan), *_judge_volumes(plan), *_judge_environment(plan)]
-    problems += [*_judge_plugins(plan), *_judge_queue(plan), *_judge_limits(plan)]
+    problems = [*_judge_main(plan, is_built=is_built), *_judge_others(plan), *check_containers(plan), *_judge_init(plan)]
+    problems += [*_judge_volumes(plan), *check_environment(plan), *_judge_plugins(plan), *_judge_queue(plan), *_judge_limits(plan)]
     problems += judge_service(plan) if plan.kind == KIND else [*_judge_restarts(plan), *_judge_failure_policy(plan)]
     if problems:
         raise SpecError.of(problems)
@@ -83,7 +71,9 @@ def _judge_main(plan: Plan, *, is_built: bool) -> Iterator[Problem]:
 def _judge_others(plan: Plan) -> Iterator[Problem]:
     """Sidecars and the containers of init steps: their names are unique in the Pod, and not ours."""
     seen = {names.MAIN_CONTAINER}
-    sidecars = [(one, f"run.sidecars[{index}]", True) for index, one in enumerate(plan.sidecars)]
+    # A sidecar is restarted whenever it ends, whatever it says.
+    always = [{**one, "restartPolicy": one.get("restartPolicy") or "Always"} for one in plan.sidecars]
+    sidecars = [(one, f"run.sidecars[{index}]", True) for index, one in enumerate(always)]
     steps = [(one["container"], f"{path}.container", set(one) == {"container"}) for one, path in plan.placed_init if "container" in one]
     for container, path, is_alone in (*sidecars, *steps):
         yield from _judge_name(container.get("name"), path, seen)
@@ -96,16 +86,15 @@ def _judge_others(plan: Plan) -> Iterator[Problem]:
 def _judge_name(name: Any, path: str, seen: set[str]) -> Iterator[Problem]:
     if name is None:
         return
-    if not isinstance(name, str) or not _LABEL.fullmatch(name):
-        words = "expected lower-case letters, digits and dashes, at most 63 characters"
-        yield Problem("InvalidSpec", f"{words}, found {describe(name)}", f"{path}.name")
+    if not isinstance(name, str) or not is_label(name):
+        yield Problem("InvalidSpec", f"expected {LABEL}, found {describe(name)}", f"{path}.name")
     elif name in seen or name.startswith(names.INIT_CONTAINER):
         yield Problem("InvalidSpec", f"the Pod has a container '{name}' already", f"{path}.name")
     seen.add(str(name))
 
 
 def _judge_container(container: Mapping[str, Any], path: str, plan: Plan) -> Iterator[Problem]:
-    yield from _judge_object("Container", container, path)
+    yield from check_object("Container", container, path)
     ours = own_volumes_by_name(plan)
     known = [*(str(volume.get("name")) for volume in plan.volumes), *ours, *connection_names(plan)]
     taken: dict[str, str] = {}
@@ -132,8 +121,8 @@ def _judge_env(env: Sequence[Mapping[str, Any]], asked: Mapping[str, str], path:
     for name, size in sizes.items():
         if size > ENV_VALUE:
             yield Problem("TooLarge", f"the variable {name} takes {describe_size(size)}; at most {describe_size(ENV_VALUE)} fit", path)
-        if "=" in name or not name.isprintable():
-            yield Problem("InvalidSpec", f"{name!r} is no name of a variable", path)
+        if not is_variable(name):
+            yield Problem("InvalidSpec", f"{name!r} is no name of a variable: expected {VARIABLE}", path)
     for name in sorted(RUN_VARIABLES & set(asked)):
         yield Problem("InvalidSpec", f"toEnv asks for {name}, which every run has with a value of its own; take another name", path)
     total = sum(sizes.values())
@@ -156,35 +145,15 @@ def _judge_volumes(plan: Plan) -> Iterator[Problem]:
     seen: set[str] = set()
     for index, volume in enumerate(plan.volumes):
         path = f"run.volumes[{index}]"
-        yield from _judge_object("Volume", volume, path)
+        yield from check_object("Volume", volume, path)
         name = volume.get("name")
         if not isinstance(name, str):
             continue
-        if not _LABEL.fullmatch(name) or name.startswith(OURS):
+        if not is_label(name) or name.startswith(OURS):
             yield Problem("InvalidSpec", f"'{name}' is no name for a volume of yours (lower case, not {OURS}…)", f"{path}.name")
         elif name in seen:
             yield Problem("InvalidSpec", f"there are two volumes '{name}'", f"{path}.name")
         seen.add(name)
-
-
-def _judge_environment(plan: Plan) -> Iterator[Problem]:
-    environment, path = plan.environment, "run.environment"
-    for key, kind in _ENVIRONMENT.items():
-        if environment.get(key) is not None:
-            yield from _judge_object(kind, environment[key], f"{path}.{key}")
-    for key in _FLAGS:
-        if not isinstance(environment.get(key), bool | None):
-            yield Problem("InvalidSpec", f"expected true or false, found {describe(environment[key])}", f"{path}.{key}")
-    for key in _TEXTS:
-        if not isinstance(environment.get(key), str | None):
-            yield Problem("InvalidSpec", f"expected text, found {describe(environment[key])}", f"{path}.{key}")
-    priority = environment.get("priority")
-    if priority is not None and (isinstance(priority, bool) or not isinstance(priority, int)):
-        yield Problem("InvalidSpec", f"expected a whole number, found {describe(priority)}", f"{path}.priority")
-    secrets = environment.get("imagePullSecrets")
-    if secrets is not None and not (isinstance(secrets, list) and all(isinstance(one, str) for one in secrets)):
-        yield Problem("InvalidSpec", f"expected a list of names, found {describe(secrets)}", f"{path}.imagePullSecrets")
-    yield from _judge_labels(environment)
 
 
 def _judge_restarts(plan: Plan) -> Iterator[Problem]:
@@ -192,18 +161,6 @@ def _judge_restarts(plan: Plan) -> Iterator[Problem]:
     if restart is not None and restart not in _RESTARTS:
         words = f"a {plan.kind} ends: expected Never or OnFailure (with termination.maxRetries), found {describe(restart)}"
         yield Problem("InvalidSpec", words, "run.environment.restartPolicy")
-
-
-def _judge_labels(environment: Mapping[str, Any]) -> Iterator[Problem]:
-    for key in ("labels", "annotations", "nodeSelector"):
-        given = environment.get(key) or {}
-        if not isinstance(given, Mapping):
-            yield Problem("InvalidSpec", f"expected a mapping, found {describe(given)}", f"run.environment.{key}")
-            continue
-        for name, value in given.items() if key != "annotations" else ():
-            if not _LABEL_VALUE.fullmatch(value):
-                words = "expected at most 63 letters, digits, '-', '_' and '.', letters or digits at both ends"
-                yield Problem("InvalidSpec", f"{words}, found {describe(value)}", f"run.environment.{key}.{name}")
 
 
 def _judge_plugins(plan: Plan) -> Iterator[Problem]:
@@ -218,7 +175,7 @@ def _judge_plugins(plan: Plan) -> Iterator[Problem]:
 
 
 def _judge_queue(plan: Plan) -> Iterator[Problem]:
-    if plan.queue and not _LABEL_VALUE.fullmatch(queue_label(plan.queue)):
+    if plan.queue and not is_label_value(queue_label(plan.queue)):
         yield Problem("InvalidSpec", f"expected the name of a queue, or agent/queue, found {describe(plan.queue)}", "queue")
 
 
@@ -248,7 +205,7 @@ def _judge_failure_policy(plan: Plan) -> Iterator[Problem]:
     policy = plan.termination.get("podFailurePolicy")
     if policy is None:
         return
-    shapes = list(_judge_object("PodFailurePolicy", policy, path))
+    shapes = list(check_object("PodFailurePolicy", policy, path))
     yield from shapes
     for index, rule in enumerate(() if shapes else policy["rules"]):
         if rule["action"] not in _ACTIONS:
@@ -261,9 +218,3 @@ def _judge_failure_policy(plan: Plan) -> Iterator[Problem]:
         if codes is not None and codes["operator"] not in ("In", "NotIn"):
             where = f"{path}.rules[{index}].onExitCodes.operator"
             yield Problem("InvalidSpec", f"expected In or NotIn, found {describe(codes['operator'])}", where)
-
-
-def _judge_object(kind: str, value: Any, path: str) -> Iterator[Problem]:
-    for where, reason, message in find_wrong_values(kind, value):
-        below = dotted(where)
-        yield Problem(reason, message, path + (below if below.startswith("[") or not below else f".{below}"))
