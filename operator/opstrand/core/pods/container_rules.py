@@ -10,6 +10,7 @@ from typing import Any
 
 from opstrand.core.pods.plan import Plan
 from opstrand.core.pods.service import KIND
+from opstrand.core.pods.volume_names import connection_names, own_volumes_by_name
 from opstrand.errors import Problem
 
 #: What Kubernetes allows only in a container that runs beside others.
@@ -52,9 +53,10 @@ def _check_node_ports(placed: Sequence[tuple[Mapping[str, Any], str]], plan: Pla
 
 def _check_devices(container: Mapping[str, Any], path: str, plan: Plan) -> Iterator[Problem]:
     volumes = {str(one.get("name")): one for one in plan.volumes}
+    shared = connection_names(plan)
     for index, device in enumerate(_items(container.get("volumeDevices"))):
         name = device.get("name")
-        if not isinstance(name, str):
+        if not isinstance(name, str) or name in shared:
             continue
         volume = volumes.get(name)
         if volume is None:
@@ -67,7 +69,8 @@ def _check_devices(container: Mapping[str, Any], path: str, plan: Plan) -> Itera
 
 def _check_files(container: Mapping[str, Any], path: str, plan: Plan) -> Iterator[Problem]:
     """A variable out of a file: the file is in an emptyDir."""
-    volumes = {str(one.get("name")): one for one in plan.volumes}
+    volumes: dict[str, Any] = {name: {"emptyDir": {}} for name in own_volumes_by_name(plan)}
+    volumes |= {str(one.get("name")): one for one in plan.volumes}
     for index, variable in enumerate(_items(container.get("env"))):
         source = variable.get("valueFrom")
         reference = source.get("fileKeyRef") if isinstance(source, Mapping) else None
