@@ -100,7 +100,9 @@ class KindCluster:
             say("the cluster is up already")
         else:
             self._create()
+        # Each time: what an earlier `up` did not get to is made up for.
         connect_registry()
+        copy_mirrors()
         self.build_images(everything=False)
         cluster = Cluster(self.name, self._version(), str(self.kubeconfig), "", host_address(), HOST)
         cluster.save(self.folder)
@@ -165,7 +167,6 @@ class KindCluster:
         with step("creating a kind cluster"):
             words: list[str | Path] = ["--name", NAME, "--kubeconfig", self.kubeconfig, "--config", configuration, "--wait", "180s"]
             run([kind(), "create", "cluster", "--image", image, *words], env=past_the_proxy(os.environ))
-            copy_mirrors()
 
     def _version(self) -> str:
         answer = run([kubectl(), "--kubeconfig", self.kubeconfig, "version", "--output=json"]).stdout
