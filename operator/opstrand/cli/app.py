@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from io import StringIO
 from typing import Any, NoReturn
 
 import click
@@ -124,15 +125,20 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         return _complain(["interrupted"], ExitCode.INTERRUPTED)
     except click.ClickException as error:
-        with suppress(OSError):
-            error.show()
+        return _complain(_describe_usage(error), ExitCode.USAGE)
     except (CliError, SpecError, PlatformError) as error:
         return _complain(*explain(error))
     except (_Unread, OSError) as error:
         return _give_up(error)
     except Exception as error:
         return _confess(error)
-    return ExitCode.USAGE
+
+
+def _describe_usage(error: click.ClickException) -> list[str]:
+    """What click says of a command line that it cannot read."""
+    told = StringIO()
+    error.show(told)
+    return told.getvalue().splitlines()
 
 
 def _finish(code: object) -> int:

@@ -5,7 +5,6 @@ Owns what a command asks of the API server. Must not print what it is told.
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,13 +12,12 @@ from typing import Any
 
 from opstrand.cli.errors import CliError, ExitCode, is_kind_unknown
 from opstrand.cli.live import LiveLine
-from opstrand.cli.options import Target
+from opstrand.cli.options import Target, check_project
 from opstrand.cli.selection import choose, is_name
 from opstrand.kube.api import NAMESPACES, OPERATIONS, ApiError, Conflict, KubeApi, Manifest, NotFound
 from opstrand.kube.session import open_session
 
 _TRIES = 5
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ async def open_cluster(target: Target) -> AsyncIterator[Cluster]:
     async with LiveLine("waiting for the credentials"):
         session = await open_session(kubeconfig=target.kubeconfig, context=target.context, connections=8)
     async with session:
-        yield Cluster(KubeApi(session), _check_project(target.project or session.namespace))
+        yield Cluster(KubeApi(session), check_project(target.project or session.namespace))
 
 
 @asynccontextmanager
@@ -86,14 +84,6 @@ async def ask_cluster(target: Target) -> AsyncIterator[Cluster]:
     """The same, for what is silent until it is answered: where that takes long, a live line says so."""
     async with open_cluster(target) as cluster, cluster.waiting():
         yield cluster
-
-
-def _check_project(name: str) -> str:
-    """Anything that could be a namespace: everything else would make another URL of it."""
-    if not _NAMESPACE.fullmatch(name):
-        hint = "A project is a namespace: lower-case letters, digits and dashes, at most 63."
-        raise CliError(f"there can be no project {name!r}", hint=hint, code=ExitCode.NOT_FOUND)
-    return name
 
 
 def missing_project(project: str) -> CliError:

@@ -1,16 +1,24 @@
 """The terminal: data on stdout, words for people on stderr, colour only where somebody looks.
 
-Owns what is a terminal and what NO_COLOR means. Must not know what is shown, and must stay cheap to import: every command does.
+Owns what is a terminal, what NO_COLOR means, and that nothing which others wrote drives the terminal: all that the command line writes
+goes through here. Must not know what is shown, and must stay cheap to import: every command does.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from io import TextIOWrapper
+from secrets import token_hex
 from typing import TextIO
 
+from opstrand.text import inline, keep_colours, printable
+
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+#: Stand around what `paint` coloured until it is written. Nothing that is shown can hold them: they are made anew in every process.
+_BEGIN, _END = f"\ufdd0{token_hex(8)}", f"\ufdd1{token_hex(8)}"
+_PAINTED = re.compile(f"{_BEGIN}([0-9]+);|{_END}")
 
 
 def open_streams() -> None:
@@ -47,23 +55,34 @@ def paint(text: str, style: str, stream: TextIO | None = None) -> str:
     """`text` in this style where the stream shows it."""
     if not style or not text or not is_coloured(stream or sys.stdout):
         return text
-    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
+    return f"{_BEGIN}{_STYLES[style]};{text}{_END}"
+
+
+def _fit(text: str) -> str:
+    """What goes to a terminal or a pipe: everything that anybody wrote made printable, and our own colours."""
+    return _PAINTED.sub(lambda found: f"\x1b[{found[1] or 0}m", printable(text))
 
 
 def show(text: str) -> None:
-    """Data: stdout."""
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    """Data: stdout. Control characters are shown as escapes; JSON and YAML hold none."""
+    sys.stdout.write(_fit(text if text.endswith("\n") else text + "\n"))
     sys.stdout.flush()
 
 
 def show_bytes(data: bytes) -> None:
-    """A program's own output: stdout, byte for byte."""
+    """A program's own output: stdout, byte for byte; on a terminal only its text and its colours."""
     sys.stdout.flush()
-    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.write(keep_colours(data.decode(errors="replace")).encode() if sys.stdout.isatty() else data)
     sys.stdout.buffer.flush()
 
 
 def say(text: str, style: str = "") -> None:
-    """Words for a person: stderr."""
-    sys.stderr.write(paint(text, style, sys.stderr) + "\n")
+    """One line for a person: stderr. A newline in it is shown as an escape: what others wrote makes no line of its own."""
+    sys.stderr.write(_fit(paint(text.replace("\n", "\\n"), style, sys.stderr)) + "\n")
+    sys.stderr.flush()
+
+
+def draw(text: str) -> None:
+    """A line on stderr over the one before it, without an end; empty: none. Only for a live terminal."""
+    sys.stderr.write("\r\x1b[K" + inline(text))
     sys.stderr.flush()

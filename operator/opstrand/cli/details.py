@@ -13,7 +13,6 @@ from opstrand.cli.format import (
     duration_of,
     one_line,
     phase_styles,
-    printable,
     show_age,
     show_clock,
     show_phase,
@@ -35,6 +34,7 @@ from opstrand.core.templates.template import iter_texts
 from opstrand.errors import REASONS, SpecError
 from opstrand.spec.polyaxonfile import parse_component, parse_operation
 from opstrand.spec.section import is_template
+from opstrand.text import inline
 
 Body = Mapping[str, Any]
 
@@ -72,7 +72,7 @@ def _iter_facts(body: Body) -> Iterator[tuple[str, str]]:
     yield "phase", show_phase(phase) + _reason(status, phase)
     yield "message", _indented(str(status.get("message") or ""))
     yield "to do", advise(status)
-    yield "not kept", str((get_condition(status.get("conditions"), REPORT_KEPT) or {}).get("message") or "")
+    yield "not kept", inline(str((get_condition(status.get("conditions"), REPORT_KEPT) or {}).get("message") or ""))
     yield "created", _moment(metadata.get("creationTimestamp"))
     yield "started", _moment(status.get("startedAt"))
     yield "finished", _moment(status.get("finishedAt"))
@@ -80,7 +80,7 @@ def _iter_facts(body: Body) -> Iterator[tuple[str, str]]:
     yield "attempt", str(status.get("attempt") or "")
     yield "pod", " on ".join(part for part in ((status.get("pod") or {}).get("name"), (status.get("pod") or {}).get("node")) if part)
     yield "service", _service(body)
-    yield "tags", ", ".join(map(str, status.get("tags") or ()))
+    yield "tags", inline(", ".join(map(str, status.get("tags") or ())))
     yield "about", one_line(str(status.get("description") or ""), 200)
 
 
@@ -112,7 +112,7 @@ def advise(status: Body) -> str:
 
 
 def _indented(text: str) -> str:
-    return "\n           ".join(printable(line) for line in text.splitlines())
+    return "\n           ".join(inline(line) for line in text.splitlines())
 
 
 def _moment(text: str | None) -> str:
@@ -122,7 +122,7 @@ def _moment(text: str | None) -> str:
 def _pairs(title: str, values: Mapping[str, Any] | None) -> str:
     if not values:
         return ""
-    return "\n".join([f"{title}:", *(f"  {name}: {one_line(show_value(value), 200)}" for name, value in values.items())])
+    return "\n".join([f"{title}:", *(f"  {inline(name)}: {one_line(show_value(value), 200)}" for name, value in values.items())])
 
 
 def _artifacts(artifacts: Sequence[Mapping[str, Any]]) -> str:

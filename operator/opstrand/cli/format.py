@@ -6,7 +6,6 @@ Must not fetch anything, and knows runs only by the fields of their objects.
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from opstrand.cli.console import paint
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status
+from opstrand.text import CONTROLS, inline, printable
 
 Body = Mapping[str, Any]
 
@@ -30,43 +30,23 @@ _STYLES = {
     Phase.RETRYING: "yellow",
     Phase.STOPPING: "yellow",
 }
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def as_json(value: Any) -> str:
-    """Indented JSON with every letter as it is."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    """Indented JSON with every letter as it is, but control characters as JSON's own escapes."""
+    return CONTROLS.sub(lambda found: f"\\u{ord(found.group()):04x}", json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def as_yaml(value: Any, *, several: bool = False) -> str:
-    """YAML in the order of the value, long texts as blocks; `several`: a sequence of documents."""
-    import yaml
+    """YAML that every reader reads alike; `several`: a sequence of documents."""
+    from opstrand.spec.yaml_writer import write_documents, write_yaml
 
-    documents = list(value) if several else [value]
-    text: str = yaml.dump_all(documents, Dumper=_make_dumper(), sort_keys=False, allow_unicode=True, width=120, explicit_start=several)
-    return text
-
-
-def _make_dumper() -> Any:
-    import yaml
-
-    class Dumper(yaml.SafeDumper):
-        """PyYAML's, with texts of several lines as blocks and no aliases: what is shown is read by people."""
-
-        def ignore_aliases(self, data: Any) -> bool:
-            return True
-
-    def text(dumper: Dumper, value: str) -> Any:
-        # A block cannot hold blanks at the ends of lines; PyYAML would quote it all anyway.
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
-
-    Dumper.add_representer(str, text)
-    return Dumper
+    return write_documents(value) if several else write_yaml(value)
 
 
 def as_table(heads: Sequence[str], rows: Iterable[Sequence[str]], styles: Mapping[str, str] | None = None) -> str:
     """Columns under their heads, three blanks apart, nothing after the last. `styles`: text of a cell to its style."""
-    lines = [list(heads), *(list(row) for row in rows)]
+    lines = [list(heads), *(list(map(inline, row)) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     shown = []
     for line in lines:
@@ -86,17 +66,12 @@ def show_phase(phase: Phase, *, for_people: bool = False) -> str:
 
 def show_value(value: Any) -> str:
     """A value on one line: JSON, so that 1 and "1" are told apart."""
-    return json.dumps(value, ensure_ascii=False)
-
-
-def printable(text: str) -> str:
-    """`text` without control characters: a run's message must not drive the terminal."""
-    return _CONTROL.sub("�", text)
+    return inline(json.dumps(value, ensure_ascii=False))
 
 
 def one_line(text: str, limit: int = 100) -> str:
     """`text` on one line, cut."""
-    line = " ".join(printable(text).split())
+    line = printable(" ".join(text.split()))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

@@ -132,7 +132,8 @@ class _Words(logging.Handler):
         if record.exc_info and record.exc_info[1] is not None:
             say(f"error: this is a bug of opstrand: {type(record.exc_info[1]).__name__}: {record.exc_info[1]}")
             if os.environ.get("OPSTRAND_TRACEBACK"):
-                say(logging.Formatter().formatException(record.exc_info))
+                for line in logging.Formatter().formatException(record.exc_info).splitlines():
+                    say(line)
 
 
 def _quieten() -> None:

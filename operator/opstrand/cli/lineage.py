@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from opstrand.cli.format import printable
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
+from opstrand.text import inline
 
 Body = Mapping[str, Any]
 
@@ -110,7 +110,7 @@ class Graph:
             shown.add(other)
 
     def _label(self, uuid: str) -> str:
-        return printable(f"{self.names.get(uuid, uuid)} ({self.phases.get(uuid, 'gone')})")
+        return inline(f"{self.names.get(uuid, uuid)} ({self.phases.get(uuid, 'gone')})")
 
 
 def _pile(branches: Sequence[Link], indent: str) -> list[tuple[Link, str, bool]]:
@@ -125,7 +125,7 @@ def find_downstream(body: Body, runs: Sequence[Body]) -> list[Body]:
 
 
 def _values(link: Link) -> str:
-    return printable(", ".join(f"{name} = {asked}" for name, asked in link.values))
+    return inline(", ".join(f"{name} = {asked}" for name, asked in link.values))
 
 
 def _quote(text: str) -> str:

@@ -12,7 +12,8 @@ import time
 from contextlib import suppress
 from types import TracebackType
 
-from opstrand.cli.console import is_live
+from opstrand.cli.console import draw, is_live
+from opstrand.text import inline
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 #: A wait shorter than this needs no live line, seconds.
@@ -56,7 +57,7 @@ class LiveLine:
     def clear(self) -> None:
         if self._drawn:
             self._drawn = False
-            _write("\r\x1b[K")
+            _draw("")
 
     async def _draw_forever(self) -> None:
         for count in range(sys.maxsize):
@@ -69,14 +70,13 @@ class LiveLine:
         width = _terminal_width()
         line = f"{frame} {self.text} ({seconds} s)"
         self._drawn = True
-        _write(f"\r\x1b[K{line[: width - 1]}")
+        _draw(inline(line)[: width - 1])
 
 
-def _write(text: str) -> None:
+def _draw(line: str) -> None:
     """On a terminal that may have been closed: what is waited for goes on."""
     with suppress(OSError):
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        draw(line)
 
 
 def _terminal_width() -> int:

@@ -5,6 +5,7 @@ Owns telling them from polyaxonfiles, and what is judged besides their `spec`. E
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -22,13 +23,20 @@ from opstrand.errors import Problem, SpecError
 from opstrand.spec.document import Document, Path, parse_documents
 
 _KINDS = ("Operation", "Component")
+#: How a file that cannot be read says for whom it is.
+_API_VERSION = re.compile(rb"""["']?apiVersion["']?\s*:\s*["']?""" + re.escape(GROUP).encode() + b"/")
 
 
 def find_manifests(data: bytes, source: str) -> list[Document]:
-    """The documents of a stream in which there is an object of ours; none where it is a polyaxonfile, or broken like one."""
+    """The documents of a stream in which there is an object of ours, as kubectl reads them; none where it is a polyaxonfile."""
     if GROUP.encode() not in data:
         return []
-    found = parse_documents(data, source=source)
+    try:
+        found = parse_documents(data, source=source)
+    except SpecError:
+        if _API_VERSION.search(data):
+            raise
+        return []
     return found if any(map(is_manifest, found)) else []
 
 

@@ -14,6 +14,9 @@ from typing import Any, TypeVar
 
 import click
 
+from opstrand.cli.errors import CliError, ExitCode
+from opstrand.core.names import is_namespace
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -31,6 +34,14 @@ class Target:
         given = [("--project", project), ("--context", self.context), ("--kubeconfig", self.kubeconfig)]
         flags = [part for flag, value in given if value for part in (flag, value)]
         return shlex.join(["opstrand", *words, *flags, *(["--local"] if self.is_local else [])])
+
+
+def check_project(name: str) -> str:
+    """A project's name as Kubernetes has it. CliError NOT_FOUND for what can be none."""
+    if not is_namespace(name):
+        hint = "A project is a namespace: lower-case letters, digits and dashes, at most 63."
+        raise CliError(f"there can be no project {name!r}", hint=hint, code=ExitCode.NOT_FOUND)
+    return name
 
 
 _CLUSTER = (

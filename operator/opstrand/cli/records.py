@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from opstrand.cli.options import check_project
 from opstrand.cli.selection import choose
 from opstrand.local.records import Records
 
@@ -13,7 +14,7 @@ PROJECT = "default"
 
 def list_records(project: str | None) -> list[dict[str, Any]]:
     """The local runs of a project; None: of all."""
-    return list(Records().load(project))
+    return list(Records().load(None if project is None else check_project(project)))
 
 
 def find_record(run: str, project: str | None) -> dict[str, Any]:

@@ -31,15 +31,17 @@ def read_file(name: str) -> Document:
     return parse_document(read_bytes(name), source=source_of(name))
 
 
-def read_bytes(name: str) -> bytes:
-    """A file's bytes, or one more than is ever read: whoever parses them refuses that. CliError for what cannot be read."""
-    if name == "-":
-        return sys.stdin.buffer.read(MAX_BYTES + 1)
+def read_bytes(name: str, most: int = MAX_BYTES) -> bytes:
+    """A file's bytes, or one more than `most`: the parser refuses that. `-` is stdin. FileError for what cannot be read."""
     try:
+        if name == "-":
+            return sys.stdin.buffer.read(most + 1)
         with open(name, "rb") as file:
-            return file.read(MAX_BYTES + 1)
+            return file.read(most + 1)
     except OSError as error:
         raise FileError(name, "an address is named by `urlRef` in a file" if _is_address(name) else str(error.strerror)) from None
+    except ValueError:
+        raise FileError(name, "no file can have this name: it holds a NUL or half a character") from None
 
 
 def source_of(name: str) -> str:

@@ -43,6 +43,8 @@ async def watch_run(cluster: Cluster, body: Manifest, target: Target, *, logs: b
         except Interrupted as error:
             live.clear()
             words = ("logs", "-f", name) if logs else ("wait", name)
-            say(f"{error.word}; the run goes on. To come back to it:\n  {target.command(*words, project=cluster.project)}")
-            say(f"To stop it:\n  {target.command('stop', name, project=cluster.project)}")
+            say(f"{error.word}; the run goes on. To come back to it:")
+            say(f"  {target.command(*words, project=cluster.project)}")
+            say("To stop it:")
+            say(f"  {target.command('stop', name, project=cluster.project)}")
             raise

@@ -6,15 +6,13 @@ renders the same. Must not render anything itself.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
-
-import yaml
+from typing import Any
 
 from opstrand.cli.errors import CliError
+from opstrand.cli.references import read_bytes, source_of
 from opstrand.cli.submission import Submission
 from opstrand.core.compiling.prepare import Prepared, prepare
 from opstrand.core.lifecycle.attempt import Attempt, render_attempt
@@ -25,6 +23,7 @@ from opstrand.core.resolving.upstream import read_upstream
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
+from opstrand.spec.document import LISTS, parse_documents
 
 #: The parts of a status that others read.
 _STATUS = (
@@ -83,23 +82,13 @@ def read_upstreams(bodies: Sequence[Mapping[str, Any]], settings: Settings) -> d
     return found
 
 
-class _Objects(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Objects as kubectl reads them: their times are text."""
-
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, Any]]]] = {
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
 def read_objects(name: str) -> list[Mapping[str, Any]]:
     """The Operations in a file of YAML documents (or Lists, as kubectl prints them); `-` is stdin. CliError for anything else."""
     try:
-        with sys.stdin.buffer if name == "-" else open(name, "rb") as file:
-            documents = [one for one in yaml.load_all(file, Loader=_Objects) if one is not None]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CliError(f"could not read {name}: {getattr(error, 'strerror', None) or error}") from None
-    listed = [item for one in documents for item in _list_items(one)]
+        documents = parse_documents(read_bytes(name, LISTS.bytes), source=source_of(name), limits=LISTS)
+    except SpecError as error:
+        raise CliError(f"could not read {name}: {error.message}") from None
+    listed = [item for one in documents for item in _list_items(one.data)]
     for index, one in enumerate(listed, 1):
         if fault := _find_fault(one):
             raise CliError(f"{name}: document {index} is no Operation with its status: {fault}")

@@ -31,6 +31,7 @@ PUBLISHED_MAIN = "polyaxon-main"
 MAX_RUN_NAME = 52
 
 _RUN_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SLUG = re.compile(r"[^a-z0-9]+")
 
 
@@ -57,6 +58,11 @@ def run_uuid(uid: str) -> str:
 def is_run_name(text: str) -> bool:
     """Whether a run can have this name, as the schema of the custom resource has it."""
     return len(text) <= MAX_RUN_NAME and _RUN_NAME.fullmatch(text) is not None
+
+
+def is_namespace(text: str) -> bool:
+    """Whether a namespace can have this name. Anything else would make another URL, or another path, of it."""
+    return _NAMESPACE.fullmatch(text) is not None
 
 
 def slug(text: str, limit: int) -> str:

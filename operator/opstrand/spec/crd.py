@@ -11,13 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from opstrand.spec.component import Component
 from opstrand.spec.crd_schema import MAX_ITEMS, OPEN, Schema, keys_of, object_schema, section_schema, taking_null
 from opstrand.spec.crd_status import status_schema
 from opstrand.spec.operation import Control, Operation
 from opstrand.spec.shape import fields_of
+from opstrand.spec.yaml_writer import write_yaml
 
 GROUP, VERSION = "opstrand.dev", "v1"
 MAX_NAME = 52
@@ -192,17 +191,10 @@ def _crd(kind: str, short_names: list[str], root: Schema, version: Schema) -> Sc
     }
 
 
-class _Plain(yaml.SafeDumper):
-    """Without anchors: a reader of the file should not have to jump."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
 def render() -> dict[str, str]:
     """File name to its text."""
     crds = {"operation.yaml": operation_crd(), "component.yaml": component_crd()}
-    return {name: _NOTE + yaml.dump(crd, Dumper=_Plain, sort_keys=False, width=140) for name, crd in crds.items()}
+    return {name: _NOTE + write_yaml(crd, width=140) for name, crd in crds.items()}
 
 
 def main(arguments: list[str]) -> int:

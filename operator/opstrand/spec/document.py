@@ -8,19 +8,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
-from opstrand.spec.yaml_reader import Place, read, read_places, refuse
+from opstrand.spec.yaml_reader import MAX_VALUES, Place, read, read_places, refuse
+from opstrand.spec.yaml_scalars import FILE, KUBECTL, Dialect
 
 #: More than any Kubernetes object can hold; a larger text cannot become one.
 MAX_BYTES = 1_500_000
 MAX_DOCUMENTS = 200
 
 Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of a stream is read. The defaults are those of a file that somebody writes."""
+
+    bytes: int = MAX_BYTES
+    documents: int = MAX_DOCUMENTS
+    values: int = MAX_VALUES
+
+
+#: What a cluster's own commands print: a list of many objects with their status.
+LISTS = Limits(64 * 1024 * 1024, 10_000, 5_000_000)
 
 #: At the beginning of a line this starts a document wherever it stands.
 _START = re.compile(r"^---(?=\s|$)", re.MULTILINE)
@@ -35,14 +49,16 @@ class Document:
     source: str = ""
     text: str = field(default="", repr=False)
     root: Path = ()
+    dialect: Dialect = FILE
+    most: int = MAX_VALUES
 
     def inside(self, key: str) -> Document:
         """What stands under this key, as a document of its own that knows its lines."""
-        return Document(self.data[key], self.source, self.text, (*self.root, key))
+        return replace(self, data=self.data[key], root=(*self.root, key))
 
     @cached_property
     def _places(self) -> Place:
-        return read_places(self.text)
+        return read_places(self.text, self.dialect, self.most)
 
     def locate(self, path: Sequence[str | int]) -> tuple[int, int] | None:
         """Line and column, from 1, of the key or item at `path`; of its nearest existing ancestor where it is absent."""
@@ -69,27 +85,29 @@ def parse_document(data: bytes | str, *, source: str = "") -> Document:
 
     Raises SpecError InvalidYAML (with every duplicate key and bad scalar, each with its line) or TooLarge.
     """
-    text = _decode(data, source)
+    text = _decode(data, source, MAX_BYTES)
     return Document(read(text, source), source, text)
 
 
-def parse_documents(data: bytes | str, *, source: str = "") -> list[Document]:
-    """Every document of a stream, as kubectl takes it, each with its lines in the whole; documents without content are left out."""
-    text = _decode(data, source)
+def parse_documents(data: bytes | str, *, source: str = "", limits: Limits = Limits()) -> list[Document]:
+    """Every document of a stream, as kubectl reads it, each with its lines in the whole; documents without content are left out."""
+    text = _decode(data, source, limits.bytes)
     starts = [0, *(mark.start() for mark in _START.finditer(text)), len(text)]
-    if len(starts) > MAX_DOCUMENTS + 2:
-        refuse("TooLarge", f"there are {len(starts) - 2} documents; at most {MAX_DOCUMENTS} are read", source)
+    if len(starts) > limits.documents + 2:
+        refuse("TooLarge", f"there are {len(starts) - 2} documents; at most {limits.documents} are read", source)
     found = []
     for start, end in pairwise(starts):
         if not _EMPTY.fullmatch(text, start, end):
             # Lines are counted from the beginning of the whole.
-            found.append(parse_document("\n" * text.count("\n", 0, start) + text[start:end], source=source))
+            one = "\n" * text.count("\n", 0, start) + text[start:end]
+            data = read(one, source, dialect=KUBECTL, most=limits.values)
+            found.append(Document(data, source, one, dialect=KUBECTL, most=limits.values))
     return found
 
 
-def _decode(data: bytes | str, source: str) -> str:
-    if len(data) > MAX_BYTES:
-        refuse("TooLarge", f"the file has {len(data):,} bytes; at most {MAX_BYTES:,} are read", source)
+def _decode(data: bytes | str, source: str, most: int) -> str:
+    if len(data) > most:
+        refuse("TooLarge", f"the file has {len(data):,} bytes; at most {most:,} are read", source)
     if isinstance(data, str):
         return data.removeprefix("\ufeff")
     try:

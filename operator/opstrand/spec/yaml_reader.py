@@ -16,25 +16,18 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import yaml
-from yaml.constructor import SafeConstructor
-from yaml.resolver import Resolver
 
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
+from opstrand.spec.yaml_scalars import FILE, TAG, BadScalar, Dialect, shorten
 
 #: Values after aliases are spread out. A file of 500 operations has about 15,000.
 MAX_VALUES = 100_000
 MAX_DEPTH = 64
-#: No number that fits into 64 bits needs as many characters; reading a longer one takes time that grows with its square.
-_MAX_NUMBER = 400
 _MAX_KEY = 1_000
 INT64 = range(-(2**63), 2**63)
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_TAG = "tag:yaml.org,2002:"
 _MERGE = object()
-#: What Kubernetes' own reader makes text of, or what has no counterpart in JSON.
-_AS_TEXT = frozenset({f"{_TAG}timestamp", f"{_TAG}value", f"{_TAG}str"})
-_KNOWN_TAGS = frozenset({f"{_TAG}{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq", "merge", "timestamp")})
 
 
 @dataclass
@@ -46,31 +39,20 @@ class Place:
     children: dict[str | int, Place] = field(default_factory=dict)
 
 
-def read(text: str, source: str = "") -> Any:
+def read(text: str, source: str = "", *, dialect: Dialect = FILE, most: int = MAX_VALUES) -> Any:
     """The data of a text. Raises SpecError InvalidYAML (with every duplicate key and bad scalar, each with its line) or TooLarge."""
-    return _Reader(text, source=source).read()
+    return _Reader(text, source=source, dialect=dialect, most=most).read()
 
 
-def read_places(text: str) -> Place:
+def read_places(text: str, dialect: Dialect = FILE, most: int = MAX_VALUES) -> Place:
     """The place of the root of a text that was read before."""
-    reader = _Reader(text, places=True)
+    reader = _Reader(text, places=True, dialect=dialect, most=most)
     reader.read()
     return reader.root_place
 
 
 def refuse(reason: str, message: str, source: str, line: int | None = None, column: int | None = None) -> NoReturn:
     raise SpecError.of([Problem(reason, message, "", line, column, source)])
-
-
-class _Scalars(SafeConstructor, Resolver):
-    """YAML 1.1's meaning of plain scalars, from PyYAML itself."""
-
-    def __init__(self) -> None:
-        SafeConstructor.__init__(self)
-        Resolver.__init__(self)
-
-
-_scalars: Any = _Scalars()
 
 
 @dataclass
@@ -89,9 +71,11 @@ class _Frame:
 
 
 class _Reader:
-    def __init__(self, text: str, *, source: str = "", places: bool = False) -> None:
+    def __init__(self, text: str, *, source: str = "", places: bool = False, dialect: Dialect, most: int) -> None:
         self.text = text
         self.source = source
+        self.dialect = dialect
+        self.most = most
         self.keeps_places = places
         self.problems: list[Problem] = []
         self.anchors: dict[str, tuple[Any, int, Place | None]] = {}
@@ -169,17 +153,24 @@ class _Reader:
         self._count(event, 1)
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
         frame.has_key, frame.key_place = True, (line, column)
-        if event.value == "<<" and event.implicit[0]:
+        if event.tag == f"{TAG}merge" or (event.value == "<<" and event.implicit[0]):
             frame.key = _MERGE
             return
-        frame.key = event.value
-        if len(event.value) > _MAX_KEY:
-            self._note(f"the key {_shorten(event.value)} is too long", event)
+        key = frame.key = self._construct_key(event)
+        if len(key) > _MAX_KEY:
+            self._note(f"the key {shorten(key)} is too long", event)
         if event.anchor:
-            self.anchors[event.anchor] = (event.value, 1, None)
-        if event.value in frame.lines:
-            self._note(f"the key '{event.value}' is already on line {frame.lines[event.value]}", event)
-        frame.lines[event.value] = line
+            self.anchors[event.anchor] = (key, 1, None)
+        if key in frame.lines:
+            self._note(f"the key '{shorten(key)}' is already on line {frame.lines[key]}", event)
+        frame.lines[key] = line
+
+    def _construct_key(self, event: Any) -> str:
+        try:
+            return self.dialect.construct_key(event.value, event.tag, is_plain=event.implicit[0])
+        except BadScalar as error:
+            self._note(str(error), event)
+            return str(event.value)
 
     def _take_alias(self, event: Any) -> None:
         if event.anchor not in self.anchors:
@@ -197,8 +188,8 @@ class _Reader:
             self._stop(f"nested more than {MAX_DEPTH} levels deep", event)
         if self.stack and isinstance(self.stack[-1].value, dict) and not self.stack[-1].has_key:
             self._stop('a key must be text, not a list or a mapping (quote a template: "{{ name }}")', event)
-        if event.tag and event.tag not in _KNOWN_TAGS:
-            self._note(f"the tag {_shorten(event.tag)} is not supported", event)
+        if event.tag not in (None, "!", f"{TAG}{'map' if isinstance(value, dict) else 'seq'}"):
+            self._note(f"the tag {shorten(event.tag)} is not supported here", event)
         self.stack.append(_Frame(value, event.anchor, self.count, self._place_of(event)))
 
     def _close(self) -> None:
@@ -244,27 +235,17 @@ class _Reader:
                 frame.place.children.setdefault(key, child)
 
     def _construct(self, event: Any) -> Any:
-        tag = event.tag
-        if tag is None or tag == "!":
-            if not event.implicit[0]:
-                return event.value
-            tag = _scalars.resolve(yaml.ScalarNode, event.value, event.implicit)
-        if tag in _AS_TEXT:
-            return event.value
-        if tag not in _KNOWN_TAGS:
-            return self._note(f"the tag {_shorten(tag)} is not supported", event)
-        if len(event.value) > _MAX_NUMBER:
-            return self._note(f"the number {_shorten(event.value)} is too long; quote it if it is text", event)
         try:
-            return self._bounded(_scalars.construct_object(yaml.ScalarNode(tag, event.value)), event)
-        except (ValueError, KeyError, yaml.YAMLError):
-            return self._note(f"'{_shorten(event.value)}' is not {_article(tag.removeprefix(_TAG))}", event)
+            value = self.dialect.construct(event.value, event.tag, is_plain=event.implicit[0])
+        except BadScalar as error:
+            return self._note(str(error), event)
+        return self._bounded(value, event)
 
     def _bounded(self, value: Any, event: Any) -> Any:
         if isinstance(value, int) and value not in INT64:
-            return self._note(f"the number {_shorten(event.value)} does not fit into 64 bits; quote it if it is text", event)
+            return self._note(f"the number {shorten(event.value)} does not fit into 64 bits; quote it if it is text", event)
         if isinstance(value, float) and not math.isfinite(value):
-            return self._note(f"{_shorten(event.value)} is not a finite number; JSON and Kubernetes have no such value", event)
+            return self._note(f"{shorten(event.value)} is not a finite number; JSON and Kubernetes have no such value", event)
         return value
 
     def _place_of(self, event: Any) -> Place | None:
@@ -275,9 +256,9 @@ class _Reader:
 
     def _count(self, event: Any, size: int) -> None:
         self.count += size
-        if self.count > MAX_VALUES:
+        if self.count > self.most:
             mark = event.start_mark
-            message = f"more than {MAX_VALUES:,} values (aliases count as what they stand for)"
+            message = f"more than {self.most:,} values (aliases count as what they stand for)"
             refuse("TooLarge", message, self.source, mark.line + 1, mark.column + 1)
 
     def _note(self, message: str, event: Any) -> None:
@@ -304,11 +285,3 @@ class _Reader:
 
     def _problem(self, message: str, line: int | None, column: int | None = None) -> Problem:
         return Problem("InvalidYAML", message, "", line, column, self.source)
-
-
-def _shorten(text: str, limit: int = 40) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
-
-
-def _article(kind: str) -> str:
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"

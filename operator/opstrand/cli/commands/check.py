@@ -19,6 +19,7 @@ from opstrand.cli.submission import read_submission
 from opstrand.errors import REASONS, Problem, SpecError
 from opstrand.sandbox import Sandbox
 from opstrand.spec.document import Document, parse_document
+from opstrand.text import inline
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _refuse_params(name: str, params: Sequence[str], strict: bool | None) -> Non
 def _show_text(cases: Sequence[_Case]) -> None:
     for case in cases:
         for problem in case.verdict.problems:
-            show(f"{problem}")
+            show(inline(str(problem)))
         for note in case.verdict.notes:
             say(f"note: {case.files[0]}: {note}")
     placed = [problem for case in cases for problem in case.verdict.problems if problem.path or problem.line]

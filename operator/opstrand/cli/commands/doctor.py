@@ -11,6 +11,7 @@ from opstrand.cli.command import command
 from opstrand.cli.console import paint, show
 from opstrand.cli.errors import ExitCode
 from opstrand.cli.options import Target, cluster_options, output_option
+from opstrand.text import inline
 
 _STYLES = {"ok": "green", "warning": "yellow", "failed": "red"}
 
@@ -40,9 +41,9 @@ def doctor(target: Target, output: str) -> int:
 
 def _show(finding: Any) -> None:
     mark = paint(f"{finding.verdict.value:<8}", _STYLES[finding.verdict.value])
-    show(f"{mark} {finding.name}: {finding.message}")
+    show(f"{mark} {finding.name}: {inline(finding.message)}")
     if finding.todo:
-        show(f"         -> {finding.todo}")
+        show(f"         -> {inline(finding.todo)}")
 
 
 async def _examine(target: Target) -> list[Any]:

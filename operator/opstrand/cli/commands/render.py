@@ -11,7 +11,7 @@ from opstrand.cli.command import command
 from opstrand.cli.console import show, show_bytes
 from opstrand.cli.format import as_json, as_yaml
 from opstrand.cli.judge import judge
-from opstrand.cli.options import file_options, output_option
+from opstrand.cli.options import check_project, file_options, output_option
 from opstrand.cli.rendering import Rendering, fix_identity, make_operation, read_objects, read_upstreams
 from opstrand.cli.submission import Submission, read_submission
 from opstrand.core.stored import as_stored
@@ -52,7 +52,7 @@ def render(
     with Sandbox() as sandbox:
         judge(submission, evaluate=sandbox.for_one_run(), complete=stage not in ("operation", "compiled")).require()
         operation = make_operation(submission, name=name)
-        body = fix_identity(operation, project=project, uid=uid)
+        body = fix_identity(operation, project=check_project(project), uid=uid)
         # The engine sees what the cluster keeps; a person reads what was written.
         rendering = Rendering(body if stage == "compiled" else as_stored(body), settings, known, sandbox.for_one_run())
         _show(_STAGES[stage], rendering, submission, operation, output)

@@ -13,7 +13,7 @@ from opstrand.cli.console import say, show
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.format import as_json, name_of, slim
 from opstrand.cli.judge import judge
-from opstrand.cli.options import Target, file_options, local_or_cluster_options, timeout_option
+from opstrand.cli.options import Target, check_project, file_options, local_or_cluster_options, timeout_option
 from opstrand.cli.rendering import make_operation, parse_uid
 from opstrand.cli.submission import read_submission
 from opstrand.core.compiling.prepare import prepare
@@ -142,9 +142,8 @@ async def _run_there(operation: dict[str, Any], target: Target, wish: _Wish) -> 
 async def _run_here(operation: dict[str, Any], target: Target, wish: _Wish, uid: str | None) -> int:
     from opstrand.cli.here import run_here
     from opstrand.cli.records import PROJECT
-    from opstrand.cli.rendering import check_name
 
-    project = check_name(target.project or PROJECT)
+    project = check_project(target.project or PROJECT)
     _check_namespace(operation, project)
     final, code = await run_here(
         operation,

@@ -39,7 +39,8 @@ async def _wait(target: Target, runs: tuple[str, ...], seconds: float | None) ->
         try:
             finals = await wait_bounded(_wait_all(cluster, bodies), seconds=seconds)
         except Interrupted as error:
-            say(f"{error.word}; the runs go on. To wait again:\n  {target.command('wait', *runs, project=cluster.project)}")
+            say(f"{error.word}; the runs go on. To wait again:")
+            say(f"  {target.command('wait', *runs, project=cluster.project)}")
             return error.code
     codes = {report_end(final) for final in finals}
     return next(code for code in _WORST if code in codes)

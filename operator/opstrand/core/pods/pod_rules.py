@@ -16,6 +16,7 @@ from opstrand.core.nearest import suggest
 from opstrand.core.pods.container_rules import check_containers
 from opstrand.core.pods.environment_rules import check_environment, check_object
 from opstrand.core.pods.init_steps import find_faults
+from opstrand.core.pods.nul import find_nuls
 from opstrand.core.pods.plan import Plan
 from opstrand.core.pods.service import KIND, judge_service
 from opstrand.core.pods.volume_names import ARTIFACTS, CONFIGS, OURS, TOKEN, connection_names, own_volumes_by_name
@@ -56,6 +57,7 @@ def check_plan(plan: Plan, *, is_built: bool = False) -> None:
         return
     problems = [*_judge_main(plan, is_built=is_built), *_judge_others(plan), *check_containers(plan), *_judge_init(plan)]
     problems += [*_judge_volumes(plan), *check_environment(plan), *_judge_plugins(plan), *_judge_queue(plan), *_judge_limits(plan)]
+    problems += _judge_nuls(plan)
     problems += judge_service(plan) if plan.kind == KIND else [*_judge_restarts(plan), *_judge_failure_policy(plan)]
     if problems:
         raise SpecError.of(problems)
@@ -139,6 +141,17 @@ def _judge_init(plan: Plan) -> Iterator[Problem]:
         if step.get("path") in _OF_THE_IMAGE:
             words = f"the init container's own programs are in {step['path']}, and a volume there would hide them; take another folder"
             yield Problem("InvalidSpec", words, f"{path}.path")
+
+
+def _judge_nuls(plan: Plan) -> Iterator[Problem]:
+    yield from find_nuls(plan.container, "run.container")
+    yield from find_nuls(plan.sidecars, "run.sidecars")
+    yield from find_nuls(plan.volumes, "run.volumes")
+    yield from find_nuls(plan.environment, "run.environment")
+    for step, path in plan.placed_init:
+        yield from find_nuls(step, path)
+    for name, value in plan.to_env.items():
+        yield from find_nuls(value, f"run.container.env.{name}")
 
 
 def _judge_volumes(plan: Plan) -> Iterator[Problem]:

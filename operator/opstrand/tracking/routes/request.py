@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from opstrand.core.names import is_namespace
 from opstrand.core.pods.connections import Catalog
 from opstrand.core.values.safe import is_too_deep
 from opstrand.tracking.access import authorize, authorize_report, find_known_run
@@ -35,8 +36,6 @@ RUN = PROJECT + "/runs/{uuid}"
 STREAM = "/streams/v1/{namespace}/{owner}/{project}/runs/{uuid}"
 
 _UUID = re.compile(r"[0-9a-f]{32}")
-#: A namespace's name. Anything else would become another path at the API server.
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 Wanted = TypeVar("Wanted", bound=BaseModel)
 
 
@@ -53,7 +52,7 @@ def parse_project(request: web.Request) -> str:
     """The project that the path names; nothing is decided about it yet."""
     project = request.match_info["project"]
     owner = request.match_info["owner"]
-    if owner not in (request.app[OWNER], "default") or not _NAMESPACE.fullmatch(project):
+    if owner not in (request.app[OWNER], "default") or not is_namespace(project):
         raise RunNotFound(f"{owner}/{project}")
     return project
 

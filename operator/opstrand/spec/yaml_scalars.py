@@ -1,0 +1,177 @@
+"""What a plain scalar of YAML means, for each of the two readers that a file can be written for.
+
+Owns the dialects: that of polyaxonfiles, and that of kubectl, whose files hold objects for the API server. Owns
+which texts some reader would take for something else, so that a writer quotes them. Must not know documents.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from yaml.constructor import SafeConstructor
+from yaml.resolver import Resolver
+
+TAG = "tag:yaml.org,2002:"
+#: What Kubernetes' own reader makes text of, or what has no counterpart in JSON.
+_AS_TEXT = frozenset({f"{TAG}timestamp", f"{TAG}value", f"{TAG}str", f"{TAG}merge"})
+#: No number that fits into 64 bits needs as many characters; reading a longer one takes time that grows with its
+#: square.
+_MAX_NUMBER = 400
+#: Explicit tag -> the Python types that its text must have without the tag: a tag is only a promise.
+_TYPES: dict[str, tuple[type, ...]] = {
+    f"{TAG}int": (int,),
+    f"{TAG}float": (float, int),
+    f"{TAG}bool": (bool,),
+    f"{TAG}null": (type(None),),
+}
+
+
+class BadScalar(ValueError):
+    """The text is no value of its tag; the message says why."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One way to read plain scalars. `read` gives the value of a plain scalar without a tag."""
+
+    name: str
+    read: Callable[[str], Any]
+    #: Whether the file becomes JSON first: a key such as `n` or `010` is then what its scalar means, and 1.0 is 1.
+    is_json: bool = False
+
+    def construct(self, text: str, tag: str | None, *, is_plain: bool) -> Any:
+        """The value of a scalar as a file has it. Raises BadScalar."""
+        if tag in (None, "!"):
+            return self.read(text) if is_plain and tag is None else text
+        if tag in _AS_TEXT:
+            return text
+        if tag not in _TYPES:
+            raise BadScalar(f"the tag {shorten(str(tag))} is not supported here")
+        value: Any = self.read(text)
+        types = _TYPES[str(tag)]
+        if type(value) not in types:
+            raise BadScalar(f"'{shorten(text)}' is not {_article(str(tag).removeprefix(TAG))}")
+        return float(value) if tag == f"{TAG}float" and not self.is_json else value
+
+    def construct_key(self, text: str, tag: str | None, *, is_plain: bool) -> str:
+        """A key as JSON has it. Raises BadScalar for what can be none."""
+        value = self.construct(text, tag, is_plain=is_plain)
+        if not self.is_json or isinstance(value, str):
+            return text
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, int):
+            return str(value)
+        kind = "null" if value is None else "a number with a fraction"
+        raise BadScalar(f"kubectl reads the key {shorten(text)} as {kind}: quote it")
+
+
+def needs_quotes(text: str) -> bool:
+    """Whether some reader of YAML 1.1, of YAML 1.2, or kubectl takes this text for something else when it is plain."""
+    try:
+        if not isinstance(_read_file(text), str) or not isinstance(_read_kubectl(text), str):
+            return True
+    except BadScalar:
+        return True
+    return _CORE_SCHEMA.fullmatch(text) is not None or text in ("=", "<<")
+
+
+def shorten(text: str, limit: int = 40) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
+
+
+def _article(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+
+
+def _too_long(text: str) -> BadScalar:
+    return BadScalar(f"the number {shorten(text)} is too long; quote it if it is text")
+
+
+# --- polyaxonfiles: YAML 1.1 as the published package reads it -------------------------------------------------------
+
+
+class _Scalars(SafeConstructor, Resolver):
+    """YAML 1.1's meaning of plain scalars, from PyYAML itself."""
+
+    def __init__(self) -> None:
+        SafeConstructor.__init__(self)
+        Resolver.__init__(self)
+
+
+_scalars: Any = _Scalars()
+_READ_AS = frozenset(_TYPES)
+
+
+def _read_file(text: str) -> Any:
+    tag = _scalars.resolve(yaml.ScalarNode, text, (True, False))
+    if tag not in _READ_AS:
+        return text
+    if len(text) > _MAX_NUMBER:
+        raise _too_long(text)
+    try:
+        return _scalars.construct_object(yaml.ScalarNode(tag, text))
+    except (ValueError, OverflowError):
+        # Its pattern is that of a number, and it is none: 0b_
+        raise BadScalar(f"'{shorten(text)}' is not {_article(tag.removeprefix(TAG))}") from None
+
+
+# --- objects: what kubectl makes of a file, JSON through go-yaml v2 --------------------------------------------------
+
+_WORDS: dict[str, Any] = {
+    **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True),
+    **dict.fromkeys(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"), False),
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
+    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
+}
+#: Go's integers with base 0, after the underscores are gone.
+_GO_INTEGERS = (
+    (re.compile(r"[-+]?0[xX][0-9a-fA-F]+"), 16),
+    (re.compile(r"[-+]?0[bB][01]+"), 2),
+    (re.compile(r"[-+]?0[oO][0-7]+"), 8),
+    (re.compile(r"[-+]?0[0-7]*"), 8),
+    (re.compile(r"[-+]?[1-9][0-9]*"), 10),
+)
+_GO_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
+#: Integers that Go keeps as such; what is larger is a float of it, or text where it is not decimal.
+_GO_RANGE = range(-(2**63), 2**64)
+
+
+def _read_kubectl(text: str) -> Any:
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in "+-.0123456789":
+        return text
+    plain = text if text[0] == "." else text.replace("_", "")
+    if len(plain) > _MAX_NUMBER:
+        raise _too_long(text)
+    for pattern, base in _GO_INTEGERS:
+        if pattern.fullmatch(plain):
+            value = int(plain, base)
+            if value in _GO_RANGE or base == 10:
+                return value
+    if _GO_FLOAT.fullmatch(plain):
+        number = float(plain)
+        return text if number in (float("inf"), float("-inf")) else _as_go_prints(number)
+    return text
+
+
+def _as_go_prints(number: float) -> float | int:
+    """A whole float is printed without its point, so that the API server reads an integer."""
+    return int(number) if number.is_integer() and abs(number) < 2**63 else number
+
+
+#: What YAML 1.2 reads as no text.
+_CORE_SCHEMA = re.compile(
+    r"~|null|Null|NULL|true|True|TRUE|false|False|FALSE|[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"
+    r"|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+)
+
+FILE = Dialect("polyaxonfile", _read_file)
+KUBECTL = Dialect("kubectl", _read_kubectl, is_json=True)
