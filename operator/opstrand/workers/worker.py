@@ -44,7 +44,7 @@ class _Guard:
 def evaluate(source: str, values: Mapping[str, Any]) -> Any:
     """One template, in this process and under its limits."""
     _Guard.template = source
-    value = evaluation.evaluate(source, values)
+    value = evaluation.evaluate_traced(source, values)
     _Guard.template = ""
     return value
 

@@ -6,7 +6,6 @@ Owns that distinction and how it is carried through lists, mappings and JSON. A 
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -25,12 +24,12 @@ class TracedText(str):
     hundreds of thousands of them.
     """
 
-    lengths: array[int]
+    lengths: tuple[int, ...]
 
     @classmethod
     def of_pieces(cls, pieces: Iterable[Piece]) -> TracedText:
         texts: list[str] = []
-        lengths = array("q", [0])
+        lengths = [0]
         for text, printed in pieces:
             if printed == (len(lengths) % 2 == 0):
                 lengths[-1] += len(text)
@@ -42,7 +41,7 @@ class TracedText(str):
     @classmethod
     def of(cls, text: str, lengths: Iterable[int]) -> TracedText:
         traced = cls(text)
-        traced.lengths = array("q", lengths)
+        traced.lengths = tuple(lengths)
         return traced
 
 
@@ -93,7 +92,7 @@ def is_traced(value: Any) -> bool:
 def to_answer(value: Any) -> dict[str, Any]:
     """A result as JSON members: `value`, and for a traced text the `lengths` of its pieces."""
     if isinstance(value, TracedText):
-        return {"value": str(value), "lengths": value.lengths.tolist()}
+        return {"value": str(value), "lengths": value.lengths}
     return {"value": value}
 
 

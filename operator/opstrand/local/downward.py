@@ -1,0 +1,86 @@
+"""What a Pod can be told of itself in a variable: its fields, and the resources of a container.
+
+Owns the paths and resources that Kubernetes offers there (the downward API), and what they are on a laptop. Must not know variables.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+#: The node that a local Pod says it is on.
+NODE = "local"
+_ADDRESS = "127.0.0.1"
+_SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['([^']*)'\]")
+_QUANTITY = re.compile(r"([+-]?[0-9.]+)([eE][+-]?[0-9]+|[KMGTPE]i|[numkMGTPE])?")
+_SUFFIXES = {
+    **{suffix: Fraction(10) ** (3 * power) for power, suffix in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), -3)},
+    **{f"{suffix}i": Fraction(1024) ** power for power, suffix in enumerate("KMGTPE", 1)},
+}
+#: In a container's amount and in what it is divided by, Kubernetes counts processors in thousandths.
+_MILLI = Fraction(1, 1000)
+
+
+def read_field(pod: Mapping[str, Any], path: str) -> str | None:
+    """The text of a `fieldRef`; None for a path that Kubernetes does not offer in a variable."""
+    metadata, spec = pod["metadata"], pod["spec"]
+    if found := _SUBSCRIPT.fullmatch(path):
+        return str((metadata.get(found[1]) or {}).get(found[2], ""))
+    match path:
+        case "metadata.name" | "metadata.namespace" | "metadata.uid":
+            return str(metadata.get(path.removeprefix("metadata."), ""))
+        case "spec.nodeName":
+            return NODE
+        case "spec.serviceAccountName":
+            return str(spec.get("serviceAccountName") or "default")
+        case "status.hostIP" | "status.hostIPs" | "status.podIP" | "status.podIPs":
+            return _ADDRESS
+        case _:
+            return None
+
+
+def read_resource(container: Mapping[str, Any], source: Mapping[str, Any]) -> str | None:
+    """The text of a `resourceFieldRef`: whole units, rounded up. None for a resource that Kubernetes does not offer in a variable.
+
+    As on a node, a limit that is not given is what the machine has, and a request is its limit where that is given.
+    """
+    kind, _, name = str(source.get("resource")).partition(".")
+    if kind not in ("limits", "requests") or name not in ("cpu", "memory", "ephemeral-storage"):
+        return None
+    given = container.get("resources") or {}
+    amount = (given.get(kind) or {}).get(name)
+    if amount is None:
+        amount = _machine(name) if kind == "limits" else (given.get("limits") or {}).get(name, 0)
+    size, divisor = parse_quantity(amount), parse_quantity(source.get("divisor") or 1) or Fraction(1)
+    if name == "cpu":
+        size, divisor = _round_up(size / _MILLI), _round_up(divisor / _MILLI)
+    return str(_round_up(size / divisor))
+
+
+def parse_quantity(value: Any) -> Fraction:
+    """A Kubernetes quantity (`500m`, `1Gi`, `2e3`) as a number. ValueError for what is none."""
+    found = _QUANTITY.fullmatch(str(value))
+    if found is None:
+        raise ValueError(f"{value!r} is no quantity")
+    number, suffix = Fraction(found[1]), found[2] or ""
+    return number * (_SUFFIXES[suffix] if suffix in _SUFFIXES else Fraction(10) ** int(suffix[1:]))
+
+
+def _round_up(number: Fraction) -> Fraction:
+    return Fraction(math.ceil(number))
+
+
+def _machine(name: str) -> int:
+    """What this machine has of a resource: processors, or bytes."""
+    match name:
+        case "cpu":
+            return os.cpu_count() or 1
+        case "memory":
+            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        case _:
+            return shutil.disk_usage(os.sep).total

@@ -1,0 +1,94 @@
+"""The variables of a container, built in a kubelet's order and by its rules, as far as a laptop can.
+
+Owns where each value comes from: the file, the Pod itself, or, for a key of a Secret or ConfigMap that only a cluster has, the variable
+of the same name in the environment of the command. What cannot be had is named before anything runs. Must not start anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from opstrand.core import names
+from opstrand.core.pods.expansion import expand
+from opstrand.local.downward import read_field, read_resource
+
+#: Sources that only a cluster has -> what they are called in a message.
+_CLUSTER_SOURCES = {"secretKeyRef": "Secret", "configMapKeyRef": "ConfigMap"}
+_CLUSTER_SETS = {"secretRef": "Secret", "configMapRef": "ConfigMap"}
+_PATH = "run.container"
+
+Manifest = Mapping[str, Any]
+
+
+def build_environment(pod: Manifest, container: Manifest, caller: Mapping[str, str], move: Callable[[str], str]) -> dict[str, str]:
+    """The variables that the Pod declares, in order: each is expanded over those before it.
+
+    `caller` is the environment of the command, `move` puts the places of this laptop into what the file says. Sets (`envFrom`) come
+    first with a kubelet; here there are only optional ones, which are empty.
+    """
+    env: dict[str, str] = {}
+    for one in container.get("env") or ():
+        value = _read(one, pod, container, env, caller, move)
+        if value is not None:
+            env[one["name"]] = value
+    return env
+
+
+def _read(
+    one: Manifest, pod: Manifest, container: Manifest, env: Mapping[str, str], caller: Mapping[str, str], move: Callable[[str], str]
+) -> str | None:
+    """The value of a variable; None where it is optional and not there."""
+    if one.get("value"):
+        # The places first: a variable that is put in has its own there already.
+        return expand(move(str(one["value"])), env)
+    source = one.get("valueFrom") or {}
+    if source.get("fieldRef"):
+        return read_field(pod, str(source["fieldRef"].get("fieldPath")))
+    if source.get("resourceFieldRef"):
+        return read_resource(container, source["resourceFieldRef"])
+    return caller.get(one["name"]) if source else ""
+
+
+def find_missing(pod: Manifest, container: Manifest, caller: Mapping[str, str]) -> Iterator[str]:
+    """Each variable that would be silently empty here, with what to do."""
+    for one in container.get("envFrom") or ():
+        yield from _refuse_set(one)
+    for one in container.get("env") or ():
+        source = {key: value for key, value in (one.get("valueFrom") or {}).items() if value is not None}
+        for key, details in source.items() if not one.get("value") else ():
+            yield from _refuse_source(one["name"], key, details, pod, container, caller)
+
+
+def _refuse_set(one: Manifest) -> Iterator[str]:
+    known = {key: kind for key, kind in _CLUSTER_SETS.items() if one.get(key)}
+    for key, kind in known.items():
+        if not one[key].get("optional"):
+            words = f"the variables of the {kind} {one[key].get('name')!r} need a cluster"
+            yield f"{_PATH}.envFrom: {words}; --local can take single ones, listed in env, from its own environment"
+    if not known:
+        yield f"{_PATH}.envFrom: {', '.join(one) or 'an empty entry'} needs a cluster"
+
+
+def _refuse_source(name: str, key: str, details: Manifest, pod: Manifest, container: Manifest, caller: Mapping[str, str]) -> Iterator[str]:
+    path = f"{_PATH}.env"
+    if key in _CLUSTER_SOURCES:
+        if name not in caller and not details.get("optional"):
+            words = f"key {details.get('key')!r} of the {_CLUSTER_SOURCES[key]} {details.get('name')!r}"
+            yield f"{path}: {name} is the {words}, which needs a cluster; set {name} in the environment of --local"
+    elif key == "fieldRef":
+        if read_field(pod, str(details.get("fieldPath"))) is None:
+            yield f"{path}: {name} asks for {details.get('fieldPath')!r}, which is no field that a container can be told"
+    elif key == "resourceFieldRef":
+        if details.get("containerName") not in (None, "", names.MAIN_CONTAINER):
+            yield f"{path}: {name} asks for a resource of {details['containerName']!r}; --local runs one process"
+        elif read_resource(container, details) is None:
+            yield f"{path}: {name} asks for {details.get('resource')!r}, which --local does not know"
+    else:
+        yield f"{path}: {name} is a {key}, which needs a cluster"
+
+
+def list_taken(container: Manifest, caller: Mapping[str, str]) -> list[str]:
+    """The variables that come from the environment of the command instead of a cluster."""
+    found = (one for one in container.get("env") or () if not one.get("value"))
+    return [one["name"] for one in found if one["name"] in caller and _CLUSTER_SOURCES.keys() & (one.get("valueFrom") or {}).keys()]
