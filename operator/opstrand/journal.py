@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 import traceback
 from datetime import UTC, datetime
 from typing import Any
@@ -38,3 +39,21 @@ def configure_logging() -> None:
 def about(project: str, run: str) -> dict[str, str]:
     """The `extra` of every line that is about a run."""
     return {"run": run, "project": project}
+
+
+class Sparse:
+    """Lines about what others can cause as often as they like: one of a kind in `seconds`, the next says how many it stands for."""
+
+    def __init__(self, logger: logging.Logger, seconds: float = 10.0) -> None:
+        self._logger, self._seconds = logger, seconds
+        self._said: dict[str, tuple[float, int]] = {}
+
+    def info(self, message: str, **extra: Any) -> None:
+        """`message` is the kind: it must not hold anything that a client sent, which belongs into `extra`."""
+        now = time.monotonic()
+        since, held_back = self._said.get(message, (float("-inf"), 0))
+        if now - since < self._seconds:
+            self._said[message] = since, held_back + 1
+            return
+        self._said[message] = now, 0
+        self._logger.info(message, extra={**extra, **({"held_back": held_back} if held_back else {})})

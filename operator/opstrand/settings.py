@@ -77,6 +77,12 @@ class Settings:
     health_port: int = 8080
     #: Where the API listens.
     api_listen_port: int = 8000
+    #: Requests that the API holds back for news of one run (followed logs, awaited statuses), and for one caller, at a time.
+    api_followers_per_run: int = 50
+    api_followers_per_caller: int = 300
+    #: How long a client of the API may take to send the head of a request, and its body.
+    api_head_seconds: int = 10
+    api_body_seconds: int = 30
 
     @property
     def watched_namespaces(self) -> tuple[str, ...]:

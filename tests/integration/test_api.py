@@ -23,6 +23,7 @@ from opstrand.tracking.app import create_app
 from opstrand.tracking.auth import Unauthenticated
 from opstrand.tracking.cluster import ClusterRuns
 from opstrand.tracking.expired import ExpiredTokens
+from opstrand.tracking.keys import ClusterKeys
 from opstrand.tracking.tokens import ClusterAuth
 from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import CHECKOUT, in_phase, make_namespace, operation, pod_of, run_kubectl, wait_for
@@ -247,7 +248,7 @@ async def test_an_expired_token_counts_while_its_pod_and_its_account_live(
 
     def make_auth() -> ClusterAuth:
         """One that remembers nothing yet."""
-        expired = ExpiredTokens(api_kube, read_keys, audience=AUDIENCE, longest_past=3600)
+        expired = ExpiredTokens(api_kube, ClusterKeys(read_keys), audience=AUDIENCE, longest_past=3600)
         return ClusterAuth(api_kube, audience=AUDIENCE, expired=expired)
 
     for token, name in ((own, pod["metadata"]["name"]), (lost, doomed["metadata"]["name"])):
@@ -343,7 +344,7 @@ async def test_the_clusters_own_keys_prove_a_token(kube: KubeApi, api_kube: Kube
         async with api_kube.session.http.get(api_kube.session.server + "/openid/v1/jwks") as answer:
             return json.loads(await answer.read())
 
-    caller = await ExpiredTokens(api_kube, read_keys, audience=AUDIENCE).identify(token)
+    caller = await ExpiredTokens(api_kube, ClusterKeys(read_keys), audience=AUDIENCE).identify(token)
     assert (caller.namespace, caller.pod_name, caller.pod_uid) == (namespace, pod["metadata"]["name"], pod["metadata"]["uid"])
     assert json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))["aud"] == [AUDIENCE]
 

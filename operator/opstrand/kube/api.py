@@ -229,7 +229,7 @@ class KubeApi:
 
     async def probe(self, path: str) -> tuple[str, str]:
         """The text at any path of the API server, and the time in its answer's Date header ("" without one)."""
-        async with self._request("GET", path, what=f"get {path}") as answer:
+        async with self._request("GET", path, what=f"get {path}", accept="*/*") as answer:
             return await answer.text(errors="replace"), answer.headers.get("Date", "")
 
     async def _json(
@@ -262,10 +262,11 @@ class KubeApi:
         body: Any = None,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
         endless: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Accept": "application/json", **({"Content-Type": content_type} if data is not None else {})}
+        headers = {"Accept": accept, **({"Content-Type": content_type} if data is not None else {})}
         timeout = aiohttp.ClientTimeout(total=None if endless else REQUEST_TIMEOUT, sock_connect=10)
         try:
             async with self._session.http.request(

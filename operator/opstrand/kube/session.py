@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,12 @@ class Session:
     namespace: str
     http: aiohttp.ClientSession
     _refresher: asyncio.Task[None] | None = field(default=None, repr=False)
+    _open: Callable[[int], aiohttp.ClientSession] | None = field(default=None, repr=False)
+
+    def open_pool(self, connections: int) -> Session:
+        """The same credentials over connections of their own, which requests of this session cannot use up. Closed by itself."""
+        assert self._open is not None, "made by open_session"
+        return Session(self.server, self.namespace, self._open(connections), _open=self._open)
 
     async def close(self) -> None:
         if self._refresher is not None:
@@ -78,17 +85,20 @@ async def open_session(*, kubeconfig: str | None = None, context: str | None = N
         raise _refuse(
             str(error) if isinstance(error, (ConfigException, OSError)) else f"the kubeconfig cannot be read ({error})"
         ) from error
-    http = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=tls, limit=connections),
-        middlewares=(_authorize(configuration),),
-        proxy=configuration.proxy,
-        headers={"User-Agent": "opstrand"},
-        timeout=aiohttp.ClientTimeout(total=None, connect=10, sock_connect=10),
-    )
+
+    def open_http(limit: int) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=tls, limit=limit),
+            middlewares=(_authorize(configuration),),
+            proxy=configuration.proxy,
+            headers={"User-Agent": "opstrand"},
+            timeout=aiohttp.ClientTimeout(total=None, connect=10, sock_connect=10),
+        )
+
     refresher = None
     if loader is not None and "exec" in (loader._user or {}):
         refresher = asyncio.create_task(_log_in_again(loader, configuration, tls))
-    return Session(configuration.host.rstrip("/"), namespace, http, refresher)
+    return Session(configuration.host.rstrip("/"), namespace, open_http(connections), refresher, open_http)
 
 
 def _refuse(words: str) -> PlatformError:

@@ -19,28 +19,34 @@ The surface, where P is /api/v1/OWNER/PROJECT and R is P/runs/UUID (who may: pub
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from opstrand.core.pods.connections import Catalog
-from opstrand.errors import PlatformError, SpecError
-from opstrand.tracking.auth import Auth, Forbidden, Unauthenticated, parse_token
-from opstrand.tracking.edits import TooLarge
+from opstrand.tracking.auth import Auth, parse_token
+from opstrand.tracking.failures import answer_detail, answer_error
+from opstrand.tracking.limits import Held, IsProven, Limits, TokenGate, make_body_turns, nothing_is_proven
 from opstrand.tracking.routes import control, health, lineage, logs, projects, runs, statuses
-from opstrand.tracking.routes.request import AUTH, CALLER, OWNER, READ_CATALOG, RUNS, VALIDATION, WATCHERS, NotAcceptable
-from opstrand.tracking.runs import ProjectNotFound, Refused, RunNotFound, Runs
-from opstrand.tracking.validation import TooManyRequests, Validation
+from opstrand.tracking.routes.request import (
+    AUTH,
+    BODY_TURNS,
+    CALLER,
+    HELD,
+    LIMITS,
+    OWNER,
+    READ_CATALOG,
+    RUNS,
+    TOKEN_GATE,
+    VALIDATION,
+    WATCHERS,
+)
+from opstrand.tracking.runs import Runs
+from opstrand.tracking.validation import Validation
 from opstrand.tracking.watchers import Watchers
-
-logger = logging.getLogger(__name__)
 
 #: A polyaxonfile with its scripts, or 256 KiB of outputs with room to spare; more is refused before it is read.
 BODY_BYTES = 2 * 1024 * 1024
-
-#: Seconds until somebody who met trouble of ours should ask again: the published client does, three times, for what it reads.
-_TRY_AGAIN = 5
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -52,14 +58,19 @@ def create_app(
     owner: str = "default",
     validation: Validation | None = None,
     read_catalog: Callable[[], Catalog | None] = lambda: None,
+    limits: Limits = Limits(),  # noqa: B008
+    is_proven: IsProven = nothing_is_proven,
 ) -> web.Application:
     """The API over whoever keeps the runs. `owner` is the one owner that paths may name (and `default`).
 
     `validation` says where sent files are validated. `read_catalog` gives the connections that runs may name, None where that is not known.
+    `limits` bounds what one client may use; `is_proven` says without asking anyone that a token is no one's invention.
     """
     app = web.Application(middlewares=[answer_errors, identify], client_max_size=BODY_BYTES)
     app[RUNS], app[AUTH], app[OWNER] = runs_keeper, auth, owner
     app[WATCHERS], app[VALIDATION], app[READ_CATALOG] = Watchers(), validation or Validation(), read_catalog
+    app[LIMITS], app[HELD], app[BODY_TURNS] = limits, Held(limits), make_body_turns()
+    app[TOKEN_GATE] = TokenGate(limits, is_proven)
     for routes in (health, projects, runs, statuses, lineage, control, logs):
         app.add_routes(routes.ROUTES)
     return app
@@ -70,7 +81,7 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     """Every path but the few public ones needs a token that proves somebody."""
     if request.match_info.http_exception is None and not health.is_public(request):
         token = parse_token(request.headers.get("Authorization"))
-        request[CALLER] = await request.app[AUTH].identify(token)
+        request[CALLER] = await request.app[TOKEN_GATE].identify(request.app[AUTH].identify, token, request.remote or "")
     return await handler(request)
 
 
@@ -80,33 +91,10 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await handler(request)
     except web.HTTPRequestEntityTooLarge:  # the published client knows no 413
-        return _answer(400, f"the body is more than the {request.client_max_size:,} bytes that are read; fetch large files with init")
+        return answer_detail(400, f"the body is more than the {request.client_max_size:,} bytes that are read; fetch large files with init")
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return _answer(error.status, "No such path." if error.status == 404 else error.reason)
+        return answer_detail(error.status, "No such path." if error.status == 404 else error.reason)
     except Exception as error:
-        return _answer_exception(request, error)
-
-
-def _answer_exception(request: web.Request, error: Exception) -> web.Response:
-    match error:
-        case RunNotFound() | ProjectNotFound():
-            return _answer(404, "Not found.")
-        case Unauthenticated():
-            return _answer(401, str(error), {"WWW-Authenticate": "Bearer"})
-        case Forbidden():
-            return _answer(403, str(error))
-        case SpecError() | Refused() | TooLarge() | NotAcceptable() | web.RequestPayloadError():
-            return _answer(400, str(error))
-        case PlatformError():
-            wait = max(1, round(error.retry_after or _TRY_AGAIN))
-            status = 429 if isinstance(error, TooManyRequests) else 503
-            return _answer(status, error.message, {"Retry-After": str(wait)})
-        case _:
-            logger.error("a bug in %s %s", request.method, request.path, exc_info=error)
-            return _answer(500, "This is a bug of opstrand; the API's log has the details.")
-
-
-def _answer(status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
-    return web.json_response({"detail": detail}, status=status, headers=headers)
+        return answer_error(request, error)

@@ -62,10 +62,10 @@ class Cluster(Protocol):
 
 
 class ClusterRuns:
-    """`Runs` over a cluster. `keep_watching()` must run beside it."""
+    """`Runs` over a cluster. `keep_watching()` must run beside it. `logs` is the same cluster over connections for followed logs."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+    def __init__(self, cluster: Cluster, *, logs: Cluster | None = None) -> None:
+        self._cluster, self._logs = cluster, logs or cluster
         self._index = Index()
         self._commits = Commits(self._store)
         self._listed: defaultdict[str, float] = defaultdict(lambda: float("-inf"))
@@ -211,7 +211,7 @@ class ClusterRuns:
         return body
 
     async def log(self, body: Body, attempt: int, since: str | None) -> AsyncIterator[LogLine]:
-        lines = follow_pod(self._cluster.follow_log, self.wait, body, attempt, since)
+        lines = follow_pod(self._logs.follow_log, self.wait, body, attempt, since)
         async with contextlib.aclosing(lines):
             async for line in lines:
                 yield line

@@ -19,19 +19,27 @@ from opstrand.catalog import CatalogReader
 from opstrand.errors import PlatformError, SpecError
 from opstrand.journal import configure_logging
 from opstrand.kube.api import KubeApi
-from opstrand.kube.session import Session, open_session
+from opstrand.kube.session import open_session
 from opstrand.settings import Settings
 from opstrand.tracking import validation
 from opstrand.tracking.app import create_app
 from opstrand.tracking.cluster import ClusterRuns
+from opstrand.tracking.connections import ConnectionLimits, Runner
 from opstrand.tracking.expired import ExpiredTokens
+from opstrand.tracking.keys import ClusterKeys
+from opstrand.tracking.limits import Limits
 from opstrand.tracking.tokens import ClusterAuth
 from opstrand.workers.pool import open_pool
 
 logger = logging.getLogger(__name__)
 
-#: Requests to the API server in flight: every follower of a log holds one.
-_CONNECTIONS = 1000
+#: Requests to the API server in flight. Reviews, everything else, and followed logs have connections of their own, so that however many
+#: tokens are sent or logs are followed, a report is stored at once.
+_REVIEWS = 32
+_CONNECTIONS = 64
+_LOGS = 600
+#: Connections that wait to be accepted: a storm of them must not shut out those who come as usual.
+_BACKLOG = 1024
 #: Seconds. After the signal, who still comes is served until the Service has forgotten us; then held requests are cut off.
 _LINGER = 3.0
 _CUT_OFF = 2.0
@@ -44,17 +52,28 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as standing:
         session = await standing.enter_async_context(await open_session(connections=_CONNECTIONS))
+        reviews = await standing.enter_async_context(session.open_pool(_REVIEWS))
+        logs = await standing.enter_async_context(session.open_pool(_LOGS))
         pool = open_pool(settings, modules=(validation.MODULE,), most_waiting=validation.MOST_WAITING)
         standing.callback(pool.close)
-        runs, auth = _build(session, settings)
+        runs = ClusterRuns(KubeApi(session), logs=KubeApi(logs))
+        auth = _build_auth(KubeApi(reviews), settings)
         catalog = CatalogReader(settings.connections)
         catalog.start()
         watching = asyncio.create_task(runs.keep_watching(), name="watch")
-        app = create_app(runs, auth, owner=settings.owner, validation=validation.Validation(pool), read_catalog=catalog.read)
-        runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=_CUT_OFF)
+        app = create_app(
+            runs,
+            auth,
+            owner=settings.owner,
+            validation=validation.Validation(pool),
+            read_catalog=catalog.read,
+            limits=request_limits(settings),
+            is_proven=auth.is_proven,
+        )
+        runner = Runner(app, limits=connection_limits(settings), shutdown_timeout=_CUT_OFF)
         try:
             await runner.setup()
-            await web.TCPSite(runner, host, settings.api_listen_port).start()
+            await web.TCPSite(runner, host, settings.api_listen_port, backlog=_BACKLOG).start()
             logger.info("started", extra={"port": settings.api_listen_port})
             await _wait_for_end(stop, watching)
             await asyncio.sleep(linger)
@@ -74,18 +93,27 @@ async def _wait_for_end(stop: asyncio.Event, watching: asyncio.Task[None]) -> No
         watching.result()
 
 
-def _build(session: Session, settings: Settings) -> tuple[ClusterRuns, ClusterAuth]:
-    kube = KubeApi(session)
+def request_limits(settings: Settings) -> Limits:
+    return Limits(
+        held_per_run=settings.api_followers_per_run,
+        held_per_caller=settings.api_followers_per_caller,
+        body_seconds=settings.api_body_seconds,
+    )
 
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    return ConnectionLimits(head_seconds=settings.api_head_seconds)
+
+
+def _build_auth(reviews: KubeApi, settings: Settings) -> ClusterAuth:
     async def read_keys() -> Mapping[str, Any]:
-        async with session.http.get(session.server + "/openid/v1/jwks") as answer:
-            if answer.status != 200:
-                raise PlatformError(f"the API server does not tell its keys: HTTP {answer.status}")
-            keys: Mapping[str, Any] = json.loads(await answer.read())
-            return keys
+        text, _ = await reviews.probe("/openid/v1/jwks")
+        keys: Mapping[str, Any] = json.loads(text)
+        return keys
 
-    expired = ExpiredTokens(kube, read_keys, audience=settings.audience, longest_past=settings.expired_token_seconds)
-    return ClusterRuns(kube), ClusterAuth(kube, audience=settings.audience, expired=expired)
+    keys = ClusterKeys(read_keys)
+    expired = ExpiredTokens(reviews, keys, audience=settings.audience, longest_past=settings.expired_token_seconds)
+    return ClusterAuth(reviews, audience=settings.audience, keys=keys, expired=expired)
 
 
 def main() -> int:

@@ -15,7 +15,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from opstrand.kube.api import SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS, Resource
 from opstrand.tracking.auth import Caller, Unauthenticated, Verb
-from opstrand.tracking.expired import ExpiredTokens, read_claims
+from opstrand.tracking.expired import ExpiredTokens
+from opstrand.tracking.keys import ClusterKeys, NotSigned, UnknownKey, audiences, read_claims
 
 #: Seconds that an answer is believed, and that a refusal is.
 _BELIEVED = 60.0
@@ -35,32 +36,42 @@ class Reviews(Protocol):
 
 
 class Memory(Generic[Answer]):
-    """Answers by key, each asked for once at a time and believed for `seconds`."""
+    """Answers by key, each asked for once at a time and believed for `seconds`.
+
+    Refusals are kept apart: however many keys are made up, what was accepted is not forgotten for their sake.
+    """
 
     def __init__(self, seconds: float, most: int = _MOST) -> None:
         self._seconds, self._most = seconds, most
         self._known: OrderedDict[Any, tuple[float, asyncio.Task[Answer]]] = OrderedDict()
+        self._refused: OrderedDict[Any, tuple[float, str]] = OrderedDict()
 
     async def get(self, key: Any, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         now = time.monotonic()
+        refused_until, refusal = self._refused.get(key, (0.0, ""))
+        if now < refused_until:
+            raise Unauthenticated(refusal)
         until, task = self._known.get(key, (0.0, None))
         if task is None or until < now:
-            until = now + self._seconds
             task = asyncio.ensure_future(_as_coroutine(ask))
-            self._known[key] = until, task
-            self._known.move_to_end(key)
-            if len(self._known) > self._most:
-                self._known.popitem(last=False)
+            self._keep(self._known, key, (now + self._seconds, task))
         try:
             # Shielded: who asked first may hang up, and the others still want to know.
             return await asyncio.shield(task)
-        except Unauthenticated:
-            self._known[key] = min(until, now + _REFUSED), task
+        except Unauthenticated as error:
+            self._known.pop(key, None)
+            self._keep(self._refused, key, (now + _REFUSED, str(error)))
             raise
         except BaseException:
             if task.done():  # trouble is not an answer
                 self._known.pop(key, None)
             raise
+
+    def _keep(self, memory: OrderedDict[Any, Any], key: Any, value: Any) -> None:
+        memory[key] = value
+        memory.move_to_end(key)
+        if len(memory) > self._most:
+            memory.popitem(last=False)
 
 
 async def _as_coroutine(ask: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -68,11 +79,23 @@ async def _as_coroutine(ask: Callable[[], Awaitable[Answer]]) -> Answer:
 
 
 class ClusterAuth:
-    """`Auth` over a cluster. `audience` is that of a run's token; people may use it or the API server's own."""
+    """`Auth` over a cluster. `audience` is that of a run's token; people may use it or, with `any_audience`, the API server's own.
 
-    def __init__(self, reviews: Reviews, *, audience: str, expired: ExpiredTokens | None = None) -> None:
+    With `keys`, a token that says it is the cluster's own is refused without a review unless its signature is.
+    """
+
+    def __init__(
+        self,
+        reviews: Reviews,
+        *,
+        audience: str,
+        keys: ClusterKeys | None = None,
+        expired: ExpiredTokens | None = None,
+        any_audience: bool = True,
+    ) -> None:
         self._reviews = reviews
-        self._audience = audience
+        self._audience, self._any_audience = audience, any_audience
+        self._keys = keys
         self._expired = expired
         self._callers: Memory[Caller] = Memory(_BELIEVED)
         self._permissions: Memory[bool] = Memory(_BELIEVED / 2)
@@ -80,9 +103,21 @@ class ClusterAuth:
     async def identify(self, token: str) -> Caller:
         return await self._callers.get(hashlib.sha256(token.encode()).digest(), lambda: self._review(token))
 
+    async def is_proven(self, token: str) -> bool:
+        """Whether the token has the cluster's signature: its account may still be gone, but it was not made up."""
+        if self._keys is None:
+            return False
+        try:
+            await self._keys.verify(token)
+        except (NotSigned, UnknownKey):
+            return False
+        return True
+
     async def _review(self, token: str) -> Caller:
         claims = read_claims(token)
-        is_ours = self._audience in _audiences(claims)
+        is_ours = self._audience in audiences(claims)
+        if str(claims.get("sub")).startswith(_ACCOUNT):
+            await self._check_account(token, is_ours=is_ours)
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview"}
         answer = await self._reviews.create(
             TOKEN_REVIEWS, None, {**body, "spec": {"token": token, **({"audiences": [self._audience]} if is_ours else {})}}
@@ -93,6 +128,20 @@ class ClusterAuth:
         if is_ours and self._expired is not None and _is_expired(claims):
             return await self._expired.identify(token)
         raise Unauthenticated(f"The token was not accepted: {status.get('error') or 'it proves nobody'}.")
+
+    async def _check_account(self, token: str, *, is_ours: bool) -> None:
+        """Refuse what a service account's token cannot be: the cluster signs those itself, and makes them for any audience."""
+        if not (is_ours or self._any_audience):
+            raise Unauthenticated(
+                f"The token is not for this API: ask for one with `kubectl create token ACCOUNT --audience {self._audience}`."
+            )
+        if self._keys is not None:
+            try:
+                await self._keys.verify(token)
+            except NotSigned:
+                raise Unauthenticated("The token was not accepted: its signature is not the cluster's.") from None
+            except UnknownKey:
+                pass  # the API server knows more keys than it publishes, or is in trouble: it decides
 
     async def may(self, caller: Caller, verb: Verb, project: str) -> bool:
         # Everything that the review is asked about: a token of narrower scopes must not get what a wider one was granted.
@@ -143,9 +192,3 @@ def _freeze(extra: Mapping[str, tuple[str, ...]] | None) -> frozenset[tuple[str,
 def _is_expired(claims: Mapping[str, Any]) -> bool:
     expiry = claims.get("exp")
     return isinstance(expiry, int | float) and expiry < time.time()
-
-
-def _audiences(claims: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the token says of itself: only a hint which question to ask."""
-    audience = claims.get("aud") or ()
-    return (audience,) if isinstance(audience, str) else tuple(str(item) for item in audience)

@@ -16,7 +16,8 @@ from opstrand.errors import PlatformError
 from opstrand.kube.api import NotFound, Resource
 from opstrand.tracking.access import authorize
 from opstrand.tracking.auth import Caller, Forbidden, StaticToken, Unauthenticated, Verb, parse_token
-from opstrand.tracking.expired import ExpiredTokens, read_claims
+from opstrand.tracking.expired import ExpiredTokens
+from opstrand.tracking.keys import ClusterKeys, audiences, read_claims
 from opstrand.tracking.tokens import ClusterAuth
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -67,8 +68,9 @@ class Cluster:
         return {"keys": [{**public, "kid": "1", "alg": "ES256", "use": "sig"}]}
 
     def auth(self) -> ClusterAuth:
-        expired = ExpiredTokens(self, self.read_keys, audience="opstrand", longest_past=DAY)
-        return ClusterAuth(self, audience="opstrand", expired=expired)
+        keys = ClusterKeys(self.read_keys)
+        expired = ExpiredTokens(self, keys, audience="opstrand", longest_past=DAY)
+        return ClusterAuth(self, audience="opstrand", keys=keys, expired=expired)
 
 
 RUN_USER = {
@@ -121,6 +123,48 @@ async def test_an_expired_token_counts_while_its_pod_and_its_account_live() -> N
         pod_name=POD["name"],
         pod_uid=POD["uid"],
     )
+
+
+ACCOUNTS_TOKEN = {
+    "another key": (token(FOREIGN, expires_in=60), []),
+    "an altered claim": (token(expires_in=90).rpartition(".")[0] + "." + token(expires_in=60).rpartition(".")[2], []),
+    "no signature": (token(expires_in=60).rpartition(".")[0] + ".", []),
+    "a key that is not published": (token(FOREIGN, expires_in=60, kid="2"), ["TokenReview"]),
+    "a person's": (token(FOREIGN, expires_in=60, sub="alice"), ["TokenReview"]),
+    "no token at all": ("opaque", ["TokenReview"]),
+}
+
+
+@pytest.mark.parametrize(("made_up", "asked"), ACCOUNTS_TOKEN.values(), ids=ACCOUNTS_TOKEN.keys())
+async def test_a_made_up_token_of_an_account_costs_no_review(made_up: str, asked: list[str]) -> None:
+    cluster = Cluster()
+    auth = cluster.auth()
+    for suffix in ("", "A"):
+        with pytest.raises(Unauthenticated):
+            await auth.identify(made_up + suffix)
+    assert set(cluster.asked) == set(asked)
+    assert not await auth.is_proven(made_up)
+
+
+async def test_where_the_keys_cannot_be_read_the_api_server_decides() -> None:
+    cluster = Cluster(RUN_USER)
+
+    async def read_keys() -> Mapping[str, Any]:
+        raise PlatformError("forbidden")
+
+    auth = ClusterAuth(cluster, audience="opstrand", keys=ClusterKeys(read_keys))
+    assert (await auth.identify(token(expires_in=60))).is_run
+    assert not await auth.is_proven(token(expires_in=60))
+
+
+async def test_an_account_can_be_asked_for_a_token_of_our_audience() -> None:
+    cluster = Cluster(RUN_USER)
+    strict = ClusterAuth(cluster, audience="opstrand", any_audience=False)
+    with pytest.raises(Unauthenticated, match="kubectl create token ACCOUNT --audience opstrand"):
+        await strict.identify(token(audience="https://kubernetes.default.svc", expires_in=60))
+    assert cluster.asked == []
+    assert (await strict.identify(token(expires_in=60))).is_run
+    assert not (await strict.identify(token(audience="https://kubernetes.default.svc", expires_in=60, sub="alice"))).is_run
 
 
 def bound(**changes: Any) -> dict[str, Any]:
@@ -235,6 +279,10 @@ def test_both_ways_to_write_a_token() -> None:
             parse_token(header)
 
 
-@pytest.mark.parametrize("nonsense", ["", "a.b.c", "é", "." * 5000, "eyJhbGciOiJub25lIn0.W10.", token()[:-3]])
+@pytest.mark.parametrize(
+    "nonsense", ["", "a.b.c", "é", "." * 5000, "eyJhbGciOiJub25lIn0.W10.", token()[:-3], "a.eyJhdWQiOjV9.c", "a.bnVsbA.c"]
+)
 def test_nonsense_says_nothing_of_itself(nonsense: str) -> None:
-    assert set(read_claims(nonsense)) <= {"aud", "exp", "sub", "kubernetes.io"}
+    claims = read_claims(nonsense)
+    assert set(claims) <= {"aud", "exp", "sub", "kubernetes.io"}
+    assert set(audiences(claims)) <= {"opstrand"}

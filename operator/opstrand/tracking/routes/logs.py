@@ -17,10 +17,10 @@ from opstrand.core.names import PUBLISHED_MAIN
 from opstrand.core.recorded import read_status
 from opstrand.errors import PlatformError
 from opstrand.tracking.auth import Verb
-from opstrand.tracking.routes.request import RUNS, STREAM, find_run
+from opstrand.tracking.routes.request import CALLER, HELD, RUNS, STREAM, find_run, wait_with
 from opstrand.tracking.runs import Body, LogLine
 from opstrand.tracking.tail import Chunk, Cursor, Patience, read_chunk
-from opstrand.tracking.views import is_final
+from opstrand.tracking.views import is_final, run_uuid
 
 #: A name that no cursor has: "there will be more".
 _MORE = "more"
@@ -33,14 +33,15 @@ _TROUBLED = 1.0
 async def read_logs(request: web.Request) -> web.Response:
     body, is_following = await find_run(request, Verb.LOGS), "last_file" in request.query
     cursor = Cursor.parse(request.query.get("last_file"))
-    try:
-        chunk = await read_chunk(request.app[RUNS], body, cursor, _patience(body, is_following=is_following))
-    except PlatformError:
-        if is_final(body) or not is_following:
-            raise
-        # After an error the published client would tell the whole log again: it is told to go on where it was.
-        await asyncio.sleep(_TROUBLED)
-        chunk = Chunk(cursor)
+    with request.app[HELD].hold(run_uuid(body), request[CALLER].name):
+        try:
+            chunk = await wait_with(request, read_chunk(request.app[RUNS], body, cursor, _patience(body, is_following=is_following)))
+        except PlatformError:
+            if is_final(body) or not is_following:
+                raise
+            # After an error the published client would tell the whole log again: it is told to go on where it was.
+            await asyncio.sleep(_TROUBLED)
+            chunk = Chunk(cursor)
     return web.json_response(_answer(chunk, body))
 
 

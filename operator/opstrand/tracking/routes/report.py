@@ -14,7 +14,7 @@ from aiohttp import web
 from opstrand.core.lifecycle.conditions import REPORT_KEPT, get_condition
 from opstrand.core.recorded import read_status
 from opstrand.tracking.edits import Edit, TooLarge, make_storable
-from opstrand.tracking.routes.request import RUNS, Wanted, find_reporting_run, parse_json, validate
+from opstrand.tracking.routes.request import RUNS, Wanted, find_reporting_run, parse_json, read_body, validate
 from opstrand.tracking.runs import Body
 from opstrand.tracking.views import run_uuid
 
@@ -23,7 +23,7 @@ async def read_report(request: web.Request, model: type[Wanted]) -> tuple[Body, 
     """The run that the caller may speak for, and what it says. Raises `NotAcceptable` and `TooLarge`."""
     body = await find_reporting_run(request)
     try:
-        data = await request.read()
+        data = await read_body(request)
     except web.HTTPRequestEntityTooLarge:
         error = TooLarge("a report", request.content_length or request.client_max_size + 1, request.client_max_size)
         await _note(request, body, error)

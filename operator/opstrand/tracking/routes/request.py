@@ -5,9 +5,10 @@ Owns the application's keys and the parsing of requests. Must not answer.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -18,6 +19,7 @@ from opstrand.core.pods.connections import Catalog
 from opstrand.core.values.safe import is_too_deep
 from opstrand.tracking.access import authorize, authorize_report, find_known_run
 from opstrand.tracking.auth import Auth, Caller, Verb
+from opstrand.tracking.limits import Held, Limits, TokenGate, TooSlow, Turns
 from opstrand.tracking.runs import Body, RunNotFound, Runs
 from opstrand.tracking.validation import Validation
 from opstrand.tracking.watchers import Watchers
@@ -28,6 +30,10 @@ OWNER: web.AppKey[str] = web.AppKey("owner", str)
 VALIDATION: web.AppKey[Validation] = web.AppKey("validation", Validation)
 READ_CATALOG: web.AppKey[Callable[[], Catalog | None]] = web.AppKey("read_catalog")
 WATCHERS: web.AppKey[Watchers] = web.AppKey("watchers", Watchers)
+LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
+HELD: web.AppKey[Held] = web.AppKey("held", Held)
+BODY_TURNS: web.AppKey[Turns] = web.AppKey("body_turns", Turns)
+TOKEN_GATE: web.AppKey[TokenGate] = web.AppKey("token_gate", TokenGate)
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 
 #: The two ways that a path names a project and a run, as the published client writes them.
@@ -37,6 +43,9 @@ STREAM = "/streams/v1/{namespace}/{owner}/{project}/runs/{uuid}"
 
 _UUID = re.compile(r"[0-9a-f]{32}")
 Wanted = TypeVar("Wanted", bound=BaseModel)
+Found = TypeVar("Found")
+#: Seconds between two looks whether a client whose answer is held back is still there.
+_LOOK_AGAIN = 1.0
 
 
 async def parse_content(request: web.Request, project: str, content: str, **given: Any) -> dict[str, Any]:
@@ -100,7 +109,32 @@ def parse_uuid(request: web.Request) -> str:
 
 async def parse_body(request: web.Request, model: type[Wanted]) -> Wanted:
     """The request's JSON as a model. Raises `NotAcceptable` with every problem."""
-    return validate(model, parse_json(await request.read()))
+    return validate(model, parse_json(await read_body(request)))
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The whole body. Raises `TooSlow` where it does not come in time, and `Busy` where the caller sends too many at once."""
+    seconds = request.app[LIMITS].body_seconds
+    if request.content_length == 0 or not request.can_read_body:
+        return b""
+    try:
+        async with request.app[BODY_TURNS].take(request[CALLER].name), asyncio.timeout(seconds):
+            return await request.read()
+    except TimeoutError:
+        raise TooSlow(f"The body did not come within {seconds:.0f} s.") from None
+
+
+async def wait_with(request: web.Request, work: Awaitable[Found]) -> Found:
+    """What the work gives. It ends when the client hangs up, with `ConnectionResetError`: no one waits for the answer any more."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=_LOOK_AGAIN)
+            if request.transport is None:
+                raise ConnectionResetError("the client has closed the connection")
+        return task.result()
+    finally:
+        task.cancel()
 
 
 def parse_json(data: bytes) -> Any:

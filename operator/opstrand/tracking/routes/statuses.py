@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from aiohttp import web
 
 from opstrand.core.phase import FINAL, Phase
 from opstrand.tracking.auth import Verb
-from opstrand.tracking.routes.request import RUN, RUNS, WATCHERS, caller_key, find_reporting_run, find_run
+from opstrand.tracking.limits import Busy
+from opstrand.tracking.routes.request import CALLER, HELD, RUN, RUNS, WATCHERS, caller_key, find_reporting_run, find_run, wait_with
 from opstrand.tracking.runs import Body
 from opstrand.tracking.views import phase, run_uuid, statuses_view
 
@@ -20,7 +23,9 @@ async def list_statuses(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
     uuid, watchers, caller = run_uuid(body), request.app[WATCHERS], caller_key(request)
     if not _is_started(body) and watchers.is_watching(uuid, caller):
-        body = await request.app[RUNS].wait(body["metadata"]["namespace"], uuid, _is_started, _HOLD)
+        # With all places in use the answer comes at once: the client sleeps before it asks again.
+        with suppress(Busy), request.app[HELD].hold(uuid, request[CALLER].name):
+            body = await wait_with(request, request.app[RUNS].wait(body["metadata"]["namespace"], uuid, _is_started, _HOLD))
     watchers.answered(uuid, caller)
     return web.json_response(statuses_view(body))
 
