@@ -220,6 +220,14 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Quiet(SimpleHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if not self.path.startswith("/away/"):
+            super().do_GET()
+            return
+        self.send_response(302)
+        self.send_header("Location", self.path.removeprefix("/away/"))
+        self.end_headers()
+
     def log_message(self, *_: object) -> None:
         pass
 
@@ -244,6 +252,15 @@ def test_a_component_at_an_address(cli: Cli, folder: Path, server: str) -> None:
         assert ran.code == 2
         assert ran.out.startswith("op.yaml:2:1: urlRef: ")
         assert address in ran.out
+
+
+def test_an_address_leads_to_no_other_scheme(cli: Cli, folder: Path, server: str) -> None:
+    for target in ("ftp://127.0.0.1:1/x", "file:///etc/passwd", "data:,kind"):
+        (folder / "op.yaml").write_text(f"kind: operation\nurlRef: {server}/away/{target}\n")
+        ran = cli("check", "op.yaml", cwd=folder)
+        assert (ran.code, ran.out.startswith("op.yaml:2:1: urlRef: could not download")) == (2, True), ran
+    (folder / "op.yaml").write_text(f"kind: operation\nurlRef: {server}/away/{server}/parts/component.yaml\nparams: {{lr: 1}}\n")
+    assert compiled(cli, folder)["name"] == "train"
 
 
 @pytest.mark.parametrize("name", ["acme/echo:v1", "Echo", "echo v1", ":v1", "echo:", "a..b", "e" * 254])

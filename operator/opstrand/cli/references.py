@@ -118,10 +118,35 @@ def _is_address(text: str) -> bool:
     return text.lower().startswith(("http://", "https://"))
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows no address to one that a file could not name."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        if not _is_address(newurl):
+            raise urllib.error.URLError(f"it leads to {newurl!r}, which is no https:// or http:// address")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _make_opener() -> urllib.request.OpenerDirector:
+    """HTTP and nothing else: the library's own opener reads files, FTP and data too."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        _Redirects(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
 def _download(address: str) -> bytes:
     try:
         request = urllib.request.Request(address, headers={"User-Agent": "opstrand", "Accept": "application/yaml, text/plain, */*"})
-        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
+        with _make_opener().open(request, timeout=_SECONDS) as answer:
             # One byte more than is read at all: the document refuses it with both sizes.
             data: bytes = answer.read(MAX_BYTES + 1)
             return data

@@ -19,18 +19,16 @@ import subprocess
 import tempfile
 import time
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opstrand.initializer.failure import InitError
+from opstrand.initializer.git_rules import PROTOCOLS, Flags, check_revision, check_url, hide, parse_flags
 
 Document = dict[str, Any]
 
 #: Names under which Secrets hold a private key.
 _KEYS = ("ssh-privatekey", "id_ed25519", "id_ecdsa", "id_rsa", "private_key")
-#: Flags that would have git run a program.
-_REFUSED = ("--upload-pack", "--exec", "-c", "--config")
-_CREDENTIALS_IN_URL = re.compile(r"://[^/@\s]+@")
 #: Beside git's own files: which step they are of.
 _MARK = "opstrand-step"
 #: What a server says of a revision that it does not give out by that name.
@@ -89,10 +87,8 @@ class Git:
 def clone(step: Document, root: str) -> list[Document]:
     """The repository in its folder, and the lineage entry of the commit that is there now."""
     target = root + step["target"]
-    if (step["revision"] or "").startswith("-"):
-        raise InitError(f"git: {step['revision']!r} is no revision")
+    flags, revision = _check(step)
     _make_room(step, target)
-    flags = _split_flags(step["flags"])
     with tempfile.TemporaryDirectory() as scratch:
         secret = _read_secret(root + step["secret"] if step.get("secret") else None, step["variables"])
         url = _choose_url(step["url"], secret)
@@ -100,13 +96,26 @@ def clone(step: Document, root: str) -> list[Document]:
         git = Git(target, env, time.monotonic() + step["patience"], hide(step["url"]))
         git.run("init", "--quiet")
         git.run("remote", "add", "--", "origin", url)
-        _fetch(git, step["revision"], flags)
-        if any(flag.startswith("--recurse-submodules") for flag in flags):
-            git.run("submodule", "update", "--init", "--recursive", "--force", *(flag for flag in flags if flag.startswith("--depth")))
+        _fetch(git, revision, flags.fetch)
+        if flags.submodules is not None:
+            git.run("submodule", "update", "--init", "--recursive", "--force", *flags.submodules)
         commit = git.run("rev-parse", "HEAD").strip()
     print(f"git {hide(step['url'])}: {commit}")
-    summary = {"commit": commit, "head": commit, "branch": step["revision"] or "HEAD", "url": hide(step["url"]), "is_dirty": False}
+    summary = {"commit": commit, "head": commit, "branch": revision or "HEAD", "url": hide(step["url"]), "is_dirty": False}
     return [{"name": commit, "kind": "coderef", "summary": summary, "is_input": True}]
+
+
+def _check(step: Document) -> tuple[Flags, str | None]:
+    """The step's flags and revision. The file was checked before; a connection's address or a Secret's was not."""
+    try:
+        check_url(step["url"])
+        flags = parse_flags(step["flags"])
+        revision = step["revision"] or flags.branch
+        if revision:
+            check_revision(revision)
+    except ValueError as error:
+        raise InitError(f"git: {hide(str(error))}") from error
+    return flags, revision
 
 
 def _make_room(step: Document, target: str) -> None:
@@ -126,7 +135,7 @@ def _make_room(step: Document, target: str) -> None:
         file.write(digest)
 
 
-def _fetch(git: Git, revision: str | None, flags: list[str]) -> None:
+def _fetch(git: Git, revision: str | None, flags: Sequence[str]) -> None:
     """Only what is asked for, where the server gives it by that name; everything, where it does not (a short commit id)."""
     code, out, err = git.attempt("fetch", "--force", "--update-head-ok", *flags, "origin", revision or "HEAD")
     if code == 0:
@@ -134,26 +143,11 @@ def _fetch(git: Git, revision: str | None, flags: list[str]) -> None:
         return
     if revision is None or not any(words in err for words in _UNKNOWN):
         raise git.fail(code, err or out)
-    rest = [flag for flag in flags if not flag.startswith("--depth")]
+    rest = [flag for flag in flags if not flag.startswith(("--depth", "--deepen", "--shallow", "--no-tags"))]
     git.run("fetch", "--force", "--tags", *rest, "origin", "+refs/heads/*:refs/remotes/origin/*")
     code, _, _ = git.attempt("checkout", "--quiet", "--force", "--detach", revision)
     if code:
         raise InitError(f"git: the repository has no branch, tag or commit {revision!r}")
-
-
-def _split_flags(flags: list[str]) -> list[str]:
-    words = [word for flag in flags for word in shlex.split(flag)]
-    merged: list[str] = []
-    for word in words:
-        # `--depth 1` is one flag.
-        if merged and not word.startswith("-"):
-            merged[-1] = f"{merged[-1]}={word}"
-        else:
-            merged.append(word)
-    for flag in merged:
-        if flag.split("=")[0] in _REFUSED:
-            raise InitError(f"git: the flag {flag!r} is not for a run")
-    return merged
 
 
 def _read_secret(folder: str | None, variables: Mapping[str, str]) -> dict[str, str]:
@@ -214,7 +208,7 @@ def _environment(scratch: str, url: str, secret: Mapping[str, str]) -> dict[str,
         "HOME": scratch,
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_ALLOW_PROTOCOL": "https:http:ssh:git:file",
+        "GIT_ALLOW_PROTOCOL": ":".join(PROTOCOLS),
         "LC_ALL": "C.UTF-8",
         **{name: os.environ[name] for name in ("https_proxy", "http_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY") if name in os.environ},
     }
@@ -274,7 +268,3 @@ def _last_words(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith(_BOILERPLATE)]
     meaning = [meaning for words, meaning in _MEANINGS.items() if words in text]
     return hide("; ".join([*meaning, *lines[-3:]]))
-
-
-def hide(text: str) -> str:
-    return _CREDENTIALS_IN_URL.sub("://***@", text)

@@ -17,7 +17,8 @@ from typing import Any
 from opstrand.client.shim_files import shim_files
 from opstrand.initializer.failure import InitError, Stopped
 from opstrand.initializer.files import copy_from_store, describe, make_directory, write, write_file
-from opstrand.initializer.git import clone, hide
+from opstrand.initializer.git import clone
+from opstrand.initializer.git_rules import hide
 
 Document = dict[str, Any]
 

@@ -19,6 +19,7 @@ from opstrand.core.pods.dockerfile import render_dockerfile
 from opstrand.core.pods.plan import Plan
 from opstrand.core.pods.volumes import source_path
 from opstrand.errors import Problem, SpecError
+from opstrand.initializer.git_rules import check_revision, check_url, parse_flags
 from opstrand.initializer.modes import apply_mode
 from opstrand.settings import Settings
 
@@ -119,11 +120,26 @@ def _judge_step(step: Mapping[str, Any]) -> None:
         _judge_file(step["file"])
     if not isinstance(step.get("artifacts") or {}, Mapping):
         raise SpecError("InvalidSpec", f"expected files and dirs (a mapping), found {shorten(repr(step['artifacts']), 80)}", "artifacts")
-    if isinstance(step.get("git"), Mapping) and not isinstance(step["git"].get("flags") or [], list):
-        raise SpecError("InvalidSpec", f"expected a list of flags, found {shorten(repr(step['git']['flags']), 80)}", "git.flags")
+    if isinstance(step.get("git"), Mapping):
+        _judge_git(step["git"])
     if "dockerfile" in step:
         render_dockerfile(step["dockerfile"])
     _list_sources(step)
+
+
+def _judge_git(git: Mapping[str, Any]) -> None:
+    """What is asked of git, here or by a connection's schema."""
+    flags = git.get("flags") or []
+    if not isinstance(flags, list):
+        raise SpecError("InvalidSpec", f"expected a list of flags, found {shorten(repr(flags), 80)}", "git.flags")
+    checks: list[tuple[str, Any]] = [("flags", lambda: parse_flags([str(flag) for flag in flags]))]
+    checks += [("url", lambda: check_url(str(git["url"])))] if git.get("url") else []
+    checks += [("revision", lambda: check_revision(str(git["revision"])))] if git.get("revision") else []
+    for key, check in checks:
+        try:
+            check()
+        except ValueError as error:
+            raise SpecError("InvalidSpec", str(error), f"git.{key}") from None
 
 
 def _judge_file(file: Mapping[str, Any]) -> None:
@@ -260,6 +276,7 @@ def _render_git(
     }
     if not isinstance(asked.get("url"), str):
         raise SpecError("InvalidSpec", "git needs a url, here or in the connection's schema", "git.url")
+    _judge_git(asked)
     rendered = {
         "kind": "git",
         "url": asked["url"],

@@ -1,0 +1,156 @@
+"""What a run may ask of git: addresses, revisions and flags, each by a list of what is allowed.
+
+Owns those lists, for whoever checks a file and for the init container alike. Pure. A flag that is not listed is
+refused, whatever it does: git has some that run a program, and takes any unambiguous beginning of a flag's name.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+#: What git may speak with a repository or its submodules.
+PROTOCOLS = ("https", "http", "ssh", "git")
+_HOST = r"(?:[^\s/@]+@)?[A-Za-z0-9\[][^\s/@\x00-\x1f\x7f]*"
+_URL = re.compile(rf"(?:{'|'.join(PROTOCOLS)})://{_HOST}(?:/[^\s\x00-\x1f\x7f]*)?", re.IGNORECASE)
+#: user@host:path, as ssh has it. Two colons would name a helper program.
+_SCP = re.compile(r"(?:[A-Za-z0-9_][^\s/:@]*@)?[A-Za-z0-9\[][^\s/:@]*:(?!:|//)[^\s\x00-\x1f\x7f]+")
+_REVISION = re.compile(r"(?!-)[^\s:?*\[\\\x00-\x1f\x7f]+")
+_LOGIN = re.compile(r"://[^/@\s]+@")
+
+_COUNT = r"[0-9]{1,9}"
+_DATE = r"[\w:+. /-]{1,60}"
+_NAME = r"(?!-)[^\s:?*\[\\]+"
+_FILTER = r"(?:blob:none|blob:limit=[0-9]+[kmg]?|tree:[0-9]+|object:type=(?:tag|commit|tree|blob))"
+#: Flag -> what its value looks like; empty: it has none.
+_FLAGS = {
+    "--branch": _NAME,
+    "--deepen": _COUNT,
+    "--depth": _COUNT,
+    "--filter": _FILTER,
+    "--force": "",
+    "--ipv4": "",
+    "--ipv6": "",
+    "--jobs": _COUNT,
+    "--no-recurse-submodules": "",
+    "--no-single-branch": "",
+    "--no-tags": "",
+    "--progress": "",
+    "--prune": "",
+    "--quiet": "",
+    "--recurse-submodules": "(?:yes|no|on-demand)?",
+    "--recursive": "",
+    "--shallow-exclude": _NAME,
+    "--shallow-since": _DATE,
+    "--shallow-submodules": "",
+    "--single-branch": "",
+    "--tags": "",
+    "--update-shallow": "",
+    "--verbose": "",
+}
+_SHORT = {
+    "-4": "--ipv4",
+    "-6": "--ipv6",
+    "-b": "--branch",
+    "-f": "--force",
+    "-j": "--jobs",
+    "-n": "--no-tags",
+    "-p": "--prune",
+    "-q": "--quiet",
+    "-t": "--tags",
+    "-v": "--verbose",
+}
+#: Flags of `git clone` that say what is done in any case, or what the steps after the fetch do.
+_NOT_OF_FETCH = frozenset(
+    {
+        "--branch",
+        "--no-recurse-submodules",
+        "--no-single-branch",
+        "--recurse-submodules",
+        "--recursive",
+        "--shallow-submodules",
+        "--single-branch",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Flags:
+    """The flags of one step, by what they are for."""
+
+    fetch: tuple[str, ...] = ()
+    #: Of `git submodule update`; None: submodules are left out.
+    submodules: tuple[str, ...] | None = None
+    branch: str | None = None
+
+
+def check_url(url: str) -> None:
+    """Raise ValueError for what is no address of a repository."""
+    if not _URL.fullmatch(url) and not _SCP.fullmatch(url):
+        known = ", ".join(f"{one}://" for one in PROTOCOLS)
+        raise ValueError(f"expected an address that begins with {known}, or user@host:path, found {_show(url)}")
+
+
+def check_revision(revision: str) -> None:
+    """Raise ValueError for what can be no branch, tag or commit."""
+    if not _REVISION.fullmatch(revision):
+        raise ValueError(f"expected a branch, tag or commit, found {_show(revision)}")
+
+
+def parse_flags(flags: Sequence[str]) -> Flags:
+    """The flags as git takes them: `--depth 1` is one. Raises ValueError for one that is not for a run."""
+    given: dict[str, str] = {}
+    for name, value in _read_flags(flags):
+        flag = _SHORT.get(name, name)
+        if flag not in _FLAGS:
+            raise ValueError(f"the flag {_show(name)} is not for a run; these are: {', '.join(_FLAGS)}")
+        if not re.fullmatch(_FLAGS[flag], value):
+            raise ValueError(f"the flag {flag} {'takes no value' if not _FLAGS[flag] else 'takes another value'}, found {_show(value)}")
+        given[flag] = value
+    fetch = tuple(_join(flag, value) for flag, value in given.items() if flag not in _NOT_OF_FETCH)
+    return Flags(fetch, _submodule_flags(given), given.get("--branch"))
+
+
+def _read_flags(flags: Sequence[str]) -> list[tuple[str, str]]:
+    """Names and values: a value is what follows `=`, or the next word where the flag needs one."""
+    words = [word for flag in flags for word in shlex.split(flag)]
+    found: list[tuple[str, str]] = []
+    for word in words:
+        if word.startswith("-"):
+            name, _, value = word.partition("=")
+            found.append((name, value))
+        elif found and not found[-1][1]:
+            found[-1] = (found[-1][0], word)
+        else:
+            raise ValueError(f"expected a flag, found {_show(word)}")
+    return [_split_short(name, value) for name, value in found]
+
+
+def _split_short(name: str, value: str) -> tuple[str, str]:
+    """`-j4` is `-j 4`."""
+    glued = not name.startswith("--") and len(name) > 2 and not value
+    return (name[:2], name[2:]) if glued else (name, value)
+
+
+def _submodule_flags(given: dict[str, str]) -> tuple[str, ...] | None:
+    asked = "--recursive" in given or given.get("--recurse-submodules", "no") != "no"
+    if not asked or "--no-recurse-submodules" in given:
+        return None
+    flags = [_join(flag, given[flag]) for flag in ("--depth", "--jobs") if flag in given]
+    return (*flags, *(["--depth=1"] if "--shallow-submodules" in given and "--depth" not in given else []))
+
+
+def _join(flag: str, value: str) -> str:
+    return f"{flag}={value}" if value else flag
+
+
+def hide(text: str) -> str:
+    """`text` without the logins of the addresses in it."""
+    return _LOGIN.sub("://***@", text)
+
+
+def _show(text: str) -> str:
+    text = hide(text)
+    return repr(text if len(text) <= 80 else f"{text[:80]}…")
