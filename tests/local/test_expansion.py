@@ -16,3 +16,26 @@ def test_a_laptop_expands_as_a_kubelet_does(here: Run, tmp_path: Path) -> None:
     ran = here("run", "--local", "-f", "expansion.yaml", "-l")
     assert ran.code == 0, ran
     assert json.loads(ran.stdout) == vectors.expected()
+
+
+def test_a_secrets_key_is_the_callers_variable_or_refused(here: Run, tmp_path: Path) -> None:
+    source = {"secretKeyRef": {"name": "api", "key": "token"}}
+    script = "echo $TOKEN $AGAIN; printenv FOLDER; echo $0"
+    env = [
+        {"name": "TOKEN", "valueFrom": source},
+        {"name": "AGAIN", "value": "$(TOKEN)!"},
+        {"name": "ROOT", "value": "{{ globals.artifacts_path }}"},
+        {"name": "FOLDER", "value": "$(ROOT)/x"},
+    ]
+    container = {"image": "a", "command": ["sh", "-c", script, "$(FOLDER)"], "env": env}
+    (tmp_path / "secret.yaml").write_text(yaml.safe_dump({"kind": "component", "run": {"kind": "job", "container": container}}))
+    refused = here("run", "--local", "-f", "secret.yaml", "-l")
+    assert refused.code == 1
+    assert "TOKEN is the key 'token' of the Secret 'api', which needs a cluster" in refused.stderr
+    ran = here("run", "--local", "-f", "secret.yaml", "-l", TOKEN="t$(HOME)")
+    assert ran.code == 0, ran
+    assert "from the environment of --local, not from a cluster: TOKEN" in ran.stderr
+    said, folder, again = ran.out.splitlines()
+    assert said == "t$(HOME) t$(HOME)!"
+    assert folder == again
+    assert folder.count("/plx-context") == 1

@@ -26,6 +26,7 @@ from opstrand.core.identity import CONTEXT_ROOT
 from opstrand.core.pods.expansion import expand
 from opstrand.initializer.failure import InitError
 from opstrand.kube.api import CONFIG_MAPS, PODS, Manifest
+from opstrand.local.environment import build_environment
 from opstrand.local.kube import MemoryKube
 from opstrand.local.records import Records
 
@@ -174,8 +175,8 @@ class Kubelet:
 
     async def _run_main(self, pod: Manifest, root: str) -> None:
         main = next(one for one in pod["spec"]["containers"] if one["name"] == names.MAIN_CONTAINER)
-        env = _environment(main, pod, root)
-        command = [_move(expand(part, env), root) for part in (*(main.get("command") or ()), *(main.get("args") or ()))]
+        env = build_environment(pod, main, os.environ, lambda text: _move(text, root))
+        command = [expand(_move(part, root), env) for part in (*(main.get("command") or ()), *(main.get("args") or ()))]
         started = _now()
         try:
             process = await _start(command, _move(main.get("workingDir") or f"{CONTEXT_ROOT}/artifacts", root), env)
@@ -289,17 +290,6 @@ async def _read_line(stream: asyncio.StreamReader) -> bytes:
         return error.partial
     except asyncio.LimitOverrunError:
         return await stream.read(1 << 20)
-
-
-def _environment(main: Mapping[str, Any], pod: Manifest, root: str) -> dict[str, str]:
-    fields = {"spec.nodeName": "local", "metadata.namespace": pod["metadata"]["namespace"], "metadata.name": pod["metadata"]["name"]}
-    env: dict[str, str] = {}
-    for one in main.get("env") or ():
-        if "value" in one:
-            env[one["name"]] = _move(expand(str(one["value"]), env), root)
-        else:
-            env[one["name"]] = fields.get(((one.get("valueFrom") or {}).get("fieldRef") or {}).get("fieldPath", ""), "")
-    return env
 
 
 def _relocate(value: Any, root: str) -> Any:

@@ -1,63 +1,118 @@
-"""What a laptop without containers cannot do: what is refused, and what is left out with a word.
+"""What a laptop without containers can do of a Pod: what has its meaning here, what is left out with a word, and all else is refused.
 
-Owns these two lists. Must not know how a process is run.
+Owns these lists. Must not know how a process is run.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from opstrand.core import names
-from opstrand.core.identity import CONTEXT_ROOT
+from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
+from opstrand.core.pods.volume_names import ARTIFACTS, CONFIGS, DOCKER, INIT, OURS, SCRATCH, SHM, TOKEN
+from opstrand.local.environment import find_missing, list_taken
 
-_OURS = "opstrand-"
-#: Fields of a Pod that place or limit a container: without one they mean nothing.
-_PLACEMENT = ("nodeSelector", "affinity", "tolerations", "nodeName", "schedulerName", "priorityClassName", "serviceAccountName")
+#: Keys of a container and of a Pod: True has its meaning here, False is left out and named. A key that is not here is refused.
+_CONTAINER: Mapping[str, bool] = {
+    **dict.fromkeys(("name", "command", "args", "env", "envFrom", "workingDir", "volumeMounts", "ports"), True),
+    **dict.fromkeys(("terminationMessagePolicy",), True),
+    **dict.fromkeys(("image", "resources", "securityContext", "livenessProbe", "readinessProbe", "startupProbe"), False),
+    **dict.fromkeys(("imagePullPolicy", "lifecycle", "terminationMessagePath", "tty", "stdin", "stdinOnce", "resizePolicy"), False),
+}
+_POD: Mapping[str, bool] = {
+    **dict.fromkeys(("restartPolicy", "activeDeadlineSeconds", "initContainers", "containers", "volumes"), True),
+    **dict.fromkeys(("automountServiceAccountToken", "enableServiceLinks"), True),
+    **dict.fromkeys(("nodeSelector", "affinity", "tolerations", "nodeName", "schedulerName", "priorityClassName", "priority"), False),
+    **dict.fromkeys(("serviceAccountName", "imagePullSecrets", "hostAliases", "dnsPolicy", "dnsConfig"), False),
+    **dict.fromkeys(("hostNetwork", "hostPID", "securityContext"), False),
+}
+#: Where a laptop has a volume of ours: nothing can be mounted anywhere else.
+_PLACES = {
+    ARTIFACTS: ARTIFACTS_PATH,
+    CONFIGS: f"{CONTEXT_ROOT}/.configs",
+    TOKEN: f"{CONTEXT_ROOT}/.token",
+    SHM: "/dev/shm",
+    DOCKER: "/var/run/docker.sock",
+}
+_OF_INIT = (INIT, SCRATCH)
+_FOLDER = f"{OURS}path-"
 
 
-def refuse_pod(pod: Mapping[str, Any]) -> str | None:
-    """Why this Pod cannot be a process here; None if it can."""
-    return next(_refusals(pod), None)
+def refuse_pod(pod: Mapping[str, Any], caller: Mapping[str, str] = os.environ) -> str | None:
+    """Why this Pod cannot be a process here; None if it can. `caller`: the environment that variables may come from."""
+    return next(_refusals(pod, caller), None)
 
 
-def _refusals(pod: Mapping[str, Any]) -> Iterator[str]:
-    spec = pod["spec"]
-    main = next(one for one in spec["containers"] if one["name"] == names.MAIN_CONTAINER)
-    for volume in spec.get("volumes") or ():
-        if not str(volume["name"]).startswith(_OURS):
-            yield f"run.volumes: the volume {volume['name']!r} needs a cluster; --local runs a process"
-    for mount in main.get("volumeMounts") or ():
-        if not str(mount["name"]).startswith(_OURS):
-            yield f"run.container.volumeMounts: the mount {mount.get('mountPath')!r} needs a cluster; --local runs a process"
-    for mount in main.get("volumeMounts") or ():
-        if not is_inside(mount["mountPath"]) and str(mount["name"]).startswith(f"{_OURS}path-"):
-            yield f"run.init: the folder {mount['mountPath']!r} is outside of {CONTEXT_ROOT}, which is all that --local has"
+def _refusals(pod: Mapping[str, Any], caller: Mapping[str, str]) -> Iterator[str]:
+    spec, main = pod["spec"], _main(pod)
+    yield from _refuse_volumes(spec, main)
     for container in spec.get("initContainers") or ():
         if container["name"] != names.INIT_CONTAINER:
             kind = "sidecar" if container.get("restartPolicy") == "Always" else "init step with a container of its own"
             yield f"the {kind} {container['name']!r} needs a cluster; --local runs one process"
     folder = main.get("workingDir")
-    if folder and folder.startswith("/") and not is_inside(folder):
-        yield f"run.container.workingDir: {folder!r} is outside of {CONTEXT_ROOT}, which is all that --local has"
+    if folder and not is_inside(folder):
+        where = "is outside of" if folder.startswith("/") else "is no absolute path in"
+        yield f"run.container.workingDir: {folder!r} {where} {CONTEXT_ROOT}, which is all that --local has"
     if not main.get("command") and not main.get("args"):
         yield "run.container.command: an image's own entry point needs a cluster; give --local a command"
+    yield from find_missing(pod, main, caller)
+    for section, known, path in ((main, _CONTAINER, "run.container"), (spec, _POD, "run.environment")):
+        yield from (f"{path}.{key}: --local does not know what it would mean here" for key in section if section[key] and key not in known)
+
+
+def _refuse_volumes(spec: Mapping[str, Any], main: Mapping[str, Any]) -> Iterator[str]:
+    volumes = {str(one["name"]): one for one in spec.get("volumes") or ()}
+    for name in volumes:
+        if not name.startswith(OURS):
+            yield f"run.volumes: the volume {name!r} needs a cluster; --local runs a process"
+    for one in main.get("volumeMounts") or ():
+        if (fault := _find_fault(one, volumes.get(str(one["name"]), {}))) is not None:
+            yield fault
+
+
+def _find_fault(mount: Mapping[str, Any], volume: Mapping[str, Any]) -> str | None:
+    name, place = str(mount["name"]), str(mount["mountPath"]).rstrip("/")
+    if name.startswith(_FOLDER):
+        if is_inside(place):
+            return None
+        return f"run.init: the folder {place!r} is outside of {CONTEXT_ROOT}, which is all that --local has"
+    if name in _OF_INIT or (name in _PLACES and place == _PLACES[name] and not _is_part(mount)):
+        return None
+    # A folder of this machine: within the run's root it is linked, and at its own place it is there.
+    folder = (volume.get("hostPath") or {}).get("path")
+    if folder is not None and (is_inside(place) or (place == folder.rstrip("/") and not _is_part(mount))):
+        return None
+    return f"run.container.volumeMounts: the mount {place!r} needs a cluster; --local runs a process"
+
+
+def _is_part(mount: Mapping[str, Any]) -> bool:
+    return bool(mount.get("subPath") or mount.get("subPathExpr"))
 
 
 def is_inside(path: str) -> bool:
     return path == CONTEXT_ROOT or path.startswith(CONTEXT_ROOT + "/")
 
 
+def _main(pod: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = next(one for one in pod["spec"]["containers"] if one["name"] == names.MAIN_CONTAINER)
+    return found
+
+
 def list_ports(pod: Mapping[str, Any]) -> list[int]:
     """The ports of a service's program. Of a job's it is not said that it has any."""
-    main = next(one for one in pod["spec"]["containers"] if one["name"] == names.MAIN_CONTAINER)
-    return [one["containerPort"] for one in main.get("ports") or ()] if pod["spec"].get("restartPolicy") == "Always" else []
+    return [one["containerPort"] for one in _main(pod).get("ports") or ()] if pod["spec"].get("restartPolicy") == "Always" else []
 
 
 def ignored_parts(pod: Mapping[str, Any]) -> list[str]:
     """What is left out, in the file's words."""
-    spec = pod["spec"]
-    main = next(one for one in spec["containers"] if one["name"] == names.MAIN_CONTAINER)
-    found = ["image"] if main.get("image") else []
-    found += [key for key in ("resources", "securityContext", "livenessProbe", "readinessProbe") if main.get(key)]
-    return found + [key for key in _PLACEMENT if spec.get(key)]
+    found = [key for key, has_meaning in _CONTAINER.items() if not has_meaning and _main(pod).get(key)]
+    found += [key for key, has_meaning in _POD.items() if not has_meaning and pod["spec"].get(key)]
+    return list(dict.fromkeys(found))
+
+
+def taken_variables(pod: Mapping[str, Any], caller: Mapping[str, str] = os.environ) -> list[str]:
+    """The variables that come from the environment of the command, since the Secret or ConfigMap that has them is a cluster's."""
+    return list_taken(_main(pod), caller)

@@ -31,7 +31,7 @@ from opstrand.kube.cache import Cache
 from opstrand.kube.gather import World
 from opstrand.local.kube import MemoryKube
 from opstrand.local.kubelet import Kubelet
-from opstrand.local.limits import ignored_parts, list_ports
+from opstrand.local.limits import ignored_parts, list_ports, taken_variables
 from opstrand.local.records import Records
 from opstrand.reconcile import Outcome, reconcile
 from opstrand.settings import Settings
@@ -109,6 +109,8 @@ class LocalSession:
                 self._note(f"its ports are this machine's: {', '.join(f'http://127.0.0.1:{port}' for port in ports)}")
             if kind == "ADDED" and (left_out := ignored_parts(body)):
                 self._note(f"--local runs a process: {', '.join(left_out)} left out")
+            if kind == "ADDED" and (taken := taken_variables(body)):
+                self._note(f"from the environment of --local, not from a cluster: {', '.join(taken)}")
             self._kubelet.observe(kind, body)
         elif key_of(body) == self._key:
             self._say_change(body)
