@@ -21,13 +21,14 @@ from opstrand.kube.api import OPERATIONS, PODS, SERVICE_ACCOUNTS, KubeApi, Manif
 from opstrand.kube.session import open_session
 from opstrand.tracking.app import create_app
 from opstrand.tracking.auth import Unauthenticated
+from opstrand.tracking.authorship import Impersonation
 from opstrand.tracking.cluster import ClusterRuns
 from opstrand.tracking.expired import ExpiredTokens
 from opstrand.tracking.keys import ClusterKeys
 from opstrand.tracking.tokens import ClusterAuth
 from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import CHECKOUT, in_phase, make_namespace, operation, pod_of, run_kubectl, wait_for
-from tests.support.audit import count_requests
+from tests.support.audit import count_requests, read_audit
 from tests.support.kubelet_stand_in import ended, mark, running
 from tests.support.operator_process import OperatorProcess
 
@@ -65,7 +66,7 @@ async def api_kube(api_kubeconfig: str) -> AsyncIterator[KubeApi]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def api(api_kube: KubeApi) -> AsyncIterator[Client]:
-    runs = ClusterRuns(api_kube)
+    runs = ClusterRuns(api_kube, impersonation=Impersonation(api_kube))
     watching = asyncio.create_task(runs.keep_watching())
     async with TestClient(TestServer(create_app(runs, ClusterAuth(api_kube, audience=AUDIENCE)))) as client:
         yield client
@@ -289,6 +290,68 @@ async def test_people_may_what_the_clusters_own_rules_let_them(kube: KubeApi, na
     assert (await editor.ask("GET", run))[0] == 404
     _, listed = await viewer.ask("GET", "/api/v1/default/projects/list")
     assert [item["name"] for item in listed["results"]] == [namespace]
+
+
+def read_annotations(body: Manifest) -> dict[str, str]:
+    found = (body["metadata"].get("annotations") or {}).items()
+    return {key.removeprefix("opstrand.dev/"): value for key, value in found if key.startswith("opstrand.dev/")}
+
+
+async def test_a_run_says_who_made_it_and_who_asked_what_of_it(
+    kube: KubeApi, namespace: str, person: Any, control_plane: ControlPlane, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No operator: what is asked of the runs is carried out by no one, and so they stay as they are."""
+    caplog.set_level("INFO", logger="opstrand.tracking.authorship")
+    editor, admin = await person("edit"), await person("admin")
+    alice, bob = (f"system:serviceaccount:{namespace}:person-{role}" for role in ("edit", "admin"))
+    runs = f"/api/v1/default/{namespace}/runs"
+    _, view = await editor.ask("POST", runs, {"content": COMPONENT})
+    run = f"{runs}/{view['uuid']}"
+
+    async def annotations() -> dict[str, str]:
+        return read_annotations(await kube.get(OPERATIONS, namespace, view["name"]))
+
+    assert await annotations() == {"created-by": alice}
+    for who, asked in ((admin, "stop"), (editor, "stop"), (editor, "approve"), (admin, "skip"), (editor, "invalidate")):
+        assert (await who.ask("POST", f"{run}/{asked}"))[0] == 200
+    # Who asked for what was asked already changes nothing.
+    asked_by = {"stopped-by": bob, "approved-by": alice, "skipped-by": bob, "invalidated-by": alice}
+    assert await annotations() == {"created-by": alice, **asked_by}
+    _, again = await admin.ask("POST", f"{run}/restart")
+    made_again = await kube.get(OPERATIONS, namespace, again["name"])
+    assert read_annotations(made_again) == {"created-by": bob}
+    assert (await admin.ask("DELETE", run))[0] == 204
+    said = [(record.message, record.by) for record in caplog.records]  # type: ignore[attr-defined]
+    wanted = ["created", "asked to stop", "asked to stop", "asked to approve", "asked to skip", "asked to invalidate", "created", "deleted"]
+    by = [alice, bob, alice, alice, bob, alice, bob, bob]
+    assert said == [(f"run {action}", user) for action, user in zip(wanted, by, strict=True)]
+    assert {record.project for record in caplog.records} == {namespace}  # type: ignore[attr-defined]
+
+
+async def test_whom_the_api_may_impersonate_the_audit_log_names(
+    kube: KubeApi, namespace: str, person: Any, control_plane: ControlPlane
+) -> None:
+    granted, other = await person("edit"), await person("admin")
+    kubeconfig = control_plane.kubeconfig
+    role = ("create", "role", "impersonate", "--verb=impersonate", "--resource=serviceaccounts", "--resource-name=person-edit")
+    run_kubectl(kubeconfig, "-n", namespace, *role)
+    run_kubectl(kubeconfig, "-n", namespace, "create", "rolebinding", "impersonate", "--role=impersonate", f"--user={API_USER}")
+    offset = control_plane.audit_log.stat().st_size
+    runs, made = f"/api/v1/default/{namespace}/runs", []
+    for who in (granted, other):
+        status, view = await who.ask("POST", runs, {"content": COMPONENT})
+        assert status == 201, view
+        made.append(view)
+        assert (await who.ask("POST", f"{runs}/{view['uuid']}/stop"))[0] == 200
+        assert (await who.ask("DELETE", f"{runs}/{view['uuid']}"))[0] == 204
+    await asyncio.sleep(0.3)
+    writes = [
+        (entry["verb"], (entry.get("impersonatedUser") or {}).get("username"))
+        for entry in read_audit(control_plane.audit_log, API_USER, after=offset)
+        if (entry.get("objectRef") or {}).get("resource") == "operations" and entry["verb"] in ("create", "patch", "delete")
+    ]
+    account = f"system:serviceaccount:{namespace}:person-edit"
+    assert writes == [(verb, user) for user in (account, None) for verb in ("create", "patch", "delete")]
 
 
 @pytest.mark.usefixtures("operator")

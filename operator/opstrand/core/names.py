@@ -21,6 +21,14 @@ UUID_LABEL = f"{GROUP}/uuid"
 PLAN_DIGEST = f"{GROUP}/plan-digest"
 #: Set by `opstrand run` and the API: such runs may be deleted by retention, those that a person applied never.
 CREATED_BY = f"{GROUP}/created-by"
+#: Annotations: the user for whom the API made the run (the label of the same key says which program did), and who asked this of it.
+CREATED_BY_USER = CREATED_BY
+ASKED_BY_USER = {
+    "stop": f"{GROUP}/stopped-by",
+    "skip": f"{GROUP}/skipped-by",
+    "invalidate": f"{GROUP}/invalidated-by",
+    "approve": f"{GROUP}/approved-by",
+}
 
 MAIN_CONTAINER = "main"
 INIT_CONTAINER = "opstrand-init"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from opstrand.tracking.runs import Body
+from opstrand.tracking.runs import Body, Identity
 
 
 class Unauthenticated(Exception):
@@ -35,13 +35,9 @@ class Verb(StrEnum):
 
 
 @dataclass(frozen=True)
-class Caller:
+class Caller(Identity):
     """The owner of a token. `pod_name` is set for a run's token only, and then `namespace` is the Pod's."""
 
-    name: str
-    uid: str = ""
-    groups: tuple[str, ...] = ()
-    extra: Mapping[str, tuple[str, ...]] | None = None
     namespace: str = ""
     pod_name: str = ""
     pod_uid: str = ""

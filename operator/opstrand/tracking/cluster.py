@@ -16,11 +16,12 @@ from typing import Any, Protocol
 
 from opstrand.errors import PlatformError
 from opstrand.kube.api import NAMESPACES, OPERATIONS, Conflict, Expired, Forbidden, Invalid, NotFound, Resource
+from opstrand.tracking.authorship import Impersonation, extra_of, groups_of, record, sign, signature_ops
 from opstrand.tracking.commits import Commits
 from opstrand.tracking.edits import Edit, patch_ops
 from opstrand.tracking.index import Index
 from opstrand.tracking.podlog import follow_pod
-from opstrand.tracking.runs import Body, Control, LogLine, ProjectNotFound, Refused, RunNotFound
+from opstrand.tracking.runs import Body, Control, Identity, LogLine, ProjectNotFound, Refused, RunNotFound
 from opstrand.tracking.views import run_uuid
 
 logger = logging.getLogger(__name__)
@@ -60,12 +61,19 @@ class Cluster(Protocol):
 
     def follow_log(self, namespace: str, pod: str, **query: Any) -> AsyncIterator[bytes]: ...
 
+    def impersonate(self, user: str, groups: Sequence[str] = (), extra: Mapping[str, Sequence[str]] | None = None) -> Cluster: ...
+
 
 class ClusterRuns:
-    """`Runs` over a cluster. `keep_watching()` must run beside it. `logs` is the same cluster over connections for followed logs."""
+    """`Runs` over a cluster. `keep_watching()` must run beside it.
 
-    def __init__(self, cluster: Cluster, *, logs: Cluster | None = None) -> None:
+    `logs` is the same cluster over connections for followed logs. With `impersonation`, what a user asks of runs is sent as that user
+    where the API's account may do so.
+    """
+
+    def __init__(self, cluster: Cluster, *, logs: Cluster | None = None, impersonation: Impersonation | None = None) -> None:
         self._cluster, self._logs = cluster, logs or cluster
+        self._impersonation = impersonation
         self._index = Index()
         self._commits = Commits(self._store)
         self._listed: defaultdict[str, float] = defaultdict(lambda: float("-inf"))
@@ -147,13 +155,20 @@ class ClusterRuns:
         self._projects = sorted(item["metadata"]["name"] for item in items)
         return self._projects
 
-    async def create(self, project: str, body: Body) -> Body:
+    async def _as(self, by: Identity | None) -> Cluster:
+        if by is None or self._impersonation is None or not await self._impersonation.may(by):
+            return self._cluster
+        return self._cluster.impersonate(by.name, groups_of(by), extra_of(by))
+
+    async def create(self, project: str, body: Body, *, by: Identity | None = None) -> Body:
         try:
-            return self._index.put(await self._cluster.create(OPERATIONS, project, body))
+            made = self._index.put(await (await self._as(by)).create(OPERATIONS, project, sign(body, by)))
         except NotFound:
             raise ProjectNotFound(project) from None
         except (Invalid, Forbidden) as error:
             raise Refused(error.words) from None
+        record("created", made, by)
+        return made
 
     async def edit(self, project: str, uuid: str, edit: Edit) -> Body:
         stored: Body = await self._commits.submit((project, uuid), edit)
@@ -163,10 +178,18 @@ class ClusterRuns:
         project, uuid = key
         return await self._patch(project, uuid, lambda body: patch_ops(edit, body), subresource="status")
 
-    async def control(self, project: str, uuid: str, control: Control) -> Body:
-        return await self._patch(project, uuid, lambda body: _control_ops(control, body))
+    async def control(self, project: str, uuid: str, control: Control, *, by: Identity | None = None) -> Body:
+        cluster = await self._as(by)
+        asked = await self._patch(
+            project, uuid, lambda body: _control_ops(control, body) + signature_ops(body, control, by), cluster=cluster
+        )
+        for key in control.asked:
+            record(f"asked to {key}", asked, by)
+        return asked
 
-    async def _patch(self, project: str, uuid: str, make: Callable[[Body], Patch], *, subresource: str | None = None) -> Body:
+    async def _patch(
+        self, project: str, uuid: str, make: Callable[[Body], Patch], *, subresource: str | None = None, cluster: Cluster | None = None
+    ) -> Body:
         """Patch the run, made anew from the newest body where the last try met somebody else's write."""
         body, refusal = await self.get(project, uuid), ""
         for tried in range(_TRIES):
@@ -174,10 +197,15 @@ class ClusterRuns:
             same_object = {"op": "test", "path": "/metadata/uid", "value": meta["uid"]}
             try:
                 ops = [same_object, *make(body)]
-                return self._index.put(await self._cluster.json_patch(OPERATIONS, project, meta["name"], ops, subresource=subresource))
+                patched = await (cluster or self._cluster).json_patch(OPERATIONS, project, meta["name"], ops, subresource=subresource)
+                return self._index.put(patched)
             except NotFound:
                 self._index.drop(body)
                 raise RunNotFound(uuid) from None
+            except Forbidden as error:
+                if cluster in (None, self._cluster):
+                    raise
+                raise Refused(error.words) from None
             except (Conflict, Invalid) as error:
                 # Invalid too: the map that a key was to be added to may be gone, or the name may belong to another object by now.
                 if isinstance(error, Invalid) and refusal == error.words:
@@ -198,10 +226,15 @@ class ClusterRuns:
             raise RunNotFound(run_uuid(body))
         return self._index.put(newest)
 
-    async def delete(self, project: str, uuid: str) -> None:
+    async def delete(self, project: str, uuid: str, *, by: Identity | None = None) -> None:
         body = await self.get(project, uuid)
-        await self._cluster.delete(OPERATIONS, project, body["metadata"]["name"], uid=body["metadata"]["uid"])
+        cluster = await self._as(by)
+        try:
+            await cluster.delete(OPERATIONS, project, body["metadata"]["name"], uid=body["metadata"]["uid"])
+        except Forbidden as error:
+            raise Refused(error.words) from None
         self._index.drop(body)
+        record("deleted", body, by)
 
     async def wait(self, project: str, uuid: str, until: Callable[[Body], bool], seconds: float) -> Body:
         await self.get(project, uuid)

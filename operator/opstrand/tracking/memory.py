@@ -16,7 +16,7 @@ import jsonpatch
 
 from opstrand.core.names import Key
 from opstrand.tracking.edits import Edit, patch_ops
-from opstrand.tracking.runs import Body, Control, LogLine, ProjectNotFound, RunNotFound
+from opstrand.tracking.runs import Body, Control, Identity, LogLine, ProjectNotFound, RunNotFound
 from opstrand.tracking.views import is_final, run_uuid
 
 
@@ -51,7 +51,7 @@ class MemoryRuns:
     async def projects(self) -> Sequence[str]:
         return sorted(self.known_projects | {namespace for namespace, _ in self.bodies})
 
-    async def create(self, project: str, body: Body) -> Body:
+    async def create(self, project: str, body: Body, *, by: Identity | None = None) -> Body:
         if project not in await self.projects():
             raise ProjectNotFound(project)
         uid = str(uuids.uuid4())
@@ -75,7 +75,7 @@ class MemoryRuns:
         body = self.bodies[self._key(project, uuid)]
         return await self.put(jsonpatch.apply_patch(body, patch_ops(edit, body)))
 
-    async def control(self, project: str, uuid: str, control: Control) -> Body:
+    async def control(self, project: str, uuid: str, control: Control, *, by: Identity | None = None) -> Body:
         body = self.bodies[self._key(project, uuid)]
         spec: dict[str, Any] = dict(body.get("spec") or {})
         if control.switches:
@@ -84,7 +84,7 @@ class MemoryRuns:
             spec["isApproved"] = control.is_approved
         return await self.put({**body, "spec": spec})
 
-    async def delete(self, project: str, uuid: str) -> None:
+    async def delete(self, project: str, uuid: str, *, by: Identity | None = None) -> None:
         await self.drop(self._key(project, uuid))
 
     async def drop(self, key: Key) -> None:

@@ -29,11 +29,26 @@ class Refused(ValueError):
 
 
 @dataclass(frozen=True)
+class Identity:
+    """A user as the cluster knows one: what its rights are decided by."""
+
+    name: str
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: Mapping[str, tuple[str, ...]] | None = None
+
+
+@dataclass(frozen=True)
 class Control:
     """What a person asks of a run: keys of `spec.control`, and the approval."""
 
     switches: Mapping[str, bool | int] = field(default_factory=dict)
     is_approved: bool | None = None
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The names of what is asked."""
+        return (*self.switches, *(() if self.is_approved is None else ("approve",)))
 
 
 @dataclass(frozen=True)
@@ -62,17 +77,17 @@ class Runs(Protocol):
     async def projects(self) -> Sequence[str]:
         """The names of the projects there are."""
 
-    async def create(self, project: str, body: Body) -> Body:
-        """Make a run from an Operation with `metadata.generateName` or `name`. Raises `ProjectNotFound` and `Refused`."""
+    async def create(self, project: str, body: Body, *, by: Identity | None = None) -> Body:
+        """Make a run from an Operation with `metadata.generateName` or `name`, for this user. Raises `ProjectNotFound` and `Refused`."""
 
     async def edit(self, project: str, uuid: str, edit: Edit) -> Body:
         """Write what a run reports about itself; returns once it is stored. Raises `edits.TooLarge`."""
 
-    async def control(self, project: str, uuid: str, control: Control) -> Body:
+    async def control(self, project: str, uuid: str, control: Control, *, by: Identity | None = None) -> Body:
         """Ask something of the run; the operator carries it out. Raises `Refused`."""
 
-    async def delete(self, project: str, uuid: str) -> None:
-        """Delete the Operation, and with it its Pods."""
+    async def delete(self, project: str, uuid: str, *, by: Identity | None = None) -> None:
+        """Delete the Operation, and with it its Pods. Raises `Refused`."""
 
     async def wait(self, project: str, uuid: str, until: Callable[[Body], bool], seconds: float) -> Body:
         """The run as soon as `until` holds for it, or as it is after that many seconds."""

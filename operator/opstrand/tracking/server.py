@@ -23,6 +23,7 @@ from opstrand.kube.session import open_session
 from opstrand.settings import Settings
 from opstrand.tracking import validation
 from opstrand.tracking.app import create_app
+from opstrand.tracking.authorship import Impersonation
 from opstrand.tracking.cluster import ClusterRuns
 from opstrand.tracking.connections import ConnectionLimits, Runner
 from opstrand.tracking.expired import ExpiredTokens
@@ -56,7 +57,7 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
         logs = await standing.enter_async_context(session.open_pool(_LOGS))
         pool = open_pool(settings, modules=(validation.MODULE,), most_waiting=validation.MOST_WAITING)
         standing.callback(pool.close)
-        runs = ClusterRuns(KubeApi(session), logs=KubeApi(logs))
+        runs = ClusterRuns(KubeApi(session), logs=KubeApi(logs), impersonation=Impersonation(KubeApi(reviews)))
         auth = _build_auth(KubeApi(reviews), settings)
         catalog = CatalogReader(settings.connections)
         catalog.start()

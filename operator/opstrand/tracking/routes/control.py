@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from opstrand.tracking.auth import Verb
 from opstrand.tracking.intake import new_operation
-from opstrand.tracking.routes.request import OWNER, RUN, RUNS, NotAcceptable, find_project, find_run, parse_body, parse_content
+from opstrand.tracking.routes.request import CALLER, OWNER, RUN, RUNS, NotAcceptable, find_project, find_run, parse_body, parse_content
 from opstrand.tracking.runs import Control
 from opstrand.tracking.views import is_final, run_uuid, run_view
 
@@ -32,7 +32,7 @@ def _asks(control: Control) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def ask(request: web.Request) -> web.Response:
         body = await find_run(request, Verb.CONTROL)
         if not is_final(body) or "invalidate" in control.switches:
-            await request.app[RUNS].control(body["metadata"]["namespace"], run_uuid(body), control)
+            await request.app[RUNS].control(body["metadata"]["namespace"], run_uuid(body), control, by=request[CALLER])
         return web.json_response({})
 
     return ask
@@ -49,7 +49,7 @@ async def restart(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
     project = await find_project(request, Verb.CREATE)
     asked = await parse_body(request, Restart)
-    created = await request.app[RUNS].create(project, await _again(request, project, body["spec"], asked))
+    created = await request.app[RUNS].create(project, await _again(request, project, body["spec"], asked), by=request[CALLER])
     return web.json_response(run_view(created, request.app[OWNER]), status=201)
 
 
@@ -62,7 +62,7 @@ async def _again(request: web.Request, project: str, spec: dict[str, Any], asked
 
 async def delete(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.DELETE)
-    await request.app[RUNS].delete(body["metadata"]["namespace"], run_uuid(body))
+    await request.app[RUNS].delete(body["metadata"]["namespace"], run_uuid(body), by=request[CALLER])
     return web.Response(status=204)
 
 

@@ -109,7 +109,7 @@ async def create_run(request: web.Request) -> web.Response:
     operation = await parse_content(request, project, new.content or "", **given)
     edit = Edit(maps={"meta": MapEdit(make_storable(new.meta_info))}) if new.meta_info else Edit()
     check_budgets(edit, {})
-    body = await request.app[RUNS].create(project, operation)
+    body = await request.app[RUNS].create(project, operation, by=request[CALLER])
     if not edit.is_empty():
         await request.app[RUNS].edit(project, run_uuid(body), edit)
     request.app[WATCHERS].answered(run_uuid(body), caller_key(request))
