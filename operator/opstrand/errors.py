@@ -22,6 +22,7 @@ REASONS: dict[str, str] = {
     "InvalidName": "Use lower-case letters, digits and dashes, at most 52 characters.",
     "TooLarge": "Make it smaller, or put the data into artifacts and pass their path.",
     "TooExpensive": "Use smaller values, fewer or simpler templates, or compute it in the program; the message names the limit.",
+    "SetAside": "Make it smaller or simpler and create it again; the operator's log and memory limit say more.",
     "OutputsTooLarge": "Log less, or write the data to a file and log its path; what was refused is not among the outputs.",
     "InputsTooLarge": "Log less, or write the data to a file and log its path; what was refused is not among the inputs.",
     # values

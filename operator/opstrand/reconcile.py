@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from opstrand.core.lifecycle.decide import decide
 from opstrand.core.lifecycle.refusals import refuse
-from opstrand.core.lifecycle.snapshot import Decision, Snapshot
+from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
 from opstrand.core.limits import shorten
 from opstrand.core.names import Key
 from opstrand.core.phase import Phase
+from opstrand.crash_record import DEATHS
 from opstrand.decision import decide_apart, decide_here
-from opstrand.errors import PlatformError
+from opstrand.errors import PlatformError, SpecError
 from opstrand.journal import about
 from opstrand.kube.api import Conflict
 from opstrand.kube.apply import apply
@@ -47,6 +49,18 @@ DONE = Outcome()
 
 async def reconcile(key: Key, *, world: World, clock: Clock, is_parked: bool = False) -> Outcome:
     """Bring the run of this key one step nearer to its end. Raises PlatformError for what should be tried again later."""
+    body = world.cache.operation(key)
+    if body is None:
+        return DONE
+    uid = str(body["metadata"]["uid"])
+    async with world.crashes.flight(uid):
+        outcome = await _reconcile(key, world, clock, is_parked=is_parked)
+    if not outcome.parked:
+        world.crashes.forgive(uid)
+    return outcome
+
+
+async def _reconcile(key: Key, world: World, clock: Clock, *, is_parked: bool) -> Outcome:
     gathered = await gather(key, world=world, now=clock())
     if gathered is None:
         return DONE
@@ -81,6 +95,8 @@ def _record_end(decision: Decision, snapshot: Snapshot, key: Key) -> None:
 
 async def _decide(gathered: Gathered, key: Key, world: World, *, is_parked: bool) -> Decision:
     """A bug of ours is logged once with its traceback, and the run says so instead of hanging."""
+    if world.crashes.is_set_aside(str(gathered.snapshot.body["metadata"]["uid"])):
+        return _set_aside(gathered)
     try:
         return await decide_apart(gathered, key, world) if is_parked else decide_here(gathered, key, world)
     except PlatformError:
@@ -88,3 +104,13 @@ async def _decide(gathered: Gathered, key: Key, world: World, *, is_parked: bool
     except Exception:
         logger.exception("deciding failed: this is a bug", extra=about(*key))
         return refuse(gathered.snapshot, Phase.FAILED, "InternalError", "a bug of opstrand; the operator's log has the details")
+
+
+def _set_aside(gathered: Gathered) -> Decision:
+    """The operator was killed again and again while it reconciled this run: it ends, with no look at what it asks for."""
+    words = f"the operator was killed {DEATHS} times while it reconciled this run, which is therefore not tried again"
+    if gathered.snapshot.phase.is_final:
+        return NOTHING
+    if not gathered.is_file_needed:
+        return refuse(gathered.snapshot, Phase.FAILED, "SetAside", words)
+    return decide(replace(gathered.snapshot, prepared=SpecError("SetAside", words)))

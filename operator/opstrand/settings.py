@@ -73,6 +73,8 @@ class Settings:
     decision_seconds_per_run: int = 10
     #: MiB that one expensive decision may take: with all workers at that, the Pod must stay below its memory limit.
     decision_memory: int = 128
+    #: A file in a folder that outlives the container: which runs were being reconciled when it was killed. Empty: that is not recorded.
+    crash_record: str = ""
     #: Where the operator answers /healthz and /readyz; 0: nowhere.
     health_port: int = 8080
     #: Where the API listens.

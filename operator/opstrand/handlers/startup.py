@@ -20,6 +20,7 @@ from opstrand import decision
 from opstrand.catalog import CatalogReader
 from opstrand.core import names
 from opstrand.core.names import Key
+from opstrand.crash_record import CrashRecord
 from opstrand.errors import PlatformError, SpecError
 from opstrand.handlers.bookkeeping import NoDiffBase, NoProgress
 from opstrand.handlers.lean import kopf
@@ -65,7 +66,8 @@ async def run_operator(settings: Settings) -> None:
 async def _run(session: Session, pool: Pool, settings: Settings, stop: asyncio.Event) -> None:
     catalog = CatalogReader(settings.connections)
     catalog.start()
-    world = World(KubeApi(session), Cache(), settings, pool, read_catalog=catalog.read)
+    crashes = CrashRecord(settings.crash_record)
+    world = World(KubeApi(session), Cache(), settings, pool, read_catalog=catalog.read, crashes=crashes)
 
     async def once(key: Key) -> Outcome:
         return await reconcile(key, world=world, clock=utc_now)

@@ -24,6 +24,7 @@ from opstrand.core.pods.culling import Activity, is_due, read_culling
 from opstrand.core.resolving.circle import check_circle
 from opstrand.core.resolving.refs import Ref
 from opstrand.core.templates.template import refuse
+from opstrand.crash_record import CrashRecord
 from opstrand.errors import SpecError
 from opstrand.journal import about
 from opstrand.kube.activity import ask_activity
@@ -56,6 +57,8 @@ class World:
     read_catalog: Callable[[], Catalog] = lambda: EMPTY
     #: What the decisions about each run have cost so far.
     ledger: Ledger = field(default_factory=Ledger)
+    #: Which runs were being reconciled when the process died.
+    crashes: CrashRecord = field(default_factory=CrashRecord)
 
 
 @dataclass(frozen=True)
