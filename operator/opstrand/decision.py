@@ -111,30 +111,31 @@ async def decide_apart(gathered: Gathered, key: Key, world: World) -> Decision:
     snapshot = gathered.snapshot
     if not gathered.is_file_needed or is_decided_unread(snapshot):
         return decide(snapshot)
-    account = _Account(snapshot, key, world)
-    component: Mapping[str, Any] | None = None
-    upstream: dict[Ref, Mapping[str, Any] | None] = {}
-    project: Sequence[Mapping[str, Any]] = ()
     try:
-        body = to_parcel(snapshot.body)
-        if not snapshot.is_frozen:
-            needs: Needs = await account.run("find_needs", body, None)
-            if needs.missing_component:
-                component = find_component(key, needs.missing_component, world)
-            if component is not None:
-                needs = await account.run("find_needs", body, to_parcel(component))
-            if component is not None or not needs.missing_component:
-                upstream = find_upstream(key, needs.refs, world)
-            if needs.refs:
-                check_waiting(snapshot.body, world)
-            project = world.cache.operations(key[0]) if needs.has_joins else ()
-        parcels = {ref: to_parcel(one) for ref, one in upstream.items()}
-        seen = {name: getattr(snapshot, name) for name in _SEEN}
-        chunks = ([to_parcel(one) for one in project[at : at + _CHUNK]] for at in range(0, len(project), _CHUNK))
-        decision: Decision = await account.run("decide_run", body, to_parcel(component), parcels, snapshot.now, seen, chunks=chunks)
-        return decision
+        return await _decide_in_steps(snapshot, key, world)
     except SpecError as error:
         return decide(replace(snapshot, prepared=error))
+
+
+async def _decide_in_steps(snapshot: Snapshot, key: Key, world: World) -> Decision:
+    """Ask a worker, and again with what its answer says is needed of the rest of the cluster. Raises SpecError."""
+    account = _Account(snapshot, key, world)
+    body, seen = to_parcel(snapshot.body), {name: getattr(snapshot, name) for name in _SEEN}
+    component: Mapping[str, Any] | None = None
+    found: Needs | Decision = await account.run("decide_run", body, None, None, snapshot.now, seen)
+    if isinstance(found, Needs) and found.missing_component:
+        component = find_component(key, found.missing_component, world)
+        upstream: dict[Ref, Any] | None = {} if component is None else None
+        found = await account.run("decide_run", body, to_parcel(component), upstream, snapshot.now, seen)
+    if isinstance(found, Decision):
+        return found
+    if found.refs:
+        check_waiting(snapshot.body, world)
+    parcels = {ref: to_parcel(one) for ref, one in find_upstream(key, found.refs, world).items()}
+    project = world.cache.operations(key[0]) if found.has_joins else []
+    chunks = ([to_parcel(one) for one in project[at : at + _CHUNK]] for at in range(0, len(project), _CHUNK))
+    decision: Decision = await account.run("decide_run", body, to_parcel(component), parcels, snapshot.now, seen, chunks=chunks)
+    return decision
 
 
 #: What a snapshot has beside its file.
@@ -178,31 +179,27 @@ class _Account:
         return done.value
 
 
-def find_needs(settings: Settings, body: Any, component: Any) -> Needs:
-    """A worker's job: what the run asks of others."""
-    prepared = _prepare_parcels(settings, body, component)
-    has_joins = prepared.compiled is not None and bool(prepared.compiled.joins)
-    return Needs(prepared.refs, prepared.missing_component, has_joins)
-
-
 def decide_run(
     settings: Settings,
     body: Any,
     component: Any,
-    upstream: Mapping[Ref, Any],
+    upstream: Mapping[Ref, Any] | None,
     now: datetime,
     seen: Mapping[str, Any],
     project: Sequence[Any] = (),
-) -> Decision:
-    """A worker's job: the whole decision. What the status keeps of the user's data is answered only where it changed."""
+) -> Decision | Needs:
+    """A worker's job: the whole decision; where `upstream` is None and other objects are needed for it, which they are.
+
+    What the status keeps of the user's data is answered only where it changed.
+    """
     from opstrand.workers.worker import evaluate
 
     whole = from_parcel(body) or {}
-    try:
-        prepared: Prepared | SpecError = _prepare_parcels(settings, whole, component)
-    except SpecError as error:
-        prepared = error
-    bodies = {ref: from_parcel(one) for ref, one in upstream.items()}
+    prepared = _prepare_parcels(settings, whole, component)
+    needs = None if upstream is not None or "pod" in (whole.get("status") or {}) else _find_needs(prepared)
+    if needs is not None:
+        return needs
+    bodies = {ref: from_parcel(one) for ref, one in (upstream or {}).items()}
     others = {ref: None if one is None else read_upstream(one, settings) for ref, one in bodies.items()}
     runs = tuple(read_upstream(found, settings) for one in project if (found := from_parcel(one)) is not None)
     snapshot = Snapshot(whole, prepared, now, settings, evaluate, upstream=others, project=runs, **seen)
@@ -214,6 +211,17 @@ def decide_run(
     return replace(decision, status=status)
 
 
-def _prepare_parcels(settings: Settings, body: Any, component: Any) -> Prepared:
+def _prepare_parcels(settings: Settings, body: Mapping[str, Any], component: Any) -> Prepared | SpecError:
     found = from_parcel(component)
-    return prepare(from_parcel(body) or {}, settings=settings, component=None if found is None else found.get("spec") or {})
+    try:
+        return prepare(body, settings=settings, component=None if found is None else found.get("spec") or {})
+    except SpecError as error:
+        return error
+
+
+def _find_needs(prepared: Prepared | SpecError) -> Needs | None:
+    if isinstance(prepared, SpecError):
+        return None
+    has_joins = prepared.compiled is not None and bool(prepared.compiled.joins)
+    needs = Needs(prepared.refs, prepared.missing_component, has_joins)
+    return needs if needs.refs or needs.missing_component or needs.has_joins else None

@@ -13,8 +13,9 @@ import pytest
 import pytest_asyncio
 
 from opstrand.core.phase import Phase
+from opstrand.core.templates.traced import Piece, TracedText
 from opstrand.errors import SpecError
-from opstrand.workers.frames import read_answer
+from opstrand.workers.frames import read_answer, write_value
 from opstrand.workers.pool import Busy, Exceeded, Pool
 
 pytestmark = pytest.mark.timeout(60)
@@ -107,6 +108,7 @@ async def test_many_things_cross_in_pieces(pool: Pool) -> None:
 
 def test_an_answer_can_be_nothing_but_values() -> None:
     assert read_answer(pickle.dumps({"a": [1, Phase.FAILED, frozenset({2})]})) == {"a": [1, Phase.FAILED, frozenset({2})]}
+    assert read_answer(write_value([TracedText.of_pieces([Piece("a", True)]), Phase.FAILED])) == ["a", Phase.FAILED]
     for wrong in (os.system, print, Pool, asyncio.sleep):
         with pytest.raises(pickle.UnpicklingError):
             read_answer(pickle.dumps(wrong))

@@ -30,11 +30,12 @@ class _Timer:
     """Whether it is running: a signal that comes late must not end something else."""
 
     is_armed = False
+    has_rung = False
 
 
 def _ring(number: int, stack: FrameType | None) -> None:
     if _Timer.is_armed:
-        _Timer.is_armed = False
+        _Timer.is_armed, _Timer.has_rung = False, True
         raise NeedsWorker
 
 
@@ -46,10 +47,13 @@ def bounded() -> Iterator[None]:
         return
     if signal.getsignal(signal.SIGVTALRM) is not _ring:
         signal.signal(signal.SIGVTALRM, _ring)
-    _Timer.is_armed = True
+    _Timer.is_armed, _Timer.has_rung = True, False
     signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
     try:
         yield
     finally:
         _Timer.is_armed = False
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        if _Timer.has_rung:
+            # Whatever became of it: what was ended in the middle proves nothing.
+            raise NeedsWorker

@@ -18,7 +18,7 @@ from contextlib import suppress
 from opstrand.workers.frames import ORDER
 
 #: Workers leave the processor to the operator, and are the first to go where memory runs out.
-_NICENESS = 10
+_NICENESS = 5
 _OOM_SCORE = "1000"
 
 

@@ -36,9 +36,10 @@ class TooLong(BaseException):
 
 
 class _Guard:
-    """The template that is being rendered, for the message."""
+    """The template that is being rendered, for the message, and whether the time is over."""
 
     template = ""
+    is_over = False
 
 
 def evaluate(source: str, values: Mapping[str, Any]) -> Any:
@@ -64,6 +65,7 @@ def serve(connection: socket.socket, megabytes: int) -> None:
 
 
 def _end_job(number: int, stack: FrameType | None) -> None:
+    _Guard.is_over = True
     raise TooLong
 
 
@@ -90,6 +92,7 @@ def _work(request: bytes, connection: socket.socket, megabytes: int) -> tuple[by
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds) + _GRACE, hard))
     _Guard.template = ""
+    answer, is_last = b"", True
     try:
         try:
             signal.setitimer(signal.ITIMER_PROF, seconds)
@@ -98,9 +101,11 @@ def _work(request: bytes, connection: socket.socket, megabytes: int) -> tuple[by
             signal.setitimer(signal.ITIMER_PROF, 0)
     except TooLong:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        return _encode("expensive", _say(TOO_LONG.format(seconds=seconds)), began), True
     except MemoryError:
         return _encode("expensive", _say(TOO_MUCH_MEMORY.format(memory=megabytes)), began), True
+    if _Guard.is_over:
+        # Whatever became of it: what was ended in the middle proves nothing.
+        return _encode("expensive", _say(TOO_LONG.format(seconds=seconds)), began), True
     return answer, is_last
 
 

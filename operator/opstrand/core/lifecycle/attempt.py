@@ -12,6 +12,7 @@ from typing import Any
 from opstrand.core import names
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.identity import Identity
+from opstrand.core.limits import TOTAL, check_size
 from opstrand.core.pods import service
 from opstrand.core.pods.connections import EMPTY, Catalog
 from opstrand.core.pods.init_steps import render_lineage
@@ -76,6 +77,7 @@ def render_attempt(
         deadline=None if timeout is None else timeout - elapsed,
         catalog=catalog,
     )
+    check_size(rendered.pod, TOTAL, "the Pod", "run")
     return Attempt(plan, name, rendered, render_lineage(plan))
 
 
@@ -83,6 +85,7 @@ def _render_service(plan: Plan, identity: Identity, *, body: Mapping[str, Any], 
     """A service has no deadline of its Pods' own: they come and go, and `timeout` is for the run."""
     name = names.service_name(body["metadata"]["name"], identity.uuid)
     rendered = render_pod(plan, owner=names.owner_reference(body), pod_name=name, settings=settings, catalog=catalog)
+    check_size(rendered.pod, TOTAL, "the Pod", "run")
     made = service.render_service(plan, rendered.pod, name=name)
     return Attempt(plan, name, rendered, render_lineage(plan), made, service.render_facts(plan, identity, name))
 
