@@ -16,6 +16,8 @@ REASONS: dict[str, str] = {
     "InvalidYAML": "Mend the YAML at the line shown.",
     "InvalidSpec": "Mend the field at the path shown; `opstrand explain FIELD` says what it takes.",
     "UnknownField": "Remove the key, or use the nearest valid one.",
+    "OldFormat": "This is a Polyaxon 0.x file, which is not run: write it as a component (kind: component, inputs, run: {kind: job, "
+    "container: {image, command}}), and what varies as an operation over it; `opstrand explain run` shows the keys.",
     "NotSupported": "This part of the format is not run by this version; see the README's list of what works.",
     "Placeholder": "Replace the word by what it stands for.",
     "NotAnOperation": "Write the component under `component:` of an operation, or run it with `opstrand run -f`.",
@@ -30,7 +32,8 @@ REASONS: dict[str, str] = {
     "ParamInvalid": "Give a value of the declared type.",
     "ParamValidation": "Give a value that the input's validation accepts.",
     "ParamUndeclared": "Declare an input or output of that name, or set `contextOnly: true`.",
-    "TemplateError": "Mend the expression; the message names what can be used.",
+    "TemplateError": "Fix the expression; the message names what can be used. Braces that are text, as for another program, stand between "
+    "{% raw %} and {% endraw %}.",
     "ConditionFalse": "Nothing to do: the operation's conditions say that it should not run.",
     "ConditionInvalid": "Write a condition that gives a boolean.",
     # refs

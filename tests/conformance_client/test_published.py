@@ -48,7 +48,7 @@ def echo(tmp_path: Path) -> str:
 def started(api: Api) -> str:
     """The uuid of a run of its own making: the command line takes its two seconds."""
     content = ECHO.format(program="print(1)").replace("Default message", "test 1")
-    body = parse_submission(content)
+    body = parse_submission(content).body
     return run_uuid(api.do(api.runs.create("quick-start", body)))
 
 

@@ -34,12 +34,17 @@ def judge_further(document: Document, judge: Callable[[Document], Verdict]) -> V
     for _ in range(_ROUNDS):
         told += [problem for problem in verdict.problems if not _follows(problem, cut, document)]
         found = [steps for problem in verdict.problems if (steps := _find(problem, document))]
-        if verdict.is_whole or not found or len(told) >= MAX_PROBLEMS or any(map(_names_others, found)):
+        if verdict.is_whole or _is_old(verdict) or not found or len(told) >= MAX_PROBLEMS or any(map(_names_others, found)):
             break
         cut += found
         document = replace(document, data=_leave_out(document.data, found))
         verdict = judge(document)
     return replace(verdict, problems=in_order(told)[:MAX_PROBLEMS])
+
+
+def _is_old(verdict: Verdict) -> bool:
+    """Whether the file is of another format: there is nothing in it to be read as one of today."""
+    return any(problem.reason == "OldFormat" for problem in verdict.problems)
 
 
 def _find(problem: Problem, document: Document) -> Path:

@@ -13,7 +13,7 @@ from opstrand.cli.submission import Submission
 from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.check import check_alone
 from opstrand.core.compiling.compile import compile_alone, compile_operation
-from opstrand.core.compiling.offered import find_missing
+from opstrand.core.compiling.offered import find_missing, find_unused
 from opstrand.core.compiling.prepare import component_name
 from opstrand.core.judge import judge_compiled
 from opstrand.core.nearest import find_nearest
@@ -62,8 +62,7 @@ def judge(submission: Submission, *, evaluate: Evaluate, complete: bool) -> Verd
         if operation.hub_ref and operation.component is None:
             component_name(operation.hub_ref)
             alone = compile_alone(operation)
-            unseen = f"the component {operation.hub_ref!r} of the hub is not looked at here"
-            return Verdict(_place(submission, check_alone(alone)), (unseen, *(one.message for one in find_missing(alone))))
+            return _judge_alone(submission, alone, str(operation.hub_ref), complete=complete)
         compiled = compile_operation(operation)
     except SpecError as error:
         return Verdict(_place(submission, error.problems), is_whole=False)
@@ -72,6 +71,16 @@ def judge(submission: Submission, *, evaluate: Evaluate, complete: bool) -> Verd
     problems, notes = judge_compiled(compiled, evaluate=evaluate, complete=complete, is_run=is_run)
     notes += _doubt(submission.given, compiled)
     return Verdict(_place(submission, problems), tuple(notes))
+
+
+def _judge_alone(submission: Submission, alone: Compiled, hub_ref: str, *, complete: bool) -> Verdict:
+    """The verdict on an operation whose component is in a cluster's hub: only it itself is here."""
+    missing, wrong = find_missing(alone), check_alone(alone)
+    notes = tuple(find_unused(alone))
+    if complete:
+        return Verdict(_place(submission, [*wrong, *missing]), notes)
+    unseen = f"the component {hub_ref!r} of the hub is not looked at here"
+    return Verdict(_place(submission, wrong), (unseen, *(one.message for one in missing), *notes))
 
 
 def _place(submission: Submission, problems: Sequence[Problem]) -> tuple[Problem, ...]:

@@ -16,7 +16,7 @@ from opstrand.core.compiling.check import check_values
 from opstrand.core.compiling.matrix import matrix_names
 from opstrand.core.compiling.offered import RUN_KINDS, find_missing, find_unused
 from opstrand.core.identity import Identity
-from opstrand.core.nearest import suggest
+from opstrand.core.nearest import find_nearest, suggest
 from opstrand.core.pods.connections import Catalog
 from opstrand.core.pods.init_plan import make_step
 from opstrand.core.pods.plan import compile_plan
@@ -25,7 +25,7 @@ from opstrand.core.resolving.joins import find_search, parse_joins
 from opstrand.core.resolving.refs import Ref, collect_refs
 from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
 from opstrand.core.resolving.slots import make_slots
-from opstrand.core.templates.lookups import is_template, parse_plain
+from opstrand.core.templates.lookups import RAW, is_template, parse_plain
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 
@@ -190,7 +190,8 @@ def _find_unknown(parts: Mapping[str, Any], known: tuple[str, ...]) -> Iterator[
         plain = parse_plain(text) if is_template(text) else None
         for lookup in plain.pieces if plain else ():
             if not isinstance(lookup, str) and not lookup.constant and lookup.head not in names:
-                yield Problem("TemplateError", f"there is no '{lookup.head}'{suggest(str(lookup.head), known)}", path)
+                way_out = "" if find_nearest(str(lookup.head), known) else f"; {RAW}"
+                yield Problem("TemplateError", f"there is no '{lookup.head}'{suggest(str(lookup.head), known)}{way_out}", path)
 
 
 def _iter_texts(value: Any, path: str) -> Iterator[tuple[str, str]]:

@@ -16,6 +16,7 @@ from opstrand.errors import REASONS, Problem, SpecError
 from opstrand.spec.common import Common
 from opstrand.spec.component import Component
 from opstrand.spec.document import Document, Path
+from opstrand.spec.old_format import find_old_keys
 from opstrand.spec.operation import Operation
 from opstrand.spec.section import describe, nearest
 from opstrand.spec.yaml_reader import INT64, MAX_DEPTH
@@ -47,6 +48,7 @@ def parse_polyaxonfile(data: Any, *, document: Document | None = None) -> Operat
     _judge_values(data, document)
     kind = data.get("kind")
     if kind not in (None, "component", "operation"):
+        _refuse_old(data, document)
         near = nearest(kind, ("component", "operation")) if isinstance(kind, str) else None
         hint = f"; did you mean '{near}'?" if near else ""
         _refuse("InvalidSpec", f"expected component or operation, found {describe(kind)}{hint}", ("kind",), document)
@@ -72,9 +74,18 @@ def _parse(model: type[_Kind], data: Mapping[str, Any], document: Document | Non
     try:
         parsed = model.model_validate(data)
     except ValidationError as error:
+        _refuse_old(data, document)
         raise spec_error(error, document) from None
     parsed._written = data
     return parsed
+
+
+def _refuse_old(data: Mapping[str, Any], document: Document | None) -> None:
+    """A wrong file that is of Polyaxon 0.x is said to be, key by key: what today's format says of it would help nobody."""
+    found = list(find_old_keys(data))
+    if found:
+        problems = [(path, f"'{dotted(path)}' is of Polyaxon 0.x; today one writes {today}") for path, today in found]
+        raise _all([(path, Problem("OldFormat", message, dotted(path))) for path, message in problems], document)
 
 
 def spec_error(error: ValidationError, document: Document | None) -> SpecError:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from opstrand.core.compiling.check import check_alone
 from opstrand.core.compiling.compile import compile_alone, compile_operation
-from opstrand.core.compiling.offered import find_missing
+from opstrand.core.compiling.offered import find_missing, find_unused
 from opstrand.core.compiling.prepare import component_name
 from opstrand.core.judge import judge_compiled, judge_connections
 from opstrand.core.names import API_VERSION, CREATED_BY, generate_name
@@ -23,6 +24,14 @@ from opstrand.spec.document import parse_document
 from opstrand.spec.polyaxonfile import parse_polyaxonfile
 
 
+@dataclass(frozen=True)
+class Submitted:
+    """What a sent file makes: the body of an Operation, and what a person should know about the file all the same."""
+
+    body: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
 def parse_submission(
     content: str,
     *,
@@ -31,8 +40,8 @@ def parse_submission(
     tags: Sequence[str] | None = None,
     evaluate: Evaluate = refuse,
     catalog: Catalog | None = None,
-) -> dict[str, Any]:
-    """The body of the Operation that runs `content`, a component or an operation as YAML or JSON.
+) -> Submitted:
+    """The Operation that runs `content`, a component or an operation as YAML or JSON.
 
     What is given beside the content wins over what is in it. Raises SpecError with every problem that can be known before the upstreams
     are; `evaluate` renders the templates that are more than look-ups, `catalog` has the connections that runs may name (None: not known).
@@ -47,21 +56,22 @@ def parse_submission(
     if operation.component is None and operation.hub_ref:
         component_name(operation.hub_ref)
         compiled = compile_alone(operation)
-        problems = [*check_alone(compiled), *find_missing(compiled)]
+        problems, notes = [*check_alone(compiled), *find_missing(compiled)], list(find_unused(compiled))
     else:
         compiled = compile_operation(operation)
-        problems = list(judge_compiled(compiled, evaluate=evaluate, complete=True)[0])
+        problems, notes = judge_compiled(compiled, evaluate=evaluate, complete=True)
         problems += [] if catalog is None else judge_connections(compiled, catalog)
     if problems:
         raise SpecError.of(list(dict.fromkeys(problems)))
-    return new_operation(spec)
+    return Submitted(new_operation(spec), tuple(notes))
 
 
-def parse_apart(content: str, catalog: Catalog | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A worker's job: the same, with every template rendered in this process."""
+def parse_apart(content: str, catalog: Catalog | None, given: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """A worker's job: the same as plain values, with every template rendered in this process."""
     from opstrand.workers.worker import evaluate
 
-    return parse_submission(content, catalog=catalog, evaluate=evaluate, **given)
+    submitted = parse_submission(content, catalog=catalog, evaluate=evaluate, **given)
+    return submitted.body, submitted.notes
 
 
 def new_operation(spec: Mapping[str, Any]) -> dict[str, Any]:

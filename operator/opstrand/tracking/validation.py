@@ -10,7 +10,7 @@ from typing import Any
 
 from opstrand.core.pods.connections import Catalog
 from opstrand.errors import PlatformError, SpecError
-from opstrand.tracking.intake import parse_submission
+from opstrand.tracking.intake import Submitted, parse_submission
 from opstrand.workers.inline import NeedsWorker, bounded, put_off
 from opstrand.workers.pool import Busy, Exceeded, Pool
 
@@ -27,12 +27,12 @@ class TooManyRequests(PlatformError):
 
 
 class Validation:
-    """`parse` gives the body of the Operation that a file makes. Without a pool, templates beyond look-ups are refused."""
+    """`parse` gives the Operation that a file makes. Without a pool, templates beyond look-ups are refused."""
 
     def __init__(self, pool: Pool | None = None) -> None:
         self._pool = pool
 
-    async def parse(self, content: str, *, project: str, catalog: Catalog | None, **given: Any) -> dict[str, Any]:
+    async def parse(self, content: str, *, project: str, catalog: Catalog | None, **given: Any) -> Submitted:
         """Raises SpecError with all that is wrong, TooExpensive among it, and TooManyRequests where the project's turn is far."""
         if self._pool is None:
             return await asyncio.to_thread(parse_submission, content, catalog=catalog, **given)
@@ -49,5 +49,5 @@ class Validation:
         except Busy:
             words = f"{MOST_WAITING} files of the project {project!r} wait to be validated; send this one again later"
             raise TooManyRequests(words, retry_after=5.0) from None
-        body: dict[str, Any] = done.value
-        return body
+        body, notes = done.value
+        return Submitted(body, tuple(notes))

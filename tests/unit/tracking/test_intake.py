@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
 
 from opstrand.errors import SpecError
 from opstrand.tracking.intake import parse_submission
+from opstrand.tracking.routes.warnings import warn
 
 
 def test_what_is_wrong_beside_a_hubs_component_is_refused_before_anything_is_created() -> None:
@@ -16,4 +22,18 @@ def test_what_is_wrong_beside_a_hubs_component_is_refused_before_anything_is_cre
         ("params.p.ref", "RefInvalid"),
         ("matrix", "NotSupported"),
     ]
-    assert parse_submission("kind: operation\nhubRef: echo\n")["spec"]["hubRef"] == "echo"
+    assert parse_submission("kind: operation\nhubRef: echo\n").body["spec"]["hubRef"] == "echo"
+
+
+async def test_notes_of_a_file_come_beside_the_answer(api: TestClient[Any, Any]) -> None:
+    job = {"kind": "component", "run": {"kind": "job", "container": {"image": "i", "command": ["true"]}}, "cache": {"disable": False}}
+    answer = await api.post("/api/v1/default/quick-start/runs", json={"content": json.dumps(job)})
+    assert answer.status == 201
+    assert [text.startswith('299 opstrand "cache: no earlier result') for text in answer.headers.getall("Warning")] == [True]
+
+
+def test_a_note_is_one_header_whatever_is_in_it() -> None:
+    response = warn(web.Response(), ['é\r\nX: 1 "quoted" \\', "x" * 5000])
+    first, second = response.headers.getall("Warning")
+    assert first == '299 opstrand "\\\\xe9\\\\x0d\\\\nX: 1 \\"quoted\\" \\\\"'
+    assert len(second) < 600

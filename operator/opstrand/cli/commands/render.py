@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from opstrand.cli.command import command
-from opstrand.cli.console import show, show_bytes
+from opstrand.cli.console import say, show, show_bytes
 from opstrand.cli.format import as_json, as_yaml
 from opstrand.cli.judge import judge
 from opstrand.cli.options import check_project, file_options, output_option
@@ -50,7 +50,10 @@ def render(
     submission = read_submission(files, params, strict=strict_params)
     known = read_upstreams([body for file in upstreams for body in read_objects(file)], settings)
     with Sandbox() as sandbox:
-        judge(submission, evaluate=sandbox.for_one_run(), complete=stage not in ("operation", "compiled")).require()
+        verdict = judge(submission, evaluate=sandbox.for_one_run(), complete=stage not in ("operation", "compiled"))
+        verdict.require()
+        for note in verdict.notes:
+            say(f"note: {files[0]}: {note}")
         operation = make_operation(submission, name=name)
         body = fix_identity(operation, project=check_project(project), uid=uid)
         # The engine sees what the cluster keeps; a person reads what was written.

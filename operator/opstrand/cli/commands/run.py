@@ -100,7 +100,10 @@ def _make_operation(
     if hub and is_local:
         raise CliError("--hub needs a cluster: --local knows no components but those in the file")
     with Sandbox() as sandbox:
-        judge(submission, evaluate=sandbox.for_one_run(), complete=True).require()
+        verdict = judge(submission, evaluate=sandbox.for_one_run(), complete=True)
+    verdict.require()
+    for note in verdict.notes:
+        say(f"note: {files[0] if files else hub}: {note}")
     operation = make_operation(submission, name=name)
     # The engine's own judgement, under any identity: what this version does not run is refused here.
     somebody = {**operation, "metadata": {"name": "run", "namespace": submission.spec.get("namespace") or "run", "uid": "0" * 32}}

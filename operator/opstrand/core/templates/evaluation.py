@@ -19,6 +19,7 @@ from jinja2 import nodes
 from jinja2.environment import TemplateExpression
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from opstrand.core.templates.lookups import RAW
 from opstrand.core.templates.template import EvaluationFailed
 from opstrand.core.templates.traced import Piece, TracedText
 from opstrand.core.values.safe import Mismatch, check_text, make_safe
@@ -117,6 +118,8 @@ def evaluate_traced(source: str, values: Mapping[str, Any]) -> Any:
         raise
     except jinja2.UndefinedError as error:
         raise EvaluationFailed(error.message or "a name is unknown", _undefined_name(error)) from None
+    except jinja2.TemplateSyntaxError as error:
+        raise EvaluationFailed(f"{error.message or type(error).__name__} ({RAW})") from None
     except jinja2.TemplateError as error:
         raise EvaluationFailed(f"{error.message or type(error).__name__}") from None
     except Mismatch as error:

@@ -23,6 +23,8 @@ _OUTPUT = re.compile(
 _STEP = re.compile(rf"\.({_NAME})|\[\s*(?:({_TEXT})|(-?\d+))\s*\]")
 _COMMENT = re.compile(r"\{#(?P<before>-?).*?(?P<after>-?)#\}", re.DOTALL)
 _MARK = re.compile(r"\{\{|\{%|\{#")
+#: What to do where braces are not meant for us.
+RAW = "braces that are text stand between {% raw %} and {% endraw %}"
 _CONSTANTS = {"true": True, "True": True, "false": False, "False": False, "none": None, "None": None}
 #: Words of the template language: never names, so that their misuse is left to the real parser's words.
 _KEYWORDS = frozenset({"and", "or", "not", "in", "is", "if", "else"})

@@ -9,8 +9,9 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
 from opstrand.tracking.auth import Verb
-from opstrand.tracking.intake import new_operation
+from opstrand.tracking.intake import Submitted, new_operation
 from opstrand.tracking.routes.request import CALLER, OWNER, RUN, RUNS, NotAcceptable, find_project, find_run, parse_body, parse_content
+from opstrand.tracking.routes.warnings import warn
 from opstrand.tracking.runs import Control
 from opstrand.tracking.views import is_final, run_uuid, run_view
 
@@ -49,15 +50,16 @@ async def restart(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
     project = await find_project(request, Verb.CREATE)
     asked = await parse_body(request, Restart)
-    created = await request.app[RUNS].create(project, await _again(request, project, body["spec"], asked), by=request[CALLER])
-    return web.json_response(run_view(created, request.app[OWNER]), status=201)
+    submitted = await _again(request, project, body["spec"], asked)
+    created = await request.app[RUNS].create(project, submitted.body, by=request[CALLER])
+    return warn(web.json_response(run_view(created, request.app[OWNER]), status=201), submitted.notes)
 
 
-async def _again(request: web.Request, project: str, spec: dict[str, Any], asked: Restart) -> dict[str, Any]:
+async def _again(request: web.Request, project: str, spec: dict[str, Any], asked: Restart) -> Submitted:
     given = {"name": asked.name, "description": asked.description, "tags": asked.tags}
     if asked.content is not None:
         return await parse_content(request, project, asked.content, **given)
-    return new_operation({**spec, **{key: value for key, value in given.items() if value is not None}})
+    return Submitted(new_operation({**spec, **{key: value for key, value in given.items() if value is not None}}))
 
 
 async def delete(request: web.Request) -> web.Response:

@@ -27,6 +27,7 @@ from opstrand.tracking.routes.request import (
     parse_content,
     parse_project,
 )
+from opstrand.tracking.routes.warnings import warn
 from opstrand.tracking.runs import Body, ProjectNotFound, RunNotFound
 from opstrand.tracking.views import run_uuid, run_view
 
@@ -106,14 +107,14 @@ async def create_run(request: web.Request) -> web.Response:
     new = await parse_body(request, NewRun)
     _check_offered(new)
     given = {"name": new.name, "description": new.description, "tags": new.tags}
-    operation = await parse_content(request, project, new.content or "", **given)
+    submitted = await parse_content(request, project, new.content or "", **given)
     edit = Edit(maps={"meta": MapEdit(make_storable(new.meta_info))}) if new.meta_info else Edit()
     check_budgets(edit, {})
-    body = await request.app[RUNS].create(project, operation, by=request[CALLER])
+    body = await request.app[RUNS].create(project, submitted.body, by=request[CALLER])
     if not edit.is_empty():
         await request.app[RUNS].edit(project, run_uuid(body), edit)
     request.app[WATCHERS].answered(run_uuid(body), caller_key(request))
-    return web.json_response(run_view(body, request.app[OWNER]), status=201)
+    return warn(web.json_response(run_view(body, request.app[OWNER]), status=201), submitted.notes)
 
 
 def _check_offered(new: NewRun) -> None:

@@ -19,6 +19,7 @@ from opstrand.core.pods.connections import Catalog
 from opstrand.core.values.safe import is_too_deep
 from opstrand.tracking.access import authorize, authorize_report, find_known_run
 from opstrand.tracking.auth import Auth, Caller, Verb
+from opstrand.tracking.intake import Submitted
 from opstrand.tracking.limits import Held, Limits, TokenGate, TooSlow, Turns
 from opstrand.tracking.runs import Body, RunNotFound, Runs
 from opstrand.tracking.validation import Validation
@@ -48,8 +49,8 @@ Found = TypeVar("Found")
 _LOOK_AGAIN = 1.0
 
 
-async def parse_content(request: web.Request, project: str, content: str, **given: Any) -> dict[str, Any]:
-    """The body of the Operation that a sent file makes, validated against the connections that there are now."""
+async def parse_content(request: web.Request, project: str, content: str, **given: Any) -> Submitted:
+    """The Operation that a sent file makes, validated against the connections that there are now."""
     return await request.app[VALIDATION].parse(content, project=project, catalog=request.app[READ_CATALOG](), **given)
 
 

@@ -1,0 +1,24 @@
+"""Notes beside an answer: `Warning` headers, as Kubernetes has them.
+
+Owns their form. A body has no room for them: the published client reads no key that it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aiohttp import web
+
+from opstrand.core.limits import shorten
+from opstrand.text import inline
+
+_LONGEST = 500
+
+
+def warn(response: web.Response, notes: Iterable[str]) -> web.Response:
+    """The answer with these notes. A header is ASCII: what is not is shown as an escape."""
+    for note in notes:
+        text = inline(shorten(note, _LONGEST)).encode("ascii", "backslashreplace").decode()
+        quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+        response.headers.add("Warning", f'299 opstrand "{quoted}"')
+    return response
