@@ -297,35 +297,27 @@ def read_annotations(body: Manifest) -> dict[str, str]:
     return {key.removeprefix("opstrand.dev/"): value for key, value in found if key.startswith("opstrand.dev/")}
 
 
+@pytest.mark.parametrize(
+    ("asked", "annotation"), [("stop", "stopped-by"), ("skip", "skipped-by"), ("approve", "approved-by"), ("invalidate", "invalidated-by")]
+)
 async def test_a_run_says_who_made_it_and_who_asked_what_of_it(
-    kube: KubeApi, namespace: str, person: Any, control_plane: ControlPlane, caplog: pytest.LogCaptureFixture
+    kube: KubeApi, namespace: str, person: Any, caplog: pytest.LogCaptureFixture, asked: str, annotation: str
 ) -> None:
-    """No operator: what is asked of the runs is carried out by no one, and so they stay as they are."""
     caplog.set_level("INFO", logger="opstrand.tracking.authorship")
     editor, admin = await person("edit"), await person("admin")
     alice, bob = (f"system:serviceaccount:{namespace}:person-{role}" for role in ("edit", "admin"))
     runs = f"/api/v1/default/{namespace}/runs"
     _, view = await editor.ask("POST", runs, {"content": COMPONENT})
     run = f"{runs}/{view['uuid']}"
-
-    async def annotations() -> dict[str, str]:
-        return read_annotations(await kube.get(OPERATIONS, namespace, view["name"]))
-
-    assert await annotations() == {"created-by": alice}
-    for who, asked in ((admin, "stop"), (editor, "stop"), (editor, "approve"), (admin, "skip"), (editor, "invalidate")):
-        assert (await who.ask("POST", f"{run}/{asked}"))[0] == 200
-    # Who asked for what was asked already changes nothing.
-    asked_by = {"stopped-by": bob, "approved-by": alice, "skipped-by": bob, "invalidated-by": alice}
-    assert await annotations() == {"created-by": alice, **asked_by}
+    assert read_annotations(await kube.get(OPERATIONS, namespace, view["name"])) == {"created-by": alice}
+    assert (await admin.ask("POST", f"{run}/{asked}"))[0] == 200
+    assert read_annotations(await kube.get(OPERATIONS, namespace, view["name"])) == {"created-by": alice, annotation: bob}
     _, again = await admin.ask("POST", f"{run}/restart")
-    made_again = await kube.get(OPERATIONS, namespace, again["name"])
-    assert read_annotations(made_again) == {"created-by": bob}
-    assert (await admin.ask("DELETE", run))[0] == 204
-    said = [(record.message, record.by) for record in caplog.records]  # type: ignore[attr-defined]
-    wanted = ["created", "asked to stop", "asked to stop", "asked to approve", "asked to skip", "asked to invalidate", "created", "deleted"]
-    by = [alice, bob, alice, alice, bob, alice, bob, bob]
-    assert said == [(f"run {action}", user) for action, user in zip(wanted, by, strict=True)]
-    assert {record.project for record in caplog.records} == {namespace}  # type: ignore[attr-defined]
+    assert read_annotations(await kube.get(OPERATIONS, namespace, again["name"])) == {"created-by": bob}
+    assert (await editor.ask("DELETE", run))[0] == 204
+    said = [(record.message, record.by, record.project) for record in caplog.records]  # type: ignore[attr-defined]
+    wanted = [("created", alice), (f"asked to {asked}", bob), ("created", bob), ("deleted", alice)]
+    assert said == [(f"run {action}", user, namespace) for action, user in wanted]
 
 
 async def test_whom_the_api_may_impersonate_the_audit_log_names(
@@ -351,7 +343,8 @@ async def test_whom_the_api_may_impersonate_the_audit_log_names(
         if (entry.get("objectRef") or {}).get("resource") == "operations" and entry["verb"] in ("create", "patch", "delete")
     ]
     account = f"system:serviceaccount:{namespace}:person-edit"
-    assert writes == [(verb, user) for user in (account, None) for verb in ("create", "patch", "delete")]
+    # A write that meets one of the operator's is tried again.
+    assert list(dict.fromkeys(writes)) == [(verb, user) for user in (account, None) for verb in ("create", "patch", "delete")]
 
 
 @pytest.mark.usefixtures("operator")
