@@ -19,6 +19,7 @@ from opstrand.core.lifecycle.decide import decide
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.lifecycle.starting import is_decided_unread
 from opstrand.core.names import Key
+from opstrand.core.pods.volumes import store_path
 from opstrand.core.resolving.refs import Ref
 from opstrand.core.resolving.upstream import read_upstream
 from opstrand.errors import SpecError
@@ -63,7 +64,8 @@ def _read_file(snapshot: Snapshot, key: Key, world: World) -> Snapshot:
     bodies = find_upstream(key, prepared.refs, world)
     if len(bodies) > _FEW or any(map(is_large, bodies.values())):
         raise NeedsWorker
-    upstream = {ref: None if body is None else read_upstream(body, world.settings) for ref, body in bodies.items()}
+    store = store_path(snapshot.catalog)
+    upstream = {ref: None if body is None else read_upstream(body, world.settings, store) for ref, body in bodies.items()}
     return replace(snapshot, upstream=upstream)
 
 
@@ -200,8 +202,9 @@ def decide_run(
     if needs is not None:
         return needs
     bodies = {ref: from_parcel(one) for ref, one in (upstream or {}).items()}
-    others = {ref: None if one is None else read_upstream(one, settings) for ref, one in bodies.items()}
-    runs = tuple(read_upstream(found, settings) for one in project if (found := from_parcel(one)) is not None)
+    store = store_path(seen["catalog"])
+    others = {ref: None if one is None else read_upstream(one, settings, store) for ref, one in bodies.items()}
+    runs = tuple(read_upstream(found, settings, store) for one in project if (found := from_parcel(one)) is not None)
     snapshot = Snapshot(whole, prepared, now, settings, evaluate, upstream=others, project=runs, **seen)
     decision = decide(snapshot)
     if decision.status is None or not isinstance(body, bytes):

@@ -63,6 +63,20 @@ def read_identity(body: Mapping[str, Any], settings: Settings) -> Identity:
     )
 
 
+def render_paths(identity: Identity, plugins: Mapping[str, Any], store_path: str) -> dict[str, str]:
+    """The `globals` that depend on `plugins`. `store_path` is where the artifacts store would be mounted whole, empty without one.
+
+    A run whose files are not collected writes them into the store itself.
+    """
+    writes_itself = bool(store_path) and plugins.get("collectArtifacts") is False
+    run_path = f"{store_path.rstrip('/')}/{identity.uuid}" if writes_itself else identity.run_path
+    return {
+        "run_artifacts_path": run_path,
+        "run_outputs_path": f"{run_path}/outputs",
+        "store_path": store_path if plugins.get("mountArtifactsStore") else "",
+    }
+
+
 def render_globals(identity: Identity) -> Mapping[str, Any]:
     """`globals` as a run's own templates see them. A run has no `status` or `condition` of its own yet: those come by ref only.
 

@@ -16,7 +16,7 @@ from opstrand.core.mask import is_secret_name
 from opstrand.core.names import Key, key_of
 from opstrand.core.phase import is_frozen, parse_phase
 from opstrand.core.recorded import read_status
-from opstrand.core.resolving.run_values import slim_component
+from opstrand.core.resolving.run_values import slim_component, slim_plugins
 from opstrand.kube.api import COMPONENTS, DEPLOYMENTS, OPERATIONS, PODS, Resource
 from opstrand.kube.packed import pack
 
@@ -239,7 +239,7 @@ def _slim(resource: Resource, body: Mapping[str, Any]) -> Manifest:
     if resource is OPERATIONS and parse_phase(read_status(body)).is_final:
         spec = body.get("spec") or {}
         slim["spec"] = {key: spec[key] for key in ("name", "control", "termination", "patchStrategy") if key in spec}
-        slim["spec"] |= slim_component(spec)
+        slim["spec"] |= slim_component(spec) | slim_plugins(spec)
     if resource in (OPERATIONS, COMPONENTS):
         return pack(slim)
     if resource is PODS:

@@ -16,6 +16,7 @@ _TWICE = "two declarations of one name contradict each other"
 _UNNAMED = "a param without a name is a mistake of typing, said at once"
 _TEXT = "a text for an undeclared param stays text; evaluating it would be guessing its type"
 _NAMESPACE = "a project is a namespace here: globals.namespace is the project's name"
+_OWN = "what a run's own templates read of it, a ref can ask for: it is never passed on as the text of the expression"
 _FLAG = "a declaration that contradicts itself is a mistake in the file (schema), not in a value"
 _INFINITE = "no JSON store keeps infinities or NaN: they are refused with their line, instead of becoming null or the text null"
 _MOMENT = "a time is the text that was written, as Kubernetes' own reader has it; 2.18 prints what its reader made of it"
@@ -63,6 +64,7 @@ DECIDED_AGAINST: dict[str, str] = {
     "refs-s071": _PIPELINE,
     "refs-s155": _SIBLING,
     "refs-s157": _SIBLING,
+    **dict.fromkeys((f"refs-r{number:03}" for number in (*range(19, 23), *range(108, 112))), _OWN),
     "refs-s225": _JOINS,
     "refs-s227": _JOINS,
 }
@@ -77,8 +79,7 @@ _LETTERS = "2.18 makes a run of each letter of the template's text; a matrix is 
 
 DECIDED_AGAINST |= {
     "dag-010": _HUB,
-    **dict.fromkeys(("dag-119", "dag-121", "dag-123", "dag-143", "dag-144", "dag-146", "dag-148"), _NEVER),
-    **dict.fromkeys(("dag-149", "dag-151", "dag-153", "dag-551"), _NEVER),
+    **dict.fromkeys(("dag-143", "dag-551"), _NEVER),
     **dict.fromkeys(("dag-500", "dag-510", "dag-540"), _ANY),
     "dag-521": _RUNNING,
     **dict.fromkeys(("dag-523", "dag-524", "dag-525", "dag-529", "dag-530", "dag-544", "dag-545", "dag-546"), _SEED),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
@@ -243,3 +244,65 @@ def test_the_main_container_answers_to_its_published_name() -> None:
     assert found["containerName"] == "main"
     volume = next(one for one in spec["volumes"] if one["name"] == "limits")
     assert volume["downwardAPI"]["items"][0]["resourceFieldRef"]["containerName"] == "main"
+
+
+NOTED = read_catalog(
+    parse_catalog_file(
+        {
+            "artifactsStore": {**STORE, "annotations": {"of.test/store": True}, "env": {"STORE": "s"}},
+            "connections": [{**DATA, "annotations": {"of.test/data": 1}}, {**KEY, "annotations": {"of.test/key": "k"}}],
+        }
+    )
+)
+
+
+def noted(run: dict[str, Any], catalog: Catalog = NOTED, **own: Any) -> dict[str, Any]:
+    compiled = operation(run=run, **own)
+    store = "" if catalog.store is None else str(catalog.store.schema["mountPath"])
+    plan = compile_plan(compiled, values(compiled), ME, catalog.schemas, store_path=store)
+    check_plan(plan)
+    return render_pod(plan, owner=OWNER, pod_name="eval-0", settings=Settings(), catalog=catalog).pod
+
+
+@pytest.mark.parametrize(
+    ("run", "of"),
+    [
+        ({"connections": ["data"]}, {"of.test/data": "1"}),
+        ({"init": [{"connection": "key"}]}, {"of.test/key": "k"}),
+        ({"init": [{"connection": "data", "paths": ["a"]}, {"container": {"image": "a"}}]}, {"of.test/data": "1"}),
+        (
+            {"init": [{"connection": "data", "container": {"image": "a"}}], "connections": ["key"]},
+            {"of.test/data": "1", "of.test/key": "k"},
+        ),
+    ],
+)
+def test_every_connection_of_a_run_annotates_its_pod(run: dict[str, Any], of: dict[str, str]) -> None:
+    found = noted(run)["metadata"]["annotations"]
+    assert {key: value for key, value in found.items() if key.startswith("of.test/")} == {**of, "of.test/store": "true"}
+
+
+@pytest.mark.parametrize("plugins", [{"mountArtifactsStore": True}, {"collectArtifacts": False}])
+@pytest.mark.parametrize("run", [{}, {"connections": ["store"]}, {"sidecars": [{"image": "a"}]}])
+def test_a_mounted_store_is_a_connection_of_the_run(run: dict[str, Any], plugins: dict[str, Any]) -> None:
+    spec = noted(run, plugins=plugins)["spec"]
+    for container in (spec["containers"][0], *(spec["initContainers"][1:] if run.get("sidecars") else ())):
+        env = {one["name"]: one.get("value") for one in container["env"]}
+        assert [one["name"] for one in json.loads(env["POLYAXON_CONNECTIONS_CATALOG"])["connections"]] == ["store"]
+        assert (env["STORE"], env["POLYAXON_ARTIFACTS_STORE_NAME"]) == ("s", "store")
+        assert mounted(container)["/store"].startswith("opstrand-volume-runs-")
+    assert len({one["name"] for one in spec["volumes"]}) == len(spec["volumes"])
+
+
+def test_files_that_are_not_collected_are_written_into_the_store() -> None:
+    """The folders are there before main starts, and what the run reads of them is where they are."""
+    run = {"container": {"image": "a", "args": ["{{ globals.run_artifacts_path }}", "{{ globals.run_outputs_path }}"]}}
+    spec = noted(run, plugins={"collectArtifacts": False})["spec"]
+    (main,), first = spec["containers"], spec["initContainers"][0]
+    assert main["args"] == [f"/store/{ME.uuid}", f"/store/{ME.uuid}/outputs"]
+    document = json.loads(first["env"][0]["value"])
+    assert {*main["args"]} < {*document["directories"]}
+    assert mounted(first)["/store"] == mounted(main)["/store"]
+    assert "DAC_OVERRIDE" in first["securityContext"]["capabilities"]["add"]
+    # Without a store there is nowhere else than the Pod.
+    nowhere = noted(run, read_catalog(parse_catalog_file({})), plugins={"collectArtifacts": False})["spec"]["containers"][0]
+    assert nowhere["args"] == [ME.run_path, f"{ME.run_path}/outputs"]

@@ -38,12 +38,13 @@ NOBODY = 65532
 
 @dataclass(frozen=True)
 class InitContainers:
-    """`documents`: what travels in a ConfigMap, by file name. `volumes` are those that only init steps need."""
+    """`documents`: what travels in a ConfigMap, by file name. `volumes` are those that only init steps need, `used` their connections."""
 
     containers: tuple[Manifest, ...]
     documents: Mapping[str, str]
     volumes: tuple[Manifest, ...]
     needs_scratch: bool
+    used: tuple[connections.Connection, ...] = ()
 
 
 def render_init_containers(plan: Plan, settings: Settings, catalog: Catalog) -> InitContainers:
@@ -57,15 +58,18 @@ def render_init_containers(plan: Plan, settings: Settings, catalog: Catalog) -> 
             containers.append(_render_users(group, free_name(f"init-{index}", taken), plan, catalog))
             continue
         name = names.INIT_CONTAINER if index == 0 else f"{names.INIT_CONTAINER}-{index + 1}"
-        document = encode(render_init_document(plan, settings, group, is_first=index == 0))
+        document = encode(render_init_document(plan, settings, group, catalog, is_first=index == 0))
         travels = _travel(document, index, documents)
         ours = _render_ours(name, group, plan, settings, catalog, travels)
+        if index == 0:
+            ours["volumeMounts"] += volumes.store_mounts(plan, catalog)
         containers.append(ours if group.container is None else _lay_over(ours, group, _read_users(group, plan, catalog)))
     # Where a step asks for /tmp itself, that is the scratch.
     needs_scratch = any(volumes.scratch_mount() in one.get("volumeMounts", ()) for one in containers)
     found = [*volumes.source_volumes([one for group in groups if group.steps for one in group.used])]
     found += connections.render_volumes([one for group in groups if group.runs_theirs for one in group.used])
-    return InitContainers(tuple(containers), documents, tuple(connections.unique(found)), needs_scratch)
+    used = tuple(one for group in groups for one in group.used)
+    return InitContainers(tuple(containers), documents, tuple(connections.unique(found)), needs_scratch, used)
 
 
 def _travel(document: str, index: int, documents: dict[str, str]) -> list[Manifest]:
@@ -89,11 +93,16 @@ def _render_ours(name: str, group: Group, plan: Plan, settings: Settings, catalo
         "imagePullPolicy": settings.image_pull_policy,
         "command": ["python3", "-m", "opstrand.initializer"],
         "resources": {"requests": dict(_REQUESTS), "limits": {"cpu": _CPU, "memory": _MEMORY_OF_GIT if group.needs_scratch else _MEMORY}},
-        "securityContext": our_security(plan, shares_files=bool(group.used) or volumes.keeps_files(plan, catalog)),
+        "securityContext": our_security(plan, shares_files=_meets_others(group, plan, catalog)),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts,
         "env": travels,
     }
+
+
+def _meets_others(group: Group, plan: Plan, catalog: Catalog) -> bool:
+    """Whether our container sees files that other runs left."""
+    return bool(group.used) or volumes.keeps_files(plan, catalog) or volumes.mounts_store(plan, catalog)
 
 
 def _read_users(group: Group, plan: Plan, catalog: Catalog) -> Manifest:

@@ -17,7 +17,7 @@ from opstrand.core.limits import shorten
 from opstrand.core.pods.connections import EMPTY, Catalog, Connection
 from opstrand.core.pods.dockerfile import render_dockerfile
 from opstrand.core.pods.plan import Plan
-from opstrand.core.pods.volumes import source_path
+from opstrand.core.pods.volumes import run_folders, source_path
 from opstrand.errors import Problem, SpecError
 from opstrand.initializer.git_rules import check_revision, check_url, parse_flags
 from opstrand.initializer.modes import apply_mode
@@ -153,13 +153,15 @@ def _judge_file(file: Mapping[str, Any]) -> None:
         raise SpecError("InvalidSpec", str(error), "file.chmod") from None
 
 
-def render_init_document(plan: Plan, settings: Settings, group: Group, *, is_first: bool = True) -> dict[str, Any]:
+def render_init_document(
+    plan: Plan, settings: Settings, group: Group, catalog: Catalog = EMPTY, *, is_first: bool = True
+) -> dict[str, Any]:
     """One container's document. The first one's begins with the directories, credentials and the import shim."""
-    run_path = f"{ARTIFACTS_PATH}/{plan.uuid}"
+    folders = [folder for run_path in run_folders(plan, catalog) for folder in (run_path, f"{run_path}/outputs")]
     api = {"url": settings.api_url, "patience": settings.api_patience, "run": f"{plan.owner}/{plan.project}/runs/{plan.uuid}"}
     needs_api = is_first or any(step["kind"] == "git" for step in group.steps)
     return {
-        "directories": [run_path, f"{run_path}/outputs"] if is_first else [],
+        "directories": folders if is_first else [],
         "auth": {"token": TOKEN_PATH, "target": AUTH_PATH} if is_first and _wants_auth(plan) else None,
         "api": api if needs_api else None,
         "shim": ARTIFACTS_PATH if is_first else None,

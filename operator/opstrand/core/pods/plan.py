@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from opstrand.core.compiled import Compiled
-from opstrand.core.identity import Identity
+from opstrand.core.identity import Identity, render_paths
 from opstrand.core.limits import shorten
 from opstrand.core.pods.connections import unknown_connection
 from opstrand.core.pods.containers import clean_container, clean_environment
@@ -129,8 +129,7 @@ def compile_plan(
     if compiled.kind == KIND:
         scope.values["globals"] = {**scope.values["globals"], **render_service_globals(identity, run.render_extra())}
     plugins = run.render_section("plugins", compiled.plugins, Plugins)
-    if plugins.get("mountArtifactsStore"):
-        scope.values["globals"] = {**scope.values["globals"], "store_path": store_path}
+    scope.values["globals"] = {**scope.values["globals"], **render_paths(identity, plugins, store_path)}
     given = [(slot, _read(slot, resolved)) for slot in slots if slot.to_init]
     parts = _gather(
         container=run.render_container,

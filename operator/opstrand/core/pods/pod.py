@@ -63,9 +63,10 @@ def render_pod(
 
     Raises SpecError for a connection that is not in the catalog, and TooLarge where the init files do not even fit compressed.
     """
-    used = list({name: catalog.find(name, f"run.connections[{index}]") for index, name in enumerate(plan.connections)}.values())
-    metadata = _metadata(plan, used, owner=owner, name=pod_name)
+    used = volumes.used_connections(plan, catalog)
     init = render_init_containers(plan, settings, catalog)
+    store = [] if catalog.store is None else [catalog.store]
+    metadata = _metadata(plan, [*used, *init.used, *store], owner=owner, name=pod_name)
     config_map = render_config_map(metadata, init.documents) if init.documents else None
     document_map = pod_name if config_map else None
     ours = volumes.own_volumes(plan, settings, config_map=document_map, needs_scratch=init.needs_scratch, deadline=deadline)
@@ -156,7 +157,7 @@ def _run_env(plan: Plan, settings: Settings, catalog: Catalog, container: Mappin
         "POLYAXON_COLLECT_ARTIFACTS": _flag(plan.plugins.get("collectArtifacts")),
         "POLYAXON_COLLECT_RESOURCES": _flag(plan.plugins.get("collectResources")),
     }
-    if volumes.keeps_files(plan, catalog) and catalog.store is not None:
+    if catalog.store is not None:
         plain["POLYAXON_ARTIFACTS_STORE_NAME"] = catalog.store.name
     if plan.plugins.get("logLevel"):
         plain["POLYAXON_LOG_LEVEL"] = str(plan.plugins["logLevel"])

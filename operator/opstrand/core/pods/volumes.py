@@ -143,8 +143,6 @@ def main_mounts(plan: Plan, catalog: Catalog) -> list[Manifest]:
     mounts += context[len(context) - paths :]
     if plan.plugins.get("docker"):
         mounts.append(mount(DOCKER, DOCKER_SOCKET))
-    if plan.plugins.get("mountArtifactsStore") and catalog.store is not None:
-        mounts.append(mount(catalog.store.volume_name, store_path(catalog), bool(catalog.store.schema.get("readOnly"))))
     return mounts
 
 
@@ -173,9 +171,38 @@ def keeps_files(plan: Plan, catalog: Catalog) -> bool:
     return catalog.store is not None and plan.plugins.get("collectArtifacts") is not False
 
 
+def mounts_store(plan: Plan, catalog: Catalog) -> bool:
+    """Whether the run has the whole artifacts store as a connection: it asks for that, or its files are not collected."""
+    asks = bool(plan.plugins.get("mountArtifactsStore")) or plan.plugins.get("collectArtifacts") is False
+    return catalog.store is not None and asks
+
+
+def used_connections(plan: Plan, catalog: Catalog) -> list[Connection]:
+    """The connections that main uses, each once; the artifacts store is one where it is mounted whole."""
+    used = {name: catalog.find(name, f"run.connections[{index}]") for index, name in enumerate(plan.connections)}
+    if catalog.store is not None and mounts_store(plan, catalog):
+        used.setdefault(catalog.store.name, catalog.store)
+    return list(used.values())
+
+
+def run_folders(plan: Plan, catalog: Catalog) -> list[str]:
+    """The folders that a run writes to: the one in the context, and the one in the store where it writes there itself."""
+    folders = [f"{ARTIFACTS_PATH}/{plan.uuid}"]
+    if mounts_store(plan, catalog) and not keeps_files(plan, catalog):
+        folders.append(f"{store_path(catalog).rstrip('/')}/{plan.uuid}")
+    return folders
+
+
 def store_path(catalog: Catalog) -> str:
     """`globals.store_path`, where the artifacts store is mounted whole."""
     return "" if catalog.store is None else str(catalog.store.schema["mountPath"])
+
+
+def store_mounts(plan: Plan, catalog: Catalog) -> list[Manifest]:
+    """The store where the first init container makes the run's folder in it."""
+    if catalog.store is None or len(run_folders(plan, catalog)) == 1:
+        return []
+    return [mount(catalog.store.volume_name, store_path(catalog))]
 
 
 def own_volumes(
@@ -202,8 +229,7 @@ def own_volumes(
 
 def store_volumes(plan: Plan, catalog: Catalog) -> list[Manifest]:
     """The artifacts store's volume, where the run uses it for its own files."""
-    wanted = keeps_files(plan, catalog) or plan.plugins.get("mountArtifactsStore")
-    return [connections.render_store_volume(catalog.store)] if wanted and catalog.store is not None else []
+    return [] if catalog.store is None else [connections.render_store_volume(catalog.store)]
 
 
 def source_path(connection: Connection, part: str) -> str:

@@ -122,8 +122,10 @@ def _refuse(ask: Ask, upstream: Upstream, why: str, path: str) -> NoReturn:
 _UUID = "0f" * 16
 #: What some globals look like, whoever is asked; others may look like anything.
 _EXAMPLES: dict[str, Any] = {
-    **dict.fromkeys(("created_at", "started_at", "finished_at"), "2026-01-31T00:00:00Z"),
+    **dict.fromkeys(("created_at", "compiled_at", "started_at", "finished_at"), "2026-01-31T00:00:00Z"),
     **dict.fromkeys(("context_path", "artifacts_path", "run_artifacts_path", "run_outputs_path", "base_url"), "/a"),
+    "run_relative_outputs_path": "a/outputs",
+    "is_independent": True,
     "uuid": _UUID,
     "status": "succeeded",
     "condition": {},

@@ -42,10 +42,22 @@ REF_GLOBALS = (
     "duration",
     "cloning_kind",
 )
+#: What can be asked for by its name besides: everything else that a run's own templates have.
+OWN_GLOBALS = (
+    "run_relative_outputs_path",
+    "store_path",
+    "namespace",
+    "project_uuid",
+    "iteration",
+    "compiled_at",
+    "original_uuid",
+    "is_independent",
+    "username",
+    "user_email",
+)
 #: Beyond that, a service that runs has an address: its host in the cluster is ours, the others are the published package's.
 SERVICE_GLOBALS = ("host", "ports", "base_url", "base_urls")
-#: What a pipeline says of itself beyond that.
-DAG_GLOBALS = (*REF_GLOBALS, "project_uuid")
+NAMED_GLOBALS = (*REF_GLOBALS, *OWN_GLOBALS)
 _SECTIONS: tuple[Section, ...] = ("globals", "io", "inputs", "outputs", "artifacts")
 _FILE_KEYS = {"files": "files", "file": "files", "dirs": "dirs", "workers": "workers"}
 #: What a template has beyond a look-up.
@@ -82,8 +94,8 @@ class Ask:
 class Upstream:
     """A run as those that refer to it see it, at one moment.
 
-    `inputs` are None until they are known, and final once `frozen`; `outputs` and `artifacts` count once `done`. `globals` needs the
-    keys of `REF_GLOBALS` only; a missing one reads as null.
+    `inputs` are None until they are known, and final once `frozen`; `outputs` and `artifacts` count once `done`. Of `globals` the keys of
+    `NAMED_GLOBALS` are asked for; a missing one reads as null.
     """
 
     uuid: str
@@ -129,7 +141,7 @@ def _fault(kind: str, target: str) -> str:
     return f"is no ref: {f'did you mean {near!r}? ' if near else ''}expected runs.UUID, ops.NAME or dag"
 
 
-def parse_ask(value: Any, path: str = "", *, known: Sequence[str] = REF_GLOBALS) -> Ask:
+def parse_ask(value: Any, path: str = "", *, known: Sequence[str] = NAMED_GLOBALS) -> Ask:
     """What `value` asks for beside a ref: a text such as `outputs.acc` (braces around it are optional) or an ArtifactsType.
 
     `known` are the globals that can be asked for.
@@ -192,7 +204,7 @@ def _check_entries(entries: Any, path: str) -> None:
 
 def check_ref(name: str, param: Param) -> tuple[Ref, Ask]:
     """The two halves of one param with a ref, judged alone; SpecError with the path of each half that is wrong."""
-    known = DAG_GLOBALS if param.ref == "dag" else (*REF_GLOBALS, *SERVICE_GLOBALS)
+    known = NAMED_GLOBALS if param.ref == "dag" else (*NAMED_GLOBALS, *SERVICE_GLOBALS)
     try:
         ref = parse_ref(param.ref or "", f"params.{name}.ref")
     except SpecError as error:

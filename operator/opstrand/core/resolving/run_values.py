@@ -16,6 +16,7 @@ from opstrand.core.values.types import restore
 #: The keys of a declaration that say what a stored value was.
 _TYPE_KEYS = ("name", "type", "isList", "is_list")
 _SECTIONS = ("inputs", "outputs")
+_PLUGINS = ("collectArtifacts", "mountArtifactsStore")
 
 
 def read_inputs(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,13 +50,37 @@ def restore_value(body: Mapping[str, Any], section: str, name: str, value: Any) 
     return _restore({name: value}, _declared(body, read_status(body), section))[name]
 
 
+def read_plugins(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The `plugins` that decide where a run's files are, as its file gives them: the operation's over its component's."""
+    spec = body.get("spec")
+    operation = spec if isinstance(spec, Mapping) else {}
+    component = read_status(body).get("component") or operation.get("component")
+    found: dict[str, Any] = {}
+    for part in (component, operation):
+        plugins = part.get("plugins") if isinstance(part, Mapping) else None
+        found |= _slim_plugins(plugins)
+    return found
+
+
+def _slim_plugins(plugins: Any) -> dict[str, Any]:
+    """What a template gives for one is known to the run itself alone."""
+    return {key: plugins[key] for key in _PLUGINS if isinstance(plugins, Mapping) and isinstance(plugins.get(key), bool)}
+
+
+def slim_plugins(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of an operation that `read_plugins` needs beside its component."""
+    kept = _slim_plugins(spec.get("plugins"))
+    return {"plugins": kept} if kept else {}
+
+
 def slim_component(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a component that is needed to read the values of a run: the types that it declares."""
+    """The part of a component that is needed to read the values of a run: the types that it declares, and where its files are."""
     component = spec.get("component")
     if not isinstance(component, Mapping):
         return {}
     declared = {section: [_slim(item) for item in _items(component, section)] for section in _SECTIONS}
-    kept = {section: items for section, items in declared.items() if items}
+    kept: dict[str, Any] = {section: items for section, items in declared.items() if items}
+    kept |= slim_plugins(component)
     return {"component": kept} if kept else {}
 
 

@@ -8,17 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from opstrand.core.identity import read_identity, render_globals
+from opstrand.core.identity import read_identity, render_globals, render_paths
 from opstrand.core.phase import Phase, is_frozen, parse_phase, published_status
 from opstrand.core.recorded import parse_moment, read_status
 from opstrand.core.resolving.refs import Edge, Upstream
-from opstrand.core.resolving.run_values import read_inputs, read_outputs
+from opstrand.core.resolving.run_values import read_inputs, read_outputs, read_plugins
 from opstrand.settings import Settings
 
 
-def read_upstream(body: Mapping[str, Any], settings: Settings) -> Upstream:
-    """The run of this Operation. Its inputs are known and final from the freeze on; outputs and artifacts count from its end on, but for a
-    join, which takes what there is when it searches."""
+def read_upstream(body: Mapping[str, Any], settings: Settings, store_path: str = "") -> Upstream:
+    """The run of this Operation. `store_path` is where the artifacts store would be mounted whole.
+
+    Its inputs are known and final from the freeze on; outputs and artifacts count from its end on, but for a join, which takes what there
+    is when it searches.
+    """
     status = read_status(body)
     phase = parse_phase(status)
     identity = read_identity(body, settings)
@@ -26,6 +29,7 @@ def read_upstream(body: Mapping[str, Any], settings: Settings) -> Upstream:
     frozen = is_frozen(status) or (phase.is_final and "inputs" in status)
     shared = {
         **render_globals(identity),
+        **render_paths(identity, read_plugins(body), store_path),
         "status": published_status(status),
         "condition": _condition(status),
         "started_at": status.get("startedAt"),
