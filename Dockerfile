@@ -1,4 +1,6 @@
 # One image for the operator, the API and the init container of runs. BASE is any image with Python 3.11 or newer, venv and pip.
+# A tag is what its owner says today. For a build that can be repeated name the digest that you looked at:
+#   docker build --build-arg BASE=python:3.13-slim@sha256:DIGEST .    (docker buildx imagetools inspect python:3.13-slim shows it)
 ARG BASE=python:3.13-slim
 FROM ${BASE} AS dependencies
 COPY requirements.txt /src/
