@@ -21,7 +21,7 @@ from opstrand.tracking.commits import Commits
 from opstrand.tracking.edits import Edit, patch_ops
 from opstrand.tracking.index import Index
 from opstrand.tracking.podlog import follow_pod
-from opstrand.tracking.runs import Body, Control, Identity, LogLine, ProjectNotFound, Refused, RunNotFound
+from opstrand.tracking.runs import Body, Control, Identity, LogLine, Orders, ProjectNotFound, Refused, RunNotFound
 from opstrand.tracking.views import run_uuid
 
 logger = logging.getLogger(__name__)
@@ -155,6 +155,9 @@ class ClusterRuns:
         self._projects = sorted(item["metadata"]["name"] for item in items)
         return self._projects
 
+    def on_behalf_of(self, by: Identity) -> Orders:
+        return _OrdersOf(self, by)
+
     async def _as(self, by: Identity | None) -> Cluster:
         if by is None or self._impersonation is None or not await self._impersonation.may(by):
             return self._cluster
@@ -248,6 +251,22 @@ class ClusterRuns:
         async with contextlib.aclosing(lines):
             async for line in lines:
                 yield line
+
+
+class _OrdersOf:
+    """`Orders` of one user."""
+
+    def __init__(self, runs: ClusterRuns, by: Identity) -> None:
+        self._runs, self._by = runs, by
+
+    async def create(self, project: str, body: Body) -> Body:
+        return await self._runs.create(project, body, by=self._by)
+
+    async def control(self, project: str, uuid: str, control: Control) -> Body:
+        return await self._runs.control(project, uuid, control, by=self._by)
+
+    async def delete(self, project: str, uuid: str) -> None:
+        await self._runs.delete(project, uuid, by=self._by)
 
 
 def _control_ops(control: Control, body: Body) -> Patch:

@@ -51,7 +51,7 @@ class MemoryRuns:
     async def projects(self) -> Sequence[str]:
         return sorted(self.known_projects | {namespace for namespace, _ in self.bodies})
 
-    async def create(self, project: str, body: Body, *, by: Identity | None = None) -> Body:
+    async def create(self, project: str, body: Body) -> Body:
         if project not in await self.projects():
             raise ProjectNotFound(project)
         uid = str(uuids.uuid4())
@@ -71,11 +71,15 @@ class MemoryRuns:
         async with self._condition:
             self._condition.notify_all()
 
+    def on_behalf_of(self, by: Identity) -> MemoryRuns:
+        """There is one user."""
+        return self
+
     async def edit(self, project: str, uuid: str, edit: Edit) -> Body:
         body = self.bodies[self._key(project, uuid)]
         return await self.put(jsonpatch.apply_patch(body, patch_ops(edit, body)))
 
-    async def control(self, project: str, uuid: str, control: Control, *, by: Identity | None = None) -> Body:
+    async def control(self, project: str, uuid: str, control: Control) -> Body:
         body = self.bodies[self._key(project, uuid)]
         spec: dict[str, Any] = dict(body.get("spec") or {})
         if control.switches:
@@ -84,7 +88,7 @@ class MemoryRuns:
             spec["isApproved"] = control.is_approved
         return await self.put({**body, "spec": spec})
 
-    async def delete(self, project: str, uuid: str, *, by: Identity | None = None) -> None:
+    async def delete(self, project: str, uuid: str) -> None:
         await self.drop(self._key(project, uuid))
 
     async def drop(self, key: Key) -> None:

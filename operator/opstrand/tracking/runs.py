@@ -62,6 +62,16 @@ class LogLine:
     text: str
 
 
+class Orders(Protocol):
+    """What a user asks of the keeper. The methods are described where `Runs` has them."""
+
+    async def create(self, project: str, body: Body) -> Body: ...
+
+    async def control(self, project: str, uuid: str, control: Control) -> Body: ...
+
+    async def delete(self, project: str, uuid: str) -> None: ...
+
+
 class Runs(Protocol):
     """Keeps runs. `project` is a namespace, `uuid` 32 hex digits without dashes.
 
@@ -77,16 +87,19 @@ class Runs(Protocol):
     async def projects(self) -> Sequence[str]:
         """The names of the projects there are."""
 
-    async def create(self, project: str, body: Body, *, by: Identity | None = None) -> Body:
-        """Make a run from an Operation with `metadata.generateName` or `name`, for this user. Raises `ProjectNotFound` and `Refused`."""
+    async def create(self, project: str, body: Body) -> Body:
+        """Make a run from an Operation with `metadata.generateName` or `name`. Raises `ProjectNotFound` and `Refused`."""
+
+    def on_behalf_of(self, by: Identity) -> Orders:
+        """The same runs, where what is created, asked and deleted is known to be this user's doing."""
 
     async def edit(self, project: str, uuid: str, edit: Edit) -> Body:
         """Write what a run reports about itself; returns once it is stored. Raises `edits.TooLarge`."""
 
-    async def control(self, project: str, uuid: str, control: Control, *, by: Identity | None = None) -> Body:
+    async def control(self, project: str, uuid: str, control: Control) -> Body:
         """Ask something of the run; the operator carries it out. Raises `Refused`."""
 
-    async def delete(self, project: str, uuid: str, *, by: Identity | None = None) -> None:
+    async def delete(self, project: str, uuid: str) -> None:
         """Delete the Operation, and with it its Pods. Raises `Refused`."""
 
     async def wait(self, project: str, uuid: str, until: Callable[[Body], bool], seconds: float) -> Body:

@@ -33,7 +33,7 @@ def _asks(control: Control) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def ask(request: web.Request) -> web.Response:
         body = await find_run(request, Verb.CONTROL)
         if not is_final(body) or "invalidate" in control.switches:
-            await request.app[RUNS].control(body["metadata"]["namespace"], run_uuid(body), control, by=request[CALLER])
+            await request.app[RUNS].on_behalf_of(request[CALLER]).control(body["metadata"]["namespace"], run_uuid(body), control)
         return web.json_response({})
 
     return ask
@@ -51,7 +51,7 @@ async def restart(request: web.Request) -> web.Response:
     project = await find_project(request, Verb.CREATE)
     asked = await parse_body(request, Restart)
     submitted = await _again(request, project, body["spec"], asked)
-    created = await request.app[RUNS].create(project, submitted.body, by=request[CALLER])
+    created = await request.app[RUNS].on_behalf_of(request[CALLER]).create(project, submitted.body)
     return warn(web.json_response(run_view(created, request.app[OWNER]), status=201), submitted.notes)
 
 
@@ -64,7 +64,7 @@ async def _again(request: web.Request, project: str, spec: dict[str, Any], asked
 
 async def delete(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.DELETE)
-    await request.app[RUNS].delete(body["metadata"]["namespace"], run_uuid(body), by=request[CALLER])
+    await request.app[RUNS].on_behalf_of(request[CALLER]).delete(body["metadata"]["namespace"], run_uuid(body))
     return web.Response(status=204)
 
 

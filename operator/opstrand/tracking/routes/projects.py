@@ -110,7 +110,7 @@ async def create_run(request: web.Request) -> web.Response:
     submitted = await parse_content(request, project, new.content or "", **given)
     edit = Edit(maps={"meta": MapEdit(make_storable(new.meta_info))}) if new.meta_info else Edit()
     check_budgets(edit, {})
-    body = await request.app[RUNS].create(project, submitted.body, by=request[CALLER])
+    body = await request.app[RUNS].on_behalf_of(request[CALLER]).create(project, submitted.body)
     if not edit.is_empty():
         await request.app[RUNS].edit(project, run_uuid(body), edit)
     request.app[WATCHERS].answered(run_uuid(body), caller_key(request))
