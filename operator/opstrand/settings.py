@@ -48,6 +48,8 @@ class Settings:
     upstream_patience: int = 3600
     #: How long a Pod may hang on something that a person must mend: an image, a Secret, a service account.
     start_patience: int = 1800
+    #: How long a Pod may wait for a node that takes it, where the run has no `termination.timeout`; 0: for ever.
+    node_patience: int = 7 * 24 * 3600
     #: A Pod that stays unscheduled for less than this is not worth a status write.
     pending_grace: int = 5
     #: A Pod that its node does not start for so long has its Events looked at: a volume may be missing.

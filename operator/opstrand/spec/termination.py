@@ -36,7 +36,8 @@ class Termination(Section):
     max_retries: Whole | None = Field(None, description="How often a failed run is tried again. Default: 0.", examples=[2])
     timeout: Whole | None = Field(
         None,
-        description="Seconds after which the run is stopped as failed, from when a node has its Pod; of a service from when it serves.",
+        description="Seconds after which the run is stopped as failed, from when a node has its Pod; of a service from when it serves. "
+        "For a node it waits no longer than that either, or half an hour where it is less.",
         examples=[3600],
     )
     ttl: Whole | None = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -206,6 +207,61 @@ def test_a_slow_start_is_told_only_after_a_grace() -> None:
 )
 def test_a_start_that_is_in_trouble_is_a_warning_to_the_published_client(reason: str, published: str) -> None:
     assert published_status({"phase": "Starting", "reason": reason}) == published
+
+
+NO_ROOM = {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"}]}
+NO_SCHEDULER = {"phase": "Pending"}
+GATED = {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]}
+WEEK = timedelta(days=7)
+HALF_HOUR = timedelta(minutes=30)
+
+
+@pytest.mark.parametrize("state", [NO_ROOM, NO_SCHEDULER], ids=["unschedulable", "not even looked at"])
+@pytest.mark.parametrize(
+    ("deadline", "bound", "reason", "words"),
+    [
+        (None, WEEK, "Unschedulable", "no node took its Pod within 604800 s (OPSTRAND_NODE_PATIENCE)"),
+        (7200, timedelta(hours=2), "DeadlineExceeded", "no node took its Pod within 7200 s (its timeout)"),
+        (
+            60,
+            HALF_HOUR,
+            "DeadlineExceeded",
+            "no node took its Pod within 1800 s (OPSTRAND_START_PATIENCE, which is more than its timeout of 60 s)",
+        ),
+        (10**7, WEEK, "Unschedulable", "no node took its Pod within 604800 s"),
+    ],
+)
+def test_a_node_is_not_waited_for_without_end(
+    state: dict[str, Any], deadline: int | None, bound: timedelta, reason: str, words: str
+) -> None:
+    waiting = pod(state, **({} if deadline is None else {"activeDeadlineSeconds": deadline}))
+    del waiting["spec"]["nodeName"]
+    made = datetime.fromisoformat(waiting["metadata"]["creationTimestamp"])
+    patient = decide(see(started(), pod=waiting, now=made + bound - timedelta(seconds=9)))
+    assert (patient.actions, patient.requeue_after) == ((), 9.0)
+    over = decide(see(started(), pod=waiting, now=made + bound))
+    assert phase(over) == ("Failed", reason)
+    assert [type(action) for action in over.actions] == [DeletePod]
+    assert over.status is not None
+    assert over.status["message"].startswith(words)
+    assert over.status["message"].endswith(": no room") == (state is NO_ROOM)
+
+
+def test_what_a_queue_holds_back_and_what_a_node_has_is_not_counted() -> None:
+    held = pod(GATED, activeDeadlineSeconds=60)
+    del held["spec"]["nodeName"]
+    late = NOW + 2 * WEEK
+    assert phase(decide(see(started(), pod=held, now=late))) == ("Starting", "SchedulingGated")
+    assert decide(see(started(), pod=pod({"phase": "Pending"}, activeDeadlineSeconds=60), now=late)).actions == ()
+    assert phase(decide(see(started(), pod=pod(RUNNING, activeDeadlineSeconds=60), now=late))) == ("Running", "PodRunning")
+
+
+def test_a_node_may_be_waited_for_for_ever() -> None:
+    waiting = pod(NO_ROOM)
+    del waiting["spec"]["nodeName"]
+    seen = see(started(), pod=waiting, now=NOW + 9 * WEEK)
+    decision = decide(replace(seen, settings=replace(SETTINGS, node_patience=0)))
+    assert (phase(decision), decision.requeue_after) == (("Starting", "Unschedulable"), None)
 
 
 def test_an_image_that_never_comes_is_given_up() -> None:

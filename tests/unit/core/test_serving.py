@@ -286,6 +286,19 @@ def nobody_mended_its_image() -> tuple[dict[str, Any], Decision]:
     return made, look(made, NO_IMAGE, now=NOW + timedelta(seconds=SETTINGS.start_patience))
 
 
+@ending(("Failed", "Unschedulable"), "no node took its Pod within 604800 s (OPSTRAND_NODE_PATIENCE): no room")
+def no_node_took_it() -> tuple[dict[str, Any], Decision]:
+    made = started(termination={"timeout": 60})
+    return made, look(made, FULL, now=NOW + timedelta(days=7))
+
+
+@ending(("Failed", "Unschedulable"), "no node took its Pod")
+def no_scheduler_looked_at_it() -> tuple[dict[str, Any], Decision]:
+    made, alone = started(), replica(MADE)
+    del alone["spec"]["nodeName"]
+    return made, decide(see(made, replicas=[alone], now=NOW + timedelta(days=7)))
+
+
 @pytest.mark.parametrize(("make", "expected", "words"), [row[1:] for row in ENDS], ids=[row[0] for row in ENDS])
 def test_a_service_is_over_when_nothing_of_it_is_left(make: Any, expected: tuple[str, str], words: str) -> None:
     made, decision = make()

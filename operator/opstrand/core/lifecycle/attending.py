@@ -13,6 +13,7 @@ from opstrand.core.lifecycle.attempt import parse_count, render_attempt
 from opstrand.core.lifecycle.diagnose import observe_pod
 from opstrand.core.lifecycle.ending import advanced, end, finish, is_left_running, lasted, pod_facts, stop_pod
 from opstrand.core.lifecycle.hanging import names_missing
+from opstrand.core.lifecycle.node_wait import find_node_wait
 from opstrand.core.lifecycle.observation import Fault, Observation, State
 from opstrand.core.lifecycle.pod_status import is_being_deleted, is_being_made
 from opstrand.core.lifecycle.retry import Spent, backoff, judge_failure, read_failure, spend
@@ -122,19 +123,32 @@ def _pend(snapshot: Snapshot, seen: Observation) -> Decision:
     """A Pod that has not started: trouble is told at once, slowness only after a grace, and neither is waited for without end."""
     pod = snapshot.pod or {}
     age = (snapshot.now - parse_stamp(pod["metadata"]["creationTimestamp"])).total_seconds()
+    wait = find_node_wait(pod, age, seen.message, snapshot.settings)
+    if wait is not None and wait.is_over:
+        return _give_up(snapshot, wait.reason, wait.message)
+    return _pend_for(snapshot, seen, age, None if wait is None else wait.left)
+
+
+def _give_up(snapshot: Snapshot, reason: str, message: str) -> Decision:
+    """The end of a run whose Pod never started."""
+    return Decision(end(snapshot, Phase.FAILED, reason, message).status, (DeletePod(snapshot.pod or {}),))
+
+
+def _pend_for(snapshot: Snapshot, seen: Observation, age: float, left: float | None) -> Decision:
+    """`age` is the Pod's, `left` are the seconds for which it may go on waiting for a node; None: it has one, or is not counted."""
+    pod = snapshot.pod or {}
     if not seen.reason:
-        return Decision(_kept(snapshot), requeue_after=_look_again(snapshot, age) if is_being_made(pod) else None)
+        return Decision(_kept(snapshot), requeue_after=_look_again(snapshot, age) if is_being_made(pod) else left)
     if seen.reason == "InitRunning":
         return _wait_for_init(snapshot, seen)
     patience = snapshot.settings.start_patience - lasted(snapshot, Phase.STARTING, seen.reason)
     if seen.hopeless or (seen.fault is Fault.USER and patience <= 0):
-        decision = end(snapshot, Phase.FAILED, seen.reason, seen.message)
-        return Decision(decision.status, (DeletePod(pod),))
+        return _give_up(snapshot, seen.reason, seen.message)
     if seen.fault is Fault.NONE and age < snapshot.settings.pending_grace:
         return Decision(_kept(snapshot), requeue_after=snapshot.settings.pending_grace - age)
     status = advanced(snapshot, Phase.STARTING, seen.reason, seen.message, renew=names_missing(seen))
     if seen.fault is not Fault.USER:
-        return Decision(status)
+        return Decision(status, requeue_after=left)
     # Of the next volume that is missing the Pod says nothing either.
     return Decision(status, requeue_after=min(patience, snapshot.settings.mount_grace) if snapshot.pod_events else patience)
 

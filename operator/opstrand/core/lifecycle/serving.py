@@ -18,6 +18,7 @@ from opstrand.core.lifecycle.attempt import parse_count
 from opstrand.core.lifecycle.attending import backoff_left, recreate
 from opstrand.core.lifecycle.ending import advanced, end, lasted
 from opstrand.core.lifecycle.hanging import names_missing
+from opstrand.core.lifecycle.node_wait import find_node_wait
 from opstrand.core.lifecycle.observation import Fault
 from opstrand.core.lifecycle.pod_status import is_being_made, main_of, state_of
 from opstrand.core.lifecycle.refusals import judge_words
@@ -232,6 +233,9 @@ def _wait(snapshot: Snapshot, seen: Replicas) -> Decision:
     if seen.trouble is None or seen.troubled is None:
         return _wait_for_ready(snapshot, seen, phase if has_served else Phase.STARTING)
     trouble, age = seen.trouble, _age(snapshot, seen.troubled)
+    wait = None if has_served else find_node_wait(seen.troubled, age, trouble.message, snapshot.settings)
+    if wait is not None and wait.is_over:
+        return _stop(snapshot, wait.reason, wait.message)
     patience = snapshot.settings.start_patience - lasted(snapshot, phase, trouble.reason)
     if not has_served and (trouble.hopeless or (trouble.fault is Fault.USER and patience <= 0)):
         return _stop(snapshot, trouble.reason, trouble.message)
@@ -239,7 +243,7 @@ def _wait(snapshot: Snapshot, seen: Replicas) -> Decision:
         return Decision(_recorded(snapshot, seen), requeue_after=snapshot.settings.pending_grace - age)
     facts = _facts(snapshot, seen, seen.troubled)
     status = advanced(snapshot, phase, trouble.reason, trouble.message, renew=names_missing(trouble), **facts)
-    again = patience if trouble.fault is Fault.USER and not has_served else None
+    again = patience if trouble.fault is Fault.USER and not has_served else None if wait is None else wait.left
     return Decision(status, requeue_after=_soonest(again, float(snapshot.settings.mount_grace) if snapshot.pod_events else None))
 
 
@@ -253,7 +257,10 @@ def _wait_for_ready(snapshot: Snapshot, seen: Replicas, phase: Phase) -> Decisio
         return _wait_for_probe(snapshot, seen, str(since))
     grace = snapshot.settings.mount_grace
     age = _age(snapshot, pod)
-    again = (grace - age if age < grace else grace) if is_being_made(pod) else None
+    wait = find_node_wait(pod, age, "", snapshot.settings)
+    if wait is not None and wait.is_over:
+        return _stop(snapshot, wait.reason, wait.message)
+    again = (grace - age if age < grace else grace) if is_being_made(pod) else None if wait is None else wait.left
     return Decision(_recorded(snapshot, seen), requeue_after=again)
 
 
