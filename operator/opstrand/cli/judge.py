@@ -7,14 +7,15 @@ lives in `spec` and `core`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from opstrand.cli.submission import Submission
 from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.check import check_alone
 from opstrand.core.compiling.compile import compile_alone, compile_operation
-from opstrand.core.compiling.offered import find_missing, find_unused
+from opstrand.core.compiling.offered import find_missing
 from opstrand.core.compiling.prepare import component_name
+from opstrand.core.compiling.without_effect import find_idle, find_idle_orders
 from opstrand.core.judge import judge_compiled
 from opstrand.core.nearest import find_nearest
 from opstrand.core.templates.template import Evaluate
@@ -62,21 +63,22 @@ def judge(submission: Submission, *, evaluate: Evaluate, complete: bool) -> Verd
         if operation.hub_ref and operation.component is None:
             component_name(operation.hub_ref)
             alone = compile_alone(operation)
-            return _judge_alone(submission, alone, str(operation.hub_ref), complete=complete)
+            verdict = _judge_alone(submission, alone, str(operation.hub_ref), complete=complete)
+            return replace(verdict, notes=(*verdict.notes, *find_idle_orders(operation)))
         compiled = compile_operation(operation)
     except SpecError as error:
         return Verdict(_place(submission, error.problems), is_whole=False)
     # A file that is only checked may be written for another version.
     is_run, complete = complete, complete or not submission.is_component or bool(submission.given)
     problems, notes = judge_compiled(compiled, evaluate=evaluate, complete=complete, is_run=is_run)
-    notes += _doubt(submission.given, compiled)
+    notes += [*find_idle_orders(operation), *_doubt(submission.given, compiled)]
     return Verdict(_place(submission, problems), tuple(notes))
 
 
 def _judge_alone(submission: Submission, alone: Compiled, hub_ref: str, *, complete: bool) -> Verdict:
     """The verdict on an operation whose component is in a cluster's hub: only it itself is here."""
     missing, wrong = find_missing(alone), check_alone(alone)
-    notes = tuple(find_unused(alone))
+    notes = tuple(find_idle(alone, is_alone=True))
     if complete:
         return Verdict(_place(submission, [*wrong, *missing]), notes)
     unseen = f"the component {hub_ref!r} of the hub is not looked at here"

@@ -14,7 +14,8 @@ from typing import Any
 from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.check import check_values
 from opstrand.core.compiling.matrix import matrix_names
-from opstrand.core.compiling.offered import RUN_KINDS, find_missing, find_unused
+from opstrand.core.compiling.offered import RUN_KINDS, find_missing
+from opstrand.core.compiling.without_effect import find_idle
 from opstrand.core.identity import Identity
 from opstrand.core.nearest import find_nearest, suggest
 from opstrand.core.pods.connections import Catalog
@@ -46,7 +47,7 @@ def judge_compiled(compiled: Compiled, *, evaluate: Evaluate, complete: bool, is
     created, so that what this version does not run is wrong too."""
     wrong = check_values(compiled, evaluate=evaluate)
     problems = [one for one in wrong if complete or one.reason != "ParamRequired"]
-    missing, notes = find_missing(compiled), list(find_unused(compiled))
+    missing, notes = find_missing(compiled), list(find_idle(compiled))
     if is_run:
         problems += missing
     else:

@@ -11,6 +11,7 @@ from typing import Any
 
 from opstrand.core import names
 from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
+from opstrand.core.pods.pod_rules import QUEUE_LABEL
 from opstrand.core.pods.volume_names import ARTIFACTS, CONFIGS, DOCKER, INIT, OURS, SCRATCH, SHM, TOKEN
 from opstrand.local.environment import find_missing, list_taken
 
@@ -110,7 +111,19 @@ def ignored_parts(pod: Mapping[str, Any]) -> list[str]:
     """What is left out, in the file's words."""
     found = [key for key, has_meaning in _CONTAINER.items() if not has_meaning and _main(pod).get(key)]
     found += [key for key, has_meaning in _POD.items() if not has_meaning and pod["spec"].get(key)]
-    return list(dict.fromkeys(found))
+    if _main(pod).get("terminationMessagePolicy") == "File":
+        found.append("terminationMessagePolicy")
+    return list(dict.fromkeys([*found, *_ignored_metadata(pod["metadata"])]))
+
+
+def _ignored_metadata(metadata: Mapping[str, Any]) -> Iterator[str]:
+    labels = (metadata.get("labels") or {}).keys() - names.labels("", "", "").keys()
+    if QUEUE_LABEL in labels:
+        yield "queue"
+    if labels - {QUEUE_LABEL}:
+        yield "labels"
+    if (metadata.get("annotations") or {}).keys() - {names.PLAN_DIGEST}:
+        yield "annotations"
 
 
 def taken_variables(pod: Mapping[str, Any], caller: Mapping[str, str] = os.environ) -> list[str]:

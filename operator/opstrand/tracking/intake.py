@@ -13,8 +13,9 @@ from typing import Any
 
 from opstrand.core.compiling.check import check_alone
 from opstrand.core.compiling.compile import compile_alone, compile_operation
-from opstrand.core.compiling.offered import find_missing, find_unused
+from opstrand.core.compiling.offered import find_missing
 from opstrand.core.compiling.prepare import component_name
+from opstrand.core.compiling.without_effect import find_idle
 from opstrand.core.judge import judge_compiled, judge_connections
 from opstrand.core.names import API_VERSION, CREATED_BY, generate_name
 from opstrand.core.pods.connections import Catalog
@@ -56,7 +57,7 @@ def parse_submission(
     if operation.component is None and operation.hub_ref:
         component_name(operation.hub_ref)
         compiled = compile_alone(operation)
-        problems, notes = [*check_alone(compiled), *find_missing(compiled)], list(find_unused(compiled))
+        problems, notes = [*check_alone(compiled), *find_missing(compiled)], list(find_idle(compiled, is_alone=True))
     else:
         compiled = compile_operation(operation)
         problems, notes = judge_compiled(compiled, evaluate=evaluate, complete=True)

@@ -159,7 +159,7 @@ def test_what_changes_nothing_is_noted(sandbox: Sandbox) -> None:
     compiled = operation(cache={"disable": False}, dependencies=["a"], trigger="all_done")
     problems, notes = judge_compiled(compiled, evaluate=sandbox.evaluate, complete=True)
     assert problems == []
-    assert [note.partition(":")[0] for note in notes] == ["cache", "dependencies", "trigger"]
+    assert [note.partition(":")[0] for note in notes] == ["cache.disable", "dependencies", "trigger"]
 
 
 def test_a_section_that_a_template_makes_is_what_runs_and_is_judged(sandbox: Sandbox) -> None:

@@ -18,7 +18,7 @@ from opstrand.core.pods.connections import EMPTY, Catalog, Connection
 from opstrand.core.pods.expansion import escape, protect_container
 from opstrand.core.pods.init_containers import name_sidecars, render_config_map, render_init_containers
 from opstrand.core.pods.plan import Plan
-from opstrand.core.pods.pod_rules import queue_label
+from opstrand.core.pods.pod_rules import QUEUE_LABEL, queue_label
 from opstrand.settings import Settings
 
 Manifest = dict[str, Any]
@@ -89,7 +89,7 @@ def render_pod(
 
 
 def _metadata(plan: Plan, used: Sequence[Connection], *, owner: Mapping[str, Any], name: str) -> Manifest:
-    queue = {"kueue.x-k8s.io/queue-name": queue_label(plan.queue)} if plan.queue else {}
+    queue = {QUEUE_LABEL: queue_label(plan.queue)} if plan.queue else {}
     annotations = {**connections.render_annotations(used), **(plan.environment.get("annotations") or {})}
     return {
         "name": name,

@@ -28,6 +28,8 @@ from opstrand.spec.section import describe
 _RESERVED = {ARTIFACTS_PATH: ARTIFACTS, f"{CONTEXT_ROOT}/.configs": CONFIGS, f"{CONTEXT_ROOT}/.token": TOKEN}
 #: Without which the image of our init containers does not run (see the Dockerfile).
 _OF_THE_IMAGE = frozenset({"/opt", "/opt/opstrand", "/usr", "/usr/local", "/usr/bin", "/usr/lib", "/bin", "/lib", "/lib64", "/etc", "/dev"})
+#: By which Kueue finds the Pods of a queue.
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _ACTIONS = ("FailJob", "Ignore", "Count")
 #: What Kubernetes has room for in a number of seconds.
 _MOST = 2**31 - 1

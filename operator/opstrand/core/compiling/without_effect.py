@@ -1,0 +1,127 @@
+"""Keys of the format that this version accepts and that change nothing, each with what is the case instead.
+
+Owns that table: `check`, `run` and the API print what it finds. A key that is refused is not in it (`offered`, `pods.pod_rules`), nor one
+that does nothing in `run --local` alone (`local.limits`). A test goes through every key of every section: one that changes neither the
+Pod nor the run's status must be here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from opstrand.core.compiled import Compiled
+from opstrand.spec.operation import Operation
+
+_NO_COLLECTOR = "no container collects files in this version: they go to the store's volume at once"
+_NO_GATEWAY = "nothing is exposed outside of the cluster by this version; it changes globals.base_url alone"
+_NO_CACHE = "no earlier result is taken by this version; the run always runs"
+_FOR_SERVICES = "only a service is ended for being idle; a job ends by itself"
+_NO_SYSTEM = "Kubernetes heeds it only in a Pod that names its operating system, which a run's does not"
+_NO_PIPELINE = "is for the operations of a pipeline; alone, an operation waits for the runs that its params refer to"
+
+Rule = Callable[[Any, Compiled], bool]
+
+
+@dataclass(frozen=True)
+class Idle:
+    """A key by its path (`[]`: each item of a list) and why it changes nothing; `kind` and `applies` say where that is so."""
+
+    path: str
+    message: str
+    kind: str = ""
+    applies: Rule = lambda value, compiled: True
+
+
+def _needs_retries(value: Any, compiled: Compiled) -> bool:
+    return value == "OnFailure" and not (isinstance(compiled.termination, Mapping) and compiled.termination.get("maxRetries"))
+
+
+def _is_one_program(value: Any, compiled: Compiled) -> bool:
+    return isinstance(value, str) and " " in value and "{" not in value
+
+
+TABLE = (
+    Idle("cache.disable", _NO_CACHE, applies=lambda value, compiled: value is False),
+    Idle("cache.ttl", _NO_CACHE),
+    Idle("cache.io", _NO_CACHE),
+    Idle("cache.sections", _NO_CACHE),
+    Idle("cost", "what a run costs is recorded by nothing in this version"),
+    Idle("dependencies", _NO_PIPELINE, applies=lambda value, compiled: bool(value)),
+    Idle("trigger", _NO_PIPELINE),
+    Idle("skipOnUpstreamSkip", _NO_PIPELINE),
+    Idle("plugins.collectLogs", "no log is kept by this version, whatever it says: `opstrand logs` reads the Pod's"),
+    Idle("plugins.syncStatuses", "statuses are always kept"),
+    Idle("plugins.autoResume", "no run is resumed by this version: termination.maxRetries tries one again"),
+    *(
+        Idle(f"plugins.sidecar.{key}", _NO_COLLECTOR)
+        for key in ("image", "imageTag", "imagePullPolicy", "sleepInterval", "syncInterval", "monitorLogs", "monitorSpec", "resources")
+    ),
+    Idle("termination.culling", _FOR_SERVICES, "job"),
+    Idle("termination.probe", _FOR_SERVICES, "job"),
+    Idle(
+        "termination.probe",
+        "it is asked only where termination.culling has a timeout",
+        "service",
+        lambda value, compiled: not (isinstance(compiled.termination, Mapping) and compiled.termination.get("culling")),
+    ),
+    Idle("run.ports", "a job has no address that others reach: `kind: service` has", "job"),
+    Idle("run.isExternal", _NO_GATEWAY, "service"),
+    Idle("run.rewritePath", _NO_GATEWAY, "service"),
+    Idle("run.replicas", "a job has one Pod at a time", "job"),
+    Idle(
+        "run.environment.restartPolicy",
+        "exit codes do not choose here: a failed run is tried again as often as termination.maxRetries says, by podFailurePolicy",
+        "job",
+        lambda value, compiled: value == "ExitCode",
+    ),
+    Idle("run.environment.restartPolicy", "no failure is tried again without termination.maxRetries", "job", _needs_retries),
+    Idle("run.container.name", "the main container is always `main`", applies=lambda value, compiled: value != "main"),
+    Idle("run.init[].artifacts.workers", "files are copied one after the other"),
+    Idle("run.container.lifecycle.stopSignal", _NO_SYSTEM),
+    Idle("run.sidecars[].lifecycle.stopSignal", _NO_SYSTEM),
+    Idle(
+        "run.sidecars[].restartPolicy",
+        "a sidecar is always started again until the run ends",
+        applies=lambda value, compiled: value != "Always",
+    ),
+    Idle("run.container.command", "a text is the name of one program, spaces and all: write a list", applies=_is_one_program),
+)
+
+
+def find_idle(compiled: Compiled, *, is_alone: bool = False) -> Iterator[str]:
+    """Every key of the operation that changes nothing, as `path: why`. `is_alone`: its component, and so its kind, is not known here."""
+    parts = {name: getattr(compiled, name) for name in ("cache", "plugins", "termination", "run", "cost", "dependencies", "trigger")}
+    parts["skipOnUpstreamSkip"] = compiled.skip_on_upstream_skip
+    for idle in TABLE:
+        if idle.kind in ("", None if is_alone else compiled.kind):
+            for path, value in _locate(parts, idle.path):
+                if idle.applies(value, compiled):
+                    yield f"{path}: {idle.message}"
+
+
+def find_idle_orders(operation: Operation) -> Iterator[str]:
+    """The same of `control`, which is the operation's alone."""
+    control = operation.control
+    if control is not None and control.resume is not None:
+        yield "control.resume: no run is resumed by this version"
+    if control is not None and control.invalidate is not None:
+        yield f"control.invalidate: {_NO_CACHE}"
+
+
+def _locate(value: Any, path: str, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value that is there at a path of the table, with its own path."""
+    step, _, rest = path.partition(".")
+    key, is_each = step.removesuffix("[]"), step.endswith("[]")
+    inner = value.get(key) if isinstance(value, Mapping) else None
+    if inner is None:
+        return
+    where = f"{before}.{key}" if before else key
+    items = enumerate(inner) if is_each and isinstance(inner, list | tuple) else ()
+    found = [(f"{where}[{index}]", item) for index, item in items] if is_each else [(where, inner)]
+    for place, item in found:
+        if rest:
+            yield from _locate(item, rest, place)
+        else:
+            yield place, item
