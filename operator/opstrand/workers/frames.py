@@ -14,8 +14,6 @@ import pickle
 import socket
 from typing import Any
 
-from opstrand.core.templates.traced import TracedText
-
 HEADER = 8
 #: Bytes of an order to the process that workers are forked from, blanks at its end.
 ORDER = 24
@@ -40,7 +38,7 @@ class _Reader(pickle.Unpickler):
             return getattr(importlib.import_module(module), name)
         if module == "opstrand" or module.startswith("opstrand."):
             found = getattr(importlib.import_module(module), name, None)
-            if isinstance(found, type) and (dataclasses.is_dataclass(found) or issubclass(found, enum.Enum | TracedText)):
+            if isinstance(found, type) and (dataclasses.is_dataclass(found) or issubclass(found, enum.Enum)):
                 return found
         raise pickle.UnpicklingError(f"{module}.{name} is no value that a worker may answer")
 

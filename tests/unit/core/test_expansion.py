@@ -19,7 +19,6 @@ from opstrand.core.templates.template import render
 from opstrand.core.templates.traced import Piece, TracedText, from_answer, pieces_of, to_answer
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
-from opstrand.workers.frames import read_answer, write_value
 
 from .build import ME, operation, values
 
@@ -172,9 +171,3 @@ def test_no_value_begins_an_instruction(section: dict[str, Any]) -> None:
     with pytest.raises(SpecError) as caught:
         render_dockerfile(rendered)
     assert caught.value.reason == "InvalidSpec"
-
-
-def test_a_trace_survives_a_workers_answer() -> None:
-    text = TracedText.of_pieces([Piece("$(HOME)", False), Piece("$(B)", True)])
-    answer = read_answer(write_value({"args": [text]}))["args"][0]
-    assert (answer, list(pieces_of(answer))) == (text, list(pieces_of(text)))
