@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,16 @@ def test_a_branch_a_tag_or_neither(server: GitServer, tmp_path: Path, revision: 
     assert entry["name"] == server.commits["v1" if revision == "v1" else "main"]
     assert entry["kind"] == "coderef"
     assert not list((tmp_path / "code/library").glob("*")), "a submodule is brought where it is asked for"
+
+
+def test_a_folder_for_what_is_secret_may_have_any_name(server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """git reads the helper for credentials as a command of a shell."""
+    scratch = tmp_path / "a b; $(touch gone) '"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    found = secret(tmp_path, POLYAXON_GIT_CREDENTIALS=":".join(LOGIN))
+    clone(step(f"{server.url}/private/code.git", secret=found), str(tmp_path))
+    assert (tmp_path / "code/main.txt").exists()
 
 
 def test_a_commit_by_its_first_digits(server: GitServer, tmp_path: Path) -> None:

@@ -25,6 +25,22 @@ VARIABLES: tuple[tuple[str, str, str], ...] = (
     ("OF_ODD", "$(NO.NAME-of a shell)", "odd"),
     ("ESCAPED", "$$(VAR_A) $$$$ $VAR_A $", "$(VAR_A) $$ $VAR_A $"),
 )
+RESOURCES = {"limits": {"cpu": "1500m", "memory": "96Mi"}, "requests": {"cpu": "100m"}}
+LABELS = {"team": "vision"}
+ANNOTATIONS = {"note.test/of": "$(VAR_A)"}
+#: Variables that the Pod tells of itself, and one that uses each of them is declared behind it.
+TOLD: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("CPU", {"resourceFieldRef": {"resource": "limits.cpu"}}, "2"),
+    ("MILLI_CPU", {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "1m"}}, "1500"),
+    ("ASKED_CPU", {"resourceFieldRef": {"resource": "requests.cpu"}}, "1"),
+    ("MEMORY", {"resourceFieldRef": {"resource": "limits.memory"}}, str(96 * 1024 * 1024)),
+    ("MEMORY_IN_GI", {"resourceFieldRef": {"resource": "limits.memory", "divisor": "1Gi", "containerName": "polyaxon-main"}}, "1"),
+    ("ASKED_MEMORY", {"resourceFieldRef": {"resource": "requests.memory", "divisor": "1Mi"}}, "96"),
+    ("LABEL", {"fieldRef": {"fieldPath": "metadata.labels['team']"}}, "vision"),
+    ("NO_LABEL", {"fieldRef": {"fieldPath": "metadata.labels['other']"}}, ""),
+    ("ANNOTATION", {"fieldRef": {"fieldPath": "metadata.annotations['note.test/of']"}}, "$(VAR_A)"),
+    ("NOT_THERE", {"secretKeyRef": {"name": "no-such-secret", "key": "a", "optional": True}}, "$(NOT_THERE)"),
+)
 #: One argument each: as it is written, and as it arrives.
 ARGUMENTS: tuple[tuple[str, str], ...] = (
     ("$(VAR_A)", "A"),
@@ -116,9 +132,12 @@ def component() -> dict[str, Any]:
     args = [",".join(_names()), *(text for text, _ in ARGUMENTS), *printed, "{{ params.formatted.as_arg }}"]
     env: list[dict[str, Any]] = [{"name": name, "value": value} for name, value, _ in VARIABLES]
     env += [{"name": f"OF_VALUE_{index}", "value": f"$(VAR_A){{{{ v{index} }}}}"} for index in range(len(VALUES))]
+    for name, source, _ in TOLD:
+        env += [{"name": name, "valueFrom": source}, {"name": f"OF_{name}", "value": f"$({name})"}]
     env.append({"name": "AS_JSON", "value": {"given": "{{ v0 }}", "own": "$(VAR_A)"}})
-    container = {"image": "localhost/python-base:1", "command": ["python3", "-c", _SHOW], "args": args, "env": env}
-    return {"kind": "component", "inputs": inputs, "run": {"kind": "job", "container": container}}
+    container = {"image": "localhost/python-base:1", "command": ["python3", "-c", _SHOW], "args": args, "env": env, "resources": RESOURCES}
+    environment = {"labels": LABELS, "annotations": ANNOTATIONS}
+    return {"kind": "component", "inputs": inputs, "run": {"kind": "job", "environment": environment, "container": container}}
 
 
 def expected() -> list[Any]:
@@ -127,12 +146,17 @@ def expected() -> list[Any]:
     arguments = [",".join(_names()), *(text for _, text in ARGUMENTS), *printed, f"--at=A/{VALUES[0]}"]
     variables = {name: value for name, _, value in VARIABLES}
     variables |= {f"OF_VALUE_{index}": f"A{value}" for index, value in enumerate(VALUES)}
+    variables |= {f"OF_{name}": value for name, _, value in TOLD}
     variables["AS_JSON"] = json.dumps({"given": VALUES[0], "own": "A"}, separators=(",", ":"))
     return [arguments, variables]
 
 
 def _names() -> list[str]:
-    return [*(name for name, _, _ in VARIABLES), *(f"OF_VALUE_{index}" for index in range(len(VALUES))), "AS_JSON"]
+    return [*(name for name, _, _ in VARIABLES), *(f"OF_VALUE_{index}" for index in range(len(VALUES))), *_told(), "AS_JSON"]
+
+
+def _told() -> list[str]:
+    return [f"OF_{name}" for name, _, _ in TOLD]
 
 
 def _rendered_for(index: int) -> list[str]:

@@ -215,7 +215,7 @@ def _environment(scratch: str, url: str, secret: Mapping[str, str]) -> dict[str,
     login, store, key = _read_login(secret), _read_store(secret), _find_key(secret)
     if login or store:
         path = _keep(scratch, "credentials", store or _as_store(url, *login))  # type: ignore[misc]
-        settings.append(("credential.helper", f"store --file={path}"))
+        settings.append(("credential.helper", f"store --file={shlex.quote(path)}"))
     if key:
         env["GIT_SSH_COMMAND"] = _ssh_command(scratch, key, secret.get("known_hosts"))
         env.update(_name_user(scratch))

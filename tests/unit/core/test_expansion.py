@@ -122,6 +122,14 @@ def test_every_field_that_kubernetes_expands_is_protected() -> None:
     assert plan.container["args"] == ["$(HOME)$(B)"], "the plan is before Kubernetes"
 
 
+def test_a_variable_of_ours_holds_what_a_template_gave_for_it() -> None:
+    compiled = operation({"level": "$(HOME)"}, plugins={"logLevel": "{{ level }}"})
+    plan = compile_plan(compiled, values(compiled), ME)
+    (main,) = render_pod(plan, owner=OWNER, pod_name="eval-0", settings=Settings()).pod["spec"]["containers"]
+    (level,) = (one["value"] for one in main["env"] if one["name"] == "POLYAXON_LOG_LEVEL")
+    assert expand(level, {"HOME": "/root"}) == "$(HOME)"
+
+
 def test_hostile_texts_take_no_quadratic_time() -> None:
     began = time.process_time()
     text = "$(" * 100_000

@@ -165,7 +165,7 @@ def _run_env(plan: Plan, settings: Settings, catalog: Catalog, container: Mappin
         plain["NVIDIA_VISIBLE_DEVICES"] = "none"
     return [
         *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
-        *({"name": name, "value": value} for name, value in plain.items()),
+        *({"name": name, "value": escape(value)} for name, value in plain.items()),
     ]
 
 
