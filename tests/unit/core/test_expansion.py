@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -128,6 +129,17 @@ def test_a_variable_of_ours_holds_what_a_template_gave_for_it() -> None:
     (main,) = render_pod(plan, owner=OWNER, pod_name="eval-0", settings=Settings()).pod["spec"]["containers"]
     (level,) = (one["value"] for one in main["env"] if one["name"] == "POLYAXON_LOG_LEVEL")
     assert expand(level, {"HOME": "/root"}) == "$(HOME)"
+
+
+def test_a_long_value_in_thousands_of_places_is_kept_once() -> None:
+    value = "x" * 200_000
+    tracemalloc.start()
+    rendered = render({"args": ["{{ value }}"] * 2000}, {"value": value}, traced=True)
+    plain = [protect(text) for text in rendered["args"]]
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert plain == [value] * 2000
+    assert most < 20_000_000
 
 
 def test_hostile_texts_take_no_quadratic_time() -> None:

@@ -7,6 +7,7 @@ Owns that distinction and how it is carried through lists, mappings and JSON. A 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 
@@ -25,6 +26,11 @@ class TracedText(str):
     """
 
     lengths: tuple[int, ...]
+    _plain: str
+
+    def __str__(self) -> str:
+        """The plain text that it was made of: a long value that stands in thousands of places is kept once."""
+        return self._plain
 
     @classmethod
     def of_pieces(cls, pieces: Iterable[Piece]) -> TracedText:
@@ -41,7 +47,7 @@ class TracedText(str):
     @classmethod
     def of(cls, text: str, lengths: Iterable[int]) -> TracedText:
         traced = cls(text)
-        traced.lengths = tuple(lengths)
+        traced.lengths, traced._plain = tuple(lengths), str(text)
         return traced
 
 
@@ -59,12 +65,20 @@ def trace(value: Any) -> Any:
     if isinstance(value, TracedText):
         return value
     if isinstance(value, str):
-        return TracedText.of_pieces([Piece(value, True)])
+        return (_trace_text if len(value) < _LONG else _trace_long)(value)
     if isinstance(value, Mapping):
         return {trace(key): trace(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [trace(item) for item in value]
     return value
+
+
+def _trace_text(text: str) -> TracedText:
+    return TracedText.of(text, (0, len(text)))
+
+
+_LONG = 1000
+_trace_long = lru_cache(maxsize=16)(_trace_text)
 
 
 def forget(value: Any) -> Any:
