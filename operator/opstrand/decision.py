@@ -142,7 +142,18 @@ async def _decide_in_steps(snapshot: Snapshot, key: Key, world: World) -> Decisi
 
 #: What a snapshot has beside its file.
 _SEEN = (
-    *("pod", "pod_is_lost", "pod_events", "earlier_pods", "replicas", "deployment", "deployment_is_gone", "service_is_gone"),
+    *(
+        "pod",
+        "claimant",
+        "documents_are_gone",
+        "pod_is_lost",
+        "pod_events",
+        "earlier_pods",
+        "replicas",
+        "deployment",
+        "deployment_is_gone",
+        "service_is_gone",
+    ),
     *("activity", "catalog"),
 )
 

@@ -82,6 +82,9 @@ async def _reconcile(key: Key, world: World, clock: Clock, *, is_parked: bool) -
     if decision.freeze:
         world.cache.wait(key, frozenset())
     _record_end(decision, snapshot, key)
+    if applied.is_settled:
+        after = await reconcile(key, world=world, clock=clock, is_parked=is_parked)
+        return replace(after, wake=after.wake | frozenset(wake - {key}))
     return Outcome(frozenset(wake), applied.again)
 
 

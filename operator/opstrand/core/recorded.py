@@ -176,7 +176,7 @@ _TERMINATION: dict[str, Any] = {
 }
 #: A function says whether a value fits; a dict has those of a mapping's keys; a list those of an item's keys and the keys it needs.
 _KEYS: dict[str, Any] = {
-    **dict.fromkeys(("uuid", "kind", "phase", "reason", "message", "description"), _is_text),
+    **dict.fromkeys(("uuid", "kind", "phase", "reason", "message", "description", "podDigest"), _is_text),
     **dict.fromkeys(("startedAt", "finishedAt"), _is_moment),
     **dict.fromkeys(("inputs", "reportedInputs", "outputs", "frozenOutputs", "meta", "component"), _is_values),
     **dict.fromkeys(("attempt", "observedGeneration"), _is_count),

@@ -1,16 +1,20 @@
 """`python -m opstrand.initializer`: carry out the init document of the environment.
 
-OPSTRAND_INIT holds the document, or OPSTRAND_INIT_FILE the path of a gzipped one. OPSTRAND_ROOT, where set, stands before every path:
-a laptop has no /plx-context.
+OPSTRAND_INIT holds the document, or OPSTRAND_INIT_FILE the path of a gzipped one, which must have the SHA-256 that OPSTRAND_INIT_SHA256
+says: the file comes from a ConfigMap, which others may have made. OPSTRAND_ROOT, where set, stands before every path: a
+laptop has no /plx-context.
 """
 
 from __future__ import annotations
 
 import gzip
+import hashlib
+import hmac
 import json
 import os
 import signal
 import sys
+import zlib
 from contextlib import suppress
 from typing import Any
 
@@ -19,6 +23,8 @@ from opstrand.initializer.steps import InitError, carry_out
 
 #: Where a kubelet takes a container's last words from; the log lacks them where its node is busy.
 _LAST_WORDS = "/dev/termination-log"
+#: Bytes: far more than the init files of a run may have. What a stranger packed could be larger than the memory.
+_LONGEST = 16 * 1024 * 1024
 
 
 def read_document(environment: dict[str, str]) -> dict[str, Any]:
@@ -29,10 +35,18 @@ def read_document(environment: dict[str, str]) -> dict[str, Any]:
     if path is None:
         raise InitError("neither OPSTRAND_INIT nor OPSTRAND_INIT_FILE is set: this is for init containers of runs")
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            return json.load(file)  # type: ignore[no-any-return]
-    except (OSError, ValueError) as error:
+        with gzip.open(path, "rb") as file:
+            data = file.read(_LONGEST + 1)
+    except (OSError, EOFError, zlib.error) as error:
         raise InitError(f"what is to be done cannot be read: is the ConfigMap of the Pod's name another's? {error}") from error
+    expected = environment.get("OPSTRAND_INIT_SHA256", "")
+    found = hashlib.sha256(data).hexdigest()
+    if not hmac.compare_digest(found, expected):
+        raise InitError(
+            f"the init document is not this run's: expected SHA-256 {expected or '(none)'}, found {found}; "
+            "the ConfigMap of the Pod's name was made or changed by another: delete it and run again"
+        )
+    return json.loads(data)  # type: ignore[no-any-return]
 
 
 def main() -> int:

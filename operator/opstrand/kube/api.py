@@ -45,8 +45,15 @@ class Resource:
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        parts = [root, f"namespaces/{namespace}" if namespace and self.namespaced else "", self.plural, name or "", subresource or ""]
+        # Quoted: a name that was read somewhere must stay one part of the path.
+        place = f"namespaces/{quote_part(namespace)}" if namespace and self.namespaced else ""
+        parts = [root, place, self.plural, quote_part(name or ""), quote_part(subresource or "")]
         return "/".join(part for part in parts if part)
+
+
+def quote_part(text: str) -> str:
+    """One part of a URL's path. Two dots would be the folder above, however they are quoted: they name nothing."""
+    return quote(text, safe="", errors="replace") if text not in (".", "..") else text.replace(".", "%252E")
 
 
 OPERATIONS = Resource("opstrand.dev", "v1", "operations", "Operation")
@@ -132,6 +139,8 @@ class Kube(Protocol):
 
     async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest: ...
 
+    async def preview(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest: ...
+
     async def json_patch(
         self, resource: Resource, namespace: str | None, name: str, ops: JsonPatch, *, subresource: str | None = None
     ) -> Manifest: ...
@@ -189,6 +198,11 @@ class KubeApi:
     async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest:
         name = body.get("metadata", {}).get("name")
         return await self._json("POST", resource.path(namespace), body=body, what=_what("create", resource, namespace, name))
+
+    async def preview(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest:
+        """What a create would store, with defaults and what admission adds; nothing is made."""
+        what = _what("preview", resource, namespace, body.get("metadata", {}).get("name"))
+        return await self._json("POST", resource.path(namespace), body=body, query={"dryRun": "All"}, what=what)
 
     async def json_patch(
         self, resource: Resource, namespace: str | None, name: str, ops: JsonPatch, *, subresource: str | None = None

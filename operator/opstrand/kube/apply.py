@@ -1,6 +1,7 @@
 """From a decision to the cluster: one status patch if it differs, then the actions, in that order.
 
-Everything may be done twice: names are the attempt's own, a Pod of ours that is there already is adopted. Must not decide: where the API
+Everything may be done twice: names are the attempt's own, and what is there already is adopted where it is exactly what would be made.
+Must not decide: where the API
 server refuses a Pod, what that means is a value for `refusals.refuse`.
 """
 
@@ -15,10 +16,22 @@ from opstrand.core import names
 from opstrand.core.lifecycle.announce import render_event
 from opstrand.core.lifecycle.attempt import Attempt
 from opstrand.core.lifecycle.refusals import judge_words, refuse
-from opstrand.core.lifecycle.snapshot import Action, CreatePod, CreateService, Decision, DeletePod, DeleteService, Snapshot, StopPod
+from opstrand.core.lifecycle.snapshot import (
+    Action,
+    ClaimPod,
+    CreatePod,
+    CreateService,
+    Decision,
+    DeletePod,
+    DeleteService,
+    RestoreDocuments,
+    Snapshot,
+    StopPod,
+)
 from opstrand.core.lifecycle.status import patch_ops
 from opstrand.core.names import Key
 from opstrand.core.phase import Phase
+from opstrand.core.pods.adoption import find_difference
 from opstrand.journal import about
 from opstrand.kube.api import (
     CONFIG_MAPS,
@@ -36,15 +49,18 @@ from opstrand.kube.api import (
     Resource,
 )
 from opstrand.kube.gather import World
+from opstrand.kube.ownership import check_own, check_same
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Applied:
-    """`again`: seconds until this run should look again; 0 is at once."""
+    """`again`: seconds until this run should look again; 0 is at once. `is_settled`: whose Pod it is, is known now, and nothing was done
+    about it yet."""
 
     again: float | None = None
+    is_settled: bool = False
 
 
 async def apply(decision: Decision, *, key: Key, snapshot: Snapshot, world: World, wake: set[Key]) -> Applied:
@@ -75,7 +91,7 @@ async def apply(decision: Decision, *, key: Key, snapshot: Snapshot, world: Worl
             consequence = _consequence(refusal, after)
             wake |= await _write_status(consequence, key=key, snapshot=after, world=world)
             return Applied(consequence.requeue_after)
-    return Applied(decision.requeue_after)
+    return Applied(decision.requeue_after, is_settled=any(isinstance(action, ClaimPod) for action in decision.actions))
 
 
 async def _write_status(decision: Decision, *, key: Key, snapshot: Snapshot, world: World) -> set[Key]:
@@ -130,7 +146,11 @@ async def _act(action: Action, *, key: Key, snapshot: Snapshot, world: World, wa
         world.on_attempt(key, action.attempt)
     match action:
         case CreatePod(attempt) | CreateService(attempt):
-            return await _create(attempt, key=key, snapshot=snapshot, world=world, wake=wake)
+            return await _create(attempt, key=key, world=world, wake=wake)
+        case ClaimPod(attempt, exact):
+            return await _claim(attempt, exact=exact, key=key, world=world, wake=wake)
+        case RestoreDocuments(attempt):
+            await _restore_documents(attempt, key=key, world=world)
         case DeleteService(name):
             await _delete_service(name, key=key, snapshot=snapshot, world=world)
             wake.add(key)
@@ -155,23 +175,60 @@ async def _see_after_deletion(pod: Mapping[str, Any], world: World) -> set[Key]:
         return world.cache.drop(PODS, pod)
 
 
-async def _create(attempt: Attempt, *, key: Key, snapshot: Snapshot, world: World, wake: set[Key]) -> ApiError | None:
-    """What an attempt consists of. What is there already and this run's own was made by who held the run before us."""
+async def _create(attempt: Attempt, *, key: Key, world: World, wake: set[Key]) -> ApiError | None:
+    """What an attempt consists of. What is there already and this run's own was made by the operator before this one."""
     try:
-        if attempt.rendered.config_map is not None:
-            await _create_config_map(attempt.rendered.config_map, key[0], world)
+        await _create_documents(attempt, key=key, world=world)
         for resource, manifest in _consists_of(attempt):
             try:
-                found, is_ours = await world.kube.create(resource, key[0], manifest), True
-            except AlreadyExists as error:
-                found, is_ours = await world.kube.get(resource, key[0], attempt.pod_name), False
-                if not names.is_owned_by(found, snapshot.body["metadata"]["uid"]):
-                    return error
+                found, is_new = await world.kube.create(resource, key[0], manifest), True
+            except AlreadyExists:
+                found, is_new = await world.kube.get(resource, key[0], attempt.pod_name), False
+                await check_own(found, manifest, world=world, exact=True)
             if resource is not SERVICES:
+                world.cache.own(resource, found)
                 heard = world.cache.put(resource, found)
-                wake |= set() if is_ours else heard
-    except (Invalid, Forbidden, NotFound) as error:
+                wake |= set() if is_new else heard
+    except (Invalid, Forbidden, NotFound, AlreadyExists) as error:
         return error
+    return None
+
+
+async def _create_documents(attempt: Attempt, *, key: Key, world: World) -> None:
+    manifest = attempt.rendered.config_map
+    if manifest is None:
+        return
+    try:
+        await world.kube.create(CONFIG_MAPS, key[0], manifest)
+    except AlreadyExists:
+        found = await world.kube.get(CONFIG_MAPS, key[0], manifest["metadata"]["name"])
+        check_same(find_difference(found, manifest, manifest), found)
+
+
+async def _restore_documents(attempt: Attempt, *, key: Key, world: World) -> None:
+    try:
+        await _create_documents(attempt, key=key, world=world)
+    except (Invalid, Forbidden, NotFound, AlreadyExists) as error:
+        # The Pod goes on waiting, and says for what.
+        logger.warning("the ConfigMap with the init document could not be made again: %s", error, extra=about(*key))
+    else:
+        logger.info("a ConfigMap with an init document was deleted and is made again", extra=about(*key))
+
+
+async def _claim(attempt: Attempt, *, exact: bool, key: Key, world: World, wake: set[Key]) -> ApiError | None:
+    """Adopt the Pod of the attempt's name, or refuse it."""
+    try:
+        found = await world.kube.get(PODS, key[0], attempt.pod_name)
+    except NotFound:
+        known = world.cache.pod(key[0], attempt.pod_name)
+        wake |= set() if known is None else world.cache.drop(PODS, known)
+        return None
+    try:
+        await check_own(found, attempt.rendered.pod, world=world, exact=exact)
+    except AlreadyExists as error:
+        return error
+    world.cache.own(PODS, found)
+    wake |= world.cache.put(PODS, found)
     return None
 
 
@@ -193,17 +250,10 @@ async def _delete_service(name: str, *, key: Key, snapshot: Snapshot, world: Wor
     world.cache.mark_gone((key[0], name))
 
 
-async def _create_config_map(manifest: Mapping[str, Any], namespace: str, world: World) -> None:
-    try:
-        await world.kube.create(CONFIG_MAPS, namespace, manifest)
-    except AlreadyExists:
-        return
-
-
 def _consequence(error: ApiError, snapshot: Snapshot) -> Decision:
     """What a refused Pod means for the run. Rights that we lack are the cluster's trouble, and raised again."""
     if isinstance(error, AlreadyExists):
-        return refuse(snapshot, Phase.FAILED, "NameConflict", f"something else has the name of its Pod: {error.words}")
+        return refuse(snapshot, Phase.FAILED, "NameConflict", error.words)
     if isinstance(error, Invalid):
         return refuse(snapshot, Phase.FAILED, "PodRefused", error.words)
     if isinstance(error, NotFound):

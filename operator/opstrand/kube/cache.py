@@ -45,6 +45,8 @@ class Cache:
         self._waits: dict[Key, frozenset[Subject]] = {}
         #: The Pods of services by (namespace, uuid of the run): their names are Kubernetes' own.
         self._replicas: dict[tuple[str, str], set[Key]] = defaultdict(set)
+        #: The uids of Pods and Deployments that this process made, or has compared with what it would make.
+        self._own: dict[tuple[Resource, Key], str] = {}
         #: Names of Pods and Deployments, and uids of everything, that are gone.
         self._gone: OrderedDict[Key | str, None] = OrderedDict()
 
@@ -78,6 +80,14 @@ class Cache:
         """The Pods of a service."""
         keys = self._replicas.get((namespace, uuid), set())
         return [self._objects[PODS][key] for key in sorted(keys)]
+
+    def own(self, resource: Resource, body: Mapping[str, Any]) -> None:
+        """This object is what a run asked for, and no other of its name."""
+        self._own[resource, key_of(body)] = body["metadata"]["uid"]
+
+    def own_uid(self, resource: Resource, key: Key) -> str | None:
+        """The uid of the object that is known to be what a run asked for; None where that is not known yet."""
+        return self._own.get((resource, key))
 
     def was_seen(self, namespace: str, name: str) -> bool:
         """A Pod or Deployment of this name existed and is gone."""
@@ -155,6 +165,8 @@ class Cache:
         if known is not None and known["metadata"]["uid"] != body["metadata"]["uid"] and not _is_newer(body, known):
             return set()
         self._objects[resource].pop(key, None)
+        if self._own.get((resource, key)) == body["metadata"]["uid"]:
+            del self._own[resource, key]
         if resource is PODS:
             self._bury(key)
             return self._leave_pod(key, body)
@@ -167,6 +179,7 @@ class Cache:
     def mark_gone(self, key: Key) -> None:
         """The Deployment of this name is gone, whether or not it was known."""
         self._objects[DEPLOYMENTS].pop(key, None)
+        self._own.pop((DEPLOYMENTS, key), None)
         self._bury(key)
 
     def keys(self, resource: Resource, namespace: str | None = None) -> frozenset[Key]:

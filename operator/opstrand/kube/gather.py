@@ -19,6 +19,7 @@ from opstrand.core.lifecycle.replicas import is_live
 from opstrand.core.lifecycle.snapshot import Snapshot, parse_stamp
 from opstrand.core.names import Key
 from opstrand.core.phase import Phase
+from opstrand.core.pods.adoption import is_about_documents
 from opstrand.core.pods.connections import EMPTY, Catalog
 from opstrand.core.pods.culling import Activity, is_due, read_culling
 from opstrand.core.resolving.circle import check_circle
@@ -80,11 +81,20 @@ async def gather(key: Key, *, world: World, now: datetime) -> Gathered | None:
     if snapshot.phase.is_final:
         last = world.cache.pod(key[0], (snapshot.status.get("pod") or {}).get("name", ""))
         return Gathered(replace(snapshot, pod=last, earlier_pods=_earlier(key, snapshot, world)))
-    pod, is_lost = (await _find_pod(key, snapshot, world)) if snapshot.is_frozen else (None, False)
-    if pod is not None:
+    found = (await _find_pod(key, snapshot, world)) if snapshot.is_frozen else _Found()
+    if found.pod is not None and found.is_own:
         # What a Pod means is read from the Pod and from what was frozen: the file is not asked again.
-        return Gathered(replace(snapshot, pod=pod, pod_events=await _ask_events(pod, snapshot, world)))
-    return Gathered(replace(snapshot, pod_is_lost=is_lost, catalog=world.read_catalog()), is_file_needed=True)
+        snapshot = replace(snapshot, pod=found.pod, pod_events=await _ask_events(found.pod, snapshot, world))
+        return _see_documents(snapshot, found.pod["metadata"]["name"], world)
+    seen = replace(snapshot, claimant=found.pod, pod_is_lost=found.is_lost, catalog=world.read_catalog())
+    return Gathered(seen, is_file_needed=True)
+
+
+def _see_documents(snapshot: Snapshot, name: str, world: World) -> Gathered:
+    """Only the node says that the ConfigMap with the init document is gone."""
+    if not any(is_about_documents(str(event.get("message")), name) for event in snapshot.pod_events):
+        return Gathered(snapshot)
+    return Gathered(replace(snapshot, documents_are_gone=True, catalog=world.read_catalog()), is_file_needed=True)
 
 
 async def _gather_service(key: Key, snapshot: Snapshot, world: World) -> Gathered:
@@ -101,7 +111,7 @@ async def _gather_service(key: Key, snapshot: Snapshot, world: World) -> Gathere
         activity = await _ask_activity(key, snapshot, world) if live else None
         snapshot = replace(snapshot, replicas=pods, deployment=deployment, deployment_is_gone=is_gone, pod_events=events, activity=activity)
         if not await _is_service_gone(key, snapshot, world):
-            return Gathered(snapshot)
+            return _see_documents(snapshot, name, world)
         logger.info("a Service was deleted and is made again", extra=about(*key))
         return Gathered(replace(snapshot, service_is_gone=True, catalog=world.read_catalog()), is_file_needed=True)
     if not is_gone:
@@ -125,7 +135,8 @@ async def _find_deployment(key: Key, snapshot: Snapshot, world: World) -> tuple[
             return None, False
         world.cache.mark_gone((key[0], name))
         return None, True
-    if not names.is_owned_by(found, snapshot.body["metadata"]["uid"]):
+    if world.cache.own_uid(DEPLOYMENTS, (key[0], name)) != found["metadata"]["uid"]:
+        # To be made: that it is there already is found out then, and whether it is the same.
         return None, False
     world.cache.put(DEPLOYMENTS, found)
     return found, False
@@ -183,22 +194,33 @@ async def _ask_events(pod: Mapping[str, Any], snapshot: Snapshot, world: World) 
     return found
 
 
-async def _find_pod(key: Key, snapshot: Snapshot, world: World) -> tuple[Mapping[str, Any] | None, bool]:
-    """The attempt's Pod, and whether it is certainly gone. "Gone" is concluded after one GET only."""
+@dataclass(frozen=True)
+class _Found:
+    """A Pod of the attempt's name. `is_own`: it is known to be the run's; `is_lost`: the run's own is certainly gone."""
+
+    pod: Mapping[str, Any] | None = None
+    is_own: bool = False
+    is_lost: bool = False
+
+
+async def _find_pod(key: Key, snapshot: Snapshot, world: World) -> _Found:
+    """The attempt's Pod, told from others by its uid: the recorded one, or that of the Pod that this process made. "Gone" is concluded
+    after one GET only."""
     recorded = snapshot.status["pod"]
     name = recorded["name"]
+    uid = recorded.get("uid") or world.cache.own_uid(PODS, (key[0], name))
     pod = world.cache.pod(key[0], name)
-    if pod is not None:
-        return pod, False
-    expected = bool(recorded.get("uid")) or world.cache.was_seen(key[0], name)
-    if not expected:
-        return None, False
+    if pod is not None and (not uid or pod["metadata"]["uid"] == uid):
+        return _Found(pod, is_own=bool(uid))
+    if not uid and not world.cache.was_seen(key[0], name):
+        return _Found()
     try:
         found = await world.kube.get(PODS, key[0], name)
     except NotFound:
-        return None, True
+        return _Found(is_lost=True)
     world.cache.put(PODS, found)
-    return found, False
+    is_own = not uid or found["metadata"]["uid"] == uid
+    return _Found(found, is_own=bool(uid)) if is_own else _Found(is_lost=True)
 
 
 def find_component(key: Key, name: str, world: World) -> Mapping[str, Any] | None:

@@ -99,6 +99,11 @@ class MemoryKube:
             await self.create(PODS, namespace, pod)
         return stored
 
+    async def preview(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest:
+        """What a create would store: here nothing is added to it."""
+        plain: Manifest = as_stored(json.loads(json.dumps(body)))
+        return plain
+
     async def store(self, resource: Resource, body: Mapping[str, Any], event: str = "MODIFIED") -> Manifest:
         """Keep this body under a new version, and tell of it. Plain JSON only, as it would come back from a cluster."""
         plain: Manifest = as_stored(json.loads(json.dumps(body)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
+import hashlib
 import json
 import logging
 import os
@@ -129,23 +130,25 @@ class Kubelet:
         await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)
         document = json.loads(self._read_document(pod))
         document["steps"] = [_relocate(step, root) for step in document["steps"]]
-        await asyncio.to_thread(self._lay_out, document, root)
-        process = await _start_initializer(root)
+        digest = await asyncio.to_thread(self._lay_out, document, root)
+        process = await _start_initializer(root, digest)
         self._processes[pod["metadata"]["name"]] = process
         _, words = await process.communicate()
         del self._processes[pod["metadata"]["name"]]
         if process.returncode:
             raise InitError(words.decode(errors="replace").strip() or f"exit code {process.returncode}")
 
-    def _lay_out(self, document: dict[str, Any], root: str) -> None:
-        """The document and the token where the Pod's volumes would show them."""
+    def _lay_out(self, document: dict[str, Any], root: str) -> str:
+        """The document and the token where the Pod's volumes would show them. Returns the document's digest."""
         os.makedirs(root)
-        with gzip.open(_document_of(root), "wt", encoding="utf-8") as file:
-            json.dump(document, file)
+        data = json.dumps(document).encode()
+        with gzip.open(_document_of(root), "wb") as file:
+            file.write(data)
         if document.get("auth"):
             token = Path(root + document["auth"]["token"])
             token.parent.mkdir(parents=True, exist_ok=True)
             token.write_text(self._token, encoding="utf-8")
+        return hashlib.sha256(data).hexdigest()
 
     def _read_document(self, pod: Manifest) -> str | bytes:
         """The init document: from the environment, or for a long one from the ConfigMap that the Pod mounts."""
@@ -248,10 +251,11 @@ def _document_of(root: str) -> Path:
     return Path(root) / "init.json.gz"
 
 
-async def _start_initializer(root: str) -> asyncio.subprocess.Process:
+async def _start_initializer(root: str, digest: str) -> asyncio.subprocess.Process:
     """Ours, whatever lies in the folder that we were called from."""
     env = {name: value for name, value in os.environ.items() if name != "OPSTRAND_INIT"}
-    env |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPSTRAND_ROOT": root, "OPSTRAND_INIT_FILE": str(_document_of(root))}
+    env |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPSTRAND_ROOT": root}
+    env |= {"OPSTRAND_INIT_FILE": str(_document_of(root)), "OPSTRAND_INIT_SHA256": digest}
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "opstrand.initializer"),
         env=env,

@@ -58,6 +58,7 @@ def status_schema() -> Schema:
             "duration": {"type": "number", "description": "Seconds from start to end."},
             "attempt": {"type": "integer", "minimum": 0},
             "pod": _object(name=_TEXT, uid=_TEXT, node=_TEXT),
+            "podDigest": {**_TEXT, "description": "SHA-256 of what the attempt's Pod was asked to be."},
             "service": _object(
                 name=_TEXT,
                 host=_TEXT,

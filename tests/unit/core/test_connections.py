@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
 import json
 import logging
 import os
@@ -217,7 +220,11 @@ def test_long_documents_of_several_containers_travel_in_one_config_map() -> None
     assert rendered.config_map is not None
     assert list(rendered.config_map["binaryData"]) == ["init.json.gz", "init-2.json.gz"]
     for container, file in zip(rendered.pod["spec"]["initContainers"], rendered.config_map["binaryData"], strict=True):
-        assert container["env"] == [{"name": "OPSTRAND_INIT_FILE", "value": f"/opstrand/init/{file}"}]
+        document = gzip.decompress(base64.b64decode(rendered.config_map["binaryData"][file]))
+        assert container["env"] == [
+            {"name": "OPSTRAND_INIT_FILE", "value": f"/opstrand/init/{file}"},
+            {"name": "OPSTRAND_INIT_SHA256", "value": hashlib.sha256(document).hexdigest()},
+        ]
         assert {"name": "opstrand-init", "mountPath": "/opstrand/init", "readOnly": True} in container["volumeMounts"]
 
 

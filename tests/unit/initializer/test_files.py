@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import gzip
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from opstrand.initializer.__main__ import read_document
 from opstrand.initializer.failure import InitError
 from opstrand.initializer.files import copy_from_store, write_file
 from opstrand.initializer.modes import apply_mode
@@ -163,3 +166,27 @@ def test_a_full_volume_is_said(tmp_path: Path) -> None:
 def test_the_initializer_is_python_3_9(path: Path) -> None:
     """It may run in an image of the user's, where a step names one."""
     ast.parse(path.read_text(), feature_version=(3, 9))
+
+
+@pytest.mark.parametrize(
+    ("data", "digest", "words"),
+    [
+        (b'{"steps": []}', "", r"expected SHA-256 \(none\)"),
+        (b'{"steps": [1]}', hashlib.sha256(b'{"steps": []}').hexdigest(), "is not this run's"),
+        (b"not json", hashlib.sha256(b"{}").hexdigest(), "is not this run's"),
+        (b" " * 40_000_000, hashlib.sha256(b"{}").hexdigest(), "is not this run's"),
+    ],
+    ids=["no digest", "another document", "no document", "a bomb"],
+)
+def test_only_the_document_of_the_digest_is_carried_out(tmp_path: Path, data: bytes, digest: str, words: str) -> None:
+    path = tmp_path / "init.json.gz"
+    path.write_bytes(gzip.compress(data))
+    with pytest.raises(InitError, match=words):
+        read_document({"OPSTRAND_INIT_FILE": str(path), "OPSTRAND_INIT_SHA256": digest})
+
+
+def test_the_document_of_the_digest_is_read(tmp_path: Path) -> None:
+    path, data = tmp_path / "init.json.gz", b'{"steps": []}'
+    path.write_bytes(gzip.compress(data))
+    environment = {"OPSTRAND_INIT_FILE": str(path), "OPSTRAND_INIT_SHA256": hashlib.sha256(data).hexdigest()}
+    assert read_document(environment) == {"steps": []}

@@ -14,6 +14,7 @@ from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.identity import Identity
 from opstrand.core.limits import TOTAL, check_size
 from opstrand.core.pods import service
+from opstrand.core.pods.adoption import pod_digest
 from opstrand.core.pods.connections import EMPTY, Catalog
 from opstrand.core.pods.init_steps import render_lineage
 from opstrand.core.pods.plan import Plan, compile_plan
@@ -38,6 +39,11 @@ class Attempt:
     lineage: list[dict[str, Any]]
     service: RenderedService | None = None
     service_facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """What its Pod was asked to be: the same text for the same Pod, however much of its time the run has left."""
+        return pod_digest(self.rendered.pod)
 
     @property
     def manifests(self) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from opstrand.core import names
-from opstrand.core.lifecycle.attempt import parse_count, render_attempt
+from opstrand.core.lifecycle.attempt import Attempt, parse_count, render_attempt
 from opstrand.core.lifecycle.diagnose import observe_pod
 from opstrand.core.lifecycle.ending import advanced, end, finish, is_left_running, lasted, pod_facts, stop_pod
 from opstrand.core.lifecycle.hanging import names_missing
@@ -17,7 +17,16 @@ from opstrand.core.lifecycle.node_wait import find_node_wait
 from opstrand.core.lifecycle.observation import Fault, Observation, State
 from opstrand.core.lifecycle.pod_status import is_being_deleted, is_being_made
 from opstrand.core.lifecycle.retry import Spent, backoff, judge_failure, read_failure, spend
-from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Decision, DeletePod, Snapshot, parse_stamp
+from opstrand.core.lifecycle.snapshot import (
+    ClaimPod,
+    CreatePod,
+    CreateService,
+    Decision,
+    DeletePod,
+    RestoreDocuments,
+    Snapshot,
+    parse_stamp,
+)
 from opstrand.core.lifecycle.status import Status
 from opstrand.core.phase import Phase
 from opstrand.core.resolving.resolve import read_frozen
@@ -27,7 +36,7 @@ from opstrand.errors import SpecError
 def attend(snapshot: Snapshot) -> Decision:
     """What follows for a run whose inputs are frozen."""
     if snapshot.pod is None:
-        return _attend_absent(snapshot)
+        return _claim(snapshot) if snapshot.claimant is not None else _attend_absent(snapshot)
     seen = observe_pod(snapshot.pod, snapshot.pod_events)
     match seen.state:
         case State.SUCCEEDED:
@@ -40,6 +49,15 @@ def attend(snapshot: Snapshot) -> Decision:
             return _run(snapshot, seen)
         case State.PENDING:
             return _pend(snapshot, seen)
+
+
+def _claim(snapshot: Snapshot) -> Decision:
+    """A Pod has the name, and it is not known who made it: the operator before this one, or somebody else."""
+    try:
+        attempt = render_again(snapshot, elapsed=0)
+    except SpecError as error:
+        return end(snapshot, Phase.FAILED, error.reason, f"its Pod cannot be told from another of its name: {error.message}")
+    return Decision(actions=(ClaimPod(attempt, exact=snapshot.status.get("podDigest") == attempt.digest),))
 
 
 def _attend_absent(snapshot: Snapshot) -> Decision:
@@ -68,27 +86,32 @@ def _observe_lost(snapshot: Snapshot) -> Observation:
 
 def recreate(snapshot: Snapshot) -> Decision:
     """The Pod of a frozen run is not there yet: the operator died between the freeze and the POST, or another attempt is due."""
+    attempt = render_again(snapshot, elapsed=_elapsed(snapshot))
+    is_next = snapshot.phase is Phase.RETRYING
+    status = advanced(snapshot, Phase.STARTING, "PodCreated", "", podDigest=attempt.digest) if is_next else None
+    # Once it is there, whatever kept it away (quota, a service account) is over: look again to say so.
+    was_kept_away = snapshot.phase is Phase.STARTING and snapshot.status.get("reason") != "PodCreated"
+    make = CreatePod(attempt) if attempt.service is None else CreateService(attempt)
+    return Decision(status, (make,), requeue_after=0.0 if was_kept_away else None)
+
+
+def render_again(snapshot: Snapshot, *, elapsed: int) -> Attempt:
+    """The attempt that the status names, from what was frozen. Raises SpecError."""
     prepared = snapshot.prepared
     if isinstance(prepared, SpecError):
         raise prepared
     if prepared.compiled is None:
         raise SpecError("ComponentNotFound", f"Component {prepared.missing_component!r} is gone")
-    resolved = read_frozen(snapshot.status)
-    attempt = render_attempt(
+    return render_attempt(
         prepared,
-        resolved,
+        read_frozen(snapshot.status),
         body=snapshot.body,
         number=int(snapshot.status.get("attempt") or 0),
         settings=snapshot.settings,
         evaluate=snapshot.evaluate,
-        elapsed=_elapsed(snapshot),
+        elapsed=elapsed,
         catalog=snapshot.catalog,
     )
-    status = None if snapshot.phase is not Phase.RETRYING else advanced(snapshot, Phase.STARTING, "PodCreated", "")
-    # Once it is there, whatever kept it away (quota, a service account) is over: look again to say so.
-    was_kept_away = snapshot.phase is Phase.STARTING and snapshot.status.get("reason") != "PodCreated"
-    make = CreatePod(attempt) if attempt.service is None else CreateService(attempt)
-    return Decision(status, (make,), requeue_after=0.0 if was_kept_away else None)
 
 
 def _elapsed(snapshot: Snapshot) -> int:
@@ -120,6 +143,25 @@ def _run(snapshot: Snapshot, seen: Observation) -> Decision:
 
 
 def _pend(snapshot: Snapshot, seen: Observation) -> Decision:
+    decision = _wait_for_start(snapshot, seen)
+    restored = restore_documents(snapshot)
+    if not restored or decision.actions:
+        return decision
+    return Decision(decision.status, restored, requeue_after=float(snapshot.settings.mount_grace))
+
+
+def restore_documents(snapshot: Snapshot) -> tuple[RestoreDocuments, ...]:
+    """Somebody deleted the ConfigMap that the Pod waits for: another is made, with the same content."""
+    if not snapshot.documents_are_gone:
+        return ()
+    try:
+        return (RestoreDocuments(render_again(snapshot, elapsed=0)),)
+    except SpecError:
+        # The Pod's own trouble is told, and waited for with patience.
+        return ()
+
+
+def _wait_for_start(snapshot: Snapshot, seen: Observation) -> Decision:
     """A Pod that has not started: trouble is told at once, slowness only after a grace, and neither is waited for without end."""
     pod = snapshot.pod or {}
     age = (snapshot.now - parse_stamp(pod["metadata"]["creationTimestamp"])).total_seconds()

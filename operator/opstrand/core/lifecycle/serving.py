@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from opstrand.core.lifecycle.attempt import parse_count
-from opstrand.core.lifecycle.attending import backoff_left, recreate
+from opstrand.core.lifecycle.attending import backoff_left, recreate, restore_documents
 from opstrand.core.lifecycle.ending import advanced, end, lasted
 from opstrand.core.lifecycle.hanging import names_missing
 from opstrand.core.lifecycle.node_wait import find_node_wait
@@ -54,6 +54,8 @@ def serve(snapshot: Snapshot) -> Decision:
     decision = _judge(snapshot, seen) if seen.live else _serve_without(snapshot)
     if snapshot.service_is_gone and decision.actions == ():
         decision = _restore(snapshot, decision)
+    if not decision.actions and (restored := restore_documents(snapshot)):
+        decision = replace(decision, actions=restored)
     return Decision(decision.status, decision.actions, requeue_after=_soonest(decision.requeue_after, limit.requeue_after, seen.again))
 
 

@@ -39,6 +39,10 @@ class Snapshot:
     #: Every run of the project, where the operation has joins: their queries choose among them.
     project: Sequence[Upstream] = ()
     pod: Mapping[str, Any] | None = None
+    #: A Pod of the attempt's name of which it is not known whether this run's is it: it is compared before it counts.
+    claimant: Mapping[str, Any] | None = None
+    #: The ConfigMap with the init document is gone, and the Pod waits for it.
+    documents_are_gone: bool = False
     #: The Pod existed and is gone: it was seen, or its uid was written, and a GET found nothing.
     pod_is_lost: bool = False
     #: Warnings of the Pod, asked for where it hangs.
@@ -113,6 +117,21 @@ class CreatePod:
 
 
 @dataclass(frozen=True)
+class ClaimPod:
+    """Compare the Pod that has the attempt's name with the attempt's own. `exact`: the frozen run was rendered in the same way."""
+
+    attempt: Attempt
+    exact: bool
+
+
+@dataclass(frozen=True)
+class RestoreDocuments:
+    """Make the ConfigMap of an attempt again: its Pod waits for it."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True)
 class StopPod:
     """Let a started Pod end now, with its grace, its logs kept."""
 
@@ -140,7 +159,7 @@ class DeleteService:
     name: str
 
 
-Action = CreatePod | StopPod | DeletePod | CreateService | DeleteService
+Action = CreatePod | ClaimPod | RestoreDocuments | StopPod | DeletePod | CreateService | DeleteService
 
 
 @dataclass(frozen=True)

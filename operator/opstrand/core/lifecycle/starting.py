@@ -119,6 +119,7 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
         "attempt": number,
         "upstream": [edge_to_dict(edge) for edge in resolved.edges] or list(said.get("upstream", ())),
     }
+    facts["podDigest"] = attempt.digest
     if attempt.service is not None:
         facts["service"] = attempt.service_facts
     if resolved.outputs:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -73,12 +74,17 @@ def render_init_containers(plan: Plan, settings: Settings, catalog: Catalog) -> 
 
 
 def _travel(document: str, index: int, documents: dict[str, str]) -> list[Manifest]:
-    """The variable that brings the document, or the name of the file that does."""
+    """The variable that holds the document, or those that name its file and its digest."""
     if len(document.encode()) <= INLINE_LIMIT:
         return [{"name": "OPSTRAND_INIT", "value": escape(document)}]
     file = "init.json.gz" if index == 0 else f"init-{index + 1}.json.gz"
     documents[file] = document
-    return [{"name": "OPSTRAND_INIT_FILE", "value": f"{volumes.INIT_PATH}/{file}"}]
+    # The ConfigMap's name can be foreseen: whoever made it, only this document is carried out.
+    digest = hashlib.sha256(document.encode()).hexdigest()
+    return [
+        {"name": "OPSTRAND_INIT_FILE", "value": f"{volumes.INIT_PATH}/{file}"},
+        {"name": "OPSTRAND_INIT_SHA256", "value": digest},
+    ]
 
 
 def _render_ours(name: str, group: Group, plan: Plan, settings: Settings, catalog: Catalog, travels: list[Manifest]) -> Manifest:

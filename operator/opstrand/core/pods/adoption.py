@@ -1,0 +1,172 @@
+"""Whether an object that has the name of ours is ours: by what it is, since labels and owner references can be forged.
+
+Owns the comparison of an object that was found with what this run would make. `expected` is that manifest as the API server would store
+it (a dry run tells), with its defaults and with what admission adds. Must not ask anybody.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from opstrand.core import names
+
+Manifest = Mapping[str, Any]
+
+#: Parts of a spec that others write once the object is there: schedulers, quota queues, the operator's own stop, autoscalers. For a Pod
+#: they may only add to what was asked.
+_LATER: dict[str, tuple[str, ...]] = {
+    "Pod": ("nodeName", "nodeSelector", "tolerations", "schedulingGates", "activeDeadlineSeconds", "ephemeralContainers"),
+    "Service": ("clusterIP", "clusterIPs", "healthCheckNodePort"),
+    "Deployment": ("replicas",),
+}
+#: Where they may not take away from what was asked.
+_KEPT = ("nodeName", "nodeSelector", "tolerations")
+#: Depends on how much of its time the run had left when the Pod was rendered.
+_LIFE = "expirationSeconds"
+#: What a server spells in its own way where it could not be asked for its spelling.
+_SPELLED = ("resources",)
+#: What would let a Pod or a container do more than it was asked to.
+_POWERS = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "runtimeClassName", "hostAliases")
+_CONTAINER_POWERS = ("command", "args", "envFrom", "lifecycle", "securityContext", "volumeDevices", "workingDir", "restartPolicy")
+#: What a person wrote of a container: the same, whichever version of the operator rendered the Pod.
+_WRITTEN = ("image", "command", "args", "workingDir")
+
+
+def pod_digest(pod: Manifest) -> str:
+    """SHA-256 of a Pod's spec as it was rendered, but for what depends on the time that the run has left."""
+    text = json.dumps(_without_later(pod["spec"], "Pod"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def find_difference(found: Manifest, expected: Manifest, asked: Manifest) -> str | None:
+    """The first path at which an object is not what the server would have made of `asked`; None where it is just that."""
+    kind = str(asked["kind"])
+    if kind == "ConfigMap":
+        return next(_differ(_content(found), _content(expected), ""), None)
+    metadata = _find_metadata_difference(found, asked)
+    if metadata:
+        return metadata
+    taken = next((f"spec.{key}" for key in _KEPT if not _holds(_spec(found).get(key), _spec(asked).get(key))), None)
+    spec, wanted = _without_later(_spec(found), kind), _without_later(_spec(expected), kind)
+    return taken or next(_differ(spec, wanted, "spec"), None)
+
+
+def find_contradiction(found: Manifest, asked: Manifest) -> str | None:
+    """The same where the server would not say what it makes of `asked`: nothing that was asked may be missing, and nothing may be there
+    beyond it that could do something else."""
+    metadata = _find_metadata_difference(found, asked)
+    return (
+        metadata
+        or next(_find_powers(_spec(found), _spec(asked)), None)
+        or next(_contradict(_spec(found), _without_later(_spec(asked), str(asked["kind"])), "spec"), None)
+    )
+
+
+def find_other_program(found: Manifest, asked: Manifest) -> str | None:
+    """The same where another version of the operator rendered the Pod, and `asked` is how this one would: what the user wrote of it."""
+    metadata = _find_metadata_difference(found, asked)
+    return metadata or next(_find_other_parts(_spec(found), _spec(asked)), None)
+
+
+def _find_powers(found: Manifest, asked: Manifest) -> Iterator[str]:
+    """Keys that no server gives a Pod by default."""
+    if found.get("serviceAccountName") not in (None, asked.get("serviceAccountName", "default")):
+        yield "spec.serviceAccountName"
+    yield from (f"spec.{key}" for key in _POWERS if found.get(key) and key not in asked)
+    for section in ("initContainers", "containers"):
+        for one, other in zip(found.get(section) or (), asked.get(section) or (), strict=False):
+            yield from (f"spec.{section}.{other.get('name')}.{key}" for key in _CONTAINER_POWERS if one.get(key) and key not in other)
+
+
+def _find_other_parts(found: Manifest, asked: Manifest) -> Iterator[str]:
+    if found.get("serviceAccountName", "default") != asked.get("serviceAccountName", "default"):
+        yield "spec.serviceAccountName"
+    for section in ("initContainers", "containers"):
+        theirs = {str(one.get("name")): one for one in found.get(section) or ()}
+        ours = {str(one.get("name")): one for one in asked.get(section) or ()}
+        if theirs.keys() != ours.keys():
+            yield f"spec.{section}"
+            return
+        written = [name for name in ours if not name.startswith(names.INIT_CONTAINER)]
+        yield from (f"spec.{section}.{name}.{key}" for name in written for key in _WRITTEN if theirs[name].get(key) != ours[name].get(key))
+
+
+def _find_metadata_difference(found: Manifest, asked: Manifest) -> str | None:
+    theirs, ours = found["metadata"], asked["metadata"]
+    if not _holds(theirs.get("labels"), ours.get("labels")):
+        return "metadata.labels"
+    uids = {one.get("uid") for one in theirs.get("ownerReferences") or ()}
+    return None if {one["uid"] for one in ours.get("ownerReferences") or ()} <= uids else "metadata.ownerReferences"
+
+
+def _content(config_map: Manifest) -> dict[str, Any]:
+    return {key: config_map.get(key) or None for key in ("data", "binaryData", "immutable")}
+
+
+def _spec(manifest: Manifest) -> Manifest:
+    return manifest.get("spec") or {}
+
+
+def _without_later(spec: Manifest, kind: str) -> dict[str, Any]:
+    kept = {key: value for key, value in spec.items() if key not in _LATER[kind]}
+    if kind == "Deployment":
+        template = kept.get("template") or {}
+        return {**kept, "template": {**template, "spec": _without_life(template.get("spec") or {})}}
+    return _without_life(kept)
+
+
+def _without_life(spec: Manifest) -> dict[str, Any]:
+    return {**spec, "volumes": [_drop_key(volume, _LIFE) for volume in spec.get("volumes") or ()]}
+
+
+def _drop_key(value: Any, name: str) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _drop_key(item, name) for key, item in value.items() if key != name}
+    return [_drop_key(item, name) for item in value] if isinstance(value, list) else value
+
+
+def _holds(found: Any, asked: Any) -> bool:
+    """Whether all that was asked is there, perhaps among more."""
+    if not asked:
+        return True
+    if isinstance(asked, Mapping):
+        return isinstance(found, Mapping) and all(key in found and found[key] == value for key, value in asked.items())
+    if isinstance(asked, list):
+        return isinstance(found, list) and all(any(_holds(one, other) for one in found) for other in asked)
+    return bool(found == asked)
+
+
+def _differ(found: Any, expected: Any, path: str) -> Iterator[str]:
+    """Paths at which they differ. Nothing, null and empty are the same."""
+    if isinstance(found, Mapping) and isinstance(expected, Mapping):
+        for key in dict.fromkeys((*expected, *found)):
+            yield from _differ(found.get(key), expected.get(key), f"{path}.{key}" if path else str(key))
+    elif isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        for index, (one, other) in enumerate(zip(found, expected, strict=True)):
+            yield from _differ(one, other, f"{path}[{index}]")
+    elif (found != expected or isinstance(found, bool) != isinstance(expected, bool)) and not _are_empty(found, expected):
+        yield path
+
+
+def _are_empty(*values: Any) -> bool:
+    return all(value is None or value in ({}, []) for value in values)
+
+
+def _contradict(found: Any, asked: Any, path: str) -> Iterator[str]:
+    if isinstance(asked, Mapping):
+        for key, value in asked.items():
+            if key not in _SPELLED:
+                yield from _contradict(found.get(key) if isinstance(found, Mapping) else None, value, f"{path}.{key}")
+    elif isinstance(asked, list) and isinstance(found, list) and len(found) == len(asked):
+        for index, (one, other) in enumerate(zip(found, asked, strict=True)):
+            yield from _contradict(one, other, f"{path}[{index}]")
+    elif found != asked and not _are_empty(found, asked):
+        yield path
+
+
+def is_about_documents(message: str, name: str) -> bool:
+    """Whether the words of a node say that the ConfigMap of this name is not there."""
+    return f'configmap "{name}" not found' in message
