@@ -122,7 +122,8 @@ async def decide_apart(gathered: Gathered, key: Key, world: World) -> Decision:
 async def _decide_in_steps(snapshot: Snapshot, key: Key, world: World) -> Decision:
     """Ask a worker, and again with what its answer says is needed of the rest of the cluster. Raises SpecError."""
     account = _Account(snapshot, key, world)
-    body, seen = to_parcel(snapshot.body), {name: getattr(snapshot, name) for name in _SEEN}
+    body = to_parcel(snapshot.body)
+    seen = {"measure": snapshot.measured, **{name: getattr(snapshot, name) for name in _SEEN}}
     component: Mapping[str, Any] | None = None
     found: Needs | Decision = await account.run("decide_run", body, None, None, snapshot.now, seen)
     if isinstance(found, Needs) and found.missing_component:
@@ -142,18 +143,8 @@ async def _decide_in_steps(snapshot: Snapshot, key: Key, world: World) -> Decisi
 
 #: What a snapshot has beside its file.
 _SEEN = (
-    *(
-        "pod",
-        "claimant",
-        "documents_are_gone",
-        "pod_is_lost",
-        "pod_events",
-        "earlier_pods",
-        "replicas",
-        "deployment",
-        "deployment_is_gone",
-        "service_is_gone",
-    ),
+    *("pod", "claimant", "documents_are_gone", "pod_is_lost", "pod_events", "earlier_pods"),
+    *("replicas", "deployment", "deployment_is_gone", "service_is_gone"),
     *("activity", "catalog"),
 )
 

@@ -9,6 +9,7 @@ import asyncio
 import gc
 import logging
 import signal
+import time
 from collections.abc import Coroutine, Iterator
 from datetime import UTC, datetime
 from itertools import chain, repeat
@@ -33,6 +34,7 @@ from opstrand.kube.api import OPERATIONS, PODS, KubeApi
 from opstrand.kube.cache import Cache
 from opstrand.kube.gather import World
 from opstrand.kube.session import Session, open_session
+from opstrand.kube.stopwatch import Stopwatch
 from opstrand.reconcile import Outcome, reconcile
 from opstrand.settings import Settings
 from opstrand.workers.pool import Pool, open_pool
@@ -68,6 +70,7 @@ async def _run(session: Session, pool: Pool, settings: Settings, stop: asyncio.E
     catalog.start()
     crashes = CrashRecord(settings.crash_record)
     world = World(KubeApi(session), Cache(), settings, pool, read_catalog=catalog.read, crashes=crashes)
+    world.stopwatch = Stopwatch(time.monotonic)
 
     async def once(key: Key) -> Outcome:
         return await reconcile(key, world=world, clock=utc_now)

@@ -16,12 +16,12 @@ from opstrand.core import names
 from opstrand.core.lifecycle.attempt import Attempt
 from opstrand.core.lifecycle.pod_status import is_being_made
 from opstrand.core.lifecycle.replicas import is_live
-from opstrand.core.lifecycle.snapshot import Snapshot, parse_stamp
+from opstrand.core.lifecycle.snapshot import Snapshot
 from opstrand.core.names import Key
 from opstrand.core.phase import Phase
 from opstrand.core.pods.adoption import is_about_documents
 from opstrand.core.pods.connections import EMPTY, Catalog
-from opstrand.core.pods.culling import Activity, is_due, read_culling
+from opstrand.core.pods.culling import Activity, read_culling
 from opstrand.core.resolving.circle import check_circle
 from opstrand.core.resolving.refs import Ref
 from opstrand.core.templates.template import refuse
@@ -31,6 +31,7 @@ from opstrand.journal import about
 from opstrand.kube.activity import ask_activity
 from opstrand.kube.api import DEPLOYMENTS, EVENTS, OPERATIONS, PODS, SERVICES, ApiError, Kube, NotFound
 from opstrand.kube.cache import Cache, Subject
+from opstrand.kube.stopwatch import Stopwatch
 from opstrand.settings import Settings
 from opstrand.workers.ledger import Ledger
 from opstrand.workers.pool import Pool
@@ -60,6 +61,8 @@ class World:
     ledger: Ledger = field(default_factory=Ledger)
     #: Which runs were being reconciled when the process died.
     crashes: CrashRecord = field(default_factory=CrashRecord)
+    #: Counts time by a clock that cannot be set; None: the wall clock is believed.
+    stopwatch: Stopwatch | None = None
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,12 @@ async def gather(key: Key, *, world: World, now: datetime) -> Gathered | None:
     """What is seen of this run; None where there is no such Operation."""
     body = world.cache.operation(key)
     if body is None:
+        if world.stopwatch is not None:
+            world.stopwatch.forget(key)
         return None
     snapshot = Snapshot(body, _NOT_PREPARED, now, world.settings, refuse)
+    if world.stopwatch is not None:
+        snapshot = replace(snapshot, measure=world.stopwatch.look(key, snapshot.times, now))
     if snapshot.is_service:
         return await _gather_service(key, snapshot, world)
     if snapshot.phase.is_final:
@@ -124,10 +131,8 @@ async def _find_deployment(key: Key, snapshot: Snapshot, world: World) -> tuple[
     """A service's Deployment, asked for unless it was made a moment ago, and whether it is certainly gone."""
     name = snapshot.status["service"]["name"]
     known = world.cache.deployment(key[0], name)
-    if known is not None:
-        age = (snapshot.now - parse_stamp(known["metadata"]["creationTimestamp"])).total_seconds()
-        if age < snapshot.settings.pending_grace:
-            return known, False
+    if known is not None and snapshot.since(known["metadata"].get("creationTimestamp")) < snapshot.settings.pending_grace:
+        return known, False
     try:
         found = await world.kube.get(DEPLOYMENTS, key[0], name)
     except NotFound:
@@ -147,7 +152,7 @@ async def _is_service_gone(key: Key, snapshot: Snapshot, world: World) -> bool:
     started = snapshot.status.get("startedAt")
     if snapshot.phase is not Phase.RUNNING or snapshot.is_being_deleted or not started:
         return False
-    if (snapshot.now - parse_stamp(started)).total_seconds() < snapshot.settings.relist_interval:
+    if snapshot.since(started) < snapshot.settings.relist_interval:
         return False
     try:
         await world.kube.get(SERVICES, key[0], snapshot.status["service"]["name"])
@@ -159,7 +164,7 @@ async def _is_service_gone(key: Key, snapshot: Snapshot, world: World) -> bool:
 async def _ask_activity(key: Key, snapshot: Snapshot, world: World) -> Activity | None:
     """When a service was used last, once it could have been idle for long enough to be ended."""
     culling, started = read_culling(snapshot.status.get("termination")), snapshot.status.get("startedAt")
-    if culling is None or not started or snapshot.phase is not Phase.RUNNING or not is_due(culling, parse_stamp(started), snapshot.now):
+    if culling is None or not started or snapshot.phase is not Phase.RUNNING or snapshot.left(started, culling.timeout) > 0:
         return None
     url = f"http://{snapshot.status['service']['host']}:{culling.port}/{culling.path.lstrip('/')}"
     activity = await world.ask_activity(url)
@@ -178,8 +183,7 @@ def _earlier(key: Key, snapshot: Snapshot, world: World) -> tuple[Mapping[str, A
 
 async def _ask_events(pod: Mapping[str, Any], snapshot: Snapshot, world: World) -> Sequence[Mapping[str, Any]]:
     """The warnings of a Pod that its node does not start, after a grace. Best effort: without them the run waits as before."""
-    age = (snapshot.now - parse_stamp(pod["metadata"]["creationTimestamp"])).total_seconds()
-    if age < snapshot.settings.mount_grace or not is_being_made(pod):
+    if snapshot.since(pod["metadata"].get("creationTimestamp")) < snapshot.settings.mount_grace or not is_being_made(pod):
         return ()
     metadata = pod["metadata"]
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -29,6 +30,7 @@ from opstrand.kube.activity import ask_activity
 from opstrand.kube.api import OPERATIONS, PODS, AlreadyExists, Manifest, Resource
 from opstrand.kube.cache import Cache
 from opstrand.kube.gather import World
+from opstrand.kube.stopwatch import Stopwatch
 from opstrand.local.kube import MemoryKube
 from opstrand.local.kubelet import Kubelet
 from opstrand.local.limits import ignored_parts, list_ports, taken_variables
@@ -76,6 +78,7 @@ class LocalSession:
         settings = replace(self._settings, api_url=f"http://127.0.0.1:{self._app.addresses[0][1]}")
         self._pool = open_pool(settings, modules=(decision.MODULE,))
         world = World(self.kube, self._cache, settings, self._pool, self._keep_plan, _ask_here)
+        world.stopwatch = Stopwatch(time.monotonic)
 
         async def once(key: Key) -> Outcome:
             return await reconcile(key, world=world, clock=lambda: datetime.now(UTC))

@@ -5,13 +5,12 @@ Must not resolve anything: a later attempt is rendered from what was frozen.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from opstrand.core import names
 from opstrand.core.lifecycle.attempt import Attempt, parse_count, render_attempt
 from opstrand.core.lifecycle.diagnose import observe_pod
-from opstrand.core.lifecycle.ending import advanced, end, finish, is_left_running, lasted, pod_facts, stop_pod
+from opstrand.core.lifecycle.ending import advanced, end, finish, is_left_running, patience_left, pod_facts, stop_pod
 from opstrand.core.lifecycle.hanging import names_missing
 from opstrand.core.lifecycle.node_wait import find_node_wait
 from opstrand.core.lifecycle.observation import Fault, Observation, State
@@ -25,7 +24,6 @@ from opstrand.core.lifecycle.snapshot import (
     DeletePod,
     RestoreDocuments,
     Snapshot,
-    parse_stamp,
 )
 from opstrand.core.lifecycle.status import Status
 from opstrand.core.phase import Phase
@@ -67,7 +65,7 @@ def _attend_absent(snapshot: Snapshot) -> Decision:
         return end(snapshot, Phase.STOPPED, "Stopped", _LEAVES)
     if snapshot.pod_is_lost:
         return _fail(snapshot, _observe_lost(snapshot))
-    wait = backoff_left(snapshot)
+    wait = backoff_left(snapshot) or _doubt_of_timeout(snapshot)
     if wait > 0:
         return Decision(requeue_after=wait)
     try:
@@ -116,20 +114,24 @@ def render_again(snapshot: Snapshot, *, elapsed: int) -> Attempt:
 
 def _elapsed(snapshot: Snapshot) -> int:
     """Seconds that earlier attempts took: `timeout` is for the run, a later attempt gets what they left."""
-    started = snapshot.status.get("startedAt")
-    return int((snapshot.now - parse_stamp(started)).total_seconds()) if started else 0
+    return int(snapshot.since(snapshot.status.get("startedAt")))
+
+
+def _doubt_of_timeout(snapshot: Snapshot) -> float:
+    """Seconds until it is sure that nothing of the run's time is left, where it seems so."""
+    timeout, started = parse_count(snapshot.termination.get("timeout")), snapshot.status.get("startedAt")
+    if timeout is None or not started or snapshot.since(started) < timeout:
+        return 0.0
+    return max(0.0, snapshot.left(started, timeout))
 
 
 def backoff_left(snapshot: Snapshot) -> float:
     """Seconds until the next attempt may begin."""
     if snapshot.phase is not Phase.RETRYING:
         return 0.0
-    history = snapshot.status.get("history") or [{"at": snapshot.stamp}]
     fault = Fault.PLATFORM if snapshot.status.get("reason") in _PLATFORM_REASONS else Fault.USER
-    due = parse_stamp(history[-1]["at"]) + timedelta(
-        seconds=backoff(Spent.parse(snapshot.status), fault, first=snapshot.settings.retry_backoff)
-    )
-    return (due - snapshot.now).total_seconds()
+    length = backoff(Spent.parse(snapshot.status), fault, first=snapshot.settings.retry_backoff)
+    return max(0.0, length - snapshot.since(snapshot.last_step or snapshot.stamp))
 
 
 _PLATFORM_REASONS = ("Evicted", "Preempted", "NodeLost", "NodeRefused", "PodLost", "PodDeleted", "DeploymentLost")
@@ -164,8 +166,10 @@ def restore_documents(snapshot: Snapshot) -> tuple[RestoreDocuments, ...]:
 def _wait_for_start(snapshot: Snapshot, seen: Observation) -> Decision:
     """A Pod that has not started: trouble is told at once, slowness only after a grace, and neither is waited for without end."""
     pod = snapshot.pod or {}
-    age = (snapshot.now - parse_stamp(pod["metadata"]["creationTimestamp"])).total_seconds()
+    age = snapshot.since(pod["metadata"].get("creationTimestamp"))
     wait = find_node_wait(pod, age, seen.message, snapshot.settings)
+    if wait is not None and wait.is_over and (doubt := snapshot.doubt_of(pod["metadata"].get("creationTimestamp"))) > 0:
+        return Decision(requeue_after=doubt)
     if wait is not None and wait.is_over:
         return _give_up(snapshot, wait.reason, wait.message)
     return _pend_for(snapshot, seen, age, None if wait is None else wait.left)
@@ -183,7 +187,7 @@ def _pend_for(snapshot: Snapshot, seen: Observation, age: float, left: float | N
         return Decision(_kept(snapshot), requeue_after=_look_again(snapshot, age) if is_being_made(pod) else left)
     if seen.reason == "InitRunning":
         return _wait_for_init(snapshot, seen)
-    patience = snapshot.settings.start_patience - lasted(snapshot, Phase.STARTING, seen.reason)
+    patience = patience_left(snapshot, Phase.STARTING, seen.reason)
     if seen.hopeless or (seen.fault is Fault.USER and patience <= 0):
         return _give_up(snapshot, seen.reason, seen.message)
     if seen.fault is Fault.NONE and age < snapshot.settings.pending_grace:
@@ -197,7 +201,7 @@ def _pend_for(snapshot: Snapshot, seen: Observation, age: float, left: float | N
 
 def _wait_for_init(snapshot: Snapshot, seen: Observation) -> Decision:
     """Steps take what time they need; which one does is said once it is long."""
-    left = snapshot.settings.init_grace - (snapshot.now - parse_stamp(str(seen.started_at))).total_seconds()
+    left = snapshot.settings.init_grace - snapshot.since(seen.started_at)
     if left > 0:
         return Decision(_kept(snapshot), requeue_after=left)
     return Decision(advanced(snapshot, Phase.STARTING, seen.reason, seen.message, renew=True))

@@ -13,9 +13,10 @@ from opstrand.core.lifecycle.attempt import parse_count
 from opstrand.core.lifecycle.diagnose import observe_pod
 from opstrand.core.lifecycle.observation import Observation, State
 from opstrand.core.lifecycle.pod_status import has_company, is_over
-from opstrand.core.lifecycle.snapshot import NOTHING, Decision, DeletePod, Snapshot, StopPod, parse_stamp
+from opstrand.core.lifecycle.snapshot import NOTHING, Decision, DeletePod, Snapshot, StopPod
 from opstrand.core.lifecycle.status import Status, advance
 from opstrand.core.phase import Phase
+from opstrand.core.recorded import parse_moment
 from opstrand.errors import SpecError
 
 
@@ -47,18 +48,23 @@ def stop_pod(pod: Mapping[str, Any]) -> tuple[StopPod, ...]:
 
 def _expire(snapshot: Snapshot, pod: Mapping[str, Any]) -> Decision:
     """A Pod that ended stays to be read for `termination.ttl`, or the setting's time; then it goes, with those of earlier attempts."""
-    left = _stays_for(snapshot, snapshot.status["finishedAt"])
+    left = _stays_for(snapshot, _ended_at(snapshot))
     if left > 0:
         return Decision(requeue_after=left)
     uid = snapshot.body["metadata"]["uid"]
     return Decision(actions=tuple(DeletePod(one) for one in (pod, *snapshot.earlier_pods) if names.is_owned_by(one, uid)))
 
 
+def _ended_at(snapshot: Snapshot) -> str:
+    """When the run ended; where a person took that out of the status, when it last said something, or began."""
+    known = (snapshot.status.get("finishedAt"), snapshot.last_step, snapshot.body["metadata"].get("creationTimestamp"))
+    return next((text for text in known if text), snapshot.stamp)
+
+
 def _stays_for(snapshot: Snapshot, finished: str) -> float:
     """Seconds until the Pod goes."""
     asked = parse_count(snapshot.termination.get("ttl"))
-    ttl = snapshot.settings.pod_ttl if asked is None else asked
-    return ttl - (snapshot.now - parse_stamp(finished)).total_seconds()
+    return snapshot.left(finished, float(snapshot.settings.pod_ttl if asked is None else asked))
 
 
 def finish(snapshot: Snapshot, phase: Phase, reason: str, message: str, seen: Observation) -> Decision:
@@ -87,7 +93,8 @@ def ending_times(snapshot: Snapshot, phase: Phase) -> dict[str, Any]:
 def _times(started: str | None, finished: str) -> dict[str, Any]:
     if not started:
         return {"finishedAt": finished}
-    seconds = max(0, round((parse_stamp(finished) - parse_stamp(started)).total_seconds()))
+    began, ended = parse_moment(started), parse_moment(finished)
+    seconds = 0 if began is None or ended is None else max(0, round((ended - began).total_seconds()))
     return {"startedAt": started, "finishedAt": finished, "duration": seconds}
 
 
@@ -114,12 +121,12 @@ def _kind(snapshot: Snapshot) -> str:
     return "job" if isinstance(prepared, SpecError) or prepared.compiled is None else prepared.compiled.kind
 
 
-def lasted(snapshot: Snapshot, phase: Phase, reason: str) -> float:
-    """Seconds for which the status has said this already; 0 where it says something else."""
-    history = snapshot.status.get("history") or ()
-    if snapshot.phase is not phase or snapshot.status.get("reason") != reason or not history:
-        return 0.0
-    return (snapshot.now - parse_stamp(history[-1]["at"])).total_seconds()
+def patience_left(snapshot: Snapshot, phase: Phase, reason: str) -> float:
+    """Seconds for which a run may go on saying this before it starts; all of them where it says something else as yet."""
+    patience = float(snapshot.settings.start_patience)
+    if snapshot.phase is not phase or snapshot.status.get("reason") != reason:
+        return patience
+    return snapshot.left(snapshot.last_step, patience)
 
 
 def pod_facts(snapshot: Snapshot) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from opstrand.core.lifecycle.ending import advanced, ending_times, lasted
+from opstrand.core.lifecycle.ending import advanced, ending_times, patience_left
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.phase import Phase
 from opstrand.core.pods.init_containers import RESOURCES
@@ -47,7 +47,7 @@ def refuse(snapshot: Snapshot, phase: Phase, reason: str, message: str, *, reque
     Quota comes back by itself and is waited for; what a person must mend is waited for with the configured patience. A service ends once
     what was made of it is gone.
     """
-    if phase is Phase.STARTING and reason != "QuotaExceeded" and lasted(snapshot, phase, reason) >= snapshot.settings.start_patience:
+    if phase is Phase.STARTING and reason != "QuotaExceeded" and patience_left(snapshot, phase, reason) <= 0:
         phase, requeue_after = Phase.FAILED, None
     if phase.is_final and snapshot.is_service and snapshot.phase is not Phase.STOPPING:
         return Decision(advanced(snapshot, Phase.STOPPING, reason, message), requeue_after=0.0)

@@ -6,9 +6,9 @@ for a job are `diagnose`'s. Must not decide what follows for the run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from opstrand.core.lifecycle.ended import describe_init_end, describe_main_end
@@ -27,9 +27,13 @@ from opstrand.core.lifecycle.pod_status import (
     main_of,
     state_of,
 )
+from opstrand.core.recorded import parse_moment
 
 #: Seconds for which a container that was started again must run before it counts as back: a crash loop is one trouble, not many.
 STEADY = 10.0
+
+#: Seconds since a time.
+_Ago = Callable[[object], float]
 
 
 @dataclass(frozen=True)
@@ -60,12 +64,16 @@ def is_live(pod: Pod) -> bool:
     return not is_over(pod) and not is_being_deleted(pod)
 
 
-def observe_replicas(pods: Sequence[Pod], events: Sequence[Mapping[str, Any]], *, now: datetime) -> Replicas:
-    """What these Pods say together. `events` are the warnings of the first that hangs."""
+def observe_replicas(
+    pods: Sequence[Pod], events: Sequence[Mapping[str, Any]], *, now: datetime, since: Callable[[object], float] | None = None
+) -> Replicas:
+    """What these Pods say together. `events` are the warnings of the first that hangs; `since` tells how long ago a time was (None: by
+    `now`)."""
+    ago = since or (lambda text: max(0.0, (now - moment).total_seconds()) if (moment := parse_moment(text)) else 0.0)
     live = sorted(filter(is_live, pods), key=lambda pod: (pod["metadata"].get("creationTimestamp") or "", pod["metadata"]["name"]))
-    seen = [(pod, _observe(pod, events, now)) for pod in live]
+    seen = [(pod, _observe(pod, events, ago)) for pod in live]
     troubled = next(((pod, one) for pod, one in seen if one.state is not State.RUNNING and one.reason), (None, None))
-    waits = [left for pod in live if (left := _unsteady_for(pod, now)) > 0]
+    waits = [left for pod in live if (left := _unsteady_for(pod, ago)) > 0]
     return Replicas(
         live=tuple(live),
         serving=tuple(pod for pod, one in seen if one.state is State.RUNNING),
@@ -77,8 +85,8 @@ def observe_replicas(pods: Sequence[Pod], events: Sequence[Mapping[str, Any]], *
     )
 
 
-def _observe(pod: Pod, events: Sequence[Mapping[str, Any]], now: datetime) -> Observation:
-    crash = _find_crash(pod, now)
+def _observe(pod: Pod, events: Sequence[Mapping[str, Any]], ago: _Ago) -> Observation:
+    crash = _find_crash(pod, ago)
     if crash is not None:
         return crash
     if condition_of(pod, "Ready").get("status") == "True":
@@ -87,14 +95,14 @@ def _observe(pod: Pod, events: Sequence[Mapping[str, Any]], now: datetime) -> Ob
     return find_broken_sidecar(pod) or find_waiting(pod) or find_unschedulable(pod) or hangs or Observation(State.PENDING)
 
 
-def _find_crash(pod: Pod, now: datetime) -> Observation | None:
+def _find_crash(pod: Pod, ago: _Ago) -> Observation | None:
     """A container that ended and is started again: it waits for that, or runs for too short a time to tell."""
     for container, failure in _failed_inits(pod):
         reason, words = describe_init_end(pod, container, failure)
         return Observation(State.PENDING, reason, f"{words}; Kubernetes starts it again", Fault.USER)
     main = main_of(pod)
     end = _last_end(main)
-    if end is None or (_is_running(main) and _unsteady_for(pod, now) <= 0):
+    if end is None or (_is_running(main) and _unsteady_for(pod, ago) <= 0):
         return None
     reason, message = describe_main_end(pod, end)
     if end.get("exitCode") == 0:
@@ -127,13 +135,13 @@ def _is_running(container: Mapping[str, Any]) -> bool:
     return "running" in state_of(container)
 
 
-def _unsteady_for(pod: Pod, now: datetime) -> float:
+def _unsteady_for(pod: Pod, ago: _Ago) -> float:
     """Seconds for which a container that was started again is not trusted yet; 0 for every other."""
     main = main_of(pod)
     since = (state_of(main).get("running") or {}).get("startedAt")
     if not since or not main.get("restartCount"):
         return 0.0
-    return max(0.0, (datetime.fromisoformat(since) + timedelta(seconds=STEADY) - now).total_seconds())
+    return max(0.0, STEADY - ago(since))
 
 
 def _count_restarts(pod: Pod) -> int:

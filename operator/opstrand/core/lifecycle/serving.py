@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from opstrand.core.lifecycle.attempt import parse_count
 from opstrand.core.lifecycle.attending import backoff_left, recreate, restore_documents
-from opstrand.core.lifecycle.ending import advanced, end, lasted
+from opstrand.core.lifecycle.ending import advanced, end, patience_left
 from opstrand.core.lifecycle.hanging import names_missing
 from opstrand.core.lifecycle.node_wait import find_node_wait
 from opstrand.core.lifecycle.observation import Fault
@@ -24,10 +24,11 @@ from opstrand.core.lifecycle.pod_status import is_being_made, main_of, state_of
 from opstrand.core.lifecycle.refusals import judge_words
 from opstrand.core.lifecycle.replicas import Replicas, is_live, observe_replicas
 from opstrand.core.lifecycle.retry import Spent, backoff, next_spent
-from opstrand.core.lifecycle.snapshot import NOTHING, Decision, DeleteService, Snapshot, parse_stamp
+from opstrand.core.lifecycle.snapshot import NOTHING, Decision, DeleteService, Snapshot, stamp
 from opstrand.core.lifecycle.status import Status
 from opstrand.core.phase import Phase
-from opstrand.core.pods.culling import ASK_AGAIN, is_due, read_culling
+from opstrand.core.pods.culling import ASK_AGAIN, read_culling
+from opstrand.core.recorded import parse_moment
 from opstrand.errors import SpecError
 
 #: Reasons of Stopping that are what somebody wanted; every other is a failure.
@@ -50,7 +51,7 @@ def serve(snapshot: Snapshot) -> Decision:
     limit = _find_limit(snapshot)
     if limit.actions:
         return limit
-    seen = observe_replicas(snapshot.replicas, snapshot.pod_events, now=snapshot.now)
+    seen = observe_replicas(snapshot.replicas, snapshot.pod_events, now=snapshot.now, since=snapshot.since)
     decision = _judge(snapshot, seen) if seen.live else _serve_without(snapshot)
     if snapshot.service_is_gone and decision.actions == ():
         decision = _restore(snapshot, decision)
@@ -99,7 +100,7 @@ def _find_limit(snapshot: Snapshot) -> Decision:
         return NOTHING
     termination = snapshot.termination
     timeout = parse_count(termination.get("timeout"))
-    left = None if timeout is None else timeout - (snapshot.now - parse_stamp(started)).total_seconds()
+    left = None if timeout is None else snapshot.left(started, timeout)
     if left is not None and left <= 0:
         return _stop(snapshot, "DeadlineExceeded", f"it was stopped after its timeout of {timeout} s")
     idle = _find_idleness(snapshot, termination, started)
@@ -110,15 +111,21 @@ def _find_idleness(snapshot: Snapshot, termination: Mapping[str, Any], started: 
     culling = read_culling(termination)
     if culling is None:
         return NOTHING
-    since = parse_stamp(started)
-    if is_due(culling, since, snapshot.now):
+    left = snapshot.left(started, culling.timeout)
+    if left <= 0:
         if snapshot.activity is None or snapshot.activity.last is None:
             return Decision(requeue_after=ASK_AGAIN)
-        since = max(since, snapshot.activity.last)
-    left = (since + timedelta(seconds=culling.timeout) - snapshot.now).total_seconds()
+        left = _left_since_use(snapshot, snapshot.activity.last, started, culling.timeout)
     if left <= 0:
         return _stop(snapshot, "Culled", f"it was not used for {culling.timeout} s")
     return Decision(requeue_after=left)
+
+
+def _left_since_use(snapshot: Snapshot, last: datetime, started: str, timeout: float) -> float:
+    """The page tells of its last use by its own clock: it cannot have been before the start, and no wait for it is longer than all."""
+    began = parse_moment(started)
+    text = started if began is None or last <= began else stamp(last.astimezone(UTC))
+    return snapshot.left(text, timeout, is_told=True)
 
 
 def _restore(snapshot: Snapshot, decision: Decision) -> Decision:
@@ -236,9 +243,11 @@ def _wait(snapshot: Snapshot, seen: Replicas) -> Decision:
         return _wait_for_ready(snapshot, seen, phase if has_served else Phase.STARTING)
     trouble, age = seen.trouble, _age(snapshot, seen.troubled)
     wait = None if has_served else find_node_wait(seen.troubled, age, trouble.message, snapshot.settings)
+    if wait is not None and wait.is_over and (doubt := snapshot.doubt_of(seen.troubled["metadata"].get("creationTimestamp"))) > 0:
+        return Decision(requeue_after=doubt)
     if wait is not None and wait.is_over:
         return _stop(snapshot, wait.reason, wait.message)
-    patience = snapshot.settings.start_patience - lasted(snapshot, phase, trouble.reason)
+    patience = patience_left(snapshot, phase, trouble.reason)
     if not has_served and (trouble.hopeless or (trouble.fault is Fault.USER and patience <= 0)):
         return _stop(snapshot, trouble.reason, trouble.message)
     if trouble.fault is Fault.NONE and age < snapshot.settings.pending_grace:
@@ -268,7 +277,7 @@ def _wait_for_ready(snapshot: Snapshot, seen: Replicas, phase: Phase) -> Decisio
 
 def _wait_for_probe(snapshot: Snapshot, seen: Replicas, since: str) -> Decision:
     """It runs and has never been ready: a readiness probe takes what time it needs, and is named once that is long."""
-    left = snapshot.settings.init_grace - (snapshot.now - parse_stamp(since)).total_seconds()
+    left = snapshot.settings.init_grace - snapshot.since(since)
     if left > 0:
         return Decision(_recorded(snapshot, seen), requeue_after=left)
     words = f"its container has been running since {since}, and its readiness probe does not find it ready"
@@ -282,7 +291,7 @@ def _recorded(snapshot: Snapshot, seen: Replicas) -> Status | None:
 
 
 def _age(snapshot: Snapshot, pod: Mapping[str, Any]) -> float:
-    return (snapshot.now - parse_stamp(pod["metadata"]["creationTimestamp"])).total_seconds()
+    return snapshot.since(pod["metadata"].get("creationTimestamp"))
 
 
 # -- what the status keeps ----------------------------------------------------------------------------------------------

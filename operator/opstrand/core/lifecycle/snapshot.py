@@ -5,9 +5,9 @@ Owns `Snapshot`, `Decision` and the actions there are. Must not judge: `lifecycl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -17,13 +17,33 @@ from opstrand.core.lifecycle.status import Status
 from opstrand.core.phase import Phase, is_frozen, parse_phase
 from opstrand.core.pods.connections import EMPTY, Catalog
 from opstrand.core.pods.culling import Activity
-from opstrand.core.recorded import read_own_status
+from opstrand.core.recorded import parse_moment, read_own_status
 from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 
 _LIMITS = ("maxRetries", "timeout", "ttl")
+#: Seconds: by so much a machine's clock may be ahead of another's without anyone having set it.
+_SKEW = 1.0
+
+
+@dataclass(frozen=True)
+class Passed:
+    """How long ago something was. `doubted_for`: seconds until that is sure; nothing may end because of it before."""
+
+    seconds: float
+    doubted_for: float = 0.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Times that were measured before: for where no clock is. One that is not among them was written a moment ago."""
+
+    passed: Mapping[str, Passed]
+
+    def __call__(self, text: str, is_told: bool) -> Passed:
+        return self.passed.get(text, Passed(0.0))
 
 
 @dataclass(frozen=True)
@@ -58,6 +78,9 @@ class Snapshot:
     service_is_gone: bool = False
     #: When a service that may be idle was used last, asked for once it matters.
     activity: Activity | None = None
+    #: Tells how long ago a time of this run was, whatever became of the clock since; None: by `now`. True is for a time of which it is
+    #: not known when it was written.
+    measure: Callable[[str, bool], Passed] | None = None
     #: What the operator's owner lets runs use by name.
     catalog: Catalog = EMPTY
 
@@ -103,6 +126,52 @@ class Snapshot:
         written = spec.get("termination")
         given = written if isinstance(written, Mapping) else {}
         return {**frozen, **{key: given[key] for key in _LIMITS if type(given.get(key)) is int and given[key] >= 0}}
+
+    def since(self, text: object) -> float:
+        """Seconds since a time of RFC 3339; 0 for one that is still to come, or is none."""
+        return max(0.0, self._pass(text).seconds)
+
+    def left(self, text: object, seconds: float, *, is_told: bool = False) -> float:
+        """Of so many seconds since then, those that are left: at most all of them, and none only if it is sure that they have passed.
+        `is_told`: others say it, and perhaps long after."""
+        passed = self._pass(text, is_told)
+        left = min(seconds - passed.seconds, max(seconds, _SKEW))
+        return left if left > 0 or passed.doubted_for <= 0 else passed.doubted_for
+
+    def doubt_of(self, text: object) -> float:
+        """Seconds until it is sure how long ago this was."""
+        return self._pass(text).doubted_for
+
+    def _pass(self, text: object, is_told: bool = False) -> Passed:
+        moment = parse_moment(text)
+        if moment is None:
+            return Passed(0.0)
+        return Passed(max(-_SKEW, (self.now - moment).total_seconds())) if self.measure is None else self.measure(str(text), is_told)
+
+    @property
+    def measured(self) -> Measured | None:
+        """How long ago every time was from which something is counted; None where `now` tells."""
+        if self.measure is None:
+            return None
+        passed = {text: self.measure(text, False) for text in self.times}
+        if self.activity is not None and self.activity.last is not None:
+            text = stamp(self.activity.last.astimezone(UTC))
+            passed[text] = self.measure(text, True)
+        return Measured(passed)
+
+    @property
+    def times(self) -> list[str]:
+        """Times in the status, and in what the run is made of, from which something is counted, now or later."""
+        texts = [self.status.get("startedAt"), self.status.get("finishedAt"), self.last_step]
+        for made in (self.pod, self.claimant, self.deployment, *self.replicas):
+            texts += _list_times(made or {})
+        return [text for text in texts if isinstance(text, str)]
+
+    @property
+    def last_step(self) -> str | None:
+        """When the status last said something new."""
+        history = self.status.get("history") or ()
+        return history[-1].get("at") if history else None
 
     @property
     def stamp(self) -> str:
@@ -176,6 +245,14 @@ class Decision:
 
 
 NOTHING = Decision()
+
+
+def _list_times(made: Mapping[str, Any]) -> Iterator[Any]:
+    yield (made.get("metadata") or {}).get("creationTimestamp")
+    status = made.get("status") or {}
+    for section in ("initContainerStatuses", "containerStatuses"):
+        for container in status.get(section) or ():
+            yield ((container.get("state") or {}).get("running") or {}).get("startedAt")
 
 
 def stamp(moment: datetime) -> str:

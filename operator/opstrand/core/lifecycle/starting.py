@@ -6,14 +6,13 @@ Must not look at Pods: a run that has one is `attending`'s.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.lifecycle.attempt import render_attempt
 from opstrand.core.lifecycle.conditions import REFS_RESOLVED, get_condition
 from opstrand.core.lifecycle.ending import advanced, end
-from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Decision, Snapshot, parse_stamp
+from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Decision, Snapshot
 from opstrand.core.phase import Phase
 from opstrand.core.resolving.resolve import Resolved, Waiting, read_frozen, resolve
 from opstrand.core.resolving.upstream import edge_to_dict
@@ -80,11 +79,10 @@ def _wait(snapshot: Snapshot, reason: str, message: str, *, patient: bool = Fals
     if patient:
         return Decision(status)
     # Since it waits for this: what it waited for before was another matter.
-    waited = snapshot.now - parse_stamp(status["history"][-1]["at"])
-    left = timedelta(seconds=snapshot.settings.upstream_patience) - waited
-    if left <= timedelta():
+    left = snapshot.left(status["history"][-1].get("at"), float(snapshot.settings.upstream_patience))
+    if left <= 0:
         return end(snapshot, Phase.FAILED, reason, f"{message}: gave up after {snapshot.settings.upstream_patience} s")
-    return Decision(status, requeue_after=left.total_seconds())
+    return Decision(status, requeue_after=left)
 
 
 def _wait_for_approval(snapshot: Snapshot) -> Decision:

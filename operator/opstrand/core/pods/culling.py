@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from opstrand.errors import Problem
@@ -73,11 +73,6 @@ def read_culling(termination: Mapping[str, Any] | None) -> Culling | None:
     if timeout is None or not http:
         return None
     return Culling(int(timeout), str(http.get("path") or "/"), int(http["port"]))
-
-
-def is_due(culling: Culling, started: datetime, now: datetime) -> bool:
-    """Whether the service has run for long enough to have been idle for that long."""
-    return now - started >= timedelta(seconds=culling.timeout)
 
 
 def read_activity(text: str) -> Activity:
