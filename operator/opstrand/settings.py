@@ -56,7 +56,8 @@ class Settings:
     mount_grace: int = 15
     #: An init step that runs for less than this is not worth a status write.
     init_grace: int = 30
-    #: Further attempts after evictions, preemptions and lost nodes; 0: at most once.
+    #: Further attempts after evictions, preemptions, deleted Pods and lost nodes, for runs that do not say it themselves by the annotation
+    #: `opstrand.dev/platform-retries`; 0: at most once.
     platform_retries: int = 3
     #: The wait before the first retry of a failed program; doubled each time.
     retry_backoff: int = 10

@@ -19,6 +19,8 @@ MANAGED_SELECTOR = f"{MANAGED_BY}={MANAGED_BY_VALUE}"
 UUID_LABEL = f"{GROUP}/uuid"
 #: SHA-256 of the plan's canonical bytes: two Pods with the same digest run the same thing.
 PLAN_DIGEST = f"{GROUP}/plan-digest"
+#: How many attempts may follow because the cluster took a Pod away: on the Operation, or in the file under `run.environment.annotations`.
+PLATFORM_RETRIES = f"{GROUP}/platform-retries"
 #: Set by `opstrand run` and the API: such runs may be deleted by retention, those that a person applied never.
 CREATED_BY = f"{GROUP}/created-by"
 #: Annotations: the user for whom the API made the run (the label of the same key says which program did), and who asked this of it.

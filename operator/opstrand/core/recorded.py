@@ -179,7 +179,7 @@ _KEYS: dict[str, Any] = {
     **dict.fromkeys(("uuid", "kind", "phase", "reason", "message", "description", "podDigest"), _is_text),
     **dict.fromkeys(("startedAt", "finishedAt"), _is_moment),
     **dict.fromkeys(("inputs", "reportedInputs", "outputs", "frozenOutputs", "meta", "component"), _is_values),
-    **dict.fromkeys(("attempt", "observedGeneration"), _is_count),
+    **dict.fromkeys(("attempt", "observedGeneration", "platformRetries"), _is_count),
     "duration": _is_number,
     "progress": lambda value: value is None or _is_number(value),
     "tags": _is_texts,

@@ -57,6 +57,7 @@ def status_schema() -> Schema:
             "finishedAt": _MOMENT,
             "duration": {"type": "number", "description": "Seconds from start to end."},
             "attempt": {"type": "integer", "minimum": 0},
+            "platformRetries": {"type": "integer", "minimum": 0, "description": "Attempts that may follow lost or deleted Pods."},
             "pod": _object(name=_TEXT, uid=_TEXT, node=_TEXT),
             "podDigest": {**_TEXT, "description": "SHA-256 of what the attempt's Pod was asked to be."},
             "service": _object(

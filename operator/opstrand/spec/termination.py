@@ -33,7 +33,12 @@ class ActivityProbe(Section):
 class Termination(Section):
     """Limits of a run in time and tries. May be changed while the run lives; a job's timeout then counts from its next attempt on."""
 
-    max_retries: Whole | None = Field(None, description="How often a failed run is tried again. Default: 0.", examples=[2])
+    max_retries: Whole | None = Field(
+        None,
+        description="How often a failed run is tried again. Default: 0. Pods that the cluster takes away, or a person deletes, have a "
+        "budget of their own: the annotation opstrand.dev/platform-retries, under run.environment.annotations or on the Operation.",
+        examples=[2],
+    )
     timeout: Whole | None = Field(
         None,
         description="Seconds after which the run is stopped as failed, from when a node has its Pod; of a service from when it serves. "

@@ -435,3 +435,33 @@ def test_patience_begins_anew_with_each_thing_that_is_waited_for() -> None:
     assert missing.requeue_after == SETTINGS.upstream_patience
     given_up = decide(see({**operation, "status": missing.status}, now=hours_later + timedelta(seconds=SETTINGS.upstream_patience)))
     assert phase(given_up) == ("Failed", "ComponentNotFound")
+
+
+IN_THE_FILE = {"component": {"run": {**JOB["component"]["run"], "environment": {"annotations": {"opstrand.dev/platform-retries": "0"}}}}}
+ON_THE_OBJECT = {"annotations": {"opstrand.dev/platform-retries": "0"}}
+DELETED = {"metadata": {**pod({})["metadata"], "deletionTimestamp": "2026-01-01T11:59:45Z"}, "spec": {}, "status": BROKEN}
+
+
+@pytest.mark.parametrize(("spec", "metadata"), [(IN_THE_FILE, {}), (JOB, ON_THE_OBJECT)], ids=["in the file", "on the object"])
+@pytest.mark.parametrize("what", [{"pod": pod(EVICTED)}, {"pod_is_lost": True}, {"pod": DELETED}], ids=["evicted", "lost", "deleted"])
+@pytest.mark.parametrize("termination", [{}, {"podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "X"}]}]}}])
+def test_at_most_once_can_be_asked_for(spec: Any, metadata: Any, what: Any, termination: Any) -> None:
+    asked = {**spec, **({"termination": termination} if termination else {})}
+    status = decide(see(body(asked, **metadata))).status
+    assert status is not None
+    run = body(asked, {**status, "phase": "Running"}, **metadata)
+    if termination and "pod" in what:
+        conditions = [{"type": "X", "status": "True"}]
+        what = {"pod": {**what["pod"], "status": {**what["pod"]["status"], "conditions": conditions}}}
+    assert decide(see(run, **what)).status["phase"] == "Failed"  # type: ignore[index]
+    without = body(JOB, {key: value for key, value in run["status"].items() if key != "platformRetries"})
+    assert decide(see(without, **what)).status["phase"] == "Retrying"  # type: ignore[index]
+
+
+def test_the_objects_word_on_disruptions_wins_over_the_files_and_must_be_a_number() -> None:
+    status = decide(see(body(IN_THE_FILE, annotations={"opstrand.dev/platform-retries": "2"}))).status or {}
+    assert status["platformRetries"] == 2
+    for wrong in ("", "-1", "1.5", "many", "11", "٣"):
+        decision = decide(see(body(annotations={"opstrand.dev/platform-retries": wrong})))
+        assert phase(decision) == ("Failed", "InvalidSpec")
+        assert 'metadata.annotations["opstrand.dev/platform-retries"]' in (decision.status or {})["message"]

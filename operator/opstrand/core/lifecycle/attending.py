@@ -26,6 +26,7 @@ from opstrand.core.lifecycle.snapshot import (
     Snapshot,
 )
 from opstrand.core.lifecycle.status import Status
+from opstrand.core.limits import ATTEMPTS
 from opstrand.core.phase import Phase
 from opstrand.core.resolving.resolve import read_frozen
 from opstrand.errors import SpecError
@@ -260,5 +261,11 @@ def _next_spent(snapshot: Snapshot, seen: Observation) -> Spent | None:
         return None
     termination = snapshot.termination
     verdict = judge_failure(termination.get("podFailurePolicy"), read_failure(snapshot.pod or {}))
-    max_retries, max_disruptions = parse_count(termination.get("maxRetries")) or 0, snapshot.settings.platform_retries
-    return spend(Spent.parse(snapshot.status), seen.fault, verdict, max_retries=max_retries, max_disruptions=max_disruptions)
+    max_retries, given = parse_count(termination.get("maxRetries")) or 0, snapshot.status.get("platformRetries")
+    max_disruptions = snapshot.settings.platform_retries if given is None else given
+    # What a policy ignores is bounded by the run's own word on disruptions, where it has one.
+    most_ignored = ATTEMPTS - 1 if given is None else given
+    spent = Spent.parse(snapshot.status)
+    if verdict == "Ignore" and spent.disruptions >= most_ignored:
+        return None
+    return spend(spent, seen.fault, verdict, max_retries=max_retries, max_disruptions=max_disruptions)

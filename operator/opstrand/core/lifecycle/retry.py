@@ -12,8 +12,10 @@ from typing import Any
 
 from opstrand.core.lifecycle.observation import Fault
 from opstrand.core.lifecycle.pod_status import Pod, all_containers_of, end_of, status_of
-from opstrand.core.limits import ATTEMPTS
-from opstrand.core.names import container_name
+from opstrand.core.limits import ATTEMPTS, shorten
+from opstrand.core.names import PLATFORM_RETRIES, container_name
+from opstrand.core.pods.plan import Plan
+from opstrand.errors import SpecError
 
 #: Seconds; where doubling ends, as with a Kubernetes Job.
 MAX_BACKOFF = 360.0
@@ -33,6 +35,22 @@ class Spent:
 
     def as_dict(self) -> dict[str, int]:
         return {"failures": self.failures, "disruptions": self.disruptions}
+
+
+def read_platform_retries(body: Mapping[str, Any], plan: Plan) -> int | None:
+    """How many disruptions this run bears, where it says so; the object's annotation wins over the file's. SpecError InvalidSpec."""
+    for given, path in (
+        (body["metadata"].get("annotations"), "metadata.annotations"),
+        (plan.environment.get("annotations"), "run.environment.annotations"),
+    ):
+        text = (given or {}).get(PLATFORM_RETRIES)
+        if text is None:
+            continue
+        if not (str(text).isdecimal() and str(text).isascii() and len(str(text)) <= len(str(ATTEMPTS)) and int(text) <= ATTEMPTS):
+            words = f"expected a whole number from 0 to {ATTEMPTS}, found {shorten(repr(text), 80)}"
+            raise SpecError("InvalidSpec", words, f'{path}["{PLATFORM_RETRIES}"]')
+        return int(text)
+    return None
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,8 @@ def _make(snapshot: Snapshot) -> Decision:
 
 def _lose(snapshot: Snapshot) -> Decision:
     """Somebody took the Deployment away: another is made, as long as the platform's budget lasts."""
-    spent = next_spent(Spent.parse(snapshot.status), Fault.PLATFORM, max_retries=0, max_disruptions=snapshot.settings.platform_retries)
+    allowed = snapshot.status.get("platformRetries", snapshot.settings.platform_retries)
+    spent = next_spent(Spent.parse(snapshot.status), Fault.PLATFORM, max_retries=0, max_disruptions=allowed)
     words = "its Deployment was deleted while it ran"
     if spent is None:
         return _stop(snapshot, "DeploymentLost", words)

@@ -12,6 +12,7 @@ from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.lifecycle.attempt import render_attempt
 from opstrand.core.lifecycle.conditions import REFS_RESOLVED, get_condition
 from opstrand.core.lifecycle.ending import advanced, end
+from opstrand.core.lifecycle.retry import read_platform_retries
 from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Decision, Snapshot
 from opstrand.core.phase import Phase
 from opstrand.core.resolving.resolve import Resolved, Waiting, read_frozen, resolve
@@ -118,6 +119,9 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
         "upstream": [edge_to_dict(edge) for edge in resolved.edges] or list(said.get("upstream", ())),
     }
     facts["podDigest"] = attempt.digest
+    platform_retries = read_platform_retries(snapshot.body, attempt.plan)
+    if platform_retries is not None:
+        facts["platformRetries"] = platform_retries
     if attempt.service is not None:
         facts["service"] = attempt.service_facts
     if resolved.outputs:
