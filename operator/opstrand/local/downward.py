@@ -13,15 +13,12 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
+from opstrand.spec.kubernetes_names import parse_quantity
+
 #: The node that a local Pod says it is on.
 NODE = "local"
 _ADDRESS = "127.0.0.1"
 _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['([^']*)'\]")
-_QUANTITY = re.compile(r"([+-]?[0-9.]+)([eE][+-]?[0-9]+|[KMGTPE]i|[numkMGTPE])?")
-_SUFFIXES = {
-    **{suffix: Fraction(10) ** (3 * power) for power, suffix in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), -3)},
-    **{f"{suffix}i": Fraction(1024) ** power for power, suffix in enumerate("KMGTPE", 1)},
-}
 #: In a container's amount and in what it is divided by, Kubernetes counts processors in thousandths.
 _MILLI = Fraction(1, 1000)
 
@@ -56,19 +53,14 @@ def read_resource(container: Mapping[str, Any], source: Mapping[str, Any]) -> st
     amount = (given.get(kind) or {}).get(name)
     if amount is None:
         amount = _machine(name) if kind == "limits" else (given.get("limits") or {}).get(name, 0)
-    size, divisor = parse_quantity(amount), parse_quantity(source.get("divisor") or 1) or Fraction(1)
+    size, divisor = _number(amount), _number(source.get("divisor")) or Fraction(1)
     if name == "cpu":
         size, divisor = _round_up(size / _MILLI), _round_up(divisor / _MILLI)
     return str(_round_up(size / divisor))
 
 
-def parse_quantity(value: Any) -> Fraction:
-    """A Kubernetes quantity (`500m`, `1Gi`, `2e3`) as a number. ValueError for what is none."""
-    found = _QUANTITY.fullmatch(str(value))
-    if found is None:
-        raise ValueError(f"{value!r} is no quantity")
-    number, suffix = Fraction(found[1]), found[2] or ""
-    return number * (_SUFFIXES[suffix] if suffix in _SUFFIXES else Fraction(10) ** int(suffix[1:]))
+def _number(value: Any) -> Fraction:
+    return Fraction(parse_quantity(value) or 0)
 
 
 def _round_up(number: Fraction) -> Fraction:

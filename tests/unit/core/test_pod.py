@@ -306,3 +306,10 @@ def test_files_that_are_not_collected_are_written_into_the_store() -> None:
     # Without a store there is nowhere else than the Pod.
     nowhere = noted(run, read_catalog(parse_catalog_file({})), plugins={"collectArtifacts": False})["spec"]["containers"][0]
     assert nowhere["args"] == [ME.run_path, f"{ME.run_path}/outputs"]
+
+
+def test_a_variable_comes_out_of_a_file_in_a_volume_of_the_run() -> None:
+    source = {"fileKeyRef": {"volumeName": "artifacts-context", "path": "settings.env", "key": "A"}}
+    (main,) = pod({"container": {"image": "a", "env": [{"name": "A", "valueFrom": source}]}})["spec"]["containers"]
+    found = next(one for one in main["env"] if one["name"] == "A")["valueFrom"]["fileKeyRef"]
+    assert found == {**source["fileKeyRef"], "volumeName": "opstrand-artifacts"}

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any
 
 import pytest
 
-from opstrand.local.downward import parse_quantity
 from opstrand.local.environment import build_environment, find_missing, list_taken
 
 POD: dict[str, Any] = {
@@ -115,14 +113,6 @@ def test_resources_are_whole_units_rounded_up(resource: str, divisor: str | None
 def test_a_limit_that_is_not_given_is_the_machines() -> None:
     env = [{"name": "X", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "containerName": "main"}}}]
     assert build(env) == {"X": str(os.cpu_count())}
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [("1", 1), (2, 2), ("1.5", Fraction(3, 2)), ("500m", Fraction(1, 2)), ("1e3", 1000), ("1E", 10**18), ("2Ki", 2048), ("3k", 3000)],
-)
-def test_quantities(text: Any, number: Any) -> None:
-    assert parse_quantity(text) == number
 
 
 @pytest.mark.parametrize("source", [SECRET, CONFIG])

@@ -70,12 +70,12 @@ def resolve_names(container: Manifest, plan: Plan, catalog: Catalog, path: str) 
 
     The context comes with the run's folder in it, as everywhere else. SpecError for a connection that has no volume.
     """
+    known = own_volumes_by_name(plan)
     if container.get("env"):
-        container = {**container, "env": name_containers(container["env"])}
+        container = {**container, "env": [_name_volume(one, known) for one in name_containers(container["env"])]}
     given = container.get("volumeMounts")
     if not given:
         return container
-    known = own_volumes_by_name(plan)
     mounts: list[Manifest] = []
     for index, one in enumerate(given):
         name = str(one.get("name"))
@@ -87,6 +87,14 @@ def resolve_names(container: Manifest, plan: Plan, catalog: Catalog, path: str) 
             where = f"{path}.volumeMounts[{index}].name"
             mounts.append({**one, "name": known.get(name) or _find_volume(name, plan, catalog, where)})
     return {**container, "volumeMounts": mounts}
+
+
+def _name_volume(variable: Manifest, known: Mapping[str, str]) -> Manifest:
+    """A variable out of a file in one of the run's volumes."""
+    source = (variable.get("valueFrom") or {}).get("fileKeyRef") or {}
+    if source.get("volumeName") not in known:
+        return variable
+    return {**variable, "valueFrom": {"fileKeyRef": {**source, "volumeName": known[source["volumeName"]]}}}
 
 
 def name_containers(value: Any) -> Any:
