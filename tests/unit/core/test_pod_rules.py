@@ -166,3 +166,34 @@ def test_the_variables_of_a_run_are_those_that_its_pod_has() -> None:
     compiled = operation(run={"kind": "job", **container()})
     pod = render_pod(compile_plan(compiled, values(compiled), ME, None), owner={}, pod_name="p", settings=Settings()).pod
     assert {one["name"] for one in pod["spec"]["containers"][0]["env"]} - {"NVIDIA_VISIBLE_DEVICES"} == RUN_VARIABLES
+
+
+@pytest.mark.parametrize("path", ["/usr", "/usr/", "//usr", "/usr/.", "/data/../usr/lib", "/usr/local/lib", "/opt", "/proc", "/bin/"])
+def test_a_step_hides_no_program_of_its_container_however_its_folder_is_spelt(path: str) -> None:
+    (problem,) = problems({**container(), "init": [{"file": {"content": "x"}, "path": path}]})
+    assert "would hide them" in problem
+
+
+@pytest.mark.parametrize("path", ["/data", "/usr/src/app", "/opt/data", "/etc/tool", "/user", "/library", "/home/run"])
+def test_a_step_may_have_any_other_folder(path: str) -> None:
+    judge(operation(run={**container(), "init": [{"file": {"content": "x"}, "path": path}]}))
+
+
+@pytest.mark.parametrize(
+    ("run", "path"),
+    [
+        (container(command=["a\0b"]), "run.container.command[0]"),
+        (container(args=["{{ nul }}"]), "run.container.args[0]"),
+        (container(env=[{"name": "A", "value": "\0"}]), "run.container.env[0].value"),
+        (container(workingDir="/a\0"), "run.container.workingDir"),
+        ({**container(), "init": [{"file": {"content": "x", "filename": "a\0"}}]}, "run.init[0].file.filename"),
+        ({**container(), "init": [{"paths": ["a\0"]}]}, "run.init[0].paths[0]"),
+        ({**container(), "environment": {"annotations": {"a": "\0"}}}, "run.environment.annotations.a"),
+    ],
+)
+def test_a_nul_is_in_nothing_that_the_kernel_takes(run: dict[str, Any], path: str) -> None:
+    assert [text for text in problems(run, {"nul": {"value": "\0"}}) if text.startswith(f"{path}: holds the character NUL")] != []
+
+
+def test_a_nul_may_be_in_a_file() -> None:
+    judge(operation(run={**container(), "init": [{"file": {"content": "\0"}}]}))

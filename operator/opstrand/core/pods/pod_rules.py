@@ -27,7 +27,20 @@ from opstrand.spec.section import describe
 #: Where a run's own things are mounted in every container, and the volume that is there.
 _RESERVED = {ARTIFACTS_PATH: ARTIFACTS, f"{CONTEXT_ROOT}/.configs": CONFIGS, f"{CONTEXT_ROOT}/.token": TOKEN}
 #: Without which the image of our init containers does not run (see the Dockerfile).
-_OF_THE_IMAGE = frozenset({"/opt", "/opt/opstrand", "/usr", "/usr/local", "/usr/bin", "/usr/lib", "/bin", "/lib", "/lib64", "/etc", "/dev"})
+_OF_THE_IMAGE: tuple[str, ...] = (
+    "/opt/opstrand",
+    "/usr/local/bin",
+    "/usr/local/lib",
+    "/usr/bin",
+    "/usr/lib",
+    "/bin",
+    "/lib",
+    "/lib64",
+    "/etc",
+    "/dev",
+    "/proc",
+    "/sys",
+)
 #: By which Kueue finds the Pods of a queue.
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _ACTIONS = ("FailJob", "Ignore", "Count")
@@ -137,10 +150,11 @@ def _judge_env(env: Sequence[Mapping[str, Any]], asked: Mapping[str, str], path:
 def _judge_init(plan: Plan) -> Iterator[Problem]:
     for step, path in plan.placed_init:
         yield from find_faults(step, path)
+        folder = step.get("path") or ARTIFACTS_PATH
         # Where steps land anyway may be asked for by its name.
-        if step.get("path") != ARTIFACTS_PATH and step.get("path") in _RESERVED:
+        if folder != ARTIFACTS_PATH and folder in _RESERVED:
             yield Problem("InvalidSpec", f"something is mounted at {step['path']} already", f"{path}.path")
-        if step.get("path") in _OF_THE_IMAGE:
+        if any(one == folder or one.startswith(f"{folder}/") for one in _OF_THE_IMAGE):
             words = f"the init container's own programs are in {step['path']}, and a volume there would hide them; take another folder"
             yield Problem("InvalidSpec", words, f"{path}.path")
 
