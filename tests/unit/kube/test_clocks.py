@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,9 +28,11 @@ POOL = Pool(modules=(MODULE,))
 
 
 @pytest.fixture(scope="module", autouse=True)
-def workers() -> Iterator[None]:
+async def workers() -> AsyncIterator[None]:
+    """Closed while the loop still runs: it watches their sockets."""
     yield
     POOL.close()
+    await asyncio.sleep(0.1)
 
 
 class Machine:

@@ -5,10 +5,11 @@ Labels, annotations and owner references are copied into everything that is fore
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import copy
 import gzip
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,9 +46,11 @@ SUCCEEDED = {"phase": "Succeeded", "containerStatuses": [{"name": "main", "state
 
 
 @pytest.fixture(scope="module", autouse=True)
-def workers() -> Iterator[None]:
+async def workers() -> AsyncIterator[None]:
+    """Closed while the loop still runs: it watches their sockets."""
     yield
     POOL.close()
+    await asyncio.sleep(0.1)
 
 
 class Cluster(MemoryKube):
