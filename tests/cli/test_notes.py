@@ -99,3 +99,10 @@ def test_braces_that_are_text_have_a_way_out(cli: Cli, tmp_path: Path, text: str
     assert cli("check", "f.yaml").code == 0
     rendered = cli("render", "-f", "f.yaml", "--stage", "plan", "-o", "json")
     assert text in rendered.out
+
+
+def test_a_file_to_fill_in_is_no_wrong_file_until_it_is_to_run(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").write_text(JOB + "template: {enabled: true, fields: [run.container.image]}\n")
+    checked = cli("check", "f.yaml")
+    assert (checked.code, len(notes(checked.stderr))) == (0, 1)
+    assert cli("run", "-f", "f.yaml").code == 2

@@ -22,6 +22,8 @@ from opstrand.core.templates.template import Evaluate
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.polyaxonfile import parse_operation
 
+_TEMPLATE = "template.enabled"
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -67,6 +69,9 @@ def judge(submission: Submission, *, evaluate: Evaluate, complete: bool) -> Verd
             return replace(verdict, notes=(*verdict.notes, *find_idle_orders(operation)))
         compiled = compile_operation(operation)
     except SpecError as error:
+        if not complete and [one.path.rpartition("component.")[2] for one in error.problems] == [_TEMPLATE]:
+            # As published: a file to fill in is no wrong file.
+            return Verdict(notes=tuple(f"{one.path}: {one.message}" for one in error.problems))
         return Verdict(_place(submission, error.problems), is_whole=False)
     # A file that is only checked may be written for another version.
     is_run, complete = complete, complete or not submission.is_component or bool(submission.given)

@@ -75,6 +75,7 @@ _SEED = "the references document promises whole globals, inputs, io and artifact
 _ANY = "any takes every value, from the pipeline as from an operation (dag-066)"
 _RUNNING = "a pipeline has no outputs while its operations run, so what is asked can never come"
 _TAKEN = "a value that no run of the matrix can take is refused before anything runs, as matrix-100 asks for its like"
+_MEASURED = "it was measured with inputs that have no type; of a param that nothing declares the published checker accepts any space"
 _LETTERS = "2.18 makes a run of each letter of the template's text; a matrix is expanded after it was rendered"
 
 DECIDED_AGAINST |= {
@@ -85,6 +86,7 @@ DECIDED_AGAINST |= {
     **dict.fromkeys(("dag-523", "dag-524", "dag-525", "dag-529", "dag-530", "dag-544", "dag-545", "dag-546"), _SEED),
     "matrix-007": _LETTERS,
     **dict.fromkeys(("matrix-064", "matrix-065"), _TAKEN),
+    "matrix-107": _MEASURED,
 }
 
 _NO_COMPONENT = "an operation of the pipeline has no component (urlRef is read by the command line, '...' names none): it cannot run"
@@ -92,4 +94,23 @@ _NO_COMPONENT = "an operation of the pipeline has no component (urlRef is read b
 DECIDED_FILES: dict[str, str] = {
     "docs-guides-automation-automation-dag-00.yaml": _NO_COMPONENT,
     "references-polyaxonfile-context-params-07.yaml": _NO_COMPONENT,
+}
+
+#: Files of the documentation that the published checker accepts and `check` refuses.
+REFUSED_FILES: dict[str, str] = {}
+_ALONE = "an init container that is waited for cannot have it: the API server refuses the Pod"
+_ABSENT = "the other file is not there: the published checker looks for it later"
+_VALUE = "the value does not fit, which the published checker does not look at before the run"
+_RESTARTS = "the API server refuses rules without a restartPolicy"
+_NO_PAGE = "the service would never be found idle: there is no page to ask, or it is on no port of the service"
+#: Keys (see tests/support/every_key.py) whose file the published checker accepts and `check` refuses.
+DECIDED_KEYS: dict[str, str] = {
+    "conditions": "it reads a name that nothing declares: the run would fail",
+    **dict.fromkeys(("pathRef", "urlRef"), _ABSENT),
+    **dict.fromkeys(("run.container.restartPolicyRules", "run.init[0].container.restartPolicyRules"), _RESTARTS),
+    **{f"run.init[0].container.{key}": _ALONE for key in ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")},
+    "run.init[0].path": "a folder without anything to put into it: a step that does nothing",
+    **dict.fromkeys(("termination.culling.timeout", "termination.probe.http"), _NO_PAGE),
+    "inputs.x.toInit": "without a type nothing says what is to be brought",
+    **dict.fromkeys(("inputs.x.validation", "inputs.x.options"), _VALUE),
 }

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstrand.core.compiling.matrix import MAX_RUNS, Generator, expand
+from opstrand.core.compiling.matrix import MAX_RUNS, Generator, check_spaces, expand
 from opstrand.errors import SpecError
+from opstrand.spec.io import IO
 
 
 def random(count: int, seed: int | None = None, **spaces: Any) -> dict[str, Any]:
@@ -96,3 +97,15 @@ def test_a_template_must_be_rendered_first() -> None:
     ):
         with pytest.raises(SpecError, match="must be rendered"):
             expand(matrix)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "wrong"), [([], 0), ([IO(name="lr", type="float")], 0), ([IO(name="lr", type="str")], 1), ([IO(name="lr")], 1)]
+)
+def test_a_distribution_fits_the_type_of_its_input_where_one_is_declared(inputs: list[IO], wrong: int) -> None:
+    assert len(check_spaces(random(2, lr=("uniform", [0, 1])), inputs)) == wrong
+
+
+@pytest.mark.parametrize("kind", ["hyperband", "iterative", "random", "bayes", "grid"])
+def test_a_matrix_whose_params_are_null_has_a_verdict(kind: str) -> None:
+    assert check_spaces({"kind": kind, "params": None}, []) == []

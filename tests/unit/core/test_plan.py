@@ -157,3 +157,8 @@ def test_files_of_another_run_are_brought_by_to_init() -> None:
     assert isinstance(found, Resolved)
     place = "b" * 32
     assert compile_plan(compiled, found, ME).init == ({"artifacts": {"files": [f"{place}/model.pt"], "dirs": [[f"{place}/data", "d"]]}},)
+
+
+def test_a_file_with_an_empty_name_has_the_default_one() -> None:
+    made = plan(None, (), {"container": {"image": "a"}, "init": [{"file": {"content": "x", "filename": ""}}]})
+    assert made.init[0]["file"]["filename"] == "file"

@@ -52,7 +52,7 @@ def check_spaces(matrix: Mapping[str, Any], inputs: Sequence[IO]) -> list[Proble
     types = {io.name: io.type for io in inputs}
     problems = []
     for name, space in _spaces(matrix).items():
-        message = _misfit(str(kind), space, types.get(name))
+        message = _misfit(str(kind), space, types.get(name), is_declared=name in types)
         if message:
             problems.append(Problem("InvalidSpec", message, f"matrix.params.{name}"))
     return problems
@@ -117,20 +117,21 @@ def _rows(matrix: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
     return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
 
 
-def _misfit(kind: str, space: Space, type_name: str | None) -> str:
+def _misfit(kind: str, space: Space, type_name: str | None, *, is_declared: bool) -> str:
     if kind == "grid" and space.is_drawn:
         return f"a {space.kind} has no end, so a grid cannot take every value of it; use a matrix of kind random"
     if kind == "bayes" and space.is_drawn and space.kind != "uniform":
         return f"a bayesian search takes uniform distributions only, found {space.kind}"
     form = FORMS.get(space.kind)
-    if form is not None and type_name not in form.input_types:
+    # An undeclared param has no type that a value could miss.
+    if form is not None and is_declared and type_name not in form.input_types:
         found = f"of type {type_name}" if type_name else "without a type"
         return f"a {space.kind} gives values for an input of type {' or '.join(form.input_types)}; this one is {found}"
     return ""
 
 
 def _spaces(matrix: Mapping[str, Any]) -> dict[str, Space]:
-    params = _known(matrix.get("params"), "matrix.params")
+    params = _known(matrix.get("params") or {}, "matrix.params")
     return {name: Space.model_validate(written) for name, written in params.items()}
 
 

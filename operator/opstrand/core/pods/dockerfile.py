@@ -77,6 +77,8 @@ def _pair(entry: Any, key: str) -> tuple[Any, Any]:
 def _variables(env: Any) -> list[tuple[Any, Any]]:
     if isinstance(env, Mapping):
         return list(env.items())
+    if not isinstance(env or (), list | tuple):
+        raise SpecError("InvalidSpec", f"expected names and values, found {shorten(repr(env), 80)}", "dockerfile.env")
     return [_pair(entry, "env") for entry in env or ()]
 
 

@@ -112,4 +112,4 @@ def _render_file(file: Any, path: str, context: Mapping[str, Any], evaluate: Eva
     content = render_text(file["content"], context, f"{path}.content", evaluate=evaluate)
     if isinstance(rendered.get("filename"), int | float):
         rendered["filename"] = to_text(rendered["filename"])
-    return {"filename": _FILENAME, **rendered, "content": content}
+    return {**rendered, "filename": rendered["filename"] if rendered.get("filename") not in (None, "") else _FILENAME, "content": content}

@@ -1,0 +1,66 @@
+"""What the published checker accepts, `check` accepts: the documentation's own files, and one file for every key of every section."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+
+import pytest
+
+from opstrand.cli.judge import judge
+from opstrand.cli.submission import read_submission
+from opstrand.errors import SpecError
+from opstrand.sandbox import Sandbox
+from opstrand.spec.document import parse_document
+from tests.support.every_key import iter_cases, make_places
+from tests.unit.conformance.decided_against import DECIDED_KEYS, REFUSED_FILES
+
+from .conftest import CHECKOUT, PUBLISHED
+
+FOLDER = CHECKOUT / "tests/conformance/polyaxonfiles"
+
+
+def ask_published(texts: Mapping[str, str]) -> set[str]:
+    """The names of the files that the published checker accepts."""
+    program = [str(PUBLISHED / "bin/python"), str(CHECKOUT / "tests/support/published_checker.py")]
+    done = subprocess.run(program, input=json.dumps(list(texts.values())), capture_output=True, text=True, check=True)
+    return {name for name, error in zip(texts, json.loads(done.stdout), strict=True) if not error}
+
+
+def ask_ours(texts: Mapping[str, str]) -> dict[str, str]:
+    """The names of the files that `check` refuses, each with its first problem."""
+    refused = {}
+    with Sandbox() as sandbox:
+        for name, text in texts.items():
+            try:
+                submission = read_submission([parse_document(text, source=name)], (), strict=None)
+                problems = judge(submission, evaluate=sandbox.for_one_run(), complete=False).problems
+            except SpecError as error:
+                problems = error.problems
+            if problems:
+                refused[name] = str(problems[0])
+    return refused
+
+
+def read_documentation() -> dict[str, str]:
+    files = {file.name: file.read_text(encoding="utf-8") for file in sorted(FOLDER.glob("*.yaml"))}
+    # What is at an address or in another file cannot be fetched here, by neither.
+    return {name: text for name, text in files.items() if "urlRef:" not in text and "pathRef:" not in text}
+
+
+def make_variations() -> dict[str, str]:
+    """A file with each key. A pair of keys that only means something together is no matter of shapes."""
+    cases = iter_cases(make_places(), {}, {})
+    return {case.path: json.dumps({"version": 1.1, "kind": "operation", **case.given}) for case in cases}
+
+
+@pytest.mark.parametrize(
+    ("texts", "decided"), [(read_documentation(), REFUSED_FILES), (make_variations(), DECIDED_KEYS)], ids=["documentation", "every key"]
+)
+def test_what_the_published_checker_accepts_is_accepted(texts: dict[str, str], decided: dict[str, str]) -> None:
+    accepted, refused = ask_published(texts), ask_ours(texts)
+    assert len(accepted) > 50
+    differing = {name: problem for name, problem in refused.items() if name in accepted}
+    assert {name: problem for name, problem in differing.items() if name not in decided} == {}
+    assert decided.keys() - differing.keys() == set()
