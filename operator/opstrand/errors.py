@@ -52,6 +52,7 @@ REASONS: dict[str, str] = {
     "QuotaExceeded": "Free quota or ask for more; it starts by itself then.",
     "ServiceAccountNotFound": "Create the service account, or mend its name.",
     "NamespaceTerminating": "Run it in another namespace.",
+    "ProcessLost": "Run it again; where its program may still run, end that by hand.",
     "PodLost": "The Pod vanished before its result was seen; run it again.",
     "ClusterUnreachable": "Mend the credentials or the address that the message names; `opstrand doctor` looks at both.",
     "PlatformError": "The cluster answered with an error; it is tried again.",

@@ -46,6 +46,8 @@ class Settings:
     namespaces: str = ""
     #: How long a run waits for an upstream or a component that is not there. GitOps applies in any order.
     upstream_patience: int = 3600
+    #: The same for a run of `run --local`, while no other local run could create what it waits for.
+    local_patience: int = 60
     #: How long a Pod may hang on something that a person must mend: an image, a Secret, a service account.
     start_patience: int = 1800
     #: How long a Pod may wait for a node that takes it, where the run has no `termination.timeout`; 0: for ever.

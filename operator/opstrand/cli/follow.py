@@ -22,8 +22,9 @@ from opstrand.tracking.podlog import in_utc
 PATIENCE = 60.0
 #: Between two looks at a container that has not started or a connection that broke, seconds.
 _PAUSE = 0.2
-#: After these the main container runs or has run: its log can be asked for.
-_HAS_LOG = frozenset({Phase.RUNNING, Phase.PROCESSING, Phase.STOPPING, Phase.RETRYING, Phase.SUCCEEDED, Phase.FAILED, Phase.STOPPED})
+#: In these the main container of the newest attempt runs or has run: its log can be asked for. Not while it is retried: the status names
+#: the next attempt's Pod before that is there.
+_HAS_LOG = frozenset({Phase.RUNNING, Phase.PROCESSING, Phase.STOPPING, Phase.SUCCEEDED, Phase.FAILED, Phase.STOPPED})
 
 OnLine = Callable[[bytes], None]
 OnChange = Callable[[Manifest], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -18,11 +18,14 @@ from opstrand.core.names import Key
 from opstrand.kube.api import AlreadyExists, Manifest
 from opstrand.local.session import LocalSession
 from opstrand.settings import Settings
+from opstrand.tracking.runs import RunNotFound
 
 Told = TypeVar("Told")
 
 #: How long a stopped program may take to end, seconds: its grace, and some more.
 _PATIENCE = 15.0
+#: So many names a message lists.
+_FEW = 5
 
 
 async def run_here(
@@ -56,27 +59,47 @@ async def run_here(
             audience.told(on_created)(body)
             key = (project, str(body["metadata"]["name"]))
             try:
-                return await wait_bounded(audience.stay_for(session.wait(key)), seconds=seconds), None
+                return await wait_bounded(audience.stay_for(_finish(session, key, live, audience)), seconds=seconds), None
             except Interrupted as error:
                 live.clear()
-                return await _end(session, key, f"{error.word}; stopping {key[1]}"), error.code
+                return await _end(session, key, error.word), error.code
+            except RunNotFound:
+                raise CliError(f"the run {key[1]} was deleted", code=ExitCode.NOT_FOUND) from None
 
 
-async def _end(session: LocalSession, key: Key, words: str) -> Manifest:
-    """The run's end within the program's grace, or at once where we are interrupted again."""
+async def _finish(session: LocalSession, key: Key, live: LiveLine, audience: _Audience) -> Manifest:
+    """The run's end. Runs that its program created end with this process, so they are waited for: in a cluster they would go on too."""
+    final = await session.wait(key)
+    if others := session.list_open():
+        live.clear()
+        audience.told(say)(f"{key[1]} has ended; waiting for what it created: {_list_names(others)} (Ctrl-C stops it)")
+        live.update(f"waiting for {_list_names(others)}")
+        await session.wait_for_all()
+    return final
+
+
+def _list_names(keys: Sequence[Key]) -> str:
+    names = [name for _, name in keys]
+    return ", ".join(names[:_FEW]) + (f" and {len(names) - _FEW} more" if len(names) > _FEW else "")
+
+
+async def _end(session: LocalSession, key: Key, word: str) -> Manifest:
+    """The end of every run of ours within the program's grace, or at once where we are interrupted again."""
 
     async def stop() -> Manifest:
         # Said once the next interrupt is listened for: who reads it may send one at once.
         with suppress(OSError):
-            say(words)
-        await session.stop(key)
+            say(f"{word}; stopping {_list_names(session.list_open()) or key[1]}")
+        await session.stop_all()
+        await session.wait_for_all()
         return await session.wait(key)
 
     try:
         return await wait_bounded(stop(), seconds=_PATIENCE)
     except Interrupted:
-        await session.stop(key)
+        await session.stop_all()
         session.kill()
+        await session.wait_for_all()
         return await session.wait(key)
 
 

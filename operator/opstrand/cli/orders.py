@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from opstrand.cli.cluster import Cluster, open_cluster
@@ -18,10 +18,10 @@ from opstrand.kube.api import Manifest
 Ops = list[dict[str, Any]]
 
 
-def control(key: str) -> Callable[[Manifest], Ops]:
+def control(key: str) -> Callable[[Mapping[str, Any]], Ops]:
     """The patch that sets one switch of `spec.control`, whatever else is there."""
 
-    def make_ops(body: Manifest) -> Ops:
+    def make_ops(body: Mapping[str, Any]) -> Ops:
         if isinstance((body.get("spec") or {}).get("control"), dict):
             return [{"op": "add", "path": f"/spec/control/{key}", "value": True}]
         return [{"op": "add", "path": "/spec/control", "value": {key: True}}]
@@ -29,17 +29,53 @@ def control(key: str) -> Callable[[Manifest], Ops]:
     return make_ops
 
 
-def order_all(target: Target, runs: Sequence[str], make_ops: Callable[[Manifest], Ops], done: str) -> int:
-    """Patch every run that has not ended; `done` is what to say of each. A run that has ended is told of and left alone."""
+def order_all(target: Target, runs: Sequence[str], make_ops: Callable[[Mapping[str, Any]], Ops], done: str) -> int:
+    """Patch every run that has not ended; `done` is what to say of each. A run that has ended is reported and left alone."""
+    if target.is_local:
+        return for_all_here(target, runs, lambda body: _order_here(body, make_ops, done))
 
     async def order(cluster: Cluster, body: Manifest) -> str:
-        phase = parse_phase(read_status(body))
-        if phase.is_final:
-            return f"has ended already ({phase.value})"
+        if ended := _describe_end(body):
+            return ended
         await cluster.order(body, make_ops)
         return done
 
     return asyncio.run(for_all(target, runs, order))
+
+
+def _order_here(body: Manifest, make_ops: Callable[[Mapping[str, Any]], Ops], done: str) -> str:
+    from opstrand.cli.records import order_record
+
+    if ended := _describe_end(body):
+        return ended
+    order_record(body, make_ops)
+    return done
+
+
+def _describe_end(body: Manifest) -> str:
+    phase = parse_phase(read_status(body))
+    return f"has ended already ({phase.value})" if phase.is_final else ""
+
+
+def for_all_here(target: Target, runs: Sequence[str], act: Callable[[Manifest], str]) -> int:
+    """`for_all` over local runs."""
+    from opstrand.cli.records import find_record
+
+    worst: int = ExitCode.SUCCEEDED
+    for run in runs:
+        try:
+            body = find_record(run, target.project)
+            say(f"{body['metadata']['name']}: {act(body)}")
+        except CliError as error:
+            worst = max(worst, _report(error))
+    return worst
+
+
+def _report(error: CliError | PlatformError) -> int:
+    lines, code = explain(error)
+    for line in lines:
+        say(line, "red" if line.startswith("error:") else "")
+    return code
 
 
 async def for_all(target: Target, runs: Sequence[str], act: Callable[[Cluster, Manifest], Awaitable[str]]) -> int:
@@ -53,8 +89,5 @@ async def for_all(target: Target, runs: Sequence[str], act: Callable[[Cluster, M
                     done = await act(cluster, body)
                 say(f"{body['metadata']['name']}: {done}")
             except (CliError, PlatformError) as error:
-                lines, code = explain(error)
-                for line in lines:
-                    say(line, "red" if line.startswith("error:") else "")
-                worst = max(worst, code)
+                worst = max(worst, _report(error))
     return worst

@@ -5,12 +5,13 @@ package, below the `polyaxon` import shim.
 
     ClientError             everything that this package raises
     ├── NotManaged          the environment does not say which run this is
+    ├── NotSupported        the published client can do it, this one cannot
     ├── ApiError            the API answered, and refused (`status`, `detail`)
     └── Unreachable         the API did not answer in time
 """
 
 from . import tracking
-from .errors import ApiError, ClientError, NotManaged, Unreachable
+from .errors import ApiError, ClientError, NotManaged, NotSupported, Unreachable
 from .run import RunClient
 
-__all__ = ["ApiError", "ClientError", "NotManaged", "RunClient", "Unreachable", "tracking"]
+__all__ = ["ApiError", "ClientError", "NotManaged", "NotSupported", "RunClient", "Unreachable", "tracking"]

@@ -43,6 +43,10 @@ class Connection:
         self._lock = threading.Lock()
         self._http: http.client.HTTPConnection | None = None
 
+    def forget_credentials(self) -> None:
+        """Read them again for the next request."""
+        self._credentials.forget()
+
     def request(
         self, method: str, path: str, *, body: Any = None, query: Mapping[str, Any] | None = None, patience: float | None = None
     ) -> Any:

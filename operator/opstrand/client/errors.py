@@ -9,6 +9,10 @@ class NotManaged(ClientError):
     """The environment does not say which run this is."""
 
 
+class NotSupported(ClientError, NotImplementedError):
+    """The published client can do this, and this one cannot. The text says what to do instead."""
+
+
 class ApiError(ClientError):
     """The API answered, and refused. `detail` is its own sentence."""
 

@@ -17,17 +17,19 @@ from typing import Any
 
 from .connection import Connection
 from .environment import Credentials, api_url, is_set, parse_instance
-from .errors import ClientError, NotManaged, Unreachable
+from .errors import ClientError, NotManaged, NotSupported, Unreachable
+from .missing import OF_CLIENT, add_missing
+from .orders import Orders
 from .report import Report
 from .spool import Spool
 
 Json = dict[str, Any]
 #: Seconds until the last value of a metric is among the outputs; each end of a run sends it anyway.
 _METRICS_WITHIN = 10.0
-_FINAL = frozenset({"succeeded", "failed", "stopped", "skipped", "upstream_failed"})
 
 
-class RunClient:
+@add_missing(OF_CLIENT)
+class RunClient(Orders):
     """A run, by default the one that this process belongs to. `project` and `run_uuid` name another one of the same API."""
 
     def __init__(
@@ -47,10 +49,11 @@ class RunClient:
         if self._no_op or (self._is_offline and not is_set("POLYAXON_IS_MANAGED")):
             self.owner, self.project, self.run_uuid = owner or "default", project or "", run_uuid or ""
             return
-        if not (project and run_uuid):
+        # Who names a project alone is about to create a run there, or to list them.
+        if not (project and run_uuid) and (is_set("POLYAXON_IS_MANAGED") or not project):
             own = parse_instance()
             owner, project, run_uuid = owner or own.owner, project or own.project, run_uuid or own.uuid
-        self.owner, self.project, self.run_uuid = owner or "default", project, run_uuid
+        self.owner, self.project, self.run_uuid = owner or "default", project, run_uuid or ""
         self._connection = client or Connection(api_url(), Credentials())
         self._spool = Spool(self._send)
 
@@ -62,6 +65,59 @@ class RunClient:
     @property
     def status(self) -> str | None:
         return self._data.get("status")
+
+    @property
+    def settings(self) -> Json:
+        return dict(self._data.get("settings") or {})
+
+    @property
+    def artifacts_lineage(self) -> Json:
+        """The lineage table by name."""
+        return {str(item.get("name")): item for item in self.get_artifacts_lineage()}
+
+    @property
+    def client(self) -> Any:
+        """What sends the requests of this run."""
+        return self._connection
+
+    @property
+    def artifacts_store(self) -> str | None:
+        """The name of the store that keeps the run's files, where there is one."""
+        return os.environ.get("POLYAXON_ARTIFACTS_STORE_NAME") or None
+
+    @property
+    def store(self) -> Any:
+        raise NotSupported(f"store is not offered by the client that opstrand lays into images: {OF_CLIENT['get_artifact']}")
+
+    @property
+    def team(self) -> None:
+        """Nobody's: there are no teams here."""
+        return
+
+    def set_owner(self, owner: str) -> None:
+        self.owner = owner
+
+    def set_project(self, project: str) -> None:
+        self.project = project
+
+    def set_run_uuid(self, run_uuid: str) -> None:
+        """From now on this is the client of that run."""
+        self.run_uuid, self._data = run_uuid.replace("-", ""), {}
+
+    def reset_client(self, **ignored: Any) -> None:
+        """Read the credentials again; the connection opens itself."""
+        if not self._is_idle:
+            self._connection.forget_credentials()
+
+    def get_namespace(self) -> str:
+        return self.namespace
+
+    def start(self) -> None:
+        self.log_status("running", message="Operation is running")
+
+    def end(self) -> None:
+        """Wait until everything logged is stored."""
+        self.flush()
 
     @property
     def namespace(self) -> str:
@@ -123,6 +179,9 @@ class RunClient:
     def set_description(self, description: str, async_req: bool = True) -> None:
         self._log(Report().text("description", description), async_req)
 
+    def set_name(self, name: str, async_req: bool = True) -> None:
+        self._log(Report().text("name", name), async_req)
+
     def set_readme(self, readme: str, async_req: bool = True) -> None:
         self._log(Report().text("readme", readme), async_req)
 
@@ -173,16 +232,6 @@ class RunClient:
         known = [index for index, item in enumerate(conditions) if item.get("type") == last_status]
         return answer.get("status"), conditions[known[-1] + 1 :] if known else conditions
 
-    def wait_for_condition(self, statuses: Sequence[str] | None = None, seconds: float = 5.0) -> str:
-        """Ask every few seconds until the run is in one of these statuses, by default a final one."""
-        import time
-
-        while True:
-            status = str(self.get_statuses()[0])
-            if status in (statuses or _FINAL):
-                return status
-            time.sleep(seconds)
-
     def get_logs(self, last_file: str | None = None, last_time: str | None = None) -> Json:
         """One part of the log: `logs`, and the `last_file` to ask on with; null once there is no more."""
         path = f"/streams/v1/{self.namespace}/{self.owner}/{self.project}/runs/{self.run_uuid}/logs"
@@ -224,8 +273,10 @@ class RunClient:
         answer: Json = {} if self._is_idle else self._connection.request("GET", f"/api/v1/{self.owner}/{self.project}/runs", query=asked)
         return answer
 
-    def stop(self) -> None:
-        self._read("/stop", method="POST")
+    def list_children(self, query: str | None = None, sort: str | None = None, limit: int = 20, offset: int = 0) -> Json:
+        """One page of the runs that this pipeline made."""
+        asked = f"pipeline:{self.run_uuid}"
+        return self.list(f"{asked},{query}" if query else asked, sort, limit, offset)
 
     def flush(self, seconds: float = 60.0) -> bool:
         """Wait until everything logged is stored; whether it is."""

@@ -13,11 +13,13 @@ from typing import Any
 
 from .environment import context_root
 from .errors import ClientError
+from .missing import OF_TRACKING, add_missing
 from .run import RunClient
 
 TRACKING_RUN: Run | None = None
 
 
+@add_missing(OF_TRACKING)
 class Run(RunClient):
     """A run client that reads the run at once and knows the run's folder."""
 
@@ -56,9 +58,16 @@ class Run(RunClient):
             return
         self.log_artifact_ref(path, "env", "env", rel_path=f"outputs/{rel_path or 'env.json'}")
 
-    def end(self) -> None:
-        """Wait until everything logged is stored."""
-        self.flush()
+    def get_tensorboard_path(self, rel_path: str = "tensorboard") -> str:
+        """The folder for TensorBoard's files among the outputs."""
+        return self.get_outputs_path(rel_path, is_dir=True)
+
+    def set_artifacts_path(self, artifacts_path: str | None = None, is_related: bool = False) -> None:
+        """From now on the run's files are in this folder."""
+        self._artifacts_path = artifacts_path or os.path.join(context_root(), "artifacts", self.run_uuid)
+
+    def get_log_level(self) -> str | None:
+        return os.environ.get("POLYAXON_LOG_LEVEL")
 
 
 def init(*args: Any, **options: Any) -> Run:
@@ -88,8 +97,6 @@ def __getattr__(name: str) -> Any:
 
         call.__name__, call.__doc__ = name, getattr(Run, name).__doc__
         return call
-    if name.startswith(("log_", "promote_", "sync_", "pull_", "push_", "set_")):
-        raise AttributeError(f"{name} is not offered by the client that opstrand lays into images; install `polyaxon` in the image for it")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -64,6 +64,10 @@ class Cache:
     def pod(self, namespace: str, name: str) -> Manifest | None:
         return self._objects[PODS].get((namespace, name))
 
+    def find_named(self, namespace: str, name: str) -> Manifest | None:
+        """What `ops.NAME` means outside a pipeline: the Operation of that name."""
+        return self.operation((namespace, name))
+
     def find_by_uuid(self, namespace: str, uuid: str) -> Manifest | None:
         """The run of this uuid, in this namespace and nowhere else: another project's run is a run not found."""
         key = self._by_uuid.get((namespace, uuid))

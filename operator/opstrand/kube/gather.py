@@ -255,7 +255,7 @@ def _subject(ref: Ref, namespace: str) -> Subject:
 def _find_body(subject: Subject, world: World) -> Mapping[str, Any] | None:
     if subject.kind == "run":
         return world.cache.find_by_uuid(subject.namespace, subject.name)
-    return world.cache.operation((subject.namespace, subject.name))
+    return world.cache.find_named(subject.namespace, subject.name)
 
 
 async def refresh(key: Key, *, world: World) -> set[Key]:

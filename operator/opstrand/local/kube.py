@@ -45,16 +45,29 @@ class LocalRuns(MemoryRuns):
         self._listener = listener
 
     async def put(self, body: Mapping[str, Any]) -> Manifest:
-        stored: Manifest = dict(await super().put(body))
+        # Plain JSON only, as it would be returned by a cluster.
+        stored: Manifest = dict(await super().put(as_stored(json.loads(json.dumps(body)))))
         self._listener(OPERATIONS, "MODIFIED", stored)
         return stored
+
+    async def drop(self, key: Key) -> None:
+        body = self.bodies.get(key)
+        await super().drop(key)
+        if body is not None:
+            self._listener(OPERATIONS, "DELETED", dict(body))
+
+    async def add(self, body: Manifest) -> Manifest:
+        """Keep a new run. Raises AlreadyExists where the name is taken."""
+        if key_of(body) in self.bodies:
+            raise AlreadyExists(f"Operation {'/'.join(key_of(body))} is there already", status=409)
+        return await self.put(body)
 
 
 class MemoryKube:
     """The verbs that `reconcile` uses. What a laptop cannot run is refused as an API server would: with its path, and for good."""
 
-    def __init__(self, listener: Listener) -> None:
-        self.runs = LocalRuns(listener)
+    def __init__(self, listener: Listener, runs: LocalRuns | None = None) -> None:
+        self.runs = LocalRuns(listener) if runs is None else runs
         self._listener = listener
         self._objects: dict[tuple[Resource, Key], Manifest] = {}
         self._versions = itertools.count(1_000_000)
@@ -87,14 +100,15 @@ class MemoryKube:
             # Who runs it sees its status: there is nobody else to tell.
             return dict(body)
         name = body["metadata"].get("name") or body["metadata"]["generateName"] + uuid.uuid4().hex[:5]
-        if self.find(resource, namespace, name) is not None:
+        if resource is not OPERATIONS and self.find(resource, namespace, name) is not None:
             raise AlreadyExists(f"{resource.kind} {namespace}/{name} is there already", status=409)
         pod = body if resource is PODS else _make_replica(body) if resource is DEPLOYMENTS else None
         if pod is not None and (refusal := refuse_pod(pod)):
             raise Invalid(refusal, status=422)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         fixed = {"uid": str(uuid.uuid4()), "creationTimestamp": now, **body["metadata"], "name": name, "namespace": namespace}
-        stored = await self.store(resource, {**body, "metadata": fixed}, "ADDED")
+        made = {**body, "metadata": fixed}
+        stored = await (self.runs.add(made) if resource is OPERATIONS else self.store(resource, made, "ADDED"))
         if resource is DEPLOYMENTS and pod is not None:
             await self.create(PODS, namespace, pod)
         return stored
@@ -106,9 +120,9 @@ class MemoryKube:
 
     async def store(self, resource: Resource, body: Mapping[str, Any], event: str = "MODIFIED") -> Manifest:
         """Keep this body under a new version, and tell of it. Plain JSON only, as it would come back from a cluster."""
-        plain: Manifest = as_stored(json.loads(json.dumps(body)))
         if resource is OPERATIONS:
-            return await self.runs.put(plain)
+            return await self.runs.put(body)
+        plain: Manifest = as_stored(json.loads(json.dumps(body)))
         plain["metadata"]["resourceVersion"] = str(next(self._versions))
         self._objects[resource, key_of(plain)] = plain
         self._listener(resource, event, plain)
@@ -117,15 +131,12 @@ class MemoryKube:
     async def json_patch(
         self, resource: Resource, namespace: str | None, name: str, ops: JsonPatch, *, subresource: str | None = None
     ) -> Manifest:
-        body = await self.get(resource, namespace, name)
-        for op in ops:
-            if op["path"] == "/metadata/resourceVersion" and op["value"] != body["metadata"]["resourceVersion"]:
-                raise Conflict(f"{resource.kind} {namespace}/{name} has changed", status=409)
+        if resource is not OPERATIONS:
+            return await self.store(resource, _apply_patch(ops, await self.get(resource, namespace, name)))
         try:
-            patched = jsonpatch.apply_patch(body, [op for op in ops if op["path"] != "/metadata/resourceVersion"])
-        except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
-            raise Invalid(f"the patch of {resource.kind} {namespace}/{name} does not apply: {error}", status=422) from error
-        return await self.store(resource, patched)
+            return dict(await self.runs.change((namespace or "", name), lambda body: _apply_patch(ops, body)))
+        except LookupError:
+            raise NotFound(f"Operation {namespace}/{name} is not there", status=404) from None
 
     async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None:
         body = self.find(resource, namespace, name)
@@ -140,13 +151,26 @@ class MemoryKube:
             await self.delete(PODS, namespace, _make_replica(body)["metadata"]["name"])
 
     async def remove(self, resource: Resource, body: Manifest) -> None:
-        """Take the object away, and tell of it."""
+        """Remove the object, and tell of it."""
         key = key_of(body)
         if resource is OPERATIONS:
             await self.runs.drop(key)
-        else:
-            self._objects.pop((resource, key), None)
+            return
+        self._objects.pop((resource, key), None)
         self._listener(resource, "DELETED", body)
+
+
+def _apply_patch(ops: JsonPatch, body: Mapping[str, Any]) -> Manifest:
+    """The object with these changes. Raises Conflict where it is another version than they are for, Invalid where they do not apply."""
+    what = f"{body.get('kind')} {'/'.join(key_of(body))}"
+    for op in ops:
+        if op["path"] == "/metadata/resourceVersion" and op["value"] != body["metadata"]["resourceVersion"]:
+            raise Conflict(f"{what} has changed", status=409)
+    try:
+        patched: Manifest = jsonpatch.apply_patch(body, [op for op in ops if op["path"] != "/metadata/resourceVersion"])
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
+        raise Invalid(f"the patch of {what} does not apply: {error}", status=422) from error
+    return patched
 
 
 def _make_replica(deployment: Mapping[str, Any]) -> Manifest:

@@ -30,6 +30,7 @@ from opstrand.kube.api import CONFIG_MAPS, PODS, Manifest
 from opstrand.local.environment import build_environment
 from opstrand.local.kube import MemoryKube
 from opstrand.local.records import Records
+from opstrand.local.store import link_volumes
 
 logger = logging.getLogger(__name__)
 
@@ -131,6 +132,7 @@ class Kubelet:
         document = json.loads(self._read_document(pod))
         document["steps"] = [_relocate(step, root) for step in document["steps"]]
         digest = await asyncio.to_thread(self._lay_out, document, root)
+        await asyncio.to_thread(link_volumes, pod, root)
         process = await _start_initializer(root, digest)
         self._processes[pod["metadata"]["name"]] = process
         _, words = await process.communicate()

@@ -1,6 +1,17 @@
-"""What is kept of local runs: a folder for each, with its Operation, its plan, its log and its files.
+"""The folder that all local processes share: a folder for each run, with its Operation, its plan, its logs and its files.
 
-Owns that layout and how many are kept. Must not know what a run is beyond its name and project.
+Owns that layout, how a run is read and written by several processes at once, and how many are kept. A run is replaced whole by a rename,
+so a crash at any moment leaves every run readable. Must not know what a run is beyond its name, its project, its version, and whether it
+has ended.
+
+    FOLDER/.changes                 grows by a byte with every write: what `Watch` looks at
+    FOLDER/PROJECT/NAME/run.json    the Operation; a run exists as long as this does
+                        .lock       locked while run.json is written
+                        .claim      locked by the process that executes the run, as long as that lives
+                        plan.json   the plan of its newest attempt
+                        logs/N      what attempt N wrote
+                        files/      what the program sees as its root
+    FOLDER/PROJECT/.store/UUID      the run's artifacts: what stands for the artifacts store of a cluster
 """
 
 from __future__ import annotations
@@ -9,15 +20,32 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from opstrand.core.names import Key, key_of, run_uuid
+from opstrand.core.phase import parse_phase
+from opstrand.core.recorded import read_status
+from opstrand.core.stored import as_stored
+
 Manifest = dict[str, Any]
 
-#: Of one project, so that refs can name them; the oldest go first.
+#: Of one project, so that refs can name them; the oldest that have ended go first.
 KEPT_RUNS = 200
-_RUN, _PLAN, _LOG, _FILES = "run.json", "plan.json", "log", "files"
+_RUN, _LOCK, _PLAN, _LOGS, _FILES, _STORE, _CHANGES = "run.json", ".lock", "plan.json", "logs", "files", ".store", ".changes"
+#: How often the lock of a run is opened again after another process removed that run.
+_TRIES = 100
+
+
+class RunGone(LookupError):
+    """There is no run of this name, or no more."""
+
+
+class RunExists(Exception):
+    """A run of this name exists already, or another process is about to create one."""
 
 
 def default_folder() -> Path:
@@ -31,76 +59,192 @@ def default_folder() -> Path:
 
 
 class Records:
-    """The runs under one folder."""
+    """The runs under one folder. Every method may block for as long as another process writes the same run."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or default_folder()
-        self._claims: list[int] = []
 
     def files_of(self, project: str, name: str) -> Path:
         """What the run sees as its root."""
-        return self._of(project, name) / _FILES
+        return self.folder_of((project, name)) / _FILES
 
-    def plan_of(self, project: str, name: str) -> Path:
-        return self._of(project, name) / _PLAN
+    def log_of(self, key: Key, attempt: int) -> Path:
+        return self.folder_of(key) / _LOGS / str(attempt)
 
-    def log_of(self, project: str, name: str) -> Path:
-        return self._of(project, name) / _LOG
+    def store_of(self, project: str) -> Path:
+        """The folder that holds the artifacts of each run of a project by its uuid."""
+        return self.folder / project / _STORE
 
-    def _of(self, project: str, name: str) -> Path:
-        return self.folder / project / name
+    def folder_of(self, key: Key) -> Path:
+        return self.folder / key[0] / key[1]
 
-    def claim(self, project: str, name: str) -> bool:
-        """The folder of a new run, for its user alone, since a token lies in it, and for this process alone as long as that lives. False
-        where a run has the name: one that is kept, or one that another process has at this moment."""
-        folder = self._of(project, name)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._claims.append(claim := os.open(folder, os.O_RDONLY))
+    @property
+    def changes(self) -> Path:
+        """The file that grows with every write."""
+        return self.folder / _CHANGES
+
+    def projects(self) -> list[str]:
+        """Every project that has a run."""
+        return sorted({key[0] for key in self.list_keys()})
+
+    def list_keys(self) -> Iterator[Key]:
+        """Every run there is."""
+        for project in _list_folders(self.folder):
+            for name in _list_folders(self.folder / project):
+                if (self.folder / project / name / _RUN).exists():
+                    yield project, name
+
+    def read(self, key: Key) -> Manifest:
+        """The run as it is now. RunGone where there is none, or none of ours."""
         try:
-            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:
-            # A file system without locks: whoever runs two of one name there at once is not kept from it.
-            pass
-        if (folder / _RUN).exists():
-            return False
-        # Of a run whose process was killed.
-        self.log_of(project, name).unlink(missing_ok=True)
-        return True
+            body = json.loads(self.run_file(key).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunGone("/".join(key)) from error
+        metadata = body.get("metadata") if isinstance(body, dict) else None
+        if not isinstance(metadata, dict) or (metadata.get("namespace"), metadata.get("name")) != key or not metadata.get("uid"):
+            raise RunGone("/".join(key))
+        return dict(body)
 
-    def close(self) -> None:
-        """Let go of what was claimed."""
-        while self._claims:
-            os.close(self._claims.pop())
+    def _find(self, key: Key) -> Manifest | None:
+        try:
+            return self.read(key)
+        except RunGone:
+            return None
 
-    def save(self, body: Manifest) -> None:
-        """Keep the run as it is now, whole or not at all, and let the oldest go."""
-        project, name = body["metadata"]["namespace"], body["metadata"]["name"]
-        part = self._of(project, name) / f".{_RUN}.part"
-        part.write_text(json.dumps(body, ensure_ascii=False), encoding="utf-8")
-        part.rename(part.with_name(_RUN))
-        for path in self._oldest(project):
-            shutil.rmtree(path, ignore_errors=True)
-
-    def _oldest(self, project: str) -> list[Path]:
-        found = sorted((self.folder / project).glob(f"*/{_RUN}"), key=_written_at)
-        return [path.parent for path in found[:-KEPT_RUNS]]
+    def run_file(self, key: Key) -> Path:
+        return self.folder_of(key) / _RUN
 
     def load(self, project: str | None = None) -> Iterator[Manifest]:
-        """Every run that is kept. One that cannot be read is left out: it was being written, or is not ours."""
-        for path in sorted(self.folder.glob(f"{project or '*'}/*/{_RUN}")):
-            try:
-                body = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
+        """Every run that is kept. One that cannot be read is left out: it is not ours."""
+        for key in self.list_keys():
+            if project in (None, key[0]):
+                with suppress(RunGone):
+                    yield self.read(key)
+
+    def create(self, body: Mapping[str, Any], *, claim: Callable[[Key], bool], is_void: Callable[[Manifest], bool]) -> Manifest:
+        """Keep a new run, once `claim` has it for this process. RunExists where the name is taken; a run that `is_void` gives way."""
+        key = key_of(body)
+        # For its user alone: a token lies in it.
+        with self._locked(key, make=True):
+            known = self._find(key)
+            if (known is not None and not is_void(known)) or not claim(key):
+                raise RunExists("/".join(key))
+            if known is not None:
+                self._remove_parts(key, known, keep=(_LOCK, ".claim"))
+            metadata = {**body["metadata"], "generation": 1}
+            return self._write(key, {**body, "metadata": metadata}, 0)
+
+    def change(self, key: Key, change: Callable[[Manifest], Mapping[str, Any]]) -> Manifest:
+        """Replace the run by what `change` makes of it as it is now; no other write comes between. RunGone where there is none.
+
+        `change` is called with a lock held: it must neither wait nor write another run. What it raises leaves the run as it was.
+        """
+        with self._locked(key):
+            body = self.read(key)
+            changed = {**change(body)}
+            metadata = body["metadata"]
+            generation = int(metadata.get("generation") or 1) + (changed.get("spec") != body.get("spec"))
+            changed["metadata"] = {**changed["metadata"], "generation": generation}
+            return self._write(key, changed, int(metadata.get("resourceVersion") or 0))
+
+    def _write(self, key: Key, body: Manifest, version: int) -> Manifest:
+        # Larger than any before, also of another run of this name: versions of one name are compared.
+        metadata = {**body["metadata"], "resourceVersion": str(max(version + 1, time.time_ns() // 1000))}
+        # Plain JSON only, as it would be returned by a cluster.
+        stored: Manifest = as_stored(json.loads(json.dumps({**body, "metadata": metadata})))
+        part = self.folder_of(key) / f".{_RUN}.part"
+        part.write_text(json.dumps(stored, ensure_ascii=False), encoding="utf-8", errors="backslashreplace")
+        part.rename(self.run_file(key))
+        self._announce()
+        return stored
+
+    def _announce(self) -> None:
+        # A size says more than a time: two writes may share a time.
+        with self.changes.open("ab") as file:
+            file.write(b".")
+
+    def remove(self, key: Key, uid: str | None = None) -> None:
+        """Forget the run and all that it left; nothing where there is none, or one with another `uid`."""
+        with suppress(RunGone), self._locked(key):
+            body = self.read(key)
+            if uid in (None, body["metadata"]["uid"]):
+                self._remove_parts(key, body)
+                self._announce()
+
+    def _remove_parts(self, key: Key, body: Manifest, *, keep: tuple[str, ...] = ()) -> None:
+        """run.json first: from then on the run is gone, whatever happens to us."""
+        folder = self.folder_of(key)
+        self.run_file(key).unlink(missing_ok=True)
+        shutil.rmtree(self.store_of(key[0]) / run_uuid(body["metadata"]["uid"]), ignore_errors=True)
+        for part in folder.iterdir():
+            if part.name in keep:
                 continue
-            if isinstance(body, dict) and isinstance(body.get("metadata"), dict):
-                yield body
+            if part.is_dir() and not part.is_symlink():
+                shutil.rmtree(part, ignore_errors=True)
+            else:
+                part.unlink(missing_ok=True)
+        if not keep:
+            with suppress(OSError):
+                folder.rmdir()
+
+    @contextmanager
+    def _locked(self, key: Key, *, make: bool = False) -> Iterator[None]:
+        """Hold the lock of a run. The file may be removed with its run while we wait for it: then the lock is worth nothing."""
+        path = self.folder_of(key) / _LOCK
+        for _ in range(_TRIES):
+            file = _open_lock(path, make=make)
+            try:
+                if _lock(file) and not _is_same(file, path):
+                    continue
+                yield
+                return
+            finally:
+                os.close(file)
+        raise RunGone("/".join(key))
+
+    def save_plan(self, key: Key, plan: bytes) -> None:
+        """Keep the plan of an attempt; nothing where the run was removed."""
+        with suppress(FileNotFoundError):
+            (self.folder_of(key) / _PLAN).write_bytes(plan)
+
+    def prune(self, project: str) -> None:
+        """Remove the oldest runs that have ended beyond the number that is kept."""
+        ended = [body for body in self.load(project) if parse_phase(read_status(body)).is_final]
+        ended.sort(key=lambda body: str((body.get("status") or {}).get("finishedAt") or ""))
+        for body in ended[:-KEPT_RUNS]:
+            self.remove(key_of(body), body["metadata"]["uid"])
 
 
-def _written_at(path: Path) -> float:
+def _list_folders(folder: Path) -> list[str]:
     try:
-        return path.stat().st_mtime
+        return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
     except FileNotFoundError:
-        # Another run that ended at the same time let it go.
-        return 0.0
+        return []
+
+
+def _open_lock(path: Path, *, make: bool) -> int:
+    if make:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        return os.open(path, os.O_RDWR | (os.O_CREAT if make or path.with_name(_RUN).exists() else 0), 0o600)
+    except FileNotFoundError:
+        if make:
+            # The folder was removed between the two calls: the caller's next attempt makes it again.
+            return _open_lock(path, make=True)
+        raise RunGone(str(path.parent)) from None
+
+
+def _lock(file: int) -> bool:
+    """Wait for the lock. False on a file system without locks: two writers are not kept apart there."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError:
+        return False
+    return True
+
+
+def _is_same(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False

@@ -1,6 +1,7 @@
-"""One local run from its operation to its end: an API on the loopback, a queue, a kubelet, and the runs that were before.
+"""One process of `run --local`: an API on the loopback, a queue, a kubelet, over the runs that all local processes share.
 
-Owns what is started and that nothing of it is left. Must not decide anything about a run: `reconcile` does, as in a cluster.
+Owns what is started and that nothing of it is left. It executes the run that it was called for, and every run that a program of its runs
+creates; runs of other processes it only sees. Must not decide anything about a run: `reconcile` does, as in a cluster.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import Any
 
 from aiohttp import web
 
@@ -22,23 +23,30 @@ from opstrand import decision
 from opstrand.core import names
 from opstrand.core.lifecycle.attempt import Attempt
 from opstrand.core.names import Key, key_of
-from opstrand.core.phase import parse_phase
+from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.pods.culling import Activity
 from opstrand.core.recorded import read_status
 from opstrand.handlers.queue import Queue
 from opstrand.kube.activity import ask_activity
-from opstrand.kube.api import OPERATIONS, PODS, AlreadyExists, Manifest, Resource
-from opstrand.kube.cache import Cache
+from opstrand.kube.api import OPERATIONS, PODS, Manifest, Resource
 from opstrand.kube.gather import World
 from opstrand.kube.stopwatch import Stopwatch
+from opstrand.local.claims import Claims
 from opstrand.local.kube import MemoryKube
 from opstrand.local.kubelet import Kubelet
 from opstrand.local.limits import ignored_parts, list_ports, taken_variables
+from opstrand.local.log_files import LogWriter
+from opstrand.local.named import NamedCache
+from opstrand.local.patience import Patience, explain_wait
 from opstrand.local.records import Records
-from opstrand.reconcile import Outcome, reconcile
+from opstrand.local.runs import SharedRuns
+from opstrand.local.store import make_catalog
+from opstrand.reconcile import DONE, Outcome, reconcile
 from opstrand.settings import Settings
+from opstrand.tracking import validation
 from opstrand.tracking.app import create_app
 from opstrand.tracking.auth import StaticToken
+from opstrand.tracking.runs import Control, RunNotFound
 from opstrand.workers.pool import open_pool
 
 _HOST = re.compile(r"http://[^:/]+")
@@ -47,7 +55,7 @@ _HOST = re.compile(r"http://[^:/]+")
 class LocalSession:
     """Everything that one `run --local` starts; an async context manager that leaves nothing running.
 
-    `on_line` gets every line of a program as its bytes, `on_change` the run after each change, `on_note` words for a person.
+    `on_line` gets every line of the run's program as its bytes, `on_change` the run after each change, `on_note` a message for a person.
     """
 
     def __init__(
@@ -61,106 +69,180 @@ class LocalSession:
     ) -> None:
         self._settings = settings
         self._records = records or Records()
+        self._claims = Claims(self._records)
         self._say_line, self._note, self._say_change = on_line, on_note, on_change
-        self._cache = Cache()
-        self.kube = MemoryKube(self._observe)
+        self._cache = NamedCache()
+        self.runs = SharedRuns(self._records, self._claims, self._observe)
+        self.kube = MemoryKube(self._observe, self.runs)
+        self._patience = Patience(settings, datetime.now(UTC))
         self._changed = asyncio.Event()
-        self._logs: dict[Key, BinaryIO] = {}
+        self._logs: dict[str, LogWriter] = {}
         self._key: Key | None = None
+        self._noted: set[str] = set()
+        self._deletions: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> LocalSession:
         token = secrets.token_urlsafe(24)
-        app = create_app(self.kube.runs, StaticToken(token), owner=self._settings.owner)
+        self._pool = open_pool(self._settings, modules=(decision.MODULE, validation.MODULE))
+        app = create_app(self.runs, StaticToken(token), owner=self._settings.owner, validation=validation.Validation(self._pool))
         # A client's idle connection must not hold up the end.
         self._app = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await self._app.setup()
         await web.TCPSite(self._app, "127.0.0.1", 0).start()
-        settings = replace(self._settings, api_url=f"http://127.0.0.1:{self._app.addresses[0][1]}")
-        self._pool = open_pool(settings, modules=(decision.MODULE,))
-        world = World(self.kube, self._cache, settings, self._pool, self._keep_plan, _ask_here)
-        world.stopwatch = Stopwatch(time.monotonic)
+        self._settings = replace(self._settings, api_url=f"http://127.0.0.1:{self._app.addresses[0][1]}")
+        self._world = World(self.kube, self._cache, self._settings, self._pool, self._keep_plan, _ask_here)
+        self._world.stopwatch = Stopwatch(time.monotonic)
 
-        async def once(key: Key) -> Outcome:
-            return await reconcile(key, world=world, clock=lambda: datetime.now(UTC))
+        async def reconcile_parked(key: Key) -> Outcome:
+            return await self._reconcile(key, is_parked=True)
 
-        async def once_parked(key: Key) -> Outcome:
-            return await reconcile(key, world=world, clock=lambda: datetime.now(UTC), is_parked=True)
-
-        self._queue = Queue(once, concurrency=4, reconcile_parked=once_parked)
+        self._queue = Queue(self._reconcile, concurrency=4, reconcile_parked=reconcile_parked)
         self._kubelet = Kubelet(self.kube, records=self._records, token=token, on_line=self._on_line)
-        for body in self._records.load():
-            await self.kube.runs.put(body)
+        await self.runs.refresh()
         self._queue.start()
+        self._watching = asyncio.create_task(self.runs.keep_watching(), name="shared runs")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._kubelet.stop()
         await self._queue.stop()
+        self._watching.cancel()
+        await asyncio.gather(self._watching, *self._deletions, return_exceptions=True)
         await self._app.cleanup()
         self._pool.close()
-        for file in self._logs.values():
-            file.close()
-        self._records.close()
+        for log in self._logs.values():
+            log.close()
+        self._claims.close()
+
+    async def _reconcile(self, key: Key, *, is_parked: bool = False) -> Outcome:
+        body = self.runs.bodies.get(key)
+        if body is None or key not in self._claims:
+            return DONE
+        now = datetime.now(UTC)
+        seconds = self._patience.seconds_of(body, self.runs.bodies.values(), now)
+        world = replace(
+            self._world,
+            settings=replace(self._settings, upstream_patience=seconds),
+            read_catalog=lambda: make_catalog(self._records, key[0]),
+        )
+        return await reconcile(key, world=world, clock=lambda: datetime.now(UTC), is_parked=is_parked)
 
     def _observe(self, resource: Resource, kind: str, body: Manifest) -> None:
         if resource not in (OPERATIONS, PODS):
             return
         keys = self._cache.drop(resource, body) if kind == "DELETED" else self._cache.put(resource, body)
-        self._queue.add_all(keys)
+        self._queue.add_all(key for key in keys if key in self._claims)
         if resource is PODS:
-            if kind == "ADDED" and (ports := list_ports(body)):
-                self._note(f"its ports are this machine's: {', '.join(f'http://127.0.0.1:{port}' for port in ports)}")
-            if kind == "ADDED" and (left_out := ignored_parts(body)):
-                self._note(f"--local runs a process: {', '.join(left_out)} left out")
-            if kind == "ADDED" and (taken := taken_variables(body)):
-                self._note(f"from the environment of --local, not from a cluster: {', '.join(taken)}")
-            self._kubelet.observe(kind, body)
-        elif key_of(body) == self._key:
-            self._say_change(body)
+            self._observe_pod(kind, body)
+        else:
+            self._observe_run(kind, body)
         self._changed.set()
+
+    def _observe_pod(self, kind: str, pod: Manifest) -> None:
+        if kind == "ADDED" and (ports := list_ports(pod)):
+            self._note(f"its ports are this machine's: {', '.join(f'http://127.0.0.1:{port}' for port in ports)}")
+        if kind == "ADDED" and (left_out := ignored_parts(pod)):
+            self._note_once(f"--local runs a process: {', '.join(left_out)} left out")
+        if kind == "ADDED" and (taken := taken_variables(pod)):
+            self._note_once(f"from the environment of --local, not from a cluster: {', '.join(taken)}")
+        self._kubelet.observe(kind, pod)
+
+    def _observe_run(self, kind: str, body: Manifest) -> None:
+        key = key_of(body)
+        if kind == "DELETED" or parse_phase(read_status(body)).is_final:
+            # One less that could create what others wait for.
+            self._queue.add_all(one for one in self._list_owned() if self._phase(one) is Phase.WAITING)
+        if key not in self._claims:
+            return
+        if kind == "DELETED":
+            task = asyncio.create_task(self._end_pods(body))
+            self._deletions.add(task)
+            task.add_done_callback(self._deletions.discard)
+            return
+        if self._key is not None and key != self._key and not body.get("status"):
+            self._note_once(f"the program created the run {key[1]}")
+        if message := explain_wait(body, self._settings, self._cache.find_named):
+            self._note_once(message)
+        if key == self._key:
+            self._say_change(body)
+
+    async def _end_pods(self, run: Manifest) -> None:
+        """What a cluster's garbage collector does: a run that was deleted leaves nothing running."""
+        for pod in (await self.kube.list(PODS, run["metadata"]["namespace"]))[0]:
+            if names.owner_name(pod) == run["metadata"]["name"]:
+                await self.kube.delete(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
+
+    def _note_once(self, message: str) -> None:
+        if message not in self._noted:
+            self._noted.add(message)
+            self._note(message)
 
     def _on_line(self, pod: Manifest, line: bytes) -> None:
         key = (pod["metadata"]["namespace"], names.owner_name(pod) or "")
-        if key not in self._logs:
-            self._logs[key] = self._records.log_of(*key).open("ab")
-        self._logs[key].write(line)
-        self._logs[key].flush()
-        self._say_line(line)
+        name = pod["metadata"]["name"]
+        if name not in self._logs:
+            self._logs[name] = LogWriter(self._records.log_of(key, _attempt_of(pod)))
+        self._logs[name].write(line)
+        if key == self._key:
+            self._say_line(line)
 
     def _keep_plan(self, key: Key, attempt: Attempt) -> None:
-        self._records.plan_of(*key).write_bytes(attempt.plan.as_json())
+        self._records.save_plan(key, attempt.plan.as_json())
 
     async def create(self, operation: Mapping[str, Any], *, project: str, uid: str | None = None) -> Manifest:
-        """Make the run of this object. Raises AlreadyExists where an earlier local run has the name."""
+        """Create the run that this session is for. Raises AlreadyExists where a local run has the name."""
         metadata = {**operation["metadata"], "uid": uid or str(uuid.uuid4())}
         metadata.setdefault("name", f"{metadata.get('generateName', 'run-')}{secrets.token_hex(3)[:5]}")
         self._key = (project, metadata["name"])
-        self.kube.runs.known_projects.add(project)
-        if self._key not in self.kube.runs.bodies and not self._records.claim(*self._key):
-            raise AlreadyExists(f"another process has the run {metadata['name']}", status=409)
+        self.runs.known_projects.add(project)
         return await self.kube.create(OPERATIONS, project, {**operation, "metadata": metadata})
 
     async def wait(self, key: Key) -> Manifest:
-        """The run as it ended, with everything that it left kept."""
+        """The run as it ended. Raises RunNotFound where it was deleted."""
         while True:
             self._changed.clear()
-            body = self.kube.runs.bodies[key]
+            body = self.runs.bodies.get(key)
+            if body is None:
+                raise RunNotFound("/".join(key))
             if parse_phase(read_status(body)).is_final:
-                final = dict(body)
-                self._records.save(final)
-                return final
+                await asyncio.to_thread(self._records.prune, key[0])
+                return dict(body)
             await self._changed.wait()
 
-    async def stop(self, key: Key) -> None:
-        """Ask the run to stop, as `opstrand stop` does in a cluster."""
-        with suppress(KeyError):
-            body = self.kube.runs.bodies[key]
-            spec = {**body["spec"], "control": {**(body["spec"].get("control") or {}), "stop": True}}
-            await self.kube.runs.put({**body, "spec": spec})
+    def list_open(self) -> list[Key]:
+        """The runs of this session that have not ended."""
+        return [key for key in self._list_owned() if not self._phase(key).is_final]
+
+    async def wait_for_all(self) -> None:
+        """Until every run of this session has ended, also those that are created while we wait."""
+        while self.list_open():
+            self._changed.clear()
+            if self.list_open():
+                await self._changed.wait()
+
+    def _list_owned(self) -> list[Key]:
+        return [key for key in list(self.runs.bodies) if key in self._claims]
+
+    def _phase(self, key: Key) -> Phase:
+        body = self.runs.bodies.get(key)
+        return parse_phase(read_status(body) if body else None)
+
+    async def stop_all(self) -> None:
+        """Ask every run of this session to stop, as `opstrand stop` does in a cluster."""
+        for key in self.list_open():
+            with suppress(RunNotFound):
+                body = self.runs.bodies[key]
+                await self.runs.control(key[0], names.run_uuid(body["metadata"]["uid"]), Control({"stop": True}))
 
     def kill(self) -> None:
         """End every program at once, without its grace."""
         self._kubelet.kill()
+
+
+def _attempt_of(pod: Manifest) -> int:
+    """The number at the end of a Pod's name; a service has one log."""
+    number = str(pod["metadata"]["name"]).rpartition("-")[2]
+    return 0 if names.is_replica(pod) or not number.isdecimal() else int(number)
 
 
 async def _ask_here(url: str) -> Activity:

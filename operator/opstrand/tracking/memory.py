@@ -75,18 +75,15 @@ class MemoryRuns:
         """There is one user."""
         return self
 
+    async def change(self, key: Key, change: Callable[[Body], Body]) -> Body:
+        """Store what `change` makes of the run as it is now. KeyError where there is none."""
+        return await self.put(change(self.bodies[key]))
+
     async def edit(self, project: str, uuid: str, edit: Edit) -> Body:
-        body = self.bodies[self._key(project, uuid)]
-        return await self.put(jsonpatch.apply_patch(body, patch_ops(edit, body)))
+        return await self.change(self._key(project, uuid), lambda body: apply_edit(edit, body))
 
     async def control(self, project: str, uuid: str, control: Control) -> Body:
-        body = self.bodies[self._key(project, uuid)]
-        spec: dict[str, Any] = dict(body.get("spec") or {})
-        if control.switches:
-            spec["control"] = {**(spec.get("control") or {}), **control.switches}
-        if control.is_approved is not None:
-            spec["isApproved"] = control.is_approved
-        return await self.put({**body, "spec": spec})
+        return await self.change(self._key(project, uuid), lambda body: apply_control(control, body))
 
     async def delete(self, project: str, uuid: str) -> None:
         await self.drop(self._key(project, uuid))
@@ -137,3 +134,19 @@ class MemoryRuns:
 
     async def ready(self) -> bool:
         return True
+
+
+def apply_edit(edit: Edit, body: Body) -> Body:
+    """The run with this report in its status. Raises `TooLarge`."""
+    edited: Body = jsonpatch.apply_patch(body, patch_ops(edit, body))
+    return edited
+
+
+def apply_control(control: Control, body: Body) -> Body:
+    """The run with this request in its spec."""
+    spec: dict[str, Any] = dict(body.get("spec") or {})
+    if control.switches:
+        spec["control"] = {**(spec.get("control") or {}), **control.switches}
+    if control.is_approved is not None:
+        spec["isApproved"] = control.is_approved
+    return {**body, "spec": spec}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from opstrand.cli.command import command
-from opstrand.cli.options import Target, cluster_options
+from opstrand.cli.options import Target, local_or_cluster_options
 
 
 @command
-@cluster_options
+@local_or_cluster_options
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 def approve(target: Target, runs: tuple[str, ...]) -> int:
     """Approve runs that wait for it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -21,42 +21,66 @@ _LONG = 1024 * 1024
 _SILENCE = 5
 
 
+@dataclass(frozen=True)
+class _Wish:
+    """Which lines are asked for. `attempt`: None for the newest, -1 for the one before it."""
+
+    tail: int | None
+    timestamps: bool
+    container: str
+    attempt: int | None
+
+
 @command
 @local_or_cluster_options
 @click.argument("run")
-@click.option("-f", "--follow", is_flag=True, help="Go on to the run's end; the exit code is then the run's.")
+@click.option("-f", "--follow", is_flag=True, help="Go on to the run's end, through all attempts; the exit code is then the run's.")
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
 @click.option("--timestamps", is_flag=True, help="The time of each line before it.")
 @click.option("-c", "--container", default=MAIN_CONTAINER, show_default=True, metavar="NAME", help="Container of the Pod.")
-def logs(target: Target, run: str, follow: bool, tail: int | None, timestamps: bool, container: str) -> int:
+@click.option("--attempt", type=click.IntRange(min=0), metavar="N", help="The log of this attempt, counted from 0. [default: the newest]")
+@click.option("--previous", is_flag=True, help="The log of the attempt before the newest.")
+def logs(
+    target: Target,
+    run: str,
+    follow: bool,
+    tail: int | None,
+    timestamps: bool,
+    container: str,
+    attempt: int | None,
+    previous: bool,
+) -> int:
     """Show what a run's program wrote.
 
     RUN is a name, a uuid, or the beginning of either.
     """
     container = container_name(container)
-    if follow and (timestamps or tail is not None or container != MAIN_CONTAINER):
-        raise CliError("-f shows the whole log of the main container: leave out --tail, --timestamps and --container")
+    if follow and (timestamps or tail is not None or container != MAIN_CONTAINER or attempt is not None or previous):
+        raise CliError(
+            "-f shows the whole log of the main container: leave out --tail, --timestamps, --container, --attempt and --previous"
+        )
+    if previous and attempt is not None:
+        raise CliError("--previous and --attempt both name an attempt: leave one of them out")
+    wish = _Wish(tail, timestamps, container, -1 if previous else attempt)
     if target.is_local:
-        return _show_record(run, target, tail, plain=not (follow or timestamps))
-    return asyncio.run(_show(run, target, follow, {"tailLines": tail, "timestamps": timestamps or None, "container": container}))
+        return _show_here(run, target, wish, follow=follow)
+    return asyncio.run(_show(run, target, follow, wish))
 
 
-def _show_record(run: str, target: Target, tail: int | None, *, plain: bool) -> int:
+def _show_here(run: str, target: Target, wish: _Wish, *, follow: bool) -> int:
+    from opstrand.cli.local_logs import follow_record, show_record
     from opstrand.cli.records import find_record
-    from opstrand.local.records import Records
 
-    if not plain:
-        raise CliError("a local run's log is over with its run, and has no times: leave out -f and --timestamps")
+    if wish.container != MAIN_CONTAINER:
+        raise CliError(f"--container {wish.container!r}: a local run is one process, and has the log of {MAIN_CONTAINER!r} only")
     body = find_record(run, target.project)
-    path = Records().log_of(body["metadata"]["namespace"], body["metadata"]["name"])
-    if path.exists():
-        with path.open("rb") as file:
-            for line in file if tail is None else deque(file, maxlen=tail):
-                show_bytes(line)
+    if follow:
+        return follow_record(body, target)
+    show_record(body, attempt=wish.attempt, tail=wish.tail, timestamps=wish.timestamps)
     return ExitCode.SUCCEEDED
 
 
-async def _show(run: str, target: Target, follow: bool, query: dict[str, Any]) -> int:
+async def _show(run: str, target: Target, follow: bool, wish: _Wish) -> int:
     from opstrand.cli.cluster import open_cluster
 
     async with open_cluster(target) as cluster:
@@ -64,7 +88,7 @@ async def _show(run: str, target: Target, follow: bool, query: dict[str, Any]) -
             body = await cluster.find(run)
         if follow:
             return await _follow(cluster, body, target)
-        await _read(cluster.api, body, query)
+        await _read(cluster.api, body, wish)
         return ExitCode.SUCCEEDED
 
 
@@ -79,22 +103,45 @@ async def _follow(cluster: Any, body: Any, target: Target) -> int:
         return error.code
 
 
-async def _read(api: Any, body: Any, query: dict[str, Any]) -> None:
+async def _read(api: Any, body: Any, wish: _Wish) -> None:
     """What there is now. CliError where there is nothing yet, or nothing any more."""
+    from opstrand.core.names import attempt_pod
     from opstrand.kube.api import Invalid, NotFound
 
     name, status = body["metadata"]["name"], read_status(body)
-    pod = (status.get("pod") or {}).get("name")
+    number = choose_attempt(body, wish.attempt)
+    pod = attempt_pod(status, number)
     if not pod:
         raise CliError(
             f"{name} has no Pod yet ({status.get('reason') or 'not seen by the operator'})", hint=f"opstrand logs -f {name} waits for it."
         )
+    query = {"tailLines": wish.tail, "timestamps": wish.timestamps or None, "container": wish.container}
     try:
         await _print_lines(api, body["metadata"]["namespace"], pod, query)
     except NotFound:
         raise CliError(f"the Pod {pod} of {name} is gone, and its log with it", code=ExitCode.NOT_FOUND) from None
     except Invalid as error:
         raise CliError(f"{name} has no log: {error.words}", hint=f"opstrand logs -f {name} waits for it.") from None
+
+
+def choose_attempt(body: Any, wanted: int | None) -> int:
+    """The number of the attempt that is meant: None is the newest that has begun, -1 the one before it. CliError where there is none."""
+    from opstrand.core.phase import Phase, parse_phase
+
+    name, status = body["metadata"]["name"], read_status(body)
+    newest = int(status.get("attempt") or 0)
+    is_due = newest > 0 and parse_phase(status) is Phase.RETRYING
+    begun = newest - 1 if is_due else newest
+    if is_due and wanted is None:
+        say(f"(this is attempt {begun}; attempt {newest} has not begun)", "dim")
+    if wanted is not None and "service" in status:
+        raise CliError(f"{name} is a service: Kubernetes starts its containers again, which are no attempts")
+    number = begun if wanted is None else begun + wanted if wanted < 0 else wanted
+    if not 0 <= number <= begun:
+        there = "attempt 0 is the only one" if begun == 0 else f"there are attempts 0 to {begun}"
+        asked = "--previous" if (wanted or 0) < 0 else f"--attempt {wanted}"
+        raise CliError(f"{asked}: {name} has no such attempt: {there}", code=ExitCode.NOT_FOUND)
+    return number
 
 
 async def _print_lines(api: Any, namespace: str, pod: str, query: dict[str, Any]) -> None:

@@ -10,11 +10,11 @@ import click
 
 from opstrand.cli.command import command
 from opstrand.cli.errors import CliError, ExitCode
-from opstrand.cli.options import Target, cluster_options
+from opstrand.cli.options import Target, local_or_cluster_options
 
 
 @command
-@cluster_options
+@local_or_cluster_options
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def rm(target: Target, runs: tuple[str, ...], yes: bool) -> int:
@@ -24,7 +24,7 @@ def rm(target: Target, runs: tuple[str, ...], yes: bool) -> int:
     """
     if not yes:
         _confirm(runs)
-    return asyncio.run(_delete(target, runs))
+    return _delete_here(target, runs) if target.is_local else asyncio.run(_delete(target, runs))
 
 
 def _confirm(runs: tuple[str, ...]) -> None:
@@ -32,6 +32,17 @@ def _confirm(runs: tuple[str, ...]) -> None:
         raise CliError("nobody is there to be asked", hint="-y deletes without asking.")
     if not click.confirm(f"Delete {', '.join(runs)}?", err=True):
         raise CliError("nothing was deleted", code=ExitCode.INTERRUPTED)
+
+
+def _delete_here(target: Target, runs: tuple[str, ...]) -> int:
+    from opstrand.cli.orders import for_all_here
+    from opstrand.cli.records import remove_record
+
+    def delete(body: Any) -> str:
+        remove_record(body)
+        return "deleted"
+
+    return for_all_here(target, runs, delete)
 
 
 async def _delete(target: Target, runs: tuple[str, ...]) -> int:

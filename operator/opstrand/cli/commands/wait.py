@@ -10,14 +10,17 @@ import click
 from opstrand.cli.command import command
 from opstrand.cli.console import say
 from opstrand.cli.errors import ExitCode
-from opstrand.cli.options import Target, cluster_options, timeout_option
+from opstrand.cli.options import Target, local_or_cluster_options, timeout_option
 
 #: Of several runs the worst end counts.
 _WORST = (ExitCode.FAILED, ExitCode.STOPPED, ExitCode.SUCCEEDED)
 
+#: Seconds between two looks at local runs.
+_LOOK = 0.1
+
 
 @command
-@cluster_options
+@local_or_cluster_options
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @timeout_option
 def wait(target: Target, runs: tuple[str, ...], timeout: float | None) -> int:
@@ -25,12 +28,46 @@ def wait(target: Target, runs: tuple[str, ...], timeout: float | None) -> int:
 
     The exit code is 0 if all succeeded, 1 if one failed, else 3.
     """
-    return asyncio.run(_wait(target, runs, timeout))
+    return asyncio.run((_wait_here if target.is_local else _wait)(target, runs, timeout))
+
+
+async def _wait_here(target: Target, runs: tuple[str, ...], seconds: float | None) -> int:
+    from opstrand.cli.records import PROJECT, find_record
+    from opstrand.cli.waiting import Interrupted, wait_bounded
+
+    bodies = [find_record(run, target.project) for run in runs]
+    try:
+        finals = await wait_bounded(_watch_records(bodies), seconds=seconds)
+    except Interrupted as error:
+        say(f"{error.word}; the runs go on. To wait again:\n  {target.command('wait', *runs, project=target.project or PROJECT)}")
+        return error.code
+    return _report_all(finals)
+
+
+async def _watch_records(bodies: list[Any]) -> list[Any]:
+    """Every run's final body. Nothing announces a change to a process that only waits."""
+    from opstrand.cli.live import LiveLine
+    from opstrand.cli.records import read_record
+    from opstrand.core.names import key_of
+    from opstrand.core.phase import parse_phase
+    from opstrand.core.recorded import read_status
+
+    async with LiveLine(f"waiting for {', '.join(body['metadata']['name'] for body in bodies)}"):
+        while not all(parse_phase(read_status(body)).is_final for body in bodies):
+            await asyncio.sleep(_LOOK)
+            bodies = [read_record(key_of(body)) for body in bodies]
+    return bodies
+
+
+def _report_all(finals: list[Any]) -> int:
+    from opstrand.cli.report import report_end
+
+    codes = {report_end(final) for final in finals}
+    return next(code for code in _WORST if code in codes)
 
 
 async def _wait(target: Target, runs: tuple[str, ...], seconds: float | None) -> int:
     from opstrand.cli.cluster import open_cluster
-    from opstrand.cli.report import report_end
     from opstrand.cli.waiting import Interrupted, wait_bounded
 
     async with open_cluster(target) as cluster:
@@ -42,8 +79,7 @@ async def _wait(target: Target, runs: tuple[str, ...], seconds: float | None) ->
             say(f"{error.word}; the runs go on. To wait again:")
             say(f"  {target.command('wait', *runs, project=cluster.project)}")
             return error.code
-    codes = {report_end(final) for final in finals}
-    return next(code for code in _WORST if code in codes)
+    return _report_all(finals)
 
 
 async def _wait_all(cluster: Any, bodies: list[Any]) -> list[Any]:

@@ -1,0 +1,59 @@
+"""The logs of local runs: what is kept, and what is being written by another process.
+
+Owns which attempts are shown and that no line of a run that goes on is lost. Must not print anything but lines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from opstrand.cli.commands.logs import choose_attempt
+from opstrand.cli.console import say, show_bytes
+from opstrand.cli.options import Target
+from opstrand.cli.records import PROJECT, iter_attempts, read_record
+from opstrand.cli.report import report_end
+from opstrand.cli.waiting import Interrupted, wait_bounded
+from opstrand.core.names import key_of
+from opstrand.core.phase import parse_phase
+from opstrand.core.recorded import read_status
+from opstrand.local.log_files import KeptLine, LogReader
+from opstrand.local.records import Records
+
+#: Seconds between two looks at a log that grows.
+_LOOK = 0.1
+
+
+def show_record(body: Any, *, attempt: int | None, tail: int | None, timestamps: bool) -> None:
+    """The kept lines of one attempt, or of all where none is named. CliError for an attempt that the run has not."""
+    key = key_of(body)
+    attempts = list(iter_attempts(key)) if attempt is None else [choose_attempt(body, attempt)]
+    lines: Iterator[KeptLine] = (line for number in attempts for line in LogReader(Records().log_of(key, number)).read())
+    for line in lines if tail is None else deque(lines, maxlen=tail):
+        show_bytes(f"{line.at} ".encode() + line.raw if timestamps else line.raw)
+
+
+def follow_record(body: Any, target: Target) -> int:
+    """Every line of every attempt until the run has ended; its exit code."""
+    try:
+        return report_end(asyncio.run(wait_bounded(_follow(body), seconds=None)))
+    except Interrupted as error:
+        name, project = body["metadata"]["name"], target.project or PROJECT
+        say(f"{error.word}; the run goes on. To come back to it:\n  {target.command('logs', '-f', name, project=project)}")
+        return error.code
+
+
+async def _follow(body: Any) -> Any:
+    key, readers = key_of(body), dict[int, LogReader]()
+    while True:
+        # Asked before reading: a line that is written between the two would be lost otherwise.
+        body = read_record(key)
+        for number in iter_attempts(key):
+            reader = readers.setdefault(number, LogReader(Records().log_of(key, number)))
+            for line in reader.read():
+                show_bytes(line.raw)
+        if parse_phase(read_status(body)).is_final:
+            return body
+        await asyncio.sleep(_LOOK)

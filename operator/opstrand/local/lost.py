@@ -1,0 +1,49 @@
+"""The end of runs whose process died: nothing else would ever write it.
+
+Owns that end. Must not touch a run that a living process has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from opstrand.core.lifecycle.ending import end
+from opstrand.core.lifecycle.snapshot import Snapshot
+from opstrand.core.names import key_of
+from opstrand.core.phase import Phase, parse_phase
+from opstrand.core.recorded import read_status
+from opstrand.core.templates.template import refuse
+from opstrand.errors import SpecError
+from opstrand.local.claims import Claims
+from opstrand.local.records import Manifest, Records, RunGone
+from opstrand.settings import Settings
+
+Body = Mapping[str, Any]
+
+REASON = "ProcessLost"
+_MESSAGE = "the `opstrand run --local` that executed it ended without it; programs that it had started may still run"
+
+
+def is_lost(body: Body) -> bool:
+    """Whether this run ended because its process died."""
+    return bool((body.get("status") or {}).get("reason") == REASON)
+
+
+def end_lost_runs(records: Records, claims: Claims, bodies: Iterable[Body]) -> None:
+    """Write the end of each of these runs that has none and that no process executes."""
+    for key in (key_of(body) for body in bodies if not parse_phase(read_status(body)).is_final):
+        with suppress(RunGone):
+            if not claims.is_claimed(key):
+                # Asked again with the lock of the run: it may have ended, or given way to another of its name.
+                records.change(key, lambda body, key=key: _end(body, claims.is_claimed(key)))  # type: ignore[misc]
+
+
+def _end(body: Manifest, is_claimed: bool) -> Manifest:
+    if is_claimed or parse_phase(read_status(body)).is_final:
+        return body
+    snapshot = Snapshot(body, SpecError("InternalError", "not prepared"), datetime.now(UTC), Settings(), refuse)
+    status: Any = end(snapshot, Phase.FAILED, REASON, _MESSAGE).status
+    return {**body, "status": status}

@@ -1,0 +1,77 @@
+"""How long a local run waits for one that is not there, and how a person makes that one.
+
+A cluster waits for an hour, since manifests are applied in any order; on a laptop nothing makes a run but a person, or a program that runs.
+Owns both rules. Must not wait.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from opstrand.core.compiling.prepare import prepare
+from opstrand.core.lifecycle.snapshot import parse_stamp
+from opstrand.core.names import Key, key_of
+from opstrand.core.phase import Phase, parse_phase
+from opstrand.core.recorded import read_status
+from opstrand.errors import SpecError
+from opstrand.settings import Settings
+
+Body = Mapping[str, Any]
+
+#: In these a run does nothing that could create another one.
+_IDLE = frozenset({Phase.WAITING, Phase.QUEUED})
+
+
+class Patience:
+    """The seconds for which a run waits, by what else goes on. `now` is when the session began."""
+
+    def __init__(self, settings: Settings, now: datetime) -> None:
+        self._settings = settings
+        self._alone_since = now
+
+    def seconds_of(self, body: Body, bodies: Iterable[Body], now: datetime) -> int:
+        """As in a cluster while another run could create what is waited for; else the short patience, from when the last such run ended."""
+        longest = self._settings.upstream_patience
+        if any(_may_create(other) for other in bodies if key_of(other) != key_of(body)):
+            self._alone_since = now
+            return longest
+        history = (body.get("status") or {}).get("history") or ()
+        waits_since = parse_stamp(history[-1]["at"]) if history else now
+        in_company = max(0.0, (self._alone_since - waits_since).total_seconds())
+        return min(longest, self._settings.local_patience + math.ceil(in_company))
+
+
+def _may_create(body: Body) -> bool:
+    phase = parse_phase(read_status(body))
+    return not phase.is_final and phase not in _IDLE
+
+
+def explain_wait(body: Body, settings: Settings, find: Callable[[str, str], Body | None]) -> str | None:
+    """What a person can do for a run that waits; None where it waits for nothing that a person gives."""
+    (project, name), status = key_of(body), body.get("status") or {}
+    if parse_phase(status) is not Phase.WAITING:
+        return None
+    where = "" if project == "default" else f" -p {project}"
+    if status.get("reason") == "AwaitingApproval":
+        return f"{name} waits for approval: opstrand approve --local {name}{where}"
+    missing = _list_missing(body, settings, find) if status.get("reason") == "UpstreamNotFound" else []
+    if not missing:
+        return None
+    first = missing[0]
+    return (
+        f"no local run has the name {' or '.join(missing)}; opstrand run --local -f FILE -n {first}{where} creates one, as does a "
+        f"file with `name: {first}`. {name} waits {settings.local_patience} s for it (OPSTRAND_LOCAL_PATIENCE), and as long as "
+        "other local runs are running"
+    )
+
+
+def _list_missing(body: Body, settings: Settings, find: Callable[[str, str], Body | None]) -> list[str]:
+    try:
+        refs = prepare(body, settings=settings).refs
+    except SpecError:
+        return []
+    project: Key = key_of(body)
+    return sorted(ref.target for ref in refs if ref.kind == "ops" and find(project[0], ref.target) is None)

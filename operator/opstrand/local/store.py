@@ -1,0 +1,54 @@
+"""The artifacts store of a laptop: a folder of each project in which every run has its own, by its uuid.
+
+Owns how a run's files get there and how init steps find them: links in the run's root, where a Pod would have mounts. Must not copy.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from opstrand.core.names import INIT_CONTAINER
+from opstrand.core.pods.connections import Catalog, Connection
+from opstrand.initializer.failure import InitError
+from opstrand.local.limits import is_inside
+from opstrand.local.records import Records
+
+#: The name of the store where the user's catalog has none.
+NAME = "local-runs"
+
+
+def make_catalog(records: Records, project: str, catalog: Catalog | None = None) -> Catalog:
+    """The connections of a local run: the given ones, with the folder of local runs as the artifacts store where they have none."""
+    given = catalog or Catalog()
+    if given.store is not None:
+        return given
+    folder = str(records.store_of(project))
+    written = {"name": NAME, "kind": "host_path", "schema": {"hostPath": folder, "mountPath": folder}}
+    return Catalog(given.connections, Connection(NAME, "host_path", {"hostPath": folder, "mountPath": folder}, written=written))
+
+
+def link_volumes(pod: Mapping[str, Any], root: str) -> None:
+    """Make the folders of this machine that the Pod mounts visible below its root. InitError for a volume that only a cluster has."""
+    volumes = {str(one["name"]): one for one in pod["spec"].get("volumes") or ()}
+    spec = pod["spec"]
+    for container in (*(spec.get("initContainers") or ()), *spec["containers"]):
+        for mount in container.get("volumeMounts") or ():
+            volume, place = volumes.get(str(mount["name"]), {}), str(mount["mountPath"])
+            if claim := volume.get("persistentVolumeClaim"):
+                raise InitError(f"the volume claim {claim.get('claimName')!r} is a cluster's: --local has only folders of this machine")
+            if "hostPath" in volume and (container["name"] == INIT_CONTAINER or is_inside(place)):
+                part = str(mount.get("subPath") or "")
+                _link(Path(volume["hostPath"]["path"], part), root + place, make=bool(part))
+
+
+def _link(folder: Path, place: str, *, make: bool) -> None:
+    if make:
+        # As a kubelet does for a subPath.
+        folder.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(place):
+        return
+    os.makedirs(os.path.dirname(place), exist_ok=True)
+    os.symlink(folder, place, target_is_directory=True)
