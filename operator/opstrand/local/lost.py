@@ -29,7 +29,7 @@ _MESSAGE = "the `opstrand run --local` that executed it ended without it; progra
 
 def is_lost(body: Body) -> bool:
     """Whether this run ended because its process died."""
-    return bool((body.get("status") or {}).get("reason") == REASON)
+    return bool(read_status(body).get("reason") == REASON)
 
 
 def end_lost_runs(records: Records, claims: Claims, bodies: Iterable[Body]) -> None:

@@ -38,7 +38,7 @@ class Patience:
         if any(_may_create(other) for other in bodies if key_of(other) != key_of(body)):
             self._alone_since = now
             return longest
-        history = (body.get("status") or {}).get("history") or ()
+        history = read_status(body).get("history") or ()
         waits_since = parse_stamp(history[-1]["at"]) if history else now
         in_company = max(0.0, (self._alone_since - waits_since).total_seconds())
         return min(longest, self._settings.local_patience + math.ceil(in_company))
@@ -51,7 +51,7 @@ def _may_create(body: Body) -> bool:
 
 def explain_wait(body: Body, settings: Settings, find: Callable[[str, str], Body | None]) -> str | None:
     """What a person can do for a run that waits; None where it waits for nothing that a person gives."""
-    (project, name), status = key_of(body), body.get("status") or {}
+    (project, name), status = key_of(body), read_status(body)
     if parse_phase(status) is not Phase.WAITING:
         return None
     where = "" if project == "default" else f" -p {project}"

@@ -210,7 +210,7 @@ class Records:
     def prune(self, project: str) -> None:
         """Remove the oldest runs that have ended beyond the number that is kept."""
         ended = [body for body in self.load(project) if parse_phase(read_status(body)).is_final]
-        ended.sort(key=lambda body: str((body.get("status") or {}).get("finishedAt") or ""))
+        ended.sort(key=lambda body: str(read_status(body).get("finishedAt") or ""))
         for body in ended[:-KEPT_RUNS]:
             self.remove(key_of(body), body["metadata"]["uid"])
 
