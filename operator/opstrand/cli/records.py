@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import jsonpatch
-
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import check_project
 from opstrand.cli.selection import choose
@@ -14,7 +12,6 @@ from opstrand.core.names import Key, key_of
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.local.claims import Claims
-from opstrand.local.lost import end_lost_runs
 from opstrand.local.named import find_newest
 from opstrand.local.records import Records, RunGone
 
@@ -29,8 +26,15 @@ def list_records(project: str | None) -> list[dict[str, Any]]:
     found = list(records.load(where))
     if all(parse_phase(read_status(body)).is_final for body in found):
         return found
-    end_lost_runs(records, Claims(records), found)
+    _end_lost_runs(records, found)
     return list(records.load(where))
+
+
+def _end_lost_runs(records: Records, bodies: list[dict[str, Any]]) -> None:
+    # Imported for runs that have not ended only: it needs a part of the engine, and looking at runs must be quick.
+    from opstrand.local.lost import end_lost_runs
+
+    end_lost_runs(records, Claims(records), bodies)
 
 
 def find_record(run: str, project: str | None) -> dict[str, Any]:
@@ -46,7 +50,10 @@ def read_record(key: Key) -> dict[str, Any]:
     """The run as it is now, which is asked for again and again. CliError NOT_FOUND where it was deleted."""
     records = Records()
     try:
-        end_lost_runs(records, Claims(records), [records.read(key)])
+        body = records.read(key)
+        if parse_phase(read_status(body)).is_final:
+            return body
+        _end_lost_runs(records, [body])
         return records.read(key)
     except RunGone:
         raise CliError(f"the run {key[1]} was deleted", code=ExitCode.NOT_FOUND) from None
@@ -54,6 +61,8 @@ def read_record(key: Key) -> dict[str, Any]:
 
 def order_record(body: Mapping[str, Any], make_ops: Callable[[Mapping[str, Any]], list[dict[str, Any]]]) -> None:
     """Patch a run with what `make_ops` makes of it as it is now. The process that executes it sees that. CliError NOT_FOUND."""
+    import jsonpatch
+
     try:
         Records().change(key_of(body), lambda now: dict(jsonpatch.apply_patch(now, make_ops(now))))
     except RunGone:

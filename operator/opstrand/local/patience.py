@@ -12,10 +12,9 @@ from datetime import datetime
 from typing import Any
 
 from opstrand.core.compiling.prepare import prepare
-from opstrand.core.lifecycle.snapshot import parse_stamp
 from opstrand.core.names import Key, key_of
 from opstrand.core.phase import Phase, parse_phase
-from opstrand.core.recorded import read_status
+from opstrand.core.recorded import parse_moment, read_status
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 
@@ -39,7 +38,7 @@ class Patience:
             self._alone_since = now
             return longest
         history = read_status(body).get("history") or ()
-        waits_since = parse_stamp(history[-1]["at"]) if history else now
+        waits_since = parse_moment(history[-1].get("at") if history else None) or now
         in_company = max(0.0, (self._alone_since - waits_since).total_seconds())
         return min(longest, self._settings.local_patience + math.ceil(in_company))
 

@@ -31,12 +31,12 @@ from opstrand.kube.activity import ask_activity
 from opstrand.kube.api import OPERATIONS, PODS, Manifest, Resource
 from opstrand.kube.gather import World
 from opstrand.kube.stopwatch import Stopwatch
+from opstrand.local.cache import NamedCache
 from opstrand.local.claims import Claims
 from opstrand.local.kube import MemoryKube
 from opstrand.local.kubelet import Kubelet
 from opstrand.local.limits import ignored_parts, list_ports, taken_variables
 from opstrand.local.log_files import LogWriter
-from opstrand.local.named import NamedCache
 from opstrand.local.patience import Patience, explain_wait
 from opstrand.local.records import Records
 from opstrand.local.runs import SharedRuns

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from opstrand.core.phase import parse_phase
 from opstrand.kube.api import OPERATIONS
+from opstrand.local.cache import NamedCache
 from opstrand.local.claims import Claims
 from opstrand.local.log_files import LogReader, LogWriter
 from opstrand.local.lost import end_lost_runs, is_lost
-from opstrand.local.named import NamedCache, find_newest
+from opstrand.local.named import find_newest
 from opstrand.local.records import KEPT_RUNS, Records, RunExists, RunGone
 
 KEY = ("p", "a")

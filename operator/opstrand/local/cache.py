@@ -1,0 +1,38 @@
+"""What one process knows of the shared runs: the engine's cache, in which a run is known by the name in its file too.
+
+Owns that second index. Must not do I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from opstrand.core.names import Key, key_of
+from opstrand.kube.api import OPERATIONS, Resource
+from opstrand.kube.cache import Cache, Manifest, Subject
+from opstrand.local.named import creation_order, names_of
+
+
+class NamedCache(Cache):
+    """A cache in which a run is also known by the name that its file gives it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: Kept apart: of a run that has ended the cache does not keep the component.
+        self._written: dict[Key, frozenset[str]] = {}
+
+    def put(self, resource: Resource, body: Mapping[str, Any]) -> set[Key]:
+        if resource is OPERATIONS:
+            self._written[key_of(body)] = names_of(body)
+        return super().put(resource, body)
+
+    def find_named(self, namespace: str, name: str) -> Manifest | None:
+        exact = super().find_named(namespace, name)
+        named = (body for body in self.operations(namespace) if name in self._written.get(key_of(body), ()))
+        return exact or max(named, key=creation_order, default=None)
+
+    def _waiters_on(self, body: Mapping[str, Any]) -> set[Key]:
+        key = key_of(body)
+        others = (self._waiters.get(Subject("operation", key[0], name), set()) for name in self._written.get(key, ()))
+        return super()._waiters_on(body).union(*others)
