@@ -41,6 +41,10 @@ def spec(node: FakeNode) -> dict[str, Any]:
     return {"component": {"run": {"kind": "job", "environment": environment, "container": container}}}
 
 
+def reasons_of(body: Manifest) -> list[str]:
+    return [one.get("reason", "") for one in body["status"]["history"]]
+
+
 async def witness(kube: KubeApi, kubeconfig: str, namespace: str, folder: Path) -> Witnessed:
     """From a run on a node to its end on another."""
     # Half a minute on a machine that has not built it yet: meanwhile other tests go on.
@@ -49,7 +53,8 @@ async def witness(kube: KubeApi, kubeconfig: str, namespace: str, folder: Path) 
         await kube.create(OPERATIONS, namespace, operation(NAME, spec(node)))
         await wait_for(kube, namespace, NAME, in_phase("Running"))
         node.fall_silent()
-        silent = await wait_for(kube, namespace, NAME, lambda one: one["status"]["reason"] == "NodeNotReady", seconds=120)
+        # In the history: the next reason may come before this process looks again.
+        silent = await wait_for(kube, namespace, NAME, lambda one: "NodeNotReady" in reasons_of(one), seconds=120)
         lost = await wait_for(kube, namespace, NAME, lambda one: one["status"]["reason"] == "NodeLost", seconds=60)
         told = opstrand("get", NAME, "-p", namespace).stdout
         node.delete()

@@ -64,7 +64,7 @@ CAUSES = {
     "no-such-image": Cause(
         "ImagePullFailed", r"container 'main' \(image 'nope/nope'\): .*nope/nope.*", job("true", image="nope/nope"), HANGS
     ),
-    "nonsense-image": Cause("ImagePullFailed", r"container 'main' \(image 'No!'\): .*invalid reference format.*", job("true", image="No!")),
+    "nonsense-image": Cause("InvalidSpec", r"run\.container\.image: expected \[HOST.*found .*'No!'.*", job("true", image="No!")),
     "without-image": Cause("InvalidSpec", r"run\.container\.image: a container needs an image", {"run": {"kind": "job", "container": {}}}),
     # room
     "too-large": Cause(

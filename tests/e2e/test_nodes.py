@@ -30,7 +30,8 @@ def reasons(body: dict[str, Any]) -> list[str]:
 async def test_a_run_whose_node_is_lost_says_so_and_runs_again_elsewhere(lost_node: asyncio.Task[Witnessed]) -> None:
     seen = await lost_node
     node = seen.silent["status"]["pod"]["node"]
-    assert (seen.silent["status"]["phase"], seen.silent["status"]["message"]) == ("Running", f"node {node!r} does not answer")
+    (silent,) = [one for one in seen.silent["status"]["history"] if one["reason"] == "NodeNotReady"]
+    assert (silent["status"], silent["message"]) == ("running", f"node {node!r} does not answer")
     assert seen.lost["status"]["phase"] == "Running", "there is one Pod of a run, never two: this one is not gone yet"
     assert seen.lost["status"]["message"].startswith(f"node {node!r} is lost: Taint manager: deleting due to NoExecute taint")
     assert "its Pod ends when the node is back, or its Node object is deleted" in seen.told

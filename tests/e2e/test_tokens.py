@@ -58,7 +58,8 @@ print(json.dumps(answers))
 """
 OWN, ELSE, CLUSTER = "/plx-context/.token", "/else", "/var/run/secrets/kubernetes.io/serviceaccount"
 #: GET, PATCH, POST lineage, POST stop, DELETE.
-NOBODY, ANOTHER, STRANGER = [401] * 5, [200, 404, 404, 403, 403], [404] * 5
+#: A run that is none of the other's upstreams is to it as a stranger is: by its account's rights alone, and it has none.
+NOBODY, STRANGER = [401] * 5, [404] * 5
 
 
 async def test_only_its_own_pod_speaks_for_a_run(kube: KubeApi, namespace: str) -> None:
@@ -77,13 +78,13 @@ async def test_only_its_own_pod_speaks_for_a_run(kube: KubeApi, namespace: str) 
     await kube.create(PODS, namespace, forged_pod(pod, path))
 
     answers = json.loads(main_log(namespace, await succeed(kube, namespace, "other")))
-    assert answers == {"none": NOBODY, "nonsense": NOBODY, OWN: ANOTHER, f"{OWN} forged": NOBODY, ELSE: NOBODY, f"{ELSE} forged": NOBODY}
+    assert answers == {"none": NOBODY, "nonsense": NOBODY, OWN: STRANGER, f"{OWN} forged": NOBODY, ELSE: NOBODY, f"{ELSE} forged": NOBODY}
     kubectl("-n", namespace, "wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/forged", "--timeout=60s")
     answers = json.loads(kubectl("-n", namespace, "logs", "forged").stdout)
     assert answers == {
         "none": NOBODY,
         "nonsense": NOBODY,
-        OWN: ANOTHER,
+        OWN: STRANGER,
         f"{OWN} forged": NOBODY,
         CLUSTER: STRANGER,  # it may speak to the API server, and its account may do nothing there
         f"{CLUSTER} forged": NOBODY,

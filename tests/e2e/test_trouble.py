@@ -56,7 +56,7 @@ RUNS: dict[str, dict[str, Any]] = {
     },
     "deleted": {"component": job("sleep", "300")},
     "refused-by-us": {"component": job("true", resources={"requests": {"cpu": "much"}})},
-    "refused-by-them": {"component": job("true", resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}})},
+    "refused-by-them": {"component": job("true", run={"environment": {"priorityClassName": "absent"}})},
 }
 
 
@@ -79,7 +79,7 @@ async def test_every_trouble_is_said_and_ended(kube: KubeApi, namespace: str) ->
         ("fails-for-good", "Failed", "ContainerFailed", "exit code 42"),
         ("full-volume", "Failed", "ContainerFailed", "No space left on device"),
         ("refused-by-us", "Failed", "InvalidSpec", "run.container.resources.requests.cpu: expected a quantity"),
-        ("refused-by-them", "Failed", "PodRefused", "must be less than or equal to cpu limit"),
+        ("refused-by-them", "Failed", "PodRefused", "no PriorityClass with name absent was found"),
         ("tells-secrets", "Failed", "ContainerFailed", "cannot log in with ***, token=***"),
     ):
         body = await ended(name)
