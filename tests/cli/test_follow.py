@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstrand.cli.follow import LogCursor
+from opstrand.cli.commands.logs import choose_attempt
+from opstrand.cli.errors import CliError
+from opstrand.cli.follow import LogCursor, follow_run
+from opstrand.kube.api import PODS, Manifest, NotFound, Resource
 
 #: Times as the kubelet writes them: nanoseconds without their last zeros, several lines at one time.
 TIMES = ["01.1Z", "01.12Z", "01.12Z", "01.12Z", "01.5Z", "02Z", "02Z", "02.000000001Z", "03.9Z", "03.9Z"]
@@ -39,3 +47,92 @@ def test_the_kubelet_s_own_word_is_told_once() -> None:
     cursor = LogCursor()
     word = b"unable to retrieve container logs for containerd://abc"
     assert (cursor.take(word), cursor.take(word)) == (word, None)
+
+
+class RetryingCluster:
+    """Plays one run over two attempts: what the API server tells at each step, and which Pods have a log then.
+
+    Stands for an API server with a kubelet, which this tier has not; `follow` is the real thing.
+    """
+
+    def __init__(self, steps: list[tuple[dict[str, Any], dict[str, list[bytes]]]]) -> None:
+        self._steps = steps
+        self._now = 0
+
+    def body(self, number: int) -> Manifest:
+        metadata = {"namespace": "ns", "name": "a", "uid": "uid", "resourceVersion": str(number + 1)}
+        return {"metadata": metadata, "spec": {}, "status": self._steps[number][0]}
+
+    async def watch(self, *_: Any, **__: Any) -> AsyncIterator[tuple[str, Manifest]]:
+        while self._now < len(self._steps) - 1:
+            # Long enough for the follower to ask for what is not there yet.
+            await asyncio.sleep(0.3)
+            self._now += 1
+            yield "MODIFIED", self.body(self._now)
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Manifest:
+        if resource is not PODS:
+            return self.body(self._now)
+        if name not in self._steps[self._now][1]:
+            raise NotFound("not there", status=404)
+        state = {"terminated": {}} if name.endswith(f"-{self._attempt - 1}") or self._is_over else {"running": {}}
+        return {"status": {"containerStatuses": [{"name": "main", "state": state}]}}
+
+    @property
+    def _attempt(self) -> int:
+        return int(self._steps[self._now][0]["attempt"])
+
+    @property
+    def _is_over(self) -> bool:
+        return self._now == len(self._steps) - 1
+
+    async def follow_log(self, namespace: str, pod: str, **_: Any) -> AsyncIterator[bytes]:
+        lines = self._steps[self._now][1].get(pod)
+        if lines is None:
+            raise NotFound("not there", status=404)
+        for line in lines:
+            yield line
+
+
+FIRST, SECOND = [b"2026-01-01T00:00:01Z first\n"], [b"2026-01-01T00:00:09Z second\n"]
+
+
+def at(phase: str, attempt: int) -> dict[str, Any]:
+    return {"phase": phase, "attempt": attempt, "pod": {"name": f"a-uid-{attempt}"}}
+
+
+@pytest.mark.parametrize("ends", ["Succeeded", "Failed"])
+@pytest.mark.parametrize("in_between", ["Retrying Starting Running", "Retrying Running", "Retrying", "Retrying Starting"])
+async def test_every_attempt_is_followed(ends: str, in_between: str) -> None:
+    """While a run is retried its status names the next attempt's Pod, which is not there yet: that is not gone."""
+    before = {"a-uid-0": FIRST}
+    after = {**before, "a-uid-1": SECOND}
+    steps = [(at("Running", 0), before)]
+    steps += [(at(phase, 1), after if phase == "Running" else before) for phase in in_between.split()]
+    cluster: Any = RetryingCluster([*steps, (at(ends, 1), after)])
+    told: list[bytes] = []
+    final = await follow_run(cluster, cluster.body(0), on_change=lambda body: None, on_line=told.append)
+    assert (final["status"]["phase"], told) == (ends, [b"first\n", b"second\n"])
+
+
+@pytest.mark.parametrize(
+    ("phase", "attempt", "wanted", "found"),
+    [
+        ("Running", 2, None, 2),
+        ("Running", 2, -1, 1),
+        ("Running", 2, 0, 0),
+        ("Retrying", 2, None, 1),
+        ("Retrying", 2, -1, 0),
+        ("Retrying", 2, 2, None),
+        ("Succeeded", 0, -1, None),
+        ("Succeeded", 0, 1, None),
+        ("Succeeded", 3, 3, 3),
+    ],
+)
+def test_which_attempt_is_meant(phase: str, attempt: int, wanted: int | None, found: int | None) -> None:
+    body = {"metadata": {"name": "a", "uid": "uid"}, "status": at(phase, attempt)}
+    if found is None:
+        with pytest.raises(CliError, match="no such attempt"):
+            choose_attempt(body, wanted)
+    else:
+        assert choose_attempt(body, wanted) == found

@@ -55,6 +55,24 @@ async def test_every_byte_of_a_log_arrives_once(cluster: Cluster, namespace: str
     assert (await run(namespace, cluster.kubeconfig, "logs", "-f", "count")).stdout == EXPECTED
 
 
+async def test_every_attempt_is_shown_and_can_be_asked_for(cluster: Cluster, namespace: str, tmp_path: Path) -> None:
+    code = "import socket\nn = int(socket.gethostname().rpartition('-')[2])\nprint('attempt', n)\nraise SystemExit(n < 1)"
+    file = write_job(tmp_path, code)
+    component = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump({**component, "termination": {"maxRetries": 1}}))
+    both = b"attempt 0\nattempt 1\n"
+    ran = await run(namespace, cluster.kubeconfig, "run", "-f", file, "-n", "again", "-l")
+    assert (ran.code, ran.stdout) == (0, both), ran.stderr
+    for words, expected in (
+        (("-f",), both),
+        ((), b"attempt 1\n"),
+        (("--previous",), b"attempt 0\n"),
+        (("--attempt", "0"), b"attempt 0\n"),
+    ):
+        assert (await run(namespace, cluster.kubeconfig, "logs", "again", *words)).stdout == expected, words
+    assert (await run(namespace, cluster.kubeconfig, "logs", "again", "--attempt", "2")).code == 4
+
+
 async def test_a_reader_that_goes_away_ends_the_following_and_not_the_run(cluster: Cluster, namespace: str, tmp_path: Path) -> None:
     """`opstrand run -l | head -1`."""
     file = write_job(tmp_path, "import time\nfor i in range(60):\n    print(i, flush=True); time.sleep(1)")
