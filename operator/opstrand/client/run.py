@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
+from urllib.parse import quote
 
 from .connection import Connection
 from .environment import Credentials, api_url, is_set, parse_instance
@@ -270,7 +271,7 @@ class RunClient(Orders):
     def list(self, query: str | None = None, sort: str | None = None, limit: int = 20, offset: int = 0) -> Json:
         """One page of the project's runs: `count` of all, and `results`."""
         asked = {"query": query or "", "sort": sort or "", "limit": limit, "offset": offset}
-        answer: Json = {} if self._is_idle else self._connection.request("GET", f"/api/v1/{self.owner}/{self.project}/runs", query=asked)
+        answer: Json = {} if self._is_idle else self._connection.request("GET", self._project_path + "/runs", query=asked)
         return answer
 
     def list_children(self, query: str | None = None, sort: str | None = None, limit: int = 20, offset: int = 0) -> Json:
@@ -305,8 +306,13 @@ class RunClient(Orders):
     def _read(self, path: str, query: Json | None = None, method: str = "GET") -> Json:
         return {} if self._is_idle else self._request(method, path, query=query)
 
+    @property
+    def _project_path(self) -> str:
+        """Quoted: names come from the environment or the caller, and each must stay one part of the path."""
+        return f"/api/v1/{quote(str(self.owner), safe='')}/{quote(str(self.project), safe='')}"
+
     def _request(self, method: str, path: str = "", body: Any = None, **options: Any) -> Json:
-        run = f"/api/v1/{self.owner}/{self.project}/runs/{self.run_uuid}"
+        run = f"{self._project_path}/runs/{quote(str(self.run_uuid), safe='')}"
         answer: Json = self._connection.request(method, run + path, body=body, **options)
         return answer
 

@@ -133,7 +133,8 @@ def _guard(read: Mapping[str, Any], *, is_freeze: bool) -> list[dict[str, Any]]:
     """What must still hold for a status to be written: two operators overlap while one replaces the other, and the last request of one
     that died may arrive late. The first write and the freeze are for exactly the object that was read (409); later ones for a run that
     is where it was (422), whatever the API has stored of it meanwhile. The conditions are a list that both write."""
-    status = read.get("status") or {}
+    status = read.get("status")
+    status = status if isinstance(status, Mapping) else {}
     if is_freeze or "phase" not in status:
         return [{"op": "replace", "path": "/metadata/resourceVersion", "value": read["metadata"]["resourceVersion"]}]
     names = ("phase", "attempt", "conditions")

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opstrand.core.lifecycle.conditions import FINISHED, get_condition
+from opstrand.core.recorded import read_status
 from opstrand.tracking.auth import Auth, Caller, Forbidden, Verb
 from opstrand.tracking.runs import Body, ProjectNotFound, RunNotFound, Runs
 from opstrand.tracking.views import is_final, pipeline_of, run_uuid
@@ -47,7 +48,7 @@ def is_over(body: Body, now: datetime) -> bool:
     """Whether the run ended so long ago that nothing of it can have anything to report. So does an end without a readable time."""
     if not is_final(body):
         return False
-    status = body.get("status") or {}
+    status = read_status(body)
     finished = get_condition(status.get("conditions"), FINISHED) or {}
     # The condition has the operator's clock; `finishedAt` has the node's, and a run is final only when the operator says so.
     ended = _parse_time(finished.get("lastTransitionTime")) or _parse_time(status.get("finishedAt"))
@@ -98,7 +99,7 @@ async def _is_around(runs: Runs, own: Body, uuid: str) -> bool:
 
 def _upstreams(body: Body) -> Iterator[str]:
     """Written by the operator at the freeze, and by nothing else."""
-    return (str(edge.get("uuid")) for edge in (body.get("status") or {}).get("upstream") or ())
+    return (str(edge.get("uuid")) for edge in read_status(body).get("upstream") or ())
 
 
 async def _pipelines(runs: Runs, body: Body) -> Any:

@@ -78,21 +78,25 @@ def _conditions_of(phase: Phase, known: Any) -> list[tuple[str, bool | None]]:
     return [(conditions.RUNNING, phase is Phase.RUNNING)]
 
 
-def patch_ops(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The JSON Patch from one status to the other; empty where they are equal.
+def patch_ops(before: object, after: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The JSON Patch from one status, whatever it is, to the other; empty where they are equal.
 
     JSON Patch, because a merge patch drops every null, and null is a value.
     """
-    if before is None:
+    if not isinstance(before, Mapping):
         ops = [{"op": "add", "path": "/status", "value": dict(after)}]
     else:
         ops = [
-            {"op": "replace" if key in before else "add", "path": f"/status/{key}", "value": value}
+            {"op": "replace" if key in before else "add", "path": f"/status/{_escape(key)}", "value": value}
             for key, value in after.items()
             if key not in before or not _same(before[key], value)
         ]
-        ops += [{"op": "remove", "path": f"/status/{key}"} for key in before if key not in after]
+        ops += [{"op": "remove", "path": f"/status/{_escape(key)}"} for key in before if key not in after]
     return ops
+
+
+def _escape(key: object) -> str:
+    return str(key).replace("~", "~0").replace("/", "~1")
 
 
 def _same(one: Any, other: Any) -> bool:
