@@ -74,6 +74,7 @@ def status_schema() -> Schema:
             "meta": _values("Facts that the run's program noted."),
             "tags": _list(_TEXT, 1000),
             "description": _TEXT,
+            "name": _TEXT,
             "progress": {"type": "number", "nullable": True},
             "artifacts": _list(_object(name=_TEXT, kind=_TEXT, isInput={"type": "boolean"}), 5000),
             "upstream": _list(_object(uuid=_TEXT, name=_TEXT, kind=_TEXT, values=OPEN_OBJECT), 5000),

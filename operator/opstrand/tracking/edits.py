@@ -1,4 +1,4 @@
-"""What a run reports about itself (inputs, outputs, tags, meta, description, artifacts), as a change that can be merged and stored.
+"""What a run reports about itself (inputs, outputs, tags, meta, description, name, artifacts), as a change that can be merged and stored.
 
 Owns which field of the status the API may write and how: maps per key by JSON Patch (a merge patch drops nulls, and null is a value),
 lists whole under the resourceVersion that was read. Pure: must not know HTTP, Kubernetes or a clock.
@@ -15,7 +15,7 @@ from opstrand.core.limits import INPUTS, KIB, MAX_INTEGER, OUTPUTS, measure
 from opstrand.core.recorded import read_status
 
 #: What each field of a run may hold, in bytes of JSON.
-BUDGETS = {"reportedInputs": INPUTS, "outputs": OUTPUTS, "meta": 64 * KIB, "tags": 16 * KIB, "description": 16 * KIB}
+BUDGETS = {"reportedInputs": INPUTS, "outputs": OUTPUTS, "meta": 64 * KIB, "tags": 16 * KIB, "description": 16 * KIB, "name": KIB}
 BUDGETS["artifacts"] = 128 * KIB
 #: How a person calls a field, and what shares its budget: a run's inputs are the frozen ones and those that it reports.
 _SHOWN = {"reportedInputs": "inputs"}
@@ -63,6 +63,7 @@ class Edit:
     maps: Mapping[str, MapEdit] = field(default_factory=dict)
     tags: TagsEdit | None = None
     description: str | None = None
+    name: str | None = None
     artifacts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     condition: Mapping[str, Any] | None = None
 
@@ -76,6 +77,7 @@ class Edit:
             maps=maps,
             tags=tags,
             description=self.description if later.description is None else later.description,
+            name=self.name if later.name is None else later.name,
             artifacts={**self.artifacts, **later.artifacts},
             condition=later.condition or self.condition,
         )
@@ -142,6 +144,8 @@ def _whole_fields(edit: Edit, status: Mapping[str, Any]) -> dict[str, Any]:
         fields["tags"] = list(dict.fromkeys(before + edit.tags.tags))
     if edit.description is not None:
         fields["description"] = edit.description
+    if edit.name is not None:
+        fields["name"] = edit.name
     if edit.artifacts:
         known = {item["name"]: item for item in status.get("artifacts") or ()}
         fields["artifacts"] = list({**known, **edit.artifacts}.values())

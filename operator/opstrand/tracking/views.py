@@ -7,6 +7,7 @@ artifacts (measured, 2.18.0), so these hold exactly the keys it knows.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,7 +31,8 @@ def run_uuid(body: Body) -> str:
 
 
 def run_name(body: Body) -> str:
-    return str((body.get("spec") or {}).get("name") or body["metadata"]["name"])
+    """What the run calls itself, else what it was created with. References and Pods go by the object's own name, which nothing changes."""
+    return str(read_status(body).get("name") or (body.get("spec") or {}).get("name") or body["metadata"]["name"])
 
 
 def phase(body: Body) -> Phase:
@@ -67,6 +69,7 @@ def run_view(body: Body, owner: str, *, with_content: bool = True) -> dict[str, 
         "status": published_status(read_status(body)),
         "inputs": order_inputs(body),
         "outputs": order_outputs(body),
+        "cost": _cost(spec),
         "meta_info": status.get("meta") or {},
         "readme": (status.get("meta") or {}).get("readme"),
         "pipeline": pipeline_of(meta),
@@ -75,6 +78,16 @@ def run_view(body: Body, owner: str, *, with_content: bool = True) -> dict[str, 
     if with_content:
         view["content"] = view["raw_content"] = json.dumps(spec, ensure_ascii=False)
     return view
+
+
+def _cost(spec: Mapping[str, Any]) -> float | None:
+    """What the file says that the run costs; None for a template, which only the operator renders."""
+    given = spec.get("cost", (spec.get("component") or {}).get("cost"))
+    try:
+        cost = float("nan") if given is None or isinstance(given, bool) else float(given)
+    except (TypeError, ValueError):
+        return None
+    return cost if math.isfinite(cost) else None
 
 
 def _identity(body: Body, owner: str) -> dict[str, Any]:

@@ -70,11 +70,34 @@ async def test_tags_description_meta_and_progress(api: Api, runs: MemoryRuns) ->
     assert (await (await api.get(RUN)).json())["tags"] == []
 
 
-async def test_a_run_keeps_its_name(api: Api) -> None:
+async def test_a_run_names_itself_and_is_found_by_what_it_was_created_with(api: Api, runs: MemoryRuns) -> None:
     assert (await api.patch(RUN, json={"name": "echo"})).status == 200
-    refused = await api.patch(RUN, json={"name": "another"})
-    assert refused.status == 400
-    assert "'echo'" in (await refused.json())["detail"]
+    assert "name" not in runs.bodies["quick-start", "echo"]["status"]  # nothing new was said
+    assert (await (await api.patch(RUN, json={"name": "the best one", "merge": True})).json())["name"] == "the best one"
+    assert (await (await api.get(RUN)).json())["name"] == "the best one"
+    listed = await (await api.get(RUN.rpartition("/")[0], params={"query": "name: the best one"})).json()
+    assert [run["name"] for run in listed["results"]] == ["the best one"]
+    assert runs.bodies["quick-start", "echo"]["metadata"]["name"] == "echo"
+    for wrong in ("", "x" * 251):
+        assert (await api.patch(RUN, json={"name": wrong})).status == 400
+
+
+@pytest.mark.parametrize(
+    ("spec", "cost"),
+    [
+        ({}, None),
+        ({"cost": 1.5}, 1.5),
+        ({"cost": "2"}, 2.0),
+        ({"cost": 0, "component": {"cost": 3}}, 0.0),
+        ({"component": {"cost": 3}}, 3.0),
+        ({"cost": "{{ params.cost }}"}, None),
+        ({"cost": "nan"}, None),
+        ({"cost": True}, None),
+    ],
+)
+async def test_a_run_says_what_it_costs(api: Api, runs: MemoryRuns, spec: dict[str, Any], cost: float | None) -> None:
+    await runs.put({**operation(), "spec": {"component": {"run": {"kind": "job"}}, **spec}})
+    assert (await (await api.get(RUN)).json())["cost"] == cost
 
 
 async def test_outputs_beyond_the_budget_are_refused_with_both_sizes_and_the_run_says_so(api: Api, runs: MemoryRuns) -> None:

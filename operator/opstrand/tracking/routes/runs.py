@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from opstrand.tracking.auth import Verb
 from opstrand.tracking.edits import Edit, MapEdit, TagsEdit
 from opstrand.tracking.routes.report import read_report, store_report
-from opstrand.tracking.routes.request import OWNER, RUN, NotAcceptable, find_run
+from opstrand.tracking.routes.request import OWNER, RUN, find_run
 from opstrand.tracking.views import run_name, run_view
 
 #: The frozen inputs are the operator's alone.
@@ -26,7 +26,7 @@ class RunPatch(BaseModel):
     outputs: dict[str, Any] | None = None
     meta_info: dict[str, Any] | None = None
     tags: list[str] | None = Field(default=None, max_length=200)
-    name: str | None = None
+    name: str | None = Field(default=None, min_length=1, max_length=250)
     description: str | None = None
     readme: str | None = None
     merge: bool = False
@@ -37,7 +37,7 @@ class RunPatch(BaseModel):
         if self.readme is not None:
             maps["meta"] = maps.get("meta", MapEdit({})).then(MapEdit({"readme": self.readme}))
         tags = None if self.tags is None else TagsEdit(tuple(self.tags), not self.merge)
-        return Edit(maps=maps, tags=tags, description=self.description)
+        return Edit(maps=maps, tags=tags, description=self.description, name=self.name)
 
 
 async def get_run(request: web.Request) -> web.Response:
@@ -48,8 +48,8 @@ async def get_run(request: web.Request) -> web.Response:
 async def patch_run(request: web.Request) -> web.Response:
     """Answered once it is stored: what a container was told is kept, is kept."""
     body, patch = await read_report(request, RunPatch)
-    if patch.name not in (None, run_name(body)):
-        raise NotAcceptable(f"name: a run keeps the name it was created with ({run_name(body)!r}); use a tag or the description")
+    if patch.name == run_name(body):  # a client that sends a whole run back changes nothing of it
+        patch.name = None
     edit = patch.edit()
     stored = body if edit.is_empty() else await store_report(request, body, edit)
     return web.json_response(run_view(stored, request.app[OWNER], with_content=False))
