@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from opstrand.errors import SpecError
 
@@ -28,10 +29,17 @@ class Settings:
     api_url: str = "http://opstrand-api.opstrand:8000"
     #: Where people outside the cluster reach the API: what `plugins.externalHost` puts into a run. Empty: as inside.
     external_url: str = ""
+    #: The certificates that runs trust the API by, as PEM; the variable names their file. Empty: those that every program trusts.
+    api_ca: str = ""
+    #: The files of the API's certificate and its key; both: it speaks TLS alone. Read again when they change.
+    api_tls_cert: str = ""
+    api_tls_key: str = ""
     #: The catalog of connections, a file that is read again when it changes; empty: there are none.
     connections: str = ""
     #: The audience of a run's token: the API accepts no other.
     audience: str = "opstrand"
+    #: 1: a person's token of a service account must be for that audience too; 0: one for the API server will do.
+    people_audience: int = 0
     #: The life of a run's token, at least 600. The published client reads it once, so it outlives a run's timeout in any case.
     token_seconds: int = 30 * 24 * 3600
     #: How long past its end a run's token counts while its Pod and account live, where a cluster caps the life of tokens; 0: not at all.
@@ -105,10 +113,26 @@ class Settings:
             name = f"OPSTRAND_{field.name.upper()}"
             if name in source:
                 given[field.name] = _parse(name, source[name], whole=isinstance(field.default, int))
+        if given.get("api_ca"):
+            given["api_ca"] = _read_certificates("OPSTRAND_API_CA", str(given["api_ca"]))
         settings = cls(**given)  # type: ignore[arg-type]
         if settings.token_seconds < SHORTEST_TOKEN:
             raise SpecError("InvalidSpec", f"Kubernetes makes no token for less than {SHORTEST_TOKEN} s", "OPSTRAND_TOKEN_SECONDS")
+        if bool(settings.api_tls_cert) != bool(settings.api_tls_key):
+            raise SpecError(
+                "InvalidSpec", "expected both of OPSTRAND_API_TLS_CERT and OPSTRAND_API_TLS_KEY, or none", "OPSTRAND_API_TLS_CERT"
+            )
         return settings
+
+
+def _read_certificates(name: str, path: str) -> str:
+    try:
+        text = Path(path).read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        raise SpecError("InvalidSpec", f"the certificates at {path} cannot be read: {error}", name) from None
+    if "-----BEGIN CERTIFICATE-----" not in text:
+        raise SpecError("InvalidSpec", f"expected certificates as PEM, found none in {path}", name)
+    return text
 
 
 def _parse(name: str, text: str, *, whole: bool) -> object:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from opstrand.settings import Settings
+from opstrand.tracking.certificates import SECRET
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 
@@ -52,6 +58,35 @@ def test_budgets_and_policies_are_about_pods_that_there_are() -> None:
             (template,) = selected(labels)
             ports = {port["name"] for container in template["spec"]["containers"] for port in container["ports"]}
             assert {port["port"] for port in rule["ports"]} <= ports
+
+
+KUBECTL = MANIFESTS.parent / ".venv/bin/kubectl"
+
+
+def test_the_component_for_tls_fits_what_it_is_added_to(tmp_path: Path) -> None:
+    """Our process reads what is mounted, probes speak TLS, and the operator gets no key."""
+    for folder in ("manifests", "crds"):
+        shutil.copytree(MANIFESTS.parent / folder, tmp_path / folder)
+    with (tmp_path / "manifests/kustomization.yaml").open("a") as file:
+        file.write("components: [tls]\n")
+    done = subprocess.run([KUBECTL, "kustomize", tmp_path / "manifests"], capture_output=True, text=True, check=True)
+    made = {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(done.stdout)}
+    assert made["ConfigMap", "opstrand"]["data"]["OPSTRAND_API_URL"].startswith("https://opstrand-api.opstrand:")
+    secrets = {}
+    for name in ("opstrand-api", "opstrand-operator"):
+        pod = made["Deployment", name]["spec"]["template"]["spec"]
+        (container,), (mounted,) = pod["containers"], [one["secret"] for one in pod["volumes"] if one["name"] == "tls"]
+        (mount,) = [one for one in container["volumeMounts"] if one["name"] == "tls"]
+        env = {one["name"]: one["value"] for one in container["env"]}
+        assert all(value.startswith(mount["mountPath"] + "/") for value in env.values())
+        known = {f"OPSTRAND_{field.name.upper()}" for field in dataclasses.fields(Settings)}
+        assert set(env) <= known
+        schemes = {container[probe]["httpGet"].get("scheme") for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
+        secrets[name] = (mounted["secretName"], mounted.get("items"), set(env), schemes)
+    assert secrets == {
+        "opstrand-api": (SECRET, None, {"OPSTRAND_API_TLS_CERT", "OPSTRAND_API_TLS_KEY"}, {"HTTPS"}),
+        "opstrand-operator": (SECRET, [{"key": "ca.crt", "path": "ca.crt"}], {"OPSTRAND_API_CA"}, {None}),
+    }
 
 
 def test_what_is_offered_for_a_namespace_of_runs_lets_them_reach_the_api() -> None:

@@ -15,11 +15,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
-from .environment import Credentials
+from .environment import Credentials, ca_file, verifies_tls
 from .errors import ApiError, NotManaged, Unreachable
 
 if TYPE_CHECKING:
     import http.client
+    import ssl
 
 #: Seconds for one answer; the API may hold some back for 20.
 _TIMEOUT = 60.0
@@ -97,8 +98,7 @@ class Connection:
 
         try:
             if self._http is None:
-                kind = http.client.HTTPSConnection if self._scheme == "https" else http.client.HTTPConnection
-                self._http = kind(self._netloc, timeout=timeout)
+                self._http = self._make(timeout)
             if self._http.sock is not None:
                 self._http.sock.settimeout(timeout)
             self._http.request(method, target, body=data, headers=self._headers(data))
@@ -110,6 +110,13 @@ class Connection:
         except OSError:
             self._close()
             raise
+
+    def _make(self, timeout: float) -> http.client.HTTPConnection:
+        import http.client
+
+        if self._scheme == "http":
+            return http.client.HTTPConnection(self._netloc, timeout=timeout)
+        return http.client.HTTPSConnection(self._netloc, timeout=timeout, context=_trust())
 
     def _headers(self, data: bytes | None) -> dict[str, str]:
         headers = {"Accept": "application/json", "User-Agent": "opstrand-client", "X-POLYAXON-SERVICE": "runner"}
@@ -124,6 +131,21 @@ class Connection:
         if self._http is not None:
             self._http.close()
             self._http = None
+
+
+def _trust() -> ssl.SSLContext:
+    """What the environment says that the API is trusted by. Raises NotManaged for certificates that cannot be read."""
+    import ssl
+
+    path = ca_file()
+    try:
+        context = ssl.create_default_context(cafile=path or None)
+    except OSError as error:
+        raise NotManaged(f"the certificates at {path!r} cannot be read: {error} (POLYAXON_SSL_CA_CERT)") from error
+    if not verifies_tls():
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _is_late(error: OSError) -> bool:

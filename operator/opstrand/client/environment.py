@@ -30,6 +30,17 @@ def api_url() -> str:
     return (os.environ.get("POLYAXON_HOST") or "http://localhost:8000").rstrip("/")
 
 
+def ca_file() -> str:
+    """The certificates that the API is trusted by; empty: those that every program trusts."""
+    return os.environ.get("POLYAXON_SSL_CA_CERT", "").strip()
+
+
+def verifies_tls() -> bool:
+    """Whether the API has to prove who it is: unless that is said not to be wanted."""
+    text = os.environ.get("POLYAXON_VERIFY_SSL", "").strip().lower()
+    return not text or text in _TRUE
+
+
 def context_root() -> str:
     return os.environ.get("POLYAXON_CONTEXT_ROOT") or "/plx-context"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import ssl
 import sys
 import time
 import urllib.request
@@ -24,9 +25,6 @@ Document = dict[str, Any]
 
 #: Whatever stands behind an address: nothing, a closed door, or somebody who speaks another language.
 _TROUBLES = (OSError, ValueError, http.client.HTTPException)
-#: The API is a neighbour: whatever proxy leads out of this place does not lead there.
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
 __all__ = ["STEPS", "InitError", "carry_out"]
 
 #: Kind of a step -> what carries it out; it may give back lineage entries, known only now.
@@ -48,6 +46,8 @@ def carry_out(document: Document, *, root: str = "") -> None:
 def _carry_out(document: Document, root: str, doing: list[str]) -> None:
     for directory in document["directories"]:
         make_directory(root + directory)
+    if document.get("trust"):
+        write(root + document["trust"]["target"], document["trust"]["text"].encode())
     if document.get("auth"):
         write_auth(document["auth"], root)
     if document.get("shim"):
@@ -59,9 +59,10 @@ def _carry_out(document: Document, root: str, doing: list[str]) -> None:
     # Last: the files are there by the time the API answers, and a run whose API is away fails with a clear word.
     if document.get("api"):
         doing.append(f"waiting for the API at {document['api']['url']}")
-        wait_for_api(document["api"])
+        opener = open_api(document["api"], root)
+        wait_for_api(document["api"], opener)
         if found:
-            report(document["api"], found, root + document["token"])
+            report(document["api"], found, root + document["token"], opener)
 
 
 def write_auth(auth: Document, root: str) -> None:
@@ -84,12 +85,24 @@ def lay_shim(target: str) -> None:
         write(os.path.join(target, name), content)
 
 
-def wait_for_api(api: Document) -> None:
+def open_api(api: Document, root: str) -> urllib.request.OpenerDirector:
+    """How the API is reached: it is a neighbour, and whatever proxy leads out of this place does not lead there."""
+    direct = urllib.request.ProxyHandler({})
+    if not api.get("ca"):
+        return urllib.request.build_opener(direct)
+    try:
+        context = ssl.create_default_context(cafile=root + api["ca"])
+    except (OSError, ValueError) as error:
+        raise InitError(f"the certificates that the API is trusted by cannot be read: {error}") from error
+    return urllib.request.build_opener(direct, urllib.request.HTTPSHandler(context=context))
+
+
+def wait_for_api(api: Document, opener: urllib.request.OpenerDirector) -> None:
     """Wait until the API answers, at most `patience` seconds: main's first request must not meet a closed door."""
     deadline = time.monotonic() + float(api["patience"])
     pause = 0.1
     while True:
-        trouble = _ask(api["url"] + "/healthz")
+        trouble = _ask(opener, api["url"] + "/healthz")
         if trouble is None:
             return
         if time.monotonic() + pause > deadline:
@@ -98,21 +111,21 @@ def wait_for_api(api: Document) -> None:
         pause = min(pause * 2, 2.0)
 
 
-def _ask(url: str) -> str | None:
+def _ask(opener: urllib.request.OpenerDirector, url: str) -> str | None:
     try:
-        with _DIRECT.open(url, timeout=5) as answer:
+        with opener.open(url, timeout=5) as answer:
             return None if answer.status == 200 else f"it answered {answer.status}"
     except _TROUBLES as error:
         return " ".join(str(error).split())
 
 
-def report(api: Document, found: list[Document], token: str) -> None:
+def report(api: Document, found: list[Document], token: str, opener: urllib.request.OpenerDirector) -> None:
     """One request for the lineage of this container. What it misses is a word in the log, not a failed run."""
     url = f"{api['url']}/api/v1/{api['run']}/lineage/artifacts"
     try:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {_read_token(token)}"}
         request = urllib.request.Request(url, json.dumps({"artifacts": found}).encode(), headers)
-        with _DIRECT.open(request, timeout=30):
+        with opener.open(request, timeout=30):
             pass
     except _TROUBLES as error:
         print(f"the lineage of the init steps was not recorded: {error}", file=sys.stderr)

@@ -29,6 +29,7 @@ from opstrand.tracking.connections import ConnectionLimits, Runner
 from opstrand.tracking.expired import ExpiredTokens
 from opstrand.tracking.keys import ClusterKeys
 from opstrand.tracking.limits import Limits
+from opstrand.tracking.tls import Certificate
 from opstrand.tracking.tokens import ClusterAuth
 from opstrand.workers.pool import open_pool
 
@@ -51,6 +52,7 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    certificate = Certificate(settings.api_tls_cert, settings.api_tls_key) if settings.api_tls_cert else None
     async with AsyncExitStack() as standing:
         session = await standing.enter_async_context(await open_session(connections=_CONNECTIONS))
         reviews = await standing.enter_async_context(session.open_pool(_REVIEWS))
@@ -62,6 +64,7 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
         catalog = CatalogReader(settings.connections)
         catalog.start()
         watching = asyncio.create_task(runs.keep_watching(), name="watch")
+        reading = asyncio.create_task(certificate.keep_reading(), name="certificate") if certificate else None
         app = create_app(
             runs,
             auth,
@@ -74,12 +77,15 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
         runner = Runner(app, limits=connection_limits(settings), shutdown_timeout=_CUT_OFF)
         try:
             await runner.setup()
-            await web.TCPSite(runner, host, settings.api_listen_port, backlog=_BACKLOG).start()
-            logger.info("started", extra={"port": settings.api_listen_port})
+            tls = certificate.context if certificate else None
+            await web.TCPSite(runner, host, settings.api_listen_port, ssl_context=tls, backlog=_BACKLOG).start()
+            logger.info("started", extra={"port": settings.api_listen_port, "tls": tls is not None})
             await _wait_for_end(stop, watching)
             await asyncio.sleep(linger)
         finally:
             await runner.cleanup()
+            if reading is not None:
+                reading.cancel()
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
@@ -114,7 +120,8 @@ def _build_auth(reviews: KubeApi, settings: Settings) -> ClusterAuth:
 
     keys = ClusterKeys(read_keys)
     expired = ExpiredTokens(reviews, keys, audience=settings.audience, longest_past=settings.expired_token_seconds)
-    return ClusterAuth(reviews, audience=settings.audience, keys=keys, expired=expired)
+    any_audience = not settings.people_audience
+    return ClusterAuth(reviews, audience=settings.audience, keys=keys, expired=expired, any_audience=any_audience)
 
 
 def main() -> int:

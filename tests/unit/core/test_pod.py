@@ -313,3 +313,24 @@ def test_a_variable_comes_out_of_a_file_in_a_volume_of_the_run() -> None:
     (main,) = pod({"container": {"image": "a", "env": [{"name": "A", "valueFrom": source}]}})["spec"]["containers"]
     found = next(one for one in main["env"] if one["name"] == "A")["valueFrom"]["fileKeyRef"]
     assert found == {**source["fileKeyRef"], "volumeName": "opstrand-artifacts"}
+
+
+@pytest.mark.parametrize("plugins", [{}, {"externalHost": True}, {"auth": False}])
+def test_a_run_is_told_what_it_trusts_the_api_by(plugins: dict[str, Any]) -> None:
+    """Only where the API has an authority of its own; seen from outside, it has a certificate that everyone trusts."""
+    compiled = operation(run={"kind": "job", "container": {"image": "busybox"}, "sidecars": [{"name": "s", "image": "x"}]}, plugins=plugins)
+    plan = compile_plan(compiled, values(compiled), ME, CATALOG.schemas)
+    inside, outside = "https://inside:8000", "https://outside"
+    settings = Settings(api_url=inside, external_url=outside, api_ca="-----BEGIN CERTIFICATE-----")
+    spec = render_pod(plan, owner=OWNER, pod_name="eval-0", settings=settings, catalog=CATALOG).pod["spec"]
+    first, *_ = spec["initContainers"]
+    document = json.loads(next(one["value"] for one in first["env"] if one["name"] == "OPSTRAND_INIT"))
+    path = "/plx-context/.configs/ca.crt"
+    assert document["trust"] == {"target": path, "text": "-----BEGIN CERTIFICATE-----"}
+    assert (document["api"]["url"], document["api"]["ca"]) == (inside, path)
+    (main,), (sidecar,) = spec["containers"], [one for one in spec["initContainers"] if one["name"] == "s"]
+    for container in (main, sidecar):
+        env = {one["name"]: one.get("value") for one in container["env"]}
+        told = (env["POLYAXON_HOST"], env.get("POLYAXON_VERIFY_SSL"), env.get("POLYAXON_SSL_CA_CERT"))
+        assert told == ((outside, None, None) if "externalHost" in plugins else (inside, "true", path))
+        assert "/plx-context/.configs" in [one["mountPath"] for one in container["volumeMounts"]]

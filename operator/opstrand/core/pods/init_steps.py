@@ -27,6 +27,8 @@ from opstrand.settings import Settings
 TOKEN_PATH = f"{CONTEXT_ROOT}/.token/token"
 #: Where the published client looks for credentials.
 AUTH_PATH = f"{CONTEXT_ROOT}/.configs/.auth"
+#: The certificates that the run trusts the API by, where it has some of its own.
+CA_PATH = f"{CONTEXT_ROOT}/.configs/ca.crt"
 
 Step = dict[str, Any]
 
@@ -159,8 +161,12 @@ def render_init_document(
     """One container's document. The first one's begins with the directories, credentials and the import shim."""
     folders = [folder for run_path in run_folders(plan, catalog) for folder in (run_path, f"{run_path}/outputs")]
     api = {"url": settings.api_url, "patience": settings.api_patience, "run": f"{plan.owner}/{plan.project}/runs/{plan.uuid}"}
+    trust = {"target": CA_PATH, "text": settings.api_ca}
+    if settings.api_ca:
+        api["ca"] = CA_PATH
     needs_api = is_first or any(step["kind"] == "git" for step in group.steps)
     return {
+        **({"trust": trust} if settings.api_ca and is_first else {}),
         "directories": folders if is_first else [],
         "auth": {"token": TOKEN_PATH, "target": AUTH_PATH} if is_first and _wants_auth(plan) else None,
         "api": api if needs_api else None,

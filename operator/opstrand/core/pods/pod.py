@@ -17,6 +17,7 @@ from opstrand.core.pods import connections, volumes
 from opstrand.core.pods.connections import EMPTY, Catalog, Connection
 from opstrand.core.pods.expansion import escape, protect_container
 from opstrand.core.pods.init_containers import name_sidecars, render_config_map, render_init_containers
+from opstrand.core.pods.init_steps import CA_PATH
 from opstrand.core.pods.plan import Plan
 from opstrand.core.pods.pod_rules import QUEUE_LABEL, queue_label
 from opstrand.settings import Settings
@@ -147,7 +148,7 @@ def _run_env(plan: Plan, settings: Settings, catalog: Catalog, container: Mappin
         "POLYAXON_K8S_POD_ID": "metadata.name",
     }
     plain = {
-        "POLYAXON_HOST": (plan.plugins.get("externalHost") and settings.external_url) or settings.api_url,
+        **_render_api(plan, settings),
         "POLYAXON_IS_MANAGED": "true",
         "POLYAXON_API_VERSION": "v1",
         "POLYAXON_RUN_INSTANCE": plan.run_info,
@@ -167,6 +168,14 @@ def _run_env(plan: Plan, settings: Settings, catalog: Catalog, container: Mappin
         *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
         *({"name": name, "value": escape(value)} for name, value in plain.items()),
     ]
+
+
+def _render_api(plan: Plan, settings: Settings) -> dict[str, str]:
+    """Where the API is, and what it is trusted by there. Seen from outside it has a certificate that everyone trusts."""
+    if plan.plugins.get("externalHost") and settings.external_url:
+        return {"POLYAXON_HOST": settings.external_url}
+    trust = {"POLYAXON_VERIFY_SSL": "true", "POLYAXON_SSL_CA_CERT": CA_PATH} if settings.api_ca else {}
+    return {"POLYAXON_HOST": settings.api_url, **trust}
 
 
 def _flag(value: object) -> str:

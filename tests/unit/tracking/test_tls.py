@@ -1,0 +1,112 @@
+"""The API's certificate: what is made can be verified strictly, and what changes is served."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from opstrand.errors import SpecError
+from opstrand.settings import Settings
+from opstrand.tracking.certificates import Issued, issue, main, service_hosts
+from opstrand.tracking.tls import Certificate
+
+HOSTS = ["opstrand-api.opstrand", "localhost", "127.0.0.1", "::1"]
+
+
+def write(folder: Path, issued: Issued) -> tuple[str, str, str]:
+    """The paths of certificate, key and authority."""
+    paths = [folder / name for name in ("tls.crt", "tls.key", "ca.crt")]
+    for path, text in zip(paths, (issued.certificate, issued.key, issued.authority), strict=True):
+        path.write_text(text)
+    return str(paths[0]), str(paths[1]), str(paths[2])
+
+
+@contextlib.asynccontextmanager
+async def serving(certificate: Certificate) -> AsyncIterator[int]:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"hello")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=certificate.context)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def connect(port: int, authority: str, name: str = "opstrand-api.opstrand") -> str:
+    """The serial number of the certificate that is served, verified as strictly as Python can."""
+    context = ssl.create_default_context(cadata=authority)
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name)
+    assert await reader.read() == b"hello"
+    serial = str(writer.get_extra_info("peercert")["serialNumber"])
+    writer.close()
+    return serial
+
+
+async def test_what_is_made_is_trusted_by_its_authority_alone_and_for_its_names_alone(tmp_path: Path) -> None:
+    issued, other = issue(HOSTS), issue(HOSTS)
+    certificate, key, _ = write(tmp_path, issued)
+    async with serving(Certificate(certificate, key)) as port:
+        for name in HOSTS:
+            await connect(port, issued.authority, name)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await connect(port, issued.authority, "elsewhere.opstrand")
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await connect(port, other.authority)
+
+
+async def test_a_certificate_that_changes_is_served_and_one_that_cannot_be_is_not(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first, second = issue(HOSTS), issue(HOSTS)
+    path, key, _ = write(tmp_path, first)
+    certificate = Certificate(path, key)
+    async with serving(certificate) as port:
+        before = await connect(port, first.authority)
+        for broken in (second.certificate, "", second.certificate[:100]):  # with the first one's key
+            write(tmp_path, Issued(first.authority, broken, first.key))
+            os.utime(path, ns=(1, 1 + len(broken)))
+            certificate.read_again()
+            assert await connect(port, first.authority) == before
+        assert [record.levelno for record in caplog.records] == [logging.WARNING] * 3
+        write(tmp_path, second)
+        os.utime(path, ns=(2, 2))
+        certificate.read_again()
+        assert await connect(port, second.authority) != before
+
+
+def test_what_cannot_be_read_is_said_at_the_start(tmp_path: Path) -> None:
+    certificate, key, authority = write(tmp_path, issue(HOSTS))
+    empty = tmp_path / "empty"
+    empty.write_text("")
+    for files in ((str(tmp_path / "none"), key), (certificate, str(empty)), (authority, key)):
+        with pytest.raises(SpecError, match="cannot be read"):
+            Certificate(*files)
+    assert Settings.from_environment({"OPSTRAND_API_CA": authority}).api_ca == Path(authority).read_text()
+    assert Settings.from_environment({"OPSTRAND_API_CA": ""}).api_ca == ""
+    for path in (str(tmp_path / "none"), str(empty), str(tmp_path)):
+        with pytest.raises(SpecError, match="OPSTRAND_API_CA"):
+            Settings.from_environment({"OPSTRAND_API_CA": path})
+    for only in ("OPSTRAND_API_TLS_CERT", "OPSTRAND_API_TLS_KEY"):
+        with pytest.raises(SpecError, match="both of"):
+            Settings.from_environment({only: certificate})
+
+
+def test_the_secret_has_what_the_manifests_mount(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--namespace", "runs", "api.example.com", "10.0.0.1"]) == 0
+    secret: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert (secret["type"], secret["metadata"]) == ("kubernetes.io/tls", {"name": "opstrand-api-tls", "namespace": "runs"})
+    assert set(secret["stringData"]) == {"tls.crt", "tls.key", "ca.crt"}
+    assert "PRIVATE KEY" not in secret["stringData"]["ca.crt"] + secret["stringData"]["tls.crt"]
+    found = x509.load_pem_x509_certificate(secret["stringData"]["tls.crt"].encode())
+    names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == [*service_hosts("opstrand-api", "runs")[:-1], "api.example.com"]
+    assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["127.0.0.1", "10.0.0.1"]
