@@ -26,8 +26,8 @@ def read_status(body: Mapping[str, Any]) -> Status:
 
 
 def read_own_status(body: Mapping[str, Any]) -> Status:
-    """The same for the operator: the names of what a run was made of follow from the run's own, and others would be the objects of
-    somebody else."""
+    """The same for the operator: the names of what a run was made of follow from the run's own, and any other would name a
+    foreign object."""
     status, metadata = read_status(body), body["metadata"]
     name, uuid = str(metadata["name"]), names.run_uuid(str(metadata["uid"]))
     if "service" in status:

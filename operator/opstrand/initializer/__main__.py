@@ -23,7 +23,7 @@ from opstrand.initializer.steps import InitError, carry_out
 
 #: Where a kubelet takes a container's last words from; the log lacks them where its node is busy.
 _LAST_WORDS = "/dev/termination-log"
-#: Bytes: far more than the init files of a run may have. What a stranger packed could be larger than the memory.
+#: Bytes: far more than the init files of a run may have. A foreign document could unpack to more than the memory.
 _LONGEST = 16 * 1024 * 1024
 
 

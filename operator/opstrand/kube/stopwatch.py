@@ -1,4 +1,4 @@
-"""How long ago something was, by a clock that nobody sets: no wait is lengthened and no run ended because a machine's time jumped.
+"""How long ago something was, by a clock that cannot be set: no wait is lengthened and no run ended because a machine's time jumped.
 
 Owns what this process has seen of every run's times. A time that appeared while the run was watched began after the look before it, and is
 counted from there by the monotonic clock. What was there at the first look (the operator was started again) can be told by the wall clock

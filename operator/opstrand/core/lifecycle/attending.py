@@ -51,7 +51,7 @@ def attend(snapshot: Snapshot) -> Decision:
 
 
 def _claim(snapshot: Snapshot) -> Decision:
-    """A Pod has the name, and it is not known who made it: the operator before this one, or somebody else."""
+    """A Pod has the name, and it is not known who made it: the operator before this one, or another client."""
     try:
         attempt = render_again(snapshot, elapsed=0)
     except SpecError as error:
@@ -154,7 +154,7 @@ def _pend(snapshot: Snapshot, seen: Observation) -> Decision:
 
 
 def restore_documents(snapshot: Snapshot) -> tuple[RestoreDocuments, ...]:
-    """Somebody deleted the ConfigMap that the Pod waits for: another is made, with the same content."""
+    """The ConfigMap that the Pod waits for was deleted: another is made, with the same content."""
     if not snapshot.documents_are_gone:
         return ()
     try:

@@ -79,7 +79,7 @@ def _travel(document: str, index: int, documents: dict[str, str]) -> list[Manife
         return [{"name": "OPSTRAND_INIT", "value": escape(document)}]
     file = "init.json.gz" if index == 0 else f"init-{index + 1}.json.gz"
     documents[file] = document
-    # The ConfigMap's name can be foreseen: whoever made it, only this document is carried out.
+    # The ConfigMap's name can be predicted, and another client may have made it: only this document is carried out.
     digest = hashlib.sha256(document.encode()).hexdigest()
     return [
         {"name": "OPSTRAND_INIT_FILE", "value": f"{volumes.INIT_PATH}/{file}"},

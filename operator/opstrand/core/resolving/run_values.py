@@ -1,7 +1,7 @@
 """The inputs and outputs of a run as everyone but its own Pods sees them.
 
 What the run reported is shown over what was frozen, in the types that its component declares: a cluster stores 1.0 as 1. A rendering
-reads the frozen values alone. Must not know who asks.
+reads the frozen values alone. Must not know the caller.
 """
 
 from __future__ import annotations
