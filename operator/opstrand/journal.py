@@ -13,6 +13,8 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any
 
+from opstrand.text import printable_json
+
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line, with what was given as `extra`."""
@@ -26,7 +28,7 @@ class JsonFormatter(logging.Formatter):
         entry |= {key: value for key, value in record.__dict__.items() if key not in self._OWN}
         if record.exc_info:
             entry["traceback"] = "".join(traceback.format_exception(*record.exc_info))
-        return json.dumps(entry, default=str, ensure_ascii=False)
+        return printable_json(json.dumps(entry, default=str, ensure_ascii=False))
 
 
 def configure_logging() -> None:

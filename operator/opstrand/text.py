@@ -31,6 +31,11 @@ def inline(text: str) -> str:
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
+def printable_json(document: str) -> str:
+    """A JSON document that means the same, with every such character as JSON's own escape."""
+    return CONTROLS.sub(lambda found: f"\\u{ord(found.group()):04x}", document)
+
+
 def keep_colours(text: str) -> str:
     """A program's own output for a terminal: its colours, tabs, carriage returns and backspaces stay, every other
     control sequence goes (it could write the title or the clipboard, move the cursor over what was said before, or

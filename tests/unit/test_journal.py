@@ -35,3 +35,11 @@ def test_a_traceback_is_part_of_its_line() -> None:
     except ValueError as error:
         found = line(exc_info=(type(error), error, error.__traceback__))
     assert "ValueError: what" in str(found["traceback"])
+
+
+def test_a_line_drives_no_terminal_and_says_what_it_said() -> None:
+    hostile = "\x1b[2J\x9b31m\u202e\u2028\ud800"
+    record = logging.LogRecord("opstrand", logging.WARNING, "a.py", 1, hostile, (), None)
+    text = JsonFormatter().format(record)
+    assert text.isprintable()
+    assert json.loads(text)["message"] == hostile

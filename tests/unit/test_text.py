@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstrand.text import CONTROLS, inline, keep_colours, printable
+from opstrand.text import CONTROLS, inline, keep_colours, printable, printable_json
 
 HOSTILE = "\x1b]52;c;aGk=\x07 \x1b[2J \x9b31m \u202e \u2066 \u2028 \u2029 \r \x7f \x00 \x08 \ud800"
 
@@ -55,3 +56,10 @@ def test_whatever_a_program_writes_only_colour_is_left(text: str) -> None:
     for part in rest.split("\x1b")[1:]:
         assert part[0] == "["
         assert part.lstrip("[0123456789;:")[0] == "m"
+
+
+@given(st.recursive(st.text(), lambda inner: st.dictionaries(st.text(), inner) | st.lists(inner), max_leaves=5))
+def test_json_stays_what_it_is(value: object) -> None:
+    shown = printable_json(json.dumps(value, indent=2, ensure_ascii=False))
+    assert json.loads(shown) == value
+    assert not CONTROLS.search(shown)

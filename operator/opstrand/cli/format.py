@@ -15,7 +15,7 @@ from opstrand.cli.console import paint
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status
-from opstrand.text import CONTROLS, inline, printable
+from opstrand.text import inline, printable, printable_json
 
 Body = Mapping[str, Any]
 
@@ -34,7 +34,7 @@ _STYLES = {
 
 def as_json(value: Any) -> str:
     """Indented JSON with every letter as it is, but control characters as JSON's own escapes."""
-    return CONTROLS.sub(lambda found: f"\\u{ord(found.group()):04x}", json.dumps(value, indent=2, ensure_ascii=False))
+    return printable_json(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def as_yaml(value: Any, *, several: bool = False) -> str:

@@ -11,6 +11,7 @@ import click
 from opstrand.cli.command import command
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Target, local_or_cluster_options
+from opstrand.text import inline
 
 
 @command
@@ -30,7 +31,7 @@ def rm(target: Target, runs: tuple[str, ...], yes: bool) -> int:
 def _confirm(runs: tuple[str, ...]) -> None:
     if not sys.stdin.isatty():
         raise CliError("nobody is there to be asked", hint="-y deletes without asking.")
-    if not click.confirm(f"Delete {', '.join(runs)}?", err=True):
+    if not click.confirm(f"Delete {inline(', '.join(runs))}?", err=True):
         raise CliError("nothing was deleted", code=ExitCode.INTERRUPTED)
 
 
