@@ -179,3 +179,24 @@ def test_scalars_of_a_file_for_kubectl(words: list[str]) -> None:
     kept = [word for word in words if we_read(f"{HEAD}  a: {word}\n") is not None]
     text = HEAD + "  a:\n" + "".join(f"  - {word}\n" for word in kept)
     assert equal(we_read(text), kubectl_sends(text)), text
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "  a: &x {b: 1, c: [1, 2]}\n  d: *x\n  e: {<<: *x, b: 2}\n",
+        "  e:\n    <<: [{a: 1}, {a: 2, b: 3}]\n    c: 4\n",
+        "  a: |\n    x\n     y\n\n  b: >-\n    x\n    y\n\n    z\n  c: |+\n    x\n\n",
+        "  a: x\n    y\n    z\n  b: 'it''s\n    two'\n",
+        "  a: {x: y, 'n': 1, \"y\": 2, n: 3}\n  ? b\n  : c\n",
+        "  a: !!str 1\n  b: !!int '5'\n  c: !!float 1\n  d: !!bool 'yes'\n  e: !!null ''\n  f: ! 5\n",
+        "  a: &n n\n  b: *n\n  c: 2001-12-14t21:59:43.10-05:00\n",
+        "  true: a\n  1: b\n  2026-01-01: c\n  !!str n: d\n",
+        "  a: 0777\n  b: 0o777\n  c: 0999\n  d: +0x10\n  e: -010\n  f: 1_2.3_4e5\n",
+        "  a: # comment\n    b\n  c: d#e\n  f: http://x:y\n",
+        "  a: {? b}\n  c: [d: e]\n",
+    ],
+)
+def test_the_rest_of_yaml_is_what_it_is_to_kubectl(spec: str) -> None:
+    assert equal(we_read(HEAD + spec), kubectl_sends(HEAD + spec))
+    assert we_read(HEAD + spec) is not None
