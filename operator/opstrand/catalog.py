@@ -24,6 +24,17 @@ _LOOK_EVERY = 1.0
 _Mark = tuple[int, int, int, int]
 
 
+def read_connections(path: str | None) -> Catalog | None:
+    """The catalog of a file that was named, None where none was. Raises SpecError for one that is wrong or not there."""
+    if not path:
+        return None
+    try:
+        document = parse_document(Path(path).read_bytes(), source=path)
+    except OSError as error:
+        raise SpecError("InvalidSpec", f"{path} cannot be read: {error.strerror or error}", "connections") from None
+    return read_catalog(parse_catalog_file(document.data, document=document))
+
+
 class CatalogReader:
     """Reads the file when it has changed. An empty path is an empty catalog, for ever; so is a file that is not there yet."""
 

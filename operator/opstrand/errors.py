@@ -55,6 +55,7 @@ REASONS: dict[str, str] = {
     "ProcessLost": "Run it again; where its program may still run, end that by hand.",
     "PodLost": "The Pod vanished before its result was seen; run it again.",
     "ClusterUnreachable": "Mend the credentials or the address that the message names; `opstrand doctor` looks at both.",
+    "CatalogNotGiven": "Give the catalog of connections: `--connections FILE`, or the variable OPSTRAND_CONNECTIONS.",
     "PlatformError": "The cluster answered with an error; it is tried again.",
     "InternalError": "This is a bug of opstrand; the operator's log has the details.",
     # how it ended or what it waits for

@@ -15,6 +15,7 @@ from opstrand.cli.live import LiveLine
 from opstrand.cli.report import Reporter
 from opstrand.cli.waiting import Interrupted, wait_bounded
 from opstrand.core.names import Key
+from opstrand.core.pods.connections import Catalog
 from opstrand.kube.api import AlreadyExists, Manifest
 from opstrand.local.session import LocalSession
 from opstrand.settings import Settings
@@ -34,6 +35,7 @@ async def run_here(
     project: str,
     uid: str | None,
     settings: Settings,
+    catalog: Catalog | None,
     logs: bool,
     every_change: bool,
     seconds: float | None,
@@ -46,6 +48,7 @@ async def run_here(
         audience = _Audience()
         async with LocalSession(
             settings=settings,
+            catalog=catalog,
             on_line=audience.told(reporter.line) if logs else lambda line: None,
             on_note=audience.told(say),
             on_change=audience.told(reporter.change),

@@ -18,6 +18,7 @@ from opstrand.core.compiling.prepare import component_name
 from opstrand.core.compiling.without_effect import find_idle, find_idle_orders
 from opstrand.core.judge import judge_compiled
 from opstrand.core.nearest import find_nearest
+from opstrand.core.pods.connections import Catalog
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.polyaxonfile import parse_operation
@@ -56,8 +57,9 @@ def _doubt(given: Iterable[str], compiled: Compiled) -> Iterator[str]:
             yield f"-P {name} is no input or output (did you mean '{near}'?): only templates can read it"
 
 
-def judge(submission: Submission, *, evaluate: Evaluate, complete: bool) -> Verdict:
-    """The verdict on an operation. `complete`: it is about to run, so that every required value must be there."""
+def judge(submission: Submission, *, evaluate: Evaluate, complete: bool, catalog: Catalog | None = None) -> Verdict:
+    """The verdict on an operation. `complete`: it is about to run, so that every required value must be there. `catalog`: the connections
+    that it may name (None: not known)."""
     try:
         operation = parse_operation(submission.spec)
         if operation.is_preset and not complete:
@@ -75,7 +77,7 @@ def judge(submission: Submission, *, evaluate: Evaluate, complete: bool) -> Verd
         return Verdict(_place(submission, error.problems), is_whole=False)
     # A file that is only checked may be written for another version.
     is_run, complete = complete, complete or not submission.is_component or bool(submission.given)
-    problems, notes = judge_compiled(compiled, evaluate=evaluate, complete=complete, is_run=is_run)
+    problems, notes = judge_compiled(compiled, evaluate=evaluate, complete=complete, is_run=is_run, catalog=catalog)
     notes += [*find_idle_orders(operation), *_doubt(submission.given, compiled)]
     return Verdict(_place(submission, problems), tuple(notes))
 

@@ -89,6 +89,14 @@ _FILE = (
 )
 
 
+connections_option = click.option(
+    "--connections",
+    envvar="OPSTRAND_CONNECTIONS",
+    metavar="FILE",
+    help="Catalog of connections, as the operator has it. [default: $OPSTRAND_CONNECTIONS]",
+)
+
+
 class _Seconds(click.FloatRange):
     """A span of time that ends."""
 

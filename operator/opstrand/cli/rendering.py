@@ -17,6 +17,7 @@ from opstrand.cli.submission import Submission
 from opstrand.core.compiling.prepare import Prepared, prepare
 from opstrand.core.lifecycle.attempt import Attempt, render_attempt
 from opstrand.core.names import API_VERSION, CREATED_BY, MAX_RUN_NAME, generate_name, is_run_name, run_uuid
+from opstrand.core.pods.connections import Catalog
 from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
 from opstrand.core.resolving.upstream import read_upstream
@@ -122,6 +123,8 @@ class Rendering:
     settings: Settings
     upstreams: Mapping[Ref, Upstream]
     evaluate: Evaluate
+    #: None: none is given, and what names a connection cannot be rendered.
+    catalog: Catalog | None = None
 
     @cached_property
     def prepared(self) -> Prepared:
@@ -152,4 +155,5 @@ class Rendering:
             number=0,
             settings=self.settings,
             evaluate=self.evaluate,
+            catalog=self.catalog,
         )

@@ -20,31 +20,33 @@ from opstrand.core.identity import Identity
 from opstrand.core.nearest import find_nearest, suggest
 from opstrand.core.pods.connections import Catalog
 from opstrand.core.pods.init_plan import make_step
-from opstrand.core.pods.plan import compile_plan
+from opstrand.core.pods.plan import CATALOG_NOT_GIVEN, compile_plan
 from opstrand.core.pods.pod_rules import check_plan
+from opstrand.core.pods.volumes import store_path
 from opstrand.core.resolving.joins import find_search, parse_joins
 from opstrand.core.resolving.refs import Ref, collect_refs
 from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
 from opstrand.core.resolving.slots import make_slots
 from opstrand.core.templates.lookups import RAW, is_template, parse_plain
-from opstrand.core.templates.template import Evaluate
+from opstrand.core.templates.meter import Evaluate, metered
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 
 #: Stands for what a template will give: nobody writes it, and every message about it shows it.
 _BLANK = "/\u241a"
 #: What is only noted of a file that is not to run now: it may be written for another version, or for others to fill in.
 _UNTIL_IT_RUNS = ("NotSupported", "Placeholder")
-#: How an error about a connection's part begins.
-_OF_CATALOG = ("'connections' has no '", "'init' has no '")
 #: Names that every template can read besides the run's own values.
 _ALWAYS = ("globals", "params", "connections", "init")
 #: Parts of a pipeline that are judged as operations of their own.
 _CHILDREN = ("operations", "components")
 
 
-def judge_compiled(compiled: Compiled, *, evaluate: Evaluate, complete: bool, is_run: bool = True) -> tuple[list[Problem], list[str]]:
+def judge_compiled(
+    compiled: Compiled, *, evaluate: Evaluate, complete: bool, is_run: bool = True, catalog: Catalog | None = None
+) -> tuple[list[Problem], list[str]]:
     """All that is wrong, and notes of what is not judged here. `complete`: every required value must be there. `is_run`: it is about to be
-    created, so that what this version does not run is wrong too."""
+    created, so that what this version does not run is wrong too. `catalog`: the connections that it may name (None: not known)."""
+    evaluate = metered(evaluate)
     wrong = check_values(compiled, evaluate=evaluate)
     problems = [one for one in wrong if complete or one.reason != "ParamRequired"]
     missing, notes = find_missing(compiled), list(find_idle(compiled))
@@ -52,18 +54,21 @@ def judge_compiled(compiled: Compiled, *, evaluate: Evaluate, complete: bool, is
         problems += missing
     else:
         notes += [one.message for one in missing]
-    problems += _judge_work(compiled, evaluate, is_sound=not wrong)
+    problems += _judge_work(compiled, evaluate, catalog, is_sound=not wrong)
+    problems += [] if catalog is None else judge_connections(compiled, catalog)
     if not is_run:
         notes += [f"{one.path}: {one.message}" for one in problems if one.reason in _UNTIL_IT_RUNS]
         problems = [one for one in problems if one.reason not in _UNTIL_IT_RUNS]
     return list(dict.fromkeys(problems)), list(dict.fromkeys(notes))
 
 
-def _judge_work(compiled: Compiled, evaluate: Evaluate, *, is_sound: bool = True, is_child: bool = False) -> list[Problem]:
-    """What is wrong with what would run. `is_sound`: nothing is wrong with its values. `is_child`: it belongs to a pipeline."""
+def _judge_work(
+    compiled: Compiled, evaluate: Evaluate, catalog: Catalog | None, *, is_sound: bool = True, is_child: bool = False
+) -> list[Problem]:
+    """What is wrong with what would run. `is_sound`: nothing is wrong with its values."""
     problems = list(islice(_judge_names(compiled), MAX_PROBLEMS))
     if compiled.kind == "dag":
-        return problems + list(islice(_judge_operations(compiled, evaluate), MAX_PROBLEMS))
+        return problems + list(islice(_judge_operations(compiled, evaluate, catalog), MAX_PROBLEMS))
     if compiled.kind not in RUN_KINDS:
         # What their templates may read besides is known to who runs them.
         return problems
@@ -71,21 +76,21 @@ def _judge_work(compiled: Compiled, evaluate: Evaluate, *, is_sound: bool = True
         problems += _judge_brought(compiled)
     # The runs of a matrix get values of their own: only what holds for all of them is judged here.
     is_whole = is_sound and not problems and not compiled.matrix
-    if not is_whole or not _judge_plan(compiled, evaluate, problems, is_child=is_child):
+    if not is_whole or not _judge_plan(compiled, evaluate, catalog, problems, is_child=is_child):
         # Where values are missing or wrong, what needs none is judged all the same.
         problems += _judge_shape(compiled)
     return problems
 
 
-def _judge_operations(pipeline: Compiled, evaluate: Evaluate) -> Iterator[Problem]:
+def _judge_operations(pipeline: Compiled, evaluate: Evaluate, catalog: Catalog | None) -> Iterator[Problem]:
     """The same of every operation of a pipeline, each of which becomes a run. Their values were judged with the pipeline's graph."""
     for node in pipeline.nodes.values():
         if node.compiled is not None:
-            found = dict.fromkeys(_judge_work(node.compiled, evaluate, is_child=True))
+            found = dict.fromkeys(_judge_work(node.compiled, evaluate, catalog, is_child=True))
             yield from (replace(one, path=f"{node.path}.{one.path}") for one in found)
 
 
-def _judge_plan(compiled: Compiled, evaluate: Evaluate, problems: list[Problem], *, is_child: bool) -> bool:
+def _judge_plan(compiled: Compiled, evaluate: Evaluate, catalog: Catalog | None, problems: list[Problem], *, is_child: bool) -> bool:
     """What only resolving and rendering can find. Whether that was everything: no other run is needed, and nothing went wrong."""
     if compiled.joins:
         return False
@@ -95,10 +100,13 @@ def _judge_plan(compiled: Compiled, evaluate: Evaluate, problems: list[Problem],
         resolved = resolve(compiled, somebody, dict.fromkeys(refs), evaluate=evaluate)
         if isinstance(resolved, Waiting):
             return False
-        check_plan(compile_plan(compiled, resolved, somebody, evaluate=evaluate), is_built=bool(compiled.build))
+        schemas = None if catalog is None else catalog.schemas
+        path = "" if catalog is None else store_path(catalog)
+        plan = compile_plan(compiled, resolved, somebody, schemas, store_path=path, evaluate=evaluate)
+        check_plan(plan, is_built=bool(compiled.build))
     except SpecError as error:
-        # The catalog of connections is the cluster's: what a template reads of one is not known here.
-        problems += (one for one in error.problems if not any(words in one.message for words in _OF_CATALOG))
+        # Where the catalog of connections is the cluster's, what a template reads of one is not known here.
+        problems += (one for one in error.problems if one.reason != CATALOG_NOT_GIVEN)
         return False
     return True
 

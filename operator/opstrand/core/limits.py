@@ -7,6 +7,7 @@ not decide what happens to a run that hits one.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from opstrand.errors import SpecError
@@ -29,6 +30,26 @@ HISTORY = 16
 ATTEMPTS = 10
 #: Characters of a message in a status or an event; head and tail are kept.
 MESSAGE = 1024
+#: Values that the operations of one pipeline stand for through the components that they share.
+PIPELINE_VALUES = 50_000
+#: Groups of one role in a distributed run: a patch is merged into each.
+GROUPS = 100
+#: Searches of one operation, the conditions of a search, the choices of a condition, the keys of its order, and its length.
+JOINS = 50
+CONDITIONS = 50
+CHOICES = 1000
+SORT_KEYS = 20
+QUERY = 64 * KIB
+#: Sidecars and init containers of one Pod: each of them gets the run's own mounts and variables.
+CONTAINERS = 100
+#: A Pod as it is sent: etcd stores no larger object.
+POD = 1_500_000
+#: Ports of one service.
+PORTS = 1000
+#: What the templates and references of one run may give together: no object of the cluster could hold more.
+RENDERED = 1_500_000
+#: What the templates of one run that are more than look-ups may read together, each time that one reads it.
+TEMPLATES_READ = 32 * KIB * KIB
 #: spec + status + room for outputs: above it a final status might not be writable.
 TOTAL = 1_400_000
 #: The largest integer that survives a status: the API server keeps 64 bits with a sign.
@@ -43,6 +64,15 @@ def to_json(value: Any) -> str:
 def measure(value: Any) -> int:
     """Bytes that a value takes in a status. A lone surrogate, which no UTF-8 holds, counts as its escape."""
     return len(to_json(value).encode("utf-8", "backslashreplace"))
+
+
+def count_values(value: Any) -> int:
+    """How many values there are in a value, its keys and itself counted."""
+    if isinstance(value, Mapping):
+        return 1 + len(value) + sum(map(count_values, value.values()))
+    if isinstance(value, list | tuple):
+        return 1 + sum(map(count_values, value))
+    return 1
 
 
 def check_size(value: Any, limit: int, what: str, path: str = "") -> int:

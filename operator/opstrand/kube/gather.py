@@ -56,7 +56,7 @@ class World:
     #: Asks a page of a service when it was used last.
     ask_activity: Callable[[str], Awaitable[Activity]] = ask_activity
     #: The catalog of connections as it is now.
-    read_catalog: Callable[[], Catalog] = lambda: EMPTY
+    read_catalog: Callable[[], Catalog | None] = lambda: EMPTY
     #: What the decisions about each run have cost so far.
     ledger: Ledger = field(default_factory=Ledger)
     #: Which runs were being reconciled when the process died.

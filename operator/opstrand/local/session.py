@@ -24,6 +24,7 @@ from opstrand.core import names
 from opstrand.core.lifecycle.attempt import Attempt
 from opstrand.core.names import Key, key_of
 from opstrand.core.phase import Phase, parse_phase
+from opstrand.core.pods.connections import Catalog
 from opstrand.core.pods.culling import Activity
 from opstrand.core.recorded import read_status
 from opstrand.handlers.queue import Queue
@@ -66,7 +67,9 @@ class LocalSession:
         on_note: Callable[[str], None],
         on_change: Callable[[Manifest], None] = lambda body: None,
         records: Records | None = None,
+        catalog: Catalog | None = None,
     ) -> None:
+        self._catalog = catalog
         self._settings = settings
         self._records = records or Records()
         self._claims = Claims(self._records)
@@ -90,7 +93,8 @@ class LocalSession:
         await self._app.setup()
         await web.TCPSite(self._app, "127.0.0.1", 0).start()
         self._settings = replace(self._settings, api_url=f"http://127.0.0.1:{self._app.addresses[0][1]}")
-        self._world = World(self.kube, self._cache, self._settings, self._pool, self._keep_plan, _ask_here)
+        catalog = self._catalog
+        self._world = World(self.kube, self._cache, self._settings, self._pool, self._keep_plan, _ask_here, lambda: catalog)
         self._world.stopwatch = Stopwatch(time.monotonic)
 
         async def reconcile_parked(key: Key) -> Outcome:

@@ -10,6 +10,7 @@ the matrix.
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
@@ -21,8 +22,6 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 from opstrand.errors import MAX_PROBLEMS, REASONS
 
 Handler = Callable[[Any], Any]
-#: Path from a section, reason, message.
-_Found = tuple[tuple[str | int, ...], str, str]
 #: No section has as many keys; what has more is not gone through key by key.
 MAX_KEYS = 200
 #: Of what there is to choose from, so many are shown.
@@ -57,6 +56,27 @@ def written_keys(model: type[BaseModel]) -> list[str]:
 # -- errors ---------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Found:
+    """One problem of a section. `expected` and `found`: the two halves of its message, where it is about a value of the wrong type."""
+
+    path: tuple[str | int, ...]
+    reason: str
+    message: str
+    expected: str = ""
+    found: str = ""
+
+    def raised(self, data: Any) -> InitErrorDetails:
+        halves = {_EXPECTED_HALF: self.expected, _FOUND_HALF: self.found} if self.expected else None
+        return InitErrorDetails(
+            type=PydanticCustomError(cast(Any, self.reason), cast(Any, self.message), halves), loc=self.path, input=data
+        )
+
+
+#: Where an error keeps the halves of its message on its way out. The blanks keep pydantic from filling them into any text.
+_EXPECTED_HALF, _FOUND_HALF = " expected ", " found "
+
+
 def fail(reason: str, message: str) -> PydanticCustomError:
     """To be raised in a validator: a problem that keeps its reason and words. The path is added on the way out."""
     return PydanticCustomError(cast(Any, reason), cast(Any, message))
@@ -64,8 +84,11 @@ def fail(reason: str, message: str) -> PydanticCustomError:
 
 def fail_at(problems: Iterable[tuple[tuple[str | int, ...], str, str]], data: Any) -> ValidationError:
     """To be raised in a validator: several problems, each (path from here, reason, message)."""
-    details = [InitErrorDetails(type=fail(reason, message), loc=path, input=data) for path, reason, message in problems]
-    return ValidationError.from_exception_data("section", details)
+    return _raise(itertools.starmap(_Found, problems), data)
+
+
+def _raise(problems: Iterable[_Found], data: Any) -> ValidationError:
+    return ValidationError.from_exception_data("section", [one.raised(data) for one in problems])
 
 
 def put_into_words(model: type[Section], data: Any, handler: Handler) -> Any:
@@ -78,7 +101,7 @@ def put_into_words(model: type[Section], data: Any, handler: Handler) -> Any:
         return handler(data)
     except ValidationError as error:
         found = error.errors(include_url=False)[:MAX_PROBLEMS]
-        raise fail_at(_meet_alternatives((_real_path(e, data), *_words(model, e)) for e in found), data) from None
+        raise _raise(_meet_alternatives(_read_error(model, e, _real_path(e, data)) for e in found), data) from None
 
 
 def _real_path(error: Any, data: Any) -> tuple[str | int, ...]:
@@ -97,23 +120,31 @@ def _real_path(error: Any, data: Any) -> tuple[str | int, ...]:
 def _meet_alternatives(problems: Iterable[_Found]) -> list[_Found]:
     """One problem for each place: what fits none of several types is told with all of them, or with what is wrong inside the nearest."""
     met: dict[tuple[str | int, ...], _Found] = {}
-    for path, reason, message in problems:
-        _, _, earlier = met.get(path, (path, reason, ""))
-        wanted, comma, found = message.partition(", found ")
-        if earlier.endswith(comma + found) and earlier.startswith("expected ") and wanted.startswith("expected "):
-            message = f"{earlier.removesuffix(comma + found)} or {wanted.removeprefix('expected ')}{comma}{found}"
-        met[path] = (path, reason, message)
+    for one in problems:
+        earlier = met.get(one.path)
+        if earlier is not None and earlier.expected and one.expected and earlier.found == one.found:
+            one = _misfit(one.path, f"{earlier.expected} or {one.expected}", one.found)
+        met[one.path] = one
     deeper = {path[:end] for path in met for end in range(len(path))}
-    return [one for path, one in met.items() if path not in deeper or not one[2].startswith("expected ")]
+    return [one for path, one in met.items() if path not in deeper or not one.expected]
 
 
-def _words(model: type[Section], error: Any) -> tuple[str, str]:
+def _misfit(path: tuple[str | int, ...], expected: str, found: str) -> _Found:
+    return _Found(path, "InvalidSpec", f"expected {expected}, found {found}", expected, found)
+
+
+def _read_error(model: type[Section], error: Any, path: tuple[str | int, ...]) -> _Found:
     kind: str = error["type"]
     if kind in REASONS:
-        return kind, error["msg"]
+        halves = error.get("ctx") or {}
+        return _Found(path, kind, error["msg"], halves.get(_EXPECTED_HALF, ""), halves.get(_FOUND_HALF, ""))
     if kind == "extra_forbidden":
-        return "UnknownField", unknown_key(str(error["loc"][-1]), written_keys(model))
-    return "InvalidSpec", _message(kind, error)
+        return _Found(path, "UnknownField", unknown_key(str(error["loc"][-1]), written_keys(model)))
+    if kind == "literal_error":
+        return _misfit(path, *_not_one_of(error))
+    if kind in _EXPECTED:
+        return _misfit(path, _EXPECTED[kind], describe(error["input"]))
+    return _Found(path, "InvalidSpec", _message(kind, error))
 
 
 def _message(kind: str, error: Any) -> str:
@@ -121,11 +152,7 @@ def _message(kind: str, error: Any) -> str:
         return "is required"
     if kind == "value_error":
         return str(error["ctx"]["error"])
-    if kind == "literal_error":
-        return _not_one_of(error)
-    found = describe(error["input"])
-    expected = _EXPECTED.get(kind)
-    return f"expected {expected}, found {found}" if expected else f"{error['msg'][:1].lower()}{error['msg'][1:]}, found {found}"
+    return f"{error['msg'][:1].lower()}{error['msg'][1:]}, found {describe(error['input'])}"
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
@@ -149,12 +176,13 @@ def _fold(word: str) -> str:
     return word.replace("_", "").replace("-", "").lower()
 
 
-def _not_one_of(error: Any) -> str:
+def _not_one_of(error: Any) -> tuple[str, str]:
+    """What was expected and what was found."""
     words = error["ctx"]["expected"].replace(" or ", ", ").split(", ")
     shown = ", ".join(words[:_LISTED]) + (", …" if len(words) > _LISTED else "")
     found = describe(error["input"])
     near = nearest(error["input"], [word.strip("'") for word in words]) if isinstance(error["input"], str) else None
-    return f"expected one of {shown}, found {found}" + (f"; did you mean '{near}'?" if near else "")
+    return f"one of {shown}", found + (f"; did you mean '{near}'?" if near else "")
 
 
 _EXPECTED = {

@@ -20,6 +20,8 @@ import yaml
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.yaml_scalars import FILE, TAG, BadScalar, Dialect, shorten
 
+#: Characters of all texts after aliases are spread out: what is longer fits into no object of a cluster.
+MAX_CHARACTERS = 1_500_000
 #: Values after aliases are spread out. A file of 500 operations has about 15,000.
 MAX_VALUES = 100_000
 MAX_DEPTH = 64
@@ -62,6 +64,7 @@ class _Frame:
     value: Any
     anchor: str | None
     start: int
+    first_character: int
     place: Place | None
     key: Any = None
     has_key: bool = False
@@ -78,8 +81,10 @@ class _Reader:
         self.most = most
         self.keeps_places = places
         self.problems: list[Problem] = []
-        self.anchors: dict[str, tuple[Any, int, Place | None]] = {}
+        #: Name -> value, how many values and characters it stands for, place.
+        self.anchors: dict[str, tuple[Any, int, int, Place | None]] = {}
         self.count = 0
+        self.characters = 0
         self.stack: list[_Frame] = []
         self.root: Any = None
         self.root_place = Place(1, 1)
@@ -143,14 +148,14 @@ class _Reader:
         if frame is not None and isinstance(frame.value, dict) and not frame.has_key:
             self._take_key(frame, event)
             return
-        self._count(event, 1)
+        self._count(event, 1, len(event.value))
         value = self._construct(event)
         if event.anchor:
-            self.anchors[event.anchor] = (value, 1, None)
+            self.anchors[event.anchor] = (value, 1, len(event.value), None)
         self._put(value, self._place_of(event))
 
     def _take_key(self, frame: _Frame, event: Any) -> None:
-        self._count(event, 1)
+        self._count(event, 1, len(event.value))
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
         frame.has_key, frame.key_place = True, (line, column)
         if event.tag == f"{TAG}merge" or (event.value == "<<" and event.implicit[0]):
@@ -160,7 +165,7 @@ class _Reader:
         if len(key) > _MAX_KEY:
             self._note(f"the key {shorten(key)} is too long", event)
         if event.anchor:
-            self.anchors[event.anchor] = (key, 1, None)
+            self.anchors[event.anchor] = (key, 1, len(key), None)
         if key in frame.lines:
             self._note(f"the key '{shorten(key)}' is already on line {frame.lines[key]}", event)
         frame.lines[key] = line
@@ -175,8 +180,8 @@ class _Reader:
     def _take_alias(self, event: Any) -> None:
         if event.anchor not in self.anchors:
             self._stop(f"the alias *{event.anchor} has no finished anchor before it", event)
-        value, size, place = self.anchors[event.anchor]
-        self._count(event, size)
+        value, size, characters, place = self.anchors[event.anchor]
+        self._count(event, size, characters)
         frame = self.stack[-1] if self.stack else None
         if frame is not None and isinstance(frame.value, dict) and not frame.has_key:
             self._stop("an alias cannot be a key", event)
@@ -190,7 +195,7 @@ class _Reader:
             self._stop('a key must be text, not a list or a mapping (quote a template: "{{ name }}")', event)
         if event.tag not in (None, "!", f"{TAG}{'map' if isinstance(value, dict) else 'seq'}"):
             self._note(f"the tag {shorten(event.tag)} is not supported here", event)
-        self.stack.append(_Frame(value, event.anchor, self.count, self._place_of(event)))
+        self.stack.append(_Frame(value, event.anchor, self.count, self.characters, self._place_of(event)))
 
     def _close(self) -> None:
         frame = self.stack.pop()
@@ -198,7 +203,8 @@ class _Reader:
             for key, value in merged.items():
                 frame.value.setdefault(key, value)
         if frame.anchor:
-            self.anchors[frame.anchor] = (frame.value, self.count - frame.start + 1, frame.place)
+            size, characters = self.count - frame.start + 1, self.characters - frame.first_character
+            self.anchors[frame.anchor] = (frame.value, size, characters, frame.place)
         self._put(frame.value, frame.place)
 
     # -- values -----------------------------------------------------------------------------------------------------
@@ -254,11 +260,13 @@ class _Reader:
 
     # -- problems ---------------------------------------------------------------------------------------------------
 
-    def _count(self, event: Any, size: int) -> None:
+    def _count(self, event: Any, size: int, characters: int = 0) -> None:
         self.count += size
-        if self.count > self.most:
+        self.characters += characters
+        if self.count > self.most or self.characters > MAX_CHARACTERS:
             mark = event.start_mark
-            message = f"more than {self.most:,} values (aliases count as what they stand for)"
+            much = f"{self.most:,} values" if self.count > self.most else f"{MAX_CHARACTERS:,} characters"
+            message = f"more than {much} (aliases count as what they stand for)"
             refuse("TooLarge", message, self.source, mark.line + 1, mark.column + 1)
 
     def _note(self, message: str, event: Any) -> None:

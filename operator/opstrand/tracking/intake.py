@@ -16,7 +16,7 @@ from opstrand.core.compiling.compile import compile_alone, compile_operation
 from opstrand.core.compiling.offered import find_missing
 from opstrand.core.compiling.prepare import component_name
 from opstrand.core.compiling.without_effect import find_idle
-from opstrand.core.judge import judge_compiled, judge_connections
+from opstrand.core.judge import judge_compiled
 from opstrand.core.names import API_VERSION, CREATED_BY, generate_name
 from opstrand.core.pods.connections import Catalog
 from opstrand.core.templates.template import Evaluate, refuse
@@ -60,8 +60,7 @@ def parse_submission(
         problems, notes = [*check_alone(compiled), *find_missing(compiled)], list(find_idle(compiled, is_alone=True))
     else:
         compiled = compile_operation(operation)
-        problems, notes = judge_compiled(compiled, evaluate=evaluate, complete=True)
-        problems += [] if catalog is None else judge_connections(compiled, catalog)
+        problems, notes = judge_compiled(compiled, evaluate=evaluate, complete=True, catalog=catalog)
     if problems:
         raise SpecError.of(list(dict.fromkeys(problems)))
     return Submitted(new_operation(spec), tuple(notes))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from opstrand.core.compiling.compile import compile_operation, compile_written
 from opstrand.core.compiling.dag import read_pipeline
-from opstrand.core.compiling.graph import find_cycle, topological_stages
+from opstrand.core.compiling.graph import find_cycles, topological_stages
 from opstrand.errors import SpecError
 from opstrand.spec.polyaxonfile import parse_operation
 
@@ -112,10 +112,31 @@ _graphs = st.dictionaries(st.sampled_from("abcdefgh"), st.frozensets(st.sampled_
 def test_every_graph_is_sorted_or_has_a_cycle(graph: dict[str, frozenset[str]]) -> None:
     stages = topological_stages(graph)
     placed = [name for stage in stages for name in stage]
-    cycle = find_cycle(graph)
+    cycle = next(find_cycles(graph), [])
     assert (sorted(placed) == sorted(graph)) == (cycle == [])
     place = {name: index for index, stage in enumerate(stages) for name in stage}
     for name in placed:
         assert all(place[other] < place[name] for other in graph[name] if other in graph)
     for earlier, later in pairwise(cycle):
         assert earlier in graph[later]
+
+
+@given(_graphs)
+def test_cycles_share_no_name_and_leave_none_behind(graph: dict[str, frozenset[str]]) -> None:
+    found = [cycle[1:] for cycle in find_cycles(graph)]
+    on_one = [name for cycle in found for name in cycle]
+    assert len(set(on_one)) == len(on_one)
+    rest = {name: before - set(on_one) for name, before in graph.items() if name not in on_one}
+    assert list(find_cycles(rest)) == []
+
+
+def test_a_component_counts_in_every_operation_that_uses_it() -> None:
+    component = {
+        "name": "c",
+        "inputs": [{"name": f"i{n}", "value": 1} for n in range(500)],
+        "run": {"kind": "job", "container": {"image": "b"}},
+    }
+    run = {"kind": "dag", "components": [component], "operations": [{"name": f"o{n}", "dagRef": "c"} for n in range(500)]}
+    with pytest.raises(SpecError) as caught:
+        compile_operation(parse_operation({"component": {"run": run}}))
+    assert [(one.reason, one.path) for one in caught.value.problems] == [("TooLarge", "run.operations")]

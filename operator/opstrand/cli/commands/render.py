@@ -7,14 +7,16 @@ from typing import Any
 
 import click
 
+from opstrand.catalog import read_connections
 from opstrand.cli.command import command
 from opstrand.cli.console import say, show, show_bytes
 from opstrand.cli.format import as_json, as_yaml
 from opstrand.cli.judge import judge
-from opstrand.cli.options import check_project, file_options, output_option
+from opstrand.cli.options import check_project, connections_option, file_options, output_option
 from opstrand.cli.rendering import Rendering, fix_identity, make_operation, read_objects, read_upstreams
 from opstrand.cli.submission import Submission, read_submission
 from opstrand.core.stored import as_stored
+from opstrand.core.templates.meter import metered
 from opstrand.errors import SpecError
 from opstrand.sandbox import Sandbox
 from opstrand.settings import Settings
@@ -29,6 +31,7 @@ from opstrand.settings import Settings
 @click.option("--uuid", "uid", metavar="UUID", help="The run's uuid. [default: zeros]")
 @click.option("-n", "--name", metavar="NAME", help="The run's name. [default: from the file]")
 @click.option("-p", "--project", envvar="OPSTRAND_PROJECT", default="default", show_default=True, metavar="NAMESPACE", help="Project.")
+@connections_option
 @output_option("yaml", "json")
 def render(
     files: tuple[str, ...],
@@ -39,6 +42,7 @@ def render(
     uid: str | None,
     name: str | None,
     project: str,
+    connections: str | None,
     output: str,
 ) -> None:
     """Show what a file would become, without a cluster.
@@ -49,15 +53,17 @@ def render(
     settings = Settings.from_environment()
     submission = read_submission(files, params, strict=strict_params)
     known = read_upstreams([body for file in upstreams for body in read_objects(file)], settings)
+    catalog = read_connections(connections)
     with Sandbox() as sandbox:
-        verdict = judge(submission, evaluate=sandbox.for_one_run(), complete=stage not in ("operation", "compiled"))
+        complete = stage not in ("operation", "compiled")
+        verdict = judge(submission, evaluate=sandbox.for_one_run(), complete=complete, catalog=catalog)
         verdict.require()
         for note in verdict.notes:
             say(f"note: {files[0]}: {note}")
         operation = make_operation(submission, name=name)
         body = fix_identity(operation, project=check_project(project), uid=uid)
         # The engine sees what the cluster keeps; a person reads what was written.
-        rendering = Rendering(body if stage == "compiled" else as_stored(body), settings, known, sandbox.for_one_run())
+        rendering = Rendering(body if stage == "compiled" else as_stored(body), settings, known, metered(sandbox.for_one_run()), catalog)
         _show(_STAGES[stage], rendering, submission, operation, output)
 
 

@@ -8,15 +8,17 @@ from typing import Any
 
 import click
 
+from opstrand.catalog import read_connections
 from opstrand.cli.command import command
 from opstrand.cli.console import say, show
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.format import as_json, name_of, slim
 from opstrand.cli.judge import judge
-from opstrand.cli.options import Target, check_project, file_options, local_or_cluster_options, timeout_option
+from opstrand.cli.options import Target, check_project, connections_option, file_options, local_or_cluster_options, timeout_option
 from opstrand.cli.rendering import make_operation, parse_uid
 from opstrand.cli.submission import read_submission
 from opstrand.core.compiling.prepare import prepare
+from opstrand.core.pods.connections import Catalog
 from opstrand.errors import SpecError
 from opstrand.sandbox import Sandbox
 from opstrand.settings import Settings
@@ -60,6 +62,7 @@ class _Wish:
 @click.option("-w", "--watch", is_flag=True, help="Wait for the end, and tell of every phase.")
 @timeout_option
 @click.option("-o", "--output", type=click.Choice(["name", "json"]), help="What to print on stdout about the run.")
+@connections_option
 @click.option("--uuid", "uid", hidden=True, help="With --local: the run's uuid.")
 def run(
     target: Target,
@@ -72,6 +75,7 @@ def run(
     watch: bool,
     timeout: float | None,
     output: str | None,
+    connections: str | None,
     uid: str | None,
 ) -> int:
     """Run a polyaxonfile, in a cluster or as a process here.
@@ -83,15 +87,24 @@ def run(
         raise CliError("-o and --logs both write to stdout", hint="Leave one of them out.")
     if uid and not target.is_local:
         raise CliError("--uuid is for --local: in a cluster the API server gives it")
-    operation = _make_operation(files, params, strict_params, hub, name, is_local=target.is_local)
+    # In a cluster the catalog is the operator's.
+    catalog = read_connections(connections) if target.is_local else None
+    operation = _make_operation(files, params, strict_params, hub, name, is_local=target.is_local, catalog=catalog)
     wish = _Wish(logs, watch, timeout, output, target.is_local)
     if target.is_local:
-        return asyncio.run(_run_here(operation, target, wish, parse_uid(uid) if uid else None))
+        return asyncio.run(_run_here(operation, target, wish, parse_uid(uid) if uid else None, catalog))
     return asyncio.run(_run_there(operation, target, wish))
 
 
 def _make_operation(
-    files: tuple[str, ...], params: tuple[str, ...], strict: bool | None, hub: str | None, name: str | None, *, is_local: bool
+    files: tuple[str, ...],
+    params: tuple[str, ...],
+    strict: bool | None,
+    hub: str | None,
+    name: str | None,
+    *,
+    is_local: bool,
+    catalog: Catalog | None,
 ) -> dict[str, Any]:
     """The object to create, judged: nothing is created of a file that cannot run."""
     if not files and not hub:
@@ -100,7 +113,7 @@ def _make_operation(
     if hub and is_local:
         raise CliError("--hub needs a cluster: --local knows no components but those in the file")
     with Sandbox() as sandbox:
-        verdict = judge(submission, evaluate=sandbox.for_one_run(), complete=True)
+        verdict = judge(submission, evaluate=sandbox.for_one_run(), complete=True, catalog=catalog)
     verdict.require()
     for note in verdict.notes:
         say(f"note: {files[0] if files else hub}: {note}")
@@ -142,7 +155,7 @@ async def _run_there(operation: dict[str, Any], target: Target, wish: _Wish) -> 
         return wish.ended(final)
 
 
-async def _run_here(operation: dict[str, Any], target: Target, wish: _Wish, uid: str | None) -> int:
+async def _run_here(operation: dict[str, Any], target: Target, wish: _Wish, uid: str | None, catalog: Catalog | None) -> int:
     from opstrand.cli.here import run_here
     from opstrand.cli.records import PROJECT
 
@@ -153,6 +166,7 @@ async def _run_here(operation: dict[str, Any], target: Target, wish: _Wish, uid:
         project=project,
         uid=uid,
         settings=Settings.from_environment(),
+        catalog=catalog,
         logs=wish.logs,
         every_change=wish.watch,
         seconds=wish.timeout,

@@ -16,8 +16,10 @@ from opstrand.core.nearest import suggest
 from opstrand.core.resolving.joins import check_matrix, parse_joins
 from opstrand.core.resolving.refs import Ask, check_refs
 from opstrand.core.resolving.slots import Slot, bind, make_slots
+from opstrand.core.resolving.validation import make_validator
 from opstrand.core.templates.lookups import is_template
-from opstrand.core.templates.template import Evaluate, iter_texts, refuse
+from opstrand.core.templates.meter import Evaluate, metered
+from opstrand.core.templates.template import iter_texts, refuse
 from opstrand.core.values.types import complain_of_type, is_known
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.io import IO
@@ -28,6 +30,7 @@ def check_values(compiled: Compiled, *, evaluate: Evaluate = refuse) -> list[Pro
 
     `evaluate` is asked only for what a validation needs (a costly regex); no template is rendered.
     """
+    evaluate = metered(evaluate)
     problems = [*_check_types(compiled), *check_matrix(compiled.matrix)]
     problems += [*_check_made(compiled, compiled.matrix, evaluate)] if compiled.matrix else []
     try:
@@ -60,10 +63,12 @@ def _check_made(compiled: Compiled, matrix: Mapping[str, Any], evaluate: Evaluat
 
 
 def _check_made_values(matrix: Mapping[str, Any], declared: Mapping[str, IO], evaluate: Evaluate) -> Iterator[Problem]:
+    validators = {name: make_validator(io) for name, io in declared.items()}
     for path, name, value in iter_values(matrix):
         if name in declared and value is not None and not any(is_template(text) for text in iter_texts(value)):
             try:
-                bind(value, Slot(name, "inputs", declared[name], "matrix", path), evaluate=evaluate)
+                slot = Slot(name, "inputs", declared[name], "matrix", path)
+                bind(value, slot, evaluate=evaluate, validator=validators[name])
             except SpecError as error:
                 yield from error.problems
 

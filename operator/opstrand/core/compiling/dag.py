@@ -6,14 +6,16 @@ Owns the static checks of `run.kind: dag`. What an operation's own params must b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from opstrand.core.compiled import Compiled, Node
 from opstrand.core.compiling.check import check_values, expected_types
-from opstrand.core.compiling.graph import find_cycle, topological_stages
-from opstrand.core.limits import shorten
+from opstrand.core.compiling.graph import find_cycles, topological_stages
+from opstrand.core.limits import PIPELINE_VALUES, count_values, shorten
 from opstrand.core.nearest import suggest
 from opstrand.core.resolving.refs import Ask, Ref, check_ref
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
@@ -42,12 +44,16 @@ def read_pipeline(pipeline: Compiled, compile_node: CompileNode) -> Pipeline:
     if not written:
         return Pipeline({}, problems=(Problem("InvalidSpec", "a pipeline needs at least one operation", "run.operations"),))
     components = _components(pipeline.run, problems)
+    too_large = _check_size(written, components)
+    if too_large:
+        return Pipeline({}, problems=(*problems, *too_large))
     nodes = _nodes(written, components, compile_node, problems)
     nodes = {name: replace(node, upstreams=_upstreams(node, nodes, problems)) for name, node in nodes.items()}
     problems += _cycles(nodes)
+    givers = {name: _Giver(node.compiled) for name, node in nodes.items() if node.compiled is not None}
     for node in nodes.values():
         if node.compiled is not None and len(problems) < MAX_PROBLEMS:
-            found = check_values(node.compiled) + _check_asks(node.compiled, nodes, pipeline)
+            found = check_values(node.compiled) + list(islice(_check_asks(node.compiled, givers, _Giver(pipeline)), MAX_PROBLEMS))
             problems += [replace(problem, path=f"{node.path}.{problem.path}") for problem in found]
     stages = topological_stages({name: node.upstreams for name, node in nodes.items()})
     return Pipeline(nodes, tuple(map(tuple, stages)), tuple(problems))
@@ -66,6 +72,16 @@ def _components(run: Mapping[str, Any], problems: list[Problem]) -> dict[str, Ma
         else:
             found[name] = component
     return found
+
+
+def _check_size(written: Sequence[Any], components: Mapping[str, Any]) -> list[Problem]:
+    """A component counts in every operation that uses it: each of them is compiled and checked by itself."""
+    sizes = {name: count_values(component) for name, component in components.items()}
+    total = sum(sizes.get(str(one.get("dagRef")), 0) for one in written if isinstance(one, Mapping))
+    if total <= PIPELINE_VALUES:
+        return []
+    message = f"its operations stand for {total:,} values of their components; at most {PIPELINE_VALUES:,} are compiled"
+    return [Problem("TooLarge", message, "run.operations")]
 
 
 def _nodes(written: Sequence[Any], components: Mapping[str, Any], compile_node: CompileNode, problems: list[Problem]) -> dict[str, Node]:
@@ -91,6 +107,8 @@ def _compile(
         problems.append(Problem("InvalidSpec", "an operation of a pipeline cannot have a schedule", f"{path}.schedule"))
     reference = operation.get("dagRef")
     if reference and reference not in components:
+        if len(problems) >= MAX_PROBLEMS:
+            return None
         message = f"the pipeline has no component '{reference}'{suggest(reference, components)}"
         problems.append(Problem("InvalidSpec", message, f"{path}.dagRef"))
         return None
@@ -137,22 +155,34 @@ def _has_ref(value: Any) -> bool:
 
 def _cycles(nodes: Mapping[str, Node]) -> list[Problem]:
     """Every circle that shares no operation with one that was told before."""
-    graph = {name: node.upstreams for name, node in nodes.items()}
     problems: list[Problem] = []
-    while (cycle := find_cycle(graph)) and len(problems) < MAX_PROBLEMS:
+    for cycle in islice(find_cycles({name: node.upstreams for name, node in nodes.items()}), MAX_PROBLEMS):
         itself = len(cycle) == 2
         words = f"'{cycle[0]}' depends on itself" if itself else f"the operations wait for each other: {' → '.join(cycle)}"
         problems.append(Problem("InvalidSpec", shorten(words), nodes[cycle[0]].path))
-        graph = {name: upstreams for name, upstreams in graph.items() if name not in cycle}
     return problems
 
 
 # -- values between operations --------------------------------------------------------------------------------------
 
 
-def _check_asks(compiled: Compiled, nodes: Mapping[str, Node], pipeline: Compiled) -> list[Problem]:
+@dataclass(frozen=True)
+class _Giver:
+    """An operation of whose values others ask; what it declares by name is gathered once for all of them."""
+
+    compiled: Compiled
+
+    @cached_property
+    def inputs(self) -> dict[str, IO]:
+        return {io.name: io for io in self.compiled.inputs}
+
+    @cached_property
+    def outputs(self) -> dict[str, IO]:
+        return {io.name: io for io in self.compiled.outputs}
+
+
+def _check_asks(compiled: Compiled, givers: Mapping[str, _Giver], pipeline: _Giver) -> Iterator[Problem]:
     declared = {io.name: io for io in (*compiled.outputs, *compiled.inputs)}
-    problems = []
     for name, param in compiled.params.items():
         if param.ref is None or name not in declared:
             continue
@@ -160,18 +190,17 @@ def _check_asks(compiled: Compiled, nodes: Mapping[str, Node], pipeline: Compile
             ref, ask = check_ref(name, param)
         except SpecError:
             continue  # said by check_values
-        giver = pipeline if ref.kind == "dag" else nodes[ref.target].compiled if ref.target in nodes else None
+        giver = pipeline if ref.kind == "dag" else givers.get(ref.target)
         if ref.kind != "runs" and giver is not None:
-            problems += _check_ask(declared[name], ref, ask, giver, f"params.{name}.value")
-    return problems
+            yield from _check_ask(declared[name], ref, ask, giver, f"params.{name}.value")
 
 
-def _check_ask(io: IO, ref: Ref, ask: Ask, giver: Compiled, path: str) -> list[Problem]:
+def _check_ask(io: IO, ref: Ref, ask: Ask, giver: _Giver, path: str) -> list[Problem]:
     if ask.section in ("inputs", "outputs") and ask.name:
-        given = {one.name: one for one in (giver.inputs if ask.section == "inputs" else giver.outputs)}
+        given = giver.inputs if ask.section == "inputs" else giver.outputs
         if ask.name in given:
             return _check_types(io, given[ask.name], f"{ask} of {ref}", path)
-        if ask.section == "inputs" and ask.name in giver.params:
+        if ask.section == "inputs" and ask.name in giver.compiled.params:
             return []
         message = f"{ref} has no {ask.section[:-1]} '{ask.name}'{suggest(ask.name, given)}"
         return [Problem("MissingValue", message, path)]

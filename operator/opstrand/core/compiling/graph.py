@@ -5,7 +5,7 @@ Owns sorting into stages and finding what makes sorting impossible. Must not kno
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 
 def topological_stages(upstreams: Mapping[str, Set[str]]) -> list[list[str]]:
@@ -32,18 +32,48 @@ def topological_stages(upstreams: Mapping[str, Set[str]]) -> list[list[str]]:
     return stages
 
 
-def find_cycle(upstreams: Mapping[str, Set[str]]) -> list[str]:
-    """The names along one cycle, the first one repeated at the end; empty if there is none."""
-    sorted_ones = {name for stage in topological_stages(upstreams) for name in stage}
-    rest = [name for name in upstreams if name not in sorted_ones]
-    if not rest:
-        return []
-    # Whoever is left waits for someone who is left: walking upstream must meet a name again.
-    seen: dict[str, int] = {}
-    name = rest[0]
-    while name not in seen:
-        seen[name] = len(seen)
-        name = min(other for other in upstreams[name] if other in upstreams and other not in sorted_ones)
-    around = list(reversed(list(seen)[seen[name] :]))
-    first = around.index(min(around))
-    return [*around[first:], *around[: first + 1]]
+def find_cycles(upstreams: Mapping[str, Set[str]]) -> Iterator[list[str]]:
+    """Cycles that share no name with one that came before, each with its first name repeated at the end; none if there is none."""
+    left = _Unsorted(upstreams)
+    for name in upstreams:
+        while name in left.names:
+            cycle = left.walk(name)
+            yield cycle
+            left.remove(cycle)
+
+
+class _Unsorted:
+    """The names that are on a cycle or behind one, kept so while names are taken away: each edge is looked at once for that."""
+
+    def __init__(self, upstreams: Mapping[str, Set[str]]) -> None:
+        self.names = set(upstreams)
+        self._upstreams = upstreams
+        self._waits = {name: len(before & upstreams.keys()) for name, before in upstreams.items()}
+        self._behind: dict[str, list[str]] = {name: [] for name in upstreams}
+        for name, before in upstreams.items():
+            for other in before & upstreams.keys():
+                self._behind[other].append(name)
+        self.remove([name for name, count in self._waits.items() if count == 0])
+
+    def remove(self, gone: Sequence[str]) -> None:
+        """Take names away, and all that waits for nothing else then."""
+        following = list(gone)
+        while following:
+            name = following.pop()
+            if name not in self.names:
+                continue
+            self.names.discard(name)
+            for other in self._behind[name]:
+                self._waits[other] -= 1
+                if self._waits[other] == 0:
+                    following.append(other)
+
+    def walk(self, name: str) -> list[str]:
+        """The cycle that is met on the way upstream: each name that is left waits for one that is left."""
+        seen: dict[str, int] = {}
+        while name not in seen:
+            seen[name] = len(seen)
+            name = min(other for other in self._upstreams[name] if other in self.names)
+        around = list(reversed(list(seen)[seen[name] :]))
+        first = around.index(min(around))
+        return [*around[first:], *around[: first + 1]]

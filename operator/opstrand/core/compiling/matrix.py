@@ -23,6 +23,10 @@ Params = dict[str, Any]
 EXPANDED = ("mapping", "grid", "random")
 MAX_RUNS = 10_000
 _TOO_MANY = f"at most {MAX_RUNS:,} are made: set numRuns or make the spaces smaller"
+#: Where counting ends.
+_ENDLESS = 10**15
+#: Values of spaces that are listed to be checked, of all spaces together, and params of all runs together.
+_CHECKED, _PARAMS = 20_000, 500_000
 #: Draws in a row that gave nothing new, after which the space is taken to be used up.
 _STALLED = 2_000
 
@@ -40,7 +44,8 @@ def expand(matrix: Mapping[str, Any], *, seed: int = 0) -> list[Params]:
     spaces = _spaces(matrix)
     limit = matrix.get("numRuns")
     if kind == "grid":
-        return _bounded(itertools.islice(_combine(spaces), limit))
+        listed = {name: list_points(space, f"matrix.params.{name}") for name, space in spaces.items()}
+        return _bounded(itertools.islice(_combine(listed), limit))
     return _draw(spaces, min(int(limit or 0), MAX_RUNS), matrix.get("seed", seed))
 
 
@@ -67,11 +72,12 @@ def check_size(matrix: Mapping[str, Any]) -> list[Problem]:
     for name, space in _spaces(matrix).items():
         if not is_template(space.value) and not space.is_drawn:
             try:
-                total *= len(list_values(space, f"matrix.params.{name}"))
+                total = min(total * len(list_points(space, f"matrix.params.{name}")), _ENDLESS)
             except SpecError as error:
                 problems += error.problems
     runs = min(total, matrix.get("numRuns") or total)
-    return problems + ([Problem("TooLarge", f"{runs:,} runs; {_TOO_MANY}", "matrix")] if runs > MAX_RUNS else [])
+    told = f"{runs:,}" if runs < _ENDLESS else f"at least {runs:,}"
+    return problems + ([Problem("TooLarge", f"{told} runs; {_TOO_MANY}", "matrix")] if runs > MAX_RUNS else [])
 
 
 def iter_values(matrix: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
@@ -82,6 +88,7 @@ def iter_values(matrix: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
             yield from ((f"matrix.values[{index}].{name}", name, value) for name, value in row.items())
     if rows is not None or is_template(matrix.get("params")) or not matrix.get("params"):
         return
+    left = _CHECKED
     for name, space in _spaces(matrix).items():
         place = f"matrix.params.{name}.value"
         if is_template(space.value) or (space.is_drawn and space.kind != "pchoice"):
@@ -90,12 +97,14 @@ def iter_values(matrix: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
             values = space.contents() if space.kind == "choice" else [value for value, _ in space.contents()]
             yield from ((f"{place}[{index}]", name, value) for index, value in enumerate(values))
         else:
-            yield from ((place, name, value) for value in _list_soundly(space))
+            for value in itertools.islice(_list_soundly(space), left):
+                left -= 1
+                yield place, name, value
 
 
-def _list_soundly(space: Space) -> list[Any]:
+def _list_soundly(space: Space) -> Sequence[Any]:
     try:
-        return list_values(space)
+        return list_points(space)
     except SpecError:
         return []  # told by check_size
 
@@ -142,23 +151,54 @@ def _known(value: Any, path: str) -> Any:
 
 
 def _bounded(runs: Iterator[Any] | list[Any]) -> list[Any]:
-    found = list(itertools.islice(runs, MAX_RUNS + 1))
-    if len(found) > MAX_RUNS:
-        raise SpecError("TooLarge", f"more than {MAX_RUNS:,} runs; {_TOO_MANY}", "matrix")
+    found: list[Any] = []
+    for run in runs:
+        found.append(run)
+        if len(found) > MAX_RUNS:
+            raise SpecError("TooLarge", f"more than {MAX_RUNS:,} runs; {_TOO_MANY}", "matrix")
+        if len(found) * len(run) > _PARAMS:
+            raise SpecError("TooLarge", f"more than {_PARAMS:,} params of all runs together", "matrix")
     return found
 
 
-def _combine(spaces: Mapping[str, Space]) -> Iterator[Params]:
-    """Every combination; the last param changes fastest."""
-    listed = [list_values(space, f"matrix.params.{name}") for name, space in spaces.items()]
-    for values in itertools.product(*listed):
-        yield dict(zip(spaces, values, strict=True))
+def _combine(listed: Mapping[str, Sequence[Any]]) -> Iterator[Params]:
+    """Every combination, one at a time; the last param changes fastest."""
+    if not all(map(len, listed.values())):
+        return
+    at = dict.fromkeys(listed, 0)
+    while True:
+        yield {name: values[at[name]] for name, values in listed.items()}
+        for name in reversed(at):
+            at[name] += 1
+            if at[name] < len(listed[name]):
+                break
+            at[name] = 0
+        else:
+            return
 
 
 # -- listed spaces --------------------------------------------------------------------------------------------------
 
 
-def list_values(space: Space, path: str = "") -> list[Any]:
+class Points(Sequence[Any]):
+    """The values of a space by their number, each made when it is asked for: a file may name more of them than fit."""
+
+    def __init__(self, count: int, at: Callable[[int], Any]) -> None:
+        self._count = count
+        self._at = at
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self._at(one) for one in range(*index.indices(self._count))]
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        return self._at(index)
+
+
+def list_points(space: Space, path: str = "") -> Sequence[Any]:
     """Every value of a space that has an end."""
     _known(space.value, f"{path}.value")
     contents = space.contents()
@@ -172,44 +212,45 @@ def list_values(space: Space, path: str = "") -> list[Any]:
         raise error.within(path) from None
 
 
-def _range(start: float, stop: float, step: float, *_: Any) -> list[float]:
+def _range(start: float, stop: float, step: float, *_: Any) -> Points:
     count = max(0, math.ceil((stop - start) / step))
     if count > MAX_RUNS:
         raise SpecError("TooLarge", f"a range of {count:,} values; at most {MAX_RUNS:,} are listed")
-    return [start + index * step for index in range(count)]
+    return Points(count, lambda index: start + index * step)
 
 
-def _linspace(start: float, stop: float, num: int, *_: Any) -> list[float]:
-    if num == 1:
-        return [start]
-    step = (stop - start) / (num - 1)
-    return [*(start + index * step for index in range(num - 1)), stop]
+def _linspace(start: float, stop: float, num: int, *_: Any) -> Points:
+    step = (stop - start) / (num - 1) if num > 1 else 0
+    return Points(num, lambda index: stop if 0 < index == num - 1 else start + index * step)
 
 
-def _logspace(start: float, stop: float, num: int, base: float = 10) -> list[float]:
-    return [float(base) ** exponent for exponent in _linspace(start, stop, num)]
+def _logspace(start: float, stop: float, num: int, base: float = 10) -> Points:
+    exponents = _linspace(start, stop, num)
+    return Points(num, lambda index: float(base) ** exponents[index])
 
 
-def _geomspace(start: float, stop: float, num: int, *_: Any) -> list[float]:
+def _geomspace(start: float, stop: float, num: int, *_: Any) -> Points:
     if start * stop <= 0:
         raise SpecError("InvalidSpec", "a geometric sequence cannot start at, end at or cross 0")
     sign = math.copysign(1, start)
-    middle = [sign * value for value in _logspace(math.log10(abs(start)), math.log10(abs(stop)), num)]
-    return [start, *middle[1:-1], stop] if num > 1 else [start]
+    middle = _logspace(math.log10(abs(start)), math.log10(abs(stop)), num)
+    ends = {num - 1: stop, 0: start}
+    return Points(num, lambda index: ends[index] if index in ends else sign * middle[index])
 
 
-def _dates(start: date, stop: date, step: float, *_: Any) -> list[str]:
-    return [(start + timedelta(days=index)).isoformat() for index in _range(0, (stop - start).days, step)]
+def _dates(start: date, stop: date, step: float, *_: Any) -> Points:
+    days = _range(0, (stop - start).days, step)
+    return Points(len(days), lambda index: (start + timedelta(days=days[index])).isoformat())
 
 
-def _moments(start: datetime, stop: datetime, step: timedelta, *_: Any) -> list[str]:
+def _moments(start: datetime, stop: datetime, step: timedelta, *_: Any) -> Points:
     first = start if start.tzinfo else start.replace(tzinfo=UTC)
     last = stop if stop.tzinfo else stop.replace(tzinfo=UTC)
     seconds = _range(0, (last - first).total_seconds(), step.total_seconds())
-    return [(first + timedelta(seconds=offset)).isoformat() for offset in seconds]
+    return Points(len(seconds), lambda index: (first + timedelta(seconds=seconds[index])).isoformat())
 
 
-_LISTS: Mapping[str, Callable[..., list[Any]]] = {
+_LISTS: Mapping[str, Callable[..., Points]] = {
     "range": _range,
     "linspace": _linspace,
     "logspace": _logspace,
@@ -224,7 +265,9 @@ _LISTS: Mapping[str, Callable[..., list[Any]]] = {
 
 def _draw(spaces: Mapping[str, Space], count: int, seed: Any) -> list[Params]:
     """`count` different combinations, or all there are."""
-    listed = {name: list_values(space, f"matrix.params.{name}") for name, space in spaces.items() if not space.is_drawn}
+    listed = {name: list_points(space, f"matrix.params.{name}") for name, space in spaces.items() if not space.is_drawn}
+    if count * len(spaces) > _PARAMS:
+        raise SpecError("TooLarge", f"more than {_PARAMS:,} params of all runs together", "matrix")
     source = Generator(int(seed) if isinstance(seed, int) else 0)
     total = math.prod(map(len, listed.values())) if len(listed) == len(spaces) else math.inf
     found: dict[str, Params] = {}
@@ -237,12 +280,11 @@ def _draw(spaces: Mapping[str, Space], count: int, seed: Any) -> list[Params]:
     return list(found.values()) if len(found) == min(count, total) or total == math.inf else _complete(listed, found, count)
 
 
-def _complete(listed: Mapping[str, list[Any]], found: dict[str, Params], count: int) -> list[Params]:
+def _complete(listed: Mapping[str, Sequence[Any]], found: dict[str, Params], count: int) -> list[Params]:
     """Unlucky draws in a space that has an end: the rest in its own order."""
-    for values in itertools.product(*listed.values()):
+    for params in _combine(listed):
         if len(found) >= count:
             break
-        params = dict(zip(listed, values, strict=True))
         found.setdefault(repr(params), params)
     return list(found.values())
 

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from opstrand.core.compiling.patch import lay_over
+from opstrand.core.limits import GROUPS
 from opstrand.errors import SpecError
 from opstrand.spec.patch import Strategy
 from opstrand.spec.polyaxonfile import spec_error
@@ -33,6 +34,8 @@ def lay_over_run(kind: str, base: Run, patch: Mapping[str, Any], strategy: Strat
     if model is None:
         raise SpecError("InvalidSpec", f"unknown kind of runtime '{kind}'", "kind")
     roles = _roles(model, base)
+    if len(roles) > GROUPS:
+        raise SpecError("TooLarge", f"there are {len(roles)} groups; at most {GROUPS} are patched", "kind")
     is_for_roles = bool(roles) and not set(patch) <= set(fields_of(model))
     if judge:
         _judge_patch(_role_model(model) if is_for_roles else model, patch)

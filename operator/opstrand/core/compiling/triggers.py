@@ -37,18 +37,21 @@ def judge_trigger(trigger: str | None, skip_on_upstream_skip: bool, statuses: Se
     quantity, _, word = (trigger or DEFAULT_TRIGGER).partition("_")
     counts = _COUNTS[word]
     finished = [status for status in statuses if status is not None]
-    for end in range(1, len(finished) + 1):
-        verdict = _judge(quantity, counts, skip_on_upstream_skip, finished[:end], end == len(statuses))
+    all_count = True
+    for end, status in enumerate(finished, 1):
+        all_count = all_count and counts(status)
+        verdict = _judge(quantity, counts(status), all_count, skip_on_upstream_skip and status == "skipped", end == len(statuses))
         if verdict != "wait":
             return verdict
     return "wait" if statuses else "start"
 
 
-def _judge(quantity: str, counts: Callable[[str], bool], skips: bool, finished: Sequence[str], is_all: bool) -> Verdict:
-    if skips and finished[-1] == "skipped":
+def _judge(quantity: str, counts: bool, all_count: bool, is_skipped: bool, is_last: bool) -> Verdict:
+    """The verdict when one more upstream ended. `counts`: it ended as the trigger asks; `all_count`: it and all before it did."""
+    if is_skipped:
         return "skipped"
-    if quantity == "one" and counts(finished[-1]):
+    if quantity == "one" and counts:
         return "start"
-    if not is_all:
+    if not is_last:
         return "wait"
-    return "start" if quantity == "all" and all(map(counts, finished)) else "upstream_failed"
+    return "start" if quantity == "all" and all_count else "upstream_failed"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opstrand.core import names
+from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.identity import Identity
 from opstrand.core.limits import TOTAL, check_size
@@ -17,7 +18,7 @@ from opstrand.core.pods import service
 from opstrand.core.pods.adoption import pod_digest
 from opstrand.core.pods.connections import EMPTY, Catalog
 from opstrand.core.pods.init_steps import render_lineage
-from opstrand.core.pods.plan import Plan, compile_plan
+from opstrand.core.pods.plan import CATALOG_NOT_GIVEN, NO_CATALOG, Plan, compile_plan
 from opstrand.core.pods.pod import Rendered, render_pod
 from opstrand.core.pods.pod_rules import check_plan
 from opstrand.core.pods.service import RenderedService
@@ -61,13 +62,18 @@ def render_attempt(
     settings: Settings,
     evaluate: Evaluate,
     elapsed: int = 0,
-    catalog: Catalog = EMPTY,
+    catalog: Catalog | None = EMPTY,
 ) -> Attempt:
-    """The attempt of this number, `elapsed` seconds after the first one started. Raises SpecError for what only rendering can know."""
+    """The attempt of this number, `elapsed` seconds after the first one started. Raises SpecError for what only rendering can know.
+
+    `catalog` None: none is given here, and what names a connection is refused for that.
+    """
     assert prepared.compiled is not None
     # What the status holds is what every attempt reads, the first included: its keys are by the alphabet, and 1.0 is 1.
     kept = thaw(prepared.compiled, as_stored(dict(resolved.inputs)), as_stored(dict(resolved.outputs)))
-    plan = compile_plan(prepared.compiled, kept, prepared.identity, catalog.schemas, store_path=store_path(catalog), evaluate=evaluate)
+    schemas = None if catalog is None else catalog.schemas
+    catalog = _require_catalog(prepared.compiled) if catalog is None else catalog
+    plan = compile_plan(prepared.compiled, kept, prepared.identity, schemas, store_path=store_path(catalog), evaluate=evaluate)
     check_plan(plan)
     if plan.kind == service.KIND:
         return _render_service(plan, prepared.identity, body=body, settings=settings, catalog=catalog)
@@ -85,6 +91,20 @@ def render_attempt(
     )
     check_size(rendered.pod, TOTAL, "the Pod", "run")
     return Attempt(plan, name, rendered, render_lineage(plan))
+
+
+def _require_catalog(compiled: Compiled) -> Catalog:
+    """No catalog, which is enough for what names no connection."""
+    init = compiled.run.get("init")
+    named = [f"run.init[{index}].connection" for index, step in enumerate(init if isinstance(init, list | tuple) else ()) if _uses(step)]
+    named = ["run.connections", *named] if compiled.run.get("connections") else named
+    if named:
+        raise SpecError(CATALOG_NOT_GIVEN, f"names a connection, but of catalogs of connections {NO_CATALOG}", named[0])
+    return EMPTY
+
+
+def _uses(step: Any) -> bool:
+    return isinstance(step, Mapping) and bool(step.get("connection"))
 
 
 def _render_service(plan: Plan, identity: Identity, *, body: Mapping[str, Any], settings: Settings, catalog: Catalog) -> Attempt:

@@ -11,15 +11,19 @@ gives none. Whatever was lost on the way (an event, an operator) is made up by l
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from opstrand.core.lifecycle.attending import attend
 from opstrand.core.lifecycle.ending import clear
 from opstrand.core.lifecycle.serving import clear_service, serve
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.lifecycle.starting import start
+from opstrand.core.templates.meter import metered
 
 
 def decide(snapshot: Snapshot) -> Decision:
-    """What to do about this run now."""
+    """What to do about this run now. All that is rendered for one decision has one budget."""
+    snapshot = replace(snapshot, evaluate=metered(snapshot.evaluate))
     if snapshot.phase.is_final:
         return clear_service(snapshot) if snapshot.is_service else clear(snapshot)
     if not snapshot.is_frozen:

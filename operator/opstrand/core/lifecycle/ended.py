@@ -191,13 +191,18 @@ def _lead(words: str) -> str:
 
 def describe_main_end(pod: Pod, end: Mapping[str, Any]) -> tuple[str, str]:
     reason, words = describe_end(pod, main_of(pod), end)
-    return reason, words if words.startswith("exit code") else f"the container {words}"
+    return reason, words if _has_exited(end) else f"the container {words}"
+
+
+def _has_exited(end: Mapping[str, Any]) -> bool:
+    """Whether its program ended by itself, which its exit code tells."""
+    return end.get("reason") != "OOMKilled" and end.get("reason") not in NEVER_STARTED
 
 
 def describe_init_end(pod: Pod, container: ContainerStatus, end: Mapping[str, Any]) -> tuple[str, str]:
     """For an init container that did not end well."""
     reason, words = describe_end(pod, container, end)
-    ended = f"ended with {words}" if words.startswith("exit code") else words
+    ended = f"ended with {words}" if _has_exited(end) else words
     return reason if reason == "OOMKilled" else "InitFailed", f"init step {container.get('name')!r} {ended}"
 
 

@@ -81,8 +81,8 @@ class Snapshot:
     #: Tells how long ago a time of this run was, whatever became of the clock since; None: by `now`. True is for a time of which it is
     #: not known when it was written.
     measure: Callable[[str, bool], Passed] | None = None
-    #: What the operator's owner lets runs use by name.
-    catalog: Catalog = EMPTY
+    #: What the operator's owner lets runs use by name; None where no catalog is given, and a run that names a connection cannot start.
+    catalog: Catalog | None = EMPTY
 
     @cached_property
     def status(self) -> Mapping[str, Any]:

@@ -14,7 +14,8 @@ from opstrand.core.limits import INIT_FILES, check_size, shorten
 from opstrand.core.pods.containers import clean_container
 from opstrand.core.pods.expansion import keep_traces
 from opstrand.core.resolving.slots import Slot
-from opstrand.core.templates.template import Evaluate, render, render_text
+from opstrand.core.templates.meter import Evaluate, Exhausted
+from opstrand.core.templates.template import render, render_text
 from opstrand.core.templates.traced import forget
 from opstrand.core.values.types import to_text
 from opstrand.errors import Problem, SpecError
@@ -44,6 +45,8 @@ def render_init(steps: Any, given: Iterable[tuple[Slot, Any]], context: Mapping[
         path = f"run.init[{index}]"
         try:
             rendered.append((_render_step(step, path, context, evaluate), path))
+        except Exhausted:
+            raise
         except SpecError as error:
             problems += error.problems
     if problems:

@@ -26,7 +26,8 @@ from opstrand.core.resolving.resolve import Resolved
 from opstrand.core.resolving.slots import Slot, make_slots
 from opstrand.core.resolving.start import evaluate_condition, judge_approval
 from opstrand.core.templates.context import Scope
-from opstrand.core.templates.template import Evaluate, refuse, render
+from opstrand.core.templates.meter import Evaluate, Exhausted, metered
+from opstrand.core.templates.template import refuse, render
 from opstrand.core.templates.traced import forget
 from opstrand.core.values.types import to_text
 from opstrand.errors import Problem, SpecError
@@ -36,6 +37,9 @@ from opstrand.spec.polyaxonfile import spec_error
 from opstrand.spec.section import Section
 from opstrand.spec.termination import Termination
 
+#: The reason of what only a catalog could tell.
+CATALOG_NOT_GIVEN = "CatalogNotGiven"
+NO_CATALOG = "none is given here (--connections FILE, or OPSTRAND_CONNECTIONS)"
 #: Keys of `run` that have a place of their own in a plan. The others, a service's ports for one, are in `extra`.
 _OWN_KEYS = ("kind", "container", "init", "sidecars", "volumes", "environment", "connections")
 #: Parts of a pipeline: templates of its children, which are rendered with the children's values.
@@ -110,9 +114,11 @@ def compile_plan(
 ) -> Plan:
     """The plan of a run with these values. SpecError with the path of the field as it is after rendering.
 
-    `connections` is the catalog: name to what templates read of it (`connections.<name>.url`). None: it is not known here, and no name is
-    refused. `store_path` is where the artifacts store would be mounted whole.
+    `connections` is the catalog: name to what templates read of it (`connections.<name>.url`). None: it is not known here; no name is
+    refused, but a template that reads `connections` or `init` is (CatalogNotGiven). `store_path` is where the artifacts store would be
+    mounted whole.
     """
+    evaluate = metered(evaluate)
     slots = [slot for slot in make_slots(compiled, parse_joins(compiled))[0] if slot.io is not None or slot.name in resolved.inputs]
     scope = _fill_scope(slots, compiled, resolved, identity, evaluate)
     facts = (identity.uuid, identity.name, identity.owner, identity.project, compiled.kind)
@@ -123,8 +129,11 @@ def compile_plan(
         render(compiled.run.get("connections") or [], scope.values, "run.connections", evaluate=evaluate), connections
     )
     asked = [step["connection"] for step in compiled.run.get("init") or () if isinstance(step, Mapping) and step.get("connection")]
-    catalog = connections or {}
-    scope.add_mappings(connections={n: catalog[n] for n in names if n in catalog}, init={n: catalog[n] for n in asked if n in catalog})
+    if connections is None:
+        scope.add_not_given("connections", "init", reason=CATALOG_NOT_GIVEN, message=f"reads the catalog of connections, and {NO_CATALOG}")
+    else:
+        known = {name: connections[name] for name in (*names, *asked) if name in connections}
+        scope.add_mappings(connections={n: known[n] for n in names}, init={n: known[n] for n in asked if n in known})
     run = _Run(compiled, scope.values, evaluate)
     if compiled.kind == KIND:
         scope.values["globals"] = {**scope.values["globals"], **render_service_globals(identity, run.render_extra())}
@@ -164,6 +173,8 @@ def _gather(**makers: Callable[[], Any]) -> dict[str, Any]:
     for name, make in makers.items():
         try:
             parts[name] = make()
+        except Exhausted:
+            raise
         except SpecError as error:
             problems += error.problems
     if problems:

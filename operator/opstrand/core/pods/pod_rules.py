@@ -7,11 +7,12 @@ knows (quota, admission, a Secret that is missing) is the API server's and the k
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from opstrand.core import names
 from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
-from opstrand.core.limits import ENV, ENV_ENTRIES, ENV_VALUE, describe_size
+from opstrand.core.limits import CONTAINERS, ENV, ENV_ENTRIES, ENV_VALUE, POD, describe_size, measure
 from opstrand.core.nearest import suggest
 from opstrand.core.pods.container_rules import check_containers
 from opstrand.core.pods.environment_rules import check_environment, check_object
@@ -20,7 +21,7 @@ from opstrand.core.pods.nul import find_nuls
 from opstrand.core.pods.plan import Plan
 from opstrand.core.pods.service import KIND, judge_service
 from opstrand.core.pods.volume_names import ARTIFACTS, CONFIGS, OURS, TOKEN, connection_names, own_volumes_by_name
-from opstrand.errors import Problem, SpecError
+from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.kubernetes_names import LABEL, VARIABLE, is_label, is_label_value, is_variable
 from opstrand.spec.section import describe
 
@@ -70,12 +71,36 @@ def check_plan(plan: Plan, *, is_built: bool = False) -> None:
     """Raise SpecError with everything that is wrong with the Pod that the plan asks for. `is_built`: a build gives the main image."""
     if plan.condition is False:
         return
-    problems = [*_judge_main(plan, is_built=is_built), *_judge_others(plan), *check_containers(plan), *_judge_init(plan)]
-    problems += [*_judge_volumes(plan), *check_environment(plan), *_judge_plugins(plan), *_judge_queue(plan), *_judge_limits(plan)]
-    problems += _judge_nuls(plan)
-    problems += judge_service(plan) if plan.kind == KIND else [*_judge_restarts(plan), *_judge_failure_policy(plan)]
+    # What is too large is not looked at in detail: that would take too long.
+    problems = list(_judge_size(plan)) or list(islice(_judge_parts(plan, is_built=is_built), MAX_PROBLEMS))
     if problems:
         raise SpecError.of(problems)
+
+
+def _judge_parts(plan: Plan, *, is_built: bool) -> Iterator[Problem]:
+    yield from _judge_main(plan, is_built=is_built)
+    parts = (_judge_others, check_containers, _judge_init, _judge_volumes, check_environment, _judge_plugins, _judge_queue, _judge_limits)
+    of_kind = (judge_service,) if plan.kind == KIND else (_judge_restarts, _judge_failure_policy)
+    for judge in (*parts, _judge_nuls, *of_kind):
+        yield from judge(plan)
+
+
+#: About what one mount of the run's own takes in a container.
+_MOUNT = 120
+
+
+def _judge_size(plan: Plan) -> Iterator[Problem]:
+    """What the cluster could not hold, found before it is made: variables and mounts come again in every container."""
+    theirs = [step["container"] for step in plan.init if "container" in step]
+    count = len(plan.sidecars) + len(theirs)
+    if count > CONTAINERS:
+        yield Problem("TooLarge", f"there are {count} sidecars and init containers; at most {CONTAINERS} fit into one Pod", "run")
+        return
+    folders = len({step["path"] for step in plan.init if step.get("path")})
+    parts = (plan.container, plan.sidecars, theirs, plan.volumes, plan.environment)
+    size = sum(map(measure, parts)) + (1 + len(plan.sidecars)) * measure(plan.to_env) + (2 + count) * folders * _MOUNT
+    if size > POD:
+        yield Problem("TooLarge", f"the Pod would take {describe_size(size)}; at most {describe_size(POD)} fit into the cluster", "run")
 
 
 def _judge_main(plan: Plan, *, is_built: bool) -> Iterator[Problem]:
@@ -113,7 +138,7 @@ def _judge_name(name: Any, path: str, seen: set[str]) -> Iterator[Problem]:
 def _judge_container(container: Mapping[str, Any], path: str, plan: Plan) -> Iterator[Problem]:
     yield from check_object("Container", container, path)
     ours = own_volumes_by_name(plan)
-    known = [*(str(volume.get("name")) for volume in plan.volumes), *ours, *connection_names(plan)]
+    known = dict.fromkeys((*(str(volume.get("name")) for volume in plan.volumes), *ours, *connection_names(plan)))
     taken: dict[str, str] = {}
     mounts = container.get("volumeMounts")
     for index, mount in enumerate(mounts if isinstance(mounts, list) else ()):

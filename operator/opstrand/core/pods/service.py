@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from opstrand.core import names
 from opstrand.core.identity import Identity
+from opstrand.core.limits import PORTS
 from opstrand.core.pods.culling import judge_culling
 from opstrand.errors import Problem
 from opstrand.spec.section import describe
@@ -48,7 +49,7 @@ def render_service_globals(identity: Identity, run: Mapping[str, Any]) -> dict[s
     known = ports if isinstance(ports, list) and ports else [DEFAULT_PORT]
     location = _LOCATIONS[run.get("isExternal") is True, run.get("rewritePath") is True]
     root = f"/{location}/v1/{identity.project}/{identity.owner}/{identity.project}/runs/{identity.uuid}"
-    urls = [f"{root}/{port}" for port in known]
+    urls = [f"{root}/{port}" for port in known[:PORTS]]
     return {"ports": ports, "base_url": urls[0], "base_urls": urls}
 
 
@@ -74,12 +75,18 @@ def judge_service(plan: Plan) -> Iterator[Problem]:
 
 
 def _judge_ports(ports: Sequence[Any]) -> Iterator[Problem]:
+    if len(ports) > PORTS:
+        yield Problem("TooLarge", f"there are {len(ports)} ports; at most {PORTS} fit", "run.ports")
+        return
+    seen: set[int] = set()
     for index, port in enumerate(ports):
         path = f"run.ports[{index}]"
         if not _is_whole(port) or not 0 < port < 65536:
             yield Problem("InvalidSpec", f"expected a port, a whole number from 1 to 65535, found {describe(port)}", path)
-        elif port in ports[:index]:
+        elif port in seen:
             yield Problem("InvalidSpec", f"the port {port} is there twice", path)
+        else:
+            seen.add(port)
 
 
 def _is_whole(value: Any) -> bool:

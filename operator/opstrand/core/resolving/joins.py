@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from opstrand.core.compiled import Compiled
+from opstrand.core.limits import JOINS
 from opstrand.core.nearest import suggest
 from opstrand.core.resolving.query import parse_count, parse_query, parse_sort, select
 from opstrand.core.resolving.reading import ABSENT, find_value, place_files
@@ -31,6 +32,8 @@ def parse_joins(compiled: Compiled) -> dict[str, tuple[int, JoinParam, Ask]]:
         raise SpecError("InvalidSpec", "joins are a list, and no template can stand for it", "joins")
     asked: dict[str, tuple[int, JoinParam, Ask]] = {}
     problems: list[Problem] = []
+    if len(compiled.joins or ()) > JOINS:
+        raise SpecError("TooLarge", f"there are {len(compiled.joins or ())} joins; at most {JOINS} are searched", "joins")
     for index, join in enumerate(compiled.joins or ()):
         path = f"joins[{index}]"
         try:
@@ -91,12 +94,17 @@ def _parse_param(written: Any, path: str) -> JoinParam:
         raise SpecError("InvalidSpec", first["msg"], ".".join([path, *map(str, first["loc"])])) from None
 
 
-def read_join(ask: Ask, runs: Sequence[Upstream]) -> Any:
-    """One value from many runs, in their order: a list with null where a run has none, or one ArtifactsType of all their files."""
-    if ask.section == "files":
-        return _join_files([place_files(ask.files, run.uuid) for run in runs])
-    found = (find_value(ask, run) for run in runs)
-    return [None if value is ABSENT else value for value in found]
+def read_join(ask: Ask, runs: Sequence[Upstream], charge: Callable[[Any], None] = lambda value: None) -> Any:
+    """One value from many runs, in their order: a list with null where a run has none, or one ArtifactsType of all their files.
+
+    `charge` is called with the value of each run as soon as it is there, and may refuse to go on.
+    """
+    values: list[Any] = []
+    for run in runs:
+        value = place_files(ask.files, run.uuid) if ask.section == "files" else find_value(ask, run)
+        values.append(None if value is ABSENT else value)
+        charge(values[-1])
+    return _join_files(values) if ask.section == "files" else values
 
 
 def _join_files(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -6,12 +6,14 @@ runs are kept. Source: the package's query language, as measured; conditions are
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import Any, TypeVar
 
-from opstrand.core.limits import EDGES, shorten
+from opstrand.core.limits import CHOICES, CONDITIONS, EDGES, QUERY, SORT_KEYS, shorten
 from opstrand.core.nearest import suggest
 from opstrand.core.resolving.refs import Upstream
 from opstrand.errors import SpecError
@@ -19,6 +21,7 @@ from opstrand.errors import SpecError
 Run = TypeVar("Run")
 Read = Callable[[Any, str], Any]
 
+_COUNT = re.compile(r"\s*[0-9]{1,18}\s*")
 #: No search gives more, whatever it asks for.
 MOST = EDGES
 _TIMES = ("created_at", "updated_at", "started_at", "finished_at", "schedule_at")
@@ -57,6 +60,22 @@ class Condition:
     values: tuple[str, ...] = ()
     negated: bool = False
 
+    @cached_property
+    def texts(self) -> frozenset[str]:
+        return frozenset(self.values)
+
+    @cached_property
+    def lower(self) -> frozenset[str]:
+        return frozenset(value.lower() for value in self.values)
+
+    @cached_property
+    def uuids(self) -> frozenset[str]:
+        return frozenset(value.replace("-", "") for value in self.lower)
+
+    @cached_property
+    def numbers(self) -> frozenset[float | None]:
+        return frozenset(map(_number, self.values))
+
 
 def select(
     query: str | None,
@@ -88,12 +107,21 @@ def find(query: str | None, sort: str | None, runs: Iterable[Run], *, read: Read
 def parse_query(query: str, path: str = "query") -> tuple[Condition, ...]:
     """The conditions of a query, all of which must hold."""
     _expect_text(query, path)
-    return tuple(_parse_condition(part, path) for part in query.split(",") if part.strip())
+    parts = [part for part in query.split(",") if part.strip()]
+    _check_count(len(parts), CONDITIONS, "conditions", path)
+    return tuple(_parse_condition(part, path) for part in parts)
 
 
 def _expect_text(value: Any, path: str) -> None:
     if not isinstance(value, str):
         raise SpecError("InvalidSpec", f"expected a text, found {_quote(value)}", path)
+    if len(value) > QUERY:
+        raise SpecError("TooLarge", f"{len(value)} characters; at most {QUERY} are searched by", path)
+
+
+def _check_count(count: int, limit: int, what: str, path: str) -> None:
+    if count > limit:
+        raise SpecError("TooLarge", f"there are {count} {what}; at most {limit} are searched by", path)
 
 
 def _parse_condition(part: str, path: str) -> Condition:
@@ -103,6 +131,7 @@ def _parse_condition(part: str, path: str) -> Condition:
         raise SpecError("InvalidSpec", f"expected 'field: condition', found {_quote(part.strip())}", path)
     negated = test.startswith("~")
     condition = _parse_test(field, test[1:].strip() if negated else test, negated)
+    _check_count(len(condition.values), CHOICES, "choices", path)
     if condition.operator in _COMPARING:
         for wanted in condition.values:
             _check_comparable(field, wanted, path)
@@ -142,12 +171,13 @@ def parse_sort(sort: str, path: str = "sort") -> list[tuple[str, bool]]:
     """(field, whether down) of each key, the first one counts most."""
     _expect_text(sort, path)
     keys = [key.strip() for key in sort.split(",") if key.strip()]
+    _check_count(len(keys), SORT_KEYS, "keys to sort by", path)
     return [(_check_field(key.lstrip("-").strip(), path), key.startswith("-")) for key in keys]
 
 
 def parse_count(value: Any, path: str) -> int:
     """A limit or an offset, as a number or its text; nothing is 0."""
-    number = int(value) if isinstance(value, str) and value.strip().isdigit() else value
+    number = int(value) if isinstance(value, str) and _COUNT.fullmatch(value) else value
     if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
         raise SpecError("InvalidSpec", f"expected a count, found {_quote(value)}", path)
     return number or 0
@@ -207,7 +237,7 @@ def _test(condition: Condition, value: Any) -> bool:
     wanted = condition.values
     match condition.operator:
         case "=" | "in":
-            return any(_equals(condition.field, value, one) for one in wanted)
+            return _is_one_of(condition, value)
         case "like":
             return _is_like(str(value), wanted[0])
         case "range":
@@ -218,16 +248,17 @@ def _test(condition: Condition, value: Any) -> bool:
             return order is not None and {">": order > 0, ">=": order >= 0, "<": order < 0, "<=": order <= 0}[operator]
 
 
-def _equals(field: str, value: Any, wanted: str) -> bool:
-    if field in _UUIDS:
-        return str(value).replace("-", "") == wanted.lower().replace("-", "")
-    if field in _TIMES and len(wanted) == len("2026-01-31"):
-        return str(value)[:10] == wanted
+def _is_one_of(condition: Condition, value: Any) -> bool:
+    """Whether the condition names the value, as its field is written: one look, however many values it names."""
+    if condition.field in _UUIDS:
+        return str(value).replace("-", "") in condition.uuids
+    if condition.field in _TIMES and str(value)[: len("2026-01-31")] in condition.texts:
+        return True
     if isinstance(value, bool):
-        return wanted.lower() in (("true", "1") if value else ("false", "0"))
+        return not condition.lower.isdisjoint(("true", "1") if value else ("false", "0"))
     if isinstance(value, int | float):
-        return value == _number(wanted)
-    return str(value) == wanted
+        return value in condition.numbers
+    return str(value) in condition.texts
 
 
 def _is_like(value: str, pattern: str) -> bool:

@@ -23,7 +23,8 @@ from opstrand.core.resolving.refs import Edge, Ref, Upstream
 from opstrand.core.resolving.slots import Slot, bind, make_slots
 from opstrand.core.templates.context import Scope
 from opstrand.core.templates.lookups import find_names, is_template
-from opstrand.core.templates.template import Evaluate, iter_texts, refuse, render
+from opstrand.core.templates.meter import Evaluate, Exhausted, Metered, metered
+from opstrand.core.templates.template import iter_texts, refuse, render
 from opstrand.core.values.types import restore
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.io import IO
@@ -62,6 +63,7 @@ def resolve(
     choose; None says that they are not known. `evaluate` renders what is more than a look-up. Raises SpecError with every problem that
     can be seen now.
     """
+    evaluate = metered(evaluate)
     slots, problems = make_slots(compiled, parse_joins(compiled))
     if compiled.joins and project is None:
         raise SpecError("NotSupported", "joins are not searched here", "joins")
@@ -79,7 +81,7 @@ def resolve(
 class _Found:
     """The values of one resolution while they settle."""
 
-    def __init__(self, slots: list[Slot], identity: Identity, evaluate: Evaluate) -> None:
+    def __init__(self, slots: list[Slot], identity: Identity, evaluate: Metered) -> None:
         self.slots = slots
         self.identity = identity
         self.evaluate = evaluate
@@ -102,6 +104,8 @@ class _Found:
             try:
                 if slot.ref is not None:
                     self._read_ref(index, slot, slot.ref, upstreams.get(slot.ref), _is_lenient(compiled, slot.ref), waits)
+            except Exhausted:
+                raise
             except SpecError as error:
                 problems.extend(error.problems)
         if problems:
@@ -124,6 +128,7 @@ class _Found:
         if isinstance(value, Pending):
             waits.add_pending(ref, upstream, value, slot)
             return
+        self.evaluate.meter.charge(value, slot.path)
         self._settle(index, value, f"{ref} {slot.ask}")
         self._link(upstream, "run" if ref.kind == "runs" or self._is_alone(ref) else "dag", slot)
 
@@ -171,6 +176,8 @@ class _Found:
         join = self.slots[index].join
         try:
             self._render_slot(index, scope) if join is None else self._read_join(index, find(join), scope)
+        except Exhausted:
+            raise
         except SpecError as error:
             return error.problems
         return ()
@@ -178,7 +185,8 @@ class _Found:
     def _read_join(self, index: int, runs: Sequence[Upstream], scope: Scope) -> None:
         slot = self.slots[index]
         assert slot.ask is not None
-        self._settle(index, read_join(slot.ask, runs), f"{slot.ask} of {len(runs)} runs")
+        joined = read_join(slot.ask, runs, lambda value: self.evaluate.meter.charge(value, slot.path))
+        self._settle(index, joined, f"{slot.ask} of {len(runs)} runs")
         self._show(scope, index, self.values[index])
         for run in runs:
             self._link(run, "join", slot)

@@ -15,7 +15,7 @@ from opstrand.core.limits import shorten
 from opstrand.core.nearest import suggest
 from opstrand.core.resolving.reading import example
 from opstrand.core.resolving.refs import Ask, Ref, check_ref
-from opstrand.core.resolving.validation import validate
+from opstrand.core.resolving.validation import Validator, make_validator
 from opstrand.core.templates.template import Evaluate, refuse
 from opstrand.core.values.safe import is_too_deep
 from opstrand.core.values.types import convert, is_known
@@ -182,8 +182,8 @@ def _require(io: IO, section: Section, path: str) -> SpecError:
     return SpecError("ParamRequired", f"{section[:-1]} '{io.name}'{wanted} is required and got no value", path)
 
 
-def bind(value: Any, slot: Slot, *, evaluate: Evaluate = refuse) -> Any:
-    """The final value of a slot: converted by its declaration and checked against its rules."""
+def bind(value: Any, slot: Slot, *, evaluate: Evaluate = refuse, validator: Validator | None = None) -> Any:
+    """The final value of a slot: converted by its declaration and checked against its rules. `validator` has them ready."""
     io = slot.io
     if value is None and io is not None:
         if io.is_required and io.type is not None and slot.source != "default":
@@ -191,5 +191,5 @@ def bind(value: Any, slot: Slot, *, evaluate: Evaluate = refuse) -> Any:
         return None
     bound = convert(value, io.type if io else None, is_list=bool(io and io.is_list), path=slot.path)
     if io is not None and bound is not None:
-        validate(bound, io, slot.path, evaluate=evaluate)
+        (validator or make_validator(io)).check(bound, slot.path, evaluate)
     return bound

@@ -10,7 +10,8 @@ from typing import Any
 
 from opstrand.core.limits import shorten
 from opstrand.core.templates.lookups import Undefined, is_template, look_up, parse_plain
-from opstrand.core.templates.template import Evaluate, refuse, render_one
+from opstrand.core.templates.meter import Evaluate, Exhausted
+from opstrand.core.templates.template import refuse, render_one
 from opstrand.core.values.safe import Mismatch
 from opstrand.core.values.scalars import parse_bool_word
 from opstrand.errors import SpecError
@@ -39,6 +40,8 @@ def _evaluate_bare(text: str, context: Mapping[str, Any], evaluate: Evaluate) ->
     wrapped = f"{{{{ {text} }}}}"
     try:
         return render_one(wrapped, context, "conditions", evaluate=evaluate)
+    except Exhausted:
+        raise
     except SpecError as error:
         raise SpecError("ConditionInvalid", f"{shorten(repr(text), 100)}: {error.problems[0].message}", "conditions") from None
 

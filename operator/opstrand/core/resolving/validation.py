@@ -6,18 +6,24 @@ Must not convert. A rule that cannot hold for a kind of value (a length of a num
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache, lru_cache
 from typing import Any
 
 from opstrand.core.limits import shorten
+from opstrand.core.resolving.parts import Parts, TooManySteps
 from opstrand.core.templates.template import Evaluate, EvaluationFailed, refuse
+from opstrand.core.values.equality import equality_key
+from opstrand.core.values.safe import is_too_deep
 from opstrand.errors import SpecError
 from opstrand.spec.io import IO, Validation
 
-_Rule = Callable[[Any, Any], bool]
+_Test = Callable[[Any], bool]
 
 
 class _Unfit(Exception):
@@ -30,12 +36,52 @@ class _Broken(Exception):
 
 def validate(value: Any, io: IO, path: str = "", *, evaluate: Evaluate = refuse) -> None:
     """SpecError ParamValidation if a value that is there breaks a rule, InvalidSpec if a rule is no rule."""
-    rules = io.validation or (Validation() if io.options is not None else None)
-    if rules is None:
-        return
-    _check_whole(value, rules, path)
-    for item in _list_items(value):
-        _check_item(item, rules, io, path, evaluate)
+    make_validator(io).check(value, path, evaluate)
+
+
+def make_validator(io: IO) -> Validator:
+    """The rules of a declaration, made ready for all its values: who checks many makes them once."""
+    written = io.validation or (Validation() if io.options is not None else None)
+    if written is None:
+        return Validator()
+    rules = [
+        _Rule(make(wanted), f"must {words} {shorten(repr(wanted), 120)}")
+        for name, (make, words) in _RULES.items()
+        if (wanted := getattr(written, name)) is not None
+    ]
+    if io.options is not None:
+        rules.append(_Rule(_make_option_test(io.options), f"must be one of {shorten(repr(io.options), 200)}"))
+    return Validator(written, tuple(rules))
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """A rule on one value: `holds` raises _Unfit or _Broken where it cannot say, `words` are its sentence."""
+
+    holds: _Test
+    words: str
+
+
+@dataclass(frozen=True)
+class Validator:
+    """What values of one declaration must satisfy."""
+
+    written: Validation | None = None
+    rules: tuple[_Rule, ...] = ()
+
+    def check(self, value: Any, path: str = "", evaluate: Evaluate = refuse) -> None:
+        """SpecError for a value that breaks a rule, or for a rule that is none."""
+        if self.written is None:
+            return
+        _check_whole(value, self.written, path)
+        costly: list[str] = []
+        pattern = self.written.regex
+        rules = self.rules if pattern is None else (*self.rules, _make_regex_rule(pattern, costly))
+        for item in _list_items(value):
+            for rule in rules:
+                _apply(rule, item, path)
+        if costly and pattern is not None:
+            _check_costly(costly, pattern, path, evaluate)
 
 
 def _list_items(value: Any) -> list[Any]:
@@ -60,37 +106,35 @@ def _check_whole(value: Any, rules: Validation, path: str) -> None:
 
 def _check_keys(keys: set[str], rules: Validation, path: str) -> None:
     if rules.keys is not None and keys != set(rules.keys):
-        raise _break(f"has the keys {sorted(keys)}, exactly {sorted(rules.keys)} are wanted", path)
+        raise _break(f"has the keys {_list_sorted(keys)}, exactly {_list_sorted(rules.keys)} are wanted", path)
     missing = set(rules.contains_keys or ()) - keys
     if missing:
-        raise _break(f"misses the keys {sorted(missing)}", path)
+        raise _break(f"misses the keys {_list_sorted(missing)}", path)
     forbidden = set(rules.excludes_keys or ()) & keys
     if forbidden:
-        raise _break(f"has the forbidden keys {sorted(forbidden)}", path)
+        raise _break(f"has the forbidden keys {_list_sorted(forbidden)}", path)
 
 
-def _check_item(item: Any, rules: Validation, io: IO, path: str, evaluate: Evaluate) -> None:
-    for name, (rule, words) in _RULES.items():
-        wanted = getattr(rules, name)
-        if wanted is not None:
-            _apply(rule, item, wanted, f"must {words} {shorten(repr(wanted), 120)}", path)
-    if rules.regex is not None:
-        _apply(lambda v, w: matches(v, w, evaluate), item, rules.regex, f"must match the regex {rules.regex!r}", path)
-    if io.options is not None:
-        _apply(_is_option, item, io.options, f"must be one of {shorten(repr(io.options), 200)}", path)
+def _list_sorted(keys: Iterable[str]) -> str:
+    return shorten(str(sorted(keys)), 400)
 
 
-def _apply(rule: _Rule, item: Any, wanted: Any, words: str, path: str) -> None:
+def _apply(rule: _Rule, item: Any, path: str) -> None:
+    words = rule.words
     try:
-        if rule(item, wanted):
+        if rule.holds(item):
             return
     except _Broken as error:
-        raise SpecError("InvalidSpec", f"the rule '{words}' is none: {error}", path) from None
-    except SpecError as error:
-        raise error.within(path) from None
+        raise _call_broken(words, error, path) from None
+    except TooManySteps:
+        raise SpecError("TooLarge", f"the rule '{words}' compares more texts than are compared for one value", path) from None
     except _Unfit as error:
         words = f"{words}, which needs {error}"
     raise _break(f"{shorten(repr(item), 120)} {words}", path)
+
+
+def _call_broken(words: str, error: Exception, path: str) -> SpecError:
+    return SpecError("InvalidSpec", f"the rule '{words}' is none: {error}", path)
 
 
 def _break(message: str, path: str) -> SpecError:
@@ -120,12 +164,6 @@ def _text(value: Any) -> str:
     return value
 
 
-def _is_multiple(value: Any, factor: Any) -> bool:
-    if not factor:
-        raise _Broken("nothing is a multiple of 0")
-    return _number(value) % _bound(factor) == 0
-
-
 def _digits(value: Any) -> int:
     _number(value)
     return sum(char.isdigit() for char in format(Decimal(repr(value)), "f"))
@@ -137,59 +175,129 @@ def _places(value: Any) -> int:
     return max(-exponent, 0) if isinstance(exponent, int) else 0
 
 
-def _contains(value: Any, wanted: Any) -> bool:
-    text = _text(value)
-    return all(str(part) in text for part in (wanted if isinstance(wanted, list) else [wanted]))
+# --- one function for each rule: from what is wanted, made ready once, to the test of a value ------------------------------------------
 
 
-def _excludes(value: Any, unwanted: Any) -> bool:
-    text = _text(value)
-    return not any(str(part) in text for part in (unwanted if isinstance(unwanted, list) else [unwanted]))
+def _compare(holds: Callable[[Fraction, Fraction], bool]) -> Callable[[Any], _Test]:
+    def make(wanted: Any) -> _Test:
+        bound = cache(lambda: _bound(wanted))
+        return lambda value: holds(_number(value), bound())
+
+    return make
 
 
-def _is_option(value: Any, options: Any) -> bool:
+def _count(measure: Callable[[Any], int], holds: Callable[[int, int], bool]) -> Callable[[Any], _Test]:
+    return lambda wanted: lambda value: holds(measure(value), wanted)
+
+
+def _make_multiple_test(factor: Any) -> _Test:
+    bound = cache(lambda: _bound(factor))
+
+    def is_multiple(value: Any) -> bool:
+        if not factor:
+            raise _Broken("nothing is a multiple of 0")
+        return _number(value) % bound() == 0
+
+    return is_multiple
+
+
+def _make_contains_test(wanted: Any) -> _Test:
+    parts = Parts(_list_parts(wanted))
+    return lambda value: parts.are_all_in(_text(value))
+
+
+def _make_excludes_test(unwanted: Any) -> _Test:
+    parts = Parts(_list_parts(unwanted))
+    return lambda value: not parts.is_any_in(_text(value))
+
+
+def _list_parts(wanted: Any) -> list[str]:
+    return [str(part) for part in (wanted if isinstance(wanted, list) else [wanted])]
+
+
+def _make_option_test(options: Any) -> _Test:
     if isinstance(options, str):
-        return isinstance(value, str) and value in options
-    if not isinstance(options, list):
-        raise _Broken("options are a list")
-    return value in options
+        return lambda value: isinstance(value, str) and value in options
+    keys = cache(lambda: frozenset(equality_key(option) for option in options if not is_too_deep(option)))
+
+    def is_option(value: Any) -> bool:
+        if not isinstance(options, list):
+            raise _Broken("options are a list")
+        return equality_key(value) in keys()
+
+    return is_option
 
 
-_RULES: dict[str, tuple[_Rule, str]] = {
-    "gt": (lambda v, w: _number(v) > _bound(w), "be greater than"),
-    "ge": (lambda v, w: _number(v) >= _bound(w), "be greater than or equal to"),
-    "lt": (lambda v, w: _number(v) < _bound(w), "be less than"),
-    "le": (lambda v, w: _number(v) <= _bound(w), "be less than or equal to"),
-    "multiple_of": (_is_multiple, "be a multiple of"),
-    "min_digits": (lambda v, w: _digits(v) >= w, "have at least so many digits:"),
-    "max_digits": (lambda v, w: _digits(v) <= w, "have at most so many digits:"),
-    "decimal_places": (lambda v, w: _places(v) <= w, "have at most so many decimal places:"),
-    "min_length": (lambda v, w: len(_text(v)) >= w, "be at least so long:"),
-    "max_length": (lambda v, w: len(_text(v)) <= w, "be at most so long:"),
-    "contains": (_contains, "contain"),
-    "excludes": (_excludes, "not contain"),
-    "options": (_is_option, "be one of"),
+_RULES: dict[str, tuple[Callable[[Any], _Test], str]] = {
+    "gt": (_compare(operator.gt), "be greater than"),
+    "ge": (_compare(operator.ge), "be greater than or equal to"),
+    "lt": (_compare(operator.lt), "be less than"),
+    "le": (_compare(operator.le), "be less than or equal to"),
+    "multiple_of": (_make_multiple_test, "be a multiple of"),
+    "min_digits": (_count(_digits, operator.ge), "have at least so many digits:"),
+    "max_digits": (_count(_digits, operator.le), "have at most so many digits:"),
+    "decimal_places": (_count(_places, operator.le), "have at most so many decimal places:"),
+    "min_length": (_count(lambda value: len(_text(value)), operator.ge), "be at least so long:"),
+    "max_length": (_count(lambda value: len(_text(value)), operator.le), "be at most so long:"),
+    "contains": (_make_contains_test, "contain"),
+    "excludes": (_make_excludes_test, "not contain"),
+    "options": (_make_option_test, "be one of"),
 }
+
+# --- regexes ---------------------------------------------------------------------------------------------------------------------------
 
 _COSTLY = re.compile(r"\)[*+?{]|\\[1-9]|\(\?P=|\(\?\(")
 _REPEAT = re.compile(r"(?<!\()[*+?{]")
+#: Longer ones are left to the evaluator, and so are texts on which the choices of a regex take more steps than this.
+_LONGEST_PATTERN, _LONGEST_TEXT, _STEPS = 500, 1000, 30_000
+#: Texts that are handed to the evaluator at once.
+_CHUNK = 500
+_FIRST_MISMATCH = "{{ (texts | reject('matching', pattern) | list)[:1] }}"
 
 
 def is_cheap(pattern: str, text: str) -> bool:
     """Whether a regex cannot take long on a text: few repetitions, none of a group, few choices in groups, on a short text."""
+    if len(pattern) > _LONGEST_PATTERN or len(text) > _LONGEST_TEXT:
+        return False
+    choices = _count_choices(pattern)
+    return choices is not None and len(text) ** choices <= _STEPS
+
+
+@lru_cache(maxsize=64)
+def _count_choices(pattern: str) -> int | None:
+    """In how many places a regex has a choice; None for one with too many, or with those that multiply."""
     choices = len(_REPEAT.findall(pattern)) + (pattern.count("|") if "(" in pattern else 0)
-    return len(pattern) <= 500 and len(text) <= 1000 and choices <= 2 and not _COSTLY.search(pattern)
+    return choices if choices <= 2 and not _COSTLY.search(pattern) else None
 
 
-def matches(value: Any, pattern: str, evaluate: Evaluate = refuse) -> bool:
-    """Whether a text matches from its start. A regex that could take long is left to the evaluator's limits."""
-    text = _text(value)
-    if not is_cheap(pattern, text):
+def _make_regex_rule(pattern: str, costly: list[str]) -> _Rule:
+    """The rule of a regex that can be tried here; texts on which it could take long are put aside into `costly`."""
+
+    def holds(value: Any) -> bool:
+        text = _text(value)
+        if not is_cheap(pattern, text):
+            costly.append(text)
+            return True
         try:
-            return bool(evaluate("{{ text is matching(pattern) }}", {"text": text, "pattern": pattern}))
+            return re.match(pattern, text) is not None
+        except (re.error, RecursionError, OverflowError) as error:
+            raise _Broken(str(error)) from None
+
+    return _Rule(holds, _regex_words(pattern))
+
+
+def _regex_words(pattern: str) -> str:
+    return f"must match the regex {shorten(repr(pattern), 200)}"
+
+
+def _check_costly(texts: list[str], pattern: str, path: str, evaluate: Evaluate) -> None:
+    """Try a regex that could take long within the evaluator's limits."""
+    for start in range(0, len(texts), _CHUNK):
+        try:
+            found = evaluate(_FIRST_MISMATCH, {"texts": texts[start : start + _CHUNK], "pattern": pattern})
         except EvaluationFailed as error:
-            raise _Broken(error.message) from None
-    try:
-        return re.match(pattern, text) is not None
-    except (re.error, RecursionError, OverflowError) as error:
-        raise _Broken(str(error)) from None
+            raise _call_broken(_regex_words(pattern), error, path) from None
+        except SpecError as error:
+            raise error.within(path) from None
+        if found:
+            raise _break(f"{shorten(repr(found[0]), 120)} {_regex_words(pattern)}", path)

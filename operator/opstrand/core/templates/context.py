@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from opstrand.core.identity import Identity, render_globals
-from opstrand.core.templates.template import Evaluate, View, refuse, render_one
+from opstrand.core.templates.meter import Exhausted
+from opstrand.core.templates.template import Evaluate, NotGiven, View, refuse, render_one
 from opstrand.core.values.types import to_text
 from opstrand.errors import SpecError
 from opstrand.spec.io import IO
@@ -37,9 +39,9 @@ class ParamView(View):
             case "connection":
                 return self.connection
             case "as_str":
-                return self.as_arg() if self.is_flag else ("" if self.value is None else to_text(self.value))
+                return self.as_str
             case "as_arg":
-                return self.as_arg()
+                return self.as_arg
             case _:
                 raise KeyError(key)
 
@@ -56,6 +58,11 @@ class ParamView(View):
     def is_flag(self) -> bool:
         return bool(self.io and self.io.is_flag)
 
+    @cached_property
+    def as_str(self) -> Any:
+        return self.as_arg if self.is_flag else ("" if self.value is None else to_text(self.value))
+
+    @cached_property
     def as_arg(self) -> Any:
         """`--name=value`, a flag's `--name`, or what `argFormat` makes of it; empty for what has no value."""
         if self.value is None:
@@ -69,18 +76,30 @@ class ParamView(View):
         return f"--{self.name}={to_text(self.value)}"
 
     def as_plain(self) -> dict[str, Any]:
+        return self._plain
+
+    @cached_property
+    def _plain(self) -> dict[str, Any]:
         plain = {key: self[key] for key in _FACTS if key != "as_arg"}
         try:
-            return {**plain, "as_arg": self.as_arg()}
+            return {**plain, "as_arg": self.as_arg}
+        except Exhausted:
+            raise
         except SpecError:  # its own template is at fault: that is an error only for who reads it
             return plain
 
 
 class ParamsView(View):
-    """`params`: every value by name, and `as_args`. Filled as values settle."""
+    """`params`: every value by name, and `as_args`. Filled as values settle; what is made of all of them is made once."""
 
     def __init__(self) -> None:
         self.views: dict[str, ParamView] = {}
+        self._args: list[Any] | None = None
+        self._plain: dict[str, Any] | None = None
+
+    def add(self, view: ParamView) -> None:
+        self.views[view.name] = view
+        self._args = self._plain = None
 
     def __getitem__(self, key: str) -> Any:
         return self.as_args() if key == "as_args" else self.views[key]
@@ -96,12 +115,16 @@ class ParamsView(View):
 
     def as_args(self) -> list[Any]:
         """The non-empty arguments of inputs, outputs and context values, in that order."""
-        return [arg for arg in (view.as_arg() for view in self.views.values()) if arg is not None and arg != ""]
+        if self._args is None:
+            self._args = [arg for arg in (view.as_arg for view in self.views.values()) if arg is not None and arg != ""]
+        return self._args
 
     def as_plain(self) -> dict[str, Any]:
-        plain: dict[str, Any] = {name: view.as_plain() for name, view in self.views.items()}
-        args = [view.get("as_arg") for view in plain.values()]
-        return {**plain, "as_args": [arg for arg in args if arg is not None and arg != ""]}
+        if self._plain is None:
+            plain: dict[str, Any] = {name: view.as_plain() for name, view in self.views.items()}
+            args = [view.get("as_arg") for view in plain.values()]
+            self._plain = {**plain, "as_args": [arg for arg in args if arg is not None and arg != ""]}
+        return self._plain
 
 
 class Scope:
@@ -115,8 +138,13 @@ class Scope:
     def add(self, name: str, value: Any, io: IO | None = None, connection: str | None = None) -> None:
         """Make a value readable. Of one name in inputs and outputs the later one counts: add outputs after inputs."""
         view = ParamView(name, value, io, connection, self._evaluate)
-        self.params.views[name] = view
+        self.params.add(view)
         self.values[name] = (f"--{name}" if value else "") if view.is_flag else value
+
+    def add_not_given(self, *names: str, reason: str, message: str) -> None:
+        """`connections` and `init` where no catalog is known: no text that reads them can be rendered."""
+        for name in names:
+            self.values.setdefault(name, NotGiven(reason, message))
 
     def add_mappings(self, **named: Mapping[str, Any]) -> None:
         """`connections` and `init`: they give way to a value of the same name."""

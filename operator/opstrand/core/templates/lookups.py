@@ -7,7 +7,7 @@ Owns telling them from all others, and their values. Must not evaluate anything 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -33,7 +33,7 @@ _KEYWORDS = frozenset({"and", "or", "not", "in", "is", "if", "else"})
 class Undefined(Exception):
     """A look-up met a name that does not exist: `owner` is the expression so far ('' for the top), `known` what it has."""
 
-    def __init__(self, name: str, owner: str, known: tuple[str, ...] | None) -> None:
+    def __init__(self, name: str, owner: str, known: Collection[str] | None) -> None:
         super().__init__(name)
         self.name = name
         self.owner = owner
@@ -138,7 +138,7 @@ def _step(value: Any, step: str | int, owner: str) -> Any:
     if isinstance(value, Mapping):
         if step in value:
             return value[step]
-        raise Undefined(str(step), owner, tuple(map(str, value)))
+        raise Undefined(str(step), owner, value)
     if isinstance(value, list | str) and isinstance(step, int) and -len(value) <= step < len(value):
         return value[step]
     raise Undefined(str(step), owner, None)

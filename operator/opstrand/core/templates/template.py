@@ -8,17 +8,18 @@ gives (`opstrand.sandbox`) and which bounds memory and time. It is passed down a
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from opstrand.core.limits import shorten
 from opstrand.core.nearest import suggest
-from opstrand.core.templates.lookups import Lookup, Undefined, find_names, is_template, look_up, parse_plain
+from opstrand.core.templates.lookups import Lookup, Plain, Undefined, find_names, is_template, look_up, parse_plain
+from opstrand.core.templates.meter import Evaluate, Exhausted, Meter, metered
 from opstrand.core.templates.traced import Piece, TracedText, forget, pieces_of, trace
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 
-#: `evaluate(source, values)` renders one template over JSON values and gives a JSON value; raises EvaluationFailed.
-Evaluate = Callable[[str, Mapping[str, Any]], Any]
+__all__ = ["Evaluate", "EvaluationFailed", "View", "iter_texts", "refuse", "render", "render_one", "render_text"]
 
 
 class View(Mapping[str, Any]):
@@ -27,6 +28,14 @@ class View(Mapping[str, Any]):
     @abstractmethod
     def as_plain(self) -> dict[str, Any]:
         """The dictionary that it stands for, of plain values."""
+
+
+@dataclass(frozen=True)
+class NotGiven:
+    """Stands in a context for what is not known here: a text that reads it cannot be rendered, and is not wrong for that."""
+
+    reason: str
+    message: str
 
 
 class EvaluationFailed(Exception):
@@ -49,7 +58,7 @@ def render(value: Any, context: Mapping[str, Any], path: str = "", *, evaluate: 
     `traced`: rendered texts are TracedText, for what enters a language that interprets them.
     """
     problems: list[Problem] = []
-    rendered = _render_tree(value, context, path, evaluate, problems)
+    rendered = _render_tree(value, context, path, metered(evaluate), problems)
     if problems:
         raise SpecError.of(problems)
     return rendered if traced else forget(rendered)
@@ -61,6 +70,8 @@ def _render_tree(value: Any, context: Mapping[str, Any], path: str, evaluate: Ev
     if isinstance(value, str):
         try:
             return _render_value(value, context, path, evaluate)
+        except Exhausted:
+            raise
         except SpecError as error:
             problems += error.problems
             return None
@@ -79,6 +90,8 @@ def _render_mapping(
         where = f"{path}.{key}" if path else str(key)
         try:
             name = _render_key(key, context, where, evaluate)
+        except Exhausted:
+            raise
         except SpecError as error:
             problems += error.problems
             name = key
@@ -109,26 +122,34 @@ def render_text(text: str, context: Mapping[str, Any], path: str = "", *, evalua
 
 def _render(text: str, context: Mapping[str, Any], path: str, evaluate: Evaluate) -> Any:
     """The result; every text that an expression gave is traced. What an evaluator gave without a trace counts as printed."""
+    evaluate = metered(evaluate)
     plain = parse_plain(text)
     try:
         if plain is None:
-            return trace(evaluate(text, select(text, context)))
-        if plain.lone is not None:
-            return trace(unwrap(_find(plain.lone, context)))
-        return TracedText.of_pieces(piece for one in plain.pieces for piece in _render_piece(one, context))
+            value = evaluate(text, select(text, context))
+        elif plain.lone is not None:
+            value = unwrap(_find(plain.lone, context))
+        else:
+            return TracedText.of_pieces(_render_pieces(plain, context, path, evaluate.meter))
+        evaluate.meter.charge(value, path)
+        return trace(value)
+    except Exhausted as error:
+        raise error if error.problems[0].path else Exhausted(error.reason, error.problems[0].message, path) from None
     except Undefined as error:
         raise SpecError("TemplateError", _explain(error), path) from None
     except EvaluationFailed as error:
-        hint = suggest(error.undefined, map(str, context)) if error.undefined else ""
+        hint = suggest(error.undefined, context) if error.undefined else ""
         raise SpecError("TemplateError", f"{_quote(text)}: {error.message}{hint}", path) from None
     except SpecError as error:
         raise error if error.problems[0].path else error.within(path) from None
 
 
-def _render_piece(piece: str | Lookup, context: Mapping[str, Any]) -> Iterator[Piece]:
-    if isinstance(piece, str):
-        return iter((Piece(piece, False),))
-    return pieces_of(_as_text(trace(unwrap(_find(piece, context)))))
+def _render_pieces(plain: Plain, context: Mapping[str, Any], path: str, meter: Meter) -> Iterator[Piece]:
+    """The pieces of a text, given up at the first that is too much."""
+    for one in plain.pieces:
+        text = one if isinstance(one, str) else _as_text(trace(unwrap(_find(one, context))))
+        meter.charge(text, path)
+        yield from pieces_of(text)
 
 
 def _as_text(value: Any) -> str:
@@ -136,7 +157,17 @@ def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else TracedText.of_pieces([Piece(str(value), True)])
 
 
+def _require(names: Iterable[Any], context: Mapping[str, Any]) -> None:
+    """Raise SpecError for the first name whose value is not given here."""
+    for name in names:
+        value = context.get(name)
+        if isinstance(value, NotGiven):
+            raise SpecError(value.reason, value.message)
+
+
 def _find(lookup: Lookup, context: Mapping[str, Any]) -> Any:
+    if not lookup.constant:
+        _require([lookup.head], context)
     if lookup.is_private:
         raise EvaluationFailed("names that begin with an underscore are not for templates")
     return look_up(lookup, context)
@@ -165,6 +196,7 @@ def iter_texts(value: Any) -> Iterator[str]:
 def select(text: str, context: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a context that a template may read, as plain values: what crosses to an evaluator stays small."""
     names = find_names(text)
+    _require(sorted(names.top), context)
     values = {name: unwrap(context[name]) for name in names.top if name in context}
     if "params" in context and (names.params or names.every):
         params = context["params"]
