@@ -101,8 +101,7 @@ def _judge_plan(compiled: Compiled, evaluate: Evaluate, catalog: Catalog | None,
         if isinstance(resolved, Waiting):
             return False
         schemas = None if catalog is None else catalog.schemas
-        path = "" if catalog is None else store_path(catalog)
-        plan = compile_plan(compiled, resolved, somebody, schemas, store_path=path, evaluate=evaluate)
+        plan = compile_plan(compiled, resolved, somebody, schemas, store_path=store_path(catalog), evaluate=evaluate)
         check_plan(plan, is_built=bool(compiled.build))
     except SpecError as error:
         # Where the catalog of connections is the cluster's, what a template reads of one is not known here.

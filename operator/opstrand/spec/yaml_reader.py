@@ -85,6 +85,7 @@ class _Reader:
         self.anchors: dict[str, tuple[Any, int, int, Place | None]] = {}
         self.count = 0
         self.characters = 0
+        self.most_characters = max(MAX_CHARACTERS, len(text))
         self.stack: list[_Frame] = []
         self.root: Any = None
         self.root_place = Place(1, 1)
@@ -263,9 +264,9 @@ class _Reader:
     def _count(self, event: Any, size: int, characters: int = 0) -> None:
         self.count += size
         self.characters += characters
-        if self.count > self.most or self.characters > MAX_CHARACTERS:
+        if self.count > self.most or self.characters > self.most_characters:
             mark = event.start_mark
-            much = f"{self.most:,} values" if self.count > self.most else f"{MAX_CHARACTERS:,} characters"
+            much = f"{self.most:,} values" if self.count > self.most else f"{self.most_characters:,} characters"
             message = f"more than {much} (aliases count as what they stand for)"
             refuse("TooLarge", message, self.source, mark.line + 1, mark.column + 1)
 

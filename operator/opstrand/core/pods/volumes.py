@@ -201,9 +201,9 @@ def run_folders(plan: Plan, catalog: Catalog) -> list[str]:
     return folders
 
 
-def store_path(catalog: Catalog) -> str:
+def store_path(catalog: Catalog | None) -> str:
     """`globals.store_path`, where the artifacts store is mounted whole."""
-    return "" if catalog.store is None else str(catalog.store.schema["mountPath"])
+    return "" if catalog is None or catalog.store is None else str(catalog.store.schema["mountPath"])
 
 
 def store_mounts(plan: Plan, catalog: Catalog) -> list[Manifest]:

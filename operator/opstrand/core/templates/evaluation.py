@@ -9,16 +9,15 @@ Must never use `NativeEnvironment`: it reads text as Python, so that "1" becomes
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import ItemsView, Iterator, KeysView, Mapping, Set, ValuesView
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any
 
 import jinja2
 from jinja2 import nodes
 from jinja2.environment import TemplateExpression
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from opstrand.core.templates.environment import LAZY, UnknownName, guard, make_environment, print_value
 from opstrand.core.templates.lookups import RAW
 from opstrand.core.templates.template import EvaluationFailed
 from opstrand.core.templates.traced import Piece, TracedText
@@ -27,42 +26,8 @@ from opstrand.core.values.safe import Mismatch, check_text, make_safe
 TOO_MUCH = "it takes too much memory"
 
 
-class _Undefined(jinja2.Undefined):
-    """An unknown name: false when tested, an error when printed, walked through or compared."""
-
-    def _fail(self, *args: Any, **kwargs: Any) -> NoReturn:
-        self._fail_with_undefined_error()
-
-    __str__ = __iter__ = __len__ = __eq__ = __ne__ = __contains__ = _fail
-    __hash__ = jinja2.Undefined.__hash__
-
-
-def _map_format(value: Any, pattern: Any, variable_name: str | None = None) -> str:
-    """The package's own filter: `pattern % value`."""
-    return str(pattern % ({variable_name: value} if variable_name else value))
-
-
-def _is_matching(text: str, pattern: str) -> bool:
-    return re.match(pattern, text) is not None
-
-
-#: Results that are lists in all but name.
-_LAZY: tuple[type, ...] = (range, Iterator, Set, tuple, KeysView, ValuesView, ItemsView)
 #: Deeper ones are refused by the walk over them that follows.
 _DEPTH = 50
-
-
-def _is_lazy(value: Any) -> bool:
-    return isinstance(value, _LAZY)
-
-
-def _print(value: Any) -> Any:
-    """What stands in a text for a value: lazy results as lists, and never an object with its address in memory."""
-    if _is_lazy(value):
-        return list(value)
-    if value is None or isinstance(value, str | bool | int | float | list | Mapping | jinja2.Undefined):
-        return value
-    raise EvaluationFailed(f"{type(value).__name__} is no value that could be printed")
 
 
 class _Printed(str):
@@ -78,23 +43,12 @@ _PRINTED = "printed by an expression"
 
 @jinja2.pass_context  # never evaluated while compiling: the context is not known then
 def _mark_printed(context: jinja2.runtime.Context, value: Any) -> Any:
-    value = _print(value)
+    value = print_value(value)
     return value if isinstance(value, jinja2.Undefined) else _Printed(str(value))
 
 
-def _make_environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(undefined=_Undefined, keep_trailing_newline=True, autoescape=False, finalize=_print)
-    environment.filters["map_format"] = _map_format
-    environment.filters[_PRINTED] = _mark_printed
-    environment.tests["matching"] = _is_matching
-    # memory and time bound what is made of a range; its length alone costs nothing
-    environment.globals["range"] = range
-    # one run has one plan, at every retry and on every machine: nothing random
-    del environment.filters["random"], environment.globals["lipsum"]
-    return environment
-
-
-_ENVIRONMENT = _make_environment()
+_ENVIRONMENT = make_environment()
+_ENVIRONMENT.filters[_PRINTED] = _mark_printed
 
 
 def evaluate(source: str, values: Mapping[str, Any]) -> Any:
@@ -116,8 +70,8 @@ def evaluate_traced(source: str, values: Mapping[str, Any]) -> Any:
         return text
     except EvaluationFailed:
         raise
-    except jinja2.UndefinedError as error:
-        raise EvaluationFailed(error.message or "a name is unknown", _undefined_name(error)) from None
+    except UnknownName as error:
+        raise EvaluationFailed(error.message or "a name is unknown", error.name) from None
     except jinja2.TemplateSyntaxError as error:
         raise EvaluationFailed(f"{error.message or type(error).__name__} ({RAW})") from None
     except jinja2.TemplateError as error:
@@ -143,7 +97,7 @@ def _compile_cached(source: str) -> jinja2.Template | TemplateExpression:
 
 def _compile(source: str) -> jinja2.Template | TemplateExpression:
     """The compiled template, or the compiled expression where the template is nothing else."""
-    tree = _ENVIRONMENT.parse(source)
+    tree = guard(_ENVIRONMENT.parse(source))
     match tree.body:
         case [nodes.Output(nodes=[expression])] if not isinstance(expression, nodes.TemplateData):
             assign = nodes.Assign(nodes.Name("result", "store", lineno=1), expression, lineno=1)
@@ -201,15 +155,9 @@ def _finish(result: Any, depth: int = 0) -> Any:
         return check_text(str(result))
     if isinstance(result, Mapping) and depth < _DEPTH:
         return {str(key): _finish(item, depth + 1) for key, item in result.items()}
-    if (isinstance(result, list) or _is_lazy(result)) and depth < _DEPTH:
+    if isinstance(result, (list, *LAZY)) and depth < _DEPTH:
         return [_finish(item, depth + 1) for item in result]
     return result if isinstance(result, float) and math.isfinite(result) else make_safe(result)
-
-
-def _undefined_name(error: jinja2.UndefinedError) -> str | None:
-    """The name in jinja's `'x' is undefined`; a missing part of a value is no name of ours."""
-    found = re.fullmatch(r"'([^']+)' is undefined", error.message or "")
-    return found[1] if found else None
 
 
 def _protect_line_ends(source: str) -> tuple[str, Any]:

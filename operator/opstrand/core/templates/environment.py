@@ -1,0 +1,216 @@
+"""The environment of the full template language: what a template may call, and that it prints values only.
+
+Owns the immutable sandbox, the package's filter and test of our own, what an unknown name does, and what becomes of objects that are
+no values (methods, functions, macros, namespaces, iterators): they may be called and walked through, but have no text, whatever
+filter, operator or format asks for one, since their own would show an address in memory. Must not compile or evaluate a template.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, Set, ValuesView
+from typing import Any, NoReturn
+
+import jinja2
+from jinja2 import nodes
+from jinja2.runtime import BlockReference, LoopContext, Macro, TemplateReference
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Cycler, Joiner, Namespace
+from jinja2.visitor import NodeTransformer
+
+from opstrand.core.templates.template import EvaluationFailed
+
+#: Results that are lists in all but name.
+LAZY: tuple[type, ...] = (range, Iterator, Set, tuple, KeysView, ValuesView, ItemsView)
+_VIEWS = (KeysView, ValuesView, ItemsView)
+#: Objects of the engine that have a name in a template.
+_OBJECTS = (Macro, LoopContext, TemplateReference, BlockReference)
+
+
+class UnknownName(jinja2.UndefinedError):
+    """A name that does not exist was used; `name` is None where it was a part of a value."""
+
+    def __init__(self, message: str, name: str | None) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class Unknown(jinja2.Undefined):
+    """An unknown name: false when tested, an error when printed, walked through or compared."""
+
+    def _fail_with_undefined_error(self, *args: Any, **kwargs: Any) -> NoReturn:
+        is_top = self._undefined_obj is jinja2.runtime.missing
+        raise UnknownName(self._undefined_message, self._undefined_name if is_top else None)
+
+    __str__ = __repr__ = __format__ = __iter__ = __len__ = __eq__ = __ne__ = __contains__ = _fail_with_undefined_error
+    # the base class has these by its own function
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __div__ = __rdiv__ = _fail_with_undefined_error
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _fail_with_undefined_error
+    __pos__ = __neg__ = __call__ = __getitem__ = __lt__ = __le__ = __gt__ = __ge__ = _fail_with_undefined_error
+    __int__ = __float__ = __complex__ = __pow__ = __rpow__ = _fail_with_undefined_error
+    __hash__ = jinja2.Undefined.__hash__
+
+
+def refuse_text(value: Any) -> NoReturn:
+    raise EvaluationFailed(f"a {type(value).__name__.lower()} is no value that could be printed")
+
+
+class _NoText:
+    """Has no text, however it is asked for."""
+
+    def __str__(self) -> str:
+        refuse_text(self)
+
+    def __repr__(self) -> str:
+        refuse_text(self)
+
+    def __format__(self, spec: str) -> str:
+        refuse_text(self)
+
+
+class Function(_NoText):
+    """A function or method, which can be called."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return shield(self.function(*args, **kwargs))
+
+
+class _Namespace(_NoText, Namespace):
+    pass
+
+
+class _Cycler(_NoText, Cycler):
+    pass
+
+
+class _Joiner(_NoText, Joiner):
+    pass
+
+
+class Lazy(Iterator[Any]):
+    """An iterator whose text is that of the list that it makes."""
+
+    def __init__(self, items: Iterator[Any]) -> None:
+        self._items = items
+
+    def __next__(self) -> Any:
+        return shield(next(self._items))
+
+    def __str__(self) -> str:
+        return str(list(self))
+
+    __repr__ = __str__
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+
+def shield(value: Any) -> Any:
+    """What a template gets for what an attribute, an item, a call or a filter gave."""
+    if isinstance(value, _VIEWS):
+        return list(value)
+    if isinstance(value, Iterator) and not isinstance(value, Lazy | LoopContext):
+        return Lazy(value)
+    if callable(value) and not isinstance(value, jinja2.Undefined | _NoText | Macro | LoopContext | TemplateReference):
+        return Function(value)
+    return value
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """The immutable sandbox, from which no object gets out with a text of its own."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return shield(super().getattr(obj, attribute))
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        return shield(super().getitem(obj, argument))
+
+    def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:
+        function = __obj.function if isinstance(__obj, Function) else __obj
+        return shield(super().call(__context, function, *args, **kwargs))
+
+
+def print_value(value: Any) -> Any:
+    """What stands in a text for a value: lazy results as lists, and never an object with its address in memory."""
+    if isinstance(value, LAZY):
+        return list(value)
+    if value is None or isinstance(value, str | bool | int | float | list | Mapping | jinja2.Undefined):
+        return value
+    refuse_text(value)
+
+
+#: A filter that no template can name.
+_VALUE = "value of a name"
+
+
+@jinja2.pass_context  # never evaluated while compiling: the context is not known then
+def _require_value(context: jinja2.runtime.Context, value: Any) -> Any:
+    if isinstance(value, _OBJECTS):
+        refuse_text(value)
+    return value
+
+
+class _Guard(NodeTransformer):
+    """Every name that is neither called nor asked for a part must be that of a value: macros and loops have texts of their own."""
+
+    def visit_Name(self, node: nodes.Name) -> nodes.Node:
+        if node.ctx != "load":
+            return node
+        return nodes.Filter(node, _VALUE, [], [], None, None).set_lineno(node.lineno).set_environment(node.environment)
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:
+        return self._visit_parts(node)
+
+    def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:
+        return self._visit_parts(node)
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:
+        return self._visit_parts(node)
+
+    def _visit_parts(self, node: Any) -> nodes.Node:
+        owner = node.node
+        self.generic_visit(node)
+        if isinstance(owner, nodes.Name):
+            node.node = owner
+        return node  # type: ignore[no-any-return]
+
+
+def guard(tree: nodes.Template) -> nodes.Template:
+    """The template, in which names of objects that are no values can only be used, and not printed."""
+    guarded: nodes.Template = _Guard().visit(tree)
+    return guarded
+
+
+def _shield_result(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def shielded(*args: Any, **kwargs: Any) -> Any:
+        return shield(function(*args, **kwargs))
+
+    return shielded
+
+
+def _map_format(value: Any, pattern: Any, variable_name: str | None = None) -> str:
+    """The package's own filter: `pattern % value`."""
+    return str(pattern % ({variable_name: value} if variable_name else value))
+
+
+def _is_matching(text: str, pattern: str) -> bool:
+    return re.match(pattern, text) is not None
+
+
+def make_environment() -> Sandbox:
+    environment = Sandbox(undefined=Unknown, keep_trailing_newline=True, autoescape=False, finalize=print_value)
+    environment.filters["map_format"] = _map_format
+    # one run has one plan, at every retry and on every machine: nothing random
+    del environment.filters["random"]
+    environment.filters |= {name: _shield_result(function) for name, function in environment.filters.items()}
+    environment.filters[_VALUE] = _require_value
+    environment.tests["matching"] = _is_matching
+    # memory and time bound what is made of a range; its length alone costs nothing
+    functions = {"range": range, "dict": dict, "namespace": _Namespace, "cycler": _Cycler, "joiner": _Joiner}
+    environment.globals = {name: Function(function) for name, function in functions.items()}
+    return environment
