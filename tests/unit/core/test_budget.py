@@ -76,7 +76,7 @@ LARGE_ONES: dict[str, dict[str, Any]] = {
     "params": {**container(), "params": {f"p{n}": {"value": "{{ a }}", "contextOnly": True} for n in range(TIMES)}},
     "arguments by argFormat": {
         **container(args=["{{ params.as_args }}"]),
-        "inputs": [{"name": "f", "type": "str", "value": "b", "argFormat": "{{ f }}" + "{{ f }}" * 60_000}],
+        "inputs": [{"name": "f", "type": "str", "value": "b", "argFormat": "{{ f }}" + "{{ f }}" * 6_000}],
         "params": {"f": {"value": LARGE[:1000]}},
     },
     "a query": {**container(), "joins": [{"query": "{{ a }}" * TIMES, "params": {"j": {"value": "outputs.b"}}}]},

@@ -45,6 +45,7 @@ def test_parts_are_found_as_one_by_one(parts: list[str], texts: list[str]) -> No
 
 
 def test_a_search_that_takes_too_long_is_given_up() -> None:
-    parts = ["b" * length for length in range(1, 1400)]
+    parts = ["b" * length for length in range(1, 100)]
+    assert not Parts(parts).is_any_in("a" * 10_000)
     with pytest.raises(TooManySteps):
-        Parts(parts).is_any_in("a" * 1_000_000)
+        Parts(parts, steps=1000).is_any_in("a" * 10_000)

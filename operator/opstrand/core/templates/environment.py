@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, Set, ValuesView
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, Set, ValuesView
 from typing import Any, NoReturn
 
 import jinja2
 from jinja2 import nodes
 from jinja2.runtime import BlockReference, LoopContext, Macro, TemplateReference
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.utils import Cycler, Joiner, Namespace
+from jinja2.utils import Cycler, Joiner, Namespace, missing
 from jinja2.visitor import NodeTransformer
 
 from opstrand.core.templates.template import EvaluationFailed
 
 #: Results that are lists in all but name.
-LAZY: tuple[type, ...] = (range, Iterator, Set, tuple, KeysView, ValuesView, ItemsView)
+LAZY: tuple[type[Iterable[Any]], ...] = (range, Iterator, Set, tuple, KeysView, ValuesView, ItemsView)
 _VIEWS = (KeysView, ValuesView, ItemsView)
 #: Objects of the engine that have a name in a template.
 _OBJECTS = (Macro, LoopContext, TemplateReference, BlockReference)
@@ -40,7 +40,7 @@ class Unknown(jinja2.Undefined):
     """An unknown name: false when tested, an error when printed, walked through or compared."""
 
     def _fail_with_undefined_error(self, *args: Any, **kwargs: Any) -> NoReturn:
-        is_top = self._undefined_obj is jinja2.runtime.missing
+        is_top = self._undefined_obj is missing
         raise UnknownName(self._undefined_message, self._undefined_name if is_top else None)
 
     __str__ = __repr__ = __format__ = __iter__ = __len__ = __eq__ = __ne__ = __contains__ = _fail_with_undefined_error
@@ -160,7 +160,7 @@ class _Guard(NodeTransformer):
     def visit_Name(self, node: nodes.Name) -> nodes.Node:
         if node.ctx != "load":
             return node
-        return nodes.Filter(node, _VALUE, [], [], None, None).set_lineno(node.lineno).set_environment(node.environment)
+        return nodes.Filter(node, _VALUE, [], [], None, None).set_lineno(node.lineno)
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:
         return self._visit_parts(node)

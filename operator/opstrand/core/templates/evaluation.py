@@ -9,7 +9,7 @@ Must never use `NativeEnvironment`: it reads text as Python, so that "1" becomes
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -26,6 +26,7 @@ from opstrand.core.values.safe import Mismatch, check_text, make_safe
 TOO_MUCH = "it takes too much memory"
 
 
+_LISTS: tuple[type[Iterable[Any]], ...] = (list, *LAZY)
 #: Deeper ones are refused by the walk over them that follows.
 _DEPTH = 50
 
@@ -155,7 +156,7 @@ def _finish(result: Any, depth: int = 0) -> Any:
         return check_text(str(result))
     if isinstance(result, Mapping) and depth < _DEPTH:
         return {str(key): _finish(item, depth + 1) for key, item in result.items()}
-    if isinstance(result, (list, *LAZY)) and depth < _DEPTH:
+    if isinstance(result, _LISTS) and depth < _DEPTH:
         return [_finish(item, depth + 1) for item in result]
     return result if isinstance(result, float) and math.isfinite(result) else make_safe(result)
 
