@@ -69,7 +69,7 @@ class Watch:
                     changed.append(self._records.read(key))
                 except RunGone:
                     continue
-            if time.time() - mark[1] / 1e9 < _FRESH:
+            if abs(time.time() - mark[1] / 1e9) < _FRESH:
                 is_fresh = True
                 mark = (0, 0, 0)
             marks[key] = mark
