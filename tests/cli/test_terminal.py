@@ -64,7 +64,6 @@ def record(folder: Path) -> None:
     metadata = {"name": "bad", "namespace": "default", "uid": "0" * 32}
     body = {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "metadata": metadata, "spec": {"component": JOB}, "status": status}
     (where / "run.json").write_text(json.dumps(body))
-    (where / "log").write_bytes(f"\x1b[31mred\x1b[0m{HOSTILE}\n".encode())
 
 
 COMMANDS = [
@@ -125,9 +124,13 @@ def test_data_means_what_it_meant(folder: Path) -> None:
 
 
 def test_a_log_is_whole_in_a_pipe_and_has_only_its_colours_at_a_terminal(folder: Path) -> None:
-    ran = run_opstrand("logs", "bad", "--local", cwd=folder, env={"OPSTRAND_LOCAL": str(folder / "records")})
-    assert ran.stdout == (folder / "records/default/bad/log").read_bytes()
-    shown = at_a_terminal("logs", "bad", "--local", cwd=folder)
+    written = f"\x1b[31mred\x1b[0m{HOSTILE}\n".encode()
+    container = {"image": "python", "command": ["python3", "-c", f"import sys; sys.stdout.buffer.write(bytes({list(written)}))"]}
+    (folder / "loud.yaml").write_text(json.dumps({"kind": "component", "run": {"kind": "job", "container": container}}))
+    env = {"OPSTRAND_LOCAL": str(folder / "records")}
+    assert run_opstrand("run", "--local", "-f", "loud.yaml", "-n", "loud", cwd=folder, env=env).code == 0
+    assert run_opstrand("logs", "loud", "--local", cwd=folder, env=env).stdout == written
+    shown = at_a_terminal("logs", "loud", "--local", cwd=folder)
     assert shown.startswith("\x1b[31mred\x1b[0m")
     assert not re.search(r"\x1b[^\[]|\x1b\[[0-9;]*[^0-9;m]|[\x07\x7f-\x9f]", shown)
 
