@@ -93,8 +93,7 @@ class LocalSession:
         await self._app.setup()
         await web.TCPSite(self._app, "127.0.0.1", 0).start()
         self._settings = replace(self._settings, api_url=f"http://127.0.0.1:{self._app.addresses[0][1]}")
-        catalog = self._catalog
-        self._world = World(self.kube, self._cache, self._settings, self._pool, self._keep_plan, _ask_here, lambda: catalog)
+        self._world = World(self.kube, self._cache, self._settings, self._pool, self._keep_plan, _ask_here)
         self._world.stopwatch = Stopwatch(time.monotonic)
 
         async def reconcile_parked(key: Key) -> Outcome:
@@ -127,7 +126,7 @@ class LocalSession:
         world = replace(
             self._world,
             settings=replace(self._settings, upstream_patience=seconds),
-            read_catalog=lambda: make_catalog(self._records, key[0]),
+            read_catalog=lambda: make_catalog(self._records, key[0], self._catalog),
         )
         return await reconcile(key, world=world, clock=lambda: datetime.now(UTC), is_parked=is_parked)
 

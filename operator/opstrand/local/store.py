@@ -27,7 +27,11 @@ def make_catalog(records: Records, project: str, catalog: Catalog | None = None)
         return given
     folder = str(records.store_of(project))
     written = {"name": NAME, "kind": "host_path", "schema": {"hostPath": folder, "mountPath": folder}}
-    return Catalog(given.connections, Connection(NAME, "host_path", {"hostPath": folder, "mountPath": folder}, written=written))
+    return Catalog(
+        given.connections,
+        Connection(NAME, "host_path", {"hostPath": folder, "mountPath": folder}, written=written),
+        is_given=catalog is not None,
+    )
 
 
 def link_volumes(pod: Mapping[str, Any], root: str) -> None:

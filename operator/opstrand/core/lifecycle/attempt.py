@@ -71,8 +71,11 @@ def render_attempt(
     assert prepared.compiled is not None
     # What the status holds is what every attempt reads, the first included: its keys are by the alphabet, and 1.0 is 1.
     kept = thaw(prepared.compiled, as_stored(dict(resolved.inputs)), as_stored(dict(resolved.outputs)))
-    schemas = None if catalog is None else catalog.schemas
-    catalog = _require_catalog(prepared.compiled) if catalog is None else catalog
+    is_given = catalog is not None and catalog.is_given
+    if not is_given:
+        _refuse_connections(prepared.compiled)
+    catalog = catalog or EMPTY
+    schemas = catalog.schemas if is_given else None
     plan = compile_plan(prepared.compiled, kept, prepared.identity, schemas, store_path=store_path(catalog), evaluate=evaluate)
     check_plan(plan)
     if plan.kind == service.KIND:
@@ -93,14 +96,13 @@ def render_attempt(
     return Attempt(plan, name, rendered, render_lineage(plan))
 
 
-def _require_catalog(compiled: Compiled) -> Catalog:
-    """No catalog, which is enough for what names no connection."""
+def _refuse_connections(compiled: Compiled) -> None:
+    """Without a catalog, what names no connection can run all the same."""
     init = compiled.run.get("init")
     named = [f"run.init[{index}].connection" for index, step in enumerate(init if isinstance(init, list | tuple) else ()) if _uses(step)]
     named = ["run.connections", *named] if compiled.run.get("connections") else named
     if named:
-        raise SpecError(CATALOG_NOT_GIVEN, f"names a connection, but of catalogs of connections {NO_CATALOG}", named[0])
-    return EMPTY
+        raise SpecError(CATALOG_NOT_GIVEN, f"names a connection, and {NO_CATALOG}", named[0])
 
 
 def _uses(step: Any) -> bool:

@@ -75,6 +75,8 @@ class Catalog:
 
     connections: Mapping[str, Connection] = field(default_factory=dict)
     store: Connection | None = None
+    #: False where nobody said which connections there are: what names one is refused for that.
+    is_given: bool = True
 
     @property
     def schemas(self) -> dict[str, Mapping[str, Any]]:

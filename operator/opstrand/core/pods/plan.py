@@ -39,7 +39,7 @@ from opstrand.spec.termination import Termination
 
 #: The reason of what only a catalog could tell.
 CATALOG_NOT_GIVEN = "CatalogNotGiven"
-NO_CATALOG = "none is given here (--connections FILE, or OPSTRAND_CONNECTIONS)"
+NO_CATALOG = "no catalog of connections is given here (--connections FILE, or OPSTRAND_CONNECTIONS)"
 #: Keys of `run` that have a place of their own in a plan. The others, a service's ports for one, are in `extra`.
 _OWN_KEYS = ("kind", "container", "init", "sidecars", "volumes", "environment", "connections")
 #: Parts of a pipeline: templates of its children, which are rendered with the children's values.
@@ -130,7 +130,7 @@ def compile_plan(
     )
     asked = [step["connection"] for step in compiled.run.get("init") or () if isinstance(step, Mapping) and step.get("connection")]
     if connections is None:
-        scope.add_not_given("connections", "init", reason=CATALOG_NOT_GIVEN, message=f"reads the catalog of connections, and {NO_CATALOG}")
+        scope.add_not_given("connections", "init", reason=CATALOG_NOT_GIVEN, message=f"reads connections, and {NO_CATALOG}")
     else:
         known = {name: connections[name] for name in (*names, *asked) if name in connections}
         scope.add_mappings(connections={n: known[n] for n in names}, init={n: known[n] for n in asked if n in known})
