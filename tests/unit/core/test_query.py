@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from opstrand.core.resolving.query import parse_query, select
+from opstrand.core.resolving.query import Condition, parse_query, parse_sort, select
 from opstrand.core.resolving.refs import Ref
 from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
 from opstrand.core.resolving.upstream import read_upstream
+from opstrand.core.templates.evaluation import evaluate_traced
+from opstrand.core.templates.template import render
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 
@@ -171,3 +175,72 @@ def test_a_wrong_count_is_refused() -> None:
 def test_conditions_are_data() -> None:
     (condition,) = parse_query("metrics.loss: ~<=0.1")
     assert (condition.field, condition.operator, condition.values, condition.negated) == ("metrics.loss", "<=", ("0.1",), True)
+
+
+TAGS = [
+    "a", "a,b", "a, status: failed", "a|b", "~a", ">1", "<=1", "1..2", "nil", "null",
+    "%", "%a%", "a%", " a ", "a:b", "\0001\0", "{{ a }}", "-a",
+]  # fmt: skip
+
+
+def search(query: str, **printed: Any) -> list[str]:
+    """The tags, in order, of the runs that a query with templates finds."""
+    runs = [{"name": str(index), "inputs": {"tag": tag}, "created_at": f"2026-01-{index + 1:02}"} for index, tag in enumerate(TAGS)]
+    text = render(query, printed, evaluate=evaluate_traced, traced=True)
+    return [run["inputs"]["tag"] for run in select(text, "created_at", None, None, runs)]
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_what_a_template_prints_is_one_value(tag: str) -> None:
+    assert search("inputs.tag: {{ tag }}", tag=tag) == [tag]
+    assert search("inputs.tag:{{ tag | trim('x') }},", tag=tag) == [tag]
+    assert search("inputs.tag: ~{{ tag }}", tag=tag) == [one for one in TAGS if one != tag]
+    assert search("inputs.tag: {{ tag }}|{{ other }}", tag=tag, other="a") == [one for one in TAGS if one in (tag, "a")]
+    assert search("inputs.tag: %{{ tag }}%", tag=tag) == [one for one in TAGS if tag in one]
+    assert search("inputs.tag: {{ tag }}%", tag=tag) == [one for one in TAGS if one.startswith(tag)]
+    assert search("inputs.tag: %{{ tag }}", tag=tag) == [one for one in TAGS if one.endswith(tag)]
+
+
+@given(st.text(",:|~<>=.% ab\0", min_size=1))
+def test_no_printed_value_adds_or_changes_a_condition(value: str) -> None:
+    query = render("status: succeeded, inputs.tag: {{ value }}, outputs.loss: <{{ loss }}", {"value": value, "loss": 1}, traced=True)
+    assert parse_query(query) == (
+        Condition("status", "=", ("succeeded",)),
+        Condition("inputs.tag", "=", (value,)),
+        Condition("outputs.loss", "<", ("1",)),
+    )
+
+
+@pytest.mark.parametrize("query", ["name: a, {{ printed }}", "name: a,{{ printed }}", "{{ printed }}: a", "name: {{ nothing }}"])
+def test_a_printed_value_is_no_condition_and_no_other_field(query: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parse_query(render(query, {"printed": "status: failed", "nothing": ""}, traced=True))
+    assert caught.value.reason == "InvalidSpec"
+
+
+def test_a_printed_field_is_one_field() -> None:
+    context = {"metric": "loss", "keys": "name, -status"}
+    assert parse_query(render("metrics.{{ metric }}: <1", context, traced=True))[0].field == "metrics.loss"
+    assert parse_sort(render("-metrics.{{ metric }}, name", context, traced=True)) == [("metrics.loss", True), ("name", False)]
+    with pytest.raises(SpecError, match="no 'name, -status'"):
+        parse_sort(render("-{{ keys }}", context, traced=True))
+
+
+def test_a_query_may_be_handed_over_as_a_whole() -> None:
+    context = {"query": "name: a, status: failed|stopped", "sort": "-created_at, name"}
+    assert len(parse_query(render("{{ query }}", context, traced=True))) == 2
+    assert parse_sort(render("{{ sort }}", context, traced=True)) == [("created_at", True), ("name", False)]
+
+
+def test_a_join_finds_by_a_value_and_nothing_else() -> None:
+    project = [read_upstream(run(index, tag), Settings()) for index, tag in enumerate(TAGS)]
+    joins = [{"query": "status: succeeded, inputs.tag: {{ tag }}", "params": {"tags": "inputs.tag"}}]
+    for tag in (one for one in TAGS if "{{" not in one):
+        found = resolve(operation({"tag": tag}, joins=joins), ME, {}, project=project)
+        assert isinstance(found, Resolved)
+        assert found.inputs["tags"] == [tag]
+
+
+def run(index: int, tag: str) -> dict[str, Any]:
+    metadata = {"name": f"r{index}", "namespace": "demo", "uid": f"{index:032}"}
+    return {"metadata": metadata, "status": {"phase": "Succeeded", "uuid": f"{index:032}", "inputs": {"tag": tag}}}

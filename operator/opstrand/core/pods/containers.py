@@ -46,7 +46,14 @@ def _clean_items(items: Any, path: str, drop_empty: bool) -> list[str]:
         raise SpecError("InvalidSpec", f"expected a list, found {shorten(repr(items), 80)}", path)
     # A text is the list's only item, as the published converter renders it: no shell splits it into words.
     items = items if isinstance(items, list) else [items]
-    return [item if isinstance(item, str) else str(item) for item in items if not (drop_empty and (item is None or item == ""))]
+    return [_to_item(item) for item in items if not (drop_empty and (item is None or item == ""))]
+
+
+def _to_item(item: Any) -> str:
+    """An item as text. A list or mapping is Python's text of it, all of it printed where a part is: its quotes are not the author's."""
+    if isinstance(item, str):
+        return item
+    return TracedText.of_pieces([Piece(str(item), True)]) if is_traced(item) else str(item)
 
 
 def merge_env(env: Any, path: str = "env") -> list[dict[str, Any]]:

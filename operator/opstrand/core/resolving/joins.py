@@ -41,7 +41,7 @@ def parse_joins(compiled: Compiled) -> dict[str, tuple[int, JoinParam, Ask]]:
         except SpecError as error:
             problems += error.problems
             continue
-        problems += _check_search(join, path)
+        problems += _check_search({key: item for key, item in find_search(join).items() if not _is_rendered_later(item)}, path)
         for name, written in (join.get("params") or {}).items():
             where = f"{path}.params.{name}"
             try:
@@ -56,18 +56,21 @@ def parse_joins(compiled: Compiled) -> dict[str, tuple[int, JoinParam, Ask]]:
     return asked
 
 
-#: Part of a search -> who judges it.
+#: Part of a search -> what checks it. Of what a template makes, that is done once it is made.
 _SEARCH: dict[str, Callable[[Any, str], object]] = {"query": parse_query, "sort": parse_sort, "limit": parse_count, "offset": parse_count}
 
 
-def _check_search(join: Mapping[str, Any], path: str) -> Iterator[Problem]:
-    """What is wrong with a search whatever there is to find. What a template makes of it is judged once it is made."""
-    for key, written in find_search(join).items():
-        if not (isinstance(written, str) and is_template(written)):
-            try:
-                _SEARCH[key](written, f"{path}.{key}")
-            except SpecError as error:
-                yield from error.problems
+def _is_rendered_later(written: Any) -> bool:
+    return isinstance(written, str) and is_template(written)
+
+
+def _check_search(asked: Mapping[str, Any], path: str) -> Iterator[Problem]:
+    """What is wrong with a search whatever there is to find."""
+    for key, written in asked.items():
+        try:
+            _SEARCH[key](written, f"{path}.{key}")
+        except SpecError as error:
+            yield from error.problems
 
 
 def _check_keys(join: Any, path: str) -> None:
@@ -138,8 +141,8 @@ def find_search(join: Mapping[str, Any]) -> dict[str, Any]:
 def search(
     join: Mapping[str, Any], project: Sequence[Upstream], values: Mapping[str, Any], path: str, *, evaluate: Evaluate = refuse
 ) -> Sequence[Upstream]:
-    """The runs of the project that a join finds now, in its order; templates in it read `values`."""
-    found = render(find_search(join), values, path, evaluate=evaluate)
+    """The runs of the project that a join finds now, in its order; templates in it read `values`, and what they print are values."""
+    found = render(find_search(join), values, path, evaluate=evaluate, traced=True)
     problems = list(_check_search(found, path))
     if problems:
         raise SpecError.of(problems)

@@ -1,7 +1,8 @@
 """The query language over runs: `status: succeeded, metrics.loss: <0.1`, with sort, limit and offset.
 
-Owns its grammar and what each condition means. Works on any records, through a function that reads a field of one. Must not know where
-runs are kept. Source: the package's query language, as measured; conditions are `~ > >= < <= | .. nil %`.
+Owns its grammar and what each condition means: only what the author of a query wrote is grammar, what a template printed into it is one
+value. Works on any records, through a function that reads a field of one. Must not know where runs are kept.
+Source: the package's query language, as measured; conditions are `~ > >= < <= | .. nil %`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from typing import Any, TypeVar
 from opstrand.core.limits import CHOICES, CONDITIONS, EDGES, QUERY, SORT_KEYS, shorten
 from opstrand.core.nearest import suggest
 from opstrand.core.resolving.refs import Upstream
+from opstrand.core.templates.traced import pieces_of
 from opstrand.errors import SpecError
 
 Run = TypeVar("Run")
 Read = Callable[[Any, str], Any]
+Restore = Callable[[str], str]
 
 _COUNT = re.compile(r"\s*[0-9]{1,18}\s*")
 #: No search gives more, whatever it asks for.
@@ -53,7 +56,7 @@ _NAMES = {"upstream": _PARTS["upstream"], "project": ("name", "owner")}
 
 @dataclass(frozen=True)
 class Condition:
-    """One `field: test`. `operator` is one of = > >= < <= in range like nil; `negated` by a leading `~`."""
+    """One `field: test`. `operator` is one of = > >= < <= in range begins ends contains nil; `negated` by a leading `~`."""
 
     field: str
     operator: str
@@ -106,10 +109,10 @@ def find(query: str | None, sort: str | None, runs: Iterable[Run], *, read: Read
 
 def parse_query(query: str, path: str = "query") -> tuple[Condition, ...]:
     """The conditions of a query, all of which must hold."""
-    _expect_text(query, path)
-    parts = [part for part in query.split(",") if part.strip()]
+    skeleton, restore = _set_values_aside(query, path)
+    parts = [part for part in skeleton.split(",") if part.strip()]
     _check_count(len(parts), CONDITIONS, "conditions", path)
-    return tuple(_parse_condition(part, path) for part in parts)
+    return tuple(_parse_condition(part, restore, path) for part in parts)
 
 
 def _expect_text(value: Any, path: str) -> None:
@@ -124,13 +127,30 @@ def _check_count(count: int, limit: int, what: str, path: str) -> None:
         raise SpecError("TooLarge", f"there are {count} {what}; at most {limit} are searched by", path)
 
 
-def _parse_condition(part: str, path: str) -> Condition:
+_ASIDE = re.compile("\0([0-9]+)\0")
+
+
+def _set_values_aside(text: Any, path: str) -> tuple[str, Restore]:
+    """The text with a mark for each value that a template printed, and what puts the values back into a part of it.
+
+    A text with nothing of the author's in it (`"{{ query }}"`) is a query that was handed over as a whole.
+    """
+    _expect_text(text, path)
+    pieces = list(pieces_of(text))
+    if all(piece.printed or not piece.text.strip() for piece in pieces):
+        return str(text), str
+    texts = [f"\0{index}\0" if piece.printed else piece.text.replace("\0", "") for index, piece in enumerate(pieces)]
+    return "".join(texts), lambda part: _ASIDE.sub(lambda mark: pieces[int(mark[1])].text, part)
+
+
+def _parse_condition(part: str, restore: Restore, path: str) -> Condition:
     field, colon, test = part.partition(":")
-    field, test = _check_field(field.strip(), path), test.strip()
+    field, test = _check_field(restore(field.strip()), path), test.strip()
     if not colon or not test.lstrip("~").strip():
-        raise SpecError("InvalidSpec", f"expected 'field: condition', found {_quote(part.strip())}", path)
+        raise SpecError("InvalidSpec", f"expected 'field: condition', found {_quote(restore(part.strip()))}", path)
     negated = test.startswith("~")
-    condition = _parse_test(field, test[1:].strip() if negated else test, negated)
+    operator, values = _parse_test(test[1:].strip() if negated else test)
+    condition = Condition(field, operator, tuple(map(restore, values)), negated)
     _check_count(len(condition.values), CHOICES, "choices", path)
     if condition.operator in _COMPARING:
         for wanted in condition.values:
@@ -138,20 +158,21 @@ def _parse_condition(part: str, path: str) -> Condition:
     return condition
 
 
-def _parse_test(field: str, test: str, negated: bool) -> Condition:
+def _parse_test(test: str) -> tuple[str, tuple[str, ...]]:
+    """The operator and its values."""
     for operator in (">=", "<=", ">", "<"):
         if test.startswith(operator):
-            return Condition(field, operator, (test[len(operator) :].strip(),), negated)
+            return operator, (test[len(operator) :].strip(),)
     if test in ("nil", "null"):
-        return Condition(field, "nil", (), negated)
+        return "nil", ()
     if ".." in test:
         low, _, high = test.partition("..")
-        return Condition(field, "range", (low.strip(), high.strip()), negated)
+        return "range", (low.strip(), high.strip())
     if "|" in test:
-        return Condition(field, "in", tuple(one.strip() for one in test.split("|") if one.strip()), negated)
-    if test.startswith("%") or test.endswith("%"):
-        return Condition(field, "like", (test,), negated)
-    return Condition(field, "=", (test,), negated)
+        return "in", tuple(one.strip() for one in test.split("|") if one.strip())
+    if test.startswith("%"):
+        return "contains" if test.endswith("%") and len(test) > 1 else "ends", (test.strip("%"),)
+    return ("begins", (test.strip("%"),)) if test.endswith("%") else ("=", (test,))
 
 
 def _check_comparable(field: str, wanted: str, path: str) -> None:
@@ -169,10 +190,10 @@ def _check_field(field: str, path: str) -> str:
 
 def parse_sort(sort: str, path: str = "sort") -> list[tuple[str, bool]]:
     """(field, whether down) of each key, the first one counts most."""
-    _expect_text(sort, path)
-    keys = [key.strip() for key in sort.split(",") if key.strip()]
+    skeleton, restore = _set_values_aside(sort, path)
+    keys = [key.strip() for key in skeleton.split(",") if key.strip()]
     _check_count(len(keys), SORT_KEYS, "keys to sort by", path)
-    return [(_check_field(key.lstrip("-").strip(), path), key.startswith("-")) for key in keys]
+    return [(_check_field(restore(key.lstrip("-").strip()), path), key.startswith("-")) for key in keys]
 
 
 def parse_count(value: Any, path: str) -> int:
@@ -238,14 +259,21 @@ def _test(condition: Condition, value: Any) -> bool:
     match condition.operator:
         case "=" | "in":
             return _is_one_of(condition, value)
-        case "like":
-            return _is_like(str(value), wanted[0])
+        case "begins" | "ends" | "contains":
+            return _TEXT_TESTS[condition.operator](str(value).lower(), wanted[0].lower())
         case "range":
             low, high = _compare(condition, value, wanted[0]), _compare(condition, value, wanted[1], end=True)
             return low is not None and high is not None and low >= 0 >= high
         case operator:
             order = _compare(condition, value, wanted[0])
             return order is not None and {">": order > 0, ">=": order >= 0, "<": order < 0, "<=": order <= 0}[operator]
+
+
+_TEXT_TESTS: dict[str, Callable[[str, str], bool]] = {
+    "begins": str.startswith,
+    "ends": str.endswith,
+    "contains": str.__contains__,
+}
 
 
 def _is_one_of(condition: Condition, value: Any) -> bool:
@@ -259,14 +287,6 @@ def _is_one_of(condition: Condition, value: Any) -> bool:
     if isinstance(value, int | float):
         return value in condition.numbers
     return str(value) in condition.texts
-
-
-def _is_like(value: str, pattern: str) -> bool:
-    inner = pattern.strip("%").lower()
-    value = value.lower()
-    if pattern.startswith("%") and pattern.endswith("%") and len(pattern) > 1:
-        return inner in value
-    return value.endswith(inner) if pattern.startswith("%") else value.startswith(inner)
 
 
 def _compare(condition: Condition, value: Any, wanted: str, *, end: bool = False) -> int | None:
