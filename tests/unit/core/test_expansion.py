@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import expansion_vectors as vectors
 
+from opstrand.core.compiled import Compiled
 from opstrand.core.pods.dockerfile import render_dockerfile
 from opstrand.core.pods.expansion import expand, protect
 from opstrand.core.pods.plan import compile_plan
@@ -121,6 +122,20 @@ def test_every_field_that_kubernetes_expands_is_protected() -> None:
         assert found == ["$(HOME)$$(B)"] * len(found)
         assert one["lifecycle"]["postStart"]["exec"]["command"] == ["$(HOME)$(B)"]
     assert plan.container["args"] == ["$(HOME)$(B)"], "the plan is before Kubernetes"
+
+
+@pytest.mark.parametrize("args", [["{{ params.as_args }}"], ["{{ {value: [value]} }}"], "{{ [value, {'a': value}] }}"])
+def test_a_list_or_mapping_among_the_arguments_is_data(args: Any) -> None:
+    compiled = operation({"value": "$(HOME)$$"}, run={"container": {"image": "a", "args": args}})
+    (main,) = _containers(compiled)
+    assert any("$(HOME)$$" in expand(one, {"HOME": "/root"}) for one in main["args"])
+    assert not any("/root" in expand(one, {"HOME": "/root"}) for one in main["args"])
+
+
+def _containers(compiled: Compiled) -> list[dict[str, Any]]:
+    plan = compile_plan(compiled, values(compiled), ME, evaluate=evaluate_traced)
+    found: list[dict[str, Any]] = render_pod(plan, owner=OWNER, pod_name="eval-0", settings=Settings()).pod["spec"]["containers"]
+    return found
 
 
 def test_a_variable_of_ours_holds_what_a_template_gave_for_it() -> None:
