@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 #: What git may speak with a repository or its submodules.
 PROTOCOLS = ("https", "http", "ssh", "git")
-_HOST = r"(?:[^\s/@]+@)?[A-Za-z0-9\[][^\s/@\x00-\x1f\x7f]*"
+_HOST = r"(?:(?!-)[^\s/@]+@)?[A-Za-z0-9\[][^\s/@\x00-\x1f\x7f]*"
 _URL = re.compile(rf"(?:{'|'.join(PROTOCOLS)})://{_HOST}(?:/[^\s\x00-\x1f\x7f]*)?", re.IGNORECASE)
 #: user@host:path, as ssh has it. Two colons would name a helper program.
 _SCP = re.compile(r"(?:[A-Za-z0-9_][^\s/:@]*@)?[A-Za-z0-9\[][^\s/:@]*:(?!:|//)[^\s\x00-\x1f\x7f]+")

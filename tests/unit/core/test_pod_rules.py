@@ -139,6 +139,10 @@ def test_ten_thousand_variables_and_a_mebibyte_are_refused_with_sizes() -> None:
     [
         ({"file": {"content": "x", "filename": "a", "chmod": "rwx"}}, "run.init[0].file.chmod: chmod takes a mode such as 755, 0644 or +x"),
         ({"file": {"content": "x", "filename": "../a"}}, "run.init[0].file.filename: expected the name of a file, found '../a'"),
+        (
+            {"dockerfile": {"image": "a", "filename": "../../a"}},
+            "run.init[0].dockerfile.filename: expected the name of a file, found '../../a'",
+        ),
         ({"file": {"content": "x", "filename": "a/"}}, "run.init[0].file.filename: expected the name of a file"),
         ({"file": {"content": "x"}, "path": "relative"}, "run.init[0].path: expected an absolute path, found 'relative'"),
     ],

@@ -31,7 +31,17 @@ def test_an_address(url: str) -> None:
     "url",
     [
         *("", "ext::sh -c id", "ext::sh", "file:///etc", "/etc", "./a", "a", "--help", "-oProxyCommand=x:a", "ftp://h/a", "fd::17/a"),
-        *("https://", "https:///etc", "ssh://-oProxyCommand=x/a", "https://h/a b", "git@-x:a", "transport::x", "https://h/\n", "h:\0"),
+        *(
+            "https://",
+            "https:///etc",
+            "ssh://-oProxyCommand=x/a",
+            "https://h/a b",
+            "git@-x:a",
+            "ssh://-oProxyCommand=x@h/a",
+            "transport::x",
+            "https://h/\n",
+            "h:\0",
+        ),
     ],
 )
 def test_what_is_no_address(url: str) -> None:

@@ -126,6 +126,7 @@ def _judge_step(step: Mapping[str, Any]) -> None:
         _judge_git(step["git"])
     if "dockerfile" in step:
         render_dockerfile(step["dockerfile"])
+        _judge_filename(_dockerfile_name(step), "dockerfile.filename")
     _list_sources(step)
 
 
@@ -146,13 +147,18 @@ def _judge_git(git: Mapping[str, Any]) -> None:
 
 def _judge_file(file: Mapping[str, Any]) -> None:
     """What the init container could only fail at."""
-    name = file["filename"] if isinstance(file["filename"], str) else ""
-    if not name.strip("/") or name.endswith("/") or ".." in name.split("/"):
-        raise SpecError("InvalidSpec", f"expected the name of a file, found {shorten(repr(file['filename']), 80)}", "file.filename")
+    _judge_filename(file["filename"], "file.filename")
     try:
         apply_mode(str(file.get("chmod") or "+r"), 0)
     except ValueError as error:
         raise SpecError("InvalidSpec", str(error), "file.chmod") from None
+
+
+def _judge_filename(filename: Any, path: str) -> None:
+    """The name of a file within the step's folder."""
+    name = filename if isinstance(filename, str) else ""
+    if not name.strip("/") or name.endswith("/") or ".." in name.split("/"):
+        raise SpecError("InvalidSpec", f"expected the name of a file, found {shorten(repr(filename), 80)}", path)
 
 
 def render_init_document(
