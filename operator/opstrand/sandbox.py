@@ -1,4 +1,6 @@
-"""Where templates of strangers are evaluated: one warm worker process with bounded memory and time.
+"""Where templates are evaluated for one person's command: one warm worker process with bounded memory and time.
+
+The operator and the API, where many people's files meet, decide in `opstrand.workers` instead.
 
 Owns the process: started when first needed, gone when a template takes too long, started again for the next one. What `for_one_run` gives
 is the `evaluate=` of `core.resolving` and `core.pods.plan`. Time is the worker's own CPU time: a busy machine fails nobody's run. Nothing
@@ -54,6 +56,7 @@ class Sandbox:
         self._memory = memory
         self._lock = threading.Lock()
         self._worker: subprocess.Popen[bytes] | None = None
+        self._start_seconds = 0.0
 
     def __enter__(self) -> Sandbox:
         return self
@@ -81,8 +84,10 @@ class Sandbox:
         request = json.dumps([source, values]).encode()
         with self._lock:
             answer = self._ask(request)
+            is_lost = self._worker is None
         if allowance is not None:
-            allowance.left -= answer.get("seconds", self._seconds)
+            # The next worker has to be started because of this template.
+            allowance.left -= answer.get("seconds", self._seconds) + (self._start_seconds if is_lost else 0.0)
         if "value" in answer:
             return from_answer(answer)
         raise EvaluationFailed(answer["refused"], answer.get("undefined"))
@@ -115,6 +120,7 @@ class Sandbox:
         if self._worker is not None and self._worker.poll() is None:
             return self._worker
         self._end_worker()
+        began = time.monotonic()
         try:
             self._worker = subprocess.Popen(
                 [sys.executable, "-P", "-m", "opstrand.sandbox", str(self._memory), str(self._seconds)],
@@ -129,6 +135,7 @@ class Sandbox:
         except (OSError, EOFError, TimeoutError) as error:
             self._end_worker()
             raise PlatformError("the process that evaluates templates does not start") from error
+        self._start_seconds = time.monotonic() - began
         return self._worker
 
     def _end_worker(self, *, grace: float = 0.0) -> int:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
+from typing import Any
 
-from opstrand.kube.api import OPERATIONS, PODS, KubeApi
-from tests.integration.conftest import operation
+from opstrand.kube.api import OPERATIONS, PODS, KubeApi, Manifest
+from tests.cluster.control_plane import ControlPlane
+from tests.integration.conftest import OPERATOR_USER, in_phase, make_namespace, operation, wait_for
 from tests.support.kubelet_stand_in import KubeletStandIn
 from tests.support.operator_process import OperatorProcess
 
@@ -43,3 +46,57 @@ async def test_the_operator_stops_at_once_when_asked(operator: OperatorProcess) 
     assert operator.stop(seconds=5) == 0
     operator.start()
     operator.wait_until_started()
+
+
+LOOP = "{{ 9 ** (9 ** 9) }}"
+
+
+def hostile(name: str) -> Manifest:
+    run = {"kind": "job", "container": {"image": "busybox", "command": ["true"], "args": [LOOP]}}
+    return operation(name, {"component": {"run": run}})
+
+
+def start_alone(plane: ControlPlane, namespace: str, folder: Path, **settings: Any) -> OperatorProcess:
+    """An operator for this namespace only."""
+    process = OperatorProcess(plane.user(OPERATOR_USER), folder / "operator.log", namespaces=namespace, **settings)
+    process.start()
+    process.wait_until_started(60)
+    return process
+
+
+async def test_an_operator_with_expensive_decisions_under_way_ends_as_promptly_as_an_idle_one(
+    quiet_plane: ControlPlane, quiet_kube: KubeApi, tmp_path: Path
+) -> None:
+    namespace = await make_namespace(quiet_kube, "leaves-at-once")
+    seconds = []
+    for runs in (0, 4):
+        process = start_alone(quiet_plane, namespace, tmp_path, decision_seconds=60)
+        for number in range(runs):
+            await quiet_kube.create(OPERATIONS, namespace, hostile(f"run-{number}"))
+        await asyncio.sleep(4)
+        began = time.monotonic()
+        assert process.stop(30) == 0
+        seconds.append(time.monotonic() - began)
+        assert "Traceback" not in process.read_log()
+    # What it takes with nothing to do is the machine's own time.
+    assert seconds[1] < seconds[0] + 2, seconds
+
+
+async def test_a_run_in_whose_decision_the_operator_was_killed_twice_is_set_aside(
+    quiet_plane: ControlPlane, quiet_kube: KubeApi, tmp_path: Path
+) -> None:
+    namespace = await make_namespace(quiet_kube, "set-aside")
+    settings = {"decision_seconds": 60, "decision_seconds_per_run": 60, "crash_record": tmp_path / "crashes"}
+    await quiet_kube.create(OPERATIONS, namespace, hostile("bad"))
+    for number in range(2):
+        process = start_alone(quiet_plane, namespace, tmp_path, **settings)
+        await asyncio.sleep(4)
+        body = await quiet_kube.get(OPERATIONS, namespace, "bad")
+        assert "status" not in body, number
+        process.kill()
+    process = start_alone(quiet_plane, namespace, tmp_path, **settings)
+    body = await wait_for(quiet_kube, namespace, "bad", in_phase("Failed"))
+    assert (body["status"]["reason"], "killed 2 times" in body["status"]["message"]) == ("SetAside", True)
+    await quiet_kube.create(OPERATIONS, namespace, operation("good"))
+    await wait_for(quiet_kube, namespace, "good", in_phase("Starting"))
+    assert process.stop() == 0

@@ -27,6 +27,8 @@ JsonPatch = list[dict[str, Any]]
 REQUEST_TIMEOUT = 30.0
 #: Objects in one answer to a list: what is read at once is also kept in memory at once, several times over.
 _PAGE = 100
+#: Bytes of one such answer: fewer objects are asked for at once where they are large. One alone is always read.
+_PAGE_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -173,25 +175,38 @@ class KubeApi:
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", limit: int = 0
     ) -> tuple[list[Manifest], str]:
         """All objects (at most `limit` where given) and the list's resourceVersion."""
-        query = {"labelSelector": labels, "fieldSelector": fields}
-        page = await self._page(resource, namespace, **query, limit=limit or _PAGE)
-        items = page.items
-        while page.more and not limit:
-            page = await self._page(resource, namespace, **query, limit=_PAGE, more=page.more)
+        query: dict[str, Any] = {"labelSelector": labels, "fieldSelector": fields}
+        if limit:
+            page = await self._page(resource, namespace, **query, limit=limit)
+            return page.items, page.version
+        items: list[Manifest] = []
+        async for page in self._pages(resource, namespace, **query):
             items += page.items
         return items, page.version
 
     async def pages(self, resource: Resource, namespace: str | None = None, *, labels: str = "") -> AsyncIterator[Page]:
         """All objects, some at a time: 5,000 runs are many megabytes."""
-        page = await self._page(resource, namespace, labelSelector=labels, limit=_PAGE)
-        yield page
-        while page.more:
-            page = await self._page(resource, namespace, labelSelector=labels, limit=_PAGE, more=page.more)
+        async for page in self._pages(resource, namespace, labelSelector=labels):
             yield page
 
-    async def _page(self, resource: Resource, namespace: str | None, *, more: str = "", **query: Any) -> Page:
+    async def _pages(self, resource: Resource, namespace: str | None, **query: Any) -> AsyncIterator[Page]:
+        """Page by page, each of as many objects as fit into what is read at once."""
+        size, more = _PAGE, ""
+        while True:
+            try:
+                most = _PAGE_BYTES if size > 1 else None
+                page = await self._page(resource, namespace, **query, limit=size, more=more, most=most)
+            except _TooManyBytes:
+                size = max(size // 4, 1)
+                continue
+            yield page
+            size, more = min(size * 2, _PAGE), page.more
+            if not more:
+                return
+
+    async def _page(self, resource: Resource, namespace: str | None, *, more: str = "", most: int | None = None, **query: Any) -> Page:
         given = {key: str(value) for key, value in {**query, "continue": more}.items() if value}
-        found = await self._json("GET", resource.path(namespace), query=given, what=_what("list", resource, namespace))
+        found = await self._json("GET", resource.path(namespace), query=given, what=_what("list", resource, namespace), most=most)
         metadata = found["metadata"]
         return Page([_as_object(item, resource) for item in found["items"]], metadata["resourceVersion"], metadata.get("continue") or "")
 
@@ -264,9 +279,11 @@ class KubeApi:
         body: Any = None,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
+        most: int | None = None,
     ) -> Manifest:
+        """The answer's object. Raises _TooManyBytes for an answer of more than `most` bytes, of which no more is read."""
         async with self._request(verb, path, what=what, body=body, query=query, content_type=content_type) as answer:
-            raw = await answer.read()
+            raw = await answer.read() if most is None else await _read_at_most(answer, most)
         try:
             answered = json.loads(raw)
         except ValueError:
@@ -300,6 +317,19 @@ class KubeApi:
                 yield answer
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise Unreachable(f"could not {what}: {error or type(error).__name__}", status=0) from error
+
+
+class _TooManyBytes(Exception):
+    """An answer that is larger than what may be read at once."""
+
+
+async def _read_at_most(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    data = bytearray()
+    async for chunk in answer.content.iter_any():
+        data += chunk
+        if len(data) > most:
+            raise _TooManyBytes
+    return bytes(data)
 
 
 def _what(verb: str, resource: Resource, namespace: str | None, name: str | None = None) -> str:

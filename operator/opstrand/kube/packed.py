@@ -35,6 +35,8 @@ class Head(dict[str, Any]):
 
 def pack(body: Mapping[str, Any]) -> dict[str, Any]:
     """The body itself where it is small, else its head."""
+    if isinstance(body, Head):
+        return body
     text = json.dumps(body)
     if len(text) <= LARGE:
         return dict(body)

@@ -15,7 +15,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from opstrand.errors import PlatformError
-from opstrand.kube.api import NAMESPACES, OPERATIONS, Conflict, Expired, Forbidden, Invalid, NotFound, Resource
+from opstrand.kube.api import NAMESPACES, OPERATIONS, Conflict, Expired, Forbidden, Invalid, NotFound, Page, Resource
+from opstrand.kube.packed import pack
 from opstrand.tracking.authorship import Impersonation, extra_of, groups_of, record, sign, signature_ops
 from opstrand.tracking.commits import Commits
 from opstrand.tracking.edits import Edit, patch_ops
@@ -48,6 +49,8 @@ class Cluster(Protocol):
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest: ...
 
     async def list(self, resource: Resource, namespace: str | None = None) -> tuple[list[Manifest], str]: ...
+
+    def pages(self, resource: Resource, namespace: str | None = None) -> AsyncIterator[Page]: ...
 
     async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest: ...
 
@@ -96,7 +99,7 @@ class ClusterRuns:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
 
     async def _watch(self) -> None:
-        bodies, since = await self._cluster.list(OPERATIONS)
+        bodies, since = await self._list_packed()
         self._index.replace(bodies, since)
         self._synced = True
         loop, began = asyncio.get_running_loop(), float("-inf")
@@ -107,6 +110,15 @@ class ClusterRuns:
                     silence.reschedule(loop.time() + _SILENCE)
                     since = body["metadata"]["resourceVersion"]
                     self._take(kind, body)
+
+    async def _list_packed(self, project: str | None = None) -> tuple[Sequence[Body], str]:
+        """A full list, of which no more than a page is held unpacked."""
+        bodies: list[Body] = []
+        version = ""
+        async for page in self._cluster.pages(OPERATIONS, project):
+            bodies += map(pack, page.items)
+            version = page.version
+        return bodies, version
 
     def _take(self, kind: str, body: Body) -> None:
         if kind == "DELETED":
@@ -135,7 +147,7 @@ class ClusterRuns:
                 return
             await asyncio.sleep(max(0.0, self._listed[project] + _LIST_INTERVAL - loop.time()))
             self._listed[project] = loop.time()
-            bodies, version = await self._cluster.list(OPERATIONS, project)
+            bodies, version = await self._list_packed(project)
             self._index.replace(bodies, version, project)
 
     async def list(self, project: str) -> Sequence[Body]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from opstrand.core.names import Key, key_of
 from opstrand.core.names import run_uuid as uuid_of
+from opstrand.kube.packed import pack, unpack
 from opstrand.tracking.runs import Body
 
 
@@ -26,19 +27,20 @@ class Index:
 
     def find(self, project: str, uuid: str) -> Body | None:
         key = self._keys.get((project, uuid))
-        return None if key is None else self._bodies.get(key)
+        body = None if key is None else self._bodies.get(key)
+        return None if body is None else unpack(body)
 
     def list(self, project: str) -> list[Body]:
-        return [body for (namespace, _), body in self._bodies.items() if namespace == project]
+        return [unpack(body) for (namespace, _), body in self._bodies.items() if namespace == project]
 
     def put(self, body: Body) -> Body:
         """Take the body unless a newer one of the same object is known; returns what is known afterwards."""
         key, known = key_of(body), self._bodies.get(key_of(body))
         if known is not None and known["metadata"]["uid"] == body["metadata"]["uid"] and _version(known) >= _version(body):
-            return known
+            return unpack(known)
         if known is not None:
             self._keys.pop(_uuid_key(known), None)
-        self._bodies[key] = body
+        self._bodies[key] = pack(body)
         self._keys[_uuid_key(body)] = key
         self._wake(body)
         return body

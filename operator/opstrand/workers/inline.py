@@ -35,7 +35,7 @@ class _Timer:
 
 def _ring(number: int, stack: FrameType | None) -> None:
     if _Timer.is_armed:
-        _Timer.is_armed, _Timer.has_rung = False, True
+        _Timer.has_rung = True
         raise NeedsWorker
 
 
@@ -48,7 +48,8 @@ def bounded() -> Iterator[None]:
     if signal.getsignal(signal.SIGVTALRM) is not _ring:
         signal.signal(signal.SIGVTALRM, _ring)
     _Timer.is_armed, _Timer.has_rung = True, False
-    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
+    # Again and again: where the first signal finds a destructor, the error is swallowed.
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS, SECONDS)
     try:
         yield
     finally:

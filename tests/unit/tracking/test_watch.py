@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.support.leaps import in_leaps
 
-from opstrand.kube.api import Expired, Unreachable
+from opstrand.kube.api import Expired, Page, Unreachable
 from opstrand.tracking.cluster import ClusterRuns
 
 
@@ -19,8 +19,8 @@ class Cluster:
         self.end, self.lives = end, lives
         self.watches: list[float] = []
 
-    async def list(self, *_: Any) -> tuple[list[Any], str]:
-        return [], "1"
+    async def pages(self, *_: Any) -> AsyncIterator[Page]:
+        yield Page([], "1")
 
     async def watch(self, *_: Any, since: str) -> AsyncIterator[tuple[str, Any]]:
         self.watches.append(asyncio.get_running_loop().time())
