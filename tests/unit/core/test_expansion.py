@@ -28,6 +28,7 @@ FOUND = {name: value for name, _, value in vectors.VARIABLES}
 OWNER = {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "name": "eval", "uid": "1"}
 VARIABLES = {"A": "<a>", "AB": "$(A)", "": "<nothing>"}
 TEXTS = st.text("$()AB \n", max_size=6)
+OPTIONS = {"option": "--network=host", "dashed": "-mount=a", "spaced": "/a --network=host", "here": "<<EOF", "half": "<E"}
 PIECES = st.lists(st.builds(Piece, TEXTS, st.booleans()), max_size=6)
 
 
@@ -174,12 +175,16 @@ def test_hostile_texts_take_no_quadratic_time() -> None:
         ({"workdir": "$HOME/{{ v }}"}, 'WORKDIR $HOME/pa\\$\\$ \\"w\\$X'),
         ({"copy": ["{{ v }}"]}, 'COPY ["pa\\\\$\\\\$ \\\\\\"w\\\\$X", "/code"]'),
         ({"copy": [["--chown=1 $A", "/b"]]}, "COPY --chown=1 $A /b"),
+        ({"copy": ["{{ option }}"]}, 'COPY ["--network=host", "/code"]'),
+        ({"copy": [["a", "{{ here }}"]]}, 'COPY ["a", "<<EOF"]'),
+        ({"run": ["--mount=type=cache,target=/{{ half }} cat <<E"]}, "RUN --mount=type=cache,target=/<E cat <<E"),
+        ({"run": ["id -{{ dashed }} {{ option }}"]}, "RUN id --mount=a --network=host"),
         ({"run": ["echo {{ v }}"]}, 'RUN echo pa$$ "w$X'),
         ({"run": ["a \\\n  b"]}, "RUN a \\\n  b"),
     ],
 )
 def test_a_dockerfile_expands_what_its_author_wrote(section: dict[str, Any], line: str) -> None:
-    rendered = render({"image": "a", **section}, {"v": 'pa$$ "w$X'}, traced=True)
+    rendered = render({"image": "a", **section}, {"v": 'pa$$ "w$X', **OPTIONS}, traced=True)
     assert f"\n{line}\n" in render_dockerfile(rendered)
 
 
@@ -196,13 +201,21 @@ def test_a_dockerfile_expands_what_its_author_wrote(section: dict[str, Any], lin
         {"copy": ["{{ lines }}"]},
         {"run": ["a {{ lines }}"]},
         {"run": ["a {{ open }}"]},
+        {"run": ["{{ option }} id"]},
+        {"run": ["-{{ dashed }} id"]},
+        {"run": ["--mount=type=cache,target={{ spaced }} id"]},
+        {"run": ["cat {{ here }}"]},
+        {"run": ["cat <{{ half }}"]},
+        {"image": "{{ option }}"},
+        {"workdir": "{{ option }}"},
+        {"env": {"{{ option }}x": "c"}},
         {"workdirPath": "{{ lines }}"},
         {"uid": "{{ blank }}", "gid": 1},
         {"uid": 1, "gid": 1, "username": "a;b"},
     ],
 )
 def test_no_value_begins_an_instruction(section: dict[str, Any]) -> None:
-    rendered = render({"image": "a", **section}, {"lines": "x\nUSER root", "blank": "a AS b", "open": "x\\"}, traced=True)
+    rendered = render({"image": "a", **section}, {"lines": "x\nUSER root", "blank": "a AS b", "open": "x\\", **OPTIONS}, traced=True)
     with pytest.raises(SpecError) as caught:
         render_dockerfile(rendered)
     assert caught.value.reason == "InvalidSpec"

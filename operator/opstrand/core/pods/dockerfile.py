@@ -21,7 +21,9 @@ _WORKDIR, _SHELL, _USER = "/code", "/bin/bash", "polyaxon"
 _BREAK = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 #: What means something within quotes, and outside of them.
 _QUOTED, _BARE = re.compile(r"([\\\"$])"), re.compile(r"([\\\"'$])")
-_VARIABLE = re.compile(r"[^\s=\"'$\\]+")
+_VARIABLE = re.compile(r"(?!-)[^\s=\"'$\\]+")
+#: The options of an instruction, before its first word.
+_OPTIONS = re.compile(r"\s*((?:--\S*(?:\s+|\Z))*)")
 _ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
@@ -40,7 +42,7 @@ def _iter_lines(section: Mapping[str, Any]) -> Iterator[str]:
     yield f"ENV SHELL={_quote(section.get('shell') or _SHELL)}"
     yield from (f'ENV PATH="${{PATH}}:{_quote(path)[1:-1]}"' for path in _listed(section, "path"))
     yield from (f"ENV {_variable(name)}={_quote(value)}" for name, value in _variables(section.get("env")))
-    yield f"WORKDIR {_bare(workdir)}"
+    yield f"WORKDIR {_folder(workdir)}"
     yield from _copies(section, "copy", workdir)
     yield from (f"RUN {_command(command)}" for command in _listed(section, "run"))
     yield from _copies(section, "postRunCopy", workdir)
@@ -58,10 +60,23 @@ def _copies(section: Mapping[str, Any], key: str, workdir: Any) -> Iterator[str]
 
 
 def _copy(source: Any, target: Any) -> str:
-    """The list form where a template printed a blank: the other one is split at it. (An author's blank is left: `--chown=1 src`.)"""
+    """The list form where a template printed a blank, an option or `<<`: the other one would be read as more than two paths. (What the
+    author wrote is left: `--chown=1 src`.)"""
     words = [_bare(source), _bare(target)]
     printed = [piece.text for one in (source, target) for piece in pieces_of(_text(one)) if piece.printed]
-    return f"COPY {json.dumps(words, ensure_ascii=False) if any(map(_has_blank, printed)) else ' '.join(words)}"
+    is_list = any(map(_has_blank, printed)) or _changes_instruction(_text(source)) or _changes_instruction(_text(target))
+    return f"COPY {json.dumps(words, ensure_ascii=False) if is_list else ' '.join(words)}"
+
+
+def _changes_instruction(text: str) -> bool:
+    """Whether what was printed gives an instruction options, or here-documents that take the lines after it."""
+    skeleton = "".join("\0" if piece.printed else piece.text for piece in pieces_of(text))
+    return _count_signs(text) != _count_signs(skeleton)
+
+
+def _count_signs(text: str) -> tuple[int, int]:
+    options = _OPTIONS.match(text)
+    return len(options[1].split()) if options else 0, text.count("<<")
 
 
 def _has_blank(text: str) -> bool:
@@ -120,9 +135,15 @@ def _bare(value: Any) -> str:
     return "".join(_BARE.sub(r"\\\1", piece.text) if piece.printed else piece.text for piece in pieces)
 
 
+def _folder(value: Any) -> str:
+    if _changes_instruction(_text(value)):
+        raise SpecError("InvalidSpec", f"expected a folder, found {shorten(repr(str(value)), 80)}", "dockerfile.workdir")
+    return _bare(value)
+
+
 def _image(value: Any) -> str:
     text = _one_line(value)
-    if any(_has_blank(piece.text) for piece in pieces_of(text) if piece.printed):
+    if _changes_instruction(text) or any(_has_blank(piece.text) for piece in pieces_of(text) if piece.printed):
         raise SpecError("InvalidSpec", f"expected the name of an image, found {shorten(repr(str(text)), 80)}", "dockerfile.image")
     return _bare(text)
 
@@ -135,12 +156,18 @@ def _variable(name: Any) -> str:
 
 
 def _command(value: Any) -> str:
-    """A command as the author wrote it. What a template printed is the shell's to read, and ends neither the line nor the instruction."""
+    """A command as the author wrote it. What a template printed is the shell's to read: it ends neither the line nor the instruction, and
+    is no option of it."""
     text = _text(value)
     printed = [piece.text for piece in pieces_of(text) if piece.printed]
     if any(map(_BREAK.search, printed)) or (printed and text.rstrip().endswith("\\")):
         found = shorten(repr(str(text)), 80)
         words = f"a value in a dockerfile's command would begin another instruction, found {found}"
+        raise SpecError("InvalidSpec", words, "dockerfile.run")
+    if _changes_instruction(text):
+        words = (
+            f"a value in a dockerfile's command would be an option of RUN or begin a here-document, found {shorten(repr(str(text)), 80)}"
+        )
         raise SpecError("InvalidSpec", words, "dockerfile.run")
     return str(text).rstrip()
 
