@@ -39,3 +39,21 @@ def test_a_secrets_key_is_the_callers_variable_or_refused(here: Run, tmp_path: P
     assert said == "t$(HOME) t$(HOME)!"
     assert folder == again
     assert folder.count("/plx-context") == 1
+
+
+def test_a_dollar_in_the_name_of_a_folder_here_is_one(here: Run, tmp_path: Path) -> None:
+    env = [{"name": "ROOT", "value": "{{ globals.artifacts_path }}"}]
+    container = {"image": "a", "command": ["sh", "-c", 'cd -- "$1" && cd -- "$ROOT" && pwd', "x", "/plx-context/artifacts"], "env": env}
+    (tmp_path / "dollar.yaml").write_text(yaml.safe_dump({"kind": "component", "run": {"kind": "job", "container": container}}))
+    folder = tmp_path / "a$$b$(ROOT)"
+    ran = here("run", "--local", "-f", "dollar.yaml", "-l", OPSTRAND_LOCAL=str(folder))
+    assert ran.code == 0, ran
+    assert ran.out.strip().startswith(f"{folder}/")
+
+
+def test_a_working_directory_is_made_as_in_a_container(here: Run, tmp_path: Path) -> None:
+    container = {"image": "a", "command": ["pwd"], "workingDir": "/plx-context/artifacts/new/deep"}
+    (tmp_path / "folder.yaml").write_text(yaml.safe_dump({"kind": "component", "run": {"kind": "job", "container": container}}))
+    ran = here("run", "--local", "-f", "folder.yaml", "-l")
+    assert ran.code == 0, ran
+    assert ran.out.strip().endswith("/plx-context/artifacts/new/deep")

@@ -24,7 +24,7 @@ from typing import Any
 
 from opstrand.core import names
 from opstrand.core.identity import CONTEXT_ROOT
-from opstrand.core.pods.expansion import expand
+from opstrand.core.pods.expansion import escape, expand
 from opstrand.initializer.failure import InitError
 from opstrand.kube.api import CONFIG_MAPS, PODS, Manifest
 from opstrand.local.environment import build_environment
@@ -180,11 +180,16 @@ class Kubelet:
 
     async def _run_main(self, pod: Manifest, root: str) -> None:
         main = next(one for one in pod["spec"]["containers"] if one["name"] == names.MAIN_CONTAINER)
-        env = build_environment(pod, main, os.environ, lambda text: _move(text, root))
-        command = [expand(_move(part, root), env) for part in (*(main.get("command") or ()), *(main.get("args") or ()))]
+        # What is expanded afterwards: a dollar in the name of a folder of this machine is one.
+        place = escape(root)
+        env = build_environment(pod, main, os.environ, lambda text: _move(text, place))
+        command = [expand(_move(part, place), env) for part in (*(main.get("command") or ()), *(main.get("args") or ()))]
         started = _now()
+        folder = _move(main.get("workingDir") or f"{CONTEXT_ROOT}/artifacts", root)
         try:
-            process = await _start(command, _move(main.get("workingDir") or f"{CONTEXT_ROOT}/artifacts", root), env)
+            # As a container's runtime does.
+            os.makedirs(folder, exist_ok=True)
+            process = await _start(command, folder, env)
         except (OSError, ValueError) as error:
             words = f"{command[0]}: {getattr(error, 'strerror', None) or error}"
             await self._report(pod, "Failed", {"containerStatuses": [_ended("main", 127, started, words, "StartError")]})

@@ -6,6 +6,7 @@ Owns these lists. Must not know how a process is run.
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -94,6 +95,8 @@ def _is_part(mount: Mapping[str, Any]) -> bool:
 
 
 def is_inside(path: str) -> bool:
+    """Whether a path of a container is within the run's root, wherever its `..` lead."""
+    path = posixpath.normpath(path)
     return path == CONTEXT_ROOT or path.startswith(CONTEXT_ROOT + "/")
 
 
