@@ -195,6 +195,21 @@ def test_the_runs_folder_by_a_sub_path_is_the_one_in_the_store() -> None:
     assert list(mounted(step)) == ["/out"]
 
 
+@pytest.mark.parametrize("plugins", [{"mountArtifactsStore": True}, {"collectArtifacts": False}])
+@pytest.mark.parametrize("kind", ["container", "sidecars", "init"])
+def test_the_store_is_mounted_by_its_name_where_the_run_has_it(kind: str, plugins: dict[str, Any]) -> None:
+    users = {"image": "a", "volumeMounts": [{"name": "store", "mountPath": "/all"}]}
+    run = {"container": {"image": "a"}} | {"container": {"container": users}, "sidecars": {"sidecars": [users]}}.get(kind, {})
+    run |= {"init": [{"container": users}]} if kind == "init" else {}
+    spec = pod(run, plugins=plugins)["spec"]
+    (volume,) = (one["name"] for one in spec["volumes"] if one.get("persistentVolumeClaim") == {"claimName": "runs"})
+    (found,) = (one for one in (*spec["initContainers"], *spec["containers"]) if "/all" in mounted(one))
+    assert mounted(found)["/all"] == volume
+    users["volumeMounts"][0]["name"] = "stoer"  # type: ignore[index]
+    with pytest.raises(SpecError, match="there is no volume 'stoer'"):
+        pod(run, plugins=plugins)
+
+
 def test_a_volume_of_ones_own_keeps_a_published_name() -> None:
     run = {
         "volumes": [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}}],
@@ -212,6 +227,7 @@ def test_a_volume_of_ones_own_keeps_a_published_name() -> None:
         ({"name": "shm"}, {"plugins": {"shm": False}}, "there is no volume 'shm'"),
         ({"name": "docker"}, {}, "there is no volume 'docker'"),
         ({"name": "bucket"}, {}, "there is no volume 'bucket'"),
+        ({"name": "store"}, {}, "there is no volume 'store'"),
     ],
 )
 def test_a_name_of_nothing_that_the_run_has_is_refused(mount: dict[str, str], own: dict[str, Any], words: str) -> None:

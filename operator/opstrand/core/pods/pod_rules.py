@@ -20,7 +20,7 @@ from opstrand.core.pods.init_steps import find_faults
 from opstrand.core.pods.nul import find_nuls
 from opstrand.core.pods.plan import Plan
 from opstrand.core.pods.service import KIND, judge_service
-from opstrand.core.pods.volume_names import ARTIFACTS, CONFIGS, OURS, TOKEN, connection_names, own_volumes_by_name
+from opstrand.core.pods.volume_names import ARTIFACTS, CONFIGS, OURS, TOKEN, asks_for_store, connection_names, own_volumes_by_name
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.kubernetes_names import LABEL, VARIABLE, is_label, is_label_value, is_variable
 from opstrand.spec.section import describe
@@ -146,7 +146,8 @@ def _judge_container(container: Mapping[str, Any], path: str, plan: Plan) -> Ite
             continue  # told already
         where = f"{path}.volumeMounts[{index}]"
         name, target = mount.get("name"), str(mount.get("mountPath") or "")
-        if isinstance(name, str) and name not in known:
+        # Where the run has the artifacts store, any other name may be the store's: that is seen once the catalog is there.
+        if isinstance(name, str) and name not in known and not asks_for_store(plan):
             yield Problem("InvalidSpec", f"there is no volume '{name}'{suggest(name, known)}", f"{where}.name")
         target = target.rstrip("/") or target
         if target and (target in taken or (target in _RESERVED and _RESERVED[target] != ours.get(str(name)))):

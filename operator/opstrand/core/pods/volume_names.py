@@ -50,3 +50,8 @@ def connection_names(plan: Plan) -> list[str]:
     """Connections of the run: the volume of one has the connection's name on the published platform."""
     asked = (step["connection"] for step in plan.init if isinstance(step.get("connection"), str))
     return list(dict.fromkeys((*plan.connections, *asked)))
+
+
+def asks_for_store(plan: Plan) -> bool:
+    """Whether the run has the whole artifacts store, whose volume has the store's name as a connection: the catalog alone knows it."""
+    return bool(plan.plugins.get("mountArtifactsStore")) or plan.plugins.get("collectArtifacts") is False

@@ -23,6 +23,7 @@ from opstrand.core.pods.volume_names import (
     SCRATCH,
     SHM,
     TOKEN,
+    asks_for_store,
     connection_names,
     init_paths,
     own_volumes_by_name,
@@ -120,6 +121,8 @@ def _resolve_context(given: Manifest, plan: Plan, catalog: Catalog) -> list[Mani
 
 
 def _find_volume(name: str, plan: Plan, catalog: Catalog, path: str) -> str:
+    if catalog.store is not None and name == catalog.store.name and mounts_store(plan, catalog):
+        return catalog.store.volume_name
     if name in connection_names(plan):
         connection = catalog.find(name, path)
         if connection.has_volume:
@@ -181,8 +184,7 @@ def keeps_files(plan: Plan, catalog: Catalog) -> bool:
 
 def mounts_store(plan: Plan, catalog: Catalog) -> bool:
     """Whether the run has the whole artifacts store as a connection: it asks for that, or its files are not collected."""
-    asks = bool(plan.plugins.get("mountArtifactsStore")) or plan.plugins.get("collectArtifacts") is False
-    return catalog.store is not None and asks
+    return catalog.store is not None and asks_for_store(plan)
 
 
 def used_connections(plan: Plan, catalog: Catalog) -> list[Connection]:
