@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -13,11 +14,14 @@ from opstrand.cli.submission import read_submission
 from opstrand.errors import SpecError
 from opstrand.sandbox import Sandbox
 from opstrand.spec.document import parse_document
-from tests.support.every_key import iter_cases, make_places
-from tests.unit.conformance.decided_against import DECIDED_KEYS, REFUSED_FILES
+from opstrand.spec.io import Validation
+from opstrand.spec.respelling import other_spelling
+from tests.support.every_key import CONTAINER, Place, enter, examples_of, iter_cases, make_places, with_inputs
+from tests.unit.conformance.decided_against import DECIDED_KEYS, DECIDED_SPELLINGS, REFUSED_FILES
 
 from .conftest import CHECKOUT, PUBLISHED
 
+_GRID = {"kind": "grid", "params": {"x": {"kind": "choice", "value": [1, 2]}}, "numRuns": 2, "concurrency": 2}
 FOLDER = CHECKOUT / "tests/conformance/polyaxonfiles"
 
 
@@ -55,8 +59,43 @@ def make_variations() -> dict[str, str]:
     return {case.path: json.dumps({"version": 1.1, "kind": "operation", **case.given}) for case in cases}
 
 
+def make_spellings() -> dict[str, str]:
+    """A file with each key of our own sections written otherwise: in snake_case, and its value as another type that means the same."""
+    places = [place for place in make_places() if place.keys is not CONTAINER]
+    places.append(Place("matrix", _GRID, {**with_inputs(type="int"), "params": {}, "matrix": _GRID}, ("matrix",)))
+    found = {}
+    for place in places:
+        for key, example in place.keys.items():
+            if f"{place.name}.{key}".lstrip(".") in DECIDED_KEYS:
+                continue
+            for how, other, value in _spell(key, example):
+                given = copy.deepcopy(dict(place.base))
+                section = enter(given, place.at)
+                section.pop(key, None)
+                section[other] = value
+                found[f"{place.name}.{key} {how}".lstrip(".")] = json.dumps({"version": 1.1, "kind": "operation", **given})
+    for rule in examples_of(Validation):
+        for how, value in (("int", 5), ("dict", {"a": 1})):
+            declared = with_inputs(type=how, isOptional=True, value=value, validation={rule: "{{ x }}"}, param={"value": value})
+            found[f"validation.{rule} of {how} as template"] = json.dumps({"version": 1.1, "kind": "operation", **declared})
+    return found
+
+
+def _spell(key: str, value: object) -> Iterator[tuple[str, str, object]]:
+    if other_spelling(key) != key:
+        yield "in snake_case", other_spelling(key), value
+    if isinstance(value, bool):
+        yield from ((f"as {other!r}", key, other) for other in (("yes", "True", 1) if value else ("no", "False", 0)))
+    elif isinstance(value, int):
+        yield from ((f"as {how}", key, other) for how, other in (("text", str(value)), ("float", float(value)), ("fraction", value + 0.5)))
+    elif isinstance(value, list) and all(isinstance(one, str) for one in value):
+        yield "as text", key, ",".join(value)
+
+
 @pytest.mark.parametrize(
-    ("texts", "decided"), [(read_documentation(), REFUSED_FILES), (make_variations(), DECIDED_KEYS)], ids=["documentation", "every key"]
+    ("texts", "decided"),
+    [(read_documentation(), REFUSED_FILES), (make_variations(), DECIDED_KEYS), (make_spellings(), DECIDED_SPELLINGS)],
+    ids=["documentation", "every key", "every spelling"],
 )
 def test_what_the_published_checker_accepts_is_accepted(texts: dict[str, str], decided: dict[str, str]) -> None:
     accepted, refused = ask_published(texts), ask_ours(texts)

@@ -99,14 +99,14 @@ def iter_cases(places: list[Place], instead: Mapping[str, Any], files: Mapping[s
                 yield Case(name, *files[name])
                 continue
             given = copy.deepcopy(dict(place.base))
-            section = _enter(given, place.at)
+            section = enter(given, place.at)
             without = copy.deepcopy(given)
             section[key] = instead.get(name, example)
-            _enter(without, place.at).pop(key, None)
+            enter(without, place.at).pop(key, None)
             yield Case(name, without, given)
 
 
-def _enter(value: Any, steps: Steps) -> Any:
+def enter(value: Any, steps: Steps) -> Any:
     for step in steps:
         value = value[step]
     return value

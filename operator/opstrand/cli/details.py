@@ -187,7 +187,7 @@ def explain_values(body: Body, component: Mapping[str, Any] | None = None) -> li
 
 def compile_body(body: Body, component: Mapping[str, Any] | None) -> Compiled:
     frozen = read_status(body).get("component") or component
-    operation = parse_operation(body.get("spec") or {})
+    operation = parse_operation(body.get("spec") or {}, is_object=True)
     if operation.hub_ref and operation.component is None and not frozen:
         # What the component declares nobody knows yet; what it is given is known.
         return compile_alone(operation)

@@ -21,7 +21,7 @@ from opstrand.core.nearest import find_nearest
 from opstrand.core.pods.connections import Catalog
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
-from opstrand.spec.polyaxonfile import parse_operation
+from opstrand.spec.polyaxonfile import note_spellings, parse_operation
 
 _TEMPLATE = "template.enabled"
 
@@ -61,14 +61,15 @@ def judge(submission: Submission, *, evaluate: Evaluate, complete: bool, catalog
     """The verdict on an operation. `complete`: it is about to run, so that every required value must be there. `catalog`: the connections
     that it may name (None: not known)."""
     try:
-        operation = parse_operation(submission.spec)
+        operation = parse_operation(submission.spec, is_object=True)
+        spellings = tuple(dict.fromkeys([*submission.notes, *note_spellings(operation)]))
         if operation.is_preset and not complete:
             return Verdict(notes=("a preset changes other files, and is judged whole with the one that it changes",))
         if operation.hub_ref and operation.component is None:
             component_name(operation.hub_ref)
             alone = compile_alone(operation)
             verdict = _judge_alone(submission, alone, str(operation.hub_ref), complete=complete)
-            return replace(verdict, notes=(*verdict.notes, *find_idle_orders(operation)))
+            return replace(verdict, notes=(*spellings, *verdict.notes, *find_idle_orders(operation)))
         compiled = compile_operation(operation)
     except SpecError as error:
         if not complete and [one.path.rpartition("component.")[2] for one in error.problems] == [_TEMPLATE]:
@@ -79,7 +80,7 @@ def judge(submission: Submission, *, evaluate: Evaluate, complete: bool, catalog
     is_run, complete = complete, complete or not submission.is_component or bool(submission.given)
     problems, notes = judge_compiled(compiled, evaluate=evaluate, complete=complete, is_run=is_run, catalog=catalog)
     notes += [*find_idle_orders(operation), *_doubt(submission.given, compiled)]
-    return Verdict(_place(submission, problems), tuple(notes))
+    return Verdict(_place(submission, problems), (*spellings, *notes))
 
 
 def _judge_alone(submission: Submission, alone: Compiled, hub_ref: str, *, complete: bool) -> Verdict:

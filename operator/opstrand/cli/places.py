@@ -13,6 +13,7 @@ from typing import Any
 
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.document import Document, Path
+from opstrand.spec.respelling import find_spelling
 
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 
@@ -88,8 +89,9 @@ def _ways(data: Any, path: Path, is_given: bool) -> Iterator[tuple[Path, Any, Pa
         return
     if not isinstance(data, Mapping):
         return
-    if step in data:
-        yield (step,), data[step], rest
+    written = step if step in data else find_spelling(step, data)
+    if written is not None:
+        yield (written,), data[written], rest
     if step == "params" and not is_given and "inputs" in data:
         # A value that nobody gave is missed where it is declared.
         yield ("inputs",), data["inputs"], rest

@@ -19,7 +19,7 @@ from opstrand.cli.places import Layer, place
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.document import MAX_BYTES, Document, parse_document
 from opstrand.spec.document import Path as Steps
-from opstrand.spec.polyaxonfile import dotted, parse_component
+from opstrand.spec.polyaxonfile import dotted, note_spellings, parse_component
 
 #: A component may name another one, so often.
 _DEPTH = 8
@@ -63,6 +63,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.layers: list[Layer] = []
+        self.notes: list[str] = []
 
     def inline(self, written: Mapping[str, Any], origin: str) -> dict[str, Any]:
         """`written` with the components in place. `origin` is the file or address that it came from."""
@@ -97,11 +98,12 @@ class Reader:
     def _fetch(self, document: Document, prefix: Steps, depth: int) -> dict[str, Any]:
         if depth >= _DEPTH:
             raise _refuse(f"components name each other more than {_DEPTH} times", source=document.source)
-        parse_component(document.data, document=document)
+        component = parse_component(document.data, document=document)
+        self.notes += note_spellings(component)
         if document.data.get("kind") == "operation":
             raise _refuse("this is an operation; a pathRef or urlRef names a component", source=document.source)
         self.layers.append(Layer(document, prefix))
-        return self._inline(document.data, document.source, prefix, depth + 1)
+        return self._inline(component.written, document.source, prefix, depth + 1)
 
     def _read_path(self, name: str, origin: str) -> Document:
         if _is_address(origin):

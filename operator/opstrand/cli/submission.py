@@ -19,7 +19,7 @@ from opstrand.core.names import GROUP
 from opstrand.errors import SpecError
 from opstrand.spec.document import Document
 from opstrand.spec.params import PARAM_KEYS
-from opstrand.spec.polyaxonfile import parse_operation, parse_polyaxonfile
+from opstrand.spec.polyaxonfile import note_spellings, parse_operation, parse_polyaxonfile
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Submission:
     given: Mapping[str, str]
     #: The file holds a bare component: it may have inputs that only its user will give.
     is_component: bool
+    #: What a person should know about how the files are written.
+    notes: tuple[str, ...] = ()
 
     @property
     def prefix(self) -> str:
@@ -73,7 +75,7 @@ def read_submission(
     if not files and not hub:
         raise CliError("there is nothing to read", hint="Name a file by -f FILE.")
     given = parse_params(params)
-    written, layers, is_component = _read_files(files)
+    written, reader, is_component = _read_files(files)
     if hub:
         if written.get("component") is not None:
             raise CliError("the file brings a component of its own: leave out --hub, or the component")
@@ -82,24 +84,25 @@ def read_submission(
         written["strictParams"] = strict
     if given:
         written["params"] = {**(written.get("params") or {}), **_lay_params(written.get("params") or {}, given)}
-    return Submission(written, layers, given, is_component)
+    return Submission(written, tuple(reader.layers), given, is_component, tuple(reader.notes))
 
 
-def _read_files(files: Sequence[str | Document]) -> tuple[dict[str, Any], tuple[Layer, ...], bool]:
+def _read_files(files: Sequence[str | Document]) -> tuple[dict[str, Any], Reader, bool]:
+    reader = Reader()
     if not files:
-        return {}, (), False
+        return {}, reader, False
     first = _read(files[0])
     if is_manifest(first):
         hint = f"`kubectl apply -f {first.source}` runs it, `opstrand check {first.source}` judges it."
         raise CliError(f"{first.source}: this is an object for kubectl, and no polyaxonfile", hint=hint)
     operation = parse_polyaxonfile(first.data, document=first)
-    reader = Reader()
     is_component = first.data.get("kind") == "component"
     reader.layers.append(Layer(first, ("component",) if is_component else ()))
+    reader.notes += note_spellings(operation)
     written: Mapping[str, Any] = operation.written
     for file in files[1:]:
         written = _lay_preset(written, file, reader)
-    return reader.inline(written, first.source), tuple(reader.layers), is_component
+    return reader.inline(written, first.source), reader, is_component
 
 
 def _read(file: str | Document) -> Document:
@@ -115,7 +118,7 @@ def _lay_preset(written: Mapping[str, Any], file: str | Document, reader: Reader
     if not isinstance(preset.data, Mapping):
         parse_operation(preset.data, document=preset)  # says what it is instead
     elif preset.data.get("kind") != "component":
-        parse_operation({**preset.data, "isPreset": True}, document=preset)
+        reader.notes += note_spellings(parse_operation({**preset.data, "isPreset": True}, document=preset))
     try:
         return apply_presets(written, [preset.data])
     except SpecError as error:

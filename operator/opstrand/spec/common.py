@@ -23,6 +23,7 @@ from opstrand.spec.kubernetes_parts import ContainerPart, VolumePart
 from opstrand.spec.params import Params
 from opstrand.spec.patch import RunPatch, Strategy
 from opstrand.spec.plugins import Plugins
+from opstrand.spec.respelling import Path
 from opstrand.spec.runtimes import RUNTIME
 from opstrand.spec.schedule import SCHEDULE
 from opstrand.spec.section import OR_TEMPLATE, ByKind, Flag, Number, Section, Text, Texts, describe, fail
@@ -67,6 +68,7 @@ class Common(Section):
     """The keys of a file's root."""
 
     _written: Mapping[str, Any] = PrivateAttr(default_factory=dict)
+    _respelled: tuple[tuple[Path, str], ...] = PrivateAttr(default=())
 
     version: Number | None = Field(None, description="Version of the format. Read, and otherwise ignored.", examples=[1.1])
     name: Name | None = Field(None, description="Name of the run; an operation's wins over its component's.", examples=["echo"])
@@ -170,8 +172,13 @@ class Common(Section):
 
     @property
     def written(self) -> Mapping[str, Any]:
-        """The mapping as the user wrote it: every key and value untouched."""
+        """The mapping as the user wrote it: every key and value untouched, but for spellings that are not the documented ones."""
         return self._written
+
+    @property
+    def respelled(self) -> tuple[tuple[Path, str], ...]:
+        """The keys that were written otherwise than documented: the path of each, and the documented key."""
+        return self._respelled
 
     @model_validator(mode="after")
     def _judge_references(self) -> Common:

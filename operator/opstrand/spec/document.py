@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
+from opstrand.spec.respelling import find_spelling
 from opstrand.spec.yaml_reader import MAX_VALUES, Place, read, read_places, refuse
 from opstrand.spec.yaml_scalars import FILE, KUBECTL, Dialect
 
@@ -66,9 +67,10 @@ class Document:
             return None
         place = self._places
         for part in (*self.root, *path):
-            if part not in place.children:
+            found = part if part in place.children else find_spelling(part, place.children)
+            if found is None:
                 break
-            place = place.children[part]
+            place = place.children[found]
         return place.line, place.column
 
     def place(self, problems: Sequence[tuple[Path, Problem]]) -> SpecError:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from opstrand.spec.kubernetes_parts import Kubernetes
-from opstrand.spec.section import OR_TEMPLATE, Flag, Section, Text, Texts, Whole
+from opstrand.spec.section import OR_TEMPLATE, Flag, Section, Text, Texts, WholeOrText
 
 
 class Environment(Section):
@@ -52,7 +52,7 @@ class Environment(Section):
     )
     scheduler_name: Text | None = Field(None, description="Scheduler of the Pod.", examples=["volcano"])
     priority_class_name: Text | None = Field(None, description="Priority class of the Pod.", examples=["high"])
-    priority: Whole | None = Field(None, description="Priority of the Pod.", examples=[100])
+    priority: WholeOrText | None = Field(None, description="Priority of the Pod.", examples=[100])
     restart_policy: Annotated[Literal["Always", "OnFailure", "Never", "ExitCode"], OR_TEMPLATE] | None = Field(
         None,
         description="Never or OnFailure: a failed container is tried again in a new Pod, as often as `termination.maxRetries` says.",

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from opstrand.spec.kubernetes_parts import ContainerPart
-from opstrand.spec.section import OR_TEMPLATE, Flag, Section, Text, Texts, Whole, fail
+from opstrand.spec.section import LIST_WITH_COMMAS, OR_TEMPLATE, Flag, Section, Text, Texts, Whole, WholeOrText, fail
 
 PathList = Annotated[list[Text | list[Text]], OR_TEMPLATE]
 
@@ -43,8 +43,8 @@ class DockerfileInit(Section):
     post_run_copy: PathList | None = Field(None, description="What to copy after the `run` lines.", examples=[["./data"]])
     run: Texts | None = Field(None, description="Commands to run while building.", examples=[["pip install numpy"]])
     lang_env: Text | None = Field(None, description="Locale of the image.", examples=["en_US.UTF-8"])
-    uid: Whole | None = Field(None, description="User id to create in the image.", examples=[1000])
-    gid: Whole | None = Field(None, description="Group id to create in the image.", examples=[1000])
+    uid: WholeOrText | None = Field(None, description="User id to create in the image.", examples=[1000])
+    gid: WholeOrText | None = Field(None, description="Group id to create in the image.", examples=[1000])
     username: Text | None = Field(None, description="Name of the user with that id.", examples=["runner"])
     filename: Text | None = Field(None, description="Name of the file. Default: `Dockerfile`.", examples=["Dockerfile"])
     workdir: Text | None = Field(None, description="WORKDIR of the image. Default: `/code`.", examples=["/code"])
@@ -79,7 +79,9 @@ class TensorboardInit(Section):
     )
     use_names: Flag | None = Field(None, description="Whether runs are shown by name instead of uuid.", examples=[True])
     path_prefix: Text | None = Field(None, description="Path prefix that the tensorboard is served under.", examples=["/tb"])
-    plugins: Texts | None = Field(None, description="Further packages to install.", examples=[["tensorboard-plugin-profile"]])
+    plugins: Annotated[list[Text], LIST_WITH_COMMAS, OR_TEMPLATE] | None = Field(
+        None, description="Further packages to install: a list, or text with commas.", examples=[["tensorboard-plugin-profile"]]
+    )
 
 
 #: Of these a step has at most one. `connection`, `path` and `container` say how.

@@ -54,7 +54,7 @@ class Validation(Section):
     contains: Parts | None = Field(None, description="The text contains this, or each of these.", examples=["-"])
     excludes: Parts | None = Field(None, description="The text contains neither this nor any of these.", examples=[" "])
     options: Annotated[Any, Takes("list of anything")] | None = Field(
-        None, description="The values that are allowed.", examples=[["adam", "sgd"]]
+        None, description="The values that are allowed; of a text, every part of it.", examples=[["adam", "sgd"]]
     )
     min_items: Count | None = Field(None, description="The list or dictionary has at least so many items.", examples=[1])
     max_items: Count | None = Field(None, description="The list or dictionary has at most so many items.", examples=[10])
@@ -89,7 +89,9 @@ class IO(Section):
     delay_validation: bool | None = Field(
         None, description="Whether the value may be missing when the run is sent. Default: on for outputs.", examples=[True]
     )
-    options: list[Any] | None = Field(None, description="The values that are allowed.", examples=[["adam", "sgd"]])
+    options: Annotated[Any, Takes("list of anything")] | None = Field(
+        None, description="The values that are allowed; of a text, every part of it.", examples=[["adam", "sgd"]]
+    )
 
     @property
     def has_default(self) -> bool:

@@ -6,7 +6,7 @@ Owns telling the kinds apart and collecting every problem of a file with its pat
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -19,22 +19,34 @@ from opstrand.spec.document import Document, Path
 from opstrand.spec.old_format import find_old_keys
 from opstrand.spec.operation import Operation
 from opstrand.spec.section import describe, nearest
+from opstrand.spec.validation import validate
 from opstrand.spec.yaml_reader import INT64, MAX_DEPTH
 
-__all__ = ["Component", "Operation", "dotted", "parse_component", "parse_operation", "parse_polyaxonfile", "spec_error", "wrap"]
+__all__ = [
+    "Component",
+    "Operation",
+    "dotted",
+    "note_spellings",
+    "parse_component",
+    "parse_operation",
+    "parse_polyaxonfile",
+    "spec_error",
+    "wrap",
+]
 
 _Kind = TypeVar("_Kind", bound=Common)
 
 
-def parse_operation(data: Any, *, document: Document | None = None) -> Operation:
+def parse_operation(data: Any, *, document: Document | None = None, is_object: bool = False) -> Operation:
     """The operation in `data`, which is what the `spec` of an Operation object holds.
 
+    `is_object`: it is one that is in a cluster, or meant for it; its own keys are read and changed there by their documented names alone.
     Raises SpecError NotAnOperation for a component, else InvalidSpec, UnknownField and others, all problems at once.
     """
     _judge_values(data, document)
     if data.get("kind") == "component":
         _refuse("NotAnOperation", "this is a component; an operation has it under `component:`", ("kind",), document)
-    return _parse(Operation, data, document)
+    return _parse(Operation, data, document, is_object=is_object)
 
 
 def parse_component(data: Any, *, document: Document | None = None) -> Component:
@@ -60,7 +72,8 @@ def parse_polyaxonfile(data: Any, *, document: Document | None = None) -> Operat
 def wrap(component: Component) -> Operation:
     """An operation that runs this component as it is."""
     operation = _bare_operation().model_copy(update={"component": component})
-    operation.__pydantic_private__ = {"_written": {"component": component.written}}
+    respelled = tuple((("component", *path), key) for path, key in component.respelled)
+    operation.__pydantic_private__ = {"_written": {"component": component.written}, "_respelled": respelled}
     return operation
 
 
@@ -70,14 +83,21 @@ def _bare_operation() -> Operation:
     return Operation.model_construct()
 
 
-def _parse(model: type[_Kind], data: Mapping[str, Any], document: Document | None) -> _Kind:
+def _parse(model: type[_Kind], data: Mapping[str, Any], document: Document | None, *, is_object: bool = False) -> _Kind:
     try:
-        parsed = model.model_validate(data)
+        found = validate(model, data, may_rename=(lambda path: len(path) > 1) if is_object else (lambda path: True))
     except ValidationError as error:
         _refuse_old(data, document)
         raise spec_error(error, document) from None
-    parsed._written = data
+    parsed = found.section
+    parsed._written, parsed._respelled = found.data, found.keys
     return parsed
+
+
+def note_spellings(parsed: Common) -> Iterator[str]:
+    """A sentence for every key that was written otherwise than documented."""
+    for path, key in parsed.respelled:
+        yield f"{dotted(path)}: read as `{key}`, which is the documented spelling"
 
 
 def _refuse_old(data: Mapping[str, Any], document: Document | None) -> None:

@@ -20,6 +20,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from opstrand.errors import MAX_PROBLEMS, REASONS
+from opstrand.spec.respelling import CONTEXT, Path, Respelling, Value, find_key, find_whole
 
 Handler = Callable[[Any], Any]
 #: No section has as many keys; what has more is not gone through key by key.
@@ -58,19 +59,22 @@ def written_keys(model: type[BaseModel]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Found:
-    """One problem of a section. `expected` and `found`: the two halves of its message, where it is about a value of the wrong type."""
+    """One problem of a section, and what may have been meant. `expected` and `found`: the two halves of its message, where it is about
+    a value of the wrong type."""
 
-    path: tuple[str | int, ...]
+    path: Path
     reason: str
     message: str
     expected: str = ""
     found: str = ""
+    respelling: Respelling | None = None
 
-    def raised(self, data: Any) -> InitErrorDetails:
-        halves = {_EXPECTED_HALF: self.expected, _FOUND_HALF: self.found} if self.expected else None
-        return InitErrorDetails(
-            type=PydanticCustomError(cast(Any, self.reason), cast(Any, self.message), halves), loc=self.path, input=data
-        )
+    @property
+    def error(self) -> PydanticCustomError:
+        context: dict[str, Any] = {_EXPECTED_HALF: self.expected, _FOUND_HALF: self.found} if self.expected else {}
+        if self.respelling is not None:
+            context[CONTEXT] = self.respelling
+        return PydanticCustomError(cast(Any, self.reason), cast(Any, self.message), context or None)
 
 
 #: Where an error keeps the halves of its message on its way out. The blanks keep pydantic from filling them into any text.
@@ -82,13 +86,19 @@ def fail(reason: str, message: str) -> PydanticCustomError:
     return PydanticCustomError(cast(Any, reason), cast(Any, message))
 
 
-def fail_at(problems: Iterable[tuple[tuple[str | int, ...], str, str]], data: Any) -> ValidationError:
+def fail_at(problems: Iterable[tuple[Path, str, str]], data: Any) -> ValidationError:
     """To be raised in a validator: several problems, each (path from here, reason, message)."""
     return _raise(itertools.starmap(_Found, problems), data)
 
 
 def _raise(problems: Iterable[_Found], data: Any) -> ValidationError:
-    return ValidationError.from_exception_data("section", [one.raised(data) for one in problems])
+    details = [InitErrorDetails(type=one.error, loc=one.path, input=data) for one in problems]
+    return ValidationError.from_exception_data("section", details)
+
+
+def _propose(expected: str, found: Any, meant: Any) -> PydanticCustomError:
+    """To be raised in a validator: a value of the wrong type that can mean one thing only."""
+    return _misfit((), expected, describe(found), Value(meant)).error
 
 
 def put_into_words(model: type[Section], data: Any, handler: Handler) -> Any:
@@ -101,10 +111,10 @@ def put_into_words(model: type[Section], data: Any, handler: Handler) -> Any:
         return handler(data)
     except ValidationError as error:
         found = error.errors(include_url=False)[:MAX_PROBLEMS]
-        raise _raise(_meet_alternatives(_read_error(model, e, _real_path(e, data)) for e in found), data) from None
+        raise _raise(_meet_alternatives(_read_error(model, e, data) for e in found), data) from None
 
 
-def _real_path(error: Any, data: Any) -> tuple[str | int, ...]:
+def _real_path(error: Any, data: Any) -> Path:
     """An error's place in the data: where a value may be one of several types, pydantic puts the type's name between."""
     path: list[str | int] = []
     is_there = True
@@ -119,32 +129,43 @@ def _real_path(error: Any, data: Any) -> tuple[str | int, ...]:
 
 def _meet_alternatives(problems: Iterable[_Found]) -> list[_Found]:
     """One problem for each place: what fits none of several types is told with all of them, or with what is wrong inside the nearest."""
-    met: dict[tuple[str | int, ...], _Found] = {}
+    met: dict[Path, _Found] = {}
     for one in problems:
         earlier = met.get(one.path)
         if earlier is not None and earlier.expected and one.expected and earlier.found == one.found:
-            one = _misfit(one.path, f"{earlier.expected} or {one.expected}", one.found)
+            meant = one.respelling or earlier.respelling
+            one = _misfit(one.path, f"{earlier.expected} or {one.expected}", one.found, meant)
         met[one.path] = one
     deeper = {path[:end] for path in met for end in range(len(path))}
     return [one for path, one in met.items() if path not in deeper or not one.expected]
 
 
-def _misfit(path: tuple[str | int, ...], expected: str, found: str) -> _Found:
-    return _Found(path, "InvalidSpec", f"expected {expected}, found {found}", expected, found)
+def _misfit(path: Path, expected: str, found: str, meant: Respelling | None = None) -> _Found:
+    return _Found(path, "InvalidSpec", f"expected {expected}, found {found}", expected, found, meant)
 
 
-def _read_error(model: type[Section], error: Any, path: tuple[str | int, ...]) -> _Found:
-    kind: str = error["type"]
+def _read_error(model: type[Section], error: Any, data: Any) -> _Found:
+    kind, path, value = str(error["type"]), _real_path(error, data), error["input"]
     if kind in REASONS:
-        halves = error.get("ctx") or {}
-        return _Found(path, kind, error["msg"], halves.get(_EXPECTED_HALF, ""), halves.get(_FOUND_HALF, ""))
+        context = error.get("ctx") or {}
+        halves = context.get(_EXPECTED_HALF, ""), context.get(_FOUND_HALF, "")
+        return _Found(path, kind, error["msg"], *halves, context.get(CONTEXT))
     if kind == "extra_forbidden":
-        return _Found(path, "UnknownField", unknown_key(str(error["loc"][-1]), written_keys(model)))
+        return _refuse_key(path, str(error["loc"][-1]), written_keys(model), data)
     if kind == "literal_error":
         return _misfit(path, *_not_one_of(error))
     if kind in _EXPECTED:
-        return _misfit(path, _EXPECTED[kind], describe(error["input"]))
+        meant = find_whole(value) if kind in _WHOLE_ERRORS and isinstance(value, float) else None
+        return _misfit(path, _EXPECTED[kind], describe(value), meant)
     return _Found(path, "InvalidSpec", _message(kind, error))
+
+
+def _refuse_key(path: Path, key: str, known: list[str], data: Any) -> _Found:
+    meant = find_key(key, known)
+    if meant and meant.name in data:
+        message = f"'{key}' is another spelling of '{meant.name}', which is there too; leave one of them out"
+        return _Found(path, "InvalidSpec", message)
+    return _Found(path, "UnknownField", unknown_key(key, known), respelling=meant)
 
 
 def _message(kind: str, error: Any) -> str:
@@ -185,6 +206,7 @@ def _not_one_of(error: Any) -> tuple[str, str]:
     return f"one of {shown}", found + (f"; did you mean '{near}'?" if near else "")
 
 
+_WHOLE_ERRORS = ("int_type", "int_parsing", "int_from_float")
 _EXPECTED = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -243,6 +265,50 @@ def _pass_templates(value: Any, handler: Handler) -> Any:
 OR_TEMPLATE = _OrTemplate()
 
 
+class _RealFlag:
+    """The annotated type, where text and numbers that mean true or false are proposed as such: what is made of them needs a real one."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        return core_schema.no_info_wrap_validator_function(_propose_flag, handler(source))
+
+
+def _propose_flag(value: Any, handler: Handler) -> Any:
+    if isinstance(value, bool):
+        return value
+    raise _propose("true or false", value, handler(value))
+
+
+class _ListWithCommas:
+    """The annotated list, where text with commas is proposed as the list that it stands for."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        return core_schema.no_info_wrap_validator_function(_propose_list, handler(source))
+
+
+def _propose_list(value: Any, handler: Handler) -> Any:
+    if isinstance(value, str):
+        words = [word.strip() for word in value.split(",") if word.strip()]
+        raise _propose("a list", value, words)
+    return handler(value)
+
+
+LIST_WITH_COMMAS = _ListWithCommas()
+
+
+class _OrText:
+    """The annotated whole number, where a text that is exactly one is proposed as it."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        return core_schema.no_info_wrap_validator_function(_propose_whole, handler(source))
+
+
+def _propose_whole(value: Any, handler: Handler) -> Any:
+    whole = find_whole(value) if isinstance(value, str) else None
+    if whole is None:
+        return handler(value)
+    raise _propose("a whole number", value, handler(whole.value))
+
+
 @dataclass(frozen=True)
 class Takes:
     """Says in words what a validator of ours takes, where the annotated type alone does not."""
@@ -287,8 +353,10 @@ class ByKind:
 
 Text = Annotated[str, Strict()]
 Whole = Annotated[int, Strict(), OR_TEMPLATE]
+#: Where the published package reads the number in a text too.
+WholeOrText = Annotated[int, Strict(), _OrText(), OR_TEMPLATE]
 Number = Annotated[float, OR_TEMPLATE]
-Flag = Annotated[bool, OR_TEMPLATE]
+Flag = Annotated[bool, _RealFlag(), OR_TEMPLATE]
 Texts = Annotated[list[Text], OR_TEMPLATE]
 
 

@@ -10,13 +10,13 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from opstrand.spec.kubernetes_parts import Kubernetes
-from opstrand.spec.section import OR_TEMPLATE, Section, Whole
+from opstrand.spec.section import OR_TEMPLATE, Section, Whole, WholeOrText
 
 
 class Culling(Section):
     """When an idle service ends."""
 
-    timeout: Whole | None = Field(None, description="Seconds without activity after which it ends.", examples=[3600])
+    timeout: WholeOrText | None = Field(None, description="Seconds without activity after which it ends.", examples=[3600])
 
 
 class ActivityProbe(Section):

@@ -22,7 +22,7 @@ from opstrand.core.pods.connections import Catalog
 from opstrand.core.templates.template import Evaluate, refuse
 from opstrand.errors import SpecError
 from opstrand.spec.document import parse_document
-from opstrand.spec.polyaxonfile import parse_polyaxonfile
+from opstrand.spec.polyaxonfile import note_spellings, parse_polyaxonfile
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ def parse_submission(
     """
     document = parse_document(content)
     operation = parse_polyaxonfile(document.data, document=document)
-    spec = copy.deepcopy(dict(document.data))
-    if spec.get("kind") == "component":
-        spec = {"version": spec.get("version", 1.1), "kind": "operation", "component": spec}
+    spec = copy.deepcopy(dict(operation.written))
+    if document.data.get("kind") == "component":
+        spec = {"version": document.data.get("version", 1.1), "kind": "operation", **spec}
     given = {"name": name, "description": description, "tags": list(tags) if tags else None}
     spec |= {key: value for key, value in given.items() if value is not None}
     if operation.component is None and operation.hub_ref:
@@ -63,7 +63,7 @@ def parse_submission(
         problems, notes = judge_compiled(compiled, evaluate=evaluate, complete=True, catalog=catalog)
     if problems:
         raise SpecError.of(list(dict.fromkeys(problems)))
-    return Submitted(new_operation(spec), tuple(notes))
+    return Submitted(new_operation(spec), (*note_spellings(operation), *notes))
 
 
 def parse_apart(content: str, catalog: Catalog | None, given: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -114,3 +114,17 @@ DECIDED_KEYS: dict[str, str] = {
     "inputs.x.toInit": "without a type nothing says what is to be brought",
     **dict.fromkeys(("inputs.x.validation", "inputs.x.options"), _VALUE),
 }
+
+#: Spellings (see `make_spellings` of the checker's test) that the published checker accepts and `check` refuses.
+DECIDED_SPELLINGS: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            *(
+                f"validation.{rule} of int as template"
+                for rule in ("delay", "minItems", "maxItems", "keys", "containsKeys", "excludesKeys")
+            ),
+            *(f"validation.{rule} of dict as template" for rule in ("delay", "excludesKeys")),
+        ),
+        "2.18 renders no rule: the template's own text would be compared, or fail, when a value comes",
+    ),
+}

@@ -65,7 +65,7 @@ def test_an_unknown_kind_names_the_nearest() -> None:
     ("data", "path", "near"),
     [
         ({"parms": {}}, "parms", "params"),
-        ({"run_patch": {}}, "run_patch", "runPatch"),
+        ({"runpatch": {}}, "runpatch", "runPatch"),
         ({"termination": {"maxretries": 1}}, "termination.maxretries", "maxRetries"),
         ({"component": {"inputs": [{"nmae": "a", "name": "b"}]}}, "component.inputs[0].nmae", "name"),
         ({"inputs": [{"name": "a", "validation": {"minlength": 1}}]}, "inputs[0].validation.minlength", "minLength"),

@@ -74,13 +74,13 @@ def apply_component(target: Target, file: str, name: str | None) -> None:
     document = read_file(file)
     if isinstance(document.data, Mapping) and document.data.get("kind") == "operation":
         raise CliError(f"{file}: this is an operation; the hub holds components")
-    parse_component(document.data, document=document)
+    component = parse_component(document.data, document=document)
     wanted = document.data.get("name") if name is None else name
     if wanted is None:
         raise CliError(f"{file}: the component has no name", hint="Give it one by --name NAME[:TAG].")
     reader = Reader()
     reader.layers.append(Layer(document))
-    written = reader.inline(document.data, file)
+    written = reader.inline(component.written, file)
     say(asyncio.run(_apply(target, component_name(str(wanted), "--name"), written)))
 
 

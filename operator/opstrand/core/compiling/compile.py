@@ -65,7 +65,7 @@ def apply_presets(written: Mapping[str, Any], presets: Sequence[Mapping[str, Any
         parsed = parse_component(preset) if model is Component else parse_operation({**preset, "isPreset": True})
         strategy = _strategy(parsed.written)
         apart = {"kind", "component", "isPreset", "patchStrategy", *(("hubRef",) if written.get("hubRef") else ())}
-        patch = {key: _spread_commas(key, value) for key, value in preset.items() if key not in apart}
+        patch = {key: _spread_commas(key, value) for key, value in parsed.written.items() if key not in apart}
         written = {key: _spread_commas(key, value) for key, value in written.items()}
         own_patch = patch.pop("runPatch", None)
         result = lay_over(Operation, written, patch, strategy)

@@ -64,7 +64,7 @@ def prepare(body: Mapping[str, Any], *, settings: Settings, component: Mapping[s
     """
     identity = read_identity(body, settings)
     spec = body.get("spec") or {}
-    operation = parse_operation(spec)
+    operation = parse_operation(spec, is_object=True)
     _check_namespace(operation, body)
     frozen = read_status(body).get("component")
     hub_ref = operation.hub_ref if operation.component is None else None

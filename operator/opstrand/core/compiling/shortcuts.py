@@ -6,7 +6,7 @@ Owns where in a runtime a patch lands: a job has one container, a distributed ru
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,10 +15,12 @@ from opstrand.core.limits import GROUPS
 from opstrand.errors import SpecError
 from opstrand.spec.patch import Strategy
 from opstrand.spec.polyaxonfile import spec_error
+from opstrand.spec.respelling import find_key
 from opstrand.spec.runtimes import runtimes
-from opstrand.spec.section import is_template
+from opstrand.spec.section import is_template, written_keys
 from opstrand.spec.shape import fields_of
 from opstrand.spec.shortcuts import spread_resources
+from opstrand.spec.validation import validate
 
 Run = Mapping[str, Any]
 #: Laid over the runtime as they are, in this order, after the container's own.
@@ -36,9 +38,10 @@ def lay_over_run(kind: str, base: Run, patch: Mapping[str, Any], strategy: Strat
     roles = _roles(model, base)
     if len(roles) > GROUPS:
         raise SpecError("TooLarge", f"there are {len(roles)} groups; at most {GROUPS} are patched", "kind")
-    is_for_roles = bool(roles) and not set(patch) <= set(fields_of(model))
+    own = written_keys(model)
+    is_for_roles = bool(roles) and not all(key in own or find_key(key, own) for key in patch)
     if judge:
-        _judge_patch(_role_model(model) if is_for_roles else model, patch)
+        patch = _judge_patch(_role_model(model) if is_for_roles else model, patch)
     if not is_for_roles:
         return lay_over(model, base, patch, strategy)
     return _lay_over_roles(model, base, roles, patch, strategy)
@@ -81,9 +84,10 @@ def _role_model(model: type[BaseModel]) -> type[BaseModel]:
     return model
 
 
-def _judge_patch(model: type[BaseModel], patch: Mapping[str, Any]) -> None:
+def _judge_patch(model: type[BaseModel], patch: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The patch as documented. A patch is an open mapping until it meets the runtime, whose keys it has."""
     try:
-        model.model_validate(patch)
+        return cast(Mapping[str, Any], validate(model, patch).data)
     except ValidationError as error:
         raise spec_error(error, None) from None
 

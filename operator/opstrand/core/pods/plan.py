@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -36,6 +36,7 @@ from opstrand.spec.plugins import Plugins
 from opstrand.spec.polyaxonfile import spec_error
 from opstrand.spec.section import Section
 from opstrand.spec.termination import Termination
+from opstrand.spec.validation import validate
 
 #: The reason of what only a catalog could tell.
 CATALOG_NOT_GIVEN = "CatalogNotGiven"
@@ -235,12 +236,15 @@ class _Run:
         return self._expect_mapping(self.render(path, value or {}, traced=traced), path)
 
     def render_section(self, path: str, value: Any, section: type[Section]) -> dict[str, Any]:
-        """A section that a template may make as a whole: what it makes must be one."""
+        """A section that a template may make as a whole or in part. What it makes as a whole must be one; what is wrong with a part is
+        reported by the rules of that part."""
         rendered = self.render_own(path, value)
-        if isinstance(value, str):
-            try:
-                section.model_validate(rendered)
-            except ValidationError as error:
+        if rendered == value:
+            return rendered
+        try:
+            return cast(dict[str, Any], validate(section, rendered).data)
+        except ValidationError as error:
+            if isinstance(value, str):
                 raise spec_error(error, None).within(path) from None
         return rendered
 
