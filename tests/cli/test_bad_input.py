@@ -117,7 +117,7 @@ def test_a_project_that_can_be_none(cli: Cli, unreachable: Path, project: str) -
     """It would make another URL, and the server's answer to that would mislead."""
     for command in (["ls"], ["get", "x"], ["run", "-f", str(ECHO)], ["components", "ls"]):
         ran = cli(*command, "--kubeconfig", unreachable, "-p", project)
-        assert (ran.code, ran.errors) == (4, [f"error: there can be no project {project!r}"])
+        assert (ran.code, ran.errors) == (2, [f"error: there can be no project {project!r}"])
 
 
 def test_a_file_that_names_another_namespace_is_not_run_here(cli: Cli, unreachable: Path, tmp_path: Path) -> None:

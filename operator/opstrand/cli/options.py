@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
-from opstrand.cli.errors import CliError, ExitCode
+from opstrand.cli.errors import CliError
 from opstrand.core.names import is_namespace
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -37,10 +37,10 @@ class Target:
 
 
 def check_project(name: str) -> str:
-    """A project's name as Kubernetes has it. CliError NOT_FOUND for what can be none."""
+    """A project's name as Kubernetes has it. CliError for what can be none: it is a wrong option, not a project that is missing."""
     if not is_namespace(name):
         hint = "A project is a namespace: lower-case letters, digits and dashes, at most 63."
-        raise CliError(f"there can be no project {name!r}", hint=hint, code=ExitCode.NOT_FOUND)
+        raise CliError(f"there can be no project {name!r}", hint=hint)
     return name
 
 
