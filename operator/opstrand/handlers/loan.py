@@ -18,6 +18,7 @@ import aiohttp
 from opstrand.errors import PlatformError
 from opstrand.handlers.sync import Sync, Watch
 from opstrand.kube.api import Manifest, NotFound, read_lines
+from opstrand.kube.depth import cut
 from opstrand.kube.session import Session
 
 logger = logging.getLogger(__name__)
@@ -97,7 +98,8 @@ class _Stream:
             yield _LIST_AGAIN
             return
         self._watch.open()
-        async for line in read_lines(self._answer):
+        async for text in read_lines(self._answer):
+            line = cut(text)  # kopf, which parses it, would end with one that is too deep
             if line.startswith(_ERROR):
                 await self._wait_out(json.loads(line)["object"])
                 yield _LIST_AGAIN

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import aiohttp
 
 from opstrand.errors import PlatformError
+from opstrand.kube.depth import read_json
 
 if TYPE_CHECKING:  # finding credentials is half of a laptop's start, which needs none
     from opstrand.kube.session import Session
@@ -259,7 +260,7 @@ class KubeApi:
         what = _what("watch", resource, namespace)
         async with self._request("GET", resource.path(namespace), query=query, what=what, endless=True) as answer:
             async for line in read_lines(answer):
-                event = json.loads(line)
+                event = read_json(line)
                 if event["type"] == "ERROR":
                     code = event["object"].get("code", 500)
                     raise _refusal(code, event["object"], what)
@@ -285,7 +286,7 @@ class KubeApi:
         async with self._request(verb, path, what=what, body=body, query=query, content_type=content_type) as answer:
             raw = await answer.read() if most is None else await _read_at_most(answer, most)
         try:
-            answered = json.loads(raw)
+            answered = read_json(raw)
         except ValueError:
             answered = None
         if not isinstance(answered, dict) or "kind" not in answered:
@@ -349,7 +350,7 @@ def _plain(query: Mapping[str, Any]) -> dict[str, str]:
 
 def _status_object(raw: bytes) -> Mapping[str, Any]:
     try:
-        body = json.loads(raw)
+        body = read_json(raw)
         return body if isinstance(body, dict) else {"message": str(body)}
     except ValueError:
         return {"message": raw.decode(errors="replace").strip()}

@@ -1,0 +1,87 @@
+"""The cut of what is nested deeper than Python reads."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opstrand.kube.depth import LEVELS, cut, read_json
+from opstrand.workers.frames import write_value
+
+VALUES = st.recursive(
+    st.none() | st.integers() | st.text(alphabet='[]{}"\\:,aü\n'),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(alphabet='[{"}]', max_size=3), inner, max_size=3),
+)
+
+
+def nest(depth: int, shape: str, inner: Any = 1) -> bytes:
+    """JSON of so many levels; `shape` is repeated: a list for `l`, an object for `o`."""
+    kinds = [shape[level % len(shape)] for level in range(depth)]
+    openings = "".join("[" if kind == "l" else '{"a}":' for kind in kinds)
+    closings = "".join("]" if kind == "l" else "}" for kind in reversed(kinds))
+    return f"{openings}{json.dumps(inner)}{closings}".encode()
+
+
+def count_levels(value: Any) -> int:
+    level, depth = [value], 0
+    while level := [one for one in level if isinstance(one, dict | list)]:
+        depth += 1
+        level = [part for one in level for part in (one.values() if isinstance(one, dict) else one)]
+    return depth
+
+
+@given(VALUES)
+def test_what_is_not_deep_is_read_as_it_is(value: Any) -> None:
+    assert read_json(json.dumps(value).encode()) == value
+
+
+@given(VALUES, st.integers(0, 2 * LEVELS), st.sampled_from(("l", "o", "lo", "ol", "llo")))
+def test_no_more_levels_are_left_than_may_be(value: Any, depth: int, shape: str) -> None:
+    text = nest(depth, shape, value)
+    whole = json.loads(text)
+    found = read_json(text)
+    assert count_levels(found) == min(count_levels(whole), LEVELS)
+    assert found == whole or count_levels(whole) > LEVELS
+
+
+@pytest.mark.parametrize("shape", ["l", "o", "lo", "ol"])
+@pytest.mark.parametrize("depth", [LEVELS, LEVELS + 1, 900, 10_000])
+def test_what_stands_beside_it_is_kept(depth: int, shape: str) -> None:
+    deep = nest(depth, shape)
+    text = b'{"before": "[", "deep": ' + deep + b', "after": ["\\"]}"]}'
+    found = read_json(text)
+    assert (found["before"], found["after"]) == ("[", ['"]}'])
+    assert count_levels(found) == LEVELS
+    write_value(found)
+    json.dumps(found)
+
+
+@pytest.mark.parametrize("text", [b"", b"no", b"[" * 200, b'{"a": "' + b"[" * 200, b"]" * 200 + b"[" * 200])
+def test_what_is_no_json_stays_none(text: bytes) -> None:
+    with pytest.raises(json.JSONDecodeError):
+        read_json(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[" + b",".join([b"[]"] * 470_000) + b"]",
+        b"[" + b",".join([nest(9_000, "l")] * 75) + b"]",
+        b"[" + b",".join([nest(9_000, "o")] * 20) + b"]",
+        b"[" + b",".join([nest(120, "ol")] * 2_000) + b"]",
+        json.dumps(['[{"' * 400_000]).encode(),
+        b'"' + b"\\\\" * 700_000,
+    ],
+)
+def test_it_takes_time_in_proportion(text: bytes) -> None:
+    """1.4 MB, as large as an object can be; the bound is ten times what it takes on a slow machine."""
+    began = time.process_time()
+    cut(text)
+    took = time.process_time() - began
+    print(f"{took:.3f}")
+    assert took < 3
