@@ -28,7 +28,7 @@ from opstrand.kube.gather import Gathered, World, check_waiting, find_component,
 from opstrand.kube.packed import STATUS, empty, from_parcel, is_large, to_parcel
 from opstrand.settings import Settings
 from opstrand.workers.inline import NeedsWorker, bounded, put_off
-from opstrand.workers.pool import Exceeded, Refused
+from opstrand.workers.pool import Exceeded, Refused, Stuck
 
 logger = logging.getLogger(__name__)
 
@@ -176,7 +176,7 @@ class _Account:
             world.ledger.charge(self._uid, self._generation, error.seconds)
             logger.info("a decision took too much: %s", error.message, extra=about(*self._key))
             raise SpecError("TooExpensive", f"deciding about this run was ended: {error.message}") from None
-        except Refused as error:
+        except (Refused, Stuck) as error:
             world.ledger.charge(self._uid, self._generation, error.seconds)
             raise
         world.ledger.charge(self._uid, self._generation, done.seconds)

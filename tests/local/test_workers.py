@@ -16,7 +16,8 @@ from opstrand.core.phase import Phase
 from opstrand.core.templates.traced import Piece, TracedText
 from opstrand.errors import SpecError
 from opstrand.workers.frames import read_answer, write_value
-from opstrand.workers.pool import Busy, Exceeded, Pool
+from opstrand.workers.nursery import NICENESS
+from opstrand.workers.pool import Busy, Exceeded, Pool, Stuck
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -67,6 +68,27 @@ async def test_a_worker_that_is_lost_is_replaced(pool: Pool) -> None:
     with pytest.raises(Exceeded):
         await pool.run("support.jobs:leave", 7, group="ns")
     assert (await evaluate(pool, "{{ 1 + 3 }}")).value == 4
+
+
+async def test_a_worker_that_does_not_answer_is_no_fault_of_the_job(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opstrand.workers.pool._PATIENCE", 2.0)
+    with pytest.raises(Stuck, match="did not answer within 2 s") as caught:
+        await pool.run("support.jobs:sleep", 60, group="ns", seconds=1.5)
+    assert caught.value.seconds == 1.5
+    monkeypatch.undo()
+    assert (await evaluate(pool, "{{ 1 + 3 }}")).value == 4
+
+
+async def test_what_was_started_early_serves_the_first_job(pool: Pool) -> None:
+    pool.start()
+    started = pool._nursery._process
+    assert started is not None
+    assert (await evaluate(pool, "{{ 1 + 3 }}")).value == 4
+    assert pool._nursery._process is started
+
+
+async def test_everything_else_goes_before_workers(pool: Pool) -> None:
+    assert (await pool.run("support.jobs:read_niceness", group="ns")).value == NICENESS > 0
 
 
 async def test_one_namespace_never_has_all_workers(pool: Pool) -> None:

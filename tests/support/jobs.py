@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any, NoReturn
 
 from opstrand.errors import SpecError
@@ -24,6 +25,14 @@ def refuse_it() -> None:
 
 def leave(code: int) -> None:
     os._exit(code)
+
+
+def sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def read_niceness() -> int:
+    return os.nice(0)
 
 
 def count(word: str, items: list[int]) -> tuple[str, int]:

@@ -17,21 +17,24 @@ from contextlib import suppress
 
 from opstrand.workers.frames import ORDER
 
-#: Workers leave the processor to the operator, and are the first to go where memory runs out.
-_NICENESS = 5
+#: Workers leave the processor to everything else, and are the first to go where memory runs out. What is loaded for them is waited for.
+NICENESS = 10
+_NICENESS_OF_LOADING = 5
 _OOM_SCORE = "1000"
 
 
 def main(arguments: list[str]) -> int:
     megabytes, modules = int(arguments[0]), arguments[1:]
     with suppress(OSError):
-        os.nice(_NICENESS)
+        os.nice(_NICENESS_OF_LOADING)
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write(_OOM_SCORE)
     for module in ("opstrand.workers.worker", *modules):
         importlib.import_module(module)
     gc.collect()
     gc.freeze()
+    with suppress(OSError):
+        os.nice(NICENESS - os.nice(0))
     with socket.socket(fileno=os.dup(0)) as control:
         _Nursery(control, megabytes).serve()
     return 0

@@ -30,9 +30,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds until the first worker must be there: everything is imported for it, on a machine that may be busy.
 _START = 60.0
-#: A worker computes at the pace that others leave it; after so many times its computing time, and at least so long, it is stuck.
-_PATIENCE = 10.0
-_SHORTEST_PATIENCE = 20.0
+#: Seconds without an answer after which a worker is stuck. Its computing time is limited by the kernel; on a busy machine it takes many
+#: times as long by the clock, since everything else goes first, and that is no fault of the job's.
+_PATIENCE = 120.0
 _ENDED_BY_TIME = (-signal.SIGPROF, -signal.SIGXCPU)
 
 
@@ -43,6 +43,12 @@ class Exceeded(Exception):
         super().__init__(message)
         self.message = message
         self.seconds = seconds
+
+
+class Stuck(PlatformError):
+    """The worker did not answer: the machine is too busy, or it hangs. `seconds`: what the job is charged, so that it ends some time."""
+
+    seconds: float = 0.0
 
 
 class Refused(SpecError):
@@ -83,7 +89,7 @@ class _Ticket:
 
 
 class Pool:
-    """`await run(...)` does one job in a worker. Nothing is started before the first job.
+    """`await run(...)` does one job in a worker. Nothing is started before the first job, or `start`.
 
     `modules` are loaded once, before any worker is forked. `most_waiting`: jobs of one group that may wait (0: any number).
     """
@@ -106,6 +112,10 @@ class Pool:
         self._line: FairLine[_Ticket] = FairLine()
         self._busy: Counter[str] = Counter()
         self._is_closed = False
+
+    def start(self) -> None:
+        """Begin to load what workers need, where one will be needed soon: it takes seconds on a busy machine."""
+        self._nursery.start()
 
     async def run(
         self, job: str, *arguments: Any, group: str, seconds: float | None = None, chunks: Iterable[Sequence[Any]] | None = None
@@ -160,11 +170,13 @@ class Pool:
                 raise PlatformError("the processes for expensive decisions have been ended")
             worker = self._idle.pop() if self._idle else await self._nursery.fork()
             try:
-                async with asyncio.timeout(max(seconds * _PATIENCE, _SHORTEST_PATIENCE)):
+                async with asyncio.timeout(_PATIENCE):
                     answer = await worker.ask(itertools.chain([head], map(write_value, listed or ())))
             except TimeoutError:
                 worker.close()
-                raise Exceeded(TOO_LONG.format(seconds=seconds), seconds) from None
+                stuck = Stuck(f"a process for expensive decisions did not answer within {_PATIENCE:g} s", retry_after=5.0)
+                stuck.seconds = seconds
+                raise stuck from None
             except (OSError, EOFError):
                 code = await worker.find_code()
                 worker.close()
@@ -261,6 +273,11 @@ class _Nursery:
         self._codes: dict[int, asyncio.Future[int]] = {}
         self._numbers = itertools.count(1)
         self._rest = b""
+
+    def start(self) -> None:
+        """Whatever prevents it is reported by the first `fork`."""
+        with suppress(OSError):
+            self._find()
 
     async def fork(self) -> _Worker:
         """A worker that is ready for a job. Raises PlatformError where none can be had."""
