@@ -1,11 +1,13 @@
 """The documented lines of the published command line and client, end to end."""
 
+import json
 import re
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from opstrand.client.shim_files import shim_files
 from opstrand.tracking.intake import parse_submission
@@ -98,6 +100,42 @@ def test_the_list_and_one_run(api: Api, published: Published) -> None:
     [header] = re.findall(r"┃ TYPE .*", statuses.stdout)
     assert header.replace("┃", "").split() == ["TYPE", "STATUS", "REASON", "MESSAGE", "LAST_UPDATE_TIME", "LAST_TRANSITION_TIME"]
     assert "line 0 {'message': 'test 1'}" in logs.stdout, logs.stderr
+
+
+READ = """
+from polyaxon.client import RunClient
+from polyaxon._polyaxonfile.specs import CompiledOperationSpecification, OperationSpecification
+
+client = RunClient()
+client.refresh_data()
+compiled = CompiledOperationSpecification.read(client.run_data.content)
+sent = OperationSpecification.read(client.run_data.raw_content)
+print([(io.name, io.value, io.is_optional) for io in compiled.inputs], [(io.name, io.value, io.to_env) for io in compiled.contexts])
+print(compiled.run.container.image, compiled.run.container.resources, compiled.get_resolved_mount(), compiled.tags, compiled.cost)
+print({name: param.value for name, param in sent.params.items()}, sent.component.run.container.image)
+"""
+
+
+def test_what_a_run_compiles_to_is_read_by_the_published_client(api: Api, published: Published, tmp_path: Path) -> None:
+    operation = {
+        "version": 1.1,
+        "kind": "operation",
+        "template": {"enabled": False},
+        "tags": ["a"],
+        "cost": 2,
+        "params": {"message": {"value": "test 1"}, "extra": {"value": 3, "contextOnly": True, "toEnv": "EXTRA"}},
+        "runPatch": {"container": {"resources": {"limits": {"cpu": 1}}}},
+        "component": yaml.safe_load(ECHO.format(program="print(1)")),
+    }
+    uuid = run_uuid(api.do(api.runs.create("quick-start", parse_submission(json.dumps(operation)).body)))
+    finished(api, uuid)
+    ended = published("python", "-c", READ, env=api.environment(uuid, tmp_path / "context"))
+    image = "polyaxon/polyaxon-quick-start"
+    assert ended.stdout.splitlines() == [
+        "[('message', 'test 1', True)] [('extra', 3, 'EXTRA')]",
+        f"{image} {{'limits': {{'cpu': 1}}}} [] ['a'] 2.0",
+        f"{{'message': 'test 1', 'extra': 3}} {image}",
+    ], ended.stderr
 
 
 def test_stop_reaches_the_spec(api: Api, published: Published) -> None:

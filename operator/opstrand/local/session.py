@@ -44,7 +44,7 @@ from opstrand.local.runs import SharedRuns
 from opstrand.local.store import make_catalog
 from opstrand.reconcile import DONE, Outcome, reconcile
 from opstrand.settings import Settings
-from opstrand.tracking import validation
+from opstrand.tracking import contents, validation
 from opstrand.tracking.app import create_app
 from opstrand.tracking.auth import StaticToken
 from opstrand.tracking.runs import Control, RunNotFound
@@ -86,8 +86,14 @@ class LocalSession:
 
     async def __aenter__(self) -> LocalSession:
         token = secrets.token_urlsafe(24)
-        self._pool = open_pool(self._settings, modules=(decision.MODULE, validation.MODULE))
-        app = create_app(self.runs, StaticToken(token), owner=self._settings.owner, validation=validation.Validation(self._pool))
+        self._pool = open_pool(self._settings, modules=(decision.MODULE, validation.MODULE, contents.MODULE))
+        app = create_app(
+            self.runs,
+            StaticToken(token),
+            owner=self._settings.owner,
+            validation=validation.Validation(self._pool),
+            contents=contents.Contents(self._pool),
+        )
         # A client's idle connection must not hold up the end.
         self._app = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await self._app.setup()

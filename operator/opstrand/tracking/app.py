@@ -25,6 +25,7 @@ from aiohttp import web
 
 from opstrand.core.pods.connections import Catalog
 from opstrand.tracking.auth import Auth, parse_token
+from opstrand.tracking.contents import Contents
 from opstrand.tracking.failures import answer_detail, answer_error
 from opstrand.tracking.limits import Held, IsProven, Limits, TokenGate, make_body_turns, nothing_is_proven
 from opstrand.tracking.routes import control, health, lineage, logs, projects, runs, statuses
@@ -32,6 +33,7 @@ from opstrand.tracking.routes.request import (
     AUTH,
     BODY_TURNS,
     CALLER,
+    CONTENTS,
     HELD,
     LIMITS,
     OWNER,
@@ -57,18 +59,21 @@ def create_app(
     *,
     owner: str = "default",
     validation: Validation | None = None,
+    contents: Contents | None = None,
     read_catalog: Callable[[], Catalog | None] = lambda: None,
     limits: Limits = Limits(),  # noqa: B008
     is_proven: IsProven = nothing_is_proven,
 ) -> web.Application:
     """The API over whoever keeps the runs. `owner` is the one owner that paths may name (and `default`).
 
-    `validation` says where sent files are validated. `read_catalog` gives the connections that runs may name, None where that is not known.
+    `validation` says where sent files are validated, `contents` where those of runs are compiled to be shown. `read_catalog` gives the
+    connections that runs may name, None where that is not known.
     `limits` bounds what one client may use; `is_proven` says without asking anyone that a token is no one's invention.
     """
     app = web.Application(middlewares=[answer_errors, identify], client_max_size=BODY_BYTES)
     app[RUNS], app[AUTH], app[OWNER] = runs_keeper, auth, owner
     app[WATCHERS], app[VALIDATION], app[READ_CATALOG] = Watchers(), validation or Validation(), read_catalog
+    app[CONTENTS] = contents or Contents()
     app[LIMITS], app[HELD], app[BODY_TURNS] = limits, Held(limits), make_body_turns()
     app[TOKEN_GATE] = TokenGate(limits, is_proven)
     for routes in (health, projects, runs, statuses, lineage, control, logs):

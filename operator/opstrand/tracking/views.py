@@ -6,7 +6,6 @@ artifacts (measured, 2.18.0), so these hold exactly the keys it knows.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +15,7 @@ from opstrand.core.phase import FINAL, Phase, parse_phase, published_status
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.run_values import order_inputs, order_outputs
 from opstrand.core.resolving.upstream import pending, updated_at, wait_time
+from opstrand.tracking.contents import Content
 
 Body = Mapping[str, Any]
 
@@ -49,8 +49,8 @@ def run_kind(body: Body) -> str | None:
     return kind if kind in _KINDS else None
 
 
-def run_view(body: Body, owner: str, *, with_content: bool = True) -> dict[str, Any]:
-    """GET run. `settings` is never null: the published command line reads through it."""
+def run_view(body: Body, owner: str, content: Content | None = None) -> dict[str, Any]:
+    """GET run; a list leaves `content` out. `settings` is never null: the published command line reads through it."""
     meta, spec, status = body["metadata"], body.get("spec") or {}, read_status(body)
     view = {
         **_identity(body, owner),
@@ -75,8 +75,8 @@ def run_view(body: Body, owner: str, *, with_content: bool = True) -> dict[str, 
         "pipeline": pipeline_of(meta),
         "settings": {"namespace": meta["namespace"]},
     }
-    if with_content:
-        view["content"] = view["raw_content"] = json.dumps(spec, ensure_ascii=False)
+    if content is not None:
+        view |= {"content": content.compiled, "raw_content": content.sent}
     return view
 
 

@@ -48,7 +48,7 @@ async def test_an_operation_becomes_a_run_named_after_its_component(api: Api, ru
     assert body["metadata"]["name"].startswith("echo-it-")
     assert body["spec"]["params"] == {"message": {"value": "test 1"}}
     assert view["tags"] == ["a"]
-    assert json.loads(view["content"]) == body["spec"]
+    assert json.loads(view["raw_content"]) == body["spec"]
 
 
 async def test_a_component_as_yaml_is_wrapped(api: Api, runs: MemoryRuns) -> None:

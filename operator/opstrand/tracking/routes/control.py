@@ -10,10 +10,20 @@ from pydantic import BaseModel, ConfigDict
 
 from opstrand.tracking.auth import Verb
 from opstrand.tracking.intake import Submitted, new_operation
-from opstrand.tracking.routes.request import CALLER, OWNER, RUN, RUNS, NotAcceptable, find_project, find_run, parse_body, parse_content
+from opstrand.tracking.routes.request import (
+    CALLER,
+    RUN,
+    RUNS,
+    NotAcceptable,
+    find_project,
+    find_run,
+    parse_body,
+    parse_content,
+    view_whole,
+)
 from opstrand.tracking.routes.warnings import warn
 from opstrand.tracking.runs import Control
-from opstrand.tracking.views import is_final, run_uuid, run_view
+from opstrand.tracking.views import is_final, run_uuid
 
 
 class Restart(BaseModel):
@@ -52,7 +62,7 @@ async def restart(request: web.Request) -> web.Response:
     asked = await parse_body(request, Restart)
     submitted = await _again(request, project, body["spec"], asked)
     created = await request.app[RUNS].on_behalf_of(request[CALLER]).create(project, submitted.body)
-    return warn(web.json_response(run_view(created, request.app[OWNER]), status=201), submitted.notes)
+    return warn(web.json_response(await view_whole(request, created), status=201), submitted.notes)
 
 
 async def _again(request: web.Request, project: str, spec: dict[str, Any], asked: Restart) -> Submitted:

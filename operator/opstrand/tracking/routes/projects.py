@@ -26,6 +26,7 @@ from opstrand.tracking.routes.request import (
     parse_body,
     parse_content,
     parse_project,
+    view_whole,
 )
 from opstrand.tracking.routes.warnings import warn
 from opstrand.tracking.runs import Body, ProjectNotFound, RunNotFound
@@ -87,7 +88,7 @@ async def list_projects(request: web.Request) -> web.Response:
 
 async def list_runs(request: web.Request) -> web.Response:
     project, owner = await find_project(request, Verb.LIST), request.app[OWNER]
-    runs = [(run_view(body, owner, with_content=False), body) for body in await request.app[RUNS].list(project)]
+    runs = [(run_view(body, owner), body) for body in await request.app[RUNS].list(project)]
     found = find(request.query.get("query"), request.query.get("sort"), runs, read=_read_listed)
     return web.json_response(page([view for view, _ in found], request))
 
@@ -114,7 +115,7 @@ async def create_run(request: web.Request) -> web.Response:
     if not edit.is_empty():
         await request.app[RUNS].edit(project, run_uuid(body), edit)
     request.app[WATCHERS].answered(run_uuid(body), caller_key(request))
-    return warn(web.json_response(run_view(body, request.app[OWNER]), status=201), submitted.notes)
+    return warn(web.json_response(await view_whole(request, body), status=201), submitted.notes)
 
 
 def _check_offered(new: NewRun) -> None:

@@ -19,16 +19,19 @@ from opstrand.core.pods.connections import Catalog
 from opstrand.core.values.safe import is_too_deep
 from opstrand.tracking.access import authorize, authorize_report, find_known_run
 from opstrand.tracking.auth import Auth, Caller, Verb
+from opstrand.tracking.contents import Contents
 from opstrand.tracking.intake import Submitted
 from opstrand.tracking.limits import Held, Limits, TokenGate, TooSlow, Turns
 from opstrand.tracking.runs import Body, RunNotFound, Runs
 from opstrand.tracking.validation import Validation
+from opstrand.tracking.views import run_view
 from opstrand.tracking.watchers import Watchers
 
 RUNS: web.AppKey[Runs] = web.AppKey("runs", Runs)
 AUTH: web.AppKey[Auth] = web.AppKey("auth", Auth)
 OWNER: web.AppKey[str] = web.AppKey("owner", str)
 VALIDATION: web.AppKey[Validation] = web.AppKey("validation", Validation)
+CONTENTS: web.AppKey[Contents] = web.AppKey("contents", Contents)
 READ_CATALOG: web.AppKey[Callable[[], Catalog | None]] = web.AppKey("read_catalog")
 WATCHERS: web.AppKey[Watchers] = web.AppKey("watchers", Watchers)
 LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
@@ -52,6 +55,11 @@ _LOOK_AGAIN = 1.0
 async def parse_content(request: web.Request, project: str, content: str, **given: Any) -> Submitted:
     """The Operation that a sent file makes, validated against the connections that there are now."""
     return await request.app[VALIDATION].parse(content, project=project, catalog=request.app[READ_CATALOG](), **given)
+
+
+async def view_whole(request: web.Request, body: Body) -> dict[str, Any]:
+    """The run as the answer to a request for it alone: with what it compiles to, and what was sent."""
+    return run_view(body, request.app[OWNER], await request.app[CONTENTS].read(body))
 
 
 class NotAcceptable(ValueError):

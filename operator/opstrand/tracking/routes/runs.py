@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from opstrand.tracking.auth import Verb
 from opstrand.tracking.edits import Edit, MapEdit, TagsEdit
 from opstrand.tracking.routes.report import read_report, store_report
-from opstrand.tracking.routes.request import OWNER, RUN, find_run
+from opstrand.tracking.routes.request import OWNER, RUN, find_run, view_whole
 from opstrand.tracking.views import run_name, run_view
 
 #: The frozen inputs are the operator's alone.
@@ -42,7 +42,7 @@ class RunPatch(BaseModel):
 
 async def get_run(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
-    return web.json_response(run_view(body, request.app[OWNER]))
+    return web.json_response(await view_whole(request, body))
 
 
 async def patch_run(request: web.Request) -> web.Response:
@@ -52,7 +52,7 @@ async def patch_run(request: web.Request) -> web.Response:
         patch.name = None
     edit = patch.edit()
     stored = body if edit.is_empty() else await store_report(request, body, edit)
-    return web.json_response(run_view(stored, request.app[OWNER], with_content=False))
+    return web.json_response(run_view(stored, request.app[OWNER]))
 
 
 async def get_namespace(request: web.Request) -> web.Response:
