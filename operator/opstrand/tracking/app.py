@@ -85,7 +85,7 @@ def create_app(
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every path but the few public ones needs a token that proves somebody."""
     if request.match_info.http_exception is None and not health.is_public(request):
-        token = parse_token(request.headers.get("Authorization"))
+        token = parse_token(request.headers.getall("Authorization", []))
         request[CALLER] = await request.app[TOKEN_GATE].identify(request.app[AUTH].identify, token, request.remote or "")
     return await handler(request)
 

@@ -7,7 +7,7 @@ owner references of the Pod).
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -90,9 +90,14 @@ class StaticToken:
         return True
 
 
-def parse_token(header: str | None) -> str:
-    """The token of an Authorization header: `Token x` (the published client) or `Bearer x`. Raises `Unauthenticated`."""
-    scheme, _, rest = (header or "").partition(" ")
+def parse_token(headers: Sequence[str]) -> str:
+    """The token of the one Authorization header: `Token x` (the published client) or `Bearer x`. Raises `Unauthenticated`.
+
+    With two of them, a proxy on the way and this API might each read another caller.
+    """
+    if len(headers) > 1:
+        raise Unauthenticated(f"The header Authorization was sent {len(headers)} times; send it once.")
+    scheme, _, rest = (headers[0] if headers else "").partition(" ")
     token = rest.strip()
     if scheme.lower() not in ("token", "bearer") or not token:
         raise Unauthenticated("A token is needed: `Authorization: Bearer TOKEN`.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from opstrand.tracking.failures import answer_detail
 from opstrand.tracking.limits import network_of
 
 _sparse = Sparse(logging.getLogger(__name__))
+#: Connections that are looked at for one that is idle.
+_LOOKED_AT = 64
 
 
 @dataclass(frozen=True)
@@ -38,35 +40,60 @@ class ConnectionLimits:
 
 
 class Connections:
-    """All that are open, by address, and which of them has not sent a request yet, oldest first."""
+    """All that are open and those of each address, longest without a request first, and which of them has not sent one yet."""
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
-        self._open: dict[Connection, str] = {}
-        self._by_address: Counter[str] = Counter()
+        self._open: OrderedDict[Connection, str] = OrderedDict()
+        self._by_address: dict[str, OrderedDict[Connection, None]] = {}
         self._unproven: OrderedDict[Connection, None] = OrderedDict()
 
     def admit(self, connection: Connection, address: str) -> bool:
-        """Whether it may stay. Room is made by closing the oldest that has sent nothing whole: a client sends its first request at once."""
-        if len(self._open) >= self.limits.most or self._by_address[address] >= self.limits.most_per_address:
+        """Whether it may stay.
+
+        Room is made by closing one that is idle between two requests: however many a client keeps open, it shuts out no other.
+        Of those that never sent a whole request the oldest is closed: a client sends its first one at once.
+        """
+        if not (self._has_room(address) or self._make_room(address)):
             _sparse.info("closed: too many connections", peer=address)
             return False
         if len(self._unproven) >= self.limits.most_unproven:
             oldest, _ = self._unproven.popitem(last=False)
             oldest.drop("closed: too many connections without a request")
         self._open[connection] = address
-        self._by_address[address] += 1
+        self._by_address.setdefault(address, OrderedDict())[connection] = None
         self._unproven[connection] = None
         return True
 
+    def _has_room(self, address: str) -> bool:
+        of_address = len(self._by_address.get(address, ()))
+        return len(self._open) < self.limits.most and of_address < self.limits.most_per_address
+
+    def _make_room(self, address: str) -> bool:
+        of_address = self._by_address.get(address)
+        is_own = of_address is not None and len(of_address) >= self.limits.most_per_address
+        among: OrderedDict[Connection, Any] = of_address if is_own and of_address is not None else self._open
+        for _ in range(min(len(among), _LOOKED_AT)):
+            oldest = next(iter(among))
+            if oldest.is_idle:
+                self.forget(oldest)
+                oldest.drop("closed: idle, and there are too many connections")
+                return self._has_room(address)
+            among.move_to_end(oldest)  # at work: the next look begins behind it
+        return False
+
     def prove(self, connection: Connection) -> None:
         self._unproven.pop(connection, None)
+        address = self._open.get(connection)
+        if address is not None:
+            self._open.move_to_end(connection)
+            self._by_address[address].move_to_end(connection)
 
     def forget(self, connection: Connection) -> None:
         self._unproven.pop(connection, None)
         address = self._open.pop(connection, None)
         if address is not None:
-            self._by_address[address] -= 1
+            self._by_address[address].pop(connection, None)
             if not self._by_address[address]:
                 del self._by_address[address]
 
@@ -98,6 +125,11 @@ class Connection(RequestHandler):
             self._stop_timers(head=True)
         elif self._head_timer is None and self._waiter is not None and not self._waiter.done():
             self._expect_head()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether a request was answered, and no byte of another has come."""
+        return self._head_timer is None and self._waiter is not None and not self._waiter.done()
 
     def _expect_head(self) -> None:
         message = "closed: the head of a request did not come in time"

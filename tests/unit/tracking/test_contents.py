@@ -27,7 +27,9 @@ def body(spec: dict[str, Any], **status: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def pool() -> AsyncIterator[Pool]:
+async def pool(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pool]:
+    """On a machine that may be busy with other things."""
+    monkeypatch.setattr(contents, "_PATIENCE", 60.0)
     made = open_pool(Settings(), modules=(contents.MODULE,))
     yield made
     made.close()

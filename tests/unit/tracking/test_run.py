@@ -3,6 +3,7 @@
 import io
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient
 
@@ -213,6 +214,15 @@ async def test_without_the_token_nothing_is_told(api: Api, headers: dict[str, st
     answer = await api.get(RUN, headers=headers)
     assert answer.status == 401
     assert "detail" in await answer.json()
+
+
+@pytest.mark.parametrize("tokens", [("secret", "wrong"), ("wrong", "secret"), ("secret", "secret")])
+async def test_two_tokens_are_as_good_as_none(api: Api, tokens: tuple[str, str]) -> None:
+    async with aiohttp.ClientSession() as http:
+        headers = [("Authorization", f"Token {token}") for token in tokens]
+        answer = await http.get(api.make_url(RUN), headers=headers)
+        assert answer.status == 401
+        assert "sent 2 times; send it once" in (await answer.json())["detail"]
 
 
 async def test_health_needs_no_token(api: Api) -> None:

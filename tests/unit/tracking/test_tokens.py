@@ -273,10 +273,12 @@ async def test_who_may_not_read_logs_is_told_which_right_is_missing() -> None:
 
 
 def test_both_ways_to_write_a_token() -> None:
-    assert parse_token("Token abc") == parse_token("Bearer abc") == parse_token("bearer  abc") == "abc"
-    for header in (None, "", "Token", "Token ", "Basic abc", "abc", "Token \udcff"):
+    assert {parse_token([header]) for header in ("Token abc", "Bearer abc", "bearer  abc")} == {"abc"}
+    for header in ("", "Token", "Token ", "Basic abc", "abc", "Token \udcff"):
         with pytest.raises(Unauthenticated):
-            parse_token(header)
+            parse_token([header])
+    with pytest.raises(Unauthenticated):
+        parse_token([])
 
 
 @pytest.mark.parametrize(
