@@ -27,6 +27,11 @@ def compiled(inputs: list[Any], params: dict[str, Any], status: dict[str, Any] |
         ({"type": "int", "isOptional": True}, None, {"type": "int", "isOptional": True}),
         ({"type": "str"}, {"value": "{{ globals.name }}"}, {"type": "str", "value": "{{ globals.name }}", "isOptional": True}),
         ({"type": "str"}, {"value": "x", "toEnv": "A"}, {"type": "str", "toEnv": "A", "value": "x", "isOptional": True}),
+        (
+            {"type": "str", "is_optional": False, "to_env": "A"},
+            {"value": "x"},
+            {"type": "str", "toEnv": "A", "value": "x", "isOptional": True},
+        ),
         ({"type": "float"}, {"ref": f"runs.{UPSTREAM}", "value": "outputs.a"}, {"type": "float"}),
     ],
 )

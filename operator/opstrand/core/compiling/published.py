@@ -16,6 +16,7 @@ from opstrand.core.resolving.joins import parse_joins
 from opstrand.core.resolving.slots import Slot, make_slots
 from opstrand.core.values.types import restore
 from opstrand.errors import SpecError
+from opstrand.spec.io import IO
 from opstrand.spec.polyaxonfile import parse_component, parse_operation
 
 #: All that the published client knows of a compiled operation; it refuses any other key.
@@ -24,6 +25,8 @@ _KEYS = (
     *("build", "hooks", "mount", "cost", "isApproved", "matrix", "joins", "schedule", "events", "dependencies"),
     *("trigger", "conditions", "skipOnUpstreamSkip", "strictParams", "inputs", "outputs", "run"),
 )
+#: Other spellings of a declaration's keys; two of one key would be read as two settings.
+_ALIASES = {name: field.alias for name, field in IO.model_fields.items() if field.alias}
 #: The values that each attempt of a run is rendered from.
 _FROZEN = {"contexts": "inputs", "inputs": "inputs", "outputs": "frozenOutputs"}
 
@@ -68,8 +71,9 @@ def _read_value(slot: Slot, frozen: Mapping[str, Any]) -> Any:
 
 def _place(item: Mapping[str, Any], slot: Slot | None, value: Any) -> dict[str, Any]:
     """A declaration with its value, and where the value goes; what has a value is not required any more."""
+    item = {_ALIASES.get(key, key): setting for key, setting in item.items()}
     if slot is None:
-        return dict(item)
+        return item
     goes = {"connection": slot.connection, "toInit": slot.to_init or None, "toEnv": slot.to_env}
     placed = {**item, **{key: setting for key, setting in goes.items() if setting is not None}}
     return placed if value is None else {**placed, "value": value, "isOptional": True}
