@@ -70,8 +70,8 @@ lock: install ## resolve the locks again
 .PHONY: test test-fast test-local test-integration test-e2e
 test-fast: install ## unit and golden: half a minute
 	@$(PYTEST) tests/unit tests/golden
-test-local: install published ## the command line and runs without a cluster, the published client on the loopback
-	@$(PYTEST) tests/cli tests/local tests/conformance_client
+test-local: install published ## the command line, runs without a cluster, the published client, how work grows
+	@$(PYTEST) tests/cli tests/local tests/conformance_client tests/growth
 test-integration: install published ## a real API server and etcd, the real operator
 	@$(PYTEST) tests/integration
 test-e2e: install published ## real containers: needs `make cluster`

@@ -41,7 +41,12 @@ class Tier:
 
 TIERS = (
     Tier("unit and golden", ("tests/unit", "tests/golden")),
-    Tier("command line, local, published client", ("tests/cli", "tests/local", "tests/conformance_client"), "published", is_beside=True),
+    Tier(
+        "command line, local, published client, growth",
+        ("tests/cli", "tests/local", "tests/conformance_client", "tests/growth"),
+        "published",
+        is_beside=True,
+    ),
     Tier("integration", ("tests/integration",), "programs"),
     Tier("e2e", ("tests/e2e",), "cluster"),
 )

@@ -40,10 +40,19 @@ FILES = [
     ("ports of a job", JOB.replace("kind: job", "kind: job\n  ports: [80]"), (), ":5:3", "unknown key 'ports'"),
     ("a port twice", JOB.replace("kind: job", "kind: service\n  ports: [80, 80]"), (), ":5:15", "the port 80 is there twice"),
     ("a port that is none", JOB.replace("kind: job", "kind: service\n  ports: [70000]"), (), ":5:11", "from 1 to 65535"),
-    ("culling by a command", SERVICE + CULLED, (), ":8:46", "give it probe.http"),
     ("an init file of 1 MiB", JOB + f"  init:\n  - file: {{filename: a, content: {'x' * 2**20}}}\n", (), "run.init", "KiB"),
     ("an init file of 2 MiB", JOB + f"  init:\n  - file: {{filename: a, content: {'x' * 2**21}}}\n", (), "", "bytes"),
 ]  # fmt: skip
+
+
+def test_what_this_version_does_not_do_is_noted_by_check_and_refused_by_run(cli: Cli, tmp_path: Path) -> None:
+    """The file is valid as the format has it: another platform may run it."""
+    (tmp_path / "file.yaml").write_text(SERVICE + CULLED)
+    checked, ran = cli("check", "-f", "file.yaml"), cli("run", "-f", "file.yaml")
+    assert (checked.code, ran.code) == (0, 2)
+    assert "note: file.yaml: termination.probe.exec" in checked.stderr
+    assert "give it probe.http" in checked.stderr
+    assert "give it probe.http" in ran.stderr
 
 
 @pytest.mark.parametrize(("text", "params", "place", "words"), [row[1:] for row in FILES], ids=[row[0] for row in FILES])

@@ -15,7 +15,7 @@ import pytest
 from opstrand.initializer import __main__
 from opstrand.initializer.__main__ import read_document
 from opstrand.initializer.failure import InitError
-from opstrand.initializer.steps import carry_out, wait_for_api
+from opstrand.initializer.steps import carry_out, open_api, wait_for_api
 
 
 class _Door(BaseHTTPRequestHandler):
@@ -78,7 +78,7 @@ def test_why_it_failed_is_left_where_a_kubelet_looks(tmp_path: Path, monkeypatch
 
 def test_an_api_that_starts_is_waited_for(door: HTTPServer) -> None:
     _Door.answers = [503, 0, 200]
-    wait_for_api({"url": url_of(door), "patience": 10})
+    wait_for_api({"url": url_of(door), "patience": 10}, open_api({}, ""))
     assert _Door.answers == [200]
 
 
@@ -88,5 +88,5 @@ def test_one_that_never_answers_ends_the_wait_in_time_and_is_named(door: HTTPSer
     url = url_of(door) if answer is not None else "http://127.0.0.1:1"
     started = time.monotonic()
     with pytest.raises(InitError, match=f"the API at {url} did not answer within 1 s: .*{words}"):
-        wait_for_api({"url": url, "patience": 1})
+        wait_for_api({"url": url, "patience": 1}, open_api({}, ""))
     assert time.monotonic() - started < 5

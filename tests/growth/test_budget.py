@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from tests.unit.core.build import ME, operation
 
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.compiling.prepare import prepare
@@ -29,8 +30,6 @@ from opstrand.errors import SpecError
 from opstrand.sandbox import Sandbox
 from opstrand.settings import Settings
 from opstrand.spec.polyaxonfile import parse_operation
-
-from .build import ME, operation
 
 #: Far more than it takes, far less than what was taken without a bound.
 SECONDS, BYTES = 2.0, 40_000_000
