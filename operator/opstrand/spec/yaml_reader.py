@@ -242,6 +242,8 @@ class _Reader:
                 frame.place.children.setdefault(key, child)
 
     def _construct(self, event: Any) -> Any:
+        if self.keeps_places:
+            return event.value  # the values are known: the text was read before
         try:
             value = self.dialect.construct(event.value, event.tag, is_plain=event.implicit[0])
         except BadScalar as error:

@@ -59,6 +59,8 @@ class Dialect:
 
     def construct_key(self, text: str, tag: str | None, *, is_plain: bool) -> str:
         """A key as JSON has it. Raises BadScalar for what can be none."""
+        if not self.is_json and tag in (None, "!"):
+            return text
         value = self.construct(text, tag, is_plain=is_plain)
         if not self.is_json or isinstance(value, str):
             return text
