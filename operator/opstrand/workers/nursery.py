@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     gc.collect()
     gc.freeze()
     with suppress(OSError):
-        os.nice(NICENESS - os.nice(0))
+        os.nice(NICENESS - _NICENESS_OF_LOADING)
     with socket.socket(fileno=os.dup(0)) as control:
         _Nursery(control, megabytes).serve()
     return 0
