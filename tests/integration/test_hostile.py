@@ -186,7 +186,7 @@ async def count_open(kube: KubeApi, namespaces: list[str]) -> int:
 
 
 async def wait_until_settled(kube: KubeApi, namespaces: list[str], process: OperatorProcess) -> int:
-    """Until each has its end, its Pod or its wait; the number of those that have not, where none gets further for a minute."""
+    """Until each has its end, its Pod or its wait; the number of those that have not, where none gets further for four minutes."""
     best, moved = COUNT + 1, time.monotonic()
     while time.monotonic() - moved < 240:
         process.check_alive()

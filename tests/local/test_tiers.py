@@ -20,7 +20,7 @@ def test_what_is_left_out_is_said_and_fails_in_ci(
     monkeypatch.setattr(run, "TIERS", [tier for tier in run.TIERS if tier.needs in ("published", "cluster")])
     assert run.main() == code
     assert capsys.readouterr().out.splitlines() == [
-        "left out: command line, local, published client (needs the published package: make published)",
+        "left out: command line, local, published client, growth (needs the published package: make published)",
         "left out: e2e (needs a cluster: make cluster)",
     ]
 

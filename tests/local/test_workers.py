@@ -54,7 +54,7 @@ async def test_the_template_that_took_the_time_is_named(pool: Pool) -> None:
 @pytest.mark.parametrize("job", ["support.jobs:eat_memory", "support.jobs:eat_in_one_piece"])
 async def test_a_job_ends_with_its_memory(pool: Pool, job: str) -> None:
     with pytest.raises(Exceeded, match="more than 96 MiB"):
-        await pool.run(job, group="ns")
+        await pool.run(job, group="ns", seconds=10)  # a busy machine gives memory slowly
     assert (await evaluate(pool, "{{ 1 + 2 }}")).value == 3
 
 
