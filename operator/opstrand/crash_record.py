@@ -103,7 +103,7 @@ class CrashRecord:
 
 
 def _open(path: str) -> mmap.mmap:
-    """The file's memory, made anew where it is not one of ours. A file that cannot be had is reported and done without."""
+    """The file's memory, made new where it is not one of ours. A file that cannot be had is reported and done without."""
     if not path:
         return mmap.mmap(-1, _SIZE)
     try:

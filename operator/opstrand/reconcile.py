@@ -35,7 +35,7 @@ class Outcome:
     """`wake`: other runs that should be reconciled now. `again`: seconds until this one should be; None: when something happens.
 
     `trouble`: the error that stopped this reconcile; `wake` holds all the same. `parked`: nothing was done, since the decision may be
-    expensive: reconcile this run with `is_parked`, in a lane where nobody else waits.
+    expensive: reconcile this run with `is_parked`, in a lane where no other run waits.
     """
 
     wake: frozenset[Key] = frozenset()

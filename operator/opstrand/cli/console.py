@@ -16,7 +16,7 @@ from typing import TextIO
 from opstrand.text import inline, keep_colours, printable
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
-#: Stand around what `paint` coloured until it is written. Nothing that is shown can hold them: they are made anew in every process.
+#: Stand around what `paint` coloured until it is written. Nothing that is shown can hold them: every process makes new ones.
 _BEGIN, _END = f"\ufdd0{token_hex(8)}", f"\ufdd1{token_hex(8)}"
 _PAINTED = re.compile(f"{_BEGIN}([0-9]+);|{_END}")
 

@@ -92,7 +92,7 @@ class RunClient(Orders):
 
     @property
     def team(self) -> None:
-        """Nobody's: there are no teams here."""
+        """None: there are no teams here."""
         return
 
     def set_owner(self, owner: str) -> None:

@@ -1,6 +1,6 @@
 """What a run may ask of git: addresses, revisions and flags, each by a list of what is allowed.
 
-Owns those lists, for whoever checks a file and for the init container alike. Pure. A flag that is not listed is
+Owns those lists, for the checks of a file and for the init container alike. Pure. A flag that is not listed is
 refused, whatever it does: git has some that run a program, and takes any unambiguous beginning of a flag's name.
 """
 

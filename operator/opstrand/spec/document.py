@@ -27,7 +27,7 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Limits:
-    """How much of a stream is read. The defaults are those of a file that somebody writes."""
+    """How much of a stream is read. The defaults are those of a file that a person writes."""
 
     bytes: int = MAX_BYTES
     documents: int = MAX_DOCUMENTS

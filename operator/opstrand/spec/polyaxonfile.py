@@ -101,7 +101,7 @@ def note_spellings(parsed: Common) -> Iterator[str]:
 
 
 def _refuse_old(data: Mapping[str, Any], document: Document | None) -> None:
-    """A wrong file that is of Polyaxon 0.x is said to be, key by key: what today's format says of it would help nobody."""
+    """A wrong file that is of Polyaxon 0.x is said to be, key by key: what today's format says of it would not help."""
     found = list(find_old_keys(data))
     if found:
         problems = [(path, f"'{dotted(path)}' is of Polyaxon 0.x; today one writes {today}") for path, today in found]

@@ -19,7 +19,7 @@ from opstrand.tracking.views import run_uuid
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that the answer is believed whether somebody may be impersonated.
+#: Seconds that the answer is believed whether a user may be impersonated.
 _BELIEVED = 30.0
 _ACCOUNT = "system:serviceaccount:"
 #: Groups that the API server adds by itself to who is impersonated.
@@ -75,7 +75,7 @@ class Reviews(Protocol):
 
 
 class Impersonation:
-    """Knows whom the API's own account may impersonate: no one, unless somebody granted it."""
+    """Knows whom the API's own account may impersonate: no one, unless a role grants it."""
 
     def __init__(self, reviews: Reviews) -> None:
         self._reviews = reviews

@@ -184,7 +184,7 @@ class Pool:
                     raise Exceeded(TOO_LONG.format(seconds=seconds), seconds) from None
                 if not tries_left or code != -signal.SIGKILL:
                     raise Exceeded(TOO_MUCH_MEMORY.format(memory=self._megabytes), seconds) from None
-                # Whoever killed it may have done so for a reason of their own: once.
+                # What killed it may have had a reason of its own: try once more.
                 continue
             except BaseException:
                 worker.close()

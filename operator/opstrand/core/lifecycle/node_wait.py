@@ -1,6 +1,6 @@
 """How long a run waits for a node that takes its Pod.
 
-Owns that bound: the kubelet counts a Pod's deadline from the moment a node has it, so that without one nobody counts.
+Owns that bound: the kubelet counts a Pod's deadline from the moment a node has it, so that without a node nothing counts it.
 Must not end anything.
 """
 
@@ -26,7 +26,7 @@ class NodeWait:
 
 
 def find_node_wait(pod: Pod, age: float, words: str, settings: Settings) -> NodeWait | None:
-    """The bound, where no node has this Pod of so many seconds; None where one has it, or where somebody holds it back on purpose.
+    """The bound, where no node has this Pod of so many seconds; None where one has it, or where it is held back on purpose.
 
     A run with a timeout waits for the longer of that and `start_patience`, in which a cluster can add a node. `words` are the scheduler's.
     """

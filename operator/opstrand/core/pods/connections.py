@@ -75,7 +75,7 @@ class Catalog:
 
     connections: Mapping[str, Connection] = field(default_factory=dict)
     store: Connection | None = None
-    #: False where nobody said which connections there are: what names one is refused for that.
+    #: False where the caller did not say which connections there are: what names one is refused for that.
     is_given: bool = True
 
     @property

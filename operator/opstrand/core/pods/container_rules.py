@@ -85,7 +85,7 @@ def _is_empty_dir(volume: Mapping[str, Any]) -> bool:
 
 
 def _check_step(container: Mapping[str, Any], path: str) -> Iterator[Problem]:
-    """An init container that is waited for serves nobody."""
+    """An init container that is waited for serves no requests."""
     yield from _check_resizing(container, path)
     if container.get("restartPolicy") == "Always":
         return
