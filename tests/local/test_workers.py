@@ -79,14 +79,6 @@ async def test_a_worker_that_does_not_answer_is_no_fault_of_the_job(pool: Pool, 
     assert (await evaluate(pool, "{{ 1 + 3 }}")).value == 4
 
 
-async def test_what_was_started_early_serves_the_first_job(pool: Pool) -> None:
-    pool.start()
-    started = pool._nursery._process
-    assert started is not None
-    assert (await evaluate(pool, "{{ 1 + 3 }}")).value == 4
-    assert pool._nursery._process is started
-
-
 async def test_everything_else_goes_before_workers(pool: Pool) -> None:
     assert (await pool.run("support.jobs:read_niceness", group="ns")).value == os.nice(0) + NICENESS
 

@@ -85,8 +85,6 @@ async def _run(session: Session, pool: Pool, settings: Settings, stop: asyncio.E
     health = await _serve_health(sync, settings.health_port)
     watching = asyncio.create_task(_watch(session, sync, settings, stop), name="kopf")
     relisting = asyncio.create_task(sync.relist_forever(settings.relist_interval), name="relist")
-    if any(not world.cache.is_final(key) for key in world.cache.keys(OPERATIONS)):
-        pool.start()
     # Unfinished runs first: thousands in the list may have ended long ago.
     queue.start(is_urgent=lambda key: not world.cache.is_final(key))
     logger.info("started", extra={"operations": world.cache.count(OPERATIONS), "pods": world.cache.count(PODS)})

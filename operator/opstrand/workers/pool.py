@@ -113,10 +113,6 @@ class Pool:
         self._busy: Counter[str] = Counter()
         self._is_closed = False
 
-    def start(self) -> None:
-        """Begin to load what workers need, where one will be needed soon: it takes seconds on a busy machine."""
-        self._nursery.start()
-
     async def run(
         self, job: str, *arguments: Any, group: str, seconds: float | None = None, chunks: Iterable[Sequence[Any]] | None = None
     ) -> Done:
@@ -273,11 +269,6 @@ class _Nursery:
         self._codes: dict[int, asyncio.Future[int]] = {}
         self._numbers = itertools.count(1)
         self._rest = b""
-
-    def start(self) -> None:
-        """Whatever prevents it is reported by the first `fork`."""
-        with suppress(OSError):
-            self._find()
 
     async def fork(self) -> _Worker:
         """A worker that is ready for a job. Raises PlatformError where none can be had."""
