@@ -25,6 +25,8 @@ MAX_CHARACTERS = 1_500_000
 #: Values after aliases are spread out. A file of 500 operations has about 15,000.
 MAX_VALUES = 100_000
 MAX_DEPTH = 64
+#: A name for each costs its memory twice over; no file of a person comes near.
+MAX_ANCHORS = 10_000
 _MAX_KEY = 1_000
 INT64 = range(-(2**63), 2**63)
 
@@ -152,7 +154,7 @@ class _Reader:
         self._count(event, 1, len(event.value))
         value = self._construct(event)
         if event.anchor:
-            self.anchors[event.anchor] = (value, 1, len(event.value), None)
+            self._keep_anchor(event.anchor, (value, 1, len(event.value), None))
         self._put(value, self._place_of(event))
 
     def _take_key(self, frame: _Frame, event: Any) -> None:
@@ -166,7 +168,7 @@ class _Reader:
         if len(key) > _MAX_KEY:
             self._note(f"the key {shorten(key)} is too long", event)
         if event.anchor:
-            self.anchors[event.anchor] = (key, 1, len(key), None)
+            self._keep_anchor(event.anchor, (key, 1, len(key), None))
         if key in frame.lines:
             self._note(f"the key '{shorten(key)}' is already on line {frame.lines[key]}", event)
         frame.lines[key] = line
@@ -205,8 +207,13 @@ class _Reader:
                 frame.value.setdefault(key, value)
         if frame.anchor:
             size, characters = self.count - frame.start + 1, self.characters - frame.first_character
-            self.anchors[frame.anchor] = (frame.value, size, characters, frame.place)
+            self._keep_anchor(frame.anchor, (frame.value, size, characters, frame.place))
         self._put(frame.value, frame.place)
+
+    def _keep_anchor(self, name: str, meaning: tuple[Any, int, int, Place | None]) -> None:
+        self.anchors[name] = meaning
+        if len(self.anchors) > MAX_ANCHORS:
+            refuse("TooLarge", f"there are more than {MAX_ANCHORS} anchors", self.source)
 
     # -- values -----------------------------------------------------------------------------------------------------
 

@@ -186,12 +186,16 @@ def work():
 print(f"machine\t{{max(work() for _ in range(3))}}\t0")
 for name, make in HOSTILE.items():
     text = make()
-    start = time.process_time()
-    try:
-        document = parse_document(text)
-        parse_polyaxonfile(document.data, document=document)
-    except SpecError as error:
-        print(f"{{name}}\\t{{time.process_time() - start}}\\t{{len(error.problems)}}")
+    costs = []
+    for _ in range(2):  # the better one: other processes only add
+        start = time.process_time()
+        try:
+            document = parse_document(text)
+            parse_polyaxonfile(document.data, document=document)
+        except SpecError as error:
+            costs.append((time.process_time() - start, len(error.problems)))
+    if costs:
+        print(name, *min(costs), sep="\\t")
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 print("memory\\t", int(status["VmHWM"].split()[0]) / 1024, "\\t0")
 """
