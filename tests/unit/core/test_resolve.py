@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from dataclasses import replace
 from typing import Any
@@ -204,9 +205,13 @@ def test_ten_thousand_params_resolve_within_a_second(asked: str | None) -> None:
     ref = {"ref": "ops.prep", "value": asked}
     params = {f"p{i}": f"{{{{ p{i + 1} }}}}" if i % 2 == 0 else ref if asked else i for i in range(10_000)} | {"p10000": 1}
     compiled = operation(params)
+    gc.collect()
+    gc.freeze()  # what other tests left in memory is not looked through on this one's time
     started = time.process_time()
     found = resolve(compiled, ME, {UP: upstream()})
-    assert time.process_time() - started < 1
+    seconds = time.process_time() - started
+    gc.unfreeze()
+    assert seconds < 1
     assert isinstance(found, Resolved)
     assert found.inputs["p0"] == (0.9 if asked else 1)
     assert [len(edge.values) for edge in found.edges] == ([5000] if asked else [])
