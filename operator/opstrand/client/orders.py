@@ -29,18 +29,13 @@ class Orders:
     _connection: Connection
     _data: Json
 
-    @property
-    def _is_idle(self) -> bool:
-        raise NotImplementedError
-
-    def _request(self, method: str, path: str = "", body: Any = None, **options: Any) -> Json:
-        raise NotImplementedError
-
-    def _read(self, path: str, query: Json | None = None, method: str = "GET") -> Json:
-        raise NotImplementedError
-
-    def get_statuses(self, last_status: str | None = None) -> tuple[str | None, Sequence[Json]]:
-        raise NotImplementedError
+    if TYPE_CHECKING:
+        # What `RunClient` gives these methods.
+        @property
+        def _is_idle(self) -> bool: ...
+        def _request(self, method: str, path: str = "", body: Any = None, **options: Any) -> Json: ...
+        def _read(self, path: str, query: Json | None = None, method: str = "GET") -> Json: ...
+        def get_statuses(self, last_status: str | None = None) -> tuple[str | None, Sequence[Json]]: ...
 
     def create(
         self,
