@@ -17,8 +17,9 @@ import aiohttp
 
 from opstrand.errors import PlatformError
 from opstrand.handlers.sync import Sync, Watch
-from opstrand.kube.api import Manifest, NotFound, read_lines
+from opstrand.kube.api import Manifest, NotFound
 from opstrand.kube.depth import cut
+from opstrand.kube.lines import read_lines
 from opstrand.kube.session import Session
 
 logger = logging.getLogger(__name__)

@@ -17,6 +17,7 @@ import aiohttp
 
 from opstrand.errors import PlatformError
 from opstrand.kube.depth import read_json
+from opstrand.kube.lines import read_lines
 
 if TYPE_CHECKING:  # finding credentials is half of a laptop's start, which needs none
     from opstrand.kube.session import Session
@@ -375,30 +376,3 @@ _REFUSALS: dict[int, type[ApiError]] = {
     413: Invalid,
     422: Invalid,
 }
-
-
-async def read_lines(answer: aiohttp.ClientResponse, longest: int | None = None) -> AsyncIterator[bytes]:
-    """Whole lines whatever their length (aiohttp's own readline refuses what is beyond its buffer). What a line has beyond `longest` is
-    dropped as it comes, and counted at its end."""
-    line, left_out = bytearray(), 0
-    async for chunk in answer.content.iter_any():
-        *ends, rest = chunk.split(b"\n")
-        for part in ends:
-            left_out += _append(line, part, longest)
-            yield _close(line, left_out) + b"\n"
-            line.clear()
-            left_out = 0
-        left_out += _append(line, rest, longest)
-    if line:
-        yield _close(line, left_out)
-
-
-def _append(line: bytearray, part: bytes, longest: int | None) -> int:
-    """How many bytes found no room."""
-    room = len(part) if longest is None else max(longest - len(line), 0)
-    line += part[:room]
-    return max(len(part) - room, 0)
-
-
-def _close(line: bytearray, left_out: int) -> bytes:
-    return bytes(line) + (f" ... {left_out} more bytes of this line" if left_out else "").encode()
