@@ -254,3 +254,8 @@ async def succeed(kube: KubeApi, namespace: str, name: str, seconds: float = 90)
 
 def main_log(namespace: str, body: Manifest) -> str:
     return kubectl("-n", namespace, "logs", body["status"]["pod"]["name"], "-c", "main").stdout
+
+
+def main_log_lines(namespace: str, body: Manifest) -> list[str]:
+    """Its lines sorted: the container runtime reads stdout and stderr by two pipes, so their order among each other is free."""
+    return sorted(main_log(namespace, body).splitlines())

@@ -10,7 +10,7 @@ import yaml
 
 from opstrand.kube.api import OPERATIONS, KubeApi
 from tests.e2e.catalog import catalog
-from tests.e2e.conftest import describe, is_final, kubectl, main_log, operation, succeed, wait_for
+from tests.e2e.conftest import describe, is_final, kubectl, main_log, main_log_lines, operation, succeed, wait_for
 
 PLAIN = "localhost/python-base:1"
 FOLDER = "/var/lib/opstrand-test-store"
@@ -148,4 +148,4 @@ async def test_a_claim_is_a_store_like_any_other(kube: KubeApi, namespace: str, 
         for name, spec in {"writer": job(WRITE), "reader": {**files, **job(read, init=[{"paths": ["{{ files }}"]}])}}.items():
             await kube.create(OPERATIONS, namespace, operation(name, spec))
         bodies = {name: await succeed(kube, namespace, name) for name in ("writer", "reader")}
-    assert main_log(namespace, bodies["reader"]) == "w1\nls: cannot access '/claim': No such file or directory\n"
+    assert main_log_lines(namespace, bodies["reader"]) == ["ls: cannot access '/claim': No such file or directory", "w1"]
