@@ -1,34 +1,39 @@
 """`run`: the kinds of runtimes and the choice between them.
 
-Owns the list of kinds. Kinds are imported when a file has one, so that a job never loads the others.
+Owns the list of kinds. Sections are imported by name when a file has a runtime: a dag holds operations, which hold runtimes again, and
+looking at a component without `run` needs none of them.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from functools import cache
 
 from opstrand.spec.section import ByKind, Section
 
+#: Kind -> module of `opstrand.spec`, and the section in it.
+_SECTIONS = {
+    "job": ("job", "Job"),
+    "service": ("service", "Service"),
+    "dag": ("dag", "Dag"),
+    "mpijob": ("distributed", "MPIJob"),
+    "tfjob": ("distributed", "TFJob"),
+    "pytorchjob": ("distributed", "PytorchJob"),
+    "raycluster": ("distributed", "RayCluster"),
+    "daskcluster": ("distributed", "DaskCluster"),
+}
+
 
 @cache
 def runtimes() -> Mapping[str, type[Section]]:
     """Kind -> section of every runtime of the format."""
-    from opstrand.spec.dag import Dag
-    from opstrand.spec.distributed import DaskCluster, MPIJob, PytorchJob, RayCluster, TFJob
-    from opstrand.spec.job import Job
-    from opstrand.spec.service import Service
+    return {kind: _load(*place) for kind, place in _SECTIONS.items()}
 
-    return {
-        "job": Job,
-        "service": Service,
-        "dag": Dag,
-        "mpijob": MPIJob,
-        "tfjob": TFJob,
-        "pytorchjob": PytorchJob,
-        "raycluster": RayCluster,
-        "daskcluster": DaskCluster,
-    }
+
+def _load(module: str, name: str) -> type[Section]:
+    section: type[Section] = getattr(importlib.import_module(f"opstrand.spec.{module}"), name)
+    return section
 
 
 RUNTIME = ByKind("runtime", runtimes)
