@@ -43,6 +43,16 @@ def test_run_and_render_say_what_check_says(
         assert notes(cli(*command, "-f", "f.yaml", *given).stderr) == checked
 
 
+def test_a_limit_on_lost_pods_is_noted_where_no_pod_can_be_lost(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPSTRAND_LOCAL", str(tmp_path / "records"))
+    (tmp_path / "f.yaml").write_text(JOB)
+    ran = cli("run", "--local", "-f", "f.yaml", "--platform-retries", "0")
+    assert ran.code == 0, ran
+    assert notes(ran.stderr) == ["note: --platform-retries does nothing with --local: no cluster can lose the process"]
+    for wrong in ("-1", "11", "1.5", "many"):
+        assert cli("run", "-f", "f.yaml", "--platform-retries", wrong).code == 2
+
+
 def test_a_hubs_operation_that_cannot_run_is_refused_before_a_cluster_is_asked(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "f.yaml").write_text("kind: operation\nhubRef: a\nschedule: {kind: interval, frequency: 60}\n")
     ran = cli("run", "-f", "f.yaml")

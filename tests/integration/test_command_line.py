@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from opstrand.core.names import run_uuid
-from opstrand.kube.api import OPERATIONS, KubeApi, Manifest
+from opstrand.kube.api import OPERATIONS, PODS, KubeApi, Manifest
 from tests.cluster.control_plane import ControlPlane
 from tests.integration.conftest import in_phase, operation, pod_of, run_kubectl, wait_for
 from tests.support.command_line import OPSTRAND, SAMPLES, Ran, environment, run_opstrand
@@ -73,6 +73,32 @@ async def test_the_plan_in_the_cluster_is_the_one_that_render_shows(cli: Cli, ku
     rendered = await cli("render", *asked, "--uuid", body["metadata"]["uid"], "-o", "json")
     digest = json.loads(rendered.out)["metadata"]["annotations"]["opstrand.dev/plan-digest"]
     assert pod["metadata"]["annotations"]["opstrand.dev/plan-digest"] == digest
+
+
+@pytest.mark.parametrize(("flags", "phase"), [((), "Starting"), (("--platform-retries", "0"), "Failed")])
+async def test_at_most_once_can_be_asked_for_by_a_flag(
+    cli: Cli,
+    kube: KubeApi,
+    control_plane: ControlPlane,
+    namespace: str,
+    flags: tuple[str, ...],
+    phase: str,
+) -> None:
+    """A Pod that a person deletes is followed by another, unless the flag says at most once."""
+    assert (await cli("run", "-f", ECHO, "-n", "echo", *flags)).code == 0
+    pod = await pod_of(kube, namespace, await wait_for(kube, namespace, "echo", in_phase("Starting")))
+    await mark(kube, pod, running(STARTED))
+    first = await wait_for(kube, namespace, "echo", in_phase("Running"))
+    forced = ("--force", "--grace-period=0")
+    run_kubectl(control_plane.kubeconfig, "-n", namespace, "delete", "pod", pod["metadata"]["name"], *forced)
+
+    def is_decided(body: Manifest) -> bool:
+        return bool(in_phase("Failed")(body) or body["status"]["pod"] != first["status"]["pod"])
+
+    last = await wait_for(kube, namespace, "echo", is_decided)
+    last = await wait_for(kube, namespace, "echo", in_phase("Starting", "Failed"))
+    assert (last["status"]["phase"], last["status"].get("attempt", 0)) == (phase, 0 if flags else 1)
+    assert len((await kube.list(PODS, namespace))[0]) == (0 if flags else 1)
 
 
 @pytest.mark.parametrize(("code", "result", "words"), [(0, 0, "Succeeded"), (3, 1, "exit code 3: boom")])

@@ -16,7 +16,7 @@ from opstrand.cli.references import read_bytes, source_of
 from opstrand.cli.submission import Submission
 from opstrand.core.compiling.prepare import Prepared, prepare
 from opstrand.core.lifecycle.attempt import Attempt, render_attempt
-from opstrand.core.names import API_VERSION, CREATED_BY, MAX_RUN_NAME, generate_name, is_run_name, run_uuid
+from opstrand.core.names import API_VERSION, CREATED_BY, MAX_RUN_NAME, PLATFORM_RETRIES, generate_name, is_run_name, run_uuid
 from opstrand.core.pods.connections import Catalog
 from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
@@ -40,12 +40,14 @@ _STATUS = (
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
-def make_operation(submission: Submission, *, name: str | None) -> dict[str, Any]:
-    """The object to create. A name that is given wins over the file's: it is what the user wants to find it by."""
+def make_operation(submission: Submission, *, name: str | None, platform_retries: int | None = None) -> dict[str, Any]:
+    """The object to create. What the command line says wins over the file: the name that the user
+    wants to find the run by, and how often its Pod may be lost."""
     spec = {key: value for key, value in submission.spec.items() if not (name and key == "name")}
     metadata: dict[str, Any] = {"name": check_name(name)} if name else {"generateName": generate_name(submission.prefix)}
     mark = {CREATED_BY: "cli"}
-    metadata |= {"labels": mark, "annotations": mark}
+    retries = {} if platform_retries is None else {PLATFORM_RETRIES: str(platform_retries)}
+    metadata |= {"labels": mark, "annotations": {**mark, **retries}}
     return {"apiVersion": API_VERSION, "kind": "Operation", "metadata": metadata, "spec": spec}
 
 

@@ -18,6 +18,7 @@ from opstrand.cli.options import Target, check_project, connections_option, file
 from opstrand.cli.rendering import make_operation, parse_uid
 from opstrand.cli.submission import read_submission
 from opstrand.core.compiling.prepare import prepare
+from opstrand.core.limits import ATTEMPTS
 from opstrand.core.pods.connections import Catalog
 from opstrand.errors import SpecError
 from opstrand.sandbox import Sandbox
@@ -61,6 +62,12 @@ class _Wish:
 @click.option("-l", "--logs", is_flag=True, help="Show what the program writes, to its end.")
 @click.option("-w", "--watch", is_flag=True, help="Wait for the end, and tell of every phase.")
 @timeout_option
+@click.option(
+    "--platform-retries",
+    type=click.IntRange(0, ATTEMPTS),
+    metavar="NUMBER",
+    help="Start again so often after the cluster lost the run's Pod; 0: at most once. [default: the file's, else the operator's]",
+)
 @click.option("-o", "--output", type=click.Choice(["name", "json"]), help="What to print on stdout about the run.")
 @connections_option
 @click.option("--uuid", "uid", hidden=True, help="With --local: the run's uuid.")
@@ -74,6 +81,7 @@ def run(
     logs: bool,
     watch: bool,
     timeout: float | None,
+    platform_retries: int | None,
     output: str | None,
     connections: str | None,
     uid: str | None,
@@ -89,7 +97,7 @@ def run(
         raise CliError("--uuid is for --local: in a cluster the API server gives it")
     # In a cluster the catalog is the operator's.
     catalog = read_connections(connections) if target.is_local else None
-    operation = _make_operation(files, params, strict_params, hub, name, is_local=target.is_local, catalog=catalog)
+    operation = _make_operation(files, params, strict_params, hub, name, platform_retries, is_local=target.is_local, catalog=catalog)
     wish = _Wish(logs, watch, timeout, output, target.is_local)
     if target.is_local:
         return asyncio.run(_run_here(operation, target, wish, parse_uid(uid) if uid else None, catalog))
@@ -102,6 +110,7 @@ def _make_operation(
     strict: bool | None,
     hub: str | None,
     name: str | None,
+    platform_retries: int | None,
     *,
     is_local: bool,
     catalog: Catalog | None,
@@ -112,12 +121,14 @@ def _make_operation(
     submission = read_submission(files, params, strict=strict, hub=hub)
     if hub and is_local:
         raise CliError("--hub needs a cluster: --local knows no components but those in the file")
+    if platform_retries is not None and is_local:
+        say("note: --platform-retries does nothing with --local: no cluster can lose the process")
     with Sandbox() as sandbox:
         verdict = judge(submission, evaluate=sandbox.for_one_run(), complete=True, catalog=catalog)
     verdict.require()
     for note in verdict.notes:
         say(f"note: {files[0] if files else hub}: {note}")
-    operation = make_operation(submission, name=name)
+    operation = make_operation(submission, name=name, platform_retries=platform_retries)
     # The engine's own judgement, under any identity: what this version does not run is refused here.
     somebody = {**operation, "metadata": {"name": "run", "namespace": submission.spec.get("namespace") or "run", "uid": "0" * 32}}
     try:
