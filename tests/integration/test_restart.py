@@ -12,8 +12,11 @@ from tests.cluster.control_plane import ControlPlane
 from tests.integration.conftest import OPERATOR_USER, in_phase, make_namespace, operation, wait_for
 from tests.support.kubelet_stand_in import KubeletStandIn
 from tests.support.operator_process import OperatorProcess
+from tests.support.process_tree import children, descendants, is_alive, read_cpu_seconds
 
 RUNS = 50
+#: Seconds after SIGTERM.
+TO_END = 2.0
 
 
 async def test_fifty_runs_survive_three_deaths_of_the_operator(
@@ -64,22 +67,35 @@ def start_alone(plane: ControlPlane, namespace: str, folder: Path, **settings: A
     return process
 
 
-async def test_an_operator_with_expensive_decisions_under_way_ends_as_promptly_as_an_idle_one(
+async def test_an_operator_ends_within_two_seconds_while_its_workers_compute_without_an_end(
     quiet_plane: ControlPlane, quiet_kube: KubeApi, tmp_path: Path
 ) -> None:
     namespace = await make_namespace(quiet_kube, "leaves-at-once")
-    seconds = []
-    for runs in (0, 4):
+    for number in range(4):
+        await quiet_kube.create(OPERATIONS, namespace, hostile(f"run-{number}"))
+    seconds: list[float] = []
+    # A machine that is busy with other things may be late once; an operator that waits for its workers is late each time.
+    while len(seconds) < 3 and min(seconds, default=TO_END) >= TO_END:
         process = start_alone(quiet_plane, namespace, tmp_path, decision_seconds=60)
-        for number in range(runs):
-            await quiet_kube.create(OPERATIONS, namespace, hostile(f"run-{number}"))
-        await asyncio.sleep(4)
+        assert process.process is not None
+        family = await wait_for_computing(process.process.pid)
         began = time.monotonic()
         assert process.stop(30) == 0
         seconds.append(time.monotonic() - began)
+        assert [pid for pid in family if is_alive(pid)] == []
         assert "Traceback" not in process.read_log()
-    # What it takes with nothing to do is the machine's own time.
-    assert seconds[1] < seconds[0] + 2, seconds
+    print(f"ended {seconds} s after SIGTERM")
+    assert min(seconds) < TO_END, seconds
+
+
+async def wait_for_computing(pid: int) -> list[int]:
+    """The operator's own processes, once one of them has computed for a second."""
+    async with asyncio.timeout(60):
+        while True:
+            family = list(descendants(pid))
+            if any(read_cpu_seconds(one) > 1 for one in family if one not in children(pid)):
+                return [pid, *family]
+            await asyncio.sleep(0.1)
 
 
 async def test_a_run_in_whose_decision_the_operator_was_killed_twice_is_set_aside(

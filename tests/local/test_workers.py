@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import signal
+import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from tests.support.process_tree import is_alive, read_cpu_seconds
 
 from opstrand.core.phase import Phase
 from opstrand.core.templates.traced import Piece, TracedText
@@ -32,6 +35,14 @@ async def pool() -> AsyncIterator[Pool]:
     assert (await evaluate(pool, "{{ 1 + 1 }}")).value == 2
     yield pool
     pool.close()
+
+
+async def wait_until(is_so: Callable[[], bool]) -> None:
+    for _ in range(1500):
+        if is_so():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("not within 30 s")
 
 
 async def evaluate(pool: Pool, source: str, group: str = "ns", **values: Any) -> Any:
@@ -113,6 +124,18 @@ async def test_a_pool_ends_at_once_whatever_its_workers_do() -> None:
     pool.close()
     assert time.monotonic() - began < 1
     assert all(isinstance(one, Exception) for one in await asyncio.gather(*crowd, return_exceptions=True))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other kernel ends a process with its parent")
+async def test_a_worker_that_computes_ends_with_the_process_that_it_was_forked_from() -> None:
+    pool = Pool(modules=("support.jobs",), seconds=30)
+    worker, parent = (await pool.run("support.jobs:read_pids", group="ns")).value
+    endless = asyncio.create_task(evaluate(pool, "{{ 9 ** (9 ** 9) }}"))
+    await wait_until(lambda: read_cpu_seconds(worker) > 0.5)
+    os.kill(parent, signal.SIGKILL)
+    await wait_until(lambda: not is_alive(worker))
+    endless.cancel()
+    pool.close()
 
 
 async def test_many_things_cross_in_pieces(pool: Pool) -> None:

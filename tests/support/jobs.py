@@ -35,6 +35,11 @@ def read_niceness() -> int:
     return os.nice(0)
 
 
+def read_pids() -> tuple[int, int]:
+    """The worker's own, and that of the process that it was forked from."""
+    return os.getpid(), os.getppid()
+
+
 def count(word: str, items: list[int]) -> tuple[str, int]:
     return word, len(items)
 

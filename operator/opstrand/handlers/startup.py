@@ -43,6 +43,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds to wait after a 401 before kopf gets a session again: a token is being renewed, or an authenticator restarts.
 _LOGIN_PAUSE = 1.0
+#: Seconds that kopf, and then the probes' server, have to end: the whole operator ends within 2 s of SIGTERM.
+_KOPF_END = 1.0
+_HEALTH_END = 0.2
 #: Objects between two searches for garbage; a reconcile makes a few thousand.
 _YOUNG = 20_000
 
@@ -97,7 +100,7 @@ async def _run(session: Session, pool: Pool, settings: Settings, stop: asyncio.E
         for task in (watching, relisting, stopping):
             task.cancel()
         # kopf that is stopped in the middle of its start may wait for itself; nothing of ours depends on its end.
-        ended, _ = await asyncio.wait({watching, relisting, stopping}, timeout=2)
+        ended, _ = await asyncio.wait({watching, relisting, stopping}, timeout=_KOPF_END)
         for one in ended:
             one.cancelled() or one.exception()  # asked for, so that nobody else tells of it
         await queue.stop()
@@ -201,7 +204,7 @@ async def _serve_health(sync: Sync, port: int) -> web.AppRunner | None:
 
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", healthz)])
-    runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=_HEALTH_END)
     await runner.setup()
     await web.TCPSite(runner, "0.0.0.0", port).start()
     return runner

@@ -6,6 +6,7 @@ It ends with its input, and every worker with it. Must not run a job itself: wha
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import os
@@ -21,6 +22,8 @@ from opstrand.workers.frames import ORDER
 NICENESS = 10
 _NICENESS_OF_LOADING = 5
 _OOM_SCORE = "1000"
+#: Linux, prctl(2): the signal that a process gets when its parent ends.
+_SET_PARENT_DEATH_SIGNAL = 1
 
 
 def main(arguments: list[str]) -> int:
@@ -45,6 +48,9 @@ class _Nursery:
         self._control = control
         self._megabytes = megabytes
         self._workers: dict[int, int] = {}
+        self._pid = os.getpid()
+        # Found before any fork: a worker may load nothing.
+        self._prctl = getattr(ctypes.CDLL(None), "prctl", None)
         self._woken, self._wake = os.pipe()
 
     def serve(self) -> None:
@@ -94,6 +100,7 @@ class _Nursery:
             return
         code = 1
         try:
+            self._end_with_parent()
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for descriptor in (self._woken, self._wake):
@@ -108,6 +115,13 @@ class _Nursery:
             code = 0
         finally:
             os._exit(code)
+
+    def _end_with_parent(self) -> None:
+        """A worker reads nothing while it computes: the kernel ends it if this process is killed."""
+        if self._prctl is not None:
+            self._prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+        if os.getppid() != self._pid:
+            raise SystemExit
 
 
 if __name__ == "__main__":
