@@ -27,6 +27,11 @@ REASONS: dict[str, str] = {
     "SetAside": "Make it smaller or simpler and create it again; the operator's log and memory limit say more.",
     "OutputsTooLarge": "Log less, or write the data to a file and log its path; what was refused is not among the outputs.",
     "InputsTooLarge": "Log less, or write the data to a file and log its path; what was refused is not among the inputs.",
+    "ArtifactsTooLarge": "Report fewer artifacts; what was refused is not among the run's artifacts.",
+    "MetaTooLarge": "Report less; what was refused is not in the run's meta.",
+    "TagsTooLarge": "Use fewer or shorter tags; what was refused is not among the run's tags.",
+    "DescriptionTooLarge": "Shorten it; the run keeps the description that it had.",
+    "NameTooLarge": "Shorten it; the run keeps the name that it had.",
     # values
     "ParamRequired": "Give the param a value, or give the input a default.",
     "ParamInvalid": "Give a value of the declared type.",

@@ -107,7 +107,7 @@ class Sandbox:
                 if self._end_worker(grace=1.0) == -signal.SIGPROF:
                     return self._refuse_slow()
                 continue
-            if answer.get("refused") == TOO_MUCH:
+            if answer.get("out_of_memory"):
                 self._end_worker()  # what it still holds must not be missing to the next template
             return answer
         return {"refused": TOO_MUCH}
@@ -223,9 +223,10 @@ def _answer(request: bytes) -> bytes:
             raise EvaluationFailed(f"its result takes {len(answer)} bytes; at most {RESULT} are kept")
     except EvaluationFailed as error:
         seconds = time.process_time() - began
-        answer = json.dumps({"refused": error.message[:2000], "undefined": error.undefined, "seconds": seconds}).encode()
+        refusal = {"refused": error.message[:2000], "undefined": error.undefined, "seconds": seconds}
+        answer = json.dumps({**refusal, "out_of_memory": error.out_of_memory}).encode()
     except (MemoryError, RecursionError):
-        answer = json.dumps({"refused": TOO_MUCH}).encode()
+        answer = json.dumps({"refused": TOO_MUCH, "out_of_memory": True}).encode()
     return answer
 
 

@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 import click
 
 from opstrand.cli.command import GROUP, is_fancy
-from opstrand.cli.console import drop_unread, open_streams
-from opstrand.cli.errors import CliError, ExitCode, explain
+from opstrand.cli.console import drop_unread, open_streams, say
+from opstrand.cli.errors import CliError, ExitCode, Explanation, explain, show_explanation
 from opstrand.errors import PlatformError, SpecError
 
 #: Command -> its line in the list. The function of that name (`_` for `-`) in `cli.commands.NAME` has the same first sentence: a test
@@ -127,7 +127,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.ClickException as error:
         return _complain(_describe_usage(error), ExitCode.USAGE)
     except (CliError, SpecError, PlatformError) as error:
-        return _complain(*explain(error))
+        return _explain(explain(error))
     except (_Unread, OSError) as error:
         return _give_up(error)
     except Exception as error:
@@ -147,22 +147,29 @@ def _finish(code: object) -> int:
     return code if isinstance(code, int) else ExitCode.SUCCEEDED
 
 
-def _complain(lines: list[str], code: ExitCode) -> int:
-    from opstrand.cli.console import say
-
+def _complain(lines: Sequence[str], code: ExitCode) -> int:
     with suppress(OSError):
         for line in lines:
-            say(line, "red" if line.startswith("error:") else "")
+            say(line)
     return code
+
+
+def _explain(explanation: Explanation) -> int:
+    with suppress(OSError):
+        show_explanation(explanation)
+    return explanation.code
 
 
 def _confess(error: Exception) -> int:
     if os.environ.get("OPSTRAND_TRACEBACK"):
         raise error
-    lines = [f"error: this is a bug of opstrand: {type(error).__name__}: {error}", "hint: OPSTRAND_TRACEBACK=1 shows where it happened."]
-    return _complain(lines, ExitCode.BUG)
+    message = f"this is a bug of opstrand: {type(error).__name__}: {error}"
+    hint = "OPSTRAND_TRACEBACK=1 shows where it happened."
+    return _explain(Explanation((message,), (hint,), ExitCode.BUG))
 
 
 def _give_up(error: Exception) -> int:
     """A reader that went away, a full disk, a folder that may not be written: this machine's trouble, and no bug."""
-    return ExitCode.PIPE if isinstance(error, (_Unread, BrokenPipeError)) else _complain([f"error: {error}"], ExitCode.USAGE)
+    if isinstance(error, (_Unread, BrokenPipeError)):
+        return ExitCode.PIPE
+    return _explain(Explanation((str(error),), (), ExitCode.USAGE))

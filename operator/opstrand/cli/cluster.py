@@ -53,7 +53,7 @@ class Cluster:
             try:
                 return await self.api.get(OPERATIONS, self.project, run)
             except NotFound as error:
-                if is_kind_unknown(error.words):
+                if is_kind_unknown(error):
                     raise
         return choose(run, await self.list_runs(), self.project)
 

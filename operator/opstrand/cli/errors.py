@@ -5,9 +5,10 @@ Owns the exit codes, which scripts depend on. Nothing here or behind it ever pri
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import IntEnum
 
+from opstrand.cli.console import say
 from opstrand.errors import REASONS, PlatformError, Problem, SpecError
 
 
@@ -37,27 +38,46 @@ class CliError(Exception):
         self.code = code
 
 
-def explain(error: CliError | SpecError | PlatformError) -> tuple[list[str], ExitCode]:
-    """The lines to show for an error, and the exit code that it stands for."""
+@dataclass(frozen=True)
+class Explanation:
+    """What to show for an error, and the exit code that it stands for."""
+
+    errors: tuple[str, ...]
+    hints: tuple[str, ...]
+    code: ExitCode
+
+
+def show_explanation(explanation: Explanation) -> ExitCode:
+    """Print it for a person, and return its exit code."""
+    for line in explanation.errors:
+        say(f"error: {line}", "red")
+    for line in explanation.hints:
+        say(f"hint: {line}")
+    return explanation.code
+
+
+def explain(error: CliError | SpecError | PlatformError) -> Explanation:
     if isinstance(error, CliError):
-        return _with_hint([f"error: {error.message}"], error.hint), error.code
+        return _explain_one(error.message, error.hint, error.code)
     if isinstance(error, SpecError):
-        return list(_explain_problems(error.problems)), ExitCode.USAGE
+        return _explain_problems(error.problems)
     return _explain_platform(error)
 
 
-def _explain_problems(problems: tuple[Problem, ...]) -> Iterator[str]:
+def _explain_one(message: str, hint: str, code: ExitCode) -> Explanation:
+    return Explanation((message,), (hint,) if hint else (), code)
+
+
+def _explain_problems(problems: tuple[Problem, ...]) -> Explanation:
     """Every problem on its own line, the place first so that editors jump to it; each piece of advice once."""
-    for problem in problems:
-        yield f"error: {problem}"
-    for reason in dict.fromkeys(problem.reason for problem in problems):
-        if REASONS.get(reason):
-            yield f"hint: {REASONS[reason]}"
+    reasons = dict.fromkeys(problem.reason for problem in problems)
+    hints = (REASONS[reason] for reason in reasons if REASONS.get(reason))
+    return Explanation(tuple(map(str, problems)), tuple(hints), ExitCode.USAGE)
 
 
-def _explain_platform(error: PlatformError) -> tuple[list[str], ExitCode]:
-    code, hint = _judge_status(getattr(error, "status", None), error.message)
-    return _with_hint([f"error: {error.message}"], hint), code
+def _explain_platform(error: PlatformError) -> Explanation:
+    code, hint = _classify_status(getattr(error, "status", None), error)
+    return _explain_one(error.message, hint, code)
 
 
 #: HTTP status -> exit code and advice. None: not even a connection was configured; 0: nobody answered.
@@ -70,25 +90,26 @@ _JUDGEMENTS: dict[int | None, tuple[ExitCode, str]] = {
     409: (ExitCode.USAGE, ""),
     422: (ExitCode.USAGE, ""),
 }
+_NO_NAMESPACE = "A project is a namespace: create it first, or choose another by --project."
 _TRY_AGAIN = (ExitCode.UNREACHABLE, "Try again; if it stays, `opstrand doctor` looks further.")
 
 
-def _judge_status(status: int | None, message: str) -> tuple[ExitCode, str]:
+def _classify_status(status: int | None, error: PlatformError) -> tuple[ExitCode, str]:
     if status != 404:
         return _JUDGEMENTS.get(status, _TRY_AGAIN)
-    if is_kind_unknown(message):
+    if is_kind_unknown(error):
         return ExitCode.UNREACHABLE, "opstrand is not installed in this cluster: kubectl apply -k manifests/"
-    return ExitCode.NOT_FOUND, _missing_namespace(message)
+    return ExitCode.NOT_FOUND, _NO_NAMESPACE if _missing_kind(error) == "namespaces" else ""
 
 
-def is_kind_unknown(message: str) -> bool:
-    """Whether a 404 is about the whole kind of object, not about one object or its namespace: the CRDs are not there."""
-    return "requested resource" in message or "page not found" in message
+def is_kind_unknown(error: PlatformError) -> bool:
+    """Whether a 404 is about the whole kind of object: the CRDs are not there.
+
+    A 404 about an object or its namespace says in its `details` of which kind that is.
+    """
+    return not _missing_kind(error)
 
 
-def _missing_namespace(message: str) -> str:
-    return "A project is a namespace: create it first, or choose another by --project." if "namespaces" in message else ""
-
-
-def _with_hint(lines: list[str], hint: str) -> list[str]:
-    return [*lines, f"hint: {hint}"] if hint else lines
+def _missing_kind(error: PlatformError) -> str:
+    details = getattr(error, "body", {}).get("details")
+    return str(details.get("kind") or "") if isinstance(details, dict) else ""

@@ -8,7 +8,7 @@ from typing import Any
 
 from opstrand.cli.cluster import Cluster, open_cluster
 from opstrand.cli.console import say
-from opstrand.cli.errors import CliError, ExitCode, explain
+from opstrand.cli.errors import CliError, ExitCode, explain, show_explanation
 from opstrand.cli.options import Target
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
@@ -72,10 +72,7 @@ def for_all_here(target: Target, runs: Sequence[str], act: Callable[[Manifest], 
 
 
 def _report(error: CliError | PlatformError) -> int:
-    lines, code = explain(error)
-    for line in lines:
-        say(line, "red" if line.startswith("error:") else "")
-    return code
+    return show_explanation(explain(error))
 
 
 async def for_all(target: Target, runs: Sequence[str], act: Callable[[Cluster, Manifest], Awaitable[str]]) -> int:

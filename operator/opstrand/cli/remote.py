@@ -27,7 +27,7 @@ async def create_run(cluster: Cluster, operation: Mapping[str, Any]) -> Manifest
             hint="An operation is one run: choose another --name, or leave it out.",
         ) from None
     except NotFound as error:
-        if is_kind_unknown(error.words):
+        if is_kind_unknown(error):
             raise
         raise missing_project(cluster.project) from None
 

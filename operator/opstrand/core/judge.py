@@ -6,7 +6,7 @@ runs: what needs one, or a hub's component, is left for later.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count, islice
 from typing import Any
@@ -31,8 +31,8 @@ from opstrand.core.templates.lookups import RAW, is_template, parse_plain
 from opstrand.core.templates.meter import Evaluate, metered
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 
-#: Stands for what a template will give: nobody writes it, and every message about it shows it.
-_BLANK = "/\u241a"
+#: Each stands for what a template will give, and no file holds one.
+_STAND_INS = ("/\u241a", "/\u241b")
 #: What is only noted of a file that is not to run now: it may be written for another version, or for others to fill in.
 _UNTIL_IT_RUNS = ("NotSupported", "Placeholder")
 #: Names that every template can read besides the run's own values.
@@ -115,7 +115,7 @@ def _judge_brought(compiled: Compiled) -> Iterator[Problem]:
     for slot in make_slots(compiled, parse_joins(compiled))[0]:
         if slot.to_init and slot.ask is not None:
             try:
-                make_step(slot, _BLANK)
+                make_step(slot, _STAND_INS[0])
             except SpecError as error:
                 yield from error.problems
 
@@ -146,16 +146,24 @@ def _list(value: Any) -> list[Any]:
 
 
 def _judge_shape(compiled: Compiled) -> Iterator[Problem]:
-    """What is wrong with the Pod that is asked for whatever its templates will give: they are left out of the judgement."""
-    run = {key: _blank(part) for key, part in compiled.run.items() if not _is_made(part)}
-    own = {"queue": _blank(compiled.queue)}
+    """What is wrong with the Pod that is asked for whatever its templates will give: what they give changes nothing of it."""
+    first, second = (_try_shape(compiled, text) for text in _STAND_INS)
+    others = set(second)
+    yield from (one for one in first if one in others)
+
+
+def _try_shape(compiled: Compiled, text: str) -> Sequence[Problem]:
+    """What is wrong with the Pod if every template in it gives this text."""
+    run = {key: _fill(part, text) for key, part in compiled.run.items() if not _is_made(part)}
+    own = {"queue": _fill(compiled.queue, text)}
     for name, section in {"plugins": compiled.plugins, "termination": compiled.termination}.items():
-        own[name] = {} if isinstance(section, str) else _blank(section)
+        own[name] = {} if isinstance(section, str) else _fill(section, text)
     bare = replace(compiled, run=run, **own, conditions=None, is_approved=None, cache=None, presets=(), cost=None, mount=())
     try:
         check_plan(compile_plan(bare, Resolved({}, {}), _find_somebody(())), is_built=bool(compiled.build))
     except SpecError as error:
-        yield from (one for one in error.problems if _BLANK not in f"{one.path}{one.message}")
+        return error.problems
+    return ()
 
 
 def _is_made(part: Any) -> bool:
@@ -163,13 +171,15 @@ def _is_made(part: Any) -> bool:
     return any(isinstance(one, str) and is_template(one) for one in (part if isinstance(part, list | tuple) else [part]))
 
 
-def _blank(value: Any) -> Any:
-    """The value with every text that has a template in it as `_BLANK`, keys too."""
+def _fill(value: Any, text: str) -> Any:
+    """The value with `text` for every text that has a template in it, keys too."""
     if isinstance(value, str):
-        return _BLANK if is_template(value) else value
+        return text if is_template(value) else value
     if isinstance(value, Mapping):
-        return {_blank(key): _blank(item) for key, item in value.items()}
-    return type(value)(map(_blank, value)) if isinstance(value, list | tuple) else value
+        return {_fill(key, text): _fill(item, text) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_fill(item, text) for item in value)
+    return value
 
 
 def _collect_names(compiled: Compiled) -> list[str]:

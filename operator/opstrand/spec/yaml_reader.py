@@ -293,7 +293,7 @@ class _Reader:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
         message = ", ".join(part for part in (error.context, error.problem) if part) or "not YAML"
-        if "cannot start any token" in message and mark and self._character_at(mark) == "\t":
+        if isinstance(error, yaml.scanner.ScannerError) and mark and self._character_at(mark) == "\t":
             message = "a tab cannot indent; use spaces"
         self.problems.append(self._problem(message, line, column))
 

@@ -206,7 +206,7 @@ class ClusterRuns:
         self, project: str, uuid: str, make: Callable[[Body], Patch], *, subresource: str | None = None, cluster: Cluster | None = None
     ) -> Body:
         """Patch the run, made anew from the newest body where the last try met somebody else's write."""
-        body, refusal = await self.get(project, uuid), ""
+        body = await self.get(project, uuid)
         for tried in range(_TRIES):
             meta = body["metadata"]
             same_object = {"op": "test", "path": "/metadata/uid", "value": meta["uid"]}
@@ -223,11 +223,11 @@ class ClusterRuns:
                 raise Refused(error.words) from None
             except (Conflict, Invalid) as error:
                 # Invalid too: the map that a key was to be added to may be gone, or the name may belong to another object by now.
-                if isinstance(error, Invalid) and refusal == error.words:
-                    raise Refused(error.words) from None
-                refusal = error.words
                 await asyncio.sleep(random.uniform(0, min(0.01 * 2**tried, 1.0)) if tried else 0)
-                body = await self._get_newest(body)
+                newest = await self._get_newest(body)
+                if isinstance(error, Invalid) and _is_same_version(newest, body):
+                    raise Refused(error.words) from None
+                body = newest
         raise PlatformError(f"the run {uuid} is being written too often by others; try again", retry_after=1)
 
     async def _get_newest(self, body: Body) -> Body:
@@ -279,6 +279,10 @@ class _OrdersOf:
 
     async def delete(self, project: str, uuid: str) -> None:
         await self._runs.delete(project, uuid, by=self._by)
+
+
+def _is_same_version(one: Body, other: Body) -> bool:
+    return bool(one["metadata"]["resourceVersion"] == other["metadata"]["resourceVersion"])
 
 
 def _control_ops(control: Control, body: Body) -> Patch:

@@ -139,6 +139,6 @@ async def _apply(target: Target, name: str, written: Mapping[str, Any]) -> str:
             await cluster.api.json_patch(COMPONENTS, cluster.project, name, ops)
             return f"component {name} replaced in project {cluster.project}"
         except NotFound as error:
-            if is_kind_unknown(error.words):
+            if is_kind_unknown(error):
                 raise
             raise missing_project(cluster.project) from None

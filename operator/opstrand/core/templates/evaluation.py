@@ -80,7 +80,7 @@ def evaluate_traced(source: str, values: Mapping[str, Any]) -> Any:
     except Mismatch as error:
         raise EvaluationFailed(f"its result cannot be kept: {error}") from None
     except MemoryError:
-        raise EvaluationFailed(TOO_MUCH) from None
+        raise EvaluationFailed(TOO_MUCH, out_of_memory=True) from None
     except RecursionError:
         raise EvaluationFailed("it is nested too deeply") from None
     except Exception as error:

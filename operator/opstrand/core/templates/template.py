@@ -39,12 +39,16 @@ class NotGiven:
 
 
 class EvaluationFailed(Exception):
-    """An evaluator's verdict on a template: `message` for a person; `undefined` is the name that does not exist, if that was it."""
+    """An evaluator's verdict on a template: `message` for a person; `undefined` is the name that does not exist, if that was it.
 
-    def __init__(self, message: str, undefined: str | None = None) -> None:
+    `out_of_memory`: the evaluating process has reached its limit, and may still hold what the template made.
+    """
+
+    def __init__(self, message: str, undefined: str | None = None, *, out_of_memory: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.undefined = undefined
+        self.out_of_memory = out_of_memory
 
 
 def refuse(source: str, values: Mapping[str, Any]) -> Any:

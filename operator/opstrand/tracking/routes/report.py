@@ -18,6 +18,10 @@ from opstrand.tracking.routes.request import RUNS, Wanted, find_reporting_run, p
 from opstrand.tracking.runs import Body
 from opstrand.tracking.views import run_uuid
 
+_FIELDS = ("inputs", "outputs", "artifacts", "meta", "tags", "description", "name")
+#: Field of a run -> why it was not kept. Without one of its own: the report as a whole.
+_REASONS = {name: f"{name.capitalize()}TooLarge" for name in _FIELDS}
+
 
 async def read_report(request: web.Request, model: type[Wanted]) -> tuple[Body, Wanted]:
     """The run that the caller may speak for, and what it says. Raises `NotAcceptable` and `TooLarge`."""
@@ -43,12 +47,17 @@ async def store_report(request: web.Request, body: Body, edit: Edit) -> Body:
 async def _note(request: web.Request, body: Body, error: TooLarge) -> None:
     """Once: a program that goes on reporting more than fits costs no write each time."""
     known = get_condition(read_status(body).get("conditions"), REPORT_KEPT) or {}
-    if str(known.get("message")).startswith(f"{error.field_name} "):
+    if known.get("reason") == _reason(error):
         return
     await request.app[RUNS].edit(body["metadata"]["namespace"], run_uuid(body), Edit(condition=_not_kept(error)))
 
 
 def _not_kept(error: TooLarge) -> dict[str, Any]:
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    reason = {"inputs": "InputsTooLarge", "outputs": "OutputsTooLarge"}.get(error.field_name, "TooLarge")
-    return {"type": REPORT_KEPT, "status": "False", "reason": reason, "message": str(error), "lastTransitionTime": now}
+    facts = {"type": REPORT_KEPT, "status": "False", "reason": _reason(error)}
+    return {**facts, "message": str(error), "lastTransitionTime": now}
+
+
+def _reason(error: TooLarge) -> str:
+    """One for each field, so that the condition says which of them was noted already."""
+    return _REASONS.get(error.field_name, "TooLarge")
