@@ -1,0 +1,37 @@
+"""A process whose wall clock a test moves while it runs, by libfaketime; its monotonic clock goes on."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+FAKETIME = shutil.which("faketime")
+
+
+class MovedClock:
+    """`environment` is for the process; `move` sets its wall clock ahead of the machine's."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.move(0)
+        self.environment = {
+            "LD_PRELOAD": _find_library(),
+            "FAKETIME_TIMESTAMP_FILE": str(file),
+            # Read again at each look at the clock.
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+    def move(self, seconds: int) -> None:
+        """Replaced in one step: a process that reads a file that is half written has no time at all."""
+        written = self._file.with_suffix(".new")
+        written.write_text(f"{seconds:+d}")
+        written.rename(self._file)
+
+
+def _find_library() -> str:
+    """The place of the library as its own command says it."""
+    assert FAKETIME is not None
+    command = [FAKETIME, "-f", "+0", "printenv", "LD_PRELOAD"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
