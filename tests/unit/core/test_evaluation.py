@@ -35,6 +35,15 @@ from opstrand.core.templates.template import EvaluationFailed
         ("{% set y = xs | sum %}{{ y }}", "3"),
         ("{{ xs | join('-') }}\n", "1-2\n"),
         ("{% raw %}{{ x }}{% endraw %}", "{{ x }}"),
+        ("{{ '--debug' if nope }}", ""),
+        ("{{ xs if d.a }}", ""),
+        ("{{ 1 if false }}", ""),
+        ("x{{ '--debug' if nope }}", "x"),
+        ("{{ ['a' if nope] }}", [""]),
+        ("{{ {'a': 'b' if nope} }}", {"a": ""}),
+        ("{{ ['a' if nope] | tojson }}", '[""]'),
+        ("{{ range(2) | tojson }}", "[0, 1]"),
+        ("{{ [xs | map('string')] | tojson }}", '[["1", "2"]]'),
     ],
 )
 def test_results(source: str, value: Any) -> None:
@@ -44,7 +53,8 @@ def test_results(source: str, value: Any) -> None:
 
 @pytest.mark.parametrize(
     ("source", "undefined"), [("{{ nope }}", "nope"), ("x{{ nope }}", "nope"), ("{{ nope.x }}", "nope"), ("{{ nope + 1 }}", "nope"),
-                              ("{{ nope == 1 }}", "nope"), ("{% for i in nope %}{% endfor %}", "nope"), ("{{ d.nope + 1 }}", None)],
+                              ("{{ nope == 1 }}", "nope"), ("{% for i in nope %}{% endfor %}", "nope"), ("{{ d.nope + 1 }}", None),
+                              ("{{ nope | tojson }}", "nope"), ("{{ [nope] | tojson }}", "nope"), ("{{ nope if nope == 1 }}", "nope")],
 )  # fmt: skip
 def test_using_an_unknown_name_is_refused_with_the_name(source: str, undefined: str | None) -> None:
     with pytest.raises(EvaluationFailed) as caught:
@@ -59,6 +69,15 @@ def test_using_an_unknown_name_is_refused_with_the_name(source: str, undefined: 
 def test_what_is_no_lasting_value_is_refused(source: str) -> None:
     with pytest.raises(EvaluationFailed):
         evaluate(source, {"xs": []})
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["{{ 1e308 * 10 }}", "{{ f * 10 }}", "{{ [f * 10] }}", "{{ {'a': f * 10 - f * 10} }}", "{{ 1e999 }}", "{{ 1e308 * 10 - f * 10 }}"],
+)
+def test_a_number_that_no_store_keeps_is_refused_and_never_becomes_nothing(source: str) -> None:
+    with pytest.raises(EvaluationFailed, match="infinite"):
+        evaluate(source, {"f": 1e308})
 
 
 @pytest.mark.parametrize("source", ["{{ xs.append(1) }}", "{{ d.update({'a': 1}) }}", "{{ d.clear() }}", "{% set d.a = 1 %}"])

@@ -143,6 +143,15 @@ def print_value(value: Any) -> Any:
     refuse_text(value)
 
 
+def _to_json_value(value: Any) -> Any:
+    """What stands in JSON for what JSON does not have: as in a text."""
+    if isinstance(value, jinja2.Undefined):
+        return str(value)  # raises for an unknown name
+    if isinstance(value, LAZY):
+        return list(value)
+    refuse_text(value)
+
+
 #: A filter that no template can name.
 _VALUE = "value of a name"
 
@@ -204,6 +213,7 @@ def _is_matching(text: str, pattern: str) -> bool:
 
 def make_environment() -> Sandbox:
     environment = Sandbox(undefined=Unknown, keep_trailing_newline=True, autoescape=False, finalize=print_value)
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": _to_json_value}
     environment.filters["map_format"] = _map_format
     # one run has one plan, at every retry and on every machine: nothing random
     del environment.filters["random"]

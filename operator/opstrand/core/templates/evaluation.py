@@ -24,6 +24,7 @@ from opstrand.core.templates.traced import Piece, TracedText
 from opstrand.core.values.safe import Mismatch, check_text, make_safe
 
 TOO_MUCH = "it takes too much memory"
+_NOT_FINITE = "a number in it is infinite, or not a number"
 
 
 _LISTS: tuple[type[Iterable[Any]], ...] = (list, *LAZY)
@@ -83,6 +84,8 @@ def evaluate_traced(source: str, values: Mapping[str, Any]) -> Any:
         raise EvaluationFailed(TOO_MUCH, out_of_memory=True) from None
     except RecursionError:
         raise EvaluationFailed("it is nested too deeply") from None
+    except NameError:  # of Python's own: the compiled code has such a number as a name
+        raise EvaluationFailed(_NOT_FINITE) from None
     except Exception as error:
         raise EvaluationFailed(f"{type(error).__name__}: {error}") from None
 
@@ -151,14 +154,16 @@ def _mark(expression: nodes.Expr) -> nodes.Expr:
 def _finish(result: Any, depth: int = 0) -> Any:
     """What a template gave, as a value: lazy results are walked through, marked text is text, a float stays a float."""
     if isinstance(result, jinja2.Undefined):
-        str(result)  # says which name it was
+        return str(result)  # raises for an unknown name; an `if` without an `else` gives nothing, like in a text
+    if isinstance(result, float) and not math.isfinite(result):
+        raise Mismatch(_NOT_FINITE)
     if isinstance(result, str):
         return check_text(str(result))
     if isinstance(result, Mapping) and depth < _DEPTH:
         return {str(key): _finish(item, depth + 1) for key, item in result.items()}
     if isinstance(result, _LISTS) and depth < _DEPTH:
         return [_finish(item, depth + 1) for item in result]
-    return result if isinstance(result, float) and math.isfinite(result) else make_safe(result)
+    return result if isinstance(result, float) else make_safe(result)
 
 
 def _protect_line_ends(source: str) -> tuple[str, Any]:
