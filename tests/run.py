@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -30,13 +30,15 @@ IS_CI = os.environ.get("CI") == "true"
 class Tier:
     """A folder of tests and what it needs: nothing, the published package, the built API server, or a whole cluster.
 
-    `is_beside`: it runs while the next one does, which mostly waits, and what it prints comes after.
+    `is_beside`: it runs while the next one does, which mostly waits, and what it prints comes after. `marks`: of its tests, those
+    that pytest's -m selects.
     """
 
     name: str
     folders: tuple[str, ...]
     needs: str = ""
     is_beside: bool = False
+    marks: str = ""
 
 
 TIERS = (
@@ -50,6 +52,27 @@ TIERS = (
     Tier("integration", ("tests/integration",), "programs"),
     Tier("e2e", ("tests/e2e",), "cluster"),
 )
+#: The mark of a test that compares times.
+ALONE = "alone"
+#: pytest's exit code where no test was selected.
+_NOTHING_SELECTED = 5
+
+
+def arrange(tiers: Sequence[Tier]) -> list[Tier]:
+    """The tiers in order, where the tests that compare times run after the tiers that run beside each other, with nothing beside."""
+    arranged, together = list[Tier](), list[Tier]()
+    for tier in tiers:
+        if not tier.is_beside and not together:
+            arranged.append(tier)
+            continue
+        together.append(tier)
+        is_last = not tier.is_beside or tier is tiers[-1]
+        arranged.append(replace(tier, marks=f"not {ALONE}", is_beside=not is_last))
+        if is_last:
+            folders = tuple(folder for one in together for folder in one.folders)
+            arranged.append(Tier("what compares times, alone", folders, marks=ALONE))
+            together.clear()
+    return arranged
 
 
 def _missing(need: str) -> str | None:
@@ -67,28 +90,40 @@ def _missing(need: str) -> str | None:
 
 
 def _start(tier: Tier, output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "pytest", "-q", *tier.folders], cwd=CHECKOUT, stdout=output, stderr=output)
+    command = [sys.executable, "-m", "pytest", "-q", *arguments(tier)]
+    return subprocess.Popen(command, cwd=CHECKOUT, stdout=output, stderr=output)
+
+
+def arguments(tier: Tier) -> list[str]:
+    """What selects a tier's tests for pytest."""
+    return [*(("-m", tier.marks) if tier.marks else ()), *tier.folders]
 
 
 def _run(tiers: Sequence[Tier]) -> int:
     """Run what may run, each tier's lines in one piece; the worst exit code."""
     worst, beside = 0, list[tuple[Tier, subprocess.Popen[bytes], IO[bytes]]]()
     with ExitStack() as files:
-        for tier in tiers:
-            if tier.is_beside and tier is not tiers[-1]:
+        for tier in arrange(tiers):
+            if tier.is_beside:
                 output = files.enter_context(tempfile.TemporaryFile())
                 beside.append((tier, _start(tier, output), output))
                 continue
             print(f"== {tier.name}", flush=True)
-            worst = max(worst, abs(_start(tier).wait()))
+            worst = max(worst, _read_code(tier, _start(tier)))
             while beside:
                 worst = max(worst, _finish(*beside.pop(0)))
     return worst
 
 
+def _read_code(tier: Tier, process: subprocess.Popen[bytes]) -> int:
+    """A tier of which a mark selects nothing has passed."""
+    code = abs(process.wait())
+    return 0 if tier.marks and code == _NOTHING_SELECTED else code
+
+
 def _finish(tier: Tier, process: subprocess.Popen[bytes], output: IO[bytes]) -> int:
     print(f"== {tier.name}", flush=True)
-    code = abs(process.wait())
+    code = _read_code(tier, process)
     output.seek(0)
     shutil.copyfileobj(output, sys.stdout.buffer)
     sys.stdout.flush()

@@ -64,6 +64,7 @@ def finished(api: Api, uuid: str) -> dict[str, Any]:
     raise AssertionError("it never ended")
 
 
+@pytest.mark.alone
 def test_run_shows_the_log_and_returns_soon_after_the_end(api: Api, published: Published, echo: str) -> None:
     ended = published("polyaxon", "run", *PROJECT, "-f", echo, "-P", "message=test 1", "-l")
     assert ended.returncode == 0, ended.stderr

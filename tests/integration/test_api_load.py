@@ -33,6 +33,8 @@ from tests.support.audit import count_requests
 from tests.support.operator_process import OperatorProcess
 
 NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
+pytestmark = pytest.mark.alone
+
 HEAD_SECONDS = 2
 BODY_SECONDS = 2
 FOLLOWERS = 200

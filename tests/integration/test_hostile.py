@@ -33,7 +33,7 @@ from tests.support.hostile import KINDS, make_hostile
 from tests.support.memory_limit import MemoryLimit
 from tests.support.operator_process import OperatorProcess
 
-pytestmark = [pytest.mark.timeout(1200), pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(1200), pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")]
 
 SEED = int(os.environ.get("OPSTRAND_HOSTILE_SEED", "1"))
 COUNT, POSTED = 200, 100

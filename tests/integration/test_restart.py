@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from opstrand.kube.api import OPERATIONS, PODS, KubeApi, Manifest
 from tests.cluster.control_plane import ControlPlane
 from tests.integration.conftest import OPERATOR_USER, in_phase, make_namespace, operation, wait_for
@@ -67,6 +69,7 @@ def start_alone(plane: ControlPlane, namespace: str, folder: Path, **settings: A
     return process
 
 
+@pytest.mark.alone
 async def test_an_operator_ends_within_two_seconds_while_its_workers_compute_without_an_end(
     quiet_plane: ControlPlane, quiet_kube: KubeApi, tmp_path: Path
 ) -> None:

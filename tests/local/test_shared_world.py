@@ -135,6 +135,7 @@ def test_the_name_in_a_file_is_what_ops_means(here: Run, job: Job, tmp_path: Pat
     assert body["status"]["outputs"] == {"acc": 0.5}
 
 
+@pytest.mark.alone
 def test_what_nobody_creates_is_given_up_soon_and_how_to_create_it_is_said(here: Run, tmp_path: Path) -> None:
     began = time.monotonic()
     ran = here("run", "--local", "-f", consumer(tmp_path / "a.yaml", "ops.nobody"), "-n", "a", OPSTRAND_LOCAL_PATIENCE="1")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,68 @@ def test_a_tier_that_runs_beside_another_is_shown_whole_after_it_and_counts(
     assert run._run(tiers) == 1
     out = capfd.readouterr().out
     assert out.index("== quick") < out.index("1 passed") < out.index("== slow") < out.index("its words") < out.index("1 failed")
+
+
+_LIST = """
+import pytest
+
+class Plugin:
+    def pytest_collection_finish(self, session):
+        for item in session.items:
+            print(item.nodeid, *(mark.name for mark in item.iter_markers()), sep="\\t")
+
+raise SystemExit(pytest.main(["--collect-only", "-qq", "tests"], plugins=[Plugin()]))
+"""
+
+
+def _list_tests() -> dict[str, set[str]]:
+    """The marks of every test."""
+    done = subprocess.run([sys.executable, "-c", _LIST], cwd=run.CHECKOUT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:]
+    lines = [line.split("\t") for line in done.stdout.splitlines() if "::" in line]
+    return {name: set(marks) for name, *marks in lines}
+
+
+def _is_selected(tier: run.Tier, name: str, marks: set[str]) -> bool:
+    is_marked = {"": True, "alone": "alone" in marks, "not alone": "alone" not in marks}[tier.marks]
+    return is_marked and any(name.startswith(f"{folder}/") for folder in tier.folders)
+
+
+def test_every_test_is_selected_by_one_tier_once() -> None:
+    tests, tiers = _list_tests(), run.arrange(run.TIERS)
+    by = {name: [tier.name for tier in tiers if _is_selected(tier, name, marks)] for name, marks in tests.items()}
+    assert {name: found for name, found in by.items() if len(found) != 1} == {}
+    assert {found[0] for found in by.values()} == {tier.name for tier in tiers}
+
+
+def _names(tiers: Sequence[run.Tier]) -> list[tuple[str, str, bool]]:
+    return [(tier.name, tier.marks, tier.is_beside) for tier in run.arrange(tiers)]
+
+
+def test_what_compares_times_runs_when_all_that_ran_beside_has_ended() -> None:
+    beside, waits = run.Tier("a", ("a",), is_beside=True), run.Tier("b", ("b",))
+    apart = ("what compares times, alone", "alone", False)
+    assert _names([waits]) == [("b", "", False)]
+    assert _names([beside, waits, waits]) == [("a", "not alone", True), ("b", "not alone", False), apart, ("b", "", False)]
+    assert _names([beside]) == [("a", "not alone", False), apart]
+
+
+def test_what_compares_times_starts_after_the_end_of_what_runs_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
+    ended = tmp_path / "ended"
+    (tmp_path / "test_beside.py").write_text(
+        f"import time, pathlib\ndef test_beside(): time.sleep(1); pathlib.Path({str(ended)!r}).touch()\n"
+    )
+    (tmp_path / "test_live.py").write_text(
+        "import pathlib, pytest\n"
+        f"@pytest.mark.alone\ndef test_alone(): assert pathlib.Path({str(ended)!r}).exists()\n"
+        "def test_live(): pass\n"
+    )
+    tiers = [run.Tier("a", (str(tmp_path / "test_beside.py"),), is_beside=True), run.Tier("b", (str(tmp_path / "test_live.py"),))]
+    assert run._run(tiers) == 0
+    assert capfd.readouterr().out.count("1 passed") == 3
 
 
 def test_asking_what_is_built_builds_and_installs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

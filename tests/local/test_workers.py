@@ -94,6 +94,7 @@ async def test_everything_else_goes_before_workers(pool: Pool) -> None:
     assert (await pool.run("support.jobs:read_niceness", group="ns")).value == os.nice(0) + NICENESS
 
 
+@pytest.mark.alone
 async def test_one_namespace_never_has_all_workers(pool: Pool) -> None:
     crowd = [asyncio.create_task(evaluate(pool, LOOP, "crowd")) for _ in range(12)]
     await asyncio.sleep(0.1)
@@ -116,6 +117,7 @@ async def test_more_than_may_wait_is_refused_at_once() -> None:
     pool.close()
 
 
+@pytest.mark.alone
 async def test_a_pool_ends_at_once_whatever_its_workers_do() -> None:
     pool = Pool(modules=(), seconds=30, workers=3)
     crowd = [asyncio.create_task(evaluate(pool, "{{ 9 ** (9 ** 9) }}", group)) for group in "ab"]
