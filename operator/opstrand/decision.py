@@ -8,10 +8,8 @@ allowance. Must not decide what becomes of a run: `core.lifecycle` does.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import cache
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from opstrand.core.compiling.prepare import Prepared, prepare
@@ -22,11 +20,12 @@ from opstrand.core.names import Key
 from opstrand.core.pods.volumes import store_path
 from opstrand.core.resolving.refs import Ref
 from opstrand.core.resolving.upstream import read_upstream
+from opstrand.decision_job import MODULE as JOB
+from opstrand.decision_job import Needs, warm_up
 from opstrand.errors import SpecError
 from opstrand.journal import about
 from opstrand.kube.gather import Gathered, World, check_waiting, find_component, find_upstream
-from opstrand.kube.packed import STATUS, empty, from_parcel, is_large, to_parcel
-from opstrand.settings import Settings
+from opstrand.kube.packed import is_large, to_parcel
 from opstrand.workers.inline import NeedsWorker, bounded, put_off
 from opstrand.workers.pool import Exceeded, Refused, Stuck
 
@@ -36,7 +35,6 @@ logger = logging.getLogger(__name__)
 _FEW = 16
 #: Bodies that cross to a worker at once.
 _CHUNK = 50
-MODULE = __name__
 
 
 # -- here ---------------------------------------------------------------------------------------------------------------
@@ -49,7 +47,7 @@ def decide_here(gathered: Gathered, key: Key, world: World) -> Decision:
         return decide(snapshot)
     if is_large(snapshot.body) or _Account(snapshot, key, world).is_used:
         raise NeedsWorker
-    _warm_up()
+    warm_up()
     with bounded():
         return decide(_read_file(snapshot, key, world))
 
@@ -85,27 +83,7 @@ def _prepare(body: Mapping[str, Any], key: Key, world: World) -> Prepared | Spec
         return error
 
 
-@cache
-def _warm_up() -> None:
-    """Decide once about nothing: what the first decision has to load must not count as a run's own time."""
-    body = {
-        "metadata": {"name": "first", "namespace": "none", "uid": "0"},
-        "spec": {"component": {"run": {"kind": "job", "container": {"image": "none", "args": ["{{ globals.name }}"]}}}},
-    }
-    prepared = prepare(body, settings=Settings())
-    decide(Snapshot(body, prepared, datetime(2000, 1, 1, tzinfo=UTC), Settings(), put_off))
-
-
 # -- in a worker --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What a run's file asks of the rest of the cluster."""
-
-    refs: frozenset[Ref]
-    missing_component: str
-    has_joins: bool
 
 
 async def decide_apart(gathered: Gathered, key: Key, world: World) -> Decision:
@@ -171,7 +149,7 @@ class _Account:
             raise SpecError("TooExpensive", words)
         try:
             seconds = min(left, world.pool.seconds)
-            done = await world.pool.run(f"{MODULE}:{job}", settings, *arguments, group=self._key[0], seconds=seconds, chunks=chunks)
+            done = await world.pool.run(f"{JOB}:{job}", settings, *arguments, group=self._key[0], seconds=seconds, chunks=chunks)
         except Exceeded as error:
             world.ledger.charge(self._uid, self._generation, error.seconds)
             logger.info("a decision took too much: %s", error.message, extra=about(*self._key))
@@ -181,52 +159,3 @@ class _Account:
             raise
         world.ledger.charge(self._uid, self._generation, done.seconds)
         return done.value
-
-
-def decide_run(
-    settings: Settings,
-    body: Any,
-    component: Any,
-    upstream: Mapping[Ref, Any] | None,
-    now: datetime,
-    seen: Mapping[str, Any],
-    project: Sequence[Any] = (),
-) -> Decision | Needs:
-    """A worker's job: the whole decision; where `upstream` is None and other objects are needed for it, which they are.
-
-    What the status keeps of the user's data is answered only where it changed.
-    """
-    from opstrand.workers.worker import evaluate
-
-    whole = from_parcel(body) or {}
-    prepared = _prepare_parcels(settings, whole, component)
-    needs = None if upstream is not None or "pod" in (whole.get("status") or {}) else _find_needs(prepared)
-    if needs is not None:
-        return needs
-    bodies = {ref: from_parcel(one) for ref, one in (upstream or {}).items()}
-    store = store_path(seen["catalog"])
-    others = {ref: None if one is None else read_upstream(one, settings, store) for ref, one in bodies.items()}
-    runs = tuple(read_upstream(found, settings, store) for one in project if (found := from_parcel(one)) is not None)
-    snapshot = Snapshot(whole, prepared, now, settings, evaluate, upstream=others, project=runs, **seen)
-    decision = decide(snapshot)
-    if decision.status is None or not isinstance(body, bytes):
-        return decision
-    before = whole.get("status") or {}
-    status = {key: value if key in STATUS or before.get(key) is not value else empty(value) for key, value in decision.status.items()}
-    return replace(decision, status=status)
-
-
-def _prepare_parcels(settings: Settings, body: Mapping[str, Any], component: Any) -> Prepared | SpecError:
-    found = from_parcel(component)
-    try:
-        return prepare(body, settings=settings, component=None if found is None else found.get("spec") or {})
-    except SpecError as error:
-        return error
-
-
-def _find_needs(prepared: Prepared | SpecError) -> Needs | None:
-    if isinstance(prepared, SpecError):
-        return None
-    has_joins = prepared.compiled is not None and bool(prepared.compiled.joins)
-    needs = Needs(prepared.refs, prepared.missing_component, has_joins)
-    return needs if needs.refs or needs.missing_component or needs.has_joins else None

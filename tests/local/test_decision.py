@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from opstrand import decision
+from opstrand import decision, decision_job
 from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Decision
 from opstrand.core.pods.connections import EMPTY, read_catalog
 from opstrand.kube import packed
@@ -32,7 +32,7 @@ LOOP = "{% for i in range(10**12) %}{% endfor %}"
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def pool() -> AsyncIterator[Pool]:
-    pool = Pool(modules=(decision.MODULE,), seconds=1.0, megabytes=96)
+    pool = Pool(modules=(decision_job.MODULE,), seconds=1.0, megabytes=96)
     yield pool
     pool.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import Any, NoReturn
 
@@ -38,6 +39,10 @@ def read_niceness() -> int:
 def read_pids() -> tuple[int, int]:
     """The worker's own, and that of the process that it was forked from."""
     return os.getpid(), os.getppid()
+
+
+def list_modules() -> list[str]:
+    return sorted(sys.modules)
 
 
 def count(word: str, items: list[int]) -> tuple[str, int]:

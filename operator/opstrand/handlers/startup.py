@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from opstrand import decision
+from opstrand import decision_job
 from opstrand.catalog import CatalogReader
 from opstrand.core import names
 from opstrand.core.names import Key
@@ -61,7 +61,7 @@ async def run_operator(settings: Settings) -> None:
     # A watch holds its connection: three for each namespace, or three for all.
     watches = 3 * max(len(settings.watched_namespaces), 1)
     async with await open_session(connections=settings.concurrency + watches + 8) as session:
-        pool = open_pool(settings, modules=(decision.MODULE,))
+        pool = open_pool(settings, modules=(decision_job.MODULE,))
         try:
             await _run(session, pool, settings, stop)
         finally:

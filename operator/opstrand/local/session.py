@@ -19,7 +19,7 @@ from typing import Any
 
 from aiohttp import web
 
-from opstrand import decision
+from opstrand import decision_job
 from opstrand.core import names
 from opstrand.core.lifecycle.attempt import Attempt
 from opstrand.core.names import Key, key_of
@@ -44,7 +44,7 @@ from opstrand.local.runs import SharedRuns
 from opstrand.local.store import make_catalog
 from opstrand.reconcile import DONE, Outcome, reconcile
 from opstrand.settings import Settings
-from opstrand.tracking import contents, validation
+from opstrand.tracking import content_job, contents, validation
 from opstrand.tracking.app import create_app
 from opstrand.tracking.auth import StaticToken
 from opstrand.tracking.runs import Control, RunNotFound
@@ -86,7 +86,7 @@ class LocalSession:
 
     async def __aenter__(self) -> LocalSession:
         token = secrets.token_urlsafe(24)
-        self._pool = open_pool(self._settings, modules=(decision.MODULE, validation.MODULE, contents.MODULE))
+        self._pool = open_pool(self._settings, modules=(decision_job.MODULE, validation.MODULE, content_job.MODULE))
         app = create_app(
             self.runs,
             StaticToken(token),

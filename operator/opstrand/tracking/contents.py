@@ -15,15 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
-from opstrand.core.compiling.published import compile_published
 from opstrand.core.recorded import read_status
 from opstrand.errors import PlatformError, SpecError
+from opstrand.tracking.content_job import MODULE, compile_text
 from opstrand.tracking.runs import Body
 from opstrand.workers.inline import NeedsWorker, bounded
 from opstrand.workers.pool import Busy, Exceeded, Pool
 
-#: What the workers load before they are needed.
-MODULE = __name__
 #: Characters of a file that may be compiled in the event loop.
 _SMALL = 8 * 1024
 #: CPU seconds in a worker, and seconds until a reader is answered without it.
@@ -103,11 +101,3 @@ class Contents:
         while self._size > self._memory:
             _, oldest = self._known.popitem(last=False)
             self._size -= len(oldest or "") + _ENTRY
-
-
-def compile_text(source: Mapping[str, Any]) -> str | None:
-    """The compiled operation of `spec` and `status` as JSON; None where there is none. A worker's job, too."""
-    try:
-        return json.dumps(compile_published(source), ensure_ascii=False)
-    except SpecError:
-        return None

@@ -7,8 +7,10 @@ Owns the way from a sent document to the body of a new Operation. Pure. Must not
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from opstrand.core.compiling.check import check_alone
@@ -19,6 +21,7 @@ from opstrand.core.compiling.without_effect import find_idle
 from opstrand.core.judge import judge_compiled
 from opstrand.core.names import API_VERSION, CREATED_BY, generate_name
 from opstrand.core.pods.connections import Catalog
+from opstrand.core.templates.evaluation import evaluate_traced
 from opstrand.core.templates.template import Evaluate, refuse
 from opstrand.errors import SpecError
 from opstrand.spec.document import parse_document
@@ -72,6 +75,14 @@ def parse_apart(content: str, catalog: Catalog | None, given: Mapping[str, Any])
 
     submitted = parse_submission(content, catalog=catalog, evaluate=evaluate, **given)
     return submitted.body, submitted.notes
+
+
+@cache
+def warm_up() -> None:
+    """Read a first file: what that has to load is not loaded again by each worker."""
+    container = {"image": "none", "args": ["{{ globals.name }}", "{{ 1 + 1 }}"]}
+    run = {"kind": "job", "container": container}
+    parse_submission(json.dumps({"kind": "component", "name": "first", "run": run}), evaluate=evaluate_traced)
 
 
 def new_operation(spec: Mapping[str, Any]) -> dict[str, Any]:

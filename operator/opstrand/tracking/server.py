@@ -21,7 +21,7 @@ from opstrand.journal import configure_logging
 from opstrand.kube.api import KubeApi
 from opstrand.kube.session import open_session
 from opstrand.settings import Settings
-from opstrand.tracking import contents, validation
+from opstrand.tracking import content_job, contents, validation
 from opstrand.tracking.app import create_app
 from opstrand.tracking.authorship import Impersonation
 from opstrand.tracking.cluster import ClusterRuns
@@ -57,7 +57,7 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
         session = await standing.enter_async_context(await open_session(connections=_CONNECTIONS))
         reviews = await standing.enter_async_context(session.open_pool(_REVIEWS))
         logs = await standing.enter_async_context(session.open_pool(_LOGS))
-        pool = open_pool(settings, modules=(validation.MODULE, contents.MODULE), most_waiting=validation.MOST_WAITING)
+        pool = open_pool(settings, modules=(validation.MODULE, content_job.MODULE), most_waiting=validation.MOST_WAITING)
         standing.callback(pool.close)
         runs = ClusterRuns(KubeApi(session), logs=KubeApi(logs), impersonation=Impersonation(KubeApi(reviews)))
         auth = _build_auth(KubeApi(reviews), settings)

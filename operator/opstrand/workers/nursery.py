@@ -24,6 +24,8 @@ _NICENESS_OF_LOADING = 5
 _OOM_SCORE = "1000"
 #: Linux, prctl(2): the signal that a process gets when its parent ends.
 _SET_PARENT_DEATH_SIGNAL = 1
+#: A function of a module that workers load: it does a first job, about nothing of a user's.
+WARM_UP = "warm_up"
 
 
 def main(arguments: list[str]) -> int:
@@ -33,7 +35,7 @@ def main(arguments: list[str]) -> int:
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write(_OOM_SCORE)
     for module in ("opstrand.workers.worker", *modules):
-        importlib.import_module(module)
+        _load(module)
     gc.collect()
     gc.freeze()
     with suppress(OSError):
@@ -41,6 +43,13 @@ def main(arguments: list[str]) -> int:
     with socket.socket(fileno=os.dup(0)) as control:
         _Nursery(control, megabytes).serve()
     return 0
+
+
+def _load(name: str) -> None:
+    """Import the module, and let it load what its first job would: every worker would load that again."""
+    module = importlib.import_module(name)
+    if hasattr(module, WARM_UP):
+        getattr(module, WARM_UP)()
 
 
 class _Nursery:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from opstrand.decision import MODULE
+from opstrand.decision_job import MODULE
 from opstrand.kube.api import OPERATIONS, PODS, Manifest
 from opstrand.kube.cache import Cache
 from opstrand.kube.gather import World

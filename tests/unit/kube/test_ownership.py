@@ -17,7 +17,7 @@ import pytest
 
 from opstrand.core.pods.adoption import find_difference
 from opstrand.core.stored import as_stored
-from opstrand.decision import MODULE
+from opstrand.decision_job import MODULE
 from opstrand.kube.api import (
     CONFIG_MAPS,
     DEPLOYMENTS,

@@ -9,7 +9,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from opstrand.settings import Settings
-from opstrand.tracking import contents
+from opstrand.tracking import content_job, contents
 from opstrand.tracking.contents import Contents
 from opstrand.tracking.memory import MemoryRuns
 from opstrand.workers.pool import Pool, open_pool
@@ -30,7 +30,7 @@ def body(spec: dict[str, Any], **status: Any) -> dict[str, Any]:
 async def pool(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pool]:
     """On a machine that may be busy with other things."""
     monkeypatch.setattr(contents, "_PATIENCE", 60.0)
-    made = open_pool(Settings(), modules=(contents.MODULE,))
+    made = open_pool(Settings(), modules=(content_job.MODULE,))
     yield made
     made.close()
 

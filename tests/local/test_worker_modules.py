@@ -1,0 +1,80 @@
+"""A worker imports what its jobs need, and nothing else: it costs processor time at every start, and is there for a template to reach."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+import opstrand
+from opstrand import decision_job
+from opstrand.core.pods.connections import EMPTY
+from opstrand.settings import Settings
+from opstrand.tracking import content_job, validation
+from opstrand.workers.pool import Pool
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+#: What the operator and the API stand on, and no decision does.
+FORBIDDEN = {
+    *("aiohttp", "asyncio", "click", "concurrent.futures", "http.client", "kopf", "kubernetes", "multidict", "rich"),
+    *("socketserver", "ssl", "urllib.request", "yarl"),
+    *(
+        "opstrand.kube.api",
+        "opstrand.kube.gather",
+        "opstrand.handlers",
+        "opstrand.local",
+        "opstrand.tracking.runs",
+        "opstrand.workers.pool",
+    ),
+}
+CONTAINER = {"image": "busybox", "args": ["{{ globals.name }}", "{{ [1, 2] | sum }}"]}
+COMPONENT = {"run": {"kind": "job", "container": CONTAINER}}
+BODY = {"metadata": {"name": "a", "namespace": "ns", "uid": "1", "generation": 1}, "spec": {"component": COMPONENT}}
+SEEN = {"measure": None, "catalog": EMPTY}
+CONTENT = json.dumps({"kind": "component", "version": 1.1, "name": "a", **COMPONENT})
+JOBS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    decision_job.MODULE: ("decide_run", (Settings(), BODY, None, None, NOW, SEEN)),
+    validation.MODULE: ("parse_apart", (CONTENT, EMPTY, {})),
+    content_job.MODULE: ("compile_text", ({"spec": BODY["spec"], "status": {}},)),
+}
+
+
+@pytest_asyncio.fixture(loop_scope="session", params=JOBS)
+async def pool(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Pool, str]]:
+    made = Pool(modules=(request.param,), workers=1, seconds=10.0)
+    yield made, request.param
+    made.close()
+
+
+async def list_modules(pool: Pool) -> set[str]:
+    return set((await pool.run("support.jobs:list_modules", group="ns")).value)
+
+
+async def test_a_worker_has_nothing_of_a_cluster_or_of_http(pool: tuple[Pool, str]) -> None:
+    loaded = await list_modules(pool[0])
+    assert pool[1] in loaded
+    assert loaded & FORBIDDEN == set()
+
+
+async def test_a_job_finds_everything_loaded(pool: tuple[Pool, str]) -> None:
+    """What the first job of a worker had to load, every worker would load again."""
+    before = await list_modules(pool[0])
+    job, arguments = JOBS[pool[1]]
+    assert (await pool[0].run(f"{pool[1]}:{job}", *arguments, group="ns")).value is not None
+    assert await list_modules(pool[0]) - before == set()
+
+
+def test_every_module_that_is_loaded_for_workers_is_tried_here() -> None:
+    """`open_pool(..., modules=(a.MODULE, ...))`, wherever it is called."""
+    given = set()
+    for file in Path(opstrand.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("open_pool", "Pool"):
+                given |= {ast.unparse(one) for key in node.keywords if key.arg == "modules" for one in getattr(key.value, "elts", ())}
+    assert given == {"decision_job.MODULE", "validation.MODULE", "content_job.MODULE"}
