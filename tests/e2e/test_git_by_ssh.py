@@ -121,10 +121,10 @@ async def test_a_key_opens_the_door_of_a_host_that_is_the_one_known(
         (commit,) = [one for one in body["status"]["artifacts"] if one["kind"] == "coderef"]
         assert commit["name"] == git_host.commits[revision]
     for name, words in (
-        ("wrong-key", f"the host does not take the connection's key; git@{HOST}: Permission denied (publickey)."),
+        ("wrong-key", f"the host does not accept the connection's key; git@{HOST}: Permission denied (publickey)."),
         ("other-host", "the host's key is not the one in the Secret's known_hosts; "),
         ("unknown-host", "the host's key is not the one in the Secret's known_hosts; No ED25519 host key is known for"),
-        ("silent", "the host takes the connection and says nothing; "),
+        ("silent", "the host accepts the connection and says nothing; "),
     ):
         status = refused[name]["status"]
         assert (status["phase"], status["reason"]) == ("Failed", "InitFailed"), describe(namespace, refused[name])

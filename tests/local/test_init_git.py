@@ -152,7 +152,7 @@ def test_a_key_goes_by_ssh_and_is_gone_afterwards(server: GitServer, tmp_path: P
 @pytest.mark.parametrize(
     ("said", "meaning"),
     [
-        ("git@git.test: Permission denied (publickey).", "the host does not take the connection's key"),
+        ("git@git.test: Permission denied (publickey).", "the host does not accept the connection's key"),
         ("Host key verification failed.", "the host's key is not the one in the Secret's known_hosts"),
     ],
 )

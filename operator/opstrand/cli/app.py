@@ -37,7 +37,7 @@ COMMANDS: dict[str, str] = {
     "rm": "Delete runs.",
     "lineage": "Show which runs a run took values from, and which from it.",
     "components": "List, show and apply components of the hub.",
-    "explain": "Say what a field of the polyaxonfile takes.",
+    "explain": "Say what a field of the polyaxonfile accepts.",
     "doctor": "Look for what is wrong with the cluster's installation.",
     "version": "Show the version.",
     "completion": "Print the completion script of a shell.",

@@ -85,7 +85,7 @@ async def _guard(name: str, check: Check, cluster: Cluster) -> list[Finding]:
     try:
         return await check(cluster)
     except Forbidden as error:
-        return [_warn(name, f"could not be looked at: {error.words}", "Ask somebody with the right, or run doctor as an admin.")]
+        return [_warn(name, f"could not be looked at: {error.words}", "Ask a person who may do it, or run doctor as an admin.")]
     except ApiError as error:
         return [_fail(name, error.message, "Try again; if it stays, ask who runs the cluster.")]
 

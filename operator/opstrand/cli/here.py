@@ -138,7 +138,7 @@ class _Audience:
             if tasks[0].done():
                 return tasks[0].result()
             if isinstance(self._trouble, BrokenPipeError):
-                raise Interrupted("nobody reads the output any more", ExitCode.PIPE)
+                raise Interrupted("the output is no longer read", ExitCode.PIPE)
             raise Interrupted(f"the output cannot be written ({self._trouble})", ExitCode.USAGE)
         finally:
             for task in tasks:

@@ -78,7 +78,7 @@ def read_submission(
     written, reader, is_component = _read_files(files)
     if hub:
         if written.get("component") is not None:
-            raise CliError("the file brings a component of its own: leave out --hub, or the component")
+            raise CliError("the file has a component of its own: leave out --hub, or the component")
         written["hubRef"] = hub
     if strict is not None:
         written["strictParams"] = strict

@@ -165,7 +165,7 @@ class RunClient(Orders):
     def log_progress(self, value: float) -> None:
         """How much is done, from 0 to 1."""
         if not 0 <= value <= 1:
-            raise ValueError(f"log_progress takes a number from 0 to 1, found {value!r}")
+            raise ValueError(f"log_progress accepts a number from 0 to 1, found {value!r}")
         self.log_meta(progress=value)
 
     def log_metric(self, name: str, value: float, step: int | None = None, timestamp: datetime | None = None) -> None:

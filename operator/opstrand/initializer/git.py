@@ -35,9 +35,9 @@ _MARK = "opstrand-step"
 _UNKNOWN = ("couldn't find remote ref", "not our ref", "unadvertised object", "no such ref was fetched")
 #: What ssh says, and what it means to whoever wrote the connection.
 _MEANINGS = {
-    "Permission denied (publickey": "the host does not take the connection's key",
+    "Permission denied (publickey": "the host does not accept the connection's key",
     "Host key verification failed": "the host's key is not the one in the Secret's known_hosts",
-    "timed out during banner exchange": "the host takes the connection and says nothing",
+    "timed out during banner exchange": "the host accepts the connection and says nothing",
 }
 #: What git adds to everything that goes wrong.
 _BOILERPLATE = ("Please make sure you have the correct access rights", "and the repository exists.", "hint:", "@@@")
@@ -80,7 +80,7 @@ class Git:
             process.wait()
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
-            raise InitError(f"git {self._name}: the host did not bring it in time") from error
+            raise InitError(f"git {self._name}: the host did not deliver it in time") from error
         return process.returncode, out.decode(errors="replace"), err.decode(errors="replace")
 
 

@@ -107,7 +107,7 @@ def parse_flags(flags: Sequence[str]) -> Flags:
         if flag not in _FLAGS:
             raise ValueError(f"the flag {_show(name)} is not for a run; these are: {', '.join(_FLAGS)}")
         if not re.fullmatch(_FLAGS[flag], value):
-            raise ValueError(f"the flag {flag} {'takes no value' if not _FLAGS[flag] else 'takes another value'}, found {_show(value)}")
+            raise ValueError(f"the flag {flag} {'accepts no value' if not _FLAGS[flag] else 'accepts another value'}, found {_show(value)}")
         given[flag] = value
     fetch = tuple(_join(flag, value) for flag, value in given.items() if flag not in _NOT_OF_FETCH)
     return Flags(fetch, _submodule_flags(given), given.get("--branch"))

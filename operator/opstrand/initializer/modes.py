@@ -22,7 +22,7 @@ def apply_mode(text: str, current: int) -> int:
     for clause in text.split(","):
         found = _CLAUSE.fullmatch(clause)
         if found is None:
-            raise ValueError(f"chmod takes a mode such as 755, 0644 or +x, found {text!r}")
+            raise ValueError(f"chmod accepts a mode such as 755, 0644 or +x, found {text!r}")
         who = "ugo" if not found.group(1) or "a" in found.group(1) else found.group(1)
         for operator, letters in _ACTION.findall(found.group(2)):
             current = _apply(current, who, operator, letters)

@@ -105,7 +105,7 @@ async def _write_status(decision: Decision, *, key: Key, snapshot: Snapshot, wor
         found = await world.kube.get(OPERATIONS, *key)
         if _guard(snapshot.body, is_freeze=False) == _guard(found, is_freeze=False):
             raise
-        raise Conflict(f"{'/'.join(key)} was written meanwhile", status=409) from error
+        raise Conflict(f"{'/'.join(key)} was written by another in between", status=409) from error
     # What comes back is newer than anything the watch has said: an output acknowledged before the container's end is in it.
     concerned = world.cache.put(OPERATIONS, stored)
     await _tell(snapshot, decision.status or {}, world)

@@ -65,7 +65,7 @@ def _refuse_set(one: Manifest) -> Iterator[str]:
     for key, kind in known.items():
         if not one[key].get("optional"):
             words = f"the variables of the {kind} {one[key].get('name')!r} need a cluster"
-            yield f"{_PATH}.envFrom: {words}; --local can take single ones, listed in env, from its own environment"
+            yield f"{_PATH}.envFrom: {words}; --local can read single ones, listed in env, from its own environment"
     if not known:
         yield f"{_PATH}.envFrom: {', '.join(one) or 'an empty entry'} needs a cluster"
 
@@ -78,7 +78,7 @@ def _refuse_source(name: str, key: str, details: Manifest, pod: Manifest, contai
             yield f"{path}: {name} is the {words}, which needs a cluster; set {name} in the environment of --local"
     elif key == "fieldRef":
         if read_field(pod, str(details.get("fieldPath"))) is None:
-            yield f"{path}: {name} asks for {details.get('fieldPath')!r}, which is no field that a container can be told"
+            yield f"{path}: {name} asks for {details.get('fieldPath')!r}, which is no field that a container can read"
     elif key == "resourceFieldRef":
         if details.get("containerName") not in (None, "", names.MAIN_CONTAINER):
             yield f"{path}: {name} asks for a resource of {details['containerName']!r}; --local runs one process"

@@ -23,9 +23,7 @@ class Build(Section):
     presets: Texts | None = Field(None, description="Presets of the build.", examples=[["small"]])
     queue: Text | None = Field(None, description="Queue of the build.", examples=["agent/builds"])
     namespace: Text | None = Field(None, description="Namespace of the build.", examples=["builds"])
-    cache: Annotated[Cache, OR_TEMPLATE] | None = Field(
-        None, description="Whether an equal image is taken again.", examples=[{"disable": True}]
-    )
+    cache: Annotated[Cache, OR_TEMPLATE] | None = Field(None, description="Whether an equal image is reused.", examples=[{"disable": True}])
     params: Params | None = Field(
         None, description="Params of the build; `destination` names the image.", examples=[{"destination": {"value": "app:v1"}}]
     )

@@ -13,7 +13,7 @@ from opstrand.spec.section import OR_TEMPLATE, Flag, Section, Texts, Whole
 
 
 class Cache(Section):
-    """Whether, how long and by what a result is taken again."""
+    """Whether, how long and by what a result is reused."""
 
     disable: Flag | None = Field(
         None, description="Default: false for children of pipelines and matrices, true for others.", examples=[True]

@@ -79,7 +79,7 @@ class Common(Section):
     queue: Text | None = Field(None, description="Queue to run in: `queue` or `agent/queue`.", examples=["default"])
     namespace: Text | None = Field(None, description="Namespace; where given it must be the object's own.", examples=["team"])
     cache: Annotated[Cache, OR_TEMPLATE] | None = Field(
-        None, description="Whether an earlier equal run's result is taken.", examples=[{"disable": True}]
+        None, description="Whether an earlier equal run's result is reused.", examples=[{"disable": True}]
     )
     termination: Annotated[Termination, OR_TEMPLATE] | None = Field(
         None, description="Limits in time and tries.", examples=[{"maxRetries": 1, "timeout": 3600}]
@@ -100,7 +100,7 @@ class Common(Section):
     )
 
     inputs: list[IO] | None = Field(
-        None, description="What the run takes.", examples=[[{"name": "message", "type": "str", "value": "hello"}]]
+        None, description="What the run accepts.", examples=[[{"name": "message", "type": "str", "value": "hello"}]]
     )
     outputs: list[IO] | None = Field(None, description="What the run gives.", examples=[[{"name": "loss", "type": "float"}]])
     run: Annotated[Any, RUNTIME] | None = Field(

@@ -66,10 +66,10 @@ class ConnectionResource(Section):
 
     name: Text = Field(description="Name of the Secret or ConfigMap, in the run's namespace.", examples=["git-token"])
     mount_path: Text | None = Field(None, description="Folder to mount it at, instead of variables.", examples=["/etc/keys"])
-    host_path: Text | None = Field(None, description="Taken for compatibility; unused.", examples=["/etc/keys"])
+    host_path: Text | None = Field(None, description="Accepted for compatibility; unused.", examples=["/etc/keys"])
     items: list[Text] | None = Field(None, description="Only these of its keys.", examples=[["TOKEN"]])
     default_mode: Text | int | None = Field(None, description="Mode of mounted files, octal as text.", examples=["0400"])
-    is_requested: bool | None = Field(None, description="Taken for compatibility; unused.", examples=[True])
+    is_requested: bool | None = Field(None, description="Accepted for compatibility; unused.", examples=[True])
 
     @field_validator("mount_path")
     @classmethod
@@ -105,7 +105,7 @@ class Connection(Section):
     config_map: ConnectionResource | None = Field(None, description="The ConfigMap that it needs.", examples=[{"name": "settings"}])
     env: list[Any] | dict[str, Any] | None = Field(None, description="Variables.", examples=[[{"name": "A", "value": "1"}]])
     annotations: dict[str, Any] | None = Field(None, description="Annotations of the Pod.", examples=[{"sidecar": "no"}])
-    is_alias: bool | None = Field(None, description="Taken for compatibility; unused.", examples=[False])
+    is_alias: bool | None = Field(None, description="Accepted for compatibility; unused.", examples=[False])
 
     @field_validator("name")
     @classmethod

@@ -25,7 +25,7 @@ class FileInit(Section):
     filename: Text | None = Field(
         None, description="Name of the file, which may have folders. Default: `file`.", examples=["echo.py", "conf/a.yaml"]
     )
-    chmod: Text | None = Field(None, description="Mode of the file, as chmod takes it.", examples=["+x", "0644"])
+    chmod: Text | None = Field(None, description="Mode of the file, as chmod accepts it.", examples=["+x", "0644"])
     kind: Text | None = Field(None, description="Kind of the lineage that is recorded. Default: `file`.", examples=["file"])
 
 
@@ -115,14 +115,14 @@ class Init(Section):
     model_ref: Text | None = Field(None, description="Copy a registered model version.", examples=["project:v1"])
     artifact_ref: Text | None = Field(None, description="Copy a registered artifact version.", examples=["project:v1"])
     connection: Text | None = Field(
-        None, description="Connection to take the data from; alone, the whole of it is copied.", examples=["datasets"]
+        None, description="Connection to copy the data from; alone, the whole of it is copied.", examples=["datasets"]
     )
     path: Text | None = Field(
         None, description="Folder that the data lands in, in this step and in the main container.", examples=["/data"]
     )
     container: ContainerPart | None = Field(
         None,
-        description="Alone: an init container of Kubernetes. Beside a source: overrides the container that brings it.",
+        description="Alone: an init container of Kubernetes. Beside a source: overrides the container that fetches it.",
         examples=[{"name": "wait", "image": "busybox", "command": ["true"]}],
     )
 
@@ -131,7 +131,7 @@ class Init(Section):
         given = [name for name in SOURCES if getattr(self, name) is not None]
         if len(given) > 1:
             keys = ", ".join(type(self).model_fields[name].alias or name for name in given)
-            raise fail("InvalidSpec", f"one init step takes one source, found {keys}; write one step for each")
+            raise fail("InvalidSpec", f"one init step has one source, found {keys}; write one step for each")
         if isinstance(self.git, GitInit) and not self.git.url and not self.connection:
             raise fail("InvalidSpec", "git without a url needs a connection")
         return self

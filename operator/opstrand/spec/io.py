@@ -75,7 +75,7 @@ class IO(Section):
     name: str = Field(description="Name of the value in params and templates.", examples=["message"])
     description: str | None = Field(None, description="What the value is for, for people.", examples=["What to print."])
     type: str | None = Field(
-        None, description="Type that a value is converted to. Without one, any value is taken as it is.", examples=["str"]
+        None, description="Type that a value is converted to. Without one, any value is kept as it is.", examples=["str"]
     )
     value: Any = Field(None, description="The default. It makes an input optional.", examples=["Default message"])
     is_optional: bool | None = Field(None, description="Whether the run starts without a value.", examples=[True])
@@ -83,7 +83,7 @@ class IO(Section):
     is_flag: bool | None = Field(None, description="For bool: as an argument it is `--name` or nothing.", examples=[True])
     arg_format: str | None = Field(None, description="Template of the value as an argument.", examples=["--lr={{ lr }}"])
     connection: str | None = Field(None, description="Connection that the value belongs to.", examples=["s3-data"])
-    to_init: bool | None = Field(None, description="Bring the value into the container before it starts.", examples=[True])
+    to_init: bool | None = Field(None, description="Fetch the value into the container before it starts.", examples=[True])
     to_env: str | None = Field(None, description="Environment variable of the main container that holds the value.", examples=["MESSAGE"])
     validation: Validation | None = Field(None, description="What a value must satisfy beyond its type.", examples=[{"ge": 0}])
     delay_validation: bool | None = Field(

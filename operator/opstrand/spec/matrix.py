@@ -154,7 +154,7 @@ class Hyperband(Searching):
     eta: Annotated[float, Field(ge=0), OR_TEMPLATE] | None = Field(None, description="How much is kept each time.", examples=[3])
     resource: Resource | None = Field(None, description="The input that is spent.", examples=[{"name": "epochs", "type": "int"}])
     metric: Metric | None = Field(None, description="What is made better.", examples=[{"name": "loss"}])
-    resume: Flag | None = Field(None, description="Whether runs go on instead of starting anew.", examples=[False])
+    resume: Flag | None = Field(None, description="Whether runs go on instead of starting again.", examples=[False])
     tuner: Annotated[Tuner, OR_TEMPLATE] | None = Field(None, description="The tuner.", examples=[{"hubRef": "hyperband"}])
 
 

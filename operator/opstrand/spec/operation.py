@@ -19,7 +19,9 @@ class Control(Section):
 
     stop: Annotated[bool, Strict()] | None = Field(None, description="Stop the run.", examples=[True])
     skip: Annotated[bool, Strict()] | None = Field(None, description="Skip the run before it starts.", examples=[True])
-    invalidate: Annotated[bool, Strict()] | None = Field(None, description="Never take this run's result for another run.", examples=[True])
+    invalidate: Annotated[bool, Strict()] | None = Field(
+        None, description="Never reuse this run's result for another run.", examples=[True]
+    )
     resume: Annotated[int, Strict(), Field(ge=0)] | None = Field(
         None, description="Reserved for going on with a final run: not acted on by this version. A number that only grows.", examples=[1]
     )

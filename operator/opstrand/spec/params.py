@@ -31,7 +31,7 @@ class Param(Section):
     ref: str | None = Field(None, description="The run that the value comes from: runs.UUID, ops.NAME or dag.", examples=["ops.train"])
     context_only: bool | None = Field(None, description="Whether the value may be undeclared, for templates only.", examples=[True])
     connection: str | None = Field(None, description="Connection that the value belongs to.", examples=["s3-data"])
-    to_init: bool | None = Field(None, description="Bring the value into the container before it starts.", examples=[True])
+    to_init: bool | None = Field(None, description="Fetch the value into the container before it starts.", examples=[True])
     to_env: str | None = Field(None, description="Environment variable of the main container that holds the value.", examples=["MESSAGE"])
 
     @classmethod
@@ -40,12 +40,12 @@ class Param(Section):
 
 
 class JoinParam(Section):
-    """One param of a join: `value` is what is asked of every run that the join finds. It takes no `ref`."""
+    """One param of a join: `value` is what is asked of every run that the join finds. It accepts no `ref`."""
 
     value: Any = Field(None, description="What is asked of each run.", examples=["outputs.loss"])
     context_only: bool | None = Field(None, description="Whether the value may be undeclared, for templates only.", examples=[True])
     connection: str | None = Field(None, description="Connection that the value belongs to.", examples=["s3-data"])
-    to_init: bool | None = Field(None, description="Bring the value into the container before it starts.", examples=[True])
+    to_init: bool | None = Field(None, description="Fetch the value into the container before it starts.", examples=[True])
 
     @classmethod
     def _spread(cls, data: Any) -> Any:

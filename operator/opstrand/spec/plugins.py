@@ -32,10 +32,10 @@ class Sidecar(Section):
 
 
 class Notification(Section):
-    """Tells connections when the run ends. Hooks do the same and more."""
+    """Notifies connections when the run ends. Hooks do the same and more."""
 
-    connections: list[Text] = Field(description="Names of the connections to tell.", examples=[["slack"]])
-    trigger: Text | None = Field(None, description="The end to tell of. Default: any.", examples=["failed"])
+    connections: list[Text] = Field(description="Names of the connections to notify.", examples=[["slack"]])
+    trigger: Text | None = Field(None, description="The end to report. Default: any.", examples=["failed"])
 
 
 class Plugins(Section):
@@ -49,20 +49,22 @@ class Plugins(Section):
         None, description="Mount the whole artifacts store; sets `globals.store_path`.", examples=[False]
     )
     collect_artifacts: Flag | None = Field(None, description="Collect what the run writes. Default: true.", examples=[True])
-    collect_logs: Flag | None = Field(None, description="Taken for compatibility; unused.", examples=[True])
+    collect_logs: Flag | None = Field(None, description="Accepted for compatibility; unused.", examples=[True])
     collect_resources: Flag | None = Field(None, description="Record cpu and memory. Default: true.", examples=[True])
-    sync_statuses: Flag | None = Field(None, description="Taken for compatibility; unused.", examples=[True])
-    auto_resume: Flag | None = Field(None, description="Taken for compatibility; unused.", examples=[True])
+    sync_statuses: Flag | None = Field(None, description="Accepted for compatibility; unused.", examples=[True])
+    auto_resume: Flag | None = Field(None, description="Accepted for compatibility; unused.", examples=[True])
     external_host: Flag | None = Field(None, description="Reach the API by its outer address.", examples=[False])
     log_level: Text | None = Field(None, description="Log level of the client in the container.", examples=["INFO"])
     tmux: Flag | None = Field(None, description="Provide tmux in the container. Refused by this version.", examples=[False])
     sandbox: Flag | None = Field(None, description="Provide the sandbox tools in the container. Refused by this version.", examples=[False])
     ssh: Flag | None = Field(None, description="Provide an ssh server in the container. Refused by this version.", examples=[False])
     sidecar: Annotated[Sidecar, OR_TEMPLATE] | None = Field(
-        None, description="Settings of a container that collects files. Taken for compatibility; unused.", examples=[{"syncInterval": 60}]
+        None,
+        description="Settings of a container that collects files. Accepted for compatibility; unused.",
+        examples=[{"syncInterval": 60}],
     )
     notifications: Annotated[list[Notification], OR_TEMPLATE] | None = Field(
         None,
-        description="Whom to tell when the run ends. Refused by this version.",
+        description="Connections to notify when the run ends. Refused by this version.",
         examples=[[{"connections": ["slack"], "trigger": "failed"}]],
     )

@@ -73,7 +73,7 @@ Kind = Literal[
 
 
 class Space(Section):
-    """Values that a param takes: a `kind`, and its numbers as a mapping, a list or `a:b:c`."""
+    """Values that a param can have: a `kind`, and its numbers as a mapping, a list or `a:b:c`."""
 
     kind: Kind = Field(description="The kind of the space.", examples=["choice", "uniform"])
     value: Annotated[Any, Takes("list, mapping, or text such as 0:1:0.1")] = Field(

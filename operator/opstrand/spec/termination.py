@@ -1,4 +1,4 @@
-"""`termination`: how long a run may take, how often it is tried, and how long it is kept.
+"""`termination`: how long a run may last, how often it is tried, and how long it is kept.
 
 Owns the keys. Must not decide when any of them applies.
 """
@@ -23,10 +23,10 @@ class ActivityProbe(Section):
     """How the activity of a service is read."""
 
     exec: Annotated[dict[str, Any], Kubernetes("ExecAction"), OR_TEMPLATE] | None = Field(
-        None, description="A command in the container that tells.", examples=[{"command": ["bash", "-c", "activity"]}]
+        None, description="A command in the container that reports it.", examples=[{"command": ["bash", "-c", "activity"]}]
     )
     http: Annotated[dict[str, Any], Kubernetes("HTTPGetAction"), OR_TEMPLATE] | None = Field(
-        None, description="A page of the container that tells.", examples=[{"path": "/api/status", "port": 8888}]
+        None, description="A page of the container that reports it.", examples=[{"path": "/api/status", "port": 8888}]
     )
 
 
@@ -35,7 +35,7 @@ class Termination(Section):
 
     max_retries: Whole | None = Field(
         None,
-        description="How often a failed run is tried again. Default: 0. Pods that the cluster takes away, or a person deletes, have a "
+        description="How often a failed run is tried again. Default: 0. Pods that the cluster removes, or a person deletes, have a "
         "budget of their own: the annotation opstrand.dev/platform-retries, under run.environment.annotations or on the Operation.",
         examples=[2],
     )

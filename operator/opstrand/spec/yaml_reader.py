@@ -239,7 +239,7 @@ class _Reader:
     def _merge(self, frame: _Frame, value: Any, place: Place | None) -> None:
         sources = value if isinstance(value, list) else [value]
         if not all(isinstance(source, dict) for source in sources):
-            self.problems.append(self._problem("'<<' takes a mapping or a list of mappings", *frame.key_place))
+            self.problems.append(self._problem("'<<' accepts a mapping or a list of mappings", *frame.key_place))
             return
         # What is merged in counts again: a chain of merges must not grow without limit either.
         self.count += sum(map(len, sources))

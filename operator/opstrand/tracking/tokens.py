@@ -127,7 +127,7 @@ class ClusterAuth:
             return _caller(status["user"], with_pod=is_ours)
         if is_ours and self._expired is not None and _is_expired(claims):
             return await self._expired.identify(token)
-        raise Unauthenticated(f"The token was not accepted: {status.get('error') or 'it proves nobody'}.")
+        raise Unauthenticated(f"The token was not accepted: {status.get('error') or 'it proves no identity'}.")
 
     async def _check_account(self, token: str, *, is_ours: bool) -> None:
         """Refuse what a service account's token cannot be: the cluster signs those itself, and makes them for any audience."""

@@ -91,7 +91,7 @@ TABLE = [
     ("init step failed", pod({"phase": "Failed", "initContainerStatuses": INIT}), State.FAILED, "InitFailed", Fault.USER, "no such host"),
     ("image pull", pod(waiting("ImagePullBackOff", "denied")), State.PENDING, "ImagePullFailed", Fault.USER, "app:1"),
     ("missing secret", pod(waiting("CreateContainerConfigError")), State.PENDING, "ContainerConfigError", Fault.USER, "words"),
-    ("no node takes it", pod({"conditions": UNSCHEDULABLE}), State.PENDING, "Unschedulable", Fault.NONE, "Insufficient cpu"),
+    ("no node accepts it", pod({"conditions": UNSCHEDULABLE}), State.PENDING, "Unschedulable", Fault.NONE, "Insufficient cpu"),
     ("no such claim", pod({"conditions": NO_CLAIM}), State.PENDING, "VolumeNotMounted", Fault.USER, '"data" not found'),
     ("being created", pod(waiting("ContainerCreating")), State.PENDING, "", Fault.NONE, ""),
 ]

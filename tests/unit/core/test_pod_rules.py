@@ -98,7 +98,7 @@ def container(**fields: Any) -> dict[str, Any]:
         ({**container(), "init": [{"file": {"content": "x"}, "path": "/a/.."}]}, "run.init[0].path: nothing can be mounted at '/'"),
         (
             {**container(), "init": [{"file": {"content": "x"}, "path": "/opt"}]},
-            "run.init[0].path: the init container's own programs are in /opt, and a volume there would hide them; take another folder",
+            "run.init[0].path: the init container's own programs are in /opt, and a volume there would hide them; use another folder",
         ),
         ({**container(), "init": [{"path": "/a"}]}, "run.init[0]: a step needs one of file, dockerfile, git"),
         ({**container(), "init": [{"paths": ["../a"]}]}, "run.init[0]: a path must stay within its store"),
@@ -137,7 +137,7 @@ def test_ten_thousand_variables_and_a_mebibyte_are_refused_with_sizes() -> None:
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        ({"file": {"content": "x", "filename": "a", "chmod": "rwx"}}, "run.init[0].file.chmod: chmod takes a mode such as 755, 0644 or +x"),
+        ({"file": {"content": "x", "filename": "a", "chmod": "rwx"}}, "run.init[0].file.chmod: chmod accepts a mode such as 755, 0644 or +x"),
         ({"file": {"content": "x", "filename": "../a"}}, "run.init[0].file.filename: expected the name of a file, found '../a'"),
         (
             {"dockerfile": {"image": "a", "filename": "../../a"}},
@@ -163,7 +163,7 @@ def test_what_is_no_quantity(value: Any) -> None:
 
 def test_a_param_cannot_take_the_place_of_a_variable_of_the_run() -> None:
     (problem,) = problems(container(), {"host": {"value": "x", "contextOnly": True, "toEnv": "POLYAXON_HOST"}})
-    assert problem == "run.container.env: toEnv asks for POLYAXON_HOST, which every run has with a value of its own; take another name"
+    assert problem == "run.container.env: toEnv asks for POLYAXON_HOST, which every run has with a value of its own; use another name"
 
 
 def test_the_variables_of_a_run_are_those_that_its_pod_has() -> None:

@@ -304,15 +304,15 @@ def test_a_join_takes_a_whole_page_of_runs_and_no_more_fit_into_a_status() -> No
 
 
 MISFITS: list[tuple[Any, dict[str, Any], str]] = [
-    ("globals.uuid", {"type": "int"}, "gives a text, and this takes int"),
-    ("globals.uuid", {"type": "str", "isList": True}, "gives a text, and this takes a list of str"),
-    ("globals", {"type": "float"}, "gives a mapping, and this takes float"),
-    ("globals", {"isList": True}, "gives a mapping, and this takes a list of values"),
-    ("inputs", {"type": "dict", "isList": True}, "gives a mapping, and this takes a list of dict"),
-    ("globals.run_info", {"type": "git"}, "gives a text, and this takes git"),
-    ("globals.duration", {"type": "dict"}, "gives a number, and this takes dict"),
-    ({"dirs": ["a"]}, {"type": "bool"}, "gives a mapping, and this takes bool"),
-    ({"dirs": ["a"]}, {"type": "artifacts", "isList": True}, "gives a mapping, and this takes a list of artifacts"),
+    ("globals.uuid", {"type": "int"}, "gives a text, and this accepts int"),
+    ("globals.uuid", {"type": "str", "isList": True}, "gives a text, and this accepts a list of str"),
+    ("globals", {"type": "float"}, "gives a mapping, and this accepts float"),
+    ("globals", {"isList": True}, "gives a mapping, and this accepts a list of values"),
+    ("inputs", {"type": "dict", "isList": True}, "gives a mapping, and this accepts a list of dict"),
+    ("globals.run_info", {"type": "git"}, "gives a text, and this accepts git"),
+    ("globals.duration", {"type": "dict"}, "gives a number, and this accepts dict"),
+    ({"dirs": ["a"]}, {"type": "bool"}, "gives a mapping, and this accepts bool"),
+    ({"dirs": ["a"]}, {"type": "artifacts", "isList": True}, "gives a mapping, and this accepts a list of artifacts"),
 ]
 
 
@@ -346,9 +346,9 @@ def test_what_may_fit_is_waited_for(value: Any, io: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("value", "io", "words"),
     [
-        ("outputs.loss", {"type": "float"}, "a join gives a list, and this takes one float; declare isList: true"),
-        ("globals.uuid", {"type": "int", "isList": True}, "a join gives a list, and this takes a list of int"),
-        ({"files": ["a"]}, {"type": "artifacts", "isList": True}, "a join gives a mapping, and this takes a list of artifacts"),
+        ("outputs.loss", {"type": "float"}, "a join gives a list, and this accepts one float; declare isList: true"),
+        ("globals.uuid", {"type": "int", "isList": True}, "a join gives a list, and this accepts a list of int"),
+        ({"files": ["a"]}, {"type": "artifacts", "isList": True}, "a join gives a mapping, and this accepts a list of artifacts"),
     ],
 )
 def test_what_a_join_gives_must_fit_too(value: Any, io: dict[str, Any], words: str) -> None:

@@ -42,7 +42,7 @@ def test_modes_as_chmod_takes_them(text: str, before: int, after: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "999", "rwxr-xr-x", "u+q", "+x; rm -rf /", "07777777", "u+x,", "-1"])
 def test_nonsense_is_no_mode(text: str) -> None:
-    with pytest.raises(ValueError, match="chmod takes a mode such as"):
+    with pytest.raises(ValueError, match="chmod accepts a mode such as"):
         apply_mode(text, 0o644)
 
 
@@ -59,7 +59,7 @@ def test_a_file_is_its_bytes_and_its_mode_and_so_is_its_copy(tmp_path: Path) -> 
 
 
 def test_a_mode_that_is_none_fails_by_name(tmp_path: Path) -> None:
-    with pytest.raises(InitError, match=r"init file /a/b/run.sh: chmod takes a mode such as 755, 0644 or \+x, found 'rw'"):
+    with pytest.raises(InitError, match=r"init file /a/b/run.sh: chmod accepts a mode such as 755, 0644 or \+x, found 'rw'"):
         write_file(file_step(chmod="rw"), str(tmp_path))
 
 

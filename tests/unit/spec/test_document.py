@@ -115,7 +115,7 @@ def test_keys_are_text_as_in_json() -> None:
         ("a: !!python/object/apply:os.system [ls]", 1, "not supported"),
         ("a: !secret b", 1, "not supported"),
         ("a: !!int b", 1, "is not an int"),
-        ("a: {<<: 3}", 1, "takes a mapping"),
+        ("a: {<<: 3}", 1, "accepts a mapping"),
         ("? [a]\n: b", 1, "a key must be text"),
         ("a: &x b\n*x : c", 2, "an alias cannot be a key"),
     ],

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("field", default="", metavar="[FIELD]")
 @output_option("text", "json")
 def explain(field: str, output: str) -> None:
-    """Say what a field of the polyaxonfile takes.
+    """Say what a field of the polyaxonfile accepts.
 
     FIELD is its path: run.container.image, inputs.type, matrix.grid. Without one, the keys of an operation.
     """

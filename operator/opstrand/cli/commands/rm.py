@@ -30,7 +30,7 @@ def rm(target: Target, runs: tuple[str, ...], yes: bool) -> int:
 
 def _confirm(runs: tuple[str, ...]) -> None:
     if not sys.stdin.isatty():
-        raise CliError("nobody is there to be asked", hint="-y deletes without asking.")
+        raise CliError("there is no terminal to ask on", hint="-y deletes without asking.")
     if not click.confirm(f"Delete {inline(', '.join(runs))}?", err=True):
         raise CliError("nothing was deleted", code=ExitCode.INTERRUPTED)
 

@@ -60,7 +60,7 @@ class _Wish:
 @click.option("--hub", metavar="NAME[:TAG]", help="Run this component of the hub; -f is the operation over it.")
 @click.option("-n", "--name", metavar="NAME", help="The run's name. [default: made from the file's]")
 @click.option("-l", "--logs", is_flag=True, help="Show what the program writes, to its end.")
-@click.option("-w", "--watch", is_flag=True, help="Wait for the end, and tell of every phase.")
+@click.option("-w", "--watch", is_flag=True, help="Wait for the end, and report every phase.")
 @timeout_option
 @click.option(
     "--platform-retries",

@@ -218,7 +218,7 @@ def _check_types(io: IO, given: IO, what: str, path: str) -> list[Problem]:
         return []
     if bool(io.is_list) != bool(given.is_list):
         one, other = ("a list", "one value") if given.is_list else ("one value", "a list")
-        return [Problem("InvalidSpec", f"{what} is {one}, and this takes {other}", path)]
+        return [Problem("InvalidSpec", f"{what} is {one}, and this accepts {other}", path)]
     if io.type == given.type or any({io.type, given.type} <= group for group in _ALIKE):
         return []
-    return [Problem("InvalidSpec", f"{what} is {given.type}, and this takes {io.type}", path)]
+    return [Problem("InvalidSpec", f"{what} is {given.type}, and this accepts {io.type}", path)]

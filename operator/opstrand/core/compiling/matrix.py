@@ -128,9 +128,9 @@ def _rows(matrix: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
 
 def _misfit(kind: str, space: Space, type_name: str | None, *, is_declared: bool) -> str:
     if kind == "grid" and space.is_drawn:
-        return f"a {space.kind} has no end, so a grid cannot take every value of it; use a matrix of kind random"
+        return f"a {space.kind} has no end, so a grid cannot use every value of it; use a matrix of kind random"
     if kind == "bayes" and space.is_drawn and space.kind != "uniform":
-        return f"a bayesian search takes uniform distributions only, found {space.kind}"
+        return f"a bayesian search accepts uniform distributions only, found {space.kind}"
     form = FORMS.get(space.kind)
     # An undeclared param has no type that a value could miss.
     if form is not None and is_declared and type_name not in form.input_types:

@@ -18,7 +18,7 @@ _SECTIONS = {
     "events": ("an event", ""),
     "build": ("a build", ""),
     "presets": ("a preset by its name", ": lay its file over this one with a further -f"),
-    "mount": ("the upload of a folder", ": bring files by init.git or init.file"),
+    "mount": ("the upload of a folder", ": fetch files by init.git or init.file"),
 }
 
 

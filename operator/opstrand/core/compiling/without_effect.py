@@ -16,7 +16,7 @@ from opstrand.spec.operation import Operation
 
 _NO_COLLECTOR = "no container collects files in this version: they go to the store's volume at once"
 _NO_GATEWAY = "nothing is exposed outside of the cluster by this version; it changes globals.base_url alone"
-_NO_CACHE = "no earlier result is taken by this version; the run always runs"
+_NO_CACHE = "this version reuses no earlier result; the run always runs"
 _FOR_SERVICES = "only a service is ended for being idle; a job ends by itself"
 _NO_SYSTEM = "Kubernetes heeds it only in a Pod that names its operating system, which a run's does not"
 _NO_PIPELINE = "is for the operations of a pipeline; alone, an operation waits for the runs that its params refer to"

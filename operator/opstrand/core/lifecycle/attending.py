@@ -55,7 +55,7 @@ def _claim(snapshot: Snapshot) -> Decision:
     try:
         attempt = render_again(snapshot, elapsed=0)
     except SpecError as error:
-        return end(snapshot, Phase.FAILED, error.reason, f"its Pod cannot be told from another of its name: {error.message}")
+        return end(snapshot, Phase.FAILED, error.reason, f"its Pod cannot be distinguished from another of its name: {error.message}")
     return Decision(actions=(ClaimPod(attempt, exact=snapshot.status.get("podDigest") == attempt.digest),))
 
 

@@ -165,7 +165,7 @@ def find_refusal(pod: Pod) -> Observation | None:
     if status_of(pod).get("phase") != "Failed":
         return None
     reason = status_of(pod).get("reason") or "the Pod failed without running"
-    words = f"node {node_of(pod)!r} did not take it: {reason}: {status_of(pod).get('message') or 'no reason given'}"
+    words = f"node {node_of(pod)!r} did not accept it: {reason}: {status_of(pod).get('message') or 'no reason given'}"
     return _failed(pod, "NodeRefused", words, Fault.PLATFORM)
 
 

@@ -87,7 +87,7 @@ def find_unschedulable(pod: Pod) -> Observation | None:
         return Observation(State.PENDING, "SchedulingGated", _describe_gates(pod, scheduled))
     if scheduled.get("reason") != "Unschedulable":
         return None
-    message = str(scheduled.get("message") or "no node takes it")
+    message = str(scheduled.get("message") or "no node accepts it")
     if _NO_CLAIM.search(message):
         return Observation(State.PENDING, "VolumeNotMounted", message, Fault.USER)
     short = dict.fromkeys(_SHORT.findall(message))

@@ -47,7 +47,7 @@ def _check_node_ports(placed: Sequence[tuple[Mapping[str, Any], str]], plan: Pla
             taken = (port.get("protocol") or "TCP", port.get("hostIP") or "", outer or (inner if is_host else None))
             if taken[2] and taken in seen:
                 key = "hostPort" if outer else "containerPort"
-                yield Problem("InvalidSpec", f"the node's port {taken[2]} is taken already", f"{path}.ports[{index}].{key}")
+                yield Problem("InvalidSpec", f"the node's port {taken[2]} is used already", f"{path}.ports[{index}].{key}")
             seen.add(taken)
 
 

@@ -56,7 +56,7 @@ def judge_culling(termination: Mapping[str, Any], ports: Sequence[int]) -> Itera
         return
     http = probe.get("http")
     if http is None:
-        yield Problem("InvalidSpec", "culling needs a page that tells when the service was used last: http: {path, port}", path)
+        yield Problem("InvalidSpec", "culling needs a page that reports when the service was used last: http: {path, port}", path)
         return
     for key in http:
         if key not in ("path", "port"):

@@ -32,7 +32,7 @@ CONFIG_MAP_LIMIT = 900 * 1024
 _REQUESTS = {"cpu": "10m", "memory": "32Mi"}
 _CPU, _MEMORY, _MEMORY_OF_GIT = "1", "256Mi", "1Gi"
 #: In words, for who is refused for them.
-RESOURCES = f"{_REQUESTS['cpu']} to {_CPU} cpu and {_REQUESTS['memory']} to {_MEMORY} of memory ({_MEMORY_OF_GIT} where it brings git)"
+RESOURCES = f"{_REQUESTS['cpu']} to {_CPU} cpu and {_REQUESTS['memory']} to {_MEMORY} of memory ({_MEMORY_OF_GIT} where it fetches git)"
 #: Whom our containers run as where the user's may not be root.
 NOBODY = 65532
 

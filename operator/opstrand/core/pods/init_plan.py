@@ -62,14 +62,14 @@ def make_step(slot: Slot, value: Any) -> dict[str, Any] | None:
     connection = {"connection": slot.connection} if slot.connection else {}
     type_name = slot.io.type if slot.io else None
     if type_name is None:
-        raise SpecError("InvalidSpec", f"'{slot.name}' needs an input with a type to be brought by toInit", slot.path)
+        raise SpecError("InvalidSpec", f"'{slot.name}' needs an input with a type to be fetched by toInit", slot.path)
     if value is None:
         return None
     if type_name in _OWN_STEPS:
         return {type_name: value, **connection}
     if not connection or type_name == "file":
         hint = "" if type_name == "file" else " without a connection"
-        raise SpecError("InvalidSpec", f"'{slot.name}' of type '{type_name}' cannot be brought by toInit{hint}", slot.path)
+        raise SpecError("InvalidSpec", f"'{slot.name}' of type '{type_name}' cannot be fetched by toInit{hint}", slot.path)
     return {"paths": value if isinstance(value, list) else [value], **connection} if type_name == "path" else connection
 
 

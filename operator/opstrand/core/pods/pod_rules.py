@@ -167,7 +167,7 @@ def _judge_env(env: Sequence[Mapping[str, Any]], asked: Mapping[str, str], path:
         if not is_variable(name):
             yield Problem("InvalidSpec", f"{name!r} is no name of a variable: expected {VARIABLE}", path)
     for name in sorted(RUN_VARIABLES & set(asked)):
-        yield Problem("InvalidSpec", f"toEnv asks for {name}, which every run has with a value of its own; take another name", path)
+        yield Problem("InvalidSpec", f"toEnv asks for {name}, which every run has with a value of its own; use another name", path)
     total = sum(sizes.values())
     if total > ENV:
         yield Problem("TooLarge", f"the variables take {describe_size(total)}; at most {describe_size(ENV)} fit", path)
@@ -181,7 +181,7 @@ def _judge_init(plan: Plan) -> Iterator[Problem]:
         if folder != ARTIFACTS_PATH and folder in _RESERVED:
             yield Problem("InvalidSpec", f"something is mounted at {step['path']} already", f"{path}.path")
         if any(one == folder or one.startswith(f"{folder}/") for one in _OF_THE_IMAGE):
-            words = f"the init container's own programs are in {step['path']}, and a volume there would hide them; take another folder"
+            words = f"the init container's own programs are in {step['path']}, and a volume there would hide them; use another folder"
             yield Problem("InvalidSpec", words, f"{path}.path")
 
 
@@ -226,7 +226,7 @@ def _judge_plugins(plan: Plan) -> Iterator[Problem]:
     if not isinstance(plan.plugins.get("sidecar") or {}, Mapping):
         yield Problem("InvalidSpec", f"expected a mapping, found {describe(plan.plugins['sidecar'])}", "plugins.sidecar")
     if plan.plugins.get("notifications"):
-        yield Problem("NotSupported", "nobody is told of a run's end by this version", "plugins.notifications")
+        yield Problem("NotSupported", "this version notifies no connection of a run's end", "plugins.notifications")
 
 
 def _judge_queue(plan: Plan) -> Iterator[Problem]:

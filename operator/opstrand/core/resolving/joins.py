@@ -125,7 +125,7 @@ def check_matrix(matrix: Any, path: str = "matrix") -> list[Problem]:
     """A matrix spans literal values: every param with a ref in it is refused."""
     if isinstance(matrix, Mapping):
         if matrix.get("ref") is not None and set(matrix) <= PARAM_KEYS | {"kind"}:
-            message = _NO_REF.format(why="a matrix spans values that are known beforehand; take it as a param beside it")
+            message = _NO_REF.format(why="a matrix spans values that are known beforehand; use it as a param beside it")
             return [Problem("RefInvalid", message, f"{path}.ref")]
         return [problem for key, item in matrix.items() for problem in check_matrix(item, f"{path}.{key}")]
     if isinstance(matrix, list | tuple):

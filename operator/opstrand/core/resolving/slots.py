@@ -140,7 +140,7 @@ def _check_fit(slot: Slot) -> None:
         named = slot.io.type or "values"
         wanted = f"a list of {named}" if slot.io.is_list else f"one {named}" if isinstance(given, list) else named
         hint = "; declare isList: true" if isinstance(given, list) and not slot.io.is_list else ""
-        message = f"{shorten(what, 100)} gives {_SHAPES[type(given)]}, and this takes {wanted}{hint}"
+        message = f"{shorten(what, 100)} gives {_SHAPES[type(given)]}, and this accepts {wanted}{hint}"
         raise SpecError("ParamInvalid", message, f"{slot.path}.value") from None
 
 
