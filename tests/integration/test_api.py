@@ -222,6 +222,23 @@ async def test_a_run_reads_its_upstream_and_reports_no_more_once_it_is_over(
     assert (await editor.ask("PATCH", run, {"tags": ["kept"], "merge": True}))[0] == 200
 
 
+@pytest.mark.usefixtures("operator")
+async def test_a_run_reads_the_pipeline_around_it_and_no_other_run_of_that(kube: KubeApi, namespace: str, api: Client, person: Any) -> None:
+    pipeline, _, run = await start_run(kube, namespace, await person("edit"))
+    owner = {key: pipeline[key] for key in ("apiVersion", "kind")}
+    owner |= {key: pipeline["metadata"][key] for key in ("name", "uid")} | {"controller": True}
+    for name in ("child", "sibling"):
+        await kube.create(OPERATIONS, namespace, operation(name, ownerReferences=[owner]))
+    child, sibling = [await wait_for(kube, namespace, name, in_phase("Starting", "Running")) for name in ("child", "sibling")]
+    pod = await pod_of(kube, namespace, child)
+    own = Token(api, await make_token(kube, namespace, "default", pod=pod, audience=AUDIENCE))
+    runs = run.rpartition("/")[0]
+    paths = [run, *(f"{runs}/{body['status']['uuid']}" for body in (child, sibling))]
+    assert [(await own.ask("GET", path))[0] for path in paths] == [200, 200, 404]
+    reports = [(await own.ask("PATCH", path, {"outputs": {"a": 1}}))[0] for path in paths]
+    assert reports == [404, 200, 404]
+
+
 def make_expired(token: str, control_plane: ControlPlane, seconds: float = 600) -> str:
     """The same token as the cluster would have made it earlier, so that it expired `seconds` ago."""
     claims = jwt.decode(token, options={"verify_signature": False})
@@ -252,16 +269,29 @@ async def test_an_expired_token_counts_while_its_pod_and_its_account_live(
         expired = ExpiredTokens(api_kube, ClusterKeys(read_keys), audience=AUDIENCE, longest_past=3600)
         return ClusterAuth(api_kube, audience=AUDIENCE, expired=expired)
 
-    for token, name in ((own, pod["metadata"]["name"]), (lost, doomed["metadata"]["name"])):
+    valid = await make_token(kube, namespace, "doomed", pod=doomed, audience=AUDIENCE)
+    for token, name in ((own, pod["metadata"]["name"]), *((one, doomed["metadata"]["name"]) for one in (lost, valid))):
         assert (await make_auth().identify(token)).pod_name == name
     with pytest.raises(Unauthenticated):
         await make_auth().identify(old)
     await kube.delete(SERVICE_ACCOUNTS, namespace, "doomed")
+    assert await kube.get(PODS, namespace, doomed["metadata"]["name"])
     with pytest.raises(Unauthenticated):
         await make_auth().identify(lost)
     await kube.create(SERVICE_ACCOUNTS, namespace, account)  # the same name is another account
     with pytest.raises(Unauthenticated):
         await make_auth().identify(lost)
+    # The API server itself remembers for 10 s whom it accepted.
+    with pytest.raises(Unauthenticated):
+        await identify_for(40, make_auth, valid)
+
+
+async def identify_for(seconds: float, make_auth: Callable[[], ClusterAuth], token: str) -> None:
+    """Ask again and again who comes with the token; returns if it was accepted each time."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while asyncio.get_running_loop().time() < deadline:
+        await make_auth().identify(token)
+        await asyncio.sleep(0.5)
 
 
 @pytest.mark.usefixtures("operator")
