@@ -93,3 +93,30 @@ def test_what_is_offered_for_a_namespace_of_runs_lets_them_reach_the_api() -> No
     (policy,) = load("policies")
     targets = [peer["podSelector"]["matchLabels"] for rule in policy["spec"]["egress"] for peer in rule.get("to", [])]
     assert [len(selected(labels)) for labels in targets] == [1]
+
+
+def test_an_image_can_be_given_by_its_digest_and_runs_get_the_same(tmp_path: Path) -> None:
+    """The digests cannot be known here: what is built from BASE has another on every machine."""
+    for folder in ("crds", "manifests"):
+        shutil.copytree(MANIFESTS.parent / folder, tmp_path / folder)
+    digest = "sha256:" + "0" * 64
+    top = tmp_path / "manifests/kustomization.yaml"
+    image = {"name": "localhost/opstrand", "newName": "registry.example/opstrand", "digest": digest}
+    top.write_text(yaml.safe_dump({**yaml.safe_load(top.read_text()), "images": [image]}))
+    command = [str(KUBECTL), "kustomize", "--load-restrictor=LoadRestrictionsNone", str(top.parent)]
+    made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    documents = [one for one in yaml.safe_load_all(made) if one]
+    containers = [
+        container for one in documents if one["kind"] == "Deployment" for container in one["spec"]["template"]["spec"]["containers"]
+    ]
+    wanted = f"registry.example/opstrand@{digest}"
+    assert {container["image"] for container in containers} == {wanted}
+    assert [
+        one["data"]["OPSTRAND_IMAGE"] for one in documents if one["kind"] == "ConfigMap" and "OPSTRAND_IMAGE" in (one["data"] or {})
+    ] == [wanted]
+
+
+def test_the_base_image_of_a_build_can_be_named_by_its_digest() -> None:
+    lines = (MANIFESTS.parent / "Dockerfile").read_text().splitlines()
+    assert [line for line in lines if line.startswith("FROM ")] == ["FROM ${BASE} AS dependencies", "FROM ${BASE}"]
+    assert [line for line in lines if line.startswith("ARG BASE")] != []

@@ -458,6 +458,23 @@ def test_at_most_once_can_be_asked_for(spec: Any, metadata: Any, what: Any, term
     assert decide(see(without, **what)).status["phase"] == "Retrying"  # type: ignore[index]
 
 
+@pytest.mark.parametrize("allowed", [0, 1, 3])
+@pytest.mark.parametrize("max_retries", [0, 2])
+def test_each_run_has_the_budget_for_disruptions_that_the_setting_says(allowed: int, max_retries: int) -> None:
+    """Of its own: what the user allows for failures of the program is not spent on lost Pods."""
+    spec = {"termination": {"maxRetries": max_retries}}
+    operation, moment = started(**spec), NOW
+    for number in range(allowed + 1):
+        moment += timedelta(hours=1)
+        lost = replace(see(operation, now=moment, pod_is_lost=True), settings=Settings(platform_retries=allowed))
+        decision = decide(lost)
+        assert decision.status is not None
+        assert decision.status["phase"] == ("Retrying" if number < allowed else "Failed"), number
+        again = decide(see(body(spec, decision.status), now=moment + timedelta(hours=1)))
+        operation = body(spec, again.status or decision.status)
+    assert operation["status"].get("retries", {}).get("failures", 0) == 0
+
+
 def test_the_objects_word_on_disruptions_wins_over_the_files_and_must_be_a_number() -> None:
     status = decide(see(body(IN_THE_FILE, annotations={"opstrand.dev/platform-retries": "2"}))).status or {}
     assert status["platformRetries"] == 2
