@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -221,12 +222,22 @@ class _Server(ThreadingHTTPServer):
 
 class _Quiet(SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
+        if self.path.startswith("/half/"):
+            self._send_half()
+            return
         if not self.path.startswith("/away/"):
             super().do_GET()
             return
         self.send_response(302)
         self.send_header("Location", self.path.removeprefix("/away/"))
         self.end_headers()
+
+    def _send_half(self) -> None:
+        self.send_response(200)
+        kind = self.path.removeprefix("/half/")
+        self.send_header(*(("Content-Length", "1000") if kind == "length" else ("Transfer-Encoding", "chunked")))
+        self.end_headers()
+        self.wfile.write(b"kind: component\n" if kind == "length" else b"10\r\nkind: component\n\r\n")
 
     def log_message(self, *_: object) -> None:
         pass
@@ -252,6 +263,29 @@ def test_a_component_at_an_address(cli: Cli, folder: Path, server: str) -> None:
         assert ran.code == 2
         assert ran.out.startswith("op.yaml:2:1: urlRef: ")
         assert address in ran.out
+
+
+@pytest.mark.parametrize("kind", ["length", "chunked"])
+def test_a_download_that_ends_too_early_is_no_file(cli: Cli, folder: Path, server: str, kind: str) -> None:
+    (folder / "op.yaml").write_text(f"kind: operation\nurlRef: {server}/half/{kind}\n")
+    ran = cli("check", "op.yaml", cwd=folder)
+    assert (ran.code, ran.out.startswith("op.yaml:2:1: urlRef: could not download")) == (2, True), ran
+
+
+def test_a_download_has_an_end(cli: Cli, folder: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "op.yaml").write_text(f"kind: operation\nurlRef: {server}/parts/component.yaml\nparams: {{lr: 1}}\n")
+    assert cli("check", "op.yaml", cwd=folder).code == 0
+    monkeypatch.setattr("opstrand.cli.references._MOST_SECONDS", 0.0)
+    ran = cli("check", "op.yaml", cwd=folder)
+    assert (ran.code, "takes longer than" in ran.out) == (2, True), ran
+
+
+@pytest.mark.parametrize("name", ["pipe", "/dev/zero"])
+def test_a_path_ref_to_what_is_no_file_is_refused_unread(cli: Cli, folder: Path, name: str) -> None:
+    os.mkfifo(folder / "pipe")
+    (folder / "op.yaml").write_text(f"kind: operation\npathRef: {name}\n")
+    ran = cli("check", "op.yaml", cwd=folder)
+    assert (ran.code, "op.yaml:2:1: pathRef: could not read" in ran.out, "expected a file" in ran.out) == (2, True, True), ran
 
 
 def test_an_address_leads_to_no_other_scheme(cli: Cli, folder: Path, server: str) -> None:

@@ -6,7 +6,10 @@ Owns reading files and downloading, with their limits. Must not parse more of th
 from __future__ import annotations
 
 import http.client
+import os
+import stat
 import sys
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -23,7 +26,9 @@ from opstrand.spec.polyaxonfile import dotted, note_spellings, parse_component
 
 #: A component may name another one, so often.
 _DEPTH = 8
-_SECONDS = 20.0
+#: Seconds of silence, and of a whole download.
+_SECONDS, _MOST_SECONDS = 20.0, 60.0
+_CHUNK = 1 << 16
 
 
 def read_file(name: str) -> Document:
@@ -108,12 +113,24 @@ class Reader:
     def _read_path(self, name: str, origin: str) -> Document:
         if _is_address(origin):
             return self._read_url(urllib.parse.urljoin(origin, name), origin)
-        return read_file(str(Path(origin).parent / name))
+        path = str(Path(origin).parent / name)
+        if _is_special(path):
+            raise FileError(path, "it is a pipe or a device: expected a file")
+        return read_file(path)
 
     def _read_url(self, address: str, origin: str) -> Document:
         if not _is_address(address):
             raise CliError(f"expected an address that begins with https:// or http://, found {address!r}")
         return parse_document(_download(address), source=address)
+
+
+def _is_special(path: str) -> bool:
+    """Whether something other than a file or a folder has this name: reading it may never end."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _is_address(text: str) -> bool:
@@ -149,12 +166,22 @@ def _download(address: str) -> bytes:
     try:
         request = urllib.request.Request(address, headers={"User-Agent": "opstrand", "Accept": "application/yaml, text/plain, */*"})
         with _make_opener().open(request, timeout=_SECONDS) as answer:
-            # One byte more than is read at all: the document refuses it with both sizes.
-            data: bytes = answer.read(MAX_BYTES + 1)
-            return data
+            return _read_whole(answer)
     except (OSError, ValueError, urllib.error.URLError, http.client.HTTPException) as error:
         words = " ".join(str(getattr(error, "reason", error)).split())
         raise CliError(f"could not download {address}: {words}") from None
+
+
+def _read_whole(answer: http.client.HTTPResponse) -> bytes:
+    """Its body, or one byte more than is read at all: the document refuses that with both sizes. Half a file may be valid YAML too."""
+    deadline, data = time.monotonic() + _MOST_SECONDS, b""
+    while len(data) <= MAX_BYTES and (part := answer.read1(min(_CHUNK, MAX_BYTES + 1 - len(data)))):
+        data += part
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"it takes longer than {_MOST_SECONDS:.0f} s")
+    if len(data) <= MAX_BYTES and answer.length:
+        raise OSError(f"it ended {answer.length} bytes too early")
+    return data
 
 
 def _refuse(message: str, path: Steps = (), *, source: str = "") -> SpecError:
