@@ -63,7 +63,8 @@ def _read_file(snapshot: Snapshot, key: Key, world: World) -> Snapshot:
     if len(bodies) > _FEW or any(map(is_large, bodies.values())):
         raise NeedsWorker
     store = store_path(snapshot.catalog)
-    upstream = {ref: None if body is None else read_upstream(body, world.settings, store) for ref, body in bodies.items()}
+    places = (store, prepared.identity.context_root)
+    upstream = {ref: None if body is None else read_upstream(body, world.settings, *places) for ref, body in bodies.items()}
     return replace(snapshot, upstream=upstream)
 
 

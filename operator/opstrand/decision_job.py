@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from opstrand.core.compiling.prepare import Prepared, prepare
+from opstrand.core.identity import read_identity
 from opstrand.core.lifecycle.decide import decide
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.pods.volumes import store_path
@@ -68,8 +69,9 @@ def decide_run(
         return needs
     bodies = {ref: from_parcel(one) for ref, one in (upstream or {}).items()}
     store = store_path(seen["catalog"])
-    others = {ref: None if one is None else read_upstream(one, settings, store) for ref, one in bodies.items()}
-    runs = tuple(read_upstream(found, settings, store) for one in project if (found := from_parcel(one)) is not None)
+    places = (store, read_identity(whole, settings).context_root)
+    others = {ref: None if one is None else read_upstream(one, settings, *places) for ref, one in bodies.items()}
+    runs = tuple(read_upstream(found, settings, *places) for one in project if (found := from_parcel(one)) is not None)
     snapshot = Snapshot(whole, prepared, now, settings, evaluate, upstream=others, project=runs, **seen)
     decision = decide(snapshot)
     if decision.status is None or not isinstance(body, bytes):

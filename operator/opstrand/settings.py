@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from opstrand.errors import SpecError
@@ -98,6 +98,8 @@ class Settings:
     #: How long a client of the API may take to send the head of a request, and its body.
     api_head_seconds: int = 10
     api_body_seconds: int = 30
+    #: The folder of local runs, whose programs have the context root below it; empty in a cluster. No variable sets it.
+    local_runs: str = field(default="", metadata={"is_variable": False})
 
     @property
     def watched_namespaces(self) -> tuple[str, ...]:
@@ -109,10 +111,10 @@ class Settings:
         """The settings that the environment asks for. Raises SpecError that names the variable and what it should hold."""
         source = os.environ if environment is None else environment
         given: dict[str, object] = {}
-        for field in fields(cls):
-            name = f"OPSTRAND_{field.name.upper()}"
-            if name in source:
-                given[field.name] = _parse(name, source[name], whole=isinstance(field.default, int))
+        for one in fields(cls):
+            name = f"OPSTRAND_{one.name.upper()}"
+            if name in source and one.metadata.get("is_variable", True):
+                given[one.name] = _parse(name, source[name], whole=isinstance(one.default, int))
         if given.get("api_ca"):
             given["api_ca"] = _read_certificates("OPSTRAND_API_CA", str(given["api_ca"]))
         settings = cls(**given)  # type: ignore[arg-type]

@@ -57,3 +57,57 @@ def test_a_working_directory_is_made_as_in_a_container(here: Run, tmp_path: Path
     ran = here("run", "--local", "-f", "folder.yaml", "-l")
     assert ran.code == 0, ran
     assert ran.out.strip().endswith("/plx-context/artifacts/new/deep")
+
+
+def test_what_is_data_arrives_as_it_was_given(here: Run, tmp_path: Path) -> None:
+    """Content of a file and values of params are data, whatever folder they name."""
+    content = "/plx-context/artifacts {{ p }} {{ globals.context_path }}\n"
+    script = 'printf "%s\n" "$@" "$TEXT"; cat /plx-context/artifacts/note.txt; printenv POLYAXON_CONTEXT_ROOT'
+    container = {
+        "image": "a",
+        "command": ["sh", "-c", script, "sh"],
+        "args": ["{{ p }}", "x/{{ p }}/y", "/data/plx-context/z", "/plx-context-of-mine", "--to=/plx-context/{{ p }}"],
+        "env": [{"name": "TEXT", "value": "{{ p }}:/plx-context"}],
+    }
+    written = {
+        "kind": "component",
+        "inputs": [{"name": "p", "type": "str"}],
+        "run": {"kind": "job", "init": [{"file": {"filename": "note.txt", "content": content}}], "container": container},
+    }
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump(written))
+    value = "/plx-context/artifacts/$(HOME)"
+    ran = here("run", "--local", "-f", "data.yaml", "-P", f"p={value}", "-l")
+    assert ran.code == 0, ran
+    *said, root = ran.out.splitlines()
+    assert root.endswith("/files/plx-context")
+    assert said == [
+        value,
+        f"x/{value}/y",
+        "/data/plx-context/z",
+        "/plx-context-of-mine",
+        f"--to={root}/{value}",
+        f"{value}:{root}",
+        f"/plx-context/artifacts {value} {root}",
+    ]
+
+
+def test_paths_from_templates_are_where_the_files_are(here: Run, tmp_path: Path) -> None:
+    folder = "{{ globals.artifacts_path }}/made"
+    container = {"image": "a", "command": ["sh", "-c", "pwd; ls"], "workingDir": folder}
+    init = [{"file": {"filename": "a.txt", "content": "x"}, "path": folder}]
+    (tmp_path / "paths.yaml").write_text(
+        yaml.safe_dump({"kind": "component", "run": {"kind": "job", "init": init, "container": container}})
+    )
+    ran = here("run", "--local", "-f", "paths.yaml", "-l")
+    assert ran.code == 0, ran
+    place, name = ran.out.splitlines()
+    assert (place.endswith("/files/plx-context/artifacts/made"), name) == (True, "a.txt")
+
+
+def test_a_text_that_an_expression_gives_is_data_though_the_author_wrote_it(here: Run, tmp_path: Path) -> None:
+    container = {"image": "a", "command": ["printf", "%s\n"], "args": ["{{ '$(HOME)' }}", "a {{ '$(A)' }} $(A)"]}
+    container["env"] = [{"name": "A", "value": "1"}]
+    (tmp_path / "literal.yaml").write_text(yaml.safe_dump({"kind": "component", "run": {"kind": "job", "container": container}}))
+    ran = here("run", "--local", "-f", "literal.yaml", "-l")
+    assert ran.code == 0, ran
+    assert ran.out.splitlines() == ["$(HOME)", "a $(A) 1"]

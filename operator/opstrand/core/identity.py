@@ -16,13 +16,16 @@ from opstrand.settings import Settings
 CONTEXT_ROOT = "/plx-context"
 #: `globals.artifacts_path`: shared by init steps and main; where `init.file` lands.
 ARTIFACTS_PATH = f"{CONTEXT_ROOT}/artifacts"
+#: The folder of a local run that stands for the root of its container.
+LOCAL_FILES = "files"
 
 
 @dataclass(frozen=True)
 class Identity:
     """One run's unchanging facts.
 
-    `uuid` is 32 hex digits, `project` the namespace's name, times are RFC 3339 texts or None.
+    `uuid` is 32 hex digits, `project` the namespace's name, times are RFC 3339 texts or None. `context_root` is where its program finds
+    the context root: a local run has it elsewhere.
     """
 
     uuid: str
@@ -38,6 +41,7 @@ class Identity:
     username: str | None = None
     user_email: str | None = None
     project_uuid: str | None = None
+    context_root: str = CONTEXT_ROOT
 
     @property
     def run_info(self) -> str:
@@ -46,7 +50,11 @@ class Identity:
 
     @property
     def run_path(self) -> str:
-        return f"{ARTIFACTS_PATH}/{self.uuid}"
+        return f"{self.artifacts_path}/{self.uuid}"
+
+    @property
+    def artifacts_path(self) -> str:
+        return f"{self.context_root}/artifacts"
 
 
 def read_identity(body: Mapping[str, Any], settings: Settings) -> Identity:
@@ -60,7 +68,15 @@ def read_identity(body: Mapping[str, Any], settings: Settings) -> Identity:
         project=metadata["namespace"],
         owner=settings.owner,
         created_at=metadata.get("creationTimestamp"),
+        context_root=_find_root(metadata, settings),
     )
+
+
+def _find_root(metadata: Mapping[str, Any], settings: Settings) -> str:
+    if not settings.local_runs:
+        return CONTEXT_ROOT
+    place = (settings.local_runs, metadata["namespace"], metadata["name"], LOCAL_FILES)
+    return "/".join(place) + CONTEXT_ROOT
 
 
 def render_paths(identity: Identity, plugins: Mapping[str, Any], store_path: str) -> dict[str, str]:
@@ -94,8 +110,8 @@ def render_globals(identity: Identity) -> Mapping[str, Any]:
         "uuid": identity.uuid,
         "namespace": identity.project,
         "iteration": identity.iteration,
-        "context_path": CONTEXT_ROOT,
-        "artifacts_path": ARTIFACTS_PATH,
+        "context_path": identity.context_root,
+        "artifacts_path": identity.artifacts_path,
         "run_artifacts_path": identity.run_path,
         "run_outputs_path": f"{identity.run_path}/outputs",
         "run_relative_outputs_path": f"{identity.uuid}/outputs",

@@ -6,7 +6,7 @@ of the same name in the environment of the command. What cannot be had is named 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from opstrand.core import names
@@ -21,27 +21,24 @@ _PATH = "run.container"
 Manifest = Mapping[str, Any]
 
 
-def build_environment(pod: Manifest, container: Manifest, caller: Mapping[str, str], move: Callable[[str], str]) -> dict[str, str]:
+def build_environment(pod: Manifest, container: Manifest, caller: Mapping[str, str]) -> dict[str, str]:
     """The variables that the Pod declares, in order: each is expanded over those before it.
 
-    `caller` is the environment of the command, `move` puts the places of this laptop into what the file says. Sets (`envFrom`) come
-    first with a kubelet; here there are only optional ones, which are empty.
+    `caller` is the environment of the command. Sets (`envFrom`) come first with a kubelet; here there are only optional ones, which are
+    empty.
     """
     env: dict[str, str] = {}
     for one in container.get("env") or ():
-        value = _read(one, pod, container, env, caller, move)
+        value = _read(one, pod, container, env, caller)
         if value is not None:
             env[one["name"]] = value
     return env
 
 
-def _read(
-    one: Manifest, pod: Manifest, container: Manifest, env: Mapping[str, str], caller: Mapping[str, str], move: Callable[[str], str]
-) -> str | None:
+def _read(one: Manifest, pod: Manifest, container: Manifest, env: Mapping[str, str], caller: Mapping[str, str]) -> str | None:
     """The value of a variable; None where it is optional and not there."""
     if one.get("value"):
-        # The places first: a variable that is put in has its own there already.
-        return expand(move(str(one["value"])), env)
+        return expand(str(one["value"]), env)
     source = one.get("valueFrom") or {}
     if source.get("fieldRef"):
         return read_field(pod, str(source["fieldRef"].get("fieldPath")))

@@ -12,7 +12,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 import shutil
 import signal
 import sys
@@ -24,11 +23,13 @@ from typing import Any
 
 from opstrand.core import names
 from opstrand.core.identity import CONTEXT_ROOT
-from opstrand.core.pods.expansion import escape, expand
+from opstrand.core.pods.expansion import expand
+from opstrand.core.pods.places import symbolic
 from opstrand.initializer.failure import InitError
 from opstrand.kube.api import CONFIG_MAPS, PODS, Manifest
 from opstrand.local.environment import build_environment
 from opstrand.local.kube import MemoryKube
+from opstrand.local.limits import seen_in_container
 from opstrand.local.records import Records
 from opstrand.local.store import link_volumes
 
@@ -42,7 +43,6 @@ _GRACE = 10.0
 _LONGEST_PAUSE = 60.0
 #: Between two looks whether a program has ended, seconds.
 _LOOK = 0.02
-_CONTEXT = re.compile(re.escape(CONTEXT_ROOT) + r"(?![\w.-])")
 
 #: Called with the Pod and one line of main's output as it was written, its end included.
 OnLine = Callable[[Manifest, bytes], None]
@@ -99,6 +99,7 @@ class Kubelet:
         name = pod["metadata"]["name"]
         try:
             root = str(self._records.files_of(pod["metadata"]["namespace"], names.owner_name(pod) or name))
+            pod = seen_in_container(pod, root + CONTEXT_ROOT)
             await self._initialize(pod, root)
             await self._run_main(pod, root)
             while pod["spec"].get("restartPolicy") == "Always" and name in self._tasks:
@@ -130,7 +131,7 @@ class Kubelet:
         # What an earlier attempt left is gone, as with an emptyDir.
         await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)
         document = json.loads(self._read_document(pod))
-        document["steps"] = [_relocate(step, root) for step in document["steps"]]
+        document["steps"] = [_as_in_container(step, root) for step in document["steps"]]
         digest = await asyncio.to_thread(self._lay_out, document, root)
         await asyncio.to_thread(link_volumes, pod, root)
         process = await _start_initializer(root, digest)
@@ -180,12 +181,10 @@ class Kubelet:
 
     async def _run_main(self, pod: Manifest, root: str) -> None:
         main = next(one for one in pod["spec"]["containers"] if one["name"] == names.MAIN_CONTAINER)
-        # What is expanded afterwards: a dollar in the name of a folder of this machine is one.
-        place = escape(root)
-        env = build_environment(pod, main, os.environ, lambda text: _move(text, place))
-        command = [expand(_move(part, place), env) for part in (*(main.get("command") or ()), *(main.get("args") or ()))]
+        env = build_environment(pod, main, os.environ)
+        command = [expand(part, env) for part in (*(main.get("command") or ()), *(main.get("args") or ()))]
         started = _now()
-        folder = _move(main.get("workingDir") or f"{CONTEXT_ROOT}/artifacts", root)
+        folder = root + (main.get("workingDir") or f"{CONTEXT_ROOT}/artifacts")
         try:
             # As a container's runtime does.
             os.makedirs(folder, exist_ok=True)
@@ -288,11 +287,6 @@ async def _start(command: list[str], folder: str, env: Mapping[str, str]) -> asy
     )
 
 
-def _move(text: str, root: str) -> str:
-    """`text` with the context root where this laptop has it."""
-    return _CONTEXT.sub(lambda match: root + match.group(), text)
-
-
 async def _read_line(stream: asyncio.StreamReader) -> bytes:
     """One line; a piece of one where a line is longer than a megabyte."""
     try:
@@ -303,9 +297,9 @@ async def _read_line(stream: asyncio.StreamReader) -> bytes:
         return await stream.read(1 << 20)
 
 
-def _relocate(value: Any, root: str) -> Any:
-    """An init step with /plx-context in its texts where this laptop has it; the step's own targets get the root from the initializer."""
-    return {key: _move(item, root) if key == "content" else item for key, item in value.items()}
+def _as_in_container(step: Mapping[str, Any], root: str) -> dict[str, Any]:
+    """An init step with its paths as a container would have them: the initializer puts the root before each. Content is data."""
+    return {key: item if key == "content" else symbolic(item, root + CONTEXT_ROOT) for key, item in step.items()}
 
 
 def _ended(name: str, code: int, started: str, message: str, reason: str | None = None) -> dict[str, Any]:

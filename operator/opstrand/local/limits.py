@@ -12,6 +12,8 @@ from typing import Any
 
 from opstrand.core import names
 from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
+from opstrand.core.pods.expansion import expand
+from opstrand.core.pods.places import symbolic
 from opstrand.core.pods.pod_rules import QUEUE_LABEL
 from opstrand.core.pods.volume_names import ARTIFACTS, CONFIGS, DOCKER, INIT, OURS, SCRATCH, SHM, TOKEN
 from opstrand.local.environment import find_missing, list_taken
@@ -42,12 +44,37 @@ _OF_INIT = (INIT, SCRATCH)
 _FOLDER = f"{OURS}path-"
 
 
+def seen_in_container(pod: Mapping[str, Any], root: str) -> dict[str, Any]:
+    """The Pod with the paths that templates made of `root`, this run's context root, as a container would have them."""
+    spec = {**pod["spec"]}
+    for section in ("initContainers", "containers"):
+        if spec.get(section):
+            spec[section] = [_see_paths(one, root) for one in spec[section]]
+    return {**pod, "spec": spec}
+
+
+def _context_root_of(pod: Mapping[str, Any]) -> str:
+    """Where the Pod's program finds the context root, as the Pod itself says."""
+    given = (one.get("value") for one in _main(pod).get("env") or () if one["name"] == "POLYAXON_CONTEXT_ROOT")
+    return expand(str(next(given, None) or CONTEXT_ROOT), {})
+
+
+def _see_paths(container: Mapping[str, Any], root: str) -> dict[str, Any]:
+    seen = dict(container)
+    if seen.get("workingDir"):
+        seen["workingDir"] = symbolic(seen["workingDir"], root)
+    if seen.get("volumeMounts"):
+        seen["volumeMounts"] = [{**one, "mountPath": symbolic(one["mountPath"], root)} for one in seen["volumeMounts"]]
+    return seen
+
+
 def refuse_pod(pod: Mapping[str, Any], caller: Mapping[str, str] = os.environ) -> str | None:
     """Why this Pod cannot be a process here; None if it can. `caller`: the environment that variables may come from."""
     return next(_refusals(pod, caller), None)
 
 
 def _refusals(pod: Mapping[str, Any], caller: Mapping[str, str]) -> Iterator[str]:
+    pod = seen_in_container(pod, _context_root_of(pod))
     spec, main = pod["spec"], _main(pod)
     yield from _refuse_volumes(spec, main)
     for container in spec.get("initContainers") or ():

@@ -26,6 +26,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from opstrand.core.identity import LOCAL_FILES
 from opstrand.core.names import Key, key_of, run_uuid
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
@@ -35,7 +36,7 @@ Manifest = dict[str, Any]
 
 #: Of one project, so that refs can name them; the oldest that have ended go first.
 KEPT_RUNS = 200
-_RUN, _LOCK, _PLAN, _LOGS, _FILES, _STORE, _CHANGES = "run.json", ".lock", "plan.json", "logs", "files", ".store", ".changes"
+_RUN, _LOCK, _PLAN, _LOGS, _STORE, _CHANGES = "run.json", ".lock", "plan.json", "logs", ".store", ".changes"
 #: How often the lock of a run is opened again after another process removed that run.
 _TRIES = 100
 
@@ -66,7 +67,7 @@ class Records:
 
     def files_of(self, project: str, name: str) -> Path:
         """What the run sees as its root."""
-        return self.folder_of((project, name)) / _FILES
+        return self.folder_of((project, name)) / LOCAL_FILES
 
     def log_of(self, key: Key, attempt: int) -> Path:
         return self.folder_of(key) / _LOGS / str(attempt)

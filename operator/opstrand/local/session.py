@@ -70,8 +70,8 @@ class LocalSession:
         catalog: Catalog | None = None,
     ) -> None:
         self._catalog = catalog
-        self._settings = settings
         self._records = records or Records()
+        self._settings = replace(settings, local_runs=str(self._records.folder))
         self._claims = Claims(self._records)
         self._say_line, self._note, self._say_change = on_line, on_note, on_change
         self._cache = NamedCache()

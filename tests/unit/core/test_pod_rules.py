@@ -137,7 +137,10 @@ def test_ten_thousand_variables_and_a_mebibyte_are_refused_with_sizes() -> None:
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        ({"file": {"content": "x", "filename": "a", "chmod": "rwx"}}, "run.init[0].file.chmod: chmod accepts a mode such as 755, 0644 or +x"),
+        (
+            {"file": {"content": "x", "filename": "a", "chmod": "rwx"}},
+            "run.init[0].file.chmod: chmod accepts a mode such as 755, 0644 or +x",
+        ),
         ({"file": {"content": "x", "filename": "../a"}}, "run.init[0].file.filename: expected the name of a file, found '../a'"),
         (
             {"dockerfile": {"image": "a", "filename": "../../a"}},

@@ -2,7 +2,8 @@
 
 Owns that little language: `$(NAME)` is the variable's value where it is defined and stays where it is not, `$$` is a dollar, every other
 dollar stays. It is read in `command`, `args`, `env`, `subPathExpr` and the commands of probes, and only what the author of the file wrote
-is a reference there: what a template printed is data. Must not know where variables come from.
+is a reference there: what a template printed is data, a literal within an expression (`{{ '$(X)' }}`) too: an expression gives a value,
+whatever it is made of. Must not know where variables come from.
 """
 
 from __future__ import annotations
@@ -67,15 +68,16 @@ def protect(value: Any) -> Any:
 
 def protect_container(container: Mapping[str, Any]) -> dict[str, Any]:
     """A container as Kubernetes has to read it: `protect` for the fields that it expands, every other text plain."""
-    return _map_expanded(container, protect)
+    return map_expanded(container, protect)
 
 
 def keep_traces(container: Mapping[str, Any]) -> dict[str, Any]:
     """A container with traces in the fields that Kubernetes expands, and nowhere else."""
-    return _map_expanded(container, lambda value: value)
+    return map_expanded(container, lambda value: value)
 
 
-def _map_expanded(container: Mapping[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+def map_expanded(container: Mapping[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+    """A container with `change` made to the fields that Kubernetes expands, and plain texts in all others."""
     plain: dict[str, Any] = forget(dict(container))
     for key in ("command", "args"):
         if key in container:

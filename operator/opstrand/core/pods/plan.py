@@ -14,12 +14,13 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from opstrand.core.compiled import Compiled
-from opstrand.core.identity import Identity, render_paths
+from opstrand.core.identity import CONTEXT_ROOT, Identity, render_paths
 from opstrand.core.limits import shorten
 from opstrand.core.pods.connections import unknown_connection
 from opstrand.core.pods.containers import clean_container, clean_environment
 from opstrand.core.pods.expansion import keep_traces
 from opstrand.core.pods.init_plan import render_init
+from opstrand.core.pods.places import locate_container
 from opstrand.core.pods.service import KIND, render_service_globals
 from opstrand.core.resolving.joins import parse_joins
 from opstrand.core.resolving.resolve import Resolved
@@ -79,6 +80,8 @@ class Plan:
     extra: Mapping[str, Any] = field(default_factory=dict)
     #: Where the file asks for each of `init`, for messages: not part of what the run does.
     init_paths: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    #: Where the program finds the context root. Every text that names it is in the plan already.
+    context_root: str = field(default=CONTEXT_ROOT, compare=False, repr=False)
 
     @property
     def run_info(self) -> str:
@@ -135,7 +138,7 @@ def compile_plan(
     else:
         known = {name: connections[name] for name in (*names, *asked) if name in connections}
         scope.add_mappings(connections={n: known[n] for n in names}, init={n: known[n] for n in asked if n in known})
-    run = _Run(compiled, scope.values, evaluate)
+    run = _Run(compiled, scope.values, evaluate, identity.context_root)
     if compiled.kind == KIND:
         scope.values["globals"] = {**scope.values["globals"], **render_service_globals(identity, run.render_extra())}
     plugins = run.render_section("plugins", compiled.plugins, Plugins)
@@ -163,6 +166,7 @@ def compile_plan(
         outputs=resolved.outputs,
         to_env=_render_env(slots, resolved),
         condition=condition,
+        context_root=identity.context_root,
         **parts,
     )
 
@@ -228,6 +232,7 @@ class _Run:
     compiled: Compiled
     context: Mapping[str, Any]
     evaluate: Evaluate
+    context_root: str
 
     def render(self, path: str, value: Any, *, traced: bool = False) -> Any:
         return render(value, self.context, path, evaluate=self.evaluate, traced=traced)
@@ -258,7 +263,8 @@ class _Run:
     def render_container(self) -> dict[str, Any]:
         path = "run.container"
         rendered = self.render_own(path, self.compiled.run.get("container"), traced=True)
-        return clean_container(keep_traces(rendered), path, drop_empty=True)
+        located = locate_container(keep_traces(rendered), self.context_root)
+        return clean_container(located, path, drop_empty=True)
 
     def render_sidecars(self) -> tuple[dict[str, Any], ...]:
         rendered = enumerate(self.render_list("sidecars", traced=True))

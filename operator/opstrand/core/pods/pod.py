@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from opstrand.core import names
-from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
 from opstrand.core.pods import connections, volumes
 from opstrand.core.pods.connections import EMPTY, Catalog, Connection
 from opstrand.core.pods.expansion import escape, protect_container
@@ -125,19 +124,20 @@ def _add_run(container: Manifest, plan: Plan, settings: Settings, catalog: Catal
     asked = [{"name": name, "value": escape(value)} for name, value in plan.to_env.items()]
     taken = {one["name"] for one in ours} | set(plan.to_env)
     env = [*(one for one in container.get("env") or () if one["name"] not in taken), *asked, *ours]
-    container["env"] = _append_client(env) if plan.plugins.get("client") else env
+    container["env"] = _append_client(env, plan) if plan.plugins.get("client") else env
     env_from = [*(container.get("envFrom") or ()), *connections.render_env_from(used)]
     return {**container, "envFrom": env_from} if env_from else container
 
 
-def _append_client(env: list[Manifest]) -> list[Manifest]:
+def _append_client(env: list[Manifest], plan: Plan) -> list[Manifest]:
     """The import shim on PYTHONPATH, behind what is there: `$(PYTHONPATH)` is what was declared before, wherever it comes from."""
+    place = escape(f"{plan.context_root}/artifacts")
     before = next((one for one in env if one["name"] == "PYTHONPATH"), None)
     if before is None:
-        return [*env, {"name": "PYTHONPATH", "value": ARTIFACTS_PATH}]
+        return [*env, {"name": "PYTHONPATH", "value": place}]
     if "value" not in before:
-        return [*env, {"name": "PYTHONPATH", "value": f"$(PYTHONPATH):{ARTIFACTS_PATH}"}]
-    return [{**one, "value": f"{one['value']}:{ARTIFACTS_PATH}"} if one is before else one for one in env]
+        return [*env, {"name": "PYTHONPATH", "value": f"$(PYTHONPATH):{place}"}]
+    return [{**one, "value": f"{one['value']}:{place}"} if one is before else one for one in env]
 
 
 def _run_env(plan: Plan, settings: Settings, catalog: Catalog, container: Mapping[str, Any]) -> list[Manifest]:
@@ -154,7 +154,7 @@ def _run_env(plan: Plan, settings: Settings, catalog: Catalog, container: Mappin
         "POLYAXON_RUN_INSTANCE": plan.run_info,
         "POLYAXON_HEADER": "X-POLYAXON-SERVICE",
         "POLYAXON_HEADER_SERVICE": "runner",
-        "POLYAXON_CONTEXT_ROOT": CONTEXT_ROOT,
+        "POLYAXON_CONTEXT_ROOT": plan.context_root,
         "POLYAXON_COLLECT_ARTIFACTS": _flag(plan.plugins.get("collectArtifacts")),
         "POLYAXON_COLLECT_RESOURCES": _flag(plan.plugins.get("collectResources")),
     }

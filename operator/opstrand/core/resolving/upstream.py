@@ -6,9 +6,10 @@ Owns which parts of a body are facts for others. Must not judge them: `resolve` 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from opstrand.core.identity import read_identity, render_globals, render_paths
+from opstrand.core.identity import CONTEXT_ROOT, read_identity, render_globals, render_paths
 from opstrand.core.phase import Phase, is_frozen, parse_phase, published_status
 from opstrand.core.recorded import parse_moment, read_status
 from opstrand.core.resolving.refs import Edge, Upstream
@@ -16,15 +17,16 @@ from opstrand.core.resolving.run_values import read_inputs, read_outputs, read_p
 from opstrand.settings import Settings
 
 
-def read_upstream(body: Mapping[str, Any], settings: Settings, store_path: str = "") -> Upstream:
-    """The run of this Operation. `store_path` is where the artifacts store would be mounted whole.
+def read_upstream(body: Mapping[str, Any], settings: Settings, store_path: str = "", context_root: str = CONTEXT_ROOT) -> Upstream:
+    """The run of this Operation. `store_path` is where the artifacts store would be mounted whole, `context_root` where the run that
+    refers to it has what is fetched for it.
 
     Its inputs are known and final from the freeze on; outputs and artifacts count from its end on, but for a join, which takes what there
     is when it searches.
     """
     status = read_status(body)
     phase = parse_phase(status)
-    identity = read_identity(body, settings)
+    identity = replace(read_identity(body, settings), context_root=context_root)
     # One that ended before it got so far has none: not even none at all.
     frozen = is_frozen(status) or (phase.is_final and "inputs" in status)
     shared = {
