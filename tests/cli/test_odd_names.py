@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from .conftest import Cli
 
@@ -193,7 +194,7 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(place for key, inner in pairs for place in _places(inner, (*path, key)))]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(_places(FILE)[1:]), st.sampled_from(VALUES), st.sampled_from(["check", "render", "run"]))
 def test_an_odd_value_anywhere(cli: Cli, folder: Path, place: tuple[Any, ...], value: Any, command: str) -> None:
     file = json.loads(json.dumps(FILE))

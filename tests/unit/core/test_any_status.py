@@ -12,6 +12,7 @@ import jsonpatch
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from opstrand.cli.details import describe_run, explain_values
 from opstrand.cli.format import runs_table
@@ -113,7 +114,7 @@ def pod(status: dict[str, Any]) -> dict[str, Any]:
     return {"metadata": {**metadata, "ownerReferences": [owner]}, "spec": {"nodeName": "n"}, "status": status}
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(STATUSES, st.sampled_from(["job", "service"]), st.sampled_from([None, *PODS_SEEN]), st.booleans())
 def test_a_decision_follows_from_any_status_and_heals_it(status: Any, kind: str, seen: Any, is_lost: bool) -> None:
     operation = body(status, kind)
@@ -130,7 +131,7 @@ def test_a_decision_follows_from_any_status_and_heals_it(status: Any, kind: str,
     assert (after["status"].get("pod") or {}).get("name", "run") != "../../x"
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(STATUSES, st.sampled_from(["job", "service"]))
 def test_every_reader_reads_any_status(status: Any, kind: str) -> None:
     operation = body(status, kind)

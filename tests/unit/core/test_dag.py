@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 from typing import Any
 
@@ -10,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstrand.core.compiling.compile import compile_operation, compile_written
-from opstrand.core.compiling.dag import read_pipeline
+from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.compiling.graph import find_cycles, topological_stages
 from opstrand.errors import SpecError
 from opstrand.spec.polyaxonfile import parse_operation
@@ -27,27 +25,6 @@ def refuse(written: dict[str, Any]) -> list[tuple[str, str]]:
     with pytest.raises(SpecError) as caught:
         compile_operation(parse_operation(written))
     return [(problem.path, problem.message) for problem in caught.value.problems]
-
-
-def test_five_hundred_operations_are_judged_within_a_second() -> None:
-    component = {"inputs": [{"name": "x", "type": "int"}], "outputs": [{"name": "y", "type": "int"}], "run": RUN}
-    first = {"name": "op0", "component": component, "params": {"x": 1}}
-    rest = [
-        {
-            "name": f"op{i}",
-            "component": component,
-            "params": {"x": {"ref": f"ops.op{i // 2}", "value": "outputs.y"}},
-            "dependencies": ["op0"],
-        }
-        for i in range(1, 500)
-    ]
-    written = pipeline(first, *rest)
-    start = time.process_time()
-    compiled = compile_operation(parse_operation(written))
-    assert time.process_time() - start < 1
-    found = read_pipeline(compiled, compile_written)
-    assert len(found.nodes) == 500
-    assert len(found.stages) == 10
 
 
 def test_a_deep_chain_is_no_trouble() -> None:

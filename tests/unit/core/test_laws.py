@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from tests.support.examples import examples
 
 from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.check import check_values
@@ -114,7 +115,7 @@ def store(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e21 else value
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(operations())
 def test_resolving_gives_a_verdict_and_always_the_same(compiled: Compiled) -> None:
     found = attempt(compiled)
@@ -122,7 +123,7 @@ def test_resolving_gives_a_verdict_and_always_the_same(compiled: Compiled) -> No
     check_values(compiled)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(operations())
 def test_what_was_resolved_survives_a_store(compiled: Compiled) -> None:
     found = attempt(compiled)

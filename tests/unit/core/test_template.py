@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from opstrand.core.templates.evaluation import evaluate
 from opstrand.core.templates.lookups import find_names, parse_plain
@@ -148,7 +149,7 @@ def test_params_as_a_whole_reads_all_of_them() -> None:
     assert find_names("{% for p in params %}{% endfor %}").every
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(
     st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=8), lambda inner: st.lists(inner, max_size=3), max_leaves=8)
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
+from tests.support.processor_time import within
 
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.errors import REASONS, Problem, SpecError
@@ -236,6 +237,8 @@ def test_every_scalar_key_refuses_a_mapping(section: Any) -> None:
 
 
 _scalars = st.one_of(st.none(), st.booleans(), st.integers(-5, 2**65), st.floats(), st.sampled_from(["a", "{{ a }}", "1", "job", "ops.a"]))
+#: Far more of the processor than one small file takes.
+SECONDS = 2.0
 _keys = st.sampled_from(
     [
         "kind",
@@ -273,7 +276,7 @@ _data = st.recursive(_scalars, lambda inner: st.lists(inner, max_size=3) | st.di
 _kinds = st.sampled_from(["component", "operation", "job", "dag", "grid", "cron", None])
 
 
-@settings(max_examples=400, deadline=timedelta(seconds=2))
+@settings(max_examples=examples(400))
 @given(st.dictionaries(_keys, _data, max_size=6), _kinds, _kinds)
 def test_any_data_is_an_operation_or_a_spec_error(data: dict[str, Any], kind: Any, run: Any) -> None:
     """And so is what becomes of it: nothing else is ever raised, on the way to a compiled operation."""
@@ -281,16 +284,19 @@ def test_any_data_is_an_operation_or_a_spec_error(data: dict[str, Any], kind: An
         data = {**data, "kind": kind}
     if run is not None and isinstance(data.get("run"), dict):
         data = {**data, "run": {**data["run"], "kind": run}}
-    assert all(problem.reason in REASONS for problem in problems_of(lambda: compile_operation(parse_polyaxonfile(data))))
+    with within(SECONDS):
+        found = problems_of(lambda: compile_operation(parse_polyaxonfile(data)))
+    assert all(problem.reason in REASONS for problem in found)
 
 
-@settings(max_examples=150, deadline=timedelta(seconds=2))
+@settings(max_examples=examples(150))
 @given(st.dictionaries(_keys, _data, max_size=5))
 def test_any_data_as_text_gives_the_same_verdict(data: dict[str, Any]) -> None:
     try:
         text = json.dumps(data, allow_nan=False)
     except ValueError:
         return
-    document = parse_document(text, source="a.json") if not problems_of(lambda: parse_document(text)) else None
-    found = problems_of(lambda: parse_operation(document.data, document=document) if document else parse_document(text))
+    with within(SECONDS):
+        document = parse_document(text, source="a.json") if not problems_of(lambda: parse_document(text)) else None
+        found = problems_of(lambda: parse_operation(document.data, document=document) if document else parse_document(text))
     assert all(problem.line for problem in found)

@@ -1,4 +1,4 @@
-"""What we print as YAML is read back the same by every reader: YAML 1.1, YAML 1.2, and the real kubectl."""
+"""What we print as YAML is read back the same by readers of YAML 1.1 and 1.2; by the real kubectl: `tests/cli/test_kubectl_yaml.py`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.support.examples import examples
 
 from opstrand.spec import crd
 from opstrand.spec.document import parse_document
 from opstrand.spec.yaml_writer import write_documents, write_yaml
 from opstrand.text import CONTROLS
 
-from .test_yaml_scalars import ODD, PLAIN, WORDS, kubectl_sends
+from .test_yaml_scalars import ODD, PLAIN, WORDS
 
 OF_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 LINES = st.lists(st.sampled_from(["", " ", "a", " b", "c ", "\td", "- e", "# f", "g: h", "---", "...", "\x85", "\u2028x"]), max_size=5).map(
@@ -66,7 +67,7 @@ def _same_inside(one: Any, other: Any) -> bool:
     return len(one) == len(other) and all(map(same, one, other))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500))
 @given(VALUES)
 @example({"y": "n", "12:30": ["2e-5", "08", "0o10", "on", "=", "<<", "1e3", "2026-01-01"]})
 @example(["\u202ex", "a\n\u2066b", "\x9b31m"])
@@ -77,22 +78,6 @@ def test_every_reader_of_yaml_reads_what_was_written(value: Any) -> None:
     assert same(yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)), value), text
     assert same(yaml.load(text, Loader=Core), value), text
     assert not CONTROLS.search(text)
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.lists(VALUES, min_size=10, max_size=30))
-@example([{"a": "\n x\n", "b": " x\n y", "c": "x\n\n", "d": "\n", "e": "x\n \ny", "f": "\tx\ny"}])
-def test_kubectl_reads_what_was_written(values: list[Any]) -> None:
-    text = write_yaml({"apiVersion": "opstrand.dev/v1", "kind": "Operation", "metadata": {"name": "a"}, "spec": {"a": values}})
-    found = kubectl_sends(text)
-    assert found is not None, text
-    assert same(_sorted(found["a"]), _sorted(values)), text
-
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    return [_sorted(one) for one in value] if isinstance(value, list) else value
 
 
 @given(VALUES)

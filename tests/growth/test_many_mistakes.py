@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.unit.core.build import ME, operation
 
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.judge import judge_compiled
@@ -18,8 +19,6 @@ from opstrand.core.resolving.resolve import resolve
 from opstrand.core.templates.template import refuse
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.polyaxonfile import parse_operation
-
-from .build import ME, operation
 
 #: Far more than it takes on a slow machine, far less than it took when it grew with the square.
 SECONDS = 4.0
