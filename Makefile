@@ -13,6 +13,10 @@ stamp = .installed-$(shell { pwd; cat $(1) 2>/dev/null; } | cksum | cut -d' ' -f
 DEV_STAMP = .venv/$(call stamp,requirements-dev.txt pyproject.toml)
 PUBLISHED_STAMP = $(PUBLISHED)/$(call stamp,$(PUBLISHED_LOCK))
 PYTEST := $(BIN)/pytest -q
+# Two processes share the tests. The quick profile draws a quarter of the examples of property tests, all of which `make test` draws.
+FAST := -n 2 --dist worksteal $(if $(filter true,$(CI)),,--hypothesis-profile=quick)
+# Without bytecode, each process of the tests compiles the whole package again, and pytest every test file.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## show this
@@ -69,7 +73,7 @@ lock: install ## resolve the locks again
 
 .PHONY: test test-fast test-local test-integration test-e2e
 test-fast: install ## unit and golden: half a minute
-	@$(PYTEST) tests/unit tests/golden
+	@$(PYTEST) $(FAST) tests/unit tests/golden
 test-local: install published ## the command line, runs without a cluster, the published client, how work grows
 	@$(PYTEST) tests/cli tests/local tests/conformance_client tests/growth
 test-integration: install published ## a real API server and etcd, the real operator

@@ -31,7 +31,7 @@ class Tier:
     """A folder of tests and what it needs: nothing, the published package, the built API server, or a whole cluster.
 
     `is_beside`: it runs while the next one does, which mostly waits, and what it prints comes after. `marks`: of its tests, those
-    that pytest's -m selects.
+    that pytest's -m selects. `processes`: so many share its tests.
     """
 
     name: str
@@ -39,10 +39,11 @@ class Tier:
     needs: str = ""
     is_beside: bool = False
     marks: str = ""
+    processes: int = 1
 
 
 TIERS = (
-    Tier("unit and golden", ("tests/unit", "tests/golden")),
+    Tier("unit and golden", ("tests/unit", "tests/golden"), processes=2),
     Tier(
         "command line, local, published client, growth",
         ("tests/cli", "tests/local", "tests/conformance_client", "tests/growth"),
@@ -95,8 +96,9 @@ def _start(tier: Tier, output: IO[bytes] | None = None) -> subprocess.Popen[byte
 
 
 def arguments(tier: Tier) -> list[str]:
-    """What selects a tier's tests for pytest."""
-    return [*(("-m", tier.marks) if tier.marks else ()), *tier.folders]
+    """What selects a tier's tests for pytest, and how many processes share them."""
+    shared = ("-n", str(tier.processes), "--dist", "worksteal") if tier.processes > 1 else ()
+    return [*shared, *(("-m", tier.marks) if tier.marks else ()), *tier.folders]
 
 
 def _run(tiers: Sequence[Tier]) -> int:
