@@ -309,6 +309,16 @@ def test_a_service_is_over_when_nothing_of_it_is_left(make: Any, expected: tuple
     assert last.status["finishedAt"]
 
 
+def test_the_pods_of_another_ones_deployment_are_not_waited_for() -> None:
+    """They have the run's labels and never go; its own are being deleted, and are waited for."""
+    made = started()
+    made = advanced_from(made, refuse_run(see(made), Phase.FAILED, "NameConflict", "something else has its name"))
+    going = replica(SERVING, "b", deletionTimestamp="2026-01-01T12:00:30Z")
+    waits = decide(see(made, replicas=[replica(SERVING, "a"), going], deployment_is_gone=True))
+    assert (waits.status, waits.actions) == (None, ())
+    assert phase(look(made, SERVING, deployment_is_gone=True)) == ("Failed", "NameConflict")
+
+
 def test_its_time_is_counted_from_when_it_served() -> None:
     assert look(started(termination={"timeout": 3700}), SERVING).requeue_after == 0.0
     made = serving(termination={"timeout": 3700})

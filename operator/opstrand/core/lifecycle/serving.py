@@ -20,7 +20,7 @@ from opstrand.core.lifecycle.ending import advanced, end, patience_left
 from opstrand.core.lifecycle.hanging import names_missing
 from opstrand.core.lifecycle.node_wait import find_node_wait
 from opstrand.core.lifecycle.observation import Fault
-from opstrand.core.lifecycle.pod_status import is_being_made, main_of, state_of
+from opstrand.core.lifecycle.pod_status import is_being_deleted, is_being_made, main_of, state_of
 from opstrand.core.lifecycle.refusals import judge_words
 from opstrand.core.lifecycle.replicas import Replicas, is_live, observe_replicas
 from opstrand.core.lifecycle.retry import Spent, backoff, next_spent
@@ -85,12 +85,20 @@ def _wind_down(snapshot: Snapshot) -> Decision:
     """Until nothing of it is left. An operator that died after it said so has not deleted anything yet."""
     if not snapshot.deployment_is_gone:
         return Decision(actions=(DeleteService(_name(snapshot)),))
-    if any(pod.get("status", {}).get("phase") not in ("Succeeded", "Failed") for pod in snapshot.replicas):
-        return NOTHING
     reason, message = str(snapshot.status.get("reason")), str(snapshot.status.get("message") or "")
+    if any(_is_waited_for(pod, reason) for pod in snapshot.replicas):
+        return NOTHING
     if reason in _WANTED:
         return end(snapshot, Phase.STOPPED, _WANTED[reason], "stopped on request" if reason == "Stopping" else message)
     return end(snapshot, Phase.FAILED, reason, message)
+
+
+def _is_waited_for(pod: Mapping[str, Any], reason: str) -> bool:
+    """Whether a Pod must end first. After a name conflict the Deployment that is there is another's,
+    and keeps its Pods: only those that are being deleted can be this run's."""
+    if pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+        return False
+    return reason != "NameConflict" or is_being_deleted(pod)
 
 
 def _find_limit(snapshot: Snapshot) -> Decision:
