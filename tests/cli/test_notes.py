@@ -28,7 +28,7 @@ def notes(ran_stderr: str) -> list[str]:
     ("more", "params", "words"),
     [
         ("inputs: [{name: message, type: str, value: a}]\n", ("mesage=b",), "did you mean 'message'?"),
-        ("cache: {disable: false}\n", (), "cache.disable: no earlier result"),
+        ("cache: {disable: false}\n", (), "cache.disable: this version reuses no earlier result"),
     ],
 )
 def test_run_and_render_say_what_check_says(

@@ -170,7 +170,7 @@ def test_a_host_that_never_answers_is_given_up(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.git"
         started = time.monotonic()
-        with pytest.raises(InitError, match="the host did not bring it in time"):
+        with pytest.raises(InitError, match="the host did not deliver it in time"):
             clone(step(url, patience=1), str(tmp_path))
         assert time.monotonic() - started < 5
 

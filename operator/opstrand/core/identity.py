@@ -5,6 +5,7 @@ Owns the spelling of every `globals.*` key and of the paths under the context ro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ CONTEXT_ROOT = "/plx-context"
 ARTIFACTS_PATH = f"{CONTEXT_ROOT}/artifacts"
 #: The folder of a local run that stands for the root of its container.
 LOCAL_FILES = "files"
+_UUID = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,23 @@ def read_identity(body: Mapping[str, Any], settings: Settings) -> Identity:
     metadata = body["metadata"]
     spec = body.get("spec") or {}
     name = spec.get("name") if isinstance(spec.get("name"), str) else None
+    original = read_original(metadata)
     return Identity(
         uuid=names.run_uuid(metadata["uid"]),
         name=name or metadata["name"],
         project=metadata["namespace"],
         owner=settings.owner,
         created_at=metadata.get("creationTimestamp"),
+        cloning_kind="restart" if original else None,
+        original_uuid=original,
         context_root=_find_root(metadata, settings),
     )
+
+
+def read_original(metadata: Mapping[str, Any]) -> str | None:
+    """The uuid of the run that this one was restarted from. The run keeps it as long as its object keeps the annotation."""
+    found = (metadata.get("annotations") or {}).get(names.RESTART_OF)
+    return found if isinstance(found, str) and _UUID.fullmatch(found) else None
 
 
 def _find_root(metadata: Mapping[str, Any], settings: Settings) -> str:

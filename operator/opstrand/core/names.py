@@ -32,6 +32,9 @@ ASKED_BY_USER = {
     "approve": f"{GROUP}/approved-by",
 }
 
+#: Annotation: the uuid of the run that this one was restarted from through the API.
+RESTART_OF = f"{GROUP}/restart-of"
+
 MAIN_CONTAINER = "main"
 INIT_CONTAINER = "opstrand-init"
 #: What the main container is called by the published platform, its documents and its clients.

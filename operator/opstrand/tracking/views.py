@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from opstrand.core.identity import read_original
 from opstrand.core.names import run_uuid as uuid_of
 from opstrand.core.phase import FINAL, Phase, parse_phase, published_status
 from opstrand.core.recorded import read_status
@@ -73,6 +74,7 @@ def run_view(body: Body, owner: str, content: Content | None = None) -> dict[str
         "meta_info": status.get("meta") or {},
         "readme": (status.get("meta") or {}).get("readme"),
         "pipeline": pipeline_of(meta),
+        "original": _original_of(meta),
         "settings": {"namespace": meta["namespace"]},
     }
     if content is not None:
@@ -108,6 +110,12 @@ def pipeline_of(meta: Mapping[str, Any]) -> dict[str, Any] | None:
         if owner.get("kind") == "Operation" and owner.get("controller"):
             return {"uuid": uuid_of(owner["uid"]), "name": owner["name"], "kind": "dag"}
     return None
+
+
+def _original_of(meta: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The run that this one was restarted from."""
+    uuid = read_original(meta)
+    return None if uuid is None else {"uuid": uuid, "kind": "restart"}
 
 
 def statuses_view(body: Body) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from opstrand.core.limits import INIT_FILES
+from opstrand.core.pods.containers import clean_container
 from opstrand.core.pods.plan import Plan, compile_plan
 from opstrand.core.resolving.resolve import Resolved, resolve, thaw
 from opstrand.errors import SpecError
@@ -69,6 +70,22 @@ def test_env_has_one_entry_per_name_and_only_texts() -> None:
         {"name": "S", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
         {"name": "A", "value": '{"b":[1,null,true]}'},
     ]
+
+
+def test_a_null_is_no_value_as_for_kubernetes() -> None:
+    source = {"secretKeyRef": {"name": "s", "key": "k"}}
+    env = [
+        {"name": "A", "value": None},
+        {"name": "B", "value": "{{ x }}", "valueFrom": None},
+        {"name": "C", "value": None, "valueFrom": source},
+        {"name": "D", "value": "a {{ x }}"},
+    ]
+    written = {"image": "a", "env": env, "args": [None, "b"], "workingDir": None}
+    found = container(written, {"x": None})
+    names = [{"name": "A"}, {"name": "B"}, {"name": "C", "valueFrom": source}, {"name": "D", "value": "a None"}]
+    assert found["env"] == names
+    assert (found["args"], found.get("workingDir")) == (["b"], None)
+    assert clean_container({"args": [None, "b"], "env": env[:1]}, "x") == {"args": ["", "b"], "env": [{"name": "A"}]}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
+from opstrand.core.identity import read_identity, render_globals
 from opstrand.core.pods.connections import read_catalog
+from opstrand.settings import Settings
 from opstrand.spec.connections import parse_catalog_file
 from opstrand.tracking.app import create_app
 from opstrand.tracking.auth import StaticToken
@@ -245,6 +247,9 @@ async def test_a_run_that_is_over_is_left_alone_and_can_be_restarted(api: Api, r
     copy = await runs.get("quick-start", again["uuid"])
     assert again["uuid"] != UUID
     assert copy["spec"] == {"component": {"run": {"kind": "job"}}, "tags": ["again"]}
+    assert again["original"] == {"uuid": UUID, "kind": "restart"}
+    known = render_globals(read_identity(copy, Settings()))
+    assert (known["cloning_kind"], known["original_uuid"]) == ("restart", UUID)
 
 
 async def test_a_deleted_run_is_gone(api: Api) -> None:

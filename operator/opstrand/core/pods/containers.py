@@ -50,14 +50,20 @@ def _clean_items(items: Any, path: str, drop_empty: bool) -> list[str]:
 
 
 def _to_item(item: Any) -> str:
-    """An item as text. A list or mapping is Python's text of it, all of it printed where a part is: its quotes are not the author's."""
-    if isinstance(item, str):
-        return item
+    """An item as text; a null is the empty one, as for Kubernetes.
+
+    A list or mapping is Python's text of it, all of it printed where a part is: its quotes are not the author's.
+    """
+    if isinstance(item, str) or item is None:
+        return item or ""
     return TracedText.of_pieces([Piece(str(item), True)]) if is_traced(item) else str(item)
 
 
 def merge_env(env: Any, path: str = "env") -> list[dict[str, Any]]:
-    """One entry per name, the last one, at the last one's place; every value is text, lists and dictionaries as JSON."""
+    """One entry per name, the last one, at the last one's place; every value is text, lists and dictionaries as JSON.
+
+    A null is no value, as for Kubernetes: the variable is empty, or what its `valueFrom` says.
+    """
     if not isinstance(env, list):
         raise SpecError("InvalidSpec", f"expected a list of {{name, value}}, found {shorten(repr(env), 80)}", path)
     merged: dict[str, dict[str, Any]] = {}
@@ -66,8 +72,9 @@ def merge_env(env: Any, path: str = "env") -> list[dict[str, Any]]:
             raise SpecError("InvalidSpec", f"expected {{name, value}}, found {shorten(repr(entry), 80)}", f"{path}[{index}]")
         name = to_text(entry["name"])
         merged.pop(name, None)
-        value = {"value": to_traced_text(entry["value"])} if "value" in entry else {}
-        merged[name] = {**entry, "name": name, **value}
+        given = {key: item for key, item in entry.items() if item is not None}
+        value = {"value": to_traced_text(given["value"])} if "value" in given else {}
+        merged[name] = {**given, "name": name, **value}
     return list(merged.values())
 
 

@@ -8,17 +8,8 @@ from typing import Any
 
 from opstrand.spec.kubernetes_names import SUBDOMAIN, is_subdomain
 from opstrand.spec.kubernetes_parts import Fault
-from opstrand.spec.kubernetes_rules.checks import (
-    MOST,
-    Table,
-    check_one_of,
-    check_range,
-    check_relative,
-    check_text,
-    fault,
-    read_items,
-    read_mapping,
-)
+from opstrand.spec.kubernetes_rules import checks
+from opstrand.spec.kubernetes_rules.checks import MOST, Table, fault
 from opstrand.spec.section import describe
 
 _SYSCTL = re.compile(r"[a-z0-9]([-_a-z0-9]*[a-z0-9])?([./][a-z0-9]([-_a-z0-9]*[a-z0-9])?)*")
@@ -26,9 +17,9 @@ _SYSCTL = re.compile(r"[a-z0-9]([-_a-z0-9]*[a-z0-9])?([./][a-z0-9]([-_a-z0-9]*[a
 
 def _check_ids(value: Mapping[str, Any]) -> Iterator[Fault]:
     for key in ("runAsUser", "runAsGroup", "fsGroup"):
-        yield from check_range(value.get(key), 0, MOST, key)
-    for index, group in enumerate(read_items(value.get("supplementalGroups"))):
-        yield from check_range(group, 0, MOST, "supplementalGroups", index)
+        yield from checks.check_range(value.get(key), 0, MOST, key)
+    for index, group in enumerate(checks.read_items(value.get("supplementalGroups"))):
+        yield from checks.check_range(group, 0, MOST, "supplementalGroups", index)
 
 
 def _check_root(value: Mapping[str, Any]) -> Iterator[Fault]:
@@ -41,7 +32,7 @@ def _check_escalation(value: Mapping[str, Any]) -> Iterator[Fault]:
         return
     if value.get("privileged") is True:
         yield fault("a privileged container cannot have false: remove one of the two", "allowPrivilegeEscalation")
-    if "CAP_SYS_ADMIN" in read_items(read_mapping(value.get("capabilities")).get("add")):
+    if "CAP_SYS_ADMIN" in checks.read_items(checks.read_mapping(value.get("capabilities")).get("add")):
         yield fault("a container with CAP_SYS_ADMIN cannot have false: remove one of the two", "allowPrivilegeEscalation")
 
 
@@ -60,7 +51,7 @@ def _check_profile(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _check_seccomp(value: Mapping[str, Any]) -> Iterator[Fault]:
-    yield from check_relative(value.get("localhostProfile"), "localhostProfile")
+    yield from checks.check_relative(value.get("localhostProfile"), "localhostProfile")
 
 
 def _check_app_armor(value: Mapping[str, Any]) -> Iterator[Fault]:
@@ -71,7 +62,7 @@ def _check_app_armor(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 def _check_sysctls(value: Mapping[str, Any]) -> Iterator[Fault]:
     seen: set[str] = set()
-    for index, one in enumerate(map(read_mapping, read_items(value.get("sysctls")))):
+    for index, one in enumerate(map(checks.read_mapping, checks.read_items(value.get("sysctls")))):
         name = one.get("name")
         if not isinstance(name, str):
             continue
@@ -85,7 +76,7 @@ def _check_sysctls(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _check_pod_policies(value: Mapping[str, Any]) -> Iterator[Fault]:
-    yield from check_one_of(value.get("seLinuxChangePolicy"), ("MountOption", "Recursive"), "seLinuxChangePolicy")
+    yield from checks.check_one_of(value.get("seLinuxChangePolicy"), ("MountOption", "Recursive"), "seLinuxChangePolicy")
 
 
 def _check_windows(value: Mapping[str, Any]) -> Iterator[Fault]:
@@ -93,7 +84,7 @@ def _check_windows(value: Mapping[str, Any]) -> Iterator[Fault]:
         yield fault("all containers of the Pod would have to be of Windows, and a run has some of ours", "hostProcess")
     if value.get("runAsUserName") == "":
         yield fault("expected the name of a user, found an empty text", "runAsUserName")
-    yield from check_text(value.get("gmsaCredentialSpecName"), is_subdomain, SUBDOMAIN, "gmsaCredentialSpecName")
+    yield from checks.check_text(value.get("gmsaCredentialSpecName"), is_subdomain, SUBDOMAIN, "gmsaCredentialSpecName")
 
 
 RULES: Table = {

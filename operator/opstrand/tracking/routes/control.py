@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
+from opstrand.core.names import RESTART_OF
 from opstrand.tracking.auth import Verb
 from opstrand.tracking.intake import Submitted, new_operation
 from opstrand.tracking.routes.request import (
@@ -61,7 +62,8 @@ async def restart(request: web.Request) -> web.Response:
     project = await find_project(request, Verb.CREATE)
     asked = await parse_body(request, Restart)
     submitted = await _again(request, project, body["spec"], asked)
-    created = await request.app[RUNS].on_behalf_of(request[CALLER]).create(project, submitted.body)
+    again = _note_original(submitted.body, run_uuid(body))
+    created = await request.app[RUNS].on_behalf_of(request[CALLER]).create(project, again)
     return warn(web.json_response(await view_whole(request, created), status=201), submitted.notes)
 
 
@@ -70,6 +72,11 @@ async def _again(request: web.Request, project: str, spec: dict[str, Any], asked
     if asked.content is not None:
         return await parse_content(request, project, asked.content, **given)
     return Submitted(new_operation({**spec, **{key: value for key, value in given.items() if value is not None}}))
+
+
+def _note_original(made: dict[str, Any], uuid: str) -> dict[str, Any]:
+    annotations = {**(made["metadata"].get("annotations") or {}), RESTART_OF: uuid}
+    return {**made, "metadata": {**made["metadata"], "annotations": annotations}}
 
 
 async def delete(request: web.Request) -> web.Response:
