@@ -31,9 +31,15 @@ class Settings:
     external_url: str = ""
     #: The certificates that runs trust the API by, as PEM; the variable names their file. Empty: those that every program trusts.
     api_ca: str = ""
-    #: The files of the API's certificate and its key; both: it speaks TLS alone. Read again when they change.
+    #: The files of the API's certificate and its key; both: it speaks TLS alone. Read again when they change. `ca.crt` beside them is
+    #: what is published.
     api_tls_cert: str = ""
     api_tls_key: str = ""
+    #: A Secret of the API's namespace, in which it keeps an authority of its own and a certificate by it. They serve where the two
+    #: files above are not there.
+    api_tls_secret: str = ""
+    #: A ConfigMap of the API's namespace, in which it tells the operator by what it is trusted (`ca.crt`).
+    api_tls_published: str = ""
     #: The catalog of connections, a file that is read again when it changes; empty: there are none.
     connections: str = ""
     #: The audience of a run's token: the API accepts no other.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from opstrand.journal import Sparse
 from opstrand.tracking.failures import answer_detail
+from opstrand.tracking.handshakes import Handshakes, TlsConnection
 from opstrand.tracking.limits import network_of
 
 _sparse = Sparse(logging.getLogger(__name__))
@@ -28,15 +30,18 @@ _LOOKED_AT = 64
 @dataclass(frozen=True)
 class ConnectionLimits:
     """Seconds: for the head of a request from its first byte (or the connection), between two requests, for a client to read on, and for
-    the rest of a body that is not wanted. Numbers: of all connections, of those from one address, of those that never sent a request."""
+    the rest of a body that is not wanted, and for TLS to say goodbye. Numbers: of all connections, of those from one address, of those
+    that never sent a request, of those that have not ended their handshake."""
 
     head_seconds: float = 10.0
     idle_seconds: float = 75.0
     stuck_seconds: float = 30.0
     lingering_seconds: float = 3.0
+    goodbye_seconds: float = 2.0
     most: int = 4000
     most_per_address: int = 2000
     most_unproven: int = 500
+    most_handshakes: int = 500
 
 
 class Connections:
@@ -44,6 +49,7 @@ class Connections:
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
+        self.handshakes = Handshakes(limits.most_handshakes)
         self._open: OrderedDict[Connection, str] = OrderedDict()
         self._by_address: dict[str, OrderedDict[Connection, None]] = {}
         self._unproven: OrderedDict[Connection, None] = OrderedDict()
@@ -111,6 +117,7 @@ class Connection(RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._all.handshakes.end(self)
         peer = transport.get_extra_info("peername")
         if self._all.admit(self, network_of(str(peer[0])) if peer else ""):
             self._expect_head()
@@ -186,22 +193,33 @@ class Connection(RequestHandler):
 class _Server(web.Server):
     """Makes our connections instead of aiohttp's."""
 
-    def __init__(self, made: web.Server, limits: ConnectionLimits) -> None:
+    def __init__(self, made: web.Server, limits: ConnectionLimits, tls: ssl.SSLContext | None) -> None:
         super().__init__(made.request_handler, request_factory=made.request_factory)
-        self._everything = Connections(limits)
+        self._everything, self._tls = Connections(limits), tls
 
-    def __call__(self) -> Connection:
+    def __call__(self) -> Connection | TlsConnection:  # type: ignore[override]
         limits = self._everything.limits
         options = {"keepalive_timeout": limits.idle_seconds, "lingering_time": limits.lingering_seconds}
-        return Connection(self, self._everything, loop=self._loop, access_log=None, **options)
+        connection = Connection(self, self._everything, loop=self._loop, access_log=None, **options)
+        if self._tls is None:
+            return connection
+        times = {"patience": limits.head_seconds, "goodbye": limits.goodbye_seconds}
+        return TlsConnection(connection, self._tls, self._everything.handshakes, **times)
 
 
 class Runner(web.AppRunner):
-    """Runs an application behind these limits."""
+    """Runs an application behind these limits, and behind TLS where given: a site must be made without."""
 
-    def __init__(self, app: web.Application, *, limits: ConnectionLimits = ConnectionLimits(), shutdown_timeout: float) -> None:
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        limits: ConnectionLimits = ConnectionLimits(),
+        shutdown_timeout: float,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         super().__init__(app, handle_signals=False, access_log=None, shutdown_timeout=shutdown_timeout)
-        self._limits = limits
+        self._limits, self._tls = limits, tls
 
     async def _make_server(self) -> web.Server:
-        return _Server(await super()._make_server(), self._limits)
+        return _Server(await super()._make_server(), self._limits, self._tls)

@@ -29,7 +29,7 @@ from opstrand.tracking.connections import ConnectionLimits, Runner
 from opstrand.tracking.expired import ExpiredTokens
 from opstrand.tracking.keys import ClusterKeys
 from opstrand.tracking.limits import Limits
-from opstrand.tracking.tls import Certificate
+from opstrand.tracking.tls import open_tls
 from opstrand.tracking.tokens import ClusterAuth
 from opstrand.workers.pool import open_pool
 
@@ -52,9 +52,9 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    certificate = Certificate(settings.api_tls_cert, settings.api_tls_key) if settings.api_tls_cert else None
     async with AsyncExitStack() as standing:
         session = await standing.enter_async_context(await open_session(connections=_CONNECTIONS))
+        tls = await open_tls(settings, KubeApi(session))
         reviews = await standing.enter_async_context(session.open_pool(_REVIEWS))
         logs = await standing.enter_async_context(session.open_pool(_LOGS))
         pool = open_pool(settings, modules=(validation.MODULE, content_job.MODULE), most_waiting=validation.MOST_WAITING)
@@ -64,7 +64,7 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
         catalog = CatalogReader(settings.connections)
         catalog.start()
         watching = asyncio.create_task(runs.keep_watching(), name="watch")
-        reading = asyncio.create_task(certificate.keep_reading(), name="certificate") if certificate else None
+        reading = asyncio.create_task(tls.certificate.keep_reading(tls.interval), name="certificate") if tls else None
         app = create_app(
             runs,
             auth,
@@ -75,11 +75,11 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
             limits=request_limits(settings),
             is_proven=auth.is_proven,
         )
-        runner = Runner(app, limits=connection_limits(settings), shutdown_timeout=_CUT_OFF)
+        context = tls.certificate.context if tls else None
+        runner = Runner(app, limits=connection_limits(settings), shutdown_timeout=_CUT_OFF, tls=context)
         try:
             await runner.setup()
-            tls = certificate.context if certificate else None
-            await web.TCPSite(runner, host, settings.api_listen_port, ssl_context=tls, backlog=_BACKLOG).start()
+            await web.TCPSite(runner, host, settings.api_listen_port, backlog=_BACKLOG).start()
             logger.info("started", extra={"port": settings.api_listen_port, "tls": tls is not None})
             await _wait_for_end(stop, watching)
             await asyncio.sleep(linger)

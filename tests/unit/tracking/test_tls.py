@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import ssl
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from cryptography import x509
 
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
-from opstrand.tracking.certificates import Issued, issue, main, service_hosts
-from opstrand.tracking.tls import Certificate
+from opstrand.tracking.certificates import Issued, issue, main, reach_hosts, service_hosts
+from opstrand.tracking.own_certificate import complete
+from opstrand.tracking.tls import Files, ServedCertificate
 
 HOSTS = ["opstrand-api.opstrand", "localhost", "127.0.0.1", "::1"]
 
@@ -32,7 +33,7 @@ def write(folder: Path, issued: Issued) -> tuple[str, str, str]:
 
 
 @contextlib.asynccontextmanager
-async def serving(certificate: Certificate) -> AsyncIterator[int]:
+async def serving(certificate: ServedCertificate) -> AsyncIterator[int]:
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"hello")
         writer.close()
@@ -56,7 +57,9 @@ async def connect(port: int, authority: str, name: str = "opstrand-api.opstrand"
 async def test_what_is_made_is_trusted_by_its_authority_alone_and_for_its_names_alone(tmp_path: Path) -> None:
     issued, other = issue(HOSTS), issue(HOSTS)
     certificate, key, _ = write(tmp_path, issued)
-    async with serving(Certificate(certificate, key)) as port:
+    served = ServedCertificate(Files(Path(certificate), Path(key)))
+    await served.read_again()
+    async with serving(served) as port:
         for name in HOSTS:
             await connect(port, issued.authority, name)
         with pytest.raises(ssl.SSLCertVerificationError):
@@ -65,31 +68,60 @@ async def test_what_is_made_is_trusted_by_its_authority_alone_and_for_its_names_
             await connect(port, other.authority)
 
 
-async def test_a_certificate_that_changes_is_served_and_one_that_cannot_be_is_not(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_certificate_that_changes_is_served_and_one_that_cannot_be_is_not(tmp_path: Path) -> None:
     first, second = issue(HOSTS), issue(HOSTS)
     path, key, _ = write(tmp_path, first)
-    certificate = Certificate(path, key)
+    certificate = ServedCertificate(Files(Path(path), Path(key)))
+    await certificate.read_again()
     async with serving(certificate) as port:
         before = await connect(port, first.authority)
         for broken in (second.certificate, "", second.certificate[:100]):  # with the first one's key
             write(tmp_path, Issued(first.authority, broken, first.key))
-            os.utime(path, ns=(1, 1 + len(broken)))
-            certificate.read_again()
+            with pytest.raises(SpecError, match="cannot be read"):
+                await certificate.read_again()
             assert await connect(port, first.authority) == before
-        assert [record.levelno for record in caplog.records] == [logging.WARNING] * 3
         write(tmp_path, second)
-        os.utime(path, ns=(2, 2))
-        certificate.read_again()
+        await certificate.read_again()
         assert await connect(port, second.authority) != before
 
 
-def test_what_cannot_be_read_is_said_at_the_start(tmp_path: Path) -> None:
+async def test_it_keeps_looking_after_what_it_could_not_use(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first, second = issue(HOSTS), issue(HOSTS)
+    path, key, _ = write(tmp_path, first)
+    certificate = ServedCertificate(Files(Path(path), Path(key)))
+    await certificate.read_again()
+    looking = asyncio.create_task(certificate.keep_reading(0.001))
+    async with serving(certificate) as port:
+        both = first.authority + second.authority
+        before = await connect(port, both)
+        write(tmp_path, Issued(first.authority, "", first.key))
+        while not any(record.levelno == logging.WARNING for record in caplog.records):
+            assert await connect(port, both) == before
+        write(tmp_path, second)
+        async with asyncio.timeout(60):
+            while await connect(port, both) == before:
+                pass
+    looking.cancel()
+
+
+async def test_what_cannot_be_read_is_said_at_the_start(tmp_path: Path) -> None:
     certificate, key, authority = write(tmp_path, issue(HOSTS))
     empty = tmp_path / "empty"
     empty.write_text("")
     for files in ((str(tmp_path / "none"), key), (certificate, str(empty)), (authority, key)):
         with pytest.raises(SpecError, match="cannot be read"):
-            Certificate(*files)
+            await ServedCertificate(Files(*map(Path, files))).read_again()
+    given = Files(Path(certificate), Path(key), needs_authority=True)
+    for text in ("", "x", "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"):
+        given.authority.write_text(text)
+        with pytest.raises(SpecError, match="cannot be read"):
+            await ServedCertificate(given).read_again()
+
+
+def test_settings_that_cannot_be_are_said_at_the_start(tmp_path: Path) -> None:
+    certificate, _, authority = write(tmp_path, issue(HOSTS))
+    empty = tmp_path / "empty"
+    empty.write_text("")
     assert Settings.from_environment({"OPSTRAND_API_CA": authority}).api_ca == Path(authority).read_text()
     assert Settings.from_environment({"OPSTRAND_API_CA": ""}).api_ca == ""
     for path in (str(tmp_path / "none"), str(empty), str(tmp_path)):
@@ -110,3 +142,53 @@ def test_the_secret_has_what_the_manifests_mount(capsys: pytest.CaptureFixture[s
     names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == [*service_hosts("opstrand-api", "runs")[:-1], "api.example.com"]
     assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["127.0.0.1", "10.0.0.1"]
+
+
+EMPTY = dict.fromkeys(("ca.crt", "ca.key", "tls.crt", "tls.key"), "")
+NOW = datetime.now(UTC)
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {key for key in before if before[key] != after[key]}
+
+
+async def test_an_authority_is_made_once_and_its_certificate_as_often_as_it_must_be(tmp_path: Path) -> None:
+    first = complete(EMPTY, HOSTS, NOW)
+    assert complete(first, HOSTS, NOW) == complete(first, HOSTS[:2], NOW + timedelta(days=200)) == first
+    leaf = {"tls.crt", "tls.key"}
+    for hosts, days in ((HOSTS, 300), ([*HOSTS, "api.example.com"], 0)):
+        renewed = complete(first, hosts, NOW + timedelta(days=days))
+        assert changed(first, renewed) == leaf
+        path, key, _ = write(tmp_path, Issued(renewed["ca.crt"], renewed["tls.crt"], renewed["tls.key"]))
+        served = ServedCertificate(Files(Path(path), Path(key)))
+        await served.read_again()
+        async with serving(served) as port:
+            for host in hosts:
+                await connect(port, first["ca.crt"], host)
+    assert changed(first, complete(first, HOSTS, NOW + timedelta(days=3400))) == set(EMPTY), "it would end before its next certificate"
+
+
+def test_what_is_broken_is_made_again_and_nothing_else() -> None:
+    first, other = complete(EMPTY, HOSTS, NOW), complete(EMPTY, HOSTS, NOW)
+    authority, leaf = {"ca.crt", "ca.key"}, {"tls.crt", "tls.key"}
+    for text in ("", "x", None):
+        for key in EMPTY:
+            broken = {**first, key: other[key] if text is None else text}
+            repaired = complete(broken, HOSTS, NOW)
+            kept = {one for one in EMPTY if repaired[one] == first[one]}
+            assert kept == (authority if key in leaf else set()), (key, text)
+            assert complete(repaired, HOSTS, NOW) == repaired
+    mixed = complete({**first, **{key: other[key] for key in leaf}}, HOSTS, NOW)
+    assert {key for key in EMPTY if mixed[key] == first[key]} == authority, "a certificate of another authority"
+
+
+def test_a_certificate_names_what_the_api_is_reached_by() -> None:
+    assert reach_hosts(["https://opstrand-api.runs:8000", "https://runs.example.com"]) == [
+        "opstrand-api.runs",
+        "runs.example.com",
+        "opstrand-api.runs.svc",
+        "opstrand-api.runs.svc.cluster.local",
+        "localhost",
+        "127.0.0.1",
+    ]
+    assert reach_hosts(["https://10.0.0.1:8000", ""]) == ["10.0.0.1", "localhost", "127.0.0.1"]
