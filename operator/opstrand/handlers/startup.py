@@ -46,6 +46,8 @@ _LOGIN_PAUSE = 1.0
 #: Seconds that kopf, and then the probes' server, have to end: the whole operator ends within 2 s of SIGTERM.
 _KOPF_END = 1.0
 _HEALTH_END = 0.2
+#: Seconds between two looks at the files that settings are read from.
+_SETTINGS_AGAIN = 20.0
 #: Objects between two searches for garbage; a reconcile makes a few thousand.
 _YOUNG = 20_000
 
@@ -55,9 +57,13 @@ def utc_now() -> datetime:
 
 
 async def run_operator(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT. Raises PlatformError where the cluster cannot be reached at the start."""
+    """Run until SIGTERM or SIGINT, or until the settings differ: the Deployment starts it again with those.
+
+    Raises PlatformError where the cluster cannot be reached at the start.
+    """
     stop = asyncio.Event()
     _hear_signals(stop)
+    looking = asyncio.create_task(stop_at_other_settings(settings, stop, _SETTINGS_AGAIN), name="settings")
     # A watch holds its connection: three for each namespace, or three for all.
     watches = 3 * max(len(settings.watched_namespaces), 1)
     async with await open_session(connections=settings.concurrency + watches + 8) as session:
@@ -65,7 +71,20 @@ async def run_operator(settings: Settings) -> None:
         try:
             await _run(session, pool, settings, stop)
         finally:
+            looking.cancel()
             pool.close()
+
+
+async def stop_at_other_settings(settings: Settings, stop: asyncio.Event, interval: float) -> None:
+    """The authority that runs trust the API by is in a file, which may change."""
+    while not stop.is_set():
+        await asyncio.sleep(interval)
+        try:
+            if Settings.from_environment() != settings:
+                logger.info("the settings changed: stopping, to be started with the new ones")
+                stop.set()
+        except SpecError as error:
+            logger.warning("%s; what was read at the start stays", error)
 
 
 async def _run(session: Session, pool: Pool, settings: Settings, stop: asyncio.Event) -> None:
