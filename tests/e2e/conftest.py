@@ -8,6 +8,7 @@ import json
 import os
 import re
 import secrets
+import ssl
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 import yaml
@@ -155,10 +157,23 @@ def forward_api(folder: Path) -> Iterator[str]:
     with log.open("w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file)
     try:
-        yield f"http://127.0.0.1:{_wait_for_port(process, log)}"
+        yield f"https://127.0.0.1:{_wait_for_port(process, log)}"
     finally:
         process.terminate()
         process.wait(10)
+
+
+def read_authority() -> str:
+    """What the API of the installation is trusted by, as a person with rights in its namespace reads it."""
+    found = kubectl("-n", "opstrand", "get", "configmap", "opstrand-api-ca", "-o", "jsonpath={.data.ca\\.crt}").stdout
+    assert "-----BEGIN CERTIFICATE-----" in found
+    return found
+
+
+def open_http(token: str) -> aiohttp.ClientSession:
+    """Requests to the API, which is verified."""
+    trust = aiohttp.TCPConnector(ssl=ssl.create_default_context(cadata=read_authority()))
+    return aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}, connector=trust)
 
 
 @pytest.fixture

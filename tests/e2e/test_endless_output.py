@@ -7,11 +7,9 @@ import json
 import re
 from typing import Any
 
-import aiohttp
-
 from opstrand.core.names import run_uuid
 from opstrand.kube.api import OPERATIONS, KubeApi, Manifest
-from tests.e2e.conftest import describe, in_phase, kubectl, operation, opstrand, succeed, wait_for
+from tests.e2e.conftest import describe, in_phase, kubectl, open_http, operation, opstrand, succeed, wait_for
 
 PLAIN = "localhost/python-base:1"
 GIGABYTE = 1024**3
@@ -43,7 +41,7 @@ def peak(deployment: str) -> int:
 async def read_by_api(url: str, token: str, namespace: str, body: Manifest) -> tuple[int, str]:
     """What the API answers to who asks for the log: its size, and the end of its first line."""
     path = f"/streams/v1/{namespace}/default/{namespace}/runs/{run_uuid(body['metadata']['uid'])}/logs"
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http, http.get(url + path) as answer:
+    async with open_http(token) as http, http.get(url + path) as answer:
         text = await answer.text()
         assert answer.status == 200, text[:500]
     lines = json.loads(text)["logs"]

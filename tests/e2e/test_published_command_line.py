@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from opstrand.kube.api import OPERATIONS, KubeApi
-from tests.e2e.conftest import PUBLISHED, SAMPLES, in_phase, is_final, kubectl, main_log, succeed, wait_for
+from tests.e2e.conftest import PUBLISHED, SAMPLES, in_phase, is_final, kubectl, main_log, read_authority, succeed, wait_for
 
 PLAIN = "localhost/python-base:1"
 QUOTED = 'it\'s "quoted" $(HOME) $$ \\n ünïcode'
@@ -42,6 +42,7 @@ class Person:
             "HOME": str(self.home),
             "PATH": os.defpath,
             "POLYAXON_HOST": self.url,
+            "POLYAXON_SSL_CA_CERT": str(self.home / "ca.crt"),
             "POLYAXON_AUTH_TOKEN": self.token,
             "POLYAXON_NO_COLOR": "1",
             "PYTHONUTF8": "1",
@@ -63,6 +64,7 @@ def meet(namespace: str, api_url: str, tmp_path: Path) -> Meet:
         kubectl("-n", namespace, "create", "rolebinding", role, f"--clusterrole={role}", f"--serviceaccount={namespace}:{role}")
         home = tmp_path / role
         home.mkdir()
+        (home / "ca.crt").write_text(read_authority())
         return Person(home, api_url, kubectl("-n", namespace, "create", "token", role).stdout.strip(), namespace)
 
     return make

@@ -15,13 +15,24 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 import pytest
 import pytest_asyncio
 import yaml
 
 from opstrand.kube.api import NAMESPACES, OPERATIONS, KubeApi, Manifest
-from tests.e2e.conftest import CHECKOUT, describe, in_phase, is_final, kubectl, main_log, make_namespace, opstrand, succeed, wait_for
+from tests.e2e.conftest import (
+    CHECKOUT,
+    describe,
+    in_phase,
+    is_final,
+    kubectl,
+    main_log,
+    make_namespace,
+    open_http,
+    opstrand,
+    succeed,
+    wait_for,
+)
 
 FOLDER = CHECKOUT / "manifests" / "samples"
 #: The document's value forms, each a file.
@@ -192,7 +203,7 @@ async def lineage_by_api(ran: Ran, api_url: str, side: str, uuids: set[str]) -> 
     """As somebody who may only look."""
     token = kubectl("-n", ran.namespace, "create", "token", viewer(ran.namespace)).stdout.strip()
     found = set()
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http:
+    async with open_http(token) as http:
         for uuid in uuids:
             async with http.get(f"{api_url}/api/v1/default/{ran.namespace}/runs/{uuid}/lineage/{side}?limit=100") as answer:
                 page = await answer.json()

@@ -19,7 +19,7 @@ PATIENCE = LIFE + LEEWAY + 40
 PROGRAM = (
     f"LEEWAY = {LEEWAY}"
     + """
-import base64, json, os, time, urllib.error, urllib.request
+import base64, json, os, ssl, time, urllib.error, urllib.request
 
 def mounted():
     with open("/short/token") as file:
@@ -49,8 +49,9 @@ def patch_with(token):
     url = f"{os.environ['POLYAXON_HOST']}/api/v1/{owner}/{project}/runs/{uuid}"
     headers = {"Authorization": "Bearer " + token, "Content-Type": "application/json"}
     request = urllib.request.Request(url, b'{"outputs": {"bad": 1}, "merge": true}', headers, method="PATCH")
+    trust = ssl.create_default_context(cafile=os.environ["POLYAXON_SSL_CA_CERT"])
     try:
-        return urllib.request.urlopen(request, timeout=30).status
+        return urllib.request.urlopen(request, timeout=30, context=trust).status
     except urllib.error.HTTPError as error:
         return error.code
 

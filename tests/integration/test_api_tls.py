@@ -1,8 +1,10 @@
-"""The API's process with a certificate of its own authority: the published client works with it unmodified, and so does ours."""
+"""The API's process with a certificate, given or its own: the published client works with it unmodified, and so does ours."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import itertools
 import json
 import os
 import subprocess
@@ -17,11 +19,13 @@ import pytest
 
 from opstrand.core.names import run_uuid
 from opstrand.core.pods.init_steps import CA_PATH
-from opstrand.kube.api import OPERATIONS, PODS, KubeApi
+from opstrand.kube.api import OPERATIONS, PODS, SECRETS, KubeApi
 from opstrand.tracking.certificates import issue
+from opstrand.tracking.own_certificate import OwnCertificate
 from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import CHECKOUT, make_namespace, operation, run_kubectl
 from tests.integration.test_api import API_USER, AUDIENCE, make_token
+from tests.support.audit import read_audit
 from tests.support.operator_process import OperatorProcess
 
 PUBLISHED = Path(os.environ.get("OPSTRAND_PUBLISHED_VENV") or CHECKOUT / ".venv-published") / "bin" / "python"
@@ -39,31 +43,72 @@ run.log_outputs(said_by=sys.argv[1], message=run.get_inputs()["message"])
 TRACK = "from polyaxon import tracking; tracking.init(); tracking.log_outputs(tracked=True); tracking.end()"
 
 
+#: A certificate of the user's in files, or the API's own, as manifests/ has it.
+KINDS = ("given", "own")
+SECRET, PUBLISHED_IN = "opstrand-api-own-tls", "opstrand-api-ca"
+HOSTS = ("127.0.0.1", "localhost")
+
+
 @dataclass(frozen=True)
 class Place:
     """The process, and the files that it is trusted by."""
 
+    kind: str
     url: str
     authority: Path
     another: Path
 
 
 @pytest.fixture(scope="module")
-def place(quiet_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    kubeconfig, folder = quiet_plane.kubeconfig, tmp_path_factory.mktemp("tls")
+def account(quiet_plane: ControlPlane) -> Path:
+    """A kubeconfig with the API's rights in manifests/, those of its own namespace in `default`."""
+    kubeconfig = quiet_plane.kubeconfig
     run_kubectl(kubeconfig, "create", "namespace", "opstrand", check=False)
-    run_kubectl(kubeconfig, "apply", "--server-side", "-n", "opstrand", "-f", str(CHECKOUT / "manifests/base/rbac-api.yaml"))
+    for namespace, file in (("opstrand", "rbac-api"), ("default", "tls")):
+        run_kubectl(kubeconfig, "apply", "--server-side", "-n", namespace, "-f", str(CHECKOUT / f"manifests/base/{file}.yaml"))
     run_kubectl(kubeconfig, "create", "clusterrolebinding", "api-with-tls", "--clusterrole=opstrand-api", f"--user={API_USER}")
-    issued = issue(["127.0.0.1", "localhost"])
-    for name, text in (("crt", issued.certificate), ("key", issued.key), ("ca", issued.authority), ("other", issue(["x"]).authority)):
-        (folder / name).write_text(text)
+    run_kubectl(kubeconfig, "create", "rolebinding", "-n", "default", "own-tls", "--role=opstrand-api-tls", f"--user={API_USER}")
+    return Path(quiet_plane.user(API_USER))
+
+
+def make_process(account: Path, folder: Path, **settings: object) -> tuple[OperatorProcess, str]:
+    """The API as its Deployment has it, not started yet, and its address."""
     port = free_port("127.0.0.1")
-    settings = {"api_listen_port": port, "api_tls_cert": folder / "crt", "api_tls_key": folder / "key"}
-    process = OperatorProcess(Path(quiet_plane.user(API_USER)), folder / "api.log", module="opstrand.tracking", **settings)
+    settings = {
+        "api_url": f"https://127.0.0.1:{port}",
+        "api_listen_port": port,
+        "api_tls_cert": folder / "tls.crt",
+        "api_tls_key": folder / "tls.key",
+        "api_tls_secret": SECRET,
+        "api_tls_published": PUBLISHED_IN,
+        **settings,
+    }
+    return OperatorProcess(account, folder / "api.log", module="opstrand.tracking", **settings), str(settings["api_url"])
+
+
+def published(plane: ControlPlane) -> str:
+    found = run_kubectl(plane.kubeconfig, "get", "configmap", "-n", "default", PUBLISHED_IN, "-o", "json").stdout
+    return str(json.loads(found)["data"]["ca.crt"])
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def place(
+    quiet_plane: ControlPlane, account: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("tls")
+    issued = issue(HOSTS)
+    if request.param == "given":
+        for name, text in (("tls.crt", issued.certificate), ("tls.key", issued.key), ("ca.crt", issued.authority)):
+            (folder / name).write_text(text)
+    process, url = make_process(account, folder)
     process.start()
     process.wait_until_started()
-    yield Place(f"https://127.0.0.1:{port}", folder / "ca", folder / "other")
-    assert process.stop() == 0
+    authority, another = folder / "trusted", folder / "other"
+    authority.write_text(published(quiet_plane))
+    another.write_text(issue(["x"]).authority)
+    assert (authority.read_text() == issued.authority) == (request.param == "given")
+    yield Place(request.param, url, authority, another)
+    assert process.stop(30) == 0
     entries = [json.loads(line) for line in process.read_log().splitlines()]
     assert [entry for entry in entries if entry["level"] == "error" or "traceback" in entry] == []
 
@@ -112,8 +157,8 @@ async def outputs(kube: KubeApi, namespace: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-async def test_a_client_in_a_run_works_with_it(quiet_kube: KubeApi, make_environment: Any, client: str) -> None:
-    namespace = f"tls-{client}"
+async def test_a_client_in_a_run_works_with_it(quiet_kube: KubeApi, make_environment: Any, place: Place, client: str) -> None:
+    namespace = f"tls-{place.kind}-{client}"
     environment = await make_environment(namespace)
     done = await run_client(client, REPORT, environment)
     assert done.returncode == 0, done.stderr
@@ -126,7 +171,7 @@ async def test_a_client_in_a_run_works_with_it(quiet_kube: KubeApi, make_environ
 
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_a_client_gives_its_token_to_no_one_else(quiet_kube: KubeApi, make_environment: Any, place: Place, client: str) -> None:
-    namespace = f"tls-wrong-{client}"
+    namespace = f"tls-wrong-{place.kind}-{client}"
     environment = await make_environment(namespace)
     impatient = REPORT.replace("RunClient()", "RunClient()\nif hasattr(run, '_connection'): run._connection.patience = 1\nrun = run")
     for wrong in ({"POLYAXON_SSL_CA_CERT": str(place.another)}, {"POLYAXON_SSL_CA_CERT": ""}):
@@ -136,8 +181,8 @@ async def test_a_client_gives_its_token_to_no_one_else(quiet_kube: KubeApi, make
     assert await outputs(quiet_kube, namespace) == {}
 
 
-async def test_who_does_not_ask_for_proof_gets_none(quiet_kube: KubeApi, make_environment: Any) -> None:
-    environment = await make_environment("tls-unverified")
+async def test_who_does_not_ask_for_proof_gets_none(make_environment: Any, place: Place) -> None:
+    environment = await make_environment(f"tls-unverified-{place.kind}")
     done = await run_client("ours", REPORT, environment | {"POLYAXON_VERIFY_SSL": "false", "POLYAXON_SSL_CA_CERT": ""})
     assert done.returncode == 0, done.stderr
 
@@ -146,6 +191,65 @@ async def test_nothing_is_said_in_clear(place: Place) -> None:
     async with aiohttp.ClientSession() as http:
         with pytest.raises(aiohttp.ClientError):
             await http.get(place.url.replace("https", "http") + "/healthz")
+
+
+def kept(plane: ControlPlane) -> dict[str, str]:
+    found = run_kubectl(plane.kubeconfig, "get", "secret", "-n", "default", SECRET, "-o", "json").stdout
+    return dict(json.loads(found).get("data") or {})
+
+
+def test_the_authority_outlives_the_process_and_another_installation(quiet_plane: ControlPlane, account: Path, tmp_path: Path) -> None:
+    """Runs under way trust it; a certificate for another address is made by it."""
+    run_kubectl(quiet_plane.kubeconfig, "patch", "secret", "-n", "default", SECRET, "--type=merge", "-p", '{"data": null}')
+    seen = []
+    for external in ("", "", "https://runs.example.com"):
+        process, _ = make_process(account, tmp_path, external_url=external, api_url="https://opstrand-api.opstrand:8000")
+        process.start()
+        process.wait_until_started()
+        assert process.stop(30) == 0
+        seen.append(kept(quiet_plane))
+        for arguments in (("--server-side", "--force-conflicts"), ()):
+            run_kubectl(quiet_plane.kubeconfig, "apply", *arguments, "-n", "default", "-f", str(CHECKOUT / "manifests/base/tls.yaml"))
+        assert kept(quiet_plane) == seen[-1]
+        assert base64.b64decode(seen[-1]["ca.crt"]).decode() == published(quiet_plane)
+    assert seen[0] == seen[1]
+    assert {key for key in seen[0] if seen[1][key] != seen[2][key]} == {"tls.crt", "tls.key"}
+
+
+async def test_copies_that_start_at_once_agree(quiet_kube: KubeApi) -> None:
+    name = "of-many"
+    body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}}
+    await quiet_kube.create(SECRETS, "default", body)
+    issued = await asyncio.gather(*(OwnCertificate(quiet_kube, "default", name, HOSTS).read() for _ in range(8)))
+    assert len(set(issued)) == 1
+    assert await OwnCertificate(quiet_kube, "default", name, HOSTS).read() == issued[0]
+
+
+def test_without_its_secret_it_says_what_to_do(account: Path, tmp_path: Path) -> None:
+    process, _ = make_process(account, tmp_path, api_tls_secret="none-such")
+    process.start()
+    assert process.process is not None
+    assert process.process.wait(60) == 5
+    (entry,) = [json.loads(line) for line in process.read_log().splitlines()]
+    assert "none-such" in entry["message"]
+
+
+def test_it_asks_for_these_two_objects_and_may_ask_for_no_others(quiet_plane: ControlPlane, account: Path, tmp_path: Path) -> None:
+    process, _ = make_process(account, tmp_path, external_url="https://rights.example.com")
+    process.start()
+    process.wait_until_started()
+    assert process.stop(30) == 0
+    used, may = set(), set()
+    for entry in read_audit(quiet_plane.audit_log, API_USER):
+        reference = entry.get("objectRef") or {}
+        if reference.get("resource") in ("secrets", "configmaps") and entry["responseStatus"]["code"] != 403:
+            used.add((reference["namespace"], reference["resource"], reference.get("name"), entry["verb"]))
+    for resource, names in (("secrets", (SECRET, "opstrand-api-tls")), ("configmaps", (PUBLISHED_IN, "opstrand"))):
+        for name, verb in itertools.product(names, ("get", "list", "watch", "create", "update", "patch", "delete")):
+            if run_kubectl(account, "auth", "can-i", verb, f"{resource}/{name}", "-n", "default", check=False).stdout.strip() == "yes":
+                may.add(("default", resource, name, verb))
+    wanted = {("default", *one, verb) for one in (("secrets", SECRET), ("configmaps", PUBLISHED_IN)) for verb in ("get", "patch")}
+    assert used == may == wanted
 
 
 def test_a_run_is_handed_the_file_where_it_looks() -> None:

@@ -43,7 +43,7 @@ def install() -> None:
 
 def _wait_for(name: str) -> None:
     try:
-        kubectl("-n", "opstrand", "rollout", "status", f"deployment/{name}", "--timeout=90s")
+        kubectl("-n", "opstrand", "rollout", "status", f"deployment/{name}", "--timeout=180s")
     except SystemExit as error:
         logs = subprocess.run([KUBECTL, "-n", "opstrand", "logs", f"deployment/{name}", "--tail=50"], capture_output=True, text=True)
         pods = subprocess.run([KUBECTL, "-n", "opstrand", "get", "pods", "-o", "wide"], capture_output=True, text=True)

@@ -63,30 +63,62 @@ def test_budgets_and_policies_are_about_pods_that_there_are() -> None:
 KUBECTL = MANIFESTS.parent / ".venv/bin/kubectl"
 
 
-def test_the_component_for_tls_fits_what_it_is_added_to(tmp_path: Path) -> None:
-    """Our process reads what is mounted, probes speak TLS, and the operator gets no key."""
-    for folder in ("manifests", "crds"):
-        shutil.copytree(MANIFESTS.parent / folder, tmp_path / folder)
-    with (tmp_path / "manifests/kustomization.yaml").open("a") as file:
-        file.write("components: [tls]\n")
-    done = subprocess.run([KUBECTL, "kustomize", tmp_path / "manifests"], capture_output=True, text=True, check=True)
-    made = {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(done.stdout)}
+Made = dict[tuple[str, str], dict[str, Any]]
+NAMES = ("opstrand-api", "opstrand-operator")
+
+
+def build(folder: Path, *components: str) -> Made:
+    for name in ("manifests", "crds"):
+        shutil.copytree(MANIFESTS.parent / name, folder / name)
+    with (folder / "manifests/kustomization.yaml").open("a") as file:
+        file.write(f"components: [{', '.join(components)}]\n")
+    done = subprocess.run([KUBECTL, "kustomize", folder / "manifests"], capture_output=True, text=True, check=True)
+    return {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(done.stdout)}
+
+
+def container_of(made: Made, name: str) -> dict[str, Any]:
+    (container,) = made["Deployment", name]["spec"]["template"]["spec"]["containers"]
+    return dict(container)
+
+
+def schemes(made: Made) -> set[str]:
+    return {container_of(made, NAMES[0])[f"{probe}Probe"]["httpGet"]["scheme"] for probe in ("startup", "liveness", "readiness")}
+
+
+def test_the_api_speaks_tls_as_it_is_installed(tmp_path: Path) -> None:
+    """Our processes read what is mounted, probes speak TLS, and the operator gets no key."""
+    made = build(tmp_path)
     assert made["ConfigMap", "opstrand"]["data"]["OPSTRAND_API_URL"].startswith("https://opstrand-api.opstrand:")
-    secrets = {}
-    for name in ("opstrand-api", "opstrand-operator"):
-        pod = made["Deployment", name]["spec"]["template"]["spec"]
-        (container,), (mounted,) = pod["containers"], [one["secret"] for one in pod["volumes"] if one["name"] == "tls"]
+    assert schemes(made) == {"HTTPS"}
+    known = {f"OPSTRAND_{field.name.upper()}" for field in dataclasses.fields(Settings)}
+    mounted, told = {}, {}
+    for name in NAMES:
+        container = container_of(made, name)
         (mount,) = [one for one in container["volumeMounts"] if one["name"] == "tls"]
+        (mounted[name],) = [one for one in made["Deployment", name]["spec"]["template"]["spec"]["volumes"] if one["name"] == "tls"]
         env = {one["name"]: one["value"] for one in container["env"]}
-        assert all(value.startswith(mount["mountPath"] + "/") for value in env.values())
-        known = {f"OPSTRAND_{field.name.upper()}" for field in dataclasses.fields(Settings)}
         assert set(env) <= known
-        schemes = {container[probe]["httpGet"].get("scheme") for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
-        secrets[name] = (mounted["secretName"], mounted.get("items"), set(env), schemes)
-    assert secrets == {
-        "opstrand-api": (SECRET, None, {"OPSTRAND_API_TLS_CERT", "OPSTRAND_API_TLS_KEY"}, {"HTTPS"}),
-        "opstrand-operator": (SECRET, [{"key": "ca.crt", "path": "ca.crt"}], {"OPSTRAND_API_CA"}, {None}),
+        told[name] = {key: value.removeprefix(mount["mountPath"]) for key, value in env.items() if "_API_" in key}
+    published, own = told[NAMES[0]].pop("OPSTRAND_API_TLS_PUBLISHED"), told[NAMES[0]].pop("OPSTRAND_API_TLS_SECRET")
+    assert told == {
+        NAMES[0]: {"OPSTRAND_API_TLS_CERT": "/tls.crt", "OPSTRAND_API_TLS_KEY": "/tls.key"},
+        NAMES[1]: {"OPSTRAND_API_CA": "/ca.crt"},
     }
+    assert mounted[NAMES[0]]["secret"] == {"secretName": SECRET, "defaultMode": 0o444, "optional": True}
+    assert mounted[NAMES[1]]["configMap"] == {"name": published, "items": [{"key": "ca.crt", "path": "ca.crt"}]}
+    # Applied again and again, these must not empty what the API wrote; and it may write no others.
+    assert [made[kind, name].get("data") for kind, name in (("Secret", own), ("ConfigMap", published))] == [None, None]
+    granted = [(rule["resources"], rule["resourceNames"], set(rule["verbs"])) for rule in made["Role", "opstrand-api-tls"]["rules"]]
+    assert granted == [(["secrets"], [own], {"get", "patch"}), (["configmaps"], [published], {"get", "patch"})]
+
+
+def test_the_component_for_plain_http_leaves_nothing_of_tls(tmp_path: Path) -> None:
+    made = build(tmp_path, "plain-http")
+    assert made["ConfigMap", "opstrand"]["data"]["OPSTRAND_API_URL"].startswith("http://opstrand-api.opstrand:")
+    assert schemes(made) == {"HTTP"}
+    assert not [word for word in ("tls", "ca.crt", "TLS", "API_CA") for name in NAMES if word in yaml.safe_dump(made["Deployment", name])]
+    assert not [key for key in made if key[0] in ("Secret", "Role", "RoleBinding") or key[1] == "opstrand-api-ca"]
+    assert {one["name"] for one in container_of(made, NAMES[1])["env"]} == {"OPSTRAND_CRASH_RECORD"}
 
 
 def test_what_is_offered_for_a_namespace_of_runs_lets_them_reach_the_api() -> None:

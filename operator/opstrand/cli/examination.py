@@ -228,7 +228,7 @@ async def _check_deployment(cluster: Cluster, name: str, deployment: str) -> Fin
 async def _check_api(cluster: Cluster) -> list[Finding]:
     """Through the API server's service proxy, where we may; else by its Deployment."""
     try:
-        text, _ = await cluster.api.probe(f"/api/v1/namespaces/{HOME}/services/{_API}:{_API_PORT}/proxy/api/v1/installation")
+        text = await _ask_api(cluster)
     except ApiError as error:
         finding = await _check_deployment(cluster, "api", _API)
         if isinstance(error, Forbidden) or finding.verdict is Verdict.FAILED:
@@ -240,6 +240,18 @@ async def _check_api(cluster: Cluster) -> list[Finding]:
     if version != __version__:
         return [_warn("api", f"{told}, and this command line is {__version__}", f"{_INSTALL} {_SAME_VERSION}")]
     return [_ok("api", told)]
+
+
+async def _ask_api(cluster: Cluster) -> str:
+    """What it says of itself: by TLS as it is installed, or in clear."""
+    tail = f"{_API}:{_API_PORT}/proxy/api/v1/installation"
+    try:
+        text, _ = await cluster.api.probe(f"/api/v1/namespaces/{HOME}/services/https:{tail}")
+    except Forbidden:
+        raise
+    except ApiError:
+        text, _ = await cluster.api.probe(f"/api/v1/namespaces/{HOME}/services/{tail}")
+    return text
 
 
 _CHECKS: tuple[tuple[str, Check], ...] = (
