@@ -109,6 +109,9 @@ async def _gather_service(key: Key, snapshot: Snapshot, world: World) -> Gathere
     name = snapshot.status["service"]["name"]
     found = world.cache.replicas(key[0], names.run_uuid(snapshot.body["metadata"]["uid"]))
     pods = [pod for pod in found if names.is_replica_of(pod, name)]
+    if not _is_deployment_known(key, snapshot, world):
+        # Their owner may be another's Deployment of this name: that is asked for first.
+        pods = []
     live = [pod for pod in pods if is_live(pod)]
     deployment: Mapping[str, Any] | None = world.cache.deployment(key[0], name)
     is_gone = world.cache.was_seen(key[0], name)
@@ -125,6 +128,16 @@ async def _gather_service(key: Key, snapshot: Snapshot, world: World) -> Gathere
         deployment, is_gone = await _find_deployment(key, snapshot, world)
     seen = replace(snapshot, replicas=pods, deployment=deployment, deployment_is_gone=is_gone, catalog=world.read_catalog())
     return Gathered(seen, is_file_needed=True)
+
+
+def _is_deployment_known(key: Key, snapshot: Snapshot, world: World) -> bool:
+    """Whether the Deployment has been found to be the run's: by this process, or by one before it,
+    which then wrote down the first Pods. One that is over or winds down needs none."""
+    if snapshot.phase.is_final or snapshot.phase is Phase.STOPPING:
+        return True
+    service = snapshot.status["service"]
+    name = str(service["name"])
+    return bool(service.get("pods")) or world.cache.own_uid(DEPLOYMENTS, (key[0], name)) is not None
 
 
 async def _find_deployment(key: Key, snapshot: Snapshot, world: World) -> tuple[Mapping[str, Any] | None, bool]:

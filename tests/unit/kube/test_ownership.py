@@ -318,6 +318,38 @@ async def test_a_service_adopts_its_own_objects_alone(resource: Resource, is_sam
     assert (status["phase"], status["reason"]) == expected
 
 
+def replica_of(deployment: Manifest, name: str) -> Manifest:
+    """A Pod as the controller of this Deployment makes it, and it serves."""
+    template = deployment["spec"]["template"]
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{deployment['metadata']['name']}-5d", "uid": "rs"}
+    metadata = {**template["metadata"], "name": name, "namespace": "ns", "uid": name, "ownerReferences": [owner]}
+    main = {"name": "main", "restartCount": 0, "state": {"running": STARTED}}
+    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [main]}
+    metadata["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    return {"metadata": metadata, "spec": template["spec"], "status": status}
+
+
+@pytest.mark.parametrize("is_planted", [True, False])
+async def test_replicas_count_once_their_deployment_is_known_to_be_the_runs(is_planted: bool) -> None:
+    """The operator died before it knew: another's Deployment may have come first, with Pods that serve."""
+    kube = await begin("service")
+    await (die_before if is_planted else die_after)(kube, DEPLOYMENTS)
+    if is_planted:
+        found = await plant(kube, DEPLOYMENTS, await would_make(DEPLOYMENTS, "service"))
+        found["spec"]["template"]["spec"]["containers"][0]["image"] = "evil"
+        await kube.store(DEPLOYMENTS, found)
+    found = await kube.only(DEPLOYMENTS)
+    await kube.store(PODS, replica_of(found, "a"))
+    operator, seen = Operator(kube), set()
+    for _ in range(3):
+        status = await operator.look("2026-01-01T01:00:00+00:00")
+        seen |= {one["name"] for one in status["service"].get("pods") or ()}
+    if is_planted:
+        assert (status["phase"], status["reason"], seen) == ("Failed", "NameConflict", set())
+    else:
+        assert (status["phase"], status["reason"], seen) == ("Running", "PodRunning", {"a"})
+
+
 async def test_a_config_map_that_the_pod_waits_for_is_made_again() -> None:
     kube = await begin(init=LONG)
     operator = Operator(kube)
