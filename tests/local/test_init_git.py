@@ -88,6 +88,9 @@ def test_a_commit_by_its_first_digits(server: GitServer, tmp_path: Path) -> None
         "--tags",
         "--update-shallow",
         "--verbose",
+        "--experimental-fetch",
+        "-c http.sslVerify=false",
+        "--config=http.postBuffer=1m",
     ],
 )
 def test_every_flag_that_is_allowed_works(server: GitServer, tmp_path: Path, flag: str) -> None:

@@ -44,10 +44,11 @@ _BOILERPLATE = ("Please make sure you have the correct access rights", "and the 
 
 
 class Git:
-    """One repository in the making. `deadline` is a time of the monotonic clock."""
+    """One repository in the making. `deadline` is a time of the monotonic clock, `settings` stand before every command."""
 
-    def __init__(self, folder: str, env: Mapping[str, str], deadline: float, name: str) -> None:
+    def __init__(self, folder: str, env: Mapping[str, str], deadline: float, name: str, settings: Sequence[str] = ()) -> None:
         self._folder, self._env, self._deadline, self._name = folder, dict(env), deadline, name
+        self._settings = tuple(settings)
 
     def run(self, *arguments: str) -> str:
         """What git prints. InitError with git's own words, or that it took too long."""
@@ -62,7 +63,7 @@ class Git:
     def attempt(self, *arguments: str) -> tuple[int, str, str]:
         try:
             process = subprocess.Popen(
-                ["git", *arguments],
+                ["git", *self._settings, *arguments],
                 cwd=self._folder,
                 env=self._env,
                 stdin=subprocess.DEVNULL,
@@ -93,7 +94,7 @@ def clone(step: Document, root: str) -> list[Document]:
         secret = _read_secret(root + step["secret"] if step.get("secret") else None, step["variables"])
         url = _choose_url(step["url"], secret)
         env = _environment(scratch, url, secret)
-        git = Git(target, env, time.monotonic() + step["patience"], hide(step["url"]))
+        git = Git(target, env, time.monotonic() + step["patience"], hide(step["url"]), flags.settings)
         git.run("init", "--quiet")
         git.run("remote", "add", "--", "origin", url)
         _fetch(git, revision, flags.fetch)

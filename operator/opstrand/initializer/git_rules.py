@@ -29,6 +29,7 @@ _FLAGS = {
     "--branch": _NAME,
     "--deepen": _COUNT,
     "--depth": _COUNT,
+    "--experimental-fetch": "",
     "--filter": _FILTER,
     "--force": "",
     "--ipv4": "",
@@ -50,10 +51,34 @@ _FLAGS = {
     "--update-shallow": "",
     "--verbose": "",
 }
+#: Of git's settings that `-c` or `--config` may give, in lower case, what their values look like: none of them names a program or a file.
+_YES_OR_NO = "true|false|yes|no|on|off|1|0"
+_SETTINGS = {
+    "advice.detachedhead": _YES_OR_NO,
+    "core.autocrlf": f"{_YES_OR_NO}|input",
+    "core.compression": "-1|[0-9]",
+    "core.eol": "lf|crlf|native",
+    "core.longpaths": _YES_OR_NO,
+    "core.symlinks": _YES_OR_NO,
+    "fetch.fsckobjects": _YES_OR_NO,
+    "fetch.parallel": _COUNT,
+    "http.followredirects": f"{_YES_OR_NO}|initial",
+    "http.lowspeedlimit": _COUNT,
+    "http.lowspeedtime": _COUNT,
+    "http.maxrequests": _COUNT,
+    "http.postbuffer": "[0-9]{1,9}[kmg]?",
+    "http.sslverify": _YES_OR_NO,
+    "http.version": "HTTP/1.1|HTTP/2",
+    "protocol.version": "[012]",
+    "submodule.fetchjobs": _COUNT,
+    "transfer.fsckobjects": _YES_OR_NO,
+}
+_SETTING = "--config"
 _SHORT = {
     "-4": "--ipv4",
     "-6": "--ipv6",
     "-b": "--branch",
+    "-c": _SETTING,
     "-f": "--force",
     "-j": "--jobs",
     "-n": "--no-tags",
@@ -66,6 +91,8 @@ _SHORT = {
 _NOT_OF_FETCH = frozenset(
     {
         "--branch",
+        # The published package's own word for a fetch of the revision alone.
+        "--experimental-fetch",
         "--no-recurse-submodules",
         "--no-single-branch",
         "--recurse-submodules",
@@ -84,6 +111,8 @@ class Flags:
     #: Of `git submodule update`; None: submodules are left out.
     submodules: tuple[str, ...] | None = None
     branch: str | None = None
+    #: What stands before every command of git.
+    settings: tuple[str, ...] = ()
 
 
 def check_url(url: str) -> None:
@@ -102,15 +131,30 @@ def check_revision(revision: str) -> None:
 def parse_flags(flags: Sequence[str]) -> Flags:
     """The flags as git takes them: `--depth 1` is one. Raises ValueError for one that is not for a run."""
     given: dict[str, str] = {}
+    settings: list[str] = []
     for name, value in _read_flags(flags):
         flag = _SHORT.get(name, name)
+        if flag == _SETTING:
+            settings += ["-c", _check_setting(value)]
+            continue
         if flag not in _FLAGS:
-            raise ValueError(f"the flag {_show(name)} is not for a run; these are: {', '.join(_FLAGS)}")
+            raise ValueError(f"the flag {_show(name)} is not for a run; these are: {', '.join((*_FLAGS, _SETTING))}")
         if not re.fullmatch(_FLAGS[flag], value):
             raise ValueError(f"the flag {flag} {'accepts no value' if not _FLAGS[flag] else 'accepts another value'}, found {_show(value)}")
         given[flag] = value
     fetch = tuple(_join(flag, value) for flag, value in given.items() if flag not in _NOT_OF_FETCH)
-    return Flags(fetch, _submodule_flags(given), given.get("--branch"))
+    return Flags(fetch, _submodule_flags(given), given.get("--branch"), tuple(settings))
+
+
+def _check_setting(text: str) -> str:
+    """`KEY=VALUE`; a key alone means true."""
+    key, _, value = text.partition("=")
+    wanted = _SETTINGS.get(key.lower())
+    if wanted is None:
+        raise ValueError(f"the flag {_SETTING} is not for the setting {_show(key)}; these are: {', '.join(_SETTINGS)}")
+    if not re.fullmatch(wanted, value or "true", re.IGNORECASE):
+        raise ValueError(f"the flag {_SETTING} accepts another value of {key}, found {_show(value)}")
+    return f"{key}={value or 'true'}"
 
 
 def _read_flags(flags: Sequence[str]) -> list[tuple[str, str]]:
@@ -129,7 +173,9 @@ def _read_flags(flags: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _split_short(name: str, value: str) -> tuple[str, str]:
-    """`-j4` is `-j 4`."""
+    """`-j4` is `-j 4`, and `-ckey=value` is `-c key=value`."""
+    if name.startswith("-c") and len(name) > 2:
+        return "-c", f"{name[2:]}={value}" if value else name[2:]
     glued = not name.startswith("--") and len(name) > 2 and not value
     return (name[:2], name[2:]) if glued else (name, value)
 

@@ -73,6 +73,17 @@ def test_what_is_no_revision(revision: str) -> None:
         (["--filter=blob:none"], Flags(("--filter=blob:none",))),
         (["--shallow-since='2026-01-01 10:00'"], Flags(("--shallow-since=2026-01-01 10:00",))),
         (["--recurse-submodules=no"], Flags()),
+        (["--experimental-fetch"], Flags()),
+        # As the published documentation has it.
+        (["--recursive", "-c http.sslVerify=false"], Flags((), (), settings=("-c", "http.sslVerify=false"))),
+        (
+            ["-chttp.version=HTTP/1.1", "--config=core.autocrlf=input"],
+            Flags(settings=("-c", "http.version=HTTP/1.1", "-c", "core.autocrlf=input")),
+        ),
+        (
+            ["--config http.postBuffer=524288000", "-ccore.longpaths"],
+            Flags(settings=("-c", "http.postBuffer=524288000", "-c", "core.longpaths=true")),
+        ),
         ([], Flags()),
     ],
 )
@@ -89,6 +100,15 @@ def test_flags(flags: list[str], wanted: Flags) -> None:
         ["-c", "core.sshCommand=x"],
         ["-ccore.sshCommand=x"],
         ["--config=x"],
+        ["-c"],
+        ["-c http.sslVerify=/bin/sh"],
+        ["-c http.proxy=http://a"],
+        ["-c http.https://a/.extraHeader=x"],
+        ["-c alias.fetch=!sh"],
+        ["-c core.hooksPath=/x", "-c http.sslVerify=false"],
+        ["-c protocol.ext.allow=always"],
+        ["-c http.sslVerify=false\ncore.sshCommand=x"],
+        ["-c include.path=/x"],
         ["--exec=x"],
         ["--output=x"],
         ["--depth=x"],
