@@ -144,7 +144,7 @@ def test_an_image_can_be_given_by_its_digest_and_runs_get_the_same(tmp_path: Pat
     wanted = f"registry.example/opstrand@{digest}"
     assert {container["image"] for container in containers} == {wanted}
     assert [
-        one["data"]["OPSTRAND_IMAGE"] for one in documents if one["kind"] == "ConfigMap" and "OPSTRAND_IMAGE" in (one["data"] or {})
+        one["data"]["OPSTRAND_IMAGE"] for one in documents if one["kind"] == "ConfigMap" and "OPSTRAND_IMAGE" in (one.get("data") or {})
     ] == [wanted]
 
 
