@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,29 @@ def test_a_child_that_is_left_behind_does_not_hold_up_the_end(here: Run, job: Jo
     ran = here("run", "--local", "-f", job(code), "-l")
     assert (ran.code, ran.out) == (0, "done\n")
     assert time.monotonic() - started < 15
+
+
+@pytest.mark.parametrize("daemon", ["sleep 600", "yes"])
+def test_a_process_that_left_the_session_does_not_hold_up_the_end_either(here: Run, job: Job, daemon: str, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    code = f"import subprocess; p = subprocess.Popen({daemon!r}.split(), start_new_session=True); open({str(pid)!r}, 'w').write(str(p.pid))"
+    try:
+        ran = here("run", "--local", "-f", job(f"{code}; print('no end', end='')"), "-n", "a", "-w")
+        assert ran.code == 0, ran
+        assert b"no end" in here("logs", "--local", "a").stdout
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(int(pid.read_text()), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("folder", "words"), [("a" * 300, "File name too long"), ("file", "File exists")])
+def test_a_working_directory_that_cannot_be_made_is_named(here: Run, tmp_path: Path, folder: str, words: str) -> None:
+    place = f"/plx-context/artifacts/{folder}"
+    step = {"file": {"filename": "file", "content": "x"}, "path": "/plx-context/artifacts"}
+    container = {"image": "x", "command": ["true"], "workingDir": place}
+    (tmp_path / "f.yaml").write_text(yaml.safe_dump({"kind": "component", "run": {"kind": "job", "init": [step], "container": container}}))
+    ran = here("run", "--local", "-f", "f.yaml")
+    assert (ran.code, f"the working directory {place}: {words}" in ran.stderr) == (1, True), ran
 
 
 def test_what_needs_a_container_is_refused(here: Run, job: Job) -> None:

@@ -15,7 +15,8 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +42,10 @@ _LAST_BYTES = 2048
 _GRACE = 10.0
 #: Seconds between two lives of a service's program, at most.
 _LONGEST_PAUSE = 60.0
+#: Seconds of silence after which the output of an ended program is over, though a process that left its session still holds it.
+_SILENCE = 1.0
+#: Seconds after which it is over in any case.
+_LATEST = 5.0
 #: Between two looks whether a program has ended, seconds.
 _LOOK = 0.02
 
@@ -185,12 +190,14 @@ class Kubelet:
         command = [expand(part, env) for part in (*(main.get("command") or ()), *(main.get("args") or ()))]
         started = _now()
         folder = root + (main.get("workingDir") or f"{CONTEXT_ROOT}/artifacts")
+        subject = f"the working directory {main.get('workingDir')}"
         try:
             # As a container's runtime does.
             os.makedirs(folder, exist_ok=True)
+            subject = command[0]
             process = await _start(command, folder, env)
         except (OSError, ValueError) as error:
-            words = f"{command[0]}: {getattr(error, 'strerror', None) or error}"
+            words = f"{subject}: {getattr(error, 'strerror', None) or error}"
             await self._report(pod, "Failed", {"containerStatuses": [_ended("main", 127, started, words, "StartError")]})
             return
         self._processes[pod["metadata"]["name"]] = process
@@ -206,11 +213,9 @@ class Kubelet:
         timer = asyncio.get_running_loop().call_later(deadline, self._pass_deadline, pod["metadata"]["name"]) if deadline else None
         ending = asyncio.create_task(_end_session(process))
         tail = b""
-        assert process.stdout is not None
-        while line := await _read_line(process.stdout):
+        async for line in _iter_lines(process, ending):
             tail = (tail + line)[-_LAST_BYTES:]
             self._on_line(pod, line)
-        await process.wait()
         await ending
         if timer is not None:
             timer.cancel()
@@ -285,6 +290,28 @@ async def _start(command: list[str], folder: str, env: Mapping[str, str]) -> asy
         start_new_session=True,
         limit=1 << 20,
     )
+
+
+async def _iter_lines(process: asyncio.subprocess.Process, ending: asyncio.Task[None]) -> AsyncIterator[bytes]:
+    """What the program prints, until it has ended and nothing more comes. In a container nothing outlives it that could go on printing."""
+    assert process.stdout is not None
+    latest: float | None = None
+    while latest is None or time.monotonic() < latest:
+        reading = asyncio.ensure_future(_read_line(process.stdout))
+        await asyncio.wait((reading, ending), return_when=asyncio.FIRST_COMPLETED)
+        if ending.done() and latest is None:
+            latest = time.monotonic() + _LATEST
+        if not reading.done():
+            await asyncio.wait((reading,), timeout=_SILENCE)
+        if not reading.done():
+            reading.cancel()
+            # A last line without an end.
+            with suppress(TimeoutError):
+                yield await asyncio.wait_for(process.stdout.read(1 << 20), _LOOK)
+            return
+        if not (line := reading.result()):
+            return
+        yield line
 
 
 async def _read_line(stream: asyncio.StreamReader) -> bytes:

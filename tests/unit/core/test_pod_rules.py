@@ -147,6 +147,14 @@ def test_ten_thousand_variables_and_a_mebibyte_are_refused_with_sizes() -> None:
             "run.init[0].dockerfile.filename: expected the name of a file, found '../../a'",
         ),
         ({"file": {"content": "x", "filename": "a/"}}, "run.init[0].file.filename: expected the name of a file"),
+        (
+            {"file": {"content": "x", "filename": f"a/{'é' * 128}"}},
+            "run.init[0].file.filename: the name of a file takes at most 255 bytes, found one of 256",
+        ),
+        (
+            {"dockerfile": {"image": "a", "filename": "x" * 300}},
+            "run.init[0].dockerfile.filename: the name of a file takes at most 255 bytes, found one of 300",
+        ),
         ({"file": {"content": "x"}, "path": "relative"}, "run.init[0].path: expected an absolute path, found 'relative'"),
     ],
 )

@@ -32,6 +32,8 @@ CA_PATH = f"{CONTEXT_ROOT}/.configs/ca.crt"
 
 Step = dict[str, Any]
 
+#: What file systems have room for.
+_NAME_BYTES = 255
 #: What a step brings, in the order in which it is looked for.
 _SOURCES = ("file", "dockerfile", "git", "artifacts", "paths")
 #: Sources that need a service which this version does not have, and what does the same today.
@@ -159,6 +161,9 @@ def _judge_filename(filename: Any, path: str) -> None:
     name = filename if isinstance(filename, str) else ""
     if not name.strip("/") or name.endswith("/") or ".." in name.split("/"):
         raise SpecError("InvalidSpec", f"expected the name of a file, found {shorten(repr(filename), 80)}", path)
+    longest = max(len(part.encode("utf-8", "replace")) for part in name.split("/"))
+    if longest > _NAME_BYTES:
+        raise SpecError("InvalidSpec", f"the name of a file takes at most {_NAME_BYTES} bytes, found one of {longest}", path)
 
 
 def render_init_document(
