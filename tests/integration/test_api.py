@@ -343,7 +343,7 @@ async def test_a_run_says_who_made_it_and_who_asked_what_of_it(
     assert (await admin.ask("POST", f"{run}/{asked}"))[0] == 200
     assert read_annotations(await kube.get(OPERATIONS, namespace, view["name"])) == {"created-by": alice, annotation: bob}
     _, again = await admin.ask("POST", f"{run}/restart")
-    assert read_annotations(await kube.get(OPERATIONS, namespace, again["name"])) == {"created-by": bob}
+    assert read_annotations(await kube.get(OPERATIONS, namespace, again["name"])) == {"created-by": bob, "restart-of": view["uuid"]}
     assert (await editor.ask("DELETE", run))[0] == 204
     said = [(record.message, record.by, record.project) for record in caplog.records]  # type: ignore[attr-defined]
     wanted = [("created", alice), (f"asked to {asked}", bob), ("created", bob), ("deleted", alice)]

@@ -159,6 +159,13 @@ def stored_artifact(item: Mapping[str, Any]) -> dict[str, Any]:
     return {names.get(key, key): item[key] for key in known if item.get(key) is not None}
 
 
+def clone_view(body: Body) -> dict[str, Any]:
+    """One entry of the clones tab: a run that was restarted from another."""
+    kind = run_kind(body)
+    facts = {"uuid": run_uuid(body), "name": run_name(body), "kind": kind, "runtime": kind}
+    return {**facts, "status": published_status(read_status(body)), "cloning_kind": "restart"}
+
+
 def edge_view(edge: Mapping[str, Any], side: str, far: Body | None) -> dict[str, Any]:
     """One entry of the upstream or downstream tab (`side` names it); `far` is the run at its other end, where it still exists."""
     kind = run_kind(far) if far else None

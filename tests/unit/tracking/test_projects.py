@@ -248,6 +248,8 @@ async def test_a_run_that_is_over_is_left_alone_and_can_be_restarted(api: Api, r
     assert again["uuid"] != UUID
     assert copy["spec"] == {"component": {"run": {"kind": "job"}}, "tags": ["again"]}
     assert again["original"] == {"uuid": UUID, "kind": "restart"}
+    clones = (await (await api.get(RUN + "/lineage/clones")).json())["results"]
+    assert [(one["uuid"], one["cloning_kind"], one["status"]) for one in clones] == [(again["uuid"], "restart", "created")]
     known = render_globals(read_identity(copy, Settings()))
     assert (known["cloning_kind"], known["original_uuid"]) == ("restart", UUID)
 

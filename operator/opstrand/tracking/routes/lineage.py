@@ -7,13 +7,14 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, Field, model_validator
 
+from opstrand.core.identity import read_original
 from opstrand.core.recorded import read_status
 from opstrand.tracking.auth import Verb
 from opstrand.tracking.edits import Edit
 from opstrand.tracking.routes.report import read_report, store_report
 from opstrand.tracking.routes.request import RUN, RUNS, find_run, page
 from opstrand.tracking.runs import Body, RunNotFound
-from opstrand.tracking.views import artifact_view, edge_view, run_name, run_uuid, stored_artifact
+from opstrand.tracking.views import artifact_view, clone_view, edge_view, run_name, run_uuid, stored_artifact
 
 
 class Artifact(BaseModel):
@@ -101,9 +102,12 @@ def _upstream(body: Body) -> list[dict[str, Any]]:
 
 
 async def list_clones(request: web.Request) -> web.Response:
-    """Restarts are runs of their own here; nothing is cloned."""
-    await find_run(request, Verb.READ)
-    return web.json_response(page([], request))
+    """The restarts of a run; there are no other clones."""
+    body = await find_run(request, Verb.READ)
+    uuid = run_uuid(body)
+    runs = await request.app[RUNS].list(body["metadata"]["namespace"])
+    clones = [clone_view(run) for run in runs if read_original(run["metadata"]) == uuid]
+    return web.json_response(page(clones, request))
 
 
 ROUTES = [
