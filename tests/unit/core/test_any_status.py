@@ -169,6 +169,20 @@ def test_the_name_of_a_pod_is_the_runs_own_whatever_its_status_says(name: Any) -
     assert any(isinstance(action, CreatePod | ClaimPod) for action in decision.actions)
 
 
+@pytest.mark.parametrize(("kind", "written"), [("job", "service"), ("service", "job"), ("service", "dag")])
+def test_a_kind_that_was_edited_is_the_files_again(kind: str, written: str) -> None:
+    """What was frozen of the other kind would else be frozen again at each look, and the run would never end."""
+    frozen = decide(see(body({}, kind))).status
+    assert frozen is not None
+    kept = {key: value for key, value in frozen.items() if key not in ("service", "pod")}
+    operation = body({**kept, "kind": written, "phase": "Running"}, kind)
+    decision = decide(see(operation))
+    assert decision.status is not None
+    assert (decision.status["kind"], decision.status.get("service")) == (kind, frozen.get("service"))
+    assert decision.status["pod"] == frozen["pod"]
+    assert not decide(see(body(decision.status, kind))).freeze
+
+
 @pytest.mark.parametrize("service", [{"name": "x"}, {}, "x", None, {"name": "run-d1410a91", "host": "h", "ports": ["a"], "baseUrl": "/"}])
 @pytest.mark.parametrize("kind", ["job", "service"])
 def test_a_service_without_its_parts_is_made_whole_again(kind: str, service: Any) -> None:

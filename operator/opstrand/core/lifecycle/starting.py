@@ -119,6 +119,9 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
         "upstream": [edge_to_dict(edge) for edge in resolved.edges] or list(said.get("upstream", ())),
     }
     facts["podDigest"] = attempt.digest
+    if said.get("uuid"):
+        # A kind that was edited by hand would have it frozen again, each time.
+        facts["kind"] = "job" if attempt.service is None else "service"
     platform_retries = read_platform_retries(snapshot.body, attempt.plan)
     if platform_retries is not None:
         facts["platformRetries"] = platform_retries
