@@ -47,6 +47,30 @@ print(client.status)
 """
 
 
+STOP = """
+client.create(name="long", content=json.dumps({content!r}))
+client.wait_for_condition(statuses=["running"])
+client.stop()
+print(client.wait_for_condition())
+"""
+SKIP = """
+client.create(name="long", content=json.dumps({content!r}))
+client.wait_for_condition(statuses=["created", "on_schedule"])
+client.skip()
+print(client.wait_for_condition())
+"""
+DELETE = """
+client.create(name="long", content=json.dumps({content!r}))
+client.wait_for_condition(statuses=["running"])
+client.delete()
+try:
+    client.refresh_data()
+except Exception as error:
+    print("gone" if "404" in str(error) or getattr(error, "status", 0) == 404 else repr(error))
+"""
+LONG = {"kind": "operation", "component": {"run": {"kind": "job", "container": {"image": "x", "command": ["sleep", "60"]}}}}
+
+
 def write(file: Path, **more: Any) -> Path:
     """The program runs beside the client that is laid into images with nothing."""
     component = yaml.safe_load(file.read_text())
@@ -85,3 +109,21 @@ def test_what_a_program_approves_or_restarts_runs(
     assert (ran.code, ran.out.splitlines()[-1:]) == (0, ["succeeded"]), ran
     made = [path.parent.name for path in records.glob("default/*/run.json") if path.parent.name != "parent"]
     assert [here("logs", "--local", name).out for name in made] == ["hello\n"] * runs
+
+
+@pytest.mark.parametrize(
+    ("program", "content", "said", "left"),
+    [
+        (STOP, LONG, "stopped", ["Stopped"]),
+        (SKIP, {**LONG, "isApproved": False}, "skipped", ["Skipped"]),
+        (DELETE, LONG, "gone", []),
+    ],
+    ids=["stop", "skip", "delete"],
+)
+def test_what_a_program_asks_of_another_run_is_done(
+    here: Run, job: Job, records: Path, program: str, content: dict[str, Any], said: str, left: list[str]
+) -> None:
+    ran = here("run", "--local", "-f", write(job(HEAD + program.format(content=content))), "-n", "parent", "-l")
+    assert (ran.code, ran.out.splitlines()[-1:]) == (0, [said]), ran
+    found = [json.loads(path.read_text())["status"]["phase"] for path in records.glob("default/long-*/run.json")]
+    assert found == left
