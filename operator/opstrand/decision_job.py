@@ -25,17 +25,20 @@ from opstrand.kube.packed import STATUS, empty, from_parcel
 from opstrand.settings import Settings
 
 MODULE = __name__
-#: A run with a look-up and a template that is more than that.
-_FIRST = {
-    "metadata": {"name": "first", "namespace": "none", "uid": "0"},
-    "spec": {"component": {"run": {"kind": "job", "container": {"image": "none", "args": ["{{ globals.name }}", "{{ 1 + 1 }}"]}}}},
-}
+_JOB = {"component": {"run": {"kind": "job", "container": {"image": "none", "args": ["{{ globals.name }}", "{{ 1 + 1 }}"]}}}}
+_MATRIX = {"matrix": {"kind": "grid", "params": {"a": {"kind": "choice", "value": [1]}}}}
+_DAG = {"component": {"run": {"kind": "dag", "operations": [{"name": "a", **_JOB}]}}}
+#: Files that need what is loaded by name: every runtime, every matrix, the template language.
+_FIRST: tuple[Mapping[str, Any], ...] = (_JOB, {**_JOB, **_MATRIX}, _DAG)
 
 
 @cache
 def warm_up() -> None:
-    """Decide once about nothing: what the first decision has to load must not count as a run's own time, nor be loaded by each worker."""
-    decide(Snapshot(_FIRST, prepare(_FIRST, settings=Settings()), datetime(2000, 1, 1, tzinfo=UTC), Settings(), evaluate_traced))
+    """Decide about nothing of a user's: what first decisions load must not count as a run's time, nor be loaded by each worker again."""
+    settings, now = Settings(), datetime(2000, 1, 1, tzinfo=UTC)
+    for spec in _FIRST:
+        body = {"metadata": {"name": "first", "namespace": "none", "uid": "0"}, "spec": spec}
+        decide(Snapshot(body, _prepare_parcels(settings, body, None), now, settings, evaluate_traced))
 
 
 @dataclass(frozen=True)

@@ -34,14 +34,21 @@ FORBIDDEN = {
     ),
 }
 CONTAINER = {"image": "busybox", "args": ["{{ globals.name }}", "{{ [1, 2] | sum }}"]}
+METADATA = {"name": "a", "namespace": "ns", "uid": "1", "generation": 1}
 COMPONENT = {"run": {"kind": "job", "container": CONTAINER}}
-BODY = {"metadata": {"name": "a", "namespace": "ns", "uid": "1", "generation": 1}, "spec": {"component": COMPONENT}}
+SPECS: tuple[dict[str, Any], ...] = (
+    {"component": COMPONENT},
+    {"component": COMPONENT, "matrix": {"kind": "random", "numRuns": 2, "params": {"a": {"kind": "uniform", "value": [0, 1]}}}},
+    {"component": {"run": {"kind": "dag", "operations": [{"name": "a", "component": COMPONENT}]}}},
+    {"component": {"run": {"kind": "pytorchjob", "master": {"container": CONTAINER}}}, "schedule": {"kind": "cron", "cron": "0 0 * * *"}},
+    {"component": {"run": {"kind": "service", "ports": [80], "container": CONTAINER}}},
+    {"component": {"run": {"kind": "no such"}}},
+)
 SEEN = {"measure": None, "catalog": EMPTY}
-CONTENT = json.dumps({"kind": "component", "version": 1.1, "name": "a", **COMPONENT})
-JOBS: dict[str, tuple[str, tuple[Any, ...]]] = {
-    decision_job.MODULE: ("decide_run", (Settings(), BODY, None, None, NOW, SEEN)),
-    validation.MODULE: ("parse_apart", (CONTENT, EMPTY, {})),
-    content_job.MODULE: ("compile_text", ({"spec": BODY["spec"], "status": {}},)),
+JOBS: dict[str, list[tuple[str, tuple[Any, ...]]]] = {
+    decision_job.MODULE: [("decide_run", (Settings(), {"metadata": METADATA, "spec": spec}, None, None, NOW, SEEN)) for spec in SPECS],
+    validation.MODULE: [("parse_apart", (json.dumps({"kind": "component", "name": "a", **COMPONENT}), EMPTY, {}))],
+    content_job.MODULE: [("compile_text", ({"spec": SPECS[0], "status": {}},))],
 }
 
 
@@ -65,8 +72,8 @@ async def test_a_worker_has_nothing_of_a_cluster_or_of_http(pool: tuple[Pool, st
 async def test_a_job_finds_everything_loaded(pool: tuple[Pool, str]) -> None:
     """What the first job of a worker had to load, every worker would load again."""
     before = await list_modules(pool[0])
-    job, arguments = JOBS[pool[1]]
-    assert (await pool[0].run(f"{pool[1]}:{job}", *arguments, group="ns")).value is not None
+    for job, arguments in JOBS[pool[1]]:
+        assert (await pool[0].run(f"{pool[1]}:{job}", *arguments, group="ns")).value is not None
     assert await list_modules(pool[0]) - before == set()
 
 

@@ -241,6 +241,8 @@ def main() -> int:
     configure_logging()
     # kopf tells every event of every object at INFO.
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    # Before anything waits for it: a tenth of a second of processor time.
+    decision_job.warm_up()
     collect_seldom()
     try:
         asyncio.run(run_operator(Settings.from_environment()))

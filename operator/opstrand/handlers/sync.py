@@ -31,7 +31,19 @@ _LONGEST_PAUSE = 5.0
 #: A watch that lived for so many seconds was well: its failure has nothing to do with those before it.
 _WELL = 5.0
 _GUESSES = tuple(re.compile(rb'"%s":"([^"\\]+)"' % key) for key in (b"namespace", b"name", b"resourceVersion"))
+#: How an API server writes an event: the object's keys are in the alphabet's order, which has few before the metadata.
+_HEAD = re.compile(rb'\{"type":"([A-Z]+)","object":\{"apiVersion":"[^"\\]*","kind":"[^"\\]*","metadata":')
 _WATCHED: tuple[tuple[Resource, str], ...] = ((OPERATIONS, ""), (COMPONENTS, ""), (PODS, names.MANAGED_SELECTOR))
+
+
+def _read_head(line: bytes) -> tuple[str, Mapping[str, Any]]:
+    """An event's type, and its object with the metadata at least: as an API server writes it, that is all that is read."""
+    head = _HEAD.match(line)
+    if head is None:
+        event = json.loads(line)
+        return event["type"], event["object"]
+    metadata, _ = json.JSONDecoder().raw_decode(line[head.end() :].decode())
+    return head[1].decode(), {"metadata": metadata}
 
 
 @dataclass(eq=False)
@@ -91,9 +103,9 @@ class Sync:
         namespace, name, version = (found[1].decode() if (found := key.search(line)) else "" for key in _GUESSES)
         if not version or self._world.cache.version(resource, (namespace, name)) != version:
             return False
-        event = json.loads(line)
-        key, body = key_of(event["object"]), event["object"]["metadata"]
-        return event["type"] in ("ADDED", "MODIFIED") and self._world.cache.version(resource, key) == body["resourceVersion"]
+        kind, head = _read_head(line)
+        known = self._world.cache.version(resource, key_of(head))
+        return kind in ("ADDED", "MODIFIED") and known == head["metadata"]["resourceVersion"]
 
     async def list_all(self) -> None:
         """Take a full list of everything. Raises PlatformError where one of the lists cannot be had."""

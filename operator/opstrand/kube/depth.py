@@ -13,9 +13,8 @@ from typing import Any
 #: Levels that are kept: more than a valid object has, with the list or event around it, and few enough for every recursive reader.
 LEVELS = 100
 _QUOTED = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
-_TEXT = re.compile(_QUOTED)
 _TOKEN = re.compile(_QUOTED + rb"|[\[{]+|[\]}]+")
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_NO_MARKS = bytes(set(range(256)) - set(b'[]{}"'))
 
 
 def read_json(raw: bytes) -> Any:
@@ -29,9 +28,12 @@ def cut(raw: bytes) -> bytes:
 
 
 def _is_deep(raw: bytes) -> bool:
-    if raw.count(b"[") + raw.count(b"{") <= LEVELS:
+    plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in raw else raw
+    # A bracket is in a text where an odd number of quotes stands before it: two quotes side by side change that for none.
+    marks = plain.translate(None, _NO_MARKS).replace(b'""', b"")
+    if marks.count(b"[") + marks.count(b"{") <= LEVELS:
         return False
-    left = _TEXT.sub(b"", raw).translate(None, _NO_BRACKETS)
+    left = b"".join(marks.split(b'"')[::2])
     for _ in range(LEVELS // 2):
         if not left:
             return False

@@ -223,14 +223,22 @@ async def test_a_watch_begins_at_the_first_list_and_lists_again_when_it_is_to_be
     assert bench.kube.asked == [None]
 
 
-def line(kind: str, version: str, labels: dict[str, str] | None = None, **metadata: str) -> bytes:
+def write_line(kind: str, version: str, labels: dict[str, str] | None = None, **metadata: str) -> bytes:
     """An event in the API server's own spelling."""
     fixed = {"labels": labels or {}, "name": "a", "namespace": "ns", "resourceVersion": version, "uid": "1", **metadata}
     return json.dumps({"type": kind, "object": {"metadata": fixed}}, separators=(",", ":")).encode() + b"\n"
 
 
-def test_old_news_is_what_is_known_and_nothing_else() -> None:
+@pytest.mark.parametrize("is_usual", [True, False], ids=["as it is written", "in another order"])
+def test_old_news_is_what_is_known_and_nothing_else(is_usual: bool) -> None:
     bench = Bench()
+
+    def line(kind: str, version: str, **rest: Any) -> bytes:
+        written = json.loads(write_line(kind, version, **rest))
+        head = {"apiVersion": "opstrand.dev/v1", "kind": "Operation"} if is_usual else {}
+        body = {**head, **written["object"], "spec": {"metadata": {"name": "z", "resourceVersion": "7"}}}
+        return json.dumps({**written, "object": body}, separators=(",", ":")).encode() + b"\n"
+
     for name, version in (("a", "7"), ("b", "8")):
         body = {"metadata": {"name": name, "namespace": "ns", "resourceVersion": version, "uid": name}}
         bench.sync.observe(OPERATIONS, "ADDED", body)
