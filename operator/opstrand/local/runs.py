@@ -23,7 +23,7 @@ from opstrand.local.lost import end_lost_runs, is_lost
 from opstrand.local.records import Manifest, Records, RunExists, RunGone
 from opstrand.tracking.edits import Edit
 from opstrand.tracking.memory import apply_control, apply_edit
-from opstrand.tracking.runs import Body, Control, LogLine, Refused, RunNotFound
+from opstrand.tracking.runs import Body, Control, Listed, LogLine, Refused, RunNotFound
 from opstrand.tracking.tail import current_attempt
 from opstrand.tracking.views import is_final
 
@@ -132,7 +132,7 @@ class SharedRuns(LocalRuns):
         await self.refresh()
         return await super().get(project, uuid, newest=newest)
 
-    async def list(self, project: str) -> Sequence[Body]:
+    async def list(self, project: str) -> Sequence[Listed]:
         await self.refresh()
         return await super().list(project)
 

@@ -77,13 +77,13 @@ async def find_known_run(runs: Runs, caller: Caller, project: str, uuid: str) ->
 
 async def _find_own_run(runs: Runs, caller: Caller) -> Body | None:
     try:
-        bodies = await runs.list(caller.namespace)
+        listed = await runs.list(caller.namespace)
     except ProjectNotFound:
         return None
-    for body in bodies:
-        if caller.is_pod_of(body):
-            return body
-    for body in bodies:
+    for one in listed:
+        if caller.is_pod_of(one.head):
+            return one.whole
+    for body in (one.head for one in listed):
         # Frozen a moment ago: the Pod's name has the first digits of its run's uuid, and says no more than which run to read.
         if f"-{run_uuid(body)[:8]}-" in caller.pod_name and not is_final(body):
             newest = await runs.get(caller.namespace, run_uuid(body), newest=True)

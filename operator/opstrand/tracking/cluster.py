@@ -22,7 +22,7 @@ from opstrand.tracking.commits import Commits
 from opstrand.tracking.edits import Edit, patch_ops
 from opstrand.tracking.index import Index
 from opstrand.tracking.podlog import follow_pod
-from opstrand.tracking.runs import Body, Control, Identity, LogLine, Orders, ProjectNotFound, Refused, RunNotFound
+from opstrand.tracking.runs import Body, Control, Identity, Listed, LogLine, Orders, ProjectNotFound, Refused, RunNotFound
 from opstrand.tracking.views import run_uuid
 
 logger = logging.getLogger(__name__)
@@ -150,7 +150,7 @@ class ClusterRuns:
             bodies, version = await self._list_packed(project)
             self._index.replace(bodies, version, project)
 
-    async def list(self, project: str) -> Sequence[Body]:
+    async def list(self, project: str) -> Sequence[Listed]:
         if project not in await self.projects() and project not in await self._list_projects():
             raise ProjectNotFound(project)
         return self._index.list(project)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from opstrand.core.names import Key, key_of
 from opstrand.core.names import run_uuid as uuid_of
-from opstrand.kube.packed import pack, unpack
-from opstrand.tracking.runs import Body
+from opstrand.kube.packed import is_large, pack, unpack
+from opstrand.tracking.listing import read_beside
+from opstrand.tracking.runs import Body, Listed
 
 
 class Index:
@@ -22,6 +24,8 @@ class Index:
 
     def __init__(self) -> None:
         self._bodies: dict[Key, Body] = {}
+        #: Of large bodies, what their heads have not and lists are sorted by.
+        self._beside: dict[Key, Mapping[str, Any]] = {}
         self._keys: dict[Key, Key] = {}
         self._waiting: defaultdict[Key, set[asyncio.Event]] = defaultdict(set)
 
@@ -30,8 +34,9 @@ class Index:
         body = None if key is None else self._bodies.get(key)
         return None if body is None else unpack(body)
 
-    def list(self, project: str) -> list[Body]:
-        return [unpack(body) for (namespace, _), body in self._bodies.items() if namespace == project]
+    def list(self, project: str) -> list[Listed]:
+        """The runs of a project. None of them is unpacked."""
+        return [Listed(body, self._beside.get(key, {})) for key, body in self._bodies.items() if key[0] == project]
 
     def put(self, body: Body) -> Body:
         """Take the body unless a newer one of the same object is known; returns what is known afterwards."""
@@ -40,16 +45,23 @@ class Index:
             return unpack(known)
         if known is not None:
             self._keys.pop(_uuid_key(known), None)
-        self._bodies[key] = pack(body)
+        self._keep(key, body)
         self._keys[_uuid_key(body)] = key
         self._wake(body)
         return body
+
+    def _keep(self, key: Key, body: Body) -> None:
+        kept = self._bodies[key] = pack(body)
+        self._beside.pop(key, None)
+        if is_large(kept):
+            self._beside[key] = read_beside(unpack(body))
 
     def drop(self, body: Body) -> None:
         """Forget this very object; one that took its name since stays."""
         known = self._bodies.get(key_of(body))
         if known is not None and known["metadata"]["uid"] == body["metadata"]["uid"]:
             del self._bodies[key_of(body)]
+            self._beside.pop(key_of(body), None)
             self._keys.pop(_uuid_key(body), None)
         self._wake(body)
 

@@ -16,7 +16,7 @@ import jsonpatch
 
 from opstrand.core.names import Key
 from opstrand.tracking.edits import Edit, patch_ops
-from opstrand.tracking.runs import Body, Control, Identity, LogLine, ProjectNotFound, RunNotFound
+from opstrand.tracking.runs import Body, Control, Identity, Listed, LogLine, ProjectNotFound, RunNotFound
 from opstrand.tracking.views import is_final, run_uuid
 
 
@@ -43,10 +43,10 @@ class MemoryRuns:
                 return key
         raise RunNotFound(uuid)
 
-    async def list(self, project: str) -> Sequence[Body]:
+    async def list(self, project: str) -> Sequence[Listed]:
         if project not in await self.projects():
             raise ProjectNotFound(project)
-        return [body for (namespace, _), body in self.bodies.items() if namespace == project]
+        return [Listed(body) for (namespace, _), body in self.bodies.items() if namespace == project]
 
     async def projects(self) -> Sequence[str]:
         return sorted(self.known_projects | {namespace for namespace, _ in self.bodies})

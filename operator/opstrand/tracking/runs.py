@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from opstrand.kube.packed import unpack
 from opstrand.tracking.edits import Edit
 
 #: The raw body of one Operation: `metadata`, `spec`, `status`. Never changed in place by who receives it.
@@ -62,6 +63,19 @@ class LogLine:
     text: str
 
 
+@dataclass(frozen=True)
+class Listed:
+    """`head`: the body, without its bulk where it is large. `beside`: fields of the view that such a head has not."""
+
+    head: Body
+    beside: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> Body:
+        """The body, unpacked again for each who asks."""
+        return unpack(self.head)
+
+
 class Orders(Protocol):
     """What a user asks of the keeper. The methods are described where `Runs` has them."""
 
@@ -81,8 +95,8 @@ class Runs(Protocol):
     async def get(self, project: str, uuid: str, *, newest: bool = False) -> Body:
         """The run as it is known here, or with `newest` as it is. It is said not to exist only after the keeper itself was asked."""
 
-    async def list(self, project: str) -> Sequence[Body]:
-        """Every run of the project, in any order. Raises `ProjectNotFound`."""
+    async def list(self, project: str) -> Sequence[Listed]:
+        """Every run of the project, in any order, the large ones still packed. Raises `ProjectNotFound`."""
 
     async def projects(self) -> Sequence[str]:
         """The names of the projects there are."""

@@ -74,7 +74,7 @@ def run_view(body: Body, owner: str, content: Content | None = None) -> dict[str
         "meta_info": status.get("meta") or {},
         "readme": (status.get("meta") or {}).get("readme"),
         "pipeline": pipeline_of(meta),
-        "original": _original_of(meta),
+        "original": original_of(meta),
         "settings": {"namespace": meta["namespace"]},
     }
     if content is not None:
@@ -112,7 +112,7 @@ def pipeline_of(meta: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def _original_of(meta: Mapping[str, Any]) -> dict[str, Any] | None:
+def original_of(meta: Mapping[str, Any]) -> dict[str, Any] | None:
     """The run that this one was restarted from."""
     uuid = read_original(meta)
     return None if uuid is None else {"uuid": uuid, "kind": "restart"}

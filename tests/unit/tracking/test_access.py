@@ -13,7 +13,7 @@ from opstrand.tracking.access import authorize_report, is_over
 from opstrand.tracking.app import create_app
 from opstrand.tracking.auth import Caller, Forbidden, Verb
 from opstrand.tracking.memory import MemoryRuns
-from opstrand.tracking.runs import Body, RunNotFound
+from opstrand.tracking.runs import Body, Listed, RunNotFound
 
 from .conftest import RUN, UUID, operation
 
@@ -41,8 +41,8 @@ class LaggingRuns(MemoryRuns):
         body = await super().get(project, uuid)
         return body if newest else {**body, "status": {"phase": "Created"}}
 
-    async def list(self, project: str) -> list[Body]:
-        return [{**body, "status": {"phase": "Created"}} for body in await super().list(project)]
+    async def list(self, project: str) -> list[Listed]:
+        return [Listed({**run.whole, "status": {"phase": "Created"}}) for run in await super().list(project)]
 
 
 def named(name: str, digit: str, *, owner: str = "", **status: Any) -> dict[str, Any]:

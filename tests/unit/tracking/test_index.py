@@ -36,7 +36,7 @@ def test_a_full_list_takes_away_what_is_older_and_not_in_it() -> None:
     index.put(body(10, name="gone", uid="c" * 32))
     index.put(body(30, name="newer-than-the-list", uid="d" * 32))
     index.replace([body(20)], "25")
-    assert [item["metadata"]["name"] for item in index.list("p")] == ["newer-than-the-list", "echo"]
+    assert [item.head["metadata"]["name"] for item in index.list("p")] == ["newer-than-the-list", "echo"]
     index.replace([], "40", "another")
     assert len(index.list("p")) == 2
 

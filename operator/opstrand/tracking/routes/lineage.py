@@ -7,13 +7,13 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, Field, model_validator
 
-from opstrand.core.identity import read_original
 from opstrand.core.recorded import read_status
 from opstrand.tracking.auth import Verb
 from opstrand.tracking.edits import Edit
+from opstrand.tracking.listing import is_restart_of
 from opstrand.tracking.routes.report import read_report, store_report
 from opstrand.tracking.routes.request import RUN, RUNS, find_run, page
-from opstrand.tracking.runs import Body, RunNotFound
+from opstrand.tracking.runs import Body, Listed, RunNotFound
 from opstrand.tracking.views import artifact_view, clone_view, edge_view, run_name, run_uuid, stored_artifact
 
 
@@ -83,15 +83,20 @@ async def list_artifact_names(request: web.Request) -> web.Response:
 
 async def list_upstream(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
-    known = {run_uuid(run): run for run in await request.app[RUNS].list(body["metadata"]["namespace"])}
-    edges = [edge_view(edge, "upstream", known.get(edge["uuid"])) for edge in _upstream(body)]
+    known = {run_uuid(run.head): run for run in await request.app[RUNS].list(body["metadata"]["namespace"])}
+    edges = [edge_view(edge, "upstream", _whole(known.get(edge["uuid"]))) for edge in _upstream(body)]
     return web.json_response(page(edges, request))
+
+
+def _whole(run: Listed | None) -> Body | None:
+    return None if run is None else run.whole
 
 
 async def list_downstream(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
     uuid, edges = run_uuid(body), []
-    for run in await request.app[RUNS].list(body["metadata"]["namespace"]):
+    for listed in await request.app[RUNS].list(body["metadata"]["namespace"]):
+        run = listed.whole
         far = {"uuid": run_uuid(run), "name": run_name(run)}
         edges += [edge_view({**edge, **far}, "downstream", run) for edge in _upstream(run) if edge.get("uuid") == uuid]
     return web.json_response(page(edges, request))
@@ -106,7 +111,7 @@ async def list_clones(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
     uuid = run_uuid(body)
     runs = await request.app[RUNS].list(body["metadata"]["namespace"])
-    clones = [clone_view(run) for run in runs if read_original(run["metadata"]) == uuid]
+    clones = [clone_view(run.whole) for run in runs if is_restart_of(run, uuid)]
     return web.json_response(page(clones, request))
 
 

@@ -7,11 +7,11 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
-from opstrand.core.recorded import read_status
-from opstrand.core.resolving.query import find, read_field
+from opstrand.core.resolving.query import find
 from opstrand.tracking.access import authorize
 from opstrand.tracking.auth import Forbidden, Verb
 from opstrand.tracking.edits import Edit, MapEdit, check_budgets, make_storable
+from opstrand.tracking.listing import Searched
 from opstrand.tracking.routes.request import (
     AUTH,
     CALLER,
@@ -29,8 +29,8 @@ from opstrand.tracking.routes.request import (
     view_whole,
 )
 from opstrand.tracking.routes.warnings import warn
-from opstrand.tracking.runs import Body, ProjectNotFound, RunNotFound
-from opstrand.tracking.views import run_uuid, run_view
+from opstrand.tracking.runs import ProjectNotFound, RunNotFound
+from opstrand.tracking.views import run_uuid
 
 
 class NewProject(BaseModel):
@@ -88,18 +88,9 @@ async def list_projects(request: web.Request) -> web.Response:
 
 async def list_runs(request: web.Request) -> web.Response:
     project, owner = await find_project(request, Verb.LIST), request.app[OWNER]
-    runs = [(run_view(body, owner), body) for body in await request.app[RUNS].list(project)]
-    found = find(request.query.get("query"), request.query.get("sort"), runs, read=_read_listed)
-    return web.json_response(page([view for view, _ in found], request))
-
-
-def _read_listed(run: tuple[dict[str, Any], Body], field: str) -> Any:
-    """A field of one run of the list, by the query language's name."""
-    view, body = run
-    if field == "pipeline":
-        return (view["pipeline"] or {}).get("uuid")
-    # A list shows neither artifacts nor upstream runs, and can be searched by them.
-    return read_field(read_status(body) if field.partition(".")[0] in ("artifacts", "upstream") else view, field)
+    runs = [Searched(run, owner) for run in await request.app[RUNS].list(project)]
+    found = page(find(request.query.get("query"), request.query.get("sort"), runs, read=Searched.read), request)
+    return web.json_response({**found, "results": [run.view() for run in found["results"]]})
 
 
 async def create_run(request: web.Request) -> web.Response:
