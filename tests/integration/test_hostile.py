@@ -36,7 +36,9 @@ from tests.support.operator_process import OperatorProcess
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(1200), pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")]
 
 SEED = int(os.environ.get("OPSTRAND_HOSTILE_SEED", "1"))
-COUNT, POSTED = 200, 100
+COUNT = POSTED = 200
+#: Projects that hostile files are sent to: one alone has a single worker at a time, and would take twice as long.
+_SENDERS = 2
 #: Seconds: what hostile objects may add to what a plain run takes.
 ADDED = 2.0
 _UNITS = {"Mi": 2**20, "Gi": 2**30}
@@ -261,28 +263,19 @@ async def test_hostile_files_by_post_delay_no_plain_one_of_another_project(
     poster: tuple[OperatorProcess, str], control_plane: ControlPlane, kube: KubeApi
 ) -> None:
     process, address = poster
-    hostile, plain = [await make_namespace(kube, f"posted-{name}") for name in ("hostile", "plain")]
-    for account, place in (("hostile", hostile), ("plain", plain)):
-        run_kubectl(control_plane.kubeconfig, "-n", place, "create", "serviceaccount", account)
-        run_kubectl(
-            control_plane.kubeconfig,
-            "-n",
-            place,
-            "create",
-            "rolebinding",
-            "edit",
-            "--clusterrole=edit",
-            f"--serviceaccount={place}:{account}",
-        )
-    headers = {
-        place: {"Authorization": f"Bearer {await make_token(kube, place, account)}"}
-        for account, place in (("hostile", hostile), ("plain", plain))
-    }
+    hostile = [await make_namespace(kube, f"posted-hostile-{number}") for number in range(_SENDERS)]
+    plain = await make_namespace(kube, "posted-plain")
+    headers = {}
+    for place in (*hostile, plain):
+        run_kubectl(control_plane.kubeconfig, "-n", place, "create", "serviceaccount", "person")
+        binding = ("create", "rolebinding", "edit", "--clusterrole=edit", f"--serviceaccount={place}:person")
+        run_kubectl(control_plane.kubeconfig, "-n", place, *binding)
+        headers[place] = {"Authorization": f"Bearer {await make_token(kube, place, 'person')}"}
     answers: Counter[int] = Counter()
     slots = asyncio.Semaphore(12)
     contents = [to_content(body) for _, body in make_hostile(SEED + 1, POSTED)]
     small = json.dumps({"kind": "operation", "name": "plain", **operation("plain")["spec"]})
-    async with aiohttp.ClientSession(address, timeout=aiohttp.ClientTimeout(total=300)) as http:
+    async with aiohttp.ClientSession(address, timeout=aiohttp.ClientTimeout(total=900)) as http:
 
         async def post(place: str, content: str) -> int:
             async with http.post(f"/api/v1/default/{place}/runs", json={"content": content}, headers=headers[place]) as answer:
@@ -294,15 +287,15 @@ async def test_hostile_files_by_post_delay_no_plain_one_of_another_project(
             assert await post(plain, small) == 201
             return time.monotonic() - began
 
-        async def post_hostile(content: str) -> None:
+        async def post_hostile(place: str, content: str) -> None:
             async with slots:
-                answers[await post(hostile, content)] += 1
+                answers[await post(place, content)] += 1
 
         async with under_limits(process, "api", f"{address}/healthz"):
             alone = await measure_alone(post_plain)
             done = asyncio.Event()
             beside = asyncio.create_task(measure(post_plain, until=done))
-            await asyncio.gather(*map(post_hostile, contents))
+            await asyncio.gather(*map(post_hostile, itertools.cycle(hostile), contents))
             done.set()
             found = await beside
             alone += await measure_alone(post_plain)
