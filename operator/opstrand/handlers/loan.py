@@ -18,7 +18,7 @@ import aiohttp
 from opstrand.errors import PlatformError
 from opstrand.handlers.sync import Sync, Watch
 from opstrand.kube.api import Manifest, NotFound
-from opstrand.kube.depth import cut
+from opstrand.kube.depth import cut_beside
 from opstrand.kube.lines import read_lines
 from opstrand.kube.session import Session
 
@@ -100,7 +100,7 @@ class _Stream:
             return
         self._watch.open()
         async for text in read_lines(self._answer):
-            line = cut(text)  # kopf, which parses it, would end with one that is too deep
+            line = await cut_beside(text)  # kopf, which parses it, would end with one that is too deep
             if line.startswith(_ERROR):
                 await self._wait_out(json.loads(line)["object"])
                 yield _LIST_AGAIN

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import aiohttp
 
 from opstrand.errors import PlatformError
-from opstrand.kube.depth import read_json
+from opstrand.kube.depth import read_json, read_large_json
 from opstrand.kube.lines import read_lines
 
 if TYPE_CHECKING:  # finding credentials is half of a laptop's start, which needs none
@@ -30,7 +30,7 @@ REQUEST_TIMEOUT = 30.0
 #: Objects in one answer to a list: what is read at once is also kept in memory at once, several times over.
 _PAGE = 100
 #: Bytes of one such answer: fewer objects are asked for at once where they are large. One alone is always read.
-_PAGE_BYTES = 4 * 1024 * 1024
+_PAGE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -262,7 +262,7 @@ class KubeApi:
         what = _what("watch", resource, namespace)
         async with self._request("GET", resource.path(namespace), query=query, what=what, endless=True) as answer:
             async for line in read_lines(answer):
-                event = read_json(line)
+                event = await read_large_json(line)
                 if event["type"] == "ERROR":
                     code = event["object"].get("code", 500)
                     raise _refusal(code, event["object"], what)
@@ -288,7 +288,7 @@ class KubeApi:
         async with self._request(verb, path, what=what, body=body, query=query, content_type=content_type) as answer:
             raw = await answer.read() if most is None else await _read_at_most(answer, most)
         try:
-            answered = read_json(raw)
+            answered = await read_large_json(raw)
         except ValueError:
             answered = None
         if not isinstance(answered, dict) or "kind" not in answered:

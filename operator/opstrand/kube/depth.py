@@ -6,12 +6,15 @@ and no list. What is left is still too deep for a run, which is refused for that
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import Any
 
 #: Levels that are kept: more than a valid object has, with the list or event around it, and few enough for every recursive reader.
 LEVELS = 100
+#: Bytes that are cut in a thread.
+_LONG = 128 * 1024
 _QUOTED = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 _TOKEN = re.compile(_QUOTED + rb"|[\[{]+|[\]}]+")
 _NO_MARKS = bytes(set(range(256)) - set(b'[]{}"'))
@@ -20,6 +23,16 @@ _NO_MARKS = bytes(set(range(256)) - set(b'[]{}"'))
 def read_json(raw: bytes) -> Any:
     """The value of the text, cut. Raises ValueError for what is no JSON."""
     return json.loads(cut(raw))
+
+
+async def read_large_json(raw: bytes) -> Any:
+    """The same, where it may be long: the event loop goes on while the text is cut."""
+    return json.loads(await cut_beside(raw))
+
+
+async def cut_beside(raw: bytes) -> bytes:
+    """`cut`, in a thread where the text is long: it looks at every bracket, for as long as a quarter of a second."""
+    return cut(raw) if len(raw) < _LONG else await asyncio.to_thread(cut, raw)
 
 
 def cut(raw: bytes) -> bytes:

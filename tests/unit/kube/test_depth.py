@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstrand.kube.depth import LEVELS, read_json
+from opstrand.kube.depth import LEVELS, cut, cut_beside, read_json
 from opstrand.workers.frames import write_value
 
 VALUES = st.recursive(
@@ -64,3 +65,21 @@ def test_what_stands_beside_it_is_kept(depth: int, shape: str) -> None:
 def test_what_is_no_json_stays_none(text: bytes) -> None:
     with pytest.raises(json.JSONDecodeError):
         read_json(text)
+
+
+async def test_the_event_loop_goes_on_while_a_long_text_is_cut() -> None:
+    text = b"[" + b",".join([nest(9_000, "l")] * 75) + b"]"
+    rounds = 0
+
+    async def count_rounds() -> None:
+        nonlocal rounds
+        while True:
+            rounds += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count_rounds())
+    await asyncio.sleep(0)
+    rounds = 0
+    assert await cut_beside(text) == cut(text)
+    counting.cancel()
+    assert rounds > 10, "the event loop stood still"
