@@ -372,6 +372,8 @@ async def test_the_apis_own_watch_misses_nothing_either(quiet_plane: ControlPlan
             assert says(str(number), body)
         proxy.hides_deletions_of = frozenset({"a"})
         await quiet_kube.delete(OPERATIONS, namespace, "a")
+        async with asyncio.timeout(20):
+            await until(lambda: proxy.watches >= 1)  # one that is between two watches would never hear of it
         proxy.expire()
         with pytest.raises(RunNotFound):
             await runs.wait(namespace, uuid, lambda _: False, 20)
