@@ -24,6 +24,7 @@ from typing import Any
 
 from opstrand.core import names
 from opstrand.core.identity import CONTEXT_ROOT
+from opstrand.core.limits import shorten
 from opstrand.core.pods.expansion import expand
 from opstrand.core.pods.places import symbolic
 from opstrand.initializer.failure import InitError
@@ -190,7 +191,7 @@ class Kubelet:
         command = [expand(part, env) for part in (*(main.get("command") or ()), *(main.get("args") or ()))]
         started = _now()
         folder = root + (main.get("workingDir") or f"{CONTEXT_ROOT}/artifacts")
-        subject = f"the working directory {main.get('workingDir')}"
+        subject = f"the working directory {shorten(str(main.get('workingDir')), 100)}"
         try:
             # As a container's runtime does.
             os.makedirs(folder, exist_ok=True)

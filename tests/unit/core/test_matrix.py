@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstrand.core.compiling.matrix import MAX_RUNS, Generator, check_spaces, expand
+from opstrand.core.compiling.matrix import MAX_RUNS, Generator, check_size, check_spaces, expand, iter_values
 from opstrand.errors import SpecError
 from opstrand.spec.io import IO
 
@@ -109,3 +109,28 @@ def test_a_distribution_fits_the_type_of_its_input_where_one_is_declared(inputs:
 @pytest.mark.parametrize("kind", ["hyperband", "iterative", "random", "bayes", "grid"])
 def test_a_matrix_whose_params_are_null_has_a_verdict(kind: str) -> None:
     assert check_spaces({"kind": kind, "params": None}, []) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("logspace", [0, 400, 5]),
+        ("logspace", [0, 2, 5, -2]),
+        ("logspace", [-1, 2, 5, 0]),
+        ("linspace", [-1.7e308, 1.7e308, 5]),
+        ("range", [-1.7e308, 1.7e308, 1]),
+        ("range", [0, 1, 1e-320]),
+    ],
+)
+def test_a_space_with_values_beyond_every_number_is_refused(kind: str, value: list[float]) -> None:
+    matrix = {"kind": "grid", "params": {"a": {"kind": kind, "value": value}}}
+    (problem,) = check_size(matrix)
+    assert (problem.reason, problem.path) == ("InvalidSpec", "matrix.params.a")
+    assert list(iter_values(matrix)) == []
+    with pytest.raises(SpecError):
+        expand(matrix)
+
+
+def test_a_geometric_sequence_may_be_as_small_as_numbers_are() -> None:
+    runs = expand({"kind": "grid", "params": {"a": {"kind": "geomspace", "value": [1e-300, 1e-200, 3]}}})
+    assert [runs[0], runs[-1]] == [{"a": 1e-300}, {"a": 1e-200}]

@@ -27,6 +27,7 @@ _TOO_MANY = f"at most {MAX_RUNS:,} are made: set numRuns or make the spaces smal
 _ENDLESS = 10**15
 #: Values of spaces that are listed to be checked, of all spaces together, and params of all runs together.
 _CHECKED, _PARAMS = 20_000, 500_000
+_BEYOND = "its values are beyond what a number can be"
 #: Draws in a row that gave nothing new, after which the space is taken to be used up.
 _STALLED = 2_000
 
@@ -207,9 +208,20 @@ def list_points(space: Space, path: str = "") -> Sequence[Any]:
     if space.is_drawn:
         raise SpecError("InvalidSpec", f"a {space.kind} has no end", path)
     try:
-        return _LISTS[space.kind](*contents[:4])
+        return _check_finite(_LISTS[space.kind](*contents[:4]))
     except SpecError as error:
         raise error.within(path) from None
+    except (ArithmeticError, ValueError):
+        raise SpecError("InvalidSpec", _BEYOND, path) from None
+
+
+def _check_finite(points: Points) -> Points:
+    """The first ones, the middle and the last are made: every space here goes one way only."""
+    for index in {0, 1, len(points) // 2, len(points) - 1} & set(range(len(points))):
+        value = points[index]
+        if isinstance(value, complex) or (isinstance(value, float) and not math.isfinite(value)):
+            raise SpecError("InvalidSpec", _BEYOND)
+    return points
 
 
 def _range(start: float, stop: float, step: float, *_: Any) -> Points:
@@ -230,7 +242,7 @@ def _logspace(start: float, stop: float, num: int, base: float = 10) -> Points:
 
 
 def _geomspace(start: float, stop: float, num: int, *_: Any) -> Points:
-    if start * stop <= 0:
+    if not start or not stop or (start > 0) != (stop > 0):
         raise SpecError("InvalidSpec", "a geometric sequence cannot start at, end at or cross 0")
     sign = math.copysign(1, start)
     middle = _logspace(math.log10(abs(start)), math.log10(abs(stop)), num)
