@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,10 +81,10 @@ def _asks(node: ast.AST, caught: frozenset[str]) -> bool:
     return False
 
 
-def _sweep() -> Iterator[tuple[str, str, int]]:
-    for path in sorted(ROOT.rglob("*.py")):
-        for name, line in _find_questions(ast.parse(path.read_text(encoding="utf-8"))):
-            yield str(path.relative_to(ROOT)), name, line
+@functools.cache
+def _sweep() -> tuple[tuple[str, str, int], ...]:
+    trees = ((str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))) for path in sorted(ROOT.rglob("*.py")))
+    return tuple((file, name, line) for file, tree in trees for name, line in _find_questions(tree))
 
 
 def test_no_decision_depends_on_the_words_of_a_message() -> None:

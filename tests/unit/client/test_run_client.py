@@ -251,7 +251,7 @@ def test_somebody_else_at_the_address_is_told_in_words(monkeypatch: pytest.Monke
             """Quiet."""
 
     with http.server.HTTPServer(("127.0.0.1", 0), Page) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         monkeypatch.setenv("POLYAXON_HOST", f"http://127.0.0.1:{server.server_port}")
         for uuid, status in (("a" * 32, 200), ("0" * 32, 302)):
             with pytest.raises(ApiError, match=f"{status}: expected JSON of the API at http://127.0.0.1.*Log in"):

@@ -78,7 +78,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
     monkeypatch.setattr(kind_path, "kubectl", lambda: folder / "kubectl")
     with http.server.HTTPServer(("127.0.0.1", 0), _Registry) as server:
         monkeypatch.setattr(kind_path, "URL", f"http://127.0.0.1:{server.server_address[1]}")
-        serving = threading.Thread(target=server.serve_forever)
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
         serving.start()
         yield Machine(folder)
         server.shutdown()

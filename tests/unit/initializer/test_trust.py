@@ -35,7 +35,7 @@ def port(tmp_path: Path) -> Iterator[int]:
     context.load_cert_chain(tmp_path / "crt", tmp_path / "key")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Healthy)
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server.server_address[1]
     server.shutdown()
     server.server_close()

@@ -17,6 +17,8 @@ from opstrand.tracking.tail import Chunk, Cursor, Patience, read_chunk
 from .conftest import RUN, UUID, operation
 
 Api = TestClient[Any, Any]
+#: Seconds: answers that are held back are held for three or longer, and a busy machine is slow.
+AT_ONCE = 2.0
 LOGS = RUN.replace("/api/v1/", "/streams/v1/quick-start/") + "/logs"
 
 
@@ -43,9 +45,8 @@ async def test_a_finished_run_is_told_at_once(api: Api, runs: MemoryRuns) -> Non
     for text in ("one", "", "it's ünïcode\t$$"):
         await runs.write_log(UUID, text)
     await runs.put(operation(phase="Succeeded"))
-    started = time.monotonic()
-    assert await follow(api, most=1) == ["one", "", "it's ünïcode\t$$"]
-    assert time.monotonic() - started < 0.5
+    async with asyncio.timeout(AT_ONCE):
+        assert await follow(api, most=1) == ["one", "", "it's ünïcode\t$$"]
 
 
 async def test_a_short_run_is_told_whole_by_one_answer(api: Api, runs: MemoryRuns) -> None:
@@ -89,7 +90,7 @@ async def test_who_does_not_follow_is_not_held_back_by_a_long_run(api: Api, runs
     await runs.write_log(UUID, "still here")
     started = time.monotonic()
     answer = await (await api.get(LOGS)).json()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < AT_ONCE
     assert [line["value"] for line in answer["logs"]] == ["still here"]
     assert answer["last_time"]  # the published command line leaves on it
 
@@ -107,7 +108,7 @@ async def test_statuses_are_held_back_only_for_who_waits(api: Api, runs: MemoryR
     await runs.put(operation(phase="Queued"))
     started = time.monotonic()
     assert (await (await api.get(RUN + "/statuses")).json())["status"] == "queued"
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < AT_ONCE
 
     async def start() -> None:
         await asyncio.sleep(0.2)
@@ -115,7 +116,7 @@ async def test_statuses_are_held_back_only_for_who_waits(api: Api, runs: MemoryR
 
     starting = asyncio.create_task(start())
     assert (await (await api.get(RUN + "/statuses")).json())["status"] == "running"
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < AT_ONCE
     await starting
 
 
@@ -125,7 +126,7 @@ async def test_who_asks_anew_is_answered_at_once(api: Api, runs: MemoryRuns) -> 
     for _ in range(3):  # a command line that is started again comes over another connection
         answer = await api.get(RUN + "/statuses", headers={"Connection": "close"})
         assert (await answer.json())["status"] == "queued"
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < AT_ONCE
 
 
 class ComplainingRuns(MemoryRuns):
