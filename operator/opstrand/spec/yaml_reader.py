@@ -10,7 +10,9 @@ when an error needs one, so that a correct file pays nothing for its error messa
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -32,6 +34,9 @@ INT64 = range(-(2**63), 2**63)
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = object()
+#: The two halves that JSON writes a character beyond 16 bits as, and every escape, so that `\\ud83d` is not taken for one.
+_HALVES = re.compile(r"\\u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})")
+_ESCAPE = re.compile(rf"{_HALVES.pattern}|\\.", re.DOTALL)
 
 
 @dataclass
@@ -45,14 +50,34 @@ class Place:
 
 def read(text: str, source: str = "", *, dialect: Dialect = FILE, most: int = MAX_VALUES) -> Any:
     """The data of a text. Raises SpecError InvalidYAML (with every duplicate key and bad scalar, each with its line) or TooLarge."""
-    return _Reader(text, source=source, dialect=dialect, most=most).read()
+    return _Reader(join_halves(text), source=source, dialect=dialect, most=most).read()
 
 
 def read_places(text: str, dialect: Dialect = FILE, most: int = MAX_VALUES) -> Place:
     """The place of the root of a text that was read before."""
-    reader = _Reader(text, places=True, dialect=dialect, most=most)
+    reader = _Reader(join_halves(text), places=True, dialect=dialect, most=most)
     reader.read()
     return reader.root_place
+
+
+def join_halves(text: str) -> str:
+    """A JSON text with every character that JSON escapes as two halves escaped as YAML does it. Other texts as they are."""
+    if not _HALVES.search(text) or not _is_json(text):
+        return text
+    return _ESCAPE.sub(lambda found: _join(found) if found["high"] else found[0], text)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _join(found: re.Match[str]) -> str:
+    high, low = int(found["high"], 16), int(found["low"], 16)
+    return f"\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08x}"
 
 
 def refuse(reason: str, message: str, source: str, line: int | None = None, column: int | None = None) -> NoReturn:

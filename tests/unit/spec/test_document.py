@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.support.examples import examples
 from tests.support.processor_time import within
@@ -148,3 +149,25 @@ def test_any_text_is_data_or_a_spec_error(text: str | bytes) -> None:
     with within(SECONDS):
         reason = reason_of(text)
     assert reason in ("", "InvalidYAML", "TooLarge")
+
+
+_TEXTS = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("😀\U0010ffff\\u\"'d83")), max_size=20)
+
+
+@settings(max_examples=examples(300))
+@given(st.dictionaries(_TEXTS, st.one_of(_TEXTS, st.lists(_TEXTS, max_size=3)), max_size=3), st.booleans())
+def test_what_json_writes_is_read_as_it_is(data: Any, is_ascii: bool) -> None:
+    """JSON writes a character beyond 16 bits as two halves where it writes ASCII alone."""
+    text = json.dumps({"a": data}, ensure_ascii=is_ascii).replace("\x7f", "\\u007f")
+    assume(not reason_of(text) or is_ascii)
+    assert parse_document(text).data["a"] == data
+
+
+@pytest.mark.parametrize("text", ['{"a": "\\ud83d"}', '{"a": "\\ude00\\ud83d"}', 'a: "\\ud83d\\ude00"'])
+def test_half_a_character_and_yaml_with_halves_are_refused(text: str) -> None:
+    assert reason_of(text) == "InvalidYAML"
+
+
+def test_an_escaped_backslash_before_what_looks_like_halves_stays_one() -> None:
+    text = '{"a": "\\\\ud83d\\\\ude00 \\ud83d\\ude00"}'
+    assert parse_document(text).data["a"] == json.loads(text)["a"]
