@@ -7,6 +7,7 @@ creates; runs of other processes it only sees. Must not decide anything about a 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import secrets
 import time
@@ -21,11 +22,13 @@ from aiohttp import web
 
 from opstrand import decision_job
 from opstrand.core import names
+from opstrand.core.identity import CONTEXT_ROOT
 from opstrand.core.lifecycle.attempt import Attempt
 from opstrand.core.names import Key, key_of
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.pods.connections import Catalog
 from opstrand.core.pods.culling import Activity
+from opstrand.core.pods.plan import Plan
 from opstrand.core.recorded import read_status
 from opstrand.handlers.queue import Queue
 from opstrand.kube.activity import ask_activity
@@ -51,6 +54,12 @@ from opstrand.tracking.runs import Control, RunNotFound
 from opstrand.workers.pool import open_pool
 
 _HOST = re.compile(r"http://[^:/]+")
+
+
+def _show_plan(plan: Plan) -> bytes:
+    """The plan as `render` shows it: with the context root that a container has."""
+    root = json.dumps(plan.context_root, ensure_ascii=False)[1:-1]
+    return plan.as_json().replace(root.encode(errors="surrogateescape"), CONTEXT_ROOT.encode())
 
 
 class LocalSession:
@@ -196,7 +205,7 @@ class LocalSession:
             self._say_line(line)
 
     def _keep_plan(self, key: Key, attempt: Attempt) -> None:
-        self._records.save_plan(key, attempt.plan.as_json())
+        self._records.save_plan(key, _show_plan(attempt.plan))
 
     async def create(self, operation: Mapping[str, Any], *, project: str, uid: str | None = None) -> Manifest:
         """Create the run that this session is for. Raises AlreadyExists where a local run has the name."""
