@@ -169,6 +169,7 @@ def test_what_ssh_says_is_kept_and_explained(tmp_path: Path, monkeypatch: pytest
     assert str(caught.value) == f"git ssh://***@git.test/code.git: {expected}"
 
 
+@pytest.mark.alone
 def test_a_host_that_never_answers_is_given_up(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.git"

@@ -82,6 +82,7 @@ def test_an_api_that_starts_is_waited_for(door: HTTPServer) -> None:
     assert _Door.answers == [200]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("answer", "words"), [(503, "503"), (0, "SSH-2.0"), (None, "refused")])
 def test_one_that_never_answers_ends_the_wait_in_time_and_is_named(door: HTTPServer, answer: int | None, words: str) -> None:
     _Door.answers = [answer or 0]

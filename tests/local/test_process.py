@@ -67,6 +67,7 @@ def test_retries_and_the_deadline(here: Run, job: Job, tmp_path: Path) -> None:
     assert (stopped.code, "DeadlineExceeded" in stopped.stderr) == (1, True), stopped
 
 
+@pytest.mark.alone
 def test_a_child_that_is_left_behind_does_not_hold_up_the_end(here: Run, job: Job) -> None:
     code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(30)']); print('done')"
     started = time.monotonic()

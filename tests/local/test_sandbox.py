@@ -14,6 +14,9 @@ from opstrand.sandbox import Allowance, Sandbox
 pytestmark = pytest.mark.timeout(30)
 
 
+pytestmark = pytest.mark.alone
+
+
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(seconds=0.5) as sandbox:

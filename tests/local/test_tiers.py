@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -69,6 +71,39 @@ def test_every_test_is_selected_by_one_tier_once() -> None:
     by = {name: [tier.name for tier in tiers if _is_selected(tier, name, marks)] for name, marks in tests.items()}
     assert {name: found for name, found in by.items() if len(found) != 1} == {}
     assert {found[0] for found in by.values()} == {tier.name for tier in tiers}
+
+
+_CLOCK = re.compile(r"time\.(monotonic|perf_counter)\(\) - ")
+
+
+def _find_unmarked(source: str) -> list[str]:
+    """The functions that bound what was measured by a wall clock, and have no mark, neither their own nor their module's."""
+    tree = ast.parse(source)
+    marks = [node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"]
+    if any("mark.alone" in ast.unparse(node) for node in marks):
+        return []
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [one.name for one in functions if _bounds_time(one) and not any("mark.alone" in ast.unparse(by) for by in one.decorator_list)]
+
+
+def _bounds_time(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    asserts = [node for node in ast.walk(function) if isinstance(node, ast.Assert)]
+    compared = [one for node in asserts for one in ast.walk(node) if isinstance(one, ast.Compare)]
+    return any(isinstance(one.ops[0], ast.Lt | ast.LtE) and _CLOCK.search(ast.unparse(one.left)) for one in compared)
+
+
+def test_what_bounds_a_measured_time_runs_alone() -> None:
+    """On a machine that is busy with other tests, a second takes many."""
+    accompanied = [folder for tier in run.arrange(run.TIERS) if tier.marks == "alone" for folder in tier.folders]
+    files = [file for folder in accompanied for file in sorted((run.CHECKOUT / folder).rglob("test_*.py"))]
+    unmarked = {str(file.relative_to(run.CHECKOUT)): _find_unmarked(file.read_text()) for file in files}
+    assert {file: names for file, names in unmarked.items() if names} == {}
+
+
+def test_a_measured_time_that_is_bounded_is_found() -> None:
+    body = "():\n    began = time.monotonic()\n    assert (1, time.monotonic() - began < 2) == (1, True)\n"
+    assert _find_unmarked(f"def test_a{body}@pytest.mark.alone\ndef test_b{body}async def help{body}") == ["test_a", "help"]
+    assert _find_unmarked(f"pytestmark = [pytest.mark.alone]\ndef test_a{body}") == []
 
 
 def _names(tiers: Sequence[run.Tier]) -> list[tuple[str, str, bool]]:
