@@ -124,7 +124,7 @@ class ClusterRuns:
         if kind == "DELETED":
             self._index.drop(body)
         elif kind != "BOOKMARK":
-            self._index.put(body)
+            self._index.take(body)
 
     async def ready(self) -> bool:
         return self._synced

@@ -40,15 +40,19 @@ class Index:
 
     def put(self, body: Body) -> Body:
         """Take the body unless a newer one of the same object is known; returns what is known afterwards."""
+        return body if self.take(body) else unpack(self._bodies[key_of(body)])
+
+    def take(self, body: Body) -> bool:
+        """The same, where only whether it was news is of interest: half of what a watch says is known, and is not unpacked for that."""
         key, known = key_of(body), self._bodies.get(key_of(body))
         if known is not None and known["metadata"]["uid"] == body["metadata"]["uid"] and _version(known) >= _version(body):
-            return unpack(known)
+            return False
         if known is not None:
             self._keys.pop(_uuid_key(known), None)
         self._keep(key, body)
         self._keys[_uuid_key(body)] = key
         self._wake(body)
-        return body
+        return True
 
     def _keep(self, key: Key, body: Body) -> None:
         kept = self._bodies[key] = pack(body)
@@ -69,7 +73,7 @@ class Index:
         """Take a full list of one project, or of all: what is known, older than the list and not in it is gone."""
         listed = list(bodies)
         for body in listed:
-            self.put(body)
+            self.take(body)
         present = {_uuid_key(body) for body in listed}
         for body in list(self._bodies.values()):
             is_inside = project in (None, body["metadata"]["namespace"])
