@@ -111,3 +111,13 @@ def test_a_text_that_an_expression_gives_is_data_though_the_author_wrote_it(here
     ran = here("run", "--local", "-f", "literal.yaml", "-l")
     assert ran.code == 0, ran
     assert ran.out.splitlines() == ["$(HOME)", "a $(A) 1"]
+
+
+def test_a_folder_of_local_runs_whose_name_is_no_text_is_refused(here: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        yaml.safe_dump({"kind": "component", "run": {"kind": "job", "container": {"image": "a", "command": ["true"]}}})
+    )
+    ran = here("run", "--local", "-f", "a.yaml", OPSTRAND_LOCAL=f"{tmp_path}/b\udcff")
+    assert ran.code == 2, ran
+    assert "with a name in UTF-8, found" in ran.stderr
+    assert "OPSTRAND_LOCAL" in ran.stderr

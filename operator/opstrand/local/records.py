@@ -52,11 +52,21 @@ class RunExists(Exception):
 def default_folder() -> Path:
     """Where local runs live: $OPSTRAND_LOCAL, else the user's data folder. Absolute: programs run in folders of their own."""
     if given := os.environ.get("OPSTRAND_LOCAL"):
-        return Path(given).absolute()
+        return _check_name(Path(given).absolute())
     base = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     if base.startswith("~"):
         raise FileNotFoundError("this user has no home: name a folder for local runs by OPSTRAND_LOCAL")
-    return Path(base).absolute() / "opstrand" / "runs"
+    return _check_name(Path(base).absolute() / "opstrand" / "runs")
+
+
+def _check_name(folder: Path) -> Path:
+    """The folder, whose paths become texts of runs. OSError where they cannot."""
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        found = os.fsencode(folder)
+        raise OSError(f"expected a folder for local runs with a name in UTF-8, found {found!r}; name another by OPSTRAND_LOCAL") from None
+    return folder
 
 
 class Records:
