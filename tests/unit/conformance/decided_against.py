@@ -102,7 +102,7 @@ _ALONE = "an init container that is waited for cannot have it: the API server re
 _ABSENT = "the other file is not there: the published checker looks for it later"
 _VALUE = "the value does not fit, which the published checker does not look at before the run"
 _RESTARTS = "the API server refuses rules without a restartPolicy"
-_NO_PAGE = "the service would never be found idle: there is no page to ask, or it is on no port of the service"
+_NO_PAGE = "the service would never be found idle: the page is on no port of the service"
 #: Keys (see tests/support/every_key.py) whose file the published checker accepts and `check` refuses.
 DECIDED_KEYS: dict[str, str] = {
     "conditions": "it reads a name that nothing declares: the run would fail",
@@ -110,7 +110,7 @@ DECIDED_KEYS: dict[str, str] = {
     **dict.fromkeys(("run.container.restartPolicyRules", "run.init[0].container.restartPolicyRules"), _RESTARTS),
     **{f"run.init[0].container.{key}": _ALONE for key in ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")},
     "run.init[0].path": "a folder without anything to put into it: a step that does nothing",
-    **dict.fromkeys(("termination.culling.timeout", "termination.probe.http"), _NO_PAGE),
+    "termination.probe.http": _NO_PAGE,
     "inputs.x.toInit": "without a type nothing says what is to be brought",
     **dict.fromkeys(("inputs.x.validation", "inputs.x.options"), _VALUE),
 }

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 from tests.support.every_key import SECTIONS, Case, File, find_outcome, iter_cases, make_job, make_places, make_service, with_inputs
 
-from opstrand.core.compiling.compile import compile_alone
+from opstrand.core.compiling.compile import compile_alone, compile_operation
 from opstrand.core.compiling.without_effect import find_idle
 from opstrand.spec.job import Job
 from opstrand.spec.operation import Operation
@@ -167,6 +167,12 @@ def test_a_key_does_something_or_it_is_said_that_it_does_nothing(case: Case) -> 
 def test_of_a_component_that_is_not_here_no_kind_is_guessed() -> None:
     alone = compile_alone(parse_operation({"hubRef": "server", "termination": _CULLED, "cost": 1}))
     assert [note.partition(":")[0] for note in find_idle(alone, is_alone=True)] == ["cost"]
+
+
+@pytest.mark.parametrize(("termination", "told"), [({"culling": {"timeout": 60}}, ["termination.culling.timeout"]), (_CULLED, [])])
+def test_that_a_service_without_a_page_is_never_found_idle_is_told(termination: dict[str, Any], told: list[str]) -> None:
+    compiled = compile_operation(parse_operation({**make_service(), "termination": termination}))
+    assert [note.partition(":")[0] for note in find_idle(compiled)] == told
 
 
 def test_every_section_is_gone_through() -> None:

@@ -339,6 +339,12 @@ def test_an_idle_service_is_stopped_and_says_so() -> None:
     assert phase(last) == ("Stopped", "Culled")
 
 
+def test_a_service_without_a_page_runs_and_is_never_found_idle() -> None:
+    made = serving(termination={"culling": {"timeout": 60}})
+    later = look(made, SERVING, now=NOW + timedelta(days=30))
+    assert (later.actions, phase(later)[0]) == ((), "Running"), later
+
+
 def test_a_service_in_use_is_asked_again_when_it_could_be_idle() -> None:
     assert look(serving(termination=CULLED), SERVING, activity=used(7)).requeue_after == 180.0
 
@@ -468,7 +474,6 @@ WRONG = [
     ({"replicas": 0}, {}, "run.replicas"),
     ({"environment": {"restartPolicy": "Never"}}, {}, "run.environment.restartPolicy"),
     ({}, {"podFailurePolicy": {"rules": []}}, "termination.podFailurePolicy"),
-    ({}, {"culling": {"timeout": 60}}, "termination.probe"),
     ({}, {"culling": {"timeout": 0}, "probe": CULLED["probe"]}, "termination.culling.timeout"),
     ({}, {"culling": {"timeout": 60}, "probe": {"exec": {"command": ["true"]}}}, "termination.probe.exec"),
     ({}, {"culling": {"timeout": 60}, "probe": {"http": {"path": "/", "port": 9}}}, "termination.probe.http.port"),

@@ -18,6 +18,7 @@ _NO_COLLECTOR = "no container collects files in this version: they go to the sto
 _NO_GATEWAY = "nothing is exposed outside of the cluster by this version; it changes globals.base_url alone"
 _NO_CACHE = "this version reuses no earlier result; the run always runs"
 _FOR_SERVICES = "only a service is ended for being idle; a job ends by itself"
+_NO_PAGE = "the service is never found idle: only a page of its own reports when it was used last (termination.probe.http: {path, port})"
 _NO_SYSTEM = "Kubernetes heeds it only in a Pod that names its operating system, which a run's does not"
 _NO_PIPELINE = "is for the operations of a pipeline; alone, an operation waits for the runs that its params refer to"
 
@@ -42,6 +43,11 @@ def _is_one_program(value: Any, compiled: Compiled) -> bool:
     return isinstance(value, str) and " " in value and "{" not in value
 
 
+def _has_no_page(value: Any, compiled: Compiled) -> bool:
+    probe = compiled.termination.get("probe") if isinstance(compiled.termination, Mapping) else None
+    return not (isinstance(probe, Mapping) and (probe.get("http") or probe.get("exec")))
+
+
 TABLE = (
     Idle("cache.disable", _NO_CACHE, applies=lambda value, compiled: value is False),
     Idle("cache.ttl", _NO_CACHE),
@@ -60,6 +66,7 @@ TABLE = (
     ),
     Idle("termination.culling", _FOR_SERVICES, "job"),
     Idle("termination.probe", _FOR_SERVICES, "job"),
+    Idle("termination.culling.timeout", _NO_PAGE, "service", _has_no_page),
     Idle(
         "termination.probe",
         "it is asked only where termination.culling has a timeout",

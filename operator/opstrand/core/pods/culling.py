@@ -56,8 +56,7 @@ def judge_culling(termination: Mapping[str, Any], ports: Sequence[int]) -> Itera
         return
     http = probe.get("http")
     if http is None:
-        yield Problem("InvalidSpec", "culling needs a page that reports when the service was used last: http: {path, port}", path)
-        return
+        return  # such a service is never found idle, and `without_effect` tells so
     for key in http:
         if key not in ("path", "port"):
             yield Problem("NotSupported", f"the page is asked with its path and port alone, without {key}", f"{path}.http.{key}")
