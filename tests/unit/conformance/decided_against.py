@@ -109,7 +109,6 @@ DECIDED_KEYS: dict[str, str] = {
     **dict.fromkeys(("pathRef", "urlRef"), _ABSENT),
     **dict.fromkeys(("run.container.restartPolicyRules", "run.init[0].container.restartPolicyRules"), _RESTARTS),
     **{f"run.init[0].container.{key}": _ALONE for key in ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")},
-    "run.init[0].path": "a folder without anything to put into it: a step that does nothing",
     "termination.probe.http": _NO_PAGE,
     "inputs.x.toInit": "without a type nothing says what is to be brought",
     **dict.fromkeys(("inputs.x.validation", "inputs.x.options"), _VALUE),

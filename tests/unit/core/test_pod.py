@@ -350,3 +350,10 @@ def test_a_run_is_told_what_it_trusts_the_api_by(plugins: dict[str, Any]) -> Non
         told = (env["POLYAXON_HOST"], env.get("POLYAXON_VERIFY_SSL"), env.get("POLYAXON_SSL_CA_CERT"))
         assert told == ((outside, None, None) if "externalHost" in plugins else (inside, "true", path))
         assert "/plx-context/.configs" in [one["mountPath"] for one in container["volumeMounts"]]
+
+
+def test_a_step_with_a_path_alone_is_an_empty_folder_there() -> None:
+    made = pod({"container": {"image": "a"}, "init": [{"path": "/scratch"}]})
+    main = made["spec"]["containers"][0]
+    volumes = {volume["name"]: volume for volume in made["spec"]["volumes"]}
+    assert "emptyDir" in volumes[mounted(main)["/scratch"]]

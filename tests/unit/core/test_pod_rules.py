@@ -100,7 +100,7 @@ def container(**fields: Any) -> dict[str, Any]:
             {**container(), "init": [{"file": {"content": "x"}, "path": "/opt"}]},
             "run.init[0].path: the init container's own programs are in /opt, and a volume there would hide them; use another folder",
         ),
-        ({**container(), "init": [{"path": "/a"}]}, "run.init[0]: a step needs one of file, dockerfile, git"),
+        ({**container(), "init": [{}]}, "run.init[0]: a step needs one of file, dockerfile, git"),
         ({**container(), "init": [{"paths": ["../a"]}]}, "run.init[0]: a path must stay within its store"),
         ({**container(), "init": [{"modelRef": "a:b"}]}, "run.init[0].modelRef: init steps of the kind 'modelRef' are not run"),
         (

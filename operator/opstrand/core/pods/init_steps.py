@@ -118,8 +118,8 @@ def _judge_step(step: Mapping[str, Any]) -> None:
     for kind, instead in _MISSING.items():
         if kind in step:
             raise SpecError("NotSupported", f"init steps of the kind '{kind}' are not run by this version{instead}", kind)
-    if not any(kind in step for kind in (*_SOURCES, "connection")):
-        raise SpecError("InvalidSpec", f"a step needs one of {', '.join(_SOURCES)}, a connection or a container")
+    if not any(step.get(kind) for kind in ("path", "connection")) and not any(kind in step for kind in _SOURCES):
+        raise SpecError("InvalidSpec", f"a step needs one of {', '.join(_SOURCES)}, a connection, a container or a path")
     if "file" in step:
         _judge_file(step["file"])
     if not isinstance(step.get("artifacts") or {}, Mapping):
@@ -249,7 +249,8 @@ def _render_step(step: Mapping[str, Any], plan: Plan, settings: Settings, catalo
     source = next((kind for kind in _SOURCES if kind in step), None)
     if source is not None:
         return _RENDERERS[source](step, plan, settings, catalog, connection)
-    assert connection is not None
+    if connection is None:
+        return (), None  # a path alone: an empty folder there
     if connection.is_git:
         return _render_git(step, plan, settings, catalog, connection)
     if connection.has_volume:
