@@ -11,6 +11,7 @@ from tests.support.kubernetes_pods import CASES, check_spec, find_problems
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.judge import judge_compiled
 from opstrand.core.templates.template import refuse
+from opstrand.spec.kubernetes_rules import find_broken_rules
 from opstrand.spec.polyaxonfile import parse_operation
 
 
@@ -70,3 +71,11 @@ def test_an_image_to_be_filled_in_is_a_note_until_it_is_to_run() -> None:
     compiled = compile_operation(parse_operation({"component": {"run": {"kind": "job", **run}}}))
     problems, (note,) = judge_compiled(compiled, evaluate=refuse, complete=False, is_run=False)
     assert (problems, note) == ([], problem)
+
+
+@pytest.mark.parametrize(
+    ("value", "is_right"), [("5", True), ("-5", True), ("0", True), ("x", False), ("05", False), ("1.5", False), (None, False)]
+)
+def test_a_toleration_that_compares_has_a_whole_number(value: str | None, is_right: bool) -> None:
+    found = list(find_broken_rules("Toleration", {"key": "a", "operator": "Gt", "value": value}))
+    assert [path for path, _, _ in found] == ([] if is_right else [("value",)])

@@ -44,8 +44,14 @@ def _check_toleration(value: Mapping[str, Any]) -> Iterator[Fault]:
         yield fault("tolerationSeconds needs the effect NoExecute", "effect")
     if operator == "Exists" and value.get("value"):
         yield fault(f"Exists has no value, found {describe(value['value'])}: remove it, or use Equal", "value")
+    elif operator in ("Gt", "Lt"):
+        yield from check_text(value.get("value") or "", _is_whole, f"a whole number, with which {operator} compares", "value")
     elif operator in (None, "", "Equal"):
         yield from check_text(value.get("value"), is_label_value, LABEL_VALUE, "value")
+
+
+def _is_whole(text: str) -> bool:
+    return re.fullmatch(r"0|-?[1-9][0-9]{0,18}", text) is not None
 
 
 def _check_node_requirement(value: Mapping[str, Any]) -> Iterator[Fault]:
