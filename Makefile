@@ -56,7 +56,7 @@ check: install ## format, lint, types, layers, generated files
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache 2>&1 | tail -n 12
-	@$(BIN)/python -m opstrand.spec.crd --check
+	@$(BIN)/python -m opstrand.spec.crd.write --check
 	@test ! -e operator/__init__.py || { echo "operator/__init__.py shadows the standard library: remove it"; exit 1; }
 format: install ## let ruff write it
 	@$(BIN)/ruff check --quiet --fix . || true
@@ -64,7 +64,7 @@ format: install ## let ruff write it
 
 .PHONY: crds golden lock
 crds: install ## write crds/ from the models
-	@$(BIN)/python -m opstrand.spec.crd
+	@$(BIN)/python -m opstrand.spec.crd.write
 golden: install ## write the golden Pods anew; the diff is the review
 	@OPSTRAND_GOLDEN=write $(PYTEST) tests/golden
 lock: install ## resolve the locks again

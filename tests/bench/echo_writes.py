@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opstrand.core.compiling.prepare import prepare
-from opstrand.core.lifecycle.decide import decide
+from opstrand.core.decide import decide
 from opstrand.core.lifecycle.snapshot import CreatePod, Snapshot
 from opstrand.core.lifecycle.status import patch_ops
 from opstrand.core.resolving.refs import Ref

@@ -17,7 +17,7 @@ ECHO = "tests/samples/echo.yaml"
 def run_to_pod() -> float:
     """From an Operation's body to its Pod: parse, compile, resolve, render."""
     from opstrand.core.compiling.prepare import prepare
-    from opstrand.core.lifecycle.attempt import render_attempt
+    from opstrand.core.pods.attempt import render_attempt
     from opstrand.core.resolving.resolve import Resolved, resolve
     from opstrand.core.templates.template import refuse
     from opstrand.settings import Settings
@@ -39,8 +39,8 @@ def run_to_pod() -> float:
 
 def check() -> float:
     """What `opstrand check` does with one file."""
-    from opstrand.cli.judge import judge
-    from opstrand.cli.submission import read_submission
+    from opstrand.cli.checking.validate import judge
+    from opstrand.cli.files.submission import read_submission
     from opstrand.core.templates.template import refuse
 
     def work() -> None:
@@ -56,7 +56,7 @@ def resolve_file() -> float:
 
     from opstrand.core.compiling.compile import compile_operation
     from opstrand.core.identity import Identity
-    from opstrand.core.pods.plan import compile_plan
+    from opstrand.core.planning.plan import compile_plan
     from opstrand.core.resolving.resolve import Resolved, resolve
     from opstrand.spec.document import parse_document
     from opstrand.spec.polyaxonfile import parse_polyaxonfile
@@ -79,8 +79,8 @@ def check_dag() -> float:
 
     import yaml
 
-    from opstrand.cli.judge import judge
-    from opstrand.cli.submission import read_submission
+    from opstrand.cli.checking.validate import judge
+    from opstrand.cli.files.submission import read_submission
     from opstrand.core.templates.template import refuse
 
     inputs, outputs = [{"name": "x", "type": "float", "value": 1.0}], [{"name": "y", "type": "float", "value": 1.0}]

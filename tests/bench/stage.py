@@ -18,7 +18,7 @@ import aiohttp
 import yaml
 
 from opstrand.core import names
-from opstrand.kube.api import CRDS, NAMESPACES, OPERATIONS, PODS, ApiError, KubeApi, Manifest, NotFound, Resource
+from opstrand.kube.client import CRDS, NAMESPACES, OPERATIONS, PODS, ApiError, KubeApi, Manifest, NotFound, Resource
 from opstrand.kube.session import open_session
 from tests.bench.echo_writes import record_writes
 from tests.bench.etcd import Etcd

@@ -9,9 +9,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from tests.cli.conftest import Cli
 from tests.support.command_line import OPSTRAND, SAMPLES, environment, run_opstrand
-
-from .conftest import Cli
 
 ECHO = SAMPLES / "echo.yaml"
 JOB = "version: 1.1\nkind: component\nrun:\n  kind: job\n  container:\n    image: python\n    command: [python3, -c, 'print(1)']\n"

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli.conftest import Cli
 
 from opstrand import __version__
-
-from .conftest import Cli
 
 
 class Neglected(http.server.BaseHTTPRequestHandler):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from opstrand.cli.details import describe_run, explain_values, show_explanation
+from opstrand.cli.output.describe import describe_run, explain_values, show_explanation
 
 JOIN = [{"query": "status: succeeded", "params": {"losses": {"value": "outputs.loss"}}}]
 RUN = {"run": {"kind": "job", "container": {"image": "a"}}}

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.cli.conftest import Cli
 from tests.support.command_line import SAMPLES, run_opstrand
-
-from .conftest import Cli
 
 COMPONENT = """version: 1.1
 kind: component
@@ -275,7 +274,7 @@ def test_a_download_that_ends_too_early_is_no_file(cli: Cli, folder: Path, serve
 def test_a_download_has_an_end(cli: Cli, folder: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "op.yaml").write_text(f"kind: operation\nurlRef: {server}/parts/component.yaml\nparams: {{lr: 1}}\n")
     assert cli("check", "op.yaml", cwd=folder).code == 0
-    monkeypatch.setattr("opstrand.cli.references._MOST_SECONDS", 0.0)
+    monkeypatch.setattr("opstrand.cli.files.references._MOST_SECONDS", 0.0)
     ran = cli("check", "op.yaml", cwd=folder)
     assert (ran.code, "takes longer than" in ran.out) == (2, True), ran
 

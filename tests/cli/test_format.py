@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstrand.cli.format import as_table, as_yaml, one_line, printable, runs_table, show_age, show_objects, show_seconds
+from opstrand.cli.output.format import as_table, as_yaml, one_line, printable, runs_table, show_age, show_objects, show_seconds
 
 RUN = {
     "metadata": {"name": "echo", "namespace": "a", "uid": "4f0c1a2b-4f0c-1a2b-4f0c-1a2b4f0c1a2b", "managedFields": [{}]},

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-
-from .conftest import Cli
+from tests.cli.conftest import Cli
 
 RIGHT = """kind: operation
 tags: [a]

@@ -15,11 +15,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from tests.cli.conftest import Cli
 from tests.support.command_line import OPSTRAND, environment, run_command, run_opstrand
 
 from opstrand.cli.app import COMMANDS, load_command
-
-from .conftest import Cli
 
 
 @pytest.mark.parametrize("name", COMMANDS)

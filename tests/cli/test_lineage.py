@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from opstrand.cli.lineage import Graph, find_downstream
+from opstrand.cli.output.lineage import Graph, find_downstream
 
 
 def run(name: str, *upstream: str) -> dict[str, Any]:

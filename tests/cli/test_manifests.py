@@ -7,12 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.cli.conftest import Cli
 from tests.support.command_line import CHECKOUT
 
 from opstrand.errors import SpecError
 from opstrand.spec.document import MAX_DOCUMENTS, parse_documents
-
-from .conftest import Cli
 
 FOLDER = CHECKOUT / "manifests" / "samples"
 GOOD = """apiVersion: opstrand.dev/v1

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from .conftest import Cli
+from tests.cli.conftest import Cli
 
 JOB = "kind: component\nrun: {kind: job, container: {image: i, command: ['true']}}\n"
 OLD = """\

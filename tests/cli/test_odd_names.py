@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.cli.conftest import Cli
 from tests.support.examples import examples
-
-from .conftest import Cli
 
 ODD = [
     "",

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.cli.conftest import Cli
 from tests.support.command_line import OPSTRAND, environment, run_opstrand
 
-from opstrand.cli.console import say, show
+from opstrand.cli.output.console import say, show
 from opstrand.text import CONTROLS
-
-from .conftest import Cli
 
 HOSTILE = "\x1b]0;t\x07\x1b[2J\x1b[31m\u202e\u2066\u2028\x9b31m[red]x\x7f\r"
 FAKE = "x\nerror: fake"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import programs, smoke
-from .cluster import FACTS, read_cluster, state_folder
-from .console import Failure, say
-from .providers import Provider, choose_provider
+from tests.cluster import programs, smoke
+from tests.cluster.cluster import FACTS, read_cluster, state_folder
+from tests.cluster.console import Failure, say
+from tests.cluster.providers import Provider, choose_provider
 
 
 def main() -> int:

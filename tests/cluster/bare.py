@@ -10,16 +10,16 @@ import os
 import time
 from pathlib import Path
 
-from . import programs
-from .buildah import Buildah
-from .cache import content_key, locked
-from .cluster import Cluster
-from .console import Failure, say, step
-from .control_plane import METADATA_POLICY, ControlPlane, wait_until
-from .images import IMAGES, PAUSE, refresh
-from .leftovers import sweep
-from .node import ADDRESS, NAME, Node, bridge_owner, make_bridge
-from .registry import HOST, Registry
+from tests.cluster import programs
+from tests.cluster.buildah import Buildah
+from tests.cluster.cache import content_key, locked
+from tests.cluster.cluster import Cluster
+from tests.cluster.console import Failure, say, step
+from tests.cluster.control_plane import METADATA_POLICY, ControlPlane, wait_until
+from tests.cluster.images import IMAGES, PAUSE, refresh
+from tests.cluster.leftovers import sweep
+from tests.cluster.node import ADDRESS, NAME, Node, bridge_owner, make_bridge
+from tests.cluster.registry import HOST, Registry
 
 API_PORT = 6443
 PATIENCE = 15  # seconds for a running cluster to say that it is well

@@ -10,12 +10,12 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from .cache import cache_folder, content_key
-from .console import run
-from .programs import SYSTEM_PATH, system_command, system_environment
-from .registry import HOST
-from .rootfs import debian_mirror, make_root
-from .trust import trust_files
+from tests.cluster.cache import cache_folder, content_key
+from tests.cluster.console import run
+from tests.cluster.programs import SYSTEM_PATH, system_command, system_environment
+from tests.cluster.registry import HOST
+from tests.cluster.rootfs import debian_mirror, make_root
+from tests.cluster.trust import trust_files
 
 ROOTFS = Path(__file__).with_name("rootfs.py")
 APT_SOURCES_INSIDE = "/etc/apt/sources.list"

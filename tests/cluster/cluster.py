@@ -10,7 +10,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .console import Failure
+from tests.cluster.console import Failure
 
 FACTS = "cluster.json"
 

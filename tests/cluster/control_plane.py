@@ -23,10 +23,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar
 
-from .certificates import Authority, Pair, signing_key, user_subject, write_kubeconfig
-from .console import Failure
-from .processes import Guard, Process
-from .programs import program
+from tests.cluster.certificates import Authority, Pair, signing_key, user_subject, write_kubeconfig
+from tests.cluster.console import Failure
+from tests.cluster.processes import Guard, Process
+from tests.cluster.programs import program
 
 LOOPBACK = "127.0.0.1"
 PATIENCE = 60.0  # seconds for a program to become ready on a busy machine

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from .cache import cache_folder, content_key, folder_files, locked
-from .console import run, say, step
-from .programs import program
-from .registry import HOST, copy_tag, has_tags, split_name
+from tests.cluster.cache import cache_folder, content_key, folder_files, locked
+from tests.cluster.console import run, say, step
+from tests.cluster.programs import program
+from tests.cluster.registry import HOST, copy_tag, has_tags, split_name
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]

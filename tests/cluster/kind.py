@@ -14,14 +14,14 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from .cache import content_key
-from .cluster import FACTS, Cluster
-from .console import Failure, run, say, step
-from .control_plane import is_answering, wait_until
-from .images import refresh
-from .programs import KIND, KUBERNETES_PARTS, build, kubectl, program
-from .registry import HOST, PORT, URL, write_mirrors
-from .trust import trust_files
+from tests.cluster.cache import content_key
+from tests.cluster.cluster import FACTS, Cluster
+from tests.cluster.console import Failure, run, say, step
+from tests.cluster.control_plane import is_answering, wait_until
+from tests.cluster.images import refresh
+from tests.cluster.programs import KIND, KUBERNETES_PARTS, build, kubectl, program
+from tests.cluster.registry import HOST, PORT, URL, write_mirrors
+from tests.cluster.trust import trust_files
 
 NAME = "opstrand"
 NODE = f"{NAME}-control-plane"

@@ -15,10 +15,10 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from .console import run
-from .node import BRIDGE, NETWORK, bridge_owner
-from .processes import find_marked, send, wait_for_end
-from .programs import system_command
+from tests.cluster.console import run
+from tests.cluster.node import BRIDGE, NETWORK, bridge_owner
+from tests.cluster.processes import find_marked, send, wait_for_end
+from tests.cluster.programs import system_command
 
 CNI_RECORDS = Path("/var/lib/cni/results")
 NAMESPACES = "/var/run/netns/cni-"

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .certificates import Pair
-from .console import run
-from .control_plane import ControlPlane, wait_until
-from .images import PAUSE
-from .processes import Process
-from .programs import CNI_PLUGINS, program, system_command, system_environment
-from .registry import split_name, write_mirrors
+from tests.cluster.certificates import Pair
+from tests.cluster.console import run
+from tests.cluster.control_plane import ControlPlane, wait_until
+from tests.cluster.images import PAUSE
+from tests.cluster.processes import Process
+from tests.cluster.programs import CNI_PLUGINS, program, system_command, system_environment
+from tests.cluster.registry import split_name, write_mirrors
 
 NAME = "node1"
 BRIDGE = "opstrand0"

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from .console import Failure
+from tests.cluster.console import Failure
 
 # Every process of a state folder carries it in its environment, and so do the processes it starts (container shims): that is how
 # left-overs of a crash are known to be ours, and nothing else is ever killed.

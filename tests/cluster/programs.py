@@ -14,8 +14,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cache import cache_folder, content_key, entry, folder_files
-from .console import Failure, run, step
+from tests.cluster.cache import cache_folder, content_key, entry, folder_files
+from tests.cluster.console import Failure, run, step
 
 MODULES = Path(__file__).parent / "modules"
 KUBERNETES = "1.36.3"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Protocol
 
-from .bare import BareCluster
-from .cluster import Cluster, state_folder
-from .console import Failure
-from .kind import KindCluster, docker_answers
+from tests.cluster.bare import BareCluster
+from tests.cluster.cluster import Cluster, state_folder
+from tests.cluster.console import Failure
+from tests.cluster.kind import KindCluster, docker_answers
 
 CHOICE = "OPSTRAND_CLUSTER_PROVIDER"
 

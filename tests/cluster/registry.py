@@ -12,10 +12,10 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from .cache import cache_folder
-from .control_plane import LOOPBACK, is_answering, open_directly, wait_until
-from .processes import Process
-from .programs import system_command
+from tests.cluster.cache import cache_folder
+from tests.cluster.control_plane import LOOPBACK, is_answering, open_directly, wait_until
+from tests.cluster.processes import Process
+from tests.cluster.programs import system_command
 
 PORT = 5055  # not the usual 5000, where somebody else's may listen already
 HOST = f"{LOOPBACK}:{PORT}"

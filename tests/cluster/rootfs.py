@@ -8,8 +8,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from .console import Failure, run
-from .programs import system_command
+from tests.cluster.console import Failure, run
+from tests.cluster.programs import system_command
 
 PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
 STRIPPED = ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "var/cache", "var/log")

@@ -15,10 +15,10 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
-from .cluster import Cluster
-from .console import Failure, run, say, step
-from .images import BASE
-from .programs import kubectl
+from tests.cluster.cluster import Cluster
+from tests.cluster.console import Failure, run, say, step
+from tests.cluster.images import BASE
+from tests.cluster.programs import kubectl
 
 NAMESPACE = "cluster-smoke"
 WEB_PORT = 8080

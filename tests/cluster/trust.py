@@ -13,7 +13,7 @@ import re
 import sys
 from pathlib import Path
 
-from .console import run
+from tests.cluster.console import run
 
 BUNDLE_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE")
 BUNDLE_INSIDE = "/etc/ssl/certs/ca-certificates.crt"

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from opstrand.api.published.views import run_uuid
 from opstrand.errors import PlatformError
-from opstrand.tracking.memory import MemoryRuns
-from opstrand.tracking.runs import Body, LogLine
-from opstrand.tracking.views import run_uuid
+from opstrand.runs.memory import MemoryRuns
+from opstrand.runs.protocols import Body, LogLine
 from tests.support.loopback_api import TOKEN, LoopbackApi
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -9,17 +9,16 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from opstrand.cli.judge import judge
-from opstrand.cli.submission import read_submission
+from opstrand.cli.checking.validate import judge
+from opstrand.cli.files.submission import read_submission
+from opstrand.controller.template_worker import Sandbox
 from opstrand.errors import SpecError
-from opstrand.sandbox import Sandbox
 from opstrand.spec.document import parse_document
 from opstrand.spec.io import Validation
 from opstrand.spec.respelling import other_spelling
+from tests.conformance_client.conftest import CHECKOUT, PUBLISHED
 from tests.support.every_key import CONTAINER, Place, enter, examples_of, iter_cases, make_places, with_inputs
 from tests.unit.conformance.decided_against import DECIDED_KEYS, DECIDED_SPELLINGS, REFUSED_FILES
-
-from .conftest import CHECKOUT, PUBLISHED
 
 _GRID = {"kind": "grid", "params": {"x": {"kind": "choice", "value": [1, 2]}}, "numRuns": 2, "concurrency": 2}
 FOLDER = CHECKOUT / "tests/conformance/polyaxonfiles"

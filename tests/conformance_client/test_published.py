@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
+from opstrand.api.published.views import run_uuid
+from opstrand.api.submission import parse_submission
 from opstrand.client.shim_files import shim_files
-from opstrand.tracking.intake import parse_submission
-from opstrand.tracking.views import run_uuid
-
-from .conftest import Api, Published
+from tests.conformance_client.conftest import Api, Published
 
 PROJECT = ("-p", "quick-start")
 ECHO = """

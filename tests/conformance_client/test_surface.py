@@ -8,8 +8,7 @@ import pytest
 
 from opstrand.client import NotSupported, RunClient, tracking
 from opstrand.client.missing import OF_CLIENT, OF_TRACKING
-
-from .conftest import PUBLISHED
+from tests.conformance_client.conftest import PUBLISHED
 
 LIST = """
 import inspect, json

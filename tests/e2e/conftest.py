@@ -23,7 +23,7 @@ import pytest_asyncio
 import yaml
 
 from opstrand.core.phase import parse_phase
-from opstrand.kube.api import NAMESPACES, OPERATIONS, KubeApi, Manifest
+from opstrand.kube.client import NAMESPACES, OPERATIONS, KubeApi, Manifest
 from opstrand.kube.session import open_session
 from tests.cluster.cluster import Cluster, read_cluster
 from tests.e2e import token_life

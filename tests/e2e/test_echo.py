@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from opstrand.kube.api import OPERATIONS, PODS, KubeApi
+from opstrand.kube.client import OPERATIONS, PODS, KubeApi
 from tests.cluster.cluster import Cluster
 from tests.e2e.conftest import CHECKOUT, SAMPLES, kubectl, main_log, operation, opstrand, succeed
 from tests.support.audit import count_requests

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from opstrand.kube.api import OPERATIONS, KubeApi
+from opstrand.kube.client import OPERATIONS, KubeApi
 from tests.e2e.conftest import describe, in_phase, is_final, kubectl, main_log, operation, opstrand, script, succeed, wait_for
 
 PLAIN = "localhost/python-base:1"

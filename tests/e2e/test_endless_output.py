@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from opstrand.core.names import run_uuid
-from opstrand.kube.api import OPERATIONS, KubeApi, Manifest
+from opstrand.kube.client import OPERATIONS, KubeApi, Manifest
 from tests.e2e.conftest import describe, in_phase, kubectl, open_http, operation, opstrand, succeed, wait_for
 
 PLAIN = "localhost/python-base:1"

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from opstrand.core.identity import ARTIFACTS_PATH
-from opstrand.kube.api import PODS, KubeApi, Manifest
+from opstrand.kube.client import PODS, KubeApi, Manifest
 from tests.e2e.conftest import SAMPLES, describe, is_final, kubectl, main_log, main_log_lines, operation, script, succeed, wait_for
 
 QUICK_START = "polyaxon/polyaxon-quick-start"

@@ -19,7 +19,7 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from opstrand.kube.api import NAMESPACES, OPERATIONS, KubeApi, Manifest
+from opstrand.kube.client import NAMESPACES, OPERATIONS, KubeApi, Manifest
 from tests.e2e.conftest import (
     CHECKOUT,
     describe,

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from opstrand.kube.api import OPERATIONS, PODS, KubeApi, Manifest
+from opstrand.kube.client import OPERATIONS, PODS, KubeApi, Manifest
 from tests.e2e import token_life
 from tests.e2e.conftest import (
     ShortTokenRun,

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from opstrand.core.compiling.prepare import prepare
-from opstrand.core.lifecycle.decide import decide
+from opstrand.core.decide import decide
 from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Snapshot
 from opstrand.core.pods.connections import EMPTY, read_catalog
 from opstrand.core.resolving.upstream import read_upstream

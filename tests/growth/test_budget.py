@@ -12,22 +12,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.unit.core.build import ME, operation
+from tests.support.builders import ME, operation
 
+from opstrand.controller.template_worker import Sandbox
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.compiling.prepare import prepare
+from opstrand.core.decide import decide
 from opstrand.core.identity import Identity
-from opstrand.core.judge import judge_compiled
-from opstrand.core.lifecycle.decide import decide
 from opstrand.core.lifecycle.snapshot import Snapshot
 from opstrand.core.limits import RENDERED
-from opstrand.core.pods.plan import compile_plan
+from opstrand.core.planning.plan import compile_plan
 from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.resolving.resolve import Resolved, resolve
 from opstrand.core.templates.meter import Meter, metered
 from opstrand.core.templates.template import refuse, render
+from opstrand.core.validate import judge_compiled
 from opstrand.errors import SpecError
-from opstrand.sandbox import Sandbox
 from opstrand.settings import Settings
 from opstrand.spec.polyaxonfile import parse_operation
 

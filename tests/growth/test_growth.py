@@ -16,15 +16,15 @@ from typing import Any
 
 import pytest
 
+from opstrand.api.submission import parse_submission
+from opstrand.controller.template_worker import Sandbox
 from opstrand.core.compiling.prepare import prepare
-from opstrand.core.lifecycle.decide import decide
+from opstrand.core.decide import decide
 from opstrand.core.lifecycle.snapshot import Snapshot
-from opstrand.core.stored import as_stored
+from opstrand.core.normalize import as_stored
 from opstrand.core.templates.meter import Evaluate
 from opstrand.errors import SpecError
-from opstrand.sandbox import Sandbox
 from opstrand.settings import Settings
-from opstrand.tracking.intake import parse_submission
 
 Spec = dict[str, Any]
 SETTINGS = Settings()

@@ -7,14 +7,14 @@ import json
 import time
 
 import pytest
-from tests.unit.core.build import ME, UP, operation, upstream
-from tests.unit.core.test_dag import RUN, pipeline
+from tests.support.builders import ME, UP, operation, upstream
+from tests.unit.core.compiling.test_dag import RUN, pipeline
 from tests.unit.kube.test_depth import nest
 from tests.unit.spec.test_respelling import JOB
 
 from opstrand.core.compiling.compile import compile_operation, compile_written
 from opstrand.core.compiling.dag import read_pipeline
-from opstrand.core.pods.expansion import expand, protect
+from opstrand.core.planning.expansion import expand, protect
 from opstrand.core.resolving.resolve import Resolved, resolve
 from opstrand.core.templates.traced import Piece, TracedText
 from opstrand.errors import SpecError

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.unit.core.build import ME, operation
+from tests.support.builders import ME, operation
 
 from opstrand.core.compiling.compile import compile_operation
-from opstrand.core.judge import judge_compiled
 from opstrand.core.resolving.resolve import resolve
 from opstrand.core.templates.template import refuse
+from opstrand.core.validate import judge_compiled
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.polyaxonfile import parse_operation
 

@@ -14,7 +14,7 @@ import pytest_asyncio
 import yaml
 
 from opstrand.core.phase import parse_phase
-from opstrand.kube.api import NAMESPACES, OPERATIONS, PODS, KubeApi, Manifest, NotFound, Resource
+from opstrand.kube.client import NAMESPACES, OPERATIONS, PODS, KubeApi, Manifest, NotFound, Resource
 from opstrand.kube.session import open_session
 from tests.cluster.control_plane import METADATA_POLICY, ControlPlane
 from tests.support.operator_process import OperatorProcess

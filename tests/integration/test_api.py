@@ -17,15 +17,15 @@ import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 
-from opstrand.kube.api import OPERATIONS, PODS, SERVICE_ACCOUNTS, KubeApi, Manifest, Resource
+from opstrand.api.app import create_app
+from opstrand.api.auth.callers import Unauthenticated
+from opstrand.api.auth.expired_tokens import ExpiredTokens
+from opstrand.api.auth.keys import ClusterKeys
+from opstrand.api.auth.tokens import ClusterAuth
+from opstrand.kube.client import OPERATIONS, PODS, SERVICE_ACCOUNTS, KubeApi, Manifest, Resource
 from opstrand.kube.session import open_session
-from opstrand.tracking.app import create_app
-from opstrand.tracking.auth import Unauthenticated
-from opstrand.tracking.authorship import Impersonation
-from opstrand.tracking.cluster import ClusterRuns
-from opstrand.tracking.expired import ExpiredTokens
-from opstrand.tracking.keys import ClusterKeys
-from opstrand.tracking.tokens import ClusterAuth
+from opstrand.runs.authorship import Impersonation
+from opstrand.runs.live import ClusterRuns
 from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import CHECKOUT, in_phase, make_namespace, operation, pod_of, run_kubectl, wait_for
 from tests.support.audit import count_requests, read_audit
@@ -333,7 +333,7 @@ def read_annotations(body: Manifest) -> dict[str, str]:
 async def test_a_run_says_who_made_it_and_who_asked_what_of_it(
     kube: KubeApi, namespace: str, person: Any, caplog: pytest.LogCaptureFixture, asked: str, annotation: str
 ) -> None:
-    caplog.set_level("INFO", logger="opstrand.tracking.authorship")
+    caplog.set_level("INFO", logger="opstrand.runs.authorship")
     editor, admin = await person("edit"), await person("admin")
     alice, bob = (f"system:serviceaccount:{namespace}:person-{role}" for role in ("edit", "admin"))
     runs = f"/api/v1/default/{namespace}/runs"
@@ -439,7 +439,7 @@ async def test_the_process_answers_when_it_is_ready_and_ends_when_it_is_told(
     control_plane: ControlPlane, api_kubeconfig: str, tmp_path: Path, kube: KubeApi, namespace: str
 ) -> None:
     port = free_port("127.0.0.1")
-    process = OperatorProcess(Path(api_kubeconfig), tmp_path / "api.log", module="opstrand.tracking", api_listen_port=port)
+    process = OperatorProcess(Path(api_kubeconfig), tmp_path / "api.log", module="opstrand.api", api_listen_port=port)
     process.start()
     process.wait_until_started()
     made = await kube.create(OPERATIONS, namespace, operation("waits", {"isApproved": False}))

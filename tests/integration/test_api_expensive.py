@@ -13,8 +13,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from opstrand.kube.api import OPERATIONS, KubeApi
-from opstrand.tracking.validation import MOST_WAITING
+from opstrand.api.validation import MOST_WAITING
+from opstrand.kube.client import OPERATIONS, KubeApi
 from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import CHECKOUT, make_namespace, run_kubectl
 from tests.integration.test_api import API_USER, make_token
@@ -37,7 +37,7 @@ def address(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactor
     run_kubectl(kubeconfig, *binding)
     port, folder = free_port("127.0.0.1"), tmp_path_factory.mktemp("api")
     settings = {"api_listen_port": port, "decision_seconds": SECONDS, "decision_memory": MEGABYTES}
-    process = OperatorProcess(Path(control_plane.user(API_USER)), folder / "api.log", module="opstrand.tracking", **settings)
+    process = OperatorProcess(Path(control_plane.user(API_USER)), folder / "api.log", module="opstrand.api", **settings)
     process.start()
     process.wait_until_started(60)
     yield f"http://127.0.0.1:{port}"

@@ -24,7 +24,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from opstrand.core.names import run_uuid
-from opstrand.kube.api import OPERATIONS, PODS, KubeApi, Manifest, Resource
+from opstrand.kube.client import OPERATIONS, PODS, KubeApi, Manifest, Resource
 from tests.cluster.certificates import Authority
 from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import CHECKOUT, make_namespace, operation, run_kubectl
@@ -148,7 +148,7 @@ def api(quiet_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> 
     port = free_port("127.0.0.1")
     log = tmp_path_factory.mktemp("api") / "api.log"
     settings = {"api_listen_port": port, "api_head_seconds": HEAD_SECONDS, "api_body_seconds": BODY_SECONDS}
-    process = OperatorProcess(Path(quiet_plane.user(API_USER)), log, module="opstrand.tracking", **settings)
+    process = OperatorProcess(Path(quiet_plane.user(API_USER)), log, module="opstrand.api", **settings)
     process.start()
     process.wait_until_started()
     yield Api(process, port)

@@ -17,11 +17,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from opstrand.api.certificates import issue
+from opstrand.api.own_certificate import OwnCertificate
 from opstrand.core.names import run_uuid
 from opstrand.core.pods.init_steps import CA_PATH
-from opstrand.kube.api import OPERATIONS, PODS, SECRETS, KubeApi
-from opstrand.tracking.certificates import issue
-from opstrand.tracking.own_certificate import OwnCertificate
+from opstrand.kube.client import OPERATIONS, PODS, SECRETS, KubeApi
 from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import CHECKOUT, make_namespace, operation, run_kubectl
 from tests.integration.test_api import API_USER, AUDIENCE, make_token
@@ -83,7 +83,7 @@ def make_process(account: Path, folder: Path, **settings: object) -> tuple[Opera
         "api_tls_published": PUBLISHED_IN,
         **settings,
     }
-    return OperatorProcess(account, folder / "api.log", module="opstrand.tracking", **settings), str(settings["api_url"])
+    return OperatorProcess(account, folder / "api.log", module="opstrand.api", **settings), str(settings["api_url"])
 
 
 def published(plane: ControlPlane) -> str:

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from opstrand.core.limits import EDGES
-from opstrand.kube.api import OPERATIONS, Invalid, KubeApi
+from opstrand.kube.client import OPERATIONS, Invalid, KubeApi
 from tests.cluster.control_plane import ControlPlane
-
-from .conftest import run_kubectl
+from tests.integration.conftest import run_kubectl
 
 COMPONENT = {"run": {"kind": "job", "container": {"image": "busybox"}}}
 #: A value for every key of an Operation, and another one.

@@ -1,6 +1,6 @@
 """A status that a person with the rights edited by hand, as far as a real API server stores it: it is healed, and the run comes to its end.
 
-tests/unit/core/test_any_status.py goes through any status without a cluster.
+tests/unit/core/lifecycle/test_any_status.py goes through any status without a cluster.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from opstrand.kube.api import OPERATIONS, KubeApi, Manifest
+from opstrand.kube.client import OPERATIONS, KubeApi, Manifest
 from tests.cluster.control_plane import ControlPlane
 from tests.integration.conftest import in_phase, operation, pod_of, wait_for
 from tests.integration.test_services import service

@@ -23,7 +23,7 @@ import aiohttp
 import pytest
 import yaml
 
-from opstrand.kube.api import OPERATIONS, PODS, KubeApi, Manifest
+from opstrand.kube.client import OPERATIONS, PODS, KubeApi, Manifest
 from opstrand.settings import Settings
 from opstrand.workers.nursery import NICENESS
 from tests.cluster.control_plane import ControlPlane, free_port
@@ -252,7 +252,7 @@ def poster(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
     run_kubectl(control_plane.kubeconfig, *binding)
     port, folder = free_port("127.0.0.1"), tmp_path_factory.mktemp("api")
     kubeconfig = control_plane.user("opstrand-api")
-    process = OperatorProcess(kubeconfig, folder / "api.log", module="opstrand.tracking", api_listen_port=port)
+    process = OperatorProcess(kubeconfig, folder / "api.log", module="opstrand.api", api_listen_port=port)
     process.start()
     process.wait_until_started(60)
     yield process, f"http://127.0.0.1:{port}"

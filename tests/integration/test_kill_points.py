@@ -24,7 +24,7 @@ from opstrand.client.errors import ClientError
 from opstrand.client.run import RunClient
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import parse_phase
-from opstrand.kube.api import COMPONENTS, CONFIG_MAPS, OPERATIONS, PODS, KubeApi, Manifest, Resource
+from opstrand.kube.client import COMPONENTS, CONFIG_MAPS, OPERATIONS, PODS, KubeApi, Manifest, Resource
 from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import CHECKOUT, OPERATOR_USER, in_phase, make_namespace, run_kubectl, wait_for
 from tests.support.audit import read_audit
@@ -350,7 +350,7 @@ class Report:
 
     async def start(self, **kill: object) -> Child:
         environment = {"KUBECONFIG": self.kubeconfig, "OPSTRAND_API_LISTEN_PORT": str(self.port)}
-        return await self.ground.nursery.start("opstrand.tracking", self.log, {**environment, **{k: str(v) for k, v in kill.items()}})
+        return await self.ground.nursery.start("opstrand.api", self.log, {**environment, **{k: str(v) for k, v in kill.items()}})
 
     def report(self, client: RunClient) -> None:
         """One thing after the other, outputs and artifacts in turn; what was not stored in time is tried no more."""

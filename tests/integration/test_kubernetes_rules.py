@@ -7,10 +7,9 @@ from pathlib import Path
 
 from opstrand.errors import SpecError
 from tests.cluster.control_plane import ControlPlane
+from tests.integration.conftest import run_kubectl
 from tests.support.kubernetes_enums import TARGET, render
 from tests.support.kubernetes_pods import CASES, render_unchecked
-
-from .conftest import run_kubectl
 
 
 def test_the_enumerations_are_those_of_the_server(control_plane: ControlPlane) -> None:

@@ -1,6 +1,6 @@
 """The wall clock of the operator's machine is really moved: no wait is longer than it was meant to be, and no run ends by it.
 
-tests/unit/kube/test_clocks.py goes through more cases without a process.
+tests/unit/controller/test_clocks.py goes through more cases without a process.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from opstrand.kube.api import OPERATIONS, KubeApi, Manifest
+from opstrand.kube.client import OPERATIONS, KubeApi, Manifest
 from tests.cluster.control_plane import ControlPlane
 from tests.integration.conftest import (
     OPERATOR_USER,

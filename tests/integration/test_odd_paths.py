@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from opstrand.kube.api import CONFIG_MAPS, PODS, ApiError, KubeApi
+from opstrand.kube.client import CONFIG_MAPS, PODS, ApiError, KubeApi
 
 #: From a Pod's name to a ConfigMap, and to what is above it.
 ODD = (

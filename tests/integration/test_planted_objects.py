@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from opstrand.core.names import labels, pod_name, run_uuid, service_name
-from opstrand.kube.api import (
+from opstrand.kube.client import (
     CONFIG_MAPS,
     DEPLOYMENTS,
     OPERATIONS,

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from opstrand.kube.api import OPERATIONS, KubeApi
+from opstrand.kube.client import OPERATIONS, KubeApi
 from tests.cluster.control_plane import ControlPlane
 from tests.integration.conftest import OPERATOR_USER, operation
 from tests.support.audit import count_requests

@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from opstrand.crash_record import CrashRecord
-from opstrand.kube.api import OPERATIONS, PODS
-from opstrand.kube.cache import Cache
-from opstrand.kube.gather import World
+from opstrand.controller.cache import Cache
+from opstrand.controller.crash_record import CrashRecord
+from opstrand.controller.gather import World
+from opstrand.controller.reconcile import reconcile
+from opstrand.kube.client import OPERATIONS, PODS
 from opstrand.local.kube import MemoryKube
-from opstrand.reconcile import reconcile
 from opstrand.settings import Settings
 from opstrand.workers.pool import Pool
 
 #: Enters some runs, leaves out those that end with "done", says so, and is killed.
 PROGRAM = """
 import asyncio, os, signal, sys
-from opstrand.crash_record import CrashRecord
+from opstrand.controller.crash_record import CrashRecord
 
 async def main():
     record = CrashRecord(sys.argv[1])

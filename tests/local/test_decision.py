@@ -11,13 +11,13 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from opstrand import decision, decision_job
+from opstrand.controller import decision, decision_job
+from opstrand.controller.cache import Cache
+from opstrand.controller.gather import World, gather
+from opstrand.core import packed
 from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Decision
 from opstrand.core.pods.connections import EMPTY, read_catalog
-from opstrand.kube import packed
-from opstrand.kube.api import COMPONENTS, OPERATIONS, Manifest
-from opstrand.kube.cache import Cache
-from opstrand.kube.gather import World, gather
+from opstrand.kube.client import COMPONENTS, OPERATIONS, Manifest
 from opstrand.local.kube import MemoryKube
 from opstrand.settings import Settings
 from opstrand.spec.connections import parse_catalog_file

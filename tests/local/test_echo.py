@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.local.conftest import Run
 from tests.support.command_line import SAMPLES, run_opstrand
-
-from .conftest import Run
 
 MESSAGES = ["test 1", "test 2", None, 'it\'s "quoted" $(HOME) $$ \n ünïcode']
 FILES = ["echo.yaml", "echo-tracking.yaml"]

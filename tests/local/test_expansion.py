@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 
 import yaml
+from tests.local.conftest import Run
 from tests.support import expansion_vectors as vectors
-
-from .conftest import Run
 
 
 def test_a_laptop_expands_as_a_kubelet_does(here: Run, tmp_path: Path) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-
-from .conftest import Run
+from tests.local.conftest import Run
 
 UID = "4f0c1a2b4f0c1a2b4f0c1a2b4f0c1a2b"
 PRODUCE = """

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.local.conftest import Run
 from tests.support.command_line import OPSTRAND, SAMPLES, environment
-
-from .conftest import Run
 
 Job = Callable[..., Path]
 SLEEP = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"

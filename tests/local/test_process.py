@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.local.conftest import Run
 from tests.support.command_line import OPSTRAND, environment
-
-from .conftest import Run
 
 Job = Callable[..., Path]
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-
-from .conftest import Run
+from tests.local.conftest import Run
 
 Job = Callable[..., Path]
 RUN = {"kind": "job", "container": {"image": "x", "command": ["sh", "-c", "echo hello"]}}

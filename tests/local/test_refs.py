@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.local.conftest import Run
 from tests.support.command_line import run_opstrand
-
-from .conftest import Run
 
 PRODUCE = "from polyaxon import tracking\ntracking.init()\ntracking.log_outputs(acc=0.5, zero=0, no=False, empty='', none=None)"
 CONSUME = "from polyaxon.client import RunClient\nc = RunClient(); c.refresh_data(); print(c.get_inputs())"

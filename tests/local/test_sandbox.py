@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from opstrand.controller.template_worker import Allowance, Sandbox
 from opstrand.core.templates.template import EvaluationFailed
-from opstrand.sandbox import Allowance, Sandbox
 
 pytestmark = pytest.mark.timeout(30)
 

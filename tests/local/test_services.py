@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.cluster.control_plane import free_port
-
-from .conftest import Run
+from tests.local.conftest import Run
 
 #: Serves one page, which tells that nobody used it, and says what it was asked for.
 SERVER = """

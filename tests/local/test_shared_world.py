@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.local.conftest import PYTHONS, Run
 from tests.support.command_line import OPSTRAND, environment
-
-from .conftest import PYTHONS, Run
 
 Job = Callable[..., Path]
 Begin = Callable[..., subprocess.Popen[str]]

@@ -13,10 +13,10 @@ import pytest
 import pytest_asyncio
 
 import opstrand
-from opstrand import decision_job
+from opstrand.api import content_job, validation
+from opstrand.controller import decision_job
 from opstrand.core.pods.connections import EMPTY
 from opstrand.settings import Settings
-from opstrand.tracking import content_job, validation
 from opstrand.workers.pool import Pool
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -25,11 +25,11 @@ FORBIDDEN = {
     *("aiohttp", "asyncio", "click", "concurrent.futures", "http.client", "kopf", "kubernetes", "multidict", "rich"),
     *("socketserver", "ssl", "urllib.request", "yarl"),
     *(
-        "opstrand.kube.api",
-        "opstrand.kube.gather",
+        "opstrand.kube.client",
+        "opstrand.controller.gather",
         "opstrand.handlers",
         "opstrand.local",
-        "opstrand.tracking.runs",
+        "opstrand.runs.protocols",
         "opstrand.workers.pool",
     ),
 }

@@ -12,11 +12,11 @@ from opstrand.core import names
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.compiling.prepare import prepare
 from opstrand.core.compiling.without_effect import find_idle_orders
-from opstrand.core.judge import judge_compiled
-from opstrand.core.lifecycle.decide import decide
+from opstrand.core.decide import decide
 from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Snapshot
 from opstrand.core.pods.connections import Catalog, read_catalog
 from opstrand.core.templates.template import refuse
+from opstrand.core.validate import judge_compiled
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 from opstrand.spec.cache import Cache
@@ -25,7 +25,7 @@ from opstrand.spec.environment import Environment
 from opstrand.spec.init import ArtifactsInit, DockerfileInit, FileInit, GitInit, Init, TensorboardInit
 from opstrand.spec.io import IO
 from opstrand.spec.job import Job
-from opstrand.spec.kubernetes_parts import known_keys
+from opstrand.spec.kubernetes.parts import known_keys
 from opstrand.spec.operation import Control, Operation
 from opstrand.spec.params import Param
 from opstrand.spec.plugins import Plugins, Sidecar

@@ -30,7 +30,7 @@ MARK = "effect"
 #: The last line of a process that was killed.
 DEATH = "dies here"
 _EFFECTS = ("create", "json_patch", "delete", "get")
-_MAINS = {"opstrand.handlers": "opstrand.handlers.startup", "opstrand.tracking": "opstrand.tracking.server"}
+_MAINS = {"opstrand.handlers": "opstrand.handlers.startup", "opstrand.api": "opstrand.api.server"}
 
 
 def count_effects(log: str) -> int:
@@ -111,7 +111,7 @@ class Child:
 
 def arm(environment: Mapping[str, str]) -> None:
     """Make every request that changes something, and every GET, count; end the process at the one that was asked for."""
-    from opstrand.kube.api import KubeApi
+    from opstrand.kube.client import KubeApi
 
     at, when = int(environment.get("KILL_AT", "0")), environment.get("KILL_WHEN")
     numbers, changes = itertools.count(1), itertools.count(1)

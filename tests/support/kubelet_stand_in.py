@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opstrand.core import names
-from opstrand.kube.api import PODS, ApiError, Expired, KubeApi, Manifest, NotFound
+from opstrand.kube.client import PODS, ApiError, Expired, KubeApi, Manifest, NotFound
 
 
 def _now() -> str:

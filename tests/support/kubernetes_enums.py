@@ -1,4 +1,4 @@
-"""Writes operator/opstrand/spec/kubernetes_enums.py from the OpenAPI document that a real API server serves for its core group.
+"""Writes operator/opstrand/spec/kubernetes/enums.py from the OpenAPI document that a real API server serves for its core group.
 
 Run: kubectl get --raw /openapi/v3/api/v1 | python tests/support/kubernetes_enums.py. Only the objects that a polyaxonfile can hold are
 kept. The schemas of kubernetes_keys.py have no enumerations: an API server alone adds them to its document.
@@ -10,9 +10,9 @@ import sys
 import textwrap
 from typing import Any
 
-from opstrand.spec.kubernetes_parts import known_keys
+from opstrand.spec.kubernetes.parts import known_keys
 
-TARGET = pathlib.Path(__file__).parents[2] / "operator/opstrand/spec/kubernetes_enums.py"
+TARGET = pathlib.Path(__file__).parents[2] / "operator/opstrand/spec/kubernetes/enums.py"
 #: The Pod's own fields that `environment` has.
 POD_FIELDS = ("dnsPolicy",)
 HEAD = '''"""What a text may be in the Kubernetes objects that a polyaxonfile can hold, Kubernetes {version}.

@@ -13,11 +13,11 @@ from typing import Any
 
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.identity import Identity
-from opstrand.core.judge import judge_compiled
-from opstrand.core.pods.plan import compile_plan
+from opstrand.core.planning.plan import compile_plan
 from opstrand.core.pods.pod import render_pod
 from opstrand.core.resolving.resolve import Resolved
 from opstrand.core.templates.template import refuse
+from opstrand.core.validate import judge_compiled
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 from opstrand.spec.polyaxonfile import parse_operation

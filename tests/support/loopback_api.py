@@ -7,9 +7,9 @@ from typing import Any
 
 from aiohttp import web
 
-from opstrand.tracking.app import create_app
-from opstrand.tracking.auth import StaticToken
-from opstrand.tracking.memory import MemoryRuns
+from opstrand.api.app import create_app
+from opstrand.api.auth.callers import StaticToken
+from opstrand.runs.memory import MemoryRuns
 
 TOKEN = "secret"
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from opstrand.core import names
-from opstrand.kube.api import OPERATIONS, PODS, Manifest, NotFound, Resource
+from opstrand.kube.client import OPERATIONS, PODS, Manifest, NotFound, Resource
 from tests.support.kubelet_stand_in import KubeletStandIn, _now, ended, mark, running
 
 

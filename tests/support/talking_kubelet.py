@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from opstrand.kube.api import KubeApi, Resource
+from opstrand.kube.client import KubeApi, Resource
 from tests.cluster.certificates import Authority
 
 NODES = Resource("", "v1", "nodes", "Node", namespaced=False)

@@ -21,10 +21,10 @@ _QUESTIONS = frozenset(
 )
 #: File and function -> why there is nothing but words to decide by, all of them foreign; or what is done with ours besides.
 _ALLOWED = {
-    ("core/lifecycle/ended.py", "find_disruption"): "a kubelet says whose limit was exceeded in text alone",
-    ("core/lifecycle/hanging.py", "names_missing"): "a kubelet says what is missing in text alone",
-    ("core/lifecycle/hanging.py", "find_unschedulable"): "a scheduler has one reason for all",
-    ("core/lifecycle/refusals.py", "judge_words"): "quota and admission answer 403 with text alone",
+    ("core/diagnosis/terminated.py", "find_disruption"): "a kubelet says whose limit was exceeded in text alone",
+    ("core/diagnosis/pending.py", "names_missing"): "a kubelet says what is missing in text alone",
+    ("core/diagnosis/pending.py", "find_unschedulable"): "a scheduler has one reason for all",
+    ("core/lifecycle/admission.py", "judge_words"): "quota and admission answer 403 with text alone",
     ("core/pods/adoption.py", "is_about_documents"): "an Event names the ConfigMap in text alone",
     ("core/lifecycle/status.py", "advance"): "another message is news, whatever it says",
     ("initializer/git.py", "_fetch"): "git has one exit code for all, and says in English what it is",

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from opstrand.api.certificates import SECRET
 from opstrand.settings import Settings
-from opstrand.tracking.certificates import SECRET
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 

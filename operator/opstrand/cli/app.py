@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 import click
 
 from opstrand.cli.command import GROUP, is_fancy
-from opstrand.cli.console import drop_unread, open_streams, say
 from opstrand.cli.errors import CliError, ExitCode, Explanation, explain, show_explanation
+from opstrand.cli.output.console import drop_unread, open_streams, say
 from opstrand.errors import PlatformError, SpecError
 
 #: Command -> its line in the list. The function of that name (`_` for `-`) in `cli.commands.NAME` has the same first sentence: a test
@@ -83,7 +83,7 @@ def load_command(name: str) -> click.Command:
 
 
 def _refuse_name(ctx: click.Context, name: str) -> NoReturn:
-    from opstrand.core.nearest import find_nearest
+    from opstrand.core.suggestions import find_nearest
 
     nearest = find_nearest(name, COMMANDS)
     ctx.fail(f"there is no command {name!r}" + (f"; did you mean {nearest!r}?" if nearest else "; `opstrand --help` lists them"))

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from opstrand.cli.console import is_coloured
+from opstrand.cli.output.console import is_coloured
 
 Function = Callable[..., Any]
 

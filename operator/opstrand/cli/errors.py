@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from opstrand.cli.console import say
+from opstrand.cli.output.console import say
 from opstrand.errors import REASONS, PlatformError, Problem, SpecError
 
 

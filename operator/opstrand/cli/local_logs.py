@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+from opstrand.cli.cluster.waiting import Interrupted, wait_bounded
 from opstrand.cli.commands.logs import choose_attempt
-from opstrand.cli.console import say, show_bytes
+from opstrand.cli.local_runs import PROJECT, iter_attempts, read_record
 from opstrand.cli.options import Target
-from opstrand.cli.records import PROJECT, iter_attempts, read_record
-from opstrand.cli.report import report_end
-from opstrand.cli.waiting import Interrupted, wait_bounded
+from opstrand.cli.output.console import say, show_bytes
+from opstrand.cli.output.progress import report_end
 from opstrand.core.names import key_of
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status

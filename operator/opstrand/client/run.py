@@ -16,12 +16,12 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote
 
+from .batch import Report
 from .connection import Connection
 from .environment import Credentials, api_url, is_set, parse_instance
 from .errors import ClientError, NotManaged, NotSupported, Unreachable
 from .missing import OF_CLIENT, add_missing
 from .orders import Orders
-from .report import Report
 from .spool import Spool
 
 Json = dict[str, Any]

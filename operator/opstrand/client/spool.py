@@ -15,8 +15,8 @@ import time
 from collections.abc import Iterator
 from typing import Callable
 
+from .batch import Report
 from .errors import ApiError, ClientError
-from .report import Report
 
 #: Seconds that the end of the process waits for the API.
 LAST_CHANCE = 60.0

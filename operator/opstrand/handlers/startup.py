@@ -17,25 +17,25 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from opstrand import decision_job
-from opstrand.catalog import CatalogReader
+from opstrand.controller import decision_job
+from opstrand.controller.cache import Cache
+from opstrand.controller.connections_file import CatalogReader
+from opstrand.controller.crash_record import CrashRecord
+from opstrand.controller.gather import World
+from opstrand.controller.queue import Queue
+from opstrand.controller.reconcile import Outcome, reconcile
+from opstrand.controller.stopwatch import Stopwatch
+from opstrand.controller.sync import Sync
 from opstrand.core import names
 from opstrand.core.names import Key
-from opstrand.crash_record import CrashRecord
 from opstrand.errors import PlatformError, SpecError
-from opstrand.handlers.bookkeeping import NoDiffBase, NoProgress
-from opstrand.handlers.lean import kopf
-from opstrand.handlers.loan import Loan
-from opstrand.handlers.queue import Queue
-from opstrand.handlers.sync import Sync
-from opstrand.handlers.watches import register
-from opstrand.journal import configure_logging
-from opstrand.kube.api import OPERATIONS, PODS, KubeApi
-from opstrand.kube.cache import Cache
-from opstrand.kube.gather import World
+from opstrand.handlers.kopf_import import kopf
+from opstrand.handlers.kopf_session import Loan
+from opstrand.handlers.kopf_storage import NoDiffBase, NoProgress
+from opstrand.handlers.registry import register
+from opstrand.kube.client import OPERATIONS, PODS, KubeApi
 from opstrand.kube.session import Session, open_session
-from opstrand.kube.stopwatch import Stopwatch
-from opstrand.reconcile import Outcome, reconcile
+from opstrand.logs import configure_logging
 from opstrand.settings import Settings
 from opstrand.workers.pool import Pool, open_pool
 

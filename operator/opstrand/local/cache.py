@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from opstrand.controller.cache import Cache, Manifest, Subject
 from opstrand.core.names import Key, key_of
-from opstrand.kube.api import OPERATIONS, Resource
-from opstrand.kube.cache import Cache, Manifest, Subject
+from opstrand.kube.client import OPERATIONS, Resource
 from opstrand.local.named import creation_order, names_of
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from opstrand.spec.kubernetes_names import parse_quantity
+from opstrand.spec.kubernetes.names import parse_quantity
 
 #: The node that a local Pod says it is on.
 NODE = "local"

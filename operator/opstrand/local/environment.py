@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from opstrand.core import names
-from opstrand.core.pods.expansion import expand
+from opstrand.core.planning.expansion import expand
 from opstrand.local.downward import read_field, read_resource
 
 #: Sources that only a cluster has -> what they are called in a message.

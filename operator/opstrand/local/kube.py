@@ -15,8 +15,8 @@ from typing import Any
 import jsonpatch
 
 from opstrand.core.names import Key, key_of
-from opstrand.core.stored import as_stored
-from opstrand.kube.api import (
+from opstrand.core.normalize import as_stored
+from opstrand.kube.client import (
     DEPLOYMENTS,
     EVENTS,
     OPERATIONS,
@@ -31,7 +31,7 @@ from opstrand.kube.api import (
     Resource,
 )
 from opstrand.local.limits import refuse_pod
-from opstrand.tracking.memory import MemoryRuns
+from opstrand.runs.memory import MemoryRuns
 
 #: Called with the resource, the kind of event and the body after each change.
 Listener = Callable[[Resource, str, Manifest], None]

@@ -25,10 +25,10 @@ from typing import Any
 from opstrand.core import names
 from opstrand.core.identity import CONTEXT_ROOT
 from opstrand.core.limits import shorten
-from opstrand.core.pods.expansion import expand
-from opstrand.core.pods.places import symbolic
+from opstrand.core.planning.context_root import symbolic
+from opstrand.core.planning.expansion import expand
 from opstrand.initializer.failure import InitError
-from opstrand.kube.api import CONFIG_MAPS, PODS, Manifest
+from opstrand.kube.client import CONFIG_MAPS, PODS, Manifest
 from opstrand.local.environment import build_environment
 from opstrand.local.kube import MemoryKube
 from opstrand.local.limits import seen_in_container

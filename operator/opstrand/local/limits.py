@@ -12,8 +12,8 @@ from typing import Any
 
 from opstrand.core import names
 from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
-from opstrand.core.pods.expansion import expand
-from opstrand.core.pods.places import symbolic
+from opstrand.core.planning.context_root import symbolic
+from opstrand.core.planning.expansion import expand
 from opstrand.core.pods.pod_rules import QUEUE_LABEL
 from opstrand.core.pods.volume_names import ARTIFACTS, CONFIGS, DOCKER, INIT, OURS, SCRATCH, SHM, TOKEN
 from opstrand.local.environment import find_missing, list_taken

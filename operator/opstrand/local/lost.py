@@ -10,8 +10,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from opstrand.core.lifecycle.ending import end
 from opstrand.core.lifecycle.snapshot import Snapshot
+from opstrand.core.lifecycle.transitions import end
 from opstrand.core.names import key_of
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status

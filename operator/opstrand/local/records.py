@@ -28,9 +28,9 @@ from typing import Any
 
 from opstrand.core.identity import LOCAL_FILES
 from opstrand.core.names import Key, key_of, run_uuid
+from opstrand.core.normalize import as_stored
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
-from opstrand.core.stored import as_stored
 
 Manifest = dict[str, Any]
 

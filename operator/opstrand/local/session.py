@@ -20,21 +20,25 @@ from typing import Any
 
 from aiohttp import web
 
-from opstrand import decision_job
+from opstrand.api import content_job, contents, validation
+from opstrand.api.app import create_app
+from opstrand.api.auth.callers import StaticToken
+from opstrand.controller import decision_job
+from opstrand.controller.gather import World
+from opstrand.controller.probe import ask_activity
+from opstrand.controller.queue import Queue
+from opstrand.controller.reconcile import DONE, Outcome, reconcile
+from opstrand.controller.stopwatch import Stopwatch
 from opstrand.core import names
 from opstrand.core.identity import CONTEXT_ROOT
-from opstrand.core.lifecycle.attempt import Attempt
 from opstrand.core.names import Key, key_of
 from opstrand.core.phase import Phase, parse_phase
+from opstrand.core.planning.culling import Activity
+from opstrand.core.planning.plan import Plan
+from opstrand.core.pods.attempt import Attempt
 from opstrand.core.pods.connections import Catalog
-from opstrand.core.pods.culling import Activity
-from opstrand.core.pods.plan import Plan
 from opstrand.core.recorded import read_status
-from opstrand.handlers.queue import Queue
-from opstrand.kube.activity import ask_activity
-from opstrand.kube.api import OPERATIONS, PODS, Manifest, Resource
-from opstrand.kube.gather import World
-from opstrand.kube.stopwatch import Stopwatch
+from opstrand.kube.client import OPERATIONS, PODS, Manifest, Resource
 from opstrand.local.cache import NamedCache
 from opstrand.local.claims import Claims
 from opstrand.local.kube import MemoryKube
@@ -45,12 +49,8 @@ from opstrand.local.patience import Patience, explain_wait
 from opstrand.local.records import Records
 from opstrand.local.runs import SharedRuns
 from opstrand.local.store import make_catalog
-from opstrand.reconcile import DONE, Outcome, reconcile
+from opstrand.runs.protocols import Control, RunNotFound
 from opstrand.settings import Settings
-from opstrand.tracking import content_job, contents, validation
-from opstrand.tracking.app import create_app
-from opstrand.tracking.auth import StaticToken
-from opstrand.tracking.runs import Control, RunNotFound
 from opstrand.workers.pool import open_pool
 
 _HOST = re.compile(r"http://[^:/]+")

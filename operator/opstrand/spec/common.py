@@ -19,7 +19,7 @@ from opstrand.spec.hooks import Hook
 from opstrand.spec.init import Init
 from opstrand.spec.io import IO
 from opstrand.spec.joins import Join
-from opstrand.spec.kubernetes_parts import ContainerPart, VolumePart
+from opstrand.spec.kubernetes.parts import ContainerPart, VolumePart
 from opstrand.spec.params import Params
 from opstrand.spec.patch import RunPatch, Strategy
 from opstrand.spec.plugins import Plugins

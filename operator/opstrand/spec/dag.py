@@ -11,7 +11,7 @@ from pydantic import Field
 
 from opstrand.spec.early_stopping import EarlyStopping
 from opstrand.spec.environment import Environment
-from opstrand.spec.kubernetes_parts import VolumePart
+from opstrand.spec.kubernetes.parts import VolumePart
 from opstrand.spec.section import OR_TEMPLATE, Later, Section, Texts
 
 

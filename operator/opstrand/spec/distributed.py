@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from opstrand.spec.job import PodParts
-from opstrand.spec.kubernetes_parts import Kubernetes
+from opstrand.spec.kubernetes.parts import Kubernetes
 from opstrand.spec.section import OR_TEMPLATE, Flag, Section, Text, Whole
 
 CleanPodPolicy = Annotated[Literal["All", "Running", "None"], OR_TEMPLATE]

@@ -13,9 +13,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from opstrand.errors import SpecError
-from opstrand.spec.kubernetes_keys import VERSION
-from opstrand.spec.kubernetes_parts import known_keys
-from opstrand.spec.kubernetes_values import known_values
+from opstrand.spec.kubernetes.keys import VERSION
+from opstrand.spec.kubernetes.parts import known_keys
+from opstrand.spec.kubernetes.values import known_values
 from opstrand.spec.operation import Operation
 from opstrand.spec.section import nearest, unknown_key
 from opstrand.spec.shape import Shape, fields_of, shape_of

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from opstrand.spec.kubernetes_parts import ContainerPart
+from opstrand.spec.kubernetes.parts import ContainerPart
 from opstrand.spec.section import LIST_WITH_COMMAS, OR_TEMPLATE, Flag, Section, Text, Texts, Whole, WholeOrText, fail
 
 PathList = Annotated[list[Text | list[Text]], OR_TEMPLATE]

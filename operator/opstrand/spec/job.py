@@ -11,7 +11,7 @@ from pydantic import Field
 
 from opstrand.spec.environment import Environment
 from opstrand.spec.init import Init
-from opstrand.spec.kubernetes_parts import ContainerPart, VolumePart
+from opstrand.spec.kubernetes.parts import ContainerPart, VolumePart
 from opstrand.spec.section import OR_TEMPLATE, Section, Texts
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from opstrand.spec.kubernetes_parts import Kubernetes
+from opstrand.spec.kubernetes.parts import Kubernetes
 from opstrand.spec.section import OR_TEMPLATE, Flag, Section, Text, Whole
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from opstrand.spec.kubernetes_parts import Kubernetes
+from opstrand.spec.kubernetes.parts import Kubernetes
 from opstrand.spec.section import OR_TEMPLATE, ByKind, Later, Takes
 
 Kind = Literal["text", "whole", "number", "flag", "choice", "list", "mapping", "section", "kinds", "kubernetes", "any", "either"]

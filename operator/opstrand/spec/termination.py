@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from opstrand.spec.kubernetes_parts import Kubernetes
+from opstrand.spec.kubernetes.parts import Kubernetes
 from opstrand.spec.section import OR_TEMPLATE, Section, Whole, WholeOrText
 
 

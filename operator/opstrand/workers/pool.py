@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from opstrand.errors import PlatformError, SpecError
-from opstrand.fairness import FairLine
 from opstrand.settings import Settings
+from opstrand.workers.fairness import FairLine
 from opstrand.workers.frames import HEADER, LAST, MOST, ORDER, SECONDS, TOO_LONG, TOO_MUCH_MEMORY, frame, read_answer, write_value
 
 logger = logging.getLogger(__name__)

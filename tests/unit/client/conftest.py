@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.support.loopback_api import LoopbackApi
 
-from opstrand.tracking.memory import MemoryRuns
+from opstrand.runs.memory import MemoryRuns
 
 UUID = "4f0c1a2b4f0c1a2b4f0c1a2b4f0c1a2b"
 MESSAGE = 'it\'s "quoted" $(HOME) $$ \n ünïcode'

@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.client.conftest import MESSAGE, UUID, Api
 
 from opstrand.client import ApiError, NotManaged, NotSupported, RunClient, Unreachable, tracking
+from opstrand.client.batch import Report
 from opstrand.client.connection import Connection
 from opstrand.client.environment import Credentials
-from opstrand.client.report import Report
 from opstrand.client.run import to_json, to_name
 from opstrand.client.spool import Spool
-
-from .conftest import MESSAGE, UUID, Api
 
 RUN = f"/api/v1/default/quick-start/runs/{UUID}"
 

@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.unit.client.conftest import MESSAGE, Api
 
 from opstrand.client.shim_files import shim_files
-
-from .conftest import MESSAGE, Api
 
 CLIENT = """from polyaxon.client import RunClient
 

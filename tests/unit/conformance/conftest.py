@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from opstrand.sandbox import Sandbox
+from opstrand.controller.template_worker import Sandbox
 
 
 @pytest.fixture(scope="session")

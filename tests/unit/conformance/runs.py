@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from opstrand.cli.submission import parse_params
+from tests.unit.conformance.vectors import classify, identity_of, load
+
+from opstrand.cli.files.submission import parse_params
 from opstrand.core.compiling.compile import compile_operation
-from opstrand.core.pods.plan import Plan, compile_plan
+from opstrand.core.planning.plan import Plan, compile_plan
 from opstrand.core.resolving.resolve import Resolved, resolve
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
 from opstrand.spec.polyaxonfile import parse_operation
-
-from .vectors import classify, identity_of, load
 
 RUN = load("params")["run"]
 #: The connections that the measured agent had, as templates read them.

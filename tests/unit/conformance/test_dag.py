@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.unit.conformance.vectors import is_refusal_only, load, select, wanted
 
 from opstrand.core.compiling.compile import compile_operation, compile_written
 from opstrand.core.compiling.dag import Pipeline, read_pipeline
-from opstrand.core.compiling.triggers import judge_trigger
+from opstrand.core.pipelines.triggers import judge_trigger
 from opstrand.errors import SpecError
 from opstrand.spec.polyaxonfile import parse_operation
-
-from .vectors import is_refusal_only, load, select, wanted
 
 
 def read_vector(vector: dict[str, Any]) -> Pipeline | SpecError:

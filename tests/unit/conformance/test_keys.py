@@ -7,11 +7,10 @@ import pkgutil
 from typing import Any
 
 import pytest
+from tests.unit.conformance.vectors import load
 
 import opstrand.spec
 from opstrand.spec.section import Section, written_keys
-
-from .vectors import load
 
 KEYS: dict[str, list[str]] = load("keys")["sections"]
 #: What differs, and why.

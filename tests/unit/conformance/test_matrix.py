@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.unit.conformance.vectors import select, wanted
 
 from opstrand.core.compiling.check import check_values
 from opstrand.core.compiling.compile import compile_operation
-from opstrand.core.compiling.matrix import EXPANDED, expand
+from opstrand.core.pipelines.matrix import EXPANDED, expand
 from opstrand.errors import SpecError
 from opstrand.spec.polyaxonfile import parse_operation
-
-from .vectors import select, wanted
 
 
 def expand_vector(vector: dict[str, Any]) -> list[dict[str, Any]] | SpecError | None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.unit.conformance.runs import plan_vector, refusal_of
+from tests.unit.conformance.vectors import same, select, wanted, without_nulls
 
 from opstrand.cli.errors import CliError
+from opstrand.controller.template_worker import Sandbox
 from opstrand.errors import SpecError
-from opstrand.sandbox import Sandbox
-
-from .runs import plan_vector, refusal_of
-from .vectors import same, select, wanted, without_nulls
 
 
 def observe(vector: dict[str, Any], sandbox: Sandbox) -> dict[str, Any]:

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from tests.unit.conformance.vectors import classify, is_refusal_only, missing_ids, same, select, wanted, without_nulls
 
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.errors import SpecError
 from opstrand.spec.params import Param
 from opstrand.spec.polyaxonfile import parse_component, parse_operation, wrap
-
-from .vectors import classify, is_refusal_only, missing_ids, same, select, wanted, without_nulls
 
 
 def compile_vector(vector: Mapping[str, Any]) -> dict[str, Any]:

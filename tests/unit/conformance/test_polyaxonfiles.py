@@ -6,14 +6,13 @@ import json
 from typing import Any
 
 import pytest
+from tests.unit.conformance.decided_against import DECIDED_FILES
+from tests.unit.conformance.vectors import FOLDER
 
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.errors import SpecError
 from opstrand.spec.document import parse_document
 from opstrand.spec.polyaxonfile import parse_polyaxonfile
-
-from .decided_against import DECIDED_FILES
-from .vectors import FOLDER
 
 FILES = {entry["file"]: entry for entry in json.loads((FOLDER / "polyaxonfiles/index.json").read_text())["files"]}
 

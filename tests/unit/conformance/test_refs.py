@@ -8,17 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.unit.conformance.vectors import classify, load, same, select, wanted
 
-from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.identity import Identity
+from opstrand.core.operation import Compiled
 from opstrand.core.resolving.joins import check_matrix, parse_joins
 from opstrand.core.resolving.refs import Ref, Upstream, collect_refs
 from opstrand.core.resolving.resolve import Resolved, resolve
 from opstrand.errors import SpecError
 from opstrand.spec.polyaxonfile import parse_operation
-
-from .vectors import classify, load, same, select, wanted
 
 FILE = load("refs")
 FIXTURE, GLOBALS = FILE["fixture"], FILE["fixtureGlobals"]

@@ -6,13 +6,12 @@ import re
 from typing import Any
 
 import pytest
+from tests.unit.conformance.runs import plan_vector, refusal_of
+from tests.unit.conformance.vectors import same, select, wanted, without_nulls
 
-from opstrand.core.pods.plan import Plan
+from opstrand.controller.template_worker import Sandbox
+from opstrand.core.planning.plan import Plan
 from opstrand.errors import SpecError
-from opstrand.sandbox import Sandbox
-
-from .runs import plan_vector, refusal_of
-from .vectors import same, select, wanted, without_nulls
 
 _CONTAINER = ("args", "command", "env", "workingDir", "resources")
 _NOT_RENDERED = ("name", "description", "tags")

@@ -6,18 +6,17 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from tests.unit.conformance.vectors import classify, is_refusal_only, missing_ids, same, select, wanted
 
-from opstrand.core.compiled import Compiled
 from opstrand.core.identity import Identity
+from opstrand.core.operation import Compiled
+from opstrand.core.resolving.bindings import Slot, bind
 from opstrand.core.resolving.resolve import Resolved, resolve
-from opstrand.core.resolving.slots import Slot, bind
 from opstrand.core.templates.lookups import is_template
 from opstrand.errors import SpecError
 from opstrand.spec.document import parse_document
 from opstrand.spec.io import IO
 from opstrand.spec.params import Param
-
-from .vectors import classify, is_refusal_only, missing_ids, same, select, wanted
 
 #: Vectors whose declaration has a default that the file does not show: it is what null becomes.
 DEFAULTS = {"types-0959": 5, "types-0962": "d", "types-0966": True, "types-0971": [1]}

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.conformance.decided_against import DECIDED_AGAINST
 
 from opstrand.core.identity import Identity
 from opstrand.errors import SpecError
-
-from .decided_against import DECIDED_AGAINST
 
 FOLDER = Path(__file__).resolve().parents[2] / "conformance"
 

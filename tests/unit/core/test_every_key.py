@@ -121,15 +121,15 @@ SHORTCUTS = {"ports": "run.ports"}
 ELSEWHERE = {
     "version": "read and ignored, as every file has it: documented so",
     "kind": "tells an operation from a component",
-    "hubRef": "the component: tests/unit/core/test_compile.py",
+    "hubRef": "the component: tests/unit/core/compiling/test_compile.py",
     "pathRef": "the component, read by the command line: tests/cli/test_files.py",
     "urlRef": "the component, read by the command line: tests/cli/test_files.py",
-    "dagRef": "a component of a pipeline: tests/unit/core/test_dag.py",
-    "isPreset": "the file changes others: tests/unit/core/test_compile.py",
-    "termination.maxRetries": "the next attempt: tests/unit/core/test_endings.py",
-    "termination.podFailurePolicy": "the next attempt: tests/unit/core/test_endings.py",
-    "termination.ttl": "after the end: tests/unit/core/test_lifecycle.py",
-    "termination.culling.timeout": "the end of a service: tests/unit/core/test_serving.py",
+    "dagRef": "a component of a pipeline: tests/unit/core/compiling/test_dag.py",
+    "isPreset": "the file changes others: tests/unit/core/compiling/test_compile.py",
+    "termination.maxRetries": "the next attempt: tests/unit/core/lifecycle/test_transitions.py",
+    "termination.podFailurePolicy": "the next attempt: tests/unit/core/lifecycle/test_transitions.py",
+    "termination.ttl": "after the end: tests/unit/core/test_decide.py",
+    "termination.culling.timeout": "the end of a service: tests/unit/core/runtimes/test_service.py",
     "inputs.x.description": "for people: opstrand explain, and the file's reader",
     "inputs.x.delayValidation": "what a value that is not there yet may be: tests/unit/conformance/test_params.py",
 }
@@ -137,10 +137,10 @@ ELSEWHERE = {
 #: Sections whose keys are not gone through here, and why.
 APART = {
     "Component": "an operation has the same keys",
-    "Join": "values of other runs: tests/unit/core/test_resolve.py",
-    "JoinParam": "values of other runs: tests/unit/core/test_resolve.py",
+    "Join": "values of other runs: tests/unit/core/resolving/test_resolve.py",
+    "JoinParam": "values of other runs: tests/unit/core/resolving/test_resolve.py",
     "Validation": "checks of a value: tests/unit/conformance/test_types.py",
-    "Template": "a file to fill in is refused: tests/unit/core/test_compile.py",
+    "Template": "a file to fill in is refused: tests/unit/core/compiling/test_compile.py",
     **dict.fromkeys(("Build", "Hook", "Event", "Mount", "Notification"), "refused as a whole"),
 }
 #: Keys whose sections are chosen by their kind, of which this version runs two.

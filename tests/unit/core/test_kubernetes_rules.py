@@ -9,9 +9,9 @@ import pytest
 from tests.support.kubernetes_pods import CASES, check_spec, find_problems
 
 from opstrand.core.compiling.compile import compile_operation
-from opstrand.core.judge import judge_compiled
 from opstrand.core.templates.template import refuse
-from opstrand.spec.kubernetes_rules import find_broken_rules
+from opstrand.core.validate import judge_compiled
+from opstrand.spec.kubernetes.rules import find_broken_rules
 from opstrand.spec.polyaxonfile import parse_operation
 
 

@@ -9,20 +9,19 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from tests.support.builders import ME
 from tests.support.examples import examples
+from tests.unit.core.templates.test_template import here
 
-from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.check import check_values
-from opstrand.core.pods.plan import compile_plan
+from opstrand.core.operation import Compiled
+from opstrand.core.planning.plan import compile_plan
 from opstrand.core.resolving.refs import Ref, Upstream, parse_ask, parse_ref
 from opstrand.core.resolving.resolve import Resolved, Waiting, resolve, thaw
 from opstrand.core.values.scalars import SCALARS
 from opstrand.errors import SpecError
 from opstrand.spec.io import IO
 from opstrand.spec.params import Param
-
-from .build import ME
-from .test_template import here
 
 TEXTS = st.text(max_size=12) | st.sampled_from(
     ["1", "1.0", "true", "[1]", '{"a": 1}', "2026-01-31", "{{ a }}", "{{ globals.uuid }}", "{{ b | upper }}"]

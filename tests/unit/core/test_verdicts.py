@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from opstrand.controller.template_worker import Sandbox
 from opstrand.core.compiling.compile import compile_operation
-from opstrand.core.judge import judge_compiled
+from opstrand.core.validate import judge_compiled
 from opstrand.errors import SpecError
-from opstrand.sandbox import Sandbox
 from opstrand.spec.polyaxonfile import parse_polyaxonfile
 
 TESTS = Path(__file__).resolve().parents[2]

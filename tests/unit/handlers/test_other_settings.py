@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from opstrand.api.certificates import issue
 from opstrand.handlers.startup import stop_at_other_settings
 from opstrand.settings import Settings
-from opstrand.tracking.certificates import issue
 
 
 async def test_it_stops_for_another_authority_and_for_nothing_else(

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from opstrand.api.certificates import Issued, issue
 from opstrand.initializer.failure import InitError
 from opstrand.initializer.steps import carry_out
-from opstrand.tracking.certificates import Issued, issue
 
 ISSUED = issue(["127.0.0.1"])
 

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from opstrand.kube.api import KubeApi
+from opstrand.kube.client import KubeApi
 from opstrand.kube.session import Session
 
 LOG = [b"first\nsec", b"ond\n\nx" + b"y" * 100_000, b"y" * 100_000 + b"\nlast, without its newline"]

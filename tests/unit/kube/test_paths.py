@@ -13,8 +13,8 @@ import pytest
 import yaml
 from aiohttp import web
 
-from opstrand.kube.api import OPERATIONS, ApiError, KubeApi
-from opstrand.kube.forward import forward
+from opstrand.kube.client import OPERATIONS, ApiError, KubeApi
+from opstrand.kube.port_forward import forward
 from opstrand.kube.session import open_session
 
 ODD = ("../../x", "a/../b", "..", ".", "", "a?b=c", "a#b", "%2e%2e", "%2F", "a b", "a\\b", "a\r\nX: y", "ü", "\ud800")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from opstrand.local.limits import ignored_parts, refuse_pod
-from opstrand.spec.kubernetes_parts import known_keys
+from opstrand.spec.kubernetes.parts import known_keys
 
 ROOT = "/plx-context"
 TOKEN = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}

@@ -11,8 +11,9 @@ import pytest
 from pydantic import ValidationError
 from tests.support.every_key import SECTIONS, find_outcome
 
-from opstrand.cli.judge import judge
-from opstrand.cli.submission import read_submission
+from opstrand.api.submission import parse_submission
+from opstrand.cli.checking.validate import judge
+from opstrand.cli.files.submission import read_submission
 from opstrand.core.templates.template import refuse
 from opstrand.errors import SpecError
 from opstrand.spec.document import parse_document
@@ -20,7 +21,6 @@ from opstrand.spec.polyaxonfile import parse_operation
 from opstrand.spec.respelling import other_spelling
 from opstrand.spec.section import Section, written_keys
 from opstrand.spec.validation import validate
-from opstrand.tracking.intake import parse_submission
 
 File = Mapping[str, Any]
 JOB: dict[str, Any] = {"kind": "job", "container": {"image": "busybox", "command": ["true"]}}

@@ -10,13 +10,12 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.examples import examples
+from tests.unit.spec.test_yaml_scalars import ODD, PLAIN, WORDS
 
-from opstrand.spec import crd
+from opstrand.spec.crd import write
 from opstrand.spec.document import parse_document
 from opstrand.spec.yaml_writer import write_documents, write_yaml
 from opstrand.text import CONTROLS
-
-from .test_yaml_scalars import ODD, PLAIN, WORDS
 
 OF_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 LINES = st.lists(st.sampled_from(["", " ", "a", " b", "c ", "\td", "- e", "# f", "g: h", "---", "...", "\x85", "\u2028x"]), max_size=5).map(
@@ -100,6 +99,6 @@ def test_documents_of_a_stream() -> None:
 
 @pytest.mark.parametrize("name", ["operation.yaml", "component.yaml"])
 def test_the_crds_mean_the_same_to_every_reader(name: str) -> None:
-    text = crd.render()[name]
-    wanted = crd.operation_crd() if name == "operation.yaml" else crd.component_crd()
+    text = write.render()[name]
+    wanted = write.operation_crd() if name == "operation.yaml" else write.component_crd()
     assert yaml.safe_load(text) == yaml.load(text, Loader=Core) == wanted

@@ -7,17 +7,17 @@ from dataclasses import asdict, dataclass
 
 import click
 
+from opstrand.cli.checking.manifests import find_manifests, judge_manifest
+from opstrand.cli.checking.recovery import judge_further
+from opstrand.cli.checking.validate import Verdict, judge
 from opstrand.cli.command import command
-from opstrand.cli.console import say, show
 from opstrand.cli.errors import CliError, ExitCode
-from opstrand.cli.further import judge_further
-from opstrand.cli.judge import Verdict, judge
-from opstrand.cli.manifests import find_manifests, judge_manifest
+from opstrand.cli.files.references import FileError, read_bytes, read_file, source_of
+from opstrand.cli.files.submission import read_submission
 from opstrand.cli.options import file_options, output_option
-from opstrand.cli.references import FileError, read_bytes, read_file, source_of
-from opstrand.cli.submission import read_submission
+from opstrand.cli.output.console import say, show
+from opstrand.controller.template_worker import Sandbox
 from opstrand.errors import REASONS, Problem, SpecError
-from opstrand.sandbox import Sandbox
 from opstrand.spec.document import Document, parse_document
 from opstrand.text import inline
 
@@ -102,7 +102,7 @@ def _count(cases: Sequence[_Case]) -> str:
 
 
 def _show_json(cases: Sequence[_Case]) -> None:
-    from opstrand.cli.format import as_json
+    from opstrand.cli.output.format import as_json
 
     show(as_json([{"files": list(case.files), "valid": not case.verdict.problems, **_facts(case)} for case in cases]))
 

@@ -6,7 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from opstrand.cli.command import command
-from opstrand.cli.console import show
+from opstrand.cli.output.console import show
 
 
 @command

@@ -9,13 +9,13 @@ from typing import Any
 import click
 
 from opstrand.cli.command import COMMAND, group
-from opstrand.cli.console import say, show
 from opstrand.cli.errors import CliError, ExitCode, is_kind_unknown
-from opstrand.cli.format import as_table, one_line, show_age, show_objects
 from opstrand.cli.options import Target, cluster_options, output_option
+from opstrand.cli.output.console import say, show
+from opstrand.cli.output.format import as_table, one_line, show_age, show_objects
 from opstrand.core.compiling.prepare import component_name
 from opstrand.core.names import API_VERSION, CREATED_BY
-from opstrand.core.nearest import suggest
+from opstrand.core.suggestions import suggest
 
 Body = Mapping[str, Any]
 
@@ -52,7 +52,7 @@ def list_components(target: Target, output: str) -> None:
 @output_option("yaml", "json")
 def get_component(target: Target, name: str, output: str) -> None:
     """Show a component as the file that it was applied from."""
-    from opstrand.cli.format import as_json, as_yaml
+    from opstrand.cli.output.format import as_json, as_yaml
 
     spec = asyncio.run(_get(target, name))["spec"]
     show(as_json(spec) if output == "json" else as_yaml(spec))
@@ -67,8 +67,8 @@ def apply_component(target: Target, file: str, name: str | None) -> None:
 
     Runs that were started keep the component that they were started with.
     """
-    from opstrand.cli.places import Layer
-    from opstrand.cli.references import Reader, read_file
+    from opstrand.cli.files.references import Reader, read_file
+    from opstrand.cli.files.source_map import Layer
     from opstrand.spec.polyaxonfile import parse_component
 
     document = read_file(file)
@@ -100,8 +100,8 @@ def _about(body: Body) -> str:
 
 
 async def _list(target: Target) -> list[Any]:
-    from opstrand.cli.cluster import ask_cluster
-    from opstrand.kube.api import COMPONENTS
+    from opstrand.cli.cluster.connection import ask_cluster
+    from opstrand.kube.client import COMPONENTS
 
     async with ask_cluster(target) as cluster:
         found, _ = await cluster.api.list(COMPONENTS, cluster.project)
@@ -111,8 +111,8 @@ async def _list(target: Target) -> list[Any]:
 
 
 async def _get(target: Target, name: str) -> Any:
-    from opstrand.cli.cluster import ask_cluster
-    from opstrand.kube.api import COMPONENTS, NotFound
+    from opstrand.cli.cluster.connection import ask_cluster
+    from opstrand.kube.client import COMPONENTS, NotFound
 
     async with ask_cluster(target) as cluster:
         try:
@@ -125,8 +125,8 @@ async def _get(target: Target, name: str) -> Any:
 
 
 async def _apply(target: Target, name: str, written: Mapping[str, Any]) -> str:
-    from opstrand.cli.cluster import ask_cluster, missing_project
-    from opstrand.kube.api import COMPONENTS, AlreadyExists, NotFound
+    from opstrand.cli.cluster.connection import ask_cluster, missing_project
+    from opstrand.kube.client import COMPONENTS, AlreadyExists, NotFound
 
     async with ask_cluster(target) as cluster:
         metadata = {"name": name, "labels": {CREATED_BY: "cli"}}

@@ -8,9 +8,9 @@ from typing import Any
 
 from opstrand import __version__
 from opstrand.cli.command import command
-from opstrand.cli.console import paint, show
 from opstrand.cli.errors import ExitCode
 from opstrand.cli.options import Target, cluster_options, output_option
+from opstrand.cli.output.console import paint, show
 from opstrand.text import inline
 
 _STYLES = {"ok": "green", "warning": "yellow", "failed": "red"}
@@ -27,7 +27,7 @@ def doctor(target: Target, output: str) -> int:
     """
     findings = asyncio.run(_examine(target))
     if output == "json":
-        from opstrand.cli.format import as_json
+        from opstrand.cli.output.format import as_json
 
         show(as_json({"opstrand": __version__, "findings": [asdict(finding) for finding in findings]}))
     else:
@@ -47,8 +47,8 @@ def _show(finding: Any) -> None:
 
 
 async def _examine(target: Target) -> list[Any]:
-    from opstrand.cli.cluster import ask_cluster
-    from opstrand.cli.examination import examine
+    from opstrand.cli.cluster.connection import ask_cluster
+    from opstrand.cli.cluster.doctor_checks import examine
 
     async with ask_cluster(target) as cluster:
         return await examine(cluster)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from opstrand.cli.command import command
-from opstrand.cli.console import paint, show
-from opstrand.cli.format import as_json, as_table, as_yaml
 from opstrand.cli.options import output_option
+from opstrand.cli.output.console import paint, show
+from opstrand.cli.output.format import as_json, as_table, as_yaml
 
 if TYPE_CHECKING:
     from opstrand.spec.explain import FieldHelp

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from opstrand.cli.command import command
-from opstrand.cli.console import show
-from opstrand.cli.details import describe_run, explain_values, show_explanation
-from opstrand.cli.format import as_json, as_yaml, show_objects
 from opstrand.cli.options import Target, local_or_cluster_options, output_option
+from opstrand.cli.output.console import show
+from opstrand.cli.output.describe import describe_run, explain_values, show_explanation
+from opstrand.cli.output.format import as_json, as_yaml, show_objects
 from opstrand.core.compiling.prepare import component_name
 from opstrand.core.recorded import read_status
 
@@ -39,11 +39,11 @@ def get(target: Target, run: str, explain: bool, output: str) -> None:
 async def _fetch(target: Target, run: str, *, explain: bool, alone: bool) -> tuple[Any, list[Any], Any]:
     """The run; the others of its project unless `alone`; the hub's component where its values are to be explained."""
     if target.is_local:
-        from opstrand.cli.records import PROJECT, find_record, list_records
+        from opstrand.cli.local_runs import PROJECT, find_record, list_records
 
         return find_record(run, target.project), [] if alone else list_records(target.project or PROJECT), None
-    from opstrand.cli.cluster import ask_cluster
-    from opstrand.kube.api import COMPONENTS, NotFound
+    from opstrand.cli.cluster.connection import ask_cluster
+    from opstrand.kube.client import COMPONENTS, NotFound
 
     async with ask_cluster(target) as cluster:
         body = await cluster.find(run)

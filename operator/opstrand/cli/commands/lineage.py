@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from opstrand.cli.command import command
-from opstrand.cli.console import show
-from opstrand.cli.format import as_json
-from opstrand.cli.lineage import Graph
 from opstrand.cli.options import Target, local_or_cluster_options, output_option
+from opstrand.cli.output.console import show
+from opstrand.cli.output.format import as_json
+from opstrand.cli.output.lineage import Graph
 from opstrand.core.names import run_uuid
 
 
@@ -38,11 +38,11 @@ def lineage(target: Target, run: str, up: bool, down: bool, depth: int, output: 
 
 async def _fetch(target: Target, run: str) -> tuple[Any, list[Any]]:
     if target.is_local:
-        from opstrand.cli.records import find_record, list_records
+        from opstrand.cli.local_runs import find_record, list_records
 
         body = find_record(run, target.project)
         return body, list_records(body["metadata"]["namespace"])
-    from opstrand.cli.cluster import ask_cluster
+    from opstrand.cli.cluster.connection import ask_cluster
 
     async with ask_cluster(target) as cluster:
         return await cluster.find(run), await cluster.list_runs()

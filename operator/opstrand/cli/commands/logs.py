@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from opstrand.cli.command import command
-from opstrand.cli.console import say, show_bytes
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Target, local_or_cluster_options
+from opstrand.cli.output.console import say, show_bytes
 from opstrand.core.names import MAIN_CONTAINER, container_name
 from opstrand.core.recorded import read_status
 
@@ -69,7 +69,7 @@ def logs(
 
 def _show_here(run: str, target: Target, wish: _Wish, *, follow: bool) -> int:
     from opstrand.cli.local_logs import follow_record, show_record
-    from opstrand.cli.records import find_record
+    from opstrand.cli.local_runs import find_record
 
     if wish.container != MAIN_CONTAINER:
         raise CliError(f"--container {wish.container!r}: a local run is one process, and has the log of {MAIN_CONTAINER!r} only")
@@ -81,7 +81,7 @@ def _show_here(run: str, target: Target, wish: _Wish, *, follow: bool) -> int:
 
 
 async def _show(run: str, target: Target, follow: bool, wish: _Wish) -> int:
-    from opstrand.cli.cluster import open_cluster
+    from opstrand.cli.cluster.connection import open_cluster
 
     async with open_cluster(target) as cluster:
         async with cluster.waiting():
@@ -93,9 +93,9 @@ async def _show(run: str, target: Target, follow: bool, wish: _Wish) -> int:
 
 
 async def _follow(cluster: Any, body: Any, target: Target) -> int:
-    from opstrand.cli.remote import watch_run
-    from opstrand.cli.report import report_end
-    from opstrand.cli.waiting import Interrupted
+    from opstrand.cli.cluster.run_cluster import watch_run
+    from opstrand.cli.cluster.waiting import Interrupted
+    from opstrand.cli.output.progress import report_end
 
     try:
         return report_end(await watch_run(cluster, body, target, logs=True, every_change=False, seconds=None))
@@ -106,7 +106,7 @@ async def _follow(cluster: Any, body: Any, target: Target) -> int:
 async def _read(api: Any, body: Any, wish: _Wish) -> None:
     """What there is now. CliError where there is nothing yet, or nothing any more."""
     from opstrand.core.names import attempt_pod
-    from opstrand.kube.api import Invalid, NotFound
+    from opstrand.kube.client import Invalid, NotFound
 
     name, status = body["metadata"]["name"], read_status(body)
     number = choose_attempt(body, wish.attempt)
@@ -146,7 +146,7 @@ def choose_attempt(body: Any, wanted: int | None) -> int:
 
 async def _print_lines(api: Any, namespace: str, pod: str, query: dict[str, Any]) -> None:
     """Times are asked for in any case: the first says whether the beginning is still there."""
-    from opstrand.cli.follow import split_line
+    from opstrand.cli.cluster.follow import split_line
 
     begins, size = "", 0
     async for line in api.read_log_lines(namespace, pod, **{**query, "timestamps": True}):
@@ -159,8 +159,8 @@ async def _print_lines(api: Any, namespace: str, pod: str, query: dict[str, Any]
 
 async def _say_what_is_gone(api: Any, namespace: str, pod: str, container: str, begins: str) -> None:
     """A node keeps the newest file of a log, and nobody is told where it begins: only the times can tell."""
-    from opstrand.cli.format import parse_time, show_seconds
-    from opstrand.kube.api import PODS
+    from opstrand.cli.output.format import parse_time, show_seconds
+    from opstrand.kube.client import PODS
 
     statuses = ((await api.get(PODS, namespace, pod)).get("status") or {}).get("containerStatuses") or ()
     state = next((one.get("state") or {} for one in statuses if one.get("name") == container), {})

@@ -9,13 +9,13 @@ from typing import Any
 import click
 
 from opstrand.cli.command import command
-from opstrand.cli.console import say, show
 from opstrand.cli.errors import CliError
-from opstrand.cli.format import duration_of, runs_table, show_objects
 from opstrand.cli.options import Target, local_or_cluster_options, output_option
-from opstrand.core.nearest import suggest
+from opstrand.cli.output.console import say, show
+from opstrand.cli.output.format import duration_of, runs_table, show_objects
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status
+from opstrand.core.suggestions import suggest
 
 Body = Mapping[str, Any]
 
@@ -58,10 +58,10 @@ def ls(target: Target, every_project: bool, statuses: tuple[str, ...], limit: in
 
 async def _list(target: Target, every_project: bool, phases: set[Phase]) -> list[Any]:
     if target.is_local:
-        from opstrand.cli.records import PROJECT, list_records
+        from opstrand.cli.local_runs import PROJECT, list_records
 
         return list_records(None if every_project else target.project or PROJECT)
-    from opstrand.cli.cluster import ask_cluster
+    from opstrand.cli.cluster.connection import ask_cluster
 
     # One phase can be asked of the server; Created is stored by nobody.
     only = next(iter(phases)) if len(phases) == 1 and Phase.CREATED not in phases else None

@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from opstrand.cli.command import command
-from opstrand.cli.console import say
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Target, cluster_options
+from opstrand.cli.output.console import say
 from opstrand.core.recorded import read_status
 
 _MOST = 65535
@@ -40,8 +40,8 @@ def parse_pair(text: str) -> tuple[int, int]:
 
 
 async def _forward(target: Target, run: str, pairs: list[tuple[int, int]]) -> int:
-    from opstrand.cli.cluster import open_cluster
-    from opstrand.cli.waiting import Interrupted, wait_bounded
+    from opstrand.cli.cluster.connection import open_cluster
+    from opstrand.cli.cluster.waiting import Interrupted, wait_bounded
 
     async with open_cluster(target) as cluster, AsyncExitStack() as stack:
         body = await cluster.find(run)
@@ -86,7 +86,7 @@ class _Relay:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from opstrand.errors import PlatformError
-        from opstrand.kube.forward import forward
+        from opstrand.kube.port_forward import forward
 
         try:
             pod = await self._find_pod()

@@ -7,18 +7,18 @@ from typing import Any
 
 import click
 
-from opstrand.catalog import read_connections
+from opstrand.cli.checking.rendering import Rendering, fix_identity, make_operation, read_objects, read_upstreams
+from opstrand.cli.checking.validate import judge
 from opstrand.cli.command import command
-from opstrand.cli.console import say, show, show_bytes
-from opstrand.cli.format import as_json, as_yaml
-from opstrand.cli.judge import judge
+from opstrand.cli.files.submission import Submission, read_submission
 from opstrand.cli.options import check_project, connections_option, file_options, output_option
-from opstrand.cli.rendering import Rendering, fix_identity, make_operation, read_objects, read_upstreams
-from opstrand.cli.submission import Submission, read_submission
-from opstrand.core.stored import as_stored
+from opstrand.cli.output.console import say, show, show_bytes
+from opstrand.cli.output.format import as_json, as_yaml
+from opstrand.controller.connections_file import read_connections
+from opstrand.controller.template_worker import Sandbox
+from opstrand.core.normalize import as_stored
 from opstrand.core.templates.meter import metered
 from opstrand.errors import SpecError
-from opstrand.sandbox import Sandbox
 from opstrand.settings import Settings
 
 

@@ -36,8 +36,8 @@ def _confirm(runs: tuple[str, ...]) -> None:
 
 
 def _delete_here(target: Target, runs: tuple[str, ...]) -> int:
-    from opstrand.cli.orders import for_all_here
-    from opstrand.cli.records import remove_record
+    from opstrand.cli.bulk import for_all_here
+    from opstrand.cli.local_runs import remove_record
 
     def delete(body: Any) -> str:
         remove_record(body)
@@ -47,8 +47,8 @@ def _delete_here(target: Target, runs: tuple[str, ...]) -> int:
 
 
 async def _delete(target: Target, runs: tuple[str, ...]) -> int:
-    from opstrand.cli.orders import for_all
-    from opstrand.kube.api import OPERATIONS
+    from opstrand.cli.bulk import for_all
+    from opstrand.kube.client import OPERATIONS
 
     async def delete(cluster: Any, body: Any) -> str:
         metadata = body["metadata"]

@@ -8,20 +8,20 @@ from typing import Any
 
 import click
 
-from opstrand.catalog import read_connections
+from opstrand.cli.checking.rendering import make_operation, parse_uid
+from opstrand.cli.checking.validate import judge
 from opstrand.cli.command import command
-from opstrand.cli.console import say, show
 from opstrand.cli.errors import CliError, ExitCode
-from opstrand.cli.format import as_json, name_of, slim
-from opstrand.cli.judge import judge
+from opstrand.cli.files.submission import read_submission
 from opstrand.cli.options import Target, check_project, connections_option, file_options, local_or_cluster_options, timeout_option
-from opstrand.cli.rendering import make_operation, parse_uid
-from opstrand.cli.submission import read_submission
+from opstrand.cli.output.console import say, show
+from opstrand.cli.output.format import as_json, name_of, slim
+from opstrand.controller.connections_file import read_connections
+from opstrand.controller.template_worker import Sandbox
 from opstrand.core.compiling.prepare import prepare
 from opstrand.core.limits import ATTEMPTS
 from opstrand.core.pods.connections import Catalog
 from opstrand.errors import SpecError
-from opstrand.sandbox import Sandbox
 from opstrand.settings import Settings
 
 
@@ -47,7 +47,7 @@ class _Wish:
             show(as_json(slim(body)))
 
     def ended(self, body: Any) -> ExitCode:
-        from opstrand.cli.report import report_end
+        from opstrand.cli.output.progress import report_end
 
         if self.output == "json":
             show(as_json(slim(body)))
@@ -146,9 +146,9 @@ def _check_namespace(operation: dict[str, Any], project: str) -> None:
 
 
 async def _run_there(operation: dict[str, Any], target: Target, wish: _Wish) -> int:
-    from opstrand.cli.cluster import open_cluster
-    from opstrand.cli.remote import create_run, watch_run
-    from opstrand.cli.waiting import Interrupted
+    from opstrand.cli.cluster.connection import open_cluster
+    from opstrand.cli.cluster.run_cluster import create_run, watch_run
+    from opstrand.cli.cluster.waiting import Interrupted
 
     async with open_cluster(target) as cluster:
         _check_namespace(operation, cluster.project)
@@ -167,8 +167,8 @@ async def _run_there(operation: dict[str, Any], target: Target, wish: _Wish) -> 
 
 
 async def _run_here(operation: dict[str, Any], target: Target, wish: _Wish, uid: str | None, catalog: Catalog | None) -> int:
-    from opstrand.cli.here import run_here
-    from opstrand.cli.records import PROJECT
+    from opstrand.cli.local_runs import PROJECT
+    from opstrand.cli.run_local import run_here
 
     project = check_project(target.project or PROJECT)
     _check_namespace(operation, project)

@@ -16,6 +16,6 @@ def skip(target: Target, runs: tuple[str, ...]) -> int:
 
     Runs that depend on one that is skipped go on without it.
     """
-    from opstrand.cli.orders import control, order_all
+    from opstrand.cli.bulk import control, order_all
 
     return order_all(target, runs, control("skip"), "skip requested")

@@ -16,6 +16,6 @@ def stop(target: Target, runs: tuple[str, ...]) -> int:
 
     A program that runs gets SIGTERM, and its grace to end; what it wrote stays.
     """
-    from opstrand.cli.orders import control, order_all
+    from opstrand.cli.bulk import control, order_all
 
     return order_all(target, runs, control("stop"), "stop requested")

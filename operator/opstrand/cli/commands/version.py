@@ -8,7 +8,7 @@ import click
 
 from opstrand import __version__
 from opstrand.cli.command import command
-from opstrand.cli.console import show
+from opstrand.cli.output.console import show
 
 
 @command

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from opstrand.cli.command import command
-from opstrand.cli.console import say
 from opstrand.cli.errors import ExitCode
 from opstrand.cli.options import Target, local_or_cluster_options, timeout_option
+from opstrand.cli.output.console import say
 
 #: Of several runs the worst end counts.
 _WORST = (ExitCode.FAILED, ExitCode.STOPPED, ExitCode.SUCCEEDED)
@@ -32,8 +32,8 @@ def wait(target: Target, runs: tuple[str, ...], timeout: float | None) -> int:
 
 
 async def _wait_here(target: Target, runs: tuple[str, ...], seconds: float | None) -> int:
-    from opstrand.cli.records import PROJECT, find_record
-    from opstrand.cli.waiting import Interrupted, wait_bounded
+    from opstrand.cli.cluster.waiting import Interrupted, wait_bounded
+    from opstrand.cli.local_runs import PROJECT, find_record
 
     bodies = [find_record(run, target.project) for run in runs]
     try:
@@ -46,8 +46,8 @@ async def _wait_here(target: Target, runs: tuple[str, ...], seconds: float | Non
 
 async def _watch_records(bodies: list[Any]) -> list[Any]:
     """Every run's final body. Nothing announces a change to a process that only waits."""
-    from opstrand.cli.live import LiveLine
-    from opstrand.cli.records import read_record
+    from opstrand.cli.local_runs import read_record
+    from opstrand.cli.output.spinner import LiveLine
     from opstrand.core.names import key_of
     from opstrand.core.phase import parse_phase
     from opstrand.core.recorded import read_status
@@ -60,15 +60,15 @@ async def _watch_records(bodies: list[Any]) -> list[Any]:
 
 
 def _report_all(finals: list[Any]) -> int:
-    from opstrand.cli.report import report_end
+    from opstrand.cli.output.progress import report_end
 
     codes = {report_end(final) for final in finals}
     return next(code for code in _WORST if code in codes)
 
 
 async def _wait(target: Target, runs: tuple[str, ...], seconds: float | None) -> int:
-    from opstrand.cli.cluster import open_cluster
-    from opstrand.cli.waiting import Interrupted, wait_bounded
+    from opstrand.cli.cluster.connection import open_cluster
+    from opstrand.cli.cluster.waiting import Interrupted, wait_bounded
 
     async with open_cluster(target) as cluster:
         async with cluster.waiting():
@@ -84,8 +84,8 @@ async def _wait(target: Target, runs: tuple[str, ...], seconds: float | None) ->
 
 async def _wait_all(cluster: Any, bodies: list[Any]) -> list[Any]:
     """Every run's final body: each is watched by itself, so that a deleted one is noticed."""
-    from opstrand.cli.follow import follow_run
-    from opstrand.cli.live import LiveLine
+    from opstrand.cli.cluster.follow import follow_run
+    from opstrand.cli.output.spinner import LiveLine
 
     names = ", ".join(body["metadata"]["name"] for body in bodies)
     async with LiveLine(f"waiting for {names}"):

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from opstrand.core.compiled import Compiled
-from opstrand.core.compiling.matrix import check_size, check_spaces, given_names, iter_values, matrix_names
-from opstrand.core.nearest import suggest
+from opstrand.core.operation import Compiled
+from opstrand.core.pipelines.matrix import check_size, check_spaces, given_names, iter_values, matrix_names
+from opstrand.core.resolving.bindings import Slot, bind, make_slots
 from opstrand.core.resolving.joins import check_matrix, parse_joins
 from opstrand.core.resolving.refs import Ask, check_refs
-from opstrand.core.resolving.slots import Slot, bind, make_slots
 from opstrand.core.resolving.validation import make_validator
+from opstrand.core.suggestions import suggest
 from opstrand.core.templates.lookups import is_template
 from opstrand.core.templates.meter import Evaluate, metered
 from opstrand.core.templates.template import iter_texts, refuse

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.dag import read_pipeline
 from opstrand.core.compiling.patch import lay_over
 from opstrand.core.compiling.shortcuts import apply_shortcuts, lay_over_run
+from opstrand.core.operation import Compiled
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.common import Common
 from opstrand.spec.component import Component

@@ -12,12 +12,12 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
-from opstrand.core.compiled import Compiled, Node
 from opstrand.core.compiling.check import check_values, expected_types
-from opstrand.core.compiling.graph import find_cycles, topological_stages
 from opstrand.core.limits import PIPELINE_VALUES, count_values, shorten
-from opstrand.core.nearest import suggest
+from opstrand.core.operation import Compiled, Node
+from opstrand.core.pipelines.graph import find_cycles, topological_stages
 from opstrand.core.resolving.refs import Ask, Ref, check_ref
+from opstrand.core.suggestions import suggest
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.io import IO
 from opstrand.spec.section import is_template

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.check import check_alone
 from opstrand.core.compiling.compile import compile_alone, compile_operation
-from opstrand.core.compiling.offered import find_missing
+from opstrand.core.compiling.unsupported import find_missing
 from opstrand.core.identity import Identity, read_identity
 from opstrand.core.limits import COMPONENT, OUTPUTS, TOTAL, check_size, measure, shorten
+from opstrand.core.operation import Compiled
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.refs import Ref, collect_refs
 from opstrand.errors import Problem, SpecError

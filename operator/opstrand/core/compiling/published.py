@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from opstrand.core.compiled import Compiled
 from opstrand.core.compiling.compile import compile_operation
+from opstrand.core.operation import Compiled
 from opstrand.core.recorded import read_status
+from opstrand.core.resolving.bindings import Slot, make_slots
 from opstrand.core.resolving.joins import parse_joins
-from opstrand.core.resolving.slots import Slot, make_slots
 from opstrand.core.values.types import restore
 from opstrand.errors import SpecError
 from opstrand.spec.io import IO

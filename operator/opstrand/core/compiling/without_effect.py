@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from opstrand.core.compiled import Compiled
+from opstrand.core.operation import Compiled
 from opstrand.spec.operation import Operation
 
 _NO_COLLECTOR = "no container collects files in this version: they go to the store's volume at once"

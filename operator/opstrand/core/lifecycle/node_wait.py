@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from opstrand.core.lifecycle.pod_status import Pod, all_containers_of, condition_of, node_of, spec_of, status_of
+from opstrand.core.diagnosis.pod_status import Pod, all_containers_of, condition_of, node_of, spec_of, status_of
 from opstrand.settings import Settings
 
 

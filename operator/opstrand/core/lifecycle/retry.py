@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from opstrand.core.lifecycle.observation import Fault
-from opstrand.core.lifecycle.pod_status import Pod, all_containers_of, end_of, status_of
+from opstrand.core.diagnosis.observation import Fault
+from opstrand.core.diagnosis.pod_status import Pod, all_containers_of, end_of, status_of
 from opstrand.core.limits import ATTEMPTS, shorten
 from opstrand.core.names import PLATFORM_RETRIES, container_name
-from opstrand.core.pods.plan import Plan
+from opstrand.core.planning.plan import Plan
 from opstrand.errors import SpecError
 
 #: Seconds; where doubling ends, as with a Kubernetes Job.

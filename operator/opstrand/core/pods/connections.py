@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opstrand.core import names
-from opstrand.core.nearest import suggest
-from opstrand.core.pods.containers import merge_env
-from opstrand.core.pods.expansion import escape
+from opstrand.core.planning.containers import merge_env
+from opstrand.core.planning.expansion import escape
+from opstrand.core.suggestions import suggest
 from opstrand.core.values.types import to_text
 from opstrand.errors import SpecError
 from opstrand.spec.connections import BUCKET_KINDS, GIT_KINDS, VOLUME_KINDS, CatalogFile, read_mode

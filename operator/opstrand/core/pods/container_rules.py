@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from opstrand.core.pods.plan import Plan
+from opstrand.core.planning.plan import Plan
 from opstrand.core.pods.service import KIND
 from opstrand.core.pods.volume_names import connection_names, own_volumes_by_name
 from opstrand.errors import Problem

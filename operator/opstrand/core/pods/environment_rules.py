@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from opstrand.core.pods.plan import Plan
+from opstrand.core.planning.plan import Plan
 from opstrand.errors import Problem
-from opstrand.spec.kubernetes_names import LABEL_VALUE, QUALIFIED, SUBDOMAIN, is_label_value, is_qualified, is_subdomain
-from opstrand.spec.kubernetes_values import find_wrong_choice, find_wrong_values
+from opstrand.spec.kubernetes.names import LABEL_VALUE, QUALIFIED, SUBDOMAIN, is_label_value, is_qualified, is_subdomain
+from opstrand.spec.kubernetes.values import find_wrong_choice, find_wrong_values
 from opstrand.spec.polyaxonfile import dotted
 from opstrand.spec.section import describe
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from opstrand.core import names
+from opstrand.core.planning.containers import merge_env
+from opstrand.core.planning.expansion import escape, protect_container
+from opstrand.core.planning.plan import Plan
 from opstrand.core.pods import connections, volumes
 from opstrand.core.pods.connections import Catalog
-from opstrand.core.pods.containers import merge_env
-from opstrand.core.pods.expansion import escape, protect_container
 from opstrand.core.pods.init_steps import Group, encode, group_steps, render_init_document
-from opstrand.core.pods.plan import Plan
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 

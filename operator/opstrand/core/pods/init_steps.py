@@ -14,9 +14,9 @@ from typing import Any
 
 from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
 from opstrand.core.limits import shorten
+from opstrand.core.planning.plan import Plan
 from opstrand.core.pods.connections import EMPTY, Catalog, Connection
 from opstrand.core.pods.dockerfile import render_dockerfile
-from opstrand.core.pods.plan import Plan
 from opstrand.core.pods.volumes import run_folders, source_path
 from opstrand.errors import Problem, SpecError
 from opstrand.initializer.git_rules import check_revision, check_url, parse_flags

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from opstrand.core import names
+from opstrand.core.planning.expansion import escape, protect_container
+from opstrand.core.planning.plan import Plan
 from opstrand.core.pods import connections, volumes
 from opstrand.core.pods.connections import EMPTY, Catalog, Connection
-from opstrand.core.pods.expansion import escape, protect_container
 from opstrand.core.pods.init_containers import name_sidecars, render_config_map, render_init_containers
 from opstrand.core.pods.init_steps import CA_PATH
-from opstrand.core.pods.plan import Plan
 from opstrand.core.pods.pod_rules import QUEUE_LABEL, queue_label
 from opstrand.settings import Settings
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from opstrand.core import names
 from opstrand.core.identity import Identity
 from opstrand.core.limits import PORTS
-from opstrand.core.pods.culling import judge_culling
+from opstrand.core.planning.culling import judge_culling
 from opstrand.errors import Problem
 from opstrand.spec.section import describe
 
 if TYPE_CHECKING:
-    from opstrand.core.pods.plan import Plan
+    from opstrand.core.planning.plan import Plan
 
 Manifest = dict[str, Any]
 

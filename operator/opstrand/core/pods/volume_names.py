@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterator
 
 from opstrand.core.identity import ARTIFACTS_PATH
-from opstrand.core.pods.plan import Plan
+from opstrand.core.planning.plan import Plan
 
 #: No user's volume begins so.
 OURS = "opstrand-"

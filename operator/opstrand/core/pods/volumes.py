@@ -11,10 +11,9 @@ from typing import Any
 
 from opstrand.core import names
 from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
-from opstrand.core.nearest import suggest
+from opstrand.core.planning.plan import Plan
 from opstrand.core.pods import connections
 from opstrand.core.pods.connections import Catalog, Connection, Resource, mount
-from opstrand.core.pods.plan import Plan
 from opstrand.core.pods.volume_names import (
     ARTIFACTS,
     CONFIGS,
@@ -29,6 +28,7 @@ from opstrand.core.pods.volume_names import (
     own_volumes_by_name,
     path_volume,
 )
+from opstrand.core.suggestions import suggest
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from opstrand.core.compiled import Compiled
 from opstrand.core.limits import JOINS
-from opstrand.core.nearest import suggest
+from opstrand.core.operation import Compiled
 from opstrand.core.resolving.query import parse_count, parse_query, parse_sort, select
-from opstrand.core.resolving.reading import ABSENT, find_value, place_files
 from opstrand.core.resolving.refs import Ask, Upstream, parse_ask
+from opstrand.core.resolving.upstream_values import ABSENT, find_value, place_files
+from opstrand.core.suggestions import suggest
 from opstrand.core.templates.lookups import is_template
 from opstrand.core.templates.template import Evaluate, refuse, render
 from opstrand.errors import Problem, SpecError

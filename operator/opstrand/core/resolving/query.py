@@ -15,8 +15,8 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from opstrand.core.limits import CHOICES, CONDITIONS, EDGES, QUERY, SORT_KEYS, shorten
-from opstrand.core.nearest import suggest
 from opstrand.core.resolving.refs import Upstream
+from opstrand.core.suggestions import suggest
 from opstrand.core.templates.traced import pieces_of
 from opstrand.errors import SpecError
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from opstrand.core.compiled import Compiled
 from opstrand.core.limits import shorten
-from opstrand.core.nearest import find_nearest, list_names, suggest
+from opstrand.core.operation import Compiled
+from opstrand.core.suggestions import find_nearest, list_names, suggest
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.params import Param
 

@@ -13,14 +13,14 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from opstrand.core.compiled import Compiled
 from opstrand.core.identity import Identity
 from opstrand.core.limits import EDGES, INPUTS, OUTPUTS, check_size, shorten
 from opstrand.core.names import is_run_name
+from opstrand.core.operation import Compiled
+from opstrand.core.resolving.bindings import Slot, bind, make_slots
 from opstrand.core.resolving.joins import find_search, parse_joins, read_join, search
-from opstrand.core.resolving.reading import Pending, read
 from opstrand.core.resolving.refs import Edge, Ref, Upstream
-from opstrand.core.resolving.slots import Slot, bind, make_slots
+from opstrand.core.resolving.upstream_values import Pending, read
 from opstrand.core.templates.context import Scope
 from opstrand.core.templates.lookups import find_names, is_template
 from opstrand.core.templates.meter import Evaluate, Exhausted, Metered, metered

@@ -2,7 +2,7 @@
 
 Owns the Jinja environment: the immutable sandbox, what an unknown name does (testing it is fine, using it is an error), the filter
 `map_format`, the type of a result, and which pieces of a text an expression printed. Pure, but not bounded: it is only called where memory
-and time are (`opstrand.sandbox`).
+and time are (`opstrand.controller.template_worker`).
 Must never use `NativeEnvironment`: it reads text as Python, so that "1" becomes 1.
 """
 

@@ -2,7 +2,7 @@
 
 Owns what counts as a template, the type of its result (`"{{ expr }}"` alone keeps it, inside a longer text it is text) and the words of
 a TemplateError. Must not evaluate more than look-ups itself: filters, calls, loops and arithmetic go to an `Evaluate`, which the shell
-gives (`opstrand.sandbox`) and which bounds memory and time. It is passed down as `evaluate=` from `resolve` and `compile_plan`.
+gives (`opstrand.controller.template_worker`) and which bounds memory and time. It is passed down as `evaluate=` from `resolve` and `compile_plan`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opstrand.core.limits import shorten
-from opstrand.core.nearest import suggest
+from opstrand.core.suggestions import suggest
 from opstrand.core.templates.lookups import Lookup, Plain, Undefined, find_names, is_template, look_up, parse_plain
 from opstrand.core.templates.meter import Evaluate, Exhausted, Meter, metered
 from opstrand.core.templates.traced import Piece, TracedText, forget, pieces_of, trace

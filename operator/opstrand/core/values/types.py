@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from opstrand.core.limits import shorten
-from opstrand.core.nearest import suggest
+from opstrand.core.suggestions import suggest
 from opstrand.core.values.composites import COMPOSITES, convert_composite
 from opstrand.core.values.hints import parse_hint
 from opstrand.core.values.safe import Mismatch, make_safe, read_list, unstore

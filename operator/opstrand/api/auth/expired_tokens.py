@@ -1,0 +1,78 @@
+"""Tokens that expired while their Pod still runs.
+
+A cloud may cap the life of a projected token at hours, the kubelet exchanges it, and the published client has read it once and for all.
+So an expired token is accepted for a bounded time while its Pod and its service account live, if its signature is the cluster's. Owns
+that check. Must not be asked about a token that is not expired: the API server knows better.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from opstrand.api.auth.callers import Caller, Unauthenticated
+from opstrand.api.auth.keys import ClusterKeys, NotSigned, UnknownKey, audiences
+from opstrand.kube.client import PODS, SERVICE_ACCOUNTS, NotFound, Resource
+
+_ENDED = frozenset({"Succeeded", "Failed"})
+_REFUSAL = "The token has expired."
+#: Seconds after the deletion time of an object in which tokens bound to it still count, as for the API server.
+_DELETION_LEEWAY = 60.0
+#: Seconds past `exp` where no setting says otherwise: as long as the token that a run asks for lives.
+_LONGEST_PAST = 30 * 24 * 3600.0
+
+
+class Objects(Protocol):
+    """The part of `kube.api.KubeApi` that is needed here."""
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]: ...
+
+
+class ExpiredTokens:
+    """Knows a Pod by its expired token; one that expired more than `longest_past` seconds ago is refused."""
+
+    def __init__(self, objects: Objects, keys: ClusterKeys, *, audience: str, longest_past: float = _LONGEST_PAST) -> None:
+        self._objects, self._keys, self._audience = objects, keys, audience
+        self._longest_past = longest_past
+
+    async def identify(self, token: str) -> Caller:
+        """The run's Pod that the token was made for. Raises Unauthenticated."""
+        try:
+            claims = await self._keys.verify(token)
+        except (NotSigned, UnknownKey):
+            raise Unauthenticated(_REFUSAL) from None
+        if self._audience not in audiences(claims):
+            raise Unauthenticated(_REFUSAL)
+        bound = claims.get("kubernetes.io") or {}
+        pod, account, namespace = bound.get("pod") or {}, bound.get("serviceaccount") or {}, str(bound.get("namespace") or "")
+        name = f"system:serviceaccount:{namespace}:{account.get('name')}"
+        if not namespace or claims.get("sub") != name or time.time() - _expiry(claims) > self._longest_past:
+            raise Unauthenticated(_REFUSAL)
+        if not (await self._is_alive(SERVICE_ACCOUNTS, namespace, account) and await self._is_alive(PODS, namespace, pod)):
+            raise Unauthenticated(_REFUSAL)
+        groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
+        return Caller(name=name, uid=account["uid"], groups=groups, namespace=namespace, pod_name=pod["name"], pod_uid=pod["uid"])
+
+    async def _is_alive(self, resource: Resource, namespace: str, bound: Mapping[str, Any]) -> bool:
+        """Whether the object that the token is bound to exists, is the same one, and is at work."""
+        if not (bound.get("name") and bound.get("uid")):
+            return False
+        try:
+            found = await self._objects.get(resource, namespace, bound["name"])
+        except NotFound:
+            return False
+        is_same = found["metadata"]["uid"] == bound["uid"]
+        return is_same and not _is_deleted(found) and (found.get("status") or {}).get("phase") not in _ENDED
+
+
+def _is_deleted(found: Mapping[str, Any]) -> bool:
+    """A Pod's deletion time is the end of its grace, so that a Pod that is being stopped still reports."""
+    stamp = found["metadata"].get("deletionTimestamp")
+    return bool(stamp) and (datetime.now(UTC) - datetime.fromisoformat(stamp)).total_seconds() > _DELETION_LEEWAY
+
+
+def _expiry(claims: Mapping[str, Any]) -> float:
+    expiry = claims.get("exp")
+    return float(expiry) if isinstance(expiry, int | float) else float("-inf")

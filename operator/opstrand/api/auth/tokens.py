@@ -1,0 +1,194 @@
+"""Tokens as the cluster knows them: whom they belong to (TokenReview) and what a person may do (SubjectAccessReview).
+
+Owns the asking and the remembering of answers, for a minute and in bounded number, by the token's hash and never by the token. Must not
+decide which run a Pod may write: that is `auth`'s rule.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+from opstrand.api.auth.callers import Caller, Unauthenticated, Verb
+from opstrand.api.auth.expired_tokens import ExpiredTokens
+from opstrand.api.auth.keys import ClusterKeys, NotSigned, UnknownKey, audiences, read_claims
+from opstrand.kube.client import SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS, Resource
+
+#: Seconds that an answer is believed, and that a refusal is.
+_BELIEVED = 60.0
+_REFUSED = 10.0
+_MOST = 10_000
+_POD_NAME = "authentication.kubernetes.io/pod-name"
+_POD_UID = "authentication.kubernetes.io/pod-uid"
+_ACCOUNT = "system:serviceaccount:"
+
+Answer = TypeVar("Answer")
+
+
+class Reviews(Protocol):
+    """The part of `kube.api.KubeApi` that is needed here."""
+
+    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> dict[str, Any]: ...
+
+
+class Memory(Generic[Answer]):
+    """Answers by key, each asked for once at a time and believed for `seconds`.
+
+    Refusals are kept apart: however many keys are made up, what was accepted is not forgotten for their sake.
+    """
+
+    def __init__(self, seconds: float, most: int = _MOST) -> None:
+        self._seconds, self._most = seconds, most
+        self._known: OrderedDict[Any, tuple[float, asyncio.Task[Answer]]] = OrderedDict()
+        self._refused: OrderedDict[Any, tuple[float, str]] = OrderedDict()
+
+    async def get(self, key: Any, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        now = time.monotonic()
+        refused_until, refusal = self._refused.get(key, (0.0, ""))
+        if now < refused_until:
+            raise Unauthenticated(refusal)
+        until, task = self._known.get(key, (0.0, None))
+        if task is None or until < now:
+            task = asyncio.ensure_future(_as_coroutine(ask))
+            self._keep(self._known, key, (now + self._seconds, task))
+        try:
+            # Shielded: who asked first may hang up, and the others still want to know.
+            return await asyncio.shield(task)
+        except Unauthenticated as error:
+            self._known.pop(key, None)
+            self._keep(self._refused, key, (now + _REFUSED, str(error)))
+            raise
+        except BaseException:
+            if task.done():  # trouble is not an answer
+                self._known.pop(key, None)
+            raise
+
+    def _keep(self, memory: OrderedDict[Any, Any], key: Any, value: Any) -> None:
+        memory[key] = value
+        memory.move_to_end(key)
+        if len(memory) > self._most:
+            memory.popitem(last=False)
+
+
+async def _as_coroutine(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    return await ask()
+
+
+class ClusterAuth:
+    """`Auth` over a cluster. `audience` is that of a run's token; people may use it or, with `any_audience`, the API server's own.
+
+    With `keys`, a token that says it is the cluster's own is refused without a review unless its signature is.
+    """
+
+    def __init__(
+        self,
+        reviews: Reviews,
+        *,
+        audience: str,
+        keys: ClusterKeys | None = None,
+        expired: ExpiredTokens | None = None,
+        any_audience: bool = True,
+    ) -> None:
+        self._reviews = reviews
+        self._audience, self._any_audience = audience, any_audience
+        self._keys = keys
+        self._expired = expired
+        self._callers: Memory[Caller] = Memory(_BELIEVED)
+        self._permissions: Memory[bool] = Memory(_BELIEVED / 2)
+
+    async def identify(self, token: str) -> Caller:
+        return await self._callers.get(hashlib.sha256(token.encode()).digest(), lambda: self._review(token))
+
+    async def is_proven(self, token: str) -> bool:
+        """Whether the token has the cluster's signature: its account may still be gone, but it was not made up."""
+        if self._keys is None:
+            return False
+        try:
+            await self._keys.verify(token)
+        except (NotSigned, UnknownKey):
+            return False
+        return True
+
+    async def _review(self, token: str) -> Caller:
+        claims = read_claims(token)
+        is_ours = self._audience in audiences(claims)
+        if str(claims.get("sub")).startswith(_ACCOUNT):
+            await self._check_account(token, is_ours=is_ours)
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview"}
+        answer = await self._reviews.create(
+            TOKEN_REVIEWS, None, {**body, "spec": {"token": token, **({"audiences": [self._audience]} if is_ours else {})}}
+        )
+        status = answer.get("status") or {}
+        if status.get("authenticated") and (not is_ours or self._audience in (status.get("audiences") or ())):
+            return _caller(status["user"], with_pod=is_ours)
+        if is_ours and self._expired is not None and _is_expired(claims):
+            return await self._expired.identify(token)
+        raise Unauthenticated(f"The token was not accepted: {status.get('error') or 'it proves no identity'}.")
+
+    async def _check_account(self, token: str, *, is_ours: bool) -> None:
+        """Refuse what a service account's token cannot be: the cluster signs those itself, and makes them for any audience."""
+        if not (is_ours or self._any_audience):
+            raise Unauthenticated(
+                f"The token is not for this API: ask for one with `kubectl create token ACCOUNT --audience {self._audience}`."
+            )
+        if self._keys is not None:
+            try:
+                await self._keys.verify(token)
+            except NotSigned:
+                raise Unauthenticated("The token was not accepted: its signature is not the cluster's.") from None
+            except UnknownKey:
+                pass  # the API server knows more keys than it publishes, or is in trouble: it decides
+
+    async def may(self, caller: Caller, verb: Verb, project: str) -> bool:
+        # Everything that the review is asked about: a token of narrower scopes must not get what a wider one was granted.
+        key = (caller.name, caller.uid, caller.groups, _freeze(caller.extra), verb, project)
+        return await self._permissions.get(key, lambda: self._ask(caller, verb, project))
+
+    async def _ask(self, caller: Caller, verb: Verb, project: str) -> bool:
+        spec = {
+            "user": caller.name,
+            "groups": list(caller.groups),
+            "uid": caller.uid,
+            "extra": {key: list(values) for key, values in (caller.extra or {}).items()},
+            "resourceAttributes": {"namespace": project, **_attributes(verb)},
+        }
+        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+        answer = await self._reviews.create(SUBJECT_ACCESS_REVIEWS, None, body)
+        return bool((answer.get("status") or {}).get("allowed"))
+
+
+def _attributes(verb: Verb) -> dict[str, str]:
+    if verb is Verb.LOGS:  # a Pod's log is nobody's who could not read it with kubectl
+        return {"group": "", "resource": "pods", "subresource": "log", "verb": "get"}
+    return {"group": "opstrand.dev", "resource": "operations", "verb": verb.value}
+
+
+def _caller(user: Mapping[str, Any], *, with_pod: bool) -> Caller:
+    """A Pod's token is a run's only where it was made for us: one for the API server is a person's, and its account's rights count."""
+    name = str(user.get("username") or "")
+    extra = {key: tuple(values) for key, values in (user.get("extra") or {}).items()}
+    pod = (extra.get(_POD_NAME) or ("",))[0] if with_pod else ""
+    namespace = name.removeprefix(_ACCOUNT).partition(":")[0] if pod else ""
+    uid = (extra.get(_POD_UID) or ("",))[0]
+    return Caller(
+        name=name,
+        uid=str(user.get("uid") or ""),
+        groups=tuple(user.get("groups") or ()),
+        extra=extra,
+        namespace=namespace,
+        pod_name=pod,
+        pod_uid=uid,
+    )
+
+
+def _freeze(extra: Mapping[str, tuple[str, ...]] | None) -> frozenset[tuple[str, tuple[str, ...]]]:
+    return frozenset((extra or {}).items())
+
+
+def _is_expired(claims: Mapping[str, Any]) -> bool:
+    expiry = claims.get("exp")
+    return isinstance(expiry, int | float) and expiry < time.time()

@@ -1,0 +1,72 @@
+"""How errors look on the wire: JSON with a `detail`, and a status that the published client knows.
+
+Owns which error is whose fault, and what is worth a line of the log: what a client does is one line now and then, a bug of ours is logged
+with its traceback. Must not raise.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from aiohttp import web
+
+from opstrand.api.auth.callers import Forbidden, Unauthenticated
+from opstrand.api.limits import Busy, TooSlow
+from opstrand.api.published.request import NotAcceptable
+from opstrand.api.validation import TooManyRequests
+from opstrand.errors import PlatformError, SpecError
+from opstrand.logs import Sparse
+from opstrand.runs.protocols import ProjectNotFound, Refused, RunNotFound
+from opstrand.runs.status_edits import TooLarge
+
+logger = logging.getLogger(__name__)
+_sparse = Sparse(logger)
+
+#: Seconds after which a client may try again what failed by trouble of ours: the published one does, three times, for what it reads.
+_TRY_AGAIN = 5.0
+#: The caller's mistakes. The published client knows no 422.
+_MISTAKES = (SpecError, Refused, TooLarge, NotAcceptable, web.RequestPayloadError)
+
+
+def answer_error(request: web.Request, error: Exception) -> web.Response:
+    """The answer for an exception that a route raised."""
+    match error:
+        case RunNotFound() | ProjectNotFound():
+            answer = answer_detail(404, "Not found.")
+        case Unauthenticated():
+            answer = answer_detail(401, str(error), {"WWW-Authenticate": "Bearer"})
+        case Forbidden():
+            answer = answer_detail(403, str(error))
+        case Busy():
+            _sparse.info("refused: more than one client's share", **_about(request), why=str(error))
+            answer = _try_again(429, str(error), error.retry_after)
+        case TooSlow():
+            _sparse.info("closed: a body did not come in time", **_about(request))
+            answer = answer_detail(408, str(error))
+            answer.force_close()
+        case TooManyRequests():
+            answer = _try_again(429, error.message, error.retry_after or _TRY_AGAIN)
+        case PlatformError():
+            answer = _try_again(503, error.message, error.retry_after or _TRY_AGAIN)
+        case ConnectionError() if request.transport is None:
+            # The client hung up: no fault of ours, and this answer reaches no one.
+            answer = answer_detail(400, "The connection was closed.")
+        case _ if isinstance(error, _MISTAKES):
+            answer = answer_detail(400, str(error))
+        case _:
+            logger.error("a bug in %s %s", request.method, request.path, exc_info=error)
+            answer = answer_detail(500, "This is a bug of opstrand; the API's log has the details.")
+    return answer
+
+
+def answer_detail(status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response({"detail": detail}, status=status, headers=headers)
+
+
+def _try_again(status: int, detail: str, seconds: float) -> web.Response:
+    return answer_detail(status, detail, {"Retry-After": str(max(1, round(seconds)))})
+
+
+def _about(request: web.Request) -> dict[str, Any]:
+    return {"method": request.method, "path": request.path, "peer": request.remote}

@@ -1,0 +1,96 @@
+"""What a person asks of a run: stop, skip, approve, invalidate, restart, delete. The operator carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict
+
+from opstrand.api.auth.callers import Verb
+from opstrand.api.published.request import (
+    CALLER,
+    RUN,
+    RUNS,
+    NotAcceptable,
+    find_project,
+    find_run,
+    parse_body,
+    parse_content,
+    view_whole,
+)
+from opstrand.api.published.views import is_final, run_uuid
+from opstrand.api.published.warnings import warn
+from opstrand.api.submission import Submitted, new_operation
+from opstrand.core.names import RESTART_OF
+from opstrand.runs.protocols import Control
+
+
+class Restart(BaseModel):
+    """What POST restart takes; without `content` the run's own is taken."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    content: str | None = None
+    name: str | None = None
+    description: str | None = None
+    tags: list[str] | None = None
+
+
+def _asks(control: Control) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """A route that asks this of a run; asked of one that is over already, nothing is left to do."""
+
+    async def ask(request: web.Request) -> web.Response:
+        body = await find_run(request, Verb.CONTROL)
+        if not is_final(body) or "invalidate" in control.switches:
+            await request.app[RUNS].on_behalf_of(request[CALLER]).control(body["metadata"]["namespace"], run_uuid(body), control)
+        return web.json_response({})
+
+    return ask
+
+
+async def resume(request: web.Request) -> web.Response:
+    """Nothing here goes on with a run that is over: better said than stored and forgotten."""
+    await find_run(request, Verb.CONTROL)
+    raise NotAcceptable("resuming is not offered by this version; restart creates a new run of the same operation")
+
+
+async def restart(request: web.Request) -> web.Response:
+    """A new run of the same operation."""
+    body = await find_run(request, Verb.READ)
+    project = await find_project(request, Verb.CREATE)
+    asked = await parse_body(request, Restart)
+    submitted = await _again(request, project, body["spec"], asked)
+    again = _note_original(submitted.body, run_uuid(body))
+    created = await request.app[RUNS].on_behalf_of(request[CALLER]).create(project, again)
+    return warn(web.json_response(await view_whole(request, created), status=201), submitted.notes)
+
+
+async def _again(request: web.Request, project: str, spec: dict[str, Any], asked: Restart) -> Submitted:
+    given = {"name": asked.name, "description": asked.description, "tags": asked.tags}
+    if asked.content is not None:
+        return await parse_content(request, project, asked.content, **given)
+    return Submitted(new_operation({**spec, **{key: value for key, value in given.items() if value is not None}}))
+
+
+def _note_original(made: dict[str, Any], uuid: str) -> dict[str, Any]:
+    annotations = {**(made["metadata"].get("annotations") or {}), RESTART_OF: uuid}
+    return {**made, "metadata": {**made["metadata"], "annotations": annotations}}
+
+
+async def delete(request: web.Request) -> web.Response:
+    body = await find_run(request, Verb.DELETE)
+    await request.app[RUNS].on_behalf_of(request[CALLER]).delete(body["metadata"]["namespace"], run_uuid(body))
+    return web.Response(status=204)
+
+
+ROUTES = [
+    web.post(RUN + "/stop", _asks(Control({"stop": True}))),
+    web.post(RUN + "/skip", _asks(Control({"skip": True}))),
+    web.post(RUN + "/invalidate", _asks(Control({"invalidate": True}))),
+    web.post(RUN + "/approve", _asks(Control(is_approved=True))),
+    web.post(RUN + "/resume", resume),
+    web.post(RUN + "/restart", restart),
+    web.delete(RUN, delete),
+]

@@ -1,0 +1,126 @@
+"""Lineage: the artifacts that a run made or took, and the runs up and down the stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, Field, model_validator
+
+from opstrand.api.auth.callers import Verb
+from opstrand.api.published.listing import is_restart_of
+from opstrand.api.published.reports import read_report, store_report
+from opstrand.api.published.request import RUN, RUNS, find_run, page
+from opstrand.api.published.views import artifact_view, clone_view, edge_view, run_name, run_uuid, stored_artifact
+from opstrand.core.recorded import read_status
+from opstrand.runs.protocols import Body, Listed, RunNotFound
+from opstrand.runs.status_edits import Edit
+
+
+class Artifact(BaseModel):
+    """One entry of the lineage table, unique by name within its run."""
+
+    name: str = Field(min_length=1, max_length=256)
+    kind: str | None = None
+    path: str | None = None
+    state: str | None = None
+    summary: dict[str, Any] | None = None
+    meta_info: dict[str, Any] | None = None
+    connection: str | None = None
+    is_input: bool | None = None
+
+
+class Artifacts(BaseModel):
+    """What POST lineage/artifacts takes; a bare list too."""
+
+    artifacts: list[Artifact] = Field(max_length=1000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _wrap(cls, said: Any) -> Any:
+        return {"artifacts": said} if isinstance(said, list) else said
+
+
+async def log_artifacts(request: web.Request) -> web.Response:
+    body, said = await read_report(request, Artifacts)
+    artifacts = {item.name: stored_artifact(item.model_dump()) for item in said.artifacts}  # the last of a name wins
+    if artifacts:
+        await store_report(request, body, Edit(artifacts=artifacts))
+    return web.json_response({}, status=201)
+
+
+async def list_artifacts(request: web.Request) -> web.Response:
+    body = await find_run(request, Verb.READ)
+    wanted = request.query.get("query", "").replace(" ", "")
+    found = [item for item in _artifacts(body) if _matches(item, wanted)]
+    return web.json_response(page(found, request))
+
+
+def _artifacts(body: Body) -> list[dict[str, Any]]:
+    stored = read_status(body).get("artifacts") or ()
+    return [artifact_view(item, run_uuid(body)) for item in stored]
+
+
+def _matches(item: dict[str, Any], wanted: str) -> bool:
+    """`name: env`, `kind: metric|image`, several with commas; another field matches nothing."""
+    conditions = (part.partition(":") for part in wanted.split(",") if part)
+    return all(str(item.get(key)) in values.split("|") for key, _, values in conditions)
+
+
+async def get_artifact(request: web.Request) -> web.Response:
+    body = await find_run(request, Verb.READ)
+    for item in _artifacts(body):
+        if item["name"] == request.match_info["name"]:
+            return web.json_response(item)
+    raise RunNotFound(request.match_info["name"])
+
+
+async def list_artifact_names(request: web.Request) -> web.Response:
+    body = await find_run(request, Verb.READ)
+    names = [{key: item.get(key) for key in ("name", "kind", "is_input")} for item in _artifacts(body)]
+    return web.json_response(page(names, request))
+
+
+async def list_upstream(request: web.Request) -> web.Response:
+    body = await find_run(request, Verb.READ)
+    known = {run_uuid(run.head): run for run in await request.app[RUNS].list(body["metadata"]["namespace"])}
+    edges = [edge_view(edge, "upstream", _whole(known.get(edge["uuid"]))) for edge in _upstream(body)]
+    return web.json_response(page(edges, request))
+
+
+def _whole(run: Listed | None) -> Body | None:
+    return None if run is None else run.whole
+
+
+async def list_downstream(request: web.Request) -> web.Response:
+    body = await find_run(request, Verb.READ)
+    uuid, edges = run_uuid(body), []
+    for listed in await request.app[RUNS].list(body["metadata"]["namespace"]):
+        run = listed.whole
+        far = {"uuid": run_uuid(run), "name": run_name(run)}
+        edges += [edge_view({**edge, **far}, "downstream", run) for edge in _upstream(run) if edge.get("uuid") == uuid]
+    return web.json_response(page(edges, request))
+
+
+def _upstream(body: Body) -> list[dict[str, Any]]:
+    return list(read_status(body).get("upstream") or ())
+
+
+async def list_clones(request: web.Request) -> web.Response:
+    """The restarts of a run; there are no other clones."""
+    body = await find_run(request, Verb.READ)
+    uuid = run_uuid(body)
+    runs = await request.app[RUNS].list(body["metadata"]["namespace"])
+    clones = [clone_view(run.whole) for run in runs if is_restart_of(run, uuid)]
+    return web.json_response(page(clones, request))
+
+
+ROUTES = [
+    web.post(RUN + "/lineage/artifacts", log_artifacts),
+    web.get(RUN + "/lineage/artifacts", list_artifacts),
+    web.get(RUN + "/lineage/artifacts/names", list_artifact_names),
+    web.get(RUN + "/lineage/artifacts/{name}", get_artifact),
+    web.get(RUN + "/lineage/upstream", list_upstream),
+    web.get(RUN + "/lineage/downstream", list_downstream),
+    web.get(RUN + "/lineage/clones", list_clones),
+]

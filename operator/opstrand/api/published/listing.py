@@ -1,0 +1,63 @@
+"""One run of a list: what lists are mostly sorted and searched by is at hand; the whole of a large run is unpacked only where it is needed.
+
+Owns which fields can be read without unpacking: a list of a project must not cost the memory and time of all that its runs contain. Must
+not know HTTP.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from opstrand.api.published.views import original_of, pipeline_of, run_kind, run_name, run_view
+from opstrand.core.packed import is_large
+from opstrand.core.recorded import read_status
+from opstrand.core.resolving.query import read_field
+from opstrand.runs.protocols import Body, Listed
+
+#: Fields whose value is in the head of a large body.
+_IN_HEAD = frozenset(
+    (
+        *("uuid", "id", "status", "pending", "created_at", "updated_at", "started_at", "finished_at", "duration", "wait_time"),
+        *("owner", "project", "project.name", "project.owner", "is_managed"),
+    )
+)
+#: Characters of a name that is kept beside a head. A longer one is read from the whole.
+_NAME = 1024
+
+
+def read_beside(body: Body) -> dict[str, Any]:
+    """What is kept beside the head of a large run."""
+    kind, name = run_kind(body), run_name(body)
+    kept: dict[str, Any] = {"kind": kind, "runtime": kind, "pipeline": pipeline_of(body["metadata"])}
+    kept["original"] = original_of(body["metadata"])
+    return kept | ({"name": name} if len(name) <= _NAME else {})
+
+
+def is_restart_of(run: Listed, uuid: str) -> bool:
+    """Whether the run was restarted from the one of this uuid. It is not unpacked."""
+    original = run.beside["original"] if is_large(run.head) else original_of(run.head["metadata"])
+    return original is not None and original["uuid"] == uuid
+
+
+class Searched:
+    """A run of a list as a query sees it."""
+
+    def __init__(self, run: Listed, owner: str) -> None:
+        self.run, self._owner = run, owner
+
+    @cached_property
+    def _view(self) -> dict[str, Any]:
+        return {**run_view(self.run.head, self._owner), **self.run.beside}
+
+    def view(self) -> dict[str, Any]:
+        """The run as a list shows it."""
+        return run_view(self.run.whole, self._owner) if is_large(self.run.head) else self._view
+
+    def read(self, field: str) -> Any:
+        """A field by the query language's name. A list shows neither artifacts nor upstream runs, and can be searched by them."""
+        if field.partition(".")[0] in ("artifacts", "upstream"):
+            return read_field(read_status(self.run.whole), field)
+        is_at_hand = field in _IN_HEAD or field in self.run.beside
+        view = self._view if is_at_hand else self.view()
+        return (view["pipeline"] or {}).get("uuid") if field == "pipeline" else read_field(view, field)

@@ -1,0 +1,173 @@
+"""How a run looks on the wire: from an Operation's body to the shapes that the published client reads.
+
+Owns the mapping of phases and fields, and nothing else. Pure. The published client refuses unknown keys in statuses, log lines and
+artifacts (measured, 2.18.0), so these hold exactly the keys it knows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from opstrand.api.contents import Content
+from opstrand.core.identity import read_original
+from opstrand.core.names import run_uuid as uuid_of
+from opstrand.core.phase import FINAL, Phase, parse_phase, published_status
+from opstrand.core.recorded import read_status
+from opstrand.core.resolving.run_values import order_inputs, order_outputs
+from opstrand.core.resolving.upstream import pending, updated_at, wait_time
+
+Body = Mapping[str, Any]
+
+_JOBS = ("job", "service", "daskjob", "rayjob", "mpijob", "pytorchjob", "tfjob", "paddlejob", "xgbjob", "sparkjob")
+_KINDS = frozenset((*_JOBS, "dag", "matrix", "schedule", "cleaner", "watchdog", "notifier", "builder"))
+_ARTIFACT_KEYS = {"isInput": "is_input", "meta": "meta_info"}
+
+
+def run_uuid(body: Body) -> str:
+    """32 hex digits: as the operator wrote it, or from the object's uid before it did."""
+    written = read_status(body).get("uuid")
+    return str(written or uuid_of(body["metadata"].get("uid", "")))
+
+
+def run_name(body: Body) -> str:
+    """What the run calls itself, else what it was created with. References and Pods go by the object's own name, which nothing changes."""
+    return str(read_status(body).get("name") or (body.get("spec") or {}).get("name") or body["metadata"]["name"])
+
+
+def phase(body: Body) -> Phase:
+    return parse_phase(read_status(body))
+
+
+def is_final(body: Body) -> bool:
+    return phase(body) in FINAL
+
+
+def run_kind(body: Body) -> str | None:
+    run = ((body.get("spec") or {}).get("component") or {}).get("run") or {}
+    kind = str(read_status(body).get("kind") or run.get("kind"))
+    return kind if kind in _KINDS else None
+
+
+def run_view(body: Body, owner: str, content: Content | None = None) -> dict[str, Any]:
+    """GET run; a list leaves `content` out. `settings` is never null: the published command line reads through it."""
+    meta, spec, status = body["metadata"], body.get("spec") or {}, read_status(body)
+    view = {
+        **_identity(body, owner),
+        "tags": status.get("tags") if status.get("tags") is not None else spec.get("tags"),
+        "description": status.get("description") or spec.get("description"),
+        "created_at": meta.get("creationTimestamp"),
+        "updated_at": updated_at(body),
+        "started_at": status.get("startedAt"),
+        "finished_at": status.get("finishedAt"),
+        "wait_time": wait_time(body),
+        "duration": status.get("duration"),
+        "is_managed": True,
+        "managed_by": "agent",
+        "is_approved": spec.get("isApproved"),
+        "pending": pending(body),
+        "status": published_status(read_status(body)),
+        "inputs": order_inputs(body),
+        "outputs": order_outputs(body),
+        "cost": _cost(spec),
+        "meta_info": status.get("meta") or {},
+        "readme": (status.get("meta") or {}).get("readme"),
+        "pipeline": pipeline_of(meta),
+        "original": original_of(meta),
+        "settings": {"namespace": meta["namespace"]},
+    }
+    if content is not None:
+        view |= {"content": content.compiled, "raw_content": content.sent}
+    return view
+
+
+def _cost(spec: Mapping[str, Any]) -> float | None:
+    """What the file says that the run costs; None for a template, which only the operator renders."""
+    given = spec.get("cost", (spec.get("component") or {}).get("cost"))
+    try:
+        cost = float("nan") if given is None or isinstance(given, bool) else float(given)
+    except (TypeError, ValueError):
+        return None
+    return cost if math.isfinite(cost) else None
+
+
+def _identity(body: Body, owner: str) -> dict[str, Any]:
+    kind = run_kind(body)
+    return {
+        "uuid": run_uuid(body),
+        "name": run_name(body),
+        "owner": owner,
+        "project": body["metadata"]["namespace"],
+        "kind": kind,
+        "runtime": kind,
+    }
+
+
+def pipeline_of(meta: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The run that made this one, from the metadata of its object."""
+    for owner in meta.get("ownerReferences") or ():
+        if owner.get("kind") == "Operation" and owner.get("controller"):
+            return {"uuid": uuid_of(owner["uid"]), "name": owner["name"], "kind": "dag"}
+    return None
+
+
+def original_of(meta: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The run that this one was restarted from."""
+    uuid = read_original(meta)
+    return None if uuid is None else {"uuid": uuid, "kind": "restart"}
+
+
+def statuses_view(body: Body) -> dict[str, Any]:
+    """GET statuses: the status and its history, oldest first. No key beyond these is allowed."""
+    return {"uuid": run_uuid(body), "status": published_status(read_status(body)), "status_conditions": conditions_view(body)}
+
+
+def conditions_view(body: Body) -> list[dict[str, Any]]:
+    history = list(read_status(body).get("history") or ())
+    if not history or history[0].get("status") != "created":
+        history.insert(0, {"status": "created", "at": body["metadata"].get("creationTimestamp")})
+    now = published_status(read_status(body))
+    if history[-1].get("status") != now:  # the operator keeps phases; a reason of Starting shows as a status of its own
+        status = read_status(body)
+        history.append({"status": now, "reason": status.get("reason"), "message": status.get("message"), "at": updated_at(body)})
+    return [_condition(entry) for entry in history]
+
+
+def _condition(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Never null: the published table takes its columns from the first condition, and leaves out what is null in the others."""
+    return {
+        "type": entry["status"],
+        "status": "True",
+        "reason": entry.get("reason") or "",
+        "message": entry.get("message") or "",
+        "last_update_time": entry.get("at"),
+        "last_transition_time": entry.get("at"),
+    }
+
+
+def artifact_view(item: Mapping[str, Any], uuid: str) -> dict[str, Any]:
+    """One entry of the lineage table. No key beyond the published eight is allowed."""
+    view = {_ARTIFACT_KEYS.get(key, key): value for key, value in item.items()}
+    return {"run": uuid, "is_input": False, **view}
+
+
+def stored_artifact(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The opposite way, without what says nothing."""
+    names = {wire: stored for stored, wire in _ARTIFACT_KEYS.items()}
+    known = ("name", "kind", "path", "state", "summary", "meta_info", "connection", "is_input")
+    return {names.get(key, key): item[key] for key in known if item.get(key) is not None}
+
+
+def clone_view(body: Body) -> dict[str, Any]:
+    """One entry of the clones tab: a run that was restarted from another."""
+    kind = run_kind(body)
+    facts = {"uuid": run_uuid(body), "name": run_name(body), "kind": kind, "runtime": kind}
+    return {**facts, "status": published_status(read_status(body)), "cloning_kind": "restart"}
+
+
+def edge_view(edge: Mapping[str, Any], side: str, far: Body | None) -> dict[str, Any]:
+    """One entry of the upstream or downstream tab (`side` names it); `far` is the run at its other end, where it still exists."""
+    kind = run_kind(far) if far else None
+    run = {"uuid": edge["uuid"], "name": edge.get("name"), "kind": kind, "runtime": kind}
+    return {"values": edge.get("values") or {}, "kind": edge.get("kind", "run"), "statuses": None, side: run}

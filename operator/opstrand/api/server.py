@@ -1,0 +1,139 @@
+"""The API's process in a cluster: what is started, in which order, and how it ends.
+
+Owns the session, the port, the signals and the log's form. Must not answer requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
+from typing import Any
+
+from aiohttp import web
+
+from opstrand.api import content_job, contents, submission, validation
+from opstrand.api.app import create_app
+from opstrand.api.auth.expired_tokens import ExpiredTokens
+from opstrand.api.auth.keys import ClusterKeys
+from opstrand.api.auth.tokens import ClusterAuth
+from opstrand.api.connections import ConnectionLimits, Runner
+from opstrand.api.limits import Limits
+from opstrand.api.tls import open_tls
+from opstrand.controller.connections_file import CatalogReader
+from opstrand.errors import PlatformError, SpecError
+from opstrand.kube.client import KubeApi
+from opstrand.kube.session import open_session
+from opstrand.logs import configure_logging
+from opstrand.runs.authorship import Impersonation
+from opstrand.runs.live import ClusterRuns
+from opstrand.settings import Settings
+from opstrand.workers.pool import open_pool
+
+logger = logging.getLogger(__name__)
+
+#: Requests to the API server in flight. Reviews, everything else, and followed logs have connections of their own, so that however many
+#: tokens are sent or logs are followed, a report is stored at once.
+_REVIEWS = 32
+_CONNECTIONS = 64
+_LOGS = 600
+#: Connections that wait to be accepted: a storm of them must not shut out those who come as usual.
+_BACKLOG = 1024
+#: Seconds. After the signal, who still comes is served until the Service has forgotten us; then held requests are cut off.
+_LINGER = 3.0
+_CUT_OFF = 2.0
+
+
+async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _LINGER) -> None:
+    """Answer until SIGTERM or SIGINT. Raises PlatformError where no credentials are found."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as standing:
+        session = await standing.enter_async_context(await open_session(connections=_CONNECTIONS))
+        tls = await open_tls(settings, KubeApi(session))
+        reviews = await standing.enter_async_context(session.open_pool(_REVIEWS))
+        logs = await standing.enter_async_context(session.open_pool(_LOGS))
+        pool = open_pool(settings, modules=(validation.MODULE, content_job.MODULE), most_waiting=validation.MOST_WAITING)
+        standing.callback(pool.close)
+        runs = ClusterRuns(KubeApi(session), logs=KubeApi(logs), impersonation=Impersonation(KubeApi(reviews)))
+        auth = _build_auth(KubeApi(reviews), settings)
+        catalog = CatalogReader(settings.connections)
+        catalog.start()
+        watching = asyncio.create_task(runs.keep_watching(), name="watch")
+        reading = asyncio.create_task(tls.certificate.keep_reading(tls.interval), name="certificate") if tls else None
+        app = create_app(
+            runs,
+            auth,
+            owner=settings.owner,
+            validation=validation.Validation(pool),
+            contents=contents.Contents(pool),
+            read_catalog=catalog.read,
+            limits=request_limits(settings),
+            is_proven=auth.is_proven,
+        )
+        context = tls.certificate.context if tls else None
+        runner = Runner(app, limits=connection_limits(settings), shutdown_timeout=_CUT_OFF, tls=context)
+        try:
+            await runner.setup()
+            await web.TCPSite(runner, host, settings.api_listen_port, backlog=_BACKLOG).start()
+            logger.info("started", extra={"port": settings.api_listen_port, "tls": tls is not None})
+            await _wait_for_end(stop, watching)
+            await asyncio.sleep(linger)
+        finally:
+            await runner.cleanup()
+            if reading is not None:
+                reading.cancel()
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+
+
+async def _wait_for_end(stop: asyncio.Event, watching: asyncio.Task[None]) -> None:
+    """A watch that ends is a bug: then the process ends too, and is started again."""
+    stopping = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait({stopping, watching}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if watching in done:
+        watching.result()
+
+
+def request_limits(settings: Settings) -> Limits:
+    return Limits(
+        held_per_run=settings.api_followers_per_run,
+        held_per_caller=settings.api_followers_per_caller,
+        body_seconds=settings.api_body_seconds,
+    )
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    return ConnectionLimits(head_seconds=settings.api_head_seconds)
+
+
+def _build_auth(reviews: KubeApi, settings: Settings) -> ClusterAuth:
+    async def read_keys() -> Mapping[str, Any]:
+        text, _ = await reviews.probe("/openid/v1/jwks")
+        keys: Mapping[str, Any] = json.loads(text)
+        return keys
+
+    keys = ClusterKeys(read_keys)
+    expired = ExpiredTokens(reviews, keys, audience=settings.audience, longest_past=settings.expired_token_seconds)
+    any_audience = not settings.people_audience
+    return ClusterAuth(reviews, audience=settings.audience, keys=keys, expired=expired, any_audience=any_audience)
+
+
+def main() -> int:
+    """Run the API as the environment says; the exit code of the process."""
+    configure_logging()
+    # Before anyone waits for it: a tenth of a second of processor time.
+    submission.warm_up()
+    content_job.warm_up()
+    try:
+        asyncio.run(serve(Settings.from_environment()))
+    except (PlatformError, SpecError, OSError) as error:
+        logger.error("%s", error)
+        return 5
+    return 0

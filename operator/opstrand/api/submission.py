@@ -1,0 +1,97 @@
+"""Taking in what somebody sends to be run: judged in full before anything is created.
+
+Owns the way from a sent document to the body of a new Operation. Pure. Must not judge by itself: the file's meaning is `spec` and
+`core`'s business.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from opstrand.core.compiling.check import check_alone
+from opstrand.core.compiling.compile import compile_alone, compile_operation
+from opstrand.core.compiling.prepare import component_name
+from opstrand.core.compiling.unsupported import find_missing
+from opstrand.core.compiling.without_effect import find_idle
+from opstrand.core.names import API_VERSION, CREATED_BY, generate_name
+from opstrand.core.pods.connections import Catalog
+from opstrand.core.templates.evaluation import evaluate_traced
+from opstrand.core.templates.template import Evaluate, refuse
+from opstrand.core.validate import judge_compiled
+from opstrand.errors import SpecError
+from opstrand.spec.document import parse_document
+from opstrand.spec.polyaxonfile import note_spellings, parse_polyaxonfile
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What a sent file makes: the body of an Operation, and what a person should know about the file all the same."""
+
+    body: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+def parse_submission(
+    content: str,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    tags: Sequence[str] | None = None,
+    evaluate: Evaluate = refuse,
+    catalog: Catalog | None = None,
+) -> Submitted:
+    """The Operation that runs `content`, a component or an operation as YAML or JSON.
+
+    What is given beside the content wins over what is in it. Raises SpecError with every problem that can be known before the upstreams
+    are; `evaluate` renders the templates that are more than look-ups, `catalog` has the connections that runs may name (None: not known).
+    """
+    document = parse_document(content)
+    operation = parse_polyaxonfile(document.data, document=document)
+    spec = copy.deepcopy(dict(operation.written))
+    if document.data.get("kind") == "component":
+        spec = {"version": document.data.get("version", 1.1), "kind": "operation", **spec}
+    given = {"name": name, "description": description, "tags": list(tags) if tags else None}
+    spec |= {key: value for key, value in given.items() if value is not None}
+    if operation.component is None and operation.hub_ref:
+        component_name(operation.hub_ref)
+        compiled = compile_alone(operation)
+        problems, notes = [*check_alone(compiled), *find_missing(compiled)], list(find_idle(compiled, is_alone=True))
+    else:
+        compiled = compile_operation(operation)
+        problems, notes = judge_compiled(compiled, evaluate=evaluate, complete=True, catalog=catalog)
+    if problems:
+        raise SpecError.of(list(dict.fromkeys(problems)))
+    return Submitted(new_operation(spec), (*note_spellings(operation), *notes))
+
+
+def parse_apart(content: str, catalog: Catalog | None, given: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """A worker's job: the same as plain values, with every template rendered in this process."""
+    from opstrand.workers.worker import evaluate
+
+    submitted = parse_submission(content, catalog=catalog, evaluate=evaluate, **given)
+    return submitted.body, submitted.notes
+
+
+@cache
+def warm_up() -> None:
+    """Read a first file: what that has to load is not loaded again by each worker."""
+    container = {"image": "none", "args": ["{{ globals.name }}", "{{ 1 + 1 }}"]}
+    run = {"kind": "job", "container": container}
+    parse_submission(json.dumps({"kind": "component", "name": "first", "run": run}), evaluate=evaluate_traced)
+
+
+def new_operation(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """An Operation to create; its name is made from the operation's, or else its component's. Another run's `control` is not copied."""
+    component = spec.get("component") or {}
+    name = spec.get("name") or component.get("name") or spec.get("hubRef")
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Operation",
+        "metadata": {"generateName": generate_name(name), "labels": {CREATED_BY: "api"}},
+        "spec": {key: value for key, value in spec.items() if key != "control"},
+    }

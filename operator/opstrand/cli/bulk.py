@@ -1,0 +1,90 @@
+"""Orders to several runs at once: each is carried out, each is answered for, and the worst answer is the exit code."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from opstrand.cli.cluster.connection import Cluster, open_cluster
+from opstrand.cli.errors import CliError, ExitCode, explain, show_explanation
+from opstrand.cli.options import Target
+from opstrand.cli.output.console import say
+from opstrand.core.phase import parse_phase
+from opstrand.core.recorded import read_status
+from opstrand.errors import PlatformError
+from opstrand.kube.client import Manifest
+
+Ops = list[dict[str, Any]]
+
+
+def control(key: str) -> Callable[[Mapping[str, Any]], Ops]:
+    """The patch that sets one switch of `spec.control`, whatever else is there."""
+
+    def make_ops(body: Mapping[str, Any]) -> Ops:
+        if isinstance((body.get("spec") or {}).get("control"), dict):
+            return [{"op": "add", "path": f"/spec/control/{key}", "value": True}]
+        return [{"op": "add", "path": "/spec/control", "value": {key: True}}]
+
+    return make_ops
+
+
+def order_all(target: Target, runs: Sequence[str], make_ops: Callable[[Mapping[str, Any]], Ops], done: str) -> int:
+    """Patch every run that has not ended; `done` is what to say of each. A run that has ended is reported and left alone."""
+    if target.is_local:
+        return for_all_here(target, runs, lambda body: _order_here(body, make_ops, done))
+
+    async def order(cluster: Cluster, body: Manifest) -> str:
+        if ended := _describe_end(body):
+            return ended
+        await cluster.order(body, make_ops)
+        return done
+
+    return asyncio.run(for_all(target, runs, order))
+
+
+def _order_here(body: Manifest, make_ops: Callable[[Mapping[str, Any]], Ops], done: str) -> str:
+    from opstrand.cli.local_runs import order_record
+
+    if ended := _describe_end(body):
+        return ended
+    order_record(body, make_ops)
+    return done
+
+
+def _describe_end(body: Manifest) -> str:
+    phase = parse_phase(read_status(body))
+    return f"has ended already ({phase.value})" if phase.is_final else ""
+
+
+def for_all_here(target: Target, runs: Sequence[str], act: Callable[[Manifest], str]) -> int:
+    """`for_all` over local runs."""
+    from opstrand.cli.local_runs import find_record
+
+    worst: int = ExitCode.SUCCEEDED
+    for run in runs:
+        try:
+            body = find_record(run, target.project)
+            say(f"{body['metadata']['name']}: {act(body)}")
+        except CliError as error:
+            worst = max(worst, _report(error))
+    return worst
+
+
+def _report(error: CliError | PlatformError) -> int:
+    return show_explanation(explain(error))
+
+
+async def for_all(target: Target, runs: Sequence[str], act: Callable[[Cluster, Manifest], Awaitable[str]]) -> int:
+    """Do it to each run in turn, and say what was done. One that fails does not keep the others from it."""
+    worst: int = ExitCode.SUCCEEDED
+    async with open_cluster(target) as cluster:
+        for run in runs:
+            try:
+                async with cluster.waiting():
+                    body = await cluster.find(run)
+                    done = await act(cluster, body)
+                say(f"{body['metadata']['name']}: {done}")
+            except (CliError, PlatformError) as error:
+                worst = max(worst, _report(error))
+    return worst

@@ -1,0 +1,1 @@
+"""What `check` and `render` report about a file."""

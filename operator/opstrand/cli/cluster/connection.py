@@ -1,0 +1,94 @@
+"""One open cluster as commands use it: a project, the runs in it, orders to them.
+
+Owns what a command asks of the API server. Must not print what it is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from opstrand.cli.cluster.lookup import choose, is_name
+from opstrand.cli.errors import CliError, ExitCode, is_kind_unknown
+from opstrand.cli.options import Target, check_project
+from opstrand.cli.output.spinner import LiveLine
+from opstrand.kube.client import NAMESPACES, OPERATIONS, ApiError, Conflict, KubeApi, Manifest, NotFound
+from opstrand.kube.session import open_session
+
+_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """An open connection and the project that the command is about."""
+
+    api: KubeApi
+    project: str
+
+    def waiting(self) -> LiveLine:
+        """What says that an answer takes long."""
+        return LiveLine(f"waiting for {self.api.session.server}")
+
+    async def list_runs(self, *, every_project: bool = False, fields: str = "") -> list[Manifest]:
+        """All runs of the project. CliError NOT_FOUND where there is no such namespace: a list alone would be empty."""
+        runs, _ = await self.api.list(OPERATIONS, None if every_project else self.project, fields=fields)
+        if not runs and not every_project:
+            await self.require_project()
+        return runs
+
+    async def require_project(self) -> None:
+        try:
+            await self.api.get(NAMESPACES, None, self.project)
+        except NotFound:
+            raise missing_project(self.project) from None
+        except ApiError:
+            # Who may list runs may not be allowed to look at namespaces.
+            return
+
+    async def find(self, run: str) -> Manifest:
+        """The run of this name, uuid, or unambiguous beginning of either. CliError NOT_FOUND with the nearest name."""
+        if is_name(run):
+            try:
+                return await self.api.get(OPERATIONS, self.project, run)
+            except NotFound as error:
+                if is_kind_unknown(error):
+                    raise
+        return choose(run, await self.list_runs(), self.project)
+
+    async def order(self, run: Mapping[str, Any], make_ops: Callable[[Manifest], list[dict[str, Any]]]) -> Manifest:
+        """Patch a run with what `make_ops` makes of its newest body; again where somebody else wrote meanwhile."""
+        name, body = run["metadata"]["name"], dict(run)
+        for _ in range(_TRIES):
+            version = {"op": "replace", "path": "/metadata/resourceVersion", "value": body["metadata"]["resourceVersion"]}
+            try:
+                return await self.api.json_patch(OPERATIONS, self.project, name, [version, *make_ops(body)])
+            except Conflict:
+                body = await self.api.get(OPERATIONS, self.project, name)
+        raise CliError(f"{name} is being written too often by others", hint="Try again.", code=ExitCode.UNREACHABLE)
+
+
+@asynccontextmanager
+async def open_cluster(target: Target) -> AsyncIterator[Cluster]:
+    """The cluster that the options name. Raises PlatformError where there are no credentials."""
+    # A login command may take its time, and what it says nobody sees.
+    async with LiveLine("waiting for the credentials"):
+        session = await open_session(kubeconfig=target.kubeconfig, context=target.context, connections=8)
+    async with session:
+        yield Cluster(KubeApi(session), check_project(target.project or session.namespace))
+
+
+@asynccontextmanager
+async def ask_cluster(target: Target) -> AsyncIterator[Cluster]:
+    """The same, for what is silent until it is answered: where that takes long, a live line says so."""
+    async with open_cluster(target) as cluster, cluster.waiting():
+        yield cluster
+
+
+def missing_project(project: str) -> CliError:
+    return CliError(
+        f"there is no project {project!r} in this cluster",
+        hint=f"A project is a namespace: kubectl create namespace {project}, or choose another by --project.",
+        code=ExitCode.NOT_FOUND,
+    )

@@ -1,0 +1,289 @@
+"""Following a run in a cluster: its changes as they come, and its log to the last line.
+
+Owns that no change and no line is lost or told twice, whatever breaks between: watches end, streams are cut, containers start late.
+Must not print, and must not decide what a change means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from opstrand.cli.errors import CliError, ExitCode
+from opstrand.core.names import MAIN_CONTAINER, attempt_pod
+from opstrand.core.phase import Phase, parse_phase
+from opstrand.core.recorded import read_status
+from opstrand.kube.client import OPERATIONS, PODS, ApiError, Expired, Invalid, KubeApi, Manifest, NotFound, Unreachable
+from opstrand.runs.pod_logs import in_utc
+
+#: How long a cluster may stay away before following is given up, seconds.
+PATIENCE = 60.0
+#: Between two looks at a container that has not started or a connection that broke, seconds.
+_PAUSE = 0.2
+#: In these the main container of the newest attempt runs or has run: its log can be asked for. Not while it is retried: the status names
+#: the next attempt's Pod before that is there.
+_HAS_LOG = frozenset({Phase.RUNNING, Phase.PROCESSING, Phase.STOPPING, Phase.SUCCEEDED, Phase.FAILED, Phase.STOPPED})
+
+OnLine = Callable[[bytes], None]
+OnChange = Callable[[Manifest], None]
+
+
+class Patience:
+    """Troubles in a row that are borne: the last one is raised once they have lasted too long."""
+
+    def __init__(self, seconds: float = PATIENCE) -> None:
+        self._seconds = seconds
+        self._since: float | None = None
+
+    def renew(self) -> None:
+        self._since = None
+
+    async def bear(self, trouble: ApiError) -> None:
+        now = time.monotonic()
+        self._since = self._since or now
+        if now - self._since > self._seconds:
+            raise trouble
+        await asyncio.sleep(trouble.retry_after or _PAUSE)
+
+
+async def iter_changes(api: KubeApi, body: Manifest) -> AsyncIterator[Manifest]:
+    """The run as it is, then every body after it. Never ends; CliError NOT_FOUND once the run is deleted."""
+    metadata, patience = body["metadata"], Patience()
+    namespace, name = metadata["namespace"], metadata["name"]
+    yield body
+    while True:
+        try:
+            async for kind, seen in api.watch(
+                OPERATIONS, namespace, since=body["metadata"]["resourceVersion"], fields=f"metadata.name={name}"
+            ):
+                patience.renew()
+                body = {**body, "metadata": {**body["metadata"], "resourceVersion": seen["metadata"]["resourceVersion"]}}
+                if kind != "BOOKMARK":
+                    _require_same(seen, metadata["uid"], deleted=kind == "DELETED")
+                    body = seen
+                    yield body
+        except Expired:
+            pass
+        except (NotFound, Invalid):
+            raise
+        except ApiError as error:
+            await patience.bear(error)
+        # A watch that ended may have missed nothing, but only a GET knows.
+        try:
+            newest = await api.get(OPERATIONS, namespace, name)
+        except NotFound:
+            raise _deleted(name) from None
+        except ApiError as error:
+            await patience.bear(error)
+            continue
+        _require_same(newest, metadata["uid"], deleted=False)
+        if newest["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
+            body = newest
+            yield body
+
+
+def _require_same(body: Manifest, uid: str, *, deleted: bool) -> None:
+    if deleted or body["metadata"]["uid"] != uid:
+        raise _deleted(body["metadata"]["name"])
+
+
+def _deleted(name: str) -> CliError:
+    return CliError(f"the run {name} was deleted", code=ExitCode.NOT_FOUND)
+
+
+async def follow_run(api: KubeApi, body: Manifest, *, on_change: OnChange, on_line: OnLine | None = None) -> Manifest:
+    """The run's final body. Every body is handed to `on_change`; with `on_line`, every line of every attempt's main container."""
+    follower = _LogFollower(api, on_line) if on_line is not None else None
+    changes = asyncio.create_task(_follow_changes(api, body, on_change, follower), name="changes")
+    tasks = [changes, *([follower.task] if follower else [])]
+    try:
+        # Both to their end; but what goes wrong with one is told at once: a line that nobody reads does not wait for the next change.
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+        return changes.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _follow_changes(api: KubeApi, start: Manifest, on_change: OnChange, follower: _LogFollower | None) -> Manifest:
+    async for body in iter_changes(api, start):
+        on_change(body)
+        if follower is not None:
+            follower.observe(body)
+        if parse_phase(read_status(body)).is_final:
+            return body
+    raise AssertionError("changes end with an error only")
+
+
+@dataclass
+class LogCursor:
+    """Behind which line a log goes on: the time of the last line told, and how many lines of that time were told.
+
+    Times have nanoseconds, but two lines may share one; the API server counts from whole seconds only.
+    """
+
+    at: str = ""
+    count: int = 0
+    _passed: int = 0
+    _strange: bytes = b""
+
+    def begin(self) -> str | None:
+        """Start a reading; the `sinceTime` to ask for."""
+        self._passed = 0
+        return f"{self.at[:19]}Z" if self.at else None
+
+    def take(self, raw: bytes) -> bytes | None:
+        """The line without its time, or None if it was told before."""
+        at, text = split_line(raw)
+        if not at:
+            return self._take_strange(raw)
+        if at < self.at:
+            return None
+        if at > self.at:
+            self.at, self.count, self._passed = at, 1, 1
+            return text
+        self._passed += 1
+        if self._passed <= self.count:
+            return None
+        self.count += 1
+        return text
+
+    def _take_strange(self, raw: bytes) -> bytes | None:
+        """Not the container's: the kubelet's own word about a log that it cannot read, told once."""
+        known, self._strange = self._strange, raw
+        return None if raw == known else raw
+
+
+def split_line(raw: bytes) -> tuple[str, bytes]:
+    """Its time, in UTC with nine decimals, and what was written; no time where the line is the kubelet's own and not the container's."""
+    stamp, _, text = raw.partition(b" ")
+    try:
+        return in_utc(stamp.decode()), text
+    except ValueError:
+        return "", raw
+
+
+class _LogFollower:
+    """The logs of a run's attempts, one after the other, in a task of its own."""
+
+    def __init__(self, api: KubeApi, on_line: OnLine) -> None:
+        self._api = api
+        self._on_line = on_line
+        self._body: Manifest = {}
+        self._changed = asyncio.Event()
+        #: Ends with the last line.
+        self.task = asyncio.create_task(self._follow_attempts(), name="log")
+
+    def observe(self, body: Manifest) -> None:
+        self._body = body
+        self._changed.set()
+
+    @property
+    def _status(self) -> Manifest:
+        return dict(read_status(self._body))
+
+    async def _follow_service(self) -> None:
+        """The replica that the status names, however often its container is started; another where the status names another."""
+        while not self._is_over():
+            pod = self._pod(0)
+            await follow_log(
+                self._api,
+                self._body["metadata"]["namespace"],
+                pod,
+                self._on_line,
+                lambda pod=pod: self._is_over() or self._pod(0) != pod,  # type: ignore[misc]
+                starts_again=True,
+            )
+            await self._wait_until(lambda pod=pod: self._is_over() or self._pod(0) not in ("", pod))  # type: ignore[misc]
+
+    async def _follow_attempts(self) -> None:
+        number = 0
+        while True:
+            await self._wait_until(lambda number=number: self._is_over() or self._has_log(number))  # type: ignore[misc]
+            pod = self._pod(number)
+            if "service" in self._status:
+                await self._follow_service()
+                return
+            if pod and self._has_log(number):
+                await follow_log(self._api, self._body["metadata"]["namespace"], pod, self._on_line, lambda n=number: self._is_past(n))  # type: ignore[misc]
+            if self._is_over() and number >= self._attempt():
+                return
+            number += 1
+            await self._wait_until(lambda number=number: self._is_over() or self._attempt() >= number)  # type: ignore[misc]
+            if self._attempt() < number:
+                return
+
+    def _attempt(self) -> int:
+        return int(self._status.get("attempt") or 0)
+
+    def _is_over(self) -> bool:
+        return parse_phase(self._status).is_final
+
+    def _is_past(self, number: int) -> bool:
+        """Whether this attempt's Pod will write no more."""
+        return self._is_over() or self._attempt() > number
+
+    def _has_log(self, number: int) -> bool:
+        return bool(self._pod(number)) and (self._attempt() > number or parse_phase(self._status) in _HAS_LOG)
+
+    def _pod(self, number: int) -> str:
+        return attempt_pod(self._status, number)
+
+    async def _wait_until(self, holds: Callable[[], bool]) -> None:
+        while not holds():
+            self._changed.clear()
+            await self._changed.wait()
+
+
+async def follow_log(
+    api: KubeApi,
+    namespace: str,
+    pod: str,
+    on_line: OnLine,
+    is_past: Callable[[], bool],
+    container: str = MAIN_CONTAINER,
+    *,
+    starts_again: bool = False,
+) -> None:
+    """Every line of a container, until it has ended (unless it `starts_again`) or `is_past` says that it will never start. Ends quietly
+    where the Pod is gone."""
+    cursor, patience = LogCursor(), Patience()
+    while True:
+        # Asked before reading: lines written between the reading and the asking would be lost otherwise.
+        ended = is_past() or (not starts_again and await _has_ended(api, namespace, pod, container))
+        since = {"sinceTime": start} if (start := cursor.begin()) else {}
+        try:
+            async for raw in api.follow_log(namespace, pod, container=container, timestamps=True, **since):
+                patience.renew()
+                text = cursor.take(raw)
+                if text is not None:
+                    on_line(text)
+        except NotFound:
+            return
+        except Unreachable as error:
+            await patience.bear(error)
+            continue
+        except Invalid:
+            # The container has not started; where the run is over it never will.
+            pass
+        if ended:
+            return
+        await asyncio.sleep(_PAUSE)
+
+
+async def _has_ended(api: KubeApi, namespace: str, pod: str, container: str) -> bool:
+    try:
+        body = await api.get(PODS, namespace, pod)
+    except NotFound:
+        return True
+    except ApiError:
+        return False
+    status = read_status(body)
+    statuses = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
+    state = next((one.get("state") or {} for one in statuses if one.get("name") == container), {})
+    return "terminated" in state or status.get("phase") in ("Succeeded", "Failed")

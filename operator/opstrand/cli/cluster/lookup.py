@@ -1,0 +1,40 @@
+"""Which run a word on the command line means: its name, its uuid, or the beginning of either.
+
+Must not fetch anything: it chooses among the runs that it is handed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from opstrand.cli.errors import CliError, ExitCode
+from opstrand.core.names import run_uuid
+from opstrand.core.suggestions import list_names, suggest
+
+Body = TypeVar("Body", bound=Mapping[str, Any])
+
+#: Shorter beginnings name too much.
+_PREFIX = 4
+
+
+def is_name(text: str) -> bool:
+    """Whether this could be an object's name at all: everything else would make another URL of it."""
+    return 0 < len(text) < 254 and all(letter.isalnum() or letter in "-." for letter in text) and text.isascii()
+
+
+def choose(run: str, runs: Sequence[Body], project: str) -> Body:
+    """The one run among these that the text names."""
+    plain = run.replace("-", "").lower()
+    exact = [one for one in runs if one["metadata"]["name"] == run or run_uuid(one["metadata"]["uid"]) == plain]
+    found = exact or [one for one in runs if len(run) >= _PREFIX and _begins(one, run, plain)]
+    if len(found) == 1:
+        return found[0]
+    names = [one["metadata"]["name"] for one in found or runs]
+    if found:
+        raise CliError(f"{run!r} could be any of {list_names(names)}", hint="Give the whole name, or more of the uuid.")
+    raise CliError(f"there is no run {run!r} in project {project!r}{suggest(run, names) if names else ''}", code=ExitCode.NOT_FOUND)
+
+
+def _begins(body: Mapping[str, Any], run: str, plain: str) -> bool:
+    return str(body["metadata"]["name"]).startswith(run) or run_uuid(body["metadata"]["uid"]).startswith(plain)

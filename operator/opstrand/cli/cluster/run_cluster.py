@@ -1,0 +1,50 @@
+"""`opstrand run` in a cluster: create, follow, and leave the run alone when we are interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from opstrand.cli.cluster.connection import Cluster, missing_project
+from opstrand.cli.cluster.follow import follow_run
+from opstrand.cli.cluster.waiting import Interrupted, wait_bounded
+from opstrand.cli.errors import CliError, is_kind_unknown
+from opstrand.cli.options import Target
+from opstrand.cli.output.console import say
+from opstrand.cli.output.progress import Reporter
+from opstrand.cli.output.spinner import LiveLine
+from opstrand.kube.client import OPERATIONS, AlreadyExists, Manifest, NotFound
+
+
+async def create_run(cluster: Cluster, operation: Mapping[str, Any]) -> Manifest:
+    """Create the Operation. CliError where the name is taken or the project is not there."""
+    try:
+        return await cluster.api.create(OPERATIONS, cluster.project, operation)
+    except AlreadyExists:
+        name = operation["metadata"]["name"]
+        raise CliError(
+            f"there is a run {name!r} in project {cluster.project!r} already",
+            hint="An operation is one run: choose another --name, or leave it out.",
+        ) from None
+    except NotFound as error:
+        if is_kind_unknown(error):
+            raise
+        raise missing_project(cluster.project) from None
+
+
+async def watch_run(cluster: Cluster, body: Manifest, target: Target, *, logs: bool, every_change: bool, seconds: float | None) -> Manifest:
+    """The run as it ended. Raises Interrupted after saying how to come back to it: the run itself goes on."""
+    name = body["metadata"]["name"]
+    async with LiveLine() as live:
+        reporter = Reporter(live, every_change=every_change)
+        work = follow_run(cluster.api, body, on_change=reporter.change, on_line=reporter.line if logs else None)
+        try:
+            return await wait_bounded(work, seconds=seconds)
+        except Interrupted as error:
+            live.clear()
+            words = ("logs", "-f", name) if logs else ("wait", name)
+            say(f"{error.word}; the run goes on. To come back to it:")
+            say(f"  {target.command(*words, project=cluster.project)}")
+            say("To stop it:")
+            say(f"  {target.command('stop', name, project=cluster.project)}")
+            raise

@@ -1,0 +1,188 @@
+"""`pathRef` and `urlRef`: components in other files and at addresses, read here because an operator in a cluster cannot.
+
+Owns reading files and downloading, with their limits. Must not parse more of them than a document and its kind.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import stat
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from opstrand.cli.errors import CliError
+from opstrand.cli.files.source_map import Layer, place
+from opstrand.errors import Problem, SpecError
+from opstrand.spec.document import MAX_BYTES, Document, parse_document
+from opstrand.spec.document import Path as Steps
+from opstrand.spec.polyaxonfile import dotted, note_spellings, parse_component
+
+#: A component may name another one, so often.
+_DEPTH = 8
+#: Seconds of silence, and of a whole download.
+_SECONDS, _MOST_SECONDS = 20.0, 60.0
+_CHUNK = 1 << 16
+
+
+def read_file(name: str) -> Document:
+    """One file as a document; `-` is stdin. CliError for what cannot be read."""
+    return parse_document(read_bytes(name), source=source_of(name))
+
+
+def read_bytes(name: str, most: int = MAX_BYTES) -> bytes:
+    """A file's bytes, or one more than `most`: the parser refuses that. `-` is stdin. FileError for what cannot be read."""
+    try:
+        if name == "-":
+            return sys.stdin.buffer.read(most + 1)
+        with open(name, "rb") as file:
+            return file.read(most + 1)
+    except OSError as error:
+        raise FileError(name, "an address is named by `urlRef` in a file" if _is_address(name) else str(error.strerror)) from None
+    except ValueError:
+        raise FileError(name, "no file can have this name: it holds a NUL or half a character") from None
+
+
+def source_of(name: str) -> str:
+    """What a file is called before its lines."""
+    return "<stdin>" if name == "-" else name
+
+
+class FileError(CliError):
+    """A file that cannot be read."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"could not read {name}: {why}")
+        self.name = name
+        self.why = why
+
+
+class Reader:
+    """Replaces every `pathRef` and `urlRef` of an operation by the component that it names, and remembers the files."""
+
+    def __init__(self) -> None:
+        self.layers: list[Layer] = []
+        self.notes: list[str] = []
+
+    def inline(self, written: Mapping[str, Any], origin: str) -> dict[str, Any]:
+        """`written` with the components in place. `origin` is the file or address that it came from."""
+        try:
+            return self._inline(written, origin, (), 0)
+        except SpecError as error:
+            raise place(error, self.layers, {}) from None
+
+    def _inline(self, written: Mapping[str, Any], origin: str, prefix: Steps, depth: int) -> dict[str, Any]:
+        node = dict(written)
+        for key, read in (("pathRef", self._read_path), ("urlRef", self._read_url)):
+            if isinstance(node.get(key), str):
+                try:
+                    document = read(node.pop(key), origin)
+                except CliError as error:
+                    raise _refuse(error.message, (*prefix, key)) from None
+                node["component"] = self._fetch(document, (*prefix, "component"), depth)
+                return node
+        if isinstance(node.get("component"), Mapping):
+            node["component"] = self._inline(node["component"], origin, (*prefix, "component"), depth)
+        run = node.get("run")
+        if isinstance(run, Mapping) and isinstance(run.get("operations"), list):
+            node["run"] = {**run, "operations": self._inline_all(run["operations"], origin, prefix, depth)}
+        return node
+
+    def _inline_all(self, operations: list[Any], origin: str, prefix: Steps, depth: int) -> list[Any]:
+        return [
+            self._inline(one, origin, (*prefix, "run", "operations", index), depth) if isinstance(one, Mapping) else one
+            for index, one in enumerate(operations)
+        ]
+
+    def _fetch(self, document: Document, prefix: Steps, depth: int) -> dict[str, Any]:
+        if depth >= _DEPTH:
+            raise _refuse(f"components name each other more than {_DEPTH} times", source=document.source)
+        component = parse_component(document.data, document=document)
+        self.notes += note_spellings(component)
+        if document.data.get("kind") == "operation":
+            raise _refuse("this is an operation; a pathRef or urlRef names a component", source=document.source)
+        self.layers.append(Layer(document, prefix))
+        return self._inline(component.written, document.source, prefix, depth + 1)
+
+    def _read_path(self, name: str, origin: str) -> Document:
+        if _is_address(origin):
+            return self._read_url(urllib.parse.urljoin(origin, name), origin)
+        path = str(Path(origin).parent / name)
+        if _is_special(path):
+            raise FileError(path, "it is a pipe or a device: expected a file")
+        return read_file(path)
+
+    def _read_url(self, address: str, origin: str) -> Document:
+        if not _is_address(address):
+            raise CliError(f"expected an address that begins with https:// or http://, found {address!r}")
+        return parse_document(_download(address), source=address)
+
+
+def _is_special(path: str) -> bool:
+    """Whether something other than a file or a folder has this name: reading it may never end."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _is_address(text: str) -> bool:
+    return text.lower().startswith(("http://", "https://"))
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows no address to one that a file could not name."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        if not _is_address(newurl):
+            raise urllib.error.URLError(f"it leads to {newurl!r}, which is no https:// or http:// address")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _make_opener() -> urllib.request.OpenerDirector:
+    """HTTP and nothing else: the library's own opener reads files, FTP and data too."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        _Redirects(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def _download(address: str) -> bytes:
+    try:
+        request = urllib.request.Request(address, headers={"User-Agent": "opstrand", "Accept": "application/yaml, text/plain, */*"})
+        with _make_opener().open(request, timeout=_SECONDS) as answer:
+            return _read_whole(answer)
+    except (OSError, ValueError, urllib.error.URLError, http.client.HTTPException) as error:
+        words = " ".join(str(getattr(error, "reason", error)).split())
+        raise CliError(f"could not download {address}: {words}") from None
+
+
+def _read_whole(answer: http.client.HTTPResponse) -> bytes:
+    """Its body, or one byte more than is read at all: the document refuses that with both sizes. Half a file may be valid YAML too."""
+    deadline, data = time.monotonic() + _MOST_SECONDS, b""
+    while len(data) <= MAX_BYTES and (part := answer.read1(min(_CHUNK, MAX_BYTES + 1 - len(data)))):
+        data += part
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"it takes longer than {_MOST_SECONDS:.0f} s")
+    if len(data) <= MAX_BYTES and answer.length:
+        raise OSError(f"it ended {answer.length} bytes too early")
+    return data
+
+
+def _refuse(message: str, path: Steps = (), *, source: str = "") -> SpecError:
+    return SpecError.of([Problem("InvalidSpec", message, dotted(path), source=source)])

@@ -1,0 +1,136 @@
+"""What the user hands in: files, presets and -P values, merged into what an Operation's `spec` holds.
+
+Owns the order (first file, presets over it, values over all) and where each part was written. Must not judge what the parts mean beyond
+their shape: `judge` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from opstrand.cli.errors import CliError
+from opstrand.cli.files.references import Reader, read_file
+from opstrand.cli.files.source_map import Layer, place
+from opstrand.core.compiling.compile import apply_presets
+from opstrand.core.names import GROUP
+from opstrand.errors import SpecError
+from opstrand.spec.document import Document
+from opstrand.spec.params import PARAM_KEYS
+from opstrand.spec.polyaxonfile import note_spellings, parse_operation, parse_polyaxonfile
+
+
+@dataclass(frozen=True)
+class Submission:
+    """An operation as it will be sent, and where its parts came from."""
+
+    spec: Mapping[str, Any]
+    layers: tuple[Layer, ...]
+    given: Mapping[str, str]
+    #: The file holds a bare component: it may have inputs that only its user will give.
+    is_component: bool
+    #: What a person should know about how the files are written.
+    notes: tuple[str, ...] = ()
+
+    @property
+    def prefix(self) -> str:
+        """What the run's name begins with: the operation's name, else its component's, else the file's."""
+        component = self.spec.get("component")
+        names = [self.spec.get("name"), component.get("name") if isinstance(component, Mapping) else None, self.spec.get("hubRef")]
+        return next((str(name) for name in names if name), None) or self._stem() or "run"
+
+    def _stem(self) -> str:
+        source = self.layers[0].document.source if self.layers else ""
+        return Path(source).stem if source and not source.startswith("<") else ""
+
+    def place(self, error: SpecError) -> SpecError:
+        return place(error, self.layers, self.given)
+
+
+def is_manifest(document: Document) -> bool:
+    """Whether this is an object of ours for kubectl."""
+    version = document.data.get("apiVersion") if isinstance(document.data, Mapping) else None
+    return isinstance(version, str) and version.partition("/")[0] == GROUP
+
+
+def parse_params(texts: Sequence[str]) -> dict[str, str]:
+    """`-P name=value` as a mapping. CliError for what is none, and for a name given twice."""
+    given: dict[str, str] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name.strip():
+            raise CliError(f"-P {text!r}: expected NAME=VALUE", hint="Quote the whole: -P 'message=test 1'.")
+        if name.strip() in given:
+            raise CliError(f"-P {name.strip()} is given twice")
+        given[name.strip()] = value
+    return given
+
+
+def read_submission(
+    files: Sequence[str | Document], params: Sequence[str], *, strict: bool | None = None, hub: str | None = None
+) -> Submission:
+    """Everything that the command line names, as one operation. Raises SpecError with lines, or CliError."""
+    if not files and not hub:
+        raise CliError("there is nothing to read", hint="Name a file by -f FILE.")
+    given = parse_params(params)
+    written, reader, is_component = _read_files(files)
+    if hub:
+        if written.get("component") is not None:
+            raise CliError("the file has a component of its own: leave out --hub, or the component")
+        written["hubRef"] = hub
+    if strict is not None:
+        written["strictParams"] = strict
+    if given:
+        written["params"] = {**(written.get("params") or {}), **_lay_params(written.get("params") or {}, given)}
+    return Submission(written, tuple(reader.layers), given, is_component, tuple(reader.notes))
+
+
+def _read_files(files: Sequence[str | Document]) -> tuple[dict[str, Any], Reader, bool]:
+    reader = Reader()
+    if not files:
+        return {}, reader, False
+    first = _read(files[0])
+    if is_manifest(first):
+        hint = f"`kubectl apply -f {first.source}` runs it, `opstrand check {first.source}` judges it."
+        raise CliError(f"{first.source}: this is an object for kubectl, and no polyaxonfile", hint=hint)
+    operation = parse_polyaxonfile(first.data, document=first)
+    is_component = first.data.get("kind") == "component"
+    reader.layers.append(Layer(first, ("component",) if is_component else ()))
+    reader.notes += note_spellings(operation)
+    written: Mapping[str, Any] = operation.written
+    for file in files[1:]:
+        written = _lay_preset(written, file, reader)
+    return reader.inline(written, first.source), reader, is_component
+
+
+def _read(file: str | Document) -> Document:
+    return read_file(file) if isinstance(file, str) else file
+
+
+def _lay_preset(written: Mapping[str, Any], file: str | Document, reader: Reader) -> Mapping[str, Any]:
+    preset = _read(file)
+    if preset.data is None:
+        return written
+    layer = Layer(preset)
+    reader.layers.append(layer)
+    if not isinstance(preset.data, Mapping):
+        parse_operation(preset.data, document=preset)  # says what it is instead
+    elif preset.data.get("kind") != "component":
+        reader.notes += note_spellings(parse_operation({**preset.data, "isPreset": True}, document=preset))
+    try:
+        return apply_presets(written, [preset.data])
+    except SpecError as error:
+        raise place(error, [layer], {}) from None
+
+
+def _lay_params(params: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
+    """Values from the command line: what the file says about where a value goes stays, its own value and ref go."""
+    laid = {}
+    for name, value in given.items():
+        before = params.get(name)
+        full = isinstance(before, Mapping) and any(key in PARAM_KEYS for key in before)
+        kept = {key: item for key, item in before.items() if key not in ("value", "ref")} if full and before else {}
+        laid[name] = {"value": value, **kept}
+    return laid

@@ -1,0 +1,79 @@
+"""Runs of `opstrand run --local`, as the commands with `--local` show and change them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from opstrand.cli.cluster.lookup import choose
+from opstrand.cli.errors import CliError, ExitCode
+from opstrand.cli.options import check_project
+from opstrand.core.names import Key, key_of
+from opstrand.core.phase import parse_phase
+from opstrand.core.recorded import read_status
+from opstrand.local.claims import Claims
+from opstrand.local.named import find_newest
+from opstrand.local.records import Records, RunGone
+
+#: Without a cluster there is no context to say otherwise.
+PROJECT = "default"
+
+
+def list_records(project: str | None) -> list[dict[str, Any]]:
+    """The local runs of a project; None: of all. A run whose process died is shown as ended."""
+    records = Records()
+    where = None if project is None else check_project(project)
+    found = list(records.load(where))
+    if all(parse_phase(read_status(body)).is_final for body in found):
+        return found
+    _end_lost_runs(records, found)
+    return list(records.load(where))
+
+
+def _end_lost_runs(records: Records, bodies: list[dict[str, Any]]) -> None:
+    # Imported for runs that have not ended only: it needs a part of the engine, and looking at runs must be quick.
+    from opstrand.local.lost import end_lost_runs
+
+    end_lost_runs(records, Claims(records), bodies)
+
+
+def find_record(run: str, project: str | None) -> dict[str, Any]:
+    """The local run that the text names: as in a cluster, or the newest run whose file has this name. CliError NOT_FOUND."""
+    where = project or PROJECT
+    found = list_records(where)
+    if all(body["metadata"]["name"] != run for body in found) and (newest := find_newest(run, found)) is not None:
+        return newest
+    return choose(run, found, where)
+
+
+def read_record(key: Key) -> dict[str, Any]:
+    """The run as it is now, which is asked for again and again. CliError NOT_FOUND where it was deleted."""
+    records = Records()
+    try:
+        body = records.read(key)
+        if parse_phase(read_status(body)).is_final:
+            return body
+        _end_lost_runs(records, [body])
+        return records.read(key)
+    except RunGone:
+        raise CliError(f"the run {key[1]} was deleted", code=ExitCode.NOT_FOUND) from None
+
+
+def order_record(body: Mapping[str, Any], make_ops: Callable[[Mapping[str, Any]], list[dict[str, Any]]]) -> None:
+    """Patch a run with what `make_ops` makes of it as it is now. The process that executes it sees that. CliError NOT_FOUND."""
+    import jsonpatch
+
+    try:
+        Records().change(key_of(body), lambda now: dict(jsonpatch.apply_patch(now, make_ops(now))))
+    except RunGone:
+        raise CliError(f"the run {body['metadata']['name']} was deleted", code=ExitCode.NOT_FOUND) from None
+
+
+def remove_record(body: Mapping[str, Any]) -> None:
+    Records().remove(key_of(body), str(body["metadata"]["uid"]))
+
+
+def iter_attempts(key: Key) -> Iterator[int]:
+    """The attempts of a run that have a log, in order."""
+    folder = Records().log_of(key, 0).parent
+    yield from sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())

@@ -1,0 +1,231 @@
+"""One run, told to a person: what it is, what became of it, and what to do.
+
+Owns the order and the words. Must not fetch anything: it is handed the run and those around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from opstrand.cli.output.format import (
+    as_table,
+    duration_of,
+    one_line,
+    phase_styles,
+    show_age,
+    show_clock,
+    show_phase,
+    show_seconds,
+    show_value,
+)
+from opstrand.cli.output.lineage import find_downstream
+from opstrand.core.compiling.compile import compile_alone, compile_operation
+from opstrand.core.lifecycle.conditions import REPORT_KEPT, get_condition
+from opstrand.core.names import run_uuid
+from opstrand.core.operation import Compiled
+from opstrand.core.phase import Phase, parse_phase
+from opstrand.core.recorded import read_status
+from opstrand.core.resolving.bindings import Slot, make_slots
+from opstrand.core.resolving.joins import parse_joins
+from opstrand.core.resolving.refs import Ref, iter_refs
+from opstrand.core.resolving.run_values import order_inputs, order_outputs, read_inputs, read_outputs
+from opstrand.core.templates.template import iter_texts
+from opstrand.errors import REASONS, SpecError
+from opstrand.spec.polyaxonfile import parse_component, parse_operation
+from opstrand.spec.section import is_template
+from opstrand.text import inline
+
+Body = Mapping[str, Any]
+
+#: So many uuids a line of a table holds; `-o json` has all.
+_FEW = 3
+
+
+def describe_run(body: Body, others: Sequence[Body] = ()) -> str:
+    """All that a status says, in sections; empty ones are left out. `others` are the runs of its project."""
+    status = read_status(body)
+    sections = [
+        _facts(body),
+        _pairs("inputs", order_inputs(body)),
+        _pairs("outputs", order_outputs(body)),
+        _artifacts(status.get("artifacts") or ()),
+        _upstream(status.get("upstream") or ()),
+        _awaited(body, others),
+        _downstream(find_downstream(body, others)),
+        _history(status.get("history") or ()),
+    ]
+    return "\n\n".join(section for section in sections if section)
+
+
+def _facts(body: Body) -> str:
+    return "\n".join(f"{label + ':':<10} {value}" for label, value in _iter_facts(body) if value)
+
+
+def _iter_facts(body: Body) -> Iterator[tuple[str, str]]:
+    metadata, status = body["metadata"], read_status(body)
+    phase = parse_phase(status)
+    yield "name", metadata["name"]
+    yield "project", metadata["namespace"]
+    yield "uuid", run_uuid(metadata["uid"])
+    yield "kind", status.get("kind") or ""
+    yield "phase", show_phase(phase) + _reason(status, phase)
+    yield "message", _indented(str(status.get("message") or ""))
+    yield "to do", advise(status)
+    yield "not kept", inline(str((get_condition(status.get("conditions"), REPORT_KEPT) or {}).get("message") or ""))
+    yield "created", _moment(metadata.get("creationTimestamp"))
+    yield "started", _moment(status.get("startedAt"))
+    yield "finished", _moment(status.get("finishedAt"))
+    yield "duration", show_seconds(duration_of(body))
+    yield "attempt", str(status.get("attempt") or "")
+    yield "pod", " on ".join(part for part in ((status.get("pod") or {}).get("name"), (status.get("pod") or {}).get("node")) if part)
+    yield "service", _service(body)
+    yield "tags", inline(", ".join(map(str, status.get("tags") or ())))
+    yield "about", one_line(str(status.get("description") or ""), 200)
+
+
+def _service(body: Body) -> str:
+    """Where it answers in the cluster, and how to reach it from here."""
+    status = read_status(body)
+    service = status.get("service")
+    if not service or parse_phase(status).is_final:
+        return ""
+    reach = f"from here: opstrand port-forward {body['metadata']['name']} -p {body['metadata']['namespace']}"
+    return ", ".join(f"{service['host']}:{port}" for port in service["ports"]) + f"\n           {reach}"
+
+
+def _reason(status: Body, phase: Phase) -> str:
+    """The reason, and for a run that waits or hangs since when."""
+    reason = status.get("reason")
+    told = f" ({reason})" if reason and reason != phase.value else ""
+    history = status.get("history") or ()
+    waits = phase in (Phase.WAITING, Phase.QUEUED, Phase.STARTING, Phase.RETRYING, Phase.STOPPING)
+    return told + (f" for {show_age(history[-1].get('at'))}" if waits and history else "")
+
+
+def advise(status: Body) -> str:
+    """What to do about the state that a run is in; empty where nothing is."""
+    phase = parse_phase(status)
+    if phase in (Phase.SUCCEEDED, Phase.PROCESSING) or status.get("reason") == phase.value:
+        return ""
+    return REASONS.get(str(status.get("reason") or ""), "")
+
+
+def _indented(text: str) -> str:
+    return "\n           ".join(inline(line) for line in text.splitlines())
+
+
+def _moment(text: str | None) -> str:
+    return f"{show_clock(text)} ({show_age(text)} ago)" if text else ""
+
+
+def _pairs(title: str, values: Mapping[str, Any] | None) -> str:
+    if not values:
+        return ""
+    return "\n".join([f"{title}:", *(f"  {inline(name)}: {one_line(show_value(value), 200)}" for name, value in values.items())])
+
+
+def _artifacts(artifacts: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        [f"  {one.get('name')}", str(one.get("kind") or ""), str(one.get("path") or ""), "input" if one.get("isInput") else "output"]
+        for one in artifacts
+    ]
+    return "artifacts:\n" + as_table(["  NAME", "KIND", "PATH", "ROLE"], rows) if rows else ""
+
+
+def _upstream(edges: Sequence[Mapping[str, Any]]) -> str:
+    rows = [[f"  {edge.get('name')}", str(edge.get("kind")), _values(edge), str(edge.get("uuid"))] for edge in edges]
+    return "upstream:\n" + as_table(["  RUN", "KIND", "VALUES", "UUID"], rows) if rows else ""
+
+
+def _awaited(body: Body, others: Sequence[Body]) -> str:
+    """Whom a run that waits asks, as they are now: its message tells of the moment when it began to wait."""
+    if parse_phase(read_status(body)) is not Phase.WAITING:
+        return ""
+    phases = {str(ref): parse_phase(read_status(run)).value for run in others for ref in _refs_to(run)}
+    asked: dict[str, list[str]] = {}
+    try:
+        for name, ref, ask in iter_refs(compile_body(body, None).params):
+            asked.setdefault(str(ref), []).append(f"{name} = {ask}")
+    except SpecError:
+        return ""  # the operator is about to say so
+    rows = [[f"  {ref}", phases.get(ref, "not there"), one_line(", ".join(asks))] for ref, asks in asked.items()]
+    return "asks:\n" + as_table(["  RUN", "PHASE", "VALUES"], rows, phase_styles()) if rows else ""
+
+
+def _refs_to(run: Body) -> tuple[Ref, Ref]:
+    return Ref("runs", run_uuid(run["metadata"]["uid"])), Ref("ops", run["metadata"]["name"])
+
+
+def _values(edge: Mapping[str, Any]) -> str:
+    return one_line(", ".join(f"{name} = {asked}" for name, asked in (edge.get("values") or {}).items()))
+
+
+def _downstream(runs: Sequence[Body]) -> str:
+    rows = [[f"  {run['metadata']['name']}", parse_phase(read_status(run)).value, run_uuid(run["metadata"]["uid"])] for run in runs]
+    return "downstream:\n" + as_table(["  RUN", "PHASE", "UUID"], rows, phase_styles()) if rows else ""
+
+
+def _history(entries: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        [f"  {show_clock(one.get('at'))}", str(one.get("status")), str(one.get("reason") or ""), one_line(str(one.get("message") or ""))]
+        for one in entries
+    ]
+    return "history:\n" + as_table(["  TIME", "STATUS", "REASON", "MESSAGE"], rows) if rows else ""
+
+
+def explain_values(body: Body, component: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Each value of a run: what it is (absent until it is frozen) and where it came from. SpecError for an operation that is wrong.
+
+    `component` is the hub's, where the run has not frozen its own yet.
+    """
+    compiled = compile_body(body, component)
+    slots, _ = make_slots(compiled, parse_joins(compiled))
+    known = {"inputs": read_inputs(body), "outputs": read_outputs(body)}
+    return [_explain_slot(slot, known["outputs" if slot.section == "outputs" else "inputs"], read_status(body)) for slot in slots]
+
+
+def compile_body(body: Body, component: Mapping[str, Any] | None) -> Compiled:
+    frozen = read_status(body).get("component") or component
+    operation = parse_operation(body.get("spec") or {}, is_object=True)
+    if operation.hub_ref and operation.component is None and not frozen:
+        # What the component declares nobody knows yet; what it is given is known.
+        return compile_alone(operation)
+    return compile_operation(operation, component=parse_component(frozen) if frozen and operation.component is None else None)
+
+
+def _explain_slot(slot: Slot, values: Mapping[str, Any], status: Body) -> dict[str, Any]:
+    known = {"value": values[slot.name]} if slot.name in values else {}
+    written = slot.ask is None and any(is_template(text) for text in iter_texts(slot.value))
+    source = "template" if written else slot.source
+    detail = f"{slot.ref} {slot.ask}" if slot.ref else (str(slot.ask) if slot.ask else (_show_written(slot.value) if written else ""))
+    runs = [one["uuid"] for one in status.get("upstream") or () if slot.name in (one.get("values") or {})]
+    found: dict[str, Any] = {"runs": runs} if slot.join is not None and known else {"run": runs[0]} if runs else {}
+    return {"name": slot.name, **known, "source": source, "detail": detail, **found}
+
+
+def _show_written(value: Any) -> str:
+    return value if isinstance(value, str) else show_value(value)
+
+
+def show_explanation(values: Sequence[Mapping[str, Any]]) -> str:
+    """The table of `opstrand get --explain`."""
+    rows = [
+        [
+            one["name"],
+            one_line(show_value(one["value"]), 60) if "value" in one else "-",
+            one["source"],
+            one_line(one["detail"], 80),
+            one.get("run") or _count(one.get("runs")),
+        ]
+        for one in values
+    ]
+    return as_table(["PARAM", "VALUE", "SOURCE", "FROM", "RUN"], rows)
+
+
+def _count(runs: Sequence[str] | None) -> str:
+    """The runs that a join found: all of them where there are few."""
+    if runs is None:
+        return ""
+    told = f": {', '.join(runs)}" if 0 < len(runs) <= _FEW else ""
+    return f"{len(runs)} run{'s' * (len(runs) != 1)}{told}"

@@ -1,0 +1,153 @@
+"""How data looks: tables, times, YAML and JSON. The only module that knows widths and colours of values.
+
+Must not fetch anything, and knows runs only by the fields of their objects.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from opstrand.cli.output.console import paint
+from opstrand.core.names import run_uuid
+from opstrand.core.phase import Phase, parse_phase
+from opstrand.core.recorded import read_status
+from opstrand.text import inline, printable, printable_json
+
+Body = Mapping[str, Any]
+
+_STYLES = {
+    Phase.SUCCEEDED: "green",
+    Phase.RUNNING: "cyan",
+    Phase.PROCESSING: "cyan",
+    Phase.FAILED: "red",
+    Phase.UPSTREAM_FAILED: "red",
+    Phase.STOPPED: "yellow",
+    Phase.SKIPPED: "yellow",
+    Phase.RETRYING: "yellow",
+    Phase.STOPPING: "yellow",
+}
+
+
+def as_json(value: Any) -> str:
+    """Indented JSON with every letter as it is, but control characters as JSON's own escapes."""
+    return printable_json(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def as_yaml(value: Any, *, several: bool = False) -> str:
+    """YAML that every reader reads alike; `several`: a sequence of documents."""
+    from opstrand.spec.yaml_writer import write_documents, write_yaml
+
+    return write_documents(value) if several else write_yaml(value)
+
+
+def as_table(heads: Sequence[str], rows: Iterable[Sequence[str]], styles: Mapping[str, str] | None = None) -> str:
+    """Columns under their heads, three blanks apart, nothing after the last. `styles`: text of a cell to its style."""
+    lines = [list(heads), *(list(map(inline, row)) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    shown = []
+    for line in lines:
+        cells = [paint(cell, (styles or {}).get(cell, "")) + " " * (width - len(cell)) for cell, width in zip(line, widths, strict=True)]
+        shown.append("   ".join(cells).rstrip())
+    return "\n".join(shown)
+
+
+def phase_styles() -> dict[str, str]:
+    return {phase.value: style for phase, style in _STYLES.items()}
+
+
+def show_phase(phase: Phase, *, for_people: bool = False) -> str:
+    """The phase in its colour: on stdout, or `for_people` on stderr."""
+    return paint(phase.value, _STYLES.get(phase, ""), sys.stderr if for_people else sys.stdout)
+
+
+def show_value(value: Any) -> str:
+    """A value on one line: JSON, so that 1 and "1" are told apart."""
+    return inline(json.dumps(value, ensure_ascii=False))
+
+
+def one_line(text: str, limit: int = 100) -> str:
+    """`text` on one line, cut."""
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def parse_time(text: str | None) -> datetime | None:
+    return None if not text else datetime.fromisoformat(text)
+
+
+def show_age(text: str | None, now: datetime | None = None) -> str:
+    """How long ago: `3m` as kubectl has it; empty for no time."""
+    moment = parse_time(text)
+    return "" if moment is None else show_seconds(((now or datetime.now(UTC)) - moment).total_seconds())
+
+
+def show_seconds(seconds: float | None) -> str:
+    """`42s`, `3m12s`, `2h5m`, `3d4h`: two units at most."""
+    if seconds is None:
+        return ""
+    left = max(int(seconds), 0)
+    for size, unit, smaller, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if left >= size:
+            rest = left % size // smaller
+            return f"{left // size}{unit}" + (f"{rest}{small_unit}" if rest else "")
+    return f"{left}s"
+
+
+def show_clock(text: str | None) -> str:
+    """A time of day with its date, in this machine's zone."""
+    moment = parse_time(text)
+    return "" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def duration_of(body: Body) -> float | None:
+    """Seconds that a run took, or has taken so far."""
+    status = read_status(body)
+    if status.get("duration") is not None:
+        return float(status["duration"])
+    started = parse_time(status.get("startedAt"))
+    if started is None or parse_phase(status).is_final:
+        return None
+    return (datetime.now(UTC) - started).total_seconds()
+
+
+_COLUMNS = ("NAME", "KIND", "PHASE", "REASON", "STARTED", "DURATION")
+
+
+def runs_table(runs: Sequence[Body], *, wide: bool = False, with_project: bool = False) -> str:
+    """The table of `opstrand ls`."""
+    heads = [*(("PROJECT",) if with_project else ()), *_COLUMNS, *(("POD", "UUID") if wide else ())]
+    return as_table(heads, [_run_row(run, wide, with_project) for run in runs], phase_styles())
+
+
+def _run_row(body: Body, wide: bool, with_project: bool) -> list[str]:
+    metadata, status = body["metadata"], read_status(body)
+    phase = parse_phase(status)
+    reason = status.get("reason") or ""
+    row = [metadata["name"], status.get("kind") or "", phase.value, "" if reason == phase.value else reason]
+    row += [show_age(status.get("startedAt")), show_seconds(duration_of(body))]
+    more = [(status.get("pod") or {}).get("name") or "", run_uuid(metadata["uid"])] if wide else []
+    return [*([metadata["namespace"]] if with_project else []), *row, *more]
+
+
+def name_of(body: Body) -> str:
+    """As kubectl prints it with `-o name`, so that both tools take it."""
+    return f"operation.opstrand.dev/{body['metadata']['name']}"
+
+
+def slim(body: Body) -> dict[str, Any]:
+    """An object without the bookkeeping of field managers, as kubectl shows it."""
+    metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
+    return {"apiVersion": body.get("apiVersion"), "kind": body.get("kind"), **body, "metadata": metadata}
+
+
+def show_objects(objects: Sequence[Body], output: str, *, single: bool = False) -> str:
+    """Objects as `json`, `yaml` or `name`."""
+    if output == "name":
+        return "".join(name_of(one) + "\n" for one in objects)
+    shown = [slim(one) for one in objects]
+    whole: Any = shown[0] if single else {"apiVersion": "v1", "kind": "List", "metadata": {}, "items": shown}
+    return as_json(whole) if output == "json" else as_yaml(whole)

@@ -1,0 +1,94 @@
+"""What is told while a run goes on and when it has ended; and which exit code its end is.
+
+Owns the words on stderr. Must not wait for anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from opstrand.cli.errors import ExitCode
+from opstrand.cli.output.console import say, show_bytes
+from opstrand.cli.output.describe import advise
+from opstrand.cli.output.format import duration_of, one_line, show_phase, show_seconds
+from opstrand.cli.output.spinner import LiveLine
+from opstrand.core.phase import Phase, parse_phase
+from opstrand.core.recorded import read_status
+
+Body = Mapping[str, Any]
+
+#: A program's last words are in its log: here they are a reminder.
+_LINES = 12
+
+_CODES = {
+    Phase.SUCCEEDED: ExitCode.SUCCEEDED,
+    Phase.FAILED: ExitCode.FAILED,
+    Phase.UPSTREAM_FAILED: ExitCode.FAILED,
+    Phase.STOPPED: ExitCode.STOPPED,
+    Phase.SKIPPED: ExitCode.STOPPED,
+}
+
+
+def exit_code(body: Body) -> ExitCode:
+    """What a script learns of a run that has ended."""
+    return _CODES[parse_phase(read_status(body))]
+
+
+class Reporter:
+    """Tells of a run's changes as they come. `every_change`: each phase; otherwise only what a person must know."""
+
+    def __init__(self, live: LiveLine, *, every_change: bool) -> None:
+        self._live = live
+        self._every_change = every_change
+        self._told: tuple[str, str] | None = None
+
+    def change(self, body: Body) -> None:
+        status = read_status(body)
+        phase, reason = parse_phase(status), str(status.get("reason") or "")
+        if (phase, reason) == self._told or phase.is_final:
+            return
+        self._told = (phase, reason)
+        self._live.update(f"{body['metadata']['name']}: {_state(status, phase)}")
+        if self._every_change or _is_trouble(status, phase):
+            self._live.clear()
+            say(f"{body['metadata']['name']}: {_state(status, phase)}")
+
+    def line(self, line: bytes) -> None:
+        """One line of the program, as it is."""
+        self._live.hide()
+        show_bytes(line)
+
+
+def _is_trouble(status: Body, phase: Phase) -> bool:
+    """A wait that only a person, or another run, can end."""
+    return bool(status.get("message")) and phase in (Phase.WAITING, Phase.QUEUED, Phase.STARTING, Phase.RETRYING)
+
+
+def _state(status: Body, phase: Phase) -> str:
+    reason = str(status.get("reason") or "")
+    told = f" ({reason})" if reason and reason not in (phase.value, "PodCreated", "PodRunning") else ""
+    message = f": {one_line(str(status['message']), 300)}" if status.get("message") else ""
+    return f"{phase.value}{told}{message}"
+
+
+def report_end(body: Body) -> ExitCode:
+    """Say how a run ended, and what to do about it; its exit code."""
+    status = read_status(body)
+    phase, reason = parse_phase(status), str(status.get("reason") or "")
+    took = show_seconds(duration_of(body))
+    name = body["metadata"]["name"]
+    told = f" ({reason})" if reason and reason != phase.value else ""
+    say(f"{name}: {show_phase(phase, for_people=True)}{told}" + (f" in {took}" if took else ""))
+    if phase is not Phase.SUCCEEDED:
+        for line in _last_words(str(status.get("message") or "")):
+            say(f"  {line}")
+        if advise(status):
+            say(f"hint: {advise(status)}")
+    return exit_code(body)
+
+
+def _last_words(message: str) -> list[str]:
+    """A message in a few lines of bearable length: its beginning says what happened, its end is a program's last word."""
+    lines = [one_line(line, 200) for line in message.splitlines()]
+    return lines if len(lines) <= _LINES else [*lines[:2], "…", *lines[3 - _LINES :]]

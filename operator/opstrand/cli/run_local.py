@@ -1,0 +1,166 @@
+"""`opstrand run --local`: the run as a process of this machine, which ends with us."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from opstrand.cli.cluster.waiting import Interrupted, wait_bounded
+from opstrand.cli.errors import CliError, ExitCode
+from opstrand.cli.output.console import say
+from opstrand.cli.output.progress import Reporter
+from opstrand.cli.output.spinner import LiveLine
+from opstrand.core.names import Key
+from opstrand.core.pods.connections import Catalog
+from opstrand.kube.client import AlreadyExists, Manifest
+from opstrand.local.session import LocalSession
+from opstrand.runs.protocols import RunNotFound
+from opstrand.settings import Settings
+
+Told = TypeVar("Told")
+
+#: How long a stopped program may take to end, seconds: its grace, and some more.
+_PATIENCE = 15.0
+#: So many names a message lists.
+_FEW = 5
+
+
+async def run_here(
+    operation: Mapping[str, Any],
+    *,
+    project: str,
+    uid: str | None,
+    settings: Settings,
+    catalog: Catalog | None,
+    logs: bool,
+    every_change: bool,
+    seconds: float | None,
+    on_created: Callable[[Manifest], None],
+) -> tuple[Manifest, ExitCode | None]:
+    """The run as it ended, and the exit code where we ended it."""
+    _quieten()
+    async with LiveLine() as live:
+        reporter = Reporter(live, every_change=every_change)
+        audience = _Audience()
+        async with LocalSession(
+            settings=settings,
+            catalog=catalog,
+            on_line=audience.told(reporter.line) if logs else lambda line: None,
+            on_note=audience.told(say),
+            on_change=audience.told(reporter.change),
+        ) as session:
+            try:
+                body = await session.create(operation, project=project, uid=uid)
+            except AlreadyExists:
+                raise CliError(
+                    f"there is a local run {operation['metadata']['name']!r} already", hint="Choose another --name, or leave it out."
+                ) from None
+            audience.told(on_created)(body)
+            key = (project, str(body["metadata"]["name"]))
+            try:
+                return await wait_bounded(audience.stay_for(_finish(session, key, live, audience)), seconds=seconds), None
+            except Interrupted as error:
+                live.clear()
+                return await _end(session, key, error.word), error.code
+            except RunNotFound:
+                raise CliError(f"the run {key[1]} was deleted", code=ExitCode.NOT_FOUND) from None
+
+
+async def _finish(session: LocalSession, key: Key, live: LiveLine, audience: _Audience) -> Manifest:
+    """The run's end. Runs that its program created end with this process, so they are waited for: in a cluster they would go on too."""
+    final = await session.wait(key)
+    if others := session.list_open():
+        live.clear()
+        audience.told(say)(f"{key[1]} has ended; waiting for what it created: {_list_names(others)} (Ctrl-C stops it)")
+        live.update(f"waiting for {_list_names(others)}")
+        await session.wait_for_all()
+    return final
+
+
+def _list_names(keys: Sequence[Key]) -> str:
+    names = [name for _, name in keys]
+    return ", ".join(names[:_FEW]) + (f" and {len(names) - _FEW} more" if len(names) > _FEW else "")
+
+
+async def _end(session: LocalSession, key: Key, word: str) -> Manifest:
+    """The end of every run of ours within the program's grace, or at once where we are interrupted again."""
+
+    async def stop() -> Manifest:
+        # Said once the next interrupt is listened for: who reads it may send one at once.
+        with suppress(OSError):
+            say(f"{word}; stopping {_list_names(session.list_open()) or key[1]}")
+        await session.stop_all()
+        await session.wait_for_all()
+        return await session.wait(key)
+
+    try:
+        return await wait_bounded(stop(), seconds=_PATIENCE)
+    except Interrupted:
+        await session.stop_all()
+        session.kill()
+        await session.wait_for_all()
+        return await session.wait(key)
+
+
+class _Audience:
+    """Whoever reads what we write, as long as they do: `opstrand run --local -l | head -1` ends the run with the first line.
+
+    The engine tells of things in the middle of its work: nothing of that may fail because nobody listens.
+    """
+
+    def __init__(self) -> None:
+        self._gone = asyncio.Event()
+        self._trouble: OSError | None = None
+
+    def told(self, tell: Callable[[Told], None]) -> Callable[[Told], None]:
+        """`tell`, until it cannot be told."""
+
+        def tell_or_leave(what: Told) -> None:
+            if self._trouble is not None:
+                return
+            try:
+                tell(what)
+            except OSError as error:
+                self._trouble = error
+                self._gone.set()
+
+        return tell_or_leave
+
+    async def stay_for(self, end: Coroutine[Any, Any, Manifest]) -> Manifest:
+        """What `end` gives. Raises Interrupted once nobody can be told any more."""
+        tasks = asyncio.ensure_future(end), asyncio.ensure_future(self._gone.wait())
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[0].done():
+                return tasks[0].result()
+            if isinstance(self._trouble, BrokenPipeError):
+                raise Interrupted("the output is no longer read", ExitCode.PIPE)
+            raise Interrupted(f"the output cannot be written ({self._trouble})", ExitCode.USAGE)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+class _Words(logging.Handler):
+    """What the engine and the API log, as words for a person: the traceback of a bug is for who asks for it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):
+            self._tell(record)
+
+    @staticmethod
+    def _tell(record: logging.LogRecord) -> None:
+        say(f"warning: {record.getMessage()}")
+        if record.exc_info and record.exc_info[1] is not None:
+            say(f"error: this is a bug of opstrand: {type(record.exc_info[1]).__name__}: {record.exc_info[1]}")
+            if os.environ.get("OPSTRAND_TRACEBACK"):
+                for line in logging.Formatter().formatException(record.exc_info).splitlines():
+                    say(line)
+
+
+def _quieten() -> None:
+    logging.basicConfig(level=logging.WARNING, handlers=[_Words()], force=True)

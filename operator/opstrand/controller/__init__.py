@@ -1,0 +1,1 @@
+"""The controller's shell: what it observes, the writes that it makes, and the queue between them."""

@@ -1,0 +1,162 @@
+"""The decision about one run, made where it is cheap: right here, or in a worker process.
+
+Owns the choice between the two and the way there and back. What is small, and has no template beyond look-ups, is decided inline, with a
+timer that ends the attempt as soon as it is not small after all; everything else is decided in a worker, as a whole, within the run's
+allowance. Must not decide what becomes of a run: `core.lifecycle` does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from opstrand.controller.decision_job import MODULE as JOB
+from opstrand.controller.decision_job import Needs, warm_up
+from opstrand.controller.gather import Gathered, World, check_waiting, find_component, find_upstream
+from opstrand.core.compiling.prepare import Prepared, prepare
+from opstrand.core.decide import decide
+from opstrand.core.lifecycle.snapshot import Decision, Snapshot
+from opstrand.core.names import Key
+from opstrand.core.packed import is_large, to_parcel
+from opstrand.core.pods.volumes import store_path
+from opstrand.core.resolving.refs import Ref
+from opstrand.core.resolving.upstream import read_upstream
+from opstrand.core.runtimes.starting import is_decided_unread
+from opstrand.errors import SpecError
+from opstrand.logs import about
+from opstrand.workers.inline import NeedsWorker, bounded, put_off
+from opstrand.workers.pool import Exceeded, Refused, Stuck
+
+logger = logging.getLogger(__name__)
+
+#: Upstream runs that are read inline.
+_FEW = 16
+#: Bodies that cross to a worker at once.
+_CHUNK = 50
+
+
+# -- here ---------------------------------------------------------------------------------------------------------------
+
+
+def decide_here(gathered: Gathered, key: Key, world: World) -> Decision:
+    """The decision, if it is cheap. Raises NeedsWorker if it is not."""
+    snapshot = gathered.snapshot
+    if not gathered.is_file_needed or is_decided_unread(snapshot):
+        return decide(snapshot)
+    if is_large(snapshot.body) or _Account(snapshot, key, world).is_used:
+        raise NeedsWorker
+    warm_up()
+    with bounded():
+        return decide(_read_file(snapshot, key, world))
+
+
+def _read_file(snapshot: Snapshot, key: Key, world: World) -> Snapshot:
+    prepared = _prepare(snapshot.body, key, world)
+    snapshot = replace(snapshot, prepared=prepared, evaluate=put_off)
+    if snapshot.is_frozen or isinstance(prepared, SpecError) or prepared.compiled is None:
+        return snapshot
+    if prepared.compiled.joins:
+        raise NeedsWorker
+    bodies = find_upstream(key, prepared.refs, world)
+    if len(bodies) > _FEW or any(map(is_large, bodies.values())):
+        raise NeedsWorker
+    store = store_path(snapshot.catalog)
+    places = (store, prepared.identity.context_root)
+    upstream = {ref: None if body is None else read_upstream(body, world.settings, *places) for ref, body in bodies.items()}
+    return replace(snapshot, upstream=upstream)
+
+
+def _prepare(body: Mapping[str, Any], key: Key, world: World) -> Prepared | SpecError:
+    try:
+        prepared = prepare(body, settings=world.settings)
+        if prepared.missing_component:
+            found = find_component(key, prepared.missing_component, world)
+            if is_large(found):
+                raise NeedsWorker
+            if found is not None:
+                prepared = prepare(body, settings=world.settings, component=found.get("spec") or {})
+        if prepared.refs:
+            check_waiting(body, world)
+        return prepared
+    except SpecError as error:
+        return error
+
+
+# -- in a worker --------------------------------------------------------------------------------------------------------
+
+
+async def decide_apart(gathered: Gathered, key: Key, world: World) -> Decision:
+    """The decision, made in a worker. A run that takes more than it may ends with a reason."""
+    snapshot = gathered.snapshot
+    if not gathered.is_file_needed or is_decided_unread(snapshot):
+        return decide(snapshot)
+    try:
+        return await _decide_in_steps(snapshot, key, world)
+    except SpecError as error:
+        return decide(replace(snapshot, prepared=error))
+
+
+async def _decide_in_steps(snapshot: Snapshot, key: Key, world: World) -> Decision:
+    """Ask a worker, and again with what its answer says is needed of the rest of the cluster. Raises SpecError."""
+    account = _Account(snapshot, key, world)
+    body = to_parcel(snapshot.body)
+    seen = {"measure": snapshot.measured, **{name: getattr(snapshot, name) for name in _SEEN}}
+    component: Mapping[str, Any] | None = None
+    found: Needs | Decision = await account.run("decide_run", body, None, None, snapshot.now, seen)
+    if isinstance(found, Needs) and found.missing_component:
+        component = find_component(key, found.missing_component, world)
+        upstream: dict[Ref, Any] | None = {} if component is None else None
+        found = await account.run("decide_run", body, to_parcel(component), upstream, snapshot.now, seen)
+    if isinstance(found, Decision):
+        return found
+    if found.refs:
+        check_waiting(snapshot.body, world)
+    parcels = {ref: to_parcel(one) for ref, one in find_upstream(key, found.refs, world).items()}
+    project = world.cache.operations(key[0]) if found.has_joins else []
+    chunks = ([to_parcel(one) for one in project[at : at + _CHUNK]] for at in range(0, len(project), _CHUNK))
+    decision: Decision = await account.run("decide_run", body, to_parcel(component), parcels, snapshot.now, seen, chunks=chunks)
+    return decision
+
+
+#: What a snapshot has beside its file.
+_SEEN = (
+    *("pod", "claimant", "documents_are_gone", "pod_is_lost", "pod_events", "earlier_pods"),
+    *("replicas", "deployment", "deployment_is_gone", "service_is_gone"),
+    *("activity", "catalog"),
+)
+
+
+class _Account:
+    """The allowance of one run: all its decisions together, and each by itself."""
+
+    def __init__(self, snapshot: Snapshot, key: Key, world: World) -> None:
+        metadata = snapshot.body["metadata"]
+        self._uid, self._generation = str(metadata["uid"]), int(metadata.get("generation") or 1)
+        self._key, self._world = key, world
+
+    @property
+    def is_used(self) -> bool:
+        """Whether an earlier decision about this run was expensive: then this one is, too."""
+        return self._world.ledger.spent(self._uid, self._generation) > 0
+
+    async def run(self, job: str, *arguments: Any, chunks: Any = None) -> Any:
+        """The job's value. Raises SpecError for what is wrong with the file, and for what takes too much."""
+        world, settings = self._world, self._world.settings
+        left = settings.decision_seconds_per_run - world.ledger.spent(self._uid, self._generation)
+        if left <= 0:
+            words = f"deciding about this run took {settings.decision_seconds_per_run} s of computing time altogether"
+            raise SpecError("TooExpensive", words)
+        try:
+            seconds = min(left, world.pool.seconds)
+            done = await world.pool.run(f"{JOB}:{job}", settings, *arguments, group=self._key[0], seconds=seconds, chunks=chunks)
+        except Exceeded as error:
+            world.ledger.charge(self._uid, self._generation, error.seconds)
+            logger.info("a decision took too much: %s", error.message, extra=about(*self._key))
+            raise SpecError("TooExpensive", f"deciding about this run was ended: {error.message}") from None
+        except (Refused, Stuck) as error:
+            world.ledger.charge(self._uid, self._generation, error.seconds)
+            raise
+        world.ledger.charge(self._uid, self._generation, done.seconds)
+        return done.value

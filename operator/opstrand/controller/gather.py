@@ -1,0 +1,280 @@
+"""From a key to a snapshot: what `decide` needs to see, from the cache, with a request only where the cache cannot know.
+
+Reading a run's file is no part of it, since that may be expensive: `gather` says whether it is needed, and what the file asks of other
+runs is looked up by `find_upstream` and its neighbours. Must not decide and must not write.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from opstrand.controller.cache import Cache, Subject
+from opstrand.controller.crash_record import CrashRecord
+from opstrand.controller.probe import ask_activity
+from opstrand.controller.stopwatch import Stopwatch
+from opstrand.core import names
+from opstrand.core.diagnosis.pod_status import is_being_made
+from opstrand.core.lifecycle.snapshot import Snapshot
+from opstrand.core.names import Key
+from opstrand.core.phase import Phase
+from opstrand.core.planning.culling import Activity, read_culling
+from opstrand.core.pods.adoption import is_about_documents
+from opstrand.core.pods.attempt import Attempt
+from opstrand.core.pods.connections import EMPTY, Catalog
+from opstrand.core.resolving.cycles import check_circle
+from opstrand.core.resolving.refs import Ref
+from opstrand.core.runtimes.replicas import is_live
+from opstrand.core.templates.template import refuse
+from opstrand.errors import SpecError
+from opstrand.kube.client import DEPLOYMENTS, EVENTS, OPERATIONS, PODS, SERVICES, ApiError, Kube, NotFound
+from opstrand.logs import about
+from opstrand.settings import Settings
+from opstrand.workers.ledger import Ledger
+from opstrand.workers.pool import Pool
+
+logger = logging.getLogger(__name__)
+
+#: For a run that has its Pod, whose file is not asked for any more.
+_NOT_PREPARED = SpecError("InternalError", "not prepared")
+
+
+@dataclass
+class World:
+    """The shell's standing parts: the cluster, what is known of it, and the tunables."""
+
+    kube: Kube
+    cache: Cache
+    settings: Settings
+    #: Does in a process of its own what may be expensive.
+    pool: Pool
+    #: Told of every attempt before it is created: a laptop keeps its plan.
+    on_attempt: Callable[[Key, Attempt], None] | None = None
+    #: Asks a page of a service when it was used last.
+    ask_activity: Callable[[str], Awaitable[Activity]] = ask_activity
+    #: The catalog of connections as it is now.
+    read_catalog: Callable[[], Catalog | None] = lambda: EMPTY
+    #: What the decisions about each run have cost so far.
+    ledger: Ledger = field(default_factory=Ledger)
+    #: Which runs were being reconciled when the process died.
+    crashes: CrashRecord = field(default_factory=CrashRecord)
+    #: Counts time by a clock that cannot be set; None: the wall clock is believed.
+    stopwatch: Stopwatch | None = None
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What is seen of a run. `is_file_needed`: the snapshot's `prepared` must still be replaced by what the run's file says."""
+
+    snapshot: Snapshot
+    is_file_needed: bool = False
+
+
+async def gather(key: Key, *, world: World, now: datetime) -> Gathered | None:
+    """What is seen of this run; None where there is no such Operation."""
+    body = world.cache.operation(key)
+    if body is None:
+        if world.stopwatch is not None:
+            world.stopwatch.forget(key)
+        return None
+    snapshot = Snapshot(body, _NOT_PREPARED, now, world.settings, refuse)
+    if world.stopwatch is not None:
+        snapshot = replace(snapshot, measure=world.stopwatch.look(key, snapshot.times, now))
+    if snapshot.is_service:
+        return await _gather_service(key, snapshot, world)
+    if snapshot.phase.is_final:
+        last = world.cache.pod(key[0], (snapshot.status.get("pod") or {}).get("name", ""))
+        return Gathered(replace(snapshot, pod=last, earlier_pods=_earlier(key, snapshot, world)))
+    found = (await _find_pod(key, snapshot, world)) if snapshot.is_frozen else _Found()
+    if found.pod is not None and found.is_own:
+        # What a Pod means is read from the Pod and from what was frozen: the file is not asked again.
+        snapshot = replace(snapshot, pod=found.pod, pod_events=await _ask_events(found.pod, snapshot, world))
+        return _see_documents(snapshot, found.pod["metadata"]["name"], world)
+    seen = replace(snapshot, claimant=found.pod, pod_is_lost=found.is_lost, catalog=world.read_catalog())
+    return Gathered(seen, is_file_needed=True)
+
+
+def _see_documents(snapshot: Snapshot, name: str, world: World) -> Gathered:
+    """Only the node says that the ConfigMap with the init document is gone."""
+    if not any(is_about_documents(str(event.get("message")), name) for event in snapshot.pod_events):
+        return Gathered(snapshot)
+    return Gathered(replace(snapshot, documents_are_gone=True, catalog=world.read_catalog()), is_file_needed=True)
+
+
+async def _gather_service(key: Key, snapshot: Snapshot, world: World) -> Gathered:
+    """A frozen service: its Pods, and its Deployment only where there are none. What is made anew is rendered from its own file."""
+    name = snapshot.status["service"]["name"]
+    found = world.cache.replicas(key[0], names.run_uuid(snapshot.body["metadata"]["uid"]))
+    pods = [pod for pod in found if names.is_replica_of(pod, name)]
+    if not _is_deployment_known(key, snapshot, world):
+        # Their owner may be another's Deployment of this name: that is asked for first.
+        pods = []
+    live = [pod for pod in pods if is_live(pod)]
+    deployment: Mapping[str, Any] | None = world.cache.deployment(key[0], name)
+    is_gone = world.cache.was_seen(key[0], name)
+    if live or snapshot.phase.is_final or snapshot.phase is Phase.STOPPING:
+        hanging = next((pod for pod in live if is_being_made(pod)), None)
+        events = () if hanging is None or snapshot.phase.is_final else await _ask_events(hanging, snapshot, world)
+        activity = await _ask_activity(key, snapshot, world) if live else None
+        snapshot = replace(snapshot, replicas=pods, deployment=deployment, deployment_is_gone=is_gone, pod_events=events, activity=activity)
+        if not await _is_service_gone(key, snapshot, world):
+            return _see_documents(snapshot, name, world)
+        logger.info("a Service was deleted and is made again", extra=about(*key))
+        return Gathered(replace(snapshot, service_is_gone=True, catalog=world.read_catalog()), is_file_needed=True)
+    if not is_gone:
+        deployment, is_gone = await _find_deployment(key, snapshot, world)
+    seen = replace(snapshot, replicas=pods, deployment=deployment, deployment_is_gone=is_gone, catalog=world.read_catalog())
+    return Gathered(seen, is_file_needed=True)
+
+
+def _is_deployment_known(key: Key, snapshot: Snapshot, world: World) -> bool:
+    """Whether the Deployment has been found to be the run's: by this process, or by one before it,
+    which then wrote down the first Pods. One that is over or winds down needs none."""
+    if snapshot.phase.is_final or snapshot.phase is Phase.STOPPING:
+        return True
+    service = snapshot.status["service"]
+    name = str(service["name"])
+    return bool(service.get("pods")) or world.cache.own_uid(DEPLOYMENTS, (key[0], name)) is not None
+
+
+async def _find_deployment(key: Key, snapshot: Snapshot, world: World) -> tuple[Mapping[str, Any] | None, bool]:
+    """A service's Deployment, asked for unless it was made a moment ago, and whether it is certainly gone."""
+    name = snapshot.status["service"]["name"]
+    known = world.cache.deployment(key[0], name)
+    if known is not None and snapshot.since(known["metadata"].get("creationTimestamp")) < snapshot.settings.pending_grace:
+        return known, False
+    try:
+        found = await world.kube.get(DEPLOYMENTS, key[0], name)
+    except NotFound:
+        if known is None and not (snapshot.status.get("pod") or {}).get("uid"):
+            return None, False
+        world.cache.mark_gone((key[0], name))
+        return None, True
+    if world.cache.own_uid(DEPLOYMENTS, (key[0], name)) != found["metadata"]["uid"]:
+        # To be made: that it is there already is found out then, and whether it is the same.
+        return None, False
+    world.cache.put(DEPLOYMENTS, found)
+    return found, False
+
+
+async def _is_service_gone(key: Key, snapshot: Snapshot, world: World) -> bool:
+    """Whether somebody deleted the Service: asked once the run has served for a while, and not while it is being deleted itself."""
+    started = snapshot.status.get("startedAt")
+    if snapshot.phase is not Phase.RUNNING or snapshot.is_being_deleted or not started:
+        return False
+    if snapshot.since(started) < snapshot.settings.relist_interval:
+        return False
+    try:
+        await world.kube.get(SERVICES, key[0], snapshot.status["service"]["name"])
+    except NotFound:
+        return True
+    return False
+
+
+async def _ask_activity(key: Key, snapshot: Snapshot, world: World) -> Activity | None:
+    """When a service was used last, once it could have been idle for long enough to be ended."""
+    culling, started = read_culling(snapshot.status.get("termination")), snapshot.status.get("startedAt")
+    if culling is None or not started or snapshot.phase is not Phase.RUNNING or snapshot.left(started, culling.timeout) > 0:
+        return None
+    url = f"http://{snapshot.status['service']['host']}:{culling.port}/{culling.path.lstrip('/')}"
+    activity = await world.ask_activity(url)
+    if activity.trouble:
+        logger.warning("whether a service is idle is not known: %s", activity.trouble, extra=about(*key))
+    return activity
+
+
+def _earlier(key: Key, snapshot: Snapshot, world: World) -> tuple[Mapping[str, Any], ...]:
+    """The Pods of attempts before the last one, as far as they are still there."""
+    metadata = snapshot.body["metadata"]
+    uuid = names.run_uuid(metadata["uid"])
+    wanted = (names.pod_name(metadata["name"], uuid, number) for number in range(int(snapshot.status.get("attempt") or 0)))
+    return tuple(pod for name in wanted if (pod := world.cache.pod(key[0], name)) is not None)
+
+
+async def _ask_events(pod: Mapping[str, Any], snapshot: Snapshot, world: World) -> Sequence[Mapping[str, Any]]:
+    """The warnings of a Pod that its node does not start, after a grace. Best effort: without them the run waits as before."""
+    if snapshot.since(pod["metadata"].get("creationTimestamp")) < snapshot.settings.mount_grace or not is_being_made(pod):
+        return ()
+    metadata = pod["metadata"]
+    try:
+        found, _ = await world.kube.list(EVENTS, metadata["namespace"], fields=f"involvedObject.uid={metadata['uid']},type=Warning")
+    except ApiError as error:
+        logger.warning(
+            "the events of a Pod that hangs could not be read: %s",
+            error,
+            extra=about(metadata["namespace"], snapshot.body["metadata"]["name"]),
+        )
+        return ()
+    return found
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A Pod of the attempt's name. `is_own`: it is known to be the run's; `is_lost`: the run's own is certainly gone."""
+
+    pod: Mapping[str, Any] | None = None
+    is_own: bool = False
+    is_lost: bool = False
+
+
+async def _find_pod(key: Key, snapshot: Snapshot, world: World) -> _Found:
+    """The attempt's Pod, told from others by its uid: the recorded one, or that of the Pod that this process made. "Gone" is concluded
+    after one GET only."""
+    recorded = snapshot.status["pod"]
+    name = recorded["name"]
+    uid = recorded.get("uid") or world.cache.own_uid(PODS, (key[0], name))
+    pod = world.cache.pod(key[0], name)
+    if pod is not None and (not uid or pod["metadata"]["uid"] == uid):
+        return _Found(pod, is_own=bool(uid))
+    if not uid and not world.cache.was_seen(key[0], name):
+        return _Found()
+    try:
+        found = await world.kube.get(PODS, key[0], name)
+    except NotFound:
+        return _Found(is_lost=True)
+    world.cache.put(PODS, found)
+    is_own = not uid or found["metadata"]["uid"] == uid
+    return _Found(found, is_own=bool(uid)) if is_own else _Found(is_lost=True)
+
+
+def find_component(key: Key, name: str, world: World) -> Mapping[str, Any] | None:
+    """The Component of this name. Where there is none, the run is woken by its coming."""
+    found = world.cache.component(key[0], name)
+    if found is None:
+        world.cache.wait(key, frozenset({Subject("component", key[0], name)}))
+    return found
+
+
+def find_upstream(key: Key, refs: Iterable[Ref], world: World) -> dict[Ref, Mapping[str, Any] | None]:
+    """The bodies of every run that the params refer to. Registers first and reads then, with no await between: no end can slip through."""
+    subjects = {ref: _subject(ref, key[0]) for ref in refs}
+    world.cache.wait(key, frozenset(subjects.values()))
+    return {ref: _find_body(subject, world) for ref, subject in subjects.items()}
+
+
+def check_waiting(body: Mapping[str, Any], world: World) -> None:
+    """Raise SpecError where this run waits for itself, by way of others."""
+    check_circle(body, lambda ref: _find_body(_subject(ref, body["metadata"]["namespace"]), world))
+
+
+def _subject(ref: Ref, namespace: str) -> Subject:
+    # Outside a pipeline `ops.NAME` is the Operation of that name: whoever writes manifests into git cannot know a uid beforehand.
+    return Subject("run" if ref.kind == "runs" else "operation", namespace, ref.target)
+
+
+def _find_body(subject: Subject, world: World) -> Mapping[str, Any] | None:
+    if subject.kind == "run":
+        return world.cache.find_by_uuid(subject.namespace, subject.name)
+    return world.cache.find_named(subject.namespace, subject.name)
+
+
+async def refresh(key: Key, *, world: World) -> set[Key]:
+    """Read the Operation itself: the cache was too old for a write. Returns who should look: the watch has nothing new to say."""
+    try:
+        return world.cache.put(OPERATIONS, await world.kube.get(OPERATIONS, *key))
+    except NotFound:
+        known = world.cache.operation(key)
+        return set() if known is None else world.cache.drop(OPERATIONS, known)

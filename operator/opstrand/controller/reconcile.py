@@ -1,0 +1,119 @@
+"""Gather, decide, apply: the one engine, for a cluster and for a laptop.
+
+Called with a key, as often as anyone likes; the same state gives the same effects, and none the second time. Must not know who calls.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from opstrand.controller.apply import apply
+from opstrand.controller.crash_record import DEATHS
+from opstrand.controller.decision import decide_apart, decide_here
+from opstrand.controller.gather import Gathered, World, gather, refresh
+from opstrand.core.decide import decide
+from opstrand.core.lifecycle.admission import refuse
+from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
+from opstrand.core.limits import shorten
+from opstrand.core.names import Key
+from opstrand.core.phase import Phase
+from opstrand.errors import PlatformError, SpecError
+from opstrand.kube.client import Conflict
+from opstrand.logs import about
+from opstrand.workers.inline import NeedsWorker
+
+logger = logging.getLogger(__name__)
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`wake`: other runs that should be reconciled now. `again`: seconds until this one should be; None: when something happens.
+
+    `trouble`: the error that stopped this reconcile; `wake` holds all the same. `parked`: nothing was done, since the decision may be
+    expensive: reconcile this run with `is_parked`, in a lane where no other run waits.
+    """
+
+    wake: frozenset[Key] = frozenset()
+    again: float | None = None
+    trouble: Exception | None = None
+    parked: bool = False
+
+
+DONE = Outcome()
+
+
+async def reconcile(key: Key, *, world: World, clock: Clock, is_parked: bool = False) -> Outcome:
+    """Bring the run of this key one step nearer to its end. Raises PlatformError for what should be tried again later."""
+    body = world.cache.operation(key)
+    if body is None:
+        return DONE
+    uid = str(body["metadata"]["uid"])
+    async with world.crashes.flight(uid):
+        outcome = await _reconcile(key, world, clock, is_parked=is_parked)
+    if not outcome.parked:
+        world.crashes.forgive(uid)
+    return outcome
+
+
+async def _reconcile(key: Key, world: World, clock: Clock, *, is_parked: bool) -> Outcome:
+    gathered = await gather(key, world=world, now=clock())
+    if gathered is None:
+        return DONE
+    snapshot = gathered.snapshot
+    try:
+        decision = await _decide(gathered, key, world, is_parked=is_parked)
+    except NeedsWorker:
+        return Outcome(parked=True)
+    if snapshot.phase.is_final or (decision.status or {}).get("finishedAt"):
+        world.cache.wait(key, frozenset())
+    wake: set[Key] = set()
+    try:
+        applied = await apply(decision, key=key, snapshot=snapshot, world=world, wake=wake)
+    except Conflict:
+        wake |= await refresh(key, world=world)
+        return Outcome(frozenset(wake - {key}), again=0.0)
+    except Exception as error:
+        return Outcome(frozenset(wake), trouble=error)
+    if decision.freeze:
+        world.cache.wait(key, frozenset())
+    _record_end(decision, snapshot, key)
+    if applied.is_settled:
+        after = await reconcile(key, world=world, clock=clock, is_parked=is_parked)
+        return replace(after, wake=after.wake | frozenset(wake - {key}))
+    return Outcome(frozenset(wake), applied.again)
+
+
+def _record_end(decision: Decision, snapshot: Snapshot, key: Key) -> None:
+    """A run's one line in the log, whatever became of it."""
+    status = decision.status or {}
+    if status.get("finishedAt") and not snapshot.phase.is_final:
+        told = {name: status.get(name) for name in ("phase", "reason", "duration") if status.get(name) is not None}
+        logger.info("%s", shorten(str(status.get("message") or "ended"), 300), extra={**about(*key), **told})
+
+
+async def _decide(gathered: Gathered, key: Key, world: World, *, is_parked: bool) -> Decision:
+    """A bug of ours is logged once with its traceback, and the run says so instead of hanging."""
+    if world.crashes.is_set_aside(str(gathered.snapshot.body["metadata"]["uid"])):
+        return _set_aside(gathered)
+    try:
+        return await decide_apart(gathered, key, world) if is_parked else decide_here(gathered, key, world)
+    except PlatformError:
+        raise
+    except Exception:
+        logger.exception("deciding failed: this is a bug", extra=about(*key))
+        return refuse(gathered.snapshot, Phase.FAILED, "InternalError", "a bug of opstrand; the operator's log has the details")
+
+
+def _set_aside(gathered: Gathered) -> Decision:
+    """The operator was killed again and again while it reconciled this run: it ends, with no look at what it asks for."""
+    words = f"the operator was killed {DEATHS} times while it reconciled this run, which is therefore not tried again"
+    if gathered.snapshot.phase.is_final:
+        return NOTHING
+    if not gathered.is_file_needed:
+        return refuse(gathered.snapshot, Phase.FAILED, "SetAside", words)
+    return decide(replace(gathered.snapshot, prepared=SpecError("SetAside", words)))

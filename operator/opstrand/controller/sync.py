@@ -1,0 +1,207 @@
+"""Keeping the cache true: full lists, events as they come, how each watch fares, and how old the last word is.
+
+Must not reconcile; it says which keys should be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from opstrand.controller.gather import World
+from opstrand.controller.queue import Queue
+from opstrand.core import names
+from opstrand.core.names import Key, key_of
+from opstrand.errors import PlatformError
+from opstrand.kube.client import COMPONENTS, OPERATIONS, PODS, ApiError, Forbidden, NotFound, Resource
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that a small list may take: less than a probe waits, so that it hears why.
+_SMALL_LIST = 5.0
+#: Seconds between two tries of what failed: the first, and the longest.
+_FIRST_PAUSE = 0.25
+_LONGEST_PAUSE = 5.0
+#: A watch that lived for so many seconds was well: its failure has nothing to do with those before it.
+_WELL = 5.0
+_GUESSES = tuple(re.compile(rb'"%s":"([^"\\]+)"' % key) for key in (b"namespace", b"name", b"resourceVersion"))
+#: How an API server writes an event: the object's keys are in the alphabet's order, which has few before the metadata.
+_HEAD = re.compile(rb'\{"type":"([A-Z]+)","object":\{"apiVersion":"[^"\\]*","kind":"[^"\\]*","metadata":')
+_WATCHED: tuple[tuple[Resource, str], ...] = ((OPERATIONS, ""), (COMPONENTS, ""), (PODS, names.MANAGED_SELECTOR))
+
+
+def _read_head(line: bytes) -> tuple[str, Mapping[str, Any]]:
+    """An event's type, and its object with the metadata at least: as an API server writes it, that is all that is read."""
+    head = _HEAD.match(line)
+    if head is None:
+        event = json.loads(line)
+        return event["type"], event["object"]
+    metadata, _ = json.JSONDecoder().raw_decode(line[head.end() :].decode())
+    return head[1].decode(), {"metadata": metadata}
+
+
+@dataclass(eq=False)
+class Watch:
+    """What is watched, in one namespace or in all, and how that went lately."""
+
+    resource: Resource
+    namespace: str | None
+    labels: str
+    #: Of a full list that no watch has begun from yet.
+    version: str = ""
+    opened: float | None = None
+    failures: int = 0
+    failing_since: float = 0.0
+    words: str = ""
+
+    def open(self) -> None:
+        self.opened = time.monotonic()
+
+    def fail(self, words: str) -> float:
+        """The server ended it with an error. Returns how long to wait: longer each time, until one lives."""
+        now = time.monotonic()
+        if not self.failures or (self.opened is not None and now - self.opened > _WELL):
+            self.failures, self.failing_since = 0, now
+        self.failures, self.words, self.opened = self.failures + 1, words, None
+        return float(min(_FIRST_PAUSE * 2 ** min(self.failures - 1, 10), _LONGEST_PAUSE))
+
+    def failing_for(self) -> float:
+        """Seconds since the first of the failures that are not over; 0 while it is open."""
+        return time.monotonic() - self.failing_since if self.failures and self.opened is None else 0.0
+
+
+class Sync:
+    """Between kopf and the queue."""
+
+    def __init__(self, world: World, queue: Queue) -> None:
+        self._world = world
+        self._queue = queue
+        self._heard = time.monotonic()
+        places = world.settings.watched_namespaces or (None,)
+        self.watches = tuple(Watch(resource, place, labels) for resource, labels in _WATCHED for place in places)
+
+    def hear(self) -> None:
+        """The cluster said something, whatever it was."""
+        self._heard = time.monotonic()
+
+    def observe(self, resource: Resource, kind: str | None, body: Mapping[str, Any]) -> None:
+        """One event. `kind` is ADDED, MODIFIED or DELETED."""
+        cache = self._world.cache
+        self._queue.add_all(cache.drop(resource, body) if kind == "DELETED" else cache.put(resource, body))
+
+    def is_old_news(self, resource: Resource, line: bytes) -> bool:
+        """An event, as its watch wrote it, of just what is known: half of all events repeat the answer to a write of ours.
+
+        The first of each key in the text are guesses, and right as a rule; the event is read only where they say so.
+        """
+        namespace, name, version = (found[1].decode() if (found := key.search(line)) else "" for key in _GUESSES)
+        if not version or self._world.cache.version(resource, (namespace, name)) != version:
+            return False
+        kind, head = _read_head(line)
+        known = self._world.cache.version(resource, key_of(head))
+        return kind in ("ADDED", "MODIFIED") and known == head["metadata"]["resourceVersion"]
+
+    async def list_all(self) -> None:
+        """Take a full list of everything. Raises PlatformError where one of the lists cannot be had."""
+        for watch in self.watches:
+            try:
+                watch.version = await self._list(watch)
+            except NotFound as error:
+                raise PlatformError("the cluster knows no Operations or Components: apply crds/ first") from error
+
+    async def list_for(self, watch: Watch) -> str:
+        """The version to watch from: all that is older was taken, and what is gone since the last list was dropped."""
+        version, watch.version = watch.version, ""
+        return version or await self._list(watch)
+
+    async def _list(self, watch: Watch) -> str:
+        """Page by page, so that all of it is never held beside the cache. Returns the list's version."""
+        cache = self._world.cache
+        known: frozenset[Key] = cache.keys(watch.resource, watch.namespace)
+        present: set[Key] = set()
+        version = ""
+        async for page in self._world.kube.pages(watch.resource, watch.namespace, labels=watch.labels):
+            version = page.version
+            for body in page.items:
+                present.add(key_of(body))
+                self._queue.add_all(cache.put(watch.resource, body))
+        for body in cache.missing(watch.resource, known, present):
+            await self._check_gone(watch.resource, body)
+        self.hear()
+        return version
+
+    async def list_at_start(self, patience: float) -> None:
+        """The first full list, tried again for so many seconds: an API server that is busy or restarting is no reason to die.
+
+        Raises PlatformError where it cannot be had until then, and at once where it will not be: rights, or no CRDs.
+        """
+        deadline = time.monotonic() + patience
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return await self.list_all()
+            except PlatformError as error:
+                if not _may_pass(error) or time.monotonic() + pause > deadline:
+                    raise
+                logger.warning("the first list failed: %s; again in %.1f s", error, error.retry_after or pause)
+                await asyncio.sleep(error.retry_after or pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _check_gone(self, resource: Resource, body: Mapping[str, Any]) -> None:
+        """A list was made before or after; only a GET of the object itself says that it is gone."""
+        metadata = body["metadata"]
+        try:
+            found = await self._world.kube.get(resource, metadata["namespace"], metadata["name"])
+        except NotFound:
+            self._queue.add_all(self._world.cache.drop(resource, body))
+            return
+        self._queue.add_all(self._world.cache.put(resource, found))
+
+    async def relist_forever(self, interval: float) -> None:
+        """Make up what a watch has missed, every `interval` seconds; sooner where a list failed."""
+        pause = interval
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                for watch in self.watches:
+                    await self._list(watch)
+                pause = interval
+            except PlatformError as error:
+                pause = min(interval, error.retry_after or _LONGEST_PAUSE)
+                logger.warning("the periodic list failed: %s; again in %.1f s", error, pause)
+            except Exception:
+                pause = interval
+                logger.exception("the periodic list failed: this is a bug")
+
+    async def find_trouble(self) -> str | None:
+        """Why the operator should be restarted, if it should: a watch that fails again and again, or nothing heard for long, and a small
+        list not answered either."""
+        settings = self._world.settings
+        for watch in self.watches:
+            if watch.failing_for() > settings.silence:
+                return f"the watch of {watch.resource.plural} has failed for {watch.failing_for():.0f} s: {watch.words}"
+        if time.monotonic() - self._heard < settings.silence:
+            return None
+        try:
+            async with asyncio.timeout(_SMALL_LIST):
+                await self._world.kube.list(OPERATIONS, next(iter(settings.watched_namespaces), None), limit=1)
+        except (PlatformError, TimeoutError) as error:
+            words = str(error) or f"no answer to a small list within {_SMALL_LIST:.0f} s"
+            return f"nothing heard for {time.monotonic() - self._heard:.0f} s: {words}"
+        self.hear()
+        return None
+
+    def numbers(self) -> dict[str, float]:
+        """What a probe may show besides."""
+        return {"queue": self._queue.depth, "heardSecondsAgo": round(time.monotonic() - self._heard, 1)}
+
+
+def _may_pass(error: PlatformError) -> bool:
+    """Whether the same list may be answered later: not where rights or the CRDs are missing."""
+    return isinstance(error, ApiError) and not isinstance(error, (NotFound, Forbidden))

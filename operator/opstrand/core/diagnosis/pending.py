@@ -1,0 +1,154 @@
+"""What keeps a Pod from starting: a node that takes it, an image, a volume, a Secret, a sidecar that does not come up.
+
+Every check is small, pure, and answers with the words of whoever refuses: scheduler, kubelet, registry. Must not decide how long to wait.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from opstrand.core.diagnosis.observation import Fault, Observation, State
+from opstrand.core.diagnosis.pod_status import (
+    Pod,
+    all_containers_of,
+    condition_of,
+    containers_of,
+    earlier_end_of,
+    end_of,
+    init_steps_of,
+    is_sidecar,
+    main_of,
+    spec_of,
+    state_of,
+)
+from opstrand.core.diagnosis.terminated import describe_end
+
+Event = Mapping[str, Any]
+
+#: Waiting reason of a container -> our reason, and whether it can never get better by itself.
+_WAITS = {
+    "ErrImagePull": ("ImagePullFailed", False),
+    "ImagePullBackOff": ("ImagePullFailed", False),
+    "RegistryUnavailable": ("ImagePullFailed", False),
+    "SignatureValidationFailed": ("ImagePullFailed", False),
+    "InvalidImageName": ("ImagePullFailed", True),
+    "ErrImageNeverPull": ("ImagePullFailed", True),
+    "ImageInspectError": ("ImagePullFailed", False),
+    "CreateContainerConfigError": ("ContainerConfigError", False),
+    "CreateContainerError": ("ContainerConfigError", False),
+    "RunContainerError": ("ContainerFailed", False),
+}
+#: What a scheduler says that the nodes have too little of.
+_SHORT = re.compile(r"Insufficient ([\w./-]*\w)")
+#: What it says of a claim that somebody has to make: no node will do.
+_NO_CLAIM = re.compile(r"persistentvolumeclaim \S+ not found")
+#: What a kubelet says of a Secret, a ConfigMap or a key that somebody has to make.
+_MISSING = re.compile(r"not found|couldn't find|non-existent")
+#: Reasons of Events by which only the node tells why it does not start a Pod.
+_MOUNTS = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
+_SANDBOX = "FailedCreatePodSandBox"
+#: For so long a node may say nothing of what it tries in vain; what is older may be mended.
+_SILENCE = timedelta(minutes=3)
+
+
+def find_broken_sidecar(pod: Pod) -> Observation | None:
+    """A sidecar that ends before it is up: Kubernetes starts it again and again, and main never."""
+    for container in containers_of(pod, "initContainerStatuses"):
+        end = end_of(container) or earlier_end_of(container)
+        if end is not None and is_sidecar(pod, container) and not container.get("started"):
+            reason, words = describe_end(pod, container, end)
+            how = "is down" if "running" in state_of(main_of(pod)) else "does not come up, and main waits for it"
+            return Observation(State.PENDING, reason, f"sidecar {container.get('name')!r} {how}: {words}", Fault.USER)
+    return None
+
+
+def find_waiting(pod: Pod) -> Observation | None:
+    """A container that cannot start, in the kubelet's own words."""
+    for container in all_containers_of(pod):
+        waiting = state_of(container).get("waiting") or {}
+        found = _WAITS.get(str(waiting.get("reason", "")))
+        if found is not None:
+            reason, hopeless = found
+            image = f" (image {container.get('image', '')!r})" if reason == "ImagePullFailed" else ""
+            message = f"container {container.get('name')!r}{image}: {waiting.get('message') or waiting['reason']}"
+            return Observation(State.PENDING, reason, message, Fault.USER, hopeless=hopeless)
+    return None
+
+
+def find_unschedulable(pod: Pod) -> Observation | None:
+    """No node takes it: the scheduler says what is short, the Pod how much of it was asked for."""
+    scheduled = condition_of(pod, "PodScheduled")
+    if scheduled.get("status") != "False":
+        return None
+    if scheduled.get("reason") == "SchedulingGated":
+        return Observation(State.PENDING, "SchedulingGated", _describe_gates(pod, scheduled))
+    if scheduled.get("reason") != "Unschedulable":
+        return None
+    message = str(scheduled.get("message") or "no node accepts it")
+    if _NO_CLAIM.search(message):
+        return Observation(State.PENDING, "VolumeNotMounted", message, Fault.USER)
+    short = dict.fromkeys(_SHORT.findall(message))
+    asked = "; ".join(f"asks for {resource}: {amounts}" for resource in short if (amounts := _requests(pod, resource)))
+    return Observation(State.PENDING, "Unschedulable", f"{asked}; {message}" if asked else message)
+
+
+def _describe_gates(pod: Pod, scheduled: Mapping[str, Any]) -> str:
+    gates = ", ".join(str(one.get("name")) for one in spec_of(pod).get("schedulingGates") or ())
+    return f"held back by {gates}" if gates else str(scheduled.get("message") or "held back")
+
+
+def _requests(pod: Pod, resource: str) -> str:
+    """What main and all that runs beside it ask for; the init steps where those ask for none."""
+    inits = spec_of(pod).get("initContainers") or ()
+    beside = [*(spec_of(pod).get("containers") or ()), *(one for one in inits if one.get("restartPolicy") == "Always")]
+    return _amounts(beside, resource) or _amounts(inits, resource)
+
+
+def _amounts(containers: Sequence[Mapping[str, Any]], resource: str) -> str:
+    asked = [(((one.get("resources") or {}).get("requests") or {}).get(resource), one.get("name")) for one in containers]
+    return ", ".join(f"{amount} ({name})" for amount, name in asked if amount)
+
+
+def find_running_init(pod: Pod) -> Observation | None:
+    """A step that takes its time, or hangs: from outside that is the same."""
+    for container in init_steps_of(pod):
+        since = (state_of(container).get("running") or {}).get("startedAt")
+        if since:
+            message = f"init step {container.get('name')!r} has been running since {since}"
+            return Observation(State.PENDING, "InitRunning", message, started_at=since)
+    return None
+
+
+def names_missing(seen: Observation) -> bool:
+    """Whether the message names something that is not there: once that is there, the next thing may be missing, for the same reason."""
+    return seen.reason in ("ContainerConfigError", "VolumeNotMounted") and _MISSING.search(seen.message) is not None
+
+
+def find_in_events(events: Sequence[Event]) -> Observation | None:
+    """What only an Event says, the Pod itself just waits: a volume that the node cannot have, a network that it cannot make."""
+    unmounted = _find_told(events, _MOUNTS)
+    if unmounted is not None:
+        return Observation(State.PENDING, "VolumeNotMounted", unmounted, Fault.USER)
+    unmade = _find_told(events, (_SANDBOX,))
+    return None if unmade is None else Observation(State.PENDING, "PlatformError", f"its node cannot make the Pod: {unmade}")
+
+
+def _find_told(events: Sequence[Event], reasons: Sequence[str]) -> str | None:
+    """What was said lately for one of these reasons. Of several things always the same one: they are said in turns."""
+    told = [one for one in events if one.get("reason") in reasons]
+    newest = max((_when(one) for one in told), default="")
+    return min((str(one.get("message") or "no reason given") for one in told if _is_recent(_when(one), newest)), default=None)
+
+
+def _when(event: Event) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or "")
+
+
+def _is_recent(time: str, newest: str) -> bool:
+    try:
+        return datetime.fromisoformat(newest) - datetime.fromisoformat(time) < _SILENCE
+    except ValueError:
+        return time == newest

@@ -1,0 +1,137 @@
+"""How a run ends, and what every step of its status has in common: identity, times, the Pod.
+
+Must not decide that a run ends; `starting`, `attending`, `serving` and `refusals` do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from opstrand.core import names
+from opstrand.core.diagnosis.diagnose import observe_pod
+from opstrand.core.diagnosis.observation import Observation, State
+from opstrand.core.diagnosis.pod_status import has_company, is_over
+from opstrand.core.lifecycle.snapshot import NOTHING, Decision, DeletePod, Snapshot, StopPod
+from opstrand.core.lifecycle.status import Status, advance
+from opstrand.core.phase import Phase
+from opstrand.core.pods.attempt import parse_count
+from opstrand.core.recorded import parse_moment
+from opstrand.errors import SpecError
+
+
+def clear(snapshot: Snapshot) -> Decision:
+    """A run that is over has no Pod that starts or runs: one that was to be deleted when the operator died, or that came too late."""
+    pod = snapshot.pod
+    if pod is None or "deletionTimestamp" in pod["metadata"] or not names.is_owned_by(pod, snapshot.body["metadata"]["uid"]):
+        return NOTHING
+    match observe_pod(pod).state:
+        case State.PENDING:
+            return Decision(actions=(DeletePod(pod),))
+        case State.RUNNING:
+            return Decision(actions=stop_pod(pod))
+        case _ if is_left_running(pod):
+            return Decision(actions=stop_pod(pod))
+        case _:
+            return _expire(snapshot, pod)
+
+
+def is_left_running(pod: Mapping[str, Any]) -> bool:
+    """Main is over, and what somebody put beside it would run, and hold what it asked for, until the Pod is deleted."""
+    return has_company(pod) and not is_over(pod)
+
+
+def stop_pod(pod: Mapping[str, Any]) -> tuple[StopPod, ...]:
+    """Nothing where it was told already."""
+    return () if (pod.get("spec") or {}).get("activeDeadlineSeconds") == 1 else (StopPod(pod),)
+
+
+def _expire(snapshot: Snapshot, pod: Mapping[str, Any]) -> Decision:
+    """A Pod that ended stays to be read for `termination.ttl`, or the setting's time; then it goes, with those of earlier attempts."""
+    left = _stays_for(snapshot, _ended_at(snapshot))
+    if left > 0:
+        return Decision(requeue_after=left)
+    uid = snapshot.body["metadata"]["uid"]
+    return Decision(actions=tuple(DeletePod(one) for one in (pod, *snapshot.earlier_pods) if names.is_owned_by(one, uid)))
+
+
+def _ended_at(snapshot: Snapshot) -> str:
+    """When the run ended; where a person took that out of the status, when it last said something, or began."""
+    known = (snapshot.status.get("finishedAt"), snapshot.last_step, snapshot.body["metadata"].get("creationTimestamp"))
+    return next((text for text in known if text), snapshot.stamp)
+
+
+def _stays_for(snapshot: Snapshot, finished: str) -> float:
+    """Seconds until the Pod goes."""
+    asked = parse_count(snapshot.termination.get("ttl"))
+    return snapshot.left(finished, float(snapshot.settings.pod_ttl if asked is None else asked))
+
+
+def finish(snapshot: Snapshot, phase: Phase, reason: str, message: str, seen: Observation) -> Decision:
+    """The end of a run as its Pod tells it, with the kubelet's own times."""
+    started = snapshot.status.get("startedAt") or seen.started_at
+    finished = seen.finished_at or snapshot.stamp
+    facts = {"pod": pod_facts(snapshot), **_times(started, finished)}
+    status = advanced(snapshot, phase, reason, message, **facts)
+    if snapshot.pod is None:
+        return Decision(status)
+    # Nothing need ever happen to this Pod again: look for ourselves when its time is over.
+    again = 0.0 if is_left_running(snapshot.pod) else max(0.0, _stays_for(snapshot, finished))
+    return Decision(status, requeue_after=again)
+
+
+def end(snapshot: Snapshot, phase: Phase, reason: str, message: str) -> Decision:
+    """The end of a run that no Pod brought about."""
+    return Decision(advanced(snapshot, phase, reason, message, **ending_times(snapshot, phase)))
+
+
+def ending_times(snapshot: Snapshot, phase: Phase) -> dict[str, Any]:
+    """When it ended and how long it took; empty for a phase that is not final."""
+    return _times(snapshot.status.get("startedAt"), snapshot.stamp) if phase.is_final else {}
+
+
+def _times(started: str | None, finished: str) -> dict[str, Any]:
+    if not started:
+        return {"finishedAt": finished}
+    began, ended = parse_moment(started), parse_moment(finished)
+    seconds = 0 if began is None or ended is None else max(0, round((ended - began).total_seconds()))
+    return {"startedAt": started, "finishedAt": finished, "duration": seconds}
+
+
+def advanced(snapshot: Snapshot, phase: Phase, reason: str, message: str, *, renew: bool = False, **facts: Any) -> Status:
+    """The snapshot's status in this phase, with who the run is where it is written for the first time."""
+    metadata = snapshot.body["metadata"]
+    identity = {} if snapshot.status.get("uuid") else {"uuid": names.run_uuid(metadata["uid"]), "kind": _kind(snapshot)}
+    return advance(
+        snapshot.status,
+        phase,
+        reason=reason,
+        message=message,
+        now=snapshot.stamp,
+        generation=int(metadata.get("generation") or 1),
+        created_at=metadata.get("creationTimestamp"),
+        renew=renew,
+        **identity,
+        **facts,
+    )
+
+
+def _kind(snapshot: Snapshot) -> str:
+    prepared = snapshot.prepared
+    return "job" if isinstance(prepared, SpecError) or prepared.compiled is None else prepared.compiled.kind
+
+
+def patience_left(snapshot: Snapshot, phase: Phase, reason: str) -> float:
+    """Seconds for which a run may go on saying this before it starts; all of them where it says something else as yet."""
+    patience = float(snapshot.settings.start_patience)
+    if snapshot.phase is not phase or snapshot.status.get("reason") != reason:
+        return patience
+    return snapshot.left(snapshot.last_step, patience)
+
+
+def pod_facts(snapshot: Snapshot) -> dict[str, Any]:
+    """What the status keeps of the Pod that is seen."""
+    pod = snapshot.pod or {}
+    known = dict(snapshot.status.get("pod") or {})
+    uid, node = pod.get("metadata", {}).get("uid"), (pod.get("spec") or {}).get("nodeName")
+    return {**known, **({"uid": uid} if uid else {}), **({"node": node} if node else {})}

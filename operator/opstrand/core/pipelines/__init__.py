@@ -1,0 +1,1 @@
+"""Graphs, triggers and search spaces. Pure."""

@@ -1,0 +1,66 @@
+"""Where the context root is another folder than in a container: a local run has it below the folder of local runs.
+
+Owns what that means for texts: values of ours are rendered with the run's own root, and where the file's author wrote the documented root
+among a container's command, arguments and variables, it means that folder. What a template printed, and the content of a file, is data.
+Must not know where the folder is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+from opstrand.core.identity import CONTEXT_ROOT
+from opstrand.core.planning.expansion import map_expanded
+from opstrand.core.templates.traced import Piece, TracedText, pieces_of
+
+#: The root as a path of its own: not the end of a longer one, nor the beginning of another name.
+_CONTEXT = re.compile(r"(?<![\w.)}-])" + re.escape(CONTEXT_ROOT) + r"(?![\w.-])")
+
+
+def locate_container(container: Mapping[str, Any], root: str) -> dict[str, Any]:
+    """A container with traces in which the root that the author wrote is `root`."""
+    if root == CONTEXT_ROOT:
+        return dict(container)
+    return map_expanded(container, lambda value: locate(value, root))
+
+
+def locate(value: Any, root: str) -> Any:
+    """The value with `root` for every context root that the author wrote as a whole. What is put in is no reference."""
+    if isinstance(value, str):
+        return _locate_text(value, root)
+    if isinstance(value, Mapping):
+        return {key: locate(item, root) for key, item in value.items()}
+    return [locate(item, root) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _locate_text(text: str, root: str) -> str:
+    if CONTEXT_ROOT not in text:
+        return text
+    return TracedText.of_pieces(_iter_located(text, root))
+
+
+def _iter_located(text: str, root: str) -> Iterator[Piece]:
+    start = 0
+    found = {match.start() for match in _CONTEXT.finditer(text)}
+    for piece in pieces_of(text):
+        end = start + len(piece.text)
+        last = end - len(CONTEXT_ROOT)
+        places = [] if piece.printed else sorted(one for one in found if start <= one <= last)
+        cuts = [start, *(cut for one in places for cut in (one, one + len(CONTEXT_ROOT))), end]
+        for index, (left, right) in enumerate(pairwise(cuts)):
+            is_root = index % 2 == 1
+            yield Piece(root if is_root else text[left:right], is_root or piece.printed)
+        start = end
+
+
+def symbolic(value: Any, root: str) -> Any:
+    """A path, or texts that may be paths, below `root` as the container would have it; every other value as it is."""
+    if isinstance(value, str):
+        rest = value.removeprefix(root)
+        return CONTEXT_ROOT + rest if value.startswith(root) and rest[:1] in ("", "/") else value
+    if isinstance(value, Mapping):
+        return {key: symbolic(item, root) for key, item in value.items()}
+    return [symbolic(item, root) for item in value] if isinstance(value, list | tuple) else value

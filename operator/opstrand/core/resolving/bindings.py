@@ -1,0 +1,195 @@
+"""Which value goes where: the params of an operation matched with the inputs and outputs of its component.
+
+Owns the rules that need no value: what is declared, what is required, which names are reserved, and where each value comes from. Must
+not resolve refs or render templates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from opstrand.core.limits import shorten
+from opstrand.core.operation import Compiled
+from opstrand.core.resolving.refs import Ask, Ref, check_ref
+from opstrand.core.resolving.upstream_values import example
+from opstrand.core.resolving.validation import Validator, make_validator
+from opstrand.core.suggestions import suggest
+from opstrand.core.templates.template import Evaluate, refuse
+from opstrand.core.values.safe import is_too_deep
+from opstrand.core.values.types import convert, is_known
+from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
+from opstrand.spec.io import IO, RESERVED_NAMES
+from opstrand.spec.params import JoinParam, Param
+
+Section = Literal["contexts", "inputs", "outputs"]
+Source = Literal["literal", "default", "ref", "join", "matrix", "template"]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A value that a run is to have: `name` in `section`, from `value` (as written), or from `ask` of `ref`, or of the join `join`."""
+
+    name: str
+    section: Section
+    io: IO | None
+    source: Source
+    path: str
+    value: Any = None
+    ref: Ref | None = None
+    ask: Ask | None = None
+    join: int | None = None
+    connection: str | None = None
+    to_init: bool = False
+    to_env: str | None = None
+
+    def as_default(self) -> Slot:
+        return replace(self, source="default", path=f"{self.section}.{self.name}")
+
+
+def make_slots(compiled: Compiled, asked: Mapping[str, tuple[int, JoinParam, Ask]]) -> tuple[list[Slot], list[Problem]]:
+    """The slots in the order of `inputs` (context values, then declared ones), then `outputs`; and what is wrong with them.
+
+    `asked` are the params of joins: name to (index of the join, param, what is asked of each run).
+    """
+    problems: list[Problem] = []
+    slots = [*_make_contexts(compiled, asked, problems)]
+    declared: tuple[tuple[Section, tuple[IO, ...]], ...] = (("inputs", compiled.inputs), ("outputs", compiled.outputs))
+    for section, ios in declared:
+        for io in {io.name: io for io in ios}.values():
+            try:
+                slot = _make_declared(io, section, compiled.params.get(io.name), asked.get(io.name))
+            except SpecError as error:
+                problems.extend(error.problems)
+            else:
+                slots.extend([slot] if slot else [])
+    return slots, problems
+
+
+def _make_contexts(compiled: Compiled, asked: Mapping[str, Any], problems: list[Problem]) -> Iterator[Slot]:
+    declared = [io.name for io in (*compiled.inputs, *compiled.outputs)]
+    known = frozenset(declared)
+    for name, param in [*compiled.params.items(), *((n, a[1]) for n, a in asked.items())]:
+        if name in known:
+            continue
+        if len(problems) >= MAX_PROBLEMS:
+            return
+        try:
+            _check_undeclared(name, param, declared, compiled.strict_params)
+            yield _make_slot(name, "contexts", None, param, asked.get(name))
+        except SpecError as error:
+            problems.extend(error.problems)
+
+
+def _check_undeclared(name: str, param: Param | JoinParam, declared: list[str], strict: bool) -> None:
+    path = f"params.{name}"
+    if name in RESERVED_NAMES:
+        raise SpecError("InvalidSpec", f"'{name}' is a reserved name; call the param something else", path)
+    if param.context_only is False:
+        message = f"'{name}' matches no input or output, and contextOnly is false{suggest(name, declared)}"
+        raise SpecError("ParamUndeclared", message, path)
+    if strict and not param.context_only:
+        message = f"'{name}' is undeclared: declare an input or output, or set contextOnly: true{suggest(name, declared)}"
+        raise SpecError("ParamUndeclared", message, path)
+
+
+def _make_slot(name: str, section: Section, io: IO | None, param: Param | JoinParam, joined: tuple[int, JoinParam, Ask] | None) -> Slot:
+    """The slot of a value that was given. A param's own connection, toInit and toEnv win over the declaration's."""
+    source: Source = "join" if joined else "literal"
+    ref = ask = None
+    if isinstance(param, Param) and param.ref is not None:
+        ref, ask = check_ref(name, param)
+        source = "ref"
+    if is_too_deep(param.value):
+        raise SpecError("ParamInvalid", f"'{name}' is nested too deeply", f"params.{name}")
+    to_env = param.to_env if isinstance(param, Param) else None
+    slot = Slot(
+        name=name,
+        section=section,
+        io=io,
+        source=source,
+        path=f"params.{name}" if joined is None else f"joins[{joined[0]}].params.{name}",
+        value=param.value,
+        ref=ref,
+        ask=joined[2] if joined else ask,
+        join=joined[0] if joined else None,
+        connection=param.connection or (io.connection if io else None),
+        to_init=bool(param.to_init if param.to_init is not None else io and io.to_init),
+        to_env=to_env or (io.to_env if io else None),
+    )
+    _check_fit(slot)
+    return slot
+
+
+def _check_fit(slot: Slot) -> None:
+    """What is asked of another run must be such as the declaration takes, as far as that is known before there is a run."""
+    if slot.io is None or slot.ask is None:
+        return
+    given = example(slot.ask)
+    if slot.join is not None and slot.ask.section != "files":
+        given = [] if given is None else [given]
+    if given is None:
+        return
+    try:
+        convert(given, slot.io.type, is_list=bool(slot.io.is_list))
+    except SpecError:
+        if not is_known(slot.io.type):
+            return  # which is said of the declaration
+        what = f"{slot.ask} of {slot.ref}" if slot.ref else "a join"
+        named = slot.io.type or "values"
+        wanted = f"a list of {named}" if slot.io.is_list else f"one {named}" if isinstance(given, list) else named
+        hint = "; declare isList: true" if isinstance(given, list) and not slot.io.is_list else ""
+        message = f"{shorten(what, 100)} gives {_SHAPES[type(given)]}, and this accepts {wanted}{hint}"
+        raise SpecError("ParamInvalid", message, f"{slot.path}.value") from None
+
+
+_SHAPES: dict[type, str] = {dict: "a mapping", list: "a list", str: "a text", int: "a number"}
+
+
+def _make_declared(io: IO, section: Section, param: Param | None, joined: tuple[int, JoinParam, Ask] | None) -> Slot | None:
+    """The slot of a declared input or output, or None for an output that has no value yet."""
+    given: Param | JoinParam | None = joined[1] if joined else param
+    if given is not None and (joined or (param and param.ref is not None) or given.value is not None):
+        return _make_slot(io.name, section, io, given, joined)
+    if io.has_default:
+        return _make_slot(io.name, section, io, _with_value(given, io.value), None).as_default()
+    explicit_null = io.type is None and given is not None and "value" in given.model_fields_set
+    if not (io.is_optional or explicit_null or _is_delayed(io, section)):
+        raise _require(io, section, f"params.{io.name}")
+    if section == "outputs":
+        return None
+    return _make_slot(io.name, section, io, _with_value(given, None), None).as_default()
+
+
+def _with_value(given: Param | JoinParam | None, value: Any) -> Param:
+    """A param of another value that keeps what was said about where the value goes."""
+    param = given if isinstance(given, Param) else Param.model_construct()
+    return param.model_copy(update={"value": value})
+
+
+def _is_delayed(io: IO, section: Section) -> bool:
+    """Whether the value may still be missing now. On for outputs, off for inputs, unless the declaration says otherwise."""
+    if io.delay_validation is not None:
+        return io.delay_validation
+    if io.validation is not None and io.validation.delay is not None:
+        return io.validation.delay
+    return section == "outputs"
+
+
+def _require(io: IO, section: Section, path: str) -> SpecError:
+    wanted = f" ({io.type})" if io.type else ""
+    return SpecError("ParamRequired", f"{section[:-1]} '{io.name}'{wanted} is required and got no value", path)
+
+
+def bind(value: Any, slot: Slot, *, evaluate: Evaluate = refuse, validator: Validator | None = None) -> Any:
+    """The final value of a slot: converted by its declaration and checked against its rules. `validator` has them ready."""
+    io = slot.io
+    if value is None and io is not None:
+        if io.is_required and io.type is not None and slot.source != "default":
+            raise _require(io, slot.section, slot.path)
+        return None
+    bound = convert(value, io.type if io else None, is_list=bool(io and io.is_list), path=slot.path)
+    if io is not None and bound is not None:
+        (validator or make_validator(io)).check(bound, slot.path, evaluate)
+    return bound

@@ -1,0 +1,59 @@
+"""Runs that wait for each other: none of them would ever start, so the circle is an error of each that is in it.
+
+Owns finding it, from the bodies of runs that are not frozen yet. Must not judge refs beyond that: who reads a run's own says what is
+wrong with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from opstrand.core.names import run_uuid
+from opstrand.core.phase import is_frozen, parse_phase
+from opstrand.core.recorded import read_status
+from opstrand.core.resolving.refs import Ref, parse_ask, parse_ref
+from opstrand.core.resolving.upstream_values import is_early
+from opstrand.errors import SpecError
+
+Body = Mapping[str, Any]
+Find = Callable[[Ref], Body | None]
+
+
+def check_circle(body: Body, find: Find) -> None:
+    """Follow what this run waits for, and what that waits for, as far as nothing has started. SpecError RefToItself where that leads back.
+
+    `find` gives the run that a ref names, as it does for every other run of the project.
+    """
+    own, name = run_uuid(body["metadata"]["uid"]), body["metadata"]["name"]
+    ways: list[tuple[str, tuple[str, ...], Body]] = [(f"params.{param}.ref", (name,), other) for param, other in _iter_awaited(body, find)]
+    seen: set[str] = set()
+    while ways:
+        path, names, other = ways.pop()
+        uuid = run_uuid(other["metadata"]["uid"])
+        # A ref straight to the run itself is refused in its own words.
+        if uuid == own and len(names) > 1:
+            raise SpecError("RefToItself", f"these runs wait for each other: {' -> '.join((*names, name))}", path)
+        if uuid != own and uuid not in seen:
+            seen.add(uuid)
+            further = (*names, other["metadata"]["name"])
+            ways += [(path, further, one) for _, one in _iter_awaited(other, find)]
+
+
+def _iter_awaited(body: Body, find: Find) -> Iterator[tuple[str, Body]]:
+    """The param, and the run that it waits for, of each that the run cannot start without."""
+    status = read_status(body)
+    if is_frozen(status) or parse_phase(status).is_final:
+        return
+    params = (body.get("spec") or {}).get("params")
+    for param, written in params.items() if isinstance(params, Mapping) else ():
+        if not isinstance(written, Mapping) or not isinstance(written.get("ref"), str):
+            continue
+        try:
+            ref, early = parse_ref(written["ref"]), is_early(parse_ask(written.get("value")))
+        except SpecError:
+            # That run ends of it by itself, and with it the wait.
+            continue
+        other = None if early or ref.kind == "dag" else find(ref)
+        if other is not None:
+            yield param, other

@@ -1,0 +1,1 @@
+"""The kinds of runs: how each starts, advances and ends. Pure."""

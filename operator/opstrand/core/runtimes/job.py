@@ -1,0 +1,271 @@
+"""A frozen run and its Pods: what the Pod says becomes the run's phase, a failure another attempt or the end.
+
+Must not resolve anything: a later attempt is rendered from what was frozen.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opstrand.core import names
+from opstrand.core.diagnosis.diagnose import observe_pod
+from opstrand.core.diagnosis.observation import Fault, Observation, State
+from opstrand.core.diagnosis.pending import names_missing
+from opstrand.core.diagnosis.pod_status import is_being_deleted, is_being_made
+from opstrand.core.lifecycle.node_wait import find_node_wait
+from opstrand.core.lifecycle.retry import Spent, backoff, judge_failure, read_failure, spend
+from opstrand.core.lifecycle.snapshot import (
+    ClaimPod,
+    CreatePod,
+    CreateService,
+    Decision,
+    DeletePod,
+    RestoreDocuments,
+    Snapshot,
+)
+from opstrand.core.lifecycle.status import Status
+from opstrand.core.lifecycle.transitions import advanced, end, finish, is_left_running, patience_left, pod_facts, stop_pod
+from opstrand.core.limits import ATTEMPTS
+from opstrand.core.phase import Phase
+from opstrand.core.pods.attempt import Attempt, parse_count, render_attempt
+from opstrand.core.resolving.resolve import read_frozen
+from opstrand.errors import SpecError
+
+
+def attend(snapshot: Snapshot) -> Decision:
+    """What follows for a run whose inputs are frozen."""
+    if snapshot.pod is None:
+        return _claim(snapshot) if snapshot.claimant is not None else _attend_absent(snapshot)
+    seen = observe_pod(snapshot.pod, snapshot.pod_events)
+    match seen.state:
+        case State.SUCCEEDED:
+            return finish(snapshot, Phase.SUCCEEDED, "Succeeded", "", seen)
+        case State.FAILED:
+            return _fail(snapshot, seen)
+        case State.RUNNING | State.PENDING if snapshot.is_to_stop:
+            return _stop(snapshot, seen)
+        case State.RUNNING:
+            return _run(snapshot, seen)
+        case State.PENDING:
+            return _pend(snapshot, seen)
+
+
+def _claim(snapshot: Snapshot) -> Decision:
+    """A Pod has the name, and it is not known who made it: the operator before this one, or another client."""
+    try:
+        attempt = render_again(snapshot, elapsed=0)
+    except SpecError as error:
+        return end(snapshot, Phase.FAILED, error.reason, f"its Pod cannot be distinguished from another of its name: {error.message}")
+    return Decision(actions=(ClaimPod(attempt, exact=snapshot.status.get("podDigest") == attempt.digest),))
+
+
+def _attend_absent(snapshot: Snapshot) -> Decision:
+    if snapshot.is_to_stop:
+        return end(snapshot, Phase.STOPPED, "Stopped", "stopped on request")
+    if snapshot.is_being_deleted:
+        return end(snapshot, Phase.STOPPED, "Stopped", _LEAVES)
+    if snapshot.pod_is_lost:
+        return _fail(snapshot, _observe_lost(snapshot))
+    wait = backoff_left(snapshot) or _doubt_of_timeout(snapshot)
+    if wait > 0:
+        return Decision(requeue_after=wait)
+    try:
+        return recreate(snapshot)
+    except SpecError as error:
+        return end(snapshot, Phase.FAILED, error.reason, error.message)
+
+
+def _observe_lost(snapshot: Snapshot) -> Observation:
+    """A Pod that is gone without an end: for what was last written of it, where it was being taken away."""
+    reason = str(snapshot.status.get("reason") or "")
+    if snapshot.phase in (Phase.STARTING, Phase.RUNNING) and reason in _PLATFORM_REASONS:
+        return Observation(State.FAILED, reason, str(snapshot.status.get("message") or reason), Fault.PLATFORM)
+    return Observation(State.FAILED, "PodLost", "its Pod vanished before its result was seen", Fault.PLATFORM)
+
+
+def recreate(snapshot: Snapshot) -> Decision:
+    """The Pod of a frozen run is not there yet: the operator died between the freeze and the POST, or another attempt is due."""
+    attempt = render_again(snapshot, elapsed=_elapsed(snapshot))
+    is_next = snapshot.phase is Phase.RETRYING
+    status = advanced(snapshot, Phase.STARTING, "PodCreated", "", podDigest=attempt.digest) if is_next else None
+    # Once it is there, whatever kept it away (quota, a service account) is over: look again to say so.
+    was_kept_away = snapshot.phase is Phase.STARTING and snapshot.status.get("reason") != "PodCreated"
+    make = CreatePod(attempt) if attempt.service is None else CreateService(attempt)
+    return Decision(status, (make,), requeue_after=0.0 if was_kept_away else None)
+
+
+def render_again(snapshot: Snapshot, *, elapsed: int) -> Attempt:
+    """The attempt that the status names, from what was frozen. Raises SpecError."""
+    prepared = snapshot.prepared
+    if isinstance(prepared, SpecError):
+        raise prepared
+    if prepared.compiled is None:
+        raise SpecError("ComponentNotFound", f"Component {prepared.missing_component!r} is gone")
+    return render_attempt(
+        prepared,
+        read_frozen(snapshot.status),
+        body=snapshot.body,
+        number=int(snapshot.status.get("attempt") or 0),
+        settings=snapshot.settings,
+        evaluate=snapshot.evaluate,
+        elapsed=elapsed,
+        catalog=snapshot.catalog,
+    )
+
+
+def _elapsed(snapshot: Snapshot) -> int:
+    """Seconds that earlier attempts took: `timeout` is for the run, a later attempt gets what they left."""
+    return int(snapshot.since(snapshot.status.get("startedAt")))
+
+
+def _doubt_of_timeout(snapshot: Snapshot) -> float:
+    """Seconds until it is sure that nothing of the run's time is left, where it seems so."""
+    timeout, started = parse_count(snapshot.termination.get("timeout")), snapshot.status.get("startedAt")
+    if timeout is None or not started or snapshot.since(started) < timeout:
+        return 0.0
+    return max(0.0, snapshot.left(started, timeout))
+
+
+def backoff_left(snapshot: Snapshot) -> float:
+    """Seconds until the next attempt may begin."""
+    if snapshot.phase is not Phase.RETRYING:
+        return 0.0
+    fault = Fault.PLATFORM if snapshot.status.get("reason") in _PLATFORM_REASONS else Fault.USER
+    length = backoff(Spent.parse(snapshot.status), fault, first=snapshot.settings.retry_backoff)
+    return max(0.0, length - snapshot.since(snapshot.last_step or snapshot.stamp))
+
+
+_PLATFORM_REASONS = ("Evicted", "Preempted", "NodeLost", "NodeRefused", "PodLost", "PodDeleted", "DeploymentLost")
+#: Foreground deletion takes the Pod first, and the Operation after it.
+_LEAVES = "its Operation is being deleted"
+
+
+def _run(snapshot: Snapshot, seen: Observation) -> Decision:
+    started = snapshot.status.get("startedAt") or seen.started_at or snapshot.stamp
+    return Decision(advanced(snapshot, Phase.RUNNING, seen.reason, seen.message, pod=pod_facts(snapshot), startedAt=started))
+
+
+def _pend(snapshot: Snapshot, seen: Observation) -> Decision:
+    decision = _wait_for_start(snapshot, seen)
+    restored = restore_documents(snapshot)
+    if not restored or decision.actions:
+        return decision
+    return Decision(decision.status, restored, requeue_after=float(snapshot.settings.mount_grace))
+
+
+def restore_documents(snapshot: Snapshot) -> tuple[RestoreDocuments, ...]:
+    """The ConfigMap that the Pod waits for was deleted: another is made, with the same content."""
+    if not snapshot.documents_are_gone:
+        return ()
+    try:
+        return (RestoreDocuments(render_again(snapshot, elapsed=0)),)
+    except SpecError:
+        # The Pod's own trouble is told, and waited for with patience.
+        return ()
+
+
+def _wait_for_start(snapshot: Snapshot, seen: Observation) -> Decision:
+    """A Pod that has not started: trouble is told at once, slowness only after a grace, and neither is waited for without end."""
+    pod = snapshot.pod or {}
+    age = snapshot.since(pod["metadata"].get("creationTimestamp"))
+    wait = find_node_wait(pod, age, seen.message, snapshot.settings)
+    if wait is not None and wait.is_over and (doubt := snapshot.doubt_of(pod["metadata"].get("creationTimestamp"))) > 0:
+        return Decision(requeue_after=doubt)
+    if wait is not None and wait.is_over:
+        return _give_up(snapshot, wait.reason, wait.message)
+    return _pend_for(snapshot, seen, age, None if wait is None else wait.left)
+
+
+def _give_up(snapshot: Snapshot, reason: str, message: str) -> Decision:
+    """The end of a run whose Pod never started."""
+    return Decision(end(snapshot, Phase.FAILED, reason, message).status, (DeletePod(snapshot.pod or {}),))
+
+
+def _pend_for(snapshot: Snapshot, seen: Observation, age: float, left: float | None) -> Decision:
+    """`age` is the Pod's, `left` are the seconds for which it may go on waiting for a node; None: it has one, or is not counted."""
+    pod = snapshot.pod or {}
+    if not seen.reason:
+        return Decision(_kept(snapshot), requeue_after=_look_again(snapshot, age) if is_being_made(pod) else left)
+    if seen.reason == "InitRunning":
+        return _wait_for_init(snapshot, seen)
+    patience = patience_left(snapshot, Phase.STARTING, seen.reason)
+    if seen.hopeless or (seen.fault is Fault.USER and patience <= 0):
+        return _give_up(snapshot, seen.reason, seen.message)
+    if seen.fault is Fault.NONE and age < snapshot.settings.pending_grace:
+        return Decision(_kept(snapshot), requeue_after=snapshot.settings.pending_grace - age)
+    status = advanced(snapshot, Phase.STARTING, seen.reason, seen.message, renew=names_missing(seen))
+    if seen.fault is not Fault.USER:
+        return Decision(status, requeue_after=left)
+    # Of the next volume that is missing the Pod says nothing either.
+    return Decision(status, requeue_after=min(patience, snapshot.settings.mount_grace) if snapshot.pod_events else patience)
+
+
+def _wait_for_init(snapshot: Snapshot, seen: Observation) -> Decision:
+    """Steps take what time they need; which one does is said once it is long."""
+    left = snapshot.settings.init_grace - snapshot.since(seen.started_at)
+    if left > 0:
+        return Decision(_kept(snapshot), requeue_after=left)
+    return Decision(advanced(snapshot, Phase.STARTING, seen.reason, seen.message, renew=True))
+
+
+def _look_again(snapshot: Snapshot, age: float) -> float:
+    """A Pod that its node has and does not start: what hangs is in its Events, which are asked for after a grace, and now and then."""
+    grace = snapshot.settings.mount_grace
+    return grace - age if age < grace else grace
+
+
+def _kept(snapshot: Snapshot) -> Status | None:
+    """Back from trouble: a Pod that hung on something and hangs no more says so. A step that took long was no trouble."""
+    if snapshot.phase is Phase.STARTING and snapshot.status.get("reason") in ("PodCreated", "InitRunning"):
+        return None
+    return advanced(snapshot, Phase.STARTING, "PodCreated", "")
+
+
+def _stop(snapshot: Snapshot, seen: Observation) -> Decision:
+    pod = snapshot.pod or {}
+    status = advanced(snapshot, Phase.STOPPING, "Stopping", "stop requested: its container is given its grace")
+    if is_being_deleted(pod):
+        return Decision(status)
+    return Decision(status, (DeletePod(pod),) if seen.state is State.PENDING else stop_pod(pod))
+
+
+def _fail(snapshot: Snapshot, seen: Observation) -> Decision:
+    if snapshot.is_to_stop:
+        return finish(snapshot, Phase.STOPPED, "Stopped", "stopped on request", seen)
+    if snapshot.is_being_deleted and seen.fault is Fault.PLATFORM:
+        return finish(snapshot, Phase.STOPPED, "Stopped", _LEAVES, seen)
+    spent = _next_spent(snapshot, seen)
+    if spent is None:
+        return finish(snapshot, Phase.FAILED, seen.reason, _describe_end(snapshot, seen), seen)
+    number = int(snapshot.status.get("attempt") or 0) + 1
+    metadata = snapshot.body["metadata"]
+    pod = {"name": names.pod_name(metadata["name"], names.run_uuid(metadata["uid"]), number)}
+    facts: dict[str, Any] = {"attempt": number, "retries": spent.as_dict(), "pod": pod}
+    if seen.started_at and not snapshot.status.get("startedAt"):
+        facts["startedAt"] = seen.started_at
+    status = advanced(snapshot, Phase.RETRYING, seen.reason, seen.message, **facts)
+    rest = stop_pod(snapshot.pod) if snapshot.pod is not None and is_left_running(snapshot.pod) else ()
+    return Decision(status, rest, requeue_after=backoff(spent, seen.fault, first=snapshot.settings.retry_backoff))
+
+
+def _describe_end(snapshot: Snapshot, seen: Observation) -> str:
+    """What the Pod says; of a later attempt's deadline also where the rest of the time went."""
+    number = int(snapshot.status.get("attempt") or 0)
+    if seen.reason != "DeadlineExceeded" or not number:
+        return seen.message
+    return f"{seen.message}: what {number} earlier attempt{'s' * (number > 1)} left of the run's {snapshot.termination.get('timeout')} s"
+
+
+def _next_spent(snapshot: Snapshot, seen: Observation) -> Spent | None:
+    if seen.reason == "DeadlineExceeded" or snapshot.is_being_deleted:
+        return None
+    termination = snapshot.termination
+    verdict = judge_failure(termination.get("podFailurePolicy"), read_failure(snapshot.pod or {}))
+    max_retries, given = parse_count(termination.get("maxRetries")) or 0, snapshot.status.get("platformRetries")
+    max_disruptions = snapshot.settings.platform_retries if given is None else given
+    # What a policy ignores is bounded by the run's own word on disruptions, where it has one.
+    most_ignored = ATTEMPTS - 1 if given is None else given
+    spent = Spent.parse(snapshot.status)
+    if verdict == "Ignore" and spent.disruptions >= most_ignored:
+        return None
+    return spend(spent, seen.fault, verdict, max_retries=max_retries, max_disruptions=max_disruptions)

@@ -1,0 +1,149 @@
+"""From a new run to its freeze: what it asks for is judged, waited for, resolved, and written down before anything is made.
+
+Must not look at Pods: a run that has one is `attending`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from opstrand.core.compiling.prepare import Prepared
+from opstrand.core.lifecycle.conditions import REFS_RESOLVED, get_condition
+from opstrand.core.lifecycle.retry import read_platform_retries
+from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Decision, Snapshot
+from opstrand.core.lifecycle.transitions import advanced, end
+from opstrand.core.phase import Phase
+from opstrand.core.pods.attempt import render_attempt
+from opstrand.core.resolving.resolve import Resolved, Waiting, read_frozen, resolve
+from opstrand.core.resolving.upstream import edge_to_dict
+from opstrand.errors import SpecError
+
+
+def is_decided_unread(snapshot: Snapshot) -> bool:
+    """Whether what follows for a run that is not frozen needs nothing of its file."""
+    asked = snapshot.control.get("stop") or snapshot.control.get("skip") or snapshot.is_being_deleted or _is_restored(snapshot)
+    return bool(asked) and not snapshot.is_frozen
+
+
+def start(snapshot: Snapshot) -> Decision:
+    """What follows for a run that is not frozen."""
+    if snapshot.control.get("stop"):
+        return end(snapshot, Phase.STOPPED, "Stopped", "stopped before it started")
+    if snapshot.control.get("skip"):
+        return end(snapshot, Phase.SKIPPED, "Skipped", "skipped on request")
+    if snapshot.is_being_deleted:
+        return end(snapshot, Phase.STOPPED, "Stopped", "deleted before it started")
+    if _is_restored(snapshot):
+        return end(snapshot, Phase.STOPPED, "Restored", "restored from a backup without its status: it is not run again")
+    try:
+        return _resolve(snapshot)
+    except SpecError as error:
+        return end(snapshot, _PHASE_OF_ERROR.get(error.reason, Phase.FAILED), error.reason, error.message)
+
+
+#: Errors that are an upstream's end rather than this run's own failure.
+_PHASE_OF_ERROR = {"UpstreamFailed": Phase.UPSTREAM_FAILED, "UpstreamSkipped": Phase.SKIPPED}
+
+
+def _is_restored(snapshot: Snapshot) -> bool:
+    labels = snapshot.body["metadata"].get("labels") or {}
+    return "velero.io/restore-name" in labels and not snapshot.status
+
+
+def _resolve(snapshot: Snapshot) -> Decision:
+    prepared = snapshot.prepared
+    if isinstance(prepared, SpecError):
+        raise prepared
+    if prepared.compiled is None:
+        return _wait(snapshot, "ComponentNotFound", f"waiting for Component {prepared.missing_component!r} in this namespace")
+    if prepared.compiled.is_approved is False:
+        # Before anybody else is waited for; what a template gives for it is known with the plan.
+        return _wait_for_approval(snapshot)
+    if _was_frozen(snapshot):
+        return _freeze(snapshot, prepared, read_frozen(snapshot.status))
+    found = resolve(prepared.compiled, prepared.identity, snapshot.upstream, project=snapshot.project, evaluate=snapshot.evaluate)
+    if isinstance(found, Waiting):
+        return _wait(snapshot, found.reason, found.message, patient=found.reason == "UpstreamPending")
+    return _freeze(snapshot, prepared, found)
+
+
+def _was_frozen(snapshot: Snapshot) -> bool:
+    """Whether its values were frozen and only what it was made of is lost from the status: they are not resolved a second time."""
+    known = get_condition(snapshot.status.get("conditions"), REFS_RESOLVED) or {}
+    return known.get("status") == "True" and "inputs" in snapshot.status
+
+
+def _wait(snapshot: Snapshot, reason: str, message: str, *, patient: bool = False) -> Decision:
+    """Wait: written once, however long it takes. What may never come is waited for with the configured patience only."""
+    status = advanced(snapshot, Phase.WAITING, reason, message)
+    if patient:
+        return Decision(status)
+    # Since it waits for this: what it waited for before was another matter.
+    left = snapshot.left(status["history"][-1].get("at"), float(snapshot.settings.upstream_patience))
+    if left <= 0:
+        return end(snapshot, Phase.FAILED, reason, f"{message}: gave up after {snapshot.settings.upstream_patience} s")
+    return Decision(status, requeue_after=left)
+
+
+def _wait_for_approval(snapshot: Snapshot) -> Decision:
+    return _wait(snapshot, "AwaitingApproval", "waiting for approval", patient=True)
+
+
+def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decision:
+    """Everything that the run will ever need is written before its Pod exists; nothing that happens to others later changes it."""
+    number = int(snapshot.status.get("attempt") or 0)
+    attempt = render_attempt(
+        prepared,
+        resolved,
+        body=snapshot.body,
+        number=number,
+        settings=snapshot.settings,
+        evaluate=snapshot.evaluate,
+        catalog=snapshot.catalog,
+    )
+    if attempt.plan.condition is False:
+        return end(snapshot, Phase.SKIPPED, "ConditionFalse", "its conditions say that it should not run")
+    if attempt.plan.is_approved is False:
+        return _wait_for_approval(snapshot)
+    said = snapshot.status
+    facts: dict[str, Any] = {
+        "inputs": dict(resolved.inputs),
+        # What a person has reported before the freeze stays.
+        "outputs": {**resolved.outputs, **said.get("outputs", {})},
+        "artifacts": _merge_artifacts(attempt.lineage, said.get("artifacts", ())),
+        "tags": list(dict.fromkeys((*prepared.tags, *said.get("tags", ())))),
+        "meta": dict(said.get("meta", {})),
+        "pod": {"name": attempt.pod_name} if attempt.service is None else {},
+        "attempt": number,
+        "upstream": [edge_to_dict(edge) for edge in resolved.edges] or list(said.get("upstream", ())),
+    }
+    facts["podDigest"] = attempt.digest
+    if said.get("uuid"):
+        # A kind that was edited by hand would have it frozen again, each time.
+        facts["kind"] = "job" if attempt.service is None else "service"
+    platform_retries = read_platform_retries(snapshot.body, attempt.plan)
+    if platform_retries is not None:
+        facts["platformRetries"] = platform_retries
+    if attempt.service is not None:
+        facts["service"] = attempt.service_facts
+    if resolved.outputs:
+        # The API owns `outputs`: a later attempt is rendered from these.
+        facts["frozenOutputs"] = dict(resolved.outputs)
+    if attempt.plan.termination:
+        facts["termination"] = dict(attempt.plan.termination)
+    if prepared.description and "description" not in said:
+        facts["description"] = prepared.description
+    if prepared.frozen_component is not None:
+        facts["component"] = dict(prepared.frozen_component)
+    status = advanced(snapshot, Phase.STARTING, "PodCreated", "", **facts)
+    prepared.check_total(snapshot.body, status)
+    if attempt.service is None:
+        return Decision(status, (CreatePod(attempt),), freeze=True)
+    # Its Pods are not ours to make: look whether they come.
+    return Decision(status, (CreateService(attempt),), freeze=True, requeue_after=float(snapshot.settings.pending_grace))
+
+
+def _merge_artifacts(own: Sequence[Mapping[str, Any]], said: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The lineage of the plan, and what was reported before it was known; each name once."""
+    return [dict(one) for one in {one["name"]: one for one in (*own, *said)}.values()]

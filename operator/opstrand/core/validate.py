@@ -1,0 +1,224 @@
+"""The whole judgement of an operation that is to be created: values, names in templates, and a trial of resolving and rendering.
+
+Owns the order of these checks, for the command line and the API alike: nothing is created that could be known to fail. Must not look at
+runs: what needs one, or a hub's component, is left for later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import count, islice
+from typing import Any
+
+from opstrand.core.compiling.check import check_values
+from opstrand.core.compiling.unsupported import RUN_KINDS, find_missing
+from opstrand.core.compiling.without_effect import find_idle
+from opstrand.core.identity import Identity
+from opstrand.core.operation import Compiled
+from opstrand.core.pipelines.matrix import matrix_names
+from opstrand.core.planning.init import make_step
+from opstrand.core.planning.plan import CATALOG_NOT_GIVEN, compile_plan
+from opstrand.core.pods.connections import Catalog
+from opstrand.core.pods.pod_rules import check_plan
+from opstrand.core.pods.volumes import store_path
+from opstrand.core.resolving.bindings import make_slots
+from opstrand.core.resolving.joins import find_search, parse_joins
+from opstrand.core.resolving.refs import Ref, collect_refs
+from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
+from opstrand.core.suggestions import find_nearest, suggest
+from opstrand.core.templates.lookups import RAW, is_template, parse_plain
+from opstrand.core.templates.meter import Evaluate, metered
+from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
+
+#: Each stands for what a template will give, and no file holds one.
+_STAND_INS = ("/\u241a", "/\u241b")
+#: What is only noted of a file that is not to run now: it may be written for another version, or for others to fill in.
+_UNTIL_IT_RUNS = ("NotSupported", "Placeholder")
+#: Names that every template can read besides the run's own values.
+_ALWAYS = ("globals", "params", "connections", "init")
+#: Parts of a pipeline that are judged as operations of their own.
+_CHILDREN = ("operations", "components")
+
+
+def judge_compiled(
+    compiled: Compiled, *, evaluate: Evaluate, complete: bool, is_run: bool = True, catalog: Catalog | None = None
+) -> tuple[list[Problem], list[str]]:
+    """All that is wrong, and notes of what is not judged here. `complete`: every required value must be there. `is_run`: it is about to be
+    created, so that what this version does not run is wrong too. `catalog`: the connections that it may name (None: not known)."""
+    evaluate = metered(evaluate)
+    wrong = check_values(compiled, evaluate=evaluate)
+    problems = [one for one in wrong if complete or one.reason != "ParamRequired"]
+    missing, notes = find_missing(compiled), list(find_idle(compiled))
+    if is_run:
+        problems += missing
+    else:
+        notes += [one.message for one in missing]
+    problems += _judge_work(compiled, evaluate, catalog, is_sound=not wrong)
+    problems += [] if catalog is None else judge_connections(compiled, catalog)
+    if not is_run:
+        notes += [f"{one.path}: {one.message}" for one in problems if one.reason in _UNTIL_IT_RUNS]
+        problems = [one for one in problems if one.reason not in _UNTIL_IT_RUNS]
+    return list(dict.fromkeys(problems)), list(dict.fromkeys(notes))
+
+
+def _judge_work(
+    compiled: Compiled, evaluate: Evaluate, catalog: Catalog | None, *, is_sound: bool = True, is_child: bool = False
+) -> list[Problem]:
+    """What is wrong with what would run. `is_sound`: nothing is wrong with its values."""
+    problems = list(islice(_judge_names(compiled), MAX_PROBLEMS))
+    if compiled.kind == "dag":
+        return problems + list(islice(_judge_operations(compiled, evaluate, catalog), MAX_PROBLEMS))
+    if compiled.kind not in RUN_KINDS:
+        # What their templates may read besides is known to who runs them.
+        return problems
+    if is_sound:
+        problems += _judge_brought(compiled)
+    # The runs of a matrix get values of their own: only what holds for all of them is judged here.
+    is_whole = is_sound and not problems and not compiled.matrix
+    if not is_whole or not _judge_plan(compiled, evaluate, catalog, problems, is_child=is_child):
+        # Where values are missing or wrong, what needs none is judged all the same.
+        problems += _judge_shape(compiled)
+    return problems
+
+
+def _judge_operations(pipeline: Compiled, evaluate: Evaluate, catalog: Catalog | None) -> Iterator[Problem]:
+    """The same of every operation of a pipeline, each of which becomes a run. Their values were judged with the pipeline's graph."""
+    for node in pipeline.nodes.values():
+        if node.compiled is not None:
+            found = dict.fromkeys(_judge_work(node.compiled, evaluate, catalog, is_child=True))
+            yield from (replace(one, path=f"{node.path}.{one.path}") for one in found)
+
+
+def _judge_plan(compiled: Compiled, evaluate: Evaluate, catalog: Catalog | None, problems: list[Problem], *, is_child: bool) -> bool:
+    """What only resolving and rendering can find. Whether that was everything: no other run is needed, and nothing went wrong."""
+    if compiled.joins:
+        return False
+    try:
+        refs = collect_refs(compiled)
+        somebody = replace(_find_somebody(refs), is_independent=not is_child)
+        resolved = resolve(compiled, somebody, dict.fromkeys(refs), evaluate=evaluate)
+        if isinstance(resolved, Waiting):
+            return False
+        schemas = None if catalog is None else catalog.schemas
+        plan = compile_plan(compiled, resolved, somebody, schemas, store_path=store_path(catalog), evaluate=evaluate)
+        check_plan(plan, is_built=bool(compiled.build))
+    except SpecError as error:
+        # Where the catalog of connections is the cluster's, what a template reads of one is not known here.
+        problems += (one for one in error.problems if one.reason != CATALOG_NOT_GIVEN)
+        return False
+    return True
+
+
+def _judge_brought(compiled: Compiled) -> Iterator[Problem]:
+    """Every value of other runs that `toInit` could not bring, whatever it will be."""
+    for slot in make_slots(compiled, parse_joins(compiled))[0]:
+        if slot.to_init and slot.ask is not None:
+            try:
+                make_step(slot, _STAND_INS[0])
+            except SpecError as error:
+                yield from error.problems
+
+
+def _find_somebody(refs: Iterable[Ref]) -> Identity:
+    """A judge needs somebody to judge for: a run that no ref means, nothing of which is shown."""
+    asked = {ref.target for ref in refs}
+    uuid = next(text for number in count() if (text := f"{number:032x}") not in asked)
+    return Identity(uuid=uuid, name="check", project="check")
+
+
+def judge_connections(compiled: Compiled, catalog: Catalog) -> Iterator[Problem]:
+    """Every connection by name that the catalog does not have; one that a template names is known when it is rendered."""
+    named = [(f"run.connections[{index}]", name) for index, name in enumerate(_list(compiled.run.get("connections")))]
+    steps = enumerate(_list(compiled.run.get("init")))
+    named += [(f"run.init[{index}].connection", step.get("connection")) for index, step in steps if isinstance(step, Mapping)]
+    for path, name in named:
+        if isinstance(name, str) and not is_template(name):
+            try:
+                catalog.find(name, path)
+            except SpecError as error:
+                yield from error.problems
+
+
+def _list(value: Any) -> list[Any]:
+    """A section's items; a template that makes the whole of it has none yet."""
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _judge_shape(compiled: Compiled) -> Iterator[Problem]:
+    """What is wrong with the Pod that is asked for whatever its templates will give: what they give changes nothing of it."""
+    first, second = (_try_shape(compiled, text) for text in _STAND_INS)
+    others = set(second)
+    yield from (one for one in first if one in others)
+
+
+def _try_shape(compiled: Compiled, text: str) -> Sequence[Problem]:
+    """What is wrong with the Pod if every template in it gives this text."""
+    run = {key: _fill(part, text) for key, part in compiled.run.items() if not _is_made(part)}
+    own = {"queue": _fill(compiled.queue, text)}
+    for name, section in {"plugins": compiled.plugins, "termination": compiled.termination}.items():
+        own[name] = {} if isinstance(section, str) else _fill(section, text)
+    bare = replace(compiled, run=run, **own, conditions=None, is_approved=None, cache=None, presets=(), cost=None, mount=())
+    try:
+        check_plan(compile_plan(bare, Resolved({}, {}), _find_somebody(())), is_built=bool(compiled.build))
+    except SpecError as error:
+        return error.problems
+    return ()
+
+
+def _is_made(part: Any) -> bool:
+    """Whether a template makes a whole section, or one of its items: of what shape, nobody knows yet."""
+    return any(isinstance(one, str) and is_template(one) for one in (part if isinstance(part, list | tuple) else [part]))
+
+
+def _fill(value: Any, text: str) -> Any:
+    """The value with `text` for every text that has a template in it, keys too."""
+    if isinstance(value, str):
+        return text if is_template(value) else value
+    if isinstance(value, Mapping):
+        return {_fill(key, text): _fill(item, text) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_fill(item, text) for item in value)
+    return value
+
+
+def _collect_names(compiled: Compiled) -> list[str]:
+    """The names that templates of this operation can read."""
+    params = [join.get("params") for join in compiled.joins or () if isinstance(join, Mapping)]
+    joined = [name for given in params if isinstance(given, Mapping) for name in given]
+    declared = [io.name for io in (*compiled.inputs, *compiled.outputs)]
+    return list(dict.fromkeys([*declared, *compiled.params, *joined, *matrix_names(compiled.matrix)]))
+
+
+def _judge_names(compiled: Compiled) -> Iterator[Problem]:
+    """Every look-up of a name that nobody declared. What is more than a look-up may test a name, and is judged by rendering."""
+    names = _collect_names(compiled)
+    values = {f"params.{name}": param.value for name, param in compiled.params.items() if param.ref is None}
+    values |= {f"{section}.{io.name}": io.value for section in ("inputs", "outputs") for io in getattr(compiled, section)}
+    yield from _find_unknown(values, (*names, "globals", "params"))
+    own = {"conditions": compiled.conditions, "termination": compiled.termination, "plugins": compiled.plugins, "queue": compiled.queue}
+    own |= {f"joins[{index}]": find_search(join) for index, join in enumerate(compiled.joins or ()) if isinstance(join, Mapping)}
+    own |= {f"run.{key}": value for key, value in compiled.run.items() if key not in _CHILDREN}
+    yield from _find_unknown(own, (*names, *_ALWAYS))
+
+
+def _find_unknown(parts: Mapping[str, Any], known: tuple[str, ...]) -> Iterator[Problem]:
+    names = frozenset(known)
+    for path, text in (one for part, value in parts.items() for one in _iter_texts(value, part)):
+        plain = parse_plain(text) if is_template(text) else None
+        for lookup in plain.pieces if plain else ():
+            if not isinstance(lookup, str) and not lookup.constant and lookup.head not in names:
+                way_out = "" if find_nearest(str(lookup.head), known) else f"; {RAW}"
+                yield Problem("TemplateError", f"there is no '{lookup.head}'{suggest(str(lookup.head), known)}{way_out}", path)
+
+
+def _iter_texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Every text with its path: unlike `template.iter_texts`, which needs none."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _iter_texts(item, f"{path}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _iter_texts(item, f"{path}[{index}]")

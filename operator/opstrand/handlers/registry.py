@@ -1,0 +1,26 @@
+"""kopf's events, three lines each: body to cache, keys to queue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opstrand.controller.sync import Sync
+from opstrand.core import names
+from opstrand.handlers.kopf_import import kopf
+from opstrand.kube.client import COMPONENTS, OPERATIONS, PODS, Resource
+
+
+def register(registry: kopf.OperatorRegistry, sync: Sync) -> None:
+    """Feed `sync` with everything that happens to Operations, Components and the Pods of runs."""
+
+    def listen(resource: Resource, labels: dict[str, str] | None = None) -> None:
+        async def on_event(type: str | None, event: Any, **_: object) -> None:
+            sync.observe(resource, type, event["object"])
+
+        kopf.on.event(
+            group=resource.group, version=resource.version, plural=resource.plural, id=resource.plural, registry=registry, labels=labels
+        )(on_event)
+
+    listen(OPERATIONS)
+    listen(COMPONENTS)
+    listen(PODS, labels={names.MANAGED_BY: names.MANAGED_BY_VALUE})

@@ -1,0 +1,1 @@
+"""Who keeps runs: what the API reads and writes, behind protocols."""

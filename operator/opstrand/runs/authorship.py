@@ -1,0 +1,129 @@
+"""Who made a run, and who asked what of it, through the API: the API server sees one account behind all of them.
+
+Owns the annotations and the lines of the log that say so, and the impersonation that makes the API server's own audit log say it. Must not
+decide what a user may do: that was decided before.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from opstrand.api.auth.tokens import Memory
+from opstrand.api.published.views import run_uuid
+from opstrand.core.names import ASKED_BY_USER, CREATED_BY_USER
+from opstrand.kube.client import SELF_ACCESS_REVIEWS, Resource
+from opstrand.logs import about
+from opstrand.runs.protocols import Body, Control, Identity
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that the answer is believed whether a user may be impersonated.
+_BELIEVED = 30.0
+_ACCOUNT = "system:serviceaccount:"
+#: Groups that the API server adds by itself to who is impersonated.
+_IMPLIED = ("system:authenticated", "system:serviceaccounts")
+#: What the API server adds to a token (Pod, node, credential id): no rights come of it.
+_FACTS = "authentication.kubernetes.io/"
+
+PatchOps = list[dict[str, Any]]
+Attributes = dict[str, str]
+
+
+def sign(body: Body, by: Identity | None) -> Body:
+    """An Operation to create with the name of its user."""
+    if by is None:
+        return body
+    metadata = body["metadata"]
+    return {**body, "metadata": {**metadata, "annotations": {**(metadata.get("annotations") or {}), CREATED_BY_USER: by.name}}}
+
+
+def signature_ops(body: Body, control: Control, by: Identity | None) -> PatchOps:
+    """JSON Patch that writes the user beside what is asked. What was asked before stays asked by who did."""
+    names = [] if by is None else [ASKED_BY_USER[key] for key in _changes(body, control) if key in ASKED_BY_USER]
+    if by is None or not names:
+        return []
+    ops: PatchOps = []
+    if not isinstance(body["metadata"].get("annotations"), dict):
+        ops += [{"op": "replace", "path": "/metadata/resourceVersion", "value": body["metadata"]["resourceVersion"]}]
+        ops += [{"op": "add", "path": "/metadata/annotations", "value": {}}]
+    return ops + [{"op": "add", "path": f"/metadata/annotations/{name.replace('/', '~1')}", "value": by.name} for name in names]
+
+
+def _changes(body: Body, control: Control) -> Iterator[str]:
+    spec = body.get("spec") or {}
+    before = spec.get("control") or {}
+    yield from (key for key, value in control.switches.items() if before.get(key) != value)
+    if control.is_approved is not None and spec.get("isApproved") != control.is_approved:
+        yield "approve"
+
+
+def record(action: str, body: Body, by: Identity | None) -> None:
+    """One line of the log: an annotation can be changed, and goes with its object."""
+    if by is not None:
+        metadata = body["metadata"]
+        pod = getattr(by, "pod_name", "")
+        said = {**about(metadata["namespace"], metadata["name"]), "uuid": run_uuid(body), "by": by.name}
+        logger.info("run %s", action, extra={**said, **({"by_pod": pod} if pod else {})})
+
+
+class Reviews(Protocol):
+    """The part of `kube.api.KubeApi` that is needed here."""
+
+    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> dict[str, Any]: ...
+
+
+class Impersonation:
+    """Knows whom the API's own account may impersonate: no one, unless a role grants it."""
+
+    def __init__(self, reviews: Reviews) -> None:
+        self._reviews = reviews
+        self._answers: Memory[bool] = Memory(_BELIEVED)
+
+    async def may(self, user: Identity) -> bool:
+        """Whether requests can be sent as this user with all of its groups and extra fields: with fewer, its rights could be wider."""
+        if any(not text.isprintable() for text in _texts(user)):
+            return False
+        for attributes in _attributes(user):
+            if not await self._answers.get(tuple(attributes.items()), lambda asked=attributes: self._ask(asked)):  # type: ignore[misc]
+                return False
+        return True
+
+    async def _ask(self, attributes: Attributes) -> bool:
+        spec = {"resourceAttributes": {"verb": "impersonate", **attributes}}
+        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec}
+        answer = await self._reviews.create(SELF_ACCESS_REVIEWS, None, body)
+        return bool((answer.get("status") or {}).get("allowed"))
+
+
+def _attributes(user: Identity) -> Iterator[Attributes]:
+    """What the API server asks its rules before it lets one user act as another."""
+    namespace, _, name = user.name.removeprefix(_ACCOUNT).partition(":")
+    if user.name.startswith(_ACCOUNT):
+        yield {"group": "", "resource": "serviceaccounts", "namespace": namespace, "name": name}
+    else:
+        yield {"group": "", "resource": "users", "name": user.name}
+    for group in groups_of(user):
+        yield {"group": "", "resource": "groups", "name": group}
+    for key, values in extra_of(user).items():
+        for value in values:
+            yield {"group": "authentication.k8s.io", "resource": "userextras", "subresource": key, "name": value}
+
+
+def groups_of(user: Identity) -> Sequence[str]:
+    """The groups to name: without those that the API server adds by itself, which it does as long as no others are named."""
+    implied = {*_IMPLIED, f"system:serviceaccounts:{user.name.removeprefix(_ACCOUNT).partition(':')[0]}"}
+    others = [group for group in user.groups if group not in implied]
+    is_account = user.name.startswith(_ACCOUNT)
+    return [group for group in user.groups if group != "system:authenticated"] if is_account and others else others
+
+
+def extra_of(user: Identity) -> Mapping[str, Sequence[str]]:
+    return {key: values for key, values in (user.extra or {}).items() if not key.startswith(_FACTS)}
+
+
+def _texts(user: Identity) -> Iterator[str]:
+    yield from (user.name, *user.groups)
+    for key, values in (user.extra or {}).items():
+        yield from (key, *values)

@@ -1,0 +1,121 @@
+"""The API's own picture of every Operation, kept by a watch, and the wakening of who waits for one.
+
+Owns the newest body by (namespace, name) and by uuid. A body may be put by the watch, by a list or by the answer to a write of ours, in
+any order: the newest wins. Must not do I/O.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from opstrand.api.published.listing import read_beside
+from opstrand.core.names import Key, key_of
+from opstrand.core.names import run_uuid as uuid_of
+from opstrand.core.packed import is_large, pack, unpack
+from opstrand.runs.protocols import Body, Listed
+
+
+class Index:
+    """Bodies, none older than one that was put before it."""
+
+    def __init__(self) -> None:
+        self._bodies: dict[Key, Body] = {}
+        #: Of large bodies, what their heads have not and lists are sorted by.
+        self._beside: dict[Key, Mapping[str, Any]] = {}
+        self._keys: dict[Key, Key] = {}
+        self._waiting: defaultdict[Key, set[asyncio.Event]] = defaultdict(set)
+
+    def find(self, project: str, uuid: str) -> Body | None:
+        key = self._keys.get((project, uuid))
+        body = None if key is None else self._bodies.get(key)
+        return None if body is None else unpack(body)
+
+    def list(self, project: str) -> list[Listed]:
+        """The runs of a project. None of them is unpacked."""
+        return [Listed(body, self._beside.get(key, {})) for key, body in self._bodies.items() if key[0] == project]
+
+    def put(self, body: Body) -> Body:
+        """Take the body unless a newer one of the same object is known; returns what is known afterwards."""
+        return body if self.take(body) else unpack(self._bodies[key_of(body)])
+
+    def take(self, body: Body) -> bool:
+        """The same, where only whether it was news is of interest: half of what a watch says is known, and is not unpacked for that."""
+        key, known = key_of(body), self._bodies.get(key_of(body))
+        if known is not None and known["metadata"]["uid"] == body["metadata"]["uid"] and _version(known) >= _version(body):
+            return False
+        if known is not None:
+            self._keys.pop(_uuid_key(known), None)
+        self._keep(key, body)
+        self._keys[_uuid_key(body)] = key
+        self._wake(body)
+        return True
+
+    def _keep(self, key: Key, body: Body) -> None:
+        kept = self._bodies[key] = pack(body)
+        self._beside.pop(key, None)
+        if is_large(kept):
+            self._beside[key] = read_beside(unpack(body))
+
+    def drop(self, body: Body) -> None:
+        """Forget this very object; one that took its name since stays."""
+        known = self._bodies.get(key_of(body))
+        if known is not None and known["metadata"]["uid"] == body["metadata"]["uid"]:
+            del self._bodies[key_of(body)]
+            self._beside.pop(key_of(body), None)
+            self._keys.pop(_uuid_key(body), None)
+        self._wake(body)
+
+    def replace(self, bodies: Iterable[Body], version: str, project: str | None = None) -> None:
+        """Take a full list of one project, or of all: what is known, older than the list and not in it is gone."""
+        listed = list(bodies)
+        for body in listed:
+            self.take(body)
+        present = {_uuid_key(body) for body in listed}
+        for body in list(self._bodies.values()):
+            is_inside = project in (None, body["metadata"]["namespace"])
+            if is_inside and _uuid_key(body) not in present and _version(body) <= int(version):
+                self.drop(body)
+
+    @contextmanager
+    def changes(self, project: str, uuid: str) -> Iterator[asyncio.Event]:
+        """An event that is set whenever this run changes; whoever waits clears it."""
+        event, waiting = asyncio.Event(), self._waiting[project, uuid]
+        waiting.add(event)
+        try:
+            yield event
+        finally:
+            waiting.discard(event)
+            if not waiting:
+                self._waiting.pop((project, uuid), None)
+
+    async def wait(self, project: str, uuid: str, until: Callable[[Body], bool], seconds: float) -> Body | None:
+        """The run as soon as `until` holds, or as it is after the time; None once it is gone."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        with self.changes(project, uuid) as changed:
+            while True:
+                changed.clear()
+                body = self.find(project, uuid)
+                if body is None or until(body):
+                    return body
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        await changed.wait()
+                except TimeoutError:
+                    return self.find(project, uuid)
+
+    def _wake(self, body: Body) -> None:
+        for event in self._waiting.get(_uuid_key(body), ()):
+            event.set()
+
+
+def _uuid_key(body: Body) -> Key:
+    return body["metadata"]["namespace"], uuid_of(body["metadata"]["uid"])
+
+
+def _version(body: Body) -> int:
+    """Versions of one object grow, and those of a list can be compared with them (Kubernetes says so since 1.35; etcd always did)."""
+    return int(body["metadata"]["resourceVersion"])

@@ -1,0 +1,297 @@
+"""Runs as the Operations of a cluster: what the API stands on there.
+
+Owns reading (a watch, and the API server itself before a run is said not to exist) and writing (JSON Patch, tried again where somebody
+else wrote in between). Must not know HTTP, and must not decide what becomes of a run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from opstrand.api.published.views import run_uuid
+from opstrand.core.packed import pack
+from opstrand.errors import PlatformError
+from opstrand.kube.client import NAMESPACES, OPERATIONS, Conflict, Expired, Forbidden, Invalid, NotFound, Page, Resource
+from opstrand.runs.authorship import Impersonation, extra_of, groups_of, record, sign, signature_ops
+from opstrand.runs.group_commit import Commits
+from opstrand.runs.index import Index
+from opstrand.runs.pod_logs import follow_pod
+from opstrand.runs.protocols import Body, Control, Identity, Listed, LogLine, Orders, ProjectNotFound, Refused, RunNotFound
+from opstrand.runs.status_edits import Edit, patch_ops
+
+logger = logging.getLogger(__name__)
+
+#: How often a write is tried where others write the same run.
+_TRIES = 14
+#: Seconds: the shortest time between two lists of one project, and how long the names of projects are remembered.
+_LIST_INTERVAL = 1.0
+#: Seconds: the API server sends a bookmark every minute, so a watch that says nothing for longer is dead.
+_SILENCE = 150.0
+#: Seconds between the end of a watch and the next: at first, and where they end again and again.
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+#: Seconds: a watch that lived for longer did not end because it was begun.
+_LIVED = 2.0
+
+Manifest = dict[str, Any]
+Patch = list[Manifest]
+
+
+class Cluster(Protocol):
+    """The part of `kube.api.KubeApi` that is needed here."""
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest: ...
+
+    async def list(self, resource: Resource, namespace: str | None = None) -> tuple[list[Manifest], str]: ...
+
+    def pages(self, resource: Resource, namespace: str | None = None) -> AsyncIterator[Page]: ...
+
+    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest: ...
+
+    async def json_patch(
+        self, resource: Resource, namespace: str | None, name: str, ops: Patch, *, subresource: str | None = None
+    ) -> Manifest: ...
+
+    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None: ...
+
+    def watch(self, resource: Resource, namespace: str | None = None, *, since: str = "") -> AsyncIterator[tuple[str, Manifest]]: ...
+
+    def follow_log(self, namespace: str, pod: str, **query: Any) -> AsyncIterator[bytes]: ...
+
+    def impersonate(self, user: str, groups: Sequence[str] = (), extra: Mapping[str, Sequence[str]] | None = None) -> Cluster: ...
+
+
+class ClusterRuns:
+    """`Runs` over a cluster. `keep_watching()` must run beside it.
+
+    `logs` is the same cluster over connections for followed logs. With `impersonation`, what a user asks of runs is sent as that user
+    where the API's account may do so.
+    """
+
+    def __init__(self, cluster: Cluster, *, logs: Cluster | None = None, impersonation: Impersonation | None = None) -> None:
+        self._cluster, self._logs = cluster, logs or cluster
+        self._impersonation = impersonation
+        self._index = Index()
+        self._commits = Commits(self._store)
+        self._listed: defaultdict[str, float] = defaultdict(lambda: float("-inf"))
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._projects: list[str] = []
+        self._synced = False
+
+    async def keep_watching(self) -> None:
+        """List, then watch, for ever; after trouble with a pause that grows until a watch has lived again."""
+        loop, pause = asyncio.get_running_loop(), _FIRST_PAUSE
+        while True:
+            began = loop.time()
+            try:
+                await self._watch()
+            except (Expired, TimeoutError):
+                pass
+            except PlatformError as error:
+                logger.warning("the watch on operations broke: %s", error.message)
+            pause = _FIRST_PAUSE if loop.time() - began > _LIVED else min(pause * 2, _LONGEST_PAUSE)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+
+    async def _watch(self) -> None:
+        bodies, since = await self._list_packed()
+        self._index.replace(bodies, since)
+        self._synced = True
+        loop, began = asyncio.get_running_loop(), float("-inf")
+        while loop.time() - began > _LIVED:  # a watch that ends in peace goes on where it was, unless that is at once
+            began = loop.time()
+            async with asyncio.timeout(_SILENCE) as silence:
+                async for kind, body in self._cluster.watch(OPERATIONS, since=since):
+                    silence.reschedule(loop.time() + _SILENCE)
+                    since = body["metadata"]["resourceVersion"]
+                    self._take(kind, body)
+
+    async def _list_packed(self, project: str | None = None) -> tuple[Sequence[Body], str]:
+        """A full list, of which no more than a page is held unpacked."""
+        bodies: list[Body] = []
+        version = ""
+        async for page in self._cluster.pages(OPERATIONS, project):
+            bodies += map(pack, page.items)
+            version = page.version
+        return bodies, version
+
+    def _take(self, kind: str, body: Body) -> None:
+        if kind == "DELETED":
+            self._index.drop(body)
+        elif kind != "BOOKMARK":
+            self._index.take(body)
+
+    async def ready(self) -> bool:
+        return self._synced
+
+    async def get(self, project: str, uuid: str, *, newest: bool = False) -> Body:
+        body = self._index.find(project, uuid)
+        if body is None:
+            await self._list_again(project)
+            body = self._index.find(project, uuid)
+        if body is None:
+            raise RunNotFound(uuid)
+        return await self._get_newest(body) if newest else body
+
+    async def _list_again(self, project: str) -> None:
+        """A list of the project that began after this call: one answers all who asked while it was being waited for."""
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        async with self._locks[project]:
+            if self._listed[project] > asked:
+                return
+            await asyncio.sleep(max(0.0, self._listed[project] + _LIST_INTERVAL - loop.time()))
+            self._listed[project] = loop.time()
+            bodies, version = await self._list_packed(project)
+            self._index.replace(bodies, version, project)
+
+    async def list(self, project: str) -> Sequence[Listed]:
+        if project not in await self.projects() and project not in await self._list_projects():
+            raise ProjectNotFound(project)
+        return self._index.list(project)
+
+    async def projects(self) -> Sequence[str]:
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._listed[""] > _LIST_INTERVAL:
+            self._listed[""] = loop.time()
+            return await self._list_projects()
+        return self._projects
+
+    async def _list_projects(self) -> Sequence[str]:
+        items, _ = await self._cluster.list(NAMESPACES)
+        self._projects = sorted(item["metadata"]["name"] for item in items)
+        return self._projects
+
+    def on_behalf_of(self, by: Identity) -> Orders:
+        return _OrdersOf(self, by)
+
+    async def _as(self, by: Identity | None) -> Cluster:
+        if by is None or self._impersonation is None or not await self._impersonation.may(by):
+            return self._cluster
+        return self._cluster.impersonate(by.name, groups_of(by), extra_of(by))
+
+    async def create(self, project: str, body: Body, *, by: Identity | None = None) -> Body:
+        try:
+            made = self._index.put(await (await self._as(by)).create(OPERATIONS, project, sign(body, by)))
+        except NotFound:
+            raise ProjectNotFound(project) from None
+        except (Invalid, Forbidden) as error:
+            raise Refused(error.words) from None
+        record("created", made, by)
+        return made
+
+    async def edit(self, project: str, uuid: str, edit: Edit) -> Body:
+        stored: Body = await self._commits.submit((project, uuid), edit)
+        return stored
+
+    async def _store(self, key: tuple[str, str], edit: Edit) -> Body:
+        project, uuid = key
+        return await self._patch(project, uuid, lambda body: patch_ops(edit, body), subresource="status")
+
+    async def control(self, project: str, uuid: str, control: Control, *, by: Identity | None = None) -> Body:
+        cluster = await self._as(by)
+        asked = await self._patch(
+            project, uuid, lambda body: _control_ops(control, body) + signature_ops(body, control, by), cluster=cluster
+        )
+        for key in control.asked:
+            record(f"asked to {key}", asked, by)
+        return asked
+
+    async def _patch(
+        self, project: str, uuid: str, make: Callable[[Body], Patch], *, subresource: str | None = None, cluster: Cluster | None = None
+    ) -> Body:
+        """Patch the run, made anew from the newest body where the last try met somebody else's write."""
+        body = await self.get(project, uuid)
+        for tried in range(_TRIES):
+            meta = body["metadata"]
+            same_object = {"op": "test", "path": "/metadata/uid", "value": meta["uid"]}
+            try:
+                ops = [same_object, *make(body)]
+                patched = await (cluster or self._cluster).json_patch(OPERATIONS, project, meta["name"], ops, subresource=subresource)
+                return self._index.put(patched)
+            except NotFound:
+                self._index.drop(body)
+                raise RunNotFound(uuid) from None
+            except Forbidden as error:
+                if cluster in (None, self._cluster):
+                    raise
+                raise Refused(error.words) from None
+            except (Conflict, Invalid) as error:
+                # Invalid too: the map that a key was to be added to may be gone, or the name may belong to another object by now.
+                await asyncio.sleep(random.uniform(0, min(0.01 * 2**tried, 1.0)) if tried else 0)
+                newest = await self._get_newest(body)
+                if isinstance(error, Invalid) and _is_same_version(newest, body):
+                    raise Refused(error.words) from None
+                body = newest
+        raise PlatformError(f"the run {uuid} is being written too often by others; try again", retry_after=1)
+
+    async def _get_newest(self, body: Body) -> Body:
+        meta = body["metadata"]
+        try:
+            newest = await self._cluster.get(OPERATIONS, meta["namespace"], meta["name"])
+        except NotFound:
+            newest = None
+        if newest is None or newest["metadata"]["uid"] != meta["uid"]:
+            self._index.drop(body)
+            raise RunNotFound(run_uuid(body))
+        return self._index.put(newest)
+
+    async def delete(self, project: str, uuid: str, *, by: Identity | None = None) -> None:
+        body = await self.get(project, uuid)
+        cluster = await self._as(by)
+        try:
+            await cluster.delete(OPERATIONS, project, body["metadata"]["name"], uid=body["metadata"]["uid"])
+        except Forbidden as error:
+            raise Refused(error.words) from None
+        self._index.drop(body)
+        record("deleted", body, by)
+
+    async def wait(self, project: str, uuid: str, until: Callable[[Body], bool], seconds: float) -> Body:
+        await self.get(project, uuid)
+        body = await self._index.wait(project, uuid, until, seconds)
+        if body is None:
+            raise RunNotFound(uuid)
+        return body
+
+    async def log(self, body: Body, attempt: int, since: str | None) -> AsyncIterator[LogLine]:
+        lines = follow_pod(self._logs.follow_log, self.wait, body, attempt, since)
+        async with contextlib.aclosing(lines):
+            async for line in lines:
+                yield line
+
+
+class _OrdersOf:
+    """`Orders` of one user."""
+
+    def __init__(self, runs: ClusterRuns, by: Identity) -> None:
+        self._runs, self._by = runs, by
+
+    async def create(self, project: str, body: Body) -> Body:
+        return await self._runs.create(project, body, by=self._by)
+
+    async def control(self, project: str, uuid: str, control: Control) -> Body:
+        return await self._runs.control(project, uuid, control, by=self._by)
+
+    async def delete(self, project: str, uuid: str) -> None:
+        await self._runs.delete(project, uuid, by=self._by)
+
+
+def _is_same_version(one: Body, other: Body) -> bool:
+    return bool(one["metadata"]["resourceVersion"] == other["metadata"]["resourceVersion"])
+
+
+def _control_ops(control: Control, body: Body) -> Patch:
+    spec = body.get("spec") or {}
+    ops: Patch = []
+    if control.switches and not isinstance(spec.get("control"), dict):
+        ops += [{"op": "replace", "path": "/metadata/resourceVersion", "value": body["metadata"]["resourceVersion"]}]
+        ops += [{"op": "add", "path": "/spec/control", "value": {}}]
+    ops += [{"op": "add", "path": f"/spec/control/{key}", "value": value} for key, value in control.switches.items()]
+    if control.is_approved is not None:
+        ops.append({"op": "add", "path": "/spec/isApproved", "value": control.is_approved})
+    return ops

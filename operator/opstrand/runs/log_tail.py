@@ -1,0 +1,141 @@
+"""Following the log of a run's main containers, attempt after attempt, by requests that each know only where the last one ended.
+
+Owns the cursor (no line is lost or told twice, whichever copy of the API answers) and how long a request is held back. Must not know
+HTTP or where lines come from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from opstrand.api.published.views import is_final, run_uuid
+from opstrand.core.recorded import read_status
+from opstrand.runs.protocols import Body, LogLine, Runs
+
+#: What one answer may hold. The published command line asks at most five times for a finished run, so this is generous.
+CHUNK_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Behind which line the next answer starts: the `nth` line (from 1) with the time `at`, of this attempt.
+
+    Times have nanoseconds, and two lines may still share one: hence the count. `at` is empty before the first line.
+    """
+
+    attempt: int = 0
+    at: str = ""
+    nth: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.attempt}.{self.nth}.{self.at}"
+
+    @classmethod
+    def parse(cls, text: str | None) -> Cursor:
+        """What `str` gave; the beginning for anything else."""
+        attempt, _, rest = (text or "").partition(".")
+        nth, _, at = rest.partition(".")
+        if attempt.isdecimal() and nth.isdecimal() and len(text or "") < 80:
+            return cls(int(attempt), at, int(nth))
+        return cls()
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds: how long to wait for a first line, and how long for more once there is one."""
+
+    first: float
+    more: float
+
+
+@dataclass
+class Chunk:
+    """What one request saw. `is_complete`: the run is final, and no line is left."""
+
+    cursor: Cursor
+    lines: list[LogLine] = field(default_factory=list)
+    is_complete: bool = False
+    is_full: bool = False
+    size: int = 0
+
+    def take(self, line: LogLine, attempt: int) -> None:
+        self.lines.append(line)
+        self.size += len(line.text) + 100
+        self.is_full = self.size > CHUNK_BYTES
+        in_attempt = self.cursor.attempt == attempt
+        if in_attempt and self.cursor.at and not line.at:
+            return  # nothing of the log itself: what was told stays told
+        same = in_attempt and self.cursor.at == line.at
+        self.cursor = Cursor(attempt, line.at, self.cursor.nth + 1 if same else 1)
+
+
+async def read_chunk(runs: Runs, body: Body, cursor: Cursor, patience: Patience) -> Chunk:
+    """The lines behind the cursor: at once where the run is over, else as soon as patience says."""
+    chunk, arrived = Chunk(cursor), asyncio.Event()
+    following = asyncio.create_task(_follow(runs, body, chunk, arrived))
+    first = asyncio.create_task(arrived.wait())
+    try:
+        await asyncio.wait({following, first}, timeout=patience.first, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({following}, timeout=patience.more if arrived.is_set() else 0)
+    finally:
+        for task in (following, first):
+            finished = task.done()
+            task.cancel()
+            if not finished:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+    trouble = following.exception() if following.done() and not following.cancelled() else None
+    if trouble is not None and not chunk.lines:  # what was read before it is told first
+        raise trouble
+    return chunk
+
+
+async def _follow(runs: Runs, body: Body, chunk: Chunk, arrived: asyncio.Event) -> None:
+    """Fill the chunk until it is full or the run is over."""
+    attempt = chunk.cursor.attempt
+    while not chunk.is_full:
+        is_over = is_final(body) or attempt < current_attempt(body)
+        await _follow_attempt(runs, body, attempt, chunk, arrived)
+        if chunk.is_full:
+            return
+        # The container's log ends before the operator has judged it: only a final status makes the end an end. And a log that was
+        # followed may end before its last lines came (seen with containerd): what is over is read once more, from where it broke off.
+        if not is_over:
+            body = await _wait_for_news(runs, body, attempt)
+        elif attempt < current_attempt(body):
+            attempt += 1
+        else:
+            chunk.is_complete = True
+            return
+
+
+async def _follow_attempt(runs: Runs, body: Body, attempt: int, chunk: Chunk, arrived: asyncio.Event) -> None:
+    start = chunk.cursor if chunk.cursor.attempt == attempt else Cursor(attempt)
+    skip = start.nth
+    async for line in runs.log(body, attempt, start.at or None):
+        if line.at < start.at:
+            continue
+        if line.at == start.at and skip > 0:
+            skip -= 1
+            continue
+        chunk.take(line, attempt)
+        arrived.set()
+        if chunk.is_full:
+            return
+
+
+async def _wait_for_news(runs: Runs, body: Body, attempt: int) -> Body:
+    def is_news(now: Body) -> bool:
+        return is_final(now) or current_attempt(now) > attempt
+
+    return await runs.wait(body["metadata"]["namespace"], run_uuid(body), is_news, 5)
+
+
+def current_attempt(body: Body) -> int:
+    """The number of the newest attempt, from 0; a run that has no Pod yet is before its first."""
+    status: Mapping[str, Any] = read_status(body)
+    return int(status.get("attempt") or 0)

@@ -1,0 +1,74 @@
+"""The log of one attempt, read from its Pod through the API server.
+
+Owns the waiting for a container to start and the form of Kubernetes' time stamps. Must not know who reads it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from opstrand.api.published.views import is_final, phase, run_uuid
+from opstrand.core import names
+from opstrand.core.names import MAIN_CONTAINER
+from opstrand.core.phase import Phase
+from opstrand.core.recorded import read_status
+from opstrand.kube.client import Invalid, NotFound
+from opstrand.runs.log_tail import current_attempt
+from opstrand.runs.protocols import Body, LogLine
+
+Follow = Callable[..., AsyncIterator[bytes]]
+Wait = Callable[[str, str, Callable[[Body], bool], float], Awaitable[Body]]
+
+#: Bytes: of a longer line the beginning is served, and how much more there is.
+LONGEST_LINE = 1024 * 1024
+#: Seconds between two looks at a Pod whose container has not started; the run's own changes wake it earlier.
+_LOOK_AGAIN = 0.5
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+async def follow_pod(follow: Follow, wait: Wait, body: Body, attempt: int, since: str | None) -> AsyncGenerator[LogLine, None]:
+    """Every line of the main container, from the whole second of `since` on, until it has ended. Nothing for a Pod that is gone."""
+    namespace, uuid = body["metadata"]["namespace"], run_uuid(body)
+    query: dict[str, Any] = {"container": MAIN_CONTAINER, "timestamps": True, "longest": LONGEST_LINE}
+    if since:
+        query["sinceTime"] = since[:19] + "Z"  # the API server counts whole seconds
+    while True:
+        try:
+            pod = attempt_pod(body, attempt)
+            if pod:
+                async for raw in follow(namespace, pod, **query):
+                    yield parse_line(raw)
+                return
+        except (NotFound, Invalid):  # 400: the container has not started yet, or never will
+            if is_final(body) or current_attempt(body) > attempt:
+                return
+        if not pod and is_final(body):
+            return
+        was = phase(body)
+        body = await wait(namespace, uuid, lambda now, was=was: phase(now) is not was, _LOOK_AGAIN)  # type: ignore[misc]
+
+
+def attempt_pod(body: Body, attempt: int) -> str:
+    """The name of an attempt's Pod. Empty before the freeze."""
+    is_waiting = phase(body) is Phase.WAITING and attempt == 0
+    return "" if is_waiting else names.attempt_pod(read_status(body), attempt)
+
+
+def parse_line(raw: bytes) -> LogLine:
+    """`TIME TEXT`; bytes that are not UTF-8 are replaced. A line without a time is the node's own message in place of a log."""
+    line = raw.decode(errors="replace").removesuffix("\n")
+    stamp, _, text = line.partition(" ")
+    return LogLine(in_utc(stamp), text) if _STAMP.fullmatch(stamp) else LogLine("", line)
+
+
+def in_utc(stamp: str) -> str:
+    """The same moment with nine decimals and a Z: a node may keep another zone, and cursors compare these as text."""
+    if stamp.endswith("Z"):
+        moment, _, fraction = stamp[:-1].partition(".")
+        return f"{moment}.{fraction:0<9}Z"
+    moment, sign, zone = stamp[:19], stamp[-6:-5], stamp[-5:]
+    seconds = datetime.fromisoformat(f"{moment}{sign}{zone}").astimezone(UTC)
+    return f"{seconds:%Y-%m-%dT%H:%M:%S}.{stamp[20:-6]:0<9}Z"

@@ -1,0 +1,1 @@
+"""The CustomResourceDefinitions, written from the models."""

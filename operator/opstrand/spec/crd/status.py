@@ -1,0 +1,91 @@
+"""The status of an Operation as the API server knows it.
+
+Owns the types of its keys. Values that users' runs write (inputs, outputs, meta) are open and keep their nulls. Must not know how a
+status comes about.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opstrand.spec.crd.schema import OPEN, OPEN_OBJECT, Schema
+
+PHASES = ["Created", "Waiting", "Queued", "Starting", "Running", "Retrying", "Processing", "Stopping"]
+PHASES += ["Succeeded", "Failed", "Stopped", "Skipped", "UpstreamFailed"]
+_TEXT: Schema = {"type": "string"}
+_MOMENT: Schema = {"type": "string", "format": "date-time"}
+
+
+def _object(**properties: Any) -> Schema:
+    return {**OPEN_OBJECT, "properties": properties}
+
+
+def _list(items: Schema, at_most: int) -> Schema:
+    return {"type": "array", "maxItems": at_most, "items": items}
+
+
+def _values(description: str) -> Schema:
+    return {"description": description, **OPEN_OBJECT}
+
+
+def status_schema() -> Schema:
+    condition = {
+        "type": "object",
+        "required": ["type", "status", "lastTransitionTime", "reason", "message"],
+        "properties": {
+            "type": {"type": "string", "maxLength": 316},
+            "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
+            "reason": {"type": "string", "maxLength": 1024},
+            "message": {"type": "string", "maxLength": 32768},
+            "lastTransitionTime": _MOMENT,
+            "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0},
+        },
+    }
+    return {
+        **OPEN_OBJECT,
+        "description": "What became of the run.",
+        # Nobody applies a status server-side: that the server tracks who set which key of it would be a third of every stored run.
+        "x-kubernetes-map-type": "atomic",
+        "properties": {
+            "uuid": {**_TEXT, "description": "The run's id: 32 hexadecimal digits.", "maxLength": 32},
+            "kind": {**_TEXT, "description": "The kind of what runs: job, service, dag, ..."},
+            "phase": {**_TEXT, "description": "Where the run is.", "enum": PHASES},
+            "reason": {**_TEXT, "description": "Why, as one stable word."},
+            "message": {**_TEXT, "description": "Why, as a sentence.", "maxLength": 2048},
+            "observedGeneration": {"type": "integer", "format": "int64"},
+            "startedAt": _MOMENT,
+            "finishedAt": _MOMENT,
+            "duration": {"type": "number", "description": "Seconds from start to end."},
+            "attempt": {"type": "integer", "minimum": 0},
+            "platformRetries": {"type": "integer", "minimum": 0, "description": "Attempts that may follow lost or deleted Pods."},
+            "pod": _object(name=_TEXT, uid=_TEXT, node=_TEXT),
+            "podDigest": {**_TEXT, "description": "SHA-256 of what the attempt's Pod was asked to be."},
+            "service": _object(
+                name=_TEXT,
+                host=_TEXT,
+                ports=_list({"type": "integer"}, 1000),
+                baseUrl=_TEXT,
+                pods=_list(_object(name=_TEXT, uid=_TEXT), 100),
+            ),
+            "inputs": _values("The values that the run got, final before it starts. Every attempt is rendered from them."),
+            "reportedInputs": _values("What the run's program says of its inputs; shown over `inputs`, and never rendered."),
+            "outputs": _values("The values that the run gave."),
+            "frozenOutputs": _values("The outputs that were given before it starts. Every attempt is rendered from them."),
+            "meta": _values("Facts that the run's program noted."),
+            "tags": _list(_TEXT, 1000),
+            "description": _TEXT,
+            "name": _TEXT,
+            "progress": {"type": "number", "nullable": True},
+            "artifacts": _list(_object(name=_TEXT, kind=_TEXT, isInput={"type": "boolean"}), 5000),
+            "upstream": _list(_object(uuid=_TEXT, name=_TEXT, kind=_TEXT, values=OPEN_OBJECT), 5000),
+            "history": _list(_object(status=_TEXT, reason=_TEXT, message=_TEXT, at=_MOMENT), 32),
+            "conditions": {
+                "type": "array",
+                "maxItems": 16,
+                "items": condition,
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["type"],
+            },
+            "archived": dict(OPEN),
+        },
+    }

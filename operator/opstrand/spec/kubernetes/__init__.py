@@ -1,0 +1,1 @@
+"""What Kubernetes itself accepts: keys, values, names and cross-field rules."""

@@ -1,0 +1,63 @@
+"""The picture of all runs: the newest wins, whatever the order in which it is told."""
+
+import asyncio
+from typing import Any
+
+from opstrand.runs.index import Index
+
+UID = "4f0c1a2b-4f0c-1a2b-4f0c-1a2b4f0c1a2b"
+UUID = UID.replace("-", "")
+
+
+def body(version: int, *, uid: str = UID, name: str = "echo", **status: Any) -> dict[str, Any]:
+    return {"metadata": {"namespace": "p", "name": name, "uid": uid, "resourceVersion": str(version)}, "status": status}
+
+
+def test_an_older_body_changes_nothing() -> None:
+    index = Index()
+    index.put(body(10, phase="Running"))
+    assert index.put(body(9, phase="Starting"))["status"] == {"phase": "Running"}
+    assert index.find("p", UUID) == body(10, phase="Running")
+    assert index.find("other", UUID) is None
+
+
+def test_a_name_that_is_taken_again_is_another_run() -> None:
+    index = Index()
+    index.put(body(10))
+    index.put(body(12, uid="b" * 32))
+    assert index.find("p", UUID) is None
+    assert index.find("p", "b" * 32) is not None
+    index.drop(body(11))  # told late
+    assert index.find("p", "b" * 32) is not None
+
+
+def test_a_full_list_takes_away_what_is_older_and_not_in_it() -> None:
+    index = Index()
+    index.put(body(10, name="gone", uid="c" * 32))
+    index.put(body(30, name="newer-than-the-list", uid="d" * 32))
+    index.replace([body(20)], "25")
+    assert [item.head["metadata"]["name"] for item in index.list("p")] == ["newer-than-the-list", "echo"]
+    index.replace([], "40", "another")
+    assert len(index.list("p")) == 2
+
+
+async def test_who_waits_is_woken_by_a_change_and_by_the_end() -> None:
+    index = Index()
+    index.put(body(1, phase="Queued"))
+
+    def is_running(run: Any) -> bool:
+        return bool(run["status"].get("phase") == "Running")
+
+    waiting = asyncio.create_task(index.wait("p", UUID, is_running, 5))
+    await asyncio.sleep(0)
+    index.put(body(2, phase="Starting"))
+    await asyncio.sleep(0)
+    index.put(body(3, phase="Running"))
+    found = await waiting
+    assert found is not None
+    assert found["metadata"]["resourceVersion"] == "3"
+    assert await index.wait("p", UUID, lambda _: False, 0.01) == found
+    leaving = asyncio.create_task(index.wait("p", UUID, lambda _: False, 5))
+    await asyncio.sleep(0)
+    index.drop(found)
+    assert await leaving is None

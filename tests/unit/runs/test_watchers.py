@@ -1,0 +1,54 @@
+"""The API's own watch: on bad days it begins anew, without a storm and without sleeping longer for every bad day there was."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from tests.support.leaps import in_leaps
+
+from opstrand.kube.client import Expired, Page, Unreachable
+from opstrand.runs.live import ClusterRuns
+
+
+class Cluster:
+    """An API server whose watches end as it is told to: with an error, or in peace, after so many seconds."""
+
+    def __init__(self, end: Exception | None, lives: float) -> None:
+        self.end, self.lives = end, lives
+        self.watches: list[float] = []
+
+    async def pages(self, *_: Any) -> AsyncIterator[Page]:
+        yield Page([], "1")
+
+    async def watch(self, *_: Any, since: str) -> AsyncIterator[tuple[str, Any]]:
+        self.watches.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(self.lives)
+        if self.end is not None:
+            raise self.end
+        return
+        yield
+
+
+async def watch_for(api_server: Cluster, seconds: float) -> None:
+    watching = asyncio.create_task(ClusterRuns(api_server).keep_watching())  # type: ignore[arg-type]
+    await asyncio.sleep(seconds)
+    watching.cancel()
+    with suppress(asyncio.CancelledError):
+        await watching
+
+
+@pytest.mark.parametrize("end", [Expired("too old", status=410), Unreachable("reset", status=0), None], ids=["expired", "reset", "peace"])
+@in_leaps
+async def test_watches_that_end_at_once_make_no_storm(end: Exception | None) -> None:
+    api_server = Cluster(end, lives=0)
+    await watch_for(api_server, 60)
+    assert 10 < len(api_server.watches) < 40
+
+
+@in_leaps
+async def test_a_watch_that_lived_is_followed_by_the_next_at_once() -> None:
+    api_server = Cluster(Unreachable("reset", status=0), lives=59)
+    await watch_for(api_server, 3600)
+    assert len(api_server.watches) >= 59  # growing pauses would leave fewer
