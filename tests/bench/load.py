@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from opstrand.kube.client import PODS as POD
+from opstrand.kube.resources import PODS as POD
 from tests.bench.etcd import OPERATIONS, PODS, copy_run
 from tests.bench.figures import median, percentile
 from tests.bench.process import Subject

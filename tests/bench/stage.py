@@ -18,8 +18,11 @@ import aiohttp
 import yaml
 
 from opstrand.core import names
-from opstrand.kube.client import CRDS, NAMESPACES, OPERATIONS, PODS, ApiError, KubeApi, Manifest, NotFound, Resource
+from opstrand.kube.client import KubeApi
+from opstrand.kube.errors import ApiError, NotFound
+from opstrand.kube.resources import CRDS, NAMESPACES, OPERATIONS, PODS, Resource
 from opstrand.kube.session import open_session
+from opstrand.types import Manifest
 from tests.bench.echo_writes import record_writes
 from tests.bench.etcd import Etcd
 from tests.bench.process import CHECKOUT, Subject, cpu_seconds

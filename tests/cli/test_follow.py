@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opstrand.cli.cluster.follow import LogCursor, follow_run
-from opstrand.cli.commands.logs import choose_attempt
+from opstrand.cli.cluster.lookup import choose_attempt
 from opstrand.cli.errors import CliError
-from opstrand.kube.client import PODS, Manifest, NotFound, Resource
+from opstrand.kube.errors import NotFound
+from opstrand.kube.resources import PODS, Resource
+from opstrand.types import Manifest
 
 #: Times as the kubelet writes them: nanoseconds without their last zeros, several lines at one time.
 TIMES = ["01.1Z", "01.12Z", "01.12Z", "01.12Z", "01.5Z", "02Z", "02Z", "02.000000001Z", "03.9Z", "03.9Z"]

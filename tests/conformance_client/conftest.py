@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from opstrand.api.published.views import run_uuid
 from opstrand.errors import PlatformError
+from opstrand.runs.bodies import run_uuid
 from opstrand.runs.memory import MemoryRuns
-from opstrand.runs.protocols import Body, LogLine
+from opstrand.runs.protocols import LogLine
+from opstrand.types import Body
 from tests.support.loopback_api import TOKEN, LoopbackApi
 
 CHECKOUT = Path(__file__).resolve().parents[2]

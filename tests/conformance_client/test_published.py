@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from opstrand.api.published.views import run_uuid
 from opstrand.api.submission import parse_submission
 from opstrand.client.shim_files import shim_files
+from opstrand.runs.bodies import run_uuid
 from tests.conformance_client.conftest import Api, Published
 
 PROJECT = ("-p", "quick-start")

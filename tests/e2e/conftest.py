@@ -23,8 +23,10 @@ import pytest_asyncio
 import yaml
 
 from opstrand.core.phase import parse_phase
-from opstrand.kube.client import NAMESPACES, OPERATIONS, KubeApi, Manifest
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import NAMESPACES, OPERATIONS
 from opstrand.kube.session import open_session
+from opstrand.types import Manifest
 from tests.cluster.cluster import Cluster, read_cluster
 from tests.e2e import token_life
 from tests.support.install import KUBECTL, install

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from opstrand.kube.client import OPERATIONS, KubeApi, Manifest
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS
+from opstrand.types import Manifest
 from tests.cluster.programs import program
 from tests.e2e.conftest import in_phase, is_final, operation, opstrand, wait_for
 from tests.support.fake_node import FakeNode

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opstrand.errors import REASONS
-from opstrand.kube.client import OPERATIONS, KubeApi, Manifest
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS
+from opstrand.types import Manifest
 from tests.e2e.conftest import describe, kubectl, operation, opstrand, wait_for
 
 PLAIN = "localhost/python-base:1"

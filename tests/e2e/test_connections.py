@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from opstrand.kube.client import OPERATIONS, PODS, KubeApi
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS, PODS
 from tests.e2e.catalog import catalog
 from tests.e2e.conftest import describe, is_final, kubectl, main_log, operation, succeed, wait_for
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from opstrand.kube.client import OPERATIONS, PODS, KubeApi
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS, PODS
 from tests.cluster.cluster import Cluster
 from tests.e2e.conftest import CHECKOUT, SAMPLES, kubectl, main_log, operation, opstrand, succeed
 from tests.support.audit import count_requests

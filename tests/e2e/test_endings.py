@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from opstrand.kube.client import OPERATIONS, KubeApi
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS
 from tests.e2e.conftest import describe, in_phase, is_final, kubectl, main_log, operation, opstrand, script, succeed, wait_for
 
 PLAIN = "localhost/python-base:1"

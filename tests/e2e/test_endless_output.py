@@ -8,7 +8,9 @@ import re
 from typing import Any
 
 from opstrand.core.names import run_uuid
-from opstrand.kube.client import OPERATIONS, KubeApi, Manifest
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS
+from opstrand.types import Manifest
 from tests.e2e.conftest import describe, in_phase, kubectl, open_http, operation, opstrand, succeed, wait_for
 
 PLAIN = "localhost/python-base:1"

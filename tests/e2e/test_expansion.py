@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from opstrand.kube.client import OPERATIONS, KubeApi
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS
 from tests.e2e.conftest import main_log, operation, succeed
 from tests.support import expansion_vectors as vectors
 

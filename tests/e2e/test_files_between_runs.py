@@ -8,7 +8,8 @@ from typing import Any
 import pytest_asyncio
 import yaml
 
-from opstrand.kube.client import OPERATIONS, KubeApi
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS
 from tests.e2e.catalog import catalog
 from tests.e2e.conftest import describe, is_final, kubectl, main_log, main_log_lines, operation, succeed, wait_for
 

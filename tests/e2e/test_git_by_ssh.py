@@ -14,7 +14,8 @@ import pytest_asyncio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from opstrand.kube.client import NAMESPACES, OPERATIONS, PODS, KubeApi
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import NAMESPACES, OPERATIONS, PODS
 from tests.cluster.cluster import Cluster
 from tests.e2e.catalog import catalog
 from tests.e2e.conftest import describe, is_final, kubectl, main_log, make_namespace, operation, succeed, wait_for

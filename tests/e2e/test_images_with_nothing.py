@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from opstrand.core.identity import ARTIFACTS_PATH
-from opstrand.kube.client import PODS, KubeApi, Manifest
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import PODS
+from opstrand.types import Manifest
 from tests.e2e.conftest import SAMPLES, describe, is_final, kubectl, main_log, main_log_lines, operation, script, succeed, wait_for
 
 QUICK_START = "polyaxon/polyaxon-quick-start"

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from opstrand.kube.client import OPERATIONS, PODS, KubeApi
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS, PODS
 from tests.cluster.cluster import read_cluster
 from tests.e2e.catalog import catalog
 from tests.e2e.conftest import describe, is_final, kubectl, main_log, operation, succeed, wait_for

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from opstrand.kube.client import OPERATIONS, PODS, KubeApi
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS, PODS
 from tests.e2e.conftest import kubectl, main_log, operation, succeed
 
 PLAIN = "localhost/python-base:1"

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from opstrand.kube.client import OPERATIONS, PODS, KubeApi
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS, PODS
 from tests.cluster.cluster import Cluster
 from tests.e2e.conftest import describe, in_phase, is_final, kubectl, main_log, operation, opstrand, wait_for
 from tests.e2e.node_loss import Witnessed

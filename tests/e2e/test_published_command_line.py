@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from opstrand.kube.client import OPERATIONS, KubeApi
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS
 from tests.e2e.conftest import PUBLISHED, SAMPLES, in_phase, is_final, kubectl, main_log, read_authority, succeed, wait_for
 
 PLAIN = "localhost/python-base:1"

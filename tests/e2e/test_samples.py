@@ -19,7 +19,9 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from opstrand.kube.client import NAMESPACES, OPERATIONS, KubeApi, Manifest
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import NAMESPACES, OPERATIONS
+from opstrand.types import Manifest
 from tests.e2e.conftest import (
     CHECKOUT,
     describe,

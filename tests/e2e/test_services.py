@@ -11,7 +11,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from opstrand.kube.client import OPERATIONS, KubeApi, Manifest
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS
+from opstrand.types import Manifest
 from tests.e2e.conftest import CHECKOUT, describe, in_phase, is_final, kubectl, main_log, operation, opstrand, succeed, wait_for
 
 PLAIN = "localhost/python-base:1"

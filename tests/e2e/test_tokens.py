@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from opstrand.kube.client import OPERATIONS, PODS, KubeApi, Manifest
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS, PODS
+from opstrand.types import Manifest
 from tests.e2e import token_life
 from tests.e2e.conftest import (
     ShortTokenRun,

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from opstrand.kube.client import OPERATIONS, PODS, KubeApi, NotFound
+from opstrand.kube.client import KubeApi
+from opstrand.kube.errors import NotFound
+from opstrand.kube.resources import OPERATIONS, PODS
 from tests.e2e.conftest import describe, in_phase, is_final, kubectl, main_log, operation, succeed, wait_for
 
 PLAIN = "localhost/python-base:1"

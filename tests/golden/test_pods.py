@@ -16,7 +16,7 @@ import yaml
 from opstrand.core.compiling.prepare import prepare
 from opstrand.core.decide import decide
 from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Snapshot
-from opstrand.core.pods.connections import EMPTY, read_catalog
+from opstrand.core.planning.connections import EMPTY, read_catalog
 from opstrand.core.resolving.upstream import read_upstream
 from opstrand.core.templates.template import refuse
 from opstrand.settings import Settings

@@ -14,8 +14,11 @@ import pytest_asyncio
 import yaml
 
 from opstrand.core.phase import parse_phase
-from opstrand.kube.client import NAMESPACES, OPERATIONS, PODS, KubeApi, Manifest, NotFound, Resource
+from opstrand.kube.client import KubeApi
+from opstrand.kube.errors import NotFound
+from opstrand.kube.resources import NAMESPACES, OPERATIONS, PODS, Resource
 from opstrand.kube.session import open_session
+from opstrand.types import Manifest
 from tests.cluster.control_plane import METADATA_POLICY, ControlPlane
 from tests.support.operator_process import OperatorProcess
 

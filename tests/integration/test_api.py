@@ -22,10 +22,12 @@ from opstrand.api.auth.callers import Unauthenticated
 from opstrand.api.auth.expired_tokens import ExpiredTokens
 from opstrand.api.auth.keys import ClusterKeys
 from opstrand.api.auth.tokens import ClusterAuth
-from opstrand.kube.client import OPERATIONS, PODS, SERVICE_ACCOUNTS, KubeApi, Manifest, Resource
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS, PODS, SERVICE_ACCOUNTS, Resource
 from opstrand.kube.session import open_session
 from opstrand.runs.authorship import Impersonation
 from opstrand.runs.live import ClusterRuns
+from opstrand.types import Manifest
 from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import CHECKOUT, in_phase, make_namespace, operation, pod_of, run_kubectl, wait_for
 from tests.support.audit import count_requests, read_audit

@@ -14,7 +14,8 @@ import pytest
 import pytest_asyncio
 
 from opstrand.api.validation import MOST_WAITING
-from opstrand.kube.client import OPERATIONS, KubeApi
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS
 from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import CHECKOUT, make_namespace, run_kubectl
 from tests.integration.test_api import API_USER, make_token

@@ -24,7 +24,9 @@ import pytest_asyncio
 from aiohttp import web
 
 from opstrand.core.names import run_uuid
-from opstrand.kube.client import OPERATIONS, PODS, KubeApi, Manifest, Resource
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS, PODS, Resource
+from opstrand.types import Manifest
 from tests.cluster.certificates import Authority
 from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import CHECKOUT, make_namespace, operation, run_kubectl

@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from opstrand.kube.client import OPERATIONS, KubeApi, Manifest, NotFound
+from opstrand.kube.client import KubeApi
+from opstrand.kube.errors import NotFound
+from opstrand.kube.resources import OPERATIONS
+from opstrand.types import Manifest
 from tests.cluster.control_plane import ControlPlane
 from tests.integration.conftest import in_phase, pod_of, wait_for
 from tests.support.command_line import Ran, run_opstrand

@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 from opstrand.core.names import run_uuid
-from opstrand.kube.client import OPERATIONS, PODS, KubeApi, Manifest
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS, PODS
+from opstrand.types import Manifest
 from tests.cluster.control_plane import ControlPlane
 from tests.integration.conftest import in_phase, operation, pod_of, run_kubectl, wait_for
 from tests.support.command_line import OPSTRAND, SAMPLES, Ran, environment, run_opstrand

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from opstrand.core.limits import EDGES
-from opstrand.kube.client import OPERATIONS, Invalid, KubeApi
+from opstrand.kube.client import KubeApi
+from opstrand.kube.errors import Invalid
+from opstrand.kube.resources import OPERATIONS
 from tests.cluster.control_plane import ControlPlane
 from tests.integration.conftest import run_kubectl
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from opstrand.kube.client import OPERATIONS, KubeApi, Manifest
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS
+from opstrand.types import Manifest
 from tests.cluster.control_plane import ControlPlane
 from tests.integration.conftest import in_phase, operation, pod_of, wait_for
 from tests.integration.test_services import service

@@ -23,8 +23,10 @@ import aiohttp
 import pytest
 import yaml
 
-from opstrand.kube.client import OPERATIONS, PODS, KubeApi, Manifest
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS, PODS
 from opstrand.settings import Settings
+from opstrand.types import Manifest
 from opstrand.workers.nursery import NICENESS
 from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import CHECKOUT, OPERATOR_USER, make_namespace, operation, run_kubectl

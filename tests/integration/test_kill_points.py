@@ -24,7 +24,9 @@ from opstrand.client.errors import ClientError
 from opstrand.client.run import RunClient
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import parse_phase
-from opstrand.kube.client import COMPONENTS, CONFIG_MAPS, OPERATIONS, PODS, KubeApi, Manifest, Resource
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import COMPONENTS, CONFIG_MAPS, OPERATIONS, PODS, Resource
+from opstrand.types import Manifest
 from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import CHECKOUT, OPERATOR_USER, in_phase, make_namespace, run_kubectl, wait_for
 from tests.support.audit import read_audit

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from opstrand.kube.client import CONFIG_MAPS, OPERATIONS, PODS, KubeApi, Manifest, NotFound, Resource
+from opstrand.kube.client import KubeApi
+from opstrand.kube.errors import NotFound
+from opstrand.kube.resources import CONFIG_MAPS, OPERATIONS, PODS, Resource
+from opstrand.types import Manifest
 from tests.integration.conftest import in_phase, operation, pod_of, wait_for
 from tests.support.kubelet_stand_in import ended, mark, running
 from tests.support.operator_process import OperatorProcess
@@ -230,7 +233,7 @@ async def test_quota_is_waited_for(kube: KubeApi, namespace: str) -> None:
 
 async def test_pod_security_is_the_users_fault(kube: KubeApi, namespace: str) -> None:
     label = [{"op": "add", "path": "/metadata/labels/pod-security.kubernetes.io~1enforce", "value": "restricted"}]
-    from opstrand.kube.client import NAMESPACES
+    from opstrand.kube.resources import NAMESPACES
 
     await kube.json_patch(NAMESPACES, None, namespace, label)
     await kube.create(OPERATIONS, namespace, operation("loose"))
@@ -240,7 +243,7 @@ async def test_pod_security_is_the_users_fault(kube: KubeApi, namespace: str) ->
 
 
 async def test_a_container_that_meets_the_restricted_level_keeps_meeting_it(kube: KubeApi, namespace: str) -> None:
-    from opstrand.kube.client import NAMESPACES
+    from opstrand.kube.resources import NAMESPACES
 
     label = [{"op": "add", "path": "/metadata/labels/pod-security.kubernetes.io~1enforce", "value": "restricted"}]
     await kube.json_patch(NAMESPACES, None, namespace, label)

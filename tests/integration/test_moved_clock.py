@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from opstrand.kube.client import OPERATIONS, KubeApi, Manifest
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS
+from opstrand.types import Manifest
 from tests.cluster.control_plane import ControlPlane
 from tests.integration.conftest import (
     OPERATOR_USER,

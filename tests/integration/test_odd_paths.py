@@ -6,7 +6,9 @@ from contextlib import suppress
 
 import pytest
 
-from opstrand.kube.client import CONFIG_MAPS, PODS, ApiError, KubeApi
+from opstrand.kube.client import KubeApi
+from opstrand.kube.errors import ApiError
+from opstrand.kube.resources import CONFIG_MAPS, PODS
 
 #: From a Pod's name to a ConfigMap, and to what is above it.
 ODD = (

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from opstrand.kube.client import OPERATIONS, KubeApi
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS
 from tests.cluster.control_plane import ControlPlane
 from tests.integration.conftest import OPERATOR_USER, in_phase, make_namespace, operation, wait_for
 from tests.support.audit import read_audit

@@ -13,16 +13,9 @@ from typing import Any
 import pytest
 
 from opstrand.core.names import labels, pod_name, run_uuid, service_name
-from opstrand.kube.client import (
-    CONFIG_MAPS,
-    DEPLOYMENTS,
-    OPERATIONS,
-    PODS,
-    SERVICES,
-    KubeApi,
-    Manifest,
-    Resource,
-)
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import CONFIG_MAPS, DEPLOYMENTS, OPERATIONS, PODS, SERVICES, Resource
+from opstrand.types import Manifest
 from tests.integration.conftest import in_phase, operation, wait_for
 
 pytestmark = pytest.mark.usefixtures("operator")

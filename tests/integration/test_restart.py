@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from opstrand.kube.client import OPERATIONS, PODS, KubeApi, Manifest
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS, PODS
+from opstrand.types import Manifest
 from tests.cluster.control_plane import ControlPlane
 from tests.integration.conftest import OPERATOR_USER, in_phase, make_namespace, operation, wait_for
 from tests.support.kubelet_stand_in import KubeletStandIn

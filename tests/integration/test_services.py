@@ -11,7 +11,10 @@ import pytest
 import pytest_asyncio
 
 from opstrand.core.names import UUID_LABEL, run_uuid, service_name
-from opstrand.kube.client import DEPLOYMENTS, OPERATIONS, PODS, SERVICES, KubeApi, Manifest, NotFound, Resource
+from opstrand.kube.client import KubeApi
+from opstrand.kube.errors import NotFound
+from opstrand.kube.resources import DEPLOYMENTS, OPERATIONS, PODS, SERVICES, Resource
+from opstrand.types import Manifest
 from tests.cluster.control_plane import ControlPlane
 from tests.integration.conftest import OPERATOR_USER, in_phase, make_namespace, operation, start_operator, wait_for
 from tests.support.audit import count_requests

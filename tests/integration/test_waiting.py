@@ -11,7 +11,9 @@ import pytest
 
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import parse_phase
-from opstrand.kube.client import COMPONENTS, OPERATIONS, KubeApi, Manifest
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import COMPONENTS, OPERATIONS
+from opstrand.types import Manifest
 from tests.cluster.control_plane import ControlPlane
 from tests.integration.conftest import OPERATOR_USER, in_phase, operation, pod_of, wait_for
 from tests.support.audit import count_requests

@@ -17,10 +17,12 @@ import pytest_asyncio
 
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import parse_phase
-from opstrand.kube.client import OPERATIONS, PODS, KubeApi, Manifest
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS, PODS
 from opstrand.kube.session import open_session
 from opstrand.runs.live import ClusterRuns
-from opstrand.runs.protocols import Body, RunNotFound
+from opstrand.runs.protocols import RunNotFound
+from opstrand.types import Body, Manifest
 from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import OPERATOR_USER, in_phase, make_namespace, operation, pod_of, wait_for
 from tests.support.killing_operator import Child, Nursery

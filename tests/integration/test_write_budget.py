@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from opstrand.kube.client import OPERATIONS, KubeApi
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS
 from tests.cluster.control_plane import ControlPlane
 from tests.integration.conftest import OPERATOR_USER, operation
 from tests.support.audit import count_requests

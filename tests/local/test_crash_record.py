@@ -15,7 +15,7 @@ from opstrand.controller.cache import Cache
 from opstrand.controller.crash_record import CrashRecord
 from opstrand.controller.gather import World
 from opstrand.controller.reconcile import reconcile
-from opstrand.kube.client import OPERATIONS, PODS
+from opstrand.kube.resources import OPERATIONS, PODS
 from opstrand.local.kube import MemoryKube
 from opstrand.settings import Settings
 from opstrand.workers.pool import Pool

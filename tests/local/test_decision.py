@@ -16,11 +16,12 @@ from opstrand.controller.cache import Cache
 from opstrand.controller.gather import World, gather
 from opstrand.core import packed
 from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Decision
-from opstrand.core.pods.connections import EMPTY, read_catalog
-from opstrand.kube.client import COMPONENTS, OPERATIONS, Manifest
+from opstrand.core.planning.connections import EMPTY, read_catalog
+from opstrand.kube.resources import COMPONENTS, OPERATIONS
 from opstrand.local.kube import MemoryKube
 from opstrand.settings import Settings
 from opstrand.spec.connections import parse_catalog_file
+from opstrand.types import Manifest
 from opstrand.workers.inline import NeedsWorker
 from opstrand.workers.pool import Pool
 

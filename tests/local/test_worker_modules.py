@@ -15,7 +15,7 @@ import pytest_asyncio
 import opstrand
 from opstrand.api import content_job, validation
 from opstrand.controller import decision_job
-from opstrand.core.pods.connections import EMPTY
+from opstrand.core.planning.connections import EMPTY
 from opstrand.settings import Settings
 from opstrand.workers.pool import Pool
 

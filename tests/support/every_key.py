@@ -14,7 +14,7 @@ from opstrand.core.compiling.prepare import prepare
 from opstrand.core.compiling.without_effect import find_idle_orders
 from opstrand.core.decide import decide
 from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Snapshot
-from opstrand.core.pods.connections import Catalog, read_catalog
+from opstrand.core.planning.connections import Catalog, read_catalog
 from opstrand.core.templates.template import refuse
 from opstrand.core.validate import judge_compiled
 from opstrand.errors import SpecError

@@ -11,7 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opstrand.core import names
-from opstrand.kube.client import PODS, ApiError, Expired, KubeApi, Manifest, NotFound
+from opstrand.kube.client import KubeApi
+from opstrand.kube.errors import ApiError, Expired, NotFound
+from opstrand.kube.resources import PODS
+from opstrand.types import Manifest
 
 
 def _now() -> str:

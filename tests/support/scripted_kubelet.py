@@ -14,7 +14,9 @@ from contextlib import suppress
 from typing import Any
 
 from opstrand.core import names
-from opstrand.kube.client import OPERATIONS, PODS, Manifest, NotFound, Resource
+from opstrand.kube.errors import NotFound
+from opstrand.kube.resources import OPERATIONS, PODS, Resource
+from opstrand.types import Manifest
 from tests.support.kubelet_stand_in import KubeletStandIn, _now, ended, mark, running
 
 

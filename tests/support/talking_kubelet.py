@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from opstrand.kube.client import KubeApi, Resource
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import Resource
 from tests.cluster.certificates import Authority
 
 NODES = Resource("", "v1", "nodes", "Node", namespaced=False)

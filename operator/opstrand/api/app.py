@@ -43,7 +43,7 @@ from opstrand.api.published.request import (
     WATCHERS,
 )
 from opstrand.api.validation import Validation
-from opstrand.core.pods.connections import Catalog
+from opstrand.core.planning.connections import Catalog
 from opstrand.runs.protocols import Runs
 from opstrand.runs.watchers import Watchers
 

@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 from opstrand.api.content_job import MODULE, compile_text
 from opstrand.core.recorded import read_status
 from opstrand.errors import PlatformError, SpecError
-from opstrand.runs.protocols import Body
+from opstrand.types import Body
 from opstrand.workers.inline import NeedsWorker, bounded
 from opstrand.workers.pool import Busy, Exceeded, Pool
 

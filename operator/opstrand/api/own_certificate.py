@@ -16,7 +16,9 @@ from typing import Any
 
 from opstrand.api.certificates import Authority, Issued, is_authority, is_good, issue_by, make_authority
 from opstrand.errors import SpecError
-from opstrand.kube.client import SECRETS, Conflict, KubeApi, Manifest, NotFound
+from opstrand.kube.client import SECRETS, KubeApi
+from opstrand.kube.errors import Conflict, NotFound
+from opstrand.types import Manifest
 
 logger = logging.getLogger(__name__)
 

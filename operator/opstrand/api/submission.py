@@ -19,7 +19,7 @@ from opstrand.core.compiling.prepare import component_name
 from opstrand.core.compiling.unsupported import find_missing
 from opstrand.core.compiling.without_effect import find_idle
 from opstrand.core.names import API_VERSION, CREATED_BY, generate_name
-from opstrand.core.pods.connections import Catalog
+from opstrand.core.planning.connections import Catalog
 from opstrand.core.templates.evaluation import evaluate_traced
 from opstrand.core.templates.template import Evaluate, refuse
 from opstrand.core.validate import judge_compiled

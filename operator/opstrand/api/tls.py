@@ -16,7 +16,8 @@ from typing import Protocol
 from opstrand.api.certificates import Issued, reach_hosts
 from opstrand.api.own_certificate import OwnCertificate
 from opstrand.errors import PlatformError, SpecError
-from opstrand.kube.client import CONFIG_MAPS, KubeApi
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import CONFIG_MAPS
 from opstrand.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import asyncio
 from typing import Any
 
 from opstrand.api.submission import Submitted, parse_submission
-from opstrand.core.pods.connections import Catalog
+from opstrand.core.planning.connections import Catalog
 from opstrand.errors import PlatformError, SpecError
 from opstrand.workers.inline import NeedsWorker, bounded, put_off
 from opstrand.workers.pool import Busy, Exceeded, Pool

@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 import click
 
 from opstrand.cli.command import GROUP, is_fancy
-from opstrand.cli.errors import CliError, ExitCode, Explanation, explain, show_explanation
-from opstrand.cli.output.console import drop_unread, open_streams, say
+from opstrand.cli.errors import CliError, ExitCode, Explanation, explain
+from opstrand.cli.output.console import drop_unread, open_streams, say, show_explanation
 from opstrand.errors import PlatformError, SpecError
 
 #: Command -> its line in the list. The function of that name (`_` for `-`) in `cli.commands.NAME` has the same first sentence: a test

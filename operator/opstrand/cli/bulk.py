@@ -7,21 +7,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from opstrand.cli.cluster.connection import Cluster, open_cluster
-from opstrand.cli.errors import CliError, ExitCode, explain, show_explanation
+from opstrand.cli.errors import CliError, ExitCode, explain
 from opstrand.cli.options import Target
-from opstrand.cli.output.console import say
+from opstrand.cli.output.console import say, show_explanation
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.errors import PlatformError
-from opstrand.kube.client import Manifest
-
-Ops = list[dict[str, Any]]
+from opstrand.types import JsonPatch, Manifest
 
 
-def control(key: str) -> Callable[[Mapping[str, Any]], Ops]:
+def control(key: str) -> Callable[[Mapping[str, Any]], JsonPatch]:
     """The patch that sets one switch of `spec.control`, whatever else is there."""
 
-    def make_ops(body: Mapping[str, Any]) -> Ops:
+    def make_ops(body: Mapping[str, Any]) -> JsonPatch:
         if isinstance((body.get("spec") or {}).get("control"), dict):
             return [{"op": "add", "path": f"/spec/control/{key}", "value": True}]
         return [{"op": "add", "path": "/spec/control", "value": {key: True}}]
@@ -29,7 +27,7 @@ def control(key: str) -> Callable[[Mapping[str, Any]], Ops]:
     return make_ops
 
 
-def order_all(target: Target, runs: Sequence[str], make_ops: Callable[[Mapping[str, Any]], Ops], done: str) -> int:
+def order_all(target: Target, runs: Sequence[str], make_ops: Callable[[Mapping[str, Any]], JsonPatch], done: str) -> int:
     """Patch every run that has not ended; `done` is what to say of each. A run that has ended is reported and left alone."""
     if target.is_local:
         return for_all_here(target, runs, lambda body: _order_here(body, make_ops, done))
@@ -43,7 +41,7 @@ def order_all(target: Target, runs: Sequence[str], make_ops: Callable[[Mapping[s
     return asyncio.run(for_all(target, runs, order))
 
 
-def _order_here(body: Manifest, make_ops: Callable[[Mapping[str, Any]], Ops], done: str) -> str:
+def _order_here(body: Manifest, make_ops: Callable[[Mapping[str, Any]], JsonPatch], done: str) -> str:
     from opstrand.cli.local_runs import order_record
 
     if ended := _describe_end(body):

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from opstrand.cli.output.console import say
 from opstrand.errors import REASONS, PlatformError, Problem, SpecError
 
 
@@ -45,15 +44,6 @@ class Explanation:
     errors: tuple[str, ...]
     hints: tuple[str, ...]
     code: ExitCode
-
-
-def show_explanation(explanation: Explanation) -> ExitCode:
-    """Print it for a person, and return its exit code."""
-    for line in explanation.errors:
-        say(f"error: {line}", "red")
-    for line in explanation.hints:
-        say(f"hint: {line}")
-    return explanation.code
 
 
 def explain(error: CliError | SpecError | PlatformError) -> Explanation:

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+from opstrand.cli.cluster.lookup import choose_attempt
 from opstrand.cli.cluster.waiting import Interrupted, wait_bounded
-from opstrand.cli.commands.logs import choose_attempt
 from opstrand.cli.local_runs import PROJECT, iter_attempts, read_record
 from opstrand.cli.options import Target
 from opstrand.cli.output.console import say, show_bytes

@@ -14,12 +14,12 @@ from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.output.console import say
 from opstrand.cli.output.progress import Reporter
 from opstrand.cli.output.spinner import LiveLine
-from opstrand.core.names import Key
-from opstrand.core.pods.connections import Catalog
-from opstrand.kube.client import AlreadyExists, Manifest
+from opstrand.core.planning.connections import Catalog
+from opstrand.kube.errors import AlreadyExists
 from opstrand.local.session import LocalSession
 from opstrand.runs.protocols import RunNotFound
 from opstrand.settings import Settings
+from opstrand.types import Key, Manifest
 
 Told = TypeVar("Told")
 

@@ -30,26 +30,13 @@ from opstrand.core.lifecycle.snapshot import (
     StopPod,
 )
 from opstrand.core.lifecycle.status import patch_ops
-from opstrand.core.names import Key
 from opstrand.core.phase import Phase
 from opstrand.core.pods.adoption import find_difference
 from opstrand.core.pods.attempt import Attempt
-from opstrand.kube.client import (
-    CONFIG_MAPS,
-    DEPLOYMENTS,
-    EVENTS,
-    OPERATIONS,
-    PODS,
-    SERVICES,
-    AlreadyExists,
-    ApiError,
-    Conflict,
-    Forbidden,
-    Invalid,
-    NotFound,
-    Resource,
-)
+from opstrand.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
+from opstrand.kube.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, OPERATIONS, PODS, SERVICES, Resource
 from opstrand.logs import about
+from opstrand.types import Key
 
 logger = logging.getLogger(__name__)
 

@@ -13,14 +13,13 @@ from typing import Any
 
 from opstrand.core import names
 from opstrand.core.mask import is_secret_name
-from opstrand.core.names import Key, key_of
+from opstrand.core.names import key_of
 from opstrand.core.packed import pack
 from opstrand.core.phase import is_frozen, parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.run_values import slim_component, slim_plugins
-from opstrand.kube.client import COMPONENTS, DEPLOYMENTS, OPERATIONS, PODS, Resource
-
-Manifest = dict[str, Any]
+from opstrand.kube.resources import COMPONENTS, DEPLOYMENTS, OPERATIONS, PODS, Resource
+from opstrand.types import Key, Manifest
 
 #: Gone objects that are remembered, so that the loss of a Pod is known without a GET, and no late list brings anything back.
 _TOMBSTONES = 8192

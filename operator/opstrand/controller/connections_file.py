@@ -11,7 +11,7 @@ import os
 import time
 from pathlib import Path
 
-from opstrand.core.pods.connections import EMPTY, Catalog, read_catalog
+from opstrand.core.planning.connections import EMPTY, Catalog, read_catalog
 from opstrand.errors import SpecError
 from opstrand.spec.connections import parse_catalog_file
 from opstrand.spec.document import parse_document

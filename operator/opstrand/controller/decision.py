@@ -18,7 +18,6 @@ from opstrand.controller.gather import Gathered, World, check_waiting, find_comp
 from opstrand.core.compiling.prepare import Prepared, prepare
 from opstrand.core.decide import decide
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
-from opstrand.core.names import Key
 from opstrand.core.packed import is_large, to_parcel
 from opstrand.core.pods.volumes import store_path
 from opstrand.core.resolving.refs import Ref
@@ -26,6 +25,7 @@ from opstrand.core.resolving.upstream import read_upstream
 from opstrand.core.runtimes.starting import is_decided_unread
 from opstrand.errors import SpecError
 from opstrand.logs import about
+from opstrand.types import Key
 from opstrand.workers.inline import NeedsWorker, bounded, put_off
 from opstrand.workers.pool import Exceeded, Refused, Stuck
 

@@ -19,20 +19,22 @@ from opstrand.controller.stopwatch import Stopwatch
 from opstrand.core import names
 from opstrand.core.diagnosis.pod_status import is_being_made
 from opstrand.core.lifecycle.snapshot import Snapshot
-from opstrand.core.names import Key
 from opstrand.core.phase import Phase
+from opstrand.core.planning.connections import EMPTY, Catalog
 from opstrand.core.planning.culling import Activity, read_culling
 from opstrand.core.pods.adoption import is_about_documents
 from opstrand.core.pods.attempt import Attempt
-from opstrand.core.pods.connections import EMPTY, Catalog
 from opstrand.core.resolving.cycles import check_circle
 from opstrand.core.resolving.refs import Ref
 from opstrand.core.runtimes.replicas import is_live
 from opstrand.core.templates.template import refuse
 from opstrand.errors import SpecError
-from opstrand.kube.client import DEPLOYMENTS, EVENTS, OPERATIONS, PODS, SERVICES, ApiError, Kube, NotFound
+from opstrand.kube.client import Kube
+from opstrand.kube.errors import ApiError, NotFound
+from opstrand.kube.resources import DEPLOYMENTS, EVENTS, OPERATIONS, PODS, SERVICES
 from opstrand.logs import about
 from opstrand.settings import Settings
+from opstrand.types import Key
 from opstrand.workers.ledger import Ledger
 from opstrand.workers.pool import Pool
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from opstrand.controller.gather import World
 from opstrand.core.pods.adoption import find_contradiction, find_difference, find_other_program
-from opstrand.kube.client import DEPLOYMENTS, PODS, SERVICES, AlreadyExists, Forbidden, Invalid
+from opstrand.kube.errors import AlreadyExists, Forbidden, Invalid
+from opstrand.kube.resources import DEPLOYMENTS, PODS, SERVICES
 
 _RESOURCES = {"Pod": PODS, "Service": SERVICES, "Deployment": DEPLOYMENTS}
 

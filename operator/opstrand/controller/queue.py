@@ -14,9 +14,9 @@ from contextlib import suppress
 from contextvars import Context
 
 from opstrand.controller.reconcile import Outcome
-from opstrand.core.names import Key
 from opstrand.errors import PlatformError
 from opstrand.logs import about
+from opstrand.types import Key
 from opstrand.workers.fairness import FairLine
 
 logger = logging.getLogger(__name__)

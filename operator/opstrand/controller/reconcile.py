@@ -18,11 +18,11 @@ from opstrand.core.decide import decide
 from opstrand.core.lifecycle.admission import refuse
 from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
 from opstrand.core.limits import shorten
-from opstrand.core.names import Key
 from opstrand.core.phase import Phase
 from opstrand.errors import PlatformError, SpecError
-from opstrand.kube.client import Conflict
+from opstrand.kube.errors import Conflict
 from opstrand.logs import about
+from opstrand.types import Key
 from opstrand.workers.inline import NeedsWorker
 
 logger = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from opstrand.core.lifecycle.snapshot import Passed
-from opstrand.core.names import Key
 from opstrand.core.recorded import parse_moment
+from opstrand.types import Key
 
 #: Seconds: by how much the two clocks may differ between two looks.
 _TOLERANCE = 2.0

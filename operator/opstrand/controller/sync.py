@@ -17,9 +17,11 @@ from typing import Any
 from opstrand.controller.gather import World
 from opstrand.controller.queue import Queue
 from opstrand.core import names
-from opstrand.core.names import Key, key_of
+from opstrand.core.names import key_of
 from opstrand.errors import PlatformError
-from opstrand.kube.client import COMPONENTS, OPERATIONS, PODS, ApiError, Forbidden, NotFound, Resource
+from opstrand.kube.errors import ApiError, Forbidden, NotFound
+from opstrand.kube.resources import COMPONENTS, OPERATIONS, PODS, Resource
+from opstrand.types import Key
 
 logger = logging.getLogger(__name__)
 

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from opstrand.types import Key
+
 GROUP = "opstrand.dev"
 API_VERSION = f"{GROUP}/v1"
 
@@ -46,10 +48,6 @@ MAX_RUN_NAME = 52
 _RUN_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SLUG = re.compile(r"[^a-z0-9]+")
-
-
-#: Namespace and name.
-Key = tuple[str, str]
 
 
 def key_of(body: Mapping[str, Any]) -> Key:

@@ -17,9 +17,9 @@ from opstrand.core.compiling.without_effect import find_idle
 from opstrand.core.identity import Identity
 from opstrand.core.operation import Compiled
 from opstrand.core.pipelines.matrix import matrix_names
+from opstrand.core.planning.connections import Catalog
 from opstrand.core.planning.init import make_step
 from opstrand.core.planning.plan import CATALOG_NOT_GIVEN, compile_plan
-from opstrand.core.pods.connections import Catalog
 from opstrand.core.pods.pod_rules import check_plan
 from opstrand.core.pods.volumes import store_path
 from opstrand.core.resolving.bindings import make_slots

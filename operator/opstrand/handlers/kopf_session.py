@@ -17,10 +17,11 @@ import aiohttp
 
 from opstrand.controller.sync import Sync, Watch
 from opstrand.errors import PlatformError
-from opstrand.kube.client import Manifest, NotFound
 from opstrand.kube.depth import cut_beside
+from opstrand.kube.errors import NotFound
 from opstrand.kube.lines import read_lines
 from opstrand.kube.session import Session
+from opstrand.types import Manifest
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any
 from opstrand.controller.sync import Sync
 from opstrand.core import names
 from opstrand.handlers.kopf_import import kopf
-from opstrand.kube.client import COMPONENTS, OPERATIONS, PODS, Resource
+from opstrand.kube.resources import COMPONENTS, OPERATIONS, PODS, Resource
 
 
 def register(registry: kopf.OperatorRegistry, sync: Sync) -> None:

@@ -27,16 +27,17 @@ from opstrand.controller.reconcile import Outcome, reconcile
 from opstrand.controller.stopwatch import Stopwatch
 from opstrand.controller.sync import Sync
 from opstrand.core import names
-from opstrand.core.names import Key
 from opstrand.errors import PlatformError, SpecError
 from opstrand.handlers.kopf_import import kopf
 from opstrand.handlers.kopf_session import Loan
 from opstrand.handlers.kopf_storage import NoDiffBase, NoProgress
 from opstrand.handlers.registry import register
-from opstrand.kube.client import OPERATIONS, PODS, KubeApi
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS, PODS
 from opstrand.kube.session import Session, open_session
 from opstrand.logs import configure_logging
 from opstrand.settings import Settings
+from opstrand.types import Key
 from opstrand.workers.pool import Pool, open_pool
 
 logger = logging.getLogger(__name__)

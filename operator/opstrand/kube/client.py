@@ -1,4 +1,4 @@
-"""The few verbs that opstrand needs of a Kubernetes API, in plain dicts, and what their refusals are called.
+"""The few verbs that opstrand needs of a Kubernetes API, in plain dicts.
 
 `Kube` is the protocol that `reconcile` is written against; `KubeApi` speaks it to a real API server, `local` in memory.
 Every failure leaves here as an `ApiError` that names verb and object. Must not decide anything and must not cache.
@@ -15,15 +15,15 @@ from urllib.parse import quote
 
 import aiohttp
 
-from opstrand.errors import PlatformError
 from opstrand.kube.depth import read_json, read_large_json
+from opstrand.kube.errors import AlreadyExists, ApiError, Conflict, Expired, Forbidden, Invalid, NotFound, Unauthorized, Unreachable
 from opstrand.kube.lines import read_lines
+from opstrand.kube.resources import PODS, Resource
+from opstrand.types import JsonPatch, Manifest
 
 if TYPE_CHECKING:  # finding credentials is half of a laptop's start, which needs none
     from opstrand.kube.session import Session
 
-Manifest = dict[str, Any]
-JsonPatch = list[dict[str, Any]]
 
 #: One request's time, seconds. Watches and followed logs are not bounded by it.
 REQUEST_TIMEOUT = 30.0
@@ -33,93 +33,7 @@ _PAGE = 100
 _PAGE_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True)
-class Resource:
-    """A kind of object as URLs spell it. `group` is empty for the core group."""
-
-    group: str
-    version: str
-    plural: str
-    kind: str
-    namespaced: bool = True
-
-    @property
-    def api_version(self) -> str:
-        return f"{self.group}/{self.version}" if self.group else self.version
-
-    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
-        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        # Quoted: a name that was read somewhere must stay one part of the path.
-        place = f"namespaces/{quote_part(namespace)}" if namespace and self.namespaced else ""
-        parts = [root, place, self.plural, quote_part(name or ""), quote_part(subresource or "")]
-        return "/".join(part for part in parts if part)
-
-
-def quote_part(text: str) -> str:
-    """One part of a URL's path. Two dots would be the folder above, however they are quoted: they name nothing."""
-    return quote(text, safe="", errors="replace") if text not in (".", "..") else text.replace(".", "%252E")
-
-
-OPERATIONS = Resource("opstrand.dev", "v1", "operations", "Operation")
-COMPONENTS = Resource("opstrand.dev", "v1", "components", "Component")
-PODS = Resource("", "v1", "pods", "Pod")
-CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 SECRETS = Resource("", "v1", "secrets", "Secret")
-SERVICES = Resource("", "v1", "services", "Service")
-SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
-DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
-EVENTS = Resource("", "v1", "events", "Event")
-NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
-CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
-TOKEN_REVIEWS = Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False)
-SUBJECT_ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False)
-SELF_ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False)
-
-
-class ApiError(PlatformError):
-    """The API server refused. `status` is the HTTP code (0: no answer), `body` its Status object."""
-
-    def __init__(self, message: str, *, status: int, body: Mapping[str, Any] | None = None, retry_after: float | None = None) -> None:
-        super().__init__(message, retry_after=retry_after)
-        self.status = status
-        self.body = dict(body or {})
-
-    @property
-    def words(self) -> str:
-        """The server's own sentence, without our context."""
-        return str(self.body.get("message") or self.message)
-
-
-class NotFound(ApiError):
-    """404: the object, its namespace or its whole kind is not there."""
-
-
-class Conflict(ApiError):
-    """409: somebody else changed the object since it was read."""
-
-
-class AlreadyExists(ApiError):
-    """409 of a create: the name is taken."""
-
-
-class Invalid(ApiError):
-    """400, 413 or 422: the object itself is wrong, or too large."""
-
-
-class Forbidden(ApiError):
-    """403: rights, quota, admission or Pod security; `words` tells which."""
-
-
-class Unauthorized(ApiError):
-    """401: who we are was not accepted."""
-
-
-class Unreachable(ApiError):
-    """No answer: refused, reset, timed out."""
-
-
-class Expired(ApiError):
-    """410: the resourceVersion is too old; list again."""
 
 
 @dataclass(frozen=True)

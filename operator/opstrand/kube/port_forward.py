@@ -10,7 +10,9 @@ import asyncio
 
 import aiohttp
 
-from opstrand.kube.client import PODS, ApiError, KubeApi, NotFound, Unreachable
+from opstrand.kube.client import KubeApi
+from opstrand.kube.errors import ApiError, NotFound, Unreachable
+from opstrand.kube.resources import PODS
 
 _PROTOCOL = "v4.channel.k8s.io"
 _DATA, _ERROR = 0, 1

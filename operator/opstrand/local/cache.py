@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from opstrand.controller.cache import Cache, Manifest, Subject
-from opstrand.core.names import Key, key_of
-from opstrand.kube.client import OPERATIONS, Resource
+from opstrand.controller.cache import Cache, Subject
+from opstrand.core.names import key_of
+from opstrand.kube.resources import OPERATIONS, Resource
 from opstrand.local.named import creation_order, names_of
+from opstrand.types import Key, Manifest
 
 
 class NamedCache(Cache):

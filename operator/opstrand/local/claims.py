@@ -10,8 +10,8 @@ import os
 import time
 from contextlib import suppress
 
-from opstrand.core.names import Key
 from opstrand.local.records import Records
+from opstrand.types import Key
 
 _CLAIM = ".claim"
 #: Another process that only looks whether a run is claimed holds its lock for a moment: so often, and so long, we try again.

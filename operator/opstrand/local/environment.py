@@ -7,21 +7,19 @@ of the same name in the environment of the command. What cannot be had is named 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from opstrand.core import names
 from opstrand.core.planning.expansion import expand
 from opstrand.local.downward import read_field, read_resource
+from opstrand.types import Body
 
 #: Sources that only a cluster has -> what they are called in a message.
 _CLUSTER_SOURCES = {"secretKeyRef": "Secret", "configMapKeyRef": "ConfigMap"}
 _CLUSTER_SETS = {"secretRef": "Secret", "configMapRef": "ConfigMap"}
 _PATH = "run.container"
 
-Manifest = Mapping[str, Any]
 
-
-def build_environment(pod: Manifest, container: Manifest, caller: Mapping[str, str]) -> dict[str, str]:
+def build_environment(pod: Body, container: Body, caller: Mapping[str, str]) -> dict[str, str]:
     """The variables that the Pod declares, in order: each is expanded over those before it.
 
     `caller` is the environment of the command. Sets (`envFrom`) come first with a kubelet; here there are only optional ones, which are
@@ -35,7 +33,7 @@ def build_environment(pod: Manifest, container: Manifest, caller: Mapping[str, s
     return env
 
 
-def _read(one: Manifest, pod: Manifest, container: Manifest, env: Mapping[str, str], caller: Mapping[str, str]) -> str | None:
+def _read(one: Body, pod: Body, container: Body, env: Mapping[str, str], caller: Mapping[str, str]) -> str | None:
     """The value of a variable; None where it is optional and not there."""
     if one.get("value"):
         return expand(str(one["value"]), env)
@@ -47,7 +45,7 @@ def _read(one: Manifest, pod: Manifest, container: Manifest, env: Mapping[str, s
     return caller.get(one["name"]) if source else ""
 
 
-def find_missing(pod: Manifest, container: Manifest, caller: Mapping[str, str]) -> Iterator[str]:
+def find_missing(pod: Body, container: Body, caller: Mapping[str, str]) -> Iterator[str]:
     """Each variable that would be silently empty here, with what to do."""
     for one in container.get("envFrom") or ():
         yield from _refuse_set(one)
@@ -57,7 +55,7 @@ def find_missing(pod: Manifest, container: Manifest, caller: Mapping[str, str]) 
             yield from _refuse_source(one["name"], key, details, pod, container, caller)
 
 
-def _refuse_set(one: Manifest) -> Iterator[str]:
+def _refuse_set(one: Body) -> Iterator[str]:
     known = {key: kind for key, kind in _CLUSTER_SETS.items() if one.get(key)}
     for key, kind in known.items():
         if not one[key].get("optional"):
@@ -67,7 +65,7 @@ def _refuse_set(one: Manifest) -> Iterator[str]:
         yield f"{_PATH}.envFrom: {', '.join(one) or 'an empty entry'} needs a cluster"
 
 
-def _refuse_source(name: str, key: str, details: Manifest, pod: Manifest, container: Manifest, caller: Mapping[str, str]) -> Iterator[str]:
+def _refuse_source(name: str, key: str, details: Body, pod: Body, container: Body, caller: Mapping[str, str]) -> Iterator[str]:
     path = f"{_PATH}.env"
     if key in _CLUSTER_SOURCES:
         if name not in caller and not details.get("optional"):
@@ -85,7 +83,7 @@ def _refuse_source(name: str, key: str, details: Manifest, pod: Manifest, contai
         yield f"{path}: {name} is a {key}, which needs a cluster"
 
 
-def list_taken(container: Manifest, caller: Mapping[str, str]) -> list[str]:
+def list_taken(container: Body, caller: Mapping[str, str]) -> list[str]:
     """The variables that come from the environment of the command instead of a cluster."""
     found = (one for one in container.get("env") or () if not one.get("value"))
     return [one["name"] for one in found if one["name"] in caller and _CLUSTER_SOURCES.keys() & (one.get("valueFrom") or {}).keys()]

@@ -14,24 +14,14 @@ from typing import Any
 
 import jsonpatch
 
-from opstrand.core.names import Key, key_of
+from opstrand.core.names import key_of
 from opstrand.core.normalize import as_stored
-from opstrand.kube.client import (
-    DEPLOYMENTS,
-    EVENTS,
-    OPERATIONS,
-    PODS,
-    AlreadyExists,
-    Conflict,
-    Invalid,
-    JsonPatch,
-    Manifest,
-    NotFound,
-    Page,
-    Resource,
-)
+from opstrand.kube.client import Page
+from opstrand.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
+from opstrand.kube.resources import DEPLOYMENTS, EVENTS, OPERATIONS, PODS, Resource
 from opstrand.local.limits import refuse_pod
 from opstrand.runs.memory import MemoryRuns
+from opstrand.types import JsonPatch, Key, Manifest
 
 #: Called with the resource, the kind of event and the body after each change.
 Listener = Callable[[Resource, str, Manifest], None]

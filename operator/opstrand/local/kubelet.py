@@ -28,12 +28,13 @@ from opstrand.core.limits import shorten
 from opstrand.core.planning.context_root import symbolic
 from opstrand.core.planning.expansion import expand
 from opstrand.initializer.failure import InitError
-from opstrand.kube.client import CONFIG_MAPS, PODS, Manifest
+from opstrand.kube.resources import CONFIG_MAPS, PODS
 from opstrand.local.environment import build_environment
 from opstrand.local.kube import MemoryKube
 from opstrand.local.limits import seen_in_container
 from opstrand.local.records import Records
 from opstrand.local.store import link_volumes
+from opstrand.types import Manifest
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ Owns that end. Must not touch a run that a living process has.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -18,10 +18,9 @@ from opstrand.core.recorded import read_status
 from opstrand.core.templates.template import refuse
 from opstrand.errors import SpecError
 from opstrand.local.claims import Claims
-from opstrand.local.records import Manifest, Records, RunGone
+from opstrand.local.records import Records, RunGone
 from opstrand.settings import Settings
-
-Body = Mapping[str, Any]
+from opstrand.types import Body, Manifest
 
 REASON = "ProcessLost"
 _MESSAGE = "the `opstrand run --local` that executed it ended without it; programs that it had started may still run"

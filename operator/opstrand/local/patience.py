@@ -7,18 +7,16 @@ Owns both rules. Must not wait.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
 
 from opstrand.core.compiling.prepare import prepare
-from opstrand.core.names import Key, key_of
+from opstrand.core.names import key_of
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import parse_moment, read_status
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
-
-Body = Mapping[str, Any]
+from opstrand.types import Body, Key
 
 #: In these a run does nothing that could create another one.
 _IDLE = frozenset({Phase.WAITING, Phase.QUEUED})

@@ -27,12 +27,11 @@ from pathlib import Path
 from typing import Any
 
 from opstrand.core.identity import LOCAL_FILES
-from opstrand.core.names import Key, key_of, run_uuid
+from opstrand.core.names import key_of, run_uuid
 from opstrand.core.normalize import as_stored
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
-
-Manifest = dict[str, Any]
+from opstrand.types import Key, Manifest
 
 #: Of one project, so that refs can name them; the oldest that have ended go first.
 KEPT_RUNS = 200

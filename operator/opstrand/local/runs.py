@@ -12,20 +12,22 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 
-from opstrand.api.published.views import is_final
-from opstrand.core.names import Key, key_of
+from opstrand.core.names import key_of
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
-from opstrand.kube.client import OPERATIONS, AlreadyExists
+from opstrand.kube.errors import AlreadyExists
+from opstrand.kube.resources import OPERATIONS
 from opstrand.local.claims import Claims
 from opstrand.local.kube import Listener, LocalRuns
 from opstrand.local.log_files import LogReader
 from opstrand.local.lost import end_lost_runs, is_lost
-from opstrand.local.records import Manifest, Records, RunExists, RunGone
+from opstrand.local.records import Records, RunExists, RunGone
+from opstrand.runs.bodies import is_final
 from opstrand.runs.log_tail import current_attempt
 from opstrand.runs.memory import apply_control, apply_edit
-from opstrand.runs.protocols import Body, Control, Listed, LogLine, Refused, RunNotFound
+from opstrand.runs.protocols import Control, Listed, LogLine, Refused, RunNotFound
 from opstrand.runs.status_edits import Edit
+from opstrand.types import Body, Key, Manifest
 
 #: Seconds between two looks at the one file that every write changes.
 _LOOK = 0.05

@@ -31,14 +31,14 @@ from opstrand.controller.reconcile import DONE, Outcome, reconcile
 from opstrand.controller.stopwatch import Stopwatch
 from opstrand.core import names
 from opstrand.core.identity import CONTEXT_ROOT
-from opstrand.core.names import Key, key_of
+from opstrand.core.names import key_of
 from opstrand.core.phase import Phase, parse_phase
+from opstrand.core.planning.connections import Catalog
 from opstrand.core.planning.culling import Activity
 from opstrand.core.planning.plan import Plan
 from opstrand.core.pods.attempt import Attempt
-from opstrand.core.pods.connections import Catalog
 from opstrand.core.recorded import read_status
-from opstrand.kube.client import OPERATIONS, PODS, Manifest, Resource
+from opstrand.kube.resources import OPERATIONS, PODS, Resource
 from opstrand.local.cache import NamedCache
 from opstrand.local.claims import Claims
 from opstrand.local.kube import MemoryKube
@@ -51,6 +51,7 @@ from opstrand.local.runs import SharedRuns
 from opstrand.local.store import make_catalog
 from opstrand.runs.protocols import Control, RunNotFound
 from opstrand.settings import Settings
+from opstrand.types import Key, Manifest
 from opstrand.workers.pool import open_pool
 
 _HOST = re.compile(r"http://[^:/]+")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from opstrand.core.names import INIT_CONTAINER
-from opstrand.core.pods.connections import Catalog, Connection
+from opstrand.core.planning.connections import Catalog, Connection
 from opstrand.initializer.failure import InitError
 from opstrand.local.limits import is_inside
 from opstrand.local.records import Records

@@ -10,12 +10,13 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from opstrand.api.auth.tokens import Memory
-from opstrand.api.published.views import run_uuid
 from opstrand.core.names import ASKED_BY_USER, CREATED_BY_USER
-from opstrand.kube.client import SELF_ACCESS_REVIEWS, Resource
+from opstrand.kube.resources import SELF_ACCESS_REVIEWS, Resource
 from opstrand.logs import about
-from opstrand.runs.protocols import Body, Control, Identity
+from opstrand.runs.answers import Memory
+from opstrand.runs.bodies import run_uuid
+from opstrand.runs.protocols import Control, Identity
+from opstrand.types import Body, JsonPatch
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,6 @@ _IMPLIED = ("system:authenticated", "system:serviceaccounts")
 #: What the API server adds to a token (Pod, node, credential id): no rights come of it.
 _FACTS = "authentication.kubernetes.io/"
 
-PatchOps = list[dict[str, Any]]
 Attributes = dict[str, str]
 
 
@@ -39,12 +39,12 @@ def sign(body: Body, by: Identity | None) -> Body:
     return {**body, "metadata": {**metadata, "annotations": {**(metadata.get("annotations") or {}), CREATED_BY_USER: by.name}}}
 
 
-def signature_ops(body: Body, control: Control, by: Identity | None) -> PatchOps:
+def signature_ops(body: Body, control: Control, by: Identity | None) -> JsonPatch:
     """JSON Patch that writes the user beside what is asked. What was asked before stays asked by who did."""
     names = [] if by is None else [ASKED_BY_USER[key] for key in _changes(body, control) if key in ASKED_BY_USER]
     if by is None or not names:
         return []
-    ops: PatchOps = []
+    ops: JsonPatch = []
     if not isinstance(body["metadata"].get("annotations"), dict):
         ops += [{"op": "replace", "path": "/metadata/resourceVersion", "value": body["metadata"]["resourceVersion"]}]
         ops += [{"op": "add", "path": "/metadata/annotations", "value": {}}]

@@ -14,13 +14,13 @@ from typing import Any
 
 from opstrand.runs.protocols import Refused
 from opstrand.runs.status_edits import Edit, TooLarge
+from opstrand.types import Key
 
 #: Seconds between two writes of one run. The API server spends about 3 ms of CPU on each.
 WINDOW = 0.05
 
 Stored = Any
 #: Project and uuid.
-Key = tuple[str, str]
 
 
 @dataclass

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from opstrand.api.published.listing import read_beside
-from opstrand.core.names import Key, key_of
+from opstrand.core.names import key_of
 from opstrand.core.names import run_uuid as uuid_of
 from opstrand.core.packed import is_large, pack, unpack
-from opstrand.runs.protocols import Body, Listed
+from opstrand.runs.bodies import read_beside
+from opstrand.runs.protocols import Listed
+from opstrand.types import Body, Key
 
 
 class Index:

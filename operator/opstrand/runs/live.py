@@ -14,16 +14,19 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from opstrand.api.published.views import run_uuid
 from opstrand.core.packed import pack
 from opstrand.errors import PlatformError
-from opstrand.kube.client import NAMESPACES, OPERATIONS, Conflict, Expired, Forbidden, Invalid, NotFound, Page, Resource
+from opstrand.kube.client import Page
+from opstrand.kube.errors import Conflict, Expired, Forbidden, Invalid, NotFound
+from opstrand.kube.resources import NAMESPACES, OPERATIONS, Resource
 from opstrand.runs.authorship import Impersonation, extra_of, groups_of, record, sign, signature_ops
+from opstrand.runs.bodies import run_uuid
 from opstrand.runs.group_commit import Commits
 from opstrand.runs.index import Index
 from opstrand.runs.pod_logs import follow_pod
-from opstrand.runs.protocols import Body, Control, Identity, Listed, LogLine, Orders, ProjectNotFound, Refused, RunNotFound
+from opstrand.runs.protocols import Control, Identity, Listed, LogLine, Orders, ProjectNotFound, Refused, RunNotFound
 from opstrand.runs.status_edits import Edit, patch_ops
+from opstrand.types import Body, Manifest
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +42,6 @@ _LONGEST_PAUSE = 5.0
 #: Seconds: a watch that lived for longer did not end because it was begun.
 _LIVED = 2.0
 
-Manifest = dict[str, Any]
 Patch = list[Manifest]
 
 

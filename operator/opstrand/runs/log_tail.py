@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from opstrand.api.published.views import is_final, run_uuid
 from opstrand.core.recorded import read_status
-from opstrand.runs.protocols import Body, LogLine, Runs
+from opstrand.runs.bodies import is_final, run_uuid
+from opstrand.runs.protocols import LogLine, Runs
+from opstrand.types import Body
 
 #: What one answer may hold. The published command line asks at most five times for a finished run, so this is generous.
 CHUNK_BYTES = 4 * 1024 * 1024

@@ -14,10 +14,10 @@ from typing import Any
 
 import jsonpatch
 
-from opstrand.api.published.views import is_final, run_uuid
-from opstrand.core.names import Key
-from opstrand.runs.protocols import Body, Control, Identity, Listed, LogLine, ProjectNotFound, RunNotFound
+from opstrand.runs.bodies import is_final, run_uuid
+from opstrand.runs.protocols import Control, Identity, Listed, LogLine, ProjectNotFound, RunNotFound
 from opstrand.runs.status_edits import Edit, patch_ops
+from opstrand.types import Body, Key
 
 
 class MemoryRuns:

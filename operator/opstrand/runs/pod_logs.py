@@ -10,14 +10,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from opstrand.api.published.views import is_final, phase, run_uuid
 from opstrand.core import names
 from opstrand.core.names import MAIN_CONTAINER
 from opstrand.core.phase import Phase
 from opstrand.core.recorded import read_status
-from opstrand.kube.client import Invalid, NotFound
+from opstrand.kube.errors import Invalid, NotFound
+from opstrand.runs.bodies import is_final, phase, run_uuid
 from opstrand.runs.log_tail import current_attempt
-from opstrand.runs.protocols import Body, LogLine
+from opstrand.runs.protocols import LogLine
+from opstrand.types import Body
 
 Follow = Callable[..., AsyncIterator[bytes]]
 Wait = Callable[[str, str, Callable[[Body], bool], float], Awaitable[Body]]

@@ -12,9 +12,7 @@ from typing import Any, Protocol
 
 from opstrand.core.packed import unpack
 from opstrand.runs.status_edits import Edit
-
-#: The raw body of one Operation: `metadata`, `spec`, `status`. Never changed in place by who receives it.
-Body = Mapping[str, Any]
+from opstrand.types import Body
 
 
 class RunNotFound(LookupError):

@@ -8,9 +8,9 @@ import logging
 import pytest
 
 from opstrand.api.auth.callers import Caller, Unauthenticated
-from opstrand.api.auth.tokens import Memory
 from opstrand.api.limits import Busy, Held, Limits, TokenGate, Turns, network_of, nothing_is_proven
 from opstrand.logs import Sparse
+from opstrand.runs.answers import Memory
 
 
 def test_places_are_counted_by_run_and_by_caller_and_given_back() -> None:

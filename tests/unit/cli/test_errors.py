@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from opstrand.cli.errors import ExitCode, explain
-from opstrand.kube.client import NotFound
+from opstrand.kube.errors import NotFound
 
 
 def _details(kind: str) -> dict[str, Any]:

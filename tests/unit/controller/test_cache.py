@@ -7,7 +7,7 @@ from typing import Any
 from opstrand.controller.cache import Cache, Subject
 from opstrand.core.names import key_of
 from opstrand.core.resolving.upstream import read_upstream
-from opstrand.kube.client import OPERATIONS, PODS
+from opstrand.kube.resources import OPERATIONS, PODS
 from opstrand.settings import Settings
 
 UID = "d1410a91-4d18-4575-89b9-1926d8c23db4"

@@ -14,9 +14,10 @@ from opstrand.controller.decision_job import MODULE
 from opstrand.controller.gather import World
 from opstrand.controller.reconcile import Outcome, reconcile
 from opstrand.controller.stopwatch import Stopwatch
-from opstrand.kube.client import OPERATIONS, PODS, Manifest
+from opstrand.kube.resources import OPERATIONS, PODS
 from opstrand.local.kube import MemoryKube
 from opstrand.settings import Settings
+from opstrand.types import Manifest
 from opstrand.workers.pool import Pool
 
 KEY = ("ns", "a")

@@ -9,11 +9,12 @@ from typing import Any
 from opstrand.controller.cache import Cache
 from opstrand.controller.gather import World
 from opstrand.controller.reconcile import Outcome, reconcile
-from opstrand.core.names import Key
 from opstrand.errors import PlatformError
-from opstrand.kube.client import OPERATIONS, PODS, ApiError, Manifest, Resource
+from opstrand.kube.errors import ApiError
+from opstrand.kube.resources import OPERATIONS, PODS, Resource
 from opstrand.local.kube import MemoryKube
 from opstrand.settings import Settings
+from opstrand.types import Key, Manifest
 from opstrand.workers.pool import Pool
 
 A, B = ("ns", "a"), ("ns", "b")

@@ -21,19 +21,11 @@ from opstrand.controller.gather import World
 from opstrand.controller.reconcile import reconcile
 from opstrand.core.normalize import as_stored
 from opstrand.core.pods.adoption import find_difference
-from opstrand.kube.client import (
-    CONFIG_MAPS,
-    DEPLOYMENTS,
-    EVENTS,
-    OPERATIONS,
-    PODS,
-    SERVICES,
-    Forbidden,
-    Manifest,
-    Resource,
-)
+from opstrand.kube.errors import Forbidden
+from opstrand.kube.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, OPERATIONS, PODS, SERVICES, Resource
 from opstrand.local.kube import MemoryKube
 from opstrand.settings import Settings
+from opstrand.types import Manifest
 from opstrand.workers.pool import Pool
 
 KEY = ("ns", "a")

@@ -8,8 +8,8 @@ from tests.support.leaps import in_leaps
 
 from opstrand.controller.queue import Queue
 from opstrand.controller.reconcile import Outcome
-from opstrand.core.names import Key
 from opstrand.errors import PlatformError
+from opstrand.types import Key
 
 A: Key = ("ns", "a")
 B: Key = ("ns", "b")

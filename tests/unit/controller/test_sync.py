@@ -15,11 +15,12 @@ from opstrand.controller.queue import Queue
 from opstrand.controller.reconcile import Outcome
 from opstrand.controller.sync import Sync, Watch
 from opstrand.core import names
-from opstrand.core.names import Key
 from opstrand.errors import PlatformError
-from opstrand.kube.client import OPERATIONS, PODS, ApiError, Forbidden, Manifest, NotFound, Resource
+from opstrand.kube.errors import ApiError, Forbidden, NotFound
+from opstrand.kube.resources import OPERATIONS, PODS, Resource
 from opstrand.local.kube import MemoryKube
 from opstrand.settings import Settings
+from opstrand.types import Key, Manifest
 from opstrand.workers.pool import Pool
 
 POD: Manifest = {

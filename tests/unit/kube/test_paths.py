@@ -13,8 +13,10 @@ import pytest
 import yaml
 from aiohttp import web
 
-from opstrand.kube.client import OPERATIONS, ApiError, KubeApi
+from opstrand.kube.client import KubeApi
+from opstrand.kube.errors import ApiError
 from opstrand.kube.port_forward import forward
+from opstrand.kube.resources import OPERATIONS
 from opstrand.kube.session import open_session
 
 ODD = ("../../x", "a/../b", "..", ".", "", "a?b=c", "a#b", "%2e%2e", "%2F", "a b", "a\\b", "a\r\nX: y", "ü", "\ud800")

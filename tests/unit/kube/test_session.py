@@ -17,7 +17,9 @@ from tests.cluster.certificates import Authority
 
 from opstrand.errors import PlatformError
 from opstrand.kube import session as session_module
-from opstrand.kube.client import NAMESPACES, KubeApi, Unreachable
+from opstrand.kube.client import KubeApi
+from opstrand.kube.errors import Unreachable
+from opstrand.kube.resources import NAMESPACES
 from opstrand.kube.session import open_session
 
 PROBE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "here"}}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.support.every_key import Case, find_outcome, iter_cases, make_job, make_places
 
-from opstrand.core.pods.connections import EMPTY
+from opstrand.core.planning.connections import EMPTY
 from opstrand.local.limits import ignored_parts, refuse_pod
 
 #: Values that differ from the default; keys of sections that stand in no Pod are no matter of this test.

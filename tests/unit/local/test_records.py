@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from opstrand.core.phase import parse_phase
-from opstrand.kube.client import OPERATIONS
+from opstrand.kube.resources import OPERATIONS
 from opstrand.local.cache import NamedCache
 from opstrand.local.claims import Claims
 from opstrand.local.log_files import LogReader, LogWriter

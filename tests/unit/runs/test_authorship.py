@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from tests.unit.api.conftest import operation
 
-from opstrand.kube.client import KubeApi, Resource
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import Resource
 from opstrand.kube.session import Session
 from opstrand.runs.authorship import Impersonation, extra_of, groups_of, sign, signature_ops
 from opstrand.runs.protocols import Control, Identity

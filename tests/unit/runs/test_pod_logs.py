@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from tests.unit.api.conftest import operation
 
-from opstrand.kube.client import Invalid, NotFound
+from opstrand.kube.errors import Invalid, NotFound
 from opstrand.runs.pod_logs import LONGEST_LINE, attempt_pod, follow_pod, in_utc, parse_line
-from opstrand.runs.protocols import Body, LogLine
+from opstrand.runs.protocols import LogLine
+from opstrand.types import Body
 
 
 class Pods:

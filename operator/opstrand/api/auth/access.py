@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opstrand.api.auth.callers import Auth, Caller, Forbidden, Verb
-from opstrand.api.published.views import is_final, pipeline_of, run_uuid
 from opstrand.core.lifecycle.conditions import FINISHED, get_condition
 from opstrand.core.recorded import read_status
-from opstrand.runs.protocols import Body, ProjectNotFound, RunNotFound, Runs
+from opstrand.runs.bodies import is_final, pipeline_of, run_uuid
+from opstrand.runs.protocols import ProjectNotFound, RunNotFound, Runs
+from opstrand.types import Body
 
 #: Seconds after the end of a run in which its own token may still report: sidecars and collectors end after the program.
 REPORTS_AFTER_END = 60.0

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from opstrand.runs.protocols import Body, Identity
+from opstrand.runs.protocols import Identity
+from opstrand.types import Body
 
 
 class Unauthenticated(Exception):

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 from opstrand.api.auth.callers import Caller, Unauthenticated
 from opstrand.api.auth.keys import ClusterKeys, NotSigned, UnknownKey, audiences
-from opstrand.kube.client import PODS, SERVICE_ACCOUNTS, NotFound, Resource
+from opstrand.kube.errors import NotFound
+from opstrand.kube.resources import PODS, SERVICE_ACCOUNTS, Resource
 
 _ENDED = frozenset({"Succeeded", "Failed"})
 _REFUSAL = "The token has expired."

@@ -6,76 +6,28 @@ decide which run a Pod may write: that is `auth`'s rule.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from opstrand.api.auth.callers import Caller, Unauthenticated, Verb
 from opstrand.api.auth.expired_tokens import ExpiredTokens
 from opstrand.api.auth.keys import ClusterKeys, NotSigned, UnknownKey, audiences, read_claims
-from opstrand.kube.client import SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS, Resource
+from opstrand.kube.resources import SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS, Resource
+from opstrand.runs.answers import Memory
 
 #: Seconds that an answer is believed, and that a refusal is.
 _BELIEVED = 60.0
-_REFUSED = 10.0
-_MOST = 10_000
 _POD_NAME = "authentication.kubernetes.io/pod-name"
 _POD_UID = "authentication.kubernetes.io/pod-uid"
 _ACCOUNT = "system:serviceaccount:"
-
-Answer = TypeVar("Answer")
 
 
 class Reviews(Protocol):
     """The part of `kube.api.KubeApi` that is needed here."""
 
     async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> dict[str, Any]: ...
-
-
-class Memory(Generic[Answer]):
-    """Answers by key, each asked for once at a time and believed for `seconds`.
-
-    Refusals are kept apart: however many keys are made up, what was accepted is not forgotten for their sake.
-    """
-
-    def __init__(self, seconds: float, most: int = _MOST) -> None:
-        self._seconds, self._most = seconds, most
-        self._known: OrderedDict[Any, tuple[float, asyncio.Task[Answer]]] = OrderedDict()
-        self._refused: OrderedDict[Any, tuple[float, str]] = OrderedDict()
-
-    async def get(self, key: Any, ask: Callable[[], Awaitable[Answer]]) -> Answer:
-        now = time.monotonic()
-        refused_until, refusal = self._refused.get(key, (0.0, ""))
-        if now < refused_until:
-            raise Unauthenticated(refusal)
-        until, task = self._known.get(key, (0.0, None))
-        if task is None or until < now:
-            task = asyncio.ensure_future(_as_coroutine(ask))
-            self._keep(self._known, key, (now + self._seconds, task))
-        try:
-            # Shielded: who asked first may hang up, and the others still want to know.
-            return await asyncio.shield(task)
-        except Unauthenticated as error:
-            self._known.pop(key, None)
-            self._keep(self._refused, key, (now + _REFUSED, str(error)))
-            raise
-        except BaseException:
-            if task.done():  # trouble is not an answer
-                self._known.pop(key, None)
-            raise
-
-    def _keep(self, memory: OrderedDict[Any, Any], key: Any, value: Any) -> None:
-        memory[key] = value
-        memory.move_to_end(key)
-        if len(memory) > self._most:
-            memory.popitem(last=False)
-
-
-async def _as_coroutine(ask: Callable[[], Awaitable[Answer]]) -> Answer:
-    return await ask()
 
 
 class ClusterAuth:
@@ -97,7 +49,7 @@ class ClusterAuth:
         self._audience, self._any_audience = audience, any_audience
         self._keys = keys
         self._expired = expired
-        self._callers: Memory[Caller] = Memory(_BELIEVED)
+        self._callers: Memory[Caller] = Memory(_BELIEVED, refusal=Unauthenticated)
         self._permissions: Memory[bool] = Memory(_BELIEVED / 2)
 
     async def identify(self, token: str) -> Caller:

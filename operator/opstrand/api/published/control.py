@@ -20,10 +20,10 @@ from opstrand.api.published.request import (
     parse_content,
     view_whole,
 )
-from opstrand.api.published.views import is_final, run_uuid
 from opstrand.api.published.warnings import warn
 from opstrand.api.submission import Submitted, new_operation
 from opstrand.core.names import RESTART_OF
+from opstrand.runs.bodies import is_final, run_uuid
 from opstrand.runs.protocols import Control
 
 

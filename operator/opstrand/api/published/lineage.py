@@ -11,10 +11,12 @@ from opstrand.api.auth.callers import Verb
 from opstrand.api.published.listing import is_restart_of
 from opstrand.api.published.reports import read_report, store_report
 from opstrand.api.published.request import RUN, RUNS, find_run, page
-from opstrand.api.published.views import artifact_view, clone_view, edge_view, run_name, run_uuid, stored_artifact
+from opstrand.api.published.views import artifact_view, clone_view, edge_view, stored_artifact
 from opstrand.core.recorded import read_status
-from opstrand.runs.protocols import Body, Listed, RunNotFound
+from opstrand.runs.bodies import run_name, run_uuid
+from opstrand.runs.protocols import Listed, RunNotFound
 from opstrand.runs.status_edits import Edit
+from opstrand.types import Body
 
 
 class Artifact(BaseModel):

@@ -9,11 +9,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from opstrand.api.published.views import original_of, pipeline_of, run_kind, run_name, run_view
+from opstrand.api.published.views import run_view
 from opstrand.core.packed import is_large
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.query import read_field
-from opstrand.runs.protocols import Body, Listed
+from opstrand.runs.bodies import original_of
+from opstrand.runs.protocols import Listed
 
 #: Fields whose value is in the head of a large body.
 _IN_HEAD = frozenset(
@@ -22,16 +23,6 @@ _IN_HEAD = frozenset(
         *("owner", "project", "project.name", "project.owner", "is_managed"),
     )
 )
-#: Characters of a name that is kept beside a head. A longer one is read from the whole.
-_NAME = 1024
-
-
-def read_beside(body: Body) -> dict[str, Any]:
-    """What is kept beside the head of a large run."""
-    kind, name = run_kind(body), run_name(body)
-    kept: dict[str, Any] = {"kind": kind, "runtime": kind, "pipeline": pipeline_of(body["metadata"])}
-    kept["original"] = original_of(body["metadata"])
-    return kept | ({"name": name} if len(name) <= _NAME else {})
 
 
 def is_restart_of(run: Listed, uuid: str) -> bool:

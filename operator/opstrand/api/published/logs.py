@@ -15,12 +15,13 @@ from aiohttp import web
 
 from opstrand.api.auth.callers import Verb
 from opstrand.api.published.request import CALLER, HELD, RUNS, STREAM, find_run, wait_with
-from opstrand.api.published.views import is_final, run_uuid
 from opstrand.core.names import PUBLISHED_MAIN
 from opstrand.core.recorded import read_status
 from opstrand.errors import PlatformError
+from opstrand.runs.bodies import is_final, run_uuid
 from opstrand.runs.log_tail import Chunk, Cursor, Patience, read_chunk
-from opstrand.runs.protocols import Body, LogLine
+from opstrand.runs.protocols import LogLine
+from opstrand.types import Body
 
 #: A name that no cursor has: "there will be more".
 _MORE = "more"

@@ -26,9 +26,9 @@ from opstrand.api.published.request import (
     parse_project,
     view_whole,
 )
-from opstrand.api.published.views import run_uuid
 from opstrand.api.published.warnings import warn
 from opstrand.core.resolving.query import find
+from opstrand.runs.bodies import run_uuid
 from opstrand.runs.protocols import ProjectNotFound, RunNotFound
 from opstrand.runs.status_edits import Edit, MapEdit, check_budgets, make_storable
 

@@ -12,11 +12,11 @@ from typing import Any
 from aiohttp import web
 
 from opstrand.api.published.request import RUNS, Wanted, find_reporting_run, parse_json, read_body, validate
-from opstrand.api.published.views import run_uuid
 from opstrand.core.lifecycle.conditions import REPORT_KEPT, get_condition
 from opstrand.core.recorded import read_status
-from opstrand.runs.protocols import Body
+from opstrand.runs.bodies import run_uuid
 from opstrand.runs.status_edits import Edit, TooLarge, make_storable
+from opstrand.types import Body
 
 _FIELDS = ("inputs", "outputs", "artifacts", "meta", "tags", "description", "name")
 #: Field of a run -> why it was not kept. Without one of its own: the report as a whole.

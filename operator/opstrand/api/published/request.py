@@ -22,10 +22,11 @@ from opstrand.api.published.views import run_view
 from opstrand.api.submission import Submitted
 from opstrand.api.validation import Validation
 from opstrand.core.names import is_namespace
-from opstrand.core.pods.connections import Catalog
+from opstrand.core.planning.connections import Catalog
 from opstrand.core.values.safe import is_too_deep
-from opstrand.runs.protocols import Body, RunNotFound, Runs
+from opstrand.runs.protocols import RunNotFound, Runs
 from opstrand.runs.watchers import Watchers
+from opstrand.types import Body
 
 RUNS: web.AppKey[Runs] = web.AppKey("runs", Runs)
 AUTH: web.AppKey[Auth] = web.AppKey("auth", Auth)

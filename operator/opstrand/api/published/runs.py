@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from opstrand.api.auth.callers import Verb
 from opstrand.api.published.reports import read_report, store_report
 from opstrand.api.published.request import OWNER, RUN, find_run, view_whole
-from opstrand.api.published.views import run_name, run_view
+from opstrand.api.published.views import run_view
+from opstrand.runs.bodies import run_name
 from opstrand.runs.status_edits import Edit, MapEdit, TagsEdit
 
 #: The frozen inputs are the operator's alone.

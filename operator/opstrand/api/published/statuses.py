@@ -9,9 +9,10 @@ from aiohttp import web
 from opstrand.api.auth.callers import Verb
 from opstrand.api.limits import Busy
 from opstrand.api.published.request import CALLER, HELD, RUN, RUNS, WATCHERS, caller_key, find_reporting_run, find_run, wait_with
-from opstrand.api.published.views import phase, run_uuid, statuses_view
+from opstrand.api.published.views import statuses_view
 from opstrand.core.phase import FINAL, Phase
-from opstrand.runs.protocols import Body
+from opstrand.runs.bodies import phase, run_uuid
+from opstrand.types import Body
 
 #: The published client goes on to the log in these.
 _STARTED = FINAL | {Phase.STARTING, Phase.RUNNING, Phase.PROCESSING}

@@ -11,43 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from opstrand.api.contents import Content
-from opstrand.core.identity import read_original
-from opstrand.core.names import run_uuid as uuid_of
-from opstrand.core.phase import FINAL, Phase, parse_phase, published_status
+from opstrand.core.phase import published_status
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.run_values import order_inputs, order_outputs
 from opstrand.core.resolving.upstream import pending, updated_at, wait_time
+from opstrand.runs.bodies import original_of, pipeline_of, run_kind, run_name, run_uuid
+from opstrand.types import Body
 
-Body = Mapping[str, Any]
-
-_JOBS = ("job", "service", "daskjob", "rayjob", "mpijob", "pytorchjob", "tfjob", "paddlejob", "xgbjob", "sparkjob")
-_KINDS = frozenset((*_JOBS, "dag", "matrix", "schedule", "cleaner", "watchdog", "notifier", "builder"))
 _ARTIFACT_KEYS = {"isInput": "is_input", "meta": "meta_info"}
-
-
-def run_uuid(body: Body) -> str:
-    """32 hex digits: as the operator wrote it, or from the object's uid before it did."""
-    written = read_status(body).get("uuid")
-    return str(written or uuid_of(body["metadata"].get("uid", "")))
-
-
-def run_name(body: Body) -> str:
-    """What the run calls itself, else what it was created with. References and Pods go by the object's own name, which nothing changes."""
-    return str(read_status(body).get("name") or (body.get("spec") or {}).get("name") or body["metadata"]["name"])
-
-
-def phase(body: Body) -> Phase:
-    return parse_phase(read_status(body))
-
-
-def is_final(body: Body) -> bool:
-    return phase(body) in FINAL
-
-
-def run_kind(body: Body) -> str | None:
-    run = ((body.get("spec") or {}).get("component") or {}).get("run") or {}
-    kind = str(read_status(body).get("kind") or run.get("kind"))
-    return kind if kind in _KINDS else None
 
 
 def run_view(body: Body, owner: str, content: Content | None = None) -> dict[str, Any]:
@@ -102,20 +73,6 @@ def _identity(body: Body, owner: str) -> dict[str, Any]:
         "kind": kind,
         "runtime": kind,
     }
-
-
-def pipeline_of(meta: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The run that made this one, from the metadata of its object."""
-    for owner in meta.get("ownerReferences") or ():
-        if owner.get("kind") == "Operation" and owner.get("controller"):
-            return {"uuid": uuid_of(owner["uid"]), "name": owner["name"], "kind": "dag"}
-    return None
-
-
-def original_of(meta: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The run that this one was restarted from."""
-    uuid = read_original(meta)
-    return None if uuid is None else {"uuid": uuid, "kind": "restart"}
 
 
 def statuses_view(body: Body) -> dict[str, Any]:

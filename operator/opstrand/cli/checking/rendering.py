@@ -16,8 +16,8 @@ from opstrand.cli.files.references import read_bytes, source_of
 from opstrand.cli.files.submission import Submission
 from opstrand.core.compiling.prepare import Prepared, prepare
 from opstrand.core.names import API_VERSION, CREATED_BY, MAX_RUN_NAME, PLATFORM_RETRIES, generate_name, is_run_name, run_uuid
+from opstrand.core.planning.connections import Catalog
 from opstrand.core.pods.attempt import Attempt, render_attempt
-from opstrand.core.pods.connections import Catalog
 from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
 from opstrand.core.resolving.upstream import read_upstream

@@ -16,7 +16,7 @@ from opstrand.core.compiling.prepare import component_name
 from opstrand.core.compiling.unsupported import find_missing
 from opstrand.core.compiling.without_effect import find_idle, find_idle_orders
 from opstrand.core.operation import Compiled
-from opstrand.core.pods.connections import Catalog
+from opstrand.core.planning.connections import Catalog
 from opstrand.core.suggestions import find_nearest
 from opstrand.core.templates.template import Evaluate
 from opstrand.core.validate import judge_compiled

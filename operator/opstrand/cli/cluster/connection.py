@@ -14,8 +14,11 @@ from opstrand.cli.cluster.lookup import choose, is_name
 from opstrand.cli.errors import CliError, ExitCode, is_kind_unknown
 from opstrand.cli.options import Target, check_project
 from opstrand.cli.output.spinner import LiveLine
-from opstrand.kube.client import NAMESPACES, OPERATIONS, ApiError, Conflict, KubeApi, Manifest, NotFound
+from opstrand.kube.client import KubeApi
+from opstrand.kube.errors import ApiError, Conflict, NotFound
+from opstrand.kube.resources import NAMESPACES, OPERATIONS
 from opstrand.kube.session import open_session
+from opstrand.types import Manifest
 
 _TRIES = 5
 

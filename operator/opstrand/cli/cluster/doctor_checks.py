@@ -17,17 +17,8 @@ from typing import Any
 from opstrand import __version__
 from opstrand.cli.cluster.connection import Cluster
 from opstrand.core.names import API_VERSION, GROUP
-from opstrand.kube.client import (
-    CRDS,
-    DEPLOYMENTS,
-    NAMESPACES,
-    SELF_ACCESS_REVIEWS,
-    ApiError,
-    Forbidden,
-    NotFound,
-    Unauthorized,
-    Unreachable,
-)
+from opstrand.kube.errors import ApiError, Forbidden, NotFound, Unauthorized, Unreachable
+from opstrand.kube.resources import CRDS, DEPLOYMENTS, NAMESPACES, SELF_ACCESS_REVIEWS
 
 #: Where `kubectl apply -k manifests/` puts operator and API.
 HOME = "opstrand"

@@ -15,8 +15,11 @@ from opstrand.cli.errors import CliError, ExitCode
 from opstrand.core.names import MAIN_CONTAINER, attempt_pod
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status
-from opstrand.kube.client import OPERATIONS, PODS, ApiError, Expired, Invalid, KubeApi, Manifest, NotFound, Unreachable
+from opstrand.kube.client import KubeApi
+from opstrand.kube.errors import ApiError, Expired, Invalid, NotFound, Unreachable
+from opstrand.kube.resources import OPERATIONS, PODS
 from opstrand.runs.pod_logs import in_utc
+from opstrand.types import Manifest
 
 #: How long a cluster may stay away before following is given up, seconds.
 PATIENCE = 60.0

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from opstrand.cli.errors import CliError, ExitCode
+from opstrand.cli.output.console import say
 from opstrand.core.names import run_uuid
+from opstrand.core.recorded import read_status
 from opstrand.core.suggestions import list_names, suggest
 
 Body = TypeVar("Body", bound=Mapping[str, Any])
@@ -38,3 +40,23 @@ def choose(run: str, runs: Sequence[Body], project: str) -> Body:
 
 def _begins(body: Mapping[str, Any], run: str, plain: str) -> bool:
     return str(body["metadata"]["name"]).startswith(run) or run_uuid(body["metadata"]["uid"]).startswith(plain)
+
+
+def choose_attempt(body: Any, wanted: int | None) -> int:
+    """The number of the attempt that is meant: None is the newest that has begun, -1 the one before it. CliError where there is none."""
+    from opstrand.core.phase import Phase, parse_phase
+
+    name, status = body["metadata"]["name"], read_status(body)
+    newest = int(status.get("attempt") or 0)
+    is_due = newest > 0 and parse_phase(status) is Phase.RETRYING
+    begun = newest - 1 if is_due else newest
+    if is_due and wanted is None:
+        say(f"(this is attempt {begun}; attempt {newest} has not begun)", "dim")
+    if wanted is not None and "service" in status:
+        raise CliError(f"{name} is a service: Kubernetes starts its containers again, which are no attempts")
+    number = begun if wanted is None else begun + wanted if wanted < 0 else wanted
+    if not 0 <= number <= begun:
+        there = "attempt 0 is the only one" if begun == 0 else f"there are attempts 0 to {begun}"
+        asked = "--previous" if (wanted or 0) < 0 else f"--attempt {wanted}"
+        raise CliError(f"{asked}: {name} has no such attempt: {there}", code=ExitCode.NOT_FOUND)
+    return number

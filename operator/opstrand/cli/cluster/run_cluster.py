@@ -13,7 +13,9 @@ from opstrand.cli.options import Target
 from opstrand.cli.output.console import say
 from opstrand.cli.output.progress import Reporter
 from opstrand.cli.output.spinner import LiveLine
-from opstrand.kube.client import OPERATIONS, AlreadyExists, Manifest, NotFound
+from opstrand.kube.errors import AlreadyExists, NotFound
+from opstrand.kube.resources import OPERATIONS
+from opstrand.types import Manifest
 
 
 async def create_run(cluster: Cluster, operation: Mapping[str, Any]) -> Manifest:

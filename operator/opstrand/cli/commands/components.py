@@ -16,8 +16,7 @@ from opstrand.cli.output.format import as_table, one_line, show_age, show_object
 from opstrand.core.compiling.prepare import component_name
 from opstrand.core.names import API_VERSION, CREATED_BY
 from opstrand.core.suggestions import suggest
-
-Body = Mapping[str, Any]
+from opstrand.types import Body
 
 
 @group
@@ -101,7 +100,7 @@ def _about(body: Body) -> str:
 
 async def _list(target: Target) -> list[Any]:
     from opstrand.cli.cluster.connection import ask_cluster
-    from opstrand.kube.client import COMPONENTS
+    from opstrand.kube.resources import COMPONENTS
 
     async with ask_cluster(target) as cluster:
         found, _ = await cluster.api.list(COMPONENTS, cluster.project)
@@ -112,7 +111,8 @@ async def _list(target: Target) -> list[Any]:
 
 async def _get(target: Target, name: str) -> Any:
     from opstrand.cli.cluster.connection import ask_cluster
-    from opstrand.kube.client import COMPONENTS, NotFound
+    from opstrand.kube.errors import NotFound
+    from opstrand.kube.resources import COMPONENTS
 
     async with ask_cluster(target) as cluster:
         try:
@@ -126,7 +126,8 @@ async def _get(target: Target, name: str) -> Any:
 
 async def _apply(target: Target, name: str, written: Mapping[str, Any]) -> str:
     from opstrand.cli.cluster.connection import ask_cluster, missing_project
-    from opstrand.kube.client import COMPONENTS, AlreadyExists, NotFound
+    from opstrand.kube.errors import AlreadyExists, NotFound
+    from opstrand.kube.resources import COMPONENTS
 
     async with ask_cluster(target) as cluster:
         metadata = {"name": name, "labels": {CREATED_BY: "cli"}}

@@ -43,7 +43,8 @@ async def _fetch(target: Target, run: str, *, explain: bool, alone: bool) -> tup
 
         return find_record(run, target.project), [] if alone else list_records(target.project or PROJECT), None
     from opstrand.cli.cluster.connection import ask_cluster
-    from opstrand.kube.client import COMPONENTS, NotFound
+    from opstrand.kube.errors import NotFound
+    from opstrand.kube.resources import COMPONENTS
 
     async with ask_cluster(target) as cluster:
         body = await cluster.find(run)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from opstrand.cli.cluster.lookup import choose_attempt
 from opstrand.cli.command import command
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Target, local_or_cluster_options
@@ -106,7 +107,7 @@ async def _follow(cluster: Any, body: Any, target: Target) -> int:
 async def _read(api: Any, body: Any, wish: _Wish) -> None:
     """What there is now. CliError where there is nothing yet, or nothing any more."""
     from opstrand.core.names import attempt_pod
-    from opstrand.kube.client import Invalid, NotFound
+    from opstrand.kube.errors import Invalid, NotFound
 
     name, status = body["metadata"]["name"], read_status(body)
     number = choose_attempt(body, wish.attempt)
@@ -122,26 +123,6 @@ async def _read(api: Any, body: Any, wish: _Wish) -> None:
         raise CliError(f"the Pod {pod} of {name} is gone, and its log with it", code=ExitCode.NOT_FOUND) from None
     except Invalid as error:
         raise CliError(f"{name} has no log: {error.words}", hint=f"opstrand logs -f {name} waits for it.") from None
-
-
-def choose_attempt(body: Any, wanted: int | None) -> int:
-    """The number of the attempt that is meant: None is the newest that has begun, -1 the one before it. CliError where there is none."""
-    from opstrand.core.phase import Phase, parse_phase
-
-    name, status = body["metadata"]["name"], read_status(body)
-    newest = int(status.get("attempt") or 0)
-    is_due = newest > 0 and parse_phase(status) is Phase.RETRYING
-    begun = newest - 1 if is_due else newest
-    if is_due and wanted is None:
-        say(f"(this is attempt {begun}; attempt {newest} has not begun)", "dim")
-    if wanted is not None and "service" in status:
-        raise CliError(f"{name} is a service: Kubernetes starts its containers again, which are no attempts")
-    number = begun if wanted is None else begun + wanted if wanted < 0 else wanted
-    if not 0 <= number <= begun:
-        there = "attempt 0 is the only one" if begun == 0 else f"there are attempts 0 to {begun}"
-        asked = "--previous" if (wanted or 0) < 0 else f"--attempt {wanted}"
-        raise CliError(f"{asked}: {name} has no such attempt: {there}", code=ExitCode.NOT_FOUND)
-    return number
 
 
 async def _print_lines(api: Any, namespace: str, pod: str, query: dict[str, Any]) -> None:
@@ -160,7 +141,7 @@ async def _print_lines(api: Any, namespace: str, pod: str, query: dict[str, Any]
 async def _say_what_is_gone(api: Any, namespace: str, pod: str, container: str, begins: str) -> None:
     """A node keeps the newest file of a log, and nobody is told where it begins: only the times can tell."""
     from opstrand.cli.output.format import parse_time, show_seconds
-    from opstrand.kube.client import PODS
+    from opstrand.kube.resources import PODS
 
     statuses = ((await api.get(PODS, namespace, pod)).get("status") or {}).get("containerStatuses") or ()
     state = next((one.get("state") or {} for one in statuses if one.get("name") == container), {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -16,8 +16,7 @@ from opstrand.cli.output.format import duration_of, runs_table, show_objects
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.core.suggestions import suggest
-
-Body = Mapping[str, Any]
+from opstrand.types import Body
 
 _KEYS: dict[str, Callable[[Body], Any]] = {
     "created": lambda body: body["metadata"].get("creationTimestamp") or "",

@@ -48,7 +48,7 @@ def _delete_here(target: Target, runs: tuple[str, ...]) -> int:
 
 async def _delete(target: Target, runs: tuple[str, ...]) -> int:
     from opstrand.cli.bulk import for_all
-    from opstrand.kube.client import OPERATIONS
+    from opstrand.kube.resources import OPERATIONS
 
     async def delete(cluster: Any, body: Any) -> str:
         metadata = body["metadata"]

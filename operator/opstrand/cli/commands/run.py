@@ -20,7 +20,7 @@ from opstrand.controller.connections_file import read_connections
 from opstrand.controller.template_worker import Sandbox
 from opstrand.core.compiling.prepare import prepare
 from opstrand.core.limits import ATTEMPTS
-from opstrand.core.pods.connections import Catalog
+from opstrand.core.planning.connections import Catalog
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 

@@ -13,6 +13,7 @@ from io import TextIOWrapper
 from secrets import token_hex
 from typing import TextIO
 
+from opstrand.cli.errors import ExitCode, Explanation
 from opstrand.text import inline, keep_colours, printable
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
@@ -86,3 +87,12 @@ def draw(text: str) -> None:
     """A line on stderr over the one before it, without an end; empty: none. Only for a live terminal."""
     sys.stderr.write("\r\x1b[K" + inline(text))
     sys.stderr.flush()
+
+
+def show_explanation(explanation: Explanation) -> ExitCode:
+    """Print it for a person, and return its exit code."""
+    for line in explanation.errors:
+        say(f"error: {line}", "red")
+    for line in explanation.hints:
+        say(f"hint: {line}")
+    return explanation.code

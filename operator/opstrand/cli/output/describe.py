@@ -35,8 +35,7 @@ from opstrand.errors import REASONS, SpecError
 from opstrand.spec.polyaxonfile import parse_component, parse_operation
 from opstrand.spec.section import is_template
 from opstrand.text import inline
-
-Body = Mapping[str, Any]
+from opstrand.types import Body
 
 #: So many uuids a line of a table holds; `-o json` has all.
 _FEW = 3

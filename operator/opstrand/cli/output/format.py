@@ -16,8 +16,7 @@ from opstrand.core.names import run_uuid
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.text import inline, printable, printable_json
-
-Body = Mapping[str, Any]
+from opstrand.types import Body
 
 _STYLES = {
     Phase.SUCCEEDED: "green",

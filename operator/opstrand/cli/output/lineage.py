@@ -14,8 +14,7 @@ from opstrand.core.names import run_uuid
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.text import inline
-
-Body = Mapping[str, Any]
+from opstrand.types import Body
 
 
 @dataclass(frozen=True)

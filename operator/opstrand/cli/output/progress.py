@@ -5,9 +5,6 @@ Owns the words on stderr. Must not wait for anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from opstrand.cli.errors import ExitCode
 from opstrand.cli.output.console import say, show_bytes
 from opstrand.cli.output.describe import advise
@@ -15,8 +12,7 @@ from opstrand.cli.output.format import duration_of, one_line, show_phase, show_s
 from opstrand.cli.output.spinner import LiveLine
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status
-
-Body = Mapping[str, Any]
+from opstrand.types import Body
 
 #: A program's last words are in its log: here they are a reminder.
 _LINES = 12

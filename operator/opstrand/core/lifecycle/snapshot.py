@@ -14,9 +14,9 @@ from typing import Any
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.lifecycle.status import Status
 from opstrand.core.phase import Phase, is_frozen, parse_phase
+from opstrand.core.planning.connections import EMPTY, Catalog
 from opstrand.core.planning.culling import Activity
 from opstrand.core.pods.attempt import Attempt
-from opstrand.core.pods.connections import EMPTY, Catalog
 from opstrand.core.recorded import parse_moment, read_own_status
 from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.templates.template import Evaluate

@@ -17,12 +17,12 @@ from opstrand.core.identity import CONTEXT_ROOT, Identity, render_paths
 from opstrand.core.limits import shorten
 from opstrand.core.operation import Compiled
 from opstrand.core.planning.conditions import evaluate_condition, judge_approval
+from opstrand.core.planning.connections import unknown_connection
 from opstrand.core.planning.containers import clean_container, clean_environment
 from opstrand.core.planning.context_root import locate_container
 from opstrand.core.planning.expansion import keep_traces
 from opstrand.core.planning.init import render_init
-from opstrand.core.pods.connections import unknown_connection
-from opstrand.core.pods.service import KIND, render_service_globals
+from opstrand.core.planning.service_globals import KIND, render_service_globals
 from opstrand.core.resolving.bindings import Slot, make_slots
 from opstrand.core.resolving.joins import parse_joins
 from opstrand.core.resolving.resolve import Resolved

@@ -12,8 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from opstrand.core import names
-
-Manifest = Mapping[str, Any]
+from opstrand.types import Body
 
 #: Parts of a spec that others write once the object is there: schedulers, quota queues, the operator's own stop, autoscalers. For a Pod
 #: they may only add to what was asked.
@@ -35,13 +34,13 @@ _CONTAINER_POWERS = ("command", "args", "envFrom", "lifecycle", "securityContext
 _WRITTEN = ("image", "command", "args", "workingDir")
 
 
-def pod_digest(pod: Manifest) -> str:
+def pod_digest(pod: Body) -> str:
     """SHA-256 of a Pod's spec as it was rendered, but for what depends on the time that the run has left."""
     text = json.dumps(_without_later(pod["spec"], "Pod"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def find_difference(found: Manifest, expected: Manifest, asked: Manifest) -> str | None:
+def find_difference(found: Body, expected: Body, asked: Body) -> str | None:
     """The first path at which an object is not what the server would have made of `asked`; None where it is just that."""
     kind = str(asked["kind"])
     if kind == "ConfigMap":
@@ -54,7 +53,7 @@ def find_difference(found: Manifest, expected: Manifest, asked: Manifest) -> str
     return taken or next(_differ(spec, wanted, "spec"), None)
 
 
-def find_contradiction(found: Manifest, asked: Manifest) -> str | None:
+def find_contradiction(found: Body, asked: Body) -> str | None:
     """The same where the server would not say what it makes of `asked`: nothing that was asked may be missing, and nothing may be there
     beyond it that could do something else."""
     metadata = _find_metadata_difference(found, asked)
@@ -65,13 +64,13 @@ def find_contradiction(found: Manifest, asked: Manifest) -> str | None:
     )
 
 
-def find_other_program(found: Manifest, asked: Manifest) -> str | None:
+def find_other_program(found: Body, asked: Body) -> str | None:
     """The same where another version of the operator rendered the Pod, and `asked` is how this one would: what the user wrote of it."""
     metadata = _find_metadata_difference(found, asked)
     return metadata or next(_find_other_parts(_spec(found), _spec(asked)), None)
 
 
-def _find_powers(found: Manifest, asked: Manifest) -> Iterator[str]:
+def _find_powers(found: Body, asked: Body) -> Iterator[str]:
     """Keys that no server gives a Pod by default."""
     if found.get("serviceAccountName") not in (None, asked.get("serviceAccountName", "default")):
         yield "spec.serviceAccountName"
@@ -81,7 +80,7 @@ def _find_powers(found: Manifest, asked: Manifest) -> Iterator[str]:
             yield from (f"spec.{section}.{other.get('name')}.{key}" for key in _CONTAINER_POWERS if one.get(key) and key not in other)
 
 
-def _find_other_parts(found: Manifest, asked: Manifest) -> Iterator[str]:
+def _find_other_parts(found: Body, asked: Body) -> Iterator[str]:
     if found.get("serviceAccountName", "default") != asked.get("serviceAccountName", "default"):
         yield "spec.serviceAccountName"
     for section in ("initContainers", "containers"):
@@ -94,7 +93,7 @@ def _find_other_parts(found: Manifest, asked: Manifest) -> Iterator[str]:
         yield from (f"spec.{section}.{name}.{key}" for name in written for key in _WRITTEN if theirs[name].get(key) != ours[name].get(key))
 
 
-def _find_metadata_difference(found: Manifest, asked: Manifest) -> str | None:
+def _find_metadata_difference(found: Body, asked: Body) -> str | None:
     theirs, ours = found["metadata"], asked["metadata"]
     if not _holds(theirs.get("labels"), ours.get("labels")):
         return "metadata.labels"
@@ -102,15 +101,15 @@ def _find_metadata_difference(found: Manifest, asked: Manifest) -> str | None:
     return None if {one["uid"] for one in ours.get("ownerReferences") or ()} <= uids else "metadata.ownerReferences"
 
 
-def _content(config_map: Manifest) -> dict[str, Any]:
+def _content(config_map: Body) -> dict[str, Any]:
     return {key: config_map.get(key) or None for key in ("data", "binaryData", "immutable")}
 
 
-def _spec(manifest: Manifest) -> Manifest:
+def _spec(manifest: Body) -> Body:
     return manifest.get("spec") or {}
 
 
-def _without_later(spec: Manifest, kind: str) -> dict[str, Any]:
+def _without_later(spec: Body, kind: str) -> dict[str, Any]:
     kept = {key: value for key, value in spec.items() if key not in _LATER[kind]}
     if kind == "Deployment":
         template = kept.get("template") or {}
@@ -118,7 +117,7 @@ def _without_later(spec: Manifest, kind: str) -> dict[str, Any]:
     return _without_life(kept)
 
 
-def _without_life(spec: Manifest) -> dict[str, Any]:
+def _without_life(spec: Body) -> dict[str, Any]:
     return {**spec, "volumes": [_drop_key(volume, _LIFE) for volume in spec.get("volumes") or ()]}
 
 

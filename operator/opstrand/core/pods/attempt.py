@@ -15,10 +15,11 @@ from opstrand.core.identity import Identity
 from opstrand.core.limits import TOTAL, check_size
 from opstrand.core.normalize import as_stored
 from opstrand.core.operation import Compiled
+from opstrand.core.planning import service_globals
+from opstrand.core.planning.connections import EMPTY, Catalog
 from opstrand.core.planning.plan import CATALOG_NOT_GIVEN, NO_CATALOG, Plan, compile_plan
 from opstrand.core.pods import service
 from opstrand.core.pods.adoption import pod_digest
-from opstrand.core.pods.connections import EMPTY, Catalog
 from opstrand.core.pods.init_steps import render_lineage
 from opstrand.core.pods.pod import Rendered, render_pod
 from opstrand.core.pods.pod_rules import check_plan
@@ -78,7 +79,7 @@ def render_attempt(
     schemas = catalog.schemas if is_given else None
     plan = compile_plan(prepared.compiled, kept, prepared.identity, schemas, store_path=store_path(catalog), evaluate=evaluate)
     check_plan(plan)
-    if plan.kind == service.KIND:
+    if plan.kind == service_globals.KIND:
         return _render_service(plan, prepared.identity, body=body, settings=settings, catalog=catalog)
     timeout = parse_count(plan.termination.get("timeout"))
     if timeout is not None and elapsed >= timeout:

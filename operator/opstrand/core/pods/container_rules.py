@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from opstrand.core.planning.plan import Plan
-from opstrand.core.pods.service import KIND
+from opstrand.core.planning.service_globals import KIND
 from opstrand.core.pods.volume_names import connection_names, own_volumes_by_name
 from opstrand.errors import Problem
 

@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from opstrand.core import names
+from opstrand.core.planning.connections import Catalog, Connection
 from opstrand.core.planning.containers import merge_env
 from opstrand.core.planning.expansion import escape, protect_container
 from opstrand.core.planning.plan import Plan
 from opstrand.core.pods import connections, volumes
-from opstrand.core.pods.connections import Catalog
 from opstrand.core.pods.init_steps import Group, encode, group_steps, render_init_document
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
-
-Manifest = dict[str, Any]
+from opstrand.types import Manifest
 
 #: Longer documents travel in a ConfigMap: one environment string of the kernel ends at 128 KiB.
 INLINE_LIMIT = 64 * 1024
@@ -45,7 +44,7 @@ class InitContainers:
     documents: Mapping[str, str]
     volumes: tuple[Manifest, ...]
     needs_scratch: bool
-    used: tuple[connections.Connection, ...] = ()
+    used: tuple[Connection, ...] = ()
 
 
 def render_init_containers(plan: Plan, settings: Settings, catalog: Catalog) -> InitContainers:

@@ -14,8 +14,8 @@ from typing import Any
 
 from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
 from opstrand.core.limits import shorten
+from opstrand.core.planning.connections import EMPTY, Catalog, Connection
 from opstrand.core.planning.plan import Plan
-from opstrand.core.pods.connections import EMPTY, Catalog, Connection
 from opstrand.core.pods.dockerfile import render_dockerfile
 from opstrand.core.pods.volumes import run_folders, source_path
 from opstrand.errors import Problem, SpecError

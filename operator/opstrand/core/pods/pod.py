@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from opstrand.core import names
+from opstrand.core.planning.connections import EMPTY, Catalog, Connection
 from opstrand.core.planning.expansion import escape, protect_container
 from opstrand.core.planning.plan import Plan
 from opstrand.core.pods import connections, volumes
-from opstrand.core.pods.connections import EMPTY, Catalog, Connection
 from opstrand.core.pods.init_containers import name_sidecars, render_config_map, render_init_containers
 from opstrand.core.pods.init_steps import CA_PATH
 from opstrand.core.pods.pod_rules import QUEUE_LABEL, queue_label
 from opstrand.settings import Settings
-
-Manifest = dict[str, Any]
+from opstrand.types import Manifest
 
 #: `environment` keys that are the PodSpec's own. `restartPolicy` is not: a container that restarts in place would never end, and hide why;
 #: retries are the operator's (`termination.maxRetries`). A service's Pods always restart, and `service` says so.

@@ -14,11 +14,12 @@ from opstrand.core import names
 from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
 from opstrand.core.limits import CONTAINERS, ENV, ENV_ENTRIES, ENV_VALUE, POD, describe_size, measure
 from opstrand.core.planning.plan import Plan
+from opstrand.core.planning.service_globals import KIND
 from opstrand.core.pods.container_rules import check_containers
 from opstrand.core.pods.environment_rules import check_environment, check_object
 from opstrand.core.pods.init_steps import find_faults
 from opstrand.core.pods.nul import find_nuls
-from opstrand.core.pods.service import KIND, judge_service
+from opstrand.core.pods.service import judge_service
 from opstrand.core.pods.volume_names import ARTIFACTS, CONFIGS, OURS, TOKEN, asks_for_store, connection_names, own_volumes_by_name
 from opstrand.core.suggestions import suggest
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError

@@ -15,24 +15,13 @@ from opstrand.core import names
 from opstrand.core.identity import Identity
 from opstrand.core.limits import PORTS
 from opstrand.core.planning.culling import judge_culling
+from opstrand.core.planning.service_globals import DEFAULT_PORT, render_service_globals
 from opstrand.errors import Problem
 from opstrand.spec.section import describe
+from opstrand.types import Manifest
 
 if TYPE_CHECKING:
     from opstrand.core.planning.plan import Plan
-
-Manifest = dict[str, Any]
-
-KIND = "service"
-#: Where no port is given: the port of the published `base_url`.
-DEFAULT_PORT = 80
-#: The first part of the path under which a gateway shows a service, by isExternal and rewritePath.
-_LOCATIONS = {
-    (False, False): "services",
-    (False, True): "rewrite-services",
-    (True, False): "external",
-    (True, True): "rewrite-external",
-}
 
 
 @dataclass(frozen=True)
@@ -41,16 +30,6 @@ class RenderedService:
 
     service: Manifest
     deployment: Manifest
-
-
-def render_service_globals(identity: Identity, run: Mapping[str, Any]) -> dict[str, Any]:
-    """`globals.ports`, `base_url` and `base_urls`, as the published package has them."""
-    ports = run.get("ports")
-    known = ports if isinstance(ports, list) and ports else [DEFAULT_PORT]
-    location = _LOCATIONS[run.get("isExternal") is True, run.get("rewritePath") is True]
-    root = f"/{location}/v1/{identity.project}/{identity.owner}/{identity.project}/runs/{identity.uuid}"
-    urls = [f"{root}/{port}" for port in known[:PORTS]]
-    return {"ports": ports, "base_url": urls[0], "base_urls": urls}
 
 
 def judge_service(plan: Plan) -> Iterator[Problem]:

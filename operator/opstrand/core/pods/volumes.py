@@ -11,9 +11,10 @@ from typing import Any
 
 from opstrand.core import names
 from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
+from opstrand.core.planning.connections import Catalog, Connection, Resource
 from opstrand.core.planning.plan import Plan
 from opstrand.core.pods import connections
-from opstrand.core.pods.connections import Catalog, Connection, Resource, mount
+from opstrand.core.pods.connections import mount
 from opstrand.core.pods.volume_names import (
     ARTIFACTS,
     CONFIGS,
@@ -31,8 +32,7 @@ from opstrand.core.pods.volume_names import (
 from opstrand.core.suggestions import suggest
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
-
-Manifest = dict[str, Any]
+from opstrand.types import Manifest
 
 #: Where the init container finds its document, and what connections hold, by connection.
 INIT_PATH = "/opstrand/init"

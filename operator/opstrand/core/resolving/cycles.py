@@ -7,7 +7,6 @@ wrong with them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import is_frozen, parse_phase
@@ -15,8 +14,8 @@ from opstrand.core.recorded import read_status
 from opstrand.core.resolving.refs import Ref, parse_ask, parse_ref
 from opstrand.core.resolving.upstream_values import is_early
 from opstrand.errors import SpecError
+from opstrand.types import Body
 
-Body = Mapping[str, Any]
 Find = Callable[[Ref], Body | None]
 
 

@@ -14,7 +14,8 @@ from opstrand.api.app import create_app
 from opstrand.api.auth.access import authorize_report, is_over
 from opstrand.api.auth.callers import Caller, Forbidden, Verb
 from opstrand.runs.memory import MemoryRuns
-from opstrand.runs.protocols import Body, Listed, RunNotFound
+from opstrand.runs.protocols import Listed, RunNotFound
+from opstrand.types import Body
 
 Client = TestClient[Any, Any]
 POD = "echo-4f0c1a2b-0"

@@ -18,7 +18,8 @@ from opstrand.api.auth.expired_tokens import ExpiredTokens
 from opstrand.api.auth.keys import ClusterKeys, audiences, read_claims
 from opstrand.api.auth.tokens import ClusterAuth
 from opstrand.errors import PlatformError
-from opstrand.kube.client import NotFound, Resource
+from opstrand.kube.errors import NotFound
+from opstrand.kube.resources import Resource
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 FOREIGN = ec.generate_private_key(ec.SECP256R1())

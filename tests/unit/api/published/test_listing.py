@@ -18,7 +18,8 @@ from opstrand.core.names import RESTART_OF
 from opstrand.core.packed import LARGE, is_large
 from opstrand.runs.index import Index
 from opstrand.runs.memory import MemoryRuns
-from opstrand.runs.protocols import Body, Listed
+from opstrand.runs.protocols import Listed
+from opstrand.types import Body
 
 RUNS = "/api/v1/default/quick-start/runs"
 COUNT = 200

@@ -14,7 +14,7 @@ from opstrand.api.app import create_app
 from opstrand.api.auth.callers import StaticToken
 from opstrand.api.validation import MODULE, Validation
 from opstrand.core.identity import read_identity, render_globals
-from opstrand.core.pods.connections import read_catalog
+from opstrand.core.planning.connections import read_catalog
 from opstrand.runs.memory import MemoryRuns
 from opstrand.settings import Settings
 from opstrand.spec.connections import parse_catalog_file

@@ -28,7 +28,7 @@ from opstrand.core.resolving.query import read_field
 from opstrand.core.resolving.upstream import read_upstream
 from opstrand.core.templates.template import refuse
 from opstrand.errors import SpecError
-from opstrand.kube.client import OPERATIONS, PODS
+from opstrand.kube.resources import OPERATIONS, PODS
 from opstrand.runs.pod_logs import attempt_pod as pod_of_log
 from opstrand.runs.status_edits import Edit, MapEdit, TagsEdit
 from opstrand.runs.status_edits import patch_ops as edit_ops

@@ -9,8 +9,8 @@ import pytest
 from tests.support.builders import ME, operation, values
 
 from opstrand.controller.template_worker import Sandbox
+from opstrand.core.planning.connections import Catalog, read_catalog
 from opstrand.core.planning.plan import compile_plan
-from opstrand.core.pods.connections import Catalog, read_catalog
 from opstrand.core.validate import judge_compiled
 from opstrand.errors import SpecError
 from opstrand.spec.connections import parse_catalog_file

@@ -16,8 +16,9 @@ import yaml
 from tests.support.builders import ME, operation, values
 
 from opstrand.controller.connections_file import CatalogReader
+from opstrand.core.planning.connections import Catalog, read_catalog
 from opstrand.core.planning.plan import compile_plan
-from opstrand.core.pods.connections import Catalog, read_catalog, render_env, render_env_from, render_mounts, render_volumes
+from opstrand.core.pods.connections import render_env, render_env_from, render_mounts, render_volumes
 from opstrand.core.pods.init_steps import render_lineage
 from opstrand.core.pods.pod import render_pod
 from opstrand.errors import SpecError

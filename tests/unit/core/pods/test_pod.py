@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from tests.support.builders import ME, operation, values
 
+from opstrand.core.planning.connections import Catalog, read_catalog
 from opstrand.core.planning.plan import compile_plan
-from opstrand.core.pods.connections import Catalog, read_catalog
 from opstrand.core.pods.pod import render_pod
 from opstrand.core.pods.pod_rules import check_plan
 from opstrand.errors import SpecError

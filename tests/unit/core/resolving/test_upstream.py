@@ -17,7 +17,7 @@ from opstrand.core.resolving.resolve import Resolved
 from opstrand.core.resolving.run_values import order_inputs, order_outputs
 from opstrand.core.resolving.upstream import read_upstream
 from opstrand.core.resolving.upstream_values import read
-from opstrand.kube.client import OPERATIONS
+from opstrand.kube.resources import OPERATIONS
 from opstrand.settings import Settings
 from opstrand.spec.params import Param
 

@@ -1,0 +1,55 @@
+"""The kinds of objects that opstrand reads and writes, and their paths below an API server.
+
+Must not send anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:  # finding credentials is half of a laptop's start, which needs none
+    pass
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind of object as URLs spell it. `group` is empty for the core group."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        # Quoted: a name that was read somewhere must stay one part of the path.
+        place = f"namespaces/{quote_part(namespace)}" if namespace and self.namespaced else ""
+        parts = [root, place, self.plural, quote_part(name or ""), quote_part(subresource or "")]
+        return "/".join(part for part in parts if part)
+
+
+def quote_part(text: str) -> str:
+    """One part of a URL's path. Two dots would be the folder above, however they are quoted: they name nothing."""
+    return quote(text, safe="", errors="replace") if text not in (".", "..") else text.replace(".", "%252E")
+
+
+OPERATIONS = Resource("opstrand.dev", "v1", "operations", "Operation")
+COMPONENTS = Resource("opstrand.dev", "v1", "components", "Component")
+PODS = Resource("", "v1", "pods", "Pod")
+CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
+SERVICES = Resource("", "v1", "services", "Service")
+SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
+DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
+EVENTS = Resource("", "v1", "events", "Event")
+NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
+TOKEN_REVIEWS = Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False)
+SUBJECT_ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False)
+SELF_ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False)

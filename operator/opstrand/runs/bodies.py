@@ -1,0 +1,71 @@
+"""What everyone who reads runs asks of an Operation's body: its uuid, name, phase and kind.
+
+Owns where each stands while the operator has not written it yet. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from opstrand.core.identity import read_original
+from opstrand.core.names import run_uuid as uuid_of
+from opstrand.core.phase import FINAL, Phase, parse_phase
+from opstrand.core.recorded import read_status
+from opstrand.types import Body
+
+_JOBS = ("job", "service", "daskjob", "rayjob", "mpijob", "pytorchjob", "tfjob", "paddlejob", "xgbjob", "sparkjob")
+
+
+_KINDS = frozenset((*_JOBS, "dag", "matrix", "schedule", "cleaner", "watchdog", "notifier", "builder"))
+
+
+def run_uuid(body: Body) -> str:
+    """32 hex digits: as the operator wrote it, or from the object's uid before it did."""
+    written = read_status(body).get("uuid")
+    return str(written or uuid_of(body["metadata"].get("uid", "")))
+
+
+def run_name(body: Body) -> str:
+    """What the run calls itself, else what it was created with. References and Pods go by the object's own name, which nothing changes."""
+    return str(read_status(body).get("name") or (body.get("spec") or {}).get("name") or body["metadata"]["name"])
+
+
+def phase(body: Body) -> Phase:
+    return parse_phase(read_status(body))
+
+
+def is_final(body: Body) -> bool:
+    return phase(body) in FINAL
+
+
+def run_kind(body: Body) -> str | None:
+    run = ((body.get("spec") or {}).get("component") or {}).get("run") or {}
+    kind = str(read_status(body).get("kind") or run.get("kind"))
+    return kind if kind in _KINDS else None
+
+
+def pipeline_of(meta: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The run that made this one, from the metadata of its object."""
+    for owner in meta.get("ownerReferences") or ():
+        if owner.get("kind") == "Operation" and owner.get("controller"):
+            return {"uuid": uuid_of(owner["uid"]), "name": owner["name"], "kind": "dag"}
+    return None
+
+
+def original_of(meta: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The run that this one was restarted from."""
+    uuid = read_original(meta)
+    return None if uuid is None else {"uuid": uuid, "kind": "restart"}
+
+
+#: Characters of a name that is kept beside a head. A longer one is read from the whole.
+_NAME = 1024
+
+
+def read_beside(body: Body) -> dict[str, Any]:
+    """What is kept beside the head of a large run."""
+    kind, name = run_kind(body), run_name(body)
+    kept: dict[str, Any] = {"kind": kind, "runtime": kind, "pipeline": pipeline_of(body["metadata"])}
+    kept["original"] = original_of(body["metadata"])
+    return kept | ({"name": name} if len(name) <= _NAME else {})

@@ -1,0 +1,18 @@
+"""Names for the shapes that cross every room: Kubernetes objects as plain data.
+
+Owns no behaviour. Imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+#: A Kubernetes object that is being made or changed, as its JSON has it.
+Manifest = dict[str, Any]
+#: A Kubernetes object that is only read.
+Body = Mapping[str, Any]
+#: Namespace and name.
+Key = tuple[str, str]
+#: The operations of a JSON patch (RFC 6902).
+JsonPatch = list[dict[str, Any]]
