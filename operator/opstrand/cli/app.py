@@ -83,7 +83,7 @@ def load_command(name: str) -> click.Command:
 
 
 def _refuse_name(ctx: click.Context, name: str) -> NoReturn:
-    from opstrand.core.suggestions import find_nearest
+    from opstrand.text import find_nearest
 
     nearest = find_nearest(name, COMMANDS)
     ctx.fail(f"there is no command {name!r}" + (f"; did you mean {nearest!r}?" if nearest else "; `opstrand --help` lists them"))

@@ -19,6 +19,7 @@ from opstrand.core.phase import is_frozen, parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.run_values import slim_component, slim_plugins
 from opstrand.kube.resources import COMPONENTS, DEPLOYMENTS, OPERATIONS, PODS, Resource
+from opstrand.kube.versions import is_newer
 from opstrand.types import Key, Manifest
 
 #: Gone objects that are remembered, so that the loss of a Pod is known without a GET, and no late list brings anything back.
@@ -111,7 +112,7 @@ class Cache:
         """
         key = key_of(body)
         known = self._objects[resource].get(key)
-        if body["metadata"]["uid"] in self._gone or (known is not None and not _is_newer(body, known)):
+        if body["metadata"]["uid"] in self._gone or (known is not None and not is_newer(body, known)):
             return set()
         replaced = self._replace(resource, known, body)
         slim = _slim(resource, body)
@@ -165,7 +166,7 @@ class Cache:
         key = key_of(body)
         known = self._objects[resource].get(key)
         self._bury(body["metadata"]["uid"])
-        if known is not None and known["metadata"]["uid"] != body["metadata"]["uid"] and not _is_newer(body, known):
+        if known is not None and known["metadata"]["uid"] != body["metadata"]["uid"] and not is_newer(body, known):
             return set()
         self._objects[resource].pop(key, None)
         if self._own.get((resource, key)) == body["metadata"]["uid"]:
@@ -229,11 +230,6 @@ def _run_of(pod: Mapping[str, Any]) -> tuple[str, str] | None:
     """The run whose label a Pod has: enough to look at it. Anyone can write a label, so it is no proof."""
     uuid = (pod["metadata"].get("labels") or {}).get(names.UUID_LABEL)
     return (pod["metadata"]["namespace"], str(uuid)) if uuid else None
-
-
-def _is_newer(body: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
-    """Versions of one object grow; Kubernetes promises since 1.35 that they may be compared, and etcd kept it always."""
-    return int(_version(body)) > int(_version(known))
 
 
 def _tells_others(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:

@@ -17,11 +17,11 @@ from opstrand.controller.gather import Gathered, World, gather, refresh
 from opstrand.core.decide import decide
 from opstrand.core.lifecycle.admission import refuse
 from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
-from opstrand.core.limits import shorten
 from opstrand.core.phase import Phase
 from opstrand.errors import PlatformError, SpecError
 from opstrand.kube.errors import Conflict
 from opstrand.logs import about
+from opstrand.text import shorten
 from opstrand.types import Key
 from opstrand.workers.inline import NeedsWorker
 

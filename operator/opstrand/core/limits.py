@@ -83,16 +83,6 @@ def check_size(value: Any, limit: int, what: str, path: str = "") -> int:
     return size
 
 
-def shorten(text: str, limit: int = MESSAGE) -> str:
-    """`text` in at most `limit` characters: its head and its tail, with what was left out counted between them."""
-    if len(text) <= limit:
-        return text
-    mark = f" ... {len(text) - limit} characters ... "
-    head = max((limit - len(mark)) * 2 // 3, 0)
-    tail = max(limit - len(mark) - head, 0)
-    return f"{text[:head]}{mark}{text[len(text) - tail :]}"[:limit]
-
-
 def _verb(what: str) -> str:
     return "take" if what.endswith("s") else "takes"
 

@@ -26,10 +26,10 @@ from opstrand.core.resolving.bindings import make_slots
 from opstrand.core.resolving.joins import find_search, parse_joins
 from opstrand.core.resolving.refs import Ref, collect_refs
 from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
-from opstrand.core.suggestions import find_nearest, suggest
 from opstrand.core.templates.lookups import RAW, is_template, parse_plain
 from opstrand.core.templates.meter import Evaluate, metered
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
+from opstrand.text import find_nearest, suggest
 
 #: Each stands for what a template will give, and no file holds one.
 _STAND_INS = ("/\u241a", "/\u241b")

@@ -24,7 +24,6 @@ from typing import Any
 
 from opstrand.core import names
 from opstrand.core.identity import CONTEXT_ROOT
-from opstrand.core.limits import shorten
 from opstrand.core.planning.context_root import symbolic
 from opstrand.core.planning.expansion import expand
 from opstrand.initializer.failure import InitError
@@ -34,6 +33,7 @@ from opstrand.local.kube import MemoryKube
 from opstrand.local.limits import seen_in_container
 from opstrand.local.records import Records
 from opstrand.local.store import link_volumes
+from opstrand.text import shorten
 from opstrand.types import Manifest
 
 logger = logging.getLogger(__name__)

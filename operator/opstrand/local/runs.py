@@ -17,6 +17,7 @@ from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.kube.errors import AlreadyExists
 from opstrand.kube.resources import OPERATIONS
+from opstrand.kube.versions import is_newer
 from opstrand.local.claims import Claims
 from opstrand.local.kube import Listener, LocalRuns
 from opstrand.local.log_files import LogReader
@@ -123,7 +124,7 @@ class SharedRuns(LocalRuns):
     async def _adopt(self, body: Manifest) -> Manifest:
         """Take what is stored into memory, unless something newer is known."""
         known = self.bodies.get(key_of(body))
-        if known is not None and int(known["metadata"]["resourceVersion"]) >= int(body["metadata"]["resourceVersion"]):
+        if known is not None and not is_newer(body, known):
             return body
         self.bodies[key_of(body)] = body
         await self._changed()

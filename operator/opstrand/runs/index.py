@@ -15,6 +15,7 @@ from typing import Any
 from opstrand.core.names import key_of
 from opstrand.core.names import run_uuid as uuid_of
 from opstrand.core.packed import is_large, pack, unpack
+from opstrand.kube.versions import version_of
 from opstrand.runs.bodies import read_beside
 from opstrand.runs.protocols import Listed
 from opstrand.types import Body, Key
@@ -46,7 +47,7 @@ class Index:
     def take(self, body: Body) -> bool:
         """The same, where only whether it was news is of interest: half of what a watch says is known, and is not unpacked for that."""
         key, known = key_of(body), self._bodies.get(key_of(body))
-        if known is not None and known["metadata"]["uid"] == body["metadata"]["uid"] and _version(known) >= _version(body):
+        if known is not None and known["metadata"]["uid"] == body["metadata"]["uid"] and version_of(known) >= version_of(body):
             return False
         if known is not None:
             self._keys.pop(_uuid_key(known), None)
@@ -78,7 +79,7 @@ class Index:
         present = {_uuid_key(body) for body in listed}
         for body in list(self._bodies.values()):
             is_inside = project in (None, body["metadata"]["namespace"])
-            if is_inside and _uuid_key(body) not in present and _version(body) <= int(version):
+            if is_inside and _uuid_key(body) not in present and version_of(body) <= int(version):
                 self.drop(body)
 
     @contextmanager
@@ -115,8 +116,3 @@ class Index:
 
 def _uuid_key(body: Body) -> Key:
     return body["metadata"]["namespace"], uuid_of(body["metadata"]["uid"])
-
-
-def _version(body: Body) -> int:
-    """Versions of one object grow, and those of a list can be compared with them (Kubernetes says so since 1.35; etcd always did)."""
-    return int(body["metadata"]["resourceVersion"])

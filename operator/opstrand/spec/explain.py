@@ -17,8 +17,9 @@ from opstrand.spec.kubernetes.keys import VERSION
 from opstrand.spec.kubernetes.parts import known_keys
 from opstrand.spec.kubernetes.values import known_values
 from opstrand.spec.operation import Operation
-from opstrand.spec.section import nearest, unknown_key
+from opstrand.spec.section import unknown_key
 from opstrand.spec.shape import Shape, fields_of, shape_of
+from opstrand.text import find_nearest
 
 _DEFAULT = re.compile(r"\bDefault: ([^;]+?)\.?(?:$|\. )")
 _INDEX = re.compile(r"\[\d*\]")
@@ -71,7 +72,7 @@ def _item(place: _Place, name: str) -> _Place | None:
     if items.kind == "mapping":
         return _item(replace(place, shape=items), name)
     children = _children(items)
-    if place.shape.kind == "list" and ("name" not in children or nearest(name, children)):
+    if place.shape.kind == "list" and ("name" not in children or find_nearest(name, children)):
         return None
     return _Place(items, _first_line(items.section) if items.section else place.meaning)
 

@@ -18,9 +18,10 @@ from opstrand.spec.component import Component
 from opstrand.spec.document import Document, Path
 from opstrand.spec.old_format import find_old_keys
 from opstrand.spec.operation import Operation
-from opstrand.spec.section import describe, nearest
+from opstrand.spec.section import describe
 from opstrand.spec.validation import validate
 from opstrand.spec.yaml_reader import INT64, MAX_DEPTH
+from opstrand.text import find_nearest
 
 __all__ = [
     "Component",
@@ -61,7 +62,7 @@ def parse_polyaxonfile(data: Any, *, document: Document | None = None) -> Operat
     kind = data.get("kind")
     if kind not in (None, "component", "operation"):
         _refuse_old(data, document)
-        near = nearest(kind, ("component", "operation")) if isinstance(kind, str) else None
+        near = find_nearest(kind, ("component", "operation")) if isinstance(kind, str) else None
         hint = f"; did you mean '{near}'?" if near else ""
         _refuse("InvalidSpec", f"expected component or operation, found {describe(kind)}{hint}", ("kind",), document)
     if kind == "component":

@@ -9,7 +9,6 @@ the matrix.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 
 from opstrand.errors import MAX_PROBLEMS, REASONS
 from opstrand.spec.respelling import CONTEXT, Path, Respelling, Value, find_key, find_whole
+from opstrand.text import find_nearest, shorten
 
 Handler = Callable[[Any], Any]
 #: No section has as many keys; what has more is not gone through key by key.
@@ -179,22 +179,11 @@ def _message(kind: str, error: Any) -> str:
 def unknown_key(key: str, known: Iterable[str]) -> str:
     """The sentence about a key that does not exist, with the nearest one that does."""
     names = list(known)
-    near = nearest(key, names)
+    near = find_nearest(key, names)
     if near:
         return f"unknown key '{key}'; did you mean '{near}'?"
     shown = ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
     return f"unknown key '{key}'; known are: {shown}"
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that a person most likely meant, or None. Case and underscores weigh nothing."""
-    folded = {_fold(name): name for name in known}
-    match = difflib.get_close_matches(_fold(word[:80]), folded, n=1, cutoff=0.7)
-    return folded[match[0]] if match else None
-
-
-def _fold(word: str) -> str:
-    return word.replace("_", "").replace("-", "").lower()
 
 
 def _not_one_of(error: Any) -> tuple[str, str]:
@@ -202,7 +191,7 @@ def _not_one_of(error: Any) -> tuple[str, str]:
     words = error["ctx"]["expected"].replace(" or ", ", ").split(", ")
     shown = ", ".join(words[:_LISTED]) + (", …" if len(words) > _LISTED else "")
     found = describe(error["input"])
-    near = nearest(error["input"], [word.strip("'") for word in words]) if isinstance(error["input"], str) else None
+    near = find_nearest(error["input"], [word.strip("'") for word in words]) if isinstance(error["input"], str) else None
     return f"one of {shown}", found + (f"; did you mean '{near}'?" if near else "")
 
 
@@ -230,7 +219,7 @@ def describe(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "nothing (null)", True: "true", False: "false"}[value]
     if isinstance(value, str):
-        return f"the text {_shorten(repr(value))}"
+        return f"the text {shorten(repr(value), 60)}"
     if isinstance(value, (int, float)):
         return f"the number {value}"
     if isinstance(value, (Mapping, list, tuple)):
@@ -240,12 +229,8 @@ def describe(value: Any) -> str:
 
 def _describe_collection(value: Mapping[Any, Any] | Sequence[Any]) -> str:
     if isinstance(value, Mapping):
-        return f"a mapping ({_shorten(', '.join(map(str, list(value)[:4])))})" if value else "an empty mapping"
+        return f"a mapping ({shorten(', '.join(map(str, list(value)[:4])), 60)})" if value else "an empty mapping"
     return f"a list of {len(value)}" if value else "an empty list"
-
-
-def _shorten(text: str, limit: int = 60) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 # -- markers --------------------------------------------------------------------------------------------------------
@@ -344,7 +329,7 @@ class ByKind:
         known = ", ".join(members)
         if kind is None:
             return f"{self.what} needs a kind: {known}"
-        near = nearest(kind, members) if isinstance(kind, str) else None
+        near = find_nearest(kind, members) if isinstance(kind, str) else None
         hint = f"; did you mean '{near}'?" if near else ""
         return f"expected a kind of {self.what} ({known}), found {describe(kind)}{hint}"
 

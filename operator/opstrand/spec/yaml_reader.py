@@ -20,7 +20,8 @@ from typing import Any, NoReturn
 import yaml
 
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
-from opstrand.spec.yaml_scalars import FILE, TAG, BadScalar, Dialect, shorten
+from opstrand.spec.yaml_scalars import FILE, SHOWN, TAG, BadScalar, Dialect
+from opstrand.text import shorten
 
 #: Characters of all texts after aliases are spread out: what is longer fits into no object of a cluster.
 MAX_CHARACTERS = 1_500_000
@@ -191,11 +192,11 @@ class _Reader:
             return
         key = frame.key = self._construct_key(event)
         if len(key) > _MAX_KEY:
-            self._note(f"the key {shorten(key)} is too long", event)
+            self._note(f"the key {shorten(key, SHOWN)} is too long", event)
         if event.anchor:
             self._keep_anchor(event.anchor, (key, 1, len(key), None))
         if key in frame.lines:
-            self._note(f"the key '{shorten(key)}' is already on line {frame.lines[key]}", event)
+            self._note(f"the key '{shorten(key, SHOWN)}' is already on line {frame.lines[key]}", event)
         frame.lines[key] = line
 
     def _construct_key(self, event: Any) -> str:
@@ -222,7 +223,7 @@ class _Reader:
         if self.stack and isinstance(self.stack[-1].value, dict) and not self.stack[-1].has_key:
             self._stop('a key must be text, not a list or a mapping (quote a template: "{{ name }}")', event)
         if event.tag not in (None, "!", f"{TAG}{'map' if isinstance(value, dict) else 'seq'}"):
-            self._note(f"the tag {shorten(event.tag)} is not supported here", event)
+            self._note(f"the tag {shorten(event.tag, SHOWN)} is not supported here", event)
         self.stack.append(_Frame(value, event.anchor, self.count, self.characters, self._place_of(event)))
 
     def _close(self) -> None:
@@ -284,9 +285,9 @@ class _Reader:
 
     def _bounded(self, value: Any, event: Any) -> Any:
         if isinstance(value, int) and value not in INT64:
-            return self._note(f"the number {shorten(event.value)} does not fit into 64 bits; quote it if it is text", event)
+            return self._note(f"the number {shorten(event.value, SHOWN)} does not fit into 64 bits; quote it if it is text", event)
         if isinstance(value, float) and not math.isfinite(value):
-            return self._note(f"{shorten(event.value)} is not a finite number; JSON and Kubernetes have no such value", event)
+            return self._note(f"{shorten(event.value, SHOWN)} is not a finite number; JSON and Kubernetes have no such value", event)
         return value
 
     def _place_of(self, event: Any) -> Place | None:

@@ -15,6 +15,10 @@ import yaml
 from yaml.constructor import SafeConstructor
 from yaml.resolver import Resolver
 
+from opstrand.text import shorten
+
+#: Characters of a scalar in an error.
+SHOWN = 60
 TAG = "tag:yaml.org,2002:"
 #: What Kubernetes' own reader makes text of, or what has no counterpart in JSON.
 _AS_TEXT = frozenset({f"{TAG}timestamp", f"{TAG}value", f"{TAG}str", f"{TAG}merge"})
@@ -50,11 +54,11 @@ class Dialect:
         if tag in _AS_TEXT:
             return text
         if tag not in _TYPES:
-            raise BadScalar(f"the tag {shorten(str(tag))} is not supported here")
+            raise BadScalar(f"the tag {shorten(str(tag), SHOWN)} is not supported here")
         value: Any = self.read(text)
         types = _TYPES[str(tag)]
         if type(value) not in types:
-            raise BadScalar(f"'{shorten(text)}' is not {_article(str(tag).removeprefix(TAG))}")
+            raise BadScalar(f"'{shorten(text, SHOWN)}' is not {_article(str(tag).removeprefix(TAG))}")
         return float(value) if tag == f"{TAG}float" and not self.is_json else value
 
     def construct_key(self, text: str, tag: str | None, *, is_plain: bool) -> str:
@@ -69,7 +73,7 @@ class Dialect:
         if isinstance(value, int):
             return str(value)
         kind = "null" if value is None else "a number with a fraction"
-        raise BadScalar(f"kubectl reads the key {shorten(text)} as {kind}: quote it")
+        raise BadScalar(f"kubectl reads the key {shorten(text, SHOWN)} as {kind}: quote it")
 
 
 def needs_quotes(text: str) -> bool:
@@ -82,16 +86,12 @@ def needs_quotes(text: str) -> bool:
     return _CORE_SCHEMA.fullmatch(text) is not None or text in ("=", "<<")
 
 
-def shorten(text: str, limit: int = 40) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
-
-
 def _article(kind: str) -> str:
     return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
 def _too_long(text: str) -> BadScalar:
-    return BadScalar(f"the number {shorten(text)} is too long; quote it if it is text")
+    return BadScalar(f"the number {shorten(text, SHOWN)} is too long; quote it if it is text")
 
 
 # --- polyaxonfiles: YAML 1.1 as the published package reads it -------------------------------------------------------
@@ -119,7 +119,7 @@ def _read_file(text: str) -> Any:
         return _scalars.construct_object(yaml.ScalarNode(tag, text))
     except (ValueError, OverflowError):
         # Its pattern is that of a number, and it is none: 0b_
-        raise BadScalar(f"'{shorten(text)}' is not {_article(tag.removeprefix(TAG))}") from None
+        raise BadScalar(f"'{shorten(text, SHOWN)}' is not {_article(tag.removeprefix(TAG))}") from None
 
 
 # --- objects: what kubectl makes of a file, JSON through go-yaml v2 --------------------------------------------------

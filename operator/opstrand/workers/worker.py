@@ -20,9 +20,9 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from opstrand.core.limits import shorten
 from opstrand.core.templates import evaluation
 from opstrand.errors import SpecError
+from opstrand.text import shorten
 from opstrand.workers.frames import LAST, MORE, MOST, SECONDS, TOO_LONG, TOO_MUCH_MEMORY, frame, receive, write_value
 
 #: Seconds of CPU time after which a worker that does not hear the first signal is ended by the kernel.

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstrand.core.limits import check_size, measure, shorten
+from opstrand.core.limits import check_size, measure
 from opstrand.errors import SpecError
+from opstrand.text import shorten
 
 
 def test_bytes_are_counted_as_they_are_stored() -> None:

@@ -9,8 +9,7 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from opstrand.core.limits import shorten
-from opstrand.text import inline
+from opstrand.text import inline, shorten
 
 _LONGEST = 500
 

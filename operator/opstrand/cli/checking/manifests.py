@@ -17,10 +17,10 @@ from opstrand.cli.files.source_map import Layer
 from opstrand.cli.files.submission import Submission, is_manifest
 from opstrand.core.compiling.prepare import component_name
 from opstrand.core.names import API_VERSION, GROUP
-from opstrand.core.suggestions import suggest
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.document import Document, Path, parse_documents
+from opstrand.text import suggest
 
 _KINDS = ("Operation", "Component")
 #: How a file that cannot be read says for whom it is.

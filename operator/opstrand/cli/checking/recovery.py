@@ -15,7 +15,8 @@ from opstrand.cli.files.source_map import find_steps, parse_path
 from opstrand.errors import MAX_PROBLEMS, Problem
 from opstrand.spec.document import Document, Path
 from opstrand.spec.operation import Operation
-from opstrand.spec.section import nearest, written_keys
+from opstrand.spec.section import written_keys
+from opstrand.text import find_nearest
 
 #: Shape, then composition, then values: more stages there are not, and one may take two rounds.
 _ROUNDS = 4
@@ -91,7 +92,7 @@ def _follows(problem: Problem, cut: list[Path], document: Document) -> bool:
 def _declares(path: Path) -> bool:
     """Whether names may be missing elsewhere without this: a section that declares some, perhaps misspelt, or a part of a declaration."""
     known = written_keys(Operation)
-    meant = path if path[0] in known else (nearest(str(path[0]), known), *path[1:])
+    meant = path if path[0] in known else (find_nearest(str(path[0]), known), *path[1:])
     return any(step in _DECLARING and len(path) - index <= 3 for index, step in enumerate(meant))
 
 

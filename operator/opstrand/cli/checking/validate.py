@@ -17,11 +17,11 @@ from opstrand.core.compiling.unsupported import find_missing
 from opstrand.core.compiling.without_effect import find_idle, find_idle_orders
 from opstrand.core.operation import Compiled
 from opstrand.core.planning.connections import Catalog
-from opstrand.core.suggestions import find_nearest
 from opstrand.core.templates.template import Evaluate
 from opstrand.core.validate import judge_compiled
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.polyaxonfile import note_spellings, parse_operation
+from opstrand.text import find_nearest
 
 _TEMPLATE = "template.enabled"
 

@@ -12,7 +12,7 @@ from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.output.console import say
 from opstrand.core.names import run_uuid
 from opstrand.core.recorded import read_status
-from opstrand.core.suggestions import list_names, suggest
+from opstrand.text import list_names, suggest
 
 Body = TypeVar("Body", bound=Mapping[str, Any])
 

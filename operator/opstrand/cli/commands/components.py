@@ -15,7 +15,7 @@ from opstrand.cli.output.console import say, show
 from opstrand.cli.output.format import as_table, one_line, show_age, show_objects
 from opstrand.core.compiling.prepare import component_name
 from opstrand.core.names import API_VERSION, CREATED_BY
-from opstrand.core.suggestions import suggest
+from opstrand.text import suggest
 from opstrand.types import Body
 
 

@@ -15,7 +15,7 @@ from opstrand.cli.output.console import say, show
 from opstrand.cli.output.format import duration_of, runs_table, show_objects
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status
-from opstrand.core.suggestions import suggest
+from opstrand.text import suggest
 from opstrand.types import Body
 
 _KEYS: dict[str, Callable[[Body], Any]] = {

@@ -16,13 +16,13 @@ from opstrand.core.resolving.bindings import Slot, bind, make_slots
 from opstrand.core.resolving.joins import check_matrix, parse_joins
 from opstrand.core.resolving.refs import Ask, check_refs
 from opstrand.core.resolving.validation import make_validator
-from opstrand.core.suggestions import suggest
 from opstrand.core.templates.lookups import is_template
 from opstrand.core.templates.meter import Evaluate, metered
 from opstrand.core.templates.template import iter_texts, refuse
 from opstrand.core.values.types import complain_of_type, is_known
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.io import IO
+from opstrand.text import suggest
 
 
 def check_values(compiled: Compiled, *, evaluate: Evaluate = refuse) -> list[Problem]:

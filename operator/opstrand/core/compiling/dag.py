@@ -13,14 +13,14 @@ from itertools import islice
 from typing import Any
 
 from opstrand.core.compiling.check import check_values, expected_types
-from opstrand.core.limits import PIPELINE_VALUES, count_values, shorten
+from opstrand.core.limits import MESSAGE, PIPELINE_VALUES, count_values
 from opstrand.core.operation import Compiled, Node
 from opstrand.core.pipelines.graph import find_cycles, topological_stages
 from opstrand.core.resolving.refs import Ask, Ref, check_ref
-from opstrand.core.suggestions import suggest
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.io import IO
 from opstrand.spec.section import is_template
+from opstrand.text import shorten, suggest
 
 #: Compiles one operation as it is written, over the component that its dagRef names.
 CompileNode = Callable[[Mapping[str, Any], Mapping[str, Any] | None], "Compiled"]
@@ -159,7 +159,7 @@ def _cycles(nodes: Mapping[str, Node]) -> list[Problem]:
     for cycle in islice(find_cycles({name: node.upstreams for name, node in nodes.items()}), MAX_PROBLEMS):
         itself = len(cycle) == 2
         words = f"'{cycle[0]}' depends on itself" if itself else f"the operations wait for each other: {' → '.join(cycle)}"
-        problems.append(Problem("InvalidSpec", shorten(words), nodes[cycle[0]].path))
+        problems.append(Problem("InvalidSpec", shorten(words, MESSAGE), nodes[cycle[0]].path))
     return problems
 
 

@@ -14,13 +14,14 @@ from opstrand.core.compiling.check import check_alone
 from opstrand.core.compiling.compile import compile_alone, compile_operation
 from opstrand.core.compiling.unsupported import find_missing
 from opstrand.core.identity import Identity, read_identity
-from opstrand.core.limits import COMPONENT, OUTPUTS, TOTAL, check_size, measure, shorten
+from opstrand.core.limits import COMPONENT, OUTPUTS, TOTAL, check_size, measure
 from opstrand.core.operation import Compiled
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.refs import Ref, collect_refs
 from opstrand.errors import Problem, SpecError
 from opstrand.settings import Settings
 from opstrand.spec.polyaxonfile import Operation, parse_component, parse_operation
+from opstrand.text import shorten
 
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 #: What conditions, history and times may still add to a status after the freeze.

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from opstrand.core.limits import shorten
+from opstrand.core.limits import MESSAGE
+from opstrand.text import shorten
 
 Condition = dict[str, Any]
 
@@ -32,7 +33,7 @@ def set_condition(
         "type": kind,
         "status": text,
         "reason": reason,
-        "message": shorten(message),
+        "message": shorten(message, MESSAGE),
         "lastTransitionTime": since,
         "observedGeneration": generation,
     }

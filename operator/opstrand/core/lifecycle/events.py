@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from opstrand.core import names
-from opstrand.core.limits import shorten
+from opstrand.core.limits import MESSAGE
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.errors import REASONS
+from opstrand.text import shorten
 
 #: Reasons of a run that is on its way.
 _WELL = ("PodCreated", "PodRunning", "Stopping", "Unschedulable", "SchedulingGated", "InitRunning")
@@ -41,7 +42,7 @@ def render_event(body: Mapping[str, Any], before: Mapping[str, Any], after: Mapp
         },
         "type": "Warning",
         "reason": reason,
-        "message": shorten(message),
+        "message": shorten(message, MESSAGE),
         "source": {"component": _COMPONENT},
         "reportingComponent": _COMPONENT,
         "firstTimestamp": seconds,

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from opstrand.core.lifecycle import conditions
-from opstrand.core.limits import HISTORY, shorten
+from opstrand.core.limits import HISTORY, MESSAGE
 from opstrand.core.phase import Phase, parse_phase
+from opstrand.text import shorten
 
 Status = dict[str, Any]
 
@@ -36,11 +37,11 @@ def advance(
     after: Status = dict(status)
     before = parse_phase(after)
     repeated = "phase" in after and before is phase and after.get("reason") == reason
-    repeated = repeated and not (renew and after.get("message") != shorten(message))
+    repeated = repeated and not (renew and after.get("message") != shorten(message, MESSAGE))
     if repeated:
         message = after.get("message", "")
     after.update(facts)
-    after.update(phase=phase.value, reason=reason, message=shorten(message), observedGeneration=generation)
+    after.update(phase=phase.value, reason=reason, message=shorten(message, MESSAGE), observedGeneration=generation)
     if not repeated:
         _append_history(after, phase, reason, message, now=now, created_at=created_at)
     for kind, value in _conditions_of(phase, after.get("conditions") or ()):

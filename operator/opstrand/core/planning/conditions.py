@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from opstrand.core.limits import shorten
 from opstrand.core.templates.lookups import Undefined, is_template, look_up, parse_plain
 from opstrand.core.templates.meter import Evaluate, Exhausted
 from opstrand.core.templates.template import refuse, render_one
 from opstrand.core.values.safe import Mismatch
 from opstrand.core.values.scalars import parse_bool_word
 from opstrand.errors import SpecError
+from opstrand.text import shorten
 
 
 def evaluate_condition(text: str | None, context: Mapping[str, Any], *, evaluate: Evaluate = refuse) -> bool | None:

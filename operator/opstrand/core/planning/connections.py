@@ -13,11 +13,11 @@ from typing import Any
 
 from opstrand.core import names
 from opstrand.core.planning.containers import merge_env
-from opstrand.core.suggestions import suggest
 from opstrand.core.values.types import to_text
 from opstrand.errors import SpecError
 from opstrand.spec.connections import BUCKET_KINDS, GIT_KINDS, VOLUME_KINDS, CatalogFile, read_mode
 from opstrand.spec.connections import Connection as Written
+from opstrand.text import suggest
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from opstrand.core.limits import shorten
 from opstrand.core.templates.traced import Piece, TracedText, is_traced, pieces_of
 from opstrand.core.values.scalars import format_json
 from opstrand.core.values.types import to_text
 from opstrand.errors import SpecError
+from opstrand.text import shorten
 
 _TEXTS = ("name", "image", "imagePullPolicy", "workingDir")
 _LISTS = ("command", "args")

@@ -10,7 +10,7 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from opstrand.core.limits import INIT_FILES, check_size, shorten
+from opstrand.core.limits import INIT_FILES, check_size
 from opstrand.core.planning.containers import clean_container
 from opstrand.core.planning.expansion import keep_traces
 from opstrand.core.resolving.bindings import Slot
@@ -19,6 +19,7 @@ from opstrand.core.templates.template import render, render_text
 from opstrand.core.templates.traced import forget
 from opstrand.core.values.types import to_text
 from opstrand.errors import Problem, SpecError
+from opstrand.text import shorten
 
 #: Types of values that are a step by themselves.
 _OWN_STEPS = ("git", "artifacts", "dockerfile")

@@ -14,7 +14,6 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from opstrand.core.identity import CONTEXT_ROOT, Identity, render_paths
-from opstrand.core.limits import shorten
 from opstrand.core.operation import Compiled
 from opstrand.core.planning.conditions import evaluate_condition, judge_approval
 from opstrand.core.planning.connections import unknown_connection
@@ -38,6 +37,7 @@ from opstrand.spec.polyaxonfile import spec_error
 from opstrand.spec.section import Section
 from opstrand.spec.termination import Termination
 from opstrand.spec.validation import validate
+from opstrand.text import shorten
 
 #: The reason of what only a catalog could tell.
 CATALOG_NOT_GIVEN = "CatalogNotGiven"

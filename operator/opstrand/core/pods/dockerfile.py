@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from opstrand.core.limits import shorten
 from opstrand.core.templates.traced import Piece, pieces_of
 from opstrand.core.values.types import to_text
 from opstrand.errors import SpecError
+from opstrand.text import shorten
 
 _WORKDIR, _SHELL, _USER = "/code", "/bin/bash", "polyaxon"
 #: What ends a line for Docker or for who splits its text.

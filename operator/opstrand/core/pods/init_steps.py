@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
-from opstrand.core.limits import shorten
 from opstrand.core.planning.connections import EMPTY, Catalog, Connection
 from opstrand.core.planning.plan import Plan
 from opstrand.core.pods.dockerfile import render_dockerfile
@@ -22,6 +21,7 @@ from opstrand.errors import Problem, SpecError
 from opstrand.initializer.git_rules import check_revision, check_url, parse_flags
 from opstrand.initializer.modes import apply_mode
 from opstrand.settings import Settings
+from opstrand.text import shorten
 
 #: The projected token's mount; main sees it too, so that our client can read it again when it changes.
 TOKEN_PATH = f"{CONTEXT_ROOT}/.token/token"

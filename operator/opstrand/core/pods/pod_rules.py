@@ -21,10 +21,10 @@ from opstrand.core.pods.init_steps import find_faults
 from opstrand.core.pods.nul import find_nuls
 from opstrand.core.pods.service import judge_service
 from opstrand.core.pods.volume_names import ARTIFACTS, CONFIGS, OURS, TOKEN, asks_for_store, connection_names, own_volumes_by_name
-from opstrand.core.suggestions import suggest
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.kubernetes.names import LABEL, VARIABLE, is_label, is_label_value, is_variable
 from opstrand.spec.section import describe
+from opstrand.text import suggest
 
 #: Where a run's own things are mounted in every container, and the volume that is there.
 _RESERVED = {ARTIFACTS_PATH: ARTIFACTS, f"{CONTEXT_ROOT}/.configs": CONFIGS, f"{CONTEXT_ROOT}/.token": TOKEN}

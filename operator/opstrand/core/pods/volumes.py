@@ -29,9 +29,9 @@ from opstrand.core.pods.volume_names import (
     own_volumes_by_name,
     path_volume,
 )
-from opstrand.core.suggestions import suggest
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
+from opstrand.text import suggest
 from opstrand.types import Manifest
 
 #: Where the init container finds its document, and what connections hold, by connection.

@@ -10,18 +10,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from opstrand.core.limits import shorten
 from opstrand.core.operation import Compiled
 from opstrand.core.resolving.refs import Ask, Ref, check_ref
 from opstrand.core.resolving.upstream_values import example
 from opstrand.core.resolving.validation import Validator, make_validator
-from opstrand.core.suggestions import suggest
 from opstrand.core.templates.template import Evaluate, refuse
 from opstrand.core.values.safe import is_too_deep
 from opstrand.core.values.types import convert, is_known
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.io import IO, RESERVED_NAMES
 from opstrand.spec.params import JoinParam, Param
+from opstrand.text import shorten, suggest
 
 Section = Literal["contexts", "inputs", "outputs"]
 Source = Literal["literal", "default", "ref", "join", "matrix", "template"]

@@ -16,11 +16,11 @@ from opstrand.core.operation import Compiled
 from opstrand.core.resolving.query import parse_count, parse_query, parse_sort, select
 from opstrand.core.resolving.refs import Ask, Upstream, parse_ask
 from opstrand.core.resolving.upstream_values import ABSENT, find_value, place_files
-from opstrand.core.suggestions import suggest
 from opstrand.core.templates.lookups import is_template
 from opstrand.core.templates.template import Evaluate, refuse, render
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.params import PARAM_KEYS, JoinParam
+from opstrand.text import suggest
 
 _KEYS = ("query", "sort", "limit", "offset", "params")
 _NO_REF = "you cannot give a ref here: {why}"

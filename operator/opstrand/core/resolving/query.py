@@ -14,11 +14,11 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
-from opstrand.core.limits import CHOICES, CONDITIONS, EDGES, QUERY, SORT_KEYS, shorten
+from opstrand.core.limits import CHOICES, CONDITIONS, EDGES, QUERY, SORT_KEYS
 from opstrand.core.resolving.refs import Upstream
-from opstrand.core.suggestions import suggest
 from opstrand.core.templates.traced import pieces_of
 from opstrand.errors import SpecError
+from opstrand.text import quote, shorten, suggest
 
 Run = TypeVar("Run")
 Read = Callable[[Any, str], Any]
@@ -117,7 +117,7 @@ def parse_query(query: str, path: str = "query") -> tuple[Condition, ...]:
 
 def _expect_text(value: Any, path: str) -> None:
     if not isinstance(value, str):
-        raise SpecError("InvalidSpec", f"expected a text, found {_quote(value)}", path)
+        raise SpecError("InvalidSpec", f"expected a text, found {quote(value)}", path)
     if len(value) > QUERY:
         raise SpecError("TooLarge", f"{len(value)} characters; at most {QUERY} are searched by", path)
 
@@ -147,7 +147,7 @@ def _parse_condition(part: str, restore: Restore, path: str) -> Condition:
     field, colon, test = part.partition(":")
     field, test = _check_field(restore(field.strip()), path), test.strip()
     if not colon or not test.lstrip("~").strip():
-        raise SpecError("InvalidSpec", f"expected 'field: condition', found {_quote(restore(part.strip()))}", path)
+        raise SpecError("InvalidSpec", f"expected 'field: condition', found {quote(restore(part.strip()))}", path)
     negated = test.startswith("~")
     operator, values = _parse_test(test[1:].strip() if negated else test)
     condition = Condition(field, operator, tuple(map(restore, values)), negated)
@@ -178,7 +178,7 @@ def _parse_test(test: str) -> tuple[str, tuple[str, ...]]:
 def _check_comparable(field: str, wanted: str, path: str) -> None:
     if (_moment(wanted) if field in _TIMES else _number(wanted)) is None:
         what = "a date" if field in _TIMES else "a number"
-        raise SpecError("InvalidSpec", f"'{field}' is compared with {what}, found {_quote(wanted)}", path)
+        raise SpecError("InvalidSpec", f"'{field}' is compared with {what}, found {quote(wanted)}", path)
 
 
 def _check_field(field: str, path: str) -> str:
@@ -200,7 +200,7 @@ def parse_count(value: Any, path: str) -> int:
     """A limit or an offset, as a number or its text; nothing is 0."""
     number = int(value) if isinstance(value, str) and _COUNT.fullmatch(value) else value
     if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
-        raise SpecError("InvalidSpec", f"expected a count, found {_quote(value)}", path)
+        raise SpecError("InvalidSpec", f"expected a count, found {quote(value)}", path)
     return number or 0
 
 
@@ -321,7 +321,3 @@ def _moment(value: Any, *, end: bool = False) -> datetime | None:
         if end and len(str(value)) == len("2026-01-31"):
             moment = moment.replace(hour=23, minute=59, second=59, microsecond=999999)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _quote(value: Any) -> str:
-    return shorten(repr(value), 80)

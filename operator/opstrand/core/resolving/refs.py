@@ -12,11 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from opstrand.core.limits import shorten
 from opstrand.core.operation import Compiled
-from opstrand.core.suggestions import find_nearest, list_names, suggest
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.params import Param
+from opstrand.text import find_nearest, list_names, quote, suggest
 
 Kind = Literal["runs", "ops", "dag"]
 Section = Literal["globals", "io", "inputs", "outputs", "artifacts", "files"]
@@ -129,7 +128,7 @@ def parse_ref(text: str, path: str = "") -> Ref:
         return Ref("runs", target.lower().replace("-", ""))
     if kind == "ops" and target and not re.search(r"[.{}\s]", target):
         return Ref("ops", target)
-    raise SpecError("RefInvalid", f"{_quote(text)} {_fault(kind, target)}", path)
+    raise SpecError("RefInvalid", f"{quote(text)} {_fault(kind, target)}", path)
 
 
 def _fault(kind: str, target: str) -> str:
@@ -149,16 +148,16 @@ def parse_ask(value: Any, path: str = "", *, known: Sequence[str] = NAMED_GLOBAL
     if isinstance(value, Mapping):
         return Ask("files", files=_parse_files(value, path))
     if not isinstance(value, str):
-        raise SpecError("RefInvalid", f"what is asked of a run must be a text or files, found {_quote(value)}", path)
+        raise SpecError("RefInvalid", f"what is asked of a run must be a text or files, found {quote(value)}", path)
     text = value.strip()
     if text.startswith("{{") and text.endswith("}}"):
         text = text[2:-2].strip()
         if _EXPRESSION.search(text):
-            message = f"{_quote(value)} is more than what is asked of a run; let a template work on it where the param is read"
+            message = f"{quote(value)} is more than what is asked of a run; let a template work on it where the param is read"
             raise SpecError("RefInvalid", message, path)
     section, dot, name = text.partition(".")
     if section not in _SECTIONS:
-        raise SpecError("RefInvalid", f"{_quote(value)} asks for nothing that a run has{suggest(section, _SECTIONS)}", path)
+        raise SpecError("RefInvalid", f"{quote(value)} asks for nothing that a run has{suggest(section, _SECTIONS)}", path)
     ask = Ask(section, name)
     _check_name(ask, bool(dot), path, known)
     return ask
@@ -179,7 +178,7 @@ def _parse_files(value: Mapping[str, Any], path: str) -> dict[str, Any]:
     """An ArtifactsType with its lists checked; `file`, the document's word, becomes `files`."""
     unknown = [key for key in value if key not in _FILE_KEYS]
     if unknown or not ({"files", "file", "dirs"} & set(value)):
-        found = f"unknown key {_quote(unknown[0])}" if unknown else "neither files nor dirs"
+        found = f"unknown key {quote(unknown[0])}" if unknown else "neither files nor dirs"
         raise SpecError("RefInvalid", f"expected {{files: [...], dirs: [...]}}, found {found}", path)
     if "file" in value and "files" in value:
         raise SpecError("RefInvalid", "'file' and 'files' are the same; give one of them", path)
@@ -193,13 +192,13 @@ def _parse_files(value: Mapping[str, Any], path: str) -> dict[str, Any]:
 
 def _check_entries(entries: Any, path: str) -> None:
     if not isinstance(entries, list):
-        raise SpecError("RefInvalid", f"expected a list of paths, found {_quote(entries)}", path)
+        raise SpecError("RefInvalid", f"expected a list of paths, found {quote(entries)}", path)
     for index, entry in enumerate(entries):
         pair = entry if isinstance(entry, list) and len(entry) == 2 else [entry]
         if not all(isinstance(part, str) and part for part in pair):
-            raise SpecError("RefInvalid", f"expected a path or [from, to], found {_quote(entry)}", f"{path}[{index}]")
+            raise SpecError("RefInvalid", f"expected a path or [from, to], found {quote(entry)}", f"{path}[{index}]")
         if pair[0].startswith("/") or ".." in pair[0].split("/"):
-            raise SpecError("RefInvalid", f"{_quote(pair[0])} leaves the run: its files are named from its own folder", path)
+            raise SpecError("RefInvalid", f"{quote(pair[0])} leaves the run: its files are named from its own folder", path)
 
 
 def check_ref(name: str, param: Param) -> tuple[Ref, Ask]:
@@ -253,7 +252,3 @@ def check_refs(compiled: Compiled) -> list[Problem]:
             except SpecError as error:
                 problems.extend(error.problems)
     return problems
-
-
-def _quote(value: Any) -> str:
-    return shorten(repr(value), 80)

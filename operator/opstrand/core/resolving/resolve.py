@@ -14,7 +14,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from opstrand.core.identity import Identity
-from opstrand.core.limits import EDGES, INPUTS, OUTPUTS, check_size, shorten
+from opstrand.core.limits import EDGES, INPUTS, MESSAGE, OUTPUTS, check_size
 from opstrand.core.names import is_run_name
 from opstrand.core.operation import Compiled
 from opstrand.core.resolving.bindings import Slot, bind, make_slots
@@ -28,6 +28,7 @@ from opstrand.core.templates.template import iter_texts, refuse, render
 from opstrand.core.values.types import restore
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.io import IO
+from opstrand.text import shorten
 
 
 @dataclass(frozen=True)
@@ -237,7 +238,7 @@ class _Waits:
         waits = [f"waits for {self.names[ref]}: {', '.join(what)}" for ref, what in self.pending.items()]
         if not on:
             return None
-        return Waiting("UpstreamNotFound" if lost else "UpstreamPending", shorten("; ".join([*lost, *waits])), on)
+        return Waiting("UpstreamNotFound" if lost else "UpstreamPending", shorten("; ".join([*lost, *waits]), MESSAGE), on)
 
 
 def _is_lenient(compiled: Compiled, ref: Ref) -> bool:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from opstrand.core.resolving.refs import REF_GLOBALS, SERVICE_GLOBALS, Ask, Ref, Upstream
-from opstrand.core.suggestions import suggest
 from opstrand.errors import SpecError
+from opstrand.text import suggest
 
 #: Facts about a run that only its end settles.
 _FINAL_GLOBALS = frozenset({"status", "condition", "started_at", "finished_at", "duration"})

@@ -15,13 +15,13 @@ from fractions import Fraction
 from functools import cache, lru_cache
 from typing import Any
 
-from opstrand.core.limits import shorten
 from opstrand.core.resolving.parts import Parts, TooManySteps
 from opstrand.core.templates.template import Evaluate, EvaluationFailed, refuse
 from opstrand.core.values.equality import equality_key
 from opstrand.core.values.safe import is_too_deep
 from opstrand.errors import SpecError
 from opstrand.spec.io import IO, Validation
+from opstrand.text import shorten
 
 _Test = Callable[[Any], bool]
 

@@ -12,12 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from opstrand.core.limits import shorten
-from opstrand.core.suggestions import suggest
 from opstrand.core.templates.lookups import Lookup, Plain, Undefined, find_names, is_template, look_up, parse_plain
 from opstrand.core.templates.meter import Evaluate, Exhausted, Meter, metered
 from opstrand.core.templates.traced import Piece, TracedText, forget, pieces_of, trace
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
+from opstrand.text import quote, suggest
 
 __all__ = ["Evaluate", "EvaluationFailed", "View", "iter_texts", "refuse", "render", "render_one", "render_text"]
 
@@ -53,7 +52,7 @@ class EvaluationFailed(Exception):
 
 def refuse(source: str, values: Mapping[str, Any]) -> Any:
     """The evaluator for where there is none: everything beyond look-ups is refused."""
-    raise SpecError("NotSupported", f"{_quote(source)} needs more than looking up a name, which is not available here")
+    raise SpecError("NotSupported", f"{quote(source, 100)} needs more than looking up a name, which is not available here")
 
 
 def render(value: Any, context: Mapping[str, Any], path: str = "", *, evaluate: Evaluate = refuse, traced: bool = False) -> Any:
@@ -100,7 +99,7 @@ def _render_mapping(
             problems += error.problems
             name = key
         if name in rendered:
-            problems.append(Problem("TemplateError", f"two keys render to {_quote(name)}", where))
+            problems.append(Problem("TemplateError", f"two keys render to {quote(name, 100)}", where))
         rendered[name] = _render_tree(item, context, where, evaluate, problems)
     return rendered
 
@@ -143,7 +142,7 @@ def _render(text: str, context: Mapping[str, Any], path: str, evaluate: Evaluate
         raise SpecError("TemplateError", _explain(error), path) from None
     except EvaluationFailed as error:
         hint = suggest(error.undefined, context) if error.undefined else ""
-        raise SpecError("TemplateError", f"{_quote(text)}: {error.message}{hint}", path) from None
+        raise SpecError("TemplateError", f"{quote(text, 100)}: {error.message}{hint}", path) from None
     except SpecError as error:
         raise error if error.problems[0].path else error.within(path) from None
 
@@ -213,7 +212,3 @@ def unwrap(value: Any) -> Any:
     if isinstance(value, View):
         return value.as_plain()
     return value
-
-
-def _quote(text: str) -> str:
-    return shorten(repr(text), 100)

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from opstrand.core.limits import shorten
-from opstrand.core.suggestions import suggest
 from opstrand.core.values.composites import COMPOSITES, convert_composite
 from opstrand.core.values.hints import parse_hint
 from opstrand.core.values.safe import Mismatch, make_safe, read_list, unstore
 from opstrand.core.values.scalars import SCALARS
 from opstrand.errors import SpecError
+from opstrand.text import shorten, suggest
 
 _Converter = Callable[[Any], Any]
 

@@ -18,7 +18,8 @@ from pydantic_core import CoreSchema, core_schema
 
 from opstrand.errors import MAX_PROBLEMS
 from opstrand.spec.kubernetes.keys import OBJECTS, VERSION
-from opstrand.spec.section import OR_TEMPLATE, describe, fail, fail_at, is_template, nearest
+from opstrand.spec.section import OR_TEMPLATE, describe, fail, fail_at, is_template
+from opstrand.text import find_nearest
 
 Fault = tuple[tuple[str | int, ...], str, str]
 
@@ -106,7 +107,7 @@ def _unknown(kind: str, key: str, fields: Mapping[str, str]) -> str:
     camel = to_camel(key)
     if "_" in key and camel in fields:
         return f"unknown key '{key}'; Kubernetes writes it '{camel}'"
-    near = nearest(key, fields)
+    near = find_nearest(key, fields)
     if near:
         return f"unknown key '{key}' of a Kubernetes {kind}; did you mean '{near}'?"
     return f"unknown key '{key}': a {kind} of Kubernetes {VERSION} has no such key"
