@@ -12,8 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.examples import examples
-from tests.unit.spec.test_yaml_scalars import PLAIN, WORDS
-from tests.unit.spec.test_yaml_writer import VALUES, same
+from tests.support.yaml_words import PLAIN, VALUES, WORDS, same
 
 from opstrand.core.values.safe import unstore
 from opstrand.errors import SpecError

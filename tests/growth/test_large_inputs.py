@@ -7,10 +7,7 @@ import json
 import time
 
 import pytest
-from tests.support.builders import ME, UP, operation, upstream
-from tests.unit.core.compiling.test_dag import RUN, pipeline
-from tests.unit.kube.test_depth import nest
-from tests.unit.spec.test_respelling import JOB
+from tests.support.builders import ME, RUN, UP, nest, operation, pipeline, upstream
 
 from opstrand.core.compiling.compile import compile_operation, compile_written
 from opstrand.core.compiling.dag import read_pipeline
@@ -20,6 +17,8 @@ from opstrand.core.templates.traced import Piece, TracedText
 from opstrand.errors import SpecError
 from opstrand.kube.depth import cut
 from opstrand.spec.polyaxonfile import parse_operation
+
+JOB = {"kind": "job", "container": {"image": "busybox", "command": ["true"]}}
 
 
 @pytest.mark.parametrize("asked", [None, "outputs.acc"])

@@ -154,3 +154,27 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     process = getattr(item, "funcargs", {}).get("operator")
     if report.failed and isinstance(process, OperatorProcess):
         report.sections.append(("operator log (end)", process.read_log()[-6000:]))
+
+
+API_USER = "opstrand-api"
+
+
+AUDIENCE = "opstrand"
+
+
+async def make_token(kube: KubeApi, namespace: str, account: str, *, pod: Manifest | None = None, audience: str = "") -> str:
+    spec: dict[str, Any] = {"audiences": [audience] if audience else []}
+    if pod is not None:
+        spec["boundObjectRef"] = {"kind": "Pod", "apiVersion": "v1", "name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
+    requests = Resource("", "v1", f"serviceaccounts/{account}/token", "TokenRequest")
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+    return str((await kube.create(requests, namespace, body))["status"]["token"])
+
+
+HOLD = {"annotations": {"test/hold": ""}}
+
+
+def service(name: str, run: dict[str, Any] | None = None, **spec: Any) -> Manifest:
+    container = {"image": "busybox", "command": ["httpd", "-f"]}
+    made = {"kind": "service", "ports": [8000], "environment": HOLD, "container": container, **(run or {})}
+    return operation(name, {"component": {"run": made}, **spec})

@@ -9,8 +9,7 @@ import pytest
 import yaml
 
 from tests.cluster.control_plane import ControlPlane
-from tests.integration.conftest import CHECKOUT, OPERATOR_USER
-from tests.integration.test_api import API_USER
+from tests.integration.conftest import API_USER, CHECKOUT, OPERATOR_USER
 from tests.support.audit import read_audit
 
 #: Granted and seldom needed: after a missed deletion, or where an API server is in trouble.

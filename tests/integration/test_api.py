@@ -23,19 +23,28 @@ from opstrand.api.auth.expired_tokens import ExpiredTokens
 from opstrand.api.auth.keys import ClusterKeys
 from opstrand.api.auth.tokens import ClusterAuth
 from opstrand.kube.client import KubeApi
-from opstrand.kube.resources import OPERATIONS, PODS, SERVICE_ACCOUNTS, Resource
+from opstrand.kube.resources import OPERATIONS, PODS, SERVICE_ACCOUNTS
 from opstrand.kube.session import open_session
 from opstrand.runs.authorship import Impersonation
 from opstrand.runs.live import ClusterRuns
 from opstrand.types import Manifest
 from tests.cluster.control_plane import ControlPlane, free_port
-from tests.integration.conftest import CHECKOUT, in_phase, make_namespace, operation, pod_of, run_kubectl, wait_for
+from tests.integration.conftest import (
+    API_USER,
+    AUDIENCE,
+    CHECKOUT,
+    in_phase,
+    make_namespace,
+    make_token,
+    operation,
+    pod_of,
+    run_kubectl,
+    wait_for,
+)
 from tests.support.audit import count_requests, read_audit
 from tests.support.kubelet_stand_in import ended, mark, running
 from tests.support.operator_process import OperatorProcess
 
-API_USER = "opstrand-api"
-AUDIENCE = "opstrand"
 COMPONENT = json.dumps(
     {
         "kind": "component",
@@ -86,15 +95,6 @@ class Token:
         headers = {"Authorization": f"Bearer {self.token}"}
         async with self.client.request(method, path, json=body, headers=headers) as answer:
             return answer.status, await answer.json() if answer.status != 204 else None
-
-
-async def make_token(kube: KubeApi, namespace: str, account: str, *, pod: Manifest | None = None, audience: str = "") -> str:
-    spec: dict[str, Any] = {"audiences": [audience] if audience else []}
-    if pod is not None:
-        spec["boundObjectRef"] = {"kind": "Pod", "apiVersion": "v1", "name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
-    requests = Resource("", "v1", f"serviceaccounts/{account}/token", "TokenRequest")
-    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
-    return str((await kube.create(requests, namespace, body))["status"]["token"])
 
 
 @pytest.fixture

@@ -17,8 +17,7 @@ from opstrand.api.validation import MOST_WAITING
 from opstrand.kube.client import KubeApi
 from opstrand.kube.resources import OPERATIONS
 from tests.cluster.control_plane import ControlPlane, free_port
-from tests.integration.conftest import CHECKOUT, make_namespace, run_kubectl
-from tests.integration.test_api import API_USER, make_token
+from tests.integration.conftest import API_USER, CHECKOUT, make_namespace, make_token, run_kubectl
 from tests.support.operator_process import OperatorProcess
 
 #: Of a worker's time for one file, here. A busy machine takes many times as long by the clock.

@@ -29,8 +29,7 @@ from opstrand.kube.resources import OPERATIONS, PODS, Resource
 from opstrand.types import Manifest
 from tests.cluster.certificates import Authority
 from tests.cluster.control_plane import ControlPlane, free_port
-from tests.integration.conftest import CHECKOUT, make_namespace, operation, run_kubectl
-from tests.integration.test_api import API_USER, AUDIENCE, make_token
+from tests.integration.conftest import API_USER, AUDIENCE, CHECKOUT, make_namespace, make_token, operation, run_kubectl
 from tests.support.audit import count_requests
 from tests.support.operator_process import OperatorProcess
 

@@ -24,8 +24,7 @@ from opstrand.core.pods.init_steps import CA_PATH
 from opstrand.kube.client import SECRETS, KubeApi
 from opstrand.kube.resources import OPERATIONS, PODS
 from tests.cluster.control_plane import ControlPlane, free_port
-from tests.integration.conftest import CHECKOUT, make_namespace, operation, run_kubectl
-from tests.integration.test_api import API_USER, AUDIENCE, make_token
+from tests.integration.conftest import API_USER, AUDIENCE, CHECKOUT, make_namespace, make_token, operation, run_kubectl
 from tests.support.audit import read_audit
 from tests.support.operator_process import OperatorProcess
 

@@ -13,8 +13,7 @@ from opstrand.kube.client import KubeApi
 from opstrand.kube.resources import OPERATIONS
 from opstrand.types import Manifest
 from tests.cluster.control_plane import ControlPlane
-from tests.integration.conftest import in_phase, operation, pod_of, wait_for
-from tests.integration.test_services import service
+from tests.integration.conftest import in_phase, operation, pod_of, service, wait_for
 from tests.support.command_line import run_opstrand
 from tests.support.kubelet_stand_in import ended, mark, running
 from tests.support.operator_process import OperatorProcess

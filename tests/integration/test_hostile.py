@@ -29,8 +29,7 @@ from opstrand.settings import Settings
 from opstrand.types import Manifest
 from opstrand.workers.nursery import NICENESS
 from tests.cluster.control_plane import ControlPlane, free_port
-from tests.integration.conftest import CHECKOUT, OPERATOR_USER, make_namespace, operation, run_kubectl
-from tests.integration.test_api import make_token
+from tests.integration.conftest import CHECKOUT, OPERATOR_USER, make_namespace, make_token, operation, run_kubectl
 from tests.support.hostile import KINDS, make_hostile
 from tests.support.memory_limit import MemoryLimit
 from tests.support.operator_process import OperatorProcess

@@ -16,19 +16,12 @@ from opstrand.kube.errors import NotFound
 from opstrand.kube.resources import DEPLOYMENTS, OPERATIONS, PODS, SERVICES, Resource
 from opstrand.types import Manifest
 from tests.cluster.control_plane import ControlPlane
-from tests.integration.conftest import OPERATOR_USER, in_phase, make_namespace, operation, start_operator, wait_for
+from tests.integration.conftest import OPERATOR_USER, in_phase, make_namespace, operation, service, start_operator, wait_for
 from tests.support.audit import count_requests
 from tests.support.kubelet_stand_in import KubeletStandIn, mark, running
 from tests.support.operator_process import OperatorProcess
 
 pytestmark = pytest.mark.usefixtures("operator")
-HOLD = {"annotations": {"test/hold": ""}}
-
-
-def service(name: str, run: dict[str, Any] | None = None, **spec: Any) -> Manifest:
-    container = {"image": "busybox", "command": ["httpd", "-f"]}
-    made = {"kind": "service", "ports": [8000], "environment": HOLD, "container": container, **(run or {})}
-    return operation(name, {"component": {"run": made}, **spec})
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -1,16 +1,24 @@
-"""Operations and upstreams for tests, from as little as a test wants to say."""
+"""Operations, Pods, snapshots and upstreams for tests, from as little as a test has to say."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from opstrand.core.compiling.compile import compile_operation
+from opstrand.core.compiling.prepare import Prepared, prepare
+from opstrand.core.decide import decide
 from opstrand.core.identity import Identity
+from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.operation import Compiled
 from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.resolving.resolve import Resolved, resolve
+from opstrand.core.templates.evaluation import evaluate
 from opstrand.core.templates.template import Evaluate, refuse
+from opstrand.errors import SpecError
+from opstrand.settings import Settings
 from opstrand.spec.polyaxonfile import parse_operation
 
 ME = Identity("a" * 32, "eval", "quick-start")
@@ -48,3 +56,69 @@ def values(compiled: Compiled, evaluate: Evaluate = refuse) -> Resolved:
     found = resolve(compiled, ME, {}, evaluate=evaluate)
     assert isinstance(found, Resolved)
     return found
+
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SETTINGS = Settings()
+JOB = {"component": {"run": {"kind": "job", "container": {"image": "busybox", "command": ["true"]}}}}
+
+
+def body(spec: dict[str, Any] | None = None, status: dict[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
+    fixed = {"name": "run", "namespace": "ns", "uid": "d1410a91-4d18-4575-89b9-1926d8c23db4", "generation": 1, "resourceVersion": "1"}
+    made = {"metadata": {**fixed, "creationTimestamp": "2026-01-01T11:59:00Z", **metadata}, "spec": {**JOB, **(spec or {})}}
+    return made if status is None else {**made, "status": status}
+
+
+def see(operation: dict[str, Any], **fields: Any) -> Snapshot:
+    try:
+        prepared: Prepared | SpecError = prepare(operation, settings=SETTINGS)
+    except SpecError as error:
+        prepared = error
+    return Snapshot(operation, prepared, fields.pop("now", NOW), SETTINGS, refuse, **fields)
+
+
+def started(**spec: Any) -> dict[str, Any]:
+    """The run after its freeze."""
+    decision = decide(see(body(spec)))
+    assert decision.status is not None
+    return body(spec, decision.status)
+
+
+def pod(status: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    metadata = {"name": "run-d1410a91-0", "namespace": "ns", "uid": "pod-uid", "creationTimestamp": "2026-01-01T11:59:30Z"}
+    return {"metadata": metadata, "spec": {"nodeName": "n1", **spec}, "status": status}
+
+
+def main(**state: Any) -> dict[str, Any]:
+    return {"containerStatuses": [{"name": "main", "state": state}]}
+
+
+RUNNING = {"phase": "Running", **main(running={"startedAt": "2026-01-01T11:59:40Z"})}
+DONE = {"phase": "Succeeded", **main(terminated={"exitCode": 0, "startedAt": "2026-01-01T11:59:40Z", "finishedAt": "2026-01-01T11:59:50Z"})}
+BROKEN = {"phase": "Failed", **main(terminated={"exitCode": 1, "startedAt": "2026-01-01T11:59:40Z", "finishedAt": "2026-01-01T11:59:50Z"})}
+EVICTED = {"phase": "Failed", "reason": "Evicted"}
+
+
+def phase(decision: Decision) -> tuple[str, str]:
+    assert decision.status is not None
+    return decision.status["phase"], decision.status["reason"]
+
+
+def here(source: str, context: Any) -> Any:
+    """The full language without its process: for tests of meaning, not of limits."""
+    return evaluate(source, context)
+
+
+RUN = {"kind": "job", "container": {"image": "busybox"}}
+
+
+def pipeline(*operations: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"component": {"run": {"kind": "dag", "operations": list(operations), **more}}}
+
+
+def nest(depth: int, shape: str, inner: Any = 1) -> bytes:
+    """JSON of so many levels; `shape` is repeated: a list for `l`, an object for `o`."""
+    kinds = [shape[level % len(shape)] for level in range(depth)]
+    openings = "".join("[" if kind == "l" else '{"a}":' for kind in kinds)
+    closings = "".join("]" if kind == "l" else "}" for kind in reversed(kinds))
+    return f"{openings}{json.dumps(inner)}{closings}".encode()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
-from tests.unit.api.conftest import RUN, operation
+from tests.support.running_run import RUN, operation
 
 from opstrand.api import content_job, contents
 from opstrand.api.contents import Contents

@@ -3,66 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.support.builders import BROKEN, DONE, EVICTED, JOB, NOW, RUNNING, SETTINGS, body, main, phase, pod, see, started
 
-from opstrand.core.compiling.prepare import Prepared, prepare
 from opstrand.core.decide import decide
 from opstrand.core.lifecycle.admission import judge_words
-from opstrand.core.lifecycle.snapshot import CreatePod, Decision, DeletePod, Snapshot, StopPod
+from opstrand.core.lifecycle.snapshot import CreatePod, Decision, DeletePod, StopPod
 from opstrand.core.lifecycle.status import patch_ops
 from opstrand.core.normalize import as_stored
 from opstrand.core.phase import published_status
-from opstrand.core.templates.template import refuse
-from opstrand.errors import SpecError
 from opstrand.settings import Settings
-
-NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-SETTINGS = Settings()
-JOB = {"component": {"run": {"kind": "job", "container": {"image": "busybox", "command": ["true"]}}}}
-
-
-def body(spec: dict[str, Any] | None = None, status: dict[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
-    fixed = {"name": "run", "namespace": "ns", "uid": "d1410a91-4d18-4575-89b9-1926d8c23db4", "generation": 1, "resourceVersion": "1"}
-    made = {"metadata": {**fixed, "creationTimestamp": "2026-01-01T11:59:00Z", **metadata}, "spec": {**JOB, **(spec or {})}}
-    return made if status is None else {**made, "status": status}
-
-
-def see(operation: dict[str, Any], **fields: Any) -> Snapshot:
-    try:
-        prepared: Prepared | SpecError = prepare(operation, settings=SETTINGS)
-    except SpecError as error:
-        prepared = error
-    return Snapshot(operation, prepared, fields.pop("now", NOW), SETTINGS, refuse, **fields)
-
-
-def started(**spec: Any) -> dict[str, Any]:
-    """The run after its freeze."""
-    decision = decide(see(body(spec)))
-    assert decision.status is not None
-    return body(spec, decision.status)
-
-
-def pod(status: dict[str, Any], **spec: Any) -> dict[str, Any]:
-    metadata = {"name": "run-d1410a91-0", "namespace": "ns", "uid": "pod-uid", "creationTimestamp": "2026-01-01T11:59:30Z"}
-    return {"metadata": metadata, "spec": {"nodeName": "n1", **spec}, "status": status}
-
-
-def main(**state: Any) -> dict[str, Any]:
-    return {"containerStatuses": [{"name": "main", "state": state}]}
-
-
-RUNNING = {"phase": "Running", **main(running={"startedAt": "2026-01-01T11:59:40Z"})}
-DONE = {"phase": "Succeeded", **main(terminated={"exitCode": 0, "startedAt": "2026-01-01T11:59:40Z", "finishedAt": "2026-01-01T11:59:50Z"})}
-BROKEN = {"phase": "Failed", **main(terminated={"exitCode": 1, "startedAt": "2026-01-01T11:59:40Z", "finishedAt": "2026-01-01T11:59:50Z"})}
-EVICTED = {"phase": "Failed", "reason": "Evicted"}
-
-
-def phase(decision: Decision) -> tuple[str, str]:
-    assert decision.status is not None
-    return decision.status["phase"], decision.status["reason"]
 
 
 def test_a_new_run_is_frozen_before_its_pod() -> None:

@@ -9,9 +9,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from tests.support.builders import ME
+from tests.support.builders import ME, here
 from tests.support.examples import examples
-from tests.unit.core.templates.test_template import here
 
 from opstrand.core.compiling.check import check_values
 from opstrand.core.operation import Compiled

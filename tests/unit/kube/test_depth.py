@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.builders import nest
 
 from opstrand.kube.depth import LEVELS, cut, cut_beside, read_json
 from opstrand.workers.frames import write_value
@@ -17,14 +18,6 @@ VALUES = st.recursive(
     st.none() | st.integers() | st.text(alphabet='[]{}"\\:,aü\n'),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(alphabet='[{"}]', max_size=3), inner, max_size=3),
 )
-
-
-def nest(depth: int, shape: str, inner: Any = 1) -> bytes:
-    """JSON of so many levels; `shape` is repeated: a list for `l`, an object for `o`."""
-    kinds = [shape[level % len(shape)] for level in range(depth)]
-    openings = "".join("[" if kind == "l" else '{"a}":' for kind in kinds)
-    closings = "".join("]" if kind == "l" else "}" for kind in reversed(kinds))
-    return f"{openings}{json.dumps(inner)}{closings}".encode()
 
 
 def count_levels(value: Any) -> int:

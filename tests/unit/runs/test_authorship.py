@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from tests.unit.api.conftest import operation
+from tests.support.running_run import operation
 
 from opstrand.kube.client import KubeApi
 from opstrand.kube.resources import Resource

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.unit.api.conftest import operation
+from tests.support.running_run import operation
 
 from opstrand.kube.errors import Invalid, NotFound
 from opstrand.runs.pod_logs import LONGEST_LINE, attempt_pod, follow_pod, in_utc, parse_line

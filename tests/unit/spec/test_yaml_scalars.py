@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.examples import examples
 from tests.support.processor_time import within
+from tests.support.yaml_words import ODD, WORDS
 
 from opstrand.core.values.safe import make_safe
 from opstrand.errors import SpecError
@@ -14,36 +15,6 @@ from opstrand.spec.document import parse_document, parse_documents
 
 _CORE = ("int", "float", "bool", "null", "str", "timestamp", "binary", "set", "omap", "pairs", "map", "seq", "merge", "value")
 TAGS = ["", "!", "!x", "!!python/object:os.system", "!<>", *(f"!!{name}" for name in _CORE)]
-_WORDS = """
-    n y N Y no yes on off ON Off true True TRUE false null Null NULL ~ 2e-5 12:30 1:20:30 1:60 08 010 0o10 0o8 1_000
-    ._1 .5 1. 1.0 1.5 -0 +1 0x1F 0x_1 0X1f 0b11 0b_ 0b -0b11 +0b1 1e20 1e21 1e999 1.0e+999 .inf -.inf .nan .NaN inf nan = << _1 1__0
-    9223372036854775807 9223372036854775808 18446744073709551616 0xFFFFFFFFFFFFFFFFF 2026-01-01 2026-01-01T10:00:00Z 2026-99-99
-    1e-3 12e03 -.5e3 - + . .. 0 00 0_ 1,000 1Gi 3.11-slim 10.0.0.1 x yes/no Y.Z 0.1.2 +.inf -.5 .5e 5e 0x"""
-WORDS = [*_WORDS.split()]
-ODD = [
-    "",
-    " ",
-    "\0",
-    "\x1b",
-    "\x85",
-    "\u2028",
-    "\ufeff",
-    "\ud800",
-    "9" * 500,
-    "[" * 100,
-    "a: b",
-    "*x",
-    "&x",
-    "|",
-    ">",
-    "%",
-    "@",
-    "`",
-    "!",
-    "-",
-    "?",
-    ":",
-]
 SCALARS = st.one_of(
     st.sampled_from(WORDS),
     st.sampled_from(ODD),
@@ -110,6 +81,3 @@ def test_a_tag_is_only_a_promise(text: str, words: str) -> None:
         parse_document(f"b: 1\n{text}")
     assert (caught.value.problems[0].reason, caught.value.problems[0].line) == ("InvalidYAML", 2)
     assert words in caught.value.message
-
-
-PLAIN = st.text("0123456789_.:+-eExXobBaAfFnNyY~tTrRuUsSlL", min_size=1, max_size=10)

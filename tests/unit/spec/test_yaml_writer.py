@@ -8,32 +8,13 @@ from typing import Any
 import pytest
 import yaml
 from hypothesis import example, given, settings
-from hypothesis import strategies as st
 from tests.support.examples import examples
-from tests.unit.spec.test_yaml_scalars import ODD, PLAIN, WORDS
+from tests.support.yaml_words import VALUES, same
 
 from opstrand.spec.crd import write
 from opstrand.spec.document import parse_document
 from opstrand.spec.yaml_writer import write_documents, write_yaml
 from opstrand.text import CONTROLS
-
-OF_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
-LINES = st.lists(st.sampled_from(["", " ", "a", " b", "c ", "\td", "- e", "# f", "g: h", "---", "...", "\x85", "\u2028x"]), max_size=5).map(
-    "\n".join
-)
-TEXTS = st.one_of(
-    OF_TEXT,
-    LINES,
-    PLAIN,
-    st.sampled_from(WORDS),
-    st.sampled_from([one for one in ODD if one != "\ud800"]),
-    st.text("\x1b[31m\u202e\u2066\u2029\x9b\x07\r\t \n", max_size=8),
-)
-NUMBERS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False))
-SCALARS = st.one_of(TEXTS, NUMBERS, st.booleans(), st.none())
-VALUES = st.recursive(
-    SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)), max_leaves=8
-)
 
 
 class Core(yaml.SafeLoader):
@@ -51,19 +32,6 @@ for _tag, _pattern, _first in (
     Core.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})\\Z"), _first)
 Core.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value, 0 if node.value[1:2] in "ox" else 10))
 Core.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(node.value))
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equal, with types: a whole float and an integer are one number to JSON."""
-    if isinstance(one, bool) or isinstance(other, bool) or not isinstance(one, int | float):
-        return type(one) is type(other) and (_same_inside(one, other) if isinstance(one, list | dict) else one == other)
-    return isinstance(other, int | float) and float(one) == float(other)
-
-
-def _same_inside(one: Any, other: Any) -> bool:
-    if isinstance(one, dict):
-        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
-    return len(one) == len(other) and all(map(same, one, other))
 
 
 @settings(max_examples=examples(500))

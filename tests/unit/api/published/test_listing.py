@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
-from tests.unit.api.conftest import operation
+from tests.support.running_run import operation
 
 from opstrand.api.app import create_app
 from opstrand.api.auth.callers import StaticToken

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from aiohttp.test_utils import TestClient, TestServer
-from tests.unit.api.conftest import RUN, UUID, operation
+from tests.support.running_run import RUN, UUID, operation
 
 from opstrand.api.app import create_app
 from opstrand.api.auth.callers import StaticToken

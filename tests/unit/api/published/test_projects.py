@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from tests.unit.api.conftest import RUN, UUID, operation
+from tests.support.running_run import RUN, UUID, operation
 from yarl import URL
 
 from opstrand.api.app import create_app

@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient
-from tests.unit.api.conftest import RUN, UUID, operation
+from tests.support.running_run import RUN, UUID, operation
 
 from opstrand.core.limits import OUTPUTS
 from opstrand.runs.memory import MemoryRuns

@@ -8,17 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.builders import RUN, pipeline
 
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.pipelines.graph import find_cycles, topological_stages
 from opstrand.errors import SpecError
 from opstrand.spec.polyaxonfile import parse_operation
-
-RUN = {"kind": "job", "container": {"image": "busybox"}}
-
-
-def pipeline(*operations: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"component": {"run": {"kind": "dag", "operations": list(operations), **more}}}
 
 
 def refuse(written: dict[str, Any]) -> list[tuple[str, str]]:

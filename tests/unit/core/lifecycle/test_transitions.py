@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.unit.core.test_decide import BROKEN, NOW, RUNNING, body, phase, pod, see, started
+from tests.support.builders import BROKEN, NOW, RUNNING, body, phase, pod, see, started
 
 from opstrand.core.decide import decide
 from opstrand.core.diagnosis.diagnose import observe_pod

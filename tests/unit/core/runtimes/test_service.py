@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.core.test_decide import NOW, SETTINGS, body, phase, see
+from tests.support.builders import NOW, SETTINGS, body, phase, see
 
 from opstrand.core.decide import decide
 from opstrand.core.lifecycle.admission import refuse as refuse_run

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.builders import here
 from tests.support.examples import examples
 
 from opstrand.core.templates.evaluation import evaluate
@@ -15,11 +16,6 @@ from opstrand.core.templates.template import refuse, render, render_one, render_
 from opstrand.errors import SpecError
 
 CONTEXT = {"a": 1, "b": {"c": [1, {"d": None}], "e f": "x"}, "s": "text", "t": True, "f": 1.5, "none_value": None, "items": {"items": 2}}
-
-
-def here(source: str, context: Any) -> Any:
-    """The full language without its process: for tests of meaning, not of limits."""
-    return evaluate(source, context)
 
 
 def full(source: str) -> Any:
