@@ -39,12 +39,12 @@ def run_to_pod() -> float:
 
 def check() -> float:
     """What `opstrand check` does with one file."""
-    from opstrand.cli.checking.validate import judge
+    from opstrand.cli.checking.validate import validate_submission
     from opstrand.cli.files.submission import read_submission
     from opstrand.core.templates.template import refuse
 
     def work() -> None:
-        verdict = judge(read_submission([ECHO], ["message=test 1"]), evaluate=refuse, complete=False)
+        verdict = validate_submission(read_submission([ECHO], ["message=test 1"]), evaluate=refuse, complete=False)
         assert not verdict.problems
 
     return milliseconds(work, batch=20)
@@ -79,7 +79,7 @@ def check_dag() -> float:
 
     import yaml
 
-    from opstrand.cli.checking.validate import judge
+    from opstrand.cli.checking.validate import validate_submission
     from opstrand.cli.files.submission import read_submission
     from opstrand.core.templates.template import refuse
 
@@ -94,7 +94,7 @@ def check_dag() -> float:
         file.flush()
 
         def work() -> None:
-            assert not judge(read_submission([file.name], []), evaluate=refuse, complete=False).problems
+            assert not validate_submission(read_submission([file.name], []), evaluate=refuse, complete=False).problems
 
         return milliseconds(work, batch=1, batches=2)
 

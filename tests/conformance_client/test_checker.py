@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from opstrand.cli.checking.validate import judge
+from opstrand.cli.checking.validate import validate_submission
 from opstrand.cli.files.submission import read_submission
 from opstrand.controller.template_worker import Sandbox
 from opstrand.errors import SpecError
@@ -38,7 +38,7 @@ def ask_ours(texts: Mapping[str, str]) -> dict[str, str]:
         for name, text in texts.items():
             try:
                 submission = read_submission([parse_document(text, source=name)], (), strict=None)
-                problems = judge(submission, evaluate=sandbox.for_one_run(), complete=False).problems
+                problems = validate_submission(submission, evaluate=sandbox.for_one_run(), complete=False).problems
             except SpecError as error:
                 problems = error.problems
             if problems:

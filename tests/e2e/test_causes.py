@@ -187,7 +187,7 @@ async def test_every_cause_is_named_and_said_what_to_do_about(kube: KubeApi, nam
     made = [operation(name, {**cause.fields, "component": cause.component}) for name, cause in CAUSES.items()]
     # As people do: one of them is more than a megabyte.
     kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": made}))
-    bodies = {name: await wait_for(kube, namespace, name, lambda one, c=cause: is_told(one, c)) for name, cause in CAUSES.items()}  # type: ignore[misc]
+    bodies = {name: await wait_for(kube, namespace, name, lambda one, c=cause: is_reported(one, c)) for name, cause in CAUSES.items()}  # type: ignore[misc]
     assert opstrand("logs", "init-hangs", "-c", "wait", "-p", namespace).stdout == "at it\n"
     lines = {line.split()[0]: line for line in kubectl("-n", namespace, "get", "op").stdout.splitlines()}
     for name, cause in CAUSES.items():
@@ -200,7 +200,7 @@ async def test_every_cause_is_named_and_said_what_to_do_about(kube: KubeApi, nam
         assert status["message"].splitlines()[0] in lines[name], name
 
 
-def is_told(body: Manifest, cause: Cause) -> bool:
+def is_reported(body: Manifest, cause: Cause) -> bool:
     status = body.get("status") or {}
     return status.get("phase") in (cause.phase, "Failed", "Succeeded") and status.get("reason") not in ("PodCreated", "PodRunning")
 
@@ -208,7 +208,7 @@ def is_told(body: Manifest, cause: Cause) -> bool:
 async def test_one_run_in_full_is_its_message_what_to_do_and_a_timeline(kube: KubeApi, namespace: str) -> None:
     cause = CAUSES["exit-code"]
     await kube.create(OPERATIONS, namespace, operation("told", {"component": cause.component}))
-    await wait_for(kube, namespace, "told", lambda one: is_told(one, cause))
+    await wait_for(kube, namespace, "told", lambda one: is_reported(one, cause))
     told = opstrand("get", "told", "-p", namespace).stdout
     assert re.search(r"^phase: +Failed \(ContainerFailed\)$", told, re.MULTILINE), told
     assert re.search(r"^message: +exit code 7: before$", told, re.MULTILINE)

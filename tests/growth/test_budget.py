@@ -26,7 +26,7 @@ from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.resolving.resolve import Resolved, resolve
 from opstrand.core.templates.meter import Meter, metered
 from opstrand.core.templates.template import refuse, render
-from opstrand.core.validate import judge_compiled
+from opstrand.core.validate import validate_compiled
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 from opstrand.spec.polyaxonfile import parse_operation
@@ -115,13 +115,13 @@ def decide_on(spec: dict[str, Any], sandbox: Sandbox) -> SpecError | None:
     return None if status["phase"] == "Starting" else SpecError(status["reason"], status["message"])
 
 
-def judge(spec: dict[str, Any], sandbox: Sandbox) -> SpecError | None:
-    problems, _ = judge_compiled(compile_operation(parse_operation(spec)), evaluate=sandbox.for_one_run(), complete=True)
+def validate_submission(spec: dict[str, Any], sandbox: Sandbox) -> SpecError | None:
+    problems, _ = validate_compiled(compile_operation(parse_operation(spec)), evaluate=sandbox.for_one_run(), complete=True)
     return SpecError.of(problems) if problems else None
 
 
 #: A search is rendered by the operator only: no other door has runs to search.
-CASES = [(decide_on, name) for name in LARGE_ONES] + [(judge, name) for name in LARGE_ONES if name != "a query"]
+CASES = [(decide_on, name) for name in LARGE_ONES] + [(validate_submission, name) for name in LARGE_ONES if name != "a query"]
 
 
 @pytest.mark.parametrize(("door", "name"), CASES, ids=[f"{door.__name__}-{name}" for door, name in CASES])

@@ -16,7 +16,7 @@ from tests.support.builders import ME, operation
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.resolving.resolve import resolve
 from opstrand.core.templates.template import refuse
-from opstrand.core.validate import judge_compiled
+from opstrand.core.validate import validate_compiled
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.polyaxonfile import parse_operation
 
@@ -32,7 +32,7 @@ def resolve_all(**fields: Any) -> list[Problem]:
 
 
 def judge_all(**fields: Any) -> list[Problem]:
-    return judge_compiled(operation(**fields), evaluate=refuse, complete=True)[0]
+    return validate_compiled(operation(**fields), evaluate=refuse, complete=True)[0]
 
 
 def make_pipeline(operations: list[dict[str, Any]]) -> list[Problem]:

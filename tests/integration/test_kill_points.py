@@ -165,7 +165,7 @@ class Point:
             meanwhile.cancel()
             await child.end(9)
         assert "Traceback" not in child.read_log(), child.read_log()[-6000:]
-        return await self._judge()
+        return await self._validate()
 
     async def _bodies(self) -> list[Manifest]:
         return sorted((await self.kube.list(OPERATIONS, self.namespace))[0], key=lambda one: str(one["metadata"]["name"]))
@@ -200,7 +200,7 @@ class Point:
             await wait_for(self.kube, self.namespace, name, lambda one: "pod" in (one.get("status") or {}), seconds=PATIENCE)
             await self.kube.delete(COMPONENTS, self.namespace, component["metadata"]["name"])
 
-    async def _judge(self) -> dict[str, Any]:
+    async def _validate(self) -> dict[str, Any]:
         """Fails where a run ended twice or has a Pod too many."""
         result, uuids = {}, {}
         pods = (await self.kube.list(PODS, self.namespace))[0]

@@ -16,7 +16,7 @@ from opstrand.core.decide import decide
 from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Snapshot
 from opstrand.core.planning.connections import Catalog, read_catalog
 from opstrand.core.templates.template import refuse
-from opstrand.core.validate import judge_compiled
+from opstrand.core.validate import validate_compiled
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 from opstrand.spec.cache import Cache
@@ -126,7 +126,7 @@ def find_outcome(file: File, catalog: Catalog = CATALOG) -> Outcome:
     try:
         operation = parse_operation(file)
         compiled = compile_operation(operation)
-        problems, notes = judge_compiled(compiled, evaluate=refuse, complete=True)
+        problems, notes = validate_compiled(compiled, evaluate=refuse, complete=True)
         notes += find_idle_orders(operation)
         if problems:
             return Outcome((*(f"{one.path}: {one.message}" for one in problems), *notes), is_refused=True)

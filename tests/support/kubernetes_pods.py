@@ -17,7 +17,7 @@ from opstrand.core.planning.plan import compile_plan
 from opstrand.core.pods.pod import render_pod
 from opstrand.core.resolving.resolve import Resolved
 from opstrand.core.templates.template import refuse
-from opstrand.core.validate import judge_compiled
+from opstrand.core.validate import validate_compiled
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 from opstrand.spec.polyaxonfile import parse_operation
@@ -35,7 +35,7 @@ def find_problems(run: dict[str, Any]) -> list[str]:
 def check_spec(spec: dict[str, Any]) -> list[str]:
     """The same of a whole operation."""
     try:
-        problems = judge_compiled(compile_operation(parse_operation(spec)), evaluate=refuse, complete=True)[0]
+        problems = validate_compiled(compile_operation(parse_operation(spec)), evaluate=refuse, complete=True)[0]
     except SpecError as error:
         problems = list(error.problems)
     return [f"{one.path}: {one.message}" for one in problems]

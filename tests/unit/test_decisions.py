@@ -24,7 +24,7 @@ _ALLOWED = {
     ("core/diagnosis/terminated.py", "find_disruption"): "a kubelet says whose limit was exceeded in text alone",
     ("core/diagnosis/pending.py", "names_missing"): "a kubelet says what is missing in text alone",
     ("core/diagnosis/pending.py", "find_unschedulable"): "a scheduler has one reason for all",
-    ("core/lifecycle/admission.py", "judge_words"): "quota and admission answer 403 with text alone",
+    ("core/lifecycle/admission.py", "classify_refusal"): "quota and admission answer 403 with text alone",
     ("core/pods/adoption.py", "is_about_documents"): "an Event names the ConfigMap in text alone",
     ("core/lifecycle/status.py", "advance"): "another message is news, whatever it says",
     ("initializer/git.py", "_fetch"): "git has one exit code for all, and says in English what it is",

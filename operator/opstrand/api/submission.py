@@ -22,7 +22,7 @@ from opstrand.core.names import API_VERSION, CREATED_BY, generate_name
 from opstrand.core.planning.connections import Catalog
 from opstrand.core.templates.evaluation import evaluate_traced
 from opstrand.core.templates.template import Evaluate, refuse
-from opstrand.core.validate import judge_compiled
+from opstrand.core.validate import validate_compiled
 from opstrand.errors import SpecError
 from opstrand.spec.document import parse_document
 from opstrand.spec.polyaxonfile import note_spellings, parse_polyaxonfile
@@ -63,7 +63,7 @@ def parse_submission(
         problems, notes = [*check_alone(compiled), *find_missing(compiled)], list(find_idle(compiled, is_alone=True))
     else:
         compiled = compile_operation(operation)
-        problems, notes = judge_compiled(compiled, evaluate=evaluate, complete=True, catalog=catalog)
+        problems, notes = validate_compiled(compiled, evaluate=evaluate, complete=True, catalog=catalog)
     if problems:
         raise SpecError.of(list(dict.fromkeys(problems)))
     return Submitted(new_operation(spec), (*note_spellings(operation), *notes))

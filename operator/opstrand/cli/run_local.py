@@ -119,7 +119,7 @@ class _Audience:
     def told(self, tell: Callable[[Told], None]) -> Callable[[Told], None]:
         """`tell`, until it cannot be told."""
 
-        def tell_or_leave(what: Told) -> None:
+        def report_or_leave(what: Told) -> None:
             if self._trouble is not None:
                 return
             try:
@@ -128,7 +128,7 @@ class _Audience:
                 self._trouble = error
                 self._gone.set()
 
-        return tell_or_leave
+        return report_or_leave
 
     async def stay_for(self, end: Coroutine[Any, Any, Manifest]) -> Manifest:
         """What `end` gives. Raises Interrupted once nobody can be told any more."""

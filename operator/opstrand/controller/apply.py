@@ -15,7 +15,7 @@ from typing import Any
 from opstrand.controller.gather import World
 from opstrand.controller.ownership import check_own, check_same
 from opstrand.core import names
-from opstrand.core.lifecycle.admission import judge_words, refuse
+from opstrand.core.lifecycle.admission import classify_refusal, refuse
 from opstrand.core.lifecycle.events import render_event
 from opstrand.core.lifecycle.snapshot import (
     Action,
@@ -246,7 +246,7 @@ def _consequence(error: ApiError, snapshot: Snapshot) -> Decision:
         return refuse(snapshot, Phase.FAILED, "PodRefused", error.words)
     if isinstance(error, NotFound):
         return refuse(snapshot, Phase.STOPPED, "NamespaceTerminating", error.words)
-    decision = judge_words(snapshot, error.words)
+    decision = classify_refusal(snapshot, error.words)
     if decision is None:
         raise error
     return decision

@@ -126,7 +126,7 @@ class Cache:
         if resource is COMPONENTS:
             return set(self._waiters.get(Subject("component", *key), ()))
         self._by_uuid[(key[0], names.run_uuid(slim["metadata"]["uid"]))] = key
-        return {key} | replaced | (self._waiters_on(slim) if _tells_others(known, slim) else set())
+        return {key} | replaced | (self._waiters_on(slim) if _concerns_others(known, slim) else set())
 
     def _take_pod(self, key: Key, pod: Mapping[str, Any]) -> set[Key]:
         owner, run = _owner_key(pod), _run_of(pod)
@@ -232,7 +232,7 @@ def _run_of(pod: Mapping[str, Any]) -> tuple[str, str] | None:
     return (pod["metadata"]["namespace"], str(uuid)) if uuid else None
 
 
-def _tells_others(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:
+def _concerns_others(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:
     """Whether a waiting run could see a difference: the run appeared, froze its inputs, ended, or is being deleted."""
     if known is None:
         return True

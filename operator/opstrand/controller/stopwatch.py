@@ -52,7 +52,7 @@ class Stopwatch:
         before, run.looked_at = run.looked_at, self._monotonic()
         for text in texts:
             self._measure(run, text, now, before)
-        return lambda text, is_told: self._measure(run, text, now, None if is_told else before)
+        return lambda text, is_reported: self._measure(run, text, now, None if is_reported else before)
 
     def forget(self, key: Key) -> None:
         self._runs.pop(key, None)

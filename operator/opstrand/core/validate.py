@@ -41,7 +41,7 @@ _ALWAYS = ("globals", "params", "connections", "init")
 _CHILDREN = ("operations", "components")
 
 
-def judge_compiled(
+def validate_compiled(
     compiled: Compiled, *, evaluate: Evaluate, complete: bool, is_run: bool = True, catalog: Catalog | None = None
 ) -> tuple[list[Problem], list[str]]:
     """All that is wrong, and notes of what is not judged here. `complete`: every required value must be there. `is_run`: it is about to be
@@ -54,54 +54,54 @@ def judge_compiled(
         problems += missing
     else:
         notes += [one.message for one in missing]
-    problems += _judge_work(compiled, evaluate, catalog, is_sound=not wrong)
-    problems += [] if catalog is None else judge_connections(compiled, catalog)
+    problems += _validate_work(compiled, evaluate, catalog, is_sound=not wrong)
+    problems += [] if catalog is None else validate_connections(compiled, catalog)
     if not is_run:
         notes += [f"{one.path}: {one.message}" for one in problems if one.reason in _UNTIL_IT_RUNS]
         problems = [one for one in problems if one.reason not in _UNTIL_IT_RUNS]
     return list(dict.fromkeys(problems)), list(dict.fromkeys(notes))
 
 
-def _judge_work(
+def _validate_work(
     compiled: Compiled, evaluate: Evaluate, catalog: Catalog | None, *, is_sound: bool = True, is_child: bool = False
 ) -> list[Problem]:
     """What is wrong with what would run. `is_sound`: nothing is wrong with its values."""
-    problems = list(islice(_judge_names(compiled), MAX_PROBLEMS))
+    problems = list(islice(_validate_names(compiled), MAX_PROBLEMS))
     if compiled.kind == "dag":
-        return problems + list(islice(_judge_operations(compiled, evaluate, catalog), MAX_PROBLEMS))
+        return problems + list(islice(_validate_operations(compiled, evaluate, catalog), MAX_PROBLEMS))
     if compiled.kind not in RUN_KINDS:
         # What their templates may read besides is known to who runs them.
         return problems
     if is_sound:
-        problems += _judge_brought(compiled)
+        problems += _validate_fetched(compiled)
     # The runs of a matrix get values of their own: only what holds for all of them is judged here.
     is_whole = is_sound and not problems and not compiled.matrix
-    if not is_whole or not _judge_plan(compiled, evaluate, catalog, problems, is_child=is_child):
+    if not is_whole or not _validate_plan(compiled, evaluate, catalog, problems, is_child=is_child):
         # Where values are missing or wrong, what needs none is judged all the same.
-        problems += _judge_shape(compiled)
+        problems += _validate_shape(compiled)
     return problems
 
 
-def _judge_operations(pipeline: Compiled, evaluate: Evaluate, catalog: Catalog | None) -> Iterator[Problem]:
+def _validate_operations(pipeline: Compiled, evaluate: Evaluate, catalog: Catalog | None) -> Iterator[Problem]:
     """The same of every operation of a pipeline, each of which becomes a run. Their values were judged with the pipeline's graph."""
     for node in pipeline.nodes.values():
         if node.compiled is not None:
-            found = dict.fromkeys(_judge_work(node.compiled, evaluate, catalog, is_child=True))
+            found = dict.fromkeys(_validate_work(node.compiled, evaluate, catalog, is_child=True))
             yield from (replace(one, path=f"{node.path}.{one.path}") for one in found)
 
 
-def _judge_plan(compiled: Compiled, evaluate: Evaluate, catalog: Catalog | None, problems: list[Problem], *, is_child: bool) -> bool:
+def _validate_plan(compiled: Compiled, evaluate: Evaluate, catalog: Catalog | None, problems: list[Problem], *, is_child: bool) -> bool:
     """What only resolving and rendering can find. Whether that was everything: no other run is needed, and nothing went wrong."""
     if compiled.joins:
         return False
     try:
         refs = collect_refs(compiled)
-        somebody = replace(_find_somebody(refs), is_independent=not is_child)
-        resolved = resolve(compiled, somebody, dict.fromkeys(refs), evaluate=evaluate)
+        stand_in = replace(_find_stand_in(refs), is_independent=not is_child)
+        resolved = resolve(compiled, stand_in, dict.fromkeys(refs), evaluate=evaluate)
         if isinstance(resolved, Waiting):
             return False
         schemas = None if catalog is None else catalog.schemas
-        plan = compile_plan(compiled, resolved, somebody, schemas, store_path=store_path(catalog), evaluate=evaluate)
+        plan = compile_plan(compiled, resolved, stand_in, schemas, store_path=store_path(catalog), evaluate=evaluate)
         check_plan(plan, is_built=bool(compiled.build))
     except SpecError as error:
         # Where the catalog of connections is the cluster's, what a template reads of one is not known here.
@@ -110,7 +110,7 @@ def _judge_plan(compiled: Compiled, evaluate: Evaluate, catalog: Catalog | None,
     return True
 
 
-def _judge_brought(compiled: Compiled) -> Iterator[Problem]:
+def _validate_fetched(compiled: Compiled) -> Iterator[Problem]:
     """Every value of other runs that `toInit` could not bring, whatever it will be."""
     for slot in make_slots(compiled, parse_joins(compiled))[0]:
         if slot.to_init and slot.ask is not None:
@@ -120,14 +120,14 @@ def _judge_brought(compiled: Compiled) -> Iterator[Problem]:
                 yield from error.problems
 
 
-def _find_somebody(refs: Iterable[Ref]) -> Identity:
+def _find_stand_in(refs: Iterable[Ref]) -> Identity:
     """A judge needs somebody to judge for: a run that no ref means, nothing of which is shown."""
     asked = {ref.target for ref in refs}
     uuid = next(text for number in count() if (text := f"{number:032x}") not in asked)
     return Identity(uuid=uuid, name="check", project="check")
 
 
-def judge_connections(compiled: Compiled, catalog: Catalog) -> Iterator[Problem]:
+def validate_connections(compiled: Compiled, catalog: Catalog) -> Iterator[Problem]:
     """Every connection by name that the catalog does not have; one that a template names is known when it is rendered."""
     named = [(f"run.connections[{index}]", name) for index, name in enumerate(_list(compiled.run.get("connections")))]
     steps = enumerate(_list(compiled.run.get("init")))
@@ -145,7 +145,7 @@ def _list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else []
 
 
-def _judge_shape(compiled: Compiled) -> Iterator[Problem]:
+def _validate_shape(compiled: Compiled) -> Iterator[Problem]:
     """What is wrong with the Pod that is asked for whatever its templates will give: what they give changes nothing of it."""
     first, second = (_try_shape(compiled, text) for text in _STAND_INS)
     others = set(second)
@@ -160,7 +160,7 @@ def _try_shape(compiled: Compiled, text: str) -> Sequence[Problem]:
         own[name] = {} if isinstance(section, str) else _fill(section, text)
     bare = replace(compiled, run=run, **own, conditions=None, is_approved=None, cache=None, presets=(), cost=None, mount=())
     try:
-        check_plan(compile_plan(bare, Resolved({}, {}), _find_somebody(())), is_built=bool(compiled.build))
+        check_plan(compile_plan(bare, Resolved({}, {}), _find_stand_in(())), is_built=bool(compiled.build))
     except SpecError as error:
         return error.problems
     return ()
@@ -190,7 +190,7 @@ def _collect_names(compiled: Compiled) -> list[str]:
     return list(dict.fromkeys([*declared, *compiled.params, *joined, *matrix_names(compiled.matrix)]))
 
 
-def _judge_names(compiled: Compiled) -> Iterator[Problem]:
+def _validate_names(compiled: Compiled) -> Iterator[Problem]:
     """Every look-up of a name that nobody declared. What is more than a look-up may test a name, and is judged by rendering."""
     names = _collect_names(compiled)
     values = {f"params.{name}": param.value for name, param in compiled.params.items() if param.ref is None}

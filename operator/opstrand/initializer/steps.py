@@ -51,7 +51,7 @@ def _carry_out(document: Document, root: str, doing: list[str]) -> None:
     if document.get("auth"):
         write_auth(document["auth"], root)
     if document.get("shim"):
-        lay_shim(root + document["shim"])
+        write_shim(root + document["shim"])
     found: list[Document] = []
     for step in document["steps"]:
         doing.append(f"bringing {hide(step['url'])}" if "url" in step else f"writing {step['target']}")
@@ -79,7 +79,7 @@ def _read_token(path: str) -> str:
         return file.read().strip()
 
 
-def lay_shim(target: str) -> None:
+def write_shim(target: str) -> None:
     """Lay the import shim beside the scripts, so that `polyaxon` can be imported where nothing is installed."""
     for name, content in shim_files().items():
         write(os.path.join(target, name), content)

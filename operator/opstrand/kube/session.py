@@ -76,7 +76,7 @@ async def open_session(*, kubeconfig: str | None = None, context: str | None = N
             context = context or _find_context(files)
             loader = await load_kube_config(config_file=os.pathsep.join(files), context=context, client_configuration=configuration)
             namespace = loader.current_context.get("context", {}).get("namespace") or "default"
-            _judge(loader, configuration)
+            _validate(loader, configuration)
         tls = _tls(configuration)
     except ssl.SSLError as error:
         raise _refuse(f"a certificate or key cannot be read ({error})") from error
@@ -131,7 +131,7 @@ def _find_context(files: list[str]) -> str | None:
     return None
 
 
-def _judge(loader: Any, configuration: Configuration) -> None:
+def _validate(loader: Any, configuration: Configuration) -> None:
     """What the package takes as it is. ConfigException for a server without a scheme; and for a login command that failed: that is only
     logged, and the package would go on as nobody."""
     if not configuration.host.lower().startswith(("https://", "http://")):

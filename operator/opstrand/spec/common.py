@@ -42,7 +42,7 @@ def _matrices() -> Mapping[str, type[Section]]:
     return matrices()
 
 
-def _judge_name(value: Any) -> Any:
+def _validate_name(value: Any) -> Any:
     if not isinstance(value, str) or not (_is_template(value) or _NAME.match(value)):
         raise fail("InvalidSpec", f"expected letters, digits, '-' and '_', found {describe(value)}")
     return value
@@ -52,7 +52,7 @@ def _split_commas(value: Any) -> Any:
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
-Name = Annotated[str, BeforeValidator(_judge_name)]
+Name = Annotated[str, BeforeValidator(_validate_name)]
 Words = Annotated[list[Text], BeforeValidator(_split_commas)]
 Trigger = Literal["all_succeeded", "all_failed", "all_done", "one_succeeded", "one_failed", "one_done"]
 
@@ -181,7 +181,7 @@ class Common(Section):
         return self._respelled
 
     @model_validator(mode="after")
-    def _judge_references(self) -> Common:
+    def _validate_references(self) -> Common:
         if self.is_preset:
             return self
         given = [name for name in REFERENCES if getattr(self, name)]

@@ -73,19 +73,19 @@ class ConnectionResource(Section):
 
     @field_validator("mount_path")
     @classmethod
-    def _judge_path(cls, path: str | None) -> str | None:
-        return path if path is None else _judge_mount(path)
+    def _validate_path(cls, path: str | None) -> str | None:
+        return path if path is None else _validate_mount(path)
 
     @field_validator("name")
     @classmethod
-    def _judge_name(cls, name: str) -> str:
+    def _validate_name(cls, name: str) -> str:
         if not _OBJECT_NAME.fullmatch(name):
             raise fail("InvalidSpec", f"expected the name of an object (lower case, digits, '-' and '.'), found {describe(name)}")
         return name
 
     @field_validator("default_mode", mode="before")
     @classmethod
-    def _judge_mode(cls, mode: Any) -> Any:
+    def _validate_mode(cls, mode: Any) -> Any:
         if mode is not None and read_mode(mode) is None:
             raise fail("InvalidSpec", f"expected a mode from 0 to 0777, as octal text or a number, found {describe(mode)}")
         return mode
@@ -109,14 +109,14 @@ class Connection(Section):
 
     @field_validator("name")
     @classmethod
-    def _judge_name(cls, name: str) -> str:
+    def _validate_name(cls, name: str) -> str:
         if not _CONNECTION_NAME.fullmatch(name):
             words = "expected at most 63 lower-case letters, digits, '-', '_' and '.', letters or digits at both ends"
             raise fail("InvalidSpec", f"{words}, found {describe(name)}")
         return name
 
     @model_validator(mode="after")
-    def _judge(self) -> Connection:
+    def _validate(self) -> Connection:
         given = self.schema_ or {}
         required, allowed = _SCHEMAS.get(self.kind, ((), tuple(given)))
         faults = [
@@ -124,12 +124,12 @@ class Connection(Section):
         ]
         known = (*required, *allowed, "kind")
         faults += [(("schema", key), "UnknownField", unknown_key(key, known)) for key in given if key not in known]
-        faults += [(("schema", key), "InvalidSpec", message) for key, message in self._judge_values(given)]
+        faults += [(("schema", key), "InvalidSpec", message) for key, message in self._validate_values(given)]
         if faults:
             raise fail_at(faults, given)
         return self
 
-    def _judge_values(self, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    def _validate_values(self, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """Of a kind without a schema of its own nothing is known; an ssh connection that leads to a repository is asked as git's are."""
         judged = given if self.kind in _SCHEMAS else {key: given.get(key) for key in _GIT_KEYS if self.kind in GIT_KINDS}
         for key, value in judged.items():
@@ -143,7 +143,7 @@ class Connection(Section):
 
     @field_validator("env", mode="before")
     @classmethod
-    def _judge_env(cls, env: Any) -> Any:
+    def _validate_env(cls, env: Any) -> Any:
         if not isinstance(env, list | Mapping | None):
             raise fail("InvalidSpec", f"expected a list of {{name, value}}, or a mapping of names to values, found {describe(env)}")
         for entry in env if isinstance(env, list) else ():
@@ -160,7 +160,7 @@ class CatalogFile(Section):
     connections: list[Connection] = Field(default_factory=list, description="What runs may use by name.", examples=[[]])
 
     @model_validator(mode="after")
-    def _judge(self) -> CatalogFile:
+    def _validate(self) -> CatalogFile:
         seen: set[str] = set()
         for index, connection in enumerate(self.connections):
             if connection.name in seen:
@@ -206,7 +206,7 @@ def _is_mountable(path: Any) -> bool:
     return place != "/" and not f"{place}/".startswith(f"{_TAKEN}/")
 
 
-def _judge_mount(path: str) -> str:
+def _validate_mount(path: str) -> str:
     if not _is_mountable(path):
         raise fail("InvalidSpec", f"{_MOUNTABLE}, found {describe(path)}")
     return path

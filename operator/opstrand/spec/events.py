@@ -49,7 +49,7 @@ EventKind = Literal[
 ]
 
 
-def _judge_ref(value: Any) -> Any:
+def _validate_ref(value: Any) -> Any:
     if isinstance(value, str) and not _REF.fullmatch(value):
         raise fail("RefInvalid", f"expected ops.NAME, runs.UUID or connections.NAME, found {describe(value)}")
     return value
@@ -61,7 +61,7 @@ _REF = re.compile(r"(ops|runs|connections)\.[^.\s]+")
 class Event(Section):
     """One source of events, and the kinds that count."""
 
-    ref: Annotated[Text, BeforeValidator(_judge_ref), OR_TEMPLATE] = Field(
+    ref: Annotated[Text, BeforeValidator(_validate_ref), OR_TEMPLATE] = Field(
         description="Where from: `ops.NAME`, `runs.UUID` or `connections.NAME`.", examples=["ops.train"]
     )
     kinds: list[Annotated[EventKind, OR_TEMPLATE]] = Field(

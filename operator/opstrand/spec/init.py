@@ -127,7 +127,7 @@ class Init(Section):
     )
 
     @model_validator(mode="after")
-    def _judge(self) -> Init:
+    def _validate(self) -> Init:
         given = [name for name in SOURCES if getattr(self, name) is not None]
         if len(given) > 1:
             keys = ", ".join(type(self).model_fields[name].alias or name for name in given)

@@ -16,7 +16,7 @@ from opstrand.spec.section import Section, Takes, describe
 RESERVED_NAMES = ("globals", "params", "connections")
 
 
-def _judge_bound(value: Any) -> Any:
+def _validate_bound(value: Any) -> Any:
     try:
         if not isinstance(value, bool) and isinstance(value, int | float | str):
             float(value)
@@ -27,7 +27,7 @@ def _judge_bound(value: Any) -> Any:
 
 
 #: A text that is a number is one too, as everywhere in the format.
-Bound = Annotated[Any, BeforeValidator(_judge_bound), Takes("number")]
+Bound = Annotated[Any, BeforeValidator(_validate_bound), Takes("number")]
 Parts = Annotated[Any, Takes("text or list of text")]
 Count = Annotated[int, Strict()]
 #: `multiple_of` is taken for `multipleOf` here, as the package was measured to take it.
@@ -102,7 +102,7 @@ class IO(Section):
         return not self.is_optional and not self.has_default
 
     @model_validator(mode="after")
-    def _judge(self) -> IO:
+    def _validate(self) -> IO:
         if not self.name:
             raise ValueError("a declaration needs a name")
         if self.name in RESERVED_NAMES:

@@ -44,7 +44,7 @@ def parse_operation(data: Any, *, document: Document | None = None, is_object: b
     `is_object`: it is one that is in a cluster, or meant for it; its own keys are read and changed there by their documented names alone.
     Raises SpecError NotAnOperation for a component, else InvalidSpec, UnknownField and others, all problems at once.
     """
-    _judge_values(data, document)
+    _validate_values(data, document)
     if data.get("kind") == "component":
         _refuse("NotAnOperation", "this is a component; an operation has it under `component:`", ("kind",), document)
     return _parse(Operation, data, document, is_object=is_object)
@@ -52,13 +52,13 @@ def parse_operation(data: Any, *, document: Document | None = None, is_object: b
 
 def parse_component(data: Any, *, document: Document | None = None) -> Component:
     """The component in `data`. Raises SpecError."""
-    _judge_values(data, document)
+    _validate_values(data, document)
     return _parse(Component, data, document)
 
 
 def parse_polyaxonfile(data: Any, *, document: Document | None = None) -> Operation:
     """The operation that a file asks for; a component is wrapped into one. Raises SpecError."""
-    _judge_values(data, document)
+    _validate_values(data, document)
     kind = data.get("kind")
     if kind not in (None, "component", "operation"):
         _refuse_old(data, document)
@@ -135,7 +135,7 @@ def _all(problems: Sequence[tuple[Path, Problem]], document: Document | None) ->
     return document.place(problems) if document else SpecError.of([problem for _, problem in problems])
 
 
-def _judge_values(data: Any, document: Document | None) -> None:
+def _validate_values(data: Any, document: Document | None) -> None:
     """What no section can take: not a mapping, bottomless, or a value that JSON cannot carry. Text was judged while reading."""
     if not isinstance(data, Mapping):
         found = "an empty file" if data is None else describe(data)

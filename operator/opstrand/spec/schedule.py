@@ -19,7 +19,7 @@ _MOMENT: TypeAdapter[datetime] = TypeAdapter(datetime)
 _SPAN: TypeAdapter[timedelta] = TypeAdapter(timedelta)
 
 
-def _judge_moment(value: Any) -> Any:
+def _validate_moment(value: Any) -> Any:
     if not isinstance(value, (str, datetime)):
         raise fail("InvalidSpec", f"expected a date and time such as 2026-01-31T10:00:00Z, found {describe(value)}")
     try:
@@ -29,7 +29,7 @@ def _judge_moment(value: Any) -> Any:
     return value
 
 
-def _judge_span(value: Any) -> Any:
+def _validate_span(value: Any) -> Any:
     try:
         seconds = _SPAN.validate_python(value).total_seconds()
     except ValueError:
@@ -39,7 +39,7 @@ def _judge_span(value: Any) -> Any:
     return value
 
 
-def _judge_cron(value: Any) -> Any:
+def _validate_cron(value: Any) -> Any:
     if isinstance(value, str) and value not in _ALIASES and not _is_cron(value.split()):
         fields = "minute, hour, day, month and weekday, or one of @hourly, @daily, @weekly, @monthly, @quarterly, @yearly"
         raise fail("InvalidSpec", f"expected {fields}; found {describe(value)}")
@@ -60,9 +60,9 @@ _CRON_FIELD = re.compile(r"[\w*?/,#-]{1,100}", re.ASCII)
 _CRON_NUMBER = re.compile(r"(?:^|[,-])(\d+)")
 _CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7), (0, 59))
 
-Cron = Annotated[Text, BeforeValidator(_judge_cron), OR_TEMPLATE]
-Moment = Annotated[Any, BeforeValidator(_judge_moment), OR_TEMPLATE, Takes("date and time")]
-Span = Annotated[Any, BeforeValidator(_judge_span), OR_TEMPLATE, Takes("number of seconds, or a duration such as PT1H")]
+Cron = Annotated[Text, BeforeValidator(_validate_cron), OR_TEMPLATE]
+Moment = Annotated[Any, BeforeValidator(_validate_moment), OR_TEMPLATE, Takes("date and time")]
+Span = Annotated[Any, BeforeValidator(_validate_span), OR_TEMPLATE, Takes("number of seconds, or a duration such as PT1H")]
 
 
 class _Repeated(Section):

@@ -21,7 +21,7 @@ _SUFFIXES |= {f"{letter}i": 1024.0**power for power, letter in enumerate("KMGTP"
 _GPU = "nvidia.com/gpu"
 
 
-def _judge_command(value: Any) -> Any:
+def _validate_command(value: Any) -> Any:
     lines = value if isinstance(value, list) else [value]
     if not lines:
         raise fail("InvalidSpec", "expected a command, found an empty list")
@@ -31,7 +31,7 @@ def _judge_command(value: Any) -> Any:
     return value
 
 
-def _judge_variables(value: Any) -> Any:
+def _validate_variables(value: Any) -> Any:
     if not isinstance(value, Mapping):
         raise fail("InvalidSpec", f"expected a mapping of names to text, found {describe(value)}")
     wrong = [
@@ -44,7 +44,7 @@ def _judge_variables(value: Any) -> Any:
     return value
 
 
-def _judge_resources(value: Any) -> Any:
+def _validate_resources(value: Any) -> Any:
     if not isinstance(value, Mapping):
         raise fail("InvalidSpec", f"expected a mapping of resources, found {describe(value)}")
     wrong = []
@@ -58,10 +58,10 @@ def _judge_resources(value: Any) -> Any:
     return value
 
 
-Command = Annotated[Any, BeforeValidator(_judge_command), Takes("text or list of text")]
-Variables = Annotated[dict[str, str], BeforeValidator(_judge_variables)]
+Command = Annotated[Any, BeforeValidator(_validate_command), Takes("text or list of text")]
+Variables = Annotated[dict[str, str], BeforeValidator(_validate_variables)]
 Amount = Annotated[Any, Takes("number, quantity, or a range such as 1..2")]
-ResourceShortcut = Annotated[dict[str, Amount], BeforeValidator(_judge_resources)]
+ResourceShortcut = Annotated[dict[str, Amount], BeforeValidator(_validate_resources)]
 
 
 def spread_resources(resources: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -89,7 +89,7 @@ class Space(Section):
         return data
 
     @model_validator(mode="after")
-    def _judge(self) -> Space:
+    def _validate(self) -> Space:
         if not is_template(self.value):
             try:
                 self.contents()
@@ -136,7 +136,7 @@ def _numbers(kind: str, value: Any) -> list[Any]:
         raise ValueError(f"needs {', '.join(form.keys)}; found {len(words)} of {len(form.keys)}")
     names = (*form.keys, *form.optional)
     numbers = [_convert(kind, name, word) for name, word in zip(names, words, strict=False)]
-    _judge_order(form, numbers)
+    _validate_order(form, numbers)
     return numbers
 
 
@@ -178,7 +178,7 @@ def _number(name: str, word: Any) -> float | int:
     return number
 
 
-def _judge_order(form: Form, numbers: list[Any]) -> None:
+def _validate_order(form: Form, numbers: list[Any]) -> None:
     if form.is_ordered and not numbers[0] < numbers[1]:
         raise ValueError(f"'stop' must be above 'start', found {numbers[0]} and {numbers[1]}")
     last = dict(zip(form.keys, numbers, strict=False))

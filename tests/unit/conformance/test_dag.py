@@ -9,7 +9,7 @@ from tests.unit.conformance.vectors import is_refusal_only, load, select, wanted
 
 from opstrand.core.compiling.compile import compile_operation, compile_written
 from opstrand.core.compiling.dag import Pipeline, read_pipeline
-from opstrand.core.pipelines.triggers import judge_trigger
+from opstrand.core.pipelines.triggers import evaluate_trigger
 from opstrand.errors import SpecError
 from opstrand.spec.polyaxonfile import parse_operation
 
@@ -42,7 +42,7 @@ def test_dag(vector: dict[str, Any]) -> None:
 @pytest.mark.parametrize("vector", select("dag", "trigger-"))
 def test_trigger(vector: dict[str, Any]) -> None:
     verdicts = [
-        judge_trigger(vector["trigger"], vector["skipOnUpstreamSkip"], statuses)
+        evaluate_trigger(vector["trigger"], vector["skipOnUpstreamSkip"], statuses)
         for statuses in ([vector["first"], None], [vector["first"], vector["second"]])
     ]
     assert verdicts == vector["expect"]
@@ -50,8 +50,8 @@ def test_trigger(vector: dict[str, Any]) -> None:
 
 def test_the_default_trigger_is_the_measured_one() -> None:
     assert load("dag")["triggers"]["default"] == "all_succeeded"
-    assert judge_trigger(None, False, ["succeeded", "failed"]) == judge_trigger("all_succeeded", False, ["succeeded", "failed"])
+    assert evaluate_trigger(None, False, ["succeeded", "failed"]) == evaluate_trigger("all_succeeded", False, ["succeeded", "failed"])
 
 
 def test_an_operation_without_upstreams_starts() -> None:
-    assert judge_trigger("one_failed", True, []) == "start"
+    assert evaluate_trigger("one_failed", True, []) == "start"

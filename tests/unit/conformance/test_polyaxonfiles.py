@@ -17,7 +17,7 @@ from opstrand.spec.polyaxonfile import parse_polyaxonfile
 FILES = {entry["file"]: entry for entry in json.loads((FOLDER / "polyaxonfiles/index.json").read_text())["files"]}
 
 
-def judge(name: str) -> dict[str, Any]:
+def validate_submission(name: str) -> dict[str, Any]:
     """What the index says of a file: whether it is accepted, whether it compiles, and as what."""
     document = parse_document((FOLDER / "polyaxonfiles" / name).read_bytes(), source=name)
     operation = parse_polyaxonfile(document.data, document=document)
@@ -33,17 +33,17 @@ def test_file(name: str) -> None:
     entry = FILES[name]
     if not entry["accepted"]:
         with pytest.raises(SpecError) as caught:
-            judge(name)
+            validate_submission(name)
         assert all(problem.line for problem in caught.value.problems)
         return
-    assert judge(name) == {key: entry[key] for key in ("accepted", "compiles", "runKind") if key in entry}
+    assert validate_submission(name) == {key: entry[key] for key in ("accepted", "compiles", "runKind") if key in entry}
 
 
 @pytest.mark.parametrize("name", DECIDED_FILES)
 def test_every_decision_against_the_index_still_differs_from_it(name: str) -> None:
     entry = FILES[name]
     try:
-        found = judge(name)
+        found = validate_submission(name)
     except SpecError:
         found = {"accepted": False}
     assert found != {key: entry[key] for key in ("accepted", "compiles", "runKind") if key in entry}

@@ -57,7 +57,7 @@ def compile_params(params: Mapping[str, Any], inputs: Any = (), **operation: Any
     return compile_operation(parse_operation({"kind": "operation", "params": params, "component": component, **operation}))
 
 
-def judge(vector: Mapping[str, Any]) -> bool:
+def validate_submission(vector: Mapping[str, Any]) -> bool:
     """Whether the operation of a static vector is accepted, without a look at any run."""
     try:
         compiled = compile_params({"p": vector["param"]}, vector.get("inputs", ()), **vector.get("operation", {}))
@@ -72,7 +72,7 @@ def judge(vector: Mapping[str, Any]) -> bool:
 
 @pytest.mark.parametrize("vector", select("refs", "refs-s"))
 def test_static(vector: dict[str, Any]) -> None:
-    found = judge(vector)
+    found = validate_submission(vector)
     assert any(found == expected["accepted"] for expected in wanted(vector))
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.support.builders import BROKEN, DONE, EVICTED, JOB, NOW, RUNNING, SETTINGS, body, main, phase, pod, see, started
 
 from opstrand.core.decide import decide
-from opstrand.core.lifecycle.admission import judge_words
+from opstrand.core.lifecycle.admission import classify_refusal
 from opstrand.core.lifecycle.snapshot import CreatePod, Decision, DeletePod, StopPod
 from opstrand.core.lifecycle.status import patch_ops
 from opstrand.core.normalize import as_stored
@@ -340,7 +340,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("words", "expected"), REFUSALS)
 def test_what_admission_says_is_about_the_run_unless_it_is_about_us(words: str, expected: tuple[str, str] | None) -> None:
-    decision = judge_words(see(started()), words)
+    decision = classify_refusal(see(started()), words)
     assert (decision and phase(decision)) == expected
     if decision is not None and decision.status is not None:
         assert decision.status["message"].startswith(words)

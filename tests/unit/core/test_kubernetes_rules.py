@@ -10,7 +10,7 @@ from tests.support.kubernetes_pods import CASES, check_spec, find_problems
 
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.templates.template import refuse
-from opstrand.core.validate import judge_compiled
+from opstrand.core.validate import validate_compiled
 from opstrand.spec.kubernetes.rules import find_broken_rules
 from opstrand.spec.polyaxonfile import parse_operation
 
@@ -69,7 +69,7 @@ def test_an_image_to_be_filled_in_is_a_note_until_it_is_to_run() -> None:
     (problem,) = find_problems(run)
     assert problem.startswith("run.container.image: DOCKER_IMAGE is no name of an image")
     compiled = compile_operation(parse_operation({"component": {"run": {"kind": "job", **run}}}))
-    problems, (note,) = judge_compiled(compiled, evaluate=refuse, complete=False, is_run=False)
+    problems, (note,) = validate_compiled(compiled, evaluate=refuse, complete=False, is_run=False)
     assert (problems, note) == ([], problem)
 
 

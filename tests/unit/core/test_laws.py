@@ -16,7 +16,7 @@ from opstrand.core.compiling.check import check_values
 from opstrand.core.operation import Compiled
 from opstrand.core.planning.plan import compile_plan
 from opstrand.core.resolving.refs import Ref, Upstream, parse_ask, parse_ref
-from opstrand.core.resolving.resolve import Resolved, Waiting, resolve, thaw
+from opstrand.core.resolving.resolve import Resolved, Waiting, resolve, restore_value
 from opstrand.core.values.scalars import SCALARS
 from opstrand.errors import SpecError
 from opstrand.spec.io import IO
@@ -128,7 +128,7 @@ def test_what_was_resolved_survives_a_store(compiled: Compiled) -> None:
     if not isinstance(found, Resolved):
         return
     stored = json.loads(json.dumps(store({"inputs": dict(found.inputs), "outputs": dict(found.outputs)}), allow_nan=False))
-    thawed = thaw(compiled, stored["inputs"], stored["outputs"])
+    thawed = restore_value(compiled, stored["inputs"], stored["outputs"])
     assert repr(dict(thawed.inputs)) == repr(dict(found.inputs))
     assert repr(dict(thawed.outputs)) == repr(dict(found.outputs))
     assert plan(compiled, thawed) == plan(compiled, found)

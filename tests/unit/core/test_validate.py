@@ -11,7 +11,7 @@ from tests.support.builders import ME, operation, values
 from opstrand.controller.template_worker import Sandbox
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.planning.plan import compile_plan
-from opstrand.core.validate import judge_compiled
+from opstrand.core.validate import validate_compiled
 from opstrand.spec.polyaxonfile import parse_operation
 
 UP = {"value": "outputs.x", "ref": "ops.up"}
@@ -24,7 +24,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def places(sandbox: Sandbox, *, complete: bool = True, **fields: Any) -> list[str]:
-    problems, _ = judge_compiled(operation(**fields), evaluate=sandbox.evaluate, complete=complete)
+    problems, _ = validate_compiled(operation(**fields), evaluate=sandbox.evaluate, complete=complete)
     return [one.path for one in problems]
 
 
@@ -126,11 +126,11 @@ def test_what_is_not_run_is_a_note_until_it_is_to_run(sandbox: Sandbox, fields: 
     if component["run"]["kind"] != "job":
         del component["run"]["container"]
     compiled = compile_operation(parse_operation({"component": component, **fields}))
-    problems, notes = judge_compiled(compiled, evaluate=sandbox.evaluate, complete=True, is_run=False)
+    problems, notes = validate_compiled(compiled, evaluate=sandbox.evaluate, complete=True, is_run=False)
     assert problems == []
     (note,) = notes
     assert "is checked, but not run by this version" in note
-    (problem,), _ = judge_compiled(compiled, evaluate=sandbox.evaluate, complete=True)
+    (problem,), _ = validate_compiled(compiled, evaluate=sandbox.evaluate, complete=True)
     assert (problem.reason, problem.path) == ("NotSupported", path)
 
 
@@ -141,7 +141,7 @@ def test_a_plugin_that_would_do_nothing_is_refused(sandbox: Sandbox, plugin: dic
 
 @pytest.mark.parametrize("plugin", [{"ssh": True}, {"tmux": True}, {"sandbox": True}])
 def test_a_plugin_of_another_version_is_a_note_until_it_is_to_run(sandbox: Sandbox, plugin: dict[str, Any]) -> None:
-    problems, (note,) = judge_compiled(operation(plugins=plugin), evaluate=sandbox.evaluate, complete=True, is_run=False)
+    problems, (note,) = validate_compiled(operation(plugins=plugin), evaluate=sandbox.evaluate, complete=True, is_run=False)
     assert problems == []
     assert note.startswith(f"plugins.{next(iter(plugin))}: ")
 
@@ -149,14 +149,14 @@ def test_a_plugin_of_another_version_is_a_note_until_it_is_to_run(sandbox: Sandb
 def test_a_build_gives_the_image(sandbox: Sandbox) -> None:
     run = {"kind": "job", "container": {"command": ["a"], "image": None}}
     compiled = operation(component={"run": run}, build={"hubRef": "kaniko", "params": {"destination": {"value": "app:v1"}}})
-    problems, (note,) = judge_compiled(compiled, evaluate=sandbox.evaluate, complete=True, is_run=False)
+    problems, (note,) = validate_compiled(compiled, evaluate=sandbox.evaluate, complete=True, is_run=False)
     assert problems == []
     assert note.startswith("a build is checked")
 
 
 def test_what_changes_nothing_is_noted(sandbox: Sandbox) -> None:
     compiled = operation(cache={"disable": False}, dependencies=["a"], trigger="all_done")
-    problems, notes = judge_compiled(compiled, evaluate=sandbox.evaluate, complete=True)
+    problems, notes = validate_compiled(compiled, evaluate=sandbox.evaluate, complete=True)
     assert problems == []
     assert [note.partition(":")[0] for note in notes] == ["cache.disable", "dependencies", "trigger"]
 
@@ -164,7 +164,7 @@ def test_what_changes_nothing_is_noted(sandbox: Sandbox) -> None:
 def test_a_section_that_a_template_makes_is_what_runs_and_is_judged(sandbox: Sandbox) -> None:
     fields = {"params": {"x": {"maxRetries": 2, "ttl": 5}}, "termination": "{{ x }}"}
     compiled = operation(**fields)
-    assert judge_compiled(compiled, evaluate=sandbox.evaluate, complete=True) == ([], [])
+    assert validate_compiled(compiled, evaluate=sandbox.evaluate, complete=True) == ([], [])
     assert compile_plan(compiled, values(compiled), ME).termination == {"maxRetries": 2, "ttl": 5}
     assert places(sandbox, **{**fields, "params": {"x": {"maxRetry": 2}}}) == ["termination.maxRetry"]
     assert places(sandbox, plugins="{{ x }}", params={"x": {"shn": False}}) == ["plugins.shn"]
@@ -222,7 +222,7 @@ def test_a_joins_search_is_judged_before_anything_is_searched(sandbox: Sandbox) 
 def test_what_a_matrix_gives_is_known_to_templates_and_all_else_is_judged(sandbox: Sandbox) -> None:
     container = {"image": "b", "args": ["{{ x }}", "{{ y }}", "{{ z }}"], "ports": [{"containerPort": "http"}]}
     matrix = {"kind": "mapping", "values": [{"x": 1}, {"y": 2}]}
-    problems, _ = judge_compiled(operation(matrix=matrix, container=container), evaluate=sandbox.evaluate, complete=False, is_run=False)
+    problems, _ = validate_compiled(operation(matrix=matrix, container=container), evaluate=sandbox.evaluate, complete=False, is_run=False)
     assert [one.path for one in problems] == ["run.container.args[2]", "run.container.ports[0].containerPort"]
 
 
@@ -240,7 +240,7 @@ def test_every_operation_of_a_pipeline_is_judged_as_a_run(sandbox: Sandbox) -> N
         {"name": "f", "hubRef": "later"},
     ]
     compiled = compile_operation(parse_operation({"component": {"run": {"kind": "dag", "operations": operations}}}))
-    problems, _ = judge_compiled(compiled, evaluate=sandbox.evaluate, complete=False, is_run=False)
+    problems, _ = validate_compiled(compiled, evaluate=sandbox.evaluate, complete=False, is_run=False)
     assert [one.path for one in problems] == [
         "run.operations[1].run.container.args[1]",
         "run.operations[2].run.container.ports[0].containerPort",
@@ -251,5 +251,5 @@ def test_every_operation_of_a_pipeline_is_judged_as_a_run(sandbox: Sandbox) -> N
 
 def test_an_unknown_name_in_a_value_is_told_beside_a_wrong_value(sandbox: Sandbox) -> None:
     inputs = [{"name": "n", "type": "int"}, {"name": "d", "value": "{{ nothing }}"}]
-    problems, _ = judge_compiled(operation({"n": "one", "t": "{{ nobody }}"}, inputs=inputs), evaluate=sandbox.evaluate, complete=True)
+    problems, _ = validate_compiled(operation({"n": "one", "t": "{{ nobody }}"}, inputs=inputs), evaluate=sandbox.evaluate, complete=True)
     assert {one.path for one in problems} == {"params.n", "params.t", "inputs.d"}

@@ -13,7 +13,7 @@ import yaml
 
 from opstrand.controller.template_worker import Sandbox
 from opstrand.core.compiling.compile import compile_operation
-from opstrand.core.validate import judge_compiled
+from opstrand.core.validate import validate_compiled
 from opstrand.errors import SpecError
 from opstrand.spec.polyaxonfile import parse_polyaxonfile
 
@@ -83,7 +83,7 @@ def test_a_spoiled_file_gets_a_verdict(seed: int) -> None:
             spoiled = spoil(chance, known, keys)
             try:
                 compiled = compile_operation(parse_polyaxonfile(spoiled))
-                problems, _ = judge_compiled(compiled, evaluate=sandbox.for_one_run(), complete=True)
+                problems, _ = validate_compiled(compiled, evaluate=sandbox.for_one_run(), complete=True)
                 refused += bool(problems)
             except SpecError:
                 refused += 1

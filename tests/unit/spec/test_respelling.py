@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from tests.support.every_key import SECTIONS, find_outcome
 
 from opstrand.api.submission import parse_submission
-from opstrand.cli.checking.validate import judge
+from opstrand.cli.checking.validate import validate_submission
 from opstrand.cli.files.submission import read_submission
 from opstrand.core.templates.template import refuse
 from opstrand.errors import SpecError
@@ -102,10 +102,10 @@ def test_check_names_the_documented_spelling_and_the_line_of_the_other(tmp_path:
         read_submission([parse_document(text, source=source)], ())
     assert str(caught.value.problems[0]).startswith(f"{source}:4:3: termination.maxRetries: expected a whole number, found the text 'soon'")
     submission = read_submission([parse_document(text.replace("soon", "99999999999"), source=source)], ())
-    verdict = judge(submission, evaluate=refuse, complete=False)
+    verdict = validate_submission(submission, evaluate=refuse, complete=False)
     assert [(one.path, one.line) for one in verdict.problems] == [("termination.maxRetries", 4)]
     submission = read_submission([parse_document(text.replace("soon", "1"), source=source)], ())
-    assert {note.partition(": read as")[0] for note in judge(submission, evaluate=refuse, complete=False).notes} == {
+    assert {note.partition(": read as")[0] for note in validate_submission(submission, evaluate=refuse, complete=False).notes} == {
         *("path_ref", "termination.max_retries", "run.environment.host_pid")
     }
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from opstrand.cli.checking.recovery import judge_further
+from opstrand.cli.checking.recovery import validate_rest
 from opstrand.cli.checking.rendering import check_name
-from opstrand.cli.checking.validate import Verdict, judge
+from opstrand.cli.checking.validate import Verdict, validate_submission
 from opstrand.cli.files.source_map import Layer
 from opstrand.cli.files.submission import Submission, is_manifest
 from opstrand.core.compiling.prepare import component_name
@@ -40,21 +40,21 @@ def find_manifests(data: bytes, source: str) -> list[Document]:
     return found if any(map(is_manifest, found)) else []
 
 
-def judge_manifest(document: Document, *, evaluate: Evaluate) -> Verdict:
+def validate_manifest(document: Document, *, evaluate: Evaluate) -> Verdict:
     """All that is wrong with one object; a note where it is none of ours."""
     if not is_manifest(document):
         kind = document.data.get("kind") if isinstance(document.data, Mapping) else None
         return Verdict(notes=(f"not judged: {kind or 'a document without a kind'} is no object of {GROUP}",))
-    head = tuple(_judge_head(document.data))
+    head = tuple(_validate_head(document.data))
     if head:
         return Verdict(document.place(head).problems)
     spec, kind = document.inside("spec"), document.data["kind"]
-    verdict = judge_further(spec, lambda one: judge(_read(one, kind), evaluate=evaluate, complete=False))
-    itself = list(_judge_itself(document.data))
+    verdict = validate_rest(spec, lambda one: validate_submission(_read(one, kind), evaluate=evaluate, complete=False))
+    itself = list(_validate_itself(document.data))
     return replace(verdict, problems=(*verdict.problems, *_read(spec, kind).place(SpecError.of(itself)).problems)) if itself else verdict
 
 
-def _judge_itself(data: Mapping[str, Any]) -> Iterator[Problem]:
+def _validate_itself(data: Mapping[str, Any]) -> Iterator[Problem]:
     """A ref to the object's own name: only here is a name known before the run is."""
     name, params = (data.get("metadata") or {}).get("name"), data["spec"].get("params")
     for param, written in params.items() if data["kind"] == "Operation" and isinstance(params, Mapping) else ():
@@ -62,7 +62,7 @@ def _judge_itself(data: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem("RefToItself", f"'ops.{name}' is this very run", f"params.{param}.ref")
 
 
-def _judge_head(data: Mapping[str, Any]) -> list[tuple[Path, Problem]]:
+def _validate_head(data: Mapping[str, Any]) -> list[tuple[Path, Problem]]:
     """What the API server would refuse, or take for another object."""
     if data["apiVersion"] != API_VERSION:
         return [_problem(("apiVersion",), f"expected {API_VERSION}, found {data['apiVersion']!r}")]

@@ -27,11 +27,11 @@ _DECLARING = ("inputs", "outputs", "params", "joins", "matrix", "hubRef", "pathR
 _OF_NAMES = ("TemplateError", "ParamRequired", "ParamUndeclared", "MissingValue", "ConditionInvalid")
 
 
-def judge_further(document: Document, judge: Callable[[Document], Verdict]) -> Verdict:
+def validate_rest(document: Document, validate_submission: Callable[[Document], Verdict]) -> Verdict:
     """The verdict on a file, and where that came before everything was looked at, the verdict on what is left without what was told."""
     told: list[Problem] = []
     cut: list[Path] = []
-    verdict = judge(document)
+    verdict = validate_submission(document)
     for _ in range(_ROUNDS):
         told += [problem for problem in verdict.problems if not _follows(problem, cut, document)]
         found = [steps for problem in verdict.problems if (steps := _find(problem, document))]
@@ -39,7 +39,7 @@ def judge_further(document: Document, judge: Callable[[Document], Verdict]) -> V
             break
         cut += found
         document = replace(document, data=_leave_out(document.data, found))
-        verdict = judge(document)
+        verdict = validate_submission(document)
     return replace(verdict, problems=in_order(told)[:MAX_PROBLEMS])
 
 

@@ -37,7 +37,7 @@ _STATUS = (
     ("history", list),
 )
 #: The uuid of what was never created.
-NOBODY = "00000000-0000-0000-0000-000000000000"
+NO_UID = "00000000-0000-0000-0000-000000000000"
 
 
 def make_operation(submission: Submission, *, name: str | None, platform_retries: int | None = None) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def fix_identity(body: Mapping[str, Any], *, project: str, uid: str | None) -> d
     """The object as if it had been created: a uid, a name, a namespace."""
     metadata = {key: value for key, value in body["metadata"].items() if key != "generateName"}
     name = body["metadata"].get("name") or body["metadata"]["generateName"].rstrip("-")
-    fixed = {**metadata, "name": name, "namespace": project, "uid": parse_uid(uid) if uid else NOBODY, "generation": 1}
+    fixed = {**metadata, "name": name, "namespace": project, "uid": parse_uid(uid) if uid else NO_UID, "generation": 1}
     return {**body, "metadata": fixed}
 
 

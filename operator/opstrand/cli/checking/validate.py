@@ -18,7 +18,7 @@ from opstrand.core.compiling.without_effect import find_idle, find_idle_orders
 from opstrand.core.operation import Compiled
 from opstrand.core.planning.connections import Catalog
 from opstrand.core.templates.template import Evaluate
-from opstrand.core.validate import judge_compiled
+from opstrand.core.validate import validate_compiled
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.polyaxonfile import note_spellings, parse_operation
 from opstrand.text import find_nearest
@@ -57,7 +57,7 @@ def _doubt(given: Iterable[str], compiled: Compiled) -> Iterator[str]:
             yield f"-P {name} is no input or output (did you mean '{near}'?): only templates can read it"
 
 
-def judge(submission: Submission, *, evaluate: Evaluate, complete: bool, catalog: Catalog | None = None) -> Verdict:
+def validate_submission(submission: Submission, *, evaluate: Evaluate, complete: bool, catalog: Catalog | None = None) -> Verdict:
     """The verdict on an operation. `complete`: it is about to run, so that every required value must be there. `catalog`: the connections
     that it may name (None: not known)."""
     try:
@@ -68,7 +68,7 @@ def judge(submission: Submission, *, evaluate: Evaluate, complete: bool, catalog
         if operation.hub_ref and operation.component is None:
             component_name(operation.hub_ref)
             alone = compile_alone(operation)
-            verdict = _judge_alone(submission, alone, str(operation.hub_ref), complete=complete)
+            verdict = _validate_alone(submission, alone, str(operation.hub_ref), complete=complete)
             return replace(verdict, notes=(*spellings, *verdict.notes, *find_idle_orders(operation)))
         compiled = compile_operation(operation)
     except SpecError as error:
@@ -78,12 +78,12 @@ def judge(submission: Submission, *, evaluate: Evaluate, complete: bool, catalog
         return Verdict(_place(submission, error.problems), is_whole=False)
     # A file that is only checked may be written for another version.
     is_run, complete = complete, complete or not submission.is_component or bool(submission.given)
-    problems, notes = judge_compiled(compiled, evaluate=evaluate, complete=complete, is_run=is_run, catalog=catalog)
+    problems, notes = validate_compiled(compiled, evaluate=evaluate, complete=complete, is_run=is_run, catalog=catalog)
     notes += [*find_idle_orders(operation), *_doubt(submission.given, compiled)]
     return Verdict(_place(submission, problems), (*spellings, *notes))
 
 
-def _judge_alone(submission: Submission, alone: Compiled, hub_ref: str, *, complete: bool) -> Verdict:
+def _validate_alone(submission: Submission, alone: Compiled, hub_ref: str, *, complete: bool) -> Verdict:
     """The verdict on an operation whose component is in a cluster's hub: only it itself is here."""
     missing, wrong = find_missing(alone), check_alone(alone)
     notes = tuple(find_idle(alone, is_alone=True))

@@ -95,7 +95,7 @@ async def _reach(cluster: Cluster) -> list[Finding]:
     version = _parse_object(text)
     if "gitVersion" not in version:
         return [_fail("cluster", f"{cluster.api.session.server}/version is not what Kubernetes answers", _WRONG_ADDRESS)]
-    return [_judge_version(version, cluster), *_judge_clock(date, before, after)]
+    return [_validate_version(version, cluster), *_validate_clock(date, before, after)]
 
 
 def _parse_object(text: str) -> Mapping[str, Any]:
@@ -106,7 +106,7 @@ def _parse_object(text: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _judge_version(version: Mapping[str, Any], cluster: Cluster) -> Finding:
+def _validate_version(version: Mapping[str, Any], cluster: Cluster) -> Finding:
     told = f"Kubernetes {version.get('gitVersion')} at {cluster.api.session.server}"
     digits = [int("".join(filter(str.isdigit, str(version.get(part)))) or 0) for part in ("major", "minor")]
     if tuple(digits) < OLDEST:
@@ -114,7 +114,7 @@ def _judge_version(version: Mapping[str, Any], cluster: Cluster) -> Finding:
     return _ok("cluster", told)
 
 
-def _judge_clock(date: str, before: datetime, after: datetime) -> list[Finding]:
+def _validate_clock(date: str, before: datetime, after: datetime) -> list[Finding]:
     """The Date header has whole seconds, and was written between our two looks at our own clock."""
     try:
         theirs = parsedate_to_datetime(date)

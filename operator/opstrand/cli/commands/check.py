@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from opstrand.cli.checking.manifests import find_manifests, judge_manifest
-from opstrand.cli.checking.recovery import judge_further
-from opstrand.cli.checking.validate import Verdict, judge
+from opstrand.cli.checking.manifests import find_manifests, validate_manifest
+from opstrand.cli.checking.recovery import validate_rest
+from opstrand.cli.checking.validate import Verdict, validate_submission
 from opstrand.cli.command import command
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.files.references import FileError, read_bytes, read_file, source_of
@@ -44,28 +44,28 @@ def check(files: tuple[str, ...], each: tuple[str, ...], params: tuple[str, ...]
     if not groups:
         raise CliError("there is nothing to check", hint="opstrand check FILE...")
     with Sandbox() as sandbox:
-        cases = [_Case(group, _judge(group, params, strict_params, sandbox)) for group in groups]
+        cases = [_Case(group, _validate(group, params, strict_params, sandbox)) for group in groups]
     (_show_json if output == "json" else _show_text)(cases)
     return ExitCode.USAGE if any(case.verdict.problems for case in cases) else ExitCode.SUCCEEDED
 
 
-def _judge(files: Sequence[str], params: Sequence[str], strict: bool | None, sandbox: Sandbox) -> Verdict:
+def _validate(files: Sequence[str], params: Sequence[str], strict: bool | None, sandbox: Sandbox) -> Verdict:
     try:
         first = read_bytes(files[0])
         manifests = find_manifests(first, source_of(files[0])) if len(files) == 1 else []
         if manifests:
             _refuse_params(files[0], params, strict)
-            return Verdict.of([judge_manifest(one, evaluate=sandbox.for_one_run()) for one in manifests])
+            return Verdict.of([validate_manifest(one, evaluate=sandbox.for_one_run()) for one in manifests])
         presets = [read_file(name) if name == "-" else name for name in files[1:]]  # stdin can be read once
 
-        def judge_once(document: Document) -> Verdict:
+        def validate_once(document: Document) -> Verdict:
             try:
                 submission = read_submission([document, *presets], params, strict=strict)
             except SpecError as error:
                 return Verdict(error.problems, is_whole=False)
-            return judge(submission, evaluate=sandbox.for_one_run(), complete=False)
+            return validate_submission(submission, evaluate=sandbox.for_one_run(), complete=False)
 
-        return judge_further(parse_document(first, source=source_of(files[0])), judge_once)
+        return validate_rest(parse_document(first, source=source_of(files[0])), validate_once)
     except SpecError as error:
         return Verdict(error.problems)
     except FileError as error:

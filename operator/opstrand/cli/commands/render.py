@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from opstrand.cli.checking.rendering import Rendering, fix_identity, make_operation, read_objects, read_upstreams
-from opstrand.cli.checking.validate import judge
+from opstrand.cli.checking.validate import validate_submission
 from opstrand.cli.command import command
 from opstrand.cli.files.submission import Submission, read_submission
 from opstrand.cli.options import check_project, connections_option, file_options, output_option
@@ -56,7 +56,7 @@ def render(
     catalog = read_connections(connections)
     with Sandbox() as sandbox:
         complete = stage not in ("operation", "compiled")
-        verdict = judge(submission, evaluate=sandbox.for_one_run(), complete=complete, catalog=catalog)
+        verdict = validate_submission(submission, evaluate=sandbox.for_one_run(), complete=complete, catalog=catalog)
         verdict.require()
         for note in verdict.notes:
             say(f"note: {files[0]}: {note}")

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from opstrand.cli.checking.rendering import make_operation, parse_uid
-from opstrand.cli.checking.validate import judge
+from opstrand.cli.checking.validate import validate_submission
 from opstrand.cli.command import command
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.files.submission import read_submission
@@ -124,15 +124,15 @@ def _make_operation(
     if platform_retries is not None and is_local:
         say("note: --platform-retries does nothing with --local: no cluster can lose the process")
     with Sandbox() as sandbox:
-        verdict = judge(submission, evaluate=sandbox.for_one_run(), complete=True, catalog=catalog)
+        verdict = validate_submission(submission, evaluate=sandbox.for_one_run(), complete=True, catalog=catalog)
     verdict.require()
     for note in verdict.notes:
         say(f"note: {files[0] if files else hub}: {note}")
     operation = make_operation(submission, name=name, platform_retries=platform_retries)
     # The engine's own judgement, under any identity: what this version does not run is refused here.
-    somebody = {**operation, "metadata": {"name": "run", "namespace": submission.spec.get("namespace") or "run", "uid": "0" * 32}}
+    stand_in = {**operation, "metadata": {"name": "run", "namespace": submission.spec.get("namespace") or "run", "uid": "0" * 32}}
     try:
-        prepare(somebody, settings=Settings())
+        prepare(stand_in, settings=Settings())
     except SpecError as error:
         raise submission.place(error) from None
     return operation

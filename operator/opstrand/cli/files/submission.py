@@ -1,7 +1,7 @@
 """What the user hands in: files, presets and -P values, merged into what an Operation's `spec` holds.
 
 Owns the order (first file, presets over it, values over all) and where each part was written. Must not judge what the parts mean beyond
-their shape: `judge` does.
+their shape: `validate_submission` does.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def read_submission(
     if strict is not None:
         written["strictParams"] = strict
     if given:
-        written["params"] = {**(written.get("params") or {}), **_lay_params(written.get("params") or {}, given)}
+        written["params"] = {**(written.get("params") or {}), **_merge_params(written.get("params") or {}, given)}
     return Submission(written, tuple(reader.layers), given, is_component, tuple(reader.notes))
 
 
@@ -101,7 +101,7 @@ def _read_files(files: Sequence[str | Document]) -> tuple[dict[str, Any], Reader
     reader.notes += note_spellings(operation)
     written: Mapping[str, Any] = operation.written
     for file in files[1:]:
-        written = _lay_preset(written, file, reader)
+        written = _merge_preset(written, file, reader)
     return reader.inline(written, first.source), reader, is_component
 
 
@@ -109,7 +109,7 @@ def _read(file: str | Document) -> Document:
     return read_file(file) if isinstance(file, str) else file
 
 
-def _lay_preset(written: Mapping[str, Any], file: str | Document, reader: Reader) -> Mapping[str, Any]:
+def _merge_preset(written: Mapping[str, Any], file: str | Document, reader: Reader) -> Mapping[str, Any]:
     preset = _read(file)
     if preset.data is None:
         return written
@@ -125,7 +125,7 @@ def _lay_preset(written: Mapping[str, Any], file: str | Document, reader: Reader
         raise place(error, [layer], {}) from None
 
 
-def _lay_params(params: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
+def _merge_params(params: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
     """Values from the command line: what the file says about where a value goes stays, its own value and ref go."""
     laid = {}
     for name, value in given.items():

@@ -1,4 +1,4 @@
-"""What can be said of an operation's values without a cluster. A part of `core.judge`.
+"""What can be said of an operation's values without a cluster. A part of `core.validate_submission`.
 
 Owns putting the static rules together: params against declarations, refs, joins, the matrix, and every value that stands in the file.
 Must not look at runs: what needs one is silently left for later.

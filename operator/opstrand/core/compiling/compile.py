@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any, cast
 
 from opstrand.core.compiling.dag import read_pipeline
-from opstrand.core.compiling.patch import lay_over
-from opstrand.core.compiling.shortcuts import apply_shortcuts, lay_over_run
+from opstrand.core.compiling.patch import merge_over
+from opstrand.core.compiling.shortcuts import apply_shortcuts, merge_over_run
 from opstrand.core.operation import Compiled
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.common import Common
@@ -43,7 +43,7 @@ def compile_operation(operation: Operation, *, component: Component | None = Non
 def compile_written(written: Mapping[str, Any], hub: Mapping[str, Any] | None = None) -> Compiled:
     """The same for an operation that was parsed as a part of another file: a pipeline's."""
     merged = _compose(written, hub, ())
-    _judge(merged)
+    _validate(merged)
     compiled = _collect(merged)
     if compiled.kind == "dag":
         pipeline = read_pipeline(compiled, compile_written)
@@ -68,9 +68,9 @@ def apply_presets(written: Mapping[str, Any], presets: Sequence[Mapping[str, Any
         patch = {key: _spread_commas(key, value) for key, value in parsed.written.items() if key not in apart}
         written = {key: _spread_commas(key, value) for key, value in written.items()}
         own_patch = patch.pop("runPatch", None)
-        result = lay_over(Operation, written, patch, strategy)
+        result = merge_over(Operation, written, patch, strategy)
         if own_patch is not None:
-            result["runPatch"] = lay_over_run(_kind_of(result), result.get("runPatch") or {}, own_patch, strategy)
+            result["runPatch"] = merge_over_run(_kind_of(result), result.get("runPatch") or {}, own_patch, strategy)
         written = result
     return written
 
@@ -94,11 +94,11 @@ def _compose(written: Mapping[str, Any], hub: Mapping[str, Any] | None, path: Pa
     inline = written.get("component")
     below = inline if isinstance(inline, Mapping) else hub
     if below is None:
-        _judge_reference(written, path)
+        _validate_reference(written, path)
     base = _compose(below, None, (*path, "component")) if below is not None else {}
     strategy = _strategy(written)
     own = {key: _spread_commas(key, value) for key, value in written.items() if key not in _APART}
-    merged = lay_over(Operation, base, own, strategy)
+    merged = merge_over(Operation, base, own, strategy)
     if base.get("strictParams") or written.get("strictParams"):
         merged["strictParams"] = True
     run = base.get("run")
@@ -112,7 +112,7 @@ def _compose(written: Mapping[str, Any], hub: Mapping[str, Any] | None, path: Pa
     return merged
 
 
-def _judge_reference(written: Mapping[str, Any], path: Path) -> None:
+def _validate_reference(written: Mapping[str, Any], path: Path) -> None:
     for key, reason, message in (
         ("hubRef", "ComponentNotFound", "the component '{}' was not given"),
         ("dagRef", "InvalidSpec", "'{}' is a component of a pipeline; outside one, use hubRef or component"),
@@ -127,7 +127,7 @@ def _meet_runs(base: Mapping[str, Any] | None, run: Mapping[str, Any], strategy:
     if base is None:
         return run
     if base.get("kind") == run.get("kind"):
-        return lay_over_run(str(run.get("kind")), base, run, strategy)
+        return merge_over_run(str(run.get("kind")), base, run, strategy)
     return run if strategy in ("post_merge", "replace") else base
 
 
@@ -135,12 +135,12 @@ def _patch_run(run: Mapping[str, Any] | None, patch: Mapping[str, Any], strategy
     if run is None:
         raise SpecError("InvalidSpec", "there is no runtime to patch", dotted((*path, "runPatch")))
     try:
-        return lay_over_run(str(run["kind"]), run, patch, strategy, judge=True)
+        return merge_over_run(str(run["kind"]), run, patch, strategy, validate_submission=True)
     except SpecError as error:
         raise error.within(dotted((*path, "runPatch"))) from None
 
 
-def _judge(merged: Mapping[str, Any]) -> None:
+def _validate(merged: Mapping[str, Any]) -> None:
     template = merged.get("template")
     if isinstance(template, Mapping) and template.get("enabled") not in (None, False):
         raise SpecError(

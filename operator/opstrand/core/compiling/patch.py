@@ -19,7 +19,7 @@ from opstrand.spec.shape import Shape, fields_of
 _ANY = Shape("any")
 
 
-def lay_over(model: type[BaseModel], base: Mapping[str, Any], patch: Mapping[str, Any], strategy: Strategy) -> dict[str, Any]:
+def merge_over(model: type[BaseModel], base: Mapping[str, Any], patch: Mapping[str, Any], strategy: Strategy) -> dict[str, Any]:
     """`base` with every key of `patch` laid over it, as `model` knows them."""
     result = dict(base)
     fields = fields_of(model)
@@ -55,7 +55,7 @@ def _meet_section(shape: Shape, section: type[BaseModel], base: Mapping[str, Any
             return value if strategy in ("post_merge", "replace") else base
         if strategy in ("replace", "isnull"):
             return value if strategy == "replace" else base
-    return lay_over(section, base, value, strategy)
+    return merge_over(section, base, value, strategy)
 
 
 def _meet_object(base: Mapping[str, Any], value: Any, strategy: Strategy) -> Any:

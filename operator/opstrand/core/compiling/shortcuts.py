@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
-from opstrand.core.compiling.patch import lay_over
+from opstrand.core.compiling.patch import merge_over
 from opstrand.core.limits import GROUPS
 from opstrand.errors import SpecError
 from opstrand.spec.patch import Strategy
@@ -27,10 +27,12 @@ Run = Mapping[str, Any]
 _PLAIN = ("environment", "init", "connections", "sidecars", "volumes")
 
 
-def lay_over_run(kind: str, base: Run, patch: Mapping[str, Any], strategy: Strategy, *, judge: bool = False) -> dict[str, Any]:
+def merge_over_run(
+    kind: str, base: Run, patch: Mapping[str, Any], strategy: Strategy, *, validate_submission: bool = False
+) -> dict[str, Any]:
     """A runtime with a patch laid over it. A patch in a role's words goes to every role of a distributed run.
 
-    With `judge` the patch is checked against the runtime first; SpecError has paths inside the patch.
+    With `validate_submission` the patch is checked against the runtime first; SpecError has paths inside the patch.
     """
     model = runtimes().get(kind)
     if model is None:
@@ -40,24 +42,24 @@ def lay_over_run(kind: str, base: Run, patch: Mapping[str, Any], strategy: Strat
         raise SpecError("TooLarge", f"there are {len(roles)} groups; at most {GROUPS} are patched", "kind")
     own = written_keys(model)
     is_for_roles = bool(roles) and not all(key in own or find_key(key, own) for key in patch)
-    if judge:
-        patch = _judge_patch(_role_model(model) if is_for_roles else model, patch)
+    if validate_submission:
+        patch = _validate_patch(_role_model(model) if is_for_roles else model, patch)
     if not is_for_roles:
-        return lay_over(model, base, patch, strategy)
-    return _lay_over_roles(model, base, roles, patch, strategy)
+        return merge_over(model, base, patch, strategy)
+    return _merge_roles(model, base, roles, patch, strategy)
 
 
-def _lay_over_roles(
+def _merge_roles(
     model: type[BaseModel], base: Run, roles: list[tuple[str, ...]], patch: Mapping[str, Any], strategy: Strategy
 ) -> dict[str, Any]:
     result = dict(base)
     role_model = _role_model(model)
     for path in roles:
         if len(path) == 1:
-            result[path[0]] = lay_over(role_model, result[path[0]], patch, strategy)
+            result[path[0]] = merge_over(role_model, result[path[0]], patch, strategy)
         else:
             group = dict(result[path[0]])
-            group[path[1]] = lay_over(role_model, group[path[1]], patch, strategy)
+            group[path[1]] = merge_over(role_model, group[path[1]], patch, strategy)
             result[path[0]] = group
     return result
 
@@ -84,7 +86,7 @@ def _role_model(model: type[BaseModel]) -> type[BaseModel]:
     return model
 
 
-def _judge_patch(model: type[BaseModel], patch: Mapping[str, Any]) -> Mapping[str, Any]:
+def _validate_patch(model: type[BaseModel], patch: Mapping[str, Any]) -> Mapping[str, Any]:
     """The patch as documented. A patch is an open mapping until it meets the runtime, whose keys it has."""
     try:
         return cast(Mapping[str, Any], validate(model, patch).data)
@@ -116,7 +118,7 @@ def apply_shortcuts(run: Run | None, written: Mapping[str, Any], strategy: Strat
 def _lay(run: Run | None, patch: Mapping[str, Any], strategy: Strategy, kind: str = "job") -> Run:
     if run is None:
         return {"kind": kind, **patch}
-    return lay_over_run(str(run["kind"]), run, patch, strategy)
+    return merge_over_run(str(run["kind"]), run, patch, strategy)
 
 
 def _apply_command(run: Run | None, cmd: Any, strategy: Strategy) -> Run:

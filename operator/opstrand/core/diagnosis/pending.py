@@ -129,14 +129,14 @@ def names_missing(seen: Observation) -> bool:
 
 def find_in_events(events: Sequence[Event]) -> Observation | None:
     """What only an Event says, the Pod itself just waits: a volume that the node cannot have, a network that it cannot make."""
-    unmounted = _find_told(events, _MOUNTS)
+    unmounted = _find_reported(events, _MOUNTS)
     if unmounted is not None:
         return Observation(State.PENDING, "VolumeNotMounted", unmounted, Fault.USER)
-    unmade = _find_told(events, (_SANDBOX,))
+    unmade = _find_reported(events, (_SANDBOX,))
     return None if unmade is None else Observation(State.PENDING, "PlatformError", f"its node cannot make the Pod: {unmade}")
 
 
-def _find_told(events: Sequence[Event], reasons: Sequence[str]) -> str | None:
+def _find_reported(events: Sequence[Event], reasons: Sequence[str]) -> str | None:
     """What was said lately for one of these reasons. Of several things always the same one: they are said in turns."""
     told = [one for one in events if one.get("reason") in reasons]
     newest = max((_when(one) for one in told), default="")

@@ -31,7 +31,7 @@ _PER_CONTAINER = " per Container "
 _OF_OURS = f"; the Pod's containers are yours and opstrand's for init, which asks for {RESOURCES}"
 
 
-def judge_words(snapshot: Snapshot, words: str) -> Decision | None:
+def classify_refusal(snapshot: Snapshot, words: str) -> Decision | None:
     """What a refusal with these words means for the run; None where it is not about the run."""
     if _NOT_ABOUT_IT.search(words):
         return None

@@ -70,7 +70,7 @@ def read_failure(pod: Pod) -> Failure:
     return Failure(codes, conditions)
 
 
-def judge_failure(policy: Mapping[str, Any] | None, failure: Failure) -> str | None:
+def classify_failure(policy: Mapping[str, Any] | None, failure: Failure) -> str | None:
     """What `termination.podFailurePolicy` says to a failed Pod: FailJob, Ignore, Count, or None where no rule speaks. The first that
     matches wins, as with a Kubernetes Job."""
     for rule in (policy or {}).get("rules") or ():

@@ -42,7 +42,7 @@ class Measured:
 
     passed: Mapping[str, Passed]
 
-    def __call__(self, text: str, is_told: bool) -> Passed:
+    def __call__(self, text: str, is_reported: bool) -> Passed:
         return self.passed.get(text, Passed(0.0))
 
 
@@ -131,10 +131,10 @@ class Snapshot:
         """Seconds since a time of RFC 3339; 0 for one that is still to come, or is none."""
         return max(0.0, self._pass(text).seconds)
 
-    def left(self, text: object, seconds: float, *, is_told: bool = False) -> float:
+    def left(self, text: object, seconds: float, *, is_reported: bool = False) -> float:
         """Of so many seconds since then, those that are left: at most all of them, and none only if it is sure that they have passed.
-        `is_told`: others say it, and perhaps long after."""
-        passed = self._pass(text, is_told)
+        `is_reported`: others say it, and perhaps long after."""
+        passed = self._pass(text, is_reported)
         left = min(seconds - passed.seconds, max(seconds, _SKEW))
         return left if left > 0 or passed.doubted_for <= 0 else passed.doubted_for
 
@@ -142,11 +142,11 @@ class Snapshot:
         """Seconds until it is sure how long ago this was."""
         return self._pass(text).doubted_for
 
-    def _pass(self, text: object, is_told: bool = False) -> Passed:
+    def _pass(self, text: object, is_reported: bool = False) -> Passed:
         moment = parse_moment(text)
         if moment is None:
             return Passed(0.0)
-        return Passed(max(-_SKEW, (self.now - moment).total_seconds())) if self.measure is None else self.measure(str(text), is_told)
+        return Passed(max(-_SKEW, (self.now - moment).total_seconds())) if self.measure is None else self.measure(str(text), is_reported)
 
     @property
     def measured(self) -> Measured | None:

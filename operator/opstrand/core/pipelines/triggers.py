@@ -29,7 +29,7 @@ def _done(status: str) -> bool:
 _COUNTS: dict[str, Callable[[str], bool]] = {"succeeded": _succeeded, "failed": _failed, "done": _done}
 
 
-def judge_trigger(trigger: str | None, skip_on_upstream_skip: bool, statuses: Sequence[str | None]) -> Verdict:
+def evaluate_trigger(trigger: str | None, skip_on_upstream_skip: bool, statuses: Sequence[str | None]) -> Verdict:
     """The verdict on an operation whose upstreams ended as `statuses` (None: not yet), in the order in which they ended.
 
     What was decided when one of them ended is not taken back when the next one does.
@@ -40,13 +40,13 @@ def judge_trigger(trigger: str | None, skip_on_upstream_skip: bool, statuses: Se
     all_count = True
     for end, status in enumerate(finished, 1):
         all_count = all_count and counts(status)
-        verdict = _judge(quantity, counts(status), all_count, skip_on_upstream_skip and status == "skipped", end == len(statuses))
+        verdict = _validate(quantity, counts(status), all_count, skip_on_upstream_skip and status == "skipped", end == len(statuses))
         if verdict != "wait":
             return verdict
     return "wait" if statuses else "start"
 
 
-def _judge(quantity: str, counts: bool, all_count: bool, is_skipped: bool, is_last: bool) -> Verdict:
+def _validate(quantity: str, counts: bool, all_count: bool, is_skipped: bool, is_last: bool) -> Verdict:
     """The verdict when one more upstream ended. `counts`: it ended as the trigger asks; `all_count`: it and all before it did."""
     if is_skipped:
         return "skipped"

@@ -26,11 +26,11 @@ def evaluate_condition(text: str | None, context: Mapping[str, Any], *, evaluate
         return None
     if is_template(text):
         _refuse_lone_undefined(text, context)
-        return _judge(render_one(text, context, "conditions", evaluate=evaluate), text)
+        return _validate(render_one(text, context, "conditions", evaluate=evaluate), text)
     try:
         return parse_bool_word(text)
     except Mismatch:
-        return _judge(_evaluate_bare(text, context, evaluate), text, strict=True)
+        return _validate(_evaluate_bare(text, context, evaluate), text, strict=True)
 
 
 def _evaluate_bare(text: str, context: Mapping[str, Any], evaluate: Evaluate) -> Any:
@@ -57,7 +57,7 @@ def _refuse_lone_undefined(text: str, context: Mapping[str, Any]) -> None:
         raise SpecError("ConditionInvalid", f"{shorten(repr(text), 100)}: there is no '{error.name}'", "conditions") from None
 
 
-def _judge(value: Any, text: str, *, strict: bool = False) -> bool:
+def _validate(value: Any, text: str, *, strict: bool = False) -> bool:
     if isinstance(value, bool):
         return value
     try:
@@ -69,7 +69,7 @@ def _judge(value: Any, text: str, *, strict: bool = False) -> bool:
     raise SpecError("ConditionInvalid", message, "conditions")
 
 
-def judge_approval(value: Any) -> bool | None:
+def evaluate_approval(value: Any) -> bool | None:
     """`isApproved` after rendering: None where nothing was said."""
     if value is None or isinstance(value, bool):
         return value

@@ -37,7 +37,7 @@ class Activity:
     trouble: str = ""
 
 
-def judge_culling(termination: Mapping[str, Any], ports: Sequence[int]) -> Iterator[Problem]:
+def validate_culling(termination: Mapping[str, Any], ports: Sequence[int]) -> Iterator[Problem]:
     """What cannot be done of what `termination` asks for."""
     probe, path = termination.get("probe") or {}, "termination.probe"
     culling = termination.get("culling") or {}

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from opstrand.core.identity import CONTEXT_ROOT, Identity, render_paths
 from opstrand.core.operation import Compiled
-from opstrand.core.planning.conditions import evaluate_condition, judge_approval
+from opstrand.core.planning.conditions import evaluate_approval, evaluate_condition
 from opstrand.core.planning.connections import unknown_connection
 from opstrand.core.planning.containers import clean_container, clean_environment
 from opstrand.core.planning.context_root import locate_container
@@ -151,7 +151,7 @@ def compile_plan(
         volumes=lambda: tuple(run.render_list("volumes")),
         environment=lambda: clean_environment(run.render_section("run.environment", compiled.run.get("environment"), Environment)),
         termination=lambda: run.render_section("termination", compiled.termination, Termination),
-        is_approved=lambda: judge_approval(run.render("isApproved", compiled.is_approved)),
+        is_approved=lambda: evaluate_approval(run.render("isApproved", compiled.is_approved)),
         queue=lambda: _to_name(run.render("queue", compiled.queue), "queue"),
         extra=run.render_extra,
     )

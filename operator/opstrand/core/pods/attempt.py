@@ -25,7 +25,7 @@ from opstrand.core.pods.pod import Rendered, render_pod
 from opstrand.core.pods.pod_rules import check_plan
 from opstrand.core.pods.service import RenderedService
 from opstrand.core.pods.volumes import store_path
-from opstrand.core.resolving.resolve import Resolved, thaw
+from opstrand.core.resolving.resolve import Resolved, restore_value
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
@@ -71,7 +71,7 @@ def render_attempt(
     """
     assert prepared.compiled is not None
     # What the status holds is what every attempt reads, the first included: its keys are by the alphabet, and 1.0 is 1.
-    kept = thaw(prepared.compiled, as_stored(dict(resolved.inputs)), as_stored(dict(resolved.outputs)))
+    kept = restore_value(prepared.compiled, as_stored(dict(resolved.inputs)), as_stored(dict(resolved.outputs)))
     is_given = catalog is not None and catalog.is_given
     if not is_given:
         _refuse_connections(prepared.compiled)

@@ -33,7 +33,7 @@ _CPU, _MEMORY, _MEMORY_OF_GIT = "1", "256Mi", "1Gi"
 #: In words, for who is refused for them.
 RESOURCES = f"{_REQUESTS['cpu']} to {_CPU} cpu and {_REQUESTS['memory']} to {_MEMORY} of memory ({_MEMORY_OF_GIT} where it fetches git)"
 #: Whom our containers run as where the user's may not be root.
-NOBODY = 65532
+UNPRIVILEGED_USER = 65532
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def render_init_containers(plan: Plan, settings: Settings, catalog: Catalog) -> 
         ours = _render_ours(name, group, plan, settings, catalog, travels)
         if index == 0:
             ours["volumeMounts"] += volumes.store_mounts(plan, catalog)
-        containers.append(ours if group.container is None else _lay_over(ours, group, _read_users(group, plan, catalog)))
+        containers.append(ours if group.container is None else _merge_over(ours, group, _read_users(group, plan, catalog)))
     # Where a step asks for /tmp itself, that is the scratch.
     needs_scratch = any(volumes.scratch_mount() in one.get("volumeMounts", ()) for one in containers)
     found = [*volumes.source_volumes([one for group in groups if group.steps for one in group.used])]
@@ -115,7 +115,7 @@ def _read_users(group: Group, plan: Plan, catalog: Catalog) -> Manifest:
     return volumes.resolve_names(protect_container(group.container or {}), plan, catalog, f"{group.place}.container")
 
 
-def _lay_over(ours: Manifest, group: Group, given: Manifest) -> Manifest:
+def _merge_over(ours: Manifest, group: Group, given: Manifest) -> Manifest:
     """The container that brings a step, as the user wants it: their fields over ours, lists after ours."""
     used = group.used if group.runs_theirs else ()
     merged = {**ours, **{key: value for key, value in given.items() if value is not None}}
@@ -153,7 +153,7 @@ def our_security(plan: Plan, *, shares_files: bool = False) -> Manifest:
     user = main.get("runAsUser", pod.get("runAsUser"))
     non_root = main.get("runAsNonRoot", pod.get("runAsNonRoot"))
     if user is None:
-        user = NOBODY if non_root else 0
+        user = UNPRIVILEGED_USER if non_root else 0
     security: Manifest = {
         "runAsUser": user,
         "allowPrivilegeEscalation": False,

@@ -109,30 +109,30 @@ def find_faults(step: Mapping[str, Any], path: str) -> Iterator[Problem]:
     """What is wrong with a step whatever the catalog of connections holds."""
     try:
         if not is_container_step(step):
-            _judge_step(step)
+            _validate_step(step)
     except SpecError as error:
         yield from error.within(path).problems
 
 
-def _judge_step(step: Mapping[str, Any]) -> None:
+def _validate_step(step: Mapping[str, Any]) -> None:
     for kind, instead in _MISSING.items():
         if kind in step:
             raise SpecError("NotSupported", f"init steps of the kind '{kind}' are not run by this version{instead}", kind)
     if not any(step.get(kind) for kind in ("path", "connection")) and not any(kind in step for kind in _SOURCES):
         raise SpecError("InvalidSpec", f"a step needs one of {', '.join(_SOURCES)}, a connection, a container or a path")
     if "file" in step:
-        _judge_file(step["file"])
+        _validate_file(step["file"])
     if not isinstance(step.get("artifacts") or {}, Mapping):
         raise SpecError("InvalidSpec", f"expected files and dirs (a mapping), found {shorten(repr(step['artifacts']), 80)}", "artifacts")
     if isinstance(step.get("git"), Mapping):
-        _judge_git(step["git"])
+        _validate_git(step["git"])
     if "dockerfile" in step:
         render_dockerfile(step["dockerfile"])
-        _judge_filename(_dockerfile_name(step), "dockerfile.filename")
+        _validate_filename(_dockerfile_name(step), "dockerfile.filename")
     _list_sources(step)
 
 
-def _judge_git(git: Mapping[str, Any]) -> None:
+def _validate_git(git: Mapping[str, Any]) -> None:
     """What is asked of git, here or by a connection's schema."""
     flags = git.get("flags") or []
     if not isinstance(flags, list):
@@ -147,16 +147,16 @@ def _judge_git(git: Mapping[str, Any]) -> None:
             raise SpecError("InvalidSpec", str(error), f"git.{key}") from None
 
 
-def _judge_file(file: Mapping[str, Any]) -> None:
+def _validate_file(file: Mapping[str, Any]) -> None:
     """What the init container could only fail at."""
-    _judge_filename(file["filename"], "file.filename")
+    _validate_filename(file["filename"], "file.filename")
     try:
         apply_mode(str(file.get("chmod") or "+r"), 0)
     except ValueError as error:
         raise SpecError("InvalidSpec", str(error), "file.chmod") from None
 
 
-def _judge_filename(filename: Any, path: str) -> None:
+def _validate_filename(filename: Any, path: str) -> None:
     """The name of a file within the step's folder."""
     name = filename if isinstance(filename, str) else ""
     if not name.strip("/") or name.endswith("/") or ".." in name.split("/"):
@@ -244,7 +244,7 @@ def _wants_auth(plan: Plan) -> bool:
 
 def _render_step(step: Mapping[str, Any], plan: Plan, settings: Settings, catalog: Catalog) -> tuple[tuple[Step, ...], Connection | None]:
     """The document's steps for one step of the plan, and the connection that it reads."""
-    _judge_step(step)
+    _validate_step(step)
     connection = catalog.find(step["connection"], "connection") if step.get("connection") else None
     source = next((kind for kind in _SOURCES if kind in step), None)
     if source is not None:
@@ -296,7 +296,7 @@ def _render_git(
     }
     if not isinstance(asked.get("url"), str):
         raise SpecError("InvalidSpec", "git needs a url, here or in the connection's schema", "git.url")
-    _judge_git(asked)
+    _validate_git(asked)
     rendered = {
         "kind": "git",
         "url": asked["url"],

@@ -19,7 +19,7 @@ from opstrand.core.pods.container_rules import check_containers
 from opstrand.core.pods.environment_rules import check_environment, check_object
 from opstrand.core.pods.init_steps import find_faults
 from opstrand.core.pods.nul import find_nuls
-from opstrand.core.pods.service import judge_service
+from opstrand.core.pods.service import validate_service
 from opstrand.core.pods.volume_names import ARTIFACTS, CONFIGS, OURS, TOKEN, asks_for_store, connection_names, own_volumes_by_name
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.kubernetes.names import LABEL, VARIABLE, is_label, is_label_value, is_variable
@@ -73,24 +73,33 @@ def check_plan(plan: Plan, *, is_built: bool = False) -> None:
     if plan.condition is False:
         return
     # What is too large is not looked at in detail: that would take too long.
-    problems = list(_judge_size(plan)) or list(islice(_judge_parts(plan, is_built=is_built), MAX_PROBLEMS))
+    problems = list(_validate_size(plan)) or list(islice(_validate_parts(plan, is_built=is_built), MAX_PROBLEMS))
     if problems:
         raise SpecError.of(problems)
 
 
-def _judge_parts(plan: Plan, *, is_built: bool) -> Iterator[Problem]:
-    yield from _judge_main(plan, is_built=is_built)
-    parts = (_judge_others, check_containers, _judge_init, _judge_volumes, check_environment, _judge_plugins, _judge_queue, _judge_limits)
-    of_kind = (judge_service,) if plan.kind == KIND else (_judge_restarts, _judge_failure_policy)
-    for judge in (*parts, _judge_nuls, *of_kind):
-        yield from judge(plan)
+def _validate_parts(plan: Plan, *, is_built: bool) -> Iterator[Problem]:
+    yield from _validate_main(plan, is_built=is_built)
+    parts = (
+        _validate_others,
+        check_containers,
+        _validate_init,
+        _validate_volumes,
+        check_environment,
+        _validate_plugins,
+        _validate_queue,
+        _validate_limits,
+    )
+    of_kind = (validate_service,) if plan.kind == KIND else (_validate_restarts, _validate_failure_policy)
+    for validate_submission in (*parts, _validate_nuls, *of_kind):
+        yield from validate_submission(plan)
 
 
 #: About what one mount of the run's own takes in a container.
 _MOUNT = 120
 
 
-def _judge_size(plan: Plan) -> Iterator[Problem]:
+def _validate_size(plan: Plan) -> Iterator[Problem]:
     """What the cluster could not hold, found before it is made: variables and mounts come again in every container."""
     theirs = [step["container"] for step in plan.init if "container" in step]
     count = len(plan.sidecars) + len(theirs)
@@ -104,14 +113,14 @@ def _judge_size(plan: Plan) -> Iterator[Problem]:
         yield Problem("TooLarge", f"the Pod would take {describe_size(size)}; at most {describe_size(POD)} fit into the cluster", "run")
 
 
-def _judge_main(plan: Plan, *, is_built: bool) -> Iterator[Problem]:
+def _validate_main(plan: Plan, *, is_built: bool) -> Iterator[Problem]:
     if not plan.container.get("image") and not is_built:
         yield Problem("InvalidSpec", "a container needs an image", "run.container.image")
-    yield from _judge_container({**plan.container, "name": names.MAIN_CONTAINER}, "run.container", plan)
-    yield from _judge_env(plan.container.get("env") or (), plan.to_env, "run.container.env")
+    yield from _validate_container({**plan.container, "name": names.MAIN_CONTAINER}, "run.container", plan)
+    yield from _validate_env(plan.container.get("env") or (), plan.to_env, "run.container.env")
 
 
-def _judge_others(plan: Plan) -> Iterator[Problem]:
+def _validate_others(plan: Plan) -> Iterator[Problem]:
     """Sidecars and the containers of init steps: their names are unique in the Pod, and not ours."""
     seen = {names.MAIN_CONTAINER}
     # A sidecar is restarted whenever it ends, whatever it says.
@@ -119,14 +128,14 @@ def _judge_others(plan: Plan) -> Iterator[Problem]:
     sidecars = [(one, f"run.sidecars[{index}]", True) for index, one in enumerate(always)]
     steps = [(one["container"], f"{path}.container", set(one) == {"container"}) for one, path in plan.placed_init if "container" in one]
     for container, path, is_alone in (*sidecars, *steps):
-        yield from _judge_name(container.get("name"), path, seen)
+        yield from _validate_name(container.get("name"), path, seen)
         if is_alone and not container.get("image"):
             yield Problem("InvalidSpec", "a container needs an image", f"{path}.image")
-        yield from _judge_container({"name": "x", **container}, path, plan)
-        yield from _judge_env(container.get("env") or (), {}, f"{path}.env")
+        yield from _validate_container({"name": "x", **container}, path, plan)
+        yield from _validate_env(container.get("env") or (), {}, f"{path}.env")
 
 
-def _judge_name(name: Any, path: str, seen: set[str]) -> Iterator[Problem]:
+def _validate_name(name: Any, path: str, seen: set[str]) -> Iterator[Problem]:
     if name is None:
         return
     if not isinstance(name, str) or not is_label(name):
@@ -136,7 +145,7 @@ def _judge_name(name: Any, path: str, seen: set[str]) -> Iterator[Problem]:
     seen.add(str(name))
 
 
-def _judge_container(container: Mapping[str, Any], path: str, plan: Plan) -> Iterator[Problem]:
+def _validate_container(container: Mapping[str, Any], path: str, plan: Plan) -> Iterator[Problem]:
     yield from check_object("Container", container, path)
     ours = own_volumes_by_name(plan)
     known = dict.fromkeys((*(str(volume.get("name")) for volume in plan.volumes), *ours, *connection_names(plan)))
@@ -156,7 +165,7 @@ def _judge_container(container: Mapping[str, Any], path: str, plan: Plan) -> Ite
         taken[target] = where
 
 
-def _judge_env(env: Sequence[Mapping[str, Any]], asked: Mapping[str, str], path: str) -> Iterator[Problem]:
+def _validate_env(env: Sequence[Mapping[str, Any]], asked: Mapping[str, str], path: str) -> Iterator[Problem]:
     """The kernel starts no program with more than so much environment, and says so in words that help nobody."""
     values = {str(one.get("name")): str(one.get("value") or "") for one in env} | dict(asked)
     if len(values) > ENV_ENTRIES:
@@ -174,7 +183,7 @@ def _judge_env(env: Sequence[Mapping[str, Any]], asked: Mapping[str, str], path:
         yield Problem("TooLarge", f"the variables take {describe_size(total)}; at most {describe_size(ENV)} fit", path)
 
 
-def _judge_init(plan: Plan) -> Iterator[Problem]:
+def _validate_init(plan: Plan) -> Iterator[Problem]:
     for step, path in plan.placed_init:
         yield from find_faults(step, path)
         folder = step.get("path") or ARTIFACTS_PATH
@@ -186,7 +195,7 @@ def _judge_init(plan: Plan) -> Iterator[Problem]:
             yield Problem("InvalidSpec", words, f"{path}.path")
 
 
-def _judge_nuls(plan: Plan) -> Iterator[Problem]:
+def _validate_nuls(plan: Plan) -> Iterator[Problem]:
     yield from find_nuls(plan.container, "run.container")
     yield from find_nuls(plan.sidecars, "run.sidecars")
     yield from find_nuls(plan.volumes, "run.volumes")
@@ -197,7 +206,7 @@ def _judge_nuls(plan: Plan) -> Iterator[Problem]:
         yield from find_nuls(value, f"run.container.env.{name}")
 
 
-def _judge_volumes(plan: Plan) -> Iterator[Problem]:
+def _validate_volumes(plan: Plan) -> Iterator[Problem]:
     seen: set[str] = set()
     for index, volume in enumerate(plan.volumes):
         path = f"run.volumes[{index}]"
@@ -212,14 +221,14 @@ def _judge_volumes(plan: Plan) -> Iterator[Problem]:
         seen.add(name)
 
 
-def _judge_restarts(plan: Plan) -> Iterator[Problem]:
+def _validate_restarts(plan: Plan) -> Iterator[Problem]:
     restart = plan.environment.get("restartPolicy")
     if restart is not None and restart not in _RESTARTS:
         words = f"a {plan.kind} ends: expected Never or OnFailure (with termination.maxRetries), found {describe(restart)}"
         yield Problem("InvalidSpec", words, "run.environment.restartPolicy")
 
 
-def _judge_plugins(plan: Plan) -> Iterator[Problem]:
+def _validate_plugins(plan: Plan) -> Iterator[Problem]:
     """Plugins that would be ignored are refused, so that nobody waits for a message or a server that never comes."""
     for key in ("tmux", "ssh", "sandbox"):
         if plan.plugins.get(key):
@@ -230,7 +239,7 @@ def _judge_plugins(plan: Plan) -> Iterator[Problem]:
         yield Problem("NotSupported", "this version notifies no connection of a run's end", "plugins.notifications")
 
 
-def _judge_queue(plan: Plan) -> Iterator[Problem]:
+def _validate_queue(plan: Plan) -> Iterator[Problem]:
     if plan.queue and not is_label_value(queue_label(plan.queue)):
         yield Problem("InvalidSpec", f"expected the name of a queue, or agent/queue, found {describe(plan.queue)}", "queue")
 
@@ -240,7 +249,7 @@ def queue_label(queue: str) -> str:
     return queue.rpartition("/")[2]
 
 
-def _judge_limits(plan: Plan) -> Iterator[Problem]:
+def _validate_limits(plan: Plan) -> Iterator[Problem]:
     for key in ("maxRetries", "timeout", "ttl"):
         value = plan.termination.get(key)
         if value is not None and not _is_count(value):
@@ -256,7 +265,7 @@ def _is_count(value: Any) -> bool:
     return 0 <= value <= _MOST and value == int(value)
 
 
-def _judge_failure_policy(plan: Plan) -> Iterator[Problem]:
+def _validate_failure_policy(plan: Plan) -> Iterator[Problem]:
     path = "termination.podFailurePolicy"
     policy = plan.termination.get("podFailurePolicy")
     if policy is None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from opstrand.core import names
 from opstrand.core.identity import Identity
 from opstrand.core.limits import PORTS
-from opstrand.core.planning.culling import judge_culling
+from opstrand.core.planning.culling import validate_culling
 from opstrand.core.planning.service_globals import DEFAULT_PORT, render_service_globals
 from opstrand.errors import Problem
 from opstrand.spec.section import describe
@@ -32,12 +32,12 @@ class RenderedService:
     deployment: Manifest
 
 
-def judge_service(plan: Plan) -> Iterator[Problem]:
+def validate_service(plan: Plan) -> Iterator[Problem]:
     """What is wrong with the keys that only a service has, and with those that mean something else for it."""
     ports = plan.extra.get("ports")
     if ports is not None and not isinstance(ports, list):
         yield Problem("InvalidSpec", f"expected a list of ports, found {describe(ports)}", "run.ports")
-    yield from _judge_ports(ports if isinstance(ports, list) else [])
+    yield from _validate_ports(ports if isinstance(ports, list) else [])
     replicas = plan.extra.get("replicas")
     if replicas is not None and (not _is_whole(replicas) or replicas < 1):
         yield Problem("InvalidSpec", f"expected a whole number of at least 1, found {describe(replicas)}", "run.replicas")
@@ -50,10 +50,10 @@ def judge_service(plan: Plan) -> Iterator[Problem]:
         yield Problem("InvalidSpec", words, "run.environment.restartPolicy")
     if plan.termination.get("podFailurePolicy") is not None:
         yield Problem("NotSupported", "Kubernetes has no policy for the failures of a service's Pods", "termination.podFailurePolicy")
-    yield from judge_culling(plan.termination, find_ports(plan))
+    yield from validate_culling(plan.termination, find_ports(plan))
 
 
-def _judge_ports(ports: Sequence[Any]) -> Iterator[Problem]:
+def _validate_ports(ports: Sequence[Any]) -> Iterator[Problem]:
     if len(ports) > PORTS:
         yield Problem("TooLarge", f"there are {len(ports)} ports; at most {PORTS} fit", "run.ports")
         return

@@ -278,21 +278,21 @@ def read_frozen(status: Mapping[str, Any]) -> Resolved:
     return Resolved(status.get("inputs") or {}, status.get("frozenOutputs") or {})
 
 
-def thaw(compiled: Compiled, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Resolved:
+def restore_value(compiled: Compiled, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Resolved:
     """The values as they were frozen, from a status: declared types are restored (the store writes 1.0 as 1), nothing is resolved again.
 
     A store keeps keys by the alphabet: here declared ones are in their order again, behind an input's and before an output's others.
     """
-    return Resolved(_thaw_all(inputs, compiled.inputs, others_first=True), _thaw_all(outputs, compiled.outputs, others_first=False))
+    return Resolved(_restore_all(inputs, compiled.inputs, others_first=True), _restore_all(outputs, compiled.outputs, others_first=False))
 
 
-def _thaw_all(values: Mapping[str, Any], declared: Sequence[IO], *, others_first: bool) -> dict[str, Any]:
+def _restore_all(values: Mapping[str, Any], declared: Sequence[IO], *, others_first: bool) -> dict[str, Any]:
     types = {io.name: io for io in declared}
     known = [name for name in types if name in values]
     others = [name for name in values if name not in types]
     order = (*others, *known) if others_first else (*known, *others)
-    return {name: _thaw_one(values[name], types.get(name)) for name in order}
+    return {name: _restore_one(values[name], types.get(name)) for name in order}
 
 
-def _thaw_one(value: Any, io: IO | None) -> Any:
+def _restore_one(value: Any, io: IO | None) -> Any:
     return restore(value, io.type if io else None, is_list=bool(io and io.is_list))

@@ -13,7 +13,7 @@ from opstrand.core.diagnosis.observation import Fault, Observation, State
 from opstrand.core.diagnosis.pending import names_missing
 from opstrand.core.diagnosis.pod_status import is_being_deleted, is_being_made
 from opstrand.core.lifecycle.node_wait import find_node_wait
-from opstrand.core.lifecycle.retry import Spent, backoff, judge_failure, read_failure, spend
+from opstrand.core.lifecycle.retry import Spent, backoff, classify_failure, read_failure, spend
 from opstrand.core.lifecycle.snapshot import (
     ClaimPod,
     CreatePod,
@@ -260,7 +260,7 @@ def _next_spent(snapshot: Snapshot, seen: Observation) -> Spent | None:
     if seen.reason == "DeadlineExceeded" or snapshot.is_being_deleted:
         return None
     termination = snapshot.termination
-    verdict = judge_failure(termination.get("podFailurePolicy"), read_failure(snapshot.pod or {}))
+    verdict = classify_failure(termination.get("podFailurePolicy"), read_failure(snapshot.pod or {}))
     max_retries, given = parse_count(termination.get("maxRetries")) or 0, snapshot.status.get("platformRetries")
     max_disruptions = snapshot.settings.platform_retries if given is None else given
     # What a policy ignores is bounded by the run's own word on disruptions, where it has one.

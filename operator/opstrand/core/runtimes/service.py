@@ -17,7 +17,7 @@ from typing import Any
 from opstrand.core.diagnosis.observation import Fault
 from opstrand.core.diagnosis.pending import names_missing
 from opstrand.core.diagnosis.pod_status import is_being_deleted, is_being_made, main_of, state_of
-from opstrand.core.lifecycle.admission import judge_words
+from opstrand.core.lifecycle.admission import classify_refusal
 from opstrand.core.lifecycle.node_wait import find_node_wait
 from opstrand.core.lifecycle.retry import Spent, backoff, next_spent
 from opstrand.core.lifecycle.snapshot import NOTHING, Decision, DeleteService, Snapshot, stamp
@@ -52,7 +52,7 @@ def serve(snapshot: Snapshot) -> Decision:
     if limit.actions:
         return limit
     seen = observe_replicas(snapshot.replicas, snapshot.pod_events, now=snapshot.now, since=snapshot.since)
-    decision = _judge(snapshot, seen) if seen.live else _serve_without(snapshot)
+    decision = _validate(snapshot, seen) if seen.live else _serve_without(snapshot)
     if snapshot.service_is_gone and decision.actions == ():
         decision = _restore(snapshot, decision)
     if not decision.actions and (restored := restore_documents(snapshot)):
@@ -133,7 +133,7 @@ def _left_since_use(snapshot: Snapshot, last: datetime, started: str, timeout: f
     """The page tells of its last use by its own clock: it cannot have been before the start, and no wait for it is longer than all."""
     began = parse_moment(started)
     text = started if began is None or last <= began else stamp(last.astimezone(UTC))
-    return snapshot.left(text, timeout, is_told=True)
+    return snapshot.left(text, timeout, is_reported=True)
 
 
 def _restore(snapshot: Snapshot, decision: Decision) -> Decision:
@@ -163,7 +163,7 @@ def _serve_without(snapshot: Snapshot) -> Decision:
     if refused is None:
         return _wait_for_pods(snapshot, grace)
     words = str(refused.get("message") or refused.get("reason"))
-    return judge_words(snapshot, words) or Decision(advanced(snapshot, Phase.STARTING, "PodRefused", words), requeue_after=2 * grace)
+    return classify_refusal(snapshot, words) or Decision(advanced(snapshot, Phase.STARTING, "PodRefused", words), requeue_after=2 * grace)
 
 
 def _wait_for_pods(snapshot: Snapshot, grace: float) -> Decision:
@@ -207,7 +207,7 @@ def _make_again(snapshot: Snapshot) -> Decision:
 # -- with Pods ----------------------------------------------------------------------------------------------------------
 
 
-def _judge(snapshot: Snapshot, seen: Replicas) -> Decision:
+def _validate(snapshot: Snapshot, seen: Replicas) -> Decision:
     if _is_tried_out(snapshot, seen):
         assert seen.trouble is not None
         return _stop(snapshot, seen.trouble.reason, seen.trouble.message)

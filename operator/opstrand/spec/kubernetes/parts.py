@@ -51,9 +51,9 @@ class Kubernetes:
     name: str
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.judge)
+        return core_schema.no_info_plain_validator_function(self.validate_value)
 
-    def judge(self, value: Any) -> Any:
+    def validate_value(self, value: Any) -> Any:
         if not isinstance(value, Mapping):
             raise fail("InvalidSpec", f"expected a Kubernetes {self.name} (a mapping), found {describe(value)}")
         faults = list(islice(find_faults(self.name, value), MAX_PROBLEMS))
@@ -67,9 +67,9 @@ def find_faults(kind: str, value: Any, path: tuple[str | int, ...] = ()) -> Iter
     if value is None or is_template(value) or not kind:
         return
     if kind.endswith("[]"):
-        yield from _judge_list(kind.removesuffix("[]"), value, path)
+        yield from _validate_list(kind.removesuffix("[]"), value, path)
     elif kind.endswith("{}"):
-        yield from _judge_mapping(kind.removesuffix("{}"), value, path)
+        yield from _validate_mapping(kind.removesuffix("{}"), value, path)
     elif not isinstance(value, Mapping):
         yield path, "InvalidSpec", f"expected a mapping, found {describe(value)}"
     else:
@@ -83,7 +83,7 @@ def find_faults(kind: str, value: Any, path: tuple[str | int, ...] = ()) -> Iter
                 yield (*path, key), "UnknownField", _unknown(kind, str(key), fields)
 
 
-def _judge_list(item: str, value: Any, path: tuple[str | int, ...]) -> Iterator[Fault]:
+def _validate_list(item: str, value: Any, path: tuple[str | int, ...]) -> Iterator[Fault]:
     if not isinstance(value, (list, tuple)):
         yield path, "InvalidSpec", f"expected a list, found {describe(value)}"
         return
@@ -95,7 +95,7 @@ def _judge_list(item: str, value: Any, path: tuple[str | int, ...]) -> Iterator[
         yield from find_faults(item, inner, (*path, index))
 
 
-def _judge_mapping(item: str, value: Any, path: tuple[str | int, ...]) -> Iterator[Fault]:
+def _validate_mapping(item: str, value: Any, path: tuple[str | int, ...]) -> Iterator[Fault]:
     if not isinstance(value, Mapping):
         yield path, "InvalidSpec", f"expected a mapping, found {describe(value)}"
         return

@@ -71,7 +71,7 @@ def find_wrong_values(kind: str, value: Any) -> Iterator[Fault]:
     shapes = list(find_faults(kind, value))
     yield from shapes
     if not shapes:
-        yield from _judge(kind, value, ())
+        yield from _validate(kind, value, ())
 
 
 def is_quantity(value: Any) -> bool:
@@ -79,20 +79,20 @@ def is_quantity(value: Any) -> bool:
     return parse_quantity(value) is not None
 
 
-def _judge(kind: str, value: Any, path: tuple[str | int, ...]) -> Iterator[Fault]:
+def _validate(kind: str, value: Any, path: tuple[str | int, ...]) -> Iterator[Fault]:
     if value is None or not kind:
         return
     if kind.endswith("[]"):
         for index, item in enumerate(value):
-            yield from _judge(kind.removesuffix("[]"), item, (*path, index))
+            yield from _validate(kind.removesuffix("[]"), item, (*path, index))
     elif kind.endswith("{}"):
         for key, item in value.items():
-            yield from _judge(kind.removesuffix("{}"), item, (*path, key))
+            yield from _validate(kind.removesuffix("{}"), item, (*path, key))
     else:
-        yield from _judge_object(kind, value, path)
+        yield from _validate_object(kind, value, path)
 
 
-def _judge_object(kind: str, value: Mapping[str, Any], path: tuple[str | int, ...]) -> Iterator[Fault]:
+def _validate_object(kind: str, value: Mapping[str, Any], path: tuple[str | int, ...]) -> Iterator[Fault]:
     rules = known_values().get(kind, {})
     for key in (key for key, (_, required) in rules.items() if required):
         if value.get(key) is None:
@@ -102,7 +102,7 @@ def _judge_object(kind: str, value: Mapping[str, Any], path: tuple[str | int, ..
     for key, inner in value.items():
         what = known_keys()[kind].get(key, "")
         if what.rstrip("[]{}"):
-            yield from _judge(what, inner, (*path, key))
+            yield from _validate(what, inner, (*path, key))
             continue
         scalar = rules.get(key, ("", False))[0]
         for where, item in _scalars(what, inner, (*path, key)):

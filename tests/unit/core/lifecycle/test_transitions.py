@@ -13,7 +13,7 @@ from opstrand.core.diagnosis.diagnose import observe_pod
 from opstrand.core.diagnosis.observation import Fault, State
 from opstrand.core.diagnosis.pod_status import is_being_made
 from opstrand.core.lifecycle.events import render_event
-from opstrand.core.lifecycle.retry import Failure, Spent, judge_failure, spend
+from opstrand.core.lifecycle.retry import Failure, Spent, classify_failure, spend
 from opstrand.core.lifecycle.snapshot import DeletePod, StopPod
 from opstrand.core.mask import is_secret_name, mask
 
@@ -47,7 +47,7 @@ def codes(operator: str, *values: int, name: str | None = None) -> dict[str, Any
     ],
 )
 def test_the_first_rule_that_matches_wins(rules: list[dict[str, Any]], failure: Failure, verdict: str | None) -> None:
-    assert judge_failure({"rules": rules}, failure) == verdict
+    assert classify_failure({"rules": rules}, failure) == verdict
 
 
 @pytest.mark.parametrize(

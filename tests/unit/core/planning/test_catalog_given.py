@@ -11,7 +11,7 @@ from tests.support.builders import ME, operation, values
 from opstrand.controller.template_worker import Sandbox
 from opstrand.core.planning.connections import Catalog, read_catalog
 from opstrand.core.planning.plan import compile_plan
-from opstrand.core.validate import judge_compiled
+from opstrand.core.validate import validate_compiled
 from opstrand.errors import SpecError
 from opstrand.spec.connections import parse_catalog_file
 
@@ -32,20 +32,20 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def judge(sandbox: Sandbox, text: str, catalog: Catalog | None) -> list[Any]:
+def validate_submission(sandbox: Sandbox, text: str, catalog: Catalog | None) -> list[Any]:
     compiled = operation(run={"connections": ["quay"], "container": {"image": "b", "args": [text]}})
-    return judge_compiled(compiled, evaluate=sandbox.evaluate, complete=True, catalog=catalog)[0]
+    return validate_compiled(compiled, evaluate=sandbox.evaluate, complete=True, catalog=catalog)[0]
 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_what_only_a_catalog_could_tell_is_not_wrong(sandbox: Sandbox, text: str) -> None:
-    assert judge(sandbox, text, None) == []
-    assert judge(sandbox, text, QUAY) == []
+    assert validate_submission(sandbox, text, None) == []
+    assert validate_submission(sandbox, text, QUAY) == []
 
 
 def test_with_a_catalog_a_part_that_is_not_there_is_wrong(sandbox: Sandbox) -> None:
-    assert [one.path for one in judge(sandbox, "{{ connections['quay'].host + 1 }}", QUAY)] == ["run.container.args[0]"]
-    assert [one.path for one in judge(sandbox, "a", Catalog())] == ["run.connections[0]"]
+    assert [one.path for one in validate_submission(sandbox, "{{ connections['quay'].host + 1 }}", QUAY)] == ["run.container.args[0]"]
+    assert [one.path for one in validate_submission(sandbox, "a", Catalog())] == ["run.connections[0]"]
 
 
 @pytest.mark.parametrize("text", TEXTS)

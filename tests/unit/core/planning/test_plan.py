@@ -11,7 +11,7 @@ from tests.support.builders import ME, UP, operation, upstream, values
 from opstrand.core.limits import INIT_FILES
 from opstrand.core.planning.containers import clean_container
 from opstrand.core.planning.plan import Plan, compile_plan
-from opstrand.core.resolving.resolve import Resolved, resolve, thaw
+from opstrand.core.resolving.resolve import Resolved, resolve, restore_value
 from opstrand.errors import SpecError
 
 CATALOG = {"repo": {"url": "https://git.example.com/a"}, "bucket": {"bucket": "s3://b"}}
@@ -154,7 +154,7 @@ def test_the_plan_of_one_run_has_one_text() -> None:
     found = values(compiled)
     stored = json.loads('{"x": 1, "f": 1}')
     first = compile_plan(compiled, found, ME).as_json()
-    assert first == compile_plan(compiled, thaw(compiled, stored, {}), ME).as_json()
+    assert first == compile_plan(compiled, restore_value(compiled, stored, {}), ME).as_json()
     assert json.loads(first)["container"]["args"] == ["1", "1.0"]
     assert json.loads(first)["uuid"] == ME.uuid
 

@@ -20,11 +20,11 @@ IMAGE = {"image": "busybox"}
 
 def problems(run: dict[str, Any], params: dict[str, Any] | None = None, **fields: Any) -> list[str]:
     with pytest.raises(SpecError) as caught:  # a shape is told when it is read, a value when it is rendered
-        judge(operation(params, run=run, **fields))
+        validate_submission(operation(params, run=run, **fields))
     return str(caught.value).splitlines()
 
 
-def judge(compiled: Compiled) -> None:
+def validate_submission(compiled: Compiled) -> None:
     check_plan(compile_plan(compiled, values(compiled), ME, None))
 
 
@@ -190,7 +190,7 @@ def test_a_step_hides_no_program_of_its_container_however_its_folder_is_spelt(pa
 
 @pytest.mark.parametrize("path", ["/data", "/usr/src/app", "/opt/data", "/etc/tool", "/user", "/library", "/home/run"])
 def test_a_step_may_have_any_other_folder(path: str) -> None:
-    judge(operation(run={**container(), "init": [{"file": {"content": "x"}, "path": path}]}))
+    validate_submission(operation(run={**container(), "init": [{"file": {"content": "x"}, "path": path}]}))
 
 
 @pytest.mark.parametrize(
@@ -210,4 +210,4 @@ def test_a_nul_is_in_nothing_that_the_kernel_takes(run: dict[str, Any], path: st
 
 
 def test_a_nul_may_be_in_a_file() -> None:
-    judge(operation(run={**container(), "init": [{"file": {"content": "\0"}}]}))
+    validate_submission(operation(run={**container(), "init": [{"file": {"content": "\0"}}]}))

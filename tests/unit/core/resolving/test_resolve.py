@@ -10,7 +10,7 @@ from tests.support.builders import ME, UP, operation, upstream, values
 
 from opstrand.core.limits import EDGES
 from opstrand.core.resolving.refs import Ref, Upstream, collect_refs
-from opstrand.core.resolving.resolve import Resolved, Waiting, resolve, thaw
+from opstrand.core.resolving.resolve import Resolved, Waiting, resolve, restore_value
 from opstrand.errors import SpecError
 
 
@@ -216,14 +216,14 @@ def test_frozen_values_come_back_with_their_types() -> None:
     )
     before = values(compiled)
     stored = {"x": {"a": 2}, "f": 1, "l": [1, 2.5], "s": "1"}
-    after = thaw(compiled, stored, {"o": 3})
+    after = restore_value(compiled, stored, {"o": 3})
     assert repr(after.inputs) == repr(before.inputs) == repr({"x": {"a": 2}, "f": 1.0, "l": [1.0, 2.5], "s": "1"})
     assert repr(after.outputs) == repr({"o": 3.0})
 
 
 def test_what_was_frozen_is_the_truth_even_if_it_no_longer_fits() -> None:
     compiled = operation({"x": 1}, inputs=[{"name": "x", "type": "int"}])
-    assert thaw(compiled, {"x": "edited", "y": None}, {}).inputs == {"x": "edited", "y": None}
+    assert restore_value(compiled, {"x": "edited", "y": None}, {}).inputs == {"x": "edited", "y": None}
 
 
 def test_a_join_that_nobody_searched_for_is_refused() -> None:
