@@ -20,6 +20,7 @@ from opstrand.kube.resources import NAMESPACES, OPERATIONS, PODS, Resource
 from opstrand.kube.session import open_session
 from opstrand.types import Manifest
 from tests.cluster.control_plane import METADATA_POLICY, ControlPlane
+from tests.integration.rights import SELDOM_BY_THE_API, SELDOM_BY_THE_OPERATOR, check_rights, is_whole_tier
 from tests.support.operator_process import OperatorProcess
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -35,7 +36,8 @@ def run_kubectl(kubeconfig: Path, *arguments: str, stdin: str | None = None, che
 
 
 @pytest.fixture(scope="session")
-def control_plane() -> Iterator[ControlPlane]:
+def control_plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
+    """The API server that all tests share. Once all of them have run, rights are checked."""
     with ControlPlane(audit_policy=METADATA_POLICY, controllers=True) as started:
         for path in ("crds/operation.yaml", "crds/component.yaml", "manifests/base/rbac-operator.yaml", "manifests/base/rbac-users.yaml"):
             run_kubectl(started.kubeconfig, "apply", "--server-side", "-f", str(CHECKOUT / path))
@@ -49,6 +51,9 @@ def control_plane() -> Iterator[ControlPlane]:
         )
         run_kubectl(started.kubeconfig, "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
         yield started
+        if is_whole_tier(request.session.items):
+            check_rights(started, OPERATOR_USER, "rbac-operator.yaml", SELDOM_BY_THE_OPERATOR)
+            check_rights(started, API_USER, "rbac-api.yaml", SELDOM_BY_THE_API)
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,18 @@
-"""The rights of operator and API are what they used in all the tests before this one, and nothing else. Last by its name: it reads what
-they left."""
+"""The rights of operator and API are what all the tests of a session used, and nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.cluster.control_plane import ControlPlane
-from tests.integration.conftest import API_USER, CHECKOUT, OPERATOR_USER
 from tests.support.audit import read_audit
 
+HERE = Path(__file__).resolve().parent
+MANIFESTS = HERE.parents[1] / "manifests" / "base"
 #: Granted and seldom needed: after a missed deletion, or where an API server is in trouble.
 SELDOM_BY_THE_OPERATOR = {
     ("get", "operations"): "read again after a write met a newer version, and before one that a list lacks is held for gone",
@@ -22,33 +23,44 @@ SELDOM_BY_THE_OPERATOR = {
 }
 #: Granted and used where there are real Pods, by the published command line.
 SELDOM_BY_THE_API: dict[tuple[str, str], str] = {
-    ("get", "pods/log"): "nobody writes a log here",
+    ("get", "pods/log"): "no Pod here writes a log",
 }
 
 
-@pytest.mark.usefixtures("operator")
-@pytest.mark.parametrize(
-    ("user", "file", "seldom"),
-    [(OPERATOR_USER, "rbac-operator.yaml", SELDOM_BY_THE_OPERATOR), (API_USER, "rbac-api.yaml", SELDOM_BY_THE_API)],
-)
-def test_rights_are_what_is_used_and_nothing_else(
-    control_plane: ControlPlane, user: str, file: str, seldom: Mapping[tuple[str, str], str]
-) -> None:
+def is_whole_tier(items: Sequence[pytest.Item]) -> bool:
+    """Whether a session has tests of every module here but those that run alone.
+
+    Only then is a right that was not used a right that is not needed.
+    """
+    collected = {item.path for item in items}
+    modules = HERE.glob("test_*.py")
+    return all(one in collected or "pytest.mark.alone" in one.read_text() for one in modules)
+
+
+def check_rights(plane: ControlPlane, user: str, file: str, seldom: Mapping[tuple[str, str], str]) -> None:
+    """Compare what a user did, by the audit log, with what a file of manifests/base grants.
+
+    AssertionError where they differ; `seldom` are rights that may stay unused, each with why.
+    """
     used, refused = set(), []
-    for entry in read_audit(control_plane.audit_log, user):
+    for entry in read_audit(plane.audit_log, user):
         reference = entry.get("objectRef")
         if reference is None or reference.get("resource") is None:
             continue
-        name = "/".join(part for part in (reference["resource"], reference.get("subresource")) if part)
-        used.add((entry["verb"], name))
-        if entry["responseStatus"]["code"] == 403 and "cannot" in entry["responseStatus"].get("message", ""):
-            refused.append((entry["verb"], name))
-    assert refused == []
-    granted = set()
-    for manifest in yaml.safe_load_all((CHECKOUT / "manifests/base" / file).read_text()):
-        for rule in manifest.get("rules", ()):
-            granted |= {(verb, resource) for verb in rule["verbs"] for resource in rule["resources"]}
-    # A watch is logged when it ends, and these have not.
+        parts = (reference["resource"], reference.get("subresource"))
+        right = (entry["verb"], "/".join(part for part in parts if part))
+        used.add(right)
+        status = entry["responseStatus"]
+        if status["code"] == 403 and "cannot" in status.get("message", ""):
+            refused.append(right)
+    granted = _read_grants(file)
+    # A watch is logged when it ends.
     watches = {right for right in granted if right[0] == "watch"}
-    assert granted - used - watches - set(seldom) == set()
-    assert used - granted == set()
+    assert refused == [], f"{user} was refused"
+    assert granted - used - watches - set(seldom) == set(), f"{user} never used what {file} grants"
+    assert used - granted == set(), f"{user} used what {file} does not grant"
+
+
+def _read_grants(file: str) -> set[tuple[str, str]]:
+    rules = [rule for manifest in yaml.safe_load_all((MANIFESTS / file).read_text()) for rule in manifest.get("rules", ())]
+    return {(verb, kind) for rule in rules for verb in rule["verbs"] for kind in rule["resources"]}
