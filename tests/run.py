@@ -1,6 +1,8 @@
-"""`make test`: every tier that this machine can run, in order, and one line for each that it cannot.
+"""`make test`: every tier that this machine can run, in order, and one line for each that it
+cannot.
 
-With CI=true a tier that is left out is a failure. Prints what the runners print and ends with their worst exit code.
+With CI=true a tier that is left out is a failure. Prints what the runners print and ends with their
+worst exit code.
 """
 
 from __future__ import annotations
@@ -28,10 +30,12 @@ IS_CI = os.environ.get("CI") == "true"
 
 @dataclass(frozen=True)
 class Tier:
-    """A folder of tests and what it needs: nothing, the published package, the built API server, or a whole cluster.
+    """A folder of tests and what it needs: nothing, the published package, the built API server, or
+    a whole cluster.
 
-    `is_beside`: it runs while the next one does, which mostly waits, and what it prints comes after. `marks`: of its tests, those
-    that pytest's -m selects. `processes`: so many share its tests.
+    `is_beside`: it runs while the next one does, which mostly waits, and what it prints comes
+    after. `marks`: of its tests, those that pytest's -m selects. `processes`: so many share its
+    tests.
     """
 
     name: str
@@ -60,7 +64,9 @@ _NOTHING_SELECTED = 5
 
 
 def arrange(tiers: Sequence[Tier]) -> list[Tier]:
-    """The tiers in order, where the tests that compare times run after the tiers that run beside each other, with nothing beside."""
+    """The tiers in order, where the tests that compare times run after the tiers that run beside
+    each other, with nothing beside.
+    """
     arranged, together = list[Tier](), list[Tier]()
     for tier in tiers:
         if not tier.is_beside and not together:
@@ -82,12 +88,21 @@ def _missing(need: str) -> str | None:
         return None
     if need == "published":
         place = Path(os.environ.get("OPSTRAND_PUBLISHED_VENV") or CHECKOUT / ".venv-published")
-        return None if (place / "bin" / "polyaxon").exists() else "needs the published package: make published"
+        return (
+            None
+            if (place / "bin" / "polyaxon").exists()
+            else "needs the published package: make published"
+        )
     if need == "programs":
         found = all(is_built(module) for module in KUBERNETES_PARTS)
         return None if found else "needs a built kube-apiserver: make programs"
-    has_docker = shutil.which("docker") is not None and subprocess.run(["docker", "info"], capture_output=True).returncode == 0
-    return None if has_docker or (STATE / "kubeconfig").exists() else "needs a cluster: make cluster"
+    has_docker = (
+        shutil.which("docker") is not None
+        and subprocess.run(["docker", "info"], capture_output=True).returncode == 0
+    )
+    return (
+        None if has_docker or (STATE / "kubeconfig").exists() else "needs a cluster: make cluster"
+    )
 
 
 def _start(tier: Tier, output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:

@@ -1,8 +1,9 @@
 """The vocabulary of everything that can go wrong, and whose business it is.
 
-Owns the stable CamelCase reasons and the two families of errors: `SpecError` (the user's file, values or upstreams: the run ends)
-and `PlatformError` (the cluster's trouble: tried again). What the API refuses has words of its own in `tracking`, and leaves it as HTTP.
-Anything else that is raised is a bug of ours. Must import nothing of ours.
+Owns the stable CamelCase reasons and the two families of errors: `SpecError` (the user's file,
+values or upstreams: the run ends) and `PlatformError` (the cluster's trouble: tried again). What
+the API refuses has words of its own in `tracking`, and leaves it as HTTP. Anything else that is
+raised is a bug of ours. Must import nothing of ours.
 """
 
 from __future__ import annotations
@@ -10,23 +11,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-#: Every reason that a person, a script or an alert may see, with what to do about it. Never rename a key.
+#: Every reason that a person, a script or an alert may see, with what to do about it. Never rename
+#: a key.
 REASONS: dict[str, str] = {
     # what was written
     "InvalidYAML": "Fix the YAML at the line shown.",
     "InvalidSpec": "Fix the field at the path shown; `opstrand explain FIELD` says what it accepts.",
     "UnknownField": "Remove the key, or use the nearest valid one.",
     "OldFormat": "This is a Polyaxon 0.x file, which is not run: write it as a component (kind: component, inputs, run: {kind: job, "
-    "container: {image, command}}), and what varies as an operation over it; `opstrand explain run` shows the keys.",
+    "container: {image, command}}), and what varies as an operation over it; `opstrand explain "
+    "run` shows the keys.",
     "NotSupported": "This part of the format is not run by this version; see the README's list of what works.",
     "Placeholder": "Replace the word by what it stands for.",
     "NotAnOperation": "Write the component under `component:` of an operation, or run it with `opstrand run -f`.",
     "InvalidName": "Use lower-case letters, digits and dashes, at most 52 characters.",
     "TooLarge": "Make it smaller, or put the data into artifacts and pass their path.",
-    "TooExpensive": "Use smaller values, fewer or simpler templates, or compute it in the program; the message names the limit.",
-    "SetAside": "Make it smaller or simpler and create it again; the operator's log and memory limit say more.",
-    "OutputsTooLarge": "Log less, or write the data to a file and log its path; what was refused is not among the outputs.",
-    "InputsTooLarge": "Log less, or write the data to a file and log its path; what was refused is not among the inputs.",
+    "TooExpensive": (
+        "Use smaller values, fewer or simpler templates, or compute it in the program; the message "
+        "names the limit."
+    ),
+    "SetAside": (
+        "Make it smaller or simpler and create it again; the operator's log and memory limit say "
+        "more."
+    ),
+    "OutputsTooLarge": (
+        "Log less, or write the data to a file and log its path; what was refused is not among the "
+        "outputs."
+    ),
+    "InputsTooLarge": (
+        "Log less, or write the data to a file and log its path; what was refused is not among the "
+        "inputs."
+    ),
     "ArtifactsTooLarge": "Report fewer artifacts; what was refused is not among the run's artifacts.",
     "MetaTooLarge": "Report less; what was refused is not in the run's meta.",
     "TagsTooLarge": "Use fewer or shorter tags; what was refused is not among the run's tags.",
@@ -59,8 +74,14 @@ REASONS: dict[str, str] = {
     "NamespaceTerminating": "Run it in another namespace.",
     "ProcessLost": "Run it again; where its program may still run, end that by hand.",
     "PodLost": "The Pod vanished before its result was seen; run it again.",
-    "ClusterUnreachable": "Fix the credentials or the address that the message names; `opstrand doctor` looks at both.",
-    "CatalogNotGiven": "Give the catalog of connections: `--connections FILE`, or the variable OPSTRAND_CONNECTIONS.",
+    "ClusterUnreachable": (
+        "Fix the credentials or the address that the message names; `opstrand doctor` looks at "
+        "both."
+    ),
+    "CatalogNotGiven": (
+        "Give the catalog of connections: `--connections FILE`, or the variable "
+        "OPSTRAND_CONNECTIONS."
+    ),
     "PlatformError": "The cluster answered with an error; it is tried again.",
     "InternalError": "This is a bug of opstrand; the operator's log has the details.",
     # how it ended or what it waits for
@@ -70,19 +91,34 @@ REASONS: dict[str, str] = {
     "InitFailed": "Read the init step's own words in the message.",
     "OOMKilled": "Ask for more memory or use less.",
     "ImagePullFailed": "Fix the image's name, or give the namespace a pull secret.",
-    "Unschedulable": "Ask for less, give the cluster more, or fix what the message names: a selector, a taint, a claim that is not bound.",
+    "Unschedulable": (
+        "Ask for less, give the cluster more, or fix what the message names: a selector, a taint, "
+        "a claim that is not bound."
+    ),
     "SchedulingGated": "Nothing to do: it starts when what holds it back, a queue such as Kueue, releases it.",
     "ContainerConfigError": "Create the Secret, ConfigMap or key that the message names, or fix the container.",
     "VolumeNotMounted": "Create the Secret, ConfigMap or claim that the message names, or fix the volume.",
-    "Evicted": "Nothing to do while it is tried again; where it went beyond its own limits, ask for what it really uses.",
+    "Evicted": (
+        "Nothing to do while it is tried again; where it went beyond its own limits, ask for what "
+        "it really uses."
+    ),
     "Preempted": "Nothing to do while it is tried again; a higher priority class keeps it from that.",
     "DeploymentLost": "Its Deployment was deleted from outside; to end a service, stop the run.",
     "NotReady": "It starts again by itself; where it does not, look at its log and its readiness probe.",
     "ProbeFailed": "Fix `termination.probe.http`: until it answers, the service is not ended for being idle.",
     "Culled": "It was idle for as long as `termination.culling` allows; run it again when it is needed.",
-    "NodeLost": "Nothing to do while it is tried again; where its node never comes back, delete the Node object.",
-    "NodeNotReady": "Look at the node; where it never comes back, delete the Node object: the run is tried again then.",
-    "NodeRefused": "Nothing to do while it is tried again; where the run names its node, ask for less or name another.",
+    "NodeLost": (
+        "Nothing to do while it is tried again; where its node never comes back, delete the Node "
+        "object."
+    ),
+    "NodeNotReady": (
+        "Look at the node; where it never comes back, delete the Node object: the run is tried "
+        "again then."
+    ),
+    "NodeRefused": (
+        "Nothing to do while it is tried again; where the run names its node, ask for less or name "
+        "another."
+    ),
     "PodDeleted": "The Pod was deleted from outside; run it again where it is not tried again by itself.",
     "DeadlineExceeded": "Raise `termination.timeout`, or do less.",
     "Stopped": "It was stopped on request.",
@@ -95,7 +131,8 @@ REASONS: dict[str, str] = {
 }
 
 
-#: After so many problems of one file a longer list helps nobody, and looking for near words takes time.
+#: After so many problems of one file a longer list helps nobody, and looking for near words takes
+#: time.
 MAX_PROBLEMS = 100
 
 
@@ -103,8 +140,9 @@ MAX_PROBLEMS = 100
 class Problem:
     """One thing wrong with what the user wrote.
 
-    `path` is the dotted place in the document ("component.run.container.image"), `line` and `column` count from 1 and are known
-    only for text. `message` says what was found and what was expected, in one sentence, without the path.
+    `path` is the dotted place in the document ("component.run.container.image"), `line` and
+    `column` count from 1 and are known only for text. `message` says what was found and what was
+    expected, in one sentence, without the path.
     """
 
     reason: str
@@ -120,12 +158,15 @@ class Problem:
 
 
 class SpecError(Exception):
-    """What the user wrote, gave or referred to cannot run. Ends the run as Failed within one reconcile; never retried.
+    """What the user wrote, gave or referred to cannot run. Ends the run as Failed within one
+    reconcile; never retried.
 
     Carries every problem found (at least one); `reason` is the first one's.
     """
 
-    def __init__(self, reason: str, message: str, path: str = "", *, others: Sequence[Problem] = ()) -> None:
+    def __init__(
+        self, reason: str, message: str, path: str = "", *, others: Sequence[Problem] = ()
+    ) -> None:
         self.problems: tuple[Problem, ...] = (Problem(reason, message, path), *others)
         super().__init__(str(self))
 
@@ -139,7 +180,9 @@ class SpecError(Exception):
 
     def within(self, prefix: str) -> SpecError:
         """The same error seen from further out: `prefix` is put before every path."""
-        return SpecError.of([replace(p, path=f"{prefix}.{p.path}" if p.path else prefix) for p in self.problems])
+        return SpecError.of(
+            [replace(p, path=f"{prefix}.{p.path}" if p.path else prefix) for p in self.problems]
+        )
 
     @property
     def reason(self) -> str:
@@ -154,9 +197,14 @@ class SpecError(Exception):
 
 
 class PlatformError(Exception):
-    """The cluster, the network or a store did not do what it should. Tried again with backoff; never the user's fault."""
+    """The cluster, the network or a store did not do what it should.
 
-    def __init__(self, message: str, *, reason: str = "PlatformError", retry_after: float | None = None) -> None:
+    Tried again with backoff; never the user's fault.
+    """
+
+    def __init__(
+        self, message: str, *, reason: str = "PlatformError", retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message

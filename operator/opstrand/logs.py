@@ -20,10 +20,20 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line, with what was given as `extra`."""
 
     #: What every record has, and what kopf adds.
-    _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "taskName", "settings", "k8s_ref", "k8s_skip"}
+    _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {
+        "message",
+        "taskName",
+        "settings",
+        "k8s_ref",
+        "k8s_skip",
+    }
 
     def format(self, record: logging.LogRecord) -> str:
-        entry: dict[str, Any] = {"time": datetime.now(UTC).isoformat(), "level": record.levelname.lower(), "logger": record.name}
+        entry: dict[str, Any] = {
+            "time": datetime.now(UTC).isoformat(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+        }
         entry["message"] = record.getMessage()
         entry |= {key: value for key, value in record.__dict__.items() if key not in self._OWN}
         if record.exc_info:
@@ -44,18 +54,24 @@ def about(project: str, run: str) -> dict[str, str]:
 
 
 class Sparse:
-    """Lines about what others can cause as often as they like: one of a kind in `seconds`, the next says how many it stands for."""
+    """Lines about what others can cause as often as they like: one of a kind in `seconds`, the next
+    says how many it stands for.
+    """
 
     def __init__(self, logger: logging.Logger, seconds: float = 10.0) -> None:
         self._logger, self._seconds = logger, seconds
         self._said: dict[str, tuple[float, int]] = {}
 
     def info(self, message: str, **extra: Any) -> None:
-        """`message` is the kind: it must not hold anything that a client sent, which belongs into `extra`."""
+        """`message` is the kind: it must not hold anything that a client sent, which belongs into
+        `extra`.
+        """
         now = time.monotonic()
         since, held_back = self._said.get(message, (float("-inf"), 0))
         if now - since < self._seconds:
             self._said[message] = since, held_back + 1
             return
         self._said[message] = now, 0
-        self._logger.info(message, extra={**extra, **({"held_back": held_back} if held_back else {})})
+        self._logger.info(
+            message, extra={**extra, **({"held_back": held_back} if held_back else {})}
+        )

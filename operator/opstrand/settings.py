@@ -1,6 +1,7 @@
 """Every tunable of the operator and the API, read from the environment once.
 
-Owns the names of the variables (`OPSTRAND_` and the field's name in capitals) and the defaults. Must not read anything after the start.
+Owns the names of the variables (`OPSTRAND_` and the field's name in capitals) and the defaults.
+Must not read anything after the start.
 """
 
 from __future__ import annotations
@@ -27,28 +28,34 @@ class Settings:
     image_pull_policy: str = "IfNotPresent"
     #: Where a run reaches the API from inside the cluster.
     api_url: str = "http://opstrand-api.opstrand:8000"
-    #: Where people outside the cluster reach the API: what `plugins.externalHost` puts into a run. Empty: as inside.
+    #: Where people outside the cluster reach the API: what `plugins.externalHost` puts into a run.
+    #: Empty: as inside.
     external_url: str = ""
-    #: The certificates that runs trust the API by, as PEM; the variable names their file. Empty: those that every program trusts.
+    #: The certificates that runs trust the API by, as PEM; the variable names their file. Empty:
+    #: those that every program trusts.
     api_ca: str = ""
-    #: The files of the API's certificate and its key; both: it speaks TLS alone. Read again when they change. `ca.crt` beside them is
-    #: what is published.
+    #: The files of the API's certificate and its key; both: it speaks TLS alone. Read again when
+    #: they change. `ca.crt` beside them is what is published.
     api_tls_cert: str = ""
     api_tls_key: str = ""
-    #: A Secret of the API's namespace, in which it keeps an authority of its own and a certificate by it. They serve where the two
-    #: files above are not there.
+    #: A Secret of the API's namespace, in which it keeps an authority of its own and a certificate
+    #: by it. They serve where the two files above are not there.
     api_tls_secret: str = ""
-    #: A ConfigMap of the API's namespace, in which it tells the operator by what it is trusted (`ca.crt`).
+    #: A ConfigMap of the API's namespace, in which it tells the operator by what it is trusted
+    #: (`ca.crt`).
     api_tls_published: str = ""
     #: The catalog of connections, a file that is read again when it changes; empty: there are none.
     connections: str = ""
     #: The audience of a run's token: the API accepts no other.
     audience: str = "opstrand"
-    #: 1: a person's token of a service account must be for that audience too; 0: one for the API server will do.
+    #: 1: a person's token of a service account must be for that audience too; 0: one for the API
+    #: server will do.
     people_audience: int = 0
-    #: The life of a run's token, at least 600. The published client reads it once, so it outlives a run's timeout in any case.
+    #: The life of a run's token, at least 600. The published client reads it once, so it outlives a
+    #: run's timeout in any case.
     token_seconds: int = 30 * 24 * 3600
-    #: How long past its end a run's token counts while its Pod and account live, where a cluster caps the life of tokens; 0: not at all.
+    #: How long past its end a run's token counts while its Pod and account live, where a cluster
+    #: caps the life of tokens; 0: not at all.
     expired_token_seconds: int = 30 * 24 * 3600
     #: How long an init container waits for the API to answer before it gives up.
     api_patience: int = 120
@@ -58,22 +65,26 @@ class Settings:
     pod_ttl: int = 24 * 3600
     #: Namespaces to watch, comma separated; empty: all of them.
     namespaces: str = ""
-    #: How long a run waits for an upstream or a component that is not there. GitOps applies in any order.
+    #: How long a run waits for an upstream or a component that is not there. GitOps applies in any
+    #: order.
     upstream_patience: int = 3600
     #: The same for a run of `run --local`, while no other local run could create what it waits for.
     local_patience: int = 60
-    #: How long a Pod may hang on something that a person must mend: an image, a Secret, a service account.
+    #: How long a Pod may hang on something that a person must mend: an image, a Secret, a service
+    #: account.
     start_patience: int = 1800
-    #: How long a Pod may wait for a node that takes it, where the run has no `termination.timeout`; 0: for ever.
+    #: How long a Pod may wait for a node that takes it, where the run has no `termination.timeout`;
+    #: 0: for ever.
     node_patience: int = 7 * 24 * 3600
     #: A Pod that stays unscheduled for less than this is not worth a status write.
     pending_grace: int = 5
-    #: A Pod that its node does not start for so long has its Events looked at: a volume may be missing.
+    #: A Pod that its node does not start for so long has its Events looked at: a volume may be
+    #: missing.
     mount_grace: int = 15
     #: An init step that runs for less than this is not worth a status write.
     init_grace: int = 30
-    #: Further attempts after evictions, preemptions, deleted Pods and lost nodes, for runs that do not say it themselves by the annotation
-    #: `opstrand.dev/platform-retries`; 0: at most once.
+    #: Further attempts after evictions, preemptions, deleted Pods and lost nodes, for runs that do
+    #: not say it themselves by the annotation `opstrand.dev/platform-retries`; 0: at most once.
     platform_retries: int = 3
     #: The wait before the first retry of a failed program; doubled each time.
     retry_backoff: int = 10
@@ -83,28 +94,34 @@ class Settings:
     silence: int = 60
     #: How long a starting operator tries to get its first full list before it gives up.
     first_list_patience: int = 60
-    #: Reconciles in flight: enough to keep an API server busy, few enough that who was woken need not wait for all the others.
+    #: Reconciles in flight: enough to keep an API server busy, few enough that who was woken need
+    #: not wait for all the others.
     concurrency: int = 12
     #: Processes for expensive decisions; one namespace holds all of them but one at most.
     decision_workers: int = 2
-    #: Seconds of computing time that one expensive decision may take, and all decisions about one run together.
+    #: Seconds of computing time that one expensive decision may take, and all decisions about one
+    #: run together.
     decision_seconds: int = 2
     decision_seconds_per_run: int = 10
-    #: MiB that one expensive decision may take: with all workers at that, the Pod must stay below its memory limit.
+    #: MiB that one expensive decision may take: with all workers at that, the Pod must stay below
+    #: its memory limit.
     decision_memory: int = 128
-    #: A file in a folder that outlives the container: which runs were being reconciled when it was killed. Empty: that is not recorded.
+    #: A file in a folder that outlives the container: which runs were being reconciled when it was
+    #: killed. Empty: that is not recorded.
     crash_record: str = ""
     #: Where the operator answers /healthz and /readyz; 0: nowhere.
     health_port: int = 8080
     #: Where the API listens.
     api_listen_port: int = 8000
-    #: Requests that the API holds back for news of one run (followed logs, awaited statuses), and for one caller, at a time.
+    #: Requests that the API holds back for news of one run (followed logs, awaited statuses), and
+    #: for one caller, at a time.
     api_followers_per_run: int = 50
     api_followers_per_caller: int = 300
     #: How long a client of the API may take to send the head of a request, and its body.
     api_head_seconds: int = 10
     api_body_seconds: int = 30
-    #: The folder of local runs, whose programs have the context root below it; empty in a cluster. No variable sets it.
+    #: The folder of local runs, whose programs have the context root below it; empty in a cluster.
+    #: No variable sets it.
     local_runs: str = field(default="", metadata={"is_variable": False})
 
     @property
@@ -114,7 +131,10 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """The settings that the environment asks for. Raises SpecError that names the variable and what it should hold."""
+        """The settings that the environment asks for.
+
+        Raises SpecError that names the variable and what it should hold.
+        """
         source = os.environ if environment is None else environment
         given: dict[str, object] = {}
         for one in fields(cls):
@@ -125,10 +145,16 @@ class Settings:
             given["api_ca"] = _read_certificates("OPSTRAND_API_CA", str(given["api_ca"]))
         settings = cls(**given)  # type: ignore[arg-type]
         if settings.token_seconds < SHORTEST_TOKEN:
-            raise SpecError("InvalidSpec", f"Kubernetes makes no token for less than {SHORTEST_TOKEN} s", "OPSTRAND_TOKEN_SECONDS")
+            raise SpecError(
+                "InvalidSpec",
+                f"Kubernetes makes no token for less than {SHORTEST_TOKEN} s",
+                "OPSTRAND_TOKEN_SECONDS",
+            )
         if bool(settings.api_tls_cert) != bool(settings.api_tls_key):
             raise SpecError(
-                "InvalidSpec", "expected both of OPSTRAND_API_TLS_CERT and OPSTRAND_API_TLS_KEY, or none", "OPSTRAND_API_TLS_CERT"
+                "InvalidSpec",
+                "expected both of OPSTRAND_API_TLS_CERT and OPSTRAND_API_TLS_KEY, or none",
+                "OPSTRAND_API_TLS_CERT",
             )
         return settings
 
@@ -137,7 +163,9 @@ def _read_certificates(name: str, path: str) -> str:
     try:
         text = Path(path).read_text(encoding="ascii")
     except (OSError, ValueError) as error:
-        raise SpecError("InvalidSpec", f"the certificates at {path} cannot be read: {error}", name) from None
+        raise SpecError(
+            "InvalidSpec", f"the certificates at {path} cannot be read: {error}", name
+        ) from None
     if "-----BEGIN CERTIFICATE-----" not in text:
         raise SpecError("InvalidSpec", f"expected certificates as PEM, found none in {path}", name)
     return text

@@ -1,8 +1,10 @@
-"""Text for people: what others wrote made fit to be shown, cut to a length, quoted, and the word that was most likely meant.
+"""Text for people: what others wrote made fit to be shown, cut to a length, quoted, and the word
+that was most likely meant.
 
-Owns `printable`: what a terminal would act on, or what would change how a line reads, is shown as an escape. Owns the
-words of "there is no X; did you mean Y; there are A, B", and what the search for Y may cost: names are a user's, as
-many and as long as a file can hold. Pure, and must import nothing of ours.
+Owns `printable`: what a terminal would act on, or what would change how a line reads, is shown as
+an escape. Owns the words of "there is no X; did you mean Y; there are A, B", and what the search
+for Y may cost: names are a user's, as many and as long as a file can hold. Pure, and must import
+nothing of ours.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from difflib import SequenceMatcher
 from heapq import nlargest
 from itertools import islice
 
-#: Of so many names at most the nearest is looked for, and of those only the likeliest are compared in full.
+#: Of so many names at most the nearest is looked for, and of those only the likeliest are compared
+#: in full.
 _SEARCHED = 200
 _COMPARED = 5
 #: A longer word is no slip of one: comparing takes time that grows with the square of the length.
@@ -24,8 +27,11 @@ _SHOWN = 60
 #: Characters of a value in an error; where less than `_TAIL` fit, no tail is shown.
 _QUOTED = 80
 _TAIL = 70
-#: C0 but tab and newline, DEL, C1, half characters; line and paragraph separators; what turns the direction of text.
-CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+#: C0 but tab and newline, DEL, C1, half characters; line and paragraph separators; what turns the
+#: direction of text.
+CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
+)
 _OTHER_THAN_COLOUR = re.compile(
     r"""
     \x1b\[ (?![0-9;:]*m) [0-?]*[ -/]*[@-~]?      # CSI: everything but SGR, which is colour
@@ -38,7 +44,9 @@ _OTHER_THAN_COLOUR = re.compile(
 
 
 def printable(text: str) -> str:
-    """`text` with its newlines and tabs, and every other character that a terminal would act on as an escape."""
+    """`text` with its newlines and tabs, and every other character that a terminal would act on as
+    an escape.
+    """
     return CONTROLS.sub(_escape, text)
 
 
@@ -53,9 +61,10 @@ def printable_json(document: str) -> str:
 
 
 def keep_colours(text: str) -> str:
-    """A program's own output for a terminal: its colours, tabs, carriage returns and backspaces stay, every other
-    control sequence goes (it could write the title or the clipboard, move the cursor over what was said before, or
-    have the terminal type an answer)."""
+    """A program's own output for a terminal: its colours, tabs, carriage returns and backspaces
+    stay, every other control sequence goes (it could write the title or the clipboard, move the
+    cursor over what was said before, or have the terminal type an answer).
+    """
     return _OTHER_THAN_COLOUR.sub("", text)
 
 
@@ -65,7 +74,10 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def find_nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known name that looks most like `word`, or None if none does. Case, dashes and underscores weigh nothing."""
+    """The known name that looks most like `word`, or None if none does.
+
+    Case, dashes and underscores weigh nothing.
+    """
     if len(word) > _LONGEST:
         return None
     names = [str(name) for name in islice(known, _SEARCHED)]
@@ -107,7 +119,8 @@ def _cut(name: str) -> str:
 
 
 def shorten(text: str, limit: int = _QUOTED) -> str:
-    """`text` in at most `limit` characters: its head and its tail, with what was left out counted between them.
+    """`text` in at most `limit` characters: its head and its tail, with what was left out counted
+    between them.
 
     Below 70 characters there is no room for a tail: the head, and how long the whole is.
     """

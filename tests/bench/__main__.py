@@ -1,4 +1,6 @@
-"""`python -m tests.bench [--quick] [--json FILE]`: everything in one run; two tables on stdout, all figures into FILE."""
+"""`python -m tests.bench [--quick] [--json FILE]`: everything in one run; two tables on stdout, all
+figures into FILE.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,16 @@ from typing import Any
 from tests.bench.alone import measure_alone
 from tests.bench.budgets import render_budgets
 from tests.bench.figures import median, render_table, show
-from tests.bench.load import QUICK, Sizes, Throughput, measure_latency, measure_live, measure_restart, measure_throughput, turns
+from tests.bench.load import (
+    QUICK,
+    Sizes,
+    Throughput,
+    measure_latency,
+    measure_live,
+    measure_restart,
+    measure_throughput,
+    turns,
+)
 from tests.bench.process import Subject
 from tests.bench.stage import KOPF, LOOP, OURS, SMALLEST, Stage, open_stage
 
@@ -52,7 +63,9 @@ async def measure_all(sizes: Sizes) -> dict[str, dict[str, Any]]:
         rounds: dict[str, list[Throughput]] = {subject.name: [] for subject in subjects}
         for subject in turns(subjects, sizes.rounds):
             rounds[subject.name].append(await measure_throughput(stage, subject, sizes))
-            say(f"throughput: {subject.name}: {rounds[subject.name][-1].runs_per_second:.1f} runs/s")
+            say(
+                f"throughput: {subject.name}: {rounds[subject.name][-1].runs_per_second:.1f} runs/s"
+            )
         found = {name: _sum_up(own, rounds[LOOP]) for name, own in rounds.items()}
         compared = [subject for subject in subjects if subject.name != SMALLEST]
         await _measure_latencies(stage, compared, sizes, found)
@@ -64,7 +77,8 @@ def _sum_up(own: Sequence[Throughput], loop: Sequence[Throughput]) -> dict[str, 
     return {
         "rates": [one.runs_per_second for one in own],
         "rate": max(one.runs_per_second for one in own),
-        "rate_ratio": max(one.runs_per_second for one in own) / max(one.runs_per_second for one in loop),
+        "rate_ratio": max(one.runs_per_second for one in own)
+        / max(one.runs_per_second for one in loop),
         "cpu_ms": median(one.cpu_ms for one in own),
         "server_cpu_ms": median(one.server_cpu_ms for one in own),
         "peak_rss": max(one.peak_rss for one in own),
@@ -73,7 +87,9 @@ def _sum_up(own: Sequence[Throughput], loop: Sequence[Throughput]) -> dict[str, 
     }
 
 
-async def _measure_latencies(stage: Stage, subjects: Sequence[Subject], sizes: Sizes, found: dict[str, dict[str, Any]]) -> None:
+async def _measure_latencies(
+    stage: Stage, subjects: Sequence[Subject], sizes: Sizes, found: dict[str, dict[str, Any]]
+) -> None:
     samples: dict[str, list[dict[str, float]]] = {subject.name: [] for subject in subjects}
     for subject in turns(list(subjects), sizes.latency_rounds):
         samples[subject.name].append(await measure_latency(stage, subject, sizes))
@@ -84,7 +100,9 @@ async def _measure_latencies(stage: Stage, subjects: Sequence[Subject], sizes: S
         found[name]["crowd_ratio"] = found[name]["crowd_p50"] / found[LOOP]["crowd_p50"]
 
 
-async def _measure_standing(stage: Stage, subjects: Sequence[Subject], sizes: Sizes, found: dict[str, dict[str, Any]]) -> None:
+async def _measure_standing(
+    stage: Stage, subjects: Sequence[Subject], sizes: Sizes, found: dict[str, dict[str, Any]]
+) -> None:
     for subject in subjects:
         for present in sizes.finished:
             seconds, peak = await measure_restart(stage, subject, present, sizes.restarts)
@@ -103,8 +121,21 @@ def render(found: Mapping[str, Mapping[str, Any]]) -> str:
         for title, figure, digits in ROWS
         if any(figure in found[name] for name in order)
     ]
-    verbs = sorted({what for name in order for what in found[name]["requests"] if found[name]["requests"][what] >= 0.05})
-    rows += [[f"requests per run: {what}", *(show(found[name]["requests"].get(what, 0.0), 2) for name in order)] for what in verbs]
+    verbs = sorted(
+        {
+            what
+            for name in order
+            for what in found[name]["requests"]
+            if found[name]["requests"][what] >= 0.05
+        }
+    )
+    rows += [
+        [
+            f"requests per run: {what}",
+            *(show(found[name]["requests"].get(what, 0.0), 2) for name in order),
+        ]
+        for what in verbs
+    ]
     return render_table(["", *order], rows)
 
 
@@ -116,12 +147,17 @@ def main() -> int:
     sizes, began = (QUICK if given.quick else Sizes()), time.monotonic()
     alone = measure_alone(rounds=1 if given.quick else 3)
     found = asyncio.run(asyncio.wait_for(measure_all(sizes), timeout=3600))
-    figures = {**alone, **{key: value for key, value in found[OURS].items() if isinstance(value, float)}}
+    figures = {
+        **alone,
+        **{key: value for key, value in found[OURS].items() if isinstance(value, float)},
+    }
     figures["throughput_ratio"] = found[OURS]["rate_ratio"]
     print(f"{render(found)}\n\n{render_budgets(figures)}")
     say(f"took {time.monotonic() - began:.0f} s")
     if given.json:
-        given.json.write_text(json.dumps({"sizes": vars(sizes), "subjects": found, "alone": alone}, indent=1) + "\n")
+        given.json.write_text(
+            json.dumps({"sizes": vars(sizes), "subjects": found, "alone": alone}, indent=1) + "\n"
+        )
     return 0
 
 

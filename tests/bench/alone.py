@@ -1,6 +1,7 @@
 """The lines without a cluster: one fresh process for each, so that none warms another's caches.
 
-Owns starting them and what the published package is compared with. Must not know how a figure comes about.
+Owns starting them and what the published package is compared with. Must not know how a figure comes
+about.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ from pathlib import Path
 from tests.bench.figures import median, median_ratio
 from tests.bench.process import CHECKOUT
 
-PUBLISHED = Path(os.environ.get("OPSTRAND_PUBLISHED_VENV") or CHECKOUT / ".venv-published") / "bin" / "python"
+PUBLISHED = (
+    Path(os.environ.get("OPSTRAND_PUBLISHED_VENV") or CHECKOUT / ".venv-published")
+    / "bin"
+    / "python"
+)
 _ECHO = "tests/samples/echo.yaml"
 _IMPORT = """
 import time
@@ -28,12 +33,17 @@ print('{"ms": %f, "mib": %f}' % (1000 * spent, int(status["VmRSS"].split()[0]) /
 
 
 def measure_alone(rounds: int) -> dict[str, float]:
-    """Milliseconds of CPU, MiB and ratios by name. Without the published package its two ratios are left out."""
+    """Milliseconds of CPU, MiB and ratios by name.
+
+    Without the published package its two ratios are left out.
+    """
     imported = [_ask([sys.executable, "-c", _IMPORT]) for _ in range(rounds + 2)]
     found = {
         "client_import_ms": median(one["ms"] for one in imported),
         "client_import_mib": median(one["mib"] for one in imported),
-        "help_ms": median(_cpu_of([str(CHECKOUT / ".venv/bin/opstrand"), "--help"]) for _ in range(rounds + 2)),
+        "help_ms": median(
+            _cpu_of([str(CHECKOUT / ".venv/bin/opstrand"), "--help"]) for _ in range(rounds + 2)
+        ),
     }
     for what in ("run_to_pod", "check_dag", "resolve_params"):
         found[f"{what}_ms"] = median(_ours(what) for _ in range(rounds))
@@ -45,9 +55,16 @@ def measure_alone(rounds: int) -> dict[str, float]:
 def _compare(what: str, rounds: int) -> dict[str, float]:
     if not PUBLISHED.exists():
         return {f"{what}_ms": median(_ours(what) for _ in range(rounds))}
-    pairs = [(_ours(what), _ask([str(PUBLISHED), "tests/bench/published.py", what, _ECHO])["ms"]) for _ in range(rounds)]
+    pairs = [
+        (_ours(what), _ask([str(PUBLISHED), "tests/bench/published.py", what, _ECHO])["ms"])
+        for _ in range(rounds)
+    ]
     ours, theirs = [one for one, _ in pairs], [other for _, other in pairs]
-    return {f"{what}_ms": median(ours), f"{what}_published_ms": median(theirs), f"{what}_ratio": median_ratio(theirs, ours)}
+    return {
+        f"{what}_ms": median(ours),
+        f"{what}_published_ms": median(theirs),
+        f"{what}_ratio": median_ratio(theirs, ours),
+    }
 
 
 def _ours(what: str) -> float:

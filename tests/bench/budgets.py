@@ -38,7 +38,12 @@ BUDGETS = (
     Budget("opstrand --help, CPU", "help_ms", 120, "ms"),
     Budget("parse, compile, resolve, render the echo", "run_to_pod_ms", 1.2, "ms", digits=2),
     Budget("check of the echo, times faster than published", "check_ratio", 4, at_most=False),
-    Budget("read, compile, resolve, times faster than published", "resolve_file_ratio", 4, at_most=False),
+    Budget(
+        "read, compile, resolve, times faster than published",
+        "resolve_file_ratio",
+        4,
+        at_most=False,
+    ),
     Budget("check of a pipeline of 500 operations", "check_dag_ms", 1000, "ms", digits=0),
     Budget("resolve 10,000 params", "resolve_params_ms", 1000, "ms", digits=0),
 )
@@ -51,5 +56,12 @@ def render_budgets(figures: Mapping[str, float]) -> str:
         value = figures.get(one.figure, math.nan)
         if not math.isnan(value):
             bound = f"{'at most' if one.at_most else 'at least'} {one.limit:,g} {one.unit}".strip()
-            rows.append([one.what, f"{show(value, one.digits)} {one.unit}".strip(), bound, "yes" if one.is_kept(value) else "NO"])
+            rows.append(
+                [
+                    one.what,
+                    f"{show(value, one.digits)} {one.unit}".strip(),
+                    bound,
+                    "yes" if one.is_kept(value) else "NO",
+                ]
+            )
     return render_table(["budget", "measured", "promised", "kept"], rows)

@@ -1,4 +1,5 @@
-"""What one run of the echo writes, as our own core decides it: the bare loop then writes the very same bytes with another name in them.
+"""What one run of the echo writes, as our own core decides it: the bare loop then writes the very
+same bytes with another name in them.
 
 Owns playing the life of one run without a cluster. Must not write anything.
 """
@@ -23,10 +24,25 @@ _SETTINGS = Settings()
 
 
 def record_writes(operation: Mapping[str, Any]) -> dict[str, str]:
-    """JSON texts by what they are for: `freeze`, `pod`, `running`, `final`, and `waiting` for a run that refers to another."""
-    metadata = {"name": NAME, "namespace": "bench", "uid": UID, "generation": 1, "resourceVersion": "1"}
+    """JSON texts by what they are for:
+
+    `freeze`, `pod`, `running`, `final`, and `waiting` for a run that refers to another.
+    """
+    metadata = {
+        "name": NAME,
+        "namespace": "bench",
+        "uid": UID,
+        "generation": 1,
+        "resourceVersion": "1",
+    }
     body = {**operation, "metadata": {**metadata, "creationTimestamp": "2026-01-01T00:00:00Z"}}
-    waiting = {**body, "spec": {**body["spec"], "params": {"message": {"ref": "ops.up-99999", "value": "outputs.acc"}}}}
+    waiting = {
+        **body,
+        "spec": {
+            **body["spec"],
+            "params": {"message": {"ref": "ops.up-99999", "value": "outputs.acc"}},
+        },
+    }
     freeze = _decide(body)
     (action,) = freeze.actions
     assert isinstance(action, CreatePod)

@@ -1,7 +1,8 @@
-"""Past the API server into its store: how much was written, objects in bulk, and sweeping up between measurements.
+"""Past the API server into its store: how much was written, objects in bulk, and sweeping up
+between measurements.
 
-5,000 finished runs by way of the API would take longer than all that is measured with them. Must not be used on anything but a control
-plane of the bench's own.
+5,000 finished runs by way of the API would take longer than all that is measured with them. Must
+not be used on anything but a control plane of the bench's own.
 """
 
 from __future__ import annotations
@@ -25,10 +26,16 @@ class Etcd:
         self._url, self._http = url, http
 
     async def bytes_taken(self) -> int:
-        """Bytes that etcd's clients have sent since its start: what was written, and a little for what was asked."""
+        """Bytes that etcd's clients have sent since its start: what was written, and a little for
+        what was asked.
+        """
         async with self._http.get(f"{self._url}/metrics") as answer:
             lines = (await answer.text()).splitlines()
-        found = next(line for line in lines if line.startswith("etcd_network_client_grpc_received_bytes_total"))
+        found = next(
+            line
+            for line in lines
+            if line.startswith("etcd_network_client_grpc_received_bytes_total")
+        )
         return int(float(found.split()[1]))
 
     async def get(self, key: str) -> bytes:
@@ -36,7 +43,10 @@ class Etcd:
         return base64.b64decode(found["kvs"][0]["value"])
 
     async def put_all(self, values: dict[str, bytes]) -> None:
-        items = [{"requestPut": {"key": _text(key.encode()), "value": _text(value)}} for key, value in values.items()]
+        items = [
+            {"requestPut": {"key": _text(key.encode()), "value": _text(value)}}
+            for key, value in values.items()
+        ]
         for start in range(0, len(items), _BATCH):
             await self._ask("txn", {"success": items[start : start + _BATCH]})
 
@@ -44,7 +54,9 @@ class Etcd:
         """Take away every Operation and Pod, and give the API server a moment to notice."""
         for prefix in (OPERATIONS, PODS):
             end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-            await self._ask("deleterange", {"key": _text(prefix.encode()), "rangeEnd": _text(end.encode())})
+            await self._ask(
+                "deleterange", {"key": _text(prefix.encode()), "rangeEnd": _text(end.encode())}
+            )
         await asyncio.sleep(0.5)
 
     async def _ask(self, call: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -58,10 +70,14 @@ def _text(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
-def copy_run(operation: bytes, pod: bytes, *, name: str, uid: str, pod_uid: str, number: int) -> tuple[str, bytes, bytes]:
-    """Another run like this one: its name and both stored objects. Same lengths throughout, so that lengths inside stay true.
+def copy_run(
+    operation: bytes, pod: bytes, *, name: str, uid: str, pod_uid: str, number: int
+) -> tuple[str, bytes, bytes]:
+    """Another run like this one: its name and both stored objects. Same lengths throughout, so that
+    lengths inside stay true.
 
-    `name` ends with five digits; of the uids the first eight digits change, which is what names are made of.
+    `name` ends with five digits; of the uids the first eight digits change, which is what names are
+    made of.
     """
     other = f"{name[:-5]}{number:05d}"
     new, new_pod = f"{0xA0000000 + number:08x}", f"{0xB0000000 + number:08x}"

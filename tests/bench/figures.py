@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 
 
 def percentile(samples: Iterable[float], share: float) -> float:
-    """The smallest sample that at least this share (0 to 1) of all samples do not exceed; NaN without samples."""
+    """The smallest sample that at least this share (0 to 1) of all samples do not exceed; NaN
+    without samples.
+    """
     ordered = sorted(samples)
     if not ordered:
         return math.nan
@@ -24,7 +26,10 @@ def median(samples: Iterable[float]) -> float:
 
 
 def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """The median of the ratios round by round: what drifted between rounds cancels. Both in the order of the rounds."""
+    """The median of the ratios round by round: what drifted between rounds cancels.
+
+    Both in the order of the rounds.
+    """
     return median(one / other for one, other in zip(ours, theirs, strict=True) if other)
 
 
@@ -41,7 +46,10 @@ def render_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
 
     def draw(line: Sequence[str]) -> str:
-        cells = [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
+        cells = [
+            line[0].ljust(widths[0]),
+            *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
+        ]
         return f"| {' | '.join(cells)} |"
 
     rule = f"| {'-' * widths[0]} | {' | '.join('-' * (width - 1) + ':' for width in widths[1:])} |"

@@ -1,4 +1,7 @@
-"""The measurements themselves, each for one subject on a swept stage. Must not know which subject it has before it."""
+"""The measurements themselves, each for one subject on a swept stage.
+
+Must not know which subject it has before it.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,12 @@ _OUTPUT = {"outputs": [{"name": "acc", "type": "float", "value": 0.5}]}
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is asked for. `rounds` repeat the throughput of all subjects in turn, `latency_rounds` their latencies.
+    """How much is asked for. `rounds` repeat the throughput of all subjects in turn,
+    `latency_rounds` their latencies.
 
-    Many short rounds instead of few long ones: other work on the machine comes and goes, and is a whole round's fate. It only ever adds
-    to a time: the best round counts, of every subject. What it takes of the machine is the median.
+    Many short rounds instead of few long ones: other work on the machine comes and goes, and is a
+    whole round's fate. It only ever adds to a time: the best round counts, of every subject. What
+    it takes of the machine is the median.
     """
 
     rounds: int = 5
@@ -39,7 +44,9 @@ class Sizes:
     restarts: int = 3
 
 
-QUICK = Sizes(rounds=3, runs=100, latency_rounds=1, paced=20, chains=5, live=0, finished=(1000,), restarts=1)
+QUICK = Sizes(
+    rounds=3, runs=100, latency_rounds=1, paced=20, chains=5, live=0, finished=(1000,), restarts=1
+)
 
 
 @dataclass
@@ -77,7 +84,12 @@ async def measure_throughput(stage: Stage, subject: Subject, sizes: Sizes) -> Th
     """All runs asked for at once."""
     async with acting(stage, subject):
         wanted = make_names("many", sizes.runs)
-        start, cpu, server, stored = stage.mark(), subject.cpu_seconds(), stage.server_cpu_seconds(), await stage.etcd.bytes_taken()
+        start, cpu, server, stored = (
+            stage.mark(),
+            subject.cpu_seconds(),
+            stage.server_cpu_seconds(),
+            await stage.etcd.bytes_taken(),
+        )
         await stage.run_to_end(wanted)
         await asyncio.sleep(0.5)
         spent, serving = subject.cpu_seconds() - cpu, stage.server_cpu_seconds() - server
@@ -86,7 +98,9 @@ async def measure_throughput(stage: Stage, subject: Subject, sizes: Sizes) -> Th
         requests = {what: number / count for what, number in sorted(trail.count().items())}
         rate = count / trail.seconds_for(wanted)
         peak = subject.rss(peak=True)
-        return Throughput(rate, 1000 * spent / count, 1000 * serving / count, peak, taken / count, requests)
+        return Throughput(
+            rate, 1000 * spent / count, 1000 * serving / count, peak, taken / count, requests
+        )
 
 
 async def measure_latency(stage: Stage, subject: Subject, sizes: Sizes) -> dict[str, float]:
@@ -94,8 +108,14 @@ async def measure_latency(stage: Stage, subject: Subject, sizes: Sizes) -> dict[
     async with acting(stage, subject):
         paced = await _pace(stage, subject, sizes.paced)
         single = await _chain_alone(stage, subject, sizes.chains)
-        # All chains of a burst wait for the same two cores: it is one sample, and what else goes on there only adds to it.
-        crowd = min([median(await _chain_at_once(stage, subject, sizes.chains_at_once)) for _ in range(sizes.bursts)])
+        # All chains of a burst wait for the same two cores: it is one sample, and what else goes on
+        # there only adds to it.
+        crowd = min(
+            [
+                median(await _chain_at_once(stage, subject, sizes.chains_at_once))
+                for _ in range(sizes.bursts)
+            ]
+        )
     return {**paced, "hop_p50": median(single), "crowd_p50": crowd}
 
 
@@ -109,7 +129,11 @@ async def _pace(stage: Stage, subject: Subject, count: int) -> dict[str, float]:
     await asyncio.sleep(0.1)
     trail = stage.trail(start, subject)
     to_pod, to_final = trail.create_to_pod(wanted), trail.done_to_final(wanted)
-    return {"pod_p50": median(to_pod), "pod_p99": percentile(to_pod, 0.99), "final_p50": median(to_final)}
+    return {
+        "pod_p50": median(to_pod),
+        "pod_p99": percentile(to_pod, 0.99),
+        "final_p50": median(to_final),
+    }
 
 
 def _pairs(count: int) -> list[tuple[str, str]]:
@@ -157,9 +181,12 @@ async def measure_live(stage: Stage, subject: Subject, count: int) -> float:
         return subject.rss()
 
 
-async def measure_restart(stage: Stage, subject: Subject, present: int, times: int) -> tuple[float, float]:
-    """Seconds from the process's start to the first Pod's POST, with so many finished runs and their Pods present, at best; and the MiB
-    that were resident at most."""
+async def measure_restart(
+    stage: Stage, subject: Subject, present: int, times: int
+) -> tuple[float, float]:
+    """Seconds from the process's start to the first Pod's POST, with so many finished runs and
+    their Pods present, at best; and the MiB that were resident at most.
+    """
     async with acting(stage, subject):
         await stage.run_to_end(["finished-00000"])
     await _copy_finished(stage, present)
@@ -178,7 +205,9 @@ async def _copy_finished(stage: Stage, count: int) -> None:
     stored_pod = await stage.etcd.get(f"{PODS}{NAMESPACE}/{pod_name}")
     values: dict[str, bytes] = {}
     for number in range(1, count):
-        other, operation, copied = copy_run(stored, stored_pod, name=name, uid=uid, pod_uid=pod["metadata"]["uid"], number=number)
+        other, operation, copied = copy_run(
+            stored, stored_pod, name=name, uid=uid, pod_uid=pod["metadata"]["uid"], number=number
+        )
         values[f"{OPERATIONS}{NAMESPACE}/{other}"] = operation
         values[f"{PODS}{NAMESPACE}/{other}-{0xA0000000 + number:08x}-0"] = copied
     await stage.etcd.put_all(values)

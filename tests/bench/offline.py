@@ -1,4 +1,5 @@
-"""What needs no cluster, each in a process of its own: `python -m tests.bench.offline WHAT` prints one JSON object.
+"""What needs no cluster, each in a process of its own: `python -m tests.bench.offline WHAT` prints
+one JSON object.
 
 Best of several batches: what else the machine does can only add to a figure.
 """
@@ -44,7 +45,9 @@ def check() -> float:
     from opstrand.core.templates.template import refuse
 
     def work() -> None:
-        verdict = validate_submission(read_submission([ECHO], ["message=test 1"]), evaluate=refuse, complete=False)
+        verdict = validate_submission(
+            read_submission([ECHO], ["message=test 1"]), evaluate=refuse, complete=False
+        )
         assert not verdict.problems
 
     return milliseconds(work, batch=20)
@@ -83,18 +86,36 @@ def check_dag() -> float:
     from opstrand.cli.files.submission import read_submission
     from opstrand.core.templates.template import refuse
 
-    inputs, outputs = [{"name": "x", "type": "float", "value": 1.0}], [{"name": "y", "type": "float", "value": 1.0}]
-    component = {"inputs": inputs, "outputs": outputs, "run": {"kind": "job", "container": {"image": "busybox", "args": ["{{ x }}"]}}}
+    inputs, outputs = (
+        [{"name": "x", "type": "float", "value": 1.0}],
+        [{"name": "y", "type": "float", "value": 1.0}],
+    )
+    component = {
+        "inputs": inputs,
+        "outputs": outputs,
+        "run": {"kind": "job", "container": {"image": "busybox", "args": ["{{ x }}"]}},
+    }
     operations: list[dict[str, Any]] = [{"name": "op-0", "component": component}]
     for number in range(1, 500):
         ref = {"x": {"ref": f"ops.op-{number - 1}", "value": "outputs.y"}}
-        operations.append({"name": f"op-{number}", "dependencies": [f"op-{number - 1}"], "params": ref, "component": component})
+        operations.append(
+            {
+                "name": f"op-{number}",
+                "dependencies": [f"op-{number - 1}"],
+                "params": ref,
+                "component": component,
+            }
+        )
     with NamedTemporaryFile("w", suffix=".yaml") as file:
-        yaml.safe_dump({"kind": "component", "run": {"kind": "dag", "operations": operations}}, file)
+        yaml.safe_dump(
+            {"kind": "component", "run": {"kind": "dag", "operations": operations}}, file
+        )
         file.flush()
 
         def work() -> None:
-            assert not validate_submission(read_submission([file.name], []), evaluate=refuse, complete=False).problems
+            assert not validate_submission(
+                read_submission([file.name], []), evaluate=refuse, complete=False
+            ).problems
 
         return milliseconds(work, batch=1, batches=2)
 
@@ -107,7 +128,10 @@ def resolve_params() -> float:
     from opstrand.spec.polyaxonfile import parse_operation
 
     names = [f"p{number:05d}" for number in range(10_000)]
-    params = {name: {"value": number if number % 2 == 0 else f"{{{{ {names[number - 1]} }}}}"} for number, name in enumerate(names)}
+    params = {
+        name: {"value": number if number % 2 == 0 else f"{{{{ {names[number - 1]} }}}}"}
+        for number, name in enumerate(names)
+    }
     run = {"kind": "job", "container": {"image": "busybox"}}
     component = {"inputs": [{"name": name, "type": "int"} for name in names], "run": run}
     compiled = compile_operation(parse_operation({"params": params, "component": component}))
@@ -121,7 +145,13 @@ def resolve_params() -> float:
     return milliseconds(work, batch=1, batches=2)
 
 
-WORK = {"run_to_pod": run_to_pod, "check": check, "resolve_file": resolve_file, "check_dag": check_dag, "resolve_params": resolve_params}
+WORK = {
+    "run_to_pod": run_to_pod,
+    "check": check,
+    "resolve_file": resolve_file,
+    "check_dag": check_dag,
+    "resolve_params": resolve_params,
+}
 
 if __name__ == "__main__":
     print(json.dumps({"ms": WORK[sys.argv[1]]()}))

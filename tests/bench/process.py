@@ -17,7 +17,10 @@ _STARTED = b'"message": "started"'
 
 @dataclass
 class Subject:
-    """One of those that are compared: `command` are the arguments of Python; it says "started" on its output."""
+    """One of those that are compared:
+
+    `command` are the arguments of Python; it says "started" on its output.
+    """
 
     name: str
     user: str
@@ -28,10 +31,21 @@ class Subject:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, wait: bool = True) -> None:
-        env = {**os.environ, **self.environment, "KUBECONFIG": str(self.kubeconfig), "PYTHONPATH": str(CHECKOUT)}
+        env = {
+            **os.environ,
+            **self.environment,
+            "KUBECONFIG": str(self.kubeconfig),
+            "PYTHONPATH": str(CHECKOUT),
+        }
         self.log.unlink(missing_ok=True)
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen([sys.executable, *self.command], env=env, stdout=log, stderr=log, cwd=self.log.parent)
+            self.process = subprocess.Popen(
+                [sys.executable, *self.command],
+                env=env,
+                stdout=log,
+                stderr=log,
+                cwd=self.log.parent,
+            )
         deadline = time.monotonic() + 60
         while wait and _STARTED not in self.log.read_bytes():
             self.check_alive()

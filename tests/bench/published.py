@@ -1,4 +1,5 @@
-"""The same work by the published package, run by its own environment's Python: `python published.py check|resolve_file FILE`.
+"""The same work by the published package, run by its own environment's Python: `python published.py
+check|resolve_file FILE`.
 
 Must import nothing of this project but the stopwatch beside it.
 """
@@ -17,7 +18,9 @@ os.environ.setdefault("POLYAXON_NO_OP", "1")
 def check(file: str) -> Any:
     from polyaxon._polyaxonfile import check_polyaxonfile
 
-    return check_polyaxonfile(polyaxonfile=file, params={"message": "test 1"}, is_cli=False, verbose=False)
+    return check_polyaxonfile(
+        polyaxonfile=file, params={"message": "test 1"}, is_cli=False, verbose=False
+    )
 
 
 def resolve_file(file: str) -> Any:
@@ -25,7 +28,9 @@ def resolve_file(file: str) -> Any:
     from polyaxon._polyaxonfile import OperationSpecification, check_polyaxonfile
 
     class Alone(BaseResolver):  # type: ignore[misc]  # only its own environment has the package
-        """Without an agent's connections, which the echo does not use: less to do, in its favour."""
+        """Without an agent's connections, which the echo does not use: less to do, in its
+        favour.
+        """
 
         def resolve_agent_environment(self) -> None:
             pass
@@ -47,4 +52,8 @@ def resolve_file(file: str) -> Any:
 
 if __name__ == "__main__":
     name, path = sys.argv[1:]
-    print(json.dumps({"ms": milliseconds(lambda: {"check": check, "resolve_file": resolve_file}[name](path))}))
+    print(
+        json.dumps(
+            {"ms": milliseconds(lambda: {"check": check, "resolve_file": resolve_file}[name](path))}
+        )
+    )

@@ -1,7 +1,8 @@
-"""What all subjects share: a control plane, the one who asks for runs, and a stand-in for the kubelet that waits for both sides.
+"""What all subjects share: a control plane, the one who asks for runs, and a stand-in for the
+kubelet that waits for both sides.
 
-Owns making Operations, knowing where they are, and when a Pod may end: once its run was seen Running, so that every subject makes the
-same writes. Must not measure.
+Owns making Operations, knowing where they are, and when a Pod may end: once its run was seen
+Running, so that every subject makes the same writes. Must not measure.
 """
 
 from __future__ import annotations
@@ -35,18 +36,28 @@ LOOP, KOPF, SMALLEST, OURS = "asyncio loop", "kopf on.event", "loop, smallest", 
 PATIENCE = 180.0
 #: A watch that says nothing for so long is opened anew.
 SILENCE = 90.0
-_CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False)
-_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False)
+_CLUSTER_ROLES = Resource(
+    "rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False
+)
+_BINDINGS = Resource(
+    "rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False
+)
 _ROLE = "opstrand-operator"
 ECHO: Manifest = yaml.safe_load((CHECKOUT / "tests/samples/echo.yaml").read_text())
-# Named here, since no controllers run that would make the default account, nor the admission that puts its name in.
+# Named here, since no controllers run that would make the default account, nor the admission that
+# puts its name in.
 ECHO["run"]["environment"] = {"serviceAccountName": "default"}
 
 
 def operation(name: str, spec: Mapping[str, Any] | None = None) -> Manifest:
     """An Operation of the echo; `spec` is laid over it."""
     asked = {"params": {"message": {"value": "test 1"}}, "component": ECHO, **(spec or {})}
-    return {"apiVersion": names.API_VERSION, "kind": "Operation", "metadata": {"name": name}, "spec": asked}
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "Operation",
+        "metadata": {"name": name},
+        "spec": asked,
+    }
 
 
 class Stage:
@@ -62,7 +73,10 @@ class Stage:
         self._slots = asyncio.Semaphore(32)
 
     def subjects(self) -> list[Subject]:
-        """Ours beside the loop that it is compared with. The last writes as little as possible, the others what ours does."""
+        """Ours beside the loop that it is compared with.
+
+        The last writes as little as possible, the others what ours does.
+        """
         writes = self.plane.folder / "writes.json"
         writes.write_text(json.dumps(record_writes(operation("any"))))
         commands = {
@@ -76,7 +90,9 @@ class Stage:
     def _subject(self, name: str, command: list[str]) -> Subject:
         user = "bench-" + re.sub("[^a-z]+", "-", name)
         settings = {"OPSTRAND_HEALTH_PORT": "0"}
-        return Subject(name, user, command, self.plane.user(user), self.plane.folder / f"{user}.log", settings)
+        return Subject(
+            name, user, command, self.plane.user(user), self.plane.folder / f"{user}.log", settings
+        )
 
     # -- asking for runs
 
@@ -84,7 +100,9 @@ class Stage:
         async with self._slots:
             await self.kube.create(OPERATIONS, NAMESPACE, operation(name, spec))
 
-    async def create_all(self, wanted: Iterable[str], spec: Mapping[str, Any] | None = None) -> None:
+    async def create_all(
+        self, wanted: Iterable[str], spec: Mapping[str, Any] | None = None
+    ) -> None:
         await asyncio.gather(*(self.create(name, spec) for name in wanted))
 
     async def wait_for(self, wanted: Iterable[str], phase: str) -> None:
@@ -94,8 +112,15 @@ class Stage:
                 for name in listed:
                     await self._until(name, phase)
         except TimeoutError:
-            late = {name: self.phases.get(name, "absent") for name in listed if self.phases.get(name) != phase}
-            raise RuntimeError(f"{len(late)} runs are not {phase} after {PATIENCE:.0f} s: {dict(list(late.items())[:5])}") from None
+            late = {
+                name: self.phases.get(name, "absent")
+                for name in listed
+                if self.phases.get(name) != phase
+            }
+            raise RuntimeError(
+                f"{len(late)} runs are not {phase} after {PATIENCE:.0f} s: "
+                f"{dict(list(late.items())[:5])}"
+            ) from None
 
     async def _until(self, name: str, phase: str) -> None:
         while self.phases.get(name) != phase:
@@ -130,7 +155,9 @@ class Stage:
 
     async def may_end(self, name: str) -> None:
         """Until this run was seen Running and is not held any more."""
-        while self.phases.get(name) != "Running" or any(name.startswith(prefix) for prefix in self.held):
+        while self.phases.get(name) != "Running" or any(
+            name.startswith(prefix) for prefix in self.held
+        ):
             await self._change(name)
 
     async def _change(self, name: str) -> None:
@@ -159,8 +186,11 @@ class Stage:
         return Trail.read(self.plane.audit_log, start, subject.user)
 
 
-async def follow(kube: KubeApi, resource: Resource, labels: str = "") -> AsyncIterator[tuple[str, Manifest]]:
-    """Everything that is there, as ADDED, then every event; from the start again when the watch ends or is silent for long.
+async def follow(
+    kube: KubeApi, resource: Resource, labels: str = ""
+) -> AsyncIterator[tuple[str, Manifest]]:
+    """Everything that is there, as ADDED, then every event; from the start again when the watch
+    ends or is silent for long.
 
     A server that was swept rereads its store, and refuses lists meanwhile.
     """
@@ -208,10 +238,14 @@ class PatientKubelet(KubeletStandIn):
 
 @asynccontextmanager
 async def open_stage() -> AsyncIterator[Stage]:
-    """A control plane of its own on the loopback, with all that the subjects need; nothing of it is left."""
+    """A control plane of its own on the loopback, with all that the subjects need; nothing of it is
+    left.
+    """
     async with AsyncExitStack() as stack:
         plane = stack.enter_context(ControlPlane(audit_policy=METADATA_POLICY))
-        session = await stack.enter_async_context(await open_session(kubeconfig=str(plane.kubeconfig), connections=128))
+        session = await stack.enter_async_context(
+            await open_session(kubeconfig=str(plane.kubeconfig), connections=128)
+        )
         http = await stack.enter_async_context(aiohttp.ClientSession())
         stage = Stage(plane, KubeApi(session), Etcd(plane.etcd_url, http))
         await _prepare(stage)
@@ -226,9 +260,16 @@ async def _prepare(stage: Stage) -> None:
     for name in ("operation", "component"):
         await kube.create(CRDS, None, _read(f"crds/{name}.yaml")[0])
     await kube.create(NAMESPACES, None, {"metadata": {"name": NAMESPACE}})
-    role = next(one for one in _read("manifests/base/rbac-operator.yaml") if one["kind"] == _CLUSTER_ROLES.kind)
+    role = next(
+        one
+        for one in _read("manifests/base/rbac-operator.yaml")
+        if one["kind"] == _CLUSTER_ROLES.kind
+    )
     await kube.create(_CLUSTER_ROLES, None, role)
-    people = [{"kind": "User", "name": subject.user, "apiGroup": "rbac.authorization.k8s.io"} for subject in stage.subjects()]
+    people = [
+        {"kind": "User", "name": subject.user, "apiGroup": "rbac.authorization.k8s.io"}
+        for subject in stage.subjects()
+    ]
     binding = {
         "metadata": {"name": "bench"},
         "roleRef": {"apiGroup": _CLUSTER_ROLES.group, "kind": "ClusterRole", "name": _ROLE},

@@ -1,4 +1,6 @@
-"""How a call is timed: the same for this project's Python and for the published package's, so it imports the standard library only."""
+"""How a call is timed: the same for this project's Python and for the published package's, so it
+imports the standard library only.
+"""
 
 from __future__ import annotations
 

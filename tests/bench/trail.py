@@ -1,4 +1,5 @@
-"""What happened when, by the API server's own audit log: neither the driver's clock nor its load is in these figures.
+"""What happened when, by the API server's own audit log: neither the driver's clock nor its load is
+in these figures.
 
 Owns the reading of a log's slice and every duration between two requests. Must not make requests.
 """
@@ -28,7 +29,10 @@ class Request:
 
 
 class Trail:
-    """The requests of one stretch of the log. Pods are called `RUN-<8 hex digits>-<attempt>` by every subject."""
+    """The requests of one stretch of the log.
+
+    Pods are called `RUN-<8 hex digits>-<attempt>` by every subject.
+    """
 
     def __init__(self, requests: Iterable[Request], user: str) -> None:
         self._all = list(requests)
@@ -39,51 +43,90 @@ class Trail:
         """From this byte of the log on; `user` is the subject."""
         with path.open("rb") as file:
             file.seek(start)
-            return cls([request for line in file if line.endswith(b"\n") and (request := _parse(line)) is not None], user)
+            return cls(
+                [
+                    request
+                    for line in file
+                    if line.endswith(b"\n") and (request := _parse(line)) is not None
+                ],
+                user,
+            )
 
     @cached_property
     def asked(self) -> dict[str, Request]:
         """Run -> the request that created it."""
-        return {one.name: one for one in self._all if (one.verb, one.resource, one.code) == ("create", "operations", 201)}
+        return {
+            one.name: one
+            for one in self._all
+            if (one.verb, one.resource, one.code) == ("create", "operations", 201)
+        }
 
     @cached_property
     def pod_posted(self) -> dict[str, Request]:
         """Run -> its Pod's POST by the subject."""
         mine = (one for one in self._all if one.user == self._user)
-        return {run_of(one.name): one for one in mine if (one.verb, one.resource, one.code) == ("create", "pods", 201)}
+        return {
+            run_of(one.name): one
+            for one in mine
+            if (one.verb, one.resource, one.code) == ("create", "pods", 201)
+        }
 
     @cached_property
     def pod_ended(self) -> dict[str, Request]:
         """Run -> the stand-in's last word on its Pod."""
-        return {run_of(one.name): one for one in self._all if (one.verb, one.resource) == ("patch", "pods/status")}
+        return {
+            run_of(one.name): one
+            for one in self._all
+            if (one.verb, one.resource) == ("patch", "pods/status")
+        }
 
     @cached_property
     def written(self) -> dict[str, Request]:
         """Run -> the subject's last status write."""
         mine = (one for one in self._all if one.user == self._user)
-        return {one.name: one for one in mine if (one.verb, one.resource) == ("patch", "operations/status")}
+        return {
+            one.name: one
+            for one in mine
+            if (one.verb, one.resource) == ("patch", "operations/status")
+        }
 
     def seconds_for(self, names: Iterable[str]) -> float:
         """From the first of these runs being asked for to the last one's final status."""
         wanted = list(names)
-        return max(self.written[name].answered for name in wanted) - min(self.asked[name].received for name in wanted)
+        return max(self.written[name].answered for name in wanted) - min(
+            self.asked[name].received for name in wanted
+        )
 
     def create_to_pod(self, names: Iterable[str]) -> list[float]:
         """Milliseconds from the create request's arrival to the answer to the Pod's POST."""
-        return [1000 * (self.pod_posted[name].answered - self.asked[name].received) for name in names]
+        return [
+            1000 * (self.pod_posted[name].answered - self.asked[name].received) for name in names
+        ]
 
     def done_to_final(self, names: Iterable[str]) -> list[float]:
-        """Milliseconds from the arrival of the Pod's end to the answer to the final status write."""
-        return [1000 * (self.written[name].answered - self.pod_ended[name].received) for name in names]
+        """Milliseconds from the arrival of the Pod's end to the answer to the final status
+        write.
+        """
+        return [
+            1000 * (self.written[name].answered - self.pod_ended[name].received) for name in names
+        ]
 
     def hops(self, pairs: Iterable[tuple[str, str]]) -> list[float]:
-        """Milliseconds from the arrival of the upstream's Pod's end to the answer to the downstream's Pod's POST."""
-        return [1000 * (self.pod_posted[down].answered - self.pod_ended[up].received) for up, down in pairs]
+        """Milliseconds from the arrival of the upstream's Pod's end to the answer to the
+        downstream's Pod's POST.
+        """
+        return [
+            1000 * (self.pod_posted[down].answered - self.pod_ended[up].received)
+            for up, down in pairs
+        ]
 
     def count(self) -> Counter[str]:
         """The subject's requests: `verb resource`, with the code where it was refused."""
         mine = (one for one in self._all if one.user == self._user)
-        return Counter(f"{one.verb} {one.resource}" + (f" ({one.code})" if one.code >= 400 else "") for one in mine)
+        return Counter(
+            f"{one.verb} {one.resource}" + (f" ({one.code})" if one.code >= 400 else "")
+            for one in mine
+        )
 
 
 def run_of(pod: str) -> str:
@@ -98,7 +141,9 @@ def _parse(line: bytes) -> Request | None:
     return Request(
         user=entry["user"]["username"],
         verb=entry["verb"],
-        resource="/".join(part for part in (reference.get("resource"), reference.get("subresource")) if part),
+        resource="/".join(
+            part for part in (reference.get("resource"), reference.get("subresource")) if part
+        ),
         name=reference.get("name", ""),
         code=entry["responseStatus"]["code"],
         received=_seconds(entry["requestReceivedTimestamp"]),

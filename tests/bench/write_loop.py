@@ -1,8 +1,10 @@
-"""The floor: what a run costs when nothing is decided. `python -m tests.bench.write_loop asyncio|kopf [WRITES]`.
+"""The floor: what a run costs when nothing is decided. `python -m tests.bench.write_loop
+asyncio|kopf [WRITES]`.
 
-The same requests in the same order as the operator's: freeze, Pod, Running, final; one more where a run waits for another. WRITES is a
-file of what to write, with a run's name and uid in it that are replaced; without it the smallest Pod and the smallest status that would
-do are written. It is no operator: it trusts every event and checks nothing.
+The same requests in the same order as the operator's: freeze, Pod, Running, final; one more where a
+run waits for another. WRITES is a file of what to write, with a run's name and uid in it that are
+replaced; without it the smallest Pod and the smallest status that would do are written. It is no
+operator: it trusts every event and checks nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +34,12 @@ NAME, UID = "many-99999", "c0ffee00-0000-4000-8000-000000c0ffee"
 
 def rename(text: str, name: str, uid: str) -> str:
     """The same write for another run."""
-    for old, new in ((NAME, name), (UID, uid), (UID.replace("-", ""), uid.replace("-", "")), (UID[:8], uid[:8])):
+    for old, new in (
+        (NAME, name),
+        (UID, uid),
+        (UID.replace("-", ""), uid.replace("-", "")),
+        (UID[:8], uid[:8]),
+    ):
         text = text.replace(old, new)
     return text
 
@@ -44,13 +51,22 @@ class Api:
         config = json.loads(kubeconfig.read_text())
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         self.server = cluster["server"]
-        self.http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=_tls(cluster, user), limit=IN_FLIGHT + 8))
+        self.http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=_tls(cluster, user), limit=IN_FLIGHT + 8)
+        )
         self._slots = asyncio.Semaphore(IN_FLIGHT)
 
-    async def send(self, verb: str, path: str, body: str, kind: str = "application/json") -> Manifest:
+    async def send(
+        self, verb: str, path: str, body: str, kind: str = "application/json"
+    ) -> Manifest:
         """The answer; asked again where the server was too busy to answer."""
         while True:
-            async with self._slots, self.http.request(verb, self.server + path, data=body, headers={"Content-Type": kind}) as answer:
+            async with (
+                self._slots,
+                self.http.request(
+                    verb, self.server + path, data=body, headers={"Content-Type": kind}
+                ) as answer,
+            ):
                 if answer.status not in (429, 500, 503, 504):
                     answer.raise_for_status()
                     found: Manifest = json.loads(await answer.read())
@@ -58,7 +74,9 @@ class Api:
             await asyncio.sleep(0.5)
 
     async def follow(self, path: str, selector: str) -> AsyncIterator[tuple[str, Manifest]]:
-        """Everything that is there, as ADDED, then every event; again from the start whenever the server ends the watch."""
+        """Everything that is there, as ADDED, then every event; again from the start whenever the
+        server ends the watch.
+        """
         query = {"labelSelector": selector}
         while True:
             async with self.http.get(self.server + path, params=query) as answer:
@@ -68,16 +86,24 @@ class Api:
                 continue
             for item in found["items"]:
                 yield "ADDED", item
-            since = {**query, "watch": "true", "resourceVersion": found["metadata"]["resourceVersion"]}
+            since = {
+                **query,
+                "watch": "true",
+                "resourceVersion": found["metadata"]["resourceVersion"],
+            }
             endless = aiohttp.ClientTimeout(total=None)
-            async with self.http.get(self.server + path, params=since, timeout=endless, read_bufsize=2**22) as answer:
+            async with self.http.get(
+                self.server + path, params=since, timeout=endless, read_bufsize=2**22
+            ) as answer:
                 async for line in answer.content:
                     event = json.loads(line)
                     yield event["type"], event["object"]
 
 
 def _tls(cluster: Manifest, user: Manifest) -> ssl.SSLContext:
-    context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+    context = ssl.create_default_context(
+        cadata=base64.b64decode(cluster["certificate-authority-data"]).decode()
+    )
     context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", ssl.VerifyFlags.VERIFY_DEFAULT)
     with TemporaryDirectory() as folder:
         names = {"client-certificate-data": "certificate", "client-key-data": "key"}
@@ -106,7 +132,14 @@ class WriteLoop:
         if stored:
             return
         self._operations[name] = body
-        upstream = next((one["ref"].removeprefix("ops.") for one in (body["spec"].get("params") or {}).values() if "ref" in one), None)
+        upstream = next(
+            (
+                one["ref"].removeprefix("ops.")
+                for one in (body["spec"].get("params") or {}).values()
+                if "ref" in one
+            ),
+            None,
+        )
         if upstream and self._phases.get(upstream) != "Succeeded":
             self._waiting[upstream].append(name)
             self._spawn(self._write(name, "Waiting"))
@@ -136,12 +169,18 @@ class WriteLoop:
         metadata = self._operations[name]["metadata"]
         path = f"{OPERATIONS}/namespaces/{metadata['namespace']}/operations/{name}/status"
         text = self._writes[_WRITE_OF[phase] if before != "Waiting" else "freeze"]
-        await self._api.send("PATCH", path, rename(text, name, metadata["uid"]), "application/json-patch+json")
+        await self._api.send(
+            "PATCH", path, rename(text, name, metadata["uid"]), "application/json-patch+json"
+        )
 
     async def _start(self, name: str) -> None:
         await self._write(name, "Starting")
         metadata = self._operations[name]["metadata"]
-        await self._api.send("POST", f"/api/v1/namespaces/{metadata['namespace']}/pods", rename(self._writes["pod"], name, metadata["uid"]))
+        await self._api.send(
+            "POST",
+            f"/api/v1/namespaces/{metadata['namespace']}/pods",
+            rename(self._writes["pod"], name, metadata["uid"]),
+        )
 
     async def _finish(self, name: str) -> None:
         await self._write(name, "Succeeded")
@@ -154,15 +193,32 @@ _WRITE_OF = {"Waiting": "waiting", "Starting": "freeze", "Running": "running", "
 
 def smallest_writes() -> dict[str, str]:
     key, _, value = SELECTOR.partition("=")
-    owner = {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "name": NAME, "uid": UID, "controller": True}
+    owner = {
+        "apiVersion": "opstrand.dev/v1",
+        "kind": "Operation",
+        "name": NAME,
+        "uid": UID,
+        "controller": True,
+    }
     pod = {
-        "metadata": {"name": f"{NAME}-{UID[:8]}-0", "labels": {key: value}, "ownerReferences": [owner]},
-        "spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "busybox", "command": ["true"]}]},
+        "metadata": {
+            "name": f"{NAME}-{UID[:8]}-0",
+            "labels": {key: value},
+            "ownerReferences": [owner],
+        },
+        "spec": {
+            "restartPolicy": "Never",
+            "containers": [{"name": "main", "image": "busybox", "command": ["true"]}],
+        },
     }
     first = {
-        name: [{"op": "add", "path": "/status", "value": {"phase": p}}] for name, p in (("waiting", "Waiting"), ("freeze", "Starting"))
+        name: [{"op": "add", "path": "/status", "value": {"phase": p}}]
+        for name, p in (("waiting", "Waiting"), ("freeze", "Starting"))
     }
-    then = {name: [{"op": "replace", "path": "/status/phase", "value": p}] for name, p in (("running", "Running"), ("final", "Succeeded"))}
+    then = {
+        name: [{"op": "replace", "path": "/status/phase", "value": p}]
+        for name, p in (("running", "Running"), ("final", "Succeeded"))
+    }
     return {name: json.dumps(write) for name, write in {**first, **then, "pod": pod}.items()}
 
 
@@ -193,7 +249,9 @@ async def run_kopf(api: Api, loop: WriteLoop) -> None:
 
     @kopf.on.login(registry=registry)
     async def login(**_: object) -> kopf.AiohttpSession:
-        return kopf.AiohttpSession(server=api.server, aiohttp_session=api.http, default_namespace="default")
+        return kopf.AiohttpSession(
+            server=api.server, aiohttp_session=api.http, default_namespace="default"
+        )
 
     @kopf.on.event("opstrand.dev", "v1", "operations", registry=registry)
     async def on_operation(type: str | None, event: Any, **_: object) -> None:
@@ -218,4 +276,9 @@ async def run(kind: str, writes: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run(sys.argv[1], json.loads(Path(sys.argv[2]).read_text()) if len(sys.argv) > 2 else smallest_writes()))
+    asyncio.run(
+        run(
+            sys.argv[1],
+            json.loads(Path(sys.argv[2]).read_text()) if len(sys.argv) > 2 else smallest_writes(),
+        )
+    )

@@ -1,4 +1,6 @@
-"""The command line in this process, for the many tables; that it is the same as a subprocess is tested with a few of each."""
+"""The command line in this process, for the many tables; that it is the same as a subprocess is
+tested with a few of each.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ Cli = Callable[..., Ran]
 
 
 @pytest.fixture
-def cli(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
+def cli(
+    capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Cli:
     """Run `opstrand ARGUMENTS` in the test's own folder (or `cwd`), without a cluster."""
     monkeypatch.setenv("KUBECONFIG", environment()["KUBECONFIG"])
     monkeypatch.delenv("OPSTRAND_PROJECT", raising=False)

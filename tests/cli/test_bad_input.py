@@ -1,4 +1,6 @@
-"""What people get wrong: one clear error each, at once, with its place and exit code, and never a traceback."""
+"""What people get wrong: one clear error each, at once, with its place and exit code, and never a
+traceback.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,16 @@ from tests.cli.conftest import Cli
 from tests.support.command_line import OPSTRAND, SAMPLES, environment, run_opstrand
 
 ECHO = SAMPLES / "echo.yaml"
-JOB = "version: 1.1\nkind: component\nrun:\n  kind: job\n  container:\n    image: python\n    command: [python3, -c, 'print(1)']\n"
+JOB = (
+    "version: 1.1\nkind: component\nrun:\n  kind: job\n  container:\n    image: python\n    "
+    "command: [python3, -c, 'print(1)']\n"
+)
 SERVICE = JOB.replace("kind: job", "kind: service")
 CULLED = "termination: {culling: {timeout: 9}, probe: {exec: {command: [a]}}}\n"
-OPERATION = "kind: operation\ncomponent:\n  run:\n    kind: job\n    container: {image: python, command: [a]}\n"
+OPERATION = (
+    "kind: operation\ncomponent:\n  run:\n    kind: job\n    container: {image: python, command: "
+    "[a]}\n"
+)
 
 #: name, file, -P, place, words
 FILES = [
@@ -44,7 +52,9 @@ FILES = [
 ]  # fmt: skip
 
 
-def test_what_this_version_does_not_do_is_noted_by_check_and_refused_by_run(cli: Cli, tmp_path: Path) -> None:
+def test_what_this_version_does_not_do_is_noted_by_check_and_refused_by_run(
+    cli: Cli, tmp_path: Path
+) -> None:
     """The file is valid as the format has it: another platform may run it."""
     (tmp_path / "file.yaml").write_text(SERVICE + CULLED)
     checked, ran = cli("check", "-f", "file.yaml"), cli("run", "-f", "file.yaml")
@@ -54,15 +64,32 @@ def test_what_this_version_does_not_do_is_noted_by_check_and_refused_by_run(cli:
     assert "give it probe.http" in ran.stderr
 
 
-@pytest.mark.parametrize(("text", "params", "place", "words"), [row[1:] for row in FILES], ids=[row[0] for row in FILES])
+@pytest.mark.parametrize(
+    ("text", "params", "place", "words"), [row[1:] for row in FILES], ids=[row[0] for row in FILES]
+)
 @pytest.mark.parametrize("command", ["check", "run", "render"])
-def test_a_wrong_file(cli: Cli, tmp_path: Path, command: str, text: str, params: tuple[str, ...], place: str, words: str) -> None:
-    """Every command that reads a file says the same of it. `run` says it before it looks for a cluster."""
+def test_a_wrong_file(
+    cli: Cli,
+    tmp_path: Path,
+    command: str,
+    text: str,
+    params: tuple[str, ...],
+    place: str,
+    words: str,
+) -> None:
+    """Every command that reads a file says the same of it.
+
+    `run` says it before it looks for a cluster.
+    """
     (tmp_path / "file.yaml").write_text(text)
     given = [part for param in params for part in ("-P", param)]
     ran = cli(command, "-f", "file.yaml", *given)
     assert ran.code == 2, ran
-    told = ran.out if command == "check" else "\n".join(line.removeprefix("error: ") for line in ran.errors)
+    told = (
+        ran.out
+        if command == "check"
+        else "\n".join(line.removeprefix("error: ") for line in ran.errors)
+    )
     assert place in told
     assert any(word in told for word in words.split("|")), told
     if place.startswith(":"):
@@ -79,7 +106,9 @@ def test_a_wrong_file_for_the_real_command(tmp_path: Path, command: str) -> None
 
 
 def test_all_errors_at_once(cli: Cli, tmp_path: Path) -> None:
-    (tmp_path / "f.yaml").write_text(JOB.replace("print(1)", "{{ a }} {{ b }}") + "inputs:\n- {name: lr, type: flaot}\n")
+    (tmp_path / "f.yaml").write_text(
+        JOB.replace("print(1)", "{{ a }} {{ b }}") + "inputs:\n- {name: lr, type: flaot}\n"
+    )
     ran = cli("check", "f.yaml")
     assert ran.code == 2
     assert [words for words in ("'a'", "'b'", "flaot") if words not in ran.out] == []
@@ -88,7 +117,10 @@ def test_all_errors_at_once(cli: Cli, tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there() -> None:
     ran = run_opstrand("run", "-f", "nope.yaml")
-    assert (ran.code, ran.errors) == (2, ["error: could not read nope.yaml: No such file or directory"])
+    assert (ran.code, ran.errors) == (
+        2,
+        ["error: could not read nope.yaml: No such file or directory"],
+    )
 
 
 def test_an_address_where_a_file_belongs(cli: Cli) -> None:
@@ -128,23 +160,32 @@ def test_a_project_that_can_be_none(cli: Cli, unreachable: Path, project: str) -
         assert (ran.code, ran.errors) == (2, [f"error: there can be no project {project!r}"])
 
 
-def test_a_file_that_names_another_namespace_is_not_run_here(cli: Cli, unreachable: Path, tmp_path: Path) -> None:
+def test_a_file_that_names_another_namespace_is_not_run_here(
+    cli: Cli, unreachable: Path, tmp_path: Path
+) -> None:
     (tmp_path / "f.yaml").write_text("namespace: theirs\n" + OPERATION)
     for where in (("--kubeconfig", str(unreachable)), ("--local",)):
         ran = cli("run", "-f", tmp_path / "f.yaml", "-p", "ours", *where)
-        assert (ran.code, ran.errors) == (2, ["error: namespace: the file says 'theirs', and the project is 'ours'"])
+        assert (ran.code, ran.errors) == (
+            2,
+            ["error: namespace: the file says 'theirs', and the project is 'ours'"],
+        )
         assert "-p theirs" in ran.stderr
 
 
 def test_a_name_of_300_characters() -> None:
     ran = run_opstrand("run", "-f", ECHO, "-n", "a" * 300)
     assert ran.code == 2
-    assert ran.errors == ["error: --name: 'aaaaaaaaaaaaaaaaaaaa… (300 characters)' is no name for a run"]
+    assert ran.errors == [
+        "error: --name: 'aaaaaaaaaaaaaaaaaaaa… (300 characters)' is no name for a run"
+    ]
     assert "at most 52 characters" in ran.stderr
 
 
 def test_a_kind_that_this_version_does_not_run(tmp_path: Path) -> None:
-    (tmp_path / "f.yaml").write_text("run: {kind: tfjob, worker: {replicas: 2, container: {image: busybox}}}\n")
+    (tmp_path / "f.yaml").write_text(
+        "run: {kind: tfjob, worker: {replicas: 2, container: {image: busybox}}}\n"
+    )
     assert run_opstrand("check", tmp_path / "f.yaml").code == 0
     ran = run_opstrand("run", "-f", tmp_path / "f.yaml")
     assert ran.code == 2
@@ -162,14 +203,23 @@ def test_no_cluster(tmp_path: Path) -> None:
 def unreachable(tmp_path: Path) -> Path:
     config = tmp_path / "kubeconfig"
     config.write_text(
-        "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"
-        "clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\nusers: [{name: u, user: {token: t}}]\n"
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: "
+        "c, user: u}}]\n"
+        "clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\nusers: [{name: u, user: "
+        "{token: t}}]\n"
     )
     return config
 
 
 def test_a_cluster_that_does_not_answer(cli: Cli, unreachable: Path) -> None:
-    for command in (["ls"], ["run", "-f", str(ECHO)], ["get", "x"], ["logs", "x"], ["stop", "x"], ["doctor"]):
+    for command in (
+        ["ls"],
+        ["run", "-f", str(ECHO)],
+        ["get", "x"],
+        ["logs", "x"],
+        ["stop", "x"],
+        ["doctor"],
+    ):
         ran = cli(*command, "--kubeconfig", unreachable)
         assert ran.code == 5, (command, ran)
         told = ran.out if command == ["doctor"] else ran.stderr
@@ -188,7 +238,11 @@ def test_an_address_of_something_else(cli: Cli, unreachable: Path) -> None:
 
     with http.server.HTTPServer(("127.0.0.1", 0), Page) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        unreachable.write_text(unreachable.read_text().replace("https://127.0.0.1:1", f"http://127.0.0.1:{server.server_port}"))
+        unreachable.write_text(
+            unreachable.read_text().replace(
+                "https://127.0.0.1:1", f"http://127.0.0.1:{server.server_port}"
+            )
+        )
         ran = cli("doctor", "--kubeconfig", unreachable)
         server.shutdown()
     assert ran.code == 5, ran
@@ -199,17 +253,28 @@ def test_an_address_of_something_else(cli: Cli, unreachable: Path) -> None:
 @pytest.mark.parametrize(
     ("user", "words"),
     [
-        ("{exec: {apiVersion: client.authentication.k8s.io/v1, command: 'nobody-logs-in'}}", "command 'nobody-logs-in' gave none"),
-        ("{exec: {apiVersion: client.authentication.k8s.io/v1, command: 'false'}}", "command 'false' gave none"),
-        ("{client-certificate-data: AAAA, client-key-data: BBBB}", "a certificate or key cannot be read"),
+        (
+            "{exec: {apiVersion: client.authentication.k8s.io/v1, command: 'nobody-logs-in'}}",
+            "command 'nobody-logs-in' gave none",
+        ),
+        (
+            "{exec: {apiVersion: client.authentication.k8s.io/v1, command: 'false'}}",
+            "command 'false' gave none",
+        ),
+        (
+            "{client-certificate-data: AAAA, client-key-data: BBBB}",
+            "a certificate or key cannot be read",
+        ),
         ("{client-certificate: /nope.crt, client-key: /nope.key}", "/nope.crt"),
     ],
 )
 def test_credentials_that_cannot_be_had(cli: Cli, tmp_path: Path, user: str, words: str) -> None:
     """Nobody goes on as nobody: the cluster would refuse that in other words."""
     (tmp_path / "kubeconfig").write_text(
-        "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"
-        f"clusters: [{{name: c, cluster: {{server: 'https://127.0.0.1:1'}}}}]\nusers: [{{name: u, user: {user}}}]\n"
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: "
+        "c, user: u}}]\n"
+        f"clusters: [{{name: c, cluster: {{server: 'https://127.0.0.1:1'}}}}]\nusers: [{{name: u, "
+        f"user: {user}}}]\n"
     )
     ran = cli("ls", "--kubeconfig", tmp_path / "kubeconfig")
     assert ran.code == 5, ran
@@ -218,9 +283,14 @@ def test_credentials_that_cannot_be_had(cli: Cli, tmp_path: Path, user: str, wor
     assert words in error
 
 
-def test_a_kubeconfig_that_is_not_there(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kubeconfig_that_is_not_there(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ran = cli("ls", "--kubeconfig", "/nope")
-    assert (ran.code, ran.errors) == (5, ["error: no usable Kubernetes credentials: there is no kubeconfig at /nope"])
+    assert (ran.code, ran.errors) == (
+        5,
+        ["error: no usable Kubernetes credentials: there is no kubeconfig at /nope"],
+    )
     monkeypatch.setenv("KUBECONFIG", "/nope:/nor-this")
     assert "there is no kubeconfig at /nope or /nor-this" in cli("ls").stderr
     monkeypatch.setenv("KUBECONFIG", "")
@@ -230,11 +300,19 @@ def test_a_kubeconfig_that_is_not_there(cli: Cli, tmp_path: Path, monkeypatch: p
 
 def test_output_that_cannot_be_written(tmp_path: Path) -> None:
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([OPSTRAND, "explain"], stdout=full, stderr=subprocess.PIPE, text=True, env=environment())
+        done = subprocess.run(
+            [OPSTRAND, "explain"], stdout=full, stderr=subprocess.PIPE, text=True, env=environment()
+        )
     assert (done.returncode, done.stderr) == (2, "error: [Errno 28] No space left on device\n")
     read_end, write_end = os.pipe()
     os.close(read_end)
-    done = subprocess.run([OPSTRAND, "explain"], stdout=write_end, stderr=subprocess.PIPE, text=True, env=environment())
+    done = subprocess.run(
+        [OPSTRAND, "explain"],
+        stdout=write_end,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
     os.close(write_end)
     assert (done.returncode, done.stderr) == (141, "")
 
@@ -248,7 +326,9 @@ def test_a_kubeconfig_that_is_none(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_a_context_that_is_not_there(tmp_path: Path) -> None:
-    (tmp_path / "kubeconfig").write_text("apiVersion: v1\nkind: Config\ncontexts: []\nclusters: []\nusers: []\n")
+    (tmp_path / "kubeconfig").write_text(
+        "apiVersion: v1\nkind: Config\ncontexts: []\nclusters: []\nusers: []\n"
+    )
     ran = run_opstrand("ls", "--kubeconfig", tmp_path / "kubeconfig", "--context", "nope")
     assert ran.code == 5
     assert "nope" in ran.errors[0]

@@ -1,4 +1,6 @@
-"""What doctor says of a cluster that is wrong in every way, with what to do; a right one is looked at in the other tiers."""
+"""What doctor says of a cluster that is wrong in every way, with what to do; a right one is looked
+at in the other tiers.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from opstrand import __version__
 
 
 class Neglected(http.server.BaseHTTPRequestHandler):
-    """An API server that is old, whose clock is an hour ahead, that lets nobody do anything, and where another opstrand's API answers."""
+    """An API server that is old, whose clock is an hour ahead, that lets nobody do anything, and
+    where another opstrand's API answers.
+    """
 
     def do_GET(self) -> None:
         if self.path == "/version":
@@ -49,8 +53,10 @@ def neglected(tmp_path: Path) -> Iterator[Path]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         config = tmp_path / "kubeconfig"
         config.write_text(
-            "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u, namespace: team}}]\n"
-            f"clusters: [{{name: c, cluster: {{server: 'http://127.0.0.1:{server.server_port}'}}}}]\n"
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: "
+            "{cluster: c, user: u, namespace: team}}]\n"
+            f"clusters: [{{name: c, cluster: {{server: "
+            f"'http://127.0.0.1:{server.server_port}'}}}}]\n"
             "users: [{name: u, user: {token: t}}]\n"
         )
         yield config
@@ -59,7 +65,10 @@ def neglected(tmp_path: Path) -> Iterator[Path]:
 
 def test_everything_that_is_wrong_is_said_with_what_to_do(cli: Cli, neglected: Path) -> None:
     ran = cli("doctor", "-o", "json", "--kubeconfig", neglected)
-    found = {one["name"]: (one["verdict"], one["message"], one["todo"]) for one in json.loads(ran.out)["findings"]}
+    found = {
+        one["name"]: (one["verdict"], one["message"], one["todo"])
+        for one in json.loads(ran.out)["findings"]
+    }
     expected = {
         "cluster": ("warning", "Kubernetes v1.20.7", "from 1.33 on"),
         "clock": ("warning", "differ by 3", "Set the clocks"),
@@ -67,10 +76,21 @@ def test_everything_that_is_wrong_is_said_with_what_to_do(cli: Cli, neglected: P
         "crd operations": ("failed", "is not installed", "kubectl apply -k manifests/"),
         "crd components": ("failed", "is not installed", "kubectl apply -k manifests/"),
         "rights": ("failed", "missing in team: get operations", "kubectl create rolebinding"),
-        "operator": ("failed", "no Deployment opstrand-operator in opstrand", "kubectl apply -k manifests/"),
-        "api": ("warning", f"opstrand 0.0.1 answers at opstrand-api.opstrand:8000, and this command line is {__version__}", "same version"),
+        "operator": (
+            "failed",
+            "no Deployment opstrand-operator in opstrand",
+            "kubectl apply -k manifests/",
+        ),
+        "api": (
+            "warning",
+            "opstrand 0.0.1 answers at opstrand-api.opstrand:8000, and this command line is "
+            f"{__version__}",
+            "same version",
+        ),
     }
     assert found.keys() == expected.keys()
     for name, words in expected.items():
-        assert [word for word, said in zip(words, found[name], strict=True) if word not in said] == [], (name, found[name])
+        assert [
+            word for word, said in zip(words, found[name], strict=True) if word not in said
+        ] == [], (name, found[name])
     assert ran.code == 1

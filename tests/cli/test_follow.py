@@ -1,4 +1,6 @@
-"""The cursor of a followed log: whatever is read again after a cut, every line is told once and in order."""
+"""The cursor of a followed log: whatever is read again after a cut, every line is told once and in
+order.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,28 @@ from opstrand.kube.errors import NotFound
 from opstrand.kube.resources import PODS, Resource
 from opstrand.types import Manifest
 
-#: Times as the kubelet writes them: nanoseconds without their last zeros, several lines at one time.
-TIMES = ["01.1Z", "01.12Z", "01.12Z", "01.12Z", "01.5Z", "02Z", "02Z", "02.000000001Z", "03.9Z", "03.9Z"]
+#: Times as the kubelet writes them: nanoseconds without their last zeros, several lines at one
+#: time.
+TIMES = [
+    "01.1Z",
+    "01.12Z",
+    "01.12Z",
+    "01.12Z",
+    "01.5Z",
+    "02Z",
+    "02Z",
+    "02.000000001Z",
+    "03.9Z",
+    "03.9Z",
+]
 LINES = [f"2026-01-01T00:00:{time} line {index}\n".encode() for index, time in enumerate(TIMES)]
 TEXTS = [f"line {index}\n".encode() for index in range(len(TIMES))]
 
 
 def read(cursor: LogCursor, until: int) -> list[bytes]:
-    """One stream from where the cursor asks (in whole seconds, as the API server has it), cut before line `until`."""
+    """One stream from where the cursor asks (in whole seconds, as the API server has it), cut
+    before line `until`.
+    """
     since = cursor.begin()
     seen = [line for line in LINES[:until] if since is None or line[:19] >= since[:19].encode()]
     return [text for line in seen if (text := cursor.take(line)) is not None]
@@ -52,7 +68,8 @@ def test_the_kubelet_s_own_word_is_told_once() -> None:
 
 
 class RetryingCluster:
-    """Plays one run over two attempts: what the API server tells at each step, and which Pods have a log then.
+    """Plays one run over two attempts: what the API server tells at each step, and which Pods have
+    a log then.
 
     Stands for an API server with a kubelet, which this tier has not; `follow` is the real thing.
     """
@@ -62,7 +79,12 @@ class RetryingCluster:
         self._now = 0
 
     def body(self, number: int) -> Manifest:
-        metadata = {"namespace": "ns", "name": "a", "uid": "uid", "resourceVersion": str(number + 1)}
+        metadata = {
+            "namespace": "ns",
+            "name": "a",
+            "uid": "uid",
+            "resourceVersion": str(number + 1),
+        }
         return {"metadata": metadata, "spec": {}, "status": self._steps[number][0]}
 
     async def watch(self, *_: Any, **__: Any) -> AsyncIterator[tuple[str, Manifest]]:
@@ -77,7 +99,11 @@ class RetryingCluster:
             return self.body(self._now)
         if name not in self._steps[self._now][1]:
             raise NotFound("not there", status=404)
-        state = {"terminated": {}} if name.endswith(f"-{self._attempt - 1}") or self._is_over else {"running": {}}
+        state = (
+            {"terminated": {}}
+            if name.endswith(f"-{self._attempt - 1}") or self._is_over
+            else {"running": {}}
+        )
         return {"status": {"containerStatuses": [{"name": "main", "state": state}]}}
 
     @property
@@ -104,16 +130,24 @@ def at(phase: str, attempt: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("ends", ["Succeeded", "Failed"])
-@pytest.mark.parametrize("in_between", ["Retrying Starting Running", "Retrying Running", "Retrying", "Retrying Starting"])
+@pytest.mark.parametrize(
+    "in_between", ["Retrying Starting Running", "Retrying Running", "Retrying", "Retrying Starting"]
+)
 async def test_every_attempt_is_followed(ends: str, in_between: str) -> None:
-    """While a run is retried its status names the next attempt's Pod, which is not there yet: that is not gone."""
+    """While a run is retried its status names the next attempt's Pod, which is not there yet: that
+    is not gone.
+    """
     before = {"a-uid-0": FIRST}
     after = {**before, "a-uid-1": SECOND}
     steps = [(at("Running", 0), before)]
-    steps += [(at(phase, 1), after if phase == "Running" else before) for phase in in_between.split()]
+    steps += [
+        (at(phase, 1), after if phase == "Running" else before) for phase in in_between.split()
+    ]
     cluster: Any = RetryingCluster([*steps, (at(ends, 1), after)])
     told: list[bytes] = []
-    final = await follow_run(cluster, cluster.body(0), on_change=lambda body: None, on_line=told.append)
+    final = await follow_run(
+        cluster, cluster.body(0), on_change=lambda body: None, on_line=told.append
+    )
     assert (final["status"]["phase"], told) == (ends, [b"first\n", b"second\n"])
 
 
@@ -131,7 +165,9 @@ async def test_every_attempt_is_followed(ends: str, in_between: str) -> None:
         ("Succeeded", 3, 3, 3),
     ],
 )
-def test_which_attempt_is_meant(phase: str, attempt: int, wanted: int | None, found: int | None) -> None:
+def test_which_attempt_is_meant(
+    phase: str, attempt: int, wanted: int | None, found: int | None
+) -> None:
     body = {"metadata": {"name": "a", "uid": "uid"}, "status": at(phase, attempt)}
     if found is None:
         with pytest.raises(CliError, match="no such attempt"):

@@ -10,18 +10,48 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstrand.cli.output.format import as_table, as_yaml, one_line, printable, runs_table, show_age, show_objects, show_seconds
+from opstrand.cli.output.format import (
+    as_table,
+    as_yaml,
+    one_line,
+    printable,
+    runs_table,
+    show_age,
+    show_objects,
+    show_seconds,
+)
 
 RUN = {
-    "metadata": {"name": "echo", "namespace": "a", "uid": "4f0c1a2b-4f0c-1a2b-4f0c-1a2b4f0c1a2b", "managedFields": [{}]},
-    "status": {"phase": "Failed", "kind": "job", "reason": "OOMKilled", "duration": 75, "pod": {"name": "echo-0"}},
+    "metadata": {
+        "name": "echo",
+        "namespace": "a",
+        "uid": "4f0c1a2b-4f0c-1a2b-4f0c-1a2b4f0c1a2b",
+        "managedFields": [{}],
+    },
+    "status": {
+        "phase": "Failed",
+        "kind": "job",
+        "reason": "OOMKilled",
+        "duration": 75,
+        "pod": {"name": "echo-0"},
+    },
 }
 NEW = {"metadata": {"name": "new", "namespace": "a", "uid": "b"}}
 
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(None, ""), (0, "0s"), (-3, "0s"), (59.9, "59s"), (60, "1m"), (192, "3m12s"), (3600, "1h"), (7500, "2h5m"), (90061, "1d1h")],
+    [
+        (None, ""),
+        (0, "0s"),
+        (-3, "0s"),
+        (59.9, "59s"),
+        (60, "1m"),
+        (192, "3m12s"),
+        (3600, "1h"),
+        (7500, "2h5m"),
+        (90061, "1d1h"),
+    ],
 )
 def test_durations(seconds: float | None, shown: str) -> None:
     assert show_seconds(seconds) == shown
@@ -58,7 +88,10 @@ def test_the_table_of_runs() -> None:
 def test_objects_are_shown_without_the_bookkeeping_of_field_managers() -> None:
     assert "managedFields" not in show_objects([RUN], "yaml")
     assert yaml.safe_load(show_objects([RUN, NEW], "json"))["kind"] == "List"
-    assert show_objects([RUN, NEW], "name") == "operation.opstrand.dev/echo\noperation.opstrand.dev/new\n"
+    assert (
+        show_objects([RUN, NEW], "name")
+        == "operation.opstrand.dev/echo\noperation.opstrand.dev/new\n"
+    )
 
 
 def test_long_texts_are_blocks() -> None:

@@ -37,18 +37,45 @@ Change = tuple[tuple[str | int, ...], Any]
 #: One mistake each: what is changed (None: the key is taken away), and where it is told.
 MISTAKES: dict[str, tuple[list[Change], str]] = {
     "an unknown key": ([(("tagz",), ["a"])], "tagz"),
-    "an unknown key, deep": ([(("component", "run", "container", "imagePullPolcy"), "Always")], "container.imagePullPolcy"),
-    "a misspelt image": ([(("component", "run", "container", "imge"), "b"), (("component", "run", "container", "image"), None)], "imge"),
+    "an unknown key, deep": (
+        [(("component", "run", "container", "imagePullPolcy"), "Always")],
+        "container.imagePullPolcy",
+    ),
+    "a misspelt image": (
+        [
+            (("component", "run", "container", "imge"), "b"),
+            (("component", "run", "container", "image"), None),
+        ],
+        "imge",
+    ),
     "a wrong type": ([(("termination", "maxRetries"), "many")], "termination.maxRetries"),
-    "a rule that is none": ([(("component", "inputs", 1, "validation", "minimum"), 1)], "validation.minimum"),
-    "a volume without its name": ([(("component", "run", "volumes", 0), {"nme": "data", "emptyDir": {}})], "volumes[0].nme"),
+    "a rule that is none": (
+        [(("component", "inputs", 1, "validation", "minimum"), 1)],
+        "validation.minimum",
+    ),
+    "a volume without its name": (
+        [(("component", "run", "volumes", 0), {"nme": "data", "emptyDir": {}})],
+        "volumes[0].nme",
+    ),
     "a wrong value": ([(("params", "lr"), "fast")], "params.lr"),
     "a value that breaks a rule": ([(("params", "steps"), 0)], "params.steps"),
     "a number out of range": ([(("termination", "timeout"), -1)], "termination.timeout"),
-    "an unknown name": ([(("component", "run", "container", "args"), ["{{ nobody }}"])], "container.args[0]"),
-    "a port that is none": ([(("component", "run", "container", "ports"), [{"containerPort": "http"}])], "containerPort"),
-    "a label that is none": ([(("component", "run", "environment", "labels", "team"), "a b")], "labels.team"),
-    "a file without content": ([(("component", "run", "init", 0, "file"), {"filename": "b"})], "file.content"),
+    "an unknown name": (
+        [(("component", "run", "container", "args"), ["{{ nobody }}"])],
+        "container.args[0]",
+    ),
+    "a port that is none": (
+        [(("component", "run", "container", "ports"), [{"containerPort": "http"}])],
+        "containerPort",
+    ),
+    "a label that is none": (
+        [(("component", "run", "environment", "labels", "team"), "a b")],
+        "labels.team",
+    ),
+    "a file without content": (
+        [(("component", "run", "init", 0, "file"), {"filename": "b"})],
+        "file.content",
+    ),
 }
 
 
@@ -73,8 +100,14 @@ def told(cli: Cli, tmp_path: Path) -> Callable[[Mapping[str, Any]], list[str]]:
     return check
 
 
-@pytest.mark.parametrize("names", [(), *((name,) for name in MISTAKES), *combinations(MISTAKES, 2), tuple(MISTAKES)], ids=" and ".join)
-def test_each_mistake_is_told_once_whatever_else_is_wrong(told: Callable[[Mapping[str, Any]], list[str]], names: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "names",
+    [(), *((name,) for name in MISTAKES), *combinations(MISTAKES, 2), tuple(MISTAKES)],
+    ids=" and ".join,
+)
+def test_each_mistake_is_told_once_whatever_else_is_wrong(
+    told: Callable[[Mapping[str, Any]], list[str]], names: tuple[str, ...]
+) -> None:
     data = yaml.safe_load(RIGHT)
     for name in names:
         spoil(data, MISTAKES[name][0])
@@ -83,7 +116,9 @@ def test_each_mistake_is_told_once_whatever_else_is_wrong(told: Callable[[Mappin
     assert all(any(path.endswith(MISTAKES[name][1]) for path in found) for name in names), found
 
 
-def test_what_only_follows_from_a_mistake_is_not_told(told: Callable[[Mapping[str, Any]], list[str]]) -> None:
+def test_what_only_follows_from_a_mistake_is_not_told(
+    told: Callable[[Mapping[str, Any]], list[str]],
+) -> None:
     for section, wrong in {"inputs": "inpts", "run": "rnu"}.items():
         data = yaml.safe_load(RIGHT)
         data["component"][wrong] = data["component"].pop(section)
@@ -100,7 +135,16 @@ def test_mistakes_in_an_object_for_kubectl_come_at_once_too(cli: Cli, tmp_path: 
     spec = yaml.safe_load(RIGHT)
     for name in ("an unknown key", "a wrong value", "a port that is none"):
         spoil(spec, MISTAKES[name][0])
-    body = {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "metadata": {"name": "a"}, "spec": spec}
+    body = {
+        "apiVersion": "opstrand.dev/v1",
+        "kind": "Operation",
+        "metadata": {"name": "a"},
+        "spec": spec,
+    }
     (tmp_path / "object.yaml").write_text(yaml.safe_dump(body, sort_keys=False))
     lines = cli("check", "object.yaml").out.splitlines()
-    assert [line.partition(": ")[2].partition(":")[0] for line in lines] == ["params.lr", "run.container.ports[0].containerPort", "tagz"]
+    assert [line.partition(": ")[2].partition(":")[0] for line in lines] == [
+        "params.lr",
+        "run.container.ports[0].containerPort",
+        "tagz",
+    ]

@@ -39,7 +39,9 @@ def test_help_is_plain_where_nobody_looks() -> None:
     ran = run_opstrand("--help")
     assert ran.code == 0
     assert b"\x1b" not in ran.stdout
-    assert [line.split()[0] for line in ran.out.partition("Commands:\n")[2].splitlines()] == list(COMMANDS)
+    assert [line.split()[0] for line in ran.out.partition("Commands:\n")[2].splitlines()] == list(
+        COMMANDS
+    )
 
 
 def test_help_is_rich_at_a_terminal_and_plain_with_no_color() -> None:
@@ -48,9 +50,13 @@ def test_help_is_rich_at_a_terminal_and_plain_with_no_color() -> None:
 
 
 def test_a_long_wait_has_a_live_line_where_somebody_looks(tmp_path: Path) -> None:
-    """It tells what is waited for and how long, and is taken away at the end; it needs no colour."""
+    """It tells what is waited for and how long, and is taken away at the end; it needs no
+    colour.
+    """
     file = tmp_path / "slow.yaml"
-    file.write_text("kind: component\nrun: {kind: job, container: {image: a, command: [sleep, '2.5']}}\n")
+    file.write_text(
+        "kind: component\nrun: {kind: job, container: {image: a, command: [sleep, '2.5']}}\n"
+    )
     words = ("run", "--local", "-f", str(file), "-n", "slow")
     shown = _at_a_terminal(*words, NO_COLOR="1", OPSTRAND_LOCAL=str(tmp_path / "a"))
     assert re.search(rb"\r\x1b\[K\S+ slow: Running \(1 s\)", shown), shown
@@ -77,9 +83,11 @@ def slow_cluster(tmp_path: Path) -> Iterator[Path]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         config = tmp_path / "kubeconfig"
         config.write_text(
-            "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: "
+            "{cluster: c, user: u}}]\n"
             "users: [{name: u, user: {token: t}}]\n"
-            f"clusters: [{{name: c, cluster: {{server: 'http://127.0.0.1:{server.server_port}'}}}}]\n"
+            f"clusters: [{{name: c, cluster: {{server: "
+            f"'http://127.0.0.1:{server.server_port}'}}}}]\n"
         )
         yield config
         server.shutdown()
@@ -87,28 +95,44 @@ def slow_cluster(tmp_path: Path) -> Iterator[Path]:
 
 def test_an_answer_that_takes_long_has_a_live_line_too(slow_cluster: Path) -> None:
     shown = _at_a_terminal("ls", "--kubeconfig", str(slow_cluster), NO_COLOR="1")
-    assert re.search(rb"\S+ waiting for http://127\.0\.0\.1:\d+ \(\d+ s\)\r\x1b\[Kno runs", shown), shown
+    assert re.search(
+        rb"\S+ waiting for http://127\.0\.0\.1:\d+ \(\d+ s\)\r\x1b\[Kno runs", shown
+    ), shown
     plain = run_opstrand("ls", "--kubeconfig", slow_cluster)
     assert (plain.code, plain.stderr) == (0, "no runs\n")
 
 
 def test_a_login_that_takes_long_has_one_too(slow_cluster: Path) -> None:
-    answer = '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t"}}'
-    command = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", f"sleep 1.5; echo '{answer}'"]}
-    slow_cluster.write_text(slow_cluster.read_text().replace("{token: t}", json.dumps({"exec": command})))
+    answer = (
+        '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": '
+        '{"token": "t"}}'
+    )
+    command = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "sh",
+        "args": ["-c", f"sleep 1.5; echo '{answer}'"],
+    }
+    slow_cluster.write_text(
+        slow_cluster.read_text().replace("{token: t}", json.dumps({"exec": command}))
+    )
     shown = _at_a_terminal("ls", "--kubeconfig", str(slow_cluster), NO_COLOR="1")
     assert re.search(rb"\S+ waiting for the credentials \(1 s\)", shown), shown
 
 
 def test_help_costs_next_to_nothing() -> None:
-    """Beyond the library that every command needs: user CPU, the least of several, since others use this machine too."""
+    """Beyond the library that every command needs: user CPU, the least of several, since others use
+    this machine too.
+    """
     needed = min(run_command([sys.executable, "-c", "import click"]).seconds for _ in range(5))
     assert min(run_opstrand("--help").seconds for _ in range(5)) < 2.5 * needed
 
 
 def test_an_installation_without_the_command_line_s_parts_says_so() -> None:
     """`pip install opstrand` is the client alone; its console script is there all the same."""
-    code = "import sys; sys.modules['click'] = None; from opstrand.cli import main; raise SystemExit(main(['version']))"
+    code = (
+        "import sys; sys.modules['click'] = None; from opstrand.cli import main; raise "
+        "SystemExit(main(['version']))"
+    )
     ran = run_command([sys.executable, "-c", code])
     assert (ran.code, len(ran.errors)) == (2, 1), ran
     assert "pip install 'opstrand[cli]'" in ran.errors[0]
@@ -116,13 +140,30 @@ def test_an_installation_without_the_command_line_s_parts_says_so() -> None:
 
 @pytest.mark.parametrize("command", ["ls", "logs"])
 def test_looking_at_runs_imports_nothing_of_the_engine(command: str) -> None:
-    """Neither the format's models, nor the template language, nor the rest of the Kubernetes package."""
-    code = "import sys; sys.argv = ['opstrand']; from opstrand.cli import main; main(sys.argv[1:] or ARGS); print(*sys.modules)"
+    """Neither the format's models, nor the template language, nor the rest of the Kubernetes
+    package.
+    """
+    code = (
+        "import sys; sys.argv = ['opstrand']; from opstrand.cli import main; main(sys.argv[1:] or "
+        "ARGS); print(*sys.modules)"
+    )
     arguments = [command, *(["--local"] if command == "ls" else ["x"])]
-    ran = run_command([sys.executable, "-c", code.replace("ARGS", repr(arguments))], env={"OPSTRAND_LOCAL": "/nonexistent"})
+    ran = run_command(
+        [sys.executable, "-c", code.replace("ARGS", repr(arguments))],
+        env={"OPSTRAND_LOCAL": "/nonexistent"},
+    )
     modules = set(ran.out.split())
     assert "opstrand.cli.app" in modules
-    assert modules.isdisjoint({"jinja2", "opstrand.spec.polyaxonfile", "rich", "jsonschema", "requests", "kubernetes.client"})
+    assert modules.isdisjoint(
+        {
+            "jinja2",
+            "opstrand.spec.polyaxonfile",
+            "rich",
+            "jsonschema",
+            "requests",
+            "kubernetes.client",
+        }
+    )
     assert ("aiohttp" in modules) is (command == "logs")
 
 
@@ -138,7 +179,10 @@ def test_the_version() -> None:
     assert '"opstrand": "0.1.0"' in run_opstrand("version", "-o", "json").out
 
 
-@pytest.mark.parametrize(("shell", "word"), [("bash", "complete -o nosort"), ("zsh", "#compdef opstrand"), ("fish", "complete --no-files")])
+@pytest.mark.parametrize(
+    ("shell", "word"),
+    [("bash", "complete -o nosort"), ("zsh", "#compdef opstrand"), ("fish", "complete --no-files")],
+)
 def test_completion_scripts(shell: str, word: str) -> None:
     ran = run_opstrand("completion", shell)
     assert word in ran.out
@@ -159,7 +203,13 @@ def _complete(words: str, position: int) -> list[str]:
 def _at_a_terminal(*arguments: str, **env: str) -> bytes:
     """What a pseudo-terminal shows."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen([OPSTRAND, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment(TERM="xterm", **env))
+    process = subprocess.Popen(
+        [OPSTRAND, *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment(TERM="xterm", **env),
+    )
     os.close(theirs)
     shown = b""
     try:

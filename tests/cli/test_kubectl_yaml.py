@@ -1,4 +1,6 @@
-"""What we read and write as YAML means the same to the real kubectl, which runs as a process of its own."""
+"""What we read and write as YAML means the same to the real kubectl, which runs as a process of its
+own.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ HEAD = "apiVersion: opstrand.dev/v1\nkind: Operation\nmetadata: {name: a}\nspec:
 
 
 def kubectl_sends(text: str) -> Any:
-    """The object that kubectl makes of a file, as it would send it; None where it refuses the file. No server is asked."""
+    """The object that kubectl makes of a file, as it would send it; None where it refuses the file.
+
+    No server is asked.
+    """
     done = subprocess.run(
         [KUBECTL, "annotate", "--local", "-f", "-", "x=y", "-o", "json"],
         input=text.encode("utf-8", "surrogatepass"),
@@ -54,14 +59,18 @@ def test_what_a_file_for_kubectl_says_is_what_kubectl_sends(quoted: bool) -> Non
     """In one file, so that kubectl runs once."""
     readable = [word for word in WORDS if we_read(f"{HEAD}  a: {word}\n") is not None]
     assert len(readable) > len(WORDS) * 0.8
-    text = HEAD + "".join(f"  k{index}: {json.dumps(word) if quoted else word}\n" for index, word in enumerate(readable))
+    text = HEAD + "".join(
+        f"  k{index}: {json.dumps(word) if quoted else word}\n"
+        for index, word in enumerate(readable)
+    )
     assert we_read(text) == kubectl_sends(text)
     assert equal(we_read(text), kubectl_sends(text))
 
 
 def test_keys_of_a_file_for_kubectl_are_what_kubectl_makes_of_them() -> None:
     text = HEAD + "".join(
-        f"  a{i}: {{{word}: 1}}\n" for i, word in enumerate(["n", "y", "on", "010", "0x1F", "12", "a", "2026-01-01", "'n'"])
+        f"  a{i}: {{{word}: 1}}\n"
+        for i, word in enumerate(["n", "y", "on", "010", "0x1F", "12", "a", "2026-01-01", "'n'"])
     )
     assert we_read(text) == kubectl_sends(text)
     for word in ("2e-5", "~", ".5"):
@@ -86,7 +95,8 @@ def test_scalars_of_a_file_for_kubectl(words: list[str]) -> None:
         "  a: |\n    x\n     y\n\n  b: >-\n    x\n    y\n\n    z\n  c: |+\n    x\n\n",
         "  a: x\n    y\n    z\n  b: 'it''s\n    two'\n",
         "  a: {x: y, 'n': 1, \"y\": 2, n: 3}\n  ? b\n  : c\n",
-        "  a: !!str 1\n  b: !!int '5'\n  c: !!float 1\n  d: !!bool 'yes'\n  e: !!null ''\n  f: ! 5\n",
+        "  a: !!str 1\n  b: !!int '5'\n  c: !!float 1\n  d: !!bool 'yes'\n  e: !!null ''\n  f: ! "
+        "5\n",
         "  a: &n n\n  b: *n\n  c: 2001-12-14t21:59:43.10-05:00\n",
         "  true: a\n  1: b\n  2026-01-01: c\n  !!str n: d\n",
         "  a: 0777\n  b: 0o777\n  c: 0999\n  d: +0x10\n  e: -010\n  f: 1_2.3_4e5\n",
@@ -103,7 +113,14 @@ def test_the_rest_of_yaml_is_what_it_is_to_kubectl(spec: str) -> None:
 @given(st.lists(VALUES, min_size=10, max_size=30))
 @example([{"a": "\n x\n", "b": " x\n y", "c": "x\n\n", "d": "\n", "e": "x\n \ny", "f": "\tx\ny"}])
 def test_kubectl_reads_what_was_written(values: list[Any]) -> None:
-    text = write_yaml({"apiVersion": "opstrand.dev/v1", "kind": "Operation", "metadata": {"name": "a"}, "spec": {"a": values}})
+    text = write_yaml(
+        {
+            "apiVersion": "opstrand.dev/v1",
+            "kind": "Operation",
+            "metadata": {"name": "a"},
+            "spec": {"a": values},
+        }
+    )
     found = kubectl_sends(text)
     assert found is not None, text
     assert same(_sorted(found["a"]), _sorted(values)), text

@@ -10,8 +10,13 @@ from opstrand.cli.output.lineage import Graph, find_downstream
 
 
 def run(name: str, *upstream: str) -> dict[str, Any]:
-    edges = [{"uuid": one, "name": one, "kind": "run", "values": {"p": "outputs.x"}} for one in upstream]
-    return {"metadata": {"name": name, "uid": name}, "status": {"phase": "Succeeded", "upstream": edges}}
+    edges = [
+        {"uuid": one, "name": one, "kind": "run", "values": {"p": "outputs.x"}} for one in upstream
+    ]
+    return {
+        "metadata": {"name": name, "uid": name},
+        "status": {"phase": "Succeeded", "upstream": edges},
+    }
 
 
 RUNS = [run("a"), run("b", "a"), run("c", "b", "gone"), run("d", "c"), run("alone")]
@@ -20,11 +25,19 @@ GRAPH = Graph.of(RUNS)
 
 @pytest.mark.parametrize(
     ("up", "down", "depth", "names"),
-    [(True, False, 9, "abc gone"), (False, True, 9, "cd"), (True, True, 1, "bcd gone"), (True, True, 9, "abcd gone")],
+    [
+        (True, False, 9, "abc gone"),
+        (False, True, 9, "cd"),
+        (True, True, 1, "bcd gone"),
+        (True, True, 9, "abcd gone"),
+    ],
 )
 def test_what_is_around_a_run(up: bool, down: bool, depth: int, names: str) -> None:
     letters, _, gone = names.partition(" ")
-    assert set(GRAPH.around("c", up=up, down=down, depth=depth).names) == {*letters, *([gone] if gone else [])}
+    assert set(GRAPH.around("c", up=up, down=down, depth=depth).names) == {
+        *letters,
+        *([gone] if gone else []),
+    }
 
 
 def test_the_tree() -> None:
@@ -49,8 +62,12 @@ def test_a_circle_ends() -> None:
 
 
 def test_runs_that_share_their_upstreams_are_shown_with_them_once() -> None:
-    """Each joins all that were before it: as many ways from the last to the first as 2 to the power of their number."""
-    runs = [run(f"r{number}", *(f"r{earlier}" for earlier in range(number))) for number in range(40)]
+    """Each joins all that were before it: as many ways from the last to the first as 2 to the power
+    of their number.
+    """
+    runs = [
+        run(f"r{number}", *(f"r{earlier}" for earlier in range(number))) for number in range(40)
+    ]
     lines = Graph.of(runs).around("r39", up=True, down=True, depth=99).as_tree("r39").splitlines()
     assert len(lines) == 1 + 40 * 39 // 2
     assert lines[1:3] == ["|<- r0 (Succeeded)  p = outputs.x", "|<- r1 (Succeeded)  p = outputs.x"]
@@ -59,18 +76,34 @@ def test_runs_that_share_their_upstreams_are_shown_with_them_once() -> None:
 
 def test_a_long_chain_is_no_trouble() -> None:
     runs = [run("r0"), *(run(f"r{number}", f"r{number - 1}") for number in range(1, 2000))]
-    assert len(Graph.of(runs).around("r1999", up=True, down=False, depth=2000).as_tree("r1999").splitlines()) == 2000
+    assert (
+        len(
+            Graph.of(runs)
+            .around("r1999", up=True, down=False, depth=2000)
+            .as_tree("r1999")
+            .splitlines()
+        )
+        == 2000
+    )
 
 
 def test_a_link_of_another_kind_says_which() -> None:
     joined = run("b", "a")
     joined["status"]["upstream"][0]["kind"] = "join"
-    assert Graph.of([run("a"), joined]).as_tree("a") == "a (Succeeded)\n`-> b (Succeeded)  p = outputs.x  [join]"
+    assert (
+        Graph.of([run("a"), joined]).as_tree("a")
+        == "a (Succeeded)\n`-> b (Succeeded)  p = outputs.x  [join]"
+    )
 
 
 def test_a_name_does_not_drive_the_terminal() -> None:
     asked = {"uuid": "b", "name": "b", "kind": "run", "values": {"p": "outputs.\x1b[2J"}}
-    runs = [{"metadata": {"name": "a", "uid": "a"}, "status": {"phase": "Succeeded", "upstream": [asked]}}]
+    runs = [
+        {
+            "metadata": {"name": "a", "uid": "a"},
+            "status": {"phase": "Succeeded", "upstream": [asked]},
+        }
+    ]
     graph = Graph.of(runs)
     assert "\x1b" not in graph.as_tree("a") + graph.as_dot()
 

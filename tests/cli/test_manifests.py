@@ -39,7 +39,9 @@ def test_every_sample_is_valid(cli: Cli, path: Path) -> None:
 
 
 def test_what_the_readme_applies_is_valid(cli: Cli, tmp_path: Path) -> None:
-    (text,) = re.findall(r"```yaml\n(# train.yaml.*?)```", (CHECKOUT / "README.md").read_text(), re.DOTALL)
+    (text,) = re.findall(
+        r"```yaml\n(# train.yaml.*?)```", (CHECKOUT / "README.md").read_text(), re.DOTALL
+    )
     assert cli("check", write(tmp_path, text)).code == 0
 
 
@@ -49,20 +51,36 @@ def test_what_the_readme_applies_is_valid(cli: Cli, tmp_path: Path) -> None:
         (
             "command: [echo",
             "comand: [echo",
-            "8:44: component.run.container.comand: unknown key 'comand' of a Kubernetes Container; did you mean 'command'?",
+            "8:44: component.run.container.comand: unknown key 'comand' of a Kubernetes "
+            "Container; did you mean 'command'?",
         ),
-        ("outputs.loss", "output.loss", "5:35: params.loss.value: 'output.loss' asks for nothing that a run has (did you mean 'outputs'?"),
-        ("{{ loss }}", "{{ los }}", "8:60: run.container.command[1]: there is no 'los' (did you mean 'loss'?"),
+        (
+            "outputs.loss",
+            "output.loss",
+            "5:35: params.loss.value: 'output.loss' asks for nothing that a run has (did you mean "
+            "'outputs'?",
+        ),
+        (
+            "{{ loss }}",
+            "{{ los }}",
+            "8:60: run.container.command[1]: there is no 'los' (did you mean 'loss'?",
+        ),
         ("name: good", "name: Good_1", "3:12: metadata.name: 'Good_1' is no name for a run"),
         ("{name: good}", "{}", "3:1: metadata.name: is required"),
-        ("kind: Operation", "kind: Operaton", "2:1: kind: opstrand.dev has no kind 'Operaton' (did you mean 'Operation'?"),
+        (
+            "kind: Operation",
+            "kind: Operaton",
+            "2:1: kind: opstrand.dev has no kind 'Operaton' (did you mean 'Operation'?",
+        ),
         ("dev/v1", "dev/v2", "1:1: apiVersion: expected opstrand.dev/v1, found 'opstrand.dev/v2'"),
         ("kind: Operation", "kind: Component", "6:3: component.component: unknown key 'component'"),
         ("ops.train", "ops.good", "5:19: params.loss.ref: 'ops.good' is this very run"),
         ("loss: {", "loss: {", ""),
     ],
 )
-def test_each_object_is_judged_where_it_stands(cli: Cli, tmp_path: Path, found: str, wrong: str, words: str) -> None:
+def test_each_object_is_judged_where_it_stands(
+    cli: Cli, tmp_path: Path, found: str, wrong: str, words: str
+) -> None:
     """A good one and one of another kind stand before it: 13 lines with what divides them."""
     ran = cli("check", write(tmp_path, GOOD, OTHER, GOOD.replace(found, wrong)))
     assert ran.code == (2 if words else 0)
@@ -84,6 +102,10 @@ def test_params_and_other_commands_are_not_for_them(cli: Cli, tmp_path: Path) ->
 def test_documents_know_their_lines() -> None:
     found = parse_documents("# a\n---\na: 1\n--- # b\n\n---\nb: |\n x\n --- y\n--- {c: 2}\n---\n")
     assert [one.data for one in found] == [{"a": 1}, {"b": "x\n--- y\n"}, {"c": 2}]
-    assert [one.locate((key,)) for one, key in zip(found, "abc", strict=True)] == [(3, 1), (7, 1), (10, 6)]
+    assert [one.locate((key,)) for one, key in zip(found, "abc", strict=True)] == [
+        (3, 1),
+        (7, 1),
+        (10, 6),
+    ]
     with pytest.raises(SpecError, match=f"at most {MAX_DOCUMENTS} are read"):
         parse_documents("---\na: 1\n" * (MAX_DOCUMENTS + 1))

@@ -1,4 +1,6 @@
-"""What `check` notes, `run` notes too; and what a person is told who brings a file of another kind."""
+"""What `check` notes, `run` notes too; and what a person is told who brings a file of another
+kind.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +28,21 @@ def notes(ran_stderr: str) -> list[str]:
 @pytest.mark.parametrize(
     ("more", "params", "words"),
     [
-        ("inputs: [{name: message, type: str, value: a}]\n", ("mesage=b",), "did you mean 'message'?"),
+        (
+            "inputs: [{name: message, type: str, value: a}]\n",
+            ("mesage=b",),
+            "did you mean 'message'?",
+        ),
         ("cache: {disable: false}\n", (), "cache.disable: this version reuses no earlier result"),
     ],
 )
 def test_run_and_render_say_what_check_says(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str, params: tuple[str, ...], words: str
+    cli: Cli,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: str,
+    params: tuple[str, ...],
+    words: str,
 ) -> None:
     monkeypatch.setenv("OPSTRAND_LOCAL", str(tmp_path / "records"))
     (tmp_path / "f.yaml").write_text(JOB + more)
@@ -42,18 +53,26 @@ def test_run_and_render_say_what_check_says(
         assert notes(cli(*command, "-f", "f.yaml", *given).stderr) == checked
 
 
-def test_a_limit_on_lost_pods_is_noted_where_no_pod_can_be_lost(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_on_lost_pods_is_noted_where_no_pod_can_be_lost(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OPSTRAND_LOCAL", str(tmp_path / "records"))
     (tmp_path / "f.yaml").write_text(JOB)
     ran = cli("run", "--local", "-f", "f.yaml", "--platform-retries", "0")
     assert ran.code == 0, ran
-    assert notes(ran.stderr) == ["note: --platform-retries does nothing with --local: no cluster can lose the process"]
+    assert notes(ran.stderr) == [
+        "note: --platform-retries does nothing with --local: no cluster can lose the process"
+    ]
     for wrong in ("-1", "11", "1.5", "many"):
         assert cli("run", "-f", "f.yaml", "--platform-retries", wrong).code == 2
 
 
-def test_a_hubs_operation_that_cannot_run_is_refused_before_a_cluster_is_asked(cli: Cli, tmp_path: Path) -> None:
-    (tmp_path / "f.yaml").write_text("kind: operation\nhubRef: a\nschedule: {kind: interval, frequency: 60}\n")
+def test_a_hubs_operation_that_cannot_run_is_refused_before_a_cluster_is_asked(
+    cli: Cli, tmp_path: Path
+) -> None:
+    (tmp_path / "f.yaml").write_text(
+        "kind: operation\nhubRef: a\nschedule: {kind: interval, frequency: 60}\n"
+    )
     ran = cli("run", "-f", "f.yaml")
     assert ran.code == 2
     assert "f.yaml:3:1: schedule: a schedule is checked" in ran.stderr
@@ -65,7 +84,14 @@ def test_a_file_of_the_old_format_is_said_to_be_one(cli: Cli, tmp_path: Path) ->
     assert ran.code == 2
     lines = ran.out.splitlines()
     assert all("is of Polyaxon 0.x; today one writes " in line for line in lines)
-    for place in (":1:1: version", ":2:1: kind", ":3:1: hptuning", ":4:1: declarations", ":5:15: environment.resources", ":7:7: run.cmd"):
+    for place in (
+        ":1:1: version",
+        ":2:1: kind",
+        ":3:1: hptuning",
+        ":4:1: declarations",
+        ":5:15: environment.resources",
+        ":7:7: run.cmd",
+    ):
         assert any(place in line for line in lines), (place, lines)
     assert "This is a Polyaxon 0.x file" in ran.stderr
     assert "is of Polyaxon 0.x" in cli("run", "-f", "f.yaml").stderr
@@ -88,7 +114,14 @@ def test_files_of_the_old_format(cli: Cli, tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["version: 0.9\n" + JOB, JOB, "kind: componnent\nrun: {}\n", JOB.replace("command", "cmd"), "kind: operation\nrun: {cmd: a}\n"]
+    "text",
+    [
+        "version: 0.9\n" + JOB,
+        JOB,
+        "kind: componnent\nrun: {}\n",
+        JOB.replace("command", "cmd"),
+        "kind: operation\nrun: {cmd: a}\n",
+    ],
 )
 def test_files_of_today_are_not_taken_for_old_ones(cli: Cli, tmp_path: Path, text: str) -> None:
     (tmp_path / "f.yaml").write_text(text)
@@ -97,7 +130,14 @@ def test_files_of_today_are_not_taken_for_old_ones(cli: Cli, tmp_path: Path, tex
 
 
 @pytest.mark.parametrize(
-    "text", ["echo {{literal}}", "docker ps --format '{{.Names}}'", "{{ .Values.x }} {{ name }}", "{% for %}", "awk '{%'"]
+    "text",
+    [
+        "echo {{literal}}",
+        "docker ps --format '{{.Names}}'",
+        "{{ .Values.x }} {{ name }}",
+        "{% for %}",
+        "awk '{%'",
+    ],
 )
 def test_braces_that_are_text_have_a_way_out(cli: Cli, tmp_path: Path, text: str) -> None:
     script = JOB.replace("'true'", repr(text) if '"' in text or "'" not in text else f'"{text}"')
@@ -111,7 +151,9 @@ def test_braces_that_are_text_have_a_way_out(cli: Cli, tmp_path: Path, text: str
 
 
 def test_a_file_to_fill_in_is_no_wrong_file_until_it_is_to_run(cli: Cli, tmp_path: Path) -> None:
-    (tmp_path / "f.yaml").write_text(JOB + "template: {enabled: true, fields: [run.container.image]}\n")
+    (tmp_path / "f.yaml").write_text(
+        JOB + "template: {enabled: true, fields: [run.container.image]}\n"
+    )
     checked = cli("check", "f.yaml")
     assert (checked.code, len(notes(checked.stderr))) == (0, 1)
     assert cli("run", "-f", "f.yaml").code == 2

@@ -1,5 +1,7 @@
-"""Names and paths that can be none, and files whose scalars are none, to every command that reads them: one clear error
-each. That the command line has no bug is the assertion: exit code 70 says it has."""
+"""Names and paths that can be none, and files whose scalars are none, to every command that reads
+them: one clear error each. That the command line has no bug is the assertion: exit code 70 says it
+has.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,9 @@ COMMANDS = [
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("OPSTRAND_LOCAL", str(tmp_path / "records"))
     (tmp_path / "folder").mkdir()
-    (tmp_path / "c.yaml").write_text("kind: component\nrun: {kind: job, container: {image: i, command: ['true']}}\n")
+    (tmp_path / "c.yaml").write_text(
+        "kind: component\nrun: {kind: job, container: {image: i, command: ['true']}}\n"
+    )
     return tmp_path
 
 
@@ -87,15 +91,33 @@ def test_a_file_that_can_be_none_says_so(cli: Cli, folder: Path) -> None:
     ran = cli("check", "o.yaml")
     assert (ran.code, ran.out) == (
         2,
-        "o.yaml:2:1: pathRef: could not read a\\x00b: no file can have this name: it holds a NUL or half a character\n",
+        "o.yaml:2:1: pathRef: could not read a\\x00b: no file can have this name: it holds a NUL "
+        "or half a character\n",
     )
 
 
 @pytest.mark.parametrize(
-    "scalar", ['!!int ""', "!!float x", "!!binary é", "!!set {a}", "!!omap [a: 1]", "*a", "<<: *a", "{<<: 1}", "0b_", ".inf"]
+    "scalar",
+    [
+        '!!int ""',
+        "!!float x",
+        "!!binary é",
+        "!!set {a}",
+        "!!omap [a: 1]",
+        "*a",
+        "<<: *a",
+        "{<<: 1}",
+        "0b_",
+        ".inf",
+    ],
 )
 @pytest.mark.parametrize(
-    "file", ["x: {}", "kind: operation\nx: {}", "apiVersion: opstrand.dev/v1\nkind: Operation\nmetadata: {{name: a}}\nspec: {}"]
+    "file",
+    [
+        "x: {}",
+        "kind: operation\nx: {}",
+        "apiVersion: opstrand.dev/v1\nkind: Operation\nmetadata: {{name: a}}\nspec: {}",
+    ],
 )
 def test_an_odd_scalar(cli: Cli, folder: Path, file: str, scalar: str) -> None:
     (folder / "o.yaml").write_text(file.format(scalar))
@@ -124,15 +146,32 @@ FILE: dict[str, Any] = {
         "outputs": [{"name": "o", "type": "float", "value": 1.5}],
         "run": {
             "kind": "job",
-            "environment": {"labels": {"a": "b"}, "annotations": {"a": "b"}, "serviceAccountName": "s", "nodeSelector": {"a": "b"}},
+            "environment": {
+                "labels": {"a": "b"},
+                "annotations": {"a": "b"},
+                "serviceAccountName": "s",
+                "nodeSelector": {"a": "b"},
+            },
             "connections": [],
             "volumes": [{"name": "v", "emptyDir": {}}],
             "init": [
                 {"file": {"content": "x", "filename": "a.py", "chmod": "+x"}, "path": "/x"},
-                {"git": {"url": "https://a/b.git", "revision": "main", "flags": ["--depth 1"]}, "path": "/g"},
+                {
+                    "git": {"url": "https://a/b.git", "revision": "main", "flags": ["--depth 1"]},
+                    "path": "/g",
+                },
                 {"artifacts": {"files": ["a"], "dirs": [["a", "b"]]}, "connection": "c"},
                 {"paths": ["a", ["b", "c"]], "connection": "c"},
-                {"dockerfile": {"image": "i", "env": {"A": "b"}, "copy": [["a", "b"]], "run": ["a"], "filename": "F", "workdir": "/w"}},
+                {
+                    "dockerfile": {
+                        "image": "i",
+                        "env": {"A": "b"},
+                        "copy": [["a", "b"]],
+                        "run": ["a"],
+                        "filename": "F",
+                        "workdir": "/w",
+                    }
+                },
             ],
             "container": {
                 "image": "i",
@@ -189,13 +228,25 @@ VALUES += [
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    pairs = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     return [path, *(place for key, inner in pairs for place in _places(inner, (*path, key)))]
 
 
 @settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sampled_from(_places(FILE)[1:]), st.sampled_from(VALUES), st.sampled_from(["check", "render", "run"]))
-def test_an_odd_value_anywhere(cli: Cli, folder: Path, place: tuple[Any, ...], value: Any, command: str) -> None:
+@given(
+    st.sampled_from(_places(FILE)[1:]),
+    st.sampled_from(VALUES),
+    st.sampled_from(["check", "render", "run"]),
+)
+def test_an_odd_value_anywhere(
+    cli: Cli, folder: Path, place: tuple[Any, ...], value: Any, command: str
+) -> None:
     file = json.loads(json.dumps(FILE))
     inner = file
     for step in place[:-1]:

@@ -8,7 +8,9 @@ from opstrand.cli.commands.port_forward import parse_pair
 from opstrand.cli.errors import CliError
 
 
-@pytest.mark.parametrize(("text", "pair"), [("8000", (8000, 8000)), ("9000:8000", (9000, 8000)), ("0:8000", (0, 8000))])
+@pytest.mark.parametrize(
+    ("text", "pair"), [("8000", (8000, 8000)), ("9000:8000", (9000, 8000)), ("0:8000", (0, 8000))]
+)
 def test_a_pair_is_local_then_the_services(text: str, pair: tuple[int, int]) -> None:
     assert parse_pair(text) == pair
 

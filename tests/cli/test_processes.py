@@ -21,11 +21,17 @@ KUBECONFIG = {
 
 
 @pytest.mark.parametrize("process", ["handlers", "tracking"])
-def test_a_catalog_that_is_wrong_at_the_start_stops_the_process(process: str, tmp_path: Path) -> None:
+def test_a_catalog_that_is_wrong_at_the_start_stops_the_process(
+    process: str, tmp_path: Path
+) -> None:
     catalog, kubeconfig = tmp_path / "connections.yaml", tmp_path / "kubeconfig"
     catalog.write_text("connections:\n- name: disk\n  kind: volume_clam\n")
     kubeconfig.write_text(json.dumps(KUBECONFIG))
-    environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "OPSTRAND_CONNECTIONS": str(catalog)}
+    environment = {
+        **os.environ,
+        "KUBECONFIG": str(kubeconfig),
+        "OPSTRAND_CONNECTIONS": str(catalog),
+    }
     command = [sys.executable, "-m", f"opstrand.{process}"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 5, done.stderr

@@ -1,4 +1,6 @@
-"""Where commands write and read: pipes that are closed, other encodings, terminals; none of it is a command's trouble."""
+"""Where commands write and read: pipes that are closed, other encodings, terminals; none of it is a
+command's trouble.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,12 @@ ECHO = SAMPLES / "echo.yaml"
 def run(shell: str, **env: str) -> subprocess.CompletedProcess[bytes]:
     """A line of a shell in which `opstrand` is ours."""
     path = f"{OPSTRAND.parent}{os.pathsep}{os.environ['PATH']}"
-    return subprocess.run(["bash", "-c", shell], capture_output=True, env={**environment(**env), "PATH": path}, timeout=60)
+    return subprocess.run(
+        ["bash", "-c", shell],
+        capture_output=True,
+        env={**environment(**env), "PATH": path},
+        timeout=60,
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,14 +46,24 @@ def test_streams_that_are_closed(shell: str, code: int) -> None:
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_what_is_shown_is_utf_8_whatever_the_locale(encoding: str) -> None:
     """As kubectl has it: the plan's bytes have a digest, and JSON is UTF-8."""
-    ran = run(f"opstrand render -f {ECHO} -P message=ünï→ --stage inputs -o json", PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    ran = run(
+        f"opstrand render -f {ECHO} -P message=ünï→ --stage inputs -o json",
+        PYTHONIOENCODING=encoding,
+        PYTHONUTF8="0",
+    )
     assert (ran.returncode, json.loads(ran.stdout.decode())) == (0, {"message": "ünï→"}), ran
 
 
 def test_a_file_whose_name_is_no_text(tmp_path: Path) -> None:
     name = os.fsencode(tmp_path) + b"/\xff.yaml"
     done = subprocess.run([OPSTRAND, "check", name], capture_output=True, env=environment())
-    assert (done.returncode, b"\\udcff.yaml: cannot be read: No such file" in done.stdout) == (2, True), done
+    assert (done.returncode, b"\\udcff.yaml: cannot be read: No such file" in done.stdout) == (
+        2,
+        True,
+    ), done
     with open(name, "wb") as file:
         file.write(ECHO.read_bytes())
-    assert subprocess.run([OPSTRAND, "check", name], capture_output=True, env=environment()).returncode == 0
+    assert (
+        subprocess.run([OPSTRAND, "check", name], capture_output=True, env=environment()).returncode
+        == 0
+    )

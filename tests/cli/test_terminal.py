@@ -20,14 +20,24 @@ from opstrand.text import CONTROLS
 HOSTILE = "\x1b]0;t\x07\x1b[2J\x1b[31m\u202e\u2066\u2028\x9b31m[red]x\x7f\r"
 FAKE = "x\nerror: fake"
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
-JOB = {"kind": "component", "run": {"kind": "job", "container": {"image": "python", "command": ["true"]}}}
+JOB = {
+    "kind": "component",
+    "run": {"kind": "job", "container": {"image": "python", "command": ["true"]}},
+}
 
 
 def at_a_terminal(*arguments: str, cwd: Path, **more: str) -> str:
     """Everything that a command writes to a terminal of ours."""
     ours, theirs = pty.openpty()
     env = environment(TERM="xterm", OPSTRAND_LOCAL=str(cwd / "records"), **more)
-    process = subprocess.Popen([OPSTRAND, *arguments], stdout=theirs, stderr=theirs, stdin=subprocess.DEVNULL, env=env, cwd=cwd)
+    process = subprocess.Popen(
+        [OPSTRAND, *arguments],
+        stdout=theirs,
+        stderr=theirs,
+        stdin=subprocess.DEVNULL,
+        env=env,
+        cwd=cwd,
+    )
     os.close(theirs)
     shown = b""
     while True:
@@ -56,12 +66,32 @@ def record(folder: Path) -> None:
         "inputs": {f"i{HOSTILE}": HOSTILE, FAKE: FAKE},
         "outputs": {"o": HOSTILE},
         "artifacts": [{"name": f"a{HOSTILE}", "kind": FAKE, "path": HOSTILE}],
-        "upstream": [{"uuid": "1" * 32, "name": f"u{HOSTILE}", "kind": "run", "values": {f"v{HOSTILE}": FAKE}}],
-        "history": [{"status": "failed", "reason": HOSTILE, "message": HOSTILE, "at": "2026-01-01T00:00:00Z"}],
+        "upstream": [
+            {
+                "uuid": "1" * 32,
+                "name": f"u{HOSTILE}",
+                "kind": "run",
+                "values": {f"v{HOSTILE}": FAKE},
+            }
+        ],
+        "history": [
+            {
+                "status": "failed",
+                "reason": HOSTILE,
+                "message": HOSTILE,
+                "at": "2026-01-01T00:00:00Z",
+            }
+        ],
         "conditions": [],
     }
     metadata = {"name": "bad", "namespace": "default", "uid": "0" * 32}
-    body = {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "metadata": metadata, "spec": {"component": JOB}, "status": status}
+    body = {
+        "apiVersion": "opstrand.dev/v1",
+        "kind": "Operation",
+        "metadata": metadata,
+        "spec": {"component": JOB},
+        "status": status,
+    }
     (where / "run.json").write_text(json.dumps(body))
 
 
@@ -96,13 +126,20 @@ COMMANDS = [
 def folder(tmp_path: Path) -> Path:
     bad = {**JOB, f"k{HOSTILE}": 1, FAKE: 2, "inputs": [{"name": "a", "type": f"t{HOSTILE}"}]}
     (tmp_path / "bad.yaml").write_text(json.dumps(bad))
-    job = {**JOB, "tags": [HOSTILE, FAKE], "description": HOSTILE, "inputs": [{"name": "a", "type": "str", "value": HOSTILE}]}
+    job = {
+        **JOB,
+        "tags": [HOSTILE, FAKE],
+        "description": HOSTILE,
+        "inputs": [{"name": "a", "type": "str", "value": HOSTILE}],
+    }
     (tmp_path / "job.yaml").write_text(json.dumps(job))
     record(tmp_path)
     return tmp_path
 
 
-def test_what_others_wrote_drives_nothing(folder: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_others_wrote_drives_nothing(
+    folder: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OPSTRAND_LOCAL", str(folder / "records"))
     for command in COMMANDS:
         ran = cli(*command)
@@ -110,7 +147,10 @@ def test_what_others_wrote_drives_nothing(folder: Path, cli: Cli, monkeypatch: p
         assert "\nerror: fake" not in "\n" + ran.out + ran.stderr, command
 
 
-@pytest.mark.parametrize("command", [COMMANDS[0], COMMANDS[4], ("check", "bad.yaml"), ("run", "--local", "-f", "job.yaml", "-l")])
+@pytest.mark.parametrize(
+    "command",
+    [COMMANDS[0], COMMANDS[4], ("check", "bad.yaml"), ("run", "--local", "-f", "job.yaml", "-l")],
+)
 def test_a_terminal_gets_no_more_than_our_colours(folder: Path, command: tuple[str, ...]) -> None:
     shown = _SGR.sub("", at_a_terminal(*command, cwd=folder).replace("\r\x1b[K", ""))
     assert CONTROLS.findall(shown) == []
@@ -118,16 +158,36 @@ def test_a_terminal_gets_no_more_than_our_colours(folder: Path, command: tuple[s
 
 def test_data_means_what_it_meant(folder: Path) -> None:
     for output, read in (("json", json.loads), ("yaml", yaml.safe_load)):
-        ran = run_opstrand("get", "bad", "--local", "-o", output, cwd=folder, env={"OPSTRAND_LOCAL": str(folder / "records")})
+        ran = run_opstrand(
+            "get",
+            "bad",
+            "--local",
+            "-o",
+            output,
+            cwd=folder,
+            env={"OPSTRAND_LOCAL": str(folder / "records")},
+        )
         assert read(ran.out)["status"]["tags"] == [f"t{HOSTILE}", FAKE]
 
 
 def test_a_log_is_whole_in_a_pipe_and_has_only_its_colours_at_a_terminal(folder: Path) -> None:
     written = f"\x1b[31mred\x1b[0m{HOSTILE}\n".encode()
-    container = {"image": "python", "command": ["python3", "-c", f"import sys; sys.stdout.buffer.write(bytes({list(written)}))"]}
-    (folder / "loud.yaml").write_text(json.dumps({"kind": "component", "run": {"kind": "job", "container": container}}))
+    container = {
+        "image": "python",
+        "command": [
+            "python3",
+            "-c",
+            f"import sys; sys.stdout.buffer.write(bytes({list(written)}))",
+        ],
+    }
+    (folder / "loud.yaml").write_text(
+        json.dumps({"kind": "component", "run": {"kind": "job", "container": container}})
+    )
     env = {"OPSTRAND_LOCAL": str(folder / "records")}
-    assert run_opstrand("run", "--local", "-f", "loud.yaml", "-n", "loud", cwd=folder, env=env).code == 0
+    assert (
+        run_opstrand("run", "--local", "-f", "loud.yaml", "-n", "loud", cwd=folder, env=env).code
+        == 0
+    )
     assert run_opstrand("logs", "loud", "--local", cwd=folder, env=env).stdout == written
     shown = at_a_terminal("logs", "loud", "--local", cwd=folder)
     assert shown.startswith("\x1b[31mred\x1b[0m")

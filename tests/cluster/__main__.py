@@ -1,4 +1,7 @@
-"""`python3 -m tests.cluster`: the commands. Owns arguments, exit codes and what is printed at the end."""
+"""`python3 -m tests.cluster`: the commands.
+
+Owns arguments, exit codes and what is printed at the end.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +27,22 @@ def main() -> int:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python3 -m tests.cluster", description="A Kubernetes to test against.")
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tests.cluster", description="A Kubernetes to test against."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add = commands.add_parser
-    add("up", help="bring the cluster up, or refresh the images of one that is up").set_defaults(command=up)
+    add("up", help="bring the cluster up, or refresh the images of one that is up").set_defaults(
+        command=up
+    )
     add("down", help="stop it and clean up; its logs stay").set_defaults(command=down)
     status = add("status", help="what is up, and whether it is well (exit code 1 if not)")
     status.add_argument("--smoke", action="store_true", help="run Pods that try what tests rely on")
     status.set_defaults(command=show_status)
     images = add("images", help="build and push the images whose content changed")
-    images.add_argument("--all", action="store_true", help="also those that are only built on request")
+    images.add_argument(
+        "--all", action="store_true", help="also those that are only built on request"
+    )
     images.set_defaults(command=build_images)
     add("programs", help="build the programs, start nothing").set_defaults(command=build_programs)
     return parser.parse_args()
@@ -41,7 +50,10 @@ def parse_arguments() -> argparse.Namespace:
 
 def up(_: argparse.Namespace) -> None:
     cluster = choose_provider().up()
-    say(f"Kubernetes {cluster.version} ({cluster.provider}); Pods reach this machine at {cluster.host_address}")
+    say(
+        f"Kubernetes {cluster.version} ({cluster.provider}); Pods reach this machine at "
+        f"{cluster.host_address}"
+    )
     say(f"export KUBECONFIG={cluster.kubeconfig}")
 
 

@@ -1,6 +1,8 @@
-"""The full cluster on a bare machine: control plane, one node, DNS, registry, images; up, down, and whether it is well.
+"""The full cluster on a bare machine: control plane, one node, DNS, registry, images; up, down, and
+whether it is well.
 
-Owns the order of things and the decision what a second `up` has to do. Must not hold details of any part.
+Owns the order of things and the decision what a second `up` has to do. Must not hold details of any
+part.
 """
 
 from __future__ import annotations
@@ -37,7 +39,13 @@ class BareCluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.control_plane = ControlPlane(
-            folder, address=ADDRESS, port=API_PORT, audit_policy=METADATA_POLICY, controllers=True, scheduler=True, host_names=[NAME]
+            folder,
+            address=ADDRESS,
+            port=API_PORT,
+            audit_policy=METADATA_POLICY,
+            controllers=True,
+            scheduler=True,
+            host_names=[NAME],
         )
         self.node = Node(self.control_plane)
         self.registry = Registry(folder)
@@ -69,8 +77,14 @@ class BareCluster:
 
     def problems(self) -> list[str]:
         """What keeps it from being healthy; empty when it is."""
-        named = {**self.control_plane.processes, **self.node.processes, "registry": self.registry.process}
-        found = [f"{name} is not running" for name, process in named.items() if not process.is_running()]
+        named = {
+            **self.control_plane.processes,
+            **self.node.processes,
+            "registry": self.registry.process,
+        }
+        found = [
+            f"{name} is not running" for name, process in named.items() if not process.is_running()
+        ]
         if not found and not self.control_plane.is_ready():
             found.append("the API server is not ready")
         if not found and not self._node_is_ready():
@@ -87,7 +101,8 @@ class BareCluster:
             sweep(self.folder)
         if owner := bridge_owner():
             raise Failure(
-                f"another cluster's network is on this machine; its state is in {owner} (stop it with OPSTRAND_CLUSTER_STATE={owner})"
+                f"another cluster's network is on this machine; its state is in {owner} (stop it "
+                f"with OPSTRAND_CLUSTER_STATE={owner})"
             )
         self.folder.mkdir(parents=True, exist_ok=True)
         with step("starting the registry"):
@@ -99,7 +114,9 @@ class BareCluster:
             self.control_plane.start_servers()
         with step("starting the node"):
             self.node.start()
-            wait_until(self._node_is_ready, "the node was not ready", self.node.processes["kubelet"])
+            wait_until(
+                self._node_is_ready, "the node was not ready", self.node.processes["kubelet"]
+            )
             self.control_plane.wait_for_accounts()
         self._facts().save(self.folder)
         self._mark.write_text(fingerprint())
@@ -112,7 +129,9 @@ class BareCluster:
         return self._mark.exists() and self._mark.read_text() == fingerprint() and self._is_well()
 
     def _is_well(self) -> bool:
-        """With patience: a cluster that is only slow to answer on a busy machine must not be taken from those who use it."""
+        """With patience: a cluster that is only slow to answer on a busy machine must not be taken
+        from those who use it.
+        """
         for _ in range(PATIENCE):
             problems = self.problems()
             if not problems or any(problem.endswith("not running") for problem in problems):
@@ -124,11 +143,21 @@ class BareCluster:
         """As its kubelet says; state starts empty, so nothing stale can say it."""
         status, body = self.control_plane.get(f"/api/v1/nodes/{NAME}")
         conditions = json.loads(body)["status"].get("conditions", []) if status == 200 else []
-        return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+        return any(
+            condition["type"] == "Ready" and condition["status"] == "True"
+            for condition in conditions
+        )
 
     def _facts(self) -> Cluster:
         plane = self.control_plane
-        return Cluster(self.name, f"v{programs.KUBERNETES}", str(plane.kubeconfig), str(plane.audit_log), ADDRESS, HOST)
+        return Cluster(
+            self.name,
+            f"v{programs.KUBERNETES}",
+            str(plane.kubeconfig),
+            str(plane.audit_log),
+            ADDRESS,
+            HOST,
+        )
 
     @property
     def _mark(self) -> Path:

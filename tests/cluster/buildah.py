@@ -1,7 +1,7 @@
 """Image building without a daemon: buildah, with its storage in the cache so that layers are kept.
 
-Owns buildah's options and how the machine's certificates and pip settings reach a build without becoming part of the image.
-Shares its methods with `kind.Docker`. Must not decide what is built.
+Owns buildah's options and how the machine's certificates and pip settings reach a build without
+becoming part of the image. Shares its methods with `kind.Docker`. Must not decide what is built.
 """
 
 from __future__ import annotations
@@ -32,7 +32,14 @@ class Buildah:
         storage.mkdir(parents=True, exist_ok=True)
         (storage / "policy.json").write_text(ACCEPT_ANYTHING)
         self.policy_option = f"--signature-policy={storage / 'policy.json'}"
-        options: list[str | Path] = ["--storage-driver", "overlay", "--root", storage / "storage", "--runroot", storage / "run"]
+        options: list[str | Path] = [
+            "--storage-driver",
+            "overlay",
+            "--root",
+            storage / "storage",
+            "--runroot",
+            storage / "run",
+        ]
         self.command: list[str | Path] = [system_command("buildah"), *options]
 
     def base_key(self, suite: str) -> str:
@@ -46,31 +53,55 @@ class Buildah:
             container = self._run("from", "scratch").strip().splitlines()[-1]
             try:
                 self._run("add", container, root, "/")
-                self._run("config", "--env", f"PATH={SYSTEM_PATH}", "--cmd", '["python3"]', container)
+                self._run(
+                    "config", "--env", f"PATH={SYSTEM_PATH}", "--cmd", '["python3"]', container
+                )
                 self._run("commit", self.policy_option, container, name)
             finally:
                 self._run("rm", container)
 
     def build(self, context: Path, name: str, arguments: Mapping[str, str]) -> None:
-        """`docker build`. Layers of an earlier build are used again where nothing below them changed."""
-        words = [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
+        """`docker build`.
+
+        Layers of an earlier build are used again where nothing below them changed.
+        """
+        words = [
+            word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")
+        ]
         with tempfile.TemporaryDirectory(prefix="opstrand-trust-") as folder:
             mounts = [word for mount in trust_mounts(Path(folder)) for word in ("--volume", mount)]
-            options = ["--isolation", "chroot", "--network", "host", "--layers", "--tls-verify=false"]
+            options = [
+                "--isolation",
+                "chroot",
+                "--network",
+                "host",
+                "--layers",
+                "--tls-verify=false",
+            ]
             self._run("bud", *options, self.policy_option, *mounts, *words, "--tag", name, context)
 
     def push(self, name: str, repository: str, tag: str) -> None:
-        self._run("push", "--tls-verify=false", self.policy_option, name, f"docker://{HOST}/{repository}:{tag}")
+        self._run(
+            "push",
+            "--tls-verify=false",
+            self.policy_option,
+            name,
+            f"docker://{HOST}/{repository}:{tag}",
+        )
 
     def _run(self, *words: str | Path) -> str:
         return run([*self.command, *words], env=system_environment()).stdout
 
 
 def trust_mounts(folder: Path) -> list[str]:
-    """Mounts for the time of a build, from files in `folder`: who signs the machine's traffic, where its packages are."""
+    """Mounts for the time of a build, from files in `folder`: who signs the machine's traffic,
+    where its packages are.
+    """
     mounts = []
     sources = f"deb {debian_mirror()} {APT_SUITE} main\n".encode()
-    for number, (inside, content) in enumerate({**trust_files(), APT_SOURCES_INSIDE: sources}.items()):
+    for number, (inside, content) in enumerate(
+        {**trust_files(), APT_SOURCES_INSIDE: sources}.items()
+    ):
         (folder / str(number)).write_bytes(content)
         mounts.append(f"{folder / str(number)}:{inside}:ro")
     return mounts

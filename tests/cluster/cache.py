@@ -1,6 +1,7 @@
 """Where slow work is kept, outside the checkout: a folder per content key, complete or absent.
 
-Owns the cache's place, its keys and the promise that an interrupted build leaves no half entry. Must not know what is in an entry.
+Owns the cache's place, its keys and the promise that an interrupted build leaves no half entry.
+Must not know what is in an entry.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ def cache_folder() -> Path:
 
 
 def content_key(words: Iterable[str] = (), files: Iterable[tuple[str, Path]] = ()) -> str:
-    """A short hash of some words and of files under the names given: the same content has the same key on every machine."""
+    """A short hash of some words and of files under the names given: the same content has the same
+    key on every machine.
+    """
     digest = hashlib.sha256()
     for word in words:
         digest.update(f"word {len(word)} {word}\n".encode())
@@ -37,7 +40,9 @@ def content_key(words: Iterable[str] = (), files: Iterable[tuple[str, Path]] = (
 
 def folder_files(folder: Path) -> list[tuple[str, Path]]:
     """Every file below a folder with its name inside it, less what Python leaves behind."""
-    found = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    found = (
+        path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    )
     return [(str(path.relative_to(folder)), path) for path in found]
 
 

@@ -1,7 +1,8 @@
-"""Certificates and kubeconfig files, by the `openssl` command: elliptic-curve keys, a few milliseconds each.
+"""Certificates and kubeconfig files, by the `openssl` command: elliptic-curve keys, a few
+milliseconds each.
 
-Owns authorities, the certificates they issue, the service accounts' signing key, and the kubeconfig format.
-Must not decide who is who: subjects come from the caller.
+Owns authorities, the certificates they issue, the service accounts' signing key, and the kubeconfig
+format. Must not decide who is who: subjects come from the caller.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from tests.cluster.console import run
 
 DAYS = "3650"
 NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-# Strict verifiers (Python from 3.13 on) want the key identifiers and the usages that openssl's own defaults leave out.
+# Strict verifiers (Python from 3.13 on) want the key identifiers and the usages that openssl's own
+# defaults leave out.
 CONFIG = """\
 [req]
 distinguished_name = name
@@ -55,18 +57,41 @@ class Authority:
             self._request(self.pair, f"/CN={name}", "-extensions", "authority")
 
     def issue(self, name: str, subject: str, hosts: Iterable[str] = ()) -> Pair:
-        """A certificate for a client, or for a server where hosts (IP addresses or names) are given."""
+        """A certificate for a client, or for a server where hosts (IP addresses or names) are
+        given.
+        """
         pair = Pair(self.folder / f"{name}.crt", self.folder / f"{name}.key")
-        extra: list[str | Path] = ["-addext", "extendedKeyUsage=clientAuth" + (",serverAuth" if hosts else "")]
+        extra: list[str | Path] = [
+            "-addext",
+            "extendedKeyUsage=clientAuth" + (",serverAuth" if hosts else ""),
+        ]
         if hosts:
-            extra += ["-addext", "subjectAltName=" + ",".join(alternative_name(host) for host in hosts)]
+            extra += [
+                "-addext",
+                "subjectAltName=" + ",".join(alternative_name(host) for host in hosts),
+            ]
         signer: list[str | Path] = ["-CA", self.pair.certificate, "-CAkey", self.pair.key]
         self._request(pair, subject, "-extensions", "issued", *signer, *extra)
         return pair
 
     def _request(self, pair: Pair, subject: str, *options: str | Path) -> None:
         files: list[str | Path] = ["-keyout", pair.key, "-out", pair.certificate]
-        run(["openssl", "req", "-x509", "-config", self.config, "-days", DAYS, *NEW_KEY, *files, "-subj", subject, *options])
+        run(
+            [
+                "openssl",
+                "req",
+                "-x509",
+                "-config",
+                self.config,
+                "-days",
+                DAYS,
+                *NEW_KEY,
+                *files,
+                "-subj",
+                subject,
+                *options,
+            ]
+        )
         pair.key.chmod(0o600)
 
 
@@ -75,13 +100,17 @@ def alternative_name(host: str) -> str:
 
 
 def user_subject(user: str, groups: Iterable[str] = ()) -> str:
-    """How Kubernetes reads a user and groups out of a certificate: common name and organisations."""
+    """How Kubernetes reads a user and groups out of a certificate: common name and
+    organisations.
+    """
     names = [*(f"O={group}" for group in groups), f"CN={user}"]
     return "".join("/" + name.replace("\\", "\\\\").replace("/", "\\/") for name in names)
 
 
 def signing_key(path: Path) -> Path:
-    """In the older of openssl's two formats: the API server finds no public key in the newer one."""
+    """In the older of openssl's two formats: the API server finds no public key in the newer
+    one.
+    """
     if not path.exists():
         run(["openssl", "ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", path])
         path.chmod(0o600)
@@ -98,8 +127,21 @@ def write_kubeconfig(path: Path, url: str, authority: Path, user: Pair) -> Path:
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "cluster",
-        "clusters": [{"name": "cluster", "cluster": {"server": url, "certificate-authority-data": embed(authority)}}],
-        "users": [{"name": "user", "user": {"client-certificate-data": embed(user.certificate), "client-key-data": embed(user.key)}}],
+        "clusters": [
+            {
+                "name": "cluster",
+                "cluster": {"server": url, "certificate-authority-data": embed(authority)},
+            }
+        ],
+        "users": [
+            {
+                "name": "user",
+                "user": {
+                    "client-certificate-data": embed(user.certificate),
+                    "client-key-data": embed(user.key),
+                },
+            }
+        ],
         "contexts": [{"name": "cluster", "context": {"cluster": "cluster", "user": "user"}}],
     }
     path.parent.mkdir(parents=True, exist_ok=True)

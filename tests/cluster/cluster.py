@@ -39,6 +39,8 @@ def read_cluster(folder: Path | None = None) -> Cluster:
 
 
 def state_folder() -> Path:
-    """Where the machine keeps its services' state; for who may not write there, and has a cluster by Docker, where users keep theirs."""
+    """Where the machine keeps its services' state; for who may not write there, and has a cluster
+    by Docker, where users keep theirs.
+    """
     base = "/var/lib" if os.geteuid() == 0 else os.path.expanduser("~/.local/state")
     return Path(os.environ.get("OPSTRAND_CLUSTER_STATE") or f"{base}/opstrand-cluster").absolute()

@@ -1,6 +1,8 @@
-"""What a person sees while a cluster is made: one line a step with its seconds, and the end of a failing tool's output.
+"""What a person sees while a cluster is made: one line a step with its seconds, and the end of a
+failing tool's output.
 
-Owns progress lines, the `Failure` that ends a command without a traceback, and running tools whose output only matters when they fail.
+Owns progress lines, the `Failure` that ends a command without a traceback, and running tools whose
+output only matters when they fail.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def step(title: str) -> Iterator[None]:
-    """One line: the title when it starts, so that a long step is seen to run; its seconds when it ends. Steps do not nest."""
+    """One line: the title when it starts, so that a long step is seen to run; its seconds when it
+    ends. Steps do not nest.
+    """
     started = time.monotonic()
     sys.stdout.write(f"  {title} ... ")
     sys.stdout.flush()
@@ -52,14 +56,28 @@ def step(title: str) -> Iterator[None]:
 
 
 def run(
-    command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, check: bool = True, **options: Any
+    command: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None = None,
+    check: bool = True,
+    **options: Any,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a tool and keep its output. Raises `Failure` with the end of it where the tool is missing or exits non-zero."""
+    """Run a tool and keep its output.
+
+    Raises `Failure` with the end of it where the tool is missing or exits non-zero.
+    """
     words = [str(word) for word in command]
     options.setdefault("stdin", subprocess.DEVNULL)
     try:
         done = subprocess.run(
-            words, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False, **options
+            words,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+            **options,
         )
     except FileNotFoundError as error:
         raise Failure(f"{words[0]} is not installed") from error

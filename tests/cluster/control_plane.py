@@ -1,7 +1,9 @@
-"""A real API server with its etcd, in seconds, beside as many others as are wanted: enough for everything but running Pods.
+"""A real API server with its etcd, in seconds, beside as many others as are wanted: enough for
+everything but running Pods.
 
-Owns their flags, ports, certificates, audit log and order of start and stop; at wish the controller manager (default service
-accounts, garbage collection) and the scheduler. Must not need root, and must not know about nodes.
+Owns their flags, ports, certificates, audit log and order of start and stop; at wish the controller
+manager (default service accounts, garbage collection) and the scheduler. Must not need root, and
+must not know about nodes.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ from tests.cluster.programs import program
 
 LOOPBACK = "127.0.0.1"
 PATIENCE = 60.0  # seconds for a program to become ready on a busy machine
-# Below the range from which the kernel takes ports for outgoing connections: one picked there could be taken before it is listened on.
+# Below the range from which the kernel takes ports for outgoing connections: one picked there could
+# be taken before it is listened on.
 PORTS = range(20000, 30000)
 METADATA_POLICY: dict[str, Any] = {
     "apiVersion": "audit.k8s.io/v1",
@@ -49,11 +52,17 @@ class ControlPlane:
         with ControlPlane(audit_policy=METADATA_POLICY) as control_plane:
             client.load(control_plane.kubeconfig)
 
-    Without a folder it makes one and removes it at the end. Inside `with`, the processes end even if ours is killed; with
-    `start()` alone they stay, and `ControlPlane(folder).stop()` ends them from any other process.
+    Without a folder it makes one and removes it at the end. Inside `with`, the processes end even
+    if ours is killed; with `start()` alone they stay, and `ControlPlane(folder).stop()` ends them
+    from any other process.
     """
 
-    ORDER: ClassVar[Sequence[str]] = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    ORDER: ClassVar[Sequence[str]] = (
+        "etcd",
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+    )
 
     def __init__(
         self,
@@ -68,7 +77,9 @@ class ControlPlane:
         host_names: Iterable[str] = (),
     ) -> None:
         self.is_temporary = folder is None
-        self.folder = Path(tempfile.mkdtemp(prefix="opstrand-")) if folder is None else folder.absolute()
+        self.folder = (
+            Path(tempfile.mkdtemp(prefix="opstrand-")) if folder is None else folder.absolute()
+        )
         self.address, self.port = address, port or free_port(address)
         self.url = f"https://{address}:{self.port}"
         self.audit_policy, self.controllers, self.scheduler = audit_policy, controllers, scheduler
@@ -88,16 +99,25 @@ class ControlPlane:
         self._guard = Guard(pid for process in self.processes.values() if (pid := process.pid()))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
     def start(self) -> None:
-        """Return when the API server answers that it is ready, and Pods may be created where there are controllers."""
+        """Return when the API server answers that it is ready, and Pods may be created where there
+        are controllers.
+        """
         self.start_servers()
         self.wait_for_accounts()
 
     def start_servers(self) -> None:
-        """Without the wait for default service accounts, a few seconds in which a node can start."""
+        """Without the wait for default service accounts, a few seconds in which a node can
+        start.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._issue_certificates()
         self._start_etcd()
@@ -123,10 +143,14 @@ class ControlPlane:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def user(self, name: str, groups: Iterable[str] = ()) -> Path:
-        """A kubeconfig for a user known by a client certificate: the common name is the user, organisations are the groups."""
+        """A kubeconfig for a user known by a client certificate: the common name is the user,
+        organisations are the groups.
+        """
         file_name = "".join(letter if letter.isalnum() else "-" for letter in name)
         pair = self.authority.issue(f"user-{file_name}", user_subject(name, groups))
-        return write_kubeconfig(self.folder / "users" / f"{file_name}.kubeconfig", self.url, self.authority_file, pair)
+        return write_kubeconfig(
+            self.folder / "users" / f"{file_name}.kubeconfig", self.url, self.authority_file, pair
+        )
 
     @functools.cached_property
     def authority(self) -> Authority:
@@ -153,11 +177,21 @@ class ControlPlane:
 
     def _issue_certificates(self) -> None:
         self.front_authority = Authority(self._pki, "front-proxy-ca")
-        names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"]
+        names = [
+            "localhost",
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            "kubernetes.default.svc.cluster.local",
+        ]
         hosts = [LOOPBACK, self.address, "10.96.0.1", *names, *self.host_names]
         self.serving = self.authority.issue("apiserver", "/CN=kube-apiserver", dict.fromkeys(hosts))
-        self.front_proxy = self.front_authority.issue("front-proxy-client", "/CN=front-proxy-client")
-        self.kubelet_client = self.authority.issue("kubelet-client", user_subject("kube-apiserver", ["system:masters"]))
+        self.front_proxy = self.front_authority.issue(
+            "front-proxy-client", "/CN=front-proxy-client"
+        )
+        self.kubelet_client = self.authority.issue(
+            "kubelet-client", user_subject("kube-apiserver", ["system:masters"])
+        )
         admin = self.authority.issue("admin", user_subject("admin", ["system:masters"]))
         self.service_account_key = signing_key(self._pki / "service-accounts.key")
         write_kubeconfig(self.kubeconfig, self.url, self.authority_file, admin)
@@ -177,9 +211,11 @@ class ControlPlane:
         self.processes["kube-apiserver"].start([
             program("kube-apiserver"), f"--etcd-servers={self.etcd_url}", "--allow-privileged=true",
             f"--bind-address={self.address}", f"--secure-port={self.port}", f"--advertise-address={self.address}",
-            # A loopback address may not be published as an endpoint; nobody but the test asks for it.
+            # A loopback address may not be published as an endpoint; nobody but the test asks for
+            # it.
             *(["--endpoint-reconciler-type=none"] if self.address == LOOPBACK else []),
-            # Nobody makes default service accounts without the controller manager, and Pods would be refused for want of one.
+            # Nobody makes default service accounts without the controller manager, and Pods would
+            # be refused for want of one.
             *([] if self.controllers else ["--disable-admission-plugins=ServiceAccount"]),
             "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction", "--service-cluster-ip-range=10.96.0.0/16",
             f"--service-account-issuer={SERVICE_ACCOUNT_ISSUER}", f"--service-account-signing-key-file={key}",
@@ -192,7 +228,9 @@ class ControlPlane:
         self._wait("kube-apiserver", self.is_ready)
 
     def _aggregation_flags(self) -> list[str]:
-        """How an aggregated API learns who asks: headers it believes under the front proxy's certificate."""
+        """How an aggregated API learns who asks: headers it believes under the front proxy's
+        certificate.
+        """
         return [
             f"--requestheader-client-ca-file={self.front_authority.pair.certificate}",
             "--requestheader-allowed-names=front-proxy-client",
@@ -208,7 +246,11 @@ class ControlPlane:
         policy = self.folder / "audit-policy.json"
         policy.write_text(json.dumps(self.audit_policy))
         # The size is in MB: what counts lines must find them all in one file.
-        return [f"--audit-policy-file={policy}", f"--audit-log-path={self.audit_log}", "--audit-log-maxsize=10000"]
+        return [
+            f"--audit-policy-file={policy}",
+            f"--audit-log-path={self.audit_log}",
+            "--audit-log-maxsize=10000",
+        ]
 
     def _start_controller_manager(self) -> None:
         signer = self.authority.pair
@@ -223,7 +265,9 @@ class ControlPlane:
     def _start_scheduler(self) -> None:
         kubeconfig = self.user("system:kube-scheduler")
         flags = ["--leader-elect=false", "--secure-port=0", *UNTHROTTLED]
-        self.processes["kube-scheduler"].start([program("kube-scheduler"), f"--kubeconfig={kubeconfig}", *flags])
+        self.processes["kube-scheduler"].start(
+            [program("kube-scheduler"), f"--kubeconfig={kubeconfig}", *flags]
+        )
 
     def _wait(self, name: str, is_ready: Callable[[], bool]) -> None:
         wait_until(is_ready, f"{name} was not ready", self.processes[name])
@@ -233,14 +277,22 @@ def certificate_flags(certificate: str, key: str, pair: Pair) -> list[str]:
     return [f"--{certificate}={pair.certificate}", f"--{key}={pair.key}"]
 
 
-def wait_until(is_ready: Callable[[], bool], complaint: str, *processes: Process, patience: float = PATIENCE) -> None:
-    """Poll until it holds. Raises `Failure` with the log's end as soon as a process ends, and when patience does."""
+def wait_until(
+    is_ready: Callable[[], bool], complaint: str, *processes: Process, patience: float = PATIENCE
+) -> None:
+    """Poll until it holds.
+
+    Raises `Failure` with the log's end as soon as a process ends, and when patience does.
+    """
     deadline = time.monotonic() + patience
     while not is_ready():
         for process in processes:
             process.require_running()
         if time.monotonic() > deadline:
-            raise Failure(f"{complaint} after {patience:.0f} s", "\n".join(process.read_log() for process in processes))
+            raise Failure(
+                f"{complaint} after {patience:.0f} s",
+                "\n".join(process.read_log() for process in processes),
+            )
         time.sleep(0.05)
 
 
@@ -252,15 +304,21 @@ def is_answering(url: str) -> bool:
         return False
 
 
-def open_directly(request: str | urllib.request.Request, context: ssl.SSLContext | None = None) -> http.client.HTTPResponse:
+def open_directly(
+    request: str | urllib.request.Request, context: ssl.SSLContext | None = None
+) -> http.client.HTTPResponse:
     """Past any proxy that the environment names: what is asked here is on this machine."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+    )
     answer: http.client.HTTPResponse = opener.open(request, timeout=5)
     return answer
 
 
 def free_port(address: str) -> int:
-    """A port nobody listens on now, at random so that several control planes starting at once do not pick the same."""
+    """A port nobody listens on now, at random so that several control planes starting at once do
+    not pick the same.
+    """
     for port in random.sample(PORTS, 50):
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,7 +1,8 @@
 """The images that tests run, and when each has to be built again.
 
-Owns their list, their content keys and the order of building. The registry's tags are the record: an image whose key is there as a tag
-is never built twice. Must not know which tool builds (`buildah` here, `docker` for kind).
+Owns their list, their content keys and the order of building. The registry's tags are the record:
+an image whose key is there as a tag is never built twice. Must not know which tool builds
+(`buildah` here, `docker` for kind).
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Builder(Protocol):
 class Image:
     """One image under the name that Pods write.
 
-    Either a base (`suite`: the Debian release whose Python it has), or what a Dockerfile makes of `base`.
+    Either a base (`suite`: the Debian release whose Python it has), or what a Dockerfile makes of
+    `base`.
     """
 
     name: str
@@ -48,14 +50,18 @@ class Image:
     on_request: bool = False
 
     def files(self) -> list[tuple[str, Path]]:
-        """Everything that a Dockerfile's image is made of, under the name that it has in the build context."""
+        """Everything that a Dockerfile's image is made of, under the name that it has in the build
+        context.
+        """
         found = folder_files(self.folder) if self.folder else checkout_files()
         return [*found, *([(self.needs, program(self.needs))] if self.needs else [])]
 
     def key(self, builder: Builder) -> str:
         if self.suite:
             return content_key([builder.base_key(self.suite), platform.machine()])
-        return content_key([platform.machine(), self.base.key(builder) if self.base else "", self.content_key()])
+        return content_key(
+            [platform.machine(), self.base.key(builder) if self.base else "", self.content_key()]
+        )
 
     def content_key(self) -> str:
         """Of what its Dockerfile copies, whatever lies below."""
@@ -71,13 +77,19 @@ IMAGES = (
     Image(OPSTRAND, base=BASE),
     Image("localhost/python-39:1", suite="bullseye", on_request=True),
     Image("localhost/python-new:1", suite="trixie", on_request=True),
-    Image("localhost/python-venv:1", base=BASE, folder=HERE / "images/python-venv", on_request=True),
+    Image(
+        "localhost/python-venv:1", base=BASE, folder=HERE / "images/python-venv", on_request=True
+    ),
     Image("localhost/git-by-ssh:1", base=BASE, folder=HERE / "images/git-by-ssh", on_request=True),
 )
 
 
-def refresh(builder: Builder, images: Iterable[Image] = IMAGES, *, everything: bool = False) -> list[str]:
-    """Build and push what changed; the names of it, which a node may still hold in their old content."""
+def refresh(
+    builder: Builder, images: Iterable[Image] = IMAGES, *, everything: bool = False
+) -> list[str]:
+    """Build and push what changed; the names of it, which a node may still hold in their old
+    content.
+    """
     changed = []
     with locked(cache_folder() / "images.lock"):
         for image in images:
@@ -130,9 +142,14 @@ def stage(files: Iterable[tuple[str, Path]], folder: Path) -> None:
 
 
 def checkout_files() -> list[tuple[str, Path]]:
-    """What the Dockerfile at the root copies, as git sees it: with changes not committed yet, without what is ignored."""
+    """What the Dockerfile at the root copies, as git sees it: with changes not committed yet,
+    without what is ignored.
+    """
     sources = copied_sources((CHECKOUT / "Dockerfile").read_text())
-    listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *sources], cwd=CHECKOUT).stdout
+    listed = run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *sources],
+        cwd=CHECKOUT,
+    ).stdout
     names = dict.fromkeys(["Dockerfile", ".dockerignore", *listed.split("\0")])
     return [(name, CHECKOUT / name) for name in names if name and (CHECKOUT / name).is_file()]
 

@@ -1,7 +1,9 @@
-"""The cluster where Docker answers: kind, with the same images from the same Dockerfiles out of a registry on loopback.
+"""The cluster where Docker answers: kind, with the same images from the same Dockerfiles out of a
+registry on loopback.
 
-Owns the calls to docker and kind, and nothing else: lists, keys, tags and mirrors are shared with the bare machine's cluster.
-It has no audit log of the API server's; what counts requests runs against `control_plane`.
+Owns the calls to docker and kind, and nothing else: lists, keys, tags and mirrors are shared with
+the bare machine's cluster. It has no audit log of the API server's; what counts requests runs
+against `control_plane`.
 """
 
 from __future__ import annotations
@@ -28,16 +30,26 @@ NODE = f"{NAME}-control-plane"
 REGISTRY = "opstrand-registry"
 REGISTRY_IMAGE = "registry:2"
 MIRRORS = "/etc/containerd/certs.d"
-# The node of the pinned kind for the minor version that programs.py builds: the default of kind is another one.
-NODE_IMAGE = "kindest/node:v1.36.4@sha256:099e049362a1526b2db71494e1947aae99bd16290d7c895f2b7ea312e3cbfaed"
+# The node of the pinned kind for the minor version that programs.py builds: the default of kind is
+# another one.
+NODE_IMAGE = (
+    "kindest/node:v1.36.4@sha256:099e049362a1526b2db71494e1947aae99bd16290d7c895f2b7ea312e3cbfaed"
+)
 # Names another node image, for a machine that cannot pull the one above.
 NODE_IMAGE_VARIABLE = "OPSTRAND_KIND_IMAGE"
-# The hub's images with Python and nothing else, for the Debian releases that a bare machine takes it from.
-PYTHON_IMAGES = {"bullseye": "python:3.9-slim", "bookworm": "python:3.11-slim", "trixie": "python:3.13-slim"}
+# The hub's images with Python and nothing else, for the Debian releases that a bare machine takes
+# it from.
+PYTHON_IMAGES = {
+    "bullseye": "python:3.9-slim",
+    "bookworm": "python:3.11-slim",
+    "trixie": "python:3.13-slim",
+}
 CONFIGURATION = {
     "kind": "Cluster",
     "apiVersion": "kind.x-k8s.io/v1alpha4",
-    "containerdConfigPatches": [f'[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "{MIRRORS}"\n'],
+    "containerdConfigPatches": [
+        f'[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "{MIRRORS}"\n'
+    ],
 }
 PATIENCE = 30  # seconds for a node whose container runs to say that it is ready
 
@@ -55,10 +67,18 @@ class Docker:
     """Builds images with Docker; the counterpart of `buildah.Buildah`."""
 
     def base_key(self, suite: str) -> str:
-        return content_key([PYTHON_IMAGES[suite], *(f"{path} {content!r}" for path, content in trust_files().items())])
+        return content_key(
+            [
+                PYTHON_IMAGES[suite],
+                *(f"{path} {content!r}" for path, content in trust_files().items()),
+            ]
+        )
 
     def make_base(self, suite: str, name: str) -> None:
-        """The hub's image, with what this machine needs to reach its package indexes: `docker build` mounts nothing."""
+        """The hub's image, with what this machine needs to reach its package indexes:
+
+        `docker build` mounts nothing.
+        """
         run(["docker", "pull", PYTHON_IMAGES[suite]])
         lines = [f"FROM {PYTHON_IMAGES[suite]}"]
         with tempfile.TemporaryDirectory(prefix="opstrand-trust-") as folder:
@@ -69,7 +89,9 @@ class Docker:
             run(["docker", "build", "--tag", name, folder])
 
     def build(self, context: Path, name: str, arguments: Mapping[str, str]) -> None:
-        words = [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
+        words = [
+            word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")
+        ]
         run(["docker", "build", "--network", "host", *words, "--tag", name, context])
         if "BASE" in arguments:  # pulled from the registry under a name that nothing else uses
             run(["docker", "rmi", "--no-prune", arguments["BASE"]], check=False)
@@ -104,7 +126,9 @@ class KindCluster:
         connect_registry()
         copy_mirrors()
         self.build_images(everything=False)
-        cluster = Cluster(self.name, self._version(), str(self.kubeconfig), "", host_address(), HOST)
+        cluster = Cluster(
+            self.name, self._version(), str(self.kubeconfig), "", host_address(), HOST
+        )
         cluster.save(self.folder)
         return cluster
 
@@ -114,7 +138,10 @@ class KindCluster:
             build(module)
 
     def down(self) -> None:
-        """The registry goes too; its images live on in Docker's own cache of layers. The logs stay."""
+        """The registry goes too; its images live on in Docker's own cache of layers.
+
+        The logs stay.
+        """
         with step("deleting the kind cluster and its registry"):
             if is_running(NODE):
                 shutil.rmtree(self.logs, ignore_errors=True)
@@ -134,7 +161,10 @@ class KindCluster:
         return [] if self._is_ready() else ["its node does not answer that it is ready"]
 
     def _is_kept(self) -> bool:
-        """Whether a cluster is there that answers. A node that is only busy has time: making it again takes all that is in it."""
+        """Whether a cluster is there that answers.
+
+        A node that is only busy has time: making it again takes all that is in it.
+        """
         if not is_running(NODE):
             return False
         if not self.kubeconfig.exists():
@@ -147,15 +177,28 @@ class KindCluster:
         return True
 
     def _is_reached(self) -> bool:
-        """With the credentials of this folder, or with new ones: the cluster may have been made again from another folder."""
+        """With the credentials of this folder, or with new ones: the cluster may have been made
+        again from another folder.
+        """
         if self.kubeconfig.exists() and self._is_ready():
             return True
         self.kubeconfig.unlink(missing_ok=True)  # kind would merge into what is there
-        exported = run([kind(), "export", "kubeconfig", "--name", NAME, "--kubeconfig", self.kubeconfig], check=False)
+        exported = run(
+            [kind(), "export", "kubeconfig", "--name", NAME, "--kubeconfig", self.kubeconfig],
+            check=False,
+        )
         return exported.returncode == 0 and self._is_ready()
 
     def _is_ready(self) -> bool:
-        ask = [kubectl(), "--kubeconfig", str(self.kubeconfig), "wait", f"node/{NODE}", "--for=condition=Ready", "--timeout=1s"]
+        ask = [
+            kubectl(),
+            "--kubeconfig",
+            str(self.kubeconfig),
+            "wait",
+            f"node/{NODE}",
+            "--for=condition=Ready",
+            "--timeout=1s",
+        ]
         return run(ask, check=False).returncode == 0
 
     def _create(self) -> None:
@@ -165,43 +208,79 @@ class KindCluster:
         run([kind(), "delete", "cluster", "--name", NAME], check=False)
         self.kubeconfig.unlink(missing_ok=True)
         with step("creating a kind cluster"):
-            words: list[str | Path] = ["--name", NAME, "--kubeconfig", self.kubeconfig, "--config", configuration, "--wait", "180s"]
-            run([kind(), "create", "cluster", "--image", image, *words], env=past_the_proxy(os.environ))
+            words: list[str | Path] = [
+                "--name",
+                NAME,
+                "--kubeconfig",
+                self.kubeconfig,
+                "--config",
+                configuration,
+                "--wait",
+                "180s",
+            ]
+            run(
+                [kind(), "create", "cluster", "--image", image, *words],
+                env=past_the_proxy(os.environ),
+            )
 
     def _version(self) -> str:
-        answer = run([kubectl(), "--kubeconfig", self.kubeconfig, "version", "--output=json"]).stdout
+        answer = run(
+            [kubectl(), "--kubeconfig", self.kubeconfig, "version", "--output=json"]
+        ).stdout
         return str(json.loads(answer)["serverVersion"]["gitVersion"])
 
 
 def past_the_proxy(environment: Mapping[str, str]) -> dict[str, str]:
-    """kind hands the caller's proxy settings to the node: its pulls from the registry beside it must not take that way."""
+    """kind hands the caller's proxy settings to the node: its pulls from the registry beside it
+    must not take that way.
+    """
     listed = [environment.get(name, "") for name in ("NO_PROXY", "no_proxy")]
-    direct = ",".join(dict.fromkeys(word for words in [*listed, REGISTRY] for word in words.split(",") if word))
+    direct = ",".join(
+        dict.fromkeys(word for words in [*listed, REGISTRY] for word in words.split(",") if word)
+    )
     return {**environment, "NO_PROXY": direct, "no_proxy": direct}
 
 
 def is_running(container: str) -> bool:
-    return run(["docker", "inspect", "--format", "{{.State.Running}}", container], check=False).stdout.strip() == "true"
+    return (
+        run(
+            ["docker", "inspect", "--format", "{{.State.Running}}", container], check=False
+        ).stdout.strip()
+        == "true"
+    )
 
 
 def start_registry() -> None:
     """Started again where it only stopped: what it holds is not built again."""
     if not is_running(REGISTRY) and run(["docker", "start", REGISTRY], check=False).returncode:
         run(["docker", "rm", "--force", "--volumes", REGISTRY], check=False)
-        options = ["--restart", "unless-stopped", "--publish", f"{HOST}:5000", "--env", "REGISTRY_STORAGE_DELETE_ENABLED=true"]
+        options = [
+            "--restart",
+            "unless-stopped",
+            "--publish",
+            f"{HOST}:5000",
+            "--env",
+            "REGISTRY_STORAGE_DELETE_ENABLED=true",
+        ]
         run(["docker", "run", "--detach", "--name", REGISTRY, *options, REGISTRY_IMAGE])
-    wait_until(lambda: is_answering(f"{URL}/v2/"), f"the image registry on port {PORT} was not ready")
+    wait_until(
+        lambda: is_answering(f"{URL}/v2/"), f"the image registry on port {PORT} was not ready"
+    )
 
 
 def connect_registry() -> None:
     """Put the registry into kind's network, where the node looks for it."""
-    found = run(["docker", "inspect", "--format", "{{json .NetworkSettings.Networks}}", REGISTRY]).stdout
+    found = run(
+        ["docker", "inspect", "--format", "{{json .NetworkSettings.Networks}}", REGISTRY]
+    ).stdout
     if "kind" not in json.loads(found):
         run(["docker", "network", "connect", "kind", REGISTRY])
 
 
 def copy_mirrors() -> None:
-    """Inside the node the registry is known by its container's name; what it does not have comes from the hub."""
+    """Inside the node the registry is known by its container's name; what it does not have comes
+    from the hub.
+    """
     with tempfile.TemporaryDirectory() as folder:
         write_mirrors(Path(folder), server=f"http://{REGISTRY}:5000", elsewhere="")
         run(["docker", "exec", NODE, "mkdir", "-p", MIRRORS])
@@ -212,7 +291,9 @@ def host_address() -> str:
     """The gateway of kind's network: this machine, as Pods reach it."""
     networks = json.loads(run(["docker", "network", "inspect", "kind"]).stdout)
     gateways = [entry.get("Gateway", "") for entry in networks[0]["IPAM"]["Config"]]
-    found = [gateway for gateway in gateways if gateway and ipaddress.ip_address(gateway).version == 4]
+    found = [
+        gateway for gateway in gateways if gateway and ipaddress.ip_address(gateway).version == 4
+    ]
     if not found:
         raise Failure("kind's network has no IPv4 gateway")
     return str(found[0])

@@ -1,7 +1,8 @@
 """What a cluster leaves on the machine when it ends, in order or not: the same sweep after both.
 
-Owns finding and removing it, each thing by a proof that it is ours: processes by their mark, containers by the runtime's own record in
-the state folder, network namespaces by the CNI record of our network. Must not touch anything without such a proof.
+Owns finding and removing it, each thing by a proof that it is ours: processes by their mark,
+containers by the runtime's own record in the state folder, network namespaces by the CNI record of
+our network. Must not touch anything without such a proof.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ KEPT = ("logs", "audit.log")  # they say why a cluster ended
 
 
 def sweep(folder: Path, *, keep_logs: bool = False) -> None:
-    """Leave nothing of the state folder's cluster. Safe to repeat, and after a kill at any moment."""
+    """Leave nothing of the state folder's cluster.
+
+    Safe to repeat, and after a kill at any moment.
+    """
     kill(find_marked(folder))  # at once: whatever an orderly end would save is removed here
     kill_containers(folder)
     if bridge_owner() == folder:
@@ -48,9 +52,13 @@ def kill(pids: list[int]) -> None:
 
 
 def container_pids(folder: Path) -> list[int]:
-    """First processes of the containers that the runtime recorded, where they are still in a cgroup of Pods."""
+    """First processes of the containers that the runtime recorded, where they are still in a cgroup
+    of Pods.
+    """
     found = []
-    for record in (folder / "containerd" / "state").glob("io.containerd.runtime.v2.task/*/*/init.pid"):
+    for record in (folder / "containerd" / "state").glob(
+        "io.containerd.runtime.v2.task/*/*/init.pid"
+    ):
         with contextlib.suppress(OSError, ValueError):
             pid = int(record.read_text())
             if record.parent.name in Path(f"/proc/{pid}/cgroup").read_text():
@@ -70,7 +78,9 @@ def remove_network() -> None:
             content = json.loads(record.read_text())
             for interface in content["result"]["interfaces"]:
                 remove_namespace(interface.get("sandbox", ""))
-            for beside in CNI_RECORDS.glob(f"*-{content['containerId']}-*"):  # its loopback has a record of its own
+            for beside in CNI_RECORDS.glob(
+                f"*-{content['containerId']}-*"
+            ):  # its loopback has a record of its own
                 beside.unlink(missing_ok=True)
         record.unlink(missing_ok=True)
     remove_bridge()
@@ -83,7 +93,9 @@ def remove_namespace(path: str) -> None:
 
 
 def remove_bridge() -> None:
-    """And the proxy's tables, but only beside our bridge: another kube-proxy's have the same name."""
+    """And the proxy's tables, but only beside our bridge: another kube-proxy's have the same
+    name.
+    """
     for family in ("ip", "ip6"):
         run([system_command("nft"), "delete", "table", family, PROXY_TABLE], check=False)
     run([system_command("ip"), "link", "delete", BRIDGE], check=False)
@@ -97,10 +109,14 @@ def remove_log_links(folder: Path) -> None:
 
 
 def unmount_below(folder: Path) -> None:
-    """Deepest first; lazily, for the kubelet bind-mounts its folder onto itself and a dead container may hold a mount."""
+    """Deepest first; lazily, for the kubelet bind-mounts its folder onto itself and a dead
+    container may hold a mount.
+    """
     inside = f"{folder}/"
     points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    for point in sorted({point for point in points if point.startswith(inside)}, key=len, reverse=True):
+    for point in sorted(
+        {point for point in points if point.startswith(inside)}, key=len, reverse=True
+    ):
         run(["umount", "--lazy", point], check=False)
 
 
@@ -114,7 +130,9 @@ def remove_pod_cgroups() -> None:
 
 
 def remove_state(folder: Path, kept: Iterable[str]) -> None:
-    """Out of the way at once, from the disk behind our back: unpacked images are a hundred thousand files."""
+    """Out of the way at once, from the disk behind our back: unpacked images are a hundred thousand
+    files.
+    """
     if not folder.exists():
         return
     trash = Path(tempfile.mkdtemp(prefix=TRASH, dir=folder))

@@ -1,7 +1,8 @@
-"""The one node of the bare-machine cluster: bridge, container runtime, kubelet, service proxy, cluster DNS.
+"""The one node of the bare-machine cluster: bridge, container runtime, kubelet, service proxy,
+cluster DNS.
 
-Owns their configuration files, addresses and order of start. Needs root. Must not clean up after itself: `leftovers` does, so that a
-crash and an orderly stop end the same way.
+Owns their configuration files, addresses and order of start. Needs root. Must not clean up after
+itself: `leftovers` does, so that a crash and an orderly stop end the same way.
 """
 
 from __future__ import annotations
@@ -74,8 +75,12 @@ class Node:
         write_mirrors(self.folder / "mirrors")
         settings = CONTAINERD.format(folder=self.folder, pause=PAUSE.name, plugins=CNI_PLUGINS)
         configuration = self._write("containerd.toml", settings)
-        self.processes["containerd"].start([system_command("containerd"), "--config", configuration], env=system_environment())
-        self._wait("containerd", lambda: run([*self._client(), "version"], check=False).returncode == 0)
+        self.processes["containerd"].start(
+            [system_command("containerd"), "--config", configuration], env=system_environment()
+        )
+        self._wait(
+            "containerd", lambda: run([*self._client(), "version"], check=False).returncode == 0
+        )
 
     def start(self) -> None:
         """Everything that needs the API server."""
@@ -87,7 +92,9 @@ class Node:
         plane = self.control_plane
         serving = plane.authority.issue("kubelet-serving", f"/CN={NAME}", [ADDRESS, NAME])
         kubeconfig = plane.user(f"system:node:{NAME}", ["system:nodes"])
-        configuration = self._write("kubelet.json", json.dumps(self._kubelet_settings(serving), indent=1))
+        configuration = self._write(
+            "kubelet.json", json.dumps(self._kubelet_settings(serving), indent=1)
+        )
         self.processes["kubelet"].start([
             program("kubelet"), f"--config={configuration}", f"--kubeconfig={kubeconfig}", f"--cert-dir={self.folder / 'pki'}",
             f"--root-dir={self.folder / 'kubelet'}", f"--hostname-override={NAME}", f"--node-ip={ADDRESS}",
@@ -95,17 +102,25 @@ class Node:
 
     def start_proxy(self) -> None:
         configuration = self._write("kube-proxy.json", json.dumps(self._proxy_settings(), indent=1))
-        command: list[str | Path] = [program("kube-proxy"), f"--config={configuration}", f"--hostname-override={NAME}"]
+        command: list[str | Path] = [
+            program("kube-proxy"),
+            f"--config={configuration}",
+            f"--hostname-override={NAME}",
+        ]
         self.processes["kube-proxy"].start(command, env=system_environment())
 
     def start_dns(self) -> None:
         # Its published role is a page of YAML; as an administrator it reads the same names.
-        corefile = self._write("Corefile", COREFILE.format(address=ADDRESS, kubeconfig=self.control_plane.kubeconfig))
+        corefile = self._write(
+            "Corefile", COREFILE.format(address=ADDRESS, kubeconfig=self.control_plane.kubeconfig)
+        )
         self.processes["coredns"].start([program("coredns"), "-conf", corefile])
         self._wait("coredns", lambda: can_connect(ADDRESS, 53))
 
     def _kubelet_settings(self, serving: Pair) -> dict[str, Any]:
-        no_resolver = self._write("resolv.conf", "")  # Pods ask the cluster's DNS, which asks nobody
+        no_resolver = self._write(
+            "resolv.conf", ""
+        )  # Pods ask the cluster's DNS, which asks nobody
         return {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
             "kind": "KubeletConfiguration",
@@ -158,16 +173,29 @@ class Node:
             "healthzBindAddress": "",
             "metricsBindAddress": "",
             # The kernel's own limits stay: a container may not be allowed to change them.
-            "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
+            "conntrack": {
+                "maxPerCore": 0,
+                "min": 0,
+                "tcpEstablishedTimeout": "0s",
+                "tcpCloseWaitTimeout": "0s",
+            },
         }
 
     def forget_image(self, name: str) -> None:
-        """Under the usual pull policy a node keeps what it has; without it, the next Pod pulls the new content."""
+        """Under the usual pull policy a node keeps what it has; without it, the next Pod pulls the
+        new content.
+        """
         if not self.processes["containerd"].is_running():
             return
         images = [*self._client(), "--namespace", "k8s.io", "images"]
-        ending = "/{}:{}".format(*split_name(name))  # the runtime writes out the host that a short name leaves out
-        held = [line for line in run([*images, "list", "--quiet"]).stdout.split() if line.endswith(ending)]
+        ending = "/{}:{}".format(
+            *split_name(name)
+        )  # the runtime writes out the host that a short name leaves out
+        held = [
+            line
+            for line in run([*images, "list", "--quiet"]).stdout.split()
+            if line.endswith(ending)
+        ]
         if held:
             run([*images, "remove", *held])
 
@@ -184,9 +212,13 @@ class Node:
 
 
 def make_bridge(owner: Path) -> None:
-    """The bridge comes before everything: its address is the API server's and the kubelet's, which refuses loopback."""
+    """The bridge comes before everything: its address is the API server's and the kubelet's, which
+    refuses loopback.
+    """
     ip = system_command("ip")
-    run([ip, "link", "delete", BRIDGE], check=False)  # one without an owner: its maker died between the next two lines
+    run(
+        [ip, "link", "delete", BRIDGE], check=False
+    )  # one without an owner: its maker died between the next two lines
     run([ip, "link", "add", BRIDGE, "type", "bridge"])
     run([ip, "link", "set", BRIDGE, "alias", owner])  # so that nobody else's sweep takes it away
     run([ip, "address", "add", f"{ADDRESS}/{POD_NETWORK.split('/')[1]}", "dev", BRIDGE])
@@ -215,7 +247,8 @@ def write_cni_network(folder: Path) -> None:
         "bridge": BRIDGE,
         "isGateway": True,
         "hairpinMode": True,
-        "ipMasq": False,  # no way out for Pods: a test that reaches the world by accident fails here first
+        # no way out for Pods: a test that reaches the world by accident fails here first
+        "ipMasq": False,
         "ipam": {
             "type": "host-local",
             "dataDir": str(folder / "cni-addresses"),

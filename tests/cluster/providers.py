@@ -14,7 +14,10 @@ CHOICE = "OPSTRAND_CLUSTER_PROVIDER"
 
 
 class Provider(Protocol):
-    """What both can do. `logs_hint`: when the folder of logs is filled, where that is not always."""
+    """What both can do.
+
+    `logs_hint`: when the folder of logs is filled, where that is not always.
+    """
 
     logs_hint: str
 

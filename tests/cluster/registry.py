@@ -1,7 +1,9 @@
-"""The image registry on loopback from which every Pod's image comes: byte for byte the names that users write.
+"""The image registry on loopback from which every Pod's image comes: byte for byte the names that
+users write.
 
-Owns its process, its storage (kept in the cache: it is the only record of what was built), the mirrors that lead a container
-runtime to it, and reading and moving tags. Must not know how images are built.
+Owns its process, its storage (kept in the cache: it is the only record of what was built), the
+mirrors that lead a container runtime to it, and reading and moving tags. Must not know how images
+are built.
 """
 
 from __future__ import annotations
@@ -52,7 +54,9 @@ class Registry:
         configuration = self.folder / "registry.json"
         configuration.write_text(json.dumps(settings))
         self.process.start([system_command("docker-registry"), "serve", configuration])
-        wait_until(lambda: is_answering(f"{URL}/v2/"), "the image registry was not ready", self.process)
+        wait_until(
+            lambda: is_answering(f"{URL}/v2/"), "the image registry was not ready", self.process
+        )
 
     def stop(self) -> None:
         self.process.stop()
@@ -62,7 +66,9 @@ class Registry:
 
 
 def split_name(image: str) -> tuple[str, str]:
-    """(repository, tag) in the registry of a name that a Pod says: the host `localhost` is only a way to say 'not from a hub'."""
+    """(repository, tag) in the registry of a name that a Pod says: the host `localhost` is only a
+    way to say 'not from a hub'.
+    """
     repository, _, tag = image.partition(":")
     return repository.removeprefix("localhost/"), tag or "latest"
 
@@ -93,16 +99,21 @@ def copy_tag(repository: str, source: str, target: str) -> bool:
     return True
 
 
-def _ask(method: str, repository: str, tag: str, headers: dict[str, str], body: bytes | None = None) -> Any:
+def _ask(
+    method: str, repository: str, tag: str, headers: dict[str, str], body: bytes | None = None
+) -> Any:
     url = f"{URL}/v2/{repository}/manifests/{tag}"
     return open_directly(urllib.request.Request(url, method=method, headers=headers, data=body))
 
 
 def write_mirrors(folder: Path, server: str = URL, elsewhere: str = NOWHERE) -> None:
-    """The runtime's mirror file: for every host that an image's name says or leaves out, ask our registry.
+    """The runtime's mirror file: for every host that an image's name says or leaves out, ask our
+    registry.
 
     What our registry does not have is looked for `elsewhere`; empty means at the host itself.
     """
     fallback = f'server = "{elsewhere}"\n\n' if elsewhere else ""
     (folder / "_default").mkdir(parents=True, exist_ok=True)
-    (folder / "_default" / "hosts.toml").write_text(f'{fallback}[host."{server}"]\n  capabilities = ["pull", "resolve"]\n')
+    (folder / "_default" / "hosts.toml").write_text(
+        f'{fallback}[host."{server}"]\n  capabilities = ["pull", "resolve"]\n'
+    )

@@ -1,6 +1,8 @@
-"""Root filesystems with Python and nothing else, made by debootstrap from the mirror that this machine's apt already uses.
+"""Root filesystems with Python and nothing else, made by debootstrap from the mirror that this
+machine's apt already uses.
 
-Owns what is in them and what is stripped. Its own text is part of the images' key. Must not name a mirror.
+Owns what is in them and what is stripped. Its own text is part of the images' key. Must not name a
+mirror.
 """
 
 from __future__ import annotations
@@ -12,7 +14,15 @@ from tests.cluster.console import Failure, run
 from tests.cluster.programs import system_command
 
 PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
-STRIPPED = ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "var/cache", "var/log")
+STRIPPED = (
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/info",
+    "usr/share/locale",
+    "usr/share/lintian",
+    "var/cache",
+    "var/log",
+)
 EMPTIED = ("var/lib/apt/lists",)
 # What names the machine it was made on.
 FOREIGN = ("etc/resolv.conf", "etc/hostname", "etc/apt/sources.list")
@@ -21,7 +31,9 @@ FOREIGN = ("etc/resolv.conf", "etc/hostname", "etc/apt/sources.list")
 def debian_mirror() -> str:
     """The address from which apt takes Debian's main component."""
     form = "$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(REPO_URI)"
-    lines = run(["apt-get", "indextargets", "--format", form, "Created-By: Packages"]).stdout.splitlines()
+    lines = run(
+        ["apt-get", "indextargets", "--format", form, "Created-By: Packages"]
+    ).stdout.splitlines()
     for line in lines:
         origin, label, component, address = line.split("|", 3)
         if (origin, label, component) == ("Debian", "Debian", "main"):
@@ -30,7 +42,16 @@ def debian_mirror() -> str:
 
 
 def make_root(suite: str, target: Path) -> None:
-    run([system_command("debootstrap"), "--variant=minbase", f"--include={PACKAGES}", suite, target, debian_mirror()])
+    run(
+        [
+            system_command("debootstrap"),
+            "--variant=minbase",
+            f"--include={PACKAGES}",
+            suite,
+            target,
+            debian_mirror(),
+        ]
+    )
     for name in STRIPPED:
         shutil.rmtree(target / name, ignore_errors=True)
         (target / name).mkdir(parents=True, exist_ok=True)

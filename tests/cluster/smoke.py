@@ -1,7 +1,8 @@
 """Proof, by running Pods, that a cluster does what tests rely on.
 
-Owns one Pod that tries it all from inside (init container, shared folder, projected token, names, a Service to a Pod, a Service to a
-process of this machine) and the reading of its log. Must leave nothing behind.
+Owns one Pod that tries it all from inside (init container, shared folder, projected token, names, a
+Service to a Pod, a Service to a process of this machine) and the reading of its log. Must leave
+nothing behind.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from tests.cluster.programs import kubectl
 NAMESPACE = "cluster-smoke"
 WEB_PORT = 8080
 GREETING = "hello from the host"
-# Runs in the Pod. Endpoints take a moment to reach the proxy's tables: each address is tried for a while.
+# Runs in the Pod. Endpoints take a moment to reach the proxy's tables: each address is tried for a
+# while.
 CHECKS = """
 import pathlib, socket, time, urllib.request
 
@@ -43,7 +45,13 @@ print("service to a pod:", "Directory listing" in read("http://web/"))
 print("service to the host:", read("http://host/"))
 print("host by address:", read("http://%s/"))
 """
-EXPECTED = ["file: written", "token parts: 3", "service to a pod: True", f"service to the host: {GREETING}", f"host by address: {GREETING}"]
+EXPECTED = [
+    "file: written",
+    "token parts: 3",
+    "service to a pod: True",
+    f"service to the host: {GREETING}",
+    f"host by address: {GREETING}",
+]
 
 
 def run_smoke(cluster: Cluster) -> None:
@@ -52,21 +60,43 @@ def run_smoke(cluster: Cluster) -> None:
         try:
             with step("creating Pods and Services"):
                 ask(cluster, "create", "namespace", NAMESPACE)
-                ask(cluster, "apply", "--filename", "-", given=json.dumps(objects(cluster.host_address, port)))
+                ask(
+                    cluster,
+                    "apply",
+                    "--filename",
+                    "-",
+                    given=json.dumps(objects(cluster.host_address, port)),
+                )
             with step("waiting for the Pod that tries everything"):
-                ask(cluster, "wait", "pod/client", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=90s")
+                ask(
+                    cluster,
+                    "wait",
+                    "pod/client",
+                    "--for=jsonpath={.status.phase}=Succeeded",
+                    "--timeout=90s",
+                )
             check_log(ask(cluster, "logs", "client"))
             with step("exec, and from this machine to a Service"):
                 ask(cluster, "exec", "web", "--", "true")
                 if cluster.provider == "bare":  # kind's Services are only reachable inside its node
-                    address = ask(cluster, "get", "service", "web", "--output=jsonpath={.spec.clusterIP}")
+                    address = ask(
+                        cluster, "get", "service", "web", "--output=jsonpath={.spec.clusterIP}"
+                    )
                     urllib.request.urlopen(f"http://{address}/", timeout=5).close()
         except Failure as failure:
             state = run(words(cluster, "describe", "pod", "client"), check=False).stdout
-            raise Failure(str(failure), run(words(cluster, "logs", "client"), check=False).stdout + state) from failure
+            raise Failure(
+                str(failure), run(words(cluster, "logs", "client"), check=False).stdout + state
+            ) from failure
         finally:
             with step("deleting them"):
-                run([*words(cluster, "delete", "namespace", NAMESPACE, "--ignore-not-found"), "--timeout=90s"], check=False)
+                run(
+                    [
+                        *words(cluster, "delete", "namespace", NAMESPACE, "--ignore-not-found"),
+                        "--timeout=90s",
+                    ],
+                    check=False,
+                )
 
 
 def check_log(log: str) -> None:
@@ -82,7 +112,9 @@ def words(cluster: Cluster, *arguments: str) -> list[str]:
 
 
 def ask(cluster: Cluster, *arguments: str, given: str = "") -> str:
-    done = subprocess.run(words(cluster, *arguments), input=given, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        words(cluster, *arguments), input=given, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise Failure(f"kubectl {' '.join(arguments[:3])} exited {done.returncode}", done.stderr)
     return done.stdout
@@ -90,7 +122,10 @@ def ask(cluster: Cluster, *arguments: str, given: str = "") -> str:
 
 @contextlib.contextmanager
 def answering_on(address: str) -> Iterator[int]:
-    """A process of this machine as Pods see one: a server on the address that they reach. Yields its port."""
+    """A process of this machine as Pods see one: a server on the address that they reach.
+
+    Yields its port.
+    """
 
     class Greeter(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -111,8 +146,16 @@ def answering_on(address: str) -> Iterator[int]:
 
 
 def objects(host: str, port: int) -> dict[str, Any]:
-    services = [service("web", WEB_PORT, {"app": "web"}), service("host", port), host_slice(host, port)]
-    return {"apiVersion": "v1", "kind": "List", "items": [web_pod(), client_pod(f"{host}:{port}"), *services]}
+    services = [
+        service("web", WEB_PORT, {"app": "web"}),
+        service("host", port),
+        host_slice(host, port),
+    ]
+    return {
+        "apiVersion": "v1",
+        "kind": "List",
+        "items": [web_pod(), client_pod(f"{host}:{port}"), *services],
+    }
 
 
 def web_pod() -> dict[str, Any]:
@@ -123,8 +166,13 @@ def web_pod() -> dict[str, Any]:
 
 def client_pod(host: str) -> dict[str, Any]:
     write = ["python3", "-c", "open('/shared/from-init', 'w').write('written')"]
-    shared, token = {"name": "shared", "mountPath": "/shared"}, {"name": "token", "mountPath": "/token"}
-    projected = {"serviceAccountToken": {"audience": "smoke", "expirationSeconds": 3600, "path": "token"}}
+    shared, token = (
+        {"name": "shared", "mountPath": "/shared"},
+        {"name": "token", "mountPath": "/token"},
+    )
+    projected = {
+        "serviceAccountToken": {"audience": "smoke", "expirationSeconds": 3600, "path": "token"}
+    }
     return pod("client", {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -137,11 +185,19 @@ def client_pod(host: str) -> dict[str, Any]:
 
 
 def pod(name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}}, "spec": spec}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": spec,
+    }
 
 
 def service(name: str, target: int, selector: dict[str, str] | None = None) -> dict[str, Any]:
-    spec = {"ports": [{"name": "http", "port": 80, "targetPort": target}], **({"selector": selector} if selector else {})}
+    spec = {
+        "ports": [{"name": "http", "port": 80, "targetPort": target}],
+        **({"selector": selector} if selector else {}),
+    }
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
 
 

@@ -1,7 +1,8 @@
-"""The published client and command line, unmodified, in an environment of their own, against the real API on the loopback.
+"""The published client and command line, unmodified, in an environment of their own, against the
+real API on the loopback.
 
-The environment is named by OPSTRAND_PUBLISHED_VENV, else `.venv-published` of the checkout (`make published`). Without one these tests
-say so in a line, and fail in CI.
+The environment is named by OPSTRAND_PUBLISHED_VENV, else `.venv-published` of the checkout (`make
+published`). Without one these tests say so in a line, and fail in CI.
 """
 
 import asyncio
@@ -36,7 +37,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class LivingRuns(MemoryRuns):
-    """Every created run lives as a Pod would make it: starting, running for a while with some lines, succeeded."""
+    """Every created run lives as a Pod would make it: starting, running for a while with some
+    lines, succeeded.
+    """
 
     def __init__(self) -> None:
         super().__init__(projects=["quick-start"])
@@ -55,9 +58,21 @@ class LivingRuns(MemoryRuns):
 
     async def _live(self, body: Body) -> None:
         uuid = run_uuid(body)
-        declared = {item["name"]: item.get("value") for item in body["spec"]["component"].get("inputs") or ()}
-        params = declared | {name: param["value"] for name, param in (body["spec"].get("params") or {}).items()}
-        await self._enter(uuid, "Starting", "starting", inputs=params, outputs={}, pod={"name": f"run-{uuid[:8]}-0"})
+        declared = {
+            item["name"]: item.get("value")
+            for item in body["spec"]["component"].get("inputs") or ()
+        }
+        params = declared | {
+            name: param["value"] for name, param in (body["spec"].get("params") or {}).items()
+        }
+        await self._enter(
+            uuid,
+            "Starting",
+            "starting",
+            inputs=params,
+            outputs={},
+            pod={"name": f"run-{uuid[:8]}-0"},
+        )
         await asyncio.sleep(0.3)
         await self._enter(uuid, "Running", "running", startedAt=_now())
         for number in range(self.lines):
@@ -68,7 +83,9 @@ class LivingRuns(MemoryRuns):
         self.ended_at = time.monotonic()
 
     async def log(self, body: Body, attempt: int, since: str | None) -> AsyncIterator[LogLine]:
-        """Where it breaks, the first reading is followed by more that fail than the client tries again by itself (three)."""
+        """Where it breaks, the first reading is followed by more that fail than the client tries
+        again by itself (three).
+        """
         self._times_read += 1
         if self.log_breaks and 1 < self._times_read < 7:
             raise PlatformError("the node does not answer")
@@ -78,8 +95,23 @@ class LivingRuns(MemoryRuns):
     async def _enter(self, uuid: str, phase: str, published: str, **facts: Any) -> None:
         body = await self.get("quick-start", uuid)
         status = body.get("status") or {}
-        history = [*(status.get("history") or ()), {"status": published, "reason": phase, "at": _now()}]
-        await self.put({**body, "status": {**status, **facts, "uuid": uuid, "phase": phase, "kind": "job", "history": history}})
+        history = [
+            *(status.get("history") or ()),
+            {"status": published, "reason": phase, "at": _now()},
+        ]
+        await self.put(
+            {
+                **body,
+                "status": {
+                    **status,
+                    **facts,
+                    "uuid": uuid,
+                    "phase": phase,
+                    "kind": "job",
+                    "history": history,
+                },
+            }
+        )
 
 
 def _now() -> str:
@@ -100,7 +132,10 @@ def api() -> Iterator[Api]:
 
 @pytest.fixture
 def published(api: Api, tmp_path: Path) -> Published:
-    """Runs a program of the published package with a home of its own: `published("polyaxon", "ops", "ls", ...)`."""
+    """Runs a program of the published package with a home of its own:
+
+    `published("polyaxon", "ops", "ls", ...)`.
+    """
     person = {
         "HOME": str(tmp_path),
         "POLYAXON_HOST": f"http://127.0.0.1:{api.port}",
@@ -110,8 +145,17 @@ def published(api: Api, tmp_path: Path) -> Published:
         "PATH": os.defpath,
     }
 
-    def run(program: str, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        program: str, *arguments: str, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         command = [str(PUBLISHED / "bin" / program), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=person | (env or {}), timeout=60)
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=person | (env or {}),
+            timeout=60,
+        )
 
     return run

@@ -1,4 +1,6 @@
-"""What the published checker accepts, `check` accepts: the documentation's own files, and one file for every key of every section."""
+"""What the published checker accepts, `check` accepts: the documentation's own files, and one file
+for every key of every section.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +19,32 @@ from opstrand.spec.document import parse_document
 from opstrand.spec.io import Validation
 from opstrand.spec.respelling import other_spelling
 from tests.conformance_client.conftest import CHECKOUT, PUBLISHED
-from tests.support.every_key import CONTAINER, Place, enter, examples_of, iter_cases, make_places, with_inputs
+from tests.support.every_key import (
+    CONTAINER,
+    Place,
+    enter,
+    examples_of,
+    iter_cases,
+    make_places,
+    with_inputs,
+)
 from tests.unit.conformance.decided_against import DECIDED_KEYS, DECIDED_SPELLINGS, REFUSED_FILES
 
-_GRID = {"kind": "grid", "params": {"x": {"kind": "choice", "value": [1, 2]}}, "numRuns": 2, "concurrency": 2}
+_GRID = {
+    "kind": "grid",
+    "params": {"x": {"kind": "choice", "value": [1, 2]}},
+    "numRuns": 2,
+    "concurrency": 2,
+}
 FOLDER = CHECKOUT / "tests/conformance/polyaxonfiles"
 
 
 def ask_published(texts: Mapping[str, str]) -> set[str]:
     """The names of the files that the published checker accepts."""
     program = [str(PUBLISHED / "bin/python"), str(CHECKOUT / "tests/support/published_checker.py")]
-    done = subprocess.run(program, input=json.dumps(list(texts.values())), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        program, input=json.dumps(list(texts.values())), capture_output=True, text=True, check=True
+    )
     return {name for name, error in zip(texts, json.loads(done.stdout), strict=True) if not error}
 
 
@@ -38,7 +55,9 @@ def ask_ours(texts: Mapping[str, str]) -> dict[str, str]:
         for name, text in texts.items():
             try:
                 submission = read_submission([parse_document(text, source=name)], (), strict=None)
-                problems = validate_submission(submission, evaluate=sandbox.for_one_run(), complete=False).problems
+                problems = validate_submission(
+                    submission, evaluate=sandbox.for_one_run(), complete=False
+                ).problems
             except SpecError as error:
                 problems = error.problems
             if problems:
@@ -49,19 +68,34 @@ def ask_ours(texts: Mapping[str, str]) -> dict[str, str]:
 def read_documentation() -> dict[str, str]:
     files = {file.name: file.read_text(encoding="utf-8") for file in sorted(FOLDER.glob("*.yaml"))}
     # What is at an address or in another file cannot be fetched here, by neither.
-    return {name: text for name, text in files.items() if "urlRef:" not in text and "pathRef:" not in text}
+    return {
+        name: text
+        for name, text in files.items()
+        if "urlRef:" not in text and "pathRef:" not in text
+    }
 
 
 def make_variations() -> dict[str, str]:
-    """A file with each key. A pair of keys that only means something together is no matter of shapes."""
+    """A file with each key.
+
+    A pair of keys that only means something together is no matter of shapes.
+    """
     cases = iter_cases(make_places(), {}, {})
-    return {case.path: json.dumps({"version": 1.1, "kind": "operation", **case.given}) for case in cases}
+    return {
+        case.path: json.dumps({"version": 1.1, "kind": "operation", **case.given}) for case in cases
+    }
 
 
 def make_spellings() -> dict[str, str]:
-    """A file with each key of our own sections written otherwise: in snake_case, and its value as another type that means the same."""
+    """A file with each key of our own sections written otherwise: in snake_case, and its value as
+    another type that means the same.
+    """
     places = [place for place in make_places() if place.keys is not CONTAINER]
-    places.append(Place("matrix", _GRID, {**with_inputs(type="int"), "params": {}, "matrix": _GRID}, ("matrix",)))
+    places.append(
+        Place(
+            "matrix", _GRID, {**with_inputs(type="int"), "params": {}, "matrix": _GRID}, ("matrix",)
+        )
+    )
     found = {}
     for place in places:
         for key, example in place.keys.items():
@@ -72,11 +106,21 @@ def make_spellings() -> dict[str, str]:
                 section = enter(given, place.at)
                 section.pop(key, None)
                 section[other] = value
-                found[f"{place.name}.{key} {how}".lstrip(".")] = json.dumps({"version": 1.1, "kind": "operation", **given})
+                found[f"{place.name}.{key} {how}".lstrip(".")] = json.dumps(
+                    {"version": 1.1, "kind": "operation", **given}
+                )
     for rule in examples_of(Validation):
         for how, value in (("int", 5), ("dict", {"a": 1})):
-            declared = with_inputs(type=how, isOptional=True, value=value, validation={rule: "{{ x }}"}, param={"value": value})
-            found[f"validation.{rule} of {how} as template"] = json.dumps({"version": 1.1, "kind": "operation", **declared})
+            declared = with_inputs(
+                type=how,
+                isOptional=True,
+                value=value,
+                validation={rule: "{{ x }}"},
+                param={"value": value},
+            )
+            found[f"validation.{rule} of {how} as template"] = json.dumps(
+                {"version": 1.1, "kind": "operation", **declared}
+            )
     return found
 
 
@@ -84,19 +128,35 @@ def _spell(key: str, value: object) -> Iterator[tuple[str, str, object]]:
     if other_spelling(key) != key:
         yield "in snake_case", other_spelling(key), value
     if isinstance(value, bool):
-        yield from ((f"as {other!r}", key, other) for other in (("yes", "True", 1) if value else ("no", "False", 0)))
+        yield from (
+            (f"as {other!r}", key, other)
+            for other in (("yes", "True", 1) if value else ("no", "False", 0))
+        )
     elif isinstance(value, int):
-        yield from ((f"as {how}", key, other) for how, other in (("text", str(value)), ("float", float(value)), ("fraction", value + 0.5)))
+        yield from (
+            (f"as {how}", key, other)
+            for how, other in (
+                ("text", str(value)),
+                ("float", float(value)),
+                ("fraction", value + 0.5),
+            )
+        )
     elif isinstance(value, list) and all(isinstance(one, str) for one in value):
         yield "as text", key, ",".join(value)
 
 
 @pytest.mark.parametrize(
     ("texts", "decided"),
-    [(read_documentation(), REFUSED_FILES), (make_variations(), DECIDED_KEYS), (make_spellings(), DECIDED_SPELLINGS)],
+    [
+        (read_documentation(), REFUSED_FILES),
+        (make_variations(), DECIDED_KEYS),
+        (make_spellings(), DECIDED_SPELLINGS),
+    ],
     ids=["documentation", "every key", "every spelling"],
 )
-def test_what_the_published_checker_accepts_is_accepted(texts: dict[str, str], decided: dict[str, str]) -> None:
+def test_what_the_published_checker_accepts_is_accepted(
+    texts: dict[str, str], decided: dict[str, str]
+) -> None:
     accepted, refused = ask_published(texts), ask_ours(texts)
     assert len(accepted) > 50
     differing = {name: problem for name, problem in refused.items() if name in accepted}

@@ -35,8 +35,13 @@ run:
     workingDir: "{{{{ globals.artifacts_path }}}}"
     command: [python3, -u, echo.py]
 """
-CLIENT = "from polyaxon.client import RunClient\n\nclient = RunClient()\nclient.refresh_data()\nprint(client.get_inputs())\n"
-TRACKING = "from polyaxon import tracking\n\ntracking.init()\nprint(tracking.TRACKING_RUN.get_inputs())\n"
+CLIENT = (
+    "from polyaxon.client import RunClient\n\nclient = "
+    "RunClient()\nclient.refresh_data()\nprint(client.get_inputs())\n"
+)
+TRACKING = (
+    "from polyaxon import tracking\n\ntracking.init()\nprint(tracking.TRACKING_RUN.get_inputs())\n"
+)
 
 
 @pytest.fixture
@@ -64,7 +69,9 @@ def finished(api: Api, uuid: str) -> dict[str, Any]:
 
 
 @pytest.mark.alone
-def test_run_shows_the_log_and_returns_soon_after_the_end(api: Api, published: Published, echo: str) -> None:
+def test_run_shows_the_log_and_returns_soon_after_the_end(
+    api: Api, published: Published, echo: str
+) -> None:
     ended = published("polyaxon", "run", *PROJECT, "-f", echo, "-P", "message=test 1", "-l")
     assert ended.returncode == 0, ended.stderr
     assert re.findall(r"\| (line .*)", ended.stdout) == ["line 0 {'message': 'test 1'}"]
@@ -73,15 +80,24 @@ def test_run_shows_the_log_and_returns_soon_after_the_end(api: Api, published: P
 
 
 @pytest.mark.parametrize("breaks", [False, True], ids=["quiet", "breaking"])
-def test_a_growing_log_is_followed_without_loss_or_repetition(api: Api, published: Published, echo: str, breaks: bool) -> None:
+def test_a_growing_log_is_followed_without_loss_or_repetition(
+    api: Api, published: Published, echo: str, breaks: bool
+) -> None:
     api.runs.lines, api.runs.seconds, api.runs.log_breaks = 500, 8.0 if breaks else 4.0, breaks
     ended = published("polyaxon", "run", *PROJECT, "-f", echo, "-l")
-    assert [int(number) for number in re.findall(r"\| line (\d+) ", ended.stdout)] == list(range(500))
+    assert [int(number) for number in re.findall(r"\| line (\d+) ", ended.stdout)] == list(
+        range(500)
+    )
 
 
-def test_what_cannot_run_is_refused_in_words(api: Api, published: Published, tmp_path: Path) -> None:
+def test_what_cannot_run_is_refused_in_words(
+    api: Api, published: Published, tmp_path: Path
+) -> None:
     file = tmp_path / "wrong.yaml"
-    file.write_text("version: 1.1\nkind: component\nrun: {kind: job, container: {image: a, workingDirectory: b}}\n")
+    file.write_text(
+        "version: 1.1\nkind: component\nrun: {kind: job, container: {image: a, workingDirectory: "
+        "b}}\n"
+    )
     ended = published("polyaxon", "run", *PROJECT, "-f", str(file))
     assert ended.returncode != 0
     assert api.runs.bodies == {}
@@ -96,9 +112,21 @@ def test_the_list_and_one_run(api: Api, published: Published) -> None:
     logs = published("polyaxon", "ops", "logs", *PROJECT, "-uid", uuid)
     assert uuid in listed.stdout, listed.stderr
     assert "quick-start" in shown.stdout, shown.stderr
-    assert re.findall(r"│ (\w+) +│ True", statuses.stdout) == ["created", "starting", "running", "succeeded"]
+    assert re.findall(r"│ (\w+) +│ True", statuses.stdout) == [
+        "created",
+        "starting",
+        "running",
+        "succeeded",
+    ]
     [header] = re.findall(r"┃ TYPE .*", statuses.stdout)
-    assert header.replace("┃", "").split() == ["TYPE", "STATUS", "REASON", "MESSAGE", "LAST_UPDATE_TIME", "LAST_TRANSITION_TIME"]
+    assert header.replace("┃", "").split() == [
+        "TYPE",
+        "STATUS",
+        "REASON",
+        "MESSAGE",
+        "LAST_UPDATE_TIME",
+        "LAST_TRANSITION_TIME",
+    ]
     assert "line 0 {'message': 'test 1'}" in logs.stdout, logs.stderr
 
 
@@ -116,18 +144,25 @@ print({name: param.value for name, param in sent.params.items()}, sent.component
 """
 
 
-def test_what_a_run_compiles_to_is_read_by_the_published_client(api: Api, published: Published, tmp_path: Path) -> None:
+def test_what_a_run_compiles_to_is_read_by_the_published_client(
+    api: Api, published: Published, tmp_path: Path
+) -> None:
     operation = {
         "version": 1.1,
         "kind": "operation",
         "template": {"enabled": False},
         "tags": ["a"],
         "cost": 2,
-        "params": {"message": {"value": "test 1"}, "extra": {"value": 3, "contextOnly": True, "toEnv": "EXTRA"}},
+        "params": {
+            "message": {"value": "test 1"},
+            "extra": {"value": 3, "contextOnly": True, "toEnv": "EXTRA"},
+        },
         "runPatch": {"container": {"resources": {"limits": {"cpu": 1}}}},
         "component": yaml.safe_load(ECHO.format(program="print(1)")),
     }
-    uuid = run_uuid(api.do(api.runs.create("quick-start", parse_submission(json.dumps(operation)).body)))
+    uuid = run_uuid(
+        api.do(api.runs.create("quick-start", parse_submission(json.dumps(operation)).body))
+    )
     finished(api, uuid)
     ended = published("python", "-c", READ, env=api.environment(uuid, tmp_path / "context"))
     image = "polyaxon/polyaxon-quick-start"
@@ -147,19 +182,26 @@ def test_stop_reaches_the_spec(api: Api, published: Published) -> None:
 
 
 @pytest.mark.parametrize("program", [CLIENT, TRACKING], ids=["client", "tracking"])
-def test_the_documented_programs_in_a_pod(api: Api, published: Published, tmp_path: Path, program: str) -> None:
+def test_the_documented_programs_in_a_pod(
+    api: Api, published: Published, tmp_path: Path, program: str
+) -> None:
     uuid = started(api)
     finished(api, uuid)
     ended = published("python", "-c", program, env=api.environment(uuid, tmp_path / "context"))
     assert (ended.stdout, ended.returncode) == ("{'message': 'test 1'}\n", 0), ended.stderr
 
 
-def test_the_import_shim_steps_aside_for_the_published_package(api: Api, published: Published, tmp_path: Path) -> None:
+def test_the_import_shim_steps_aside_for_the_published_package(
+    api: Api, published: Published, tmp_path: Path
+) -> None:
     for name, content in shim_files().items():
         target = tmp_path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
-    (tmp_path / "echo.py").write_text("from polyaxon import tracking\nfrom polyaxon.client import RunClient\nprint(RunClient.__module__)\n")
+    (tmp_path / "echo.py").write_text(
+        "from polyaxon import tracking\nfrom polyaxon.client import "
+        "RunClient\nprint(RunClient.__module__)\n"
+    )
     ended = published("python", "echo.py")
     assert (ended.stdout, ended.returncode) == ("polyaxon._client.run\n", 0), ended.stderr
 
@@ -178,7 +220,9 @@ print(sorted(run.artifacts_lineage), run.get_outputs(), run.run_data.tags)
 """
 
 
-def test_reports_of_the_published_client_are_stored(api: Api, published: Published, tmp_path: Path) -> None:
+def test_reports_of_the_published_client_are_stored(
+    api: Api, published: Published, tmp_path: Path
+) -> None:
     uuid = started(api)
     finished(api, uuid)
     ended = published("python", "-c", REPORTS, env=api.environment(uuid, tmp_path / "context"))

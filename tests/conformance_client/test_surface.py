@@ -1,4 +1,6 @@
-"""Every public name of the published client and its `tracking` is in ours: as what it is, or as one sentence that says what to do."""
+"""Every public name of the published client and its `tracking` is in ours: as what it is, or as one
+sentence that says what to do.
+"""
 
 import json
 import subprocess
@@ -25,7 +27,13 @@ print(json.dumps({"client": public(RunClient), "run": public(tracking.Run), "tra
 
 @pytest.fixture(scope="module")
 def published_names() -> dict[str, list[str]]:
-    listed = subprocess.run([PUBLISHED / "bin" / "python", "-c", LIST], capture_output=True, text=True, check=True, timeout=60)
+    listed = subprocess.run(
+        [PUBLISHED / "bin" / "python", "-c", LIST],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
     names: dict[str, list[str]] = json.loads(listed.stdout)
     assert len(names["client"]) > 80
     return names
@@ -33,17 +41,29 @@ def published_names() -> dict[str, list[str]]:
 
 def test_every_name_of_the_published_client_is_here(published_names: dict[str, list[str]]) -> None:
     assert sorted(set(published_names["client"]) - set(dir(RunClient(no_op=True)))) == []
-    assert sorted(set(published_names["run"]) - set(dir(tracking.Run(no_op=True, run_uuid="0")))) == []
-    assert [name for name in published_names["tracking"] if not callable(getattr(tracking, name, None))] == []
+    assert (
+        sorted(set(published_names["run"]) - set(dir(tracking.Run(no_op=True, run_uuid="0")))) == []
+    )
+    assert [
+        name for name in published_names["tracking"] if not callable(getattr(tracking, name, None))
+    ] == []
 
 
-def test_no_name_is_listed_as_missing_that_nobody_asks_for(published_names: dict[str, list[str]]) -> None:
+def test_no_name_is_listed_as_missing_that_nobody_asks_for(
+    published_names: dict[str, list[str]],
+) -> None:
     assert [name for name in OF_CLIENT if name not in published_names["client"]] == []
     assert [name for name in OF_TRACKING if name not in published_names["run"]] == []
 
 
-@pytest.mark.parametrize(("owner", "names"), [(RunClient, OF_CLIENT), (tracking.Run, {**OF_CLIENT, **OF_TRACKING})], ids=["client", "run"])
-def test_what_is_not_offered_says_what_to_do(owner: type[RunClient], names: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("owner", "names"),
+    [(RunClient, OF_CLIENT), (tracking.Run, {**OF_CLIENT, **OF_TRACKING})],
+    ids=["client", "run"],
+)
+def test_what_is_not_offered_says_what_to_do(
+    owner: type[RunClient], names: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("POLYAXON_NO_OP", "true")
     client: Any = owner()
     for name, instead in names.items():

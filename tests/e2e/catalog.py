@@ -1,4 +1,6 @@
-"""The installation's catalog of connections for the time of a test, taken up by the running operator without a restart."""
+"""The installation's catalog of connections for the time of a test, taken up by the running
+operator without a restart.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ import yaml
 
 from tests.e2e.conftest import kubectl
 
-_CONFIG = ("-n", "opstrand", "get", "configmap", "opstrand-connections", "-o", "jsonpath={.data.connections\\.yaml}")
+_CONFIG = (
+    "-n",
+    "opstrand",
+    "get",
+    "configmap",
+    "opstrand-connections",
+    "-o",
+    "jsonpath={.data.connections\\.yaml}",
+)
 
 
 @asynccontextmanager
@@ -31,13 +41,32 @@ async def _put(text: str) -> None:
     patch = yaml.safe_dump({"data": {"connections.yaml": text}})
     if kubectl(*_CONFIG).stdout == text:
         return
-    await asyncio.to_thread(kubectl, "-n", "opstrand", "patch", "configmap", "opstrand-connections", "--patch", patch)
-    # A changed Pod is looked after at once, its volumes with it; else it takes the kubelet up to a minute.
-    pods = ("-n", "opstrand", "annotate", "pods", "-l", "app.kubernetes.io/name=opstrand-operator", "--overwrite", f"test/touched={since}")
+    await asyncio.to_thread(
+        kubectl, "-n", "opstrand", "patch", "configmap", "opstrand-connections", "--patch", patch
+    )
+    # A changed Pod is looked after at once, its volumes with it; else it takes the kubelet up to a
+    # minute.
+    pods = (
+        "-n",
+        "opstrand",
+        "annotate",
+        "pods",
+        "-l",
+        "app.kubernetes.io/name=opstrand-operator",
+        "--overwrite",
+        f"test/touched={since}",
+    )
     await asyncio.to_thread(kubectl, *pods)
     for _ in range(450):
         seen = await asyncio.to_thread(
-            kubectl, "-n", "opstrand", "exec", "deployment/opstrand-operator", "--", "cat", "/etc/opstrand/connections/connections.yaml"
+            kubectl,
+            "-n",
+            "opstrand",
+            "exec",
+            "deployment/opstrand-operator",
+            "--",
+            "cat",
+            "/etc/opstrand/connections/connections.yaml",
         )
         if seen.stdout.strip() == text.strip():
             # The reader looks once a second.

@@ -1,4 +1,6 @@
-"""The cluster that `make cluster` brought up, with manifests/ applied as they are: real Pods, real containers, the real image."""
+"""The cluster that `make cluster` brought up, with manifests/ applied as they are: real Pods, real
+containers, the real image.
+"""
 
 from __future__ import annotations
 
@@ -40,13 +42,17 @@ PUBLISHED = Path(os.environ.get("OPSTRAND_PUBLISHED_VENV") or CHECKOUT / ".venv-
 _namespaces = itertools.count(1)
 
 
-#: What takes the cluster minutes is begun with the first test, and waited for by the last: the shortest first.
+#: What takes the cluster minutes is begun with the first test, and waited for by the last: the
+#: shortest first.
 BEGUN_EARLY = ("lost_node", "run_with_a_short_token")
 
 
 def _begun_early(item: pytest.Item) -> int:
     """Where among those a test's own stands, from 1; 0 for all others."""
-    return max(number * (name in getattr(item, "fixturenames", ())) for number, name in enumerate(BEGUN_EARLY, 1))
+    return max(
+        number * (name in getattr(item, "fixturenames", ()))
+        for number, name in enumerate(BEGUN_EARLY, 1)
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -63,7 +69,12 @@ def begun_early(request: pytest.FixtureRequest) -> None:
 def cluster() -> Iterator[Cluster]:
     """The cluster, its images and our installation brought up to date."""
     # `up` starts nothing where a healthy cluster is: it builds the images whose content changed.
-    subprocess.run([str(CHECKOUT / ".venv/bin/python"), "-m", "tests.cluster", "up"], cwd=CHECKOUT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [str(CHECKOUT / ".venv/bin/python"), "-m", "tests.cluster", "up"],
+        cwd=CHECKOUT,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     found = read_cluster()
     before, os.environ["KUBECONFIG"] = os.environ.get("KUBECONFIG"), found.kubeconfig
     install()
@@ -76,7 +87,11 @@ def cluster() -> Iterator[Cluster]:
 def every_image(cluster: Cluster) -> None:
     """Also those that are built on request only."""
     del cluster
-    subprocess.run([str(CHECKOUT / ".venv/bin/python"), "-m", "tests.cluster", "images", "--all"], cwd=CHECKOUT, check=True)
+    subprocess.run(
+        [str(CHECKOUT / ".venv/bin/python"), "-m", "tests.cluster", "images", "--all"],
+        cwd=CHECKOUT,
+        check=True,
+    )
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
@@ -111,21 +126,34 @@ def run_with_a_short_token(cluster: Cluster) -> Iterator[ShortTokenRun]:
     namespace, name = f"e2e-token-{int(time.time()) % 100000}", token_life.NAME
     kubectl("create", "namespace", namespace)
     _wait_for_output("-n", namespace, "get", "serviceaccount", "default", "-o", "name")
-    kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(operation(name, token_life.token_life_spec())))
-    pod = _wait_for_output("-n", namespace, "get", "operation", name, "-o", "jsonpath={.status.pod.name}")
+    kubectl(
+        "-n",
+        namespace,
+        "create",
+        "-f",
+        "-",
+        stdin=json.dumps(operation(name, token_life.token_life_spec())),
+    )
+    pod = _wait_for_output(
+        "-n", namespace, "get", "operation", name, "-o", "jsonpath={.status.pod.name}"
+    )
     token = make_token(namespace, pod, seconds=token_life.LIFE)
     yield ShortTokenRun(namespace, name, token, time.monotonic() + token_life.PATIENCE)
     kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
-async def lost_node(cluster: Cluster, kube: KubeApi, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[asyncio.Task[Witnessed]]:
+async def lost_node(
+    cluster: Cluster, kube: KubeApi, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[asyncio.Task[Witnessed]]:
     """A run whose node falls silent, as `node_loss` plays it."""
     from tests.e2e.node_loss import witness
 
     namespace = f"e2e-node-{int(time.time()) % 100000}"
     await make_namespace(kube, namespace)
-    task = asyncio.create_task(witness(kube, cluster.kubeconfig, namespace, tmp_path_factory.mktemp("lost-node")))
+    task = asyncio.create_task(
+        witness(kube, cluster.kubeconfig, namespace, tmp_path_factory.mktemp("lost-node"))
+    )
     yield task
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -136,7 +164,18 @@ def make_token(namespace: str, pod: str, *, audience: str = "opstrand", seconds:
     """A token like the one that is mounted in the Pod."""
     uid = _wait_for_output("-n", namespace, "get", "pod", pod, "-o", "jsonpath={.metadata.uid}")
     bound = ("--bound-object-kind", "Pod", "--bound-object-name", pod, "--bound-object-uid", uid)
-    made = kubectl("-n", namespace, "create", "token", "default", "--audience", audience, "--duration", f"{seconds}s", *bound)
+    made = kubectl(
+        "-n",
+        namespace,
+        "create",
+        "token",
+        "default",
+        "--audience",
+        audience,
+        "--duration",
+        f"{seconds}s",
+        *bound,
+    )
     return made.stdout.strip()
 
 
@@ -147,15 +186,28 @@ def _wait_for_output(*arguments: str, seconds: float = 30) -> str:
         done = kubectl(*arguments, check=False)
         if done.returncode == 0 and done.stdout:
             return done.stdout
-        assert time.monotonic() < deadline, f"kubectl {' '.join(arguments)}: nothing within {seconds} s: {done.stderr}"
+        assert time.monotonic() < deadline, (
+            f"kubectl {' '.join(arguments)}: nothing within {seconds} s: {done.stderr}"
+        )
         time.sleep(0.1)
 
 
 @contextmanager
 def forward_api(folder: Path) -> Iterator[str]:
-    """The API as a laptop reaches it: through a port-forward, which lives as long as the Pod behind it."""
+    """The API as a laptop reaches it: through a port-forward, which lives as long as the Pod behind
+    it.
+    """
     log = folder / "port-forward.log"
-    command = [KUBECTL, "-n", "opstrand", "port-forward", "service/opstrand-api", ":8000", "--address", "127.0.0.1"]
+    command = [
+        KUBECTL,
+        "-n",
+        "opstrand",
+        "port-forward",
+        "service/opstrand-api",
+        ":8000",
+        "--address",
+        "127.0.0.1",
+    ]
     with log.open("w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file)
     try:
@@ -166,8 +218,12 @@ def forward_api(folder: Path) -> Iterator[str]:
 
 
 def read_authority() -> str:
-    """What the API of the installation is trusted by, as a person with rights in its namespace reads it."""
-    found = kubectl("-n", "opstrand", "get", "configmap", "opstrand-api-ca", "-o", "jsonpath={.data.ca\\.crt}").stdout
+    """What the API of the installation is trusted by, as a person with rights in its namespace
+    reads it.
+    """
+    found = kubectl(
+        "-n", "opstrand", "get", "configmap", "opstrand-api-ca", "-o", "jsonpath={.data.ca\\.crt}"
+    ).stdout
     assert "-----BEGIN CERTIFICATE-----" in found
     return found
 
@@ -196,7 +252,9 @@ def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> str:
 
 
 async def make_namespace(kube: KubeApi, name: str) -> None:
-    await kube.create(NAMESPACES, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    await kube.create(
+        NAMESPACES, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    )
     for _ in range(200):
         if kubectl("-n", name, "get", "serviceaccount", "default", check=False).returncode == 0:
             return
@@ -204,7 +262,9 @@ async def make_namespace(kube: KubeApi, name: str) -> None:
     raise AssertionError("no default service account")
 
 
-def kubectl(*arguments: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+def kubectl(
+    *arguments: str, stdin: str | None = None, check: bool = True
+) -> subprocess.CompletedProcess[str]:
     done = subprocess.run([KUBECTL, *arguments], input=stdin, capture_output=True, text=True)
     assert not check or done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
     return done
@@ -213,24 +273,41 @@ def kubectl(*arguments: str, stdin: str | None = None, check: bool = True) -> su
 def opstrand(*arguments: str, timeout: float = 120, **env: str) -> subprocess.CompletedProcess[str]:
     """The real command line, as a person's terminal would not be."""
     command = [str(CHECKOUT / ".venv/bin/opstrand"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env={**os.environ, **env})
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout, env={**os.environ, **env}
+    )
 
 
 def operation(name: str, spec: dict[str, Any]) -> Manifest:
-    return {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "metadata": {"name": name}, "spec": spec}
+    return {
+        "apiVersion": "opstrand.dev/v1",
+        "kind": "Operation",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
 
 
-def script(source: str, image: str = "polyaxon/polyaxon-quick-start", **fields: Any) -> dict[str, Any]:
-    """A component that writes this Python beside it and runs it; `fields` are laid over the component."""
+def script(
+    source: str, image: str = "polyaxon/polyaxon-quick-start", **fields: Any
+) -> dict[str, Any]:
+    """A component that writes this Python beside it and runs it; `fields` are laid over the
+    component.
+    """
     run = {
         "kind": "job",
         "init": [{"file": {"filename": "main.py", "content": source}}],
-        "container": {"image": image, "workingDir": "{{ globals.artifacts_path }}", "command": ["python3", "-u", "main.py"]},
+        "container": {
+            "image": image,
+            "workingDir": "{{ globals.artifacts_path }}",
+            "command": ["python3", "-u", "main.py"],
+        },
     }
     return {"run": run, **fields}
 
 
-async def wait_for(kube: KubeApi, namespace: str, name: str, until: Callable[[Manifest], bool], seconds: float = 90) -> Manifest:
+async def wait_for(
+    kube: KubeApi, namespace: str, name: str, until: Callable[[Manifest], bool], seconds: float = 90
+) -> Manifest:
     """The Operation as soon as `until` holds; all that is known of it in the failure otherwise."""
     deadline = time.monotonic() + seconds
     while True:
@@ -248,8 +325,12 @@ def describe(namespace: str, body: Manifest) -> str:
         yaml.safe_dump({"spec": body.get("spec"), "status": body.get("status")}),
         kubectl("-n", namespace, "get", "pod", pod, "-o", "yaml", check=False).stdout[-3000:],
         kubectl("-n", namespace, "logs", pod, "--all-containers", "--tail=40", check=False).stdout,
-        kubectl("-n", "opstrand", "logs", "deployment/opstrand-operator", "--tail=30", check=False).stdout,
-        kubectl("-n", "opstrand", "logs", "deployment/opstrand-api", "--tail=30", check=False).stdout,
+        kubectl(
+            "-n", "opstrand", "logs", "deployment/opstrand-operator", "--tail=30", check=False
+        ).stdout,
+        kubectl(
+            "-n", "opstrand", "logs", "deployment/opstrand-api", "--tail=30", check=False
+        ).stdout,
     ]
     return "\n---\n".join(parts)
 
@@ -274,5 +355,7 @@ def main_log(namespace: str, body: Manifest) -> str:
 
 
 def main_log_lines(namespace: str, body: Manifest) -> list[str]:
-    """Its lines sorted: the container runtime reads stdout and stderr by two pipes, so their order among each other is free."""
+    """Its lines sorted: the container runtime reads stdout and stderr by two pipes, so their order
+    among each other is free.
+    """
     return sorted(main_log(namespace, body).splitlines())

@@ -1,6 +1,8 @@
-"""A node falls silent under a run: two minutes of the cluster's own patience, spent while other tests go on.
+"""A node falls silent under a run: two minutes of the cluster's own patience, spent while other
+tests go on.
 
-The node's kubelet is kwok; that nobody hears of it, taints it, takes its Pods away and collects them at last is the cluster's doing.
+The node's kubelet is kwok; that nobody hears of it, taints it, takes its Pods away and collects
+them at last is the cluster's doing.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ IMAGE = "localhost/python-base:1"
 
 @dataclass(frozen=True)
 class Witnessed:
-    """The run as it was seen at each step; `told` is what `opstrand get` said of it while its node was lost."""
+    """The run as it was seen at each step; `told` is what `opstrand get` said of it while its node
+    was lost.
+    """
 
     silent: Manifest
     lost: Manifest
@@ -33,14 +37,32 @@ class Witnessed:
 
 def spec(node: FakeNode) -> dict[str, Any]:
     """Rather on the fake node than elsewhere; where that is gone, a real container."""
-    preference = {"matchExpressions": [{"key": key, "operator": "In", "values": [value]} for key, value in node.selector.items()]}
-    unreachable = {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5}
+    preference = {
+        "matchExpressions": [
+            {"key": key, "operator": "In", "values": [value]}
+            for key, value in node.selector.items()
+        ]
+    }
+    unreachable = {
+        "key": "node.kubernetes.io/unreachable",
+        "operator": "Exists",
+        "effect": "NoExecute",
+        "tolerationSeconds": 5,
+    }
     environment = {
-        "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": preference}]}},
+        "affinity": {
+            "nodeAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": [
+                    {"weight": 100, "preference": preference}
+                ]
+            }
+        },
         "tolerations": [node.toleration, unreachable],
     }
     container = {"image": IMAGE, "command": ["echo", "done"]}
-    return {"component": {"run": {"kind": "job", "environment": environment, "container": container}}}
+    return {
+        "component": {"run": {"kind": "job", "environment": environment, "container": container}}
+    }
 
 
 def reasons_of(body: Manifest) -> list[str]:
@@ -56,8 +78,12 @@ async def witness(kube: KubeApi, kubeconfig: str, namespace: str, folder: Path) 
         await wait_for(kube, namespace, NAME, in_phase("Running"))
         node.fall_silent()
         # In the history: the next reason may come before this process looks again.
-        silent = await wait_for(kube, namespace, NAME, lambda one: "NodeNotReady" in reasons_of(one), seconds=120)
-        lost = await wait_for(kube, namespace, NAME, lambda one: one["status"]["reason"] == "NodeLost", seconds=60)
+        silent = await wait_for(
+            kube, namespace, NAME, lambda one: "NodeNotReady" in reasons_of(one), seconds=120
+        )
+        lost = await wait_for(
+            kube, namespace, NAME, lambda one: one["status"]["reason"] == "NodeLost", seconds=60
+        )
         told = opstrand("get", NAME, "-p", namespace).stdout
         node.delete()
         final = await wait_for(kube, namespace, NAME, is_final, seconds=180)

@@ -1,4 +1,5 @@
-"""Everything that can be the matter with a job, provoked for real and told: in the status, in kubectl's line, by `opstrand get`.
+"""Everything that can be the matter with a job, provoked for real and told: in the status, in
+kubectl's line, by `opstrand get`.
 
 What takes a node's doing is in `test_nodes`, what takes a person's in `test_trouble`.
 """
@@ -21,13 +22,16 @@ GREEDY = ["python3", "-c", "x = bytearray(10**9)"]
 SMALL = {"resources": {"limits": {"memory": "40Mi"}}}
 
 
-#: On a busy node containerd leaves out what a program prints right before its end: whose words are asked for waits a little.
+#: On a busy node containerd leaves out what a program prints right before its end: whose words are
+#: asked for waits a little.
 PAUSE = "sleep 4"
 
 
 @dataclass(frozen=True)
 class Cause:
-    """What is asked for, and what becomes of it; `says` is a pattern that the whole message matches."""
+    """What is asked for, and what becomes of it; `says` is a pattern that the whole message
+    matches.
+    """
 
     reason: str
     says: str
@@ -37,7 +41,13 @@ class Cause:
 
 
 def job(*command: str, run: dict[str, Any] | None = None, **container: Any) -> dict[str, Any]:
-    return {"run": {"kind": "job", "container": {"image": PLAIN, "command": list(command), **container}, **(run or {})}}
+    return {
+        "run": {
+            "kind": "job",
+            "container": {"image": PLAIN, "command": list(command), **container},
+            **(run or {}),
+        }
+    }
 
 
 def init(*steps: dict[str, Any], **run: Any) -> dict[str, Any]:
@@ -53,7 +63,11 @@ def variable(**source: Any) -> dict[str, Any]:
 
 
 def volume(**source: Any) -> dict[str, Any]:
-    return job("true", run={"volumes": [{"name": "data", **source}]}, volumeMounts=[{"name": "data", "mountPath": "/data"}])
+    return job(
+        "true",
+        run={"volumes": [{"name": "data", **source}]},
+        volumeMounts=[{"name": "data", "mountPath": "/data"}],
+    )
 
 
 def file(content: str, **fields: Any) -> dict[str, Any]:
@@ -64,10 +78,21 @@ HANGS = "Starting"
 CAUSES = {
     # the image
     "no-such-image": Cause(
-        "ImagePullFailed", r"container 'main' \(image 'nope/nope'\): .*nope/nope.*", job("true", image="nope/nope"), HANGS
+        "ImagePullFailed",
+        r"container 'main' \(image 'nope/nope'\): .*nope/nope.*",
+        job("true", image="nope/nope"),
+        HANGS,
     ),
-    "nonsense-image": Cause("InvalidSpec", r"run\.container\.image: expected \[HOST.*found .*'No!'.*", job("true", image="No!")),
-    "without-image": Cause("InvalidSpec", r"run\.container\.image: a container needs an image", {"run": {"kind": "job", "container": {}}}),
+    "nonsense-image": Cause(
+        "InvalidSpec",
+        r"run\.container\.image: expected \[HOST.*found .*'No!'.*",
+        job("true", image="No!"),
+    ),
+    "without-image": Cause(
+        "InvalidSpec",
+        r"run\.container\.image: a container needs an image",
+        {"run": {"kind": "job", "container": {}}},
+    ),
     # room
     "too-large": Cause(
         "Unschedulable",
@@ -77,7 +102,10 @@ CAUSES = {
     ),
     # what is named and is not there
     "no-secret": Cause(
-        "ContainerConfigError", r'.*secret "absent" not found', job("true", envFrom=[{"secretRef": {"name": "absent"}}]), HANGS
+        "ContainerConfigError",
+        r'.*secret "absent" not found',
+        job("true", envFrom=[{"secretRef": {"name": "absent"}}]),
+        HANGS,
     ),
     "no-key": Cause(
         "ContainerConfigError",
@@ -86,7 +114,10 @@ CAUSES = {
         HANGS,
     ),
     "no-config-map": Cause(
-        "ContainerConfigError", r'.*configmap "absent" not found', variable(configMapKeyRef={"name": "absent", "key": "x"}), HANGS
+        "ContainerConfigError",
+        r'.*configmap "absent" not found',
+        variable(configMapKeyRef={"name": "absent", "key": "x"}),
+        HANGS,
     ),
     "no-account": Cause(
         "ServiceAccountNotFound",
@@ -95,22 +126,46 @@ CAUSES = {
         HANGS,
     ),
     "no-claim": Cause(
-        "VolumeNotMounted", r'.*persistentvolumeclaim "absent" not found.*', volume(persistentVolumeClaim={"claimName": "absent"}), HANGS
+        "VolumeNotMounted",
+        r'.*persistentvolumeclaim "absent" not found.*',
+        volume(persistentVolumeClaim={"claimName": "absent"}),
+        HANGS,
     ),
-    "no-volume": Cause("VolumeNotMounted", r'.*"data".*configmap "absent" not found', volume(configMap={"name": "absent"}), HANGS),
+    "no-volume": Cause(
+        "VolumeNotMounted",
+        r'.*"data".*configmap "absent" not found',
+        volume(configMap={"name": "absent"}),
+        HANGS,
+    ),
     "no-path": Cause(
-        "VolumeNotMounted", r".*/no/such/place is not a directory", volume(hostPath={"path": "/no/such/place", "type": "Directory"}), HANGS
+        "VolumeNotMounted",
+        r".*/no/such/place is not a directory",
+        volume(hostPath={"path": "/no/such/place", "type": "Directory"}),
+        HANGS,
     ),
     # how it ended
-    "exit-code": Cause("ContainerFailed", "exit code 7: before", job("sh", "-c", f"echo before; {PAUSE}; exit 7")),
+    "exit-code": Cause(
+        "ContainerFailed", "exit code 7: before", job("sh", "-c", f"echo before; {PAUSE}; exit 7")
+    ),
     "traceback": Cause(
         "ContainerFailed",
         r"(?s)exit code 1: ValueError: no such column; its last lines:\nTraceback.*no such column",
         job("sh", "-c", f"python3 -c \"raise ValueError('no such column')\"; {PAUSE}; exit 1"),
     ),
-    "no-such-command": Cause("ContainerFailed", "the container could not start: .*no-such-program.*", job("no-such-program")),
-    "memory": Cause("OOMKilled", "the container used more memory than its limit of 40Mi", job(*GREEDY, **SMALL)),
-    "timeout": Cause("DeadlineExceeded", "it did not end within 25 s", job("sleep", "60"), fields={"termination": {"timeout": 25}}),
+    "no-such-command": Cause(
+        "ContainerFailed",
+        "the container could not start: .*no-such-program.*",
+        job("no-such-program"),
+    ),
+    "memory": Cause(
+        "OOMKilled", "the container used more memory than its limit of 40Mi", job(*GREEDY, **SMALL)
+    ),
+    "timeout": Cause(
+        "DeadlineExceeded",
+        "it did not end within 25 s",
+        job("sleep", "60"),
+        fields={"termination": {"timeout": 25}},
+    ),
     "polite-timeout": Cause(
         "DeadlineExceeded",
         "it did not end within 25 s",
@@ -135,9 +190,16 @@ CAUSES = {
         r"(?s)init step 'fetch' ended with exit code 3: .*no shop, password=\*\*\*",
         init(step("fetch", "sh", "-c", f"echo no shop, password=hunter22; {PAUSE}; exit 3")),
     ),
-    "init-memory": Cause("OOMKilled", "init step 'unpack' used more memory than its limit of 40Mi", init(step("unpack", *GREEDY, **SMALL))),
+    "init-memory": Cause(
+        "OOMKilled",
+        "init step 'unpack' used more memory than its limit of 40Mi",
+        init(step("unpack", *GREEDY, **SMALL)),
+    ),
     "init-hangs": Cause(
-        "InitRunning", r"init step 'wait' has been running since \S+Z", init(step("wait", "sh", "-c", "echo at it; sleep 300")), HANGS
+        "InitRunning",
+        r"init step 'wait' has been running since \S+Z",
+        init(step("wait", "sh", "-c", "echo at it; sleep 300")),
+        HANGS,
     ),
     "init-timeout": Cause(
         "DeadlineExceeded",
@@ -146,7 +208,9 @@ CAUSES = {
         fields={"termination": {"timeout": 25}},
     ),
     "folder-in-the-way": Cause(
-        "InitFailed", r"init step .*/a: a folder of that name is there already", init(file("1", filename="a/b.txt"), file("2"))
+        "InitFailed",
+        r"init step .*/a: a folder of that name is there already",
+        init(file("1", filename="a/b.txt"), file("2")),
     ),
     "init-full-volume": Cause(
         "InitFailed",
@@ -163,7 +227,11 @@ CAUSES = {
         ),
     ),
     # nonsense
-    "chmod": Cause("InvalidSpec", r"run\.init\[0\]\.file\.chmod: .*, found 'rwx please'", init(file("1", chmod="rwx please"))),
+    "chmod": Cause(
+        "InvalidSpec",
+        r"run\.init\[0\]\.file\.chmod: .*, found 'rwx please'",
+        init(file("1", chmod="rwx please")),
+    ),
     "many-variables": Cause(
         "TooLarge",
         r"run\.container\.env: there are 10000 variables; at most 2000 fit",
@@ -182,18 +250,37 @@ CAUSES = {
 }
 
 
-async def test_every_cause_is_named_and_said_what_to_do_about(kube: KubeApi, namespace: str) -> None:
+async def test_every_cause_is_named_and_said_what_to_do_about(
+    kube: KubeApi, namespace: str
+) -> None:
     kubectl("-n", namespace, "create", "secret", "generic", "half", "--from-literal=there=1")
-    made = [operation(name, {**cause.fields, "component": cause.component}) for name, cause in CAUSES.items()]
+    made = [
+        operation(name, {**cause.fields, "component": cause.component})
+        for name, cause in CAUSES.items()
+    ]
     # As people do: one of them is more than a megabyte.
-    kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": made}))
-    bodies = {name: await wait_for(kube, namespace, name, lambda one, c=cause: is_reported(one, c)) for name, cause in CAUSES.items()}  # type: ignore[misc]
+    kubectl(
+        "-n",
+        namespace,
+        "create",
+        "-f",
+        "-",
+        stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": made}),
+    )
+    bodies = {
+        name: await wait_for(kube, namespace, name, lambda one, c=cause: is_reported(one, c))
+        for name, cause in CAUSES.items()
+    }  # type: ignore[misc]
     assert opstrand("logs", "init-hangs", "-c", "wait", "-p", namespace).stdout == "at it\n"
-    lines = {line.split()[0]: line for line in kubectl("-n", namespace, "get", "op").stdout.splitlines()}
+    lines = {
+        line.split()[0]: line for line in kubectl("-n", namespace, "get", "op").stdout.splitlines()
+    }
     for name, cause in CAUSES.items():
         status = bodies[name]["status"]
         assert re.fullmatch(cause.says, status["message"]), describe(namespace, bodies[name])
-        assert (status["phase"], status["reason"]) == (cause.phase, cause.reason), describe(namespace, bodies[name])
+        assert (status["phase"], status["reason"]) == (cause.phase, cause.reason), describe(
+            namespace, bodies[name]
+        )
         assert (cause.phase == "Failed") == ("finishedAt" in status)
         assert not status.get("duration", 0) > 60
         assert cause.reason in lines[name]
@@ -202,10 +289,14 @@ async def test_every_cause_is_named_and_said_what_to_do_about(kube: KubeApi, nam
 
 def is_reported(body: Manifest, cause: Cause) -> bool:
     status = body.get("status") or {}
-    return status.get("phase") in (cause.phase, "Failed", "Succeeded") and status.get("reason") not in ("PodCreated", "PodRunning")
+    return status.get("phase") in (cause.phase, "Failed", "Succeeded") and status.get(
+        "reason"
+    ) not in ("PodCreated", "PodRunning")
 
 
-async def test_one_run_in_full_is_its_message_what_to_do_and_a_timeline(kube: KubeApi, namespace: str) -> None:
+async def test_one_run_in_full_is_its_message_what_to_do_and_a_timeline(
+    kube: KubeApi, namespace: str
+) -> None:
     cause = CAUSES["exit-code"]
     await kube.create(OPERATIONS, namespace, operation("told", {"component": cause.component}))
     await wait_for(kube, namespace, "told", lambda one: is_reported(one, cause))
@@ -213,5 +304,13 @@ async def test_one_run_in_full_is_its_message_what_to_do_and_a_timeline(kube: Ku
     assert re.search(r"^phase: +Failed \(ContainerFailed\)$", told, re.MULTILINE), told
     assert re.search(r"^message: +exit code 7: before$", told, re.MULTILINE)
     assert f"to do:     {REASONS['ContainerFailed']}" in told
-    steps = re.findall(r"^  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d +(\S+) +(\S+)", told.partition("history:")[2], re.MULTILINE)
-    assert [steps[0], steps[1], steps[-1]] == [("created", "Created"), ("starting", "PodCreated"), ("failed", "ContainerFailed")]
+    steps = re.findall(
+        r"^  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d +(\S+) +(\S+)",
+        told.partition("history:")[2],
+        re.MULTILINE,
+    )
+    assert [steps[0], steps[1], steps[-1]] == [
+        ("created", "Created"),
+        ("starting", "PodCreated"),
+        ("failed", "ContainerFailed"),
+    ]

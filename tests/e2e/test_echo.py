@@ -1,4 +1,6 @@
-"""The two programs of the run client's page, byte for byte, through kubectl and through our command line."""
+"""The two programs of the run client's page, byte for byte, through kubectl and through our command
+line.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +36,18 @@ def audit_size(cluster: Cluster) -> int:
     return Path(cluster.audit_log).stat().st_size
 
 
-async def test_every_message_through_both_programs_by_kubectl(kube: KubeApi, namespace: str) -> None:
+async def test_every_message_through_both_programs_by_kubectl(
+    kube: KubeApi, namespace: str
+) -> None:
     for program, file in PROGRAMS.items():
         component = yaml.safe_load((SAMPLES / file).read_text())
         for label, message in MESSAGES.items():
             params = {} if message is None else {"params": {"message": {"value": message}}}
             manifest = operation(f"{program}-{label}", {**params, "component": component})
             kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(manifest))
-    kubectl("-n", namespace, "wait", "--for=condition=Finished", "operation", "--all", "--timeout=150s")
+    kubectl(
+        "-n", namespace, "wait", "--for=condition=Finished", "operation", "--all", "--timeout=150s"
+    )
     for program in PROGRAMS:
         for label, message in MESSAGES.items():
             body = await succeed(kube, namespace, f"{program}-{label}")
@@ -52,24 +58,50 @@ async def test_every_message_through_both_programs_by_kubectl(kube: KubeApi, nam
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-async def test_opstrand_run_follows_the_log_and_exits_with_the_result(namespace: str, cluster: Cluster, program: str) -> None:
+async def test_opstrand_run_follows_the_log_and_exits_with_the_result(
+    namespace: str, cluster: Cluster, program: str
+) -> None:
     del cluster
     message = MESSAGES["quoted"]
     done = await asyncio.to_thread(
-        opstrand, "run", "-f", str(SAMPLES / PROGRAMS[program]), "-P", f"message={message}", "-l", "-p", namespace, "-n", "run"
+        opstrand,
+        "run",
+        "-f",
+        str(SAMPLES / PROGRAMS[program]),
+        "-P",
+        f"message={message}",
+        "-l",
+        "-p",
+        namespace,
+        "-n",
+        "run",
     )
     assert (done.returncode, done.stdout) == (0, printed(message)), done.stderr
 
 
-async def test_the_plan_is_the_same_bytes_in_the_cluster_and_on_the_laptop(kube: KubeApi, namespace: str, tmp_path: Path) -> None:
+async def test_the_plan_is_the_same_bytes_in_the_cluster_and_on_the_laptop(
+    kube: KubeApi, namespace: str, tmp_path: Path
+) -> None:
     file, message = str(SAMPLES / "echo.yaml"), MESSAGES["quoted"]
-    done = await asyncio.to_thread(opstrand, "run", "-f", file, "-P", f"message={message}", "-w", "-p", namespace, "-n", "plan")
+    done = await asyncio.to_thread(
+        opstrand, "run", "-f", file, "-P", f"message={message}", "-w", "-p", namespace, "-n", "plan"
+    )
     assert done.returncode == 0, done.stderr
     body = await kube.get(OPERATIONS, namespace, "plan")
     pod = await kube.get(PODS, namespace, body["status"]["pod"]["name"])
     identity = ("--uuid", body["status"]["uuid"], "--project", namespace, "--name", "plan")
     rendered = await asyncio.to_thread(
-        opstrand, "render", "-f", file, "-P", f"message={message}", "--stage", "plan", "-o", "json", *identity
+        opstrand,
+        "render",
+        "-f",
+        file,
+        "-P",
+        f"message={message}",
+        "--stage",
+        "plan",
+        "-o",
+        "json",
+        *identity,
     )
     assert rendered.returncode == 0, rendered.stderr
     digest = hashlib.sha256(rendered.stdout.removesuffix("\n").encode()).hexdigest()
@@ -80,7 +112,10 @@ async def test_the_api_writes_nothing_for_the_first_program_and_once_for_the_sec
     kube: KubeApi, namespace: str, cluster: Cluster
 ) -> None:
     if not cluster.audit_log:
-        pytest.skip("kind's API server keeps no audit log that can be read; the integration tier counts the same")
+        pytest.skip(
+            "kind's API server keeps no audit log that can be read; the integration tier counts "
+            "the same"
+        )
     users = [f"system:serviceaccount:opstrand:opstrand-{part}" for part in ("operator", "api")]
     for program, writes in (("client", 0), ("tracking", 1)):
         offset = audit_size(cluster)
@@ -88,7 +123,10 @@ async def test_the_api_writes_nothing_for_the_first_program_and_once_for_the_sec
         await kube.create(OPERATIONS, namespace, operation(program, {"component": component}))
         await succeed(kube, namespace, program)
         await asyncio.sleep(0.5)
-        ours, api = (count_requests(Path(cluster.audit_log), user, after=offset, namespace=namespace) for user in users)
+        ours, api = (
+            count_requests(Path(cluster.audit_log), user, after=offset, namespace=namespace)
+            for user in users
+        )
         assert ours["create", "pods", 201] == 1
         assert ours["patch", "operations/status", 200] in (2, 3)
         assert api["patch", "operations/status", 200] == writes
@@ -108,6 +146,8 @@ async def test_deployments_are_as_small_as_they_say(cluster: Cluster) -> None:
 
 
 def test_doctor_finds_nothing_wrong(cluster: Cluster) -> None:
-    done = subprocess.run([str(CHECKOUT / ".venv/bin/opstrand"), "doctor"], capture_output=True, text=True)
+    done = subprocess.run(
+        [str(CHECKOUT / ".venv/bin/opstrand"), "doctor"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     del cluster

@@ -1,4 +1,7 @@
-"""Programs that print without end: a gigabyte of lines, and a line without an end. Nobody who passes their log on may fill up with it."""
+"""Programs that print without end: a gigabyte of lines, and a line without an end.
+
+Nobody who passes their log on may fill up with it.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,25 @@ from opstrand.core.names import run_uuid
 from opstrand.kube.client import KubeApi
 from opstrand.kube.resources import OPERATIONS
 from opstrand.types import Manifest
-from tests.e2e.conftest import describe, in_phase, kubectl, open_http, operation, opstrand, succeed, wait_for
+from tests.e2e.conftest import (
+    describe,
+    in_phase,
+    kubectl,
+    open_http,
+    operation,
+    opstrand,
+    succeed,
+    wait_for,
+)
 
 PLAIN = "localhost/python-base:1"
 GIGABYTE = 1024**3
-#: A kubelet looks every 10 s whether the log of a program that runs is longer than 10 MiB. What is printed after that is in a file of its
-#: own, and last words are looked for there alone: who prints more than that has none unless it goes on for longer than the kubelet waits.
+#: A kubelet looks every 10 s whether the log of a program that runs is longer than 10 MiB. What is
+#: printed after that is in a file of its own, and last words are looked for there alone: who prints
+#: more than that has none unless it goes on for longer than the kubelet waits.
 FLOOD = f"yes $(head -c 1500 /dev/zero | tr '\\0' x) | head -c {GIGABYTE}"
-#: On a busy node containerd leaves out what a program prints right before its end: its file then lacks it for good, so all wait a little.
+#: On a busy node containerd leaves out what a program prints right before its end: its file then
+#: lacks it for good, so all wait a little.
 LINES = f"{FLOOD}; sleep 30; yes after the flood | head -c 2000000; echo last words; sleep 4"
 #: MiB, and both have a limit of 512: the log of a run is no part of what they hold.
 MOST = 300
@@ -29,12 +43,18 @@ def one_line(length: int) -> str:
 
 
 def job(shell: str) -> dict[str, Any]:
-    return {"component": {"run": {"kind": "job", "container": {"image": PLAIN, "command": ["sh", "-c", shell]}}}}
+    return {
+        "component": {
+            "run": {"kind": "job", "container": {"image": PLAIN, "command": ["sh", "-c", shell]}}
+        }
+    }
 
 
 def peak(deployment: str) -> int:
     """The most memory that it ever had, MiB."""
-    status = kubectl("-n", "opstrand", "exec", f"deployment/{deployment}", "--", "cat", "/proc/1/status").stdout
+    status = kubectl(
+        "-n", "opstrand", "exec", f"deployment/{deployment}", "--", "cat", "/proc/1/status"
+    ).stdout
     found = re.search(r"VmHWM:\s+(\d+) kB", status)
     assert found, status
     return int(found[1]) // 1024
@@ -42,7 +62,9 @@ def peak(deployment: str) -> int:
 
 async def read_by_api(url: str, token: str, namespace: str, body: Manifest) -> tuple[int, str]:
     """What the API answers to who asks for the log: its size, and the end of its first line."""
-    path = f"/streams/v1/{namespace}/default/{namespace}/runs/{run_uuid(body['metadata']['uid'])}/logs"
+    path = (
+        f"/streams/v1/{namespace}/default/{namespace}/runs/{run_uuid(body['metadata']['uid'])}/logs"
+    )
     async with open_http(token) as http, http.get(url + path) as answer:
         text = await answer.text()
         assert answer.status == 200, text[:500]
@@ -50,9 +72,19 @@ async def read_by_api(url: str, token: str, namespace: str, body: Manifest) -> t
     return len(text), lines[0]["value"][-40:] if lines else ""
 
 
-async def test_neither_a_gigabyte_nor_a_line_without_an_end_fills_anybody_up(kube: KubeApi, namespace: str, api_url: str) -> None:
+async def test_neither_a_gigabyte_nor_a_line_without_an_end_fills_anybody_up(
+    kube: KubeApi, namespace: str, api_url: str
+) -> None:
     kubectl("-n", namespace, "create", "serviceaccount", "reader")
-    kubectl("-n", namespace, "create", "rolebinding", "reader", "--clusterrole=edit", f"--serviceaccount={namespace}:reader")
+    kubectl(
+        "-n",
+        namespace,
+        "create",
+        "rolebinding",
+        "reader",
+        "--clusterrole=edit",
+        f"--serviceaccount={namespace}:reader",
+    )
     token = kubectl("-n", namespace, "create", "token", "reader").stdout.strip()
 
     await kube.create(OPERATIONS, namespace, operation("gigabyte", job(LINES)))
@@ -77,5 +109,11 @@ async def test_neither_a_gigabyte_nor_a_line_without_an_end_fills_anybody_up(kub
     done = await asyncio.to_thread(opstrand, "logs", "gigabyte", "-p", namespace)
     assert done.stdout.endswith("after the flood\nlast words\n"), (done.stdout[-100:], done.stderr)
     assert len(done.stdout) < GIGABYTE // 2
-    assert re.search(r"\(this begins \d+s after the container started: of a long log its node keeps the newest part only\)", done.stderr)
-    assert {name: peak(name) < MOST for name in ("opstrand-operator", "opstrand-api")} == {"opstrand-operator": True, "opstrand-api": True}
+    assert re.search(
+        r"\(this begins \d+s after the container started: of a long log its node keeps the newest part only\)",
+        done.stderr,
+    )
+    assert {name: peak(name) < MOST for name in ("opstrand-operator", "opstrand-api")} == {
+        "opstrand-operator": True,
+        "opstrand-api": True,
+    }

@@ -1,4 +1,6 @@
-"""`$(VAR)` in a real Pod, by the table that the pure functions and `run --local` are tested with."""
+"""`$(VAR)` in a real Pod, by the table that the pure functions and `run --local` are tested
+with.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,8 @@ from tests.support import expansion_vectors as vectors
 
 
 async def test_a_real_kubelet_expands_as_the_table_says(kube: KubeApi, namespace: str) -> None:
-    await kube.create(OPERATIONS, namespace, operation("expansion", {"component": vectors.component()}))
+    await kube.create(
+        OPERATIONS, namespace, operation("expansion", {"component": vectors.component()})
+    )
     body = await succeed(kube, namespace, "expansion")
     assert json.loads(main_log(namespace, body)) == vectors.expected()

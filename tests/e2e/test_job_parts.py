@@ -1,4 +1,6 @@
-"""What stands around a container, in real Pods: environment, plugins, volumes, sidecars, resources, variables."""
+"""What stands around a container, in real Pods: environment, plugins, volumes, sidecars, resources,
+variables.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,10 @@ CLIENT = """cd / && python3 -c '
 import polyaxon, sys
 print(polyaxon.__name__, sys.path.count("/plx-context/artifacts"), "/lib-of-mine" in sys.path)'
 """
-SIDECAR = "trap 'exit 0' TERM; echo here > /plx-context/artifacts/from-sidecar; echo $POLYAXON_RUN_INSTANCE; while :; do sleep 0.1; done"
+SIDECAR = (
+    "trap 'exit 0' TERM; echo here > /plx-context/artifacts/from-sidecar; echo "
+    "$POLYAXON_RUN_INSTANCE; while :; do sleep 0.1; done"
+)
 
 
 async def test_what_stands_around_a_container(kube: KubeApi, namespace: str) -> None:
@@ -48,8 +53,15 @@ async def test_what_stands_around_a_container(kube: KubeApi, namespace: str) -> 
                     "image": PLAIN,
                     "command": ["sh", "-ec", SHOW],
                     "volumeMounts": [{"name": "data", "mountPath": "/data"}],
-                    "resources": {"limits": {"memory": "64Mi", "cpu": 1}, "requests": {"cpu": "100m"}},
-                    "env": [{"name": "LITERAL", "value": "0.10"}, {"name": "QUOTED", "value": "'q'"}, {"name": "QUOTED", "value": "'r'"}],
+                    "resources": {
+                        "limits": {"memory": "64Mi", "cpu": 1},
+                        "requests": {"cpu": "100m"},
+                    },
+                    "env": [
+                        {"name": "LITERAL", "value": "0.10"},
+                        {"name": "QUOTED", "value": "'q'"},
+                        {"name": "QUOTED", "value": "'r'"},
+                    ],
                 },
             },
         },
@@ -57,7 +69,11 @@ async def test_what_stands_around_a_container(kube: KubeApi, namespace: str) -> 
             "plugins": {"client": True},
             "run": {
                 "kind": "job",
-                "container": {"image": PLAIN, "command": ["sh", "-ec", CLIENT], "env": [{"name": "PYTHONPATH", "value": "/lib-of-mine"}]},
+                "container": {
+                    "image": PLAIN,
+                    "command": ["sh", "-ec", CLIENT],
+                    "env": [{"name": "PYTHONPATH", "value": "/lib-of-mine"}],
+                },
             },
         },
         "shared-memory-of-ones-own": {
@@ -67,7 +83,11 @@ async def test_what_stands_around_a_container(kube: KubeApi, namespace: str) -> 
                 "init": [{"file": {"filename": "a", "content": "brought\n"}, "path": "/data/"}],
                 "container": {
                     "image": PLAIN,
-                    "command": ["sh", "-ec", "df -k /dev/shm | tail -1 | awk '{print $2}'; cat /data/a"],
+                    "command": [
+                        "sh",
+                        "-ec",
+                        "df -k /dev/shm | tail -1 | awk '{print $2}'; cat /data/a",
+                    ],
                     "volumeMounts": [{"name": "dshm", "mountPath": "/dev/shm"}],
                 },
             }
@@ -79,7 +99,11 @@ async def test_what_stands_around_a_container(kube: KubeApi, namespace: str) -> 
                     {
                         "container": {
                             "image": PLAIN,
-                            "command": ["sh", "-ec", "echo by init > /context/file; echo shared > /dev/shm/file"],
+                            "command": [
+                                "sh",
+                                "-ec",
+                                "echo by init > /context/file; echo shared > /dev/shm/file",
+                            ],
                             "volumeMounts": [
                                 {"name": "artifacts-context", "mountPath": "/context"},
                                 {"name": "shm", "mountPath": "/dev/shm"},
@@ -87,7 +111,10 @@ async def test_what_stands_around_a_container(kube: KubeApi, namespace: str) -> 
                         }
                     }
                 ],
-                "container": {"image": PLAIN, "command": ["sh", "-ec", "cat /plx-context/artifacts/file /dev/shm/file"]},
+                "container": {
+                    "image": PLAIN,
+                    "command": ["sh", "-ec", "cat /plx-context/artifacts/file /dev/shm/file"],
+                },
             }
         },
         "sidecar": {
@@ -96,7 +123,12 @@ async def test_what_stands_around_a_container(kube: KubeApi, namespace: str) -> 
                 "sidecars": [{"image": PLAIN, "command": ["sh", "-c", SIDECAR]}],
                 "container": {
                     "image": PLAIN,
-                    "command": ["sh", "-ec", "until cat /plx-context/artifacts/from-sidecar; do sleep 0.1; done 2>/dev/null"],
+                    "command": [
+                        "sh",
+                        "-ec",
+                        "until cat /plx-context/artifacts/from-sidecar; do sleep 0.1; done "
+                        "2>/dev/null",
+                    ],
                 },
             }
         },
@@ -104,7 +136,9 @@ async def test_what_stands_around_a_container(kube: KubeApi, namespace: str) -> 
     for name, component in runs.items():
         await kube.create(OPERATIONS, namespace, operation(name, {"component": component}))
     bodies = {name: await succeed(kube, namespace, name) for name in runs}
-    assert main_log(namespace, bodies["environment"]) == (f"1234\n2345\n1\n1\n1\nsh\nnone 0.10 'r' DEBUG false\n{64 * 1024 * 1024}\nmine\n")
+    assert main_log(namespace, bodies["environment"]) == (
+        f"1234\n2345\n1\n1\n1\nsh\nnone 0.10 'r' DEBUG false\n{64 * 1024 * 1024}\nmine\n"
+    )
     pod = await kube.get(PODS, namespace, bodies["environment"]["status"]["pod"]["name"])
     assert pod["metadata"]["labels"]["team"] == "vision"
     assert pod["metadata"]["annotations"]["note"] == "1"

@@ -1,4 +1,6 @@
-"""The published command line, unmodified, as a person uses it: through a port-forward, with the rights of the cluster's own roles."""
+"""The published command line, unmodified, as a person uses it: through a port-forward, with the
+rights of the cluster's own roles.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,25 @@ import pytest
 
 from opstrand.kube.client import KubeApi
 from opstrand.kube.resources import OPERATIONS
-from tests.e2e.conftest import PUBLISHED, SAMPLES, in_phase, is_final, kubectl, main_log, read_authority, succeed, wait_for
+from tests.e2e.conftest import (
+    PUBLISHED,
+    SAMPLES,
+    in_phase,
+    is_final,
+    kubectl,
+    main_log,
+    read_authority,
+    succeed,
+    wait_for,
+)
 
 PLAIN = "localhost/python-base:1"
 QUOTED = 'it\'s "quoted" $(HOME) $$ \\n ünïcode'
 PROGRAMS = ("echo.yaml", "echo-tracking.yaml")
-LONG = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(1)); print('hello'); time.sleep(600)"
+LONG = (
+    "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(1)); "
+    "print('hello'); time.sleep(600)"
+)
 
 Done = subprocess.CompletedProcess[str]
 
@@ -50,7 +65,15 @@ class Person:
             "COLUMNS": "300",
         }
         command = [str(PUBLISHED / "bin" / "polyaxon"), *arguments]
-        return await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, cwd=self.home, env=variables, timeout=120)
+        return await asyncio.to_thread(
+            subprocess.run,
+            command,
+            capture_output=True,
+            text=True,
+            cwd=self.home,
+            env=variables,
+            timeout=120,
+        )
 
 
 Meet = Callable[[str], Awaitable[Person]]
@@ -62,11 +85,24 @@ def meet(namespace: str, api_url: str, tmp_path: Path) -> Meet:
 
     async def make(role: str) -> Person:
         kubectl("-n", namespace, "create", "serviceaccount", role)
-        kubectl("-n", namespace, "create", "rolebinding", role, f"--clusterrole={role}", f"--serviceaccount={namespace}:{role}")
+        kubectl(
+            "-n",
+            namespace,
+            "create",
+            "rolebinding",
+            role,
+            f"--clusterrole={role}",
+            f"--serviceaccount={namespace}:{role}",
+        )
         home = tmp_path / role
         home.mkdir()
         (home / "ca.crt").write_text(read_authority())
-        return Person(home, api_url, kubectl("-n", namespace, "create", "token", role).stdout.strip(), namespace)
+        return Person(
+            home,
+            api_url,
+            kubectl("-n", namespace, "create", "token", role).stdout.strip(),
+            namespace,
+        )
 
     return make
 
@@ -75,7 +111,8 @@ def job(home: Path, *command: str, kind: str = "job") -> str:
     """A file whose job is one Python command."""
     file = home / "job.yaml"
     file.write_text(
-        f"kind: component\nrun: {{kind: {kind}, container: {{image: '{PLAIN}', command: [python3, -u, -c, {command[0]!r}]}}}}\n"
+        f"kind: component\nrun: {{kind: {kind}, container: {{image: '{PLAIN}', command: [python3, "
+        f"-u, -c, {command[0]!r}]}}}}\n"
     )
     return str(file)
 
@@ -89,36 +126,64 @@ def created(done: Done) -> str:
 
 async def name_of(kube: KubeApi, namespace: str, uuid: str) -> str:
     bodies, _ = await kube.list(OPERATIONS, namespace)
-    return next(str(body["metadata"]["name"]) for body in bodies if body["metadata"]["uid"].replace("-", "") == uuid)
+    return next(
+        str(body["metadata"]["name"])
+        for body in bodies
+        if body["metadata"]["uid"].replace("-", "") == uuid
+    )
 
 
 async def test_run_prints_what_the_program_prints(meet: Meet) -> None:
     editor = await meet("edit")
     asked = [(file, message) for file in PROGRAMS for message in ("test 1", QUOTED)]
-    runs = [editor.polyaxon("run", "-f", str(SAMPLES / file), "-P", f"message={message}", "-l") for file, message in asked]
+    runs = [
+        editor.polyaxon("run", "-f", str(SAMPLES / file), "-P", f"message={message}", "-l")
+        for file, message in asked
+    ]
     for (file, message), done in zip(asked, await asyncio.gather(*runs), strict=True):
         lines = done.stdout.splitlines()
         assert done.returncode == 0, done.stderr
-        assert [line.partition(" | ")[2] for line in lines if " | " in line] == [str({"message": message})], f"{file}: {done.stdout}"
+        assert [line.partition(" | ")[2] for line in lines if " | " in line] == [
+            str({"message": message})
+        ], f"{file}: {done.stdout}"
         assert lines[-1].strip() == "succeeded"
 
 
-async def test_a_finished_run_can_be_listed_looked_at_and_read(kube: KubeApi, namespace: str, meet: Meet) -> None:
+async def test_a_finished_run_can_be_listed_looked_at_and_read(
+    kube: KubeApi, namespace: str, meet: Meet
+) -> None:
     editor = await meet("edit")
-    uuid = created(await editor.polyaxon("run", "-f", job(editor.home, "print('first'); print('last')")))
+    uuid = created(
+        await editor.polyaxon("run", "-f", job(editor.home, "print('first'); print('last')"))
+    )
     await succeed(kube, namespace, await name_of(kube, namespace, uuid))
     one = ("-uid", uuid)
-    commands = (("ops", "ls"), ("ops", "get", *one), ("ops", "statuses", *one), ("ops", "logs", *one))
-    listed, shown, statuses, log = await asyncio.gather(*(editor.polyaxon(*command) for command in commands))
+    commands = (
+        ("ops", "ls"),
+        ("ops", "get", *one),
+        ("ops", "statuses", *one),
+        ("ops", "logs", *one),
+    )
+    listed, shown, statuses, log = await asyncio.gather(
+        *(editor.polyaxon(*command) for command in commands)
+    )
     assert re.search(rf"{uuid}.*succeeded.*job", listed.stdout), listed.stdout + listed.stderr
-    assert [re.search(rf"{key} +{value}", shown.stdout) is not None for key, value in (("UUID", uuid), ("PROJECT", namespace))] == [
-        True
-    ] * 2
-    assert re.findall(r"│ (\w+) +│ True", statuses.stdout) == ["created", "starting", "running", "succeeded"], statuses.stdout
+    assert [
+        re.search(rf"{key} +{value}", shown.stdout) is not None
+        for key, value in (("UUID", uuid), ("PROJECT", namespace))
+    ] == [True] * 2
+    assert re.findall(r"│ (\w+) +│ True", statuses.stdout) == [
+        "created",
+        "starting",
+        "running",
+        "succeeded",
+    ], statuses.stdout
     assert re.findall(r" \| (.*)", log.stdout) == ["first", "last"], log.stdout + log.stderr
 
 
-async def test_stop_ends_a_long_run_and_keeps_its_log(kube: KubeApi, namespace: str, meet: Meet) -> None:
+async def test_stop_ends_a_long_run_and_keeps_its_log(
+    kube: KubeApi, namespace: str, meet: Meet
+) -> None:
     editor = await meet("edit")
     uuid = created(await editor.polyaxon("run", "-f", job(editor.home, LONG)))
     name = await name_of(kube, namespace, uuid)
@@ -136,12 +201,19 @@ async def test_stop_ends_a_long_run_and_keeps_its_log(kube: KubeApi, namespace: 
     assert "stopped" in log.stdout
 
 
-SERVES = "import http.server, signal; print('hello'); signal.signal(signal.SIGTERM, lambda *_: exit()); http.server.test(port=8000)"
+SERVES = (
+    "import http.server, signal; print('hello'); signal.signal(signal.SIGTERM, lambda *_: exit()); "
+    "http.server.test(port=8000)"
+)
 
 
-async def test_a_service_is_run_shown_and_stopped(kube: KubeApi, namespace: str, meet: Meet) -> None:
+async def test_a_service_is_run_shown_and_stopped(
+    kube: KubeApi, namespace: str, meet: Meet
+) -> None:
     editor = await meet("edit")
-    uuid = created(await editor.polyaxon("run", "-f", job(editor.home, SERVES, kind="service, ports: [8000]")))
+    uuid = created(
+        await editor.polyaxon("run", "-f", job(editor.home, SERVES, kind="service, ports: [8000]"))
+    )
     name = await name_of(kube, namespace, uuid)
     await wait_for(kube, namespace, name, in_phase("Running"))
     listed = await editor.polyaxon("ops", "ls")
@@ -151,7 +223,13 @@ async def test_a_service_is_run_shown_and_stopped(kube: KubeApi, namespace: str,
     assert stopped.returncode == 0, stopped.stderr
     await wait_for(kube, namespace, name, in_phase("Stopped"))
     statuses = await editor.polyaxon("ops", "statuses", "-uid", uuid)
-    assert re.findall(r"│ (\w+) +│ True", statuses.stdout) == ["created", "starting", "running", "stopping", "stopped"], statuses.stdout
+    assert re.findall(r"│ (\w+) +│ True", statuses.stdout) == [
+        "created",
+        "starting",
+        "running",
+        "stopping",
+        "stopped",
+    ], statuses.stdout
     assert " | hello\n" in log.stdout, log.stdout + log.stderr
 
 
@@ -167,7 +245,10 @@ async def test_the_clusters_own_roles_decide(kube: KubeApi, namespace: str, meet
         viewer.polyaxon("ops", "ls"),
     )
     assert "Status: 403" in refused.stdout + refused.stderr
-    assert f"system:serviceaccount:{namespace}:view may not create operations in {namespace}" in refused.stdout + refused.stderr
+    assert (
+        f"system:serviceaccount:{namespace}:view may not create operations in {namespace}"
+        in refused.stdout + refused.stderr
+    )
     # Whoever may not look into a namespace is told the same whether it exists or not.
     assert ["Status: 404" in done.stdout + done.stderr for done in (hidden, absent)] == [True, True]
     assert "Status: 401" in unknown.stdout + unknown.stderr
@@ -177,26 +258,35 @@ async def test_the_clusters_own_roles_decide(kube: KubeApi, namespace: str, meet
         assert await kube.list(OPERATIONS, place) == ([], (await kube.list(OPERATIONS, place))[1])
 
 
-async def test_what_cannot_run_is_refused_with_the_reasons_and_not_created(kube: KubeApi, namespace: str, meet: Meet) -> None:
+async def test_what_cannot_run_is_refused_with_the_reasons_and_not_created(
+    kube: KubeApi, namespace: str, meet: Meet
+) -> None:
     editor = await meet("edit")
     file = editor.home / "wrong.yaml"
     file.write_text(
         "kind: component\ninputs: [{name: message, type: str}]\n"
-        f"run: {{kind: job, container: {{image: '{PLAIN}', command: [echo, '{{{{ mesage }}}}', '{{{{ globals.uid }}}}']}}}}\n"
+        f"run: {{kind: job, container: {{image: '{PLAIN}', command: [echo, '{{{{ mesage }}}}', "
+        f"'{{{{ globals.uid }}}}']}}}}\n"
     )
     done = await editor.polyaxon("run", "-f", str(file), "-P", "message=1")
     said = done.stdout + done.stderr
     assert done.returncode == 1, said
     assert "Status: 400" in said
-    assert [word for word in ("run.container.command[1]", "'mesage'", "'message'") if word not in said] == [], said
+    assert [
+        word for word in ("run.container.command[1]", "'mesage'", "'message'") if word not in said
+    ] == [], said
     bodies, _ = await kube.list(OPERATIONS, namespace)
     assert bodies == []
 
 
-async def test_the_command_ends_soon_after_its_job(kube: KubeApi, namespace: str, meet: Meet) -> None:
-    """At most 3.5 s beside the Pod's own time, of which the command's own Python takes 1.6 s on a quiet machine.
+async def test_the_command_ends_soon_after_its_job(
+    kube: KubeApi, namespace: str, meet: Meet
+) -> None:
+    """At most 3.5 s beside the Pod's own time, of which the command's own Python takes 1.6 s on a
+    quiet machine.
 
-    A busy one makes that part longer, and it is not ours: it is measured in the same minute and left out. The best of three counts.
+    A busy one makes that part longer, and it is not ours: it is measured in the same minute and
+    left out. The best of three counts.
     """
     editor = await meet("edit")
     file = job(editor.home, "import time; time.sleep(1.5); print('done')")
@@ -223,5 +313,8 @@ async def _time_beside_the_pod(kube: KubeApi, namespace: str, editor: Person, fi
     took = time.time() - started
     assert " | done\n" in done.stdout, done.stdout + done.stderr
     body = await kube.get(OPERATIONS, namespace, await name_of(kube, namespace, created(done)))
-    history = {entry["status"]: datetime.fromisoformat(entry["at"]).timestamp() for entry in body["status"]["history"]}
+    history = {
+        entry["status"]: datetime.fromisoformat(entry["at"]).timestamp()
+        for entry in body["status"]["history"]
+    }
     return took - (history["succeeded"] - history["starting"])

@@ -1,7 +1,9 @@
-"""Every file of manifests/samples is run, and prints what its comments say; and who took what from whom is told alike everywhere.
+"""Every file of manifests/samples is run, and prints what its comments say; and who took what from
+whom is told alike everywhere.
 
-`# prints: LINE` above an Operation is a line of its log, in which `<uuid of NAME>` stands for the uuid of the run NAME; one without such a
-comment prints nothing. A service does not end by itself: it runs, and what it prints is its own.
+`# prints: LINE` above an Operation is a line of its log, in which `<uuid of NAME>` stands for the
+uuid of the run NAME; one without such a comment prints nothing. A service does not end by itself:
+it runs, and what it prints is its own.
 """
 
 from __future__ import annotations
@@ -58,7 +60,11 @@ def read_samples() -> dict[str, Sample]:
     return found
 
 
-_RUNS = {name: sample for name, sample in read_samples().items() if sample.manifest["kind"] == "Operation"}
+_RUNS = {
+    name: sample
+    for name, sample in read_samples().items()
+    if sample.manifest["kind"] == "Operation"
+}
 SERVICES = [name for name, one in _RUNS.items() if "kind: service" in yaml.safe_dump(one.manifest)]
 SAMPLES = {name: sample for name, sample in _RUNS.items() if name not in SERVICES}
 
@@ -74,7 +80,10 @@ class Ran:
         return str(self.bodies[name]["status"]["uuid"])
 
     def expected(self, name: str) -> str:
-        lines = (re.sub(r"<uuid of ([^>]+)>", lambda found: self.uuid(found[1]), line) for line in SAMPLES[name].prints)
+        lines = (
+            re.sub(r"<uuid of ([^>]+)>", lambda found: self.uuid(found[1]), line)
+            for line in SAMPLES[name].prints
+        )
         return "".join(f"{line}\n" for line in lines)
 
 
@@ -84,11 +93,20 @@ async def ran(kube: KubeApi) -> AsyncIterator[Ran]:
     await make_namespace(kube, namespace)
     kubectl("-n", namespace, "apply", "-R", "-f", str(FOLDER))
     uid = (await kube.get(OPERATIONS, namespace, "upstream1"))["metadata"]["uid"]
-    kubectl("-n", namespace, "create", "-f", "-", stdin=yaml.safe_dump_all(by_uuid(form, uid) for form in FORMS))
+    kubectl(
+        "-n",
+        namespace,
+        "create",
+        "-f",
+        "-",
+        stdin=yaml.safe_dump_all(by_uuid(form, uid) for form in FORMS),
+    )
     await approve(kube, namespace)
     names = [*SAMPLES, *(f"by-uuid-{form}" for form in FORMS)]
     bodies = {name: await succeed(kube, namespace, name, 150) for name in names}
-    bodies |= {name: await wait_for(kube, namespace, name, in_phase("Running")) for name in SERVICES}
+    bodies |= {
+        name: await wait_for(kube, namespace, name, in_phase("Running")) for name in SERVICES
+    }
     yield Ran(namespace, bodies)
     await kube.delete(NAMESPACES, None, namespace)
 
@@ -96,15 +114,26 @@ async def ran(kube: KubeApi) -> AsyncIterator[Ran]:
 def by_uuid(form: str, uid: str) -> Manifest:
     """The same question to the same run, by `runs.` and its uuid as `kubectl` shows it."""
     manifest = SAMPLES[f"ref-{form}"].manifest
-    asked = {**manifest["spec"]["params"]["asked"], "ref": f"runs.{uid.upper() if form == 'io' else uid}"}
-    return {**manifest, "metadata": {"name": f"by-uuid-{form}"}, "spec": {**manifest["spec"], "params": {"asked": asked}}}
+    asked = {
+        **manifest["spec"]["params"]["asked"],
+        "ref": f"runs.{uid.upper() if form == 'io' else uid}",
+    }
+    return {
+        **manifest,
+        "metadata": {"name": f"by-uuid-{form}"},
+        "spec": {**manifest["spec"], "params": {"asked": asked}},
+    }
 
 
 async def approve(kube: KubeApi, namespace: str) -> None:
     """What waits for a person is approved once everything it could look for is over."""
     for name in ("trial-1", "trial-2"):
         await wait_for(kube, namespace, name, is_final)
-    waiting = [name for name, sample in SAMPLES.items() if sample.manifest["spec"].get("isApproved") is False]
+    waiting = [
+        name
+        for name, sample in SAMPLES.items()
+        if sample.manifest["spec"].get("isApproved") is False
+    ]
     for name in waiting:
         done = await asyncio.to_thread(opstrand, "approve", name, "-p", namespace)
         assert done.returncode == 0, done.stderr
@@ -161,17 +190,34 @@ async def test_a_run_named_by_its_uuid_gives_the_same(ran: Ran) -> None:
 async def test_every_value_is_explained(ran: Ran) -> None:
     asked = [*(f"ref-{form}" for form in FORMS), "by-uuid-io"]
     done = await asyncio.gather(
-        *(asyncio.to_thread(opstrand, "get", name, "-p", ran.namespace, "--explain", "-o", "json") for name in asked)
+        *(
+            asyncio.to_thread(opstrand, "get", name, "-p", ran.namespace, "--explain", "-o", "json")
+            for name in asked
+        )
     )
     for name, explained in zip(asked, done, strict=True):
         assert explained.returncode == 0, explained.stderr
         (value,) = json.loads(explained.stdout)
         body = ran.bodies[name]
         param = body["spec"]["params"]["asked"]
-        assert (value["value"], value["source"], value["run"]) == (body["status"]["inputs"]["asked"], "ref", ran.uuid("upstream1"))
-        assert value["detail"].startswith(f"{'ops.upstream1' if name.startswith('ref-') else 'runs.' + ran.uuid('upstream1')} "), value
-        assert isinstance(param["value"], dict) or value["detail"].endswith(f" {param['value']}"), value
-    (rates, runs) = json.loads((await asyncio.to_thread(opstrand, "get", "compare", "-p", ran.namespace, "--explain", "-o", "json")).stdout)
+        assert (value["value"], value["source"], value["run"]) == (
+            body["status"]["inputs"]["asked"],
+            "ref",
+            ran.uuid("upstream1"),
+        )
+        assert value["detail"].startswith(
+            f"{'ops.upstream1' if name.startswith('ref-') else 'runs.' + ran.uuid('upstream1')} "
+        ), value
+        assert isinstance(param["value"], dict) or value["detail"].endswith(f" {param['value']}"), (
+            value
+        )
+    (rates, runs) = json.loads(
+        (
+            await asyncio.to_thread(
+                opstrand, "get", "compare", "-p", ran.namespace, "--explain", "-o", "json"
+            )
+        ).stdout
+    )
     trials = [ran.uuid("trial-2"), ran.uuid("trial-1")]
     assert [(one["value"], one["source"], one["runs"]) for one in (rates, runs)] == [
         ([0.01, 0.1], "join", trials),
@@ -179,39 +225,68 @@ async def test_every_value_is_explained(ran: Ran) -> None:
     ]
 
 
-async def test_lineage_is_told_alike_by_the_status_the_command_line_and_the_api(ran: Ran, api_url: str) -> None:
+async def test_lineage_is_told_alike_by_the_status_the_command_line_and_the_api(
+    ran: Ran, api_url: str
+) -> None:
     expected = {
-        (edge["uuid"], str(body["status"]["uuid"]), edge["kind"], json.dumps(edge["values"], sort_keys=True))
+        (
+            edge["uuid"],
+            str(body["status"]["uuid"]),
+            edge["kind"],
+            json.dumps(edge["values"], sort_keys=True),
+        )
         for body in ran.bodies.values()
         for edge in body["status"]["upstream"]
     }
-    kinds = {(name, edge[2]) for edge in expected for name in ran.bodies if ran.uuid(name) == edge[1]}
+    kinds = {
+        (name, edge[2]) for edge in expected for name in ran.bodies if ran.uuid(name) == edge[1]
+    }
     assert {("print-loss", "run"), ("compare", "join"), ("ref-io", "run")} <= kinds
     sources = {edge[0] for edge in expected}
-    assert sources == {ran.uuid(name) for name in ("upstream1", "train", "trial-1", "trial-2", "web")}
+    assert sources == {
+        ran.uuid(name) for name in ("upstream1", "train", "trial-1", "trial-2", "web")
+    }
     assert await lineage_by_command(ran, sources) == expected
     assert await lineage_by_api(ran, api_url, "downstream", sources) == expected
-    assert await lineage_by_api(ran, api_url, "upstream", {edge[1] for edge in expected}) == expected
+    assert (
+        await lineage_by_api(ran, api_url, "upstream", {edge[1] for edge in expected}) == expected
+    )
 
 
 async def lineage_by_command(ran: Ran, sources: set[str]) -> set[tuple[str, ...]]:
     arguments = ("-p", ran.namespace, "--down", "-o", "json")
-    done = await asyncio.gather(*(asyncio.to_thread(opstrand, "lineage", uuid, *arguments) for uuid in sorted(sources)))
+    done = await asyncio.gather(
+        *(asyncio.to_thread(opstrand, "lineage", uuid, *arguments) for uuid in sorted(sources))
+    )
     edges = [edge for one in done for edge in json.loads(one.stdout)["edges"]]
-    return {(edge["upstream"], edge["downstream"], edge["kind"], json.dumps(edge["values"], sort_keys=True)) for edge in edges}
+    return {
+        (
+            edge["upstream"],
+            edge["downstream"],
+            edge["kind"],
+            json.dumps(edge["values"], sort_keys=True),
+        )
+        for edge in edges
+    }
 
 
-async def lineage_by_api(ran: Ran, api_url: str, side: str, uuids: set[str]) -> set[tuple[str, ...]]:
+async def lineage_by_api(
+    ran: Ran, api_url: str, side: str, uuids: set[str]
+) -> set[tuple[str, ...]]:
     """As somebody who may only look."""
     token = kubectl("-n", ran.namespace, "create", "token", viewer(ran.namespace)).stdout.strip()
     found = set()
     async with open_http(token) as http:
         for uuid in uuids:
-            async with http.get(f"{api_url}/api/v1/default/{ran.namespace}/runs/{uuid}/lineage/{side}?limit=100") as answer:
+            async with http.get(
+                f"{api_url}/api/v1/default/{ran.namespace}/runs/{uuid}/lineage/{side}?limit=100"
+            ) as answer:
                 page = await answer.json()
                 assert (answer.status, page["count"]) == (200, len(page["results"])), page
             for edge in page["results"]:
-                ends = (edge[side]["uuid"], uuid) if side == "upstream" else (uuid, edge[side]["uuid"])
+                ends = (
+                    (edge[side]["uuid"], uuid) if side == "upstream" else (uuid, edge[side]["uuid"])
+                )
                 found.add((*ends, edge["kind"], json.dumps(edge["values"], sort_keys=True)))
     return found
 
@@ -219,6 +294,12 @@ async def lineage_by_api(ran: Ran, api_url: str, side: str, uuids: set[str]) -> 
 def viewer(namespace: str) -> str:
     name = "viewer"
     kubectl("-n", namespace, "create", "serviceaccount", name, check=False)
-    binding = ("create", "rolebinding", name, "--clusterrole=view", f"--serviceaccount={namespace}:{name}")
+    binding = (
+        "create",
+        "rolebinding",
+        name,
+        "--clusterrole=view",
+        f"--serviceaccount={namespace}:{name}",
+    )
     kubectl("-n", namespace, *binding, check=False)
     return name

@@ -1,7 +1,8 @@
-"""Whose word counts about a run, asked from inside real Pods; and a token that expires while its Pod lives.
+"""Whose word counts about a run, asked from inside real Pods; and a token that expires while its
+Pod lives.
 
-The last test waits for a run of eleven minutes that was begun with the first one: beside the others it costs little, alone it takes that
-long (`-k 'not outlives'` leaves it out).
+The last test waits for a run of eleven minutes that was begun with the first one: beside the others
+it costs little, alone it takes that long (`-k 'not outlives'` leaves it out).
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from tests.e2e.conftest import (
 )
 
 PLAIN = "localhost/python-base:1"
-#: Asks for another run in every way and prints the answers. Arguments: the other run's path, the folder of each token to try.
+#: Asks for another run in every way and prints the answers. Arguments: the other run's path, the
+#: folder of each token to try.
 PROBE = """
 import json, os, ssl, sys, urllib.error, urllib.request
 
@@ -62,17 +64,25 @@ for folder in sys.argv[2:]:
 print(json.dumps(answers))
 """
 OWN, ELSE, CLUSTER = "/plx-context/.token", "/else", "/var/run/secrets/kubernetes.io/serviceaccount"
-#: GET, PATCH, POST lineage, POST stop, DELETE.
-#: A run that is none of the other's upstreams is to it as a stranger is: by its account's rights alone, and it has none.
+#: GET, PATCH, POST lineage, POST stop, DELETE. A run that is none of the other's upstreams is to it
+#: as a stranger is: by its account's rights alone, and it has none.
 NOBODY, STRANGER = [401] * 5, [404] * 5
 
 
 async def test_only_its_own_pod_speaks_for_a_run(kube: KubeApi, namespace: str) -> None:
-    """Neither another run nor a Pod with the run's own labels and owner may write it, or ask anything of it."""
-    holding = script("import time\nfrom polyaxon.client import RunClient\nRunClient().log_outputs(own=1)\ntime.sleep(600)", PLAIN)
+    """Neither another run nor a Pod with the run's own labels and owner may write it, or ask
+    anything of it.
+    """
+    holding = script(
+        "import time\nfrom polyaxon.client import "
+        "RunClient\nRunClient().log_outputs(own=1)\ntime.sleep(600)",
+        PLAIN,
+    )
     victim = await kube.create(OPERATIONS, namespace, operation("victim", {"component": holding}))
     path = f"/api/v1/default/{namespace}/runs/{victim['metadata']['uid']}"
-    victim = await wait_for(kube, namespace, "victim", lambda body: bool(body.get("status", {}).get("outputs")))
+    victim = await wait_for(
+        kube, namespace, "victim", lambda body: bool(body.get("status", {}).get("outputs"))
+    )
     pod = await kube.get(PODS, namespace, victim["status"]["pod"]["name"])
 
     other = script(PROBE, PLAIN)
@@ -83,8 +93,22 @@ async def test_only_its_own_pod_speaks_for_a_run(kube: KubeApi, namespace: str) 
     await kube.create(PODS, namespace, forged_pod(pod, path))
 
     answers = json.loads(main_log(namespace, await succeed(kube, namespace, "other")))
-    assert answers == {"none": NOBODY, "nonsense": NOBODY, OWN: STRANGER, f"{OWN} forged": NOBODY, ELSE: NOBODY, f"{ELSE} forged": NOBODY}
-    kubectl("-n", namespace, "wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/forged", "--timeout=60s")
+    assert answers == {
+        "none": NOBODY,
+        "nonsense": NOBODY,
+        OWN: STRANGER,
+        f"{OWN} forged": NOBODY,
+        ELSE: NOBODY,
+        f"{ELSE} forged": NOBODY,
+    }
+    kubectl(
+        "-n",
+        namespace,
+        "wait",
+        "--for=jsonpath={.status.phase}=Succeeded",
+        "pod/forged",
+        "--timeout=60s",
+    )
     answers = json.loads(kubectl("-n", namespace, "logs", "forged").stdout)
     assert answers == {
         "none": NOBODY,
@@ -95,16 +119,27 @@ async def test_only_its_own_pod_speaks_for_a_run(kube: KubeApi, namespace: str) 
         f"{CLUSTER} forged": NOBODY,
     }
     victim = await kube.get(OPERATIONS, namespace, "victim")
-    assert (victim["status"]["outputs"], victim["status"]["phase"], "control" in victim["spec"]) == ({"own": 1}, "Running", False)
+    assert (
+        victim["status"]["outputs"],
+        victim["status"]["phase"],
+        "control" in victim["spec"],
+    ) == ({"own": 1}, "Running", False)
     assert "stolen" not in json.dumps(victim["status"]), describe(namespace, victim)
 
 
 def token_volume(name: str, audience: str) -> Manifest:
-    return {"name": name, "projected": {"sources": [{"serviceAccountToken": {"audience": audience, "path": "token"}}]}}
+    return {
+        "name": name,
+        "projected": {
+            "sources": [{"serviceAccountToken": {"audience": audience, "path": "token"}}]
+        },
+    }
 
 
 def forged_pod(original: Manifest, path: str) -> Manifest:
-    """What anyone may make who may make Pods: labels, annotations and owner are the run's, and the token is made for our API."""
+    """What anyone may make who may make Pods: labels, annotations and owner are the run's, and the
+    token is made for our API.
+    """
     main: dict[str, Any] = {
         "name": "main",
         "image": PLAIN,
@@ -112,18 +147,34 @@ def forged_pod(original: Manifest, path: str) -> Manifest:
         "env": [{"name": "POLYAXON_HOST", "value": "https://opstrand-api.opstrand:8000"}],
         "volumeMounts": [{"name": "own", "mountPath": OWN}],
     }
-    copied = {key: original["metadata"][key] for key in ("labels", "annotations", "ownerReferences")}
-    spec = {"restartPolicy": "Never", "containers": [main], "volumes": [token_volume("own", "opstrand")]}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "forged", **copied}, "spec": spec}
+    copied = {
+        key: original["metadata"][key] for key in ("labels", "annotations", "ownerReferences")
+    }
+    spec = {
+        "restartPolicy": "Never",
+        "containers": [main],
+        "volumes": [token_volume("own", "opstrand")],
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "forged", **copied},
+        "spec": spec,
+    }
 
 
 async def write_with(api_url: str, namespace: str, body: Manifest, token: str) -> int:
     url = f"{api_url}/api/v1/default/{namespace}/runs/{body['metadata']['uid']}"
-    async with open_http(token) as http, http.patch(url, json={"outputs": {"late": 1}, "merge": True}) as answer:
+    async with (
+        open_http(token) as http,
+        http.patch(url, json={"outputs": {"late": 1}, "merge": True}) as answer,
+    ):
         return answer.status
 
 
-async def test_the_token_of_a_pod_that_is_gone_is_worth_nothing(kube: KubeApi, namespace: str, api_url: str) -> None:
+async def test_the_token_of_a_pod_that_is_gone_is_worth_nothing(
+    kube: KubeApi, namespace: str, api_url: str
+) -> None:
     holding = script("import time\ntime.sleep(600)", PLAIN, termination={"maxRetries": 0})
     await kube.create(OPERATIONS, namespace, operation("short-lived", {"component": holding}))
     body = await wait_for(kube, namespace, "short-lived", in_phase("Running"))
@@ -134,18 +185,28 @@ async def test_the_token_of_a_pod_that_is_gone_is_worth_nothing(kube: KubeApi, n
     assert await write_with(api_url, namespace, body, kept) == 401
 
 
-async def test_a_run_outlives_its_token(kube: KubeApi, run_with_a_short_token: ShortTokenRun, tmp_path: Path) -> None:
+async def test_a_run_outlives_its_token(
+    kube: KubeApi, run_with_a_short_token: ShortTokenRun, tmp_path: Path
+) -> None:
     run = run_with_a_short_token
     body = await wait_for(kube, run.namespace, run.name, is_final, run.until - time.monotonic())
     assert body["status"]["phase"] == "Succeeded", describe(run.namespace, body)
     outputs = body["status"]["outputs"]
     assert outputs["seconds_left_at_start"] > 500
-    assert outputs["seconds_left_at_change"] > 0, "the kubelet exchanged the token before it expired"
+    assert outputs["seconds_left_at_change"] > 0, (
+        "the kubelet exchanged the token before it expired"
+    )
     assert outputs["seconds_after_expiry"] > token_life.LEEWAY
     assert (outputs["forged"], "bad" in outputs) == ([401, 401], False)
-    # Its other token has expired as well, and no living Pod stands behind it: the node says so a second after the program's end.
+    # Its other token has expired as well, and no living Pod stands behind it: the node says so a
+    # second after the program's end.
     kubectl(
-        "-n", run.namespace, "wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{body['status']['pod']['name']}", "--timeout=30s"
+        "-n",
+        run.namespace,
+        "wait",
+        "--for=jsonpath={.status.phase}=Succeeded",
+        f"pod/{body['status']['pod']['name']}",
+        "--timeout=30s",
     )
     with forward_api(tmp_path) as api_url:
         assert await write_with(api_url, run.namespace, body, run.token) == 401

@@ -1,4 +1,6 @@
-"""Jobs that go wrong in real containers: volumes, deleted Pods, failure policies, leaked secrets, full disks."""
+"""Jobs that go wrong in real containers: volumes, deleted Pods, failure policies, leaked secrets,
+full disks.
+"""
 
 from __future__ import annotations
 
@@ -11,30 +13,66 @@ import pytest
 from opstrand.kube.client import KubeApi
 from opstrand.kube.errors import NotFound
 from opstrand.kube.resources import OPERATIONS, PODS
-from tests.e2e.conftest import describe, in_phase, is_final, kubectl, main_log, operation, succeed, wait_for
+from tests.e2e.conftest import (
+    describe,
+    in_phase,
+    is_final,
+    kubectl,
+    main_log,
+    operation,
+    succeed,
+    wait_for,
+)
 
 PLAIN = "localhost/python-base:1"
 
 
 def job(*command: str, run: dict[str, Any] | None = None, **container: Any) -> dict[str, Any]:
-    return {"run": {"kind": "job", "container": {"image": PLAIN, "command": list(command), **container}, **(run or {})}}
+    return {
+        "run": {
+            "kind": "job",
+            "container": {"image": PLAIN, "command": list(command), **container},
+            **(run or {}),
+        }
+    }
 
 
 def secret_volume(name: str) -> dict[str, Any]:
     return {"volumes": [{"name": "s", "secret": {"secretName": name}}]}
 
 
-#: Seconds that a program waits before its end: on a busy node the last words of one that ends at once are lost.
+#: Seconds that a program waits before its end: on a busy node the last words of one that ends at
+#: once are lost.
 PAUSE = "sleep 4"
 FULL = f"dd if=/dev/zero of=/small/f bs=1M count=8 || {{ {PAUSE}; exit 1; }}"
 RUNS: dict[str, dict[str, Any]] = {
-    "no-volume": {"component": job("true", run=secret_volume("absent"), volumeMounts=[{"name": "s", "mountPath": "/s"}])},
-    "late-volume": {"component": job("cat", "/s/key", run=secret_volume("late"), volumeMounts=[{"name": "s", "mountPath": "/s"}])},
-    "late-variables": {"component": job("sh", "-c", "echo $A $B", envFrom=[{"secretRef": {"name": name}} for name in ("first", "second")])},
+    "no-volume": {
+        "component": job(
+            "true", run=secret_volume("absent"), volumeMounts=[{"name": "s", "mountPath": "/s"}]
+        )
+    },
+    "late-volume": {
+        "component": job(
+            "cat",
+            "/s/key",
+            run=secret_volume("late"),
+            volumeMounts=[{"name": "s", "mountPath": "/s"}],
+        )
+    },
+    "late-variables": {
+        "component": job(
+            "sh",
+            "-c",
+            "echo $A $B",
+            envFrom=[{"secretRef": {"name": name}} for name in ("first", "second")],
+        )
+    },
     "fails-for-good": {
         "termination": {
             "maxRetries": 3,
-            "podFailurePolicy": {"rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42]}}]},
+            "podFailurePolicy": {
+                "rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42]}}]
+            },
         },
         "component": job("sh", "-c", "exit 42"),
     },
@@ -52,13 +90,17 @@ RUNS: dict[str, dict[str, Any]] = {
             "sh",
             "-c",
             FULL,
-            run={"volumes": [{"name": "small", "emptyDir": {"medium": "Memory", "sizeLimit": "2Mi"}}]},
+            run={
+                "volumes": [{"name": "small", "emptyDir": {"medium": "Memory", "sizeLimit": "2Mi"}}]
+            },
             volumeMounts=[{"name": "small", "mountPath": "/small"}],
         )
     },
     "deleted": {"component": job("sleep", "300")},
     "refused-by-us": {"component": job("true", resources={"requests": {"cpu": "much"}})},
-    "refused-by-them": {"component": job("true", run={"environment": {"priorityClassName": "absent"}})},
+    "refused-by-them": {
+        "component": job("true", run={"environment": {"priorityClassName": "absent"}})
+    },
 }
 
 
@@ -75,33 +117,54 @@ async def test_every_trouble_is_said_and_ended(kube: KubeApi, namespace: str) ->
 
     deleted = await wait_for(kube, namespace, "deleted", in_phase("Running"))
     first = deleted["status"]["pod"]["name"]
-    await asyncio.to_thread(kubectl, "-n", namespace, "delete", "pod", first, "--wait=false", "--grace-period=2")
+    await asyncio.to_thread(
+        kubectl, "-n", namespace, "delete", "pod", first, "--wait=false", "--grace-period=2"
+    )
 
     for name, phase, reason, words in (
         ("fails-for-good", "Failed", "ContainerFailed", "exit code 42"),
         ("full-volume", "Failed", "ContainerFailed", "No space left on device"),
-        ("refused-by-us", "Failed", "InvalidSpec", "run.container.resources.requests.cpu: expected a quantity"),
+        (
+            "refused-by-us",
+            "Failed",
+            "InvalidSpec",
+            "run.container.resources.requests.cpu: expected a quantity",
+        ),
         ("refused-by-them", "Failed", "PodRefused", "no PriorityClass with name absent was found"),
         ("tells-secrets", "Failed", "ContainerFailed", "cannot log in with ***, token=***"),
     ):
         body = await ended(name)
-        assert (body["status"]["phase"], body["status"]["reason"]) == (phase, reason), describe(namespace, body)
+        assert (body["status"]["phase"], body["status"]["reason"]) == (phase, reason), describe(
+            namespace, body
+        )
         assert words in body["status"]["message"], name
         assert not body["status"].get("attempt")
         assert len(json.dumps(body["status"])) < 16_000
 
     await _look_at_volumes(kube, namespace)
     await _look_at_variables(kube, namespace)
-    again = await wait_for(kube, namespace, "deleted", lambda one: one["status"]["attempt"] == 1 and in_phase("Running")(one))
+    again = await wait_for(
+        kube,
+        namespace,
+        "deleted",
+        lambda one: one["status"]["attempt"] == 1 and in_phase("Running")(one),
+    )
     assert again["status"]["retries"] == {"failures": 0, "disruptions": 1}
-    assert "PodDeleted" in [one["reason"] for one in again["status"]["history"]], describe(namespace, again)
+    assert "PodDeleted" in [one["reason"] for one in again["status"]["history"]], describe(
+        namespace, again
+    )
     await _look_at_the_one_that_goes(kube, namespace)
     _look_at_events(namespace)
 
 
 async def _look_at_volumes(kube: KubeApi, namespace: str) -> None:
     for name, words in (("no-volume", "absent"), ("late-volume", "late")):
-        body = await wait_for(kube, namespace, name, lambda one: one.get("status", {}).get("reason") == "VolumeNotMounted")
+        body = await wait_for(
+            kube,
+            namespace,
+            name,
+            lambda one: one.get("status", {}).get("reason") == "VolumeNotMounted",
+        )
         assert f'secret "{words}" not found' in body["status"]["message"]
     kubectl("-n", namespace, "create", "secret", "generic", "late", "--from-literal=key=came")
     await succeed(kube, namespace, "late-volume", seconds=150)
@@ -111,8 +174,15 @@ async def _look_at_variables(kube: KubeApi, namespace: str) -> None:
     """Each Secret is named while it is the one that is missing."""
     for name, key in (("first", "A"), ("second", "B")):
         words = f"container 'main': secret \"{name}\" not found"
-        await wait_for(kube, namespace, "late-variables", lambda one, w=words: one.get("status", {}).get("message") == w)  # type: ignore[misc]
-        kubectl("-n", namespace, "create", "secret", "generic", name, f"--from-literal={key}={name}")
+        await wait_for(
+            kube,
+            namespace,
+            "late-variables",
+            lambda one, w=words: one.get("status", {}).get("message") == w,
+        )  # type: ignore[misc]
+        kubectl(
+            "-n", namespace, "create", "secret", "generic", name, f"--from-literal={key}={name}"
+        )
     body = await succeed(kube, namespace, "late-variables", seconds=150)
     assert main_log(namespace, body) == "first second\n"
 
@@ -129,9 +199,17 @@ async def _look_at_the_one_that_goes(kube: KubeApi, namespace: str) -> None:
 
 
 def _look_at_events(namespace: str) -> None:
-    events = json.loads(kubectl("-n", namespace, "get", "events", "-o", "json", "--field-selector=involvedObject.kind=Operation").stdout)[
-        "items"
-    ]
+    events = json.loads(
+        kubectl(
+            "-n",
+            namespace,
+            "get",
+            "events",
+            "-o",
+            "json",
+            "--field-selector=involvedObject.kind=Operation",
+        ).stdout
+    )["items"]
     told = {(one["involvedObject"]["name"], one["reason"]) for one in events}
     assert ("fails-for-good", "ContainerFailed") in told
     assert ("refused-by-them", "PodRefused") in told

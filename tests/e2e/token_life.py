@@ -1,7 +1,8 @@
 """A run that outlives its token: begun with the first test, looked at by the last.
 
-600 s is the shortest life that Kubernetes gives a token. The operator gives a run's token 30 days; this run mounts a short one of its own
-beside it, made for the same audience and bound to the same Pod, which the kubelet exchanges at 80 % of its life.
+600 s is the shortest life that Kubernetes gives a token. The operator gives a run's token 30 days;
+this run mounts a short one of its own beside it, made for the same audience and bound to the same
+Pod, which the kubelet exchanges at 80 % of its life.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from typing import Any
 
 NAME = "outlives-its-token"
 LIFE = 600
-#: The API server takes a token for a minute longer than it says (the default leeway of the library that it reads them with).
+#: The API server takes a token for a minute longer than it says (the default leeway of the library
+#: that it reads them with).
 LEEWAY = 60
 #: Seconds from the run's creation to its end.
 PATIENCE = LIFE + LEEWAY + 40
@@ -69,7 +71,9 @@ write(forged=[patch_with(".".join([head, body, signature[:-6] + "AAAAAA"])), pat
 
 def token_life_spec() -> dict[str, Any]:
     """The Operation's spec."""
-    source = {"serviceAccountToken": {"audience": "opstrand", "expirationSeconds": LIFE, "path": "token"}}
+    source = {
+        "serviceAccountToken": {"audience": "opstrand", "expirationSeconds": LIFE, "path": "token"}
+    }
     container = {
         "image": "polyaxon/polyaxon-quick-start",
         "command": ["python3", "-u", "-c", PROGRAM],

@@ -1,6 +1,8 @@
-"""What templates and references give is bounded while it is made: text that cannot be stored is never put together.
+"""What templates and references give is bounded while it is made: text that cannot be stored is
+never put together.
 
-Every door of the core is tried: what the operator decides, what the API and `check` say of a file before there is a run.
+Every door of the core is tried: what the operator decides, what the API and `check` say of a file
+before there is a run.
 """
 
 from __future__ import annotations
@@ -47,7 +49,9 @@ def run(**fields: Any) -> dict[str, Any]:
 
 
 def many(name: str) -> list[dict[str, Any]]:
-    return [{"name": f"{name}{number}", "type": "str", "isOptional": True} for number in range(TIMES)]
+    return [
+        {"name": f"{name}{number}", "type": "str", "isOptional": True} for number in range(TIMES)
+    ]
 
 
 #: Fields of an operation with a text `a` of 200 kB and a list `l` of about the same size.
@@ -63,28 +67,48 @@ LARGE_ONES: dict[str, dict[str, Any]] = {
     "more than look-ups": container(args=["{{ a | upper }}"] * TIMES),
     "little of much": container(args=["{{ a | length }}"] * TIMES),
     "variables": container(env=[{"name": f"v{n}", "value": "{{ a }}"} for n in range(TIMES)]),
-    "keys of a mapping": run(environment={"annotations": {f"{n}{{{{ a }}}}": "b" for n in range(TIMES)}}),
-    "init files": run(init=[{"file": {"filename": f"f{n}", "content": "{{ a }}"}} for n in range(TIMES)]),
-    "sidecars": run(sidecars=[{"name": f"s{n}", "image": "b", "args": ["{{ a }}"]} for n in range(TIMES)]),
-    "volumes": run(volumes=[{"name": f"v{n}", "hostPath": {"path": "{{ a }}"}} for n in range(TIMES)]),
+    "keys of a mapping": run(
+        environment={"annotations": {f"{n}{{{{ a }}}}": "b" for n in range(TIMES)}}
+    ),
+    "init files": run(
+        init=[{"file": {"filename": f"f{n}", "content": "{{ a }}"}} for n in range(TIMES)]
+    ),
+    "sidecars": run(
+        sidecars=[{"name": f"s{n}", "image": "b", "args": ["{{ a }}"]} for n in range(TIMES)]
+    ),
+    "volumes": run(
+        volumes=[{"name": f"v{n}", "hostPath": {"path": "{{ a }}"}} for n in range(TIMES)]
+    ),
     "connections": run(connections=["{{ a }}"] * TIMES),
     "conditions": {**container(), "conditions": "{{ a }}" * TIMES},
     "a queue": {**container(), "queue": "{{ a }}" * TIMES},
     "termination": {**container(), "termination": {"timeout": "{{ a }}" * TIMES}},
     "plugins": {**container(), "plugins": {"logLevel": "{{ a }}" * TIMES}},
-    "params": {**container(), "params": {f"p{n}": {"value": "{{ a }}", "contextOnly": True} for n in range(TIMES)}},
+    "params": {
+        **container(),
+        "params": {f"p{n}": {"value": "{{ a }}", "contextOnly": True} for n in range(TIMES)},
+    },
     "arguments by argFormat": {
         **container(args=["{{ params.as_args }}"]),
-        "inputs": [{"name": "f", "type": "str", "value": "b", "argFormat": "{{ f }}" + "{{ f }}" * 6_000}],
+        "inputs": [
+            {"name": "f", "type": "str", "value": "b", "argFormat": "{{ f }}" + "{{ f }}" * 6_000}
+        ],
         "params": {"f": {"value": LARGE[:1000]}},
     },
-    "a query": {**container(), "joins": [{"query": "{{ a }}" * TIMES, "params": {"j": {"value": "outputs.b"}}}]},
+    "a query": {
+        **container(),
+        "joins": [{"query": "{{ a }}" * TIMES, "params": {"j": {"value": "outputs.b"}}}],
+    },
 }
 
 
 def make(fields: dict[str, Any]) -> dict[str, Any]:
     declared = [{"name": "a", "type": "str"}, {"name": "l", "type": "list"}]
-    component = {"kind": "component", "inputs": [*declared, *fields.get("inputs", [])], "run": fields["run"]}
+    component = {
+        "kind": "component",
+        "inputs": [*declared, *fields.get("inputs", [])],
+        "run": fields["run"],
+    }
     params = {"a": {"value": LARGE}, "l": {"value": LIST[:1]}, **fields.get("params", {})}
     if "{{ l }}" in str(fields["run"])[:500]:
         params = {"a": {"value": "b"}, "l": {"value": LIST}}
@@ -100,7 +124,12 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def decide_on(spec: dict[str, Any], sandbox: Sandbox) -> SpecError | None:
-    metadata = {"name": "large", "namespace": "default", "uid": "0" * 8 + "-0000-4000-8000-" + "0" * 12, "generation": 1}
+    metadata = {
+        "name": "large",
+        "namespace": "default",
+        "uid": "0" * 8 + "-0000-4000-8000-" + "0" * 12,
+        "generation": 1,
+    }
     body = {"metadata": {**metadata, "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": spec}
     settings = Settings()
     snapshot = Snapshot(
@@ -116,15 +145,21 @@ def decide_on(spec: dict[str, Any], sandbox: Sandbox) -> SpecError | None:
 
 
 def validate_submission(spec: dict[str, Any], sandbox: Sandbox) -> SpecError | None:
-    problems, _ = validate_compiled(compile_operation(parse_operation(spec)), evaluate=sandbox.for_one_run(), complete=True)
+    problems, _ = validate_compiled(
+        compile_operation(parse_operation(spec)), evaluate=sandbox.for_one_run(), complete=True
+    )
     return SpecError.of(problems) if problems else None
 
 
 #: A search is rendered by the operator only: no other door has runs to search.
-CASES = [(decide_on, name) for name in LARGE_ONES] + [(validate_submission, name) for name in LARGE_ONES if name != "a query"]
+CASES = [(decide_on, name) for name in LARGE_ONES] + [
+    (validate_submission, name) for name in LARGE_ONES if name != "a query"
+]
 
 
-@pytest.mark.parametrize(("door", "name"), CASES, ids=[f"{door.__name__}-{name}" for door, name in CASES])
+@pytest.mark.parametrize(
+    ("door", "name"), CASES, ids=[f"{door.__name__}-{name}" for door, name in CASES]
+)
 def test_what_is_too_large_is_refused_before_it_is_made(
     door: Callable[[dict[str, Any], Sandbox], SpecError | None], name: str, sandbox: Sandbox
 ) -> None:
@@ -158,7 +193,9 @@ def test_what_fits_is_rendered() -> None:
 
 
 def test_values_of_other_runs_count_too() -> None:
-    up = Upstream("b" * 32, "up", "Succeeded", {}, inputs={}, outputs={"o": LIST}, done=True, frozen=True)
+    up = Upstream(
+        "b" * 32, "up", "Succeeded", {}, inputs={}, outputs={"o": LIST}, done=True, frozen=True
+    )
     params = {f"p{n}": {"ref": "ops.up", "value": "outputs"} for n in range(TIMES)}
     with pytest.raises(SpecError) as caught:
         resolve(operation(params=params), ME, {Ref("ops", "up"): up})
@@ -166,7 +203,17 @@ def test_values_of_other_runs_count_too() -> None:
 
 
 def test_values_of_a_join_count_while_they_are_gathered() -> None:
-    runs = [Upstream(f"{n:032x}", f"r{n}", "Succeeded", {"status": "succeeded"}, outputs={"o": LIST}, done=True) for n in range(TIMES)]
+    runs = [
+        Upstream(
+            f"{n:032x}",
+            f"r{n}",
+            "Succeeded",
+            {"status": "succeeded"},
+            outputs={"o": LIST},
+            done=True,
+        )
+        for n in range(TIMES)
+    ]
     joins = [{"query": "status: succeeded", "params": {"j": {"value": "outputs"}}}]
     with pytest.raises(SpecError) as caught:
         resolve(operation(joins=joins), Identity("a" * 32, "me", "p"), {}, project=runs)

@@ -1,8 +1,9 @@
 """The work on a file grows with its length, and not with the square of it, whatever it has many of.
 
-Every section that holds a list or a mapping is filled with n and with 4 n things; the processor's time for the larger one may be a
-generous multiple of four, which a square is not. The whole way is measured: reading, composing, validating, as the API and `check` go it,
-and deciding, as the operator does.
+Every section that holds a list or a mapping is filled with n and with 4 n things; the processor's
+time for the larger one may be a generous multiple of four, which a square is not. The whole way is
+measured: reading, composing, validating, as the API and `check` go it, and deciding, as the
+operator does.
 """
 
 from __future__ import annotations
@@ -32,8 +33,16 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def job(**fields: Any) -> Spec:
-    run = {"kind": "job", "container": {"image": "b", **fields.pop("container", {})}, **fields.pop("run", {})}
-    component = {"kind": "component", "run": run, **{key: fields.pop(key) for key in ("inputs", "outputs") if key in fields}}
+    run = {
+        "kind": "job",
+        "container": {"image": "b", **fields.pop("container", {})},
+        **fields.pop("run", {}),
+    }
+    component = {
+        "kind": "component",
+        "run": run,
+        **{key: fields.pop(key) for key in ("inputs", "outputs") if key in fields},
+    }
     return {"kind": "operation", "component": component, **fields}
 
 
@@ -51,7 +60,10 @@ def named(n: int, prefix: str = "i", **fields: Any) -> list[Spec]:
 
 
 def dag(operations: list[Spec], **run: Any) -> Spec:
-    return {"kind": "operation", "component": {"kind": "component", "run": {"kind": "dag", "operations": operations, **run}}}
+    return {
+        "kind": "operation",
+        "component": {"kind": "component", "run": {"kind": "dag", "operations": operations, **run}},
+    }
 
 
 def matrix(**fields: Any) -> Spec:
@@ -59,11 +71,17 @@ def matrix(**fields: Any) -> Spec:
 
 
 def ref(n: int, **given: Any) -> Spec:
-    return {f"p{number}": {"ref": "ops.up", "value": f"outputs.o{number}", **given} for number in range(n)}
+    return {
+        f"p{number}": {"ref": "ops.up", "value": f"outputs.o{number}", **given}
+        for number in range(n)
+    }
 
 
 def chain(n: int) -> list[Spec]:
-    return [{"name": f"o{k}", "hubRef": "h", "dependencies": [f"o{k - 1}"] if k else []} for k in range(n)]
+    return [
+        {"name": f"o{k}", "hubRef": "h", "dependencies": [f"o{k - 1}"] if k else []}
+        for k in range(n)
+    ]
 
 
 def ring(n: int) -> list[Spec]:
@@ -71,45 +89,109 @@ def ring(n: int) -> list[Spec]:
 
 
 def pairs(n: int) -> list[Spec]:
-    return [{"name": f"o{k}", "hubRef": "h", "dependencies": [f"o{k ^ 1}"]} for k in range(n - n % 2)]
+    return [
+        {"name": f"o{k}", "hubRef": "h", "dependencies": [f"o{k ^ 1}"]} for k in range(n - n % 2)
+    ]
 
 
 def similar(n: int) -> list[str]:
     """Names that look alike, each as long as names may be."""
-    return [f"{number:05}".translate(str.maketrans("0123456789", "abcdefghij")) * 18 for number in range(n)]
+    return [
+        f"{number:05}".translate(str.maketrans("0123456789", "abcdefghij")) * 18
+        for number in range(n)
+    ]
 
 
 #: What there is many of -> the size to begin with, and the operation.
 DOCUMENTS: dict[str, tuple[int, Callable[[int], Spec]]] = {
-    "options of a list": (2000, lambda n: value(texts(n), options=texts(n + 1), type="str", isList=True)),
-    "options of a list, numbers": (2000, lambda n: value(list(range(n)), options=list(range(n, -1, -1)), type="int", isList=True)),
-    "options of a list, mappings": (500, lambda n: value([{"a": k} for k in range(n)], options=[{"a": k} for k in range(n)], isList=True)),
-    "options of a list, none of them": (2000, lambda n: value(texts(n), options=texts(n, "u"), type="str", isList=True)),
-    "validation.options": (2000, lambda n: value(texts(n), {"options": texts(n)}, type="str", isList=True)),
-    "excludes": (2000, lambda n: value(texts(n), {"excludes": texts(n, "u")}, type="str", isList=True)),
-    "excludes of one letter": (2000, lambda n: value(["a"] * n, {"excludes": [chr(0x4E00 + k) for k in range(n)]}, isList=True)),
-    "excludes of all lengths": (100, lambda n: value("ab" * n * n, {"excludes": ["c" * k for k in range(1, n)]}, type="str")),
+    "options of a list": (
+        2000,
+        lambda n: value(texts(n), options=texts(n + 1), type="str", isList=True),
+    ),
+    "options of a list, numbers": (
+        2000,
+        lambda n: value(list(range(n)), options=list(range(n, -1, -1)), type="int", isList=True),
+    ),
+    "options of a list, mappings": (
+        500,
+        lambda n: value(
+            [{"a": k} for k in range(n)], options=[{"a": k} for k in range(n)], isList=True
+        ),
+    ),
+    "options of a list, none of them": (
+        2000,
+        lambda n: value(texts(n), options=texts(n, "u"), type="str", isList=True),
+    ),
+    "validation.options": (
+        2000,
+        lambda n: value(texts(n), {"options": texts(n)}, type="str", isList=True),
+    ),
+    "excludes": (
+        2000,
+        lambda n: value(texts(n), {"excludes": texts(n, "u")}, type="str", isList=True),
+    ),
+    "excludes of one letter": (
+        2000,
+        lambda n: value(["a"] * n, {"excludes": [chr(0x4E00 + k) for k in range(n)]}, isList=True),
+    ),
+    "excludes of all lengths": (
+        100,
+        lambda n: value("ab" * n * n, {"excludes": ["c" * k for k in range(1, n)]}, type="str"),
+    ),
     "contains": (2000, lambda n: value("-".join(texts(n)), {"contains": texts(n)}, type="str")),
-    "contains, the same again": (2000, lambda n: value(["ab"] * n, {"contains": ["a", "b"] * n}, isList=True)),
+    "contains, the same again": (
+        2000,
+        lambda n: value(["ab"] * n, {"contains": ["a", "b"] * n}, isList=True),
+    ),
     "keys": (2000, lambda n: value(dict.fromkeys(texts(n), 1), {"keys": texts(n)}, type="dict")),
     "containsKeys": (
         2000,
-        lambda n: value(dict.fromkeys(texts(n), 1), {"containsKeys": texts(n), "excludesKeys": texts(n, "u")}, type="dict"),
+        lambda n: value(
+            dict.fromkeys(texts(n), 1),
+            {"containsKeys": texts(n), "excludesKeys": texts(n, "u")},
+            type="dict",
+        ),
     ),
-    "a large bound": (2000, lambda n: value(list(range(n)), {"ge": "0" * n * 10}, type="int", isList=True)),
-    "a long regex": (500, lambda n: value(texts(n), {"regex": "t" + "[0-9]?" * n}, type="str", isList=True)),
-    "a costly regex": (500, lambda n: value(texts(n), {"regex": "(t*)*t[0-9]+"}, type="str", isList=True)),
-    "a regex of two choices": (300, lambda n: value(["t" * 170] * n, {"regex": ".*.*t"}, type="str", isList=True)),
+    "a large bound": (
+        2000,
+        lambda n: value(list(range(n)), {"ge": "0" * n * 10}, type="int", isList=True),
+    ),
+    "a long regex": (
+        500,
+        lambda n: value(texts(n), {"regex": "t" + "[0-9]?" * n}, type="str", isList=True),
+    ),
+    "a costly regex": (
+        500,
+        lambda n: value(texts(n), {"regex": "(t*)*t[0-9]+"}, type="str", isList=True),
+    ),
+    "a regex of two choices": (
+        300,
+        lambda n: value(["t" * 170] * n, {"regex": ".*.*t"}, type="str", isList=True),
+    ),
     "inputs": (500, lambda n: job(inputs=named(n, type="int", value=1))),
     "inputs that are wrong": (500, lambda n: job(inputs=named(n, type="int", value="x"))),
     "inputs without values": (500, lambda n: job(inputs=named(n, type="int"))),
-    "types that are none": (500, lambda n: job(inputs=[{"name": f"i{k}", "type": f"in{k}"} for k in range(n)])),
+    "types that are none": (
+        500,
+        lambda n: job(inputs=[{"name": f"i{k}", "type": f"in{k}"} for k in range(n)]),
+    ),
     "outputs": (500, lambda n: job(outputs=named(n, type="int", value=1))),
     "params": (500, lambda n: job(params={name: {"value": 1} for name in texts(n)})),
-    "params of templates": (500, lambda n: job(params={f"t{k}": {"value": f"{{{{ t{k - 1} }}}}" if k else "a"} for k in range(n)})),
-    "params in a circle": (500, lambda n: job(params={f"t{k}": {"value": f"{{{{ t{(k + 1) % n} }}}}"} for k in range(n)})),
+    "params of templates": (
+        500,
+        lambda n: job(
+            params={f"t{k}": {"value": f"{{{{ t{k - 1} }}}}" if k else "a"} for k in range(n)}
+        ),
+    ),
+    "params in a circle": (
+        500,
+        lambda n: job(params={f"t{k}": {"value": f"{{{{ t{(k + 1) % n} }}}}"} for k in range(n)}),
+    ),
     "params with refs": (500, lambda n: job(params=ref(n))),
-    "params that are undeclared": (500, lambda n: job(params=dict.fromkeys(similar(n), 1), inputs=named(400), strictParams=True)),
+    "params that are undeclared": (
+        500,
+        lambda n: job(params=dict.fromkeys(similar(n), 1), inputs=named(400), strictParams=True),
+    ),
     "names that are alike": (
         60,
         lambda n: job(
@@ -119,30 +201,55 @@ DOCUMENTS: dict[str, tuple[int, Callable[[int], Spec]]] = {
     ),
     "parts that are missing": (
         500,
-        lambda n: job(container={"args": ["{{ d.x }}"] * n}, params={"d": {"value": dict.fromkeys(texts(n), 1)}}),
+        lambda n: job(
+            container={"args": ["{{ d.x }}"] * n},
+            params={"d": {"value": dict.fromkeys(texts(n), 1)}},
+        ),
     ),
     "arguments": (2000, lambda n: job(container={"args": texts(n)})),
     "arguments of templates": (
         500,
-        lambda n: job(container={"args": [f"{{{{ t{k} }}}}" for k in range(n)]}, params={name: {"value": 1} for name in texts(n)}),
+        lambda n: job(
+            container={"args": [f"{{{{ t{k} }}}}" for k in range(n)]},
+            params={name: {"value": 1} for name in texts(n)},
+        ),
     ),
-    "one long template": (2000, lambda n: job(container={"args": ["{{ a }}-" * n]}, params={"a": {"value": ""}})),
-    "one long expression": (300, lambda n: job(container={"args": ["{{ a | upper }}-" * n]}, params={"a": {"value": ""}})),
+    "one long template": (
+        2000,
+        lambda n: job(container={"args": ["{{ a }}-" * n]}, params={"a": {"value": ""}}),
+    ),
+    "one long expression": (
+        300,
+        lambda n: job(container={"args": ["{{ a | upper }}-" * n]}, params={"a": {"value": ""}}),
+    ),
     "expressions": (
         100,
         lambda n: job(
-            container={"args": [f"{{{{ t{k} | upper }}}}" for k in range(n)]}, params={name: {"value": "a"} for name in texts(n)}
+            container={"args": [f"{{{{ t{k} | upper }}}}" for k in range(n)]},
+            params={name: {"value": "a"} for name in texts(n)},
         ),
     ),
     "quotes without an end": (2000, lambda n: job(container={"args": ["{{ " + "'\" " * n]})),
     "open braces": (2000, lambda n: job(container={"args": ["{{ " * n, "{# " * n, "{% " * n]})),
-    "variables": (300, lambda n: job(container={"env": [{"name": f"v{k}", "value": "a"} for k in range(n)]})),
-    "variables, the same again": (500, lambda n: job(container={"env": [{"name": "v", "value": "a"}] * n})),
+    "variables": (
+        300,
+        lambda n: job(container={"env": [{"name": f"v{k}", "value": "a"} for k in range(n)]}),
+    ),
+    "variables, the same again": (
+        500,
+        lambda n: job(container={"env": [{"name": "v", "value": "a"}] * n}),
+    ),
     "env": (300, lambda n: job(env={f"v{k}": "a" for k in range(n)})),
-    "toEnv": (300, lambda n: job(params={f"p{k}": {"value": "a", "toEnv": f"v{k}"} for k in range(n)})),
+    "toEnv": (
+        300,
+        lambda n: job(params={f"p{k}": {"value": "a", "toEnv": f"v{k}"} for k in range(n)}),
+    ),
     "toEnv in every sidecar": (
         200,
-        lambda n: job(params={f"p{k}": {"value": "a", "toEnv": f"v{k}"} for k in range(n)}, run={"sidecars": named(n, "s", image="b")}),
+        lambda n: job(
+            params={f"p{k}": {"value": "a", "toEnv": f"v{k}"} for k in range(n)},
+            run={"sidecars": named(n, "s", image="b")},
+        ),
     ),
     "sidecars": (20, lambda n: job(run={"sidecars": named(n, "s", image="b")})),
     "too many sidecars": (500, lambda n: job(run={"sidecars": named(n, "s", image="b")})),
@@ -150,14 +257,18 @@ DOCUMENTS: dict[str, tuple[int, Callable[[int], Spec]]] = {
         300,
         lambda n: job(
             run={"volumes": named(n, "v", emptyDir={})},
-            container={"volumeMounts": [{"name": f"v{k}", "mountPath": f"/v{k}"} for k in range(n)]},
+            container={
+                "volumeMounts": [{"name": f"v{k}", "mountPath": f"/v{k}"} for k in range(n)]
+            },
         ),
     ),
     "mounts of no volume": (
         300,
         lambda n: job(
             run={"volumes": named(n, "v", emptyDir={})},
-            container={"volumeMounts": [{"name": f"x{k}", "mountPath": f"/v{k}"} for k in range(n)]},
+            container={
+                "volumeMounts": [{"name": f"x{k}", "mountPath": f"/v{k}"} for k in range(n)]
+            },
         ),
     ),
     "volumes in every sidecar": (
@@ -165,18 +276,39 @@ DOCUMENTS: dict[str, tuple[int, Callable[[int], Spec]]] = {
         lambda n: job(
             run={
                 "volumes": named(n, "v", emptyDir={}),
-                "sidecars": named(n, "s", image="b", volumeMounts=[{"name": "v1", "mountPath": "/v"}]),
+                "sidecars": named(
+                    n, "s", image="b", volumeMounts=[{"name": "v1", "mountPath": "/v"}]
+                ),
             }
         ),
     ),
-    "init files": (300, lambda n: job(run={"init": [{"file": {"filename": f"f{k}", "content": "a"}} for k in range(n)]})),
-    "init folders": (300, lambda n: job(run={"init": [{"file": {"filename": "f", "content": "a"}, "path": f"/d{k}"} for k in range(n)]})),
-    "init containers": (20, lambda n: job(run={"init": [{"container": {"image": "b"}} for k in range(n)]})),
+    "init files": (
+        300,
+        lambda n: job(
+            run={"init": [{"file": {"filename": f"f{k}", "content": "a"}} for k in range(n)]}
+        ),
+    ),
+    "init folders": (
+        300,
+        lambda n: job(
+            run={
+                "init": [
+                    {"file": {"filename": "f", "content": "a"}, "path": f"/d{k}"} for k in range(n)
+                ]
+            }
+        ),
+    ),
+    "init containers": (
+        20,
+        lambda n: job(run={"init": [{"container": {"image": "b"}} for k in range(n)]}),
+    ),
     "init folders and sidecars": (
         200,
         lambda n: job(
             run={
-                "init": [{"file": {"filename": "f", "content": "a"}, "path": f"/d{k}"} for k in range(n)],
+                "init": [
+                    {"file": {"filename": "f", "content": "a"}, "path": f"/d{k}"} for k in range(n)
+                ],
                 "sidecars": named(n, "s", image="b"),
             }
         ),
@@ -184,53 +316,139 @@ DOCUMENTS: dict[str, tuple[int, Callable[[int], Spec]]] = {
     "init containers between files": (
         300,
         lambda n: job(
-            run={"init": [{"file": {"filename": "f", "content": "a"}, "path": f"/d{k}", "container": {"image": "b"}} for k in range(n)]}
+            run={
+                "init": [
+                    {
+                        "file": {"filename": "f", "content": "a"},
+                        "path": f"/d{k}",
+                        "container": {"image": "b"},
+                    }
+                    for k in range(n)
+                ]
+            }
         ),
     ),
     "paths of an init step": (500, lambda n: job(run={"init": [{"paths": texts(n)}]})),
     "a dockerfile": (
         500,
-        lambda n: job(run={"init": [{"dockerfile": {"image": "b", "run": texts(n), "env": dict.fromkeys(texts(n), "a")}}]}),
+        lambda n: job(
+            run={
+                "init": [
+                    {
+                        "dockerfile": {
+                            "image": "b",
+                            "run": texts(n),
+                            "env": dict.fromkeys(texts(n), "a"),
+                        }
+                    }
+                ]
+            }
+        ),
     ),
     "labels": (
         500,
-        lambda n: job(run={"environment": {"labels": dict.fromkeys(texts(n), "a"), "annotations": dict.fromkeys(texts(n), "a")}}),
+        lambda n: job(
+            run={
+                "environment": {
+                    "labels": dict.fromkeys(texts(n), "a"),
+                    "annotations": dict.fromkeys(texts(n), "a"),
+                }
+            }
+        ),
     ),
     "tolerations": (500, lambda n: job(run={"environment": {"tolerations": [{"key": "a"}] * n}})),
     "pull secrets": (500, lambda n: job(run={"environment": {"imagePullSecrets": texts(n)}})),
     "connections": (500, lambda n: job(run={"connections": texts(n)})),
     "tags": (2000, lambda n: job(tags=texts(n))),
-    "tags of both": (2000, lambda n: {**job(tags=texts(n)), "component": {**job()["component"], "tags": texts(n, "u")}}),
-    "arguments of both": (500, lambda n: job(container={"args": texts(n)}, runPatch={"container": {"args": texts(n, "u")}})),
+    "tags of both": (
+        2000,
+        lambda n: {
+            **job(tags=texts(n)),
+            "component": {**job()["component"], "tags": texts(n, "u")},
+        },
+    ),
+    "arguments of both": (
+        500,
+        lambda n: job(
+            container={"args": texts(n)}, runPatch={"container": {"args": texts(n, "u")}}
+        ),
+    ),
     "layers": (3, lambda n: layers(n)),
     "unknown keys": (500, lambda n: {**job(), **dict.fromkeys(similar(n), 1)}),
-    "unknown keys of a container": (500, lambda n: job(container=dict.fromkeys(texts(n, "imag"), 1))),
+    "unknown keys of a container": (
+        500,
+        lambda n: job(container=dict.fromkeys(texts(n, "imag"), 1)),
+    ),
     "wrong values": (500, lambda n: job(container={"args": [[1]] * n, "env": [1] * n})),
-    "joins": (10, lambda n: job(joins=[{"query": "status: succeeded", "params": {f"j{k}": {"value": "outputs.a"}}} for k in range(n)])),
+    "joins": (
+        10,
+        lambda n: job(
+            joins=[
+                {"query": "status: succeeded", "params": {f"j{k}": {"value": "outputs.a"}}}
+                for k in range(n)
+            ]
+        ),
+    ),
     "params of a join": (
         300,
-        lambda n: job(joins=[{"query": "status: succeeded", "params": {f"j{k}": {"value": "outputs.a"} for k in range(n)}}]),
+        lambda n: job(
+            joins=[
+                {
+                    "query": "status: succeeded",
+                    "params": {f"j{k}": {"value": "outputs.a"} for k in range(n)},
+                }
+            ]
+        ),
     ),
-    "conditions of a query": (300, lambda n: job(joins=[{"query": "status: succeeded," * n, "params": {"j": {"value": "outputs.a"}}}])),
-    "choices of a query": (2000, lambda n: job(joins=[{"query": f"name: {'|'.join(texts(n))}", "params": {"j": {"value": "outputs.a"}}}])),
-    "events": (300, lambda n: job(events=[{"ref": f"ops.o{k}", "kinds": ["run_status_done"]} for k in range(n)])),
+    "conditions of a query": (
+        300,
+        lambda n: job(
+            joins=[{"query": "status: succeeded," * n, "params": {"j": {"value": "outputs.a"}}}]
+        ),
+    ),
+    "choices of a query": (
+        2000,
+        lambda n: job(
+            joins=[
+                {"query": f"name: {'|'.join(texts(n))}", "params": {"j": {"value": "outputs.a"}}}
+            ]
+        ),
+    ),
+    "events": (
+        300,
+        lambda n: job(
+            events=[{"ref": f"ops.o{k}", "kinds": ["run_status_done"]} for k in range(n)]
+        ),
+    ),
     "hooks": (300, lambda n: job(hooks=[{"hubRef": f"h{k}"} for k in range(n)])),
     "ports": (
         300,
         lambda n: {
             "kind": "operation",
-            "component": {"kind": "component", "run": {"kind": "service", "ports": list(range(1, n)), "container": {"image": "b"}}},
+            "component": {
+                "kind": "component",
+                "run": {"kind": "service", "ports": list(range(1, n)), "container": {"image": "b"}},
+            },
         },
     ),
     "too many ports": (
         2000,
         lambda n: {
             "kind": "operation",
-            "component": {"kind": "component", "run": {"kind": "service", "ports": list(range(1, n)), "container": {"image": "b"}}},
+            "component": {
+                "kind": "component",
+                "run": {"kind": "service", "ports": list(range(1, n)), "container": {"image": "b"}},
+            },
         },
     ),
-    "rows of a matrix": (500, lambda n: matrix(kind="mapping", values=[{"a": k} for k in range(n)])),
-    "names of rows": (100, lambda n: matrix(kind="mapping", values=[{f"a{k}": k} for k in range(n)])),
+    "rows of a matrix": (
+        500,
+        lambda n: matrix(kind="mapping", values=[{"a": k} for k in range(n)]),
+    ),
+    "names of rows": (
+        100,
+        lambda n: matrix(kind="mapping", values=[{f"a{k}": k} for k in range(n)]),
+    ),
     "rows with options": (
         500,
         lambda n: job(
@@ -241,42 +459,82 @@ DOCUMENTS: dict[str, tuple[int, Callable[[int], Spec]]] = {
     "a grid of choices": (
         300,
         lambda n: matrix(
-            kind="grid", params={"a": {"kind": "choice", "value": list(range(n))}, "b": {"kind": "choice", "value": list(range(n))}}
+            kind="grid",
+            params={
+                "a": {"kind": "choice", "value": list(range(n))},
+                "b": {"kind": "choice", "value": list(range(n))},
+            },
         ),
     ),
-    "spaces of a grid": (100, lambda n: matrix(kind="grid", params={name: {"kind": "linspace", "value": "0:1:5000"} for name in texts(n)})),
+    "spaces of a grid": (
+        100,
+        lambda n: matrix(
+            kind="grid",
+            params={name: {"kind": "linspace", "value": "0:1:5000"} for name in texts(n)},
+        ),
+    ),
     "spaces of a search": (
         100,
-        lambda n: matrix(kind="random", numRuns=5, params={name: {"kind": "linspace", "value": "0:1:5000"} for name in texts(n)}),
+        lambda n: matrix(
+            kind="random",
+            numRuns=5,
+            params={name: {"kind": "linspace", "value": "0:1:5000"} for name in texts(n)},
+        ),
     ),
     "weighted choices": (
         500,
-        lambda n: matrix(kind="random", numRuns=5, params={"a": {"kind": "pchoice", "value": [[k, 0.0] for k in range(n)]}}),
+        lambda n: matrix(
+            kind="random",
+            numRuns=5,
+            params={"a": {"kind": "pchoice", "value": [[k, 0.0] for k in range(n)]}},
+        ),
     ),
-    "operations of a pipeline": (100, lambda n: dag([{"name": f"o{k}", **job()} for k in range(n)])),
+    "operations of a pipeline": (
+        100,
+        lambda n: dag([{"name": f"o{k}", **job()} for k in range(n)]),
+    ),
     "operations in a chain": (300, lambda n: dag(chain(n))),
     "operations in a ring": (300, lambda n: dag(ring(n))),
     "operations in pairs": (300, lambda n: dag(pairs(n))),
     "operations that all wait for all": (
         30,
-        lambda n: dag([{"name": f"o{k}", "hubRef": "h", "dependencies": [f"o{j}" for j in range(30)]} for k in range(n)]),
+        lambda n: dag(
+            [
+                {"name": f"o{k}", "hubRef": "h", "dependencies": [f"o{j}" for j in range(30)]}
+                for k in range(n)
+            ]
+        ),
     ),
     "operations of one name": (300, lambda n: dag([{"name": "o", "hubRef": "h"}] * n)),
     "operations of one component": (
         200,
         lambda n: dag(
             [{"name": f"o{k}", "dagRef": "c"} for k in range(n)],
-            components=[{"name": "c", "inputs": named(n, value=1), "run": {"kind": "job", "container": {"image": "b"}}}],
+            components=[
+                {
+                    "name": "c",
+                    "inputs": named(n, value=1),
+                    "run": {"kind": "job", "container": {"image": "b"}},
+                }
+            ],
         ),
     ),
     "operations of no component": (
         60,
         lambda n: dag(
             [{"name": f"o{k}", "dagRef": name} for k, name in enumerate(similar(n))],
-            components=[{"name": name, "run": {"kind": "job", "container": {"image": "b"}}} for name in similar(n)],
+            components=[
+                {"name": name, "run": {"kind": "job", "container": {"image": "b"}}}
+                for name in similar(n)
+            ],
         ),
     ),
-    "dependencies on nothing": (60, lambda n: dag([{"name": f"o{k}", "hubRef": "h", "dependencies": [f"x{k}"]} for k in range(n)])),
+    "dependencies on nothing": (
+        60,
+        lambda n: dag(
+            [{"name": f"o{k}", "hubRef": "h", "dependencies": [f"x{k}"]} for k in range(n)]
+        ),
+    ),
     "values between operations": (
         100,
         lambda n: dag(
@@ -301,7 +559,12 @@ DOCUMENTS: dict[str, tuple[int, Callable[[int], Spec]]] = {
             "kind": "operation",
             "component": {
                 "kind": "component",
-                "run": {"kind": "rayjob", "workers": {name: {"replicas": 1, "container": {"image": "b"}} for name in texts(n)}},
+                "run": {
+                    "kind": "rayjob",
+                    "workers": {
+                        name: {"replicas": 1, "container": {"image": "b"}} for name in texts(n)
+                    },
+                },
             },
             "env": {f"v{k}": "a" for k in range(n)},
         },
@@ -339,12 +602,29 @@ def submit(text: str, evaluate: Evaluate) -> None:
 
 def reconcile(text: str, evaluate: Evaluate) -> None:
     """As the operator takes it."""
-    metadata = {"name": "r", "namespace": "default", "uid": "00000000-0000-4000-8000-000000000000", "generation": 1}
-    body = {"metadata": {**metadata, "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": as_stored(json.loads(text))}
+    metadata = {
+        "name": "r",
+        "namespace": "default",
+        "uid": "00000000-0000-4000-8000-000000000000",
+        "generation": 1,
+    }
+    body = {
+        "metadata": {**metadata, "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": as_stored(json.loads(text)),
+    }
     try:
         prepared = prepare(body, settings=SETTINGS)
         found = dict.fromkeys(prepared.refs)
-        decide(Snapshot(body=body, prepared=prepared, now=NOW, settings=SETTINGS, evaluate=evaluate, upstream=found))
+        decide(
+            Snapshot(
+                body=body,
+                prepared=prepared,
+                now=NOW,
+                settings=SETTINGS,
+                evaluate=evaluate,
+                upstream=found,
+            )
+        )
     except SpecError as error:
         str(error)
 

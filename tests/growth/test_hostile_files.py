@@ -17,7 +17,9 @@ def _aliases() -> str:
 
 def _merges() -> str:
     first = "a0: &a0 {" + ",".join(f"k{i}: 1" for i in range(50)) + "}"
-    return "\n".join([first, *(f"a{i + 1}: &a{i + 1} {{<<: [{','.join([f'*a{i}'] * 50)}]}}" for i in range(8))])
+    return "\n".join(
+        [first, *(f"a{i + 1}: &a{i + 1} {{<<: [{','.join([f'*a{i}'] * 50)}]}}" for i in range(8))]
+    )
 
 
 HOSTILE: dict[str, Callable[[], str]] = {
@@ -33,7 +35,9 @@ HOSTILE: dict[str, Callable[[], str]] = {
     "sixties": lambda: "a: " + ":".join(["59"] * 100_000),
     "a long key": lambda: "kind: operation\n? " + "k" * 100_000 + "\n: 1",
     "unknown keys": lambda: "kind: operation\n" + "\n".join(f"k{i}: 1" for i in range(40_000)),
-    "wrong items": lambda: "hubRef: a\ninputs:\n" + "\n".join(f"- {{nme: {i}}}" for i in range(4_000)),
+    "wrong items": lambda: (
+        "hubRef: a\ninputs:\n" + "\n".join(f"- {{nme: {i}}}" for i in range(4_000))
+    ),
     "wrong variables": lambda: "container: {env: [" + ",".join(["{nam: a}"] * 20_000) + "]}",
     "anchors": lambda: "\n".join(f"k{i}: &a{i} 1" for i in range(45_000)),
     "duplicates": lambda: "k: 1\n" * 90_000,
@@ -75,14 +79,21 @@ print("memory\\t", int(status["VmHWM"].split()[0]) / 1024, "\\t0")
 
 
 def test_hostile_files_are_refused_within_a_second_and_200_mib() -> None:
-    """In a process of its own, whose memory nobody else has used. Its own texts count too. The second is one of the machine that the budget
-    was made on, which takes 0.04 s for a million turns of a loop: a slower one, or one that others use too, gets longer.
+    """In a process of its own, whose memory nobody else has used. Its own texts count too. The
+    second is one of the machine that the budget was made on, which takes 0.04 s for a million turns
+    of a loop: a slower one, or one that others use too, gets longer.
 
-    VmHWM and not ru_maxrss: the latter outlives exec, so a child of a large test runner would report the runner's.
+    VmHWM and not ru_maxrss: the latter outlives exec, so a child of a large test runner would
+    report the runner's.
     """
     code = _JUDGE.format(folder=str(Path(__file__).parent))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    rows = {name: (float(cost), int(count)) for name, cost, count in (line.split("\t") for line in done.stdout.splitlines())}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    rows = {
+        name: (float(cost), int(count))
+        for name, cost, count in (line.split("\t") for line in done.stdout.splitlines())
+    }
     assert set(rows) == {*HOSTILE, "machine", "memory"}
     assert rows.pop("memory")[0] < 200
     second = max(1.0, rows.pop("machine")[0] / 0.04)

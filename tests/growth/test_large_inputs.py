@@ -24,7 +24,9 @@ JOB = {"kind": "job", "container": {"image": "busybox", "command": ["true"]}}
 @pytest.mark.parametrize("asked", [None, "outputs.acc"])
 def test_ten_thousand_params_resolve_within_a_second(asked: str | None) -> None:
     ref = {"ref": "ops.prep", "value": asked}
-    params = {f"p{i}": f"{{{{ p{i + 1} }}}}" if i % 2 == 0 else ref if asked else i for i in range(10_000)} | {"p10000": 1}
+    params = {
+        f"p{i}": f"{{{{ p{i + 1} }}}}" if i % 2 == 0 else ref if asked else i for i in range(10_000)
+    } | {"p10000": 1}
     compiled = operation(params)
     gc.collect()
     gc.freeze()  # what other tests left in memory is not looked through on this one's time
@@ -39,7 +41,11 @@ def test_ten_thousand_params_resolve_within_a_second(asked: str | None) -> None:
 
 
 def test_five_hundred_operations_are_judged_within_a_second() -> None:
-    component = {"inputs": [{"name": "x", "type": "int"}], "outputs": [{"name": "y", "type": "int"}], "run": RUN}
+    component = {
+        "inputs": [{"name": "x", "type": "int"}],
+        "outputs": [{"name": "y", "type": "int"}],
+        "run": RUN,
+    }
     first = {"name": "op0", "component": component, "params": {"x": 1}}
     rest = [
         {
@@ -60,7 +66,9 @@ def test_five_hundred_operations_are_judged_within_a_second() -> None:
 
 
 def test_many_other_spellings_cost_no_more_than_other_mistakes() -> None:
-    """They are looked for again after each replacement; where there are too many to report, not once."""
+    """They are looked for again after each replacement; where there are too many to report, not
+    once.
+    """
     seconds = []
     for key in ("modl_ref", "model_ref"):
         steps = [{"file": {"content": "a"}, key: "a"} for _ in range(3_000)]
@@ -75,7 +83,10 @@ def test_hostile_texts_take_no_quadratic_time() -> None:
     began = time.process_time()
     text = "$(" * 100_000
     assert expand(text, {}) == text
-    assert protect(TracedText.of_pieces([Piece(text, False), Piece(text, True)] * 2)).count("$") == 800_000
+    assert (
+        protect(TracedText.of_pieces([Piece(text, False), Piece(text, True)] * 2)).count("$")
+        == 800_000
+    )
     assert time.process_time() - began < 5
 
 
@@ -91,7 +102,9 @@ def test_hostile_texts_take_no_quadratic_time() -> None:
     ],
 )
 def test_it_takes_time_in_proportion(text: bytes) -> None:
-    """1.4 MB, as large as an object can be; the bound is ten times what it takes on a slow machine."""
+    """1.4 MB, as large as an object can be; the bound is ten times what it takes on a slow
+    machine.
+    """
     began = time.process_time()
     cut(text)
     took = time.process_time() - began

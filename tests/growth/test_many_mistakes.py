@@ -1,7 +1,9 @@
-"""Files with thousands of mistakes, or of values: a list of problems that a person can read, in a time that an operator can spare.
+"""Files with thousands of mistakes, or of values: a list of problems that a person can read, in a
+time that an operator can spare.
 
-The operator judges an object of somebody's in the same process that serves all others. Looking for a near word takes milliseconds, so
-nothing may do it for each of thousands of mistakes; nothing may compare each of thousands with each other.
+The operator judges an object of somebody's in the same process that serves all others. Looking for
+a near word takes milliseconds, so nothing may do it for each of thousands of mistakes; nothing may
+compare each of thousands with each other.
 """
 
 from __future__ import annotations
@@ -41,15 +43,27 @@ def make_pipeline(operations: list[dict[str, Any]]) -> list[Problem]:
 
 
 MISTAKES: dict[str, Callable[[], list[Problem]]] = {
-    "undeclared params": lambda: resolve_all(params={f"inpot{n}": 1 for n in RANGE}, inputs=NAMES, strictParams=True),
-    "unknown names in values": lambda: resolve_all(params={f"p{n}": f"{{{{ inpot{n} }}}}" for n in RANGE}, inputs=NAMES),
-    "unknown names in a container": lambda: judge_all(container={"args": [f"{{{{ inpot{n} }}}}" for n in RANGE]}, inputs=NAMES),
-    "values that read all values": lambda: resolve_all(params={f"p{n}": "{{ params.as_args }}" for n in range(3000)}),
-    "unknown dependencies": lambda: make_pipeline([{"name": f"op{n}", "dependencies": [f"o{n}"], "hubRef": "a"} for n in RANGE]),
+    "undeclared params": lambda: resolve_all(
+        params={f"inpot{n}": 1 for n in RANGE}, inputs=NAMES, strictParams=True
+    ),
+    "unknown names in values": lambda: resolve_all(
+        params={f"p{n}": f"{{{{ inpot{n} }}}}" for n in RANGE}, inputs=NAMES
+    ),
+    "unknown names in a container": lambda: judge_all(
+        container={"args": [f"{{{{ inpot{n} }}}}" for n in RANGE]}, inputs=NAMES
+    ),
+    "values that read all values": lambda: resolve_all(
+        params={f"p{n}": "{{ params.as_args }}" for n in range(3000)}
+    ),
+    "unknown dependencies": lambda: make_pipeline(
+        [{"name": f"op{n}", "dependencies": [f"o{n}"], "hubRef": "a"} for n in RANGE]
+    ),
     "operations that wait for themselves": lambda: make_pipeline(
         [{"name": f"op{n}", "dependencies": [f"op{n}"], "hubRef": "a"} for n in RANGE]
     ),
-    "declarations that come twice": lambda: resolve_all(inputs=[{"name": f"i{n // 2}"} for n in range(30_000)]),
+    "declarations that come twice": lambda: resolve_all(
+        inputs=[{"name": f"i{n // 2}"} for n in range(30_000)]
+    ),
 }
 
 

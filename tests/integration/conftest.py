@@ -1,4 +1,6 @@
-"""A real API server and etcd once per session, the real operator with the rights of manifests/, and no kubelet: tests mark the Pods."""
+"""A real API server and etcd once per session, the real operator with the rights of manifests/, and
+no kubelet: tests mark the Pods.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,12 @@ from opstrand.kube.resources import NAMESPACES, OPERATIONS, PODS, Resource
 from opstrand.kube.session import open_session
 from opstrand.types import Manifest
 from tests.cluster.control_plane import METADATA_POLICY, ControlPlane
-from tests.integration.rights import SELDOM_BY_THE_API, SELDOM_BY_THE_OPERATOR, check_rights, is_whole_tier
+from tests.integration.rights import (
+    SELDOM_BY_THE_API,
+    SELDOM_BY_THE_OPERATOR,
+    check_rights,
+    is_whole_tier,
+)
 from tests.support.operator_process import OperatorProcess
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -29,8 +36,15 @@ OPERATOR_USER = "opstrand-operator"
 _namespaces = itertools.count(1)
 
 
-def run_kubectl(kubeconfig: Path, *arguments: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([KUBECTL, "--kubeconfig", str(kubeconfig), *arguments], input=stdin, capture_output=True, text=True)
+def run_kubectl(
+    kubeconfig: Path, *arguments: str, stdin: str | None = None, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [KUBECTL, "--kubeconfig", str(kubeconfig), *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+    )
     assert not check or done.returncode == 0, done.stderr
     return done
 
@@ -39,7 +53,12 @@ def run_kubectl(kubeconfig: Path, *arguments: str, stdin: str | None = None, che
 def control_plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
     """The API server that all tests share. Once all of them have run, rights are checked."""
     with ControlPlane(audit_policy=METADATA_POLICY, controllers=True) as started:
-        for path in ("crds/operation.yaml", "crds/component.yaml", "manifests/base/rbac-operator.yaml", "manifests/base/rbac-users.yaml"):
+        for path in (
+            "crds/operation.yaml",
+            "crds/component.yaml",
+            "manifests/base/rbac-operator.yaml",
+            "manifests/base/rbac-users.yaml",
+        ):
             run_kubectl(started.kubeconfig, "apply", "--server-side", "-f", str(CHECKOUT / path))
         run_kubectl(
             started.kubeconfig,
@@ -49,7 +68,14 @@ def control_plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
             "--clusterrole=opstrand-operator",
             f"--user={OPERATOR_USER}",
         )
-        run_kubectl(started.kubeconfig, "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        run_kubectl(
+            started.kubeconfig,
+            "wait",
+            "--for=condition=Established",
+            "crd",
+            "--all",
+            "--timeout=30s",
+        )
         yield started
         if is_whole_tier(request.session.items):
             check_rights(started, OPERATOR_USER, "rbac-operator.yaml", SELDOM_BY_THE_OPERATOR)
@@ -57,16 +83,26 @@ def control_plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
 
 
 @pytest.fixture(scope="session")
-def operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
-    """The operator that all tests share; those that kill or slow one start their own in a namespace of their own."""
-    process = start_operator(control_plane, tmp_path_factory.mktemp("operator"), pending_grace=1, retry_backoff=1)
+def operator(
+    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OperatorProcess]:
+    """The operator that all tests share; those that kill or slow one start their own in a namespace
+    of their own.
+    """
+    process = start_operator(
+        control_plane, tmp_path_factory.mktemp("operator"), pending_grace=1, retry_backoff=1
+    )
     yield process
     assert process.stop() == 0
     assert "Traceback" not in process.read_log(), process.read_log()
 
 
-def start_operator(control_plane: ControlPlane, folder: Path, **settings: object) -> OperatorProcess:
-    process = OperatorProcess(control_plane.user(OPERATOR_USER), folder / "operator.log", **settings)
+def start_operator(
+    control_plane: ControlPlane, folder: Path, **settings: object
+) -> OperatorProcess:
+    process = OperatorProcess(
+        control_plane.user(OPERATOR_USER), folder / "operator.log", **settings
+    )
     process.start()
     process.wait_until_started()
     return process
@@ -74,7 +110,9 @@ def start_operator(control_plane: ControlPlane, folder: Path, **settings: object
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def kube(control_plane: ControlPlane) -> AsyncIterator[KubeApi]:
-    async with await open_session(kubeconfig=str(control_plane.kubeconfig), connections=64) as session:
+    async with await open_session(
+        kubeconfig=str(control_plane.kubeconfig), connections=64
+    ) as session:
         yield KubeApi(session)
 
 
@@ -82,17 +120,36 @@ async def kube(control_plane: ControlPlane) -> AsyncIterator[KubeApi]:
 def quiet_plane() -> Iterator[ControlPlane]:
     """A second API server, where no operator runs but those that a test starts."""
     with ControlPlane(audit_policy=METADATA_POLICY, controllers=True) as started:
-        for path in ("crds/operation.yaml", "crds/component.yaml", "manifests/base/rbac-operator.yaml"):
+        for path in (
+            "crds/operation.yaml",
+            "crds/component.yaml",
+            "manifests/base/rbac-operator.yaml",
+        ):
             run_kubectl(started.kubeconfig, "apply", "--server-side", "-f", str(CHECKOUT / path))
-        binding = ("create", "clusterrolebinding", "operator-of-the-tests", "--clusterrole=opstrand-operator", f"--user={OPERATOR_USER}")
+        binding = (
+            "create",
+            "clusterrolebinding",
+            "operator-of-the-tests",
+            "--clusterrole=opstrand-operator",
+            f"--user={OPERATOR_USER}",
+        )
         run_kubectl(started.kubeconfig, *binding)
-        run_kubectl(started.kubeconfig, "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        run_kubectl(
+            started.kubeconfig,
+            "wait",
+            "--for=condition=Established",
+            "crd",
+            "--all",
+            "--timeout=30s",
+        )
         yield started
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def quiet_kube(quiet_plane: ControlPlane) -> AsyncIterator[KubeApi]:
-    async with await open_session(kubeconfig=str(quiet_plane.kubeconfig), connections=64) as session:
+    async with await open_session(
+        kubeconfig=str(quiet_plane.kubeconfig), connections=64
+    ) as session:
         yield KubeApi(session)
 
 
@@ -103,7 +160,9 @@ async def namespace(kube: KubeApi) -> str:
 
 
 async def make_namespace(kube: KubeApi, name: str) -> str:
-    await kube.create(NAMESPACES, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    await kube.create(
+        NAMESPACES, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    )
     accounts = Resource("", "v1", "serviceaccounts", "ServiceAccount")
     for _ in range(200):
         try:
@@ -125,7 +184,9 @@ def operation(name: str, spec: Mapping[str, Any] | None = None, **metadata: Any)
     }
 
 
-async def wait_for(kube: KubeApi, namespace: str, name: str, until: Callable[[Manifest], bool], seconds: float = 30) -> Manifest:
+async def wait_for(
+    kube: KubeApi, namespace: str, name: str, until: Callable[[Manifest], bool], seconds: float = 30
+) -> Manifest:
     """The Operation as soon as `until` holds; its YAML in the failure otherwise."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
@@ -133,7 +194,10 @@ async def wait_for(kube: KubeApi, namespace: str, name: str, until: Callable[[Ma
         if until(body):
             return body
         if asyncio.get_running_loop().time() > deadline:
-            raise AssertionError(f"not within {seconds} s:\n{yaml.safe_dump({'spec': body.get('spec'), 'status': body.get('status')})}")
+            raise AssertionError(
+                f"not within {seconds} "
+                f"s:\n{yaml.safe_dump({'spec': body.get('spec'), 'status': body.get('status')})}"
+            )
         await asyncio.sleep(0.03)
 
 
@@ -167,10 +231,17 @@ API_USER = "opstrand-api"
 AUDIENCE = "opstrand"
 
 
-async def make_token(kube: KubeApi, namespace: str, account: str, *, pod: Manifest | None = None, audience: str = "") -> str:
+async def make_token(
+    kube: KubeApi, namespace: str, account: str, *, pod: Manifest | None = None, audience: str = ""
+) -> str:
     spec: dict[str, Any] = {"audiences": [audience] if audience else []}
     if pod is not None:
-        spec["boundObjectRef"] = {"kind": "Pod", "apiVersion": "v1", "name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
+        spec["boundObjectRef"] = {
+            "kind": "Pod",
+            "apiVersion": "v1",
+            "name": pod["metadata"]["name"],
+            "uid": pod["metadata"]["uid"],
+        }
     requests = Resource("", "v1", f"serviceaccounts/{account}/token", "TokenRequest")
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
     return str((await kube.create(requests, namespace, body))["status"]["token"])
@@ -181,5 +252,11 @@ HOLD = {"annotations": {"test/hold": ""}}
 
 def service(name: str, run: dict[str, Any] | None = None, **spec: Any) -> Manifest:
     container = {"image": "busybox", "command": ["httpd", "-f"]}
-    made = {"kind": "service", "ports": [8000], "environment": HOLD, "container": container, **(run or {})}
+    made = {
+        "kind": "service",
+        "ports": [8000],
+        "environment": HOLD,
+        "container": container,
+        **(run or {}),
+    }
     return operation(name, {"component": {"run": made}, **spec})

@@ -15,9 +15,15 @@ HERE = Path(__file__).resolve().parent
 MANIFESTS = HERE.parents[1] / "manifests" / "base"
 #: Granted and seldom needed: after a missed deletion, or where an API server is in trouble.
 SELDOM_BY_THE_OPERATOR = {
-    ("get", "operations"): "read again after a write met a newer version, and before one that a list lacks is held for gone",
+    (
+        "get",
+        "operations",
+    ): "read again after a write met a newer version, and before one that a list lacks is held for gone",
     ("get", "components"): "asked before a Component that a list lacks is held for gone",
-    ("get", "configmaps"): "only where one of the name is there already: an operator died, or another made it",
+    (
+        "get",
+        "configmaps",
+    ): "only where one of the name is there already: an operator died, or another made it",
     ("create", "events"): "only where a run is in trouble",
     ("list", "events"): "only where a Pod hangs",
 }
@@ -37,7 +43,9 @@ def is_whole_tier(items: Sequence[pytest.Item]) -> bool:
     return all(one in collected or "pytest.mark.alone" in one.read_text() for one in modules)
 
 
-def check_rights(plane: ControlPlane, user: str, file: str, seldom: Mapping[tuple[str, str], str]) -> None:
+def check_rights(
+    plane: ControlPlane, user: str, file: str, seldom: Mapping[tuple[str, str], str]
+) -> None:
     """Compare what a user did, by the audit log, with what a file of manifests/base grants.
 
     AssertionError where they differ; `seldom` are rights that may stay unused, each with why.
@@ -62,5 +70,9 @@ def check_rights(plane: ControlPlane, user: str, file: str, seldom: Mapping[tupl
 
 
 def _read_grants(file: str) -> set[tuple[str, str]]:
-    rules = [rule for manifest in yaml.safe_load_all((MANIFESTS / file).read_text()) for rule in manifest.get("rules", ())]
+    rules = [
+        rule
+        for manifest in yaml.safe_load_all((MANIFESTS / file).read_text())
+        for rule in manifest.get("rules", ())
+    ]
     return {(verb, kind) for rule in rules for verb in rule["verbs"] for kind in rule["resources"]}

@@ -1,4 +1,6 @@
-"""The HTTP API over a real API server, with the rights of manifests/: who may do what, and what is stored when it says so."""
+"""The HTTP API over a real API server, with the rights of manifests/: who may do what, and what is
+stored when it says so.
+"""
 
 from __future__ import annotations
 
@@ -60,11 +62,25 @@ Client = TestClient[Any, Any]
 @pytest.fixture(scope="session")
 def api_kubeconfig(control_plane: ControlPlane) -> str:
     run_kubectl(control_plane.kubeconfig, "create", "namespace", "opstrand", check=False)
-    run_kubectl(control_plane.kubeconfig, "apply", "--server-side", "-n", "opstrand", "-f", str(CHECKOUT / "manifests/base/rbac-api.yaml"))
+    run_kubectl(
+        control_plane.kubeconfig,
+        "apply",
+        "--server-side",
+        "-n",
+        "opstrand",
+        "-f",
+        str(CHECKOUT / "manifests/base/rbac-api.yaml"),
+    )
     for role in ("opstrand-api", "system:service-account-issuer-discovery"):
         name = f"api-of-the-tests-{role.rpartition(':')[2]}"
         run_kubectl(
-            control_plane.kubeconfig, "create", "clusterrolebinding", name, f"--clusterrole={role}", f"--user={API_USER}", check=False
+            control_plane.kubeconfig,
+            "create",
+            "clusterrolebinding",
+            name,
+            f"--clusterrole={role}",
+            f"--user={API_USER}",
+            check=False,
         )
     return str(control_plane.user(API_USER))
 
@@ -79,7 +95,9 @@ async def api_kube(api_kubeconfig: str) -> AsyncIterator[KubeApi]:
 async def api(api_kube: KubeApi) -> AsyncIterator[Client]:
     runs = ClusterRuns(api_kube, impersonation=Impersonation(api_kube))
     watching = asyncio.create_task(runs.keep_watching())
-    async with TestClient(TestServer(create_app(runs, ClusterAuth(api_kube, audience=AUDIENCE)))) as client:
+    async with TestClient(
+        TestServer(create_app(runs, ClusterAuth(api_kube, audience=AUDIENCE)))
+    ) as client:
         yield client
     watching.cancel()
 
@@ -98,14 +116,25 @@ class Token:
 
 
 @pytest.fixture
-def person(kube: KubeApi, namespace: str, control_plane: ControlPlane, api: Client) -> Callable[[str], Any]:
-    """An account with a role of the cluster's own in the namespace: `await person("edit")`; no role for ""."""
+def person(
+    kube: KubeApi, namespace: str, control_plane: ControlPlane, api: Client
+) -> Callable[[str], Any]:
+    """An account with a role of the cluster's own in the namespace:
+
+    `await person("edit")`; no role for "".
+    """
 
     async def make(role: str) -> Token:
         account = f"person-{role or 'nobody'}"
         run_kubectl(control_plane.kubeconfig, "-n", namespace, "create", "serviceaccount", account)
         if role:
-            binding = ("create", "rolebinding", account, f"--clusterrole={role}", f"--serviceaccount={namespace}:{account}")
+            binding = (
+                "create",
+                "rolebinding",
+                account,
+                f"--clusterrole={role}",
+                f"--serviceaccount={namespace}:{account}",
+            )
             run_kubectl(control_plane.kubeconfig, "-n", namespace, *binding)
         return Token(api, await make_token(kube, namespace, account))
 
@@ -114,14 +143,22 @@ def person(kube: KubeApi, namespace: str, control_plane: ControlPlane, api: Clie
 
 async def start_run(kube: KubeApi, namespace: str, editor: Token) -> tuple[Manifest, Manifest, str]:
     """A run made through the API and started by the operator: its body, its Pod, its path."""
-    status, view = await editor.ask("POST", f"/api/v1/default/{namespace}/runs", {"content": COMPONENT})
+    status, view = await editor.ask(
+        "POST", f"/api/v1/default/{namespace}/runs", {"content": COMPONENT}
+    )
     assert status == 201, view
     body = await wait_for(kube, namespace, view["name"], in_phase("Starting", "Running"))
-    return body, await pod_of(kube, namespace, body), f"/api/v1/default/{namespace}/runs/{view['uuid']}"
+    return (
+        body,
+        await pod_of(kube, namespace, body),
+        f"/api/v1/default/{namespace}/runs/{view['uuid']}",
+    )
 
 
 @pytest.mark.usefixtures("operator")
-async def test_a_run_reports_on_itself_and_what_was_said_is_in_its_end(kube: KubeApi, namespace: str, api: Client, person: Any) -> None:
+async def test_a_run_reports_on_itself_and_what_was_said_is_in_its_end(
+    kube: KubeApi, namespace: str, api: Client, person: Any
+) -> None:
     editor = await person("edit")
     body, pod, run = await start_run(kube, namespace, editor)
     own = Token(api, await make_token(kube, namespace, "default", pod=pod, audience=AUDIENCE))
@@ -129,30 +166,53 @@ async def test_a_run_reports_on_itself_and_what_was_said_is_in_its_end(kube: Kub
     await mark(kube, pod, running(started))
 
     status, view = await own.ask("GET", run)
-    assert (status, view["inputs"], view["settings"]) == (200, {"message": "hello"}, {"namespace": namespace})
+    assert (status, view["inputs"], view["settings"]) == (
+        200,
+        {"message": "hello"},
+        {"namespace": namespace},
+    )
     outputs = {"acc": 0.5, "nothing": None, "deep": {"none": None, "list": [None, 1]}, "a/b~c": "ü"}
     unstorable = {"loss": float("nan"), "large": 2**70}  # as the published client sends them
     assert (await own.ask("PATCH", run, {"outputs": outputs | unstorable, "merge": True}))[0] == 200
-    assert (await own.ask("PATCH", run, {"tags": ["t"], "meta_info": {"k": None}, "description": "d", "merge": True}))[0] == 200
-    assert (await own.ask("POST", run + "/lineage/artifacts", {"artifacts": [{"name": "env", "kind": "env", "summary": {"hash": "1"}}]}))[
-        0
-    ] == 201
+    assert (
+        await own.ask(
+            "PATCH",
+            run,
+            {"tags": ["t"], "meta_info": {"k": None}, "description": "d", "merge": True},
+        )
+    )[0] == 200
+    assert (
+        await own.ask(
+            "POST",
+            run + "/lineage/artifacts",
+            {"artifacts": [{"name": "env", "kind": "env", "summary": {"hash": "1"}}]},
+        )
+    )[0] == 201
 
     await mark(kube, pod, ended(0, started))
     final = await wait_for(kube, namespace, body["metadata"]["name"], in_phase("Succeeded"))
     kept = final["status"]
     assert kept["outputs"] == outputs | {"loss": "nan", "large": str(2**70)}
     assert (kept["tags"], kept["meta"], kept["description"]) == (["t"], {"k": None}, "d")
-    assert [(item["name"], item["summary"]) for item in kept["artifacts"]] == [("env", {"hash": "1"})]
+    assert [(item["name"], item["summary"]) for item in kept["artifacts"]] == [
+        ("env", {"hash": "1"})
+    ]
     _, statuses = await editor.ask("GET", run + "/statuses")
     assert statuses["status"] == "succeeded"
 
 
 async def forge_pod(kube: KubeApi, namespace: str, pod: Manifest, **spec: Any) -> Manifest:
-    """A Pod that says of itself that it is the run's: labels and owner references are its creator's to write."""
-    meta = {"generateName": "forged-", **{key: pod["metadata"][key] for key in ("labels", "ownerReferences")}}
+    """A Pod that says of itself that it is the run's: labels and owner references are its creator's
+    to write.
+    """
+    meta = {
+        "generateName": "forged-",
+        **{key: pod["metadata"][key] for key in ("labels", "ownerReferences")},
+    }
     containers = {"containers": [{"name": "main", "image": "busybox"}], **spec}
-    return await kube.create(PODS, namespace, {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": containers})
+    return await kube.create(
+        PODS, namespace, {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": containers}
+    )
 
 
 @pytest.mark.usefixtures("operator")
@@ -160,7 +220,12 @@ async def test_a_pod_of_no_run_reads_what_its_account_may_and_nothing_else(
     kube: KubeApi, namespace: str, api: Client, person: Any, control_plane: ControlPlane
 ) -> None:
     body, pod, run = await start_run(kube, namespace, await person("edit"))
-    other = Token(api, await make_token(kube, namespace, "default", pod=await forge_pod(kube, namespace, pod), audience=AUDIENCE))
+    other = Token(
+        api,
+        await make_token(
+            kube, namespace, "default", pod=await forge_pod(kube, namespace, pod), audience=AUDIENCE
+        ),
+    )
     for method, path, said in (
         ("GET", "", None),
         ("GET", "/statuses", None),
@@ -178,13 +243,22 @@ async def test_a_pod_of_no_run_reads_what_its_account_may_and_nothing_else(
     assert (await other.ask("GET", run.rpartition("/")[0]))[0] == 403
     elsewhere = await make_namespace(kube, f"{namespace}-b")
     far = await kube.create(OPERATIONS, elsewhere, operation("far"))
-    assert (await other.ask("GET", f"/api/v1/default/{elsewhere}/runs/{far['metadata']['uid']}"))[0] == 404
-    assert (await kube.get(OPERATIONS, namespace, body["metadata"]["name"]))["status"]["outputs"] == {}
+    assert (await other.ask("GET", f"/api/v1/default/{elsewhere}/runs/{far['metadata']['uid']}"))[
+        0
+    ] == 404
+    assert (await kube.get(OPERATIONS, namespace, body["metadata"]["name"]))["status"][
+        "outputs"
+    ] == {}
 
     await person("view")  # its account may read with kubectl too
     reader = await forge_pod(kube, namespace, pod, serviceAccountName="person-view")
-    token = Token(api, await make_token(kube, namespace, "person-view", pod=reader, audience=AUDIENCE))
-    assert [(await token.ask("GET", path))[0] for path in (run, run.rpartition("/")[0])] == [200, 200]
+    token = Token(
+        api, await make_token(kube, namespace, "person-view", pod=reader, audience=AUDIENCE)
+    )
+    assert [(await token.ask("GET", path))[0] for path in (run, run.rpartition("/")[0])] == [
+        200,
+        200,
+    ]
     assert (await token.ask("PATCH", run, {"outputs": {"a": 1}}))[0] == 403
 
 
@@ -201,22 +275,34 @@ async def test_a_run_reads_its_upstream_and_reports_no_more_once_it_is_over(
     await mark(kube, pod, ended(0, started))
     name = body["metadata"]["name"]
     final = await wait_for(kube, namespace, name, in_phase("Succeeded"))
-    assert (await own.ask("PATCH", run, {"outputs": {"last": 1}, "merge": True}))[0] == 200  # within the minute
+    assert (await own.ask("PATCH", run, {"outputs": {"last": 1}, "merge": True}))[
+        0
+    ] == 200  # within the minute
 
-    second = operation("second", {"params": {"acc": {"ref": f"runs.{final['status']['uuid']}", "value": "outputs.acc"}}})
+    second = operation(
+        "second",
+        {"params": {"acc": {"ref": f"runs.{final['status']['uuid']}", "value": "outputs.acc"}}},
+    )
     second["spec"]["component"]["inputs"] = [{"name": "acc", "type": "float"}]
     await kube.create(OPERATIONS, namespace, second)
     down = await wait_for(kube, namespace, "second", in_phase("Starting", "Running"))
     down_pod = await pod_of(kube, namespace, down)
-    downstream = Token(api, await make_token(kube, namespace, "default", pod=down_pod, audience=AUDIENCE))
+    downstream = Token(
+        api, await make_token(kube, namespace, "default", pod=down_pod, audience=AUDIENCE)
+    )
     assert (await downstream.ask("GET", run))[1]["outputs"] == {"acc": 0.5, "last": 1}
     assert (await own.ask("GET", f"{run.rpartition('/')[0]}/{down['status']['uuid']}"))[0] == 404
 
-    conditions = [{**one, "lastTransitionTime": "2026-01-02T03:04:05Z"} for one in final["status"]["conditions"]]
+    conditions = [
+        {**one, "lastTransitionTime": "2026-01-02T03:04:05Z"}
+        for one in final["status"]["conditions"]
+    ]
     ops = [{"op": "replace", "path": "/status/conditions", "value": conditions}]
     await kube.json_patch(OPERATIONS, namespace, name, ops, subresource="status")
     deadline = asyncio.get_running_loop().time() + 10
-    while (answer := await own.ask("PATCH", run, {"outputs": {"acc": 1}, "merge": True}))[0] == 200:  # the watch tells of it soon
+    while (answer := await own.ask("PATCH", run, {"outputs": {"acc": 1}, "merge": True}))[
+        0
+    ] == 200:  # the watch tells of it soon
         assert asyncio.get_running_loop().time() < deadline
         await asyncio.sleep(0.05)
     assert (answer[0], "has ended" in answer[1]["detail"]) == (403, True)
@@ -225,13 +311,18 @@ async def test_a_run_reads_its_upstream_and_reports_no_more_once_it_is_over(
 
 
 @pytest.mark.usefixtures("operator")
-async def test_a_run_reads_the_pipeline_around_it_and_no_other_run_of_that(kube: KubeApi, namespace: str, api: Client, person: Any) -> None:
+async def test_a_run_reads_the_pipeline_around_it_and_no_other_run_of_that(
+    kube: KubeApi, namespace: str, api: Client, person: Any
+) -> None:
     pipeline, _, run = await start_run(kube, namespace, await person("edit"))
     owner = {key: pipeline[key] for key in ("apiVersion", "kind")}
     owner |= {key: pipeline["metadata"][key] for key in ("name", "uid")} | {"controller": True}
     for name in ("child", "sibling"):
         await kube.create(OPERATIONS, namespace, operation(name, ownerReferences=[owner]))
-    child, sibling = [await wait_for(kube, namespace, name, in_phase("Starting", "Running")) for name in ("child", "sibling")]
+    child, sibling = [
+        await wait_for(kube, namespace, name, in_phase("Starting", "Running"))
+        for name in ("child", "sibling")
+    ]
     pod = await pod_of(kube, namespace, child)
     own = Token(api, await make_token(kube, namespace, "default", pod=pod, audience=AUDIENCE))
     runs = run.rpartition("/")[0]
@@ -242,12 +333,16 @@ async def test_a_run_reads_the_pipeline_around_it_and_no_other_run_of_that(kube:
 
 
 def make_expired(token: str, control_plane: ControlPlane, seconds: float = 600) -> str:
-    """The same token as the cluster would have made it earlier, so that it expired `seconds` ago."""
+    """The same token as the cluster would have made it earlier, so that it expired `seconds`
+    ago.
+    """
     claims = jwt.decode(token, options={"verify_signature": False})
     header = jwt.get_unverified_header(token)
     back = claims["exp"] - time.time() + seconds
     claims |= {key: int(claims[key] - back) for key in ("exp", "iat", "nbf")}
-    return jwt.encode(claims, control_plane.service_account_key.read_text(), header["alg"], {"kid": header["kid"]})
+    return jwt.encode(
+        claims, control_plane.service_account_key.read_text(), header["alg"], {"kid": header["kid"]}
+    )
 
 
 @pytest.mark.usefixtures("operator")
@@ -258,9 +353,17 @@ async def test_an_expired_token_counts_while_its_pod_and_its_account_live(
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "doomed"}}
     await kube.create(SERVICE_ACCOUNTS, namespace, account)
     doomed = await forge_pod(kube, namespace, pod, serviceAccountName="doomed")
-    own = make_expired(await make_token(kube, namespace, "default", pod=pod, audience=AUDIENCE), control_plane)
-    lost = make_expired(await make_token(kube, namespace, "doomed", pod=doomed, audience=AUDIENCE), control_plane)
-    old = make_expired(await make_token(kube, namespace, "default", pod=pod, audience=AUDIENCE), control_plane, 7200)
+    own = make_expired(
+        await make_token(kube, namespace, "default", pod=pod, audience=AUDIENCE), control_plane
+    )
+    lost = make_expired(
+        await make_token(kube, namespace, "doomed", pod=doomed, audience=AUDIENCE), control_plane
+    )
+    old = make_expired(
+        await make_token(kube, namespace, "default", pod=pod, audience=AUDIENCE),
+        control_plane,
+        7200,
+    )
 
     async def read_keys() -> Any:
         async with api_kube.session.http.get(api_kube.session.server + "/openid/v1/jwks") as answer:
@@ -268,11 +371,16 @@ async def test_an_expired_token_counts_while_its_pod_and_its_account_live(
 
     def make_auth() -> ClusterAuth:
         """One that remembers nothing yet."""
-        expired = ExpiredTokens(api_kube, ClusterKeys(read_keys), audience=AUDIENCE, longest_past=3600)
+        expired = ExpiredTokens(
+            api_kube, ClusterKeys(read_keys), audience=AUDIENCE, longest_past=3600
+        )
         return ClusterAuth(api_kube, audience=AUDIENCE, expired=expired)
 
     valid = await make_token(kube, namespace, "doomed", pod=doomed, audience=AUDIENCE)
-    for token, name in ((own, pod["metadata"]["name"]), *((one, doomed["metadata"]["name"]) for one in (lost, valid))):
+    for token, name in (
+        (own, pod["metadata"]["name"]),
+        *((one, doomed["metadata"]["name"]) for one in (lost, valid)),
+    ):
         assert (await make_auth().identify(token)).pod_name == name
     with pytest.raises(Unauthenticated):
         await make_auth().identify(old)
@@ -297,9 +405,14 @@ async def identify_for(seconds: float, make_auth: Callable[[], ClusterAuth], tok
 
 
 @pytest.mark.usefixtures("operator")
-async def test_only_a_token_that_was_made_for_us_is_a_runs(kube: KubeApi, namespace: str, api: Client, person: Any) -> None:
+async def test_only_a_token_that_was_made_for_us_is_a_runs(
+    kube: KubeApi, namespace: str, api: Client, person: Any
+) -> None:
     _, pod, run = await start_run(kube, namespace, await person("edit"))
-    for token in (await make_token(kube, namespace, "default", pod=pod), await make_token(kube, namespace, "default", audience=AUDIENCE)):
+    for token in (
+        await make_token(kube, namespace, "default", pod=pod),
+        await make_token(kube, namespace, "default", audience=AUDIENCE),
+    ):
         assert (await Token(api, token).ask("PATCH", run, {"outputs": {"a": 1}}))[0] == 404
     wrong = await make_token(kube, namespace, "default", pod=pod, audience="somebody-else")
     for token in (wrong, "made.up.token", "x", "é", wrong[:-8] + "AAAAAAAA"):
@@ -309,16 +422,30 @@ async def test_only_a_token_that_was_made_for_us_is_a_runs(kube: KubeApi, namesp
 
 
 @pytest.mark.usefixtures("operator")
-async def test_people_may_what_the_clusters_own_rules_let_them(kube: KubeApi, namespace: str, person: Any) -> None:
+async def test_people_may_what_the_clusters_own_rules_let_them(
+    kube: KubeApi, namespace: str, person: Any
+) -> None:
     editor, viewer, nobody = await person("edit"), await person("view"), await person("")
     body, _, run = await start_run(kube, namespace, editor)
     runs = run.rpartition("/")[0]
     assert [(await who.ask("GET", run))[0] for who in (editor, viewer, nobody)] == [200, 200, 404]
     assert [(await who.ask("GET", runs))[0] for who in (editor, viewer, nobody)] == [200, 200, 404]
-    assert [(await who.ask("POST", runs, {"content": COMPONENT}))[0] for who in (viewer, nobody)] == [403, 404]
-    assert [(await who.ask("POST", run + "/stop"))[0] for who in (viewer, nobody, editor)] == [403, 404, 200]
-    assert (await kube.get(OPERATIONS, namespace, body["metadata"]["name"]))["spec"]["control"] == {"stop": True}
-    assert [(await who.ask("DELETE", run))[0] for who in (viewer, nobody, editor)] == [403, 404, 204]
+    assert [
+        (await who.ask("POST", runs, {"content": COMPONENT}))[0] for who in (viewer, nobody)
+    ] == [403, 404]
+    assert [(await who.ask("POST", run + "/stop"))[0] for who in (viewer, nobody, editor)] == [
+        403,
+        404,
+        200,
+    ]
+    assert (await kube.get(OPERATIONS, namespace, body["metadata"]["name"]))["spec"]["control"] == {
+        "stop": True
+    }
+    assert [(await who.ask("DELETE", run))[0] for who in (viewer, nobody, editor)] == [
+        403,
+        404,
+        204,
+    ]
     assert (await editor.ask("GET", run))[0] == 404
     _, listed = await viewer.ask("GET", "/api/v1/default/projects/list")
     assert [item["name"] for item in listed["results"]] == [namespace]
@@ -326,14 +453,29 @@ async def test_people_may_what_the_clusters_own_rules_let_them(kube: KubeApi, na
 
 def read_annotations(body: Manifest) -> dict[str, str]:
     found = (body["metadata"].get("annotations") or {}).items()
-    return {key.removeprefix("opstrand.dev/"): value for key, value in found if key.startswith("opstrand.dev/")}
+    return {
+        key.removeprefix("opstrand.dev/"): value
+        for key, value in found
+        if key.startswith("opstrand.dev/")
+    }
 
 
 @pytest.mark.parametrize(
-    ("asked", "annotation"), [("stop", "stopped-by"), ("skip", "skipped-by"), ("approve", "approved-by"), ("invalidate", "invalidated-by")]
+    ("asked", "annotation"),
+    [
+        ("stop", "stopped-by"),
+        ("skip", "skipped-by"),
+        ("approve", "approved-by"),
+        ("invalidate", "invalidated-by"),
+    ],
 )
 async def test_a_run_says_who_made_it_and_who_asked_what_of_it(
-    kube: KubeApi, namespace: str, person: Any, caplog: pytest.LogCaptureFixture, asked: str, annotation: str
+    kube: KubeApi,
+    namespace: str,
+    person: Any,
+    caplog: pytest.LogCaptureFixture,
+    asked: str,
+    annotation: str,
 ) -> None:
     caplog.set_level("INFO", logger="opstrand.runs.authorship")
     editor, admin = await person("edit"), await person("admin")
@@ -341,11 +483,19 @@ async def test_a_run_says_who_made_it_and_who_asked_what_of_it(
     runs = f"/api/v1/default/{namespace}/runs"
     _, view = await editor.ask("POST", runs, {"content": COMPONENT})
     run = f"{runs}/{view['uuid']}"
-    assert read_annotations(await kube.get(OPERATIONS, namespace, view["name"])) == {"created-by": alice}
+    assert read_annotations(await kube.get(OPERATIONS, namespace, view["name"])) == {
+        "created-by": alice
+    }
     assert (await admin.ask("POST", f"{run}/{asked}"))[0] == 200
-    assert read_annotations(await kube.get(OPERATIONS, namespace, view["name"])) == {"created-by": alice, annotation: bob}
+    assert read_annotations(await kube.get(OPERATIONS, namespace, view["name"])) == {
+        "created-by": alice,
+        annotation: bob,
+    }
     _, again = await admin.ask("POST", f"{run}/restart")
-    assert read_annotations(await kube.get(OPERATIONS, namespace, again["name"])) == {"created-by": bob, "restart-of": view["uuid"]}
+    assert read_annotations(await kube.get(OPERATIONS, namespace, again["name"])) == {
+        "created-by": bob,
+        "restart-of": view["uuid"],
+    }
     assert (await editor.ask("DELETE", run))[0] == 204
     said = [(record.message, record.by, record.project) for record in caplog.records]  # type: ignore[attr-defined]
     wanted = [("created", alice), (f"asked to {asked}", bob), ("created", bob), ("deleted", alice)]
@@ -357,9 +507,25 @@ async def test_whom_the_api_may_impersonate_the_audit_log_names(
 ) -> None:
     granted, other = await person("edit"), await person("admin")
     kubeconfig = control_plane.kubeconfig
-    role = ("create", "role", "impersonate", "--verb=impersonate", "--resource=serviceaccounts", "--resource-name=person-edit")
+    role = (
+        "create",
+        "role",
+        "impersonate",
+        "--verb=impersonate",
+        "--resource=serviceaccounts",
+        "--resource-name=person-edit",
+    )
     run_kubectl(kubeconfig, "-n", namespace, *role)
-    run_kubectl(kubeconfig, "-n", namespace, "create", "rolebinding", "impersonate", "--role=impersonate", f"--user={API_USER}")
+    run_kubectl(
+        kubeconfig,
+        "-n",
+        namespace,
+        "create",
+        "rolebinding",
+        "impersonate",
+        "--role=impersonate",
+        f"--user={API_USER}",
+    )
     offset = control_plane.audit_log.stat().st_size
     runs, made = f"/api/v1/default/{namespace}/runs", []
     for who in (granted, other):
@@ -372,11 +538,14 @@ async def test_whom_the_api_may_impersonate_the_audit_log_names(
     writes = [
         (entry["verb"], (entry.get("impersonatedUser") or {}).get("username"))
         for entry in read_audit(control_plane.audit_log, API_USER, after=offset)
-        if (entry.get("objectRef") or {}).get("resource") == "operations" and entry["verb"] in ("create", "patch", "delete")
+        if (entry.get("objectRef") or {}).get("resource") == "operations"
+        and entry["verb"] in ("create", "patch", "delete")
     ]
     account = f"system:serviceaccount:{namespace}:person-edit"
     # A write that meets one of the operator's is tried again.
-    assert list(dict.fromkeys(writes)) == [(verb, user) for user in (account, None) for verb in ("create", "patch", "delete")]
+    assert list(dict.fromkeys(writes)) == [
+        (verb, user) for user in (account, None) for verb in ("create", "patch", "delete")
+    ]
 
 
 @pytest.mark.usefixtures("operator")
@@ -386,7 +555,12 @@ async def test_a_burst_of_reports_is_few_writes_and_none_is_lost(
     body, pod, run = await start_run(kube, namespace, await person("edit"))
     own = Token(api, await make_token(kube, namespace, "default", pod=pod, audience=AUDIENCE))
     offset = control_plane.audit_log.stat().st_size
-    answers = await asyncio.gather(*(own.ask("PATCH", run, {"outputs": {f"k{n}": n, "last": n}, "merge": True}) for n in range(1000)))
+    answers = await asyncio.gather(
+        *(
+            own.ask("PATCH", run, {"outputs": {f"k{n}": n, "last": n}, "merge": True})
+            for n in range(1000)
+        )
+    )
     assert {status for status, _ in answers} == {200}
     outputs = (await kube.get(OPERATIONS, namespace, body["metadata"]["name"]))["status"]["outputs"]
     assert outputs == {**{f"k{n}": n for n in range(1000)}, "last": outputs["last"]}
@@ -406,9 +580,14 @@ async def test_writes_of_others_in_between_are_neither_lost_nor_overwritten(
     async def interfere() -> None:
         for number in range(30):
             ops = [{"op": "add", "path": "/status/message", "value": str(number)}]
-            await kube.json_patch(OPERATIONS, namespace, body["metadata"]["name"], ops, subresource="status")
+            await kube.json_patch(
+                OPERATIONS, namespace, body["metadata"]["name"], ops, subresource="status"
+            )
 
-    logged = [own.ask("POST", run + "/lineage/artifacts", {"artifacts": [{"name": f"a{n}"}]}) for n in range(20)]
+    logged = [
+        own.ask("POST", run + "/lineage/artifacts", {"artifacts": [{"name": f"a{n}"}]})
+        for n in range(20)
+    ]
     *answers, _ = await asyncio.gather(*logged, interfere())
     assert {answer[0] for answer in answers} == {201}
     status = (await kube.get(OPERATIONS, namespace, body["metadata"]["name"]))["status"]
@@ -417,14 +596,20 @@ async def test_writes_of_others_in_between_are_neither_lost_nor_overwritten(
 
 
 @pytest.mark.usefixtures("operator")
-async def test_a_run_is_known_before_the_watch_told_of_it(kube: KubeApi, api_kube: KubeApi, namespace: str) -> None:
+async def test_a_run_is_known_before_the_watch_told_of_it(
+    kube: KubeApi, api_kube: KubeApi, namespace: str
+) -> None:
     runs = ClusterRuns(api_kube)  # nobody feeds it
     made = await kube.create(OPERATIONS, namespace, operation("new"))
-    assert (await runs.get(namespace, made["metadata"]["uid"].replace("-", "")))["metadata"]["name"] == "new"
+    assert (await runs.get(namespace, made["metadata"]["uid"].replace("-", "")))["metadata"][
+        "name"
+    ] == "new"
 
 
 @pytest.mark.usefixtures("operator")
-async def test_the_clusters_own_keys_prove_a_token(kube: KubeApi, api_kube: KubeApi, namespace: str, person: Any) -> None:
+async def test_the_clusters_own_keys_prove_a_token(
+    kube: KubeApi, api_kube: KubeApi, namespace: str, person: Any
+) -> None:
     _, pod, _ = await start_run(kube, namespace, await person("edit"))
     token = await make_token(kube, namespace, "default", pod=pod, audience=AUDIENCE)
 
@@ -432,8 +617,14 @@ async def test_the_clusters_own_keys_prove_a_token(kube: KubeApi, api_kube: Kube
         async with api_kube.session.http.get(api_kube.session.server + "/openid/v1/jwks") as answer:
             return json.loads(await answer.read())
 
-    caller = await ExpiredTokens(api_kube, ClusterKeys(read_keys), audience=AUDIENCE).identify(token)
-    assert (caller.namespace, caller.pod_name, caller.pod_uid) == (namespace, pod["metadata"]["name"], pod["metadata"]["uid"])
+    caller = await ExpiredTokens(api_kube, ClusterKeys(read_keys), audience=AUDIENCE).identify(
+        token
+    )
+    assert (caller.namespace, caller.pod_name, caller.pod_uid) == (
+        namespace,
+        pod["metadata"]["name"],
+        pod["metadata"]["uid"],
+    )
     assert json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))["aud"] == [AUDIENCE]
 
 
@@ -441,13 +632,17 @@ async def test_the_process_answers_when_it_is_ready_and_ends_when_it_is_told(
     control_plane: ControlPlane, api_kubeconfig: str, tmp_path: Path, kube: KubeApi, namespace: str
 ) -> None:
     port = free_port("127.0.0.1")
-    process = OperatorProcess(Path(api_kubeconfig), tmp_path / "api.log", module="opstrand.api", api_listen_port=port)
+    process = OperatorProcess(
+        Path(api_kubeconfig), tmp_path / "api.log", module="opstrand.api", api_listen_port=port
+    )
     process.start()
     process.wait_until_started()
     made = await kube.create(OPERATIONS, namespace, operation("waits", {"isApproved": False}))
     token = await make_token(kube, "kube-system", "default")
     run = f"/runs/{made['metadata']['uid']}"
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", headers={"Authorization": f"Token {token}"}) as http:
+    async with aiohttp.ClientSession(
+        f"http://127.0.0.1:{port}", headers={"Authorization": f"Token {token}"}
+    ) as http:
         for _ in range(100):
             if (await http.get("/readyz")).status == 200:
                 break
@@ -462,7 +657,12 @@ async def test_the_process_answers_when_it_is_ready_and_ends_when_it_is_told(
         )
         async with http.get(f"/api/v1/default/{namespace}{run}") as answer:
             assert answer.status == 200, process.read_log()
-        held = asyncio.create_task(http.get(f"/streams/v1/{namespace}/default/{namespace}{run}/logs", params={"last_file": "0.0."}))
+        held = asyncio.create_task(
+            http.get(
+                f"/streams/v1/{namespace}/default/{namespace}{run}/logs",
+                params={"last_file": "0.0."},
+            )
+        )
         await asyncio.sleep(0.1)
         stopping = asyncio.create_task(asyncio.to_thread(process.stop))
         await asyncio.sleep(0.5)

@@ -1,4 +1,6 @@
-"""Files that take too much by POST: the answer names the limit, and many of one project wait for each other and for no other project's."""
+"""Files that take too much by POST: the answer names the limit, and many of one project wait for
+each other and for no other project's.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +34,28 @@ def address(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactor
     """The API's own process, with the rights of manifests/."""
     kubeconfig = control_plane.kubeconfig
     run_kubectl(kubeconfig, "create", "namespace", "opstrand", check=False)
-    run_kubectl(kubeconfig, "apply", "--server-side", "-n", "opstrand", "-f", str(CHECKOUT / "manifests/base/rbac-api.yaml"))
-    binding = ("create", "clusterrolebinding", "api-of-the-expensive", "--clusterrole=opstrand-api", f"--user={API_USER}")
+    run_kubectl(
+        kubeconfig,
+        "apply",
+        "--server-side",
+        "-n",
+        "opstrand",
+        "-f",
+        str(CHECKOUT / "manifests/base/rbac-api.yaml"),
+    )
+    binding = (
+        "create",
+        "clusterrolebinding",
+        "api-of-the-expensive",
+        "--clusterrole=opstrand-api",
+        f"--user={API_USER}",
+    )
     run_kubectl(kubeconfig, *binding)
     port, folder = free_port("127.0.0.1"), tmp_path_factory.mktemp("api")
     settings = {"api_listen_port": port, "decision_seconds": SECONDS, "decision_memory": MEGABYTES}
-    process = OperatorProcess(Path(control_plane.user(API_USER)), folder / "api.log", module="opstrand.api", **settings)
+    process = OperatorProcess(
+        Path(control_plane.user(API_USER)), folder / "api.log", module="opstrand.api", **settings
+    )
     process.start()
     process.wait_until_started(60)
     yield f"http://127.0.0.1:{port}"
@@ -54,20 +72,36 @@ class Project:
     async def post(self, *args: str, **spec: Any) -> Answer:
         """The status, the detail, and when to try again."""
         run = {"kind": "job", "container": {"image": "busybox", "args": list(args)}}
-        content = json.dumps({"kind": "operation", "name": "sent", "component": {"run": run, **spec}})
+        content = json.dumps(
+            {"kind": "operation", "name": "sent", "component": {"run": run, **spec}}
+        )
         path = f"/api/v1/default/{self.name}/runs"
-        async with self._http.post(path, json={"content": content}, headers=self._headers) as answer:
-            return answer.status, str((await answer.json()).get("detail", "")), answer.headers.get("Retry-After", "")
+        async with self._http.post(
+            path, json={"content": content}, headers=self._headers
+        ) as answer:
+            return (
+                answer.status,
+                str((await answer.json()).get("detail", "")),
+                answer.headers.get("Retry-After", ""),
+            )
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def projects(address: str, control_plane: ControlPlane, kube: KubeApi) -> AsyncIterator[tuple[Project, Project]]:
+async def projects(
+    address: str, control_plane: ControlPlane, kube: KubeApi
+) -> AsyncIterator[tuple[Project, Project]]:
     async with aiohttp.ClientSession(address, timeout=aiohttp.ClientTimeout(total=None)) as http:
 
         async def make(name: str) -> Project:
             await make_namespace(kube, name)
             run_kubectl(control_plane.kubeconfig, "-n", name, "create", "serviceaccount", "person")
-            binding = ("create", "rolebinding", "person", "--clusterrole=edit", f"--serviceaccount={name}:person")
+            binding = (
+                "create",
+                "rolebinding",
+                "person",
+                "--clusterrole=edit",
+                f"--serviceaccount={name}:person",
+            )
             run_kubectl(control_plane.kubeconfig, "-n", name, *binding)
             return Project(http, name, await make_token(kube, name, "person"))
 
@@ -77,18 +111,39 @@ async def projects(address: str, control_plane: ControlPlane, kube: KubeApi) -> 
 @pytest.mark.parametrize(
     ("args", "spec", "limit"),
     [
-        ([LOOP], {}, f"validating it was ended: it takes longer than {SECONDS} s of computing time"),
-        (["{{ [0] * 10**9 }}"], {}, "run.container.args[0]: '{{ [0] * 10**9 }}': it takes too much memory"),
+        (
+            [LOOP],
+            {},
+            f"validating it was ended: it takes longer than {SECONDS} s of computing time",
+        ),
+        (
+            ["{{ [0] * 10**9 }}"],
+            {},
+            "run.container.args[0]: '{{ [0] * 10**9 }}': it takes too much memory",
+        ),
         (
             [],
-            {"inputs": [{"name": "t", "type": "str", "value": "a" * 60, "validation": {"regex": "(a+)+b"}}]},
+            {
+                "inputs": [
+                    {
+                        "name": "t",
+                        "type": "str",
+                        "value": "a" * 60,
+                        "validation": {"regex": "(a+)+b"},
+                    }
+                ]
+            },
             f"validating it was ended: it takes longer than {SECONDS} s",
         ),
     ],
     ids=["time", "memory", "a regex"],
 )
 async def test_what_takes_too_much_is_answered_with_the_limit_it_hit(
-    projects: tuple[Project, Project], kube: KubeApi, args: list[str], spec: dict[str, Any], limit: str
+    projects: tuple[Project, Project],
+    kube: KubeApi,
+    args: list[str],
+    spec: dict[str, Any],
+    limit: str,
 ) -> None:
     status, detail, again = await projects[0].post(*args, **spec)
     assert (status, again) == (400, "")
@@ -96,8 +151,12 @@ async def test_what_takes_too_much_is_answered_with_the_limit_it_hit(
     assert (await kube.list(OPERATIONS, projects[0].name))[0] == []
 
 
-async def test_more_than_may_wait_are_answered_429_and_another_project_is_served(projects: tuple[Project, Project]) -> None:
-    """One of the project's files is at work, so many wait; each further one is told when to come again."""
+async def test_more_than_may_wait_are_answered_429_and_another_project_is_served(
+    projects: tuple[Project, Project],
+) -> None:
+    """One of the project's files is at work, so many wait; each further one is told when to come
+    again.
+    """
     crowd, other = projects
     more = 5
     waiting = {asyncio.create_task(crowd.post(LOOP)) for _ in range(1 + MOST_WAITING + more)}
@@ -114,7 +173,9 @@ async def test_more_than_may_wait_are_answered_429_and_another_project_is_served
             assert again == "5"
             assert f"{MOST_WAITING} files of the project 'expensive' wait to be validated" in detail
     assert (await other.post("{{ [1, 2] | sum }}"))[0] == 201
-    assert not all(one.done() for one in waiting), "the other project waited for all files of this one"
+    assert not all(one.done() for one in waiting), (
+        "the other project waited for all files of this one"
+    )
     for one in waiting:
         one.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)

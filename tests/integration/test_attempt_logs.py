@@ -1,6 +1,8 @@
-"""The logs of a run that is tried again, in a cluster: `run -l` and `logs -f` show every attempt, and each can be asked for later.
+"""The logs of a run that is tried again, in a cluster: `run -l` and `logs -f` show every attempt,
+and each can be asked for later.
 
-The API server, the operator and the command line are real; behind the API server is a kubelet that tells what the test writes.
+The API server, the operator and the command line are real; behind the API server is a kubelet that
+tells what the test writes.
 """
 
 from __future__ import annotations
@@ -29,13 +31,19 @@ CODES = (1, 1, 0)
 
 
 def write_job(folder: Path, node: str) -> Path:
-    run = {"kind": "job", "environment": {"nodeName": node}, "container": {"image": "x", "command": ["true"]}}
+    run = {
+        "kind": "job",
+        "environment": {"nodeName": node},
+        "container": {"image": "x", "command": ["true"]},
+    }
     component = {"kind": "component", "termination": {"maxRetries": len(CODES) - 1}, "run": run}
     (folder / "job.yaml").write_text(yaml.safe_dump(component))
     return folder / "job.yaml"
 
 
-async def live(kube: KubeApi, kubelet: TalkingKubelet, namespace: str, number: int, code: int) -> None:
+async def live(
+    kube: KubeApi, kubelet: TalkingKubelet, namespace: str, number: int, code: int
+) -> None:
     """One attempt: its Pod runs, writes and ends."""
 
     def is_there(body: Manifest) -> bool:

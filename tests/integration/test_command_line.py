@@ -1,4 +1,6 @@
-"""The command line against a real API server and the real operator; what a kubelet would do to Pods is written by the test."""
+"""The command line against a real API server and the real operator; what a kubelet would do to Pods
+is written by the test.
+"""
 
 from __future__ import annotations
 
@@ -44,17 +46,25 @@ def cli(env: dict[str, str]) -> Cli:
     return run
 
 
-async def make(kube: KubeApi, namespace: str, name: str, phase: str = "Starting", **spec: Any) -> Manifest:
+async def make(
+    kube: KubeApi, namespace: str, name: str, phase: str = "Starting", **spec: Any
+) -> Manifest:
     await kube.create(OPERATIONS, namespace, operation(name, spec))
     return await wait_for(kube, namespace, name, in_phase(phase))
 
 
-async def finish(kube: KubeApi, namespace: str, body: Manifest, code: int = 0, message: str = "") -> Manifest:
+async def finish(
+    kube: KubeApi, namespace: str, body: Manifest, code: int = 0, message: str = ""
+) -> Manifest:
     await mark(kube, await pod_of(kube, namespace, body), ended(code, STARTED, message))
-    return await wait_for(kube, namespace, body["metadata"]["name"], in_phase("Succeeded" if code == 0 else "Failed"))
+    return await wait_for(
+        kube, namespace, body["metadata"]["name"], in_phase("Succeeded" if code == 0 else "Failed")
+    )
 
 
-async def test_run_creates_an_operation_and_says_how_to_come_back(cli: Cli, kube: KubeApi, namespace: str) -> None:
+async def test_run_creates_an_operation_and_says_how_to_come_back(
+    cli: Cli, kube: KubeApi, namespace: str
+) -> None:
     ran = await cli("run", "-f", ECHO, "-P", "message=test 1", "-o", "name")
     assert ran.code == 0, ran
     name = ran.out.strip().removeprefix("operation.opstrand.dev/")
@@ -67,7 +77,9 @@ async def test_run_creates_an_operation_and_says_how_to_come_back(cli: Cli, kube
 
 
 @pytest.mark.parametrize("file", [ECHO, SAMPLES / "orders.yaml"], ids=["echo", "orders"])
-async def test_the_plan_in_the_cluster_is_the_one_that_render_shows(cli: Cli, kube: KubeApi, namespace: str, file: Path) -> None:
+async def test_the_plan_in_the_cluster_is_the_one_that_render_shows(
+    cli: Cli, kube: KubeApi, namespace: str, file: Path
+) -> None:
     asked = ("-f", file, "-P", "zoe=1", "-P", "message=it's $(HOME) $$", "-n", "echo")
     assert (await cli("run", *asked)).code == 0
     body = await wait_for(kube, namespace, "echo", in_phase("Starting"))
@@ -77,7 +89,9 @@ async def test_the_plan_in_the_cluster_is_the_one_that_render_shows(cli: Cli, ku
     assert pod["metadata"]["annotations"]["opstrand.dev/plan-digest"] == digest
 
 
-@pytest.mark.parametrize(("flags", "phase"), [((), "Starting"), (("--platform-retries", "0"), "Failed")])
+@pytest.mark.parametrize(
+    ("flags", "phase"), [((), "Starting"), (("--platform-retries", "0"), "Failed")]
+)
 async def test_at_most_once_can_be_asked_for_by_a_flag(
     cli: Cli,
     kube: KubeApi,
@@ -88,11 +102,15 @@ async def test_at_most_once_can_be_asked_for_by_a_flag(
 ) -> None:
     """A Pod that a person deletes is followed by another, unless the flag says at most once."""
     assert (await cli("run", "-f", ECHO, "-n", "echo", *flags)).code == 0
-    pod = await pod_of(kube, namespace, await wait_for(kube, namespace, "echo", in_phase("Starting")))
+    pod = await pod_of(
+        kube, namespace, await wait_for(kube, namespace, "echo", in_phase("Starting"))
+    )
     await mark(kube, pod, running(STARTED))
     first = await wait_for(kube, namespace, "echo", in_phase("Running"))
     forced = ("--force", "--grace-period=0")
-    run_kubectl(control_plane.kubeconfig, "-n", namespace, "delete", "pod", pod["metadata"]["name"], *forced)
+    run_kubectl(
+        control_plane.kubeconfig, "-n", namespace, "delete", "pod", pod["metadata"]["name"], *forced
+    )
 
     def is_decided(body: Manifest) -> bool:
         return bool(in_phase("Failed")(body) or body["status"]["pod"] != first["status"]["pod"])
@@ -103,8 +121,12 @@ async def test_at_most_once_can_be_asked_for_by_a_flag(
     assert len((await kube.list(PODS, namespace))[0]) == (0 if flags else 1)
 
 
-@pytest.mark.parametrize(("code", "result", "words"), [(0, 0, "Succeeded"), (3, 1, "exit code 3: boom")])
-async def test_a_watched_run_ends_with_its_result(cli: Cli, kube: KubeApi, namespace: str, code: int, result: int, words: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "result", "words"), [(0, 0, "Succeeded"), (3, 1, "exit code 3: boom")]
+)
+async def test_a_watched_run_ends_with_its_result(
+    cli: Cli, kube: KubeApi, namespace: str, code: int, result: int, words: str
+) -> None:
     watching = asyncio.create_task(cli("run", "-f", ECHO, "-n", "echo", "-w", "-o", "json"))
     body = await _appear(kube, namespace, "echo", "Starting")
     pod = await pod_of(kube, namespace, body)
@@ -127,10 +149,14 @@ async def _appear(kube: KubeApi, namespace: str, name: str, phase: str) -> Manif
     raise AssertionError("was not created")
 
 
-async def test_an_interrupt_leaves_the_run_alone(kube: KubeApi, namespace: str, env: dict[str, str], control_plane: ControlPlane) -> None:
+async def test_an_interrupt_leaves_the_run_alone(
+    kube: KubeApi, namespace: str, env: dict[str, str], control_plane: ControlPlane
+) -> None:
     command = [str(OPSTRAND), "run", "-f", str(ECHO), "-n", "echo", "-l"]
     pipe, before = asyncio.subprocess.PIPE, await count_watches(control_plane)
-    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=environment(**env))
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=pipe, stderr=pipe, env=environment(**env)
+    )
     await _appear(kube, namespace, "echo", "Starting")
     await more_watches(control_plane, before)
     process.send_signal(signal.SIGINT)
@@ -157,7 +183,9 @@ async def begin_to_wait(cli: Cli, control_plane: ControlPlane, name: str) -> asy
 
 
 async def more_watches(control_plane: ControlPlane, before: float) -> None:
-    """Wait until the API server says that somebody more than before watches one namespace's Operations."""
+    """Wait until the API server says that somebody more than before watches one namespace's
+    Operations.
+    """
     for _ in range(200):
         if await count_watches(control_plane) > before:
             return
@@ -166,12 +194,24 @@ async def more_watches(control_plane: ControlPlane, before: float) -> None:
 
 
 async def count_watches(control_plane: ControlPlane) -> float:
-    metrics = await asyncio.to_thread(run_kubectl, control_plane.kubeconfig, "get", "--raw", "/metrics")
-    lines = [line for line in metrics.stdout.splitlines() if line.startswith("apiserver_longrunning_requests{")]
-    return sum(float(line.split()[-1]) for line in lines if 'resource="operations"' in line and 'scope="cluster"' not in line)
+    metrics = await asyncio.to_thread(
+        run_kubectl, control_plane.kubeconfig, "get", "--raw", "/metrics"
+    )
+    lines = [
+        line
+        for line in metrics.stdout.splitlines()
+        if line.startswith("apiserver_longrunning_requests{")
+    ]
+    return sum(
+        float(line.split()[-1])
+        for line in lines
+        if 'resource="operations"' in line and 'scope="cluster"' not in line
+    )
 
 
-async def test_a_run_that_is_deleted_while_it_is_watched(cli: Cli, kube: KubeApi, namespace: str, control_plane: ControlPlane) -> None:
+async def test_a_run_that_is_deleted_while_it_is_watched(
+    cli: Cli, kube: KubeApi, namespace: str, control_plane: ControlPlane
+) -> None:
     await make(kube, namespace, "a")
     waiting = await begin_to_wait(cli, control_plane, "a")
     await kube.delete(OPERATIONS, namespace, "a")
@@ -179,7 +219,9 @@ async def test_a_run_that_is_deleted_while_it_is_watched(cli: Cli, kube: KubeApi
     assert (ran.code, ran.errors) == (4, ["error: the run a was deleted"])
 
 
-async def test_a_watch_goes_on_when_the_api_server_ends_it(cli: Cli, kube: KubeApi, namespace: str, control_plane: ControlPlane) -> None:
+async def test_a_watch_goes_on_when_the_api_server_ends_it(
+    cli: Cli, kube: KubeApi, namespace: str, control_plane: ControlPlane
+) -> None:
     """Its process is stopped for a while: connections hang, then go on or break."""
     body = await make(kube, namespace, "a")
     waiting = await begin_to_wait(cli, control_plane, "a")
@@ -195,20 +237,43 @@ async def test_a_watch_goes_on_when_the_api_server_ends_it(cli: Cli, kube: KubeA
 async def test_looking_at_runs(cli: Cli, kube: KubeApi, namespace: str) -> None:
     assert (await cli("ls")).stderr.strip() == f"no runs in project {namespace}"
     done = await finish(kube, namespace, await make(kube, namespace, "done"))
-    waits = await make(kube, namespace, "waits", "Waiting", params={"x": {"ref": "ops.nobody", "value": "outputs.x"}})
+    waits = await make(
+        kube,
+        namespace,
+        "waits",
+        "Waiting",
+        params={"x": {"ref": "ops.nobody", "value": "outputs.x"}},
+    )
     table = (await cli("ls", "--sort", "name")).out.splitlines()
-    assert [line.split()[:3] for line in table[1:]] == [["done", "job", "Succeeded"], ["waits", "job", "Waiting"]]
-    assert (await cli("ls", "--status", "succeeded", "-o", "name")).out == "operation.opstrand.dev/done\n"
-    assert (await cli("ls", "--status", "waiting", "--status", "failed", "-o", "name")).out == "operation.opstrand.dev/waits\n"
+    assert [line.split()[:3] for line in table[1:]] == [
+        ["done", "job", "Succeeded"],
+        ["waits", "job", "Waiting"],
+    ]
+    assert (
+        await cli("ls", "--status", "succeeded", "-o", "name")
+    ).out == "operation.opstrand.dev/done\n"
+    assert (
+        await cli("ls", "--status", "waiting", "--status", "failed", "-o", "name")
+    ).out == "operation.opstrand.dev/waits\n"
     assert namespace in (await cli("ls", "-a")).out
     assert len(json.loads((await cli("ls", "-o", "json", "--limit", "1")).out)["items"]) == 1
     told = (await cli("get", "waits")).out
     assert "Waiting (UpstreamNotFound)" in told
     assert "ops.nobody" in told
     assert "to do:" in told
-    for run in ("done", run_uuid(done["metadata"]["uid"]), done["metadata"]["uid"], done["metadata"]["uid"][:10], "don"):
-        assert (await cli("get", run, "-o", "name")).out == "operation.opstrand.dev/done\n" or run == "don"
-    assert (await cli("get", "wait", "-o", "name")).out == f"operation.opstrand.dev/{waits['metadata']['name']}\n"
+    for run in (
+        "done",
+        run_uuid(done["metadata"]["uid"]),
+        done["metadata"]["uid"],
+        done["metadata"]["uid"][:10],
+        "don",
+    ):
+        assert (
+            await cli("get", run, "-o", "name")
+        ).out == "operation.opstrand.dev/done\n" or run == "don"
+    assert (
+        await cli("get", "wait", "-o", "name")
+    ).out == f"operation.opstrand.dev/{waits['metadata']['name']}\n"
 
 
 async def test_a_run_that_is_not_there(cli: Cli, kube: KubeApi, namespace: str) -> None:
@@ -257,10 +322,18 @@ async def test_orders(cli: Cli, kube: KubeApi, namespace: str) -> None:
     assert held["metadata"]["name"] == "held"
 
 
-async def test_waiting_for_several_ends_with_the_worst(cli: Cli, kube: KubeApi, namespace: str) -> None:
+async def test_waiting_for_several_ends_with_the_worst(
+    cli: Cli, kube: KubeApi, namespace: str
+) -> None:
     for name, code in (("good", 0), ("bad", 1)):
         await finish(kube, namespace, await make(kube, namespace, name), code)
-    await make(kube, namespace, "late", "Waiting", params={"x": {"ref": "ops.nobody", "value": "outputs.x"}})
+    await make(
+        kube,
+        namespace,
+        "late",
+        "Waiting",
+        params={"x": {"ref": "ops.nobody", "value": "outputs.x"}},
+    )
     await cli("skip", "late")
     assert (await cli("wait", "good")).code == 0
     assert (await cli("wait", "good", "late")).code == 3
@@ -280,12 +353,26 @@ async def test_lineage_and_explanation(cli: Cli, kube: KubeApi, namespace: str) 
     ops = [{"op": "add", "path": "/status/outputs/acc", "value": 0.5}]
     await kube.json_patch(OPERATIONS, namespace, "up", ops, subresource="status")
     await finish(kube, namespace, up)
-    params = {"acc": {"ref": "ops.up", "value": "outputs.acc"}, "who": {"value": "{{ globals.name }}"}}
+    params = {
+        "acc": {"ref": "ops.up", "value": "outputs.acc"},
+        "who": {"value": "{{ globals.name }}"},
+    }
     await make(kube, namespace, "down", params=params)
-    assert (await cli("lineage", "up")).out.splitlines()[1] == "`-> down (Starting)  acc = outputs.acc"
-    explained = {one["name"]: one for one in json.loads((await cli("get", "down", "--explain", "-o", "json")).out)}
+    assert (await cli("lineage", "up")).out.splitlines()[
+        1
+    ] == "`-> down (Starting)  acc = outputs.acc"
+    explained = {
+        one["name"]: one
+        for one in json.loads((await cli("get", "down", "--explain", "-o", "json")).out)
+    }
     uuid = run_uuid(up["metadata"]["uid"])
-    assert explained["acc"] == {"name": "acc", "value": 0.5, "source": "ref", "detail": "ops.up outputs.acc", "run": uuid}
+    assert explained["acc"] == {
+        "name": "acc",
+        "value": 0.5,
+        "source": "ref",
+        "detail": "ops.up outputs.acc",
+        "run": uuid,
+    }
     assert (explained["who"]["value"], explained["who"]["source"]) == ("down", "template")
     assert "down" in (await cli("get", "up")).out.partition("downstream:")[2]
 
@@ -295,11 +382,15 @@ async def test_components(cli: Cli, kube: KubeApi, namespace: str, tmp_path: Pat
         ran = await cli("components", "apply", "-f", ECHO, "-n", "echo:v2")
         assert f"component echo.v2 {message}" in ran.stderr, (number, ran)
     assert (await cli("components", "ls", "-o", "name")).out == "echo:v2\n"
-    assert yaml.safe_load((await cli("components", "get", "echo:v2")).out) == yaml.safe_load(ECHO.read_text())
+    assert yaml.safe_load((await cli("components", "get", "echo:v2")).out) == yaml.safe_load(
+        ECHO.read_text()
+    )
     missing = await cli("components", "get", "ecko:v2")
     assert missing.code == 4
     assert "did you mean 'echo:v2'?" in missing.errors[0]
-    assert (await cli("run", "--hub", "echo:v2", "-P", "message=from the hub", "-n", "run")).code == 0
+    assert (
+        await cli("run", "--hub", "echo:v2", "-P", "message=from the hub", "-n", "run")
+    ).code == 0
     body = await wait_for(kube, namespace, "run", in_phase("Starting"))
     assert body["status"]["inputs"] == {"message": "from the hub"}
     (tmp_path / "op.yaml").write_text("kind: operation\nhubRef: echo\n")
@@ -308,13 +399,21 @@ async def test_components(cli: Cli, kube: KubeApi, namespace: str, tmp_path: Pat
 
 
 async def test_logs_of_what_has_none(cli: Cli, kube: KubeApi, namespace: str) -> None:
-    await make(kube, namespace, "late", "Waiting", params={"x": {"ref": "ops.nobody", "value": "outputs.x"}})
+    await make(
+        kube,
+        namespace,
+        "late",
+        "Waiting",
+        params={"x": {"ref": "ops.nobody", "value": "outputs.x"}},
+    )
     ran = await cli("logs", "late")
     assert ran.code == 2
     assert "has no Pod yet (UpstreamNotFound)" in ran.errors[0]
 
 
-async def test_doctor_finds_what_is_missing(cli: Cli, control_plane: ControlPlane, namespace: str) -> None:
+async def test_doctor_finds_what_is_missing(
+    cli: Cli, control_plane: ControlPlane, namespace: str
+) -> None:
     ran = await cli("doctor", "-o", "json")
     findings = {one["name"]: one for one in json.loads(ran.out)["findings"]}
     good = ("cluster", "clock", "project", "crd operations", "crd components", "rights")
@@ -331,7 +430,9 @@ async def test_doctor_finds_what_is_missing(cli: Cli, control_plane: ControlPlan
     assert "opstrand doctor" in refused.stderr
 
 
-async def test_a_cluster_without_opstrand(cli: Cli, control_plane: ControlPlane, tmp_path: Path) -> None:
+async def test_a_cluster_without_opstrand(
+    cli: Cli, control_plane: ControlPlane, tmp_path: Path
+) -> None:
     with ControlPlane() as bare:
         env = {"KUBECONFIG": str(bare.kubeconfig), "OPSTRAND_PROJECT": "default"}
         for command in (["ls"], ["run", "-f", ECHO], ["get", "x"]):

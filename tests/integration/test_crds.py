@@ -1,4 +1,6 @@
-"""The CRDs on a real API server: what it refuses, what it keeps, what may change, and what kubectl shows."""
+"""The CRDs on a real API server: what it refuses, what it keeps, what may change, and what kubectl
+shows.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +85,9 @@ def attempt(control_plane: ControlPlane) -> Try:
 
     def run(*arguments: str, body: dict[str, Any] | None = None) -> str:
         stdin = json.dumps(body) if body is not None else None
-        done = run_kubectl(control_plane.kubeconfig, "-n", "default", *arguments, stdin=stdin, check=False)
+        done = run_kubectl(
+            control_plane.kubeconfig, "-n", "default", *arguments, stdin=stdin, check=False
+        )
         return done.stdout if done.returncode == 0 else f"refused: {done.stderr}"
 
     return run
@@ -99,7 +103,9 @@ def operation(spec: dict[str, Any], name: str = "") -> dict[str, Any]:
 
 
 async def make(kube: KubeApi, spec: dict[str, Any]) -> str:
-    """Creates an Operation that nothing runs, since its component is not found, and gives its name."""
+    """Creates an Operation that nothing runs, since its component is not found, and gives its
+    name.
+    """
     body = await kube.create(OPERATIONS, "default", operation(spec))
     return str(body["metadata"]["name"])
 
@@ -131,25 +137,36 @@ async def test_what_was_asked_can_neither_be_changed_removed_nor_added_to(kube: 
     name = await make(kube, {**plain, "hubRef": "nobody"})
     for key, (_, other) in MADE.items():
         if key not in (*REFERENCES, "kind"):
-            assert "cannot change" in await change(kube, name, {"op": "replace", "path": f"/spec/{key}", "value": other}), key
+            assert "cannot change" in await change(
+                kube, name, {"op": "replace", "path": f"/spec/{key}", "value": other}
+            ), key
     for key in plain:
-        assert "cannot change" in await change(kube, name, {"op": "remove", "path": f"/spec/{key}"}), key
+        assert "cannot change" in await change(
+            kube, name, {"op": "remove", "path": f"/spec/{key}"}
+        ), key
     empty = await make(kube, {"hubRef": "nobody"})
     for key, value in plain.items():
-        assert "cannot change" in await change(kube, empty, {"op": "add", "path": f"/spec/{key}", "value": value}), key
+        assert "cannot change" in await change(
+            kube, empty, {"op": "add", "path": f"/spec/{key}", "value": value}
+        ), key
 
 
 @pytest.mark.parametrize("key", REFERENCES)
 async def test_what_runs_cannot_be_changed_or_removed(kube: KubeApi, key: str) -> None:
     value, other = MADE[key]
     name = await make(kube, {key: value})
-    assert "cannot change" in await change(kube, name, {"op": "replace", "path": f"/spec/{key}", "value": other})
+    assert "cannot change" in await change(
+        kube, name, {"op": "replace", "path": f"/spec/{key}", "value": other}
+    )
     assert "cannot change" in await change(kube, name, {"op": "remove", "path": f"/spec/{key}"})
 
 
 async def test_an_edit_beside_an_allowed_one_is_seen(kube: KubeApi) -> None:
     name = await make(kube, {"hubRef": "nobody", "params": {"lr": 1}})
-    both = [{"op": "add", "path": "/spec/isApproved", "value": True}, {"op": "replace", "path": "/spec/params/lr", "value": 2}]
+    both = [
+        {"op": "add", "path": "/spec/isApproved", "value": True},
+        {"op": "replace", "path": "/spec/params/lr", "value": 2},
+    ]
     assert "params cannot change" in await change(kube, name, *both)
 
 
@@ -176,15 +193,24 @@ async def test_a_status_holds_an_edge_of_every_run_that_a_join_can_find(kube: Ku
 async def test_resume_only_grows(kube: KubeApi) -> None:
     name = await make(kube, {"hubRef": "nobody", "control": {"resume": 2}})
     for value in ({"resume": 1}, {}, {"stop": True}):
-        assert "resume only grows" in await change(kube, name, {"op": "replace", "path": "/spec/control", "value": value})
-    assert "patched" in await change(kube, name, {"op": "replace", "path": "/spec/control/resume", "value": 3})
+        assert "resume only grows" in await change(
+            kube, name, {"op": "replace", "path": "/spec/control", "value": value}
+        )
+    assert "patched" in await change(
+        kube, name, {"op": "replace", "path": "/spec/control/resume", "value": 3}
+    )
 
 
 def test_nothing_that_was_written_is_dropped(attempt: Try) -> None:
     spec = {
         "hubRef": "nobody",
         "termination": {"maxRetry": 3},
-        "runPatch": {"container": {"resourcess": {"limit": {"cpu": 1}}, "securityContext": {"x": {"y": None}}}},
+        "runPatch": {
+            "container": {
+                "resourcess": {"limit": {"cpu": 1}},
+                "securityContext": {"x": {"y": None}},
+            }
+        },
         "params": {"a": {"vlaue": {"deep": {"er": None}}}, "b": None, "c": 1.5, "d": "{{ x }}"},
         "hooks": [{"hubRef": "a", "parms": {"x": [1, None]}}],
         "cache": None,
@@ -213,7 +239,9 @@ def test_nothing_that_was_written_is_dropped(attempt: Try) -> None:
         ({"hubRef": "a", "joins": [{"query": "x"}] * 1001}, "spec.joins"),
     ],
 )
-def test_wrong_types_at_the_top_are_refused_at_once(attempt: Try, spec: dict[str, Any], message: str) -> None:
+def test_wrong_types_at_the_top_are_refused_at_once(
+    attempt: Try, spec: dict[str, Any], message: str
+) -> None:
     assert message in attempt("create", "--validate=false", "-f", "-", body=operation(spec))
 
 
@@ -229,21 +257,41 @@ def test_a_name_of_52_characters_is_fine(attempt: Try) -> None:
 
 async def test_a_large_spec_can_still_be_steered(kube: KubeApi) -> None:
     files = [{"file": {"content": "x" * 60_000, "filename": f"{index}.txt"}} for index in range(10)]
-    name = await make(kube, {"component": {"run": {"kind": "job", "init": files, "container": {"image": "a"}}}, "control": {"stop": True}})
-    assert "patched" in await change(kube, name, {"op": "add", "path": "/spec/control/resume", "value": 1})
-    assert "cannot change" in await change(kube, name, {"op": "remove", "path": "/spec/component/run/init/0"})
+    name = await make(
+        kube,
+        {
+            "component": {"run": {"kind": "job", "init": files, "container": {"image": "a"}}},
+            "control": {"stop": True},
+        },
+    )
+    assert "patched" in await change(
+        kube, name, {"op": "add", "path": "/spec/control/resume", "value": 1}
+    )
+    assert "cannot change" in await change(
+        kube, name, {"op": "remove", "path": "/spec/component/run/init/0"}
+    )
 
 
 async def test_columns_short_names_and_the_selectable_phase(kube: KubeApi, attempt: Try) -> None:
     name = await make(kube, {"hubRef": "nobody"})
     columns = ["NAME", "KIND", "PHASE", "REASON", "STARTED", "DURATION"]
     assert attempt("get", "op", name).splitlines()[0].split() == [*columns, "MESSAGE"]
-    assert attempt("get", "ops", name, "-o", "wide").splitlines()[0].split() == [*columns, "POD", "UUID", "MESSAGE"]
-    assert name not in attempt("get", "operations", "--field-selector", "status.phase=Succeeded", "-o", "name")
+    assert attempt("get", "ops", name, "-o", "wide").splitlines()[0].split() == [
+        *columns,
+        "POD",
+        "UUID",
+        "MESSAGE",
+    ]
+    assert name not in attempt(
+        "get", "operations", "--field-selector", "status.phase=Succeeded", "-o", "name"
+    )
 
 
 def test_a_component_keeps_its_unknown_keys_and_has_a_version_in_its_name(attempt: Try) -> None:
-    spec = {"inputs": [{"name": "a", "tpye": "int"}], "run": {"kind": "job", "containr": {"image": "a"}}}
+    spec = {
+        "inputs": [{"name": "a", "tpye": "int"}],
+        "run": {"kind": "job", "containr": {"image": "a"}},
+    }
     body = {
         "apiVersion": "opstrand.dev/v1",
         "kind": "Component",

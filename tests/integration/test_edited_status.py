@@ -1,4 +1,5 @@
-"""A status that a person with the rights edited by hand, as far as a real API server stores it: it is healed, and the run comes to its end.
+"""A status that a person with the rights edited by hand, as far as a real API server stores it: it
+is healed, and the run comes to its end.
 
 tests/unit/core/lifecycle/test_any_status.py goes through any status without a cluster.
 """
@@ -25,7 +26,9 @@ async def edit(kube: KubeApi, namespace: str, **values: Any) -> None:
     """As `kubectl edit --subresource=status`; None takes a key away."""
     body = await kube.get(OPERATIONS, namespace, "run")
     ops = [
-        {"op": "remove", "path": f"/status/{key}"} if value is None else {"op": "add", "path": f"/status/{key}", "value": value}
+        {"op": "remove", "path": f"/status/{key}"}
+        if value is None
+        else {"op": "add", "path": f"/status/{key}", "value": value}
         for key, value in values.items()
         if value is not None or key in body["status"]
     ]
@@ -50,16 +53,22 @@ async def edit(kube: KubeApi, namespace: str, **values: Any) -> None:
     ],
     ids=lambda edited: "-".join(f"{key}:{value}" for key, value in edited.items()),
 )
-async def test_a_run_comes_to_its_end(kube: KubeApi, namespace: str, operator: OperatorProcess, edited: dict[str, Any]) -> None:
+async def test_a_run_comes_to_its_end(
+    kube: KubeApi, namespace: str, operator: OperatorProcess, edited: dict[str, Any]
+) -> None:
     await kube.create(OPERATIONS, namespace, operation("run"))
-    pod = await pod_of(kube, namespace, await wait_for(kube, namespace, "run", in_phase("Starting")))
+    pod = await pod_of(
+        kube, namespace, await wait_for(kube, namespace, "run", in_phase("Starting"))
+    )
     await mark(kube, pod, running(STARTED))
     await wait_for(kube, namespace, "run", in_phase("Running"))
     await edit(kube, namespace, **edited)
     await mark(kube, pod, ended(0, STARTED))
     final = await wait_for(kube, namespace, "run", in_phase("Succeeded", "Failed"))
     assert final["status"]["phase"] == "Succeeded", final["status"]
-    assert (final["status"].get("pod") or {}).get("name", pod["metadata"]["name"]) == pod["metadata"]["name"]
+    assert (final["status"].get("pod") or {}).get("name", pod["metadata"]["name"]) == pod[
+        "metadata"
+    ]["name"]
     assert "this is a bug" not in operator.read_log()
 
 
@@ -68,12 +77,22 @@ async def test_an_end_without_a_time_is_read_by_everything(
     kube: KubeApi, namespace: str, control_plane: ControlPlane, operator: OperatorProcess
 ) -> None:
     await kube.create(OPERATIONS, namespace, operation("run"))
-    pod = await pod_of(kube, namespace, await wait_for(kube, namespace, "run", in_phase("Starting")))
+    pod = await pod_of(
+        kube, namespace, await wait_for(kube, namespace, "run", in_phase("Starting"))
+    )
     await mark(kube, pod, ended(0, STARTED))
     await wait_for(kube, namespace, "run", in_phase("Succeeded"))
-    await edit(kube, namespace, finishedAt=None, startedAt=None, duration=None, history=[], conditions=[])
+    await edit(
+        kube, namespace, finishedAt=None, startedAt=None, duration=None, history=[], conditions=[]
+    )
     env = {"KUBECONFIG": str(control_plane.kubeconfig), "OPSTRAND_PROJECT": namespace}
-    for words in (("get", "run"), ("ls", "-o", "wide"), ("get", "run", "--explain"), ("wait", "run"), ("lineage", "run")):
+    for words in (
+        ("get", "run"),
+        ("ls", "-o", "wide"),
+        ("get", "run", "--explain"),
+        ("wait", "run"),
+        ("lineage", "run"),
+    ):
         ran = run_opstrand(*words, env=env)
         assert (ran.code, "Traceback" in ran.stderr) == (0, False), (words, ran)
     assert "this is a bug" not in operator.read_log()
@@ -81,10 +100,14 @@ async def test_an_end_without_a_time_is_read_by_everything(
 
 @pytest.mark.usefixtures("operator")
 @pytest.mark.parametrize("edited", [{"name": "x"}, {}, {"name": "../../x", "host": "h"}])
-async def test_a_service_is_made_whole_again(kube: KubeApi, namespace: str, operator: OperatorProcess, edited: dict[str, Any]) -> None:
+async def test_a_service_is_made_whole_again(
+    kube: KubeApi, namespace: str, operator: OperatorProcess, edited: dict[str, Any]
+) -> None:
     made: Manifest = service("run")
     await kube.create(OPERATIONS, namespace, made)
-    before = await wait_for(kube, namespace, "run", lambda body: "service" in (body.get("status") or {}))
+    before = await wait_for(
+        kube, namespace, "run", lambda body: "service" in (body.get("status") or {})
+    )
     await edit(kube, namespace, service=edited)
 
     def is_whole(body: Manifest) -> bool:

@@ -1,7 +1,9 @@
-"""One object harms only itself: 200 hostile ones beside a plain run now and then, under the limits and probes of manifests/.
+"""One object harms only itself: 200 hostile ones beside a plain run now and then, under the limits
+and probes of manifests/.
 
-What a plain run takes alone is measured in the same test, before and after, beside as many idle computations as there are workers and at
-their priority: how busy the machine is with other things counts in both.
+What a plain run takes alone is measured in the same test, before and after, beside as many idle
+computations as there are workers and at their priority: how busy the machine is with other things
+counts in both.
 """
 
 from __future__ import annotations
@@ -29,16 +31,28 @@ from opstrand.settings import Settings
 from opstrand.types import Manifest
 from opstrand.workers.nursery import NICENESS
 from tests.cluster.control_plane import ControlPlane, free_port
-from tests.integration.conftest import CHECKOUT, OPERATOR_USER, make_namespace, make_token, operation, run_kubectl
+from tests.integration.conftest import (
+    CHECKOUT,
+    OPERATOR_USER,
+    make_namespace,
+    make_token,
+    operation,
+    run_kubectl,
+)
 from tests.support.hostile import KINDS, make_hostile
 from tests.support.memory_limit import MemoryLimit
 from tests.support.operator_process import OperatorProcess
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(1200), pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")]
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.timeout(1200),
+    pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning"),
+]
 
 SEED = int(os.environ.get("OPSTRAND_HOSTILE_SEED", "1"))
 COUNT = POSTED = 200
-#: Projects that hostile files are sent to: one alone has a single worker at a time, and would take twice as long.
+#: Projects that hostile files are sent to: one alone has a single worker at a time, and would take
+#: twice as long.
 _SENDERS = 2
 #: Seconds: what hostile objects may add to what a plain run takes.
 ADDED = 2.0
@@ -49,8 +63,12 @@ class Deployment:
     """What manifests/ says of one of ours."""
 
     def __init__(self, name: str) -> None:
-        documents = yaml.safe_load_all((CHECKOUT / "manifests" / "base" / f"{name}.yaml").read_text())
-        spec = next(one for one in documents if one["kind"] == "Deployment")["spec"]["template"]["spec"]
+        documents = yaml.safe_load_all(
+            (CHECKOUT / "manifests" / "base" / f"{name}.yaml").read_text()
+        )
+        spec = next(one for one in documents if one["kind"] == "Deployment")["spec"]["template"][
+            "spec"
+        ]
         self.container: Manifest = spec["containers"][0]
 
     @property
@@ -61,7 +79,9 @@ class Deployment:
     async def probe_forever(self, url: str, failures: list[str]) -> None:
         """As the kubelet: the strictest period and timeout of the two. What failed is noted."""
         probes = [self.container[f"{kind}Probe"] for kind in ("liveness", "readiness")]
-        period, seconds = (min(one[key] for one in probes) for key in ("periodSeconds", "timeoutSeconds"))
+        period, seconds = (
+            min(one[key] for one in probes) for key in ("periodSeconds", "timeoutSeconds")
+        )
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds)) as session:
             while True:
                 began = time.monotonic()
@@ -70,13 +90,18 @@ class Deployment:
                         if answer.status != 200:
                             failures.append(f"{answer.status}: {await answer.text()}")
                 except (aiohttp.ClientError, TimeoutError) as error:
-                    failures.append(f"{error or type(error).__name__} after {time.monotonic() - began:.1f} s")
+                    failures.append(
+                        f"{error or type(error).__name__} after {time.monotonic() - began:.1f} s"
+                    )
                 await asyncio.sleep(max(period - (time.monotonic() - began), 0))
 
 
 @asynccontextmanager
 async def under_limits(process: OperatorProcess, name: str, url: str) -> AsyncIterator[MemoryLimit]:
-    """The process with the memory that its Deployment has, probed as the kubelet does. No restart and no failed probe."""
+    """The process with the memory that its Deployment has, probed as the kubelet does.
+
+    No restart and no failed probe.
+    """
     deployment, failures = Deployment(name), list[str]()
     assert process.process is not None
     with MemoryLimit(process.process.pid, deployment.memory) as limit:
@@ -92,8 +117,12 @@ async def under_limits(process: OperatorProcess, name: str, url: str) -> AsyncIt
     assert limit.kills == 0
 
 
-async def measure(one: Callable[[int], Awaitable[float]], *, count: int = 0, until: asyncio.Event | None = None) -> list[float]:
-    """How long each of some plain ones takes, one every half a second: so many, or until the event."""
+async def measure(
+    one: Callable[[int], Awaitable[float]], *, count: int = 0, until: asyncio.Event | None = None
+) -> list[float]:
+    """How long each of some plain ones takes, one every half a second: so many, or until the
+    event.
+    """
     found: list[float] = []
     while len(found) < count or not (until is None or until.is_set()):
         began = time.monotonic()
@@ -104,7 +133,9 @@ async def measure(one: Callable[[int], Awaitable[float]], *, count: int = 0, unt
 
 @contextmanager
 def busy_processors() -> Iterator[None]:
-    """Two processes that only compute, at the priority of workers: what is harmful about hostile objects must be more than that."""
+    """Two processes that only compute, at the priority of workers: what is harmful about hostile
+    objects must be more than that.
+    """
     command = [sys.executable, "-c", f"import os\nos.nice({NICENESS})\nwhile True: pass"]
     burners = [subprocess.Popen(command) for _ in range(Settings().decision_workers)]
     try:
@@ -125,7 +156,10 @@ def p99(seconds: list[float]) -> float:
 
 
 def compare(alone: list[float], beside: list[float]) -> None:
-    print(f"alone p99 {p99(alone):.2f} s of {len(alone)}; beside hostile ones p99 {p99(beside):.2f} s of {len(beside)}")
+    print(
+        f"alone p99 {p99(alone):.2f} s of {len(alone)}; beside hostile ones p99 {p99(beside):.2f} "
+        f"s of {len(beside)}"
+    )
     assert p99(beside) <= p99(alone) + ADDED, sorted(beside)[-10:]
 
 
@@ -156,16 +190,26 @@ class PlainRuns:
 
 
 def write_all() -> list[tuple[str, bytes]]:
-    """(kind, JSON) of all hostile ones, made before anything is measured: making them would delay the plain ones in this very process."""
+    """(kind, JSON) of all hostile ones, made before anything is measured: making them would delay
+    the plain ones in this very process.
+    """
     return [(kind, json.dumps(body).encode()) for kind, body in make_hostile(SEED, COUNT)]
 
 
-async def create_all(kube: KubeApi, namespaces: list[str], texts: list[tuple[str, bytes]]) -> Counter[str]:
-    """All hostile ones, a few at a time; how many of each kind there are. What the API server itself refuses harms nobody."""
+async def create_all(
+    kube: KubeApi, namespaces: list[str], texts: list[tuple[str, bytes]]
+) -> Counter[str]:
+    """All hostile ones, a few at a time; how many of each kind there are.
+
+    What the API server itself refuses harms nobody.
+    """
     slots, kinds = asyncio.Semaphore(4), Counter[str]()
 
     async def create(kind: str, text: bytes, namespace: str) -> None:
-        url, headers = kube.session.server + OPERATIONS.path(namespace), {"Content-Type": "application/json"}
+        url, headers = (
+            kube.session.server + OPERATIONS.path(namespace),
+            {"Content-Type": "application/json"},
+        )
         async with slots, kube.session.http.post(url, data=text, headers=headers) as answer:
             await answer.read()
             kinds[kind] += answer.status == 201
@@ -176,7 +220,9 @@ async def create_all(kube: KubeApi, namespaces: list[str], texts: list[tuple[str
 
 
 async def count_open(kube: KubeApi, namespaces: list[str]) -> int:
-    """How many of them nothing has been said about yet: their metadata alone, and from the server's memory, or asking would be a load."""
+    """How many of them nothing has been said about yet: their metadata alone, and from the server's
+    memory, or asking would be a load.
+    """
     query = {"fieldSelector": "status.phase=", "resourceVersion": "0"}
     headers = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
     found = 0
@@ -189,7 +235,9 @@ async def count_open(kube: KubeApi, namespaces: list[str]) -> int:
 
 
 async def wait_until_settled(kube: KubeApi, namespaces: list[str], process: OperatorProcess) -> int:
-    """Until each has its end, its Pod or its wait; the number of those that have not, where none gets further for four minutes."""
+    """Until each has its end, its Pod or its wait; the number of those that have not, where none
+    gets further for four minutes.
+    """
     best, moved = COUNT + 1, time.monotonic()
     while time.monotonic() - moved < 240:
         process.check_alive()
@@ -202,20 +250,29 @@ async def wait_until_settled(kube: KubeApi, namespaces: list[str], process: Oper
     return best
 
 
-async def test_hostile_runs_delay_no_plain_run_of_another_namespace(quiet_plane: ControlPlane, quiet_kube: KubeApi, tmp_path: Path) -> None:
+async def test_hostile_runs_delay_no_plain_run_of_another_namespace(
+    quiet_plane: ControlPlane, quiet_kube: KubeApi, tmp_path: Path
+) -> None:
     port = free_port("127.0.0.1")
     hostile = [await make_namespace(quiet_kube, f"hostile-{number}") for number in range(3)]
     texts = write_all()
     plain = PlainRuns(quiet_kube, await make_namespace(quiet_kube, "plain"))
-    settings: dict[str, Any] = {"namespaces": ",".join([*hostile, "plain"]), "crash_record": tmp_path / "crashes"}
-    process = OperatorProcess(quiet_plane.user(OPERATOR_USER), tmp_path / "operator.log", health_port=port, **settings)
+    settings: dict[str, Any] = {
+        "namespaces": ",".join([*hostile, "plain"]),
+        "crash_record": tmp_path / "crashes",
+    }
+    process = OperatorProcess(
+        quiet_plane.user(OPERATOR_USER), tmp_path / "operator.log", health_port=port, **settings
+    )
     process.start()
     process.wait_until_started(60)
     watching = asyncio.create_task(plain.watch())
     async with under_limits(process, "operator", f"http://127.0.0.1:{port}/healthz"):
         alone = await measure_alone(lambda number: plain.run("before", number))
         settled = asyncio.Event()
-        beside = asyncio.create_task(measure(lambda number: plain.run("beside", number), until=settled))
+        beside = asyncio.create_task(
+            measure(lambda number: plain.run("beside", number), until=settled)
+        )
         kinds = await create_all(quiet_kube, hostile, texts)
         left = await wait_until_settled(quiet_kube, hostile, process)
         settled.set()
@@ -244,16 +301,34 @@ def to_content(body: Manifest) -> str:
 
 
 @pytest.fixture(scope="module")
-def poster(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[OperatorProcess, str]]:
+def poster(
+    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[OperatorProcess, str]]:
     """The API's process with the rights of manifests/, and its address."""
-    kubectl = (control_plane.kubeconfig, "apply", "--server-side", "-n", "opstrand", "-f", str(CHECKOUT / "manifests/base/rbac-api.yaml"))
+    kubectl = (
+        control_plane.kubeconfig,
+        "apply",
+        "--server-side",
+        "-n",
+        "opstrand",
+        "-f",
+        str(CHECKOUT / "manifests/base/rbac-api.yaml"),
+    )
     run_kubectl(control_plane.kubeconfig, "create", "namespace", "opstrand", check=False)
     run_kubectl(*kubectl)
-    binding = ("create", "clusterrolebinding", "api-of-the-hostile", "--clusterrole=opstrand-api", "--user=opstrand-api")
+    binding = (
+        "create",
+        "clusterrolebinding",
+        "api-of-the-hostile",
+        "--clusterrole=opstrand-api",
+        "--user=opstrand-api",
+    )
     run_kubectl(control_plane.kubeconfig, *binding)
     port, folder = free_port("127.0.0.1"), tmp_path_factory.mktemp("api")
     kubeconfig = control_plane.user("opstrand-api")
-    process = OperatorProcess(kubeconfig, folder / "api.log", module="opstrand.api", api_listen_port=port)
+    process = OperatorProcess(
+        kubeconfig, folder / "api.log", module="opstrand.api", api_listen_port=port
+    )
     process.start()
     process.wait_until_started(60)
     yield process, f"http://127.0.0.1:{port}"
@@ -269,7 +344,13 @@ async def test_hostile_files_by_post_delay_no_plain_one_of_another_project(
     headers = {}
     for place in (*hostile, plain):
         run_kubectl(control_plane.kubeconfig, "-n", place, "create", "serviceaccount", "person")
-        binding = ("create", "rolebinding", "edit", "--clusterrole=edit", f"--serviceaccount={place}:person")
+        binding = (
+            "create",
+            "rolebinding",
+            "edit",
+            "--clusterrole=edit",
+            f"--serviceaccount={place}:person",
+        )
         run_kubectl(control_plane.kubeconfig, "-n", place, *binding)
         headers[place] = {"Authorization": f"Bearer {await make_token(kube, place, 'person')}"}
     answers: Counter[int] = Counter()
@@ -279,7 +360,9 @@ async def test_hostile_files_by_post_delay_no_plain_one_of_another_project(
     async with aiohttp.ClientSession(address, timeout=aiohttp.ClientTimeout(total=900)) as http:
 
         async def post(place: str, content: str) -> int:
-            async with http.post(f"/api/v1/default/{place}/runs", json={"content": content}, headers=headers[place]) as answer:
+            async with http.post(
+                f"/api/v1/default/{place}/runs", json={"content": content}, headers=headers[place]
+            ) as answer:
                 await answer.read()
                 return answer.status
 

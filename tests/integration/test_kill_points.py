@@ -1,7 +1,9 @@
-"""The operator and the API die between any two things that they ask of the cluster; what they began comes to the same end.
+"""The operator and the API die between any two things that they ask of the cluster; what they began
+comes to the same end.
 
-For every point of every scenario, in a namespace of its own: the operator ends before, or after, its N-th request, is started again, and
-each run ends once, with one Pod for each attempt, the same result as without a death, and at most twice the writes.
+For every point of every scenario, in a namespace of its own: the operator ends before, or after,
+its N-th request, is started again, and each run ends once, with one Pod for each attempt, the same
+result as without a death, and at most twice the writes.
 """
 
 from __future__ import annotations
@@ -28,7 +30,14 @@ from opstrand.kube.client import KubeApi
 from opstrand.kube.resources import COMPONENTS, CONFIG_MAPS, OPERATIONS, PODS, Resource
 from opstrand.types import Manifest
 from tests.cluster.control_plane import ControlPlane, free_port
-from tests.integration.conftest import CHECKOUT, OPERATOR_USER, in_phase, make_namespace, run_kubectl, wait_for
+from tests.integration.conftest import (
+    CHECKOUT,
+    OPERATOR_USER,
+    in_phase,
+    make_namespace,
+    run_kubectl,
+    wait_for,
+)
 from tests.support.audit import read_audit
 from tests.support.killing_operator import DEATH, KILLED, Child, Nursery, count_effects
 from tests.support.scripted_kubelet import ScriptedKubelet
@@ -43,28 +52,51 @@ STARTED = '"message": "started"'
 
 def service(name: str) -> Manifest:
     container = {"image": "busybox", "command": ["httpd", "-f"]}
-    run = {"kind": "service", "ports": [80], "environment": {"annotations": {"test/serves": name}}, "container": container}
-    return {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "metadata": {"name": name}, "spec": {"component": {"run": run}}}
+    run = {
+        "kind": "service",
+        "ports": [80],
+        "environment": {"annotations": {"test/serves": name}},
+        "container": container,
+    }
+    return {
+        "apiVersion": "opstrand.dev/v1",
+        "kind": "Operation",
+        "metadata": {"name": name},
+        "spec": {"component": {"run": run}},
+    }
 
 
-def job(name: str, annotations: Mapping[str, str], *, init: list[Any] | None = None, **spec: Any) -> Manifest:
-    run = {"kind": "job", "environment": {"annotations": dict(annotations)}, "container": {"image": "busybox", "command": ["true"]}}
+def job(
+    name: str, annotations: Mapping[str, str], *, init: list[Any] | None = None, **spec: Any
+) -> Manifest:
+    run = {
+        "kind": "job",
+        "environment": {"annotations": dict(annotations)},
+        "container": {"image": "busybox", "command": ["true"]},
+    }
     component = {"run": {**run, **({"init": init} if init else {})}}
     metadata = {"name": name}
-    return {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "metadata": metadata, "spec": {"component": component, **spec}}
+    return {
+        "apiVersion": "opstrand.dev/v1",
+        "kind": "Operation",
+        "metadata": metadata,
+        "spec": {"component": component, **spec},
+    }
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is applied, in this order. `writes`: status patches and Pods that it costs without a death. `stop`: the run that is stopped
-    once its phase is the second."""
+    """What is applied, in this order. `writes`: status patches and Pods that it costs without a
+    death. `stop`: the run that is stopped once its phase is the second.
+    """
 
     operations: tuple[Manifest, ...]
     writes: int
     ends: tuple[str, ...] = ("Succeeded",)
     stop: tuple[str, str] | None = None
     has_config_map: bool = False
-    #: Whether it takes the same steps whenever the operator died: a stop may come before the Pod or after it.
+    #: Whether it takes the same steps whenever the operator died: a stop may come before the Pod or
+    #: after it.
     has_one_story: bool = True
     #: What is in the hub until the first run is frozen.
     components: tuple[Manifest, ...] = ()
@@ -72,26 +104,44 @@ class Scenario:
 
 UNTIL_RUNNING = {"test/until": "Running"}
 TWO_ATTEMPTS = {**UNTIL_RUNNING, "test/exit-codes": "1,0"}
-HUB = {"apiVersion": "opstrand.dev/v1", "kind": "Component", "metadata": {"name": "c"}, "spec": job("c", TWO_ATTEMPTS)["spec"]["component"]}
+HUB = {
+    "apiVersion": "opstrand.dev/v1",
+    "kind": "Component",
+    "metadata": {"name": "c"},
+    "spec": job("c", TWO_ATTEMPTS)["spec"]["component"],
+}
 WITH_OUTPUT = job("a", {**UNTIL_RUNNING, "test/outputs": '{"x": 0.5}'})
 SCENARIOS = {
     "plain": Scenario((job("a", UNTIL_RUNNING),), 4),
     "chain": Scenario(
         (
-            job("b", UNTIL_RUNNING, params={"p": {"ref": "ops.a", "value": "outputs.x", "contextOnly": True}}),
+            job(
+                "b",
+                UNTIL_RUNNING,
+                params={"p": {"ref": "ops.a", "value": "outputs.x", "contextOnly": True}},
+            ),
             WITH_OUTPUT,
         ),
         9,
         ("Succeeded", "Succeeded"),
     ),
-    "hub": Scenario(({**job("a", {}), "spec": {"hubRef": "c", "termination": {"maxRetries": 2}}},), 8, components=(HUB,)),
+    "hub": Scenario(
+        ({**job("a", {}), "spec": {"hubRef": "c", "termination": {"maxRetries": 2}}},),
+        8,
+        components=(HUB,),
+    ),
     "join": Scenario(
         (
             job(
                 "b",
                 UNTIL_RUNNING,
                 params={"p": {"ref": "ops.a", "value": "globals.status", "contextOnly": True}},
-                joins=[{"query": "name: a", "params": {"xs": {"value": "outputs.x", "contextOnly": True}}}],
+                joins=[
+                    {
+                        "query": "name: a",
+                        "params": {"xs": {"value": "outputs.x", "contextOnly": True}},
+                    }
+                ],
             ),
             WITH_OUTPUT,
         ),
@@ -99,10 +149,20 @@ SCENARIOS = {
         ("Succeeded", "Succeeded"),
     ),
     "config-map": Scenario(
-        (job("a", UNTIL_RUNNING, init=[{"file": {"filename": "big.txt", "content": "line of text\n" * 20_000}}]),), 4, has_config_map=True
+        (
+            job(
+                "a",
+                UNTIL_RUNNING,
+                init=[{"file": {"filename": "big.txt", "content": "line of text\n" * 20_000}}],
+            ),
+        ),
+        4,
+        has_config_map=True,
     ),
     "stop": Scenario((job("a", {"test/until": "stopped"}),), 5, ("Stopped",), ("a", "Running")),
-    "stop-pending": Scenario((job("a", {"test/pending": ""}),), 4, ("Stopped",), ("a", "Starting"), has_one_story=False),
+    "stop-pending": Scenario(
+        (job("a", {"test/pending": ""}),), 4, ("Stopped",), ("a", "Starting"), has_one_story=False
+    ),
     "service": Scenario((service("a"),), 5, ("Stopped",), ("a", "Running")),
     "retry": Scenario((job("a", TWO_ATTEMPTS, termination={"maxRetries": 2}),), 8),
 }
@@ -123,11 +183,15 @@ class Ground:
             "OPSTRAND_RETRY_BACKOFF": "1",
             **{name: str(value) for name, value in kill.items()},
         }
-        return await self.nursery.start("opstrand.handlers", self.folder / f"{namespace}.log", environment)
+        return await self.nursery.start(
+            "opstrand.handlers", self.folder / f"{namespace}.log", environment
+        )
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def ground(quiet_plane: ControlPlane, quiet_kube: KubeApi, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ground]:
+async def ground(
+    quiet_plane: ControlPlane, quiet_kube: KubeApi, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Ground]:
     async with Nursery() as nursery, ScriptedKubelet(quiet_kube):
         yield Ground(quiet_plane, quiet_kube, nursery, tmp_path_factory.mktemp("kill-points"))
 
@@ -160,7 +224,10 @@ class Point:
                     child = await self.ground.start(self.namespace, **(kill if deaths > 1 else {}))
                 child = await self._all_ended(child)
         except (TimeoutError, AssertionError) as error:
-            raise AssertionError(f"{self.namespace} {kill}: {error}\n{await self._picture()}\n{child.read_log()[-6000:]}") from error
+            raise AssertionError(
+                f"{self.namespace} {kill}: "
+                f"{error}\n{await self._picture()}\n{child.read_log()[-6000:]}"
+            ) from error
         finally:
             meanwhile.cancel()
             await child.end(9)
@@ -168,14 +235,19 @@ class Point:
         return await self._validate()
 
     async def _bodies(self) -> list[Manifest]:
-        return sorted((await self.kube.list(OPERATIONS, self.namespace))[0], key=lambda one: str(one["metadata"]["name"]))
+        return sorted(
+            (await self.kube.list(OPERATIONS, self.namespace))[0],
+            key=lambda one: str(one["metadata"]["name"]),
+        )
 
     async def _end_or_death(self, child: Child, *, must_die: bool) -> None:
         while child.is_running and (must_die or not await self._is_over()):
             await asyncio.wait({child.ended}, timeout=0.1)
 
     async def _all_ended(self, child: Child) -> Child:
-        """Until every run is over and the last of the operators has seen it: that one, or one after it that is not to die."""
+        """Until every run is over and the last of the operators has seen it: that one, or one after
+        it that is not to die.
+        """
         while not await self._is_over() or not _starts(child.read_log()):
             if not child.is_running:
                 assert child.ended.result() == KILLED, "the operator ended"
@@ -191,13 +263,24 @@ class Point:
             return
         name, phase = self.scenario.stop
         await wait_for(self.kube, self.namespace, name, in_phase(phase), seconds=PATIENCE)
-        await self.kube.json_patch(OPERATIONS, self.namespace, name, [{"op": "add", "path": "/spec/control", "value": {"stop": True}}])
+        await self.kube.json_patch(
+            OPERATIONS,
+            self.namespace,
+            name,
+            [{"op": "add", "path": "/spec/control", "value": {"stop": True}}],
+        )
 
     async def _forget_when_due(self) -> None:
         """What is frozen needs the hub no more."""
         name = self.scenario.operations[0]["metadata"]["name"]
         for component in self.scenario.components:
-            await wait_for(self.kube, self.namespace, name, lambda one: "pod" in (one.get("status") or {}), seconds=PATIENCE)
+            await wait_for(
+                self.kube,
+                self.namespace,
+                name,
+                lambda one: "pod" in (one.get("status") or {}),
+                seconds=PATIENCE,
+            )
             await self.kube.delete(COMPONENTS, self.namespace, component["metadata"]["name"])
 
     async def _validate(self) -> dict[str, Any]:
@@ -207,26 +290,56 @@ class Point:
         for body in await self._bodies():
             name, status = body["metadata"]["name"], body["status"]
             uuids[run_uuid(body["metadata"]["uid"])] = name
-            ends = [entry["status"] for entry in status["history"] if entry["status"] in ("succeeded", "failed", "stopped")]
+            ends = [
+                entry["status"]
+                for entry in status["history"]
+                if entry["status"] in ("succeeded", "failed", "stopped")
+            ]
             assert len(ends) == 1, status["history"]
-            own = [pod["metadata"]["name"] for pod in pods if pod["metadata"]["ownerReferences"][0]["uid"] == body["metadata"]["uid"]]
+            own = [
+                pod["metadata"]["name"]
+                for pod in pods
+                if pod["metadata"]["ownerReferences"][0]["uid"] == body["metadata"]["uid"]
+            ]
             kept = {
                 key: status.get(key)
-                for key in ("phase", "reason", "inputs", "outputs", "artifacts", "attempt", "retries", "upstream", "component")
+                for key in (
+                    "phase",
+                    "reason",
+                    "inputs",
+                    "outputs",
+                    "artifacts",
+                    "attempt",
+                    "retries",
+                    "upstream",
+                    "component",
+                )
             }
             kept["pods"] = sorted(pod.rpartition("-")[2] for pod in own)
-            # Whether a run was seen to wait for one that is there, or came to look after its end, is chance.
-            story = [(entry["status"], entry["reason"]) for entry in status["history"] if entry["reason"] != "UpstreamPending"]
+            # Whether a run was seen to wait for one that is there, or came to look after its end,
+            # is chance.
+            story = [
+                (entry["status"], entry["reason"])
+                for entry in status["history"]
+                if entry["reason"] != "UpstreamPending"
+            ]
             kept["history"] = story if self.scenario.has_one_story else []
             result[name] = kept
         if self.scenario.has_config_map:
-            maps = [one for one in (await self.kube.list(CONFIG_MAPS, self.namespace))[0] if one["metadata"].get("ownerReferences")]
+            maps = [
+                one
+                for one in (await self.kube.list(CONFIG_MAPS, self.namespace))[0]
+                if one["metadata"].get("ownerReferences")
+            ]
             assert len(maps) == 1
         return json.loads(_replace_all(json.dumps(result), uuids))  # type: ignore[no-any-return]
 
     async def _picture(self) -> str:
         bodies = [{one["metadata"]["name"]: one.get("status")} for one in await self._bodies()]
-        pods = [{one["metadata"]["name"]: one.get("status", {}).get("phase")} for one in (await self.kube.list(PODS, self.namespace))[0]]
+        pods = [
+            {one["metadata"]["name"]: one.get("status", {}).get("phase")}
+            for one in (await self.kube.list(PODS, self.namespace))[0]
+        ]
         return yaml.safe_dump([*bodies, *pods])
 
 
@@ -263,34 +376,53 @@ async def at_once(*work: Callable[[], Any]) -> list[Any]:
     results = await asyncio.gather(*(one(item) for item in work), return_exceptions=True)
     failures = [result for result in results if isinstance(result, BaseException)]
     if failures:
-        raise AssertionError(f"{len(failures)} of {len(results)} points failed; the first:\n{failures[0]}") from failures[0]
+        raise AssertionError(
+            f"{len(failures)} of {len(results)} points failed; the first:\n{failures[0]}"
+        ) from failures[0]
     return results
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-async def test_the_operator_dies_at_every_point_and_nothing_is_lost_or_doubled(ground: Ground, name: str) -> None:
+async def test_the_operator_dies_at_every_point_and_nothing_is_lost_or_doubled(
+    ground: Ground, name: str
+) -> None:
     scenario = SCENARIOS[name]
     undisturbed = Point(ground, scenario, name)
     expected = await undisturbed.live()
     assert tuple(expected[one]["phase"] for one in sorted(expected)) == scenario.ends, expected
     effects = count_effects((ground.folder / f"{undisturbed.namespace}.log").read_text())
-    points = [(Point(ground, scenario, name), n, when) for n in range(1, effects + 1) for when in ("before", "after")]
+    points = [
+        (Point(ground, scenario, name), n, when)
+        for n in range(1, effects + 1)
+        for when in ("before", "after")
+    ]
     # And one whose operator does no more than one thing in each of its lives.
     once = Point(ground, scenario, name)
     lives = [lambda p=p, n=n, when=when: p.live(KILL_AT=n, KILL_WHEN=when) for p, n, when in points]
-    results = await at_once(*lives, lambda: once.live(deaths=4 * effects, KILL_AT=1, KILL_WHEN="change"))
-    for (point, n, when), result in zip([*points, (once, 0, "after each change")], results, strict=True):
+    results = await at_once(
+        *lives, lambda: once.live(deaths=4 * effects, KILL_AT=1, KILL_WHEN="change")
+    )
+    for (point, n, when), result in zip(
+        [*points, (once, 0, "after each change")], results, strict=True
+    ):
         assert result == expected, f"{point.namespace}: died {when} {n}"
     written = count_writes(ground.plane)
     assert written[undisturbed.namespace] <= scenario.writes
-    too_many = {point.namespace: written[point.namespace] for point, _, _ in points if written[point.namespace] > 2 * scenario.writes}
+    too_many = {
+        point.namespace: written[point.namespace]
+        for point, _, _ in points
+        if written[point.namespace] > 2 * scenario.writes
+    }
     assert not too_many
     # Each point was one: the operator started, died and started again.
-    logs = {f"{when} {n}": (ground.folder / f"{point.namespace}.log").read_text() for point, n, when in points}
+    logs = {
+        f"{when} {n}": (ground.folder / f"{point.namespace}.log").read_text()
+        for point, n, when in points
+    }
     assert [where for where, log in logs.items() if log.count(STARTED) != 2] == []
 
 
-# --- the API --------------------------------------------------------------------------------------------------------------------
+# --- the API --------------------------------------------------------------------------------------
 
 API_USER = "opstrand-api"
 KEYS = 4
@@ -312,15 +444,32 @@ class BearerToken:
 @pytest.fixture(scope="module")
 def api_kubeconfig(quiet_plane: ControlPlane) -> str:
     run_kubectl(quiet_plane.kubeconfig, "create", "namespace", "opstrand", check=False)
-    run_kubectl(quiet_plane.kubeconfig, "apply", "--server-side", "-n", "opstrand", "-f", str(CHECKOUT / "manifests/base/rbac-api.yaml"))
+    run_kubectl(
+        quiet_plane.kubeconfig,
+        "apply",
+        "--server-side",
+        "-n",
+        "opstrand",
+        "-f",
+        str(CHECKOUT / "manifests/base/rbac-api.yaml"),
+    )
     for role in ("opstrand-api", "system:service-account-issuer-discovery"):
         binding = f"api-of-the-tests-{role.rpartition(':')[2]}"
-        run_kubectl(quiet_plane.kubeconfig, "create", "clusterrolebinding", binding, f"--clusterrole={role}", f"--user={API_USER}")
+        run_kubectl(
+            quiet_plane.kubeconfig,
+            "create",
+            "clusterrolebinding",
+            binding,
+            f"--clusterrole={role}",
+            f"--user={API_USER}",
+        )
     return str(quiet_plane.user(API_USER))
 
 
 class Report:
-    """A run that is under way, and a client in its Pod that reports on it while the API dies and comes again."""
+    """A run that is under way, and a client in its Pod that reports on it while the API dies and
+    comes again.
+    """
 
     def __init__(self, ground: Ground, kubeconfig: str) -> None:
         self.ground, self.kube, self.kubeconfig = ground, ground.kube, kubeconfig
@@ -334,34 +483,61 @@ class Report:
     async def make_run(self, *, patience: float) -> RunClient:
         """A run as the operator leaves it once its Pod runs."""
         await make_namespace(self.kube, self.namespace)
-        pod = {"metadata": {"name": "a-0"}, "spec": {"serviceAccountName": "default", "containers": [{"name": "main", "image": "x"}]}}
+        pod = {
+            "metadata": {"name": "a-0"},
+            "spec": {
+                "serviceAccountName": "default",
+                "containers": [{"name": "main", "image": "x"}],
+            },
+        }
         pod = await self.kube.create(PODS, self.namespace, pod)
         body = await self.kube.create(OPERATIONS, self.namespace, job("a", {}))
         uuid = run_uuid(body["metadata"]["uid"])
-        frozen = {"uuid": uuid, "kind": "job", "phase": "Running", "inputs": {}, "outputs": {}, "artifacts": [], "tags": [], "meta": {}}
+        frozen = {
+            "uuid": uuid,
+            "kind": "job",
+            "phase": "Running",
+            "inputs": {},
+            "outputs": {},
+            "artifacts": [],
+            "tags": [],
+            "meta": {},
+        }
         status = {**frozen, "pod": {"name": "a-0", "uid": pod["metadata"]["uid"]}}
         await self.kube.json_patch(
-            OPERATIONS, self.namespace, "a", [{"op": "add", "path": "/status", "value": status}], subresource="status"
+            OPERATIONS,
+            self.namespace,
+            "a",
+            [{"op": "add", "path": "/status", "value": status}],
+            subresource="status",
         )
         bound = {"kind": "Pod", "apiVersion": "v1", "name": "a-0", "uid": pod["metadata"]["uid"]}
         tokens = Resource("", "v1", "serviceaccounts/default/token", "TokenRequest")
         request = {"spec": {"audiences": ["opstrand"], "boundObjectRef": bound}}
         token = (await self.kube.create(tokens, self.namespace, request))["status"]["token"]
-        connection = Connection(f"http://127.0.0.1:{self.port}", BearerToken(token), patience=patience)  # type: ignore[arg-type]
+        connection = Connection(
+            f"http://127.0.0.1:{self.port}", BearerToken(token), patience=patience
+        )  # type: ignore[arg-type]
         return RunClient(project=self.namespace, run_uuid=uuid, client=connection)
 
     async def start(self, **kill: object) -> Child:
         environment = {"KUBECONFIG": self.kubeconfig, "OPSTRAND_API_LISTEN_PORT": str(self.port)}
-        return await self.ground.nursery.start("opstrand.api", self.log, {**environment, **{k: str(v) for k, v in kill.items()}})
+        return await self.ground.nursery.start(
+            "opstrand.api", self.log, {**environment, **{k: str(v) for k, v in kill.items()}}
+        )
 
     def report(self, client: RunClient) -> None:
-        """One thing after the other, outputs and artifacts in turn; what was not stored in time is tried no more."""
+        """One thing after the other, outputs and artifacts in turn; what was not stored in time is
+        tried no more.
+        """
         for number in range(KEYS):
             name = f"k{number}"
             self.tried[name] = number
             try:
                 if number % 2:
-                    client.log_artifact_lineage({"name": name, "summary": {"number": number}}, async_req=False)
+                    client.log_artifact_lineage(
+                        {"name": name, "summary": {"number": number}}, async_req=False
+                    )
                 else:
                     client.log_outputs(async_req=False, **{name: number})
             except ClientError:
@@ -385,7 +561,9 @@ class Report:
             await reporting
         await child.end(9)
         status = (await self.kube.get(OPERATIONS, self.namespace, "a"))["status"]
-        kept = status["outputs"] | {item["name"]: item["summary"]["number"] for item in status["artifacts"]}
+        kept = status["outputs"] | {
+            item["name"]: item["summary"]["number"] for item in status["artifacts"]
+        }
         log = child.read_log()[-4000:]
         assert self.stored.items() <= kept.items() <= self.tried.items(), log
         if patience > 5:
@@ -393,15 +571,26 @@ class Report:
         return self.has_died
 
 
-async def test_the_api_dies_at_every_point_and_what_it_acknowledged_is_there(ground: Ground, api_kubeconfig: str) -> None:
+async def test_the_api_dies_at_every_point_and_what_it_acknowledged_is_there(
+    ground: Ground, api_kubeconfig: str
+) -> None:
     undisturbed = Report(ground, api_kubeconfig)
     await undisturbed.live(patience=20)
     effects = count_effects(undisturbed.log.read_text())
     assert effects > KEYS
-    points = [(n, when, patience) for n in range(1, effects + 1) for when in ("before", "after") for patience in (20.0, 0.1)]
+    points = [
+        (n, when, patience)
+        for n in range(1, effects + 1)
+        for when in ("before", "after")
+        for patience in (20.0, 0.1)
+    ]
     reports = [
-        lambda n=n, when=when, patience=patience: Report(ground, api_kubeconfig).live(patience=patience, KILL_AT=n, KILL_WHEN=when)
+        lambda n=n, when=when, patience=patience: Report(ground, api_kubeconfig).live(
+            patience=patience, KILL_AT=n, KILL_WHEN=when
+        )
         for n, when, patience in points
     ]
     died = await at_once(*reports)
-    assert [point for point, has_died in zip(points, died, strict=True) if not has_died and point[2] > 5] == []
+    assert [
+        point for point, has_died in zip(points, died, strict=True) if not has_died and point[2] > 5
+    ] == []

@@ -1,4 +1,6 @@
-"""A run's life against a real API server: phases, conditions, history, failures, stop, adoption, lost Pods."""
+"""A run's life against a real API server: phases, conditions, history, failures, stop, adoption,
+lost Pods.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ pytestmark = pytest.mark.usefixtures("operator")
 STARTED = "2026-01-01T00:00:00Z"
 
 
-async def start(kube: KubeApi, namespace: str, name: str = "run", spec: dict[str, Any] | None = None) -> tuple[Manifest, Manifest]:
+async def start(
+    kube: KubeApi, namespace: str, name: str = "run", spec: dict[str, Any] | None = None
+) -> tuple[Manifest, Manifest]:
     await kube.create(OPERATIONS, namespace, operation(name, spec))
     body = await wait_for(kube, namespace, name, in_phase("Starting"))
     return body, await pod_of(kube, namespace, body)
@@ -31,7 +35,9 @@ def conditions(body: Manifest) -> dict[str, str]:
 
 
 async def test_a_run_that_succeeds_tells_its_whole_story(kube: KubeApi, namespace: str) -> None:
-    body, pod = await start(kube, namespace, spec={"params": {"x": {"value": 1, "contextOnly": True}}})
+    body, pod = await start(
+        kube, namespace, spec={"params": {"x": {"value": 1, "contextOnly": True}}}
+    )
     assert body["status"]["inputs"] == {"x": 1}
     assert pod["metadata"]["ownerReferences"][0]["uid"] == body["metadata"]["uid"]
     pod = await mark(kube, pod, running(STARTED))
@@ -40,57 +46,107 @@ async def test_a_run_that_succeeds_tells_its_whole_story(kube: KubeApi, namespac
     assert conditions(body) == {"Accepted": "True", "RefsResolved": "True", "Running": "True"}
     await mark(kube, pod, ended(0, STARTED))
     body = await wait_for(kube, namespace, "run", in_phase("Succeeded"))
-    assert conditions(body) == {"Accepted": "True", "RefsResolved": "True", "Running": "False", "Succeeded": "True", "Finished": "True"}
-    assert [one["status"] for one in body["status"]["history"]] == ["created", "starting", "running", "succeeded"]
+    assert conditions(body) == {
+        "Accepted": "True",
+        "RefsResolved": "True",
+        "Running": "False",
+        "Succeeded": "True",
+        "Finished": "True",
+    }
+    assert [one["status"] for one in body["status"]["history"]] == [
+        "created",
+        "starting",
+        "running",
+        "succeeded",
+    ]
     assert body["status"]["duration"] > 0
 
 
 @pytest.mark.parametrize(
     ("status", "reason", "words"),
     [
-        (ended(3, STARTED, "ValueError: no such file"), "ContainerFailed", "exit code 3: ValueError: no such file"),
+        (
+            ended(3, STARTED, "ValueError: no such file"),
+            "ContainerFailed",
+            "exit code 3: ValueError: no such file",
+        ),
         (ended(137, STARTED), "ContainerFailed", "exit code 137"),
     ],
 )
-async def test_a_run_that_fails_says_why(kube: KubeApi, namespace: str, status: dict[str, Any], reason: str, words: str) -> None:
+async def test_a_run_that_fails_says_why(
+    kube: KubeApi, namespace: str, status: dict[str, Any], reason: str, words: str
+) -> None:
     _, pod = await start(kube, namespace)
     await mark(kube, pod, status)
     body = await wait_for(kube, namespace, "run", in_phase("Failed"))
     assert (body["status"]["reason"], body["status"]["message"]) == (reason, words)
 
 
-async def test_a_run_whose_start_the_cluster_does_not_keep_fails_with_its_words(kube: KubeApi, namespace: str) -> None:
+async def test_a_run_whose_start_the_cluster_does_not_keep_fails_with_its_words(
+    kube: KubeApi, namespace: str
+) -> None:
     """It was tried again and again, and said nothing."""
-    await kube.create(OPERATIONS, namespace, operation("run", {"tags": [f"t{number}" for number in range(1001)]}))
+    await kube.create(
+        OPERATIONS, namespace, operation("run", {"tags": [f"t{number}" for number in range(1001)]})
+    )
     body = await wait_for(kube, namespace, "run", in_phase("Failed"))
     assert body["status"]["reason"] == "InvalidSpec"
     assert "status.tags: Too many: 1001: must have at most 1000 items" in body["status"]["message"]
     assert (await kube.list(PODS, namespace))[0] == []
 
 
-async def test_the_log_has_a_line_for_each_run_that_ended_and_none_else(kube: KubeApi, namespace: str, operator: OperatorProcess) -> None:
+async def test_the_log_has_a_line_for_each_run_that_ended_and_none_else(
+    kube: KubeApi, namespace: str, operator: OperatorProcess
+) -> None:
     for name, code in {"good": 0, "bad": 3}.items():
         _, pod = await start(kube, namespace, name)
         await mark(kube, pod, ended(code, STARTED))
         await wait_for(kube, namespace, name, in_phase("Succeeded", "Failed"))
     await asyncio.sleep(0.3)
     lines = [json.loads(line) for line in operator.read_log().splitlines() if namespace in line]
-    told = [{key: line.get(key) for key in ("run", "project", "phase", "reason", "level")} for line in lines]
+    told = [
+        {key: line.get(key) for key in ("run", "project", "phase", "reason", "level")}
+        for line in lines
+    ]
     assert told == [
-        {"run": "good", "project": namespace, "phase": "Succeeded", "reason": "Succeeded", "level": "info"},
-        {"run": "bad", "project": namespace, "phase": "Failed", "reason": "ContainerFailed", "level": "info"},
+        {
+            "run": "good",
+            "project": namespace,
+            "phase": "Succeeded",
+            "reason": "Succeeded",
+            "level": "info",
+        },
+        {
+            "run": "bad",
+            "project": namespace,
+            "phase": "Failed",
+            "reason": "ContainerFailed",
+            "level": "info",
+        },
     ]
 
 
-async def test_an_image_that_cannot_be_pulled_shows_in_the_reason_and_is_written_once(kube: KubeApi, namespace: str) -> None:
+async def test_an_image_that_cannot_be_pulled_shows_in_the_reason_and_is_written_once(
+    kube: KubeApi, namespace: str
+) -> None:
     _, pod = await start(kube, namespace)
     waiting = {"name": "main", "image": "nope", "imageID": "", "ready": False, "restartCount": 0}
     for reason in ("ErrImagePull", "ImagePullBackOff", "ErrImagePull"):
-        state = {"state": {"waiting": {"reason": reason, "message": f"{reason}: pull access denied"}}}
-        pod = await mark(kube, pod, {"phase": "Pending", "containerStatuses": [{**waiting, **state}]})
-        body = await wait_for(kube, namespace, "run", lambda one: one["status"]["reason"] == "ImagePullFailed")
+        state = {
+            "state": {"waiting": {"reason": reason, "message": f"{reason}: pull access denied"}}
+        }
+        pod = await mark(
+            kube, pod, {"phase": "Pending", "containerStatuses": [{**waiting, **state}]}
+        )
+        body = await wait_for(
+            kube, namespace, "run", lambda one: one["status"]["reason"] == "ImagePullFailed"
+        )
     assert "ErrImagePull: pull access denied" in body["status"]["message"]
-    assert [one["reason"] for one in body["status"]["history"]] == ["Created", "PodCreated", "ImagePullFailed"]
+    assert [one["reason"] for one in body["status"]["history"]] == [
+        "Created",
+        "PodCreated",
+        "ImagePullFailed",
+    ]
     await mark(kube, pod, running(STARTED))
     await wait_for(kube, namespace, "run", in_phase("Running"))
 
@@ -98,7 +154,14 @@ async def test_an_image_that_cannot_be_pulled_shows_in_the_reason_and_is_written
 async def test_an_image_name_that_is_none_ends_the_run(kube: KubeApi, namespace: str) -> None:
     _, pod = await start(kube, namespace)
     state = {"waiting": {"reason": "InvalidImageName", "message": "couldn't parse image name"}}
-    container = {"name": "main", "image": "!", "imageID": "", "ready": False, "restartCount": 0, "state": state}
+    container = {
+        "name": "main",
+        "image": "!",
+        "imageID": "",
+        "ready": False,
+        "restartCount": 0,
+        "state": state,
+    }
     await mark(kube, pod, {"phase": "Pending", "containerStatuses": [container]})
     body = await wait_for(kube, namespace, "run", in_phase("Failed"))
     assert body["status"]["reason"] == "ImagePullFailed"
@@ -108,7 +171,12 @@ async def test_a_stopped_run_that_started_is_given_its_grace(kube: KubeApi, name
     _, pod = await start(kube, namespace)
     pod = await mark(kube, pod, running(STARTED))
     await wait_for(kube, namespace, "run", in_phase("Running"))
-    await kube.json_patch(OPERATIONS, namespace, "run", [{"op": "add", "path": "/spec/control", "value": {"stop": True}}])
+    await kube.json_patch(
+        OPERATIONS,
+        namespace,
+        "run",
+        [{"op": "add", "path": "/spec/control", "value": {"stop": True}}],
+    )
     await wait_for(kube, namespace, "run", in_phase("Stopping"))
     for _ in range(100):
         pod = await kube.get(PODS, namespace, pod["metadata"]["name"])
@@ -121,37 +189,65 @@ async def test_a_stopped_run_that_started_is_given_its_grace(kube: KubeApi, name
     assert body["status"]["reason"] == "Stopped"
 
 
-async def test_if_main_ended_first_its_result_wins_over_a_stop(kube: KubeApi, namespace: str) -> None:
+async def test_if_main_ended_first_its_result_wins_over_a_stop(
+    kube: KubeApi, namespace: str
+) -> None:
     _, pod = await start(kube, namespace)
     pod = await mark(kube, pod, running(STARTED))
-    await kube.json_patch(OPERATIONS, namespace, "run", [{"op": "add", "path": "/spec/control", "value": {"stop": True}}])
+    await kube.json_patch(
+        OPERATIONS,
+        namespace,
+        "run",
+        [{"op": "add", "path": "/spec/control", "value": {"stop": True}}],
+    )
     await wait_for(kube, namespace, "run", in_phase("Stopping"))
     pod = await kube.get(PODS, namespace, pod["metadata"]["name"])
     await mark(kube, pod, ended(0, STARTED))
     await wait_for(kube, namespace, "run", in_phase("Succeeded"))
 
 
-async def test_a_stopped_run_that_never_started_loses_its_pod(kube: KubeApi, namespace: str) -> None:
+async def test_a_stopped_run_that_never_started_loses_its_pod(
+    kube: KubeApi, namespace: str
+) -> None:
     _, pod = await start(kube, namespace)
-    await kube.json_patch(OPERATIONS, namespace, "run", [{"op": "add", "path": "/spec/control", "value": {"stop": True}}])
+    await kube.json_patch(
+        OPERATIONS,
+        namespace,
+        "run",
+        [{"op": "add", "path": "/spec/control", "value": {"stop": True}}],
+    )
     await wait_for(kube, namespace, "run", in_phase("Stopped"))
     with pytest.raises(NotFound):
         await kube.get(PODS, namespace, pod["metadata"]["name"])
 
 
-async def test_a_run_stopped_before_it_is_judged_makes_no_pod(kube: KubeApi, namespace: str) -> None:
+async def test_a_run_stopped_before_it_is_judged_makes_no_pod(
+    kube: KubeApi, namespace: str
+) -> None:
     await kube.create(OPERATIONS, namespace, operation("run", {"control": {"stop": True}}))
     await wait_for(kube, namespace, "run", in_phase("Stopped"))
     assert (await kube.list(PODS, namespace))[0] == []
 
 
-async def test_a_pod_that_vanishes_is_tried_again_and_charged_to_the_platform(kube: KubeApi, namespace: str) -> None:
+async def test_a_pod_that_vanishes_is_tried_again_and_charged_to_the_platform(
+    kube: KubeApi, namespace: str
+) -> None:
     body, pod = await start(kube, namespace)
     await mark(kube, pod, running(STARTED))
     await wait_for(kube, namespace, "run", in_phase("Running"))
     # Force: there is no kubelet here that would confirm.
-    await kube._json("DELETE", PODS.path(namespace, pod["metadata"]["name"]), what="force", body={"gracePeriodSeconds": 0})
-    body = await wait_for(kube, namespace, "run", lambda one: one["status"].get("attempt") == 1 and one["status"]["phase"] == "Starting")
+    await kube._json(
+        "DELETE",
+        PODS.path(namespace, pod["metadata"]["name"]),
+        what="force",
+        body={"gracePeriodSeconds": 0},
+    )
+    body = await wait_for(
+        kube,
+        namespace,
+        "run",
+        lambda one: one["status"].get("attempt") == 1 and one["status"]["phase"] == "Starting",
+    )
     assert body["status"]["retries"] == {"failures": 0, "disruptions": 1}
     pod = await pod_of(kube, namespace, body)
     assert pod["metadata"]["name"].endswith("-1")
@@ -159,7 +255,9 @@ async def test_a_pod_that_vanishes_is_tried_again_and_charged_to_the_platform(ku
     await wait_for(kube, namespace, "run", in_phase("Succeeded"))
 
 
-async def test_a_failure_is_retried_as_often_as_the_user_said(kube: KubeApi, namespace: str) -> None:
+async def test_a_failure_is_retried_as_often_as_the_user_said(
+    kube: KubeApi, namespace: str
+) -> None:
     body, pod = await start(kube, namespace, spec={"termination": {"maxRetries": 1}})
     await mark(kube, pod, ended(1, STARTED))
     body = await wait_for(kube, namespace, "run", in_phase("Retrying"))
@@ -170,12 +268,18 @@ async def test_a_failure_is_retried_as_often_as_the_user_said(kube: KubeApi, nam
     await wait_for(kube, namespace, "run", in_phase("Failed"))
 
 
-async def test_a_pod_of_ours_that_is_there_already_is_adopted(kube: KubeApi, namespace: str, operator: OperatorProcess) -> None:
+async def test_a_pod_of_ours_that_is_there_already_is_adopted(
+    kube: KubeApi, namespace: str, operator: OperatorProcess
+) -> None:
     """The operator died after the POST and before it heard of it."""
     _, pod = await start(kube, namespace)
     operator.kill()
     await kube.json_patch(
-        OPERATIONS, namespace, "run", [{"op": "replace", "path": "/status/message", "value": "as it was"}], subresource="status"
+        OPERATIONS,
+        namespace,
+        "run",
+        [{"op": "replace", "path": "/status/message", "value": "as it was"}],
+        subresource="status",
     )
     operator.start()
     operator.wait_until_started()
@@ -184,13 +288,20 @@ async def test_a_pod_of_ours_that_is_there_already_is_adopted(kube: KubeApi, nam
     assert len((await kube.list(PODS, namespace))[0]) == 1
 
 
-async def test_a_foreign_pod_of_its_name_is_a_name_conflict(kube: KubeApi, namespace: str, operator: OperatorProcess) -> None:
+async def test_a_foreign_pod_of_its_name_is_a_name_conflict(
+    kube: KubeApi, namespace: str, operator: OperatorProcess
+) -> None:
     operator.kill()
     try:
         body = await kube.create(OPERATIONS, namespace, operation("run"))
         name = f"run-{body['metadata']['uid'].replace('-', '')[:8]}-0"
         container = {"name": "main", "image": "x"}
-        foreign = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": [container]}}
+        foreign = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name},
+            "spec": {"containers": [container]},
+        }
         await kube.create(PODS, namespace, foreign)
     finally:
         operator.start()
@@ -199,18 +310,37 @@ async def test_a_foreign_pod_of_its_name_is_a_name_conflict(kube: KubeApi, names
     assert body["status"]["reason"] == "NameConflict"
 
 
-async def test_long_init_files_travel_in_a_config_map_of_the_run(kube: KubeApi, namespace: str) -> None:
+async def test_long_init_files_travel_in_a_config_map_of_the_run(
+    kube: KubeApi, namespace: str
+) -> None:
     step = {"file": {"filename": "big.txt", "content": "line of text\n" * 20_000}}
     container = {"image": "busybox", "command": ["true"]}
-    body, pod = await start(kube, namespace, spec={"component": {"run": {"kind": "job", "init": [step], "container": container}}})
+    body, pod = await start(
+        kube,
+        namespace,
+        spec={"component": {"run": {"kind": "job", "init": [step], "container": container}}},
+    )
     config_map = await kube.get(CONFIG_MAPS, namespace, pod["metadata"]["name"])
     assert config_map["metadata"]["ownerReferences"][0]["uid"] == body["metadata"]["uid"]
-    assert any(volume.get("configMap", {}).get("name") == pod["metadata"]["name"] for volume in pod["spec"]["volumes"])
+    assert any(
+        volume.get("configMap", {}).get("name") == pod["metadata"]["name"]
+        for volume in pod["spec"]["volumes"]
+    )
 
 
-async def test_what_the_api_server_refuses_of_a_pod_is_said_in_its_words(kube: KubeApi, namespace: str) -> None:
-    container = {"image": "busybox", "command": ["true"], "resources": {"requests": {"cpu": "much"}}}
-    await kube.create(OPERATIONS, namespace, operation("run", {"component": {"run": {"kind": "job", "container": container}}}))
+async def test_what_the_api_server_refuses_of_a_pod_is_said_in_its_words(
+    kube: KubeApi, namespace: str
+) -> None:
+    container = {
+        "image": "busybox",
+        "command": ["true"],
+        "resources": {"requests": {"cpu": "much"}},
+    }
+    await kube.create(
+        OPERATIONS,
+        namespace,
+        operation("run", {"component": {"run": {"kind": "job", "container": container}}}),
+    )
     body = await wait_for(kube, namespace, "run", in_phase("Failed"))
     assert body["status"]["reason"] in ("PodRefused", "InvalidSpec")
     assert "much" in body["status"]["message"] or "quantit" in body["status"]["message"]
@@ -218,21 +348,39 @@ async def test_what_the_api_server_refuses_of_a_pod_is_said_in_its_words(kube: K
 
 async def test_quota_is_waited_for(kube: KubeApi, namespace: str) -> None:
     quotas = Resource("", "v1", "resourcequotas", "ResourceQuota")
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "none"},
+        "spec": {"hard": {"pods": "0"}},
+    }
     await kube.create(quotas, namespace, quota)
     for _ in range(100):
         if (await kube.get(quotas, namespace, "none")).get("status", {}).get("hard"):
             break
         await asyncio.sleep(0.05)
     await kube.create(OPERATIONS, namespace, operation("run"))
-    body = await wait_for(kube, namespace, "run", lambda one: (one.get("status") or {}).get("reason") == "QuotaExceeded")
+    body = await wait_for(
+        kube,
+        namespace,
+        "run",
+        lambda one: (one.get("status") or {}).get("reason") == "QuotaExceeded",
+    )
     assert "exceeded quota" in body["status"]["message"]
     await kube.delete(quotas, namespace, "none")
-    await wait_for(kube, namespace, "run", lambda one: one["status"]["reason"] == "PodCreated", seconds=20)
+    await wait_for(
+        kube, namespace, "run", lambda one: one["status"]["reason"] == "PodCreated", seconds=20
+    )
 
 
 async def test_pod_security_is_the_users_fault(kube: KubeApi, namespace: str) -> None:
-    label = [{"op": "add", "path": "/metadata/labels/pod-security.kubernetes.io~1enforce", "value": "restricted"}]
+    label = [
+        {
+            "op": "add",
+            "path": "/metadata/labels/pod-security.kubernetes.io~1enforce",
+            "value": "restricted",
+        }
+    ]
     from opstrand.kube.resources import NAMESPACES
 
     await kube.json_patch(NAMESPACES, None, namespace, label)
@@ -242,10 +390,18 @@ async def test_pod_security_is_the_users_fault(kube: KubeApi, namespace: str) ->
     assert "violates PodSecurity" in body["status"]["message"]
 
 
-async def test_a_container_that_meets_the_restricted_level_keeps_meeting_it(kube: KubeApi, namespace: str) -> None:
+async def test_a_container_that_meets_the_restricted_level_keeps_meeting_it(
+    kube: KubeApi, namespace: str
+) -> None:
     from opstrand.kube.resources import NAMESPACES
 
-    label = [{"op": "add", "path": "/metadata/labels/pod-security.kubernetes.io~1enforce", "value": "restricted"}]
+    label = [
+        {
+            "op": "add",
+            "path": "/metadata/labels/pod-security.kubernetes.io~1enforce",
+            "value": "restricted",
+        }
+    ]
     await kube.json_patch(NAMESPACES, None, namespace, label)
     security = {
         "runAsNonRoot": True,
@@ -255,12 +411,18 @@ async def test_a_container_that_meets_the_restricted_level_keeps_meeting_it(kube
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     container = {"image": "busybox", "command": ["true"], "securityContext": security}
-    _, pod = await start(kube, namespace, spec={"component": {"run": {"kind": "job", "container": container}}})
+    _, pod = await start(
+        kube, namespace, spec={"component": {"run": {"kind": "job", "container": container}}}
+    )
     assert pod["spec"]["initContainers"][0]["securityContext"]["runAsUser"] == 1000
 
 
-async def test_an_object_restored_from_a_backup_is_not_run_again(kube: KubeApi, namespace: str) -> None:
-    await kube.create(OPERATIONS, namespace, operation("run", labels={"velero.io/restore-name": "monday"}))
+async def test_an_object_restored_from_a_backup_is_not_run_again(
+    kube: KubeApi, namespace: str
+) -> None:
+    await kube.create(
+        OPERATIONS, namespace, operation("run", labels={"velero.io/restore-name": "monday"})
+    )
     body = await wait_for(kube, namespace, "run", in_phase("Stopped"))
     assert body["status"]["reason"] == "Restored"
 
@@ -279,14 +441,24 @@ async def test_what_a_run_owns_goes_with_it(kube: KubeApi, namespace: str) -> No
     raise AssertionError("the Pod outlives its run")
 
 
-async def test_a_pod_goes_after_its_time_though_nothing_ever_happens_to_it_again(kube: KubeApi, namespace: str) -> None:
-    """Once the final status is written, neither the run nor its Pod need have another event. The second one's time is changed by then."""
+async def test_a_pod_goes_after_its_time_though_nothing_ever_happens_to_it_again(
+    kube: KubeApi, namespace: str
+) -> None:
+    """Once the final status is written, neither the run nor its Pod need have another event.
+
+    The second one's time is changed by then.
+    """
     _, short = await start(kube, namespace, "short", {"termination": {"ttl": 1}})
     _, changed = await start(kube, namespace, "changed")
     for name, pod in (("short", short), ("changed", changed)):
         await mark(kube, pod, ended(0, STARTED))
         await wait_for(kube, namespace, name, in_phase("Succeeded"))
-    await kube.json_patch(OPERATIONS, namespace, "changed", [{"op": "add", "path": "/spec/termination", "value": {"ttl": 0}}])
+    await kube.json_patch(
+        OPERATIONS,
+        namespace,
+        "changed",
+        [{"op": "add", "path": "/spec/termination", "value": {"ttl": 0}}],
+    )
     for pod in (short, changed):
         assert await is_taken_away(kube, pod)
 
@@ -295,7 +467,12 @@ async def is_taken_away(kube: KubeApi, pod: Manifest) -> bool:
     """Gone, or marked: without a kubelet nobody confirms it."""
     for _ in range(400):
         try:
-            if "deletionTimestamp" in (await kube.get(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"]))["metadata"]:
+            if (
+                "deletionTimestamp"
+                in (await kube.get(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"]))[
+                    "metadata"
+                ]
+            ):
                 return True
         except NotFound:
             return True
@@ -303,21 +480,43 @@ async def is_taken_away(kube: KubeApi, pod: Manifest) -> bool:
     return False
 
 
-async def test_foreground_deletion_takes_the_pod_and_no_other_is_made(kube: KubeApi, namespace: str) -> None:
+async def test_foreground_deletion_takes_the_pod_and_no_other_is_made(
+    kube: KubeApi, namespace: str
+) -> None:
     """Argo CD's way: the Operation stays until its Pod is gone."""
     _, pod = await start(kube, namespace)
     await mark(kube, pod, running(STARTED))
     await wait_for(kube, namespace, "run", in_phase("Running"))
     # Somebody's finalizer keeps it for longer still.
-    await kube.json_patch(OPERATIONS, namespace, "run", [{"op": "add", "path": "/metadata/finalizers", "value": ["test/keep"]}])
+    await kube.json_patch(
+        OPERATIONS,
+        namespace,
+        "run",
+        [{"op": "add", "path": "/metadata/finalizers", "value": ["test/keep"]}],
+    )
     body = {"propagationPolicy": "Foreground"}
-    await kube._json("DELETE", OPERATIONS.path(namespace, "run"), what="delete in the foreground", body=body)
-    await kube._json("DELETE", PODS.path(namespace, pod["metadata"]["name"]), what="force", body={"gracePeriodSeconds": 0})
+    await kube._json(
+        "DELETE", OPERATIONS.path(namespace, "run"), what="delete in the foreground", body=body
+    )
+    await kube._json(
+        "DELETE",
+        PODS.path(namespace, pod["metadata"]["name"]),
+        what="force",
+        body={"gracePeriodSeconds": 0},
+    )
     body = await wait_for(kube, namespace, "run", in_phase("Stopped"))
-    assert (body["status"]["reason"], body["status"]["message"]) == ("Stopped", "its Operation is being deleted")
+    assert (body["status"]["reason"], body["status"]["message"]) == (
+        "Stopped",
+        "its Operation is being deleted",
+    )
     await asyncio.sleep(2)  # the wait before another attempt would be one
     assert (await kube.list(PODS, namespace))[0] == []
-    await kube.json_patch(OPERATIONS, namespace, "run", [{"op": "replace", "path": "/metadata/finalizers", "value": []}])
+    await kube.json_patch(
+        OPERATIONS,
+        namespace,
+        "run",
+        [{"op": "replace", "path": "/metadata/finalizers", "value": []}],
+    )
 
 
 LIMIT_RANGE = {"limits": [{"type": "Container", "max": {"cpu": "2", "memory": "2Gi"}}]}
@@ -326,28 +525,54 @@ LIMIT_RANGE = {"limits": [{"type": "Container", "max": {"cpu": "2", "memory": "2
 @pytest.mark.parametrize(
     ("run", "extra", "words"),
     [
-        ({"environment": {"priorityClassName": "absent"}}, None, "no PriorityClass with name absent was found"),
-        ({"environment": {"priority": 7}}, None, "the integer value of priority (7) must not be provided in pod spec"),
+        (
+            {"environment": {"priorityClassName": "absent"}},
+            None,
+            "no PriorityClass with name absent was found",
+        ),
+        (
+            {"environment": {"priority": 7}},
+            None,
+            "the integer value of priority (7) must not be provided in pod spec",
+        ),
         (
             {"limits": {"cpu": "3", "memory": "3Gi"}},
             ("limitranges", "LimitRange", LIMIT_RANGE),
             "maximum memory usage per Container is 2Gi",
         ),
-        ({}, ("resourcequotas", "ResourceQuota", {"hard": {"requests.cpu": "4"}}), "must specify requests.cpu for: main"),
+        (
+            {},
+            ("resourcequotas", "ResourceQuota", {"hard": {"requests.cpu": "4"}}),
+            "must specify requests.cpu for: main",
+        ),
     ],
     ids=["priority class", "priority", "limits of the namespace", "quota that wants requests"],
 )
 async def test_whatever_admission_refuses_is_said_at_once_and_in_its_words(
-    kube: KubeApi, namespace: str, run: dict[str, Any], extra: tuple[str, str, dict[str, Any]] | None, words: str
+    kube: KubeApi,
+    namespace: str,
+    run: dict[str, Any],
+    extra: tuple[str, str, dict[str, Any]] | None,
+    words: str,
 ) -> None:
     if extra is not None:
         resource = Resource("", "v1", extra[0], extra[1])
-        made = await kube.create(resource, namespace, {"metadata": {"name": "small"}, "spec": extra[2]})
+        made = await kube.create(
+            resource, namespace, {"metadata": {"name": "small"}, "spec": extra[2]}
+        )
         while extra[0] == "resourcequotas" and not made.get("status", {}).get("hard"):
             await asyncio.sleep(0.05)
             made = await kube.get(resource, namespace, "small")
-    container = {"image": "busybox", "command": ["true"], **({"resources": {"limits": run.pop("limits")}} if "limits" in run else {})}
-    await kube.create(OPERATIONS, namespace, operation("run", {"component": {"run": {"kind": "job", "container": container, **run}}}))
+    container = {
+        "image": "busybox",
+        "command": ["true"],
+        **({"resources": {"limits": run.pop("limits")}} if "limits" in run else {}),
+    }
+    await kube.create(
+        OPERATIONS,
+        namespace,
+        operation("run", {"component": {"run": {"kind": "job", "container": container, **run}}}),
+    )
     body = await wait_for(kube, namespace, "run", in_phase("Failed"))
     assert body["status"]["reason"] == "PodRefused"
     assert words in body["status"]["message"]
@@ -359,9 +584,20 @@ async def test_what_a_webhook_put_beside_main_neither_hides_its_end_nor_outlives
 ) -> None:
     """A mesh's proxy has no end of its own: the Pod's phase stays Running."""
     _, pod = await start(kube, namespace)
-    proxy = {"name": "istio-proxy", "image": "x", "imageID": "x", "ready": True, "restartCount": 0, "state": {"running": {}}}
+    proxy = {
+        "name": "istio-proxy",
+        "image": "x",
+        "imageID": "x",
+        "ready": True,
+        "restartCount": 0,
+        "state": {"running": {}},
+    }
     status = ended(code, STARTED, "boom")
-    await mark(kube, pod, {**status, "phase": "Running", "containerStatuses": [*status["containerStatuses"], proxy]})
+    await mark(
+        kube,
+        pod,
+        {**status, "phase": "Running", "containerStatuses": [*status["containerStatuses"], proxy]},
+    )
     body = await wait_for(kube, namespace, "run", in_phase(phase))
     assert body["status"]["message"] == ("exit code 3: boom" if code else "")
     for _ in range(200):
@@ -398,9 +634,16 @@ async def bring_into_every_phase(kube: KubeApi, namespace: str) -> list[str]:
 async def test_a_stop_ends_a_run_in_every_phase(kube: KubeApi, namespace: str) -> None:
     names = await bring_into_every_phase(kube, namespace)
     for name in names:
-        await kube.json_patch(OPERATIONS, namespace, name, [{"op": "add", "path": "/spec/control", "value": {"stop": True}}])
+        await kube.json_patch(
+            OPERATIONS,
+            namespace,
+            name,
+            [{"op": "add", "path": "/spec/control", "value": {"stop": True}}],
+        )
     going = await wait_for(kube, namespace, "running", in_phase("Stopping"))
-    await mark(kube, await pod_of(kube, namespace, going), ended(143, STARTED, reason="DeadlineExceeded"))
+    await mark(
+        kube, await pod_of(kube, namespace, going), ended(143, STARTED, reason="DeadlineExceeded")
+    )
     for name in names:
         body = await wait_for(kube, namespace, name, in_phase("Stopped"))
         assert body["status"]["reason"] == "Stopped"
@@ -408,7 +651,9 @@ async def test_a_stop_ends_a_run_in_every_phase(kube: KubeApi, namespace: str) -
     assert {pod["status"]["phase"] for pod in pods} <= {"Failed"}, "nothing runs or starts"
 
 
-async def test_a_run_that_is_deleted_in_any_phase_leaves_nothing_and_begins_nothing(kube: KubeApi, namespace: str) -> None:
+async def test_a_run_that_is_deleted_in_any_phase_leaves_nothing_and_begins_nothing(
+    kube: KubeApi, namespace: str
+) -> None:
     for name in await bring_into_every_phase(kube, namespace):
         await kube.delete(OPERATIONS, namespace, name)
     for _ in range(1200):  # the garbage collector looks for new kinds every half minute
@@ -418,4 +663,6 @@ async def test_a_run_that_is_deleted_in_any_phase_leaves_nothing_and_begins_noth
         await asyncio.sleep(0.05)
     await asyncio.sleep(2)  # the wait before another attempt would be one
     pods, _version = await kube.list(PODS, namespace)
-    assert [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]] == []
+    assert [
+        pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]
+    ] == []

@@ -1,4 +1,5 @@
-"""The wall clock of the operator's machine is really moved: no wait is longer than it was meant to be, and no run ends by it.
+"""The wall clock of the operator's machine is really moved: no wait is longer than it was meant to
+be, and no run ends by it.
 
 tests/unit/controller/test_clocks.py goes through more cases without a process.
 """
@@ -30,12 +31,15 @@ from tests.support.kubelet_stand_in import ended, mark, running
 from tests.support.moved_clock import FAKETIME, MovedClock
 from tests.support.operator_process import OperatorProcess
 
-pytestmark = pytest.mark.skipif(FAKETIME is None, reason="no faketime here: apt-get install faketime")
+pytestmark = pytest.mark.skipif(
+    FAKETIME is None, reason="no faketime here: apt-get install faketime"
+)
 
 HOUR, DAY = 3600, 86400
 #: Seconds between a failed attempt and the next.
 BACKOFF = 3
-#: How long the clock is ahead, and for how long anything may take that is not a jump: an hour is a thousand times as much.
+#: How long the clock is ahead, and for how long anything may take that is not a jump: an hour is a
+#: thousand times as much.
 AHEAD_FOR, PATIENCE = 8, 60
 TIMEOUT = 600
 RUNS = 5
@@ -98,7 +102,9 @@ def jump_seen(body: Manifest) -> float:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def machine(quiet_plane: ControlPlane, quiet_kube: KubeApi, tmp_path: Path) -> AsyncIterator[Machine]:
+async def machine(
+    quiet_plane: ControlPlane, quiet_kube: KubeApi, tmp_path: Path
+) -> AsyncIterator[Machine]:
     namespace = await make_namespace(quiet_kube, f"moved-clock-{next(_numbers)}")
     started = Machine(quiet_plane, quiet_kube, namespace, tmp_path)
     started.start()
@@ -109,7 +115,9 @@ async def machine(quiet_plane: ControlPlane, quiet_kube: KubeApi, tmp_path: Path
 
 
 @pytest.mark.parametrize("ahead", [HOUR, -HOUR])
-async def test_a_retry_that_is_decided_while_the_clock_is_wrong_is_due_after_its_backoff(machine: Machine, ahead: int) -> None:
+async def test_a_retry_that_is_decided_while_the_clock_is_wrong_is_due_after_its_backoff(
+    machine: Machine, ahead: int
+) -> None:
     await machine.create("a")
     await machine.run("a")
     machine.clock.move(ahead)
@@ -121,7 +129,9 @@ async def test_a_retry_that_is_decided_while_the_clock_is_wrong_is_due_after_its
     assert again["status"]["attempt"] == 1
 
 
-async def test_a_day_ahead_for_some_seconds_ends_no_run_and_lengthens_no_wait(machine: Machine) -> None:
+async def test_a_day_ahead_for_some_seconds_ends_no_run_and_lengthens_no_wait(
+    machine: Machine,
+) -> None:
     names = [f"retries-{number}" for number in range(RUNS)]
     await asyncio.gather(*(machine.create(name) for name in [*names, "runs"]))
     await machine.kube.create(OPERATIONS, machine.namespace, operation("waits", ASKS))
@@ -135,12 +145,19 @@ async def test_a_day_ahead_for_some_seconds_ends_no_run_and_lengthens_no_wait(ma
     machine.clock.move(0)
     for name in names:
         body = await machine.wait(name, "Starting")
-        left = (await pod_of(machine.kube, machine.namespace, body))["spec"]["activeDeadlineSeconds"]
+        left = (await pod_of(machine.kube, machine.namespace, body))["spec"][
+            "activeDeadlineSeconds"
+        ]
         assert TIMEOUT - 2 * PATIENCE < left < TIMEOUT
-    assert [await machine.wait(name, phase) for name, phase in (("runs", "Running"), ("waits", "Waiting"))]
+    assert [
+        await machine.wait(name, phase)
+        for name, phase in (("runs", "Running"), ("waits", "Waiting"))
+    ]
 
 
-async def test_an_operator_that_starts_while_its_clock_is_a_day_ahead_ends_no_run(machine: Machine) -> None:
+async def test_an_operator_that_starts_while_its_clock_is_a_day_ahead_ends_no_run(
+    machine: Machine,
+) -> None:
     names = [f"retries-{number}" for number in range(RUNS)]
     await asyncio.gather(*(machine.create(name) for name in [*names, "runs"]))
     await asyncio.gather(*(machine.run(name) for name in [*names, "runs"]))

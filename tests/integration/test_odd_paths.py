@@ -1,4 +1,6 @@
-"""A real API server never takes a name of ours for a path: what is asked for by an odd name is not there, and nothing else is found."""
+"""A real API server never takes a name of ours for a path: what is asked for by an odd name is not
+there, and nothing else is found.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ ODD = (
 
 
 @pytest.mark.parametrize("odd", ODD)
-async def test_an_odd_name_finds_and_deletes_nothing(kube: KubeApi, namespace: str, odd: str) -> None:
+async def test_an_odd_name_finds_and_deletes_nothing(
+    kube: KubeApi, namespace: str, odd: str
+) -> None:
     name = odd.replace("NS", namespace)
     made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "here"}}
     await kube.create(CONFIG_MAPS, namespace, made)
@@ -37,7 +41,9 @@ async def test_an_odd_name_finds_and_deletes_nothing(kube: KubeApi, namespace: s
         async for _ in kube.read_log_lines(namespace, name):
             pass
     with pytest.raises(ApiError):
-        await kube.json_patch(PODS, namespace, name, [{"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}])
+        await kube.json_patch(
+            PODS, namespace, name, [{"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}]
+        )
     with suppress(ApiError):
         await kube.delete(PODS, namespace, name)
     for resource in (CONFIG_MAPS, PODS):

@@ -1,4 +1,6 @@
-"""Waiting for what never comes: bounded, by a clock that no restart sets back, and with its reason at the end."""
+"""Waiting for what never comes: bounded, by a clock that no restart sets back, and with its reason
+at the end.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +34,19 @@ async def nursery() -> AsyncIterator[Nursery]:
 
 @pytest.mark.parametrize(
     ("spec", "reason", "words"),
-    [(ASKS, "UpstreamNotFound", "never"), ({"hubRef": "never:v1", "component": None}, "ComponentNotFound", "never.v1")],
+    [
+        (ASKS, "UpstreamNotFound", "never"),
+        ({"hubRef": "never:v1", "component": None}, "ComponentNotFound", "never.v1"),
+    ],
 )
 async def test_what_never_comes_ends_the_run_with_its_reason(
-    quiet_plane: ControlPlane, quiet_kube: KubeApi, nursery: Nursery, tmp_path: Path, spec: dict[str, Any], reason: str, words: str
+    quiet_plane: ControlPlane,
+    quiet_kube: KubeApi,
+    nursery: Nursery,
+    tmp_path: Path,
+    spec: dict[str, Any],
+    reason: str,
+    words: str,
 ) -> None:
     namespace = await make_namespace(quiet_kube, f"patience-{next(_numbers)}")
     environment = {
@@ -60,9 +71,20 @@ async def test_what_never_comes_ends_the_run_with_its_reason(
         print(child.read_log()[-4000:])
         await child.end(9)
     status = body["status"]
-    assert (status["reason"], words in status["message"], f"gave up after {PATIENCE} s" in status["message"]) == (reason, True, True)
+    assert (
+        status["reason"],
+        words in status["message"],
+        f"gave up after {PATIENCE} s" in status["message"],
+    ) == (reason, True, True)
     waited = (datetime.fromisoformat(status["finishedAt"]) - since).total_seconds()
     assert PATIENCE <= waited < PATIENCE + 2
-    asked = [(entry["verb"], entry.get("objectRef") or {}) for entry in read_audit(quiet_plane.audit_log, OPERATOR_USER)]
-    own = [verb for verb, what in asked if what.get("namespace") == namespace and what.get("resource") in ("operations", "pods")]
+    asked = [
+        (entry["verb"], entry.get("objectRef") or {})
+        for entry in read_audit(quiet_plane.audit_log, OPERATOR_USER)
+    ]
+    own = [
+        verb
+        for verb, what in asked
+        if what.get("namespace") == namespace and what.get("resource") in ("operations", "pods")
+    ]
     assert [verb for verb in own if verb not in ("list", "watch")] == ["patch", "patch"]

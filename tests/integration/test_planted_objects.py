@@ -1,6 +1,8 @@
-"""Objects that another person laid down under the names of a run's, with its labels and owner: none is used, whatever it holds.
+"""Objects that another person laid down under the names of a run's, with its labels and owner: none
+is used, whatever it holds.
 
-The names are known as soon as the Operation is there, and a run that waits for its approval leaves all the time to do it.
+The names are known as soon as the Operation is there, and a run that waits for its approval leaves
+all the time to do it.
 """
 
 from __future__ import annotations
@@ -21,7 +23,11 @@ from tests.integration.conftest import in_phase, operation, wait_for
 pytestmark = pytest.mark.usefixtures("operator")
 JOB = {"kind": "job", "container": {"image": "busybox", "command": ["true"]}}
 LONG = {**JOB, "init": [{"file": {"filename": "big.txt", "content": "line of text\n" * 20_000}}]}
-SERVICE = {"kind": "service", "ports": [80], "container": {"image": "busybox", "command": ["httpd", "-f"]}}
+SERVICE = {
+    "kind": "service",
+    "ports": [80],
+    "container": {"image": "busybox", "command": ["httpd", "-f"]},
+}
 EVIL = {"containers": [{"name": "main", "image": "evil"}]}
 
 Parts = dict[str, Any]
@@ -41,10 +47,17 @@ def service(_: Parts) -> Parts:
 
 
 def deployment(own: Parts) -> Parts:
-    return {"spec": {"selector": {"matchLabels": own}, "template": {"metadata": {"labels": own}, "spec": EVIL}}}
+    return {
+        "spec": {
+            "selector": {"matchLabels": own},
+            "template": {"metadata": {"labels": own}, "spec": EVIL},
+        }
+    }
 
 
-@pytest.mark.parametrize("is_forged", [True, False], ids=["with the run as its owner", "without an owner"])
+@pytest.mark.parametrize(
+    "is_forged", [True, False], ids=["with the run as its owner", "without an owner"]
+)
 @pytest.mark.parametrize(
     ("run", "resource", "name_of", "make", "never_made"),
     [
@@ -65,24 +78,41 @@ async def test_what_was_planted_is_not_used(
     never_made: Resource | None,
     is_forged: bool,
 ) -> None:
-    await kube.create(OPERATIONS, namespace, operation("run", {"component": {"run": run}, "isApproved": False}))
+    await kube.create(
+        OPERATIONS, namespace, operation("run", {"component": {"run": run}, "isApproved": False})
+    )
     body = await wait_for(kube, namespace, "run", in_phase("Waiting"))
     uuid = run_uuid(body["metadata"]["uid"])
     name = name_of("run", uuid, 0) if name_of is pod_name else name_of("run", uuid)
     own = labels("run", uuid, str(run["kind"]))
     metadata = {"name": name, "labels": own, "ownerReferences": [owner(body)] if is_forged else []}
-    planted: Manifest = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, **make(own)}
+    planted: Manifest = {
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": metadata,
+        **make(own),
+    }
     planted = await kube.create(resource, namespace, planted)
-    await kube.json_patch(OPERATIONS, namespace, "run", [{"op": "replace", "path": "/spec/isApproved", "value": True}])
+    await kube.json_patch(
+        OPERATIONS, namespace, "run", [{"op": "replace", "path": "/spec/isApproved", "value": True}]
+    )
     final = await wait_for(kube, namespace, "run", in_phase("Failed"))
     assert final["status"]["reason"] == "NameConflict"
     assert resource.kind in final["status"]["message"]
     if never_made is not None:
         assert (await kube.list(never_made, namespace))[0] == []
     if not is_forged:
-        assert (await kube.get(resource, namespace, name))["metadata"]["uid"] == planted["metadata"]["uid"]
+        assert (await kube.get(resource, namespace, name))["metadata"]["uid"] == planted[
+            "metadata"
+        ]["uid"]
 
 
 def owner(body: Manifest) -> Parts:
     named = {key: body["metadata"][key] for key in ("name", "uid")}
-    return {"apiVersion": body["apiVersion"], "kind": body["kind"], **named, "controller": True, "blockOwnerDeletion": True}
+    return {
+        "apiVersion": body["apiVersion"],
+        "kind": body["kind"],
+        **named,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }

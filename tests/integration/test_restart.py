@@ -28,7 +28,19 @@ async def test_fifty_runs_survive_three_deaths_of_the_operator(
 ) -> None:
     async with KubeletStandIn(kube, run_for=0.4):
         for i in range(RUNS):
-            spec = {"params": {"p": {"ref": f"ops.run-{i - 1}", "value": "globals.status", "contextOnly": True}}} if i % 5 == 4 else None
+            spec = (
+                {
+                    "params": {
+                        "p": {
+                            "ref": f"ops.run-{i - 1}",
+                            "value": "globals.status",
+                            "contextOnly": True,
+                        }
+                    }
+                }
+                if i % 5 == 4
+                else None
+            )
             await kube.create(OPERATIONS, namespace, operation(f"run-{i}", spec))
             if i % 17 == 16:
                 operator.wait_until_started()
@@ -45,7 +57,9 @@ async def test_fifty_runs_survive_three_deaths_of_the_operator(
     pods, _ = await kube.list(PODS, namespace)
     owners = [pod["metadata"]["ownerReferences"][0]["name"] for pod in pods]
     assert sorted(owners) == sorted(f"run-{i}" for i in range(RUNS))
-    finals = [[entry["status"] for entry in one["status"]["history"]].count("succeeded") for one in items]
+    finals = [
+        [entry["status"] for entry in one["status"]["history"]].count("succeeded") for one in items
+    ]
     assert set(finals) == {1}
 
 
@@ -63,9 +77,13 @@ def hostile(name: str) -> Manifest:
     return operation(name, {"component": {"run": run}})
 
 
-def start_alone(plane: ControlPlane, namespace: str, folder: Path, **settings: Any) -> OperatorProcess:
+def start_alone(
+    plane: ControlPlane, namespace: str, folder: Path, **settings: Any
+) -> OperatorProcess:
     """An operator for this namespace only."""
-    process = OperatorProcess(plane.user(OPERATOR_USER), folder / "operator.log", namespaces=namespace, **settings)
+    process = OperatorProcess(
+        plane.user(OPERATOR_USER), folder / "operator.log", namespaces=namespace, **settings
+    )
     process.start()
     process.wait_until_started(60)
     return process
@@ -79,7 +97,8 @@ async def test_an_operator_ends_within_two_seconds_while_its_workers_compute_wit
     for number in range(4):
         await quiet_kube.create(OPERATIONS, namespace, hostile(f"run-{number}"))
     seconds: list[float] = []
-    # A machine that is busy with other things may be late once; an operator that waits for its workers is late each time.
+    # A machine that is busy with other things may be late once; an operator that waits for its
+    # workers is late each time.
     while len(seconds) < 3 and min(seconds, default=TO_END) >= TO_END:
         process = start_alone(quiet_plane, namespace, tmp_path, decision_seconds=60)
         assert process.process is not None
@@ -107,7 +126,11 @@ async def test_a_run_in_whose_decision_the_operator_was_killed_twice_is_set_asid
     quiet_plane: ControlPlane, quiet_kube: KubeApi, tmp_path: Path
 ) -> None:
     namespace = await make_namespace(quiet_kube, "set-aside")
-    settings = {"decision_seconds": 60, "decision_seconds_per_run": 60, "crash_record": tmp_path / "crashes"}
+    settings = {
+        "decision_seconds": 60,
+        "decision_seconds_per_run": 60,
+        "crash_record": tmp_path / "crashes",
+    }
     await quiet_kube.create(OPERATIONS, namespace, hostile("bad"))
     for number in range(2):
         process = start_alone(quiet_plane, namespace, tmp_path, **settings)
@@ -117,7 +140,10 @@ async def test_a_run_in_whose_decision_the_operator_was_killed_twice_is_set_asid
         process.kill()
     process = start_alone(quiet_plane, namespace, tmp_path, **settings)
     body = await wait_for(quiet_kube, namespace, "bad", in_phase("Failed"))
-    assert (body["status"]["reason"], "killed 2 times" in body["status"]["message"]) == ("SetAside", True)
+    assert (body["status"]["reason"], "killed 2 times" in body["status"]["message"]) == (
+        "SetAside",
+        True,
+    )
     await quiet_kube.create(OPERATIONS, namespace, operation("good"))
     await wait_for(quiet_kube, namespace, "good", in_phase("Starting"))
     assert process.stop() == 0

@@ -1,4 +1,6 @@
-"""A run of kind service against real controllers: they make the Pods of its Deployment, and the test says what becomes of those."""
+"""A run of kind service against real controllers: they make the Pods of its Deployment, and the
+test says what becomes of those.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,15 @@ from opstrand.kube.errors import NotFound
 from opstrand.kube.resources import DEPLOYMENTS, OPERATIONS, PODS, SERVICES, Resource
 from opstrand.types import Manifest
 from tests.cluster.control_plane import ControlPlane
-from tests.integration.conftest import OPERATOR_USER, in_phase, make_namespace, operation, service, start_operator, wait_for
+from tests.integration.conftest import (
+    OPERATOR_USER,
+    in_phase,
+    make_namespace,
+    operation,
+    service,
+    start_operator,
+    wait_for,
+)
 from tests.support.audit import count_requests
 from tests.support.kubelet_stand_in import KubeletStandIn, mark, running
 from tests.support.operator_process import OperatorProcess
@@ -33,7 +43,9 @@ async def kubelet(kube: KubeApi) -> AsyncIterator[None]:
 async def pods_of(kube: KubeApi, namespace: str, body: Manifest, count: int = 1) -> list[Manifest]:
     """The replicas that are not being deleted, once there are so many."""
     for _ in range(1200):  # the garbage collector looks for new kinds every half minute
-        items, _version = await kube.list(PODS, namespace, labels=f"{UUID_LABEL}={run_uuid(body['metadata']['uid'])}")
+        items, _version = await kube.list(
+            PODS, namespace, labels=f"{UUID_LABEL}={run_uuid(body['metadata']['uid'])}"
+        )
         live = [one for one in items if "deletionTimestamp" not in one["metadata"]]
         if len(live) == count:
             return live
@@ -60,16 +72,31 @@ def has_reason(*reasons: str) -> Callable[[Manifest], bool]:
 
 
 async def stop(kube: KubeApi, namespace: str, name: str) -> None:
-    await kube.json_patch(OPERATIONS, namespace, name, [{"op": "add", "path": "/spec/control", "value": {"stop": True}}])
+    await kube.json_patch(
+        OPERATIONS,
+        namespace,
+        name,
+        [{"op": "add", "path": "/spec/control", "value": {"stop": True}}],
+    )
 
 
 def crashed(code: int, restarts: int, words: str = "") -> dict[str, Any]:
-    end = {"exitCode": code, "reason": "Error", "message": words, "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:01Z"}
+    end = {
+        "exitCode": code,
+        "reason": "Error",
+        "message": words,
+        "startedAt": "2026-01-01T00:00:00Z",
+        "finishedAt": "2026-01-01T00:00:01Z",
+    }
     main = {
         "name": "main", "image": "x", "imageID": "x", "ready": False, "restartCount": restarts,
         "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": end},
     }  # fmt: skip
-    return {"phase": "Running", "conditions": [{"type": "Ready", "status": "False"}], "containerStatuses": [main]}
+    return {
+        "phase": "Running",
+        "conditions": [{"type": "Ready", "status": "False"}],
+        "containerStatuses": [main],
+    }
 
 
 @pytest.mark.usefixtures("kubelet")
@@ -78,15 +105,24 @@ async def test_a_service_runs_while_its_replicas_serve_and_goes_when_it_is_stopp
 ) -> None:
     offset = control_plane.audit_log.stat().st_size
     body = await kube.create(OPERATIONS, namespace, service("web", {"replicas": 2}))
-    body = await wait_for(kube, namespace, "web", lambda one: in_phase("Running")(one) and len(one["status"]["service"]["pods"]) == 2)
+    body = await wait_for(
+        kube,
+        namespace,
+        "web",
+        lambda one: in_phase("Running")(one) and len(one["status"]["service"]["pods"]) == 2,
+    )
     pods = await pods_of(kube, namespace, body, 2)
     status = body["status"]
     assert status["kind"] == "service"
     assert status["service"]["host"] == f"{name_of(body)}.{namespace}"
-    assert {(one["name"], one["uid"]) for one in status["service"]["pods"]} == {(p["metadata"]["name"], p["metadata"]["uid"]) for p in pods}
+    assert {(one["name"], one["uid"]) for one in status["service"]["pods"]} == {
+        (p["metadata"]["name"], p["metadata"]["uid"]) for p in pods
+    }
     assert status["pod"]["name"] in {pod["metadata"]["name"] for pod in pods}
     await asyncio.sleep(1)
-    requests = count_requests(control_plane.audit_log, OPERATOR_USER, after=offset, namespace=namespace)
+    requests = count_requests(
+        control_plane.audit_log, OPERATOR_USER, after=offset, namespace=namespace
+    )
     assert requests.pop(("patch", "operations/status", 200)) <= 3
     assert requests == {("create", "deployments", 201): 1, ("create", "services", 201): 1}
     await stop(kube, namespace, "web")
@@ -96,18 +132,28 @@ async def test_a_service_runs_while_its_replicas_serve_and_goes_when_it_is_stopp
     assert await pods_of(kube, namespace, body, 0) == []
 
 
-async def test_a_crash_is_told_once_and_the_service_comes_back(kube: KubeApi, namespace: str) -> None:
+async def test_a_crash_is_told_once_and_the_service_comes_back(
+    kube: KubeApi, namespace: str
+) -> None:
     body = await kube.create(OPERATIONS, namespace, service("web"))
     (pod,) = await pods_of(kube, namespace, body)
     pod = await mark(kube, pod, crashed(3, 0, "no such table"))
     body = await wait_for(kube, namespace, "web", in_phase("Retrying"))
-    assert (body["status"]["reason"], body["status"]["pod"]["uid"]) == ("ContainerFailed", pod["metadata"]["uid"])
+    assert (body["status"]["reason"], body["status"]["pod"]["uid"]) == (
+        "ContainerFailed",
+        pod["metadata"]["uid"],
+    )
     assert body["status"]["message"] == "exit code 3: no such table; Kubernetes starts it again"
     for restarts in (1, 2, 3):
         pod = await mark(kube, pod, crashed(3, restarts, "no such table"))
     pod = await mark(kube, pod, running("2026-01-01T00:00:00Z"))
     body = await wait_for(kube, namespace, "web", in_phase("Running"))
-    assert [entry["status"] for entry in body["status"]["history"]] == ["created", "starting", "retrying", "running"]
+    assert [entry["status"] for entry in body["status"]["history"]] == [
+        "created",
+        "starting",
+        "retrying",
+        "running",
+    ]
 
 
 async def test_used_up_retries_end_a_service(kube: KubeApi, namespace: str) -> None:
@@ -115,7 +161,10 @@ async def test_used_up_retries_end_a_service(kube: KubeApi, namespace: str) -> N
     (pod,) = await pods_of(kube, namespace, body)
     await mark(kube, pod, crashed(3, 1, "no such table"))
     body = await wait_for(kube, namespace, "web", in_phase("Failed"))
-    assert (body["status"]["reason"], "no such table" in body["status"]["message"]) == ("ContainerFailed", True)
+    assert (body["status"]["reason"], "no such table" in body["status"]["message"]) == (
+        "ContainerFailed",
+        True,
+    )
     assert await is_gone(kube, namespace, body)
 
 
@@ -128,7 +177,9 @@ async def test_a_service_is_stopped_after_its_timeout(kube: KubeApi, namespace: 
 
 
 @pytest.mark.usefixtures("kubelet")
-async def test_a_deployment_that_somebody_deletes_is_made_again(kube: KubeApi, namespace: str) -> None:
+async def test_a_deployment_that_somebody_deletes_is_made_again(
+    kube: KubeApi, namespace: str
+) -> None:
     await kube.create(OPERATIONS, namespace, service("web"))
     body = await wait_for(kube, namespace, "web", in_phase("Running"))
     first = await kube.get(DEPLOYMENTS, namespace, name_of(body))
@@ -137,13 +188,19 @@ async def test_a_deployment_that_somebody_deletes_is_made_again(kube: KubeApi, n
     assert body["status"]["phase"] == "Retrying"
     body = await wait_for(kube, namespace, "web", in_phase("Running"))
     assert body["status"]["retries"] == {"failures": 0, "disruptions": 1}
-    assert (await kube.get(DEPLOYMENTS, namespace, name_of(body)))["metadata"]["uid"] != first["metadata"]["uid"]
+    assert (await kube.get(DEPLOYMENTS, namespace, name_of(body)))["metadata"]["uid"] != first[
+        "metadata"
+    ]["uid"]
 
 
-async def test_a_service_object_that_somebody_deletes_is_made_again(quiet_plane: ControlPlane, quiet_kube: KubeApi, tmp_path: Path) -> None:
+async def test_a_service_object_that_somebody_deletes_is_made_again(
+    quiet_plane: ControlPlane, quiet_kube: KubeApi, tmp_path: Path
+) -> None:
     """Nobody watches Services: the operator looks now and then, here every second."""
     kube, namespace = quiet_kube, await make_namespace(quiet_kube, "deleted-service")
-    own = start_operator(quiet_plane, tmp_path, namespaces=namespace, pending_grace=1, relist_interval=1)
+    own = start_operator(
+        quiet_plane, tmp_path, namespaces=namespace, pending_grace=1, relist_interval=1
+    )
     try:
         async with KubeletStandIn(kube):
             await kube.create(OPERATIONS, namespace, service("web"))
@@ -156,7 +213,9 @@ async def test_a_service_object_that_somebody_deletes_is_made_again(quiet_plane:
             assert again["metadata"]["ownerReferences"] == first["metadata"]["ownerReferences"]
             after = await kube.get(OPERATIONS, namespace, "web")
             assert (after["status"]["phase"], after["status"].get("retries")) == ("Running", None)
-            assert [one["metadata"]["uid"] for one in await pods_of(kube, namespace, body)] == [pod["metadata"]["uid"]]
+            assert [one["metadata"]["uid"] for one in await pods_of(kube, namespace, body)] == [
+                pod["metadata"]["uid"]
+            ]
     finally:
         assert own.stop() == 0
         print(own.read_log()[-4000:])
@@ -172,22 +231,37 @@ async def made_again(kube: KubeApi, namespace: str, name: str) -> Manifest:
 
 
 @pytest.mark.usefixtures("kubelet")
-async def test_a_pod_that_somebody_deletes_is_another_replica_and_nothing_more(kube: KubeApi, namespace: str) -> None:
+async def test_a_pod_that_somebody_deletes_is_another_replica_and_nothing_more(
+    kube: KubeApi, namespace: str
+) -> None:
     await kube.create(OPERATIONS, namespace, service("web"))
     body = await wait_for(kube, namespace, "web", in_phase("Running"))
     gone = body["status"]["pod"]
     await kube.delete(PODS, namespace, gone["name"])
-    body = await wait_for(kube, namespace, "web", lambda one: in_phase("Running")(one) and one["status"]["pod"]["uid"] != gone["uid"])
-    assert [one["uid"] for one in body["status"]["service"]["pods"]] == [body["status"]["pod"]["uid"]]
+    body = await wait_for(
+        kube,
+        namespace,
+        "web",
+        lambda one: in_phase("Running")(one) and one["status"]["pod"]["uid"] != gone["uid"],
+    )
+    assert [one["uid"] for one in body["status"]["service"]["pods"]] == [
+        body["status"]["pod"]["uid"]
+    ]
     assert "retries" not in body["status"]
 
 
-async def test_a_foreign_object_of_the_name_is_left_alone(kube: KubeApi, namespace: str, operator: OperatorProcess) -> None:
-    # Its name is known once it has a uid: the operator is kept from looking until the foreign object is there.
+async def test_a_foreign_object_of_the_name_is_left_alone(
+    kube: KubeApi, namespace: str, operator: OperatorProcess
+) -> None:
+    # Its name is known once it has a uid: the operator is kept from looking until the foreign
+    # object is there.
     operator.kill()
     body = await kube.create(OPERATIONS, namespace, service("web"))
     selector = {"a": "b"}
-    template = {"metadata": {"labels": selector}, "spec": {"containers": [{"name": "x", "image": "x"}]}}
+    template = {
+        "metadata": {"labels": selector},
+        "spec": {"containers": [{"name": "x", "image": "x"}]},
+    }
     spec = {"replicas": 0, "selector": {"matchLabels": selector}, "template": template}
     await kube.create(DEPLOYMENTS, namespace, {"metadata": {"name": name_of(body)}, "spec": spec})
     operator.start()
@@ -199,7 +273,9 @@ async def test_a_foreign_object_of_the_name_is_left_alone(kube: KubeApi, namespa
         await kube.get(SERVICES, namespace, name_of(body))
 
 
-async def test_pods_that_the_cluster_refuses_are_said_though_nobody_makes_them_here(kube: KubeApi, namespace: str) -> None:
+async def test_pods_that_the_cluster_refuses_are_said_though_nobody_makes_them_here(
+    kube: KubeApi, namespace: str
+) -> None:
     quotas = Resource("", "v1", "resourcequotas", "ResourceQuota")
     quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
     await kube.create(quotas, namespace, quota)
@@ -230,7 +306,10 @@ async def test_an_operator_that_comes_back_finds_its_service_and_makes_none(
 ) -> None:
     await kube.create(OPERATIONS, namespace, service("web", {"replicas": 2}))
     before = await wait_for(
-        kube, namespace, "web", lambda one: len(((one.get("status") or {}).get("service") or {}).get("pods") or ()) == 2
+        kube,
+        namespace,
+        "web",
+        lambda one: len(((one.get("status") or {}).get("service") or {}).get("pods") or ()) == 2,
     )
     before = await wait_for(kube, namespace, "web", in_phase("Running"))
     operator.kill()
@@ -241,7 +320,10 @@ async def test_an_operator_that_comes_back_finds_its_service_and_makes_none(
     await asyncio.sleep(1)
     after = await kube.get(OPERATIONS, namespace, "web")
     assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
-    assert count_requests(control_plane.audit_log, OPERATOR_USER, after=offset, namespace=namespace) == {}
+    assert (
+        count_requests(control_plane.audit_log, OPERATOR_USER, after=offset, namespace=namespace)
+        == {}
+    )
     operator.kill()
     await stop(kube, namespace, "web")
     operator.start()
@@ -250,8 +332,13 @@ async def test_an_operator_that_comes_back_finds_its_service_and_makes_none(
 
 
 @pytest.mark.usefixtures("kubelet")
-async def test_who_asks_for_a_services_host_waits_until_it_answers(kube: KubeApi, namespace: str) -> None:
-    asked = {name: {"ref": "ops.web", "value": f"globals.{name}", "contextOnly": True} for name in ("host", "ports", "base_url")}
+async def test_who_asks_for_a_services_host_waits_until_it_answers(
+    kube: KubeApi, namespace: str
+) -> None:
+    asked = {
+        name: {"ref": "ops.web", "value": f"globals.{name}", "contextOnly": True}
+        for name in ("host", "ports", "base_url")
+    }
     await kube.create(OPERATIONS, namespace, operation("ask", {"params": asked}))
     body = await wait_for(kube, namespace, "ask", in_phase("Waiting"))
     web = await kube.create(OPERATIONS, namespace, service("web"))

@@ -1,4 +1,6 @@
-"""What the operator finds at its start, and what is taken from it later: a line says what is wrong; its Deployment starts it again."""
+"""What the operator finds at its start, and what is taken from it later: a line says what is wrong;
+its Deployment starts it again.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,12 @@ from tests.integration.conftest import CHECKOUT, OPERATOR_USER, run_kubectl
 from tests.support.operator_process import OperatorProcess
 
 CRDS = ("-f", str(CHECKOUT / "crds/operation.yaml"), "-f", str(CHECKOUT / "crds/component.yaml"))
-RIGHTS = ("clusterrolebinding", "operator-of-the-tests", "--clusterrole=opstrand-operator", f"--user={OPERATOR_USER}")
+RIGHTS = (
+    "clusterrolebinding",
+    "operator-of-the-tests",
+    "--clusterrole=opstrand-operator",
+    f"--user={OPERATOR_USER}",
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +34,17 @@ def bare_plane() -> Iterator[ControlPlane]:
 
 
 def install(plane: ControlPlane) -> None:
-    run_kubectl(plane.kubeconfig, "apply", "--server-side", *CRDS, "-f", str(CHECKOUT / "manifests/base/rbac-operator.yaml"))
-    run_kubectl(plane.kubeconfig, "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    run_kubectl(
+        plane.kubeconfig,
+        "apply",
+        "--server-side",
+        *CRDS,
+        "-f",
+        str(CHECKOUT / "manifests/base/rbac-operator.yaml"),
+    )
+    run_kubectl(
+        plane.kubeconfig, "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"
+    )
 
 
 def last_word(process: OperatorProcess, seconds: float = 30) -> str:
@@ -48,15 +64,25 @@ def test_what_only_a_person_can_mend_is_one_line(bare_plane: ControlPlane, tmp_p
         return last_word(process)
 
     assert start(tmp_path / "nowhere").endswith(f"there is no kubeconfig at {tmp_path}/nowhere")
-    assert start(bare_plane.kubeconfig, concurrency="many") == "OPSTRAND_CONCURRENCY: expected a whole number, found 'many'"
-    assert start(bare_plane.kubeconfig) == "the cluster knows no Operations or Components: apply crds/ first"
+    assert (
+        start(bare_plane.kubeconfig, concurrency="many")
+        == "OPSTRAND_CONCURRENCY: expected a whole number, found 'many'"
+    )
+    assert (
+        start(bare_plane.kubeconfig)
+        == "the cluster knows no Operations or Components: apply crds/ first"
+    )
     install(bare_plane)
     assert "cannot list resource" in start(bare_plane.user("nobody"))
     with socket.create_server(("0.0.0.0", 0)) as taken:
-        assert "address already in use" in start(bare_plane.kubeconfig, health_port=taken.getsockname()[1])
+        assert "address already in use" in start(
+            bare_plane.kubeconfig, health_port=taken.getsockname()[1]
+        )
 
 
-def test_definitions_that_are_taken_away_end_it_and_it_starts_when_they_are_back(bare_plane: ControlPlane, tmp_path: Path) -> None:
+def test_definitions_that_are_taken_away_end_it_and_it_starts_when_they_are_back(
+    bare_plane: ControlPlane, tmp_path: Path
+) -> None:
     install(bare_plane)
     run_kubectl(bare_plane.kubeconfig, "create", *RIGHTS)
     process = OperatorProcess(bare_plane.user(OPERATOR_USER), tmp_path / "operator.log")

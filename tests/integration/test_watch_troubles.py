@@ -1,4 +1,6 @@
-"""Bad days between the operator and the API server: nothing is lost, nothing is done twice, and /healthz tells the truth."""
+"""Bad days between the operator and the API server: nothing is lost, nothing is done twice, and
+/healthz tells the truth.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,14 @@ from opstrand.runs.live import ClusterRuns
 from opstrand.runs.protocols import RunNotFound
 from opstrand.types import Body, Manifest
 from tests.cluster.control_plane import ControlPlane, free_port
-from tests.integration.conftest import OPERATOR_USER, in_phase, make_namespace, operation, pod_of, wait_for
+from tests.integration.conftest import (
+    OPERATOR_USER,
+    in_phase,
+    make_namespace,
+    operation,
+    pod_of,
+    wait_for,
+)
 from tests.support.killing_operator import Child, Nursery
 from tests.support.kubelet_stand_in import KubeletStandIn, mark, running
 from tests.support.proxy import Proxy
@@ -52,11 +61,16 @@ class Place:
     child: Child | None = None
 
     async def health(self) -> tuple[int, dict[str, Any]]:
-        async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{self.port}/healthz") as answer:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"http://127.0.0.1:{self.port}/healthz") as answer,
+        ):
             return answer.status, await answer.json()
 
     async def create(self, *bodies: Manifest) -> None:
-        await asyncio.gather(*(self.kube.create(OPERATIONS, self.namespace, body) for body in bodies))
+        await asyncio.gather(
+            *(self.kube.create(OPERATIONS, self.namespace, body) for body in bodies)
+        )
 
     async def started(self) -> None:
         """Until its watches live."""
@@ -70,9 +84,14 @@ class Place:
             if all(parse_phase(body.get("status")).is_final for body in bodies):
                 break
             await asyncio.sleep(0.1)
-        story = {body["metadata"]["name"]: (body.get("status") or {}).get("history") for body in bodies}
+        story = {
+            body["metadata"]["name"]: (body.get("status") or {}).get("history") for body in bodies
+        }
         assert {parse_phase(body.get("status")).value for body in bodies} == {"Succeeded"}, story
-        assert all([entry["status"] for entry in history].count("succeeded") == 1 for history in story.values()), story
+        assert all(
+            [entry["status"] for entry in history].count("succeeded") == 1
+            for history in story.values()
+        ), story
         pods, _version = await self.kube.list(PODS, self.namespace)
         assert len(pods) == len(bodies) * attempts, [pod["metadata"]["name"] for pod in pods]
         return bodies
@@ -101,18 +120,30 @@ async def every(seconds: float, act: Callable[[], None]) -> AsyncIterator[None]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def idle_place(
-    quiet_plane: ControlPlane, quiet_kube: KubeApi, nursery: Nursery, tmp_path: Path, request: pytest.FixtureRequest
+    quiet_plane: ControlPlane,
+    quiet_kube: KubeApi,
+    nursery: Nursery,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> AsyncIterator[Place]:
     """Nothing runs yet: `await place.start()`. Its parameter: other settings."""
     namespace = await make_namespace(quiet_kube, f"trouble-{next(_numbers)}")
     port, log = free_port("127.0.0.1"), tmp_path / "operator.log"
     async with Proxy(quiet_plane.user(OPERATOR_USER), tmp_path) as proxy:
-        settings = {"namespaces": namespace, "relist_interval": 1, "silence": 1, "health_port": port, "retry_backoff": 1}
+        settings = {
+            "namespaces": namespace,
+            "relist_interval": 1,
+            "silence": 1,
+            "health_port": port,
+            "retry_backoff": 1,
+        }
         settings |= getattr(request, "param", {})
         environment = {f"OPSTRAND_{name.upper()}": str(value) for name, value in settings.items()}
 
         async def start() -> Child:
-            place.child = await nursery.start("opstrand.handlers", log, {"KUBECONFIG": str(proxy.kubeconfig), **environment})
+            place.child = await nursery.start(
+                "opstrand.handlers", log, {"KUBECONFIG": str(proxy.kubeconfig), **environment}
+            )
             return place.child
 
         place = Place(quiet_kube, namespace, proxy, port, start)
@@ -157,7 +188,9 @@ async def test_versions_that_are_too_old_lose_nothing(place: Place) -> None:
 
 
 async def test_watches_that_are_refused_as_too_old_lose_nothing(place: Place) -> None:
-    """The same news as a status instead of an event: of an API server that has no cache of its own."""
+    """The same news as a status instead of an event: of an API server that has no cache of its
+    own.
+    """
     async with KubeletStandIn(place.kube, run_for=0.3):
         place.proxy.refuses, place.proxy.refuses_only = (410, {}), frozenset({"watch"})
         place.proxy.cut()
@@ -177,11 +210,16 @@ async def test_watches_that_fail_lose_nothing_and_are_told_of(place: Place) -> N
             await asyncio.sleep(0.1)
         await place.all_succeed()
     assert place.child is not None
-    assert "the watch of operations failed: the store is away; listed again in 0.25 s" in place.child.read_log()
+    assert (
+        "the watch of operations failed: the store is away; listed again in 0.25 s"
+        in place.child.read_log()
+    )
     assert (await place.health())[0] == 200
 
 
-async def test_a_watch_that_only_fails_is_trouble_until_it_lives_and_makes_no_storm(place: Place) -> None:
+async def test_a_watch_that_only_fails_is_trouble_until_it_lives_and_makes_no_storm(
+    place: Place,
+) -> None:
     place.proxy.fails_watches = (500, "the store is away")
     before = place.proxy.asked["watch"]
     place.proxy.fail(*place.proxy.fails_watches)
@@ -203,18 +241,35 @@ async def test_a_watch_that_only_fails_is_trouble_until_it_lives_and_makes_no_st
 
 @pytest.mark.parametrize("idle_place", [{"relist_interval": 3600}], indirect=True)
 async def test_what_is_deleted_while_a_watch_begins_anew_is_missed_at_once(place: Place) -> None:
-    """Between the end of a watch and the list that the next one begins from: no event tells of it."""
-    held = {"component": {"run": {"kind": "job", "container": {"image": "busybox"}}}, "isApproved": False}
+    """Between the end of a watch and the list that the next one begins from: no event tells of
+    it.
+    """
+    held = {
+        "component": {"run": {"kind": "job", "container": {"image": "busybox"}}},
+        "isApproved": False,
+    }
     (b, _), a = chain(0), operation("a-0", held)
     await place.create(b, a)
-    await wait_for(place.kube, place.namespace, "b-0", lambda one: (one.get("status") or {}).get("reason") == "UpstreamPending")
+    await wait_for(
+        place.kube,
+        place.namespace,
+        "b-0",
+        lambda one: (one.get("status") or {}).get("reason") == "UpstreamPending",
+    )
     place.proxy.hides_deletions_of = frozenset({"a-0"})
     await place.kube.delete(OPERATIONS, place.namespace, "a-0")
     await asyncio.sleep(0.2)  # had it been told, it would be known by now
-    assert (await place.kube.get(OPERATIONS, place.namespace, "b-0"))["status"]["reason"] == "UpstreamPending"
+    assert (await place.kube.get(OPERATIONS, place.namespace, "b-0"))["status"][
+        "reason"
+    ] == "UpstreamPending"
     place.proxy.expire()
     async with asyncio.timeout(20):
-        await wait_for(place.kube, place.namespace, "b-0", lambda one: one["status"]["reason"] == "UpstreamNotFound")
+        await wait_for(
+            place.kube,
+            place.namespace,
+            "b-0",
+            lambda one: one["status"]["reason"] == "UpstreamNotFound",
+        )
 
 
 async def test_a_pod_whose_deletion_nobody_told_of_is_lost_and_replaced(place: Place) -> None:
@@ -224,20 +279,38 @@ async def test_a_pod_whose_deletion_nobody_told_of_is_lost_and_replaced(place: P
     place.proxy.hides_deletions_of = frozenset({pod["metadata"]["name"]})
     await mark(place.kube, pod, running(STARTED))
     await wait_for(place.kube, place.namespace, "a", in_phase("Running"))
-    await place.kube._json("DELETE", PODS.path(place.namespace, pod["metadata"]["name"]), what="force", body={"gracePeriodSeconds": 0})
+    await place.kube._json(
+        "DELETE",
+        PODS.path(place.namespace, pod["metadata"]["name"]),
+        what="force",
+        body={"gracePeriodSeconds": 0},
+    )
     async with KubeletStandIn(place.kube):
         (body,) = await place.all_succeed()
     assert body["status"]["retries"] == {"failures": 0, "disruptions": 1}
 
 
 async def test_an_upstream_whose_deletion_nobody_told_of_is_not_there(place: Place) -> None:
-    held = {"component": {"run": {"kind": "job", "container": {"image": "busybox"}}}, "isApproved": False}
+    held = {
+        "component": {"run": {"kind": "job", "container": {"image": "busybox"}}},
+        "isApproved": False,
+    }
     (b, _), a = chain(0), operation("a-0", held)
     place.proxy.hides_deletions_of = frozenset({"a-0"})
     await place.create(b, a)
-    await wait_for(place.kube, place.namespace, "b-0", lambda one: (one.get("status") or {}).get("reason") == "UpstreamPending")
+    await wait_for(
+        place.kube,
+        place.namespace,
+        "b-0",
+        lambda one: (one.get("status") or {}).get("reason") == "UpstreamPending",
+    )
     await place.kube.delete(OPERATIONS, place.namespace, "a-0")
-    await wait_for(place.kube, place.namespace, "b-0", lambda one: one["status"]["reason"] == "UpstreamNotFound")
+    await wait_for(
+        place.kube,
+        place.namespace,
+        "b-0",
+        lambda one: one["status"]["reason"] == "UpstreamNotFound",
+    )
     async with KubeletStandIn(place.kube):
         await place.create(operation("a-0"))
         await place.all_succeed()
@@ -251,14 +324,25 @@ async def test_a_name_taken_again_while_nobody_listened_is_another_run(place: Pl
     await place.kube.delete(OPERATIONS, place.namespace, "a-0")
     await place.create(operation("a-0"))
     await wait_for(place.kube, place.namespace, "a-0", in_phase("Starting"))
-    asks = {"p": {"ref": f"runs.{old['metadata']['uid']}", "value": "globals.status", "contextOnly": True}}
+    asks = {
+        "p": {
+            "ref": f"runs.{old['metadata']['uid']}",
+            "value": "globals.status",
+            "contextOnly": True,
+        }
+    }
     await place.create(operation("b", {"params": asks}))
     body = await wait_for(place.kube, place.namespace, "b", in_phase("Waiting"))
     assert body["status"]["reason"] == "UpstreamNotFound"
 
 
-@pytest.mark.parametrize(("status", "headers"), [(429, {"Retry-After": "1"}), (500, {}), (503, {"Retry-After": "0"}), (401, {}), (403, {})])
-async def test_refusals_for_a_while_lose_nothing_and_make_no_storm(place: Place, status: int, headers: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [(429, {"Retry-After": "1"}), (500, {}), (503, {"Retry-After": "0"}), (401, {}), (403, {})],
+)
+async def test_refusals_for_a_while_lose_nothing_and_make_no_storm(
+    place: Place, status: int, headers: dict[str, str]
+) -> None:
     async with KubeletStandIn(place.kube, run_for=0.2):
         await place.create(*itertools.chain(*map(chain, range(4))))
         await asyncio.sleep(0.15)
@@ -275,7 +359,9 @@ async def test_refusals_for_a_while_lose_nothing_and_make_no_storm(place: Place,
     assert (await place.health())[0] == 200
 
 
-async def test_an_operator_that_starts_on_a_bad_day_starts_when_it_is_over(idle_place: Place) -> None:
+async def test_an_operator_that_starts_on_a_bad_day_starts_when_it_is_over(
+    idle_place: Place,
+) -> None:
     idle_place.proxy.refuses = (500, {})
     await idle_place.create(*chain(0))
     await idle_place.start()
@@ -331,12 +417,22 @@ async def test_silence_is_trouble_only_where_a_small_list_is_not_answered(place:
 async def test_two_operators_at_once_make_one_pod_and_one_end(
     place: Place, nursery: Nursery, quiet_plane: ControlPlane, tmp_path: Path
 ) -> None:
-    """One is replaced by the other, and both are there for a while; the old one is slow to hear of anything."""
-    environment = {"OPSTRAND_NAMESPACES": place.namespace, "OPSTRAND_HEALTH_PORT": "0", "OPSTRAND_RETRY_BACKOFF": "1"}
+    """One is replaced by the other, and both are there for a while; the old one is slow to hear of
+    anything.
+    """
+    environment = {
+        "OPSTRAND_NAMESPACES": place.namespace,
+        "OPSTRAND_HEALTH_PORT": "0",
+        "OPSTRAND_RETRY_BACKOFF": "1",
+    }
     kubeconfig = str(quiet_plane.user(OPERATOR_USER))
     place.proxy.delay = 0.1
     log = tmp_path / "second.log"
-    second = await nursery.start("opstrand.handlers", log, {"KUBECONFIG": kubeconfig, "OPSTRAND_RELIST_INTERVAL": "2", **environment})
+    second = await nursery.start(
+        "opstrand.handlers",
+        log,
+        {"KUBECONFIG": kubeconfig, "OPSTRAND_RELIST_INTERVAL": "2", **environment},
+    )
     try:
         async with KubeletStandIn(place.kube, run_for=0.3):
             for number in range(20):
@@ -356,11 +452,16 @@ def says(message: str, body: Body) -> bool:
     return bool((body.get("status") or {}).get("message") == message)
 
 
-async def test_the_apis_own_watch_misses_nothing_either(quiet_plane: ControlPlane, quiet_kube: KubeApi, tmp_path: Path) -> None:
+async def test_the_apis_own_watch_misses_nothing_either(
+    quiet_plane: ControlPlane, quiet_kube: KubeApi, tmp_path: Path
+) -> None:
     namespace = await make_namespace(quiet_kube, f"trouble-{next(_numbers)}")
     made = await quiet_kube.create(OPERATIONS, namespace, operation("a"))
     uuid = run_uuid(made["metadata"]["uid"])
-    async with Proxy(quiet_plane.user(OPERATOR_USER), tmp_path) as proxy, await open_session(kubeconfig=str(proxy.kubeconfig)) as session:
+    async with (
+        Proxy(quiet_plane.user(OPERATOR_USER), tmp_path) as proxy,
+        await open_session(kubeconfig=str(proxy.kubeconfig)) as session,
+    ):
         runs = ClusterRuns(KubeApi(session))
         watching = asyncio.create_task(runs.keep_watching())
         troubles = (proxy.cut, proxy.expire, lambda: proxy.fail(500, "the store is away"))
@@ -368,14 +469,18 @@ async def test_the_apis_own_watch_misses_nothing_either(quiet_plane: ControlPlan
             async with asyncio.timeout(20):
                 await until(lambda: proxy.watches >= 1)
             trouble()
-            status = [{"op": "add", "path": "/status", "value": {"uuid": uuid, "message": str(number)}}]
+            status = [
+                {"op": "add", "path": "/status", "value": {"uuid": uuid, "message": str(number)}}
+            ]
             await quiet_kube.json_patch(OPERATIONS, namespace, "a", status, subresource="status")
             body = await runs.wait(namespace, uuid, functools.partial(says, str(number)), 20)
             assert says(str(number), body)
         proxy.hides_deletions_of = frozenset({"a"})
         await quiet_kube.delete(OPERATIONS, namespace, "a")
         async with asyncio.timeout(20):
-            await until(lambda: proxy.watches >= 1)  # one that is between two watches would never hear of it
+            await until(
+                lambda: proxy.watches >= 1
+            )  # one that is between two watches would never hear of it
         proxy.expire()
         with pytest.raises(RunNotFound):
             await runs.wait(namespace, uuid, lambda _: False, 20)

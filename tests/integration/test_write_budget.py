@@ -22,7 +22,9 @@ async def test_a_hundred_runs_cost_one_pod_and_at_most_three_patches_each(
 ) -> None:
     offset = control_plane.audit_log.stat().st_size
     async with KubeletStandIn(kube, run_for=0.3):
-        await asyncio.gather(*(kube.create(OPERATIONS, namespace, operation(f"run-{i}")) for i in range(RUNS)))
+        await asyncio.gather(
+            *(kube.create(OPERATIONS, namespace, operation(f"run-{i}")) for i in range(RUNS))
+        )
         for _ in range(1200):
             items, _version = await kube.list(OPERATIONS, namespace)
             if all((one.get("status") or {}).get("phase") == "Succeeded" for one in items):
@@ -30,7 +32,9 @@ async def test_a_hundred_runs_cost_one_pod_and_at_most_three_patches_each(
             await asyncio.sleep(0.1)
     assert {one["status"]["phase"] for one in items} == {"Succeeded"}
     await asyncio.sleep(0.5)
-    requests = count_requests(control_plane.audit_log, OPERATOR_USER, after=offset, namespace=namespace)
+    requests = count_requests(
+        control_plane.audit_log, OPERATOR_USER, after=offset, namespace=namespace
+    )
     assert set(requests) == {("create", "pods", 201), ("patch", "operations/status", 200)}, requests
     assert requests["create", "pods", 201] == RUNS
     assert 2 * RUNS <= requests["patch", "operations/status", 200] <= 3 * RUNS

@@ -28,7 +28,9 @@ def here(records: Path, tmp_path: Path) -> Run:
 
     def run(*arguments: str | Path, python: str = "nothing", **env: str) -> Ran:
         path = f"{PYTHONS[python]}{os.pathsep}{os.environ['PATH']}"
-        return run_opstrand(*arguments, env={"OPSTRAND_LOCAL": str(records), "PATH": path, **env}, cwd=tmp_path)
+        return run_opstrand(
+            *arguments, env={"OPSTRAND_LOCAL": str(records), "PATH": path, **env}, cwd=tmp_path
+        )
 
     return run
 

@@ -1,4 +1,6 @@
-"""What a killed process leaves for the one after it: which runs it was at, and how often that happened."""
+"""What a killed process leaves for the one after it: which runs it was at, and how often that
+happened.
+"""
 
 from __future__ import annotations
 
@@ -106,12 +108,18 @@ def test_more_runs_than_fit_are_reconciled_all_the_same() -> None:
     asyncio.run(work())
 
 
-async def test_a_run_that_killed_its_operator_twice_ends_with_a_reason_and_others_go_on(tmp_path: Path) -> None:
+async def test_a_run_that_killed_its_operator_twice_ends_with_a_reason_and_others_go_on(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "crashes"
     kube = MemoryKube(lambda *_: None)
     component = {"run": {"kind": "job", "container": {"image": "busybox", "command": ["true"]}}}
     for name in ("bad", "good"):
-        await kube.create(OPERATIONS, "ns", {"metadata": {"name": name, "uid": name}, "spec": {"component": component}})
+        await kube.create(
+            OPERATIONS,
+            "ns",
+            {"metadata": {"name": name, "uid": name}, "spec": {"component": component}},
+        )
     die(path, "bad", "good")
     die(path, "bad")
     world = World(kube, Cache(), Settings(), Pool(modules=()), crashes=CrashRecord(str(path)))
@@ -120,5 +128,13 @@ async def test_a_run_that_killed_its_operator_twice_ends_with_a_reason_and_other
     for name in ("bad", "good", "bad"):
         await reconcile(("ns", name), world=world, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
     bad, good = [(await kube.get(OPERATIONS, "ns", name))["status"] for name in ("bad", "good")]
-    assert (bad["phase"], bad["reason"], "killed 2 times" in bad["message"]) == ("Failed", "SetAside", True)
-    assert (good["phase"], len((await kube.list(PODS))[0]), world.crashes.count("good")) == ("Starting", 1, 0)
+    assert (bad["phase"], bad["reason"], "killed 2 times" in bad["message"]) == (
+        "Failed",
+        "SetAside",
+        True,
+    )
+    assert (good["phase"], len((await kube.list(PODS))[0]), world.crashes.count("good")) == (
+        "Starting",
+        1,
+        0,
+    )

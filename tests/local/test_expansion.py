@@ -11,7 +11,9 @@ from tests.support import expansion_vectors as vectors
 
 
 def test_a_laptop_expands_as_a_kubelet_does(here: Run, tmp_path: Path) -> None:
-    (tmp_path / "expansion.yaml").write_text(yaml.safe_dump(vectors.component(), allow_unicode=True))
+    (tmp_path / "expansion.yaml").write_text(
+        yaml.safe_dump(vectors.component(), allow_unicode=True)
+    )
     ran = here("run", "--local", "-f", "expansion.yaml", "-l")
     assert ran.code == 0, ran
     assert json.loads(ran.stdout) == vectors.expected()
@@ -27,7 +29,9 @@ def test_a_secrets_key_is_the_callers_variable_or_refused(here: Run, tmp_path: P
         {"name": "FOLDER", "value": "$(ROOT)/x"},
     ]
     container = {"image": "a", "command": ["sh", "-c", script, "$(FOLDER)"], "env": env}
-    (tmp_path / "secret.yaml").write_text(yaml.safe_dump({"kind": "component", "run": {"kind": "job", "container": container}}))
+    (tmp_path / "secret.yaml").write_text(
+        yaml.safe_dump({"kind": "component", "run": {"kind": "job", "container": container}})
+    )
     refused = here("run", "--local", "-f", "secret.yaml", "-l")
     assert refused.code == 1
     assert "TOKEN is the key 'token' of the Secret 'api', which needs a cluster" in refused.stderr
@@ -42,8 +46,20 @@ def test_a_secrets_key_is_the_callers_variable_or_refused(here: Run, tmp_path: P
 
 def test_a_dollar_in_the_name_of_a_folder_here_is_one(here: Run, tmp_path: Path) -> None:
     env = [{"name": "ROOT", "value": "{{ globals.artifacts_path }}"}]
-    container = {"image": "a", "command": ["sh", "-c", 'cd -- "$1" && cd -- "$ROOT" && pwd', "x", "/plx-context/artifacts"], "env": env}
-    (tmp_path / "dollar.yaml").write_text(yaml.safe_dump({"kind": "component", "run": {"kind": "job", "container": container}}))
+    container = {
+        "image": "a",
+        "command": [
+            "sh",
+            "-c",
+            'cd -- "$1" && cd -- "$ROOT" && pwd',
+            "x",
+            "/plx-context/artifacts",
+        ],
+        "env": env,
+    }
+    (tmp_path / "dollar.yaml").write_text(
+        yaml.safe_dump({"kind": "component", "run": {"kind": "job", "container": container}})
+    )
     folder = tmp_path / "a$$b$(ROOT)"
     ran = here("run", "--local", "-f", "dollar.yaml", "-l", OPSTRAND_LOCAL=str(folder))
     assert ran.code == 0, ran
@@ -52,7 +68,9 @@ def test_a_dollar_in_the_name_of_a_folder_here_is_one(here: Run, tmp_path: Path)
 
 def test_a_working_directory_is_made_as_in_a_container(here: Run, tmp_path: Path) -> None:
     container = {"image": "a", "command": ["pwd"], "workingDir": "/plx-context/artifacts/new/deep"}
-    (tmp_path / "folder.yaml").write_text(yaml.safe_dump({"kind": "component", "run": {"kind": "job", "container": container}}))
+    (tmp_path / "folder.yaml").write_text(
+        yaml.safe_dump({"kind": "component", "run": {"kind": "job", "container": container}})
+    )
     ran = here("run", "--local", "-f", "folder.yaml", "-l")
     assert ran.code == 0, ran
     assert ran.out.strip().endswith("/plx-context/artifacts/new/deep")
@@ -61,17 +79,30 @@ def test_a_working_directory_is_made_as_in_a_container(here: Run, tmp_path: Path
 def test_what_is_data_arrives_as_it_was_given(here: Run, tmp_path: Path) -> None:
     """Content of a file and values of params are data, whatever folder they name."""
     content = "/plx-context/artifacts {{ p }} {{ globals.context_path }}\n"
-    script = 'printf "%s\n" "$@" "$TEXT"; cat /plx-context/artifacts/note.txt; printenv POLYAXON_CONTEXT_ROOT'
+    script = (
+        'printf "%s\n" "$@" "$TEXT"; cat /plx-context/artifacts/note.txt; printenv '
+        "POLYAXON_CONTEXT_ROOT"
+    )
     container = {
         "image": "a",
         "command": ["sh", "-c", script, "sh"],
-        "args": ["{{ p }}", "x/{{ p }}/y", "/data/plx-context/z", "/plx-context-of-mine", "--to=/plx-context/{{ p }}"],
+        "args": [
+            "{{ p }}",
+            "x/{{ p }}/y",
+            "/data/plx-context/z",
+            "/plx-context-of-mine",
+            "--to=/plx-context/{{ p }}",
+        ],
         "env": [{"name": "TEXT", "value": "{{ p }}:/plx-context"}],
     }
     written = {
         "kind": "component",
         "inputs": [{"name": "p", "type": "str"}],
-        "run": {"kind": "job", "init": [{"file": {"filename": "note.txt", "content": content}}], "container": container},
+        "run": {
+            "kind": "job",
+            "init": [{"file": {"filename": "note.txt", "content": content}}],
+            "container": container,
+        },
     }
     (tmp_path / "data.yaml").write_text(yaml.safe_dump(written))
     value = "/plx-context/artifacts/$(HOME)"
@@ -95,7 +126,9 @@ def test_paths_from_templates_are_where_the_files_are(here: Run, tmp_path: Path)
     container = {"image": "a", "command": ["sh", "-c", "pwd; ls"], "workingDir": folder}
     init = [{"file": {"filename": "a.txt", "content": "x"}, "path": folder}]
     (tmp_path / "paths.yaml").write_text(
-        yaml.safe_dump({"kind": "component", "run": {"kind": "job", "init": init, "container": container}})
+        yaml.safe_dump(
+            {"kind": "component", "run": {"kind": "job", "init": init, "container": container}}
+        )
     )
     ran = here("run", "--local", "-f", "paths.yaml", "-l")
     assert ran.code == 0, ran
@@ -103,10 +136,18 @@ def test_paths_from_templates_are_where_the_files_are(here: Run, tmp_path: Path)
     assert (place.endswith("/files/plx-context/artifacts/made"), name) == (True, "a.txt")
 
 
-def test_a_text_that_an_expression_gives_is_data_though_the_author_wrote_it(here: Run, tmp_path: Path) -> None:
-    container = {"image": "a", "command": ["printf", "%s\n"], "args": ["{{ '$(HOME)' }}", "a {{ '$(A)' }} $(A)"]}
+def test_a_text_that_an_expression_gives_is_data_though_the_author_wrote_it(
+    here: Run, tmp_path: Path
+) -> None:
+    container = {
+        "image": "a",
+        "command": ["printf", "%s\n"],
+        "args": ["{{ '$(HOME)' }}", "a {{ '$(A)' }} $(A)"],
+    }
     container["env"] = [{"name": "A", "value": "1"}]
-    (tmp_path / "literal.yaml").write_text(yaml.safe_dump({"kind": "component", "run": {"kind": "job", "container": container}}))
+    (tmp_path / "literal.yaml").write_text(
+        yaml.safe_dump({"kind": "component", "run": {"kind": "job", "container": container}})
+    )
     ran = here("run", "--local", "-f", "literal.yaml", "-l")
     assert ran.code == 0, ran
     assert ran.out.splitlines() == ["$(HOME)", "a $(A) 1"]
@@ -114,7 +155,12 @@ def test_a_text_that_an_expression_gives_is_data_though_the_author_wrote_it(here
 
 def test_a_folder_of_local_runs_whose_name_is_no_text_is_refused(here: Run, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(
-        yaml.safe_dump({"kind": "component", "run": {"kind": "job", "container": {"image": "a", "command": ["true"]}}})
+        yaml.safe_dump(
+            {
+                "kind": "component",
+                "run": {"kind": "job", "container": {"image": "a", "command": ["true"]}},
+            }
+        )
     )
     ran = here("run", "--local", "-f", "a.yaml", OPSTRAND_LOCAL=f"{tmp_path}/b\udcff")
     assert ran.code == 2, ran

@@ -1,4 +1,6 @@
-"""Files of an earlier local run, by every way that the documentation has: the folder of local runs is the artifacts store."""
+"""Files of an earlier local run, by every way that the documentation has: the folder of local runs
+is the artifacts store.
+"""
 
 from __future__ import annotations
 
@@ -36,58 +38,120 @@ OUT = f"{UID}/outputs"
 @pytest.fixture
 def upstream(here: Run, job: Callable[..., Path]) -> None:
     component = yaml.safe_load(job(PRODUCE, "up").read_text())
-    component["run"]["container"]["env"] = [{"name": "FOLDER", "value": "{{ globals.run_outputs_path }}"}]
+    component["run"]["container"]["env"] = [
+        {"name": "FOLDER", "value": "{{ globals.run_outputs_path }}"}
+    ]
     Path(file := job(PRODUCE, "up")).write_text(yaml.safe_dump(component))
     ran = here("run", "--local", "-f", file, "-n", "up", "--uuid", UID)
     assert ran.code == 0, ran
 
 
-def consumer(path: Path, *, init: list[dict[str, Any]] | None = None, params: Any = None, inputs: Any = None) -> Path:
-    env = [{"name": "ROOT", "value": "{{ globals.artifacts_path }}"}, {"name": "OWN", "value": "{{ globals.uuid }}"}]
+def consumer(
+    path: Path, *, init: list[dict[str, Any]] | None = None, params: Any = None, inputs: Any = None
+) -> Path:
+    env = [
+        {"name": "ROOT", "value": "{{ globals.artifacts_path }}"},
+        {"name": "OWN", "value": "{{ globals.uuid }}"},
+    ]
     container = {"image": "x", "command": ["python3", "-c", SHOW], "env": env}
-    component = {"inputs": inputs or [], "run": {"kind": "job", "init": init or [], "container": container}}
-    path.write_text(yaml.safe_dump({"kind": "operation", "params": params or {}, "component": component}))
+    component = {
+        "inputs": inputs or [],
+        "run": {"kind": "job", "init": init or [], "container": container},
+    }
+    path.write_text(
+        yaml.safe_dump({"kind": "operation", "params": params or {}, "component": component})
+    )
     return path
 
 
 FILES = {"files": ["outputs/model.txt"], "dirs": ["outputs/data"]}
-ALL = [f"{OUT}/data/a.txt data/a.txt", f"{OUT}/data/deep/b.txt data/deep/b.txt", f"{OUT}/model.txt model.txt"]
+ALL = [
+    f"{OUT}/data/a.txt data/a.txt",
+    f"{OUT}/data/deep/b.txt data/deep/b.txt",
+    f"{OUT}/model.txt model.txt",
+]
 INPUT = [{"name": "files", "type": "artifacts"}]
 
 
 @pytest.mark.parametrize("ref", ["ops.up", f"runs.{UID}"])
 @pytest.mark.parametrize("way", ["toInit", "init"])
-def test_an_artifacts_type_brings_the_files(here: Run, upstream: None, tmp_path: Path, ref: str, way: str) -> None:
+def test_an_artifacts_type_brings_the_files(
+    here: Run, upstream: None, tmp_path: Path, ref: str, way: str
+) -> None:
     param = {"ref": ref, "value": FILES, **({"toInit": True} if way == "toInit" else {})}
     init = [{"artifacts": "{{ files }}"}] if way == "init" else None
-    ran = here("run", "--local", "-f", consumer(tmp_path / "b.yaml", params={"files": param}, inputs=INPUT, init=init), "-l")
+    ran = here(
+        "run",
+        "--local",
+        "-f",
+        consumer(tmp_path / "b.yaml", params={"files": param}, inputs=INPUT, init=init),
+        "-l",
+    )
     assert (ran.code, sorted(ran.out.splitlines())) == (0, ALL), ran
 
 
 def test_a_pair_says_where_a_file_goes(here: Run, upstream: None, tmp_path: Path) -> None:
-    param = {"ref": "ops.up", "value": {"files": [["outputs/model.txt", "here/m.txt"]]}, "toInit": True}
-    ran = here("run", "--local", "-f", consumer(tmp_path / "b.yaml", params={"files": param}, inputs=INPUT), "-l")
+    param = {
+        "ref": "ops.up",
+        "value": {"files": [["outputs/model.txt", "here/m.txt"]]},
+        "toInit": True,
+    }
+    ran = here(
+        "run",
+        "--local",
+        "-f",
+        consumer(tmp_path / "b.yaml", params={"files": param}, inputs=INPUT),
+        "-l",
+    )
     assert (ran.code, ran.out) == (0, "here/m.txt model.txt\n"), ran
 
 
-def test_a_path_of_the_lineage_is_a_path_of_the_store(here: Run, upstream: None, tmp_path: Path) -> None:
+def test_a_path_of_the_lineage_is_a_path_of_the_store(
+    here: Run, upstream: None, tmp_path: Path
+) -> None:
     params = {"base": {"ref": "ops.up", "value": "artifacts.outputs"}}
     init = [{"paths": ["{{ base }}/model.txt"]}]
     inputs = [{"name": "base", "type": "str"}]
-    ran = here("run", "--local", "-f", consumer(tmp_path / "b.yaml", params=params, inputs=inputs, init=init), "-l")
+    ran = here(
+        "run",
+        "--local",
+        "-f",
+        consumer(tmp_path / "b.yaml", params=params, inputs=inputs, init=init),
+        "-l",
+    )
     assert (ran.code, ran.out) == (0, f"{OUT}/model.txt model.txt\n"), ran
 
 
-def test_a_file_that_the_run_has_not_is_said_with_what_it_has(here: Run, upstream: None, tmp_path: Path) -> None:
+def test_a_file_that_the_run_has_not_is_said_with_what_it_has(
+    here: Run, upstream: None, tmp_path: Path
+) -> None:
     param = {"ref": "ops.up", "value": {"files": ["outputs/modle.txt"]}, "toInit": True}
-    ran = here("run", "--local", "-f", consumer(tmp_path / "b.yaml", params={"files": param}, inputs=INPUT), "-l")
+    ran = here(
+        "run",
+        "--local",
+        "-f",
+        consumer(tmp_path / "b.yaml", params={"files": param}, inputs=INPUT),
+        "-l",
+    )
     assert ran.code == 1, ran
     assert "model.txt" in ran.stderr
 
 
 def test_the_files_go_with_their_run(here: Run, upstream: None, records: Path) -> None:
-    assert (records / "default" / ".store" / UID / "outputs" / "model.txt").read_text() == "model.txt"
-    assert (records / "default" / "up" / "files" / "plx-context" / "artifacts" / UID / "outputs" / "model.txt").exists()
+    assert (
+        records / "default" / ".store" / UID / "outputs" / "model.txt"
+    ).read_text() == "model.txt"
+    assert (
+        records
+        / "default"
+        / "up"
+        / "files"
+        / "plx-context"
+        / "artifacts"
+        / UID
+        / "outputs"
+        / "model.txt"
+    ).exists()
     assert here("rm", "--local", "-y", "up").code == 0
     assert list((records / "default" / ".store").iterdir()) == []
 

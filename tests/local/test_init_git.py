@@ -28,7 +28,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
 
 
 def step(url: str, **fields: Any) -> dict[str, Any]:
-    plain = {"kind": "git", "url": url, "revision": None, "flags": [], "target": "/code", "patience": 30, "secret": None, "variables": {}}
+    plain = {
+        "kind": "git",
+        "url": url,
+        "revision": None,
+        "flags": [],
+        "target": "/code",
+        "patience": 30,
+        "secret": None,
+        "variables": {},
+    }
     return {**plain, **fields}
 
 
@@ -39,16 +48,27 @@ def secret(tmp_path: Path, **keys: str) -> str:
     return "/secret"
 
 
-@pytest.mark.parametrize(("revision", "content"), [(None, "two\n"), ("main", "two\n"), ("next", "two\n"), ("v1", "one\n")])
-def test_a_branch_a_tag_or_neither(server: GitServer, tmp_path: Path, revision: str | None, content: str) -> None:
-    (entry,) = clone(step(f"{server.url}/public/code.git", revision=revision, flags=["--depth 1"]), str(tmp_path))
+@pytest.mark.parametrize(
+    ("revision", "content"),
+    [(None, "two\n"), ("main", "two\n"), ("next", "two\n"), ("v1", "one\n")],
+)
+def test_a_branch_a_tag_or_neither(
+    server: GitServer, tmp_path: Path, revision: str | None, content: str
+) -> None:
+    (entry,) = clone(
+        step(f"{server.url}/public/code.git", revision=revision, flags=["--depth 1"]), str(tmp_path)
+    )
     assert (tmp_path / "code/main.txt").read_text() == content
     assert entry["name"] == server.commits["v1" if revision == "v1" else "main"]
     assert entry["kind"] == "coderef"
-    assert not list((tmp_path / "code/library").glob("*")), "a submodule is brought where it is asked for"
+    assert not list((tmp_path / "code/library").glob("*")), (
+        "a submodule is brought where it is asked for"
+    )
 
 
-def test_a_folder_for_what_is_secret_may_have_any_name(server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_for_what_is_secret_may_have_any_name(
+    server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """git reads the helper for credentials as a command of a shell."""
     scratch = tmp_path / "a b; $(touch gone) '"
     scratch.mkdir()
@@ -59,7 +79,12 @@ def test_a_folder_for_what_is_secret_may_have_any_name(server: GitServer, tmp_pa
 
 
 def test_a_commit_by_its_first_digits(server: GitServer, tmp_path: Path) -> None:
-    clone(step(f"{server.url}/public/code.git", revision=server.commits["v1"][:9], flags=["--depth=1"]), str(tmp_path))
+    clone(
+        step(
+            f"{server.url}/public/code.git", revision=server.commits["v1"][:9], flags=["--depth=1"]
+        ),
+        str(tmp_path),
+    )
     assert (tmp_path / "code/main.txt").read_text() == "one\n"
 
 
@@ -99,7 +124,10 @@ def test_every_flag_that_is_allowed_works(server: GitServer, tmp_path: Path, fla
 
 
 def test_submodules(server: GitServer, tmp_path: Path) -> None:
-    clone(step(f"{server.url}/public/code.git", flags=["--recurse-submodules", "--depth 1"]), str(tmp_path))
+    clone(
+        step(f"{server.url}/public/code.git", flags=["--recurse-submodules", "--depth 1"]),
+        str(tmp_path),
+    )
     assert (tmp_path / "code/library/lib.txt").read_text() == "from the library\n"
 
 
@@ -121,29 +149,48 @@ def test_no_login_and_a_wrong_one(server: GitServer, tmp_path: Path) -> None:
     with pytest.raises(InitError, match="could not read Username"):
         clone(step(url), str(tmp_path))
     with pytest.raises(InitError) as caught:
-        clone(step(url, target="/other", secret=secret(tmp_path, POLYAXON_GIT_CREDENTIALS="bot:wr0ng")), str(tmp_path))
+        clone(
+            step(
+                url, target="/other", secret=secret(tmp_path, POLYAXON_GIT_CREDENTIALS="bot:wr0ng")
+            ),
+            str(tmp_path),
+        )
     assert "Authentication failed" in str(caught.value)
     assert "wr0ng" not in str(caught.value)
 
 
-def test_a_login_in_the_url_is_not_shown(server: GitServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_login_in_the_url_is_not_shown(
+    server: GitServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     url = f"{server.url}/public/code.git".replace("://", "://bot:t0k@")
     (entry,) = clone(step(url), str(tmp_path))
     assert "t0k" not in str(entry) + capsys.readouterr().out
 
 
-def test_a_key_goes_by_ssh_and_is_gone_afterwards(server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """ssh itself is stood in for by a program that shows what it was given, and runs what it was asked to."""
+def test_a_key_goes_by_ssh_and_is_gone_afterwards(
+    server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ssh itself is stood in for by a program that shows what it was given, and runs what it was
+    asked to.
+    """
     programs = tmp_path / "bin"
     programs.mkdir()
     (programs / "ssh").write_text(
-        f'#!/bin/sh\necho "$@" > {tmp_path}/words\ncat "$2" > {tmp_path}/key\nstat -c %a "$2" > {tmp_path}/mode\n'
-        f'for last; do :; done\ncd {server.folder}/public && exec sh -c "$(echo "$last" | sed "s#\'team/#\'#")"\n'
+        f'#!/bin/sh\necho "$@" > {tmp_path}/words\ncat "$2" > {tmp_path}/key\nstat -c %a "$2" > '
+        f"{tmp_path}/mode\n"
+        f'for last; do :; done\ncd {server.folder}/public && exec sh -c "$(echo "$last" | sed '
+        '"s#\'team/#\'#")"\n'
     )
     (programs / "ssh").chmod(0o755)
     monkeypatch.setenv("PATH", str(programs), prepend=":")
     private = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----"
-    clone(step("https://git.test/team/code.git", secret=secret(tmp_path, id_ed25519=private, known_hosts="git.test key")), str(tmp_path))
+    clone(
+        step(
+            "https://git.test/team/code.git",
+            secret=secret(tmp_path, id_ed25519=private, known_hosts="git.test key"),
+        ),
+        str(tmp_path),
+    )
     words = (tmp_path / "words").read_text()
     assert "git@git.test" in words
     assert "StrictHostKeyChecking=yes" in words
@@ -155,11 +202,19 @@ def test_a_key_goes_by_ssh_and_is_gone_afterwards(server: GitServer, tmp_path: P
 @pytest.mark.parametrize(
     ("said", "meaning"),
     [
-        ("git@git.test: Permission denied (publickey).", "the host does not accept the connection's key"),
-        ("Host key verification failed.", "the host's key is not the one in the Secret's known_hosts"),
+        (
+            "git@git.test: Permission denied (publickey).",
+            "the host does not accept the connection's key",
+        ),
+        (
+            "Host key verification failed.",
+            "the host's key is not the one in the Secret's known_hosts",
+        ),
     ],
 )
-def test_what_ssh_says_is_kept_and_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, meaning: str) -> None:
+def test_what_ssh_says_is_kept_and_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, meaning: str
+) -> None:
     (tmp_path / "ssh").write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 255\n")
     (tmp_path / "ssh").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
@@ -184,12 +239,20 @@ def test_a_deadline_meets_a_step_that_says_what_it_was_at(tmp_path: Path) -> Non
         url = f"http://bot:t0k@127.0.0.1:{silent.getsockname()[1]}/a.git"
         document = {"directories": [], "steps": [step(url)]}
         env = {**os.environ, "OPSTRAND_INIT": json.dumps(document), "OPSTRAND_ROOT": str(tmp_path)}
-        process = subprocess.Popen([sys.executable, "-m", "opstrand.initializer"], env=env, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "opstrand.initializer"],
+            env=env,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         silent.settimeout(10)
         silent.accept()
         process.terminate()
         _, said = process.communicate(timeout=10)
-    assert (process.returncode, said) == (1, f"ended from outside while bringing {url.replace('bot:t0k', '***')}\n")
+    assert (process.returncode, said) == (
+        1,
+        f"ended from outside while bringing {url.replace('bot:t0k', '***')}\n",
+    )
 
 
 @pytest.mark.parametrize(
@@ -204,7 +267,9 @@ def test_a_deadline_meets_a_step_that_says_what_it_was_at(tmp_path: Path) -> Non
         ({"revision": "--upload-pack=x"}, "expected a branch, tag or commit"),
     ],
 )
-def test_what_cannot_be_cloned_says_why(server: GitServer, tmp_path: Path, fields: dict[str, Any], words: str) -> None:
+def test_what_cannot_be_cloned_says_why(
+    server: GitServer, tmp_path: Path, fields: dict[str, Any], words: str
+) -> None:
     with pytest.raises(InitError) as caught:
         clone(step(**{"url": f"{server.url}/public/code.git", **fields}), str(tmp_path))
     assert words in str(caught.value)
@@ -223,7 +288,9 @@ def test_a_file_in_the_way(server: GitServer, tmp_path: Path) -> None:
         clone(step(f"{server.url}/public/code.git"), str(tmp_path))
 
 
-def test_an_init_container_that_is_started_again_begins_anew(server: GitServer, tmp_path: Path) -> None:
+def test_an_init_container_that_is_started_again_begins_anew(
+    server: GitServer, tmp_path: Path
+) -> None:
     """Of a service it is after every failure, of anything when its sandbox is made anew."""
     fails = step(f"{server.url}/public/code.git", revision="no-such")
     for _ in range(2):
@@ -237,7 +304,9 @@ def test_an_init_container_that_is_started_again_begins_anew(server: GitServer, 
         clone({**works, "revision": "main"}, str(tmp_path / "b"))
 
 
-def test_a_login_that_is_no_text_is_a_wrong_one_and_no_bug(server: GitServer, tmp_path: Path) -> None:
+def test_a_login_that_is_no_text_is_a_wrong_one_and_no_bug(
+    server: GitServer, tmp_path: Path
+) -> None:
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret/username").write_text("bob")
     (tmp_path / "secret/password").write_bytes(b"\xff\xfe")

@@ -1,4 +1,6 @@
-"""The init container waits for the API before the program starts: as long as it may, and no longer."""
+"""The init container waits for the API before the program starts: as long as it may, and no
+longer.
+"""
 
 from __future__ import annotations
 
@@ -50,18 +52,29 @@ def url_of(server: HTTPServer) -> str:
 def test_what_no_step_foresees_is_still_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     document = {"directories": [], "shim": "/file/below", "steps": []}
-    with pytest.raises(InitError, match="failed while making folders: Not a directory: /file/below"):
+    with pytest.raises(
+        InitError, match="failed while making folders: Not a directory: /file/below"
+    ):
         carry_out(document, root=str(tmp_path))
 
 
 def test_a_document_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "init.json.gz").write_text("somebody else's")
-    with pytest.raises(InitError, match="what is to be done cannot be read: is the ConfigMap of the Pod's name another's"):
+    with pytest.raises(
+        InitError,
+        match="what is to be done cannot be read: is the ConfigMap of the Pod's name another's",
+    ):
         read_document({"OPSTRAND_INIT_FILE": str(tmp_path / "init.json.gz")})
 
 
-def test_why_it_failed_is_left_where_a_kubelet_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words, mask, answer = tmp_path / "termination-log", os.umask(0), signal.getsignal(signal.SIGTERM)
+def test_why_it_failed_is_left_where_a_kubelet_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words, mask, answer = (
+        tmp_path / "termination-log",
+        os.umask(0),
+        signal.getsignal(signal.SIGTERM),
+    )
     monkeypatch.setattr(__main__, "_LAST_WORDS", str(words))
     monkeypatch.setenv("OPSTRAND_INIT_FILE", str(tmp_path / "absent"))
     monkeypatch.delenv("OPSTRAND_ROOT", raising=False)
@@ -84,7 +97,9 @@ def test_an_api_that_starts_is_waited_for(door: HTTPServer) -> None:
 
 @pytest.mark.alone
 @pytest.mark.parametrize(("answer", "words"), [(503, "503"), (0, "SSH-2.0"), (None, "refused")])
-def test_one_that_never_answers_ends_the_wait_in_time_and_is_named(door: HTTPServer, answer: int | None, words: str) -> None:
+def test_one_that_never_answers_ends_the_wait_in_time_and_is_named(
+    door: HTTPServer, answer: int | None, words: str
+) -> None:
     _Door.answers = [answer or 0]
     url = url_of(door) if answer is not None else "http://127.0.0.1:1"
     started = time.monotonic()

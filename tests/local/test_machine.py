@@ -1,4 +1,6 @@
-"""What a laptop is like: pipes and terminals that close, full disks, proxies, two shells, and folders of every kind."""
+"""What a laptop is like: pipes and terminals that close, full disks, proxies, two shells, and
+folders of every kind.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,11 @@ PIPE = subprocess.PIPE
 
 def start(file: Path, records: Path, *arguments: str, **more: object) -> subprocess.Popen[bytes]:
     command = [str(OPSTRAND), "run", "--local", "-f", str(file), "-n", "a", *arguments]
-    return subprocess.Popen(command, env=environment(OPSTRAND_LOCAL=str(records)), **{"stdout": PIPE, "stderr": PIPE, **more})  # type: ignore[call-overload, no-any-return]
+    return subprocess.Popen(
+        command,
+        env=environment(OPSTRAND_LOCAL=str(records)),
+        **{"stdout": PIPE, "stderr": PIPE, **more},
+    )  # type: ignore[call-overload, no-any-return]
 
 
 def kept(records: Path) -> str:
@@ -50,8 +56,15 @@ def wait_until_gone(pid: int) -> None:
 
 
 def test_a_run_ends_with_whoever_reads_what_is_said_of_it(job: Job, records: Path) -> None:
-    """`opstrand run --local -w 2>&1 | head -1`: the engine is in the middle of its work when it tells of a change."""
-    process = start(job("import time; time.sleep(1); exit(1)", termination={"maxRetries": 3}), records, "-w", stderr=subprocess.STDOUT)
+    """`opstrand run --local -w 2>&1 | head -1`: the engine is in the middle of its work when it
+    tells of a change.
+    """
+    process = start(
+        job("import time; time.sleep(1); exit(1)", termination={"maxRetries": 3}),
+        records,
+        "-w",
+        stderr=subprocess.STDOUT,
+    )
     assert process.stdout is not None
     assert process.stdout.readline()
     process.stdout.close()
@@ -63,7 +76,12 @@ def test_nobody_need_listen_to_what_is_wrong() -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
     for command in (["run"], ["rnu"], ["run", "-f", "nope"]):
-        assert subprocess.run([OPSTRAND, *command], stdout=write_end, stderr=write_end, env=environment()).returncode == 2
+        assert (
+            subprocess.run(
+                [OPSTRAND, *command], stdout=write_end, stderr=write_end, env=environment()
+            ).returncode
+            == 2
+        )
     os.close(write_end)
 
 
@@ -71,7 +89,11 @@ def test_an_output_that_cannot_be_written_ends_the_run(job: Job, records: Path) 
     with open("/dev/full", "wb") as full:
         process = start(job(SLEEP), records, "-l", stdout=full)
     _, errors = process.communicate(timeout=30)
-    assert (process.returncode, b"No space left on device" in errors, b"bug" in errors) == (2, True, False), errors
+    assert (process.returncode, b"No space left on device" in errors, b"bug" in errors) == (
+        2,
+        True,
+        False,
+    ), errors
     assert kept(records) == "Stopped"
 
 
@@ -79,13 +101,23 @@ def test_a_disk_that_is_full_ends_the_run(job: Job, records: Path) -> None:
     """The program writes more than the log may hold."""
     file = job("print('x' * 4_000_000, flush=True); import time; time.sleep(60)")
     limit = 2_000_000
-    process = start(file, records, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    process = start(
+        file, records, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    )
     _, errors = process.communicate(timeout=30)
-    assert (process.returncode, b"File too large" in errors, b"bug" in errors) == (1, True, False), errors
+    assert (process.returncode, b"File too large" in errors, b"bug" in errors) == (
+        1,
+        True,
+        False,
+    ), errors
 
 
-def test_an_init_step_that_hangs_ends_with_an_interrupt(job: Job, records: Path, tmp_path: Path) -> None:
-    """A host that takes the connection and says nothing: nobody waits for the step's own patience."""
+def test_an_init_step_that_hangs_ends_with_an_interrupt(
+    job: Job, records: Path, tmp_path: Path
+) -> None:
+    """A host that takes the connection and says nothing: nobody waits for the step's own
+    patience.
+    """
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(60)
         run = yaml.safe_load(job("pass").read_text())["run"]
@@ -114,7 +146,10 @@ def test_a_terminal_that_is_closed_ends_the_run(job: Job, records: Path) -> None
 
 
 def test_what_nohup_ignores_is_ignored(job: Job, records: Path) -> None:
-    code = "import os, signal; os.kill(os.getppid(), signal.SIGHUP); os.kill(os.getppid(), signal.SIGINT); print('here')"
+    code = (
+        "import os, signal; os.kill(os.getppid(), signal.SIGHUP); os.kill(os.getppid(), "
+        "signal.SIGINT); print('here')"
+    )
 
     def ignore() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -131,7 +166,9 @@ def test_two_at_once_with_one_name_do_not_meet(here: Run, job: Job, records: Pat
     assert first.stdout is not None
     pid = int(first.stdout.readline())
     second = here("run", "--local", "-f", file, "-n", "a")
-    assert (second.code, "there is a local run 'a' already" in second.errors[0]) == (2, True), second
+    assert (second.code, "there is a local run 'a' already" in second.errors[0]) == (2, True), (
+        second
+    )
     assert first.poll() is None
     first.send_signal(signal.SIGKILL)
     first.communicate(timeout=30)
@@ -144,7 +181,16 @@ def test_two_at_once_with_one_name_do_not_meet(here: Run, job: Job, records: Pat
 @pytest.mark.parametrize("folder", ["runs", "my runs/ünïcode $(HOME) 'x'"])
 def test_any_folder_will_do(here: Run, folder: str) -> None:
     """One that is named from here too: programs run in folders of their own."""
-    ran = here("run", "--local", "-f", SAMPLES / "echo-tracking.yaml", "-P", "message=a", "-l", OPSTRAND_LOCAL=folder)
+    ran = here(
+        "run",
+        "--local",
+        "-f",
+        SAMPLES / "echo-tracking.yaml",
+        "-P",
+        "message=a",
+        "-l",
+        OPSTRAND_LOCAL=folder,
+    )
     assert (ran.code, ran.out) == (0, "{'message': 'a'}\n"), ran
 
 
@@ -154,16 +200,31 @@ def test_a_folder_that_may_not_be_written_and_no_home_are_said(here: Run, tmp_pa
     assert (ran.code, len(ran.errors)) == (2, 1), ran
     assert "Not a directory" in ran.errors[0]
     code = (
-        "import os, pwd; os.environ.pop('HOME', None)\ndef nobody(uid): raise KeyError(uid)\npwd.getpwuid = nobody\n"
+        "import os, pwd; os.environ.pop('HOME', None)\ndef nobody(uid): raise "
+        "KeyError(uid)\npwd.getpwuid = nobody\n"
         "from opstrand.cli import main; raise SystemExit(main(['ls', '--local']))"
     )
     done = subprocess.run([sys.executable, "-c", code], env={}, capture_output=True, text=True)
-    assert (done.returncode, "OPSTRAND_LOCAL" in done.stderr, "bug" in done.stderr) == (2, True, False), done.stderr
+    assert (done.returncode, "OPSTRAND_LOCAL" in done.stderr, "bug" in done.stderr) == (
+        2,
+        True,
+        False,
+    ), done.stderr
 
 
 @pytest.mark.parametrize("python", ["nothing", "published"])
 def test_a_proxy_that_leads_out_is_not_asked_for_what_is_here(here: Run, python: str) -> None:
     proxy = "http://127.0.0.1:1"
     proxies = {"http_proxy": proxy, "https_proxy": proxy, "HTTP_PROXY": proxy, "HTTPS_PROXY": proxy}
-    ran = here("run", "--local", "-f", SAMPLES / "echo-tracking.yaml", "-P", "message=a", "-l", python=python, **proxies)
+    ran = here(
+        "run",
+        "--local",
+        "-f",
+        SAMPLES / "echo-tracking.yaml",
+        "-P",
+        "message=a",
+        "-l",
+        python=python,
+        **proxies,
+    )
     assert (ran.code, ran.out) == (0, "{'message': 'a'}\n"), ran

@@ -1,4 +1,6 @@
-"""A process instead of a Pod: its output, its end, what is refused, and that nothing of it is left."""
+"""A process instead of a Pod: its output, its end, what is refused, and that nothing of it is
+left.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ Job = Callable[..., Path]
 
 
 def test_output_is_passed_on_byte_for_byte(here: Run, job: Job, records: Path) -> None:
-    code = "import sys; o = sys.stdout.buffer; o.write(b'\\xff\\r\\n' + b'x' * 3_000_000 + b'\\n'); o.flush(); sys.stderr.write('no end')"
+    code = (
+        "import sys; o = sys.stdout.buffer; o.write(b'\\xff\\r\\n' + b'x' * 3_000_000 + b'\\n'); "
+        "o.flush(); sys.stderr.write('no end')"
+    )
     ran = here("run", "--local", "-f", job(code), "-n", "a", "-l")
     assert (ran.code, ran.stdout) == (0, b"\xff\r\n" + b"x" * 3_000_000 + b"\nno end")
     assert here("logs", "--local", "a").stdout == ran.stdout
@@ -30,8 +35,16 @@ def test_output_is_passed_on_byte_for_byte(here: Run, job: Job, records: Path) -
 def test_without_logs_stdout_is_left_alone(here: Run, job: Job) -> None:
     ran = here("run", "--local", "-f", job("print('hidden')"), "-n", "a")
     assert (ran.code, ran.stdout) == (0, b"")
-    assert here("run", "--local", "-f", job("print('hidden')"), "-n", "b", "-o", "name").out == "operation.opstrand.dev/b\n"
-    assert json.loads(here("run", "--local", "-f", job("print('hidden')"), "-o", "json").out)["status"]["phase"] == "Succeeded"
+    assert (
+        here("run", "--local", "-f", job("print('hidden')"), "-n", "b", "-o", "name").out
+        == "operation.opstrand.dev/b\n"
+    )
+    assert (
+        json.loads(here("run", "--local", "-f", job("print('hidden')"), "-o", "json").out)[
+            "status"
+        ]["phase"]
+        == "Succeeded"
+    )
 
 
 def test_a_failure_tells_its_last_words(here: Run, job: Job) -> None:
@@ -40,11 +53,16 @@ def test_a_failure_tells_its_last_words(here: Run, job: Job) -> None:
     assert "Failed (ContainerFailed)" in ran.stderr
     assert "exit code 3: boom" in ran.stderr
     assert "hint: " in ran.stderr
-    assert [line.split()[:3] for line in here("ls", "--local").out.splitlines()[1:]] == [["a", "job", "Failed"]]
+    assert [line.split()[:3] for line in here("ls", "--local").out.splitlines()[1:]] == [
+        ["a", "job", "Failed"]
+    ]
 
 
 def test_a_program_that_is_not_there(here: Run, tmp_path: Path) -> None:
-    component = {"kind": "component", "run": {"kind": "job", "container": {"image": "x", "command": ["no-such-program"]}}}
+    component = {
+        "kind": "component",
+        "run": {"kind": "job", "container": {"image": "x", "command": ["no-such-program"]}},
+    }
     (tmp_path / "f.yaml").write_text(yaml.safe_dump(component))
     ran = here("run", "--local", "-f", "f.yaml")
     assert ran.code == 1
@@ -53,22 +71,40 @@ def test_a_program_that_is_not_there(here: Run, tmp_path: Path) -> None:
 
 def test_retries_and_the_deadline(here: Run, job: Job, tmp_path: Path) -> None:
     counts = tmp_path / "count"
-    code = f"p = r'{counts}'; open(p, 'a').write('x'); raise SystemExit(0 if len(open(p).read()) > 1 else 1)"
-    ran = here("run", "--local", "-f", job(code, termination={"maxRetries": 2}), "-w", OPSTRAND_RETRY_BACKOFF="1")
+    code = (
+        f"p = r'{counts}'; open(p, 'a').write('x'); raise SystemExit(0 if len(open(p).read()) > 1 "
+        "else 1)"
+    )
+    ran = here(
+        "run",
+        "--local",
+        "-f",
+        job(code, termination={"maxRetries": 2}),
+        "-w",
+        OPSTRAND_RETRY_BACKOFF="1",
+    )
     assert ran.code == 0, ran
     assert counts.read_text() == "xx"
     assert "Retrying" in ran.stderr
-    slow = here("run", "--local", "-f", job("import time; time.sleep(60)", termination={"timeout": 1}))
+    slow = here(
+        "run", "--local", "-f", job("import time; time.sleep(60)", termination={"timeout": 1})
+    )
     assert slow.code == 1
     assert "DeadlineExceeded" in slow.stderr
-    polite = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); time.sleep(60)"
+    polite = (
+        "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); "
+        "time.sleep(60)"
+    )
     stopped = here("run", "--local", "-f", job(polite, termination={"timeout": 1}))
     assert (stopped.code, "DeadlineExceeded" in stopped.stderr) == (1, True), stopped
 
 
 @pytest.mark.alone
 def test_a_child_that_is_left_behind_does_not_hold_up_the_end(here: Run, job: Job) -> None:
-    code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(30)']); print('done')"
+    code = (
+        "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; "
+        "time.sleep(30)']); print('done')"
+    )
     started = time.monotonic()
     ran = here("run", "--local", "-f", job(code), "-l")
     assert (ran.code, ran.out) == (0, "done\n")
@@ -76,9 +112,14 @@ def test_a_child_that_is_left_behind_does_not_hold_up_the_end(here: Run, job: Jo
 
 
 @pytest.mark.parametrize("daemon", ["sleep 600", "yes"])
-def test_a_process_that_left_the_session_does_not_hold_up_the_end_either(here: Run, job: Job, daemon: str, tmp_path: Path) -> None:
+def test_a_process_that_left_the_session_does_not_hold_up_the_end_either(
+    here: Run, job: Job, daemon: str, tmp_path: Path
+) -> None:
     pid = tmp_path / "pid"
-    code = f"import subprocess; p = subprocess.Popen({daemon!r}.split(), start_new_session=True); open({str(pid)!r}, 'w').write(str(p.pid))"
+    code = (
+        f"import subprocess; p = subprocess.Popen({daemon!r}.split(), start_new_session=True); "
+        f"open({str(pid)!r}, 'w').write(str(p.pid))"
+    )
     try:
         ran = here("run", "--local", "-f", job(f"{code}; print('no end', end='')"), "-n", "a", "-w")
         assert ran.code == 0, ran
@@ -88,14 +129,26 @@ def test_a_process_that_left_the_session_does_not_hold_up_the_end_either(here: R
             os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
-@pytest.mark.parametrize(("folder", "words"), [("a" * 300, "File name too long"), ("file", "File exists")])
-def test_a_working_directory_that_cannot_be_made_is_named(here: Run, tmp_path: Path, folder: str, words: str) -> None:
+@pytest.mark.parametrize(
+    ("folder", "words"), [("a" * 300, "File name too long"), ("file", "File exists")]
+)
+def test_a_working_directory_that_cannot_be_made_is_named(
+    here: Run, tmp_path: Path, folder: str, words: str
+) -> None:
     place = f"/plx-context/artifacts/{folder}"
     step = {"file": {"filename": "file", "content": "x"}, "path": "/plx-context/artifacts"}
     container = {"image": "x", "command": ["true"], "workingDir": place}
-    (tmp_path / "f.yaml").write_text(yaml.safe_dump({"kind": "component", "run": {"kind": "job", "init": [step], "container": container}}))
+    (tmp_path / "f.yaml").write_text(
+        yaml.safe_dump(
+            {"kind": "component", "run": {"kind": "job", "init": [step], "container": container}}
+        )
+    )
     ran = here("run", "--local", "-f", "f.yaml")
-    assert (ran.code, "the working directory /plx-context/artifacts/" in ran.stderr, words in ran.stderr) == (1, True, True), ran
+    assert (
+        ran.code,
+        "the working directory /plx-context/artifacts/" in ran.stderr,
+        words in ran.stderr,
+    ) == (1, True, True), ran
 
 
 def test_what_needs_a_container_is_refused(here: Run, job: Job) -> None:
@@ -103,7 +156,10 @@ def test_what_needs_a_container_is_refused(here: Run, job: Job) -> None:
     for part, words in (
         ({"sidecars": [{"name": "db", "image": "redis"}]}, "the sidecar 'db' needs a cluster"),
         ({"volumes": [{"name": "data", "emptyDir": {}}]}, "the volume 'data' needs a cluster"),
-        ({"container": {**component["run"]["container"], "workingDir": "/srv"}}, "outside of /plx-context"),
+        (
+            {"container": {**component["run"]["container"], "workingDir": "/srv"}},
+            "outside of /plx-context",
+        ),
     ):
         file = job("pass", run={**component["run"], **part})
         ran = here("run", "--local", "-f", file)
@@ -114,7 +170,9 @@ def test_what_needs_a_container_is_refused(here: Run, job: Job) -> None:
 def test_long_init_files_and_paths_under_the_context_root(here: Run, job: Job) -> None:
     content = "# $(HOME) $$\n" * 20_000 + "print('{{ globals.artifacts_path }}/x')\n"
     component = yaml.safe_load(job("pass").read_text())
-    component["run"]["init"] = [{"file": {"filename": "long.py", "content": content, "chmod": "755"}}]
+    component["run"]["init"] = [
+        {"file": {"filename": "long.py", "content": content, "chmod": "755"}}
+    ]
     script = "head -c 12 long.py; echo; python3 long.py; echo {{ globals.run_outputs_path }}"
     component["run"]["container"] |= {"command": ["sh", "-c"], "args": [script]}
     component["run"]["container"]["workingDir"] = "{{ globals.artifacts_path }}"
@@ -123,7 +181,9 @@ def test_long_init_files_and_paths_under_the_context_root(here: Run, job: Job) -
     head, path, outputs = ran.out.splitlines()
     assert head == "# $(HOME) $$"
     assert path.endswith("/default/a/files/plx-context/artifacts/x")
-    assert Path(outputs, "long.py").read_text() == content.replace("{{ globals.artifacts_path }}", path.removesuffix("/x"))
+    assert Path(outputs, "long.py").read_text() == content.replace(
+        "{{ globals.artifacts_path }}", path.removesuffix("/x")
+    )
 
 
 def test_a_name_is_given_once(here: Run, job: Job) -> None:
@@ -137,16 +197,27 @@ def test_a_name_is_given_once(here: Run, job: Job) -> None:
 
 
 def test_no_variable_of_another_run_comes_along(here: Run, job: Job) -> None:
-    ran = here("run", "--local", "-f", job("import os; print(os.environ.get('POLYAXON_NO_OP'))"), "-l", POLYAXON_NO_OP="true")
+    ran = here(
+        "run",
+        "--local",
+        "-f",
+        job("import os; print(os.environ.get('POLYAXON_NO_OP'))"),
+        "-l",
+        POLYAXON_NO_OP="true",
+    )
     assert ran.out == "None\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_stops_the_program(job: Job, records: Path, tmp_path: Path, number: signal.Signals) -> None:
+def test_an_interrupt_stops_the_program(
+    job: Job, records: Path, tmp_path: Path, number: signal.Signals
+) -> None:
     pid_file = tmp_path / "pid"
     code = f"import os, time; open(r'{pid_file}', 'w').write(str(os.getpid())); time.sleep(60)"
     command = [OPSTRAND, "run", "--local", "-f", job(code), "-n", "a", "-l"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment(OPSTRAND_LOCAL=str(records)))
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, env=environment(OPSTRAND_LOCAL=str(records))
+    )
     while not (pid_file.exists() and pid_file.read_text()):
         assert process.poll() is None
         time.sleep(0.05)
@@ -155,14 +226,22 @@ def test_an_interrupt_stops_the_program(job: Job, records: Path, tmp_path: Path,
     assert process.returncode == 130, errors
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid_file.read_text()), 0)
-    assert json.loads((records / "default" / "a" / "run.json").read_text())["status"]["phase"] == "Stopped"
+    assert (
+        json.loads((records / "default" / "a" / "run.json").read_text())["status"]["phase"]
+        == "Stopped"
+    )
 
 
 def test_a_second_interrupt_ends_a_program_that_does_not_listen(job: Job, records: Path) -> None:
-    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf'); time.sleep(60)"
+    code = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf'); "
+        "time.sleep(60)"
+    )
     command = [OPSTRAND, "run", "--local", "-f", job(code), "-n", "a", "-l"]
     pipe = subprocess.PIPE
-    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment(OPSTRAND_LOCAL=str(records)))
+    process = subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, text=True, env=environment(OPSTRAND_LOCAL=str(records))
+    )
     assert process.stdout is not None
     assert process.stderr is not None
     assert process.stdout.readline() == "deaf\n"
@@ -172,7 +251,10 @@ def test_a_second_interrupt_ends_a_program_that_does_not_listen(job: Job, record
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=8)
     assert (process.returncode, "bug" in errors) == (130, False), errors
-    assert json.loads((records / "default" / "a" / "run.json").read_text())["status"]["phase"] == "Stopped"
+    assert (
+        json.loads((records / "default" / "a" / "run.json").read_text())["status"]["phase"]
+        == "Stopped"
+    )
 
 
 def test_a_run_ends_with_whoever_reads_its_output(job: Job, records: Path) -> None:
@@ -180,17 +262,24 @@ def test_a_run_ends_with_whoever_reads_its_output(job: Job, records: Path) -> No
     file = job("import time\nfor i in range(600):\n    print(i); time.sleep(0.1)")
     pipe = subprocess.PIPE
     command = [OPSTRAND, "run", "--local", "-f", file, "-n", "a", "-l"]
-    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, env=environment(OPSTRAND_LOCAL=str(records)))
+    process = subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, env=environment(OPSTRAND_LOCAL=str(records))
+    )
     assert process.stdout is not None
     assert process.stderr is not None
     assert process.stdout.readline() == b"0\n"
     process.stdout.close()
     assert process.wait(timeout=15) == 141, process.stderr.read()
     assert b"Error" not in process.stderr.read()
-    assert json.loads((records / "default" / "a" / "run.json").read_text())["status"]["phase"] == "Stopped"
+    assert (
+        json.loads((records / "default" / "a" / "run.json").read_text())["status"]["phase"]
+        == "Stopped"
+    )
 
 
 def test_the_limit_stops_the_program(here: Run, job: Job) -> None:
-    ran = here("run", "--local", "-f", job("import time; time.sleep(60)"), "-n", "a", "--timeout", "1")
+    ran = here(
+        "run", "--local", "-f", job("import time; time.sleep(60)"), "-n", "a", "--timeout", "1"
+    )
     assert ran.code == 124, ran
     assert "Stopped" in here("ls", "--local").out

@@ -67,7 +67,10 @@ try:
 except Exception as error:
     print("gone" if "404" in str(error) or getattr(error, "status", 0) == 404 else repr(error))
 """
-LONG = {"kind": "operation", "component": {"run": {"kind": "job", "container": {"image": "x", "command": ["sleep", "60"]}}}}
+LONG = {
+    "kind": "operation",
+    "component": {"run": {"kind": "job", "container": {"image": "x", "command": ["sleep", "60"]}}},
+}
 
 
 def write(file: Path, **more: Any) -> Path:
@@ -79,12 +82,18 @@ def write(file: Path, **more: Any) -> Path:
 
 
 @pytest.mark.parametrize("python", ["nothing", "published"])
-def test_content_is_the_compiled_operation_and_raw_content_what_was_sent(here: Run, job: Job, python: str) -> None:
+def test_content_is_the_compiled_operation_and_raw_content_what_was_sent(
+    here: Run, job: Job, python: str
+) -> None:
     file = write(job(HEAD + READ), inputs=[{"name": "lr", "type": "float", "value": 0.5}])
     ran = here("run", "--local", "-f", file, "-P", "lr=1", "-l", python=python)
     assert ran.code == 0, ran
     content, raw = json.loads(ran.out.splitlines()[-1])
-    assert (content["kind"], "component" in content, "params" in content) == ("compiled_operation", False, False)
+    assert (content["kind"], "component" in content, "params" in content) == (
+        "compiled_operation",
+        False,
+        False,
+    )
     assert [(one["name"], one["value"]) for one in content["inputs"]] == [("lr", 1.0)]
     assert content["run"]["container"]["args"] == [HEAD + READ]
     assert raw["params"] == {"lr": {"value": "1"}}
@@ -101,12 +110,22 @@ def test_content_is_the_compiled_operation_and_raw_content_what_was_sent(here: R
 )
 @pytest.mark.parametrize("python", ["nothing", "published"])
 def test_what_a_program_approves_or_restarts_runs(
-    here: Run, job: Job, records: Path, program: str, content: dict[str, Any], runs: int, python: str
+    here: Run,
+    job: Job,
+    records: Path,
+    program: str,
+    content: dict[str, Any],
+    runs: int,
+    python: str,
 ) -> None:
     code = HEAD + program.format(content=content, waiting=["created", "on_schedule"])
     ran = here("run", "--local", "-f", write(job(code)), "-n", "parent", "-l", python=python)
     assert (ran.code, ran.out.splitlines()[-1:]) == (0, ["succeeded"]), ran
-    made = [path.parent.name for path in records.glob("default/*/run.json") if path.parent.name != "parent"]
+    made = [
+        path.parent.name
+        for path in records.glob("default/*/run.json")
+        if path.parent.name != "parent"
+    ]
     assert [here("logs", "--local", name).out for name in made] == ["hello\n"] * runs
 
 
@@ -120,9 +139,26 @@ def test_what_a_program_approves_or_restarts_runs(
     ids=["stop", "skip", "delete"],
 )
 def test_what_a_program_asks_of_another_run_is_done(
-    here: Run, job: Job, records: Path, program: str, content: dict[str, Any], said: str, left: list[str]
+    here: Run,
+    job: Job,
+    records: Path,
+    program: str,
+    content: dict[str, Any],
+    said: str,
+    left: list[str],
 ) -> None:
-    ran = here("run", "--local", "-f", write(job(HEAD + program.format(content=content))), "-n", "parent", "-l")
+    ran = here(
+        "run",
+        "--local",
+        "-f",
+        write(job(HEAD + program.format(content=content))),
+        "-n",
+        "parent",
+        "-l",
+    )
     assert (ran.code, ran.out.splitlines()[-1:]) == (0, [said]), ran
-    found = [json.loads(path.read_text())["status"]["phase"] for path in records.glob("default/long-*/run.json")]
+    found = [
+        json.loads(path.read_text())["status"]["phase"]
+        for path in records.glob("default/long-*/run.json")
+    ]
     assert found == left

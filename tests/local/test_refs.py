@@ -11,18 +11,33 @@ import yaml
 from tests.local.conftest import Run
 from tests.support.command_line import run_opstrand
 
-PRODUCE = "from polyaxon import tracking\ntracking.init()\ntracking.log_outputs(acc=0.5, zero=0, no=False, empty='', none=None)"
-CONSUME = "from polyaxon.client import RunClient\nc = RunClient(); c.refresh_data(); print(c.get_inputs())"
+PRODUCE = (
+    "from polyaxon import tracking\ntracking.init()\ntracking.log_outputs(acc=0.5, zero=0, "
+    "no=False, empty='', none=None)"
+)
+CONSUME = (
+    "from polyaxon.client import RunClient\nc = RunClient(); c.refresh_data(); "
+    "print(c.get_inputs())"
+)
 UID = "4f0c1a2b4f0c1a2b4f0c1a2b4f0c1a2b"
 
 Job = Callable[..., Path]
 
 
 def consumer(path: Path, ref: str, **values: str) -> Path:
-    container = {"image": "python", "command": ["python3", "-c"], "args": [CONSUME], "workingDir": "{{ globals.artifacts_path }}"}
+    container = {
+        "image": "python",
+        "command": ["python3", "-c"],
+        "args": [CONSUME],
+        "workingDir": "{{ globals.artifacts_path }}",
+    }
     component = {"run": {"kind": "job", "container": container}}
     params = {name: {"ref": ref, "value": value} for name, value in values.items()}
-    path.write_text(yaml.safe_dump({"kind": "operation", "params": params, "component": component}, sort_keys=False))
+    path.write_text(
+        yaml.safe_dump(
+            {"kind": "operation", "params": params, "component": component}, sort_keys=False
+        )
+    )
     return path
 
 
@@ -38,18 +53,47 @@ def upstream(here: Run, job: Job) -> None:
 
 @pytest.mark.parametrize("ref", ["ops.a", f"runs.{UID}"])
 def test_values_of_an_earlier_run(here: Run, upstream: None, tmp_path: Path, ref: str) -> None:
-    names = {"acc": "outputs.acc", "zero": "outputs.zero", "no": "outputs.no", "empty": "outputs.empty", "none": "outputs.none"}
-    ran = here("run", "--local", "-f", consumer(tmp_path / "b.yaml", ref, **names, who="globals.uuid"), "-n", "b", "-l")
+    names = {
+        "acc": "outputs.acc",
+        "zero": "outputs.zero",
+        "no": "outputs.no",
+        "empty": "outputs.empty",
+        "none": "outputs.none",
+    }
+    ran = here(
+        "run",
+        "--local",
+        "-f",
+        consumer(tmp_path / "b.yaml", ref, **names, who="globals.uuid"),
+        "-n",
+        "b",
+        "-l",
+    )
     assert ran.code == 0, ran
-    assert ran.out == f"{ {'acc': 0.5, 'empty': '', 'no': False, 'none': None, 'who': UID, 'zero': 0} }\n"
+    assert (
+        ran.out
+        == f"{ {'acc': 0.5, 'empty': '', 'no': False, 'none': None, 'who': UID, 'zero': 0} }\n"
+    )
     body = json.loads(here("get", "--local", "b", "-o", "json").out)
     assert [(edge["uuid"], edge["name"]) for edge in body["status"]["upstream"]] == [(UID, "a")]
 
 
-def test_the_record_is_what_render_takes_as_upstream(here: Run, upstream: None, tmp_path: Path) -> None:
+def test_the_record_is_what_render_takes_as_upstream(
+    here: Run, upstream: None, tmp_path: Path
+) -> None:
     file = consumer(tmp_path / "b.yaml", "ops.a", acc="outputs.acc")
     (tmp_path / "a.up.yaml").write_text(here("get", "--local", "a", "-o", "yaml").out)
-    ran = run_opstrand("render", "-f", file, "--upstream", tmp_path / "a.up.yaml", "--stage", "inputs", "-o", "json")
+    ran = run_opstrand(
+        "render",
+        "-f",
+        file,
+        "--upstream",
+        tmp_path / "a.up.yaml",
+        "--stage",
+        "inputs",
+        "-o",
+        "json",
+    )
     assert json.loads(ran.out) == {"acc": 0.5}
     alone = run_opstrand("render", "-f", file, "--stage", "inputs")
     assert alone.code == 2
@@ -57,20 +101,43 @@ def test_the_record_is_what_render_takes_as_upstream(here: Run, upstream: None, 
 
 
 def test_lineage_and_explanation(here: Run, upstream: None, tmp_path: Path) -> None:
-    assert here("run", "--local", "-f", consumer(tmp_path / "b.yaml", "ops.a", acc="outputs.acc"), "-n", "b").code == 0
-    assert here("lineage", "--local", "b").out == "b (Succeeded)\n`<- a (Succeeded)  acc = outputs.acc\n"
+    assert (
+        here(
+            "run",
+            "--local",
+            "-f",
+            consumer(tmp_path / "b.yaml", "ops.a", acc="outputs.acc"),
+            "-n",
+            "b",
+        ).code
+        == 0
+    )
+    assert (
+        here("lineage", "--local", "b").out
+        == "b (Succeeded)\n`<- a (Succeeded)  acc = outputs.acc\n"
+    )
     graph = json.loads(here("lineage", "--local", "a", "--down", "-o", "json").out)
-    assert [(edge["upstream"], edge["values"]) for edge in graph["edges"]] == [(UID, {"acc": "outputs.acc"})]
+    assert [(edge["upstream"], edge["values"]) for edge in graph["edges"]] == [
+        (UID, {"acc": "outputs.acc"})
+    ]
     assert f'"{UID}" -> ' in here("lineage", "--local", "a", "-o", "dot").out
     [explained] = json.loads(here("get", "--local", "b", "--explain", "-o", "json").out)
-    assert explained == {"name": "acc", "value": 0.5, "source": "ref", "detail": "ops.a outputs.acc", "run": UID}
+    assert explained == {
+        "name": "acc",
+        "value": 0.5,
+        "source": "ref",
+        "detail": "ops.a outputs.acc",
+        "run": UID,
+    }
     told = here("get", "--local", "a").out
     assert "downstream:" in told
     assert "acc: 0.5" in told
 
 
 def test_an_output_that_is_not_there(here: Run, upstream: None, tmp_path: Path) -> None:
-    ran = here("run", "--local", "-f", consumer(tmp_path / "b.yaml", "ops.a", x="outputs.accuracy"), "-l")
+    ran = here(
+        "run", "--local", "-f", consumer(tmp_path / "b.yaml", "ops.a", x="outputs.accuracy"), "-l"
+    )
     assert ran.code == 1
     assert "accuracy" in ran.stderr
     assert "acc" in ran.stderr

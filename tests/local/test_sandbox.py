@@ -33,12 +33,21 @@ def refusal(sandbox: Sandbox, source: str) -> str:
     return caught.value.message
 
 
-@pytest.mark.parametrize("source", ["{{ 'a' * 300000000 }}", "{{ [0] * 10**9 }}", "{{ x.rjust(10**10) }}"])
+@pytest.mark.parametrize(
+    "source", ["{{ 'a' * 300000000 }}", "{{ [0] * 10**9 }}", "{{ x.rjust(10**10) }}"]
+)
 def test_too_much_memory_is_refused(sandbox: Sandbox, source: str) -> None:
     assert refusal(sandbox, source) == "it takes too much memory"
 
 
-@pytest.mark.parametrize("source", ["{% for i in range(10**12) %}{% endfor %}", "{{ 9 ** (9 ** 9) }}", "{{ range(10**12) | list }}"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% for i in range(10**12) %}{% endfor %}",
+        "{{ 9 ** (9 ** 9) }}",
+        "{{ range(10**12) | list }}",
+    ],
+)
 def test_too_much_time_is_refused(sandbox: Sandbox, source: str) -> None:
     assert refusal(sandbox, source) in ("it takes longer than 0.5 s", "it takes too much memory")
 
@@ -75,7 +84,10 @@ def test_a_costly_regex_is_bounded(sandbox: Sandbox) -> None:
 
 def test_threads_take_turns(sandbox: Sandbox) -> None:
     found: list[int] = []
-    threads = [threading.Thread(target=lambda n=n: found.append(sandbox.evaluate("{{ n * 2 }}", {"n": n}))) for n in range(8)]
+    threads = [
+        threading.Thread(target=lambda n=n: found.append(sandbox.evaluate("{{ n * 2 }}", {"n": n})))
+        for n in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -99,7 +111,9 @@ def test_a_worker_that_was_lost_is_replaced_within_one_request(sandbox: Sandbox)
 
 def test_values_may_have_the_names_that_the_engine_uses_inside(sandbox: Sandbox) -> None:
     names = ("result", "context", "args", "values", "environment", "loop")
-    assert [sandbox.evaluate(f"{{{{ {name} + 1 }}}}", {name: 1}) for name in names] == [2] * len(names)
+    assert [sandbox.evaluate(f"{{{{ {name} + 1 }}}}", {name: 1}) for name in names] == [2] * len(
+        names
+    )
 
 
 def test_line_ends_survive(sandbox: Sandbox) -> None:

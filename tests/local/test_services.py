@@ -1,4 +1,6 @@
-"""A service as a process here: reached on its own port, started again when it ends, ended as in a cluster."""
+"""A service as a process here: reached on its own port, started again when it ends, ended as in a
+cluster.
+"""
 
 from __future__ import annotations
 
@@ -38,17 +40,28 @@ def port() -> int:
 @pytest.fixture
 def service(tmp_path: Path, port: int) -> Write:
     def write(code: str = SERVER, **termination: Any) -> Path:
-        run = {"kind": "service", "ports": [port], "container": {"image": "x", "command": ["python3", "-uc", code]}}
+        run = {
+            "kind": "service",
+            "ports": [port],
+            "container": {"image": "x", "command": ["python3", "-uc", code]},
+        }
         path = tmp_path / "service.yaml"
-        path.write_text(yaml.safe_dump({"kind": "component", "run": run, "termination": termination}))
+        path.write_text(
+            yaml.safe_dump({"kind": "component", "run": run, "termination": termination})
+        )
         return path
 
     return write
 
 
-def test_a_service_answers_on_its_port_until_its_time_is_over(here: Run, service: Write, port: int, records: Path) -> None:
+def test_a_service_answers_on_its_port_until_its_time_is_over(
+    here: Run, service: Write, port: int, records: Path
+) -> None:
     code = SERVER.replace("serve_forever()", "handle_request()\nimport time; time.sleep(60)")
-    asks = f"import urllib.request, threading; threading.Timer(1, lambda: urllib.request.urlopen('http://127.0.0.1:{port}/here')).start()\n"
+    asks = (
+        "import urllib.request, threading; threading.Timer(1, lambda: "
+        f"urllib.request.urlopen('http://127.0.0.1:{port}/here')).start()\n"
+    )
     ran = here("run", "--local", "-l", "-n", "web", "-f", service(asks + code, timeout=4))
     assert ran.out.splitlines() == ["serving", "asked /here"]
     assert f"its ports are this machine's: http://127.0.0.1:{port}" in ran.stderr
@@ -62,7 +75,9 @@ def test_a_service_answers_on_its_port_until_its_time_is_over(here: Run, service
 
 
 def test_a_program_that_ends_is_started_again_as_often_as_it_may(here: Run, service: Write) -> None:
-    ran = here("run", "--local", "-l", "-f", service("print('boom'); raise SystemExit(3)", maxRetries=1))
+    ran = here(
+        "run", "--local", "-l", "-f", service("print('boom'); raise SystemExit(3)", maxRetries=1)
+    )
     assert ran.out == "boom\nboom\n"
     assert ran.code == 1
     assert "Failed (ContainerFailed)" in ran.stderr

@@ -1,4 +1,6 @@
-"""Local runs of several processes: each sees, waits for and controls the runs of the others, and no run is left without an end."""
+"""Local runs of several processes: each sees, waits for and controls the runs of the others, and no
+run is left without an end.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,20 @@ Job = Callable[..., Path]
 Begin = Callable[..., subprocess.Popen[str]]
 UID = "4f0c1a2b4f0c1a2b4f0c1a2b4f0c1a2b"
 #: Ends once a file is there: a test decides when.
-HOLD = "import os, time\nprint('begun', flush=True)\nwhile not os.path.exists({gate!r}): time.sleep(0.02)\n"
+HOLD = (
+    "import os, time\nprint('begun', flush=True)\nwhile not os.path.exists({gate!r}): "
+    "time.sleep(0.02)\n"
+)
 REPORT = "from polyaxon import tracking\ntracking.init()\ntracking.log_outputs(acc=0.5)\n"
 CHILD = {
     "kind": "operation",
-    "component": {"name": "child", "run": {"kind": "job", "container": {"image": "x", "command": ["sh", "-c", "echo from the child"]}}},
+    "component": {
+        "name": "child",
+        "run": {
+            "kind": "job",
+            "container": {"image": "x", "command": ["sh", "-c", "echo from the child"]},
+        },
+    },
 }
 
 
@@ -33,11 +44,15 @@ def begin(records: Path, tmp_path: Path) -> Iterator[Begin]:
     """Start a command in the background; what still runs at the end is killed."""
     begun: list[subprocess.Popen[str]] = []
 
-    def start(*arguments: str | Path, python: str = "nothing", **more: str) -> subprocess.Popen[str]:
+    def start(
+        *arguments: str | Path, python: str = "nothing", **more: str
+    ) -> subprocess.Popen[str]:
         path = f"{PYTHONS[python]}{os.pathsep}{os.environ['PATH']}"
         env = environment(OPSTRAND_LOCAL=str(records), PATH=path, **more)
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen([str(OPSTRAND), *map(str, arguments)], env=env, cwd=tmp_path, text=True, **pipes)
+        process = subprocess.Popen(
+            [str(OPSTRAND), *map(str, arguments)], env=env, cwd=tmp_path, text=True, **pipes
+        )
         begun.append(process)
         return process
 
@@ -86,9 +101,14 @@ def with_client(file: Path) -> Path:
 
 def consumer(path: Path, ref: str, **more: Any) -> Path:
     container = {"image": "x", "command": ["sh", "-c", "echo got {{ acc }}"]}
-    component = {"inputs": [{"name": "acc", "type": "float"}], "run": {"kind": "job", "container": container}}
+    component = {
+        "inputs": [{"name": "acc", "type": "float"}],
+        "run": {"kind": "job", "container": container},
+    }
     params = {"acc": {"ref": ref, "value": "outputs.acc"}}
-    path.write_text(yaml.safe_dump({"kind": "operation", "params": params, "component": component, **more}))
+    path.write_text(
+        yaml.safe_dump({"kind": "operation", "params": params, "component": component, **more})
+    )
     return path
 
 
@@ -97,9 +117,27 @@ def test_a_ref_to_a_run_of_another_process_is_satisfied_when_that_ends(
     begin: Begin, job: Job, records: Path, tmp_path: Path, ref: str
 ) -> None:
     gate = tmp_path / "gate"
-    up = begin("run", "--local", "-f", with_client(job(REPORT + HOLD.format(gate=str(gate)), "up")), "-n", "up", "--uuid", UID)
+    up = begin(
+        "run",
+        "--local",
+        "-f",
+        with_client(job(REPORT + HOLD.format(gate=str(gate)), "up")),
+        "-n",
+        "up",
+        "--uuid",
+        UID,
+    )
     wait_until(in_phase(records, "up", "Running"))
-    down = begin("run", "--local", "-f", consumer(tmp_path / "down.yaml", ref), "-n", "down", "-l", OPSTRAND_LOCAL_PATIENCE="1")
+    down = begin(
+        "run",
+        "--local",
+        "-f",
+        consumer(tmp_path / "down.yaml", ref),
+        "-n",
+        "down",
+        "-l",
+        OPSTRAND_LOCAL_PATIENCE="1",
+    )
     wait_until(in_phase(records, "down", "Waiting"))
     time.sleep(1.5)
     assert status_of(records, "down")["reason"] == "UpstreamPending"
@@ -109,8 +147,12 @@ def test_a_ref_to_a_run_of_another_process_is_satisfied_when_that_ends(
     assert (code, out) == (0, "got 0.5\n"), err
 
 
-def test_a_run_that_another_process_creates_later_is_waited_for(begin: Begin, here: Run, job: Job, records: Path, tmp_path: Path) -> None:
-    down = begin("run", "--local", "-f", consumer(tmp_path / "down.yaml", "ops.up"), "-n", "down", "-l")
+def test_a_run_that_another_process_creates_later_is_waited_for(
+    begin: Begin, here: Run, job: Job, records: Path, tmp_path: Path
+) -> None:
+    down = begin(
+        "run", "--local", "-f", consumer(tmp_path / "down.yaml", "ops.up"), "-n", "down", "-l"
+    )
     wait_until(in_phase(records, "down", "Waiting"))
     assert here("run", "--local", "-f", with_client(job(REPORT, "up")), "-n", "up").code == 0
     code, out, err = finish(down)
@@ -119,12 +161,18 @@ def test_a_run_that_another_process_creates_later_is_waited_for(begin: Begin, he
 
 
 @pytest.mark.parametrize("where", ["component", "operation"])
-def test_the_name_in_a_file_is_what_ops_means(here: Run, job: Job, tmp_path: Path, where: str) -> None:
+def test_the_name_in_a_file_is_what_ops_means(
+    here: Run, job: Job, tmp_path: Path, where: str
+) -> None:
     """However often the file is run: the newest run counts."""
     for value in ("0.25", "0.5"):
         file = with_client(job(REPORT.replace("0.5", value), "file"))
         component = yaml.safe_load(file.read_text())
-        written = {**component, "name": "up"} if where == "component" else {"kind": "operation", "name": "up", "component": component}
+        written = (
+            {**component, "name": "up"}
+            if where == "component"
+            else {"kind": "operation", "name": "up", "component": component}
+        )
         file.write_text(yaml.safe_dump(written))
         ran = here("run", "--local", "-f", file)
         assert ran.code == 0, ran
@@ -135,19 +183,39 @@ def test_the_name_in_a_file_is_what_ops_means(here: Run, job: Job, tmp_path: Pat
 
 
 @pytest.mark.alone
-def test_what_nobody_creates_is_given_up_soon_and_how_to_create_it_is_said(here: Run, tmp_path: Path) -> None:
+def test_what_nobody_creates_is_given_up_soon_and_how_to_create_it_is_said(
+    here: Run, tmp_path: Path
+) -> None:
     began = time.monotonic()
-    ran = here("run", "--local", "-f", consumer(tmp_path / "a.yaml", "ops.nobody"), "-n", "a", OPSTRAND_LOCAL_PATIENCE="1")
+    ran = here(
+        "run",
+        "--local",
+        "-f",
+        consumer(tmp_path / "a.yaml", "ops.nobody"),
+        "-n",
+        "a",
+        OPSTRAND_LOCAL_PATIENCE="1",
+    )
     assert (ran.code, time.monotonic() - began < 20) == (1, True)
     assert "gave up after 1 s" in ran.stderr
     assert "opstrand run --local -f FILE -n nobody" in ran.stderr
 
 
-def test_patience_is_a_cluster_s_while_another_process_could_create_it(begin: Begin, job: Job, records: Path, tmp_path: Path) -> None:
+def test_patience_is_a_cluster_s_while_another_process_could_create_it(
+    begin: Begin, job: Job, records: Path, tmp_path: Path
+) -> None:
     gate = tmp_path / "gate"
     other = begin("run", "--local", "-f", job(HOLD.format(gate=str(gate)), "other"), "-n", "other")
     wait_until(in_phase(records, "other", "Running"))
-    down = begin("run", "--local", "-f", consumer(tmp_path / "a.yaml", "ops.nobody"), "-n", "a", OPSTRAND_LOCAL_PATIENCE="1")
+    down = begin(
+        "run",
+        "--local",
+        "-f",
+        consumer(tmp_path / "a.yaml", "ops.nobody"),
+        "-n",
+        "a",
+        OPSTRAND_LOCAL_PATIENCE="1",
+    )
     wait_until(in_phase(records, "a", "Waiting"))
     time.sleep(2)
     assert down.poll() is None
@@ -157,8 +225,18 @@ def test_patience_is_a_cluster_s_while_another_process_could_create_it(begin: Be
     assert (code, "gave up" in err) == (1, True), err
 
 
-def test_approval_stop_and_skip_reach_the_process_that_has_the_run(begin: Begin, here: Run, job: Job, records: Path) -> None:
-    held = begin("run", "--local", "-f", job("print('approved')", "held", isApproved=False), "-n", "held", "-l")
+def test_approval_stop_and_skip_reach_the_process_that_has_the_run(
+    begin: Begin, here: Run, job: Job, records: Path
+) -> None:
+    held = begin(
+        "run",
+        "--local",
+        "-f",
+        job("print('approved')", "held", isApproved=False),
+        "-n",
+        "held",
+        "-l",
+    )
     wait_until(in_phase(records, "held", "Waiting"))
     assert here("approve", "--local", "held").stderr == "held: approved\n"
     code, out, err = finish(held)
@@ -179,8 +257,18 @@ def test_approval_stop_and_skip_reach_the_process_that_has_the_run(begin: Begin,
     assert here("approve", "--local", "nobody").code == 4
 
 
-def test_a_run_that_is_removed_takes_its_program_with_it(begin: Begin, here: Run, job: Job, records: Path) -> None:
-    process = begin("run", "--local", "-f", job("import os, time; print(os.getpid(), flush=True); time.sleep(60)"), "-n", "a", "-l")
+def test_a_run_that_is_removed_takes_its_program_with_it(
+    begin: Begin, here: Run, job: Job, records: Path
+) -> None:
+    process = begin(
+        "run",
+        "--local",
+        "-f",
+        job("import os, time; print(os.getpid(), flush=True); time.sleep(60)"),
+        "-n",
+        "a",
+        "-l",
+    )
     assert process.stdout is not None
     pid = int(process.stdout.readline())
     assert here("rm", "--local", "-y", "a").code == 0
@@ -191,8 +279,18 @@ def test_a_run_that_is_removed_takes_its_program_with_it(begin: Begin, here: Run
     assert not (records / "default" / "a").exists()
 
 
-def test_a_run_whose_process_was_killed_has_an_end(begin: Begin, here: Run, job: Job, records: Path, tmp_path: Path) -> None:
-    process = begin("run", "--local", "-f", job("import os, time; print(os.getpid(), flush=True); time.sleep(60)"), "-n", "up", "-l")
+def test_a_run_whose_process_was_killed_has_an_end(
+    begin: Begin, here: Run, job: Job, records: Path, tmp_path: Path
+) -> None:
+    process = begin(
+        "run",
+        "--local",
+        "-f",
+        job("import os, time; print(os.getpid(), flush=True); time.sleep(60)"),
+        "-n",
+        "up",
+        "-l",
+    )
     assert process.stdout is not None
     pid = int(process.stdout.readline())
     down = begin("run", "--local", "-f", consumer(tmp_path / "down.yaml", "ops.up"), "-n", "down")
@@ -206,13 +304,23 @@ def test_a_run_whose_process_was_killed_has_an_end(begin: Begin, here: Run, job:
     assert "Failed (ProcessLost)" in told
     assert here("wait", "--local", "up").code == 1
     # Seen by a command alone, where no session is there to see it.
-    process = begin("run", "--local", "-f", job("import os, time; print(os.getpid(), flush=True); time.sleep(60)"), "-n", "b", "-l")
+    process = begin(
+        "run",
+        "--local",
+        "-f",
+        job("import os, time; print(os.getpid(), flush=True); time.sleep(60)"),
+        "-n",
+        "b",
+        "-l",
+    )
     assert process.stdout is not None
     pid = int(process.stdout.readline())
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=30)
     os.kill(pid, signal.SIGKILL)
-    assert [line.split()[2] for line in here("ls", "--local").out.splitlines() if line.startswith("b ")] == ["Failed"]
+    assert [
+        line.split()[2] for line in here("ls", "--local").out.splitlines() if line.startswith("b ")
+    ] == ["Failed"]
 
 
 def test_the_log_of_another_process_is_followed_through_every_attempt(
@@ -221,13 +329,22 @@ def test_the_log_of_another_process_is_followed_through_every_attempt(
     gate = tmp_path / "gate"
     marks = tmp_path / "marks"
     code = (
-        f"import os, time\nn = len(os.listdir({str(marks)!r})); open(os.path.join({str(marks)!r}, str(n)), 'w').close()\n"
+        f"import os, time\nn = len(os.listdir({str(marks)!r})); open(os.path.join({str(marks)!r}, "
+        "str(n)), 'w').close()\n"
         f"print('attempt', n, flush=True)\n"
         f"while n == 2 and not os.path.exists({str(gate)!r}): time.sleep(0.02)\n"
         "print('end of', n, end='')\nraise SystemExit(n < 2)"
     )
     marks.mkdir()
-    run = begin("run", "--local", "-f", job(code, termination={"maxRetries": 3}), "-n", "a", OPSTRAND_RETRY_BACKOFF="1")
+    run = begin(
+        "run",
+        "--local",
+        "-f",
+        job(code, termination={"maxRetries": 3}),
+        "-n",
+        "a",
+        OPSTRAND_RETRY_BACKOFF="1",
+    )
     wait_until(in_phase(records, "a", "Running"))
     following = begin("logs", "--local", "-f", "a")
     wait_until(lambda: len(list(marks.iterdir())) == 3)
@@ -257,12 +374,20 @@ client.create(name="made", content=json.dumps({content!r}))
 
 @pytest.mark.parametrize("python", ["nothing", "published"])
 def test_a_run_that_a_program_creates_runs(here: Run, job: Job, records: Path, python: str) -> None:
-    line = "client.get_logs().logs[0].value" if python == "published" else "client.get_logs()['logs'][0]['value']"
+    line = (
+        "client.get_logs().logs[0].value"
+        if python == "published"
+        else "client.get_logs()['logs'][0]['value']"
+    )
     then = f"client.wait_for_condition(); client.refresh_data(); print(client.status, {line})"
     file = with_client(job(PROGRAM.format(content=CHILD, then=then), "parent"))
     ran = here("run", "--local", "-f", file, "-n", "parent", "-l", python=python)
     assert (ran.code, ran.out.splitlines()[-1]) == (0, "succeeded from the child"), ran
-    [name] = [path.parent.name for path in records.glob("default/*/run.json") if path.parent.name != "parent"]
+    [name] = [
+        path.parent.name
+        for path in records.glob("default/*/run.json")
+        if path.parent.name != "parent"
+    ]
     assert status_of(records, name)["phase"] == "Succeeded"
     assert here("logs", "--local", name).out == "from the child\n"
 
@@ -274,20 +399,31 @@ def test_a_run_that_outlives_its_creator_is_waited_for(here: Run, job: Job, reco
     ran = here("run", "--local", "-f", file, "-n", "parent")
     assert ran.code == 0, ran
     assert "waiting for what it created: made-" in ran.stderr
-    [name] = [path.parent.name for path in records.glob("default/*/run.json") if path.parent.name != "parent"]
+    [name] = [
+        path.parent.name
+        for path in records.glob("default/*/run.json")
+        if path.parent.name != "parent"
+    ]
     assert status_of(records, name)["phase"] == "Succeeded"
 
 
-def test_an_interrupt_ends_what_a_program_created_too(begin: Begin, job: Job, records: Path) -> None:
+def test_an_interrupt_ends_what_a_program_created_too(
+    begin: Begin, job: Job, records: Path
+) -> None:
     content = json.loads(json.dumps(CHILD))
     content["component"]["run"]["container"]["command"][2] = "exec sleep 60"
-    file = with_client(job(PROGRAM.format(content=content, then="import time; time.sleep(60)"), "parent"))
+    file = with_client(
+        job(PROGRAM.format(content=content, then="import time; time.sleep(60)"), "parent")
+    )
     process = begin("run", "--local", "-f", file, "-n", "parent")
     child = wait_until(lambda: [p.parent.name for p in records.glob("default/made-*/run.json")])[0]
     wait_until(in_phase(records, child, "Running"))
     process.send_signal(signal.SIGINT)
     assert finish(process)[0] == 130
-    assert (status_of(records, child)["phase"], status_of(records, "parent")["phase"]) == ("Stopped", "Stopped")
+    assert (status_of(records, child)["phase"], status_of(records, "parent")["phase"]) == (
+        "Stopped",
+        "Stopped",
+    )
 
 
 WRITES = """
@@ -300,14 +436,28 @@ other.log_tags(["{name}"], async_req=False)
 """
 
 
-def test_what_several_programs_report_to_one_run_is_all_kept(begin: Begin, here: Run, job: Job, records: Path) -> None:
+def test_what_several_programs_report_to_one_run_is_all_kept(
+    begin: Begin, here: Run, job: Job, records: Path
+) -> None:
     """Four processes write the same run at once, each over an API of its own."""
     assert here("run", "--local", "-f", job("pass"), "-n", "target", "--uuid", UID).code == 0
     names = [f"w{number}" for number in range(4)]
-    writers = [begin("run", "--local", "-f", with_client(job(WRITES.format(uuid=UID, name=name), name)), "-n", name) for name in names]
+    writers = [
+        begin(
+            "run",
+            "--local",
+            "-f",
+            with_client(job(WRITES.format(uuid=UID, name=name), name)),
+            "-n",
+            name,
+        )
+        for name in names
+    ]
     for writer in writers:
         code, _, err = finish(writer, 100)
         assert code == 0, err
     status = status_of(records, "target")
-    assert status["outputs"] == {f"{name}_{number}": number for name in names for number in range(20)}
+    assert status["outputs"] == {
+        f"{name}_{number}": number for name in names for number in range(20)
+    }
     assert sorted(status["tags"]) == names

@@ -1,4 +1,6 @@
-"""`make test` says in a line what it left out and the command that adds it; in CI that is a failure."""
+"""`make test` says in a line what it left out and the command that adds it; in CI that is a
+failure.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,23 @@ from tests import run
 
 @pytest.mark.parametrize(("is_ci", "code"), [(False, 0), (True, 1)])
 def test_what_is_left_out_is_said_and_fails_in_ci(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_ci: bool, code: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    is_ci: bool,
+    code: int,
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("OPSTRAND_PUBLISHED_VENV", str(tmp_path))
     monkeypatch.setattr(run, "STATE", tmp_path)
     monkeypatch.setattr(run, "IS_CI", is_ci)
-    monkeypatch.setattr(run, "TIERS", [tier for tier in run.TIERS if tier.needs in ("published", "cluster")])
+    monkeypatch.setattr(
+        run, "TIERS", [tier for tier in run.TIERS if tier.needs in ("published", "cluster")]
+    )
     assert run.main() == code
     assert capsys.readouterr().out.splitlines() == [
-        "left out: command line, local, published client, growth (needs the published package: make published)",
+        "left out: command line, local, published client, growth (needs the published package: "
+        "make published)",
         "left out: e2e (needs a cluster: make cluster)",
     ]
 
@@ -35,10 +44,19 @@ def test_a_tier_that_runs_beside_another_is_shown_whole_after_it_and_counts(
     for name, body in {"beside": "time.sleep(0.5); assert 0, 'its words'", "live": "pass"}.items():
         (tmp_path / f"test_{name}.py").write_text(f"import time\ndef test_{name}(): {body}\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    tiers = [run.Tier("slow", (str(tmp_path / "test_beside.py"),), is_beside=True), run.Tier("quick", (str(tmp_path / "test_live.py"),))]
+    tiers = [
+        run.Tier("slow", (str(tmp_path / "test_beside.py"),), is_beside=True),
+        run.Tier("quick", (str(tmp_path / "test_live.py"),)),
+    ]
     assert run._run(tiers) == 1
     out = capfd.readouterr().out
-    assert out.index("== quick") < out.index("1 passed") < out.index("== slow") < out.index("its words") < out.index("1 failed")
+    assert (
+        out.index("== quick")
+        < out.index("1 passed")
+        < out.index("== slow")
+        < out.index("its words")
+        < out.index("1 failed")
+    )
 
 
 _LIST = """
@@ -55,7 +73,9 @@ raise SystemExit(pytest.main(["--collect-only", "-qq", "tests"], plugins=[Plugin
 
 def _list_tests() -> dict[str, set[str]]:
     """The marks of every test."""
-    done = subprocess.run([sys.executable, "-c", _LIST], cwd=run.CHECKOUT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", _LIST], cwd=run.CHECKOUT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout[-3000:]
     lines = [line.split("\t") for line in done.stdout.splitlines() if "::" in line]
     return {name: set(marks) for name, *marks in lines}
@@ -68,7 +88,10 @@ def _is_selected(tier: run.Tier, name: str, marks: set[str]) -> bool:
 
 def test_every_test_is_selected_by_one_tier_once() -> None:
     tests, tiers = _list_tests(), run.arrange(run.TIERS)
-    by = {name: [tier.name for tier in tiers if _is_selected(tier, name, marks)] for name, marks in tests.items()}
+    by = {
+        name: [tier.name for tier in tiers if _is_selected(tier, name, marks)]
+        for name, marks in tests.items()
+    }
     assert {name: found for name, found in by.items() if len(found) != 1} == {}
     assert {found[0] for found in by.values()} == {tier.name for tier in tiers}
 
@@ -77,32 +100,64 @@ _CLOCK = re.compile(r"time\.(monotonic|perf_counter)\(\) - ")
 
 
 def _find_unmarked(source: str) -> list[str]:
-    """The functions that bound what was measured by a wall clock, and have no mark, neither their own nor their module's."""
+    """The functions that bound what was measured by a wall clock, and have no mark, neither their
+    own nor their module's.
+    """
     tree = ast.parse(source)
-    marks = [node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"]
+    marks = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"
+    ]
     if any("mark.alone" in ast.unparse(node) for node in marks):
         return []
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    return [one.name for one in functions if _bounds_time(one) and not any("mark.alone" in ast.unparse(by) for by in one.decorator_list)]
+    functions = [
+        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    return [
+        one.name
+        for one in functions
+        if _bounds_time(one)
+        and not any("mark.alone" in ast.unparse(by) for by in one.decorator_list)
+    ]
 
 
 def _bounds_time(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     asserts = [node for node in ast.walk(function) if isinstance(node, ast.Assert)]
     compared = [one for node in asserts for one in ast.walk(node) if isinstance(one, ast.Compare)]
-    return any(isinstance(one.ops[0], ast.Lt | ast.LtE) and _CLOCK.search(ast.unparse(one.left)) for one in compared)
+    return any(
+        isinstance(one.ops[0], ast.Lt | ast.LtE) and _CLOCK.search(ast.unparse(one.left))
+        for one in compared
+    )
 
 
 def test_what_bounds_a_measured_time_runs_alone() -> None:
     """On a machine that is busy with other tests, a second takes many."""
-    accompanied = [folder for tier in run.arrange(run.TIERS) if tier.marks == "alone" for folder in tier.folders]
-    files = [file for folder in accompanied for file in sorted((run.CHECKOUT / folder).rglob("test_*.py"))]
-    unmarked = {str(file.relative_to(run.CHECKOUT)): _find_unmarked(file.read_text()) for file in files}
+    accompanied = [
+        folder
+        for tier in run.arrange(run.TIERS)
+        if tier.marks == "alone"
+        for folder in tier.folders
+    ]
+    files = [
+        file
+        for folder in accompanied
+        for file in sorted((run.CHECKOUT / folder).rglob("test_*.py"))
+    ]
+    unmarked = {
+        str(file.relative_to(run.CHECKOUT)): _find_unmarked(file.read_text()) for file in files
+    }
     assert {file: names for file, names in unmarked.items() if names} == {}
 
 
 def test_a_measured_time_that_is_bounded_is_found() -> None:
-    body = "():\n    began = time.monotonic()\n    assert (1, time.monotonic() - began < 2) == (1, True)\n"
-    assert _find_unmarked(f"def test_a{body}@pytest.mark.alone\ndef test_b{body}async def help{body}") == ["test_a", "help"]
+    body = (
+        "():\n    began = time.monotonic()\n    assert (1, time.monotonic() - began < 2) == (1, "
+        "True)\n"
+    )
+    assert _find_unmarked(
+        f"def test_a{body}@pytest.mark.alone\ndef test_b{body}async def help{body}"
+    ) == ["test_a", "help"]
     assert _find_unmarked(f"pytestmark = [pytest.mark.alone]\ndef test_a{body}") == []
 
 
@@ -114,7 +169,12 @@ def test_what_compares_times_runs_when_all_that_ran_beside_has_ended() -> None:
     beside, waits = run.Tier("a", ("a",), is_beside=True), run.Tier("b", ("b",))
     apart = ("what compares times, alone", "alone", False)
     assert _names([waits]) == [("b", "", False)]
-    assert _names([beside, waits, waits]) == [("a", "not alone", True), ("b", "not alone", False), apart, ("b", "", False)]
+    assert _names([beside, waits, waits]) == [
+        ("a", "not alone", True),
+        ("b", "not alone", False),
+        apart,
+        ("b", "", False),
+    ]
     assert _names([beside]) == [("a", "not alone", False), apart]
 
 
@@ -124,19 +184,25 @@ def test_what_compares_times_starts_after_the_end_of_what_runs_beside(
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
     ended = tmp_path / "ended"
     (tmp_path / "test_beside.py").write_text(
-        f"import time, pathlib\ndef test_beside(): time.sleep(1); pathlib.Path({str(ended)!r}).touch()\n"
+        "import time, pathlib\ndef test_beside(): time.sleep(1); "
+        f"pathlib.Path({str(ended)!r}).touch()\n"
     )
     (tmp_path / "test_live.py").write_text(
         "import pathlib, pytest\n"
         f"@pytest.mark.alone\ndef test_alone(): assert pathlib.Path({str(ended)!r}).exists()\n"
         "def test_live(): pass\n"
     )
-    tiers = [run.Tier("a", (str(tmp_path / "test_beside.py"),), is_beside=True), run.Tier("b", (str(tmp_path / "test_live.py"),))]
+    tiers = [
+        run.Tier("a", (str(tmp_path / "test_beside.py"),), is_beside=True),
+        run.Tier("b", (str(tmp_path / "test_live.py"),)),
+    ]
     assert run._run(tiers) == 0
     assert capfd.readouterr().out.count("1 passed") == 3
 
 
-def test_asking_what_is_built_builds_and_installs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_asking_what_is_built_builds_and_installs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A machine without Go: not even the toolchain is fetched to say what is left out."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("OPSTRAND_CACHE", str(tmp_path / "cache"))
@@ -155,7 +221,9 @@ def checkout(tmp_path: Path) -> Path:
 def _install(checkout: Path, python: str) -> subprocess.CompletedProcess[str]:
     (checkout / "python").write_text(f"#!/bin/sh\n{python}\n")
     (checkout / "python").chmod(0o755)
-    return subprocess.run(["make", "install", "PYTHON=./python"], cwd=checkout, capture_output=True, text=True)
+    return subprocess.run(
+        ["make", "install", "PYTHON=./python"], cwd=checkout, capture_output=True, text=True
+    )
 
 
 def test_a_python_that_is_too_old_is_said_to_be(checkout: Path) -> None:
@@ -165,7 +233,9 @@ def test_a_python_that_is_too_old_is_said_to_be(checkout: Path) -> None:
     assert not (checkout / ".venv").exists()
 
 
-@pytest.mark.parametrize("pip", ["", "#!/bin/sh\necho pip 1 from /elsewhere/.venv/lib\n"], ids=["half made", "moved"])
+@pytest.mark.parametrize(
+    "pip", ["", "#!/bin/sh\necho pip 1 from /elsewhere/.venv/lib\n"], ids=["half made", "moved"]
+)
 def test_an_environment_that_cannot_be_used_is_made_anew(checkout: Path, pip: str) -> None:
     (checkout / ".venv/bin").mkdir(parents=True)
     if pip:

@@ -1,4 +1,6 @@
-"""A worker imports what its jobs need, and nothing else: it costs processor time at every start, and is there for a template to reach."""
+"""A worker imports what its jobs need, and nothing else: it costs processor time at every start,
+and is there for a template to reach.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,17 @@ from opstrand.workers.pool import Pool
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 #: What the operator and the API stand on, and no decision does.
 FORBIDDEN = {
-    *("aiohttp", "asyncio", "click", "concurrent.futures", "http.client", "kopf", "kubernetes", "multidict", "rich"),
+    *(
+        "aiohttp",
+        "asyncio",
+        "click",
+        "concurrent.futures",
+        "http.client",
+        "kopf",
+        "kubernetes",
+        "multidict",
+        "rich",
+    ),
     *("socketserver", "ssl", "urllib.request", "yarl"),
     *(
         "opstrand.kube.client",
@@ -38,16 +50,31 @@ METADATA = {"name": "a", "namespace": "ns", "uid": "1", "generation": 1}
 COMPONENT = {"run": {"kind": "job", "container": CONTAINER}}
 SPECS: tuple[dict[str, Any], ...] = (
     {"component": COMPONENT},
-    {"component": COMPONENT, "matrix": {"kind": "random", "numRuns": 2, "params": {"a": {"kind": "uniform", "value": [0, 1]}}}},
+    {
+        "component": COMPONENT,
+        "matrix": {
+            "kind": "random",
+            "numRuns": 2,
+            "params": {"a": {"kind": "uniform", "value": [0, 1]}},
+        },
+    },
     {"component": {"run": {"kind": "dag", "operations": [{"name": "a", "component": COMPONENT}]}}},
-    {"component": {"run": {"kind": "pytorchjob", "master": {"container": CONTAINER}}}, "schedule": {"kind": "cron", "cron": "0 0 * * *"}},
+    {
+        "component": {"run": {"kind": "pytorchjob", "master": {"container": CONTAINER}}},
+        "schedule": {"kind": "cron", "cron": "0 0 * * *"},
+    },
     {"component": {"run": {"kind": "service", "ports": [80], "container": CONTAINER}}},
     {"component": {"run": {"kind": "no such"}}},
 )
 SEEN = {"measure": None, "catalog": EMPTY}
 JOBS: dict[str, list[tuple[str, tuple[Any, ...]]]] = {
-    decision_job.MODULE: [("decide_run", (Settings(), {"metadata": METADATA, "spec": spec}, None, None, NOW, SEEN)) for spec in SPECS],
-    validation.MODULE: [("parse_apart", (json.dumps({"kind": "component", "name": "a", **COMPONENT}), EMPTY, {}))],
+    decision_job.MODULE: [
+        ("decide_run", (Settings(), {"metadata": METADATA, "spec": spec}, None, None, NOW, SEEN))
+        for spec in SPECS
+    ],
+    validation.MODULE: [
+        ("parse_apart", (json.dumps({"kind": "component", "name": "a", **COMPONENT}), EMPTY, {}))
+    ],
     content_job.MODULE: [("compile_text", ({"spec": SPECS[0], "status": {}},))],
 }
 
@@ -83,5 +110,10 @@ def test_every_module_that_is_loaded_for_workers_is_tried_here() -> None:
     for file in Path(opstrand.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("open_pool", "Pool"):
-                given |= {ast.unparse(one) for key in node.keywords if key.arg == "modules" for one in getattr(key.value, "elts", ())}
+                given |= {
+                    ast.unparse(one)
+                    for key in node.keywords
+                    if key.arg == "modules"
+                    for one in getattr(key.value, "elts", ())
+                }
     assert given == {"decision_job.MODULE", "validation.MODULE", "content_job.MODULE"}

@@ -1,4 +1,6 @@
-"""The pool of workers: what ends a job, who pays for it, whose turn it is, and that it ends at once when it is told to."""
+"""The pool of workers: what ends a job, who pays for it, whose turn it is, and that it ends at once
+when it is told to.
+"""
 
 from __future__ import annotations
 
@@ -49,8 +51,12 @@ async def evaluate(pool: Pool, source: str, group: str = "ns", **values: Any) ->
     return await pool.run(EVALUATE, source, values, group=group)
 
 
-@pytest.mark.parametrize("source", [LOOP, "{{ 9 ** (9 ** 9) }}", "{{ text is matching('(a+)+b') }}"])
-async def test_a_job_ends_with_its_time_also_where_no_signal_is_heard(pool: Pool, source: str) -> None:
+@pytest.mark.parametrize(
+    "source", [LOOP, "{{ 9 ** (9 ** 9) }}", "{{ text is matching('(a+)+b') }}"]
+)
+async def test_a_job_ends_with_its_time_also_where_no_signal_is_heard(
+    pool: Pool, source: str
+) -> None:
     with pytest.raises(Exceeded, match=r"longer than 0\.3 s of computing time") as caught:
         await evaluate(pool, source, text="a" * 40 + "c")
     assert 0.2 < caught.value.seconds < 3
@@ -81,7 +87,9 @@ async def test_a_worker_that_is_lost_is_replaced(pool: Pool) -> None:
     assert (await evaluate(pool, "{{ 1 + 3 }}")).value == 4
 
 
-async def test_a_worker_that_does_not_answer_is_no_fault_of_the_job(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_that_does_not_answer_is_no_fault_of_the_job(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("opstrand.workers.pool._PATIENCE", 2.0)
     with pytest.raises(Stuck, match="did not answer within 2 s") as caught:
         await pool.run("support.jobs:sleep", 60, group="ns", seconds=1.5)
@@ -104,7 +112,10 @@ async def test_one_namespace_never_has_all_workers(pool: Pool) -> None:
     assert time.monotonic() - began < 2
     for task in crowd:
         task.cancel()
-    assert all(isinstance(one, asyncio.CancelledError | Exceeded) for one in await asyncio.gather(*crowd, return_exceptions=True))
+    assert all(
+        isinstance(one, asyncio.CancelledError | Exceeded)
+        for one in await asyncio.gather(*crowd, return_exceptions=True)
+    )
     assert (await evaluate(pool, "{{ 1 + 5 }}", "crowd")).value == 6
 
 
@@ -125,10 +136,14 @@ async def test_a_pool_ends_at_once_whatever_its_workers_do() -> None:
     began = time.monotonic()
     pool.close()
     assert time.monotonic() - began < 1
-    assert all(isinstance(one, Exception) for one in await asyncio.gather(*crowd, return_exceptions=True))
+    assert all(
+        isinstance(one, Exception) for one in await asyncio.gather(*crowd, return_exceptions=True)
+    )
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="no other kernel ends a process with its parent")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="no other kernel ends a process with its parent"
+)
 async def test_a_worker_that_computes_ends_with_the_process_that_it_was_forked_from() -> None:
     pool = Pool(modules=("support.jobs",), seconds=30)
     worker, parent = (await pool.run("support.jobs:read_pids", group="ns")).value
@@ -141,13 +156,20 @@ async def test_a_worker_that_computes_ends_with_the_process_that_it_was_forked_f
 
 
 async def test_many_things_cross_in_pieces(pool: Pool) -> None:
-    done = await pool.run("support.jobs:count", "x", group="ns", chunks=([number] * 10 for number in range(50)))
+    done = await pool.run(
+        "support.jobs:count", "x", group="ns", chunks=([number] * 10 for number in range(50))
+    )
     assert done.value == ("x", 500)
 
 
 def test_an_answer_can_be_nothing_but_values() -> None:
-    assert read_answer(pickle.dumps({"a": [1, Phase.FAILED, frozenset({2})]})) == {"a": [1, Phase.FAILED, frozenset({2})]}
-    assert read_answer(write_value([TracedText.of_pieces([Piece("a", True)]), Phase.FAILED])) == ["a", Phase.FAILED]
+    assert read_answer(pickle.dumps({"a": [1, Phase.FAILED, frozenset({2})]})) == {
+        "a": [1, Phase.FAILED, frozenset({2})]
+    }
+    assert read_answer(write_value([TracedText.of_pieces([Piece("a", True)]), Phase.FAILED])) == [
+        "a",
+        Phase.FAILED,
+    ]
     for wrong in (os.system, print, Pool, asyncio.sleep):
         with pytest.raises(pickle.UnpicklingError):
             read_answer(pickle.dumps(wrong))

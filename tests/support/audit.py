@@ -19,13 +19,19 @@ def read_audit(path: Path, user: str, *, after: int = 0) -> Iterator[dict[str, A
                 yield entry
 
 
-def count_requests(path: Path, user: str, *, after: int = 0, namespace: str | None = None) -> Counter[tuple[str, str, int]]:
-    """(verb, resource[/subresource], code) -> how often, in one namespace where given; lists and watches of all of them have none."""
+def count_requests(
+    path: Path, user: str, *, after: int = 0, namespace: str | None = None
+) -> Counter[tuple[str, str, int]]:
+    """(verb, resource[/subresource], code) -> how often, in one namespace where given; lists and
+    watches of all of them have none.
+    """
     counted: Counter[tuple[str, str, int]] = Counter()
     for entry in read_audit(path, user, after=after):
         reference = entry.get("objectRef") or {}
         if namespace is not None and reference.get("namespace") != namespace:
             continue
-        resource = "/".join(part for part in (reference.get("resource"), reference.get("subresource")) if part)
+        resource = "/".join(
+            part for part in (reference.get("resource"), reference.get("subresource")) if part
+        )
         counted[entry["verb"], resource, entry["responseStatus"]["code"]] += 1
     return counted

@@ -25,8 +25,16 @@ ME = Identity("a" * 32, "eval", "quick-start")
 UP = Ref("ops", "prep")
 
 
-def operation(params: Mapping[str, Any] | None = None, inputs: Any = (), outputs: Any = (), run: Any = None, **own: Any) -> Compiled:
-    """A compiled job over a component with these declarations; `own` are the operation's other fields."""
+def operation(
+    params: Mapping[str, Any] | None = None,
+    inputs: Any = (),
+    outputs: Any = (),
+    run: Any = None,
+    **own: Any,
+) -> Compiled:
+    """A compiled job over a component with these declarations; `own` are the operation's other
+    fields.
+    """
     container = {"image": "busybox"}
     component = {
         "kind": "component",
@@ -34,7 +42,11 @@ def operation(params: Mapping[str, Any] | None = None, inputs: Any = (), outputs
         "outputs": list(outputs),
         "run": {"kind": "job", "container": container, **(run or {})},
     }
-    return compile_operation(parse_operation({"kind": "operation", "params": dict(params or {}), "component": component, **own}))
+    return compile_operation(
+        parse_operation(
+            {"kind": "operation", "params": dict(params or {}), "component": component, **own}
+        )
+    )
 
 
 def upstream(phase: str = "Succeeded", **changes: Any) -> Upstream:
@@ -48,7 +60,13 @@ def upstream(phase: str = "Succeeded", **changes: Any) -> Upstream:
         "frozen": True,
         **changes,
     }
-    return Upstream("b" * 32, "prep", phase, {"uuid": "b" * 32, "name": "prep", "status": phase.lower()}, **facts)
+    return Upstream(
+        "b" * 32,
+        "prep",
+        phase,
+        {"uuid": "b" * 32, "name": "prep", "status": phase.lower()},
+        **facts,
+    )
 
 
 def values(compiled: Compiled, evaluate: Evaluate = refuse) -> Resolved:
@@ -60,12 +78,25 @@ def values(compiled: Compiled, evaluate: Evaluate = refuse) -> Resolved:
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SETTINGS = Settings()
-JOB = {"component": {"run": {"kind": "job", "container": {"image": "busybox", "command": ["true"]}}}}
+JOB = {
+    "component": {"run": {"kind": "job", "container": {"image": "busybox", "command": ["true"]}}}
+}
 
 
-def body(spec: dict[str, Any] | None = None, status: dict[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
-    fixed = {"name": "run", "namespace": "ns", "uid": "d1410a91-4d18-4575-89b9-1926d8c23db4", "generation": 1, "resourceVersion": "1"}
-    made = {"metadata": {**fixed, "creationTimestamp": "2026-01-01T11:59:00Z", **metadata}, "spec": {**JOB, **(spec or {})}}
+def body(
+    spec: dict[str, Any] | None = None, status: dict[str, Any] | None = None, **metadata: Any
+) -> dict[str, Any]:
+    fixed = {
+        "name": "run",
+        "namespace": "ns",
+        "uid": "d1410a91-4d18-4575-89b9-1926d8c23db4",
+        "generation": 1,
+        "resourceVersion": "1",
+    }
+    made = {
+        "metadata": {**fixed, "creationTimestamp": "2026-01-01T11:59:00Z", **metadata},
+        "spec": {**JOB, **(spec or {})},
+    }
     return made if status is None else {**made, "status": status}
 
 
@@ -85,7 +116,12 @@ def started(**spec: Any) -> dict[str, Any]:
 
 
 def pod(status: dict[str, Any], **spec: Any) -> dict[str, Any]:
-    metadata = {"name": "run-d1410a91-0", "namespace": "ns", "uid": "pod-uid", "creationTimestamp": "2026-01-01T11:59:30Z"}
+    metadata = {
+        "name": "run-d1410a91-0",
+        "namespace": "ns",
+        "uid": "pod-uid",
+        "creationTimestamp": "2026-01-01T11:59:30Z",
+    }
     return {"metadata": metadata, "spec": {"nodeName": "n1", **spec}, "status": status}
 
 
@@ -94,8 +130,26 @@ def main(**state: Any) -> dict[str, Any]:
 
 
 RUNNING = {"phase": "Running", **main(running={"startedAt": "2026-01-01T11:59:40Z"})}
-DONE = {"phase": "Succeeded", **main(terminated={"exitCode": 0, "startedAt": "2026-01-01T11:59:40Z", "finishedAt": "2026-01-01T11:59:50Z"})}
-BROKEN = {"phase": "Failed", **main(terminated={"exitCode": 1, "startedAt": "2026-01-01T11:59:40Z", "finishedAt": "2026-01-01T11:59:50Z"})}
+DONE = {
+    "phase": "Succeeded",
+    **main(
+        terminated={
+            "exitCode": 0,
+            "startedAt": "2026-01-01T11:59:40Z",
+            "finishedAt": "2026-01-01T11:59:50Z",
+        }
+    ),
+}
+BROKEN = {
+    "phase": "Failed",
+    **main(
+        terminated={
+            "exitCode": 1,
+            "startedAt": "2026-01-01T11:59:40Z",
+            "finishedAt": "2026-01-01T11:59:50Z",
+        }
+    ),
+}
 EVICTED = {"phase": "Failed", "reason": "Evicted"}
 
 

@@ -13,13 +13,17 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 SAMPLES = CHECKOUT / "tests" / "samples"
 OPSTRAND = Path(sys.executable).with_name("opstrand")
-#: What of the machine a command may see: nothing that would choose a cluster, a project or a colour.
+#: What of the machine a command may see: nothing that would choose a cluster, a project or a
+#: colour.
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 
 
 @dataclass(frozen=True)
 class Ran:
-    """One command's end. `seconds` is the CPU that it spent in user mode, its children's included."""
+    """One command's end.
+
+    `seconds` is the CPU that it spent in user mode, its children's included.
+    """
 
     code: int
     stdout: bytes
@@ -41,14 +45,32 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONUTF8": "1", "KUBECONFIG": "/nonexistent/kubeconfig", **more}
 
 
-def run_opstrand(*arguments: str | Path, stdin: bytes = b"", env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Ran:
+def run_opstrand(
+    *arguments: str | Path,
+    stdin: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Ran:
     """Run `opstrand ARGUMENTS`. No command may ever show a traceback."""
     return run_command([str(OPSTRAND), *map(str, arguments)], stdin=stdin, env=env, cwd=cwd)
 
 
-def run_command(command: list[str], *, stdin: bytes = b"", env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Ran:
+def run_command(
+    command: list[str],
+    *,
+    stdin: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Ran:
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    done = subprocess.run(command, input=stdin, capture_output=True, env=environment(**(env or {})), cwd=cwd, timeout=120)
+    done = subprocess.run(
+        command,
+        input=stdin,
+        capture_output=True,
+        env=environment(**(env or {})),
+        cwd=cwd,
+        timeout=120,
+    )
     spent = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
     ran = Ran(done.returncode, done.stdout, done.stderr.decode(), spent)
     assert "Traceback" not in ran.stderr, ran.stderr

@@ -22,7 +22,14 @@ from opstrand.settings import Settings
 from opstrand.spec.cache import Cache
 from opstrand.spec.connections import parse_catalog_file
 from opstrand.spec.environment import Environment
-from opstrand.spec.init import ArtifactsInit, DockerfileInit, FileInit, GitInit, Init, TensorboardInit
+from opstrand.spec.init import (
+    ArtifactsInit,
+    DockerfileInit,
+    FileInit,
+    GitInit,
+    Init,
+    TensorboardInit,
+)
 from opstrand.spec.io import IO
 from opstrand.spec.job import Job
 from opstrand.spec.kubernetes.parts import known_keys
@@ -34,11 +41,23 @@ from opstrand.spec.section import Section
 from opstrand.spec.service import Service
 from opstrand.spec.termination import ActivityProbe, Culling, Termination
 
-SETTINGS = Settings(image="opstrand:test", api_url="http://api.test:8000", external_url="https://runs.test")
-_STORE = {"name": "store", "kind": "volume_claim", "schema": {"volumeClaim": "store", "mountPath": "/store"}}
-_DATASETS = {"name": "datasets", "kind": "volume_claim", "schema": {"volumeClaim": "data", "mountPath": "/data"}}
+SETTINGS = Settings(
+    image="opstrand:test", api_url="http://api.test:8000", external_url="https://runs.test"
+)
+_STORE = {
+    "name": "store",
+    "kind": "volume_claim",
+    "schema": {"volumeClaim": "store", "mountPath": "/store"},
+}
+_DATASETS = {
+    "name": "datasets",
+    "kind": "volume_claim",
+    "schema": {"volumeClaim": "data", "mountPath": "/data"},
+}
 _CODE = {"name": "code", "kind": "git", "schema": {"url": "https://git.test/a.git"}}
-CATALOG = read_catalog(parse_catalog_file({"artifactsStore": _STORE, "connections": [_DATASETS, _CODE]}))
+CATALOG = read_catalog(
+    parse_catalog_file({"artifactsStore": _STORE, "connections": [_DATASETS, _CODE]})
+)
 
 Steps = tuple[str | int, ...]
 File = Mapping[str, Any]
@@ -83,15 +102,23 @@ def with_inputs(*args: str, param: Any = None, **declared: Any) -> dict[str, Any
 
 
 def examples_of(section: type[Section]) -> dict[str, Any]:
-    return {info.alias or name: (info.examples or [None])[0] for name, info in section.model_fields.items()}
+    return {
+        info.alias or name: (info.examples or [None])[0]
+        for name, info in section.model_fields.items()
+    }
 
 
 def _without_kind(section: type[Section]) -> dict[str, Any]:
     return {key: value for key, value in examples_of(section).items() if key != "kind"}
 
 
-def iter_cases(places: list[Place], instead: Mapping[str, Any], files: Mapping[str, tuple[File, File]]) -> Iterator[Case]:
-    """Every key of every place. `instead`: values for keys whose example is the default; `files`: pairs made by hand."""
+def iter_cases(
+    places: list[Place], instead: Mapping[str, Any], files: Mapping[str, tuple[File, File]]
+) -> Iterator[Case]:
+    """Every key of every place.
+
+    `instead`: values for keys whose example is the default; `files`: pairs made by hand.
+    """
     for place in places:
         for key, example in place.keys.items():
             name = f"{place.name}.{key}".lstrip(".")
@@ -129,27 +156,60 @@ def find_outcome(file: File, catalog: Catalog = CATALOG) -> Outcome:
         problems, notes = validate_compiled(compiled, evaluate=refuse, complete=True)
         notes += find_idle_orders(operation)
         if problems:
-            return Outcome((*(f"{one.path}: {one.message}" for one in problems), *notes), is_refused=True)
+            return Outcome(
+                (*(f"{one.path}: {one.message}" for one in problems), *notes), is_refused=True
+            )
         return _decide(file, tuple(notes), catalog)
     except SpecError as error:
-        return Outcome(tuple(f"{one.path}: {one.message}" for one in error.problems), is_refused=True)
+        return Outcome(
+            tuple(f"{one.path}: {one.message}" for one in error.problems), is_refused=True
+        )
 
 
 def _decide(file: File, notes: tuple[str, ...], catalog: Catalog) -> Outcome:
     uid = "d1410a91-4d18-4575-89b9-1926d8c23db4"
-    metadata = {"name": "run", "namespace": "team", "uid": uid, "generation": 1, "resourceVersion": "1"}
+    metadata = {
+        "name": "run",
+        "namespace": "team",
+        "uid": uid,
+        "generation": 1,
+        "resourceVersion": "1",
+    }
     body = {"metadata": {**metadata, "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": file}
     prepared = prepare(body, settings=SETTINGS)
     upstream = dict.fromkeys(prepared.refs)
-    decision = decide(Snapshot(body, prepared, datetime(2026, 1, 1, tzinfo=UTC), SETTINGS, refuse, upstream, catalog=catalog))
-    made = [one for action in decision.actions if isinstance(action, CreatePod | CreateService) for one in action.attempt.manifests]
-    return Outcome(notes, manifests=tuple(map(_without_digest, made)), status=_without_digest(decision.status))
+    decision = decide(
+        Snapshot(
+            body,
+            prepared,
+            datetime(2026, 1, 1, tzinfo=UTC),
+            SETTINGS,
+            refuse,
+            upstream,
+            catalog=catalog,
+        )
+    )
+    made = [
+        one
+        for action in decision.actions
+        if isinstance(action, CreatePod | CreateService)
+        for one in action.attempt.manifests
+    ]
+    return Outcome(
+        notes, manifests=tuple(map(_without_digest, made)), status=_without_digest(decision.status)
+    )
 
 
 def _without_digest(value: Any) -> Any:
-    """The same without the plan's digest and the termination as it was written, which show every key whether it does anything or not."""
+    """The same without the plan's digest and the termination as it was written, which show every
+    key whether it does anything or not.
+    """
     if isinstance(value, Mapping):
-        return {key: _without_digest(item) for key, item in value.items() if key not in (names.PLAN_DIGEST, "termination")}
+        return {
+            key: _without_digest(item)
+            for key, item in value.items()
+            if key not in (names.PLAN_DIGEST, "termination")
+        }
     return [_without_digest(item) for item in value] if isinstance(value, list | tuple) else value
 
 
@@ -183,41 +243,121 @@ CONTAINER: dict[str, Any] = {
     "workingDir": "/plx-context",
 }
 _CULLED = {"culling": {"timeout": 60}, "probe": {}}
-VOLUMES = [{"name": "v", "emptyDir": {}}, {"name": "block", "persistentVolumeClaim": {"claimName": "a"}}]
+VOLUMES = [
+    {"name": "v", "emptyDir": {}},
+    {"name": "block", "persistentVolumeClaim": {"claimName": "a"}},
+]
 
 
 SECTIONS: tuple[type[Section], ...] = (
-    *(Operation, Job, Service, Environment, Init, FileInit, GitInit, DockerfileInit, ArtifactsInit, TensorboardInit),
+    *(
+        Operation,
+        Job,
+        Service,
+        Environment,
+        Init,
+        FileInit,
+        GitInit,
+        DockerfileInit,
+        ArtifactsInit,
+        TensorboardInit,
+    ),
     *(Plugins, Sidecar, Termination, Culling, ActivityProbe, Cache, Control, IO, Param),
 )
 
 
 def make_places(volumes: Sequence[File] = VOLUMES) -> list[Place]:
-    """Every section that a job or a service has. `volumes` are there for the mounts of containers."""
+    """Every section that a job or a service has.
+
+    `volumes` are there for the mounts of containers.
+    """
     step: Steps = (*RUN, "init", 0)
     file, dockerfile = {"content": "x", "filename": "a"}, {"image": "a"}
-    plugins = {**make_job(sidecars=[{"name": "s", "image": "a"}], connections=["datasets"]), "plugins": {"sidecar": {}}}
+    plugins = {
+        **make_job(sidecars=[{"name": "s", "image": "a"}], connections=["datasets"]),
+        "plugins": {"sidecar": {}},
+    }
     return [
         Place("", examples_of(Operation), make_job()),
         Place("run", _without_kind(Job), make_job(), RUN),
         Place("run", _without_kind(Service), make_service(), RUN),
-        Place("run.environment", examples_of(Environment), make_job(environment={}), (*RUN, "environment")),
+        Place(
+            "run.environment",
+            examples_of(Environment),
+            make_job(environment={}),
+            (*RUN, "environment"),
+        ),
         Place("run.container", CONTAINER, make_job(volumes=volumes), (*RUN, "container")),
-        Place("run.sidecars[0]", CONTAINER, make_job(volumes=volumes, sidecars=[{"image": "a"}]), (*RUN, "sidecars", 0)),
-        Place("run.init[0].container", CONTAINER, make_job(volumes=volumes, init=[{"container": {"image": "a"}}]), (*step, "container")),
+        Place(
+            "run.sidecars[0]",
+            CONTAINER,
+            make_job(volumes=volumes, sidecars=[{"image": "a"}]),
+            (*RUN, "sidecars", 0),
+        ),
+        Place(
+            "run.init[0].container",
+            CONTAINER,
+            make_job(volumes=volumes, init=[{"container": {"image": "a"}}]),
+            (*step, "container"),
+        ),
         Place("run.init[0]", examples_of(Init), make_job(init=[{}]), step),
-        Place("run.init[0].file", examples_of(FileInit), make_job(init=[{"file": file}]), (*step, "file")),
-        Place("run.init[0].git", examples_of(GitInit), make_job(init=[{"git": {"url": "https://x.test/b"}}]), (*step, "git")),
-        Place("run.init[0].dockerfile", examples_of(DockerfileInit), make_job(init=[{"dockerfile": dockerfile}]), (*step, "dockerfile")),
-        Place("run.init[0].artifacts", examples_of(ArtifactsInit), make_job(init=[{"artifacts": {"files": ["b"]}}]), (*step, "artifacts")),
-        Place("run.init[0].tensorboard", examples_of(TensorboardInit), make_job(init=[{"tensorboard": {}}]), (*step, "tensorboard")),
+        Place(
+            "run.init[0].file",
+            examples_of(FileInit),
+            make_job(init=[{"file": file}]),
+            (*step, "file"),
+        ),
+        Place(
+            "run.init[0].git",
+            examples_of(GitInit),
+            make_job(init=[{"git": {"url": "https://x.test/b"}}]),
+            (*step, "git"),
+        ),
+        Place(
+            "run.init[0].dockerfile",
+            examples_of(DockerfileInit),
+            make_job(init=[{"dockerfile": dockerfile}]),
+            (*step, "dockerfile"),
+        ),
+        Place(
+            "run.init[0].artifacts",
+            examples_of(ArtifactsInit),
+            make_job(init=[{"artifacts": {"files": ["b"]}}]),
+            (*step, "artifacts"),
+        ),
+        Place(
+            "run.init[0].tensorboard",
+            examples_of(TensorboardInit),
+            make_job(init=[{"tensorboard": {}}]),
+            (*step, "tensorboard"),
+        ),
         Place("plugins", examples_of(Plugins), {**make_job(), "plugins": {}}, ("plugins",)),
         Place("plugins.sidecar", examples_of(Sidecar), plugins, ("plugins", "sidecar")),
-        Place("termination", examples_of(Termination), {**make_job(), "termination": {}}, ("termination",)),
-        Place("termination.culling", examples_of(Culling), {**make_service(), "termination": {"culling": {}}}, ("termination", "culling")),
-        Place("termination.probe", examples_of(ActivityProbe), {**make_service(), "termination": _CULLED}, ("termination", "probe")),
+        Place(
+            "termination",
+            examples_of(Termination),
+            {**make_job(), "termination": {}},
+            ("termination",),
+        ),
+        Place(
+            "termination.culling",
+            examples_of(Culling),
+            {**make_service(), "termination": {"culling": {}}},
+            ("termination", "culling"),
+        ),
+        Place(
+            "termination.probe",
+            examples_of(ActivityProbe),
+            {**make_service(), "termination": _CULLED},
+            ("termination", "probe"),
+        ),
         Place("cache", examples_of(Cache), {**make_job(), "cache": {}}, ("cache",)),
         Place("control", examples_of(Control), {**make_job(), "control": {}}, ("control",)),
         Place("inputs.x", examples_of(IO), with_inputs(), ("component", "inputs", 0)),
-        Place("params.x", examples_of(Param), with_inputs(param={}, type="str", isOptional=True), ("params", "x")),
+        Place(
+            "params.x",
+            examples_of(Param),
+            with_inputs(param={}, type="str", isOptional=True),
+            ("params", "x"),
+        ),
     ]

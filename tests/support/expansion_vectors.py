@@ -1,6 +1,8 @@
-"""What Kubernetes makes of `$(VAR)`, as a table: the cases of its own tests, its order of variables, and values that templates print.
+"""What Kubernetes makes of `$(VAR)`, as a table: the cases of its own tests, its order of
+variables, and values that templates print.
 
-Read by the tests of the pure functions, of `run --local` and, in a real Pod, of a real kubelet: all three have to agree.
+Read by the tests of the pure functions, of `run --local` and, in a real Pod, of a real kubelet: all
+three have to agree.
 """
 
 from __future__ import annotations
@@ -34,12 +36,26 @@ TOLD: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("MILLI_CPU", {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "1m"}}, "1500"),
     ("ASKED_CPU", {"resourceFieldRef": {"resource": "requests.cpu"}}, "1"),
     ("MEMORY", {"resourceFieldRef": {"resource": "limits.memory"}}, str(96 * 1024 * 1024)),
-    ("MEMORY_IN_GI", {"resourceFieldRef": {"resource": "limits.memory", "divisor": "1Gi", "containerName": "polyaxon-main"}}, "1"),
+    (
+        "MEMORY_IN_GI",
+        {
+            "resourceFieldRef": {
+                "resource": "limits.memory",
+                "divisor": "1Gi",
+                "containerName": "polyaxon-main",
+            }
+        },
+        "1",
+    ),
     ("ASKED_MEMORY", {"resourceFieldRef": {"resource": "requests.memory", "divisor": "1Mi"}}, "96"),
     ("LABEL", {"fieldRef": {"fieldPath": "metadata.labels['team']"}}, "vision"),
     ("NO_LABEL", {"fieldRef": {"fieldPath": "metadata.labels['other']"}}, ""),
     ("ANNOTATION", {"fieldRef": {"fieldPath": "metadata.annotations['note.test/of']"}}, "$(VAR_A)"),
-    ("NOT_THERE", {"secretKeyRef": {"name": "no-such-secret", "key": "a", "optional": True}}, "$(NOT_THERE)"),
+    (
+        "NOT_THERE",
+        {"secretKeyRef": {"name": "no-such-secret", "key": "a", "optional": True}},
+        "$(NOT_THERE)",
+    ),
 )
 #: One argument each: as it is written, and as it arrives.
 ARGUMENTS: tuple[tuple[str, str], ...] = (
@@ -85,7 +101,8 @@ ARGUMENTS: tuple[tuple[str, str], ...] = (
     ("a\n$(VAR_A)\n", "a\nA\n"),
     ("5 $ and 6 $€", "5 $ and 6 $€"),
 )
-#: Values as they are given to a run, every one of which arrives as it is, whatever stands beside it.
+#: Values as they are given to a run, every one of which arrives as it is, whatever stands beside
+#: it.
 VALUES: tuple[str, ...] = (
     "pa$$word$(TOKEN)",
     "$(VAR_A)",
@@ -121,29 +138,67 @@ TEMPLATES: tuple[tuple[str, str], ...] = (
     ("{% macro of(x) %}<{{ x }}>{% endmacro %}{{ of(value) }}$(VAR_A)", "<VALUE>A"),
     ("{% filter trim %}{{ value }}{% endfilter %}$(VAR_A)", "VALUEA"),
 )
-_SHOW = "import json, os, sys; print(json.dumps([sys.argv[1:], {name: os.environ[name] for name in sys.argv[1].split(',')}]))"
+_SHOW = (
+    "import json, os, sys; print(json.dumps([sys.argv[1:], {name: os.environ[name] for name in "
+    "sys.argv[1].split(',')}]))"
+)
 
 
 def component() -> dict[str, Any]:
-    """A job that prints its arguments and variables as JSON: `expected` is what it prints. Its python3 has nothing to install."""
-    inputs = [{"name": f"v{index}", "type": "str", "value": value} for index, value in enumerate(VALUES)]
-    inputs.append({"name": "formatted", "type": "str", "value": VALUES[0], "argFormat": "--at=$(VAR_A)/{{ formatted }}"})
+    """A job that prints its arguments and variables as JSON:
+
+    `expected` is what it prints. Its python3 has nothing to install.
+    """
+    inputs = [
+        {"name": f"v{index}", "type": "str", "value": value} for index, value in enumerate(VALUES)
+    ]
+    inputs.append(
+        {
+            "name": "formatted",
+            "type": "str",
+            "value": VALUES[0],
+            "argFormat": "--at=$(VAR_A)/{{ formatted }}",
+        }
+    )
     printed = [text for index in range(len(VALUES)) for text in _rendered_for(index)]
-    args = [",".join(_names()), *(text for text, _ in ARGUMENTS), *printed, "{{ params.formatted.as_arg }}"]
+    args = [
+        ",".join(_names()),
+        *(text for text, _ in ARGUMENTS),
+        *printed,
+        "{{ params.formatted.as_arg }}",
+    ]
     env: list[dict[str, Any]] = [{"name": name, "value": value} for name, value, _ in VARIABLES]
-    env += [{"name": f"OF_VALUE_{index}", "value": f"$(VAR_A){{{{ v{index} }}}}"} for index in range(len(VALUES))]
+    env += [
+        {"name": f"OF_VALUE_{index}", "value": f"$(VAR_A){{{{ v{index} }}}}"}
+        for index in range(len(VALUES))
+    ]
     for name, source, _ in TOLD:
         env += [{"name": name, "valueFrom": source}, {"name": f"OF_{name}", "value": f"$({name})"}]
     env.append({"name": "AS_JSON", "value": {"given": "{{ v0 }}", "own": "$(VAR_A)"}})
-    container = {"image": "localhost/python-base:1", "command": ["python3", "-c", _SHOW], "args": args, "env": env, "resources": RESOURCES}
+    container = {
+        "image": "localhost/python-base:1",
+        "command": ["python3", "-c", _SHOW],
+        "args": args,
+        "env": env,
+        "resources": RESOURCES,
+    }
     environment = {"labels": LABELS, "annotations": ANNOTATIONS}
-    return {"kind": "component", "inputs": inputs, "run": {"kind": "job", "environment": environment, "container": container}}
+    return {
+        "kind": "component",
+        "inputs": inputs,
+        "run": {"kind": "job", "environment": environment, "container": container},
+    }
 
 
 def expected() -> list[Any]:
     """What the job prints, read as JSON."""
     printed = [text.replace("VALUE", value) for value in VALUES for text in _expected_for(value)]
-    arguments = [",".join(_names()), *(text for _, text in ARGUMENTS), *printed, f"--at=A/{VALUES[0]}"]
+    arguments = [
+        ",".join(_names()),
+        *(text for _, text in ARGUMENTS),
+        *printed,
+        f"--at=A/{VALUES[0]}",
+    ]
     variables = {name: value for name, _, value in VARIABLES}
     variables |= {f"OF_VALUE_{index}": f"A{value}" for index, value in enumerate(VALUES)}
     variables |= {f"OF_{name}": value for name, _, value in TOLD}
@@ -152,7 +207,12 @@ def expected() -> list[Any]:
 
 
 def _names() -> list[str]:
-    return [*(name for name, _, _ in VARIABLES), *(f"OF_VALUE_{index}" for index in range(len(VALUES))), *_told(), "AS_JSON"]
+    return [
+        *(name for name, _, _ in VARIABLES),
+        *(f"OF_VALUE_{index}" for index in range(len(VALUES))),
+        *_told(),
+        "AS_JSON",
+    ]
 
 
 def _told() -> list[str]:

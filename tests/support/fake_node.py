@@ -1,7 +1,8 @@
 """A node whose kubelet is kwok: it takes Pods, says that they run, and falls silent when told to.
 
-Scheduler, node lifecycle and Pod collection are the cluster's own and real; only the containers are not. Works on any cluster that a
-kubeconfig leads to. Nothing is scheduled there that does not ask for it by `selector` and `toleration`.
+Scheduler, node lifecycle and Pod collection are the cluster's own and real; only the containers are
+not. Works on any cluster that a kubeconfig leads to. Nothing is scheduled there that does not ask
+for it by `selector` and `toleration`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from tests.cluster.processes import Guard, Process
 from tests.cluster.programs import kubectl, program
 
 STAGES = Path(__file__).with_suffix(".yaml")
-#: As a kubelet's: without a word for longer, a node is taken for lost (after the controller manager's own patience).
+#: As a kubelet's: without a word for longer, a node is taken for lost (after the controller
+#: manager's own patience).
 LEASE_SECONDS = 40
 _LABEL = "opstrand.test/fake-node"
 
@@ -26,7 +28,9 @@ _LABEL = "opstrand.test/fake-node"
 class FakeNode:
     """One node and its kubelet; a context manager. `folder` takes the log."""
 
-    def __init__(self, kubeconfig: str, name: str, folder: Path, *, cpu: str = "4", memory: str = "4Gi") -> None:
+    def __init__(
+        self, kubeconfig: str, name: str, folder: Path, *, cpu: str = "4", memory: str = "4Gi"
+    ) -> None:
         self.kubeconfig, self.name = kubeconfig, name
         self._room = {"cpu": cpu, "memory": memory, "pods": "10"}
         self._kubelet = Process(folder, f"kwok-{name}")
@@ -67,12 +71,19 @@ class FakeNode:
         node = {
             "apiVersion": "v1",
             "kind": "Node",
-            "metadata": {"name": self.name, "labels": {"kubernetes.io/os": "linux", **self.selector}},
+            "metadata": {
+                "name": self.name,
+                "labels": {"kubernetes.io/os": "linux", **self.selector},
+            },
             "spec": {"taints": [{"key": _LABEL, "value": self.name, "effect": "NoSchedule"}]},
             "status": {"allocatable": self._room, "capacity": self._room},
         }
         self._kubectl("create", "-f", "-", stdin=json.dumps(node))
-        arguments = [f"--manage-single-node={self.name}", f"--node-lease-duration-seconds={LEASE_SECONDS}", "--node-ip=192.0.2.1"]
+        arguments = [
+            f"--manage-single-node={self.name}",
+            f"--node-lease-duration-seconds={LEASE_SECONDS}",
+            "--node-ip=192.0.2.1",
+        ]
         command: list[str | Path] = [
             program("kwok"),
             f"--kubeconfig={self.kubeconfig}",
@@ -82,14 +93,29 @@ class FakeNode:
         ]
         # Without a home of its own it takes up whatever its user has configured for it.
         self._kubelet.folder.mkdir(parents=True, exist_ok=True)
-        self._kubelet.start(command, env={**os.environ, "HOME": str(self._kubelet.folder), "KWOK_WORKDIR": str(self._kubelet.folder)})
+        self._kubelet.start(
+            command,
+            env={
+                **os.environ,
+                "HOME": str(self._kubelet.folder),
+                "KWOK_WORKDIR": str(self._kubelet.folder),
+            },
+        )
         self._guard = Guard([pid] if (pid := self._kubelet.pid()) else [])
         deadline = time.monotonic() + 30
-        # Ready is not enough: until the cluster has removed its own taint, nothing is scheduled there.
+        # Ready is not enough: until the cluster has removed its own taint, nothing is scheduled
+        # there.
         wanted = f"Running {_LABEL}"
-        while self._kubectl("get", "node", self.name, "-o", "jsonpath={.status.phase} {.spec.taints[*].key}") != wanted:
+        while (
+            self._kubectl(
+                "get", "node", self.name, "-o", "jsonpath={.status.phase} {.spec.taints[*].key}"
+            )
+            != wanted
+        ):
             self._kubelet.require_running()
-            assert time.monotonic() < deadline, f"the node was not ready: {self._kubelet.read_log()}"
+            assert time.monotonic() < deadline, (
+                f"the node was not ready: {self._kubelet.read_log()}"
+            )
             time.sleep(0.2)
 
     def _kubectl(self, *arguments: str, stdin: str | None = None) -> str:

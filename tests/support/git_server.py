@@ -1,6 +1,8 @@
-"""A git host of our own: bare repositories over HTTP, some behind a login, by git's own CGI program.
+"""A git host of our own: bare repositories over HTTP, some behind a login, by git's own CGI
+program.
 
-Used where runs clone (unit tests on the loopback, real Pods on an address that they reach). Must not be more than a host that people have.
+Used where runs clone (unit tests on the loopback, real Pods on an address that they reach). Must
+not be more than a host that people have.
 """
 
 from __future__ import annotations
@@ -28,11 +30,15 @@ def git(*arguments: str, cwd: Path | None = None) -> str:
         "-c",
         "protocol.file.allow=always",
     ]
-    return subprocess.run(["git", *identity, *arguments], cwd=cwd, env=env, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ["git", *identity, *arguments], cwd=cwd, env=env, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 class GitServer:
-    """Repositories `public/code.git` (branches main and next, tag v1, a submodule) and `private/code.git` (behind LOGIN)."""
+    """Repositories `public/code.git` (branches main and next, tag v1, a submodule) and
+    `private/code.git` (behind LOGIN).
+    """
 
     def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
         self.folder, self._address = folder, address
@@ -57,7 +63,9 @@ class GitServer:
         library = self._repository("public/library.git", {"lib.txt": "from the library\n"})
         git("push", "-q", str(self.folder / "public/library.git"), "HEAD:main", cwd=library)
         work = self._repository("public/code.git", {"main.txt": "one\n", "run.sh": "#!/bin/sh\n"})
-        (work / ".gitmodules").write_text(f'[submodule "library"]\n\tpath = library\n\turl = {self.url}/public/library.git\n')
+        (work / ".gitmodules").write_text(
+            f'[submodule "library"]\n\tpath = library\n\turl = {self.url}/public/library.git\n'
+        )
         commit = git("rev-parse", "HEAD", cwd=library)
         git("update-index", "--add", "--cacheinfo", f"160000,{commit},library", cwd=work)
         git("add", ".gitmodules", cwd=work)
@@ -68,7 +76,10 @@ class GitServer:
         for name in ("public/code.git", "private/code.git"):
             self._bare(name)
             git("push", "-q", str(self.folder / name), "HEAD:main", "HEAD:next", "v1", cwd=work)
-        self.commits = {"v1": git("rev-parse", "v1", cwd=work), "main": git("rev-parse", "HEAD", cwd=work)}
+        self.commits = {
+            "v1": git("rev-parse", "v1", cwd=work),
+            "main": git("rev-parse", "HEAD", cwd=work),
+        }
 
     def _bare(self, name: str) -> None:
         git("init", "-q", "--bare", str(self.folder / name))
@@ -121,7 +132,9 @@ def _handler(folder: Path) -> type[BaseHTTPRequestHandler]:
             done = subprocess.run(["git", "http-backend"], input=body, env=env, capture_output=True)
             head, _, content = done.stdout.partition(b"\r\n\r\n")
             fields = [line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line]
-            status = next((int(value.split()[0]) for name, value in fields if name == "Status"), 200)
+            status = next(
+                (int(value.split()[0]) for name, value in fields if name == "Status"), 200
+            )
             self.send_response(status)
             for name, value in fields:
                 if name != "Status":

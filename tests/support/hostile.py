@@ -1,7 +1,9 @@
-"""Operations that somebody writes to harm others, or by mistake: a table of kinds, and as many of each as are wanted.
+"""Operations that somebody writes to harm others, or by mistake: a table of kinds, and as many of
+each as are wanted.
 
-`make_hostile(seed, count)` gives the same bodies for the same seed; another seed gives others of the same kinds. Nothing in them is more
-than a person with the right to create Operations can write; the API server may refuse some.
+`make_hostile(seed, count)` gives the same bodies for the same seed; another seed gives others of
+the same kinds. Nothing in them is more than a person with the right to create Operations can write;
+the API server may refuse some.
 """
 # ruff: noqa: UP031 - templates are full of braces
 
@@ -16,47 +18,83 @@ Spec = dict[str, Any]
 
 
 def job(container: Mapping[str, Any] | None = None, **component: Any) -> Spec:
-    run = {"kind": "job", "container": {"image": "busybox", "command": ["true"], **(container or {})}}
+    run = {
+        "kind": "job",
+        "container": {"image": "busybox", "command": ["true"], **(container or {})},
+    }
     return {"component": {"run": run, **component}}
 
 
 def endless_loops(dice: random.Random) -> Spec:
-    loop = dice.choice(("{% for i in range(10**12) %}{% endfor %}", "{{ range(10**11) | sum }}", "{{ 9 ** (9 ** 9) }}"))
+    loop = dice.choice(
+        (
+            "{% for i in range(10**12) %}{% endfor %}",
+            "{{ range(10**11) | sum }}",
+            "{{ 9 ** (9 ** 9) }}",
+        )
+    )
     return job({"args": [loop] * dice.randint(1, 30)})
 
 
 def slow_regex(dice: random.Random) -> Spec:
     pattern, text = dice.choice(("(a+)+b", "(a|a)*b", "(.*)*x")), "a" * dice.randint(28, 60)
     if dice.random() < 0.5:
-        return job({"args": ["{{ t is matching('%s') }}" % pattern]}, inputs=[{"name": "t", "type": "str", "value": text}])
-    return job(inputs=[{"name": "t", "type": "str", "value": text, "validation": {"regex": pattern}}])
+        return job(
+            {"args": ["{{ t is matching('%s') }}" % pattern]},
+            inputs=[{"name": "t", "type": "str", "value": text}],
+        )
+    return job(
+        inputs=[{"name": "t", "type": "str", "value": text, "validation": {"regex": pattern}}]
+    )
 
 
 def memory_bomb(dice: random.Random) -> Spec:
     size = 10 ** dice.randint(7, 10)
-    bomb = dice.choice(("{{ [0] * %d }}", "{{ 'a' * %d }}", "{{ range(%d) | list }}", "{{ 'x'.rjust(%d) }}", "{{ range(%d) | join('-') }}"))
+    bomb = dice.choice(
+        (
+            "{{ [0] * %d }}",
+            "{{ 'a' * %d }}",
+            "{{ range(%d) | list }}",
+            "{{ 'x'.rjust(%d) }}",
+            "{{ range(%d) | join('-') }}",
+        )
+    )
     return job({"args": [bomb % size] * dice.randint(1, 30)})
 
 
 def slow_memory(dice: random.Random) -> Spec:
     return job(
-        {"args": ["{% set a = namespace(x='y') %}{% for i in range(60) %}{% set a.x = a.x ~ a.x %}{% endfor %}"] * dice.randint(1, 9)}
+        {
+            "args": [
+                "{% set a = namespace(x='y') %}{% for i in range(60) %}{% set a.x = a.x ~ a.x %}{% "
+                "endfor %}"
+            ]
+            * dice.randint(1, 9)
+        }
     )
 
 
 def joined_lookups(dice: random.Random) -> Spec:
     text = "t" * dice.choice((1_000, 20_000, 200_000))
     times = dice.choice((100, 1_000, 3_000))
-    return job({"command": ["{{ a }}" * times]}, inputs=[{"name": "a", "type": "str", "value": text}])
+    return job(
+        {"command": ["{{ a }}" * times]}, inputs=[{"name": "a", "type": "str", "value": text}]
+    )
 
 
 def many_lookups(dice: random.Random) -> Spec:
     text = "t" * dice.choice((1_000, 50_000, 200_000))
-    return job({"args": ["{{ a }}"] * dice.choice((300, 3_000))}, inputs=[{"name": "a", "type": "str", "value": text}])
+    return job(
+        {"args": ["{{ a }}"] * dice.choice((300, 3_000))},
+        inputs=[{"name": "a", "type": "str", "value": text}],
+    )
 
 
 def all_params_again(dice: random.Random) -> Spec:
-    inputs = [{"name": f"p{n}", "type": "str", "value": "v" * dice.randint(1, 400)} for n in range(dice.choice((100, 400)))]
+    inputs = [
+        {"name": f"p{n}", "type": "str", "value": "v" * dice.randint(1, 400)}
+        for n in range(dice.choice((100, 400)))
+    ]
     return job({"args": ["{{ params.as_args }}"] * dice.choice((100, 1_000))}, inputs=inputs)
 
 
@@ -66,8 +104,28 @@ def many_options(dice: random.Random) -> Spec:
     allowed = list(range(options))
     validation = {"options": allowed} if rule == "options" else {rule: allowed}
     if rule == "options" and dice.random() < 0.5:
-        return job(inputs=[{"name": "a", "type": "int", "isList": True, "value": list(range(items)), "options": allowed}])
-    return job(inputs=[{"name": "a", "type": "int", "isList": True, "value": list(range(items)), "validation": validation}])
+        return job(
+            inputs=[
+                {
+                    "name": "a",
+                    "type": "int",
+                    "isList": True,
+                    "value": list(range(items)),
+                    "options": allowed,
+                }
+            ]
+        )
+    return job(
+        inputs=[
+            {
+                "name": "a",
+                "type": "int",
+                "isList": True,
+                "value": list(range(items)),
+                "validation": validation,
+            }
+        ]
+    )
 
 
 def deep_nesting(dice: random.Random) -> Spec:
@@ -97,7 +155,10 @@ def large_text(dice: random.Random) -> Spec:
 
 def many_params(dice: random.Random) -> Spec:
     count = dice.choice((1_000, 5_000))
-    params = {f"p{n}": {"value": "{{ p%d }}" % (n - 1) if n and dice.random() < 0.7 else n} for n in range(count)}
+    params = {
+        f"p{n}": {"value": "{{ p%d }}" % (n - 1) if n and dice.random() < 0.7 else n}
+        for n in range(count)
+    }
     return {**job(inputs=[{"name": name, "type": "int"} for name in params]), "params": params}
 
 
@@ -105,7 +166,10 @@ def template_chain(dice: random.Random) -> Spec:
     """Each value is twice the one before it."""
     count = dice.choice((12, 25, 60))
     inputs = [{"name": "p0", "type": "str", "value": "x" * 100}]
-    inputs += [{"name": f"p{n}", "type": "str", "value": "{{ p%d }}{{ p%d }}" % (n - 1, n - 1)} for n in range(1, count)]
+    inputs += [
+        {"name": f"p{n}", "type": "str", "value": "{{ p%d }}{{ p%d }}" % (n - 1, n - 1)}
+        for n in range(1, count)
+    ]
     return job(inputs=inputs)
 
 
@@ -113,7 +177,11 @@ def joins(dice: random.Random) -> Spec:
     count = dice.choice((1, 20, 200))
     query = dice.choice(("kind: job", "status: failed", "inputs.a: 1", "name: %h%"))
     found = [
-        {"query": query, "limit": 5000, "params": {f"j{n}": {"value": dice.choice(("outputs.x", "globals.uuid", "inputs"))}}}
+        {
+            "query": query,
+            "limit": 5000,
+            "params": {f"j{n}": {"value": dice.choice(("outputs.x", "globals.uuid", "inputs"))}},
+        }
         for n in range(count)
     ]
     return {**job(), "joins": found}
@@ -122,8 +190,14 @@ def joins(dice: random.Random) -> Spec:
 def matrix(dice: random.Random) -> Spec:
     axes = {f"m{n}": {"kind": "range", "value": [0, 10**6, 1]} for n in range(dice.randint(1, 20))}
     if dice.random() < 0.5:
-        axes = {f"m{n}": {"kind": "choice", "value": list(range(dice.choice((1_000, 5_000))))} for n in range(dice.randint(1, 9))}
-    return {**job(inputs=[{"name": name, "type": "int"} for name in axes]), "matrix": {"kind": "grid", "params": axes}}
+        axes = {
+            f"m{n}": {"kind": "choice", "value": list(range(dice.choice((1_000, 5_000))))}
+            for n in range(dice.randint(1, 9))
+        }
+    return {
+        **job(inputs=[{"name": name, "type": "int"} for name in axes]),
+        "matrix": {"kind": "grid", "params": axes},
+    }
 
 
 def refs_fan_out(dice: random.Random) -> Spec:
@@ -131,7 +205,12 @@ def refs_fan_out(dice: random.Random) -> Spec:
     count = dice.choice((50, 500, 3_000))
     ref = dice.choice(("ops.hostile-%d", "ops.nobody-%d"))
     params = {
-        f"r{n}": {"ref": ref % n, "value": dice.choice(("inputs", "globals.name", "globals")), "contextOnly": True} for n in range(count)
+        f"r{n}": {
+            "ref": ref % n,
+            "value": dice.choice(("inputs", "globals.name", "globals")),
+            "contextOnly": True,
+        }
+        for n in range(count)
     }
     return {**job(), "params": params}
 
@@ -139,7 +218,11 @@ def refs_fan_out(dice: random.Random) -> Spec:
 def pipeline(dice: random.Random) -> Spec:
     count = dice.choice((100, 500, 1_500))
     operations = [
-        {"name": f"o{n}", "dependencies": [f"o{dice.randint(max(n - 5, 0), n - 1)}"] if n else [], **job({"args": ["{{ globals.name }}"]})}
+        {
+            "name": f"o{n}",
+            "dependencies": [f"o{dice.randint(max(n - 5, 0), n - 1)}"] if n else [],
+            **job({"args": ["{{ globals.name }}"]}),
+        }
         for n in range(count)
     ]
     return {"component": {"run": {"kind": "dag", "operations": operations}}}
@@ -147,7 +230,10 @@ def pipeline(dice: random.Random) -> Spec:
 
 def many_init_files(dice: random.Random) -> Spec:
     count = dice.choice((100, 1_000))
-    init = [{"file": {"filename": f"f{n}", "content": "{{ globals.name }}\n" * dice.randint(1, 60)}} for n in range(count)]
+    init = [
+        {"file": {"filename": f"f{n}", "content": "{{ globals.name }}\n" * dice.randint(1, 60)}}
+        for n in range(count)
+    ]
     spec = job()
     spec["component"]["run"]["init"] = init
     return spec
@@ -155,18 +241,29 @@ def many_init_files(dice: random.Random) -> Spec:
 
 def template_everywhere(dice: random.Random) -> Spec:
     """Small and legal, and every text has a filter."""
-    return job({"args": ["{{ globals.name | upper }}-%d" % n for n in range(dice.choice((10, 300)))]})
+    return job(
+        {"args": ["{{ globals.name | upper }}-%d" % n for n in range(dice.choice((10, 300)))]}
+    )
 
 
 def odd_conditions(dice: random.Random) -> Spec:
     parts = " and ".join("globals.name != '%d'" % n for n in range(dice.choice((100, 2_000))))
-    return {**job(), "conditions": dice.choice((parts, "{{ range(10**11) | sum > 1 }}", "(" * 150 + "1" + ")" * 150))}
+    return {
+        **job(),
+        "conditions": dice.choice(
+            (parts, "{{ range(10**11) | sum > 1 }}", "(" * 150 + "1" + ")" * 150)
+        ),
+    }
 
 
 def patches(dice: random.Random) -> Spec:
     count = dice.choice((1_000, 20_000))
     patch = {"container": {"env": [{"name": f"a{n}", "value": "x" * 10} for n in range(count)]}}
-    return {**job({"env": [{"name": f"b{n}", "value": "x"} for n in range(count)]}), "runPatch": patch, "patchStrategy": "post_merge"}
+    return {
+        **job({"env": [{"name": f"b{n}", "value": "x"} for n in range(count)]}),
+        "runPatch": patch,
+        "patchStrategy": "post_merge",
+    }
 
 
 def many_unknown_keys(dice: random.Random) -> Spec:
@@ -181,9 +278,35 @@ Kind = Callable[[random.Random], Spec]
 KINDS: dict[str, Kind] = {
     make.__name__: make
     for make in (
-        *(endless_loops, slow_regex, memory_bomb, slow_memory, joined_lookups, many_lookups, all_params_again, many_options),
-        *(deep_nesting, many_small_parts, large_text, many_params, template_chain, joins, matrix, refs_fan_out, pipeline),
-        *(many_init_files, template_everywhere, odd_conditions, patches, many_unknown_keys, metadata),
+        *(
+            endless_loops,
+            slow_regex,
+            memory_bomb,
+            slow_memory,
+            joined_lookups,
+            many_lookups,
+            all_params_again,
+            many_options,
+        ),
+        *(
+            deep_nesting,
+            many_small_parts,
+            large_text,
+            many_params,
+            template_chain,
+            joins,
+            matrix,
+            refs_fan_out,
+            pipeline,
+        ),
+        *(
+            many_init_files,
+            template_everywhere,
+            odd_conditions,
+            patches,
+            many_unknown_keys,
+            metadata,
+        ),
     )
 }
 
@@ -198,4 +321,12 @@ def make_hostile(
         if name == "metadata":
             head["labels"] = {f"l{n}": "x" * 60 for n in range(dice.choice((100, 2_000)))}
             head["annotations"] = {f"a{n}": "x" * 100 for n in range(dice.choice((100, 1_500)))}
-        yield name, {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "metadata": head, "spec": make(dice)}
+        yield (
+            name,
+            {
+                "apiVersion": "opstrand.dev/v1",
+                "kind": "Operation",
+                "metadata": head,
+                "spec": make(dice),
+            },
+        )

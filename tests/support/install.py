@@ -1,6 +1,8 @@
-"""`make install-cluster`: manifests/ as they are, applied to the cluster of $KUBECONFIG, and both Deployments waited for.
+"""`make install-cluster`: manifests/ as they are, applied to the cluster of $KUBECONFIG, and both
+Deployments waited for.
 
-The key of the image's content stands in the Pod templates, so that a new image under the same tag starts new Pods.
+The key of the image's content stands in the Pod templates, so that a new image under the same tag
+starts new Pods.
 """
 
 from __future__ import annotations
@@ -29,14 +31,33 @@ def kubectl(*arguments: str, stdin: str | None = None) -> str:
 def install() -> None:
     """Apply, and wait until operator and API are ready. Safe to repeat."""
     key = next(image for image in IMAGES if image.name == OPSTRAND).content_key()
-    manifests = [one for one in yaml.safe_load_all(kubectl("kustomize", str(CHECKOUT / "manifests"))) if one]
+    manifests = [
+        one for one in yaml.safe_load_all(kubectl("kustomize", str(CHECKOUT / "manifests"))) if one
+    ]
     for manifest in manifests:
         if manifest["kind"] == "Deployment":
-            manifest["spec"]["template"]["metadata"].setdefault("annotations", {})["opstrand.dev/image-key"] = key
+            manifest["spec"]["template"]["metadata"].setdefault("annotations", {})[
+                "opstrand.dev/image-key"
+            ] = key
     crds = [one for one in manifests if one["kind"] in ("CustomResourceDefinition", "Namespace")]
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(crds))
-    kubectl("wait", "--for=condition=Established", "crd/operations.opstrand.dev", "crd/components.opstrand.dev", "--timeout=60s")
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(manifests))
+    kubectl(
+        "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(crds)
+    )
+    kubectl(
+        "wait",
+        "--for=condition=Established",
+        "crd/operations.opstrand.dev",
+        "crd/components.opstrand.dev",
+        "--timeout=60s",
+    )
+    kubectl(
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "-f",
+        "-",
+        stdin=yaml.safe_dump_all(manifests),
+    )
     for name in DEPLOYMENTS:
         _wait_for(name)
 
@@ -45,8 +66,14 @@ def _wait_for(name: str) -> None:
     try:
         kubectl("-n", "opstrand", "rollout", "status", f"deployment/{name}", "--timeout=180s")
     except SystemExit as error:
-        logs = subprocess.run([KUBECTL, "-n", "opstrand", "logs", f"deployment/{name}", "--tail=50"], capture_output=True, text=True)
-        pods = subprocess.run([KUBECTL, "-n", "opstrand", "get", "pods", "-o", "wide"], capture_output=True, text=True)
+        logs = subprocess.run(
+            [KUBECTL, "-n", "opstrand", "logs", f"deployment/{name}", "--tail=50"],
+            capture_output=True,
+            text=True,
+        )
+        pods = subprocess.run(
+            [KUBECTL, "-n", "opstrand", "get", "pods", "-o", "wide"], capture_output=True, text=True
+        )
         raise SystemExit(f"{error}\n{pods.stdout}\n{logs.stdout}{logs.stderr}") from None
 
 

@@ -1,4 +1,6 @@
-"""What workers are asked to do in tests of the pool: to take too much, to break, to answer what they must not."""
+"""What workers are asked to do in tests of the pool: to take too much, to break, to answer what
+they must not.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,12 @@
-"""The operator and the API as processes that die where a test wants them to: between any two things that they ask of the cluster.
+"""The operator and the API as processes that die where a test wants them to: between any two things
+that they ask of the cluster.
 
-`python -m tests.support.killing_operator` loads the programs once and forks a process for each order, so that hundreds of starts cost
-what a few would. An order is a line of JSON on its input: id, module, environment, log. Its answers are lines too: {id, pid}, and {id,
-code} at the end. The hook is here and nowhere in the product: KILL_AT (a number from 1) and KILL_WHEN in the environment end the process,
-as a node that dies, `before` the N-th request is sent, `after` its answer came, or after the N-th that made a `change`. `Nursery` is the
-tests' side of it.
+`python -m tests.support.killing_operator` loads the programs once and forks a process for each
+order, so that hundreds of starts cost what a few would. An order is a line of JSON on its input:
+id, module, environment, log. Its answers are lines too: {id, pid}, and {id, code} at the end. The
+hook is here and nowhere in the product: KILL_AT (a number from 1) and KILL_WHEN in the environment
+end the process, as a node that dies, `before` the N-th request is sent, `after` its answer came, or
+after the N-th that made a `change`. `Nursery` is the tests' side of it.
 """
 
 from __future__ import annotations
@@ -48,7 +50,9 @@ class Nursery:
         env = {**os.environ, "PYTHONPATH": f"{CHECKOUT / 'operator'}:{CHECKOUT}"}
         command = (sys.executable, "-m", "tests.support.killing_operator")
         pipe = asyncio.subprocess.PIPE
-        self._process = await asyncio.create_subprocess_exec(*command, env=env, stdin=pipe, stdout=pipe)
+        self._process = await asyncio.create_subprocess_exec(
+            *command, env=env, stdin=pipe, stdout=pipe
+        )
         self._reader = asyncio.create_task(self._read())
         return self
 
@@ -80,7 +84,11 @@ class Nursery:
         for child in self._children.values():
             for future in (child.started, child.ended):
                 if not future.done():
-                    future.set_exception(RuntimeError("the process that starts others is gone; its words are on stderr"))
+                    future.set_exception(
+                        RuntimeError(
+                            "the process that starts others is gone; its words are on stderr"
+                        )
+                    )
 
 
 class Child:
@@ -106,11 +114,13 @@ class Child:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
 
-# --- the other side -------------------------------------------------------------------------------------------------------------
+# --- the other side -------------------------------------------------------------------------------
 
 
 def arm(environment: Mapping[str, str]) -> None:
-    """Make every request that changes something, and every GET, count; end the process at the one that was asked for."""
+    """Make every request that changes something, and every GET, count; end the process at the one
+    that was asked for.
+    """
     from opstrand.kube.client import KubeApi
 
     at, when = int(environment.get("KILL_AT", "0")), environment.get("KILL_WHEN")
@@ -118,7 +128,9 @@ def arm(environment: Mapping[str, str]) -> None:
 
     def wrap(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
-        async def counted(self: Any, resource: Any, namespace: str | None, *arguments: Any, **options: Any) -> Any:
+        async def counted(
+            self: Any, resource: Any, namespace: str | None, *arguments: Any, **options: Any
+        ) -> Any:
             number = next(numbers)
             print(f"{MARK} {number}: {name} {resource.plural}", flush=True)
             if number == at and when == "before":
@@ -163,7 +175,9 @@ def live(order: Mapping[str, Any]) -> int:
 
 
 def serve() -> None:
-    """Fork for every order; tell of every end; end with the input, and all that still runs with it."""
+    """Fork for every order; tell of every end; end with the input, and all that still runs with
+    it.
+    """
     import importlib
 
     for module in _MAINS.values():

@@ -1,6 +1,8 @@
-"""Marks Pods as a kubelet would, where there is none: Running, then ended as the Pod's annotations say.
+"""Marks Pods as a kubelet would, where there is none: Running, then ended as the Pod's annotations
+say.
 
-Only for the tier without containers and for the bench. Annotations: `test/run-for` (seconds), `test/exit-code`, `test/hold` (never ends).
+Only for the tier without containers and for the bench. Annotations: `test/run-for` (seconds),
+`test/exit-code`, `test/hold` (never ends).
 """
 
 from __future__ import annotations
@@ -27,7 +29,14 @@ def running(started: str) -> dict[str, Any]:
         "startTime": started,
         "conditions": [{"type": "Ready", "status": "True"}],
         "containerStatuses": [
-            {"name": "main", "image": "x", "imageID": "x", "ready": True, "restartCount": 0, "state": {"running": {"startedAt": started}}}
+            {
+                "name": "main",
+                "image": "x",
+                "imageID": "x",
+                "ready": True,
+                "restartCount": 0,
+                "state": {"running": {"startedAt": started}},
+            }
         ],
     }
 
@@ -44,7 +53,14 @@ def ended(code: int, started: str, message: str = "", **fields: Any) -> dict[str
         "phase": "Succeeded" if code == 0 else "Failed",
         "startTime": started,
         "containerStatuses": [
-            {"name": "main", "image": "x", "imageID": "x", "ready": False, "restartCount": 0, "state": {"terminated": end}}
+            {
+                "name": "main",
+                "image": "x",
+                "imageID": "x",
+                "ready": False,
+                "restartCount": 0,
+                "state": {"terminated": end},
+            }
         ],
         **fields,
     }
@@ -53,13 +69,20 @@ def ended(code: int, started: str, message: str = "", **fields: Any) -> dict[str
 async def mark(kube: KubeApi, pod: Manifest, status: dict[str, Any]) -> Manifest:
     """Write a Pod's status as the kubelet's own request would."""
     ops = [{"op": "replace", "path": "/status", "value": status}]
-    return await kube.json_patch(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"], ops, subresource="status")
+    return await kube.json_patch(
+        PODS, pod["metadata"]["namespace"], pod["metadata"]["name"], ops, subresource="status"
+    )
 
 
 class KubeletStandIn:
-    """Follows Pods of runs and plays their lives. `run_for`: seconds between Running and the end where the Pod does not say."""
+    """Follows Pods of runs and plays their lives.
 
-    def __init__(self, kube: KubeApi, *, run_for: float = 0.0, selector: str = names.MANAGED_SELECTOR) -> None:
+    `run_for`: seconds between Running and the end where the Pod does not say.
+    """
+
+    def __init__(
+        self, kube: KubeApi, *, run_for: float = 0.0, selector: str = names.MANAGED_SELECTOR
+    ) -> None:
         self._kube, self._run_for, self._selector = kube, run_for, selector
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._watching: asyncio.Task[None] | None = None
@@ -87,7 +110,11 @@ class KubeletStandIn:
 
     def _see(self, kind: str, pod: Manifest) -> None:
         uid = pod["metadata"].get("uid", "")
-        if kind in ("ADDED", "MODIFIED") and uid not in self._tasks and pod.get("status", {}).get("phase", "Pending") == "Pending":
+        if (
+            kind in ("ADDED", "MODIFIED")
+            and uid not in self._tasks
+            and pod.get("status", {}).get("phase", "Pending") == "Pending"
+        ):
             self._tasks[uid] = asyncio.create_task(self._live(pod))
 
     async def _live(self, pod: Manifest) -> None:

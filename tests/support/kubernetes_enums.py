@@ -1,7 +1,9 @@
-"""Writes operator/opstrand/spec/kubernetes/enums.py from the OpenAPI document that a real API server serves for its core group.
+"""Writes operator/opstrand/spec/kubernetes/enums.py from the OpenAPI document that a real API
+server serves for its core group.
 
-Run: kubectl get --raw /openapi/v3/api/v1 | python tests/support/kubernetes_enums.py. Only the objects that a polyaxonfile can hold are
-kept. The schemas of kubernetes_keys.py have no enumerations: an API server alone adds them to its document.
+Run: kubectl get --raw /openapi/v3/api/v1 | python tests/support/kubernetes_enums.py. Only the
+objects that a polyaxonfile can hold are kept. The schemas of kubernetes_keys.py have no
+enumerations: an API server alone adds them to its document.
 """
 
 import json
@@ -32,7 +34,9 @@ def collect(document: dict[str, Any]) -> dict[tuple[str, str], list[str]]:
         kind = name.rsplit(".", 1)[1]
         for key, field in (schema.get("properties") or {}).items():
             values = field.get("items", field).get("enum")
-            if values and (key in known_keys().get(kind, {}) or (kind == "PodSpec" and key in POD_FIELDS)):
+            if values and (
+                key in known_keys().get(kind, {}) or (kind == "PodSpec" and key in POD_FIELDS)
+            ):
                 found[kind, key] = values
     return dict(sorted(found.items()))
 

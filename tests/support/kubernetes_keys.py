@@ -1,7 +1,9 @@
-"""Writes operator/opstrand/spec/kubernetes/keys.py from the newest schemas of the kubernetes-validate package.
+"""Writes operator/opstrand/spec/kubernetes/keys.py from the newest schemas of the
+kubernetes-validate package.
 
-Run: python tests/support/kubernetes_keys.py [--check]. Only the parts of a Pod that a polyaxonfile can hold are kept, and of these only
-what a typo can get wrong: the names of the keys, and whether a list, a mapping or something nested belongs there.
+Run: python tests/support/kubernetes_keys.py [--check]. Only the parts of a Pod that a polyaxonfile
+can hold are kept, and of these only what a typo can get wrong: the names of the keys, and whether a
+list, a mapping or something nested belongs there.
 """
 
 import importlib.resources
@@ -15,7 +17,16 @@ import kubernetes_validate
 
 Schema = dict[str, Any]
 
-ROOTS = ["Container", "Volume", "Affinity", "Toleration", "HostAlias", "PodSecurityContext", "PodDNSConfig", "PodFailurePolicy"]
+ROOTS = [
+    "Container",
+    "Volume",
+    "Affinity",
+    "Toleration",
+    "HostAlias",
+    "PodSecurityContext",
+    "PodDNSConfig",
+    "PodFailurePolicy",
+]
 ROOTS += ["ExecAction", "HTTPGetAction", "ResourceRequirements"]
 TARGET = pathlib.Path(__file__).parents[2] / "operator/opstrand/spec/kubernetes/keys.py"
 HEAD = '''"""The keys of the Kubernetes objects that a polyaxonfile can hold, Kubernetes {version}.
@@ -34,13 +45,19 @@ OBJECTS = """\
 
 def load_definitions() -> dict[str, Schema]:
     version = kubernetes_validate.latest_version()
-    folder = importlib.resources.files("kubernetes_validate") / "kubernetes-json-schema" / f"v{version}-local"
+    folder = (
+        importlib.resources.files("kubernetes_validate")
+        / "kubernetes-json-schema"
+        / f"v{version}-local"
+    )
     definitions: dict[str, Schema] = json.loads((folder / "_definitions.json").read_text())["$defs"]
     return definitions
 
 
 def pick(definitions: dict[str, Schema]) -> dict[str, Schema]:
-    """Object name -> schema; of several groups' objects of one name only the core ones matter here."""
+    """Object name -> schema; of several groups' objects of one name only the core ones matter
+    here.
+    """
     order = sorted(definitions, key=lambda name: (".core." not in name, name))
     names: dict[str, Schema] = {}
     for name in order:
@@ -66,7 +83,9 @@ def collect(names: dict[str, Schema]) -> dict[str, dict[str, str]]:
         name = todo.pop()
         if name in keys:
             continue
-        keys[name] = {key: kind_of(schema, names) for key, schema in sorted(names[name]["properties"].items())}
+        keys[name] = {
+            key: kind_of(schema, names) for key, schema in sorted(names[name]["properties"].items())
+        }
         todo += [bare for kind in keys[name].values() if (bare := kind.rstrip("[]{}"))]
     return dict(sorted(keys.items()))
 
@@ -75,7 +94,9 @@ def scalar_of(schema: Schema, names: dict[str, Schema]) -> str:
     """What a value must be, in the words of VALUES; nothing for text and for what is no scalar."""
     if "$ref" in schema:
         name = schema["$ref"].rsplit(".", 1)[1]
-        return {"Quantity": "quantity", "IntOrString": "port"}.get(name, "" if names[name].get("properties") else "any")
+        return {"Quantity": "quantity", "IntOrString": "port"}.get(
+            name, "" if names[name].get("properties") else "any"
+        )
     if "items" in schema or "additionalProperties" in schema:
         return scalar_of(schema.get("items") or schema["additionalProperties"], names)
     kinds = schema.get("type", "any")
@@ -86,10 +107,19 @@ def render_values(names: dict[str, Schema]) -> list[str]:
     lines: list[str] = []
     for name, fields in collect(names).items():
         required = names[name].get("required") or ()
-        words = [(key, scalar_of(names[name]["properties"][key], names), "!" if key in required else "") for key in fields]
-        told = [f"{key}{mark}={kind}" if kind else f"{key}{mark}" for key, kind, mark in words if kind or mark]
+        words = [
+            (key, scalar_of(names[name]["properties"][key], names), "!" if key in required else "")
+            for key in fields
+        ]
+        told = [
+            f"{key}{mark}={kind}" if kind else f"{key}{mark}"
+            for key, kind, mark in words
+            if kind or mark
+        ]
         if told:
-            lines += textwrap.wrap(" ".join([name, *told]), 118, subsequent_indent="  ", break_on_hyphens=False)
+            lines += textwrap.wrap(
+                " ".join([name, *told]), 118, subsequent_indent="  ", break_on_hyphens=False
+            )
     return lines
 
 
@@ -97,14 +127,29 @@ def render() -> str:
     version = kubernetes_validate.latest_version().rsplit(".", 1)[0]
     lines: list[str] = []
     for name, fields in collect(pick(load_definitions())).items():
-        words = [f"{key}={kind}" if kind[:1].isalpha() else f"{key}{kind}" for key, kind in fields.items()]
-        lines += textwrap.wrap(" ".join([name, *words]), 118, subsequent_indent="  ", break_on_hyphens=False)
+        words = [
+            f"{key}={kind}" if kind[:1].isalpha() else f"{key}{kind}"
+            for key, kind in fields.items()
+        ]
+        lines += textwrap.wrap(
+            " ".join([name, *words]), 118, subsequent_indent="  ", break_on_hyphens=False
+        )
     values = render_values(pick(load_definitions()))
-    return HEAD.format(version=version) + "\n".join(lines) + '\n"""\n\nVALUES = """\\\n' + "\n".join(values) + '\n"""\n'
+    return (
+        HEAD.format(version=version)
+        + "\n".join(lines)
+        + '\n"""\n\nVALUES = """\\\n'
+        + "\n".join(values)
+        + '\n"""\n'
+    )
 
 
 if __name__ == "__main__":
     text = render()
     if "--check" in sys.argv:
-        sys.exit(0 if TARGET.read_text() == text else f"{TARGET.name} is out of date: run {pathlib.Path(__file__).name}")
+        sys.exit(
+            0
+            if TARGET.read_text() == text
+            else f"{TARGET.name} is out of date: run {pathlib.Path(__file__).name}"
+        )
     TARGET.write_text(text)

@@ -1,7 +1,8 @@
-"""The table of odd Pods: what Kubernetes refuses, and what it accepts though one might not think so.
+"""The table of odd Pods: what Kubernetes refuses, and what it accepts though one might not think
+so.
 
-Each case is a `run` section, the path at which `check` refuses it (null: it is valid), and `only` where the API server alone would accept
-it: why `check` refuses it all the same.
+Each case is a `run` section, the path at which `check` refuses it (null: it is valid), and `only`
+where the API server alone would accept it: why `check` refuses it all the same.
 """
 
 from __future__ import annotations
@@ -23,8 +24,15 @@ from opstrand.settings import Settings
 from opstrand.spec.polyaxonfile import parse_operation
 
 _ME = Identity("a" * 32, "odd", "default")
-_OWNER = {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "name": "odd", "uid": "d1410a91-4d18-4575-89b9-1926d8c23db4"}
-CASES: list[dict[str, Any]] = json.loads((Path(__file__).parents[1] / "integration/kubernetes_pods.json").read_text(encoding="utf-8"))
+_OWNER = {
+    "apiVersion": "opstrand.dev/v1",
+    "kind": "Operation",
+    "name": "odd",
+    "uid": "d1410a91-4d18-4575-89b9-1926d8c23db4",
+}
+CASES: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parents[1] / "integration/kubernetes_pods.json").read_text(encoding="utf-8")
+)
 
 
 def find_problems(run: dict[str, Any]) -> list[str]:
@@ -35,7 +43,9 @@ def find_problems(run: dict[str, Any]) -> list[str]:
 def check_spec(spec: dict[str, Any]) -> list[str]:
     """The same of a whole operation."""
     try:
-        problems = validate_compiled(compile_operation(parse_operation(spec)), evaluate=refuse, complete=True)[0]
+        problems = validate_compiled(
+            compile_operation(parse_operation(spec)), evaluate=refuse, complete=True
+        )[0]
     except SpecError as error:
         problems = list(error.problems)
     return [f"{one.path}: {one.message}" for one in problems]
@@ -43,6 +53,8 @@ def check_spec(spec: dict[str, Any]) -> list[str]:
 
 def render_unchecked(run: dict[str, Any], name: str) -> dict[str, Any]:
     """The Pod that would be sent if nothing was checked before."""
-    plain = compile_operation(parse_operation({"component": {"run": {"kind": "job", "container": {"image": "busybox"}}}}))
+    plain = compile_operation(
+        parse_operation({"component": {"run": {"kind": "job", "container": {"image": "busybox"}}}})
+    )
     plan = compile_plan(replace(plain, run={"kind": "job", **run}), Resolved({}, {}), _ME)
     return render_pod(plan, owner=_OWNER, pod_name=name, settings=Settings(image="opstrand")).pod

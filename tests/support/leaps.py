@@ -1,4 +1,6 @@
-"""Time that passes at once: where a test's loop would wait, its clock is put forward instead, so that no pause depends on the machine."""
+"""Time that passes at once: where a test's loop would wait, its clock is put forward instead, so
+that no pause depends on the machine.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,10 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 def in_leaps(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """The test in a loop of its own, whose time leaps. For what only sleeps: a real connection would be asked again and again."""
+    """The test in a loop of its own, whose time leaps.
+
+    For what only sleeps: a real connection would be asked again and again.
+    """
 
     @functools.wraps(test)
     def run(*arguments: Any, **named: Any) -> None:

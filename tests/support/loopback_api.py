@@ -1,4 +1,6 @@
-"""The real HTTP API over runs in memory, on a loopback port, in a thread of its own: for clients that block."""
+"""The real HTTP API over runs in memory, on a loopback port, in a thread of its own: for clients
+that block.
+"""
 
 import asyncio
 import threading

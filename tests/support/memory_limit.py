@@ -1,7 +1,8 @@
 """The memory limit of a Deployment, in force on a process of the tests and on all that it starts.
 
-A memory cgroup where one can be made (Linux, root, version 1); else the memory of the processes is looked at again and again, and all of
-them are killed once it is over the limit, as a kernel does it with a container.
+A memory cgroup where one can be made (Linux, root, version 1); else the memory of the processes is
+looked at again and again, and all of them are killed once it is over the limit, as a kernel does it
+with a container.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ _GROUPS = Path("/sys/fs/cgroup/memory")
 
 
 class MemoryLimit:
-    """A context manager. `peak`: the most bytes that were in use at once; `kills`: how often the limit was enforced."""
+    """A context manager.
+
+    `peak`: the most bytes that were in use at once; `kills`: how often the limit was enforced.
+    """
 
     def __init__(self, pid: int, limit: int) -> None:
         self._pid, self._limit = pid, limit
@@ -49,7 +53,10 @@ class MemoryLimit:
         """Bring `peak` and `kills` up to date."""
         if self._thread is None:
             self.peak = int((self._group / "memory.max_usage_in_bytes").read_text())
-            control = dict(line.split() for line in (self._group / "memory.oom_control").read_text().splitlines())
+            control = dict(
+                line.split()
+                for line in (self._group / "memory.oom_control").read_text().splitlines()
+            )
             self.kills = int(control.get("oom_kill", 0))
 
     def _watch(self) -> None:

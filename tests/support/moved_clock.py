@@ -1,4 +1,6 @@
-"""A process whose wall clock a test moves while it runs, by libfaketime; its monotonic clock goes on."""
+"""A process whose wall clock a test moves while it runs, by libfaketime; its monotonic clock goes
+on.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ class MovedClock:
         }
 
     def move(self, seconds: int) -> None:
-        """Replaced in one step: a process that reads a file that is half written has no time at all."""
+        """Replaced in one step: a process that reads a file that is half written has no time at
+        all.
+        """
         written = self._file.with_suffix(".new")
         written.write_text(f"{seconds:+d}")
         written.rename(self._file)

@@ -1,4 +1,6 @@
-"""The real operator as a process of the tests: started, killed, started again, its log kept for failures."""
+"""The real operator as a process of the tests: started, killed, started again, its log kept for
+failures.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,14 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 class OperatorProcess:
-    """`python -m MODULE` with a kubeconfig. `settings` are fields of opstrand.settings; the log is appended to across restarts."""
+    """`python -m MODULE` with a kubeconfig.
 
-    def __init__(self, kubeconfig: Path, log: Path, *, module: str = "opstrand.handlers", **settings: object) -> None:
+    `settings` are fields of opstrand.settings; the log is appended to across restarts.
+    """
+
+    def __init__(
+        self, kubeconfig: Path, log: Path, *, module: str = "opstrand.handlers", **settings: object
+    ) -> None:
         self._kubeconfig, self.log, self._module = kubeconfig, log, module
         self._settings = {"health_port": 0, **settings}
         self._started_at = 0
@@ -23,7 +30,9 @@ class OperatorProcess:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        variables = {f"OPSTRAND_{name.upper()}": str(value) for name, value in self._settings.items()}
+        variables = {
+            f"OPSTRAND_{name.upper()}": str(value) for name, value in self._settings.items()
+        }
         env = {
             **os.environ,
             **variables,
@@ -33,19 +42,29 @@ class OperatorProcess:
         }
         self._started_at = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen([sys.executable, "-m", self._module], env=env, stdout=log, stderr=log, cwd=self.log.parent)
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", self._module],
+                env=env,
+                stdout=log,
+                stderr=log,
+                cwd=self.log.parent,
+            )
 
     def wait_until_started(self, seconds: float = 30) -> None:
         """Until it has taken its first full list."""
         deadline = time.monotonic() + seconds
         while b'"message": "started"' not in self.log.read_bytes()[self._started_at :]:
             self.check_alive()
-            assert time.monotonic() < deadline, f"the operator did not start within {seconds} s:\n{self.read_log()}"
+            assert time.monotonic() < deadline, (
+                f"the operator did not start within {seconds} s:\n{self.read_log()}"
+            )
             time.sleep(0.05)
 
     def check_alive(self) -> None:
         assert self.process is not None
-        assert self.process.poll() is None, f"the operator ended with {self.process.returncode}:\n{self.read_log()}"
+        assert self.process.poll() is None, (
+            f"the operator ended with {self.process.returncode}:\n{self.read_log()}"
+        )
 
     def kill(self) -> None:
         """As a node that dies: no chance to put anything right."""
@@ -61,7 +80,9 @@ class OperatorProcess:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            raise AssertionError(f"the operator did not stop within {seconds} s:\n{self.read_log()}") from None
+            raise AssertionError(
+                f"the operator did not stop within {seconds} s:\n{self.read_log()}"
+            ) from None
 
     def read_log(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -1,4 +1,6 @@
-"""A bound on the processor's time of this process, which other processes of a busy machine do not use up."""
+"""A bound on the processor's time of this process, which other processes of a busy machine do not
+use up.
+"""
 
 from __future__ import annotations
 
@@ -14,4 +16,6 @@ def within(seconds: float) -> Iterator[None]:
         yield
     finally:
         took = time.process_time() - began
-        assert took < seconds, f"took {took:.2f} s of the processor, expected less than {seconds:g} s"
+        assert took < seconds, (
+            f"took {took:.2f} s of the processor, expected less than {seconds:g} s"
+        )

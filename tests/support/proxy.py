@@ -1,7 +1,9 @@
-"""A reverse proxy between the operator and the API server that does what networks and API servers do on their bad days.
+"""A reverse proxy between the operator and the API server that does what networks and API servers
+do on their bad days.
 
-Plain HTTP on the loopback towards the operator; the operator's own client certificate towards the API server, so that the audit log knows
-who asked. `kubeconfig` is the file to start an operator with. What it does is set by attributes, at any time.
+Plain HTTP on the loopback towards the operator; the operator's own client certificate towards the
+API server, so that the audit log knows who asked. `kubeconfig` is the file to start an operator
+with. What it does is set by attributes, at any time.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ _HOP = {"connection", "transfer-encoding", "content-length", "host", "keep-alive
 
 
 class Proxy:
-    """`async with Proxy(kubeconfig, folder) as proxy`. Counts what it was asked in `asked` (list, watch, and verbs of others)."""
+    """`async with Proxy(kubeconfig, folder) as proxy`.
+
+    Counts what it was asked in `asked` (list, watch, and verbs of others).
+    """
 
     def __init__(self, kubeconfig: Path, folder: Path) -> None:
         self._upstream = yaml.safe_load(kubeconfig.read_text())
@@ -32,10 +37,12 @@ class Proxy:
         self.asked: Counter[str] = Counter()
         #: Seconds before each request goes on.
         self.delay = 0.0
-        #: Answers to give in place of the API server's: (status, headers), for requests of these kinds ("" for all).
+        #: Answers to give in place of the API server's: (status, headers), for requests of these
+        #: kinds ("" for all).
         self.refuses: tuple[int, dict[str, str]] | None = None
         self.refuses_only: frozenset[str] = frozenset()
-        #: The API server does what it was asked, and nobody hears of it: how often yet, for requests that change something.
+        #: The API server does what it was asked, and nobody hears of it: how often yet, for
+        #: requests that change something.
         self.loses_answers = 0
         #: Names of objects whose deletions are not told.
         self.hides_deletions_of: frozenset[str] = frozenset()
@@ -48,12 +55,20 @@ class Proxy:
     async def __aenter__(self) -> Proxy:
         cluster, user = self._upstream["clusters"][0]["cluster"], self._upstream["users"][0]["user"]
         self._server = cluster["server"]
-        context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+        context = ssl.create_default_context(
+            cadata=base64.b64decode(cluster["certificate-authority-data"]).decode()
+        )
         pair = self._folder / "proxy.pem"
-        pair.write_bytes(base64.b64decode(user["client-certificate-data"]) + b"\n" + base64.b64decode(user["client-key-data"]))
+        pair.write_bytes(
+            base64.b64decode(user["client-certificate-data"])
+            + b"\n"
+            + base64.b64decode(user["client-key-data"])
+        )
         context.load_cert_chain(pair)
         connector = aiohttp.TCPConnector(ssl=context, limit=200)
-        self._http = aiohttp.ClientSession(connector=connector, auto_decompress=False, timeout=aiohttp.ClientTimeout(total=None))
+        self._http = aiohttp.ClientSession(
+            connector=connector, auto_decompress=False, timeout=aiohttp.ClientTimeout(total=None)
+        )
         app = web.Application(client_max_size=16 * 1024 * 1024)
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -112,9 +127,13 @@ class Proxy:
                 "message": f"the proxy answers {status}",
             }
             return web.json_response(refusal, status=status, headers=headers)
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
+        headers = {
+            name: value for name, value in request.headers.items() if name.lower() not in _HOP
+        }
         data = await request.read()
-        async with self._http.request(request.method, self._server + request.path_qs, headers=headers, data=data or None) as upstream:
+        async with self._http.request(
+            request.method, self._server + request.path_qs, headers=headers, data=data or None
+        ) as upstream:
             if kind == "watch" and upstream.status == 200:
                 return await self._stream(request, upstream)
             body = await upstream.read()
@@ -123,10 +142,14 @@ class Proxy:
             self.loses_answers -= 1
             assert request.transport is not None
             request.transport.abort()
-        answer = {name: value for name, value in upstream.headers.items() if name.lower() not in _HOP}
+        answer = {
+            name: value for name, value in upstream.headers.items() if name.lower() not in _HOP
+        }
         return web.Response(body=body, status=upstream.status, headers=answer)
 
-    async def _stream(self, request: web.Request, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
+    async def _stream(
+        self, request: web.Request, upstream: aiohttp.ClientResponse
+    ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
         failure: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
@@ -140,8 +163,17 @@ class Proxy:
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             if failure.done():
                 code, message = failure.result()
-                status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message}
-                await response.write(json.dumps({"type": "ERROR", "object": status}, separators=(",", ":")).encode() + b"\n")
+                status = {
+                    "kind": "Status",
+                    "apiVersion": "v1",
+                    "status": "Failure",
+                    "code": code,
+                    "message": message,
+                }
+                await response.write(
+                    json.dumps({"type": "ERROR", "object": status}, separators=(",", ":")).encode()
+                    + b"\n"
+                )
             elif task.cancelled() and request.transport is not None:
                 request.transport.abort()
         finally:
@@ -150,7 +182,9 @@ class Proxy:
             failure.cancel()
         return response
 
-    async def _pass_lines(self, upstream: aiohttp.ClientResponse, response: web.StreamResponse) -> None:
+    async def _pass_lines(
+        self, upstream: aiohttp.ClientResponse, response: web.StreamResponse
+    ) -> None:
         rest = b""
         with suppress(aiohttp.ClientError, ConnectionError):
             async for chunk in upstream.content.iter_any():
@@ -162,12 +196,16 @@ class Proxy:
 
     def _is_hidden(self, line: bytes) -> bool:
         head = line[:40]
-        return b'"DELETED"' in head and any(f'"name":"{name}"'.encode() in line for name in self.hides_deletions_of)
+        return b'"DELETED"' in head and any(
+            f'"name":"{name}"'.encode() in line for name in self.hides_deletions_of
+        )
 
 
 def _kind(request: web.Request) -> str:
     if request.method != "GET":
-        return {"POST": "create", "PATCH": "patch", "DELETE": "delete"}.get(request.method, request.method.lower())
+        return {"POST": "create", "PATCH": "patch", "DELETE": "delete"}.get(
+            request.method, request.method.lower()
+        )
     if request.query.get("watch") == "true":
         return "watch"
     return "list" if request.path.endswith(("/operations", "/components", "/pods")) else "get"

@@ -1,6 +1,7 @@
 """Run by the published package's own interpreter: its checker's word on each of many files.
 
-Reads a JSON list of texts from stdin, and writes a list of the same length: "" for a file that the checker accepts, else its error.
+Reads a JSON list of texts from stdin, and writes a list of the same length: "" for a file that the
+checker accepts, else its error.
 """
 
 import contextlib

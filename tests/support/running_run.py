@@ -21,8 +21,19 @@ def operation(**status: Any) -> dict[str, Any]:
         "outputs": {},
         "meta": {},
         "startedAt": "2026-01-02T03:04:07Z",
-        "history": [{"status": "created", "at": "2026-01-02T03:04:05Z"}, {"status": "running", "at": "2026-01-02T03:04:07Z"}],
+        "history": [
+            {"status": "created", "at": "2026-01-02T03:04:05Z"},
+            {"status": "running", "at": "2026-01-02T03:04:07Z"},
+        ],
     }
-    meta = {"name": "echo", "namespace": "quick-start", "uid": "4f0c1a2b-4f0c-1a2b-4f0c-1a2b4f0c1a2b"}
+    meta = {
+        "name": "echo",
+        "namespace": "quick-start",
+        "uid": "4f0c1a2b-4f0c-1a2b-4f0c-1a2b4f0c1a2b",
+    }
     meta["creationTimestamp"] = "2026-01-02T03:04:05Z"
-    return {"metadata": meta, "spec": {"component": {"run": {"kind": "job"}}}, "status": {**frozen, **status}}
+    return {
+        "metadata": meta,
+        "spec": {"component": {"run": {"kind": "job"}}},
+        "status": {**frozen, **status},
+    }

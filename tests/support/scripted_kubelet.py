@@ -1,8 +1,10 @@
-"""A stand-in for the kubelet whose Pods wait for the operator, so that a run takes the same steps each time however slow it is.
+"""A stand-in for the kubelet whose Pods wait for the operator, so that a run takes the same steps
+each time however slow it is.
 
-Annotations of a Pod, beside those of `kubelet_stand_in`: `test/until` (`Running`: it ends once its run is said to run; `stopped`: once it
-is told to stop), `test/serves` (for ever, once the run of this name has written the Pod down), `test/exit-codes` (one for each attempt,
-comma separated), `test/outputs` (JSON that the run reports before its end).
+Annotations of a Pod, beside those of `kubelet_stand_in`: `test/until` (`Running`: it ends once its
+run is said to run; `stopped`: once it is told to stop), `test/serves` (for ever, once the run of
+this name has written the Pod down), `test/exit-codes` (one for each attempt, comma separated),
+`test/outputs` (JSON that the run reports before its end).
 """
 
 from __future__ import annotations
@@ -32,27 +34,41 @@ class ScriptedKubelet(KubeletStandIn):
             if "test/pending" in annotations:
                 return
             if "test/serves" in annotations:
-                await self._until(OPERATIONS, namespace, annotations["test/serves"], lambda one: name in json.dumps(one.get("status")))
+                await self._until(
+                    OPERATIONS,
+                    namespace,
+                    annotations["test/serves"],
+                    lambda one: name in json.dumps(one.get("status")),
+                )
                 await mark(self._kube, pod, running(started))
                 return
             await mark(self._kube, pod, running(started))
             if "test/outputs" in annotations:
                 await self._report(namespace, run, json.loads(annotations["test/outputs"]))
             if annotations.get("test/until") == "stopped":
-                await self._until(PODS, namespace, name, lambda one: one["spec"].get("activeDeadlineSeconds") == 1)
+                await self._until(
+                    PODS, namespace, name, lambda one: one["spec"].get("activeDeadlineSeconds") == 1
+                )
                 await mark(self._kube, pod, ended(143, started, reason="DeadlineExceeded"))
                 return
             if "test/until" in annotations:
-                await self._until(OPERATIONS, namespace, run, lambda one: _phase(one) == annotations["test/until"])
+                await self._until(
+                    OPERATIONS, namespace, run, lambda one: _phase(one) == annotations["test/until"]
+                )
             codes = annotations.get("test/exit-codes", "0").split(",")
             await mark(self._kube, pod, ended(int(codes[int(name.rpartition("-")[2])]), started))
 
     async def _report(self, namespace: str, run: str, outputs: dict[str, Any]) -> None:
         """As the API stores what a run says of itself."""
-        ops = [{"op": "add", "path": f"/status/outputs/{key}", "value": value} for key, value in outputs.items()]
+        ops = [
+            {"op": "add", "path": f"/status/outputs/{key}", "value": value}
+            for key, value in outputs.items()
+        ]
         await self._kube.json_patch(OPERATIONS, namespace, run, ops, subresource="status")
 
-    async def _until(self, resource: Resource, namespace: str, name: str, holds: Callable[[Manifest], bool]) -> None:
+    async def _until(
+        self, resource: Resource, namespace: str, name: str, holds: Callable[[Manifest], bool]
+    ) -> None:
         while True:
             if holds(await self._kube.get(resource, namespace, name)):
                 return

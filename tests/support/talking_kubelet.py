@@ -1,4 +1,6 @@
-"""A kubelet that only tells the logs of containers, which a test writes, behind a node of a real API server."""
+"""A kubelet that only tells the logs of containers, which a test writes, behind a node of a real
+API server.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
 
 
 class TalkingKubelet:
-    """`async with`: the node `name` is there. A followed log goes on until the test ends it, as that of a container does."""
+    """`async with`: the node `name` is there.
+
+    A followed log goes on until the test ends it, as that of a container does.
+    """
 
     def __init__(self, kube: KubeApi, authority: Authority, name: str = "talking") -> None:
         self.name = name

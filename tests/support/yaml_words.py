@@ -48,9 +48,12 @@ PLAIN = st.text("0123456789_.:+-eExXobBaAfFnNyY~tTrRuUsSlL", min_size=1, max_siz
 OF_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 
-LINES = st.lists(st.sampled_from(["", " ", "a", " b", "c ", "\td", "- e", "# f", "g: h", "---", "...", "\x85", "\u2028x"]), max_size=5).map(
-    "\n".join
-)
+LINES = st.lists(
+    st.sampled_from(
+        ["", " ", "a", " b", "c ", "\td", "- e", "# f", "g: h", "---", "...", "\x85", "\u2028x"]
+    ),
+    max_size=5,
+).map("\n".join)
 
 
 TEXTS = st.one_of(
@@ -63,21 +66,27 @@ TEXTS = st.one_of(
 )
 
 
-NUMBERS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False))
+NUMBERS = st.one_of(
+    st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False)
+)
 
 
 SCALARS = st.one_of(TEXTS, NUMBERS, st.booleans(), st.none())
 
 
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)), max_leaves=8
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)),
+    max_leaves=8,
 )
 
 
 def same(one: Any, other: Any) -> bool:
     """Equal, with types: a whole float and an integer are one number to JSON."""
     if isinstance(one, bool) or isinstance(other, bool) or not isinstance(one, int | float):
-        return type(one) is type(other) and (_same_inside(one, other) if isinstance(one, list | dict) else one == other)
+        return type(one) is type(other) and (
+            _same_inside(one, other) if isinstance(one, list | dict) else one == other
+        )
     return isinstance(other, int | float) and float(one) == float(other)
 
 

@@ -1,4 +1,6 @@
-"""No decision depends on the words of a message: words change, and what others write can hold them."""
+"""No decision depends on the words of a message: words change, and what others write can hold
+them.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +15,33 @@ import opstrand
 
 ROOT = Path(opstrand.__file__).parent
 #: What holds a message, as a variable, an attribute or a key.
-_HOLDERS = frozenset({"message", "messages", "words", "detail", "refused", "refusal", "msg", "problem"})
+_HOLDERS = frozenset(
+    {"message", "messages", "words", "detail", "refused", "refusal", "msg", "problem"}
+)
 #: What asks a text for its words.
 _QUESTIONS = frozenset(
     {"startswith", "endswith", "find", "index", "count", "search", "match", "fullmatch", "findall"}
     | {"finditer", "removeprefix", "removesuffix", "partition", "split"}
 )
-#: File and function -> why there is nothing but words to decide by, all of them foreign; or what is done with ours besides.
+#: File and function -> why there is nothing but words to decide by, all of them foreign; or what is
+#: done with ours besides.
 _ALLOWED = {
-    ("core/diagnosis/terminated.py", "find_disruption"): "a kubelet says whose limit was exceeded in text alone",
+    (
+        "core/diagnosis/terminated.py",
+        "find_disruption",
+    ): "a kubelet says whose limit was exceeded in text alone",
     ("core/diagnosis/pending.py", "names_missing"): "a kubelet says what is missing in text alone",
     ("core/diagnosis/pending.py", "find_unschedulable"): "a scheduler has one reason for all",
-    ("core/lifecycle/admission.py", "classify_refusal"): "quota and admission answer 403 with text alone",
+    (
+        "core/lifecycle/admission.py",
+        "classify_refusal",
+    ): "quota and admission answer 403 with text alone",
     ("core/pods/adoption.py", "is_about_documents"): "an Event names the ConfigMap in text alone",
     ("core/lifecycle/status.py", "advance"): "another message is news, whatever it says",
-    ("initializer/git.py", "_fetch"): "git has one exit code for all, and says in English what it is",
+    (
+        "initializer/git.py",
+        "_fetch",
+    ): "git has one exit code for all, and says in English what it is",
     ("initializer/git.py", "_last_words"): "explains what git says",
     ("initializer/steps.py", "_ask"): "shows an error on one line",
     ("local/session.py", "_note_once"): "says each sentence once",
@@ -42,7 +56,9 @@ def _is_message(node: ast.expr, caught: frozenset[str]) -> bool:
             return True
         case ast.Subscript(slice=ast.Constant(value=key)) if key in _HOLDERS:
             return True
-        case ast.Call(func=ast.Attribute(attr="get"), args=[ast.Constant(value=key), *_]) if key in _HOLDERS:
+        case ast.Call(func=ast.Attribute(attr="get"), args=[ast.Constant(value=key), *_]) if (
+            key in _HOLDERS
+        ):
             return True
         case ast.Call(func=ast.Name(id="str" | "repr"), args=[ast.Name(id=name)]) if name in caught:
             return True
@@ -73,8 +89,12 @@ def _asks(node: ast.AST, caught: frozenset[str]) -> bool:
     match node:
         case ast.Compare(left=left, ops=ops, comparators=others):
             kinds = (ast.Eq, ast.NotEq, ast.In, ast.NotIn)
-            return any(isinstance(one, kinds) for one in ops) and any(_is_message(one, caught) for one in (left, *others))
-        case ast.Call(func=ast.Attribute(attr=name, value=owner), args=arguments) if name in _QUESTIONS:
+            return any(isinstance(one, kinds) for one in ops) and any(
+                _is_message(one, caught) for one in (left, *others)
+            )
+        case ast.Call(func=ast.Attribute(attr=name, value=owner), args=arguments) if (
+            name in _QUESTIONS
+        ):
             return any(_is_message(one, caught) for one in (owner, *arguments))
         case ast.Match(subject=subject):
             return _is_message(subject, caught)
@@ -83,12 +103,17 @@ def _asks(node: ast.AST, caught: frozenset[str]) -> bool:
 
 @functools.cache
 def _sweep() -> tuple[tuple[str, str, int], ...]:
-    trees = ((str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))) for path in sorted(ROOT.rglob("*.py")))
+    trees = (
+        (str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8")))
+        for path in sorted(ROOT.rglob("*.py"))
+    )
     return tuple((file, name, line) for file, tree in trees for name, line in _find_questions(tree))
 
 
 def test_no_decision_depends_on_the_words_of_a_message() -> None:
-    found = [f"{file}:{line} {name}" for file, name, line in _sweep() if (file, name) not in _ALLOWED]
+    found = [
+        f"{file}:{line} {name}" for file, name, line in _sweep() if (file, name) not in _ALLOWED
+    ]
     assert found == []
 
 
@@ -114,6 +139,13 @@ def test_a_decision_by_words_is_found(decision: str) -> None:
     assert list(_find_questions(ast.parse(f"def decide():\n    {decision}")))
 
 
-@pytest.mark.parametrize("decision", ["if error.reason == 'TooLarge': pass", "if error.message: pass", "if error.message is None: pass"])
+@pytest.mark.parametrize(
+    "decision",
+    [
+        "if error.reason == 'TooLarge': pass",
+        "if error.message: pass",
+        "if error.message is None: pass",
+    ],
+)
 def test_a_decision_by_a_code_is_none(decision: str) -> None:
     assert not list(_find_questions(ast.parse(f"def decide():\n    {decision}")))

@@ -1,4 +1,6 @@
-"""Where tests lie and what they may import: a reader finds the tests of a room by the room's own path."""
+"""Where tests lie and what they may import: a reader finds the tests of a room by the room's own
+path.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGE = CHECKOUT / "operator" / "opstrand"
 UNIT = CHECKOUT / "tests" / "unit"
-#: Folders of tests/unit that are about no room: vectors that run through all of them, and the programs that start clusters.
+#: Folders of tests/unit that are about no room: vectors that run through all of them, and the
+#: programs that start clusters.
 _OTHER = {"conformance", "cluster"}
 
 
@@ -30,14 +33,19 @@ def test_no_test_module_imports_another() -> None:
         f"{module.relative_to(CHECKOUT)} imports {name}"
         for module in _test_modules()
         for name in _imported(module)
-        if name.startswith(("tests.", ".")) and any(part.startswith("test_") for part in name.split(".")[:-1])
+        if name.startswith(("tests.", "."))
+        and any(part.startswith("test_") for part in name.split(".")[:-1])
     ]
     assert found == []
 
 
 def test_the_folders_of_unit_tests_are_those_of_the_package() -> None:
     folders = {module.parent.relative_to(UNIT) for module in UNIT.rglob("test_*.py")}
-    strays = [str(folder) for folder in folders if not (PACKAGE / folder).is_dir() and folder.parts[0] not in _OTHER]
+    strays = [
+        str(folder)
+        for folder in folders
+        if not (PACKAGE / folder).is_dir() and folder.parts[0] not in _OTHER
+    ]
     assert strays == []
 
 

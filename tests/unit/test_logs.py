@@ -9,7 +9,9 @@ from opstrand.logs import JsonFormatter, about
 
 
 def line(**fields: object) -> dict[str, object]:
-    record = logging.LogRecord("opstrand.kube", logging.WARNING, "a.py", 1, "%s is\naway", ("it",), None)
+    record = logging.LogRecord(
+        "opstrand.kube", logging.WARNING, "a.py", 1, "%s is\naway", ("it",), None
+    )
     record.__dict__.update(fields)
     text = JsonFormatter().format(record)
     assert "\n" not in text

@@ -1,4 +1,6 @@
-"""What manifests/ promises beyond that an API server takes it: bounded folders, and policies that are about our own Pods."""
+"""What manifests/ promises beyond that an API server takes it: bounded folders, and policies that
+are about our own Pods.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def selected(labels: dict[str, str]) -> list[dict[str, Any]]:
     return [one for one in TEMPLATES if labels.items() <= one["metadata"]["labels"].items()]
 
 
-@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template["spec"]["serviceAccountName"])
+@pytest.mark.parametrize(
+    "template", TEMPLATES, ids=lambda template: template["spec"]["serviceAccountName"]
+)
 def test_what_a_deployment_writes_is_bounded(template: dict[str, Any]) -> None:
     folders = [volume for volume in template["spec"]["volumes"] if "emptyDir" in volume]
     assert folders
@@ -41,7 +45,10 @@ def test_what_a_deployment_writes_is_bounded(template: dict[str, Any]) -> None:
 
 def test_every_manifest_is_installed() -> None:
     listed = yaml.safe_load((MANIFESTS / "base/kustomization.yaml").read_text())["resources"]
-    assert {path.name for path in (MANIFESTS / "base").glob("*.yaml")} == {*listed, "kustomization.yaml"}
+    assert {path.name for path in (MANIFESTS / "base").glob("*.yaml")} == {
+        *listed,
+        "kustomization.yaml",
+    }
 
 
 def test_budgets_and_policies_are_about_pods_that_there_are() -> None:
@@ -50,13 +57,19 @@ def test_budgets_and_policies_are_about_pods_that_there_are() -> None:
     assert budgets
     for one in budgets:
         assert len(selected(one["spec"]["selector"]["matchLabels"])) == 1
-        assert one["spec"].get("maxUnavailable") == 1, "minAvailable would hold up every drain of the one replica's node"
+        assert one["spec"].get("maxUnavailable") == 1, (
+            "minAvailable would hold up every drain of the one replica's node"
+        )
     for one in policies:
         labels = one["spec"]["podSelector"].get("matchLabels", {})
         assert selected(labels)
         for rule in one["spec"].get("ingress", []):
             (template,) = selected(labels)
-            ports = {port["name"] for container in template["spec"]["containers"] for port in container["ports"]}
+            ports = {
+                port["name"]
+                for container in template["spec"]["containers"]
+                for port in container["ports"]
+            }
             assert {port["port"] for port in rule["ports"]} <= ports
 
 
@@ -72,7 +85,9 @@ def build(folder: Path, *components: str) -> Made:
         shutil.copytree(MANIFESTS.parent / name, folder / name)
     with (folder / "manifests/kustomization.yaml").open("a") as file:
         file.write(f"components: [{', '.join(components)}]\n")
-    done = subprocess.run([KUBECTL, "kustomize", folder / "manifests"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [KUBECTL, "kustomize", folder / "manifests"], capture_output=True, text=True, check=True
+    )
     return {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(done.stdout)}
 
 
@@ -82,48 +97,94 @@ def container_of(made: Made, name: str) -> dict[str, Any]:
 
 
 def schemes(made: Made) -> set[str]:
-    return {container_of(made, NAMES[0])[f"{probe}Probe"]["httpGet"]["scheme"] for probe in ("startup", "liveness", "readiness")}
+    return {
+        container_of(made, NAMES[0])[f"{probe}Probe"]["httpGet"]["scheme"]
+        for probe in ("startup", "liveness", "readiness")
+    }
 
 
 def test_the_api_speaks_tls_as_it_is_installed(tmp_path: Path) -> None:
     """Our processes read what is mounted, probes speak TLS, and the operator gets no key."""
     made = build(tmp_path)
-    assert made["ConfigMap", "opstrand"]["data"]["OPSTRAND_API_URL"].startswith("https://opstrand-api.opstrand:")
+    assert made["ConfigMap", "opstrand"]["data"]["OPSTRAND_API_URL"].startswith(
+        "https://opstrand-api.opstrand:"
+    )
     assert schemes(made) == {"HTTPS"}
     known = {f"OPSTRAND_{field.name.upper()}" for field in dataclasses.fields(Settings)}
     mounted, told = {}, {}
     for name in NAMES:
         container = container_of(made, name)
         (mount,) = [one for one in container["volumeMounts"] if one["name"] == "tls"]
-        (mounted[name],) = [one for one in made["Deployment", name]["spec"]["template"]["spec"]["volumes"] if one["name"] == "tls"]
+        (mounted[name],) = [
+            one
+            for one in made["Deployment", name]["spec"]["template"]["spec"]["volumes"]
+            if one["name"] == "tls"
+        ]
         env = {one["name"]: one["value"] for one in container["env"]}
         assert set(env) <= known
-        told[name] = {key: value.removeprefix(mount["mountPath"]) for key, value in env.items() if "_API_" in key}
-    published, own = told[NAMES[0]].pop("OPSTRAND_API_TLS_PUBLISHED"), told[NAMES[0]].pop("OPSTRAND_API_TLS_SECRET")
+        told[name] = {
+            key: value.removeprefix(mount["mountPath"])
+            for key, value in env.items()
+            if "_API_" in key
+        }
+    published, own = (
+        told[NAMES[0]].pop("OPSTRAND_API_TLS_PUBLISHED"),
+        told[NAMES[0]].pop("OPSTRAND_API_TLS_SECRET"),
+    )
     assert told == {
         NAMES[0]: {"OPSTRAND_API_TLS_CERT": "/tls.crt", "OPSTRAND_API_TLS_KEY": "/tls.key"},
         NAMES[1]: {"OPSTRAND_API_CA": "/ca.crt"},
     }
-    assert mounted[NAMES[0]]["secret"] == {"secretName": SECRET, "defaultMode": 0o444, "optional": True}
-    assert mounted[NAMES[1]]["configMap"] == {"name": published, "items": [{"key": "ca.crt", "path": "ca.crt"}]}
+    assert mounted[NAMES[0]]["secret"] == {
+        "secretName": SECRET,
+        "defaultMode": 0o444,
+        "optional": True,
+    }
+    assert mounted[NAMES[1]]["configMap"] == {
+        "name": published,
+        "items": [{"key": "ca.crt", "path": "ca.crt"}],
+    }
     # Applied again and again, these must not empty what the API wrote; and it may write no others.
-    assert [made[kind, name].get("data") for kind, name in (("Secret", own), ("ConfigMap", published))] == [None, None]
-    granted = [(rule["resources"], rule["resourceNames"], set(rule["verbs"])) for rule in made["Role", "opstrand-api-tls"]["rules"]]
-    assert granted == [(["secrets"], [own], {"get", "patch"}), (["configmaps"], [published], {"get", "patch"})]
+    assert [
+        made[kind, name].get("data") for kind, name in (("Secret", own), ("ConfigMap", published))
+    ] == [None, None]
+    granted = [
+        (rule["resources"], rule["resourceNames"], set(rule["verbs"]))
+        for rule in made["Role", "opstrand-api-tls"]["rules"]
+    ]
+    assert granted == [
+        (["secrets"], [own], {"get", "patch"}),
+        (["configmaps"], [published], {"get", "patch"}),
+    ]
 
 
 def test_the_component_for_plain_http_leaves_nothing_of_tls(tmp_path: Path) -> None:
     made = build(tmp_path, "plain-http")
-    assert made["ConfigMap", "opstrand"]["data"]["OPSTRAND_API_URL"].startswith("http://opstrand-api.opstrand:")
+    assert made["ConfigMap", "opstrand"]["data"]["OPSTRAND_API_URL"].startswith(
+        "http://opstrand-api.opstrand:"
+    )
     assert schemes(made) == {"HTTP"}
-    assert not [word for word in ("tls", "ca.crt", "TLS", "API_CA") for name in NAMES if word in yaml.safe_dump(made["Deployment", name])]
-    assert not [key for key in made if key[0] in ("Secret", "Role", "RoleBinding") or key[1] == "opstrand-api-ca"]
+    assert not [
+        word
+        for word in ("tls", "ca.crt", "TLS", "API_CA")
+        for name in NAMES
+        if word in yaml.safe_dump(made["Deployment", name])
+    ]
+    assert not [
+        key
+        for key in made
+        if key[0] in ("Secret", "Role", "RoleBinding") or key[1] == "opstrand-api-ca"
+    ]
     assert {one["name"] for one in container_of(made, NAMES[1])["env"]} == {"OPSTRAND_CRASH_RECORD"}
 
 
 def test_what_is_offered_for_a_namespace_of_runs_lets_them_reach_the_api() -> None:
     (policy,) = load("policies")
-    targets = [peer["podSelector"]["matchLabels"] for rule in policy["spec"]["egress"] for peer in rule.get("to", [])]
+    targets = [
+        peer["podSelector"]["matchLabels"]
+        for rule in policy["spec"]["egress"]
+        for peer in rule.get("to", [])
+    ]
     assert [len(selected(labels)) for labels in targets] == [1]
 
 
@@ -139,16 +200,24 @@ def test_an_image_can_be_given_by_its_digest_and_runs_get_the_same(tmp_path: Pat
     made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     documents = [one for one in yaml.safe_load_all(made) if one]
     containers = [
-        container for one in documents if one["kind"] == "Deployment" for container in one["spec"]["template"]["spec"]["containers"]
+        container
+        for one in documents
+        if one["kind"] == "Deployment"
+        for container in one["spec"]["template"]["spec"]["containers"]
     ]
     wanted = f"registry.example/opstrand@{digest}"
     assert {container["image"] for container in containers} == {wanted}
     assert [
-        one["data"]["OPSTRAND_IMAGE"] for one in documents if one["kind"] == "ConfigMap" and "OPSTRAND_IMAGE" in (one.get("data") or {})
+        one["data"]["OPSTRAND_IMAGE"]
+        for one in documents
+        if one["kind"] == "ConfigMap" and "OPSTRAND_IMAGE" in (one.get("data") or {})
     ] == [wanted]
 
 
 def test_the_base_image_of_a_build_can_be_named_by_its_digest() -> None:
     lines = (MANIFESTS.parent / "Dockerfile").read_text().splitlines()
-    assert [line for line in lines if line.startswith("FROM ")] == ["FROM ${BASE} AS dependencies", "FROM ${BASE}"]
+    assert [line for line in lines if line.startswith("FROM ")] == [
+        "FROM ${BASE} AS dependencies",
+        "FROM ${BASE}",
+    ]
     assert [line for line in lines if line.startswith("ARG BASE")] != []

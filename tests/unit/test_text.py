@@ -18,7 +18,9 @@ HOSTILE = "\x1b]52;c;aGk=\x07 \x1b[2J \x9b31m \u202e \u2066 \u2028 \u2029 \r \x7
 def test_what_is_printable_holds_no_control_character(text: str) -> None:
     shown = printable(text)
     assert not CONTROLS.search(shown)
-    assert {letter for letter in shown if unicodedata.category(letter) in ("Cc", "Zl", "Zp", "Cs")} <= {"\n", "\t"}
+    assert {
+        letter for letter in shown if unicodedata.category(letter) in ("Cc", "Zl", "Zp", "Cs")
+    } <= {"\n", "\t"}
     assert not set(shown) & {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
     assert "\n" not in inline(text)
     assert printable(shown) == shown
@@ -58,7 +60,11 @@ def test_whatever_a_program_writes_only_colour_is_left(text: str) -> None:
         assert part.lstrip("[0123456789;:")[0] == "m"
 
 
-@given(st.recursive(st.text(), lambda inner: st.dictionaries(st.text(), inner) | st.lists(inner), max_leaves=5))
+@given(
+    st.recursive(
+        st.text(), lambda inner: st.dictionaries(st.text(), inner) | st.lists(inner), max_leaves=5
+    )
+)
 def test_json_stays_what_it_is(value: object) -> None:
     shown = printable_json(json.dumps(value, indent=2, ensure_ascii=False))
     assert json.loads(shown) == value

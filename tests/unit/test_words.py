@@ -10,7 +10,9 @@ from pathlib import Path
 import opstrand
 
 ROOT = Path(opstrand.__file__).parent
-_REFUSED = re.compile(r"\b(mend\w*|nobody|somebody|whoever|meanwhile|anew|in vain)\b", re.IGNORECASE)
+_REFUSED = re.compile(
+    r"\b(mend\w*|nobody|somebody|whoever|meanwhile|anew|in vain)\b", re.IGNORECASE
+)
 _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -20,7 +22,11 @@ def _iter_texts(tree: ast.AST) -> Iterator[ast.Constant]:
     firsts = (body[0].value for body in bodies if body and isinstance(body[0], ast.Expr))
     docstrings = {id(one) for one in firsts}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in docstrings
+        ):
             yield node
 
 

@@ -1,4 +1,5 @@
-"""Authorities, and the API's certificate by one of them. `python -m opstrand.api.certificates` prints both as a Secret to apply.
+"""Authorities, and the API's certificate by one of them. `python -m opstrand.api.certificates`
+prints both as a Secret to apply.
 
 Owns what is in the certificates. Must not talk to a cluster.
 """
@@ -60,10 +61,17 @@ def service_hosts(service: str, namespace: str) -> list[str]:
 
 
 def reach_hosts(urls: Sequence[str]) -> list[str]:
-    """What a certificate must name for the API to be reached at these URLs, and by a port-forward."""
+    """What a certificate must name for the API to be reached at these URLs, and by a
+    port-forward.
+    """
     named = [host for url in urls if (host := urlsplit(url).hostname)]
     # `service.namespace` is short for these inside a cluster.
-    full = [host + end for host in named if re.fullmatch(_SHORT, host) for end in (".svc", ".svc.cluster.local")]
+    full = [
+        host + end
+        for host in named
+        if re.fullmatch(_SHORT, host)
+        for end in (".svc", ".svc.cluster.local")
+    ]
     return list(dict.fromkeys([*named, *full, "localhost", "127.0.0.1"]))
 
 
@@ -84,7 +92,10 @@ def make_authority(*, days: int = AUTHORITY_DAYS) -> Authority:
 
 
 def issue_by(authority: Authority, hosts: Sequence[str], *, days: int = RENEWED_DAYS) -> Issued:
-    """A certificate for a server of these names and addresses, with a new key. Raises ValueError for what is no authority."""
+    """A certificate for a server of these names and addresses, with a new key.
+
+    Raises ValueError for what is no authority.
+    """
     issuer = x509.load_pem_x509_certificate(authority.certificate.encode())
     signing, key = _load_key(authority.key), ec.generate_private_key(ec.SECP256R1())
     identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
@@ -93,8 +104,13 @@ def issue_by(authority: Authority, hosts: Sequence[str], *, days: int = RENEWED_
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([_alternative(host) for host in hosts]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([_alternative(host) for host in hosts]), critical=False
+        )
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier),
+            critical=False,
+        )
         .sign(signing, hashes.SHA256())
     )
     return Issued(authority.certificate, _pem(certificate), _key_pem(key))
@@ -111,16 +127,24 @@ def is_authority(authority: Authority, now: datetime) -> bool:
 
 
 def is_good(issued: Issued, hosts: Sequence[str], now: datetime) -> bool:
-    """Whether the certificate is its authority's, fits its key, names all hosts, and has more than the last part of its time left."""
+    """Whether the certificate is its authority's, fits its key, names all hosts, and has more than
+    the last part of its time left.
+    """
     try:
         certificate = x509.load_pem_x509_certificate(issued.certificate.encode())
-        certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(issued.authority.encode()))
+        certificate.verify_directly_issued_by(
+            x509.load_pem_x509_certificate(issued.authority.encode())
+        )
         fits = certificate.public_key() == _load_key(issued.key).public_key()
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
         return False
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return fits and {_alternative(host) for host in hosts} <= set(names) and end - now > (end - begin) / _LAST_PART
+    return (
+        fits
+        and {_alternative(host) for host in hosts} <= set(names)
+        and end - now > (end - begin) / _LAST_PART
+    )
 
 
 def _begin(subject: x509.Name, issuer: x509.Name, key: Key, days: int) -> x509.CertificateBuilder:
@@ -171,7 +195,9 @@ def _load_key(text: str) -> Key:
 
 
 def _key_pem(key: Key) -> str:
-    encoded = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    encoded = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     return encoded.decode()
 
 
@@ -185,18 +211,30 @@ def make_secret(issued: Issued, namespace: str) -> dict[str, object]:
         "kind": "Secret",
         "type": "kubernetes.io/tls",
         "metadata": {"name": SECRET, "namespace": namespace},
-        "stringData": {"tls.crt": issued.certificate, "tls.key": issued.key, "ca.crt": issued.authority},
+        "stringData": {
+            "tls.crt": issued.certificate,
+            "tls.key": issued.key,
+            "ca.crt": issued.authority,
+        },
     }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m opstrand.api.certificates", description="print a Secret with a certificate for the API"
+        prog="python -m opstrand.api.certificates",
+        description="print a Secret with a certificate for the API",
     )
-    parser.add_argument("hosts", nargs="*", metavar="HOST", help="further names and addresses that the API is reached by")
+    parser.add_argument(
+        "hosts",
+        nargs="*",
+        metavar="HOST",
+        help="further names and addresses that the API is reached by",
+    )
     parser.add_argument("--namespace", default="opstrand", help="the namespace of the API")
     parser.add_argument("--service", default="opstrand-api", help="the Service of the API")
-    parser.add_argument("--days", type=int, default=DAYS, help=f"how long the certificate is good ({DAYS})")
+    parser.add_argument(
+        "--days", type=int, default=DAYS, help=f"how long the certificate is good ({DAYS})"
+    )
     asked = parser.parse_args(arguments)
     issued = issue([*service_hosts(asked.service, asked.namespace), *asked.hosts], days=asked.days)
     sys.stdout.write(json.dumps(make_secret(issued, asked.namespace), indent=2) + "\n")

@@ -1,8 +1,9 @@
 """Connections to the API, and how long one may stay without getting anywhere.
 
-aiohttp closes a connection that is idle, and lets one that has sent half a request stay for ever; so does a client that does not read its
-answer. Owns those time limits, how many connections there may be, and that malformed requests are no more than a line of the log now and
-then. Must not know what a request means.
+aiohttp closes a connection that is idle, and lets one that has sent half a request stay for ever;
+so does a client that does not read its answer. Owns those time limits, how many connections there
+may be, and that malformed requests are no more than a line of the log now and then. Must not know
+what a request means.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ _LOOKED_AT = 64
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """Seconds: for the head of a request from its first byte (or the connection), between two requests, for a client to read on, and for
-    the rest of a body that is not wanted, and for TLS to say goodbye. Numbers: of all connections, of those from one address, of those
-    that never sent a request, of those that have not ended their handshake."""
+    """Seconds: for the head of a request from its first byte (or the connection), between two
+    requests, for a client to read on, and for the rest of a body that is not wanted, and for TLS to
+    say goodbye. Numbers: of all connections, of those from one address, of those that never sent a
+    request, of those that have not ended their handshake.
+    """
 
     head_seconds: float = 10.0
     idle_seconds: float = 75.0
@@ -45,7 +48,9 @@ class ConnectionLimits:
 
 
 class Connections:
-    """All that are open and those of each address, longest without a request first, and which of them has not sent one yet."""
+    """All that are open and those of each address, longest without a request first, and which of
+    them has not sent one yet.
+    """
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
@@ -57,8 +62,9 @@ class Connections:
     def admit(self, connection: Connection, address: str) -> bool:
         """Whether it may stay.
 
-        Room is made by closing one that is idle between two requests: however many a client keeps open, it shuts out no other.
-        Of those that never sent a whole request the oldest is closed: a client sends its first one at once.
+        Room is made by closing one that is idle between two requests: however many a client keeps
+        open, it shuts out no other. Of those that never sent a whole request the oldest is closed:
+        a client sends its first one at once.
         """
         if not (self._has_room(address) or self._make_room(address)):
             _sparse.info("closed: too many connections", peer=address)
@@ -78,7 +84,9 @@ class Connections:
     def _make_room(self, address: str) -> bool:
         of_address = self._by_address.get(address)
         is_own = of_address is not None and len(of_address) >= self.limits.most_per_address
-        among: OrderedDict[Connection, Any] = of_address if is_own and of_address is not None else self._open
+        among: OrderedDict[Connection, Any] = (
+            of_address if is_own and of_address is not None else self._open
+        )
         for _ in range(min(len(among), _LOOKED_AT)):
             oldest = next(iter(among))
             if oldest.is_idle:
@@ -145,7 +153,9 @@ class Connection(RequestHandler):
     def pause_writing(self) -> None:
         super().pause_writing()
         message = "closed: the client does not read its answer"
-        self._stuck_timer = self._loop.call_later(self._all.limits.stuck_seconds, self.drop, message)
+        self._stuck_timer = self._loop.call_later(
+            self._all.limits.stuck_seconds, self.drop, message
+        )
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -171,15 +181,25 @@ class Connection(RequestHandler):
             self.transport.abort()
 
     def log_exception(self, *args: Any, **options: Any) -> None:
-        """Once an answer is sent, aiohttp reads the rest of the body, which may be as unreadable as before, or the client gone."""
+        """Once an answer is sent, aiohttp reads the rest of the body, which may be as unreadable as
+        before, or the client gone.
+        """
         error = options.get("exc_info")
         if isinstance(error, web.RequestPayloadError | ConnectionError):
-            _sparse.info("closed: the rest of a body cannot be read", peer=str(self.peername), why=type(error).__name__)
+            _sparse.info(
+                "closed: the rest of a body cannot be read",
+                peer=str(self.peername),
+                why=type(error).__name__,
+            )
         else:
             super().log_exception(*args, **options)
 
     def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
     ) -> web.StreamResponse:
         """For what is no request at all; aiohttp would log it with a traceback."""
         if status >= 500:
@@ -193,13 +213,18 @@ class Connection(RequestHandler):
 class _Server(web.Server):
     """Makes our connections instead of aiohttp's."""
 
-    def __init__(self, made: web.Server, limits: ConnectionLimits, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, made: web.Server, limits: ConnectionLimits, tls: ssl.SSLContext | None
+    ) -> None:
         super().__init__(made.request_handler, request_factory=made.request_factory)
         self._everything, self._tls = Connections(limits), tls
 
     def __call__(self) -> Connection | TlsConnection:  # type: ignore[override]
         limits = self._everything.limits
-        options = {"keepalive_timeout": limits.idle_seconds, "lingering_time": limits.lingering_seconds}
+        options = {
+            "keepalive_timeout": limits.idle_seconds,
+            "lingering_time": limits.lingering_seconds,
+        }
         connection = Connection(self, self._everything, loop=self._loop, access_log=None, **options)
         if self._tls is None:
             return connection
@@ -208,7 +233,9 @@ class _Server(web.Server):
 
 
 class Runner(web.AppRunner):
-    """Runs an application behind these limits, and behind TLS where given: a site must be made without."""
+    """Runs an application behind these limits, and behind TLS where given: a site must be made
+    without.
+    """
 
     def __init__(
         self,
@@ -218,7 +245,9 @@ class Runner(web.AppRunner):
         shutdown_timeout: float,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        super().__init__(app, handle_signals=False, access_log=None, shutdown_timeout=shutdown_timeout)
+        super().__init__(
+            app, handle_signals=False, access_log=None, shutdown_timeout=shutdown_timeout
+        )
         self._limits, self._tls = limits, tls
 
     async def _make_server(self) -> web.Server:

@@ -14,7 +14,14 @@ from opstrand.core.compiling.published import compile_published
 from opstrand.errors import SpecError
 
 MODULE = __name__
-_FIRST = {"spec": {"component": {"run": {"kind": "job", "container": {"image": "none", "args": ["{{ globals.name }}"]}}}}, "status": {}}
+_FIRST = {
+    "spec": {
+        "component": {
+            "run": {"kind": "job", "container": {"image": "none", "args": ["{{ globals.name }}"]}}
+        }
+    },
+    "status": {},
+}
 
 
 @cache

@@ -1,7 +1,8 @@
 """The two texts of a run: the file as it was sent, and what it compiles to.
 
-Owns where compiling is done (right here if it is cheap, else in a worker in the project's turn) and the memory of what came of it, so
-that a client that reads a run again and again costs nothing more. Must not compile: `core.compiling` does.
+Owns where compiling is done (right here if it is cheap, else in a worker in the project's turn) and
+the memory of what came of it, so that a client that reads a run again and again costs nothing more.
+Must not compile: `core.compiling` does.
 """
 
 from __future__ import annotations
@@ -70,8 +71,13 @@ class Contents:
         self._remember(key, compiled)
         return Content(compiled or sent, sent)
 
-    async def _compile(self, key: bytes, project: str, source: Mapping[str, Any], size: int) -> str | None:
-        """None where it does not compile. Raises Busy, TimeoutError and PlatformError where that is not known."""
+    async def _compile(
+        self, key: bytes, project: str, source: Mapping[str, Any], size: int
+    ) -> str | None:
+        """None where it does not compile.
+
+        Raises Busy, TimeoutError and PlatformError where that is not known.
+        """
         if self._pool is None:
             return await asyncio.to_thread(compile_text, source)
         if size <= _SMALL:
@@ -86,7 +92,9 @@ class Contents:
             if key in self._known:
                 return self._known[key]
             try:
-                done = await self._pool.run(f"{MODULE}:compile_text", source, group=project, seconds=_WORK)
+                done = await self._pool.run(
+                    f"{MODULE}:compile_text", source, group=project, seconds=_WORK
+                )
             except (Exceeded, SpecError):
                 return None
         text: str | None = done.value

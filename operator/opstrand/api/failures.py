@@ -1,7 +1,7 @@
 """How errors look on the wire: JSON with a `detail`, and a status that the published client knows.
 
-Owns which error is whose fault, and what is worth a line of the log: what a client does is one line now and then, a bug of ours is logged
-with its traceback. Must not raise.
+Owns which error is whose fault, and what is worth a line of the log: what a client does is one line
+now and then, a bug of ours is logged with its traceback. Must not raise.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from opstrand.runs.status_edits import TooLarge
 logger = logging.getLogger(__name__)
 _sparse = Sparse(logger)
 
-#: Seconds after which a client may try again what failed by trouble of ours: the published one does, three times, for what it reads.
+#: Seconds after which a client may try again what failed by trouble of ours: the published one
+#: does, three times, for what it reads.
 _TRY_AGAIN = 5.0
 #: The caller's mistakes. The published client knows no 422.
 _MISTAKES = (SpecError, Refused, TooLarge, NotAcceptable, web.RequestPayloadError)

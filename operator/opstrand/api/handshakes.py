@@ -1,7 +1,8 @@
-"""TLS under a connection to the API: how long a handshake may take, how many there are at once, and how much memory one connection takes.
+"""TLS under a connection to the API: how long a handshake may take, how many there are at once, and
+how much memory one connection takes.
 
-asyncio gives every TLS connection 256 KiB to read into (a thousand followed logs would be more than the Pod's memory), and counts
-handshakes as nothing. Must not know HTTP.
+asyncio gives every TLS connection 256 KiB to read into (a thousand followed logs would be more than
+the Pod's memory), and counts handshakes as nothing. Must not know HTTP.
 """
 
 from __future__ import annotations
@@ -40,7 +41,13 @@ class TlsConnection(SSLProtocol):
     max_size = _RECORD
 
     def __init__(
-        self, above: asyncio.Protocol, context: ssl.SSLContext, handshakes: Handshakes, *, patience: float, goodbye: float
+        self,
+        above: asyncio.Protocol,
+        context: ssl.SSLContext,
+        handshakes: Handshakes,
+        *,
+        patience: float,
+        goodbye: float,
     ) -> None:
         super().__init__(
             asyncio.get_running_loop(),

@@ -19,7 +19,8 @@ from opstrand.api.auth.callers import Caller, Unauthenticated
 
 #: Addresses and tokens that are remembered.
 _MOST = 10_000
-#: Tokens of one address that are checked, and bodies of one caller that are read, at the same time; the others wait for their turn.
+#: Tokens of one address that are checked, and bodies of one caller that are read, at the same time;
+#: the others wait for their turn.
 _CHECKED_AT_ONCE = 16
 _READ_AT_ONCE = 16
 #: Seconds to wait for a turn.
@@ -44,8 +45,9 @@ class TooSlow(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """Requests that are held back for news at a time, by run and by caller; seconds for a body; tokens that an address may get wrong, at
-    once and then per second."""
+    """Requests that are held back for news at a time, by run and by caller; seconds for a body;
+    tokens that an address may get wrong, at once and then per second.
+    """
 
     held_per_run: int = 50
     held_per_caller: int = 300
@@ -55,7 +57,9 @@ class Limits:
 
 
 class Held:
-    """Counts the requests that wait for news: each holds memory, and one for a log holds a connection to the API server."""
+    """Counts the requests that wait for news: each holds memory, and one for a log holds a
+    connection to the API server.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -66,9 +70,14 @@ class Held:
     def hold(self, run: str, caller: str) -> Iterator[None]:
         """Raises `Busy` where the run or the caller has all its places in use."""
         if self._by_run[run] >= self._limits.held_per_run:
-            raise Busy(f"More than {self._limits.held_per_run} requests wait for news of this run already.")
+            raise Busy(
+                f"More than {self._limits.held_per_run} requests wait for news of this run already."
+            )
         if self._by_caller[caller] >= self._limits.held_per_caller:
-            raise Busy(f"More than {self._limits.held_per_caller} requests of {caller} wait for news already.")
+            raise Busy(
+                f"More than {self._limits.held_per_caller} requests of {caller} wait for news "
+                "already."
+            )
         self._by_run[run] += 1
         self._by_caller[caller] += 1
         try:
@@ -131,20 +140,28 @@ async def nothing_is_proven(token: str) -> bool:
 
 
 class TokenGate:
-    """Lets an address try tokens until it got too many wrong: each unknown one may cost a review by the API server.
+    """Lets an address try tokens until it got too many wrong: each unknown one may cost a review by
+    the API server.
 
-    A token that was accepted passes whatever else comes from its address, and so does one that `is_proven` without a review: many
-    clients may share an address.
+    A token that was accepted passes whatever else comes from its address, and so does one that
+    `is_proven` without a review: many clients may share an address.
     """
 
-    def __init__(self, limits: Limits, is_proven: IsProven, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, limits: Limits, is_proven: IsProven, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._limits, self._is_proven, self._clock = limits, is_proven, clock
         self._turns = Turns(_CHECKED_AT_ONCE)
         self._addresses: OrderedDict[str, _Address] = OrderedDict()
         self._accepted: OrderedDict[bytes, None] = OrderedDict()
 
-    async def identify(self, check: Callable[[str], Awaitable[Caller]], token: str, address: str) -> Caller:
-        """What `check` says of the token. Raises `Unauthenticated`, and `Busy` for an address that has to wait."""
+    async def identify(
+        self, check: Callable[[str], Awaitable[Caller]], token: str, address: str
+    ) -> Caller:
+        """What `check` says of the token.
+
+        Raises `Unauthenticated`, and `Busy` for an address that has to wait.
+        """
         digest = hashlib.sha256(token.encode()).digest()
         if digest in self._accepted:
             try:
@@ -155,7 +172,10 @@ class TokenGate:
         async with self._turns.take(network_of(address)):
             known = self._get(network_of(address))
             if self._refill(known) < 1 and not await self._is_proven(token):
-                raise Busy("Too many tokens of this address were not accepted.", 1 / self._limits.wrong_tokens_per_second)
+                raise Busy(
+                    "Too many tokens of this address were not accepted.",
+                    1 / self._limits.wrong_tokens_per_second,
+                )
             try:
                 caller = await check(token)
             except Unauthenticated:
@@ -185,7 +205,9 @@ def _remember(memory: OrderedDict[Key, Value], key: Key, value: Value) -> None:
 
 
 def network_of(address: str) -> str:
-    """What one client can choose its addresses from: all of IPv4's, and the upper half of IPv6's."""
+    """What one client can choose its addresses from: all of IPv4's, and the upper half of
+    IPv6's.
+    """
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,7 +1,9 @@
-"""An authority of the API's own: made where there is none, kept in a Secret, its certificate renewed in good time.
+"""An authority of the API's own: made where there is none, kept in a Secret, its certificate
+renewed in good time.
 
-Owns the keys of that Secret and when they are made again. Must not know the port that they serve. The Secret must be there: no right to
-create one is needed, with which the token of any account of the namespace could be had.
+Owns the keys of that Secret and when they are made again. Must not know the port that they serve.
+The Secret must be there: no right to create one is needed, with which the token of any account of
+the namespace could be had.
 """
 
 from __future__ import annotations
@@ -14,7 +16,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from opstrand.api.certificates import Authority, Issued, is_authority, is_good, issue_by, make_authority
+from opstrand.api.certificates import (
+    Authority,
+    Issued,
+    is_authority,
+    is_good,
+    issue_by,
+    make_authority,
+)
 from opstrand.errors import SpecError
 from opstrand.kube.client import SECRETS, KubeApi
 from opstrand.kube.errors import Conflict, NotFound
@@ -42,7 +51,10 @@ class OwnCertificate:
     clock: Callable[[], datetime] = utc_now
 
     async def read(self) -> Issued:
-        """What is in the Secret; what is missing there, or near its end, is made first. Raises ApiError, and SpecError without a Secret."""
+        """What is in the Secret; what is missing there, or near its end, is made first.
+
+        Raises ApiError, and SpecError without a Secret.
+        """
         for attempt in range(1, _TRIES + 1):
             body = await self._get()
             data = _decode(body.get("data") or {})
@@ -61,12 +73,19 @@ class OwnCertificate:
         try:
             return await self.kube.get(SECRETS, self.namespace, self.secret)
         except NotFound:
-            words = f"there is no Secret {self.secret} in {self.namespace} to keep the API's certificate in: apply the manifests again"
+            words = (
+                f"there is no Secret {self.secret} in {self.namespace} to keep the API's "
+                "certificate in: apply the manifests again"
+            )
             raise SpecError("InvalidSpec", words, "OPSTRAND_API_TLS_SECRET") from None
 
     async def _store(self, body: Manifest, wanted: Mapping[str, str]) -> None:
         data = {key: base64.b64encode(text.encode()).decode() for key, text in wanted.items()}
-        version = {"op": "replace", "path": "/metadata/resourceVersion", "value": body["metadata"]["resourceVersion"]}
+        version = {
+            "op": "replace",
+            "path": "/metadata/resourceVersion",
+            "value": body["metadata"]["resourceVersion"],
+        }
         ops: list[dict[str, Any]] = [version, {"op": "add", "path": "/data", "value": data}]
         await self.kube.json_patch(SECRETS, self.namespace, self.secret, ops)
         logger.info("a certificate was made", extra={"secret": self.secret})
@@ -84,11 +103,18 @@ def _decode(data: Mapping[str, str]) -> dict[str, str]:
 
 
 def complete(data: Mapping[str, str], hosts: Sequence[str], now: datetime) -> dict[str, str]:
-    """What there is, as far as it is good: the authority stays for as long as it can issue, since runs under way trust it."""
+    """What there is, as far as it is good: the authority stays for as long as it can issue, since
+    runs under way trust it.
+    """
     authority = Authority(data[_AUTHORITY], data[_AUTHORITY_KEY])
     if not is_authority(authority, now):
         authority = make_authority()
     issued = Issued(authority.certificate, data[_CERTIFICATE], data[_KEY])
     if not is_good(issued, hosts, now):
         issued = issue_by(authority, hosts)
-    return {_AUTHORITY: authority.certificate, _AUTHORITY_KEY: authority.key, _CERTIFICATE: issued.certificate, _KEY: issued.key}
+    return {
+        _AUTHORITY: authority.certificate,
+        _AUTHORITY_KEY: authority.key,
+        _CERTIFICATE: issued.certificate,
+        _KEY: issued.key,
+    }

@@ -35,14 +35,16 @@ from opstrand.workers.pool import open_pool
 
 logger = logging.getLogger(__name__)
 
-#: Requests to the API server in flight. Reviews, everything else, and followed logs have connections of their own, so that however many
-#: tokens are sent or logs are followed, a report is stored at once.
+#: Requests to the API server in flight. Reviews, everything else, and followed logs have
+#: connections of their own, so that however many tokens are sent or logs are followed, a report is
+#: stored at once.
 _REVIEWS = 32
 _CONNECTIONS = 64
 _LOGS = 600
 #: Connections that wait to be accepted: a storm of them must not shut out those who come as usual.
 _BACKLOG = 1024
-#: Seconds. After the signal, who still comes is served until the Service has forgotten us; then held requests are cut off.
+#: Seconds. After the signal, who still comes is served until the Service has forgotten us; then
+#: held requests are cut off.
 _LINGER = 3.0
 _CUT_OFF = 2.0
 
@@ -57,14 +59,24 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
         tls = await open_tls(settings, KubeApi(session))
         reviews = await standing.enter_async_context(session.open_pool(_REVIEWS))
         logs = await standing.enter_async_context(session.open_pool(_LOGS))
-        pool = open_pool(settings, modules=(validation.MODULE, content_job.MODULE), most_waiting=validation.MOST_WAITING)
+        pool = open_pool(
+            settings,
+            modules=(validation.MODULE, content_job.MODULE),
+            most_waiting=validation.MOST_WAITING,
+        )
         standing.callback(pool.close)
-        runs = ClusterRuns(KubeApi(session), logs=KubeApi(logs), impersonation=Impersonation(KubeApi(reviews)))
+        runs = ClusterRuns(
+            KubeApi(session), logs=KubeApi(logs), impersonation=Impersonation(KubeApi(reviews))
+        )
         auth = _build_auth(KubeApi(reviews), settings)
         catalog = CatalogReader(settings.connections)
         catalog.start()
         watching = asyncio.create_task(runs.keep_watching(), name="watch")
-        reading = asyncio.create_task(tls.certificate.keep_reading(tls.interval), name="certificate") if tls else None
+        reading = (
+            asyncio.create_task(tls.certificate.keep_reading(tls.interval), name="certificate")
+            if tls
+            else None
+        )
         app = create_app(
             runs,
             auth,
@@ -76,7 +88,9 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
             is_proven=auth.is_proven,
         )
         context = tls.certificate.context if tls else None
-        runner = Runner(app, limits=connection_limits(settings), shutdown_timeout=_CUT_OFF, tls=context)
+        runner = Runner(
+            app, limits=connection_limits(settings), shutdown_timeout=_CUT_OFF, tls=context
+        )
         try:
             await runner.setup()
             await web.TCPSite(runner, host, settings.api_listen_port, backlog=_BACKLOG).start()
@@ -120,9 +134,13 @@ def _build_auth(reviews: KubeApi, settings: Settings) -> ClusterAuth:
         return keys
 
     keys = ClusterKeys(read_keys)
-    expired = ExpiredTokens(reviews, keys, audience=settings.audience, longest_past=settings.expired_token_seconds)
+    expired = ExpiredTokens(
+        reviews, keys, audience=settings.audience, longest_past=settings.expired_token_seconds
+    )
     any_audience = not settings.people_audience
-    return ClusterAuth(reviews, audience=settings.audience, keys=keys, expired=expired, any_audience=any_audience)
+    return ClusterAuth(
+        reviews, audience=settings.audience, keys=keys, expired=expired, any_audience=any_audience
+    )
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """Taking in what somebody sends to be run: judged in full before anything is created.
 
-Owns the way from a sent document to the body of a new Operation. Pure. Must not judge by itself: the file's meaning is `spec` and
-`core`'s business.
+Owns the way from a sent document to the body of a new Operation. Pure. Must not judge by itself:
+the file's meaning is `spec` and `core`'s business.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ from opstrand.spec.polyaxonfile import note_spellings, parse_polyaxonfile
 
 @dataclass(frozen=True)
 class Submitted:
-    """What a sent file makes: the body of an Operation, and what a person should know about the file all the same."""
+    """What a sent file makes: the body of an Operation, and what a person should know about the
+    file all the same.
+    """
 
     body: dict[str, Any]
     notes: tuple[str, ...] = ()
@@ -47,8 +49,9 @@ def parse_submission(
 ) -> Submitted:
     """The Operation that runs `content`, a component or an operation as YAML or JSON.
 
-    What is given beside the content wins over what is in it. Raises SpecError with every problem that can be known before the upstreams
-    are; `evaluate` renders the templates that are more than look-ups, `catalog` has the connections that runs may name (None: not known).
+    What is given beside the content wins over what is in it. Raises SpecError with every problem
+    that can be known before the upstreams are; `evaluate` renders the templates that are more than
+    look-ups, `catalog` has the connections that runs may name (None: not known).
     """
     document = parse_document(content)
     operation = parse_polyaxonfile(document.data, document=document)
@@ -60,16 +63,23 @@ def parse_submission(
     if operation.component is None and operation.hub_ref:
         component_name(operation.hub_ref)
         compiled = compile_alone(operation)
-        problems, notes = [*check_alone(compiled), *find_missing(compiled)], list(find_idle(compiled, is_alone=True))
+        problems, notes = (
+            [*check_alone(compiled), *find_missing(compiled)],
+            list(find_idle(compiled, is_alone=True)),
+        )
     else:
         compiled = compile_operation(operation)
-        problems, notes = validate_compiled(compiled, evaluate=evaluate, complete=True, catalog=catalog)
+        problems, notes = validate_compiled(
+            compiled, evaluate=evaluate, complete=True, catalog=catalog
+        )
     if problems:
         raise SpecError.of(list(dict.fromkeys(problems)))
     return Submitted(new_operation(spec), (*note_spellings(operation), *notes))
 
 
-def parse_apart(content: str, catalog: Catalog | None, given: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+def parse_apart(
+    content: str, catalog: Catalog | None, given: Mapping[str, Any]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """A worker's job: the same as plain values, with every template rendered in this process."""
     from opstrand.workers.worker import evaluate
 
@@ -82,11 +92,16 @@ def warm_up() -> None:
     """Read a first file: what that has to load is not loaded again by each worker."""
     container = {"image": "none", "args": ["{{ globals.name }}", "{{ 1 + 1 }}"]}
     run = {"kind": "job", "container": container}
-    parse_submission(json.dumps({"kind": "component", "name": "first", "run": run}), evaluate=evaluate_traced)
+    parse_submission(
+        json.dumps({"kind": "component", "name": "first", "run": run}), evaluate=evaluate_traced
+    )
 
 
 def new_operation(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """An Operation to create; its name is made from the operation's, or else its component's. Another run's `control` is not copied."""
+    """An Operation to create; its name is made from the operation's, or else its component's.
+
+    Another run's `control` is not copied.
+    """
     component = spec.get("component") or {}
     name = spec.get("name") or component.get("name") or spec.get("hubRef")
     return {

@@ -1,6 +1,8 @@
-"""The API's certificate on its port: read at the start, and again and again, so that what changes is served.
+"""The API's certificate on its port: read at the start, and again and again, so that what changes
+is served.
 
-Owns the TLS of the port, and what the operator is told about it. Must not make certificates: `certificates` and `own_certificate` do.
+Owns the TLS of the port, and what the operator is told about it. Must not make certificates:
+`certificates` and `own_certificate` do.
 """
 
 from __future__ import annotations
@@ -22,19 +24,26 @@ from opstrand.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks: a mounted Secret changes a minute after the Secret itself; a request to the API server costs more.
+#: Seconds between two looks: a mounted Secret changes a minute after the Secret itself; a request
+#: to the API server costs more.
 _FILES_AGAIN, _SECRET_AGAIN = 30.0, 600.0
 
 
 class Source(Protocol):
-    """Where a certificate comes from. Raises SpecError for what cannot be used, ApiError where it cannot be asked for."""
+    """Where a certificate comes from.
+
+    Raises SpecError for what cannot be used, ApiError where it cannot be asked for.
+    """
 
     async def read(self) -> Issued: ...
 
 
 @dataclass(frozen=True)
 class Files:
-    """Three PEM files of one folder. Nothing but the operator needs the authority: it may be missing where nothing is published."""
+    """Three PEM files of one folder.
+
+    Nothing but the operator needs the authority: it may be missing where nothing is published.
+    """
 
     certificate: Path
     key: Path
@@ -51,7 +60,11 @@ class Files:
     async def read(self) -> Issued:
         try:
             authority = self._read_authority() if self.needs_authority else ""
-            return Issued(authority, self.certificate.read_text(encoding="ascii"), self.key.read_text(encoding="ascii"))
+            return Issued(
+                authority,
+                self.certificate.read_text(encoding="ascii"),
+                self.key.read_text(encoding="ascii"),
+            )
         except (OSError, ValueError) as error:
             raise _unusable(error) from None
 
@@ -72,7 +85,9 @@ class ServedCertificate:
         self.context = _new_context()
 
     async def read_again(self) -> None:
-        """Raises SpecError for what cannot be used and ApiError where it cannot be had; what was served stays."""
+        """Raises SpecError for what cannot be used and ApiError where it cannot be had; what was
+        served stays.
+        """
         issued = await self._source.read()
         if issued != self._served:
             # Tried apart: one that does not fit its key would leave half of it in the context.
@@ -124,7 +139,10 @@ async def open_tls(settings: Settings, kube: KubeApi) -> Tls | None:
     namespace = kube.session.namespace
     published = settings.api_tls_published
     source, interval = _choose_source(settings, kube, namespace)
-    tls = Tls(ServedCertificate(source, Publication(kube, namespace, published) if published else None), interval)
+    tls = Tls(
+        ServedCertificate(source, Publication(kube, namespace, published) if published else None),
+        interval,
+    )
     await tls.certificate.read_again()
     return tls
 
@@ -132,7 +150,11 @@ async def open_tls(settings: Settings, kube: KubeApi) -> Tls | None:
 def _choose_source(settings: Settings, kube: KubeApi, namespace: str) -> tuple[Source, float]:
     """Given files come first, for as long as the process lives."""
     if settings.api_tls_cert:
-        files = Files(Path(settings.api_tls_cert), Path(settings.api_tls_key), needs_authority=bool(settings.api_tls_published))
+        files = Files(
+            Path(settings.api_tls_cert),
+            Path(settings.api_tls_key),
+            needs_authority=bool(settings.api_tls_published),
+        )
         if files.are_given or not settings.api_tls_secret:
             return files, _FILES_AGAIN
     hosts = reach_hosts([settings.api_url, settings.external_url])
@@ -158,4 +180,8 @@ def _load(context: ssl.SSLContext, issued: Issued) -> None:
 
 
 def _unusable(error: Exception) -> SpecError:
-    return SpecError("InvalidSpec", f"the API's certificate or key cannot be read: {error}", "OPSTRAND_API_TLS_CERT")
+    return SpecError(
+        "InvalidSpec",
+        f"the API's certificate or key cannot be read: {error}",
+        "OPSTRAND_API_TLS_CERT",
+    )

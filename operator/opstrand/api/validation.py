@@ -1,6 +1,8 @@
-"""Where a sent file is validated: right here if that is cheap, else in a worker process, within limits and in fair turns.
+"""Where a sent file is validated: right here if that is cheap, else in a worker process, within
+limits and in fair turns.
 
-Owns that choice and what a caller is told who sends too much at once. Must not validate: `intake` does.
+Owns that choice and what a caller is told who sends too much at once. Must not validate: `intake`
+does.
 """
 
 from __future__ import annotations
@@ -27,13 +29,20 @@ class TooManyRequests(PlatformError):
 
 
 class Validation:
-    """`parse` gives the Operation that a file makes. Without a pool, templates beyond look-ups are refused."""
+    """`parse` gives the Operation that a file makes.
+
+    Without a pool, templates beyond look-ups are refused.
+    """
 
     def __init__(self, pool: Pool | None = None) -> None:
         self._pool = pool
 
-    async def parse(self, content: str, *, project: str, catalog: Catalog | None, **given: Any) -> Submitted:
-        """Raises SpecError with all that is wrong, TooExpensive among it, and TooManyRequests where the project's turn is far."""
+    async def parse(
+        self, content: str, *, project: str, catalog: Catalog | None, **given: Any
+    ) -> Submitted:
+        """Raises SpecError with all that is wrong, TooExpensive among it, and TooManyRequests where
+        the project's turn is far.
+        """
         if self._pool is None:
             return await asyncio.to_thread(parse_submission, content, catalog=catalog, **given)
         if len(content) <= _SMALL:
@@ -43,11 +52,16 @@ class Validation:
             except NeedsWorker:
                 pass
         try:
-            done = await self._pool.run(f"{MODULE}:parse_apart", content, catalog, given, group=project)
+            done = await self._pool.run(
+                f"{MODULE}:parse_apart", content, catalog, given, group=project
+            )
         except Exceeded as error:
             raise SpecError("TooExpensive", f"validating it was ended: {error.message}") from None
         except Busy:
-            words = f"{MOST_WAITING} files of the project {project!r} wait to be validated; send this one again later"
+            words = (
+                f"{MOST_WAITING} files of the project {project!r} wait to be validated; send this "
+                "one again later"
+            )
             raise TooManyRequests(words, retry_after=5.0) from None
         body, notes = done.value
         return Submitted(body, tuple(notes))

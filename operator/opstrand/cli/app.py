@@ -1,6 +1,8 @@
-"""The commands by name, found when they are asked for; and the one place where a command's end becomes an exit code.
+"""The commands by name, found when they are asked for; and the one place where a command's end
+becomes an exit code.
 
-Owns the list of commands. A command's module is imported only when that command runs: `--help` must cost next to nothing.
+Owns the list of commands. A command's module is imported only when that command runs: `--help` must
+cost next to nothing.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from opstrand.cli.errors import CliError, ExitCode, Explanation, explain
 from opstrand.cli.output.console import drop_unread, open_streams, say, show_explanation
 from opstrand.errors import PlatformError, SpecError
 
-#: Command -> its line in the list. The function of that name (`_` for `-`) in `cli.commands.NAME` has the same first sentence: a test
-#: compares them.
+#: Command -> its line in the list. The function of that name (`_` for `-`) in `cli.commands.NAME`
+#: has the same first sentence: a test compares them.
 COMMANDS: dict[str, str] = {
     "check": "Judge polyaxonfiles: every error with its file and line.",
     "render": "Show what a file would become, without a cluster.",
@@ -66,7 +68,9 @@ class LazyGroup(click.Group):
             # click itself would end with 1 here, as if a run had failed.
             raise _Unread from error
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in COMMANDS:
             if not ctx.resilient_parsing:
@@ -78,7 +82,9 @@ class LazyGroup(click.Group):
 def load_command(name: str) -> click.Command:
     """The command itself."""
     function = name.replace("-", "_")
-    command: click.Command = getattr(importlib.import_module(f"opstrand.cli.commands.{function}"), function)
+    command: click.Command = getattr(
+        importlib.import_module(f"opstrand.cli.commands.{function}"), function
+    )
     return command
 
 
@@ -86,7 +92,10 @@ def _refuse_name(ctx: click.Context, name: str) -> NoReturn:
     from opstrand.text import find_nearest
 
     nearest = find_nearest(name, COMMANDS)
-    ctx.fail(f"there is no command {name!r}" + (f"; did you mean {nearest!r}?" if nearest else "; `opstrand --help` lists them"))
+    ctx.fail(
+        f"there is no command {name!r}"
+        + (f"; did you mean {nearest!r}?" if nearest else "; `opstrand --help` lists them")
+    )
 
 
 def make_app() -> click.Group:
@@ -97,7 +106,14 @@ def make_app() -> click.Group:
         name="opstrand",
         help="Run polyaxonfile components and operations on Kubernetes, or as a process here.",
         params=[
-            click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version.")
+            click.Option(
+                ["--version"],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_show_version,
+                help="Show the version.",
+            )
         ],
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     )
@@ -169,7 +185,9 @@ def _confess(error: Exception) -> int:
 
 
 def _give_up(error: Exception) -> int:
-    """A reader that went away, a full disk, a folder that may not be written: this machine's trouble, and no bug."""
+    """A reader that went away, a full disk, a folder that may not be written: this machine's
+    trouble, and no bug.
+    """
     if isinstance(error, (_Unread, BrokenPipeError)):
         return ExitCode.PIPE
     return _explain(Explanation((str(error),), (), ExitCode.USAGE))

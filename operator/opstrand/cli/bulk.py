@@ -1,4 +1,6 @@
-"""Orders to several runs at once: each is carried out, each is answered for, and the worst answer is the exit code."""
+"""Orders to several runs at once: each is carried out, each is answered for, and the worst answer
+is the exit code.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,16 @@ def control(key: str) -> Callable[[Mapping[str, Any]], JsonPatch]:
     return make_ops
 
 
-def order_all(target: Target, runs: Sequence[str], make_ops: Callable[[Mapping[str, Any]], JsonPatch], done: str) -> int:
-    """Patch every run that has not ended; `done` is what to say of each. A run that has ended is reported and left alone."""
+def order_all(
+    target: Target,
+    runs: Sequence[str],
+    make_ops: Callable[[Mapping[str, Any]], JsonPatch],
+    done: str,
+) -> int:
+    """Patch every run that has not ended; `done` is what to say of each.
+
+    A run that has ended is reported and left alone.
+    """
     if target.is_local:
         return for_all_here(target, runs, lambda body: _order_here(body, make_ops, done))
 
@@ -41,7 +51,9 @@ def order_all(target: Target, runs: Sequence[str], make_ops: Callable[[Mapping[s
     return asyncio.run(for_all(target, runs, order))
 
 
-def _order_here(body: Manifest, make_ops: Callable[[Mapping[str, Any]], JsonPatch], done: str) -> str:
+def _order_here(
+    body: Manifest, make_ops: Callable[[Mapping[str, Any]], JsonPatch], done: str
+) -> str:
     from opstrand.cli.local_runs import order_record
 
     if ended := _describe_end(body):
@@ -73,8 +85,13 @@ def _report(error: CliError | PlatformError) -> int:
     return show_explanation(explain(error))
 
 
-async def for_all(target: Target, runs: Sequence[str], act: Callable[[Cluster, Manifest], Awaitable[str]]) -> int:
-    """Do it to each run in turn, and say what was done. One that fails does not keep the others from it."""
+async def for_all(
+    target: Target, runs: Sequence[str], act: Callable[[Cluster, Manifest], Awaitable[str]]
+) -> int:
+    """Do it to each run in turn, and say what was done.
+
+    One that fails does not keep the others from it.
+    """
     worst: int = ExitCode.SUCCEEDED
     async with open_cluster(target) as cluster:
         for run in runs:

@@ -1,6 +1,8 @@
-"""How a command is declared: with rich help where a person asks for it at a terminal, and plain everywhere else.
+"""How a command is declared: with rich help where a person asks for it at a terminal, and plain
+everywhere else.
 
-rich costs more to import than everything else that `--help` does, so it is imported for nobody but that person.
+rich costs more to import than everything else that `--help` does, so it is imported for nobody but
+that person.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Errors as exit codes and sentences: the one place that knows which is which.
 
-Owns the exit codes, which scripts depend on. Nothing here or behind it ever prints a traceback unless it was asked for one.
+Owns the exit codes, which scripts depend on. Nothing here or behind it ever prints a traceback
+unless it was asked for one.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ def _explain_one(message: str, hint: str, code: ExitCode) -> Explanation:
 
 
 def _explain_problems(problems: tuple[Problem, ...]) -> Explanation:
-    """Every problem on its own line, the place first so that editors jump to it; each piece of advice once."""
+    """Every problem on its own line, the place first so that editors jump to it; each piece of
+    advice once.
+    """
     reasons = dict.fromkeys(problem.reason for problem in problems)
     hints = (REASONS[reason] for reason in reasons if REASONS.get(reason))
     return Explanation(tuple(map(str, problems)), tuple(hints), ExitCode.USAGE)
@@ -70,13 +73,27 @@ def _explain_platform(error: PlatformError) -> Explanation:
     return _explain_one(error.message, hint, code)
 
 
-#: HTTP status -> exit code and advice. None: not even a connection was configured; 0: nobody answered.
+#: HTTP status -> exit code and advice. None: not even a connection was configured; 0: nobody
+#: answered.
 _JUDGEMENTS: dict[int | None, tuple[ExitCode, str]] = {
-    None: (ExitCode.UNREACHABLE, "Name a kubeconfig by --kubeconfig or $KUBECONFIG, and a context of it by --context."),
-    0: (ExitCode.UNREACHABLE, "Is the cluster up, and is this the right --context? `opstrand doctor` looks further."),
+    None: (
+        ExitCode.UNREACHABLE,
+        "Name a kubeconfig by --kubeconfig or $KUBECONFIG, and a context of it by --context.",
+    ),
+    0: (
+        ExitCode.UNREACHABLE,
+        "Is the cluster up, and is this the right --context? `opstrand doctor` looks further.",
+    ),
     400: (ExitCode.USAGE, ""),
-    401: (ExitCode.UNREACHABLE, "The cluster did not accept the credentials: log in again, or choose another --context."),
-    403: (ExitCode.UNREACHABLE, "Ask for the right that is named, or use another --project; `opstrand doctor` lists what you may do."),
+    401: (
+        ExitCode.UNREACHABLE,
+        "The cluster did not accept the credentials: log in again, or choose another --context.",
+    ),
+    403: (
+        ExitCode.UNREACHABLE,
+        "Ask for the right that is named, or use another --project; `opstrand doctor` lists what "
+        "you may do.",
+    ),
     409: (ExitCode.USAGE, ""),
     422: (ExitCode.USAGE, ""),
 }
@@ -88,7 +105,10 @@ def _classify_status(status: int | None, error: PlatformError) -> tuple[ExitCode
     if status != 404:
         return _JUDGEMENTS.get(status, _TRY_AGAIN)
     if is_kind_unknown(error):
-        return ExitCode.UNREACHABLE, "opstrand is not installed in this cluster: kubectl apply -k manifests/"
+        return (
+            ExitCode.UNREACHABLE,
+            "opstrand is not installed in this cluster: kubectl apply -k manifests/",
+        )
     return ExitCode.NOT_FOUND, _NO_NAMESPACE if _missing_kind(error) == "namespaces" else ""
 
 

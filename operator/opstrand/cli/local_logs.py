@@ -1,6 +1,7 @@
 """The logs of local runs: what is kept, and what is being written by another process.
 
-Owns which attempts are shown and that no line of a run that goes on is lost. Must not print anything but lines.
+Owns which attempts are shown and that no line of a run that goes on is lost. Must not print
+anything but lines.
 """
 
 from __future__ import annotations
@@ -27,10 +28,15 @@ _LOOK = 0.1
 
 
 def show_record(body: Any, *, attempt: int | None, tail: int | None, timestamps: bool) -> None:
-    """The kept lines of one attempt, or of all where none is named. CliError for an attempt that the run has not."""
+    """The kept lines of one attempt, or of all where none is named.
+
+    CliError for an attempt that the run has not.
+    """
     key = key_of(body)
     attempts = list(iter_attempts(key)) if attempt is None else [choose_attempt(body, attempt)]
-    lines: Iterator[KeptLine] = (line for number in attempts for line in LogReader(Records().log_of(key, number)).read())
+    lines: Iterator[KeptLine] = (
+        line for number in attempts for line in LogReader(Records().log_of(key, number)).read()
+    )
     for line in lines if tail is None else deque(lines, maxlen=tail):
         show_bytes(f"{line.at} ".encode() + line.raw if timestamps else line.raw)
 
@@ -41,7 +47,10 @@ def follow_record(body: Any, target: Target) -> int:
         return report_end(asyncio.run(wait_bounded(_follow(body), seconds=None)))
     except Interrupted as error:
         name, project = body["metadata"]["name"], target.project or PROJECT
-        say(f"{error.word}; the run goes on. To come back to it:\n  {target.command('logs', '-f', name, project=project)}")
+        say(
+            f"{error.word}; the run goes on. To come back to it:\n  "
+            f"{target.command('logs', '-f', name, project=project)}"
+        )
         return error.code
 
 

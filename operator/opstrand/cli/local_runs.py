@@ -32,23 +32,32 @@ def list_records(project: str | None) -> list[dict[str, Any]]:
 
 
 def _end_lost_runs(records: Records, bodies: list[dict[str, Any]]) -> None:
-    # Imported for runs that have not ended only: it needs a part of the engine, and looking at runs must be quick.
+    # Imported for runs that have not ended only: it needs a part of the engine, and looking at runs
+    # must be quick.
     from opstrand.local.lost import end_lost_runs
 
     end_lost_runs(records, Claims(records), bodies)
 
 
 def find_record(run: str, project: str | None) -> dict[str, Any]:
-    """The local run that the text names: as in a cluster, or the newest run whose file has this name. CliError NOT_FOUND."""
+    """The local run that the text names: as in a cluster, or the newest run whose file has this
+    name. CliError NOT_FOUND.
+    """
     where = project or PROJECT
     found = list_records(where)
-    if all(body["metadata"]["name"] != run for body in found) and (newest := find_newest(run, found)) is not None:
+    if (
+        all(body["metadata"]["name"] != run for body in found)
+        and (newest := find_newest(run, found)) is not None
+    ):
         return newest
     return choose(run, found, where)
 
 
 def read_record(key: Key) -> dict[str, Any]:
-    """The run as it is now, which is asked for again and again. CliError NOT_FOUND where it was deleted."""
+    """The run as it is now, which is asked for again and again.
+
+    CliError NOT_FOUND where it was deleted.
+    """
     records = Records()
     try:
         body = records.read(key)
@@ -60,14 +69,21 @@ def read_record(key: Key) -> dict[str, Any]:
         raise CliError(f"the run {key[1]} was deleted", code=ExitCode.NOT_FOUND) from None
 
 
-def order_record(body: Mapping[str, Any], make_ops: Callable[[Mapping[str, Any]], list[dict[str, Any]]]) -> None:
-    """Patch a run with what `make_ops` makes of it as it is now. The process that executes it sees that. CliError NOT_FOUND."""
+def order_record(
+    body: Mapping[str, Any], make_ops: Callable[[Mapping[str, Any]], list[dict[str, Any]]]
+) -> None:
+    """Patch a run with what `make_ops` makes of it as it is now.
+
+    The process that executes it sees that. CliError NOT_FOUND.
+    """
     import jsonpatch
 
     try:
         Records().change(key_of(body), lambda now: dict(jsonpatch.apply_patch(now, make_ops(now))))
     except RunGone:
-        raise CliError(f"the run {body['metadata']['name']} was deleted", code=ExitCode.NOT_FOUND) from None
+        raise CliError(
+            f"the run {body['metadata']['name']} was deleted", code=ExitCode.NOT_FOUND
+        ) from None
 
 
 def remove_record(body: Mapping[str, Any]) -> None:

@@ -22,7 +22,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Target:
-    """Where to look. None: as kubectl would choose. `is_local` means the runs of `opstrand run --local`."""
+    """Where to look.
+
+    None: as kubectl would choose. `is_local` means the runs of `opstrand run --local`.
+    """
 
     project: str | None = None
     context: str | None = None
@@ -31,13 +34,20 @@ class Target:
 
     def command(self, *words: str, project: str) -> str:
         """A command line that does something to the same place, ready to be pasted."""
-        given = [("--project", project), ("--context", self.context), ("--kubeconfig", self.kubeconfig)]
+        given = [
+            ("--project", project),
+            ("--context", self.context),
+            ("--kubeconfig", self.kubeconfig),
+        ]
         flags = [part for flag, value in given if value for part in (flag, value)]
         return shlex.join(["opstrand", *words, *flags, *(["--local"] if self.is_local else [])])
 
 
 def check_project(name: str) -> str:
-    """A project's name as Kubernetes has it. CliError for what can be none: it is a wrong option, not a project that is missing."""
+    """A project's name as Kubernetes has it.
+
+    CliError for what can be none: it is a wrong option, not a project that is missing.
+    """
     if not is_namespace(name):
         hint = "A project is a namespace: lower-case letters, digits and dashes, at most 63."
         raise CliError(f"there can be no project {name!r}", hint=hint)
@@ -46,10 +56,16 @@ def check_project(name: str) -> str:
 
 _CLUSTER = (
     click.option(
-        "-p", "--project", envvar="OPSTRAND_PROJECT", metavar="NAMESPACE", help="Project, which is a namespace. [default: the context's]"
+        "-p",
+        "--project",
+        envvar="OPSTRAND_PROJECT",
+        metavar="NAMESPACE",
+        help="Project, which is a namespace. [default: the context's]",
     ),
     click.option("--context", metavar="NAME", help="Context of the kubeconfig."),
-    click.option("--kubeconfig", metavar="FILE", help="Kubeconfig. [default: $KUBECONFIG, ~/.kube/config]"),
+    click.option(
+        "--kubeconfig", metavar="FILE", help="Kubeconfig. [default: $KUBECONFIG, ~/.kube/config]"
+    ),
 )
 
 
@@ -60,12 +76,27 @@ def cluster_options(function: Function) -> Function:
 
 def local_or_cluster_options(function: Function) -> Function:
     """The same with --local beside them."""
-    return _with_target(function, (*_CLUSTER, click.option("--local", is_flag=True, help="The runs of `run --local`, without a cluster.")))
+    return _with_target(
+        function,
+        (
+            *_CLUSTER,
+            click.option(
+                "--local", is_flag=True, help="The runs of `run --local`, without a cluster."
+            ),
+        ),
+    )
 
 
 def _with_target(function: Function, options: tuple[Callable[[Any], Any], ...]) -> Function:
     @functools.wraps(function)
-    def wrapped(*, project: str | None, context: str | None, kubeconfig: str | None, local: bool = False, **rest: Any) -> Any:
+    def wrapped(
+        *,
+        project: str | None,
+        context: str | None,
+        kubeconfig: str | None,
+        local: bool = False,
+        **rest: Any,
+    ) -> Any:
         return function(target=Target(project, context, kubeconfig, local), **rest)
 
     decorated: Any = wrapped
@@ -83,9 +114,27 @@ def file_options(function: Function) -> Function:
 
 
 _FILE = (
-    click.option("-f", "--file", "files", multiple=True, metavar="FILE", help="Polyaxonfile, `-` for stdin; further ones are presets."),
-    click.option("-P", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a param; repeat it for more."),
-    click.option("--strict-params/--no-strict-params", default=None, help="Refuse params that no input or output declares."),
+    click.option(
+        "-f",
+        "--file",
+        "files",
+        multiple=True,
+        metavar="FILE",
+        help="Polyaxonfile, `-` for stdin; further ones are presets.",
+    ),
+    click.option(
+        "-P",
+        "--param",
+        "params",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Value of a param; repeat it for more.",
+    ),
+    click.option(
+        "--strict-params/--no-strict-params",
+        default=None,
+        help="Refuse params that no input or output declares.",
+    ),
 )
 
 
@@ -100,18 +149,30 @@ connections_option = click.option(
 class _Seconds(click.FloatRange):
     """A span of time that ends."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
         seconds: float = super().convert(value, param, ctx)
-        return seconds if math.isfinite(seconds) else self.fail(f"{value!r} never comes", param, ctx)
+        return (
+            seconds if math.isfinite(seconds) else self.fail(f"{value!r} never comes", param, ctx)
+        )
 
 
 timeout_option = click.option(
-    "--timeout", type=_Seconds(min=0, min_open=True), metavar="SECONDS", help="Wait at most so long; exit code 124."
+    "--timeout",
+    type=_Seconds(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Wait at most so long; exit code 124.",
 )
 
 
 def output_option(*choices: str, default: str | None = None) -> Callable[[Function], Function]:
     """-o with these choices, the first of them by default."""
     return click.option(
-        "-o", "--output", type=click.Choice(choices), default=default or choices[0], show_default=True, help="How to show it."
+        "-o",
+        "--output",
+        type=click.Choice(choices),
+        default=default or choices[0],
+        show_default=True,
+        help="How to show it.",
     )

@@ -57,12 +57,15 @@ async def run_here(
                 body = await session.create(operation, project=project, uid=uid)
             except AlreadyExists:
                 raise CliError(
-                    f"there is a local run {operation['metadata']['name']!r} already", hint="Choose another --name, or leave it out."
+                    f"there is a local run {operation['metadata']['name']!r} already",
+                    hint="Choose another --name, or leave it out.",
                 ) from None
             audience.told(on_created)(body)
             key = (project, str(body["metadata"]["name"]))
             try:
-                return await wait_bounded(audience.stay_for(_finish(session, key, live, audience)), seconds=seconds), None
+                return await wait_bounded(
+                    audience.stay_for(_finish(session, key, live, audience)), seconds=seconds
+                ), None
             except Interrupted as error:
                 live.clear()
                 return await _end(session, key, error.word), error.code
@@ -71,11 +74,18 @@ async def run_here(
 
 
 async def _finish(session: LocalSession, key: Key, live: LiveLine, audience: _Audience) -> Manifest:
-    """The run's end. Runs that its program created end with this process, so they are waited for: in a cluster they would go on too."""
+    """The run's end.
+
+    Runs that its program created end with this process, so they are waited for: in a cluster they
+    would go on too.
+    """
     final = await session.wait(key)
     if others := session.list_open():
         live.clear()
-        audience.told(say)(f"{key[1]} has ended; waiting for what it created: {_list_names(others)} (Ctrl-C stops it)")
+        audience.told(say)(
+            f"{key[1]} has ended; waiting for what it created: {_list_names(others)} (Ctrl-C stops "
+            "it)"
+        )
         live.update(f"waiting for {_list_names(others)}")
         await session.wait_for_all()
     return final
@@ -87,7 +97,9 @@ def _list_names(keys: Sequence[Key]) -> str:
 
 
 async def _end(session: LocalSession, key: Key, word: str) -> Manifest:
-    """The end of every run of ours within the program's grace, or at once where we are interrupted again."""
+    """The end of every run of ours within the program's grace, or at once where we are interrupted
+    again.
+    """
 
     async def stop() -> Manifest:
         # Said once the next interrupt is listened for: who reads it may send one at once.
@@ -107,9 +119,11 @@ async def _end(session: LocalSession, key: Key, word: str) -> Manifest:
 
 
 class _Audience:
-    """Whoever reads what we write, as long as they do: `opstrand run --local -l | head -1` ends the run with the first line.
+    """Whoever reads what we write, as long as they do: `opstrand run --local -l | head -1` ends the
+    run with the first line.
 
-    The engine tells of things in the middle of its work: nothing of that may fail because nobody listens.
+    The engine tells of things in the middle of its work: nothing of that may fail because nobody
+    listens.
     """
 
     def __init__(self) -> None:
@@ -146,7 +160,9 @@ class _Audience:
 
 
 class _Words(logging.Handler):
-    """What the engine and the API log, as words for a person: the traceback of a bug is for who asks for it."""
+    """What the engine and the API log, as words for a person: the traceback of a bug is for who
+    asks for it.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(OSError):
@@ -156,7 +172,10 @@ class _Words(logging.Handler):
     def _tell(record: logging.LogRecord) -> None:
         say(f"warning: {record.getMessage()}")
         if record.exc_info and record.exc_info[1] is not None:
-            say(f"error: this is a bug of opstrand: {type(record.exc_info[1]).__name__}: {record.exc_info[1]}")
+            say(
+                f"error: this is a bug of opstrand: {type(record.exc_info[1]).__name__}: "
+                f"{record.exc_info[1]}"
+            )
             if os.environ.get("OPSTRAND_TRACEBACK"):
                 for line in logging.Formatter().formatException(record.exc_info).splitlines():
                     say(line)

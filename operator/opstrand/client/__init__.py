@@ -1,7 +1,8 @@
-"""The client for user code in Pods: `RunClient` and `tracking`, with nothing but the standard library of Python 3.9.
+"""The client for user code in Pods: `RunClient` and `tracking`, with nothing but the standard
+library of Python 3.9.
 
-Owns the names below and nothing else. Imports inside this package are relative: the same files are laid into images without the
-package, below the `polyaxon` import shim.
+Owns the names below and nothing else. Imports inside this package are relative: the same files are
+laid into images without the package, below the `polyaxon` import shim.
 
     ClientError             everything that this package raises
     ├── NotManaged          the environment does not say which run this is
@@ -14,4 +15,12 @@ from . import tracking
 from .errors import ApiError, ClientError, NotManaged, NotSupported, Unreachable
 from .run import RunClient
 
-__all__ = ["ApiError", "ClientError", "NotManaged", "NotSupported", "RunClient", "Unreachable", "tracking"]
+__all__ = [
+    "ApiError",
+    "ClientError",
+    "NotManaged",
+    "NotSupported",
+    "RunClient",
+    "Unreachable",
+    "tracking",
+]

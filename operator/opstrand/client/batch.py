@@ -23,7 +23,10 @@ class Request(NamedTuple):
 
 
 class Report:
-    """Fields with their values; a field in `resets` forgets what was there before. The later report wins, key by key."""
+    """Fields with their values; a field in `resets` forgets what was there before.
+
+    The later report wins, key by key.
+    """
 
     def __init__(self) -> None:
         self._fields: dict[str, Values] = {}
@@ -70,15 +73,21 @@ class Report:
 
     def requests(self) -> list[Request]:
         """The fewest requests that say it: what replaces, what adds, and the lineage."""
-        replaced = {field: values for field, values in self._fields.items() if field in self._resets}
-        added = {field: values for field, values in self._fields.items() if field not in self._resets}
+        replaced = {
+            field: values for field, values in self._fields.items() if field in self._resets
+        }
+        added = {
+            field: values for field, values in self._fields.items() if field not in self._resets
+        }
         found = []
         if replaced:
             found.append(Request("PATCH", "", dict(replaced)))
         if added or self._texts:
             found.append(Request("PATCH", "", {**added, **self._texts, "merge": True}))
         if self._artifacts:
-            found.append(Request("POST", "/lineage/artifacts", {"artifacts": list(self._artifacts.values())}))
+            found.append(
+                Request("POST", "/lineage/artifacts", {"artifacts": list(self._artifacts.values())})
+            )
         return found
 
     def halve(self) -> tuple[Report, ...]:
@@ -88,7 +97,9 @@ class Report:
         return tuple(reduce(Report.then, half, Report()) for half in halves) if all(halves) else ()
 
     def _parts(self) -> list[Report]:
-        """One report for each thing that is said; a field that forgets what was there does so by itself, first."""
+        """One report for each thing that is said; a field that forgets what was there does so by
+        itself, first.
+        """
         parts = []
         for field, values in self._fields.items():
             reset = field in self._resets
@@ -104,7 +115,13 @@ class Report:
     def names(self) -> str:
         """What it is about, for a message: `outputs`, or what of them where it is one thing."""
         named = [_name(field, values) for field, values in self._fields.items()]
-        return ", ".join([*named, *self._texts, *([_name("artifacts", self._artifacts)] if self._artifacts else [])])
+        return ", ".join(
+            [
+                *named,
+                *self._texts,
+                *([_name("artifacts", self._artifacts)] if self._artifacts else []),
+            ]
+        )
 
 
 def _name(field: str, things: Collection[str]) -> str:

@@ -1,7 +1,7 @@
 """One connection to the API, kept open, with patience for an API that is restarting.
 
-Owns HTTP and when a request is sent again. Must not know what the requests mean. `http.client` is imported at the first request: most
-of what an import of this package would cost.
+Owns HTTP and when a request is sent again. Must not know what the requests mean. `http.client` is
+imported at the first request: most of what an import of this package would cost.
 """
 
 from __future__ import annotations
@@ -28,12 +28,17 @@ _AGAIN = frozenset({429, 500, 502, 503, 504})
 
 
 class Connection:
-    """Requests to one API; safe to share between threads, one request at a time. Tried again for `patience` seconds."""
+    """Requests to one API; safe to share between threads, one request at a time.
+
+    Tried again for `patience` seconds.
+    """
 
     def __init__(self, url: str, credentials: Credentials, patience: float = 60.0) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise NotManaged(f"the API's address is {url!r}; expected http://HOST:PORT (POLYAXON_HOST)")
+            raise NotManaged(
+                f"the API's address is {url!r}; expected http://HOST:PORT (POLYAXON_HOST)"
+            )
         self._scheme, self._netloc, self._base = parts.scheme, parts.netloc, parts.path.rstrip("/")
         self._credentials = credentials
         self.patience = patience
@@ -49,16 +54,31 @@ class Connection:
         self._credentials.forget()
 
     def request(
-        self, method: str, path: str, *, body: Any = None, query: Mapping[str, Any] | None = None, patience: float | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        query: Mapping[str, Any] | None = None,
+        patience: float | None = None,
     ) -> Any:
-        """The answer's JSON. Raises ApiError for a refusal, Unreachable where none but trouble came in time."""
+        """The answer's JSON.
+
+        Raises ApiError for a refusal, Unreachable where none but trouble came in time.
+        """
         target = self._base + path + (f"?{urlencode(query)}" if query else "")
-        data = None if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        data = (
+            None
+            if body is None
+            else json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        )
         deadline = time.monotonic() + (self.patience if patience is None else patience)
         pause, renewed = 0.1, False
         while True:
             try:
-                return self._send(method, target, data, max(1.0, min(_TIMEOUT, deadline - time.monotonic())))
+                return self._send(
+                    method, target, data, max(1.0, min(_TIMEOUT, deadline - time.monotonic()))
+                )
             except ApiError as error:
                 if error.status == 401 and not renewed:
                     renewed = True
@@ -70,19 +90,24 @@ class Connection:
             except OSError as error:
                 trouble = error
             if time.monotonic() + pause > deadline:
-                raise Unreachable(f"{method} {self._scheme}://{self._netloc}{target}: {trouble}") from trouble
+                raise Unreachable(
+                    f"{method} {self._scheme}://{self._netloc}{target}: {trouble}"
+                ) from trouble
             time.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, 5.0)
 
     def _send(self, method: str, target: str, data: bytes | None, timeout: float) -> Any:
-        if self._process != os.getpid():  # a forked child: the socket is its parent's, and the lock perhaps nobody's
+        if (
+            self._process != os.getpid()
+        ):  # a forked child: the socket is its parent's, and the lock perhaps nobody's
             self._begin()
         with self._lock:
             reused = self._http is not None
             try:
                 status, raw = self._exchange(method, target, data, timeout)
             except OSError as error:
-                # A kept connection may have been closed by the other side while it was idle: that is no trouble yet.
+                # A kept connection may have been closed by the other side while it was idle: that
+                # is no trouble yet.
                 if not reused or _is_late(error):
                     raise
                 status, raw = self._exchange(method, target, data, timeout)
@@ -90,10 +115,16 @@ class Connection:
         if status >= 400 and isinstance(answer, dict):
             raise ApiError(status, str(answer.get("detail") or answer))
         if status >= 300 or not isinstance(answer, dict):  # somebody else at this address
-            raise ApiError(status, f"expected JSON of the API at {self._scheme}://{self._netloc}, found {str(answer)[:200]!r}")
+            raise ApiError(
+                status,
+                f"expected JSON of the API at {self._scheme}://{self._netloc}, found "
+                f"{str(answer)[:200]!r}",
+            )
         return answer
 
-    def _exchange(self, method: str, target: str, data: bytes | None, timeout: float) -> tuple[int, bytes]:
+    def _exchange(
+        self, method: str, target: str, data: bytes | None, timeout: float
+    ) -> tuple[int, bytes]:
         import http.client
 
         try:
@@ -119,7 +150,11 @@ class Connection:
         return http.client.HTTPSConnection(self._netloc, timeout=timeout, context=_trust())
 
     def _headers(self, data: bytes | None) -> dict[str, str]:
-        headers = {"Accept": "application/json", "User-Agent": "opstrand-client", "X-POLYAXON-SERVICE": "runner"}
+        headers = {
+            "Accept": "application/json",
+            "User-Agent": "opstrand-client",
+            "X-POLYAXON-SERVICE": "runner",
+        }
         authorization = self._credentials.header()
         if authorization:
             headers["Authorization"] = authorization
@@ -134,14 +169,19 @@ class Connection:
 
 
 def _trust() -> ssl.SSLContext:
-    """What the environment says that the API is trusted by. Raises NotManaged for certificates that cannot be read."""
+    """What the environment says that the API is trusted by.
+
+    Raises NotManaged for certificates that cannot be read.
+    """
     import ssl
 
     path = ca_file()
     try:
         context = ssl.create_default_context(cafile=path or None)
     except OSError as error:
-        raise NotManaged(f"the certificates at {path!r} cannot be read: {error} (POLYAXON_SSL_CA_CERT)") from error
+        raise NotManaged(
+            f"the certificates at {path!r} cannot be read: {error} (POLYAXON_SSL_CA_CERT)"
+        ) from error
     if not verifies_tls():
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -1,4 +1,5 @@
-"""Which run this is, where its API is, and with what token: read from the environment that the operator gives to every Pod.
+"""Which run this is, where its API is, and with what token: read from the environment that the
+operator gives to every Pod.
 
 Owns the names of variables and files. Must not speak to anybody.
 """
@@ -49,7 +50,10 @@ def parse_instance() -> Instance:
     """The run that this process belongs to. Raises NotManaged."""
     text = os.environ.get("POLYAXON_RUN_INSTANCE", "")
     if not (is_set("POLYAXON_IS_MANAGED") and text):
-        raise NotManaged("Could not get run info, please make sure this run was started by the operator, or say project and run_uuid.")
+        raise NotManaged(
+            "Could not get run info, please make sure this run was started by the operator, or say "
+            "project and run_uuid."
+        )
     parts = text.split(".")
     if len(parts) != 4 or parts[2] != "runs":
         raise NotManaged(f"POLYAXON_RUN_INSTANCE is {text!r}; expected owner.project.runs.uuid")
@@ -57,11 +61,16 @@ def parse_instance() -> Instance:
 
 
 class Credentials:
-    """The Authorization header, read again whenever its file changes: the kubelet exchanges a token before it expires."""
+    """The Authorization header, read again whenever its file changes: the kubelet exchanges a token
+    before it expires.
+    """
 
     def __init__(self) -> None:
         root = context_root()
-        self._files = (os.path.join(root, ".token", "token"), os.path.join(root, ".configs", ".auth"))
+        self._files = (
+            os.path.join(root, ".token", "token"),
+            os.path.join(root, ".configs", ".auth"),
+        )
         self._read: tuple[str, float, str] | None = None
 
     def header(self) -> str | None:
@@ -89,4 +98,6 @@ class Credentials:
 def _parse_token(text: str) -> str:
     """A bare token, or the JSON that the published client keeps."""
     stripped = text.strip()
-    return str(json.loads(stripped)["POLYAXON_AUTH_TOKEN"]) if stripped.startswith("{") else stripped
+    return (
+        str(json.loads(stripped)["POLYAXON_AUTH_TOKEN"]) if stripped.startswith("{") else stripped
+    )

@@ -1,4 +1,5 @@
-"""What the published client has and this one has not: each name raises one sentence that says what to do.
+"""What the published client has and this one has not: each name raises one sentence that says what
+to do.
 
 Owns that list. A name leaves it when it becomes a method. A test compares both clients.
 """
@@ -12,8 +13,13 @@ from .errors import NotSupported
 
 Class = TypeVar("Class", bound=type)
 
-_FILES = "read and write files below get_outputs_path() of `tracking`; another run gets them by `init` or `toInit`"
-_EVENTS = "write it to a file below get_outputs_path() and report that by log_artifact_ref(path, kind)"
+_FILES = (
+    "read and write files below get_outputs_path() of `tracking`; another run gets them by `init` "
+    "or `toInit`"
+)
+_EVENTS = (
+    "write it to a file below get_outputs_path() and report that by log_artifact_ref(path, kind)"
+)
 _SERIES = "this client keeps the last value of each metric among the outputs: get_outputs()"
 _STORED = "create a run of a polyaxonfile by create(content=...): each is kept by its Operation"
 _MODELS = "report the files by log_model_ref(path), and name the run where they are used"
@@ -22,16 +28,51 @@ _CHECKOUT = "look at its Pod with kubectl"
 #: Name -> what does the same, or what to do instead.
 OF_CLIENT: dict[str, str] = {
     **dict.fromkeys(
-        ("download_artifact", "download_artifact_for_lineage", "download_artifacts", "get_artifact", "get_artifacts_tree"), _FILES
+        (
+            "download_artifact",
+            "download_artifact_for_lineage",
+            "download_artifacts",
+            "get_artifact",
+            "get_artifacts_tree",
+        ),
+        _FILES,
     ),
-    **dict.fromkeys(("delete_artifact", "delete_artifacts", "upload_artifact", "upload_artifacts", "upload_artifacts_dir"), _FILES),
-    **dict.fromkeys(("get_events", "get_multi_run_events", "get_metrics", "get_metrics_as_tidy_df", "get_metrics_as_wide_df"), _SERIES),
-    **dict.fromkeys(("get_metrics_as_bar_chart", "get_metrics_as_line_chart", "get_metrics_as_scatter_chart"), _SERIES),
-    **dict.fromkeys(("get_runs_as_hiplot", "get_runs_io"), "list() gives each run with its inputs and outputs"),
-    **dict.fromkeys(("load_offline_run", "persist_run", "pull_remote_run", "push_offline_run"), _STORED),
+    **dict.fromkeys(
+        (
+            "delete_artifact",
+            "delete_artifacts",
+            "upload_artifact",
+            "upload_artifacts",
+            "upload_artifacts_dir",
+        ),
+        _FILES,
+    ),
+    **dict.fromkeys(
+        (
+            "get_events",
+            "get_multi_run_events",
+            "get_metrics",
+            "get_metrics_as_tidy_df",
+            "get_metrics_as_wide_df",
+        ),
+        _SERIES,
+    ),
+    **dict.fromkeys(
+        ("get_metrics_as_bar_chart", "get_metrics_as_line_chart", "get_metrics_as_scatter_chart"),
+        _SERIES,
+    ),
+    **dict.fromkeys(
+        ("get_runs_as_hiplot", "get_runs_io"), "list() gives each run with its inputs and outputs"
+    ),
+    **dict.fromkeys(
+        ("load_offline_run", "persist_run", "pull_remote_run", "push_offline_run"), _STORED
+    ),
     **dict.fromkeys(("promote_to_artifact_version", "promote_to_model_version"), _MODELS),
     **dict.fromkeys(("inspect", "shell"), _CHECKOUT),
-    **dict.fromkeys(("sync_events_summaries", "sync_system_events_summaries"), "metrics are reported by log_metric as they come"),
+    **dict.fromkeys(
+        ("sync_events_summaries", "sync_system_events_summaries"),
+        "metrics are reported by log_metric as they come",
+    ),
     "areset_client": "this client waits in the thread that calls it: use asyncio.to_thread",
     "get_runs_artifacts_lineage": "ask each run of list() by get_artifacts_lineage()",
     "log_code_ref": "an `init.git` step records the commit by itself; else report it by log_outputs",
@@ -40,21 +81,59 @@ OF_CLIENT: dict[str, str] = {
     "transfer": "a run stays in its namespace: create it in the other project",
 }
 OF_TRACKING: dict[str, str] = {
-    **dict.fromkeys(("log_altair_chart", "log_audio", "log_bokeh_chart", "log_confusion_matrix", "log_curve", "log_dataframe"), _EVENTS),
-    **dict.fromkeys(("log_histogram", "log_html", "log_image", "log_image_with_boxes", "log_mpl_image", "log_mpl_plotly_chart"), _EVENTS),
-    **dict.fromkeys(("log_np_histogram", "log_plotly_chart", "log_pr_curve", "log_roc_auc_curve", "log_text", "log_video"), _EVENTS),
+    **dict.fromkeys(
+        (
+            "log_altair_chart",
+            "log_audio",
+            "log_bokeh_chart",
+            "log_confusion_matrix",
+            "log_curve",
+            "log_dataframe",
+        ),
+        _EVENTS,
+    ),
+    **dict.fromkeys(
+        (
+            "log_histogram",
+            "log_html",
+            "log_image",
+            "log_image_with_boxes",
+            "log_mpl_image",
+            "log_mpl_plotly_chart",
+        ),
+        _EVENTS,
+    ),
+    **dict.fromkeys(
+        (
+            "log_np_histogram",
+            "log_plotly_chart",
+            "log_pr_curve",
+            "log_roc_auc_curve",
+            "log_text",
+            "log_video",
+        ),
+        _EVENTS,
+    ),
     **dict.fromkeys(("log_sklearn_pr_curve", "log_sklearn_roc_auc_curve", "log_artifact"), _EVENTS),
-    **dict.fromkeys(("get_artifacts_store_connection", "get_connections_catalog"), "read the variable POLYAXON_CONNECTIONS_CATALOG"),
+    **dict.fromkeys(
+        ("get_artifacts_store_connection", "get_connections_catalog"),
+        "read the variable POLYAXON_CONNECTIONS_CATALOG",
+    ),
     "log_trace": _EVENTS,
     "sync_artifacts_and_summaries": "what is reported is sent as it comes",
     "set_run_logs_logger": "what the program prints is its log",
     "log_model": "write the model below get_outputs_path() and report it by log_model_ref(path)",
-    **dict.fromkeys(("set_run_event_logger", "set_run_process_sidecar", "set_run_resource_logger"), "nothing need be set up here"),
+    **dict.fromkeys(
+        ("set_run_event_logger", "set_run_process_sidecar", "set_run_resource_logger"),
+        "nothing need be set up here",
+    ),
 }
 
 
 def add_missing(names: dict[str, str]) -> Callable[[Class], Class]:
-    """A class decorator: each name that the class has not becomes a method that raises NotSupported."""
+    """A class decorator: each name that the class has not becomes a method that raises
+    NotSupported.
+    """
 
     def decorate(cls: Class) -> Class:
         for name, instead in names.items():
@@ -67,7 +146,10 @@ def add_missing(names: dict[str, str]) -> Callable[[Class], Class]:
 
 def _make_missing(name: str, instead: str) -> Callable[..., Any]:
     def missing(*args: Any, **options: Any) -> Any:
-        raise NotSupported(f"{name} is not offered by the client that opstrand lays into images: {instead}, or install `polyaxon` there")
+        raise NotSupported(
+            f"{name} is not offered by the client that opstrand lays into images: {instead}, or "
+            "install `polyaxon` there"
+        )
 
     missing.__name__ = name
     missing.__doc__ = f"Not offered: {instead}."

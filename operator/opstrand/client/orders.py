@@ -1,7 +1,7 @@
 """What a program asks of runs: create one, run one again, stop, skip, approve, delete, and wait.
 
-Owns these methods of `RunClient`. Each waits for the API's answer, and raises what was refused. After a `create` the client is that of the
-created run, as with the published client.
+Owns these methods of `RunClient`. Each waits for the API's answer, and raises what was refused.
+After a `create` the client is that of the created run, as with the published client.
 """
 
 from __future__ import annotations
@@ -33,9 +33,13 @@ class Orders:
         # What `RunClient` gives these methods.
         @property
         def _is_idle(self) -> bool: ...
-        def _request(self, method: str, path: str = "", body: Any = None, **options: Any) -> Json: ...
+        def _request(
+            self, method: str, path: str = "", body: Any = None, **options: Any
+        ) -> Json: ...
         def _read(self, path: str, query: Json | None = None, method: str = "GET") -> Json: ...
-        def get_statuses(self, last_status: str | None = None) -> tuple[str | None, Sequence[Json]]: ...
+        def get_statuses(
+            self, last_status: str | None = None
+        ) -> tuple[str | None, Sequence[Json]]: ...
 
     def create(
         self,
@@ -49,7 +53,9 @@ class Orders:
         meta_info: Json | None = None,
         **shortcuts: Any,
     ) -> Json:
-        """Create a run of `content`: a component or an operation as a dict, or as YAML or JSON text. Gives GET run."""
+        """Create a run of `content`: a component or an operation as a dict, or as YAML or JSON
+        text. Gives GET run.
+        """
         _refuse_given("create", shortcuts, "write it into the content")
         if self._is_idle:
             return {}
@@ -64,7 +70,9 @@ class Orders:
             "pending": pending,
             "meta_info": meta_info,
         }
-        self._data = self._connection.request("POST", f"/api/v1/{self.owner}/{self.project}/runs", body=_without_null(body))
+        self._data = self._connection.request(
+            "POST", f"/api/v1/{self.owner}/{self.project}/runs", body=_without_null(body)
+        )
         self.run_uuid = str(self._data["uuid"])
         return self._data
 
@@ -77,23 +85,38 @@ class Orders:
         **options: Any,
     ) -> Json:
         """Create a run of this file."""
-        _refuse_given("create_from_polyaxonfile", options, "write it into the file, or give an operation with it to create(content=...)")
+        _refuse_given(
+            "create_from_polyaxonfile",
+            options,
+            "write it into the file, or give an operation with it to create(content=...)",
+        )
         with open(polyaxonfile, encoding="utf-8") as file:
             return self.create(name=name, description=description, tags=tags, content=file.read())
 
-    def create_from_hub(self, component: str, params: Mapping[str, Any] | None = None, **options: Any) -> Json:
+    def create_from_hub(
+        self, component: str, params: Mapping[str, Any] | None = None, **options: Any
+    ) -> Json:
         """Create a run of a component of the hub, with these values of its params."""
         return self._create_from({"hubRef": component}, "create_from_hub", params, options)
 
-    def create_from_url(self, url: str, params: Mapping[str, Any] | None = None, **options: Any) -> Json:
+    def create_from_url(
+        self, url: str, params: Mapping[str, Any] | None = None, **options: Any
+    ) -> Json:
         """Create a run of a component at an address."""
         return self._create_from({"urlRef": url}, "create_from_url", params, options)
 
-    def _create_from(self, source: Json, method: str, params: Mapping[str, Any] | None, options: Json) -> Json:
+    def _create_from(
+        self, source: Json, method: str, params: Mapping[str, Any] | None, options: Json
+    ) -> Json:
         named = {key: options.pop(key, None) for key in ("name", "description", "tags")}
         _refuse_given(method, options, "give an operation with it to create(content=...)")
-        given = {key: value if isinstance(value, Mapping) else {"value": value} for key, value in (params or {}).items()}
-        return self.create(content={"version": 1.1, "kind": "operation", **source, "params": given}, **named)
+        given = {
+            key: value if isinstance(value, Mapping) else {"value": value}
+            for key, value in (params or {}).items()
+        }
+        return self.create(
+            content={"version": 1.1, "kind": "operation", **source, "params": given}, **named
+        )
 
     def restart(
         self,
@@ -107,15 +130,29 @@ class Orders:
         tags: str | Sequence[str] | None = None,
         **options: Any,
     ) -> Json:
-        """Create a new run of the same operation, or of `content`. Gives GET run of the new one; this client stays that of the old one."""
+        """Create a new run of the same operation, or of `content`.
+
+        Gives GET run of the new one; this client stays that of the old one.
+        """
         asked = {"copy": copy or None, "copy_dirs": copy_dirs, "copy_files": copy_files}
-        _refuse_given("restart", asked, "let the new run copy files of this one by `init` or `toInit`")
-        body = {"content": _to_text(content), "name": name, "description": description, "tags": _split(tags)}
+        _refuse_given(
+            "restart", asked, "let the new run copy files of this one by `init` or `toInit`"
+        )
+        body = {
+            "content": _to_text(content),
+            "name": name,
+            "description": description,
+            "tags": _split(tags),
+        }
         return {} if self._is_idle else self._request("POST", "/restart", _without_null(body))
 
     def resume(self, content: Content | None = None, **options: Any) -> Json:
         """Ask to go on with a run that is over; what the API answers to that is raised."""
-        return {} if self._is_idle else self._request("POST", "/resume", _without_null({"content": _to_text(content)}))
+        return (
+            {}
+            if self._is_idle
+            else self._request("POST", "/resume", _without_null({"content": _to_text(content)}))
+        )
 
     def stop(self) -> None:
         self._read("/stop", method="POST")
@@ -134,14 +171,24 @@ class Orders:
         self._read("", method="DELETE")
 
     def update(self, data: Mapping[str, Any], async_req: bool = False) -> Json:
-        """Replace fields of the run: inputs, outputs, meta_info, tags, name, description, readme."""
+        """Replace fields of the run: inputs, outputs, meta_info, tags, name, description,
+        readme.
+        """
         return {} if self._is_idle else self._request("PATCH", "", dict(data))
 
-    def watch_statuses(self, statuses: Sequence[str] | str | None = None) -> Iterator[tuple[str | None, Sequence[Json]]]:
-        """The status and its new conditions every few seconds until it is one of these, by default a final one."""
+    def watch_statuses(
+        self, statuses: Sequence[str] | str | None = None
+    ) -> Iterator[tuple[str | None, Sequence[Json]]]:
+        """The status and its new conditions every few seconds until it is one of these, by default
+        a final one.
+        """
         import time
 
-        awaited = FINAL if statuses is None else frozenset({statuses} if isinstance(statuses, str) else statuses)
+        awaited = (
+            FINAL
+            if statuses is None
+            else frozenset({statuses} if isinstance(statuses, str) else statuses)
+        )
         last: str | None = None
         while not self._is_idle:
             last, conditions = self.get_statuses(last)
@@ -150,7 +197,12 @@ class Orders:
                 return
             time.sleep(_PAUSE)
 
-    def wait_for_condition(self, statuses: Sequence[str] | str | None = None, print_status: bool = False, live_update: Any = None) -> str:
+    def wait_for_condition(
+        self,
+        statuses: Sequence[str] | str | None = None,
+        print_status: bool = False,
+        live_update: Any = None,
+    ) -> str:
         """Wait until the run is in one of these statuses, by default a final one; the status."""
         status: str | None = None
         for status, _ in self.watch_statuses(statuses):
@@ -166,7 +218,10 @@ _PAUSE = 5.0
 def _refuse_given(method: str, options: Mapping[str, Any], instead: str) -> None:
     given = [name for name, value in options.items() if value is not None]
     if given:
-        raise NotSupported(f"{method}({given[0]}=...) is not offered by the client that opstrand lays into images: {instead}")
+        raise NotSupported(
+            f"{method}({given[0]}=...) is not offered by the client that opstrand lays into "
+            f"images: {instead}"
+        )
 
 
 def _to_text(content: Content | None) -> str | None:
@@ -176,7 +231,11 @@ def _to_text(content: Content | None) -> str | None:
 def _split(tags: str | Sequence[str] | None) -> list[str] | None:
     if tags is None:
         return None
-    return [tag.strip() for tag in tags.split(",") if tag.strip()] if isinstance(tags, str) else [str(tag) for tag in tags]
+    return (
+        [tag.strip() for tag in tags.split(",") if tag.strip()]
+        if isinstance(tags, str)
+        else [str(tag) for tag in tags]
+    )
 
 
 def _without_null(body: Json) -> Json:

@@ -1,7 +1,8 @@
 """`RunClient`: one run, read and reported on, with the names and rules of the published client.
 
-Owns what the methods mean. `log_*` return at once and never raise for the API's sake (`async_req=False` waits, and raises what was
-refused); what reads waits for the API, and raises. NaN and infinities, which JSON cannot hold, are reported as text.
+Owns what the methods mean. `log_*` return at once and never raise for the API's sake
+(`async_req=False` waits, and raises what was refused); what reads waits for the API, and raises.
+NaN and infinities, which JSON cannot hold, are reported as text.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ _METRICS_WITHIN = 10.0
 
 @add_missing(OF_CLIENT)
 class RunClient(Orders):
-    """A run, by default the one that this process belongs to. `project` and `run_uuid` name another one of the same API."""
+    """A run, by default the one that this process belongs to.
+
+    `project` and `run_uuid` name another one of the same API.
+    """
 
     def __init__(
         self,
@@ -48,12 +52,20 @@ class RunClient(Orders):
         self._data: Json = {}
         self._metrics: Json = {}
         if self._no_op or (self._is_offline and not is_set("POLYAXON_IS_MANAGED")):
-            self.owner, self.project, self.run_uuid = owner or "default", project or "", run_uuid or ""
+            self.owner, self.project, self.run_uuid = (
+                owner or "default",
+                project or "",
+                run_uuid or "",
+            )
             return
         # Who names a project alone is about to create a run there, or to list them.
         if not (project and run_uuid) and (is_set("POLYAXON_IS_MANAGED") or not project):
             own = parse_instance()
-            owner, project, run_uuid = owner or own.owner, project or own.project, run_uuid or own.uuid
+            owner, project, run_uuid = (
+                owner or own.owner,
+                project or own.project,
+                run_uuid or own.uuid,
+            )
         self.owner, self.project, self.run_uuid = owner or "default", project, run_uuid or ""
         self._connection = client or Connection(api_url(), Credentials())
         self._spool = Spool(self._send)
@@ -88,7 +100,10 @@ class RunClient(Orders):
 
     @property
     def store(self) -> Any:
-        raise NotSupported(f"store is not offered by the client that opstrand lays into images: {OF_CLIENT['get_artifact']}")
+        raise NotSupported(
+            "store is not offered by the client that opstrand lays into images: "
+            f"{OF_CLIENT['get_artifact']}"
+        )
 
     @property
     def team(self) -> None:
@@ -134,7 +149,10 @@ class RunClient(Orders):
             self._data = self._request("GET")
 
     def get_inputs(self) -> Any:
-        """Every resolved input by name: None with POLYAXON_NO_OP, `{}` offline, as the published client has it."""
+        """Every resolved input by name:
+
+        None with POLYAXON_NO_OP, `{}` offline, as the published client has it.
+        """
         return self._get("inputs")
 
     def get_outputs(self) -> Any:
@@ -151,15 +169,24 @@ class RunClient(Orders):
         self._log_values("inputs", inputs, reset, async_req)
 
     def log_outputs(self, reset: bool = False, async_req: bool = True, **outputs: Any) -> None:
-        """Add to the run's outputs, or with `reset` replace them all. At most 256 KiB of JSON together."""
+        """Add to the run's outputs, or with `reset` replace them all.
+
+        At most 256 KiB of JSON together.
+        """
         self._log_values("outputs", outputs, reset, async_req)
 
     def log_meta(self, reset: bool = False, async_req: bool = True, **meta: Any) -> None:
         self._log_values("meta_info", meta, reset, async_req)
 
-    def log_tags(self, tags: str | Sequence[str], reset: bool = False, async_req: bool = True) -> None:
+    def log_tags(
+        self, tags: str | Sequence[str], reset: bool = False, async_req: bool = True
+    ) -> None:
         """Tags, or one text with commas."""
-        items = [tag.strip() for tag in tags.split(",")] if isinstance(tags, str) else [str(tag) for tag in tags]
+        items = (
+            [tag.strip() for tag in tags.split(",")]
+            if isinstance(tags, str)
+            else [str(tag) for tag in tags]
+        )
         self._log(Report().tags([tag for tag in items if tag], reset=reset), async_req)
 
     def log_progress(self, value: float) -> None:
@@ -168,13 +195,22 @@ class RunClient(Orders):
             raise ValueError(f"log_progress accepts a number from 0 to 1, found {value!r}")
         self.log_meta(progress=value)
 
-    def log_metric(self, name: str, value: float, step: int | None = None, timestamp: datetime | None = None) -> None:
-        """Keep the last value of a metric among the outputs. Its history is not kept by this client."""
+    def log_metric(
+        self, name: str, value: float, step: int | None = None, timestamp: datetime | None = None
+    ) -> None:
+        """Keep the last value of a metric among the outputs.
+
+        Its history is not kept by this client.
+        """
         self.log_metrics(step=step, timestamp=timestamp, **{name: value})
 
-    def log_metrics(self, step: int | None = None, timestamp: datetime | None = None, **metrics: float) -> None:
+    def log_metrics(
+        self, step: int | None = None, timestamp: datetime | None = None, **metrics: float
+    ) -> None:
         if not self._is_idle:
-            report = Report().values("outputs", {to_name(name): to_json(value) for name, value in metrics.items()})
+            report = Report().values(
+                "outputs", {to_name(name): to_json(value) for name, value in metrics.items()}
+            )
             self._spool.add(report, within=_METRICS_WITHIN)
 
     def set_description(self, description: str, async_req: bool = True) -> None:
@@ -202,7 +238,14 @@ class RunClient(Orders):
         facts: Json = {"path": path, **({"hash": hash} if hash else {}), **(summary or {})}
         base = os.path.basename(path.rstrip("/")).partition(".")[0]
         item = {"name": to_name(name or base or path), "kind": str(getattr(kind, "value", kind))}
-        self.log_artifact_lineage({**item, "path": rel_path or self._relative(path), "summary": facts, "is_input": is_input})
+        self.log_artifact_lineage(
+            {
+                **item,
+                "path": rel_path or self._relative(path),
+                "summary": facts,
+                "is_input": is_input,
+            }
+        )
 
     def log_file_ref(self, path: str, name: str | None = None, **facts: Any) -> None:
         self.log_artifact_ref(path, "file", name, **facts)
@@ -210,10 +253,25 @@ class RunClient(Orders):
     def log_dir_ref(self, path: str, name: str | None = None, **facts: Any) -> None:
         self.log_artifact_ref(path, "dir", name, **facts)
 
-    def log_model_ref(self, path: str, name: str | None = None, framework: str | None = None, **facts: Any) -> None:
-        self.log_artifact_ref(path, "model", name, summary={**facts.pop("summary", {}), "framework": framework}, **facts)
+    def log_model_ref(
+        self, path: str, name: str | None = None, framework: str | None = None, **facts: Any
+    ) -> None:
+        self.log_artifact_ref(
+            path,
+            "model",
+            name,
+            summary={**facts.pop("summary", {}), "framework": framework},
+            **facts,
+        )
 
-    def log_data_ref(self, name: str, path: str = "", hash: str | None = None, is_input: bool = True, **facts: Any) -> None:
+    def log_data_ref(
+        self,
+        name: str,
+        path: str = "",
+        hash: str | None = None,
+        is_input: bool = True,
+        **facts: Any,
+    ) -> None:
         self.log_artifact_ref(path, "data", name, hash, is_input=is_input, **facts)
 
     def log_artifact_lineage(self, body: Json | Sequence[Json], async_req: bool = True) -> None:
@@ -222,21 +280,34 @@ class RunClient(Orders):
             report.artifact(to_json(dict(item)))
         self._log(report, async_req)
 
-    def get_artifacts_lineage(self, query: str | None = None, limit: int = 1000, offset: int = 0) -> Sequence[Json]:
-        found = self._read("/lineage/artifacts", {"limit": limit, "offset": offset, "query": query or ""})
+    def get_artifacts_lineage(
+        self, query: str | None = None, limit: int = 1000, offset: int = 0
+    ) -> Sequence[Json]:
+        found = self._read(
+            "/lineage/artifacts", {"limit": limit, "offset": offset, "query": query or ""}
+        )
         return tuple(found.get("results") or ())
 
     def get_statuses(self, last_status: str | None = None) -> tuple[str | None, Sequence[Json]]:
-        """The status now, and its conditions, oldest first; with `last_status` only those after it."""
+        """The status now, and its conditions, oldest first; with `last_status` only those after
+        it.
+        """
         answer = self._read("/statuses")
         conditions = tuple(answer.get("status_conditions") or ())
         known = [index for index, item in enumerate(conditions) if item.get("type") == last_status]
         return answer.get("status"), conditions[known[-1] + 1 :] if known else conditions
 
     def get_logs(self, last_file: str | None = None, last_time: str | None = None) -> Json:
-        """One part of the log: `logs`, and the `last_file` to ask on with; null once there is no more."""
+        """One part of the log:
+
+        `logs`, and the `last_file` to ask on with; null once there is no more.
+        """
         path = f"/streams/v1/{self.namespace}/{self.owner}/{self.project}/runs/{self.run_uuid}/logs"
-        query = {key: value for key, value in (("last_file", last_file), ("last_time", last_time)) if value}
+        query = {
+            key: value
+            for key, value in (("last_file", last_file), ("last_time", last_time))
+            if value
+        }
         answer: Json = {} if self._is_idle else self._connection.request("GET", path, query=query)
         return answer
 
@@ -250,10 +321,17 @@ class RunClient(Orders):
             if not last:
                 return
 
-    def log_status(self, status: str, reason: str | None = None, message: str | None = None, **ignored: Any) -> None:
+    def log_status(
+        self, status: str, reason: str | None = None, message: str | None = None, **ignored: Any
+    ) -> None:
         """Said for the record: what becomes of a managed run is judged from outside."""
         now = datetime.now(timezone.utc).isoformat()
-        facts = {"type": str(getattr(status, "value", status)), "status": True, "reason": reason, "message": message}
+        facts = {
+            "type": str(getattr(status, "value", status)),
+            "status": True,
+            "reason": reason,
+            "message": message,
+        }
         condition = {**facts, "last_update_time": now, "last_transition_time": now}
         if not self._is_idle:
             with contextlib.suppress(Unreachable):
@@ -268,13 +346,21 @@ class RunClient(Orders):
     def log_stopped(self, reason: str | None = None, message: str | None = None) -> None:
         self.log_status("stopped", reason, message)
 
-    def list(self, query: str | None = None, sort: str | None = None, limit: int = 20, offset: int = 0) -> Json:
+    def list(
+        self, query: str | None = None, sort: str | None = None, limit: int = 20, offset: int = 0
+    ) -> Json:
         """One page of the project's runs: `count` of all, and `results`."""
         asked = {"query": query or "", "sort": sort or "", "limit": limit, "offset": offset}
-        answer: Json = {} if self._is_idle else self._connection.request("GET", self._project_path + "/runs", query=asked)
+        answer: Json = (
+            {}
+            if self._is_idle
+            else self._connection.request("GET", self._project_path + "/runs", query=asked)
+        )
         return answer
 
-    def list_children(self, query: str | None = None, sort: str | None = None, limit: int = 20, offset: int = 0) -> Json:
+    def list_children(
+        self, query: str | None = None, sort: str | None = None, limit: int = 20, offset: int = 0
+    ) -> Json:
         """One page of the runs that this pipeline made."""
         asked = f"pipeline:{self.run_uuid}"
         return self.list(f"{asked},{query}" if query else asked, sort, limit, offset)
@@ -295,7 +381,9 @@ class RunClient(Orders):
         if async_req:
             self._spool.add(report)
             return
-        if not self._spool.flush(self._connection.patience):  # what was logged before must not come after
+        if not self._spool.flush(
+            self._connection.patience
+        ):  # what was logged before must not come after
             raise ClientError("earlier reports could not be stored")
         self._send(report, self._connection.patience)
 
@@ -308,7 +396,9 @@ class RunClient(Orders):
 
     @property
     def _project_path(self) -> str:
-        """Quoted: names come from the environment or the caller, and each must stay one part of the path."""
+        """Quoted: names come from the environment or the caller, and each must stay one part of the
+        path.
+        """
         return f"/api/v1/{quote(str(self.owner), safe='')}/{quote(str(self.project), safe='')}"
 
     def _request(self, method: str, path: str = "", body: Any = None, **options: Any) -> Json:
@@ -332,7 +422,9 @@ def to_name(name: str) -> str:
 
 
 def to_json(value: Any) -> Any:
-    """A value that JSON can hold: numbers of other libraries become Python's, and what has no JSON its text."""
+    """A value that JSON can hold: numbers of other libraries become Python's, and what has no JSON
+    its text.
+    """
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, float):

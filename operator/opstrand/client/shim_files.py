@@ -14,7 +14,11 @@ _SHIM = os.path.join(_HERE, "shim", "polyaxon")
 def shim_files() -> dict[str, bytes]:
     """Relative path -> content, to be written into a folder that is on the scripts' path."""
     files = {f"polyaxon/{name}": content for name, content in _read_sources(_SHIM).items()}
-    own = {f"polyaxon/_opstrand/{name}": content for name, content in _read_sources(_HERE).items() if name != os.path.basename(__file__)}
+    own = {
+        f"polyaxon/_opstrand/{name}": content
+        for name, content in _read_sources(_HERE).items()
+        if name != os.path.basename(__file__)
+    }
     return {**files, **own}
 
 

@@ -1,7 +1,9 @@
-"""Sending reports behind user code's back: training never waits for the API, and never fails because of it.
+"""Sending reports behind user code's back: training never waits for the API, and never fails
+because of it.
 
-Owns the thread that sends, what is said when something could not be stored, and the last chance at the end of the process. Reports
-that could not be sent yet are merged, so that what waits is bounded by what a run can hold.
+Owns the thread that sends, what is said when something could not be stored, and the last chance at
+the end of the process. Reports that could not be sent yet are merged, so that what waits is bounded
+by what a run can hold.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from .errors import ApiError, ClientError
 
 #: Seconds that the end of the process waits for the API.
 LAST_CHANCE = 60.0
-#: Seconds for one try, between two tries while the API is away, and for whoever must send for himself since no thread can be started.
+#: Seconds for one try, between two tries while the API is away, and for whoever must send for
+#: himself since no thread can be started.
 _TRY = 30.0
 _PAUSE = 2.0
 _ALONE = 5.0
@@ -44,7 +47,8 @@ class Spool:
             os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
-        # A forked child has no sending thread, perhaps a lock that nobody will release, and its parent's reports are not its own.
+        # A forked child has no sending thread, perhaps a lock that nobody will release, and its
+        # parent's reports are not its own.
         self._wake = threading.Condition()
         self._pending = Report()
         self._due: float | None = None
@@ -67,7 +71,10 @@ class Spool:
             self.flush(_ALONE)
 
     def _start(self) -> threading.Thread | None:
-        """The thread that sends. None where there can be none: a process that ends, or one that has as many as it may."""
+        """The thread that sends.
+
+        None where there can be none: a process that ends, or one that has as many as it may.
+        """
         _call_at_end_of_worker(self._finish)
         thread = threading.Thread(target=self._run, name="opstrand-reports", daemon=True)
         try:
@@ -100,7 +107,11 @@ class Spool:
         """The next report to send, once it is due."""
         with self._wake:
             while not self._pending or self._due is None or self._due > time.monotonic():
-                rest = None if self._due is None or not self._pending else max(0.0, self._due - time.monotonic())
+                rest = (
+                    None
+                    if self._due is None or not self._pending
+                    else max(0.0, self._due - time.monotonic())
+                )
                 self._wake.wait(rest)
             report, self._pending, self._due, self._sending = self._pending, Report(), None, True
             return report
@@ -117,8 +128,17 @@ class Spool:
             self._sending = False
             self._wake.notify_all()
 
-    def _try(self, report: Report, seconds: float, refused: list[tuple[str, Exception]], tries: Iterator[int]) -> Report:
-        """What is to be sent again. Of a report that is refused only that part is lost which is the reason."""
+    def _try(
+        self,
+        report: Report,
+        seconds: float,
+        refused: list[tuple[str, Exception]],
+        tries: Iterator[int],
+    ) -> Report:
+        """What is to be sent again.
+
+        Of a report that is refused only that part is lost which is the reason.
+        """
         kept = Report()
         try:
             self._send(report, seconds)
@@ -143,15 +163,24 @@ class Spool:
             self._say(f"the API is away, reports are kept and sent later ({error})")
 
     def _tell(self, refused: list[tuple[str, Exception]]) -> None:
-        names = ", ".join(name for name, _ in refused[:5]) + (f" and {len(refused) - 5} more" if len(refused) > 5 else "")
+        names = ", ".join(name for name, _ in refused[:5]) + (
+            f" and {len(refused) - 5} more" if len(refused) > 5 else ""
+        )
         error = refused[0][1]
-        self._say(f"the API refused {names}: {error.detail}" if isinstance(error, ApiError) else f"{names} could not be sent: {error}")
+        self._say(
+            f"the API refused {names}: {error.detail}"
+            if isinstance(error, ApiError)
+            else f"{names} could not be sent: {error}"
+        )
 
     def _finish(self) -> None:
         """The process ends: what is said from here on is sent before the call returns."""
         self._ends = True
         if not self.flush(self._last_chance):
-            self._say(f"{self._pending.names() or 'reports'} could not be stored within {self._last_chance:g} s and are lost")
+            self._say(
+                f"{self._pending.names() or 'reports'} could not be stored within "
+                f"{self._last_chance:g} s and are lost"
+            )
 
     @staticmethod
     def _say(text: str) -> None:

@@ -1,4 +1,5 @@
-"""Tracking without holding a client: `init()` once, then functions of the module, as in the published package.
+"""Tracking without holding a client: `init()` once, then functions of the module, as in the
+published package.
 
 Owns the one current run. `TRACKING_RUN` is None before `init()`.
 """
@@ -23,26 +24,46 @@ TRACKING_RUN: Run | None = None
 class Run(RunClient):
     """A run client that reads the run at once and knows the run's folder."""
 
-    def __init__(self, *args: Any, track_env: bool = True, artifacts_path: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, *args: Any, track_env: bool = True, artifacts_path: str | None = None, **options: Any
+    ) -> None:
         super().__init__(*args, **options)
-        self._artifacts_path = artifacts_path or os.path.join(context_root(), "artifacts", self.run_uuid)
+        self._artifacts_path = artifacts_path or os.path.join(
+            context_root(), "artifacts", self.run_uuid
+        )
         self.refresh_data()
         if track_env and not self._is_idle:
             self.log_env()
 
-    def get_artifacts_path(self, rel_path: str | None = None, ensure_path: bool = False, is_dir: bool = False, **ignored: Any) -> str:
+    def get_artifacts_path(
+        self,
+        rel_path: str | None = None,
+        ensure_path: bool = False,
+        is_dir: bool = False,
+        **ignored: Any,
+    ) -> str:
         """The run's own folder, or a path in it; with `ensure_path` its folders are made."""
         path = os.path.join(self._artifacts_path, rel_path) if rel_path else self._artifacts_path
         if ensure_path:
             os.makedirs(path if is_dir else os.path.dirname(path), exist_ok=True)
         return path
 
-    def get_outputs_path(self, rel_path: str | None = None, ensure_path: bool = True, is_dir: bool = False, **ignored: Any) -> str:
+    def get_outputs_path(
+        self,
+        rel_path: str | None = None,
+        ensure_path: bool = True,
+        is_dir: bool = False,
+        **ignored: Any,
+    ) -> str:
         """The folder of the run's outputs, or a path in it, whose folders are made."""
-        return self.get_artifacts_path(os.path.join("outputs", rel_path or ""), ensure_path, is_dir).rstrip("/")
+        return self.get_artifacts_path(
+            os.path.join("outputs", rel_path or ""), ensure_path, is_dir
+        ).rstrip("/")
 
     def log_env(self, rel_path: str | None = None, content: dict[str, Any] | None = None) -> None:
-        """Keep what this process runs on as `env.json` among the outputs; nothing where the folder cannot be written."""
+        """Keep what this process runs on as `env.json` among the outputs; nothing where the folder
+        cannot be written.
+        """
         facts = content or {
             "python_version": platform.python_version(),
             "os": platform.platform(),
@@ -62,16 +83,23 @@ class Run(RunClient):
         """The folder for TensorBoard's files among the outputs."""
         return self.get_outputs_path(rel_path, is_dir=True)
 
-    def set_artifacts_path(self, artifacts_path: str | None = None, is_related: bool = False) -> None:
+    def set_artifacts_path(
+        self, artifacts_path: str | None = None, is_related: bool = False
+    ) -> None:
         """From now on the run's files are in this folder."""
-        self._artifacts_path = artifacts_path or os.path.join(context_root(), "artifacts", self.run_uuid)
+        self._artifacts_path = artifacts_path or os.path.join(
+            context_root(), "artifacts", self.run_uuid
+        )
 
     def get_log_level(self) -> str | None:
         return os.environ.get("POLYAXON_LOG_LEVEL")
 
 
 def init(*args: Any, **options: Any) -> Run:
-    """Find out which run this is and read it. Takes what the published `init` takes. Raises ClientError."""
+    """Find out which run this is and read it.
+
+    Takes what the published `init` takes. Raises ClientError.
+    """
     global TRACKING_RUN
     TRACKING_RUN = Run(*args, **options)
     return TRACKING_RUN

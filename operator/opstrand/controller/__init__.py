@@ -1,1 +1,3 @@
-"""The controller's shell: what it observes, the writes that it makes, and the queue between them."""
+"""The controller's shell: what it observes, the writes that it makes, and the queue between
+them.
+"""

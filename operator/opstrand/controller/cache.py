@@ -1,7 +1,8 @@
 """What the operator knows of the cluster, fed by events, lists and the answers to its own writes.
 
-Owns the newest body of every Operation, Component and Pod of ours, the index by uuid, and who waits for whom. kopf gives events, not a
-cache: what is missing from a later list is asked for and then dropped by `handlers.sync`. Must not do I/O.
+Owns the newest body of every Operation, Component and Pod of ours, the index by uuid, and who waits
+for whom. kopf gives events, not a cache: what is missing from a later list is asked for and then
+dropped by `handlers.sync`. Must not do I/O.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ from opstrand.kube.resources import COMPONENTS, DEPLOYMENTS, OPERATIONS, PODS, R
 from opstrand.kube.versions import is_newer
 from opstrand.types import Key, Manifest
 
-#: Gone objects that are remembered, so that the loss of a Pod is known without a GET, and no late list brings anything back.
+#: Gone objects that are remembered, so that the loss of a Pod is known without a GET, and no late
+#: list brings anything back.
 _TOMBSTONES = 8192
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Something that a run can wait for: an Operation by name or by uuid, or a Component by name."""
+    """Something that a run can wait for: an Operation by name or by uuid, or a Component by
+    name.
+    """
 
     kind: str
     namespace: str
@@ -36,16 +40,25 @@ class Subject:
 
 
 class Cache:
-    """Bodies by (namespace, name). Every change returns the keys of the runs that should look again."""
+    """Bodies by (namespace, name).
+
+    Every change returns the keys of the runs that should look again.
+    """
 
     def __init__(self) -> None:
-        self._objects: dict[Resource, dict[Key, Manifest]] = {OPERATIONS: {}, COMPONENTS: {}, PODS: {}, DEPLOYMENTS: {}}
+        self._objects: dict[Resource, dict[Key, Manifest]] = {
+            OPERATIONS: {},
+            COMPONENTS: {},
+            PODS: {},
+            DEPLOYMENTS: {},
+        }
         self._by_uuid: dict[tuple[str, str], Key] = {}
         self._waiters: dict[Subject, set[Key]] = defaultdict(set)
         self._waits: dict[Key, frozenset[Subject]] = {}
         #: The Pods of services by (namespace, uuid of the run): their names are Kubernetes' own.
         self._replicas: dict[tuple[str, str], set[Key]] = defaultdict(set)
-        #: The uids of Pods and Deployments that this process made, or has compared with what it would make.
+        #: The uids of Pods and Deployments that this process made, or has compared with what it
+        #: would make.
         self._own: dict[tuple[Resource, Key], str] = {}
         #: Names of Pods and Deployments, and uids of everything, that are gone.
         self._gone: OrderedDict[Key | str, None] = OrderedDict()
@@ -69,12 +82,16 @@ class Cache:
         return self.operation((namespace, name))
 
     def find_by_uuid(self, namespace: str, uuid: str) -> Manifest | None:
-        """The run of this uuid, in this namespace and nowhere else: another project's run is a run not found."""
+        """The run of this uuid, in this namespace and nowhere else: another project's run is a run
+        not found.
+        """
         key = self._by_uuid.get((namespace, uuid))
         return None if key is None else self.operation(key)
 
     def operations(self, namespace: str | None = None) -> list[Manifest]:
-        return [body for key, body in self._objects[OPERATIONS].items() if namespace in (None, key[0])]
+        return [
+            body for key, body in self._objects[OPERATIONS].items() if namespace in (None, key[0])
+        ]
 
     def deployment(self, namespace: str, name: str) -> Manifest | None:
         """As it was when it was made or asked for: nobody watches Deployments."""
@@ -90,7 +107,9 @@ class Cache:
         self._own[resource, key_of(body)] = body["metadata"]["uid"]
 
     def own_uid(self, resource: Resource, key: Key) -> str | None:
-        """The uid of the object that is known to be what a run asked for; None where that is not known yet."""
+        """The uid of the object that is known to be what a run asked for; None where that is not
+        known yet.
+        """
         return self._own.get((resource, key))
 
     def was_seen(self, namespace: str, name: str) -> bool:
@@ -106,13 +125,17 @@ class Cache:
         return None if known is None else _version(known)
 
     def put(self, resource: Resource, body: Mapping[str, Any]) -> set[Key]:
-        """Take this body unless a newer one is known. Returns whom it concerns; empty if it says nothing new.
+        """Take this body unless a newer one is known. Returns whom it concerns; empty if it says
+        nothing new.
 
-        A list that was asked for before a deletion and is read after it still holds the object: what is gone stays gone.
+        A list that was asked for before a deletion and is read after it still holds the object:
+        what is gone stays gone.
         """
         key = key_of(body)
         known = self._objects[resource].get(key)
-        if body["metadata"]["uid"] in self._gone or (known is not None and not is_newer(body, known)):
+        if body["metadata"]["uid"] in self._gone or (
+            known is not None and not is_newer(body, known)
+        ):
             return set()
         replaced = self._replace(resource, known, body)
         slim = _slim(resource, body)
@@ -126,7 +149,9 @@ class Cache:
         if resource is COMPONENTS:
             return set(self._waiters.get(Subject("component", *key), ()))
         self._by_uuid[(key[0], names.run_uuid(slim["metadata"]["uid"]))] = key
-        return {key} | replaced | (self._waiters_on(slim) if _concerns_others(known, slim) else set())
+        return (
+            {key} | replaced | (self._waiters_on(slim) if _concerns_others(known, slim) else set())
+        )
 
     def _take_pod(self, key: Key, pod: Mapping[str, Any]) -> set[Key]:
         owner, run = _owner_key(pod), _run_of(pod)
@@ -146,14 +171,21 @@ class Cache:
         key = None if run is None else self._by_uuid.get(run)
         return set() if key is None else {key}
 
-    def _replace(self, resource: Resource, known: Manifest | None, body: Mapping[str, Any]) -> set[Key]:
-        """Another object has taken the name: the known one was deleted unnoticed. Returns those that wait for that very run."""
+    def _replace(
+        self, resource: Resource, known: Manifest | None, body: Mapping[str, Any]
+    ) -> set[Key]:
+        """Another object has taken the name: the known one was deleted unnoticed.
+
+        Returns those that wait for that very run.
+        """
         if known is None or known["metadata"]["uid"] == body["metadata"]["uid"]:
             return set()
         self._bury(known["metadata"]["uid"])
         if resource is not OPERATIONS:
             return set()
-        self._by_uuid.pop((known["metadata"]["namespace"], names.run_uuid(known["metadata"]["uid"])), None)
+        self._by_uuid.pop(
+            (known["metadata"]["namespace"], names.run_uuid(known["metadata"]["uid"])), None
+        )
         return self._waiters_on(known)
 
     def _bury(self, gone: Key | str) -> None:
@@ -162,11 +194,18 @@ class Cache:
             self._gone.popitem(last=False)
 
     def drop(self, resource: Resource, body: Mapping[str, Any]) -> set[Key]:
-        """Forget an object that is gone. A body older than what is known (the name was taken again) drops nothing."""
+        """Forget an object that is gone.
+
+        A body older than what is known (the name was taken again) drops nothing.
+        """
         key = key_of(body)
         known = self._objects[resource].get(key)
         self._bury(body["metadata"]["uid"])
-        if known is not None and known["metadata"]["uid"] != body["metadata"]["uid"] and not is_newer(body, known):
+        if (
+            known is not None
+            and known["metadata"]["uid"] != body["metadata"]["uid"]
+            and not is_newer(body, known)
+        ):
             return set()
         self._objects[resource].pop(key, None)
         if self._own.get((resource, key)) == body["metadata"]["uid"]:
@@ -190,10 +229,17 @@ class Cache:
         """The names of all that is known of a kind, in one namespace or in all."""
         return frozenset(key for key in self._objects[resource] if namespace in (None, key[0]))
 
-    def missing(self, resource: Resource, known: frozenset[Key], present: Set[Key]) -> list[Manifest]:
-        """What was known when a full list was asked for, and is not in it: perhaps deleted while the watch was down. Ask before believing
-        it. What came after that is newer than the list."""
-        return [body for key in known - present if (body := self._objects[resource].get(key)) is not None]
+    def missing(
+        self, resource: Resource, known: frozenset[Key], present: Set[Key]
+    ) -> list[Manifest]:
+        """What was known when a full list was asked for, and is not in it: perhaps deleted while
+        the watch was down. Ask before believing it. What came after that is newer than the list.
+        """
+        return [
+            body
+            for key in known - present
+            if (body := self._objects[resource].get(key)) is not None
+        ]
 
     def wait(self, key: Key, subjects: frozenset[Subject]) -> None:
         """From now on wake `key` when one of these changes; the empty set ends its waiting."""
@@ -227,13 +273,18 @@ def _owner_key(pod: Mapping[str, Any]) -> set[Key]:
 
 
 def _run_of(pod: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The run whose label a Pod has: enough to look at it. Anyone can write a label, so it is no proof."""
+    """The run whose label a Pod has: enough to look at it.
+
+    Anyone can write a label, so it is no proof.
+    """
     uuid = (pod["metadata"].get("labels") or {}).get(names.UUID_LABEL)
     return (pod["metadata"]["namespace"], str(uuid)) if uuid else None
 
 
 def _concerns_others(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:
-    """Whether a waiting run could see a difference: the run appeared, froze its inputs, ended, or is being deleted."""
+    """Whether a waiting run could see a difference: the run appeared, froze its inputs, ended, or
+    is being deleted.
+    """
     if known is None:
         return True
     return _outside(known) != _outside(body)
@@ -250,14 +301,21 @@ def _slim(resource: Resource, body: Mapping[str, Any]) -> Manifest:
     slim = {**body, "metadata": metadata}
     if resource is OPERATIONS and parse_phase(read_status(body)).is_final:
         spec = body.get("spec") or {}
-        slim["spec"] = {key: spec[key] for key in ("name", "control", "termination", "patchStrategy") if key in spec}
+        slim["spec"] = {
+            key: spec[key]
+            for key in ("name", "control", "termination", "patchStrategy")
+            if key in spec
+        }
         slim["spec"] |= slim_component(spec) | slim_plugins(spec)
     if resource in (OPERATIONS, COMPONENTS):
         return pack(slim)
     if resource is PODS:
-        # What the user asked for in annotations may be a quarter of a megabyte, and is not read here.
+        # What the user asked for in annotations may be a quarter of a megabyte, and is not read
+        # here.
         if annotations := metadata.get("annotations"):
-            metadata["annotations"] = {key: value for key, value in annotations.items() if key.startswith(names.GROUP)}
+            metadata["annotations"] = {
+                key: value for key, value in annotations.items() if key.startswith(names.GROUP)
+            }
         spec = body.get("spec") or {}
         kept = ("activeDeadlineSeconds", "nodeName", "schedulingGates")
         slim["spec"] = {
@@ -269,7 +327,17 @@ def _slim(resource: Resource, body: Mapping[str, Any]) -> Manifest:
 
 
 def _slim_container(container: Mapping[str, Any]) -> Manifest:
-    """What diagnosing reads: and the secrets given as plain variables, so that they can be kept out of what is shown."""
-    kept = {name: container[name] for name in ("name", "resources", "restartPolicy") if name in container}
-    secrets = [one for one in container.get("env") or () if one.get("value") and is_secret_name(str(one.get("name")))]
+    """What diagnosing reads: and the secrets given as plain variables, so that they can be kept out
+    of what is shown.
+    """
+    kept = {
+        name: container[name]
+        for name in ("name", "resources", "restartPolicy")
+        if name in container
+    }
+    secrets = [
+        one
+        for one in container.get("env") or ()
+        if one.get("value") and is_secret_name(str(one.get("name")))
+    ]
     return {**kept, "env": secrets} if secrets else kept

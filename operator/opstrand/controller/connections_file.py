@@ -1,7 +1,9 @@
-"""The catalog of connections as it is on disk now: read at the start, and again whenever the file has changed.
+"""The catalog of connections as it is on disk now: read at the start, and again whenever the file
+has changed.
 
-Owns the file and what happens when somebody breaks it. A file that is wrong at the start stops the process with every problem; one that is
-wrong later is logged, once, and the last good catalog stays. Must not know what a connection means.
+Owns the file and what happens when somebody breaks it. A file that is wrong at the start stops the
+process with every problem; one that is wrong later is logged, once, and the last good catalog
+stays. Must not know what a connection means.
 """
 
 from __future__ import annotations
@@ -20,23 +22,32 @@ logger = logging.getLogger(__name__)
 
 #: A mounted ConfigMap changes within a minute; looking more often than this shows nothing.
 _LOOK_EVERY = 1.0
-#: What tells one content of the file from another: a mounted ConfigMap is a link to another folder after each change.
+#: What tells one content of the file from another: a mounted ConfigMap is a link to another folder
+#: after each change.
 _Mark = tuple[int, int, int, int]
 
 
 def read_connections(path: str | None) -> Catalog | None:
-    """The catalog of a file that was named, None where none was. Raises SpecError for one that is wrong or not there."""
+    """The catalog of a file that was named, None where none was.
+
+    Raises SpecError for one that is wrong or not there.
+    """
     if not path:
         return None
     try:
         document = parse_document(Path(path).read_bytes(), source=path)
     except OSError as error:
-        raise SpecError("InvalidSpec", f"{path} cannot be read: {error.strerror or error}", "connections") from None
+        raise SpecError(
+            "InvalidSpec", f"{path} cannot be read: {error.strerror or error}", "connections"
+        ) from None
     return read_catalog(parse_catalog_file(document.data, document=document))
 
 
 class CatalogReader:
-    """Reads the file when it has changed. An empty path is an empty catalog, for ever; so is a file that is not there yet."""
+    """Reads the file when it has changed.
+
+    An empty path is an empty catalog, for ever; so is a file that is not there yet.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -45,7 +56,10 @@ class CatalogReader:
         self._catalog = EMPTY
 
     def start(self) -> None:
-        """Read it for the first time. Raises SpecError that names the file, the line and what should stand there."""
+        """Read it for the first time.
+
+        Raises SpecError that names the file, the line and what should stand there.
+        """
         self._mark = self._look()
         self._catalog = self._parse() if self._mark is not None else EMPTY
 
@@ -67,7 +81,10 @@ class CatalogReader:
         except (SpecError, OSError) as error:
             logger.error("the catalog of connections is wrong, the last good one stays: %s", error)
         else:
-            logger.info("the catalog of connections was read again", extra={"connections": sorted(self._catalog.connections)})
+            logger.info(
+                "the catalog of connections was read again",
+                extra={"connections": sorted(self._catalog.connections)},
+            )
 
     def _look(self) -> _Mark | None:
         if not self._path:

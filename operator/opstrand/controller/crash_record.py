@@ -1,8 +1,11 @@
-"""Which runs were being reconciled when the process died: a small file that outlives the process, not the Pod.
+"""Which runs were being reconciled when the process died: a small file that outlives the process,
+not the Pod.
 
-Owns the file's form and the counting. A run is entered before it is reconciled and left out after, by writing a few bytes of mapped memory:
-nothing is flushed, since the kernel keeps what a killed process wrote. At the next start, every run that is still in it gets a count; one
-with a count is reconciled alone, so that only the one that kills the process is counted again. Must not know what happens to such a run.
+Owns the file's form and the counting. A run is entered before it is reconciled and left out after,
+by writing a few bytes of mapped memory: nothing is flushed, since the kernel keeps what a killed
+process wrote. At the next start, every run that is still in it gets a count; one with a count is
+reconciled alone, so that only the one that kills the process is counted again. Must not know what
+happens to such a run.
 """
 
 from __future__ import annotations
@@ -38,7 +41,9 @@ class CrashRecord:
         self._take_over()
 
     def count(self, uid: str) -> int:
-        """How often the process died while it reconciled this run, without having done so in between."""
+        """How often the process died while it reconciled this run, without having done so in
+        between.
+        """
         return self._counts.get(uid, 0)
 
     def is_set_aside(self, uid: str) -> bool:
@@ -46,7 +51,10 @@ class CrashRecord:
 
     @asynccontextmanager
     async def flight(self, uid: str) -> AsyncIterator[None]:
-        """While the run is reconciled. One that was under way when the process died waits for others of that kind."""
+        """While the run is reconciled.
+
+        One that was under way when the process died waits for others of that kind.
+        """
         if uid in self._counts:
             async with self._alone:
                 with self._entered(uid):
@@ -85,7 +93,11 @@ class CrashRecord:
             uid = self._read(at)
             if uid:
                 self._counts[uid] = self._counts.get(uid, 0) + 1
-                logger.warning("the operator died while it reconciled the run of uid %s (%d times)", uid, self._counts[uid])
+                logger.warning(
+                    "the operator died while it reconciled the run of uid %s (%d times)",
+                    uid,
+                    self._counts[uid],
+                )
         self._write_counts()
         self._data[len(_MAGIC) : _FIRST_COUNT] = bytes(_FIRST_COUNT - len(_MAGIC))
 
@@ -103,12 +115,19 @@ class CrashRecord:
 
 
 def _open(path: str) -> mmap.mmap:
-    """The file's memory, made new where it is not one of ours. A file that cannot be had is reported and done without."""
+    """The file's memory, made new where it is not one of ours.
+
+    A file that cannot be had is reported and done without.
+    """
     if not path:
         return mmap.mmap(-1, _SIZE)
     try:
         file = Path(path)
-        if not file.exists() or file.stat().st_size != _SIZE or not file.read_bytes().startswith(_MAGIC):
+        if (
+            not file.exists()
+            or file.stat().st_size != _SIZE
+            or not file.read_bytes().startswith(_MAGIC)
+        ):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(_MAGIC.ljust(_SIZE, b"\0"))
         with file.open("r+b") as opened:

@@ -1,8 +1,9 @@
 """The decision about one run, made where it is cheap: right here, or in a worker process.
 
-Owns the choice between the two and the way there and back. What is small, and has no template beyond look-ups, is decided inline, with a
-timer that ends the attempt as soon as it is not small after all; everything else is decided in a worker, as a whole, within the run's
-allowance. Must not decide what becomes of a run: `core.lifecycle` does.
+Owns the choice between the two and the way there and back. What is small, and has no template
+beyond look-ups, is decided inline, with a timer that ends the attempt as soon as it is not small
+after all; everything else is decided in a worker, as a whole, within the run's allowance. Must not
+decide what becomes of a run: `core.lifecycle` does.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _FEW = 16
 _CHUNK = 50
 
 
-# -- here ---------------------------------------------------------------------------------------------------------------
+# -- here ------------------------------------------------------------------------------------------
 
 
 def decide_here(gathered: Gathered, key: Key, world: World) -> Decision:
@@ -64,7 +65,10 @@ def _read_file(snapshot: Snapshot, key: Key, world: World) -> Snapshot:
         raise NeedsWorker
     store = store_path(snapshot.catalog)
     places = (store, prepared.identity.context_root)
-    upstream = {ref: None if body is None else read_upstream(body, world.settings, *places) for ref, body in bodies.items()}
+    upstream = {
+        ref: None if body is None else read_upstream(body, world.settings, *places)
+        for ref, body in bodies.items()
+    }
     return replace(snapshot, upstream=upstream)
 
 
@@ -84,7 +88,7 @@ def _prepare(body: Mapping[str, Any], key: Key, world: World) -> Prepared | Spec
         return error
 
 
-# -- in a worker --------------------------------------------------------------------------------------------------------
+# -- in a worker -----------------------------------------------------------------------------------
 
 
 async def decide_apart(gathered: Gathered, key: Key, world: World) -> Decision:
@@ -99,7 +103,10 @@ async def decide_apart(gathered: Gathered, key: Key, world: World) -> Decision:
 
 
 async def _decide_in_steps(snapshot: Snapshot, key: Key, world: World) -> Decision:
-    """Ask a worker, and again with what its answer says is needed of the rest of the cluster. Raises SpecError."""
+    """Ask a worker, and again with what its answer says is needed of the rest of the cluster.
+
+    Raises SpecError.
+    """
     account = _Account(snapshot, key, world)
     body = to_parcel(snapshot.body)
     seen = {"measure": snapshot.measured, **{name: getattr(snapshot, name) for name in _SEEN}}
@@ -108,15 +115,22 @@ async def _decide_in_steps(snapshot: Snapshot, key: Key, world: World) -> Decisi
     if isinstance(found, Needs) and found.missing_component:
         component = find_component(key, found.missing_component, world)
         upstream: dict[Ref, Any] | None = {} if component is None else None
-        found = await account.run("decide_run", body, to_parcel(component), upstream, snapshot.now, seen)
+        found = await account.run(
+            "decide_run", body, to_parcel(component), upstream, snapshot.now, seen
+        )
     if isinstance(found, Decision):
         return found
     if found.refs:
         check_waiting(snapshot.body, world)
     parcels = {ref: to_parcel(one) for ref, one in find_upstream(key, found.refs, world).items()}
     project = world.cache.operations(key[0]) if found.has_joins else []
-    chunks = ([to_parcel(one) for one in project[at : at + _CHUNK]] for at in range(0, len(project), _CHUNK))
-    decision: Decision = await account.run("decide_run", body, to_parcel(component), parcels, snapshot.now, seen, chunks=chunks)
+    chunks = (
+        [to_parcel(one) for one in project[at : at + _CHUNK]]
+        for at in range(0, len(project), _CHUNK)
+    )
+    decision: Decision = await account.run(
+        "decide_run", body, to_parcel(component), parcels, snapshot.now, seen, chunks=chunks
+    )
     return decision
 
 
@@ -142,19 +156,34 @@ class _Account:
         return self._world.ledger.spent(self._uid, self._generation) > 0
 
     async def run(self, job: str, *arguments: Any, chunks: Any = None) -> Any:
-        """The job's value. Raises SpecError for what is wrong with the file, and for what takes too much."""
+        """The job's value.
+
+        Raises SpecError for what is wrong with the file, and for what takes too much.
+        """
         world, settings = self._world, self._world.settings
         left = settings.decision_seconds_per_run - world.ledger.spent(self._uid, self._generation)
         if left <= 0:
-            words = f"deciding about this run took {settings.decision_seconds_per_run} s of computing time altogether"
+            words = (
+                f"deciding about this run took {settings.decision_seconds_per_run} s of computing "
+                "time altogether"
+            )
             raise SpecError("TooExpensive", words)
         try:
             seconds = min(left, world.pool.seconds)
-            done = await world.pool.run(f"{JOB}:{job}", settings, *arguments, group=self._key[0], seconds=seconds, chunks=chunks)
+            done = await world.pool.run(
+                f"{JOB}:{job}",
+                settings,
+                *arguments,
+                group=self._key[0],
+                seconds=seconds,
+                chunks=chunks,
+            )
         except Exceeded as error:
             world.ledger.charge(self._uid, self._generation, error.seconds)
             logger.info("a decision took too much: %s", error.message, extra=about(*self._key))
-            raise SpecError("TooExpensive", f"deciding about this run was ended: {error.message}") from None
+            raise SpecError(
+                "TooExpensive", f"deciding about this run was ended: {error.message}"
+            ) from None
         except (Refused, Stuck) as error:
             world.ledger.charge(self._uid, self._generation, error.seconds)
             raise

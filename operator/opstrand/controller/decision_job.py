@@ -1,7 +1,8 @@
-"""A worker's job: the whole decision about one run, from its body and what its file asks of other objects.
+"""A worker's job: the whole decision about one run, from its body and what its file asks of other
+objects.
 
-Owns what a worker has to import for that, which is all that it imports: no HTTP, no event loop, nothing of a cluster. Must not start or
-call a worker: `decision` does.
+Owns what a worker has to import for that, which is all that it imports: no HTTP, no event loop,
+nothing of a cluster. Must not start or call a worker: `decision` does.
 """
 
 from __future__ import annotations
@@ -25,7 +26,14 @@ from opstrand.errors import SpecError
 from opstrand.settings import Settings
 
 MODULE = __name__
-_JOB = {"component": {"run": {"kind": "job", "container": {"image": "none", "args": ["{{ globals.name }}", "{{ 1 + 1 }}"]}}}}
+_JOB = {
+    "component": {
+        "run": {
+            "kind": "job",
+            "container": {"image": "none", "args": ["{{ globals.name }}", "{{ 1 + 1 }}"]},
+        }
+    }
+}
 _MATRIX = {"matrix": {"kind": "grid", "params": {"a": {"kind": "choice", "value": [1]}}}}
 _DAG = {"component": {"run": {"kind": "dag", "operations": [{"name": "a", **_JOB}]}}}
 #: Files that need what is loaded by name: every runtime, every matrix, the template language.
@@ -34,11 +42,15 @@ _FIRST: tuple[Mapping[str, Any], ...] = (_JOB, {**_JOB, **_MATRIX}, _DAG)
 
 @cache
 def warm_up() -> None:
-    """Decide about nothing of a user's: what first decisions load must not count as a run's time, nor be loaded by each worker again."""
+    """Decide about nothing of a user's: what first decisions load must not count as a run's time,
+    nor be loaded by each worker again.
+    """
     settings, now = Settings(), datetime(2000, 1, 1, tzinfo=UTC)
     for spec in _FIRST:
         body = {"metadata": {"name": "first", "namespace": "none", "uid": "0"}, "spec": spec}
-        decide(Snapshot(body, _prepare_parcels(settings, body, None), now, settings, evaluate_traced))
+        decide(
+            Snapshot(body, _prepare_parcels(settings, body, None), now, settings, evaluate_traced)
+        )
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,8 @@ def decide_run(
     seen: Mapping[str, Any],
     project: Sequence[Any] = (),
 ) -> Decision | Needs:
-    """A worker's job: the whole decision; where `upstream` is None and other objects are needed for it, which they are.
+    """A worker's job: the whole decision; where `upstream` is None and other objects are needed for
+    it, which they are.
 
     What the status keeps of the user's data is answered only where it changed.
     """
@@ -67,27 +80,47 @@ def decide_run(
 
     whole = from_parcel(body) or {}
     prepared = _prepare_parcels(settings, whole, component)
-    needs = None if upstream is not None or "pod" in (whole.get("status") or {}) else _find_needs(prepared)
+    needs = (
+        None
+        if upstream is not None or "pod" in (whole.get("status") or {})
+        else _find_needs(prepared)
+    )
     if needs is not None:
         return needs
     bodies = {ref: from_parcel(one) for ref, one in (upstream or {}).items()}
     store = store_path(seen["catalog"])
     places = (store, read_identity(whole, settings).context_root)
-    others = {ref: None if one is None else read_upstream(one, settings, *places) for ref, one in bodies.items()}
-    runs = tuple(read_upstream(found, settings, *places) for one in project if (found := from_parcel(one)) is not None)
-    snapshot = Snapshot(whole, prepared, now, settings, evaluate, upstream=others, project=runs, **seen)
+    others = {
+        ref: None if one is None else read_upstream(one, settings, *places)
+        for ref, one in bodies.items()
+    }
+    runs = tuple(
+        read_upstream(found, settings, *places)
+        for one in project
+        if (found := from_parcel(one)) is not None
+    )
+    snapshot = Snapshot(
+        whole, prepared, now, settings, evaluate, upstream=others, project=runs, **seen
+    )
     decision = decide(snapshot)
     if decision.status is None or not isinstance(body, bytes):
         return decision
     before = whole.get("status") or {}
-    status = {key: value if key in STATUS or before.get(key) is not value else empty(value) for key, value in decision.status.items()}
+    status = {
+        key: value if key in STATUS or before.get(key) is not value else empty(value)
+        for key, value in decision.status.items()
+    }
     return replace(decision, status=status)
 
 
-def _prepare_parcels(settings: Settings, body: Mapping[str, Any], component: Any) -> Prepared | SpecError:
+def _prepare_parcels(
+    settings: Settings, body: Mapping[str, Any], component: Any
+) -> Prepared | SpecError:
     found = from_parcel(component)
     try:
-        return prepare(body, settings=settings, component=None if found is None else found.get("spec") or {})
+        return prepare(
+            body, settings=settings, component=None if found is None else found.get("spec") or {}
+        )
     except SpecError as error:
         return error
 

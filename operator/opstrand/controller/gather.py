@@ -1,7 +1,9 @@
-"""From a key to a snapshot: what `decide` needs to see, from the cache, with a request only where the cache cannot know.
+"""From a key to a snapshot: what `decide` needs to see, from the cache, with a request only where
+the cache cannot know.
 
-Reading a run's file is no part of it, since that may be expensive: `gather` says whether it is needed, and what the file asks of other
-runs is looked up by `find_upstream` and its neighbours. Must not decide and must not write.
+Reading a run's file is no part of it, since that may be expensive: `gather` says whether it is
+needed, and what the file asks of other runs is looked up by `find_upstream` and its neighbours.
+Must not decide and must not write.
 """
 
 from __future__ import annotations
@@ -69,7 +71,10 @@ class World:
 
 @dataclass(frozen=True)
 class Gathered:
-    """What is seen of a run. `is_file_needed`: the snapshot's `prepared` must still be replaced by what the run's file says."""
+    """What is seen of a run.
+
+    `is_file_needed`: the snapshot's `prepared` must still be replaced by what the run's file says.
+    """
 
     snapshot: Snapshot
     is_file_needed: bool = False
@@ -92,22 +97,35 @@ async def gather(key: Key, *, world: World, now: datetime) -> Gathered | None:
         return Gathered(replace(snapshot, pod=last, earlier_pods=_earlier(key, snapshot, world)))
     found = (await _find_pod(key, snapshot, world)) if snapshot.is_frozen else _Found()
     if found.pod is not None and found.is_own:
-        # What a Pod means is read from the Pod and from what was frozen: the file is not asked again.
-        snapshot = replace(snapshot, pod=found.pod, pod_events=await _ask_events(found.pod, snapshot, world))
+        # What a Pod means is read from the Pod and from what was frozen: the file is not asked
+        # again.
+        snapshot = replace(
+            snapshot, pod=found.pod, pod_events=await _ask_events(found.pod, snapshot, world)
+        )
         return _see_documents(snapshot, found.pod["metadata"]["name"], world)
-    seen = replace(snapshot, claimant=found.pod, pod_is_lost=found.is_lost, catalog=world.read_catalog())
+    seen = replace(
+        snapshot, claimant=found.pod, pod_is_lost=found.is_lost, catalog=world.read_catalog()
+    )
     return Gathered(seen, is_file_needed=True)
 
 
 def _see_documents(snapshot: Snapshot, name: str, world: World) -> Gathered:
     """Only the node says that the ConfigMap with the init document is gone."""
-    if not any(is_about_documents(str(event.get("message")), name) for event in snapshot.pod_events):
+    if not any(
+        is_about_documents(str(event.get("message")), name) for event in snapshot.pod_events
+    ):
         return Gathered(snapshot)
-    return Gathered(replace(snapshot, documents_are_gone=True, catalog=world.read_catalog()), is_file_needed=True)
+    return Gathered(
+        replace(snapshot, documents_are_gone=True, catalog=world.read_catalog()),
+        is_file_needed=True,
+    )
 
 
 async def _gather_service(key: Key, snapshot: Snapshot, world: World) -> Gathered:
-    """A frozen service: its Pods, and its Deployment only where there are none. What is made anew is rendered from its own file."""
+    """A frozen service: its Pods, and its Deployment only where there are none.
+
+    What is made anew is rendered from its own file.
+    """
     name = snapshot.status["service"]["name"]
     found = world.cache.replicas(key[0], names.run_uuid(snapshot.body["metadata"]["uid"]))
     pods = [pod for pod in found if names.is_replica_of(pod, name)]
@@ -119,16 +137,36 @@ async def _gather_service(key: Key, snapshot: Snapshot, world: World) -> Gathere
     is_gone = world.cache.was_seen(key[0], name)
     if live or snapshot.phase.is_final or snapshot.phase is Phase.STOPPING:
         hanging = next((pod for pod in live if is_being_made(pod)), None)
-        events = () if hanging is None or snapshot.phase.is_final else await _ask_events(hanging, snapshot, world)
+        events = (
+            ()
+            if hanging is None or snapshot.phase.is_final
+            else await _ask_events(hanging, snapshot, world)
+        )
         activity = await _ask_activity(key, snapshot, world) if live else None
-        snapshot = replace(snapshot, replicas=pods, deployment=deployment, deployment_is_gone=is_gone, pod_events=events, activity=activity)
+        snapshot = replace(
+            snapshot,
+            replicas=pods,
+            deployment=deployment,
+            deployment_is_gone=is_gone,
+            pod_events=events,
+            activity=activity,
+        )
         if not await _is_service_gone(key, snapshot, world):
             return _see_documents(snapshot, name, world)
         logger.info("a Service was deleted and is made again", extra=about(*key))
-        return Gathered(replace(snapshot, service_is_gone=True, catalog=world.read_catalog()), is_file_needed=True)
+        return Gathered(
+            replace(snapshot, service_is_gone=True, catalog=world.read_catalog()),
+            is_file_needed=True,
+        )
     if not is_gone:
         deployment, is_gone = await _find_deployment(key, snapshot, world)
-    seen = replace(snapshot, replicas=pods, deployment=deployment, deployment_is_gone=is_gone, catalog=world.read_catalog())
+    seen = replace(
+        snapshot,
+        replicas=pods,
+        deployment=deployment,
+        deployment_is_gone=is_gone,
+        catalog=world.read_catalog(),
+    )
     return Gathered(seen, is_file_needed=True)
 
 
@@ -142,11 +180,19 @@ def _is_deployment_known(key: Key, snapshot: Snapshot, world: World) -> bool:
     return bool(service.get("pods")) or world.cache.own_uid(DEPLOYMENTS, (key[0], name)) is not None
 
 
-async def _find_deployment(key: Key, snapshot: Snapshot, world: World) -> tuple[Mapping[str, Any] | None, bool]:
-    """A service's Deployment, asked for unless it was made a moment ago, and whether it is certainly gone."""
+async def _find_deployment(
+    key: Key, snapshot: Snapshot, world: World
+) -> tuple[Mapping[str, Any] | None, bool]:
+    """A service's Deployment, asked for unless it was made a moment ago, and whether it is
+    certainly gone.
+    """
     name = snapshot.status["service"]["name"]
     known = world.cache.deployment(key[0], name)
-    if known is not None and snapshot.since(known["metadata"].get("creationTimestamp")) < snapshot.settings.pending_grace:
+    if (
+        known is not None
+        and snapshot.since(known["metadata"].get("creationTimestamp"))
+        < snapshot.settings.pending_grace
+    ):
         return known, False
     try:
         found = await world.kube.get(DEPLOYMENTS, key[0], name)
@@ -163,7 +209,9 @@ async def _find_deployment(key: Key, snapshot: Snapshot, world: World) -> tuple[
 
 
 async def _is_service_gone(key: Key, snapshot: Snapshot, world: World) -> bool:
-    """Whether somebody deleted the Service: asked once the run has served for a while, and not while it is being deleted itself."""
+    """Whether somebody deleted the Service: asked once the run has served for a while, and not
+    while it is being deleted itself.
+    """
     started = snapshot.status.get("startedAt")
     if snapshot.phase is not Phase.RUNNING or snapshot.is_being_deleted or not started:
         return False
@@ -178,13 +226,23 @@ async def _is_service_gone(key: Key, snapshot: Snapshot, world: World) -> bool:
 
 async def _ask_activity(key: Key, snapshot: Snapshot, world: World) -> Activity | None:
     """When a service was used last, once it could have been idle for long enough to be ended."""
-    culling, started = read_culling(snapshot.status.get("termination")), snapshot.status.get("startedAt")
-    if culling is None or not started or snapshot.phase is not Phase.RUNNING or snapshot.left(started, culling.timeout) > 0:
+    culling, started = (
+        read_culling(snapshot.status.get("termination")),
+        snapshot.status.get("startedAt"),
+    )
+    if (
+        culling is None
+        or not started
+        or snapshot.phase is not Phase.RUNNING
+        or snapshot.left(started, culling.timeout) > 0
+    ):
         return None
     url = f"http://{snapshot.status['service']['host']}:{culling.port}/{culling.path.lstrip('/')}"
     activity = await world.ask_activity(url)
     if activity.trouble:
-        logger.warning("whether a service is idle is not known: %s", activity.trouble, extra=about(*key))
+        logger.warning(
+            "whether a service is idle is not known: %s", activity.trouble, extra=about(*key)
+        )
     return activity
 
 
@@ -192,17 +250,31 @@ def _earlier(key: Key, snapshot: Snapshot, world: World) -> tuple[Mapping[str, A
     """The Pods of attempts before the last one, as far as they are still there."""
     metadata = snapshot.body["metadata"]
     uuid = names.run_uuid(metadata["uid"])
-    wanted = (names.pod_name(metadata["name"], uuid, number) for number in range(int(snapshot.status.get("attempt") or 0)))
+    wanted = (
+        names.pod_name(metadata["name"], uuid, number)
+        for number in range(int(snapshot.status.get("attempt") or 0))
+    )
     return tuple(pod for name in wanted if (pod := world.cache.pod(key[0], name)) is not None)
 
 
-async def _ask_events(pod: Mapping[str, Any], snapshot: Snapshot, world: World) -> Sequence[Mapping[str, Any]]:
-    """The warnings of a Pod that its node does not start, after a grace. Best effort: without them the run waits as before."""
-    if snapshot.since(pod["metadata"].get("creationTimestamp")) < snapshot.settings.mount_grace or not is_being_made(pod):
+async def _ask_events(
+    pod: Mapping[str, Any], snapshot: Snapshot, world: World
+) -> Sequence[Mapping[str, Any]]:
+    """The warnings of a Pod that its node does not start, after a grace.
+
+    Best effort: without them the run waits as before.
+    """
+    if snapshot.since(
+        pod["metadata"].get("creationTimestamp")
+    ) < snapshot.settings.mount_grace or not is_being_made(pod):
         return ()
     metadata = pod["metadata"]
     try:
-        found, _ = await world.kube.list(EVENTS, metadata["namespace"], fields=f"involvedObject.uid={metadata['uid']},type=Warning")
+        found, _ = await world.kube.list(
+            EVENTS,
+            metadata["namespace"],
+            fields=f"involvedObject.uid={metadata['uid']},type=Warning",
+        )
     except ApiError as error:
         logger.warning(
             "the events of a Pod that hangs could not be read: %s",
@@ -215,7 +287,10 @@ async def _ask_events(pod: Mapping[str, Any], snapshot: Snapshot, world: World) 
 
 @dataclass(frozen=True)
 class _Found:
-    """A Pod of the attempt's name. `is_own`: it is known to be the run's; `is_lost`: the run's own is certainly gone."""
+    """A Pod of the attempt's name.
+
+    `is_own`: it is known to be the run's; `is_lost`: the run's own is certainly gone.
+    """
 
     pod: Mapping[str, Any] | None = None
     is_own: bool = False
@@ -223,8 +298,9 @@ class _Found:
 
 
 async def _find_pod(key: Key, snapshot: Snapshot, world: World) -> _Found:
-    """The attempt's Pod, told from others by its uid: the recorded one, or that of the Pod that this process made. "Gone" is concluded
-    after one GET only."""
+    """The attempt's Pod, told from others by its uid: the recorded one, or that of the Pod that
+    this process made. "Gone" is concluded after one GET only.
+    """
     recorded = snapshot.status["pod"]
     name = recorded["name"]
     uid = recorded.get("uid") or world.cache.own_uid(PODS, (key[0], name))
@@ -250,8 +326,13 @@ def find_component(key: Key, name: str, world: World) -> Mapping[str, Any] | Non
     return found
 
 
-def find_upstream(key: Key, refs: Iterable[Ref], world: World) -> dict[Ref, Mapping[str, Any] | None]:
-    """The bodies of every run that the params refer to. Registers first and reads then, with no await between: no end can slip through."""
+def find_upstream(
+    key: Key, refs: Iterable[Ref], world: World
+) -> dict[Ref, Mapping[str, Any] | None]:
+    """The bodies of every run that the params refer to.
+
+    Registers first and reads then, with no await between: no end can slip through.
+    """
     subjects = {ref: _subject(ref, key[0]) for ref in refs}
     world.cache.wait(key, frozenset(subjects.values()))
     return {ref: _find_body(subject, world) for ref, subject in subjects.items()}
@@ -263,7 +344,8 @@ def check_waiting(body: Mapping[str, Any], world: World) -> None:
 
 
 def _subject(ref: Ref, namespace: str) -> Subject:
-    # Outside a pipeline `ops.NAME` is the Operation of that name: whoever writes manifests into git cannot know a uid beforehand.
+    # Outside a pipeline `ops.NAME` is the Operation of that name: whoever writes manifests into git
+    # cannot know a uid beforehand.
     return Subject("run" if ref.kind == "runs" else "operation", namespace, ref.target)
 
 
@@ -274,7 +356,10 @@ def _find_body(subject: Subject, world: World) -> Mapping[str, Any] | None:
 
 
 async def refresh(key: Key, *, world: World) -> set[Key]:
-    """Read the Operation itself: the cache was too old for a write. Returns who should look: the watch has nothing new to say."""
+    """Read the Operation itself: the cache was too old for a write.
+
+    Returns who should look: the watch has nothing new to say.
+    """
     try:
         return world.cache.put(OPERATIONS, await world.kube.get(OPERATIONS, *key))
     except NotFound:

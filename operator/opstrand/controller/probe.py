@@ -1,7 +1,8 @@
 """One question to a page of a service: when was it used last.
 
-The only request of the operator that does not go to the API server. What answers is the user's program: its answer is bounded in size and
-time, and a redirect is not followed. Must not judge what it says.
+The only request of the operator that does not go to the API server. What answers is the user's
+program: its answer is bounded in size and time, and a redirect is not followed. Must not judge what
+it says.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ async def ask_activity(url: str) -> Activity:
     """What the page tells, or why it does not. Never raises for what a page may do."""
     try:
         async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS), trust_env=False) as session,
+            aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=_SECONDS), trust_env=False
+            ) as session,
             session.get(url, allow_redirects=False) as answer,
         ):
             if answer.status != 200:

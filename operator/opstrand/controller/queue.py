@@ -1,7 +1,8 @@
 """One reconcile per key at a time, and one more remembered; namespaces take turns.
 
-Owns concurrency, the two lanes, delays and the backoff after trouble. A reconcile whose decision is expensive leaves the first lane and
-is done in the second, which has its own few slots: it never holds a slot that other runs need. Must not know what a reconcile does.
+Owns concurrency, the two lanes, delays and the backoff after trouble. A reconcile whose decision is
+expensive leaves the first lane and is done in the second, which has its own few slots: it never
+holds a slot that other runs need. Must not know what a reconcile does.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ Reconcile = Callable[[Key], Awaitable[Outcome]]
 class Queue:
     """Keys in, `reconcile(key)` out. Nothing runs before `start`: what comes earlier is kept.
 
-    A key whose outcome is `parked` is handed to `reconcile_parked`, at most `parked_slots` at once, and at most all of them but one for
-    the same namespace.
+    A key whose outcome is `parked` is handed to `reconcile_parked`, at most `parked_slots` at once,
+    and at most all of them but one for the same namespace.
     """
 
     def __init__(
@@ -82,7 +83,10 @@ class Queue:
         self._fill()
 
     def _fill(self) -> None:
-        """Start as many as may run. A key that waits is a key and no more: not a task, and nothing of the event that it came by."""
+        """Start as many as may run.
+
+        A key that waits is a key and no more: not a task, and nothing of the event that it came by.
+        """
         while len(self._running) - self._apart.total() < self._concurrency:
             key = self._waiting.pop()
             if key is None:
@@ -93,7 +97,8 @@ class Queue:
             if key is None:
                 break
             if key in self._running:
-                # Looked at in the first lane right now: what that finds decides whether it is still to be done.
+                # Looked at in the first lane right now: what that finds decides whether it is still
+                # to be done.
                 self._again.add(key)
                 continue
             self._apart[key[0]] += 1
@@ -104,21 +109,28 @@ class Queue:
 
     def _start(self, key: Key, reconcile: Reconcile, *, is_apart: bool = False) -> None:
         run = self._run(key, reconcile, is_apart=is_apart)
-        self._running[key] = asyncio.create_task(run, name=f"reconcile {key[0]}/{key[1]}", context=Context())
+        self._running[key] = asyncio.create_task(
+            run, name=f"reconcile {key[0]}/{key[1]}", context=Context()
+        )
 
     def add_all(self, keys: Iterable[Key]) -> None:
         for key in keys:
             self.add(key)
 
     def _wake(self, keys: Iterable[Key]) -> None:
-        """Put woken keys first in their namespace, so that a started chain finishes before new work."""
+        """Put woken keys first in their namespace, so that a started chain finishes before new
+        work.
+        """
         woken = list(keys)
         self.add_all(woken)
         for key in reversed(woken):
             self._waiting.put_first(key)
 
     def add_after(self, key: Key, seconds: float) -> None:
-        """Reconcile this key after so many seconds, unless it is sooner for another reason. A later call replaces an earlier one."""
+        """Reconcile this key after so many seconds, unless it is sooner for another reason.
+
+        A later call replaces an earlier one.
+        """
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()

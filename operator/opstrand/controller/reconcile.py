@@ -1,6 +1,7 @@
 """Gather, decide, apply: the one engine, for a cluster and for a laptop.
 
-Called with a key, as often as anyone likes; the same state gives the same effects, and none the second time. Must not know who calls.
+Called with a key, as often as anyone likes; the same state gives the same effects, and none the
+second time. Must not know who calls.
 """
 
 from __future__ import annotations
@@ -32,10 +33,12 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True)
 class Outcome:
-    """`wake`: other runs that should be reconciled now. `again`: seconds until this one should be; None: when something happens.
+    """`wake`: other runs that should be reconciled now. `again`: seconds until this one should be;
+    None: when something happens.
 
-    `trouble`: the error that stopped this reconcile; `wake` holds all the same. `parked`: nothing was done, since the decision may be
-    expensive: reconcile this run with `is_parked`, in a lane where no other run waits.
+    `trouble`: the error that stopped this reconcile; `wake` holds all the same. `parked`: nothing
+    was done, since the decision may be expensive: reconcile this run with `is_parked`, in a lane
+    where no other run waits.
     """
 
     wake: frozenset[Key] = frozenset()
@@ -48,7 +51,10 @@ DONE = Outcome()
 
 
 async def reconcile(key: Key, *, world: World, clock: Clock, is_parked: bool = False) -> Outcome:
-    """Bring the run of this key one step nearer to its end. Raises PlatformError for what should be tried again later."""
+    """Bring the run of this key one step nearer to its end.
+
+    Raises PlatformError for what should be tried again later.
+    """
     body = world.cache.operation(key)
     if body is None:
         return DONE
@@ -92,8 +98,14 @@ def _record_end(decision: Decision, snapshot: Snapshot, key: Key) -> None:
     """A run's one line in the log, whatever became of it."""
     status = decision.status or {}
     if status.get("finishedAt") and not snapshot.phase.is_final:
-        told = {name: status.get(name) for name in ("phase", "reason", "duration") if status.get(name) is not None}
-        logger.info("%s", shorten(str(status.get("message") or "ended"), 300), extra={**about(*key), **told})
+        told = {
+            name: status.get(name)
+            for name in ("phase", "reason", "duration")
+            if status.get(name) is not None
+        }
+        logger.info(
+            "%s", shorten(str(status.get("message") or "ended"), 300), extra={**about(*key), **told}
+        )
 
 
 async def _decide(gathered: Gathered, key: Key, world: World, *, is_parked: bool) -> Decision:
@@ -101,17 +113,31 @@ async def _decide(gathered: Gathered, key: Key, world: World, *, is_parked: bool
     if world.crashes.is_set_aside(str(gathered.snapshot.body["metadata"]["uid"])):
         return _set_aside(gathered)
     try:
-        return await decide_apart(gathered, key, world) if is_parked else decide_here(gathered, key, world)
+        return (
+            await decide_apart(gathered, key, world)
+            if is_parked
+            else decide_here(gathered, key, world)
+        )
     except PlatformError:
         raise
     except Exception:
         logger.exception("deciding failed: this is a bug", extra=about(*key))
-        return refuse(gathered.snapshot, Phase.FAILED, "InternalError", "a bug of opstrand; the operator's log has the details")
+        return refuse(
+            gathered.snapshot,
+            Phase.FAILED,
+            "InternalError",
+            "a bug of opstrand; the operator's log has the details",
+        )
 
 
 def _set_aside(gathered: Gathered) -> Decision:
-    """The operator was killed again and again while it reconciled this run: it ends, with no look at what it asks for."""
-    words = f"the operator was killed {DEATHS} times while it reconciled this run, which is therefore not tried again"
+    """The operator was killed again and again while it reconciled this run: it ends, with no look
+    at what it asks for.
+    """
+    words = (
+        f"the operator was killed {DEATHS} times while it reconciled this run, which is therefore "
+        "not tried again"
+    )
     if gathered.snapshot.phase.is_final:
         return NOTHING
     if not gathered.is_file_needed:

@@ -1,8 +1,11 @@
-"""How long ago something was, by a clock that cannot be set: no wait is lengthened and no run ended because a machine's time jumped.
+"""How long ago something was, by a clock that cannot be set: no wait is lengthened and no run ended
+because a machine's time jumped.
 
-Owns what this process has seen of every run's times. A time that appeared while the run was watched began after the look before it, and is
-counted from there by the monotonic clock. What was there at the first look (the operator was started again) can be told by the wall clock
-alone: it is believed once a second look, a moment later, finds that the wall clock has gone as the monotonic one. Must not decide anything.
+Owns what this process has seen of every run's times. A time that appeared while the run was watched
+began after the look before it, and is counted from there by the monotonic clock. What was there at
+the first look (the operator was started again) can be told by the wall clock alone: it is believed
+once a second look, a moment later, finds that the wall clock has gone as the monotonic one. Must
+not decide anything.
 """
 
 from __future__ import annotations
@@ -25,7 +28,10 @@ _KEPT = 32
 
 @dataclass
 class _Seen:
-    """`base`: seconds that had passed at the monotonic time `at`. `doubted_since`: when the wall clock was last read differently."""
+    """`base`: seconds that had passed at the monotonic time `at`.
+
+    `doubted_since`: when the wall clock was last read differently.
+    """
 
     base: float
     at: float
@@ -46,13 +52,16 @@ class Stopwatch:
         self._runs: dict[Key, _Run] = {}
 
     def look(self, key: Key, texts: Iterable[str], now: datetime) -> Callable[[str, bool], Passed]:
-        """A look at a run in which these times are written. Returns what measures any time of it; with True one that may have been there
-        for long when it is first asked for."""
+        """A look at a run in which these times are written. Returns what measures any time of it;
+        with True one that may have been there for long when it is first asked for.
+        """
         run = self._runs.setdefault(key, _Run())
         before, run.looked_at = run.looked_at, self._monotonic()
         for text in texts:
             self._measure(run, text, now, before)
-        return lambda text, is_reported: self._measure(run, text, now, None if is_reported else before)
+        return lambda text, is_reported: self._measure(
+            run, text, now, None if is_reported else before
+        )
 
     def forget(self, key: Key) -> None:
         self._runs.pop(key, None)
@@ -87,7 +96,10 @@ def _begin(by_wall: float, mono: float, before: float | None) -> _Seen:
 
 
 def _check(seen: _Seen, by_wall: float, mono: float) -> None:
-    """While it is doubted: the clocks must agree between two looks. Where they do not, the shorter time is the one that surely passed."""
+    """While it is doubted: the clocks must agree between two looks.
+
+    Where they do not, the shorter time is the one that surely passed.
+    """
     passed = seen.base + mono - seen.at
     if seen.doubted_since is None or abs(by_wall - passed) <= _TOLERANCE:
         return

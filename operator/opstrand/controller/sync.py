@@ -1,4 +1,5 @@
-"""Keeping the cache true: full lists, events as they come, how each watch fares, and how old the last word is.
+"""Keeping the cache true: full lists, events as they come, how each watch fares, and how old the
+last word is.
 
 Must not reconcile; it says which keys should be.
 """
@@ -30,16 +31,28 @@ _SMALL_LIST = 5.0
 #: Seconds between two tries of what failed: the first, and the longest.
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 5.0
-#: A watch that lived for so many seconds was well: its failure has nothing to do with those before it.
+#: A watch that lived for so many seconds was well: its failure has nothing to do with those before
+#: it.
 _WELL = 5.0
-_GUESSES = tuple(re.compile(rb'"%s":"([^"\\]+)"' % key) for key in (b"namespace", b"name", b"resourceVersion"))
-#: How an API server writes an event: the object's keys are in the alphabet's order, which has few before the metadata.
-_HEAD = re.compile(rb'\{"type":"([A-Z]+)","object":\{"apiVersion":"[^"\\]*","kind":"[^"\\]*","metadata":')
-_WATCHED: tuple[tuple[Resource, str], ...] = ((OPERATIONS, ""), (COMPONENTS, ""), (PODS, names.MANAGED_SELECTOR))
+_GUESSES = tuple(
+    re.compile(rb'"%s":"([^"\\]+)"' % key) for key in (b"namespace", b"name", b"resourceVersion")
+)
+#: How an API server writes an event: the object's keys are in the alphabet's order, which has few
+#: before the metadata.
+_HEAD = re.compile(
+    rb'\{"type":"([A-Z]+)","object":\{"apiVersion":"[^"\\]*","kind":"[^"\\]*","metadata":'
+)
+_WATCHED: tuple[tuple[Resource, str], ...] = (
+    (OPERATIONS, ""),
+    (COMPONENTS, ""),
+    (PODS, names.MANAGED_SELECTOR),
+)
 
 
 def _read_head(line: bytes) -> tuple[str, Mapping[str, Any]]:
-    """An event's type, and its object with the metadata at least: as an API server writes it, that is all that is read."""
+    """An event's type, and its object with the metadata at least: as an API server writes it, that
+    is all that is read.
+    """
     head = _HEAD.match(line)
     if head is None:
         event = json.loads(line)
@@ -66,7 +79,10 @@ class Watch:
         self.opened = time.monotonic()
 
     def fail(self, words: str) -> float:
-        """The server ended it with an error. Returns how long to wait: longer each time, until one lives."""
+        """The server ended it with an error.
+
+        Returns how long to wait: longer each time, until one lives.
+        """
         now = time.monotonic()
         if not self.failures or (self.opened is not None and now - self.opened > _WELL):
             self.failures, self.failing_since = 0, now
@@ -75,7 +91,9 @@ class Watch:
 
     def failing_for(self) -> float:
         """Seconds since the first of the failures that are not over; 0 while it is open."""
-        return time.monotonic() - self.failing_since if self.failures and self.opened is None else 0.0
+        return (
+            time.monotonic() - self.failing_since if self.failures and self.opened is None else 0.0
+        )
 
 
 class Sync:
@@ -86,7 +104,9 @@ class Sync:
         self._queue = queue
         self._heard = time.monotonic()
         places = world.settings.watched_namespaces or (None,)
-        self.watches = tuple(Watch(resource, place, labels) for resource, labels in _WATCHED for place in places)
+        self.watches = tuple(
+            Watch(resource, place, labels) for resource, labels in _WATCHED for place in places
+        )
 
     def hear(self) -> None:
         """The cluster said something, whatever it was."""
@@ -95,14 +115,20 @@ class Sync:
     def observe(self, resource: Resource, kind: str | None, body: Mapping[str, Any]) -> None:
         """One event. `kind` is ADDED, MODIFIED or DELETED."""
         cache = self._world.cache
-        self._queue.add_all(cache.drop(resource, body) if kind == "DELETED" else cache.put(resource, body))
+        self._queue.add_all(
+            cache.drop(resource, body) if kind == "DELETED" else cache.put(resource, body)
+        )
 
     def is_old_news(self, resource: Resource, line: bytes) -> bool:
-        """An event, as its watch wrote it, of just what is known: half of all events repeat the answer to a write of ours.
+        """An event, as its watch wrote it, of just what is known: half of all events repeat the
+        answer to a write of ours.
 
-        The first of each key in the text are guesses, and right as a rule; the event is read only where they say so.
+        The first of each key in the text are guesses, and right as a rule; the event is read only
+        where they say so.
         """
-        namespace, name, version = (found[1].decode() if (found := key.search(line)) else "" for key in _GUESSES)
+        namespace, name, version = (
+            found[1].decode() if (found := key.search(line)) else "" for key in _GUESSES
+        )
         if not version or self._world.cache.version(resource, (namespace, name)) != version:
             return False
         kind, head = _read_head(line)
@@ -110,25 +136,37 @@ class Sync:
         return kind in ("ADDED", "MODIFIED") and known == head["metadata"]["resourceVersion"]
 
     async def list_all(self) -> None:
-        """Take a full list of everything. Raises PlatformError where one of the lists cannot be had."""
+        """Take a full list of everything.
+
+        Raises PlatformError where one of the lists cannot be had.
+        """
         for watch in self.watches:
             try:
                 watch.version = await self._list(watch)
             except NotFound as error:
-                raise PlatformError("the cluster knows no Operations or Components: apply crds/ first") from error
+                raise PlatformError(
+                    "the cluster knows no Operations or Components: apply crds/ first"
+                ) from error
 
     async def list_for(self, watch: Watch) -> str:
-        """The version to watch from: all that is older was taken, and what is gone since the last list was dropped."""
+        """The version to watch from: all that is older was taken, and what is gone since the last
+        list was dropped.
+        """
         version, watch.version = watch.version, ""
         return version or await self._list(watch)
 
     async def _list(self, watch: Watch) -> str:
-        """Page by page, so that all of it is never held beside the cache. Returns the list's version."""
+        """Page by page, so that all of it is never held beside the cache.
+
+        Returns the list's version.
+        """
         cache = self._world.cache
         known: frozenset[Key] = cache.keys(watch.resource, watch.namespace)
         present: set[Key] = set()
         version = ""
-        async for page in self._world.kube.pages(watch.resource, watch.namespace, labels=watch.labels):
+        async for page in self._world.kube.pages(
+            watch.resource, watch.namespace, labels=watch.labels
+        ):
             version = page.version
             for body in page.items:
                 present.add(key_of(body))
@@ -139,9 +177,11 @@ class Sync:
         return version
 
     async def list_at_start(self, patience: float) -> None:
-        """The first full list, tried again for so many seconds: an API server that is busy or restarting is no reason to die.
+        """The first full list, tried again for so many seconds: an API server that is busy or
+        restarting is no reason to die.
 
-        Raises PlatformError where it cannot be had until then, and at once where it will not be: rights, or no CRDs.
+        Raises PlatformError where it cannot be had until then, and at once where it will not be:
+        rights, or no CRDs.
         """
         deadline = time.monotonic() + patience
         pause = _FIRST_PAUSE
@@ -151,7 +191,9 @@ class Sync:
             except PlatformError as error:
                 if not _may_pass(error) or time.monotonic() + pause > deadline:
                     raise
-                logger.warning("the first list failed: %s; again in %.1f s", error, error.retry_after or pause)
+                logger.warning(
+                    "the first list failed: %s; again in %.1f s", error, error.retry_after or pause
+                )
                 await asyncio.sleep(error.retry_after or pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -182,17 +224,23 @@ class Sync:
                 logger.exception("the periodic list failed: this is a bug")
 
     async def find_trouble(self) -> str | None:
-        """Why the operator should be restarted, if it should: a watch that fails again and again, or nothing heard for long, and a small
-        list not answered either."""
+        """Why the operator should be restarted, if it should: a watch that fails again and again,
+        or nothing heard for long, and a small list not answered either.
+        """
         settings = self._world.settings
         for watch in self.watches:
             if watch.failing_for() > settings.silence:
-                return f"the watch of {watch.resource.plural} has failed for {watch.failing_for():.0f} s: {watch.words}"
+                return (
+                    f"the watch of {watch.resource.plural} has failed for "
+                    f"{watch.failing_for():.0f} s: {watch.words}"
+                )
         if time.monotonic() - self._heard < settings.silence:
             return None
         try:
             async with asyncio.timeout(_SMALL_LIST):
-                await self._world.kube.list(OPERATIONS, next(iter(settings.watched_namespaces), None), limit=1)
+                await self._world.kube.list(
+                    OPERATIONS, next(iter(settings.watched_namespaces), None), limit=1
+                )
         except (PlatformError, TimeoutError) as error:
             words = str(error) or f"no answer to a small list within {_SMALL_LIST:.0f} s"
             return f"nothing heard for {time.monotonic() - self._heard:.0f} s: {words}"
@@ -201,7 +249,10 @@ class Sync:
 
     def numbers(self) -> dict[str, float]:
         """What a probe may show besides."""
-        return {"queue": self._queue.depth, "heardSecondsAgo": round(time.monotonic() - self._heard, 1)}
+        return {
+            "queue": self._queue.depth,
+            "heardSecondsAgo": round(time.monotonic() - self._heard, 1),
+        }
 
 
 def _may_pass(error: PlatformError) -> bool:

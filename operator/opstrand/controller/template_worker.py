@@ -1,10 +1,13 @@
-"""Where templates are evaluated for one person's command: one warm worker process with bounded memory and time.
+"""Where templates are evaluated for one person's command: one warm worker process with bounded
+memory and time.
 
 The operator and the API, where many people's files meet, decide in `opstrand.workers` instead.
 
-Owns the process: started when first needed, gone when a template takes too long, started again for the next one. What `for_one_run` gives
-is the `evaluate=` of `core.resolving` and `core.pods.plan`. Time is the worker's own CPU time: a busy machine fails nobody's run. Nothing
-of the operator's (environment, files, threads) is reachable through a value: only JSON crosses. Must not know what is evaluated or why.
+Owns the process: started when first needed, gone when a template takes too long, started again for
+the next one. What `for_one_run` gives is the `evaluate=` of `core.resolving` and `core.pods.plan`.
+Time is the worker's own CPU time: a busy machine fails nobody's run. Nothing of the operator's
+(environment, files, threads) is reachable through a value: only JSON crosses. Must not know what is
+evaluated or why.
 """
 
 from __future__ import annotations
@@ -49,7 +52,9 @@ class Allowance:
 
 
 class Sandbox:
-    """`evaluate(source, values)` renders one template; safe to call from several threads, one at a time goes through."""
+    """`evaluate(source, values)` renders one template; safe to call from several threads, one at a
+    time goes through.
+    """
 
     def __init__(self, *, seconds: float = SECONDS, memory: int = BYTES) -> None:
         self._seconds = seconds
@@ -61,7 +66,12 @@ class Sandbox:
     def __enter__(self) -> Sandbox:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def start(self) -> None:
@@ -77,23 +87,36 @@ class Sandbox:
         """`evaluate` for templates that belong together: they have one allowance."""
         return partial(self.evaluate, allowance=Allowance())
 
-    def evaluate(self, source: str, values: Mapping[str, Any], *, allowance: Allowance | None = None) -> Any:
-        """The template's JSON value. Raises EvaluationFailed with the reason, also when it takes too long or too much."""
+    def evaluate(
+        self, source: str, values: Mapping[str, Any], *, allowance: Allowance | None = None
+    ) -> Any:
+        """The template's JSON value.
+
+        Raises EvaluationFailed with the reason, also when it takes too long or too much.
+        """
         if allowance is not None and allowance.left <= 0:
-            raise EvaluationFailed(f"the templates before it took {allowance.total:g} s, which is all that a run's templates may take")
+            raise EvaluationFailed(
+                f"the templates before it took {allowance.total:g} s, which is all that a run's "
+                "templates may take"
+            )
         request = json.dumps([source, values]).encode()
         with self._lock:
             answer = self._ask(request)
             is_lost = self._worker is None
         if allowance is not None:
             # The next worker has to be started because of this template.
-            allowance.left -= answer.get("seconds", self._seconds) + (self._start_seconds if is_lost else 0.0)
+            allowance.left -= answer.get("seconds", self._seconds) + (
+                self._start_seconds if is_lost else 0.0
+            )
         if "value" in answer:
             return from_answer(answer)
         raise EvaluationFailed(answer["refused"], answer.get("undefined"))
 
     def _ask(self, request: bytes) -> dict[str, Any]:
-        """One request, one answer. A worker that is gone is replaced once: it may have been lost for a reason of its own."""
+        """One request, one answer.
+
+        A worker that is gone is replaced once: it may have been lost for a reason of its own.
+        """
         for _ in range(2):
             worker = self._find_worker()
             deadline = time.monotonic() + _PATIENCE
@@ -123,11 +146,21 @@ class Sandbox:
         began = time.monotonic()
         try:
             self._worker = subprocess.Popen(
-                [sys.executable, "-P", "-m", "opstrand.controller.template_worker", str(self._memory), str(self._seconds)],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "opstrand.controller.template_worker",
+                    str(self._memory),
+                    str(self._seconds),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "LC_ALL": "C.UTF-8"},
+                env={
+                    "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+                    "LC_ALL": "C.UTF-8",
+                },
             )
             assert self._worker.stdin is not None
             os.set_blocking(self._worker.stdin.fileno(), False)
@@ -163,7 +196,9 @@ def _write(pipe: BinaryIO | Any, message: bytes, deadline: float) -> None:
 
 
 def _read(pipe: BinaryIO | Any, deadline: float) -> bytes:
-    return _read_exactly(pipe, int.from_bytes(_read_exactly(pipe, _HEADER, deadline), "big"), deadline)
+    return _read_exactly(
+        pipe, int.from_bytes(_read_exactly(pipe, _HEADER, deadline), "big"), deadline
+    )
 
 
 def _read_exactly(pipe: BinaryIO | Any, size: int, deadline: float) -> bytes:
@@ -185,7 +220,10 @@ def _left(deadline: float) -> float:
 
 
 def serve(memory: int, seconds: float) -> None:
-    """The worker's life: one request, one answer, until its input ends. It limits itself before it reads the first."""
+    """The worker's life: one request, one answer, until its input ends.
+
+    It limits itself before it reads the first.
+    """
     source, sink = os.dup(0), os.dup(1)
     with open(source, "rb", buffering=0) as requests, open(sink, "wb", buffering=0) as answers:
         _limit(memory)
@@ -195,7 +233,8 @@ def serve(memory: int, seconds: float) -> None:
             if len(header) < _HEADER:
                 return
             request = _take(requests, int.from_bytes(header, "big"))
-            # The timer's signal ends the process whatever it is at, a regex that never comes back too.
+            # The timer's signal ends the process whatever it is at, a regex that never comes back
+            # too.
             signal.setitimer(signal.ITIMER_PROF, seconds)
             answer = _answer(request)
             signal.setitimer(signal.ITIMER_PROF, 0)
@@ -203,9 +242,14 @@ def serve(memory: int, seconds: float) -> None:
 
 
 def _limit(memory: int) -> None:
-    """What a template may take comes on top of what the interpreter already has. Where the system counts no memory (not Linux), time is
-    the only limit."""
-    for kind, limit in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 16), (resource.RLIMIT_FSIZE, 0)):
+    """What a template may take comes on top of what the interpreter already has. Where the system
+    counts no memory (not Linux), time is the only limit.
+    """
+    for kind, limit in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, 16),
+        (resource.RLIMIT_FSIZE, 0),
+    ):
         resource.setrlimit(kind, (limit, limit))
     with suppress(OSError, ValueError):
         with open("/proc/self/statm") as statm:
@@ -220,10 +264,16 @@ def _answer(request: bytes) -> bytes:
         result = to_answer(evaluate_traced(source, values))
         answer = json.dumps({**result, "seconds": time.process_time() - began}).encode()
         if len(answer) > RESULT:
-            raise EvaluationFailed(f"its result takes {len(answer)} bytes; at most {RESULT} are kept")
+            raise EvaluationFailed(
+                f"its result takes {len(answer)} bytes; at most {RESULT} are kept"
+            )
     except EvaluationFailed as error:
         seconds = time.process_time() - began
-        refusal = {"refused": error.message[:2000], "undefined": error.undefined, "seconds": seconds}
+        refusal = {
+            "refused": error.message[:2000],
+            "undefined": error.undefined,
+            "seconds": seconds,
+        }
         answer = json.dumps({**refusal, "out_of_memory": error.out_of_memory}).encode()
     except (MemoryError, RecursionError):
         answer = json.dumps({"refused": TOO_MUCH, "out_of_memory": True}).encode()

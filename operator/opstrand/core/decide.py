@@ -1,7 +1,8 @@
 """The state machine of a run: from what is seen to what to do.
 
-`decide` is pure, total and idempotent: the same snapshot gives the same decision, and a snapshot that already shows a decision's effects
-gives none. Whatever was lost on the way (an event, an operator) is made up by looking again. Must not do anything.
+`decide` is pure, total and idempotent: the same snapshot gives the same decision, and a snapshot
+that already shows a decision's effects gives none. Whatever was lost on the way (an event, an
+operator) is made up by looking again. Must not do anything.
 
     (nothing) ── start ──▶ Waiting ──▶ Starting ── attend, serve ──▶ Running ──▶ Succeeded | Failed | Stopped
                   │                        ▲                            │

@@ -1,6 +1,8 @@
-"""Who a run is: the facts about it that never change, and the `globals` that templates and refs read from them.
+"""Who a run is: the facts about it that never change, and the `globals` that templates and refs
+read from them.
 
-Owns the spelling of every `globals.*` key and of the paths under the context root. Must not know how a run is stored or started.
+Owns the spelling of every `globals.*` key and of the paths under the context root. Must not know
+how a run is stored or started.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from typing import Any
 from opstrand.core import names
 from opstrand.settings import Settings
 
-#: Where a container finds its files. The documentation spells it `/plx_context` in places; the package uses this.
+#: Where a container finds its files. The documentation spells it `/plx_context` in places; the
+#: package uses this.
 CONTEXT_ROOT = "/plx-context"
 #: `globals.artifacts_path`: shared by init steps and main; where `init.file` lands.
 ARTIFACTS_PATH = f"{CONTEXT_ROOT}/artifacts"
@@ -26,8 +29,8 @@ _UUID = re.compile("[0-9a-f]{32}")
 class Identity:
     """One run's unchanging facts.
 
-    `uuid` is 32 hex digits, `project` the namespace's name, times are RFC 3339 texts or None. `context_root` is where its program finds
-    the context root: a local run has it elsewhere.
+    `uuid` is 32 hex digits, `project` the namespace's name, times are RFC 3339 texts or None.
+    `context_root` is where its program finds the context root: a local run has it elsewhere.
     """
 
     uuid: str
@@ -78,7 +81,10 @@ def read_identity(body: Mapping[str, Any], settings: Settings) -> Identity:
 
 
 def read_original(metadata: Mapping[str, Any]) -> str | None:
-    """The uuid of the run that this one was restarted from. The run keeps it as long as its object keeps the annotation."""
+    """The uuid of the run that this one was restarted from.
+
+    The run keeps it as long as its object keeps the annotation.
+    """
     found = (metadata.get("annotations") or {}).get(names.RESTART_OF)
     return found if isinstance(found, str) and _UUID.fullmatch(found) else None
 
@@ -91,7 +97,8 @@ def _find_root(metadata: Mapping[str, Any], settings: Settings) -> str:
 
 
 def render_paths(identity: Identity, plugins: Mapping[str, Any], store_path: str) -> dict[str, str]:
-    """The `globals` that depend on `plugins`. `store_path` is where the artifacts store would be mounted whole, empty without one.
+    """The `globals` that depend on `plugins`. `store_path` is where the artifacts store would be
+    mounted whole, empty without one.
 
     A run whose files are not collected writes them into the store itself.
     """
@@ -105,9 +112,11 @@ def render_paths(identity: Identity, plugins: Mapping[str, Any], store_path: str
 
 
 def render_globals(identity: Identity) -> Mapping[str, Any]:
-    """`globals` as a run's own templates see them. A run has no `status` or `condition` of its own yet: those come by ref only.
+    """`globals` as a run's own templates see them. A run has no `status` or `condition` of its own
+    yet: those come by ref only.
 
-    Source: the reference of `globals.*`; `run_info` has `.runs.` as the package has it, not as its page says.
+    Source: the reference of `globals.*`; `run_info` has `.runs.` as the package has it, not as its
+    page says.
     """
     return {
         "owner_name": identity.owner,

@@ -1,7 +1,7 @@
 """How large things may be, and the one way to refuse what is larger.
 
-Owns every size that a person can hit, in bytes of UTF-8 JSON unless its name says otherwise, and the wording that names both sizes. Must
-not decide what happens to a run that hits one.
+Owns every size that a person can hit, in bytes of UTF-8 JSON unless its name says otherwise, and
+the wording that names both sizes. Must not decide what happens to a run that hits one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ OUTPUTS = 256 * KIB
 INIT_FILES = 512 * KIB
 #: A hub's component as it is frozen into the status.
 COMPONENT = 256 * KIB
-#: Variables of one container: how many, all of them together, and one (the kernel's own limit for one text).
+#: Variables of one container: how many, all of them together, and one (the kernel's own limit for
+#: one text).
 ENV_ENTRIES = 2000
 ENV = 512 * KIB
 ENV_VALUE = 128 * KIB - 1
@@ -34,7 +35,8 @@ MESSAGE = 1024
 PIPELINE_VALUES = 50_000
 #: Groups of one role in a distributed run: a patch is merged into each.
 GROUPS = 100
-#: Searches of one operation, the conditions of a search, the choices of a condition, the keys of its order, and its length.
+#: Searches of one operation, the conditions of a search, the choices of a condition, the keys of
+#: its order, and its length.
 JOINS = 50
 CONDITIONS = 50
 CHOICES = 1000
@@ -46,9 +48,11 @@ CONTAINERS = 100
 POD = 1_500_000
 #: Ports of one service.
 PORTS = 1000
-#: What the templates and references of one run may give together: no object of the cluster could hold more.
+#: What the templates and references of one run may give together: no object of the cluster could
+#: hold more.
 RENDERED = 1_500_000
-#: What the templates of one run that are more than look-ups may read together, each time that one reads it.
+#: What the templates of one run that are more than look-ups may read together, each time that one
+#: reads it.
 TEMPLATES_READ = 32 * KIB * KIB
 #: spec + status + room for outputs: above it a final status might not be writable.
 TOTAL = 1_400_000
@@ -62,7 +66,10 @@ def to_json(value: Any) -> str:
 
 
 def measure(value: Any) -> int:
-    """Bytes that a value takes in a status. A lone surrogate, which no UTF-8 holds, counts as its escape."""
+    """Bytes that a value takes in a status.
+
+    A lone surrogate, which no UTF-8 holds, counts as its escape.
+    """
     return len(to_json(value).encode("utf-8", "backslashreplace"))
 
 
@@ -76,10 +83,16 @@ def count_values(value: Any) -> int:
 
 
 def check_size(value: Any, limit: int, what: str, path: str = "") -> int:
-    """The size of `value` in bytes; SpecError TooLarge with both sizes if it is more than `limit`."""
+    """The size of `value` in bytes; SpecError TooLarge with both sizes if it is more than
+    `limit`.
+    """
     size = len(value) if isinstance(value, bytes) else measure(value)
     if size > limit:
-        raise SpecError("TooLarge", f"{what} {_verb(what)} {describe_size(size)}; at most {describe_size(limit)} fit", path)
+        raise SpecError(
+            "TooLarge",
+            f"{what} {_verb(what)} {describe_size(size)}; at most {describe_size(limit)} fit",
+            path,
+        )
     return size
 
 

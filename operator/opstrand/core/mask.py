@@ -8,7 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_NAME = re.compile(r"pass(word|wd|phrase)?|secret|token|credential|api_?key|access_?key|private_?key|auth", re.IGNORECASE)
+_NAME = re.compile(
+    r"pass(word|wd|phrase)?|secret|token|credential|api_?key|access_?key|private_?key|auth",
+    re.IGNORECASE,
+)
 _HIDDEN = "***"
 _PATTERNS = (
     # name=value and name: value, the value in quotes or not
@@ -19,7 +22,9 @@ _PATTERNS = (
     re.compile(r"(://)[^/@\s]+(?=@)"),
 )
 #: Tokens that say what they are.
-_BARE = re.compile(r"\b(?:eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*|gh[pousr]_\w{20,}|glpat-[\w-]{16,}|AKIA[0-9A-Z]{16}|xox[abprs]-[\w-]{10,})")
+_BARE = re.compile(
+    r"\b(?:eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*|gh[pousr]_\w{20,}|glpat-[\w-]{16,}|AKIA[0-9A-Z]{16}|xox[abprs]-[\w-]{10,})"
+)
 #: Shorter values are words of the language: hiding them would hide the message.
 _SHORTEST = 4
 

@@ -15,7 +15,10 @@ from opstrand.spec.params import Param
 
 @dataclass(frozen=True)
 class Node:
-    """One operation of a pipeline. `compiled` is None where its component is not known here (hubRef)."""
+    """One operation of a pipeline.
+
+    `compiled` is None where its component is not known here (hubRef).
+    """
 
     name: str
     path: str

@@ -1,7 +1,9 @@
-"""Large bodies as bytes: what a user stored in one object must not take twenty times its size in this process.
+"""Large bodies as bytes: what a user stored in one object must not take twenty times its size in
+this process.
 
-Owns what stays readable of a large Operation or Component, its head, and how the whole is had from it. JSON of many small parts takes up
-to twenty times its text as Python objects; compressed it takes a tenth. Must not know who reads what.
+Owns what stays readable of a large Operation or Component, its head, and how the whole is had from
+it. JSON of many small parts takes up to twenty times its text as Python objects; compressed it
+takes a tenth. Must not know who reads what.
 """
 
 from __future__ import annotations
@@ -13,15 +15,37 @@ from typing import Any
 
 from opstrand.core import names
 
-#: Bytes of JSON from which a body is packed. What is smaller is decided about where it is, within milliseconds.
+#: Bytes of JSON from which a body is packed. What is smaller is decided about where it is, within
+#: milliseconds.
 LARGE = 32 * 1024
-#: What a decision may read of a run without its file. The rest of a status is the user's data, and as large as that.
+#: What a decision may read of a run without its file. The rest of a status is the user's data, and
+#: as large as that.
 STATUS = (
-    *("uuid", "kind", "phase", "reason", "message", "observedGeneration", "startedAt", "finishedAt", "duration", "attempt"),
+    *(
+        "uuid",
+        "kind",
+        "phase",
+        "reason",
+        "message",
+        "observedGeneration",
+        "startedAt",
+        "finishedAt",
+        "duration",
+        "attempt",
+    ),
     *("pod", "retries", "termination", "service", "history", "conditions"),
 )
 _LIMITS = ("maxRetries", "timeout", "ttl")
-_METADATA = ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "generateName")
+_METADATA = (
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "generateName",
+)
 _LABELS = ("velero.io/restore-name", names.MANAGED_BY, names.UUID_LABEL, names.CREATED_BY)
 #: Characters of a text that stays.
 _SHORT = 256
@@ -43,21 +67,33 @@ def pack(body: Mapping[str, Any]) -> dict[str, Any]:
     spec, status, metadata = body.get("spec") or {}, body.get("status"), body["metadata"]
     head = Head({key: body[key] for key in ("apiVersion", "kind") if key in body})
     head["metadata"] = {key: metadata[key] for key in _METADATA if key in metadata}
-    head["metadata"]["labels"] = {key: metadata["labels"][key] for key in _LABELS if key in (metadata.get("labels") or {})}
+    head["metadata"]["labels"] = {
+        key: metadata["labels"][key] for key in _LABELS if key in (metadata.get("labels") or {})
+    }
     head["spec"] = _head_of_spec(spec)
     if isinstance(status, Mapping):
-        head["status"] = {key: value if key in STATUS else empty(value) for key, value in status.items()}
+        head["status"] = {
+            key: value if key in STATUS else empty(value) for key, value in status.items()
+        }
     head.packed = zlib.compress(text.encode(), 1)
     return head
 
 
 def _head_of_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
-    head = {key: spec[key] for key in ("name", "patchStrategy") if isinstance(spec.get(key), str) and len(spec[key]) <= _SHORT}
+    head = {
+        key: spec[key]
+        for key in ("name", "patchStrategy")
+        if isinstance(spec.get(key), str) and len(spec[key]) <= _SHORT
+    }
     control, termination = spec.get("control"), spec.get("termination")
     if isinstance(control, Mapping):
-        head["control"] = {key: value for key, value in control.items() if isinstance(value, bool | int)}
+        head["control"] = {
+            key: value for key, value in control.items() if isinstance(value, bool | int)
+        }
     if isinstance(termination, Mapping):
-        head["termination"] = {key: termination[key] for key in _LIMITS if type(termination.get(key)) is int}
+        head["termination"] = {
+            key: termination[key] for key in _LIMITS if type(termination.get(key)) is int
+        }
     return head
 
 

@@ -37,7 +37,9 @@ class Phase(StrEnum):
         return PUBLISHED[self]
 
 
-FINAL = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.STOPPED, Phase.SKIPPED, Phase.UPSTREAM_FAILED})
+FINAL = frozenset(
+    {Phase.SUCCEEDED, Phase.FAILED, Phase.STOPPED, Phase.SKIPPED, Phase.UPSTREAM_FAILED}
+)
 
 PUBLISHED = {
     Phase.CREATED: "created",
@@ -88,5 +90,7 @@ def published_status(status: object) -> str:
 
 
 def is_frozen(status: Mapping[str, Any]) -> bool:
-    """Whether everything that the run will ever need is written: the name of what it runs as comes with the rest."""
+    """Whether everything that the run will ever need is written: the name of what it runs as comes
+    with the rest.
+    """
     return bool((status.get("pod") or {}).get("name")) or "service" in status

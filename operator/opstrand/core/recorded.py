@@ -1,8 +1,9 @@
 """The status of a run as it is read: what has its proper shape, and nothing else.
 
-A person with the rights can write any status. Every reader goes through `read_status`, so that none of them can fail on a missing key, a
-wrong type or an odd text; the operator's next write then removes what was dropped here. Owns the shape of each key for readers. Must not
-change a sound status: it is returned as it is.
+A person with the rights can write any status. Every reader goes through `read_status`, so that none
+of them can fail on a missing key, a wrong type or an odd text; the operator's next write then
+removes what was dropped here. Owns the shape of each key for readers. Must not change a sound
+status: it is returned as it is.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ def read_status(body: Mapping[str, Any]) -> Status:
 
 
 def read_own_status(body: Mapping[str, Any]) -> Status:
-    """The same for the operator: the names of what a run was made of follow from the run's own, and any other would name a
-    foreign object."""
+    """The same for the operator: the names of what a run was made of follow from the run's own, and
+    any other would name a foreign object.
+    """
     status, metadata = read_status(body), body["metadata"]
     name, uuid = str(metadata["name"]), names.run_uuid(str(metadata["uid"]))
     if "service" in status:
@@ -55,17 +57,25 @@ def parse_moment(text: object) -> datetime | None:
     return moment if moment is not None and moment.tzinfo is not None else None
 
 
-# -- shapes -------------------------------------------------------------------------------------------------------------
+# -- shapes ----------------------------------------------------------------------------------------
 
 
 def _read_keys(found: Mapping[Any, Any], checks: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The mapping without the keys whose value has another shape; the very same mapping where there is none."""
-    wrong = [key for key, value in found.items() if not isinstance(key, str) or (key in checks and not _fits(value, checks[key]))]
+    """The mapping without the keys whose value has another shape; the very same mapping where there
+    is none.
+    """
+    wrong = [
+        key
+        for key, value in found.items()
+        if not isinstance(key, str) or (key in checks and not _fits(value, checks[key]))
+    ]
     kept = {key: value for key, value in found.items() if key not in wrong} if wrong else found
     changed = {
         key: after
         for key, check in checks.items()
-        if not callable(check) and key in kept and (after := _read_part(kept[key], check)) is not kept[key]
+        if not callable(check)
+        and key in kept
+        and (after := _read_part(kept[key], check)) is not kept[key]
     }
     return {**kept, **changed} if changed else kept
 
@@ -77,7 +87,9 @@ def _fits(value: Any, check: Any) -> bool:
 
 
 def _read_part(value: Any, check: Any) -> Any:
-    """A mapping or a list of mappings with its own keys checked; an item without a key that it needs is left out."""
+    """A mapping or a list of mappings with its own keys checked; an item without a key that it
+    needs is left out.
+    """
     if isinstance(check, dict):
         return _read_keys(value, check)
     (item_checks, needed), items = check, []
@@ -85,7 +97,9 @@ def _read_part(value: Any, check: Any) -> Any:
         sound = _read_keys(item, item_checks) if isinstance(item, Mapping) else {}
         if needed <= sound.keys():
             items.append(sound)
-    same = len(items) == len(value) and all(one is other for one, other in zip(items, value, strict=True))
+    same = len(items) == len(value) and all(
+        one is other for one, other in zip(items, value, strict=True)
+    )
     return value if same else items
 
 
@@ -95,7 +109,9 @@ def _is_text(value: Any) -> bool:
 
 def _is_object_name(value: Any) -> bool:
     """A text that can stand in a URL as one part of its path."""
-    return isinstance(value, str) and len(value) <= 253 and _OBJECT_NAME.fullmatch(value) is not None
+    return (
+        isinstance(value, str) and len(value) <= 253 and _OBJECT_NAME.fullmatch(value) is not None
+    )
 
 
 def _is_moment(value: Any) -> bool:
@@ -121,20 +137,31 @@ def _is_texts(value: Any) -> bool:
 def _is_limit(value: Any) -> bool:
     """A whole number of seconds or tries, as a template may give it."""
     try:
-        return value is None or (not isinstance(value, bool) and 0 <= int(float(str(value))) <= _MOST)
+        return value is None or (
+            not isinstance(value, bool) and 0 <= int(float(str(value))) <= _MOST
+        )
     except (ValueError, OverflowError):
         return False
 
 
 def _is_policy(value: Any) -> bool:
     rules = value.get("rules") if isinstance(value, Mapping) else value
-    return rules is None or (isinstance(rules, list) and all(isinstance(rule, Mapping) and _is_rule(rule) for rule in rules))
+    return rules is None or (
+        isinstance(rules, list)
+        and all(isinstance(rule, Mapping) and _is_rule(rule) for rule in rules)
+    )
 
 
 def _is_rule(rule: Mapping[str, Any]) -> bool:
     codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions") or []
-    is_by_code = codes is None or (isinstance(codes, Mapping) and isinstance(codes.get("values") or [], list))
-    return is_by_code and isinstance(conditions, list) and all(isinstance(one, Mapping) for one in conditions)
+    is_by_code = codes is None or (
+        isinstance(codes, Mapping) and isinstance(codes.get("values") or [], list)
+    )
+    return (
+        is_by_code
+        and isinstance(conditions, list)
+        and all(isinstance(one, Mapping) for one in conditions)
+    )
 
 
 def _is_culling(value: Any) -> bool:
@@ -152,12 +179,21 @@ def _is_port(value: Any) -> bool:
 
 def _is_service(value: Any) -> bool:
     """All that others need to reach it: one without is none."""
-    if not isinstance(value, Mapping) or not all(isinstance(value.get(key), str) for key in ("name", "host", "baseUrl")):
+    if not isinstance(value, Mapping) or not all(
+        isinstance(value.get(key), str) for key in ("name", "host", "baseUrl")
+    ):
         return False
     ports, pods = value.get("ports"), value.get("pods") or []
     is_reached = isinstance(ports, list) and bool(ports) and all(map(_is_port, ports))
-    is_known = isinstance(pods, list) and all(isinstance(one, Mapping) and {"name", "uid"} <= one.keys() for one in pods)
-    return _is_object_name(value["name"]) and is_reached and is_known and _is_count(value.get("replicas", 1))
+    is_known = isinstance(pods, list) and all(
+        isinstance(one, Mapping) and {"name", "uid"} <= one.keys() for one in pods
+    )
+    return (
+        _is_object_name(value["name"])
+        and is_reached
+        and is_known
+        and _is_count(value.get("replicas", 1))
+    )
 
 
 #: Larger than any count or time that means something, small enough for every calculation with it.
@@ -166,19 +202,35 @@ _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _POD = {"name": _is_object_name, "uid": _is_text, "node": _is_text}
 _EDGE = {"uuid": _is_text, "name": _is_text, "kind": _is_text, "values": _is_values}
 _STEP = {"status": _is_text, "reason": _is_text, "message": _is_text, "at": _is_moment}
-_ARTIFACT = {"name": _is_text, "kind": _is_text, "path": _is_text, "isInput": lambda value: isinstance(value, bool)}
-_CONDITION = {"type": _is_text, "status": _is_text, "reason": _is_text, "message": _is_text, "lastTransitionTime": _is_moment}
+_ARTIFACT = {
+    "name": _is_text,
+    "kind": _is_text,
+    "path": _is_text,
+    "isInput": lambda value: isinstance(value, bool),
+}
+_CONDITION = {
+    "type": _is_text,
+    "status": _is_text,
+    "reason": _is_text,
+    "message": _is_text,
+    "lastTransitionTime": _is_moment,
+}
 _TERMINATION: dict[str, Any] = {
     **dict.fromkeys(("maxRetries", "timeout", "ttl"), _is_limit),
     "culling": _is_culling,
     "probe": _is_probe,
     "podFailurePolicy": _is_policy,
 }
-#: A function says whether a value fits; a dict has those of a mapping's keys; a list those of an item's keys and the keys it needs.
+#: A function says whether a value fits; a dict has those of a mapping's keys; a list those of an
+#: item's keys and the keys it needs.
 _KEYS: dict[str, Any] = {
-    **dict.fromkeys(("uuid", "kind", "phase", "reason", "message", "description", "podDigest"), _is_text),
+    **dict.fromkeys(
+        ("uuid", "kind", "phase", "reason", "message", "description", "podDigest"), _is_text
+    ),
     **dict.fromkeys(("startedAt", "finishedAt"), _is_moment),
-    **dict.fromkeys(("inputs", "reportedInputs", "outputs", "frozenOutputs", "meta", "component"), _is_values),
+    **dict.fromkeys(
+        ("inputs", "reportedInputs", "outputs", "frozenOutputs", "meta", "component"), _is_values
+    ),
     **dict.fromkeys(("attempt", "observedGeneration", "platformRetries"), _is_count),
     "duration": _is_number,
     "progress": lambda value: value is None or _is_number(value),

@@ -1,7 +1,9 @@
-"""The whole judgement of an operation that is to be created: values, names in templates, and a trial of resolving and rendering.
+"""The whole judgement of an operation that is to be created: values, names in templates, and a
+trial of resolving and rendering.
 
-Owns the order of these checks, for the command line and the API alike: nothing is created that could be known to fail. Must not look at
-runs: what needs one, or a hub's component, is left for later.
+Owns the order of these checks, for the command line and the API alike: nothing is created that
+could be known to fail. Must not look at runs: what needs one, or a hub's component, is left for
+later.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ from opstrand.text import find_nearest, suggest
 
 #: Each stands for what a template will give, and no file holds one.
 _STAND_INS = ("/\u241a", "/\u241b")
-#: What is only noted of a file that is not to run now: it may be written for another version, or for others to fill in.
+#: What is only noted of a file that is not to run now: it may be written for another version, or
+#: for others to fill in.
 _UNTIL_IT_RUNS = ("NotSupported", "Placeholder")
 #: Names that every template can read besides the run's own values.
 _ALWAYS = ("globals", "params", "connections", "init")
@@ -42,10 +45,17 @@ _CHILDREN = ("operations", "components")
 
 
 def validate_compiled(
-    compiled: Compiled, *, evaluate: Evaluate, complete: bool, is_run: bool = True, catalog: Catalog | None = None
+    compiled: Compiled,
+    *,
+    evaluate: Evaluate,
+    complete: bool,
+    is_run: bool = True,
+    catalog: Catalog | None = None,
 ) -> tuple[list[Problem], list[str]]:
-    """All that is wrong, and notes of what is not judged here. `complete`: every required value must be there. `is_run`: it is about to be
-    created, so that what this version does not run is wrong too. `catalog`: the connections that it may name (None: not known)."""
+    """All that is wrong, and notes of what is not judged here. `complete`: every required value
+    must be there. `is_run`: it is about to be created, so that what this version does not run is
+    wrong too. `catalog`: the connections that it may name (None: not known).
+    """
     evaluate = metered(evaluate)
     wrong = check_values(compiled, evaluate=evaluate)
     problems = [one for one in wrong if complete or one.reason != "ParamRequired"]
@@ -63,12 +73,19 @@ def validate_compiled(
 
 
 def _validate_work(
-    compiled: Compiled, evaluate: Evaluate, catalog: Catalog | None, *, is_sound: bool = True, is_child: bool = False
+    compiled: Compiled,
+    evaluate: Evaluate,
+    catalog: Catalog | None,
+    *,
+    is_sound: bool = True,
+    is_child: bool = False,
 ) -> list[Problem]:
     """What is wrong with what would run. `is_sound`: nothing is wrong with its values."""
     problems = list(islice(_validate_names(compiled), MAX_PROBLEMS))
     if compiled.kind == "dag":
-        return problems + list(islice(_validate_operations(compiled, evaluate, catalog), MAX_PROBLEMS))
+        return problems + list(
+            islice(_validate_operations(compiled, evaluate, catalog), MAX_PROBLEMS)
+        )
     if compiled.kind not in RUN_KINDS:
         # What their templates may read besides is known to who runs them.
         return problems
@@ -82,16 +99,31 @@ def _validate_work(
     return problems
 
 
-def _validate_operations(pipeline: Compiled, evaluate: Evaluate, catalog: Catalog | None) -> Iterator[Problem]:
-    """The same of every operation of a pipeline, each of which becomes a run. Their values were judged with the pipeline's graph."""
+def _validate_operations(
+    pipeline: Compiled, evaluate: Evaluate, catalog: Catalog | None
+) -> Iterator[Problem]:
+    """The same of every operation of a pipeline, each of which becomes a run.
+
+    Their values were judged with the pipeline's graph.
+    """
     for node in pipeline.nodes.values():
         if node.compiled is not None:
             found = dict.fromkeys(_validate_work(node.compiled, evaluate, catalog, is_child=True))
             yield from (replace(one, path=f"{node.path}.{one.path}") for one in found)
 
 
-def _validate_plan(compiled: Compiled, evaluate: Evaluate, catalog: Catalog | None, problems: list[Problem], *, is_child: bool) -> bool:
-    """What only resolving and rendering can find. Whether that was everything: no other run is needed, and nothing went wrong."""
+def _validate_plan(
+    compiled: Compiled,
+    evaluate: Evaluate,
+    catalog: Catalog | None,
+    problems: list[Problem],
+    *,
+    is_child: bool,
+) -> bool:
+    """What only resolving and rendering can find.
+
+    Whether that was everything: no other run is needed, and nothing went wrong.
+    """
     if compiled.joins:
         return False
     try:
@@ -101,10 +133,13 @@ def _validate_plan(compiled: Compiled, evaluate: Evaluate, catalog: Catalog | No
         if isinstance(resolved, Waiting):
             return False
         schemas = None if catalog is None else catalog.schemas
-        plan = compile_plan(compiled, resolved, stand_in, schemas, store_path=store_path(catalog), evaluate=evaluate)
+        plan = compile_plan(
+            compiled, resolved, stand_in, schemas, store_path=store_path(catalog), evaluate=evaluate
+        )
         check_plan(plan, is_built=bool(compiled.build))
     except SpecError as error:
-        # Where the catalog of connections is the cluster's, what a template reads of one is not known here.
+        # Where the catalog of connections is the cluster's, what a template reads of one is not
+        # known here.
         problems += (one for one in error.problems if one.reason != CATALOG_NOT_GIVEN)
         return False
     return True
@@ -128,10 +163,19 @@ def _find_stand_in(refs: Iterable[Ref]) -> Identity:
 
 
 def validate_connections(compiled: Compiled, catalog: Catalog) -> Iterator[Problem]:
-    """Every connection by name that the catalog does not have; one that a template names is known when it is rendered."""
-    named = [(f"run.connections[{index}]", name) for index, name in enumerate(_list(compiled.run.get("connections")))]
+    """Every connection by name that the catalog does not have; one that a template names is known
+    when it is rendered.
+    """
+    named = [
+        (f"run.connections[{index}]", name)
+        for index, name in enumerate(_list(compiled.run.get("connections")))
+    ]
     steps = enumerate(_list(compiled.run.get("init")))
-    named += [(f"run.init[{index}].connection", step.get("connection")) for index, step in steps if isinstance(step, Mapping)]
+    named += [
+        (f"run.init[{index}].connection", step.get("connection"))
+        for index, step in steps
+        if isinstance(step, Mapping)
+    ]
     for path, name in named:
         if isinstance(name, str) and not is_template(name):
             try:
@@ -146,7 +190,9 @@ def _list(value: Any) -> list[Any]:
 
 
 def _validate_shape(compiled: Compiled) -> Iterator[Problem]:
-    """What is wrong with the Pod that is asked for whatever its templates will give: what they give changes nothing of it."""
+    """What is wrong with the Pod that is asked for whatever its templates will give: what they give
+    changes nothing of it.
+    """
     first, second = (_try_shape(compiled, text) for text in _STAND_INS)
     others = set(second)
     yield from (one for one in first if one in others)
@@ -158,17 +204,34 @@ def _try_shape(compiled: Compiled, text: str) -> Sequence[Problem]:
     own = {"queue": _fill(compiled.queue, text)}
     for name, section in {"plugins": compiled.plugins, "termination": compiled.termination}.items():
         own[name] = {} if isinstance(section, str) else _fill(section, text)
-    bare = replace(compiled, run=run, **own, conditions=None, is_approved=None, cache=None, presets=(), cost=None, mount=())
+    bare = replace(
+        compiled,
+        run=run,
+        **own,
+        conditions=None,
+        is_approved=None,
+        cache=None,
+        presets=(),
+        cost=None,
+        mount=(),
+    )
     try:
-        check_plan(compile_plan(bare, Resolved({}, {}), _find_stand_in(())), is_built=bool(compiled.build))
+        check_plan(
+            compile_plan(bare, Resolved({}, {}), _find_stand_in(())), is_built=bool(compiled.build)
+        )
     except SpecError as error:
         return error.problems
     return ()
 
 
 def _is_made(part: Any) -> bool:
-    """Whether a template makes a whole section, or one of its items: of what shape, nobody knows yet."""
-    return any(isinstance(one, str) and is_template(one) for one in (part if isinstance(part, list | tuple) else [part]))
+    """Whether a template makes a whole section, or one of its items: of what shape, nobody knows
+    yet.
+    """
+    return any(
+        isinstance(one, str) and is_template(one)
+        for one in (part if isinstance(part, list | tuple) else [part])
+    )
 
 
 def _fill(value: Any, text: str) -> Any:
@@ -187,17 +250,39 @@ def _collect_names(compiled: Compiled) -> list[str]:
     params = [join.get("params") for join in compiled.joins or () if isinstance(join, Mapping)]
     joined = [name for given in params if isinstance(given, Mapping) for name in given]
     declared = [io.name for io in (*compiled.inputs, *compiled.outputs)]
-    return list(dict.fromkeys([*declared, *compiled.params, *joined, *matrix_names(compiled.matrix)]))
+    return list(
+        dict.fromkeys([*declared, *compiled.params, *joined, *matrix_names(compiled.matrix)])
+    )
 
 
 def _validate_names(compiled: Compiled) -> Iterator[Problem]:
-    """Every look-up of a name that nobody declared. What is more than a look-up may test a name, and is judged by rendering."""
+    """Every look-up of a name that nobody declared.
+
+    What is more than a look-up may test a name, and is judged by rendering.
+    """
     names = _collect_names(compiled)
-    values = {f"params.{name}": param.value for name, param in compiled.params.items() if param.ref is None}
-    values |= {f"{section}.{io.name}": io.value for section in ("inputs", "outputs") for io in getattr(compiled, section)}
+    values = {
+        f"params.{name}": param.value
+        for name, param in compiled.params.items()
+        if param.ref is None
+    }
+    values |= {
+        f"{section}.{io.name}": io.value
+        for section in ("inputs", "outputs")
+        for io in getattr(compiled, section)
+    }
     yield from _find_unknown(values, (*names, "globals", "params"))
-    own = {"conditions": compiled.conditions, "termination": compiled.termination, "plugins": compiled.plugins, "queue": compiled.queue}
-    own |= {f"joins[{index}]": find_search(join) for index, join in enumerate(compiled.joins or ()) if isinstance(join, Mapping)}
+    own = {
+        "conditions": compiled.conditions,
+        "termination": compiled.termination,
+        "plugins": compiled.plugins,
+        "queue": compiled.queue,
+    }
+    own |= {
+        f"joins[{index}]": find_search(join)
+        for index, join in enumerate(compiled.joins or ())
+        if isinstance(join, Mapping)
+    }
     own |= {f"run.{key}": value for key, value in compiled.run.items() if key not in _CHILDREN}
     yield from _find_unknown(own, (*names, *_ALWAYS))
 
@@ -209,7 +294,11 @@ def _find_unknown(parts: Mapping[str, Any], known: tuple[str, ...]) -> Iterator[
         for lookup in plain.pieces if plain else ():
             if not isinstance(lookup, str) and not lookup.constant and lookup.head not in names:
                 way_out = "" if find_nearest(str(lookup.head), known) else f"; {RAW}"
-                yield Problem("TemplateError", f"there is no '{lookup.head}'{suggest(str(lookup.head), known)}{way_out}", path)
+                yield Problem(
+                    "TemplateError",
+                    f"there is no '{lookup.head}'{suggest(str(lookup.head), known)}{way_out}",
+                    path,
+                )
 
 
 def _iter_texts(value: Any, path: str) -> Iterator[tuple[str, str]]:

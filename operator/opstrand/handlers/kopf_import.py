@@ -1,6 +1,8 @@
-"""kopf without the Kubernetes package, which it would import whole, only to recognise its classes if it were given any.
+"""kopf without the Kubernetes package, which it would import whole, only to recognise its classes
+if it were given any.
 
-Half of what the operator would import otherwise, and a third of its memory. The other modules here take `kopf` from this one.
+Half of what the operator would import otherwise, and a third of its memory. The other modules here
+take `kopf` from this one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Our HTTP session as kopf is given it: kopf watches, and the lists are ours.
 
-kopf would hold all objects at once, make a worker for each of them and never say which of the known ones are gone. So when it asks for a
-list, ours is taken into the cache, and kopf hears that there is nothing, and from which version on to watch. Of a watch's errors it hears
-one kind only, "list again": any other would end it, and the operator with it. Must not know what is done with an object.
+kopf would hold all objects at once, make a worker for each of them and never say which of the known
+ones are gone. So when it asks for a list, ours is taken into the cache, and kopf hears that there
+is nothing, and from which version on to watch. Of a watch's errors it hears one kind only, "list
+again": any other would end it, and the operator with it. Must not know what is done with an object.
 """
 
 from __future__ import annotations
@@ -27,16 +28,22 @@ logger = logging.getLogger(__name__)
 
 _ERROR = b'{"type":"ERROR"'
 _GONE = 410
-_LIST_AGAIN = json.dumps({"type": "ERROR", "object": {"kind": "Status", "code": _GONE}}).encode() + b"\n"
+_LIST_AGAIN = (
+    json.dumps({"type": "ERROR", "object": {"kind": "Status", "code": _GONE}}).encode() + b"\n"
+)
 
 
 class Loan:
-    """Nothing of it can be closed: after a 401 kopf closes what it has, under everybody's requests."""
+    """Nothing of it can be closed: after a 401 kopf closes what it has, under everybody's
+    requests.
+    """
 
     def __init__(self, session: Session, sync: Sync) -> None:
         self._http = session.http
         self._sync = sync
-        self._watches = {session.server + watch.resource.path(watch.namespace): watch for watch in sync.watches}
+        self._watches = {
+            session.server + watch.resource.path(watch.namespace): watch for watch in sync.watches
+        }
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._http, name)
@@ -52,10 +59,17 @@ class Loan:
         if "watch=true" not in query.split("&"):
             return _Listed(await self._list(watch))
         answer = await self._http.request(method, url, **rest)
-        return answer if answer.status >= 400 and answer.status != _GONE else _Stream(answer, watch, self._sync)
+        return (
+            answer
+            if answer.status >= 400 and answer.status != _GONE
+            else _Stream(answer, watch, self._sync)
+        )
 
     async def _list(self, watch: Watch) -> str:
-        """The version of our list, tried until it can be had. Raises NotFound where the kind itself is gone."""
+        """The version of our list, tried until it can be had.
+
+        Raises NotFound where the kind itself is gone.
+        """
         while True:
             try:
                 return await self._sync.list_for(watch)
@@ -101,7 +115,9 @@ class _Stream:
             return
         self._watch.open()
         async for text in read_lines(self._answer):
-            line = await cut_beside(text)  # kopf, which parses it, would end with one that is too deep
+            line = await cut_beside(
+                text
+            )  # kopf, which parses it, would end with one that is too deep
             if line.startswith(_ERROR):
                 await self._wait_out(json.loads(line)["object"])
                 yield _LIST_AGAIN
@@ -117,7 +133,12 @@ class _Stream:
             return
         words = str(status.get("message") or status)
         pause = self._watch.fail(words)
-        logger.warning("the watch of %s failed: %s; listed again in %.2f s", self._watch.resource.plural, words, pause)
+        logger.warning(
+            "the watch of %s failed: %s; listed again in %.2f s",
+            self._watch.resource.plural,
+            words,
+            pause,
+        )
         await asyncio.sleep(pause)
 
     def close(self) -> None:

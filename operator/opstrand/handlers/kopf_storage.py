@@ -1,7 +1,8 @@
 """What kopf would remember of every object, for handlers that we do not have: nothing.
 
-kopf compares each event's object with what it last handled, whether anyone asks for the difference or not, and copies the whole object
-four times for it: more than half of its time per event. Must not be used beside `on.create`, `on.update` and their like.
+kopf compares each event's object with what it last handled, whether anyone asks for the difference
+or not, and copies the whole object four times for it: more than half of its time per event. Must
+not be used beside `on.create`, `on.update` and their like.
 """
 
 from __future__ import annotations

@@ -18,7 +18,12 @@ def register(registry: kopf.OperatorRegistry, sync: Sync) -> None:
             sync.observe(resource, type, event["object"])
 
         kopf.on.event(
-            group=resource.group, version=resource.version, plural=resource.plural, id=resource.plural, registry=registry, labels=labels
+            group=resource.group,
+            version=resource.version,
+            plural=resource.plural,
+            id=resource.plural,
+            registry=registry,
+            labels=labels,
         )(on_event)
 
     listen(OPERATIONS)

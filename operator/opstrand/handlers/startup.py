@@ -1,6 +1,7 @@
 """The operator's process: what is started, in which order, and how kopf is set.
 
-The order matters: nothing is reconciled before a full list of Operations, Components and Pods, or a run would be started twice.
+The order matters: nothing is reconciled before a full list of Operations, Components and Pods, or a
+run would be started twice.
 """
 
 from __future__ import annotations
@@ -42,9 +43,11 @@ from opstrand.workers.pool import Pool, open_pool
 
 logger = logging.getLogger(__name__)
 
-#: Seconds to wait after a 401 before kopf gets a session again: a token is being renewed, or an authenticator restarts.
+#: Seconds to wait after a 401 before kopf gets a session again: a token is being renewed, or an
+#: authenticator restarts.
 _LOGIN_PAUSE = 1.0
-#: Seconds that kopf, and then the probes' server, have to end: the whole operator ends within 2 s of SIGTERM.
+#: Seconds that kopf, and then the probes' server, have to end: the whole operator ends within 2 s
+#: of SIGTERM.
 _KOPF_END = 1.0
 _HEALTH_END = 0.2
 #: Seconds between two looks at the files that settings are read from.
@@ -58,13 +61,16 @@ def utc_now() -> datetime:
 
 
 async def run_operator(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT, or until the settings differ: the Deployment starts it again with those.
+    """Run until SIGTERM or SIGINT, or until the settings differ: the Deployment starts it again
+    with those.
 
     Raises PlatformError where the cluster cannot be reached at the start.
     """
     stop = asyncio.Event()
     _hear_signals(stop)
-    looking = asyncio.create_task(stop_at_other_settings(settings, stop, _SETTINGS_AGAIN), name="settings")
+    looking = asyncio.create_task(
+        stop_at_other_settings(settings, stop, _SETTINGS_AGAIN), name="settings"
+    )
     # A watch holds its connection: three for each namespace, or three for all.
     watches = 3 * max(len(settings.watched_namespaces), 1)
     async with await open_session(connections=settings.concurrency + watches + 8) as session:
@@ -92,7 +98,9 @@ async def _run(session: Session, pool: Pool, settings: Settings, stop: asyncio.E
     catalog = CatalogReader(settings.connections)
     catalog.start()
     crashes = CrashRecord(settings.crash_record)
-    world = World(KubeApi(session), Cache(), settings, pool, read_catalog=catalog.read, crashes=crashes)
+    world = World(
+        KubeApi(session), Cache(), settings, pool, read_catalog=catalog.read, crashes=crashes
+    )
     world.stopwatch = Stopwatch(time.monotonic)
 
     async def once(key: Key) -> Outcome:
@@ -101,7 +109,12 @@ async def _run(session: Session, pool: Pool, settings: Settings, stop: asyncio.E
     async def once_parked(key: Key) -> Outcome:
         return await reconcile(key, world=world, clock=utc_now, is_parked=True)
 
-    queue = Queue(once, concurrency=settings.concurrency, reconcile_parked=once_parked, parked_slots=pool.workers)
+    queue = Queue(
+        once,
+        concurrency=settings.concurrency,
+        reconcile_parked=once_parked,
+        parked_slots=pool.workers,
+    )
     sync = Sync(world, queue)
     if not await _unless_stopped(sync.list_at_start(settings.first_list_patience), stop):
         return
@@ -110,7 +123,10 @@ async def _run(session: Session, pool: Pool, settings: Settings, stop: asyncio.E
     relisting = asyncio.create_task(sync.relist_forever(settings.relist_interval), name="relist")
     # Unfinished runs first: thousands in the list may have ended long ago.
     queue.start(is_urgent=lambda key: not world.cache.is_final(key))
-    logger.info("started", extra={"operations": world.cache.count(OPERATIONS), "pods": world.cache.count(PODS)})
+    logger.info(
+        "started",
+        extra={"operations": world.cache.count(OPERATIONS), "pods": world.cache.count(PODS)},
+    )
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
         done, _ = await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -119,7 +135,8 @@ async def _run(session: Session, pool: Pool, settings: Settings, stop: asyncio.E
     finally:
         for task in (watching, relisting, stopping):
             task.cancel()
-        # kopf that is stopped in the middle of its start may wait for itself; nothing of ours depends on its end.
+        # kopf that is stopped in the middle of its start may wait for itself; nothing of ours
+        # depends on its end.
         ended, _ = await asyncio.wait({watching, relisting, stopping}, timeout=_KOPF_END)
         for one in ended:
             one.cancelled() or one.exception()  # asked for, so that nobody else tells of it
@@ -130,7 +147,9 @@ async def _run(session: Session, pool: Pool, settings: Settings, stop: asyncio.E
 
 
 def _tell_unless_generator(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """A watch of kopf's that is stopped while it hands an event over cannot be closed without an error; it concerns nobody at the end."""
+    """A watch of kopf's that is stopped while it hands an event over cannot be closed without an
+    error; it concerns nobody at the end.
+    """
     if "asyncgen" not in context:
         loop.default_exception_handler(context)
 
@@ -162,7 +181,9 @@ async def _watch(session: Session, sync: Sync, settings: Settings, stop: asyncio
         # After a 401 kopf takes no session that it has seen: a new loan of the same one.
         await asyncio.sleep(next(pauses))
         return kopf.AiohttpSession(
-            server=session.server, aiohttp_session=cast(Any, Loan(session, sync)), default_namespace=session.namespace
+            server=session.server,
+            aiohttp_session=cast(Any, Loan(session, sync)),
+            default_namespace=session.namespace,
         )
 
     namespaces = settings.watched_namespaces
@@ -178,23 +199,29 @@ async def _watch(session: Session, sync: Sync, settings: Settings, stop: asyncio
             namespaces=namespaces,
             stop_flag=stop,
         )
-        # kopf took the signals; whether it ends because it was asked to, or broke, must be known here.
+        # kopf took the signals; whether it ends because it was asked to, or broke, must be known
+        # here.
         _hear_signals(stop)
         await kopf.run_tasks(tasks, ignored=ours)
     except Exception as error:
-        # kopf takes every task of the loop with it when it ends: begin anew, as a Deployment does it.
+        # kopf takes every task of the loop with it when it ends: begin anew, as a Deployment does
+        # it.
         raise PlatformError(f"the watches ended: {error or type(error).__name__}") from error
 
 
 class _Backoffs:
-    """Seconds between kopf's tries, without an end: a watch that gave up would take the operator with it."""
+    """Seconds between kopf's tries, without an end: a watch that gave up would take the operator
+    with it.
+    """
 
     def __iter__(self) -> Iterator[float]:
         return chain((0.2, 0.5, 1.0, 2.0), repeat(5.0))
 
 
 def _kopf_settings() -> kopf.OperatorSettings:
-    """kopf as a source of events and nothing else: no finalizers, no annotations, no peering, no Events of its own."""
+    """kopf as a source of events and nothing else: no finalizers, no annotations, no peering, no
+    Events of its own.
+    """
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True
@@ -206,7 +233,8 @@ def _kopf_settings() -> kopf.OperatorSettings:
     settings.watching.label_selectors[PODS.plural] = names.MANAGED_SELECTOR
     settings.networking.error_backoffs = _Backoffs()
     settings.networking.enforce_retry_after = True
-    # A worker holds its place for this long after an object's last event; no limit on workers, so only memory counts.
+    # A worker holds its place for this long after an object's last event; no limit on workers, so
+    # only memory counts.
     settings.queueing.idle_timeout = 0.5
     settings.queueing.exit_timeout = 0.5
     settings.process.ultimate_exiting_timeout = None
@@ -214,13 +242,19 @@ def _kopf_settings() -> kopf.OperatorSettings:
 
 
 async def _serve_health(sync: Sync, port: int) -> web.AppRunner | None:
-    """`/healthz` and `/readyz`: the watches live; neither is served before the first full list. Not the backlog: being busy is healthy."""
+    """`/healthz` and `/readyz`: the watches live; neither is served before the first full list.
+
+    Not the backlog: being busy is healthy.
+    """
     if not port:
         return None
 
     async def healthz(_: web.Request) -> web.Response:
         trouble = await sync.find_trouble()
-        return web.json_response({"ok": trouble is None, "trouble": trouble, **sync.numbers()}, status=200 if trouble is None else 503)
+        return web.json_response(
+            {"ok": trouble is None, "trouble": trouble, **sync.numbers()},
+            status=200 if trouble is None else 503,
+        )
 
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", healthz)])
@@ -231,7 +265,9 @@ async def _serve_health(sync: Sync, port: int) -> web.AppRunner | None:
 
 
 def collect_seldom() -> None:
-    """Cycles are rare here and bodies are many: looking for cycles every 700 objects is two fifths of the time that a big list takes."""
+    """Cycles are rare here and bodies are many: looking for cycles every 700 objects is two fifths
+    of the time that a big list takes.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, 10, 10)

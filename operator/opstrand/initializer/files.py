@@ -19,7 +19,9 @@ Document = dict[str, Any]
 def describe(error: OSError, root: str) -> str:
     """The system's words, and about which path of the container."""
     path = str(error.filename or "")
-    return f"{error.strerror or error}" + (f": {path[len(root) :] if path.startswith(root) else path}" if path else "")
+    return f"{error.strerror or error}" + (
+        f": {path[len(root) :] if path.startswith(root) else path}" if path else ""
+    )
 
 
 def make_directory(path: str) -> None:
@@ -41,11 +43,15 @@ def write_file(step: Document, root: str) -> None:
             _take_away(root + step["copy"])
             shutil.copy(target, root + step["copy"])
     except IsADirectoryError as error:
-        raise InitError(f"init file {step['target']}: a folder of that name is there already") from error
+        raise InitError(
+            f"init file {step['target']}: a folder of that name is there already"
+        ) from error
     except ValueError as error:
         raise InitError(f"init file {step['target']}: {error}") from error
     except OSError as error:
-        raise InitError(f"could not write the init file {step['target']}: {error.strerror}") from error
+        raise InitError(
+            f"could not write the init file {step['target']}: {error.strerror}"
+        ) from error
 
 
 def write(path: str, content: bytes) -> None:
@@ -57,13 +63,18 @@ def write(path: str, content: bytes) -> None:
 
 
 def _take_away(path: str) -> None:
-    """What is written anew: an earlier one may be for reading only, and be there from a step, a life or an attempt before this one."""
+    """What is written anew: an earlier one may be for reading only, and be there from a step, a
+    life or an attempt before this one.
+    """
     if os.path.isfile(path) or os.path.islink(path):
         os.remove(path)
 
 
 def copy_from_store(step: Document, root: str) -> None:
-    """Files and folders of a store. What is not there is an error: a run that misses its data must not start without a word."""
+    """Files and folders of a store.
+
+    What is not there is an error: a run that misses its data must not start without a word.
+    """
     source, target = root + step["source"], root + step["target"]
     for kind in ("files", "dirs", "paths"):
         for from_path, to_path in step[kind]:
@@ -77,14 +88,20 @@ def copy_from_store(step: Document, root: str) -> None:
 
 def _find(store: str, source: str, path: str, kind: str) -> str:
     found = os.path.realpath(os.path.join(source, path))
-    if found != os.path.realpath(source) and not found.startswith(os.path.realpath(source) + os.sep):
+    if found != os.path.realpath(source) and not found.startswith(
+        os.path.realpath(source) + os.sep
+    ):
         raise InitError(f"the store {store!r}: {path!r} leads out of it")
     if not os.path.exists(found):
         raise InitError(f"the store {store!r} has no {path!r}{_offer(source, path)}")
     if kind == "files" and os.path.isdir(found):
-        raise InitError(f"the store {store!r}: {path!r} is a folder, expected a file; ask for it under dirs")
+        raise InitError(
+            f"the store {store!r}: {path!r} is a folder, expected a file; ask for it under dirs"
+        )
     if kind == "dirs" and not os.path.isdir(found):
-        raise InitError(f"the store {store!r}: {path!r} is a file, expected a folder; ask for it under files")
+        raise InitError(
+            f"the store {store!r}: {path!r} is a file, expected a folder; ask for it under files"
+        )
     return found
 
 
@@ -111,7 +128,8 @@ def _copy(source: str, target: str) -> None:
         for name in (*folders, *files):
             found, copy = os.path.join(folder, name), os.path.join(place, name)
             if os.path.islink(found):
-                # Links stay links, as with `cp -R`: a data set that links within itself keeps its shape.
+                # Links stay links, as with `cp -R`: a data set that links within itself keeps its
+                # shape.
                 _take_away(copy)
                 os.symlink(os.readlink(found), copy)
             elif name in files:

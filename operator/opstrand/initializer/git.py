@@ -1,7 +1,8 @@
 """The git step: a repository at a revision, with what a connection's Secret holds to get at it.
 
-Owns how credentials reach git: for one host, from a file that is gone before main starts, never in a command line or in the repository's
-own configuration. Everything else is left to the `git` program.
+Owns how credentials reach git: for one host, from a file that is gone before main starts, never in
+a command line or in the repository's own configuration. Everything else is left to the `git`
+program.
 """
 
 from __future__ import annotations
@@ -23,7 +24,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opstrand.initializer.failure import InitError
-from opstrand.initializer.git_rules import PROTOCOLS, Flags, check_revision, check_url, hide, parse_flags
+from opstrand.initializer.git_rules import (
+    PROTOCOLS,
+    Flags,
+    check_revision,
+    check_url,
+    hide,
+    parse_flags,
+)
 
 Document = dict[str, Any]
 
@@ -32,7 +40,12 @@ _KEYS = ("ssh-privatekey", "id_ed25519", "id_ecdsa", "id_rsa", "private_key")
 #: Beside git's own files: which step they are of.
 _MARK = "opstrand-step"
 #: What a server says of a revision that it does not give out by that name.
-_UNKNOWN = ("couldn't find remote ref", "not our ref", "unadvertised object", "no such ref was fetched")
+_UNKNOWN = (
+    "couldn't find remote ref",
+    "not our ref",
+    "unadvertised object",
+    "no such ref was fetched",
+)
 #: What ssh says, and what it means to whoever wrote the connection.
 _MEANINGS = {
     "Permission denied (publickey": "the host does not accept the connection's key",
@@ -40,13 +53,28 @@ _MEANINGS = {
     "timed out during banner exchange": "the host accepts the connection and says nothing",
 }
 #: What git adds to everything that goes wrong.
-_BOILERPLATE = ("Please make sure you have the correct access rights", "and the repository exists.", "hint:", "@@@")
+_BOILERPLATE = (
+    "Please make sure you have the correct access rights",
+    "and the repository exists.",
+    "hint:",
+    "@@@",
+)
 
 
 class Git:
-    """One repository in the making. `deadline` is a time of the monotonic clock, `settings` stand before every command."""
+    """One repository in the making.
 
-    def __init__(self, folder: str, env: Mapping[str, str], deadline: float, name: str, settings: Sequence[str] = ()) -> None:
+    `deadline` is a time of the monotonic clock, `settings` stand before every command.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        env: Mapping[str, str],
+        deadline: float,
+        name: str,
+        settings: Sequence[str] = (),
+    ) -> None:
         self._folder, self._env, self._deadline, self._name = folder, dict(env), deadline, name
         self._settings = tuple(settings)
 
@@ -91,10 +119,14 @@ def clone(step: Document, root: str) -> list[Document]:
     flags, revision = _check(step)
     _make_room(step, target)
     with tempfile.TemporaryDirectory() as scratch:
-        secret = _read_secret(root + step["secret"] if step.get("secret") else None, step["variables"])
+        secret = _read_secret(
+            root + step["secret"] if step.get("secret") else None, step["variables"]
+        )
         url = _choose_url(step["url"], secret)
         env = _environment(scratch, url, secret)
-        git = Git(target, env, time.monotonic() + step["patience"], hide(step["url"]), flags.settings)
+        git = Git(
+            target, env, time.monotonic() + step["patience"], hide(step["url"]), flags.settings
+        )
         git.run("init", "--quiet")
         git.run("remote", "add", "--", "origin", url)
         _fetch(git, revision, flags.fetch)
@@ -102,12 +134,21 @@ def clone(step: Document, root: str) -> list[Document]:
             git.run("submodule", "update", "--init", "--recursive", "--force", *flags.submodules)
         commit = git.run("rev-parse", "HEAD").strip()
     print(f"git {hide(step['url'])}: {commit}")
-    summary = {"commit": commit, "head": commit, "branch": revision or "HEAD", "url": hide(step["url"]), "is_dirty": False}
+    summary = {
+        "commit": commit,
+        "head": commit,
+        "branch": revision or "HEAD",
+        "url": hide(step["url"]),
+        "is_dirty": False,
+    }
     return [{"name": commit, "kind": "coderef", "summary": summary, "is_input": True}]
 
 
 def _check(step: Document) -> tuple[Flags, str | None]:
-    """The step's flags and revision. The file was checked before; a connection's address or a Secret's was not."""
+    """The step's flags and revision.
+
+    The file was checked before; a connection's address or a Secret's was not.
+    """
     try:
         check_url(step["url"])
         flags = parse_flags(step["flags"])
@@ -120,7 +161,11 @@ def _check(step: Document) -> tuple[Flags, str | None]:
 
 
 def _make_room(step: Document, target: str) -> None:
-    """An empty folder. What an earlier life of this container left of this very step goes: Kubernetes may start it again at any time."""
+    """An empty folder.
+
+    What an earlier life of this container left of this very step goes: Kubernetes may start it
+    again at any time.
+    """
     mark = os.path.join(target, ".git", _MARK)
     digest = hashlib.sha256(json.dumps(step, sort_keys=True).encode()).hexdigest()
     if os.path.isfile(mark):
@@ -137,14 +182,22 @@ def _make_room(step: Document, target: str) -> None:
 
 
 def _fetch(git: Git, revision: str | None, flags: Sequence[str]) -> None:
-    """Only what is asked for, where the server gives it by that name; everything, where it does not (a short commit id)."""
-    code, out, err = git.attempt("fetch", "--force", "--update-head-ok", *flags, "origin", revision or "HEAD")
+    """Only what is asked for, where the server gives it by that name; everything, where it does not
+    (a short commit id).
+    """
+    code, out, err = git.attempt(
+        "fetch", "--force", "--update-head-ok", *flags, "origin", revision or "HEAD"
+    )
     if code == 0:
         git.run("checkout", "--quiet", "--force", "--detach", "FETCH_HEAD")
         return
     if revision is None or not any(words in err for words in _UNKNOWN):
         raise git.fail(code, err or out)
-    rest = [flag for flag in flags if not flag.startswith(("--depth", "--deepen", "--shallow", "--no-tags"))]
+    rest = [
+        flag
+        for flag in flags
+        if not flag.startswith(("--depth", "--deepen", "--shallow", "--no-tags"))
+    ]
     git.run("fetch", "--force", "--tags", *rest, "origin", "+refs/heads/*:refs/remotes/origin/*")
     code, _, _ = git.attempt("checkout", "--quiet", "--force", "--detach", revision)
     if code:
@@ -192,7 +245,9 @@ def _find_key(secret: Mapping[str, str]) -> str | None:
 
 
 def _choose_url(url: str, secret: Mapping[str, str]) -> str:
-    """The address in the form that the credentials are for, as documented: a key goes by ssh, a login by https."""
+    """The address in the form that the credentials are for, as documented: a key goes by ssh, a
+    login by https.
+    """
     if _read_login(secret) or _read_store(secret):
         found = re.fullmatch(r"(?:ssh://)?[^@/]+@([^:/]+)[:/](.+)", url)
         return f"https://{found.group(1)}/{found.group(2)}" if found else url
@@ -203,7 +258,12 @@ def _choose_url(url: str, secret: Mapping[str, str]) -> str:
 
 
 def _environment(scratch: str, url: str, secret: Mapping[str, str]) -> dict[str, str]:
-    settings = [("init.defaultBranch", "main"), ("safe.directory", "*"), ("advice.detachedHead", "false"), ("credential.helper", "")]
+    settings = [
+        ("init.defaultBranch", "main"),
+        ("safe.directory", "*"),
+        ("advice.detachedHead", "false"),
+        ("credential.helper", ""),
+    ]
     env = {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": scratch,
@@ -211,7 +271,11 @@ def _environment(scratch: str, url: str, secret: Mapping[str, str]) -> dict[str,
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_ALLOW_PROTOCOL": ":".join(PROTOCOLS),
         "LC_ALL": "C.UTF-8",
-        **{name: os.environ[name] for name in ("https_proxy", "http_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY") if name in os.environ},
+        **{
+            name: os.environ[name]
+            for name in ("https_proxy", "http_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY")
+            if name in os.environ
+        },
     }
     login, store, key = _read_login(secret), _read_store(secret), _find_key(secret)
     if login or store:
@@ -229,7 +293,9 @@ def _as_store(url: str, user: str, password: str) -> str:
     """The login for this host and no other: a submodule elsewhere does not see it."""
     found = urllib.parse.urlsplit(url)
     # A Secret holds bytes: what is no text goes through as it is.
-    quoted = ":".join(urllib.parse.quote(part, safe="", errors="surrogateescape") for part in (user, password))
+    quoted = ":".join(
+        urllib.parse.quote(part, safe="", errors="surrogateescape") for part in (user, password)
+    )
     return f"{found.scheme}://{quoted}@{found.netloc.rpartition('@')[2]}\n"
 
 
@@ -237,13 +303,22 @@ def _ssh_command(scratch: str, key: str, known_hosts: str | None) -> str:
     # A key that others may read is refused by ssh, and so is one without its last newline.
     path = _keep(scratch, "key", key.rstrip() + "\n")
     hosts = _keep(scratch, "known_hosts", known_hosts) if known_hosts else "/dev/null"
-    options = ["IdentitiesOnly=yes", "BatchMode=yes", "ConnectTimeout=30", f"UserKnownHostsFile={hosts}"]
+    options = [
+        "IdentitiesOnly=yes",
+        "BatchMode=yes",
+        "ConnectTimeout=30",
+        f"UserKnownHostsFile={hosts}",
+    ]
     options += [f"StrictHostKeyChecking={'yes' if known_hosts else 'no'}", "LogLevel=ERROR"]
-    return " ".join(["ssh", "-i", shlex.quote(path), *(f"-o {shlex.quote(option)}" for option in options)])
+    return " ".join(
+        ["ssh", "-i", shlex.quote(path), *(f"-o {shlex.quote(option)}" for option in options)]
+    )
 
 
 def _name_user(scratch: str) -> dict[str, str]:
-    """ssh refuses a user without a name, and a Pod may run as any number: a name for the time of the clone."""
+    """ssh refuses a user without a name, and a Pod may run as any number: a name for the time of
+    the clone.
+    """
     try:
         pwd.getpwuid(os.getuid())
         return {}
@@ -251,7 +326,10 @@ def _name_user(scratch: str) -> dict[str, str]:
         pass
     library = next(iter(glob.glob("/usr/lib/*/libnss_wrapper.so")), None)
     if library is None:
-        raise InitError(f"git by ssh: the user {os.getuid()} has no name in the image, and libnss_wrapper is not installed")
+        raise InitError(
+            f"git by ssh: the user {os.getuid()} has no name in the image, and libnss_wrapper is "
+            "not installed"
+        )
     people = _keep(scratch, "passwd", f"run:x:{os.getuid()}:{os.getgid()}::{scratch}:/bin/sh\n")
     groups = _keep(scratch, "group", f"run:x:{os.getgid()}:\n")
     return {"LD_PRELOAD": library, "NSS_WRAPPER_PASSWD": people, "NSS_WRAPPER_GROUP": groups}
@@ -266,6 +344,10 @@ def _keep(scratch: str, name: str, content: str) -> str:
 
 
 def _last_words(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith(_BOILERPLATE)]
+    lines = [
+        line.strip()
+        for line in text.splitlines()
+        if line.strip() and not line.strip().startswith(_BOILERPLATE)
+    ]
     meaning = [meaning for words, meaning in _MEANINGS.items() if words in text]
     return hide("; ".join([*meaning, *lines[-3:]]))

@@ -1,7 +1,8 @@
 """What a run may ask of git: addresses, revisions and flags, each by a list of what is allowed.
 
-Owns those lists, for the checks of a file and for the init container alike. Pure. A flag that is not listed is
-refused, whatever it does: git has some that run a program, and takes any unambiguous beginning of a flag's name.
+Owns those lists, for the checks of a file and for the init container alike. Pure. A flag that is
+not listed is refused, whatever it does: git has some that run a program, and takes any unambiguous
+beginning of a flag's name.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ _FLAGS = {
     "--update-shallow": "",
     "--verbose": "",
 }
-#: Of git's settings that `-c` or `--config` may give, in lower case, what their values look like: none of them names a program or a file.
+#: Of git's settings that `-c` or `--config` may give, in lower case, what their values look like:
+#: none of them names a program or a file.
 _YES_OR_NO = "true|false|yes|no|on|off|1|0"
 _SETTINGS = {
     "advice.detachedhead": _YES_OR_NO,
@@ -119,7 +121,9 @@ def check_url(url: str) -> None:
     """Raise ValueError for what is no address of a repository."""
     if not _URL.fullmatch(url) and not _SCP.fullmatch(url):
         known = ", ".join(f"{one}://" for one in PROTOCOLS)
-        raise ValueError(f"expected an address that begins with {known}, or user@host:path, found {_show(url)}")
+        raise ValueError(
+            f"expected an address that begins with {known}, or user@host:path, found {_show(url)}"
+        )
 
 
 def check_revision(revision: str) -> None:
@@ -129,7 +133,10 @@ def check_revision(revision: str) -> None:
 
 
 def parse_flags(flags: Sequence[str]) -> Flags:
-    """The flags as git takes them: `--depth 1` is one. Raises ValueError for one that is not for a run."""
+    """The flags as git takes them:
+
+    `--depth 1` is one. Raises ValueError for one that is not for a run.
+    """
     given: dict[str, str] = {}
     settings: list[str] = []
     for name, value in _read_flags(flags):
@@ -138,9 +145,16 @@ def parse_flags(flags: Sequence[str]) -> Flags:
             settings += ["-c", _check_setting(value)]
             continue
         if flag not in _FLAGS:
-            raise ValueError(f"the flag {_show(name)} is not for a run; these are: {', '.join((*_FLAGS, _SETTING))}")
+            raise ValueError(
+                f"the flag {_show(name)} is not for a run; these are: "
+                f"{', '.join((*_FLAGS, _SETTING))}"
+            )
         if not re.fullmatch(_FLAGS[flag], value):
-            raise ValueError(f"the flag {flag} {'accepts no value' if not _FLAGS[flag] else 'accepts another value'}, found {_show(value)}")
+            raise ValueError(
+                f"the flag {flag} "
+                f"{'accepts no value' if not _FLAGS[flag] else 'accepts another value'}, found "
+                f"{_show(value)}"
+            )
         given[flag] = value
     fetch = tuple(_join(flag, value) for flag, value in given.items() if flag not in _NOT_OF_FETCH)
     return Flags(fetch, _submodule_flags(given), given.get("--branch"), tuple(settings))
@@ -151,9 +165,14 @@ def _check_setting(text: str) -> str:
     key, _, value = text.partition("=")
     wanted = _SETTINGS.get(key.lower())
     if wanted is None:
-        raise ValueError(f"the flag {_SETTING} is not for the setting {_show(key)}; these are: {', '.join(_SETTINGS)}")
+        raise ValueError(
+            f"the flag {_SETTING} is not for the setting {_show(key)}; these are: "
+            f"{', '.join(_SETTINGS)}"
+        )
     if not re.fullmatch(wanted, value or "true", re.IGNORECASE):
-        raise ValueError(f"the flag {_SETTING} accepts another value of {key}, found {_show(value)}")
+        raise ValueError(
+            f"the flag {_SETTING} accepts another value of {key}, found {_show(value)}"
+        )
     return f"{key}={value or 'true'}"
 
 
@@ -185,7 +204,10 @@ def _submodule_flags(given: dict[str, str]) -> tuple[str, ...] | None:
     if not asked or "--no-recurse-submodules" in given:
         return None
     flags = [_join(flag, given[flag]) for flag in ("--depth", "--jobs") if flag in given]
-    return (*flags, *(["--depth=1"] if "--shallow-submodules" in given and "--depth" not in given else []))
+    return (
+        *flags,
+        *(["--depth=1"] if "--shallow-submodules" in given and "--depth" not in given else []),
+    )
 
 
 def _join(flag: str, value: str) -> str:

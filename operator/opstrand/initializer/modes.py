@@ -15,7 +15,10 @@ _BITS = {"r": 4, "w": 2, "x": 1}
 
 
 def apply_mode(text: str, current: int) -> int:
-    """The mode that `chmod text` makes of `current`. Raises ValueError that shows what was found."""
+    """The mode that `chmod text` makes of `current`.
+
+    Raises ValueError that shows what was found.
+    """
     text = text.strip()
     if _OCTAL.fullmatch(text):
         return int(text.replace("0o", ""), 8)

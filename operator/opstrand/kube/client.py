@@ -1,7 +1,8 @@
 """The few verbs that opstrand needs of a Kubernetes API, in plain dicts.
 
-`Kube` is the protocol that `reconcile` is written against; `KubeApi` speaks it to a real API server, `local` in memory.
-Every failure leaves here as an `ApiError` that names verb and object. Must not decide anything and must not cache.
+`Kube` is the protocol that `reconcile` is written against; `KubeApi` speaks it to a real API
+server, `local` in memory. Every failure leaves here as an `ApiError` that names verb and object.
+Must not decide anything and must not cache.
 """
 
 from __future__ import annotations
@@ -16,7 +17,17 @@ from urllib.parse import quote
 import aiohttp
 
 from opstrand.kube.depth import read_json, read_large_json
-from opstrand.kube.errors import AlreadyExists, ApiError, Conflict, Expired, Forbidden, Invalid, NotFound, Unauthorized, Unreachable
+from opstrand.kube.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    Expired,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unauthorized,
+    Unreachable,
+)
 from opstrand.kube.lines import read_lines
 from opstrand.kube.resources import PODS, Resource
 from opstrand.types import JsonPatch, Manifest
@@ -27,9 +38,11 @@ if TYPE_CHECKING:  # finding credentials is half of a laptop's start, which need
 
 #: One request's time, seconds. Watches and followed logs are not bounded by it.
 REQUEST_TIMEOUT = 30.0
-#: Objects in one answer to a list: what is read at once is also kept in memory at once, several times over.
+#: Objects in one answer to a list: what is read at once is also kept in memory at once, several
+#: times over.
 _PAGE = 100
-#: Bytes of one such answer: fewer objects are asked for at once where they are large. One alone is always read.
+#: Bytes of one such answer: fewer objects are asked for at once where they are large. One alone is
+#: always read.
 _PAGE_BYTES = 1024 * 1024
 
 
@@ -38,7 +51,10 @@ SECRETS = Resource("", "v1", "secrets", "Secret")
 
 @dataclass(frozen=True)
 class Page:
-    """Some of the objects of a list, and the resourceVersion of the whole. `more`: what to ask for the next with; "" at the end."""
+    """Some of the objects of a list, and the resourceVersion of the whole.
+
+    `more`: what to ask for the next with; "" at the end.
+    """
 
     items: list[Manifest]
     version: str
@@ -46,25 +62,48 @@ class Page:
 
 
 class Kube(Protocol):
-    """What the shell may ask of a cluster, real or in memory. Objects are plain dicts; all raise ApiError."""
+    """What the shell may ask of a cluster, real or in memory.
+
+    Objects are plain dicts; all raise ApiError.
+    """
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest: ...
 
     async def list(
-        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", limit: int = 0
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        limit: int = 0,
     ) -> tuple[list[Manifest], str]: ...
 
-    def pages(self, resource: Resource, namespace: str | None = None, *, labels: str = "") -> AsyncIterator[Page]: ...
+    def pages(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = ""
+    ) -> AsyncIterator[Page]: ...
 
-    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest: ...
-
-    async def preview(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest: ...
-
-    async def json_patch(
-        self, resource: Resource, namespace: str | None, name: str, ops: JsonPatch, *, subresource: str | None = None
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Mapping[str, Any]
     ) -> Manifest: ...
 
-    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None: ...
+    async def preview(
+        self, resource: Resource, namespace: str | None, body: Mapping[str, Any]
+    ) -> Manifest: ...
+
+    async def json_patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        ops: JsonPatch,
+        *,
+        subresource: str | None = None,
+    ) -> Manifest: ...
+
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None
+    ) -> None: ...
 
 
 class KubeApi:
@@ -74,8 +113,15 @@ class KubeApi:
         self._session = session
         self._headers = tuple(headers)
 
-    def impersonate(self, user: str, groups: Sequence[str] = (), extra: Mapping[str, Sequence[str]] | None = None) -> KubeApi:
-        """The same API server, where every request counts as this user's: for its rights, and in the audit log."""
+    def impersonate(
+        self,
+        user: str,
+        groups: Sequence[str] = (),
+        extra: Mapping[str, Sequence[str]] | None = None,
+    ) -> KubeApi:
+        """The same API server, where every request counts as this user's: for its rights, and in
+        the audit log.
+        """
         headers = [("Impersonate-User", user), *(("Impersonate-Group", group) for group in groups)]
         for key, values in (extra or {}).items():
             headers += [(f"Impersonate-Extra-{quote(key, safe='')}", value) for value in values]
@@ -86,10 +132,18 @@ class KubeApi:
         return self._session
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest:
-        return await self._json("GET", resource.path(namespace, name), what=_what("get", resource, namespace, name))
+        return await self._json(
+            "GET", resource.path(namespace, name), what=_what("get", resource, namespace, name)
+        )
 
     async def list(
-        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", limit: int = 0
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        limit: int = 0,
     ) -> tuple[list[Manifest], str]:
         """All objects (at most `limit` where given) and the list's resourceVersion."""
         query: dict[str, Any] = {"labelSelector": labels, "fieldSelector": fields}
@@ -101,18 +155,24 @@ class KubeApi:
             items += page.items
         return items, page.version
 
-    async def pages(self, resource: Resource, namespace: str | None = None, *, labels: str = "") -> AsyncIterator[Page]:
+    async def pages(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = ""
+    ) -> AsyncIterator[Page]:
         """All objects, some at a time: 5,000 runs are many megabytes."""
         async for page in self._pages(resource, namespace, labelSelector=labels):
             yield page
 
-    async def _pages(self, resource: Resource, namespace: str | None, **query: Any) -> AsyncIterator[Page]:
+    async def _pages(
+        self, resource: Resource, namespace: str | None, **query: Any
+    ) -> AsyncIterator[Page]:
         """Page by page, each of as many objects as fit into what is read at once."""
         size, more = _PAGE, ""
         while True:
             try:
                 most = _PAGE_BYTES if size > 1 else None
-                page = await self._page(resource, namespace, **query, limit=size, more=more, most=most)
+                page = await self._page(
+                    resource, namespace, **query, limit=size, more=more, most=most
+                )
             except _TooManyBytes:
                 size = max(size // 4, 1)
                 continue
@@ -121,23 +181,58 @@ class KubeApi:
             if not more:
                 return
 
-    async def _page(self, resource: Resource, namespace: str | None, *, more: str = "", most: int | None = None, **query: Any) -> Page:
+    async def _page(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        more: str = "",
+        most: int | None = None,
+        **query: Any,
+    ) -> Page:
         given = {key: str(value) for key, value in {**query, "continue": more}.items() if value}
-        found = await self._json("GET", resource.path(namespace), query=given, what=_what("list", resource, namespace), most=most)
+        found = await self._json(
+            "GET",
+            resource.path(namespace),
+            query=given,
+            what=_what("list", resource, namespace),
+            most=most,
+        )
         metadata = found["metadata"]
-        return Page([_as_object(item, resource) for item in found["items"]], metadata["resourceVersion"], metadata.get("continue") or "")
+        return Page(
+            [_as_object(item, resource) for item in found["items"]],
+            metadata["resourceVersion"],
+            metadata.get("continue") or "",
+        )
 
-    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest:
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Mapping[str, Any]
+    ) -> Manifest:
         name = body.get("metadata", {}).get("name")
-        return await self._json("POST", resource.path(namespace), body=body, what=_what("create", resource, namespace, name))
+        return await self._json(
+            "POST",
+            resource.path(namespace),
+            body=body,
+            what=_what("create", resource, namespace, name),
+        )
 
-    async def preview(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest:
+    async def preview(
+        self, resource: Resource, namespace: str | None, body: Mapping[str, Any]
+    ) -> Manifest:
         """What a create would store, with defaults and what admission adds; nothing is made."""
         what = _what("preview", resource, namespace, body.get("metadata", {}).get("name"))
-        return await self._json("POST", resource.path(namespace), body=body, query={"dryRun": "All"}, what=what)
+        return await self._json(
+            "POST", resource.path(namespace), body=body, query={"dryRun": "All"}, what=what
+        )
 
     async def json_patch(
-        self, resource: Resource, namespace: str | None, name: str, ops: JsonPatch, *, subresource: str | None = None
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        ops: JsonPatch,
+        *,
+        subresource: str | None = None,
     ) -> Manifest:
         return await self._json(
             "PATCH",
@@ -147,10 +242,17 @@ class KubeApi:
             what=_what("patch", resource, namespace, name),
         )
 
-    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None:
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None
+    ) -> None:
         body = {"preconditions": {"uid": uid}} if uid else {}
         try:
-            await self._json("DELETE", resource.path(namespace, name), body=body, what=_what("delete", resource, namespace, name))
+            await self._json(
+                "DELETE",
+                resource.path(namespace, name),
+                body=body,
+                what=_what("delete", resource, namespace, name),
+            )
         except NotFound:
             return
 
@@ -159,22 +261,45 @@ class KubeApi:
         async for line in self.read_log_lines(namespace, pod, **{**query, "follow": True}):
             yield line
 
-    async def read_log_lines(self, namespace: str, pod: str, *, longest: int | None = None, **query: Any) -> AsyncIterator[bytes]:
-        """The log's lines byte for byte, each with its newline; without `follow` those that are there. With `longest` a line of more bytes
-        is cut: a program may write a gigabyte without a newline."""
+    async def read_log_lines(
+        self, namespace: str, pod: str, *, longest: int | None = None, **query: Any
+    ) -> AsyncIterator[bytes]:
+        """The log's lines byte for byte, each with its newline; without `follow` those that are
+        there. With `longest` a line of more bytes is cut: a program may write a gigabyte without a
+        newline.
+        """
         what = f"{'follow' if query.get('follow') else 'read'} the log of pod {namespace}/{pod}"
-        async with self._request("GET", PODS.path(namespace, pod, "log"), query=_plain(query), what=what, endless=True) as answer:
+        async with self._request(
+            "GET", PODS.path(namespace, pod, "log"), query=_plain(query), what=what, endless=True
+        ) as answer:
             async for line in read_lines(answer, longest):
                 yield line
 
     async def watch(
-        self, resource: Resource, namespace: str | None = None, *, since: str = "", fields: str = "", labels: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        since: str = "",
+        fields: str = "",
+        labels: str = "",
     ) -> AsyncIterator[tuple[str, Manifest]]:
-        """Events (ADDED, MODIFIED, DELETED, BOOKMARK; object) until the server ends the watch. Raises Expired on 410."""
-        query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": since, "fieldSelector": fields, "labelSelector": labels}
+        """Events (ADDED, MODIFIED, DELETED, BOOKMARK; object) until the server ends the watch.
+
+        Raises Expired on 410.
+        """
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": since,
+            "fieldSelector": fields,
+            "labelSelector": labels,
+        }
         query = {k: v for k, v in query.items() if v}
         what = _what("watch", resource, namespace)
-        async with self._request("GET", resource.path(namespace), query=query, what=what, endless=True) as answer:
+        async with self._request(
+            "GET", resource.path(namespace), query=query, what=what, endless=True
+        ) as answer:
             async for line in read_lines(answer):
                 event = await read_large_json(line)
                 if event["type"] == "ERROR":
@@ -183,7 +308,9 @@ class KubeApi:
                 yield event["type"], event["object"]
 
     async def probe(self, path: str) -> tuple[str, str]:
-        """The text at any path of the API server, and the time in its answer's Date header ("" without one)."""
+        """The text at any path of the API server, and the time in its answer's Date header (""
+        without one).
+        """
         async with self._request("GET", path, what=f"get {path}", accept="*/*") as answer:
             return await answer.text(errors="replace"), answer.headers.get("Date", "")
 
@@ -198,15 +325,22 @@ class KubeApi:
         content_type: str = "application/json",
         most: int | None = None,
     ) -> Manifest:
-        """The answer's object. Raises _TooManyBytes for an answer of more than `most` bytes, of which no more is read."""
-        async with self._request(verb, path, what=what, body=body, query=query, content_type=content_type) as answer:
+        """The answer's object.
+
+        Raises _TooManyBytes for an answer of more than `most` bytes, of which no more is read.
+        """
+        async with self._request(
+            verb, path, what=what, body=body, query=query, content_type=content_type
+        ) as answer:
             raw = await answer.read() if most is None else await _read_at_most(answer, most)
         try:
             answered = await read_large_json(raw)
         except ValueError:
             answered = None
         if not isinstance(answered, dict) or "kind" not in answered:
-            raise Unreachable(f"could not {what}: what answers is no Kubernetes API server", status=0)
+            raise Unreachable(
+                f"could not {what}: what answers is no Kubernetes API server", status=0
+            )
         return answered
 
     @asynccontextmanager
@@ -223,17 +357,33 @@ class KubeApi:
         endless: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         data = None if body is None else json.dumps(body).encode()
-        headers = [("Accept", accept), *self._headers, *([("Content-Type", content_type)] if data is not None else [])]
+        headers = [
+            ("Accept", accept),
+            *self._headers,
+            *([("Content-Type", content_type)] if data is not None else []),
+        ]
         timeout = aiohttp.ClientTimeout(total=None if endless else REQUEST_TIMEOUT, sock_connect=10)
         try:
             async with self._session.http.request(
-                verb, self._session.server + path, params=query, data=data, headers=headers, timeout=timeout
+                verb,
+                self._session.server + path,
+                params=query,
+                data=data,
+                headers=headers,
+                timeout=timeout,
             ) as answer:
                 if answer.status >= 400:
-                    raise _refusal(answer.status, _status_object(await answer.read()), what, answer.headers.get("Retry-After"))
+                    raise _refusal(
+                        answer.status,
+                        _status_object(await answer.read()),
+                        what,
+                        answer.headers.get("Retry-After"),
+                    )
                 yield answer
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise Unreachable(f"could not {what}: {error or type(error).__name__}", status=0) from error
+            raise Unreachable(
+                f"could not {what}: {error or type(error).__name__}", status=0
+            ) from error
 
 
 class _TooManyBytes(Exception):
@@ -255,13 +405,19 @@ def _what(verb: str, resource: Resource, namespace: str | None, name: str | None
 
 
 def _as_object(item: Manifest, resource: Resource) -> Manifest:
-    """An item of a list with what a list leaves out of it, and without who set which key: half of it, and read by nobody here."""
+    """An item of a list with what a list leaves out of it, and without who set which key: half of
+    it, and read by nobody here.
+    """
     item["metadata"].pop("managedFields", None)
     return {"apiVersion": resource.api_version, "kind": resource.kind, **item}
 
 
 def _plain(query: Mapping[str, Any]) -> dict[str, str]:
-    return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in query.items() if value is not None}
+    return {
+        key: str(value).lower() if isinstance(value, bool) else str(value)
+        for key, value in query.items()
+        if value is not None
+    }
 
 
 def _status_object(raw: bytes) -> Mapping[str, Any]:
@@ -272,7 +428,9 @@ def _status_object(raw: bytes) -> Mapping[str, Any]:
         return {"message": raw.decode(errors="replace").strip()}
 
 
-def _refusal(status: int, body: Mapping[str, Any], what: str, retry_after: str | None = None) -> ApiError:
+def _refusal(
+    status: int, body: Mapping[str, Any], what: str, retry_after: str | None = None
+) -> ApiError:
     message = f"could not {what}: {body.get('message') or f'HTTP {status}'}"
     kind: type[ApiError] = _REFUSALS.get(status, ApiError)
     if status == 409 and body.get("reason") == "AlreadyExists":

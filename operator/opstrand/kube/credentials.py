@@ -1,8 +1,8 @@
 """The parts of the official package that find credentials, without the rest of it.
 
-`import kubernetes` brings the synchronous client, its informers and validators along, half a second of CPU in every command, and none of
-it is used here. So the two packages above the parts are stood in for while these are imported, and whoever imports `kubernetes`
-afterwards gets the whole.
+`import kubernetes` brings the synchronous client, its informers and validators along, half a second
+of CPU in every command, and none of it is used here. So the two packages above the parts are stood
+in for while these are imported, and whoever imports `kubernetes` afterwards gets the whole.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from typing import Any
 
 @contextmanager
 def _without_their_contents(*names: str) -> Iterator[None]:
-    """Packages of these names, outermost first, that only say where their modules lie. Those that are imported already stay."""
+    """Packages of these names, outermost first, that only say where their modules lie.
+
+    Those that are imported already stay.
+    """
     absent = [name for name in names if name not in sys.modules]
     for name in absent:
         sys.modules[name] = _make_empty(name)
@@ -32,7 +35,9 @@ def _without_their_contents(*names: str) -> Iterator[None]:
 
 def _make_empty(name: str) -> ModuleType:
     outer, _, last = name.rpartition(".")
-    found = PathFinder.find_spec(last if not outer else name, sys.modules[outer].__path__ if outer else None)
+    found = PathFinder.find_spec(
+        last if not outer else name, sys.modules[outer].__path__ if outer else None
+    )
     if found is None:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     empty = ModuleSpec(name, None, is_package=True)
@@ -41,7 +46,8 @@ def _make_empty(name: str) -> ModuleType:
 
 
 if os.path.expanduser("~") == "~":
-    # A user whom the machine does not know: the package asks for a home as soon as it is imported. As container runtimes have it.
+    # A user whom the machine does not know: the package asks for a home as soon as it is imported.
+    # As container runtimes have it.
     os.environ["HOME"] = "/"
 with _without_their_contents("kubernetes", "kubernetes.aio"):
     from kubernetes.aio.client.configuration import Configuration
@@ -53,4 +59,10 @@ load_kube_config: Any = kube_config.load_kube_config
 load_incluster_config: Any = incluster_config.load_incluster_config
 SERVICE_HOST_ENV_NAME: str = incluster_config.SERVICE_HOST_ENV_NAME
 
-__all__ = ["SERVICE_HOST_ENV_NAME", "ConfigException", "Configuration", "load_incluster_config", "load_kube_config"]
+__all__ = [
+    "SERVICE_HOST_ENV_NAME",
+    "ConfigException",
+    "Configuration",
+    "load_incluster_config",
+    "load_kube_config",
+]

@@ -1,7 +1,9 @@
-"""Reading JSON of the API server, whatever its depth: it stores ten thousand levels, and Python reads less than one thousand.
+"""Reading JSON of the API server, whatever its depth: it stores ten thousand levels, and Python
+reads less than one thousand.
 
-Owns the cut: what lies deeper than anything that a run may contain becomes null before it is parsed, so that one object ends no watch
-and no list. What is left is still too deep for a run, which is refused for that as ever. Must not know what is read.
+Owns the cut: what lies deeper than anything that a run may contain becomes null before it is
+parsed, so that one object ends no watch and no list. What is left is still too deep for a run,
+which is refused for that as ever. Must not know what is read.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ import json
 import re
 from typing import Any
 
-#: Levels that are kept: more than a valid object has, with the list or event around it, and few enough for every recursive reader.
+#: Levels that are kept: more than a valid object has, with the list or event around it, and few
+#: enough for every recursive reader.
 LEVELS = 100
 #: Bytes that are cut in a thread.
 _LONG = 128 * 1024
@@ -31,7 +34,9 @@ async def read_large_json(raw: bytes) -> Any:
 
 
 async def cut_beside(raw: bytes) -> bytes:
-    """`cut`, in a thread where the text is long: it looks at every bracket, for as long as a quarter of a second."""
+    """`cut`, in a thread where the text is long: it looks at every bracket, for as long as a
+    quarter of a second.
+    """
     return cut(raw) if len(raw) < _LONG else await asyncio.to_thread(cut, raw)
 
 
@@ -42,7 +47,8 @@ def cut(raw: bytes) -> bytes:
 
 def _is_deep(raw: bytes) -> bool:
     plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in raw else raw
-    # A bracket is in a text where an odd number of quotes stands before it: two quotes side by side change that for none.
+    # A bracket is in a text where an odd number of quotes stands before it: two quotes side by side
+    # change that for none.
     marks = plain.translate(None, _NO_MARKS).replace(b'""', b"")
     if marks.count(b"[") + marks.count(b"{") <= LEVELS:
         return False
@@ -50,7 +56,8 @@ def _is_deep(raw: bytes) -> bool:
     for _ in range(LEVELS // 2):
         if not left:
             return False
-        # The innermost level of everything goes at once, or two of them: a loop over single brackets would take ten times as long.
+        # The innermost level of everything goes at once, or two of them: a loop over single
+        # brackets would take ten times as long.
         left = left.replace(b"[]", b"").replace(b"{}", b"")
     return bool(left)
 

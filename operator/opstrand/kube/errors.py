@@ -15,9 +15,19 @@ if TYPE_CHECKING:  # finding credentials is half of a laptop's start, which need
 
 
 class ApiError(PlatformError):
-    """The API server refused. `status` is the HTTP code (0: no answer), `body` its Status object."""
+    """The API server refused.
 
-    def __init__(self, message: str, *, status: int, body: Mapping[str, Any] | None = None, retry_after: float | None = None) -> None:
+    `status` is the HTTP code (0: no answer), `body` its Status object.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        body: Mapping[str, Any] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message, retry_after=retry_after)
         self.status = status
         self.body = dict(body or {})

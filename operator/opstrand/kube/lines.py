@@ -10,9 +10,12 @@ from collections.abc import AsyncIterator
 import aiohttp
 
 
-async def read_lines(answer: aiohttp.ClientResponse, longest: int | None = None) -> AsyncIterator[bytes]:
-    """Whole lines whatever their length (aiohttp's own readline refuses what is beyond its buffer). What a line has beyond `longest` is
-    dropped as it comes, and counted at its end."""
+async def read_lines(
+    answer: aiohttp.ClientResponse, longest: int | None = None
+) -> AsyncIterator[bytes]:
+    """Whole lines whatever their length (aiohttp's own readline refuses what is beyond its buffer).
+    What a line has beyond `longest` is dropped as it comes, and counted at its end.
+    """
     line, left_out = bytearray(), 0
     async for chunk in answer.content.iter_any():
         *ends, rest = chunk.split(b"\n")

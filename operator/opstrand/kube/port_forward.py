@@ -1,7 +1,9 @@
-"""One connection to a port of a Pod, through the API server: a WebSocket whose first byte in each message names the channel.
+"""One connection to a port of a Pod, through the API server: a WebSocket whose first byte in each
+message names the channel.
 
-Owns that protocol (`v4.channel.k8s.io`, as every API server and kubelet that is promised speaks it). It cannot close one direction alone:
-a connection is over when either side ends it. Must not choose the Pod and must not listen.
+Owns that protocol (`v4.channel.k8s.io`, as every API server and kubelet that is promised speaks
+it). It cannot close one direction alone: a connection is over when either side ends it. Must not
+choose the Pod and must not listen.
 """
 
 from __future__ import annotations
@@ -22,16 +24,25 @@ _PIECE = 64 * 1024
 
 
 async def forward(
-    api: KubeApi, namespace: str, pod: str, port: int, *, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    api: KubeApi,
+    namespace: str,
+    pod: str,
+    port: int,
+    *,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
 ) -> str | None:
-    """Carry bytes both ways until one side ends. The kubelet's own words where nobody listens in the Pod.
+    """Carry bytes both ways until one side ends. The kubelet's own words where nobody listens in
+    the Pod.
 
     Raises ApiError where there is no way.
     """
     what = f"forward to port {port} of pod {namespace}/{pod}"
     url = api.session.server + PODS.path(namespace, pod, "portforward")
     try:
-        async with api.session.http.ws_connect(url, params={"ports": str(port)}, protocols=[_PROTOCOL], max_msg_size=0) as socket:
+        async with api.session.http.ws_connect(
+            url, params={"ports": str(port)}, protocols=[_PROTOCOL], max_msg_size=0
+        ) as socket:
             sending = asyncio.create_task(_send(reader, socket))
             try:
                 return await _receive(socket, writer)
@@ -51,7 +62,9 @@ async def _send(reader: asyncio.StreamReader, socket: aiohttp.ClientWebSocketRes
     await socket.close()
 
 
-async def _receive(socket: aiohttp.ClientWebSocketResponse, writer: asyncio.StreamWriter) -> str | None:
+async def _receive(
+    socket: aiohttp.ClientWebSocketResponse, writer: asyncio.StreamWriter
+) -> str | None:
     begun = set()
     async for message in socket:
         if message.type is not aiohttp.WSMsgType.BINARY or not message.data:

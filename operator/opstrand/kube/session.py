@@ -1,7 +1,8 @@
 """One HTTP session to one API server, with the caller's own credentials.
 
-Owns how credentials are found (the official package does it: kubeconfig, exec plugins, the Pod's own account) and how they stay
-fresh. Must not know any resource. kopf is lent the same session, so that both share connections and tokens.
+Owns how credentials are found (the official package does it: kubeconfig, exec plugins, the Pod's
+own account) and how they stay fresh. Must not know any resource. kopf is lent the same session, so
+that both share connections and tokens.
 """
 
 from __future__ import annotations
@@ -26,13 +27,17 @@ from opstrand.kube.credentials import (
     load_kube_config,
 )
 
-#: How often an exec plugin is asked again, seconds; one that said how long its token lives, only shortly before its end.
+#: How often an exec plugin is asked again, seconds; one that said how long its token lives, only
+#: shortly before its end.
 _LOGIN_INTERVAL = 60.0
 
 
 @dataclass
 class Session:
-    """An open session: `server` is the API server's URL without a trailing slash; `namespace` is the context's own."""
+    """An open session:
+
+    `server` is the API server's URL without a trailing slash; `namespace` is the context's own.
+    """
 
     server: str
     namespace: str
@@ -41,7 +46,9 @@ class Session:
     _open: Callable[[int], aiohttp.ClientSession] | None = field(default=None, repr=False)
 
     def open_pool(self, connections: int) -> Session:
-        """The same credentials over connections of their own, which requests of this session cannot use up. Closed by itself."""
+        """The same credentials over connections of their own, which requests of this session cannot
+        use up. Closed by itself.
+        """
         assert self._open is not None, "made by open_session"
         return Session(self.server, self.namespace, self._open(connections), _open=self._open)
 
@@ -58,13 +65,19 @@ class Session:
         await self.close()
 
 
-async def open_session(*, kubeconfig: str | None = None, context: str | None = None, connections: int = 32) -> Session:
-    """Open the session that the environment asks for: an explicit file or context, else $KUBECONFIG, else the Pod's own account.
+async def open_session(
+    *, kubeconfig: str | None = None, context: str | None = None, connections: int = 32
+) -> Session:
+    """Open the session that the environment asks for: an explicit file or context, else
+    $KUBECONFIG, else the Pod's own account.
 
-    `connections` bounds the requests in flight. Raises PlatformError where no usable credentials are found.
+    `connections` bounds the requests in flight. Raises PlatformError where no usable credentials
+    are found.
     """
     configuration = Configuration()
-    inside = SERVICE_HOST_ENV_NAME in os.environ and not (kubeconfig or context or os.environ.get("KUBECONFIG"))
+    inside = SERVICE_HOST_ENV_NAME in os.environ and not (
+        kubeconfig or context or os.environ.get("KUBECONFIG")
+    )
     loader: Any = None
     namespace = "default"
     try:
@@ -74,7 +87,11 @@ async def open_session(*, kubeconfig: str | None = None, context: str | None = N
         else:
             files = _find_kubeconfigs(kubeconfig)
             context = context or _find_context(files)
-            loader = await load_kube_config(config_file=os.pathsep.join(files), context=context, client_configuration=configuration)
+            loader = await load_kube_config(
+                config_file=os.pathsep.join(files),
+                context=context,
+                client_configuration=configuration,
+            )
             namespace = loader.current_context.get("context", {}).get("namespace") or "default"
             _validate(loader, configuration)
         tls = _tls(configuration)
@@ -83,7 +100,9 @@ async def open_session(*, kubeconfig: str | None = None, context: str | None = N
     except Exception as error:
         # The package reads a kubeconfig without judging it: a wrong one is any error at all.
         raise _refuse(
-            str(error) if isinstance(error, (ConfigException, OSError)) else f"the kubeconfig cannot be read ({error})"
+            str(error)
+            if isinstance(error, (ConfigException, OSError))
+            else f"the kubeconfig cannot be read ({error})"
         ) from error
 
     def open_http(limit: int) -> aiohttp.ClientSession:
@@ -98,7 +117,9 @@ async def open_session(*, kubeconfig: str | None = None, context: str | None = N
     refresher = None
     if loader is not None and "exec" in (loader._user or {}):
         refresher = asyncio.create_task(_log_in_again(loader, configuration, tls))
-    return Session(configuration.host.rstrip("/"), namespace, open_http(connections), refresher, open_http)
+    return Session(
+        configuration.host.rstrip("/"), namespace, open_http(connections), refresher, open_http
+    )
 
 
 def _refuse(words: str) -> PlatformError:
@@ -106,8 +127,9 @@ def _refuse(words: str) -> PlatformError:
 
 
 def _find_kubeconfigs(given: str | None) -> list[str]:
-    """The file, or those of several with colons between them that hold something. Names the missing one: the package would only
-    complain about its contents."""
+    """The file, or those of several with colons between them that hold something. Names the missing
+    one: the package would only complain about its contents.
+    """
     names = given or os.environ.get("KUBECONFIG") or "~/.kube/config"
     paths = [os.path.expanduser(name) for name in names.split(os.pathsep) if name]
     there = [path for path in paths if os.path.exists(path)]
@@ -120,7 +142,9 @@ def _find_kubeconfigs(given: str | None) -> list[str]:
 
 
 def _find_context(files: list[str]) -> str | None:
-    """Of several files the first that names a context has the say, as for kubectl; the package would take the last one's."""
+    """Of several files the first that names a context has the say, as for kubectl; the package
+    would take the last one's.
+    """
     if len(files) == 1:
         return None
     for path in files:
@@ -132,17 +156,25 @@ def _find_context(files: list[str]) -> str | None:
 
 
 def _validate(loader: Any, configuration: Configuration) -> None:
-    """What the package takes as it is. ConfigException for a server without a scheme; and for a login command that failed: that is only
-    logged, and the package would go on as nobody."""
+    """What the package takes as it is. ConfigException for a server without a scheme; and for a
+    login command that failed: that is only logged, and the package would go on as nobody.
+    """
     if not configuration.host.lower().startswith(("https://", "http://")):
-        raise ConfigException(f"the kubeconfig's server {configuration.host!r} is no address: expected https://HOST:PORT")
+        raise ConfigException(
+            f"the kubeconfig's server {configuration.host!r} is no address: expected "
+            "https://HOST:PORT"
+        )
     login = loader._user.safe_get("exec") if loader._user else None
     if login and not (configuration.api_key or configuration.cert_file):
         raise ConfigException(f"the kubeconfig's command {login['command']!r} gave none")
 
 
-async def _log_in_again(loader: Any, configuration: Configuration, tls: ssl.SSLContext | bool) -> None:
-    """Keep what a login command gives from growing old, a token or a certificate; its failures are the package's to tell."""
+async def _log_in_again(
+    loader: Any, configuration: Configuration, tls: ssl.SSLContext | bool
+) -> None:
+    """Keep what a login command gives from growing old, a token or a certificate; its failures are
+    the package's to tell.
+    """
     while True:
         await asyncio.sleep(_LOGIN_INTERVAL)
         await loader.load_from_exec_plugin()
@@ -153,8 +185,11 @@ async def _log_in_again(loader: Any, configuration: Configuration, tls: ssl.SSLC
 
 
 def _authorize(configuration: Configuration) -> Any:
-    async def authorize(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        # Read anew each time: the kubelet rotates the mounted token, and the configuration re-reads it.
+    async def authorize(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        # Read anew each time: the kubelet rotates the mounted token, and the configuration re-reads
+        # it.
         token = await configuration.get_api_key_with_prefix("BearerToken", "authorization")
         if token and "Authorization" not in request.headers:
             request.headers["Authorization"] = token
@@ -167,20 +202,25 @@ def _authorize(configuration: Configuration) -> Any:
 def _tls(configuration: Configuration) -> ssl.SSLContext | bool:
     if not configuration.host.startswith("https"):
         return True
-    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert, cadata=configuration.ca_cert_data)
+    context = ssl.create_default_context(
+        cafile=configuration.ssl_ca_cert, cadata=configuration.ca_cert_data
+    )
     if configuration.cert_file:
         context.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)
     if not configuration.verify_ssl:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    # Clusters made by hand leave key identifiers out of their certificates, which 3.13 refuses by default.
+    # Clusters made by hand leave key identifiers out of their certificates, which 3.13 refuses by
+    # default.
     context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", ssl.VerifyFlags.VERIFY_DEFAULT)
     return context
 
 
 def _own_namespace() -> str:
     try:
-        with open("/var/run/secrets/kubernetes.io/serviceaccount/namespace", encoding="utf-8") as file:
+        with open(
+            "/var/run/secrets/kubernetes.io/serviceaccount/namespace", encoding="utf-8"
+        ) as file:
             return file.read().strip()
     except OSError:
         return "default"

@@ -1,7 +1,7 @@
 """Which of two bodies of one object is the newer.
 
-Versions of one object grow, and those of a list can be compared with them: Kubernetes promises it since 1.35, and etcd
-kept it always.
+Versions of one object grow, and those of a list can be compared with them: Kubernetes promises it
+since 1.35, and etcd kept it always.
 """
 
 from __future__ import annotations

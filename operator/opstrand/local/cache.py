@@ -1,4 +1,5 @@
-"""What one process knows of the shared runs: the engine's cache, in which a run is known by the name in its file too.
+"""What one process knows of the shared runs: the engine's cache, in which a run is known by the
+name in its file too.
 
 Owns that second index. Must not do I/O.
 """
@@ -30,10 +31,17 @@ class NamedCache(Cache):
 
     def find_named(self, namespace: str, name: str) -> Manifest | None:
         exact = super().find_named(namespace, name)
-        named = (body for body in self.operations(namespace) if name in self._written.get(key_of(body), ()))
+        named = (
+            body
+            for body in self.operations(namespace)
+            if name in self._written.get(key_of(body), ())
+        )
         return exact or max(named, key=creation_order, default=None)
 
     def _waiters_on(self, body: Mapping[str, Any]) -> set[Key]:
         key = key_of(body)
-        others = (self._waiters.get(Subject("operation", key[0], name), set()) for name in self._written.get(key, ()))
+        others = (
+            self._waiters.get(Subject("operation", key[0], name), set())
+            for name in self._written.get(key, ())
+        )
         return super()._waiters_on(body).union(*others)

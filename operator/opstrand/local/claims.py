@@ -1,4 +1,5 @@
-"""Which process executes a run: a lock on a file of the run's folder, which the system frees when that process ends, however it ends.
+"""Which process executes a run: a lock on a file of the run's folder, which the system frees when
+that process ends, however it ends.
 
 Owns those locks. Must not read or write a run.
 """
@@ -14,7 +15,8 @@ from opstrand.local.records import Records
 from opstrand.types import Key
 
 _CLAIM = ".claim"
-#: Another process that only looks whether a run is claimed holds its lock for a moment: so often, and so long, we try again.
+#: Another process that only looks whether a run is claimed holds its lock for a moment: so often,
+#: and so long, we try again.
 _TRIES, _PAUSE = 20, 0.005
 
 
@@ -29,7 +31,10 @@ class Claims:
         return key in self._files
 
     def claim(self, key: Key) -> bool:
-        """Have the run for this process, until `release` or its end. False where another process has it."""
+        """Have the run for this process, until `release` or its end.
+
+        False where another process has it.
+        """
         if key in self._files:
             return False
         file = os.open(self._records.folder_of(key) / _CLAIM, os.O_RDWR | os.O_CREAT, 0o600)
@@ -40,7 +45,8 @@ class Claims:
                 time.sleep(_PAUSE)
                 continue
             except OSError:
-                # A file system without locks: two runs of one name at once are not kept apart there.
+                # A file system without locks: two runs of one name at once are not kept apart
+                # there.
                 pass
             self._files[key] = file
             return True

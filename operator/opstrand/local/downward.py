@@ -1,6 +1,7 @@
 """What a Pod can be told of itself in a variable: its fields, and the resources of a container.
 
-Owns the paths and resources that Kubernetes offers there (the downward API), and what they are on a laptop. Must not know variables.
+Owns the paths and resources that Kubernetes offers there (the downward API), and what they are on a
+laptop. Must not know variables.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from opstrand.spec.kubernetes.names import parse_quantity
 NODE = "local"
 _ADDRESS = "127.0.0.1"
 _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['([^']*)'\]")
-#: In a container's amount and in what it is divided by, Kubernetes counts processors in thousandths.
+#: In a container's amount and in what it is divided by, Kubernetes counts processors in
+#: thousandths.
 _MILLI = Fraction(1, 1000)
 
 
@@ -42,9 +44,11 @@ def read_field(pod: Mapping[str, Any], path: str) -> str | None:
 
 
 def read_resource(container: Mapping[str, Any], source: Mapping[str, Any]) -> str | None:
-    """The text of a `resourceFieldRef`: whole units, rounded up. None for a resource that Kubernetes does not offer in a variable.
+    """The text of a `resourceFieldRef`: whole units, rounded up. None for a resource that
+    Kubernetes does not offer in a variable.
 
-    As on a node, a limit that is not given is what the machine has, and a request is its limit where that is given.
+    As on a node, a limit that is not given is what the machine has, and a request is its limit
+    where that is given.
     """
     kind, _, name = str(source.get("resource")).partition(".")
     if kind not in ("limits", "requests") or name not in ("cpu", "memory", "ephemeral-storage"):

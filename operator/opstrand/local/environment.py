@@ -1,7 +1,9 @@
-"""The variables of a container, built in a kubelet's order and by its rules, as far as a laptop can.
+"""The variables of a container, built in a kubelet's order and by its rules, as far as a laptop
+can.
 
-Owns where each value comes from: the file, the Pod itself, or, for a key of a Secret or ConfigMap that only a cluster has, the variable
-of the same name in the environment of the command. What cannot be had is named before anything runs. Must not start anything.
+Owns where each value comes from: the file, the Pod itself, or, for a key of a Secret or ConfigMap
+that only a cluster has, the variable of the same name in the environment of the command. What
+cannot be had is named before anything runs. Must not start anything.
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ _PATH = "run.container"
 def build_environment(pod: Body, container: Body, caller: Mapping[str, str]) -> dict[str, str]:
     """The variables that the Pod declares, in order: each is expanded over those before it.
 
-    `caller` is the environment of the command. Sets (`envFrom`) come first with a kubelet; here there are only optional ones, which are
-    empty.
+    `caller` is the environment of the command. Sets (`envFrom`) come first with a kubelet; here
+    there are only optional ones, which are empty.
     """
     env: dict[str, str] = {}
     for one in container.get("env") or ():
@@ -33,7 +35,9 @@ def build_environment(pod: Body, container: Body, caller: Mapping[str, str]) -> 
     return env
 
 
-def _read(one: Body, pod: Body, container: Body, env: Mapping[str, str], caller: Mapping[str, str]) -> str | None:
+def _read(
+    one: Body, pod: Body, container: Body, env: Mapping[str, str], caller: Mapping[str, str]
+) -> str | None:
     """The value of a variable; None where it is optional and not there."""
     if one.get("value"):
         return expand(str(one["value"]), env)
@@ -50,7 +54,9 @@ def find_missing(pod: Body, container: Body, caller: Mapping[str, str]) -> Itera
     for one in container.get("envFrom") or ():
         yield from _refuse_set(one)
     for one in container.get("env") or ():
-        source = {key: value for key, value in (one.get("valueFrom") or {}).items() if value is not None}
+        source = {
+            key: value for key, value in (one.get("valueFrom") or {}).items() if value is not None
+        }
         for key, details in source.items() if not one.get("value") else ():
             yield from _refuse_source(one["name"], key, details, pod, container, caller)
 
@@ -60,23 +66,39 @@ def _refuse_set(one: Body) -> Iterator[str]:
     for key, kind in known.items():
         if not one[key].get("optional"):
             words = f"the variables of the {kind} {one[key].get('name')!r} need a cluster"
-            yield f"{_PATH}.envFrom: {words}; --local can read single ones, listed in env, from its own environment"
+            yield (
+                f"{_PATH}.envFrom: {words}; --local can read single ones, listed in env, from its "
+                "own environment"
+            )
     if not known:
         yield f"{_PATH}.envFrom: {', '.join(one) or 'an empty entry'} needs a cluster"
 
 
-def _refuse_source(name: str, key: str, details: Body, pod: Body, container: Body, caller: Mapping[str, str]) -> Iterator[str]:
+def _refuse_source(
+    name: str, key: str, details: Body, pod: Body, container: Body, caller: Mapping[str, str]
+) -> Iterator[str]:
     path = f"{_PATH}.env"
     if key in _CLUSTER_SOURCES:
         if name not in caller and not details.get("optional"):
-            words = f"key {details.get('key')!r} of the {_CLUSTER_SOURCES[key]} {details.get('name')!r}"
-            yield f"{path}: {name} is the {words}, which needs a cluster; set {name} in the environment of --local"
+            words = (
+                f"key {details.get('key')!r} of the {_CLUSTER_SOURCES[key]} {details.get('name')!r}"
+            )
+            yield (
+                f"{path}: {name} is the {words}, which needs a cluster; set {name} in the "
+                "environment of --local"
+            )
     elif key == "fieldRef":
         if read_field(pod, str(details.get("fieldPath"))) is None:
-            yield f"{path}: {name} asks for {details.get('fieldPath')!r}, which is no field that a container can read"
+            yield (
+                f"{path}: {name} asks for {details.get('fieldPath')!r}, which is no field that a "
+                "container can read"
+            )
     elif key == "resourceFieldRef":
         if details.get("containerName") not in (None, "", names.MAIN_CONTAINER):
-            yield f"{path}: {name} asks for a resource of {details['containerName']!r}; --local runs one process"
+            yield (
+                f"{path}: {name} asks for a resource of {details['containerName']!r}; --local runs "
+                "one process"
+            )
         elif read_resource(container, details) is None:
             yield f"{path}: {name} asks for {details.get('resource')!r}, which --local does not know"
     else:
@@ -86,4 +108,8 @@ def _refuse_source(name: str, key: str, details: Body, pod: Body, container: Bod
 def list_taken(container: Body, caller: Mapping[str, str]) -> list[str]:
     """The variables that come from the environment of the command instead of a cluster."""
     found = (one for one in container.get("env") or () if not one.get("value"))
-    return [one["name"] for one in found if one["name"] in caller and _CLUSTER_SOURCES.keys() & (one.get("valueFrom") or {}).keys()]
+    return [
+        one["name"]
+        for one in found
+        if one["name"] in caller and _CLUSTER_SOURCES.keys() & (one.get("valueFrom") or {}).keys()
+    ]

@@ -1,6 +1,8 @@
-"""`Kube` in memory: Operations live where the loopback API keeps them, Pods and ConfigMaps in dicts.
+"""`Kube` in memory: Operations live where the loopback API keeps them, Pods and ConfigMaps in
+dicts.
 
-Owns names, uids and resourceVersions as an API server would give them, and tells a listener of every change. Must not run anything.
+Owns names, uids and resourceVersions as an API server would give them, and tells a listener of
+every change. Must not run anything.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ Listener = Callable[[Resource, str, Manifest], None]
 
 
 class LocalRuns(MemoryRuns):
-    """The API's keeper of runs. Every write, the API's or the engine's, is one event for the listener."""
+    """The API's keeper of runs.
+
+    Every write, the API's or the engine's, is one event for the listener.
+    """
 
     def __init__(self, listener: Listener) -> None:
         super().__init__()
@@ -54,7 +59,10 @@ class LocalRuns(MemoryRuns):
 
 
 class MemoryKube:
-    """The verbs that `reconcile` uses. What a laptop cannot run is refused as an API server would: with its path, and for good."""
+    """The verbs that `reconcile` uses.
+
+    What a laptop cannot run is refused as an API server would: with its path, and for good.
+    """
 
     def __init__(self, listener: Listener, runs: LocalRuns | None = None) -> None:
         self.runs = LocalRuns(listener) if runs is None else runs
@@ -76,40 +84,73 @@ class MemoryKube:
         return self._objects.get((resource, key))
 
     async def list(
-        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", limit: int = 0
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        limit: int = 0,
     ) -> tuple[list[Manifest], str]:
         if resource is OPERATIONS:
-            return [dict(body) for key, body in self.runs.bodies.items() if namespace in (None, key[0])], "0"
-        return [body for (kind, key), body in self._objects.items() if kind is resource and namespace in (None, key[0])], "0"
+            return [
+                dict(body) for key, body in self.runs.bodies.items() if namespace in (None, key[0])
+            ], "0"
+        return [
+            body
+            for (kind, key), body in self._objects.items()
+            if kind is resource and namespace in (None, key[0])
+        ], "0"
 
-    async def pages(self, resource: Resource, namespace: str | None = None, *, labels: str = "") -> AsyncIterator[Page]:
+    async def pages(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = ""
+    ) -> AsyncIterator[Page]:
         yield Page(*await self.list(resource, namespace, labels=labels))
 
-    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest:
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Mapping[str, Any]
+    ) -> Manifest:
         if resource is EVENTS:
             # Who runs it sees its status: there is nobody else to tell.
             return dict(body)
-        name = body["metadata"].get("name") or body["metadata"]["generateName"] + uuid.uuid4().hex[:5]
+        name = (
+            body["metadata"].get("name") or body["metadata"]["generateName"] + uuid.uuid4().hex[:5]
+        )
         if resource is not OPERATIONS and self.find(resource, namespace, name) is not None:
             raise AlreadyExists(f"{resource.kind} {namespace}/{name} is there already", status=409)
         pod = body if resource is PODS else _make_replica(body) if resource is DEPLOYMENTS else None
         if pod is not None and (refusal := refuse_pod(pod)):
             raise Invalid(refusal, status=422)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        fixed = {"uid": str(uuid.uuid4()), "creationTimestamp": now, **body["metadata"], "name": name, "namespace": namespace}
+        fixed = {
+            "uid": str(uuid.uuid4()),
+            "creationTimestamp": now,
+            **body["metadata"],
+            "name": name,
+            "namespace": namespace,
+        }
         made = {**body, "metadata": fixed}
-        stored = await (self.runs.add(made) if resource is OPERATIONS else self.store(resource, made, "ADDED"))
+        stored = await (
+            self.runs.add(made) if resource is OPERATIONS else self.store(resource, made, "ADDED")
+        )
         if resource is DEPLOYMENTS and pod is not None:
             await self.create(PODS, namespace, pod)
         return stored
 
-    async def preview(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest:
+    async def preview(
+        self, resource: Resource, namespace: str | None, body: Mapping[str, Any]
+    ) -> Manifest:
         """What a create would store: here nothing is added to it."""
         plain: Manifest = as_stored(json.loads(json.dumps(body)))
         return plain
 
-    async def store(self, resource: Resource, body: Mapping[str, Any], event: str = "MODIFIED") -> Manifest:
-        """Keep this body under a new version, and tell of it. Plain JSON only, as it would come back from a cluster."""
+    async def store(
+        self, resource: Resource, body: Mapping[str, Any], event: str = "MODIFIED"
+    ) -> Manifest:
+        """Keep this body under a new version, and tell of it.
+
+        Plain JSON only, as it would come back from a cluster.
+        """
         if resource is OPERATIONS:
             return await self.runs.put(body)
         plain: Manifest = as_stored(json.loads(json.dumps(body)))
@@ -119,22 +160,41 @@ class MemoryKube:
         return plain
 
     async def json_patch(
-        self, resource: Resource, namespace: str | None, name: str, ops: JsonPatch, *, subresource: str | None = None
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        ops: JsonPatch,
+        *,
+        subresource: str | None = None,
     ) -> Manifest:
         if resource is not OPERATIONS:
-            return await self.store(resource, _apply_patch(ops, await self.get(resource, namespace, name)))
+            return await self.store(
+                resource, _apply_patch(ops, await self.get(resource, namespace, name))
+            )
         try:
-            return dict(await self.runs.change((namespace or "", name), lambda body: _apply_patch(ops, body)))
+            return dict(
+                await self.runs.change(
+                    (namespace or "", name), lambda body: _apply_patch(ops, body)
+                )
+            )
         except LookupError:
             raise NotFound(f"Operation {namespace}/{name} is not there", status=404) from None
 
-    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None:
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None
+    ) -> None:
         body = self.find(resource, namespace, name)
         if body is None:
             return
         if resource is PODS and "deletionTimestamp" not in body["metadata"]:
             # As with a kubelet: marked first, gone when its process is.
-            await self.json_patch(PODS, namespace, name, [{"op": "add", "path": "/metadata/deletionTimestamp", "value": _now()}])
+            await self.json_patch(
+                PODS,
+                namespace,
+                name,
+                [{"op": "add", "path": "/metadata/deletionTimestamp", "value": _now()}],
+            )
             return
         await self.remove(resource, body)
         if resource is DEPLOYMENTS:
@@ -151,13 +211,21 @@ class MemoryKube:
 
 
 def _apply_patch(ops: JsonPatch, body: Mapping[str, Any]) -> Manifest:
-    """The object with these changes. Raises Conflict where it is another version than they are for, Invalid where they do not apply."""
+    """The object with these changes.
+
+    Raises Conflict where it is another version than they are for, Invalid where they do not apply.
+    """
     what = f"{body.get('kind')} {'/'.join(key_of(body))}"
     for op in ops:
-        if op["path"] == "/metadata/resourceVersion" and op["value"] != body["metadata"]["resourceVersion"]:
+        if (
+            op["path"] == "/metadata/resourceVersion"
+            and op["value"] != body["metadata"]["resourceVersion"]
+        ):
             raise Conflict(f"{what} has changed", status=409)
     try:
-        patched: Manifest = jsonpatch.apply_patch(body, [op for op in ops if op["path"] != "/metadata/resourceVersion"])
+        patched: Manifest = jsonpatch.apply_patch(
+            body, [op for op in ops if op["path"] != "/metadata/resourceVersion"]
+        )
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
         raise Invalid(f"the patch of {what} does not apply: {error}", status=422) from error
     return patched
@@ -166,8 +234,15 @@ def _apply_patch(ops: JsonPatch, body: Mapping[str, Any]) -> Manifest:
 def _make_replica(deployment: Mapping[str, Any]) -> Manifest:
     """The one Pod that a laptop has of a Deployment: there is one of each port."""
     metadata, template = deployment["metadata"], deployment["spec"]["template"]
-    owners = [*metadata["ownerReferences"], {"kind": "ReplicaSet", "name": f"{metadata['name']}-local"}]
-    made = {**template["metadata"], "name": f"{metadata['name']}-local-0", "ownerReferences": owners}
+    owners = [
+        *metadata["ownerReferences"],
+        {"kind": "ReplicaSet", "name": f"{metadata['name']}-local"},
+    ]
+    made = {
+        **template["metadata"],
+        "name": f"{metadata['name']}-local-0",
+        "ownerReferences": owners,
+    }
     return {"apiVersion": "v1", "kind": "Pod", "metadata": made, "spec": template["spec"]}
 
 

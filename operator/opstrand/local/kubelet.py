@@ -1,6 +1,7 @@
 """The kubelet of a laptop: a Pod is a process, its status is what became of it.
 
-Owns processes, their folders and their logs. It follows the Pods of the in-memory Kube and knows nothing of runs.
+Owns processes, their folders and their logs. It follows the Pods of the in-memory Kube and knows
+nothing of runs.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ _LAST_BYTES = 2048
 _GRACE = 10.0
 #: Seconds between two lives of a service's program, at most.
 _LONGEST_PAUSE = 60.0
-#: Seconds of silence after which the output of an ended program is over, though a process that left its session still holds it.
+#: Seconds of silence after which the output of an ended program is over, though a process that left
+#: its session still holds it.
 _SILENCE = 1.0
 #: Seconds after which it is over in any case.
 _LATEST = 5.0
@@ -105,18 +107,25 @@ class Kubelet:
     async def _run(self, pod: Manifest) -> None:
         name = pod["metadata"]["name"]
         try:
-            root = str(self._records.files_of(pod["metadata"]["namespace"], names.owner_name(pod) or name))
+            root = str(
+                self._records.files_of(pod["metadata"]["namespace"], names.owner_name(pod) or name)
+            )
             pod = seen_in_container(pod, root + CONTEXT_ROOT)
             await self._initialize(pod, root)
             await self._run_main(pod, root)
             while pod["spec"].get("restartPolicy") == "Always" and name in self._tasks:
                 await self._start_again(pod, root)
         except InitError as error:
-            await self._report(pod, "Failed", {"initContainerStatuses": [_ended(names.INIT_CONTAINER, 1, _now(), str(error))]})
+            await self._report(
+                pod,
+                "Failed",
+                {"initContainerStatuses": [_ended(names.INIT_CONTAINER, 1, _now(), str(error))]},
+            )
         except asyncio.CancelledError:
             pass
         except Exception as error:
-            # A full disk, a folder that may not be written: a Pod that nobody looks after would never end.
+            # A full disk, a folder that may not be written: a Pod that nobody looks after would
+            # never end.
             await self._give_up(pod, error)
         finally:
             self._tasks.pop(name, None)
@@ -146,10 +155,15 @@ class Kubelet:
         _, words = await process.communicate()
         del self._processes[pod["metadata"]["name"]]
         if process.returncode:
-            raise InitError(words.decode(errors="replace").strip() or f"exit code {process.returncode}")
+            raise InitError(
+                words.decode(errors="replace").strip() or f"exit code {process.returncode}"
+            )
 
     def _lay_out(self, document: dict[str, Any], root: str) -> str:
-        """The document and the token where the Pod's volumes would show them. Returns the document's digest."""
+        """The document and the token where the Pod's volumes would show them.
+
+        Returns the document's digest.
+        """
         os.makedirs(root)
         data = json.dumps(document).encode()
         with gzip.open(_document_of(root), "wb") as file:
@@ -161,12 +175,20 @@ class Kubelet:
         return hashlib.sha256(data).hexdigest()
 
     def _read_document(self, pod: Manifest) -> str | bytes:
-        """The init document: from the environment, or for a long one from the ConfigMap that the Pod mounts."""
-        container = next(one for one in pod["spec"]["initContainers"] if one["name"] == names.INIT_CONTAINER)
-        text = next((one["value"] for one in container["env"] if one["name"] == "OPSTRAND_INIT"), None)
+        """The init document: from the environment, or for a long one from the ConfigMap that the
+        Pod mounts.
+        """
+        container = next(
+            one for one in pod["spec"]["initContainers"] if one["name"] == names.INIT_CONTAINER
+        )
+        text = next(
+            (one["value"] for one in container["env"] if one["name"] == "OPSTRAND_INIT"), None
+        )
         if text is not None:
             return expand(text, {})
-        name = next(one["configMap"]["name"] for one in pod["spec"]["volumes"] if "configMap" in one)
+        name = next(
+            one["configMap"]["name"] for one in pod["spec"]["volumes"] if "configMap" in one
+        )
         found = self._kube.find(CONFIG_MAPS, pod["metadata"]["namespace"], name)
         if found is None:
             raise InitError(f"the ConfigMap {name} is not there")
@@ -181,7 +203,12 @@ class Kubelet:
         if current["metadata"].get("deletionTimestamp"):
             raise asyncio.CancelledError
         end = current["status"]["containerStatuses"][0]["state"]
-        waits = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": end, "name": "main", "restartCount": lives - 1}
+        waits = {
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": end,
+            "name": "main",
+            "restartCount": lives - 1,
+        }
         await self._report(pod, "Running", {"containerStatuses": [waits]})
         await asyncio.sleep(min(2.0 ** (lives - 1), _LONGEST_PAUSE))
         await self._run_main(pod, root)
@@ -189,7 +216,9 @@ class Kubelet:
     async def _run_main(self, pod: Manifest, root: str) -> None:
         main = next(one for one in pod["spec"]["containers"] if one["name"] == names.MAIN_CONTAINER)
         env = build_environment(pod, main, os.environ)
-        command = [expand(part, env) for part in (*(main.get("command") or ()), *(main.get("args") or ()))]
+        command = [
+            expand(part, env) for part in (*(main.get("command") or ()), *(main.get("args") or ()))
+        ]
         started = _now()
         folder = root + (main.get("workingDir") or f"{CONTEXT_ROOT}/artifacts")
         subject = f"the working directory {shorten(str(main.get('workingDir')), 100)}"
@@ -200,19 +229,37 @@ class Kubelet:
             process = await _start(command, folder, env)
         except (OSError, ValueError) as error:
             words = f"{subject}: {getattr(error, 'strerror', None) or error}"
-            await self._report(pod, "Failed", {"containerStatuses": [_ended("main", 127, started, words, "StartError")]})
+            await self._report(
+                pod,
+                "Failed",
+                {"containerStatuses": [_ended("main", 127, started, words, "StartError")]},
+            )
             return
         self._processes[pod["metadata"]["name"]] = process
         lives = self._lives.get(pod["metadata"]["name"], 0)
-        running = {"name": "main", "restartCount": lives, "state": {"running": {"startedAt": started}}}
-        await self._report(pod, "Running", {"conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [running]})
+        running = {
+            "name": "main",
+            "restartCount": lives,
+            "state": {"running": {"startedAt": started}},
+        }
+        await self._report(
+            pod,
+            "Running",
+            {"conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [running]},
+        )
         tail = await self._wait(pod, process)
         await self._report_end(pod, process.returncode or 0, started, tail)
 
     async def _wait(self, pod: Manifest, process: asyncio.subprocess.Process) -> str:
         """Hand on every line until the program ends; its last words."""
         deadline = pod["spec"].get("activeDeadlineSeconds")
-        timer = asyncio.get_running_loop().call_later(deadline, self._pass_deadline, pod["metadata"]["name"]) if deadline else None
+        timer = (
+            asyncio.get_running_loop().call_later(
+                deadline, self._pass_deadline, pod["metadata"]["name"]
+            )
+            if deadline
+            else None
+        )
         ending = asyncio.create_task(_end_session(process))
         tail = b""
         async for line in _iter_lines(process, ending):
@@ -232,17 +279,24 @@ class Kubelet:
     async def _report_end(self, pod: Manifest, code: int, started: str, tail: str) -> None:
         # A shell's convention for a signal, which is what a container's status shows.
         code = 128 - code if code < 0 else code
-        fields: dict[str, Any] = {"containerStatuses": [_ended("main", code, started, tail if code else "")]}
+        fields: dict[str, Any] = {
+            "containerStatuses": [_ended("main", code, started, tail if code else "")]
+        }
         is_late = pod["metadata"]["name"] in self._deadlines
         if is_late:
-            fields |= {"reason": "DeadlineExceeded", "message": "Pod was active on the node longer than the specified deadline"}
+            fields |= {
+                "reason": "DeadlineExceeded",
+                "message": "Pod was active on the node longer than the specified deadline",
+            }
         await self._report(pod, "Failed" if code or is_late else "Succeeded", fields)
 
     async def _report(self, pod: Manifest, phase: str, fields: Mapping[str, Any]) -> None:
         current = self._kube.find(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
         if current is not None:
             started = (current.get("status") or {}).get("startTime") or _now()
-            await self._kube.store(PODS, {**current, "status": {"phase": phase, "startTime": started, **fields}})
+            await self._kube.store(
+                PODS, {**current, "status": {"phase": phase, "startTime": started, **fields}}
+            )
 
     async def stop(self) -> None:
         """End what still runs, and wait for it."""
@@ -252,8 +306,11 @@ class Kubelet:
 
 
 async def _end_session(process: asyncio.subprocess.Process) -> None:
-    """What the program started and left behind ends with it, as in a container; else its output would never end."""
-    # Not `process.wait()`: that waits for the output's end too, and nothing else tells of the exit alone.
+    """What the program started and left behind ends with it, as in a container; else its output
+    would never end.
+    """
+    # Not `process.wait()`: that waits for the output's end too, and nothing else tells of the exit
+    # alone.
     while process.returncode is None:  # noqa: ASYNC110
         await asyncio.sleep(_LOOK)
     with suppress(ProcessLookupError, PermissionError):
@@ -279,9 +336,16 @@ async def _start_initializer(root: str, digest: str) -> asyncio.subprocess.Proce
     )
 
 
-async def _start(command: list[str], folder: str, env: Mapping[str, str]) -> asyncio.subprocess.Process:
-    """The process, in a session of its own: a terminal's Ctrl-C is for us. No variable of another run's comes along."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("POLYAXON_")}
+async def _start(
+    command: list[str], folder: str, env: Mapping[str, str]
+) -> asyncio.subprocess.Process:
+    """The process, in a session of its own: a terminal's Ctrl-C is for us.
+
+    No variable of another run's comes along.
+    """
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("POLYAXON_")
+    }
     return await asyncio.create_subprocess_exec(
         *command,
         cwd=folder,
@@ -294,8 +358,13 @@ async def _start(command: list[str], folder: str, env: Mapping[str, str]) -> asy
     )
 
 
-async def _iter_lines(process: asyncio.subprocess.Process, ending: asyncio.Task[None]) -> AsyncIterator[bytes]:
-    """What the program prints, until it has ended and nothing more comes. In a container nothing outlives it that could go on printing."""
+async def _iter_lines(
+    process: asyncio.subprocess.Process, ending: asyncio.Task[None]
+) -> AsyncIterator[bytes]:
+    """What the program prints, until it has ended and nothing more comes.
+
+    In a container nothing outlives it that could go on printing.
+    """
     assert process.stdout is not None
     latest: float | None = None
     while latest is None or time.monotonic() < latest:
@@ -327,13 +396,26 @@ async def _read_line(stream: asyncio.StreamReader) -> bytes:
 
 
 def _as_in_container(step: Mapping[str, Any], root: str) -> dict[str, Any]:
-    """An init step with its paths as a container would have them: the initializer puts the root before each. Content is data."""
-    return {key: item if key == "content" else symbolic(item, root + CONTEXT_ROOT) for key, item in step.items()}
+    """An init step with its paths as a container would have them: the initializer puts the root
+    before each. Content is data.
+    """
+    return {
+        key: item if key == "content" else symbolic(item, root + CONTEXT_ROOT)
+        for key, item in step.items()
+    }
 
 
-def _ended(name: str, code: int, started: str, message: str, reason: str | None = None) -> dict[str, Any]:
+def _ended(
+    name: str, code: int, started: str, message: str, reason: str | None = None
+) -> dict[str, Any]:
     reason = reason or ("Completed" if code == 0 else "Error")
-    state = {"exitCode": code, "reason": reason, "startedAt": started, "finishedAt": _now(), "message": message}
+    state = {
+        "exitCode": code,
+        "reason": reason,
+        "startedAt": started,
+        "finishedAt": _now(),
+        "message": message,
+    }
     return {"name": name, "state": {"terminated": state}}
 
 

@@ -1,4 +1,5 @@
-"""What a laptop without containers can do of a Pod: what has its meaning here, what is left out with a word, and all else is refused.
+"""What a laptop without containers can do of a Pod: what has its meaning here, what is left out
+with a word, and all else is refused.
 
 Owns these lists. Must not know how a process is run.
 """
@@ -15,21 +16,69 @@ from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
 from opstrand.core.planning.context_root import symbolic
 from opstrand.core.planning.expansion import expand
 from opstrand.core.pods.pod_rules import QUEUE_LABEL
-from opstrand.core.pods.volume_names import ARTIFACTS, CONFIGS, DOCKER, INIT, OURS, SCRATCH, SHM, TOKEN
+from opstrand.core.pods.volume_names import (
+    ARTIFACTS,
+    CONFIGS,
+    DOCKER,
+    INIT,
+    OURS,
+    SCRATCH,
+    SHM,
+    TOKEN,
+)
 from opstrand.local.environment import find_missing, list_taken
 
-#: Keys of a container and of a Pod: True has its meaning here, False is left out and named. A key that is not here is refused.
+#: Keys of a container and of a Pod: True has its meaning here, False is left out and named. A key
+#: that is not here is refused.
 _CONTAINER: Mapping[str, bool] = {
-    **dict.fromkeys(("name", "command", "args", "env", "envFrom", "workingDir", "volumeMounts", "ports"), True),
+    **dict.fromkeys(
+        ("name", "command", "args", "env", "envFrom", "workingDir", "volumeMounts", "ports"), True
+    ),
     **dict.fromkeys(("terminationMessagePolicy",), True),
-    **dict.fromkeys(("image", "resources", "securityContext", "livenessProbe", "readinessProbe", "startupProbe"), False),
-    **dict.fromkeys(("imagePullPolicy", "lifecycle", "terminationMessagePath", "tty", "stdin", "stdinOnce", "resizePolicy"), False),
+    **dict.fromkeys(
+        (
+            "image",
+            "resources",
+            "securityContext",
+            "livenessProbe",
+            "readinessProbe",
+            "startupProbe",
+        ),
+        False,
+    ),
+    **dict.fromkeys(
+        (
+            "imagePullPolicy",
+            "lifecycle",
+            "terminationMessagePath",
+            "tty",
+            "stdin",
+            "stdinOnce",
+            "resizePolicy",
+        ),
+        False,
+    ),
 }
 _POD: Mapping[str, bool] = {
-    **dict.fromkeys(("restartPolicy", "activeDeadlineSeconds", "initContainers", "containers", "volumes"), True),
+    **dict.fromkeys(
+        ("restartPolicy", "activeDeadlineSeconds", "initContainers", "containers", "volumes"), True
+    ),
     **dict.fromkeys(("automountServiceAccountToken", "enableServiceLinks"), True),
-    **dict.fromkeys(("nodeSelector", "affinity", "tolerations", "nodeName", "schedulerName", "priorityClassName", "priority"), False),
-    **dict.fromkeys(("serviceAccountName", "imagePullSecrets", "hostAliases", "dnsPolicy", "dnsConfig"), False),
+    **dict.fromkeys(
+        (
+            "nodeSelector",
+            "affinity",
+            "tolerations",
+            "nodeName",
+            "schedulerName",
+            "priorityClassName",
+            "priority",
+        ),
+        False,
+    ),
+    **dict.fromkeys(
+        ("serviceAccountName", "imagePullSecrets", "hostAliases", "dnsPolicy", "dnsConfig"), False
+    ),
     **dict.fromkeys(("hostNetwork", "hostPID", "securityContext"), False),
 }
 #: Where a laptop has a volume of ours: nothing can be mounted anywhere else.
@@ -45,7 +94,9 @@ _FOLDER = f"{OURS}path-"
 
 
 def seen_in_container(pod: Mapping[str, Any], root: str) -> dict[str, Any]:
-    """The Pod with the paths that templates made of `root`, this run's context root, as a container would have them."""
+    """The Pod with the paths that templates made of `root`, this run's context root, as a container
+    would have them.
+    """
     spec = {**pod["spec"]}
     for section in ("initContainers", "containers"):
         if spec.get(section):
@@ -55,7 +106,11 @@ def seen_in_container(pod: Mapping[str, Any], root: str) -> dict[str, Any]:
 
 def _context_root_of(pod: Mapping[str, Any]) -> str:
     """Where the Pod's program finds the context root, as the Pod itself says."""
-    given = (one.get("value") for one in _main(pod).get("env") or () if one["name"] == "POLYAXON_CONTEXT_ROOT")
+    given = (
+        one.get("value")
+        for one in _main(pod).get("env") or ()
+        if one["name"] == "POLYAXON_CONTEXT_ROOT"
+    )
     return expand(str(next(given, None) or CONTEXT_ROOT), {})
 
 
@@ -64,12 +119,17 @@ def _see_paths(container: Mapping[str, Any], root: str) -> dict[str, Any]:
     if seen.get("workingDir"):
         seen["workingDir"] = symbolic(seen["workingDir"], root)
     if seen.get("volumeMounts"):
-        seen["volumeMounts"] = [{**one, "mountPath": symbolic(one["mountPath"], root)} for one in seen["volumeMounts"]]
+        seen["volumeMounts"] = [
+            {**one, "mountPath": symbolic(one["mountPath"], root)} for one in seen["volumeMounts"]
+        ]
     return seen
 
 
 def refuse_pod(pod: Mapping[str, Any], caller: Mapping[str, str] = os.environ) -> str | None:
-    """Why this Pod cannot be a process here; None if it can. `caller`: the environment that variables may come from."""
+    """Why this Pod cannot be a process here; None if it can.
+
+    `caller`: the environment that variables may come from.
+    """
     return next(_refusals(pod, caller), None)
 
 
@@ -79,17 +139,34 @@ def _refusals(pod: Mapping[str, Any], caller: Mapping[str, str]) -> Iterator[str
     yield from _refuse_volumes(spec, main)
     for container in spec.get("initContainers") or ():
         if container["name"] != names.INIT_CONTAINER:
-            kind = "sidecar" if container.get("restartPolicy") == "Always" else "init step with a container of its own"
+            kind = (
+                "sidecar"
+                if container.get("restartPolicy") == "Always"
+                else "init step with a container of its own"
+            )
             yield f"the {kind} {container['name']!r} needs a cluster; --local runs one process"
     folder = main.get("workingDir")
     if folder and not is_inside(folder):
         where = "is outside of" if folder.startswith("/") else "is no absolute path in"
-        yield f"run.container.workingDir: {folder!r} {where} {CONTEXT_ROOT}, which is all that --local has"
+        yield (
+            f"run.container.workingDir: {folder!r} {where} {CONTEXT_ROOT}, which is all that "
+            "--local has"
+        )
     if not main.get("command") and not main.get("args"):
-        yield "run.container.command: an image's own entry point needs a cluster; give --local a command"
+        yield (
+            "run.container.command: an image's own entry point needs a cluster; give --local a "
+            "command"
+        )
     yield from find_missing(pod, main, caller)
-    for section, known, path in ((main, _CONTAINER, "run.container"), (spec, _POD, "run.environment")):
-        yield from (f"{path}.{key}: --local does not know what it would mean here" for key in section if section[key] and key not in known)
+    for section, known, path in (
+        (main, _CONTAINER, "run.container"),
+        (spec, _POD, "run.environment"),
+    ):
+        yield from (
+            f"{path}.{key}: --local does not know what it would mean here"
+            for key in section
+            if section[key] and key not in known
+        )
 
 
 def _refuse_volumes(spec: Mapping[str, Any], main: Mapping[str, Any]) -> Iterator[str]:
@@ -107,14 +184,22 @@ def _find_fault(mount: Mapping[str, Any], volume: Mapping[str, Any]) -> str | No
     if name.startswith(_FOLDER):
         if is_inside(place):
             return None
-        return f"run.init: the folder {place!r} is outside of {CONTEXT_ROOT}, which is all that --local has"
+        return (
+            f"run.init: the folder {place!r} is outside of {CONTEXT_ROOT}, which is all that "
+            "--local has"
+        )
     if name in _OF_INIT or (name in _PLACES and place == _PLACES[name] and not _is_part(mount)):
         return None
-    # A folder of this machine: within the run's root it is linked, and at its own place it is there.
+    # A folder of this machine: within the run's root it is linked, and at its own place it is
+    # there.
     folder = (volume.get("hostPath") or {}).get("path")
-    if folder is not None and (is_inside(place) or (place == folder.rstrip("/") and not _is_part(mount))):
+    if folder is not None and (
+        is_inside(place) or (place == folder.rstrip("/") and not _is_part(mount))
+    ):
         return None
-    return f"run.container.volumeMounts: the mount {place!r} needs a cluster; --local runs a process"
+    return (
+        f"run.container.volumeMounts: the mount {place!r} needs a cluster; --local runs a process"
+    )
 
 
 def _is_part(mount: Mapping[str, Any]) -> bool:
@@ -128,18 +213,26 @@ def is_inside(path: str) -> bool:
 
 
 def _main(pod: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = next(one for one in pod["spec"]["containers"] if one["name"] == names.MAIN_CONTAINER)
+    found: Mapping[str, Any] = next(
+        one for one in pod["spec"]["containers"] if one["name"] == names.MAIN_CONTAINER
+    )
     return found
 
 
 def list_ports(pod: Mapping[str, Any]) -> list[int]:
     """The ports of a service's program. Of a job's it is not said that it has any."""
-    return [one["containerPort"] for one in _main(pod).get("ports") or ()] if pod["spec"].get("restartPolicy") == "Always" else []
+    return (
+        [one["containerPort"] for one in _main(pod).get("ports") or ()]
+        if pod["spec"].get("restartPolicy") == "Always"
+        else []
+    )
 
 
 def ignored_parts(pod: Mapping[str, Any]) -> list[str]:
     """What is left out, in the file's words."""
-    found = [key for key, has_meaning in _CONTAINER.items() if not has_meaning and _main(pod).get(key)]
+    found = [
+        key for key, has_meaning in _CONTAINER.items() if not has_meaning and _main(pod).get(key)
+    ]
     found += [key for key, has_meaning in _POD.items() if not has_meaning and pod["spec"].get(key)]
     if _main(pod).get("terminationMessagePolicy") == "File":
         found.append("terminationMessagePolicy")
@@ -157,5 +250,7 @@ def _ignored_metadata(metadata: Mapping[str, Any]) -> Iterator[str]:
 
 
 def taken_variables(pod: Mapping[str, Any], caller: Mapping[str, str] = os.environ) -> list[str]:
-    """The variables that come from the environment of the command, since the Secret or ConfigMap that has them is a cluster's."""
+    """The variables that come from the environment of the command, since the Secret or ConfigMap
+    that has them is a cluster's.
+    """
     return list_taken(_main(pod), caller)

@@ -1,6 +1,8 @@
-"""The kept logs of local runs: a file for each attempt, a line for each line of the program, with its time, as a kubelet keeps them.
+"""The kept logs of local runs: a file for each attempt, a line for each line of the program, with
+its time, as a kubelet keeps them.
 
-Owns that form and its reading, also while it is written by another process. Must not know what a run is.
+Owns that form and its reading, also while it is written by another process. Must not know what a
+run is.
 """
 
 from __future__ import annotations
@@ -11,13 +13,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-#: Before a line's text: whether its end belongs to it (F), or the program wrote none, or none yet (P).
+#: Before a line's text: whether its end belongs to it (F), or the program wrote none, or none yet
+#: (P).
 _FULL, _PART = b"F", b"P"
 
 
 @dataclass(frozen=True)
 class KeptLine:
-    """One line: `at` is a time in UTC with nine decimals and a Z, `raw` the program's bytes, the line's end included where it had one."""
+    """One line:
+
+    `at` is a time in UTC with nine decimals and a Z, `raw` the program's bytes, the line's end
+    included where it had one.
+    """
 
     at: str
     raw: bytes
@@ -46,14 +53,19 @@ class LogWriter:
 
 
 class LogReader:
-    """Reads the log of one attempt, again and again from where it stopped; one that is not there has no lines."""
+    """Reads the log of one attempt, again and again from where it stopped; one that is not there
+    has no lines.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
 
     def read(self) -> Iterator[KeptLine]:
-        """The lines that were added since the last reading. A line that is being written is left for the next."""
+        """The lines that were added since the last reading.
+
+        A line that is being written is left for the next.
+        """
         try:
             file = self._path.open("rb")
         except (FileNotFoundError, NotADirectoryError):
@@ -70,4 +82,6 @@ class LogReader:
 def _parse(record: bytes) -> KeptLine:
     stamp, _, rest = record.partition(b" ")
     tag, _, text = rest.partition(b" ")
-    return KeptLine(stamp.decode(errors="replace"), text if tag == _FULL else text.removesuffix(b"\n"))
+    return KeptLine(
+        stamp.decode(errors="replace"), text if tag == _FULL else text.removesuffix(b"\n")
+    )

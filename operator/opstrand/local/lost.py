@@ -23,7 +23,10 @@ from opstrand.settings import Settings
 from opstrand.types import Body, Manifest
 
 REASON = "ProcessLost"
-_MESSAGE = "the `opstrand run --local` that executed it ended without it; programs that it had started may still run"
+_MESSAGE = (
+    "the `opstrand run --local` that executed it ended without it; programs that it had started "
+    "may still run"
+)
 
 
 def is_lost(body: Body) -> bool:
@@ -36,13 +39,16 @@ def end_lost_runs(records: Records, claims: Claims, bodies: Iterable[Body]) -> N
     for key in (key_of(body) for body in bodies if not parse_phase(read_status(body)).is_final):
         with suppress(RunGone):
             if not claims.is_claimed(key):
-                # Asked again with the lock of the run: it may have ended, or given way to another of its name.
+                # Asked again with the lock of the run: it may have ended, or given way to another
+                # of its name.
                 records.change(key, lambda body, key=key: _end(body, claims.is_claimed(key)))  # type: ignore[misc]
 
 
 def _end(body: Manifest, is_claimed: bool) -> Manifest:
     if is_claimed or parse_phase(read_status(body)).is_final:
         return body
-    snapshot = Snapshot(body, SpecError("InternalError", "not prepared"), datetime.now(UTC), Settings(), refuse)
+    snapshot = Snapshot(
+        body, SpecError("InternalError", "not prepared"), datetime.now(UTC), Settings(), refuse
+    )
     status: Any = end(snapshot, Phase.FAILED, REASON, _MESSAGE).status
     return {**body, "status": status}

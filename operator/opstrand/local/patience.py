@@ -1,7 +1,7 @@
 """How long a local run waits for one that is not there, and how a person makes that one.
 
-A cluster waits for an hour, since manifests are applied in any order; on a laptop nothing makes a run but a person, or a program that runs.
-Owns both rules. Must not wait.
+A cluster waits for an hour, since manifests are applied in any order; on a laptop nothing makes a
+run but a person, or a program that runs. Owns both rules. Must not wait.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ class Patience:
         self._alone_since = now
 
     def seconds_of(self, body: Body, bodies: Iterable[Body], now: datetime) -> int:
-        """As in a cluster while another run could create what is waited for; else the short patience, from when the last such run ended."""
+        """As in a cluster while another run could create what is waited for; else the short
+        patience, from when the last such run ended.
+        """
         longest = self._settings.upstream_patience
         if any(_may_create(other) for other in bodies if key_of(other) != key_of(body)):
             self._alone_since = now
@@ -46,29 +48,41 @@ def _may_create(body: Body) -> bool:
     return not phase.is_final and phase not in _IDLE
 
 
-def explain_wait(body: Body, settings: Settings, find: Callable[[str, str], Body | None]) -> str | None:
-    """What a person can do for a run that waits; None where it waits for nothing that a person gives."""
+def explain_wait(
+    body: Body, settings: Settings, find: Callable[[str, str], Body | None]
+) -> str | None:
+    """What a person can do for a run that waits; None where it waits for nothing that a person
+    gives.
+    """
     (project, name), status = key_of(body), read_status(body)
     if parse_phase(status) is not Phase.WAITING:
         return None
     where = "" if project == "default" else f" -p {project}"
     if status.get("reason") == "AwaitingApproval":
         return f"{name} waits for approval: opstrand approve --local {name}{where}"
-    missing = _list_missing(body, settings, find) if status.get("reason") == "UpstreamNotFound" else []
+    missing = (
+        _list_missing(body, settings, find) if status.get("reason") == "UpstreamNotFound" else []
+    )
     if not missing:
         return None
     first = missing[0]
     return (
-        f"no local run has the name {' or '.join(missing)}; opstrand run --local -f FILE -n {first}{where} creates one, as does a "
-        f"file with `name: {first}`. {name} waits {settings.local_patience} s for it (OPSTRAND_LOCAL_PATIENCE), and as long as "
+        f"no local run has the name {' or '.join(missing)}; opstrand run --local -f FILE -n "
+        f"{first}{where} creates one, as does a "
+        f"file with `name: {first}`. {name} waits {settings.local_patience} s for it "
+        "(OPSTRAND_LOCAL_PATIENCE), and as long as "
         "other local runs are running"
     )
 
 
-def _list_missing(body: Body, settings: Settings, find: Callable[[str, str], Body | None]) -> list[str]:
+def _list_missing(
+    body: Body, settings: Settings, find: Callable[[str, str], Body | None]
+) -> list[str]:
     try:
         refs = prepare(body, settings=settings).refs
     except SpecError:
         return []
     project: Key = key_of(body)
-    return sorted(ref.target for ref in refs if ref.kind == "ops" and find(project[0], ref.target) is None)
+    return sorted(
+        ref.target for ref in refs if ref.kind == "ops" and find(project[0], ref.target) is None
+    )

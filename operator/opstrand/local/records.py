@@ -1,8 +1,9 @@
-"""The folder that all local processes share: a folder for each run, with its Operation, its plan, its logs and its files.
+"""The folder that all local processes share: a folder for each run, with its Operation, its plan,
+its logs and its files.
 
-Owns that layout, how a run is read and written by several processes at once, and how many are kept. A run is replaced whole by a rename,
-so a crash at any moment leaves every run readable. Must not know what a run is beyond its name, its project, its version, and whether it
-has ended.
+Owns that layout, how a run is read and written by several processes at once, and how many are kept.
+A run is replaced whole by a rename, so a crash at any moment leaves every run readable. Must not
+know what a run is beyond its name, its project, its version, and whether it has ended.
 
     FOLDER/.changes                 grows by a byte with every write: what `Watch` looks at
     FOLDER/PROJECT/NAME/run.json    the Operation; a run exists as long as this does
@@ -35,7 +36,14 @@ from opstrand.types import Key, Manifest
 
 #: Of one project, so that refs can name them; the oldest that have ended go first.
 KEPT_RUNS = 200
-_RUN, _LOCK, _PLAN, _LOGS, _STORE, _CHANGES = "run.json", ".lock", "plan.json", "logs", ".store", ".changes"
+_RUN, _LOCK, _PLAN, _LOGS, _STORE, _CHANGES = (
+    "run.json",
+    ".lock",
+    "plan.json",
+    "logs",
+    ".store",
+    ".changes",
+)
 #: How often the lock of a run is opened again after another process removed that run.
 _TRIES = 100
 
@@ -49,12 +57,17 @@ class RunExists(Exception):
 
 
 def default_folder() -> Path:
-    """Where local runs live: $OPSTRAND_LOCAL, else the user's data folder. Absolute: programs run in folders of their own."""
+    """Where local runs live: $OPSTRAND_LOCAL, else the user's data folder.
+
+    Absolute: programs run in folders of their own.
+    """
     if given := os.environ.get("OPSTRAND_LOCAL"):
         return _check_name(Path(given).absolute())
     base = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     if base.startswith("~"):
-        raise FileNotFoundError("this user has no home: name a folder for local runs by OPSTRAND_LOCAL")
+        raise FileNotFoundError(
+            "this user has no home: name a folder for local runs by OPSTRAND_LOCAL"
+        )
     return _check_name(Path(base).absolute() / "opstrand" / "runs")
 
 
@@ -64,12 +77,18 @@ def _check_name(folder: Path) -> Path:
         str(folder).encode()
     except UnicodeEncodeError:
         found = os.fsencode(folder)
-        raise OSError(f"expected a folder for local runs with a name in UTF-8, found {found!r}; name another by OPSTRAND_LOCAL") from None
+        raise OSError(
+            f"expected a folder for local runs with a name in UTF-8, found {found!r}; name another "
+            "by OPSTRAND_LOCAL"
+        ) from None
     return folder
 
 
 class Records:
-    """The runs under one folder. Every method may block for as long as another process writes the same run."""
+    """The runs under one folder.
+
+    Every method may block for as long as another process writes the same run.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or default_folder()
@@ -111,7 +130,11 @@ class Records:
         except (OSError, ValueError) as error:
             raise RunGone("/".join(key)) from error
         metadata = body.get("metadata") if isinstance(body, dict) else None
-        if not isinstance(metadata, dict) or (metadata.get("namespace"), metadata.get("name")) != key or not metadata.get("uid"):
+        if (
+            not isinstance(metadata, dict)
+            or (metadata.get("namespace"), metadata.get("name")) != key
+            or not metadata.get("uid")
+        ):
             raise RunGone("/".join(key))
         return dict(body)
 
@@ -131,8 +154,17 @@ class Records:
                 with suppress(RunGone):
                     yield self.read(key)
 
-    def create(self, body: Mapping[str, Any], *, claim: Callable[[Key], bool], is_void: Callable[[Manifest], bool]) -> Manifest:
-        """Keep a new run, once `claim` has it for this process. RunExists where the name is taken; a run that `is_void` gives way."""
+    def create(
+        self,
+        body: Mapping[str, Any],
+        *,
+        claim: Callable[[Key], bool],
+        is_void: Callable[[Manifest], bool],
+    ) -> Manifest:
+        """Keep a new run, once `claim` has it for this process.
+
+        RunExists where the name is taken; a run that `is_void` gives way.
+        """
         key = key_of(body)
         # For its user alone: a token lies in it.
         with self._locked(key, make=True):
@@ -145,25 +177,35 @@ class Records:
             return self._write(key, {**body, "metadata": metadata}, 0)
 
     def change(self, key: Key, change: Callable[[Manifest], Mapping[str, Any]]) -> Manifest:
-        """Replace the run by what `change` makes of it as it is now; no other write comes between. RunGone where there is none.
+        """Replace the run by what `change` makes of it as it is now; no other write comes between.
+        RunGone where there is none.
 
-        `change` is called with a lock held: it must neither wait nor write another run. What it raises leaves the run as it was.
+        `change` is called with a lock held: it must neither wait nor write another run. What it
+        raises leaves the run as it was.
         """
         with self._locked(key):
             body = self.read(key)
             changed = {**change(body)}
             metadata = body["metadata"]
-            generation = int(metadata.get("generation") or 1) + (changed.get("spec") != body.get("spec"))
+            generation = int(metadata.get("generation") or 1) + (
+                changed.get("spec") != body.get("spec")
+            )
             changed["metadata"] = {**changed["metadata"], "generation": generation}
             return self._write(key, changed, int(metadata.get("resourceVersion") or 0))
 
     def _write(self, key: Key, body: Manifest, version: int) -> Manifest:
-        # Larger than any before, also of another run of this name: versions of one name are compared.
-        metadata = {**body["metadata"], "resourceVersion": str(max(version + 1, time.time_ns() // 1000))}
+        # Larger than any before, also of another run of this name: versions of one name are
+        # compared.
+        metadata = {
+            **body["metadata"],
+            "resourceVersion": str(max(version + 1, time.time_ns() // 1000)),
+        }
         # Plain JSON only, as it would be returned by a cluster.
         stored: Manifest = as_stored(json.loads(json.dumps({**body, "metadata": metadata})))
         part = self.folder_of(key) / f".{_RUN}.part"
-        part.write_text(json.dumps(stored, ensure_ascii=False), encoding="utf-8", errors="backslashreplace")
+        part.write_text(
+            json.dumps(stored, ensure_ascii=False), encoding="utf-8", errors="backslashreplace"
+        )
         part.rename(self.run_file(key))
         self._announce()
         return stored
@@ -174,7 +216,9 @@ class Records:
             file.write(b".")
 
     def remove(self, key: Key, uid: str | None = None) -> None:
-        """Forget the run and all that it left; nothing where there is none, or one with another `uid`."""
+        """Forget the run and all that it left; nothing where there is none, or one with another
+        `uid`.
+        """
         with suppress(RunGone), self._locked(key):
             body = self.read(key)
             if uid in (None, body["metadata"]["uid"]):
@@ -199,7 +243,10 @@ class Records:
 
     @contextmanager
     def _locked(self, key: Key, *, make: bool = False) -> Iterator[None]:
-        """Hold the lock of a run. The file may be removed with its run while we wait for it: then the lock is worth nothing."""
+        """Hold the lock of a run.
+
+        The file may be removed with its run while we wait for it: then the lock is worth nothing.
+        """
         path = self.folder_of(key) / _LOCK
         for _ in range(_TRIES):
             file = _open_lock(path, make=make)
@@ -227,7 +274,11 @@ class Records:
 
 def _list_folders(folder: Path) -> list[str]:
     try:
-        return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(
+            entry.name
+            for entry in os.scandir(folder)
+            if entry.is_dir() and not entry.name.startswith(".")
+        )
     except FileNotFoundError:
         return []
 
@@ -236,16 +287,22 @@ def _open_lock(path: Path, *, make: bool) -> int:
     if make:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        return os.open(path, os.O_RDWR | (os.O_CREAT if make or path.with_name(_RUN).exists() else 0), 0o600)
+        return os.open(
+            path, os.O_RDWR | (os.O_CREAT if make or path.with_name(_RUN).exists() else 0), 0o600
+        )
     except FileNotFoundError:
         if make:
-            # The folder was removed between the two calls: the caller's next attempt makes it again.
+            # The folder was removed between the two calls: the caller's next attempt makes it
+            # again.
             return _open_lock(path, make=True)
         raise RunGone(str(path.parent)) from None
 
 
 def _lock(file: int) -> bool:
-    """Wait for the lock. False on a file system without locks: two writers are not kept apart there."""
+    """Wait for the lock.
+
+    False on a file system without locks: two writers are not kept apart there.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
     except OSError:

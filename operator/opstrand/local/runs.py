@@ -1,7 +1,9 @@
-"""The runs that all local processes share, as the API and the engine of one process see them: read and written in the shared folder.
+"""The runs that all local processes share, as the API and the engine of one process see them: read
+and written in the shared folder.
 
-Owns the copy of the folder in memory and its watch. A write is stored before it is answered, and a read sees every write that was answered
-before, whichever process wrote. Must not execute anything, and must not decide anything about a run.
+Owns the copy of the folder in memory and its watch. A write is stored before it is answered, and a
+read sees every write that was answered before, whichever process wrote. Must not execute anything,
+and must not decide anything about a run.
 """
 
 from __future__ import annotations
@@ -32,9 +34,11 @@ from opstrand.types import Body, Key, Manifest
 
 #: Seconds between two looks at the one file that every write changes.
 _LOOK = 0.05
-#: Seconds between two looks at every run: a process may die between a write and its announcement, or with a run that has not ended.
+#: Seconds between two looks at every run: a process may die between a write and its announcement,
+#: or with a run that has not ended.
 _LOOK_AT_ALL = 1.0
-#: Seconds: a file that was written so shortly before it was read may be written again without a sign that can be told apart.
+#: Seconds: a file that was written so shortly before it was read may be written again without a
+#: sign that can be told apart.
 _FRESH = 0.05
 #: Seconds between two looks at a log that grows.
 _LOOK_AT_LOG = 0.05
@@ -56,7 +60,10 @@ class Watch:
 
     def is_due(self) -> bool:
         """Whether a look may find something: costs one `stat`."""
-        return _mark(self._records.changes) != self._announced or time.monotonic() - self._looked > _LOOK_AT_ALL
+        return (
+            _mark(self._records.changes) != self._announced
+            or time.monotonic() - self._looked > _LOOK_AT_ALL
+        )
 
     def look(self) -> _Seen:
         announced, looked = _mark(self._records.changes), time.monotonic()
@@ -90,7 +97,10 @@ def _mark(path: os.PathLike[str]) -> _Mark | None:
 
 
 class SharedRuns(LocalRuns):
-    """`Runs` over the shared folder. `keep_watching()` must run beside it. What is created here is claimed for this process."""
+    """`Runs` over the shared folder.
+
+    `keep_watching()` must run beside it. What is created here is claimed for this process.
+    """
 
     def __init__(self, records: Records, claims: Claims, listener: Listener) -> None:
         super().__init__(listener)
@@ -113,7 +123,10 @@ class SharedRuns(LocalRuns):
             for body in changed:
                 await self._adopt(body)
             for key in known.keys() - present:
-                if key in self.bodies and self.bodies[key]["metadata"]["resourceVersion"] == known[key]:
+                if (
+                    key in self.bodies
+                    and self.bodies[key]["metadata"]["resourceVersion"] == known[key]
+                ):
                     await super().drop(key)
 
     def _look(self) -> _Seen:
@@ -152,15 +165,22 @@ class SharedRuns(LocalRuns):
         created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         body = {**body, "metadata": {**body["metadata"], "creationTimestamp": created}}
         try:
-            stored = await asyncio.to_thread(self._records.create, body, claim=self._claims.claim, is_void=is_void)
+            stored = await asyncio.to_thread(
+                self._records.create, body, claim=self._claims.claim, is_void=is_void
+            )
         except RunExists:
-            raise AlreadyExists(f"the run {'/'.join(key_of(body))} exists already", status=409) from None
+            raise AlreadyExists(
+                f"the run {'/'.join(key_of(body))} exists already", status=409
+            ) from None
         return await self._adopt(stored)
 
     async def create(self, project: str, body: Body) -> Body:
         spec = body.get("spec") or {}
         if spec.get("component") is None and spec.get("hubRef"):
-            raise Refused(f"hubRef: {spec['hubRef']!r} is in a cluster's hub; --local knows only components that are in the file")
+            raise Refused(
+                f"hubRef: {spec['hubRef']!r} is in a cluster's hub; --local knows only components "
+                "that are in the file"
+            )
         return await super().create(project, body)
 
     async def put(self, body: Body) -> Manifest:
@@ -182,7 +202,9 @@ class SharedRuns(LocalRuns):
 
     async def control(self, project: str, uuid: str, control: Control) -> Body:
         await self.refresh()
-        return await self.change(self._key(project, uuid), lambda body: apply_control(control, body))
+        return await self.change(
+            self._key(project, uuid), lambda body: apply_control(control, body)
+        )
 
     async def delete(self, project: str, uuid: str) -> None:
         await self.refresh()

@@ -1,7 +1,9 @@
-"""One process of `run --local`: an API on the loopback, a queue, a kubelet, over the runs that all local processes share.
+"""One process of `run --local`: an API on the loopback, a queue, a kubelet, over the runs that all
+local processes share.
 
-Owns what is started and that nothing of it is left. It executes the run that it was called for, and every run that a program of its runs
-creates; runs of other processes it only sees. Must not decide anything about a run: `reconcile` does, as in a cluster.
+Owns what is started and that nothing of it is left. It executes the run that it was called for, and
+every run that a program of its runs creates; runs of other processes it only sees. Must not decide
+anything about a run: `reconcile` does, as in a cluster.
 """
 
 from __future__ import annotations
@@ -64,9 +66,11 @@ def _show_plan(plan: Plan) -> bytes:
 
 
 class LocalSession:
-    """Everything that one `run --local` starts; an async context manager that leaves nothing running.
+    """Everything that one `run --local` starts; an async context manager that leaves nothing
+    running.
 
-    `on_line` gets every line of the run's program as its bytes, `on_change` the run after each change, `on_note` a message for a person.
+    `on_line` gets every line of the run's program as its bytes, `on_change` the run after each
+    change, `on_note` a message for a person.
     """
 
     def __init__(
@@ -96,7 +100,9 @@ class LocalSession:
 
     async def __aenter__(self) -> LocalSession:
         token = secrets.token_urlsafe(24)
-        self._pool = open_pool(self._settings, modules=(decision_job.MODULE, validation.MODULE, content_job.MODULE))
+        self._pool = open_pool(
+            self._settings, modules=(decision_job.MODULE, validation.MODULE, content_job.MODULE)
+        )
         app = create_app(
             self.runs,
             StaticToken(token),
@@ -108,15 +114,21 @@ class LocalSession:
         self._app = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await self._app.setup()
         await web.TCPSite(self._app, "127.0.0.1", 0).start()
-        self._settings = replace(self._settings, api_url=f"http://127.0.0.1:{self._app.addresses[0][1]}")
-        self._world = World(self.kube, self._cache, self._settings, self._pool, self._keep_plan, _ask_here)
+        self._settings = replace(
+            self._settings, api_url=f"http://127.0.0.1:{self._app.addresses[0][1]}"
+        )
+        self._world = World(
+            self.kube, self._cache, self._settings, self._pool, self._keep_plan, _ask_here
+        )
         self._world.stopwatch = Stopwatch(time.monotonic)
 
         async def reconcile_parked(key: Key) -> Outcome:
             return await self._reconcile(key, is_parked=True)
 
         self._queue = Queue(self._reconcile, concurrency=4, reconcile_parked=reconcile_parked)
-        self._kubelet = Kubelet(self.kube, records=self._records, token=token, on_line=self._on_line)
+        self._kubelet = Kubelet(
+            self.kube, records=self._records, token=token, on_line=self._on_line
+        )
         await self.runs.refresh()
         self._queue.start()
         self._watching = asyncio.create_task(self.runs.keep_watching(), name="shared runs")
@@ -144,12 +156,18 @@ class LocalSession:
             settings=replace(self._settings, upstream_patience=seconds),
             read_catalog=lambda: make_catalog(self._records, key[0], self._catalog),
         )
-        return await reconcile(key, world=world, clock=lambda: datetime.now(UTC), is_parked=is_parked)
+        return await reconcile(
+            key, world=world, clock=lambda: datetime.now(UTC), is_parked=is_parked
+        )
 
     def _observe(self, resource: Resource, kind: str, body: Manifest) -> None:
         if resource not in (OPERATIONS, PODS):
             return
-        keys = self._cache.drop(resource, body) if kind == "DELETED" else self._cache.put(resource, body)
+        keys = (
+            self._cache.drop(resource, body)
+            if kind == "DELETED"
+            else self._cache.put(resource, body)
+        )
         self._queue.add_all(key for key in keys if key in self._claims)
         if resource is PODS:
             self._observe_pod(kind, body)
@@ -159,18 +177,25 @@ class LocalSession:
 
     def _observe_pod(self, kind: str, pod: Manifest) -> None:
         if kind == "ADDED" and (ports := list_ports(pod)):
-            self._note(f"its ports are this machine's: {', '.join(f'http://127.0.0.1:{port}' for port in ports)}")
+            self._note(
+                "its ports are this machine's: "
+                f"{', '.join(f'http://127.0.0.1:{port}' for port in ports)}"
+            )
         if kind == "ADDED" and (left_out := ignored_parts(pod)):
             self._note_once(f"--local runs a process: {', '.join(left_out)} left out")
         if kind == "ADDED" and (taken := taken_variables(pod)):
-            self._note_once(f"from the environment of --local, not from a cluster: {', '.join(taken)}")
+            self._note_once(
+                f"from the environment of --local, not from a cluster: {', '.join(taken)}"
+            )
         self._kubelet.observe(kind, pod)
 
     def _observe_run(self, kind: str, body: Manifest) -> None:
         key = key_of(body)
         if kind == "DELETED" or parse_phase(read_status(body)).is_final:
             # One less that could create what others wait for.
-            self._queue.add_all(one for one in self._list_owned() if self._phase(one) is Phase.WAITING)
+            self._queue.add_all(
+                one for one in self._list_owned() if self._phase(one) is Phase.WAITING
+            )
         if key not in self._claims:
             return
         if kind == "DELETED":
@@ -186,7 +211,9 @@ class LocalSession:
             self._say_change(body)
 
     async def _end_pods(self, run: Manifest) -> None:
-        """What a cluster's garbage collector does: a run that was deleted leaves nothing running."""
+        """What a cluster's garbage collector does: a run that was deleted leaves nothing
+        running.
+        """
         for pod in (await self.kube.list(PODS, run["metadata"]["namespace"]))[0]:
             if names.owner_name(pod) == run["metadata"]["name"]:
                 await self.kube.delete(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
@@ -208,10 +235,17 @@ class LocalSession:
     def _keep_plan(self, key: Key, attempt: Attempt) -> None:
         self._records.save_plan(key, _show_plan(attempt.plan))
 
-    async def create(self, operation: Mapping[str, Any], *, project: str, uid: str | None = None) -> Manifest:
-        """Create the run that this session is for. Raises AlreadyExists where a local run has the name."""
+    async def create(
+        self, operation: Mapping[str, Any], *, project: str, uid: str | None = None
+    ) -> Manifest:
+        """Create the run that this session is for.
+
+        Raises AlreadyExists where a local run has the name.
+        """
         metadata = {**operation["metadata"], "uid": uid or str(uuid.uuid4())}
-        metadata.setdefault("name", f"{metadata.get('generateName', 'run-')}{secrets.token_hex(3)[:5]}")
+        metadata.setdefault(
+            "name", f"{metadata.get('generateName', 'run-')}{secrets.token_hex(3)[:5]}"
+        )
         self._key = (project, metadata["name"])
         self.runs.known_projects.add(project)
         return await self.kube.create(OPERATIONS, project, {**operation, "metadata": metadata})
@@ -251,7 +285,9 @@ class LocalSession:
         for key in self.list_open():
             with suppress(RunNotFound):
                 body = self.runs.bodies[key]
-                await self.runs.control(key[0], names.run_uuid(body["metadata"]["uid"]), Control({"stop": True}))
+                await self.runs.control(
+                    key[0], names.run_uuid(body["metadata"]["uid"]), Control({"stop": True})
+                )
 
     def kill(self) -> None:
         """End every program at once, without its grace."""

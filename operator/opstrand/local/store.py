@@ -1,6 +1,8 @@
-"""The artifacts store of a laptop: a folder of each project in which every run has its own, by its uuid.
+"""The artifacts store of a laptop: a folder of each project in which every run has its own, by its
+uuid.
 
-Owns how a run's files get there and how init steps find them: links in the run's root, where a Pod would have mounts. Must not copy.
+Owns how a run's files get there and how init steps find them: links in the run's root, where a Pod
+would have mounts. Must not copy.
 """
 
 from __future__ import annotations
@@ -21,12 +23,18 @@ NAME = "local-runs"
 
 
 def make_catalog(records: Records, project: str, catalog: Catalog | None = None) -> Catalog:
-    """The connections of a local run: the given ones, with the folder of local runs as the artifacts store where they have none."""
+    """The connections of a local run: the given ones, with the folder of local runs as the
+    artifacts store where they have none.
+    """
     given = catalog or Catalog()
     if given.store is not None:
         return given
     folder = str(records.store_of(project))
-    written = {"name": NAME, "kind": "host_path", "schema": {"hostPath": folder, "mountPath": folder}}
+    written = {
+        "name": NAME,
+        "kind": "host_path",
+        "schema": {"hostPath": folder, "mountPath": folder},
+    }
     return Catalog(
         given.connections,
         Connection(NAME, "host_path", {"hostPath": folder, "mountPath": folder}, written=written),
@@ -35,14 +43,20 @@ def make_catalog(records: Records, project: str, catalog: Catalog | None = None)
 
 
 def link_volumes(pod: Mapping[str, Any], root: str) -> None:
-    """Make the folders of this machine that the Pod mounts visible below its root. InitError for a volume that only a cluster has."""
+    """Make the folders of this machine that the Pod mounts visible below its root.
+
+    InitError for a volume that only a cluster has.
+    """
     volumes = {str(one["name"]): one for one in pod["spec"].get("volumes") or ()}
     spec = pod["spec"]
     for container in (*(spec.get("initContainers") or ()), *spec["containers"]):
         for mount in container.get("volumeMounts") or ():
             volume, place = volumes.get(str(mount["name"]), {}), str(mount["mountPath"])
             if claim := volume.get("persistentVolumeClaim"):
-                raise InitError(f"the volume claim {claim.get('claimName')!r} is a cluster's: --local has only folders of this machine")
+                raise InitError(
+                    f"the volume claim {claim.get('claimName')!r} is a cluster's: --local has only "
+                    "folders of this machine"
+                )
             if "hostPath" in volume and (container["name"] == INIT_CONTAINER or is_inside(place)):
                 part = str(mount.get("subPath") or "")
                 _link(Path(volume["hostPath"]["path"], part), root + place, make=bool(part))

@@ -1,4 +1,5 @@
-"""Answers of the cluster by key, each requested once at a time and kept for a while, in bounded number.
+"""Answers of the cluster by key, each requested once at a time and kept for a while, in bounded
+number.
 
 Must not know what is asked, nor of whom.
 """
@@ -23,11 +24,13 @@ Answer = TypeVar("Answer")
 class Memory(Generic[Answer]):
     """Answers by key, each asked for once at a time and believed for `seconds`.
 
-    `refusal`: the error that is an answer too, and is kept for a shorter time.
-    Refusals are kept apart: however many keys are made up, what was accepted is not forgotten for their sake.
+    `refusal`: the error that is an answer too, and is kept for a shorter time. Refusals are kept
+    apart: however many keys are made up, what was accepted is not forgotten for their sake.
     """
 
-    def __init__(self, seconds: float, *, refusal: type[Exception] | tuple[()] = (), most: int = _MOST) -> None:
+    def __init__(
+        self, seconds: float, *, refusal: type[Exception] | tuple[()] = (), most: int = _MOST
+    ) -> None:
         self._seconds, self._refusal, self._most = seconds, refusal, most
         self._known: OrderedDict[Any, tuple[float, asyncio.Task[Answer]]] = OrderedDict()
         self._refused: OrderedDict[Any, tuple[float, Exception]] = OrderedDict()

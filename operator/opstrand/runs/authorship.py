@@ -1,7 +1,8 @@
-"""Who made a run, and who asked what of it, through the API: the API server sees one account behind all of them.
+"""Who made a run, and who asked what of it, through the API: the API server sees one account behind
+all of them.
 
-Owns the annotations and the lines of the log that say so, and the impersonation that makes the API server's own audit log say it. Must not
-decide what a user may do: that was decided before.
+Owns the annotations and the lines of the log that say so, and the impersonation that makes the API
+server's own audit log say it. Must not decide what a user may do: that was decided before.
 """
 
 from __future__ import annotations
@@ -36,19 +37,41 @@ def sign(body: Body, by: Identity | None) -> Body:
     if by is None:
         return body
     metadata = body["metadata"]
-    return {**body, "metadata": {**metadata, "annotations": {**(metadata.get("annotations") or {}), CREATED_BY_USER: by.name}}}
+    return {
+        **body,
+        "metadata": {
+            **metadata,
+            "annotations": {**(metadata.get("annotations") or {}), CREATED_BY_USER: by.name},
+        },
+    }
 
 
 def signature_ops(body: Body, control: Control, by: Identity | None) -> JsonPatch:
-    """JSON Patch that writes the user beside what is asked. What was asked before stays asked by who did."""
-    names = [] if by is None else [ASKED_BY_USER[key] for key in _changes(body, control) if key in ASKED_BY_USER]
+    """JSON Patch that writes the user beside what is asked.
+
+    What was asked before stays asked by who did.
+    """
+    names = (
+        []
+        if by is None
+        else [ASKED_BY_USER[key] for key in _changes(body, control) if key in ASKED_BY_USER]
+    )
     if by is None or not names:
         return []
     ops: JsonPatch = []
     if not isinstance(body["metadata"].get("annotations"), dict):
-        ops += [{"op": "replace", "path": "/metadata/resourceVersion", "value": body["metadata"]["resourceVersion"]}]
+        ops += [
+            {
+                "op": "replace",
+                "path": "/metadata/resourceVersion",
+                "value": body["metadata"]["resourceVersion"],
+            }
+        ]
         ops += [{"op": "add", "path": "/metadata/annotations", "value": {}}]
-    return ops + [{"op": "add", "path": f"/metadata/annotations/{name.replace('/', '~1')}", "value": by.name} for name in names]
+    return ops + [
+        {"op": "add", "path": f"/metadata/annotations/{name.replace('/', '~1')}", "value": by.name}
+        for name in names
+    ]
 
 
 def _changes(body: Body, control: Control) -> Iterator[str]:
@@ -64,14 +87,20 @@ def record(action: str, body: Body, by: Identity | None) -> None:
     if by is not None:
         metadata = body["metadata"]
         pod = getattr(by, "pod_name", "")
-        said = {**about(metadata["namespace"], metadata["name"]), "uuid": run_uuid(body), "by": by.name}
+        said = {
+            **about(metadata["namespace"], metadata["name"]),
+            "uuid": run_uuid(body),
+            "by": by.name,
+        }
         logger.info("run %s", action, extra={**said, **({"by_pod": pod} if pod else {})})
 
 
 class Reviews(Protocol):
     """The part of `kube.api.KubeApi` that is needed here."""
 
-    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> dict[str, Any]: ...
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Mapping[str, Any]
+    ) -> dict[str, Any]: ...
 
 
 class Impersonation:
@@ -82,17 +111,26 @@ class Impersonation:
         self._answers: Memory[bool] = Memory(_BELIEVED)
 
     async def may(self, user: Identity) -> bool:
-        """Whether requests can be sent as this user with all of its groups and extra fields: with fewer, its rights could be wider."""
+        """Whether requests can be sent as this user with all of its groups and extra fields: with
+        fewer, its rights could be wider.
+        """
         if any(not text.isprintable() for text in _texts(user)):
             return False
         for attributes in _attributes(user):
-            if not await self._answers.get(tuple(attributes.items()), lambda asked=attributes: self._ask(asked)):  # type: ignore[misc]
+            if not await self._answers.get(
+                tuple(attributes.items()),
+                lambda asked=attributes: self._ask(asked),  # type: ignore[misc]
+            ):
                 return False
         return True
 
     async def _ask(self, attributes: Attributes) -> bool:
         spec = {"resourceAttributes": {"verb": "impersonate", **attributes}}
-        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": spec,
+        }
         answer = await self._reviews.create(SELF_ACCESS_REVIEWS, None, body)
         return bool((answer.get("status") or {}).get("allowed"))
 
@@ -108,15 +146,29 @@ def _attributes(user: Identity) -> Iterator[Attributes]:
         yield {"group": "", "resource": "groups", "name": group}
     for key, values in extra_of(user).items():
         for value in values:
-            yield {"group": "authentication.k8s.io", "resource": "userextras", "subresource": key, "name": value}
+            yield {
+                "group": "authentication.k8s.io",
+                "resource": "userextras",
+                "subresource": key,
+                "name": value,
+            }
 
 
 def groups_of(user: Identity) -> Sequence[str]:
-    """The groups to name: without those that the API server adds by itself, which it does as long as no others are named."""
-    implied = {*_IMPLIED, f"system:serviceaccounts:{user.name.removeprefix(_ACCOUNT).partition(':')[0]}"}
+    """The groups to name: without those that the API server adds by itself, which it does as long
+    as no others are named.
+    """
+    implied = {
+        *_IMPLIED,
+        f"system:serviceaccounts:{user.name.removeprefix(_ACCOUNT).partition(':')[0]}",
+    }
     others = [group for group in user.groups if group not in implied]
     is_account = user.name.startswith(_ACCOUNT)
-    return [group for group in user.groups if group != "system:authenticated"] if is_account and others else others
+    return (
+        [group for group in user.groups if group != "system:authenticated"]
+        if is_account and others
+        else others
+    )
 
 
 def extra_of(user: Identity) -> Mapping[str, Sequence[str]]:

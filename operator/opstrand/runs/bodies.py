@@ -14,10 +14,23 @@ from opstrand.core.phase import FINAL, Phase, parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.types import Body
 
-_JOBS = ("job", "service", "daskjob", "rayjob", "mpijob", "pytorchjob", "tfjob", "paddlejob", "xgbjob", "sparkjob")
+_JOBS = (
+    "job",
+    "service",
+    "daskjob",
+    "rayjob",
+    "mpijob",
+    "pytorchjob",
+    "tfjob",
+    "paddlejob",
+    "xgbjob",
+    "sparkjob",
+)
 
 
-_KINDS = frozenset((*_JOBS, "dag", "matrix", "schedule", "cleaner", "watchdog", "notifier", "builder"))
+_KINDS = frozenset(
+    (*_JOBS, "dag", "matrix", "schedule", "cleaner", "watchdog", "notifier", "builder")
+)
 
 
 def run_uuid(body: Body) -> str:
@@ -27,8 +40,15 @@ def run_uuid(body: Body) -> str:
 
 
 def run_name(body: Body) -> str:
-    """What the run calls itself, else what it was created with. References and Pods go by the object's own name, which nothing changes."""
-    return str(read_status(body).get("name") or (body.get("spec") or {}).get("name") or body["metadata"]["name"])
+    """What the run calls itself, else what it was created with.
+
+    References and Pods go by the object's own name, which nothing changes.
+    """
+    return str(
+        read_status(body).get("name")
+        or (body.get("spec") or {}).get("name")
+        or body["metadata"]["name"]
+    )
 
 
 def phase(body: Body) -> Phase:
@@ -66,6 +86,10 @@ _NAME = 1024
 def read_beside(body: Body) -> dict[str, Any]:
     """What is kept beside the head of a large run."""
     kind, name = run_kind(body), run_name(body)
-    kept: dict[str, Any] = {"kind": kind, "runtime": kind, "pipeline": pipeline_of(body["metadata"])}
+    kept: dict[str, Any] = {
+        "kind": kind,
+        "runtime": kind,
+        "pipeline": pipeline_of(body["metadata"]),
+    }
     kept["original"] = original_of(body["metadata"])
     return kept | ({"name": name} if len(name) <= _NAME else {})

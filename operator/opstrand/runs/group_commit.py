@@ -1,7 +1,9 @@
-"""Group commit: many reports of one run become few writes, and each is answered only when it is stored.
+"""Group commit: many reports of one run become few writes, and each is answered only when it is
+stored.
 
-Owns when a write goes out. The first report of an idle run goes at once; what arrives while a write is out, or within the window after
-the last one began, goes together in the next. Must not know what a report holds beyond that two can be one.
+Owns when a write goes out. The first report of an idle run goes at once; what arrives while a write
+is out, or within the window after the last one began, goes together in the next. Must not know what
+a report holds beyond that two can be one.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ class _Queue:
 class Commits:
     """Writes per key, one at a time and in order, through `store(key, edit)`."""
 
-    def __init__(self, store: Callable[[Key, Edit], Awaitable[Stored]], window: float = WINDOW) -> None:
+    def __init__(
+        self, store: Callable[[Key, Edit], Awaitable[Stored]], window: float = WINDOW
+    ) -> None:
         self._store = store
         self._window = window
         self._queues: dict[Key, _Queue] = {}
@@ -65,7 +69,9 @@ class Commits:
             if len(batch) == 1:
                 _fail(batch, error)
                 return
-            middle = len(batch) // 2  # only what cannot be stored is refused, and finding it costs few writes
+            middle = (
+                len(batch) // 2
+            )  # only what cannot be stored is refused, and finding it costs few writes
             await self._write(key, batch[:middle])
             await self._write(key, batch[middle:])
         except Exception as error:

@@ -1,7 +1,7 @@
 """The API's own picture of every Operation, kept by a watch, and the wakening of who waits for one.
 
-Owns the newest body by (namespace, name) and by uuid. A body may be put by the watch, by a list or by the answer to a write of ours, in
-any order: the newest wins. Must not do I/O.
+Owns the newest body by (namespace, name) and by uuid. A body may be put by the watch, by a list or
+by the answer to a write of ours, in any order: the newest wins. Must not do I/O.
 """
 
 from __future__ import annotations
@@ -38,16 +38,28 @@ class Index:
 
     def list(self, project: str) -> list[Listed]:
         """The runs of a project. None of them is unpacked."""
-        return [Listed(body, self._beside.get(key, {})) for key, body in self._bodies.items() if key[0] == project]
+        return [
+            Listed(body, self._beside.get(key, {}))
+            for key, body in self._bodies.items()
+            if key[0] == project
+        ]
 
     def put(self, body: Body) -> Body:
-        """Take the body unless a newer one of the same object is known; returns what is known afterwards."""
+        """Take the body unless a newer one of the same object is known; returns what is known
+        afterwards.
+        """
         return body if self.take(body) else unpack(self._bodies[key_of(body)])
 
     def take(self, body: Body) -> bool:
-        """The same, where only whether it was news is of interest: half of what a watch says is known, and is not unpacked for that."""
+        """The same, where only whether it was news is of interest: half of what a watch says is
+        known, and is not unpacked for that.
+        """
         key, known = key_of(body), self._bodies.get(key_of(body))
-        if known is not None and known["metadata"]["uid"] == body["metadata"]["uid"] and version_of(known) >= version_of(body):
+        if (
+            known is not None
+            and known["metadata"]["uid"] == body["metadata"]["uid"]
+            and version_of(known) >= version_of(body)
+        ):
             return False
         if known is not None:
             self._keys.pop(_uuid_key(known), None)
@@ -72,7 +84,9 @@ class Index:
         self._wake(body)
 
     def replace(self, bodies: Iterable[Body], version: str, project: str | None = None) -> None:
-        """Take a full list of one project, or of all: what is known, older than the list and not in it is gone."""
+        """Take a full list of one project, or of all: what is known, older than the list and not in
+        it is gone.
+        """
         listed = list(bodies)
         for body in listed:
             self.take(body)
@@ -94,7 +108,9 @@ class Index:
             if not waiting:
                 self._waiting.pop((project, uuid), None)
 
-    async def wait(self, project: str, uuid: str, until: Callable[[Body], bool], seconds: float) -> Body | None:
+    async def wait(
+        self, project: str, uuid: str, until: Callable[[Body], bool], seconds: float
+    ) -> Body | None:
         """The run as soon as `until` holds, or as it is after the time; None once it is gone."""
         deadline = asyncio.get_running_loop().time() + seconds
         with self.changes(project, uuid) as changed:

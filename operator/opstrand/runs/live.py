@@ -1,7 +1,8 @@
 """Runs as the Operations of a cluster: what the API stands on there.
 
-Owns reading (a watch, and the API server itself before a run is said not to exist) and writing (JSON Patch, tried again where somebody
-else wrote in between). Must not know HTTP, and must not decide what becomes of a run.
+Owns reading (a watch, and the API server itself before a run is said not to exist) and writing
+(JSON Patch, tried again where somebody else wrote in between). Must not know HTTP, and must not
+decide what becomes of a run.
 """
 
 from __future__ import annotations
@@ -24,7 +25,16 @@ from opstrand.runs.bodies import run_uuid
 from opstrand.runs.group_commit import Commits
 from opstrand.runs.index import Index
 from opstrand.runs.pod_logs import follow_pod
-from opstrand.runs.protocols import Control, Identity, Listed, LogLine, Orders, ProjectNotFound, Refused, RunNotFound
+from opstrand.runs.protocols import (
+    Control,
+    Identity,
+    Listed,
+    LogLine,
+    Orders,
+    ProjectNotFound,
+    Refused,
+    RunNotFound,
+)
 from opstrand.runs.status_edits import Edit, patch_ops
 from opstrand.types import Body, Manifest
 
@@ -32,9 +42,11 @@ logger = logging.getLogger(__name__)
 
 #: How often a write is tried where others write the same run.
 _TRIES = 14
-#: Seconds: the shortest time between two lists of one project, and how long the names of projects are remembered.
+#: Seconds: the shortest time between two lists of one project, and how long the names of projects
+#: are remembered.
 _LIST_INTERVAL = 1.0
-#: Seconds: the API server sends a bookmark every minute, so a watch that says nothing for longer is dead.
+#: Seconds: the API server sends a bookmark every minute, so a watch that says nothing for longer is
+#: dead.
 _SILENCE = 150.0
 #: Seconds between the end of a watch and the next: at first, and where they end again and again.
 _FIRST_PAUSE = 0.1
@@ -50,33 +62,58 @@ class Cluster(Protocol):
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest: ...
 
-    async def list(self, resource: Resource, namespace: str | None = None) -> tuple[list[Manifest], str]: ...
+    async def list(
+        self, resource: Resource, namespace: str | None = None
+    ) -> tuple[list[Manifest], str]: ...
 
     def pages(self, resource: Resource, namespace: str | None = None) -> AsyncIterator[Page]: ...
 
-    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Manifest: ...
-
-    async def json_patch(
-        self, resource: Resource, namespace: str | None, name: str, ops: Patch, *, subresource: str | None = None
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Mapping[str, Any]
     ) -> Manifest: ...
 
-    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None: ...
+    async def json_patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        ops: Patch,
+        *,
+        subresource: str | None = None,
+    ) -> Manifest: ...
 
-    def watch(self, resource: Resource, namespace: str | None = None, *, since: str = "") -> AsyncIterator[tuple[str, Manifest]]: ...
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None
+    ) -> None: ...
+
+    def watch(
+        self, resource: Resource, namespace: str | None = None, *, since: str = ""
+    ) -> AsyncIterator[tuple[str, Manifest]]: ...
 
     def follow_log(self, namespace: str, pod: str, **query: Any) -> AsyncIterator[bytes]: ...
 
-    def impersonate(self, user: str, groups: Sequence[str] = (), extra: Mapping[str, Sequence[str]] | None = None) -> Cluster: ...
+    def impersonate(
+        self,
+        user: str,
+        groups: Sequence[str] = (),
+        extra: Mapping[str, Sequence[str]] | None = None,
+    ) -> Cluster: ...
 
 
 class ClusterRuns:
     """`Runs` over a cluster. `keep_watching()` must run beside it.
 
-    `logs` is the same cluster over connections for followed logs. With `impersonation`, what a user asks of runs is sent as that user
-    where the API's account may do so.
+    `logs` is the same cluster over connections for followed logs. With `impersonation`, what a user
+    asks of runs is sent as that user where the API's account may do so.
     """
 
-    def __init__(self, cluster: Cluster, *, logs: Cluster | None = None, impersonation: Impersonation | None = None) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        logs: Cluster | None = None,
+        impersonation: Impersonation | None = None,
+    ) -> None:
         self._cluster, self._logs = cluster, logs or cluster
         self._impersonation = impersonation
         self._index = Index()
@@ -87,7 +124,9 @@ class ClusterRuns:
         self._synced = False
 
     async def keep_watching(self) -> None:
-        """List, then watch, for ever; after trouble with a pause that grows until a watch has lived again."""
+        """List, then watch, for ever; after trouble with a pause that grows until a watch has lived
+        again.
+        """
         loop, pause = asyncio.get_running_loop(), _FIRST_PAUSE
         while True:
             began = loop.time()
@@ -105,7 +144,9 @@ class ClusterRuns:
         self._index.replace(bodies, since)
         self._synced = True
         loop, began = asyncio.get_running_loop(), float("-inf")
-        while loop.time() - began > _LIVED:  # a watch that ends in peace goes on where it was, unless that is at once
+        while (
+            loop.time() - began > _LIVED
+        ):  # a watch that ends in peace goes on where it was, unless that is at once
             began = loop.time()
             async with asyncio.timeout(_SILENCE) as silence:
                 async for kind, body in self._cluster.watch(OPERATIONS, since=since):
@@ -141,7 +182,9 @@ class ClusterRuns:
         return await self._get_newest(body) if newest else body
 
     async def _list_again(self, project: str) -> None:
-        """A list of the project that began after this call: one answers all who asked while it was being waited for."""
+        """A list of the project that began after this call: one answers all who asked while it was
+        being waited for.
+        """
         loop = asyncio.get_running_loop()
         asked = loop.time()
         async with self._locks[project]:
@@ -179,7 +222,9 @@ class ClusterRuns:
 
     async def create(self, project: str, body: Body, *, by: Identity | None = None) -> Body:
         try:
-            made = self._index.put(await (await self._as(by)).create(OPERATIONS, project, sign(body, by)))
+            made = self._index.put(
+                await (await self._as(by)).create(OPERATIONS, project, sign(body, by))
+            )
         except NotFound:
             raise ProjectNotFound(project) from None
         except (Invalid, Forbidden) as error:
@@ -193,28 +238,45 @@ class ClusterRuns:
 
     async def _store(self, key: tuple[str, str], edit: Edit) -> Body:
         project, uuid = key
-        return await self._patch(project, uuid, lambda body: patch_ops(edit, body), subresource="status")
+        return await self._patch(
+            project, uuid, lambda body: patch_ops(edit, body), subresource="status"
+        )
 
-    async def control(self, project: str, uuid: str, control: Control, *, by: Identity | None = None) -> Body:
+    async def control(
+        self, project: str, uuid: str, control: Control, *, by: Identity | None = None
+    ) -> Body:
         cluster = await self._as(by)
         asked = await self._patch(
-            project, uuid, lambda body: _control_ops(control, body) + signature_ops(body, control, by), cluster=cluster
+            project,
+            uuid,
+            lambda body: _control_ops(control, body) + signature_ops(body, control, by),
+            cluster=cluster,
         )
         for key in control.asked:
             record(f"asked to {key}", asked, by)
         return asked
 
     async def _patch(
-        self, project: str, uuid: str, make: Callable[[Body], Patch], *, subresource: str | None = None, cluster: Cluster | None = None
+        self,
+        project: str,
+        uuid: str,
+        make: Callable[[Body], Patch],
+        *,
+        subresource: str | None = None,
+        cluster: Cluster | None = None,
     ) -> Body:
-        """Patch the run, made anew from the newest body where the last try met somebody else's write."""
+        """Patch the run, made anew from the newest body where the last try met somebody else's
+        write.
+        """
         body = await self.get(project, uuid)
         for tried in range(_TRIES):
             meta = body["metadata"]
             same_object = {"op": "test", "path": "/metadata/uid", "value": meta["uid"]}
             try:
                 ops = [same_object, *make(body)]
-                patched = await (cluster or self._cluster).json_patch(OPERATIONS, project, meta["name"], ops, subresource=subresource)
+                patched = await (cluster or self._cluster).json_patch(
+                    OPERATIONS, project, meta["name"], ops, subresource=subresource
+                )
                 return self._index.put(patched)
             except NotFound:
                 self._index.drop(body)
@@ -224,13 +286,16 @@ class ClusterRuns:
                     raise
                 raise Refused(error.words) from None
             except (Conflict, Invalid) as error:
-                # Invalid too: the map that a key was to be added to may be gone, or the name may belong to another object by now.
+                # Invalid too: the map that a key was to be added to may be gone, or the name may
+                # belong to another object by now.
                 await asyncio.sleep(random.uniform(0, min(0.01 * 2**tried, 1.0)) if tried else 0)
                 newest = await self._get_newest(body)
                 if isinstance(error, Invalid) and _is_same_version(newest, body):
                     raise Refused(error.words) from None
                 body = newest
-        raise PlatformError(f"the run {uuid} is being written too often by others; try again", retry_after=1)
+        raise PlatformError(
+            f"the run {uuid} is being written too often by others; try again", retry_after=1
+        )
 
     async def _get_newest(self, body: Body) -> Body:
         meta = body["metadata"]
@@ -247,13 +312,17 @@ class ClusterRuns:
         body = await self.get(project, uuid)
         cluster = await self._as(by)
         try:
-            await cluster.delete(OPERATIONS, project, body["metadata"]["name"], uid=body["metadata"]["uid"])
+            await cluster.delete(
+                OPERATIONS, project, body["metadata"]["name"], uid=body["metadata"]["uid"]
+            )
         except Forbidden as error:
             raise Refused(error.words) from None
         self._index.drop(body)
         record("deleted", body, by)
 
-    async def wait(self, project: str, uuid: str, until: Callable[[Body], bool], seconds: float) -> Body:
+    async def wait(
+        self, project: str, uuid: str, until: Callable[[Body], bool], seconds: float
+    ) -> Body:
         await self.get(project, uuid)
         body = await self._index.wait(project, uuid, until, seconds)
         if body is None:
@@ -291,9 +360,18 @@ def _control_ops(control: Control, body: Body) -> Patch:
     spec = body.get("spec") or {}
     ops: Patch = []
     if control.switches and not isinstance(spec.get("control"), dict):
-        ops += [{"op": "replace", "path": "/metadata/resourceVersion", "value": body["metadata"]["resourceVersion"]}]
+        ops += [
+            {
+                "op": "replace",
+                "path": "/metadata/resourceVersion",
+                "value": body["metadata"]["resourceVersion"],
+            }
+        ]
         ops += [{"op": "add", "path": "/spec/control", "value": {}}]
-    ops += [{"op": "add", "path": f"/spec/control/{key}", "value": value} for key, value in control.switches.items()]
+    ops += [
+        {"op": "add", "path": f"/spec/control/{key}", "value": value}
+        for key, value in control.switches.items()
+    ]
     if control.is_approved is not None:
         ops.append({"op": "add", "path": "/spec/isApproved", "value": control.is_approved})
     return ops

@@ -1,7 +1,8 @@
-"""Following the log of a run's main containers, attempt after attempt, by requests that each know only where the last one ended.
+"""Following the log of a run's main containers, attempt after attempt, by requests that each know
+only where the last one ended.
 
-Owns the cursor (no line is lost or told twice, whichever copy of the API answers) and how long a request is held back. Must not know
-HTTP or where lines come from.
+Owns the cursor (no line is lost or told twice, whichever copy of the API answers) and how long a
+request is held back. Must not know HTTP or where lines come from.
 """
 
 from __future__ import annotations
@@ -17,15 +18,18 @@ from opstrand.runs.bodies import is_final, run_uuid
 from opstrand.runs.protocols import LogLine, Runs
 from opstrand.types import Body
 
-#: What one answer may hold. The published command line asks at most five times for a finished run, so this is generous.
+#: What one answer may hold. The published command line asks at most five times for a finished run,
+#: so this is generous.
 CHUNK_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """Behind which line the next answer starts: the `nth` line (from 1) with the time `at`, of this attempt.
+    """Behind which line the next answer starts: the `nth` line (from 1) with the time `at`, of this
+    attempt.
 
-    Times have nanoseconds, and two lines may still share one: hence the count. `at` is empty before the first line.
+    Times have nanoseconds, and two lines may still share one: hence the count. `at` is empty before
+    the first line.
     """
 
     attempt: int = 0
@@ -80,7 +84,9 @@ async def read_chunk(runs: Runs, body: Body, cursor: Cursor, patience: Patience)
     following = asyncio.create_task(_follow(runs, body, chunk, arrived))
     first = asyncio.create_task(arrived.wait())
     try:
-        await asyncio.wait({following, first}, timeout=patience.first, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            {following, first}, timeout=patience.first, return_when=asyncio.FIRST_COMPLETED
+        )
         await asyncio.wait({following}, timeout=patience.more if arrived.is_set() else 0)
     finally:
         for task in (following, first):
@@ -103,8 +109,9 @@ async def _follow(runs: Runs, body: Body, chunk: Chunk, arrived: asyncio.Event) 
         await _follow_attempt(runs, body, attempt, chunk, arrived)
         if chunk.is_full:
             return
-        # The container's log ends before the operator has judged it: only a final status makes the end an end. And a log that was
-        # followed may end before its last lines came (seen with containerd): what is over is read once more, from where it broke off.
+        # The container's log ends before the operator has judged it: only a final status makes the
+        # end an end. And a log that was followed may end before its last lines came (seen with
+        # containerd): what is over is read once more, from where it broke off.
         if not is_over:
             body = await _wait_for_news(runs, body, attempt)
         elif attempt < current_attempt(body):
@@ -114,7 +121,9 @@ async def _follow(runs: Runs, body: Body, chunk: Chunk, arrived: asyncio.Event) 
             return
 
 
-async def _follow_attempt(runs: Runs, body: Body, attempt: int, chunk: Chunk, arrived: asyncio.Event) -> None:
+async def _follow_attempt(
+    runs: Runs, body: Body, attempt: int, chunk: Chunk, arrived: asyncio.Event
+) -> None:
     start = chunk.cursor if chunk.cursor.attempt == attempt else Cursor(attempt)
     skip = start.nth
     async for line in runs.log(body, attempt, start.at or None):

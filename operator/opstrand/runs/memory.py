@@ -21,7 +21,8 @@ from opstrand.types import Body, Key
 
 
 class MemoryRuns:
-    """`Runs` over a dict of Operation bodies by (namespace, name), and lists of log lines by (uuid, attempt).
+    """`Runs` over a dict of Operation bodies by (namespace, name), and lists of log lines by (uuid,
+    attempt).
 
     A log is followed until `end_log()` was called for it, or its run is final.
     """
@@ -46,7 +47,9 @@ class MemoryRuns:
     async def list(self, project: str) -> Sequence[Listed]:
         if project not in await self.projects():
             raise ProjectNotFound(project)
-        return [Listed(body) for (namespace, _), body in self.bodies.items() if namespace == project]
+        return [
+            Listed(body) for (namespace, _), body in self.bodies.items() if namespace == project
+        ]
 
     async def projects(self) -> Sequence[str]:
         return sorted(self.known_projects | {namespace for namespace, _ in self.bodies})
@@ -56,7 +59,11 @@ class MemoryRuns:
             raise ProjectNotFound(project)
         uid = str(uuids.uuid4())
         meta = {"name": f"{body['metadata'].get('generateName', '')}{uid[:5]}", **body["metadata"]}
-        meta |= {"namespace": project, "uid": uid, "creationTimestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        meta |= {
+            "namespace": project,
+            "uid": uid,
+            "creationTimestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
         return await self.put({**body, "metadata": meta})
 
     async def put(self, body: Body) -> Body:
@@ -83,7 +90,9 @@ class MemoryRuns:
         return await self.change(self._key(project, uuid), lambda body: apply_edit(edit, body))
 
     async def control(self, project: str, uuid: str, control: Control) -> Body:
-        return await self.change(self._key(project, uuid), lambda body: apply_control(control, body))
+        return await self.change(
+            self._key(project, uuid), lambda body: apply_control(control, body)
+        )
 
     async def delete(self, project: str, uuid: str) -> None:
         await self.drop(self._key(project, uuid))
@@ -93,7 +102,9 @@ class MemoryRuns:
         self.bodies.pop(key, None)
         await self._changed()
 
-    async def wait(self, project: str, uuid: str, until: Callable[[Body], bool], seconds: float) -> Body:
+    async def wait(
+        self, project: str, uuid: str, until: Callable[[Body], bool], seconds: float
+    ) -> Body:
         def reached() -> bool:
             return until(self.bodies[self._key(project, uuid)])
 
@@ -104,7 +115,9 @@ class MemoryRuns:
             pass
         return await self.get(project, uuid)
 
-    async def write_log(self, uuid: str, text: str, *, attempt: int = 0, at: str | None = None) -> None:
+    async def write_log(
+        self, uuid: str, text: str, *, attempt: int = 0, at: str | None = None
+    ) -> None:
         """Add one line to the main container's log of an attempt."""
         stamp = at or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
         self._logs.setdefault((uuid, attempt), []).append(LogLine(stamp, text))
@@ -119,7 +132,9 @@ class MemoryRuns:
         lines = self._logs.setdefault((uuid, attempt), [])
 
         def more() -> bool:
-            ended = (uuid, attempt) in self._ended or is_final(self.bodies[self._key(project, uuid)])
+            ended = (uuid, attempt) in self._ended or is_final(
+                self.bodies[self._key(project, uuid)]
+            )
             return ended or len(lines) > sent
 
         while True:

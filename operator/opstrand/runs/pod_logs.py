@@ -1,6 +1,7 @@
 """The log of one attempt, read from its Pod through the API server.
 
-Owns the waiting for a container to start and the form of Kubernetes' time stamps. Must not know who reads it.
+Owns the waiting for a container to start and the form of Kubernetes' time stamps. Must not know who
+reads it.
 """
 
 from __future__ import annotations
@@ -25,15 +26,25 @@ Wait = Callable[[str, str, Callable[[Body], bool], float], Awaitable[Body]]
 
 #: Bytes: of a longer line the beginning is served, and how much more there is.
 LONGEST_LINE = 1024 * 1024
-#: Seconds between two looks at a Pod whose container has not started; the run's own changes wake it earlier.
+#: Seconds between two looks at a Pod whose container has not started; the run's own changes wake it
+#: earlier.
 _LOOK_AGAIN = 0.5
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
-async def follow_pod(follow: Follow, wait: Wait, body: Body, attempt: int, since: str | None) -> AsyncGenerator[LogLine, None]:
-    """Every line of the main container, from the whole second of `since` on, until it has ended. Nothing for a Pod that is gone."""
+async def follow_pod(
+    follow: Follow, wait: Wait, body: Body, attempt: int, since: str | None
+) -> AsyncGenerator[LogLine, None]:
+    """Every line of the main container, from the whole second of `since` on, until it has ended.
+
+    Nothing for a Pod that is gone.
+    """
     namespace, uuid = body["metadata"]["namespace"], run_uuid(body)
-    query: dict[str, Any] = {"container": MAIN_CONTAINER, "timestamps": True, "longest": LONGEST_LINE}
+    query: dict[str, Any] = {
+        "container": MAIN_CONTAINER,
+        "timestamps": True,
+        "longest": LONGEST_LINE,
+    }
     if since:
         query["sinceTime"] = since[:19] + "Z"  # the API server counts whole seconds
     while True:
@@ -59,14 +70,19 @@ def attempt_pod(body: Body, attempt: int) -> str:
 
 
 def parse_line(raw: bytes) -> LogLine:
-    """`TIME TEXT`; bytes that are not UTF-8 are replaced. A line without a time is the node's own message in place of a log."""
+    """`TIME TEXT`; bytes that are not UTF-8 are replaced.
+
+    A line without a time is the node's own message in place of a log.
+    """
     line = raw.decode(errors="replace").removesuffix("\n")
     stamp, _, text = line.partition(" ")
     return LogLine(in_utc(stamp), text) if _STAMP.fullmatch(stamp) else LogLine("", line)
 
 
 def in_utc(stamp: str) -> str:
-    """The same moment with nine decimals and a Z: a node may keep another zone, and cursors compare these as text."""
+    """The same moment with nine decimals and a Z: a node may keep another zone, and cursors compare
+    these as text.
+    """
     if stamp.endswith("Z"):
         moment, _, fraction = stamp[:-1].partition(".")
         return f"{moment}.{fraction:0<9}Z"

@@ -1,7 +1,9 @@
-"""What a run reports about itself (inputs, outputs, tags, meta, description, name, artifacts), as a change that can be merged and stored.
+"""What a run reports about itself (inputs, outputs, tags, meta, description, name, artifacts), as a
+change that can be merged and stored.
 
-Owns which field of the status the API may write and how: maps per key by JSON Patch (a merge patch drops nulls, and null is a value),
-lists whole under the resourceVersion that was read. Pure: must not know HTTP, Kubernetes or a clock.
+Owns which field of the status the API may write and how: maps per key by JSON Patch (a merge patch
+drops nulls, and null is a value), lists whole under the resourceVersion that was read. Pure: must
+not know HTTP, Kubernetes or a clock.
 """
 
 from __future__ import annotations
@@ -15,9 +17,17 @@ from opstrand.core.limits import INPUTS, KIB, MAX_INTEGER, OUTPUTS, measure
 from opstrand.core.recorded import read_status
 
 #: What each field of a run may hold, in bytes of JSON.
-BUDGETS = {"reportedInputs": INPUTS, "outputs": OUTPUTS, "meta": 64 * KIB, "tags": 16 * KIB, "description": 16 * KIB, "name": KIB}
+BUDGETS = {
+    "reportedInputs": INPUTS,
+    "outputs": OUTPUTS,
+    "meta": 64 * KIB,
+    "tags": 16 * KIB,
+    "description": 16 * KIB,
+    "name": KIB,
+}
 BUDGETS["artifacts"] = 128 * KIB
-#: How a person calls a field, and what shares its budget: a run's inputs are the frozen ones and those that it reports.
+#: How a person calls a field, and what shares its budget: a run's inputs are the frozen ones and
+#: those that it reports.
 _SHOWN = {"reportedInputs": "inputs"}
 
 PatchOp = dict[str, Any]
@@ -53,12 +63,20 @@ class TagsEdit:
     reset: bool = False
 
     def then(self, later: TagsEdit) -> TagsEdit:
-        return later if later.reset else TagsEdit(tuple(dict.fromkeys(self.tags + later.tags)), self.reset)
+        return (
+            later
+            if later.reset
+            else TagsEdit(tuple(dict.fromkeys(self.tags + later.tags)), self.reset)
+        )
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One write. `maps` by the status' field name (reportedInputs, outputs, meta); `artifacts` by name; `condition` replaces its type's."""
+    """One write.
+
+    `maps` by the status' field name (reportedInputs, outputs, meta); `artifacts` by name;
+    `condition` replaces its type's.
+    """
 
     maps: Mapping[str, MapEdit] = field(default_factory=dict)
     tags: TagsEdit | None = None
@@ -87,8 +105,10 @@ class Edit:
 
 
 def make_storable(value: Any) -> Any:
-    """`value` as a status keeps it. What JSON or the API server would spoil or refuse becomes its text: not-a-number, infinities, integers
-    beyond 64 bits, half characters. A program that reports one of them would lose everything else that it reported with it."""
+    """`value` as a status keeps it. What JSON or the API server would spoil or refuse becomes its
+    text: not-a-number, infinities, integers beyond 64 bits, half characters. A program that reports
+    one of them would lose everything else that it reported with it.
+    """
     match value:
         case str():
             return value.encode("utf-8", "backslashreplace").decode()
@@ -107,13 +127,18 @@ def make_storable(value: Any) -> Any:
 def patch_ops(edit: Edit, body: Mapping[str, Any]) -> list[PatchOp]:
     """The JSON Patch that stores `edit` in the status of `body`.
 
-    Bound to the body's resourceVersion only where it must be: a list, or a map that is not there yet. Raises `TooLarge`.
+    Bound to the body's resourceVersion only where it must be: a list, or a map that is not there
+    yet. Raises `TooLarge`.
     """
     status = read_status(body)
     keyed, whole = _map_ops(edit), _whole_fields(edit, status)
     check_budgets(edit, status)
     ops = [_add(f"/status/{name}", value) for name, value in whole.items()]
-    missing = [name for name in edit.maps if not isinstance(status.get(name), dict) and not edit.maps[name].reset]
+    missing = [
+        name
+        for name in edit.maps
+        if not isinstance(status.get(name), dict) and not edit.maps[name].reset
+    ]
     has_status = isinstance(body.get("status"), Mapping)
     if not (ops or missing or not has_status):
         return keyed
@@ -129,7 +154,10 @@ def _map_ops(edit: Edit) -> list[PatchOp]:
         if change.reset:
             ops.append(_add(f"/status/{name}", dict(change.values)))
         else:
-            ops += [_add(f"/status/{name}/{_escape(key)}", value) for key, value in change.values.items()]
+            ops += [
+                _add(f"/status/{name}/{_escape(key)}", value)
+                for key, value in change.values.items()
+            ]
     progress = edit.maps["meta"].values.get("progress") if "meta" in edit.maps else None
     if isinstance(progress, int | float) and not isinstance(progress, bool):
         ops.append(_add("/status/progress", progress))
@@ -150,7 +178,11 @@ def _whole_fields(edit: Edit, status: Mapping[str, Any]) -> dict[str, Any]:
         known = {item["name"]: item for item in status.get("artifacts") or ()}
         fields["artifacts"] = list({**known, **edit.artifacts}.values())
     if edit.condition is not None:
-        others = [item for item in status.get("conditions") or () if item.get("type") != edit.condition["type"]]
+        others = [
+            item
+            for item in status.get("conditions") or ()
+            if item.get("type") != edit.condition["type"]
+        ]
         fields["conditions"] = [*others, dict(edit.condition)]
     return fields
 
@@ -162,7 +194,10 @@ def check_budgets(edit: Edit, status: Mapping[str, Any]) -> None:
         after[name] = {**({} if change.reset else status.get(name) or {}), **change.values}
     for name, value in after.items():
         shared = _SHOWN.get(name, name)
-        size, budget = measure(value) + (measure(status.get(shared) or {}) if shared != name else 0), BUDGETS[name]
+        size, budget = (
+            measure(value) + (measure(status.get(shared) or {}) if shared != name else 0),
+            BUDGETS[name],
+        )
         if size > budget:
             raise TooLarge(shared, size, budget)
 

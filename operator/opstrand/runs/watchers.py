@@ -1,7 +1,7 @@
 """Who waits for a run, so that its question can be held back until there is something to say.
 
-Owns the memory of who asked when. The published client sleeps 5 s between two questions: held back, its answer comes as soon as it can
-be known; but a person who asks once must get an answer at once.
+Owns the memory of who asked when. The published client sleeps 5 s between two questions: held back,
+its answer comes as soon as it can be known; but a person who asks once must get an answer at once.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 
-#: Seconds. The client asks again 5 s after an answer; it asks for the first time right after it created the run.
+#: Seconds. The client asks again 5 s after an answer; it asks for the first time right after it
+#: created the run.
 _ASKS_AGAIN_WITHIN = 8.0
 _MOST = 10_000
 
@@ -21,7 +22,9 @@ class Watchers:
         self._answered: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def is_watching(self, uuid: str, caller: str) -> bool:
-        """Whether the caller was answered about this run a moment ago, so that it now waits for news."""
+        """Whether the caller was answered about this run a moment ago, so that it now waits for
+        news.
+        """
         answered = self._answered.get((uuid, caller))
         return answered is not None and time.monotonic() - answered < _ASKS_AGAIN_WITHIN
 

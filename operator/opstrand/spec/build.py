@@ -19,15 +19,25 @@ class Build(Section):
     """The component that builds the main container's image."""
 
     hub_ref: Text = Field(description="The component that builds.", examples=["kaniko"])
-    connection: Text | None = Field(None, description="Connection of the registry.", examples=["registry"])
+    connection: Text | None = Field(
+        None, description="Connection of the registry.", examples=["registry"]
+    )
     presets: Texts | None = Field(None, description="Presets of the build.", examples=[["small"]])
     queue: Text | None = Field(None, description="Queue of the build.", examples=["agent/builds"])
     namespace: Text | None = Field(None, description="Namespace of the build.", examples=["builds"])
-    cache: Annotated[Cache, OR_TEMPLATE] | None = Field(None, description="Whether an equal image is reused.", examples=[{"disable": True}])
+    cache: Annotated[Cache, OR_TEMPLATE] | None = Field(
+        None, description="Whether an equal image is reused.", examples=[{"disable": True}]
+    )
     params: Params | None = Field(
-        None, description="Params of the build; `destination` names the image.", examples=[{"destination": {"value": "app:v1"}}]
+        None,
+        description="Params of the build; `destination` names the image.",
+        examples=[{"destination": {"value": "app:v1"}}],
     )
     run_patch: RunPatch | None = Field(
-        None, description="Patches the builder's runtime.", examples=[{"init": [{"dockerfile": {"image": "python"}}]}]
+        None,
+        description="Patches the builder's runtime.",
+        examples=[{"init": [{"dockerfile": {"image": "python"}}]}],
     )
-    patch_strategy: Strategy | None = Field(None, description="How that patch is merged.", examples=["replace"])
+    patch_strategy: Strategy | None = Field(
+        None, description="How that patch is merged.", examples=["replace"]
+    )

@@ -16,10 +16,18 @@ class Cache(Section):
     """Whether, how long and by what a result is reused."""
 
     disable: Flag | None = Field(
-        None, description="Default: false for children of pipelines and matrices, true for others.", examples=[True]
+        None,
+        description="Default: false for children of pipelines and matrices, true for others.",
+        examples=[True],
     )
-    ttl: Whole | None = Field(None, description="Seconds that a result stays usable. Default: no limit.", examples=[86400])
-    io: Texts | None = Field(None, description="Inputs and outputs that count. Default: all.", examples=[["lr"]])
-    sections: Annotated[list[Literal["init", "connections", "containers"]], OR_TEMPLATE] | None = Field(
-        None, description="Parts of `run` that count. Default: all.", examples=[["containers"]]
+    ttl: Whole | None = Field(
+        None, description="Seconds that a result stays usable. Default: no limit.", examples=[86400]
+    )
+    io: Texts | None = Field(
+        None, description="Inputs and outputs that count. Default: all.", examples=[["lr"]]
+    )
+    sections: Annotated[list[Literal["init", "connections", "containers"]], OR_TEMPLATE] | None = (
+        Field(
+            None, description="Parts of `run` that count. Default: all.", examples=[["containers"]]
+        )
     )

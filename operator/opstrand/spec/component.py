@@ -15,4 +15,6 @@ from opstrand.spec.common import Common
 class Component(Common):
     """What can run: inputs, outputs and a runtime, to be used by many operations."""
 
-    kind: Literal["component"] | None = Field(None, description="Says that the file is a component.", examples=["component"])
+    kind: Literal["component"] | None = Field(
+        None, description="Says that the file is a component.", examples=["component"]
+    )

@@ -36,19 +36,33 @@ class Dag(Section):
 
     kind: Literal["dag"] = Field("dag", description="The kind of the runtime.", examples=["dag"])
     operations: Annotated[list[Annotated[Any, Later(_operation)]], OR_TEMPLATE] | None = Field(
-        None, description="The operations; each has a name.", examples=[[{"name": "a", "hubRef": "echo"}]]
+        None,
+        description="The operations; each has a name.",
+        examples=[[{"name": "a", "hubRef": "echo"}]],
     )
     components: Annotated[list[Annotated[Any, Later(_component)]], OR_TEMPLATE] | None = Field(
-        None, description="Components that the operations use by `dagRef`.", examples=[[{"name": "t", "run": {"kind": "job"}}]]
+        None,
+        description="Components that the operations use by `dagRef`.",
+        examples=[[{"name": "t", "run": {"kind": "job"}}]],
     )
     environment: Annotated[Environment, OR_TEMPLATE] | None = Field(
-        None, description="What the Pods of all operations get unless they say otherwise.", examples=[{"labels": {"a": "b"}}]
+        None,
+        description="What the Pods of all operations get unless they say otherwise.",
+        examples=[{"labels": {"a": "b"}}],
     )
-    connections: Texts | None = Field(None, description="Connections that all operations get.", examples=[["datasets"]])
+    connections: Texts | None = Field(
+        None, description="Connections that all operations get.", examples=[["datasets"]]
+    )
     volumes: Annotated[list[VolumePart], OR_TEMPLATE] | None = Field(
-        None, description="Volumes that all operations get.", examples=[[{"name": "tmp", "emptyDir": {}}]]
+        None,
+        description="Volumes that all operations get.",
+        examples=[[{"name": "tmp", "emptyDir": {}}]],
     )
-    concurrency: Concurrency | None = Field(None, description="How many operations run at once. Default: no limit.", examples=[5])
+    concurrency: Concurrency | None = Field(
+        None, description="How many operations run at once. Default: no limit.", examples=[5]
+    )
     early_stopping: EarlyStopping | None = Field(
-        None, description="When the rest is stopped.", examples=[[{"kind": "failure_early_stopping", "percent": 50}]]
+        None,
+        description="When the rest is stopped.",
+        examples=[[{"kind": "failure_early_stopping", "percent": 50}]],
     )

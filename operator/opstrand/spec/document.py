@@ -1,7 +1,7 @@
 """Text to data: one YAML or JSON document of a file, that knows the line of everything in it.
 
-Owns what is read at all (how large, in what encoding, how many documents) and finding places. Reading the text is `yaml_reader`'s business.
-Must not know what a polyaxonfile is.
+Owns what is read at all (how large, in what encoding, how many documents) and finding places.
+Reading the text is `yaml_reader`'s business. Must not know what a polyaxonfile is.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ _EMPTY = re.compile(r"(?:---)?(?:[ \t]*(?:#[^\n]*)?(?:\n|$))*")
 
 @dataclass(frozen=True)
 class Document:
-    """The data of one file, or the part of it at `root`. `source` is the name shown before lines (a file name, or empty)."""
+    """The data of one file, or the part of it at `root`.
+
+    `source` is the name shown before lines (a file name, or empty).
+    """
 
     data: Any
     source: str = ""
@@ -62,7 +65,9 @@ class Document:
         return read_places(self.text, self.dialect, self.most)
 
     def locate(self, path: Sequence[str | int]) -> tuple[int, int] | None:
-        """Line and column, from 1, of the key or item at `path`; of its nearest existing ancestor where it is absent."""
+        """Line and column, from 1, of the key or item at `path`; of its nearest existing ancestor
+        where it is absent.
+        """
         if not self.text:
             return None
         place = self._places
@@ -78,25 +83,36 @@ class Document:
         placed = []
         for path, problem in problems[:MAX_PROBLEMS]:
             line, column = self.locate(path) or (None, None)
-            placed.append(Problem(problem.reason, problem.message, problem.path, line, column, self.source))
+            placed.append(
+                Problem(problem.reason, problem.message, problem.path, line, column, self.source)
+            )
         return SpecError.of(sorted(placed, key=lambda p: (p.line or 0, p.column or 0)))
 
 
 def parse_document(data: bytes | str, *, source: str = "") -> Document:
     """The one document in `data`.
 
-    Raises SpecError InvalidYAML (with every duplicate key and bad scalar, each with its line) or TooLarge.
+    Raises SpecError InvalidYAML (with every duplicate key and bad scalar, each with its line) or
+    TooLarge.
     """
     text = _decode(data, source, MAX_BYTES)
     return Document(read(text, source), source, text)
 
 
-def parse_documents(data: bytes | str, *, source: str = "", limits: Limits = Limits()) -> list[Document]:
-    """Every document of a stream, as kubectl reads it, each with its lines in the whole; documents without content are left out."""
+def parse_documents(
+    data: bytes | str, *, source: str = "", limits: Limits = Limits()
+) -> list[Document]:
+    """Every document of a stream, as kubectl reads it, each with its lines in the whole; documents
+    without content are left out.
+    """
     text = _decode(data, source, limits.bytes)
     starts = [0, *(mark.start() for mark in _START.finditer(text)), len(text)]
     if len(starts) > limits.documents + 2:
-        refuse("TooLarge", f"there are {len(starts) - 2} documents; at most {limits.documents} are read", source)
+        refuse(
+            "TooLarge",
+            f"there are {len(starts) - 2} documents; at most {limits.documents} are read",
+            source,
+        )
     found = []
     for start, end in pairwise(starts):
         if not _EMPTY.fullmatch(text, start, end):
@@ -116,4 +132,6 @@ def _decode(data: bytes | str, source: str, most: int) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        refuse("InvalidYAML", f"the text is not UTF-8: byte 0x{data[error.start]:02x}", source, line)
+        refuse(
+            "InvalidYAML", f"the text is not UTF-8: byte 0x{data[error.start]:02x}", source, line
+        )

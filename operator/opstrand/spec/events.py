@@ -51,7 +51,10 @@ EventKind = Literal[
 
 def _validate_ref(value: Any) -> Any:
     if isinstance(value, str) and not _REF.fullmatch(value):
-        raise fail("RefInvalid", f"expected ops.NAME, runs.UUID or connections.NAME, found {describe(value)}")
+        raise fail(
+            "RefInvalid",
+            f"expected ops.NAME, runs.UUID or connections.NAME, found {describe(value)}",
+        )
     return value
 
 
@@ -62,7 +65,8 @@ class Event(Section):
     """One source of events, and the kinds that count."""
 
     ref: Annotated[Text, BeforeValidator(_validate_ref), OR_TEMPLATE] = Field(
-        description="Where from: `ops.NAME`, `runs.UUID` or `connections.NAME`.", examples=["ops.train"]
+        description="Where from: `ops.NAME`, `runs.UUID` or `connections.NAME`.",
+        examples=["ops.train"],
     )
     kinds: list[Annotated[EventKind, OR_TEMPLATE]] = Field(
         description="The events that start the operation.", examples=[["run_status_succeeded"]]

@@ -1,6 +1,7 @@
 """What a field of the format is, takes and means: for `opstrand explain` and the reference page.
 
-Owns reading the models' own descriptions. There is no second text to keep in step. Must not know how it is shown.
+Owns reading the models' own descriptions. There is no second text to keep in step. Must not know
+how it is shown.
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ _INDEX = re.compile(r"\[\d*\]")
 
 @dataclass(frozen=True)
 class FieldHelp:
-    """One field. `fields` are the paths' next words with a sentence each, in the order of the format; empty below a plain value."""
+    """One field.
+
+    `fields` are the paths' next words with a sentence each, in the order of the format; empty below
+    a plain value.
+    """
 
     path: str
     type: str
@@ -46,11 +51,13 @@ class _Place:
 
 
 def explain(path: str) -> FieldHelp:
-    """The help on a field by its path from an operation's root: `run.container.image`, `inputs.type`, `matrix.grid.params`.
+    """The help on a field by its path from an operation's root: `run.container.image`,
+    `inputs.type`, `matrix.grid.params`.
 
-    A path may be one that an error shows: list indexes may be there or not, and names that a user gave (`params.lr.value`). Where a
-    section has kinds, a kind's name may stand in the path; without one, the first kind that has the key counts. The empty path is the
-    operation itself. Raises SpecError UnknownField with the nearest key.
+    A path may be one that an error shows: list indexes may be there or not, and names that a user
+    gave (`params.lr.value`). Where a section has kinds, a kind's name may stand in the path;
+    without one, the first kind that has the key counts. The empty path is the operation itself.
+    Raises SpecError UnknownField with the nearest key.
     """
     words = [word for word in _INDEX.sub("", path).split(".") if word]
     place = _Place(shape_of(Operation), inspect.getdoc(Operation) or "")
@@ -59,13 +66,17 @@ def explain(path: str) -> FieldHelp:
         name = "run" if word == "runPatch" and index + 1 < len(words) else word
         found = _children(place.shape).get(name) or _item(place, name)
         if found is None:
-            raise SpecError("UnknownField", _complain(word, place.shape), ".".join(words[: index + 1]))
+            raise SpecError(
+                "UnknownField", _complain(word, place.shape), ".".join(words[: index + 1])
+            )
         place = found
     return _help(".".join(words), place)
 
 
 def _item(place: _Place, name: str) -> _Place | None:
-    """What a name of the user's own stands for: one of a mapping, or one of a list whose items have names."""
+    """What a name of the user's own stands for: one of a mapping, or one of a list whose items have
+    names.
+    """
     items = place.shape.items
     if items is None:
         return None
@@ -79,31 +90,51 @@ def _item(place: _Place, name: str) -> _Place | None:
 
 def _complain(word: str, shape: Shape) -> str:
     children = _children(shape)
-    return unknown_key(word, children) if children else f"{describe_shape(shape)} has no keys, found '{word}'"
+    return (
+        unknown_key(word, children)
+        if children
+        else f"{describe_shape(shape)} has no keys, found '{word}'"
+    )
 
 
 def _help(path: str, place: _Place) -> FieldHelp:
     found = _DEFAULT.search(place.meaning)
     default = "required" if place.is_required else found.group(1) if found else ""
     fields = tuple((name, child.meaning) for name, child in _children(place.shape).items())
-    return FieldHelp(path, describe_shape(place.shape), default, place.meaning, place.example, fields)
+    return FieldHelp(
+        path, describe_shape(place.shape), default, place.meaning, place.example, fields
+    )
 
 
 def describe_shape(shape: Shape) -> str:
     """A shape in words: `list of text`, `whole number or template`."""
     words = shape.words or _WORDS.get(shape.kind) or _compose(shape)
-    return f"{words} or template" if shape.takes_template and shape.kind not in ("text", "kubernetes") else words
+    return (
+        f"{words} or template"
+        if shape.takes_template and shape.kind not in ("text", "kubernetes")
+        else words
+    )
 
 
 def _describe_items(shape: Shape | None) -> str:
-    """The items of a list or mapping. Of those, too, every one may be a template: it is said once, of the whole."""
+    """The items of a list or mapping.
+
+    Of those, too, every one may be a template: it is said once, of the whole.
+    """
     if shape is None:
         return "anything"
     words = describe_shape(replace(shape, takes_template=False))
     return f"({words})" if shape.kind in ("either", "choice") else words
 
 
-_WORDS = {"text": "text", "whole": "whole number", "number": "number", "flag": "true or false", "any": "anything", "section": "mapping"}
+_WORDS = {
+    "text": "text",
+    "whole": "whole number",
+    "number": "number",
+    "flag": "true or false",
+    "any": "anything",
+    "section": "mapping",
+}
 
 
 def _compose(shape: Shape) -> str:
@@ -123,7 +154,10 @@ def _compose(shape: Shape) -> str:
 
 
 def _children(shape: Shape) -> dict[str, _Place]:
-    """What may come next in a path. Below lists and mappings their items'; of kinds, their names and every key of any of them."""
+    """What may come next in a path.
+
+    Below lists and mappings their items'; of kinds, their names and every key of any of them.
+    """
     if shape.items is not None:
         return _children(shape.items)
     if shape.section is not None:
@@ -149,8 +183,15 @@ def _of_kinds(shape: Shape) -> dict[str, _Place]:
     for section in members.values():
         for key, place in _of_section(section).items():
             children.setdefault(key, place)
-    kinds = {name: _Place(shape_of(section), _first_line(section)) for name, section in members.items()}
-    kind = _Place(Shape("choice", choices=tuple(members)), children["kind"].meaning, next(iter(members)), is_required=True)
+    kinds = {
+        name: _Place(shape_of(section), _first_line(section)) for name, section in members.items()
+    }
+    kind = _Place(
+        Shape("choice", choices=tuple(members)),
+        children["kind"].meaning,
+        next(iter(members)),
+        is_required=True,
+    )
     return {**kinds, **children, "kind": kind}
 
 
@@ -163,11 +204,29 @@ def _of_kubernetes(name: str) -> dict[str, _Place]:
     for key, kind in known_keys()[name].items():
         scalar, is_required = known_values().get(name, {}).get(key, ("", False))
         bare = kind.rstrip("[]{}")
-        inner = Shape("kubernetes", kubernetes=bare) if bare else Shape("any", words=_SCALARS.get(scalar, scalar))
-        shape = Shape("list", items=inner) if kind.endswith("[]") else Shape("mapping", items=inner) if kind.endswith("{}") else inner
-        children[key] = _Place(shape, f"As in Kubernetes {VERSION}: {name}.{key}", is_required=is_required)
+        inner = (
+            Shape("kubernetes", kubernetes=bare)
+            if bare
+            else Shape("any", words=_SCALARS.get(scalar, scalar))
+        )
+        shape = (
+            Shape("list", items=inner)
+            if kind.endswith("[]")
+            else Shape("mapping", items=inner)
+            if kind.endswith("{}")
+            else inner
+        )
+        children[key] = _Place(
+            shape, f"As in Kubernetes {VERSION}: {name}.{key}", is_required=is_required
+        )
     return children
 
 
 #: A word of kubernetes_keys.py for a scalar -> ours.
-_SCALARS = {"": "text", "integer": "whole number", "boolean": "true or false", "port": "port or its name", "any": "anything"}
+_SCALARS = {
+    "": "text",
+    "integer": "whole number",
+    "boolean": "true or false",
+    "port": "port or its name",
+    "any": "anything",
+}

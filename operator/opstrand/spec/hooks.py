@@ -19,17 +19,31 @@ class Hook(Section):
     """One component to run after the end."""
 
     hub_ref: Text = Field(description="The component.", examples=["slack"])
-    connection: Text | None = Field(None, description="Connection that the component gets.", examples=["slack-team"])
-    trigger: Annotated[END, OR_TEMPLATE] | None = Field(
-        None, description="The end that it runs after. Default: done, which is any.", examples=["failed"]
+    connection: Text | None = Field(
+        None, description="Connection that the component gets.", examples=["slack-team"]
     )
-    conditions: Text | None = Field(None, description="A template that must be true.", examples=["{{ outputs.loss > 0.5 }}"])
-    presets: Texts | None = Field(None, description="Presets of the hook's run.", examples=[["small"]])
-    queue: Text | None = Field(None, description="Queue of the hook's run.", examples=["agent/queue"])
-    namespace: Text | None = Field(None, description="Namespace of the hook's run.", examples=["team"])
+    trigger: Annotated[END, OR_TEMPLATE] | None = Field(
+        None,
+        description="The end that it runs after. Default: done, which is any.",
+        examples=["failed"],
+    )
+    conditions: Text | None = Field(
+        None, description="A template that must be true.", examples=["{{ outputs.loss > 0.5 }}"]
+    )
+    presets: Texts | None = Field(
+        None, description="Presets of the hook's run.", examples=[["small"]]
+    )
+    queue: Text | None = Field(
+        None, description="Queue of the hook's run.", examples=["agent/queue"]
+    )
+    namespace: Text | None = Field(
+        None, description="Namespace of the hook's run.", examples=["team"]
+    )
     params: Annotated[Params, OR_TEMPLATE] | None = Field(
         None, description="Params of the component.", examples=[{"text": {"value": "done"}}]
     )
     disable_defaults: Flag | None = Field(
-        None, description="Leave out the params about the run that ended (uuid, status, outputs, ...).", examples=[False]
+        None,
+        description="Leave out the params about the run that ended (uuid, status, outputs, ...).",
+        examples=[False],
     )

@@ -1,4 +1,5 @@
-"""`run` of kind job: one container that runs to its end, and the parts of a Pod that other kinds share with it.
+"""`run` of kind job: one container that runs to its end, and the parts of a Pod that other kinds
+share with it.
 
 Owns the keys. Must not know how a Pod is built.
 """
@@ -19,19 +20,29 @@ class PodParts(Section):
     """What surrounds a container: environment, connections, volumes, init steps, sidecars."""
 
     environment: Annotated[Environment, OR_TEMPLATE] | None = Field(
-        None, description="Scheduling, identity and labels of the Pod.", examples=[{"nodeSelector": {"disk": "ssd"}}]
+        None,
+        description="Scheduling, identity and labels of the Pod.",
+        examples=[{"nodeSelector": {"disk": "ssd"}}],
     )
     connections: Texts | None = Field(
-        None, description="Connections whose volumes, variables and secrets the container gets.", examples=[["datasets"]]
+        None,
+        description="Connections whose volumes, variables and secrets the container gets.",
+        examples=[["datasets"]],
     )
     volumes: Annotated[list[VolumePart], OR_TEMPLATE] | None = Field(
-        None, description="Volumes of the Pod; the container mounts them itself.", examples=[[{"name": "tmp", "emptyDir": {}}]]
+        None,
+        description="Volumes of the Pod; the container mounts them itself.",
+        examples=[[{"name": "tmp", "emptyDir": {}}]],
     )
     init: Annotated[list[Init], OR_TEMPLATE] | None = Field(
-        None, description="Steps before the container starts.", examples=[[{"file": {"content": "1", "filename": "a"}}]]
+        None,
+        description="Steps before the container starts.",
+        examples=[[{"file": {"content": "1", "filename": "a"}}]],
     )
     sidecars: Annotated[list[ContainerPart], OR_TEMPLATE] | None = Field(
-        None, description="Containers that run beside the main one and end with it.", examples=[[{"name": "db", "image": "redis"}]]
+        None,
+        description="Containers that run beside the main one and end with it.",
+        examples=[[{"name": "db", "image": "redis"}]],
     )
     container: ContainerPart | None = Field(
         None,

@@ -16,10 +16,19 @@ from opstrand.spec.section import OR_TEMPLATE, Section, Text, Whole
 class Join(Section):
     """One search over earlier runs of the project, and what is read from each of them."""
 
-    query: Text = Field(description="Which runs: `field: condition, ...`.", examples=["status: succeeded, metrics.loss: <0.1"])
-    sort: Text | None = Field(None, description="Order of the runs; `-` turns it around.", examples=["-metrics.loss"])
+    query: Text = Field(
+        description="Which runs: `field: condition, ...`.",
+        examples=["status: succeeded, metrics.loss: <0.1"],
+    )
+    sort: Text | None = Field(
+        None, description="Order of the runs; `-` turns it around.", examples=["-metrics.loss"]
+    )
     limit: Whole | None = Field(None, description="How many runs at most.", examples=[10])
-    offset: Whole | None = Field(None, description="How many runs to leave out first.", examples=[0])
+    offset: Whole | None = Field(
+        None, description="How many runs to leave out first.", examples=[0]
+    )
     params: Annotated[JoinParams, OR_TEMPLATE] | None = Field(
-        None, description="What is read from each run; each param gets the list.", examples=[{"losses": {"value": "outputs.loss"}}]
+        None,
+        description="What is read from each run; each param gets the list.",
+        examples=[{"losses": {"value": "outputs.loss"}}],
     )

@@ -1,6 +1,7 @@
 """Files of Polyaxon 0.x, told from today's: what each of their keys is called now.
 
-Owns the keys of the old format. Asked only about a file that is wrong, so that no file of today is taken for one.
+Owns the keys of the old format. Asked only about a file that is wrong, so that no file of today is
+taken for one.
 """
 
 from __future__ import annotations
@@ -40,12 +41,18 @@ _KEYS: dict[Path, str] = {
 _WEAK: dict[Path, str] = {
     ("run", "cmd"): "`run.container.command`, such as `command: [sh, -c, ...]`",
     ("build", "image"): "`run.container.image`: an image that exists, or an operation with `build`",
-    ("build", "dockerfile"): "`run.container.image`: an image that exists, or an operation with `build`",
+    (
+        "build",
+        "dockerfile",
+    ): "`run.container.image`: an image that exists, or an operation with `build`",
     ("build", "build_steps"): "`run` of an `init` step with `dockerfile`",
     ("build", "env_vars"): "`env` of an `init` step with `dockerfile`",
     ("build", "ref"): "`init: [{git: {url: ..., revision: ...}}]`",
     ("build", "context"): "`init: [{git: {url: ...}}]`",
-    ("environment", "resources"): "`run.container.resources`, such as `{limits: {cpu: 1, memory: 1Gi}}`",
+    (
+        "environment",
+        "resources",
+    ): "`run.container.resources`, such as `{limits: {cpu: 1, memory: 1Gi}}`",
     ("environment", "node_selector"): "`run.environment.nodeSelector`",
     ("environment", "service_account"): "`run.environment.serviceAccountName`",
     ("environment", "image_pull_secrets"): "`run.environment.imagePullSecrets`",
@@ -63,7 +70,9 @@ _WEAK: dict[Path, str] = {
 
 
 def find_old_keys(data: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    """Each key of the old format with what is written today; none where the file is not of that format."""
+    """Each key of the old format with what is written today; none where the file is not of that
+    format.
+    """
     strong = [*_find_head(data), *_find(data, _KEYS)]
     weak = list(_find(data, _WEAK))
     if any(path != ("version",) for path, _ in strong) or len(weak) > 1 or (strong and weak):

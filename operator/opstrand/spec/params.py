@@ -1,6 +1,8 @@
-"""The values that an operation gives to inputs (`params:`, and `joins[].params`), as the user wrote them.
+"""The values that an operation gives to inputs (`params:`, and `joins[].params`), as the user wrote
+them.
 
-Owns the fields of a param and its short form. Must not resolve anything: refs, templates and types are `core`'s business.
+Owns the fields of a param and its short form. Must not resolve anything: refs, templates and types
+are `core`'s business.
 """
 
 from __future__ import annotations
@@ -27,12 +29,32 @@ def _full_form(data: Any, keys: frozenset[str]) -> Any:
 class Param(Section):
     """One param. `value` is a literal, a template, or with `ref` what is asked of that run."""
 
-    value: Any = Field(None, description="The value, a template, or with a ref what is asked of that run.", examples=["outputs.acc"])
-    ref: str | None = Field(None, description="The run that the value comes from: runs.UUID, ops.NAME or dag.", examples=["ops.train"])
-    context_only: bool | None = Field(None, description="Whether the value may be undeclared, for templates only.", examples=[True])
-    connection: str | None = Field(None, description="Connection that the value belongs to.", examples=["s3-data"])
-    to_init: bool | None = Field(None, description="Fetch the value into the container before it starts.", examples=[True])
-    to_env: str | None = Field(None, description="Environment variable of the main container that holds the value.", examples=["MESSAGE"])
+    value: Any = Field(
+        None,
+        description="The value, a template, or with a ref what is asked of that run.",
+        examples=["outputs.acc"],
+    )
+    ref: str | None = Field(
+        None,
+        description="The run that the value comes from: runs.UUID, ops.NAME or dag.",
+        examples=["ops.train"],
+    )
+    context_only: bool | None = Field(
+        None,
+        description="Whether the value may be undeclared, for templates only.",
+        examples=[True],
+    )
+    connection: str | None = Field(
+        None, description="Connection that the value belongs to.", examples=["s3-data"]
+    )
+    to_init: bool | None = Field(
+        None, description="Fetch the value into the container before it starts.", examples=[True]
+    )
+    to_env: str | None = Field(
+        None,
+        description="Environment variable of the main container that holds the value.",
+        examples=["MESSAGE"],
+    )
 
     @classmethod
     def _spread(cls, data: Any) -> Any:
@@ -40,18 +62,40 @@ class Param(Section):
 
 
 class JoinParam(Section):
-    """One param of a join: `value` is what is asked of every run that the join finds. It accepts no `ref`."""
+    """One param of a join:
+
+    `value` is what is asked of every run that the join finds. It accepts no `ref`.
+    """
 
     value: Any = Field(None, description="What is asked of each run.", examples=["outputs.loss"])
-    context_only: bool | None = Field(None, description="Whether the value may be undeclared, for templates only.", examples=[True])
-    connection: str | None = Field(None, description="Connection that the value belongs to.", examples=["s3-data"])
-    to_init: bool | None = Field(None, description="Fetch the value into the container before it starts.", examples=[True])
+    context_only: bool | None = Field(
+        None,
+        description="Whether the value may be undeclared, for templates only.",
+        examples=[True],
+    )
+    connection: str | None = Field(
+        None, description="Connection that the value belongs to.", examples=["s3-data"]
+    )
+    to_init: bool | None = Field(
+        None, description="Fetch the value into the container before it starts.", examples=[True]
+    )
 
     @classmethod
     def _spread(cls, data: Any) -> Any:
         if isinstance(data, Mapping) and "ref" in data:
-            # The documents' rule: a join builds its references from its query, so its params have none of their own.
-            raise fail_at([(("ref",), "RefInvalid", "a join's param cannot have a `ref`; the join's query says which runs it reads")], data)
+            # The documents' rule: a join builds its references from its query, so its params have
+            # none of their own.
+            raise fail_at(
+                [
+                    (
+                        ("ref",),
+                        "RefInvalid",
+                        "a join's param cannot have a `ref`; the join's query says which runs it "
+                        "reads",
+                    )
+                ],
+                data,
+            )
         return data if isinstance(data, cls) else _full_form(data, JOIN_PARAM_KEYS)
 
 

@@ -1,6 +1,8 @@
-"""Data to a checked component or operation: the one door through which everything that a user wrote comes in.
+"""Data to a checked component or operation: the one door through which everything that a user wrote
+comes in.
 
-Owns telling the kinds apart and collecting every problem of a file with its path and line. Must not merge or resolve.
+Owns telling the kinds apart and collecting every problem of a file with its path and line. Must not
+merge or resolve.
 """
 
 from __future__ import annotations
@@ -38,15 +40,23 @@ __all__ = [
 _Kind = TypeVar("_Kind", bound=Common)
 
 
-def parse_operation(data: Any, *, document: Document | None = None, is_object: bool = False) -> Operation:
+def parse_operation(
+    data: Any, *, document: Document | None = None, is_object: bool = False
+) -> Operation:
     """The operation in `data`, which is what the `spec` of an Operation object holds.
 
-    `is_object`: it is one that is in a cluster, or meant for it; its own keys are read and changed there by their documented names alone.
-    Raises SpecError NotAnOperation for a component, else InvalidSpec, UnknownField and others, all problems at once.
+    `is_object`: it is one that is in a cluster, or meant for it; its own keys are read and changed
+    there by their documented names alone. Raises SpecError NotAnOperation for a component, else
+    InvalidSpec, UnknownField and others, all problems at once.
     """
     _validate_values(data, document)
     if data.get("kind") == "component":
-        _refuse("NotAnOperation", "this is a component; an operation has it under `component:`", ("kind",), document)
+        _refuse(
+            "NotAnOperation",
+            "this is a component; an operation has it under `component:`",
+            ("kind",),
+            document,
+        )
     return _parse(Operation, data, document, is_object=is_object)
 
 
@@ -64,7 +74,12 @@ def parse_polyaxonfile(data: Any, *, document: Document | None = None) -> Operat
         _refuse_old(data, document)
         near = find_nearest(kind, ("component", "operation")) if isinstance(kind, str) else None
         hint = f"; did you mean '{near}'?" if near else ""
-        _refuse("InvalidSpec", f"expected component or operation, found {describe(kind)}{hint}", ("kind",), document)
+        _refuse(
+            "InvalidSpec",
+            f"expected component or operation, found {describe(kind)}{hint}",
+            ("kind",),
+            document,
+        )
     if kind == "component":
         return wrap(_parse(Component, data, document))
     return _parse(Operation, data, document)
@@ -74,7 +89,10 @@ def wrap(component: Component) -> Operation:
     """An operation that runs this component as it is."""
     operation = _bare_operation().model_copy(update={"component": component})
     respelled = tuple((("component", *path), key) for path, key in component.respelled)
-    operation.__pydantic_private__ = {"_written": {"component": component.written}, "_respelled": respelled}
+    operation.__pydantic_private__ = {
+        "_written": {"component": component.written},
+        "_respelled": respelled,
+    }
     return operation
 
 
@@ -84,9 +102,19 @@ def _bare_operation() -> Operation:
     return Operation.model_construct()
 
 
-def _parse(model: type[_Kind], data: Mapping[str, Any], document: Document | None, *, is_object: bool = False) -> _Kind:
+def _parse(
+    model: type[_Kind],
+    data: Mapping[str, Any],
+    document: Document | None,
+    *,
+    is_object: bool = False,
+) -> _Kind:
     try:
-        found = validate(model, data, may_rename=(lambda path: len(path) > 1) if is_object else (lambda path: True))
+        found = validate(
+            model,
+            data,
+            may_rename=(lambda path: len(path) > 1) if is_object else (lambda path: True),
+        )
     except ValidationError as error:
         _refuse_old(data, document)
         raise spec_error(error, document) from None
@@ -102,15 +130,25 @@ def note_spellings(parsed: Common) -> Iterator[str]:
 
 
 def _refuse_old(data: Mapping[str, Any], document: Document | None) -> None:
-    """A wrong file that is of Polyaxon 0.x is said to be, key by key: what today's format says of it would not help."""
+    """A wrong file that is of Polyaxon 0.x is said to be, key by key: what today's format says of
+    it would not help.
+    """
     found = list(find_old_keys(data))
     if found:
-        problems = [(path, f"'{dotted(path)}' is of Polyaxon 0.x; today one writes {today}") for path, today in found]
-        raise _all([(path, Problem("OldFormat", message, dotted(path))) for path, message in problems], document)
+        problems = [
+            (path, f"'{dotted(path)}' is of Polyaxon 0.x; today one writes {today}")
+            for path, today in found
+        ]
+        raise _all(
+            [(path, Problem("OldFormat", message, dotted(path))) for path, message in problems],
+            document,
+        )
 
 
 def spec_error(error: ValidationError, document: Document | None) -> SpecError:
-    """A section's complaint as ours: every problem with its path, and its line where there is a document."""
+    """A section's complaint as ours: every problem with its path, and its line where there is a
+    document.
+    """
     found = error.errors(include_url=False, include_input=False, include_context=False)
     return _all([_problem(e) for e in found], document)
 
@@ -132,14 +170,24 @@ def _refuse(reason: str, message: str, path: Path, document: Document | None) ->
 
 
 def _all(problems: Sequence[tuple[Path, Problem]], document: Document | None) -> SpecError:
-    return document.place(problems) if document else SpecError.of([problem for _, problem in problems])
+    return (
+        document.place(problems) if document else SpecError.of([problem for _, problem in problems])
+    )
 
 
 def _validate_values(data: Any, document: Document | None) -> None:
-    """What no section can take: not a mapping, bottomless, or a value that JSON cannot carry. Text was judged while reading."""
+    """What no section can take: not a mapping, bottomless, or a value that JSON cannot carry.
+
+    Text was judged while reading.
+    """
     if not isinstance(data, Mapping):
         found = "an empty file" if data is None else describe(data)
-        _refuse("InvalidSpec", f"expected a component or an operation (a mapping), found {found}", (), document)
+        _refuse(
+            "InvalidSpec",
+            f"expected a component or an operation (a mapping), found {found}",
+            (),
+            document,
+        )
     if document is not None and data is document.data:
         return
     problems: list[tuple[Path, Problem]] = []
@@ -163,7 +211,10 @@ def _fault(path: Path, value: Any) -> str | None:
     if len(path) > MAX_DEPTH:
         return f"nested more than {MAX_DEPTH} levels deep"
     if isinstance(value, Mapping) and not all(isinstance(key, str) for key in value):
-        return f"a key must be text, found {describe(next(key for key in value if not isinstance(key, str)))}"
+        return (
+            "a key must be text, found "
+            f"{describe(next(key for key in value if not isinstance(key, str)))}"
+        )
     if isinstance(value, int) and value not in INT64:
         return "the number does not fit into 64 bits; quote it if it is text"
     if isinstance(value, float) and not math.isfinite(value):

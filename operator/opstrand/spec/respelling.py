@@ -1,7 +1,9 @@
-"""Keys and values that are written in another way than documented and can mean one thing only: `max_retries`, `"3600"` for a number.
+"""Keys and values that are written in another way than documented and can mean one thing only:
+`max_retries`, `"3600"` for a number.
 
-Owns what counts as such a spelling, and replacing it in the data, so that whatever reads the data later sees the documented one alone.
-Which keys a section has is known to the section, which proposes a respelling with its error. Must not know any one section.
+Owns what counts as such a spelling, and replacing it in the data, so that whatever reads the data
+later sees the documented one alone. Which keys a section has is known to the section, which
+proposes a respelling with its error. Must not know any one section.
 """
 
 from __future__ import annotations
@@ -59,11 +61,17 @@ def find_whole(value: Any) -> Value | None:
     """The number that a text or a float is exactly."""
     if isinstance(value, str) and _WHOLE.fullmatch(value):
         return Value(int(value.partition(".")[0]))
-    return Value(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT else None
+    return (
+        Value(int(value))
+        if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT
+        else None
+    )
 
 
 def respell(data: Any, found: Iterable[tuple[Path, Respelling]]) -> Any:
-    """A copy of the data with these places respelled; the data itself where none of them is in it, as in a short form."""
+    """A copy of the data with these places respelled; the data itself where none of them is in it,
+    as in a short form.
+    """
     for path, respelling in found:
         data = _replace(data, path, respelling)
     return data

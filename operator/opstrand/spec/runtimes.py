@@ -1,7 +1,7 @@
 """`run`: the kinds of runtimes and the choice between them.
 
-Owns the list of kinds. Sections are imported by name when a file has a runtime: a dag holds operations, which hold runtimes again, and
-looking at a component without `run` needs none of them.
+Owns the list of kinds. Sections are imported by name when a file has a runtime: a dag holds
+operations, which hold runtimes again, and looking at a component without `run` needs none of them.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
-"""What every section of a polyaxonfile has in common: strict keys, camelCase outside, templates in place of values, good errors.
+"""What every section of a polyaxonfile has in common: strict keys, camelCase outside, templates in
+place of values, good errors.
 
-Owns the base class, the scalar types, the choice by `kind`, and the words of a schema error. Must not know any one section.
+Owns the base class, the scalar types, the choice by `kind`, and the words of a schema error. Must
+not know any one section.
 
-A validation error is put into words where it happens, while the section's own class is at hand: only there is it known which keys
-would have been right. Outside, pydantic only adds the path. Sections build their validators on first use, so that a job never pays for
-the matrix.
+A validation error is put into words where it happens, while the section's own class is at hand:
+only there is it known which keys would have been right. Outside, pydantic only adds the path.
+Sections build their validators on first use, so that a job never pays for the matrix.
 """
 
 from __future__ import annotations
@@ -30,14 +32,18 @@ _LISTED = 12
 
 
 def is_template(value: object) -> bool:
-    """Whether a value is text that is rendered later, so that nothing can be said about its type yet."""
+    """Whether a value is text that is rendered later, so that nothing can be said about its type
+    yet.
+    """
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
 class Section(BaseModel):
     """A mapping of the format: every documented key, and no other."""
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, defer_build=True
+    )
 
     @model_validator(mode="wrap")
     @classmethod
@@ -54,13 +60,14 @@ def written_keys(model: type[BaseModel]) -> list[str]:
     return [info.alias or name for name, info in model.model_fields.items()]
 
 
-# -- errors ---------------------------------------------------------------------------------------------------------
+# -- errors ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Found:
-    """One problem of a section, and what may have been meant. `expected` and `found`: the two halves of its message, where it is about
-    a value of the wrong type."""
+    """One problem of a section, and what may have been meant. `expected` and `found`: the two
+    halves of its message, where it is about a value of the wrong type.
+    """
 
     path: Path
     reason: str
@@ -71,18 +78,24 @@ class _Found:
 
     @property
     def error(self) -> PydanticCustomError:
-        context: dict[str, Any] = {_EXPECTED_HALF: self.expected, _FOUND_HALF: self.found} if self.expected else {}
+        context: dict[str, Any] = (
+            {_EXPECTED_HALF: self.expected, _FOUND_HALF: self.found} if self.expected else {}
+        )
         if self.respelling is not None:
             context[CONTEXT] = self.respelling
         return PydanticCustomError(cast(Any, self.reason), cast(Any, self.message), context or None)
 
 
-#: Where an error keeps the halves of its message on its way out. The blanks keep pydantic from filling them into any text.
+#: Where an error keeps the halves of its message on its way out. The blanks keep pydantic from
+#: filling them into any text.
 _EXPECTED_HALF, _FOUND_HALF = " expected ", " found "
 
 
 def fail(reason: str, message: str) -> PydanticCustomError:
-    """To be raised in a validator: a problem that keeps its reason and words. The path is added on the way out."""
+    """To be raised in a validator: a problem that keeps its reason and words.
+
+    The path is added on the way out.
+    """
     return PydanticCustomError(cast(Any, reason), cast(Any, message))
 
 
@@ -106,7 +119,10 @@ def put_into_words(model: type[Section], data: Any, handler: Handler) -> Any:
     if isinstance(data, Mapping) and len(data) > MAX_KEYS:
         known = written_keys(model)
         unknown = [str(key) for key in data if key not in known]
-        raise fail_at([((key,), "UnknownField", unknown_key(key, known)) for key in unknown[:MAX_PROBLEMS]], data)
+        raise fail_at(
+            [((key,), "UnknownField", unknown_key(key, known)) for key in unknown[:MAX_PROBLEMS]],
+            data,
+        )
     try:
         return handler(data)
     except ValidationError as error:
@@ -115,20 +131,32 @@ def put_into_words(model: type[Section], data: Any, handler: Handler) -> Any:
 
 
 def _real_path(error: Any, data: Any) -> Path:
-    """An error's place in the data: where a value may be one of several types, pydantic puts the type's name between."""
+    """An error's place in the data: where a value may be one of several types, pydantic puts the
+    type's name between.
+    """
     path: list[str | int] = []
     is_there = True
     for step in error["loc"]:
-        is_there = step in data if isinstance(data, Mapping) else isinstance(data, (list, tuple)) and step in range(len(data))
+        is_there = (
+            step in data
+            if isinstance(data, Mapping)
+            else isinstance(data, (list, tuple)) and step in range(len(data))
+        )
         if is_there:
             data = data[step]
             path.append(step)
-    is_missed = not is_there and isinstance(data, Mapping) and (error["type"] == "missing" or error["type"] in REASONS)
+    is_missed = (
+        not is_there
+        and isinstance(data, Mapping)
+        and (error["type"] == "missing" or error["type"] in REASONS)
+    )
     return (*path, error["loc"][-1]) if is_missed else tuple(path)
 
 
 def _meet_alternatives(problems: Iterable[_Found]) -> list[_Found]:
-    """One problem for each place: what fits none of several types is told with all of them, or with what is wrong inside the nearest."""
+    """One problem for each place: what fits none of several types is told with all of them, or with
+    what is wrong inside the nearest.
+    """
     met: dict[Path, _Found] = {}
     for one in problems:
         earlier = met.get(one.path)
@@ -141,7 +169,9 @@ def _meet_alternatives(problems: Iterable[_Found]) -> list[_Found]:
 
 
 def _misfit(path: Path, expected: str, found: str, meant: Respelling | None = None) -> _Found:
-    return _Found(path, "InvalidSpec", f"expected {expected}, found {found}", expected, found, meant)
+    return _Found(
+        path, "InvalidSpec", f"expected {expected}, found {found}", expected, found, meant
+    )
 
 
 def _read_error(model: type[Section], error: Any, data: Any) -> _Found:
@@ -163,7 +193,10 @@ def _read_error(model: type[Section], error: Any, data: Any) -> _Found:
 def _refuse_key(path: Path, key: str, known: list[str], data: Any) -> _Found:
     meant = find_key(key, known)
     if meant and meant.name in data:
-        message = f"'{key}' is another spelling of '{meant.name}', which is there too; leave one of them out"
+        message = (
+            f"'{key}' is another spelling of '{meant.name}', which is there too; leave one of them "
+            "out"
+        )
         return _Found(path, "InvalidSpec", message)
     return _Found(path, "UnknownField", unknown_key(key, known), respelling=meant)
 
@@ -191,7 +224,11 @@ def _not_one_of(error: Any) -> tuple[str, str]:
     words = error["ctx"]["expected"].replace(" or ", ", ").split(", ")
     shown = ", ".join(words[:_LISTED]) + (", …" if len(words) > _LISTED else "")
     found = describe(error["input"])
-    near = find_nearest(error["input"], [word.strip("'") for word in words]) if isinstance(error["input"], str) else None
+    near = (
+        find_nearest(error["input"], [word.strip("'") for word in words])
+        if isinstance(error["input"], str)
+        else None
+    )
     return f"one of {shown}", found + (f"; did you mean '{near}'?" if near else "")
 
 
@@ -229,11 +266,15 @@ def describe(value: Any) -> str:
 
 def _describe_collection(value: Mapping[Any, Any] | Sequence[Any]) -> str:
     if isinstance(value, Mapping):
-        return f"a mapping ({shorten(', '.join(map(str, list(value)[:4])), 60)})" if value else "an empty mapping"
+        return (
+            f"a mapping ({shorten(', '.join(map(str, list(value)[:4])), 60)})"
+            if value
+            else "an empty mapping"
+        )
     return f"a list of {len(value)}" if value else "an empty list"
 
 
-# -- markers --------------------------------------------------------------------------------------------------------
+# -- markers ---------------------------------------------------------------------------------------
 
 
 class _OrTemplate:
@@ -251,7 +292,9 @@ OR_TEMPLATE = _OrTemplate()
 
 
 class _RealFlag:
-    """The annotated type, where text and numbers that mean true or false are proposed as such: what is made of them needs a real one."""
+    """The annotated type, where text and numbers that mean true or false are proposed as such: what
+    is made of them needs a real one.
+    """
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
         return core_schema.no_info_wrap_validator_function(_propose_flag, handler(source))
@@ -334,7 +377,7 @@ class ByKind:
         return f"expected a kind of {self.what} ({known}), found {describe(kind)}{hint}"
 
 
-# -- scalar types ---------------------------------------------------------------------------------------------------
+# -- scalar types ----------------------------------------------------------------------------------
 
 Text = Annotated[str, Strict()]
 Whole = Annotated[int, Strict(), OR_TEMPLATE]
@@ -352,4 +395,6 @@ class Later:
     section: Callable[[], type[Section]]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(lambda value: self.section().model_validate(value))
+        return core_schema.no_info_plain_validator_function(
+            lambda value: self.section().model_validate(value)
+        )

@@ -16,10 +16,20 @@ from opstrand.spec.section import OR_TEMPLATE, Flag, Whole
 class Service(PodParts):
     """A container that serves until it is stopped, culled or timed out."""
 
-    kind: Literal["service"] = Field("service", description="The kind of the runtime.", examples=["service"])
-    ports: Annotated[list[Whole], OR_TEMPLATE] | None = Field(None, description="Ports that the container listens on.", examples=[[8888]])
-    rewrite_path: Flag | None = Field(
-        None, description="Cut the service's prefix off the path before the container sees it.", examples=[True]
+    kind: Literal["service"] = Field(
+        "service", description="The kind of the runtime.", examples=["service"]
     )
-    is_external: Flag | None = Field(None, description="Whether it is reachable without a login.", examples=[False])
-    replicas: Whole | None = Field(None, description="How many Pods serve. Default: 1.", examples=[1])
+    ports: Annotated[list[Whole], OR_TEMPLATE] | None = Field(
+        None, description="Ports that the container listens on.", examples=[[8888]]
+    )
+    rewrite_path: Flag | None = Field(
+        None,
+        description="Cut the service's prefix off the path before the container sees it.",
+        examples=[True],
+    )
+    is_external: Flag | None = Field(
+        None, description="Whether it is reachable without a login.", examples=[False]
+    )
+    replicas: Whole | None = Field(
+        None, description="How many Pods serve. Default: 1.", examples=[1]
+    )

@@ -1,6 +1,8 @@
-"""What may stand at a place of the format, read from the models: for patching, for `explain`, for the CRDs.
+"""What may stand at a place of the format, read from the models: for patching, for `explain`, for
+the CRDs.
 
-Owns the translation of annotations into a few plain kinds of shapes. Must not validate: the models do.
+Owns the translation of annotations into a few plain kinds of shapes. Must not validate: the models
+do.
 """
 
 from __future__ import annotations
@@ -17,13 +19,29 @@ from pydantic.fields import FieldInfo
 from opstrand.spec.kubernetes.parts import Kubernetes
 from opstrand.spec.section import OR_TEMPLATE, ByKind, Later, Takes
 
-Kind = Literal["text", "whole", "number", "flag", "choice", "list", "mapping", "section", "kinds", "kubernetes", "any", "either"]
+Kind = Literal[
+    "text",
+    "whole",
+    "number",
+    "flag",
+    "choice",
+    "list",
+    "mapping",
+    "section",
+    "kinds",
+    "kubernetes",
+    "any",
+    "either",
+]
 _SCALARS: dict[Any, Kind] = {str: "text", int: "whole", float: "number", bool: "flag", Any: "any"}
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One kind of value. `items` is the shape of a list's items or a mapping's values; `section` of a nested section."""
+    """One kind of value.
+
+    `items` is the shape of a list's items or a mapping's values; `section` of a nested section.
+    """
 
     kind: Kind
     section: type[BaseModel] | None = None
@@ -48,7 +66,9 @@ class Shape:
 @cache
 def fields_of(model: type[BaseModel]) -> dict[str, tuple[Shape, FieldInfo]]:
     """Written key -> its shape and its field, of one section."""
-    return {info.alias or name: (_of_field(info), info) for name, info in model.model_fields.items()}
+    return {
+        info.alias or name: (_of_field(info), info) for name, info in model.model_fields.items()
+    }
 
 
 def _of_field(info: FieldInfo) -> Shape:

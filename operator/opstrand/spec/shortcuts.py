@@ -1,6 +1,8 @@
-"""The root shortcuts of a file: `cmd`, `env`, `resources`, which stand for longer parts of the main container.
+"""The root shortcuts of a file: `cmd`, `env`, `resources`, which stand for longer parts of the main
+container.
 
-Owns their shape and what `resources` means in Kubernetes' words. Laying them over the container is `core.compiling.compile`'s business.
+Owns their shape and what `resources` means in Kubernetes' words. Laying them over the container is
+`core.compiling.compile`'s business.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ def _validate_command(value: Any) -> Any:
         raise fail("InvalidSpec", "expected a command, found an empty list")
     for line in lines:
         if not isinstance(line, str) or not line.strip():
-            raise fail("InvalidSpec", f"expected a command (text or a list of lines), found {describe(line)}")
+            raise fail(
+                "InvalidSpec",
+                f"expected a command (text or a list of lines), found {describe(line)}",
+            )
     return value
 
 
@@ -65,7 +70,10 @@ ResourceShortcut = Annotated[dict[str, Amount], BeforeValidator(_validate_resour
 
 
 def spread_resources(resources: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """`requests` and `limits` of the shortcut: `cpu: 1` asks, `cpu: 1..2` asks and limits, a count such as `gpu: 1` does both."""
+    """`requests` and `limits` of the shortcut:
+
+    `cpu: 1` asks, `cpu: 1..2` asks and limits, a count such as `gpu: 1` does both.
+    """
     spread: dict[str, dict[str, Any]] = {"requests": {}, "limits": {}}
     for name, amount in resources.items():
         for side, quantity in zip(spread.values(), _range(name, amount), strict=True):
@@ -78,13 +86,17 @@ def _range(name: str, amount: Any) -> tuple[Any, Any]:
     if name == _GPU:
         raise ValueError("write it as `gpu`")
     if name not in ("cpu", "memory", "gpu") and "/" not in name:
-        raise ValueError("unknown resource; use cpu, memory, gpu, or an extended one such as example.org/device")
+        raise ValueError(
+            "unknown resource; use cpu, memory, gpu, or an extended one such as example.org/device"
+        )
     is_count = name not in ("cpu", "memory")
     if isinstance(amount, bool) or not isinstance(amount, (int, float, str)):
         raise ValueError(f"expected a number or a range such as 1..2, found {describe(amount)}")
     if not isinstance(amount, str):
         if amount < 0 or (is_count and not isinstance(amount, int)):
-            raise ValueError(f"expected a {'whole ' if is_count else ''}number from 0, found {describe(amount)}")
+            raise ValueError(
+                f"expected a {'whole ' if is_count else ''}number from 0, found {describe(amount)}"
+            )
         return (amount, amount) if is_count else (amount, None)
     return _text_range(name, amount, is_count)
 
@@ -96,7 +108,10 @@ def _text_range(name: str, amount: str, is_count: bool) -> tuple[Any, Any]:
     pattern = _COUNT if is_count else _CPU if name == "cpu" else _MEMORY
     for part in (low, high):
         if part and not pattern.match(part):
-            raise ValueError(f"'{part}' is no amount of {name}; use container.resources for other quantities or templates")
+            raise ValueError(
+                f"'{part}' is no amount of {name}; use container.resources for other quantities or "
+                "templates"
+            )
     if low and high and _amount(low) > _amount(high):
         raise ValueError(f"the request {low} is above the limit {high}")
     pair = [int(part) if part and is_count else part or None for part in (low, high)]

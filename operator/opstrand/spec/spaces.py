@@ -1,7 +1,7 @@
 """The space of values that a matrix gives to one param, in its written forms.
 
-Owns the kinds, their numbers (`start`, `stop`, `step`, ...) and what makes them valid. Which values a space contains is the business of
-`core.compiling.matrix`.
+Owns the kinds, their numbers (`start`, `stop`, `step`, ...) and what makes them valid. Which values
+a space contains is the business of `core.compiling.matrix`.
 """
 
 from __future__ import annotations
@@ -77,14 +77,17 @@ class Space(Section):
 
     kind: Kind = Field(description="The kind of the space.", examples=["choice", "uniform"])
     value: Annotated[Any, Takes("list, mapping, or text such as 0:1:0.1")] = Field(
-        description="The values of a choice, or the numbers of the space.", examples=[[1, 2], "0:1:0.1", {"low": 0, "high": 1}]
+        description="The values of a choice, or the numbers of the space.",
+        examples=[[1, 2], "0:1:0.1", {"low": 0, "high": 1}],
     )
 
     @classmethod
     def _spread(cls, data: Any) -> Any:
         if isinstance(data, Mapping) and "ref" in data:
             # The documents' rule: a matrix makes its own values, so its params have no `ref`.
-            message = "a matrix' param cannot have a `ref`; give a param of the operation the ref instead"
+            message = (
+                "a matrix' param cannot have a `ref`; give a param of the operation the ref instead"
+            )
             raise fail_at([(("ref",), "RefInvalid", message)], data)
         return data
 
@@ -103,7 +106,9 @@ class Space(Section):
         return self.kind == "pchoice" or (self.kind in FORMS and FORMS[self.kind].is_drawn)
 
     def contents(self) -> list[Any]:
-        """The values of a choice, the [value, probability] pairs of a pchoice, else the numbers in their order."""
+        """The values of a choice, the [value, probability] pairs of a pchoice, else the numbers in
+        their order.
+        """
         if self.kind == "choice":
             return list(_a_list(self.value))
         if self.kind == "pchoice":
@@ -120,8 +125,15 @@ def _a_list(value: Any) -> Sequence[Any]:
 def _pairs(value: Any) -> list[Any]:
     pairs = []
     for pair in _a_list(value):
-        if not (isinstance(pair, (list, tuple)) and len(pair) == 2 and isinstance(pair[1], float) and 0 <= pair[1] < 1):
-            raise ValueError(f"expected pairs [value, probability from 0 to 1], found {describe(pair)}")
+        if not (
+            isinstance(pair, (list, tuple))
+            and len(pair) == 2
+            and isinstance(pair[1], float)
+            and 0 <= pair[1] < 1
+        ):
+            raise ValueError(
+                f"expected pairs [value, probability from 0 to 1], found {describe(pair)}"
+            )
         pairs.append(list(pair))
     total = math.fsum(probability for _, probability in pairs)
     if not pairs or total > 1 + 1e-9:
@@ -144,7 +156,9 @@ def _spread(form: Form, value: Any) -> list[Any]:
     if isinstance(value, Mapping):
         unknown = [key for key in value if key not in form.keys + form.optional]
         if unknown:
-            raise ValueError(f"unknown key '{unknown[0]}'; known are: {', '.join(form.keys + form.optional)}")
+            raise ValueError(
+                f"unknown key '{unknown[0]}'; known are: {', '.join(form.keys + form.optional)}"
+            )
         missing = [key for key in form.keys if key not in value]
         if missing:
             raise ValueError(f"'{missing[0]}' is required")

@@ -13,6 +13,12 @@ from opstrand.spec.section import Flag, Section, Text, Texts
 class Template(Section):
     """A file that must be customized first."""
 
-    enabled: Flag | None = Field(None, description="Whether the file cannot run as it is.", examples=[True])
-    description: Text | None = Field(None, description="What to fill in.", examples=["Set the image and the data path."])
-    fields: Texts | None = Field(None, description="The fields to fill in, as paths.", examples=[["run.container.image"]])
+    enabled: Flag | None = Field(
+        None, description="Whether the file cannot run as it is.", examples=[True]
+    )
+    description: Text | None = Field(
+        None, description="What to fill in.", examples=["Set the image and the data path."]
+    )
+    fields: Texts | None = Field(
+        None, description="The fields to fill in, as paths.", examples=[["run.container.image"]]
+    )

@@ -16,22 +16,31 @@ from opstrand.spec.section import OR_TEMPLATE, Section, Whole, WholeOrText
 class Culling(Section):
     """When an idle service ends."""
 
-    timeout: WholeOrText | None = Field(None, description="Seconds without activity after which it ends.", examples=[3600])
+    timeout: WholeOrText | None = Field(
+        None, description="Seconds without activity after which it ends.", examples=[3600]
+    )
 
 
 class ActivityProbe(Section):
     """How the activity of a service is read."""
 
     exec: Annotated[dict[str, Any], Kubernetes("ExecAction"), OR_TEMPLATE] | None = Field(
-        None, description="A command in the container that reports it.", examples=[{"command": ["bash", "-c", "activity"]}]
+        None,
+        description="A command in the container that reports it.",
+        examples=[{"command": ["bash", "-c", "activity"]}],
     )
     http: Annotated[dict[str, Any], Kubernetes("HTTPGetAction"), OR_TEMPLATE] | None = Field(
-        None, description="A page of the container that reports it.", examples=[{"path": "/api/status", "port": 8888}]
+        None,
+        description="A page of the container that reports it.",
+        examples=[{"path": "/api/status", "port": 8888}],
     )
 
 
 class Termination(Section):
-    """Limits of a run in time and tries. May be changed while the run lives; a job's timeout then counts from its next attempt on."""
+    """Limits of a run in time and tries.
+
+    May be changed while the run lives; a job's timeout then counts from its next attempt on.
+    """
 
     max_retries: Whole | None = Field(
         None,
@@ -50,12 +59,20 @@ class Termination(Section):
         description="Seconds that the Pod is kept after the end. Default: a day.",
         examples=[600],
     )
-    culling: Annotated[Culling, OR_TEMPLATE] | None = Field(None, description="When an idle service ends.", examples=[{"timeout": 3600}])
-    probe: Annotated[ActivityProbe, OR_TEMPLATE] | None = Field(
-        None, description="How the activity of a service is read.", examples=[{"http": {"path": "/", "port": 80}}]
+    culling: Annotated[Culling, OR_TEMPLATE] | None = Field(
+        None, description="When an idle service ends.", examples=[{"timeout": 3600}]
     )
-    pod_failure_policy: Annotated[dict[str, Any], Kubernetes("PodFailurePolicy"), OR_TEMPLATE] | None = Field(
+    probe: Annotated[ActivityProbe, OR_TEMPLATE] | None = Field(
+        None,
+        description="How the activity of a service is read.",
+        examples=[{"http": {"path": "/", "port": 80}}],
+    )
+    pod_failure_policy: (
+        Annotated[dict[str, Any], Kubernetes("PodFailurePolicy"), OR_TEMPLATE] | None
+    ) = Field(
         None,
         description="Kubernetes' rules by which exit codes count as failures.",
-        examples=[{"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]}],
+        examples=[
+            {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]}
+        ],
     )

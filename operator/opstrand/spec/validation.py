@@ -1,6 +1,7 @@
 """A section from data that may spell its keys and values otherwise than documented.
 
-Owns replacing what the section's own errors propose, until nothing is left to replace. Must not know any one section.
+Owns replacing what the section's own errors propose, until nothing is left to replace. Must not
+know any one section.
 """
 
 from __future__ import annotations
@@ -15,21 +16,27 @@ from opstrand.errors import MAX_PROBLEMS
 from opstrand.spec.respelling import CONTEXT, Key, Path, Respelling, Value, respell
 
 _Model = TypeVar("_Model", bound=BaseModel)
-#: What stands below a respelled key is looked at in the next pass. Few sections are nested so deep; a hostile file gets no more.
+#: What stands below a respelled key is looked at in the next pass. Few sections are nested so deep;
+#: a hostile file gets no more.
 _PASSES = 4
 
 
 @dataclass(frozen=True)
 class Respelled(Generic[_Model]):
-    """A section, its data as documented, and the keys that were spelled otherwise: the path of each, and the documented key."""
+    """A section, its data as documented, and the keys that were spelled otherwise: the path of
+    each, and the documented key.
+    """
 
     section: _Model
     data: Any
     keys: tuple[tuple[Path, str], ...] = ()
 
 
-def validate(model: type[_Model], data: Any, *, may_rename: Callable[[Path], bool] = lambda path: True) -> Respelled[_Model]:
-    """The section in `data`, with other spellings replaced. Raises ValidationError for all else that is wrong with it.
+def validate(
+    model: type[_Model], data: Any, *, may_rename: Callable[[Path], bool] = lambda path: True
+) -> Respelled[_Model]:
+    """The section in `data`, with other spellings replaced. Raises ValidationError for all else
+    that is wrong with it.
 
     `may_rename` says of the path of a key whether its other spelling is accepted.
     """
@@ -38,7 +45,11 @@ def validate(model: type[_Model], data: Any, *, may_rename: Callable[[Path], boo
         try:
             return Respelled(model.model_validate(data), data, tuple(keys))
         except ValidationError as error:
-            found = [(path, one) for path, one in _find_respellings(error) if isinstance(one, Value) or may_rename(path)]
+            found = [
+                (path, one)
+                for path, one in _find_respellings(error)
+                if isinstance(one, Value) or may_rename(path)
+            ]
             respelled = respell(data, found)
             if respelled is data:
                 raise
@@ -48,7 +59,11 @@ def validate(model: type[_Model], data: Any, *, may_rename: Callable[[Path], boo
 
 
 def _find_respellings(error: ValidationError) -> list[tuple[Path, Respelling]]:
-    """What was proposed. Nothing where the list of problems is cut: to look at so many again and again would take too long."""
+    """What was proposed.
+
+    Nothing where the list of problems is cut: to look at so many again and again would take too
+    long.
+    """
     found = error.errors(include_url=False, include_input=False)
     if len(found) >= MAX_PROBLEMS:
         return []

@@ -1,11 +1,13 @@
 """The text of one YAML or JSON document to data, read defensively.
 
-Owns the YAML that is read: 1.1, as the published package reads it (`010` is 8, `1e-3` a text that every number type takes), but as JSON and
-Kubernetes have it where that would be lost there: keys are text, timestamps stay text, there are no language tags, infinities and doubled
-keys. Owns the limits on how much of it is data. Must not know files.
+Owns the YAML that is read: 1.1, as the published package reads it (`010` is 8, `1e-3` a text that
+every number type takes), but as JSON and Kubernetes have it where that would be lost there: keys
+are text, timestamps stay text, there are no language tags, infinities and doubled keys. Owns the
+limits on how much of it is data. Must not know files.
 
-The events of the C scanner are turned into data directly. No node tree is kept: places are found by reading the text again, and only
-when an error needs one, so that a correct file pays nothing for its error messages.
+The events of the C scanner are turned into data directly. No node tree is kept: places are found by
+reading the text again, and only when an error needs one, so that a correct file pays nothing for
+its error messages.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.yaml_scalars import FILE, SHOWN, TAG, BadScalar, Dialect
 from opstrand.text import shorten
 
-#: Characters of all texts after aliases are spread out: what is longer fits into no object of a cluster.
+#: Characters of all texts after aliases are spread out: what is longer fits into no object of a
+#: cluster.
 MAX_CHARACTERS = 1_500_000
 #: Values after aliases are spread out. A file of 500 operations has about 15,000.
 MAX_VALUES = 100_000
@@ -35,8 +38,11 @@ INT64 = range(-(2**63), 2**63)
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = object()
-#: The two halves that JSON writes a character beyond 16 bits as, and every escape, so that `\\ud83d` is not taken for one.
-_HALVES = re.compile(r"\\u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})")
+#: The two halves that JSON writes a character beyond 16 bits as, and every escape, so that
+#: `\\ud83d` is not taken for one.
+_HALVES = re.compile(
+    r"\\u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})"
+)
 _ESCAPE = re.compile(rf"{_HALVES.pattern}|\\.", re.DOTALL)
 
 
@@ -50,7 +56,11 @@ class Place:
 
 
 def read(text: str, source: str = "", *, dialect: Dialect = FILE, most: int = MAX_VALUES) -> Any:
-    """The data of a text. Raises SpecError InvalidYAML (with every duplicate key and bad scalar, each with its line) or TooLarge."""
+    """The data of a text.
+
+    Raises SpecError InvalidYAML (with every duplicate key and bad scalar, each with its line) or
+    TooLarge.
+    """
     return _Reader(join_halves(text), source=source, dialect=dialect, most=most).read()
 
 
@@ -62,7 +72,10 @@ def read_places(text: str, dialect: Dialect = FILE, most: int = MAX_VALUES) -> P
 
 
 def join_halves(text: str) -> str:
-    """A JSON text with every character that JSON escapes as two halves escaped as YAML does it. Other texts as they are."""
+    """A JSON text with every character that JSON escapes as two halves escaped as YAML does it.
+
+    Other texts as they are.
+    """
     if not _HALVES.search(text) or not _is_json(text):
         return text
     return _ESCAPE.sub(lambda found: _join(found) if found["high"] else found[0], text)
@@ -81,7 +94,9 @@ def _join(found: re.Match[str]) -> str:
     return f"\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08x}"
 
 
-def refuse(reason: str, message: str, source: str, line: int | None = None, column: int | None = None) -> NoReturn:
+def refuse(
+    reason: str, message: str, source: str, line: int | None = None, column: int | None = None
+) -> NoReturn:
     raise SpecError.of([Problem(reason, message, "", line, column, source)])
 
 
@@ -102,7 +117,9 @@ class _Frame:
 
 
 class _Reader:
-    def __init__(self, text: str, *, source: str = "", places: bool = False, dialect: Dialect, most: int) -> None:
+    def __init__(
+        self, text: str, *, source: str = "", places: bool = False, dialect: Dialect, most: int
+    ) -> None:
         self.text = text
         self.source = source
         self.dialect = dialect
@@ -127,8 +144,12 @@ class _Reader:
             self._note_syntax(error)
         except yaml.reader.ReaderError as error:
             line = self.text.count("\n", 0, error.position) + 1
-            character = error.character if isinstance(error.character, str) else chr(error.character)
-            self.problems.append(self._problem(f"the character {character!r} is not allowed in YAML", line))
+            character = (
+                error.character if isinstance(error.character, str) else chr(error.character)
+            )
+            self.problems.append(
+                self._problem(f"the character {character!r} is not allowed in YAML", line)
+            )
         except yaml.YAMLError as error:
             self.problems.append(self._problem(f"not YAML: {error}", None))
         if self.problems:
@@ -140,14 +161,19 @@ class _Reader:
             loader = _Loader(self.text)
         except UnicodeEncodeError as error:
             line = self.text.count("\n", 0, error.start) + 1
-            refuse("InvalidYAML", "the text holds half a character (a lone surrogate)", self.source, line)
+            refuse(
+                "InvalidYAML",
+                "the text holds half a character (a lone surrogate)",
+                self.source,
+                line,
+            )
         try:
             while loader.check_event():
                 yield loader.get_event()
         finally:
             loader.dispose()
 
-    # -- one event --------------------------------------------------------------------------------------------------
+    # -- one event ---------------------------------------------------------------------------------
 
     def _take(self, event: Any) -> None:
         match event:
@@ -170,7 +196,13 @@ class _Reader:
         self.documents += 1
         if self.documents > 1:
             mark = event.start_mark
-            refuse("InvalidYAML", "a second document starts here; one file holds one", self.source, mark.line + 1, 1)
+            refuse(
+                "InvalidYAML",
+                "a second document starts here; one file holds one",
+                self.source,
+                mark.line + 1,
+                1,
+            )
 
     def _take_scalar(self, event: Any) -> None:
         frame = self.stack[-1] if self.stack else None
@@ -196,7 +228,9 @@ class _Reader:
         if event.anchor:
             self._keep_anchor(event.anchor, (key, 1, len(key), None))
         if key in frame.lines:
-            self._note(f"the key '{shorten(key, SHOWN)}' is already on line {frame.lines[key]}", event)
+            self._note(
+                f"the key '{shorten(key, SHOWN)}' is already on line {frame.lines[key]}", event
+            )
         frame.lines[key] = line
 
     def _construct_key(self, event: Any) -> str:
@@ -221,10 +255,15 @@ class _Reader:
         if len(self.stack) >= MAX_DEPTH:
             self._stop(f"nested more than {MAX_DEPTH} levels deep", event)
         if self.stack and isinstance(self.stack[-1].value, dict) and not self.stack[-1].has_key:
-            self._stop('a key must be text, not a list or a mapping (quote a template: "{{ name }}")', event)
+            self._stop(
+                'a key must be text, not a list or a mapping (quote a template: "{{ name }}")',
+                event,
+            )
         if event.tag not in (None, "!", f"{TAG}{'map' if isinstance(value, dict) else 'seq'}"):
             self._note(f"the tag {shorten(event.tag, SHOWN)} is not supported here", event)
-        self.stack.append(_Frame(value, event.anchor, self.count, self.characters, self._place_of(event)))
+        self.stack.append(
+            _Frame(value, event.anchor, self.count, self.characters, self._place_of(event))
+        )
 
     def _close(self) -> None:
         frame = self.stack.pop()
@@ -241,7 +280,7 @@ class _Reader:
         if len(self.anchors) > MAX_ANCHORS:
             refuse("TooLarge", f"there are more than {MAX_ANCHORS} anchors", self.source)
 
-    # -- values -----------------------------------------------------------------------------------------------------
+    # -- values ------------------------------------------------------------------------------------
 
     def _put(self, value: Any, place: Place | None) -> None:
         if not self.stack:
@@ -265,7 +304,9 @@ class _Reader:
     def _merge(self, frame: _Frame, value: Any, place: Place | None) -> None:
         sources = value if isinstance(value, list) else [value]
         if not all(isinstance(source, dict) for source in sources):
-            self.problems.append(self._problem("'<<' accepts a mapping or a list of mappings", *frame.key_place))
+            self.problems.append(
+                self._problem("'<<' accepts a mapping or a list of mappings", *frame.key_place)
+            )
             return
         # What is merged in counts again: a chain of merges must not grow without limit either.
         self.count += sum(map(len, sources))
@@ -285,23 +326,35 @@ class _Reader:
 
     def _bounded(self, value: Any, event: Any) -> Any:
         if isinstance(value, int) and value not in INT64:
-            return self._note(f"the number {shorten(event.value, SHOWN)} does not fit into 64 bits; quote it if it is text", event)
+            return self._note(
+                f"the number {shorten(event.value, SHOWN)} does not fit into 64 bits; quote it if "
+                "it is text",
+                event,
+            )
         if isinstance(value, float) and not math.isfinite(value):
-            return self._note(f"{shorten(event.value, SHOWN)} is not a finite number; JSON and Kubernetes have no such value", event)
+            return self._note(
+                f"{shorten(event.value, SHOWN)} is not a finite number; JSON and Kubernetes have "
+                "no such value",
+                event,
+            )
         return value
 
     def _place_of(self, event: Any) -> Place | None:
         mark = event.start_mark
         return Place(mark.line + 1, mark.column + 1) if self.keeps_places else None
 
-    # -- problems ---------------------------------------------------------------------------------------------------
+    # -- problems ----------------------------------------------------------------------------------
 
     def _count(self, event: Any, size: int, characters: int = 0) -> None:
         self.count += size
         self.characters += characters
         if self.count > self.most or self.characters > self.most_characters:
             mark = event.start_mark
-            much = f"{self.most:,} values" if self.count > self.most else f"{self.most_characters:,} characters"
+            much = (
+                f"{self.most:,} values"
+                if self.count > self.most
+                else f"{self.most_characters:,} characters"
+            )
             message = f"more than {much} (aliases count as what they stand for)"
             refuse("TooLarge", message, self.source, mark.line + 1, mark.column + 1)
 
@@ -319,7 +372,11 @@ class _Reader:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
         message = ", ".join(part for part in (error.context, error.problem) if part) or "not YAML"
-        if isinstance(error, yaml.scanner.ScannerError) and mark and self._character_at(mark) == "\t":
+        if (
+            isinstance(error, yaml.scanner.ScannerError)
+            and mark
+            and self._character_at(mark) == "\t"
+        ):
             message = "a tab cannot indent; use spaces"
         self.problems.append(self._problem(message, line, column))
 

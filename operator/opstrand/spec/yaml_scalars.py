@@ -1,7 +1,8 @@
 """What a plain scalar of YAML means, for each of the two readers that a file can be written for.
 
-Owns the dialects: that of polyaxonfiles, and that of kubectl, whose files hold objects for the API server. Owns
-which texts some reader would take for something else, so that a writer quotes them. Must not know documents.
+Owns the dialects: that of polyaxonfiles, and that of kubectl, whose files hold objects for the API
+server. Owns which texts some reader would take for something else, so that a writer quotes them.
+Must not know documents.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ SHOWN = 60
 TAG = "tag:yaml.org,2002:"
 #: What Kubernetes' own reader makes text of, or what has no counterpart in JSON.
 _AS_TEXT = frozenset({f"{TAG}timestamp", f"{TAG}value", f"{TAG}str", f"{TAG}merge"})
-#: No number that fits into 64 bits needs as many characters; reading a longer one takes time that grows with its
-#: square.
+#: No number that fits into 64 bits needs as many characters; reading a longer one takes time that
+#: grows with its square.
 _MAX_NUMBER = 400
-#: Explicit tag -> the Python types that its text must have without the tag: a tag is only a promise.
+#: Explicit tag -> the Python types that its text must have without the tag: a tag is only a
+#: promise.
 _TYPES: dict[str, tuple[type, ...]] = {
     f"{TAG}int": (int,),
     f"{TAG}float": (float, int),
@@ -44,7 +46,8 @@ class Dialect:
 
     name: str
     read: Callable[[str], Any]
-    #: Whether the file becomes JSON first: a key such as `n` or `010` is then what its scalar means, and 1.0 is 1.
+    #: Whether the file becomes JSON first: a key such as `n` or `010` is then what its scalar
+    #: means, and 1.0 is 1.
     is_json: bool = False
 
     def construct(self, text: str, tag: str | None, *, is_plain: bool) -> Any:
@@ -58,7 +61,9 @@ class Dialect:
         value: Any = self.read(text)
         types = _TYPES[str(tag)]
         if type(value) not in types:
-            raise BadScalar(f"'{shorten(text, SHOWN)}' is not {_article(str(tag).removeprefix(TAG))}")
+            raise BadScalar(
+                f"'{shorten(text, SHOWN)}' is not {_article(str(tag).removeprefix(TAG))}"
+            )
         return float(value) if tag == f"{TAG}float" and not self.is_json else value
 
     def construct_key(self, text: str, tag: str | None, *, is_plain: bool) -> str:
@@ -77,7 +82,9 @@ class Dialect:
 
 
 def needs_quotes(text: str) -> bool:
-    """Whether some reader of YAML 1.1, of YAML 1.2, or kubectl takes this text for something else when it is plain."""
+    """Whether some reader of YAML 1.1, of YAML 1.2, or kubectl takes this text for something else
+    when it is plain.
+    """
     try:
         if not isinstance(_read_file(text), str) or not isinstance(_read_kubectl(text), str):
             return True
@@ -94,7 +101,7 @@ def _too_long(text: str) -> BadScalar:
     return BadScalar(f"the number {shorten(text, SHOWN)} is too long; quote it if it is text")
 
 
-# --- polyaxonfiles: YAML 1.1 as the published package reads it -------------------------------------------------------
+# --- polyaxonfiles: YAML 1.1 as the published package reads it ------------------------------------
 
 
 class _Scalars(SafeConstructor, Resolver):
@@ -119,14 +126,20 @@ def _read_file(text: str) -> Any:
         return _scalars.construct_object(yaml.ScalarNode(tag, text))
     except (ValueError, OverflowError):
         # Its pattern is that of a number, and it is none: 0b_
-        raise BadScalar(f"'{shorten(text, SHOWN)}' is not {_article(tag.removeprefix(TAG))}") from None
+        raise BadScalar(
+            f"'{shorten(text, SHOWN)}' is not {_article(tag.removeprefix(TAG))}"
+        ) from None
 
 
-# --- objects: what kubectl makes of a file, JSON through go-yaml v2 --------------------------------------------------
+# --- objects: what kubectl makes of a file, JSON through go-yaml v2 -------------------------------
 
 _WORDS: dict[str, Any] = {
-    **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True),
-    **dict.fromkeys(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"), False),
+    **dict.fromkeys(
+        ("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True
+    ),
+    **dict.fromkeys(
+        ("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"), False
+    ),
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
     **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),

@@ -1,7 +1,7 @@
 """Data to YAML text that every reader reads alike: YAML 1.1 (PyYAML), YAML 1.2, and kubectl's.
 
-Owns quoting and the form of long texts. What a terminal would act on is written escaped. Must not know what it
-writes.
+Owns quoting and the form of long texts. What a terminal would act on is written escaped. Must not
+know what it writes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import yaml
 from opstrand.spec.yaml_scalars import needs_quotes
 from opstrand.text import CONTROLS
 
-#: Breaks of lines for some readers only, and what is no text for some: such a text is written with escapes.
+#: Breaks of lines for some readers only, and what is no text for some: such a text is written with
+#: escapes.
 _UNEVEN = re.compile(r"[\x85\u2028\u2029\ufeff\ufdd0-\ufdef\ufffe\uffff]")
 _ESCAPED = re.compile(f"{CONTROLS.pattern}|{_UNEVEN.pattern}")
 #: Columns: more than any line has, so that none is broken between its words.
@@ -23,7 +24,9 @@ _UNFOLDED = 2**31 - 1
 
 
 def write_yaml(value: Any, *, width: int = _UNFOLDED) -> str:
-    """One document, in the order of the value; texts of several lines as blocks where a block can hold them."""
+    """One document, in the order of the value; texts of several lines as blocks where a block can
+    hold them.
+    """
     return _write([value], several=False, width=width)
 
 
@@ -33,7 +36,14 @@ def write_documents(values: Iterable[Any]) -> str:
 
 
 def _write(values: list[Any], *, several: bool, width: int) -> str:
-    text: str = yaml.dump_all(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width, explicit_start=several)
+    text: str = yaml.dump_all(
+        values,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=width,
+        explicit_start=several,
+    )
     # All that is left of them is in texts with double quotes.
     return _ESCAPED.sub(_escape, text)
 
@@ -44,7 +54,9 @@ def _escape(match: re.Match[str]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML's, without aliases: what is written is read by people, and by readers that know none."""
+    """PyYAML's, without aliases: what is written is read by people, and by readers that know
+    none.
+    """
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -58,7 +70,8 @@ def _style(value: str) -> str | None:
     if _ESCAPED.search(value.replace("\n", "")):
         return '"'
     if "\n" in value:
-        # A block that begins with a blank or a break says its indentation, which readers count differently.
+        # A block that begins with a blank or a break says its indentation, which readers count
+        # differently.
         return '"' if value[0] in " \n" else "|"
     return "'" if needs_quotes(value) else None
 

@@ -1,7 +1,8 @@
-"""A waiting line that is fair by group: groups take turns, and inside a group the first in is the first out.
+"""A waiting line that is fair by group: groups take turns, and inside a group the first in is the
+first out.
 
-Owns the order only; what waits, and how many may go at once, is the caller's business. With namespaces as groups, one namespace with
-thousands of items delays an item of another by one turn.
+Owns the order only; what waits, and how many may go at once, is the caller's business. With
+namespaces as groups, one namespace with thousands of items delays an item of another by one turn.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ class FairLine(Generic[Item]):
             self._groups.setdefault(group, OrderedDict())[item] = None
 
     def put_first(self, item: Item) -> None:
-        """Move an item that waits to the front of its group. The turns of the groups stay as they are."""
+        """Move an item that waits to the front of its group.
+
+        The turns of the groups stay as they are.
+        """
         group = self._group_of.get(item)
         if group is not None:
             self._groups[group].move_to_end(item, last=False)
@@ -52,7 +56,9 @@ class FairLine(Generic[Item]):
                 del self._groups[group]
 
     def pop(self, *, is_allowed: Callable[[str], bool] = lambda _: True) -> Item | None:
-        """The next item of the first allowed group, which then waits for all the others; None where no group may go."""
+        """The next item of the first allowed group, which then waits for all the others; None where
+        no group may go.
+        """
         group = next(filter(is_allowed, self._groups), None)
         if group is None:
             return None

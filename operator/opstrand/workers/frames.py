@@ -1,7 +1,9 @@
-"""How a request and its answer cross between the operator and a worker: frames, and what may be in them.
+"""How a request and its answer cross between the operator and a worker: frames, and what may be in
+them.
 
-Owns the frame's form and the restricted reading of answers. A worker has computed with what a stranger wrote: of its answer only plain
-values and our own data classes are read, so that a worker that was taken over cannot run anything here.
+Owns the frame's form and the restricted reading of answers. A worker has computed with what a
+stranger wrote: of its answer only plain values and our own data classes are read, so that a worker
+that was taken over cannot run anything here.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ SECONDS = 32
 LAST, MORE = b"1", b"0"
 TOO_MUCH_MEMORY = "it takes more than {memory} MiB of memory"
 TOO_LONG = "it takes longer than {seconds:g} s of computing time"
-#: An answer that is larger is of no use: what it would be written into takes less than two megabytes.
+#: An answer that is larger is of no use: what it would be written into takes less than two
+#: megabytes.
 MOST = 16 * 1024 * 1024
 _PLAIN = {
     *(("builtins", name) for name in ("str", "set", "frozenset", "complex")),
@@ -38,7 +41,9 @@ class _Reader(pickle.Unpickler):
             return getattr(importlib.import_module(module), name)
         if module == "opstrand" or module.startswith("opstrand."):
             found = getattr(importlib.import_module(module), name, None)
-            if isinstance(found, type) and (dataclasses.is_dataclass(found) or issubclass(found, enum.Enum)):
+            if isinstance(found, type) and (
+                dataclasses.is_dataclass(found) or issubclass(found, enum.Enum)
+            ):
                 return found
         raise pickle.UnpicklingError(f"{module}.{name} is no value that a worker may answer")
 

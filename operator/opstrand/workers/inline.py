@@ -1,7 +1,8 @@
-"""What is tried right here first, since most of it is cheap: with a timer that ends it as soon as it is not.
+"""What is tried right here first, since most of it is cheap: with a timer that ends it as soon as
+it is not.
 
-Owns the timer and the error that says "leave it to a worker". Where there is no such timer (another thread than the main one), nothing
-bounds what is done inside.
+Owns the timer and the error that says "leave it to a worker". Where there is no such timer (another
+thread than the main one), nothing bounds what is done inside.
 """
 
 from __future__ import annotations

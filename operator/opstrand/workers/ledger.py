@@ -1,6 +1,8 @@
-"""What the decisions about each run have cost: their computing time has a limit together, however often the run is decided about.
+"""What the decisions about each run have cost: their computing time has a limit together, however
+often the run is decided about.
 
-Owns the sums, for as many runs as are remembered. A changed file begins with a new allowance. Must not know what a decision is.
+Owns the sums, for as many runs as are remembered. A changed file begins with a new allowance. Must
+not know what a decision is.
 """
 
 from __future__ import annotations

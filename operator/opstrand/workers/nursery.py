@@ -1,7 +1,9 @@
-"""The process that workers are forked from: it has loaded everything once, so that a new worker costs milliseconds.
+"""The process that workers are forked from: it has loaded everything once, so that a new worker
+costs milliseconds.
 
-Reads orders from its standard input, a Unix socket: `fork NUMBER` with one end of a connection, `kill NUMBER`. Answers `ended NUMBER CODE`.
-It ends with its input, and every worker with it. Must not run a job itself: what one did to a worker is gone with it.
+Reads orders from its standard input, a Unix socket: `fork NUMBER` with one end of a connection,
+`kill NUMBER`. Answers `ended NUMBER CODE`. It ends with its input, and every worker with it. Must
+not run a job itself: what one did to a worker is gone with it.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from contextlib import suppress
 
 from opstrand.workers.frames import ORDER
 
-#: Workers leave the processor to everything else, and are the first to go where memory runs out. What is loaded for them is waited for.
+#: Workers leave the processor to everything else, and are the first to go where memory runs out.
+#: What is loaded for them is waited for.
 NICENESS = 10
 _NICENESS_OF_LOADING = 5
 _OOM_SCORE = "1000"
@@ -46,7 +49,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _load(name: str) -> None:
-    """Import the module, and let it load what its first job would: every worker would load that again."""
+    """Import the module, and let it load what its first job would: every worker would load that
+    again.
+    """
     module = importlib.import_module(name)
     if hasattr(module, WARM_UP):
         getattr(module, WARM_UP)()
@@ -83,7 +88,9 @@ class _Nursery:
                 if number is not None:
                     del self._workers[number]
                     with suppress(OSError):
-                        self._control.send(f"ended {number} {os.waitstatus_to_exitcode(ended[1])}\n".encode())
+                        self._control.send(
+                            f"ended {number} {os.waitstatus_to_exitcode(ended[1])}\n".encode()
+                        )
 
     def _obey(self) -> bool:
         """One order; False at the end of the input."""
@@ -126,7 +133,9 @@ class _Nursery:
             os._exit(code)
 
     def _end_with_parent(self) -> None:
-        """A worker reads nothing while it computes: the kernel ends it if this process is killed."""
+        """A worker reads nothing while it computes: the kernel ends it if this process is
+        killed.
+        """
         if self._prctl is not None:
             self._prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
         if os.getppid() != self._pid:

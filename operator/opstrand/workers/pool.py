@@ -1,7 +1,8 @@
 """A few worker processes for whatever a user's file can make expensive, and who may have one next.
 
-Owns the workers, the turns between groups, and the bound on how many of them one group holds at once. Everything is charged to the job
-that caused it: also the worker that it killed. Must not know what a job is about.
+Owns the workers, the turns between groups, and the bound on how many of them one group holds at
+once. Everything is charged to the job that caused it: also the worker that it killed. Must not know
+what a job is about.
 """
 
 from __future__ import annotations
@@ -24,14 +25,27 @@ from typing import Any
 from opstrand.errors import PlatformError, SpecError
 from opstrand.settings import Settings
 from opstrand.workers.fairness import FairLine
-from opstrand.workers.frames import HEADER, LAST, MOST, ORDER, SECONDS, TOO_LONG, TOO_MUCH_MEMORY, frame, read_answer, write_value
+from opstrand.workers.frames import (
+    HEADER,
+    LAST,
+    MOST,
+    ORDER,
+    SECONDS,
+    TOO_LONG,
+    TOO_MUCH_MEMORY,
+    frame,
+    read_answer,
+    write_value,
+)
 
 logger = logging.getLogger(__name__)
 
-#: Seconds until the first worker must be there: everything is imported for it, on a machine that may be busy.
+#: Seconds until the first worker must be there: everything is imported for it, on a machine that
+#: may be busy.
 _START = 60.0
-#: Seconds without an answer after which a worker is stuck. Its computing time is limited by the kernel; on a busy machine it takes many
-#: times as long by the clock, since everything else goes first, and that is no fault of the job's.
+#: Seconds without an answer after which a worker is stuck. Its computing time is limited by the
+#: kernel; on a busy machine it takes many times as long by the clock, since everything else goes
+#: first, and that is no fault of the job's.
 _PATIENCE = 120.0
 _ENDED_BY_TIME = (-signal.SIGPROF, -signal.SIGXCPU)
 
@@ -46,7 +60,10 @@ class Exceeded(Exception):
 
 
 class Stuck(PlatformError):
-    """The worker did not answer: the machine is too busy, or it hangs. `seconds`: what the job is charged, so that it ends some time."""
+    """The worker did not answer: the machine is too busy, or it hangs.
+
+    `seconds`: what the job is charged, so that it ends some time.
+    """
 
     seconds: float = 0.0
 
@@ -89,9 +106,11 @@ class _Ticket:
 
 
 class Pool:
-    """`await run(...)` does one job in a worker. Nothing is started before the first job, or `start`.
+    """`await run(...)` does one job in a worker. Nothing is started before the first job, or
+    `start`.
 
-    `modules` are loaded once, before any worker is forked. `most_waiting`: jobs of one group that may wait (0: any number).
+    `modules` are loaded once, before any worker is forked. `most_waiting`: jobs of one group that
+    may wait (0: any number).
     """
 
     def __init__(
@@ -114,16 +133,25 @@ class Pool:
         self._is_closed = False
 
     async def run(
-        self, job: str, *arguments: Any, group: str, seconds: float | None = None, chunks: Iterable[Sequence[Any]] | None = None
+        self,
+        job: str,
+        *arguments: Any,
+        group: str,
+        seconds: float | None = None,
+        chunks: Iterable[Sequence[Any]] | None = None,
     ) -> Done:
-        """Do the job, when it is this group's turn. Raises Refused, Exceeded, Busy, and PlatformError where no worker can be had.
+        """Do the job, when it is this group's turn. Raises Refused, Exceeded, Busy, and
+        PlatformError where no worker can be had.
 
-        `seconds` of CPU time are allowed, by default the pool's. `chunks` become one more argument, a list of all their items: many things
-        cross one chunk at a time, so that the event loop goes on.
+        `seconds` of CPU time are allowed, by default the pool's. `chunks` become one more argument,
+        a list of all their items: many things cross one chunk at a time, so that the event loop
+        goes on.
         """
         await self._wait_for_turn(group)
         try:
-            return await self._do(job, arguments, float(self.seconds if seconds is None else seconds), chunks)
+            return await self._do(
+                job, arguments, float(self.seconds if seconds is None else seconds), chunks
+            )
         finally:
             self._busy[group] -= 1
             self._admit()
@@ -158,19 +186,32 @@ class Pool:
         """One worker is always left for the others."""
         return self._busy[group] < max(self.workers - 1, 1)
 
-    async def _do(self, job: str, arguments: Sequence[Any], seconds: float, chunks: Iterable[Sequence[Any]] | None) -> Done:
+    async def _do(
+        self,
+        job: str,
+        arguments: Sequence[Any],
+        seconds: float,
+        chunks: Iterable[Sequence[Any]] | None,
+    ) -> Done:
         listed = None if chunks is None else list(chunks)
-        head = seconds.hex().ljust(SECONDS).encode() + write_value((job, arguments, None if listed is None else len(listed)))
+        head = seconds.hex().ljust(SECONDS).encode() + write_value(
+            (job, arguments, None if listed is None else len(listed))
+        )
         for tries_left in (1, 0):
             if self._is_closed:
                 raise PlatformError("the processes for expensive decisions have been ended")
             worker = self._idle.pop() if self._idle else await self._nursery.fork()
             try:
                 async with asyncio.timeout(_PATIENCE):
-                    answer = await worker.ask(itertools.chain([head], map(write_value, listed or ())))
+                    answer = await worker.ask(
+                        itertools.chain([head], map(write_value, listed or ()))
+                    )
             except TimeoutError:
                 worker.close()
-                stuck = Stuck(f"a process for expensive decisions did not answer within {_PATIENCE:g} s", retry_after=5.0)
+                stuck = Stuck(
+                    f"a process for expensive decisions did not answer within {_PATIENCE:g} s",
+                    retry_after=5.0,
+                )
                 stuck.seconds = seconds
                 raise stuck from None
             except (OSError, EOFError):
@@ -179,7 +220,9 @@ class Pool:
                 if code in _ENDED_BY_TIME:
                     raise Exceeded(TOO_LONG.format(seconds=seconds), seconds) from None
                 if not tries_left or code != -signal.SIGKILL:
-                    raise Exceeded(TOO_MUCH_MEMORY.format(memory=self._megabytes), seconds) from None
+                    raise Exceeded(
+                        TOO_MUCH_MEMORY.format(memory=self._megabytes), seconds
+                    ) from None
                 # What killed it may have had a reason of its own: try once more.
                 continue
             except BaseException:
@@ -204,7 +247,15 @@ class Pool:
 def _read(answer: bytes) -> Done:
     try:
         kind, value, seconds = read_answer(answer)
-    except (pickle.UnpicklingError, ValueError, TypeError, EOFError, AttributeError, IndexError, ImportError) as error:
+    except (
+        pickle.UnpicklingError,
+        ValueError,
+        TypeError,
+        EOFError,
+        AttributeError,
+        IndexError,
+        ImportError,
+    ) as error:
         raise RuntimeError(f"a worker's answer cannot be read: {error}") from error
     match kind:
         case "value":
@@ -231,7 +282,13 @@ class _Worker:
         code: asyncio.Future[int],
         kill: Callable[[int], None],
     ) -> None:
-        self._number, self._reader, self._writer, self._code, self._kill = number, reader, writer, code, kill
+        self._number, self._reader, self._writer, self._code, self._kill = (
+            number,
+            reader,
+            writer,
+            code,
+            kill,
+        )
 
     async def ask(self, frames: Iterable[bytes]) -> bytes:
         """Send the frames, get the answer. Raises OSError or EOFError where the worker is gone."""
@@ -285,14 +342,18 @@ class _Nursery:
         except OSError as error:
             ours.close()
             self.close()
-            raise PlatformError(f"no process for expensive decisions can be started: {error}", retry_after=2.0) from error
+            raise PlatformError(
+                f"no process for expensive decisions can be started: {error}", retry_after=2.0
+            ) from error
         try:
             async with asyncio.timeout(_START):
                 await worker.receive()
         except (TimeoutError, OSError, EOFError) as error:
             worker.close()
             self.close()
-            raise PlatformError("the process for expensive decisions does not start", retry_after=2.0) from error
+            raise PlatformError(
+                "the process for expensive decisions does not start", retry_after=2.0
+            ) from error
         except BaseException:
             worker.close()
             raise
@@ -309,7 +370,10 @@ class _Nursery:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "LC_ALL": "C.UTF-8"},
+                env={
+                    "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+                    "LC_ALL": "C.UTF-8",
+                },
             )
         ours.setblocking(False)
         asyncio.get_running_loop().add_reader(ours, self._hear)

@@ -1,8 +1,9 @@
-"""One worker: a forked process that runs one job after the other, limited in time and memory, until one of them was too much.
+"""One worker: a forked process that runs one job after the other, limited in time and memory, until
+one of them was too much.
 
-Owns the limits as the process sees them, and what is answered. A job is the name of a function of ours, `module:function`, with its
-arguments; its templates are rendered right here. After a job that hit a limit, or left much memory behind, the process ends: another is
-forked at no cost.
+Owns the limits as the process sees them, and what is answered. A job is the name of a function of
+ours, `module:function`, with its arguments; its templates are rendered right here. After a job that
+hit a limit, or left much memory behind, the process ends: another is forked at no cost.
 """
 
 from __future__ import annotations
@@ -23,9 +24,20 @@ from typing import Any
 from opstrand.core.templates import evaluation
 from opstrand.errors import SpecError
 from opstrand.text import shorten
-from opstrand.workers.frames import LAST, MORE, MOST, SECONDS, TOO_LONG, TOO_MUCH_MEMORY, frame, receive, write_value
+from opstrand.workers.frames import (
+    LAST,
+    MORE,
+    MOST,
+    SECONDS,
+    TOO_LONG,
+    TOO_MUCH_MEMORY,
+    frame,
+    receive,
+    write_value,
+)
 
-#: Seconds of CPU time after which a worker that does not hear the first signal is ended by the kernel.
+#: Seconds of CPU time after which a worker that does not hear the first signal is ended by the
+#: kernel.
 _GRACE = 1
 #: The share of the allowed memory that may stay in use between two jobs.
 _KEPT = 0.25
@@ -51,7 +63,9 @@ def evaluate(source: str, values: Mapping[str, Any]) -> Any:
 
 
 def serve(connection: socket.socket, megabytes: int) -> None:
-    """Jobs in, answers out, until the other side closes the connection or this process is of no more use."""
+    """Jobs in, answers out, until the other side closes the connection or this process is of no
+    more use.
+    """
     base = _memory()
     _limit(base + megabytes * 1024 * 1024)
     signal.signal(signal.SIGPROF, _end_job)
@@ -70,14 +84,20 @@ def _end_job(number: int, stack: FrameType | None) -> None:
 
 
 def _limit(memory: int) -> None:
-    for kind, limit in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 16), (resource.RLIMIT_FSIZE, 0)):
+    for kind, limit in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, 16),
+        (resource.RLIMIT_FSIZE, 0),
+    ):
         resource.setrlimit(kind, (limit, limit))
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 
 
 def _memory() -> int:
-    """Bytes of address space; 0 where the system does not say (not Linux): there, time is the only limit."""
+    """Bytes of address space; 0 where the system does not say (not Linux): there, time is the only
+    limit.
+    """
     try:
         with open("/proc/self/statm") as statm:
             return int(statm.read().split()[0]) * resource.getpagesize()
@@ -90,7 +110,9 @@ def _work(request: bytes, connection: socket.socket, megabytes: int) -> tuple[by
     began = time.process_time()
     seconds = float.fromhex(request[:SECONDS].decode())
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds) + _GRACE, hard))
+    resource.setrlimit(
+        resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds) + _GRACE, hard)
+    )
     _Guard.template = ""
     answer, is_last = b"", True
     try:
@@ -113,8 +135,12 @@ def _run(request: bytes, connection: socket.socket, began: float) -> tuple[bytes
     try:
         job, arguments, chunks = pickle.loads(request)
         module, _, name = job.partition(":")
-        more = [item for _ in range(chunks or 0) for item in pickle.loads(receive(connection) or b"")]
-        value = getattr(importlib.import_module(module), name)(*arguments, *(() if chunks is None else (more,)))
+        more = [
+            item for _ in range(chunks or 0) for item in pickle.loads(receive(connection) or b"")
+        ]
+        value = getattr(importlib.import_module(module), name)(
+            *arguments, *(() if chunks is None else (more,))
+        )
         answer = _encode("value", value, began)
     except SpecError as error:
         return _encode("refused", error.problems, began), False
@@ -125,7 +151,9 @@ def _run(request: bytes, connection: socket.socket, began: float) -> tuple[bytes
     except Exception:
         return _encode("bug", traceback.format_exc()[-8000:], began), True
     if len(answer) > MOST:
-        return _encode("expensive", f"what it gives takes {len(answer)} bytes; at most {MOST} are taken", began), True
+        return _encode(
+            "expensive", f"what it gives takes {len(answer)} bytes; at most {MOST} are taken", began
+        ), True
     return answer, False
 
 

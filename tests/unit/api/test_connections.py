@@ -1,4 +1,6 @@
-"""However many connections are kept open, a new client is served; one that waits for its answer is not closed for it."""
+"""However many connections are kept open, a new client is served; one that waits for its answer is
+not closed for it.
+"""
 
 import asyncio
 import gc
@@ -19,7 +21,9 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @asynccontextmanager
-async def serving(limits: ConnectionLimits, release: asyncio.Event, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def serving(
+    limits: ConnectionLimits, release: asyncio.Event, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
     async def quick(request: web.Request) -> web.Response:
         return web.Response(text="quick")
 
@@ -56,7 +60,10 @@ async def answer(streams: Streams) -> bytes:
         return b""
 
 
-LIMITS = {"of all": ConnectionLimits(most=5), "of one address": ConnectionLimits(most_per_address=5)}
+LIMITS = {
+    "of all": ConnectionLimits(most=5),
+    "of one address": ConnectionLimits(most_per_address=5),
+}
 
 
 @pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
@@ -98,18 +105,24 @@ def tls(tmp_path: Path) -> ssl.SSLContext:
 
 
 async def send_by_tls(port: int, data: bytes, authority: Path) -> Streams:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=ssl.create_default_context(cafile=authority))
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", port, ssl=ssl.create_default_context(cafile=authority)
+    )
     writer.write(data)
     await writer.drain()
     return reader, writer
 
 
-async def test_handshakes_that_never_end_shut_out_no_one_and_are_ended(tls: ssl.SSLContext, tmp_path: Path) -> None:
+async def test_handshakes_that_never_end_shut_out_no_one_and_are_ended(
+    tls: ssl.SSLContext, tmp_path: Path
+) -> None:
     limits = ConnectionLimits(head_seconds=1, most_handshakes=5)
     async with serving(limits, asyncio.Event(), tls) as port:
         half = [await send(port, b"\x16\x03\x01") for _ in range(20)]
         assert await answer(await send_by_tls(port, QUICK, tmp_path / "ca")) == b"HTTP/1.1 200 OK"
-        ends = await asyncio.wait_for(asyncio.gather(*(reader.read() for reader, _ in half), return_exceptions=True), 60)
+        ends = await asyncio.wait_for(
+            asyncio.gather(*(reader.read() for reader, _ in half), return_exceptions=True), 60
+        )
         assert [end for end in ends if end and not isinstance(end, ConnectionError)] == []
 
 
@@ -126,7 +139,9 @@ async def test_clear_text_on_a_tls_port_is_closed_without_a_word_of_a_bug(
 
 
 async def test_a_connection_by_tls_is_small(tls: ssl.SSLContext) -> None:
-    """A thousand followed logs must fit beside the rest into the Pod's memory; asyncio itself takes 256 KiB for each."""
+    """A thousand followed logs must fit beside the rest into the Pod's memory; asyncio itself takes
+    256 KiB for each.
+    """
     count = 20
     async with serving(ConnectionLimits(), asyncio.Event(), tls) as port:
         tracemalloc.start()

@@ -1,4 +1,6 @@
-"""`content` is what a run compiles to, `raw_content` what was sent; what compiling costs is bounded, and paid once."""
+"""`content` is what a run compiles to, `raw_content` what was sent; what compiling costs is
+bounded, and paid once.
+"""
 
 import asyncio
 import json
@@ -17,7 +19,10 @@ from opstrand.workers.pool import Pool, open_pool
 
 RUNS = "/api/v1/default/quick-start/runs"
 JOB = {"kind": "job", "container": {"image": "a", "args": ["{{ message }}"]}}
-SPEC = {"params": {"message": {"value": "x"}}, "component": {"inputs": [{"name": "message", "type": "str"}], "run": JOB}}
+SPEC = {
+    "params": {"message": {"value": "x"}},
+    "component": {"inputs": [{"name": "message", "type": "str"}], "run": JOB},
+}
 PLACED = [{"name": "message", "type": "str", "value": "x", "isOptional": True}]
 
 
@@ -34,17 +39,28 @@ async def pool(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pool]:
     made.close()
 
 
-async def test_one_run_shows_both_and_a_list_shows_neither(api: TestClient[Any, Any], runs: MemoryRuns) -> None:
+async def test_one_run_shows_both_and_a_list_shows_neither(
+    api: TestClient[Any, Any], runs: MemoryRuns
+) -> None:
     await runs.put({**operation(inputs={"message": "x"}), "spec": SPEC})
     view = await (await api.get(RUN)).json()
     assert json.loads(view["raw_content"]) == SPEC
-    assert json.loads(view["content"]) == {"version": 1.1, "kind": "compiled_operation", "inputs": PLACED, "run": JOB}
+    assert json.loads(view["content"]) == {
+        "version": 1.1,
+        "kind": "compiled_operation",
+        "inputs": PLACED,
+        "run": JOB,
+    }
     [listed] = (await (await api.get(RUNS)).json())["results"]
     assert not {"content", "raw_content"} & listed.keys()
 
 
 async def test_what_was_sent_and_started_again_shows_both(api: TestClient[Any, Any]) -> None:
-    made = await (await api.post(RUNS, json={"content": json.dumps({"version": 1.1, "kind": "operation", **SPEC})})).json()
+    made = await (
+        await api.post(
+            RUNS, json={"content": json.dumps({"version": 1.1, "kind": "operation", **SPEC})}
+        )
+    ).json()
     again = await (await api.post(f"{RUNS}/{made['uuid']}/restart", json={})).json()
     for view in (made, again):
         assert json.loads(view["content"])["inputs"] == PLACED
@@ -53,10 +69,17 @@ async def test_what_was_sent_and_started_again_shows_both(api: TestClient[Any, A
 
 @pytest.mark.parametrize(
     "spec",
-    [{"params": {"a": {"value": 1}}, "component": {"run": {"kind": "jib"}}}, {"hubRef": "unknown"}, {}, {"component": 3}],
+    [
+        {"params": {"a": {"value": 1}}, "component": {"run": {"kind": "jib"}}},
+        {"hubRef": "unknown"},
+        {},
+        {"component": 3},
+    ],
     ids=["invalid", "hub", "empty", "odd"],
 )
-async def test_what_does_not_compile_is_shown_as_it_was_sent(spec: dict[str, Any], pool: Pool) -> None:
+async def test_what_does_not_compile_is_shown_as_it_was_sent(
+    spec: dict[str, Any], pool: Pool
+) -> None:
     for kept in (Contents(), Contents(pool)):
         found = await kept.read(body(spec))
         assert json.loads(found.compiled) == json.loads(found.sent) == spec
@@ -86,14 +109,28 @@ async def test_a_large_file_is_compiled_in_a_worker_once(pool: Pool) -> None:
     answers = await asyncio.gather(*(kept.read(body(large)) for _ in range(20)))
     assert all(json.loads(found.compiled)["inputs"] == PLACED for found in answers)
     assert noting.outcomes == ["done"]
-    assert json.loads((await kept.read(body(large, inputs={"message": "y"}))).compiled)["inputs"][0]["value"] == "y"
+    assert (
+        json.loads((await kept.read(body(large, inputs={"message": "y"}))).compiled)["inputs"][0][
+            "value"
+        ]
+        == "y"
+    )
     assert noting.outcomes == ["done", "done"]
 
 
-async def test_what_takes_too_long_is_shown_as_it_was_sent_and_not_tried_again(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_takes_too_long_is_shown_as_it_was_sent_and_not_tried_again(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(contents, "_WORK", 0.05)
     step = {"kind": "operation", "component": {"kind": "component", "run": JOB}}
-    spec = {"component": {"run": {"kind": "dag", "operations": [{**step, "name": f"s{number}"} for number in range(3_000)]}}}
+    spec = {
+        "component": {
+            "run": {
+                "kind": "dag",
+                "operations": [{**step, "name": f"s{number}"} for number in range(3_000)],
+            }
+        }
+    }
     noting = Noting(pool)
     kept = Contents(noting)
     for _ in range(3):

@@ -1,4 +1,6 @@
-"""What one run, one caller and one address may use at a time, and what others notice of it: nothing."""
+"""What one run, one caller and one address may use at a time, and what others notice of it:
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -72,8 +74,12 @@ class Checker:
         return Caller(name=token)
 
 
-async def outcomes(gate: TokenGate, check: Checker, tokens: list[str], address: str = "10.0.0.1") -> list[type]:
-    found = await asyncio.gather(*(gate.identify(check, token, address) for token in tokens), return_exceptions=True)
+async def outcomes(
+    gate: TokenGate, check: Checker, tokens: list[str], address: str = "10.0.0.1"
+) -> list[type]:
+    found = await asyncio.gather(
+        *(gate.identify(check, token, address) for token in tokens), return_exceptions=True
+    )
     return [type(one) for one in found]
 
 
@@ -88,7 +94,9 @@ async def test_an_address_that_gets_too_many_tokens_wrong_has_to_wait_and_no_oth
     asked = check.asked
     assert await outcomes(gate, check, ["bad", "good-new"]) == [Busy, Busy]
     assert check.asked == asked
-    assert await outcomes(gate, check, ["good-known"] * 50) == [Caller] * 50  # it was accepted before
+    assert (
+        await outcomes(gate, check, ["good-known"] * 50) == [Caller] * 50
+    )  # it was accepted before
     assert await outcomes(gate, check, ["good-new", "bad"], "10.0.0.2") == [Caller, Unauthenticated]
     clock.now += 60
     assert await outcomes(gate, check, ["good-newer"]) == [Caller]
@@ -139,11 +147,17 @@ async def test_many_refusals_do_not_drive_out_what_was_accepted() -> None:
 
 def test_who_can_choose_among_many_addresses_is_one_client() -> None:
     assert network_of("10.1.2.3") == "10.1.2.3"
-    assert network_of("2001:db8:1:2::1") == network_of("2001:db8:1:2:ffff::9%eth0") != network_of("2001:db8:1:3::1")
+    assert (
+        network_of("2001:db8:1:2::1")
+        == network_of("2001:db8:1:2:ffff::9%eth0")
+        != network_of("2001:db8:1:3::1")
+    )
     assert network_of("") == ""
 
 
-def test_what_clients_can_cause_at_will_is_logged_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_clients_can_cause_at_will_is_logged_now_and_then(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO)
     sparse = Sparse(logging.getLogger("test"), seconds=1000)
     for _ in range(50):

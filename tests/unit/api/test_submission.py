@@ -15,7 +15,10 @@ from opstrand.errors import SpecError
 
 
 def test_what_is_wrong_beside_a_hubs_component_is_refused_before_anything_is_created() -> None:
-    content = "kind: operation\nhubRef: echo\nparams: {p: {ref: op.a, value: outputs.x}}\nmatrix: {kind: mapping, values: [{p: 1}]}\n"
+    content = (
+        "kind: operation\nhubRef: echo\nparams: {p: {ref: op.a, value: outputs.x}}\nmatrix: {kind: "
+        "mapping, values: [{p: 1}]}\n"
+    )
     with pytest.raises(SpecError) as caught:
         parse_submission(content)
     assert [(problem.path, problem.reason) for problem in caught.value.problems] == [
@@ -26,11 +29,16 @@ def test_what_is_wrong_beside_a_hubs_component_is_refused_before_anything_is_cre
 
 
 async def test_notes_of_a_file_come_beside_the_answer(api: TestClient[Any, Any]) -> None:
-    job = {"kind": "component", "run": {"kind": "job", "container": {"image": "i", "command": ["true"]}}, "cache": {"disable": False}}
+    job = {
+        "kind": "component",
+        "run": {"kind": "job", "container": {"image": "i", "command": ["true"]}},
+        "cache": {"disable": False},
+    }
     answer = await api.post("/api/v1/default/quick-start/runs", json={"content": json.dumps(job)})
     assert answer.status == 201
     assert [
-        text.startswith('299 opstrand "cache.disable: this version reuses no earlier result') for text in answer.headers.getall("Warning")
+        text.startswith('299 opstrand "cache.disable: this version reuses no earlier result')
+        for text in answer.headers.getall("Warning")
     ] == [True]
 
 

@@ -47,14 +47,18 @@ async def connect(port: int, authority: str, name: str = "opstrand-api.opstrand"
     """The serial number of the certificate that is served, verified as strictly as Python can."""
     context = ssl.create_default_context(cadata=authority)
     context.verify_flags |= ssl.VERIFY_X509_STRICT
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name)
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", port, ssl=context, server_hostname=name
+    )
     assert await reader.read() == b"hello"
     serial = str(writer.get_extra_info("peercert")["serialNumber"])
     writer.close()
     return serial
 
 
-async def test_what_is_made_is_trusted_by_its_authority_alone_and_for_its_names_alone(tmp_path: Path) -> None:
+async def test_what_is_made_is_trusted_by_its_authority_alone_and_for_its_names_alone(
+    tmp_path: Path,
+) -> None:
     issued, other = issue(HOSTS), issue(HOSTS)
     certificate, key, _ = write(tmp_path, issued)
     served = ServedCertificate(Files(Path(certificate), Path(key)))
@@ -68,14 +72,20 @@ async def test_what_is_made_is_trusted_by_its_authority_alone_and_for_its_names_
             await connect(port, other.authority)
 
 
-async def test_a_certificate_that_changes_is_served_and_one_that_cannot_be_is_not(tmp_path: Path) -> None:
+async def test_a_certificate_that_changes_is_served_and_one_that_cannot_be_is_not(
+    tmp_path: Path,
+) -> None:
     first, second = issue(HOSTS), issue(HOSTS)
     path, key, _ = write(tmp_path, first)
     certificate = ServedCertificate(Files(Path(path), Path(key)))
     await certificate.read_again()
     async with serving(certificate) as port:
         before = await connect(port, first.authority)
-        for broken in (second.certificate, "", second.certificate[:100]):  # with the first one's key
+        for broken in (
+            second.certificate,
+            "",
+            second.certificate[:100],
+        ):  # with the first one's key
             write(tmp_path, Issued(first.authority, broken, first.key))
             with pytest.raises(SpecError, match="cannot be read"):
                 await certificate.read_again()
@@ -85,7 +95,9 @@ async def test_a_certificate_that_changes_is_served_and_one_that_cannot_be_is_no
         assert await connect(port, second.authority) != before
 
 
-async def test_it_keeps_looking_after_what_it_could_not_use(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_it_keeps_looking_after_what_it_could_not_use(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     first, second = issue(HOSTS), issue(HOSTS)
     path, key, _ = write(tmp_path, first)
     certificate = ServedCertificate(Files(Path(path), Path(key)))
@@ -122,7 +134,10 @@ def test_settings_that_cannot_be_are_said_at_the_start(tmp_path: Path) -> None:
     certificate, _, authority = write(tmp_path, issue(HOSTS))
     empty = tmp_path / "empty"
     empty.write_text("")
-    assert Settings.from_environment({"OPSTRAND_API_CA": authority}).api_ca == Path(authority).read_text()
+    assert (
+        Settings.from_environment({"OPSTRAND_API_CA": authority}).api_ca
+        == Path(authority).read_text()
+    )
     assert Settings.from_environment({"OPSTRAND_API_CA": ""}).api_ca == ""
     for path in (str(tmp_path / "none"), str(empty), str(tmp_path)):
         with pytest.raises(SpecError, match="OPSTRAND_API_CA"):
@@ -135,13 +150,22 @@ def test_settings_that_cannot_be_are_said_at_the_start(tmp_path: Path) -> None:
 def test_the_secret_has_what_the_manifests_mount(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--namespace", "runs", "api.example.com", "10.0.0.1"]) == 0
     secret: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert (secret["type"], secret["metadata"]) == ("kubernetes.io/tls", {"name": "opstrand-api-tls", "namespace": "runs"})
+    assert (secret["type"], secret["metadata"]) == (
+        "kubernetes.io/tls",
+        {"name": "opstrand-api-tls", "namespace": "runs"},
+    )
     assert set(secret["stringData"]) == {"tls.crt", "tls.key", "ca.crt"}
     assert "PRIVATE KEY" not in secret["stringData"]["ca.crt"] + secret["stringData"]["tls.crt"]
     found = x509.load_pem_x509_certificate(secret["stringData"]["tls.crt"].encode())
     names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert names.get_values_for_type(x509.DNSName) == [*service_hosts("opstrand-api", "runs")[:-1], "api.example.com"]
-    assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["127.0.0.1", "10.0.0.1"]
+    assert names.get_values_for_type(x509.DNSName) == [
+        *service_hosts("opstrand-api", "runs")[:-1],
+        "api.example.com",
+    ]
+    assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == [
+        "127.0.0.1",
+        "10.0.0.1",
+    ]
 
 
 EMPTY = dict.fromkeys(("ca.crt", "ca.key", "tls.crt", "tls.key"), "")
@@ -152,20 +176,30 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
     return {key for key in before if before[key] != after[key]}
 
 
-async def test_an_authority_is_made_once_and_its_certificate_as_often_as_it_must_be(tmp_path: Path) -> None:
+async def test_an_authority_is_made_once_and_its_certificate_as_often_as_it_must_be(
+    tmp_path: Path,
+) -> None:
     first = complete(EMPTY, HOSTS, NOW)
-    assert complete(first, HOSTS, NOW) == complete(first, HOSTS[:2], NOW + timedelta(days=200)) == first
+    assert (
+        complete(first, HOSTS, NOW)
+        == complete(first, HOSTS[:2], NOW + timedelta(days=200))
+        == first
+    )
     leaf = {"tls.crt", "tls.key"}
     for hosts, days in ((HOSTS, 300), ([*HOSTS, "api.example.com"], 0)):
         renewed = complete(first, hosts, NOW + timedelta(days=days))
         assert changed(first, renewed) == leaf
-        path, key, _ = write(tmp_path, Issued(renewed["ca.crt"], renewed["tls.crt"], renewed["tls.key"]))
+        path, key, _ = write(
+            tmp_path, Issued(renewed["ca.crt"], renewed["tls.crt"], renewed["tls.key"])
+        )
         served = ServedCertificate(Files(Path(path), Path(key)))
         await served.read_again()
         async with serving(served) as port:
             for host in hosts:
                 await connect(port, first["ca.crt"], host)
-    assert changed(first, complete(first, HOSTS, NOW + timedelta(days=3400))) == set(EMPTY), "it would end before its next certificate"
+    assert changed(first, complete(first, HOSTS, NOW + timedelta(days=3400))) == set(EMPTY), (
+        "it would end before its next certificate"
+    )
 
 
 def test_what_is_broken_is_made_again_and_nothing_else() -> None:
@@ -179,7 +213,9 @@ def test_what_is_broken_is_made_again_and_nothing_else() -> None:
             assert kept == (authority if key in leaf else set()), (key, text)
             assert complete(repaired, HOSTS, NOW) == repaired
     mixed = complete({**first, **{key: other[key] for key in leaf}}, HOSTS, NOW)
-    assert {key for key in EMPTY if mixed[key] == first[key]} == authority, "a certificate of another authority"
+    assert {key for key in EMPTY if mixed[key] == first[key]} == authority, (
+        "a certificate of another authority"
+    )
 
 
 def test_a_certificate_names_what_the_api_is_reached_by() -> None:

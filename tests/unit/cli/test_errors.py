@@ -18,11 +18,19 @@ def _details(kind: str) -> dict[str, Any]:
     ("body", "code", "hint"),
     [
         ({"message": "404 page not found"}, ExitCode.UNREACHABLE, "opstrand is not installed"),
-        ({"kind": "Status", "reason": "NotFound", "details": {}}, ExitCode.UNREACHABLE, "opstrand is not installed"),
+        (
+            {"kind": "Status", "reason": "NotFound", "details": {}},
+            ExitCode.UNREACHABLE,
+            "opstrand is not installed",
+        ),
         (_details("namespaces"), ExitCode.NOT_FOUND, "A project is a namespace"),
         (_details("operations"), ExitCode.NOT_FOUND, ""),
         # The name of a run can hold any words.
-        ({**_details("operations"), "message": "page not found: namespaces"}, ExitCode.NOT_FOUND, ""),
+        (
+            {**_details("operations"), "message": "page not found: namespaces"},
+            ExitCode.NOT_FOUND,
+            "",
+        ),
     ],
 )
 def test_a_404_is_known_by_its_details(body: dict[str, Any], code: ExitCode, hint: str) -> None:

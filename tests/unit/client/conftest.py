@@ -22,8 +22,20 @@ class Api(LoopbackApi):
 
 
 def body() -> dict[str, Any]:
-    meta = {"name": "echo", "namespace": "quick-start", "uid": UUID, "creationTimestamp": "2026-01-02T03:04:05Z"}
-    status = {"uuid": UUID, "kind": "job", "phase": "Running", "inputs": {"message": MESSAGE}, "outputs": {}, "meta": {}}
+    meta = {
+        "name": "echo",
+        "namespace": "quick-start",
+        "uid": UUID,
+        "creationTimestamp": "2026-01-02T03:04:05Z",
+    }
+    status = {
+        "uuid": UUID,
+        "kind": "job",
+        "phase": "Running",
+        "inputs": {"message": MESSAGE},
+        "outputs": {},
+        "meta": {},
+    }
     return {"metadata": meta, "spec": {}, "status": status}
 
 

@@ -56,12 +56,20 @@ def test_reports_are_stored_in_the_background(api: Api) -> None:
     client.log_tags("a, b")
     client.log_meta(stage="train")
     client.log_progress(0.5)
-    client.log_artifact_ref(f"/plx-context/artifacts/{client.run_uuid}/outputs/model.pt", "model", is_input=False)
+    client.log_artifact_ref(
+        f"/plx-context/artifacts/{client.run_uuid}/outputs/model.pt", "model", is_input=False
+    )
     assert client.flush(5)
     status = api.status
     assert status["outputs"] == {"acc": 0.9, "nothing": None}
-    assert (status["tags"], status["meta"], status["progress"]) == (["a", "b"], {"stage": "train", "progress": 0.5}, 0.5)
-    assert [(item["name"], item["path"]) for item in status["artifacts"]] == [("model", "outputs/model.pt")]
+    assert (status["tags"], status["meta"], status["progress"]) == (
+        ["a", "b"],
+        {"stage": "train", "progress": 0.5},
+        0.5,
+    )
+    assert [(item["name"], item["path"]) for item in status["artifacts"]] == [
+        ("model", "outputs/model.pt")
+    ]
 
 
 def test_thousands_of_reports_are_few_requests_and_the_last_wins(api: Api) -> None:
@@ -91,7 +99,9 @@ def test_the_last_value_of_a_metric_is_an_output(api: Api) -> None:
     assert api.requests == [f"PATCH {RUN}"]
 
 
-def test_a_refusal_reaches_who_waits_for_it_and_nobody_else(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refusal_reaches_who_waits_for_it_and_nobody_else(
+    api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
     client = RunClient()
     with pytest.raises(ApiError, match="262,144"):
         client.log_outputs(blob="x" * 300_000, async_req=False)
@@ -100,7 +110,9 @@ def test_a_refusal_reaches_who_waits_for_it_and_nobody_else(api: Api, capsys: py
     assert "the API refused outputs" in capsys.readouterr().err
 
 
-def test_training_goes_on_while_the_api_is_away(api: Api, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_goes_on_while_the_api_is_away(
+    api: Api, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("opstrand.client.spool._PAUSE", 0.05)
     client = RunClient()
     client._connection.patience = 0.1
@@ -130,7 +142,9 @@ def test_reading_waits_for_an_api_that_restarts(api: Api) -> None:
     api.start()
 
 
-def test_a_new_token_is_used_as_soon_as_its_file_changes(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_token_is_used_as_soon_as_its_file_changes(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("POLYAXON_AUTH_TOKEN")
     file = tmp_path / ".configs" / ".auth"
     file.parent.mkdir()
@@ -183,7 +197,9 @@ def test_a_fork_does_not_send_its_parents_reports() -> None:
 
 
 def test_a_fork_speaks_for_itself(api: Api) -> None:
-    """Neither over its parent's connection, nor after a lock that its parent held when it was made."""
+    """Neither over its parent's connection, nor after a lock that its parent held when it was
+    made.
+    """
     client = RunClient()
     client.refresh_data()
     with client._connection._lock:
@@ -197,7 +213,9 @@ def test_a_fork_speaks_for_itself(api: Api) -> None:
     assert api.status["outputs"] == {"child": 1, "parent": 1}
 
 
-def test_what_does_not_fit_takes_nothing_else_with_it(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_does_not_fit_takes_nothing_else_with_it(
+    api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
     client = RunClient()
     api.stop()
     client.log_outputs(acc=0.9, **{f"k{number}": number for number in range(500)})
@@ -209,7 +227,11 @@ def test_what_does_not_fit_takes_nothing_else_with_it(api: Api, capsys: pytest.C
     api.start()
     assert client.flush(20)
     status = api.status
-    assert status["outputs"] == {"acc": 0.9, "loss": 0.1, **{f"k{number}": number for number in range(500)}}
+    assert status["outputs"] == {
+        "acc": 0.9,
+        "loss": 0.1,
+        **{f"k{number}": number for number in range(500)},
+    }
     assert (status["tags"], [item["name"] for item in status["artifacts"]]) == (["a"], ["model"])
     assert "outputs.blob" in capsys.readouterr().err
     assert len(api.requests) < 60
@@ -223,8 +245,12 @@ def test_a_replacement_that_does_not_fit_still_replaces(api: Api) -> None:
     assert api.status["outputs"] == {"new": 2}
 
 
-def test_where_no_thread_can_be_started_reports_are_sent_all_the_same(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the end of a process, by Python's own rule (3.12), or where a container may have no more of them."""
+def test_where_no_thread_can_be_started_reports_are_sent_all_the_same(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the end of a process, by Python's own rule (3.12), or where a container may have no more
+    of them.
+    """
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -253,7 +279,9 @@ def test_somebody_else_at_the_address_is_told_in_words(monkeypatch: pytest.Monke
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         monkeypatch.setenv("POLYAXON_HOST", f"http://127.0.0.1:{server.server_port}")
         for uuid, status in (("a" * 32, 200), ("0" * 32, 302)):
-            with pytest.raises(ApiError, match=f"{status}: expected JSON of the API at http://127.0.0.1.*Log in"):
+            with pytest.raises(
+                ApiError, match=f"{status}: expected JSON of the API at http://127.0.0.1.*Log in"
+            ):
                 RunClient(project="quick-start", run_uuid=uuid).refresh_data()
         server.shutdown()
     monkeypatch.setenv("POLYAXON_HOST", "opstrand-api:8000")
@@ -266,8 +294,18 @@ def test_names_and_values_are_what_the_published_client_would_send() -> None:
         def item(self) -> float:
             return 0.5
 
-    assert [to_name(name) for name in ("loss", "val/loss", "val loss", "a.b", "é")] == ["loss", "val__loss", "val-loss", "a-b", "e"]
-    assert to_json({"a": (1, Scalar()), "n": float("nan"), 1: {2.5}}) == {"a": [1, 0.5], "n": "nan", "1": [2.5]}
+    assert [to_name(name) for name in ("loss", "val/loss", "val loss", "a.b", "é")] == [
+        "loss",
+        "val__loss",
+        "val-loss",
+        "a-b",
+        "e",
+    ]
+    assert to_json({"a": (1, Scalar()), "n": float("nan"), 1: {2.5}}) == {
+        "a": [1, 0.5],
+        "n": "nan",
+        "1": [2.5],
+    }
 
 
 def test_a_base_path_in_the_host_is_kept() -> None:
@@ -277,8 +315,17 @@ def test_a_base_path_in_the_host_is_kept() -> None:
 
 
 def test_an_import_is_cheap_and_brings_nothing() -> None:
-    code = "import sys, time; t = time.perf_counter(); import opstrand.client; print(time.perf_counter() - t, *sys.modules)"
-    answer = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": "operator"})
+    code = (
+        "import sys, time; t = time.perf_counter(); import opstrand.client; "
+        "print(time.perf_counter() - t, *sys.modules)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": "operator"},
+    )
     seconds, *modules = answer.stdout.split()
     assert float(seconds) < 0.5  # 50 ms where the machine is idle; this one may not be
     assert not {"http.client", "ssl", "aiohttp", "pydantic", "logging"} & set(modules)

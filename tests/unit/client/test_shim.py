@@ -1,4 +1,6 @@
-"""The two documented programs, byte for byte, in a Python that has nothing installed, and beside a real installation."""
+"""The two documented programs, byte for byte, in a Python that has nothing installed, and beside a
+real installation.
+"""
 
 import os
 import subprocess
@@ -41,7 +43,14 @@ def pythons() -> list[str]:
 
 def run(python: str, script: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     # -S: no site-packages at all
-    return subprocess.run([python, "-S", "-u", "echo.py"], capture_output=True, text=True, cwd=script.parent, env=env, timeout=30)
+    return subprocess.run(
+        [python, "-S", "-u", "echo.py"],
+        capture_output=True,
+        text=True,
+        cwd=script.parent,
+        env=env,
+        timeout=30,
+    )
 
 
 @pytest.mark.parametrize("program", [CLIENT, TRACKING], ids=["client", "tracking"])
@@ -51,13 +60,20 @@ def test_the_documented_programs_run_with_nothing_installed(
 ) -> None:
     script = lay(tmp_path / "artifacts", program)
     ended = run(python, script, pod_environment)
-    assert (ended.stdout, ended.stderr, ended.returncode) == (repr({"message": MESSAGE}) + "\n", "", 0)
+    assert (ended.stdout, ended.stderr, ended.returncode) == (
+        repr({"message": MESSAGE}) + "\n",
+        "",
+        0,
+    )
 
 
-def test_outputs_logged_last_are_stored_before_the_process_ends(api: Api, pod_environment: dict[str, str], tmp_path: Path) -> None:
+def test_outputs_logged_last_are_stored_before_the_process_ends(
+    api: Api, pod_environment: dict[str, str], tmp_path: Path
+) -> None:
     script = lay(
         tmp_path / "artifacts",
-        "from polyaxon import tracking\ntracking.init()\ntracking.log_outputs(acc=1)\ntracking.log_metrics(loss=2)\n",
+        "from polyaxon import "
+        "tracking\ntracking.init()\ntracking.log_outputs(acc=1)\ntracking.log_metrics(loss=2)\n",
     )
     ended = run(sys.executable, script, pod_environment)
     assert (ended.stderr, ended.returncode) == ("", 0)
@@ -100,20 +116,26 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("python", pythons())
-def test_what_is_said_while_the_process_ends_is_stored(api: Api, pod_environment: dict[str, str], tmp_path: Path, python: str) -> None:
+def test_what_is_said_while_the_process_ends_is_stored(
+    api: Api, pod_environment: dict[str, str], tmp_path: Path, python: str
+) -> None:
     ended = run(python, lay(tmp_path / "artifacts", LAST_WORDS), pod_environment)
     assert (ended.stderr, ended.returncode) == ("", 0)
     assert api.status["outputs"] == {"acc": 1, "loss": 2}
 
 
 @pytest.mark.parametrize("python", pythons())
-def test_what_workers_say_is_stored_before_they_end(api: Api, pod_environment: dict[str, str], tmp_path: Path, python: str) -> None:
+def test_what_workers_say_is_stored_before_they_end(
+    api: Api, pod_environment: dict[str, str], tmp_path: Path, python: str
+) -> None:
     ended = run(python, lay(tmp_path / "artifacts", WORKERS), pod_environment)
     assert (ended.stderr, ended.returncode) == ("", 0)
     assert api.status["outputs"] == {"fork": 1, "spawn": 1, "forkserver": 1, "inherited": 1}
 
 
-def test_an_api_that_refuses_ends_the_program_with_its_words(pod_environment: dict[str, str], tmp_path: Path) -> None:
+def test_an_api_that_refuses_ends_the_program_with_its_words(
+    pod_environment: dict[str, str], tmp_path: Path
+) -> None:
     script = lay(tmp_path / "artifacts", CLIENT)
     ended = run(sys.executable, script, {**pod_environment, "POLYAXON_AUTH_TOKEN": "wrong"})
     assert ended.returncode == 1

@@ -1,4 +1,6 @@
-"""What the kind path decides without a Docker: which Kubernetes a node has, and which way its pulls take."""
+"""What the kind path decides without a Docker: which Kubernetes a node has, and which way its pulls
+take.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def test_the_node_has_the_minor_version_that_the_other_tests_run_on() -> None:
         ({"NO_PROXY": "a", "no_proxy": f"a,{REGISTRY}"}, f"a,{REGISTRY}"),
     ],
 )
-def test_a_proxy_never_stands_between_the_node_and_its_registry(given: dict[str, str], direct: str) -> None:
+def test_a_proxy_never_stands_between_the_node_and_its_registry(
+    given: dict[str, str], direct: str
+) -> None:
     found = past_the_proxy({"HTTP_PROXY": "http://192.0.2.99:1", **given})
     assert found["HTTP_PROXY"] == "http://192.0.2.99:1"
     assert found["NO_PROXY"] == found["no_proxy"] == direct

@@ -1,5 +1,6 @@
-"""What the kind path asks of docker, kind and kubectl. Programs that stand in for them note each call: none of them is there on every
-machine, and what they would do takes minutes."""
+"""What the kind path asks of docker, kind and kubectl. Programs that stand in for them note each
+call: none of them is there on every machine, and what they would do takes minutes.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +15,18 @@ from typing import Any
 import pytest
 from tests.cluster import kind as kind_path
 from tests.cluster.console import Failure
-from tests.cluster.kind import NODE, NODE_IMAGE, REGISTRY, Docker, KindCluster, connect_registry, start_registry
+from tests.cluster.kind import (
+    NODE,
+    NODE_IMAGE,
+    REGISTRY,
+    Docker,
+    KindCluster,
+    connect_registry,
+    start_registry,
+)
 
-#: Notes the call, takes the first answer that is laid down for its words, else ends well and says nothing.
+#: Notes the call, takes the first answer that is laid down for its words, else ends well and says
+#: nothing.
 STAND_IN = """\
 #!{python}
 import json, os, pathlib, sys
@@ -55,7 +65,9 @@ class Machine:
     def calls(self, *words: str) -> list[dict[str, Any]]:
         """Of the calls so far those that begin with any of these words."""
         notes = self._folder / "calls"
-        found = [json.loads(line) for line in notes.read_text().splitlines()] if notes.exists() else []
+        found = (
+            [json.loads(line) for line in notes.read_text().splitlines()] if notes.exists() else []
+        )
         return [one for one in found if one["words"].startswith(words)]
 
 
@@ -113,21 +125,29 @@ def test_a_cluster_that_is_only_busy_is_kept(machine: Machine, cluster: KindClus
     assert machine.calls("kind delete", "kind create") == []
 
 
-def test_a_cluster_whose_node_never_answers_is_not(machine: Machine, cluster: KindCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_whose_node_never_answers_is_not(
+    machine: Machine, cluster: KindCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(kind_path, "PATIENCE", 1)
     machine.answer(f"inspect --format {{{{.State.Running}}}} {NODE}", "true")
     machine.answer("wait node/", code=1)
     assert not cluster._is_kept()
 
 
-def test_a_second_state_folder_uses_the_cluster_of_the_first(machine: Machine, cluster: KindCluster) -> None:
+def test_a_second_state_folder_uses_the_cluster_of_the_first(
+    machine: Machine, cluster: KindCluster
+) -> None:
     machine.answer(f"inspect --format {{{{.State.Running}}}} {NODE}", "true")
     assert cluster._is_kept()
     assert [one["words"].split()[1] for one in machine.calls("kind")] == ["export"]
 
 
-@pytest.mark.parametrize(("networks", "connected"), [("{}", 1), ('{"bridge": {}}', 1), ('{"kind": {}}', 0)])
-def test_a_registry_is_in_the_nodes_network_however_it_came_to_be(machine: Machine, networks: str, connected: int) -> None:
+@pytest.mark.parametrize(
+    ("networks", "connected"), [("{}", 1), ('{"bridge": {}}', 1), ('{"kind": {}}', 0)]
+)
+def test_a_registry_is_in_the_nodes_network_however_it_came_to_be(
+    machine: Machine, networks: str, connected: int
+) -> None:
     machine.answer("{{json .NetworkSettings.Networks}}", networks)
     connect_registry()
     assert len(machine.calls(f"docker network connect kind {REGISTRY}")) == connected
@@ -148,11 +168,16 @@ def test_a_registry_that_is_gone_is_made_to_come_back_with_docker(machine: Machi
     assert "--restart unless-stopped" in made["words"]
 
 
-def test_a_base_image_has_what_the_machine_needs_to_reach_its_indexes(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_base_image_has_what_the_machine_needs_to_reach_its_indexes(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(kind_path, "trust_files", lambda: {"/etc/pip.conf": b"[global]\n"})
     Docker().make_base("bookworm", "localhost/python-base:1")
     [built] = machine.calls("docker build")
-    assert built["files"] == {"0": "[global]\n", "Dockerfile": "FROM python:3.11-slim\nCOPY 0 /etc/pip.conf\n"}
+    assert built["files"] == {
+        "0": "[global]\n",
+        "Dockerfile": "FROM python:3.11-slim\nCOPY 0 /etc/pip.conf\n",
+    }
 
 
 def test_a_tool_that_fails_says_what_it_said(machine: Machine, cluster: KindCluster) -> None:
@@ -161,7 +186,9 @@ def test_a_tool_that_fails_says_what_it_said(machine: Machine, cluster: KindClus
         cluster._create()
 
 
-def test_what_is_taken_down_leaves_its_logs_and_nothing_of_its_own(machine: Machine, cluster: KindCluster) -> None:
+def test_what_is_taken_down_leaves_its_logs_and_nothing_of_its_own(
+    machine: Machine, cluster: KindCluster
+) -> None:
     machine.answer(f"inspect --format {{{{.State.Running}}}} {NODE}", "true")
     cluster.kubeconfig.touch()
     cluster.down()

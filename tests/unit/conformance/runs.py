@@ -40,10 +40,18 @@ def write_operation(vector: Mapping[str, Any]) -> dict[str, Any]:
     if "cli" in vector:
         params.update({name: {"value": text} for name, text in parse_params(vector["cli"]).items()})
     strict = {"strictParams": True} if vector.get("strictParams") else {}
-    return {"kind": "operation", "params": params, **strict, **vector.get("operation", {}), "component": component}
+    return {
+        "kind": "operation",
+        "params": params,
+        **strict,
+        **vector.get("operation", {}),
+        "component": component,
+    }
 
 
-def plan_vector(vector: Mapping[str, Any], evaluate: Evaluate, uuid: str | None = None) -> tuple[Resolved, Plan]:
+def plan_vector(
+    vector: Mapping[str, Any], evaluate: Evaluate, uuid: str | None = None
+) -> tuple[Resolved, Plan]:
     """What the run of a vector starts with. Raises SpecError."""
     compiled = compile_operation(parse_operation(write_operation(vector)))
     identity = identity_of(RUN, uuid)

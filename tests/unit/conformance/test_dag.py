@@ -17,7 +17,10 @@ from opstrand.spec.polyaxonfile import parse_operation
 def read_vector(vector: dict[str, Any]) -> Pipeline | SpecError:
     component = {key: vector[key] for key in ("inputs", "outputs") if vector.get(key)}
     component["run"] = {"kind": "dag", **vector["run"]}
-    written = {"component": component, **({"params": vector["params"]} if vector.get("params") else {})}
+    written = {
+        "component": component,
+        **({"params": vector["params"]} if vector.get("params") else {}),
+    }
     try:
         return read_pipeline(compile_operation(parse_operation(written)), compile_written)
     except SpecError as error:
@@ -36,7 +39,9 @@ def test_dag(vector: dict[str, Any]) -> None:
     for result in (vector["expect"], *results):
         if "stages" in result:
             assert [list(stage) for stage in pipeline.stages] == result["stages"]
-            assert {name: sorted(node.upstreams) for name, node in pipeline.nodes.items()} == result["upstream"]
+            assert {
+                name: sorted(node.upstreams) for name, node in pipeline.nodes.items()
+            } == result["upstream"]
 
 
 @pytest.mark.parametrize("vector", select("dag", "trigger-"))
@@ -50,7 +55,9 @@ def test_trigger(vector: dict[str, Any]) -> None:
 
 def test_the_default_trigger_is_the_measured_one() -> None:
     assert load("dag")["triggers"]["default"] == "all_succeeded"
-    assert evaluate_trigger(None, False, ["succeeded", "failed"]) == evaluate_trigger("all_succeeded", False, ["succeeded", "failed"])
+    assert evaluate_trigger(None, False, ["succeeded", "failed"]) == evaluate_trigger(
+        "all_succeeded", False, ["succeeded", "failed"]
+    )
 
 
 def test_an_operation_without_upstreams_starts() -> None:

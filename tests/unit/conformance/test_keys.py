@@ -19,7 +19,10 @@ OURS = {
     ("Plugins", "client"): "puts the client on PYTHONPATH, for images without the package",
 }
 NOT_TAKEN = {
-    ("Component", "component"): "a component is not written over another one; a layer over one is an operation",
+    (
+        "Component",
+        "component",
+    ): "a component is not written over another one; a layer over one is an operation",
     ("Join", "ref"): "unread by the package; a join's query names its runs",
     ("JoinParam", "ref"): "the references document: no ref in the params of a join",
     ("JoinParam", "toEnv"): "not documented for a join's params",
@@ -30,7 +33,11 @@ def find_sections() -> dict[str, type[Section]]:
     found: dict[str, type[Section]] = {}
     for module in pkgutil.iter_modules(opstrand.spec.__path__, "opstrand.spec."):
         members: dict[str, Any] = vars(importlib.import_module(module.name))
-        found |= {name: one for name, one in members.items() if isinstance(one, type) and issubclass(one, Section)}
+        found |= {
+            name: one
+            for name, one in members.items()
+            if isinstance(one, type) and issubclass(one, Section)
+        }
     return found
 
 

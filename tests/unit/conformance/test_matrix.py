@@ -15,12 +15,16 @@ from opstrand.spec.polyaxonfile import parse_operation
 
 
 def expand_vector(vector: dict[str, Any]) -> list[dict[str, Any]] | SpecError | None:
-    """The params of every run, or why there is none; None for kinds that only a tuner can expand."""
+    """The params of every run, or why there is none; None for kinds that only a tuner can
+    expand.
+    """
     component: dict[str, Any] = {"run": {"kind": "job", "container": {"image": "busybox"}}}
     if vector.get("inputs"):
         component["inputs"] = vector["inputs"]
     try:
-        compiled = compile_operation(parse_operation({"matrix": vector["matrix"], "component": component}))
+        compiled = compile_operation(
+            parse_operation({"matrix": vector["matrix"], "component": component})
+        )
         problems = check_values(compiled)
         if problems:
             return SpecError.of(problems)
@@ -50,8 +54,16 @@ def test_matrix(vector: dict[str, Any]) -> None:
     if "runs" in result:
         assert runs is not None
         assert [list(run) for run in runs] == [list(run) for run in result["runs"]]
-        assert all(close(run[name], other[name]) for run, other in zip(runs, result["runs"], strict=True) for name in run)
+        assert all(
+            close(run[name], other[name])
+            for run, other in zip(runs, result["runs"], strict=True)
+            for name in run
+        )
     elif "count" in result:
         assert runs is not None
         assert len({repr(run) for run in runs}) == len(runs)
-        assert len(runs) == result["count"] if result["count"] is not None else 1 < len(runs) <= vector["matrix"]["numRuns"]
+        assert (
+            len(runs) == result["count"]
+            if result["count"] is not None
+            else 1 < len(runs) <= vector["matrix"]["numRuns"]
+        )

@@ -1,4 +1,6 @@
-"""Params: short forms, what is declared and required, templates in values, arguments, `-P`, toInit."""
+"""Params: short forms, what is declared and required, templates in values, arguments, `-P`,
+toInit.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def observe(vector: dict[str, Any], sandbox: Sandbox) -> dict[str, Any]:
     declared = {io["name"] for io in vector.get("inputs", ())}
     return {
         "inputs": {name: value for name, value in resolved.inputs.items() if name in declared},
-        "contexts": {name: value for name, value in resolved.inputs.items() if name not in declared},
+        "contexts": {
+            name: value for name, value in resolved.inputs.items() if name not in declared
+        },
         "outputs": dict(resolved.outputs),
         "args": plan.container.get("args"),
         "init": list(plan.init),
@@ -34,9 +38,16 @@ def observe(vector: dict[str, Any], sandbox: Sandbox) -> dict[str, Any]:
 def agrees(found: dict[str, Any], expected: dict[str, Any]) -> bool:
     if "error" in expected or "error" in found:
         return found.get("error") == expected.get("error")
-    facts = {key: value for key, value in expected.items() if key in ("inputs", "contexts", "outputs", "args", "init")}
+    facts = {
+        key: value
+        for key, value in expected.items()
+        if key in ("inputs", "contexts", "outputs", "args", "init")
+    }
     if "init" in facts:  # the measured agent had a default store, and named it
-        facts["init"] = [{k: v for k, v in step.items() if (k, v) != ("connection", "store")} for step in facts["init"]]
+        facts["init"] = [
+            {k: v for k, v in step.items() if (k, v) != ("connection", "store")}
+            for step in facts["init"]
+        ]
     return all(same(_plain(key, found[key]), _plain(key, value)) for key, value in facts.items())
 
 

@@ -1,4 +1,6 @@
-"""A component, an operation and preset files laid over each other, as the published package was measured to do it."""
+"""A component, an operation and preset files laid over each other, as the published package was
+measured to do it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from tests.unit.conformance.vectors import classify, is_refusal_only, missing_ids, same, select, wanted, without_nulls
+from tests.unit.conformance.vectors import (
+    classify,
+    is_refusal_only,
+    missing_ids,
+    same,
+    select,
+    wanted,
+    without_nulls,
+)
 
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.errors import SpecError
@@ -31,16 +41,24 @@ def lookup(compiled: Any, path: str) -> Any:
 
 
 def spell(path: str, value: Any) -> Any:
-    """Both sides in one spelling: full params, declarations with a default are optional, tags as a list, no nulls."""
+    """Both sides in one spelling: full params, declarations with a default are optional, tags as a
+    list, no nulls.
+    """
     if path == "params":
-        return {name: Param.model_validate(param).model_dump(by_alias=True, exclude_unset=True) for name, param in value.items()}
+        return {
+            name: Param.model_validate(param).model_dump(by_alias=True, exclude_unset=True)
+            for name, param in value.items()
+        }
     if path == "inputs":
         return [{"isOptional": True, **io} if "value" in io else io for io in value]
     if path in ("tags", "presets") and isinstance(value, str):
         return [word.strip() for word in value.split(",")]
     value = without_nulls(value)
     if path == "run.container" and isinstance(value, dict) and "env" in value:
-        value["env"] = [{key: item for key, item in entry.items() if key != "value_from"} for entry in value["env"]]
+        value["env"] = [
+            {key: item for key, item in entry.items() if key != "value_from"}
+            for entry in value["env"]
+        ]
     return value
 
 

@@ -14,7 +14,10 @@ from opstrand.errors import SpecError
 from opstrand.spec.document import parse_document
 from opstrand.spec.polyaxonfile import parse_polyaxonfile
 
-FILES = {entry["file"]: entry for entry in json.loads((FOLDER / "polyaxonfiles/index.json").read_text())["files"]}
+FILES = {
+    entry["file"]: entry
+    for entry in json.loads((FOLDER / "polyaxonfiles/index.json").read_text())["files"]
+}
 
 
 def validate_submission(name: str) -> dict[str, Any]:
@@ -36,7 +39,9 @@ def test_file(name: str) -> None:
             validate_submission(name)
         assert all(problem.line for problem in caught.value.problems)
         return
-    assert validate_submission(name) == {key: entry[key] for key in ("accepted", "compiles", "runKind") if key in entry}
+    assert validate_submission(name) == {
+        key: entry[key] for key in ("accepted", "compiles", "runKind") if key in entry
+    }
 
 
 @pytest.mark.parametrize("name", DECIDED_FILES)

@@ -39,7 +39,10 @@ DAG = Upstream(
     name="pipe",
     phase="Running",
     globals={
-        **{key: value.replace(FIXTURE["uuid"], DAG_UUID) if isinstance(value, str) else value for key, value in GLOBALS.items()},
+        **{
+            key: value.replace(FIXTURE["uuid"], DAG_UUID) if isinstance(value, str) else value
+            for key, value in GLOBALS.items()
+        },
         "name": "pipe",
         "status": "running",
         "finished_at": None,
@@ -49,18 +52,32 @@ DAG = Upstream(
     frozen=True,
 )
 REFS = {"runs": f"runs.{FIXTURE['uuid']}", "ops": "ops.up", "dag": "dag"}
-UPSTREAMS: dict[Ref, Upstream | None] = {Ref("runs", FIXTURE["uuid"]): UP, Ref("ops", "up"): UP, Ref("dag"): DAG}
+UPSTREAMS: dict[Ref, Upstream | None] = {
+    Ref("runs", FIXTURE["uuid"]): UP,
+    Ref("ops", "up"): UP,
+    Ref("dag"): DAG,
+}
 
 
 def compile_params(params: Mapping[str, Any], inputs: Any = (), **operation: Any) -> Compiled:
-    component = {"kind": "component", "inputs": list(inputs), "run": {"kind": "job", "container": {"image": "busybox"}}}
-    return compile_operation(parse_operation({"kind": "operation", "params": params, "component": component, **operation}))
+    component = {
+        "kind": "component",
+        "inputs": list(inputs),
+        "run": {"kind": "job", "container": {"image": "busybox"}},
+    }
+    return compile_operation(
+        parse_operation(
+            {"kind": "operation", "params": params, "component": component, **operation}
+        )
+    )
 
 
 def validate_submission(vector: Mapping[str, Any]) -> bool:
     """Whether the operation of a static vector is accepted, without a look at any run."""
     try:
-        compiled = compile_params({"p": vector["param"]}, vector.get("inputs", ()), **vector.get("operation", {}))
+        compiled = compile_params(
+            {"p": vector["param"]}, vector.get("inputs", ()), **vector.get("operation", {})
+        )
         collect_refs(compiled)
         parse_joins(compiled)
         found = resolve(compiled, ME, {}, project=[])
@@ -91,7 +108,9 @@ def read_vector(vector: Mapping[str, Any]) -> dict[str, Any]:
 def _text_of(value: Any) -> str:
     if isinstance(value, str):
         return value.strip("{} ")
-    return json.dumps({("files" if key == "file" else key): entries for key, entries in value.items()})
+    return json.dumps(
+        {("files" if key == "file" else key): entries for key, entries in value.items()}
+    )
 
 
 @pytest.mark.parametrize("vector", select("refs", "refs-r"))
@@ -101,7 +120,9 @@ def test_value_forms(vector: dict[str, Any]) -> None:
     if str(expected.get("value", "")).startswith("<the pipeline's"):
         section, _, name = vector["value"].partition(".")
         assert section == "globals"
-        expected = {"value": DAG.globals[name] if name else {key: DAG.globals[key] for key in GLOBALS}}
+        expected = {
+            "value": DAG.globals[name] if name else {key: DAG.globals[key] for key in GLOBALS}
+        }
     assert found.get("error") == expected.get("error")
     assert same(found.get("value"), expected.get("value"))
 
@@ -111,7 +132,12 @@ RUNS = [
         uuid=f"{index}" * 32,
         name=f"j{index}",
         phase="Succeeded",
-        globals={**GLOBALS, "uuid": f"{index}" * 32, "name": f"j{index}", "created_at": f"2026-01-01T10:0{index}:00+00:00"},
+        globals={
+            **GLOBALS,
+            "uuid": f"{index}" * 32,
+            "name": f"j{index}",
+            "created_at": f"2026-01-01T10:0{index}:00+00:00",
+        },
         inputs={"lr": index},
         outputs={"loss": 0.5 * index, **({"only": 1} if index == 0 else {})},
         artifacts=({"name": "model", "path": "outputs/model"},),
@@ -134,11 +160,13 @@ def fill(value: Any) -> Any:
 def test_joins(vector: dict[str, Any]) -> None:
     join = fill(vector["join"])
     others = [replace(RUNS[0], uuid="9" * 32, name="other"), *RUNS]
-    compiled = compile_params({}, joins=[{**join, "params": {"q": {"value": vector["value"], "contextOnly": True}}}])
+    compiled = compile_params(
+        {}, joins=[{**join, "params": {"q": {"value": vector["value"], "contextOnly": True}}}]
+    )
     found = resolve(compiled, ME, {}, project=others)
     assert isinstance(found, Resolved)
     assert same(found.inputs["q"], fill(vector["expect"]["value"]))
-    chosen = [run.uuid for run in RUNS][:: -1 if join["sort"].startswith("-") else 1][join.get("offset") or 0 :][
-        : join.get("limit") or None
-    ]
+    chosen = [run.uuid for run in RUNS][:: -1 if join["sort"].startswith("-") else 1][
+        join.get("offset") or 0 :
+    ][: join.get("limit") or None]
     assert [(edge.uuid, edge.kind) for edge in found.edges] == [(uuid, "join") for uuid in chosen]

@@ -1,4 +1,6 @@
-"""Templates everywhere they may stand: containers, `run`, operation fields, conditions, files, and what a sandbox must refuse."""
+"""Templates everywhere they may stand: containers, `run`, operation fields, conditions, files, and
+what a sandbox must refuse.
+"""
 
 from __future__ import annotations
 
@@ -50,9 +52,16 @@ def _fields(plan: Plan) -> dict[str, Any]:
 def agrees(found: dict[str, Any], expected: dict[str, Any]) -> bool:
     if "error" in expected or "error" in found:
         return found.get("error") == expected.get("error")
-    facts = {key: value for key, value in expected.items() if key not in ("why", "either", "rendered", "message", "stage")}
+    facts = {
+        key: value
+        for key, value in expected.items()
+        if key not in ("why", "either", "rendered", "message", "stage")
+    }
     if "init" in facts:  # the measured agent had a default store, and named it
-        facts["init"] = [{k: v for k, v in step.items() if (k, v) != ("connection", "store")} for step in facts["init"]]
+        facts["init"] = [
+            {k: v for k, v in step.items() if (k, v) != ("connection", "store")}
+            for step in facts["init"]
+        ]
     return all(same(found[key], without_nulls(value)) for key, value in facts.items())
 
 

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from tests.unit.conformance.vectors import classify, is_refusal_only, missing_ids, same, select, wanted
+from tests.unit.conformance.vectors import (
+    classify,
+    is_refusal_only,
+    missing_ids,
+    same,
+    select,
+    wanted,
+)
 
 from opstrand.core.identity import Identity
 from opstrand.core.operation import Compiled
@@ -25,15 +32,27 @@ IDENTITY = Identity("d1410a914d18457589b91926d8c23db4", "run-1", "demo")
 
 def bind_vector(vector: dict[str, Any]) -> dict[str, Any]:
     """The outcome of one vector in the vectors' own terms."""
-    declared = {key: vector[key] for key in ("type", "isList", "isOptional", "validation", "options") if key in vector}
+    declared = {
+        key: vector[key]
+        for key in ("type", "isList", "isOptional", "validation", "options")
+        if key in vector
+    }
     if vector["id"] in DEFAULTS:
         declared["value"] = DEFAULTS[vector["id"]]
     try:
-        value = parse_document(f"x: {vector['yaml']}").data["x"] if "yaml" in vector else vector.get("value")
+        value = (
+            parse_document(f"x: {vector['yaml']}").data["x"]
+            if "yaml" in vector
+            else vector.get("value")
+        )
         io = IO.model_validate({"name": "x", **declared})
-        if isinstance(value, str) and is_template(value):  # the value is bound as it is; that it is rendered first is another test's
+        if isinstance(value, str) and is_template(
+            value
+        ):  # the value is bound as it is; that it is rendered first is another test's
             return {"value": bind(value, Slot("x", "inputs", io, "literal", "params.x"))}
-        compiled = Compiled(name=None, kind="job", run={}, inputs=(io,), params={"x": Param(value=value)})
+        compiled = Compiled(
+            name=None, kind="job", run={}, inputs=(io,), params={"x": Param(value=value)}
+        )
         resolved = resolve(compiled, IDENTITY, {})
     except ValidationError:
         return {"error": "schema"}
@@ -50,7 +69,10 @@ def test_types(vector: dict[str, Any]) -> None:
     if is_refusal_only(vector) and "error" in wanted(vector)[0]:
         assert "error" in found
         return
-    assert any(found.get("error") == w.get("error") and same(found.get("value"), w.get("value")) for w in wanted(vector)), found
+    assert any(
+        found.get("error") == w.get("error") and same(found.get("value"), w.get("value"))
+        for w in wanted(vector)
+    ), found
 
 
 def test_no_decision_outlives_its_vector() -> None:

@@ -1,4 +1,6 @@
-"""The conformance vectors as test cases: what is wanted of each, and how a result is compared with it."""
+"""The conformance vectors as test cases: what is wanted of each, and how a result is compared with
+it.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,10 @@ def load(name: str) -> dict[str, Any]:
 
 
 def select(name: str, prefix: str = "") -> list[Any]:
-    """The vectors of a file as test parameters, by their own ids. One that was decided against must differ: else the decision is stale."""
+    """The vectors of a file as test parameters, by their own ids.
+
+    One that was decided against must differ: else the decision is stale.
+    """
     vectors = [vector for vector in load(name)["vectors"] if vector["id"].startswith(prefix)]
     return [pytest.param(vector, id=vector["id"], marks=_marks(vector["id"])) for vector in vectors]
 
@@ -51,7 +56,10 @@ def _marks(vector_id: str) -> tuple[pytest.MarkDecorator, ...]:
 
 
 def wanted(vector: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The results that are right: `better` if there is one, else `expect`; both where either will do."""
+    """The results that are right:
+
+    `better` if there is one, else `expect`; both where either will do.
+    """
     better = vector.get("better")
     if better is None:
         return [vector["expect"]]
@@ -79,9 +87,13 @@ def same(found: Any, expected: Any) -> bool:
     if isinstance(found, bool) != isinstance(expected, bool):
         return False
     if isinstance(found, Mapping) and isinstance(expected, Mapping):
-        return set(found) == set(expected) and all(same(found[key], expected[key]) for key in expected)
+        return set(found) == set(expected) and all(
+            same(found[key], expected[key]) for key in expected
+        )
     if isinstance(found, list) and isinstance(expected, list):
-        return len(found) == len(expected) and all(same(a, b) for a, b in zip(found, expected, strict=True))
+        return len(found) == len(expected) and all(
+            same(a, b) for a, b in zip(found, expected, strict=True)
+        )
     return bool(found == expected)
 
 

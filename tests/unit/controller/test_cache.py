@@ -1,4 +1,6 @@
-"""The cache: the newest body wins, who waits is woken when it matters, and what is gone is known to be gone."""
+"""The cache: the newest body wins, who waits is woken when it matters, and what is gone is known to
+be gone.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,38 @@ from opstrand.settings import Settings
 UID = "d1410a91-4d18-4575-89b9-1926d8c23db4"
 
 
-def run(version: int, name: str = "a", uid: str = UID, status: dict[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
-    fixed = {"name": name, "namespace": "ns", "uid": uid, "resourceVersion": str(version), **metadata}
-    return {"metadata": fixed, "spec": {"component": {}, "control": {}}, **({"status": status} if status else {})}
+def run(
+    version: int,
+    name: str = "a",
+    uid: str = UID,
+    status: dict[str, Any] | None = None,
+    **metadata: Any,
+) -> dict[str, Any]:
+    fixed = {
+        "name": name,
+        "namespace": "ns",
+        "uid": uid,
+        "resourceVersion": str(version),
+        **metadata,
+    }
+    return {
+        "metadata": fixed,
+        "spec": {"component": {}, "control": {}},
+        **({"status": status} if status else {}),
+    }
 
 
 def pod(version: int, owner: str = "a") -> dict[str, Any]:
     reference = {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "name": owner, "uid": UID}
-    return {"metadata": {"name": "p", "namespace": "ns", "uid": "u", "resourceVersion": str(version), "ownerReferences": [reference]}}
+    return {
+        "metadata": {
+            "name": "p",
+            "namespace": "ns",
+            "uid": "u",
+            "resourceVersion": str(version),
+            "ownerReferences": [reference],
+        }
+    }
 
 
 def test_an_older_event_never_overwrites_the_answer_to_a_write() -> None:
@@ -47,16 +73,35 @@ def test_waiters_are_woken_by_what_they_could_see_and_by_nothing_else() -> None:
     assert cache.put(OPERATIONS, run(1)) == everyone
     assert cache.put(OPERATIONS, run(2, labels={"x": "y"})) == {("ns", "a")}
     assert cache.put(OPERATIONS, run(3, status={"pod": {"name": "p"}})) == everyone
-    assert cache.put(OPERATIONS, run(4, status={"pod": {"name": "p"}, "outputs": {"x": 1}})) == {("ns", "a")}
-    assert cache.put(OPERATIONS, run(5, status={"pod": {"name": "p"}, "phase": "Succeeded"})) == everyone
+    assert cache.put(OPERATIONS, run(4, status={"pod": {"name": "p"}, "outputs": {"x": 1}})) == {
+        ("ns", "a")
+    }
+    assert (
+        cache.put(OPERATIONS, run(5, status={"pod": {"name": "p"}, "phase": "Succeeded"}))
+        == everyone
+    )
     cache.wait(("ns", "b"), frozenset())
-    assert cache.put(OPERATIONS, run(6, status={"pod": {"name": "p"}, "phase": "Failed"})) == {("ns", "a"), ("ns", "c")}
+    assert cache.put(OPERATIONS, run(6, status={"pod": {"name": "p"}, "phase": "Failed"})) == {
+        ("ns", "a"),
+        ("ns", "c"),
+    }
 
 
 def replica(name: str, version: int = 1, uuid: str = UID.replace("-", "")) -> dict[str, Any]:
     reference = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "a-d1410a91-5d", "uid": "r"}
-    metadata = {"name": name, "namespace": "ns", "uid": f"u-{name}", "resourceVersion": str(version)}
-    return {"metadata": {**metadata, "labels": {"opstrand.dev/uuid": uuid}, "ownerReferences": [reference]}}
+    metadata = {
+        "name": name,
+        "namespace": "ns",
+        "uid": f"u-{name}",
+        "resourceVersion": str(version),
+    }
+    return {
+        "metadata": {
+            **metadata,
+            "labels": {"opstrand.dev/uuid": uuid},
+            "ownerReferences": [reference],
+        }
+    }
 
 
 def test_the_pods_of_a_service_are_found_by_its_run_and_wake_it() -> None:
@@ -109,16 +154,23 @@ def test_what_a_full_list_lacks_is_asked_about() -> None:
     cache.put(OPERATIONS, run(2, name="b", uid="ffffffff-4d18-4575-89b9-1926d8c23db4"))
     asked_when = cache.keys(OPERATIONS)
     cache.put(OPERATIONS, run(3, name="c", uid="eeeeeeee-4d18-4575-89b9-1926d8c23db4"))
-    assert [one["metadata"]["name"] for one in cache.missing(OPERATIONS, asked_when, {key_of(run(1))})] == ["b"]
+    assert [
+        one["metadata"]["name"] for one in cache.missing(OPERATIONS, asked_when, {key_of(run(1))})
+    ] == ["b"]
 
 
 def test_a_name_that_is_taken_again_is_another_run() -> None:
-    """The deletion was missed: nobody may read the new run under the old one's uuid, and who waits for the old one hears of its end."""
+    """The deletion was missed: nobody may read the new run under the old one's uuid, and who waits
+    for the old one hears of its end.
+    """
     cache = Cache()
     old = UID.replace("-", "")
     cache.put(OPERATIONS, run(1, status={"phase": "Running"}))
     cache.wait(("ns", "b"), frozenset({Subject("run", "ns", old)}))
-    assert cache.put(OPERATIONS, run(2, uid="ffffffff-4d18-4575-89b9-1926d8c23db4")) == {("ns", "a"), ("ns", "b")}
+    assert cache.put(OPERATIONS, run(2, uid="ffffffff-4d18-4575-89b9-1926d8c23db4")) == {
+        ("ns", "a"),
+        ("ns", "b"),
+    }
     assert cache.find_by_uuid("ns", old) is None
 
 
@@ -142,8 +194,14 @@ def test_a_late_deletion_leaves_the_new_object_and_no_way_back_for_the_old() -> 
 
 def test_a_run_that_is_over_still_gives_its_values_in_their_types() -> None:
     cache = Cache()
-    component = {"inputs": [{"name": "lr", "type": "float", "description": "d"}], "run": {"kind": "job"}}
-    body = {**run(1, status={"phase": "Succeeded", "pod": {"name": "p"}, "inputs": {"lr": 1}}), "spec": {"component": component}}
+    component = {
+        "inputs": [{"name": "lr", "type": "float", "description": "d"}],
+        "run": {"kind": "job"},
+    }
+    body = {
+        **run(1, status={"phase": "Succeeded", "pod": {"name": "p"}, "inputs": {"lr": 1}}),
+        "spec": {"component": component},
+    }
     cache.put(OPERATIONS, body)
     found = cache.operation(("ns", "a"))
     assert found is not None

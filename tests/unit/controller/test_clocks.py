@@ -1,4 +1,6 @@
-"""A machine's clock is set while runs wait: no wait is longer than it was meant to be, and nothing ends because of it."""
+"""A machine's clock is set while runs wait: no wait is longer than it was meant to be, and nothing
+ends because of it.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,10 @@ async def workers() -> AsyncIterator[None]:
 
 
 class Machine:
-    """What its clocks say: `passed` seconds went by, and somebody has set the wall clock `ahead` by some."""
+    """What its clocks say:
+
+    `passed` seconds went by, and somebody has set the wall clock `ahead` by some.
+    """
 
     def __init__(self) -> None:
         self.passed, self.ahead = 1000.0, 0.0
@@ -58,7 +63,9 @@ class Operator:
 
     def __init__(self, kube: MemoryKube, machine: Machine, **settings: Any) -> None:
         self.kube, self.machine = kube, machine
-        self.world = World(kube, Cache(), Settings(**settings), POOL, stopwatch=Stopwatch(machine.monotonic))
+        self.world = World(
+            kube, Cache(), Settings(**settings), POOL, stopwatch=Stopwatch(machine.monotonic)
+        )
 
     async def look(self) -> Outcome:
         for resource in (OPERATIONS, PODS):
@@ -71,7 +78,9 @@ class Operator:
         return await reconcile(KEY, world=self.world, clock=self.machine.wall, is_parked=True)
 
     async def settle(self, seconds: float, until: tuple[str, ...] = ()) -> str:
-        """The phase after so many seconds, or as soon as it is one of these; looked at whenever it asks to be."""
+        """The phase after so many seconds, or as soon as it is one of these; looked at whenever it
+        asks to be.
+        """
         deadline = self.machine.passed + seconds
         while True:
             outcome = await self.look()
@@ -92,16 +101,22 @@ class Operator:
 async def begin(machine: Machine, kind: str = "job", **spec: Any) -> MemoryKube:
     kube = MemoryKube(lambda *_: None)
     run = {"kind": kind, "container": {"image": "busybox", "command": ["true"]}}
-    await kube.create(OPERATIONS, "ns", {"metadata": {"name": "a"}, "spec": {"component": {"run": run}, **spec}})
+    await kube.create(
+        OPERATIONS, "ns", {"metadata": {"name": "a"}, "spec": {"component": {"run": run}, **spec}}
+    )
     return kube
 
 
 async def pod_of(kube: MemoryKube, number: int = 0) -> Manifest:
-    (found,) = [pod for pod in (await kube.list(PODS))[0] if pod["metadata"]["name"].endswith(f"-{number}")]
+    (found,) = [
+        pod for pod in (await kube.list(PODS))[0] if pod["metadata"]["name"].endswith(f"-{number}")
+    ]
     return found
 
 
-async def mark(kube: MemoryKube, machine: Machine, number: int = 0, *, started: float, code: int | None = None) -> None:
+async def mark(
+    kube: MemoryKube, machine: Machine, number: int = 0, *, started: float, code: int | None = None
+) -> None:
     """The attempt's Pod runs since so many seconds ago, or has just ended so."""
     began = machine.true(-started)
     state = {"running": {"startedAt": began}}
@@ -109,12 +124,20 @@ async def mark(kube: MemoryKube, machine: Machine, number: int = 0, *, started: 
         state = {"terminated": {"exitCode": code, "startedAt": began, "finishedAt": machine.true()}}  # type: ignore[dict-item]
     phase = {None: "Running", 0: "Succeeded"}.get(code, "Failed")
     conditions = [{"type": "Ready", "status": "True"}]
-    status = {"phase": phase, "conditions": conditions, "containerStatuses": [{"name": "main", "state": state}]}
+    status = {
+        "phase": phase,
+        "conditions": conditions,
+        "containerStatuses": [{"name": "main", "state": state}],
+    }
     await kube.store(PODS, {**await pod_of(kube, number), "status": status})
 
 
-async def fail_once(machine: Machine, *, ahead: float, about: str = "", **termination: Any) -> tuple[MemoryKube, Operator]:
-    """A run whose first attempt failed, seen by an operator whose clock is ahead by so much at that moment."""
+async def fail_once(
+    machine: Machine, *, ahead: float, about: str = "", **termination: Any
+) -> tuple[MemoryKube, Operator]:
+    """A run whose first attempt failed, seen by an operator whose clock is ahead by so much at that
+    moment.
+    """
     kube = await begin(machine, termination={"maxRetries": 1, **termination}, description=about)
     operator = Operator(kube, machine)
     await operator.look()
@@ -133,7 +156,9 @@ async def fail_once(machine: Machine, *, ahead: float, about: str = "", **termin
 @pytest.mark.parametrize("size", [0, 50_000])
 @pytest.mark.parametrize("is_restarted", [False, True])
 @pytest.mark.parametrize("ahead", [HOUR, DAY, -HOUR])
-async def test_a_retry_is_due_after_its_backoff_whatever_the_clock_said(ahead: float, is_restarted: bool, size: int) -> None:
+async def test_a_retry_is_due_after_its_backoff_whatever_the_clock_said(
+    ahead: float, is_restarted: bool, size: int
+) -> None:
     machine = Machine()
     kube, operator = await fail_once(machine, ahead=ahead, about="x" * size)
     if is_restarted:

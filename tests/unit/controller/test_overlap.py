@@ -1,4 +1,6 @@
-"""Two operators over one cluster, one of them behind; and a cluster that fails between a write and the act that follows it."""
+"""Two operators over one cluster, one of them behind; and a cluster that fails between a write and
+the act that follows it.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def operation(name: str, **spec: Any) -> Manifest:
 
 
 class Operator:
-    """One operator's own view of the cluster; it sees no more than `see` shows it, and the answers to its own requests."""
+    """One operator's own view of the cluster; it sees no more than `see` shows it, and the answers
+    to its own requests.
+    """
 
     def __init__(self, kube: MemoryKube, **settings: Any) -> None:
         self.kube, self.now = kube, datetime(2026, 1, 1, tzinfo=UTC)
@@ -44,7 +48,10 @@ class Operator:
 
 
 class Cluster(MemoryKube):
-    """In memory; deletions fail while `breaks` is set. `meanwhile` happens once, just before the next patch arrives."""
+    """In memory; deletions fail while `breaks` is set.
+
+    `meanwhile` happens once, just before the next patch arrives.
+    """
 
     def __init__(self) -> None:
         super().__init__(lambda *_: None)
@@ -57,7 +64,9 @@ class Cluster(MemoryKube):
             await act()
         return await super().json_patch(resource, *arguments, **options)
 
-    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None:
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None
+    ) -> None:
         if self.breaks:
             raise ApiError("could not delete: broken", status=500)
         await super().delete(resource, namespace, name, uid=uid)
@@ -89,8 +98,12 @@ def main_state(phase: str, **state: Any) -> dict[str, Any]:
 
 
 RUNNING = main_state("Running", running={"startedAt": STARTED})
-ENDED = main_state("Succeeded", terminated={"exitCode": 0, "startedAt": STARTED, "finishedAt": STARTED})
-FAILED = main_state("Failed", terminated={"exitCode": 1, "startedAt": STARTED, "finishedAt": STARTED})
+ENDED = main_state(
+    "Succeeded", terminated={"exitCode": 0, "startedAt": STARTED, "finishedAt": STARTED}
+)
+FAILED = main_state(
+    "Failed", terminated={"exitCode": 1, "startedAt": STARTED, "finishedAt": STARTED}
+)
 HOPELESS = main_state("Pending", waiting={"reason": "InvalidImageName", "message": "!"})
 
 
@@ -101,7 +114,10 @@ async def test_who_is_behind_does_not_take_a_frozen_run_back_to_waiting() -> Non
     ahead, behind = Operator(kube), Operator(kube)
     await behind.see()
     body = await kube.create(OPERATIONS, "ns", operation("a"))
-    await kube.store(OPERATIONS, {**body, "status": {"phase": "Succeeded", "outputs": {"x": 1}, "pod": {"name": "a"}}})
+    await kube.store(
+        OPERATIONS,
+        {**body, "status": {"phase": "Succeeded", "outputs": {"x": 1}, "pod": {"name": "a"}}},
+    )
     await ahead.see()
     await ahead.run(B)
     frozen = await kube.status(B)
@@ -144,7 +160,11 @@ async def test_who_is_behind_does_not_count_a_failure_twice() -> None:
     ahead.now += timedelta(seconds=60)
     await ahead.run(A)
     started = await kube.status(A)
-    assert (started["phase"], started["attempt"], started["retries"]["failures"]) == ("Starting", 1, 1)
+    assert (started["phase"], started["attempt"], started["retries"]["failures"]) == (
+        "Starting",
+        1,
+        1,
+    )
     await behind.run(A)
     assert await kube.status(A) == started
 
@@ -165,7 +185,9 @@ async def test_who_finds_out_by_a_conflict_tells_those_who_wait() -> None:
     assert (await behind.run(A)).wake == {B}
 
 
-async def test_trouble_after_the_last_write_neither_keeps_others_waiting_nor_leaves_a_pod_behind() -> None:
+async def test_trouble_after_the_last_write_neither_keeps_others_waiting_nor_leaves_a_pod_behind() -> (
+    None
+):
     kube = Cluster()
     operator = Operator(kube)
     await kube.create(OPERATIONS, "ns", operation("a"))
@@ -199,14 +221,18 @@ async def test_a_run_that_is_over_lets_no_pod_of_its_own_run_on_and_leaves_other
     await operator.see()
     await operator.run(A)
     assert await kube.pod() == foreign
-    await kube.store(PODS, {**foreign, "metadata": {**foreign["metadata"], "ownerReferences": owned}})
+    await kube.store(
+        PODS, {**foreign, "metadata": {**foreign["metadata"], "ownerReferences": owned}}
+    )
     await operator.see()
     await operator.run(A)
     assert (await kube.pod())["spec"]["activeDeadlineSeconds"] == 1
 
 
 async def test_a_pod_that_ends_while_it_is_being_stopped_is_looked_at() -> None:
-    """The answer to the patch has its end; the watch's word of it is older than that, and taken for old news."""
+    """The answer to the patch has its end; the watch's word of it is older than that, and taken for
+    old news.
+    """
     kube = Cluster()
     operator = await begin(kube)
     await operator.run(A)
@@ -230,7 +256,10 @@ async def test_what_is_asked_for_during_a_write_is_heard_in_its_answer() -> None
     async def ask_to_stop() -> None:
         body = await kube.get(OPERATIONS, "ns", "a")
         metadata = {**body["metadata"], "generation": 2}
-        await kube.store(OPERATIONS, {**body, "metadata": metadata, "spec": {**body["spec"], "control": {"stop": True}}})
+        await kube.store(
+            OPERATIONS,
+            {**body, "metadata": metadata, "spec": {**body["spec"], "control": {"stop": True}}},
+        )
 
     kube.meanwhile = ask_to_stop
     assert (await operator.run(A)).wake == {A}
@@ -242,12 +271,20 @@ async def test_what_is_asked_for_during_a_write_is_heard_in_its_answer() -> None
 async def test_a_condition_that_the_api_adds_during_a_write_is_kept() -> None:
     kube = Cluster()
     operator = await begin(kube)
-    kept = {"type": "ReportKept", "status": "False", "reason": "OutputsTooLarge", "message": "", "lastTransitionTime": STARTED}
+    kept = {
+        "type": "ReportKept",
+        "status": "False",
+        "reason": "OutputsTooLarge",
+        "message": "",
+        "lastTransitionTime": STARTED,
+    }
 
     async def report() -> None:
         body = await kube.get(OPERATIONS, "ns", "a")
         conditions = [*body["status"]["conditions"], kept]
-        await kube.store(OPERATIONS, {**body, "status": {**body["status"], "conditions": conditions}})
+        await kube.store(
+            OPERATIONS, {**body, "status": {**body["status"], "conditions": conditions}}
+        )
 
     kube.meanwhile = report
     assert (await operator.run(A)).again == 0

@@ -1,6 +1,8 @@
-"""What has the name of ours and is there already: adopted where it is exactly what would be made, and otherwise the end of the run.
+"""What has the name of ours and is there already: adopted where it is exactly what would be made,
+and otherwise the end of the run.
 
-Labels, annotations and owner references are copied into everything that is foreign here: anyone who may make a Pod can write them.
+Labels, annotations and owner references are copied into everything that is foreign here: anyone who
+may make a Pod can write them.
 """
 
 from __future__ import annotations
@@ -22,7 +24,15 @@ from opstrand.controller.reconcile import reconcile
 from opstrand.core.normalize import as_stored
 from opstrand.core.pods.adoption import find_difference
 from opstrand.kube.errors import Forbidden
-from opstrand.kube.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, OPERATIONS, PODS, SERVICES, Resource
+from opstrand.kube.resources import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    EVENTS,
+    OPERATIONS,
+    PODS,
+    SERVICES,
+    Resource,
+)
 from opstrand.local.kube import MemoryKube
 from opstrand.settings import Settings
 from opstrand.types import Manifest
@@ -32,9 +42,15 @@ KEY = ("ns", "a")
 LONG = [{"file": {"filename": "big.txt", "content": "line of text\n" * 20_000}}]
 STARTED = {"startedAt": "2026-01-01T00:00:01Z"}
 POOL = Pool(modules=(MODULE,))
-RUNNING = {"phase": "Running", "containerStatuses": [{"name": "main", "state": {"running": STARTED}}]}
+RUNNING = {
+    "phase": "Running",
+    "containerStatuses": [{"name": "main", "state": {"running": STARTED}}],
+}
 DONE = {"exitCode": 0, **STARTED, "finishedAt": "2026-01-01T00:00:02Z"}
-SUCCEEDED = {"phase": "Succeeded", "containerStatuses": [{"name": "main", "state": {"terminated": DONE}}]}
+SUCCEEDED = {
+    "phase": "Succeeded",
+    "containerStatuses": [{"name": "main", "state": {"terminated": DONE}}],
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,7 +62,10 @@ async def workers() -> AsyncIterator[None]:
 
 
 class Cluster(MemoryKube):
-    """In memory, without a kubelet and without Deployment controllers. The operator dies just before, or after, it makes such an object."""
+    """In memory, without a kubelet and without Deployment controllers.
+
+    The operator dies just before, or after, it makes such an object.
+    """
 
     def __init__(self) -> None:
         super().__init__(lambda *_: None)
@@ -65,11 +84,17 @@ class Cluster(MemoryKube):
 
     async def _create(self, resource: Resource, namespace: str | None, body: Any) -> Manifest:
         if resource is DEPLOYMENTS:
-            fixed = {"uid": f"d-{id(body)}", "creationTimestamp": "2026-01-01T00:00:00Z", **body["metadata"]}
+            fixed = {
+                "uid": f"d-{id(body)}",
+                "creationTimestamp": "2026-01-01T00:00:00Z",
+                **body["metadata"],
+            }
             return await self._create_plain(resource, namespace, {**body, "metadata": fixed})
         return await super().create(resource, namespace, body)
 
-    async def _create_plain(self, resource: Resource, namespace: str | None, body: Manifest) -> Manifest:
+    async def _create_plain(
+        self, resource: Resource, namespace: str | None, body: Manifest
+    ) -> Manifest:
         name = body["metadata"]["name"]
         if self.find(resource, namespace, name) is not None:
             return await super().create(resource, namespace, body)
@@ -109,8 +134,14 @@ class Operator:
 
 async def begin(kind: str = "job", init: Any = None, **spec: Any) -> Cluster:
     kube = Cluster()
-    run = {"kind": kind, "container": {"image": "busybox", "command": ["true"]}, **({"init": init} if init else {})}
-    await kube.create(OPERATIONS, "ns", {"metadata": {"name": "a"}, "spec": {"component": {"run": run}, **spec}})
+    run = {
+        "kind": kind,
+        "container": {"image": "busybox", "command": ["true"]},
+        **({"init": init} if init else {}),
+    }
+    await kube.create(
+        OPERATIONS, "ns", {"metadata": {"name": "a"}, "spec": {"component": {"run": run}, **spec}}
+    )
     return kube
 
 
@@ -152,7 +183,10 @@ async def plant(kube: Cluster, resource: Resource, made: Manifest) -> Manifest:
 
 def _rename(value: Any, names: dict[str, str]) -> Any:
     if isinstance(value, dict):
-        return {key: item if key == "binaryData" else _rename(item, names) for key, item in value.items()}
+        return {
+            key: item if key == "binaryData" else _rename(item, names)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
         return [_rename(item, names) for item in value]
     if isinstance(value, str):
@@ -208,7 +242,9 @@ FORGERIES = [
 @pytest.mark.parametrize("refuses_previews", [False, True])
 @pytest.mark.parametrize("state", [None, RUNNING, SUCCEEDED])
 @pytest.mark.parametrize("forge", FORGERIES)
-async def test_a_foreign_pod_is_never_adopted(forge: Any, state: Any, refuses_previews: bool) -> None:
+async def test_a_foreign_pod_is_never_adopted(
+    forge: Any, state: Any, refuses_previews: bool
+) -> None:
     kube = await begin()
     await die_before(kube, PODS)
     pod = await plant(kube, PODS, await would_make(PODS))
@@ -229,7 +265,11 @@ async def test_the_pod_of_the_operator_before_this_one_is_adopted(refuses_previe
     await kube.store(PODS, {**pod, "spec": spec, "status": RUNNING})
     kube.refuses_previews = refuses_previews
     status = await Operator(kube).look()
-    assert (status["phase"], status["pod"]["uid"], status["pod"]["node"]) == ("Running", pod["metadata"]["uid"], "n1")
+    assert (status["phase"], status["pod"]["uid"], status["pod"]["node"]) == (
+        "Running",
+        pod["metadata"]["uid"],
+        "n1",
+    )
     # From now on its uid is in the status: it is not compared again.
     asked = kube.previews
     await Operator(kube).look()
@@ -254,7 +294,9 @@ async def test_a_pod_that_an_operator_of_another_version_made_is_adopted() -> No
 
 
 @pytest.mark.parametrize("is_recorded", [True, False])
-async def test_a_pod_in_the_place_of_the_one_that_was_made_is_not_its_successor(is_recorded: bool) -> None:
+async def test_a_pod_in_the_place_of_the_one_that_was_made_is_not_its_successor(
+    is_recorded: bool,
+) -> None:
     kube = await begin()
     operator = Operator(kube)
     await operator.look()
@@ -263,7 +305,9 @@ async def test_a_pod_in_the_place_of_the_one_that_was_made_is_not_its_successor(
         await kube.store(PODS, {**pod, "status": RUNNING})
         await operator.look()
         operator = Operator(kube)
-    await kube.store(PODS, {**pod, "metadata": {**pod["metadata"], "uid": "planted"}, "status": SUCCEEDED})
+    await kube.store(
+        PODS, {**pod, "metadata": {**pod["metadata"], "uid": "planted"}, "status": SUCCEEDED}
+    )
     status = await operator.look()
     assert (status["phase"], status["reason"], status["attempt"]) == ("Retrying", "PodLost", 1)
 
@@ -274,7 +318,9 @@ async def test_a_foreign_config_map_is_not_used(kind: str, resource: Resource) -
     await die_before(kube, CONFIG_MAPS)
     planted = await plant(kube, CONFIG_MAPS, await would_make(CONFIG_MAPS, kind, LONG))
     evil = base64.b64encode(gzip.compress(b"{}")).decode()
-    await kube.store(CONFIG_MAPS, {**planted, "binaryData": dict.fromkeys(planted["binaryData"], evil)})
+    await kube.store(
+        CONFIG_MAPS, {**planted, "binaryData": dict.fromkeys(planted["binaryData"], evil)}
+    )
     operator = Operator(kube)
     for _ in range(3):
         status = await operator.look()
@@ -313,17 +359,36 @@ async def test_a_service_adopts_its_own_objects_alone(resource: Resource, is_sam
 def replica_of(deployment: Manifest, name: str) -> Manifest:
     """A Pod as the controller of this Deployment makes it, and it serves."""
     template = deployment["spec"]["template"]
-    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{deployment['metadata']['name']}-5d", "uid": "rs"}
-    metadata = {**template["metadata"], "name": name, "namespace": "ns", "uid": name, "ownerReferences": [owner]}
+    owner = {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "name": f"{deployment['metadata']['name']}-5d",
+        "uid": "rs",
+    }
+    metadata = {
+        **template["metadata"],
+        "name": name,
+        "namespace": "ns",
+        "uid": name,
+        "ownerReferences": [owner],
+    }
     main = {"name": "main", "restartCount": 0, "state": {"running": STARTED}}
-    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [main]}
+    status = {
+        "phase": "Running",
+        "conditions": [{"type": "Ready", "status": "True"}],
+        "containerStatuses": [main],
+    }
     metadata["creationTimestamp"] = "2026-01-01T00:00:00Z"
     return {"metadata": metadata, "spec": template["spec"], "status": status}
 
 
 @pytest.mark.parametrize("is_planted", [True, False])
-async def test_replicas_count_once_their_deployment_is_known_to_be_the_runs(is_planted: bool) -> None:
-    """The operator died before it knew: another's Deployment may have come first, with Pods that serve."""
+async def test_replicas_count_once_their_deployment_is_known_to_be_the_runs(
+    is_planted: bool,
+) -> None:
+    """The operator died before it knew: another's Deployment may have come first, with Pods that
+    serve.
+    """
     kube = await begin("service")
     await (die_before if is_planted else die_after)(kube, DEPLOYMENTS)
     if is_planted:
@@ -347,10 +412,19 @@ async def test_a_config_map_that_the_pod_waits_for_is_made_again() -> None:
     operator = Operator(kube)
     await operator.look()
     pod, config_map = await kube.only(PODS), await kube.only(CONFIG_MAPS)
-    await kube.store(PODS, {**pod, "spec": {**pod["spec"], "nodeName": "n1"}, "status": {"phase": "Pending"}})
+    await kube.store(
+        PODS, {**pod, "spec": {**pod["spec"], "nodeName": "n1"}, "status": {"phase": "Pending"}}
+    )
     await kube.remove(CONFIG_MAPS, config_map)
-    words = f'MountVolume.SetUp failed for volume "opstrand-init" : configmap "{pod["metadata"]["name"]}" not found'
-    event = {"metadata": {"name": "e", "namespace": "ns", "uid": "e"}, "reason": "FailedMount", "message": words}
+    words = (
+        'MountVolume.SetUp failed for volume "opstrand-init" : configmap '
+        f'"{pod["metadata"]["name"]}" not found'
+    )
+    event = {
+        "metadata": {"name": "e", "namespace": "ns", "uid": "e"},
+        "reason": "FailedMount",
+        "message": words,
+    }
     await kube.store(EVENTS, {**event, "lastTimestamp": "2026-01-01T00:00:10Z"})
     await operator.look("2100-01-01T00:00:00+00:00")
     again = await kube.only(CONFIG_MAPS)
@@ -388,7 +462,10 @@ async def test_every_part_of_a_pod_counts() -> None:
 async def test_a_pod_may_be_placed_and_not_placed_elsewhere() -> None:
     pod = as_stored(await would_make(PODS))
     asked = {**pod, "spec": {**pod["spec"], "nodeSelector": {"gpu": "a"}}}
-    placed = {**asked, "spec": {**asked["spec"], "nodeName": "n", "nodeSelector": {"gpu": "a", "zone": "z"}}}
+    placed = {
+        **asked,
+        "spec": {**asked["spec"], "nodeName": "n", "nodeSelector": {"gpu": "a", "zone": "z"}},
+    }
     assert find_difference(placed, asked, asked) is None
     moved = {**asked, "spec": {**asked["spec"], "nodeSelector": {"zone": "z"}}}
     assert find_difference(moved, asked, asked) == "spec.nodeSelector"

@@ -1,4 +1,6 @@
-"""The queue: one at a time per key, one more remembered, trouble backed off, nothing before its start."""
+"""The queue: one at a time per key, one more remembered, trouble backed off, nothing before its
+start.
+"""
 
 from __future__ import annotations
 
@@ -150,7 +152,9 @@ async def test_stopping_leaves_nothing_behind() -> None:
 
 @in_leaps
 async def test_a_server_that_asks_for_no_pause_is_given_one() -> None:
-    reconcile = Recorder(PlatformError("busy", retry_after=0.0), PlatformError("busy", retry_after=0.0))
+    reconcile = Recorder(
+        PlatformError("busy", retry_after=0.0), PlatformError("busy", retry_after=0.0)
+    )
     queue = Queue(reconcile, concurrency=1)
     queue.start()
     queue.add(A)
@@ -161,14 +165,18 @@ async def test_a_server_that_asks_for_no_pause_is_given_one() -> None:
 
 @in_leaps
 async def test_trouble_may_last_for_days() -> None:
-    """Doubling as often as it was tried would end in a number too large for a float, and with it the run's last try."""
+    """Doubling as often as it was tried would end in a number too large for a float, and with it
+    the run's last try.
+    """
     queue = Queue(Recorder(), concurrency=1)
     assert [queue._next_backoff(A, None) for _ in range(3000)][-1] == 60.0
 
 
 @in_leaps
 async def test_others_are_woken_by_a_reconcile_that_met_trouble_halfway() -> None:
-    reconcile = Recorder(Outcome(wake=frozenset({B}), trouble=PlatformError("no answer", retry_after=0.02)))
+    reconcile = Recorder(
+        Outcome(wake=frozenset({B}), trouble=PlatformError("no answer", retry_after=0.02))
+    )
     queue = Queue(reconcile, concurrency=1)
     queue.start()
     queue.add(A)
@@ -222,7 +230,12 @@ async def test_what_is_parked_holds_no_slot_and_one_of_its_lane_is_left_for_othe
 async def test_one_that_is_parked_and_is_settled_otherwise_is_not_done_again() -> None:
     """A stop that was asked for needs no expensive decision."""
     parked = Recorder(pause=1.0)
-    queue = Queue(Recorder(Outcome(parked=True), Outcome(parked=True)), concurrency=1, reconcile_parked=parked, parked_slots=2)
+    queue = Queue(
+        Recorder(Outcome(parked=True), Outcome(parked=True)),
+        concurrency=1,
+        reconcile_parked=parked,
+        parked_slots=2,
+    )
     queue.start()
     queue.add_all([A, B])
     await asyncio.sleep(0.1)

@@ -1,4 +1,6 @@
-"""Keeping the cache true: lists that make up what a watch missed, patience at the start, and when the operator is in trouble."""
+"""Keeping the cache true: lists that make up what a watch missed, patience at the start, and when
+the operator is in trouble.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ POD: Manifest = {
     "metadata": {
         "name": "p",
         "labels": {names.MANAGED_BY: names.MANAGED_BY_VALUE},
-        "ownerReferences": [{"kind": "Operation", "apiVersion": names.API_VERSION, "name": "a", "uid": "1"}],
+        "ownerReferences": [
+            {"kind": "Operation", "apiVersion": names.API_VERSION, "name": "a", "uid": "1"}
+        ],
     },
     "spec": {"containers": [{"name": "main", "image": "x", "command": ["true"]}]},
 }
@@ -38,14 +42,19 @@ def operation(name: str) -> Manifest:
 
 
 class Troubled(MemoryKube):
-    """A cluster in memory whose lists fail as they are told. `asked` notes each list's namespace, and each GET."""
+    """A cluster in memory whose lists fail as they are told.
+
+    `asked` notes each list's namespace, and each GET.
+    """
 
     def __init__(self) -> None:
         super().__init__(lambda *_: None)
         self.troubles: list[Exception | Callable[[], Awaitable[None]]] = []
         self.asked: list[str | None] = []
 
-    async def list(self, resource: Resource, namespace: str | None = None, **query: Any) -> tuple[list[Manifest], str]:
+    async def list(
+        self, resource: Resource, namespace: str | None = None, **query: Any
+    ) -> tuple[list[Manifest], str]:
         if resource is OPERATIONS:
             self.asked.append(namespace)
         trouble = self.troubles.pop(0) if self.troubles and resource is OPERATIONS else None
@@ -94,7 +103,11 @@ async def test_a_list_makes_up_the_deletions_of_operations_and_pods() -> None:
     bench.kube.asked.clear()
     await bench.sync.list_all()
     assert await bench.take_keys() == [("ns", "a")]
-    assert [bench.world.cache.count(OPERATIONS), bench.world.cache.count(PODS), bench.world.cache.was_seen("ns", "p")] == [1, 0, True]
+    assert [
+        bench.world.cache.count(OPERATIONS),
+        bench.world.cache.count(PODS),
+        bench.world.cache.was_seen("ns", "p"),
+    ] == [1, 0, True]
     assert bench.kube.asked == [None, "GET b", "GET p"]
     bench.kube.asked.clear()
     await bench.sync.list_all()
@@ -106,7 +119,9 @@ async def test_what_was_made_while_a_list_was_under_way_stays_and_is_not_asked_a
     bench.queue.start()
 
     async def make() -> None:
-        bench.sync.observe(OPERATIONS, "ADDED", await bench.kube.create(OPERATIONS, "ns", operation("new")))
+        bench.sync.observe(
+            OPERATIONS, "ADDED", await bench.kube.create(OPERATIONS, "ns", operation("new"))
+        )
 
     bench.kube.troubles = [make]
     await bench.sync.list_all()
@@ -142,12 +157,18 @@ async def test_only_the_namespaces_that_were_asked_for_are_listed() -> None:
 async def test_a_busy_cluster_at_the_start_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opstrand.controller.sync._FIRST_PAUSE", 0.001)
     bench = Bench()
-    bench.kube.troubles = [ApiError("busy", status=429, retry_after=0.001), ApiError("broken", status=500), ApiError("gone", status=410)]
+    bench.kube.troubles = [
+        ApiError("busy", status=429, retry_after=0.001),
+        ApiError("broken", status=500),
+        ApiError("gone", status=410),
+    ]
     await bench.sync.list_at_start(5)
     assert len(bench.kube.asked) == 4
 
 
-@pytest.mark.parametrize("trouble", [NotFound("no CRDs", status=404), Forbidden("no rights", status=403)])
+@pytest.mark.parametrize(
+    "trouble", [NotFound("no CRDs", status=404), Forbidden("no rights", status=403)]
+)
 async def test_what_only_a_person_can_mend_is_said_at_once(trouble: ApiError) -> None:
     bench = Bench()
     bench.kube.troubles = [trouble]
@@ -186,7 +207,9 @@ async def test_nothing_is_asked_while_something_is_heard() -> None:
     assert (await bench.sync.find_trouble(), bench.kube.asked) == (None, [])
 
 
-async def test_a_list_without_an_answer_is_trouble_before_the_probe_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_list_without_an_answer_is_trouble_before_the_probe_gives_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("opstrand.controller.sync._SMALL_LIST", 0.01)
     bench = Bench(silence=0)
 
@@ -197,7 +220,9 @@ async def test_a_list_without_an_answer_is_trouble_before_the_probe_gives_up(mon
     assert "no answer" in str(await bench.sync.find_trouble())
 
 
-def test_a_watch_that_fails_again_waits_longer_until_one_has_lived(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watch_that_fails_again_waits_longer_until_one_has_lived(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now = 1000.0
     monkeypatch.setattr("opstrand.controller.sync.time.monotonic", lambda: now)
     watch = Watch(OPERATIONS, None, "")
@@ -224,10 +249,22 @@ async def test_a_watch_begins_at_the_first_list_and_lists_again_when_it_is_to_be
     assert bench.kube.asked == [None]
 
 
-def write_line(kind: str, version: str, labels: dict[str, str] | None = None, **metadata: str) -> bytes:
+def write_line(
+    kind: str, version: str, labels: dict[str, str] | None = None, **metadata: str
+) -> bytes:
     """An event in the API server's own spelling."""
-    fixed = {"labels": labels or {}, "name": "a", "namespace": "ns", "resourceVersion": version, "uid": "1", **metadata}
-    return json.dumps({"type": kind, "object": {"metadata": fixed}}, separators=(",", ":")).encode() + b"\n"
+    fixed = {
+        "labels": labels or {},
+        "name": "a",
+        "namespace": "ns",
+        "resourceVersion": version,
+        "uid": "1",
+        **metadata,
+    }
+    return (
+        json.dumps({"type": kind, "object": {"metadata": fixed}}, separators=(",", ":")).encode()
+        + b"\n"
+    )
 
 
 @pytest.mark.parametrize("is_usual", [True, False], ids=["as it is written", "in another order"])
@@ -237,11 +274,17 @@ def test_old_news_is_what_is_known_and_nothing_else(is_usual: bool) -> None:
     def line(kind: str, version: str, **rest: Any) -> bytes:
         written = json.loads(write_line(kind, version, **rest))
         head = {"apiVersion": "opstrand.dev/v1", "kind": "Operation"} if is_usual else {}
-        body = {**head, **written["object"], "spec": {"metadata": {"name": "z", "resourceVersion": "7"}}}
+        body = {
+            **head,
+            **written["object"],
+            "spec": {"metadata": {"name": "z", "resourceVersion": "7"}},
+        }
         return json.dumps({**written, "object": body}, separators=(",", ":")).encode() + b"\n"
 
     for name, version in (("a", "7"), ("b", "8")):
-        body = {"metadata": {"name": name, "namespace": "ns", "resourceVersion": version, "uid": name}}
+        body = {
+            "metadata": {"name": name, "namespace": "ns", "resourceVersion": version, "uid": name}
+        }
         bench.sync.observe(OPERATIONS, "ADDED", body)
     assert bench.sync.is_old_news(OPERATIONS, line("MODIFIED", "7"))
     assert bench.sync.is_old_news(OPERATIONS, line("ADDED", "7"))

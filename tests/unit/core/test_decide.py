@@ -7,7 +7,21 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.support.builders import BROKEN, DONE, EVICTED, JOB, NOW, RUNNING, SETTINGS, body, main, phase, pod, see, started
+from tests.support.builders import (
+    BROKEN,
+    DONE,
+    EVICTED,
+    JOB,
+    NOW,
+    RUNNING,
+    SETTINGS,
+    body,
+    main,
+    phase,
+    pod,
+    see,
+    started,
+)
 
 from opstrand.core.decide import decide
 from opstrand.core.lifecycle.admission import classify_refusal
@@ -36,13 +50,23 @@ def test_a_new_run_is_frozen_before_its_pod() -> None:
         ({"namespace": "elsewhere"}, {}, ("Failed", "InvalidSpec")),
         ({"isApproved": False}, {}, ("Waiting", "AwaitingApproval")),
         ({"isApproved": "false"}, {}, ("Waiting", "AwaitingApproval")),
-        ({"params": {"go": {"value": False, "contextOnly": True}}, "isApproved": "{{ go }}"}, {}, ("Waiting", "AwaitingApproval")),
+        (
+            {"params": {"go": {"value": False, "contextOnly": True}}, "isApproved": "{{ go }}"},
+            {},
+            ("Waiting", "AwaitingApproval"),
+        ),
         ({"conditions": "{{ false }}"}, {}, ("Skipped", "ConditionFalse")),
-        ({"component": {"run": {"kind": "tfjob", "worker": {"container": {"image": "x"}}}}}, {}, ("Failed", "NotSupported")),
+        (
+            {"component": {"run": {"kind": "tfjob", "worker": {"container": {"image": "x"}}}}},
+            {},
+            ("Failed", "NotSupported"),
+        ),
         ({}, {"labels": {"velero.io/restore-name": "r"}}, ("Stopped", "Restored")),
     ],
 )
-def test_what_a_run_asks_for_is_judged_before_anything_is_made(spec: dict[str, Any], metadata: dict[str, Any], expected: Any) -> None:
+def test_what_a_run_asks_for_is_judged_before_anything_is_made(
+    spec: dict[str, Any], metadata: dict[str, Any], expected: Any
+) -> None:
     decision = decide(see(body(spec, **metadata)))
     assert phase(decision) == expected
     assert decision.actions == ()
@@ -52,9 +76,21 @@ SEEN = [
     ("running", {}, pod(RUNNING), ("Running", "PodRunning"), []),
     ("done", {}, pod(DONE), ("Succeeded", "Succeeded"), []),
     ("broken", {}, pod(BROKEN), ("Failed", "ContainerFailed"), []),
-    ("broken with a retry left", {"termination": {"maxRetries": 1}}, pod(BROKEN), ("Retrying", "ContainerFailed"), []),
+    (
+        "broken with a retry left",
+        {"termination": {"maxRetries": 1}},
+        pod(BROKEN),
+        ("Retrying", "ContainerFailed"),
+        [],
+    ),
     ("evicted is the platform's budget", {}, pod(EVICTED), ("Retrying", "Evicted"), []),
-    ("stop while running", {"control": {"stop": True}}, pod(RUNNING), ("Stopping", "Stopping"), [StopPod]),
+    (
+        "stop while running",
+        {"control": {"stop": True}},
+        pod(RUNNING),
+        ("Stopping", "Stopping"),
+        [StopPod],
+    ),
     (
         "stop that was told to the Pod already",
         {"control": {"stop": True}},
@@ -62,14 +98,30 @@ SEEN = [
         ("Stopping", "Stopping"),
         [],
     ),
-    ("stop before it started", {"control": {"stop": True}}, pod({}), ("Stopping", "Stopping"), [DeletePod]),
-    ("a stop that came too late", {"control": {"stop": True}}, pod(DONE), ("Succeeded", "Succeeded"), []),
+    (
+        "stop before it started",
+        {"control": {"stop": True}},
+        pod({}),
+        ("Stopping", "Stopping"),
+        [DeletePod],
+    ),
+    (
+        "a stop that came too late",
+        {"control": {"stop": True}},
+        pod(DONE),
+        ("Succeeded", "Succeeded"),
+        [],
+    ),
     ("a stop that broke it", {"control": {"stop": True}}, pod(BROKEN), ("Stopped", "Stopped"), []),
 ]
 
 
-@pytest.mark.parametrize(("spec", "seen", "expected", "actions"), [row[1:] for row in SEEN], ids=[row[0] for row in SEEN])
-def test_what_the_pod_says_decides(spec: dict[str, Any], seen: dict[str, Any], expected: Any, actions: list[type]) -> None:
+@pytest.mark.parametrize(
+    ("spec", "seen", "expected", "actions"), [row[1:] for row in SEEN], ids=[row[0] for row in SEEN]
+)
+def test_what_the_pod_says_decides(
+    spec: dict[str, Any], seen: dict[str, Any], expected: Any, actions: list[type]
+) -> None:
     operation = started(**{key: value for key, value in spec.items() if key != "control"})
     operation["spec"].update(spec)
     decision = decide(see(operation, pod=seen))
@@ -77,7 +129,17 @@ def test_what_the_pod_says_decides(spec: dict[str, Any], seen: dict[str, Any], e
     assert [type(action) for action in decision.actions] == actions
 
 
-LEAVING = {**RUNNING, "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "x"}]}
+LEAVING = {
+    **RUNNING,
+    "conditions": [
+        {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "PreemptionByScheduler",
+            "message": "x",
+        }
+    ],
+}
 
 
 def test_a_pod_that_is_gone_before_its_end_was_seen_ended_for_what_was_taking_it_away() -> None:
@@ -92,19 +154,29 @@ def test_a_pod_that_is_gone_before_its_end_was_seen_ended_for_what_was_taking_it
     assert gone.status["retries"] == {"failures": 0, "disruptions": 1}
 
 
-@pytest.mark.parametrize("status", [RUNNING, DONE, BROKEN, EVICTED], ids=["running", "done", "broken", "evicted"])
+@pytest.mark.parametrize(
+    "status", [RUNNING, DONE, BROKEN, EVICTED], ids=["running", "done", "broken", "evicted"]
+)
 def test_the_same_again_costs_no_write(status: dict[str, Any]) -> None:
     operation = started()
     first = decide(see(operation, pod=pod(status)))
     assert first.status is not None
-    again = decide(see({**operation, "status": first.status}, pod=pod(status), now=NOW + timedelta(minutes=1)))
-    assert again.status is None or patch_ops(first.status, again.status) == [] or first.status["phase"] == "Retrying"
+    again = decide(
+        see({**operation, "status": first.status}, pod=pod(status), now=NOW + timedelta(minutes=1))
+    )
+    assert (
+        again.status is None
+        or patch_ops(first.status, again.status) == []
+        or first.status["phase"] == "Retrying"
+    )
 
 
 def test_a_frozen_run_without_a_pod_gets_the_same_pod_again() -> None:
     first = decide(see(body()))
     again = decide(see(started(), now=NOW + timedelta(minutes=5)))
-    assert [action.attempt.rendered for action in first.actions] == [action.attempt.rendered for action in again.actions]  # type: ignore[union-attr]
+    assert [action.attempt.rendered for action in first.actions] == [
+        action.attempt.rendered for action in again.actions
+    ]  # type: ignore[union-attr]
     assert again.status is None
 
 
@@ -112,15 +184,26 @@ def test_every_attempt_reads_the_values_as_they_are_stored() -> None:
     """By the alphabet, and 1.0 is 1: the first attempt prints what a retry will."""
     component = {
         "inputs": [{"name": "x", "type": "dict"}, {"name": "f", "type": "float"}],
-        "run": {"kind": "job", "container": {"image": "busybox", "args": ["{{ x }} {{ f }} {{ params.y.value }}"]}},
+        "run": {
+            "kind": "job",
+            "container": {"image": "busybox", "args": ["{{ x }} {{ f }} {{ params.y.value }}"]},
+        },
     }
     spec = {
         "component": component,
-        "params": {"x": {"value": {"b": 1.0, "a": 2}}, "f": 3.0, "y": {"value": {"d": 1, "c": 2}, "contextOnly": True}},
+        "params": {
+            "x": {"value": {"b": 1.0, "a": 2}},
+            "f": 3.0,
+            "y": {"value": {"d": 1, "c": 2}, "contextOnly": True},
+        },
     }
     first = decide(see(body(spec)))
     again = decide(see(body(spec, as_stored(first.status))))
-    pods = [decision.actions[0].attempt.rendered.pod for decision in (first, again) if isinstance(decision.actions[0], CreatePod)]
+    pods = [
+        decision.actions[0].attempt.rendered.pod
+        for decision in (first, again)
+        if isinstance(decision.actions[0], CreatePod)
+    ]
     assert pods[0] == pods[1]
     assert pods[0]["spec"]["containers"][0]["args"] == ["{'a': 2, 'b': 1} 3.0 {'c': 2, 'd': 1}"]
 
@@ -137,7 +220,9 @@ def test_the_timeout_is_for_the_run_and_a_later_attempt_gets_what_is_left() -> N
     operation = started(termination={"timeout": 60, "maxRetries": 3})
     retrying = decide(see(operation, pod=pod(BROKEN)))
     assert retrying.status is not None
-    decision = decide(see({**operation, "status": retrying.status}, now=NOW + timedelta(seconds=30)))
+    decision = decide(
+        see({**operation, "status": retrying.status}, now=NOW + timedelta(seconds=30))
+    )
     (action,) = decision.actions
     assert isinstance(action, CreatePod)
     assert action.attempt.rendered.pod["spec"]["activeDeadlineSeconds"] == 60 - 50
@@ -146,40 +231,79 @@ def test_the_timeout_is_for_the_run_and_a_later_attempt_gets_what_is_left() -> N
 
 
 def test_a_slow_start_is_told_only_after_a_grace() -> None:
-    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"}
-    young = {**pod({"conditions": [condition]}), "metadata": {**pod({})["metadata"], "creationTimestamp": "2026-01-01T11:59:59Z"}}
+    condition = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": "no room",
+    }
+    young = {
+        **pod({"conditions": [condition]}),
+        "metadata": {**pod({})["metadata"], "creationTimestamp": "2026-01-01T11:59:59Z"},
+    }
     decision = decide(see(started(), pod=young))
     assert decision.status is None
     assert decision.requeue_after == 4.0
-    assert phase(decide(see(started(), pod=pod({"conditions": [condition]})))) == ("Starting", "Unschedulable")
+    assert phase(decide(see(started(), pod=pod({"conditions": [condition]})))) == (
+        "Starting",
+        "Unschedulable",
+    )
 
 
 @pytest.mark.parametrize(
     ("reason", "published"),
-    [("PodCreated", "starting"), ("VolumeNotMounted", "warning"), ("NotReady", "warning"), ("InitRunning", "starting")],
+    [
+        ("PodCreated", "starting"),
+        ("VolumeNotMounted", "warning"),
+        ("NotReady", "warning"),
+        ("InitRunning", "starting"),
+    ],
 )
-def test_a_start_that_is_in_trouble_is_a_warning_to_the_published_client(reason: str, published: str) -> None:
+def test_a_start_that_is_in_trouble_is_a_warning_to_the_published_client(
+    reason: str, published: str
+) -> None:
     assert published_status({"phase": "Starting", "reason": reason}) == published
 
 
-NO_ROOM = {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"}]}
+NO_ROOM = {
+    "phase": "Pending",
+    "conditions": [
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"}
+    ],
+}
 NO_SCHEDULER = {"phase": "Pending"}
-GATED = {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]}
+GATED = {
+    "phase": "Pending",
+    "conditions": [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}],
+}
 WEEK = timedelta(days=7)
 HALF_HOUR = timedelta(minutes=30)
 
 
-@pytest.mark.parametrize("state", [NO_ROOM, NO_SCHEDULER], ids=["unschedulable", "not even looked at"])
+@pytest.mark.parametrize(
+    "state", [NO_ROOM, NO_SCHEDULER], ids=["unschedulable", "not even looked at"]
+)
 @pytest.mark.parametrize(
     ("deadline", "bound", "reason", "words"),
     [
-        (None, WEEK, "Unschedulable", "no node took its Pod within 604800 s (OPSTRAND_NODE_PATIENCE)"),
-        (7200, timedelta(hours=2), "DeadlineExceeded", "no node took its Pod within 7200 s (its timeout)"),
+        (
+            None,
+            WEEK,
+            "Unschedulable",
+            "no node took its Pod within 604800 s (OPSTRAND_NODE_PATIENCE)",
+        ),
+        (
+            7200,
+            timedelta(hours=2),
+            "DeadlineExceeded",
+            "no node took its Pod within 7200 s (its timeout)",
+        ),
         (
             60,
             HALF_HOUR,
             "DeadlineExceeded",
-            "no node took its Pod within 1800 s (OPSTRAND_START_PATIENCE, which is more than its timeout of 60 s)",
+            "no node took its Pod within 1800 s (OPSTRAND_START_PATIENCE, which is more than its "
+            "timeout of 60 s)",
         ),
         (10**7, WEEK, "Unschedulable", "no node took its Pod within 604800 s"),
     ],
@@ -205,8 +329,16 @@ def test_what_a_queue_holds_back_and_what_a_node_has_is_not_counted() -> None:
     del held["spec"]["nodeName"]
     late = NOW + 2 * WEEK
     assert phase(decide(see(started(), pod=held, now=late))) == ("Starting", "SchedulingGated")
-    assert decide(see(started(), pod=pod({"phase": "Pending"}, activeDeadlineSeconds=60), now=late)).actions == ()
-    assert phase(decide(see(started(), pod=pod(RUNNING, activeDeadlineSeconds=60), now=late))) == ("Running", "PodRunning")
+    assert (
+        decide(
+            see(started(), pod=pod({"phase": "Pending"}, activeDeadlineSeconds=60), now=late)
+        ).actions
+        == ()
+    )
+    assert phase(decide(see(started(), pod=pod(RUNNING, activeDeadlineSeconds=60), now=late))) == (
+        "Running",
+        "PodRunning",
+    )
 
 
 def test_a_node_may_be_waited_for_for_ever() -> None:
@@ -221,14 +353,21 @@ def test_an_image_that_never_comes_is_given_up() -> None:
     status = {"phase": "Pending", **main(waiting={"reason": "ErrImagePull", "message": "denied"})}
     patient = decide(see(started(), pod=pod(status)))
     assert phase(patient) == ("Starting", "ImagePullFailed")
-    late = decide(see({**started(), "status": patient.status}, pod=pod(status), now=NOW + timedelta(hours=1)))
+    late = decide(
+        see({**started(), "status": patient.status}, pod=pod(status), now=NOW + timedelta(hours=1))
+    )
     assert phase(late) == ("Failed", "ImagePullFailed")
     assert [type(action) for action in late.actions] == [DeletePod]
 
 
 def test_a_pod_that_waited_long_for_something_else_has_all_the_patience_for_its_image() -> None:
-    """Hours in the scheduler's queue, or in an init step, are not hours of a registry that does not answer."""
-    status = {"phase": "Pending", **main(waiting={"reason": "ErrImagePull", "message": "try again"})}
+    """Hours in the scheduler's queue, or in an init step, are not hours of a registry that does not
+    answer.
+    """
+    status = {
+        "phase": "Pending",
+        **main(waiting={"reason": "ErrImagePull", "message": "try again"}),
+    }
     hours_later = decide(see(started(), pod=pod(status), now=NOW + timedelta(hours=5)))
     assert phase(hours_later) == ("Starting", "ImagePullFailed")
     assert hours_later.requeue_after == SETTINGS.start_patience
@@ -236,24 +375,50 @@ def test_a_pod_that_waited_long_for_something_else_has_all_the_patience_for_its_
 
 def test_the_next_thing_that_is_missing_is_told_and_waited_for_anew() -> None:
     def misses(name: str) -> dict[str, Any]:
-        return pod({"phase": "Pending", **main(waiting={"reason": "CreateContainerConfigError", "message": f'secret "{name}" not found'})})
+        return pod(
+            {
+                "phase": "Pending",
+                **main(
+                    waiting={
+                        "reason": "CreateContainerConfigError",
+                        "message": f'secret "{name}" not found',
+                    }
+                ),
+            }
+        )
 
     operation = started()
     first = decide(see(operation, pod=misses("one")))
     assert first.status is not None
     operation = {**operation, "status": first.status}
-    assert decide(see(operation, pod=misses("one"), now=NOW + timedelta(minutes=9))).status == first.status
+    assert (
+        decide(see(operation, pod=misses("one"), now=NOW + timedelta(minutes=9))).status
+        == first.status
+    )
     second = decide(see(operation, pod=misses("two"), now=NOW + timedelta(minutes=10)))
     assert second.status is not None
     assert second.status["message"] == "container 'main': secret \"two\" not found"
     assert second.requeue_after is not None
-    given_up = decide(see({**operation, "status": second.status}, pod=misses("two"), now=NOW + timedelta(minutes=40)))
+    given_up = decide(
+        see(
+            {**operation, "status": second.status},
+            pod=misses("two"),
+            now=NOW + timedelta(minutes=40),
+        )
+    )
     assert phase(given_up) == ("Failed", "ContainerConfigError")
 
 
 def test_an_init_step_that_takes_long_is_named_and_a_short_one_costs_no_write() -> None:
     def in_step(name: str, since: str) -> dict[str, Any]:
-        return pod({"phase": "Pending", "initContainerStatuses": [{"name": name, "state": {"running": {"startedAt": since}}}]})
+        return pod(
+            {
+                "phase": "Pending",
+                "initContainerStatuses": [
+                    {"name": name, "state": {"running": {"startedAt": since}}}
+                ],
+            }
+        )
 
     operation = started()
     young = decide(see(operation, pod=in_step("fetch", "2026-01-01T11:59:55Z")))
@@ -263,13 +428,26 @@ def test_an_init_step_that_takes_long_is_named_and_a_short_one_costs_no_write() 
     assert long.status is not None
     assert long.status["message"] == "init step 'fetch' has been running since 2026-01-01T11:59:00Z"
     operation = {**operation, "status": long.status}
-    assert patch_ops(long.status, decide(see(operation, pod=in_step("fetch", "2026-01-01T11:59:00Z"))).status or {}) == []
+    assert (
+        patch_ops(
+            long.status,
+            decide(see(operation, pod=in_step("fetch", "2026-01-01T11:59:00Z"))).status or {},
+        )
+        == []
+    )
     short = decide(see(operation, pod=in_step("unpack", "2026-01-01T11:59:58Z")))
     assert (short.status, short.requeue_after) == (None, 28.0)
-    later = decide(see(operation, pod=in_step("unpack", "2026-01-01T11:59:58Z"), now=NOW + timedelta(minutes=1)))
+    later = decide(
+        see(
+            operation, pod=in_step("unpack", "2026-01-01T11:59:58Z"), now=NOW + timedelta(minutes=1)
+        )
+    )
     assert later.status is not None
     assert "'unpack'" in later.status["message"]
-    assert phase(decide(see({**operation, "status": later.status}, pod=pod(RUNNING)))) == ("Running", "PodRunning")
+    assert phase(decide(see({**operation, "status": later.status}, pod=pod(RUNNING)))) == (
+        "Running",
+        "PodRunning",
+    )
 
 
 FOREGROUND = {"deletionTimestamp": "2026-01-01T12:00:00Z", "finalizers": ["foregroundDeletion"]}
@@ -294,7 +472,11 @@ def test_a_stop_is_not_taken_back_once_it_has_begun() -> None:
     operation = started()
     operation["spec"]["control"] = {"stop": True}
     stopping = decide(see(operation, pod=pod(RUNNING)))
-    operation = {**operation, "status": stopping.status, "spec": {**operation["spec"], "control": {"stop": False}}}
+    operation = {
+        **operation,
+        "status": stopping.status,
+        "spec": {**operation["spec"], "control": {"stop": False}},
+    }
     gone = pod({**BROKEN, "reason": "DeadlineExceeded"}, activeDeadlineSeconds=1)
     assert phase(decide(see(operation, pod=gone))) == ("Stopped", "Stopped")
     assert phase(decide(see(operation, pod_is_lost=True))) == ("Stopped", "Stopped")
@@ -303,8 +485,16 @@ def test_a_stop_is_not_taken_back_once_it_has_begun() -> None:
 def test_a_program_that_takes_a_stop_politely_was_stopped_all_the_same() -> None:
     operation = started()
     operation["spec"]["control"] = {"stop": True}
-    polite = {**DONE, "phase": "Failed", "reason": "DeadlineExceeded", "startTime": "2026-01-01T11:59:40Z"}
-    assert phase(decide(see(operation, pod=pod(polite, activeDeadlineSeconds=1)))) == ("Stopped", "Stopped")
+    polite = {
+        **DONE,
+        "phase": "Failed",
+        "reason": "DeadlineExceeded",
+        "startTime": "2026-01-01T11:59:40Z",
+    }
+    assert phase(decide(see(operation, pod=pod(polite, activeDeadlineSeconds=1)))) == (
+        "Stopped",
+        "Stopped",
+    )
 
 
 def test_a_later_attempt_that_runs_out_of_time_says_where_the_rest_went() -> None:
@@ -313,25 +503,50 @@ def test_a_later_attempt_that_runs_out_of_time_says_where_the_rest_went() -> Non
     late = pod({**BROKEN, "reason": "DeadlineExceeded"}, activeDeadlineSeconds=10)
     last = decide(see({**operation, "status": retrying.status}, pod=late))
     assert last.status is not None
-    assert last.status["message"] == "it did not end within 10 s: what 1 earlier attempt left of the run's 60 s"
+    assert (
+        last.status["message"]
+        == "it did not end within 10 s: what 1 earlier attempt left of the run's 60 s"
+    )
 
 
 REFUSALS = [
     ('pods "x" is forbidden: exceeded quota: q, requested: pods=1', ("Starting", "QuotaExceeded")),
     ('pods "x" is forbidden: insufficient quota to consume: cpu', ("Starting", "QuotaExceeded")),
-    ('pods "x" is forbidden: failed quota: q: must specify requests.cpu for: main', ("Failed", "PodRefused")),
+    (
+        'pods "x" is forbidden: failed quota: q: must specify requests.cpu for: main',
+        ("Failed", "PodRefused"),
+    ),
     ('pods "x" is forbidden: no PriorityClass with name high was found', ("Failed", "PodRefused")),
-    ('pods "x" is forbidden: [maximum cpu usage per Container is 1, but limit is 2, maximum memory', ("Failed", "PodRefused")),
-    ('pods "x" is forbidden: cpu max limit to request ratio per Container is 2, but provided', ("Failed", "PodRefused")),
+    (
+        'pods "x" is forbidden: [maximum cpu usage per Container is 1, but limit is 2, maximum '
+        "memory",
+        ("Failed", "PodRefused"),
+    ),
+    (
+        'pods "x" is forbidden: cpu max limit to request ratio per Container is 2, but provided',
+        ("Failed", "PodRefused"),
+    ),
     ('pods "x" is forbidden: pod rejected: RuntimeClass "x" not found', ("Failed", "PodRefused")),
     ('admission webhook "policy.test" denied the request: no', ("Failed", "PodRefused")),
-    ("pods \"x\" is forbidden: ValidatingAdmissionPolicy 'p' denied request: no", ("Failed", "PodRefused")),
-    ('pods "x" is forbidden: error looking up service account ns/x: serviceaccount "x" not found', ("Starting", "ServiceAccountNotFound")),
     (
-        'pods "x" is forbidden: unable to create new content in namespace ns because it is being terminated',
+        "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'p' denied request: no",
+        ("Failed", "PodRefused"),
+    ),
+    (
+        'pods "x" is forbidden: error looking up service account ns/x: serviceaccount "x" not '
+        "found",
+        ("Starting", "ServiceAccountNotFound"),
+    ),
+    (
+        'pods "x" is forbidden: unable to create new content in namespace ns because it is being '
+        "terminated",
         ("Stopped", "NamespaceTerminating"),
     ),
-    ('pods is forbidden: User "system:serviceaccount:a:b" cannot create resource "pods" in API group ""', None),
+    (
+        'pods is forbidden: User "system:serviceaccount:a:b" cannot create resource "pods" in API '
+        'group ""',
+        None,
+    ),
     ('pods "x" is forbidden: status unknown for quota: q, resources: pods', None),
     ('pods "x" is forbidden: not yet ready to handle request', None),
     ("<html>403</html>", None),
@@ -339,18 +554,26 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("words", "expected"), REFUSALS)
-def test_what_admission_says_is_about_the_run_unless_it_is_about_us(words: str, expected: tuple[str, str] | None) -> None:
+def test_what_admission_says_is_about_the_run_unless_it_is_about_us(
+    words: str, expected: tuple[str, str] | None
+) -> None:
     decision = classify_refusal(see(started()), words)
     assert (decision and phase(decision)) == expected
     if decision is not None and decision.status is not None:
         assert decision.status["message"].startswith(words)
-        assert ("which asks for 10m to 1 cpu" in decision.status["message"]) == (" per Container " in words)
+        assert ("which asks for 10m to 1 cpu" in decision.status["message"]) == (
+            " per Container " in words
+        )
 
 
 def test_history_is_bounded_and_keeps_its_first_entry() -> None:
     operation = started()
     for minute in range(40):
-        status = pod(RUNNING) if minute % 2 else pod({"phase": "Pending", **main(waiting={"reason": "ErrImagePull"})})
+        status = (
+            pod(RUNNING)
+            if minute % 2
+            else pod({"phase": "Pending", **main(waiting={"reason": "ErrImagePull"})})
+        )
         decision = decide(see(operation, pod=status, now=NOW + timedelta(minutes=minute / 10)))
         if decision.status is not None:
             operation = {**operation, "status": decision.status}
@@ -367,11 +590,16 @@ def test_a_final_run_is_left_alone() -> None:
     ("own", "reason"),
     [
         ({"params": {"p": {"ref": "op.a", "value": "outputs.x"}}}, "RefInvalid"),
-        ({"joins": [{"query": "statsu: x", "params": {"p": {"value": "outputs.x"}}}]}, "InvalidSpec"),
+        (
+            {"joins": [{"query": "statsu: x", "params": {"p": {"value": "outputs.x"}}}]},
+            "InvalidSpec",
+        ),
         ({"matrix": {"kind": "mapping", "values": [{"p": 1}]}}, "NotSupported"),
     ],
 )
-def test_what_is_wrong_without_a_component_is_not_said_after_waiting_for_it(own: dict[str, Any], reason: str) -> None:
+def test_what_is_wrong_without_a_component_is_not_said_after_waiting_for_it(
+    own: dict[str, Any], reason: str
+) -> None:
     operation = body()
     operation["spec"] = {"hubRef": "trainer", **own}
     assert phase(decide(see(operation))) == ("Failed", reason)
@@ -386,40 +614,81 @@ def test_patience_begins_anew_with_each_thing_that_is_waited_for() -> None:
     missing = decide(see({**operation, "status": first.status}, now=hours_later))
     assert phase(missing) == ("Waiting", "ComponentNotFound")
     assert missing.requeue_after == SETTINGS.upstream_patience
-    given_up = decide(see({**operation, "status": missing.status}, now=hours_later + timedelta(seconds=SETTINGS.upstream_patience)))
+    given_up = decide(
+        see(
+            {**operation, "status": missing.status},
+            now=hours_later + timedelta(seconds=SETTINGS.upstream_patience),
+        )
+    )
     assert phase(given_up) == ("Failed", "ComponentNotFound")
 
 
-IN_THE_FILE = {"component": {"run": {**JOB["component"]["run"], "environment": {"annotations": {"opstrand.dev/platform-retries": "0"}}}}}
+IN_THE_FILE = {
+    "component": {
+        "run": {
+            **JOB["component"]["run"],
+            "environment": {"annotations": {"opstrand.dev/platform-retries": "0"}},
+        }
+    }
+}
 ON_THE_OBJECT = {"annotations": {"opstrand.dev/platform-retries": "0"}}
-DELETED = {"metadata": {**pod({})["metadata"], "deletionTimestamp": "2026-01-01T11:59:45Z"}, "spec": {}, "status": BROKEN}
+DELETED = {
+    "metadata": {**pod({})["metadata"], "deletionTimestamp": "2026-01-01T11:59:45Z"},
+    "spec": {},
+    "status": BROKEN,
+}
 
 
-@pytest.mark.parametrize(("spec", "metadata"), [(IN_THE_FILE, {}), (JOB, ON_THE_OBJECT)], ids=["in the file", "on the object"])
-@pytest.mark.parametrize("what", [{"pod": pod(EVICTED)}, {"pod_is_lost": True}, {"pod": DELETED}], ids=["evicted", "lost", "deleted"])
-@pytest.mark.parametrize("termination", [{}, {"podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "X"}]}]}}])
-def test_at_most_once_can_be_asked_for(spec: Any, metadata: Any, what: Any, termination: Any) -> None:
+@pytest.mark.parametrize(
+    ("spec", "metadata"),
+    [(IN_THE_FILE, {}), (JOB, ON_THE_OBJECT)],
+    ids=["in the file", "on the object"],
+)
+@pytest.mark.parametrize(
+    "what",
+    [{"pod": pod(EVICTED)}, {"pod_is_lost": True}, {"pod": DELETED}],
+    ids=["evicted", "lost", "deleted"],
+)
+@pytest.mark.parametrize(
+    "termination",
+    [
+        {},
+        {"podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "X"}]}]}},
+    ],
+)
+def test_at_most_once_can_be_asked_for(
+    spec: Any, metadata: Any, what: Any, termination: Any
+) -> None:
     asked = {**spec, **({"termination": termination} if termination else {})}
     status = decide(see(body(asked, **metadata))).status
     assert status is not None
     run = body(asked, {**status, "phase": "Running"}, **metadata)
     if termination and "pod" in what:
         conditions = [{"type": "X", "status": "True"}]
-        what = {"pod": {**what["pod"], "status": {**what["pod"]["status"], "conditions": conditions}}}
+        what = {
+            "pod": {**what["pod"], "status": {**what["pod"]["status"], "conditions": conditions}}
+        }
     assert decide(see(run, **what)).status["phase"] == "Failed"  # type: ignore[index]
-    without = body(JOB, {key: value for key, value in run["status"].items() if key != "platformRetries"})
+    without = body(
+        JOB, {key: value for key, value in run["status"].items() if key != "platformRetries"}
+    )
     assert decide(see(without, **what)).status["phase"] == "Retrying"  # type: ignore[index]
 
 
 @pytest.mark.parametrize("allowed", [0, 1, 3])
 @pytest.mark.parametrize("max_retries", [0, 2])
-def test_each_run_has_the_budget_for_disruptions_that_the_setting_says(allowed: int, max_retries: int) -> None:
+def test_each_run_has_the_budget_for_disruptions_that_the_setting_says(
+    allowed: int, max_retries: int
+) -> None:
     """Of its own: what the user allows for failures of the program is not spent on lost Pods."""
     spec = {"termination": {"maxRetries": max_retries}}
     operation, moment = started(**spec), NOW
     for number in range(allowed + 1):
         moment += timedelta(hours=1)
-        lost = replace(see(operation, now=moment, pod_is_lost=True), settings=Settings(platform_retries=allowed))
+        lost = replace(
+            see(operation, now=moment, pod_is_lost=True),
+            settings=Settings(platform_retries=allowed),
+        )
         decision = decide(lost)
         assert decision.status is not None
         assert decision.status["phase"] == ("Retrying" if number < allowed else "Failed"), number
@@ -429,9 +698,15 @@ def test_each_run_has_the_budget_for_disruptions_that_the_setting_says(allowed: 
 
 
 def test_the_objects_word_on_disruptions_wins_over_the_files_and_must_be_a_number() -> None:
-    status = decide(see(body(IN_THE_FILE, annotations={"opstrand.dev/platform-retries": "2"}))).status or {}
+    status = (
+        decide(see(body(IN_THE_FILE, annotations={"opstrand.dev/platform-retries": "2"}))).status
+        or {}
+    )
     assert status["platformRetries"] == 2
     for wrong in ("", "-1", "1.5", "many", "11", "٣"):
         decision = decide(see(body(annotations={"opstrand.dev/platform-retries": wrong})))
         assert phase(decision) == ("Failed", "InvalidSpec")
-        assert 'metadata.annotations["opstrand.dev/platform-retries"]' in (decision.status or {})["message"]
+        assert (
+            'metadata.annotations["opstrand.dev/platform-retries"]'
+            in (decision.status or {})["message"]
+        )

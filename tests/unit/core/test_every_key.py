@@ -1,7 +1,9 @@
-"""Every key of every section does something, or is refused by its name, or `check` says that it does nothing.
+"""Every key of every section does something, or is refused by its name, or `check` says that it
+does nothing.
 
-"Does something" is what the operator would create or write: the Pod (or a service's objects) and the status differ with the key and
-without it. What shows only elsewhere is in ELSEWHERE, each with where.
+"Does something" is what the operator would create or write: the Pod (or a service's objects) and
+the status differ with the key and without it. What shows only elsewhere is in ELSEWHERE, each with
+where.
 """
 
 from __future__ import annotations
@@ -10,7 +12,17 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from tests.support.every_key import SECTIONS, Case, File, find_outcome, iter_cases, make_job, make_places, make_service, with_inputs
+from tests.support.every_key import (
+    SECTIONS,
+    Case,
+    File,
+    find_outcome,
+    iter_cases,
+    make_job,
+    make_places,
+    make_service,
+    with_inputs,
+)
 
 from opstrand.core.compiling.compile import compile_alone, compile_operation
 from opstrand.core.compiling.without_effect import find_idle
@@ -32,16 +44,25 @@ INSTEAD: dict[str, Any] = {
     "run.init[0].file.kind": "script",
     "run.init[0].dockerfile.filename": "Dockerfile.x",
     "run.init[0].dockerfile.workdir": "/w",
-    **dict.fromkeys(("plugins.auth", "plugins.shm", "plugins.collectArtifacts", "plugins.collectResources"), False),
-    **dict.fromkeys(("plugins.docker", "plugins.mountArtifactsStore", "plugins.externalHost"), True),
-    **dict.fromkeys(("plugins.tmux", "plugins.sandbox", "plugins.ssh", "plugins.sidecar.noConnections"), True),
+    **dict.fromkeys(
+        ("plugins.auth", "plugins.shm", "plugins.collectArtifacts", "plugins.collectResources"),
+        False,
+    ),
+    **dict.fromkeys(
+        ("plugins.docker", "plugins.mountArtifactsStore", "plugins.externalHost"), True
+    ),
+    **dict.fromkeys(
+        ("plugins.tmux", "plugins.sandbox", "plugins.ssh", "plugins.sidecar.noConnections"), True
+    ),
     "inputs.x.name": "x",
 }
 
 
 def with_container(place: str, **fields: Any) -> dict[str, Any]:
     given = {"image": "a", **fields}
-    return make_job(container=given) if place == "container" else make_job(init=[{"container": given}])
+    return (
+        make_job(container=given) if place == "container" else make_job(init=[{"container": given}])
+    )
 
 
 def with_dockerfile(**fields: Any) -> dict[str, Any]:
@@ -59,8 +80,14 @@ _DECLARED = {"type": "artifacts", "isOptional": True}
 #: Keys that mean something only beside others: without and with.
 FILES: dict[str, tuple[File, File]] = {
     "outputs": (_PRINTS_Y, {**_PRINTS_Y, "outputs": [{"name": "y", "value": 1}]}),
-    "strictParams": ({**make_job(), "params": {"y": 1}}, {**make_job(), "params": {"y": 1}, "strictParams": True}),
-    "patchStrategy": ({**make_job(), **_PATCH}, {**make_job(), **_PATCH, "patchStrategy": "isnull"}),
+    "strictParams": (
+        {**make_job(), "params": {"y": 1}},
+        {**make_job(), "params": {"y": 1}, "strictParams": True},
+    ),
+    "patchStrategy": (
+        {**make_job(), **_PATCH},
+        {**make_job(), **_PATCH, "patchStrategy": "isnull"},
+    ),
     **{
         f"{path}.restartPolicyRules": (
             with_container(place, restartPolicy="Never"),
@@ -68,7 +95,10 @@ FILES: dict[str, tuple[File, File]] = {
         )
         for path, place in (("run.container", "container"), ("run.init[0].container", "init"))
     },
-    "run.init[0].path": (make_job(init=[{"connection": "datasets"}]), make_job(init=[{"connection": "datasets", "path": "/other"}])),
+    "run.init[0].path": (
+        make_job(init=[{"connection": "datasets"}]),
+        make_job(init=[{"connection": "datasets", "path": "/other"}]),
+    ),
     **{
         f"run.init[0].dockerfile.{key}": (
             with_dockerfile(**{other: value for other, value in _USER.items() if other != key}),
@@ -78,14 +108,26 @@ FILES: dict[str, tuple[File, File]] = {
     },
     "inputs.x.type": (with_inputs(param={"value": 3}), with_inputs(param={"value": 3}, type="str")),
     "inputs.x.value": (with_inputs(param={"value": "a"}), {**with_inputs(value="b"), "params": {}}),
-    "inputs.x.isOptional": ({**with_inputs(), "params": {}}, {**with_inputs(isOptional=True), "params": {}}),
-    "inputs.x.isList": (with_inputs(param=["a"], type="str"), with_inputs(param=["a"], type="str", isList=True)),
+    "inputs.x.isOptional": (
+        {**with_inputs(), "params": {}},
+        {**with_inputs(isOptional=True), "params": {}},
+    ),
+    "inputs.x.isList": (
+        with_inputs(param=["a"], type="str"),
+        with_inputs(param=["a"], type="str", isList=True),
+    ),
     "inputs.x.isFlag": (
         with_inputs("{{ params.x.as_arg }}", param={"value": True}, type="bool"),
         with_inputs("{{ params.x.as_arg }}", param={"value": True}, type="bool", isFlag=True),
     ),
-    "inputs.x.argFormat": (with_inputs("{{ params.x.as_arg }}"), with_inputs("{{ params.x.as_arg }}", argFormat="-x {{ x }}")),
-    "inputs.x.toInit": (with_inputs(param={"value": _FILES}, **_DECLARED), with_inputs(param={"value": _FILES}, **_DECLARED, toInit=True)),
+    "inputs.x.argFormat": (
+        with_inputs("{{ params.x.as_arg }}"),
+        with_inputs("{{ params.x.as_arg }}", argFormat="-x {{ x }}"),
+    ),
+    "inputs.x.toInit": (
+        with_inputs(param={"value": _FILES}, **_DECLARED),
+        with_inputs(param={"value": _FILES}, **_DECLARED, toInit=True),
+    ),
     "inputs.x.connection": (
         with_inputs(param={"value": _FILES}, **_DECLARED, toInit=True),
         with_inputs(param={"value": _FILES}, **_DECLARED, toInit=True, connection="datasets"),
@@ -111,10 +153,17 @@ FILES: dict[str, tuple[File, File]] = {
         {**make_service(), "termination": {"probe": _HTTP}},
         {**make_service(), "termination": _CULLED},
     ),
-    "termination.culling": (make_job(), {**make_job(), "termination": {"culling": {"timeout": 60}}}),
+    "termination.culling": (
+        make_job(),
+        {**make_job(), "termination": {"culling": {"timeout": 60}}},
+    ),
 }
 #: What a key that is there to be checked refuses, at the place of the value that it does not fit.
-REFUSALS = {"strictParams": "params.y", "inputs.x.validation": "params.x", "inputs.x.options": "params.x"}
+REFUSALS = {
+    "strictParams": "params.y",
+    "inputs.x.validation": "params.x",
+    "inputs.x.options": "params.x",
+}
 #: Shortcuts that a note names by what they stand for.
 SHORTCUTS = {"ports": "run.ports"}
 #: Keys whose effect is not in what is created first, and where it is.
@@ -159,8 +208,14 @@ def test_a_key_does_something_or_it_is_said_that_it_does_nothing(case: Case) -> 
         return
     # A section that is refused as a whole refuses its keys.
     name = SHORTCUTS.get(case.path, case.path)
-    is_named = any(name.startswith((path, f"{path}.", f"{path}[")) or path.startswith(name) for path in said if path)
-    has_effect = not given.is_refused and (without.is_refused or (given.manifests, given.status) != (without.manifests, without.status))
+    is_named = any(
+        name.startswith((path, f"{path}.", f"{path}[")) or path.startswith(name)
+        for path in said
+        if path
+    )
+    has_effect = not given.is_refused and (
+        without.is_refused or (given.manifests, given.status) != (without.manifests, without.status)
+    )
     assert (is_named or has_effect) != (case.path in ELSEWHERE), (given, without)
 
 
@@ -169,8 +224,13 @@ def test_of_a_component_that_is_not_here_no_kind_is_guessed() -> None:
     assert [note.partition(":")[0] for note in find_idle(alone, is_alone=True)] == ["cost"]
 
 
-@pytest.mark.parametrize(("termination", "told"), [({"culling": {"timeout": 60}}, ["termination.culling.timeout"]), (_CULLED, [])])
-def test_that_a_service_without_a_page_is_never_found_idle_is_told(termination: dict[str, Any], told: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("termination", "told"),
+    [({"culling": {"timeout": 60}}, ["termination.culling.timeout"]), (_CULLED, [])],
+)
+def test_that_a_service_without_a_page_is_never_found_idle_is_told(
+    termination: dict[str, Any], told: list[str]
+) -> None:
     compiled = compile_operation(parse_operation({**make_service(), "termination": termination}))
     assert [note.partition(":")[0] for note in find_idle(compiled)] == told
 
@@ -182,10 +242,20 @@ def test_every_section_is_gone_through() -> None:
         section = todo.pop()
         if section.__name__ not in reached:
             reached[section.__name__] = section
-            todo += [inner for key, (shape, _) in fields_of(section).items() if key not in BY_KIND for inner in sections_of(shape)]
+            todo += [
+                inner
+                for key, (shape, _) in fields_of(section).items()
+                if key not in BY_KIND
+                for inner in sections_of(shape)
+            ]
     assert reached.keys() == {section.__name__ for section in SECTIONS} | APART.keys()
 
 
 def sections_of(shape: Shape) -> list[type[BaseModel]]:
-    inner = [one for part in (shape.items, *shape.options) if part is not None for one in sections_of(part)]
+    inner = [
+        one
+        for part in (shape.items, *shape.options)
+        if part is not None
+        for one in sections_of(part)
+    ]
     return [shape.section, *inner] if shape.section is not None else inner

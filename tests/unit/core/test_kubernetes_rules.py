@@ -1,4 +1,6 @@
-"""What Kubernetes refuses is refused by `check`, at its path, and nothing else is; tests/integration asks a real API server the same."""
+"""What Kubernetes refuses is refused by `check`, at its path, and nothing else is;
+tests/integration asks a real API server the same.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from opstrand.spec.polyaxonfile import parse_operation
 @pytest.mark.parametrize("case", CASES, ids=[json.dumps(case["run"])[:90] for case in CASES])
 def test_a_pod_is_refused_at_its_path_or_not_at_all(case: dict[str, Any]) -> None:
     problems = find_problems(case["run"])
-    assert [problem.partition(": ")[0] for problem in problems][:1] == ([case["refused"]] if case["refused"] else [])
+    assert [problem.partition(": ")[0] for problem in problems][:1] == (
+        [case["refused"]] if case["refused"] else []
+    )
 
 
 @pytest.mark.parametrize(
@@ -26,16 +30,30 @@ def test_a_pod_is_refused_at_its_path_or_not_at_all(case: dict[str, Any]) -> Non
     [
         (
             {"container": {"image": "a", "imagePullPolicy": "always"}},
-            "run.container.imagePullPolicy: expected one of Always, IfNotPresent, Never, found the text 'always'; did you mean 'Always'?",
+            "run.container.imagePullPolicy: expected one of Always, IfNotPresent, Never, found "
+            "the text 'always'; did you mean 'Always'?",
         ),
         (
             {"container": {"image": "a", "resources": {"requests": {"nvidia.com/gpu": 1}}}},
-            "run.container.resources.requests.nvidia.com/gpu: nvidia.com/gpu cannot be asked for without the same limit: "
+            "run.container.resources.requests.nvidia.com/gpu: nvidia.com/gpu cannot be asked for "
+            "without the same limit: "
             "write it in limits",
         ),
         (
-            {"container": {"image": "a", "env": [{"name": "A", "value": "1", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}},
-            "run.container.env[0].valueFrom: a variable has either value or valueFrom: remove one of them",
+            {
+                "container": {
+                    "image": "a",
+                    "env": [
+                        {
+                            "name": "A",
+                            "value": "1",
+                            "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}},
+                        }
+                    ],
+                }
+            },
+            "run.container.env[0].valueFrom: a variable has either value or valueFrom: remove one "
+            "of them",
         ),
     ],
 )
@@ -48,13 +66,25 @@ def test_what_a_template_will_give_is_left_for_later_and_the_rest_is_checked() -
         "image": "{{ image }}",
         "imagePullPolicy": "{{ policy }}",
         "ports": [{"containerPort": "{{ port }}", "protocol": "tcp"}],
-        "resources": {"limits": {"cpu": "{{ cpu }}"}, "requests": {"cpu": 8, "nvidia.com/gpu": "{{ gpu }}"}},
+        "resources": {
+            "limits": {"cpu": "{{ cpu }}"},
+            "requests": {"cpu": 8, "nvidia.com/gpu": "{{ gpu }}"},
+        },
     }
     names = ("image", "policy", "port", "cpu", "gpu")
-    params = {name: {"ref": "ops.up", "value": f"outputs.{name}", "contextOnly": True} for name in names}
-    first, second = check_spec({"params": params, "component": {"run": {"kind": "job", "container": container}}})
-    assert first.startswith("run.container.ports[0].protocol: expected one of SCTP, TCP, UDP, found the text 'tcp'")
-    assert second.startswith("run.container.resources.requests.nvidia.com/gpu: nvidia.com/gpu cannot be asked for without the same limit")
+    params = {
+        name: {"ref": "ops.up", "value": f"outputs.{name}", "contextOnly": True} for name in names
+    }
+    first, second = check_spec(
+        {"params": params, "component": {"run": {"kind": "job", "container": container}}}
+    )
+    assert first.startswith(
+        "run.container.ports[0].protocol: expected one of SCTP, TCP, UDP, found the text 'tcp'"
+    )
+    assert second.startswith(
+        "run.container.resources.requests.nvidia.com/gpu: nvidia.com/gpu cannot be asked for "
+        "without the same limit"
+    )
 
 
 def test_a_rendered_value_is_checked_as_a_written_one() -> None:
@@ -74,7 +104,16 @@ def test_an_image_to_be_filled_in_is_a_note_until_it_is_to_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "is_right"), [("5", True), ("-5", True), ("0", True), ("x", False), ("05", False), ("1.5", False), (None, False)]
+    ("value", "is_right"),
+    [
+        ("5", True),
+        ("-5", True),
+        ("0", True),
+        ("x", False),
+        ("05", False),
+        ("1.5", False),
+        (None, False),
+    ],
 )
 def test_a_toleration_that_compares_has_a_whole_number(value: str | None, is_right: bool) -> None:
     found = list(find_broken_rules("Toleration", {"key": "a", "operator": "Gt", "value": value}))

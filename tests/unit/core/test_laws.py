@@ -1,4 +1,6 @@
-"""What holds for all values: one result per run, results that survive a store, nothing but verdicts."""
+"""What holds for all values: one result per run, results that survive a store, nothing but
+verdicts.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,36 @@ from opstrand.spec.io import IO
 from opstrand.spec.params import Param
 
 TEXTS = st.text(max_size=12) | st.sampled_from(
-    ["1", "1.0", "true", "[1]", '{"a": 1}', "2026-01-31", "{{ a }}", "{{ globals.uuid }}", "{{ b | upper }}"]
+    [
+        "1",
+        "1.0",
+        "true",
+        "[1]",
+        '{"a": 1}',
+        "2026-01-31",
+        "{{ a }}",
+        "{{ globals.uuid }}",
+        "{{ b | upper }}",
+    ]
 )
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=8,
 )
-TYPES = st.none() | st.sampled_from([*SCALARS, "any", "artifacts", "git", "file", "List[int]", "Dict[str, float]", "Optional[str]", "nope"])
+TYPES = st.none() | st.sampled_from(
+    [
+        *SCALARS,
+        "any",
+        "artifacts",
+        "git",
+        "file",
+        "List[int]",
+        "Dict[str, float]",
+        "Optional[str]",
+        "nope",
+    ]
+)
 RULES = st.fixed_dictionaries(
     {},
     optional={
@@ -70,15 +94,28 @@ def declarations(draw: st.DrawFn) -> tuple[IO, ...]:
 def operations(draw: st.DrawFn) -> Compiled:
     params = {}
     for name in draw(st.lists(st.sampled_from("abcdef"), unique=True, max_size=4)):
-        ref = draw(st.none() | st.none() | st.sampled_from(["ops.up", "dag", "runs." + "c" * 32, "ops.", "x"]))
-        asked = st.sampled_from(["outputs", "inputs.x", "io", "globals.uuid", "outputs.zz"]) | VALUES
-        written = {"value": draw(asked if ref else VALUES), "ref": ref, "toEnv": draw(st.none() | st.just("E"))}
+        ref = draw(
+            st.none()
+            | st.none()
+            | st.sampled_from(["ops.up", "dag", "runs." + "c" * 32, "ops.", "x"])
+        )
+        asked = (
+            st.sampled_from(["outputs", "inputs.x", "io", "globals.uuid", "outputs.zz"]) | VALUES
+        )
+        written = {
+            "value": draw(asked if ref else VALUES),
+            "ref": ref,
+            "toEnv": draw(st.none() | st.just("E")),
+        }
         params[name] = Param.model_validate(written)
     args = ["{{ a }}", "{{ params.b.as_arg }}", "x{{ params.as_args }}"]
     return Compiled(
         name=None,
         kind="job",
-        run={"kind": "job", "container": {"image": "i", "args": draw(st.lists(st.sampled_from(args), max_size=3))}},
+        run={
+            "kind": "job",
+            "container": {"image": "i", "args": draw(st.lists(st.sampled_from(args), max_size=3))},
+        },
         inputs=draw(declarations()),
         outputs=draw(declarations()),
         params=params,
@@ -86,8 +123,21 @@ def operations(draw: st.DrawFn) -> Compiled:
     )
 
 
-UPSTREAM = Upstream("c" * 32, "up", "Succeeded", {"uuid": "c" * 32}, inputs={"x": 1}, outputs={"y": "{{ a }}"}, done=True, frozen=True)
-UPSTREAMS: dict[Ref, Upstream | None] = {Ref("ops", "up"): UPSTREAM, Ref("runs", "c" * 32): UPSTREAM, Ref("dag"): None}
+UPSTREAM = Upstream(
+    "c" * 32,
+    "up",
+    "Succeeded",
+    {"uuid": "c" * 32},
+    inputs={"x": 1},
+    outputs={"y": "{{ a }}"},
+    done=True,
+    frozen=True,
+)
+UPSTREAMS: dict[Ref, Upstream | None] = {
+    Ref("ops", "up"): UPSTREAM,
+    Ref("runs", "c" * 32): UPSTREAM,
+    Ref("dag"): None,
+}
 
 
 def verdict(call: Callable[[], Any]) -> Any:
@@ -100,17 +150,25 @@ def verdict(call: Callable[[], Any]) -> Any:
 
 def attempt(compiled: Compiled) -> Resolved | Waiting | str:
     found = verdict(lambda: resolve(compiled, ME, UPSTREAMS, evaluate=here))
-    assert not isinstance(found, SpecError) or all(problem.path for problem in found.problems), str(found)
+    assert not isinstance(found, SpecError) or all(problem.path for problem in found.problems), str(
+        found
+    )
     return str(found) if isinstance(found, SpecError) else found
 
 
 def store(value: Any) -> Any:
-    """What a cluster's store gives back: 1.0 is 1, and large numbers lose nothing but their kind."""
+    """What a cluster's store gives back: 1.0 is 1, and large numbers lose nothing but their
+    kind.
+    """
     if isinstance(value, dict):
         return {key: store(item) for key, item in value.items()}
     if isinstance(value, list):
         return [store(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e21 else value
+    return (
+        int(value)
+        if isinstance(value, float) and value.is_integer() and abs(value) < 1e21
+        else value
+    )
 
 
 @settings(max_examples=examples(150))
@@ -127,7 +185,11 @@ def test_what_was_resolved_survives_a_store(compiled: Compiled) -> None:
     found = attempt(compiled)
     if not isinstance(found, Resolved):
         return
-    stored = json.loads(json.dumps(store({"inputs": dict(found.inputs), "outputs": dict(found.outputs)}), allow_nan=False))
+    stored = json.loads(
+        json.dumps(
+            store({"inputs": dict(found.inputs), "outputs": dict(found.outputs)}), allow_nan=False
+        )
+    )
     thawed = restore_value(compiled, stored["inputs"], stored["outputs"])
     assert repr(dict(thawed.inputs)) == repr(dict(found.inputs))
     assert repr(dict(thawed.outputs)) == repr(dict(found.outputs))
@@ -136,12 +198,17 @@ def test_what_was_resolved_survives_a_store(compiled: Compiled) -> None:
 
 def plan(compiled: Compiled, resolved: Resolved) -> str:
     found = verdict(lambda: compile_plan(compiled, resolved, ME, evaluate=here).as_json().decode())
-    assert not isinstance(found, SpecError) or all(problem.path for problem in found.problems), str(found)
+    assert not isinstance(found, SpecError) or all(problem.path for problem in found.problems), str(
+        found
+    )
     return str(found)
 
 
 @given(
-    st.text(max_size=20) | st.sampled_from(["runs.", "ops.", "dag"]).flatmap(lambda kind: st.text(max_size=8).map(lambda rest: kind + rest))
+    st.text(max_size=20)
+    | st.sampled_from(["runs.", "ops.", "dag"]).flatmap(
+        lambda kind: st.text(max_size=8).map(lambda rest: kind + rest)
+    )
 )
 def test_a_ref_is_read_as_it_is_written_or_refused(text: str) -> None:
     ref = verdict(lambda: parse_ref(text, "p"))
@@ -151,7 +218,12 @@ def test_a_ref_is_read_as_it_is_written_or_refused(text: str) -> None:
         assert str(ref) == (text.lower().replace("-", "") if ref.kind == "runs" else text)
 
 
-@given(VALUES | st.sampled_from(["globals", "outputs"]).flatmap(lambda s: st.text(max_size=6).map(lambda rest: f"{s}.{rest}")))
+@given(
+    VALUES
+    | st.sampled_from(["globals", "outputs"]).flatmap(
+        lambda s: st.text(max_size=6).map(lambda rest: f"{s}.{rest}")
+    )
+)
 def test_what_is_asked_for_is_understood_or_refused(value: Any) -> None:
     ask = verdict(lambda: parse_ask(value, "p"))
     if isinstance(ask, SpecError):

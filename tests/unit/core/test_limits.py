@@ -17,7 +17,9 @@ def test_bytes_are_counted_as_they_are_stored() -> None:
 
 
 def test_both_sizes_are_named() -> None:
-    with pytest.raises(SpecError, match=r"params: the inputs take 2.0 KiB \(2050 bytes\); at most 1000 bytes fit") as caught:
+    with pytest.raises(
+        SpecError, match=r"params: the inputs take 2.0 KiB \(2050 bytes\); at most 1000 bytes fit"
+    ) as caught:
         check_size("a" * 2048, 1000, "the inputs", "params")
     assert caught.value.reason == "TooLarge"
 
@@ -26,4 +28,8 @@ def test_both_sizes_are_named() -> None:
 def test_a_message_is_cut_in_the_middle(text: str, limit: int) -> None:
     short = shorten(text, limit)
     assert len(short) <= limit
-    assert short == text if len(text) <= limit else (short.startswith(text[:5]) and short.endswith(text[-5:]))
+    assert (
+        short == text
+        if len(text) <= limit
+        else (short.startswith(text[:5]) and short.endswith(text[-5:]))
+    )

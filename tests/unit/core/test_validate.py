@@ -1,4 +1,6 @@
-"""What `opstrand check` and the API say of an operation before it exists: all of it at once, and as early as it can be known."""
+"""What `opstrand check` and the API say of an operation before it exists: all of it at once, and as
+early as it can be known.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def places(sandbox: Sandbox, *, complete: bool = True, **fields: Any) -> list[str]:
-    problems, _ = validate_compiled(operation(**fields), evaluate=sandbox.evaluate, complete=complete)
+    problems, _ = validate_compiled(
+        operation(**fields), evaluate=sandbox.evaluate, complete=complete
+    )
     return [one.path for one in problems]
 
 
@@ -50,13 +54,19 @@ BAD_PLACES = {
     [
         {},
         {"params": {"a": UP}},
-        {"params": {"a": UP, "b": "{{ a }}"}, "queue": "{{ b }}", "termination": {"timeout": "{{ b }}"}},
+        {
+            "params": {"a": UP, "b": "{{ a }}"},
+            "queue": "{{ b }}",
+            "termination": {"timeout": "{{ b }}"},
+        },
         {"inputs": [{"name": "a", "type": "int"}], "complete": False},
         {"joins": [{"query": "status: succeeded", "params": {"a": {"value": "outputs.x"}}}]},
         {"plugins": {"shm": "{{ 1 == 1 }}"}},
     ],
 )
-def test_what_is_wrong_with_a_pod_is_told_although_values_are_missing(sandbox: Sandbox, fields: dict[str, Any]) -> None:
+def test_what_is_wrong_with_a_pod_is_told_although_values_are_missing(
+    sandbox: Sandbox, fields: dict[str, Any]
+) -> None:
     assert set(places(sandbox, run=BAD_RUN, **fields)) == BAD_PLACES
 
 
@@ -65,7 +75,10 @@ def test_what_a_template_will_give_is_not_judged_before(sandbox: Sandbox) -> Non
         "connections": ["{{ a }}"],
         "environment": {"restartPolicy": "{{ a }}", "labels": {"{{ a }}": "b", "c": "{{ a }}"}},
         "init": [
-            {"file": {"content": "a", "filename": "{{ a }}", "chmod": "{{ a }}"}, "path": "{{ a }}"},
+            {
+                "file": {"content": "a", "filename": "{{ a }}", "chmod": "{{ a }}"},
+                "path": "{{ a }}",
+            },
             {"connection": "{{ a }}", "paths": ["{{ a }}"]},
             {"dockerfile": {"image": "{{ a }}"}},
         ],
@@ -102,9 +115,19 @@ def test_every_template_that_cannot_be_rendered_is_named(sandbox: Sandbox) -> No
     ]
 
 
-def test_an_unknown_name_in_an_operations_own_fields_is_told_before_there_are_values(sandbox: Sandbox) -> None:
-    fields = {"conditions": "{{ nope }}", "termination": {"timeout": "{{ nope }}"}, "queue": "{{ nope }}"}
-    assert sorted(places(sandbox, params={"a": UP}, **fields)) == ["conditions", "queue", "termination.timeout"]
+def test_an_unknown_name_in_an_operations_own_fields_is_told_before_there_are_values(
+    sandbox: Sandbox,
+) -> None:
+    fields = {
+        "conditions": "{{ nope }}",
+        "termination": {"timeout": "{{ nope }}"},
+        "queue": "{{ nope }}",
+    }
+    assert sorted(places(sandbox, params={"a": UP}, **fields)) == [
+        "conditions",
+        "queue",
+        "termination.timeout",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -121,12 +144,16 @@ def test_an_unknown_name_in_an_operations_own_fields_is_told_before_there_are_va
         ({"run": {"kind": "mpijob", "worker": {"container": {"image": "b"}}}}, "run.kind"),
     ],
 )
-def test_what_is_not_run_is_a_note_until_it_is_to_run(sandbox: Sandbox, fields: dict[str, Any], path: str) -> None:
+def test_what_is_not_run_is_a_note_until_it_is_to_run(
+    sandbox: Sandbox, fields: dict[str, Any], path: str
+) -> None:
     component = {"run": {"kind": "job", "container": {"image": "busybox"}, **fields.pop("run", {})}}
     if component["run"]["kind"] != "job":
         del component["run"]["container"]
     compiled = compile_operation(parse_operation({"component": component, **fields}))
-    problems, notes = validate_compiled(compiled, evaluate=sandbox.evaluate, complete=True, is_run=False)
+    problems, notes = validate_compiled(
+        compiled, evaluate=sandbox.evaluate, complete=True, is_run=False
+    )
     assert problems == []
     (note,) = notes
     assert "is checked, but not run by this version" in note
@@ -134,22 +161,41 @@ def test_what_is_not_run_is_a_note_until_it_is_to_run(sandbox: Sandbox, fields: 
     assert (problem.reason, problem.path) == ("NotSupported", path)
 
 
-@pytest.mark.parametrize("plugin", [{"ssh": True}, {"tmux": True}, {"sandbox": True}, {"notifications": [{"connections": ["slack"]}]}])
-def test_a_plugin_that_would_do_nothing_is_refused(sandbox: Sandbox, plugin: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "plugin",
+    [
+        {"ssh": True},
+        {"tmux": True},
+        {"sandbox": True},
+        {"notifications": [{"connections": ["slack"]}]},
+    ],
+)
+def test_a_plugin_that_would_do_nothing_is_refused(
+    sandbox: Sandbox, plugin: dict[str, Any]
+) -> None:
     assert places(sandbox, plugins=plugin) == [f"plugins.{next(iter(plugin))}"]
 
 
 @pytest.mark.parametrize("plugin", [{"ssh": True}, {"tmux": True}, {"sandbox": True}])
-def test_a_plugin_of_another_version_is_a_note_until_it_is_to_run(sandbox: Sandbox, plugin: dict[str, Any]) -> None:
-    problems, (note,) = validate_compiled(operation(plugins=plugin), evaluate=sandbox.evaluate, complete=True, is_run=False)
+def test_a_plugin_of_another_version_is_a_note_until_it_is_to_run(
+    sandbox: Sandbox, plugin: dict[str, Any]
+) -> None:
+    problems, (note,) = validate_compiled(
+        operation(plugins=plugin), evaluate=sandbox.evaluate, complete=True, is_run=False
+    )
     assert problems == []
     assert note.startswith(f"plugins.{next(iter(plugin))}: ")
 
 
 def test_a_build_gives_the_image(sandbox: Sandbox) -> None:
     run = {"kind": "job", "container": {"command": ["a"], "image": None}}
-    compiled = operation(component={"run": run}, build={"hubRef": "kaniko", "params": {"destination": {"value": "app:v1"}}})
-    problems, (note,) = validate_compiled(compiled, evaluate=sandbox.evaluate, complete=True, is_run=False)
+    compiled = operation(
+        component={"run": run},
+        build={"hubRef": "kaniko", "params": {"destination": {"value": "app:v1"}}},
+    )
+    problems, (note,) = validate_compiled(
+        compiled, evaluate=sandbox.evaluate, complete=True, is_run=False
+    )
     assert problems == []
     assert note.startswith("a build is checked")
 
@@ -158,7 +204,11 @@ def test_what_changes_nothing_is_noted(sandbox: Sandbox) -> None:
     compiled = operation(cache={"disable": False}, dependencies=["a"], trigger="all_done")
     problems, notes = validate_compiled(compiled, evaluate=sandbox.evaluate, complete=True)
     assert problems == []
-    assert [note.partition(":")[0] for note in notes] == ["cache.disable", "dependencies", "trigger"]
+    assert [note.partition(":")[0] for note in notes] == [
+        "cache.disable",
+        "dependencies",
+        "trigger",
+    ]
 
 
 def test_a_section_that_a_template_makes_is_what_runs_and_is_judged(sandbox: Sandbox) -> None:
@@ -166,9 +216,13 @@ def test_a_section_that_a_template_makes_is_what_runs_and_is_judged(sandbox: San
     compiled = operation(**fields)
     assert validate_compiled(compiled, evaluate=sandbox.evaluate, complete=True) == ([], [])
     assert compile_plan(compiled, values(compiled), ME).termination == {"maxRetries": 2, "ttl": 5}
-    assert places(sandbox, **{**fields, "params": {"x": {"maxRetry": 2}}}) == ["termination.maxRetry"]
+    assert places(sandbox, **{**fields, "params": {"x": {"maxRetry": 2}}}) == [
+        "termination.maxRetry"
+    ]
     assert places(sandbox, plugins="{{ x }}", params={"x": {"shn": False}}) == ["plugins.shn"]
-    assert places(sandbox, run={"environment": "{{ x }}"}, params={"x": {"label": {}}}) == ["run.environment.label"]
+    assert places(sandbox, run={"environment": "{{ x }}"}, params={"x": {"label": {}}}) == [
+        "run.environment.label"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -178,69 +232,136 @@ def test_a_section_that_a_template_makes_is_what_runs_and_is_judged(sandbox: San
         ({"joins": [{"query": "name: a", "params": "{{ x }}"}]}, "joins[0].params"),
         ({"run": {"init": [{"artifacts": "{{ x }}"}]}}, "run.init[0].artifacts"),
         ({"run": {"init": [{"container": "{{ x }}"}]}}, "run.init[0].container"),
-        ({"run": {"init": [{"file": {"content": "a", "filename": "{{ globals }}"}}]}}, "run.init[0].file.filename"),
-        ({"run": {"init": [{"git": {"url": "https://git.test/a", "flags": "{{ x }}"}}]}}, "run.init[0].git.flags"),
+        (
+            {"run": {"init": [{"file": {"content": "a", "filename": "{{ globals }}"}}]}},
+            "run.init[0].file.filename",
+        ),
+        (
+            {"run": {"init": [{"git": {"url": "https://git.test/a", "flags": "{{ x }}"}}]}},
+            "run.init[0].git.flags",
+        ),
         ({"plugins": {"sidecar": "{{ x }}"}}, "plugins.sidecar"),
         ({"run": {"environment": {"nodeSelector": "{{ x }}"}}}, "run.environment.nodeSelector"),
     ],
 )
-def test_a_template_where_none_can_stand_is_an_error_and_no_bug(sandbox: Sandbox, fields: dict[str, Any], path: str) -> None:
+def test_a_template_where_none_can_stand_is_an_error_and_no_bug(
+    sandbox: Sandbox, fields: dict[str, Any], path: str
+) -> None:
     assert path in places(sandbox, params={"x": "a"}, **fields)
 
 
 def test_a_number_can_name_a_file(sandbox: Sandbox) -> None:
-    fields = {"params": {"x": 3}, "run": {"init": [{"file": {"content": "a", "filename": "{{ x }}"}}]}}
+    fields = {
+        "params": {"x": 3},
+        "run": {"init": [{"file": {"content": "a", "filename": "{{ x }}"}}]},
+    }
     assert places(sandbox, **fields) == []
     compiled = operation(**fields)
     assert compile_plan(compiled, values(compiled), ME).init[0]["file"]["filename"] == "3"
 
 
 @pytest.mark.parametrize("digit", ["0", "a", "f"])
-def test_no_run_that_somebody_refers_to_is_the_one_that_is_judged(sandbox: Sandbox, digit: str) -> None:
+def test_no_run_that_somebody_refers_to_is_the_one_that_is_judged(
+    sandbox: Sandbox, digit: str
+) -> None:
     assert places(sandbox, params={"a": {"ref": f"runs.{digit * 32}", "value": "outputs.x"}}) == []
 
 
 @pytest.mark.parametrize(
     ("io", "path"),
-    [({}, "params.a"), ({"type": "float"}, "params.a"), ({"type": "path"}, "params.a"), ({"type": "artifacts"}, None)],
+    [
+        ({}, "params.a"),
+        ({"type": "float"}, "params.a"),
+        ({"type": "path"}, "params.a"),
+        ({"type": "artifacts"}, None),
+    ],
 )
-def test_what_no_init_step_can_bring_is_told_before_there_is_a_value(sandbox: Sandbox, io: dict[str, Any], path: str | None) -> None:
+def test_what_no_init_step_can_bring_is_told_before_there_is_a_value(
+    sandbox: Sandbox, io: dict[str, Any], path: str | None
+) -> None:
     inputs = [{"name": "a", **io}] if io else []
-    assert places(sandbox, params={"a": {**UP, "toInit": True}}, inputs=inputs) == ([path] if path else [])
+    assert places(sandbox, params={"a": {**UP, "toInit": True}}, inputs=inputs) == (
+        [path] if path else []
+    )
 
 
 def test_a_joins_search_is_judged_before_anything_is_searched(sandbox: Sandbox) -> None:
-    good = {"query": "status: succeeded, metrics.loss: <{{ t }}", "params": {"q": {"value": "outputs.loss"}}}
+    good = {
+        "query": "status: succeeded, metrics.loss: <{{ t }}",
+        "params": {"q": {"value": "outputs.loss"}},
+    }
     assert places(sandbox, params={"t": 0.5}, joins=[good]) == []
-    bad = {"query": "statsu: a, metrics.loss: <b", "sort": "-lss", "limit": -1, "offset": -2, "params": {"q": {"value": "loss"}}}
+    bad = {
+        "query": "statsu: a, metrics.loss: <b",
+        "sort": "-lss",
+        "limit": -1,
+        "offset": -2,
+        "params": {"q": {"value": "loss"}},
+    }
     other = {"query": "metrics.loss: <{{ tt }}", "params": {"r": {"value": "outputs.loss"}}}
     found = places(sandbox, joins=[bad, other], params={"t": 0.5})
-    assert found == [*(f"joins[0].{part}" for part in ("query", "sort", "limit", "offset", "params.q.value")), "joins[1].query"]
+    assert found == [
+        *(f"joins[0].{part}" for part in ("query", "sort", "limit", "offset", "params.q.value")),
+        "joins[1].query",
+    ]
     assert places(sandbox, joins=[good, other], params={"t": 0.5}) == ["joins[1].query"]
 
 
 def test_what_a_matrix_gives_is_known_to_templates_and_all_else_is_judged(sandbox: Sandbox) -> None:
-    container = {"image": "b", "args": ["{{ x }}", "{{ y }}", "{{ z }}"], "ports": [{"containerPort": "http"}]}
+    container = {
+        "image": "b",
+        "args": ["{{ x }}", "{{ y }}", "{{ z }}"],
+        "ports": [{"containerPort": "http"}],
+    }
     matrix = {"kind": "mapping", "values": [{"x": 1}, {"y": 2}]}
-    problems, _ = validate_compiled(operation(matrix=matrix, container=container), evaluate=sandbox.evaluate, complete=False, is_run=False)
-    assert [one.path for one in problems] == ["run.container.args[2]", "run.container.ports[0].containerPort"]
+    problems, _ = validate_compiled(
+        operation(matrix=matrix, container=container),
+        evaluate=sandbox.evaluate,
+        complete=False,
+        is_run=False,
+    )
+    assert [one.path for one in problems] == [
+        "run.container.args[2]",
+        "run.container.ports[0].containerPort",
+    ]
 
 
 def test_every_operation_of_a_pipeline_is_judged_as_a_run(sandbox: Sandbox) -> None:
     def job(**container: Any) -> dict[str, Any]:
         return {"run": {"kind": "job", "container": {"image": "b", **container}}}
 
-    inner = {"run": {"kind": "dag", "operations": [{"name": "deep", "component": job(args=["{{ nobody }}"])}]}}
+    inner = {
+        "run": {
+            "kind": "dag",
+            "operations": [{"name": "deep", "component": job(args=["{{ nobody }}"])}],
+        }
+    }
     operations = [
         {"name": "a", "component": {**job(), "outputs": [{"name": "x", "type": "int"}]}},
-        {"name": "b", "params": {"p": {"ref": "ops.a", "value": "outputs.x"}}, "component": job(args=["{{ p }}", "{{ q }}"])},
-        {"name": "c", "termination": {"timeout": -1}, "component": job(ports=[{"containerPort": "http"}])},
-        {"name": "d", "params": {"u": {"ref": "dag", "value": "globals.uuid"}}, "component": job(args=["{{ u }}"])},
+        {
+            "name": "b",
+            "params": {"p": {"ref": "ops.a", "value": "outputs.x"}},
+            "component": job(args=["{{ p }}", "{{ q }}"]),
+        },
+        {
+            "name": "c",
+            "termination": {"timeout": -1},
+            "component": job(ports=[{"containerPort": "http"}]),
+        },
+        {
+            "name": "d",
+            "params": {"u": {"ref": "dag", "value": "globals.uuid"}},
+            "component": job(args=["{{ u }}"]),
+        },
         {"name": "e", "component": inner},
         {"name": "f", "hubRef": "later"},
     ]
-    compiled = compile_operation(parse_operation({"component": {"run": {"kind": "dag", "operations": operations}}}))
-    problems, _ = validate_compiled(compiled, evaluate=sandbox.evaluate, complete=False, is_run=False)
+    compiled = compile_operation(
+        parse_operation({"component": {"run": {"kind": "dag", "operations": operations}}})
+    )
+    problems, _ = validate_compiled(
+        compiled, evaluate=sandbox.evaluate, complete=False, is_run=False
+    )
     assert [one.path for one in problems] == [
         "run.operations[1].run.container.args[1]",
         "run.operations[2].run.container.ports[0].containerPort",
@@ -251,5 +372,9 @@ def test_every_operation_of_a_pipeline_is_judged_as_a_run(sandbox: Sandbox) -> N
 
 def test_an_unknown_name_in_a_value_is_told_beside_a_wrong_value(sandbox: Sandbox) -> None:
     inputs = [{"name": "n", "type": "int"}, {"name": "d", "value": "{{ nothing }}"}]
-    problems, _ = validate_compiled(operation({"n": "one", "t": "{{ nobody }}"}, inputs=inputs), evaluate=sandbox.evaluate, complete=True)
+    problems, _ = validate_compiled(
+        operation({"n": "one", "t": "{{ nobody }}"}, inputs=inputs),
+        evaluate=sandbox.evaluate,
+        complete=True,
+    )
     assert {one.path for one in problems} == {"params.n", "params.t", "inputs.d"}

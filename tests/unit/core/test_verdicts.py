@@ -1,4 +1,6 @@
-"""Whatever is done to a documented file, what `check` and the API have for it is a verdict: never a bug, never a long wait."""
+"""Whatever is done to a documented file, what `check` and the API have for it is a verdict: never a
+bug, never a long wait.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +23,56 @@ TESTS = Path(__file__).resolve().parents[2]
 ROUNDS = 1500
 #: Values that stand where nobody expects them.
 ODD: list[Any] = [
-    *(None, True, 0, -1, 2.5, 10**18, "", "a", "1", "a b", "a:b", "/", "../a", "\u0000", "a\nb", "x" * 300),
+    *(
+        None,
+        True,
+        0,
+        -1,
+        2.5,
+        10**18,
+        "",
+        "a",
+        "1",
+        "a b",
+        "a:b",
+        "/",
+        "../a",
+        "\u0000",
+        "a\nb",
+        "x" * 300,
+    ),
     *("{{ x }}", "{{ globals.uuid }}", "{{ globals }}", "{% for", {"{{ x }}": 1}),
-    *([], ["a"], [1], [None], [["a", "b"]], [[]], [{}], {}, {"a": 1}, {"name": "a"}, [{"name": "a"}], {"kind": "job"}),
-    *({"value": 1}, {"ref": "ops.a", "value": "outputs.x"}, {"kind": "choice", "value": [1, 2]}, "int", "List[int]", "artifacts"),
+    *(
+        [],
+        ["a"],
+        [1],
+        [None],
+        [["a", "b"]],
+        [[]],
+        [{}],
+        {},
+        {"a": 1},
+        {"name": "a"},
+        [{"name": "a"}],
+        {"kind": "job"},
+    ),
+    *(
+        {"value": 1},
+        {"ref": "ops.a", "value": "outputs.x"},
+        {"kind": "choice", "value": [1, 2]},
+        "int",
+        "List[int]",
+        "artifacts",
+    ),
 ]
 Path_ = tuple[Any, ...]
 
 
 def documents() -> list[dict[str, Any]]:
     found = []
-    for file in sorted((TESTS / "conformance" / "polyaxonfiles").glob("*.yaml")) + sorted((TESTS / "golden").glob("*/operation.yaml")):
+    for file in sorted((TESTS / "conformance" / "polyaxonfiles").glob("*.yaml")) + sorted(
+        (TESTS / "golden").glob("*/operation.yaml")
+    ):
         try:
             loaded = yaml.safe_load(file.read_text())
         except yaml.YAMLError:
@@ -44,7 +85,13 @@ def documents() -> list[dict[str, Any]]:
 def places(value: Any, path: Path_ = ()) -> Iterator[Path_]:
     if path:
         yield path
-    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    children = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, inner in children:
         yield from places(inner, (*path, key))
 
@@ -56,7 +103,9 @@ def at(value: Any, path: Path_) -> Any:
 
 
 def spoil(chance: random.Random, known: list[dict[str, Any]], keys: list[str]) -> dict[str, Any]:
-    """One of the files, with one to three things in it replaced, added, or taken from another file."""
+    """One of the files, with one to three things in it replaced, added, or taken from another
+    file.
+    """
     spoiled = copy.deepcopy(chance.choice(known))
     for _ in range(chance.choice((1, 1, 2, 3))):
         *above, last = chance.choice(list(places(spoiled)) or [("kind",)])
@@ -75,7 +124,15 @@ def spoil(chance: random.Random, known: list[dict[str, Any]], keys: list[str]) -
 @pytest.mark.parametrize("seed", range(2))
 def test_a_spoiled_file_gets_a_verdict(seed: int) -> None:
     known = documents()
-    keys = sorted({str(step) for one in known for path in places(one) for step in path if isinstance(step, str)})
+    keys = sorted(
+        {
+            str(step)
+            for one in known
+            for path in places(one)
+            for step in path
+            if isinstance(step, str)
+        }
+    )
     chance = random.Random(seed)
     refused = 0
     with Sandbox() as sandbox:
@@ -83,7 +140,9 @@ def test_a_spoiled_file_gets_a_verdict(seed: int) -> None:
             spoiled = spoil(chance, known, keys)
             try:
                 compiled = compile_operation(parse_polyaxonfile(spoiled))
-                problems, _ = validate_compiled(compiled, evaluate=sandbox.for_one_run(), complete=True)
+                problems, _ = validate_compiled(
+                    compiled, evaluate=sandbox.for_one_run(), complete=True
+                )
                 refused += bool(problems)
             except SpecError:
                 refused += 1

@@ -40,14 +40,23 @@ def test_modes_as_chmod_takes_them(text: str, before: int, after: int) -> None:
     assert oct(apply_mode(text, before)) == oct(after)
 
 
-@pytest.mark.parametrize("text", ["", "x", "999", "rwxr-xr-x", "u+q", "+x; rm -rf /", "07777777", "u+x,", "-1"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "999", "rwxr-xr-x", "u+q", "+x; rm -rf /", "07777777", "u+x,", "-1"]
+)
 def test_nonsense_is_no_mode(text: str) -> None:
     with pytest.raises(ValueError, match="chmod accepts a mode such as"):
         apply_mode(text, 0o644)
 
 
 def file_step(**fields: Any) -> dict[str, Any]:
-    return {"kind": "file", "target": "/a/b/run.sh", "content": "x", "chmod": None, "copy": "/run/outputs/run.sh", **fields}
+    return {
+        "kind": "file",
+        "target": "/a/b/run.sh",
+        "content": "x",
+        "chmod": None,
+        "copy": "/run/outputs/run.sh",
+        **fields,
+    }
 
 
 def test_a_file_is_its_bytes_and_its_mode_and_so_is_its_copy(tmp_path: Path) -> None:
@@ -59,7 +68,10 @@ def test_a_file_is_its_bytes_and_its_mode_and_so_is_its_copy(tmp_path: Path) -> 
 
 
 def test_a_mode_that_is_none_fails_by_name(tmp_path: Path) -> None:
-    with pytest.raises(InitError, match=r"init file /a/b/run.sh: chmod accepts a mode such as 755, 0644 or \+x, found 'rw'"):
+    with pytest.raises(
+        InitError,
+        match=r"init file /a/b/run.sh: chmod accepts a mode such as 755, 0644 or \+x, found 'rw'",
+    ):
         write_file(file_step(chmod="rw"), str(tmp_path))
 
 
@@ -78,7 +90,16 @@ def store(tmp_path: Path) -> Path:
 
 
 def copy(tmp_path: Path, **asked: Any) -> Path:
-    step = {"kind": "copy", "store": "data", "source": "/store", "target": "/to", "files": [], "dirs": [], "paths": [], **asked}
+    step = {
+        "kind": "copy",
+        "store": "data",
+        "source": "/store",
+        "target": "/to",
+        "files": [],
+        "dirs": [],
+        "paths": [],
+        **asked,
+    }
     copy_from_store(step, str(tmp_path))
     return tmp_path / "to"
 
@@ -120,12 +141,16 @@ def test_a_volumes_own_root_is_nobodys_to_change(tmp_path: Path) -> None:
 def test_what_is_brought_twice_is_there_once_links_and_all(tmp_path: Path) -> None:
     """Two steps may ask for the same, and Kubernetes may start an init container again."""
     for _ in range(2):
-        found = copy(tmp_path, dirs=[["run/outputs/model", "m"]], paths=[["run/outputs/model", "m"]])
+        found = copy(
+            tmp_path, dirs=[["run/outputs/model", "m"]], paths=[["run/outputs/model", "m"]]
+        )
     assert os.readlink(found / "m/again") == "weights.txt"
 
 
 def test_a_file_that_is_for_reading_only_is_replaced_and_not_written_to(tmp_path: Path) -> None:
-    """The run's folder outlives an attempt where it is in a store, and two files may have one name among the outputs."""
+    """The run's folder outlives an attempt where it is in a store, and two files may have one name
+    among the outputs.
+    """
     write_file(file_step(chmod="0444"), str(tmp_path))
     copied, kept = tmp_path / "run/outputs/run.sh", tmp_path / "kept"
     os.link(copied, kept)
@@ -136,7 +161,9 @@ def test_a_file_that_is_for_reading_only_is_replaced_and_not_written_to(tmp_path
 def test_a_file_in_the_way_of_a_folder_is_said(tmp_path: Path) -> None:
     (tmp_path / "store/a").mkdir(parents=True)
     (tmp_path / "to").touch()
-    with pytest.raises(InitError, match="could not copy 'everything' of the store 'data': File exists: /to"):
+    with pytest.raises(
+        InitError, match="could not copy 'everything' of the store 'data': File exists: /to"
+    ):
         copy(tmp_path, dirs=[["", ""]])
 
 
@@ -144,10 +171,22 @@ def test_a_file_in_the_way_of_a_folder_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"files": [["run/outputs/modle", "x"]]}, "the store 'data' has no 'run/outputs/modle' (there is: model, tool)"),
-        ({"paths": [["ran/outputs", "x"]]}, "has no 'ran/outputs' (there is no folder 'ran' either)"),
-        ({"files": [["run/outputs/model", "x"]]}, "'run/outputs/model' is a folder, expected a file; ask for it under dirs"),
-        ({"dirs": [["run/outputs/tool", "x"]]}, "'run/outputs/tool' is a file, expected a folder; ask for it under files"),
+        (
+            {"files": [["run/outputs/modle", "x"]]},
+            "the store 'data' has no 'run/outputs/modle' (there is: model, tool)",
+        ),
+        (
+            {"paths": [["ran/outputs", "x"]]},
+            "has no 'ran/outputs' (there is no folder 'ran' either)",
+        ),
+        (
+            {"files": [["run/outputs/model", "x"]]},
+            "'run/outputs/model' is a folder, expected a file; ask for it under dirs",
+        ),
+        (
+            {"dirs": [["run/outputs/tool", "x"]]},
+            "'run/outputs/tool' is a file, expected a folder; ask for it under files",
+        ),
         ({"files": [["out/passwd", "x"]]}, "'out/passwd' leads out of it"),
     ],
 )
@@ -158,7 +197,9 @@ def test_what_is_not_there_is_said(tmp_path: Path, asked: dict[str, Any], words:
 
 
 def test_a_full_volume_is_said(tmp_path: Path) -> None:
-    with pytest.raises(InitError, match="could not write the init file /dev/full: No space left on device"):
+    with pytest.raises(
+        InitError, match="could not write the init file /dev/full: No space left on device"
+    ):
         write_file(file_step(target="/dev/full"), "")
 
 
@@ -178,7 +219,9 @@ def test_the_initializer_is_python_3_9(path: Path) -> None:
     ],
     ids=["no digest", "another document", "no document", "a bomb"],
 )
-def test_only_the_document_of_the_digest_is_carried_out(tmp_path: Path, data: bytes, digest: str, words: str) -> None:
+def test_only_the_document_of_the_digest_is_carried_out(
+    tmp_path: Path, data: bytes, digest: str, words: str
+) -> None:
     path = tmp_path / "init.json.gz"
     path.write_bytes(gzip.compress(data))
     with pytest.raises(InitError, match=words):
@@ -188,5 +231,8 @@ def test_only_the_document_of_the_digest_is_carried_out(tmp_path: Path, data: by
 def test_the_document_of_the_digest_is_read(tmp_path: Path) -> None:
     path, data = tmp_path / "init.json.gz", b'{"steps": []}'
     path.write_bytes(gzip.compress(data))
-    environment = {"OPSTRAND_INIT_FILE": str(path), "OPSTRAND_INIT_SHA256": hashlib.sha256(data).hexdigest()}
+    environment = {
+        "OPSTRAND_INIT_FILE": str(path),
+        "OPSTRAND_INIT_SHA256": hashlib.sha256(data).hexdigest(),
+    }
     assert read_document(environment) == {"steps": []}

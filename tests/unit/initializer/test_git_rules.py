@@ -30,7 +30,19 @@ def test_an_address(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        *("", "ext::sh -c id", "ext::sh", "file:///etc", "/etc", "./a", "a", "--help", "-oProxyCommand=x:a", "ftp://h/a", "fd::17/a"),
+        *(
+            "",
+            "ext::sh -c id",
+            "ext::sh",
+            "file:///etc",
+            "/etc",
+            "./a",
+            "a",
+            "--help",
+            "-oProxyCommand=x:a",
+            "ftp://h/a",
+            "fd::17/a",
+        ),
         *(
             "https://",
             "https:///etc",
@@ -49,12 +61,17 @@ def test_what_is_no_address(url: str) -> None:
         check_url(url)
 
 
-@pytest.mark.parametrize("revision", ["main", "v1.2", "feature/a-b", "8aac02e", "refs/pull/1/head", "v1^{}", "HEAD~2", "日本"])
+@pytest.mark.parametrize(
+    "revision",
+    ["main", "v1.2", "feature/a-b", "8aac02e", "refs/pull/1/head", "v1^{}", "HEAD~2", "日本"],
+)
 def test_a_revision(revision: str) -> None:
     check_revision(revision)
 
 
-@pytest.mark.parametrize("revision", ["", "-x", "--upload-pack=x", "a b", "a:b", "+a:b", "a\n", "*", "a\0"])
+@pytest.mark.parametrize(
+    "revision", ["", "-x", "--upload-pack=x", "a b", "a:b", "+a:b", "a\n", "*", "a\0"]
+)
 def test_what_is_no_revision(revision: str) -> None:
     with pytest.raises(ValueError, match="expected a branch"):
         check_revision(revision)
@@ -66,7 +83,10 @@ def test_what_is_no_revision(revision: str) -> None:
         (["--depth 1"], Flags(("--depth=1",))),
         (["--depth=1", "--no-tags", "-q"], Flags(("--depth=1", "--no-tags", "--quiet"))),
         (["--depth", "1"], Flags(("--depth=1",))),
-        (["--recurse-submodules", "--depth 1", "-j4"], Flags(("--depth=1", "--jobs=4"), ("--depth=1", "--jobs=4"))),
+        (
+            ["--recurse-submodules", "--depth 1", "-j4"],
+            Flags(("--depth=1", "--jobs=4"), ("--depth=1", "--jobs=4")),
+        ),
         (["--recursive --shallow-submodules"], Flags((), ("--depth=1",))),
         (["--branch dev --single-branch"], Flags(branch="dev")),
         (["-b", "dev"], Flags(branch="dev")),
@@ -75,7 +95,10 @@ def test_what_is_no_revision(revision: str) -> None:
         (["--recurse-submodules=no"], Flags()),
         (["--experimental-fetch"], Flags()),
         # As the published documentation has it.
-        (["--recursive", "-c http.sslVerify=false"], Flags((), (), settings=("-c", "http.sslVerify=false"))),
+        (
+            ["--recursive", "-c http.sslVerify=false"],
+            Flags((), (), settings=("-c", "http.sslVerify=false")),
+        ),
         (
             ["-chttp.version=HTTP/1.1", "--config=core.autocrlf=input"],
             Flags(settings=("-c", "http.version=HTTP/1.1", "-c", "core.autocrlf=input")),

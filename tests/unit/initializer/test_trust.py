@@ -43,9 +43,22 @@ def port(tmp_path: Path) -> Iterator[int]:
 
 def document(port: int, issued: Issued | None) -> dict[str, Any]:
     path = "/plx-context/.configs/ca.crt"
-    api = {"url": f"https://127.0.0.1:{port}", "patience": 0, "run": "default/p/runs/u", **({"ca": path} if issued else {})}
+    api = {
+        "url": f"https://127.0.0.1:{port}",
+        "patience": 0,
+        "run": "default/p/runs/u",
+        **({"ca": path} if issued else {}),
+    }
     trust = {"trust": {"target": path, "text": issued.authority}} if issued else {}
-    return {**trust, "directories": [], "auth": None, "api": api, "shim": None, "steps": [], "token": "/token"}
+    return {
+        **trust,
+        "directories": [],
+        "auth": None,
+        "api": api,
+        "shim": None,
+        "steps": [],
+        "token": "/token",
+    }
 
 
 def test_it_trusts_what_it_was_given_and_leaves_it_for_main(port: int, tmp_path: Path) -> None:
@@ -53,7 +66,9 @@ def test_it_trusts_what_it_was_given_and_leaves_it_for_main(port: int, tmp_path:
     assert (tmp_path / "plx-context/.configs/ca.crt").read_text() == ISSUED.authority
 
 
-@pytest.mark.parametrize("trusted", [None, issue(["127.0.0.1"])], ids=["the usual ones", "another authority"])
+@pytest.mark.parametrize(
+    "trusted", [None, issue(["127.0.0.1"])], ids=["the usual ones", "another authority"]
+)
 def test_it_trusts_nothing_else(port: int, tmp_path: Path, trusted: Issued | None) -> None:
     with pytest.raises(InitError, match="certificate verify failed"):
         carry_out(document(port, trusted), root=str(tmp_path))

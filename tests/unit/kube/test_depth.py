@@ -16,7 +16,10 @@ from opstrand.workers.frames import write_value
 
 VALUES = st.recursive(
     st.none() | st.integers() | st.text(alphabet='[]{}"\\:,aü\n'),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(alphabet='[{"}]', max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(alphabet='[{"}]', max_size=3), inner, max_size=3)
+    ),
 )
 
 
@@ -54,7 +57,9 @@ def test_what_stands_beside_it_is_kept(depth: int, shape: str) -> None:
     json.dumps(found)
 
 
-@pytest.mark.parametrize("text", [b"", b"no", b"[" * 200, b'{"a": "' + b"[" * 200, b"]" * 200 + b"[" * 200])
+@pytest.mark.parametrize(
+    "text", [b"", b"no", b"[" * 200, b'{"a": "' + b"[" * 200, b"]" * 200 + b"[" * 200]
+)
 def test_what_is_no_json_stays_none(text: bytes) -> None:
     with pytest.raises(json.JSONDecodeError):
         read_json(text)

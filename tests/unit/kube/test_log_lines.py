@@ -39,10 +39,21 @@ async def api() -> AsyncIterator[KubeApi]:
 
 async def test_lines_are_whole_whatever_their_length(api: KubeApi) -> None:
     lines = [line async for line in api.read_log_lines("ns", "p")]
-    assert lines == [b"first\n", b"second\n", b"\n", b"x" + b"y" * 200_000 + b"\n", b"last, without its newline"]
+    assert lines == [
+        b"first\n",
+        b"second\n",
+        b"\n",
+        b"x" + b"y" * 200_000 + b"\n",
+        b"last, without its newline",
+    ]
 
 
-async def test_of_a_long_line_the_beginning_is_given_and_how_much_more_there_is(api: KubeApi) -> None:
+async def test_of_a_long_line_the_beginning_is_given_and_how_much_more_there_is(
+    api: KubeApi,
+) -> None:
     lines = [line async for line in api.read_log_lines("ns", "p", longest=10)]
-    cut = [b"xyyyyyyyyy ... 199991 more bytes of this line\n", b"last, with ... 15 more bytes of this line"]
+    cut = [
+        b"xyyyyyyyyy ... 199991 more bytes of this line\n",
+        b"last, with ... 15 more bytes of this line",
+    ]
     assert lines == [b"first\n", b"second\n", b"\n", *cut]

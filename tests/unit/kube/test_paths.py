@@ -1,4 +1,6 @@
-"""Names that others write stay one part of a URL's path, in every request of the session to the API server."""
+"""Names that others write stay one part of a URL's path, in every request of the session to the API
+server.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,22 @@ from opstrand.kube.port_forward import forward
 from opstrand.kube.resources import OPERATIONS
 from opstrand.kube.session import open_session
 
-ODD = ("../../x", "a/../b", "..", ".", "", "a?b=c", "a#b", "%2e%2e", "%2F", "a b", "a\\b", "a\r\nX: y", "ü", "\ud800")
+ODD = (
+    "../../x",
+    "a/../b",
+    "..",
+    ".",
+    "",
+    "a?b=c",
+    "a#b",
+    "%2e%2e",
+    "%2F",
+    "a b",
+    "a\\b",
+    "a\r\nX: y",
+    "ü",
+    "\ud800",
+)
 NAMESPACE = "/apis/opstrand.dev/v1/namespaces"
 POD_NAMESPACE = "/api/v1/namespaces"
 
@@ -48,10 +65,19 @@ REQUESTS: dict[str, tuple[Ask, list[str]]] = {
         lambda api, place, name: api.json_patch(OPERATIONS, place, name, [], subresource="status"),
         ["operations", "NAME", "status"],
     ),
-    "delete": (lambda api, place, name: api.delete(OPERATIONS, place, name), ["operations", "NAME"]),
+    "delete": (
+        lambda api, place, name: api.delete(OPERATIONS, place, name),
+        ["operations", "NAME"],
+    ),
     "watch": (lambda api, place, _: drain(api.watch(OPERATIONS, place)), ["operations"]),
-    "follow_log": (lambda api, place, name: drain(api.follow_log(place, name)), ["pods", "NAME", "log"]),
-    "read_log_lines": (lambda api, place, name: drain(api.read_log_lines(place, name)), ["pods", "NAME", "log"]),
+    "follow_log": (
+        lambda api, place, name: drain(api.follow_log(place, name)),
+        ["pods", "NAME", "log"],
+    ),
+    "read_log_lines": (
+        lambda api, place, name: drain(api.read_log_lines(place, name)),
+        ["pods", "NAME", "log"],
+    ),
     "forward": (carry, ["pods", "NAME", "portforward"]),
 }
 
@@ -70,15 +96,24 @@ async def asked(tmp_path: Path) -> AsyncIterator[tuple[KubeApi, list[str]]]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     context = {"name": "c", "context": {"cluster": "c", "user": "c"}}
     cluster = {"name": "c", "cluster": {"server": f"http://127.0.0.1:{runner.addresses[0][1]}"}}
-    document = {"current-context": "c", "contexts": [context], "clusters": [cluster], "users": [{"name": "c", "user": {"token": "t"}}]}
-    (tmp_path / "config").write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **document}))
+    document = {
+        "current-context": "c",
+        "contexts": [context],
+        "clusters": [cluster],
+        "users": [{"name": "c", "user": {"token": "t"}}],
+    }
+    (tmp_path / "config").write_text(
+        yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **document})
+    )
     async with await open_session(kubeconfig=str(tmp_path / "config")) as session:
         yield KubeApi(session), paths
     await runner.cleanup()
 
 
 @pytest.mark.parametrize("request_name", REQUESTS)
-async def test_a_name_is_one_part_of_every_path(asked: tuple[KubeApi, list[str]], request_name: str) -> None:
+async def test_a_name_is_one_part_of_every_path(
+    asked: tuple[KubeApi, list[str]], request_name: str
+) -> None:
     api, paths = asked
     ask, parts = REQUESTS[request_name]
     names = [odd for odd in ODD if odd or "NAME" not in parts]
@@ -102,6 +137,7 @@ def test_every_request_that_names_something_is_swept() -> None:
     named = {
         name
         for name, method in inspect.getmembers(KubeApi, inspect.isfunction)
-        if not name.startswith("_") and {"namespace", "name", "pod"} & set(inspect.signature(method).parameters)
+        if not name.startswith("_")
+        and {"namespace", "name", "pod"} & set(inspect.signature(method).parameters)
     }
     assert named <= set(REQUESTS)

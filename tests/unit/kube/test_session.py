@@ -25,12 +25,24 @@ from opstrand.kube.session import open_session
 PROBE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "here"}}
 
 
-def kubeconfig(path: Path, server: str, user: dict[str, Any] | None = None, *, current: str = "c", **cluster: Any) -> Path:
+def kubeconfig(
+    path: Path,
+    server: str,
+    user: dict[str, Any] | None = None,
+    *,
+    current: str = "c",
+    **cluster: Any,
+) -> Path:
     document = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": current,
-        "contexts": [{"name": path.stem, "context": {"cluster": path.stem, "user": path.stem, "namespace": path.stem}}],
+        "contexts": [
+            {
+                "name": path.stem,
+                "context": {"cluster": path.stem, "user": path.stem, "namespace": path.stem},
+            }
+        ],
         "clusters": [{"name": path.stem, "cluster": {"server": server, **cluster}}],
         "users": [{"name": path.stem, "user": user or {"token": "t"}}],
     }
@@ -46,7 +58,12 @@ async def serve(handler: Any, tls: ssl.SSLContext | None = None) -> tuple[web.Se
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "chosen"), [("a", "b", "http://127.0.0.1:1"), ("", "b", "http://127.0.0.1:2"), ("b", "a", "http://127.0.0.1:2")]
+    ("first", "second", "chosen"),
+    [
+        ("a", "b", "http://127.0.0.1:1"),
+        ("", "b", "http://127.0.0.1:2"),
+        ("b", "a", "http://127.0.0.1:2"),
+    ],
 )
 async def test_of_several_files_the_first_that_names_a_context_has_the_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, second: str, chosen: str
@@ -72,8 +89,13 @@ async def test_a_name_for_the_certificate_is_the_one_that_is_checked(tmp_path: P
         return web.json_response(PROBE)
 
     runner, port = await serve(answer, tls)
-    facts = {"certificate-authority": str(authority.pair.certificate), "tls-server-name": "cluster.example"}
-    async with await open_session(kubeconfig=str(kubeconfig(tmp_path / "c", f"https://127.0.0.1:{port}", **facts))) as session:
+    facts = {
+        "certificate-authority": str(authority.pair.certificate),
+        "tls-server-name": "cluster.example",
+    }
+    async with await open_session(
+        kubeconfig=str(kubeconfig(tmp_path / "c", f"https://127.0.0.1:{port}", **facts))
+    ) as session:
         assert (await KubeApi(session).get(NAMESPACES, None, "here"))["kind"] == "Namespace"
     await runner.cleanup()
 
@@ -86,7 +108,9 @@ async def test_a_cluster_behind_a_proxy_is_asked_through_it(tmp_path: Path) -> N
         return web.json_response(PROBE)
 
     runner, port = await serve(answer)
-    config = kubeconfig(tmp_path / "c", "http://cluster.invalid", **{"proxy-url": f"http://127.0.0.1:{port}"})
+    config = kubeconfig(
+        tmp_path / "c", "http://cluster.invalid", **{"proxy-url": f"http://127.0.0.1:{port}"}
+    )
     async with await open_session(kubeconfig=str(config)) as session:
         await KubeApi(session).get(NAMESPACES, None, "here")
     assert asked == ["http://cluster.invalid/api/v1/namespaces/here"]
@@ -100,13 +124,28 @@ async def test_a_login_is_made_again_and_whatever_it_gives_the_session_ends_well
     pair = Authority(tmp_path / "pki", "ca").issue("client", "/CN=ann")
     status = {"token": "t"}
     if gives == "certificate":
-        status = {"clientCertificateData": pair.certificate.read_text(), "clientKeyData": pair.key.read_text()}
-    answer = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status}
+        status = {
+            "clientCertificateData": pair.certificate.read_text(),
+            "clientKeyData": pair.key.read_text(),
+        }
+    answer = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": status,
+    }
     (tmp_path / "answer").write_text(json.dumps(answer))
     script = f"echo x >> {tmp_path}/asked; cat {tmp_path}/answer"
-    login = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", script]}}
+    login = {
+        "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": "sh",
+            "args": ["-c", script],
+        }
+    }
     monkeypatch.setattr(session_module, "_LOGIN_INTERVAL", 0.01)
-    session = await open_session(kubeconfig=str(kubeconfig(tmp_path / "c", "https://127.0.0.1:1", login)))
+    session = await open_session(
+        kubeconfig=str(kubeconfig(tmp_path / "c", "https://127.0.0.1:1", login))
+    )
     while len((tmp_path / "asked").read_text().split()) < 3:
         assert session._refresher is not None
         assert not session._refresher.done()
@@ -115,24 +154,39 @@ async def test_a_login_is_made_again_and_whatever_it_gives_the_session_ends_well
 
 
 def test_a_user_without_a_home_has_credentials_all_the_same(tmp_path: Path) -> None:
-    """As in a container that runs as any number: the package asks for a home as soon as it is imported."""
+    """As in a container that runs as any number: the package asks for a home as soon as it is
+    imported.
+    """
     code = (
-        "import os, pwd; os.environ.pop('HOME', None)\ndef nobody(uid): raise KeyError(uid)\npwd.getpwuid = nobody\n"
+        "import os, pwd; os.environ.pop('HOME', None)\ndef nobody(uid): raise "
+        "KeyError(uid)\npwd.getpwuid = nobody\n"
         "from opstrand.kube.session import _find_kubeconfigs; print(_find_kubeconfigs(None))"
     )
     config = kubeconfig(tmp_path / "c", "http://127.0.0.1:1")
-    done = subprocess.run([sys.executable, "-c", code], env={"KUBECONFIG": str(config)}, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"KUBECONFIG": str(config)},
+        capture_output=True,
+        text=True,
+    )
     assert (done.stdout, done.stderr) == (f"{[str(config)]}\n", "")
 
 
 @pytest.mark.parametrize("text", ["<html>Log in, please</html>", "[]", "{}", '"hello"'])
-async def test_whoever_answers_in_place_of_a_cluster_is_told_from_one(tmp_path: Path, text: str) -> None:
+async def test_whoever_answers_in_place_of_a_cluster_is_told_from_one(
+    tmp_path: Path, text: str
+) -> None:
     async def answer(_: web.BaseRequest) -> web.Response:
         return web.Response(text=text)
 
     runner, port = await serve(answer)
-    async with await open_session(kubeconfig=str(kubeconfig(tmp_path / "c", f"http://127.0.0.1:{port}"))) as session:
-        for ask in (KubeApi(session).get(NAMESPACES, None, "here"), KubeApi(session).list(NAMESPACES)):
+    async with await open_session(
+        kubeconfig=str(kubeconfig(tmp_path / "c", f"http://127.0.0.1:{port}"))
+    ) as session:
+        for ask in (
+            KubeApi(session).get(NAMESPACES, None, "here"),
+            KubeApi(session).list(NAMESPACES),
+        ):
             with pytest.raises(Unreachable, match="what answers is no Kubernetes API server"):
                 await ask
     await runner.cleanup()

@@ -1,4 +1,6 @@
-"""A container's variables on a laptop: a kubelet's order and rules, and nothing that is silently empty."""
+"""A container's variables on a laptop: a kubelet's order and rules, and nothing that is silently
+empty.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,15 @@ SECRET = {"secretKeyRef": {"name": "s", "key": "k"}}
 CONFIG = {"configMapKeyRef": {"name": "c", "key": "k"}}
 
 
-def build(env: list[dict[str, Any]], caller: Mapping[str, str] = {}, **container: Any) -> dict[str, str]:
+def build(
+    env: list[dict[str, Any]], caller: Mapping[str, str] = {}, **container: Any
+) -> dict[str, str]:
     return build_environment(POD, {"env": env, **container}, caller)
 
 
-def missing(env: list[dict[str, Any]], caller: Mapping[str, str] = {}, **container: Any) -> list[str]:
+def missing(
+    env: list[dict[str, Any]], caller: Mapping[str, str] = {}, **container: Any
+) -> list[str]:
     return list(find_missing(POD, {"env": env, **container}, caller))
 
 
@@ -38,7 +44,10 @@ def test_each_value_is_expanded_over_those_before_it() -> None:
             {"name": "A", "value": "1"},
             {"name": "B", "value": "$(A)$(C)"},
             {"name": "C", "value": "3"},
-            {"name": "NOTE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.annotations['note']"}}},
+            {
+                "name": "NOTE",
+                "valueFrom": {"fieldRef": {"fieldPath": "metadata.annotations['note']"}},
+            },
             {"name": "OF_NOTE", "value": "<$(NOTE)>"},
             {"name": "EMPTY", "value": ""},
             {"name": "OF_EMPTY", "value": "<$(EMPTY)>"},
@@ -96,7 +105,9 @@ def test_fields(path: str, value: str) -> None:
         ("limits.ephemeral-storage", "1E", "1"),
     ],
 )
-def test_resources_are_whole_units_rounded_up(resource: str, divisor: str | None, value: str) -> None:
+def test_resources_are_whole_units_rounded_up(
+    resource: str, divisor: str | None, value: str
+) -> None:
     source = {"resource": resource, **({"divisor": divisor} if divisor else {})}
     env = [{"name": "X", "valueFrom": {"resourceFieldRef": source}}]
     resources = {"limits": {"cpu": "1500m", "memory": "1Gi"}, "requests": {"cpu": "250m"}}
@@ -105,13 +116,21 @@ def test_resources_are_whole_units_rounded_up(resource: str, divisor: str | None
 
 
 def test_a_limit_that_is_not_given_is_the_machines() -> None:
-    env = [{"name": "X", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "containerName": "main"}}}]
+    env = [
+        {
+            "name": "X",
+            "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "containerName": "main"}},
+        }
+    ]
     assert build(env) == {"X": str(os.cpu_count())}
 
 
 @pytest.mark.parametrize("source", [SECRET, CONFIG])
 def test_a_clusters_key_is_the_callers_variable_or_refused_by_name(source: dict[str, Any]) -> None:
-    env = [{"name": "TOKEN", "valueFrom": source}, {"name": "URL", "value": "http://x?token=$(TOKEN)"}]
+    env = [
+        {"name": "TOKEN", "valueFrom": source},
+        {"name": "URL", "value": "http://x?token=$(TOKEN)"},
+    ]
     (words,) = missing(env)
     assert "run.container.env: TOKEN is the key 'k' of the" in words
     assert "set TOKEN in the environment of --local" in words
@@ -130,14 +149,45 @@ def test_an_optional_key_that_is_not_there_is_no_variable() -> None:
 @pytest.mark.parametrize(
     ("container", "words"),
     [
-        ({"envFrom": [{"secretRef": {"name": "s"}}]}, "run.container.envFrom: the variables of the Secret 's' need a cluster"),
-        ({"envFrom": [{"prefix": "A_", "configMapRef": {"name": "c"}}]}, "the variables of the ConfigMap 'c' need a cluster"),
-        ({"envFrom": [{"somethingNew": {"name": "c"}}]}, "somethingNew needs a cluster"),
-        ({"env": [{"name": "X", "valueFrom": {"fileKeyRef": {"path": "a"}}}]}, "X is a fileKeyRef, which needs a cluster"),
-        ({"env": [{"name": "X", "valueFrom": {"fieldRef": {"fieldPath": "spec.x"}}}]}, "X asks for 'spec.x'"),
-        ({"env": [{"name": "X", "valueFrom": {"resourceFieldRef": {"resource": "limits.nvidia.com/gpu"}}}]}, "X asks for 'limits.nvidia"),
         (
-            {"env": [{"name": "X", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "containerName": "db"}}}]},
+            {"envFrom": [{"secretRef": {"name": "s"}}]},
+            "run.container.envFrom: the variables of the Secret 's' need a cluster",
+        ),
+        (
+            {"envFrom": [{"prefix": "A_", "configMapRef": {"name": "c"}}]},
+            "the variables of the ConfigMap 'c' need a cluster",
+        ),
+        ({"envFrom": [{"somethingNew": {"name": "c"}}]}, "somethingNew needs a cluster"),
+        (
+            {"env": [{"name": "X", "valueFrom": {"fileKeyRef": {"path": "a"}}}]},
+            "X is a fileKeyRef, which needs a cluster",
+        ),
+        (
+            {"env": [{"name": "X", "valueFrom": {"fieldRef": {"fieldPath": "spec.x"}}}]},
+            "X asks for 'spec.x'",
+        ),
+        (
+            {
+                "env": [
+                    {
+                        "name": "X",
+                        "valueFrom": {"resourceFieldRef": {"resource": "limits.nvidia.com/gpu"}},
+                    }
+                ]
+            },
+            "X asks for 'limits.nvidia",
+        ),
+        (
+            {
+                "env": [
+                    {
+                        "name": "X",
+                        "valueFrom": {
+                            "resourceFieldRef": {"resource": "limits.cpu", "containerName": "db"}
+                        },
+                    }
+                ]
+            },
             "X asks for a resource of 'db'",
         ),
     ],

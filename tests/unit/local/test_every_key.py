@@ -1,4 +1,6 @@
-"""Every key that changes a Pod changes a process here too, or is refused, or is said to be left out."""
+"""Every key that changes a Pod changes a process here too, or is refused, or is said to be left
+out.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from tests.support.every_key import Case, find_outcome, iter_cases, make_job, ma
 from opstrand.core.planning.connections import EMPTY
 from opstrand.local.limits import ignored_parts, refuse_pod
 
-#: Values that differ from the default; keys of sections that stand in no Pod are no matter of this test.
+#: Values that differ from the default; keys of sections that stand in no Pod are no matter of this
+#: test.
 INSTEAD: dict[str, Any] = {
     "run": {"kind": "job", "container": {"image": "other"}},
     "container": {"image": "other"},
@@ -21,7 +24,11 @@ INSTEAD: dict[str, Any] = {
 }
 #: What a process has as a Pod has it, as far as it is seen in a Pod.
 _HAS = ("command", "args", "env", "workingDir", "ports")
-CASES = [case for case in iter_cases(make_places(volumes=()), INSTEAD, {}) if not case.path.startswith(("control", "cache"))]
+CASES = [
+    case
+    for case in iter_cases(make_places(volumes=()), INSTEAD, {})
+    if not case.path.startswith(("control", "cache"))
+]
 
 
 def find_pod(case: Case, *, given: bool) -> dict[str, Any] | None:
@@ -34,12 +41,16 @@ def drop_what_works(pod: dict[str, Any]) -> dict[str, Any]:
     spec = pod["spec"]
     pod["metadata"].pop("labels")
     spec.pop("activeDeadlineSeconds", None)
-    spec["initContainers"] = [one for one in spec["initContainers"] if not one["name"].startswith("opstrand-")]
+    spec["initContainers"] = [
+        one for one in spec["initContainers"] if not one["name"].startswith("opstrand-")
+    ]
     spec["volumes"] = [one for one in spec["volumes"] if not one["name"].startswith("opstrand-")]
     for container in spec["containers"]:
         for key in _HAS:
             container.pop(key, None)
-        container["volumeMounts"] = [one for one in container["volumeMounts"] if not one["name"].startswith("opstrand-")]
+        container["volumeMounts"] = [
+            one for one in container["volumeMounts"] if not one["name"].startswith("opstrand-")
+        ]
     return pod
 
 
@@ -49,13 +60,22 @@ def test_what_a_process_cannot_have_is_refused_or_said(case: Case) -> None:
     if given is None or without is None:
         return  # refused, or a service's: its Pod is made of the same parts
     # Where a sidecar or a container of an init step is refused as a whole, its keys are.
-    is_whole = case.path.startswith(("run.sidecars[0]", "run.init[0].container")) and refuse_pod(without, {})
-    is_said = is_whole or refuse_pod(given, {}) not in (None, refuse_pod(without, {})) or ignored_parts(given) != ignored_parts(without)
+    is_whole = case.path.startswith(("run.sidecars[0]", "run.init[0].container")) and refuse_pod(
+        without, {}
+    )
+    is_said = (
+        is_whole
+        or refuse_pod(given, {}) not in (None, refuse_pod(without, {}))
+        or ignored_parts(given) != ignored_parts(without)
+    )
     is_image = case.path in ("container", "run", "run.container", "run.container.image")
     assert is_said or is_image or drop_what_works(given) == drop_what_works(without)
 
 
 def test_what_stands_beside_the_containers_is_left_out_by_its_key() -> None:
-    job = {**make_job(environment={"labels": {"a": "b"}, "annotations": {"c": "d"}}), "queue": "gpus"}
+    job = {
+        **make_job(environment={"labels": {"a": "b"}, "annotations": {"c": "d"}}),
+        "queue": "gpus",
+    }
     (pod,) = find_outcome(job).manifests
     assert ignored_parts(pod) == ["image", "queue", "labels", "annotations"]

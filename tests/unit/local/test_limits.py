@@ -1,4 +1,6 @@
-"""What a laptop makes of a Pod, key by key: it has a meaning here, it is left out with a word, or it is refused."""
+"""What a laptop makes of a Pod, key by key: it has a meaning here, it is left out with a word, or
+it is refused.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,19 @@ def pod(container: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
     return {"metadata": {"name": "a"}, "spec": {"containers": [main], **spec}}
 
 
-def mounts(name: str, place: str, volume: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+def mounts(
+    name: str, place: str, volume: dict[str, Any] | None = None, **more: Any
+) -> dict[str, Any]:
     volumes = [{"name": name, **(volume or {"emptyDir": {}})}]
     return pod({"volumeMounts": [{"name": name, "mountPath": place, **more}]}, volumes=volumes)
 
 
 #: What these do is shown by the tests of processes.
 MEANINGFUL = {"name", "command", "args", "env", "ports", "terminationMessagePolicy"}
-WRONG: dict[str, Any] = {"volumeMounts": [{"name": "opstrand-other", "mountPath": "/x"}], "envFrom": [{"secretRef": {"name": "s"}}]}
+WRONG: dict[str, Any] = {
+    "volumeMounts": [{"name": "opstrand-other", "mountPath": "/x"}],
+    "envFrom": [{"secretRef": {"name": "s"}}],
+}
 
 
 @pytest.mark.parametrize("key", sorted(known_keys()["Container"].keys() - MEANINGFUL))
@@ -36,16 +43,39 @@ def test_no_key_of_a_container_is_without_effect_and_without_a_word(key: str) ->
 
 @pytest.mark.parametrize(
     "key",
-    ["hostAliases", "dnsPolicy", "dnsConfig", "hostNetwork", "hostPID", "priority", "securityContext", "nodeSelector", "imagePullSecrets"],
+    [
+        "hostAliases",
+        "dnsPolicy",
+        "dnsConfig",
+        "hostNetwork",
+        "hostPID",
+        "priority",
+        "securityContext",
+        "nodeSelector",
+        "imagePullSecrets",
+    ],
 )
 def test_keys_of_a_pod_are_left_out_with_a_word(key: str) -> None:
     assert refuse_pod(pod(**{key: "x"}), {}) is None
     assert ignored_parts(pod(**{key: "x"})) == [key]
 
 
-@pytest.mark.parametrize("key", ["hostUsers", "runtimeClassName", "overhead", "ephemeralContainers", "resourceClaims", "somethingNew"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "hostUsers",
+        "runtimeClassName",
+        "overhead",
+        "ephemeralContainers",
+        "resourceClaims",
+        "somethingNew",
+    ],
+)
 def test_what_is_not_known_is_refused(key: str) -> None:
-    assert refuse_pod(pod(**{key: "x"}), {}) == f"run.environment.{key}: --local does not know what it would mean here"
+    assert (
+        refuse_pod(pod(**{key: "x"}), {})
+        == f"run.environment.{key}: --local does not know what it would mean here"
+    )
     words = "run.container.somethingNew: --local does not know what it would mean here"
     assert refuse_pod(pod({"somethingNew": "x"}), {}) == words
 
@@ -58,7 +88,12 @@ def test_what_is_not_known_is_refused(key: str) -> None:
         mounts("opstrand-artifacts", f"{ROOT}/artifacts"),
         mounts("opstrand-shm", "/dev/shm/"),
         mounts("opstrand-path-1", f"{ROOT}/data"),
-        mounts("opstrand-volume-runs", f"{ROOT}/artifacts/1", {"hostPath": {"path": "/srv"}}, subPath="1"),
+        mounts(
+            "opstrand-volume-runs",
+            f"{ROOT}/artifacts/1",
+            {"hostPath": {"path": "/srv"}},
+            subPath="1",
+        ),
         mounts("opstrand-volume-data", "/srv/data", {"hostPath": {"path": "/srv/data"}}),
         pod({"workingDir": f"{ROOT}/artifacts"}),
     ],
@@ -70,18 +105,38 @@ def test_what_a_process_can_have(found: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (pod({"env": [TOKEN]}), "run.container.env: TOKEN is the key 'k' of the Secret 's', which needs a cluster"),
+        (
+            pod({"env": [TOKEN]}),
+            "run.container.env: TOKEN is the key 'k' of the Secret 's', which needs a cluster",
+        ),
         (mounts("data", "/data"), "run.volumes: the volume 'data' needs a cluster"),
         (mounts("opstrand-artifacts", "/data"), "the mount '/data' needs a cluster"),
         (mounts("opstrand-artifacts", f"{ROOT}/artifacts", subPath="a"), "needs a cluster"),
-        (mounts("opstrand-path-1", "/data"), "run.init: the folder '/data' is outside of /plx-context"),
-        (mounts("opstrand-volume-data", "/data", {"hostPath": {"path": "/srv/data"}}), "the mount '/data' needs a cluster"),
-        (mounts("opstrand-volume-data", "/data", {"persistentVolumeClaim": {"claimName": "data"}}), "the mount '/data' needs a cluster"),
-        (mounts("opstrand-secret-key", f"{ROOT}/key", {"secret": {"secretName": "key"}}), "needs a cluster"),
+        (
+            mounts("opstrand-path-1", "/data"),
+            "run.init: the folder '/data' is outside of /plx-context",
+        ),
+        (
+            mounts("opstrand-volume-data", "/data", {"hostPath": {"path": "/srv/data"}}),
+            "the mount '/data' needs a cluster",
+        ),
+        (
+            mounts(
+                "opstrand-volume-data", "/data", {"persistentVolumeClaim": {"claimName": "data"}}
+            ),
+            "the mount '/data' needs a cluster",
+        ),
+        (
+            mounts("opstrand-secret-key", f"{ROOT}/key", {"secret": {"secretName": "key"}}),
+            "needs a cluster",
+        ),
         (pod({"workingDir": "/srv"}), "'/srv' is outside of /plx-context"),
         (pod({"workingDir": f"{ROOT}/../srv"}), "is outside of /plx-context"),
         (mounts("opstrand-path-1", f"{ROOT}/a/../../data"), "is outside of /plx-context"),
-        (mounts("opstrand-volume-data", f"{ROOT}/../x", {"hostPath": {"path": "/srv/data"}}), "needs a cluster"),
+        (
+            mounts("opstrand-volume-data", f"{ROOT}/../x", {"hostPath": {"path": "/srv/data"}}),
+            "needs a cluster",
+        ),
         (pod({"workingDir": "srv"}), "'srv' is no absolute path"),
         (pod({"command": []}), "an image's own entry point needs a cluster"),
     ],

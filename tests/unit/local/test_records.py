@@ -1,4 +1,6 @@
-"""The folder of local runs under several writers: whatever they do at once, nothing is lost, and every reader reads a whole run."""
+"""The folder of local runs under several writers: whatever they do at once, nothing is lost, and
+every reader reads a whole run.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,12 @@ KEY = ("p", "a")
 
 
 def body(name: str = "a", **more: Any) -> dict[str, Any]:
-    return {"kind": "Operation", "metadata": {"namespace": "p", "name": name, "uid": f"uid-{name}"}, "spec": {}, **more}
+    return {
+        "kind": "Operation",
+        "metadata": {"namespace": "p", "name": name, "uid": f"uid-{name}"},
+        "spec": {},
+        **more,
+    }
 
 
 def never(_: object) -> bool:
@@ -58,13 +65,19 @@ def begin_writer(folder: Path, name: str, times: int) -> subprocess.Popen[bytes]
     return subprocess.Popen([sys.executable, "-c", WRITER, str(folder), name, str(times)])
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(shares=st.lists(st.integers(1, 30), min_size=2, max_size=3))
-def test_no_update_of_several_processes_is_lost(tmp_path_factory: pytest.TempPathFactory, shares: list[int]) -> None:
+def test_no_update_of_several_processes_is_lost(
+    tmp_path_factory: pytest.TempPathFactory, shares: list[int]
+) -> None:
     records = Records(tmp_path_factory.mktemp("runs"))
     claims = Claims(records)
     create(records, claims)
-    writers = [begin_writer(records.folder, f"w{index}", times) for index, times in enumerate(shares)]
+    writers = [
+        begin_writer(records.folder, f"w{index}", times) for index, times in enumerate(shares)
+    ]
     versions = []
     while any(writer.poll() is None for writer in writers):
         versions.append(int(records.read(KEY)["metadata"]["resourceVersion"]))
@@ -72,11 +85,17 @@ def test_no_update_of_several_processes_is_lost(tmp_path_factory: pytest.TempPat
     assert versions == sorted(versions)
     status = records.read(KEY)["status"]
     assert status.pop("count") == sum(shares)
-    assert status == {f"w{index}-{number}": number for index, times in enumerate(shares) for number in range(times)}
+    assert status == {
+        f"w{index}-{number}": number
+        for index, times in enumerate(shares)
+        for number in range(times)
+    }
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.01, 0.05])
-def test_a_writer_that_is_killed_at_any_moment_leaves_a_run_that_can_be_read_and_written(tmp_path: Path, moment: float) -> None:
+def test_a_writer_that_is_killed_at_any_moment_leaves_a_run_that_can_be_read_and_written(
+    tmp_path: Path, moment: float
+) -> None:
     records = Records(tmp_path)
     create(records, Claims(records))
     writer = begin_writer(tmp_path, "w", 1_000_000)
@@ -131,7 +150,10 @@ sys.stdin.read()
 def test_of_many_that_create_a_name_at_once_one_has_it(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     command = [sys.executable, "-c", CREATOR, str(tmp_path / "runs"), str(gate)]
-    creators = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    creators = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
     for creator in creators:
         assert creator.stdout is not None
         assert creator.stdout.readline() == "ready\n"
@@ -168,7 +190,17 @@ def test_a_change_that_fails_changes_nothing_and_holds_nothing(tmp_path: Path) -
     assert not (tmp_path / "p" / "other").exists()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"metadata": {}}', '{"metadata": {"name": "b", "namespace": "p", "uid": "x"}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"metadata": {}}',
+        '{"metadata": {"name": "b", "namespace": "p", "uid": "x"}}',
+    ],
+)
 def test_what_is_no_run_of_ours_is_left_out(tmp_path: Path, content: str) -> None:
     (tmp_path / "p" / "a").mkdir(parents=True)
     (tmp_path / "p" / "a" / "run.json").write_text(content)
@@ -178,10 +210,12 @@ def test_what_is_no_run_of_ours_is_left_out(tmp_path: Path, content: str) -> Non
 def test_a_claim_ends_with_its_process(tmp_path: Path) -> None:
     records = Records(tmp_path)
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom opstrand.local.records import Records\nfrom opstrand.local.claims import Claims\n"
+        "import sys, time\nfrom pathlib import Path\nfrom opstrand.local.records import "
+        "Records\nfrom opstrand.local.claims import Claims\n"
         "records = Records(Path(sys.argv[1])); claims = Claims(records)\n"
         "body = {'metadata': {'namespace': 'p', 'name': 'a', 'uid': 'x'}, 'spec': {}}\n"
-        "records.create(body, claim=claims.claim, is_void=lambda known: False)\nprint('ready', flush=True)\ntime.sleep(60)"
+        "records.create(body, claim=claims.claim, is_void=lambda known: False)\nprint('ready', "
+        "flush=True)\ntime.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -199,20 +233,32 @@ def test_a_claim_ends_with_its_process(tmp_path: Path) -> None:
     assert (parse_phase(lost["status"]).value, is_lost(lost)) == ("Failed", True)
 
 
-def test_the_oldest_that_have_ended_go_first_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_that_have_ended_go_first_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("opstrand.local.records.KEPT_RUNS", 2)
     assert KEPT_RUNS > 2
     records = Records(tmp_path)
     claims = Claims(records)
     for number in range(4):
-        create(records, claims, f"r{number}", status={"phase": "Succeeded", "finishedAt": f"2026-01-0{number + 1}T00:00:00Z"})
+        create(
+            records,
+            claims,
+            f"r{number}",
+            status={"phase": "Succeeded", "finishedAt": f"2026-01-0{number + 1}T00:00:00Z"},
+        )
     create(records, claims, "open")
     records.prune("p")
     assert [one["metadata"]["name"] for one in records.load("p")] == ["open", "r2", "r3"]
 
 
-@given(st.lists(st.binary(max_size=20).map(lambda text: text.replace(b"\n", b"")), max_size=8), st.booleans())
-def test_a_log_keeps_the_program_s_bytes(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], whole: bool) -> None:
+@given(
+    st.lists(st.binary(max_size=20).map(lambda text: text.replace(b"\n", b"")), max_size=8),
+    st.booleans(),
+)
+def test_a_log_keeps_the_program_s_bytes(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], whole: bool
+) -> None:
     path = tmp_path_factory.mktemp("log") / "logs" / "0"
     written = [line + b"\n" for line in lines]
     if written and not whole:
@@ -239,7 +285,13 @@ def test_half_a_line_is_left_for_the_next_reading(tmp_path: Path) -> None:
 
 
 def named(object_name: str, created: str, **spec: Any) -> dict[str, Any]:
-    metadata = {"namespace": "p", "name": object_name, "uid": object_name, "creationTimestamp": created, "resourceVersion": "1"}
+    metadata = {
+        "namespace": "p",
+        "name": object_name,
+        "uid": object_name,
+        "creationTimestamp": created,
+        "resourceVersion": "1",
+    }
     return {"metadata": metadata, "spec": spec}
 
 
@@ -252,7 +304,11 @@ def test_a_name_means_an_object_and_else_the_newest_run_whose_file_has_it() -> N
     ]
     for one in bodies:
         cache.put(OPERATIONS, one)
-    ended = {**bodies[0], "metadata": {**bodies[0]["metadata"], "resourceVersion": "2"}, "status": {"phase": "Succeeded"}}
+    ended = {
+        **bodies[0],
+        "metadata": {**bodies[0]["metadata"], "resourceVersion": "2"},
+        "status": {"phase": "Succeeded"},
+    }
     cache.put(OPERATIONS, ended)
     assert (found := cache.find_named("p", "up")) is not None
     assert found["metadata"]["name"] == "up-1"

@@ -45,7 +45,9 @@ async def test_the_first_write_of_an_idle_run_goes_at_once() -> None:
 async def test_what_piles_up_goes_together_and_the_last_wins() -> None:
     store = Store(seconds=0.01)
     commits = Commits(store, window=0.05)
-    answers = await asyncio.gather(*(commits.submit(RUN, outputs(**{f"k{n % 3}": n})) for n in range(300)))
+    answers = await asyncio.gather(
+        *(commits.submit(RUN, outputs(**{f"k{n % 3}": n})) for n in range(300))
+    )
     # all of them came before the first write was out: one write
     assert set(answers) == {1}
     assert store.writes[0][1] == outputs(k0=297, k1=298, k2=299)
@@ -74,7 +76,9 @@ async def test_only_what_does_not_fit_is_refused_and_few_writes_find_it() -> Non
     commits = Commits(store, window=0.001)
     edits = [outputs(**{f"k{number}": number}) for number in range(100)]
     edits.insert(70, outputs(blob="x" * OUTPUTS))
-    answers = await asyncio.gather(*(commits.submit(RUN, edit) for edit in edits), return_exceptions=True)
+    answers = await asyncio.gather(
+        *(commits.submit(RUN, edit) for edit in edits), return_exceptions=True
+    )
     assert [number for number, answer in enumerate(answers) if not isinstance(answer, int)] == [70]
     assert isinstance(answers[70], TooLarge)
     assert len(store.writes) < 20
@@ -89,7 +93,9 @@ async def test_what_the_cluster_refuses_takes_nothing_along() -> None:
 
     commits = Commits(Strict(), window=0.001)
     edits = [outputs(a=1), Edit(tags=TagsEdit(("t",))), outputs(b=2)]
-    answers = await asyncio.gather(*(commits.submit(RUN, edit) for edit in edits), return_exceptions=True)
+    answers = await asyncio.gather(
+        *(commits.submit(RUN, edit) for edit in edits), return_exceptions=True
+    )
     assert [type(answer) for answer in answers] == [int, Refused, int]
 
 
@@ -97,7 +103,9 @@ async def test_trouble_reaches_everybody_who_waited_and_nobody_after() -> None:
     store = Store()
     store.error = RuntimeError("away")
     commits = Commits(store, window=0.001)
-    answers = await asyncio.gather(*(commits.submit(RUN, outputs(a=n)) for n in range(3)), return_exceptions=True)
+    answers = await asyncio.gather(
+        *(commits.submit(RUN, outputs(a=n)) for n in range(3)), return_exceptions=True
+    )
     assert [str(answer) for answer in answers] == ["away"] * 3
     store.error = None
     assert await commits.submit(RUN, outputs(a=1)) == 2
@@ -117,10 +125,26 @@ async def test_who_hangs_up_takes_nobody_along() -> None:
     ("first", "later", "both"),
     [
         (outputs(a=1, b=1), outputs(b=2), outputs(a=1, b=2)),
-        (outputs(a=1), Edit(maps={"outputs": MapEdit({"c": 3}, reset=True)}), Edit(maps={"outputs": MapEdit({"c": 3}, reset=True)})),
-        (Edit(maps={"outputs": MapEdit({}, reset=True)}), outputs(a=None), Edit(maps={"outputs": MapEdit({"a": None}, reset=True)})),
-        (Edit(tags=TagsEdit(("a",))), Edit(tags=TagsEdit(("b", "a"))), Edit(tags=TagsEdit(("a", "b")))),
-        (Edit(description="x"), outputs(a=1), Edit(maps={"outputs": MapEdit({"a": 1})}, description="x")),
+        (
+            outputs(a=1),
+            Edit(maps={"outputs": MapEdit({"c": 3}, reset=True)}),
+            Edit(maps={"outputs": MapEdit({"c": 3}, reset=True)}),
+        ),
+        (
+            Edit(maps={"outputs": MapEdit({}, reset=True)}),
+            outputs(a=None),
+            Edit(maps={"outputs": MapEdit({"a": None}, reset=True)}),
+        ),
+        (
+            Edit(tags=TagsEdit(("a",))),
+            Edit(tags=TagsEdit(("b", "a"))),
+            Edit(tags=TagsEdit(("a", "b"))),
+        ),
+        (
+            Edit(description="x"),
+            outputs(a=1),
+            Edit(maps={"outputs": MapEdit({"a": 1})}, description="x"),
+        ),
         (Edit(description="x"), Edit(description=""), Edit(description="")),
         (
             Edit(artifacts={"a": {"name": "a"}}),
@@ -136,9 +160,14 @@ def test_two_writes_are_one(first: Edit, later: Edit, both: Edit) -> None:
 def test_a_list_or_a_new_map_is_bound_to_the_version_that_was_read_and_a_key_is_not() -> None:
     body = {"metadata": {"resourceVersion": "7"}, "status": {"outputs": {}}}
     bound = {"op": "replace", "path": "/metadata/resourceVersion", "value": "7"}
-    assert patch_ops(outputs(a=None), body) == [{"op": "add", "path": "/status/outputs/a", "value": None}]
+    assert patch_ops(outputs(a=None), body) == [
+        {"op": "add", "path": "/status/outputs/a", "value": None}
+    ]
     assert patch_ops(Edit(tags=TagsEdit(("t",))), body)[0] == bound
-    assert patch_ops(Edit(maps={"meta": MapEdit({"a": 1})}), body)[:2] == [bound, {"op": "add", "path": "/status/meta", "value": {}}]
+    assert patch_ops(Edit(maps={"meta": MapEdit({"a": 1})}), body)[:2] == [
+        bound,
+        {"op": "add", "path": "/status/meta", "value": {}},
+    ]
     assert patch_ops(outputs(a=1), {"metadata": {"resourceVersion": "7"}})[:3] == [
         bound,
         {"op": "add", "path": "/status", "value": {}},

@@ -10,7 +10,10 @@ UUID = UID.replace("-", "")
 
 
 def body(version: int, *, uid: str = UID, name: str = "echo", **status: Any) -> dict[str, Any]:
-    return {"metadata": {"namespace": "p", "name": name, "uid": uid, "resourceVersion": str(version)}, "status": status}
+    return {
+        "metadata": {"namespace": "p", "name": name, "uid": uid, "resourceVersion": str(version)},
+        "status": status,
+    }
 
 
 def test_an_older_body_changes_nothing() -> None:
@@ -36,7 +39,10 @@ def test_a_full_list_takes_away_what_is_older_and_not_in_it() -> None:
     index.put(body(10, name="gone", uid="c" * 32))
     index.put(body(30, name="newer-than-the-list", uid="d" * 32))
     index.replace([body(20)], "25")
-    assert [item.head["metadata"]["name"] for item in index.list("p")] == ["newer-than-the-list", "echo"]
+    assert [item.head["metadata"]["name"] for item in index.list("p")] == [
+        "newer-than-the-list",
+        "echo",
+    ]
     index.replace([], "40", "another")
     assert len(index.list("p")) == 2
 

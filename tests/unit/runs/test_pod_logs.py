@@ -38,9 +38,18 @@ async def read(pods: Pods, body: Body, attempt: int = 0, since: str | None = Non
 
 async def test_it_waits_until_the_container_has_started() -> None:
     starting = Invalid("container is waiting to start: PodInitializing", status=400)
-    pods = Pods(NotFound("no such pod", status=404), starting, [b"2026-01-02T03:04:05.123456789Z hello\n"])
-    assert await read(pods, operation(phase="Starting"), since="2026-01-02T03:04:05.9Z") == ["hello"]
-    query = {"container": "main", "timestamps": True, "longest": LONGEST_LINE, "sinceTime": "2026-01-02T03:04:05Z"}
+    pods = Pods(
+        NotFound("no such pod", status=404), starting, [b"2026-01-02T03:04:05.123456789Z hello\n"]
+    )
+    assert await read(pods, operation(phase="Starting"), since="2026-01-02T03:04:05.9Z") == [
+        "hello"
+    ]
+    query = {
+        "container": "main",
+        "timestamps": True,
+        "longest": LONGEST_LINE,
+        "sinceTime": "2026-01-02T03:04:05Z",
+    }
     assert pods.asked == [("quick-start/echo-4f0c1a2b-0", query)] * 3
 
 
@@ -58,7 +67,9 @@ async def test_a_run_that_ends_before_its_container_started_ends_its_log() -> No
 
 def test_each_attempt_has_its_pod() -> None:
     body = operation(attempt=2, pod={"name": "my-run-4f0c1a2b-2"})
-    assert [attempt_pod(body, attempt) for attempt in range(3)] == [f"my-run-4f0c1a2b-{attempt}" for attempt in range(3)]
+    assert [attempt_pod(body, attempt) for attempt in range(3)] == [
+        f"my-run-4f0c1a2b-{attempt}" for attempt in range(3)
+    ]
 
 
 SECOND = "2026-01-02T03:04:05.000000000"
@@ -69,8 +80,14 @@ SECOND = "2026-01-02T03:04:05.000000000"
     [
         (b"2026-01-02T03:04:05.1Z a b\n", LogLine("2026-01-02T03:04:05.100000000Z", "a b")),
         (b"2026-01-02T03:04:05.123456789Z \n", LogLine("2026-01-02T03:04:05.123456789Z", "")),
-        (b"2026-01-02T03:04:05Z caf\xc3\xa9 \xff\r\n", LogLine("2026-01-02T03:04:05.000000000Z", "café \ufffd\r")),
-        (b"2026-01-02T05:04:05.123456789+02:00 zone\n", LogLine("2026-01-02T03:04:05.123456789Z", "zone")),
+        (
+            b"2026-01-02T03:04:05Z caf\xc3\xa9 \xff\r\n",
+            LogLine("2026-01-02T03:04:05.000000000Z", "café \ufffd\r"),
+        ),
+        (
+            b"2026-01-02T05:04:05.123456789+02:00 zone\n",
+            LogLine("2026-01-02T03:04:05.123456789Z", "zone"),
+        ),
         (
             b"2026-01-02T03:04:05Z \x00 \x1b[1m \xe2\x80\xa8 \xed\xa0\x80\r",
             LogLine(f"{SECOND}Z", "\x00 \x1b[1m \u2028 \ufffd\ufffd\ufffd\r"),

@@ -1,4 +1,6 @@
-"""The API's own watch: on bad days it begins anew, without a storm and without sleeping longer for every bad day there was."""
+"""The API's own watch: on bad days it begins anew, without a storm and without sleeping longer for
+every bad day there was.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +16,9 @@ from opstrand.runs.live import ClusterRuns
 
 
 class Cluster:
-    """An API server whose watches end as it is told to: with an error, or in peace, after so many seconds."""
+    """An API server whose watches end as it is told to: with an error, or in peace, after so many
+    seconds.
+    """
 
     def __init__(self, end: Exception | None, lives: float) -> None:
         self.end, self.lives = end, lives
@@ -40,7 +44,11 @@ async def watch_for(api_server: Cluster, seconds: float) -> None:
         await watching
 
 
-@pytest.mark.parametrize("end", [Expired("too old", status=410), Unreachable("reset", status=0), None], ids=["expired", "reset", "peace"])
+@pytest.mark.parametrize(
+    "end",
+    [Expired("too old", status=410), Unreachable("reset", status=0), None],
+    ids=["expired", "reset", "peace"],
+)
 @in_leaps
 async def test_watches_that_end_at_once_make_no_storm(end: Exception | None) -> None:
     api_server = Cluster(end, lives=0)

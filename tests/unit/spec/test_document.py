@@ -56,7 +56,9 @@ def reason_of(text: str | bytes) -> str:
         (("nowhere", "at", "all"), (1, 1)),
     ],
 )
-def test_every_key_and_item_has_its_place_and_what_is_absent_that_of_its_parent(path: Any, place: tuple[int, int]) -> None:
+def test_every_key_and_item_has_its_place_and_what_is_absent_that_of_its_parent(
+    path: Any, place: tuple[int, int]
+) -> None:
     assert parse_document(ECHO).locate(path) == place
 
 
@@ -85,13 +87,20 @@ def test_data_without_a_text_has_no_places() -> None:
         ("\ufeffa: b", "b"),
     ],
 )
-def test_values_are_those_of_yaml_1_1_and_what_json_has_no_word_for_stays_text(text: str, data: Any) -> None:
+def test_values_are_those_of_yaml_1_1_and_what_json_has_no_word_for_stays_text(
+    text: str, data: Any
+) -> None:
     assert parse_document(text).data["a"] == data
     assert parse_document(text.encode()).data["a"] == data
 
 
 def test_keys_are_text_as_in_json() -> None:
-    assert list(parse_document("1: a\nyes: b\nnull: c\n2026-01-01: d").data) == ["1", "yes", "null", "2026-01-01"]
+    assert list(parse_document("1: a\nyes: b\nnull: c\n2026-01-01: d").data) == [
+        "1",
+        "yes",
+        "null",
+        "2026-01-01",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -124,17 +133,24 @@ def test_what_is_refused_says_where_and_why(text: str | bytes, line: int, words:
     error = refuse(text)
     assert error.reason == "InvalidYAML"
     assert error.problems[-1].source == "a.yaml"
-    assert any(problem.line == line and words in problem.message for problem in error.problems), error
+    assert any(problem.line == line and words in problem.message for problem in error.problems), (
+        error
+    )
 
 
 def test_all_problems_come_at_once() -> None:
-    assert [problem.line for problem in refuse("a: 1\na: 2\nb: .inf\nc: 99999999999999999999").problems] == [2, 3, 4]
+    assert [
+        problem.line for problem in refuse("a: 1\na: 2\nb: .inf\nc: 99999999999999999999").problems
+    ] == [2, 3, 4]
     assert len(refuse("a: 1\n" * 500).problems) == MAX_PROBLEMS
 
 
 def test_depth_has_a_limit_and_what_is_below_it_is_read() -> None:
     assert parse_document("[" * MAX_DEPTH + "]" * MAX_DEPTH).data
-    assert f"more than {MAX_DEPTH} levels" in refuse("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1)).message
+    assert (
+        f"more than {MAX_DEPTH} levels"
+        in refuse("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1)).message
+    )
 
 
 def test_a_text_at_the_limit_is_read() -> None:
@@ -144,18 +160,30 @@ def test_a_text_at_the_limit_is_read() -> None:
 
 
 @settings(max_examples=examples(300))
-@given(st.one_of(st.text(max_size=80), st.binary(max_size=80), st.text("ab:-[]{}&*!|>%@`\"'#,? \n\t0.~<", max_size=40)))
+@given(
+    st.one_of(
+        st.text(max_size=80),
+        st.binary(max_size=80),
+        st.text("ab:-[]{}&*!|>%@`\"'#,? \n\t0.~<", max_size=40),
+    )
+)
 def test_any_text_is_data_or_a_spec_error(text: str | bytes) -> None:
     with within(SECONDS):
         reason = reason_of(text)
     assert reason in ("", "InvalidYAML", "TooLarge")
 
 
-_TEXTS = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("😀\U0010ffff\\u\"'d83")), max_size=20)
+_TEXTS = st.text(
+    st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("😀\U0010ffff\\u\"'d83")),
+    max_size=20,
+)
 
 
 @settings(max_examples=examples(300))
-@given(st.dictionaries(_TEXTS, st.one_of(_TEXTS, st.lists(_TEXTS, max_size=3)), max_size=3), st.booleans())
+@given(
+    st.dictionaries(_TEXTS, st.one_of(_TEXTS, st.lists(_TEXTS, max_size=3)), max_size=3),
+    st.booleans(),
+)
 def test_what_json_writes_is_read_as_it_is(data: Any, is_ascii: bool) -> None:
     """JSON writes a character beyond 16 bits as two halves where it writes ASCII alone."""
     text = json.dumps({"a": data}, ensure_ascii=is_ascii).replace("\x7f", "\\u007f")
@@ -163,7 +191,9 @@ def test_what_json_writes_is_read_as_it_is(data: Any, is_ascii: bool) -> None:
     assert parse_document(text).data["a"] == data
 
 
-@pytest.mark.parametrize("text", ['{"a": "\\ud83d"}', '{"a": "\\ude00\\ud83d"}', 'a: "\\ud83d\\ude00"'])
+@pytest.mark.parametrize(
+    "text", ['{"a": "\\ud83d"}', '{"a": "\\ude00\\ud83d"}', 'a: "\\ud83d\\ude00"']
+)
 def test_half_a_character_and_yaml_with_halves_are_refused(text: str) -> None:
     assert reason_of(text) == "InvalidYAML"
 

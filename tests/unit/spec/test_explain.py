@@ -14,7 +14,12 @@ from opstrand.spec.shape import fields_of
     ("path", "kind", "default"),
     [
         ("termination.maxRetries", "whole number or template", "0"),
-        ("trigger", "all_succeeded | all_failed | all_done | one_succeeded | one_failed | one_done or template", "all_succeeded"),
+        (
+            "trigger",
+            "all_succeeded | all_failed | all_done | one_succeeded | one_failed | one_done or "
+            "template",
+            "all_succeeded",
+        ),
         ("run.init[0].file.content", "text", "required"),
         ("run.init.file", "mapping or template", ""),
         ("component.inputs.name", "text", "required"),
@@ -26,8 +31,16 @@ from opstrand.spec.shape import fields_of
         ("mount", "list of (text or mapping)", ""),
         ("params", "mapping of names to values, or to mappings with these keys", ""),
         ("runPatch", "mapping with the keys of `run`", ""),
-        ("run.kind", "job | service | dag | mpijob | tfjob | pytorchjob | raycluster | daskcluster", "required"),
-        ("matrix.kind", "mapping | grid | random | bayes | hyperband | tpe | iterative", "required"),
+        (
+            "run.kind",
+            "job | service | dag | mpijob | tfjob | pytorchjob | raycluster | daskcluster",
+            "required",
+        ),
+        (
+            "matrix.kind",
+            "mapping | grid | random | bayes | hyperband | tpe | iterative",
+            "required",
+        ),
         ("run.service.ports", "list of whole number or template", ""),
         ("cache.sections", "list of (init | connections | containers) or template", "all"),
         ("cmd", "text or list of text", ""),
@@ -76,7 +89,9 @@ def test_what_has_no_keys_says_so() -> None:
 
 
 def test_the_root_lists_every_key_with_its_meaning() -> None:
-    assert dict(explain("").fields) == {key: info.description for key, (_, info) in fields_of(Operation).items()}
+    assert dict(explain("").fields) == {
+        key: info.description for key, (_, info) in fields_of(Operation).items()
+    }
 
 
 def test_an_unknown_field_names_the_nearest() -> None:

@@ -13,7 +13,22 @@ from opstrand.core.values.safe import make_safe
 from opstrand.errors import SpecError
 from opstrand.spec.document import parse_document, parse_documents
 
-_CORE = ("int", "float", "bool", "null", "str", "timestamp", "binary", "set", "omap", "pairs", "map", "seq", "merge", "value")
+_CORE = (
+    "int",
+    "float",
+    "bool",
+    "null",
+    "str",
+    "timestamp",
+    "binary",
+    "set",
+    "omap",
+    "pairs",
+    "map",
+    "seq",
+    "merge",
+    "value",
+)
 TAGS = ["", "!", "!x", "!!python/object:os.system", "!<>", *(f"!!{name}" for name in _CORE)]
 SCALARS = st.one_of(
     st.sampled_from(WORDS),
@@ -47,7 +62,9 @@ PLACES = [
 @example("a: {}", "!!int", "+")
 @example("a: {}", "!!float", "-")
 @example("a: {}", "!!timestamp", "x")
-def test_any_scalar_under_any_tag_is_data_or_a_problem_with_its_line(place: str, tag: str, scalar: str) -> None:
+def test_any_scalar_under_any_tag_is_data_or_a_problem_with_its_line(
+    place: str, tag: str, scalar: str
+) -> None:
     text = place.format(f"{tag} {scalar}" if tag else scalar)
     for parse in (parse_document, lambda text: [one.data for one in parse_documents(text)]):
         try:

@@ -43,7 +43,9 @@ def test_a_group_that_may_not_go_keeps_its_turn() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 5), st.booleans())))
-def test_whatever_happens_nothing_is_lost_and_no_group_waits_for_two_turns_of_another(steps: list[tuple[str, int, bool]]) -> None:
+def test_whatever_happens_nothing_is_lost_and_no_group_waits_for_two_turns_of_another(
+    steps: list[tuple[str, int, bool]],
+) -> None:
     line: FairLine[str] = FairLine()
     waiting: set[str] = set()
     for group, number, is_in in steps:
@@ -54,7 +56,11 @@ def test_whatever_happens_nothing_is_lost_and_no_group_waits_for_two_turns_of_an
     groups = [item[0] for item in drain(line)]
     assert len(groups) == len(waiting)
     for at, group in enumerate(groups):
-        since = groups[at + 1 : groups.index(group, at + 1)] if group in groups[at + 1 :] else groups[at + 1 :]
+        since = (
+            groups[at + 1 : groups.index(group, at + 1)]
+            if group in groups[at + 1 :]
+            else groups[at + 1 :]
+        )
         others = [one for one in since if one != group]
         if group in groups[at + 1 :]:
             assert len(others) == len(set(others))

@@ -1,7 +1,8 @@
 """What a caller may do to a project and to its runs.
 
-Owns the rule of a run's token: it reports on its own run until shortly after the end, and reads that run, the upstreams and the pipeline
-of it. Everything else is decided by the cluster's RBAC, for a run by the rights of its service account. Must not know HTTP.
+Owns the rule of a run's token: it reports on its own run until shortly after the end, and reads
+that run, the upstreams and the pipeline of it. Everything else is decided by the cluster's RBAC,
+for a run by the rights of its service account. Must not know HTTP.
 """
 
 from __future__ import annotations
@@ -17,41 +18,62 @@ from opstrand.runs.bodies import is_final, pipeline_of, run_uuid
 from opstrand.runs.protocols import ProjectNotFound, RunNotFound, Runs
 from opstrand.types import Body
 
-#: Seconds after the end of a run in which its own token may still report: sidecars and collectors end after the program.
+#: Seconds after the end of a run in which its own token may still report: sidecars and collectors
+#: end after the program.
 REPORTS_AFTER_END = 60.0
-#: How many pipelines around a run are looked at: one that contains itself, by forged owners, must end too.
+#: How many pipelines around a run are looked at: one that contains itself, by forged owners, must
+#: end too.
 _MOST_PIPELINES = 8
-_REACH = "a run reads itself, its upstreams and its pipeline; for anything else its service account needs the right"
+_REACH = (
+    "a run reads itself, its upstreams and its pipeline; for anything else its service account "
+    "needs the right"
+)
 
 
-async def authorize(auth: Auth, caller: Caller, verb: Verb, project: str, *, is_known: bool = False) -> None:
+async def authorize(
+    auth: Auth, caller: Caller, verb: Verb, project: str, *, is_known: bool = False
+) -> None:
     """Raise unless the caller may do this in the project.
 
-    `Forbidden` for what the caller may know of, because it may read the project or `is_known` says so; else `RunNotFound`.
+    `Forbidden` for what the caller may know of, because it may read the project or `is_known` says
+    so; else `RunNotFound`.
     """
     if await auth.may(caller, verb, project):
         return
     if is_known or (verb is not Verb.READ and await auth.may(caller, Verb.READ, project)):
         what = "read the logs of Pods" if verb is Verb.LOGS else f"{verb.value} operations"
-        raise Forbidden(f"{caller.name} may not {what} in {project}" + (f": {_REACH}." if caller.is_run else "."))
+        raise Forbidden(
+            f"{caller.name} may not {what} in {project}"
+            + (f": {_REACH}." if caller.is_run else ".")
+        )
     raise RunNotFound(project)
 
 
 async def authorize_report(auth: Auth, caller: Caller, body: Body) -> None:
-    """Raise unless the caller may write what this run reports. Other runs must not learn that it exists: `RunNotFound`."""
+    """Raise unless the caller may write what this run reports.
+
+    Other runs must not learn that it exists: `RunNotFound`.
+    """
     if not caller.is_pod_of(body):
         await authorize(auth, caller, Verb.CONTROL, body["metadata"]["namespace"])
     elif is_over(body, datetime.now(UTC)):
-        raise Forbidden(f"The run has ended, and its own token reports until {REPORTS_AFTER_END:.0f} s after the end.")
+        raise Forbidden(
+            f"The run has ended, and its own token reports until {REPORTS_AFTER_END:.0f} s after "
+            "the end."
+        )
 
 
 def is_over(body: Body, now: datetime) -> bool:
-    """Whether the run ended so long ago that nothing of it can have anything to report. So does an end without a readable time."""
+    """Whether the run ended so long ago that nothing of it can have anything to report.
+
+    So does an end without a readable time.
+    """
     if not is_final(body):
         return False
     status = read_status(body)
     finished = get_condition(status.get("conditions"), FINISHED) or {}
-    # The condition has the operator's clock; `finishedAt` has the node's, and a run is final only when the operator says so.
+    # The condition has the operator's clock; `finishedAt` has the node's, and a run is final only
+    # when the operator says so.
     ended = _parse_time(finished.get("lastTransitionTime")) or _parse_time(status.get("finishedAt"))
     return ended is None or (now - ended).total_seconds() > REPORTS_AFTER_END
 
@@ -65,10 +87,13 @@ def _parse_time(text: Any) -> datetime | None:
 
 
 async def find_known_run(runs: Runs, caller: Caller, project: str, uuid: str) -> Body | None:
-    """The run of this uuid where it is the caller's own, an upstream of it, or a pipeline around it. Raises `RunNotFound`."""
+    """The run of this uuid where it is the caller's own, an upstream of it, or a pipeline around
+    it. Raises `RunNotFound`.
+    """
     body = await runs.get(project, uuid)
     if not caller.is_pod_of(body) and not is_final(body):
-        # It may be the caller's own run, frozen a moment ago: what is known here would be without its inputs, and deny it.
+        # It may be the caller's own run, frozen a moment ago: what is known here would be without
+        # its inputs, and deny it.
         body = await runs.get(project, uuid, newest=True)
     if caller.is_pod_of(body):
         return body
@@ -85,7 +110,8 @@ async def _find_own_run(runs: Runs, caller: Caller) -> Body | None:
         if caller.is_pod_of(one.head):
             return one.whole
     for body in (one.head for one in listed):
-        # Frozen a moment ago: the Pod's name has the first digits of its run's uuid, and says no more than which run to read.
+        # Frozen a moment ago: the Pod's name has the first digits of its run's uuid, and says no
+        # more than which run to read.
         if f"-{run_uuid(body)[:8]}-" in caller.pod_name and not is_final(body):
             newest = await runs.get(caller.namespace, run_uuid(body), newest=True)
             if caller.is_pod_of(newest):

@@ -1,7 +1,7 @@
 """Callers, the verbs, and the interface to whatever knows tokens and rights.
 
-Owns which Pod is a run's own. What a caller may do is `access`. Must not decide by anything that the creator of a Pod can write (labels,
-owner references of the Pod).
+Owns which Pod is a run's own. What a caller may do is `access`. Must not decide by anything that
+the creator of a Pod can write (labels, owner references of the Pod).
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ class Forbidden(Exception):
 
 
 class Verb(StrEnum):
-    """What may be done; never rename: they stand for the verbs of RBAC on `operations`, and `get` on `pods/log`."""
+    """What may be done; never rename: they stand for the verbs of RBAC on `operations`, and `get`
+    on `pods/log`.
+    """
 
     READ = "get"
     LIST = "list"
@@ -37,7 +39,10 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True)
 class Caller(Identity):
-    """The owner of a token. `pod_name` is set for a run's token only, and then `namespace` is the Pod's."""
+    """The owner of a token.
+
+    `pod_name` is set for a run's token only, and then `namespace` is the Pod's.
+    """
 
     namespace: str = ""
     pod_name: str = ""
@@ -51,10 +56,12 @@ class Caller(Identity):
         return self.is_run and self.namespace == project
 
     def is_pod_of(self, body: Body) -> bool:
-        """Whether the caller's Pod is the one that this run was frozen to: by name, and by uid once the operator wrote it.
+        """Whether the caller's Pod is the one that this run was frozen to: by name, and by uid once
+        the operator wrote it.
 
-        Kubernetes names a service's Pods, so those count that the operator recorded with name and uid. It records whatever the
-        ReplicaSet's selector matches: only here is anyone trusted who may create Pods in the namespace.
+        Kubernetes names a service's Pods, so those count that the operator recorded with name and
+        uid. It records whatever the ReplicaSet's selector matches: only here is anyone trusted who
+        may create Pods in the namespace.
         """
         if body["metadata"]["namespace"] != self.namespace:
             return False
@@ -63,7 +70,9 @@ class Caller(Identity):
         if pod.get("name") == self.pod_name and pod.get("uid") in (None, "", self.pod_uid):
             return True
         replicas = (status.get("service") or {}).get("pods") or ()
-        return any((one.get("name"), one.get("uid")) == (self.pod_name, self.pod_uid) for one in replicas)
+        return any(
+            (one.get("name"), one.get("uid")) == (self.pod_name, self.pod_uid) for one in replicas
+        )
 
 
 class Auth(Protocol):
@@ -92,12 +101,15 @@ class StaticToken:
 
 
 def parse_token(headers: Sequence[str]) -> str:
-    """The token of the one Authorization header: `Token x` (the published client) or `Bearer x`. Raises `Unauthenticated`.
+    """The token of the one Authorization header: `Token x` (the published client) or `Bearer x`.
+    Raises `Unauthenticated`.
 
     With two of them, a proxy on the way and this API might each read another caller.
     """
     if len(headers) > 1:
-        raise Unauthenticated(f"The header Authorization was sent {len(headers)} times; send it once.")
+        raise Unauthenticated(
+            f"The header Authorization was sent {len(headers)} times; send it once."
+        )
     scheme, _, rest = (headers[0] if headers else "").partition(" ")
     token = rest.strip()
     if scheme.lower() not in ("token", "bearer") or not token:

@@ -1,8 +1,9 @@
 """Tokens that expired while their Pod still runs.
 
-A cloud may cap the life of a projected token at hours, the kubelet exchanges it, and the published client has read it once and for all.
-So an expired token is accepted for a bounded time while its Pod and its service account live, if its signature is the cluster's. Owns
-that check. Must not be asked about a token that is not expired: the API server knows better.
+A cloud may cap the life of a projected token at hours, the kubelet exchanges it, and the published
+client has read it once and for all. So an expired token is accepted for a bounded time while its
+Pod and its service account live, if its signature is the cluster's. Owns that check. Must not be
+asked about a token that is not expired: the API server knows better.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from opstrand.kube.resources import PODS, SERVICE_ACCOUNTS, Resource
 
 _ENDED = frozenset({"Succeeded", "Failed"})
 _REFUSAL = "The token has expired."
-#: Seconds after the deletion time of an object in which tokens bound to it still count, as for the API server.
+#: Seconds after the deletion time of an object in which tokens bound to it still count, as for the
+#: API server.
 _DELETION_LEEWAY = 60.0
-#: Seconds past `exp` where no setting says otherwise: as long as the token that a run asks for lives.
+#: Seconds past `exp` where no setting says otherwise: as long as the token that a run asks for
+#: lives.
 _LONGEST_PAST = 30 * 24 * 3600.0
 
 
@@ -32,9 +35,18 @@ class Objects(Protocol):
 
 
 class ExpiredTokens:
-    """Knows a Pod by its expired token; one that expired more than `longest_past` seconds ago is refused."""
+    """Knows a Pod by its expired token; one that expired more than `longest_past` seconds ago is
+    refused.
+    """
 
-    def __init__(self, objects: Objects, keys: ClusterKeys, *, audience: str, longest_past: float = _LONGEST_PAST) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        keys: ClusterKeys,
+        *,
+        audience: str,
+        longest_past: float = _LONGEST_PAST,
+    ) -> None:
         self._objects, self._keys, self._audience = objects, keys, audience
         self._longest_past = longest_past
 
@@ -47,14 +59,36 @@ class ExpiredTokens:
         if self._audience not in audiences(claims):
             raise Unauthenticated(_REFUSAL)
         bound = claims.get("kubernetes.io") or {}
-        pod, account, namespace = bound.get("pod") or {}, bound.get("serviceaccount") or {}, str(bound.get("namespace") or "")
+        pod, account, namespace = (
+            bound.get("pod") or {},
+            bound.get("serviceaccount") or {},
+            str(bound.get("namespace") or ""),
+        )
         name = f"system:serviceaccount:{namespace}:{account.get('name')}"
-        if not namespace or claims.get("sub") != name or time.time() - _expiry(claims) > self._longest_past:
+        if (
+            not namespace
+            or claims.get("sub") != name
+            or time.time() - _expiry(claims) > self._longest_past
+        ):
             raise Unauthenticated(_REFUSAL)
-        if not (await self._is_alive(SERVICE_ACCOUNTS, namespace, account) and await self._is_alive(PODS, namespace, pod)):
+        if not (
+            await self._is_alive(SERVICE_ACCOUNTS, namespace, account)
+            and await self._is_alive(PODS, namespace, pod)
+        ):
             raise Unauthenticated(_REFUSAL)
-        groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
-        return Caller(name=name, uid=account["uid"], groups=groups, namespace=namespace, pod_name=pod["name"], pod_uid=pod["uid"])
+        groups = (
+            "system:serviceaccounts",
+            f"system:serviceaccounts:{namespace}",
+            "system:authenticated",
+        )
+        return Caller(
+            name=name,
+            uid=account["uid"],
+            groups=groups,
+            namespace=namespace,
+            pod_name=pod["name"],
+            pod_uid=pod["uid"],
+        )
 
     async def _is_alive(self, resource: Resource, namespace: str, bound: Mapping[str, Any]) -> bool:
         """Whether the object that the token is bound to exists, is the same one, and is at work."""
@@ -65,13 +99,22 @@ class ExpiredTokens:
         except NotFound:
             return False
         is_same = found["metadata"]["uid"] == bound["uid"]
-        return is_same and not _is_deleted(found) and (found.get("status") or {}).get("phase") not in _ENDED
+        return (
+            is_same
+            and not _is_deleted(found)
+            and (found.get("status") or {}).get("phase") not in _ENDED
+        )
 
 
 def _is_deleted(found: Mapping[str, Any]) -> bool:
-    """A Pod's deletion time is the end of its grace, so that a Pod that is being stopped still reports."""
+    """A Pod's deletion time is the end of its grace, so that a Pod that is being stopped still
+    reports.
+    """
     stamp = found["metadata"].get("deletionTimestamp")
-    return bool(stamp) and (datetime.now(UTC) - datetime.fromisoformat(stamp)).total_seconds() > _DELETION_LEEWAY
+    return (
+        bool(stamp)
+        and (datetime.now(UTC) - datetime.fromisoformat(stamp)).total_seconds() > _DELETION_LEEWAY
+    )
 
 
 def _expiry(claims: Mapping[str, Any]) -> float:

@@ -16,7 +16,8 @@ import jwt
 
 from opstrand.errors import PlatformError
 
-#: Seconds between two readings for the sake of a key that is not known: tokens are made up faster than keys are changed.
+#: Seconds between two readings for the sake of a key that is not known: tokens are made up faster
+#: than keys are changed.
 _INTERVAL = 10.0
 _ALGORITHMS = ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
 
@@ -41,10 +42,18 @@ class ClusterKeys:
         self._lock = asyncio.Lock()
 
     async def verify(self, token: str) -> dict[str, Any]:
-        """The claims of a token with the cluster's signature, expired or not. Raises `NotSigned` and `UnknownKey`."""
+        """The claims of a token with the cluster's signature, expired or not.
+
+        Raises `NotSigned` and `UnknownKey`.
+        """
         try:
             key = await self._find(str(jwt.get_unverified_header(token).get("kid")))
-            options: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_aud": False}
+            options: Any = {
+                "verify_exp": False,
+                "verify_nbf": False,
+                "verify_iat": False,
+                "verify_aud": False,
+            }
             claims: dict[str, Any] = jwt.decode(token, key, algorithms=_ALGORITHMS, options=options)
         except (jwt.PyJWTError, ValueError, RecursionError) as error:
             raise NotSigned(str(error)) from None
@@ -74,7 +83,9 @@ class ClusterKeys:
 
 
 def read_claims(token: str) -> dict[str, Any]:
-    """What a token says of itself, unproven, whatever its signature looks like; empty for one that is no JSON Web Token."""
+    """What a token says of itself, unproven, whatever its signature looks like; empty for one that
+    is no JSON Web Token.
+    """
     parts = token.split(".")
     if len(parts) != 3:
         return {}

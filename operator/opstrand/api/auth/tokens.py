@@ -1,7 +1,8 @@
-"""Tokens as the cluster knows them: whom they belong to (TokenReview) and what a person may do (SubjectAccessReview).
+"""Tokens as the cluster knows them: whom they belong to (TokenReview) and what a person may do
+(SubjectAccessReview).
 
-Owns the asking and the remembering of answers, for a minute and in bounded number, by the token's hash and never by the token. Must not
-decide which run a Pod may write: that is `auth`'s rule.
+Owns the asking and the remembering of answers, for a minute and in bounded number, by the token's
+hash and never by the token. Must not decide which run a Pod may write: that is `auth`'s rule.
 """
 
 from __future__ import annotations
@@ -27,13 +28,17 @@ _ACCOUNT = "system:serviceaccount:"
 class Reviews(Protocol):
     """The part of `kube.api.KubeApi` that is needed here."""
 
-    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> dict[str, Any]: ...
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Mapping[str, Any]
+    ) -> dict[str, Any]: ...
 
 
 class ClusterAuth:
-    """`Auth` over a cluster. `audience` is that of a run's token; people may use it or, with `any_audience`, the API server's own.
+    """`Auth` over a cluster. `audience` is that of a run's token; people may use it or, with
+    `any_audience`, the API server's own.
 
-    With `keys`, a token that says it is the cluster's own is refused without a review unless its signature is.
+    With `keys`, a token that says it is the cluster's own is refused without a review unless its
+    signature is.
     """
 
     def __init__(
@@ -53,10 +58,14 @@ class ClusterAuth:
         self._permissions: Memory[bool] = Memory(_BELIEVED / 2)
 
     async def identify(self, token: str) -> Caller:
-        return await self._callers.get(hashlib.sha256(token.encode()).digest(), lambda: self._review(token))
+        return await self._callers.get(
+            hashlib.sha256(token.encode()).digest(), lambda: self._review(token)
+        )
 
     async def is_proven(self, token: str) -> bool:
-        """Whether the token has the cluster's signature: its account may still be gone, but it was not made up."""
+        """Whether the token has the cluster's signature: its account may still be gone, but it was
+        not made up.
+        """
         if self._keys is None:
             return False
         try:
@@ -72,31 +81,47 @@ class ClusterAuth:
             await self._check_account(token, is_ours=is_ours)
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview"}
         answer = await self._reviews.create(
-            TOKEN_REVIEWS, None, {**body, "spec": {"token": token, **({"audiences": [self._audience]} if is_ours else {})}}
+            TOKEN_REVIEWS,
+            None,
+            {
+                **body,
+                "spec": {"token": token, **({"audiences": [self._audience]} if is_ours else {})},
+            },
         )
         status = answer.get("status") or {}
-        if status.get("authenticated") and (not is_ours or self._audience in (status.get("audiences") or ())):
+        if status.get("authenticated") and (
+            not is_ours or self._audience in (status.get("audiences") or ())
+        ):
             return _caller(status["user"], with_pod=is_ours)
         if is_ours and self._expired is not None and _is_expired(claims):
             return await self._expired.identify(token)
-        raise Unauthenticated(f"The token was not accepted: {status.get('error') or 'it proves no identity'}.")
+        raise Unauthenticated(
+            f"The token was not accepted: {status.get('error') or 'it proves no identity'}."
+        )
 
     async def _check_account(self, token: str, *, is_ours: bool) -> None:
-        """Refuse what a service account's token cannot be: the cluster signs those itself, and makes them for any audience."""
+        """Refuse what a service account's token cannot be: the cluster signs those itself, and
+        makes them for any audience.
+        """
         if not (is_ours or self._any_audience):
             raise Unauthenticated(
-                f"The token is not for this API: ask for one with `kubectl create token ACCOUNT --audience {self._audience}`."
+                "The token is not for this API: ask for one with `kubectl create token ACCOUNT "
+                f"--audience {self._audience}`."
             )
         if self._keys is not None:
             try:
                 await self._keys.verify(token)
             except NotSigned:
-                raise Unauthenticated("The token was not accepted: its signature is not the cluster's.") from None
+                raise Unauthenticated(
+                    "The token was not accepted: its signature is not the cluster's."
+                ) from None
             except UnknownKey:
-                pass  # the API server knows more keys than it publishes, or is in trouble: it decides
+                # the API server knows more keys than it publishes, or is in trouble: it decides
+                pass
 
     async def may(self, caller: Caller, verb: Verb, project: str) -> bool:
-        # Everything that the review is asked about: a token of narrower scopes must not get what a wider one was granted.
+        # Everything that the review is asked about: a token of narrower scopes must not get what a
+        # wider one was granted.
         key = (caller.name, caller.uid, caller.groups, _freeze(caller.extra), verb, project)
         return await self._permissions.get(key, lambda: self._ask(caller, verb, project))
 
@@ -108,7 +133,11 @@ class ClusterAuth:
             "extra": {key: list(values) for key, values in (caller.extra or {}).items()},
             "resourceAttributes": {"namespace": project, **_attributes(verb)},
         }
-        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": spec,
+        }
         answer = await self._reviews.create(SUBJECT_ACCESS_REVIEWS, None, body)
         return bool((answer.get("status") or {}).get("allowed"))
 
@@ -120,7 +149,9 @@ def _attributes(verb: Verb) -> dict[str, str]:
 
 
 def _caller(user: Mapping[str, Any], *, with_pod: bool) -> Caller:
-    """A Pod's token is a run's only where it was made for us: one for the API server is a person's, and its account's rights count."""
+    """A Pod's token is a run's only where it was made for us: one for the API server is a person's,
+    and its account's rights count.
+    """
     name = str(user.get("username") or "")
     extra = {key: tuple(values) for key, values in (user.get("extra") or {}).items()}
     pod = (extra.get(_POD_NAME) or ("",))[0] if with_pod else ""

@@ -1,4 +1,7 @@
-"""What a person asks of a run: stop, skip, approve, invalidate, restart, delete. The operator carries it out."""
+"""What a person asks of a run: stop, skip, approve, invalidate, restart, delete.
+
+The operator carries it out.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,11 @@ def _asks(control: Control) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def ask(request: web.Request) -> web.Response:
         body = await find_run(request, Verb.CONTROL)
         if not is_final(body) or "invalidate" in control.switches:
-            await request.app[RUNS].on_behalf_of(request[CALLER]).control(body["metadata"]["namespace"], run_uuid(body), control)
+            await (
+                request.app[RUNS]
+                .on_behalf_of(request[CALLER])
+                .control(body["metadata"]["namespace"], run_uuid(body), control)
+            )
         return web.json_response({})
 
     return ask
@@ -53,7 +60,9 @@ def _asks(control: Control) -> Callable[[web.Request], Awaitable[web.Response]]:
 async def resume(request: web.Request) -> web.Response:
     """Nothing here goes on with a run that is over: better said than stored and forgotten."""
     await find_run(request, Verb.CONTROL)
-    raise NotAcceptable("resuming is not offered by this version; restart creates a new run of the same operation")
+    raise NotAcceptable(
+        "resuming is not offered by this version; restart creates a new run of the same operation"
+    )
 
 
 async def restart(request: web.Request) -> web.Response:
@@ -67,11 +76,15 @@ async def restart(request: web.Request) -> web.Response:
     return warn(web.json_response(await view_whole(request, created), status=201), submitted.notes)
 
 
-async def _again(request: web.Request, project: str, spec: dict[str, Any], asked: Restart) -> Submitted:
+async def _again(
+    request: web.Request, project: str, spec: dict[str, Any], asked: Restart
+) -> Submitted:
     given = {"name": asked.name, "description": asked.description, "tags": asked.tags}
     if asked.content is not None:
         return await parse_content(request, project, asked.content, **given)
-    return Submitted(new_operation({**spec, **{key: value for key, value in given.items() if value is not None}}))
+    return Submitted(
+        new_operation({**spec, **{key: value for key, value in given.items() if value is not None}})
+    )
 
 
 def _note_original(made: dict[str, Any], uuid: str) -> dict[str, Any]:
@@ -81,7 +94,11 @@ def _note_original(made: dict[str, Any], uuid: str) -> dict[str, Any]:
 
 async def delete(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.DELETE)
-    await request.app[RUNS].on_behalf_of(request[CALLER]).delete(body["metadata"]["namespace"], run_uuid(body))
+    await (
+        request.app[RUNS]
+        .on_behalf_of(request[CALLER])
+        .delete(body["metadata"]["namespace"], run_uuid(body))
+    )
     return web.Response(status=204)
 
 

@@ -1,4 +1,6 @@
-"""The public paths: whether this process lives, whether it can serve, and which installation it is."""
+"""The public paths: whether this process lives, whether it can serve, and which installation it
+is.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ async def ready(request: web.Request) -> web.Response:
 
 async def installation(request: web.Request) -> web.Response:
     """`dist: ce` keeps the published command line from asking for an organisation."""
-    return web.json_response({"key": "opstrand", "version": PUBLISHED_VERSION, "dist": "ce", "opstrand": __version__})
+    return web.json_response(
+        {"key": "opstrand", "version": PUBLISHED_VERSION, "dist": "ce", "opstrand": __version__}
+    )
 
 
 async def compatibility(request: web.Request) -> web.Response:

@@ -45,7 +45,9 @@ class Artifacts(BaseModel):
 
 async def log_artifacts(request: web.Request) -> web.Response:
     body, said = await read_report(request, Artifacts)
-    artifacts = {item.name: stored_artifact(item.model_dump()) for item in said.artifacts}  # the last of a name wins
+    artifacts = {
+        item.name: stored_artifact(item.model_dump()) for item in said.artifacts
+    }  # the last of a name wins
     if artifacts:
         await store_report(request, body, Edit(artifacts=artifacts))
     return web.json_response({}, status=201)
@@ -79,14 +81,21 @@ async def get_artifact(request: web.Request) -> web.Response:
 
 async def list_artifact_names(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
-    names = [{key: item.get(key) for key in ("name", "kind", "is_input")} for item in _artifacts(body)]
+    names = [
+        {key: item.get(key) for key in ("name", "kind", "is_input")} for item in _artifacts(body)
+    ]
     return web.json_response(page(names, request))
 
 
 async def list_upstream(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
-    known = {run_uuid(run.head): run for run in await request.app[RUNS].list(body["metadata"]["namespace"])}
-    edges = [edge_view(edge, "upstream", _whole(known.get(edge["uuid"]))) for edge in _upstream(body)]
+    known = {
+        run_uuid(run.head): run
+        for run in await request.app[RUNS].list(body["metadata"]["namespace"])
+    }
+    edges = [
+        edge_view(edge, "upstream", _whole(known.get(edge["uuid"]))) for edge in _upstream(body)
+    ]
     return web.json_response(page(edges, request))
 
 
@@ -100,7 +109,11 @@ async def list_downstream(request: web.Request) -> web.Response:
     for listed in await request.app[RUNS].list(body["metadata"]["namespace"]):
         run = listed.whole
         far = {"uuid": run_uuid(run), "name": run_name(run)}
-        edges += [edge_view({**edge, **far}, "downstream", run) for edge in _upstream(run) if edge.get("uuid") == uuid]
+        edges += [
+            edge_view({**edge, **far}, "downstream", run)
+            for edge in _upstream(run)
+            if edge.get("uuid") == uuid
+        ]
     return web.json_response(page(edges, request))
 
 

@@ -1,7 +1,8 @@
-"""One run of a list: what lists are mostly sorted and searched by is at hand; the whole of a large run is unpacked only where it is needed.
+"""One run of a list: what lists are mostly sorted and searched by is at hand; the whole of a large
+run is unpacked only where it is needed.
 
-Owns which fields can be read without unpacking: a list of a project must not cost the memory and time of all that its runs contain. Must
-not know HTTP.
+Owns which fields can be read without unpacking: a list of a project must not cost the memory and
+time of all that its runs contain. Must not know HTTP.
 """
 
 from __future__ import annotations
@@ -19,7 +20,18 @@ from opstrand.runs.protocols import Listed
 #: Fields whose value is in the head of a large body.
 _IN_HEAD = frozenset(
     (
-        *("uuid", "id", "status", "pending", "created_at", "updated_at", "started_at", "finished_at", "duration", "wait_time"),
+        *(
+            "uuid",
+            "id",
+            "status",
+            "pending",
+            "created_at",
+            "updated_at",
+            "started_at",
+            "finished_at",
+            "duration",
+            "wait_time",
+        ),
         *("owner", "project", "project.name", "project.owner", "is_managed"),
     )
 )
@@ -46,9 +58,14 @@ class Searched:
         return run_view(self.run.whole, self._owner) if is_large(self.run.head) else self._view
 
     def read(self, field: str) -> Any:
-        """A field by the query language's name. A list shows neither artifacts nor upstream runs, and can be searched by them."""
+        """A field by the query language's name.
+
+        A list shows neither artifacts nor upstream runs, and can be searched by them.
+        """
         if field.partition(".")[0] in ("artifacts", "upstream"):
             return read_field(read_status(self.run.whole), field)
         is_at_hand = field in _IN_HEAD or field in self.run.beside
         view = self._view if is_at_hand else self.view()
-        return (view["pipeline"] or {}).get("uuid") if field == "pipeline" else read_field(view, field)
+        return (
+            (view["pipeline"] or {}).get("uuid") if field == "pipeline" else read_field(view, field)
+        )

@@ -1,8 +1,9 @@
 """The log of a run, as the published client follows it.
 
-Owns the client's protocol (measured, 2.18.0): with `last_file` that is not the last of `files` it asks again after 1 s instead of 5;
-`last_time` set ends a request that does not follow; both null make it ask for the status, which must be final by then. Answers are
-held back while nothing new is there, so that following is quick without asking often.
+Owns the client's protocol (measured, 2.18.0): with `last_file` that is not the last of `files` it
+asks again after 1 s instead of 5; `last_time` set ends a request that does not follow; both null
+make it ask for the status, which must be final by then. Answers are held back while nothing new is
+there, so that following is quick without asking often.
 """
 
 from __future__ import annotations
@@ -36,11 +37,17 @@ async def read_logs(request: web.Request) -> web.Response:
     cursor = Cursor.parse(request.query.get("last_file"))
     with request.app[HELD].hold(run_uuid(body), request[CALLER].name):
         try:
-            chunk = await wait_with(request, read_chunk(request.app[RUNS], body, cursor, _patience(body, is_following=is_following)))
+            chunk = await wait_with(
+                request,
+                read_chunk(
+                    request.app[RUNS], body, cursor, _patience(body, is_following=is_following)
+                ),
+            )
         except PlatformError:
             if is_final(body) or not is_following:
                 raise
-            # After an error the published client would tell the whole log again: it is told to go on where it was.
+            # After an error the published client would tell the whole log again: it is told to go
+            # on where it was.
             await asyncio.sleep(_TROUBLED)
             chunk = Chunk(cursor)
     return web.json_response(_answer(chunk, body))
@@ -62,11 +69,20 @@ def _age(body: Body) -> float:
 
 def _answer(chunk: Chunk, body: Body) -> dict[str, Any]:
     pod = read_status(body).get("pod") or {}
-    answer: dict[str, Any] = {"logs": [_line(line, pod) for line in chunk.lines], "last_time": None, "last_file": None, "files": []}
+    answer: dict[str, Any] = {
+        "logs": [_line(line, pod) for line in chunk.lines],
+        "last_time": None,
+        "last_file": None,
+        "files": [],
+    }
     if not chunk.is_complete:
         answer |= {"last_file": str(chunk.cursor), "files": [str(chunk.cursor), _MORE]}
         # A finished run's next part is asked for also by who does not follow.
-        answer["last_time"] = None if is_final(body) else _microseconds(chunk.cursor.at) or datetime.now(UTC).isoformat()
+        answer["last_time"] = (
+            None
+            if is_final(body)
+            else _microseconds(chunk.cursor.at) or datetime.now(UTC).isoformat()
+        )
     return answer
 
 

@@ -63,14 +63,17 @@ async def get_project(request: web.Request) -> web.Response:
 
 
 async def create_project(request: web.Request) -> web.Response:
-    """A project is a namespace, and namespaces are made by who runs the cluster: one that exists is answered as if it were made."""
+    """A project is a namespace, and namespaces are made by who runs the cluster: one that exists is
+    answered as if it were made.
+    """
     name = (await parse_body(request, NewProject)).name
     await authorize(request.app[AUTH], request[CALLER], Verb.CREATE, name)
     try:
         await request.app[RUNS].list(name)
     except ProjectNotFound:
         raise NotAcceptable(
-            f"name: a project is a namespace, and there is none called {name[:63]!r}; ask for it: kubectl create namespace {name[:63]}"
+            f"name: a project is a namespace, and there is none called {name[:63]!r}; ask for it: "
+            f"kubectl create namespace {name[:63]}"
         ) from None
     return web.json_response({"name": name, "owner": request.app[OWNER]})
 
@@ -89,7 +92,10 @@ async def list_projects(request: web.Request) -> web.Response:
 async def list_runs(request: web.Request) -> web.Response:
     project, owner = await find_project(request, Verb.LIST), request.app[OWNER]
     runs = [Searched(run, owner) for run in await request.app[RUNS].list(project)]
-    found = page(find(request.query.get("query"), request.query.get("sort"), runs, read=Searched.read), request)
+    found = page(
+        find(request.query.get("query"), request.query.get("sort"), runs, read=Searched.read),
+        request,
+    )
     return web.json_response({**found, "results": [run.view() for run in found["results"]]})
 
 
@@ -112,12 +118,19 @@ async def create_run(request: web.Request) -> web.Response:
 def _check_offered(new: NewRun) -> None:
     if new.is_managed is False or new.content is None:
         raise NotAcceptable(
-            "content: only runs of a polyaxonfile are kept; tracking a run from outside the cluster is not offered by this version"
+            "content: only runs of a polyaxonfile are kept; tracking a run from outside the "
+            "cluster is not offered by this version"
         )
     if new.pending == "upload":
-        raise NotAcceptable("pending: uploading files with a run is not offered by this version; use init.git or init.file")
+        raise NotAcceptable(
+            "pending: uploading files with a run is not offered by this version; use init.git or "
+            "init.file"
+        )
     if new.managed_by == "cli":
-        raise NotAcceptable("managed_by: runs are executed in the cluster; for no cluster at all use `opstrand run --local`")
+        raise NotAcceptable(
+            "managed_by: runs are executed in the cluster; for no cluster at all use `opstrand run "
+            "--local`"
+        )
 
 
 ROUTES = [

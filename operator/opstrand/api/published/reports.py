@@ -1,7 +1,8 @@
 """What a run says of itself, on its way from a request to its status.
 
-Owns how it is read (nothing is refused for a number or a character that no store keeps) and that the run itself tells of what was too
-large: the published client sends in the background, and throws the answer away. Must not know which fields there are.
+Owns how it is read (nothing is refused for a number or a character that no store keeps) and that
+the run itself tells of what was too large: the published client sends in the background, and throws
+the answer away. Must not know which fields there are.
 """
 
 from __future__ import annotations
@@ -11,7 +12,14 @@ from typing import Any
 
 from aiohttp import web
 
-from opstrand.api.published.request import RUNS, Wanted, find_reporting_run, parse_json, read_body, validate
+from opstrand.api.published.request import (
+    RUNS,
+    Wanted,
+    find_reporting_run,
+    parse_json,
+    read_body,
+    validate,
+)
 from opstrand.core.lifecycle.conditions import REPORT_KEPT, get_condition
 from opstrand.core.recorded import read_status
 from opstrand.runs.bodies import run_uuid
@@ -24,12 +32,19 @@ _REASONS = {name: f"{name.capitalize()}TooLarge" for name in _FIELDS}
 
 
 async def read_report(request: web.Request, model: type[Wanted]) -> tuple[Body, Wanted]:
-    """The run that the caller may speak for, and what it says. Raises `NotAcceptable` and `TooLarge`."""
+    """The run that the caller may speak for, and what it says.
+
+    Raises `NotAcceptable` and `TooLarge`.
+    """
     body = await find_reporting_run(request)
     try:
         data = await read_body(request)
     except web.HTTPRequestEntityTooLarge:
-        error = TooLarge("a report", request.content_length or request.client_max_size + 1, request.client_max_size)
+        error = TooLarge(
+            "a report",
+            request.content_length or request.client_max_size + 1,
+            request.client_max_size,
+        )
         await _note(request, body, error)
         raise error from None
     return body, validate(model, make_storable(parse_json(data)))
@@ -49,7 +64,9 @@ async def _note(request: web.Request, body: Body, error: TooLarge) -> None:
     known = get_condition(read_status(body).get("conditions"), REPORT_KEPT) or {}
     if known.get("reason") == _reason(error):
         return
-    await request.app[RUNS].edit(body["metadata"]["namespace"], run_uuid(body), Edit(condition=_not_kept(error)))
+    await request.app[RUNS].edit(
+        body["metadata"]["namespace"], run_uuid(body), Edit(condition=_not_kept(error))
+    )
 
 
 def _not_kept(error: TooLarge) -> dict[str, Any]:

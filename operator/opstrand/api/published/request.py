@@ -53,13 +53,21 @@ Found = TypeVar("Found")
 _LOOK_AGAIN = 1.0
 
 
-async def parse_content(request: web.Request, project: str, content: str, **given: Any) -> Submitted:
-    """The Operation that a sent file makes, validated against the connections that there are now."""
-    return await request.app[VALIDATION].parse(content, project=project, catalog=request.app[READ_CATALOG](), **given)
+async def parse_content(
+    request: web.Request, project: str, content: str, **given: Any
+) -> Submitted:
+    """The Operation that a sent file makes, validated against the connections that there are
+    now.
+    """
+    return await request.app[VALIDATION].parse(
+        content, project=project, catalog=request.app[READ_CATALOG](), **given
+    )
 
 
 async def view_whole(request: web.Request, body: Body) -> dict[str, Any]:
-    """The run as the answer to a request for it alone: with what it compiles to, and what was sent."""
+    """The run as the answer to a request for it alone: with what it compiles to, and what was
+    sent.
+    """
     return run_view(body, request.app[OWNER], await request.app[CONTENTS].read(body))
 
 
@@ -104,7 +112,9 @@ async def find_reporting_run(request: web.Request) -> Body:
 
 
 def caller_key(request: web.Request) -> str:
-    """Tells one running client from another: its connection, which the published one keeps open from question to question."""
+    """Tells one running client from another: its connection, which the published one keeps open
+    from question to question.
+    """
     peer = request.transport.get_extra_info("peername") if request.transport else None
     return f"{request[CALLER].name}@{peer}"
 
@@ -123,7 +133,11 @@ async def parse_body(request: web.Request, model: type[Wanted]) -> Wanted:
 
 
 async def read_body(request: web.Request) -> bytes:
-    """The whole body. Raises `TooSlow` where it does not come in time, and `Busy` where the caller sends too many at once."""
+    """The whole body.
+
+    Raises `TooSlow` where it does not come in time, and `Busy` where the caller sends too many at
+    once.
+    """
     seconds = request.app[LIMITS].body_seconds
     if request.content_length == 0 or not request.can_read_body:
         return b""
@@ -135,7 +149,11 @@ async def read_body(request: web.Request) -> bytes:
 
 
 async def wait_with(request: web.Request, work: Awaitable[Found]) -> Found:
-    """What the work gives. It ends when the client hangs up, with `ConnectionResetError`: no one waits for the answer any more."""
+    """What the work gives.
+
+    It ends when the client hangs up, with `ConnectionResetError`: no one waits for the answer any
+    more.
+    """
     task = asyncio.ensure_future(work)
     try:
         while not task.done():
@@ -163,7 +181,10 @@ def validate(model: type[Wanted], value: Any) -> Wanted:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        problems = (f"{'.'.join(map(str, item['loc'])) or 'body'}: {item['msg']}" for item in error.errors(include_url=False))
+        problems = (
+            f"{'.'.join(map(str, item['loc'])) or 'body'}: {item['msg']}"
+            for item in error.errors(include_url=False)
+        )
         raise NotAcceptable("; ".join(problems)) from None
 
 
@@ -177,7 +198,10 @@ def parse_number(request: web.Request, name: str, default: int, most: int) -> in
 
 def page(items: list[Any], request: web.Request) -> dict[str, Any]:
     """One page of a list as the published client reads it: `count` is of all."""
-    limit, offset = parse_number(request, "limit", 20, 5000), parse_number(request, "offset", 0, 10**9)
+    limit, offset = (
+        parse_number(request, "limit", 20, 5000),
+        parse_number(request, "offset", 0, 10**9),
+    )
     end = offset + limit
     return {
         "count": len(items),

@@ -19,7 +19,10 @@ _MAPS = {"inputs": "reportedInputs", "outputs": "outputs", "meta_info": "meta"}
 
 
 class RunPatch(BaseModel):
-    """What PATCH run takes. With `merge` keys and tags are added, without it they replace what was there."""
+    """What PATCH run takes.
+
+    With `merge` keys and tags are added, without it they replace what was there.
+    """
 
     model_config = ConfigDict(extra="ignore")  # the published client may send a whole run back
 
@@ -34,7 +37,11 @@ class RunPatch(BaseModel):
 
     def edit(self) -> Edit:
         """The same as a change of the status."""
-        maps = {stored: MapEdit(values, not self.merge) for wire, stored in _MAPS.items() if (values := getattr(self, wire)) is not None}
+        maps = {
+            stored: MapEdit(values, not self.merge)
+            for wire, stored in _MAPS.items()
+            if (values := getattr(self, wire)) is not None
+        }
         if self.readme is not None:
             maps["meta"] = maps.get("meta", MapEdit({})).then(MapEdit({"readme": self.readme}))
         tags = None if self.tags is None else TagsEdit(tuple(self.tags), not self.merge)

@@ -1,4 +1,6 @@
-"""The statuses of a run: read them (held back for who waits), and what a managed run may say about its own."""
+"""The statuses of a run: read them (held back for who waits), and what a managed run may say about
+its own.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,17 @@ from aiohttp import web
 
 from opstrand.api.auth.callers import Verb
 from opstrand.api.limits import Busy
-from opstrand.api.published.request import CALLER, HELD, RUN, RUNS, WATCHERS, caller_key, find_reporting_run, find_run, wait_with
+from opstrand.api.published.request import (
+    CALLER,
+    HELD,
+    RUN,
+    RUNS,
+    WATCHERS,
+    caller_key,
+    find_reporting_run,
+    find_run,
+    wait_with,
+)
 from opstrand.api.published.views import statuses_view
 from opstrand.core.phase import FINAL, Phase
 from opstrand.runs.bodies import phase, run_uuid
@@ -26,7 +38,10 @@ async def list_statuses(request: web.Request) -> web.Response:
     if not _is_started(body) and watchers.is_watching(uuid, caller):
         # With all places in use the answer comes at once: the client sleeps before it asks again.
         with suppress(Busy), request.app[HELD].hold(uuid, request[CALLER].name):
-            body = await wait_with(request, request.app[RUNS].wait(body["metadata"]["namespace"], uuid, _is_started, _HOLD))
+            body = await wait_with(
+                request,
+                request.app[RUNS].wait(body["metadata"]["namespace"], uuid, _is_started, _HOLD),
+            )
     watchers.answered(uuid, caller)
     return web.json_response(statuses_view(body))
 
@@ -36,7 +51,9 @@ def _is_started(body: Body) -> bool:
 
 
 async def log_status(request: web.Request) -> web.Response:
-    """Accepted and not kept: the operator sees what became of the container, and owns the status of a managed run."""
+    """Accepted and not kept: the operator sees what became of the container, and owns the status of
+    a managed run.
+    """
     await find_reporting_run(request)
     return web.json_response({}, status=201)
 

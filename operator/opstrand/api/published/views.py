@@ -1,7 +1,9 @@
-"""How a run looks on the wire: from an Operation's body to the shapes that the published client reads.
+"""How a run looks on the wire: from an Operation's body to the shapes that the published client
+reads.
 
-Owns the mapping of phases and fields, and nothing else. Pure. The published client refuses unknown keys in statuses, log lines and
-artifacts (measured, 2.18.0), so these hold exactly the keys it knows.
+Owns the mapping of phases and fields, and nothing else. Pure. The published client refuses unknown
+keys in statuses, log lines and artifacts (measured, 2.18.0), so these hold exactly the keys it
+knows.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ _ARTIFACT_KEYS = {"isInput": "is_input", "meta": "meta_info"}
 
 
 def run_view(body: Body, owner: str, content: Content | None = None) -> dict[str, Any]:
-    """GET run; a list leaves `content` out. `settings` is never null: the published command line reads through it."""
+    """GET run; a list leaves `content` out.
+
+    `settings` is never null: the published command line reads through it.
+    """
     meta, spec, status = body["metadata"], body.get("spec") or {}, read_status(body)
     view = {
         **_identity(body, owner),
@@ -54,7 +59,9 @@ def run_view(body: Body, owner: str, content: Content | None = None) -> dict[str
 
 
 def _cost(spec: Mapping[str, Any]) -> float | None:
-    """What the file says that the run costs; None for a template, which only the operator renders."""
+    """What the file says that the run costs; None for a template, which only the operator
+    renders.
+    """
     given = spec.get("cost", (spec.get("component") or {}).get("cost"))
     try:
         cost = float("nan") if given is None or isinstance(given, bool) else float(given)
@@ -77,7 +84,11 @@ def _identity(body: Body, owner: str) -> dict[str, Any]:
 
 def statuses_view(body: Body) -> dict[str, Any]:
     """GET statuses: the status and its history, oldest first. No key beyond these is allowed."""
-    return {"uuid": run_uuid(body), "status": published_status(read_status(body)), "status_conditions": conditions_view(body)}
+    return {
+        "uuid": run_uuid(body),
+        "status": published_status(read_status(body)),
+        "status_conditions": conditions_view(body),
+    }
 
 
 def conditions_view(body: Body) -> list[dict[str, Any]]:
@@ -85,14 +96,25 @@ def conditions_view(body: Body) -> list[dict[str, Any]]:
     if not history or history[0].get("status") != "created":
         history.insert(0, {"status": "created", "at": body["metadata"].get("creationTimestamp")})
     now = published_status(read_status(body))
-    if history[-1].get("status") != now:  # the operator keeps phases; a reason of Starting shows as a status of its own
+    if (
+        history[-1].get("status") != now
+    ):  # the operator keeps phases; a reason of Starting shows as a status of its own
         status = read_status(body)
-        history.append({"status": now, "reason": status.get("reason"), "message": status.get("message"), "at": updated_at(body)})
+        history.append(
+            {
+                "status": now,
+                "reason": status.get("reason"),
+                "message": status.get("message"),
+                "at": updated_at(body),
+            }
+        )
     return [_condition(entry) for entry in history]
 
 
 def _condition(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Never null: the published table takes its columns from the first condition, and leaves out what is null in the others."""
+    """Never null: the published table takes its columns from the first condition, and leaves out
+    what is null in the others.
+    """
     return {
         "type": entry["status"],
         "status": "True",
@@ -124,7 +146,14 @@ def clone_view(body: Body) -> dict[str, Any]:
 
 
 def edge_view(edge: Mapping[str, Any], side: str, far: Body | None) -> dict[str, Any]:
-    """One entry of the upstream or downstream tab (`side` names it); `far` is the run at its other end, where it still exists."""
+    """One entry of the upstream or downstream tab (`side` names it); `far` is the run at its other
+    end, where it still exists.
+    """
     kind = run_kind(far) if far else None
     run = {"uuid": edge["uuid"], "name": edge.get("name"), "kind": kind, "runtime": kind}
-    return {"values": edge.get("values") or {}, "kind": edge.get("kind", "run"), "statuses": None, side: run}
+    return {
+        "values": edge.get("values") or {},
+        "kind": edge.get("kind", "run"),
+        "statuses": None,
+        side: run,
+    }

@@ -1,6 +1,7 @@
 """Notes beside an answer: `Warning` headers, as Kubernetes has them.
 
-Owns their form. A body has no room for them: the published client reads no key that it does not know.
+Owns their form. A body has no room for them: the published client reads no key that it does not
+know.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""Objects for kubectl in files, as `opstrand check` judges them: a stream of documents, each by itself.
+"""Objects for kubectl in files, as `opstrand check` judges them: a stream of documents, each by
+itself.
 
-Owns telling them from polyaxonfiles, and what is judged besides their `spec`. Every rule about that lives in `spec` and `core`.
+Owns telling them from polyaxonfiles, and what is judged besides their `spec`. Every rule about that
+lives in `spec` and `core`.
 """
 
 from __future__ import annotations
@@ -24,11 +26,15 @@ from opstrand.text import suggest
 
 _KINDS = ("Operation", "Component")
 #: How a file that cannot be read says for whom it is.
-_API_VERSION = re.compile(rb"""["']?apiVersion["']?\s*:\s*["']?""" + re.escape(GROUP).encode() + b"/")
+_API_VERSION = re.compile(
+    rb"""["']?apiVersion["']?\s*:\s*["']?""" + re.escape(GROUP).encode() + b"/"
+)
 
 
 def find_manifests(data: bytes, source: str) -> list[Document]:
-    """The documents of a stream in which there is an object of ours, as kubectl reads them; none where it is a polyaxonfile."""
+    """The documents of a stream in which there is an object of ours, as kubectl reads them; none
+    where it is a polyaxonfile.
+    """
     if GROUP.encode() not in data:
         return []
     try:
@@ -44,20 +50,33 @@ def validate_manifest(document: Document, *, evaluate: Evaluate) -> Verdict:
     """All that is wrong with one object; a note where it is none of ours."""
     if not is_manifest(document):
         kind = document.data.get("kind") if isinstance(document.data, Mapping) else None
-        return Verdict(notes=(f"not judged: {kind or 'a document without a kind'} is no object of {GROUP}",))
+        return Verdict(
+            notes=(f"not judged: {kind or 'a document without a kind'} is no object of {GROUP}",)
+        )
     head = tuple(_validate_head(document.data))
     if head:
         return Verdict(document.place(head).problems)
     spec, kind = document.inside("spec"), document.data["kind"]
-    verdict = validate_rest(spec, lambda one: validate_submission(_read(one, kind), evaluate=evaluate, complete=False))
+    verdict = validate_rest(
+        spec, lambda one: validate_submission(_read(one, kind), evaluate=evaluate, complete=False)
+    )
     itself = list(_validate_itself(document.data))
-    return replace(verdict, problems=(*verdict.problems, *_read(spec, kind).place(SpecError.of(itself)).problems)) if itself else verdict
+    return (
+        replace(
+            verdict,
+            problems=(*verdict.problems, *_read(spec, kind).place(SpecError.of(itself)).problems),
+        )
+        if itself
+        else verdict
+    )
 
 
 def _validate_itself(data: Mapping[str, Any]) -> Iterator[Problem]:
     """A ref to the object's own name: only here is a name known before the run is."""
     name, params = (data.get("metadata") or {}).get("name"), data["spec"].get("params")
-    for param, written in params.items() if data["kind"] == "Operation" and isinstance(params, Mapping) else ():
+    for param, written in (
+        params.items() if data["kind"] == "Operation" and isinstance(params, Mapping) else ()
+    ):
         if name and isinstance(written, Mapping) and written.get("ref") == f"ops.{name}":
             yield Problem("RefToItself", f"'ops.{name}' is this very run", f"params.{param}.ref")
 
@@ -67,18 +86,32 @@ def _validate_head(data: Mapping[str, Any]) -> list[tuple[Path, Problem]]:
     if data["apiVersion"] != API_VERSION:
         return [_problem(("apiVersion",), f"expected {API_VERSION}, found {data['apiVersion']!r}")]
     if data.get("kind") not in _KINDS:
-        return [_problem(("kind",), f"{GROUP} has no kind {data.get('kind')!r}{suggest(str(data.get('kind')), _KINDS)}")]
+        return [
+            _problem(
+                ("kind",),
+                f"{GROUP} has no kind {data.get('kind')!r}{suggest(str(data.get('kind')), _KINDS)}",
+            )
+        ]
     if not isinstance(data.get("spec"), Mapping):
         return [_problem(("spec",), f"expected the {data['kind'].lower()} (a mapping), found none")]
     metadata = data.get("metadata")
     name = metadata.get("name") if isinstance(metadata, Mapping) else None
     if name is None:
-        given = data["kind"] == "Operation" and isinstance(metadata, Mapping) and metadata.get("generateName")
+        given = (
+            data["kind"] == "Operation"
+            and isinstance(metadata, Mapping)
+            and metadata.get("generateName")
+        )
         return [] if given else [_problem(("metadata", "name"), "is required")]
     try:
         check_name(str(name)) if data["kind"] == "Operation" else component_name(str(name))
     except SpecError as error:
-        return [(("metadata", "name"), Problem(error.problems[0].reason, error.problems[0].message, "metadata.name"))]
+        return [
+            (
+                ("metadata", "name"),
+                Problem(error.problems[0].reason, error.problems[0].message, "metadata.name"),
+            )
+        ]
     return []
 
 
@@ -89,4 +122,9 @@ def _problem(path: Path, message: str) -> tuple[Path, Problem]:
 def _read(spec: Document, kind: str) -> Submission:
     if kind == "Operation":
         return Submission(spec.data, (Layer(spec),), {}, is_component=False)
-    return Submission({"component": {"kind": "component", **spec.data}}, (Layer(spec, ("component",)),), {}, is_component=True)
+    return Submission(
+        {"component": {"kind": "component", **spec.data}},
+        (Layer(spec, ("component",)),),
+        {},
+        is_component=True,
+    )

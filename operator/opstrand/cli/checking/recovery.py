@@ -1,7 +1,8 @@
-"""What else is wrong with a file, besides what keeps it from being judged whole: a misspelt key does not hide a wrong value.
+"""What else is wrong with a file, besides what keeps it from being judged whole: a misspelt key
+does not hide a wrong value.
 
-Owns leaving out what was told, so that the rest is judged as if it were right, and silence about what only follows from that. Must not
-judge anything itself.
+Owns leaving out what was told, so that the rest is judged as if it were right, and silence about
+what only follows from that. Must not judge anything itself.
 """
 
 from __future__ import annotations
@@ -23,19 +24,48 @@ _ROUNDS = 4
 #: Root shortcuts, as the runtime that they stand for has them.
 _SHORTCUTS = ("container", "environment", "init", "connections", "sidecars", "volumes")
 #: Sections without which names are missing elsewhere; what is said of those then may not be so.
-_DECLARING = ("inputs", "outputs", "params", "joins", "matrix", "hubRef", "pathRef", "urlRef", "dagRef", "kind", "presets", "operations")
-_OF_NAMES = ("TemplateError", "ParamRequired", "ParamUndeclared", "MissingValue", "ConditionInvalid")
+_DECLARING = (
+    "inputs",
+    "outputs",
+    "params",
+    "joins",
+    "matrix",
+    "hubRef",
+    "pathRef",
+    "urlRef",
+    "dagRef",
+    "kind",
+    "presets",
+    "operations",
+)
+_OF_NAMES = (
+    "TemplateError",
+    "ParamRequired",
+    "ParamUndeclared",
+    "MissingValue",
+    "ConditionInvalid",
+)
 
 
-def validate_rest(document: Document, validate_submission: Callable[[Document], Verdict]) -> Verdict:
-    """The verdict on a file, and where that came before everything was looked at, the verdict on what is left without what was told."""
+def validate_rest(
+    document: Document, validate_submission: Callable[[Document], Verdict]
+) -> Verdict:
+    """The verdict on a file, and where that came before everything was looked at, the verdict on
+    what is left without what was told.
+    """
     told: list[Problem] = []
     cut: list[Path] = []
     verdict = validate_submission(document)
     for _ in range(_ROUNDS):
         told += [problem for problem in verdict.problems if not _follows(problem, cut, document)]
         found = [steps for problem in verdict.problems if (steps := _find(problem, document))]
-        if verdict.is_whole or _is_old(verdict) or not found or len(told) >= MAX_PROBLEMS or any(map(_names_others, found)):
+        if (
+            verdict.is_whole
+            or _is_old(verdict)
+            or not found
+            or len(told) >= MAX_PROBLEMS
+            or any(map(_names_others, found))
+        ):
             break
         cut += found
         document = replace(document, data=_leave_out(document.data, found))
@@ -49,7 +79,9 @@ def _is_old(verdict: Verdict) -> bool:
 
 
 def _find(problem: Problem, document: Document) -> Path:
-    """The key to leave out: the one that is wrong, or the nearest above a wrong item, or what lacks a key. Empty where there is none."""
+    """The key to leave out: the one that is wrong, or the nearest above a wrong item, or what lacks
+    a key. Empty where there is none.
+    """
     if problem.source != document.source or not isinstance(document.data, Mapping):
         return ()
     path = parse_path(problem.path)
@@ -72,7 +104,11 @@ def _without(data: Any, path: Path) -> Any:
         return [_without(item, rest) if index == step else item for index, item in enumerate(data)]
     if not isinstance(data, Mapping) or step not in data:
         return data  # with something above it
-    return {key: _without(item, rest) if key == step else item for key, item in data.items() if rest or key != step}
+    return {
+        key: _without(item, rest) if key == step else item
+        for key, item in data.items()
+        if rest or key != step
+    }
 
 
 def _follows(problem: Problem, cut: list[Path], document: Document) -> bool:
@@ -90,7 +126,9 @@ def _follows(problem: Problem, cut: list[Path], document: Document) -> bool:
 
 
 def _declares(path: Path) -> bool:
-    """Whether names may be missing elsewhere without this: a section that declares some, perhaps misspelt, or a part of a declaration."""
+    """Whether names may be missing elsewhere without this: a section that declares some, perhaps
+    misspelt, or a part of a declaration.
+    """
     known = written_keys(Operation)
     meant = path if path[0] in known else (find_nearest(str(path[0]), known), *path[1:])
     return any(step in _DECLARING and len(path) - index <= 3 for index, step in enumerate(meant))

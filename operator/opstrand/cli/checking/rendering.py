@@ -1,7 +1,8 @@
-"""What a submission would become, stage by stage, by the same pure functions as the engine and without a cluster.
+"""What a submission would become, stage by stage, by the same pure functions as the engine and
+without a cluster.
 
-Owns the object that a cluster would have made of it: its identity is given, or made up once and for all so that the same file always
-renders the same. Must not render anything itself.
+Owns the object that a cluster would have made of it: its identity is given, or made up once and for
+all so that the same file always renders the same. Must not render anything itself.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ from opstrand.cli.errors import CliError
 from opstrand.cli.files.references import read_bytes, source_of
 from opstrand.cli.files.submission import Submission
 from opstrand.core.compiling.prepare import Prepared, prepare
-from opstrand.core.names import API_VERSION, CREATED_BY, MAX_RUN_NAME, PLATFORM_RETRIES, generate_name, is_run_name, run_uuid
+from opstrand.core.names import (
+    API_VERSION,
+    CREATED_BY,
+    MAX_RUN_NAME,
+    PLATFORM_RETRIES,
+    generate_name,
+    is_run_name,
+    run_uuid,
+)
 from opstrand.core.planning.connections import Catalog
 from opstrand.core.pods.attempt import Attempt, render_attempt
 from opstrand.core.resolving.refs import Ref, Upstream
@@ -40,11 +49,15 @@ _STATUS = (
 NO_UID = "00000000-0000-0000-0000-000000000000"
 
 
-def make_operation(submission: Submission, *, name: str | None, platform_retries: int | None = None) -> dict[str, Any]:
+def make_operation(
+    submission: Submission, *, name: str | None, platform_retries: int | None = None
+) -> dict[str, Any]:
     """The object to create. What the command line says wins over the file: the name that the user
     wants to find the run by, and how often its Pod may be lost."""
     spec = {key: value for key, value in submission.spec.items() if not (name and key == "name")}
-    metadata: dict[str, Any] = {"name": check_name(name)} if name else {"generateName": generate_name(submission.prefix)}
+    metadata: dict[str, Any] = (
+        {"name": check_name(name)} if name else {"generateName": generate_name(submission.prefix)}
+    )
     mark = {CREATED_BY: "cli"}
     retries = {} if platform_retries is None else {PLATFORM_RETRIES: str(platform_retries)}
     metadata |= {"labels": mark, "annotations": {**mark, **retries}}
@@ -63,7 +76,13 @@ def fix_identity(body: Mapping[str, Any], *, project: str, uid: str | None) -> d
     """The object as if it had been created: a uid, a name, a namespace."""
     metadata = {key: value for key, value in body["metadata"].items() if key != "generateName"}
     name = body["metadata"].get("name") or body["metadata"]["generateName"].rstrip("-")
-    fixed = {**metadata, "name": name, "namespace": project, "uid": parse_uid(uid) if uid else NO_UID, "generation": 1}
+    fixed = {
+        **metadata,
+        "name": name,
+        "namespace": project,
+        "uid": parse_uid(uid) if uid else NO_UID,
+        "generation": 1,
+    }
     return {**body, "metadata": fixed}
 
 
@@ -86,9 +105,14 @@ def read_upstreams(bodies: Sequence[Mapping[str, Any]], settings: Settings) -> d
 
 
 def read_objects(name: str) -> list[Mapping[str, Any]]:
-    """The Operations in a file of YAML documents (or Lists, as kubectl prints them); `-` is stdin. CliError for anything else."""
+    """The Operations in a file of YAML documents (or Lists, as kubectl prints them); `-` is stdin.
+
+    CliError for anything else.
+    """
     try:
-        documents = parse_documents(read_bytes(name, LISTS.bytes), source=source_of(name), limits=LISTS)
+        documents = parse_documents(
+            read_bytes(name, LISTS.bytes), source=source_of(name), limits=LISTS
+        )
     except SpecError as error:
         raise CliError(f"could not read {name}: {error.message}") from None
     listed = [item for one in documents for item in _list_items(one.data)]
@@ -106,7 +130,11 @@ def _list_items(document: Any) -> list[Any]:
 def _find_fault(body: Any) -> str | None:
     """What an object lacks that the cluster gives to each."""
     if not isinstance(body, Mapping) or body.get("kind") != "Operation":
-        return f"its kind is {body.get('kind')!r}" if isinstance(body, Mapping) else "expected a mapping"
+        return (
+            f"its kind is {body.get('kind')!r}"
+            if isinstance(body, Mapping)
+            else "expected a mapping"
+        )
     metadata, status = body.get("metadata"), body.get("status") or {}
     for key in ("name", "namespace", "uid"):
         if not isinstance(metadata, Mapping) or not isinstance(metadata.get(key), str):
@@ -114,7 +142,11 @@ def _find_fault(body: Any) -> str | None:
     if not isinstance(status, Mapping):
         return "its status is no mapping"
     wrong = [key for key, kind in _STATUS if not isinstance(status.get(key) or kind(), kind)]
-    return f"its status.{wrong[0]} is no {'list' if dict(_STATUS)[wrong[0]] is list else 'mapping'}" if wrong else None
+    return (
+        f"its status.{wrong[0]} is no {'list' if dict(_STATUS)[wrong[0]] is list else 'mapping'}"
+        if wrong
+        else None
+    )
 
 
 @dataclass(frozen=True)
@@ -132,16 +164,29 @@ class Rendering:
     def prepared(self) -> Prepared:
         prepared = prepare(self.body, settings=self.settings)
         if prepared.compiled is None:
-            raise SpecError("ComponentNotFound", f"the component {prepared.missing_component!r} is in a cluster's hub", "hubRef")
+            raise SpecError(
+                "ComponentNotFound",
+                f"the component {prepared.missing_component!r} is in a cluster's hub",
+                "hubRef",
+            )
         return prepared
 
     @cached_property
     def resolved(self) -> Resolved:
         assert self.prepared.compiled is not None
         asked = {ref: self.upstreams.get(ref) for ref in self.prepared.refs}
-        found = resolve(self.prepared.compiled, self.prepared.identity, asked, project=self._others(), evaluate=self.evaluate)
+        found = resolve(
+            self.prepared.compiled,
+            self.prepared.identity,
+            asked,
+            project=self._others(),
+            evaluate=self.evaluate,
+        )
         if isinstance(found, Waiting):
-            raise CliError(f"it would wait: {found.message}", hint="Give the runs that it refers to by --upstream FILE.")
+            raise CliError(
+                f"it would wait: {found.message}",
+                hint="Give the runs that it refers to by --upstream FILE.",
+            )
         return found
 
     def _others(self) -> list[Upstream]:

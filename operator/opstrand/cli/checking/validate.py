@@ -1,7 +1,8 @@
-"""Judging a submission without a cluster: every error that can be known before anything is created, in one list.
+"""Judging a submission without a cluster: every error that can be known before anything is created,
+in one list.
 
-Owns the order of the problems, by file and line, and what is left unsaid of a component that nobody gave params yet. Every rule itself
-lives in `spec` and `core`.
+Owns the order of the problems, by file and line, and what is left unsaid of a component that nobody
+gave params yet. Every rule itself lives in `spec` and `core`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class Verdict:
     def of(cls, verdicts: Sequence[Verdict]) -> Verdict:
         """The verdict on a file of several objects."""
         return cls(
-            tuple(one for verdict in verdicts for one in verdict.problems), tuple(one for verdict in verdicts for one in verdict.notes)
+            tuple(one for verdict in verdicts for one in verdict.problems),
+            tuple(one for verdict in verdicts for one in verdict.notes),
         )
 
     def require(self) -> None:
@@ -49,41 +51,62 @@ class Verdict:
 
 
 def _doubt(given: Iterable[str], compiled: Compiled) -> Iterator[str]:
-    """A name of the command line that no declaration has is a value for templates; one that looks like another is a slip."""
+    """A name of the command line that no declaration has is a value for templates; one that looks
+    like another is a slip.
+    """
     declared = [io.name for io in (*compiled.inputs, *compiled.outputs)]
     for name in given:
         near = None if name in declared else find_nearest(name, declared)
         if near:
-            yield f"-P {name} is no input or output (did you mean '{near}'?): only templates can read it"
+            yield (
+                f"-P {name} is no input or output (did you mean '{near}'?): only templates can "
+                "read it"
+            )
 
 
-def validate_submission(submission: Submission, *, evaluate: Evaluate, complete: bool, catalog: Catalog | None = None) -> Verdict:
-    """The verdict on an operation. `complete`: it is about to run, so that every required value must be there. `catalog`: the connections
-    that it may name (None: not known)."""
+def validate_submission(
+    submission: Submission, *, evaluate: Evaluate, complete: bool, catalog: Catalog | None = None
+) -> Verdict:
+    """The verdict on an operation. `complete`: it is about to run, so that every required value
+    must be there. `catalog`: the connections that it may name (None: not known).
+    """
     try:
         operation = parse_operation(submission.spec, is_object=True)
         spellings = tuple(dict.fromkeys([*submission.notes, *note_spellings(operation)]))
         if operation.is_preset and not complete:
-            return Verdict(notes=("a preset changes other files, and is judged whole with the one that it changes",))
+            return Verdict(
+                notes=(
+                    "a preset changes other files, and is judged whole with the one that it "
+                    "changes",
+                )
+            )
         if operation.hub_ref and operation.component is None:
             component_name(operation.hub_ref)
             alone = compile_alone(operation)
             verdict = _validate_alone(submission, alone, str(operation.hub_ref), complete=complete)
-            return replace(verdict, notes=(*spellings, *verdict.notes, *find_idle_orders(operation)))
+            return replace(
+                verdict, notes=(*spellings, *verdict.notes, *find_idle_orders(operation))
+            )
         compiled = compile_operation(operation)
     except SpecError as error:
-        if not complete and [one.path.rpartition("component.")[2] for one in error.problems] == [_TEMPLATE]:
+        if not complete and [one.path.rpartition("component.")[2] for one in error.problems] == [
+            _TEMPLATE
+        ]:
             # As published: a file to fill in is no wrong file.
             return Verdict(notes=tuple(f"{one.path}: {one.message}" for one in error.problems))
         return Verdict(_place(submission, error.problems), is_whole=False)
     # A file that is only checked may be written for another version.
     is_run, complete = complete, complete or not submission.is_component or bool(submission.given)
-    problems, notes = validate_compiled(compiled, evaluate=evaluate, complete=complete, is_run=is_run, catalog=catalog)
+    problems, notes = validate_compiled(
+        compiled, evaluate=evaluate, complete=complete, is_run=is_run, catalog=catalog
+    )
     notes += [*find_idle_orders(operation), *_doubt(submission.given, compiled)]
     return Verdict(_place(submission, problems), (*spellings, *notes))
 
 
-def _validate_alone(submission: Submission, alone: Compiled, hub_ref: str, *, complete: bool) -> Verdict:
+def _validate_alone(
+    submission: Submission, alone: Compiled, hub_ref: str, *, complete: bool
+) -> Verdict:
     """The verdict on an operation whose component is in a cluster's hub: only it itself is here."""
     missing, wrong = find_missing(alone), check_alone(alone)
     notes = tuple(find_idle(alone, is_alone=True))
@@ -101,4 +124,8 @@ def _place(submission: Submission, problems: Sequence[Problem]) -> tuple[Problem
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """Each once, in the order of the files."""
-    return tuple(sorted(dict.fromkeys(problems), key=lambda one: (one.source, one.line or 0, one.column or 0)))
+    return tuple(
+        sorted(
+            dict.fromkeys(problems), key=lambda one: (one.source, one.line or 0, one.column or 0)
+        )
+    )

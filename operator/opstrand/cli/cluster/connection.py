@@ -35,8 +35,13 @@ class Cluster:
         return LiveLine(f"waiting for {self.api.session.server}")
 
     async def list_runs(self, *, every_project: bool = False, fields: str = "") -> list[Manifest]:
-        """All runs of the project. CliError NOT_FOUND where there is no such namespace: a list alone would be empty."""
-        runs, _ = await self.api.list(OPERATIONS, None if every_project else self.project, fields=fields)
+        """All runs of the project.
+
+        CliError NOT_FOUND where there is no such namespace: a list alone would be empty.
+        """
+        runs, _ = await self.api.list(
+            OPERATIONS, None if every_project else self.project, fields=fields
+        )
         if not runs and not every_project:
             await self.require_project()
         return runs
@@ -51,7 +56,10 @@ class Cluster:
             return
 
     async def find(self, run: str) -> Manifest:
-        """The run of this name, uuid, or unambiguous beginning of either. CliError NOT_FOUND with the nearest name."""
+        """The run of this name, uuid, or unambiguous beginning of either.
+
+        CliError NOT_FOUND with the nearest name.
+        """
         if is_name(run):
             try:
                 return await self.api.get(OPERATIONS, self.project, run)
@@ -60,16 +68,30 @@ class Cluster:
                     raise
         return choose(run, await self.list_runs(), self.project)
 
-    async def order(self, run: Mapping[str, Any], make_ops: Callable[[Manifest], list[dict[str, Any]]]) -> Manifest:
-        """Patch a run with what `make_ops` makes of its newest body; again where somebody else wrote meanwhile."""
+    async def order(
+        self, run: Mapping[str, Any], make_ops: Callable[[Manifest], list[dict[str, Any]]]
+    ) -> Manifest:
+        """Patch a run with what `make_ops` makes of its newest body; again where somebody else
+        wrote meanwhile.
+        """
         name, body = run["metadata"]["name"], dict(run)
         for _ in range(_TRIES):
-            version = {"op": "replace", "path": "/metadata/resourceVersion", "value": body["metadata"]["resourceVersion"]}
+            version = {
+                "op": "replace",
+                "path": "/metadata/resourceVersion",
+                "value": body["metadata"]["resourceVersion"],
+            }
             try:
-                return await self.api.json_patch(OPERATIONS, self.project, name, [version, *make_ops(body)])
+                return await self.api.json_patch(
+                    OPERATIONS, self.project, name, [version, *make_ops(body)]
+                )
             except Conflict:
                 body = await self.api.get(OPERATIONS, self.project, name)
-        raise CliError(f"{name} is being written too often by others", hint="Try again.", code=ExitCode.UNREACHABLE)
+        raise CliError(
+            f"{name} is being written too often by others",
+            hint="Try again.",
+            code=ExitCode.UNREACHABLE,
+        )
 
 
 @asynccontextmanager
@@ -77,14 +99,18 @@ async def open_cluster(target: Target) -> AsyncIterator[Cluster]:
     """The cluster that the options name. Raises PlatformError where there are no credentials."""
     # A login command may take its time, and what it says nobody sees.
     async with LiveLine("waiting for the credentials"):
-        session = await open_session(kubeconfig=target.kubeconfig, context=target.context, connections=8)
+        session = await open_session(
+            kubeconfig=target.kubeconfig, context=target.context, connections=8
+        )
     async with session:
         yield Cluster(KubeApi(session), check_project(target.project or session.namespace))
 
 
 @asynccontextmanager
 async def ask_cluster(target: Target) -> AsyncIterator[Cluster]:
-    """The same, for what is silent until it is answered: where that takes long, a live line says so."""
+    """The same, for what is silent until it is answered: where that takes long, a live line says
+    so.
+    """
     async with open_cluster(target) as cluster, cluster.waiting():
         yield cluster
 
@@ -92,6 +118,9 @@ async def ask_cluster(target: Target) -> AsyncIterator[Cluster]:
 def missing_project(project: str) -> CliError:
     return CliError(
         f"there is no project {project!r} in this cluster",
-        hint=f"A project is a namespace: kubectl create namespace {project}, or choose another by --project.",
+        hint=(
+            f"A project is a namespace: kubectl create namespace {project}, or choose another by "
+            "--project."
+        ),
         code=ExitCode.NOT_FOUND,
     )

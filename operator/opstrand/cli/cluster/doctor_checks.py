@@ -1,4 +1,5 @@
-"""What `opstrand doctor` looks at: one small check after the other, each with what to do where it fails.
+"""What `opstrand doctor` looks at: one small check after the other, each with what to do where it
+fails.
 
 Owns the checks and their advice. Must not print.
 """
@@ -60,7 +61,10 @@ def _fail(name: str, message: str, todo: str) -> Finding:
 
 
 async def examine(cluster: Cluster) -> list[Finding]:
-    """All findings, in their order. Where the cluster cannot be asked at all, the first one says so and is the only one."""
+    """All findings, in their order.
+
+    Where the cluster cannot be asked at all, the first one says so and is the only one.
+    """
     first = await _reach(cluster)
     if any(finding.verdict is Verdict.FAILED for finding in first):
         return first
@@ -76,7 +80,13 @@ async def _guard(name: str, check: Check, cluster: Cluster) -> list[Finding]:
     try:
         return await check(cluster)
     except Forbidden as error:
-        return [_warn(name, f"could not be looked at: {error.words}", "Ask a person who may do it, or run doctor as an admin.")]
+        return [
+            _warn(
+                name,
+                f"could not be looked at: {error.words}",
+                "Ask a person who may do it, or run doctor as an admin.",
+            )
+        ]
     except ApiError as error:
         return [_fail(name, error.message, "Try again; if it stays, ask who runs the cluster.")]
 
@@ -89,12 +99,20 @@ async def _reach(cluster: Cluster) -> list[Finding]:
     except Unauthorized as error:
         return [_fail("cluster", error.message, "Log in again, or choose another --context.")]
     except Unreachable as error:
-        return [_fail("cluster", error.message, "Is the cluster up, and is this the right --context?")]
+        return [
+            _fail("cluster", error.message, "Is the cluster up, and is this the right --context?")
+        ]
     except ApiError as error:
         return [_fail("cluster", error.message, _WRONG_ADDRESS)]
     version = _parse_object(text)
     if "gitVersion" not in version:
-        return [_fail("cluster", f"{cluster.api.session.server}/version is not what Kubernetes answers", _WRONG_ADDRESS)]
+        return [
+            _fail(
+                "cluster",
+                f"{cluster.api.session.server}/version is not what Kubernetes answers",
+                _WRONG_ADDRESS,
+            )
+        ]
     return [_validate_version(version, cluster), *_validate_clock(date, before, after)]
 
 
@@ -108,9 +126,16 @@ def _parse_object(text: str) -> Mapping[str, Any]:
 
 def _validate_version(version: Mapping[str, Any], cluster: Cluster) -> Finding:
     told = f"Kubernetes {version.get('gitVersion')} at {cluster.api.session.server}"
-    digits = [int("".join(filter(str.isdigit, str(version.get(part)))) or 0) for part in ("major", "minor")]
+    digits = [
+        int("".join(filter(str.isdigit, str(version.get(part)))) or 0)
+        for part in ("major", "minor")
+    ]
     if tuple(digits) < OLDEST:
-        return _warn("cluster", told, f"opstrand promises to work from {OLDEST[0]}.{OLDEST[1]} on: upgrade the cluster.")
+        return _warn(
+            "cluster",
+            told,
+            f"opstrand promises to work from {OLDEST[0]}.{OLDEST[1]} on: upgrade the cluster.",
+        )
     return _ok("cluster", told)
 
 
@@ -123,7 +148,13 @@ def _validate_clock(date: str, before: datetime, after: datetime) -> list[Findin
     ahead, behind = (theirs - after).total_seconds(), (before - theirs).total_seconds() - 1
     skew = max(ahead, behind, 0.0)
     if skew > _SKEW:
-        return [_warn("clock", f"this machine and the cluster differ by {skew:.0f} s", "Set the clocks: times and tokens go wrong.")]
+        return [
+            _warn(
+                "clock",
+                f"this machine and the cluster differ by {skew:.0f} s",
+                "Set the clocks: times and tokens go wrong.",
+            )
+        ]
     return [_ok("clock", "this machine and the cluster agree")]
 
 
@@ -131,7 +162,13 @@ async def _check_project(cluster: Cluster) -> list[Finding]:
     try:
         await cluster.api.get(NAMESPACES, None, cluster.project)
     except NotFound:
-        return [_fail("project", f"there is no namespace {cluster.project!r}", f"kubectl create namespace {cluster.project}")]
+        return [
+            _fail(
+                "project",
+                f"there is no namespace {cluster.project!r}",
+                f"kubectl create namespace {cluster.project}",
+            )
+        ]
     return [_ok("project", cluster.project)]
 
 
@@ -145,15 +182,21 @@ async def _check_definition(cluster: Cluster, plural: str) -> Finding:
         body = await cluster.api.get(CRDS, None, name)
     except NotFound:
         return _fail(f"crd {plural}", "is not installed", _INSTALL)
-    conditions = {one["type"]: one["status"] for one in (body.get("status") or {}).get("conditions") or ()}
+    conditions = {
+        one["type"]: one["status"] for one in (body.get("status") or {}).get("conditions") or ()
+    }
     if conditions.get("Established") != "True":
         return _fail(f"crd {plural}", "is not established", f"kubectl describe crd {name}")
     version = API_VERSION.rpartition("/")[2]
-    served = [one for one in body["spec"]["versions"] if one["name"] == version and one.get("served")]
+    served = [
+        one for one in body["spec"]["versions"] if one["name"] == version and one.get("served")
+    ]
     if not served:
         return _fail(f"crd {plural}", f"does not serve {version}", _INSTALL)
     if _schema_of(served[0]) != _wanted_schema(plural):
-        return _warn(f"crd {plural}", f"is not that of opstrand {__version__}", f"{_INSTALL} {_SAME_VERSION}")
+        return _warn(
+            f"crd {plural}", f"is not that of opstrand {__version__}", f"{_INSTALL} {_SAME_VERSION}"
+        )
     return _ok(f"crd {plural}", f"{version}, current")
 
 
@@ -170,7 +213,10 @@ def _wanted_schema(plural: str) -> Any:
 
 #: What the commands need: (verb, group, resource, subresource).
 _RIGHTS = (
-    *((verb, GROUP, "operations", "") for verb in ("get", "list", "watch", "create", "patch", "delete")),
+    *(
+        (verb, GROUP, "operations", "")
+        for verb in ("get", "list", "watch", "create", "patch", "delete")
+    ),
     *((verb, GROUP, "components", "") for verb in ("get", "list", "create", "patch")),
     ("get", "", "pods", ""),
     ("get", "", "pods", "log"),
@@ -182,13 +228,26 @@ async def _check_rights(cluster: Cluster) -> list[Finding]:
     missing = [_show_right(right) for right, may in zip(_RIGHTS, allowed, strict=True) if not may]
     if not missing:
         return [_ok("rights", f"all that the commands need in {cluster.project}")]
-    todo = f"Ask an admin: kubectl create rolebinding opstrand-users -n {cluster.project} --clusterrole=edit --user=YOU"
+    todo = (
+        f"Ask an admin: kubectl create rolebinding opstrand-users -n {cluster.project} "
+        "--clusterrole=edit --user=YOU"
+    )
     return [_fail("rights", f"missing in {cluster.project}: {', '.join(missing)}", todo)]
 
 
 async def _may(cluster: Cluster, verb: str, group: str, resource: str, subresource: str) -> bool:
-    asked = {"namespace": cluster.project, "verb": verb, "group": group, "resource": resource, "subresource": subresource}
-    body = {"apiVersion": SELF_ACCESS_REVIEWS.api_version, "kind": SELF_ACCESS_REVIEWS.kind, "spec": {"resourceAttributes": asked}}
+    asked = {
+        "namespace": cluster.project,
+        "verb": verb,
+        "group": group,
+        "resource": resource,
+        "subresource": subresource,
+    }
+    body = {
+        "apiVersion": SELF_ACCESS_REVIEWS.api_version,
+        "kind": SELF_ACCESS_REVIEWS.kind,
+        "spec": {"resourceAttributes": asked},
+    }
     answer = await cluster.api.create(SELF_ACCESS_REVIEWS, None, body)
     return bool(answer.get("status", {}).get("allowed"))
 
@@ -209,11 +268,15 @@ async def _check_deployment(cluster: Cluster, name: str, deployment: str) -> Fin
         return _fail(name, f"there is no Deployment {deployment} in {HOME}", _INSTALL)
     image = body["spec"]["template"]["spec"]["containers"][0]["image"]
     conditions = (body.get("status") or {}).get("conditions") or ()
-    available: Mapping[str, Any] = next((one for one in conditions if one["type"] == "Available"), {})
+    available: Mapping[str, Any] = next(
+        (one for one in conditions if one["type"] == "Available"), {}
+    )
     if available.get("status") == "True":
         return _ok(name, f"available ({image})")
     why = available.get("message") or "no Pod is ready"
-    return _fail(name, f"is not available: {why}", f"kubectl -n {HOME} describe deployment {deployment}")
+    return _fail(
+        name, f"is not available: {why}", f"kubectl -n {HOME} describe deployment {deployment}"
+    )
 
 
 async def _check_api(cluster: Cluster) -> list[Finding]:
@@ -225,11 +288,21 @@ async def _check_api(cluster: Cluster) -> list[Finding]:
         if isinstance(error, Forbidden) or finding.verdict is Verdict.FAILED:
             return [finding]
         todo = f"kubectl -n {HOME} logs deployment/{_API}"
-        return [_fail("api", f"its Deployment is available, but it does not answer: {error.words}", todo)]
+        return [
+            _fail(
+                "api", f"its Deployment is available, but it does not answer: {error.words}", todo
+            )
+        ]
     version = _parse_object(text).get("opstrand")
     told = f"opstrand {version} answers at {_API}.{HOME}:{_API_PORT}"
     if version != __version__:
-        return [_warn("api", f"{told}, and this command line is {__version__}", f"{_INSTALL} {_SAME_VERSION}")]
+        return [
+            _warn(
+                "api",
+                f"{told}, and this command line is {__version__}",
+                f"{_INSTALL} {_SAME_VERSION}",
+            )
+        ]
     return [_ok("api", told)]
 
 

@@ -1,7 +1,7 @@
 """Following a run in a cluster: its changes as they come, and its log to the last line.
 
-Owns that no change and no line is lost or told twice, whatever breaks between: watches end, streams are cut, containers start late.
-Must not print, and must not decide what a change means.
+Owns that no change and no line is lost or told twice, whatever breaks between: watches end, streams
+are cut, containers start late. Must not print, and must not decide what a change means.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from opstrand.types import Manifest
 PATIENCE = 60.0
 #: Between two looks at a container that has not started or a connection that broke, seconds.
 _PAUSE = 0.2
-#: In these the main container of the newest attempt runs or has run: its log can be asked for. Not while it is retried: the status names
-#: the next attempt's Pod before that is there.
-_HAS_LOG = frozenset({Phase.RUNNING, Phase.PROCESSING, Phase.STOPPING, Phase.SUCCEEDED, Phase.FAILED, Phase.STOPPED})
+#: In these the main container of the newest attempt runs or has run: its log can be asked for. Not
+#: while it is retried: the status names the next attempt's Pod before that is there.
+_HAS_LOG = frozenset(
+    {Phase.RUNNING, Phase.PROCESSING, Phase.STOPPING, Phase.SUCCEEDED, Phase.FAILED, Phase.STOPPED}
+)
 
 OnLine = Callable[[bytes], None]
 OnChange = Callable[[Manifest], None]
@@ -52,17 +54,29 @@ class Patience:
 
 
 async def iter_changes(api: KubeApi, body: Manifest) -> AsyncIterator[Manifest]:
-    """The run as it is, then every body after it. Never ends; CliError NOT_FOUND once the run is deleted."""
+    """The run as it is, then every body after it.
+
+    Never ends; CliError NOT_FOUND once the run is deleted.
+    """
     metadata, patience = body["metadata"], Patience()
     namespace, name = metadata["namespace"], metadata["name"]
     yield body
     while True:
         try:
             async for kind, seen in api.watch(
-                OPERATIONS, namespace, since=body["metadata"]["resourceVersion"], fields=f"metadata.name={name}"
+                OPERATIONS,
+                namespace,
+                since=body["metadata"]["resourceVersion"],
+                fields=f"metadata.name={name}",
             ):
                 patience.renew()
-                body = {**body, "metadata": {**body["metadata"], "resourceVersion": seen["metadata"]["resourceVersion"]}}
+                body = {
+                    **body,
+                    "metadata": {
+                        **body["metadata"],
+                        "resourceVersion": seen["metadata"]["resourceVersion"],
+                    },
+                }
                 if kind != "BOOKMARK":
                     _require_same(seen, metadata["uid"], deleted=kind == "DELETED")
                     body = seen
@@ -96,13 +110,20 @@ def _deleted(name: str) -> CliError:
     return CliError(f"the run {name} was deleted", code=ExitCode.NOT_FOUND)
 
 
-async def follow_run(api: KubeApi, body: Manifest, *, on_change: OnChange, on_line: OnLine | None = None) -> Manifest:
-    """The run's final body. Every body is handed to `on_change`; with `on_line`, every line of every attempt's main container."""
+async def follow_run(
+    api: KubeApi, body: Manifest, *, on_change: OnChange, on_line: OnLine | None = None
+) -> Manifest:
+    """The run's final body.
+
+    Every body is handed to `on_change`; with `on_line`, every line of every attempt's main
+    container.
+    """
     follower = _LogFollower(api, on_line) if on_line is not None else None
     changes = asyncio.create_task(_follow_changes(api, body, on_change, follower), name="changes")
     tasks = [changes, *([follower.task] if follower else [])]
     try:
-        # Both to their end; but what goes wrong with one is told at once: a line that nobody reads does not wait for the next change.
+        # Both to their end; but what goes wrong with one is told at once: a line that nobody reads
+        # does not wait for the next change.
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
             task.result()
@@ -113,7 +134,9 @@ async def follow_run(api: KubeApi, body: Manifest, *, on_change: OnChange, on_li
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _follow_changes(api: KubeApi, start: Manifest, on_change: OnChange, follower: _LogFollower | None) -> Manifest:
+async def _follow_changes(
+    api: KubeApi, start: Manifest, on_change: OnChange, follower: _LogFollower | None
+) -> Manifest:
     async for body in iter_changes(api, start):
         on_change(body)
         if follower is not None:
@@ -125,9 +148,11 @@ async def _follow_changes(api: KubeApi, start: Manifest, on_change: OnChange, fo
 
 @dataclass
 class LogCursor:
-    """Behind which line a log goes on: the time of the last line told, and how many lines of that time were told.
+    """Behind which line a log goes on: the time of the last line told, and how many lines of that
+    time were told.
 
-    Times have nanoseconds, but two lines may share one; the API server counts from whole seconds only.
+    Times have nanoseconds, but two lines may share one; the API server counts from whole seconds
+    only.
     """
 
     at: str = ""
@@ -157,13 +182,17 @@ class LogCursor:
         return text
 
     def _take_strange(self, raw: bytes) -> bytes | None:
-        """Not the container's: the kubelet's own word about a log that it cannot read, told once."""
+        """Not the container's: the kubelet's own word about a log that it cannot read, told
+        once.
+        """
         known, self._strange = self._strange, raw
         return None if raw == known else raw
 
 
 def split_line(raw: bytes) -> tuple[str, bytes]:
-    """Its time, in UTC with nine decimals, and what was written; no time where the line is the kubelet's own and not the container's."""
+    """Its time, in UTC with nine decimals, and what was written; no time where the line is the
+    kubelet's own and not the container's.
+    """
     stamp, _, text = raw.partition(b" ")
     try:
         return in_utc(stamp.decode()), text
@@ -191,7 +220,9 @@ class _LogFollower:
         return dict(read_status(self._body))
 
     async def _follow_service(self) -> None:
-        """The replica that the status names, however often its container is started; another where the status names another."""
+        """The replica that the status names, however often its container is started; another where
+        the status names another.
+        """
         while not self._is_over():
             pod = self._pod(0)
             await follow_log(
@@ -213,11 +244,19 @@ class _LogFollower:
                 await self._follow_service()
                 return
             if pod and self._has_log(number):
-                await follow_log(self._api, self._body["metadata"]["namespace"], pod, self._on_line, lambda n=number: self._is_past(n))  # type: ignore[misc]
+                await follow_log(
+                    self._api,
+                    self._body["metadata"]["namespace"],
+                    pod,
+                    self._on_line,
+                    lambda n=number: self._is_past(n),  # type: ignore[misc]
+                )
             if self._is_over() and number >= self._attempt():
                 return
             number += 1
-            await self._wait_until(lambda number=number: self._is_over() or self._attempt() >= number)  # type: ignore[misc]
+            await self._wait_until(
+                lambda number=number: self._is_over() or self._attempt() >= number  # type: ignore[misc]
+            )
             if self._attempt() < number:
                 return
 
@@ -232,7 +271,9 @@ class _LogFollower:
         return self._is_over() or self._attempt() > number
 
     def _has_log(self, number: int) -> bool:
-        return bool(self._pod(number)) and (self._attempt() > number or parse_phase(self._status) in _HAS_LOG)
+        return bool(self._pod(number)) and (
+            self._attempt() > number or parse_phase(self._status) in _HAS_LOG
+        )
 
     def _pod(self, number: int) -> str:
         return attempt_pod(self._status, number)
@@ -253,15 +294,19 @@ async def follow_log(
     *,
     starts_again: bool = False,
 ) -> None:
-    """Every line of a container, until it has ended (unless it `starts_again`) or `is_past` says that it will never start. Ends quietly
-    where the Pod is gone."""
+    """Every line of a container, until it has ended (unless it `starts_again`) or `is_past` says
+    that it will never start. Ends quietly where the Pod is gone.
+    """
     cursor, patience = LogCursor(), Patience()
     while True:
-        # Asked before reading: lines written between the reading and the asking would be lost otherwise.
+        # Asked before reading: lines written between the reading and the asking would be lost
+        # otherwise.
         ended = is_past() or (not starts_again and await _has_ended(api, namespace, pod, container))
         since = {"sinceTime": start} if (start := cursor.begin()) else {}
         try:
-            async for raw in api.follow_log(namespace, pod, container=container, timestamps=True, **since):
+            async for raw in api.follow_log(
+                namespace, pod, container=container, timestamps=True, **since
+            ):
                 patience.renew()
                 text = cursor.take(raw)
                 if text is not None:
@@ -287,6 +332,9 @@ async def _has_ended(api: KubeApi, namespace: str, pod: str, container: str) -> 
     except ApiError:
         return False
     status = read_status(body)
-    statuses = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
+    statuses = [
+        *(status.get("containerStatuses") or ()),
+        *(status.get("initContainerStatuses") or ()),
+    ]
     state = next((one.get("state") or {} for one in statuses if one.get("name") == container), {})
     return "terminated" in state or status.get("phase") in ("Succeeded", "Failed")

@@ -21,29 +21,50 @@ _PREFIX = 4
 
 
 def is_name(text: str) -> bool:
-    """Whether this could be an object's name at all: everything else would make another URL of it."""
-    return 0 < len(text) < 254 and all(letter.isalnum() or letter in "-." for letter in text) and text.isascii()
+    """Whether this could be an object's name at all: everything else would make another URL of
+    it.
+    """
+    return (
+        0 < len(text) < 254
+        and all(letter.isalnum() or letter in "-." for letter in text)
+        and text.isascii()
+    )
 
 
 def choose(run: str, runs: Sequence[Body], project: str) -> Body:
     """The one run among these that the text names."""
     plain = run.replace("-", "").lower()
-    exact = [one for one in runs if one["metadata"]["name"] == run or run_uuid(one["metadata"]["uid"]) == plain]
+    exact = [
+        one
+        for one in runs
+        if one["metadata"]["name"] == run or run_uuid(one["metadata"]["uid"]) == plain
+    ]
     found = exact or [one for one in runs if len(run) >= _PREFIX and _begins(one, run, plain)]
     if len(found) == 1:
         return found[0]
     names = [one["metadata"]["name"] for one in found or runs]
     if found:
-        raise CliError(f"{run!r} could be any of {list_names(names)}", hint="Give the whole name, or more of the uuid.")
-    raise CliError(f"there is no run {run!r} in project {project!r}{suggest(run, names) if names else ''}", code=ExitCode.NOT_FOUND)
+        raise CliError(
+            f"{run!r} could be any of {list_names(names)}",
+            hint="Give the whole name, or more of the uuid.",
+        )
+    raise CliError(
+        f"there is no run {run!r} in project {project!r}{suggest(run, names) if names else ''}",
+        code=ExitCode.NOT_FOUND,
+    )
 
 
 def _begins(body: Mapping[str, Any], run: str, plain: str) -> bool:
-    return str(body["metadata"]["name"]).startswith(run) or run_uuid(body["metadata"]["uid"]).startswith(plain)
+    return str(body["metadata"]["name"]).startswith(run) or run_uuid(
+        body["metadata"]["uid"]
+    ).startswith(plain)
 
 
 def choose_attempt(body: Any, wanted: int | None) -> int:
-    """The number of the attempt that is meant: None is the newest that has begun, -1 the one before it. CliError where there is none."""
+    """The number of the attempt that is meant:
+
+    None is the newest that has begun, -1 the one before it. CliError where there is none.
+    """
     from opstrand.core.phase import Phase, parse_phase
 
     name, status = body["metadata"]["name"], read_status(body)
@@ -53,7 +74,9 @@ def choose_attempt(body: Any, wanted: int | None) -> int:
     if is_due and wanted is None:
         say(f"(this is attempt {begun}; attempt {newest} has not begun)", "dim")
     if wanted is not None and "service" in status:
-        raise CliError(f"{name} is a service: Kubernetes starts its containers again, which are no attempts")
+        raise CliError(
+            f"{name} is a service: Kubernetes starts its containers again, which are no attempts"
+        )
     number = begun if wanted is None else begun + wanted if wanted < 0 else wanted
     if not 0 <= number <= begun:
         there = "attempt 0 is the only one" if begun == 0 else f"there are attempts 0 to {begun}"

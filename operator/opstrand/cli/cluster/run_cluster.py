@@ -34,12 +34,25 @@ async def create_run(cluster: Cluster, operation: Mapping[str, Any]) -> Manifest
         raise missing_project(cluster.project) from None
 
 
-async def watch_run(cluster: Cluster, body: Manifest, target: Target, *, logs: bool, every_change: bool, seconds: float | None) -> Manifest:
-    """The run as it ended. Raises Interrupted after saying how to come back to it: the run itself goes on."""
+async def watch_run(
+    cluster: Cluster,
+    body: Manifest,
+    target: Target,
+    *,
+    logs: bool,
+    every_change: bool,
+    seconds: float | None,
+) -> Manifest:
+    """The run as it ended.
+
+    Raises Interrupted after saying how to come back to it: the run itself goes on.
+    """
     name = body["metadata"]["name"]
     async with LiveLine() as live:
         reporter = Reporter(live, every_change=every_change)
-        work = follow_run(cluster.api, body, on_change=reporter.change, on_line=reporter.line if logs else None)
+        work = follow_run(
+            cluster.api, body, on_change=reporter.change, on_line=reporter.line if logs else None
+        )
         try:
             return await wait_bounded(work, seconds=seconds)
         except Interrupted as error:

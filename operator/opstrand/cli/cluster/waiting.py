@@ -1,4 +1,5 @@
-"""Waiting with an end: a time limit, Ctrl-C, SIGTERM and a terminal that is closed, each with its exit code.
+"""Waiting with an end: a time limit, Ctrl-C, SIGTERM and a terminal that is closed, each with its
+exit code.
 
 Owns turning them into one exception. Must not know what is waited for.
 """
@@ -28,7 +29,10 @@ class Interrupted(Exception):
 
 
 async def wait_bounded(work: Coroutine[Any, Any, Result], *, seconds: float | None) -> Result:
-    """What `work` gives. Raises Interrupted after so many seconds, and at the first signal; the second one kills us."""
+    """What `work` gives.
+
+    Raises Interrupted after so many seconds, and at the first signal; the second one kills us.
+    """
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(work)
     signals: list[signal.Signals] = []

@@ -15,4 +15,9 @@ def approve(target: Target, runs: tuple[str, ...]) -> int:
     """Approve runs that wait for it."""
     from opstrand.cli.bulk import order_all
 
-    return order_all(target, runs, lambda body: [{"op": "add", "path": "/spec/isApproved", "value": True}], "approved")
+    return order_all(
+        target,
+        runs,
+        lambda body: [{"op": "add", "path": "/spec/isApproved", "value": True}],
+        "approved",
+    )

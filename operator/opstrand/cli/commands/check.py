@@ -34,11 +34,18 @@ class _Case:
 @file_options
 @click.argument("each", nargs=-1, metavar="[FILE]...")
 @output_option("text", "json")
-def check(files: tuple[str, ...], each: tuple[str, ...], params: tuple[str, ...], strict_params: bool | None, output: str) -> int:
+def check(
+    files: tuple[str, ...],
+    each: tuple[str, ...],
+    params: tuple[str, ...],
+    strict_params: bool | None,
+    output: str,
+) -> int:
     """Judge polyaxonfiles: every error with its file and line.
 
-    Several -f make one operation with presets; every FILE without -f is judged on its own, `-` is stdin. A FILE may also hold Operations
-    and Components for kubectl. No cluster is needed. The exit code is 0 if all are valid, else 2.
+    Several -f make one operation with presets; every FILE without -f is judged on its own, `-` is
+    stdin. A FILE may also hold Operations and Components for kubectl. No cluster is needed. The
+    exit code is 0 if all are valid, else 2.
     """
     groups = [*([files] if files else []), *((name,) for name in each)]
     if not groups:
@@ -49,14 +56,20 @@ def check(files: tuple[str, ...], each: tuple[str, ...], params: tuple[str, ...]
     return ExitCode.USAGE if any(case.verdict.problems for case in cases) else ExitCode.SUCCEEDED
 
 
-def _validate(files: Sequence[str], params: Sequence[str], strict: bool | None, sandbox: Sandbox) -> Verdict:
+def _validate(
+    files: Sequence[str], params: Sequence[str], strict: bool | None, sandbox: Sandbox
+) -> Verdict:
     try:
         first = read_bytes(files[0])
         manifests = find_manifests(first, source_of(files[0])) if len(files) == 1 else []
         if manifests:
             _refuse_params(files[0], params, strict)
-            return Verdict.of([validate_manifest(one, evaluate=sandbox.for_one_run()) for one in manifests])
-        presets = [read_file(name) if name == "-" else name for name in files[1:]]  # stdin can be read once
+            return Verdict.of(
+                [validate_manifest(one, evaluate=sandbox.for_one_run()) for one in manifests]
+            )
+        presets = [
+            read_file(name) if name == "-" else name for name in files[1:]
+        ]  # stdin can be read once
 
         def validate_once(document: Document) -> Verdict:
             try:
@@ -77,7 +90,10 @@ def _validate(files: Sequence[str], params: Sequence[str], strict: bool | None, 
 
 def _refuse_params(name: str, params: Sequence[str], strict: bool | None) -> None:
     if params or strict is not None:
-        raise CliError(f"{name}: an object for kubectl has its params in it", hint="Leave out -P and --strict-params.")
+        raise CliError(
+            f"{name}: an object for kubectl has its params in it",
+            hint="Leave out -P and --strict-params.",
+        )
 
 
 def _show_text(cases: Sequence[_Case]) -> None:
@@ -86,7 +102,12 @@ def _show_text(cases: Sequence[_Case]) -> None:
             show(inline(str(problem)))
         for note in case.verdict.notes:
             say(f"note: {case.files[0]}: {note}")
-    placed = [problem for case in cases for problem in case.verdict.problems if problem.path or problem.line]
+    placed = [
+        problem
+        for case in cases
+        for problem in case.verdict.problems
+        if problem.path or problem.line
+    ]
     for reason in dict.fromkeys(problem.reason for problem in placed):
         if REASONS.get(reason):
             say(f"hint: {REASONS[reason]}")
@@ -97,14 +118,24 @@ def _count(cases: Sequence[_Case]) -> str:
     wrong = sum(bool(case.verdict.problems) for case in cases)
     if wrong:
         errors = sum(len(case.verdict.problems) for case in cases)
-        return f"{errors} error{'s' * (errors != 1)} in {wrong} of {len(cases)} file{'s' * (len(cases) != 1)}"
+        return (
+            f"{errors} error{'s' * (errors != 1)} in {wrong} of {len(cases)} "
+            f"file{'s' * (len(cases) != 1)}"
+        )
     return f"{cases[0].files[0]} is valid" if len(cases) == 1 else f"{len(cases)} files are valid"
 
 
 def _show_json(cases: Sequence[_Case]) -> None:
     from opstrand.cli.output.format import as_json
 
-    show(as_json([{"files": list(case.files), "valid": not case.verdict.problems, **_facts(case)} for case in cases]))
+    show(
+        as_json(
+            [
+                {"files": list(case.files), "valid": not case.verdict.problems, **_facts(case)}
+                for case in cases
+            ]
+        )
+    )
 
 
 def _facts(case: _Case) -> dict[str, object]:

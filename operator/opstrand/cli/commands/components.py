@@ -23,7 +23,8 @@ from opstrand.types import Body
 def components() -> None:
     """List, show and apply components of the hub.
 
-    `hubRef: echo` in an operation names the Component `echo` of its namespace, `hubRef: echo:v2` the Component `echo.v2`.
+    `hubRef: echo` in an operation names the Component `echo` of its namespace, `hubRef: echo:v2`
+    the Component `echo.v2`.
     """
 
 
@@ -39,7 +40,15 @@ def list_components(target: Target, output: str) -> None:
     elif output != "table":
         show(show_objects(found, output))
     elif found:
-        rows = [[hub_name(one), _kind(one), show_age(one["metadata"].get("creationTimestamp")), _about(one)] for one in found]
+        rows = [
+            [
+                hub_name(one),
+                _kind(one),
+                show_age(one["metadata"].get("creationTimestamp")),
+                _about(one),
+            ]
+            for one in found
+        ]
         show(as_table(["NAME", "KIND", "AGE", "ABOUT"], rows))
     else:
         say("no components")
@@ -60,7 +69,9 @@ def get_component(target: Target, name: str, output: str) -> None:
 @components.command("apply", cls=COMMAND)
 @cluster_options
 @click.option("-f", "--file", required=True, metavar="FILE", help="A component, `-` for stdin.")
-@click.option("-n", "--name", metavar="NAME[:TAG]", help="Its name in the hub. [default: the component's own]")
+@click.option(
+    "-n", "--name", metavar="NAME[:TAG]", help="Its name in the hub. [default: the component's own]"
+)
 def apply_component(target: Target, file: str, name: str | None) -> None:
     """Create a component, or replace what it says.
 
@@ -76,7 +87,9 @@ def apply_component(target: Target, file: str, name: str | None) -> None:
     component = parse_component(document.data, document=document)
     wanted = document.data.get("name") if name is None else name
     if wanted is None:
-        raise CliError(f"{file}: the component has no name", hint="Give it one by --name NAME[:TAG].")
+        raise CliError(
+            f"{file}: the component has no name", hint="Give it one by --name NAME[:TAG]."
+        )
     reader = Reader()
     reader.layers.append(Layer(document))
     written = reader.inline(component.written, file)
@@ -118,9 +131,13 @@ async def _get(target: Target, name: str) -> Any:
         try:
             return await cluster.api.get(COMPONENTS, cluster.project, component_name(name, "NAME"))
         except NotFound:
-            known = [hub_name(one) for one in (await cluster.api.list(COMPONENTS, cluster.project))[0]]
+            known = [
+                hub_name(one) for one in (await cluster.api.list(COMPONENTS, cluster.project))[0]
+            ]
             raise CliError(
-                f"there is no component {name!r} in project {cluster.project!r}{suggest(name, known)}", code=ExitCode.NOT_FOUND
+                f"there is no component {name!r} in project "
+                f"{cluster.project!r}{suggest(name, known)}",
+                code=ExitCode.NOT_FOUND,
             ) from None
 
 
@@ -131,7 +148,12 @@ async def _apply(target: Target, name: str, written: Mapping[str, Any]) -> str:
 
     async with ask_cluster(target) as cluster:
         metadata = {"name": name, "labels": {CREATED_BY: "cli"}}
-        body = {"apiVersion": API_VERSION, "kind": "Component", "metadata": metadata, "spec": dict(written)}
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "Component",
+            "metadata": metadata,
+            "spec": dict(written),
+        }
         try:
             await cluster.api.create(COMPONENTS, cluster.project, body)
             return f"component {name} created in project {cluster.project}"

@@ -22,14 +22,18 @@ _STYLES = {"ok": "green", "warning": "yellow", "failed": "red"}
 def doctor(target: Target, output: str) -> int:
     """Look for what is wrong with the cluster's installation.
 
-    Each line says what was found, and what to do where something is wrong. The exit code is 0 if nothing failed, 5 if the cluster does
-    not answer, else 1.
+    Each line says what was found, and what to do where something is wrong. The exit code is 0 if
+    nothing failed, 5 if the cluster does not answer, else 1.
     """
     findings = asyncio.run(_examine(target))
     if output == "json":
         from opstrand.cli.output.format import as_json
 
-        show(as_json({"opstrand": __version__, "findings": [asdict(finding) for finding in findings]}))
+        show(
+            as_json(
+                {"opstrand": __version__, "findings": [asdict(finding) for finding in findings]}
+            )
+        )
     else:
         for finding in findings:
             _show(finding)

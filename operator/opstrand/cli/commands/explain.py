@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def explain(field: str, output: str) -> None:
     """Say what a field of the polyaxonfile accepts.
 
-    FIELD is its path: run.container.image, inputs.type, matrix.grid. Without one, the keys of an operation.
+    FIELD is its path: run.container.image, inputs.type, matrix.grid. Without one, the keys of an
+    operation.
     """
     from opstrand.spec.explain import explain as look_up
 
@@ -32,10 +33,18 @@ def explain(field: str, output: str) -> None:
 
 def _describe(found: FieldHelp) -> str:
     facts = [("field", found.path), ("type", found.type), ("default", found.default)]
-    parts = ["\n".join(f"{paint(name + ':', 'bold')} {value}" for name, value in facts if value), found.meaning]
+    parts = [
+        "\n".join(f"{paint(name + ':', 'bold')} {value}" for name, value in facts if value),
+        found.meaning,
+    ]
     if found.example is not None:
         name = found.path.rpartition(".")[2]
-        parts.append("example:\n" + "\n".join(f"  {line}" for line in as_yaml({name: found.example}).splitlines()))
+        parts.append(
+            "example:\n"
+            + "\n".join(f"  {line}" for line in as_yaml({name: found.example}).splitlines())
+        )
     if found.fields:
-        parts.append(as_table(["FIELD", "MEANING"], [(name, meaning) for name, meaning in found.fields]))
+        parts.append(
+            as_table(["FIELD", "MEANING"], [(name, meaning) for name, meaning in found.fields])
+        )
     return "\n\n".join(part for part in parts if part)

@@ -26,22 +26,38 @@ def get(target: Target, run: str, explain: bool, output: str) -> None:
 
     RUN is a name, a uuid, or the beginning of either.
     """
-    body, others, component = asyncio.run(_fetch(target, run, explain=explain, alone=explain or output != "text"))
+    body, others, component = asyncio.run(
+        _fetch(target, run, explain=explain, alone=explain or output != "text")
+    )
     if explain:
         values = explain_values(body, component)
-        show(show_explanation(values) if output in ("text", "name") else as_json(values) if output == "json" else as_yaml(values))
+        show(
+            show_explanation(values)
+            if output in ("text", "name")
+            else as_json(values)
+            if output == "json"
+            else as_yaml(values)
+        )
     elif output == "text":
         show(describe_run(body, others))
     else:
         show(show_objects([body], output, single=True))
 
 
-async def _fetch(target: Target, run: str, *, explain: bool, alone: bool) -> tuple[Any, list[Any], Any]:
-    """The run; the others of its project unless `alone`; the hub's component where its values are to be explained."""
+async def _fetch(
+    target: Target, run: str, *, explain: bool, alone: bool
+) -> tuple[Any, list[Any], Any]:
+    """The run; the others of its project unless `alone`; the hub's component where its values are
+    to be explained.
+    """
     if target.is_local:
         from opstrand.cli.local_runs import PROJECT, find_record, list_records
 
-        return find_record(run, target.project), [] if alone else list_records(target.project or PROJECT), None
+        return (
+            find_record(run, target.project),
+            [] if alone else list_records(target.project or PROJECT),
+            None,
+        )
     from opstrand.cli.cluster.connection import ask_cluster
     from opstrand.kube.errors import NotFound
     from opstrand.kube.resources import COMPONENTS
@@ -49,9 +65,17 @@ async def _fetch(target: Target, run: str, *, explain: bool, alone: bool) -> tup
     async with ask_cluster(target) as cluster:
         body = await cluster.find(run)
         others = [] if alone else await cluster.list_runs()
-        hub = (body.get("spec") or {}).get("hubRef") if explain and not read_status(body).get("component") else None
+        hub = (
+            (body.get("spec") or {}).get("hubRef")
+            if explain and not read_status(body).get("component")
+            else None
+        )
         try:
-            component = (await cluster.api.get(COMPONENTS, cluster.project, component_name(hub)))["spec"] if hub else None
+            component = (
+                (await cluster.api.get(COMPONENTS, cluster.project, component_name(hub)))["spec"]
+                if hub
+                else None
+            )
         except NotFound:
             component = None
         return body, others, component

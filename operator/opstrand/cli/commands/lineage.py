@@ -20,7 +20,14 @@ from opstrand.core.names import run_uuid
 @click.argument("run")
 @click.option("--up", is_flag=True, help="Only what the run took values from.")
 @click.option("--down", is_flag=True, help="Only what took values from the run.")
-@click.option("--depth", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="How many links away.")
+@click.option(
+    "--depth",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="How many links away.",
+)
 @output_option("text", "json", "dot")
 def lineage(target: Target, run: str, up: bool, down: bool, depth: int, output: str) -> None:
     """Show which runs a run took values from, and which from it."""

@@ -35,11 +35,28 @@ class _Wish:
 @command
 @local_or_cluster_options
 @click.argument("run")
-@click.option("-f", "--follow", is_flag=True, help="Go on to the run's end, through all attempts; the exit code is then the run's.")
+@click.option(
+    "-f",
+    "--follow",
+    is_flag=True,
+    help="Go on to the run's end, through all attempts; the exit code is then the run's.",
+)
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
 @click.option("--timestamps", is_flag=True, help="The time of each line before it.")
-@click.option("-c", "--container", default=MAIN_CONTAINER, show_default=True, metavar="NAME", help="Container of the Pod.")
-@click.option("--attempt", type=click.IntRange(min=0), metavar="N", help="The log of this attempt, counted from 0. [default: the newest]")
+@click.option(
+    "-c",
+    "--container",
+    default=MAIN_CONTAINER,
+    show_default=True,
+    metavar="NAME",
+    help="Container of the Pod.",
+)
+@click.option(
+    "--attempt",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="The log of this attempt, counted from 0. [default: the newest]",
+)
 @click.option("--previous", is_flag=True, help="The log of the attempt before the newest.")
 def logs(
     target: Target,
@@ -56,9 +73,16 @@ def logs(
     RUN is a name, a uuid, or the beginning of either.
     """
     container = container_name(container)
-    if follow and (timestamps or tail is not None or container != MAIN_CONTAINER or attempt is not None or previous):
+    if follow and (
+        timestamps
+        or tail is not None
+        or container != MAIN_CONTAINER
+        or attempt is not None
+        or previous
+    ):
         raise CliError(
-            "-f shows the whole log of the main container: leave out --tail, --timestamps, --container, --attempt and --previous"
+            "-f shows the whole log of the main container: leave out --tail, --timestamps, "
+            "--container, --attempt and --previous"
         )
     if previous and attempt is not None:
         raise CliError("--previous and --attempt both name an attempt: leave one of them out")
@@ -73,7 +97,10 @@ def _show_here(run: str, target: Target, wish: _Wish, *, follow: bool) -> int:
     from opstrand.cli.local_runs import find_record
 
     if wish.container != MAIN_CONTAINER:
-        raise CliError(f"--container {wish.container!r}: a local run is one process, and has the log of {MAIN_CONTAINER!r} only")
+        raise CliError(
+            f"--container {wish.container!r}: a local run is one process, and has the log of "
+            f"{MAIN_CONTAINER!r} only"
+        )
     body = find_record(run, target.project)
     if follow:
         return follow_record(body, target)
@@ -99,7 +126,9 @@ async def _follow(cluster: Any, body: Any, target: Target) -> int:
     from opstrand.cli.output.progress import report_end
 
     try:
-        return report_end(await watch_run(cluster, body, target, logs=True, every_change=False, seconds=None))
+        return report_end(
+            await watch_run(cluster, body, target, logs=True, every_change=False, seconds=None)
+        )
     except Interrupted as error:
         return error.code
 
@@ -114,15 +143,24 @@ async def _read(api: Any, body: Any, wish: _Wish) -> None:
     pod = attempt_pod(status, number)
     if not pod:
         raise CliError(
-            f"{name} has no Pod yet ({status.get('reason') or 'not seen by the operator'})", hint=f"opstrand logs -f {name} waits for it."
+            f"{name} has no Pod yet ({status.get('reason') or 'not seen by the operator'})",
+            hint=f"opstrand logs -f {name} waits for it.",
         )
-    query = {"tailLines": wish.tail, "timestamps": wish.timestamps or None, "container": wish.container}
+    query = {
+        "tailLines": wish.tail,
+        "timestamps": wish.timestamps or None,
+        "container": wish.container,
+    }
     try:
         await _print_lines(api, body["metadata"]["namespace"], pod, query)
     except NotFound:
-        raise CliError(f"the Pod {pod} of {name} is gone, and its log with it", code=ExitCode.NOT_FOUND) from None
+        raise CliError(
+            f"the Pod {pod} of {name} is gone, and its log with it", code=ExitCode.NOT_FOUND
+        ) from None
     except Invalid as error:
-        raise CliError(f"{name} has no log: {error.words}", hint=f"opstrand logs -f {name} waits for it.") from None
+        raise CliError(
+            f"{name} has no log: {error.words}", hint=f"opstrand logs -f {name} waits for it."
+        ) from None
 
 
 async def _print_lines(api: Any, namespace: str, pod: str, query: dict[str, Any]) -> None:
@@ -138,14 +176,28 @@ async def _print_lines(api: Any, namespace: str, pod: str, query: dict[str, Any]
         await _say_what_is_gone(api, namespace, pod, query["container"], begins)
 
 
-async def _say_what_is_gone(api: Any, namespace: str, pod: str, container: str, begins: str) -> None:
-    """A node keeps the newest file of a log, and nobody is told where it begins: only the times can tell."""
+async def _say_what_is_gone(
+    api: Any, namespace: str, pod: str, container: str, begins: str
+) -> None:
+    """A node keeps the newest file of a log, and nobody is told where it begins: only the times can
+    tell.
+    """
     from opstrand.cli.output.format import parse_time, show_seconds
     from opstrand.kube.resources import PODS
 
-    statuses = ((await api.get(PODS, namespace, pod)).get("status") or {}).get("containerStatuses") or ()
+    statuses = ((await api.get(PODS, namespace, pod)).get("status") or {}).get(
+        "containerStatuses"
+    ) or ()
     state = next((one.get("state") or {} for one in statuses if one.get("name") == container), {})
     started = parse_time((state.get("running") or state.get("terminated") or {}).get("startedAt"))
     first = parse_time(begins[:19] + "Z" if begins else None)
-    if started is not None and first is not None and (silence := (first - started).total_seconds()) >= _SILENCE:
-        say(f"(this begins {show_seconds(silence)} after the container started: of a long log its node keeps the newest part only)", "dim")
+    if (
+        started is not None
+        and first is not None
+        and (silence := (first - started).total_seconds()) >= _SILENCE
+    ):
+        say(
+            f"(this begins {show_seconds(silence)} after the container started: of a long log its "
+            "node keeps the newest part only)",
+            "dim",
+        )

@@ -30,18 +30,41 @@ _KEYS: dict[str, Callable[[Body], Any]] = {
 @command
 @local_or_cluster_options
 @click.option("-a", "--all", "every_project", is_flag=True, help="The runs of all projects.")
-@click.option("--status", "statuses", multiple=True, metavar="PHASE", help="Only runs in this phase (Running, succeeded, ...); repeat it.")
+@click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    metavar="PHASE",
+    help="Only runs in this phase (Running, succeeded, ...); repeat it.",
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
-@click.option("--sort", default="-created", show_default=True, metavar="KEY", help=f"One of {', '.join(_KEYS)}; a dash before it reverses.")
+@click.option(
+    "--sort",
+    default="-created",
+    show_default=True,
+    metavar="KEY",
+    help=f"One of {', '.join(_KEYS)}; a dash before it reverses.",
+)
 @output_option("table", "wide", "json", "yaml", "name")
-def ls(target: Target, every_project: bool, statuses: tuple[str, ...], limit: int | None, sort: str, output: str) -> None:
+def ls(
+    target: Target,
+    every_project: bool,
+    statuses: tuple[str, ...],
+    limit: int | None,
+    sort: str,
+    output: str,
+) -> None:
     """List runs.
 
     The newest come first.
     """
     phases = {_parse_phase(text) for text in statuses}
     key, is_reversed = _parse_sort(sort)
-    runs = [run for run in asyncio.run(_list(target, every_project, phases)) if not phases or parse_phase(read_status(run)) in phases]
+    runs = [
+        run
+        for run in asyncio.run(_list(target, every_project, phases))
+        if not phases or parse_phase(read_status(run)) in phases
+    ]
     runs = sorted(runs, key=key, reverse=is_reversed)[:limit]
     if output not in ("table", "wide"):
         show(show_objects(runs, output)) if runs or output != "name" else None
@@ -51,7 +74,13 @@ def ls(target: Target, every_project: bool, statuses: tuple[str, ...], limit: in
         say(
             "no runs"
             + (f" that are {' or '.join(sorted(phases))}" if phases else "")
-            + (" in any project" if every_project else f" in project {target.project}" if target.project else "")
+            + (
+                " in any project"
+                if every_project
+                else f" in project {target.project}"
+                if target.project
+                else ""
+            )
         )
 
 
@@ -65,7 +94,9 @@ async def _list(target: Target, every_project: bool, phases: set[Phase]) -> list
     # One phase can be asked of the server; Created is stored by nobody.
     only = next(iter(phases)) if len(phases) == 1 and Phase.CREATED not in phases else None
     async with ask_cluster(target) as cluster:
-        return await cluster.list_runs(every_project=every_project, fields=f"status.phase={only.value}" if only else "")
+        return await cluster.list_runs(
+            every_project=every_project, fields=f"status.phase={only.value}" if only else ""
+        )
 
 
 def _parse_phase(text: str) -> Phase:
@@ -74,7 +105,10 @@ def _parse_phase(text: str) -> Phase:
     for phase in Phase:
         if plain == phase.value.lower():
             return phase
-    raise CliError(f"--status {text!r}: there is no such phase{suggest(text, [phase.value for phase in Phase])}")
+    raise CliError(
+        f"--status {text!r}: there is no such "
+        f"phase{suggest(text, [phase.value for phase in Phase])}"
+    )
 
 
 def _parse_sort(text: str) -> tuple[Callable[[Body], Any], bool]:

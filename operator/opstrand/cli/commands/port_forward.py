@@ -25,7 +25,8 @@ _MOST = 65535
 def port_forward(target: Target, run: str, ports: tuple[str, ...]) -> int:
     """Reach the ports of a service from here.
 
-    All of its ports where none is given, each under the same number; LOCAL 0 takes any that is free. Ctrl-C ends it.
+    All of its ports where none is given, each under the same number; LOCAL 0 takes any that is
+    free. Ctrl-C ends it.
     """
     return asyncio.run(_forward(target, run, [parse_pair(text) for text in ports]))
 
@@ -34,7 +35,10 @@ def parse_pair(text: str) -> tuple[int, int]:
     """`8000` and `9000:8000` as (local, port). CliError for anything else."""
     local, _, port = text.rpartition(":")
     pair = (local or port, port)
-    if not all(part.isascii() and part.isdecimal() and int(part) <= _MOST for part in pair) or int(port) == 0:
+    if (
+        not all(part.isascii() and part.isdecimal() and int(part) <= _MOST for part in pair)
+        or int(port) == 0
+    ):
         raise CliError(f"{text!r} is no pair of ports: expected PORT or LOCAL:PORT")
     return int(pair[0]), int(pair[1])
 
@@ -49,14 +53,24 @@ async def _forward(target: Target, run: str, pairs: list[tuple[int, int]]) -> in
         over = asyncio.Event()
         for local, port in pairs or [(port, port) for port in service["ports"]]:
             try:
-                server = await asyncio.start_server(_Relay(cluster, body["metadata"]["name"], port, over).serve, "127.0.0.1", local)
+                server = await asyncio.start_server(
+                    _Relay(cluster, body["metadata"]["name"], port, over).serve, "127.0.0.1", local
+                )
             except OSError as error:
                 raise CliError(
-                    f"port {local} cannot be listened on: {error.strerror}", hint=f"Choose another: {local + 1}:{port}"
+                    f"port {local} cannot be listened on: {error.strerror}",
+                    hint=f"Choose another: {local + 1}:{port}",
                 ) from None
             await stack.enter_async_context(server)
-            path = "" if "/rewrite-" in service["baseUrl"] else f"  (a program that knows its base_url serves under {service['baseUrl']}/)"
-            say(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]} is port {port} of {body['metadata']['name']}{path}")
+            path = (
+                ""
+                if "/rewrite-" in service["baseUrl"]
+                else f"  (a program that knows its base_url serves under {service['baseUrl']}/)"
+            )
+            say(
+                f"http://127.0.0.1:{server.sockets[0].getsockname()[1]} is port {port} of "
+                f"{body['metadata']['name']}{path}"
+            )
         try:
             await wait_bounded(over.wait(), seconds=None)
         except Interrupted as error:
@@ -72,14 +86,20 @@ def _service_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
     if parse_phase(status).is_final:
         raise CliError(f"{name} has ended ({parse_phase(status).value})", code=ExitCode.STOPPED)
     if "service" not in status:
-        words = f"it is a {status['kind']}" if status.get("kind") else "the operator has not looked at it yet"
+        words = (
+            f"it is a {status['kind']}"
+            if status.get("kind")
+            else "the operator has not looked at it yet"
+        )
         raise CliError(f"{name} has no ports: {words}", hint="Only runs of kind service have some.")
     found: Mapping[str, Any] = status["service"]
     return found
 
 
 class _Relay:
-    """Each connection to one local port goes to the Pod that the run's status names at that moment."""
+    """Each connection to one local port goes to the Pod that the run's status names at that
+    moment.
+    """
 
     def __init__(self, cluster: Any, run: str, port: int, over: asyncio.Event) -> None:
         self._cluster, self._run, self._port, self._over = cluster, run, port, over
@@ -91,7 +111,14 @@ class _Relay:
         try:
             pod = await self._find_pod()
             if pod:
-                refused = await forward(self._cluster.api, self._cluster.project, pod, self._port, reader=reader, writer=writer)
+                refused = await forward(
+                    self._cluster.api,
+                    self._cluster.project,
+                    pod,
+                    self._port,
+                    reader=reader,
+                    writer=writer,
+                )
                 if refused:
                     say(f"port {self._port}: {refused.strip()}", "red")
         except (PlatformError, CliError) as error:

@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from opstrand.cli.checking.rendering import Rendering, fix_identity, make_operation, read_objects, read_upstreams
+from opstrand.cli.checking.rendering import (
+    Rendering,
+    fix_identity,
+    make_operation,
+    read_objects,
+    read_upstreams,
+)
 from opstrand.cli.checking.validate import validate_submission
 from opstrand.cli.command import command
 from opstrand.cli.files.submission import Submission, read_submission
@@ -25,12 +31,30 @@ from opstrand.settings import Settings
 @command
 @file_options
 @click.option(
-    "--stage", type=click.Choice(["operation", "compiled", "inputs", "plan", "pod"]), default="pod", show_default=True, help="How far."
+    "--stage",
+    type=click.Choice(["operation", "compiled", "inputs", "plan", "pod"]),
+    default="pod",
+    show_default=True,
+    help="How far.",
 )
-@click.option("--upstream", "upstreams", multiple=True, metavar="FILE", help="Operations with their status, for refs; repeat it for more.")
+@click.option(
+    "--upstream",
+    "upstreams",
+    multiple=True,
+    metavar="FILE",
+    help="Operations with their status, for refs; repeat it for more.",
+)
 @click.option("--uuid", "uid", metavar="UUID", help="The run's uuid. [default: zeros]")
 @click.option("-n", "--name", metavar="NAME", help="The run's name. [default: from the file]")
-@click.option("-p", "--project", envvar="OPSTRAND_PROJECT", default="default", show_default=True, metavar="NAMESPACE", help="Project.")
+@click.option(
+    "-p",
+    "--project",
+    envvar="OPSTRAND_PROJECT",
+    default="default",
+    show_default=True,
+    metavar="NAMESPACE",
+    help="Project.",
+)
 @connections_option
 @output_option("yaml", "json")
 def render(
@@ -47,8 +71,9 @@ def render(
 ) -> None:
     """Show what a file would become, without a cluster.
 
-    `--stage inputs` is what get_inputs() returns in the run; `--stage plan -o json` prints the plan's canonical bytes, whose SHA-256
-    (without the last newline) is the Pod's annotation opstrand.dev/plan-digest.
+    `--stage inputs` is what get_inputs() returns in the run; `--stage plan -o json` prints the
+    plan's canonical bytes, whose SHA-256 (without the last newline) is the Pod's annotation
+    opstrand.dev/plan-digest.
     """
     settings = Settings.from_environment()
     submission = read_submission(files, params, strict=strict_params)
@@ -56,18 +81,32 @@ def render(
     catalog = read_connections(connections)
     with Sandbox() as sandbox:
         complete = stage not in ("operation", "compiled")
-        verdict = validate_submission(submission, evaluate=sandbox.for_one_run(), complete=complete, catalog=catalog)
+        verdict = validate_submission(
+            submission, evaluate=sandbox.for_one_run(), complete=complete, catalog=catalog
+        )
         verdict.require()
         for note in verdict.notes:
             say(f"note: {files[0]}: {note}")
         operation = make_operation(submission, name=name)
         body = fix_identity(operation, project=check_project(project), uid=uid)
         # The engine sees what the cluster keeps; a person reads what was written.
-        rendering = Rendering(body if stage == "compiled" else as_stored(body), settings, known, metered(sandbox.for_one_run()), catalog)
+        rendering = Rendering(
+            body if stage == "compiled" else as_stored(body),
+            settings,
+            known,
+            metered(sandbox.for_one_run()),
+            catalog,
+        )
         _show(_STAGES[stage], rendering, submission, operation, output)
 
 
-def _show(stage: _Stage, rendering: Rendering, submission: Submission, operation: dict[str, Any], output: str) -> None:
+def _show(
+    stage: _Stage,
+    rendering: Rendering,
+    submission: Submission,
+    operation: dict[str, Any],
+    output: str,
+) -> None:
     try:
         value = operation if stage is _operation else stage(rendering)
     except SpecError as error:
@@ -75,7 +114,11 @@ def _show(stage: _Stage, rendering: Rendering, submission: Submission, operation
     if stage is _plan and output == "json":
         show_bytes(rendering.attempt.plan.as_json() + b"\n")
     elif isinstance(value, list):
-        show(as_json({"apiVersion": "v1", "kind": "List", "items": value}) if output == "json" else as_yaml(value, several=True))
+        show(
+            as_json({"apiVersion": "v1", "kind": "List", "items": value})
+            if output == "json"
+            else as_yaml(value, several=True)
+        )
     else:
         show(as_json(value) if output == "json" else as_yaml(value))
 
@@ -101,10 +144,17 @@ def _plan(rendering: Rendering) -> Any:
 
 
 def _pod(rendering: Rendering) -> Any:
-    """What the operator would create: a job's Pod, a service's Service and Deployment; before them the ConfigMap of init files that are
-    too long for an env variable."""
+    """What the operator would create: a job's Pod, a service's Service and Deployment; before them
+    the ConfigMap of init files that are too long for an env variable.
+    """
     manifests = rendering.attempt.manifests
     return manifests[0] if len(manifests) == 1 else manifests
 
 
-_STAGES: dict[str, _Stage] = {"operation": _operation, "compiled": _compiled, "inputs": _inputs, "plan": _plan, "pod": _pod}
+_STAGES: dict[str, _Stage] = {
+    "operation": _operation,
+    "compiled": _compiled,
+    "inputs": _inputs,
+    "plan": _plan,
+    "pod": _pod,
+}

@@ -13,7 +13,14 @@ from opstrand.cli.checking.validate import validate_submission
 from opstrand.cli.command import command
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.files.submission import read_submission
-from opstrand.cli.options import Target, check_project, connections_option, file_options, local_or_cluster_options, timeout_option
+from opstrand.cli.options import (
+    Target,
+    check_project,
+    connections_option,
+    file_options,
+    local_or_cluster_options,
+    timeout_option,
+)
 from opstrand.cli.output.console import say, show
 from opstrand.cli.output.format import as_json, name_of, slim
 from opstrand.controller.connections_file import read_connections
@@ -57,8 +64,14 @@ class _Wish:
 @command
 @file_options
 @local_or_cluster_options
-@click.option("--hub", metavar="NAME[:TAG]", help="Run this component of the hub; -f is the operation over it.")
-@click.option("-n", "--name", metavar="NAME", help="The run's name. [default: made from the file's]")
+@click.option(
+    "--hub",
+    metavar="NAME[:TAG]",
+    help="Run this component of the hub; -f is the operation over it.",
+)
+@click.option(
+    "-n", "--name", metavar="NAME", help="The run's name. [default: made from the file's]"
+)
 @click.option("-l", "--logs", is_flag=True, help="Show what the program writes, to its end.")
 @click.option("-w", "--watch", is_flag=True, help="Wait for the end, and report every phase.")
 @timeout_option
@@ -66,9 +79,17 @@ class _Wish:
     "--platform-retries",
     type=click.IntRange(0, ATTEMPTS),
     metavar="NUMBER",
-    help="Start again so often after the cluster lost the run's Pod; 0: at most once. [default: the file's, else the operator's]",
+    help=(
+        "Start again so often after the cluster lost the run's Pod; 0: at most once. [default: the "
+        "file's, else the operator's]"
+    ),
 )
-@click.option("-o", "--output", type=click.Choice(["name", "json"]), help="What to print on stdout about the run.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["name", "json"]),
+    help="What to print on stdout about the run.",
+)
 @connections_option
 @click.option("--uuid", "uid", hidden=True, help="With --local: the run's uuid.")
 def run(
@@ -88,8 +109,9 @@ def run(
 ) -> int:
     """Run a polyaxonfile, in a cluster or as a process here.
 
-    With -l or -w it waits, and its exit code is the run's: 0 succeeded, 1 failed, 3 stopped or skipped. What the program writes goes to
-    stdout, everything else to stderr. Ctrl-C leaves a run in a cluster alone, and stops one that is --local.
+    With -l or -w it waits, and its exit code is the run's: 0 succeeded, 1 failed, 3 stopped or
+    skipped. What the program writes goes to stdout, everything else to stderr. Ctrl-C leaves a run
+    in a cluster alone, and stops one that is --local.
     """
     if logs and output:
         raise CliError("-o and --logs both write to stdout", hint="Leave one of them out.")
@@ -97,10 +119,21 @@ def run(
         raise CliError("--uuid is for --local: in a cluster the API server gives it")
     # In a cluster the catalog is the operator's.
     catalog = read_connections(connections) if target.is_local else None
-    operation = _make_operation(files, params, strict_params, hub, name, platform_retries, is_local=target.is_local, catalog=catalog)
+    operation = _make_operation(
+        files,
+        params,
+        strict_params,
+        hub,
+        name,
+        platform_retries,
+        is_local=target.is_local,
+        catalog=catalog,
+    )
     wish = _Wish(logs, watch, timeout, output, target.is_local)
     if target.is_local:
-        return asyncio.run(_run_here(operation, target, wish, parse_uid(uid) if uid else None, catalog))
+        return asyncio.run(
+            _run_here(operation, target, wish, parse_uid(uid) if uid else None, catalog)
+        )
     return asyncio.run(_run_there(operation, target, wish))
 
 
@@ -117,20 +150,32 @@ def _make_operation(
 ) -> dict[str, Any]:
     """The object to create, judged: nothing is created of a file that cannot run."""
     if not files and not hub:
-        raise CliError("there is nothing to run", hint="Name a file by -f FILE, or a component by --hub NAME.")
+        raise CliError(
+            "there is nothing to run", hint="Name a file by -f FILE, or a component by --hub NAME."
+        )
     submission = read_submission(files, params, strict=strict, hub=hub)
     if hub and is_local:
         raise CliError("--hub needs a cluster: --local knows no components but those in the file")
     if platform_retries is not None and is_local:
         say("note: --platform-retries does nothing with --local: no cluster can lose the process")
     with Sandbox() as sandbox:
-        verdict = validate_submission(submission, evaluate=sandbox.for_one_run(), complete=True, catalog=catalog)
+        verdict = validate_submission(
+            submission, evaluate=sandbox.for_one_run(), complete=True, catalog=catalog
+        )
     verdict.require()
     for note in verdict.notes:
         say(f"note: {files[0] if files else hub}: {note}")
     operation = make_operation(submission, name=name, platform_retries=platform_retries)
-    # The engine's own judgement, under any identity: what this version does not run is refused here.
-    stand_in = {**operation, "metadata": {"name": "run", "namespace": submission.spec.get("namespace") or "run", "uid": "0" * 32}}
+    # The engine's own judgement, under any identity: what this version does not run is refused
+    # here.
+    stand_in = {
+        **operation,
+        "metadata": {
+            "name": "run",
+            "namespace": submission.spec.get("namespace") or "run",
+            "uid": "0" * 32,
+        },
+    }
     try:
         prepare(stand_in, settings=Settings())
     except SpecError as error:
@@ -142,7 +187,10 @@ def _check_namespace(operation: dict[str, Any], project: str) -> None:
     """A file may say in which namespace it runs; it runs in no other."""
     own = operation["spec"].get("namespace")
     if own not in (None, project):
-        raise CliError(f"namespace: the file says {own!r}, and the project is {project!r}", hint=f"-p {own} runs it where it belongs.")
+        raise CliError(
+            f"namespace: the file says {own!r}, and the project is {project!r}",
+            hint=f"-p {own} runs it where it belongs.",
+        )
 
 
 async def _run_there(operation: dict[str, Any], target: Target, wish: _Wish) -> int:
@@ -160,13 +208,17 @@ async def _run_there(operation: dict[str, Any], target: Target, wish: _Wish) -> 
             say(f"to see its output: {target.command('logs', '-f', name, project=cluster.project)}")
             return ExitCode.SUCCEEDED
         try:
-            final = await watch_run(cluster, body, target, logs=wish.logs, every_change=wish.watch, seconds=wish.timeout)
+            final = await watch_run(
+                cluster, body, target, logs=wish.logs, every_change=wish.watch, seconds=wish.timeout
+            )
         except Interrupted as error:
             return error.code
         return wish.ended(final)
 
 
-async def _run_here(operation: dict[str, Any], target: Target, wish: _Wish, uid: str | None, catalog: Catalog | None) -> int:
+async def _run_here(
+    operation: dict[str, Any], target: Target, wish: _Wish, uid: str | None, catalog: Catalog | None
+) -> int:
     from opstrand.cli.local_runs import PROJECT
     from opstrand.cli.run_local import run_here
 

@@ -12,7 +12,9 @@ from opstrand.cli.output.console import show
 
 
 @command
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to show it.")
+@click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to show it."
+)
 def version(output: str) -> None:
     """Show the version."""
     if output == "json":

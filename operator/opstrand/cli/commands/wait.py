@@ -39,7 +39,10 @@ async def _wait_here(target: Target, runs: tuple[str, ...], seconds: float | Non
     try:
         finals = await wait_bounded(_watch_records(bodies), seconds=seconds)
     except Interrupted as error:
-        say(f"{error.word}; the runs go on. To wait again:\n  {target.command('wait', *runs, project=target.project or PROJECT)}")
+        say(
+            f"{error.word}; the runs go on. To wait again:\n  "
+            f"{target.command('wait', *runs, project=target.project or PROJECT)}"
+        )
         return error.code
     return _report_all(finals)
 
@@ -89,7 +92,10 @@ async def _wait_all(cluster: Any, bodies: list[Any]) -> list[Any]:
 
     names = ", ".join(body["metadata"]["name"] for body in bodies)
     async with LiveLine(f"waiting for {names}"):
-        tasks = [asyncio.create_task(follow_run(cluster.api, body, on_change=lambda body: None)) for body in bodies]
+        tasks = [
+            asyncio.create_task(follow_run(cluster.api, body, on_change=lambda body: None))
+            for body in bodies
+        ]
         try:
             return list(await asyncio.gather(*tasks))
         finally:

@@ -1,6 +1,8 @@
-"""`pathRef` and `urlRef`: components in other files and at addresses, read here because an operator in a cluster cannot.
+"""`pathRef` and `urlRef`: components in other files and at addresses, read here because an operator
+in a cluster cannot.
 
-Owns reading files and downloading, with their limits. Must not parse more of them than a document and its kind.
+Owns reading files and downloading, with their limits. Must not parse more of them than a document
+and its kind.
 """
 
 from __future__ import annotations
@@ -37,16 +39,26 @@ def read_file(name: str) -> Document:
 
 
 def read_bytes(name: str, most: int = MAX_BYTES) -> bytes:
-    """A file's bytes, or one more than `most`: the parser refuses that. `-` is stdin. FileError for what cannot be read."""
+    """A file's bytes, or one more than `most`: the parser refuses that.
+
+    `-` is stdin. FileError for what cannot be read.
+    """
     try:
         if name == "-":
             return sys.stdin.buffer.read(most + 1)
         with open(name, "rb") as file:
             return file.read(most + 1)
     except OSError as error:
-        raise FileError(name, "an address is named by `urlRef` in a file" if _is_address(name) else str(error.strerror)) from None
+        raise FileError(
+            name,
+            "an address is named by `urlRef` in a file"
+            if _is_address(name)
+            else str(error.strerror),
+        ) from None
     except ValueError:
-        raise FileError(name, "no file can have this name: it holds a NUL or half a character") from None
+        raise FileError(
+            name, "no file can have this name: it holds a NUL or half a character"
+        ) from None
 
 
 def source_of(name: str) -> str:
@@ -64,20 +76,27 @@ class FileError(CliError):
 
 
 class Reader:
-    """Replaces every `pathRef` and `urlRef` of an operation by the component that it names, and remembers the files."""
+    """Replaces every `pathRef` and `urlRef` of an operation by the component that it names, and
+    remembers the files.
+    """
 
     def __init__(self) -> None:
         self.layers: list[Layer] = []
         self.notes: list[str] = []
 
     def inline(self, written: Mapping[str, Any], origin: str) -> dict[str, Any]:
-        """`written` with the components in place. `origin` is the file or address that it came from."""
+        """`written` with the components in place.
+
+        `origin` is the file or address that it came from.
+        """
         try:
             return self._inline(written, origin, (), 0)
         except SpecError as error:
             raise place(error, self.layers, {}) from None
 
-    def _inline(self, written: Mapping[str, Any], origin: str, prefix: Steps, depth: int) -> dict[str, Any]:
+    def _inline(
+        self, written: Mapping[str, Any], origin: str, prefix: Steps, depth: int
+    ) -> dict[str, Any]:
         node = dict(written)
         for key, read in (("pathRef", self._read_path), ("urlRef", self._read_url)):
             if isinstance(node.get(key), str):
@@ -88,25 +107,39 @@ class Reader:
                 node["component"] = self._fetch(document, (*prefix, "component"), depth)
                 return node
         if isinstance(node.get("component"), Mapping):
-            node["component"] = self._inline(node["component"], origin, (*prefix, "component"), depth)
+            node["component"] = self._inline(
+                node["component"], origin, (*prefix, "component"), depth
+            )
         run = node.get("run")
         if isinstance(run, Mapping) and isinstance(run.get("operations"), list):
-            node["run"] = {**run, "operations": self._inline_all(run["operations"], origin, prefix, depth)}
+            node["run"] = {
+                **run,
+                "operations": self._inline_all(run["operations"], origin, prefix, depth),
+            }
         return node
 
-    def _inline_all(self, operations: list[Any], origin: str, prefix: Steps, depth: int) -> list[Any]:
+    def _inline_all(
+        self, operations: list[Any], origin: str, prefix: Steps, depth: int
+    ) -> list[Any]:
         return [
-            self._inline(one, origin, (*prefix, "run", "operations", index), depth) if isinstance(one, Mapping) else one
+            self._inline(one, origin, (*prefix, "run", "operations", index), depth)
+            if isinstance(one, Mapping)
+            else one
             for index, one in enumerate(operations)
         ]
 
     def _fetch(self, document: Document, prefix: Steps, depth: int) -> dict[str, Any]:
         if depth >= _DEPTH:
-            raise _refuse(f"components name each other more than {_DEPTH} times", source=document.source)
+            raise _refuse(
+                f"components name each other more than {_DEPTH} times", source=document.source
+            )
         component = parse_component(document.data, document=document)
         self.notes += note_spellings(component)
         if document.data.get("kind") == "operation":
-            raise _refuse("this is an operation; a pathRef or urlRef names a component", source=document.source)
+            raise _refuse(
+                "this is an operation; a pathRef or urlRef names a component",
+                source=document.source,
+            )
         self.layers.append(Layer(document, prefix))
         return self._inline(component.written, document.source, prefix, depth + 1)
 
@@ -120,7 +153,9 @@ class Reader:
 
     def _read_url(self, address: str, origin: str) -> Document:
         if not _is_address(address):
-            raise CliError(f"expected an address that begins with https:// or http://, found {address!r}")
+            raise CliError(
+                f"expected an address that begins with https:// or http://, found {address!r}"
+            )
         return parse_document(_download(address), source=address)
 
 
@@ -140,9 +175,13 @@ def _is_address(text: str) -> bool:
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows no address to one that a file could not name."""
 
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Any:
         if not _is_address(newurl):
-            raise urllib.error.URLError(f"it leads to {newurl!r}, which is no https:// or http:// address")
+            raise urllib.error.URLError(
+                f"it leads to {newurl!r}, which is no https:// or http:// address"
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -164,7 +203,10 @@ def _make_opener() -> urllib.request.OpenerDirector:
 
 def _download(address: str) -> bytes:
     try:
-        request = urllib.request.Request(address, headers={"User-Agent": "opstrand", "Accept": "application/yaml, text/plain, */*"})
+        request = urllib.request.Request(
+            address,
+            headers={"User-Agent": "opstrand", "Accept": "application/yaml, text/plain, */*"},
+        )
         with _make_opener().open(request, timeout=_SECONDS) as answer:
             return _read_whole(answer)
     except (OSError, ValueError, urllib.error.URLError, http.client.HTTPException) as error:
@@ -173,7 +215,10 @@ def _download(address: str) -> bytes:
 
 
 def _read_whole(answer: http.client.HTTPResponse) -> bytes:
-    """Its body, or one byte more than is read at all: the document refuses that with both sizes. Half a file may be valid YAML too."""
+    """Its body, or one byte more than is read at all: the document refuses that with both sizes.
+
+    Half a file may be valid YAML too.
+    """
     deadline, data = time.monotonic() + _MOST_SECONDS, b""
     while len(data) <= MAX_BYTES and (part := answer.read1(min(_CHUNK, MAX_BYTES + 1 - len(data)))):
         data += part

@@ -1,7 +1,8 @@
-"""Where in the user's files a problem is: the way back from a path in the merged operation to a line somebody wrote.
+"""Where in the user's files a problem is: the way back from a path in the merged operation to a
+line somebody wrote.
 
-Owns that search. Must not judge anything. Whoever parses a file places its own problems; what merging, resolving and rendering find
-knows paths only.
+Owns that search. Must not judge anything. Whoever parses a file places its own problems; what
+merging, resolving and rendering find knows paths only.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ class Layer:
 
 
 def place(error: SpecError, layers: Sequence[Layer], given: Mapping[str, str]) -> SpecError:
-    """The same problems with the file and line of each, where one is known. `given` are the params of the command line."""
+    """The same problems with the file and line of each, where one is known.
+
+    `given` are the params of the command line.
+    """
     return SpecError.of([_place(problem, layers, given) for problem in error.problems])
 
 
@@ -40,8 +44,14 @@ def _place(problem: Problem, layers: Sequence[Layer], given: Mapping[str, str]) 
     if not layers:
         return problem
     param = path[: path.index("params") + 2] if "params" in path else path
-    is_given = any(_follow(layer.document.data, _inside(param, layer), is_given=True)[1] == 0 for layer in layers)
-    found = [(layer, *_follow(layer.document.data, _inside(path, layer), is_given=is_given)) for layer in layers]
+    is_given = any(
+        _follow(layer.document.data, _inside(param, layer), is_given=True)[1] == 0
+        for layer in layers
+    )
+    found = [
+        (layer, *_follow(layer.document.data, _inside(path, layer), is_given=is_given))
+        for layer in layers
+    ]
     # Of files that come equally near the last one was laid over the others.
     layer, steps, _ = min(reversed(found), key=lambda one: one[2])
     return _locate(problem, layer, steps)
@@ -63,15 +73,22 @@ def parse_path(text: str) -> Path:
 
 
 def find_steps(data: Any, path: Path) -> tuple[Path, int]:
-    """The steps in this data that come nearest to what a path of the merged operation names, and how many of it are missing then."""
+    """The steps in this data that come nearest to what a path of the merged operation names, and
+    how many of it are missing then.
+    """
     return _follow(data, path, is_given=True)
 
 
 def _follow(data: Any, path: Path, *, is_given: bool) -> tuple[Path, int]:
-    """The steps in this file that come nearest to what the path names, and how many of it are missing then."""
+    """The steps in this file that come nearest to what the path names, and how many of it are
+    missing then.
+    """
     if not path:
         return (), 0
-    ways = [_prepend(steps, _follow(inner, rest, is_given=is_given)) for steps, inner, rest in _ways(data, path, is_given)]
+    ways = [
+        _prepend(steps, _follow(inner, rest, is_given=is_given))
+        for steps, inner, rest in _ways(data, path, is_given)
+    ]
     return min(ways, key=lambda way: way[1], default=((), len(path)))
 
 
@@ -80,10 +97,16 @@ def _prepend(steps: Path, way: tuple[Path, int]) -> tuple[Path, int]:
 
 
 def _ways(data: Any, path: Path, is_given: bool) -> Iterator[tuple[Path, Any, Path]]:
-    """(steps, what is there, the rest of the path): what was merged came from the operation itself, its component, its patch."""
+    """(steps, what is there, the rest of the path): what was merged came from the operation itself,
+    its component, its patch.
+    """
     step, rest = path[0], path[1:]
     if isinstance(data, list):
-        found = step if isinstance(step, int) else next((i for i, one in enumerate(data) if _is_named(one, step)), -1)
+        found = (
+            step
+            if isinstance(step, int)
+            else next((i for i, one in enumerate(data) if _is_named(one, step)), -1)
+        )
         if 0 <= found < len(data):
             yield (found,), data[found], rest
         return

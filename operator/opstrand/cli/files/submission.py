@@ -1,7 +1,8 @@
-"""What the user hands in: files, presets and -P values, merged into what an Operation's `spec` holds.
+"""What the user hands in: files, presets and -P values, merged into what an Operation's `spec`
+holds.
 
-Owns the order (first file, presets over it, values over all) and where each part was written. Must not judge what the parts mean beyond
-their shape: `validate_submission` does.
+Owns the order (first file, presets over it, values over all) and where each part was written. Must
+not judge what the parts mean beyond their shape: `validate_submission` does.
 """
 
 from __future__ import annotations
@@ -36,9 +37,15 @@ class Submission:
 
     @property
     def prefix(self) -> str:
-        """What the run's name begins with: the operation's name, else its component's, else the file's."""
+        """What the run's name begins with: the operation's name, else its component's, else the
+        file's.
+        """
         component = self.spec.get("component")
-        names = [self.spec.get("name"), component.get("name") if isinstance(component, Mapping) else None, self.spec.get("hubRef")]
+        names = [
+            self.spec.get("name"),
+            component.get("name") if isinstance(component, Mapping) else None,
+            self.spec.get("hubRef"),
+        ]
         return next((str(name) for name in names if name), None) or self._stem() or "run"
 
     def _stem(self) -> str:
@@ -61,7 +68,9 @@ def parse_params(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         name, sign, value = text.partition("=")
         if not sign or not name.strip():
-            raise CliError(f"-P {text!r}: expected NAME=VALUE", hint="Quote the whole: -P 'message=test 1'.")
+            raise CliError(
+                f"-P {text!r}: expected NAME=VALUE", hint="Quote the whole: -P 'message=test 1'."
+            )
         if name.strip() in given:
             raise CliError(f"-P {name.strip()} is given twice")
         given[name.strip()] = value
@@ -69,9 +78,16 @@ def parse_params(texts: Sequence[str]) -> dict[str, str]:
 
 
 def read_submission(
-    files: Sequence[str | Document], params: Sequence[str], *, strict: bool | None = None, hub: str | None = None
+    files: Sequence[str | Document],
+    params: Sequence[str],
+    *,
+    strict: bool | None = None,
+    hub: str | None = None,
 ) -> Submission:
-    """Everything that the command line names, as one operation. Raises SpecError with lines, or CliError."""
+    """Everything that the command line names, as one operation.
+
+    Raises SpecError with lines, or CliError.
+    """
     if not files and not hub:
         raise CliError("there is nothing to read", hint="Name a file by -f FILE.")
     given = parse_params(params)
@@ -83,7 +99,10 @@ def read_submission(
     if strict is not None:
         written["strictParams"] = strict
     if given:
-        written["params"] = {**(written.get("params") or {}), **_merge_params(written.get("params") or {}, given)}
+        written["params"] = {
+            **(written.get("params") or {}),
+            **_merge_params(written.get("params") or {}, given),
+        }
     return Submission(written, tuple(reader.layers), given, is_component, tuple(reader.notes))
 
 
@@ -93,8 +112,12 @@ def _read_files(files: Sequence[str | Document]) -> tuple[dict[str, Any], Reader
         return {}, reader, False
     first = _read(files[0])
     if is_manifest(first):
-        hint = f"`kubectl apply -f {first.source}` runs it, `opstrand check {first.source}` judges it."
-        raise CliError(f"{first.source}: this is an object for kubectl, and no polyaxonfile", hint=hint)
+        hint = (
+            f"`kubectl apply -f {first.source}` runs it, `opstrand check {first.source}` judges it."
+        )
+        raise CliError(
+            f"{first.source}: this is an object for kubectl, and no polyaxonfile", hint=hint
+        )
     operation = parse_polyaxonfile(first.data, document=first)
     is_component = first.data.get("kind") == "component"
     reader.layers.append(Layer(first, ("component",) if is_component else ()))
@@ -109,7 +132,9 @@ def _read(file: str | Document) -> Document:
     return read_file(file) if isinstance(file, str) else file
 
 
-def _merge_preset(written: Mapping[str, Any], file: str | Document, reader: Reader) -> Mapping[str, Any]:
+def _merge_preset(
+    written: Mapping[str, Any], file: str | Document, reader: Reader
+) -> Mapping[str, Any]:
     preset = _read(file)
     if preset.data is None:
         return written
@@ -118,7 +143,9 @@ def _merge_preset(written: Mapping[str, Any], file: str | Document, reader: Read
     if not isinstance(preset.data, Mapping):
         parse_operation(preset.data, document=preset)  # says what it is instead
     elif preset.data.get("kind") != "component":
-        reader.notes += note_spellings(parse_operation({**preset.data, "isPreset": True}, document=preset))
+        reader.notes += note_spellings(
+            parse_operation({**preset.data, "isPreset": True}, document=preset)
+        )
     try:
         return apply_presets(written, [preset.data])
     except SpecError as error:
@@ -126,11 +153,17 @@ def _merge_preset(written: Mapping[str, Any], file: str | Document, reader: Read
 
 
 def _merge_params(params: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
-    """Values from the command line: what the file says about where a value goes stays, its own value and ref go."""
+    """Values from the command line: what the file says about where a value goes stays, its own
+    value and ref go.
+    """
     laid = {}
     for name, value in given.items():
         before = params.get(name)
         full = isinstance(before, Mapping) and any(key in PARAM_KEYS for key in before)
-        kept = {key: item for key, item in before.items() if key not in ("value", "ref")} if full and before else {}
+        kept = (
+            {key: item for key, item in before.items() if key not in ("value", "ref")}
+            if full and before
+            else {}
+        )
         laid[name] = {"value": value, **kept}
     return laid

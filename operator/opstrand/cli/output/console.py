@@ -1,7 +1,8 @@
 """The terminal: data on stdout, words for people on stderr, colour only where somebody looks.
 
-Owns what is a terminal, what NO_COLOR means, and that nothing which others wrote drives the terminal: all that the command line writes
-goes through here. Must not know what is shown, and must stay cheap to import: every command does.
+Owns what is a terminal, what NO_COLOR means, and that nothing which others wrote drives the
+terminal: all that the command line writes goes through here. Must not know what is shown, and must
+stay cheap to import: every command does.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ from opstrand.cli.errors import ExitCode, Explanation
 from opstrand.text import inline, keep_colours, printable
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
-#: Stand around what `paint` coloured until it is written. Nothing that is shown can hold them: every process makes new ones.
+#: Stand around what `paint` coloured until it is written. Nothing that is shown can hold them:
+#: every process makes new ones.
 _BEGIN, _END = f"\ufdd0{token_hex(8)}", f"\ufdd1{token_hex(8)}"
 _PAINTED = re.compile(f"{_BEGIN}([0-9]+);|{_END}")
 
 
 def open_streams() -> None:
-    """Make the standard streams bear whatever is said: closed ones lead nowhere, and the others speak UTF-8 whatever the locale says, as
-    kubectl's do; what has no UTF-8, as half of a file's name, is shown escaped."""
+    """Make the standard streams bear whatever is said: closed ones lead nowhere, and the others
+    speak UTF-8 whatever the locale says, as kubectl's do; what has no UTF-8, as half of a file's
+    name, is shown escaped.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:
@@ -34,7 +38,9 @@ def open_streams() -> None:
 
 
 def drop_unread() -> None:
-    """Let go of what nobody takes: the interpreter's own last flush would make an exit code of it."""
+    """Let go of what nobody takes: the interpreter's own last flush would make an exit code of
+    it.
+    """
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -43,7 +49,9 @@ def drop_unread() -> None:
 
 
 def is_coloured(stream: TextIO) -> bool:
-    """Whether colour belongs here: a live terminal, and nobody said NO_COLOR (https://no-color.org)."""
+    """Whether colour belongs here: a live terminal, and nobody said NO_COLOR
+    (https://no-color.org).
+    """
     return is_live(stream) and not os.environ.get("NO_COLOR")
 
 
@@ -60,7 +68,9 @@ def paint(text: str, style: str, stream: TextIO | None = None) -> str:
 
 
 def _fit(text: str) -> str:
-    """What goes to a terminal or a pipe: everything that anybody wrote made printable, and our own colours."""
+    """What goes to a terminal or a pipe: everything that anybody wrote made printable, and our own
+    colours.
+    """
     return _PAINTED.sub(lambda found: f"\x1b[{found[1] or 0}m", printable(text))
 
 
@@ -71,20 +81,30 @@ def show(text: str) -> None:
 
 
 def show_bytes(data: bytes) -> None:
-    """A program's own output: stdout, byte for byte; on a terminal only its text and its colours."""
+    """A program's own output: stdout, byte for byte; on a terminal only its text and its
+    colours.
+    """
     sys.stdout.flush()
-    sys.stdout.buffer.write(keep_colours(data.decode(errors="replace")).encode() if sys.stdout.isatty() else data)
+    sys.stdout.buffer.write(
+        keep_colours(data.decode(errors="replace")).encode() if sys.stdout.isatty() else data
+    )
     sys.stdout.buffer.flush()
 
 
 def say(text: str, style: str = "") -> None:
-    """One line for a person: stderr. A newline in it is shown as an escape: what others wrote makes no line of its own."""
+    """One line for a person: stderr.
+
+    A newline in it is shown as an escape: what others wrote makes no line of its own.
+    """
     sys.stderr.write(_fit(paint(text.replace("\n", "\\n"), style, sys.stderr)) + "\n")
     sys.stderr.flush()
 
 
 def draw(text: str) -> None:
-    """A line on stderr over the one before it, without an end; empty: none. Only for a live terminal."""
+    """A line on stderr over the one before it, without an end; empty: none.
+
+    Only for a live terminal.
+    """
     sys.stderr.write("\r\x1b[K" + inline(text))
     sys.stderr.flush()
 

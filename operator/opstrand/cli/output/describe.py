@@ -29,7 +29,12 @@ from opstrand.core.recorded import read_status
 from opstrand.core.resolving.bindings import Slot, make_slots
 from opstrand.core.resolving.joins import parse_joins
 from opstrand.core.resolving.refs import Ref, iter_refs
-from opstrand.core.resolving.run_values import order_inputs, order_outputs, read_inputs, read_outputs
+from opstrand.core.resolving.run_values import (
+    order_inputs,
+    order_outputs,
+    read_inputs,
+    read_outputs,
+)
 from opstrand.core.templates.template import iter_texts
 from opstrand.errors import REASONS, SpecError
 from opstrand.spec.polyaxonfile import parse_component, parse_operation
@@ -42,7 +47,10 @@ _FEW = 3
 
 
 def describe_run(body: Body, others: Sequence[Body] = ()) -> str:
-    """All that a status says, in sections; empty ones are left out. `others` are the runs of its project."""
+    """All that a status says, in sections; empty ones are left out.
+
+    `others` are the runs of its project.
+    """
     status = read_status(body)
     sections = [
         _facts(body),
@@ -71,13 +79,28 @@ def _iter_facts(body: Body) -> Iterator[tuple[str, str]]:
     yield "phase", show_phase(phase) + _reason(status, phase)
     yield "message", _indented(str(status.get("message") or ""))
     yield "to do", advise(status)
-    yield "not kept", inline(str((get_condition(status.get("conditions"), REPORT_KEPT) or {}).get("message") or ""))
+    yield (
+        "not kept",
+        inline(
+            str((get_condition(status.get("conditions"), REPORT_KEPT) or {}).get("message") or "")
+        ),
+    )
     yield "created", _moment(metadata.get("creationTimestamp"))
     yield "started", _moment(status.get("startedAt"))
     yield "finished", _moment(status.get("finishedAt"))
     yield "duration", show_seconds(duration_of(body))
     yield "attempt", str(status.get("attempt") or "")
-    yield "pod", " on ".join(part for part in ((status.get("pod") or {}).get("name"), (status.get("pod") or {}).get("node")) if part)
+    yield (
+        "pod",
+        " on ".join(
+            part
+            for part in (
+                (status.get("pod") or {}).get("name"),
+                (status.get("pod") or {}).get("node"),
+            )
+            if part
+        ),
+    )
     yield "service", _service(body)
     yield "tags", inline(", ".join(map(str, status.get("tags") or ())))
     yield "about", one_line(str(status.get("description") or ""), 200)
@@ -89,8 +112,14 @@ def _service(body: Body) -> str:
     service = status.get("service")
     if not service or parse_phase(status).is_final:
         return ""
-    reach = f"from here: opstrand port-forward {body['metadata']['name']} -p {body['metadata']['namespace']}"
-    return ", ".join(f"{service['host']}:{port}" for port in service["ports"]) + f"\n           {reach}"
+    reach = (
+        f"from here: opstrand port-forward {body['metadata']['name']} -p "
+        f"{body['metadata']['namespace']}"
+    )
+    return (
+        ", ".join(f"{service['host']}:{port}" for port in service["ports"])
+        + f"\n           {reach}"
+    )
 
 
 def _reason(status: Body, phase: Phase) -> str:
@@ -121,34 +150,57 @@ def _moment(text: str | None) -> str:
 def _pairs(title: str, values: Mapping[str, Any] | None) -> str:
     if not values:
         return ""
-    return "\n".join([f"{title}:", *(f"  {inline(name)}: {one_line(show_value(value), 200)}" for name, value in values.items())])
+    return "\n".join(
+        [
+            f"{title}:",
+            *(
+                f"  {inline(name)}: {one_line(show_value(value), 200)}"
+                for name, value in values.items()
+            ),
+        ]
+    )
 
 
 def _artifacts(artifacts: Sequence[Mapping[str, Any]]) -> str:
     rows = [
-        [f"  {one.get('name')}", str(one.get("kind") or ""), str(one.get("path") or ""), "input" if one.get("isInput") else "output"]
+        [
+            f"  {one.get('name')}",
+            str(one.get("kind") or ""),
+            str(one.get("path") or ""),
+            "input" if one.get("isInput") else "output",
+        ]
         for one in artifacts
     ]
     return "artifacts:\n" + as_table(["  NAME", "KIND", "PATH", "ROLE"], rows) if rows else ""
 
 
 def _upstream(edges: Sequence[Mapping[str, Any]]) -> str:
-    rows = [[f"  {edge.get('name')}", str(edge.get("kind")), _values(edge), str(edge.get("uuid"))] for edge in edges]
+    rows = [
+        [f"  {edge.get('name')}", str(edge.get("kind")), _values(edge), str(edge.get("uuid"))]
+        for edge in edges
+    ]
     return "upstream:\n" + as_table(["  RUN", "KIND", "VALUES", "UUID"], rows) if rows else ""
 
 
 def _awaited(body: Body, others: Sequence[Body]) -> str:
-    """Whom a run that waits asks, as they are now: its message tells of the moment when it began to wait."""
+    """Whom a run that waits asks, as they are now: its message tells of the moment when it began to
+    wait.
+    """
     if parse_phase(read_status(body)) is not Phase.WAITING:
         return ""
-    phases = {str(ref): parse_phase(read_status(run)).value for run in others for ref in _refs_to(run)}
+    phases = {
+        str(ref): parse_phase(read_status(run)).value for run in others for ref in _refs_to(run)
+    }
     asked: dict[str, list[str]] = {}
     try:
         for name, ref, ask in iter_refs(compile_body(body, None).params):
             asked.setdefault(str(ref), []).append(f"{name} = {ask}")
     except SpecError:
         return ""  # the operator is about to say so
-    rows = [[f"  {ref}", phases.get(ref, "not there"), one_line(", ".join(asks))] for ref, asks in asked.items()]
+    rows = [
+        [f"  {ref}", phases.get(ref, "not there"), one_line(", ".join(asks))]
+        for ref, asks in asked.items()
+    ]
     return "asks:\n" + as_table(["  RUN", "PHASE", "VALUES"], rows, phase_styles()) if rows else ""
 
 
@@ -157,31 +209,53 @@ def _refs_to(run: Body) -> tuple[Ref, Ref]:
 
 
 def _values(edge: Mapping[str, Any]) -> str:
-    return one_line(", ".join(f"{name} = {asked}" for name, asked in (edge.get("values") or {}).items()))
+    return one_line(
+        ", ".join(f"{name} = {asked}" for name, asked in (edge.get("values") or {}).items())
+    )
 
 
 def _downstream(runs: Sequence[Body]) -> str:
-    rows = [[f"  {run['metadata']['name']}", parse_phase(read_status(run)).value, run_uuid(run["metadata"]["uid"])] for run in runs]
-    return "downstream:\n" + as_table(["  RUN", "PHASE", "UUID"], rows, phase_styles()) if rows else ""
+    rows = [
+        [
+            f"  {run['metadata']['name']}",
+            parse_phase(read_status(run)).value,
+            run_uuid(run["metadata"]["uid"]),
+        ]
+        for run in runs
+    ]
+    return (
+        "downstream:\n" + as_table(["  RUN", "PHASE", "UUID"], rows, phase_styles()) if rows else ""
+    )
 
 
 def _history(entries: Sequence[Mapping[str, Any]]) -> str:
     rows = [
-        [f"  {show_clock(one.get('at'))}", str(one.get("status")), str(one.get("reason") or ""), one_line(str(one.get("message") or ""))]
+        [
+            f"  {show_clock(one.get('at'))}",
+            str(one.get("status")),
+            str(one.get("reason") or ""),
+            one_line(str(one.get("message") or "")),
+        ]
         for one in entries
     ]
     return "history:\n" + as_table(["  TIME", "STATUS", "REASON", "MESSAGE"], rows) if rows else ""
 
 
 def explain_values(body: Body, component: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-    """Each value of a run: what it is (absent until it is frozen) and where it came from. SpecError for an operation that is wrong.
+    """Each value of a run: what it is (absent until it is frozen) and where it came from. SpecError
+    for an operation that is wrong.
 
     `component` is the hub's, where the run has not frozen its own yet.
     """
     compiled = compile_body(body, component)
     slots, _ = make_slots(compiled, parse_joins(compiled))
     known = {"inputs": read_inputs(body), "outputs": read_outputs(body)}
-    return [_explain_slot(slot, known["outputs" if slot.section == "outputs" else "inputs"], read_status(body)) for slot in slots]
+    return [
+        _explain_slot(
+            slot, known["outputs" if slot.section == "outputs" else "inputs"], read_status(body)
+        )
+        for slot in slots
+    ]
 
 
 def compile_body(body: Body, component: Mapping[str, Any] | None) -> Compiled:
@@ -190,16 +264,29 @@ def compile_body(body: Body, component: Mapping[str, Any] | None) -> Compiled:
     if operation.hub_ref and operation.component is None and not frozen:
         # What the component declares nobody knows yet; what it is given is known.
         return compile_alone(operation)
-    return compile_operation(operation, component=parse_component(frozen) if frozen and operation.component is None else None)
+    return compile_operation(
+        operation,
+        component=parse_component(frozen) if frozen and operation.component is None else None,
+    )
 
 
 def _explain_slot(slot: Slot, values: Mapping[str, Any], status: Body) -> dict[str, Any]:
     known = {"value": values[slot.name]} if slot.name in values else {}
     written = slot.ask is None and any(is_template(text) for text in iter_texts(slot.value))
     source = "template" if written else slot.source
-    detail = f"{slot.ref} {slot.ask}" if slot.ref else (str(slot.ask) if slot.ask else (_show_written(slot.value) if written else ""))
-    runs = [one["uuid"] for one in status.get("upstream") or () if slot.name in (one.get("values") or {})]
-    found: dict[str, Any] = {"runs": runs} if slot.join is not None and known else {"run": runs[0]} if runs else {}
+    detail = (
+        f"{slot.ref} {slot.ask}"
+        if slot.ref
+        else (str(slot.ask) if slot.ask else (_show_written(slot.value) if written else ""))
+    )
+    runs = [
+        one["uuid"]
+        for one in status.get("upstream") or ()
+        if slot.name in (one.get("values") or {})
+    ]
+    found: dict[str, Any] = (
+        {"runs": runs} if slot.join is not None and known else {"run": runs[0]} if runs else {}
+    )
     return {"name": slot.name, **known, "source": source, "detail": detail, **found}
 
 

@@ -1,4 +1,5 @@
-"""How data looks: tables, times, YAML and JSON. The only module that knows widths and colours of values.
+"""How data looks: tables, times, YAML and JSON. The only module that knows widths and colours of
+values.
 
 Must not fetch anything, and knows runs only by the fields of their objects.
 """
@@ -43,13 +44,21 @@ def as_yaml(value: Any, *, several: bool = False) -> str:
     return write_documents(value) if several else write_yaml(value)
 
 
-def as_table(heads: Sequence[str], rows: Iterable[Sequence[str]], styles: Mapping[str, str] | None = None) -> str:
-    """Columns under their heads, three blanks apart, nothing after the last. `styles`: text of a cell to its style."""
+def as_table(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], styles: Mapping[str, str] | None = None
+) -> str:
+    """Columns under their heads, three blanks apart, nothing after the last.
+
+    `styles`: text of a cell to its style.
+    """
     lines = [list(heads), *(list(map(inline, row)) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     shown = []
     for line in lines:
-        cells = [paint(cell, (styles or {}).get(cell, "")) + " " * (width - len(cell)) for cell, width in zip(line, widths, strict=True)]
+        cells = [
+            paint(cell, (styles or {}).get(cell, "")) + " " * (width - len(cell))
+            for cell, width in zip(line, widths, strict=True)
+        ]
         shown.append("   ".join(cells).rstrip())
     return "\n".join(shown)
 
@@ -81,7 +90,11 @@ def parse_time(text: str | None) -> datetime | None:
 def show_age(text: str | None, now: datetime | None = None) -> str:
     """How long ago: `3m` as kubectl has it; empty for no time."""
     moment = parse_time(text)
-    return "" if moment is None else show_seconds(((now or datetime.now(UTC)) - moment).total_seconds())
+    return (
+        ""
+        if moment is None
+        else show_seconds(((now or datetime.now(UTC)) - moment).total_seconds())
+    )
 
 
 def show_seconds(seconds: float | None) -> str:
@@ -89,7 +102,11 @@ def show_seconds(seconds: float | None) -> str:
     if seconds is None:
         return ""
     left = max(int(seconds), 0)
-    for size, unit, smaller, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+    for size, unit, smaller, small_unit in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "m"),
+        (60, "m", 1, "s"),
+    ):
         if left >= size:
             rest = left % size // smaller
             return f"{left // size}{unit}" + (f"{rest}{small_unit}" if rest else "")
@@ -126,7 +143,12 @@ def _run_row(body: Body, wide: bool, with_project: bool) -> list[str]:
     metadata, status = body["metadata"], read_status(body)
     phase = parse_phase(status)
     reason = status.get("reason") or ""
-    row = [metadata["name"], status.get("kind") or "", phase.value, "" if reason == phase.value else reason]
+    row = [
+        metadata["name"],
+        status.get("kind") or "",
+        phase.value,
+        "" if reason == phase.value else reason,
+    ]
     row += [show_age(status.get("startedAt")), show_seconds(duration_of(body))]
     more = [(status.get("pod") or {}).get("name") or "", run_uuid(metadata["uid"])] if wide else []
     return [*([metadata["namespace"]] if with_project else []), *row, *more]
@@ -140,7 +162,12 @@ def name_of(body: Body) -> str:
 def slim(body: Body) -> dict[str, Any]:
     """An object without the bookkeeping of field managers, as kubectl shows it."""
     metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
-    return {"apiVersion": body.get("apiVersion"), "kind": body.get("kind"), **body, "metadata": metadata}
+    return {
+        "apiVersion": body.get("apiVersion"),
+        "kind": body.get("kind"),
+        **body,
+        "metadata": metadata,
+    }
 
 
 def show_objects(objects: Sequence[Body], output: str, *, single: bool = False) -> str:
@@ -148,5 +175,7 @@ def show_objects(objects: Sequence[Body], output: str, *, single: bool = False) 
     if output == "name":
         return "".join(name_of(one) + "\n" for one in objects)
     shown = [slim(one) for one in objects]
-    whole: Any = shown[0] if single else {"apiVersion": "v1", "kind": "List", "metadata": {}, "items": shown}
+    whole: Any = (
+        shown[0] if single else {"apiVersion": "v1", "kind": "List", "metadata": {}, "items": shown}
+    )
     return as_json(whole) if output == "json" else as_yaml(whole)

@@ -29,7 +29,10 @@ class Link:
 
 @dataclass(frozen=True)
 class Graph:
-    """Runs by uuid, and the links among them. A run whose object is gone is a node without a phase."""
+    """Runs by uuid, and the links among them.
+
+    A run whose object is gone is a node without a phase.
+    """
 
     names: Mapping[str, str]
     phases: Mapping[str, str]
@@ -43,7 +46,14 @@ class Graph:
             names[uuid], phases[uuid] = run["metadata"]["name"], parse_phase(read_status(run)).value
             for edge in read_status(run).get("upstream") or ():
                 names.setdefault(edge["uuid"], edge.get("name") or edge["uuid"])
-                links.append(Link(edge["uuid"], uuid, edge.get("kind") or "run", tuple((edge.get("values") or {}).items())))
+                links.append(
+                    Link(
+                        edge["uuid"],
+                        uuid,
+                        edge.get("kind") or "run",
+                        tuple((edge.get("values") or {}).items()),
+                    )
+                )
         return cls(names, phases, tuple(links))
 
     def around(self, uuid: str, *, up: bool, down: bool, depth: int) -> Graph:
@@ -63,7 +73,11 @@ class Graph:
     def _walk(self, uuid: str, depth: int, kept: dict[Link, None], *, upwards: bool) -> None:
         level, seen = {uuid}, {uuid}
         for _ in range(depth):
-            links = [link for link in self.links if (link.downstream if upwards else link.upstream) in level]
+            links = [
+                link
+                for link in self.links
+                if (link.downstream if upwards else link.upstream) in level
+            ]
             kept.update(dict.fromkeys(links))
             level = {link.upstream if upwards else link.downstream for link in links} - seen
             seen |= level
@@ -71,9 +85,17 @@ class Graph:
                 return
 
     def as_dict(self, uuid: str) -> dict[str, Any]:
-        nodes = [{"uuid": one, "name": name, "phase": self.phases.get(one)} for one, name in self.names.items()]
+        nodes = [
+            {"uuid": one, "name": name, "phase": self.phases.get(one)}
+            for one, name in self.names.items()
+        ]
         edges = [
-            {"upstream": link.upstream, "downstream": link.downstream, "kind": link.kind, "values": dict(link.values)}
+            {
+                "upstream": link.upstream,
+                "downstream": link.downstream,
+                "kind": link.kind,
+                "values": dict(link.values),
+            }
             for link in self.links
         ]
         return {"run": uuid, "nodes": nodes, "edges": edges}
@@ -81,16 +103,25 @@ class Graph:
     def as_dot(self) -> str:
         """Graphviz: the arrows go the way the values went."""
         nodes = [f"  {_quote(one)} [label={_quote(self._label(one))}];" for one in self.names]
-        edges = [f"  {_quote(link.upstream)} -> {_quote(link.downstream)} [label={_quote(_values(link))}];" for link in self.links]
-        return "\n".join(["digraph lineage {", "  rankdir=LR;", "  node [shape=box];", *nodes, *edges, "}"])
+        edges = [
+            f"  {_quote(link.upstream)} -> {_quote(link.downstream)} "
+            f"[label={_quote(_values(link))}];"
+            for link in self.links
+        ]
+        return "\n".join(
+            ["digraph lineage {", "  rankdir=LR;", "  node [shape=box];", *nodes, *edges, "}"]
+        )
 
     def as_tree(self, uuid: str) -> str:
         """Two trees under the run's name: what it took from, and what took from it."""
-        return "\n".join([self._label(uuid), *self._grow(uuid, upwards=True), *self._grow(uuid, upwards=False)])
+        return "\n".join(
+            [self._label(uuid), *self._grow(uuid, upwards=True), *self._grow(uuid, upwards=False)]
+        )
 
     def _grow(self, uuid: str, *, upwards: bool) -> Iterator[str]:
-        """One line for each link. The branches of a run are shown once: repeated wherever it comes again, a few dozen runs that share
-        theirs would take for ever."""
+        """One line for each link. The branches of a run are shown once: repeated wherever it comes
+        again, a few dozen runs that share theirs would take for ever.
+        """
         branches: dict[str, list[Link]] = {}
         for link in self.links:
             branches.setdefault(link.downstream if upwards else link.upstream, []).append(link)
@@ -102,7 +133,10 @@ class Graph:
             further = branches.get(other, [])
             again = "  (see above)" if further and other in shown else ""
             kind = "" if link.kind == "run" else f"  [{link.kind}]"
-            branch = f"{indent}{'`' if is_last else '|'}{'<-' if upwards else '->'} {self._label(other)}  {_values(link)}"
+            branch = (
+                f"{indent}{'`' if is_last else '|'}{'<-' if upwards else '->'} "
+                f"{self._label(other)}  {_values(link)}"
+            )
             yield f"{branch}{kind}{again}".rstrip()
             if not again:
                 todo += _pile(further, indent + ("   " if is_last else "|  "))
@@ -120,7 +154,11 @@ def _pile(branches: Sequence[Link], indent: str) -> list[tuple[Link, str, bool]]
 def find_downstream(body: Body, runs: Sequence[Body]) -> list[Body]:
     """Those among the runs that took values from this one."""
     uuid = run_uuid(body["metadata"]["uid"])
-    return [run for run in runs if any(edge.get("uuid") == uuid for edge in read_status(run).get("upstream") or ())]
+    return [
+        run
+        for run in runs
+        if any(edge.get("uuid") == uuid for edge in read_status(run).get("upstream") or ())
+    ]
 
 
 def _values(link: Link) -> str:

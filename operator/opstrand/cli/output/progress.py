@@ -32,7 +32,10 @@ def exit_code(body: Body) -> ExitCode:
 
 
 class Reporter:
-    """Tells of a run's changes as they come. `every_change`: each phase; otherwise only what a person must know."""
+    """Tells of a run's changes as they come.
+
+    `every_change`: each phase; otherwise only what a person must know.
+    """
 
     def __init__(self, live: LiveLine, *, every_change: bool) -> None:
         self._live = live
@@ -58,12 +61,19 @@ class Reporter:
 
 def _is_trouble(status: Body, phase: Phase) -> bool:
     """A wait that only a person, or another run, can end."""
-    return bool(status.get("message")) and phase in (Phase.WAITING, Phase.QUEUED, Phase.STARTING, Phase.RETRYING)
+    return bool(status.get("message")) and phase in (
+        Phase.WAITING,
+        Phase.QUEUED,
+        Phase.STARTING,
+        Phase.RETRYING,
+    )
 
 
 def _state(status: Body, phase: Phase) -> str:
     reason = str(status.get("reason") or "")
-    told = f" ({reason})" if reason and reason not in (phase.value, "PodCreated", "PodRunning") else ""
+    told = (
+        f" ({reason})" if reason and reason not in (phase.value, "PodCreated", "PodRunning") else ""
+    )
     message = f": {one_line(str(status['message']), 300)}" if status.get("message") else ""
     return f"{phase.value}{told}{message}"
 
@@ -85,6 +95,8 @@ def report_end(body: Body) -> ExitCode:
 
 
 def _last_words(message: str) -> list[str]:
-    """A message in a few lines of bearable length: its beginning says what happened, its end is a program's last word."""
+    """A message in a few lines of bearable length: its beginning says what happened, its end is a
+    program's last word.
+    """
     lines = [one_line(line, 200) for line in message.splitlines()]
     return lines if len(lines) <= _LINES else [*lines[:2], "…", *lines[3 - _LINES :]]

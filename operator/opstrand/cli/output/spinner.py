@@ -21,7 +21,8 @@ _LONG_WAIT = 1.0
 
 
 class LiveLine:
-    """One line on stderr that tells what is being waited for, drawn once the wait is long, and gone when it ends.
+    """One line on stderr that tells what is being waited for, drawn once the wait is long, and gone
+    when it ends.
 
     Nothing of it is seen where stderr is not a terminal.
     """
@@ -38,7 +39,12 @@ class LiveLine:
             self._task = asyncio.create_task(self._draw_forever(), name="live line")
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

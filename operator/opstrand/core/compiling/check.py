@@ -1,7 +1,9 @@
-"""What can be said of an operation's values without a cluster. A part of `core.validate_submission`.
+"""What can be said of an operation's values without a cluster. A part of
+`core.validate_submission`.
 
-Owns putting the static rules together: params against declarations, refs, joins, the matrix, and every value that stands in the file.
-Must not look at runs: what needs one is silently left for later.
+Owns putting the static rules together: params against declarations, refs, joins, the matrix, and
+every value that stands in the file. Must not look at runs: what needs one is silently left for
+later.
 """
 
 from __future__ import annotations
@@ -11,7 +13,13 @@ from itertools import islice
 from typing import Any
 
 from opstrand.core.operation import Compiled
-from opstrand.core.pipelines.matrix import check_size, check_spaces, given_names, iter_values, matrix_names
+from opstrand.core.pipelines.matrix import (
+    check_size,
+    check_spaces,
+    given_names,
+    iter_values,
+    matrix_names,
+)
 from opstrand.core.resolving.bindings import Slot, bind, make_slots
 from opstrand.core.resolving.joins import check_matrix, parse_joins
 from opstrand.core.resolving.refs import Ask, check_refs
@@ -39,7 +47,11 @@ def check_values(compiled: Compiled, *, evaluate: Evaluate = refuse) -> list[Pro
         return [*problems, *error.problems]
     slots, wrong = make_slots(compiled, asked)
     given = given_names(compiled.matrix)
-    problems.extend(one for one in wrong if one.reason != "ParamRequired" or one.path.removeprefix("params.") not in given)
+    problems.extend(
+        one
+        for one in wrong
+        if one.reason != "ParamRequired" or one.path.removeprefix("params.") not in given
+    )
     for slot in slots:
         if slot.ask is None and not any(is_template(text) for text in iter_texts(slot.value)):
             try:
@@ -49,23 +61,37 @@ def check_values(compiled: Compiled, *, evaluate: Evaluate = refuse) -> list[Pro
     return problems
 
 
-def _check_made(compiled: Compiled, matrix: Mapping[str, Any], evaluate: Evaluate) -> Iterator[Problem]:
-    """What would end every run that a matrix makes, or one of them: a value that no input of that name can take."""
+def _check_made(
+    compiled: Compiled, matrix: Mapping[str, Any], evaluate: Evaluate
+) -> Iterator[Problem]:
+    """What would end every run that a matrix makes, or one of them: a value that no input of that
+    name can take.
+    """
     yield from check_spaces(matrix, compiled.inputs)
     yield from check_size(matrix)
     declared = {io.name: io for io in compiled.inputs}
     if compiled.strict_params:
         for name in matrix_names(matrix):
             if name not in declared:
-                place = "matrix.values" if matrix.get("kind") == "mapping" else f"matrix.params.{name}"
-                yield Problem("ParamUndeclared", f"'{name}' is undeclared{suggest(name, declared)}", place)
+                place = (
+                    "matrix.values" if matrix.get("kind") == "mapping" else f"matrix.params.{name}"
+                )
+                yield Problem(
+                    "ParamUndeclared", f"'{name}' is undeclared{suggest(name, declared)}", place
+                )
     yield from islice(_check_made_values(matrix, declared, evaluate), MAX_PROBLEMS)
 
 
-def _check_made_values(matrix: Mapping[str, Any], declared: Mapping[str, IO], evaluate: Evaluate) -> Iterator[Problem]:
+def _check_made_values(
+    matrix: Mapping[str, Any], declared: Mapping[str, IO], evaluate: Evaluate
+) -> Iterator[Problem]:
     validators = {name: make_validator(io) for name, io in declared.items()}
     for path, name, value in iter_values(matrix):
-        if name in declared and value is not None and not any(is_template(text) for text in iter_texts(value)):
+        if (
+            name in declared
+            and value is not None
+            and not any(is_template(text) for text in iter_texts(value))
+        ):
             try:
                 slot = Slot(name, "inputs", declared[name], "matrix", path)
                 bind(value, slot, evaluate=evaluate, validator=validators[name])
@@ -74,7 +100,9 @@ def _check_made_values(matrix: Mapping[str, Any], declared: Mapping[str, IO], ev
 
 
 def check_alone(compiled: Compiled) -> list[Problem]:
-    """What is wrong with the refs, joins and matrix of an operation whose component, and with it every declaration, is not known."""
+    """What is wrong with the refs, joins and matrix of an operation whose component, and with it
+    every declaration, is not known.
+    """
     problems = [*check_refs(compiled), *check_matrix(compiled.matrix)]
     try:
         parse_joins(compiled)
@@ -94,11 +122,18 @@ def _check_types(compiled: Compiled) -> list[Problem]:
 
 
 def expected_types(ask: Ask) -> tuple[str, ...]:
-    """The types of an input that can hold what is asked for; empty where that is known only when the run is there."""
+    """The types of an input that can hold what is asked for; empty where that is known only when
+    the run is there.
+    """
     if ask.section == "files":
         return ("artifacts", "dict", "any")
     if not ask.name:  # a text takes these two as JSON, as measured
-        return ("dict", "metadata", "any", *(("str",) if ask.section in ("io", "artifacts") else ()))
+        return (
+            "dict",
+            "metadata",
+            "any",
+            *(("str",) if ask.section in ("io", "artifacts") else ()),
+        )
     if ask.section == "globals":
         return _OF_GLOBALS.get(ask.name, ("str", "path", "any"))
     return ()
@@ -109,5 +144,8 @@ _OF_GLOBALS = {
     "duration": ("float", "metric", "timedelta", "str", "any"),
     "uuid": ("str", "uuid", "any"),
     **dict.fromkeys(("ports", "base_urls"), ()),
-    **dict.fromkeys(("created_at", "schedule_at", "started_at", "finished_at"), ("datetime", "date", "str", "any")),
+    **dict.fromkeys(
+        ("created_at", "schedule_at", "started_at", "finished_at"),
+        ("datetime", "date", "str", "any"),
+    ),
 }

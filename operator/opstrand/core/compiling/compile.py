@@ -1,7 +1,8 @@
 """A component and an operation become one compiled operation.
 
-Owns the order in which parts are laid over each other: the component, the operation's own fields, its `run`, the root shortcuts, its
-`runPatch`; presets before all that over the operation alone. Must not resolve a ref or render a template.
+Owns the order in which parts are laid over each other: the component, the operation's own fields,
+its `run`, the root shortcuts, its `runPatch`; presets before all that over the operation alone.
+Must not resolve a ref or render a template.
 """
 
 from __future__ import annotations
@@ -25,16 +26,43 @@ from opstrand.spec.patch import Strategy
 from opstrand.spec.polyaxonfile import dotted, parse_component, parse_operation
 
 #: Not laid over the component: they say what it is, or are applied in a way of their own.
-_APART = {"version", "kind", "component", "hubRef", "pathRef", "urlRef", "dagRef", "isPreset", "patchStrategy", "control"}
-_APART |= {"run", "runPatch", "strictParams", "container", "cmd", "env", "resources", "ports", "environment", "init"}
+_APART = {
+    "version",
+    "kind",
+    "component",
+    "hubRef",
+    "pathRef",
+    "urlRef",
+    "dagRef",
+    "isPreset",
+    "patchStrategy",
+    "control",
+}
+_APART |= {
+    "run",
+    "runPatch",
+    "strictParams",
+    "container",
+    "cmd",
+    "env",
+    "resources",
+    "ports",
+    "environment",
+    "init",
+}
 _APART |= {"connections", "sidecars", "volumes"}
 
 
-def compile_operation(operation: Operation, *, component: Component | None = None, presets: Sequence[Mapping[str, Any]] = ()) -> Compiled:
+def compile_operation(
+    operation: Operation,
+    *,
+    component: Component | None = None,
+    presets: Sequence[Mapping[str, Any]] = (),
+) -> Compiled:
     """The operation over its component, with presets over the operation, first to last.
 
-    `component` is the one that `hubRef` names, already found. Raises SpecError: nothing to run, a template file, a patch that does
-    not fit, a pipeline or matrix that cannot work.
+    `component` is the one that `hubRef` names, already found. Raises SpecError: nothing to run, a
+    template file, a patch that does not fit, a pipeline or matrix that cannot work.
     """
     written = apply_presets(operation.written, presets)
     return compile_written(written, component.written if component is not None else None)
@@ -54,23 +82,45 @@ def compile_written(written: Mapping[str, Any], hub: Mapping[str, Any] | None = 
 
 
 def compile_alone(operation: Operation) -> Compiled:
-    """What an operation says by itself while nobody has found the component that its `hubRef` names: of what it runs, nothing."""
+    """What an operation says by itself while nobody has found the component that its `hubRef`
+    names: of what it runs, nothing.
+    """
     return _collect({**operation.written, "run": {"kind": "job"}})
 
 
-def apply_presets(written: Mapping[str, Any], presets: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """What was written with presets laid over it, first to last: each one's own strategy says how it meets what is before it."""
+def apply_presets(
+    written: Mapping[str, Any], presets: Sequence[Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """What was written with presets laid over it, first to last: each one's own strategy says how
+    it meets what is before it.
+    """
     for preset in presets:
         model: type[Common] = Component if preset.get("kind") == "component" else Operation
-        parsed = parse_component(preset) if model is Component else parse_operation({**preset, "isPreset": True})
+        parsed = (
+            parse_component(preset)
+            if model is Component
+            else parse_operation({**preset, "isPreset": True})
+        )
         strategy = _strategy(parsed.written)
-        apart = {"kind", "component", "isPreset", "patchStrategy", *(("hubRef",) if written.get("hubRef") else ())}
-        patch = {key: _spread_commas(key, value) for key, value in parsed.written.items() if key not in apart}
+        apart = {
+            "kind",
+            "component",
+            "isPreset",
+            "patchStrategy",
+            *(("hubRef",) if written.get("hubRef") else ()),
+        }
+        patch = {
+            key: _spread_commas(key, value)
+            for key, value in parsed.written.items()
+            if key not in apart
+        }
         written = {key: _spread_commas(key, value) for key, value in written.items()}
         own_patch = patch.pop("runPatch", None)
         result = merge_over(Operation, written, patch, strategy)
         if own_patch is not None:
-            result["runPatch"] = merge_over_run(_kind_of(result), result.get("runPatch") or {}, own_patch, strategy)
+            result["runPatch"] = merge_over_run(
+                _kind_of(result), result.get("runPatch") or {}, own_patch, strategy
+            )
         written = result
     return written
 
@@ -89,7 +139,9 @@ def _strategy(written: Mapping[str, Any]) -> Strategy:
     return cast(Strategy, written.get("patchStrategy") or "post_merge")
 
 
-def _compose(written: Mapping[str, Any], hub: Mapping[str, Any] | None, path: Path) -> dict[str, Any]:
+def _compose(
+    written: Mapping[str, Any], hub: Mapping[str, Any] | None, path: Path
+) -> dict[str, Any]:
     """One layer over the component below it, which may itself be a layer over another."""
     inline = written.get("component")
     below = inline if isinstance(inline, Mapping) else hub
@@ -115,15 +167,29 @@ def _compose(written: Mapping[str, Any], hub: Mapping[str, Any] | None, path: Pa
 def _validate_reference(written: Mapping[str, Any], path: Path) -> None:
     for key, reason, message in (
         ("hubRef", "ComponentNotFound", "the component '{}' was not given"),
-        ("dagRef", "InvalidSpec", "'{}' is a component of a pipeline; outside one, use hubRef or component"),
-        ("pathRef", "NotSupported", "only the command line reads '{}'; give the component itself, or hubRef"),
-        ("urlRef", "NotSupported", "only the command line reads '{}'; give the component itself, or hubRef"),
+        (
+            "dagRef",
+            "InvalidSpec",
+            "'{}' is a component of a pipeline; outside one, use hubRef or component",
+        ),
+        (
+            "pathRef",
+            "NotSupported",
+            "only the command line reads '{}'; give the component itself, or hubRef",
+        ),
+        (
+            "urlRef",
+            "NotSupported",
+            "only the command line reads '{}'; give the component itself, or hubRef",
+        ),
     ):
         if written.get(key):
             raise SpecError(reason, message.format(written[key]), dotted((*path, key)))
 
 
-def _meet_runs(base: Mapping[str, Any] | None, run: Mapping[str, Any], strategy: Strategy) -> Mapping[str, Any]:
+def _meet_runs(
+    base: Mapping[str, Any] | None, run: Mapping[str, Any], strategy: Strategy
+) -> Mapping[str, Any]:
     if base is None:
         return run
     if base.get("kind") == run.get("kind"):
@@ -131,7 +197,9 @@ def _meet_runs(base: Mapping[str, Any] | None, run: Mapping[str, Any], strategy:
     return run if strategy in ("post_merge", "replace") else base
 
 
-def _patch_run(run: Mapping[str, Any] | None, patch: Mapping[str, Any], strategy: Strategy, path: Path) -> Mapping[str, Any]:
+def _patch_run(
+    run: Mapping[str, Any] | None, patch: Mapping[str, Any], strategy: Strategy, path: Path
+) -> Mapping[str, Any]:
     if run is None:
         raise SpecError("InvalidSpec", "there is no runtime to patch", dotted((*path, "runPatch")))
     try:
@@ -144,13 +212,19 @@ def _validate(merged: Mapping[str, Any]) -> None:
     template = merged.get("template")
     if isinstance(template, Mapping) and template.get("enabled") not in (None, False):
         raise SpecError(
-            "InvalidSpec", "the file is a template: fill in its fields, then set this to false or remove it", "template.enabled"
+            "InvalidSpec",
+            "the file is a template: fill in its fields, then set this to false or remove it",
+            "template.enabled",
         )
     run = merged.get("run")
     if not isinstance(run, Mapping):
-        raise SpecError("InvalidSpec", "there is nothing to run: neither a `run` nor a component has one", "run")
+        raise SpecError(
+            "InvalidSpec", "there is nothing to run: neither a `run` nor a component has one", "run"
+        )
     if run.get("kind") == "dag" and merged.get("build"):
-        raise SpecError("InvalidSpec", "a pipeline cannot have a `build`; give it to its operations", "build")
+        raise SpecError(
+            "InvalidSpec", "a pipeline cannot have a `build`; give it to its operations", "build"
+        )
 
 
 def _collect(merged: Mapping[str, Any]) -> Compiled:
@@ -163,7 +237,10 @@ def _collect(merged: Mapping[str, Any]) -> Compiled:
         tags=tuple(merged.get("tags") or ()),
         inputs=_declarations(merged, "inputs"),
         outputs=_declarations(merged, "outputs"),
-        params={name: Param.model_validate(param) for name, param in (merged.get("params") or {}).items()},
+        params={
+            name: Param.model_validate(param)
+            for name, param in (merged.get("params") or {}).items()
+        },
         plugins=_mapping(merged.get("plugins")),
         termination=_mapping(merged.get("termination")),
         joins=_items(merged.get("joins")),

@@ -1,7 +1,8 @@
-"""A pipeline judged before anything of it runs: names, references, the graph, and whether values fit between operations.
+"""A pipeline judged before anything of it runs: names, references, the graph, and whether values
+fit between operations.
 
-Owns the static checks of `run.kind: dag`. What an operation's own params must be is asked of `slots`; when an operation starts is
-`triggers`.
+Owns the static checks of `run.kind: dag`. What an operation's own params must be is asked of
+`slots`; when an operation starts is `triggers`.
 """
 
 from __future__ import annotations
@@ -42,18 +43,30 @@ def read_pipeline(pipeline: Compiled, compile_node: CompileNode) -> Pipeline:
         return Pipeline({})
     problems: list[Problem] = []
     if not written:
-        return Pipeline({}, problems=(Problem("InvalidSpec", "a pipeline needs at least one operation", "run.operations"),))
+        return Pipeline(
+            {},
+            problems=(
+                Problem("InvalidSpec", "a pipeline needs at least one operation", "run.operations"),
+            ),
+        )
     components = _components(pipeline.run, problems)
     too_large = _check_size(written, components)
     if too_large:
         return Pipeline({}, problems=(*problems, *too_large))
     nodes = _nodes(written, components, compile_node, problems)
-    nodes = {name: replace(node, upstreams=_upstreams(node, nodes, problems)) for name, node in nodes.items()}
+    nodes = {
+        name: replace(node, upstreams=_upstreams(node, nodes, problems))
+        for name, node in nodes.items()
+    }
     problems += _cycles(nodes)
-    givers = {name: _Giver(node.compiled) for name, node in nodes.items() if node.compiled is not None}
+    givers = {
+        name: _Giver(node.compiled) for name, node in nodes.items() if node.compiled is not None
+    }
     for node in nodes.values():
         if node.compiled is not None and len(problems) < MAX_PROBLEMS:
-            found = check_values(node.compiled) + list(islice(_check_asks(node.compiled, givers, _Giver(pipeline)), MAX_PROBLEMS))
+            found = check_values(node.compiled) + list(
+                islice(_check_asks(node.compiled, givers, _Giver(pipeline)), MAX_PROBLEMS)
+            )
             problems += [replace(problem, path=f"{node.path}.{problem.path}") for problem in found]
     stages = topological_stages({name: node.upstreams for name, node in nodes.items()})
     return Pipeline(nodes, tuple(map(tuple, stages)), tuple(problems))
@@ -66,25 +79,39 @@ def _components(run: Mapping[str, Any], problems: list[Problem]) -> dict[str, Ma
         path = f"run.components[{index}]"
         name = component.get("name")
         if not name:
-            problems.append(Problem("InvalidSpec", "a component of a pipeline needs a name, for dagRef", path))
+            problems.append(
+                Problem("InvalidSpec", "a component of a pipeline needs a name, for dagRef", path)
+            )
         elif name in found:
-            problems.append(Problem("InvalidSpec", f"two components have the name '{name}'", f"{path}.name"))
+            problems.append(
+                Problem("InvalidSpec", f"two components have the name '{name}'", f"{path}.name")
+            )
         else:
             found[name] = component
     return found
 
 
 def _check_size(written: Sequence[Any], components: Mapping[str, Any]) -> list[Problem]:
-    """A component counts in every operation that uses it: each of them is compiled and checked by itself."""
+    """A component counts in every operation that uses it: each of them is compiled and checked by
+    itself.
+    """
     sizes = {name: count_values(component) for name, component in components.items()}
     total = sum(sizes.get(str(one.get("dagRef")), 0) for one in written if isinstance(one, Mapping))
     if total <= PIPELINE_VALUES:
         return []
-    message = f"its operations stand for {total:,} values of their components; at most {PIPELINE_VALUES:,} are compiled"
+    message = (
+        f"its operations stand for {total:,} values of their components; at most "
+        f"{PIPELINE_VALUES:,} are compiled"
+    )
     return [Problem("TooLarge", message, "run.operations")]
 
 
-def _nodes(written: Sequence[Any], components: Mapping[str, Any], compile_node: CompileNode, problems: list[Problem]) -> dict[str, Node]:
+def _nodes(
+    written: Sequence[Any],
+    components: Mapping[str, Any],
+    compile_node: CompileNode,
+    problems: list[Problem],
+) -> dict[str, Node]:
     nodes: dict[str, Node] = {}
     for index, operation in enumerate(written):
         path = f"run.operations[{index}]"
@@ -94,17 +121,31 @@ def _nodes(written: Sequence[Any], components: Mapping[str, Any], compile_node: 
         if not name:
             problems.append(Problem("InvalidSpec", "an operation of a pipeline needs a name", path))
         elif name in nodes:
-            problems.append(Problem("InvalidSpec", f"two operations have the name '{name}'", f"{path}.name"))
+            problems.append(
+                Problem("InvalidSpec", f"two operations have the name '{name}'", f"{path}.name")
+            )
         else:
-            nodes[name] = Node(name, path, operation, _compile(operation, path, components, compile_node, problems))
+            nodes[name] = Node(
+                name, path, operation, _compile(operation, path, components, compile_node, problems)
+            )
     return nodes
 
 
 def _compile(
-    operation: Mapping[str, Any], path: str, components: Mapping[str, Any], compile_node: CompileNode, problems: list[Problem]
+    operation: Mapping[str, Any],
+    path: str,
+    components: Mapping[str, Any],
+    compile_node: CompileNode,
+    problems: list[Problem],
 ) -> Compiled | None:
     if operation.get("schedule") is not None:
-        problems.append(Problem("InvalidSpec", "an operation of a pipeline cannot have a schedule", f"{path}.schedule"))
+        problems.append(
+            Problem(
+                "InvalidSpec",
+                "an operation of a pipeline cannot have a schedule",
+                f"{path}.schedule",
+            )
+        )
     reference = operation.get("dagRef")
     if reference and reference not in components:
         if len(problems) >= MAX_PROBLEMS:
@@ -115,13 +156,16 @@ def _compile(
     if operation.get("hubRef") and operation.get("component") is None:
         return None  # found in the namespace when the operation is created
     try:
-        return compile_node({key: value for key, value in operation.items() if key != "dagRef"}, components.get(str(reference)))
+        return compile_node(
+            {key: value for key, value in operation.items() if key != "dagRef"},
+            components.get(str(reference)),
+        )
     except SpecError as error:
         problems += error.within(path).problems
         return None
 
 
-# -- the graph ------------------------------------------------------------------------------------------------------
+# -- the graph -------------------------------------------------------------------------------------
 
 
 def _upstreams(node: Node, nodes: Mapping[str, Node], problems: list[Problem]) -> frozenset[str]:
@@ -139,14 +183,30 @@ def _named(written: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = []
     dependencies = written.get("dependencies")
     if isinstance(dependencies, list):
-        found += [(f"dependencies[{index}]", name) for index, name in enumerate(dependencies) if not is_template(name)]
+        found += [
+            (f"dependencies[{index}]", name)
+            for index, name in enumerate(dependencies)
+            if not is_template(name)
+        ]
     params = written.get("params")
     if isinstance(params, Mapping):
-        found += [(f"params.{name}.ref", param["ref"]) for name, param in params.items() if _has_ref(param)]
+        found += [
+            (f"params.{name}.ref", param["ref"])
+            for name, param in params.items()
+            if _has_ref(param)
+        ]
     events = written.get("events")
     if isinstance(events, list):
-        found += [(f"events[{index}].ref", event["ref"]) for index, event in enumerate(events) if _has_ref(event)]
-    return [(where, name.removeprefix("ops.")) for where, name in found if where.startswith("dep") or name.startswith("ops.")]
+        found += [
+            (f"events[{index}].ref", event["ref"])
+            for index, event in enumerate(events)
+            if _has_ref(event)
+        ]
+    return [
+        (where, name.removeprefix("ops."))
+        for where, name in found
+        if where.startswith("dep") or name.startswith("ops.")
+    ]
 
 
 def _has_ref(value: Any) -> bool:
@@ -156,19 +216,27 @@ def _has_ref(value: Any) -> bool:
 def _cycles(nodes: Mapping[str, Node]) -> list[Problem]:
     """Every circle that shares no operation with one that was told before."""
     problems: list[Problem] = []
-    for cycle in islice(find_cycles({name: node.upstreams for name, node in nodes.items()}), MAX_PROBLEMS):
+    for cycle in islice(
+        find_cycles({name: node.upstreams for name, node in nodes.items()}), MAX_PROBLEMS
+    ):
         itself = len(cycle) == 2
-        words = f"'{cycle[0]}' depends on itself" if itself else f"the operations wait for each other: {' → '.join(cycle)}"
+        words = (
+            f"'{cycle[0]}' depends on itself"
+            if itself
+            else f"the operations wait for each other: {' → '.join(cycle)}"
+        )
         problems.append(Problem("InvalidSpec", shorten(words, MESSAGE), nodes[cycle[0]].path))
     return problems
 
 
-# -- values between operations --------------------------------------------------------------------------------------
+# -- values between operations ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Giver:
-    """An operation of whose values others ask; what it declares by name is gathered once for all of them."""
+    """An operation of whose values others ask; what it declares by name is gathered once for all of
+    them.
+    """
 
     compiled: Compiled
 
@@ -181,7 +249,9 @@ class _Giver:
         return {io.name: io for io in self.compiled.outputs}
 
 
-def _check_asks(compiled: Compiled, givers: Mapping[str, _Giver], pipeline: _Giver) -> Iterator[Problem]:
+def _check_asks(
+    compiled: Compiled, givers: Mapping[str, _Giver], pipeline: _Giver
+) -> Iterator[Problem]:
     declared = {io.name: io for io in (*compiled.outputs, *compiled.inputs)}
     for name, param in compiled.params.items():
         if param.ref is None or name not in declared:
@@ -207,7 +277,13 @@ def _check_ask(io: IO, ref: Ref, ask: Ask, giver: _Giver, path: str) -> list[Pro
     types = expected_types(ask)
     if io.type is None or not types or io.type in types:
         return []
-    return [Problem("InvalidSpec", f"{ask} of {ref} is no {io.type}; an input for it has the type {' or '.join(types)}", path)]
+    return [
+        Problem(
+            "InvalidSpec",
+            f"{ask} of {ref} is no {io.type}; an input for it has the type {' or '.join(types)}",
+            path,
+        )
+    ]
 
 
 _ALIKE = ({"str", "path", "s3", "gcs", "wasb"}, {"float", "metric"})

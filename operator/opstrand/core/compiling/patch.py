@@ -1,7 +1,8 @@
 """Laying one part of a file over another with a patchStrategy.
 
-Owns what each strategy does to a value of each shape, measured on the published package: sections meet key by key, lists grow without
-doubles, free mappings merge deeply, scalars are taken or kept. Must not know which parts are laid over which: that is `compile`.
+Owns what each strategy does to a value of each shape, measured on the published package: sections
+meet key by key, lists grow without doubles, free mappings merge deeply, scalars are taken or kept.
+Must not know which parts are laid over which: that is `compile`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from opstrand.spec.shape import Shape, fields_of
 _ANY = Shape("any")
 
 
-def merge_over(model: type[BaseModel], base: Mapping[str, Any], patch: Mapping[str, Any], strategy: Strategy) -> dict[str, Any]:
+def merge_over(
+    model: type[BaseModel], base: Mapping[str, Any], patch: Mapping[str, Any], strategy: Strategy
+) -> dict[str, Any]:
     """`base` with every key of `patch` laid over it, as `model` knows them."""
     result = dict(base)
     fields = fields_of(model)
@@ -44,7 +47,9 @@ def _meet(shape: Shape, base: Any, value: Any, strategy: Strategy) -> Any:
     return None if value is None else _merge(shape, base, value, strategy)
 
 
-def _meet_section(shape: Shape, section: type[BaseModel], base: Mapping[str, Any], value: Any, strategy: Strategy) -> Any:
+def _meet_section(
+    shape: Shape, section: type[BaseModel], base: Mapping[str, Any], value: Any, strategy: Strategy
+) -> Any:
     """Key by key under every strategy; null is ignored. Of two kinds one is taken whole."""
     if value is None:
         return base
@@ -59,7 +64,9 @@ def _meet_section(shape: Shape, section: type[BaseModel], base: Mapping[str, Any
 
 
 def _meet_object(base: Mapping[str, Any], value: Any, strategy: Strategy) -> Any:
-    """A Kubernetes object: its own keys one by one, null ignored, what is below merged or taken whole."""
+    """A Kubernetes object: its own keys one by one, null ignored, what is below merged or taken
+    whole.
+    """
     if not isinstance(value, Mapping):
         return value if value is not None and strategy in ("post_merge", "replace") else base
     result = dict(base)
@@ -87,7 +94,9 @@ def _merge(shape: Shape, base: Any, value: Any, strategy: Strategy) -> Any:
 
 
 def _to_key(item: Any) -> str:
-    """Equal for equal items, whatever the order of their keys: long lists are not compared each with each."""
+    """Equal for equal items, whatever the order of their keys: long lists are not compared each
+    with each.
+    """
     return json.dumps(item, sort_keys=True)
 
 
@@ -95,5 +104,9 @@ def _merge_deeply(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[s
     merged = dict(first)
     for key, value in second.items():
         old = merged.get(key)
-        merged[key] = _merge_deeply(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        merged[key] = (
+            _merge_deeply(old, value)
+            if isinstance(old, Mapping) and isinstance(value, Mapping)
+            else value
+        )
     return merged

@@ -1,6 +1,8 @@
-"""What can be known of a run from its own object alone: the compiled operation, its identity, its refs, its policies.
+"""What can be known of a run from its own object alone: the compiled operation, its identity, its
+refs, its policies.
 
-Owns the way from a custom resource's body to `Compiled`. Pure, and the same for a laptop and a cluster. Must not look at other runs.
+Owns the way from a custom resource's body to `Compiled`. Pure, and the same for a laptop and a
+cluster. Must not look at other runs.
 """
 
 from __future__ import annotations
@@ -30,7 +32,10 @@ _ROOM = 64 * 1024
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run's own part. `compiled` is None while its hub component is missing (`missing_component` names it)."""
+    """A run's own part.
+
+    `compiled` is None while its hub component is missing (`missing_component` names it).
+    """
 
     identity: Identity
     operation: Operation
@@ -49,19 +54,28 @@ class Prepared:
         return None if self.compiled is None else self.compiled.description
 
     def check_total(self, body: Mapping[str, Any], status: Mapping[str, Any]) -> None:
-        """Refuse a run whose final status might not fit into the cluster any more. Raises SpecError TooLarge with both sizes."""
+        """Refuse a run whose final status might not fit into the cluster any more.
+
+        Raises SpecError TooLarge with both sizes.
+        """
         outputs = max(OUTPUTS - measure(status.get("outputs") or {}), 0)
         size = measure({**body, "status": status}) + outputs + _ROOM
         if size > TOTAL:
             raise SpecError(
-                "TooLarge", f"spec and status would take {size} bytes with the outputs' room; at most {TOTAL} fit into the cluster"
+                "TooLarge",
+                f"spec and status would take {size} bytes with the outputs' room; at most {TOTAL} "
+                "fit into the cluster",
             )
 
 
-def prepare(body: Mapping[str, Any], *, settings: Settings, component: Mapping[str, Any] | None = None) -> Prepared:
-    """Everything that `body` says of itself. `component` is the spec of the Component that its `hubRef` names, if it was found.
+def prepare(
+    body: Mapping[str, Any], *, settings: Settings, component: Mapping[str, Any] | None = None
+) -> Prepared:
+    """Everything that `body` says of itself. `component` is the spec of the Component that its
+    `hubRef` names, if it was found.
 
-    Raises SpecError with all that is wrong with the file; paths are those of the custom resource's spec.
+    Raises SpecError with all that is wrong with the file; paths are those of the custom resource's
+    spec.
     """
     identity = read_identity(body, settings)
     spec = body.get("spec") or {}
@@ -79,22 +93,35 @@ def prepare(body: Mapping[str, Any], *, settings: Settings, component: Mapping[s
         return Prepared(identity, operation, None, missing_component=component_name(hub_ref))
     check_size(found, COMPONENT, f"Component {hub_ref!r}")
     compiled = _compile(operation, found)
-    return Prepared(identity, operation, compiled, frozen_component=found, refs=collect_refs(compiled))
+    return Prepared(
+        identity, operation, compiled, frozen_component=found, refs=collect_refs(compiled)
+    )
 
 
 def component_name(hub_ref: str, path: str = "hubRef") -> str:
-    """The object that a hubRef names: `echo` is `echo`, `echo:v2` is `echo.v2`. SpecError for what no object can be named."""
+    """The object that a hubRef names:
+
+    `echo` is `echo`, `echo:v2` is `echo.v2`. SpecError for what no object can be named.
+    """
     name = hub_ref.replace(":", ".", 1)
     if len(name) > 253 or not _OBJECT_NAME.fullmatch(name):
         expected = "expected NAME or NAME:TAG, in lower-case letters, digits, dashes and dots"
-        raise SpecError("InvalidSpec", f"no Component can be named {shorten(repr(hub_ref), 80)}; {expected}", path)
+        raise SpecError(
+            "InvalidSpec",
+            f"no Component can be named {shorten(repr(hub_ref), 80)}; {expected}",
+            path,
+        )
     return name
 
 
 def _check_namespace(operation: Operation, body: Mapping[str, Any]) -> None:
     own = body["metadata"]["namespace"]
     if operation.namespace not in (None, own):
-        raise SpecError("InvalidSpec", f"expected the object's own namespace {own!r}, found {operation.namespace!r}", "namespace")
+        raise SpecError(
+            "InvalidSpec",
+            f"expected the object's own namespace {own!r}, found {operation.namespace!r}",
+            "namespace",
+        )
 
 
 def _compile(operation: Operation, component: Mapping[str, Any] | None) -> Compiled:

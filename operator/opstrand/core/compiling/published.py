@@ -1,7 +1,8 @@
-"""The compiled operation of a run as the published platform shows one: one layer, with the values that the run has in place.
+"""The compiled operation of a run as the published platform shows one: one layer, with the values
+that the run has in place.
 
-Owns where a value is shown: at its declaration, or among the `contexts` where it has none. Pure. Renders no template and reads no
-other run: a value that is not known yet is left out.
+Owns where a value is shown: at its declaration, or among the `contexts` where it has none. Pure.
+Renders no template and reads no other run: a value that is not known yet is left out.
 """
 
 from __future__ import annotations
@@ -21,8 +22,29 @@ from opstrand.spec.polyaxonfile import parse_component, parse_operation
 
 #: All that the published client knows of a compiled operation; it refuses any other key.
 _KEYS = (
-    *("name", "description", "tags", "presets", "queue", "namespace", "cache", "termination", "plugins"),
-    *("build", "hooks", "mount", "cost", "isApproved", "matrix", "joins", "schedule", "events", "dependencies"),
+    *(
+        "name",
+        "description",
+        "tags",
+        "presets",
+        "queue",
+        "namespace",
+        "cache",
+        "termination",
+        "plugins",
+    ),
+    *(
+        "build",
+        "hooks",
+        "mount",
+        "cost",
+        "isApproved",
+        "matrix",
+        "joins",
+        "schedule",
+        "events",
+        "dependencies",
+    ),
     *("trigger", "conditions", "skipOnUpstreamSkip", "strictParams", "inputs", "outputs", "run"),
 )
 #: Other spellings of a declaration's keys; two of one key would be read as two settings.
@@ -32,19 +54,29 @@ _FROZEN = {"contexts": "inputs", "inputs": "inputs", "outputs": "frozenOutputs"}
 
 
 def compile_published(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The compiled operation of this run. Raises SpecError where there is none: the file is invalid, or its component is not known."""
+    """The compiled operation of this run.
+
+    Raises SpecError where there is none: the file is invalid, or its component is not known.
+    """
     operation, status = parse_operation(body.get("spec") or {}), read_status(body)
     component = None
     if operation.component is None and operation.hub_ref:
         found = status.get("component")
         if found is None:
-            raise SpecError("ComponentNotFound", f"the component {operation.hub_ref!r} is not known yet", "hubRef")
+            raise SpecError(
+                "ComponentNotFound",
+                f"the component {operation.hub_ref!r} is not known yet",
+                "hubRef",
+            )
         component = parse_component(found)
     return place_values(compile_operation(operation, component=component), status)
 
 
 def place_values(compiled: Compiled, frozen: Mapping[str, Any]) -> dict[str, Any]:
-    """The compiled operation with its params in place. Values of `frozen`, a run's status, win over those that are written."""
+    """The compiled operation with its params in place.
+
+    Values of `frozen`, a run's status, win over those that are written.
+    """
     slots, problems = make_slots(compiled, parse_joins(compiled))
     if problems:
         raise SpecError.of(problems)
@@ -52,9 +84,21 @@ def place_values(compiled: Compiled, frozen: Mapping[str, Any]) -> dict[str, Any
     shown = {key: compiled.merged[key] for key in _KEYS if compiled.merged.get(key) is not None}
     for section in ("inputs", "outputs"):
         if section in shown:
-            shown[section] = [_place(item, *values.get((section, item["name"]), (None, None))) for item in shown[section]]
-    contexts = [_place({"name": name}, *known) for (section, name), known in values.items() if section == "contexts"]
-    return {"version": 1.1, "kind": "compiled_operation", **shown, **({"contexts": contexts} if contexts else {})}
+            shown[section] = [
+                _place(item, *values.get((section, item["name"]), (None, None)))
+                for item in shown[section]
+            ]
+    contexts = [
+        _place({"name": name}, *known)
+        for (section, name), known in values.items()
+        if section == "contexts"
+    ]
+    return {
+        "version": 1.1,
+        "kind": "compiled_operation",
+        **shown,
+        **({"contexts": contexts} if contexts else {}),
+    }
 
 
 def _read_value(slot: Slot, frozen: Mapping[str, Any]) -> Any:
@@ -70,7 +114,9 @@ def _read_value(slot: Slot, frozen: Mapping[str, Any]) -> Any:
 
 
 def _place(item: Mapping[str, Any], slot: Slot | None, value: Any) -> dict[str, Any]:
-    """A declaration with its value, and where the value goes; what has a value is not required any more."""
+    """A declaration with its value, and where the value goes; what has a value is not required any
+    more.
+    """
     item = {_ALIASES.get(key, key): setting for key, setting in item.items()}
     if slot is None:
         return item

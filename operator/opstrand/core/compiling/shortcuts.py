@@ -1,6 +1,8 @@
-"""The root shortcuts and patches of a run: `cmd`, `env`, `resources`, `container` and the like, laid over every main container.
+"""The root shortcuts and patches of a run: `cmd`, `env`, `resources`, `container` and the like,
+laid over every main container.
 
-Owns where in a runtime a patch lands: a job has one container, a distributed run one for each role. Must not know the rest of a file.
+Owns where in a runtime a patch lands: a job has one container, a distributed run one for each role.
+Must not know the rest of a file.
 """
 
 from __future__ import annotations
@@ -28,18 +30,27 @@ _PLAIN = ("environment", "init", "connections", "sidecars", "volumes")
 
 
 def merge_over_run(
-    kind: str, base: Run, patch: Mapping[str, Any], strategy: Strategy, *, validate_submission: bool = False
+    kind: str,
+    base: Run,
+    patch: Mapping[str, Any],
+    strategy: Strategy,
+    *,
+    validate_submission: bool = False,
 ) -> dict[str, Any]:
-    """A runtime with a patch laid over it. A patch in a role's words goes to every role of a distributed run.
+    """A runtime with a patch laid over it. A patch in a role's words goes to every role of a
+    distributed run.
 
-    With `validate_submission` the patch is checked against the runtime first; SpecError has paths inside the patch.
+    With `validate_submission` the patch is checked against the runtime first; SpecError has paths
+    inside the patch.
     """
     model = runtimes().get(kind)
     if model is None:
         raise SpecError("InvalidSpec", f"unknown kind of runtime '{kind}'", "kind")
     roles = _roles(model, base)
     if len(roles) > GROUPS:
-        raise SpecError("TooLarge", f"there are {len(roles)} groups; at most {GROUPS} are patched", "kind")
+        raise SpecError(
+            "TooLarge", f"there are {len(roles)} groups; at most {GROUPS} are patched", "kind"
+        )
     own = written_keys(model)
     is_for_roles = bool(roles) and not all(key in own or find_key(key, own) for key in patch)
     if validate_submission:
@@ -50,7 +61,11 @@ def merge_over_run(
 
 
 def _merge_roles(
-    model: type[BaseModel], base: Run, roles: list[tuple[str, ...]], patch: Mapping[str, Any], strategy: Strategy
+    model: type[BaseModel],
+    base: Run,
+    roles: list[tuple[str, ...]],
+    patch: Mapping[str, Any],
+    strategy: Strategy,
 ) -> dict[str, Any]:
     result = dict(base)
     role_model = _role_model(model)
@@ -65,7 +80,10 @@ def _merge_roles(
 
 
 def _roles(model: type[BaseModel], run: Run) -> list[tuple[str, ...]]:
-    """Where the roles of a distributed run are: ("worker",), or ("workers", "small") for named groups."""
+    """Where the roles of a distributed run are:
+
+    ("worker",), or ("workers", "small") for named groups.
+    """
     found: list[tuple[str, ...]] = []
     for key, (shape, _) in fields_of(model).items():
         value = run.get(key)
@@ -73,7 +91,11 @@ def _roles(model: type[BaseModel], run: Run) -> list[tuple[str, ...]]:
             continue
         if shape.section is not None and "container" in fields_of(shape.section):
             found.append((key,))
-        elif shape.items is not None and shape.items.section is not None and "container" in fields_of(shape.items.section):
+        elif (
+            shape.items is not None
+            and shape.items.section is not None
+            and "container" in fields_of(shape.items.section)
+        ):
             found += [(key, name) for name, role in value.items() if isinstance(role, Mapping)]
     return found
 
@@ -87,18 +109,24 @@ def _role_model(model: type[BaseModel]) -> type[BaseModel]:
 
 
 def _validate_patch(model: type[BaseModel], patch: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The patch as documented. A patch is an open mapping until it meets the runtime, whose keys it has."""
+    """The patch as documented.
+
+    A patch is an open mapping until it meets the runtime, whose keys it has.
+    """
     try:
         return cast(Mapping[str, Any], validate(model, patch).data)
     except ValidationError as error:
         raise spec_error(error, None) from None
 
 
-# -- shortcuts ------------------------------------------------------------------------------------------------------
+# -- shortcuts -------------------------------------------------------------------------------------
 
 
 def apply_shortcuts(run: Run | None, written: Mapping[str, Any], strategy: Strategy) -> Run | None:
-    """`run` with the root shortcuts of one layer. Without a runtime `ports` makes a service, any other a job."""
+    """`run` with the root shortcuts of one layer.
+
+    Without a runtime `ports` makes a service, any other a job.
+    """
     if written.get("ports") is not None:
         run = _lay(run, {"ports": written["ports"]}, strategy, "service")
     if written.get("container") is not None:
@@ -108,7 +136,9 @@ def apply_shortcuts(run: Run | None, written: Mapping[str, Any], strategy: Strat
     if written.get("env") is not None:
         run = _apply_variables(run, written["env"], strategy)
     if written.get("resources") is not None:
-        run = _lay(run, {"container": {"resources": spread_resources(written["resources"])}}, strategy)
+        run = _lay(
+            run, {"container": {"resources": spread_resources(written["resources"])}}, strategy
+        )
     for key in _PLAIN:
         if written.get(key) is not None:
             run = _lay(run, {key: written[key]}, strategy)
@@ -122,13 +152,20 @@ def _lay(run: Run | None, patch: Mapping[str, Any], strategy: Strategy, kind: st
 
 
 def _apply_command(run: Run | None, cmd: Any, strategy: Strategy) -> Run:
-    """One script of all lines, as a whole pair of command and args: half of it would mix with the component's."""
+    """One script of all lines, as a whole pair of command and args: half of it would mix with the
+    component's.
+    """
     lines = [cmd] if isinstance(cmd, str) else list(cmd)
     pair = {"command": ["/bin/sh", "-c"], "args": ["\n".join(["set -e", *lines])]}
     if run is None or strategy in ("post_merge", "replace"):
         return _lay(run, {"container": pair}, "replace")
     filled = _lay(run, {"container": pair}, "isnull")
-    return _restore(run, filled, lambda old: old.get("command") is not None or old.get("args") is not None, ("command", "args"))
+    return _restore(
+        run,
+        filled,
+        lambda old: old.get("command") is not None or old.get("args") is not None,
+        ("command", "args"),
+    )
 
 
 def _apply_variables(run: Run | None, env: Mapping[str, str], strategy: Strategy) -> Run:
@@ -139,17 +176,27 @@ def _apply_variables(run: Run | None, env: Mapping[str, str], strategy: Strategy
     return _change_containers(laid, lambda container: _with_variables(container, entries, strategy))
 
 
-def _with_variables(container: Mapping[str, Any], entries: list[Any], strategy: Strategy) -> Mapping[str, Any]:
+def _with_variables(
+    container: Mapping[str, Any], entries: list[Any], strategy: Strategy
+) -> Mapping[str, Any]:
     old = container.get("env") or []
     if is_template(old):
         return container
     both = [*old, *entries] if strategy == "post_merge" else [*entries, *old]
-    last = {entry.get("name"): index for index, entry in enumerate(both) if isinstance(entry, Mapping)}
-    kept = [entry for index, entry in enumerate(both) if not isinstance(entry, Mapping) or last[entry.get("name")] == index]
+    last = {
+        entry.get("name"): index for index, entry in enumerate(both) if isinstance(entry, Mapping)
+    }
+    kept = [
+        entry
+        for index, entry in enumerate(both)
+        if not isinstance(entry, Mapping) or last[entry.get("name")] == index
+    ]
     return {**container, "env": kept}
 
 
-def _restore(before: Run, after: Run, is_kept: Callable[[Mapping[str, Any]], bool], keys: tuple[str, ...]) -> Run:
+def _restore(
+    before: Run, after: Run, is_kept: Callable[[Mapping[str, Any]], bool], keys: tuple[str, ...]
+) -> Run:
     old = _containers(before)
 
     def undo(container: Mapping[str, Any]) -> Mapping[str, Any]:

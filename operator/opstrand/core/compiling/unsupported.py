@@ -1,4 +1,5 @@
-"""What of the format this version does not run: every part is parsed and checked, and what would not be done is said, never ignored.
+"""What of the format this version does not run: every part is parsed and checked, and what would
+not be done is said, never ignored.
 
 Owns that list. What only rendering knows (`plugins`) is `pod_rules`' business.
 """
@@ -27,8 +28,16 @@ def find_missing(compiled: Compiled) -> list[Problem]:
     problems = []
     if compiled.kind not in RUN_KINDS:
         what = "a pipeline" if compiled.kind == "dag" else f"a run of the kind '{compiled.kind}'"
-        problems.append(Problem("NotSupported", f"{what} is checked, but not run by this version", "run.kind"))
+        problems.append(
+            Problem("NotSupported", f"{what} is checked, but not run by this version", "run.kind")
+        )
     for section, (what, instead) in _SECTIONS.items():
         if getattr(compiled, section):
-            problems.append(Problem("NotSupported", f"{what} is checked, but not run by this version{instead}", section))
+            problems.append(
+                Problem(
+                    "NotSupported",
+                    f"{what} is checked, but not run by this version{instead}",
+                    section,
+                )
+            )
     return problems

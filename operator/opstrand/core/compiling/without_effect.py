@@ -1,8 +1,10 @@
-"""Keys of the format that this version accepts and that change nothing, each with what is the case instead.
+"""Keys of the format that this version accepts and that change nothing, each with what is the case
+instead.
 
-Owns that table: `check`, `run` and the API print what it finds. A key that is refused is not in it (`offered`, `pods.pod_rules`), nor one
-that does nothing in `run --local` alone (`local.limits`). A test goes through every key of every section: one that changes neither the
-Pod nor the run's status must be here.
+Owns that table: `check`, `run` and the API print what it finds. A key that is refused is not in it
+(`offered`, `pods.pod_rules`), nor one that does nothing in `run --local` alone (`local.limits`). A
+test goes through every key of every section: one that changes neither the Pod nor the run's status
+must be here.
 """
 
 from __future__ import annotations
@@ -15,19 +17,31 @@ from opstrand.core.operation import Compiled
 from opstrand.spec.operation import Operation
 
 _NO_COLLECTOR = "no container collects files in this version: they go to the store's volume at once"
-_NO_GATEWAY = "nothing is exposed outside of the cluster by this version; it changes globals.base_url alone"
+_NO_GATEWAY = (
+    "nothing is exposed outside of the cluster by this version; it changes globals.base_url alone"
+)
 _NO_CACHE = "this version reuses no earlier result; the run always runs"
 _FOR_SERVICES = "only a service is ended for being idle; a job ends by itself"
-_NO_PAGE = "the service is never found idle: only a page of its own reports when it was used last (termination.probe.http: {path, port})"
-_NO_SYSTEM = "Kubernetes heeds it only in a Pod that names its operating system, which a run's does not"
-_NO_PIPELINE = "is for the operations of a pipeline; alone, an operation waits for the runs that its params refer to"
+_NO_PAGE = (
+    "the service is never found idle: only a page of its own reports when it was used last "
+    "(termination.probe.http: {path, port})"
+)
+_NO_SYSTEM = (
+    "Kubernetes heeds it only in a Pod that names its operating system, which a run's does not"
+)
+_NO_PIPELINE = (
+    "is for the operations of a pipeline; alone, an operation waits for the runs that its params "
+    "refer to"
+)
 
 Rule = Callable[[Any, Compiled], bool]
 
 
 @dataclass(frozen=True)
 class Idle:
-    """A key by its path (`[]`: each item of a list) and why it changes nothing; `kind` and `applies` say where that is so."""
+    """A key by its path (`[]`: each item of a list) and why it changes nothing; `kind` and
+    `applies` say where that is so.
+    """
 
     path: str
     message: str
@@ -36,7 +50,9 @@ class Idle:
 
 
 def _needs_retries(value: Any, compiled: Compiled) -> bool:
-    return value == "OnFailure" and not (isinstance(compiled.termination, Mapping) and compiled.termination.get("maxRetries"))
+    return value == "OnFailure" and not (
+        isinstance(compiled.termination, Mapping) and compiled.termination.get("maxRetries")
+    )
 
 
 def _is_one_program(value: Any, compiled: Compiled) -> bool:
@@ -57,12 +73,27 @@ TABLE = (
     Idle("dependencies", _NO_PIPELINE, applies=lambda value, compiled: bool(value)),
     Idle("trigger", _NO_PIPELINE),
     Idle("skipOnUpstreamSkip", _NO_PIPELINE),
-    Idle("plugins.collectLogs", "no log is kept by this version, whatever it says: `opstrand logs` reads the Pod's"),
+    Idle(
+        "plugins.collectLogs",
+        "no log is kept by this version, whatever it says: `opstrand logs` reads the Pod's",
+    ),
     Idle("plugins.syncStatuses", "statuses are always kept"),
-    Idle("plugins.autoResume", "no run is resumed by this version: termination.maxRetries tries one again"),
+    Idle(
+        "plugins.autoResume",
+        "no run is resumed by this version: termination.maxRetries tries one again",
+    ),
     *(
         Idle(f"plugins.sidecar.{key}", _NO_COLLECTOR)
-        for key in ("image", "imageTag", "imagePullPolicy", "sleepInterval", "syncInterval", "monitorLogs", "monitorSpec", "resources")
+        for key in (
+            "image",
+            "imageTag",
+            "imagePullPolicy",
+            "sleepInterval",
+            "syncInterval",
+            "monitorLogs",
+            "monitorSpec",
+            "resources",
+        )
     ),
     Idle("termination.culling", _FOR_SERVICES, "job"),
     Idle("termination.probe", _FOR_SERVICES, "job"),
@@ -71,7 +102,9 @@ TABLE = (
         "termination.probe",
         "it is asked only where termination.culling has a timeout",
         "service",
-        lambda value, compiled: not (isinstance(compiled.termination, Mapping) and compiled.termination.get("culling")),
+        lambda value, compiled: (
+            not (isinstance(compiled.termination, Mapping) and compiled.termination.get("culling"))
+        ),
     ),
     Idle("run.ports", "a job has no address that others reach: `kind: service` has", "job"),
     Idle("run.isExternal", _NO_GATEWAY, "service"),
@@ -79,12 +112,22 @@ TABLE = (
     Idle("run.replicas", "a job has one Pod at a time", "job"),
     Idle(
         "run.environment.restartPolicy",
-        "exit codes do not choose here: a failed run is tried again as often as termination.maxRetries says, by podFailurePolicy",
+        "exit codes do not choose here: a failed run is tried again as often as "
+        "termination.maxRetries says, by podFailurePolicy",
         "job",
         lambda value, compiled: value == "ExitCode",
     ),
-    Idle("run.environment.restartPolicy", "no failure is tried again without termination.maxRetries", "job", _needs_retries),
-    Idle("run.container.name", "the main container is always `main`", applies=lambda value, compiled: value != "main"),
+    Idle(
+        "run.environment.restartPolicy",
+        "no failure is tried again without termination.maxRetries",
+        "job",
+        _needs_retries,
+    ),
+    Idle(
+        "run.container.name",
+        "the main container is always `main`",
+        applies=lambda value, compiled: value != "main",
+    ),
     Idle("run.init[].artifacts.workers", "files are copied one after the other"),
     Idle("run.container.lifecycle.stopSignal", _NO_SYSTEM),
     Idle("run.sidecars[].lifecycle.stopSignal", _NO_SYSTEM),
@@ -93,13 +136,23 @@ TABLE = (
         "a sidecar is always started again until the run ends",
         applies=lambda value, compiled: value != "Always",
     ),
-    Idle("run.container.command", "a text is the name of one program, spaces and all: write a list", applies=_is_one_program),
+    Idle(
+        "run.container.command",
+        "a text is the name of one program, spaces and all: write a list",
+        applies=_is_one_program,
+    ),
 )
 
 
 def find_idle(compiled: Compiled, *, is_alone: bool = False) -> Iterator[str]:
-    """Every key of the operation that changes nothing, as `path: why`. `is_alone`: its component, and so its kind, is not known here."""
-    parts = {name: getattr(compiled, name) for name in ("cache", "plugins", "termination", "run", "cost", "dependencies", "trigger")}
+    """Every key of the operation that changes nothing, as `path: why`.
+
+    `is_alone`: its component, and so its kind, is not known here.
+    """
+    parts = {
+        name: getattr(compiled, name)
+        for name in ("cache", "plugins", "termination", "run", "cost", "dependencies", "trigger")
+    }
     parts["skipOnUpstreamSkip"] = compiled.skip_on_upstream_skip
     for idle in TABLE:
         if idle.kind in ("", None if is_alone else compiled.kind):

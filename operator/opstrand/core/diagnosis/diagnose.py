@@ -1,7 +1,8 @@
 """What a Pod's status means for the run.
 
-Owns the order in which a Pod is asked what it says; the first check that has something to say wins. What there is to read is in
-`pod_status`, how it ended in `ended`, what keeps it from starting in `hanging`. Must not decide whether to try again.
+Owns the order in which a Pod is asked what it says; the first check that has something to say wins.
+What there is to read is in `pod_status`, how it ended in `ended`, what keeps it from starting in
+`hanging`. Must not decide whether to try again.
 """
 
 from __future__ import annotations
@@ -10,11 +11,21 @@ from collections.abc import Callable, Sequence
 
 from opstrand.core.diagnosis import pending, terminated
 from opstrand.core.diagnosis.observation import Fault, Observation, State
-from opstrand.core.diagnosis.pod_status import Pod, condition_of, is_being_deleted, main_of, node_of, state_of
+from opstrand.core.diagnosis.pod_status import (
+    Pod,
+    condition_of,
+    is_being_deleted,
+    main_of,
+    node_of,
+    state_of,
+)
 
 
 def observe_pod(pod: Pod, events: Sequence[pending.Event] = ()) -> Observation:
-    """What this Pod says, and where it says nothing its Events. Never raises, whatever the Pod lacks."""
+    """What this Pod says, and where it says nothing its Events.
+
+    Never raises, whatever the Pod lacks.
+    """
     for check in _CHECKS:
         seen = check(pod)
         if seen is not None:
@@ -23,26 +34,45 @@ def observe_pod(pod: Pod, events: Sequence[pending.Event] = ()) -> Observation:
 
 
 def _leaving(pod: Pod) -> Observation | None:
-    """The cluster takes the Pod away, and no kubelet has ended it yet: that of a lost node never will."""
+    """The cluster takes the Pod away, and no kubelet has ended it yet: that of a lost node never
+    will.
+    """
     reason = terminated.disruption_of(pod)
     if reason is None or not is_being_deleted(pod):
         return None
     running = state_of(main_of(pod)).get("running")
     state = State.PENDING if running is None else State.RUNNING
-    ending = "; its Pod ends when the node is back, or its Node object is deleted" if reason == "NodeLost" else "; it is given its grace"
+    ending = (
+        "; its Pod ends when the node is back, or its Node object is deleted"
+        if reason == "NodeLost"
+        else "; it is given its grace"
+    )
     words = terminated.describe_disruption(pod, reason) + ending
-    return Observation(state, reason, words, Fault.PLATFORM, started_at=(running or {}).get("startedAt"))
+    return Observation(
+        state, reason, words, Fault.PLATFORM, started_at=(running or {}).get("startedAt")
+    )
 
 
 def _running(pod: Pod) -> Observation | None:
-    """Main runs, or has ended in a Pod whose phase does not say so yet: it is judged then, and does not go back to Starting."""
+    """Main runs, or has ended in a Pod whose phase does not say so yet: it is judged then, and does
+    not go back to Starting.
+    """
     state = state_of(main_of(pod))
     running = state.get("running") or state.get("terminated")
     if running is None or running.get("reason") in terminated.NEVER_STARTED:
         return None
-    # A kubelet writes both at once: only the cluster, when it misses the kubelet, takes back the one without the other.
-    if (condition_of(pod, "Ready").get("status"), condition_of(pod, "ContainersReady").get("status")) == ("False", "True"):
-        return Observation(State.RUNNING, "NodeNotReady", f"node {node_of(pod)!r} does not answer", started_at=running.get("startedAt"))
+    # A kubelet writes both at once: only the cluster, when it misses the kubelet, takes back the
+    # one without the other.
+    if (
+        condition_of(pod, "Ready").get("status"),
+        condition_of(pod, "ContainersReady").get("status"),
+    ) == ("False", "True"):
+        return Observation(
+            State.RUNNING,
+            "NodeNotReady",
+            f"node {node_of(pod)!r} does not answer",
+            started_at=running.get("startedAt"),
+        )
     return Observation(State.RUNNING, "PodRunning", started_at=running.get("startedAt"))
 
 

@@ -25,7 +25,10 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True)
 class Observation:
-    """One look at a Pod. `reason` is of the vocabulary in `errors`; times are RFC 3339 texts as the kubelet wrote them."""
+    """One look at a Pod.
+
+    `reason` is of the vocabulary in `errors`; times are RFC 3339 texts as the kubelet wrote them.
+    """
 
     state: State
     reason: str = ""

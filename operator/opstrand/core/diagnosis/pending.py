@@ -1,6 +1,8 @@
-"""What keeps a Pod from starting: a node that takes it, an image, a volume, a Secret, a sidecar that does not come up.
+"""What keeps a Pod from starting: a node that takes it, an image, a volume, a Secret, a sidecar
+that does not come up.
 
-Every check is small, pure, and answers with the words of whoever refuses: scheduler, kubelet, registry. Must not decide how long to wait.
+Every check is small, pure, and answers with the words of whoever refuses: scheduler, kubelet,
+registry. Must not decide how long to wait.
 """
 
 from __future__ import annotations
@@ -60,8 +62,17 @@ def find_broken_sidecar(pod: Pod) -> Observation | None:
         end = end_of(container) or earlier_end_of(container)
         if end is not None and is_sidecar(pod, container) and not container.get("started"):
             reason, words = describe_end(pod, container, end)
-            how = "is down" if "running" in state_of(main_of(pod)) else "does not come up, and main waits for it"
-            return Observation(State.PENDING, reason, f"sidecar {container.get('name')!r} {how}: {words}", Fault.USER)
+            how = (
+                "is down"
+                if "running" in state_of(main_of(pod))
+                else "does not come up, and main waits for it"
+            )
+            return Observation(
+                State.PENDING,
+                reason,
+                f"sidecar {container.get('name')!r} {how}: {words}",
+                Fault.USER,
+            )
     return None
 
 
@@ -72,8 +83,13 @@ def find_waiting(pod: Pod) -> Observation | None:
         found = _WAITS.get(str(waiting.get("reason", "")))
         if found is not None:
             reason, hopeless = found
-            image = f" (image {container.get('image', '')!r})" if reason == "ImagePullFailed" else ""
-            message = f"container {container.get('name')!r}{image}: {waiting.get('message') or waiting['reason']}"
+            image = (
+                f" (image {container.get('image', '')!r})" if reason == "ImagePullFailed" else ""
+            )
+            message = (
+                f"container {container.get('name')!r}{image}: "
+                f"{waiting.get('message') or waiting['reason']}"
+            )
             return Observation(State.PENDING, reason, message, Fault.USER, hopeless=hopeless)
     return None
 
@@ -91,7 +107,11 @@ def find_unschedulable(pod: Pod) -> Observation | None:
     if _NO_CLAIM.search(message):
         return Observation(State.PENDING, "VolumeNotMounted", message, Fault.USER)
     short = dict.fromkeys(_SHORT.findall(message))
-    asked = "; ".join(f"asks for {resource}: {amounts}" for resource in short if (amounts := _requests(pod, resource)))
+    asked = "; ".join(
+        f"asks for {resource}: {amounts}"
+        for resource in short
+        if (amounts := _requests(pod, resource))
+    )
     return Observation(State.PENDING, "Unschedulable", f"{asked}; {message}" if asked else message)
 
 
@@ -103,12 +123,18 @@ def _describe_gates(pod: Pod, scheduled: Mapping[str, Any]) -> str:
 def _requests(pod: Pod, resource: str) -> str:
     """What main and all that runs beside it ask for; the init steps where those ask for none."""
     inits = spec_of(pod).get("initContainers") or ()
-    beside = [*(spec_of(pod).get("containers") or ()), *(one for one in inits if one.get("restartPolicy") == "Always")]
+    beside = [
+        *(spec_of(pod).get("containers") or ()),
+        *(one for one in inits if one.get("restartPolicy") == "Always"),
+    ]
     return _amounts(beside, resource) or _amounts(inits, resource)
 
 
 def _amounts(containers: Sequence[Mapping[str, Any]], resource: str) -> str:
-    asked = [(((one.get("resources") or {}).get("requests") or {}).get(resource), one.get("name")) for one in containers]
+    asked = [
+        (((one.get("resources") or {}).get("requests") or {}).get(resource), one.get("name"))
+        for one in containers
+    ]
     return ", ".join(f"{amount} ({name})" for amount, name in asked if amount)
 
 
@@ -123,24 +149,45 @@ def find_running_init(pod: Pod) -> Observation | None:
 
 
 def names_missing(seen: Observation) -> bool:
-    """Whether the message names something that is not there: once that is there, the next thing may be missing, for the same reason."""
-    return seen.reason in ("ContainerConfigError", "VolumeNotMounted") and _MISSING.search(seen.message) is not None
+    """Whether the message names something that is not there: once that is there, the next thing may
+    be missing, for the same reason.
+    """
+    return (
+        seen.reason in ("ContainerConfigError", "VolumeNotMounted")
+        and _MISSING.search(seen.message) is not None
+    )
 
 
 def find_in_events(events: Sequence[Event]) -> Observation | None:
-    """What only an Event says, the Pod itself just waits: a volume that the node cannot have, a network that it cannot make."""
+    """What only an Event says, the Pod itself just waits: a volume that the node cannot have, a
+    network that it cannot make.
+    """
     unmounted = _find_reported(events, _MOUNTS)
     if unmounted is not None:
         return Observation(State.PENDING, "VolumeNotMounted", unmounted, Fault.USER)
     unmade = _find_reported(events, (_SANDBOX,))
-    return None if unmade is None else Observation(State.PENDING, "PlatformError", f"its node cannot make the Pod: {unmade}")
+    return (
+        None
+        if unmade is None
+        else Observation(State.PENDING, "PlatformError", f"its node cannot make the Pod: {unmade}")
+    )
 
 
 def _find_reported(events: Sequence[Event], reasons: Sequence[str]) -> str | None:
-    """What was said lately for one of these reasons. Of several things always the same one: they are said in turns."""
+    """What was said lately for one of these reasons.
+
+    Of several things always the same one: they are said in turns.
+    """
     told = [one for one in events if one.get("reason") in reasons]
     newest = max((_when(one) for one in told), default="")
-    return min((str(one.get("message") or "no reason given") for one in told if _is_recent(_when(one), newest)), default=None)
+    return min(
+        (
+            str(one.get("message") or "no reason given")
+            for one in told
+            if _is_recent(_when(one), newest)
+        ),
+        default=None,
+    )
 
 
 def _when(event: Event) -> str:

@@ -1,7 +1,8 @@
 """A Pod as it is read: the fields of its spec and status, whatever of them is absent or null.
 
-The only place that knows Pod fields for reading: a kubelet that refuses a Pod fills in none of the lists, and a lost one never ends
-anything. Must not say what any of it means for the run: `hanging` and `ended` do.
+The only place that knows Pod fields for reading: a kubelet that refuses a Pod fills in none of the
+lists, and a lost one never ends anything. Must not say what any of it means for the run: `hanging`
+and `ended` do.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ def main_of(pod: Pod) -> ContainerStatus:
 
 
 def condition_of(pod: Pod, kind: str) -> Mapping[str, Any]:
-    return next((one for one in status_of(pod).get("conditions") or () if one.get("type") == kind), {})
+    return next(
+        (one for one in status_of(pod).get("conditions") or () if one.get("type") == kind), {}
+    )
 
 
 def state_of(container: ContainerStatus) -> Mapping[str, Any]:
@@ -67,7 +70,10 @@ def earlier_end_of(container: ContainerStatus) -> Mapping[str, Any] | None:
 
 
 def is_over(pod: Pod) -> bool:
-    """No container of it will run again: its phase is terminal. Exit codes seen before that may still be a deadline's work."""
+    """No container of it will run again: its phase is terminal.
+
+    Exit codes seen before that may still be a deadline's work.
+    """
     return status_of(pod).get("phase") in ("Failed", "Succeeded")
 
 
@@ -83,35 +89,61 @@ def is_sidecar(pod: Pod, container: ContainerStatus) -> bool:
 
 
 def is_being_made(pod: Pod) -> bool:
-    """A node has it, and no container of it has started: the node is busy with images and volumes, or cannot have one of them."""
+    """A node has it, and no container of it has started: the node is busy with images and volumes,
+    or cannot have one of them.
+    """
     if not node_of(pod) or status_of(pod).get("phase") != "Pending":
         return False
     return all("waiting" in state_of(one) for one in all_containers_of(pod))
 
 
 def has_company(pod: Pod) -> bool:
-    """Whether a container that neither we nor the user asked for runs beside main: somebody's admission webhook put it there, and it has
-    no end of its own."""
-    return any(one.get("name") != MAIN_CONTAINER and "running" in state_of(one) for one in containers_of(pod))
+    """Whether a container that neither we nor the user asked for runs beside main: somebody's
+    admission webhook put it there, and it has no end of its own.
+    """
+    return any(
+        one.get("name") != MAIN_CONTAINER and "running" in state_of(one)
+        for one in containers_of(pod)
+    )
 
 
 def was_beyond_deadline(pod: Pod, end: Mapping[str, Any]) -> bool:
-    """Whether this end came when the Pod's time was up: by then every container was asked to end, and some do so with exit code 0."""
-    seconds, started, finished = spec_of(pod).get("activeDeadlineSeconds"), status_of(pod).get("startTime"), end.get("finishedAt")
+    """Whether this end came when the Pod's time was up: by then every container was asked to end,
+    and some do so with exit code 0.
+    """
+    seconds, started, finished = (
+        spec_of(pod).get("activeDeadlineSeconds"),
+        status_of(pod).get("startTime"),
+        end.get("finishedAt"),
+    )
     if not seconds or not started or not finished:
         return False
-    return datetime.fromisoformat(finished) >= datetime.fromisoformat(started) + timedelta(seconds=int(seconds))
+    return datetime.fromisoformat(finished) >= datetime.fromisoformat(started) + timedelta(
+        seconds=int(seconds)
+    )
 
 
 def last_words(pod: Pod, end: Mapping[str, Any]) -> str:
-    """What the kubelet kept of a container's log, without the secrets that are known from the Pod or look like some."""
-    literal = [entry for one in _declared(pod) for entry in one.get("env") or () if entry.get("value")]
-    secrets = [expand(str(entry["value"]), {}) for entry in literal if is_secret_name(str(entry.get("name")))]
+    """What the kubelet kept of a container's log, without the secrets that are known from the Pod
+    or look like some.
+    """
+    literal = [
+        entry for one in _declared(pod) for entry in one.get("env") or () if entry.get("value")
+    ]
+    secrets = [
+        expand(str(entry["value"]), {})
+        for entry in literal
+        if is_secret_name(str(entry.get("name")))
+    ]
     return mask(str(end.get("message") or "").strip(), secrets)
 
 
 def memory_limit_of(pod: Pod, name: str) -> str | None:
-    limits = (((one.get("resources") or {}).get("limits") or {}).get("memory") for one in _declared(pod) if one.get("name") == name)
+    limits = (
+        ((one.get("resources") or {}).get("limits") or {}).get("memory")
+        for one in _declared(pod)
+        if one.get("name") == name
+    )
     return next(limits, None)
 
 

@@ -1,6 +1,8 @@
-"""What follows when the cluster refuses what a run asked for: the run's end, or a wait that says for what.
+"""What follows when the cluster refuses what a run asked for: the run's end, or a wait that says
+for what.
 
-Owns the meaning of the API server's own words. It says them to whoever makes the Pod: to us, or to the ReplicaSet of a service.
+Owns the meaning of the API server's own words. It says them to whoever makes the Pod: to us, or to
+the ReplicaSet of a service.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ from opstrand.core.lifecycle.transitions import advanced, ending_times, patience
 from opstrand.core.phase import Phase
 from opstrand.core.pods.init_containers import RESOURCES
 
-#: A piece of the server's own words -> reason, phase, seconds until it is worth another try (None: never). The first that fits counts:
-#: admission is full of plugins and webhooks, each with words of its own, and what is none of these is for the user to mend.
+#: A piece of the server's own words -> reason, phase, seconds until it is worth another try (None:
+#: never). The first that fits counts: admission is full of plugins and webhooks, each with words of
+#: its own, and what is none of these is for the user to mend.
 _FORBIDDEN: tuple[tuple[str, str, Phase, float | None], ...] = (
     ("exceeded quota", "QuotaExceeded", Phase.STARTING, 10.0),
     ("insufficient quota", "QuotaExceeded", Phase.STARTING, 10.0),
@@ -23,8 +26,11 @@ _FORBIDDEN: tuple[tuple[str, str, Phase, float | None], ...] = (
     ("denied the request", "PodRefused", Phase.FAILED, None),
     ("is invalid:", "PodRefused", Phase.FAILED, None),
 )
-#: What is not about the run: RBAC's words about whoever asks, and those of admission plugins that have just started.
-_NOT_ABOUT_IT = re.compile(r'is forbidden: User ".*" cannot |not yet ready to handle request|status unknown for quota')
+#: What is not about the run: RBAC's words about whoever asks, and those of admission plugins that
+#: have just started.
+_NOT_ABOUT_IT = re.compile(
+    r'is forbidden: User ".*" cannot |not yet ready to handle request|status unknown for quota'
+)
 
 #: A LimitRange does not say which container it means, and one of them is ours.
 _PER_CONTAINER = " per Container "
@@ -37,18 +43,38 @@ def classify_refusal(snapshot: Snapshot, words: str) -> Decision | None:
         return None
     for piece, reason, phase, again in _FORBIDDEN:
         if piece in words:
-            return refuse(snapshot, phase, reason, words + _OF_OURS if _PER_CONTAINER in words else words, requeue_after=again)
+            return refuse(
+                snapshot,
+                phase,
+                reason,
+                words + _OF_OURS if _PER_CONTAINER in words else words,
+                requeue_after=again,
+            )
     return None
 
 
-def refuse(snapshot: Snapshot, phase: Phase, reason: str, message: str, *, requeue_after: float | None = None) -> Decision:
+def refuse(
+    snapshot: Snapshot,
+    phase: Phase,
+    reason: str,
+    message: str,
+    *,
+    requeue_after: float | None = None,
+) -> Decision:
     """What follows for a run whose Pod was refused.
 
-    Quota comes back by itself and is waited for; what a person must mend is waited for with the configured patience. A service ends once
-    what was made of it is gone.
+    Quota comes back by itself and is waited for; what a person must mend is waited for with the
+    configured patience. A service ends once what was made of it is gone.
     """
-    if phase is Phase.STARTING and reason != "QuotaExceeded" and patience_left(snapshot, phase, reason) <= 0:
+    if (
+        phase is Phase.STARTING
+        and reason != "QuotaExceeded"
+        and patience_left(snapshot, phase, reason) <= 0
+    ):
         phase, requeue_after = Phase.FAILED, None
     if phase.is_final and snapshot.is_service and snapshot.phase is not Phase.STOPPING:
         return Decision(advanced(snapshot, Phase.STOPPING, reason, message), requeue_after=0.0)
-    return Decision(advanced(snapshot, phase, reason, message, **ending_times(snapshot, phase)), requeue_after=requeue_after)
+    return Decision(
+        advanced(snapshot, phase, reason, message, **ending_times(snapshot, phase)),
+        requeue_after=requeue_after,
+    )

@@ -1,6 +1,7 @@
 """The conditions of a run, by the rules of metav1.Condition.
 
-Owns how one is set: it is never removed, and its transition time changes only with its status. Must not decide when to set which.
+Owns how one is set: it is never removed, and its transition time changes only with its status. Must
+not decide when to set which.
 """
 
 from __future__ import annotations
@@ -23,9 +24,19 @@ REPORT_KEPT = "ReportKept"
 
 
 def set_condition(
-    conditions: Sequence[Condition], kind: str, status: bool | None, *, reason: str, message: str = "", now: str, generation: int
+    conditions: Sequence[Condition],
+    kind: str,
+    status: bool | None,
+    *,
+    reason: str,
+    message: str = "",
+    now: str,
+    generation: int,
 ) -> list[Condition]:
-    """The conditions with the one of this type set. `status` None is "Unknown". `now` is RFC 3339; the input is left as it is."""
+    """The conditions with the one of this type set.
+
+    `status` None is "Unknown". `now` is RFC 3339; the input is left as it is.
+    """
     text = "Unknown" if status is None else str(status)
     before = next((one for one in conditions if one["type"] == kind), None)
     since = before.get("lastTransitionTime", now) if before and before["status"] == text else now

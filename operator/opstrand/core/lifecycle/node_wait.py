@@ -1,20 +1,30 @@
 """How long a run waits for a node that takes its Pod.
 
-Owns that bound: the kubelet counts a Pod's deadline from the moment a node has it, so that without a node nothing counts it.
-Must not end anything.
+Owns that bound: the kubelet counts a Pod's deadline from the moment a node has it, so that without
+a node nothing counts it. Must not end anything.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from opstrand.core.diagnosis.pod_status import Pod, all_containers_of, condition_of, node_of, spec_of, status_of
+from opstrand.core.diagnosis.pod_status import (
+    Pod,
+    all_containers_of,
+    condition_of,
+    node_of,
+    spec_of,
+    status_of,
+)
 from opstrand.settings import Settings
 
 
 @dataclass(frozen=True)
 class NodeWait:
-    """The bound of one Pod's wait. `left` is in seconds, `reason` and `message` are those of a run that ends by it."""
+    """The bound of one Pod's wait.
+
+    `left` is in seconds, `reason` and `message` are those of a run that ends by it.
+    """
 
     left: float
     reason: str
@@ -26,19 +36,37 @@ class NodeWait:
 
 
 def find_node_wait(pod: Pod, age: float, words: str, settings: Settings) -> NodeWait | None:
-    """The bound, where no node has this Pod of so many seconds; None where one has it, or where it is held back on purpose.
+    """The bound, where no node has this Pod of so many seconds; None where one has it, or where it
+    is held back on purpose.
 
-    A run with a timeout waits for the longer of that and `start_patience`, in which a cluster can add a node. `words` are the scheduler's.
+    A run with a timeout waits for the longer of that and `start_patience`, in which a cluster can
+    add a node. `words` are the scheduler's.
     """
     if not _is_waiting(pod):
         return None
     timeout, limit = spec_of(pod).get("activeDeadlineSeconds"), settings.node_patience
     said = f": {words}" if words else ""
-    bounds = [(limit, "Unschedulable", f"no node took its Pod within {limit} s (OPSTRAND_NODE_PATIENCE){said}")] if limit else []
+    bounds = (
+        [
+            (
+                limit,
+                "Unschedulable",
+                f"no node took its Pod within {limit} s (OPSTRAND_NODE_PATIENCE){said}",
+            )
+        ]
+        if limit
+        else []
+    )
     if timeout is not None:
         most = max(int(timeout), settings.start_patience)
-        which = "its timeout" if most == timeout else f"OPSTRAND_START_PATIENCE, which is more than its timeout of {timeout} s"
-        bounds.append((most, "DeadlineExceeded", f"no node took its Pod within {most} s ({which}){said}"))
+        which = (
+            "its timeout"
+            if most == timeout
+            else f"OPSTRAND_START_PATIENCE, which is more than its timeout of {timeout} s"
+        )
+        bounds.append(
+            (most, "DeadlineExceeded", f"no node took its Pod within {most} s ({which}){said}")
+        )
     if not bounds:
         return None
     seconds, reason, message = min(bounds)
@@ -46,7 +74,10 @@ def find_node_wait(pod: Pod, age: float, words: str, settings: Settings) -> Node
 
 
 def _is_waiting(pod: Pod) -> bool:
-    """Whether no node has it. A Pod that a queue such as Kueue holds back waits for that queue, for as long as it likes."""
+    """Whether no node has it.
+
+    A Pod that a queue such as Kueue holds back waits for that queue, for as long as it likes.
+    """
     scheduled = condition_of(pod, "PodScheduled")
     if status_of(pod).get("phase") not in (None, "Pending") or all_containers_of(pod):
         return False

@@ -1,7 +1,8 @@
 """Whether a failed attempt is followed by another, and when.
 
-Two budgets: `termination.maxRetries` for what the user's program did, and the platform's own for evictions, preemptions and lost nodes, so
-that a busy cluster does not eat the user's retries. Must not diagnose; it judges what `diagnose` saw.
+Two budgets: `termination.maxRetries` for what the user's program did, and the platform's own for
+evictions, preemptions and lost nodes, so that a busy cluster does not eat the user's retries. Must
+not diagnose; it judges what `diagnose` saw.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ class Spent:
 
 
 def read_platform_retries(body: Mapping[str, Any], plan: Plan) -> int | None:
-    """How many disruptions this run bears, where it says so; the object's annotation wins over the file's. SpecError InvalidSpec."""
+    """How many disruptions this run bears, where it says so; the object's annotation wins over the
+    file's. SpecError InvalidSpec.
+    """
     for given, path in (
         (body["metadata"].get("annotations"), "metadata.annotations"),
         (plan.environment.get("annotations"), "run.environment.annotations"),
@@ -47,7 +50,12 @@ def read_platform_retries(body: Mapping[str, Any], plan: Plan) -> int | None:
         text = (given or {}).get(PLATFORM_RETRIES)
         if text is None:
             continue
-        if not (str(text).isdecimal() and str(text).isascii() and len(str(text)) <= len(str(ATTEMPTS)) and int(text) <= ATTEMPTS):
+        if not (
+            str(text).isdecimal()
+            and str(text).isascii()
+            and len(str(text)) <= len(str(ATTEMPTS))
+            and int(text) <= ATTEMPTS
+        ):
             words = f"expected a whole number from 0 to {ATTEMPTS}, found {shorten(repr(text), 80)}"
             raise SpecError("InvalidSpec", words, f'{path}["{PLATFORM_RETRIES}"]')
         return int(text)
@@ -64,26 +72,44 @@ class Failure:
 
 def read_failure(pod: Pod) -> Failure:
     """What is left of a Pod for the rules of a podFailurePolicy."""
-    ends = {str(one.get("name")): end for one in all_containers_of(pod) if (end := end_of(one)) is not None}
-    codes = {name: int(end["exitCode"]) for name, end in ends.items() if end.get("exitCode") is not None}
-    conditions = {str(one.get("type")): str(one.get("status")) for one in status_of(pod).get("conditions") or ()}
+    ends = {
+        str(one.get("name")): end
+        for one in all_containers_of(pod)
+        if (end := end_of(one)) is not None
+    }
+    codes = {
+        name: int(end["exitCode"]) for name, end in ends.items() if end.get("exitCode") is not None
+    }
+    conditions = {
+        str(one.get("type")): str(one.get("status"))
+        for one in status_of(pod).get("conditions") or ()
+    }
     return Failure(codes, conditions)
 
 
 def classify_failure(policy: Mapping[str, Any] | None, failure: Failure) -> str | None:
-    """What `termination.podFailurePolicy` says to a failed Pod: FailJob, Ignore, Count, or None where no rule speaks. The first that
-    matches wins, as with a Kubernetes Job."""
+    """What `termination.podFailurePolicy` says to a failed Pod: FailJob, Ignore, Count, or None
+    where no rule speaks. The first that matches wins, as with a Kubernetes Job.
+    """
     for rule in (policy or {}).get("rules") or ():
         codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions") or ()
-        if (codes and _matches_codes(codes, failure)) or any(_matches_condition(one, failure) for one in conditions):
+        if (codes and _matches_codes(codes, failure)) or any(
+            _matches_condition(one, failure) for one in conditions
+        ):
             return str(rule.get("action"))
     return None
 
 
 def _matches_codes(wanted: Mapping[str, Any], failure: Failure) -> bool:
-    """Any container (or the one named) that ended with a code, 0 aside, that is among the values (or not among them)."""
+    """Any container (or the one named) that ended with a code, 0 aside, that is among the values
+    (or not among them).
+    """
     name = container_name(wanted["containerName"]) if wanted.get("containerName") else None
-    codes = [code for container, code in failure.exit_codes.items() if code != 0 and name in (None, container)]
+    codes = [
+        code
+        for container, code in failure.exit_codes.items()
+        if code != 0 and name in (None, container)
+    ]
     among = [code in (wanted.get("values") or ()) for code in codes]
     return any(among) if wanted.get("operator") == "In" else any(not one for one in among)
 
@@ -92,26 +118,43 @@ def _matches_condition(wanted: Mapping[str, Any], failure: Failure) -> bool:
     return failure.conditions.get(str(wanted.get("type"))) == str(wanted.get("status") or "True")
 
 
-def spend(spent: Spent, fault: Fault, verdict: str | None, *, max_retries: int, max_disruptions: int) -> Spent | None:
-    """What is spent once this failure is retried, by the policy's verdict or else by whose fault it was; None where it is the end."""
+def spend(
+    spent: Spent, fault: Fault, verdict: str | None, *, max_retries: int, max_disruptions: int
+) -> Spent | None:
+    """What is spent once this failure is retried, by the policy's verdict or else by whose fault it
+    was; None where it is the end.
+    """
     if verdict == "FailJob":
         return None
     if verdict == "Ignore":
         # Not the user's budget, and all the same not without end.
-        return Spent(spent.failures, spent.disruptions + 1) if spent.failures + spent.disruptions + 1 < ATTEMPTS else None
+        return (
+            Spent(spent.failures, spent.disruptions + 1)
+            if spent.failures + spent.disruptions + 1 < ATTEMPTS
+            else None
+        )
     counted = Fault.USER if verdict == "Count" else fault
     return next_spent(spent, counted, max_retries=max_retries, max_disruptions=max_disruptions)
 
 
-def next_spent(spent: Spent, fault: Fault, *, max_retries: int, max_disruptions: int) -> Spent | None:
+def next_spent(
+    spent: Spent, fault: Fault, *, max_retries: int, max_disruptions: int
+) -> Spent | None:
     """What is spent once this failure is retried; None where its budget is empty."""
     if fault is Fault.PLATFORM:
-        return Spent(spent.failures, spent.disruptions + 1) if spent.disruptions < max_disruptions else None
+        return (
+            Spent(spent.failures, spent.disruptions + 1)
+            if spent.disruptions < max_disruptions
+            else None
+        )
     return Spent(spent.failures + 1, spent.disruptions) if spent.failures < max_retries else None
 
 
 def backoff(spent: Spent, fault: Fault, *, first: float) -> float:
-    """Seconds to wait before the next attempt: `first`, doubled each time. A disruption was not the program's fault: it starts soon."""
+    """Seconds to wait before the next attempt:
+
+    `first`, doubled each time. A disruption was not the program's fault: it starts soon.
+    """
     count = spent.disruptions if fault is Fault.PLATFORM else spent.failures
     start = 1.0 if fault is Fault.PLATFORM else first
     return float(min(start * 2 ** max(count - 1, 0), MAX_BACKOFF))

@@ -1,4 +1,5 @@
-"""What a decision sees and what it says: values, so that the same snapshot can be judged anywhere, any number of times.
+"""What a decision sees and what it says: values, so that the same snapshot can be judged anywhere,
+any number of times.
 
 Owns `Snapshot`, `Decision` and the actions there are. Must not judge: `lifecycle` does.
 """
@@ -30,7 +31,10 @@ _SKEW = 1.0
 
 @dataclass(frozen=True)
 class Passed:
-    """How long ago something was. `doubted_for`: seconds until that is sure; nothing may end because of it before."""
+    """How long ago something was.
+
+    `doubted_for`: seconds until that is sure; nothing may end because of it before.
+    """
 
     seconds: float
     doubted_for: float = 0.0
@@ -38,7 +42,10 @@ class Passed:
 
 @dataclass(frozen=True)
 class Measured:
-    """Times that were measured before: for where no clock is. One that is not among them was written a moment ago."""
+    """Times that were measured before: for where no clock is.
+
+    One that is not among them was written a moment ago.
+    """
 
     passed: Mapping[str, Passed]
 
@@ -48,7 +55,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that a decision may look at. Times are aware datetimes; `body` is the Operation as stored."""
+    """All that a decision may look at.
+
+    Times are aware datetimes; `body` is the Operation as stored.
+    """
 
     body: Mapping[str, Any]
     prepared: Prepared | SpecError
@@ -59,7 +69,8 @@ class Snapshot:
     #: Every run of the project, where the operation has joins: their queries choose among them.
     project: Sequence[Upstream] = ()
     pod: Mapping[str, Any] | None = None
-    #: A Pod of the attempt's name of which it is not known whether this run's is it: it is compared before it counts.
+    #: A Pod of the attempt's name of which it is not known whether this run's is it: it is compared
+    #: before it counts.
     claimant: Mapping[str, Any] | None = None
     #: The ConfigMap with the init document is gone, and the Pod waits for it.
     documents_are_gone: bool = False
@@ -78,10 +89,11 @@ class Snapshot:
     service_is_gone: bool = False
     #: When a service that may be idle was used last, asked for once it matters.
     activity: Activity | None = None
-    #: Tells how long ago a time of this run was, whatever became of the clock since; None: by `now`. True is for a time of which it is
-    #: not known when it was written.
+    #: Tells how long ago a time of this run was, whatever became of the clock since; None: by
+    #: `now`. True is for a time of which it is not known when it was written.
     measure: Callable[[str, bool], Passed] | None = None
-    #: What the operator's owner lets runs use by name; None where no catalog is given, and a run that names a connection cannot start.
+    #: What the operator's owner lets runs use by name; None where no catalog is given, and a run
+    #: that names a connection cannot start.
     catalog: Catalog | None = EMPTY
 
     @cached_property
@@ -117,23 +129,32 @@ class Snapshot:
 
     @property
     def termination(self) -> Mapping[str, Any]:
-        """The frozen limits, with later edits of `spec.termination` over them. Only whole numbers are taken from the spec; a template
-        keeps the value that was rendered at the freeze."""
+        """The frozen limits, with later edits of `spec.termination` over them. Only whole numbers
+        are taken from the spec; a template keeps the value that was rendered at the freeze.
+        """
         frozen: Mapping[str, Any] = self.status.get("termination") or {}
         spec = self.body.get("spec") or {}
         if spec.get("patchStrategy") in ("isnull", "pre_merge"):
             return frozen
         written = spec.get("termination")
         given = written if isinstance(written, Mapping) else {}
-        return {**frozen, **{key: given[key] for key in _LIMITS if type(given.get(key)) is int and given[key] >= 0}}
+        return {
+            **frozen,
+            **{
+                key: given[key]
+                for key in _LIMITS
+                if type(given.get(key)) is int and given[key] >= 0
+            },
+        }
 
     def since(self, text: object) -> float:
         """Seconds since a time of RFC 3339; 0 for one that is still to come, or is none."""
         return max(0.0, self._pass(text).seconds)
 
     def left(self, text: object, seconds: float, *, is_reported: bool = False) -> float:
-        """Of so many seconds since then, those that are left: at most all of them, and none only if it is sure that they have passed.
-        `is_reported`: others say it, and perhaps long after."""
+        """Of so many seconds since then, those that are left: at most all of them, and none only if
+        it is sure that they have passed. `is_reported`: others say it, and perhaps long after.
+        """
         passed = self._pass(text, is_reported)
         left = min(seconds - passed.seconds, max(seconds, _SKEW))
         return left if left > 0 or passed.doubted_for <= 0 else passed.doubted_for
@@ -146,7 +167,11 @@ class Snapshot:
         moment = parse_moment(text)
         if moment is None:
             return Passed(0.0)
-        return Passed(max(-_SKEW, (self.now - moment).total_seconds())) if self.measure is None else self.measure(str(text), is_reported)
+        return (
+            Passed(max(-_SKEW, (self.now - moment).total_seconds()))
+            if self.measure is None
+            else self.measure(str(text), is_reported)
+        )
 
     @property
     def measured(self) -> Measured | None:
@@ -161,7 +186,9 @@ class Snapshot:
 
     @property
     def times(self) -> list[str]:
-        """Times in the status, and in what the run is made of, from which something is counted, now or later."""
+        """Times in the status, and in what the run is made of, from which something is counted, now
+        or later.
+        """
         texts = [self.status.get("startedAt"), self.status.get("finishedAt"), self.last_step]
         for made in (self.pod, self.claimant, self.deployment, *self.replicas):
             texts += _list_times(made or {})
@@ -187,7 +214,10 @@ class CreatePod:
 
 @dataclass(frozen=True)
 class ClaimPod:
-    """Compare the Pod that has the attempt's name with the attempt's own. `exact`: the frozen run was rendered in the same way."""
+    """Compare the Pod that has the attempt's name with the attempt's own.
+
+    `exact`: the frozen run was rendered in the same way.
+    """
 
     attempt: Attempt
     exact: bool
@@ -216,26 +246,35 @@ class DeletePod:
 
 @dataclass(frozen=True)
 class CreateService:
-    """Make a service's objects. Their names are the run's own, so doing it twice makes them once."""
+    """Make a service's objects.
+
+    Their names are the run's own, so doing it twice makes them once.
+    """
 
     attempt: Attempt
 
 
 @dataclass(frozen=True)
 class DeleteService:
-    """Take away a service's objects, as far as they are this run's; its Pods are given their grace."""
+    """Take away a service's objects, as far as they are this run's; its Pods are given their
+    grace.
+    """
 
     name: str
 
 
-Action = CreatePod | ClaimPod | RestoreDocuments | StopPod | DeletePod | CreateService | DeleteService
+Action = (
+    CreatePod | ClaimPod | RestoreDocuments | StopPod | DeletePod | CreateService | DeleteService
+)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do: write `status` if it differs from what is stored (None: nothing to write), then the actions, in order.
+    """What to do: write `status` if it differs from what is stored (None: nothing to write), then
+    the actions, in order.
 
-    `freeze`: the write must fail if the object changed since it was read. `requeue_after`: look again after so many seconds.
+    `freeze`: the write must fail if the object changed since it was read. `requeue_after`: look
+    again after so many seconds.
     """
 
     status: Status | None = None

@@ -1,6 +1,7 @@
 """The status of a run as data: how it advances, and which JSON Patch takes one to the next.
 
-Owns the shape of `.status` and who owns which key of it. Must not decide when it advances; `lifecycle` does.
+Owns the shape of `.status` and who owns which key of it. Must not decide when it advances;
+`lifecycle` does.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ def advance(
     renew: bool = False,
     **facts: Any,
 ) -> Status:
-    """The status in this phase, with its history and conditions; `facts` are further keys. `status` is left as it is.
+    """The status in this phase, with its history and conditions; `facts` are further keys. `status`
+    is left as it is.
 
-    The same phase and reason again add nothing: a repeated observation must come out equal, so that it costs no write. With `renew` another
-    message is something new.
+    The same phase and reason again add nothing: a repeated observation must come out equal, so that
+    it costs no write. With `renew` another message is something new.
     """
     # Whatever is changed below is replaced, never changed in place: the parts may be shared.
     after: Status = dict(status)
@@ -41,17 +43,30 @@ def advance(
     if repeated:
         message = after.get("message", "")
     after.update(facts)
-    after.update(phase=phase.value, reason=reason, message=shorten(message, MESSAGE), observedGeneration=generation)
+    after.update(
+        phase=phase.value,
+        reason=reason,
+        message=shorten(message, MESSAGE),
+        observedGeneration=generation,
+    )
     if not repeated:
         _append_history(after, phase, reason, message, now=now, created_at=created_at)
     for kind, value in _conditions_of(phase, after.get("conditions") or ()):
         after["conditions"] = conditions.set_condition(
-            after.get("conditions") or [], kind, value, reason=reason or phase.value, message=message, now=now, generation=generation
+            after.get("conditions") or [],
+            kind,
+            value,
+            reason=reason or phase.value,
+            message=message,
+            now=now,
+            generation=generation,
         )
     return after
 
 
-def _append_history(status: Status, phase: Phase, reason: str, message: str, *, now: str, created_at: str | None) -> None:
+def _append_history(
+    status: Status, phase: Phase, reason: str, message: str, *, now: str, created_at: str | None
+) -> None:
     history = list(status.get("history") or ())
     if not history and created_at:
         history.append({"status": Phase.CREATED.published, "reason": "Created", "at": created_at})
@@ -60,7 +75,9 @@ def _append_history(status: Status, phase: Phase, reason: str, message: str, *, 
         entry["message"] = shorten(message, 256)
     history.append(entry)
     # The beginning tells what it was, the end what became of it.
-    status["history"] = history if len(history) <= HISTORY else [history[0], *history[len(history) - HISTORY + 1 :]]
+    status["history"] = (
+        history if len(history) <= HISTORY else [history[0], *history[len(history) - HISTORY + 1 :]]
+    )
 
 
 def _conditions_of(phase: Phase, known: Any) -> list[tuple[str, bool | None]]:
@@ -73,7 +90,12 @@ def _conditions_of(phase: Phase, known: Any) -> list[tuple[str, bool | None]]:
     if phase.is_final:
         rejected = [] if frozen or phase is not Phase.FAILED else [(conditions.ACCEPTED, False)]
         stopped = [(conditions.RUNNING, False)] if ran else []
-        return [*rejected, *stopped, (conditions.SUCCEEDED, phase is Phase.SUCCEEDED), (conditions.FINISHED, True)]
+        return [
+            *rejected,
+            *stopped,
+            (conditions.SUCCEEDED, phase is Phase.SUCCEEDED),
+            (conditions.FINISHED, True),
+        ]
     if phase in (Phase.STARTING, Phase.QUEUED):
         return [(conditions.ACCEPTED, True), (conditions.REFS_RESOLVED, True)]
     return [(conditions.RUNNING, phase is Phase.RUNNING)]
@@ -88,11 +110,19 @@ def patch_ops(before: object, after: Mapping[str, Any]) -> list[dict[str, Any]]:
         ops = [{"op": "add", "path": "/status", "value": dict(after)}]
     else:
         ops = [
-            {"op": "replace" if key in before else "add", "path": f"/status/{_escape(key)}", "value": value}
+            {
+                "op": "replace" if key in before else "add",
+                "path": f"/status/{_escape(key)}",
+                "value": value,
+            }
             for key, value in after.items()
             if key not in before or not _same(before[key], value)
         ]
-        ops += [{"op": "remove", "path": f"/status/{_escape(key)}"} for key in before if key not in after]
+        ops += [
+            {"op": "remove", "path": f"/status/{_escape(key)}"}
+            for key in before
+            if key not in after
+        ]
     return ops
 
 

@@ -21,9 +21,15 @@ from opstrand.errors import SpecError
 
 
 def clear(snapshot: Snapshot) -> Decision:
-    """A run that is over has no Pod that starts or runs: one that was to be deleted when the operator died, or that came too late."""
+    """A run that is over has no Pod that starts or runs: one that was to be deleted when the
+    operator died, or that came too late.
+    """
     pod = snapshot.pod
-    if pod is None or "deletionTimestamp" in pod["metadata"] or not names.is_owned_by(pod, snapshot.body["metadata"]["uid"]):
+    if (
+        pod is None
+        or "deletionTimestamp" in pod["metadata"]
+        or not names.is_owned_by(pod, snapshot.body["metadata"]["uid"])
+    ):
         return NOTHING
     match observe_pod(pod).state:
         case State.PENDING:
@@ -37,7 +43,9 @@ def clear(snapshot: Snapshot) -> Decision:
 
 
 def is_left_running(pod: Mapping[str, Any]) -> bool:
-    """Main is over, and what somebody put beside it would run, and hold what it asked for, until the Pod is deleted."""
+    """Main is over, and what somebody put beside it would run, and hold what it asked for, until
+    the Pod is deleted.
+    """
     return has_company(pod) and not is_over(pod)
 
 
@@ -47,17 +55,29 @@ def stop_pod(pod: Mapping[str, Any]) -> tuple[StopPod, ...]:
 
 
 def _expire(snapshot: Snapshot, pod: Mapping[str, Any]) -> Decision:
-    """A Pod that ended stays to be read for `termination.ttl`, or the setting's time; then it goes, with those of earlier attempts."""
+    """A Pod that ended stays to be read for `termination.ttl`, or the setting's time; then it goes,
+    with those of earlier attempts.
+    """
     left = _stays_for(snapshot, _ended_at(snapshot))
     if left > 0:
         return Decision(requeue_after=left)
     uid = snapshot.body["metadata"]["uid"]
-    return Decision(actions=tuple(DeletePod(one) for one in (pod, *snapshot.earlier_pods) if names.is_owned_by(one, uid)))
+    return Decision(
+        actions=tuple(
+            DeletePod(one) for one in (pod, *snapshot.earlier_pods) if names.is_owned_by(one, uid)
+        )
+    )
 
 
 def _ended_at(snapshot: Snapshot) -> str:
-    """When the run ended; where a person took that out of the status, when it last said something, or began."""
-    known = (snapshot.status.get("finishedAt"), snapshot.last_step, snapshot.body["metadata"].get("creationTimestamp"))
+    """When the run ended; where a person took that out of the status, when it last said something,
+    or began.
+    """
+    known = (
+        snapshot.status.get("finishedAt"),
+        snapshot.last_step,
+        snapshot.body["metadata"].get("creationTimestamp"),
+    )
     return next((text for text in known if text), snapshot.stamp)
 
 
@@ -67,7 +87,9 @@ def _stays_for(snapshot: Snapshot, finished: str) -> float:
     return snapshot.left(finished, float(snapshot.settings.pod_ttl if asked is None else asked))
 
 
-def finish(snapshot: Snapshot, phase: Phase, reason: str, message: str, seen: Observation) -> Decision:
+def finish(
+    snapshot: Snapshot, phase: Phase, reason: str, message: str, seen: Observation
+) -> Decision:
     """The end of a run as its Pod tells it, with the kubelet's own times."""
     started = snapshot.status.get("startedAt") or seen.started_at
     finished = seen.finished_at or snapshot.stamp
@@ -94,14 +116,30 @@ def _times(started: str | None, finished: str) -> dict[str, Any]:
     if not started:
         return {"finishedAt": finished}
     began, ended = parse_moment(started), parse_moment(finished)
-    seconds = 0 if began is None or ended is None else max(0, round((ended - began).total_seconds()))
+    seconds = (
+        0 if began is None or ended is None else max(0, round((ended - began).total_seconds()))
+    )
     return {"startedAt": started, "finishedAt": finished, "duration": seconds}
 
 
-def advanced(snapshot: Snapshot, phase: Phase, reason: str, message: str, *, renew: bool = False, **facts: Any) -> Status:
-    """The snapshot's status in this phase, with who the run is where it is written for the first time."""
+def advanced(
+    snapshot: Snapshot,
+    phase: Phase,
+    reason: str,
+    message: str,
+    *,
+    renew: bool = False,
+    **facts: Any,
+) -> Status:
+    """The snapshot's status in this phase, with who the run is where it is written for the first
+    time.
+    """
     metadata = snapshot.body["metadata"]
-    identity = {} if snapshot.status.get("uuid") else {"uuid": names.run_uuid(metadata["uid"]), "kind": _kind(snapshot)}
+    identity = (
+        {}
+        if snapshot.status.get("uuid")
+        else {"uuid": names.run_uuid(metadata["uid"]), "kind": _kind(snapshot)}
+    )
     return advance(
         snapshot.status,
         phase,
@@ -118,11 +156,17 @@ def advanced(snapshot: Snapshot, phase: Phase, reason: str, message: str, *, ren
 
 def _kind(snapshot: Snapshot) -> str:
     prepared = snapshot.prepared
-    return "job" if isinstance(prepared, SpecError) or prepared.compiled is None else prepared.compiled.kind
+    return (
+        "job"
+        if isinstance(prepared, SpecError) or prepared.compiled is None
+        else prepared.compiled.kind
+    )
 
 
 def patience_left(snapshot: Snapshot, phase: Phase, reason: str) -> float:
-    """Seconds for which a run may go on saying this before it starts; all of them where it says something else as yet."""
+    """Seconds for which a run may go on saying this before it starts; all of them where it says
+    something else as yet.
+    """
     patience = float(snapshot.settings.start_patience)
     if snapshot.phase is not phase or snapshot.status.get("reason") != reason:
         return patience

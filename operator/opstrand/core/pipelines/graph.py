@@ -1,6 +1,7 @@
 """The order of operations that depend on each other.
 
-Owns sorting into stages and finding what makes sorting impossible. Must not know where an edge comes from.
+Owns sorting into stages and finding what makes sorting impossible. Must not know where an edge
+comes from.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 
 
 def topological_stages(upstreams: Mapping[str, Set[str]]) -> list[list[str]]:
-    """Names in stages: each depends only on earlier ones. Those on a cycle, or behind one, are left out.
+    """Names in stages: each depends only on earlier ones. Those on a cycle, or behind one, are left
+    out.
 
     Names within a stage are sorted.
     """
@@ -33,7 +35,9 @@ def topological_stages(upstreams: Mapping[str, Set[str]]) -> list[list[str]]:
 
 
 def find_cycles(upstreams: Mapping[str, Set[str]]) -> Iterator[list[str]]:
-    """Cycles that share no name with one that came before, each with its first name repeated at the end; none if there is none."""
+    """Cycles that share no name with one that came before, each with its first name repeated at the
+    end; none if there is none.
+    """
     left = _Unsorted(upstreams)
     for name in upstreams:
         while name in left.names:
@@ -43,7 +47,9 @@ def find_cycles(upstreams: Mapping[str, Set[str]]) -> Iterator[list[str]]:
 
 
 class _Unsorted:
-    """The names that are on a cycle or behind one, kept so while names are taken away: each edge is looked at once for that."""
+    """The names that are on a cycle or behind one, kept so while names are taken away: each edge is
+    looked at once for that.
+    """
 
     def __init__(self, upstreams: Mapping[str, Set[str]]) -> None:
         self.names = set(upstreams)
@@ -69,7 +75,9 @@ class _Unsorted:
                     following.append(other)
 
     def walk(self, name: str) -> list[str]:
-        """The cycle that is met on the way upstream: each name that is left waits for one that is left."""
+        """The cycle that is met on the way upstream: each name that is left waits for one that is
+        left.
+        """
         seen: dict[str, int] = {}
         while name not in seen:
             seen[name] = len(seen)

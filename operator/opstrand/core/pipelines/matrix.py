@@ -1,8 +1,8 @@
 """The runs that a matrix makes: the params of each, in order.
 
-Owns what a space of values contains and how values are drawn. A drawing is a function of its seed, here and everywhere: the generator is
-ours, so that no release of a library changes what a seed means. Must not know what the params are for.
-Matrices are judged, but not run by this version.
+Owns what a space of values contains and how values are drawn. A drawing is a function of its seed,
+here and everywhere: the generator is ours, so that no release of a library changes what a seed
+means. Must not know what the params are for. Matrices are judged, but not run by this version.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ MAX_RUNS = 10_000
 _TOO_MANY = f"at most {MAX_RUNS:,} are made: set numRuns or make the spaces smaller"
 #: Where counting ends.
 _ENDLESS = 10**15
-#: Values of spaces that are listed to be checked, of all spaces together, and params of all runs together.
+#: Values of spaces that are listed to be checked, of all spaces together, and params of all runs
+#: together.
 _CHECKED, _PARAMS = 20_000, 500_000
 _BEYOND = "its values are beyond what a number can be"
 #: Draws in a row that gave nothing new, after which the space is taken to be used up.
@@ -35,23 +36,32 @@ _STALLED = 2_000
 def expand(matrix: Mapping[str, Any], *, seed: int = 0) -> list[Params]:
     """The params of every run. `seed` is used where the matrix has none of its own.
 
-    Raises SpecError: NotSupported for kinds that need a tuner, InvalidSpec for spaces without an end, TooLarge above 10,000 runs.
+    Raises SpecError: NotSupported for kinds that need a tuner, InvalidSpec for spaces without an
+    end, TooLarge above 10,000 runs.
     """
     kind = str(matrix.get("kind"))
     if kind not in EXPANDED:
-        raise SpecError("NotSupported", f"a matrix of kind {kind} needs a tuner, which does not exist here", "matrix.kind")
+        raise SpecError(
+            "NotSupported",
+            f"a matrix of kind {kind} needs a tuner, which does not exist here",
+            "matrix.kind",
+        )
     if kind == "mapping":
         return [dict(row) for row in _bounded(_known(matrix.get("values"), "matrix.values"))]
     spaces = _spaces(matrix)
     limit = matrix.get("numRuns")
     if kind == "grid":
-        listed = {name: list_points(space, f"matrix.params.{name}") for name, space in spaces.items()}
+        listed = {
+            name: list_points(space, f"matrix.params.{name}") for name, space in spaces.items()
+        }
         return _bounded(itertools.islice(_combine(listed), limit))
     return _draw(spaces, min(int(limit or 0), MAX_RUNS), matrix.get("seed", seed))
 
 
 def check_spaces(matrix: Mapping[str, Any], inputs: Sequence[IO]) -> list[Problem]:
-    """What is wrong with a matrix before anything runs: distributions in a grid, spaces that do not fit their inputs."""
+    """What is wrong with a matrix before anything runs: distributions in a grid, spaces that do not
+    fit their inputs.
+    """
     kind = matrix.get("kind")
     if "params" not in matrix or is_template(matrix["params"]):
         return []
@@ -65,7 +75,9 @@ def check_spaces(matrix: Mapping[str, Any], inputs: Sequence[IO]) -> list[Proble
 
 
 def check_size(matrix: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with how many runs a grid makes: a space that cannot be listed, or more combinations than are ever run."""
+    """What is wrong with how many runs a grid makes: a space that cannot be listed, or more
+    combinations than are ever run.
+    """
     if matrix.get("kind") != "grid" or is_template(matrix.get("params")):
         return []
     problems: list[Problem] = []
@@ -78,15 +90,21 @@ def check_size(matrix: Mapping[str, Any]) -> list[Problem]:
                 problems += error.problems
     runs = min(total, matrix.get("numRuns") or total)
     told = f"{runs:,}" if runs < _ENDLESS else f"at least {runs:,}"
-    return problems + ([Problem("TooLarge", f"{told} runs; {_TOO_MANY}", "matrix")] if runs > MAX_RUNS else [])
+    return problems + (
+        [Problem("TooLarge", f"{told} runs; {_TOO_MANY}", "matrix")] if runs > MAX_RUNS else []
+    )
 
 
 def iter_values(matrix: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """(place, param, value) of every value that stands in the file, or in a list that can be made of it."""
+    """(place, param, value) of every value that stands in the file, or in a list that can be made
+    of it.
+    """
     rows = matrix.get("values") if matrix.get("kind") == "mapping" else None
     for index, row in enumerate(rows if isinstance(rows, list) else ()):
         if isinstance(row, Mapping):
-            yield from ((f"matrix.values[{index}].{name}", name, value) for name, value in row.items())
+            yield from (
+                (f"matrix.values[{index}].{name}", name, value) for name, value in row.items()
+            )
     if rows is not None or is_template(matrix.get("params")) or not matrix.get("params"):
         return
     left = _CHECKED
@@ -95,7 +113,11 @@ def iter_values(matrix: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
         if is_template(space.value) or (space.is_drawn and space.kind != "pchoice"):
             continue
         if space.kind in ("choice", "pchoice"):
-            values = space.contents() if space.kind == "choice" else [value for value, _ in space.contents()]
+            values = (
+                space.contents()
+                if space.kind == "choice"
+                else [value for value, _ in space.contents()]
+            )
             yield from ((f"{place}[{index}]", name, value) for index, value in enumerate(values))
         else:
             for value in itertools.islice(_list_soundly(space), left):
@@ -123,20 +145,32 @@ def matrix_names(matrix: Mapping[str, Any] | None) -> list[str]:
 
 def _rows(matrix: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
     """What tells the names of a run's params, without making the runs."""
-    rows = [] if matrix is None else matrix.get("values") if matrix.get("kind") == "mapping" else [matrix.get("params")]
+    rows = (
+        []
+        if matrix is None
+        else matrix.get("values")
+        if matrix.get("kind") == "mapping"
+        else [matrix.get("params")]
+    )
     return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
 
 
 def _misfit(kind: str, space: Space, type_name: str | None, *, is_declared: bool) -> str:
     if kind == "grid" and space.is_drawn:
-        return f"a {space.kind} has no end, so a grid cannot use every value of it; use a matrix of kind random"
+        return (
+            f"a {space.kind} has no end, so a grid cannot use every value of it; use a matrix of "
+            "kind random"
+        )
     if kind == "bayes" and space.is_drawn and space.kind != "uniform":
         return f"a bayesian search accepts uniform distributions only, found {space.kind}"
     form = FORMS.get(space.kind)
     # An undeclared param has no type that a value could miss.
     if form is not None and is_declared and type_name not in form.input_types:
         found = f"of type {type_name}" if type_name else "without a type"
-        return f"a {space.kind} gives values for an input of type {' or '.join(form.input_types)}; this one is {found}"
+        return (
+            f"a {space.kind} gives values for an input of type {' or '.join(form.input_types)}; "
+            f"this one is {found}"
+        )
     return ""
 
 
@@ -147,7 +181,9 @@ def _spaces(matrix: Mapping[str, Any]) -> dict[str, Space]:
 
 def _known(value: Any, path: str) -> Any:
     if is_template(value):
-        raise SpecError("InvalidSpec", "the template here must be rendered before the matrix is", path)
+        raise SpecError(
+            "InvalidSpec", "the template here must be rendered before the matrix is", path
+        )
     return value
 
 
@@ -158,7 +194,9 @@ def _bounded(runs: Iterator[Any] | list[Any]) -> list[Any]:
         if len(found) > MAX_RUNS:
             raise SpecError("TooLarge", f"more than {MAX_RUNS:,} runs; {_TOO_MANY}", "matrix")
         if len(found) * len(run) > _PARAMS:
-            raise SpecError("TooLarge", f"more than {_PARAMS:,} params of all runs together", "matrix")
+            raise SpecError(
+                "TooLarge", f"more than {_PARAMS:,} params of all runs together", "matrix"
+            )
     return found
 
 
@@ -178,11 +216,13 @@ def _combine(listed: Mapping[str, Sequence[Any]]) -> Iterator[Params]:
             return
 
 
-# -- listed spaces --------------------------------------------------------------------------------------------------
+# -- listed spaces ---------------------------------------------------------------------------------
 
 
 class Points(Sequence[Any]):
-    """The values of a space by their number, each made when it is asked for: a file may name more of them than fit."""
+    """The values of a space by their number, each made when it is asked for: a file may name more
+    of them than fit.
+    """
 
     def __init__(self, count: int, at: Callable[[int], Any]) -> None:
         self._count = count
@@ -259,7 +299,9 @@ def _moments(start: datetime, stop: datetime, step: timedelta, *_: Any) -> Point
     first = start if start.tzinfo else start.replace(tzinfo=UTC)
     last = stop if stop.tzinfo else stop.replace(tzinfo=UTC)
     seconds = _range(0, (last - first).total_seconds(), step.total_seconds())
-    return Points(len(seconds), lambda index: (first + timedelta(seconds=seconds[index])).isoformat())
+    return Points(
+        len(seconds), lambda index: (first + timedelta(seconds=seconds[index])).isoformat()
+    )
 
 
 _LISTS: Mapping[str, Callable[..., Points]] = {
@@ -272,12 +314,16 @@ _LISTS: Mapping[str, Callable[..., Points]] = {
 }
 
 
-# -- drawing --------------------------------------------------------------------------------------------------------
+# -- drawing ---------------------------------------------------------------------------------------
 
 
 def _draw(spaces: Mapping[str, Space], count: int, seed: Any) -> list[Params]:
     """`count` different combinations, or all there are."""
-    listed = {name: list_points(space, f"matrix.params.{name}") for name, space in spaces.items() if not space.is_drawn}
+    listed = {
+        name: list_points(space, f"matrix.params.{name}")
+        for name, space in spaces.items()
+        if not space.is_drawn
+    }
     if count * len(spaces) > _PARAMS:
         raise SpecError("TooLarge", f"more than {_PARAMS:,} params of all runs together", "matrix")
     source = Generator(int(seed) if isinstance(seed, int) else 0)
@@ -285,14 +331,23 @@ def _draw(spaces: Mapping[str, Space], count: int, seed: Any) -> list[Params]:
     found: dict[str, Params] = {}
     stalled = 0
     while len(found) < min(count, total) and stalled < _STALLED:
-        drawn = {name: source.pick(listed[name]) if name in listed else source.draw(space) for name, space in spaces.items()}
+        drawn = {
+            name: source.pick(listed[name]) if name in listed else source.draw(space)
+            for name, space in spaces.items()
+        }
         key = repr(drawn)
         stalled = stalled + 1 if key in found else 0
         found.setdefault(key, drawn)
-    return list(found.values()) if len(found) == min(count, total) or total == math.inf else _complete(listed, found, count)
+    return (
+        list(found.values())
+        if len(found) == min(count, total) or total == math.inf
+        else _complete(listed, found, count)
+    )
 
 
-def _complete(listed: Mapping[str, Sequence[Any]], found: dict[str, Params], count: int) -> list[Params]:
+def _complete(
+    listed: Mapping[str, Sequence[Any]], found: dict[str, Params], count: int
+) -> list[Params]:
     """Unlucky draws in a space that has an end: the rest in its own order."""
     for params in _combine(listed):
         if len(found) >= count:
@@ -332,7 +387,11 @@ class Generator:
             return self._pick_weighted(contents)
         first, second, *rest = contents
         kind = space.kind.removeprefix("q") if space.kind.startswith("q") else space.kind
-        value = first + (second - first) * self.unit() if "uniform" in kind else first + second * self.normal()
+        value = (
+            first + (second - first) * self.unit()
+            if "uniform" in kind
+            else first + second * self.normal()
+        )
         if kind.startswith("log"):
             value = math.exp(min(value, 700.0))
         if space.kind.startswith("q"):

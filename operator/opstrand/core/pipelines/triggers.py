@@ -1,8 +1,8 @@
 """Whether an operation of a pipeline starts, given how those before it ended.
 
-Owns the meaning of `trigger` and `skipOnUpstreamSkip`. A skipped upstream counts as a success (the documents); `one_*` starts early
-and never gives up before all upstreams are done; only `failed` counts as failed. Not called yet: pipelines are judged, but not run by this
-version.
+Owns the meaning of `trigger` and `skipOnUpstreamSkip`. A skipped upstream counts as a success (the
+documents); `one_*` starts early and never gives up before all upstreams are done; only `failed`
+counts as failed. Not called yet: pipelines are judged, but not run by this version.
 """
 
 from __future__ import annotations
@@ -26,11 +26,18 @@ def _done(status: str) -> bool:
     return True
 
 
-_COUNTS: dict[str, Callable[[str], bool]] = {"succeeded": _succeeded, "failed": _failed, "done": _done}
+_COUNTS: dict[str, Callable[[str], bool]] = {
+    "succeeded": _succeeded,
+    "failed": _failed,
+    "done": _done,
+}
 
 
-def evaluate_trigger(trigger: str | None, skip_on_upstream_skip: bool, statuses: Sequence[str | None]) -> Verdict:
-    """The verdict on an operation whose upstreams ended as `statuses` (None: not yet), in the order in which they ended.
+def evaluate_trigger(
+    trigger: str | None, skip_on_upstream_skip: bool, statuses: Sequence[str | None]
+) -> Verdict:
+    """The verdict on an operation whose upstreams ended as `statuses` (None: not yet), in the order
+    in which they ended.
 
     What was decided when one of them ended is not taken back when the next one does.
     """
@@ -40,14 +47,25 @@ def evaluate_trigger(trigger: str | None, skip_on_upstream_skip: bool, statuses:
     all_count = True
     for end, status in enumerate(finished, 1):
         all_count = all_count and counts(status)
-        verdict = _validate(quantity, counts(status), all_count, skip_on_upstream_skip and status == "skipped", end == len(statuses))
+        verdict = _validate(
+            quantity,
+            counts(status),
+            all_count,
+            skip_on_upstream_skip and status == "skipped",
+            end == len(statuses),
+        )
         if verdict != "wait":
             return verdict
     return "wait" if statuses else "start"
 
 
-def _validate(quantity: str, counts: bool, all_count: bool, is_skipped: bool, is_last: bool) -> Verdict:
-    """The verdict when one more upstream ended. `counts`: it ended as the trigger asks; `all_count`: it and all before it did."""
+def _validate(
+    quantity: str, counts: bool, all_count: bool, is_skipped: bool, is_last: bool
+) -> Verdict:
+    """The verdict when one more upstream ended.
+
+    `counts`: it ended as the trigger asks; `all_count`: it and all before it did.
+    """
     if is_skipped:
         return "skipped"
     if quantity == "one" and counts:

@@ -17,10 +17,14 @@ from opstrand.errors import SpecError
 from opstrand.text import shorten
 
 
-def evaluate_condition(text: str | None, context: Mapping[str, Any], *, evaluate: Evaluate = refuse) -> bool | None:
-    """Whether the conditions hold, or None without any. The braces around an expression are optional, as the documentation says.
+def evaluate_condition(
+    text: str | None, context: Mapping[str, Any], *, evaluate: Evaluate = refuse
+) -> bool | None:
+    """Whether the conditions hold, or None without any. The braces around an expression are
+    optional, as the documentation says.
 
-    SpecError ConditionInvalid for what is neither yes nor no, TemplateError for what cannot be evaluated.
+    SpecError ConditionInvalid for what is neither yes nor no, TemplateError for what cannot be
+    evaluated.
     """
     if text is None:
         return None
@@ -43,18 +47,28 @@ def _evaluate_bare(text: str, context: Mapping[str, Any], evaluate: Evaluate) ->
     except Exhausted:
         raise
     except SpecError as error:
-        raise SpecError("ConditionInvalid", f"{shorten(repr(text), 100)}: {error.problems[0].message}", "conditions") from None
+        raise SpecError(
+            "ConditionInvalid",
+            f"{shorten(repr(text), 100)}: {error.problems[0].message}",
+            "conditions",
+        ) from None
 
 
 def _refuse_lone_undefined(text: str, context: Mapping[str, Any]) -> None:
-    """A condition that is one unknown name is no condition; a part of an unknown name stays the template's error."""
+    """A condition that is one unknown name is no condition; a part of an unknown name stays the
+    template's error.
+    """
     plain = parse_plain(text)
     if plain is None or plain.lone is None or plain.lone.constant or plain.lone.steps:
         return
     try:
         look_up(plain.lone, context)
     except Undefined as error:
-        raise SpecError("ConditionInvalid", f"{shorten(repr(text), 100)}: there is no '{error.name}'", "conditions") from None
+        raise SpecError(
+            "ConditionInvalid",
+            f"{shorten(repr(text), 100)}: there is no '{error.name}'",
+            "conditions",
+        ) from None
 
 
 def _validate(value: Any, text: str, *, strict: bool = False) -> bool:
@@ -76,4 +90,6 @@ def evaluate_approval(value: Any) -> bool | None:
     try:
         return parse_bool_word(str(value))
     except Mismatch:
-        raise SpecError("InvalidSpec", f"expected true or false, found {shorten(repr(value), 60)}", "isApproved") from None
+        raise SpecError(
+            "InvalidSpec", f"expected true or false, found {shorten(repr(value), 60)}", "isApproved"
+        ) from None

@@ -1,7 +1,7 @@
 """The catalog of connections as data: what a run may name, and what templates read of it.
 
-Owns how the catalog's file becomes connections. Pure: where the file lies is the shell's business. Must not know how a connection gets
-into a Pod: that is `core.pods.connections`.
+Owns how the catalog's file becomes connections. Pure: where the file lies is the shell's business.
+Must not know how a connection gets into a Pod: that is `core.pods.connections`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ class Resource:
 
 @dataclass(frozen=True)
 class Connection:
-    """One connection. `env` are Kubernetes' own {name, value} entries, `annotations` texts, `written` is what the catalog says."""
+    """One connection.
+
+    `env` are Kubernetes' own {name, value} entries, `annotations` texts, `written` is what the
+    catalog says.
+    """
 
     name: str
     kind: str
@@ -57,18 +61,24 @@ class Connection:
 
     @property
     def volume_name(self) -> str:
-        """By what is behind it: kubelets mount one claim of a Pod under one name only, whoever asks for it."""
+        """By what is behind it: kubelets mount one claim of a Pod under one name only, whoever asks
+        for it.
+        """
         what = self.schema.get("volumeClaim") or self.schema.get("hostPath") or self.name
         return f"opstrand-volume-{names.slug(str(what), 30)}-{hashlib.sha256(f'{self.kind} {what}'.encode()).hexdigest()[:6]}"
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """Every connection by name. `store` is the artifacts store: where runs leave their files, if they leave them anywhere."""
+    """Every connection by name.
+
+    `store` is the artifacts store: where runs leave their files, if they leave them anywhere.
+    """
 
     connections: Mapping[str, Connection] = field(default_factory=dict)
     store: Connection | None = None
-    #: False where the caller did not say which connections there are: what names one is refused for that.
+    #: False where the caller did not say which connections there are: what names one is refused for
+    #: that.
     is_given: bool = True
 
     @property
@@ -77,7 +87,10 @@ class Catalog:
         return {name: connection.schema for name, connection in self.connections.items()}
 
     def find(self, name: str, path: str) -> Connection:
-        """The connection of this name. SpecError with the nearest one for a name that the catalog does not have."""
+        """The connection of this name.
+
+        SpecError with the nearest one for a name that the catalog does not have.
+        """
         if name not in self.connections:
             raise unknown_connection(name, self.connections, path)
         return self.connections[name]
@@ -97,7 +110,10 @@ def unknown_connection(name: str, known: Iterable[str], path: str) -> SpecError:
 
 
 def read_catalog(file: CatalogFile) -> Catalog:
-    """The catalog of a checked file. The artifacts store is a connection like any other, by its own name."""
+    """The catalog of a checked file.
+
+    The artifacts store is a connection like any other, by its own name.
+    """
     store = None if file.artifacts_store is None else _read(file.artifacts_store)
     connections = {one.name: _read(one) for one in file.connections}
     if store is not None:
@@ -114,7 +130,9 @@ def _read(written: Written) -> Connection:
         secret=_read_resource(plain.get("secret")),
         config_map=_read_resource(plain.get("configMap")),
         env=tuple(merge_env(_as_entries(written.env), f"connections.{written.name}.env")),
-        annotations={str(key): to_text(value) for key, value in (written.annotations or {}).items()},
+        annotations={
+            str(key): to_text(value) for key, value in (written.annotations or {}).items()
+        },
         written=plain,
     )
 
@@ -122,10 +140,17 @@ def _read(written: Written) -> Connection:
 def _as_entries(env: Sequence[Any] | Mapping[str, Any] | None) -> list[Any]:
     if isinstance(env, Mapping):
         return [{"name": name, "value": value} for name, value in env.items()]
-    return [{"name": one[0], "value": one[1]} if isinstance(one, list) else one for one in env or ()]
+    return [
+        {"name": one[0], "value": one[1]} if isinstance(one, list) else one for one in env or ()
+    ]
 
 
 def _read_resource(plain: Mapping[str, Any] | None) -> Resource | None:
     if plain is None:
         return None
-    return Resource(plain["name"], plain.get("mountPath"), tuple(plain.get("items") or ()), read_mode(plain.get("defaultMode")))
+    return Resource(
+        plain["name"],
+        plain.get("mountPath"),
+        tuple(plain.get("items") or ()),
+        read_mode(plain.get("defaultMode")),
+    )

@@ -1,7 +1,8 @@
-"""Containers after rendering: where Kubernetes wants text, there is text; what is empty in a command is gone.
+"""Containers after rendering: where Kubernetes wants text, there is text; what is empty in a
+command is gone.
 
-Owns the cleaning of `command`, `args`, `env` and of the other text fields of a container that a template may have filled with a number.
-Must not add anything of ours: the Pod's builder does.
+Owns the cleaning of `command`, `args`, `env` and of the other text fields of a container that a
+template may have filled with a number. Must not add anything of ours: the Pod's builder does.
 """
 
 from __future__ import annotations
@@ -19,8 +20,13 @@ _TEXTS = ("name", "image", "imagePullPolicy", "workingDir")
 _LISTS = ("command", "args")
 
 
-def clean_container(container: Mapping[str, Any], path: str, *, drop_empty: bool = False) -> dict[str, Any]:
-    """The container with texts where texts belong. `drop_empty`: items of command and args that are null or "" go (the main one's)."""
+def clean_container(
+    container: Mapping[str, Any], path: str, *, drop_empty: bool = False
+) -> dict[str, Any]:
+    """The container with texts where texts belong.
+
+    `drop_empty`: items of command and args that are null or "" go (the main one's).
+    """
     cleaned = dict(container)
     for key in _TEXTS:
         if cleaned.get(key) is not None:
@@ -44,7 +50,8 @@ def _to_field(value: Any, path: str) -> str:
 def _clean_items(items: Any, path: str, drop_empty: bool) -> list[str]:
     if isinstance(items, Mapping):
         raise SpecError("InvalidSpec", f"expected a list, found {shorten(repr(items), 80)}", path)
-    # A text is the list's only item, as the published converter renders it: no shell splits it into words.
+    # A text is the list's only item, as the published converter renders it: no shell splits it into
+    # words.
     items = items if isinstance(items, list) else [items]
     return [_to_item(item) for item in items if not (drop_empty and (item is None or item == ""))]
 
@@ -52,7 +59,8 @@ def _clean_items(items: Any, path: str, drop_empty: bool) -> list[str]:
 def _to_item(item: Any) -> str:
     """An item as text; a null is the empty one, as for Kubernetes.
 
-    A list or mapping is Python's text of it, all of it printed where a part is: its quotes are not the author's.
+    A list or mapping is Python's text of it, all of it printed where a part is: its quotes are not
+    the author's.
     """
     if isinstance(item, str) or item is None:
         return item or ""
@@ -60,16 +68,25 @@ def _to_item(item: Any) -> str:
 
 
 def merge_env(env: Any, path: str = "env") -> list[dict[str, Any]]:
-    """One entry per name, the last one, at the last one's place; every value is text, lists and dictionaries as JSON.
+    """One entry per name, the last one, at the last one's place; every value is text, lists and
+    dictionaries as JSON.
 
     A null is no value, as for Kubernetes: the variable is empty, or what its `valueFrom` says.
     """
     if not isinstance(env, list):
-        raise SpecError("InvalidSpec", f"expected a list of {{name, value}}, found {shorten(repr(env), 80)}", path)
+        raise SpecError(
+            "InvalidSpec",
+            f"expected a list of {{name, value}}, found {shorten(repr(env), 80)}",
+            path,
+        )
     merged: dict[str, dict[str, Any]] = {}
     for index, entry in enumerate(env):
         if not isinstance(entry, Mapping) or entry.get("name") in (None, ""):
-            raise SpecError("InvalidSpec", f"expected {{name, value}}, found {shorten(repr(entry), 80)}", f"{path}[{index}]")
+            raise SpecError(
+                "InvalidSpec",
+                f"expected {{name, value}}, found {shorten(repr(entry), 80)}",
+                f"{path}[{index}]",
+            )
         name = to_text(entry["name"])
         merged.pop(name, None)
         given = {key: item for key, item in entry.items() if item is not None}
@@ -79,16 +96,27 @@ def merge_env(env: Any, path: str = "env") -> list[dict[str, Any]]:
 
 
 def to_traced_text(value: Any) -> str:
-    """A value as text, which knows what in it a template printed: in the JSON of a list or mapping too."""
+    """A value as text, which knows what in it a template printed: in the JSON of a list or mapping
+    too.
+    """
     if isinstance(value, str):
         return value
     return TracedText.of_pieces(_iter_json(value)) if is_traced(value) else to_text(value)
 
 
 def _iter_json(value: Any) -> Iterator[Piece]:
-    """The pieces of the JSON that `to_text` makes: the characters of a text are escaped one by one, so its pieces can be too."""
+    """The pieces of the JSON that `to_text` makes: the characters of a text are escaped one by one,
+    so its pieces can be too.
+    """
     if isinstance(value, Mapping):
-        yield from _iter_joined("{", "}", [[*_iter_json(key), Piece(":", False), *_iter_json(item)] for key, item in value.items()])
+        yield from _iter_joined(
+            "{",
+            "}",
+            [
+                [*_iter_json(key), Piece(":", False), *_iter_json(item)]
+                for key, item in value.items()
+            ],
+        )
     elif isinstance(value, list | tuple):
         yield from _iter_joined("[", "]", [list(_iter_json(item)) for item in value])
     elif isinstance(value, str):
@@ -111,7 +139,9 @@ def clean_resources(resources: Mapping[str, Any]) -> dict[str, Any]:
     cleaned = dict(resources)
     for key in ("limits", "requests"):
         if isinstance(cleaned.get(key), Mapping):
-            cleaned[key] = {name: to_text(amount) for name, amount in cleaned[key].items() if amount is not None}
+            cleaned[key] = {
+                name: to_text(amount) for name, amount in cleaned[key].items() if amount is not None
+            }
     return cleaned
 
 
@@ -120,5 +150,7 @@ def clean_environment(environment: Mapping[str, Any]) -> dict[str, Any]:
     cleaned = dict(environment)
     for key in ("labels", "annotations", "nodeSelector"):
         if isinstance(cleaned.get(key), Mapping):
-            cleaned[key] = {name: to_text(value) for name, value in cleaned[key].items() if value is not None}
+            cleaned[key] = {
+                name: to_text(value) for name, value in cleaned[key].items() if value is not None
+            }
     return cleaned

@@ -1,8 +1,10 @@
-"""Where the context root is another folder than in a container: a local run has it below the folder of local runs.
+"""Where the context root is another folder than in a container: a local run has it below the folder
+of local runs.
 
-Owns what that means for texts: values of ours are rendered with the run's own root, and where the file's author wrote the documented root
-among a container's command, arguments and variables, it means that folder. What a template printed, and the content of a file, is data.
-Must not know where the folder is.
+Owns what that means for texts: values of ours are rendered with the run's own root, and where the
+file's author wrote the documented root among a container's command, arguments and variables, it
+means that folder. What a template printed, and the content of a file, is data. Must not know where
+the folder is.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ def locate_container(container: Mapping[str, Any], root: str) -> dict[str, Any]:
 
 
 def locate(value: Any, root: str) -> Any:
-    """The value with `root` for every context root that the author wrote as a whole. What is put in is no reference."""
+    """The value with `root` for every context root that the author wrote as a whole.
+
+    What is put in is no reference.
+    """
     if isinstance(value, str):
         return _locate_text(value, root)
     if isinstance(value, Mapping):
@@ -57,7 +62,9 @@ def _iter_located(text: str, root: str) -> Iterator[Piece]:
 
 
 def symbolic(value: Any, root: str) -> Any:
-    """A path, or texts that may be paths, below `root` as the container would have it; every other value as it is."""
+    """A path, or texts that may be paths, below `root` as the container would have it; every other
+    value as it is.
+    """
     if isinstance(value, str):
         rest = value.removeprefix(root)
         return CONTEXT_ROOT + rest if value.startswith(root) and rest[:1] in ("", "/") else value

@@ -1,8 +1,9 @@
-"""When an idle service ends: `termination.culling`, by what `termination.probe` says of its activity.
+"""When an idle service ends: `termination.culling`, by what `termination.probe` says of its
+activity.
 
-The probe is a page of the service's own that tells in JSON when it was used last (`last_activity`, as Jupyter's /api/status). It is asked
-when the service could have been idle for long enough, and not before: asking is no activity of a person. Must not ask; it says when and
-judges what came back.
+The probe is a page of the service's own that tells in JSON when it was used last (`last_activity`,
+as Jupyter's /api/status). It is asked when the service could have been idle for long enough, and
+not before: asking is no activity of a person. Must not ask; it says when and judges what came back.
 """
 
 from __future__ import annotations
@@ -41,27 +42,49 @@ def validate_culling(termination: Mapping[str, Any], ports: Sequence[int]) -> It
     """What cannot be done of what `termination` asks for."""
     probe, path = termination.get("probe") or {}, "termination.probe"
     culling = termination.get("culling") or {}
-    shapes = {"termination.culling": culling, path: probe, f"{path}.http": probe.get("http") or {} if isinstance(probe, Mapping) else {}}
+    shapes = {
+        "termination.culling": culling,
+        path: probe,
+        f"{path}.http": probe.get("http") or {} if isinstance(probe, Mapping) else {},
+    }
     wrong = [(where, found) for where, found in shapes.items() if not isinstance(found, Mapping)]
     if wrong:
-        yield from (Problem("InvalidSpec", f"expected a mapping, found {describe(found)}", where) for where, found in wrong)
+        yield from (
+            Problem("InvalidSpec", f"expected a mapping, found {describe(found)}", where)
+            for where, found in wrong
+        )
         return
     timeout = culling.get("timeout")
     if timeout is None:
         return
     if isinstance(timeout, bool) or not isinstance(timeout, int) or timeout < 1:
-        yield Problem("InvalidSpec", f"expected seconds, at least 1, found {describe(timeout)}", "termination.culling.timeout")
+        yield Problem(
+            "InvalidSpec",
+            f"expected seconds, at least 1, found {describe(timeout)}",
+            "termination.culling.timeout",
+        )
     if probe.get("exec") is not None:
-        yield Problem("NotSupported", "commands are not run in a service to see whether it is idle; give it probe.http", f"{path}.exec")
+        yield Problem(
+            "NotSupported",
+            "commands are not run in a service to see whether it is idle; give it probe.http",
+            f"{path}.exec",
+        )
         return
     http = probe.get("http")
     if http is None:
         return  # such a service is never found idle, and `without_effect` tells so
     for key in http:
         if key not in ("path", "port"):
-            yield Problem("NotSupported", f"the page is asked with its path and port alone, without {key}", f"{path}.http.{key}")
+            yield Problem(
+                "NotSupported",
+                f"the page is asked with its path and port alone, without {key}",
+                f"{path}.http.{key}",
+            )
     if http.get("port") not in ports:
-        words = f"expected a port of the service ({', '.join(map(str, ports))}), found {describe(http.get('port'))}"
+        words = (
+            f"expected a port of the service ({', '.join(map(str, ports))}), found "
+            f"{describe(http.get('port'))}"
+        )
         yield Problem("InvalidSpec", words, f"{path}.http.port")
 
 
@@ -80,5 +103,7 @@ def read_activity(text: str) -> Activity:
         told = json.loads(text)
         last = datetime.fromisoformat(str(told["last_activity"]))
     except (ValueError, KeyError, TypeError):
-        return Activity(trouble="its answer is no JSON object with last_activity, a time of RFC 3339")
+        return Activity(
+            trouble="its answer is no JSON object with last_activity, a time of RFC 3339"
+        )
     return Activity(last if last.tzinfo else last.replace(tzinfo=UTC))

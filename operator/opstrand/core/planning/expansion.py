@@ -1,9 +1,10 @@
 """Kubernetes' `$(VAR)`: what it does to a text, and the text that arrives as it is meant.
 
-Owns that little language: `$(NAME)` is the variable's value where it is defined and stays where it is not, `$$` is a dollar, every other
-dollar stays. It is read in `command`, `args`, `env`, `subPathExpr` and the commands of probes, and only what the author of the file wrote
-is a reference there: what a template printed is data, a literal within an expression (`{{ '$(X)' }}`) too: an expression gives a value,
-whatever it is made of. Must not know where variables come from.
+Owns that little language: `$(NAME)` is the variable's value where it is defined and stays where it
+is not, `$$` is a dollar, every other dollar stays. It is read in `command`, `args`, `env`,
+`subPathExpr` and the commands of probes, and only what the author of the file wrote is a reference
+there: what a template printed is data, a literal within an expression (`{{ '$(X)' }}`) too: an
+expression gives a value, whatever it is made of. Must not know where variables come from.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from typing import Any, NamedTuple
 from opstrand.core.templates.traced import Piece, forget, pieces_of
 
 _TOKEN = re.compile(r"\$\$|\$\(([^)]*)\)")
-#: Before these a dollar must be doubled to stay one. (The kubelet reads bytes: it takes a dollar's neighbour apart that has more than one.)
+#: Before these a dollar must be doubled to stay one. (The kubelet reads bytes: it takes a dollar's
+#: neighbour apart that has more than one.)
 _RISKY = re.compile(r"\$(?=[$(\x80-\U0010ffff])")
 #: Stands for a printed piece among what the author wrote; no text of a container can hold it.
 _GAP = "\0"
-#: What an author's text consists of, gaps included: an escaped dollar, a reference, another dollar, the rest.
+#: What an author's text consists of, gaps included: an escaped dollar, a reference, another dollar,
+#: the rest.
 _PART = re.compile(r"\$\$|\$\([^)]*\)|\$|[^$\0]+|\0")
 _PART_OF_REST = re.compile(r"\$\$|\$|[^$\0]+|\0")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
@@ -45,7 +48,9 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
 
 
 def _end_of_references(text: str) -> int:
-    """Behind the last parenthesis no reference ends: looking for its end from each beginning would take quadratic time."""
+    """Behind the last parenthesis no reference ends: looking for its end from each beginning would
+    take quadratic time.
+    """
     return text.rfind(")") + 1
 
 
@@ -55,9 +60,11 @@ def escape(text: str) -> str:
 
 
 def protect(value: Any) -> Any:
-    """The value with plain texts in which Kubernetes expands what the author wrote, and nothing that was printed.
+    """The value with plain texts in which Kubernetes expands what the author wrote, and nothing
+    that was printed.
 
-    A reference with something printed in it (`$({{ name }})`) is none: the author did not write its name.
+    A reference with something printed in it (`$({{ name }})`) is none: the author did not write its
+    name.
     """
     if isinstance(value, str):
         return _protect(value)
@@ -67,7 +74,10 @@ def protect(value: Any) -> Any:
 
 
 def protect_container(container: Mapping[str, Any]) -> dict[str, Any]:
-    """A container as Kubernetes has to read it: `protect` for the fields that it expands, every other text plain."""
+    """A container as Kubernetes has to read it:
+
+    `protect` for the fields that it expands, every other text plain.
+    """
     return map_expanded(container, protect)
 
 
@@ -77,7 +87,9 @@ def keep_traces(container: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def map_expanded(container: Mapping[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
-    """A container with `change` made to the fields that Kubernetes expands, and plain texts in all others."""
+    """A container with `change` made to the fields that Kubernetes expands, and plain texts in all
+    others.
+    """
     plain: dict[str, Any] = forget(dict(container))
     for key in ("command", "args"):
         if key in container:
@@ -116,7 +128,9 @@ def _protect(text: str) -> str:
 
 
 def _double(text: str, after: str) -> str:
-    """A literal text before `after`, with every dollar doubled that Kubernetes would not leave alone."""
+    """A literal text before `after`, with every dollar doubled that Kubernetes would not leave
+    alone.
+    """
     doubled = _RISKY.sub("$$", text)
     return doubled + "$" if text.endswith("$") and _RISKY.match("$" + after) else doubled
 
@@ -129,8 +143,11 @@ def _iter_segments(pieces: list[Piece]) -> Iterator[_Segment]:
     end = _end_of_references(skeleton)
     for part in chain(_PART.finditer(skeleton, 0, end), _PART_OF_REST.finditer(skeleton, end)):
         if part.group() == "$":
-            # Of a reference that never ends, Kubernetes leaves the beginning, unless what is printed behind it ends it.
-            yield _Segment("$", literal=not skeleton.startswith("(", part.end()) or part.end() < last_gap)
+            # Of a reference that never ends, Kubernetes leaves the beginning, unless what is
+            # printed behind it ends it.
+            yield _Segment(
+                "$", literal=not skeleton.startswith("(", part.end()) or part.end() < last_gap
+            )
         elif _GAP in part.group():
             yield from _fill(part.group(), printed)
         else:

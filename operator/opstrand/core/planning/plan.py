@@ -1,7 +1,9 @@
-"""The plan of a run: its operation with every value in place, before any Kubernetes vocabulary but the user's own.
+"""The plan of a run: its operation with every value in place, before any Kubernetes vocabulary but
+the user's own.
 
-Owns rendering `run` and the operation's templated fields, once. A pure function of what was compiled, resolved and frozen: the same
-bytes on every machine and at every retry. Must not add what a Pod needs of ours.
+Owns rendering `run` and the operation's templated fields, once. A pure function of what was
+compiled, resolved and frozen: the same bytes on every machine and at every retry. Must not add what
+a Pod needs of ours.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ from opstrand.text import shorten
 #: The reason of what only a catalog could tell.
 CATALOG_NOT_GIVEN = "CatalogNotGiven"
 NO_CATALOG = "no catalog of connections is given here (--connections FILE, or OPSTRAND_CONNECTIONS)"
-#: Keys of `run` that have a place of their own in a plan. The others, a service's ports for one, are in `extra`.
+#: Keys of `run` that have a place of their own in a plan. The others, a service's ports for one,
+#: are in `extra`.
 _OWN_KEYS = ("kind", "container", "init", "sidecars", "volumes", "environment", "connections")
 #: Parts of a pipeline: templates of its children, which are rendered with the children's values.
 _CHILDREN = ("operations", "components")
@@ -51,11 +54,13 @@ _OPERATION_KEYS = ("cache", "presets", "cost", "namespace", "mount")
 
 @dataclass(frozen=True)
 class Plan:
-    """What one run does. All mappings are JSON in the user's spelling; `init` is in the order of running.
+    """What one run does. All mappings are JSON in the user's spelling; `init` is in the order of
+    running.
 
-    Texts that others interpret are traced: those of a container where Kubernetes expands `$(VAR)`, and a Dockerfile's section.
-    `to_env` are the variables that params ask for (`toEnv`), as text; they win over the container's own. `condition` is what the
-    operation's conditions gave (None: it has none). Where it is False nothing else was rendered, since nothing will run.
+    Texts that others interpret are traced: those of a container where Kubernetes expands `$(VAR)`,
+    and a Dockerfile's section. `to_env` are the variables that params ask for (`toEnv`), as text;
+    they win over the container's own. `condition` is what the operation's conditions gave (None: it
+    has none). Where it is False nothing else was rendered, since nothing will run.
     """
 
     uuid: str
@@ -95,16 +100,30 @@ class Plan:
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as JSON values."""
-        return {one.name: forget(_as_json(getattr(self, one.name))) for one in fields(self) if one.compare}
+        return {
+            one.name: forget(_as_json(getattr(self, one.name)))
+            for one in fields(self)
+            if one.compare
+        }
 
     def as_json(self) -> bytes:
         """The canonical text: equal plans have equal bytes."""
-        text = json.dumps(self.as_dict(), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(
+            self.as_dict(),
+            sort_keys=True,
+            ensure_ascii=False,
+            separators=(",", ":"),
+            allow_nan=False,
+        )
         return text.encode()
 
 
 def _as_json(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else (dict(value) if isinstance(value, Mapping) else value)
+    return (
+        list(value)
+        if isinstance(value, tuple)
+        else (dict(value) if isinstance(value, Mapping) else value)
+    )
 
 
 def compile_plan(
@@ -116,40 +135,73 @@ def compile_plan(
     store_path: str = "",
     evaluate: Evaluate = refuse,
 ) -> Plan:
-    """The plan of a run with these values. SpecError with the path of the field as it is after rendering.
+    """The plan of a run with these values. SpecError with the path of the field as it is after
+    rendering.
 
-    `connections` is the catalog: name to what templates read of it (`connections.<name>.url`). None: it is not known here; no name is
-    refused, but a template that reads `connections` or `init` is (CatalogNotGiven). `store_path` is where the artifacts store would be
-    mounted whole.
+    `connections` is the catalog: name to what templates read of it (`connections.<name>.url`).
+    None: it is not known here; no name is refused, but a template that reads `connections` or
+    `init` is (CatalogNotGiven). `store_path` is where the artifacts store would be mounted whole.
     """
     evaluate = metered(evaluate)
-    slots = [slot for slot in make_slots(compiled, parse_joins(compiled))[0] if slot.io is not None or slot.name in resolved.inputs]
+    slots = [
+        slot
+        for slot in make_slots(compiled, parse_joins(compiled))[0]
+        if slot.io is not None or slot.name in resolved.inputs
+    ]
     scope = _fill_scope(slots, compiled, resolved, identity, evaluate)
     facts = (identity.uuid, identity.name, identity.owner, identity.project, compiled.kind)
     condition = evaluate_condition(compiled.conditions, scope.values, evaluate=evaluate)
     if condition is False:
         return Plan(*facts, inputs=resolved.inputs, outputs=resolved.outputs, condition=False)
     names = _check_connections(
-        render(compiled.run.get("connections") or [], scope.values, "run.connections", evaluate=evaluate), connections
+        render(
+            compiled.run.get("connections") or [],
+            scope.values,
+            "run.connections",
+            evaluate=evaluate,
+        ),
+        connections,
     )
-    asked = [step["connection"] for step in compiled.run.get("init") or () if isinstance(step, Mapping) and step.get("connection")]
+    asked = [
+        step["connection"]
+        for step in compiled.run.get("init") or ()
+        if isinstance(step, Mapping) and step.get("connection")
+    ]
     if connections is None:
-        scope.add_not_given("connections", "init", reason=CATALOG_NOT_GIVEN, message=f"reads connections, and {NO_CATALOG}")
+        scope.add_not_given(
+            "connections",
+            "init",
+            reason=CATALOG_NOT_GIVEN,
+            message=f"reads connections, and {NO_CATALOG}",
+        )
     else:
         known = {name: connections[name] for name in (*names, *asked) if name in connections}
-        scope.add_mappings(connections={n: known[n] for n in names}, init={n: known[n] for n in asked if n in known})
+        scope.add_mappings(
+            connections={n: known[n] for n in names},
+            init={n: known[n] for n in asked if n in known},
+        )
     run = _Run(compiled, scope.values, evaluate, identity.context_root)
     if compiled.kind == KIND:
-        scope.values["globals"] = {**scope.values["globals"], **render_service_globals(identity, run.render_extra())}
+        scope.values["globals"] = {
+            **scope.values["globals"],
+            **render_service_globals(identity, run.render_extra()),
+        }
     plugins = run.render_section("plugins", compiled.plugins, Plugins)
-    scope.values["globals"] = {**scope.values["globals"], **render_paths(identity, plugins, store_path)}
+    scope.values["globals"] = {
+        **scope.values["globals"],
+        **render_paths(identity, plugins, store_path),
+    }
     given = [(slot, _read(slot, resolved)) for slot in slots if slot.to_init]
     parts = _gather(
         container=run.render_container,
-        init=lambda: render_init(compiled.run.get("init") or [], given, scope.values, evaluate=evaluate),
+        init=lambda: render_init(
+            compiled.run.get("init") or [], given, scope.values, evaluate=evaluate
+        ),
         sidecars=run.render_sidecars,
         volumes=lambda: tuple(run.render_list("volumes")),
-        environment=lambda: clean_environment(run.render_section("run.environment", compiled.run.get("environment"), Environment)),
+        environment=lambda: clean_environment(
+            run.render_section("run.environment", compiled.run.get("environment"), Environment)
+        ),
         termination=lambda: run.render_section("termination", compiled.termination, Termination),
         is_approved=lambda: evaluate_approval(run.render("isApproved", compiled.is_approved)),
         queue=lambda: _to_name(run.render("queue", compiled.queue), "queue"),
@@ -187,15 +239,29 @@ def _gather(**makers: Callable[[], Any]) -> dict[str, Any]:
     return parts
 
 
-def _fill_scope(slots: list[Slot], compiled: Compiled, resolved: Resolved, identity: Identity, evaluate: Evaluate) -> Scope:
-    """The context of `run`: inputs, outputs, context values. What was frozen is read, not what the params say now."""
+def _fill_scope(
+    slots: list[Slot],
+    compiled: Compiled,
+    resolved: Resolved,
+    identity: Identity,
+    evaluate: Evaluate,
+) -> Scope:
+    """The context of `run`: inputs, outputs, context values.
+
+    What was frozen is read, not what the params say now.
+    """
     scope = Scope(identity, evaluate=evaluate)
     links = {(slot.section, slot.name): slot.connection for slot in slots}
     declared = {io.name: io for io in compiled.inputs}
     for name, io in declared.items():
         scope.add(name, resolved.inputs.get(name), io, links.get(("inputs", name), io.connection))
     for io in compiled.outputs:
-        scope.add(io.name, resolved.outputs.get(io.name), io, links.get(("outputs", io.name), io.connection))
+        scope.add(
+            io.name,
+            resolved.outputs.get(io.name),
+            io,
+            links.get(("outputs", io.name), io.connection),
+        )
     for name, value in resolved.inputs.items():
         if name not in declared:
             scope.add(name, value, None, links.get(("contexts", name)))
@@ -212,7 +278,11 @@ def _render_env(slots: list[Slot], resolved: Resolved) -> dict[str, str]:
 
 def _check_connections(names: Any, catalog: Mapping[str, Any] | None) -> list[str]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise SpecError("InvalidSpec", f"expected a list of names, found {shorten(repr(names), 80)}", "run.connections")
+        raise SpecError(
+            "InvalidSpec",
+            f"expected a list of names, found {shorten(repr(names), 80)}",
+            "run.connections",
+        )
     for index, name in enumerate(names):
         if catalog is not None and name not in catalog:
             raise unknown_connection(name, catalog, f"run.connections[{index}]")
@@ -241,8 +311,9 @@ class _Run:
         return self._expect_mapping(self.render(path, value or {}, traced=traced), path)
 
     def render_section(self, path: str, value: Any, section: type[Section]) -> dict[str, Any]:
-        """A section that a template may make as a whole or in part. What it makes as a whole must be one; what is wrong with a part is
-        reported by the rules of that part."""
+        """A section that a template may make as a whole or in part. What it makes as a whole must
+        be one; what is wrong with a part is reported by the rules of that part.
+        """
         rendered = self.render_own(path, value)
         if rendered == value:
             return rendered
@@ -257,8 +328,12 @@ class _Run:
         path = f"run.{key}"
         rendered = self.render(path, self.compiled.run.get(key) or [], traced=traced)
         if not isinstance(rendered, list):
-            raise SpecError("InvalidSpec", f"expected a list, found {shorten(repr(rendered), 80)}", path)
-        return [self._expect_mapping(item, f"{path}[{index}]") for index, item in enumerate(rendered)]
+            raise SpecError(
+                "InvalidSpec", f"expected a list, found {shorten(repr(rendered), 80)}", path
+            )
+        return [
+            self._expect_mapping(item, f"{path}[{index}]") for index, item in enumerate(rendered)
+        ]
 
     def render_container(self) -> dict[str, Any]:
         path = "run.container"
@@ -268,16 +343,26 @@ class _Run:
 
     def render_sidecars(self) -> tuple[dict[str, Any], ...]:
         rendered = enumerate(self.render_list("sidecars", traced=True))
-        return tuple(clean_container(keep_traces(one), f"run.sidecars[{index}]") for index, one in rendered)
+        return tuple(
+            clean_container(keep_traces(one), f"run.sidecars[{index}]") for index, one in rendered
+        )
 
     def render_extra(self) -> dict[str, Any]:
-        others = {key: value for key, value in self.compiled.run.items() if key not in _OWN_KEYS and value is not None}
-        rendered = {k: v if k in _CHILDREN else self.render(f"run.{k}", v) for k, v in others.items()}
+        others = {
+            key: value
+            for key, value in self.compiled.run.items()
+            if key not in _OWN_KEYS and value is not None
+        }
+        rendered = {
+            k: v if k in _CHILDREN else self.render(f"run.{k}", v) for k, v in others.items()
+        }
         own = {key: getattr(self.compiled, key, None) for key in _OPERATION_KEYS}
         return {**rendered, **{key: self.render(key, value) for key, value in own.items() if value}}
 
     @staticmethod
     def _expect_mapping(value: Any, path: str) -> dict[str, Any]:
         if not isinstance(value, Mapping):
-            raise SpecError("InvalidSpec", f"expected a mapping, found {shorten(repr(value), 80)}", path)
+            raise SpecError(
+                "InvalidSpec", f"expected a mapping, found {shorten(repr(value), 80)}", path
+            )
         return dict(value)

@@ -1,6 +1,7 @@
 """`globals.ports`, `base_url` and `base_urls`: what only a service's templates read.
 
-Owns the default port and the paths under which a gateway shows a service. Must not know the Kubernetes objects of a service.
+Owns the default port and the paths under which a gateway shows a service. Must not know the
+Kubernetes objects of a service.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Whether an object that has the name of ours is ours: by what it is, since labels and owner references can be forged.
+"""Whether an object that has the name of ours is ours: by what it is, since labels and owner
+references can be forged.
 
-Owns the comparison of an object that was found with what this run would make. `expected` is that manifest as the API server would store
-it (a dry run tells), with its defaults and with what admission adds. Must not ask anybody.
+Owns the comparison of an object that was found with what this run would make. `expected` is that
+manifest as the API server would store it (a dry run tells), with its defaults and with what
+admission adds. Must not ask anybody.
 """
 
 from __future__ import annotations
@@ -14,10 +16,17 @@ from typing import Any
 from opstrand.core import names
 from opstrand.types import Body
 
-#: Parts of a spec that others write once the object is there: schedulers, quota queues, the operator's own stop, autoscalers. For a Pod
-#: they may only add to what was asked.
+#: Parts of a spec that others write once the object is there: schedulers, quota queues, the
+#: operator's own stop, autoscalers. For a Pod they may only add to what was asked.
 _LATER: dict[str, tuple[str, ...]] = {
-    "Pod": ("nodeName", "nodeSelector", "tolerations", "schedulingGates", "activeDeadlineSeconds", "ephemeralContainers"),
+    "Pod": (
+        "nodeName",
+        "nodeSelector",
+        "tolerations",
+        "schedulingGates",
+        "activeDeadlineSeconds",
+        "ephemeralContainers",
+    ),
     "Service": ("clusterIP", "clusterIPs", "healthCheckNodePort"),
     "Deployment": ("replicas",),
 }
@@ -28,44 +37,82 @@ _LIFE = "expirationSeconds"
 #: What a server spells in its own way where it could not be asked for its spelling.
 _SPELLED = ("resources",)
 #: What would let a Pod or a container do more than it was asked to.
-_POWERS = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "runtimeClassName", "hostAliases")
-_CONTAINER_POWERS = ("command", "args", "envFrom", "lifecycle", "securityContext", "volumeDevices", "workingDir", "restartPolicy")
+_POWERS = (
+    "hostNetwork",
+    "hostPID",
+    "hostIPC",
+    "shareProcessNamespace",
+    "runtimeClassName",
+    "hostAliases",
+)
+_CONTAINER_POWERS = (
+    "command",
+    "args",
+    "envFrom",
+    "lifecycle",
+    "securityContext",
+    "volumeDevices",
+    "workingDir",
+    "restartPolicy",
+)
 #: What a person wrote of a container: the same, whichever version of the operator rendered the Pod.
 _WRITTEN = ("image", "command", "args", "workingDir")
 
 
 def pod_digest(pod: Body) -> str:
-    """SHA-256 of a Pod's spec as it was rendered, but for what depends on the time that the run has left."""
-    text = json.dumps(_without_later(pod["spec"], "Pod"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """SHA-256 of a Pod's spec as it was rendered, but for what depends on the time that the run has
+    left.
+    """
+    text = json.dumps(
+        _without_later(pod["spec"], "Pod"),
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def find_difference(found: Body, expected: Body, asked: Body) -> str | None:
-    """The first path at which an object is not what the server would have made of `asked`; None where it is just that."""
+    """The first path at which an object is not what the server would have made of `asked`; None
+    where it is just that.
+    """
     kind = str(asked["kind"])
     if kind == "ConfigMap":
         return next(_differ(_content(found), _content(expected), ""), None)
     metadata = _find_metadata_difference(found, asked)
     if metadata:
         return metadata
-    taken = next((f"spec.{key}" for key in _KEPT if not _holds(_spec(found).get(key), _spec(asked).get(key))), None)
+    taken = next(
+        (
+            f"spec.{key}"
+            for key in _KEPT
+            if not _holds(_spec(found).get(key), _spec(asked).get(key))
+        ),
+        None,
+    )
     spec, wanted = _without_later(_spec(found), kind), _without_later(_spec(expected), kind)
     return taken or next(_differ(spec, wanted, "spec"), None)
 
 
 def find_contradiction(found: Body, asked: Body) -> str | None:
-    """The same where the server would not say what it makes of `asked`: nothing that was asked may be missing, and nothing may be there
-    beyond it that could do something else."""
+    """The same where the server would not say what it makes of `asked`: nothing that was asked may
+    be missing, and nothing may be there beyond it that could do something else.
+    """
     metadata = _find_metadata_difference(found, asked)
     return (
         metadata
         or next(_find_powers(_spec(found), _spec(asked)), None)
-        or next(_contradict(_spec(found), _without_later(_spec(asked), str(asked["kind"])), "spec"), None)
+        or next(
+            _contradict(_spec(found), _without_later(_spec(asked), str(asked["kind"])), "spec"),
+            None,
+        )
     )
 
 
 def find_other_program(found: Body, asked: Body) -> str | None:
-    """The same where another version of the operator rendered the Pod, and `asked` is how this one would: what the user wrote of it."""
+    """The same where another version of the operator rendered the Pod, and `asked` is how this one
+    would: what the user wrote of it.
+    """
     metadata = _find_metadata_difference(found, asked)
     return metadata or next(_find_other_parts(_spec(found), _spec(asked)), None)
 
@@ -77,7 +124,11 @@ def _find_powers(found: Body, asked: Body) -> Iterator[str]:
     yield from (f"spec.{key}" for key in _POWERS if found.get(key) and key not in asked)
     for section in ("initContainers", "containers"):
         for one, other in zip(found.get(section) or (), asked.get(section) or (), strict=False):
-            yield from (f"spec.{section}.{other.get('name')}.{key}" for key in _CONTAINER_POWERS if one.get(key) and key not in other)
+            yield from (
+                f"spec.{section}.{other.get('name')}.{key}"
+                for key in _CONTAINER_POWERS
+                if one.get(key) and key not in other
+            )
 
 
 def _find_other_parts(found: Body, asked: Body) -> Iterator[str]:
@@ -90,7 +141,12 @@ def _find_other_parts(found: Body, asked: Body) -> Iterator[str]:
             yield f"spec.{section}"
             return
         written = [name for name in ours if not name.startswith(names.INIT_CONTAINER)]
-        yield from (f"spec.{section}.{name}.{key}" for name in written for key in _WRITTEN if theirs[name].get(key) != ours[name].get(key))
+        yield from (
+            f"spec.{section}.{name}.{key}"
+            for name in written
+            for key in _WRITTEN
+            if theirs[name].get(key) != ours[name].get(key)
+        )
 
 
 def _find_metadata_difference(found: Body, asked: Body) -> str | None:
@@ -98,7 +154,11 @@ def _find_metadata_difference(found: Body, asked: Body) -> str | None:
     if not _holds(theirs.get("labels"), ours.get("labels")):
         return "metadata.labels"
     uids = {one.get("uid") for one in theirs.get("ownerReferences") or ()}
-    return None if {one["uid"] for one in ours.get("ownerReferences") or ()} <= uids else "metadata.ownerReferences"
+    return (
+        None
+        if {one["uid"] for one in ours.get("ownerReferences") or ()} <= uids
+        else "metadata.ownerReferences"
+    )
 
 
 def _content(config_map: Body) -> dict[str, Any]:
@@ -132,9 +192,13 @@ def _holds(found: Any, asked: Any) -> bool:
     if not asked:
         return True
     if isinstance(asked, Mapping):
-        return isinstance(found, Mapping) and all(key in found and found[key] == value for key, value in asked.items())
+        return isinstance(found, Mapping) and all(
+            key in found and found[key] == value for key, value in asked.items()
+        )
     if isinstance(asked, list):
-        return isinstance(found, list) and all(any(_holds(one, other) for one in found) for other in asked)
+        return isinstance(found, list) and all(
+            any(_holds(one, other) for one in found) for other in asked
+        )
     return bool(found == asked)
 
 
@@ -142,11 +206,15 @@ def _differ(found: Any, expected: Any, path: str) -> Iterator[str]:
     """Paths at which they differ. Nothing, null and empty are the same."""
     if isinstance(found, Mapping) and isinstance(expected, Mapping):
         for key in dict.fromkeys((*expected, *found)):
-            yield from _differ(found.get(key), expected.get(key), f"{path}.{key}" if path else str(key))
+            yield from _differ(
+                found.get(key), expected.get(key), f"{path}.{key}" if path else str(key)
+            )
     elif isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
         for index, (one, other) in enumerate(zip(found, expected, strict=True)):
             yield from _differ(one, other, f"{path}[{index}]")
-    elif (found != expected or isinstance(found, bool) != isinstance(expected, bool)) and not _are_empty(found, expected):
+    elif (
+        found != expected or isinstance(found, bool) != isinstance(expected, bool)
+    ) and not _are_empty(found, expected):
         yield path
 
 
@@ -158,7 +226,9 @@ def _contradict(found: Any, asked: Any, path: str) -> Iterator[str]:
     if isinstance(asked, Mapping):
         for key, value in asked.items():
             if key not in _SPELLED:
-                yield from _contradict(found.get(key) if isinstance(found, Mapping) else None, value, f"{path}.{key}")
+                yield from _contradict(
+                    found.get(key) if isinstance(found, Mapping) else None, value, f"{path}.{key}"
+                )
     elif isinstance(asked, list) and isinstance(found, list) and len(found) == len(asked):
         for index, (one, other) in enumerate(zip(found, asked, strict=True)):
             yield from _contradict(one, other, f"{path}[{index}]")

@@ -1,6 +1,7 @@
 """One attempt of a run, complete: its plan, its Pod, what it leaves in the lineage.
 
-The meeting point of the two halves of the core: values (resolve, plan) and Kubernetes (pod). Must not decide whether to start it.
+The meeting point of the two halves of the core: values (resolve, plan) and Kubernetes (pod). Must
+not decide whether to start it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ from opstrand.settings import Settings
 
 @dataclass(frozen=True)
 class Attempt:
-    """What `CreatePod` makes; for a service `CreateService`, and the Pod is what its replicas are made like."""
+    """What `CreatePod` makes; for a service `CreateService`, and the Pod is what its replicas are
+    made like.
+    """
 
     plan: Plan
     pod_name: str
@@ -44,13 +47,19 @@ class Attempt:
 
     @property
     def digest(self) -> str:
-        """What its Pod was asked to be: the same text for the same Pod, however much of its time the run has left."""
+        """What its Pod was asked to be: the same text for the same Pod, however much of its time
+        the run has left.
+        """
         return pod_digest(self.rendered.pod)
 
     @property
     def manifests(self) -> list[dict[str, Any]]:
         """What is made in the cluster, in that order."""
-        made = [self.rendered.pod] if self.service is None else [self.service.service, self.service.deployment]
+        made = (
+            [self.rendered.pod]
+            if self.service is None
+            else [self.service.service, self.service.deployment]
+        )
         return made if self.rendered.config_map is None else [self.rendered.config_map, *made]
 
 
@@ -65,25 +74,42 @@ def render_attempt(
     elapsed: int = 0,
     catalog: Catalog | None = EMPTY,
 ) -> Attempt:
-    """The attempt of this number, `elapsed` seconds after the first one started. Raises SpecError for what only rendering can know.
+    """The attempt of this number, `elapsed` seconds after the first one started. Raises SpecError
+    for what only rendering can know.
 
     `catalog` None: none is given here, and what names a connection is refused for that.
     """
     assert prepared.compiled is not None
-    # What the status holds is what every attempt reads, the first included: its keys are by the alphabet, and 1.0 is 1.
-    kept = restore_value(prepared.compiled, as_stored(dict(resolved.inputs)), as_stored(dict(resolved.outputs)))
+    # What the status holds is what every attempt reads, the first included: its keys are by the
+    # alphabet, and 1.0 is 1.
+    kept = restore_value(
+        prepared.compiled, as_stored(dict(resolved.inputs)), as_stored(dict(resolved.outputs))
+    )
     is_given = catalog is not None and catalog.is_given
     if not is_given:
         _refuse_connections(prepared.compiled)
     catalog = catalog or EMPTY
     schemas = catalog.schemas if is_given else None
-    plan = compile_plan(prepared.compiled, kept, prepared.identity, schemas, store_path=store_path(catalog), evaluate=evaluate)
+    plan = compile_plan(
+        prepared.compiled,
+        kept,
+        prepared.identity,
+        schemas,
+        store_path=store_path(catalog),
+        evaluate=evaluate,
+    )
     check_plan(plan)
     if plan.kind == service_globals.KIND:
-        return _render_service(plan, prepared.identity, body=body, settings=settings, catalog=catalog)
+        return _render_service(
+            plan, prepared.identity, body=body, settings=settings, catalog=catalog
+        )
     timeout = parse_count(plan.termination.get("timeout"))
     if timeout is not None and elapsed >= timeout:
-        raise SpecError("DeadlineExceeded", f"it took longer than its timeout of {timeout} s", "termination.timeout")
+        raise SpecError(
+            "DeadlineExceeded",
+            f"it took longer than its timeout of {timeout} s",
+            "termination.timeout",
+        )
     name = names.pod_name(body["metadata"]["name"], prepared.identity.uuid, number)
     rendered = render_pod(
         plan,
@@ -100,7 +126,11 @@ def render_attempt(
 def _refuse_connections(compiled: Compiled) -> None:
     """Without a catalog, what names no connection can run all the same."""
     init = compiled.run.get("init")
-    named = [f"run.init[{index}].connection" for index, step in enumerate(init if isinstance(init, list | tuple) else ()) if _uses(step)]
+    named = [
+        f"run.init[{index}].connection"
+        for index, step in enumerate(init if isinstance(init, list | tuple) else ())
+        if _uses(step)
+    ]
     named = ["run.connections", *named] if compiled.run.get("connections") else named
     if named:
         raise SpecError(CATALOG_NOT_GIVEN, f"names a connection, and {NO_CATALOG}", named[0])
@@ -110,15 +140,25 @@ def _uses(step: Any) -> bool:
     return isinstance(step, Mapping) and bool(step.get("connection"))
 
 
-def _render_service(plan: Plan, identity: Identity, *, body: Mapping[str, Any], settings: Settings, catalog: Catalog) -> Attempt:
-    """A service has no deadline of its Pods' own: they come and go, and `timeout` is for the run."""
+def _render_service(
+    plan: Plan, identity: Identity, *, body: Mapping[str, Any], settings: Settings, catalog: Catalog
+) -> Attempt:
+    """A service has no deadline of its Pods' own: they come and go, and `timeout` is for the
+    run.
+    """
     name = names.service_name(body["metadata"]["name"], identity.uuid)
-    rendered = render_pod(plan, owner=names.owner_reference(body), pod_name=name, settings=settings, catalog=catalog)
+    rendered = render_pod(
+        plan, owner=names.owner_reference(body), pod_name=name, settings=settings, catalog=catalog
+    )
     check_size(rendered.pod, TOTAL, "the Pod", "run")
     made = service.render_service(plan, rendered.pod, name=name)
-    return Attempt(plan, name, rendered, render_lineage(plan), made, service.render_facts(plan, identity, name))
+    return Attempt(
+        plan, name, rendered, render_lineage(plan), made, service.render_facts(plan, identity, name)
+    )
 
 
 def parse_count(value: object) -> int | None:
-    """A whole number of seconds or retries as the file or a template gave it; None where there is none."""
+    """A whole number of seconds or retries as the file or a template gave it; None where there is
+    none.
+    """
     return None if value is None or isinstance(value, bool) else int(float(str(value)))

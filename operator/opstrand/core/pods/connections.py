@@ -1,7 +1,9 @@
-"""What a connection is to a Pod: volumes, mounts, variables, annotations; and to a template: its schema.
+"""What a connection is to a Pod: volumes, mounts, variables, annotations; and to a template: its
+schema.
 
-Owns the catalog as the core sees it and every rule by which a connection's parts get into a container. Pure: where the catalog comes from
-is the shell's business. Must not choose which connections a run gets.
+Owns the catalog as the core sees it and every rule by which a connection's parts get into a
+container. Pure: where the catalog comes from is the shell's business. Must not choose which
+connections a run gets.
 """
 
 from __future__ import annotations
@@ -19,16 +21,22 @@ from opstrand.types import Manifest
 CATALOG_VARIABLE = "POLYAXON_CONNECTIONS_CATALOG"
 
 
-# --- a connection's parts in a container ----------------------------------------------------------------------------------------
+# --- a connection's parts in a container ----------------------------------------------------------
 
 
 def render_volumes(connections: Iterable[Connection]) -> list[Manifest]:
-    """The Pod's volumes for these connections: their store's, and their mounted Secrets and ConfigMaps."""
+    """The Pod's volumes for these connections: their store's, and their mounted Secrets and
+    ConfigMaps.
+    """
     volumes: list[Manifest] = []
     for one in connections:
         if one.has_volume:
             volumes.append(render_store_volume(one))
-        volumes += [render_resource_volume(resource, kind) for kind, resource in resources_of(one) if resource.mount_path]
+        volumes += [
+            render_resource_volume(resource, kind)
+            for kind, resource in resources_of(one)
+            if resource.mount_path
+        ]
     return unique(volumes)
 
 
@@ -37,10 +45,14 @@ def render_mounts(connections: Iterable[Connection]) -> list[Manifest]:
     mounts: list[Manifest] = []
     for one in connections:
         if one.has_volume:
-            mounts.append(mount(one.volume_name, one.schema["mountPath"], bool(one.schema.get("readOnly"))))
+            mounts.append(
+                mount(one.volume_name, one.schema["mountPath"], bool(one.schema.get("readOnly")))
+            )
         for kind, resource in resources_of(one):
             if resource.mount_path:
-                mounts.append(mount(resource_volume_name(resource, kind), resource.mount_path, True))
+                mounts.append(
+                    mount(resource_volume_name(resource, kind), resource.mount_path, True)
+                )
     return mounts
 
 
@@ -51,7 +63,10 @@ def render_env(connections: Sequence[Connection]) -> list[Manifest]:
         for kind, resource in resources_of(one):
             if resource.items and not resource.mount_path:
                 source = "secretKeyRef" if kind == "secret" else "configMapKeyRef"
-                env += [{"name": key, "valueFrom": {source: {"name": resource.name, "key": key}}} for key in resource.items]
+                env += [
+                    {"name": key, "valueFrom": {source: {"name": resource.name, "key": key}}}
+                    for key in resource.items
+                ]
     if connections:
         env.append({"name": CATALOG_VARIABLE, "value": render_catalog_variable(connections)})
     return env
@@ -73,14 +88,26 @@ def render_annotations(connections: Iterable[Connection]) -> dict[str, str]:
 
 def render_catalog_variable(connections: Iterable[Connection]) -> str:
     """The JSON that the published client reads; no secret is in it, only the names of Secrets."""
-    return escape(json.dumps({"connections": [dict(one.written) for one in connections]}, sort_keys=True, separators=(",", ":")))
+    return escape(
+        json.dumps(
+            {"connections": [dict(one.written) for one in connections]},
+            sort_keys=True,
+            separators=(",", ":"),
+        )
+    )
 
 
 def render_store_volume(connection: Connection) -> Manifest:
-    """The volume behind a connection of a volume kind. Read-only is the mount's business: the same volume may be mounted twice."""
+    """The volume behind a connection of a volume kind.
+
+    Read-only is the mount's business: the same volume may be mounted twice.
+    """
     name = connection.volume_name
     if connection.kind == "volume_claim":
-        return {"name": name, "persistentVolumeClaim": {"claimName": connection.schema["volumeClaim"]}}
+        return {
+            "name": name,
+            "persistentVolumeClaim": {"claimName": connection.schema["volumeClaim"]},
+        }
     return {"name": name, "hostPath": {"path": connection.schema["hostPath"]}}
 
 

@@ -1,6 +1,8 @@
-"""What is wrong with the containers of a Pod together: ports on the node, devices, what only some containers may have.
+"""What is wrong with the containers of a Pod together: ports on the node, devices, what only some
+containers may have.
 
-Owns the checks that need the whole plan. What is wrong with one container alone is `spec.kubernetes_rules`' business.
+Owns the checks that need the whole plan. What is wrong with one container alone is
+`spec.kubernetes_rules`' business.
 """
 
 from __future__ import annotations
@@ -20,7 +22,11 @@ _FOR_LONG = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
 def check_containers(plan: Plan) -> Iterator[Problem]:
     """Everything that is wrong with the plan's containers because of what else is in the Pod."""
     sidecars = [(one, f"run.sidecars[{index}]") for index, one in enumerate(plan.sidecars)]
-    steps = [(one["container"], f"{path}.container") for one, path in plan.placed_init if isinstance(one.get("container"), Mapping)]
+    steps = [
+        (one["container"], f"{path}.container")
+        for one, path in plan.placed_init
+        if isinstance(one.get("container"), Mapping)
+    ]
     main = (plan.container, "run.container")
     yield from _check_node_ports([main], plan)
     for one in (*sidecars, *steps):
@@ -34,20 +40,35 @@ def check_containers(plan: Plan) -> Iterator[Problem]:
         yield from _check_resizing(container, path)
 
 
-def _check_node_ports(placed: Sequence[tuple[Mapping[str, Any], str]], plan: Plan) -> Iterator[Problem]:
-    """A port of the node belongs to one container; on the node's network a container's ports are the node's."""
+def _check_node_ports(
+    placed: Sequence[tuple[Mapping[str, Any], str]], plan: Plan
+) -> Iterator[Problem]:
+    """A port of the node belongs to one container; on the node's network a container's ports are
+    the node's.
+    """
     is_host = plan.environment.get("hostNetwork") is True
     seen: set[tuple[Any, ...]] = set()
     for container, path in placed:
         for index, port in enumerate(_items(container.get("ports"))):
             inner, outer = port.get("containerPort"), port.get("hostPort")
             if is_host and outer and outer != inner:
-                message = f"expected {inner}, the containerPort, since the Pod is on the node's network, found {outer}"
+                message = (
+                    f"expected {inner}, the containerPort, since the Pod is on the node's network, "
+                    f"found {outer}"
+                )
                 yield Problem("InvalidSpec", message, f"{path}.ports[{index}].hostPort")
-            taken = (port.get("protocol") or "TCP", port.get("hostIP") or "", outer or (inner if is_host else None))
+            taken = (
+                port.get("protocol") or "TCP",
+                port.get("hostIP") or "",
+                outer or (inner if is_host else None),
+            )
             if taken[2] and taken in seen:
                 key = "hostPort" if outer else "containerPort"
-                yield Problem("InvalidSpec", f"the node's port {taken[2]} is used already", f"{path}.ports[{index}].{key}")
+                yield Problem(
+                    "InvalidSpec",
+                    f"the node's port {taken[2]} is used already",
+                    f"{path}.ports[{index}].{key}",
+                )
             seen.add(taken)
 
 
@@ -60,10 +81,14 @@ def _check_devices(container: Mapping[str, Any], path: str, plan: Plan) -> Itera
             continue
         volume = volumes.get(name)
         if volume is None:
-            yield Problem("InvalidSpec", f"there is no volume '{name}'", f"{path}.volumeDevices[{index}].name")
+            yield Problem(
+                "InvalidSpec", f"there is no volume '{name}'", f"{path}.volumeDevices[{index}].name"
+            )
         elif volume.get("persistentVolumeClaim") is None and volume.get("ephemeral") is None:
             yield Problem(
-                "InvalidSpec", f"the volume '{name}' is no claim, and only a claim is a device", f"{path}.volumeDevices[{index}].name"
+                "InvalidSpec",
+                f"the volume '{name}' is no claim, and only a claim is a device",
+                f"{path}.volumeDevices[{index}].name",
             )
 
 
@@ -75,9 +100,15 @@ def _check_files(container: Mapping[str, Any], path: str, plan: Plan) -> Iterato
         source = variable.get("valueFrom")
         reference = source.get("fileKeyRef") if isinstance(source, Mapping) else None
         name = reference.get("volumeName") if isinstance(reference, Mapping) else None
-        if isinstance(name, str) and name and (name not in volumes or not _is_empty_dir(volumes[name])):
+        if (
+            isinstance(name, str)
+            and name
+            and (name not in volumes or not _is_empty_dir(volumes[name]))
+        ):
             message = f"there is no emptyDir '{name}' in run.volumes"
-            yield Problem("InvalidSpec", message, f"{path}.env[{index}].valueFrom.fileKeyRef.volumeName")
+            yield Problem(
+                "InvalidSpec", message, f"{path}.env[{index}].valueFrom.fileKeyRef.volumeName"
+            )
 
 
 def _is_empty_dir(volume: Mapping[str, Any]) -> bool:
@@ -91,7 +122,11 @@ def _check_step(container: Mapping[str, Any], path: str) -> Iterator[Problem]:
         return
     for key in _FOR_LONG:
         if container.get(key) is not None:
-            yield Problem("InvalidSpec", "only a container that runs beside others may have it: remove it", f"{path}.{key}")
+            yield Problem(
+                "InvalidSpec",
+                "only a container that runs beside others may have it: remove it",
+                f"{path}.{key}",
+            )
 
 
 def _check_resizing(container: Mapping[str, Any], path: str) -> Iterator[Problem]:
@@ -102,4 +137,8 @@ def _check_resizing(container: Mapping[str, Any], path: str) -> Iterator[Problem
 
 
 def _items(value: Any) -> list[Mapping[str, Any]]:
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list | tuple) else []
+    return (
+        [one for one in value if isinstance(one, Mapping)]
+        if isinstance(value, list | tuple)
+        else []
+    )

@@ -1,7 +1,8 @@
 """The text of a Dockerfile from an `init.dockerfile` section.
 
-Owns the order of its lines and their quoting: what the author wrote may use `$NAME` as Docker reads it, what a template printed (see
-`core.templates.traced`) is data and stays within its word and its line. Pure.
+Owns the order of its lines and their quoting: what the author wrote may use `$NAME` as Docker reads
+it, what a template printed (see `core.templates.traced`) is data and stays within its word and its
+line. Pure.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ _ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def render_dockerfile(section: Any) -> str:
-    """One instruction a line, in the documented order. SpecError for a section of the wrong shape."""
+    """One instruction a line, in the documented order.
+
+    SpecError for a section of the wrong shape.
+    """
     if not isinstance(section, Mapping) or not section.get("image"):
         raise SpecError("InvalidSpec", "expected a dockerfile with an image", "dockerfile")
     return "\n".join(_iter_lines(section)) + "\n"
@@ -38,16 +42,24 @@ def _iter_lines(section: Mapping[str, Any]) -> Iterator[str]:
     workdir = section.get("workdir") or _WORKDIR
     yield f"FROM {_image(section['image'])}"
     if section.get("langEnv"):
-        yield from (f"ENV {name}={_quote(section['langEnv'])}" for name in ("LC_ALL", "LANG", "LANGUAGE"))
+        yield from (
+            f"ENV {name}={_quote(section['langEnv'])}" for name in ("LC_ALL", "LANG", "LANGUAGE")
+        )
     yield f"ENV SHELL={_quote(section.get('shell') or _SHELL)}"
     yield from (f'ENV PATH="${{PATH}}:{_quote(path)[1:-1]}"' for path in _listed(section, "path"))
-    yield from (f"ENV {_variable(name)}={_quote(value)}" for name, value in _variables(section.get("env")))
+    yield from (
+        f"ENV {_variable(name)}={_quote(value)}" for name, value in _variables(section.get("env"))
+    )
     yield f"WORKDIR {_folder(workdir)}"
     yield from _copies(section, "copy", workdir)
     yield from (f"RUN {_command(command)}" for command in _listed(section, "run"))
     yield from _copies(section, "postRunCopy", workdir)
     if section.get("uid") and section.get("gid"):
-        name, uid, gid = _account(section.get("username") or _USER), _number(section["uid"]), _number(section["gid"])
+        name, uid, gid = (
+            _account(section.get("username") or _USER),
+            _number(section["uid"]),
+            _number(section["gid"]),
+        )
         yield f"RUN groupadd -g {gid} -r {name} && useradd -r -m -g {name} -u {uid} {name}"
     if section.get("workdirPath"):
         yield _copy(section["workdirPath"], workdir)
@@ -60,16 +72,25 @@ def _copies(section: Mapping[str, Any], key: str, workdir: Any) -> Iterator[str]
 
 
 def _copy(source: Any, target: Any) -> str:
-    """The list form where a template printed a blank, an option or `<<`: the other one would be read as more than two paths. (What the
-    author wrote is left: `--chown=1 src`.)"""
+    """The list form where a template printed a blank, an option or `<<`: the other one would be
+    read as more than two paths. (What the author wrote is left: `--chown=1 src`.)
+    """
     words = [_bare(source), _bare(target)]
-    printed = [piece.text for one in (source, target) for piece in pieces_of(_text(one)) if piece.printed]
-    is_list = any(map(_has_blank, printed)) or _changes_instruction(_text(source)) or _changes_instruction(_text(target))
+    printed = [
+        piece.text for one in (source, target) for piece in pieces_of(_text(one)) if piece.printed
+    ]
+    is_list = (
+        any(map(_has_blank, printed))
+        or _changes_instruction(_text(source))
+        or _changes_instruction(_text(target))
+    )
     return f"COPY {json.dumps(words, ensure_ascii=False) if is_list else ' '.join(words)}"
 
 
 def _changes_instruction(text: str) -> bool:
-    """Whether what was printed gives an instruction options, or here-documents that take the lines after it."""
+    """Whether what was printed gives an instruction options, or here-documents that take the lines
+    after it.
+    """
     skeleton = "".join("\0" if piece.printed else piece.text for piece in pieces_of(text))
     return _count_signs(text) != _count_signs(skeleton)
 
@@ -85,7 +106,11 @@ def _has_blank(text: str) -> bool:
 
 def _pair(entry: Any, key: str) -> tuple[Any, Any]:
     if not isinstance(entry, list | tuple) or len(entry) != 2:
-        raise SpecError("InvalidSpec", f"expected a path or [from, to] in {key} of a dockerfile, found {entry!r}", "dockerfile")
+        raise SpecError(
+            "InvalidSpec",
+            f"expected a path or [from, to] in {key} of a dockerfile, found {entry!r}",
+            "dockerfile",
+        )
     return entry[0], entry[1]
 
 
@@ -93,7 +118,11 @@ def _variables(env: Any) -> list[tuple[Any, Any]]:
     if isinstance(env, Mapping):
         return list(env.items())
     if not isinstance(env or (), list | tuple):
-        raise SpecError("InvalidSpec", f"expected names and values, found {shorten(repr(env), 80)}", "dockerfile.env")
+        raise SpecError(
+            "InvalidSpec",
+            f"expected names and values, found {shorten(repr(env), 80)}",
+            "dockerfile.env",
+        )
     return [_pair(entry, "env") for entry in env or ()]
 
 
@@ -102,7 +131,7 @@ def _listed(section: Mapping[str, Any], key: str) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else ([] if value is None else [value])
 
 
-# --- one function for each kind of word -----------------------------------------------------------------------------------------
+# --- one function for each kind of word -----------------------------------------------------------
 
 
 def _text(value: Any) -> str:
@@ -114,7 +143,10 @@ def _one_line(value: Any) -> str:
     text = _text(value)
     if _BREAK.search(text):
         found = shorten(repr(str(text)), 80)
-        words = f"a dockerfile's names and paths are one line each, and so are its values, found {found}"
+        words = (
+            "a dockerfile's names and paths are one line each, and so are its values, found "
+            f"{found}"
+        )
         raise SpecError("InvalidSpec", words, "dockerfile")
     return text
 
@@ -132,32 +164,47 @@ def _quote_piece(piece: Piece) -> str:
 def _bare(value: Any) -> str:
     """A path without quotes around it: what the author wrote is Docker's, the rest is escaped."""
     pieces = pieces_of(_one_line(value))
-    return "".join(_BARE.sub(r"\\\1", piece.text) if piece.printed else piece.text for piece in pieces)
+    return "".join(
+        _BARE.sub(r"\\\1", piece.text) if piece.printed else piece.text for piece in pieces
+    )
 
 
 def _folder(value: Any) -> str:
     if _changes_instruction(_text(value)):
-        raise SpecError("InvalidSpec", f"expected a folder, found {shorten(repr(str(value)), 80)}", "dockerfile.workdir")
+        raise SpecError(
+            "InvalidSpec",
+            f"expected a folder, found {shorten(repr(str(value)), 80)}",
+            "dockerfile.workdir",
+        )
     return _bare(value)
 
 
 def _image(value: Any) -> str:
     text = _one_line(value)
-    if _changes_instruction(text) or any(_has_blank(piece.text) for piece in pieces_of(text) if piece.printed):
-        raise SpecError("InvalidSpec", f"expected the name of an image, found {shorten(repr(str(text)), 80)}", "dockerfile.image")
+    if _changes_instruction(text) or any(
+        _has_blank(piece.text) for piece in pieces_of(text) if piece.printed
+    ):
+        raise SpecError(
+            "InvalidSpec",
+            f"expected the name of an image, found {shorten(repr(str(text)), 80)}",
+            "dockerfile.image",
+        )
     return _bare(text)
 
 
 def _variable(name: Any) -> str:
     text = to_text(name)
     if not _VARIABLE.fullmatch(text):
-        raise SpecError("InvalidSpec", f"{shorten(repr(text), 80)} is no name of a variable", "dockerfile.env")
+        raise SpecError(
+            "InvalidSpec", f"{shorten(repr(text), 80)} is no name of a variable", "dockerfile.env"
+        )
     return text
 
 
 def _command(value: Any) -> str:
-    """A command as the author wrote it. What a template printed is the shell's to read: it ends neither the line nor the instruction, and
-    is no option of it."""
+    """A command as the author wrote it. What a template printed is the shell's to read: it ends
+    neither the line nor the instruction, and is no option of it.
+    """
     text = _text(value)
     printed = [piece.text for piece in pieces_of(text) if piece.printed]
     if any(map(_BREAK.search, printed)) or (printed and text.rstrip().endswith("\\")):
@@ -166,7 +213,8 @@ def _command(value: Any) -> str:
         raise SpecError("InvalidSpec", words, "dockerfile.run")
     if _changes_instruction(text):
         words = (
-            f"a value in a dockerfile's command would be an option of RUN or begin a here-document, found {shorten(repr(str(text)), 80)}"
+            "a value in a dockerfile's command would be an option of RUN or begin a "
+            f"here-document, found {shorten(repr(str(text)), 80)}"
         )
         raise SpecError("InvalidSpec", words, "dockerfile.run")
     return str(text).rstrip()
@@ -175,12 +223,20 @@ def _command(value: Any) -> str:
 def _number(value: Any) -> str:
     text = to_text(value)
     if not (text.isascii() and text.isdecimal()):
-        raise SpecError("InvalidSpec", f"expected the number of a user or group, found {shorten(repr(text), 80)}", "dockerfile")
+        raise SpecError(
+            "InvalidSpec",
+            f"expected the number of a user or group, found {shorten(repr(text), 80)}",
+            "dockerfile",
+        )
     return text
 
 
 def _account(value: Any) -> str:
     text = to_text(value)
     if not _ACCOUNT.fullmatch(text):
-        raise SpecError("InvalidSpec", f"expected the name of a user, found {shorten(repr(text), 80)}", "dockerfile.username")
+        raise SpecError(
+            "InvalidSpec",
+            f"expected the name of a user, found {shorten(repr(text), 80)}",
+            "dockerfile.username",
+        )
     return text

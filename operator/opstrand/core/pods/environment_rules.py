@@ -1,6 +1,7 @@
 """What is wrong with `environment`: names, labels, addresses, and the Kubernetes objects in it.
 
-Owns the checks of the keys that are the Pod's own, and of one Kubernetes object at a path. Must not know containers.
+Owns the checks of the keys that are the Pod's own, and of one Kubernetes object at a path. Must not
+know containers.
 """
 
 from __future__ import annotations
@@ -10,7 +11,14 @@ from typing import Any
 
 from opstrand.core.planning.plan import Plan
 from opstrand.errors import Problem
-from opstrand.spec.kubernetes.names import LABEL_VALUE, QUALIFIED, SUBDOMAIN, is_label_value, is_qualified, is_subdomain
+from opstrand.spec.kubernetes.names import (
+    LABEL_VALUE,
+    QUALIFIED,
+    SUBDOMAIN,
+    is_label_value,
+    is_qualified,
+    is_subdomain,
+)
 from opstrand.spec.kubernetes.values import find_wrong_choice, find_wrong_values
 from opstrand.spec.polyaxonfile import dotted
 from opstrand.spec.section import describe
@@ -57,7 +65,9 @@ def check_environment(plan: Plan) -> Iterator[Problem]:
     if priority is not None and (isinstance(priority, bool) or not isinstance(priority, int)):
         yield _complain("priority", "a whole number", priority)
     secrets = environment.get("imagePullSecrets")
-    if secrets is not None and not (isinstance(secrets, list) and all(isinstance(one, str) for one in secrets)):
+    if secrets is not None and not (
+        isinstance(secrets, list) and all(isinstance(one, str) for one in secrets)
+    ):
         yield _complain("imagePullSecrets", "a list of names", secrets)
     yield from _check_names(environment)
     yield from _check_dns(environment)
@@ -80,7 +90,11 @@ def _check_dns(environment: Mapping[str, Any]) -> Iterator[Problem]:
     for _, reason, message in find_wrong_choice("PodSpec", "dnsPolicy", policy):
         yield Problem(reason, message, f"{PATH}.dnsPolicy")
     if policy == "None" and not (isinstance(config, Mapping) and config.get("nameservers")):
-        yield Problem("InvalidSpec", "is required with dnsPolicy None: one name server at least", f"{PATH}.dnsConfig.nameservers")
+        yield Problem(
+            "InvalidSpec",
+            "is required with dnsPolicy None: one name server at least",
+            f"{PATH}.dnsConfig.nameservers",
+        )
 
 
 def _check_labels(environment: Mapping[str, Any]) -> Iterator[Problem]:
@@ -94,12 +108,23 @@ def _check_labels(environment: Mapping[str, Any]) -> Iterator[Problem]:
             if not is_key(str(name)):
                 yield Problem("InvalidSpec", f"expected {QUALIFIED}", f"{PATH}.{key}.{name}")
             if key != "annotations" and not is_label_value(str(value)):
-                yield Problem("InvalidSpec", f"expected {LABEL_VALUE}, found {describe(value)}", f"{PATH}.{key}.{name}")
+                yield Problem(
+                    "InvalidSpec",
+                    f"expected {LABEL_VALUE}, found {describe(value)}",
+                    f"{PATH}.{key}.{name}",
+                )
     annotations = environment.get("annotations")
     if isinstance(annotations, Mapping):
-        size = sum(len(f"{name}{value}".encode("utf-8", "backslashreplace")) for name, value in annotations.items())
+        size = sum(
+            len(f"{name}{value}".encode("utf-8", "backslashreplace"))
+            for name, value in annotations.items()
+        )
         if size > _ANNOTATIONS:
-            yield Problem("TooLarge", f"the annotations take {size} bytes; at most {_ANNOTATIONS} fit", f"{PATH}.annotations")
+            yield Problem(
+                "TooLarge",
+                f"the annotations take {size} bytes; at most {_ANNOTATIONS} fit",
+                f"{PATH}.annotations",
+            )
 
 
 def _is_annotation(name: str) -> bool:

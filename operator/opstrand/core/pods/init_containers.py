@@ -1,6 +1,7 @@
 """The Pod's init containers: ours, each with its document, and the user's own.
 
-Owns how a document travels and who our containers run as. Must not know what a step does: `init_steps` does.
+Owns how a document travels and who our containers run as. Must not know what a step does:
+`init_steps` does.
 """
 
 from __future__ import annotations
@@ -31,14 +32,20 @@ CONFIG_MAP_LIMIT = 900 * 1024
 _REQUESTS = {"cpu": "10m", "memory": "32Mi"}
 _CPU, _MEMORY, _MEMORY_OF_GIT = "1", "256Mi", "1Gi"
 #: In words, for who is refused for them.
-RESOURCES = f"{_REQUESTS['cpu']} to {_CPU} cpu and {_REQUESTS['memory']} to {_MEMORY} of memory ({_MEMORY_OF_GIT} where it fetches git)"
+RESOURCES = (
+    f"{_REQUESTS['cpu']} to {_CPU} cpu and {_REQUESTS['memory']} to {_MEMORY} of memory "
+    f"({_MEMORY_OF_GIT} where it fetches git)"
+)
 #: Whom our containers run as where the user's may not be root.
 UNPRIVILEGED_USER = 65532
 
 
 @dataclass(frozen=True)
 class InitContainers:
-    """`documents`: what travels in a ConfigMap, by file name. `volumes` are those that only init steps need, `used` their connections."""
+    """`documents`: what travels in a ConfigMap, by file name.
+
+    `volumes` are those that only init steps need, `used` their connections.
+    """
 
     containers: tuple[Manifest, ...]
     documents: Mapping[str, str]
@@ -48,14 +55,19 @@ class InitContainers:
 
 
 def render_init_containers(plan: Plan, settings: Settings, catalog: Catalog) -> InitContainers:
-    """All of them, in the order in which they must run. SpecError for what cannot be brought or does not fit."""
+    """All of them, in the order in which they must run.
+
+    SpecError for what cannot be brought or does not fit.
+    """
     groups = group_steps(plan, settings, catalog)
     containers: list[Manifest] = []
     documents: dict[str, str] = {}
     taken = given_names(plan)
     for index, group in enumerate(groups):
         if group.container is not None and not group.steps:
-            containers.append(_render_users(group, free_name(f"init-{index}", taken), plan, catalog))
+            containers.append(
+                _render_users(group, free_name(f"init-{index}", taken), plan, catalog)
+            )
             continue
         name = names.INIT_CONTAINER if index == 0 else f"{names.INIT_CONTAINER}-{index + 1}"
         document = encode(render_init_document(plan, settings, group, catalog, is_first=index == 0))
@@ -63,13 +75,25 @@ def render_init_containers(plan: Plan, settings: Settings, catalog: Catalog) -> 
         ours = _render_ours(name, group, plan, settings, catalog, travels)
         if index == 0:
             ours["volumeMounts"] += volumes.store_mounts(plan, catalog)
-        containers.append(ours if group.container is None else _merge_over(ours, group, _read_users(group, plan, catalog)))
+        containers.append(
+            ours
+            if group.container is None
+            else _merge_over(ours, group, _read_users(group, plan, catalog))
+        )
     # Where a step asks for /tmp itself, that is the scratch.
-    needs_scratch = any(volumes.scratch_mount() in one.get("volumeMounts", ()) for one in containers)
-    found = [*volumes.source_volumes([one for group in groups if group.steps for one in group.used])]
-    found += connections.render_volumes([one for group in groups if group.runs_theirs for one in group.used])
+    needs_scratch = any(
+        volumes.scratch_mount() in one.get("volumeMounts", ()) for one in containers
+    )
+    found = [
+        *volumes.source_volumes([one for group in groups if group.steps for one in group.used])
+    ]
+    found += connections.render_volumes(
+        [one for group in groups if group.runs_theirs for one in group.used]
+    )
     used = tuple(one for group in groups for one in group.used)
-    return InitContainers(tuple(containers), documents, tuple(connections.unique(found)), needs_scratch, used)
+    return InitContainers(
+        tuple(containers), documents, tuple(connections.unique(found)), needs_scratch, used
+    )
 
 
 def _travel(document: str, index: int, documents: dict[str, str]) -> list[Manifest]:
@@ -78,7 +102,8 @@ def _travel(document: str, index: int, documents: dict[str, str]) -> list[Manife
         return [{"name": "OPSTRAND_INIT", "value": escape(document)}]
     file = "init.json.gz" if index == 0 else f"init-{index + 1}.json.gz"
     documents[file] = document
-    # The ConfigMap's name can be predicted, and another client may have made it: only this document is carried out.
+    # The ConfigMap's name can be predicted, and another client may have made it: only this document
+    # is carried out.
     digest = hashlib.sha256(document.encode()).hexdigest()
     return [
         {"name": "OPSTRAND_INIT_FILE", "value": f"{volumes.INIT_PATH}/{file}"},
@@ -86,7 +111,14 @@ def _travel(document: str, index: int, documents: dict[str, str]) -> list[Manife
     ]
 
 
-def _render_ours(name: str, group: Group, plan: Plan, settings: Settings, catalog: Catalog, travels: list[Manifest]) -> Manifest:
+def _render_ours(
+    name: str,
+    group: Group,
+    plan: Plan,
+    settings: Settings,
+    catalog: Catalog,
+    travels: list[Manifest],
+) -> Manifest:
     mounts = [*volumes.context_mounts(plan, catalog), *volumes.source_mounts(group.used)]
     if travels[0]["name"] == "OPSTRAND_INIT_FILE":
         mounts.append(volumes.init_mount())
@@ -97,7 +129,10 @@ def _render_ours(name: str, group: Group, plan: Plan, settings: Settings, catalo
         "image": settings.image,
         "imagePullPolicy": settings.image_pull_policy,
         "command": ["python3", "-m", "opstrand.initializer"],
-        "resources": {"requests": dict(_REQUESTS), "limits": {"cpu": _CPU, "memory": _MEMORY_OF_GIT if group.needs_scratch else _MEMORY}},
+        "resources": {
+            "requests": dict(_REQUESTS),
+            "limits": {"cpu": _CPU, "memory": _MEMORY_OF_GIT if group.needs_scratch else _MEMORY},
+        },
         "securityContext": our_security(plan, shares_files=_meets_others(group, plan, catalog)),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts,
@@ -107,31 +142,44 @@ def _render_ours(name: str, group: Group, plan: Plan, settings: Settings, catalo
 
 def _meets_others(group: Group, plan: Plan, catalog: Catalog) -> bool:
     """Whether our container sees files that other runs left."""
-    return bool(group.used) or volumes.keeps_files(plan, catalog) or volumes.mounts_store(plan, catalog)
+    return (
+        bool(group.used)
+        or volumes.keeps_files(plan, catalog)
+        or volumes.mounts_store(plan, catalog)
+    )
 
 
 def _read_users(group: Group, plan: Plan, catalog: Catalog) -> Manifest:
     """The container that the user gives for an init step, as Kubernetes has to read it."""
-    return volumes.resolve_names(protect_container(group.container or {}), plan, catalog, f"{group.place}.container")
+    return volumes.resolve_names(
+        protect_container(group.container or {}), plan, catalog, f"{group.place}.container"
+    )
 
 
 def _merge_over(ours: Manifest, group: Group, given: Manifest) -> Manifest:
-    """The container that brings a step, as the user wants it: their fields over ours, lists after ours."""
+    """The container that brings a step, as the user wants it: their fields over ours, lists after
+    ours.
+    """
     used = group.used if group.runs_theirs else ()
     merged = {**ours, **{key: value for key, value in given.items() if value is not None}}
     if "command" in given or "args" in given:
         merged.update(command=given.get("command"), args=given.get("args"))
-    merged["env"] = merge_env([*ours["env"], *connections.render_env(used), *(given.get("env") or ())])
+    merged["env"] = merge_env(
+        [*ours["env"], *connections.render_env(used), *(given.get("env") or ())]
+    )
     merged["envFrom"] = [*connections.render_env_from(used), *(given.get("envFrom") or ())] or None
     mounts = [*ours["volumeMounts"], *connections.render_mounts(used)]
-    merged["volumeMounts"] = volumes.join_mounts(given.get("volumeMounts") or (), mounts, f"{group.place}.container")
+    merged["volumeMounts"] = volumes.join_mounts(
+        given.get("volumeMounts") or (), mounts, f"{group.place}.container"
+    )
     merged["name"] = given.get("name") or ours["name"]
     return {key: value for key, value in merged.items() if value is not None}
 
 
 def _render_users(group: Group, name: str, plan: Plan, catalog: Catalog) -> Manifest:
-    """An init container of the user's: raw where it is nothing else, with the connection's parts and the context where it has one. Its
-    last lines are kept, so that a failure has words."""
+    """An init container of the user's: raw where it is nothing else, with the connection's parts
+    and the context where it has one. Its last lines are kept, so that a failure has words.
+    """
     own = _read_users(group, plan, catalog)
     container = {"name": name, "terminationMessagePolicy": "FallbackToLogsOnError", **own}
     if not group.used:
@@ -139,14 +187,23 @@ def _render_users(group: Group, name: str, plan: Plan, catalog: Catalog) -> Mani
     env = merge_env([*(container.get("env") or ()), *connections.render_env(group.used)])
     env_from = [*(container.get("envFrom") or ()), *connections.render_env_from(group.used)]
     mounts = [*volumes.context_mounts(plan, catalog), *connections.render_mounts(group.used)]
-    mounts = volumes.join_mounts(container.get("volumeMounts") or (), mounts, f"{group.place}.container")
-    return {**container, "env": env, "volumeMounts": mounts, **({"envFrom": env_from} if env_from else {})}
+    mounts = volumes.join_mounts(
+        container.get("volumeMounts") or (), mounts, f"{group.place}.container"
+    )
+    return {
+        **container,
+        "env": env,
+        "volumeMounts": mounts,
+        **({"envFrom": env_from} if env_from else {}),
+    }
 
 
 def our_security(plan: Plan, *, shares_files: bool = False) -> Manifest:
-    """Who our container runs as: main's own user, so that main may change what it finds. Meets the restricted level where main's can.
+    """Who our container runs as: main's own user, so that main may change what it finds. Meets the
+    restricted level where main's can.
 
-    Where it meets files that other runs left, and is root, it may read them whoever owns them, as main could.
+    Where it meets files that other runs left, and is root, it may read them whoever owns them, as
+    main could.
     """
     main = plan.container.get("securityContext") or {}
     pod = plan.environment.get("securityContext") or {}
@@ -169,13 +226,21 @@ def our_security(plan: Plan, *, shares_files: bool = False) -> Manifest:
 
 
 def render_config_map(metadata: Mapping[str, Any], documents: Mapping[str, str]) -> Manifest:
-    """The documents that are too long for a variable. SpecError TooLarge where they do not even fit compressed."""
+    """The documents that are too long for a variable.
+
+    SpecError TooLarge where they do not even fit compressed.
+    """
     # A fixed time in the header: the same document is the same object.
-    packed = {name: gzip.compress(document.encode(), mtime=0) for name, document in documents.items()}
+    packed = {
+        name: gzip.compress(document.encode(), mtime=0) for name, document in documents.items()
+    }
     size = sum(map(len, packed.values()))
     if size > CONFIG_MAP_LIMIT:
         raise SpecError(
-            "TooLarge", f"the init files are {size} bytes compressed, at most {CONFIG_MAP_LIMIT} fit into the cluster", "run.init"
+            "TooLarge",
+            f"the init files are {size} bytes compressed, at most {CONFIG_MAP_LIMIT} fit into the "
+            "cluster",
+            "run.init",
         )
     kept = {key: metadata[key] for key in ("name", "namespace", "labels", "ownerReferences")}
     return {
@@ -190,7 +255,10 @@ def render_config_map(metadata: Mapping[str, Any], documents: Mapping[str, str])
 def name_sidecars(plan: Plan) -> list[Manifest]:
     """Sidecars with a name each: Kubernetes wants one, the format does not."""
     taken = given_names(plan)
-    return [{"name": free_name(f"sidecar-{index}", taken), **sidecar} for index, sidecar in enumerate(plan.sidecars)]
+    return [
+        {"name": free_name(f"sidecar-{index}", taken), **sidecar}
+        for index, sidecar in enumerate(plan.sidecars)
+    ]
 
 
 def given_names(plan: Plan) -> set[str]:

@@ -1,7 +1,7 @@
 """What the init containers do, as data: JSON documents that `opstrand.initializer` carries out.
 
-Owns the words of those documents, where each kind of step lands, and which steps share a container. Must not know how a document travels
-(`init_containers` decides) nor touch a file.
+Owns the words of those documents, where each kind of step lands, and which steps share a container.
+Must not know how a document travels (`init_containers` decides) nor touch a file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from opstrand.initializer.modes import apply_mode
 from opstrand.settings import Settings
 from opstrand.text import shorten
 
-#: The projected token's mount; main sees it too, so that our client can read it again when it changes.
+#: The projected token's mount; main sees it too, so that our client can read it again when it
+#: changes.
 TOKEN_PATH = f"{CONTEXT_ROOT}/.token/token"
 #: Where the published client looks for credentials.
 AUTH_PATH = f"{CONTEXT_ROOT}/.configs/.auth"
@@ -39,7 +40,10 @@ _SOURCES = ("file", "dockerfile", "git", "artifacts", "paths")
 #: Sources that need a service which this version does not have, and what does the same today.
 _MISSING = {
     "tensorboard": "",
-    "lineageRef": "; the same: a param with `ref: runs.UUID` and `value: artifacts.NAME`, and a step with `paths` of it",
+    "lineageRef": (
+        "; the same: a param with `ref: runs.UUID` and `value: artifacts.NAME`, and a step with "
+        "`paths` of it"
+    ),
     "modelRef": "",
     "artifactRef": "",
 }
@@ -47,10 +51,11 @@ _MISSING = {
 
 @dataclass(frozen=True)
 class Group:
-    """Steps that one init container of ours carries out, or (`container`) a container of the user's.
+    """Steps that one init container of ours carries out, or (`container`) a container of the
+    user's.
 
-    `used` are the connections whose volumes and secrets it reads. With `container` and `steps` both, the container is ours with the
-    user's own fields laid over it.
+    `used` are the connections whose volumes and secrets it reads. With `container` and `steps`
+    both, the container is ours with the user's own fields laid over it.
     """
 
     steps: tuple[Step, ...] = ()
@@ -61,9 +66,13 @@ class Group:
 
     @property
     def runs_theirs(self) -> bool:
-        """Whether what runs is the user's own: it looks for its connections where main does, and knows nothing of our folders."""
+        """Whether what runs is the user's own: it looks for its connections where main does, and
+        knows nothing of our folders.
+        """
         given = self.container
-        return given is not None and (not self.steps or any(key in given for key in ("image", "command", "args")))
+        return given is not None and (
+            not self.steps or any(key in given for key in ("image", "command", "args"))
+        )
 
     @property
     def needs_scratch(self) -> bool:
@@ -82,7 +91,10 @@ class _Fused:
 
 
 def group_steps(plan: Plan, settings: Settings, catalog: Catalog = EMPTY) -> list[Group]:
-    """The init containers in their order. The first is always ours: it makes the folders. SpecError for what cannot be brought."""
+    """The init containers in their order.
+
+    The first is always ours: it makes the folders. SpecError for what cannot be brought.
+    """
     groups: list[Group] = []
     fused = _Fused()
     for one, path in plan.placed_init:
@@ -117,13 +129,26 @@ def find_faults(step: Mapping[str, Any], path: str) -> Iterator[Problem]:
 def _validate_step(step: Mapping[str, Any]) -> None:
     for kind, instead in _MISSING.items():
         if kind in step:
-            raise SpecError("NotSupported", f"init steps of the kind '{kind}' are not run by this version{instead}", kind)
-    if not any(step.get(kind) for kind in ("path", "connection")) and not any(kind in step for kind in _SOURCES):
-        raise SpecError("InvalidSpec", f"a step needs one of {', '.join(_SOURCES)}, a connection, a container or a path")
+            raise SpecError(
+                "NotSupported",
+                f"init steps of the kind '{kind}' are not run by this version{instead}",
+                kind,
+            )
+    if not any(step.get(kind) for kind in ("path", "connection")) and not any(
+        kind in step for kind in _SOURCES
+    ):
+        raise SpecError(
+            "InvalidSpec",
+            f"a step needs one of {', '.join(_SOURCES)}, a connection, a container or a path",
+        )
     if "file" in step:
         _validate_file(step["file"])
     if not isinstance(step.get("artifacts") or {}, Mapping):
-        raise SpecError("InvalidSpec", f"expected files and dirs (a mapping), found {shorten(repr(step['artifacts']), 80)}", "artifacts")
+        raise SpecError(
+            "InvalidSpec",
+            f"expected files and dirs (a mapping), found {shorten(repr(step['artifacts']), 80)}",
+            "artifacts",
+        )
     if isinstance(step.get("git"), Mapping):
         _validate_git(step["git"])
     if "dockerfile" in step:
@@ -136,10 +161,16 @@ def _validate_git(git: Mapping[str, Any]) -> None:
     """What is asked of git, here or by a connection's schema."""
     flags = git.get("flags") or []
     if not isinstance(flags, list):
-        raise SpecError("InvalidSpec", f"expected a list of flags, found {shorten(repr(flags), 80)}", "git.flags")
+        raise SpecError(
+            "InvalidSpec",
+            f"expected a list of flags, found {shorten(repr(flags), 80)}",
+            "git.flags",
+        )
     checks: list[tuple[str, Any]] = [("flags", lambda: parse_flags([str(flag) for flag in flags]))]
     checks += [("url", lambda: check_url(str(git["url"])))] if git.get("url") else []
-    checks += [("revision", lambda: check_revision(str(git["revision"])))] if git.get("revision") else []
+    checks += (
+        [("revision", lambda: check_revision(str(git["revision"])))] if git.get("revision") else []
+    )
     for key, check in checks:
         try:
             check()
@@ -160,18 +191,35 @@ def _validate_filename(filename: Any, path: str) -> None:
     """The name of a file within the step's folder."""
     name = filename if isinstance(filename, str) else ""
     if not name.strip("/") or name.endswith("/") or ".." in name.split("/"):
-        raise SpecError("InvalidSpec", f"expected the name of a file, found {shorten(repr(filename), 80)}", path)
+        raise SpecError(
+            "InvalidSpec", f"expected the name of a file, found {shorten(repr(filename), 80)}", path
+        )
     longest = max(len(part.encode("utf-8", "replace")) for part in name.split("/"))
     if longest > _NAME_BYTES:
-        raise SpecError("InvalidSpec", f"the name of a file takes at most {_NAME_BYTES} bytes, found one of {longest}", path)
+        raise SpecError(
+            "InvalidSpec",
+            f"the name of a file takes at most {_NAME_BYTES} bytes, found one of {longest}",
+            path,
+        )
 
 
 def render_init_document(
     plan: Plan, settings: Settings, group: Group, catalog: Catalog = EMPTY, *, is_first: bool = True
 ) -> dict[str, Any]:
-    """One container's document. The first one's begins with the directories, credentials and the import shim."""
-    folders = [folder for run_path in run_folders(plan, catalog) for folder in (run_path, f"{run_path}/outputs")]
-    api = {"url": settings.api_url, "patience": settings.api_patience, "run": f"{plan.owner}/{plan.project}/runs/{plan.uuid}"}
+    """One container's document.
+
+    The first one's begins with the directories, credentials and the import shim.
+    """
+    folders = [
+        folder
+        for run_path in run_folders(plan, catalog)
+        for folder in (run_path, f"{run_path}/outputs")
+    ]
+    api = {
+        "url": settings.api_url,
+        "patience": settings.api_patience,
+        "run": f"{plan.owner}/{plan.project}/runs/{plan.uuid}",
+    }
     trust = {"target": CA_PATH, "text": settings.api_ca}
     if settings.api_ca:
         api["ca"] = CA_PATH
@@ -179,7 +227,9 @@ def render_init_document(
     return {
         **({"trust": trust} if settings.api_ca and is_first else {}),
         "directories": folders if is_first else [],
-        "auth": {"token": TOKEN_PATH, "target": AUTH_PATH} if is_first and _wants_auth(plan) else None,
+        "auth": {"token": TOKEN_PATH, "target": AUTH_PATH}
+        if is_first and _wants_auth(plan)
+        else None,
         "api": api if needs_api else None,
         "shim": ARTIFACTS_PATH if is_first else None,
         "steps": list(group.steps),
@@ -194,12 +244,18 @@ def encode(document: Mapping[str, Any]) -> str:
 
 def is_container_step(step: Mapping[str, Any]) -> bool:
     """A step that is nothing but a container of the user's: a raw Kubernetes init container."""
-    return "container" in step and not any(kind in step for kind in (*_SOURCES, *_MISSING)) and "connection" not in step
+    return (
+        "container" in step
+        and not any(kind in step for kind in (*_SOURCES, *_MISSING))
+        and "connection" not in step
+    )
 
 
 def render_lineage(plan: Plan) -> list[dict[str, Any]]:
-    """The input artifacts that the init steps leave, where they are known beforehand. The operator records them with the freeze: no run
-    spends a write on them. (A commit is known once it is there: the init container reports it.)"""
+    """The input artifacts that the init steps leave, where they are known beforehand. The operator
+    records them with the freeze: no run spends a write on them. (A commit is known once it is
+    there: the init container reports it.)
+    """
     entries: dict[str, dict[str, Any]] = {}
     for entry in (one for step in plan.init for one in _describe_step(step)):
         source = (entry.get("summary") or {}).get("path")
@@ -212,26 +268,49 @@ def render_lineage(plan: Plan) -> list[dict[str, Any]]:
 def _describe_step(step: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     if "file" in step:
         name, content = step["file"]["filename"], step["file"]["content"]
-        kind = step["file"].get("kind") or ("dockerfile" if "dockerfile" in name.lower() else "file")
+        kind = step["file"].get("kind") or (
+            "dockerfile" if "dockerfile" in name.lower() else "file"
+        )
         yield _file_lineage(name, kind, content)
     elif "dockerfile" in step:
-        yield _file_lineage(_dockerfile_name(step), "dockerfile", render_dockerfile(step["dockerfile"]))
+        yield _file_lineage(
+            _dockerfile_name(step), "dockerfile", render_dockerfile(step["dockerfile"])
+        )
     elif "artifacts" in step or "paths" in step:
         for path in _list_sources(step):
-            # Without a path of its own: those are within the run's folder, and this is in a store or in another run's.
-            summary = {"path": path, **({"connection": step["connection"]} if step.get("connection") else {})}
-            yield {"name": _artifact_name(path) or "artifacts", "kind": "artifact", "isInput": True, "summary": summary}
+            # Without a path of its own: those are within the run's folder, and this is in a store
+            # or in another run's.
+            summary = {
+                "path": path,
+                **({"connection": step["connection"]} if step.get("connection") else {}),
+            }
+            yield {
+                "name": _artifact_name(path) or "artifacts",
+                "kind": "artifact",
+                "isInput": True,
+                "summary": summary,
+            }
 
 
 def _file_lineage(filename: str, kind: str, content: str) -> dict[str, Any]:
     digest = hashlib.sha256(content.encode()).hexdigest()
     path = f"outputs/{_base_name(filename)}"
-    return {"name": _artifact_name(filename), "kind": kind, "path": path, "isInput": True, "summary": {"hash": digest}}
+    return {
+        "name": _artifact_name(filename),
+        "kind": kind,
+        "path": path,
+        "isInput": True,
+        "summary": {"hash": digest},
+    }
 
 
 def _list_sources(step: Mapping[str, Any]) -> list[str]:
     artifacts = step.get("artifacts") or {}
-    listed = [*_as_pairs(artifacts.get("files")), *_as_pairs(artifacts.get("dirs")), *_as_pairs(step.get("paths"))]
+    listed = [
+        *_as_pairs(artifacts.get("files")),
+        *_as_pairs(artifacts.get("dirs")),
+        *_as_pairs(step.get("paths")),
+    ]
     return [source for source, _ in listed]
 
 
@@ -239,10 +318,12 @@ def _wants_auth(plan: Plan) -> bool:
     return plan.plugins.get("auth") is not False
 
 
-# --- one function for each source -----------------------------------------------------------------------------------------------
+# --- one function for each source -----------------------------------------------------------------
 
 
-def _render_step(step: Mapping[str, Any], plan: Plan, settings: Settings, catalog: Catalog) -> tuple[tuple[Step, ...], Connection | None]:
+def _render_step(
+    step: Mapping[str, Any], plan: Plan, settings: Settings, catalog: Catalog
+) -> tuple[tuple[Step, ...], Connection | None]:
     """The document's steps for one step of the plan, and the connection that it reads."""
     _validate_step(step)
     connection = catalog.find(step["connection"], "connection") if step.get("connection") else None
@@ -256,18 +337,29 @@ def _render_step(step: Mapping[str, Any], plan: Plan, settings: Settings, catalo
     if connection.has_volume:
         return _render_copy(step, plan, settings, catalog, connection)
     if "container" not in step:
-        words = f"a step with the connection '{connection.name}' of kind {connection.kind} needs a container that uses it"
-        raise SpecError("NotSupported" if connection.is_bucket else "InvalidSpec", words, "container")
+        words = (
+            f"a step with the connection '{connection.name}' of kind {connection.kind} needs a "
+            "container that uses it"
+        )
+        raise SpecError(
+            "NotSupported" if connection.is_bucket else "InvalidSpec", words, "container"
+        )
     return (), connection
 
 
-def _render_file(step: Mapping[str, Any], plan: Plan, *_: Any) -> tuple[tuple[Step, ...], Connection | None]:
+def _render_file(
+    step: Mapping[str, Any], plan: Plan, *_: Any
+) -> tuple[tuple[Step, ...], Connection | None]:
     file = step["file"]
     return (_write(step, plan, file["filename"], file["content"], file.get("chmod")),), None
 
 
-def _render_dockerfile(step: Mapping[str, Any], plan: Plan, *_: Any) -> tuple[tuple[Step, ...], Connection | None]:
-    return (_write(step, plan, _dockerfile_name(step), render_dockerfile(step["dockerfile"]), None),), None
+def _render_dockerfile(
+    step: Mapping[str, Any], plan: Plan, *_: Any
+) -> tuple[tuple[Step, ...], Connection | None]:
+    return (
+        _write(step, plan, _dockerfile_name(step), render_dockerfile(step["dockerfile"]), None),
+    ), None
 
 
 def _write(step: Mapping[str, Any], plan: Plan, filename: str, content: str, chmod: Any) -> Step:
@@ -281,21 +373,31 @@ def _write(step: Mapping[str, Any], plan: Plan, filename: str, content: str, chm
 
 
 def _render_git(
-    step: Mapping[str, Any], plan: Plan, settings: Settings, catalog: Catalog, connection: Connection | None
+    step: Mapping[str, Any],
+    plan: Plan,
+    settings: Settings,
+    catalog: Catalog,
+    connection: Connection | None,
 ) -> tuple[tuple[Step, ...], Connection | None]:
     """What the step says wins over what the connection's schema says."""
     git = step.get("git")
     if git is not None and not isinstance(git, Mapping):
         raise SpecError("InvalidSpec", "expected git with a url (a mapping)", "git")
     if connection is not None and not connection.is_git:
-        raise SpecError("InvalidSpec", f"git needs a connection of kind git or ssh, '{connection.name}' is {connection.kind}", "connection")
+        raise SpecError(
+            "InvalidSpec",
+            f"git needs a connection of kind git or ssh, '{connection.name}' is {connection.kind}",
+            "connection",
+        )
     schema = connection.schema if connection else {}
     asked: dict[str, Any] = {
         **{key: schema.get(key) for key in ("url", "revision", "flags")},
         **{k: v for k, v in (git or {}).items() if v},
     }
     if not isinstance(asked.get("url"), str):
-        raise SpecError("InvalidSpec", "git needs a url, here or in the connection's schema", "git.url")
+        raise SpecError(
+            "InvalidSpec", "git needs a url, here or in the connection's schema", "git.url"
+        )
     _validate_git(asked)
     rendered = {
         "kind": "git",
@@ -305,32 +407,47 @@ def _render_git(
         "target": f"{_folder(step)}/{connection.name if connection else _repository_name(asked['url'])}",
         "patience": settings.git_patience,
         "secret": source_path(connection, "secret") if connection and connection.secret else None,
-        "variables": {entry["name"]: entry["value"] for entry in connection.env if "value" in entry} if connection else {},
+        "variables": {entry["name"]: entry["value"] for entry in connection.env if "value" in entry}
+        if connection
+        else {},
     }
     return (rendered,), connection
 
 
 def _render_copy(
-    step: Mapping[str, Any], plan: Plan, settings: Settings, catalog: Catalog, connection: Connection | None
+    step: Mapping[str, Any],
+    plan: Plan,
+    settings: Settings,
+    catalog: Catalog,
+    connection: Connection | None,
 ) -> tuple[tuple[Step, ...], Connection | None]:
-    """Files and folders of a store. Of a connection without a word of what, everything; of a list with nothing in it, nothing: a join
-    that found no run must not bring the files of all."""
+    """Files and folders of a store. Of a connection without a word of what, everything; of a list
+    with nothing in it, nothing: a join that found no run must not bring the files of all.
+    """
     store = connection or catalog.store
     if store is None:
-        words = "artifacts and paths without a connection come from the artifacts store, and this installation has none"
+        words = (
+            "artifacts and paths without a connection come from the artifacts store, and this "
+            "installation has none"
+        )
         raise SpecError("InvalidSpec", f"{words}: name a connection")
     if not store.has_volume:
         words = f"this version copies from volumes, and '{store.name}' is of kind {store.kind}"
         raise SpecError(
-            "NotSupported", f"{words}: a step with the connection and a container, and nothing else, fetches by itself", "connection"
+            "NotSupported",
+            f"{words}: a step with the connection and a container, and nothing else, fetches by "
+            "itself",
+            "connection",
         )
     artifacts = step.get("artifacts") or {}
     rendered = {
         "kind": "copy",
         "store": store.name,
         "source": source_path(store, "data"),
-        # The default store's folders are the runs' own, so their names need no folder of the store's; `path` is taken at its word.
-        "target": step.get("path") or (ARTIFACTS_PATH if catalog.is_store(store) else f"{ARTIFACTS_PATH}/{store.name}"),
+        # The default store's folders are the runs' own, so their names need no folder of the
+        # store's; `path` is taken at its word.
+        "target": step.get("path")
+        or (ARTIFACTS_PATH if catalog.is_store(store) else f"{ARTIFACTS_PATH}/{store.name}"),
         "files": _as_pairs(artifacts.get("files")),
         "dirs": _as_pairs(artifacts.get("dirs")),
         "paths": _as_pairs(step.get("paths")),
@@ -342,7 +459,10 @@ def _render_copy(
     return (rendered,), store
 
 
-_Renderer = Callable[[Mapping[str, Any], Plan, Settings, Catalog, Connection | None], tuple[tuple[Step, ...], Connection | None]]
+_Renderer = Callable[
+    [Mapping[str, Any], Plan, Settings, Catalog, Connection | None],
+    tuple[tuple[Step, ...], Connection | None],
+]
 _RENDERERS: dict[str, _Renderer] = {
     "file": _render_file,
     "dockerfile": _render_dockerfile,
@@ -353,15 +473,24 @@ _RENDERERS: dict[str, _Renderer] = {
 
 
 def _as_pairs(entries: Any) -> list[list[str]]:
-    """Each entry as [from, to], relative to the store and to the target. SpecError for what is neither a path nor a pair."""
-    listed: Iterable[Any] = entries if isinstance(entries, list | tuple) else ([] if entries is None else [entries])
+    """Each entry as [from, to], relative to the store and to the target.
+
+    SpecError for what is neither a path nor a pair.
+    """
+    listed: Iterable[Any] = (
+        entries if isinstance(entries, list | tuple) else ([] if entries is None else [entries])
+    )
     return [_as_pair(entry) for entry in listed]
 
 
 def _as_pair(entry: Any) -> list[str]:
     if isinstance(entry, str):
         pair = [entry, entry]
-    elif isinstance(entry, list | tuple) and len(entry) == 2 and all(isinstance(part, str) for part in entry):
+    elif (
+        isinstance(entry, list | tuple)
+        and len(entry) == 2
+        and all(isinstance(part, str) for part in entry)
+    ):
         pair = [str(entry[0]), str(entry[1])]
     else:
         raise SpecError("InvalidSpec", f"expected a path or [from, to], found {entry!r}")

@@ -1,7 +1,8 @@
-"""The one character that no program, variable, path or name can hold: NUL ends a text for the kernel.
+"""The one character that no program, variable, path or name can hold: NUL ends a text for the
+kernel.
 
-Owns that rule for everything a plan hands to Kubernetes. Must not know what the texts are for. An init file's content
-is bytes, and may hold it.
+Owns that rule for everything a plan hands to Kubernetes. Must not know what the texts are for. An
+init file's content is bytes, and may hold it.
 """
 
 from __future__ import annotations

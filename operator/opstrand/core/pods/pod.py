@@ -1,7 +1,8 @@
 """The plan in Pod vocabulary: the only place that knows Pod fields for writing.
 
-The main container is the user's, with the run's environment and mounts added and nothing else touched; init containers prepare what it
-finds. Must not resolve or render anything: the plan is final.
+The main container is the user's, with the run's environment and mounts added and nothing else
+touched; init containers prepare what it finds. Must not resolve or render anything: the plan is
+final.
 """
 
 from __future__ import annotations
@@ -16,14 +17,19 @@ from opstrand.core.planning.connections import EMPTY, Catalog, Connection
 from opstrand.core.planning.expansion import escape, protect_container
 from opstrand.core.planning.plan import Plan
 from opstrand.core.pods import connections, volumes
-from opstrand.core.pods.init_containers import name_sidecars, render_config_map, render_init_containers
+from opstrand.core.pods.init_containers import (
+    name_sidecars,
+    render_config_map,
+    render_init_containers,
+)
 from opstrand.core.pods.init_steps import CA_PATH
 from opstrand.core.pods.pod_rules import QUEUE_LABEL, queue_label
 from opstrand.settings import Settings
 from opstrand.types import Manifest
 
-#: `environment` keys that are the PodSpec's own. `restartPolicy` is not: a container that restarts in place would never end, and hide why;
-#: retries are the operator's (`termination.maxRetries`). A service's Pods always restart, and `service` says so.
+#: `environment` keys that are the PodSpec's own. `restartPolicy` is not: a container that restarts
+#: in place would never end, and hide why; retries are the operator's (`termination.maxRetries`). A
+#: service's Pods always restart, and `service` says so.
 _POD_FIELDS = (
     "nodeSelector",
     "affinity",
@@ -44,7 +50,9 @@ _POD_FIELDS = (
 
 @dataclass(frozen=True)
 class Rendered:
-    """What one attempt needs in the cluster: the Pod, and a ConfigMap where its init document is too long for an env variable."""
+    """What one attempt needs in the cluster: the Pod, and a ConfigMap where its init document is
+    too long for an env variable.
+    """
 
     pod: Manifest
     config_map: Manifest | None = None
@@ -56,11 +64,19 @@ def plan_digest(plan: Plan) -> str:
 
 
 def render_pod(
-    plan: Plan, *, owner: Mapping[str, Any], pod_name: str, settings: Settings, deadline: int | None = None, catalog: Catalog = EMPTY
+    plan: Plan,
+    *,
+    owner: Mapping[str, Any],
+    pod_name: str,
+    settings: Settings,
+    deadline: int | None = None,
+    catalog: Catalog = EMPTY,
 ) -> Rendered:
-    """The Pod of one attempt. `owner` is the Operation's owner reference, `deadline` the seconds this attempt may take.
+    """The Pod of one attempt. `owner` is the Operation's owner reference, `deadline` the seconds
+    this attempt may take.
 
-    Raises SpecError for a connection that is not in the catalog, and TooLarge where the init files do not even fit compressed.
+    Raises SpecError for a connection that is not in the catalog, and TooLarge where the init files
+    do not even fit compressed.
     """
     used = volumes.used_connections(plan, catalog)
     init = render_init_containers(plan, settings, catalog)
@@ -68,39 +84,65 @@ def render_pod(
     metadata = _metadata(plan, [*used, *init.used, *store], owner=owner, name=pod_name)
     config_map = render_config_map(metadata, init.documents) if init.documents else None
     document_map = pod_name if config_map else None
-    ours = volumes.own_volumes(plan, settings, config_map=document_map, needs_scratch=init.needs_scratch, deadline=deadline)
-    shared = connections.unique([*volumes.store_volumes(plan, catalog), *connections.render_volumes(used), *init.volumes])
+    ours = volumes.own_volumes(
+        plan, settings, config_map=document_map, needs_scratch=init.needs_scratch, deadline=deadline
+    )
+    shared = connections.unique(
+        [*volumes.store_volumes(plan, catalog), *connections.render_volumes(used), *init.volumes]
+    )
     spec: Manifest = {
         "restartPolicy": "Never",
-        # A run has no rights in the cluster: what it may do is to speak to our API with its own token.
+        # A run has no rights in the cluster: what it may do is to speak to our API with its own
+        # token.
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        **{key: plan.environment[key] for key in _POD_FIELDS if plan.environment.get(key) is not None},
+        **{
+            key: plan.environment[key]
+            for key in _POD_FIELDS
+            if plan.environment.get(key) is not None
+        },
         "initContainers": [*init.containers, *_render_sidecars(plan, settings, catalog, used)],
         "containers": [_render_main(plan, settings, catalog, used)],
-        "volumes": [*ours, *shared, *(volumes.name_containers(dict(volume)) for volume in plan.volumes)],
+        "volumes": [
+            *ours,
+            *shared,
+            *(volumes.name_containers(dict(volume)) for volume in plan.volumes),
+        ],
     }
     if plan.environment.get("imagePullSecrets"):
         spec["imagePullSecrets"] = [{"name": name} for name in plan.environment["imagePullSecrets"]]
     if deadline is not None:
         spec["activeDeadlineSeconds"] = deadline
-    return Rendered({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}, config_map)
+    return Rendered(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}, config_map
+    )
 
 
-def _metadata(plan: Plan, used: Sequence[Connection], *, owner: Mapping[str, Any], name: str) -> Manifest:
+def _metadata(
+    plan: Plan, used: Sequence[Connection], *, owner: Mapping[str, Any], name: str
+) -> Manifest:
     queue = {QUEUE_LABEL: queue_label(plan.queue)} if plan.queue else {}
-    annotations = {**connections.render_annotations(used), **(plan.environment.get("annotations") or {})}
+    annotations = {
+        **connections.render_annotations(used),
+        **(plan.environment.get("annotations") or {}),
+    }
     return {
         "name": name,
         "namespace": plan.project,
         # Ours win on the same key: the operator finds its Pods by them.
-        "labels": {**(plan.environment.get("labels") or {}), **queue, **names.labels(plan.name, plan.uuid, plan.kind)},
+        "labels": {
+            **(plan.environment.get("labels") or {}),
+            **queue,
+            **names.labels(plan.name, plan.uuid, plan.kind),
+        },
         "annotations": {**annotations, names.PLAN_DIGEST: plan_digest(plan)},
         "ownerReferences": [dict(owner)],
     }
 
 
-def _render_main(plan: Plan, settings: Settings, catalog: Catalog, used: Sequence[Connection]) -> Manifest:
+def _render_main(
+    plan: Plan, settings: Settings, catalog: Catalog, used: Sequence[Connection]
+) -> Manifest:
     own = volumes.resolve_names(protect_container(plan.container), plan, catalog, "run.container")
     container = _add_run(own, plan, settings, catalog, used)
     container["name"] = names.MAIN_CONTAINER
@@ -111,13 +153,27 @@ def _render_main(plan: Plan, settings: Settings, catalog: Catalog, used: Sequenc
 
 
 def _keep_last_words(container: Manifest) -> Manifest:
-    """The kubelet keeps the last lines of a failed container's log in its status: the run's message has them without a request."""
-    return {**container, "terminationMessagePolicy": container.get("terminationMessagePolicy", "FallbackToLogsOnError")}
+    """The kubelet keeps the last lines of a failed container's log in its status: the run's message
+    has them without a request.
+    """
+    return {
+        **container,
+        "terminationMessagePolicy": container.get(
+            "terminationMessagePolicy", "FallbackToLogsOnError"
+        ),
+    }
 
 
-def _add_run(container: Manifest, plan: Plan, settings: Settings, catalog: Catalog, used: Sequence[Connection]) -> Manifest:
-    """The container with the variables of the run and of its connections. Ours win over the user's, and what a param asks for
-    does too; that it asks for none of ours is `pod_rules`' business."""
+def _add_run(
+    container: Manifest,
+    plan: Plan,
+    settings: Settings,
+    catalog: Catalog,
+    used: Sequence[Connection],
+) -> Manifest:
+    """The container with the variables of the run and of its connections. Ours win over the user's,
+    and what a param asks for does too; that it asks for none of ours is `pod_rules`' business.
+    """
     ours = [*connections.render_env(used), *_run_env(plan, settings, catalog, container)]
     # What a param holds is data: Kubernetes must not expand `$(VAR)` in it.
     asked = [{"name": name, "value": escape(value)} for name, value in plan.to_env.items()]
@@ -129,7 +185,10 @@ def _add_run(container: Manifest, plan: Plan, settings: Settings, catalog: Catal
 
 
 def _append_client(env: list[Manifest], plan: Plan) -> list[Manifest]:
-    """The import shim on PYTHONPATH, behind what is there: `$(PYTHONPATH)` is what was declared before, wherever it comes from."""
+    """The import shim on PYTHONPATH, behind what is there:
+
+    `$(PYTHONPATH)` is what was declared before, wherever it comes from.
+    """
     place = escape(f"{plan.context_root}/artifacts")
     before = next((one for one in env if one["name"] == "PYTHONPATH"), None)
     if before is None:
@@ -139,7 +198,9 @@ def _append_client(env: list[Manifest], plan: Plan) -> list[Manifest]:
     return [{**one, "value": f"{one['value']}:{place}"} if one is before else one for one in env]
 
 
-def _run_env(plan: Plan, settings: Settings, catalog: Catalog, container: Mapping[str, Any]) -> list[Manifest]:
+def _run_env(
+    plan: Plan, settings: Settings, catalog: Catalog, container: Mapping[str, Any]
+) -> list[Manifest]:
     """The variables of the published in-cluster environment, in its order."""
     fields = {
         "POLYAXON_K8S_NODE_NAME": "spec.nodeName",
@@ -164,16 +225,24 @@ def _run_env(plan: Plan, settings: Settings, catalog: Catalog, container: Mappin
     if not _asks_for_gpu(container):
         plain["NVIDIA_VISIBLE_DEVICES"] = "none"
     return [
-        *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
+        *(
+            {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+            for name, path in fields.items()
+        ),
         *({"name": name, "value": escape(value)} for name, value in plain.items()),
     ]
 
 
 def _render_api(plan: Plan, settings: Settings) -> dict[str, str]:
-    """Where the API is, and what it is trusted by there. Seen from outside it has a certificate that everyone trusts."""
+    """Where the API is, and what it is trusted by there.
+
+    Seen from outside it has a certificate that everyone trusts.
+    """
     if plan.plugins.get("externalHost") and settings.external_url:
         return {"POLYAXON_HOST": settings.external_url}
-    trust = {"POLYAXON_VERIFY_SSL": "true", "POLYAXON_SSL_CA_CERT": CA_PATH} if settings.api_ca else {}
+    trust = (
+        {"POLYAXON_VERIFY_SSL": "true", "POLYAXON_SSL_CA_CERT": CA_PATH} if settings.api_ca else {}
+    )
     return {"POLYAXON_HOST": settings.api_url, **trust}
 
 
@@ -186,15 +255,23 @@ def _asks_for_gpu(container: Mapping[str, Any]) -> bool:
     return any("gpu" in key for part in ("limits", "requests") for key in resources.get(part) or {})
 
 
-def _render_sidecars(plan: Plan, settings: Settings, catalog: Catalog, used: Sequence[Connection]) -> list[Manifest]:
-    """The user's sidecars: they see what main sees, and end with it (a plain second container would keep the Pod from ending)."""
+def _render_sidecars(
+    plan: Plan, settings: Settings, catalog: Catalog, used: Sequence[Connection]
+) -> list[Manifest]:
+    """The user's sidecars: they see what main sees, and end with it (a plain second container would
+    keep the Pod from ending).
+    """
     no_connections = (plan.plugins.get("sidecar") or {}).get("noConnections")
     seen = [] if no_connections else list(used)
     rendered = []
     for index, sidecar in enumerate(name_sidecars(plan)):
-        own = volumes.resolve_names(protect_container(sidecar), plan, catalog, f"run.sidecars[{index}]")
+        own = volumes.resolve_names(
+            protect_container(sidecar), plan, catalog, f"run.sidecars[{index}]"
+        )
         container = _add_run(own, plan, settings, catalog, seen)
         context = [*volumes.context_mounts(plan, catalog), *connections.render_mounts(seen)]
-        container["volumeMounts"] = volumes.join_mounts(container.get("volumeMounts") or (), context, f"run.sidecars[{index}]")
+        container["volumeMounts"] = volumes.join_mounts(
+            container.get("volumeMounts") or (), context, f"run.sidecars[{index}]"
+        )
         rendered.append({**_keep_last_words(container), "restartPolicy": "Always"})
     return rendered

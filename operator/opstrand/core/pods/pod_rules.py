@@ -1,7 +1,8 @@
 """What is wrong with the user's part of a Pod, said with its path before anything is sent.
 
-Owns the rules that one plan is judged by: types of values, names, volumes that mounts refer to, sizes of environments. What a cluster alone
-knows (quota, admission, a Secret that is missing) is the API server's and the kubelet's to say. Must not change the plan.
+Owns the rules that one plan is judged by: types of values, names, volumes that mounts refer to,
+sizes of environments. What a cluster alone knows (quota, admission, a Secret that is missing) is
+the API server's and the kubelet's to say. Must not change the plan.
 """
 
 from __future__ import annotations
@@ -12,7 +13,15 @@ from typing import Any
 
 from opstrand.core import names
 from opstrand.core.identity import ARTIFACTS_PATH, CONTEXT_ROOT
-from opstrand.core.limits import CONTAINERS, ENV, ENV_ENTRIES, ENV_VALUE, POD, describe_size, measure
+from opstrand.core.limits import (
+    CONTAINERS,
+    ENV,
+    ENV_ENTRIES,
+    ENV_VALUE,
+    POD,
+    describe_size,
+    measure,
+)
 from opstrand.core.planning.plan import Plan
 from opstrand.core.planning.service_globals import KIND
 from opstrand.core.pods.container_rules import check_containers
@@ -20,14 +29,26 @@ from opstrand.core.pods.environment_rules import check_environment, check_object
 from opstrand.core.pods.init_steps import find_faults
 from opstrand.core.pods.nul import find_nuls
 from opstrand.core.pods.service import validate_service
-from opstrand.core.pods.volume_names import ARTIFACTS, CONFIGS, OURS, TOKEN, asks_for_store, connection_names, own_volumes_by_name
+from opstrand.core.pods.volume_names import (
+    ARTIFACTS,
+    CONFIGS,
+    OURS,
+    TOKEN,
+    asks_for_store,
+    connection_names,
+    own_volumes_by_name,
+)
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.kubernetes.names import LABEL, VARIABLE, is_label, is_label_value, is_variable
 from opstrand.spec.section import describe
 from opstrand.text import suggest
 
 #: Where a run's own things are mounted in every container, and the volume that is there.
-_RESERVED = {ARTIFACTS_PATH: ARTIFACTS, f"{CONTEXT_ROOT}/.configs": CONFIGS, f"{CONTEXT_ROOT}/.token": TOKEN}
+_RESERVED = {
+    ARTIFACTS_PATH: ARTIFACTS,
+    f"{CONTEXT_ROOT}/.configs": CONFIGS,
+    f"{CONTEXT_ROOT}/.token": TOKEN,
+}
 #: Without which the image of our init containers does not run (see the Dockerfile).
 _OF_THE_IMAGE: tuple[str, ...] = (
     "/opt/opstrand",
@@ -69,11 +90,16 @@ RUN_VARIABLES = frozenset(
 
 
 def check_plan(plan: Plan, *, is_built: bool = False) -> None:
-    """Raise SpecError with everything that is wrong with the Pod that the plan asks for. `is_built`: a build gives the main image."""
+    """Raise SpecError with everything that is wrong with the Pod that the plan asks for.
+
+    `is_built`: a build gives the main image.
+    """
     if plan.condition is False:
         return
     # What is too large is not looked at in detail: that would take too long.
-    problems = list(_validate_size(plan)) or list(islice(_validate_parts(plan, is_built=is_built), MAX_PROBLEMS))
+    problems = list(_validate_size(plan)) or list(
+        islice(_validate_parts(plan, is_built=is_built), MAX_PROBLEMS)
+    )
     if problems:
         raise SpecError.of(problems)
 
@@ -90,7 +116,9 @@ def _validate_parts(plan: Plan, *, is_built: bool) -> Iterator[Problem]:
         _validate_queue,
         _validate_limits,
     )
-    of_kind = (validate_service,) if plan.kind == KIND else (_validate_restarts, _validate_failure_policy)
+    of_kind = (
+        (validate_service,) if plan.kind == KIND else (_validate_restarts, _validate_failure_policy)
+    )
     for validate_submission in (*parts, _validate_nuls, *of_kind):
         yield from validate_submission(plan)
 
@@ -100,33 +128,59 @@ _MOUNT = 120
 
 
 def _validate_size(plan: Plan) -> Iterator[Problem]:
-    """What the cluster could not hold, found before it is made: variables and mounts come again in every container."""
+    """What the cluster could not hold, found before it is made: variables and mounts come again in
+    every container.
+    """
     theirs = [step["container"] for step in plan.init if "container" in step]
     count = len(plan.sidecars) + len(theirs)
     if count > CONTAINERS:
-        yield Problem("TooLarge", f"there are {count} sidecars and init containers; at most {CONTAINERS} fit into one Pod", "run")
+        yield Problem(
+            "TooLarge",
+            f"there are {count} sidecars and init containers; at most {CONTAINERS} fit into one "
+            "Pod",
+            "run",
+        )
         return
     folders = len({step["path"] for step in plan.init if step.get("path")})
     parts = (plan.container, plan.sidecars, theirs, plan.volumes, plan.environment)
-    size = sum(map(measure, parts)) + (1 + len(plan.sidecars)) * measure(plan.to_env) + (2 + count) * folders * _MOUNT
+    size = (
+        sum(map(measure, parts))
+        + (1 + len(plan.sidecars)) * measure(plan.to_env)
+        + (2 + count) * folders * _MOUNT
+    )
     if size > POD:
-        yield Problem("TooLarge", f"the Pod would take {describe_size(size)}; at most {describe_size(POD)} fit into the cluster", "run")
+        yield Problem(
+            "TooLarge",
+            f"the Pod would take {describe_size(size)}; at most {describe_size(POD)} fit into the "
+            "cluster",
+            "run",
+        )
 
 
 def _validate_main(plan: Plan, *, is_built: bool) -> Iterator[Problem]:
     if not plan.container.get("image") and not is_built:
         yield Problem("InvalidSpec", "a container needs an image", "run.container.image")
-    yield from _validate_container({**plan.container, "name": names.MAIN_CONTAINER}, "run.container", plan)
+    yield from _validate_container(
+        {**plan.container, "name": names.MAIN_CONTAINER}, "run.container", plan
+    )
     yield from _validate_env(plan.container.get("env") or (), plan.to_env, "run.container.env")
 
 
 def _validate_others(plan: Plan) -> Iterator[Problem]:
-    """Sidecars and the containers of init steps: their names are unique in the Pod, and not ours."""
+    """Sidecars and the containers of init steps: their names are unique in the Pod, and not
+    ours.
+    """
     seen = {names.MAIN_CONTAINER}
     # A sidecar is restarted whenever it ends, whatever it says.
-    always = [{**one, "restartPolicy": one.get("restartPolicy") or "Always"} for one in plan.sidecars]
+    always = [
+        {**one, "restartPolicy": one.get("restartPolicy") or "Always"} for one in plan.sidecars
+    ]
     sidecars = [(one, f"run.sidecars[{index}]", True) for index, one in enumerate(always)]
-    steps = [(one["container"], f"{path}.container", set(one) == {"container"}) for one, path in plan.placed_init if "container" in one]
+    steps = [
+        (one["container"], f"{path}.container", set(one) == {"container"})
+        for one, path in plan.placed_init
+        if "container" in one
+    ]
     for container, path, is_alone in (*sidecars, *steps):
         yield from _validate_name(container.get("name"), path, seen)
         if is_alone and not container.get("image"):
@@ -148,7 +202,9 @@ def _validate_name(name: Any, path: str, seen: set[str]) -> Iterator[Problem]:
 def _validate_container(container: Mapping[str, Any], path: str, plan: Plan) -> Iterator[Problem]:
     yield from check_object("Container", container, path)
     ours = own_volumes_by_name(plan)
-    known = dict.fromkeys((*(str(volume.get("name")) for volume in plan.volumes), *ours, *connection_names(plan)))
+    known = dict.fromkeys(
+        (*(str(volume.get("name")) for volume in plan.volumes), *ours, *connection_names(plan))
+    )
     taken: dict[str, str] = {}
     mounts = container.get("volumeMounts")
     for index, mount in enumerate(mounts if isinstance(mounts, list) else ()):
@@ -156,31 +212,62 @@ def _validate_container(container: Mapping[str, Any], path: str, plan: Plan) -> 
             continue  # told already
         where = f"{path}.volumeMounts[{index}]"
         name, target = mount.get("name"), str(mount.get("mountPath") or "")
-        # Where the run has the artifacts store, any other name may be the store's: that is seen once the catalog is there.
+        # Where the run has the artifacts store, any other name may be the store's: that is seen
+        # once the catalog is there.
         if isinstance(name, str) and name not in known and not asks_for_store(plan):
-            yield Problem("InvalidSpec", f"there is no volume '{name}'{suggest(name, known)}", f"{where}.name")
+            yield Problem(
+                "InvalidSpec", f"there is no volume '{name}'{suggest(name, known)}", f"{where}.name"
+            )
         target = target.rstrip("/") or target
-        if target and (target in taken or (target in _RESERVED and _RESERVED[target] != ours.get(str(name)))):
-            yield Problem("InvalidSpec", f"something is mounted at {target} already", f"{where}.mountPath")
+        if target and (
+            target in taken or (target in _RESERVED and _RESERVED[target] != ours.get(str(name)))
+        ):
+            yield Problem(
+                "InvalidSpec", f"something is mounted at {target} already", f"{where}.mountPath"
+            )
         taken[target] = where
 
 
-def _validate_env(env: Sequence[Mapping[str, Any]], asked: Mapping[str, str], path: str) -> Iterator[Problem]:
-    """The kernel starts no program with more than so much environment, and says so in words that help nobody."""
+def _validate_env(
+    env: Sequence[Mapping[str, Any]], asked: Mapping[str, str], path: str
+) -> Iterator[Problem]:
+    """The kernel starts no program with more than so much environment, and says so in words that
+    help nobody.
+    """
     values = {str(one.get("name")): str(one.get("value") or "") for one in env} | dict(asked)
     if len(values) > ENV_ENTRIES:
-        yield Problem("TooLarge", f"there are {len(values)} variables; at most {ENV_ENTRIES} fit", path)
-    sizes = {name: len(f"{name}={value}".encode("utf-8", "backslashreplace")) for name, value in values.items()}
+        yield Problem(
+            "TooLarge", f"there are {len(values)} variables; at most {ENV_ENTRIES} fit", path
+        )
+    sizes = {
+        name: len(f"{name}={value}".encode("utf-8", "backslashreplace"))
+        for name, value in values.items()
+    }
     for name, size in sizes.items():
         if size > ENV_VALUE:
-            yield Problem("TooLarge", f"the variable {name} takes {describe_size(size)}; at most {describe_size(ENV_VALUE)} fit", path)
+            yield Problem(
+                "TooLarge",
+                f"the variable {name} takes {describe_size(size)}; at most "
+                f"{describe_size(ENV_VALUE)} fit",
+                path,
+            )
         if not is_variable(name):
-            yield Problem("InvalidSpec", f"{name!r} is no name of a variable: expected {VARIABLE}", path)
+            yield Problem(
+                "InvalidSpec", f"{name!r} is no name of a variable: expected {VARIABLE}", path
+            )
     for name in sorted(RUN_VARIABLES & set(asked)):
-        yield Problem("InvalidSpec", f"toEnv asks for {name}, which every run has with a value of its own; use another name", path)
+        yield Problem(
+            "InvalidSpec",
+            f"toEnv asks for {name}, which every run has with a value of its own; use another name",
+            path,
+        )
     total = sum(sizes.values())
     if total > ENV:
-        yield Problem("TooLarge", f"the variables take {describe_size(total)}; at most {describe_size(ENV)} fit", path)
+        yield Problem(
+            "TooLarge",
+            f"the variables take {describe_size(total)}; at most {describe_size(ENV)} fit",
+            path,
+        )
 
 
 def _validate_init(plan: Plan) -> Iterator[Problem]:
@@ -189,9 +276,14 @@ def _validate_init(plan: Plan) -> Iterator[Problem]:
         folder = step.get("path") or ARTIFACTS_PATH
         # Where steps land anyway may be asked for by its name.
         if folder != ARTIFACTS_PATH and folder in _RESERVED:
-            yield Problem("InvalidSpec", f"something is mounted at {step['path']} already", f"{path}.path")
+            yield Problem(
+                "InvalidSpec", f"something is mounted at {step['path']} already", f"{path}.path"
+            )
         if any(one == folder or one.startswith(f"{folder}/") for one in _OF_THE_IMAGE):
-            words = f"the init container's own programs are in {step['path']}, and a volume there would hide them; use another folder"
+            words = (
+                f"the init container's own programs are in {step['path']}, and a volume there "
+                "would hide them; use another folder"
+            )
             yield Problem("InvalidSpec", words, f"{path}.path")
 
 
@@ -215,7 +307,11 @@ def _validate_volumes(plan: Plan) -> Iterator[Problem]:
         if not isinstance(name, str):
             continue
         if not is_label(name) or name.startswith(OURS):
-            yield Problem("InvalidSpec", f"'{name}' is no name for a volume of yours (lower case, not {OURS}…)", f"{path}.name")
+            yield Problem(
+                "InvalidSpec",
+                f"'{name}' is no name for a volume of yours (lower case, not {OURS}…)",
+                f"{path}.name",
+            )
         elif name in seen:
             yield Problem("InvalidSpec", f"there are two volumes '{name}'", f"{path}.name")
         seen.add(name)
@@ -224,24 +320,43 @@ def _validate_volumes(plan: Plan) -> Iterator[Problem]:
 def _validate_restarts(plan: Plan) -> Iterator[Problem]:
     restart = plan.environment.get("restartPolicy")
     if restart is not None and restart not in _RESTARTS:
-        words = f"a {plan.kind} ends: expected Never or OnFailure (with termination.maxRetries), found {describe(restart)}"
+        words = (
+            f"a {plan.kind} ends: expected Never or OnFailure (with termination.maxRetries), found "
+            f"{describe(restart)}"
+        )
         yield Problem("InvalidSpec", words, "run.environment.restartPolicy")
 
 
 def _validate_plugins(plan: Plan) -> Iterator[Problem]:
-    """Plugins that would be ignored are refused, so that nobody waits for a message or a server that never comes."""
+    """Plugins that would be ignored are refused, so that nobody waits for a message or a server
+    that never comes.
+    """
     for key in ("tmux", "ssh", "sandbox"):
         if plan.plugins.get(key):
-            yield Problem("NotSupported", f"'{key}' is not provided by this version", f"plugins.{key}")
+            yield Problem(
+                "NotSupported", f"'{key}' is not provided by this version", f"plugins.{key}"
+            )
     if not isinstance(plan.plugins.get("sidecar") or {}, Mapping):
-        yield Problem("InvalidSpec", f"expected a mapping, found {describe(plan.plugins['sidecar'])}", "plugins.sidecar")
+        yield Problem(
+            "InvalidSpec",
+            f"expected a mapping, found {describe(plan.plugins['sidecar'])}",
+            "plugins.sidecar",
+        )
     if plan.plugins.get("notifications"):
-        yield Problem("NotSupported", "this version notifies no connection of a run's end", "plugins.notifications")
+        yield Problem(
+            "NotSupported",
+            "this version notifies no connection of a run's end",
+            "plugins.notifications",
+        )
 
 
 def _validate_queue(plan: Plan) -> Iterator[Problem]:
     if plan.queue and not is_label_value(queue_label(plan.queue)):
-        yield Problem("InvalidSpec", f"expected the name of a queue, or agent/queue, found {describe(plan.queue)}", "queue")
+        yield Problem(
+            "InvalidSpec",
+            f"expected the name of a queue, or agent/queue, found {describe(plan.queue)}",
+            "queue",
+        )
 
 
 def queue_label(queue: str) -> str:
@@ -261,7 +376,12 @@ def _is_count(value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return False
     if isinstance(value, str):
-        return value.isdecimal() and value.isascii() and len(value) <= len(str(_MOST)) and int(value) <= _MOST
+        return (
+            value.isdecimal()
+            and value.isascii()
+            and len(value) <= len(str(_MOST))
+            and int(value) <= _MOST
+        )
     return 0 <= value <= _MOST and value == int(value)
 
 
@@ -275,11 +395,19 @@ def _validate_failure_policy(plan: Plan) -> Iterator[Problem]:
     for index, rule in enumerate(() if shapes else policy["rules"]):
         if rule["action"] not in _ACTIONS:
             yield Problem(
-                "InvalidSpec", f"expected one of {', '.join(_ACTIONS)}, found {describe(rule['action'])}", f"{path}.rules[{index}].action"
+                "InvalidSpec",
+                f"expected one of {', '.join(_ACTIONS)}, found {describe(rule['action'])}",
+                f"{path}.rules[{index}].action",
             )
         codes = rule.get("onExitCodes")
         if (codes is None) == (rule.get("onPodConditions") is None):
-            yield Problem("InvalidSpec", "a rule has either onExitCodes or onPodConditions", f"{path}.rules[{index}]")
+            yield Problem(
+                "InvalidSpec",
+                "a rule has either onExitCodes or onPodConditions",
+                f"{path}.rules[{index}]",
+            )
         if codes is not None and codes["operator"] not in ("In", "NotIn"):
             where = f"{path}.rules[{index}].onExitCodes.operator"
-            yield Problem("InvalidSpec", f"expected In or NotIn, found {describe(codes['operator'])}", where)
+            yield Problem(
+                "InvalidSpec", f"expected In or NotIn, found {describe(codes['operator'])}", where
+            )

@@ -1,8 +1,10 @@
-"""A service in Kubernetes vocabulary: the Deployment of its replicas, and the Service by whose name they are reached.
+"""A service in Kubernetes vocabulary: the Deployment of its replicas, and the Service by whose name
+they are reached.
 
-Owns what the keys of `kind: service` mean and are allowed to be, and the `globals` that only a service has. A replica is the Pod that a
-job would be, restarted whenever it ends. Nothing is exposed outside of the cluster: `rewritePath` and `isExternal` say under which path a
-gateway would show it, and `globals.base_url` is that path. Must not judge what became of it.
+Owns what the keys of `kind: service` mean and are allowed to be, and the `globals` that only a
+service has. A replica is the Pod that a job would be, restarted whenever it ends. Nothing is
+exposed outside of the cluster: `rewritePath` and `isExternal` say under which path a gateway would
+show it, and `globals.base_url` is that path. Must not judge what became of it.
 """
 
 from __future__ import annotations
@@ -26,30 +28,51 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RenderedService:
-    """What a run of this kind needs in the cluster beside its ConfigMap, in the order in which it is made."""
+    """What a run of this kind needs in the cluster beside its ConfigMap, in the order in which it
+    is made.
+    """
 
     service: Manifest
     deployment: Manifest
 
 
 def validate_service(plan: Plan) -> Iterator[Problem]:
-    """What is wrong with the keys that only a service has, and with those that mean something else for it."""
+    """What is wrong with the keys that only a service has, and with those that mean something else
+    for it.
+    """
     ports = plan.extra.get("ports")
     if ports is not None and not isinstance(ports, list):
-        yield Problem("InvalidSpec", f"expected a list of ports, found {describe(ports)}", "run.ports")
+        yield Problem(
+            "InvalidSpec", f"expected a list of ports, found {describe(ports)}", "run.ports"
+        )
     yield from _validate_ports(ports if isinstance(ports, list) else [])
     replicas = plan.extra.get("replicas")
     if replicas is not None and (not _is_whole(replicas) or replicas < 1):
-        yield Problem("InvalidSpec", f"expected a whole number of at least 1, found {describe(replicas)}", "run.replicas")
+        yield Problem(
+            "InvalidSpec",
+            f"expected a whole number of at least 1, found {describe(replicas)}",
+            "run.replicas",
+        )
     for key in ("rewritePath", "isExternal"):
         if not isinstance(plan.extra.get(key), bool | None):
-            yield Problem("InvalidSpec", f"expected true or false, found {describe(plan.extra[key])}", f"run.{key}")
+            yield Problem(
+                "InvalidSpec",
+                f"expected true or false, found {describe(plan.extra[key])}",
+                f"run.{key}",
+            )
     if plan.environment.get("restartPolicy") not in (None, "Always"):
         found = describe(plan.environment["restartPolicy"])
-        words = f"a service is restarted whenever it ends: expected Always (see termination.maxRetries), found {found}"
+        words = (
+            "a service is restarted whenever it ends: expected Always (see "
+            f"termination.maxRetries), found {found}"
+        )
         yield Problem("InvalidSpec", words, "run.environment.restartPolicy")
     if plan.termination.get("podFailurePolicy") is not None:
-        yield Problem("NotSupported", "Kubernetes has no policy for the failures of a service's Pods", "termination.podFailurePolicy")
+        yield Problem(
+            "NotSupported",
+            "Kubernetes has no policy for the failures of a service's Pods",
+            "termination.podFailurePolicy",
+        )
     yield from validate_culling(plan.termination, find_ports(plan))
 
 
@@ -61,7 +84,11 @@ def _validate_ports(ports: Sequence[Any]) -> Iterator[Problem]:
     for index, port in enumerate(ports):
         path = f"run.ports[{index}]"
         if not _is_whole(port) or not 0 < port < 65536:
-            yield Problem("InvalidSpec", f"expected a port, a whole number from 1 to 65535, found {describe(port)}", path)
+            yield Problem(
+                "InvalidSpec",
+                f"expected a port, a whole number from 1 to 65535, found {describe(port)}",
+                path,
+            )
         elif port in seen:
             yield Problem("InvalidSpec", f"the port {port} is there twice", path)
         else:
@@ -81,29 +108,52 @@ def count_replicas(plan: Plan) -> int:
 
 
 def render_service(plan: Plan, pod: Mapping[str, Any], *, name: str) -> RenderedService:
-    """The objects of a service whose replicas are made as this Pod is. Both have the Pod's labels and owner."""
+    """The objects of a service whose replicas are made as this Pod is.
+
+    Both have the Pod's labels and owner.
+    """
     metadata = {**pod["metadata"], "name": name}
     selector = {names.UUID_LABEL: plan.uuid}
     ports = find_ports(plan)
     template = {
         "metadata": {key: dict(pod["metadata"][key]) for key in ("labels", "annotations")},
-        "spec": {**pod["spec"], "restartPolicy": "Always", "containers": [_open(one, ports) for one in pod["spec"]["containers"]]},
+        "spec": {
+            **pod["spec"],
+            "restartPolicy": "Always",
+            "containers": [_open(one, ports) for one in pod["spec"]["containers"]],
+        },
     }
-    spec = {"replicas": count_replicas(plan), "selector": {"matchLabels": selector}, "template": template}
+    spec = {
+        "replicas": count_replicas(plan),
+        "selector": {"matchLabels": selector},
+        "template": template,
+    }
     return RenderedService(
         service={
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": metadata,
-            "spec": {"type": "ClusterIP", "selector": selector, "ports": [_render_port(port) for port in ports]},
+            "spec": {
+                "type": "ClusterIP",
+                "selector": selector,
+                "ports": [_render_port(port) for port in ports],
+            },
         },
-        deployment={"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec},
+        deployment={
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": metadata,
+            "spec": spec,
+        },
     )
 
 
 def _open(container: Mapping[str, Any], ports: Sequence[int]) -> Manifest:
     """The container with its ports named, where its author has not done so."""
-    return {**container, "ports": container.get("ports") or [{"containerPort": port} for port in ports]}
+    return {
+        **container,
+        "ports": container.get("ports") or [{"containerPort": port} for port in ports],
+    }
 
 
 def _render_port(port: int) -> Manifest:
@@ -114,4 +164,10 @@ def render_facts(plan: Plan, identity: Identity, name: str) -> dict[str, Any]:
     """`status.service`: what others need to reach it, frozen before it exists."""
     base_url = render_service_globals(identity, plan.extra)["base_url"]
     host = f"{name}.{plan.project}"
-    return {"name": name, "host": host, "ports": find_ports(plan), "replicas": count_replicas(plan), "baseUrl": base_url}
+    return {
+        "name": name,
+        "host": host,
+        "ports": find_ports(plan),
+        "replicas": count_replicas(plan),
+        "baseUrl": base_url,
+    }

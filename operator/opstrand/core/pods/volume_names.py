@@ -1,6 +1,8 @@
-"""The names of a run's own volumes: ours, and those that the published platform gives to the same, which users' files rely on.
+"""The names of a run's own volumes: ours, and those that the published platform gives to the same,
+which users' files rely on.
 
-Owns both lists and which of the names mean something in a given run. Must not know what is in a volume or where it is mounted.
+Owns both lists and which of the names mean something in a given run. Must not know what is in a
+volume or where it is mounted.
 """
 
 from __future__ import annotations
@@ -14,14 +16,25 @@ from opstrand.core.planning.plan import Plan
 
 #: No user's volume begins so.
 OURS = "opstrand-"
-ARTIFACTS, CONFIGS, TOKEN, SHM = "opstrand-artifacts", "opstrand-configs", "opstrand-token", "opstrand-shm"
+ARTIFACTS, CONFIGS, TOKEN, SHM = (
+    "opstrand-artifacts",
+    "opstrand-configs",
+    "opstrand-token",
+    "opstrand-shm",
+)
 INIT, SCRATCH, DOCKER = "opstrand-init", "opstrand-scratch", "opstrand-docker"
 
 
 def init_paths(plan: Plan) -> list[str]:
     """Folders that init steps ask for by `path`, each once, in order."""
     asked = (step["path"] for step in plan.init if step.get("path"))
-    return list(dict.fromkeys(path for path in asked if path != ARTIFACTS_PATH and not path.startswith(f"{ARTIFACTS_PATH}/")))
+    return list(
+        dict.fromkeys(
+            path
+            for path in asked
+            if path != ARTIFACTS_PATH and not path.startswith(f"{ARTIFACTS_PATH}/")
+        )
+    )
 
 
 def path_volume(path: str) -> str:
@@ -30,7 +43,10 @@ def path_volume(path: str) -> str:
 
 
 def own_volumes_by_name(plan: Plan) -> dict[str, str]:
-    """The published platform's name of each volume that this run has -> ours. A volume of the user's own that has the name stays theirs."""
+    """The published platform's name of each volume that this run has -> ours.
+
+    A volume of the user's own that has the name stays theirs.
+    """
     taken = {str(volume.get("name")) for volume in plan.volumes}
     return {name: ours for name, ours in _iter_names(plan) if name not in taken}
 
@@ -47,11 +63,18 @@ def _iter_names(plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def connection_names(plan: Plan) -> list[str]:
-    """Connections of the run: the volume of one has the connection's name on the published platform."""
+    """Connections of the run: the volume of one has the connection's name on the published
+    platform.
+    """
     asked = (step["connection"] for step in plan.init if isinstance(step.get("connection"), str))
     return list(dict.fromkeys((*plan.connections, *asked)))
 
 
 def asks_for_store(plan: Plan) -> bool:
-    """Whether the run has the whole artifacts store, whose volume has the store's name as a connection: the catalog alone knows it."""
-    return bool(plan.plugins.get("mountArtifactsStore")) or plan.plugins.get("collectArtifacts") is False
+    """Whether the run has the whole artifacts store, whose volume has the store's name as a
+    connection: the catalog alone knows it.
+    """
+    return (
+        bool(plan.plugins.get("mountArtifactsStore"))
+        or plan.plugins.get("collectArtifacts") is False
+    )

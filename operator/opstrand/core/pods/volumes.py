@@ -1,6 +1,7 @@
 """The Pod's own volumes and where our containers and the user's see them.
 
-Owns the folders of the context root and what a user's mount of one of our volumes becomes. Must not know what is done in a container.
+Owns the folders of the context root and what a user's mount of one of our volumes becomes. Must not
+know what is done in a container.
 """
 
 from __future__ import annotations
@@ -55,25 +56,35 @@ def context_mounts(plan: Plan, catalog: Catalog) -> list[Manifest]:
     """The context root, the same in every container that takes part in the run."""
     mounts = [mount(ARTIFACTS, ARTIFACTS_PATH)]
     mounts += _run_folder(plan, catalog, ARTIFACTS_PATH)
-    mounts += [mount(CONFIGS, f"{CONTEXT_ROOT}/.configs"), mount(TOKEN, f"{CONTEXT_ROOT}/.token", True)]
+    mounts += [
+        mount(CONFIGS, f"{CONTEXT_ROOT}/.configs"),
+        mount(TOKEN, f"{CONTEXT_ROOT}/.token", True),
+    ]
     return [*mounts, *(mount(path_volume(path), path) for path in init_paths(plan))]
 
 
 def _run_folder(plan: Plan, catalog: Catalog, place: str) -> list[Manifest]:
-    """The run's folder in the store under the run's folder in the context: what is written there has already left the Pod."""
+    """The run's folder in the store under the run's folder in the context: what is written there
+    has already left the Pod.
+    """
     if not keeps_files(plan, catalog) or catalog.store is None:
         return []
     return [{**mount(catalog.store.volume_name, f"{place}/{plan.uuid}"), "subPath": plan.uuid}]
 
 
 def resolve_names(container: Manifest, plan: Plan, catalog: Catalog, path: str) -> Manifest:
-    """A user's container in which the published platform's names of the run's volumes and of the main container are ours.
+    """A user's container in which the published platform's names of the run's volumes and of the
+    main container are ours.
 
-    The context comes with the run's folder in it, as everywhere else. SpecError for a connection that has no volume.
+    The context comes with the run's folder in it, as everywhere else. SpecError for a connection
+    that has no volume.
     """
     known = own_volumes_by_name(plan)
     if container.get("env"):
-        container = {**container, "env": [_name_volume(one, known) for one in name_containers(container["env"])]}
+        container = {
+            **container,
+            "env": [_name_volume(one, known) for one in name_containers(container["env"])],
+        }
     given = container.get("volumeMounts")
     if not given:
         return container
@@ -86,7 +97,9 @@ def resolve_names(container: Manifest, plan: Plan, catalog: Catalog, path: str) 
             mounts += _resolve_context(one, plan, catalog)
         else:
             where = f"{path}.volumeMounts[{index}].name"
-            mounts.append({**one, "name": known.get(name) or _find_volume(name, plan, catalog, where)})
+            mounts.append(
+                {**one, "name": known.get(name) or _find_volume(name, plan, catalog, where)}
+            )
     return {**container, "volumeMounts": mounts}
 
 
@@ -95,26 +108,41 @@ def _name_volume(variable: Manifest, known: Mapping[str, str]) -> Manifest:
     source = (variable.get("valueFrom") or {}).get("fileKeyRef") or {}
     if source.get("volumeName") not in known:
         return variable
-    return {**variable, "valueFrom": {"fileKeyRef": {**source, "volumeName": known[source["volumeName"]]}}}
+    return {
+        **variable,
+        "valueFrom": {"fileKeyRef": {**source, "volumeName": known[source["volumeName"]]}},
+    }
 
 
 def name_containers(value: Any) -> Any:
-    """A part of a Pod whose `resourceFieldRef`s name our main container, however the user calls it."""
+    """A part of a Pod whose `resourceFieldRef`s name our main container, however the user calls
+    it.
+    """
     if isinstance(value, Mapping):
         named = {key: name_containers(item) for key, item in value.items()}
         source = named.get("resourceFieldRef")
         if isinstance(source, Mapping) and isinstance(source.get("containerName"), str):
-            named["resourceFieldRef"] = {**source, "containerName": names.container_name(source["containerName"])}
+            named["resourceFieldRef"] = {
+                **source,
+                "containerName": names.container_name(source["containerName"]),
+            }
         return named
     return [name_containers(item) for item in value] if isinstance(value, list) else value
 
 
 def _resolve_context(given: Manifest, plan: Plan, catalog: Catalog) -> list[Manifest]:
-    """A mount of the context, or of a folder in it: the run's own is in the store, where runs have one."""
-    place, part = str(given.get("mountPath")).rstrip("/"), str(given.get("subPath") or "").strip("/")
+    """A mount of the context, or of a folder in it: the run's own is in the store, where runs have
+    one.
+    """
+    place, part = (
+        str(given.get("mountPath")).rstrip("/"),
+        str(given.get("subPath") or "").strip("/"),
+    )
     in_store = _run_folder(plan, catalog, place)
     if part == plan.uuid or part.startswith(f"{plan.uuid}/"):
-        return [{**given, "name": one["name"]} for one in in_store] or [{**given, "name": ARTIFACTS}]
+        return [{**given, "name": one["name"]} for one in in_store] or [
+            {**given, "name": ARTIFACTS}
+        ]
     inner = [] if part or "subPathExpr" in given else in_store
     read_only = {"readOnly": True} if given.get("readOnly") else {}
     return [{**given, "name": ARTIFACTS}, *({**one, **read_only} for one in inner)]
@@ -127,13 +155,24 @@ def _find_volume(name: str, plan: Plan, catalog: Catalog, path: str) -> str:
         connection = catalog.find(name, path)
         if connection.has_volume:
             return connection.volume_name
-        raise SpecError("InvalidSpec", f"the connection '{name}' is of kind {connection.kind}, which has no volume", path)
-    known = [*(str(volume.get("name")) for volume in plan.volumes), *own_volumes_by_name(plan), *connection_names(plan)]
+        raise SpecError(
+            "InvalidSpec",
+            f"the connection '{name}' is of kind {connection.kind}, which has no volume",
+            path,
+        )
+    known = [
+        *(str(volume.get("name")) for volume in plan.volumes),
+        *own_volumes_by_name(plan),
+        *connection_names(plan),
+    ]
     raise SpecError("InvalidSpec", f"there is no volume '{name}'{suggest(name, known)}", path)
 
 
 def join_mounts(given: Sequence[Manifest], ours: Sequence[Manifest], path: str) -> list[Manifest]:
-    """The user's mounts and ours, the same one once. SpecError for two volumes at one place: Kubernetes refuses the Pod."""
+    """The user's mounts and ours, the same one once.
+
+    SpecError for two volumes at one place: Kubernetes refuses the Pod.
+    """
     mounts: dict[str, Manifest] = {}
     for one in (*given, *ours):
         place = str(one.get("mountPath")).rstrip("/")
@@ -157,7 +196,8 @@ def main_mounts(plan: Plan, catalog: Catalog) -> list[Manifest]:
     return mounts
 
 
-#: Seconds for which a run's token outlives the run: the published client reads it once and may report at the very end.
+#: Seconds for which a run's token outlives the run: the published client reads it once and may
+#: report at the very end.
 _AFTER_THE_END = 3600
 
 
@@ -174,7 +214,11 @@ def _is_mounted(volume: str, plan: Plan) -> bool:
     """Whether a sidecar or an init step of the user's asks for one of our volumes by its name."""
     published = {name for name, ours in own_volumes_by_name(plan).items() if ours == volume}
     others = [*plan.sidecars, *(step["container"] for step in plan.init if "container" in step)]
-    return any(one.get("name") in published for container in others for one in container.get("volumeMounts") or ())
+    return any(
+        one.get("name") in published
+        for container in others
+        for one in container.get("volumeMounts") or ()
+    )
 
 
 def keeps_files(plan: Plan, catalog: Catalog) -> bool:
@@ -183,20 +227,29 @@ def keeps_files(plan: Plan, catalog: Catalog) -> bool:
 
 
 def mounts_store(plan: Plan, catalog: Catalog) -> bool:
-    """Whether the run has the whole artifacts store as a connection: it asks for that, or its files are not collected."""
+    """Whether the run has the whole artifacts store as a connection: it asks for that, or its files
+    are not collected.
+    """
     return catalog.store is not None and asks_for_store(plan)
 
 
 def used_connections(plan: Plan, catalog: Catalog) -> list[Connection]:
-    """The connections that main uses, each once; the artifacts store is one where it is mounted whole."""
-    used = {name: catalog.find(name, f"run.connections[{index}]") for index, name in enumerate(plan.connections)}
+    """The connections that main uses, each once; the artifacts store is one where it is mounted
+    whole.
+    """
+    used = {
+        name: catalog.find(name, f"run.connections[{index}]")
+        for index, name in enumerate(plan.connections)
+    }
     if catalog.store is not None and mounts_store(plan, catalog):
         used.setdefault(catalog.store.name, catalog.store)
     return list(used.values())
 
 
 def run_folders(plan: Plan, catalog: Catalog) -> list[str]:
-    """The folders that a run writes to: the one in the context, and the one in the store where it writes there itself."""
+    """The folders that a run writes to: the one in the context, and the one in the store where it
+    writes there itself.
+    """
     folders = [f"{ARTIFACTS_PATH}/{plan.uuid}"]
     if mounts_store(plan, catalog) and not keeps_files(plan, catalog):
         folders.append(f"{store_path(catalog).rstrip('/')}/{plan.uuid}")
@@ -205,7 +258,9 @@ def run_folders(plan: Plan, catalog: Catalog) -> list[str]:
 
 def store_path(catalog: Catalog | None) -> str:
     """`globals.store_path`, where the artifacts store is mounted whole."""
-    return "" if catalog is None or catalog.store is None else str(catalog.store.schema["mountPath"])
+    return (
+        "" if catalog is None or catalog.store is None else str(catalog.store.schema["mountPath"])
+    )
 
 
 def store_mounts(plan: Plan, catalog: Catalog) -> list[Manifest]:
@@ -216,11 +271,25 @@ def store_mounts(plan: Plan, catalog: Catalog) -> list[Manifest]:
 
 
 def own_volumes(
-    plan: Plan, settings: Settings, *, config_map: str | None, needs_scratch: bool, deadline: int | None = None
+    plan: Plan,
+    settings: Settings,
+    *,
+    config_map: str | None,
+    needs_scratch: bool,
+    deadline: int | None = None,
 ) -> list[Manifest]:
-    """Every volume of ours but those of connections. `deadline`: the seconds that the run may take."""
+    """Every volume of ours but those of connections.
+
+    `deadline`: the seconds that the run may take.
+    """
     life = max(settings.token_seconds, deadline + _AFTER_THE_END if deadline else 0)
-    token = {"serviceAccountToken": {"audience": settings.audience, "expirationSeconds": life, "path": "token"}}
+    token = {
+        "serviceAccountToken": {
+            "audience": settings.audience,
+            "expirationSeconds": life,
+            "path": "token",
+        }
+    }
     volumes: list[Manifest] = [
         {"name": ARTIFACTS, "emptyDir": {}},
         {"name": CONFIGS, "emptyDir": {}},
@@ -248,22 +317,34 @@ def source_path(connection: Connection, part: str) -> str:
 
 
 def source_mounts(used: Iterable[Connection]) -> list[Manifest]:
-    """What init steps read: stores, and Secrets and ConfigMaps as files, so that two connections cannot get into each other's way."""
+    """What init steps read: stores, and Secrets and ConfigMaps as files, so that two connections
+    cannot get into each other's way.
+    """
     mounts = []
     for one in used:
         if one.has_volume:
             mounts.append(mount(one.volume_name, source_path(one, "data"), True))
         mounts += [
-            mount(connections.resource_volume_name(resource, part), source_path(one, part), True) for part, resource in _readable(one)
+            mount(connections.resource_volume_name(resource, part), source_path(one, part), True)
+            for part, resource in _readable(one)
         ]
     return mounts
 
 
 def source_volumes(used: Sequence[Connection]) -> list[Manifest]:
     volumes = [connections.render_store_volume(one) for one in used if one.has_volume]
-    return volumes + [connections.render_resource_volume(resource, part) for one in used for part, resource in _readable(one)]
+    return volumes + [
+        connections.render_resource_volume(resource, part)
+        for one in used
+        for part, resource in _readable(one)
+    ]
 
 
 def _readable(connection: Connection) -> list[tuple[str, Resource]]:
-    """A connection's Secret and ConfigMap for our own container, whoever it runs as: a stricter mode is for where the user mounts them."""
-    return [(part, replace(resource, mode=None)) for part, resource in connections.resources_of(connection)]
+    """A connection's Secret and ConfigMap for our own container, whoever it runs as: a stricter
+    mode is for where the user mounts them.
+    """
+    return [
+        (part, replace(resource, mode=None))
+        for part, resource in connections.resources_of(connection)
+    ]

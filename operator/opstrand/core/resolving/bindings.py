@@ -1,7 +1,8 @@
-"""Which value goes where: the params of an operation matched with the inputs and outputs of its component.
+"""Which value goes where: the params of an operation matched with the inputs and outputs of its
+component.
 
-Owns the rules that need no value: what is declared, what is required, which names are reserved, and where each value comes from. Must
-not resolve refs or render templates.
+Owns the rules that need no value: what is declared, what is required, which names are reserved, and
+where each value comes from. Must not resolve refs or render templates.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ Source = Literal["literal", "default", "ref", "join", "matrix", "template"]
 
 @dataclass(frozen=True)
 class Slot:
-    """A value that a run is to have: `name` in `section`, from `value` (as written), or from `ask` of `ref`, or of the join `join`."""
+    """A value that a run is to have:
+
+    `name` in `section`, from `value` (as written), or from `ask` of `ref`, or of the join `join`.
+    """
 
     name: str
     section: Section
@@ -47,14 +51,20 @@ class Slot:
         return replace(self, source="default", path=f"{self.section}.{self.name}")
 
 
-def make_slots(compiled: Compiled, asked: Mapping[str, tuple[int, JoinParam, Ask]]) -> tuple[list[Slot], list[Problem]]:
-    """The slots in the order of `inputs` (context values, then declared ones), then `outputs`; and what is wrong with them.
+def make_slots(
+    compiled: Compiled, asked: Mapping[str, tuple[int, JoinParam, Ask]]
+) -> tuple[list[Slot], list[Problem]]:
+    """The slots in the order of `inputs` (context values, then declared ones), then `outputs`; and
+    what is wrong with them.
 
     `asked` are the params of joins: name to (index of the join, param, what is asked of each run).
     """
     problems: list[Problem] = []
     slots = [*_make_contexts(compiled, asked, problems)]
-    declared: tuple[tuple[Section, tuple[IO, ...]], ...] = (("inputs", compiled.inputs), ("outputs", compiled.outputs))
+    declared: tuple[tuple[Section, tuple[IO, ...]], ...] = (
+        ("inputs", compiled.inputs),
+        ("outputs", compiled.outputs),
+    )
     for section, ios in declared:
         for io in {io.name: io for io in ios}.values():
             try:
@@ -66,7 +76,9 @@ def make_slots(compiled: Compiled, asked: Mapping[str, tuple[int, JoinParam, Ask
     return slots, problems
 
 
-def _make_contexts(compiled: Compiled, asked: Mapping[str, Any], problems: list[Problem]) -> Iterator[Slot]:
+def _make_contexts(
+    compiled: Compiled, asked: Mapping[str, Any], problems: list[Problem]
+) -> Iterator[Slot]:
     declared = [io.name for io in (*compiled.inputs, *compiled.outputs)]
     known = frozenset(declared)
     for name, param in [*compiled.params.items(), *((n, a[1]) for n, a in asked.items())]:
@@ -81,20 +93,39 @@ def _make_contexts(compiled: Compiled, asked: Mapping[str, Any], problems: list[
             problems.extend(error.problems)
 
 
-def _check_undeclared(name: str, param: Param | JoinParam, declared: list[str], strict: bool) -> None:
+def _check_undeclared(
+    name: str, param: Param | JoinParam, declared: list[str], strict: bool
+) -> None:
     path = f"params.{name}"
     if name in RESERVED_NAMES:
-        raise SpecError("InvalidSpec", f"'{name}' is a reserved name; call the param something else", path)
+        raise SpecError(
+            "InvalidSpec", f"'{name}' is a reserved name; call the param something else", path
+        )
     if param.context_only is False:
-        message = f"'{name}' matches no input or output, and contextOnly is false{suggest(name, declared)}"
+        message = (
+            f"'{name}' matches no input or output, and contextOnly is "
+            f"false{suggest(name, declared)}"
+        )
         raise SpecError("ParamUndeclared", message, path)
     if strict and not param.context_only:
-        message = f"'{name}' is undeclared: declare an input or output, or set contextOnly: true{suggest(name, declared)}"
+        message = (
+            f"'{name}' is undeclared: declare an input or output, or set contextOnly: "
+            f"true{suggest(name, declared)}"
+        )
         raise SpecError("ParamUndeclared", message, path)
 
 
-def _make_slot(name: str, section: Section, io: IO | None, param: Param | JoinParam, joined: tuple[int, JoinParam, Ask] | None) -> Slot:
-    """The slot of a value that was given. A param's own connection, toInit and toEnv win over the declaration's."""
+def _make_slot(
+    name: str,
+    section: Section,
+    io: IO | None,
+    param: Param | JoinParam,
+    joined: tuple[int, JoinParam, Ask] | None,
+) -> Slot:
+    """The slot of a value that was given.
+
+    A param's own connection, toInit and toEnv win over the declaration's.
+    """
     source: Source = "join" if joined else "literal"
     ref = ask = None
     if isinstance(param, Param) and param.ref is not None:
@@ -122,7 +153,9 @@ def _make_slot(name: str, section: Section, io: IO | None, param: Param | JoinPa
 
 
 def _check_fit(slot: Slot) -> None:
-    """What is asked of another run must be such as the declaration takes, as far as that is known before there is a run."""
+    """What is asked of another run must be such as the declaration takes, as far as that is known
+    before there is a run.
+    """
     if slot.io is None or slot.ask is None:
         return
     given = example(slot.ask)
@@ -137,19 +170,31 @@ def _check_fit(slot: Slot) -> None:
             return  # which is said of the declaration
         what = f"{slot.ask} of {slot.ref}" if slot.ref else "a join"
         named = slot.io.type or "values"
-        wanted = f"a list of {named}" if slot.io.is_list else f"one {named}" if isinstance(given, list) else named
+        wanted = (
+            f"a list of {named}"
+            if slot.io.is_list
+            else f"one {named}"
+            if isinstance(given, list)
+            else named
+        )
         hint = "; declare isList: true" if isinstance(given, list) and not slot.io.is_list else ""
-        message = f"{shorten(what, 100)} gives {_SHAPES[type(given)]}, and this accepts {wanted}{hint}"
+        message = (
+            f"{shorten(what, 100)} gives {_SHAPES[type(given)]}, and this accepts {wanted}{hint}"
+        )
         raise SpecError("ParamInvalid", message, f"{slot.path}.value") from None
 
 
 _SHAPES: dict[type, str] = {dict: "a mapping", list: "a list", str: "a text", int: "a number"}
 
 
-def _make_declared(io: IO, section: Section, param: Param | None, joined: tuple[int, JoinParam, Ask] | None) -> Slot | None:
+def _make_declared(
+    io: IO, section: Section, param: Param | None, joined: tuple[int, JoinParam, Ask] | None
+) -> Slot | None:
     """The slot of a declared input or output, or None for an output that has no value yet."""
     given: Param | JoinParam | None = joined[1] if joined else param
-    if given is not None and (joined or (param and param.ref is not None) or given.value is not None):
+    if given is not None and (
+        joined or (param and param.ref is not None) or given.value is not None
+    ):
         return _make_slot(io.name, section, io, given, joined)
     if io.has_default:
         return _make_slot(io.name, section, io, _with_value(given, io.value), None).as_default()
@@ -168,7 +213,10 @@ def _with_value(given: Param | JoinParam | None, value: Any) -> Param:
 
 
 def _is_delayed(io: IO, section: Section) -> bool:
-    """Whether the value may still be missing now. On for outputs, off for inputs, unless the declaration says otherwise."""
+    """Whether the value may still be missing now.
+
+    On for outputs, off for inputs, unless the declaration says otherwise.
+    """
     if io.delay_validation is not None:
         return io.delay_validation
     if io.validation is not None and io.validation.delay is not None:
@@ -178,11 +226,18 @@ def _is_delayed(io: IO, section: Section) -> bool:
 
 def _require(io: IO, section: Section, path: str) -> SpecError:
     wanted = f" ({io.type})" if io.type else ""
-    return SpecError("ParamRequired", f"{section[:-1]} '{io.name}'{wanted} is required and got no value", path)
+    return SpecError(
+        "ParamRequired", f"{section[:-1]} '{io.name}'{wanted} is required and got no value", path
+    )
 
 
-def bind(value: Any, slot: Slot, *, evaluate: Evaluate = refuse, validator: Validator | None = None) -> Any:
-    """The final value of a slot: converted by its declaration and checked against its rules. `validator` has them ready."""
+def bind(
+    value: Any, slot: Slot, *, evaluate: Evaluate = refuse, validator: Validator | None = None
+) -> Any:
+    """The final value of a slot: converted by its declaration and checked against its rules.
+
+    `validator` has them ready.
+    """
     io = slot.io
     if value is None and io is not None:
         if io.is_required and io.type is not None and slot.source != "default":

@@ -1,7 +1,8 @@
-"""Runs that wait for each other: none of them would ever start, so the circle is an error of each that is in it.
+"""Runs that wait for each other: none of them would ever start, so the circle is an error of each
+that is in it.
 
-Owns finding it, from the bodies of runs that are not frozen yet. Must not judge refs beyond that: who reads a run's own says what is
-wrong with them.
+Owns finding it, from the bodies of runs that are not frozen yet. Must not judge refs beyond that:
+who reads a run's own says what is wrong with them.
 """
 
 from __future__ import annotations
@@ -20,19 +21,26 @@ Find = Callable[[Ref], Body | None]
 
 
 def check_circle(body: Body, find: Find) -> None:
-    """Follow what this run waits for, and what that waits for, as far as nothing has started. SpecError RefToItself where that leads back.
+    """Follow what this run waits for, and what that waits for, as far as nothing has started.
+    SpecError RefToItself where that leads back.
 
     `find` gives the run that a ref names, as it does for every other run of the project.
     """
     own, name = run_uuid(body["metadata"]["uid"]), body["metadata"]["name"]
-    ways: list[tuple[str, tuple[str, ...], Body]] = [(f"params.{param}.ref", (name,), other) for param, other in _iter_awaited(body, find)]
+    ways: list[tuple[str, tuple[str, ...], Body]] = [
+        (f"params.{param}.ref", (name,), other) for param, other in _iter_awaited(body, find)
+    ]
     seen: set[str] = set()
     while ways:
         path, names, other = ways.pop()
         uuid = run_uuid(other["metadata"]["uid"])
         # A ref straight to the run itself is refused in its own words.
         if uuid == own and len(names) > 1:
-            raise SpecError("RefToItself", f"these runs wait for each other: {' -> '.join((*names, name))}", path)
+            raise SpecError(
+                "RefToItself",
+                f"these runs wait for each other: {' -> '.join((*names, name))}",
+                path,
+            )
         if uuid != own and uuid not in seen:
             seen.add(uuid)
             further = (*names, other["metadata"]["name"])

@@ -1,7 +1,8 @@
 """Joins: params whose values come from every run that a query finds.
 
-Owns what a join may say, which runs of a project it finds, and how the values of many runs become one. Must not read a cluster: the shell
-hands over every run of the project. Source: the references document ("you cannot provide ref to joins' params or matrix params").
+Owns what a join may say, which runs of a project it finds, and how the values of many runs become
+one. Must not read a cluster: the shell hands over every run of the project. Source: the references
+document ("you cannot provide ref to joins' params or matrix params").
 """
 
 from __future__ import annotations
@@ -27,13 +28,22 @@ _NO_REF = "you cannot give a ref here: {why}"
 
 
 def parse_joins(compiled: Compiled) -> dict[str, tuple[int, JoinParam, Ask]]:
-    """Every param of every join: name to (index of the join, param, what is asked of each run). SpecError with all that is wrong."""
+    """Every param of every join: name to (index of the join, param, what is asked of each run).
+
+    SpecError with all that is wrong.
+    """
     if isinstance(compiled.joins, str):
-        raise SpecError("InvalidSpec", "joins are a list, and no template can stand for it", "joins")
+        raise SpecError(
+            "InvalidSpec", "joins are a list, and no template can stand for it", "joins"
+        )
     asked: dict[str, tuple[int, JoinParam, Ask]] = {}
     problems: list[Problem] = []
     if len(compiled.joins or ()) > JOINS:
-        raise SpecError("TooLarge", f"there are {len(compiled.joins or ())} joins; at most {JOINS} are searched", "joins")
+        raise SpecError(
+            "TooLarge",
+            f"there are {len(compiled.joins or ())} joins; at most {JOINS} are searched",
+            "joins",
+        )
     for index, join in enumerate(compiled.joins or ()):
         path = f"joins[{index}]"
         try:
@@ -41,7 +51,10 @@ def parse_joins(compiled: Compiled) -> dict[str, tuple[int, JoinParam, Ask]]:
         except SpecError as error:
             problems += error.problems
             continue
-        problems += _check_search({key: item for key, item in find_search(join).items() if not _is_rendered_later(item)}, path)
+        problems += _check_search(
+            {key: item for key, item in find_search(join).items() if not _is_rendered_later(item)},
+            path,
+        )
         for name, written in (join.get("params") or {}).items():
             where = f"{path}.params.{name}"
             try:
@@ -57,7 +70,12 @@ def parse_joins(compiled: Compiled) -> dict[str, tuple[int, JoinParam, Ask]]:
 
 
 #: Part of a search -> what checks it. Of what a template makes, that is done once it is made.
-_SEARCH: dict[str, Callable[[Any, str], object]] = {"query": parse_query, "sort": parse_sort, "limit": parse_count, "offset": parse_count}
+_SEARCH: dict[str, Callable[[Any, str], object]] = {
+    "query": parse_query,
+    "sort": parse_sort,
+    "limit": parse_count,
+    "offset": parse_count,
+}
 
 
 def _is_rendered_later(written: Any) -> bool:
@@ -75,30 +93,47 @@ def _check_search(asked: Mapping[str, Any], path: str) -> Iterator[Problem]:
 
 def _check_keys(join: Any, path: str) -> None:
     if not isinstance(join, Mapping) or not isinstance(join.get("query"), str):
-        raise SpecError("InvalidSpec", "a join needs a query, and no template can stand for it", path)
+        raise SpecError(
+            "InvalidSpec", "a join needs a query, and no template can stand for it", path
+        )
     if not isinstance(join.get("params") or {}, Mapping):
-        raise SpecError("InvalidSpec", "a join's params are a mapping, and no template can stand for it", f"{path}.params")
+        raise SpecError(
+            "InvalidSpec",
+            "a join's params are a mapping, and no template can stand for it",
+            f"{path}.params",
+        )
     if "ref" in join:
-        raise SpecError("RefInvalid", _NO_REF.format(why="a join's query names its runs"), f"{path}.ref")
+        raise SpecError(
+            "RefInvalid", _NO_REF.format(why="a join's query names its runs"), f"{path}.ref"
+        )
     for key in join:
         if key not in _KEYS:
-            raise SpecError("UnknownField", f"a join has no '{key}'{suggest(str(key), _KEYS)}", f"{path}.{key}")
+            raise SpecError(
+                "UnknownField", f"a join has no '{key}'{suggest(str(key), _KEYS)}", f"{path}.{key}"
+            )
 
 
 def _parse_param(written: Any, path: str) -> JoinParam:
     if isinstance(written, JoinParam):
         return written
     if isinstance(written, Mapping) and written.get("ref") is not None:
-        raise SpecError("RefInvalid", _NO_REF.format(why="a join's query names its runs"), f"{path}.ref")
+        raise SpecError(
+            "RefInvalid", _NO_REF.format(why="a join's query names its runs"), f"{path}.ref"
+        )
     try:
         return JoinParam.model_validate(written)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise SpecError("InvalidSpec", first["msg"], ".".join([path, *map(str, first["loc"])])) from None
+        raise SpecError(
+            "InvalidSpec", first["msg"], ".".join([path, *map(str, first["loc"])])
+        ) from None
 
 
-def read_join(ask: Ask, runs: Sequence[Upstream], charge: Callable[[Any], None] = lambda value: None) -> Any:
-    """One value from many runs, in their order: a list with null where a run has none, or one ArtifactsType of all their files.
+def read_join(
+    ask: Ask, runs: Sequence[Upstream], charge: Callable[[Any], None] = lambda value: None
+) -> Any:
+    """One value from many runs, in their order: a list with null where a run has none, or one
+    ArtifactsType of all their files.
 
     `charge` is called with the value of each run as soon as it is there, and may refuse to go on.
     """
@@ -125,11 +160,21 @@ def check_matrix(matrix: Any, path: str = "matrix") -> list[Problem]:
     """A matrix spans literal values: every param with a ref in it is refused."""
     if isinstance(matrix, Mapping):
         if matrix.get("ref") is not None and set(matrix) <= PARAM_KEYS | {"kind"}:
-            message = _NO_REF.format(why="a matrix spans values that are known beforehand; use it as a param beside it")
+            message = _NO_REF.format(
+                why="a matrix spans values that are known beforehand; use it as a param beside it"
+            )
             return [Problem("RefInvalid", message, f"{path}.ref")]
-        return [problem for key, item in matrix.items() for problem in check_matrix(item, f"{path}.{key}")]
+        return [
+            problem
+            for key, item in matrix.items()
+            for problem in check_matrix(item, f"{path}.{key}")
+        ]
     if isinstance(matrix, list | tuple):
-        return [problem for i, item in enumerate(matrix) for problem in check_matrix(item, f"{path}[{i}]")]
+        return [
+            problem
+            for i, item in enumerate(matrix)
+            for problem in check_matrix(item, f"{path}[{i}]")
+        ]
     return []
 
 
@@ -139,11 +184,25 @@ def find_search(join: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def search(
-    join: Mapping[str, Any], project: Sequence[Upstream], values: Mapping[str, Any], path: str, *, evaluate: Evaluate = refuse
+    join: Mapping[str, Any],
+    project: Sequence[Upstream],
+    values: Mapping[str, Any],
+    path: str,
+    *,
+    evaluate: Evaluate = refuse,
 ) -> Sequence[Upstream]:
-    """The runs of the project that a join finds now, in its order; templates in it read `values`, and what they print are values."""
+    """The runs of the project that a join finds now, in its order; templates in it read `values`,
+    and what they print are values.
+    """
     found = render(find_search(join), values, path, evaluate=evaluate, traced=True)
     problems = list(_check_search(found, path))
     if problems:
         raise SpecError.of(problems)
-    return select(found.get("query"), found.get("sort"), found.get("limit"), found.get("offset"), project, path=path)
+    return select(
+        found.get("query"),
+        found.get("sort"),
+        found.get("limit"),
+        found.get("offset"),
+        project,
+        path=path,
+    )

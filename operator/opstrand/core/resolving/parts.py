@@ -1,7 +1,7 @@
 """Whether a text holds any, or all, of many parts, without looking for each part in each text.
 
-Owns that search and what it may cost. Parts of one length are looked for together: every stretch of the text that has this
-length is looked up among them. Must not know what is searched for or why.
+Owns that search and what it may cost. Parts of one length are looked for together: every stretch of
+the text that has this length is looked up among them. Must not know what is searched for or why.
 """
 
 from __future__ import annotations
@@ -51,11 +51,18 @@ class Parts:
             return False
         if self._is_cheaper_one_by_one(parts, text):
             return all(part in text for part in parts)
-        return len(parts.intersection(text[at : at + length] for at in range(stretches))) == len(parts)
+        return len(parts.intersection(text[at : at + length] for at in range(stretches))) == len(
+            parts
+        )
 
     def _is_cheaper_one_by_one(self, parts: set[str], text: str) -> bool:
-        """Which of the two ways takes fewer steps; raises TooManySteps where even that one takes too many."""
-        one_by_one, together = len(parts) * (1 + len(text) // 500), len(text) * (1 + len(next(iter(parts))) // 500)
+        """Which of the two ways takes fewer steps; raises TooManySteps where even that one takes
+        too many.
+        """
+        one_by_one, together = (
+            len(parts) * (1 + len(text) // 500),
+            len(text) * (1 + len(next(iter(parts))) // 500),
+        )
         self._left -= min(one_by_one, together)
         if self._left < 0:
             raise TooManySteps

@@ -1,8 +1,10 @@
-"""The query language over runs: `status: succeeded, metrics.loss: <0.1`, with sort, limit and offset.
+"""The query language over runs: `status: succeeded, metrics.loss: <0.1`, with sort, limit and
+offset.
 
-Owns its grammar and what each condition means: only what the author of a query wrote is grammar, what a template printed into it is one
-value. Works on any records, through a function that reads a field of one. Must not know where runs are kept.
-Source: the package's query language, as measured; conditions are `~ > >= < <= | .. nil %`.
+Owns its grammar and what each condition means: only what the author of a query wrote is grammar,
+what a template printed into it is one value. Works on any records, through a function that reads a
+field of one. Must not know where runs are kept. Source: the package's query language, as measured;
+conditions are `~ > >= < <= | .. nil %`.
 """
 
 from __future__ import annotations
@@ -28,12 +30,34 @@ _COUNT = re.compile(r"\s*[0-9]{1,18}\s*")
 #: No search gives more, whatever it asks for.
 MOST = EDGES
 _TIMES = ("created_at", "updated_at", "started_at", "finished_at", "schedule_at")
-_PLAIN = ("name", "status", "kind", "runtime", "description", "tags", "owner", "project", "pipeline", "controller", "original")
+_PLAIN = (
+    "name",
+    "status",
+    "kind",
+    "runtime",
+    "description",
+    "tags",
+    "owner",
+    "project",
+    "pipeline",
+    "controller",
+    "original",
+)
 _NUMBERS = ("duration", "wait_time")
 _COMPARING = (">", ">=", "<", "<=", "range")
 #: Fields that hold a uuid, which may be asked for with or without dashes.
 _UUIDS = ("uuid", "id", "pipeline", "controller", "original", "upstream", "upstream.uuid")
-FIELDS = ("uuid", "id", *_PLAIN, *_TIMES, *_NUMBERS, "cloning_kind", "is_managed", "pending", "upstream")
+FIELDS = (
+    "uuid",
+    "id",
+    *_PLAIN,
+    *_TIMES,
+    *_NUMBERS,
+    "cloning_kind",
+    "is_managed",
+    "pending",
+    "upstream",
+)
 _SECTIONS = {
     "inputs": "inputs",
     "in": "inputs",
@@ -48,7 +72,8 @@ _SECTIONS = {
     "upstream": "upstream",
     "project": "project",
 }
-#: Parts of each of several things that a run has; every other name after `artifacts.` is that of an artifact, and means its path.
+#: Parts of each of several things that a run has; every other name after `artifacts.` is that of an
+#: artifact, and means its path.
 _PARTS = {"artifacts": ("name", "kind", "path", "state"), "upstream": ("uuid", "name", "kind")}
 #: Sections with nothing else in them.
 _NAMES = {"upstream": _PARTS["upstream"], "project": ("name", "owner")}
@@ -56,7 +81,10 @@ _NAMES = {"upstream": _PARTS["upstream"], "project": ("name", "owner")}
 
 @dataclass(frozen=True)
 class Condition:
-    """One `field: test`. `operator` is one of = > >= < <= in range begins ends contains nil; `negated` by a leading `~`."""
+    """One `field: test`.
+
+    `operator` is one of = > >= < <= in range begins ends contains nil; `negated` by a leading `~`.
+    """
 
     field: str
     operator: str
@@ -95,13 +123,26 @@ def select(
     return found[start : start + min(parse_count(limit, path) or MOST, MOST)]
 
 
-def find(query: str | None, sort: str | None, runs: Iterable[Run], *, read: Read | None = None, path: str = "query") -> list[Run]:
-    """Every run that a query finds, in order: newest first unless `sort` says otherwise, and what is equal then by name: the same runs
-    come in the same order whoever looks. SpecError InvalidSpec."""
+def find(
+    query: str | None,
+    sort: str | None,
+    runs: Iterable[Run],
+    *,
+    read: Read | None = None,
+    path: str = "query",
+) -> list[Run]:
+    """Every run that a query finds, in order: newest first unless `sort` says otherwise, and what
+    is equal then by name: the same runs come in the same order whoever looks. SpecError
+    InvalidSpec.
+    """
     conditions = parse_query(query or "", path)
     keys = parse_sort(sort or "-created_at", path)
     reader = read or read_field
-    found = [run for run in runs if all(_holds(condition, reader(run, condition.field)) for condition in conditions)]
+    found = [
+        run
+        for run in runs
+        if all(_holds(condition, reader(run, condition.field)) for condition in conditions)
+    ]
     for field, down in reversed([*keys, ("name", False)]):
         found = _sort(found, field, down, reader)
     return found
@@ -119,27 +160,36 @@ def _expect_text(value: Any, path: str) -> None:
     if not isinstance(value, str):
         raise SpecError("InvalidSpec", f"expected a text, found {quote(value)}", path)
     if len(value) > QUERY:
-        raise SpecError("TooLarge", f"{len(value)} characters; at most {QUERY} are searched by", path)
+        raise SpecError(
+            "TooLarge", f"{len(value)} characters; at most {QUERY} are searched by", path
+        )
 
 
 def _check_count(count: int, limit: int, what: str, path: str) -> None:
     if count > limit:
-        raise SpecError("TooLarge", f"there are {count} {what}; at most {limit} are searched by", path)
+        raise SpecError(
+            "TooLarge", f"there are {count} {what}; at most {limit} are searched by", path
+        )
 
 
 _ASIDE = re.compile("\0([0-9]+)\0")
 
 
 def _set_values_aside(text: Any, path: str) -> tuple[str, Restore]:
-    """The text with a mark for each value that a template printed, and what puts the values back into a part of it.
+    """The text with a mark for each value that a template printed, and what puts the values back
+    into a part of it.
 
-    A text with nothing of the author's in it (`"{{ query }}"`) is a query that was handed over as a whole.
+    A text with nothing of the author's in it (`"{{ query }}"`) is a query that was handed over as a
+    whole.
     """
     _expect_text(text, path)
     pieces = list(pieces_of(text))
     if all(piece.printed or not piece.text.strip() for piece in pieces):
         return str(text), str
-    texts = [f"\0{index}\0" if piece.printed else piece.text.replace("\0", "") for index, piece in enumerate(pieces)]
+    texts = [
+        f"\0{index}\0" if piece.printed else piece.text.replace("\0", "")
+        for index, piece in enumerate(pieces)
+    ]
     return "".join(texts), lambda part: _ASIDE.sub(lambda mark: pieces[int(mark[1])].text, part)
 
 
@@ -147,7 +197,11 @@ def _parse_condition(part: str, restore: Restore, path: str) -> Condition:
     field, colon, test = part.partition(":")
     field, test = _check_field(restore(field.strip()), path), test.strip()
     if not colon or not test.lstrip("~").strip():
-        raise SpecError("InvalidSpec", f"expected 'field: condition', found {quote(restore(part.strip()))}", path)
+        raise SpecError(
+            "InvalidSpec",
+            f"expected 'field: condition', found {quote(restore(part.strip()))}",
+            path,
+        )
     negated = test.startswith("~")
     operator, values = _parse_test(test[1:].strip() if negated else test)
     condition = Condition(field, operator, tuple(map(restore, values)), negated)
@@ -178,14 +232,22 @@ def _parse_test(test: str) -> tuple[str, tuple[str, ...]]:
 def _check_comparable(field: str, wanted: str, path: str) -> None:
     if (_moment(wanted) if field in _TIMES else _number(wanted)) is None:
         what = "a date" if field in _TIMES else "a number"
-        raise SpecError("InvalidSpec", f"'{field}' is compared with {what}, found {quote(wanted)}", path)
+        raise SpecError(
+            "InvalidSpec", f"'{field}' is compared with {what}, found {quote(wanted)}", path
+        )
 
 
 def _check_field(field: str, path: str) -> str:
     section, dot, name = field.partition(".")
-    if field in FIELDS or (dot and name and section in _SECTIONS and name in _NAMES.get(section, (name,))):
+    if field in FIELDS or (
+        dot and name and section in _SECTIONS and name in _NAMES.get(section, (name,))
+    ):
         return field
-    raise SpecError("InvalidSpec", f"a run has no '{shorten(field, 60)}' to search by{suggest(field, (*FIELDS, *_SECTIONS))}", path)
+    raise SpecError(
+        "InvalidSpec",
+        f"a run has no '{shorten(field, 60)}' to search by{suggest(field, (*FIELDS, *_SECTIONS))}",
+        path,
+    )
 
 
 def parse_sort(sort: str, path: str = "sort") -> list[tuple[str, bool]]:
@@ -193,13 +255,17 @@ def parse_sort(sort: str, path: str = "sort") -> list[tuple[str, bool]]:
     skeleton, restore = _set_values_aside(sort, path)
     keys = [key.strip() for key in skeleton.split(",") if key.strip()]
     _check_count(len(keys), SORT_KEYS, "keys to sort by", path)
-    return [(_check_field(restore(key.lstrip("-").strip()), path), key.startswith("-")) for key in keys]
+    return [
+        (_check_field(restore(key.lstrip("-").strip()), path), key.startswith("-")) for key in keys
+    ]
 
 
 def parse_count(value: Any, path: str) -> int:
     """A limit or an offset, as a number or its text; nothing is 0."""
     number = int(value) if isinstance(value, str) and _COUNT.fullmatch(value) else value
-    if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
+    if number is not None and (
+        isinstance(number, bool) or not isinstance(number, int) or number < 0
+    ):
         raise SpecError("InvalidSpec", f"expected a count, found {quote(value)}", path)
     return number or 0
 
@@ -207,7 +273,11 @@ def parse_count(value: Any, path: str) -> int:
 def _sort(runs: list[Run], field: str, down: bool, read: Read) -> list[Run]:
     """By one field; runs without it come last, whichever way."""
     keyed = [(_rank(read(run, field), field), run) for run in runs]
-    there = sorted((one for one in keyed if one[0] is not None), key=lambda one: one[0], reverse=down)  # type: ignore[arg-type, return-value]
+    there = sorted(
+        (one for one in keyed if one[0] is not None),
+        key=lambda one: one[0],
+        reverse=down,  # type: ignore[arg-type, return-value]
+    )
     return [run for _, run in [*there, *(one for one in keyed if one[0] is None)]]
 
 
@@ -221,7 +291,10 @@ def _rank(value: Any, field: str) -> tuple[int, Any] | None:
 
 
 def read_field(run: Any, field: str) -> Any:
-    """A field of an `Upstream`, or of a mapping in the API's spelling. A list where the run has several."""
+    """A field of an `Upstream`, or of a mapping in the API's spelling.
+
+    A list where the run has several.
+    """
     section, dot, name = ("upstream", ".", "uuid") if field == "upstream" else field.partition(".")
     if dot:
         return _read_section(_SECTIONS[section], name, run)
@@ -262,11 +335,17 @@ def _test(condition: Condition, value: Any) -> bool:
         case "begins" | "ends" | "contains":
             return _TEXT_TESTS[condition.operator](str(value).lower(), wanted[0].lower())
         case "range":
-            low, high = _compare(condition, value, wanted[0]), _compare(condition, value, wanted[1], end=True)
+            low, high = (
+                _compare(condition, value, wanted[0]),
+                _compare(condition, value, wanted[1], end=True),
+            )
             return low is not None and high is not None and low >= 0 >= high
         case operator:
             order = _compare(condition, value, wanted[0])
-            return order is not None and {">": order > 0, ">=": order >= 0, "<": order < 0, "<=": order <= 0}[operator]
+            return (
+                order is not None
+                and {">": order > 0, ">=": order >= 0, "<": order < 0, "<=": order <= 0}[operator]
+            )
 
 
 _TEXT_TESTS: dict[str, Callable[[str, str], bool]] = {
@@ -277,7 +356,9 @@ _TEXT_TESTS: dict[str, Callable[[str, str], bool]] = {
 
 
 def _is_one_of(condition: Condition, value: Any) -> bool:
-    """Whether the condition names the value, as its field is written: one look, however many values it names."""
+    """Whether the condition names the value, as its field is written: one look, however many values
+    it names.
+    """
     if condition.field in _UUIDS:
         return str(value).replace("-", "") in condition.uuids
     if condition.field in _TIMES and str(value)[: len("2026-01-31")] in condition.texts:
@@ -290,7 +371,9 @@ def _is_one_of(condition: Condition, value: Any) -> bool:
 
 
 def _compare(condition: Condition, value: Any, wanted: str, *, end: bool = False) -> int | None:
-    """-1, 0 or 1 as numbers or moments, None where the value is neither; `end`: a date without a time stands for its last moment."""
+    """-1, 0 or 1 as numbers or moments, None where the value is neither; `end`: a date without a
+    time stands for its last moment.
+    """
     if condition.field in _TIMES:
         left, right = _moment(value), _moment(wanted, end=end)
         return None if left is None or right is None else (left > right) - (left < right)

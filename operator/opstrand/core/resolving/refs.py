@@ -1,7 +1,9 @@
-"""References to other runs: their grammar, which runs an operation needs, and what a run looks like from outside.
+"""References to other runs: their grammar, which runs an operation needs, and what a run looks like
+from outside.
 
-Owns `ref` and `value` of a param with a ref, judged without looking at any run. Must not read values: `core.resolving.reading` does.
-Source: the references document, word for word; every form it lists is accepted, everything else is refused with what there is.
+Owns `ref` and `value` of a param with a ref, judged without looking at any run. Must not read
+values: `core.resolving.reading` does. Source: the references document, word for word; every form it
+lists is accepted, everything else is refused with what there is.
 """
 
 from __future__ import annotations
@@ -54,7 +56,8 @@ OWN_GLOBALS = (
     "username",
     "user_email",
 )
-#: Beyond that, a service that runs has an address: its host in the cluster is ours, the others are the published package's.
+#: Beyond that, a service that runs has an address: its host in the cluster is ours, the others are
+#: the published package's.
 SERVICE_GLOBALS = ("host", "ports", "base_url", "base_urls")
 NAMED_GLOBALS = (*REF_GLOBALS, *OWN_GLOBALS)
 _SECTIONS: tuple[Section, ...] = ("globals", "io", "inputs", "outputs", "artifacts")
@@ -66,7 +69,10 @@ _UUID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re
 
 @dataclass(frozen=True, order=True)
 class Ref:
-    """Whom a param asks: `runs.<uuid>` (32 hex digits), `ops.<name>`, or `dag` (its target is empty)."""
+    """Whom a param asks:
+
+    `runs.<uuid>` (32 hex digits), `ops.<name>`, or `dag` (its target is empty).
+    """
 
     kind: Kind
     target: str = ""
@@ -77,7 +83,9 @@ class Ref:
 
 @dataclass(frozen=True)
 class Ask:
-    """What a param asks of a run: a section, or one name in it, or files of it (an ArtifactsType)."""
+    """What a param asks of a run: a section, or one name in it, or files of it (an
+    ArtifactsType).
+    """
 
     section: Section
     name: str = ""
@@ -93,8 +101,9 @@ class Ask:
 class Upstream:
     """A run as those that refer to it see it, at one moment.
 
-    `inputs` are None until they are known, and final once `frozen`; `outputs` and `artifacts` count once `done`. Of `globals` the keys of
-    `NAMED_GLOBALS` are asked for; a missing one reads as null.
+    `inputs` are None until they are known, and final once `frozen`; `outputs` and `artifacts` count
+    once `done`. Of `globals` the keys of `NAMED_GLOBALS` are asked for; a missing one reads as
+    null.
     """
 
     uuid: str
@@ -111,7 +120,10 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Edge:
-    """One run that another takes values from: `values` says which param got what, as it was asked for."""
+    """One run that another takes values from:
+
+    `values` says which param got what, as it was asked for.
+    """
 
     uuid: str
     name: str
@@ -137,27 +149,42 @@ def _fault(kind: str, target: str) -> str:
     if kind == "ops":
         return "does not name an operation: ops.NAME, without dots, blanks or templates"
     near = find_nearest(kind, ("runs", "ops") if target else ("runs", "ops", "dag"))
-    return f"is no ref: {f'did you mean {near!r}? ' if near else ''}expected runs.UUID, ops.NAME or dag"
+    return (
+        f"is no ref: {f'did you mean {near!r}? ' if near else ''}expected runs.UUID, ops.NAME or "
+        "dag"
+    )
 
 
 def parse_ask(value: Any, path: str = "", *, known: Sequence[str] = NAMED_GLOBALS) -> Ask:
-    """What `value` asks for beside a ref: a text such as `outputs.acc` (braces around it are optional) or an ArtifactsType.
+    """What `value` asks for beside a ref: a text such as `outputs.acc` (braces around it are
+    optional) or an ArtifactsType.
 
     `known` are the globals that can be asked for.
     """
     if isinstance(value, Mapping):
         return Ask("files", files=_parse_files(value, path))
     if not isinstance(value, str):
-        raise SpecError("RefInvalid", f"what is asked of a run must be a text or files, found {quote(value)}", path)
+        raise SpecError(
+            "RefInvalid",
+            f"what is asked of a run must be a text or files, found {quote(value)}",
+            path,
+        )
     text = value.strip()
     if text.startswith("{{") and text.endswith("}}"):
         text = text[2:-2].strip()
         if _EXPRESSION.search(text):
-            message = f"{quote(value)} is more than what is asked of a run; let a template work on it where the param is read"
+            message = (
+                f"{quote(value)} is more than what is asked of a run; let a template work on it "
+                "where the param is read"
+            )
             raise SpecError("RefInvalid", message, path)
     section, dot, name = text.partition(".")
     if section not in _SECTIONS:
-        raise SpecError("RefInvalid", f"{quote(value)} asks for nothing that a run has{suggest(section, _SECTIONS)}", path)
+        raise SpecError(
+            "RefInvalid",
+            f"{quote(value)} asks for nothing that a run has{suggest(section, _SECTIONS)}",
+            path,
+        )
     ask = Ask(section, name)
     _check_name(ask, bool(dot), path, known)
     return ask
@@ -165,13 +192,23 @@ def parse_ask(value: Any, path: str = "", *, known: Sequence[str] = NAMED_GLOBAL
 
 def _check_name(ask: Ask, dotted: bool, path: str, known: Sequence[str]) -> None:
     if dotted and not all(ask.name.split(".")):
-        raise SpecError("RefInvalid", f"'{ask.section}.{ask.name}' names nothing after the dot", path)
+        raise SpecError(
+            "RefInvalid", f"'{ask.section}.{ask.name}' names nothing after the dot", path
+        )
     if dotted and ask.section == "io":
-        raise SpecError("RefInvalid", f"'io' has no parts of its own; ask for '{ask.name}' instead of '{ask}'", path)
+        raise SpecError(
+            "RefInvalid",
+            f"'io' has no parts of its own; ask for '{ask.name}' instead of '{ask}'",
+            path,
+        )
     if ask.name.count(".") > (1 if ask.section == "artifacts" else 0):
-        raise SpecError("RefInvalid", f"'{ask}' has too many parts: expected {ask.section}.NAME", path)
+        raise SpecError(
+            "RefInvalid", f"'{ask}' has too many parts: expected {ask.section}.NAME", path
+        )
     if ask.section == "globals" and ask.name and ask.name not in known:
-        raise SpecError("MissingValue", f"no run has 'globals.{ask.name}'{suggest(ask.name, known)}", path)
+        raise SpecError(
+            "MissingValue", f"no run has 'globals.{ask.name}'{suggest(ask.name, known)}", path
+        )
 
 
 def _parse_files(value: Mapping[str, Any], path: str) -> dict[str, Any]:
@@ -179,7 +216,9 @@ def _parse_files(value: Mapping[str, Any], path: str) -> dict[str, Any]:
     unknown = [key for key in value if key not in _FILE_KEYS]
     if unknown or not ({"files", "file", "dirs"} & set(value)):
         found = f"unknown key {quote(unknown[0])}" if unknown else "neither files nor dirs"
-        raise SpecError("RefInvalid", f"expected {{files: [...], dirs: [...]}}, found {found}", path)
+        raise SpecError(
+            "RefInvalid", f"expected {{files: [...], dirs: [...]}}, found {found}", path
+        )
     if "file" in value and "files" in value:
         raise SpecError("RefInvalid", "'file' and 'files' are the same; give one of them", path)
     parsed: dict[str, Any] = {}
@@ -196,21 +235,36 @@ def _check_entries(entries: Any, path: str) -> None:
     for index, entry in enumerate(entries):
         pair = entry if isinstance(entry, list) and len(entry) == 2 else [entry]
         if not all(isinstance(part, str) and part for part in pair):
-            raise SpecError("RefInvalid", f"expected a path or [from, to], found {quote(entry)}", f"{path}[{index}]")
+            raise SpecError(
+                "RefInvalid",
+                f"expected a path or [from, to], found {quote(entry)}",
+                f"{path}[{index}]",
+            )
         if pair[0].startswith("/") or ".." in pair[0].split("/"):
-            raise SpecError("RefInvalid", f"{quote(pair[0])} leaves the run: its files are named from its own folder", path)
+            raise SpecError(
+                "RefInvalid",
+                f"{quote(pair[0])} leaves the run: its files are named from its own folder",
+                path,
+            )
 
 
 def check_ref(name: str, param: Param) -> tuple[Ref, Ask]:
-    """The two halves of one param with a ref, judged alone; SpecError with the path of each half that is wrong."""
+    """The two halves of one param with a ref, judged alone; SpecError with the path of each half
+    that is wrong.
+    """
     known = NAMED_GLOBALS if param.ref == "dag" else (*NAMED_GLOBALS, *SERVICE_GLOBALS)
     try:
         ref = parse_ref(param.ref or "", f"params.{name}.ref")
     except SpecError as error:
-        raise SpecError.of([*error.problems, *_find_problems(param.value, f"params.{name}.value", known)]) from None
+        raise SpecError.of(
+            [*error.problems, *_find_problems(param.value, f"params.{name}.value", known)]
+        ) from None
     ask = parse_ask(param.value, f"params.{name}.value", known=known)
     if ref.kind == "dag" and ask.section == "outputs":
-        message = f"a pipeline has no outputs while its operations run; from 'dag' ask for {list_names(_OF_DAG)}"
+        message = (
+            "a pipeline has no outputs while its operations run; from 'dag' ask for "
+            f"{list_names(_OF_DAG)}"
+        )
         raise SpecError("RefInvalid", message, f"params.{name}.value")
     return ref, ask
 
@@ -235,7 +289,9 @@ def iter_refs(params: Mapping[str, Param]) -> Iterator[tuple[str, Ref, Ask]]:
 
 
 def collect_refs(compiled: Compiled) -> frozenset[Ref]:
-    """The runs that an operation takes values from; SpecError with every ref that is wrong by itself."""
+    """The runs that an operation takes values from; SpecError with every ref that is wrong by
+    itself.
+    """
     problems = check_refs(compiled)
     if problems:
         raise SpecError.of(problems)

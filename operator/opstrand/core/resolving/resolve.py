@@ -1,8 +1,9 @@
-"""The values of a run: params, defaults and references become inputs and outputs, once and for good.
+"""The values of a run: params, defaults and references become inputs and outputs, once and for
+good.
 
-Owns the order (what is wrong by itself first, then waits, then templates in the order of what they read), where each value came from,
-and the three outcomes: the values, a wait, or a SpecError. Must not know runs beyond what their `Upstream` says. The same arguments give
-the same result.
+Owns the order (what is wrong by itself first, then waits, then templates in the order of what they
+read), where each value came from, and the three outcomes: the values, a wait, or a SpecError. Must
+not know runs beyond what their `Upstream` says. The same arguments give the same result.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ from opstrand.text import shorten
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a run starts with. `inputs` is what `get_inputs()` returns: context values, then declared inputs; `outputs` has only those
-    with a value."""
+    """What a run starts with. `inputs` is what `get_inputs()` returns: context values, then
+    declared inputs; `outputs` has only those with a value.
+    """
 
     inputs: Mapping[str, Any]
     outputs: Mapping[str, Any]
@@ -60,9 +62,9 @@ def resolve(
 ) -> Resolved | Waiting:
     """The values of one run, or what they wait for.
 
-    `upstreams` answers every ref of `collect_refs`; None stands for a run that was not found. `project` are the runs among which joins
-    choose; None says that they are not known. `evaluate` renders what is more than a look-up. Raises SpecError with every problem that
-    can be seen now.
+    `upstreams` answers every ref of `collect_refs`; None stands for a run that was not found.
+    `project` are the runs among which joins choose; None says that they are not known. `evaluate`
+    renders what is more than a look-up. Raises SpecError with every problem that can be seen now.
     """
     evaluate = metered(evaluate)
     slots, problems = make_slots(compiled, parse_joins(compiled))
@@ -75,7 +77,9 @@ def resolve(
     waiting = found.read_refs(compiled, upstreams)
     if waiting is not None:
         return waiting
-    found.settle_rest(compiled.joins or (), [run for run in project or () if run.uuid != identity.uuid])
+    found.settle_rest(
+        compiled.joins or (), [run for run in project or () if run.uuid != identity.uuid]
+    )
     return found.finish()
 
 
@@ -98,13 +102,25 @@ class _Found:
                 except SpecError as error:
                     problems.extend(error.problems)
 
-    def read_refs(self, compiled: Compiled, upstreams: Mapping[Ref, Upstream | None]) -> Waiting | None:
-        """Every value of a run that is named. Raises SpecError with all that will never come, before anything is waited for."""
+    def read_refs(
+        self, compiled: Compiled, upstreams: Mapping[Ref, Upstream | None]
+    ) -> Waiting | None:
+        """Every value of a run that is named.
+
+        Raises SpecError with all that will never come, before anything is waited for.
+        """
         waits, problems = _Waits(), list[Problem]()
         for index, slot in enumerate(self.slots):
             try:
                 if slot.ref is not None:
-                    self._read_ref(index, slot, slot.ref, upstreams.get(slot.ref), _is_lenient(compiled, slot.ref), waits)
+                    self._read_ref(
+                        index,
+                        slot,
+                        slot.ref,
+                        upstreams.get(slot.ref),
+                        _is_lenient(compiled, slot.ref),
+                        waits,
+                    )
             except Exhausted:
                 raise
             except SpecError as error:
@@ -113,16 +129,32 @@ class _Found:
             raise SpecError.of(problems)
         return waits.finish()
 
-    def _read_ref(self, index: int, slot: Slot, ref: Ref, upstream: Upstream | None, lenient: bool, waits: _Waits) -> None:
+    def _read_ref(
+        self,
+        index: int,
+        slot: Slot,
+        ref: Ref,
+        upstream: Upstream | None,
+        lenient: bool,
+        waits: _Waits,
+    ) -> None:
         assert slot.ask is not None
         if (upstream.uuid if upstream else ref.target) == self.identity.uuid:
             raise SpecError("RefToItself", f"'{ref}' is this very run", f"{slot.path}.ref")
         if upstream is None and ref.kind == "dag" and self.identity.is_independent:
-            raise SpecError("RefInvalid", "'dag' is the pipeline that a run belongs to, and this run belongs to none", f"{slot.path}.ref")
+            raise SpecError(
+                "RefInvalid",
+                "'dag' is the pipeline that a run belongs to, and this run belongs to none",
+                f"{slot.path}.ref",
+            )
         if upstream is None:
             if self._is_alone(ref) and not is_run_name(ref.target):
                 words = "at most 52 lower-case letters, digits and dashes"
-                raise SpecError("RefInvalid", f"no run can be named {shorten(repr(ref.target), 80)}: expected {words}", f"{slot.path}.ref")
+                raise SpecError(
+                    "RefInvalid",
+                    f"no run can be named {shorten(repr(ref.target), 80)}: expected {words}",
+                    f"{slot.path}.ref",
+                )
             waits.add_missing(ref, slot)
             return
         value = read(ref, slot.ask, upstream, f"{slot.path}.value", lenient=lenient)
@@ -142,7 +174,9 @@ class _Found:
         try:
             self.values[index] = bind(value, slot, evaluate=self.evaluate)
         except SpecError as error:
-            raise SpecError.of([replace(p, message=f"{detail}: {p.message}") for p in error.problems]) from None
+            raise SpecError.of(
+                [replace(p, message=f"{detail}: {p.message}") for p in error.problems]
+            ) from None
 
     def _link(self, upstream: Upstream, kind: str, slot: Slot) -> None:
         _, values = self.edges.setdefault((upstream.uuid, kind), (upstream, {}))
@@ -159,10 +193,16 @@ class _Found:
         scope = Scope(self.identity, evaluate=self.evaluate)
         for index, value in sorted(self.values.items()):
             self._show(scope, index, value)
-        find = cache(lambda join: search(joins[join], project, scope.values, f"joins[{join}]", evaluate=self.evaluate))
+        find = cache(
+            lambda join: search(
+                joins[join], project, scope.values, f"joins[{join}]", evaluate=self.evaluate
+            )
+        )
         problems: list[Problem] = []
         lost: set[str] = set()
-        for name, reads in _order({name: [self.slots[i] for i in indexes] for name, indexes in pending.items()}, joins):
+        for name, reads in _order(
+            {name: [self.slots[i] for i in indexes] for name, indexes in pending.items()}, joins
+        ):
             if len(problems) >= MAX_PROBLEMS or not lost.isdisjoint(reads):
                 lost.add(name)  # what it reads is wrong already, and told
                 continue
@@ -173,10 +213,14 @@ class _Found:
         if problems:
             raise SpecError.of(list(dict.fromkeys(problems)))
 
-    def _try_to_settle(self, index: int, scope: Scope, find: Callable[[int], Sequence[Upstream]]) -> tuple[Problem, ...]:
+    def _try_to_settle(
+        self, index: int, scope: Scope, find: Callable[[int], Sequence[Upstream]]
+    ) -> tuple[Problem, ...]:
         join = self.slots[index].join
         try:
-            self._render_slot(index, scope) if join is None else self._read_join(index, find(join), scope)
+            self._render_slot(index, scope) if join is None else self._read_join(
+                index, find(join), scope
+            )
         except Exhausted:
             raise
         except SpecError as error:
@@ -186,7 +230,9 @@ class _Found:
     def _read_join(self, index: int, runs: Sequence[Upstream], scope: Scope) -> None:
         slot = self.slots[index]
         assert slot.ask is not None
-        joined = read_join(slot.ask, runs, lambda value: self.evaluate.meter.charge(value, slot.path))
+        joined = read_join(
+            slot.ask, runs, lambda value: self.evaluate.meter.charge(value, slot.path)
+        )
         self._settle(index, joined, f"{slot.ask} of {len(runs)} runs")
         self._show(scope, index, self.values[index])
         for run in runs:
@@ -195,7 +241,11 @@ class _Found:
     def _render_slot(self, index: int, scope: Scope) -> None:
         slot = self.slots[index]
         value = render(slot.value, scope.values, slot.path, evaluate=self.evaluate)
-        self._settle(index, value, shorten(slot.value if isinstance(slot.value, str) else repr(slot.value), 200))
+        self._settle(
+            index,
+            value,
+            shorten(slot.value if isinstance(slot.value, str) else repr(slot.value), 200),
+        )
         self._show(scope, index, self.values[index])
 
     def _show(self, scope: Scope, index: int, value: Any) -> None:
@@ -212,8 +262,15 @@ class _Found:
         check_size(inputs, INPUTS, "the inputs", "params")
         check_size(outputs, OUTPUTS, "the outputs", "params")
         if len(self.edges) > EDGES:
-            raise SpecError("TooLarge", f"its values come from {len(self.edges)} runs; at most {EDGES} fit", "params")
-        edges = tuple(Edge(run.uuid, run.name, kind, values) for (_, kind), (run, values) in self.edges.items())
+            raise SpecError(
+                "TooLarge",
+                f"its values come from {len(self.edges)} runs; at most {EDGES} fit",
+                "params",
+            )
+        edges = tuple(
+            Edge(run.uuid, run.name, kind, values)
+            for (_, kind), (run, values) in self.edges.items()
+        )
         return Resolved(inputs, outputs, edges)
 
 
@@ -235,30 +292,50 @@ class _Waits:
     def finish(self) -> Waiting | None:
         on = frozenset(self.missing) | frozenset(self.pending)
         lost = [f"{path}: there is no run '{ref}' here" for ref, path in self.missing.items()]
-        waits = [f"waits for {self.names[ref]}: {', '.join(what)}" for ref, what in self.pending.items()]
+        waits = [
+            f"waits for {self.names[ref]}: {', '.join(what)}" for ref, what in self.pending.items()
+        ]
         if not on:
             return None
-        return Waiting("UpstreamNotFound" if lost else "UpstreamPending", shorten("; ".join([*lost, *waits]), MESSAGE), on)
+        return Waiting(
+            "UpstreamNotFound" if lost else "UpstreamPending",
+            shorten("; ".join([*lost, *waits]), MESSAGE),
+            on,
+        )
 
 
 def _is_lenient(compiled: Compiled, ref: Ref) -> bool:
-    """Whether the work of a run that did not succeed may be read: a run named by its uuid, or a trigger that allows other ends."""
+    """Whether the work of a run that did not succeed may be read: a run named by its uuid, or a
+    trigger that allows other ends.
+    """
     return ref.kind != "ops" or compiled.trigger not in (None, "all_succeeded")
 
 
-def _order(pending: Mapping[str, list[Slot]], joins: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[str]]]:
-    """The names with templates and what their templates read, each after those. SpecError TemplateError for a circle, which it names."""
+def _order(
+    pending: Mapping[str, list[Slot]], joins: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[str, list[str]]]:
+    """The names with templates and what their templates read, each after those.
+
+    SpecError TemplateError for a circle, which it names.
+    """
     graph = {name: _collect_reads(name, slots, pending, joins) for name, slots in pending.items()}
     try:
         yield from ((name, graph[name]) for name in TopologicalSorter(graph).static_order())
     except CycleError as error:
         circle = error.args[1][::-1]  # in the direction of reading
         path = pending[circle[0]][0].path
-        raise SpecError("TemplateError", f"the values read each other in a circle: {' -> '.join(circle)}", path) from None
+        raise SpecError(
+            "TemplateError", f"the values read each other in a circle: {' -> '.join(circle)}", path
+        ) from None
 
 
-def _collect_reads(name: str, slots: Sequence[Slot], pending: Mapping[str, Any], joins: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Sorted, so that the same circle is named in the same way in every process. Who reads all values reads itself, and that is enough."""
+def _collect_reads(
+    name: str, slots: Sequence[Slot], pending: Mapping[str, Any], joins: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Sorted, so that the same circle is named in the same way in every process.
+
+    Who reads all values reads itself, and that is enough.
+    """
     reads: set[str] = set()
     read = (slot.value if slot.join is None else find_search(joins[slot.join]) for slot in slots)
     for text in (text for one in read for text in iter_texts(one) if is_template(text)):
@@ -273,20 +350,30 @@ def _has_template(value: Any) -> bool:
 
 
 def read_frozen(status: Mapping[str, Any]) -> Resolved:
-    """What the operator froze of a run's values, as it is stored: the only values that an attempt is rendered from. What the run reports
-    is kept in other fields."""
+    """What the operator froze of a run's values, as it is stored: the only values that an attempt
+    is rendered from. What the run reports is kept in other fields.
+    """
     return Resolved(status.get("inputs") or {}, status.get("frozenOutputs") or {})
 
 
-def restore_value(compiled: Compiled, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Resolved:
-    """The values as they were frozen, from a status: declared types are restored (the store writes 1.0 as 1), nothing is resolved again.
+def restore_value(
+    compiled: Compiled, inputs: Mapping[str, Any], outputs: Mapping[str, Any]
+) -> Resolved:
+    """The values as they were frozen, from a status: declared types are restored (the store writes
+    1.0 as 1), nothing is resolved again.
 
-    A store keeps keys by the alphabet: here declared ones are in their order again, behind an input's and before an output's others.
+    A store keeps keys by the alphabet: here declared ones are in their order again, behind an
+    input's and before an output's others.
     """
-    return Resolved(_restore_all(inputs, compiled.inputs, others_first=True), _restore_all(outputs, compiled.outputs, others_first=False))
+    return Resolved(
+        _restore_all(inputs, compiled.inputs, others_first=True),
+        _restore_all(outputs, compiled.outputs, others_first=False),
+    )
 
 
-def _restore_all(values: Mapping[str, Any], declared: Sequence[IO], *, others_first: bool) -> dict[str, Any]:
+def _restore_all(
+    values: Mapping[str, Any], declared: Sequence[IO], *, others_first: bool
+) -> dict[str, Any]:
     types = {io.name: io for io in declared}
     known = [name for name in types if name in values]
     others = [name for name in values if name not in types]

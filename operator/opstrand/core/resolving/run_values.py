@@ -1,7 +1,7 @@
 """The inputs and outputs of a run as everyone but its own Pods sees them.
 
-What the run reported is shown over what was frozen, in the types that its component declares: a cluster stores 1.0 as 1. A rendering
-reads the frozen values alone. Must not know the caller.
+What the run reported is shown over what was frozen, in the types that its component declares: a
+cluster stores 1.0 as 1. A rendering reads the frozen values alone. Must not know the caller.
 """
 
 from __future__ import annotations
@@ -20,9 +20,14 @@ _PLUGINS = ("collectArtifacts", "mountArtifactsStore")
 
 
 def read_inputs(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Frozen inputs, and over them those that the run reported; in the order in which they are stored."""
+    """Frozen inputs, and over them those that the run reported; in the order in which they are
+    stored.
+    """
     status = read_status(body)
-    return _restore({**status.get("inputs", {}), **status.get("reportedInputs", {})}, _declared(body, status, "inputs"))
+    return _restore(
+        {**status.get("inputs", {}), **status.get("reportedInputs", {})},
+        _declared(body, status, "inputs"),
+    )
 
 
 def read_outputs(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,7 +37,10 @@ def read_outputs(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def order_inputs(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs as a program prints them: context values, then declared inputs in their order. A cluster keeps keys by the alphabet."""
+    """The inputs as a program prints them: context values, then declared inputs in their order.
+
+    A cluster keeps keys by the alphabet.
+    """
     values, declared = read_inputs(body), _declared(body, read_status(body), "inputs")
     known = [name for name in declared if name in values]
     return {name: values[name] for name in (*sorted(values.keys() - declared.keys()), *known)}
@@ -51,7 +59,9 @@ def restore_value(body: Mapping[str, Any], section: str, name: str, value: Any) 
 
 
 def read_plugins(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The `plugins` that decide where a run's files are, as its file gives them: the operation's over its component's."""
+    """The `plugins` that decide where a run's files are, as its file gives them: the operation's
+    over its component's.
+    """
     spec = body.get("spec")
     operation = spec if isinstance(spec, Mapping) else {}
     component = read_status(body).get("component") or operation.get("component")
@@ -64,7 +74,11 @@ def read_plugins(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _slim_plugins(plugins: Any) -> dict[str, Any]:
     """What a template gives for one is known to the run itself alone."""
-    return {key: plugins[key] for key in _PLUGINS if isinstance(plugins, Mapping) and isinstance(plugins.get(key), bool)}
+    return {
+        key: plugins[key]
+        for key in _PLUGINS
+        if isinstance(plugins, Mapping) and isinstance(plugins.get(key), bool)
+    }
 
 
 def slim_plugins(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,11 +88,15 @@ def slim_plugins(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def slim_component(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a component that is needed to read the values of a run: the types that it declares, and where its files are."""
+    """The part of a component that is needed to read the values of a run: the types that it
+    declares, and where its files are.
+    """
     component = spec.get("component")
     if not isinstance(component, Mapping):
         return {}
-    declared = {section: [_slim(item) for item in _items(component, section)] for section in _SECTIONS}
+    declared = {
+        section: [_slim(item) for item in _items(component, section)] for section in _SECTIONS
+    }
     kept: dict[str, Any] = {section: items for section, items in declared.items() if items}
     kept |= slim_plugins(component)
     return {"component": kept} if kept else {}
@@ -90,17 +108,31 @@ def _slim(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _items(component: Mapping[str, Any], section: str) -> list[Mapping[str, Any]]:
     found = component.get(section)
-    return [one for one in found if isinstance(one, Mapping) and isinstance(one.get("name"), str)] if isinstance(found, list) else []
+    return (
+        [one for one in found if isinstance(one, Mapping) and isinstance(one.get("name"), str)]
+        if isinstance(found, list)
+        else []
+    )
 
 
-def _declared(body: Mapping[str, Any], status: Status, section: str) -> dict[str, Mapping[str, Any]]:
+def _declared(
+    body: Mapping[str, Any], status: Status, section: str
+) -> dict[str, Mapping[str, Any]]:
     """The declarations by name, of the hub's frozen component or the operation's own."""
     spec = body.get("spec")
-    component = status.get("component") or (spec.get("component") if isinstance(spec, Mapping) else None)
-    return {item["name"]: item for item in _items(component, section)} if isinstance(component, Mapping) else {}
+    component = status.get("component") or (
+        spec.get("component") if isinstance(spec, Mapping) else None
+    )
+    return (
+        {item["name"]: item for item in _items(component, section)}
+        if isinstance(component, Mapping)
+        else {}
+    )
 
 
-def _restore(values: Mapping[str, Any], declared: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _restore(
+    values: Mapping[str, Any], declared: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
     return {name: _restore_one(value, declared.get(name)) for name, value in values.items()}
 
 

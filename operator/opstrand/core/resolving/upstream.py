@@ -1,6 +1,7 @@
 """A run as those that refer to it see it, read from its Operation's body.
 
-Owns which parts of a body are facts for others. Must not judge them: `resolve` says what can be had and what is waited for.
+Owns which parts of a body are facts for others. Must not judge them: `resolve` says what can be had
+and what is waited for.
 """
 
 from __future__ import annotations
@@ -17,12 +18,17 @@ from opstrand.core.resolving.run_values import read_inputs, read_outputs, read_p
 from opstrand.settings import Settings
 
 
-def read_upstream(body: Mapping[str, Any], settings: Settings, store_path: str = "", context_root: str = CONTEXT_ROOT) -> Upstream:
-    """The run of this Operation. `store_path` is where the artifacts store would be mounted whole, `context_root` where the run that
-    refers to it has what is fetched for it.
+def read_upstream(
+    body: Mapping[str, Any],
+    settings: Settings,
+    store_path: str = "",
+    context_root: str = CONTEXT_ROOT,
+) -> Upstream:
+    """The run of this Operation. `store_path` is where the artifacts store would be mounted whole,
+    `context_root` where the run that refers to it has what is fetched for it.
 
-    Its inputs are known and final from the freeze on; outputs and artifacts count from its end on, but for a join, which takes what there
-    is when it searches.
+    Its inputs are known and final from the freeze on; outputs and artifacts count from its end on,
+    but for a join, which takes what there is when it searches.
     """
     status = read_status(body)
     phase = parse_phase(status)
@@ -56,8 +62,8 @@ def read_upstream(body: Mapping[str, Any], settings: Settings, store_path: str =
         name=identity.name,
         phase=phase.value,
         globals=shared,
-        # Whole maps in the order in which they are stored: what is frozen of them comes back by the alphabet, and a retry must render
-        # the same.
+        # Whole maps in the order in which they are stored: what is frozen of them comes back by the
+        # alphabet, and a retry must render the same.
         inputs=read_inputs(body) if frozen else None,
         outputs=read_outputs(body) if frozen else None,
         artifacts=tuple(status.get("artifacts") or ()),
@@ -76,7 +82,10 @@ def updated_at(body: Mapping[str, Any]) -> str | None:
 
 def wait_time(body: Mapping[str, Any]) -> float | None:
     """Seconds from its creation to its start."""
-    created, started = parse_moment(body["metadata"].get("creationTimestamp")), parse_moment(read_status(body).get("startedAt"))
+    created, started = (
+        parse_moment(body["metadata"].get("creationTimestamp")),
+        parse_moment(read_status(body).get("startedAt")),
+    )
     return None if created is None or started is None else (started - created).total_seconds()
 
 
@@ -90,7 +99,12 @@ def pending(body: Mapping[str, Any]) -> str | None:
 def _address(service: Mapping[str, Any]) -> dict[str, Any]:
     root = str(service["baseUrl"]).rpartition("/")[0]
     urls = [f"{root}/{port}" for port in service["ports"]]
-    return {"host": service["host"], "ports": list(service["ports"]), "base_url": urls[0], "base_urls": urls}
+    return {
+        "host": service["host"],
+        "ports": list(service["ports"]),
+        "base_url": urls[0],
+        "base_urls": urls,
+    }
 
 
 def edge_to_dict(edge: Edge) -> dict[str, Any]:

@@ -1,7 +1,9 @@
-"""What a run offers to those that refer to it: one value, or a wait for it, or the reason why there will never be one.
+"""What a run offers to those that refer to it: one value, or a wait for it, or the reason why there
+will never be one.
 
-Owns when a value counts (identity at once, inputs once frozen, the rest when the run is done) and the shape of each of the document's
-value forms. Must not find runs or decide what to do about a wait.
+Owns when a value counts (identity at once, inputs once frozen, the rest when the run is done) and
+the shape of each of the document's value forms. Must not find runs or decide what to do about a
+wait.
 """
 
 from __future__ import annotations
@@ -25,11 +27,14 @@ class Pending:
     what: str
 
 
-def read(ref: Ref, ask: Ask, upstream: Upstream, path: str = "", *, lenient: bool = False) -> Any | Pending:
+def read(
+    ref: Ref, ask: Ask, upstream: Upstream, path: str = "", *, lenient: bool = False
+) -> Any | Pending:
     """The value that `ask` means in `upstream`. A falsy value and a null that exists are values.
 
-    `lenient` takes what an ended run left behind although it did not succeed (an operation with a trigger of its own, or `runs.`, which
-    names a past run on purpose). Raises SpecError MissingValue, UpstreamFailed, UpstreamSkipped or UpstreamDeleted.
+    `lenient` takes what an ended run left behind although it did not succeed (an operation with a
+    trigger of its own, or `runs.`, which names a past run on purpose). Raises SpecError
+    MissingValue, UpstreamFailed, UpstreamSkipped or UpstreamDeleted.
     """
     if _is_address(ask) and upstream.frozen and ask.name not in upstream.globals:
         _refuse(ask, upstream, f"is no service, and has no '{ask}'", path)
@@ -37,7 +42,11 @@ def read(ref: Ref, ask: Ask, upstream: Upstream, path: str = "", *, lenient: boo
         if upstream.done:
             _refuse(ask, upstream, f"ended before '{ask}' was known", path)
         if upstream.deleting:
-            raise SpecError("UpstreamDeleted", f"{_named(upstream)} is being deleted before it has '{ask}'", path)
+            raise SpecError(
+                "UpstreamDeleted",
+                f"{_named(upstream)} is being deleted before it has '{ask}'",
+                path,
+            )
         return Pending(str(ask))
     if _is_work(ask) and ref.kind == "ops" and upstream.phase != "Succeeded" and not lenient:
         _refuse(ask, upstream, f"is {upstream.phase}: its '{ask}' cannot be trusted", path)
@@ -46,7 +55,9 @@ def read(ref: Ref, ask: Ask, upstream: Upstream, path: str = "", *, lenient: boo
 
 def _is_there(ref: Ref, ask: Ask, upstream: Upstream) -> bool:
     if ask.section == "inputs" or ref.kind == "dag":
-        return ask.section in ("globals", "files") or (upstream.inputs is not None and (upstream.frozen or upstream.done))
+        return ask.section in ("globals", "files") or (
+            upstream.inputs is not None and (upstream.frozen or upstream.done)
+        )
     if _is_address(ask):
         return upstream.phase == "Running"
     return upstream.done or is_early(ask)
@@ -54,7 +65,12 @@ def _is_there(ref: Ref, ask: Ask, upstream: Upstream) -> bool:
 
 def is_early(ask: Ask) -> bool:
     """Whether a run has this from its first moment: who it is, and what follows from that."""
-    return ask.section == "globals" and bool(ask.name) and ask.name not in _FINAL_GLOBALS and not _is_address(ask)
+    return (
+        ask.section == "globals"
+        and bool(ask.name)
+        and ask.name not in _FINAL_GLOBALS
+        and not _is_address(ask)
+    )
 
 
 def _is_address(ask: Ask) -> bool:
@@ -72,7 +88,12 @@ def _pick(ask: Ask, upstream: Upstream, path: str) -> Any:
     if found is not ABSENT:
         return found
     what = {"inputs": "input", "outputs": "output", "artifacts": "artifact"}[ask.section]
-    return _refuse(ask, upstream, f"has no {what} '{ask.name}'{suggest(ask.name, _list_section(ask, upstream))}", path)
+    return _refuse(
+        ask,
+        upstream,
+        f"has no {what} '{ask.name}'{suggest(ask.name, _list_section(ask, upstream))}",
+        path,
+    )
 
 
 #: What a run has not, as against a null that it has.
@@ -88,8 +109,11 @@ def find_value(ask: Ask, upstream: Upstream) -> Any:
     values = _list_section(ask, upstream)
     if not ask.name:
         return dict(values)
-    # a lineage name may contain a dot: the whole rest is the name if the run has it, else its last part
-    return next((values[name] for name in (ask.name, ask.name.rpartition(".")[2]) if name in values), ABSENT)
+    # a lineage name may contain a dot: the whole rest is the name if the run has it, else its last
+    # part
+    return next(
+        (values[name] for name in (ask.name, ask.name.rpartition(".")[2]) if name in values), ABSENT
+    )
 
 
 def _list_section(ask: Ask, upstream: Upstream) -> Mapping[str, Any]:
@@ -102,7 +126,14 @@ def _list_section(ask: Ask, upstream: Upstream) -> Mapping[str, Any]:
             return upstream.outputs or {}
         case "artifacts":
             base = {"base": upstream.uuid, "outputs": f"{upstream.uuid}/outputs"}
-            return {**base, **{name: path for name, path in list_artifacts(upstream).items() if name not in base}}
+            return {
+                **base,
+                **{
+                    name: path
+                    for name, path in list_artifacts(upstream).items()
+                    if name not in base
+                },
+            }
         case _:
             inputs, outputs = dict(upstream.inputs or {}), dict(upstream.outputs or {})
             return {"inputs": inputs, "outputs": outputs, "artifacts": list_artifacts(upstream)}
@@ -112,7 +143,9 @@ def _refuse(ask: Ask, upstream: Upstream, why: str, path: str) -> NoReturn:
     """The error for a value that will never come, with the reason that a person can act on."""
     message = f"{_named(upstream)} {why}"
     if upstream.phase == "Skipped":
-        raise SpecError("UpstreamSkipped", f"{_named(upstream)} was skipped and has no '{ask}'", path)
+        raise SpecError(
+            "UpstreamSkipped", f"{_named(upstream)} was skipped and has no '{ask}'", path
+        )
     if upstream.phase in ("Failed", "Stopped", "UpstreamFailed"):
         ended = "" if upstream.phase in why else f" (it ended as {upstream.phase})"
         raise SpecError("UpstreamFailed", f"{message}{ended}", path)
@@ -122,8 +155,13 @@ def _refuse(ask: Ask, upstream: Upstream, why: str, path: str) -> NoReturn:
 _UUID = "0f" * 16
 #: What some globals look like, whoever is asked; others may look like anything.
 _EXAMPLES: dict[str, Any] = {
-    **dict.fromkeys(("created_at", "compiled_at", "started_at", "finished_at"), "2026-01-31T00:00:00Z"),
-    **dict.fromkeys(("context_path", "artifacts_path", "run_artifacts_path", "run_outputs_path", "base_url"), "/a"),
+    **dict.fromkeys(
+        ("created_at", "compiled_at", "started_at", "finished_at"), "2026-01-31T00:00:00Z"
+    ),
+    **dict.fromkeys(
+        ("context_path", "artifacts_path", "run_artifacts_path", "run_outputs_path", "base_url"),
+        "/a",
+    ),
     "run_relative_outputs_path": "a/outputs",
     "is_independent": True,
     "uuid": _UUID,
@@ -147,7 +185,10 @@ def example(ask: Ask) -> Any:
 
 
 def list_artifacts(upstream: Upstream) -> dict[str, str]:
-    """Lineage name to path. An artifact without a path has none; an absolute path or URI stays what it is."""
+    """Lineage name to path.
+
+    An artifact without a path has none; an absolute path or URI stays what it is.
+    """
     return {
         str(artifact["name"]): _place(str(artifact["path"]), upstream.uuid)
         for artifact in upstream.artifacts
@@ -161,9 +202,13 @@ def _place(path: str, uuid: str) -> str:
 
 
 def place_files(files: Mapping[str, Any], uuid: str) -> dict[str, Any]:
-    """An ArtifactsType of a run: every entry, or the `from` of a pair, is put into the run's folder."""
+    """An ArtifactsType of a run: every entry, or the `from` of a pair, is put into the run's
+    folder.
+    """
     return {
-        key: [[f"{uuid}/{e[0]}", e[1]] if isinstance(e, list) else f"{uuid}/{e}" for e in entries] if isinstance(entries, list) else entries
+        key: [[f"{uuid}/{e[0]}", e[1]] if isinstance(e, list) else f"{uuid}/{e}" for e in entries]
+        if isinstance(entries, list)
+        else entries
         for key, entries in files.items()
     }
 

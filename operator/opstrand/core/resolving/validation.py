@@ -1,7 +1,8 @@
 """What a value must satisfy beyond its type (`validation:` and `options:` of a declaration).
 
-Owns the meaning of every rule: for lists and dictionaries the rules on values hold for each item, those on size and keys for the whole.
-Must not convert. A rule that cannot hold for a kind of value (a length of a number) refuses it; the package crashes there.
+Owns the meaning of every rule: for lists and dictionaries the rules on values hold for each item,
+those on size and keys for the whole. Must not convert. A rule that cannot hold for a kind of value
+(a length of a number) refuses it; the package crashes there.
 """
 
 from __future__ import annotations
@@ -35,12 +36,16 @@ class _Broken(Exception):
 
 
 def validate(value: Any, io: IO, path: str = "", *, evaluate: Evaluate = refuse) -> None:
-    """SpecError ParamValidation if a value that is there breaks a rule, InvalidSpec if a rule is no rule."""
+    """SpecError ParamValidation if a value that is there breaks a rule, InvalidSpec if a rule is no
+    rule.
+    """
     make_validator(io).check(value, path, evaluate)
 
 
 def make_validator(io: IO) -> Validator:
-    """The rules of a declaration, made ready for all its values: who checks many makes them once."""
+    """The rules of a declaration, made ready for all its values: who checks many makes them
+    once.
+    """
     written = io.validation or (Validation() if io.options is not None else None)
     if written is None:
         return Validator()
@@ -50,13 +55,18 @@ def make_validator(io: IO) -> Validator:
         if (wanted := getattr(written, name)) is not None
     ]
     if io.options is not None:
-        rules.append(_Rule(_make_option_test(io.options), f"must be one of {shorten(repr(io.options), 200)}"))
+        rules.append(
+            _Rule(_make_option_test(io.options), f"must be one of {shorten(repr(io.options), 200)}")
+        )
     return Validator(written, tuple(rules))
 
 
 @dataclass(frozen=True)
 class _Rule:
-    """A rule on one value: `holds` raises _Unfit or _Broken where it cannot say, `words` are its sentence."""
+    """A rule on one value:
+
+    `holds` raises _Unfit or _Broken where it cannot say, `words` are its sentence.
+    """
 
     holds: _Test
     words: str
@@ -89,7 +99,11 @@ def _list_items(value: Any) -> list[Any]:
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, list):
-        return [inner for item in value for inner in (_list_items(item) if isinstance(item, list) else [item])]
+        return [
+            inner
+            for item in value
+            for inner in (_list_items(item) if isinstance(item, list) else [item])
+        ]
     return [value]
 
 
@@ -106,7 +120,10 @@ def _check_whole(value: Any, rules: Validation, path: str) -> None:
 
 def _check_keys(keys: set[str], rules: Validation, path: str) -> None:
     if rules.keys is not None and keys != set(rules.keys):
-        raise _break(f"has the keys {_list_sorted(keys)}, exactly {_list_sorted(rules.keys)} are wanted", path)
+        raise _break(
+            f"has the keys {_list_sorted(keys)}, exactly {_list_sorted(rules.keys)} are wanted",
+            path,
+        )
     missing = set(rules.contains_keys or ()) - keys
     if missing:
         raise _break(f"misses the keys {_list_sorted(missing)}", path)
@@ -127,7 +144,11 @@ def _apply(rule: _Rule, item: Any, path: str) -> None:
     except _Broken as error:
         raise _call_broken(words, error, path) from None
     except TooManySteps:
-        raise SpecError("TooLarge", f"the rule '{words}' compares more texts than are compared for one value", path) from None
+        raise SpecError(
+            "TooLarge",
+            f"the rule '{words}' compares more texts than are compared for one value",
+            path,
+        ) from None
     except _Unfit as error:
         words = f"{words}, which needs {error}"
     raise _break(f"{shorten(repr(item), 120)} {words}", path)
@@ -175,7 +196,7 @@ def _places(value: Any) -> int:
     return max(-exponent, 0) if isinstance(exponent, int) else 0
 
 
-# --- one function for each rule: from what is wanted, made ready once, to the test of a value ------------------------------------------
+# --- one function for each rule: from what is wanted, made ready once, to the test of a value -----
 
 
 def _compare(holds: Callable[[Fraction, Fraction], bool]) -> Callable[[Any], _Test]:
@@ -186,7 +207,9 @@ def _compare(holds: Callable[[Fraction, Fraction], bool]) -> Callable[[Any], _Te
     return make
 
 
-def _count(measure: Callable[[Any], int], holds: Callable[[int, int], bool]) -> Callable[[Any], _Test]:
+def _count(
+    measure: Callable[[Any], int], holds: Callable[[int, int], bool]
+) -> Callable[[Any], _Test]:
     return lambda wanted: lambda value: holds(measure(value), wanted)
 
 
@@ -218,7 +241,9 @@ def _list_parts(wanted: Any) -> list[str]:
 def _make_option_test(options: Any) -> _Test:
     if isinstance(options, str):
         return lambda value: isinstance(value, str) and value in options
-    keys = cache(lambda: frozenset(equality_key(option) for option in options if not is_too_deep(option)))
+    keys = cache(
+        lambda: frozenset(equality_key(option) for option in options if not is_too_deep(option))
+    )
 
     def is_option(value: Any) -> bool:
         if not isinstance(options, list):
@@ -244,11 +269,12 @@ _RULES: dict[str, tuple[Callable[[Any], _Test], str]] = {
     "options": (_make_option_test, "be one of"),
 }
 
-# --- regexes ---------------------------------------------------------------------------------------------------------------------------
+# --- regexes --------------------------------------------------------------------------------------
 
 _COSTLY = re.compile(r"\)[*+?{]|\\[1-9]|\(\?P=|\(\?\(")
 _REPEAT = re.compile(r"(?<!\()[*+?{]")
-#: Longer ones are left to the evaluator, and so are texts on which the choices of a regex take more steps than this.
+#: Longer ones are left to the evaluator, and so are texts on which the choices of a regex take more
+#: steps than this.
 _LONGEST_PATTERN, _LONGEST_TEXT, _STEPS = 500, 1000, 30_000
 #: Texts that are handed to the evaluator at once.
 _CHUNK = 500
@@ -256,7 +282,9 @@ _FIRST_MISMATCH = "{{ (texts | reject('matching', pattern) | list)[:1] }}"
 
 
 def is_cheap(pattern: str, text: str) -> bool:
-    """Whether a regex cannot take long on a text: few repetitions, none of a group, few choices in groups, on a short text."""
+    """Whether a regex cannot take long on a text: few repetitions, none of a group, few choices in
+    groups, on a short text.
+    """
     if len(pattern) > _LONGEST_PATTERN or len(text) > _LONGEST_TEXT:
         return False
     choices = _count_choices(pattern)
@@ -265,13 +293,17 @@ def is_cheap(pattern: str, text: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _count_choices(pattern: str) -> int | None:
-    """In how many places a regex has a choice; None for one with too many, or with those that multiply."""
+    """In how many places a regex has a choice; None for one with too many, or with those that
+    multiply.
+    """
     choices = len(_REPEAT.findall(pattern)) + (pattern.count("|") if "(" in pattern else 0)
     return choices if choices <= 2 and not _COSTLY.search(pattern) else None
 
 
 def _make_regex_rule(pattern: str, costly: list[str]) -> _Rule:
-    """The rule of a regex that can be tried here; texts on which it could take long are put aside into `costly`."""
+    """The rule of a regex that can be tried here; texts on which it could take long are put aside
+    into `costly`.
+    """
 
     def holds(value: Any) -> bool:
         text = _text(value)
@@ -294,7 +326,9 @@ def _check_costly(texts: list[str], pattern: str, path: str, evaluate: Evaluate)
     """Try a regex that could take long within the evaluator's limits."""
     for start in range(0, len(texts), _CHUNK):
         try:
-            found = evaluate(_FIRST_MISMATCH, {"texts": texts[start : start + _CHUNK], "pattern": pattern})
+            found = evaluate(
+                _FIRST_MISMATCH, {"texts": texts[start : start + _CHUNK], "pattern": pattern}
+            )
         except EvaluationFailed as error:
             raise _call_broken(_regex_words(pattern), error, path) from None
         except SpecError as error:

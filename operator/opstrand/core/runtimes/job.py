@@ -1,4 +1,5 @@
-"""A frozen run and its Pods: what the Pod says becomes the run's phase, a failure another attempt or the end.
+"""A frozen run and its Pods: what the Pod says becomes the run's phase, a failure another attempt
+or the end.
 
 Must not resolve anything: a later attempt is rendered from what was frozen.
 """
@@ -24,7 +25,15 @@ from opstrand.core.lifecycle.snapshot import (
     Snapshot,
 )
 from opstrand.core.lifecycle.status import Status
-from opstrand.core.lifecycle.transitions import advanced, end, finish, is_left_running, patience_left, pod_facts, stop_pod
+from opstrand.core.lifecycle.transitions import (
+    advanced,
+    end,
+    finish,
+    is_left_running,
+    patience_left,
+    pod_facts,
+    stop_pod,
+)
 from opstrand.core.limits import ATTEMPTS
 from opstrand.core.phase import Phase
 from opstrand.core.pods.attempt import Attempt, parse_count, render_attempt
@@ -51,12 +60,21 @@ def attend(snapshot: Snapshot) -> Decision:
 
 
 def _claim(snapshot: Snapshot) -> Decision:
-    """A Pod has the name, and it is not known who made it: the operator before this one, or another client."""
+    """A Pod has the name, and it is not known who made it: the operator before this one, or another
+    client.
+    """
     try:
         attempt = render_again(snapshot, elapsed=0)
     except SpecError as error:
-        return end(snapshot, Phase.FAILED, error.reason, f"its Pod cannot be distinguished from another of its name: {error.message}")
-    return Decision(actions=(ClaimPod(attempt, exact=snapshot.status.get("podDigest") == attempt.digest),))
+        return end(
+            snapshot,
+            Phase.FAILED,
+            error.reason,
+            f"its Pod cannot be distinguished from another of its name: {error.message}",
+        )
+    return Decision(
+        actions=(ClaimPod(attempt, exact=snapshot.status.get("podDigest") == attempt.digest),)
+    )
 
 
 def _attend_absent(snapshot: Snapshot) -> Decision:
@@ -76,20 +94,35 @@ def _attend_absent(snapshot: Snapshot) -> Decision:
 
 
 def _observe_lost(snapshot: Snapshot) -> Observation:
-    """A Pod that is gone without an end: for what was last written of it, where it was being taken away."""
+    """A Pod that is gone without an end: for what was last written of it, where it was being taken
+    away.
+    """
     reason = str(snapshot.status.get("reason") or "")
     if snapshot.phase in (Phase.STARTING, Phase.RUNNING) and reason in _PLATFORM_REASONS:
-        return Observation(State.FAILED, reason, str(snapshot.status.get("message") or reason), Fault.PLATFORM)
-    return Observation(State.FAILED, "PodLost", "its Pod vanished before its result was seen", Fault.PLATFORM)
+        return Observation(
+            State.FAILED, reason, str(snapshot.status.get("message") or reason), Fault.PLATFORM
+        )
+    return Observation(
+        State.FAILED, "PodLost", "its Pod vanished before its result was seen", Fault.PLATFORM
+    )
 
 
 def recreate(snapshot: Snapshot) -> Decision:
-    """The Pod of a frozen run is not there yet: the operator died between the freeze and the POST, or another attempt is due."""
+    """The Pod of a frozen run is not there yet: the operator died between the freeze and the POST,
+    or another attempt is due.
+    """
     attempt = render_again(snapshot, elapsed=_elapsed(snapshot))
     is_next = snapshot.phase is Phase.RETRYING
-    status = advanced(snapshot, Phase.STARTING, "PodCreated", "", podDigest=attempt.digest) if is_next else None
-    # Once it is there, whatever kept it away (quota, a service account) is over: look again to say so.
-    was_kept_away = snapshot.phase is Phase.STARTING and snapshot.status.get("reason") != "PodCreated"
+    status = (
+        advanced(snapshot, Phase.STARTING, "PodCreated", "", podDigest=attempt.digest)
+        if is_next
+        else None
+    )
+    # Once it is there, whatever kept it away (quota, a service account) is over: look again to say
+    # so.
+    was_kept_away = (
+        snapshot.phase is Phase.STARTING and snapshot.status.get("reason") != "PodCreated"
+    )
     make = CreatePod(attempt) if attempt.service is None else CreateService(attempt)
     return Decision(status, (make,), requeue_after=0.0 if was_kept_away else None)
 
@@ -114,13 +147,19 @@ def render_again(snapshot: Snapshot, *, elapsed: int) -> Attempt:
 
 
 def _elapsed(snapshot: Snapshot) -> int:
-    """Seconds that earlier attempts took: `timeout` is for the run, a later attempt gets what they left."""
+    """Seconds that earlier attempts took:
+
+    `timeout` is for the run, a later attempt gets what they left.
+    """
     return int(snapshot.since(snapshot.status.get("startedAt")))
 
 
 def _doubt_of_timeout(snapshot: Snapshot) -> float:
     """Seconds until it is sure that nothing of the run's time is left, where it seems so."""
-    timeout, started = parse_count(snapshot.termination.get("timeout")), snapshot.status.get("startedAt")
+    timeout, started = (
+        parse_count(snapshot.termination.get("timeout")),
+        snapshot.status.get("startedAt"),
+    )
     if timeout is None or not started or snapshot.since(started) < timeout:
         return 0.0
     return max(0.0, snapshot.left(started, timeout))
@@ -135,14 +174,31 @@ def backoff_left(snapshot: Snapshot) -> float:
     return max(0.0, length - snapshot.since(snapshot.last_step or snapshot.stamp))
 
 
-_PLATFORM_REASONS = ("Evicted", "Preempted", "NodeLost", "NodeRefused", "PodLost", "PodDeleted", "DeploymentLost")
+_PLATFORM_REASONS = (
+    "Evicted",
+    "Preempted",
+    "NodeLost",
+    "NodeRefused",
+    "PodLost",
+    "PodDeleted",
+    "DeploymentLost",
+)
 #: Foreground deletion takes the Pod first, and the Operation after it.
 _LEAVES = "its Operation is being deleted"
 
 
 def _run(snapshot: Snapshot, seen: Observation) -> Decision:
     started = snapshot.status.get("startedAt") or seen.started_at or snapshot.stamp
-    return Decision(advanced(snapshot, Phase.RUNNING, seen.reason, seen.message, pod=pod_facts(snapshot), startedAt=started))
+    return Decision(
+        advanced(
+            snapshot,
+            Phase.RUNNING,
+            seen.reason,
+            seen.message,
+            pod=pod_facts(snapshot),
+            startedAt=started,
+        )
+    )
 
 
 def _pend(snapshot: Snapshot, seen: Observation) -> Decision:
@@ -165,11 +221,17 @@ def restore_documents(snapshot: Snapshot) -> tuple[RestoreDocuments, ...]:
 
 
 def _wait_for_start(snapshot: Snapshot, seen: Observation) -> Decision:
-    """A Pod that has not started: trouble is told at once, slowness only after a grace, and neither is waited for without end."""
+    """A Pod that has not started: trouble is told at once, slowness only after a grace, and neither
+    is waited for without end.
+    """
     pod = snapshot.pod or {}
     age = snapshot.since(pod["metadata"].get("creationTimestamp"))
     wait = find_node_wait(pod, age, seen.message, snapshot.settings)
-    if wait is not None and wait.is_over and (doubt := snapshot.doubt_of(pod["metadata"].get("creationTimestamp"))) > 0:
+    if (
+        wait is not None
+        and wait.is_over
+        and (doubt := snapshot.doubt_of(pod["metadata"].get("creationTimestamp"))) > 0
+    ):
         return Decision(requeue_after=doubt)
     if wait is not None and wait.is_over:
         return _give_up(snapshot, wait.reason, wait.message)
@@ -178,14 +240,21 @@ def _wait_for_start(snapshot: Snapshot, seen: Observation) -> Decision:
 
 def _give_up(snapshot: Snapshot, reason: str, message: str) -> Decision:
     """The end of a run whose Pod never started."""
-    return Decision(end(snapshot, Phase.FAILED, reason, message).status, (DeletePod(snapshot.pod or {}),))
+    return Decision(
+        end(snapshot, Phase.FAILED, reason, message).status, (DeletePod(snapshot.pod or {}),)
+    )
 
 
 def _pend_for(snapshot: Snapshot, seen: Observation, age: float, left: float | None) -> Decision:
-    """`age` is the Pod's, `left` are the seconds for which it may go on waiting for a node; None: it has one, or is not counted."""
+    """`age` is the Pod's, `left` are the seconds for which it may go on waiting for a node; None:
+    it has one, or is not counted.
+    """
     pod = snapshot.pod or {}
     if not seen.reason:
-        return Decision(_kept(snapshot), requeue_after=_look_again(snapshot, age) if is_being_made(pod) else left)
+        return Decision(
+            _kept(snapshot),
+            requeue_after=_look_again(snapshot, age) if is_being_made(pod) else left,
+        )
     if seen.reason == "InitRunning":
         return _wait_for_init(snapshot, seen)
     patience = patience_left(snapshot, Phase.STARTING, seen.reason)
@@ -193,11 +262,18 @@ def _pend_for(snapshot: Snapshot, seen: Observation, age: float, left: float | N
         return _give_up(snapshot, seen.reason, seen.message)
     if seen.fault is Fault.NONE and age < snapshot.settings.pending_grace:
         return Decision(_kept(snapshot), requeue_after=snapshot.settings.pending_grace - age)
-    status = advanced(snapshot, Phase.STARTING, seen.reason, seen.message, renew=names_missing(seen))
+    status = advanced(
+        snapshot, Phase.STARTING, seen.reason, seen.message, renew=names_missing(seen)
+    )
     if seen.fault is not Fault.USER:
         return Decision(status, requeue_after=left)
     # Of the next volume that is missing the Pod says nothing either.
-    return Decision(status, requeue_after=min(patience, snapshot.settings.mount_grace) if snapshot.pod_events else patience)
+    return Decision(
+        status,
+        requeue_after=min(patience, snapshot.settings.mount_grace)
+        if snapshot.pod_events
+        else patience,
+    )
 
 
 def _wait_for_init(snapshot: Snapshot, seen: Observation) -> Decision:
@@ -209,21 +285,31 @@ def _wait_for_init(snapshot: Snapshot, seen: Observation) -> Decision:
 
 
 def _look_again(snapshot: Snapshot, age: float) -> float:
-    """A Pod that its node has and does not start: what hangs is in its Events, which are asked for after a grace, and now and then."""
+    """A Pod that its node has and does not start: what hangs is in its Events, which are asked for
+    after a grace, and now and then.
+    """
     grace = snapshot.settings.mount_grace
     return grace - age if age < grace else grace
 
 
 def _kept(snapshot: Snapshot) -> Status | None:
-    """Back from trouble: a Pod that hung on something and hangs no more says so. A step that took long was no trouble."""
-    if snapshot.phase is Phase.STARTING and snapshot.status.get("reason") in ("PodCreated", "InitRunning"):
+    """Back from trouble: a Pod that hung on something and hangs no more says so.
+
+    A step that took long was no trouble.
+    """
+    if snapshot.phase is Phase.STARTING and snapshot.status.get("reason") in (
+        "PodCreated",
+        "InitRunning",
+    ):
         return None
     return advanced(snapshot, Phase.STARTING, "PodCreated", "")
 
 
 def _stop(snapshot: Snapshot, seen: Observation) -> Decision:
     pod = snapshot.pod or {}
-    status = advanced(snapshot, Phase.STOPPING, "Stopping", "stop requested: its container is given its grace")
+    status = advanced(
+        snapshot, Phase.STOPPING, "Stopping", "stop requested: its container is given its grace"
+    )
     if is_being_deleted(pod):
         return Decision(status)
     return Decision(status, (DeletePod(pod),) if seen.state is State.PENDING else stop_pod(pod))
@@ -244,8 +330,14 @@ def _fail(snapshot: Snapshot, seen: Observation) -> Decision:
     if seen.started_at and not snapshot.status.get("startedAt"):
         facts["startedAt"] = seen.started_at
     status = advanced(snapshot, Phase.RETRYING, seen.reason, seen.message, **facts)
-    rest = stop_pod(snapshot.pod) if snapshot.pod is not None and is_left_running(snapshot.pod) else ()
-    return Decision(status, rest, requeue_after=backoff(spent, seen.fault, first=snapshot.settings.retry_backoff))
+    rest = (
+        stop_pod(snapshot.pod) if snapshot.pod is not None and is_left_running(snapshot.pod) else ()
+    )
+    return Decision(
+        status,
+        rest,
+        requeue_after=backoff(spent, seen.fault, first=snapshot.settings.retry_backoff),
+    )
 
 
 def _describe_end(snapshot: Snapshot, seen: Observation) -> str:
@@ -253,19 +345,29 @@ def _describe_end(snapshot: Snapshot, seen: Observation) -> str:
     number = int(snapshot.status.get("attempt") or 0)
     if seen.reason != "DeadlineExceeded" or not number:
         return seen.message
-    return f"{seen.message}: what {number} earlier attempt{'s' * (number > 1)} left of the run's {snapshot.termination.get('timeout')} s"
+    return (
+        f"{seen.message}: what {number} earlier attempt{'s' * (number > 1)} left of the run's "
+        f"{snapshot.termination.get('timeout')} s"
+    )
 
 
 def _next_spent(snapshot: Snapshot, seen: Observation) -> Spent | None:
     if seen.reason == "DeadlineExceeded" or snapshot.is_being_deleted:
         return None
     termination = snapshot.termination
-    verdict = classify_failure(termination.get("podFailurePolicy"), read_failure(snapshot.pod or {}))
-    max_retries, given = parse_count(termination.get("maxRetries")) or 0, snapshot.status.get("platformRetries")
+    verdict = classify_failure(
+        termination.get("podFailurePolicy"), read_failure(snapshot.pod or {})
+    )
+    max_retries, given = (
+        parse_count(termination.get("maxRetries")) or 0,
+        snapshot.status.get("platformRetries"),
+    )
     max_disruptions = snapshot.settings.platform_retries if given is None else given
     # What a policy ignores is bounded by the run's own word on disruptions, where it has one.
     most_ignored = ATTEMPTS - 1 if given is None else given
     spent = Spent.parse(snapshot.status)
     if verdict == "Ignore" and spent.disruptions >= most_ignored:
         return None
-    return spend(spent, seen.fault, verdict, max_retries=max_retries, max_disruptions=max_disruptions)
+    return spend(
+        spent, seen.fault, verdict, max_retries=max_retries, max_disruptions=max_disruptions
+    )

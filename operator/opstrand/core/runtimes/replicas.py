@@ -1,7 +1,8 @@
 """What the Pods of a service say: which of them serve, and what keeps the others from it.
 
-A replica is a Pod whose container is started again whenever it ends, so an end is trouble and not the end; the checks that mean the same
-for a job are `diagnose`'s. Must not decide what follows for the run.
+A replica is a Pod whose container is started again whenever it ends, so an end is trouble and not
+the end; the checks that mean the same for a job are `diagnose`'s. Must not decide what follows for
+the run.
 """
 
 from __future__ import annotations
@@ -12,7 +13,12 @@ from datetime import datetime
 from typing import Any
 
 from opstrand.core.diagnosis.observation import Fault, Observation, State
-from opstrand.core.diagnosis.pending import find_broken_sidecar, find_in_events, find_unschedulable, find_waiting
+from opstrand.core.diagnosis.pending import (
+    find_broken_sidecar,
+    find_in_events,
+    find_unschedulable,
+    find_waiting,
+)
 from opstrand.core.diagnosis.pod_status import (
     Pod,
     condition_of,
@@ -29,7 +35,8 @@ from opstrand.core.diagnosis.pod_status import (
 from opstrand.core.diagnosis.terminated import describe_init_end, describe_main_end
 from opstrand.core.recorded import parse_moment
 
-#: Seconds for which a container that was started again must run before it counts as back: a crash loop is one trouble, not many.
+#: Seconds for which a container that was started again must run before it counts as back: a crash
+#: loop is one trouble, not many.
 STEADY = 10.0
 
 #: Seconds since a time.
@@ -40,8 +47,9 @@ _Ago = Callable[[object], float]
 class Replicas:
     """One look at all of them. `live` and `serving` are in the order of their making.
 
-    `trouble`, `troubled`: what keeps the first replica from serving, and its Pod. `restarts`: the highest restart count of a container.
-    `is_down`: one has ended and waits to be restarted. `again`: seconds until a restarted container counts as steady.
+    `trouble`, `troubled`: what keeps the first replica from serving, and its Pod. `restarts`: the
+    highest restart count of a container. `is_down`: one has ended and waits to be restarted.
+    `again`: seconds until a restarted container counts as steady.
     """
 
     live: tuple[Pod, ...] = ()
@@ -55,24 +63,44 @@ class Replicas:
     @property
     def started_at(self) -> str | None:
         """Since when the first of them serves."""
-        times = [(state_of(main_of(pod)).get("running") or {}).get("startedAt") for pod in self.serving]
+        times = [
+            (state_of(main_of(pod)).get("running") or {}).get("startedAt") for pod in self.serving
+        ]
         return min((time for time in times if time), default=None)
 
 
 def is_live(pod: Pod) -> bool:
-    """Whether it counts: Kubernetes has put another in the place of one that is over or being deleted."""
+    """Whether it counts:
+
+    Kubernetes has put another in the place of one that is over or being deleted.
+    """
     return not is_over(pod) and not is_being_deleted(pod)
 
 
 def observe_replicas(
-    pods: Sequence[Pod], events: Sequence[Mapping[str, Any]], *, now: datetime, since: Callable[[object], float] | None = None
+    pods: Sequence[Pod],
+    events: Sequence[Mapping[str, Any]],
+    *,
+    now: datetime,
+    since: Callable[[object], float] | None = None,
 ) -> Replicas:
-    """What these Pods say together. `events` are the warnings of the first that hangs; `since` tells how long ago a time was (None: by
-    `now`)."""
-    ago = since or (lambda text: max(0.0, (now - moment).total_seconds()) if (moment := parse_moment(text)) else 0.0)
-    live = sorted(filter(is_live, pods), key=lambda pod: (pod["metadata"].get("creationTimestamp") or "", pod["metadata"]["name"]))
+    """What these Pods say together. `events` are the warnings of the first that hangs; `since`
+    tells how long ago a time was (None: by `now`).
+    """
+    ago = since or (
+        lambda text: (
+            max(0.0, (now - moment).total_seconds()) if (moment := parse_moment(text)) else 0.0
+        )
+    )
+    live = sorted(
+        filter(is_live, pods),
+        key=lambda pod: (pod["metadata"].get("creationTimestamp") or "", pod["metadata"]["name"]),
+    )
     seen = [(pod, _observe(pod, events, ago)) for pod in live]
-    troubled = next(((pod, one) for pod, one in seen if one.state is not State.RUNNING and one.reason), (None, None))
+    troubled = next(
+        ((pod, one) for pod, one in seen if one.state is not State.RUNNING and one.reason),
+        (None, None),
+    )
     waits = [left for pod in live if (left := _unsteady_for(pod, ago)) > 0]
     return Replicas(
         live=tuple(live),
@@ -92,14 +120,24 @@ def _observe(pod: Pod, events: Sequence[Mapping[str, Any]], ago: _Ago) -> Observ
     if condition_of(pod, "Ready").get("status") == "True":
         return Observation(State.RUNNING, "PodRunning")
     hangs = find_in_events(events) if is_being_made(pod) else None
-    return find_broken_sidecar(pod) or find_waiting(pod) or find_unschedulable(pod) or hangs or Observation(State.PENDING)
+    return (
+        find_broken_sidecar(pod)
+        or find_waiting(pod)
+        or find_unschedulable(pod)
+        or hangs
+        or Observation(State.PENDING)
+    )
 
 
 def _find_crash(pod: Pod, ago: _Ago) -> Observation | None:
-    """A container that ended and is started again: it waits for that, or runs for too short a time to tell."""
+    """A container that ended and is started again: it waits for that, or runs for too short a time
+    to tell.
+    """
     for container, failure in _failed_inits(pod):
         reason, words = describe_init_end(pod, container, failure)
-        return Observation(State.PENDING, reason, f"{words}; Kubernetes starts it again", Fault.USER)
+        return Observation(
+            State.PENDING, reason, f"{words}; Kubernetes starts it again", Fault.USER
+        )
     main = main_of(pod)
     end = _last_end(main)
     if end is None or (_is_running(main) and _unsteady_for(pod, ago) <= 0):
@@ -136,7 +174,9 @@ def _is_running(container: Mapping[str, Any]) -> bool:
 
 
 def _unsteady_for(pod: Pod, ago: _Ago) -> float:
-    """Seconds for which a container that was started again is not trusted yet; 0 for every other."""
+    """Seconds for which a container that was started again is not trusted yet; 0 for every
+    other.
+    """
     main = main_of(pod)
     since = (state_of(main).get("running") or {}).get("startedAt")
     if not since or not main.get("restartCount"):
@@ -145,4 +185,10 @@ def _unsteady_for(pod: Pod, ago: _Ago) -> float:
 
 
 def _count_restarts(pod: Pod) -> int:
-    return max((int(one.get("restartCount") or 0) for one in (main_of(pod), *containers_of(pod, "initContainerStatuses"))), default=0)
+    return max(
+        (
+            int(one.get("restartCount") or 0)
+            for one in (main_of(pod), *containers_of(pod, "initContainerStatuses"))
+        ),
+        default=0,
+    )

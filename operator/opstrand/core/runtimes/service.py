@@ -1,7 +1,9 @@
-"""A frozen run of kind service and its replicas: it runs while one of them serves, and ends when it is told to.
+"""A frozen run of kind service and its replicas: it runs while one of them serves, and ends when it
+is told to.
 
-Kubernetes keeps the replicas alive; what they say becomes the run's phase. Every end goes through Stopping, with its reason: the run is
-over once its Deployment and its Pods are gone. Must not resolve anything: what is made anew is rendered from what was frozen.
+Kubernetes keeps the replicas alive; what they say becomes the run's phase. Every end goes through
+Stopping, with its reason: the run is over once its Deployment and its Pods are gone. Must not
+resolve anything: what is made anew is rendered from what was frozen.
 
     Starting ──▶ Running ⇄ Retrying      a replica serves; none does, and Kubernetes starts it again
         └───────────┴──────────┴──▶ Stopping ──▶ Stopped (asked to, timeout, idle) | Failed (it cannot start, maxRetries)
@@ -51,17 +53,25 @@ def serve(snapshot: Snapshot) -> Decision:
     limit = _find_limit(snapshot)
     if limit.actions:
         return limit
-    seen = observe_replicas(snapshot.replicas, snapshot.pod_events, now=snapshot.now, since=snapshot.since)
+    seen = observe_replicas(
+        snapshot.replicas, snapshot.pod_events, now=snapshot.now, since=snapshot.since
+    )
     decision = _validate(snapshot, seen) if seen.live else _serve_without(snapshot)
     if snapshot.service_is_gone and decision.actions == ():
         decision = _restore(snapshot, decision)
     if not decision.actions and (restored := restore_documents(snapshot)):
         decision = replace(decision, actions=restored)
-    return Decision(decision.status, decision.actions, requeue_after=_soonest(decision.requeue_after, limit.requeue_after, seen.again))
+    return Decision(
+        decision.status,
+        decision.actions,
+        requeue_after=_soonest(decision.requeue_after, limit.requeue_after, seen.again),
+    )
 
 
 def clear_service(snapshot: Snapshot) -> Decision:
-    """A service that is over has no Deployment: one that came too late, from an operator that was dying, goes."""
+    """A service that is over has no Deployment: one that came too late, from an operator that was
+    dying, goes.
+    """
     stray = any(is_live(pod) for pod in snapshot.replicas) and not snapshot.deployment_is_gone
     return Decision(actions=(DeleteService(_name(snapshot)),)) if stray else NOTHING
 
@@ -74,28 +84,39 @@ def _soonest(*times: float | None) -> float | None:
     return min((time for time in times if time is not None), default=None)
 
 
-# -- the end ------------------------------------------------------------------------------------------------------------
+# -- the end ---------------------------------------------------------------------------------------
 
 
 def _stop(snapshot: Snapshot, reason: str, message: str) -> Decision:
-    return Decision(advanced(snapshot, Phase.STOPPING, reason, message), (DeleteService(_name(snapshot)),))
+    return Decision(
+        advanced(snapshot, Phase.STOPPING, reason, message), (DeleteService(_name(snapshot)),)
+    )
 
 
 def _wind_down(snapshot: Snapshot) -> Decision:
-    """Until nothing of it is left. An operator that died after it said so has not deleted anything yet."""
+    """Until nothing of it is left.
+
+    An operator that died after it said so has not deleted anything yet.
+    """
     if not snapshot.deployment_is_gone:
         return Decision(actions=(DeleteService(_name(snapshot)),))
     reason, message = str(snapshot.status.get("reason")), str(snapshot.status.get("message") or "")
     if any(_is_waited_for(pod, reason) for pod in snapshot.replicas):
         return NOTHING
     if reason in _WANTED:
-        return end(snapshot, Phase.STOPPED, _WANTED[reason], "stopped on request" if reason == "Stopping" else message)
+        return end(
+            snapshot,
+            Phase.STOPPED,
+            _WANTED[reason],
+            "stopped on request" if reason == "Stopping" else message,
+        )
     return end(snapshot, Phase.FAILED, reason, message)
 
 
 def _is_waited_for(pod: Mapping[str, Any], reason: str) -> bool:
-    """Whether a Pod must end first. After a name conflict the Deployment that is there is another's,
-    and keeps its Pods: only those that are being deleted can be this run's."""
+    """Whether a Pod must end first. After a name conflict the Deployment that is there is
+    another's, and keeps its Pods: only those that are being deleted can be this run's.
+    """
     if pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
         return False
     return reason != "NameConflict" or is_being_deleted(pod)
@@ -110,7 +131,9 @@ def _find_limit(snapshot: Snapshot) -> Decision:
     timeout = parse_count(termination.get("timeout"))
     left = None if timeout is None else snapshot.left(started, timeout)
     if left is not None and left <= 0:
-        return _stop(snapshot, "DeadlineExceeded", f"it was stopped after its timeout of {timeout} s")
+        return _stop(
+            snapshot, "DeadlineExceeded", f"it was stopped after its timeout of {timeout} s"
+        )
     idle = _find_idleness(snapshot, termination, started)
     return idle if idle.actions else Decision(requeue_after=_soonest(left, idle.requeue_after))
 
@@ -130,7 +153,9 @@ def _find_idleness(snapshot: Snapshot, termination: Mapping[str, Any], started: 
 
 
 def _left_since_use(snapshot: Snapshot, last: datetime, started: str, timeout: float) -> float:
-    """The page tells of its last use by its own clock: it cannot have been before the start, and no wait for it is longer than all."""
+    """The page tells of its last use by its own clock: it cannot have been before the start, and no
+    wait for it is longer than all.
+    """
     began = parse_moment(started)
     text = started if began is None or last <= began else stamp(last.astimezone(UTC))
     return snapshot.left(text, timeout, is_reported=True)
@@ -145,11 +170,13 @@ def _restore(snapshot: Snapshot, decision: Decision) -> Decision:
         return replace(decision, status=advanced(snapshot, Phase.RUNNING, error.reason, words))
 
 
-# -- without a Pod ------------------------------------------------------------------------------------------------------
+# -- without a Pod ---------------------------------------------------------------------------------
 
 
 def _serve_without(snapshot: Snapshot) -> Decision:
-    """No replica is alive: the Deployment is not made yet, was taken away, cannot make any, or is about to."""
+    """No replica is alive: the Deployment is not made yet, was taken away, cannot make any, or is
+    about to.
+    """
     if snapshot.phase is Phase.RETRYING and snapshot.status.get("reason") == "DeploymentLost":
         return _make_again(snapshot)
     if snapshot.is_being_deleted:
@@ -163,40 +190,65 @@ def _serve_without(snapshot: Snapshot) -> Decision:
     if refused is None:
         return _wait_for_pods(snapshot, grace)
     words = str(refused.get("message") or refused.get("reason"))
-    return classify_refusal(snapshot, words) or Decision(advanced(snapshot, Phase.STARTING, "PodRefused", words), requeue_after=2 * grace)
+    return classify_refusal(snapshot, words) or Decision(
+        advanced(snapshot, Phase.STARTING, "PodRefused", words), requeue_after=2 * grace
+    )
 
 
 def _wait_for_pods(snapshot: Snapshot, grace: float) -> Decision:
-    """They come within moments, as those that go are replaced; where none does, somebody may have scaled the Deployment to nothing."""
+    """They come within moments, as those that go are replaced; where none does, somebody may have
+    scaled the Deployment to nothing.
+    """
     if snapshot.replicas or "startedAt" not in snapshot.status:
         return Decision(requeue_after=grace)
-    return Decision(advanced(snapshot, Phase.RETRYING, "NotReady", "its Deployment has no Pods"), requeue_after=2 * grace)
+    return Decision(
+        advanced(snapshot, Phase.RETRYING, "NotReady", "its Deployment has no Pods"),
+        requeue_after=2 * grace,
+    )
 
 
 def _find_condition(deployment: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
     conditions = (deployment.get("status") or {}).get("conditions") or ()
-    return next((one for one in conditions if one.get("type") == kind and one.get("status") == "True"), None)
+    return next(
+        (one for one in conditions if one.get("type") == kind and one.get("status") == "True"), None
+    )
 
 
 def _make(snapshot: Snapshot) -> Decision:
-    """The operator died between the freeze and the requests, or they were refused and may be granted now."""
+    """The operator died between the freeze and the requests, or they were refused and may be
+    granted now.
+    """
     try:
         decision = recreate(snapshot)
     except SpecError as error:
         return _stop(snapshot, error.reason, error.message)
-    return Decision(decision.status, decision.actions, requeue_after=float(snapshot.settings.pending_grace))
+    return Decision(
+        decision.status, decision.actions, requeue_after=float(snapshot.settings.pending_grace)
+    )
 
 
 def _lose(snapshot: Snapshot) -> Decision:
-    """Somebody took the Deployment away: another is made, as long as the platform's budget lasts."""
+    """Somebody took the Deployment away: another is made, as long as the platform's budget
+    lasts.
+    """
     allowed = snapshot.status.get("platformRetries", snapshot.settings.platform_retries)
-    spent = next_spent(Spent.parse(snapshot.status), Fault.PLATFORM, max_retries=0, max_disruptions=allowed)
+    spent = next_spent(
+        Spent.parse(snapshot.status), Fault.PLATFORM, max_retries=0, max_disruptions=allowed
+    )
     words = "its Deployment was deleted while it ran"
     if spent is None:
         return _stop(snapshot, "DeploymentLost", words)
-    facts: dict[str, Any] = {"attempt": int(snapshot.status.get("attempt") or 0) + 1, "retries": spent.as_dict(), "pod": {}}
-    status = advanced(snapshot, Phase.RETRYING, "DeploymentLost", words, **facts, service=_with_pods(snapshot, ()))
-    return Decision(status, requeue_after=backoff(spent, Fault.PLATFORM, first=snapshot.settings.retry_backoff))
+    facts: dict[str, Any] = {
+        "attempt": int(snapshot.status.get("attempt") or 0) + 1,
+        "retries": spent.as_dict(),
+        "pod": {},
+    }
+    status = advanced(
+        snapshot, Phase.RETRYING, "DeploymentLost", words, **facts, service=_with_pods(snapshot, ())
+    )
+    return Decision(
+        status, requeue_after=backoff(spent, Fault.PLATFORM, first=snapshot.settings.retry_backoff)
+    )
 
 
 def _make_again(snapshot: Snapshot) -> Decision:
@@ -204,7 +256,7 @@ def _make_again(snapshot: Snapshot) -> Decision:
     return Decision(requeue_after=wait) if wait > 0 else _make(snapshot)
 
 
-# -- with Pods ----------------------------------------------------------------------------------------------------------
+# -- with Pods -------------------------------------------------------------------------------------
 
 
 def _validate(snapshot: Snapshot, seen: Replicas) -> Decision:
@@ -225,34 +277,59 @@ def _is_tried_out(snapshot: Snapshot, seen: Replicas) -> bool:
 
 
 def _run(snapshot: Snapshot, seen: Replicas) -> Decision:
-    """One that serves is enough; what keeps the others from it is said, and nothing else about them."""
+    """One that serves is enough; what keeps the others from it is said, and nothing else about
+    them.
+    """
     wanted = int(snapshot.status["service"].get("replicas") or 1)
     reason, message = "PodRunning", ""
     if len(seen.serving) < wanted:
         if seen.trouble is not None:
-            reason, message = seen.trouble.reason, f"{len(seen.serving)} of {wanted} replicas serve: {seen.trouble.message}"
+            reason, message = (
+                seen.trouble.reason,
+                f"{len(seen.serving)} of {wanted} replicas serve: {seen.trouble.message}",
+            )
         elif snapshot.phase is Phase.RUNNING:
-            reason, message = str(snapshot.status.get("reason")), str(snapshot.status.get("message") or "")
+            reason, message = (
+                str(snapshot.status.get("reason")),
+                str(snapshot.status.get("message") or ""),
+            )
     if reason == "PodRunning" and snapshot.activity is not None and snapshot.activity.trouble:
-        reason, message = "ProbeFailed", f"whether it is idle is not known: {snapshot.activity.trouble}"
+        reason, message = (
+            "ProbeFailed",
+            f"whether it is idle is not known: {snapshot.activity.trouble}",
+        )
     started = snapshot.status.get("startedAt") or seen.started_at or snapshot.stamp
     facts = _facts(snapshot, seen, seen.serving[0])
     status = advanced(snapshot, Phase.RUNNING, reason, message, **facts, startedAt=started)
     # From now on its time runs: looked at once more, it says when that is over.
     is_limited = "startedAt" not in snapshot.status and "termination" in snapshot.status
     # Nobody watches Services: whether it is still there is asked now and then.
-    return Decision(status, requeue_after=0.0 if is_limited else float(snapshot.settings.relist_interval))
+    return Decision(
+        status, requeue_after=0.0 if is_limited else float(snapshot.settings.relist_interval)
+    )
 
 
 def _wait(snapshot: Snapshot, seen: Replicas) -> Decision:
-    """None serves. Before the first has, slowness is told after a grace and trouble not waited for without end, as with a job's Pod."""
+    """None serves.
+
+    Before the first has, slowness is told after a grace and trouble not waited for without end, as
+    with a job's Pod.
+    """
     has_served = "startedAt" in snapshot.status
     phase = Phase.RETRYING if has_served or seen.is_down or seen.restarts else Phase.STARTING
     if seen.trouble is None or seen.troubled is None:
         return _wait_for_ready(snapshot, seen, phase if has_served else Phase.STARTING)
     trouble, age = seen.trouble, _age(snapshot, seen.troubled)
-    wait = None if has_served else find_node_wait(seen.troubled, age, trouble.message, snapshot.settings)
-    if wait is not None and wait.is_over and (doubt := snapshot.doubt_of(seen.troubled["metadata"].get("creationTimestamp"))) > 0:
+    wait = (
+        None
+        if has_served
+        else find_node_wait(seen.troubled, age, trouble.message, snapshot.settings)
+    )
+    if (
+        wait is not None
+        and wait.is_over
+        and (doubt := snapshot.doubt_of(seen.troubled["metadata"].get("creationTimestamp"))) > 0
+    ):
         return Decision(requeue_after=doubt)
     if wait is not None and wait.is_over:
         return _stop(snapshot, wait.reason, wait.message)
@@ -260,18 +337,41 @@ def _wait(snapshot: Snapshot, seen: Replicas) -> Decision:
     if not has_served and (trouble.hopeless or (trouble.fault is Fault.USER and patience <= 0)):
         return _stop(snapshot, trouble.reason, trouble.message)
     if trouble.fault is Fault.NONE and age < snapshot.settings.pending_grace:
-        return Decision(_recorded(snapshot, seen), requeue_after=snapshot.settings.pending_grace - age)
+        return Decision(
+            _recorded(snapshot, seen), requeue_after=snapshot.settings.pending_grace - age
+        )
     facts = _facts(snapshot, seen, seen.troubled)
-    status = advanced(snapshot, phase, trouble.reason, trouble.message, renew=names_missing(trouble), **facts)
-    again = patience if trouble.fault is Fault.USER and not has_served else None if wait is None else wait.left
-    return Decision(status, requeue_after=_soonest(again, float(snapshot.settings.mount_grace) if snapshot.pod_events else None))
+    status = advanced(
+        snapshot, phase, trouble.reason, trouble.message, renew=names_missing(trouble), **facts
+    )
+    again = (
+        patience
+        if trouble.fault is Fault.USER and not has_served
+        else None
+        if wait is None
+        else wait.left
+    )
+    return Decision(
+        status,
+        requeue_after=_soonest(
+            again, float(snapshot.settings.mount_grace) if snapshot.pod_events else None
+        ),
+    )
 
 
 def _wait_for_ready(snapshot: Snapshot, seen: Replicas, phase: Phase) -> Decision:
     """On its way, for all that is known."""
     pod = seen.live[0]
     if phase is Phase.RETRYING:
-        return Decision(advanced(snapshot, phase, "NotReady", "no replica serves at present", **_facts(snapshot, seen, pod)))
+        return Decision(
+            advanced(
+                snapshot,
+                phase,
+                "NotReady",
+                "no replica serves at present",
+                **_facts(snapshot, seen, pod),
+            )
+        )
     since = (state_of(main_of(pod)).get("running") or {}).get("startedAt")
     if since:
         return _wait_for_probe(snapshot, seen, str(since))
@@ -280,44 +380,83 @@ def _wait_for_ready(snapshot: Snapshot, seen: Replicas, phase: Phase) -> Decisio
     wait = find_node_wait(pod, age, "", snapshot.settings)
     if wait is not None and wait.is_over:
         return _stop(snapshot, wait.reason, wait.message)
-    again = (grace - age if age < grace else grace) if is_being_made(pod) else None if wait is None else wait.left
+    again = (
+        (grace - age if age < grace else grace)
+        if is_being_made(pod)
+        else None
+        if wait is None
+        else wait.left
+    )
     return Decision(_recorded(snapshot, seen), requeue_after=again)
 
 
 def _wait_for_probe(snapshot: Snapshot, seen: Replicas, since: str) -> Decision:
-    """It runs and has never been ready: a readiness probe takes what time it needs, and is named once that is long."""
+    """It runs and has never been ready: a readiness probe takes what time it needs, and is named
+    once that is long.
+    """
     left = snapshot.settings.init_grace - snapshot.since(since)
     if left > 0:
         return Decision(_recorded(snapshot, seen), requeue_after=left)
-    words = f"its container has been running since {since}, and its readiness probe does not find it ready"
-    return Decision(advanced(snapshot, Phase.STARTING, "NotReady", words, **_facts(snapshot, seen, seen.live[0])))
+    words = (
+        f"its container has been running since {since}, and its readiness probe does not find it "
+        "ready"
+    )
+    return Decision(
+        advanced(
+            snapshot, Phase.STARTING, "NotReady", words, **_facts(snapshot, seen, seen.live[0])
+        )
+    )
 
 
 def _recorded(snapshot: Snapshot, seen: Replicas) -> Status | None:
     """Still as it was asked for; what is new is the Pods themselves, said once all are there."""
     is_settled = len(seen.live) >= int(snapshot.status["service"].get("replicas") or 1)
-    return advanced(snapshot, Phase.STARTING, "PodCreated", "", **_facts(snapshot, seen, seen.live[0], is_settled=is_settled))
+    return advanced(
+        snapshot,
+        Phase.STARTING,
+        "PodCreated",
+        "",
+        **_facts(snapshot, seen, seen.live[0], is_settled=is_settled),
+    )
 
 
 def _age(snapshot: Snapshot, pod: Mapping[str, Any]) -> float:
     return snapshot.since(pod["metadata"].get("creationTimestamp"))
 
 
-# -- what the status keeps ----------------------------------------------------------------------------------------------
+# -- what the status keeps -------------------------------------------------------------------------
 
 
-def _facts(snapshot: Snapshot, seen: Replicas, pod: Mapping[str, Any], *, is_settled: bool = True) -> dict[str, Any]:
-    """The Pod that the run's log is read from, as long as it lives, and all whose tokens may report on the run.
+def _facts(
+    snapshot: Snapshot, seen: Replicas, pod: Mapping[str, Any], *, is_settled: bool = True
+) -> dict[str, Any]:
+    """The Pod that the run's log is read from, as long as it lives, and all whose tokens may report
+    on the run.
 
-    Written for a settled picture only: replicas come one after the other, and each would be a write.
+    Written for a settled picture only: replicas come one after the other, and each would be a
+    write.
     """
     if not is_settled:
         return {}
     known = snapshot.status.get("pod") or {}
-    kept = next((one for one in seen.live if one["metadata"]["uid"] == known.get("uid") and one in (seen.serving or seen.live)), pod)
-    node = {"node": kept["spec"]["nodeName"]} if seen.serving and (kept.get("spec") or {}).get("nodeName") else {}
+    kept = next(
+        (
+            one
+            for one in seen.live
+            if one["metadata"]["uid"] == known.get("uid") and one in (seen.serving or seen.live)
+        ),
+        pod,
+    )
+    node = (
+        {"node": kept["spec"]["nodeName"]}
+        if seen.serving and (kept.get("spec") or {}).get("nodeName")
+        else {}
+    )
     facts = {"name": kept["metadata"]["name"], "uid": kept["metadata"]["uid"]}
-    return {"pod": {**(known if known.get("uid") == facts["uid"] else {}), **facts, **node}, "service": _with_pods(snapshot, seen.live)}
+    return {
+        "pod": {**(known if known.get("uid") == facts["uid"] else {}), **facts, **node},
+        "service": _with_pods(snapshot, seen.live),
+    }
 
 
 def _with_pods(snapshot: Snapshot, live: tuple[Mapping[str, Any], ...]) -> dict[str, Any]:
@@ -328,4 +467,7 @@ def _with_pods(snapshot: Snapshot, live: tuple[Mapping[str, Any], ...]) -> dict[
     if kept and all(pod["metadata"]["uid"] in uids for pod in kept):
         return service
     pods = sorted(kept, key=lambda pod: str(pod["metadata"]["name"]))
-    return {**service, "pods": [{"name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]} for pod in pods]}
+    return {
+        **service,
+        "pods": [{"name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]} for pod in pods],
+    }

@@ -1,4 +1,5 @@
-"""From a new run to its freeze: what it asks for is judged, waited for, resolved, and written down before anything is made.
+"""From a new run to its freeze: what it asks for is judged, waited for, resolved, and written down
+before anything is made.
 
 Must not look at Pods: a run that has one is `attending`'s.
 """
@@ -22,7 +23,12 @@ from opstrand.errors import SpecError
 
 def is_decided_unread(snapshot: Snapshot) -> bool:
     """Whether what follows for a run that is not frozen needs nothing of its file."""
-    asked = snapshot.control.get("stop") or snapshot.control.get("skip") or snapshot.is_being_deleted or _is_restored(snapshot)
+    asked = (
+        snapshot.control.get("stop")
+        or snapshot.control.get("skip")
+        or snapshot.is_being_deleted
+        or _is_restored(snapshot)
+    )
     return bool(asked) and not snapshot.is_frozen
 
 
@@ -35,11 +41,18 @@ def start(snapshot: Snapshot) -> Decision:
     if snapshot.is_being_deleted:
         return end(snapshot, Phase.STOPPED, "Stopped", "deleted before it started")
     if _is_restored(snapshot):
-        return end(snapshot, Phase.STOPPED, "Restored", "restored from a backup without its status: it is not run again")
+        return end(
+            snapshot,
+            Phase.STOPPED,
+            "Restored",
+            "restored from a backup without its status: it is not run again",
+        )
     try:
         return _resolve(snapshot)
     except SpecError as error:
-        return end(snapshot, _PHASE_OF_ERROR.get(error.reason, Phase.FAILED), error.reason, error.message)
+        return end(
+            snapshot, _PHASE_OF_ERROR.get(error.reason, Phase.FAILED), error.reason, error.message
+        )
 
 
 #: Errors that are an upstream's end rather than this run's own failure.
@@ -56,33 +69,57 @@ def _resolve(snapshot: Snapshot) -> Decision:
     if isinstance(prepared, SpecError):
         raise prepared
     if prepared.compiled is None:
-        return _wait(snapshot, "ComponentNotFound", f"waiting for Component {prepared.missing_component!r} in this namespace")
+        return _wait(
+            snapshot,
+            "ComponentNotFound",
+            f"waiting for Component {prepared.missing_component!r} in this namespace",
+        )
     if prepared.compiled.is_approved is False:
         # Before anybody else is waited for; what a template gives for it is known with the plan.
         return _wait_for_approval(snapshot)
     if _was_frozen(snapshot):
         return _freeze(snapshot, prepared, read_frozen(snapshot.status))
-    found = resolve(prepared.compiled, prepared.identity, snapshot.upstream, project=snapshot.project, evaluate=snapshot.evaluate)
+    found = resolve(
+        prepared.compiled,
+        prepared.identity,
+        snapshot.upstream,
+        project=snapshot.project,
+        evaluate=snapshot.evaluate,
+    )
     if isinstance(found, Waiting):
-        return _wait(snapshot, found.reason, found.message, patient=found.reason == "UpstreamPending")
+        return _wait(
+            snapshot, found.reason, found.message, patient=found.reason == "UpstreamPending"
+        )
     return _freeze(snapshot, prepared, found)
 
 
 def _was_frozen(snapshot: Snapshot) -> bool:
-    """Whether its values were frozen and only what it was made of is lost from the status: they are not resolved a second time."""
+    """Whether its values were frozen and only what it was made of is lost from the status: they are
+    not resolved a second time.
+    """
     known = get_condition(snapshot.status.get("conditions"), REFS_RESOLVED) or {}
     return known.get("status") == "True" and "inputs" in snapshot.status
 
 
 def _wait(snapshot: Snapshot, reason: str, message: str, *, patient: bool = False) -> Decision:
-    """Wait: written once, however long it takes. What may never come is waited for with the configured patience only."""
+    """Wait: written once, however long it takes.
+
+    What may never come is waited for with the configured patience only.
+    """
     status = advanced(snapshot, Phase.WAITING, reason, message)
     if patient:
         return Decision(status)
     # Since it waits for this: what it waited for before was another matter.
-    left = snapshot.left(status["history"][-1].get("at"), float(snapshot.settings.upstream_patience))
+    left = snapshot.left(
+        status["history"][-1].get("at"), float(snapshot.settings.upstream_patience)
+    )
     if left <= 0:
-        return end(snapshot, Phase.FAILED, reason, f"{message}: gave up after {snapshot.settings.upstream_patience} s")
+        return end(
+            snapshot,
+            Phase.FAILED,
+            reason,
+            f"{message}: gave up after {snapshot.settings.upstream_patience} s",
+        )
     return Decision(status, requeue_after=left)
 
 
@@ -91,7 +128,9 @@ def _wait_for_approval(snapshot: Snapshot) -> Decision:
 
 
 def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decision:
-    """Everything that the run will ever need is written before its Pod exists; nothing that happens to others later changes it."""
+    """Everything that the run will ever need is written before its Pod exists; nothing that happens
+    to others later changes it.
+    """
     number = int(snapshot.status.get("attempt") or 0)
     attempt = render_attempt(
         prepared,
@@ -103,7 +142,9 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
         catalog=snapshot.catalog,
     )
     if attempt.plan.condition is False:
-        return end(snapshot, Phase.SKIPPED, "ConditionFalse", "its conditions say that it should not run")
+        return end(
+            snapshot, Phase.SKIPPED, "ConditionFalse", "its conditions say that it should not run"
+        )
     if attempt.plan.is_approved is False:
         return _wait_for_approval(snapshot)
     said = snapshot.status
@@ -116,7 +157,8 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
         "meta": dict(said.get("meta", {})),
         "pod": {"name": attempt.pod_name} if attempt.service is None else {},
         "attempt": number,
-        "upstream": [edge_to_dict(edge) for edge in resolved.edges] or list(said.get("upstream", ())),
+        "upstream": [edge_to_dict(edge) for edge in resolved.edges]
+        or list(said.get("upstream", ())),
     }
     facts["podDigest"] = attempt.digest
     if said.get("uuid"):
@@ -141,9 +183,16 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
     if attempt.service is None:
         return Decision(status, (CreatePod(attempt),), freeze=True)
     # Its Pods are not ours to make: look whether they come.
-    return Decision(status, (CreateService(attempt),), freeze=True, requeue_after=float(snapshot.settings.pending_grace))
+    return Decision(
+        status,
+        (CreateService(attempt),),
+        freeze=True,
+        requeue_after=float(snapshot.settings.pending_grace),
+    )
 
 
-def _merge_artifacts(own: Sequence[Mapping[str, Any]], said: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _merge_artifacts(
+    own: Sequence[Mapping[str, Any]], said: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     """The lineage of the plan, and what was reported before it was known; each name once."""
     return [dict(one) for one in {one["name"]: one for one in (*own, *said)}.values()]

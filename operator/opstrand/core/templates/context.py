@@ -1,6 +1,8 @@
-"""What templates can read: `globals`, `params`, every input, output and context value by its name, `connections` and `init`.
+"""What templates can read: `globals`, `params`, every input, output and context value by its name,
+`connections` and `init`.
 
-Owns the spelling of a value as an argument (`as_arg`, `as_args`, `as_str`). Must not resolve or render anything but `argFormat`.
+Owns the spelling of a value as an argument (`as_arg`, `as_args`, `as_str`). Must not resolve or
+render anything but `argFormat`.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ _FACTS = ("value", "type", "connection", "as_str", "as_arg")
 
 @dataclass(frozen=True)
 class ParamView(View):
-    """`params.<name>`: a value with what is declared about it. `as_str` and `as_arg` are made when they are read."""
+    """`params.<name>`: a value with what is declared about it.
+
+    `as_str` and `as_arg` are made when they are read.
+    """
 
     name: str
     value: Any
@@ -64,13 +69,22 @@ class ParamView(View):
 
     @cached_property
     def as_arg(self) -> Any:
-        """`--name=value`, a flag's `--name`, or what `argFormat` makes of it; empty for what has no value."""
+        """`--name=value`, a flag's `--name`, or what `argFormat` makes of it; empty for what has no
+        value.
+        """
         if self.value is None:
             return ""
         if self.io and self.io.arg_format:
             path = f"inputs.{self.name}.argFormat"
-            # Its own text was written by the author of the file, and stays that wherever the argument goes.
-            return render_one(self.io.arg_format, {self.name: self.value}, path, evaluate=self.evaluate, traced=True)
+            # Its own text was written by the author of the file, and stays that wherever the
+            # argument goes.
+            return render_one(
+                self.io.arg_format,
+                {self.name: self.value},
+                path,
+                evaluate=self.evaluate,
+                traced=True,
+            )
         if self.is_flag:
             return f"--{self.name}" if self.value else ""
         return f"--{self.name}={to_text(self.value)}"
@@ -90,7 +104,10 @@ class ParamView(View):
 
 
 class ParamsView(View):
-    """`params`: every value by name, and `as_args`. Filled as values settle; what is made of all of them is made once."""
+    """`params`: every value by name, and `as_args`.
+
+    Filled as values settle; what is made of all of them is made once.
+    """
 
     def __init__(self) -> None:
         self.views: dict[str, ParamView] = {}
@@ -116,14 +133,21 @@ class ParamsView(View):
     def as_args(self) -> list[Any]:
         """The non-empty arguments of inputs, outputs and context values, in that order."""
         if self._args is None:
-            self._args = [arg for arg in (view.as_arg for view in self.views.values()) if arg is not None and arg != ""]
+            self._args = [
+                arg
+                for arg in (view.as_arg for view in self.views.values())
+                if arg is not None and arg != ""
+            ]
         return self._args
 
     def as_plain(self) -> dict[str, Any]:
         if self._plain is None:
             plain: dict[str, Any] = {name: view.as_plain() for name, view in self.views.items()}
             args = [view.get("as_arg") for view in plain.values()]
-            self._plain = {**plain, "as_args": [arg for arg in args if arg is not None and arg != ""]}
+            self._plain = {
+                **plain,
+                "as_args": [arg for arg in args if arg is not None and arg != ""],
+            }
         return self._plain
 
 
@@ -135,14 +159,21 @@ class Scope:
         self.values: dict[str, Any] = {"globals": render_globals(identity), "params": self.params}
         self._evaluate = evaluate
 
-    def add(self, name: str, value: Any, io: IO | None = None, connection: str | None = None) -> None:
-        """Make a value readable. Of one name in inputs and outputs the later one counts: add outputs after inputs."""
+    def add(
+        self, name: str, value: Any, io: IO | None = None, connection: str | None = None
+    ) -> None:
+        """Make a value readable.
+
+        Of one name in inputs and outputs the later one counts: add outputs after inputs.
+        """
         view = ParamView(name, value, io, connection, self._evaluate)
         self.params.add(view)
         self.values[name] = (f"--{name}" if value else "") if view.is_flag else value
 
     def add_not_given(self, *names: str, reason: str, message: str) -> None:
-        """`connections` and `init` where no catalog is known: no text that reads them can be rendered."""
+        """`connections` and `init` where no catalog is known: no text that reads them can be
+        rendered.
+        """
         for name in names:
             self.values.setdefault(name, NotGiven(reason, message))
 

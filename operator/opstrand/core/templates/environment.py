@@ -1,15 +1,26 @@
-"""The environment of the full template language: what a template may call, and that it prints values only.
+"""The environment of the full template language: what a template may call, and that it prints
+values only.
 
-Owns the immutable sandbox, the package's filter and test of our own, what an unknown name does, and what becomes of objects that are
-no values (methods, functions, macros, namespaces, iterators): they may be called and walked through, but have no text, whatever
-filter, operator or format asks for one, since their own would show an address in memory. Must not compile or evaluate a template.
+Owns the immutable sandbox, the package's filter and test of our own, what an unknown name does, and
+what becomes of objects that are no values (methods, functions, macros, namespaces, iterators): they
+may be called and walked through, but have no text, whatever filter, operator or format asks for
+one, since their own would show an address in memory. Must not compile or evaluate a template.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, Set, ValuesView
+from collections.abc import (
+    Callable,
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    Set,
+    ValuesView,
+)
 from typing import Any, NoReturn
 
 import jinja2
@@ -22,7 +33,15 @@ from jinja2.visitor import NodeTransformer
 from opstrand.core.templates.template import EvaluationFailed
 
 #: Results that are lists in all but name.
-LAZY: tuple[type[Iterable[Any]], ...] = (range, Iterator, Set, tuple, KeysView, ValuesView, ItemsView)
+LAZY: tuple[type[Iterable[Any]], ...] = (
+    range,
+    Iterator,
+    Set,
+    tuple,
+    KeysView,
+    ValuesView,
+    ItemsView,
+)
 _VIEWS = (KeysView, ValuesView, ItemsView)
 #: Objects of the engine that have a name in a template.
 _OBJECTS = (Macro, LoopContext, TemplateReference, BlockReference)
@@ -43,11 +62,19 @@ class Unknown(jinja2.Undefined):
         is_top = self._undefined_obj is missing
         raise UnknownName(self._undefined_message, self._undefined_name if is_top else None)
 
-    __str__ = __repr__ = __format__ = __iter__ = __len__ = __eq__ = __ne__ = __contains__ = _fail_with_undefined_error
+    __str__ = __repr__ = __format__ = __iter__ = __len__ = __eq__ = __ne__ = __contains__ = (
+        _fail_with_undefined_error
+    )
     # the base class has these by its own function
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __div__ = __rdiv__ = _fail_with_undefined_error
-    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _fail_with_undefined_error
-    __pos__ = __neg__ = __call__ = __getitem__ = __lt__ = __le__ = __gt__ = __ge__ = _fail_with_undefined_error
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __div__ = __rdiv__ = (
+        _fail_with_undefined_error
+    )
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = (
+        _fail_with_undefined_error
+    )
+    __pos__ = __neg__ = __call__ = __getitem__ = __lt__ = __le__ = __gt__ = __ge__ = (
+        _fail_with_undefined_error
+    )
     __int__ = __float__ = __complex__ = __pow__ = __rpow__ = _fail_with_undefined_error
     __hash__ = jinja2.Undefined.__hash__
 
@@ -115,7 +142,9 @@ def shield(value: Any) -> Any:
         return list(value)
     if isinstance(value, Iterator) and not isinstance(value, Lazy | LoopContext):
         return Lazy(value)
-    if callable(value) and not isinstance(value, jinja2.Undefined | _NoText | Macro | LoopContext | TemplateReference):
+    if callable(value) and not isinstance(
+        value, jinja2.Undefined | _NoText | Macro | LoopContext | TemplateReference
+    ):
         return Function(value)
     return value
 
@@ -135,10 +164,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 def print_value(value: Any) -> Any:
-    """What stands in a text for a value: lazy results as lists, and never an object with its address in memory."""
+    """What stands in a text for a value: lazy results as lists, and never an object with its
+    address in memory.
+    """
     if isinstance(value, LAZY):
         return list(value)
-    if value is None or isinstance(value, str | bool | int | float | list | Mapping | jinja2.Undefined):
+    if value is None or isinstance(
+        value, str | bool | int | float | list | Mapping | jinja2.Undefined
+    ):
         return value
     refuse_text(value)
 
@@ -164,7 +197,9 @@ def _require_value(context: jinja2.runtime.Context, value: Any) -> Any:
 
 
 class _Guard(NodeTransformer):
-    """Every name that is neither called nor asked for a part must be that of a value: macros and loops have texts of their own."""
+    """Every name that is neither called nor asked for a part must be that of a value: macros and
+    loops have texts of their own.
+    """
 
     def visit_Name(self, node: nodes.Name) -> nodes.Node:
         if node.ctx != "load":
@@ -189,7 +224,9 @@ class _Guard(NodeTransformer):
 
 
 def guard(tree: nodes.Template) -> nodes.Template:
-    """The template, in which names of objects that are no values can only be used, and not printed."""
+    """The template, in which names of objects that are no values can only be used, and not
+    printed.
+    """
     guarded: nodes.Template = _Guard().visit(tree)
     return guarded
 
@@ -212,15 +249,25 @@ def _is_matching(text: str, pattern: str) -> bool:
 
 
 def make_environment() -> Sandbox:
-    environment = Sandbox(undefined=Unknown, keep_trailing_newline=True, autoescape=False, finalize=print_value)
+    environment = Sandbox(
+        undefined=Unknown, keep_trailing_newline=True, autoescape=False, finalize=print_value
+    )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": _to_json_value}
     environment.filters["map_format"] = _map_format
     # one run has one plan, at every retry and on every machine: nothing random
     del environment.filters["random"]
-    environment.filters |= {name: _shield_result(function) for name, function in environment.filters.items()}
+    environment.filters |= {
+        name: _shield_result(function) for name, function in environment.filters.items()
+    }
     environment.filters[_VALUE] = _require_value
     environment.tests["matching"] = _is_matching
     # memory and time bound what is made of a range; its length alone costs nothing
-    functions = {"range": range, "dict": dict, "namespace": _Namespace, "cycler": _Cycler, "joiner": _Joiner}
+    functions = {
+        "range": range,
+        "dict": dict,
+        "namespace": _Namespace,
+        "cycler": _Cycler,
+        "joiner": _Joiner,
+    }
     environment.globals = {name: Function(function) for name, function in functions.items()}
     return environment

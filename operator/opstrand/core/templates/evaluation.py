@@ -1,9 +1,10 @@
 """One template, evaluated with the full template language over plain values.
 
-Owns the Jinja environment: the immutable sandbox, what an unknown name does (testing it is fine, using it is an error), the filter
-`map_format`, the type of a result, and which pieces of a text an expression printed. Pure, but not bounded: it is only called where memory
-and time are (`opstrand.controller.template_worker`).
-Must never use `NativeEnvironment`: it reads text as Python, so that "1" becomes 1.
+Owns the Jinja environment: the immutable sandbox, what an unknown name does (testing it is fine,
+using it is an error), the filter `map_format`, the type of a result, and which pieces of a text an
+expression printed. Pure, but not bounded: it is only called where memory and time are
+(`opstrand.controller.template_worker`). Must never use `NativeEnvironment`: it reads text as
+Python, so that "1" becomes 1.
 """
 
 from __future__ import annotations
@@ -17,7 +18,13 @@ import jinja2
 from jinja2 import nodes
 from jinja2.environment import TemplateExpression
 
-from opstrand.core.templates.environment import LAZY, UnknownName, guard, make_environment, print_value
+from opstrand.core.templates.environment import (
+    LAZY,
+    UnknownName,
+    guard,
+    make_environment,
+    print_value,
+)
 from opstrand.core.templates.lookups import RAW
 from opstrand.core.templates.template import EvaluationFailed
 from opstrand.core.templates.traced import Piece, TracedText
@@ -33,7 +40,9 @@ _DEPTH = 50
 
 
 class _Printed(str):
-    """What an expression printed outside of every block that collects text. str() of it is itself, so a template yields it as it is."""
+    """What an expression printed outside of every block that collects text. str() of it is itself,
+    so a template yields it as it is.
+    """
 
     def __str__(self) -> _Printed:
         return self
@@ -54,20 +63,27 @@ _ENVIRONMENT.filters[_PRINTED] = _mark_printed
 
 
 def evaluate(source: str, values: Mapping[str, Any]) -> Any:
-    """The JSON value of a template: typed where it is one expression, else text. EvaluationFailed for all that it cannot be."""
+    """The JSON value of a template: typed where it is one expression, else text.
+
+    EvaluationFailed for all that it cannot be.
+    """
     result = evaluate_traced(source, values)
     return str(result) if isinstance(result, TracedText) else result
 
 
 def evaluate_traced(source: str, values: Mapping[str, Any]) -> Any:
-    """The same, and a text that is not one expression as TracedText: what expressions print is told from what the author wrote."""
+    """The same, and a text that is not one expression as TracedText: what expressions print is told
+    from what the author wrote.
+    """
     try:
         protected, restore = _protect_line_ends(source)
         template = _compile_cached(protected) if len(protected) <= _CACHED else _compile(protected)
         if isinstance(template, TemplateExpression):
             return restore(_finish(template(values)))
         chunks = template.generate(values)
-        text = TracedText.of_pieces(Piece(restore(str.__str__(chunk)), isinstance(chunk, _Printed)) for chunk in chunks)
+        text = TracedText.of_pieces(
+            Piece(restore(str.__str__(chunk)), isinstance(chunk, _Printed)) for chunk in chunks
+        )
         check_text(str(text))
         return text
     except EvaluationFailed:
@@ -90,7 +106,8 @@ def evaluate_traced(source: str, values: Mapping[str, Any]) -> Any:
         raise EvaluationFailed(f"{type(error).__name__}: {error}") from None
 
 
-#: Longer texts (whole files) are compiled each time: a cache of them would eat the memory that templates may take.
+#: Longer texts (whole files) are compiled each time: a cache of them would eat the memory that
+#: templates may take.
 _CACHED = 2000
 
 
@@ -113,14 +130,22 @@ def _compile(source: str) -> jinja2.Template | TemplateExpression:
 
 
 #: Statements that write nothing themselves.
-_SILENT = (nodes.Assign, nodes.AssignBlock, nodes.Macro, nodes.ExprStmt, nodes.Import, nodes.FromImport)
+_SILENT = (
+    nodes.Assign,
+    nodes.AssignBlock,
+    nodes.Macro,
+    nodes.ExprStmt,
+    nodes.Import,
+    nodes.FromImport,
+)
 _COLLECTED = "opstrand_collected"
 
 
 def _mark_outputs(body: list[nodes.Node]) -> list[nodes.Node]:
     """The statements with every expression that prints into the result marked.
 
-    What a block collects (a filter block, a macro's call, a recursive loop) is a value made of both kinds: it counts as printed.
+    What a block collects (a filter block, a macro's call, a recursive loop) is a value made of both
+    kinds: it counts as printed.
     """
     return [marked for node in body for marked in _mark_statement(node)]
 
@@ -128,10 +153,17 @@ def _mark_outputs(body: list[nodes.Node]) -> list[nodes.Node]:
 def _mark_statement(node: nodes.Node) -> list[nodes.Node]:
     match node:
         case nodes.Output():
-            node.nodes = [one if isinstance(one, nodes.TemplateData) else _mark(one) for one in node.nodes]
+            node.nodes = [
+                one if isinstance(one, nodes.TemplateData) else _mark(one) for one in node.nodes
+            ]
         case nodes.If():
             node.body, node.else_ = _mark_outputs(node.body), _mark_outputs(node.else_)
-            node.elif_ = [one for branch in node.elif_ for one in _mark_statement(branch) if isinstance(one, nodes.If)]
+            node.elif_ = [
+                one
+                for branch in node.elif_
+                for one in _mark_statement(branch)
+                if isinstance(one, nodes.If)
+            ]
         case nodes.For(recursive=False):
             node.body, node.else_ = _mark_outputs(node.body), _mark_outputs(node.else_)
         case nodes.With():
@@ -139,7 +171,10 @@ def _mark_statement(node: nodes.Node) -> list[nodes.Node]:
         case _ if not isinstance(node, _SILENT):
             collect = nodes.AssignBlock(nodes.Name(_COLLECTED, "store"), None, [node])
             print_it = nodes.Output([_mark(nodes.Name(_COLLECTED, "load"))])
-            return [one.set_lineno(node.lineno).set_environment(_ENVIRONMENT) for one in (collect, print_it)]
+            return [
+                one.set_lineno(node.lineno).set_environment(_ENVIRONMENT)
+                for one in (collect, print_it)
+            ]
         case _:
             pass
     return [node]
@@ -152,9 +187,13 @@ def _mark(expression: nodes.Expr) -> nodes.Expr:
 
 
 def _finish(result: Any, depth: int = 0) -> Any:
-    """What a template gave, as a value: lazy results are walked through, marked text is text, a float stays a float."""
+    """What a template gave, as a value: lazy results are walked through, marked text is text, a
+    float stays a float.
+    """
     if isinstance(result, jinja2.Undefined):
-        return str(result)  # raises for an unknown name; an `if` without an `else` gives nothing, like in a text
+        return str(
+            result
+        )  # raises for an unknown name; an `if` without an `else` gives nothing, like in a text
     if isinstance(result, float) and not math.isfinite(result):
         raise Mismatch(_NOT_FINITE)
     if isinstance(result, str):
@@ -167,8 +206,13 @@ def _finish(result: Any, depth: int = 0) -> Any:
 
 
 def _protect_line_ends(source: str) -> tuple[str, Any]:
-    """The template engine turns `\\r\\n` into `\\n`; a file's bytes must stay. A blank that the source does not use stands in for `\\r`."""
+    """The template engine turns `\\r\\n` into `\\n`; a file's bytes must stay.
+
+    A blank that the source does not use stands in for `\\r`.
+    """
     spare = next((blank for blank in "\x1f\x1e\x1d\x1c" if blank not in source), None)
     if "\r" not in source or spare is None:
         return source, lambda result: result
-    return source.replace("\r", spare), lambda result: result.replace(spare, "\r") if isinstance(result, str) else result
+    return source.replace(
+        "\r", spare
+    ), lambda result: result.replace(spare, "\r") if isinstance(result, str) else result

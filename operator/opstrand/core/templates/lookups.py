@@ -1,7 +1,8 @@
-"""Plain templates: texts whose expressions are names, attributes, items and constants, which cost and risk nothing to evaluate.
+"""Plain templates: texts whose expressions are names, attributes, items and constants, which cost
+and risk nothing to evaluate.
 
-Owns telling them from all others, and their values. Must not evaluate anything more than a look-up: whoever gets None from
-`parse_plain` has to hand the text to an evaluator with limits.
+Owns telling them from all others, and their values. Must not evaluate anything more than a look-up:
+whoever gets None from `parse_plain` has to hand the text to an evaluator with limits.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 
 _NAME = r"[^\W\d]\w*"
 _TEXT = r"'[^'\\]*'|\"[^\"\\]*\""
-# what is longer, or has an exponent, might be no number that can be kept: left to the evaluator's judgement
+# what is longer, or has an exponent, might be no number that can be kept: left to the evaluator's
+# judgement
 _NUMBER = r"\d{1,15}\.\d{1,15}|\d{1,15}"
 _OUTPUT = re.compile(
     rf"\{{\{{(?P<before>-?)\s*(?P<head>{_NAME}|{_TEXT}|{_NUMBER})"
@@ -25,13 +27,24 @@ _COMMENT = re.compile(r"\{#(?P<before>-?).*?(?P<after>-?)#\}", re.DOTALL)
 _MARK = re.compile(r"\{\{|\{%|\{#")
 #: What to do where braces are not meant for us.
 RAW = "braces that are text stand between {% raw %} and {% endraw %}"
-_CONSTANTS = {"true": True, "True": True, "false": False, "False": False, "none": None, "None": None}
-#: Words of the template language: never names, so that their misuse is left to the real parser's words.
+_CONSTANTS = {
+    "true": True,
+    "True": True,
+    "false": False,
+    "False": False,
+    "none": None,
+    "None": None,
+}
+#: Words of the template language: never names, so that their misuse is left to the real parser's
+#: words.
 _KEYWORDS = frozenset({"and", "or", "not", "in", "is", "if", "else"})
 
 
 class Undefined(Exception):
-    """A look-up met a name that does not exist: `owner` is the expression so far ('' for the top), `known` what it has."""
+    """A look-up met a name that does not exist:
+
+    `owner` is the expression so far ('' for the top), `known` what it has.
+    """
 
     def __init__(self, name: str, owner: str, known: Collection[str] | None) -> None:
         super().__init__(name)
@@ -56,13 +69,18 @@ class Lookup:
 
 @dataclass(frozen=True)
 class Plain:
-    """A template of nothing but text and look-ups. `lone` is the one look-up that is the whole text, and so keeps its type."""
+    """A template of nothing but text and look-ups.
+
+    `lone` is the one look-up that is the whole text, and so keeps its type.
+    """
 
     pieces: tuple[str | Lookup, ...]
 
     @property
     def lone(self) -> Lookup | None:
-        return self.pieces[0] if len(self.pieces) == 1 and isinstance(self.pieces[0], Lookup) else None
+        return (
+            self.pieces[0] if len(self.pieces) == 1 and isinstance(self.pieces[0], Lookup) else None
+        )
 
 
 def is_template(text: str) -> bool:
@@ -71,7 +89,9 @@ def is_template(text: str) -> bool:
 
 
 def parse_plain(text: str) -> Plain | None:
-    """The pieces of a plain template, or None if it needs more than look-ups (or is no template that could be read)."""
+    """The pieces of a plain template, or None if it needs more than look-ups (or is no template
+    that could be read).
+    """
     return _parse_cached(text) if len(text) <= _CACHED else _parse(text)
 
 
@@ -112,7 +132,10 @@ def _parse_lookup(tag: re.Match[str]) -> Lookup | None:
     head = tag["head"]
     if head in _KEYWORDS:
         return None
-    steps = tuple(name or (int(index) if index else quoted[1:-1]) for name, quoted, index in _STEP.findall(tag["tail"]))
+    steps = tuple(
+        name or (int(index) if index else quoted[1:-1])
+        for name, quoted, index in _STEP.findall(tag["tail"])
+    )
     if head[0] in "'\"":
         return Lookup(head[1:-1], steps, constant=True)
     if head[0].isdigit():
@@ -145,14 +168,20 @@ def _step(value: Any, step: str | int, owner: str) -> Any:
 
 
 _WORD = re.compile(rf"{_TEXT}|(?P<dot>\.\s*)?(?P<name>{_NAME})")
-_PARAMS = re.compile(rf"(?<![\w.])params\b\s*(?:\.\s*(?P<name>{_NAME})|\[\s*(?P<text>{_TEXT})\s*\])?")
+_PARAMS = re.compile(
+    rf"(?<![\w.])params\b\s*(?:\.\s*(?P<name>{_NAME})|\[\s*(?P<text>{_TEXT})\s*\])?"
+)
 # an open quote runs to the end, so that a hostile text is read once and not once per quote
-_TOKEN = re.compile(r"'(?:[^'\\]|\\.)*+(?:'|\\?\Z)|\"(?:[^\"\\]|\\.)*+(?:\"|\\?\Z)|\}\}|%\}", re.DOTALL)
+_TOKEN = re.compile(
+    r"'(?:[^'\\]|\\.)*+(?:'|\\?\Z)|\"(?:[^\"\\]|\\.)*+(?:\"|\\?\Z)|\}\}|%\}", re.DOTALL
+)
 
 
 @dataclass(frozen=True)
 class Names:
-    """What a template may read: top-level names, and names of `params` (`every` means that it takes `params` as a whole)."""
+    """What a template may read: top-level names, and names of `params` (`every` means that it takes
+    `params` as a whole).
+    """
 
     top: frozenset[str]
     params: frozenset[str] = frozenset()
@@ -160,7 +189,9 @@ class Names:
 
 
 def find_names(text: str) -> Names:
-    """Read off the text without the template language's parser, so it may name more than is read (a loop's own variable), never less."""
+    """Read off the text without the template language's parser, so it may name more than is read (a
+    loop's own variable), never less.
+    """
     plain = parse_plain(text)
     if plain is not None:
         return _collect_names(piece for piece in plain.pieces if isinstance(piece, Lookup))

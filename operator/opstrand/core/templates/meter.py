@@ -1,8 +1,8 @@
 """How much one run's templates may read and give, counted while they are rendered.
 
-Owns the budget of one decision: every rendering of it takes from the same `Meter`, which travels with the evaluator
-(`Metered`), so that a run is refused as soon as it asks for more than could be stored, and not after it was made. Must
-not render anything.
+Owns the budget of one decision: every rendering of it takes from the same `Meter`, which travels
+with the evaluator (`Metered`), so that a run is refused as soon as it asks for more than could be
+stored, and not after it was made. Must not render anything.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 from opstrand.core.limits import RENDERED, TEMPLATES_READ, describe_size, measure
 from opstrand.errors import SpecError
 
-#: `evaluate(source, values)` renders one template over JSON values and gives a JSON value; raises EvaluationFailed.
+#: `evaluate(source, values)` renders one template over JSON values and gives a JSON value; raises
+#: EvaluationFailed.
 Evaluate = Callable[[str, Mapping[str, Any]], Any]
 
 #: What a number or null counts: about what it takes as JSON.
@@ -21,7 +22,10 @@ _SMALL = 8
 
 
 class Exhausted(SpecError):
-    """A run's templates give or read more than one run may. Ends the rendering at once: what follows would fail too."""
+    """A run's templates give or read more than one run may.
+
+    Ends the rendering at once: what follows would fail too.
+    """
 
 
 class Meter:
@@ -30,7 +34,8 @@ class Meter:
     def __init__(self, *, rendered: int = RENDERED, read: int = TEMPLATES_READ) -> None:
         self._rendered = self._rendered_left = rendered
         self._read = self._read_left = read
-        #: Sizes of lists and mappings by identity; each is kept, so that no other value gets its identity.
+        #: Sizes of lists and mappings by identity; each is kept, so that no other value gets its
+        #: identity.
         self._sizes: dict[int, tuple[Any, int]] = {}
 
     def charge(self, value: Any, path: str = "") -> None:
@@ -38,7 +43,10 @@ class Meter:
         self._rendered_left -= self.size_of(value)
         if self._rendered_left < 0:
             limit = describe_size(self._rendered)
-            message = f"what the run's templates and references give takes more than {limit}, which is all that fits"
+            message = (
+                f"what the run's templates and references give takes more than {limit}, which is "
+                "all that fits"
+            )
             raise Exhausted("TooLarge", message, path)
 
     def charge_read(self, values: Mapping[str, Any]) -> None:
@@ -46,7 +54,10 @@ class Meter:
         self._read_left -= sum(map(self.size_of, _list_parts(values)))
         if self._read_left < 0:
             limit = describe_size(self._read)
-            message = f"the run's templates read more than {limit} together; let fewer of them read the large values"
+            message = (
+                f"the run's templates read more than {limit} together; let fewer of them read the "
+                "large values"
+            )
             raise Exhausted("TooLarge", message)
 
     def size_of(self, value: Any) -> int:
@@ -83,5 +94,7 @@ class Metered:
 
 
 def metered(evaluate: Evaluate) -> Metered:
-    """The evaluator with a meter: its own, where it has one already, so that all that belongs together shares it."""
+    """The evaluator with a meter: its own, where it has one already, so that all that belongs
+    together shares it.
+    """
     return evaluate if isinstance(evaluate, Metered) else Metered(evaluate, Meter())

@@ -1,8 +1,10 @@
 """Templates in trees: every text is rendered once, and what came out is never rendered again.
 
-Owns what counts as a template, the type of its result (`"{{ expr }}"` alone keeps it, inside a longer text it is text) and the words of
-a TemplateError. Must not evaluate more than look-ups itself: filters, calls, loops and arithmetic go to an `Evaluate`, which the shell
-gives (`opstrand.controller.template_worker`) and which bounds memory and time. It is passed down as `evaluate=` from `resolve` and `compile_plan`.
+Owns what counts as a template, the type of its result (`"{{ expr }}"` alone keeps it, inside a
+longer text it is text) and the words of a TemplateError. Must not evaluate more than look-ups
+itself: filters, calls, loops and arithmetic go to an `Evaluate`, which the shell gives
+(`opstrand.controller.template_worker`) and which bounds memory and time. It is passed down as
+`evaluate=` from `resolve` and `compile_plan`.
 """
 
 from __future__ import annotations
@@ -12,13 +14,30 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from opstrand.core.templates.lookups import Lookup, Plain, Undefined, find_names, is_template, look_up, parse_plain
+from opstrand.core.templates.lookups import (
+    Lookup,
+    Plain,
+    Undefined,
+    find_names,
+    is_template,
+    look_up,
+    parse_plain,
+)
 from opstrand.core.templates.meter import Evaluate, Exhausted, Meter, metered
 from opstrand.core.templates.traced import Piece, TracedText, forget, pieces_of, trace
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.text import quote, suggest
 
-__all__ = ["Evaluate", "EvaluationFailed", "View", "iter_texts", "refuse", "render", "render_one", "render_text"]
+__all__ = [
+    "Evaluate",
+    "EvaluationFailed",
+    "View",
+    "iter_texts",
+    "refuse",
+    "render",
+    "render_one",
+    "render_text",
+]
 
 
 class View(Mapping[str, Any]):
@@ -31,19 +50,25 @@ class View(Mapping[str, Any]):
 
 @dataclass(frozen=True)
 class NotGiven:
-    """Stands in a context for what is not known here: a text that reads it cannot be rendered, and is not wrong for that."""
+    """Stands in a context for what is not known here: a text that reads it cannot be rendered, and
+    is not wrong for that.
+    """
 
     reason: str
     message: str
 
 
 class EvaluationFailed(Exception):
-    """An evaluator's verdict on a template: `message` for a person; `undefined` is the name that does not exist, if that was it.
+    """An evaluator's verdict on a template: `message` for a person; `undefined` is the name that
+    does not exist, if that was it.
 
-    `out_of_memory`: the evaluating process has reached its limit, and may still hold what the template made.
+    `out_of_memory`: the evaluating process has reached its limit, and may still hold what the
+    template made.
     """
 
-    def __init__(self, message: str, undefined: str | None = None, *, out_of_memory: bool = False) -> None:
+    def __init__(
+        self, message: str, undefined: str | None = None, *, out_of_memory: bool = False
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.undefined = undefined
@@ -52,11 +77,22 @@ class EvaluationFailed(Exception):
 
 def refuse(source: str, values: Mapping[str, Any]) -> Any:
     """The evaluator for where there is none: everything beyond look-ups is refused."""
-    raise SpecError("NotSupported", f"{quote(source, 100)} needs more than looking up a name, which is not available here")
+    raise SpecError(
+        "NotSupported",
+        f"{quote(source, 100)} needs more than looking up a name, which is not available here",
+    )
 
 
-def render(value: Any, context: Mapping[str, Any], path: str = "", *, evaluate: Evaluate = refuse, traced: bool = False) -> Any:
-    """`value` with every text and every key in it rendered once. SpecError TemplateError with the path of each text at fault.
+def render(
+    value: Any,
+    context: Mapping[str, Any],
+    path: str = "",
+    *,
+    evaluate: Evaluate = refuse,
+    traced: bool = False,
+) -> Any:
+    """`value` with every text and every key in it rendered once. SpecError TemplateError with the
+    path of each text at fault.
 
     `traced`: rendered texts are TracedText, for what enters a language that interprets them.
     """
@@ -67,7 +103,9 @@ def render(value: Any, context: Mapping[str, Any], path: str = "", *, evaluate: 
     return rendered if traced else forget(rendered)
 
 
-def _render_tree(value: Any, context: Mapping[str, Any], path: str, evaluate: Evaluate, problems: list[Problem]) -> Any:
+def _render_tree(
+    value: Any, context: Mapping[str, Any], path: str, evaluate: Evaluate, problems: list[Problem]
+) -> Any:
     if len(problems) >= MAX_PROBLEMS:
         return None
     if isinstance(value, str):
@@ -81,12 +119,19 @@ def _render_tree(value: Any, context: Mapping[str, Any], path: str, evaluate: Ev
     if isinstance(value, Mapping):
         return _render_mapping(value, context, path, evaluate, problems)
     if isinstance(value, list | tuple):
-        return [_render_tree(item, context, f"{path}[{index}]", evaluate, problems) for index, item in enumerate(value)]
+        return [
+            _render_tree(item, context, f"{path}[{index}]", evaluate, problems)
+            for index, item in enumerate(value)
+        ]
     return value
 
 
 def _render_mapping(
-    value: Mapping[str, Any], context: Mapping[str, Any], path: str, evaluate: Evaluate, problems: list[Problem]
+    value: Mapping[str, Any],
+    context: Mapping[str, Any],
+    path: str,
+    evaluate: Evaluate,
+    problems: list[Problem],
 ) -> dict[str, Any]:
     rendered: dict[str, Any] = {}
     for key, item in value.items():
@@ -99,32 +144,58 @@ def _render_mapping(
             problems += error.problems
             name = key
         if name in rendered:
-            problems.append(Problem("TemplateError", f"two keys render to {quote(name, 100)}", where))
+            problems.append(
+                Problem("TemplateError", f"two keys render to {quote(name, 100)}", where)
+            )
         rendered[name] = _render_tree(item, context, where, evaluate, problems)
     return rendered
 
 
 def _render_key(key: Any, context: Mapping[str, Any], path: str, evaluate: Evaluate) -> str:
-    return _as_text(_render(key, context, path, evaluate)) if isinstance(key, str) and is_template(key) else str(key)
+    return (
+        _as_text(_render(key, context, path, evaluate))
+        if isinstance(key, str) and is_template(key)
+        else str(key)
+    )
 
 
 def _render_value(text: str, context: Mapping[str, Any], path: str, evaluate: Evaluate) -> Any:
-    return _render(text.removesuffix("\n").removesuffix("\r"), context, path, evaluate) if is_template(text) else text
+    return (
+        _render(text.removesuffix("\n").removesuffix("\r"), context, path, evaluate)
+        if is_template(text)
+        else text
+    )
 
 
-def render_one(text: str, context: Mapping[str, Any], path: str = "", *, evaluate: Evaluate = refuse, traced: bool = False) -> Any:
-    """One text: itself without a template in it, a value where it is one expression and nothing else, else a text."""
+def render_one(
+    text: str,
+    context: Mapping[str, Any],
+    path: str = "",
+    *,
+    evaluate: Evaluate = refuse,
+    traced: bool = False,
+) -> Any:
+    """One text: itself without a template in it, a value where it is one expression and nothing
+    else, else a text.
+    """
     rendered = _render_value(text, context, path, evaluate)
     return rendered if traced else forget(rendered)
 
 
-def render_text(text: str, context: Mapping[str, Any], path: str = "", *, evaluate: Evaluate = refuse) -> str:
-    """One text that stays text to the last byte, its final newline and its kind of line ends too."""
+def render_text(
+    text: str, context: Mapping[str, Any], path: str = "", *, evaluate: Evaluate = refuse
+) -> str:
+    """One text that stays text to the last byte, its final newline and its kind of line ends
+    too.
+    """
     return str(_render(text, context, path, evaluate)) if is_template(text) else text
 
 
 def _render(text: str, context: Mapping[str, Any], path: str, evaluate: Evaluate) -> Any:
-    """The result; every text that an expression gave is traced. What an evaluator gave without a trace counts as printed."""
+    """The result; every text that an expression gave is traced.
+
+    What an evaluator gave without a trace counts as printed.
+    """
     evaluate = metered(evaluate)
     plain = parse_plain(text)
     try:
@@ -137,17 +208,25 @@ def _render(text: str, context: Mapping[str, Any], path: str, evaluate: Evaluate
         evaluate.meter.charge(value, path)
         return trace(value)
     except Exhausted as error:
-        raise error if error.problems[0].path else Exhausted(error.reason, error.problems[0].message, path) from None
+        raise (
+            error
+            if error.problems[0].path
+            else Exhausted(error.reason, error.problems[0].message, path)
+        ) from None
     except Undefined as error:
         raise SpecError("TemplateError", _explain(error), path) from None
     except EvaluationFailed as error:
         hint = suggest(error.undefined, context) if error.undefined else ""
-        raise SpecError("TemplateError", f"{quote(text, 100)}: {error.message}{hint}", path) from None
+        raise SpecError(
+            "TemplateError", f"{quote(text, 100)}: {error.message}{hint}", path
+        ) from None
     except SpecError as error:
         raise error if error.problems[0].path else error.within(path) from None
 
 
-def _render_pieces(plain: Plain, context: Mapping[str, Any], path: str, meter: Meter) -> Iterator[Piece]:
+def _render_pieces(
+    plain: Plain, context: Mapping[str, Any], path: str, meter: Meter
+) -> Iterator[Piece]:
     """The pieces of a text, given up at the first that is too much."""
     for one in plain.pieces:
         text = one if isinstance(one, str) else _as_text(trace(unwrap(_find(one, context))))
@@ -197,13 +276,19 @@ def iter_texts(value: Any) -> Iterator[str]:
 
 
 def select(text: str, context: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a context that a template may read, as plain values: what crosses to an evaluator stays small."""
+    """The part of a context that a template may read, as plain values: what crosses to an evaluator
+    stays small.
+    """
     names = find_names(text)
     _require(sorted(names.top), context)
     values = {name: unwrap(context[name]) for name in names.top if name in context}
     if "params" in context and (names.params or names.every):
         params = context["params"]
-        values["params"] = unwrap(params) if names.every else {n: unwrap(params[n]) for n in names.params if n in params}
+        values["params"] = (
+            unwrap(params)
+            if names.every
+            else {n: unwrap(params[n]) for n in names.params if n in params}
+        )
     return values
 
 

@@ -1,7 +1,8 @@
 """Texts that know which of their pieces the author of the file wrote and which a template printed.
 
-Owns that distinction and how it is carried through lists, mappings and JSON. A rendered text enters languages that others interpret
-(Kubernetes' `$(VAR)`, a Dockerfile's `$VAR`), where only what the author wrote may have a meaning. Must not know any such language.
+Owns that distinction and how it is carried through lists, mappings and JSON. A rendered text enters
+languages that others interpret (Kubernetes' `$(VAR)`, a Dockerfile's `$VAR`), where only what the
+author wrote may have a meaning. Must not know any such language.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import Any, NamedTuple
 
 
 class Piece(NamedTuple):
-    """A part of a text; `printed` is true for what an expression gave, false for what stands in the file."""
+    """A part of a text; `printed` is true for what an expression gave, false for what stands in the
+    file.
+    """
 
     text: str
     printed: bool
@@ -21,15 +24,17 @@ class Piece(NamedTuple):
 class TracedText(str):
     """A text with its pieces. Compares, prints and serializes as the text that it is.
 
-    `lengths` are those of its pieces, by turns of what the author wrote (the first, possibly 0) and what was printed: a loop makes
-    hundreds of thousands of them.
+    `lengths` are those of its pieces, by turns of what the author wrote (the first, possibly 0) and
+    what was printed: a loop makes hundreds of thousands of them.
     """
 
     lengths: tuple[int, ...]
     _plain: str
 
     def __str__(self) -> str:
-        """The plain text that it was made of: a long value that stands in thousands of places is kept once."""
+        """The plain text that it was made of: a long value that stands in thousands of places is
+        kept once.
+        """
         return self._plain
 
     @classmethod
@@ -61,7 +66,9 @@ def pieces_of(text: str) -> Iterator[Piece]:
 
 
 def trace(value: Any) -> Any:
-    """A value that an expression gave: every text in it is printed, but for what has a trace already (an `argFormat`'s own text)."""
+    """A value that an expression gave: every text in it is printed, but for what has a trace
+    already (an `argFormat`'s own text).
+    """
     if isinstance(value, TracedText):
         return value
     if isinstance(value, str):
@@ -112,4 +119,8 @@ def to_answer(value: Any) -> dict[str, Any]:
 
 def from_answer(answer: Mapping[str, Any]) -> Any:
     """The result that `to_answer` wrote."""
-    return TracedText.of(answer["value"], answer["lengths"]) if "lengths" in answer else answer["value"]
+    return (
+        TracedText.of(answer["value"], answer["lengths"])
+        if "lengths" in answer
+        else answer["value"]
+    )

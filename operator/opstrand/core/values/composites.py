@@ -1,7 +1,8 @@
 """Types of values with parts: artifacts, git, dockerfile, file, tensorboard, event.
 
-Owns which parts they have. The value stays the mapping that was given, with nothing added: only what is written differently but means
-the same is made equal (`file` of an ArtifactsType, lists written as `a,b`).
+Owns which parts they have. The value stays the mapping that was given, with nothing added: only
+what is written differently but means the same is made equal (`file` of an ArtifactsType, lists
+written as `a,b`).
 """
 
 from __future__ import annotations
@@ -23,13 +24,17 @@ def _split(value: Any) -> Any:
 
 
 def _check_uuid(value: Any) -> Any:
-    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", value):
+    if not isinstance(value, str) or not re.fullmatch(
+        r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", value
+    ):
         raise ValueError("expected the uuid of a run")
     return value
 
 
 _Texts = Annotated[list[StrictStr], BeforeValidator(_split)]
-_Uuids = Annotated[list[Annotated[StrictStr, BeforeValidator(_check_uuid)]], BeforeValidator(_split)]
+_Uuids = Annotated[
+    list[Annotated[StrictStr, BeforeValidator(_check_uuid)]], BeforeValidator(_split)
+]
 
 
 class _Part(BaseModel):
@@ -64,7 +69,9 @@ class _Dockerfile(_Part):
     workdir_path: StrictStr | None = None
     shell: StrictStr | None = None
 
-    model_config = ConfigDict(alias_generator=lambda name: to_camel(name.rstrip("_")), extra="forbid")
+    model_config = ConfigDict(
+        alias_generator=lambda name: to_camel(name.rstrip("_")), extra="forbid"
+    )
 
 
 class _File(_Part):
@@ -98,7 +105,9 @@ COMPOSITES: dict[str, type[BaseModel]] = {
 
 
 def convert_composite(type_name: str, value: Any) -> dict[str, Any]:
-    """The mapping (or its JSON text) with its parts checked; Mismatch names the part that is wrong."""
+    """The mapping (or its JSON text) with its parts checked; Mismatch names the part that is
+    wrong.
+    """
     found = read_mapping(value)
     if type_name == "artifacts":
         found = _rename_file(found)

@@ -1,6 +1,7 @@
 """Types written as Python hints: `List[int]`, `Dict[str, float]`, `Optional[str]`, `PositiveInt`.
 
-Owns the grammar of the hints that mean something for a value in a file. Must not evaluate them: a hint is text from a stranger.
+Owns the grammar of the hints that mean something for a value in a file. Must not evaluate them: a
+hint is text from a stranger.
 """
 
 from __future__ import annotations
@@ -77,7 +78,11 @@ def _parse(text: str, depth: int) -> _Converter | None:
     item = _parse(inner, depth + 1)
     if item is None:
         return None
-    return item if outer == "Optional" else lambda value: [item(part) for part in SCALARS["list"](value)]
+    return (
+        item
+        if outer == "Optional"
+        else lambda value: [item(part) for part in SCALARS["list"](value)]
+    )
 
 
 def _parse_dict(inner: str, depth: int) -> _Converter | None:

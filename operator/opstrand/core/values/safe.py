@@ -23,8 +23,9 @@ class Mismatch(Exception):
 def make_safe(value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - one return per kind of value
     """`value` as a store gives it back. Raises Mismatch.
 
-    Infinities and not-a-number become null, an integral float becomes an integer (a cluster's store writes 1.0 as 1, so a plan must not
-    depend on which of them it saw), dates become text, keys become text.
+    Infinities and not-a-number become null, an integral float becomes an integer (a cluster's store
+    writes 1.0 as 1, so a plan must not depend on which of them it saw), dates become text, keys
+    become text.
     """
     match value:
         case None | bool():
@@ -50,7 +51,9 @@ def make_safe(value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - one return 
 
 
 def unstore(value: Any) -> Any:
-    """A value from a store, with the floats that it wrote as whole numbers of more than 64 bits made floats again."""
+    """A value from a store, with the floats that it wrote as whole numbers of more than 64 bits
+    made floats again.
+    """
     if isinstance(value, Mapping):
         return {key: unstore(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -65,12 +68,19 @@ def _check_depth(depth: int) -> None:
 
 
 def is_too_deep(value: Any) -> bool:
-    """Whether a value is nested beyond what is ever kept; asked before anything walks through it."""
+    """Whether a value is nested beyond what is ever kept; asked before anything walks through
+    it.
+    """
     layer = [value]
     for _ in range(_DEPTH + 1):
         if not layer:
             return False
-        layer = [inner for one in layer if isinstance(one, Mapping | list | tuple) for inner in _list_inner(one)]
+        layer = [
+            inner
+            for one in layer
+            if isinstance(one, Mapping | list | tuple)
+            for inner in _list_inner(one)
+        ]
     return bool(layer)
 
 
@@ -90,7 +100,10 @@ def check_text(value: str) -> str:
 
 def check_integer(value: int) -> int:
     if not -MAX_INTEGER - 1 <= value <= MAX_INTEGER:
-        raise Mismatch("an integer beyond 64 bits loses its last digits when it is stored; give it as text (type str)")
+        raise Mismatch(
+            "an integer beyond 64 bits loses its last digits when it is stored; give it as text "
+            "(type str)"
+        )
     return value
 
 
@@ -126,9 +139,13 @@ def read_list(value: Any) -> list[Any]:
 
 
 def read_json(value: Any, expected: str) -> Any:
-    """A value as it is, but a text as the JSON that it is, without the constants that are not JSON; Mismatch with `expected` otherwise."""
+    """A value as it is, but a text as the JSON that it is, without the constants that are not JSON;
+    Mismatch with `expected` otherwise.
+    """
     try:
-        return json.loads(value, parse_constant=_refuse_constant) if isinstance(value, str) else value
+        return (
+            json.loads(value, parse_constant=_refuse_constant) if isinstance(value, str) else value
+        )
     except (ValueError, RecursionError):
         raise Mismatch(expected) from None
 

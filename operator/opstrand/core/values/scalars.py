@@ -1,7 +1,7 @@
 """Types of single values: numbers, texts, dates, addresses.
 
-Owns what each accepts; the converters raise Mismatch. Source: polyaxon 2.18.0 as measured in the conformance vectors, and the types'
-documentation where the package falls short of it (`datetime`).
+Owns what each accepts; the converters raise Mismatch. Source: polyaxon 2.18.0 as measured in the
+conformance vectors, and the types' documentation where the package falls short of it (`datetime`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import Url
 
-from opstrand.core.values.safe import Mismatch, check_integer, check_text, make_safe, read_json, read_list, read_mapping
+from opstrand.core.values.safe import (
+    Mismatch,
+    check_integer,
+    check_text,
+    make_safe,
+    read_json,
+    read_list,
+    read_mapping,
+)
 
 _WORDS = {
     **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
@@ -26,7 +34,9 @@ _DATE = TypeAdapter(date)
 _DATETIME = TypeAdapter(datetime)
 _DURATION = TypeAdapter(timedelta)
 _EXPONENT = re.compile(r"e([+-])0*(\d)")
-_EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]{2,}", re.ASCII)
+_EMAIL = re.compile(
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]{2,}", re.ASCII
+)
 _UUID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _WASB = re.compile(r"wasbs?://[^@/\s]+@[^./\s]+\.blob\.core\.windows\.net(/.*)?", re.DOTALL)
 
@@ -58,7 +68,9 @@ _WHOLE, _ANY_NUMBER = "expected a whole number such as 3", "expected a number su
 
 
 def _read_number(value: Any, expected: str) -> int | float:
-    """A number, or the text that JSON writes it as: no blanks inside, a digit on both sides of the point."""
+    """A number, or the text that JSON writes it as: no blanks inside, a digit on both sides of the
+    point.
+    """
     number = read_json(value, expected)
     if not isinstance(number, int | float):
         raise Mismatch(expected)
@@ -89,7 +101,11 @@ def to_str(value: Any) -> str:
 def format_json(value: Any) -> str:
     """Compact JSON with numbers as the published client prints them (`1e-7`, not `1e-07`)."""
     if isinstance(value, float):
-        return _EXPONENT.sub(r"e\1\2", repr(value)).replace("e+", "e") if math.isfinite(value) else "null"
+        return (
+            _EXPONENT.sub(r"e\1\2", repr(value)).replace("e+", "e")
+            if math.isfinite(value)
+            else "null"
+        )
     if isinstance(value, Mapping):
         items = (f"{_quote(str(key))}:{format_json(item)}" for key, item in value.items())
         return f"{{{','.join(items)}}}"
@@ -164,7 +180,9 @@ def to_date(value: Any) -> str:
 
 
 def to_datetime(value: Any) -> str:
-    """A date where it is one, else ISO 8601 with the zone that was given (2.18 takes dates only; the documented type is a moment)."""
+    """A date where it is one, else ISO 8601 with the zone that was given (2.18 takes dates only;
+    the documented type is a moment).
+    """
     try:
         return to_date(value)
     except Mismatch:
@@ -212,7 +230,9 @@ def to_dict_of_dicts(value: Any) -> dict[str, Any]:
 def to_auth(value: Any) -> dict[str, Any]:
     """User and password. A text is refused, as it always was: where it splits would be a guess."""
     if not isinstance(value, Mapping):
-        raise Mismatch("expected a mapping in the file, {user: ..., password: ...}; a text is not split")
+        raise Mismatch(
+            "expected a mapping in the file, {user: ..., password: ...}; a text is not split"
+        )
     return to_dict(value)
 
 

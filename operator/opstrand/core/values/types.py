@@ -1,7 +1,8 @@
 """What the types of inputs and outputs mean: which values they accept, and what they make of them.
 
-Owns the one conversion of a value by its declaration. The kinds of types live beside it: `scalars`, `composites` and `hints`. Must not
-read params or declarations' other rules (`core.resolving.validation`).
+Owns the one conversion of a value by its declaration. The kinds of types live beside it: `scalars`,
+`composites` and `hints`. Must not read params or declarations' other rules
+(`core.resolving.validation`).
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ _Converter = Callable[[Any], Any]
 
 
 def convert(value: Any, type_name: str | None, *, is_list: bool = False, path: str = "") -> Any:
-    """`value` as its declared type wants it, safe for JSON; SpecError ParamInvalid. Null is not for types: judge it before.
+    """`value` as its declared type wants it, safe for JSON; SpecError ParamInvalid. Null is not for
+    types: judge it before.
 
-    Texts are read as their type reads them, whether they come from a command line or a file. Converting twice changes nothing.
+    Texts are read as their type reads them, whether they come from a command line or a file.
+    Converting twice changes nothing.
     """
     try:
         if is_list:
@@ -32,7 +35,9 @@ def convert(value: Any, type_name: str | None, *, is_list: bool = False, path: s
         named = shorten(type_name or "a value", 60)
         wanted = f"a list of {named}" if is_list else named
         why = f": {error}" if str(error) else ""
-        raise SpecError("ParamInvalid", f"cannot read {shorten(repr(value), 120)} as {wanted}{why}", path) from None
+        raise SpecError(
+            "ParamInvalid", f"cannot read {shorten(repr(value), 120)} as {wanted}{why}", path
+        ) from None
 
 
 def _convert_one(value: Any, type_name: str | None) -> Any:
@@ -57,13 +62,17 @@ def _find_converter(type_name: str) -> _Converter:
 
 def complain_of_type(type_name: str) -> str:
     """The sentence about a type that does not exist, with the nearest one that does."""
-    return f"there is no type '{shorten(type_name, 60)}'{suggest(type_name, [*SCALARS, *COMPOSITES, 'any'])}"
+    return (
+        "there is no type "
+        f"'{shorten(type_name, 60)}'{suggest(type_name, [*SCALARS, *COMPOSITES, 'any'])}"
+    )
 
 
 def restore(value: Any, type_name: str | None, *, is_list: bool = False) -> Any:
     """A value that came back from a store, as it was before: the store writes 1.0 as 1.
 
-    What no longer fits its type (a declaration changed, a person edited the status) stays as it is: what was frozen is the truth.
+    What no longer fits its type (a declaration changed, a person edited the status) stays as it is:
+    what was frozen is the truth.
     """
     if value is None:
         return None
@@ -75,7 +84,11 @@ def restore(value: Any, type_name: str | None, *, is_list: bool = False) -> Any:
 
 
 def to_text(value: Any) -> str:
-    """A value as text: `true`, `0.5`, `null`, compact JSON for lists and dictionaries, a text as it is. For env, `as_str` and labels."""
+    """A value as text:
+
+    `true`, `0.5`, `null`, compact JSON for lists and dictionaries, a text as it is. For env,
+    `as_str` and labels.
+    """
     from_str = SCALARS["str"]
     return "null" if value is None else str(from_str(value))
 

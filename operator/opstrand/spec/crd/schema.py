@@ -1,8 +1,9 @@
 """Models to the structural schema of a custom resource.
 
-Owns what the API server is told of a section. Every object keeps unknown fields, since a closed one drops a typo silently for clients
-that don't ask for strictness; the operator refuses it instead. Where a template may stand in place of a number or an object, no type is
-given: the server would refuse the template. Must not know the resources.
+Owns what the API server is told of a section. Every object keeps unknown fields, since a closed one
+drops a typo silently for clients that don't ask for strictness; the operator refuses it instead.
+Where a template may stand in place of a number or an object, no type is given: the server would
+refuse the template. Must not know the resources.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ OPEN_OBJECT: Schema = {"type": "object", **OPEN}
 #: Nobody writes more; an endless list would make every rule on it too costly for the server.
 MAX_ITEMS = 1000
 _SCALARS = {"text": "string", "whole": "integer", "number": "number", "flag": "boolean"}
-#: Below this depth a section is an open object: what is there is judged by the operator, and the CRD stays small.
+#: Below this depth a section is an open object: what is there is judged by the operator, and the
+#: CRD stays small.
 _DEPTH = 3
 
 
@@ -32,7 +34,10 @@ def section_schema(model: type[BaseModel], *, depth: int = _DEPTH) -> Schema:
     """The schema of one section: its keys by name, open for others."""
     if depth == 0:
         return dict(OPEN_OBJECT)
-    properties = {key: field_schema(shape, info, depth=depth) for key, (shape, info) in fields_of(model).items()}
+    properties = {
+        key: field_schema(shape, info, depth=depth)
+        for key, (shape, info) in fields_of(model).items()
+    }
     return {**OPEN_OBJECT, "properties": properties}
 
 
@@ -44,7 +49,9 @@ def field_schema(shape: Shape, info: FieldInfo, *, depth: int = _DEPTH) -> Schem
 def shape_schema(shape: Shape, depth: int) -> Schema:
     if shape.kind == "whole" and shape.takes_template:
         return {"x-kubernetes-int-or-string": True}
-    if shape.kind in ("any", "either") or (shape.takes_template and shape.kind not in ("text", "choice")):
+    if shape.kind in ("any", "either") or (
+        shape.takes_template and shape.kind not in ("text", "choice")
+    ):
         return dict(OPEN)
     return _plain_schema(shape, depth)
 
@@ -54,7 +61,11 @@ def _plain_schema(shape: Shape, depth: int) -> Schema:
         bound = {"minimum": shape.minimum} if shape.minimum is not None else {}
         return {"type": _SCALARS[shape.kind], **bound}
     if shape.kind == "choice":
-        return {"type": "string"} if shape.takes_template else {"type": "string", "enum": list(shape.choices)}
+        return (
+            {"type": "string"}
+            if shape.takes_template
+            else {"type": "string", "enum": list(shape.choices)}
+        )
     if shape.kind == "list":
         items = shape_schema(shape.items, depth - 1) if shape.items else dict(OPEN)
         return {"type": "array", "maxItems": MAX_ITEMS, "items": items}
@@ -64,7 +75,10 @@ def _plain_schema(shape: Shape, depth: int) -> Schema:
 
 
 def object_schema(keys: Iterable[str]) -> Schema:
-    """An open object that names its keys. A rule compares the keys it knows; of others it would not see that one was renamed."""
+    """An open object that names its keys.
+
+    A rule compares the keys it knows; of others it would not see that one was renamed.
+    """
     return {**OPEN_OBJECT, **({"properties": {key: dict(OPEN) for key in keys}} if keys else {})}
 
 
@@ -73,17 +87,25 @@ def keys_of(shape: Shape) -> list[str]:
     if shape.section is not None:
         return written_keys(shape.section)
     if shape.by_kind is not None:
-        return sorted({key for member in shape.by_kind.members().values() for key in written_keys(member)})
+        return sorted(
+            {key for member in shape.by_kind.members().values() for key in written_keys(member)}
+        )
     return list(known_keys()[shape.kubernetes]) if shape.kubernetes else []
 
 
 def taking_null(properties: Mapping[str, Schema]) -> dict[str, Schema]:
-    """The same keys, each taking null too: in a polyaxonfile null is a value, which empties what a component gives."""
+    """The same keys, each taking null too: in a polyaxonfile null is a value, which empties what a
+    component gives.
+    """
     return {key: _taking_null(schema) for key, schema in properties.items()}
 
 
 def _taking_null(schema: Schema) -> Schema:
-    changed = {**schema, "nullable": True} if "type" in schema or "x-kubernetes-int-or-string" in schema else dict(schema)
+    changed = (
+        {**schema, "nullable": True}
+        if "type" in schema or "x-kubernetes-int-or-string" in schema
+        else dict(schema)
+    )
     if "enum" in changed:
         changed["enum"] = [*changed["enum"], None]
     if "properties" in changed:

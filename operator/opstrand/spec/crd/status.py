@@ -1,7 +1,7 @@
 """The status of an Operation as the API server knows it.
 
-Owns the types of its keys. Values that users' runs write (inputs, outputs, meta) are open and keep their nulls. Must not know how a
-status comes about.
+Owns the types of its keys. Values that users' runs write (inputs, outputs, meta) are open and keep
+their nulls. Must not know how a status comes about.
 """
 
 from __future__ import annotations
@@ -10,7 +10,16 @@ from typing import Any
 
 from opstrand.spec.crd.schema import OPEN, OPEN_OBJECT, Schema
 
-PHASES = ["Created", "Waiting", "Queued", "Starting", "Running", "Retrying", "Processing", "Stopping"]
+PHASES = [
+    "Created",
+    "Waiting",
+    "Queued",
+    "Starting",
+    "Running",
+    "Retrying",
+    "Processing",
+    "Stopping",
+]
 PHASES += ["Succeeded", "Failed", "Stopped", "Skipped", "UpstreamFailed"]
 _TEXT: Schema = {"type": "string"}
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
@@ -44,10 +53,15 @@ def status_schema() -> Schema:
     return {
         **OPEN_OBJECT,
         "description": "What became of the run.",
-        # Nobody applies a status server-side: that the server tracks who set which key of it would be a third of every stored run.
+        # Nobody applies a status server-side: that the server tracks who set which key of it would
+        # be a third of every stored run.
         "x-kubernetes-map-type": "atomic",
         "properties": {
-            "uuid": {**_TEXT, "description": "The run's id: 32 hexadecimal digits.", "maxLength": 32},
+            "uuid": {
+                **_TEXT,
+                "description": "The run's id: 32 hexadecimal digits.",
+                "maxLength": 32,
+            },
             "kind": {**_TEXT, "description": "The kind of what runs: job, service, dag, ..."},
             "phase": {**_TEXT, "description": "Where the run is.", "enum": PHASES},
             "reason": {**_TEXT, "description": "Why, as one stable word."},
@@ -57,9 +71,16 @@ def status_schema() -> Schema:
             "finishedAt": _MOMENT,
             "duration": {"type": "number", "description": "Seconds from start to end."},
             "attempt": {"type": "integer", "minimum": 0},
-            "platformRetries": {"type": "integer", "minimum": 0, "description": "Attempts that may follow lost or deleted Pods."},
+            "platformRetries": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "Attempts that may follow lost or deleted Pods.",
+            },
             "pod": _object(name=_TEXT, uid=_TEXT, node=_TEXT),
-            "podDigest": {**_TEXT, "description": "SHA-256 of what the attempt's Pod was asked to be."},
+            "podDigest": {
+                **_TEXT,
+                "description": "SHA-256 of what the attempt's Pod was asked to be.",
+            },
             "service": _object(
                 name=_TEXT,
                 host=_TEXT,
@@ -67,17 +88,27 @@ def status_schema() -> Schema:
                 baseUrl=_TEXT,
                 pods=_list(_object(name=_TEXT, uid=_TEXT), 100),
             ),
-            "inputs": _values("The values that the run got, final before it starts. Every attempt is rendered from them."),
-            "reportedInputs": _values("What the run's program says of its inputs; shown over `inputs`, and never rendered."),
+            "inputs": _values(
+                "The values that the run got, final before it starts. Every attempt is rendered "
+                "from them."
+            ),
+            "reportedInputs": _values(
+                "What the run's program says of its inputs; shown over `inputs`, and never "
+                "rendered."
+            ),
             "outputs": _values("The values that the run gave."),
-            "frozenOutputs": _values("The outputs that were given before it starts. Every attempt is rendered from them."),
+            "frozenOutputs": _values(
+                "The outputs that were given before it starts. Every attempt is rendered from them."
+            ),
             "meta": _values("Facts that the run's program noted."),
             "tags": _list(_TEXT, 1000),
             "description": _TEXT,
             "name": _TEXT,
             "progress": {"type": "number", "nullable": True},
             "artifacts": _list(_object(name=_TEXT, kind=_TEXT, isInput={"type": "boolean"}), 5000),
-            "upstream": _list(_object(uuid=_TEXT, name=_TEXT, kind=_TEXT, values=OPEN_OBJECT), 5000),
+            "upstream": _list(
+                _object(uuid=_TEXT, name=_TEXT, kind=_TEXT, values=OPEN_OBJECT), 5000
+            ),
             "history": _list(_object(status=_TEXT, reason=_TEXT, message=_TEXT, at=_MOMENT), 32),
             "conditions": {
                 "type": "array",

@@ -1,7 +1,8 @@
 """The custom resources: models to `crds/operation.yaml` and `crds/component.yaml`.
 
-Owns names, columns, and the rules that the API server itself enforces. `python -m opstrand.spec.crd.write` writes the files, `--check` says
-whether they are up to date. Must not be imported by the operator or the API; `opstrand doctor` compares with it.
+Owns names, columns, and the rules that the API server itself enforces. `python -m
+opstrand.spec.crd.write` writes the files, `--check` says whether they are up to date. Must not be
+imported by the operator or the API; `opstrand doctor` compares with it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from opstrand.spec.component import Component
-from opstrand.spec.crd.schema import MAX_ITEMS, OPEN, Schema, keys_of, object_schema, section_schema, taking_null
+from opstrand.spec.crd.schema import (
+    MAX_ITEMS,
+    OPEN,
+    Schema,
+    keys_of,
+    object_schema,
+    section_schema,
+    taking_null,
+)
 from opstrand.spec.crd.status import status_schema
 from opstrand.spec.operation import Control, Operation
 from opstrand.spec.shape import fields_of
@@ -25,17 +34,37 @@ _NOTE = "# Generated from operator/opstrand/spec by `make crds`; not edited by h
 
 #: What may change in an Operation that exists; everything else is what was asked, and is one run.
 EDITABLE = ("control", "isApproved", "termination")
-_ONE_RUN = "an Operation is one run: use a new name, kubectl create with generateName, or opstrand run"
-#: A CEL rule can only name keys of a declared type: these must be objects or lists, not a template for the whole. Templates inside them
+_ONE_RUN = (
+    "an Operation is one run: use a new name, kubectl create with generateName, or opstrand run"
+)
+#: A CEL rule can only name keys of a declared type: these must be objects or lists, not a template
+#: for the whole. Templates inside them
 #: are fine.
-_OBJECTS: tuple[str, ...] = ("cache", "plugins", "build", "run", "matrix", "schedule", "container", "environment", "template", "component")
+_OBJECTS: tuple[str, ...] = (
+    "cache",
+    "plugins",
+    "build",
+    "run",
+    "matrix",
+    "schedule",
+    "container",
+    "environment",
+    "template",
+    "component",
+)
 _OBJECTS += ("termination", "params", "runPatch", "env", "resources")
 _LISTS_OF_OBJECTS = ("hooks", "events", "joins", "inputs", "outputs", "init", "sidecars", "volumes")
 _LISTS_OF_TEXT = ("dependencies", "connections")
 #: These are text or a list, which has no type. The rule on the whole spec sees their changes.
 _EITHER = ("tags", "presets", "mount", "cmd")
-_SCALARS: dict[str, str] = {"version": "number", "cost": "number", "skipOnUpstreamSkip": "boolean", "isApproved": "boolean"}
-#: Enough for any text but a file's content, and without it the server holds every rule for too costly.
+_SCALARS: dict[str, str] = {
+    "version": "number",
+    "cost": "number",
+    "skipOnUpstreamSkip": "boolean",
+    "isApproved": "boolean",
+}
+#: Enough for any text but a file's content, and without it the server holds every rule for too
+#: costly.
 _MAX_TEXT = 4096
 #: Words of the rules' language; as names of keys they are written otherwise.
 _RESERVED = ("namespace",)
@@ -85,13 +114,25 @@ def _spec_schema(model: type[Component] | type[Operation]) -> Schema:
     shapes = {key: shape for key, (shape, _) in fields_of(model).items()}
     for key in _OBJECTS:
         if key in properties and "properties" not in properties[key]:
-            properties[key] = _typed(properties[key], **object_schema(keys_of(shapes["run" if key == "runPatch" else key])))
-    properties["env"] = _typed(properties["env"], type="object", additionalProperties={"type": "string", "maxLength": _MAX_TEXT})
+            properties[key] = _typed(
+                properties[key],
+                **object_schema(keys_of(shapes["run" if key == "runPatch" else key])),
+            )
+    properties["env"] = _typed(
+        properties["env"],
+        type="object",
+        additionalProperties={"type": "string", "maxLength": _MAX_TEXT},
+    )
     for key in _LISTS_OF_OBJECTS:
         items = object_schema(keys_of(shapes[key].items or shapes[key]))
         properties[key] = _typed(properties[key], type="array", maxItems=MAX_ITEMS, items=items)
     for key in _LISTS_OF_TEXT:
-        properties[key] = _typed(properties[key], type="array", maxItems=MAX_ITEMS, items={"type": "string", "maxLength": _MAX_TEXT})
+        properties[key] = _typed(
+            properties[key],
+            type="array",
+            maxItems=MAX_ITEMS,
+            items={"type": "string", "maxLength": _MAX_TEXT},
+        )
     for key in _EITHER:
         properties[key] = _typed(properties[key], **OPEN)
     for key, kind in _SCALARS.items():
@@ -107,18 +148,23 @@ def _typed(schema: Mapping[str, Any], **kind: Any) -> Schema:
 
 
 def _control_schema() -> Schema:
-    return {"description": fields_of(Operation)["control"][1].description, **section_schema(Control)}
+    return {
+        "description": fields_of(Operation)["control"][1].description,
+        **section_schema(Control),
+    }
 
 
 def _immutable(ruled: Sequence[str]) -> Schema:
-    """Adding and removing a key are changes too. What no rule can name changes only together with what may change.
+    """Adding and removing a key are changes too. What no rule can name changes only together with
+    what may change.
 
-    One rule, and the comparison of the whole first: the server evaluates every rule at every write of a status, where nothing of the
-    spec has changed, and a rule for each key took more of its time than all the rest of the write. Which key it was is looked for only
-    when there is something to say.
+    One rule, and the comparison of the whole first: the server evaluates every rule at every write
+    of a status, where nothing of the spec has changed, and a rule for each key took more of its
+    time than all the rest of the write. Which key it was is looked for only when there is something
+    to say.
 
-    One change stays unseen: a param that only gets another name, since neither name is known to the server. It changes nothing of a
-    run that started: its inputs are frozen.
+    One change stays unseen: a param that only gets another name, since neither name is known to the
+    server. It changes nothing of a run that started: its inputs are frozen.
     """
     same = " && ".join(f"({_is_same(key)})" for key in ruled)
     edited = " || ".join(f"!({_is_same(key)})" for key in EDITABLE)
@@ -131,7 +177,9 @@ def _immutable(ruled: Sequence[str]) -> Schema:
 
 
 def _is_same(key: str) -> str:
-    """Both ways round: the server passes over keys of the first object that it does not know and the second has not."""
+    """Both ways round: the server passes over keys of the first object that it does not know and
+    the second has not.
+    """
     name = f"__{key}__" if key in _RESERVED else key
     one, other = f"self.{name}", f"oldSelf.{name}"
     return f"has({one}) == has({other}) && (!has({one}) || ({one} == {other} && {other} == {one}))"
@@ -140,14 +188,18 @@ def _is_same(key: str) -> str:
 def _one_of_rules() -> list[Schema]:
     given = " + ".join(f"(has(self.{key}) ? 1 : 0)" for key in (*_REFERENCES, "component"))
     return [
-        {"rule": f"{given} <= 1", "message": "at most one of component, hubRef, pathRef, urlRef and dagRef says what runs"},
+        {
+            "rule": f"{given} <= 1",
+            "message": "at most one of component, hubRef, pathRef, urlRef and dagRef says what runs",
+        },
         {
             "rule": "!has(self.kind) || self.kind == 'operation'",
             "message": "this is a component; write it under `component:`, or apply it as kind Component",
         },
         {
             "rule": "!has(oldSelf.control) || !has(oldSelf.control.resume) || "
-            "(has(self.control) && has(self.control.resume) && self.control.resume >= oldSelf.control.resume)",
+            "(has(self.control) && has(self.control.resume) && self.control.resume >= "
+            "oldSelf.control.resume)",
             "message": "resume only grows",
             "fieldPath": ".control",
         },
@@ -156,14 +208,22 @@ def _one_of_rules() -> list[Schema]:
 
 def _root_schema(description: str, properties: Mapping[str, Schema]) -> Schema:
     name_rule = {
-        "rule": f"size(self.metadata.name) <= {MAX_NAME} && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+        "rule": (
+            f"size(self.metadata.name) <= {MAX_NAME} && "
+            "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')"
+        ),
         "message": f"the name may have at most {MAX_NAME} lower-case letters, digits and dashes",
     }
     return {
         "type": "object",
         "description": description,
         "required": ["spec"],
-        "properties": {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}, **properties},
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            **properties,
+        },
         "x-kubernetes-validations": [name_rule],
     }
 
@@ -175,7 +235,13 @@ def _column(name: str, path: str, kind: str = "string", *, priority: int = 0) ->
 
 def _crd(kind: str, short_names: list[str], root: Schema, version: Schema) -> Schema:
     plural = f"{kind.lower()}s"
-    names: Schema = {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower(), "categories": ["opstrand"]}
+    names: Schema = {
+        "kind": kind,
+        "listKind": f"{kind}List",
+        "plural": plural,
+        "singular": kind.lower(),
+        "categories": ["opstrand"],
+    }
     if short_names:
         names["shortNames"] = short_names
     return {
@@ -186,7 +252,15 @@ def _crd(kind: str, short_names: list[str], root: Schema, version: Schema) -> Sc
             "group": GROUP,
             "scope": "Namespaced",
             "names": names,
-            "versions": [{"name": VERSION, "served": True, "storage": True, "schema": {"openAPIV3Schema": root}, **version}],
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": root},
+                    **version,
+                }
+            ],
         },
     }
 
@@ -199,7 +273,11 @@ def render() -> dict[str, str]:
 
 def main(arguments: list[str]) -> int:
     """Writes the files, or with --check says which are out of date."""
-    stale = [name for name, text in render().items() if not (FOLDER / name).exists() or (FOLDER / name).read_text() != text]
+    stale = [
+        name
+        for name, text in render().items()
+        if not (FOLDER / name).exists() or (FOLDER / name).read_text() != text
+    ]
     if "--check" in arguments:
         for name in stale:
             sys.stderr.write(f"crds/{name} is out of date: run `make crds`\n")

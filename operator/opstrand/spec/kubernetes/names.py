@@ -1,7 +1,8 @@
 """How Kubernetes writes names: objects, labels, ports, variables, images, addresses, amounts.
 
-Owns the syntax of one text at a time. Each function says whether a text is such a name; the constants say what is expected, for messages.
-Must not know which field holds what: `kubernetes_rules` does.
+Owns the syntax of one text at a time. Each function says whether a text is such a name; the
+constants say what is expected, for messages. Must not know which field holds what:
+`kubernetes_rules` does.
 """
 
 from __future__ import annotations
@@ -13,8 +14,14 @@ from decimal import Decimal
 from typing import Any
 
 LABEL = "lower-case letters, digits and dashes, at most 63 characters"
-SUBDOMAIN = "lower-case letters, digits, '-' and '.', letters or digits at both ends, at most 253 characters"
-QUALIFIED = "at most 63 letters, digits, '-', '_' and '.', letters or digits at both ends, perhaps after DOMAIN/"
+SUBDOMAIN = (
+    "lower-case letters, digits, '-' and '.', letters or digits at both ends, at most 253 "
+    "characters"
+)
+QUALIFIED = (
+    "at most 63 letters, digits, '-', '_' and '.', letters or digits at both ends, perhaps after "
+    "DOMAIN/"
+)
 LABEL_VALUE = "at most 63 letters, digits, '-', '_' and '.', letters or digits at both ends"
 PORT_NAME = "at most 15 lower-case letters, digits and single dashes, one letter at least"
 CONFIG_KEY = "letters, digits, '-', '_' and '.', at most 253"
@@ -26,7 +33,9 @@ _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _PORT_NAME = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?")
 _CONFIG_KEY = re.compile(r"(?!\.\.)(?!\.$)[-._a-zA-Z0-9]{1,253}")
-_QUANTITY = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d{1,3})?", re.ASCII)
+_QUANTITY = re.compile(
+    r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d{1,3})?", re.ASCII
+)
 _POWERS = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 
@@ -71,7 +80,9 @@ def is_variable(text: str) -> bool:
 
 
 def is_address(text: str) -> bool:
-    """An IPv4 or IPv6 address that has one meaning: no leading zeros, no IPv4 address in an IPv6 one, no zone."""
+    """An IPv4 or IPv6 address that has one meaning: no leading zeros, no IPv4 address in an IPv6
+    one, no zone.
+    """
     with suppress(ValueError):
         address = ipaddress.ip_address(text)
         return "%" not in text and getattr(address, "ipv4_mapped", None) is None
@@ -93,13 +104,19 @@ def is_image(text: str) -> bool:
 
 def _is_image_name(name: str) -> bool:
     first, slash, path = name.partition("/")
-    has_domain = bool(slash) and (any(mark in first for mark in ".:[") or first == "localhost" or first != first.lower())
+    has_domain = bool(slash) and (
+        any(mark in first for mark in ".:[") or first == "localhost" or first != first.lower()
+    )
     if has_domain and not _DOMAIN.fullmatch(first):
         return False
     path = path if has_domain else name
     # Kubernetes takes such a text for an image's ID, which names no image to pull.
     is_id = not has_domain and re.fullmatch(r"[0-9a-f]{64}", path)
-    return len(name) <= 255 and not is_id and all(_IMAGE_PATH.fullmatch(part) for part in path.split("/"))
+    return (
+        len(name) <= 255
+        and not is_id
+        and all(_IMAGE_PATH.fullmatch(part) for part in path.split("/"))
+    )
 
 
 def _is_digest(text: str) -> bool:
@@ -108,7 +125,9 @@ def _is_digest(text: str) -> bool:
 
 
 def parse_quantity(value: Any) -> Decimal | None:
-    """The number that an amount such as `500m`, `1Gi`, 2 or 0.5 stands for; None for what is no amount."""
+    """The number that an amount such as `500m`, `1Gi`, 2 or 0.5 stands for; None for what is no
+    amount.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     match = _QUANTITY.fullmatch(value if isinstance(value, str) else repr(value))
@@ -117,5 +136,7 @@ def parse_quantity(value: Any) -> Decimal | None:
     number, suffix = Decimal(match[1]), match[2] or ""
     if suffix in _BINARY:
         return number * Decimal(1024 ** _BINARY[suffix])
-    power = int(suffix[1:]) if suffix[:1] in ("e", "E") and len(suffix) > 1 else _POWERS.get(suffix, 0)
+    power = (
+        int(suffix[1:]) if suffix[:1] in ("e", "E") and len(suffix) > 1 else _POWERS.get(suffix, 0)
+    )
     return number.scaleb(power)

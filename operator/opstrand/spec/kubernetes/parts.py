@@ -1,8 +1,9 @@
-"""The parts of a polyaxonfile that are Kubernetes objects: containers, volumes, affinity and the like.
+"""The parts of a polyaxonfile that are Kubernetes objects: containers, volumes, affinity and the
+like.
 
-Owns finding what Kubernetes would drop or refuse for its shape: unknown keys, snake_case, a text where a list belongs. Values stay as
-written, since a template may stand wherever Kubernetes wants a number; after rendering the API server has the last word. Must not
-import the `kubernetes` package.
+Owns finding what Kubernetes would drop or refuse for its shape: unknown keys, snake_case, a text
+where a list belongs. Values stay as written, since a template may stand wherever Kubernetes wants a
+number; after rendering the API server has the last word. Must not import the `kubernetes` package.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from opstrand.text import find_nearest
 
 Fault = tuple[tuple[str | int, ...], str, str]
 
-#: Lists that may be written as their only item, as the published package accepts them: they are rendered as a list of one.
+#: Lists that may be written as their only item, as the published package accepts them: they are
+#: rendered as a list of one.
 TEXT_FOR_LIST = frozenset({("Container", "command"), ("Container", "args")})
 
 
@@ -33,7 +35,11 @@ def known_keys() -> dict[str, dict[str, str]]:
     objects: dict[str, dict[str, str]] = {}
     for line in OBJECTS.splitlines():
         words = line.split()
-        fields = objects[list(objects)[-1]] if line.startswith(" ") else objects.setdefault(words.pop(0), {})
+        fields = (
+            objects[list(objects)[-1]]
+            if line.startswith(" ")
+            else objects.setdefault(words.pop(0), {})
+        )
         fields.update(map(_parse_field, words))
     return objects
 
@@ -55,7 +61,10 @@ class Kubernetes:
 
     def validate_value(self, value: Any) -> Any:
         if not isinstance(value, Mapping):
-            raise fail("InvalidSpec", f"expected a Kubernetes {self.name} (a mapping), found {describe(value)}")
+            raise fail(
+                "InvalidSpec",
+                f"expected a Kubernetes {self.name} (a mapping), found {describe(value)}",
+            )
         faults = list(islice(find_faults(self.name, value), MAX_PROBLEMS))
         if faults:
             raise fail_at(faults, value)
@@ -63,7 +72,9 @@ class Kubernetes:
 
 
 def find_faults(kind: str, value: Any, path: tuple[str | int, ...] = ()) -> Iterator[Fault]:
-    """Everything in `value` that does not have the shape of `kind` (written as in kubernetes_keys.py)."""
+    """Everything in `value` that does not have the shape of `kind` (written as in
+    kubernetes_keys.py).
+    """
     if value is None or is_template(value) or not kind:
         return
     if kind.endswith("[]"):

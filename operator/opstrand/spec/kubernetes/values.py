@@ -1,7 +1,9 @@
-"""The values of Kubernetes objects inside a polyaxonfile, after rendering: numbers, flags, quantities, enumerations, required keys.
+"""The values of Kubernetes objects inside a polyaxonfile, after rendering: numbers, flags,
+quantities, enumerations, required keys.
 
-Owns what can be said of a value by its key alone, and calls `kubernetes_rules` for what a value and several keys say together. Unlike
-`kubernetes_parts`, which checks shapes while templates may still stand anywhere, this checks what would be sent.
+Owns what can be said of a value by its key alone, and calls `kubernetes_rules` for what a value and
+several keys say together. Unlike `kubernetes_parts`, which checks shapes while templates may still
+stand anywhere, this checks what would be sent.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from opstrand.spec.kubernetes.rules.checks import check_one_of
 from opstrand.spec.section import describe
 
 #: Keys that must be there, with an empty text at will.
-_MAY_BE_EMPTY = frozenset({("HTTPHeader", "value"), ("Sysctl", "value"), ("GlusterfsVolumeSource", "path")})
+_MAY_BE_EMPTY = frozenset(
+    {("HTTPHeader", "value"), ("Sysctl", "value"), ("GlusterfsVolumeSource", "path")}
+)
 #: Where Kubernetes puts its default in the place of an empty text.
 _EMPTY_IS_DEFAULT = frozenset(
     {
@@ -37,11 +41,17 @@ _EMPTY_IS_DEFAULT = frozenset(
 
 @cache
 def known_values() -> dict[str, dict[str, tuple[str, bool]]]:
-    """Object -> key -> (what its value is, whether it must be there), for keys of which there is something to say."""
+    """Object -> key -> (what its value is, whether it must be there), for keys of which there is
+    something to say.
+    """
     objects: dict[str, dict[str, tuple[str, bool]]] = {}
     for line in VALUES.splitlines():
         words = line.split()
-        fields = objects[list(objects)[-1]] if line.startswith(" ") else objects.setdefault(words.pop(0), {})
+        fields = (
+            objects[list(objects)[-1]]
+            if line.startswith(" ")
+            else objects.setdefault(words.pop(0), {})
+        )
         for word in words:
             key, _, kind = word.partition("=")
             fields[key.rstrip("!")] = (kind, key.endswith("!"))
@@ -60,14 +70,18 @@ def known_enums() -> dict[tuple[str, str], tuple[str, ...]]:
 
 
 def find_wrong_choice(kind: str, key: str, value: Any, *path: str | int) -> Iterator[Fault]:
-    """The value of one key that is none of those that Kubernetes knows; nothing for a key with any text."""
+    """The value of one key that is none of those that Kubernetes knows; nothing for a key with any
+    text.
+    """
     allowed = known_enums().get((kind, key))
     if allowed and not (value == "" and (kind, key) in _EMPTY_IS_DEFAULT):
         yield from check_one_of(value, allowed, *path)
 
 
 def find_wrong_values(kind: str, value: Any) -> Iterator[Fault]:
-    """Everything in a rendered object that Kubernetes would refuse: shapes, then values and rules, each with its path from here."""
+    """Everything in a rendered object that Kubernetes would refuse: shapes, then values and rules,
+    each with its path from here.
+    """
     shapes = list(find_faults(kind, value))
     yield from shapes
     if not shapes:
@@ -92,7 +106,9 @@ def _validate(kind: str, value: Any, path: tuple[str | int, ...]) -> Iterator[Fa
         yield from _validate_object(kind, value, path)
 
 
-def _validate_object(kind: str, value: Mapping[str, Any], path: tuple[str | int, ...]) -> Iterator[Fault]:
+def _validate_object(
+    kind: str, value: Mapping[str, Any], path: tuple[str | int, ...]
+) -> Iterator[Fault]:
     rules = known_values().get(kind, {})
     for key in (key for key, (_, required) in rules.items() if required):
         if value.get(key) is None:
@@ -110,10 +126,14 @@ def _validate_object(kind: str, value: Mapping[str, Any], path: tuple[str | int,
             if message:
                 yield where, "InvalidSpec", message
             yield from find_wrong_choice(kind, key, item, *where)
-    yield from ((path + below, reason, message) for below, reason, message in find_broken_rules(kind, value))
+    yield from (
+        (path + below, reason, message) for below, reason, message in find_broken_rules(kind, value)
+    )
 
 
-def _scalars(what: str, value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+def _scalars(
+    what: str, value: Any, path: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], Any]]:
     if what == "[]" and value is not None:
         yield from (((*path, index), item) for index, item in enumerate(value))
     elif what == "{}" and value is not None:
@@ -127,13 +147,19 @@ def _complain(scalar: str, value: Any) -> str | None:
         return None
     match scalar:
         case "integer":
-            right, expected = isinstance(value, int) and not isinstance(value, bool), "a whole number"
+            right, expected = (
+                isinstance(value, int) and not isinstance(value, bool),
+                "a whole number",
+            )
         case "boolean":
             right, expected = isinstance(value, bool), "true or false"
         case "quantity":
             right, expected = is_quantity(value), "a quantity such as 500m, 2 or 1Gi"
         case "port":
-            right, expected = isinstance(value, int | str) and not isinstance(value, bool), "a port or its name"
+            right, expected = (
+                isinstance(value, int | str) and not isinstance(value, bool),
+                "a port or its name",
+            )
         case _:
             right, expected = isinstance(value, str), "text"
     return None if right else f"expected {expected}, found {describe(value)}"

@@ -1,4 +1,6 @@
-"""A run's token against the routes: its own run until a minute after the end, what is around it, and else what its account may do."""
+"""A run's token against the routes: its own run until a minute after the end, what is around it,
+and else what its account may do.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ POD = "echo-4f0c1a2b-0"
 
 
 class PodAuth:
-    """Every token is a Pod's name in quick-start; its uid is `pod-uid`. Its account may do `allowed` in `project`."""
+    """Every token is a Pod's name in quick-start; its uid is `pod-uid`.
+
+    Its account may do `allowed` in `project`.
+    """
 
     def __init__(self, *allowed: Verb, project: str = "quick-start") -> None:
         self.allowed, self.project = allowed, project
@@ -42,15 +47,28 @@ class LaggingRuns(MemoryRuns):
         return body if newest else {**body, "status": {"phase": "Created"}}
 
     async def list(self, project: str) -> list[Listed]:
-        return [Listed({**run.whole, "status": {"phase": "Created"}}) for run in await super().list(project)]
+        return [
+            Listed({**run.whole, "status": {"phase": "Created"}})
+            for run in await super().list(project)
+        ]
 
 
 def named(name: str, digit: str, *, owner: str = "", **status: Any) -> dict[str, Any]:
-    """Another run of the project: its uuid is the digit 32 times, `owner` the uid of the pipeline that made it."""
-    body = operation(uuid=digit * 32, pod={"name": f"{name}-{digit * 8}-0", "uid": "other"}, **status)
+    """Another run of the project: its uuid is the digit 32 times, `owner` the uid of the pipeline
+    that made it.
+    """
+    body = operation(
+        uuid=digit * 32, pod={"name": f"{name}-{digit * 8}-0", "uid": "other"}, **status
+    )
     body["metadata"] |= {"name": name, "uid": digit * 32}
     if owner:
-        reference = {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "name": "p", "uid": owner, "controller": True}
+        reference = {
+            "apiVersion": "opstrand.dev/v1",
+            "kind": "Operation",
+            "name": "p",
+            "uid": owner,
+            "controller": True,
+        }
         body["metadata"]["ownerReferences"] = [reference]
     return body
 
@@ -60,11 +78,17 @@ def path_of(digit: str) -> str:
 
 
 async def neighbourhood(runs: MemoryRuns) -> MemoryRuns:
-    """`echo`, whose upstream is a, in the pipeline b, in the pipeline c; d is a sibling, e a stranger, f the upstream of a."""
+    """`echo`, whose upstream is a, in the pipeline b, in the pipeline c; d is a sibling, e a
+    stranger, f the upstream of a.
+    """
     echo = operation(upstream=[{"uuid": "a" * 32, "name": "up", "kind": "run", "values": {}}])
-    echo["metadata"]["ownerReferences"] = named("x", "1", owner="b" * 32)["metadata"]["ownerReferences"]
+    echo["metadata"]["ownerReferences"] = named("x", "1", owner="b" * 32)["metadata"][
+        "ownerReferences"
+    ]
     await runs.put(echo)
-    await runs.put(named("up", "a", phase="Succeeded", upstream=[{"uuid": "f" * 32, "name": "far"}]))
+    await runs.put(
+        named("up", "a", phase="Succeeded", upstream=[{"uuid": "f" * 32, "name": "far"}])
+    )
     await runs.put(named("pipeline", "b", owner="c" * 32))
     await runs.put(named("outer", "c"))
     await runs.put(named("sibling", "d", owner="b" * 32))
@@ -81,7 +105,9 @@ async def make_client() -> AsyncIterator[MakeClient]:
     clients = []
 
     async def make(runs: MemoryRuns, auth: PodAuth, pod: str = POD) -> Client:
-        client = TestClient(TestServer(create_app(runs, auth)), headers={"Authorization": f"Token {pod}"})
+        client = TestClient(
+            TestServer(create_app(runs, auth)), headers={"Authorization": f"Token {pod}"}
+        )
         clients.append(client)
         await client.start_server()
         return client
@@ -95,22 +121,42 @@ async def statuses(client: Client, paths: list[str]) -> list[int]:
     return [(await client.get(path)).status for path in paths]
 
 
-READS = ["", "/statuses", "/namespace", "/lineage/artifacts", "/lineage/artifacts/names", "/lineage/upstream", "/lineage/downstream"]
+READS = [
+    "",
+    "/statuses",
+    "/namespace",
+    "/lineage/artifacts",
+    "/lineage/artifacts/names",
+    "/lineage/upstream",
+    "/lineage/downstream",
+]
 
 
 @pytest.mark.parametrize("keeper", [MemoryRuns, LaggingRuns])
 @pytest.mark.parametrize("suffix", READS)
-async def test_a_run_reads_itself_its_upstreams_and_its_pipeline(make_client: MakeClient, keeper: type[MemoryRuns], suffix: str) -> None:
+async def test_a_run_reads_itself_its_upstreams_and_its_pipeline(
+    make_client: MakeClient, keeper: type[MemoryRuns], suffix: str
+) -> None:
     client = await make_client(await neighbourhood(keeper()), PodAuth())
-    around = await statuses(client, [path + suffix for path in (RUN, path_of("a"), path_of("b"), path_of("c"))])
+    around = await statuses(
+        client, [path + suffix for path in (RUN, path_of("a"), path_of("b"), path_of("c"))]
+    )
     beyond = await statuses(client, [path_of(digit) + suffix for digit in "def9"])
     assert (around, beyond) == ([200] * 4, [404] * 4)
 
 
-async def test_the_rest_of_its_project_is_read_by_the_rights_of_its_account(make_client: MakeClient) -> None:
+async def test_the_rest_of_its_project_is_read_by_the_rights_of_its_account(
+    make_client: MakeClient,
+) -> None:
     runs = await neighbourhood(MemoryRuns())
     client = await make_client(runs, PodAuth(Verb.READ))
-    assert await statuses(client, [path_of(digit) for digit in "adef9"]) == [200, 200, 200, 200, 404]
+    assert await statuses(client, [path_of(digit) for digit in "adef9"]) == [
+        200,
+        200,
+        200,
+        200,
+        404,
+    ]
     logs = f"/streams/v1/quick-start/default/quick-start/runs/{'e' * 32}/logs"
     assert (await client.get(logs)).status == 403
     await runs.end_log("e" * 32)
@@ -128,11 +174,15 @@ async def test_logs_and_lists_are_no_ones_by_default(make_client: MakeClient) ->
     assert (listed.status, "a run reads itself" in (await listed.json())["detail"]) == (403, True)
     assert (await client.get("/api/v1/default/quick-start")).status == 200
     assert (await (await client.get("/api/v1/default/projects/list")).json())["results"] == []
-    assert await statuses(client, ["/api/v1/default/elsewhere/runs", "/api/v1/default/elsewhere"]) == [404, 404]
+    assert await statuses(
+        client, ["/api/v1/default/elsewhere/runs", "/api/v1/default/elsewhere"]
+    ) == [404, 404]
 
 
 async def test_a_pod_that_is_no_runs_reads_nothing(make_client: MakeClient) -> None:
-    client = await make_client(await neighbourhood(MemoryRuns()), PodAuth(), pod="any-pod-with-our-audience")
+    client = await make_client(
+        await neighbourhood(MemoryRuns()), PodAuth(), pod="any-pod-with-our-audience"
+    )
     assert await statuses(client, [path_of(digit) for digit in "abcde"] + [RUN]) == [404] * 6
 
 
@@ -142,7 +192,11 @@ async def test_what_a_run_asks_of_runs_is_its_accounts_right(make_client: MakeCl
     orders = [await client.post(path + "/stop") for path in (RUN, path_of("a"), path_of("e"))]
     assert [answer.status for answer in orders] == [403, 403, 404]
     assert (await client.delete(RUN)).status == 403
-    assert (await (await make_client(runs, PodAuth(Verb.READ, Verb.CONTROL))).post(path_of("e") + "/stop")).status == 200
+    assert (
+        await (await make_client(runs, PodAuth(Verb.READ, Verb.CONTROL))).post(
+            path_of("e") + "/stop"
+        )
+    ).status == 200
 
 
 async def test_a_pipeline_that_contains_itself_ends_the_search(make_client: MakeClient) -> None:
@@ -152,32 +206,56 @@ async def test_a_pipeline_that_contains_itself_ends_the_search(make_client: Make
     assert await statuses(client, [path_of("c"), path_of("e")]) == [200, 404]
 
 
-async def test_a_run_writes_itself_before_the_watch_told_of_its_freeze(make_client: MakeClient) -> None:
+async def test_a_run_writes_itself_before_the_watch_told_of_its_freeze(
+    make_client: MakeClient,
+) -> None:
     client = await make_client(await neighbourhood(LaggingRuns()), PodAuth())
     assert (await (await client.get(RUN)).json())["inputs"] == {"message": "test 1"}
     assert (await client.patch(RUN, json={"outputs": {"a": 1}, "merge": True})).status == 200
 
 
-async def test_another_run_must_not_even_learn_that_it_could_not_write(make_client: MakeClient) -> None:
+async def test_another_run_must_not_even_learn_that_it_could_not_write(
+    make_client: MakeClient,
+) -> None:
     client = await make_client(await neighbourhood(LaggingRuns()), PodAuth(), pod="other-0")
     missing = await client.patch(RUN[:-1] + "0", json={})
     refused = await client.patch(RUN, json={"outputs": {"a": 1}})
-    assert (refused.status, await refused.read()) == (missing.status, await missing.read()) == (404, b'{"detail": "Not found."}')
+    assert (
+        (refused.status, await refused.read())
+        == (missing.status, await missing.read())
+        == (404, b'{"detail": "Not found."}')
+    )
 
 
 def own_pod(**changes: str) -> Caller:
-    return Caller(**{"name": "sa", "namespace": "quick-start", "pod_name": POD, "pod_uid": "pod-uid", **changes})
+    return Caller(
+        **{
+            "name": "sa",
+            "namespace": "quick-start",
+            "pod_name": POD,
+            "pod_uid": "pod-uid",
+            **changes,
+        }
+    )
 
 
 async def test_a_run_reports_on_itself_and_on_nothing_else() -> None:
     auth = PodAuth()
     await authorize_report(auth, own_pod(), operation())
-    await authorize_report(auth, own_pod(), operation(pod={"name": POD}))  # its uid is not written yet
-    for stranger in (own_pod(pod_name="other"), own_pod(pod_uid="other"), own_pod(namespace="other")):
+    await authorize_report(
+        auth, own_pod(), operation(pod={"name": POD})
+    )  # its uid is not written yet
+    for stranger in (
+        own_pod(pod_name="other"),
+        own_pod(pod_uid="other"),
+        own_pod(namespace="other"),
+    ):
         with pytest.raises(RunNotFound):
             await authorize_report(auth, stranger, operation())
     with pytest.raises(RunNotFound):
-        await authorize_report(auth, own_pod(), operation(pod={"name": "echo-4f0c1a2b-1"}))  # its next attempt took over
+        await authorize_report(
+            auth, own_pod(), operation(pod={"name": "echo-4f0c1a2b-1"})
+        )  # its next attempt took over
 
 
 async def test_the_replicas_of_a_service_that_the_operator_wrote_down_report_on_their_run() -> None:
@@ -185,7 +263,11 @@ async def test_the_replicas_of_a_service_that_the_operator_wrote_down_report_on_
     body = operation(pod=replicas[0], service={"pods": replicas})
     for number in ("1", "2"):
         await authorize_report(PodAuth(), own_pod(pod_name=f"web-{number}", pod_uid=number), body)
-    for stranger in (own_pod(pod_name="web-2", pod_uid="1"), own_pod(pod_name="web-3", pod_uid="3"), own_pod()):
+    for stranger in (
+        own_pod(pod_name="web-2", pod_uid="1"),
+        own_pod(pod_name="web-3", pod_uid="3"),
+        own_pod(),
+    ):
         with pytest.raises(RunNotFound):
             await authorize_report(PodAuth(), stranger, body)
 
@@ -195,7 +277,9 @@ def ago(seconds: float) -> str:
 
 
 def finished(seconds: float) -> dict[str, Any]:
-    return {"conditions": [{"type": "Finished", "status": "True", "lastTransitionTime": ago(seconds)}]}
+    return {
+        "conditions": [{"type": "Finished", "status": "True", "lastTransitionTime": ago(seconds)}]
+    }
 
 
 # Functions: the tests may begin long after this file was read.
@@ -204,12 +288,24 @@ ENDS = {
     "over a moment ago": (lambda: {"finishedAt": ago(30)}, "Succeeded", False),
     "over for more than a minute": (lambda: {"finishedAt": ago(90)}, "Failed", True),
     "stopped": (lambda: {"finishedAt": ago(90)}, "Stopped", True),
-    "a node whose clock is behind": (lambda: {"finishedAt": ago(900), **finished(5)}, "Succeeded", False),
-    "a node whose clock is ahead": (lambda: {"finishedAt": ago(-9000), **finished(90)}, "Succeeded", True),
+    "a node whose clock is behind": (
+        lambda: {"finishedAt": ago(900), **finished(5)},
+        "Succeeded",
+        False,
+    ),
+    "a node whose clock is ahead": (
+        lambda: {"finishedAt": ago(-9000), **finished(90)},
+        "Succeeded",
+        True,
+    ),
     "no time at all": (dict, "Succeeded", True),
     "an unreadable time": (lambda: {"finishedAt": "yesterday"}, "Succeeded", True),
     "a time without zone": (lambda: {"finishedAt": ago(90).removesuffix("Z")}, "Succeeded", True),
-    "a condition without a time": (lambda: {"finishedAt": ago(90), "conditions": [{"type": "Finished"}]}, "Succeeded", True),
+    "a condition without a time": (
+        lambda: {"finishedAt": ago(90), "conditions": [{"type": "Finished"}]},
+        "Succeeded",
+        True,
+    ),
 }
 
 
@@ -221,7 +317,8 @@ async def test_no_report_of_a_run_later_than_a_minute_after_its_end(
     assert is_over(body, datetime.now(UTC)) == over
     runs = MemoryRuns()
     await runs.put(body)
-    # Its account's rights make no difference for its own run: the token is a run's, and lies in a Pod that has ended.
+    # Its account's rights make no difference for its own run: the token is a run's, and lies in a
+    # Pod that has ended.
     for auth in (PodAuth(), PodAuth(*Verb)):
         client = await make_client(runs, auth)
         said = [

@@ -1,4 +1,6 @@
-"""Who a token belongs to: asked once, remembered for a while, and an expired one only while its Pod lives."""
+"""Who a token belongs to: asked once, remembered for a while, and an expired one only while its Pod
+lives.
+"""
 
 import asyncio
 import json
@@ -13,7 +15,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from opstrand.api.auth.access import authorize
-from opstrand.api.auth.callers import Caller, Forbidden, StaticToken, Unauthenticated, Verb, parse_token
+from opstrand.api.auth.callers import (
+    Caller,
+    Forbidden,
+    StaticToken,
+    Unauthenticated,
+    Verb,
+    parse_token,
+)
 from opstrand.api.auth.expired_tokens import ExpiredTokens
 from opstrand.api.auth.keys import ClusterKeys, audiences, read_claims
 from opstrand.api.auth.tokens import ClusterAuth
@@ -28,14 +37,29 @@ ACCOUNT = {"name": "default", "uid": "account-uid"}
 DAY = 24 * 3600
 
 
-def token(key: Any = KEY, *, expires_in: float = -60, audience: str = "opstrand", kid: str = "1", **claims: Any) -> str:
+def token(
+    key: Any = KEY,
+    *,
+    expires_in: float = -60,
+    audience: str = "opstrand",
+    kid: str = "1",
+    **claims: Any,
+) -> str:
     bound = {"namespace": "quick-start", "pod": POD, "serviceaccount": ACCOUNT}
-    said = {"aud": [audience], "exp": int(time.time() + expires_in), "sub": "system:serviceaccount:quick-start:default"}
-    return jwt.encode({**said, "kubernetes.io": bound, **claims}, key, algorithm="ES256", headers={"kid": kid})
+    said = {
+        "aud": [audience],
+        "exp": int(time.time() + expires_in),
+        "sub": "system:serviceaccount:quick-start:default",
+    }
+    return jwt.encode(
+        {**said, "kubernetes.io": bound, **claims}, key, algorithm="ES256", headers={"kid": kid}
+    )
 
 
 class Cluster:
-    """A cluster that believes `user` behind every token, lets people do `allowed`, and has `objects` by kind and name."""
+    """A cluster that believes `user` behind every token, lets people do `allowed`, and has
+    `objects` by kind and name.
+    """
 
     def __init__(self, user: Mapping[str, Any] | None = None, allowed: bool = False) -> None:
         self.user, self.allowed = user, allowed
@@ -48,7 +72,9 @@ class Cluster:
         }
         self.trouble: Exception | None = None
 
-    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Mapping[str, Any]
+    ) -> dict[str, Any]:
         self.asked.append(resource.kind)
         await asyncio.sleep(0)
         if self.trouble is not None:
@@ -56,7 +82,13 @@ class Cluster:
         if resource.kind == "SubjectAccessReview":
             self.access_reviews.append(body["spec"])
             return {"status": {"allowed": self.allowed}}
-        return {"status": {"authenticated": self.user is not None, "user": self.user, "audiences": body["spec"].get("audiences")}}
+        return {
+            "status": {
+                "authenticated": self.user is not None,
+                "user": self.user,
+                "audiences": body["spec"].get("audiences"),
+            }
+        }
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]:
         if (resource.kind, name) not in self.objects:
@@ -77,7 +109,10 @@ class Cluster:
 RUN_USER = {
     "username": "system:serviceaccount:quick-start:default",
     "groups": ["system:serviceaccounts"],
-    "extra": {"authentication.kubernetes.io/pod-name": [POD["name"]], "authentication.kubernetes.io/pod-uid": [POD["uid"]]},
+    "extra": {
+        "authentication.kubernetes.io/pod-name": [POD["name"]],
+        "authentication.kubernetes.io/pod-uid": [POD["uid"]],
+    },
 }
 
 
@@ -87,11 +122,17 @@ async def test_a_token_is_asked_for_once_however_many_come_with_it() -> None:
     own = token(expires_in=60)
     callers = await asyncio.gather(*(auth.identify(own) for _ in range(50)))
     assert cluster.asked == ["TokenReview"]
-    assert {(caller.namespace, caller.pod_name, caller.pod_uid) for caller in callers} == {("quick-start", POD["name"], POD["uid"])}
+    assert {(caller.namespace, caller.pod_name, caller.pod_uid) for caller in callers} == {
+        ("quick-start", POD["name"], POD["uid"])
+    }
 
 
 async def test_a_token_for_the_api_server_is_a_persons_even_in_a_pod() -> None:
-    caller = await Cluster(RUN_USER).auth().identify(token(audience="https://kubernetes.default.svc", expires_in=60))
+    caller = (
+        await Cluster(RUN_USER)
+        .auth()
+        .identify(token(audience="https://kubernetes.default.svc", expires_in=60))
+    )
     assert not caller.is_run
 
 
@@ -119,7 +160,11 @@ async def test_an_expired_token_counts_while_its_pod_and_its_account_live() -> N
     assert caller == Caller(
         name=RUN_USER["username"],
         uid=ACCOUNT["uid"],
-        groups=("system:serviceaccounts", "system:serviceaccounts:quick-start", "system:authenticated"),
+        groups=(
+            "system:serviceaccounts",
+            "system:serviceaccounts:quick-start",
+            "system:authenticated",
+        ),
         namespace="quick-start",
         pod_name=POD["name"],
         pod_uid=POD["uid"],
@@ -128,7 +173,10 @@ async def test_an_expired_token_counts_while_its_pod_and_its_account_live() -> N
 
 ACCOUNTS_TOKEN = {
     "another key": (token(FOREIGN, expires_in=60), []),
-    "an altered claim": (token(expires_in=90).rpartition(".")[0] + "." + token(expires_in=60).rpartition(".")[2], []),
+    "an altered claim": (
+        token(expires_in=90).rpartition(".")[0] + "." + token(expires_in=60).rpartition(".")[2],
+        [],
+    ),
     "no signature": (token(expires_in=60).rpartition(".")[0] + ".", []),
     "a key that is not published": (token(FOREIGN, expires_in=60, kid="2"), ["TokenReview"]),
     "a person's": (token(FOREIGN, expires_in=60, sub="alice"), ["TokenReview"]),
@@ -137,7 +185,9 @@ ACCOUNTS_TOKEN = {
 
 
 @pytest.mark.parametrize(("made_up", "asked"), ACCOUNTS_TOKEN.values(), ids=ACCOUNTS_TOKEN.keys())
-async def test_a_made_up_token_of_an_account_costs_no_review(made_up: str, asked: list[str]) -> None:
+async def test_a_made_up_token_of_an_account_costs_no_review(
+    made_up: str, asked: list[str]
+) -> None:
     cluster = Cluster()
     auth = cluster.auth()
     for suffix in ("", "A"):
@@ -165,7 +215,11 @@ async def test_an_account_can_be_asked_for_a_token_of_our_audience() -> None:
         await strict.identify(token(audience="https://kubernetes.default.svc", expires_in=60))
     assert cluster.asked == []
     assert (await strict.identify(token(expires_in=60))).is_run
-    assert not (await strict.identify(token(audience="https://kubernetes.default.svc", expires_in=60, sub="alice"))).is_run
+    assert not (
+        await strict.identify(
+            token(audience="https://kubernetes.default.svc", expires_in=60, sub="alice")
+        )
+    ).is_run
 
 
 def bound(**changes: Any) -> dict[str, Any]:
@@ -181,7 +235,9 @@ REFUSED = {
     "no pod": token(**bound(pod=None)),
     "no account": token(**bound(serviceaccount=None)),
     "an account without uid": token(**bound(serviceaccount={"name": "default"})),
-    "an account of an earlier time": token(**bound(serviceaccount={"name": "default", "uid": "earlier"})),
+    "an account of an earlier time": token(
+        **bound(serviceaccount={"name": "default", "uid": "earlier"})
+    ),
     "another account than its subject": token(sub="system:serviceaccount:quick-start:admin"),
     "an account of another namespace": token(sub="system:serviceaccount:elsewhere:default"),
     "no namespace": token(**bound(namespace=None)),
@@ -204,16 +260,30 @@ def stamp(seconds: float) -> str:
 GONE = {
     "no pod": (("Pod", POD["name"]), None),
     "another pod of that name": (("Pod", POD["name"]), {"metadata": {"uid": "another"}}),
-    "an ended pod": (("Pod", POD["name"]), {"metadata": {"uid": POD["uid"]}, "status": {"phase": "Succeeded"}}),
-    "a deleted pod": (("Pod", POD["name"]), {"metadata": {"uid": POD["uid"], "deletionTimestamp": stamp(-90)}}),
+    "an ended pod": (
+        ("Pod", POD["name"]),
+        {"metadata": {"uid": POD["uid"]}, "status": {"phase": "Succeeded"}},
+    ),
+    "a deleted pod": (
+        ("Pod", POD["name"]),
+        {"metadata": {"uid": POD["uid"], "deletionTimestamp": stamp(-90)}},
+    ),
     "no account": (("ServiceAccount", "default"), None),
-    "another account of that name": (("ServiceAccount", "default"), {"metadata": {"uid": "another"}}),
-    "a deleted account": (("ServiceAccount", "default"), {"metadata": {"uid": ACCOUNT["uid"], "deletionTimestamp": stamp(-90)}}),
+    "another account of that name": (
+        ("ServiceAccount", "default"),
+        {"metadata": {"uid": "another"}},
+    ),
+    "a deleted account": (
+        ("ServiceAccount", "default"),
+        {"metadata": {"uid": ACCOUNT["uid"], "deletionTimestamp": stamp(-90)}},
+    ),
 }
 
 
 @pytest.mark.parametrize(("key", "left"), GONE.values(), ids=GONE.keys())
-async def test_an_expired_token_of_what_is_gone_is_worth_nothing(key: tuple[str, str], left: dict[str, Any] | None) -> None:
+async def test_an_expired_token_of_what_is_gone_is_worth_nothing(
+    key: tuple[str, str], left: dict[str, Any] | None
+) -> None:
     cluster = Cluster()
     del cluster.objects[key]
     if left is not None:
@@ -274,7 +344,9 @@ async def test_who_may_not_read_logs_is_told_which_right_is_missing() -> None:
 
 
 def test_both_ways_to_write_a_token() -> None:
-    assert {parse_token([header]) for header in ("Token abc", "Bearer abc", "bearer  abc")} == {"abc"}
+    assert {parse_token([header]) for header in ("Token abc", "Bearer abc", "bearer  abc")} == {
+        "abc"
+    }
     for header in ("", "Token", "Token ", "Basic abc", "abc", "Token \udcff"):
         with pytest.raises(Unauthenticated):
             parse_token([header])
@@ -283,7 +355,17 @@ def test_both_ways_to_write_a_token() -> None:
 
 
 @pytest.mark.parametrize(
-    "nonsense", ["", "a.b.c", "é", "." * 5000, "eyJhbGciOiJub25lIn0.W10.", token()[:-3], "a.eyJhdWQiOjV9.c", "a.bnVsbA.c"]
+    "nonsense",
+    [
+        "",
+        "a.b.c",
+        "é",
+        "." * 5000,
+        "eyJhbGciOiJub25lIn0.W10.",
+        token()[:-3],
+        "a.eyJhdWQiOjV9.c",
+        "a.bnVsbA.c",
+    ],
 )
 def test_nonsense_says_nothing_of_itself(nonsense: str) -> None:
     claims = read_claims(nonsense)

@@ -1,4 +1,6 @@
-"""A list of runs reads the large ones of its page, and those only that a query cannot be answered without."""
+"""A list of runs reads the large ones of its page, and those only that a query cannot be answered
+without.
+"""
 
 from __future__ import annotations
 
@@ -41,15 +43,33 @@ SORTS = (
 
 
 def large(number: int) -> dict[str, Any]:
-    """A run whose body is packed. Some have no name of their own, some a long one, some are a pipeline's."""
+    """A run whose body is packed.
+
+    Some have no name of their own, some a long one, some are a pipeline's.
+    """
     body = operation(uuid=f"{number:032x}", inputs={"n": number, "text": "x" * 2 * LARGE})
-    body["metadata"] |= {"name": f"run-{number:03}", "uid": f"{number:032x}", "resourceVersion": str(number + 1)}
+    body["metadata"] |= {
+        "name": f"run-{number:03}",
+        "uid": f"{number:032x}",
+        "resourceVersion": str(number + 1),
+    }
     body["metadata"]["creationTimestamp"] = f"2026-01-01T00:{number // 60:02}:{number % 60:02}Z"
-    name = {0: None, 1: f"named-{COUNT - number}", 2: "long" * 100 + str(number), 3: "too long" * 200 + str(number)}[number % 4]
+    name = {
+        0: None,
+        1: f"named-{COUNT - number}",
+        2: "long" * 100 + str(number),
+        3: "too long" * 200 + str(number),
+    }[number % 4]
     if name is not None:
         body["spec"]["name"] = name
     if number % 5 == 0:
-        owner = {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "name": "p", "uid": "9" * 32, "controller": True}
+        owner = {
+            "apiVersion": "opstrand.dev/v1",
+            "kind": "Operation",
+            "name": "p",
+            "uid": "9" * 32,
+            "controller": True,
+        }
         body["metadata"]["ownerReferences"] = [owner]
     return body
 
@@ -102,15 +122,21 @@ def unpacked(index: Index, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int
 
 @pytest.mark.parametrize("limit", [5, 20])
 @pytest.mark.parametrize("sort", ["-created_at", "status", "-updated_at", "kind", "uuid"])
-async def test_a_page_unpacks_its_own_runs(listed: TestClient[Any, Any], unpacked: list[int], sort: str, limit: int) -> None:
-    found = await (await listed.get(RUNS, params={"limit": str(limit), "offset": "40", "sort": sort})).json()
+async def test_a_page_unpacks_its_own_runs(
+    listed: TestClient[Any, Any], unpacked: list[int], sort: str, limit: int
+) -> None:
+    found = await (
+        await listed.get(RUNS, params={"limit": str(limit), "offset": "40", "sort": sort})
+    ).json()
     assert (found["count"], len(found["results"])) == (COUNT, limit)
     long_names = COUNT // 4  # every name is compared where all else is equal
     assert len(unpacked) <= limit + long_names
     assert all(len(run["inputs"]["text"]) == 2 * LARGE for run in found["results"])
 
 
-async def test_what_is_there_is_asked_without_unpacking(listed: TestClient[Any, Any], unpacked: list[int]) -> None:
+async def test_what_is_there_is_asked_without_unpacking(
+    listed: TestClient[Any, Any], unpacked: list[int]
+) -> None:
     assert (await listed.get("/api/v1/default/quick-start")).status == 200
     assert (await listed.get(RUNS, params={"query": "status: no-such", "limit": "5"})).status == 200
     assert unpacked == []
@@ -141,11 +167,15 @@ async def test_restarts_of_a_run_are_found_without_unpacking_others(
 @pytest.mark.parametrize("field", [field for field in SORTS if field])
 def test_a_field_that_is_read_from_the_head_is_that_of_the_whole(index: Index, field: str) -> None:
     for run in index.list("quick-start"):
-        assert Searched(run, "default").read(field) == Searched(Listed(run.whole), "default").read(field)
+        assert Searched(run, "default").read(field) == Searched(Listed(run.whole), "default").read(
+            field
+        )
 
 
 @pytest.mark.parametrize("sort", SORTS)
-async def test_a_list_of_large_runs_is_that_of_the_same_runs_unpacked(listed: TestClient[Any, Any], sort: str) -> None:
+async def test_a_list_of_large_runs_is_that_of_the_same_runs_unpacked(
+    listed: TestClient[Any, Any], sort: str
+) -> None:
     plain = MemoryRuns(projects=["quick-start"])
     for number in range(COUNT):
         await plain.put(large(number))

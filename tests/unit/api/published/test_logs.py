@@ -1,4 +1,6 @@
-"""Following a log: every line once, whatever the requests look like, and an end as soon as there is one."""
+"""Following a log: every line once, whatever the requests look like, and an end as soon as there is
+one.
+"""
 
 import asyncio
 import time
@@ -22,7 +24,10 @@ LOGS = RUN.replace("/api/v1/", "/streams/v1/quick-start/") + "/logs"
 
 
 async def follow(api: Api, *, most: int = 50) -> list[str]:
-    """What the published command line shows: its loop, without its sleeps. `most` bounds the requests."""
+    """What the published command line shows: its loop, without its sleeps.
+
+    `most` bounds the requests.
+    """
     seen: list[str] = []
     params: dict[str, str] = {"last_time": "2026-01-02T03:04:05.000000+0000"}
     for _ in range(most):
@@ -68,7 +73,9 @@ async def test_no_line_is_lost_or_told_twice_while_it_grows(api: Api, runs: Memo
     async def live() -> None:
         for number in range(60):
             # ten lines share each instant, as a quick loop makes them
-            await runs.write_log(UUID, str(number), at=f"2026-01-02T03:04:0{number // 10}.123456789Z")
+            await runs.write_log(
+                UUID, str(number), at=f"2026-01-02T03:04:0{number // 10}.123456789Z"
+            )
             await asyncio.sleep(0.002)
         await runs.put(operation(phase="Succeeded"))
 
@@ -85,7 +92,9 @@ async def test_every_attempt_is_told_in_its_turn(api: Api, runs: MemoryRuns) -> 
     assert await follow(api) == ["first", "second"]
 
 
-async def test_who_does_not_follow_is_not_held_back_by_a_long_run(api: Api, runs: MemoryRuns) -> None:
+async def test_who_does_not_follow_is_not_held_back_by_a_long_run(
+    api: Api, runs: MemoryRuns
+) -> None:
     await runs.write_log(UUID, "still here")
     started = time.monotonic()
     answer = await (await api.get(LOGS)).json()
@@ -129,7 +138,9 @@ async def test_who_asks_anew_is_answered_at_once(api: Api, runs: MemoryRuns) -> 
 
 
 class ComplainingRuns(MemoryRuns):
-    """Every reading of the log ends with words of the node, for as long as the run is not over; some end with an error."""
+    """Every reading of the log ends with words of the node, for as long as the run is not over;
+    some end with an error.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,7 +168,10 @@ async def test_what_a_node_says_of_a_log_and_its_trouble_make_nothing_told_twice
         await asyncio.sleep(0.7)
         await runs.put(operation(phase="Succeeded"))
 
-    async with TestClient(TestServer(create_app(runs, StaticToken("secret"))), headers={"Authorization": "Token secret"}) as api:
+    async with TestClient(
+        TestServer(create_app(runs, StaticToken("secret"))),
+        headers={"Authorization": "Token secret"},
+    ) as api:
         living = asyncio.create_task(live())
         told = await follow(api)
         await living
@@ -173,8 +187,15 @@ class UnreadableRuns(MemoryRuns):
 
 async def test_a_log_that_can_no_more_be_read_is_an_error_and_no_endless_question() -> None:
     runs = UnreadableRuns()
-    async with TestClient(TestServer(create_app(runs, StaticToken("secret"))), headers={"Authorization": "Token secret"}) as api:
-        for phase, query, status in (("Succeeded", "0.1.x", 503), ("Running", "", 503), ("Running", "0.1.x", 200)):
+    async with TestClient(
+        TestServer(create_app(runs, StaticToken("secret"))),
+        headers={"Authorization": "Token secret"},
+    ) as api:
+        for phase, query, status in (
+            ("Succeeded", "0.1.x", 503),
+            ("Running", "", 503),
+            ("Running", "0.1.x", 200),
+        ):
             await runs.put(operation(phase=phase))
             answer = await api.get(LOGS, params={"last_file": query} if query else {})
             assert answer.status == status, (phase, query)
@@ -185,7 +206,9 @@ async def test_a_log_that_can_no_more_be_read_is_an_error_and_no_endless_questio
 
 
 class BreakingRuns(MemoryRuns):
-    """A followed log that ends before its last lines came, as a kubelet's may where a container ends at once."""
+    """A followed log that ends before its last lines came, as a kubelet's may where a container
+    ends at once.
+    """
 
     def __init__(self) -> None:
         super().__init__()

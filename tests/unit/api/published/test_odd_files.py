@@ -26,7 +26,10 @@ CONTENTS = [
     "\ufeff",
     "a: " + "9" * 5000,
 ]
-JOB = {"kind": "component", "run": {"kind": "job", "container": {"image": "i", "command": ["true"]}}}
+JOB = {
+    "kind": "component",
+    "run": {"kind": "job", "container": {"image": "i", "command": ["true"]}},
+}
 
 
 @pytest.mark.parametrize("content", CONTENTS, ids=lambda content: repr(content[:30]))
@@ -36,16 +39,24 @@ async def test_a_content_that_is_none(api: TestClient[Any, Any], content: str) -
 
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: repr(odd[:10]))
-@pytest.mark.parametrize("key", ["name", "description", "tags", "meta_info", "in name", "in command", "in init"])
+@pytest.mark.parametrize(
+    "key", ["name", "description", "tags", "meta_info", "in name", "in command", "in init"]
+)
 async def test_a_name_that_is_none(api: TestClient[Any, Any], key: str, odd: str) -> None:
     job = json.loads(json.dumps(JOB))
-    new: dict[str, Any] = {key: [odd] if key == "tags" else {odd: odd} if key == "meta_info" else odd}
+    new: dict[str, Any] = {
+        key: [odd] if key == "tags" else {odd: odd} if key == "meta_info" else odd
+    }
     if key.startswith("in "):
         new = {}
         job |= {"name": odd} if key == "in name" else {}
-        job["run"] |= {"init": [{"file": {"content": "", "filename": odd}}]} if key == "in init" else {}
+        job["run"] |= (
+            {"init": [{"file": {"content": "", "filename": odd}}]} if key == "in init" else {}
+        )
         job["run"]["container"] |= {"command": [odd]} if key == "in command" else {}
-    answer = await api.post("/api/v1/default/quick-start/runs", json={"content": json.dumps(job), **new})
+    answer = await api.post(
+        "/api/v1/default/quick-start/runs", json={"content": json.dumps(job), **new}
+    )
     assert answer.status in (201, 400), await answer.text()
     if odd in ("\0", "a\0b") and key in ("in command", "in init"):
         assert answer.status == 400

@@ -21,7 +21,12 @@ async def stored(runs: MemoryRuns) -> dict[str, Any]:
 async def test_a_run_as_the_published_client_reads_it(api: Api) -> None:
     view = await (await api.get(RUN)).json()
     assert view["inputs"] == {"message": "test 1"}
-    assert (view["uuid"], view["name"], view["owner"], view["project"]) == (UUID, "echo", "default", "quick-start")
+    assert (view["uuid"], view["name"], view["owner"], view["project"]) == (
+        UUID,
+        "echo",
+        "default",
+        "quick-start",
+    )
     assert (view["status"], view["kind"], view["is_managed"]) == ("running", "job", True)
     assert view["settings"] == {"namespace": "quick-start"}
     assert view["wait_time"] == 2.0
@@ -31,7 +36,12 @@ async def test_a_run_that_the_operator_has_not_seen_yet(api: Api, runs: MemoryRu
     body = {key: value for key, value in operation().items() if key != "status"}
     await runs.put(body)
     view = await (await api.get(RUN)).json()
-    assert (view["uuid"], view["status"], view["inputs"], view["outputs"]) == (UUID, "created", {}, {})
+    assert (view["uuid"], view["status"], view["inputs"], view["outputs"]) == (
+        UUID,
+        "created",
+        {},
+        {},
+    )
 
 
 @pytest.mark.parametrize(
@@ -41,10 +51,15 @@ async def test_a_run_that_the_operator_has_not_seen_yet(api: Api, runs: MemoryRu
         ({"outputs": {"loss": None}, "merge": True}, {"loss": None}),
         ({"outputs": {"acc": 1}}, {"acc": 1}),
         ({"outputs": {}}, {}),
-        ({"outputs": {"a/b~c": [None, {"x": None}]}, "merge": True}, {"loss": 0.5, "a/b~c": [None, {"x": None}]}),
+        (
+            {"outputs": {"a/b~c": [None, {"x": None}]}, "merge": True},
+            {"loss": 0.5, "a/b~c": [None, {"x": None}]},
+        ),
     ],
 )
-async def test_outputs_are_added_updated_and_reset(api: Api, runs: MemoryRuns, body: dict[str, Any], expected: Any) -> None:
+async def test_outputs_are_added_updated_and_reset(
+    api: Api, runs: MemoryRuns, body: dict[str, Any], expected: Any
+) -> None:
     await runs.put(operation(outputs={"loss": 0.5}))
     assert (await api.patch(RUN, json=body)).status == 200
     assert (await stored(runs))["outputs"] == expected
@@ -62,20 +77,32 @@ async def test_the_first_report_makes_its_map(api: Api, runs: MemoryRuns) -> Non
 async def test_tags_description_meta_and_progress(api: Api, runs: MemoryRuns) -> None:
     await api.patch(RUN, json={"tags": ["a", "b"], "merge": True})
     await api.patch(RUN, json={"tags": ["b", "c"], "merge": True})
-    await api.patch(RUN, json={"description": "what it is for", "meta_info": {"progress": 0.5}, "merge": True})
+    await api.patch(
+        RUN, json={"description": "what it is for", "meta_info": {"progress": 0.5}, "merge": True}
+    )
     status = await stored(runs)
     assert status["tags"] == ["a", "b", "c"]
-    assert (status["description"], status["meta"], status["progress"]) == ("what it is for", {"progress": 0.5}, 0.5)
+    assert (status["description"], status["meta"], status["progress"]) == (
+        "what it is for",
+        {"progress": 0.5},
+        0.5,
+    )
     await api.patch(RUN, json={"tags": []})
     assert (await (await api.get(RUN)).json())["tags"] == []
 
 
-async def test_a_run_names_itself_and_is_found_by_what_it_was_created_with(api: Api, runs: MemoryRuns) -> None:
+async def test_a_run_names_itself_and_is_found_by_what_it_was_created_with(
+    api: Api, runs: MemoryRuns
+) -> None:
     assert (await api.patch(RUN, json={"name": "echo"})).status == 200
     assert "name" not in runs.bodies["quick-start", "echo"]["status"]  # nothing new was said
-    assert (await (await api.patch(RUN, json={"name": "the best one", "merge": True})).json())["name"] == "the best one"
+    assert (await (await api.patch(RUN, json={"name": "the best one", "merge": True})).json())[
+        "name"
+    ] == "the best one"
     assert (await (await api.get(RUN)).json())["name"] == "the best one"
-    listed = await (await api.get(RUN.rpartition("/")[0], params={"query": "name: the best one"})).json()
+    listed = await (
+        await api.get(RUN.rpartition("/")[0], params={"query": "name: the best one"})
+    ).json()
     assert [run["name"] for run in listed["results"]] == ["the best one"]
     assert runs.bodies["quick-start", "echo"]["metadata"]["name"] == "echo"
     for wrong in ("", "x" * 251):
@@ -95,12 +122,16 @@ async def test_a_run_names_itself_and_is_found_by_what_it_was_created_with(api: 
         ({"cost": True}, None),
     ],
 )
-async def test_a_run_says_what_it_costs(api: Api, runs: MemoryRuns, spec: dict[str, Any], cost: float | None) -> None:
+async def test_a_run_says_what_it_costs(
+    api: Api, runs: MemoryRuns, spec: dict[str, Any], cost: float | None
+) -> None:
     await runs.put({**operation(), "spec": {"component": {"run": {"kind": "job"}}, **spec}})
     assert (await (await api.get(RUN)).json())["cost"] == cost
 
 
-async def test_outputs_beyond_the_budget_are_refused_with_both_sizes_and_the_run_says_so(api: Api, runs: MemoryRuns) -> None:
+async def test_outputs_beyond_the_budget_are_refused_with_both_sizes_and_the_run_says_so(
+    api: Api, runs: MemoryRuns
+) -> None:
     refused = await api.patch(RUN, json={"outputs": {"blob": "x" * OUTPUTS}, "merge": True})
     assert refused.status == 400
     detail = (await refused.json())["detail"]
@@ -108,17 +139,27 @@ async def test_outputs_beyond_the_budget_are_refused_with_both_sizes_and_the_run
     assert "262,144" in detail
     status = await stored(runs)
     assert status["outputs"] == {}
-    assert [(item["type"], item["reason"]) for item in status["conditions"]] == [("ReportKept", "OutputsTooLarge")]
+    assert [(item["type"], item["reason"]) for item in status["conditions"]] == [
+        ("ReportKept", "OutputsTooLarge")
+    ]
     version = (await runs.get("quick-start", UUID))["metadata"]["resourceVersion"]
-    assert (await api.patch(RUN, json={"outputs": {"blob": "y" * OUTPUTS * 2}, "merge": True})).status == 400
-    assert (await runs.get("quick-start", UUID))["metadata"]["resourceVersion"] == version  # said once
+    assert (
+        await api.patch(RUN, json={"outputs": {"blob": "y" * OUTPUTS * 2}, "merge": True})
+    ).status == 400
+    assert (await runs.get("quick-start", UUID))["metadata"][
+        "resourceVersion"
+    ] == version  # said once
 
 
 NESTED = b'{"outputs": {"a": ' + b"[" * 10_000 + b"]" * 10_000 + b"}}"
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b"null", b'{"outputs": 3}', b'{"tags": "a"}', b"\xff", NESTED])
-async def test_a_body_that_makes_no_sense_is_refused_and_changes_nothing(api: Api, runs: MemoryRuns, body: bytes) -> None:
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b"null", b'{"outputs": 3}', b'{"tags": "a"}', b"\xff", NESTED]
+)
+async def test_a_body_that_makes_no_sense_is_refused_and_changes_nothing(
+    api: Api, runs: MemoryRuns, body: bytes
+) -> None:
     before = await stored(runs)
     refused = await api.patch(RUN, data=body)
     assert refused.status == 400
@@ -132,34 +173,51 @@ async def test_a_body_that_is_not_packed_as_it_says_is_refused(api: Api) -> None
 
 
 @pytest.mark.parametrize("path", ["", "/lineage/artifacts"])
-async def test_a_report_beyond_what_is_read_is_refused_and_the_run_says_so(api: Api, runs: MemoryRuns, path: str) -> None:
+async def test_a_report_beyond_what_is_read_is_refused_and_the_run_says_so(
+    api: Api, runs: MemoryRuns, path: str
+) -> None:
     method = "POST" if path else "PATCH"
     refused = await api.request(method, RUN + path, data=io.BytesIO(b" " * (2 * 1024 * 1024 + 1)))
     assert refused.status == 400  # the published client knows no 413
     assert "2,097,152" in (await refused.json())["detail"]
-    assert [(item["type"], item["reason"]) for item in (await stored(runs))["conditions"]] == [("ReportKept", "TooLarge")]
+    assert [(item["type"], item["reason"]) for item in (await stored(runs))["conditions"]] == [
+        ("ReportKept", "TooLarge")
+    ]
 
 
-async def test_lineage_beyond_the_budget_is_refused_and_the_run_says_so(api: Api, runs: MemoryRuns) -> None:
+async def test_lineage_beyond_the_budget_is_refused_and_the_run_says_so(
+    api: Api, runs: MemoryRuns
+) -> None:
     artifacts = [{"name": f"a{number}", "path": "x" * 1000} for number in range(200)]
     assert (await api.post(RUN + "/lineage/artifacts", json={"artifacts": artifacts})).status == 400
-    assert [item["message"].partition(" ")[0] for item in (await stored(runs))["conditions"]] == ["artifacts"]
+    assert [item["message"].partition(" ")[0] for item in (await stored(runs))["conditions"]] == [
+        "artifacts"
+    ]
 
 
 async def test_what_no_store_keeps_is_kept_as_its_text(api: Api, runs: MemoryRuns) -> None:
-    """The published client sends them as Python writes them, and throws a refusal away, with everything else that it was about."""
+    """The published client sends them as Python writes them, and throws a refusal away, with
+    everything else that it was about.
+    """
     said = b'{"outputs": {"acc": 0.5, "loss": NaN, "deep": [-Infinity, 1180591620717411303424, 9223372036854775807]}, "merge": true,'
     said += b' "meta_info": {"file\\udc80": "\\udc80"}, "tags": ["\\ud83d"]}'
     assert (await api.patch(RUN, data=said)).status == 200
     status = await stored(runs)
-    assert status["outputs"] == {"acc": 0.5, "loss": "nan", "deep": ["-inf", "1180591620717411303424", 2**63 - 1]}
+    assert status["outputs"] == {
+        "acc": 0.5,
+        "loss": "nan",
+        "deep": ["-inf", "1180591620717411303424", 2**63 - 1],
+    }
     assert (status["meta"], status["tags"]) == ({"file\\udc80": "\\udc80"}, ["\\ud83d"])
     artifact = b'[{"name": "m", "summary": {"loss": NaN}}]'
     assert (await api.post(RUN + "/lineage/artifacts", data=artifact)).status == 201
     assert (await stored(runs))["artifacts"] == [{"name": "m", "summary": {"loss": "nan"}}]
 
 
-@pytest.mark.parametrize("path", ["/nowhere", RUN[:-1] + "0", RUN + "/nowhere", RUN.replace("quick-start", "other"), RUN[:-4]])
+@pytest.mark.parametrize(
+    "path",
+    ["/nowhere", RUN[:-1] + "0", RUN + "/nowhere", RUN.replace("quick-start", "other"), RUN[:-4]],
+)
 async def test_what_is_not_there_is_a_404_in_json(api: Api, path: str) -> None:
     answer = await api.get(path)
     assert answer.status == 404
@@ -167,11 +225,24 @@ async def test_what_is_not_there_is_a_404_in_json(api: Api, path: str) -> None:
 
 
 async def test_artifacts_are_unique_by_name(api: Api, runs: MemoryRuns) -> None:
-    env = {"name": "env", "kind": "env", "path": "outputs/env.json", "summary": {"hash": "1"}, "is_input": False}
+    env = {
+        "name": "env",
+        "kind": "env",
+        "path": "outputs/env.json",
+        "summary": {"hash": "1"},
+        "is_input": False,
+    }
     assert (
-        await api.post(RUN + "/lineage/artifacts", json={"artifacts": [env, {"name": "data", "kind": "dir", "is_input": True}]})
+        await api.post(
+            RUN + "/lineage/artifacts",
+            json={"artifacts": [env, {"name": "data", "kind": "dir", "is_input": True}]},
+        )
     ).status == 201
-    assert (await api.post(RUN + "/lineage/artifacts", json={"artifacts": [{**env, "summary": {"hash": "2"}}]})).status == 201
+    assert (
+        await api.post(
+            RUN + "/lineage/artifacts", json={"artifacts": [{**env, "summary": {"hash": "2"}}]}
+        )
+    ).status == 201
     lineage = await (await api.get(RUN + "/lineage/artifacts", params={"limit": 10})).json()
     assert lineage["count"] == 2
     assert lineage["results"][0] == {**env, "summary": {"hash": "2"}, "run": UUID}
@@ -182,10 +253,15 @@ async def test_artifacts_are_unique_by_name(api: Api, runs: MemoryRuns) -> None:
 
 
 async def test_edges_are_seen_from_both_ends(api: Api, runs: MemoryRuns) -> None:
-    below = operation(uuid="b" * 32, upstream=[{"uuid": UUID, "name": "echo", "kind": "run", "values": {"p": "inputs.message"}}])
+    below = operation(
+        uuid="b" * 32,
+        upstream=[{"uuid": UUID, "name": "echo", "kind": "run", "values": {"p": "inputs.message"}}],
+    )
     below["metadata"] = {**below["metadata"], "name": "below", "uid": "b" * 32}
     await runs.put(below)
-    [up] = (await (await api.get(RUN.replace(UUID, "b" * 32) + "/lineage/upstream")).json())["results"]
+    [up] = (await (await api.get(RUN.replace(UUID, "b" * 32) + "/lineage/upstream")).json())[
+        "results"
+    ]
     assert up == {
         "values": {"p": "inputs.message"},
         "kind": "run",
@@ -193,7 +269,11 @@ async def test_edges_are_seen_from_both_ends(api: Api, runs: MemoryRuns) -> None
         "upstream": {"uuid": UUID, "name": "echo", "kind": "job", "runtime": "job"},
     }
     [down] = (await (await api.get(RUN + "/lineage/downstream")).json())["results"]
-    assert (down["downstream"]["uuid"], down["downstream"]["name"], down["values"]) == ("b" * 32, "below", {"p": "inputs.message"})
+    assert (down["downstream"]["uuid"], down["downstream"]["name"], down["values"]) == (
+        "b" * 32,
+        "below",
+        {"p": "inputs.message"},
+    )
 
 
 async def test_statuses_hold_the_history_and_no_other_key(api: Api) -> None:
@@ -208,7 +288,10 @@ async def test_a_managed_run_cannot_say_how_it_ended(api: Api, runs: MemoryRuns)
     assert await stored(runs) == before
 
 
-@pytest.mark.parametrize("headers", [{"Authorization": "Token wrong"}, {"Authorization": "Basic c2VjcmV0"}, {"Authorization": ""}])
+@pytest.mark.parametrize(
+    "headers",
+    [{"Authorization": "Token wrong"}, {"Authorization": "Basic c2VjcmV0"}, {"Authorization": ""}],
+)
 async def test_without_the_token_nothing_is_told(api: Api, headers: dict[str, str]) -> None:
     answer = await api.get(RUN, headers=headers)
     assert answer.status == 401

@@ -13,8 +13,17 @@ from opstrand.errors import SpecError
 
 def test_all_that_is_wrong_with_the_values_is_told_at_once() -> None:
     compiled = operation(
-        {"n": "one", "p": {"ref": "ops.a.b", "value": "outputs.x"}, "q": {"ref": "dag", "value": "globals.uid"}, "t": "{{ nobody }}"},
-        inputs=[{"name": "n", "type": "int"}, {"name": "m", "type": "float64", "isOptional": True}, {"name": "r", "type": "str"}],
+        {
+            "n": "one",
+            "p": {"ref": "ops.a.b", "value": "outputs.x"},
+            "q": {"ref": "dag", "value": "globals.uid"},
+            "t": "{{ nobody }}",
+        },
+        inputs=[
+            {"name": "n", "type": "int"},
+            {"name": "m", "type": "float64", "isOptional": True},
+            {"name": "r", "type": "str"},
+        ],
     )
     assert sorted((problem.path, problem.reason) for problem in check_values(compiled)) == [
         ("inputs.m.type", "InvalidSpec"),
@@ -27,7 +36,15 @@ def test_all_that_is_wrong_with_the_values_is_told_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("rule", "value"),
-    [("gt", "a"), ("ge", True), ("lt", [1]), ("le", {"a": 1}), ("minLength", True), ("maxItems", "1"), ("decimalPlaces", 1.5)],
+    [
+        ("gt", "a"),
+        ("ge", True),
+        ("lt", [1]),
+        ("le", {"a": 1}),
+        ("minLength", True),
+        ("maxItems", "1"),
+        ("decimalPlaces", 1.5),
+    ],
 )
 def test_a_rule_that_is_none_is_told_although_no_value_is_there(rule: str, value: Any) -> None:
     with pytest.raises(SpecError) as caught:
@@ -37,12 +54,22 @@ def test_a_rule_that_is_none_is_told_although_no_value_is_there(rule: str, value
 
 
 def test_a_type_that_does_not_exist_is_told_with_the_nearest() -> None:
-    (problem,) = check_values(operation(inputs=[{"name": "x", "type": "flaot", "isOptional": True}]))
+    (problem,) = check_values(
+        operation(inputs=[{"name": "x", "type": "flaot", "isOptional": True}])
+    )
     assert "there is no type 'flaot' (did you mean 'float'?" in problem.message
 
 
 def test_a_right_operation_has_nothing_wrong() -> None:
-    assert check_values(operation({"p": {"ref": "ops.a", "value": "outputs.x"}, "x": 1}, [{"name": "x", "type": "int"}])) == []
+    assert (
+        check_values(
+            operation(
+                {"p": {"ref": "ops.a", "value": "outputs.x"}, "x": 1},
+                [{"name": "x", "type": "int"}],
+            )
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,19 +98,51 @@ FLOAT = [{"name": "x", "type": "float"}]
 @pytest.mark.parametrize(
     ("matrix", "path", "words"),
     [
-        ({"kind": "mapping", "values": [{"x": 1}, {"x": "a"}]}, "matrix.values[1].x", "cannot read 'a' as float"),
-        ({"kind": "grid", "params": {"x": {"kind": "choice", "value": [1, "a"]}}}, "matrix.params.x.value[1]", "cannot read 'a' as float"),
-        ({"kind": "random", "numRuns": 1, "params": {"x": {"kind": "pchoice", "value": [["a", 0.5]]}}}, "matrix.params.x.value[0]", "'a'"),
-        ({"kind": "grid", "params": {"x": {"kind": "geomspace", "value": "-1:1:3"}}}, "matrix.params.x", "cross 0"),
-        ({"kind": "grid", "params": {"x": {"kind": "range", "value": "0:1:0.00001"}}}, "matrix.params.x", "at most 10,000"),
         (
-            {"kind": "grid", "params": {"x": {"kind": "linspace", "value": "0:1:200"}, "y": {"kind": "choice", "value": [*range(51)]}}},
+            {"kind": "mapping", "values": [{"x": 1}, {"x": "a"}]},
+            "matrix.values[1].x",
+            "cannot read 'a' as float",
+        ),
+        (
+            {"kind": "grid", "params": {"x": {"kind": "choice", "value": [1, "a"]}}},
+            "matrix.params.x.value[1]",
+            "cannot read 'a' as float",
+        ),
+        (
+            {
+                "kind": "random",
+                "numRuns": 1,
+                "params": {"x": {"kind": "pchoice", "value": [["a", 0.5]]}},
+            },
+            "matrix.params.x.value[0]",
+            "'a'",
+        ),
+        (
+            {"kind": "grid", "params": {"x": {"kind": "geomspace", "value": "-1:1:3"}}},
+            "matrix.params.x",
+            "cross 0",
+        ),
+        (
+            {"kind": "grid", "params": {"x": {"kind": "range", "value": "0:1:0.00001"}}},
+            "matrix.params.x",
+            "at most 10,000",
+        ),
+        (
+            {
+                "kind": "grid",
+                "params": {
+                    "x": {"kind": "linspace", "value": "0:1:200"},
+                    "y": {"kind": "choice", "value": [*range(51)]},
+                },
+            },
             "matrix",
             "10,200 runs; at most 10,000",
         ),
     ],
 )
-def test_a_matrix_that_could_not_run_is_refused_before_it_does(matrix: dict[str, Any], path: str, words: str) -> None:
+def test_a_matrix_that_could_not_run_is_refused_before_it_does(
+    matrix: dict[str, Any], path: str, words: str
+) -> None:
     (problem,) = check_values(operation(inputs=FLOAT, matrix=matrix))
     assert problem.path == path
     assert words in problem.message
@@ -94,14 +153,26 @@ def test_what_of_a_matrix_cannot_be_known_yet_is_left_for_later() -> None:
     spaces = {
         "kind": "grid",
         "numRuns": 5,
-        "params": {"x": {"kind": "choice", "value": "{{ xs }}"}, "y": {"kind": "choice", "value": ["a"]}},
+        "params": {
+            "x": {"kind": "choice", "value": "{{ xs }}"},
+            "y": {"kind": "choice", "value": ["a"]},
+        },
     }
-    large = {"kind": "grid", "numRuns": 5, "params": {f"p{n}": {"kind": "choice", "value": [*range(100)]} for n in range(4)}}
+    large = {
+        "kind": "grid",
+        "numRuns": 5,
+        "params": {f"p{n}": {"kind": "choice", "value": [*range(100)]} for n in range(4)},
+    }
     for matrix in (rows, spaces, large):
-        assert check_values(operation(inputs=[{**FLOAT[0], "isOptional": True}], matrix=matrix)) == []
+        assert (
+            check_values(operation(inputs=[{**FLOAT[0], "isOptional": True}], matrix=matrix)) == []
+        )
 
 
 def test_strict_params_hold_for_a_matrix_too() -> None:
-    matrix = {"kind": "grid", "params": {"x": {"kind": "choice", "value": [1]}, "y": {"kind": "choice", "value": [1]}}}
+    matrix = {
+        "kind": "grid",
+        "params": {"x": {"kind": "choice", "value": [1]}, "y": {"kind": "choice", "value": [1]}},
+    }
     (problem,) = check_values(operation(inputs=FLOAT, matrix=matrix, strictParams=True))
     assert (problem.reason, problem.path) == ("ParamUndeclared", "matrix.params.y")

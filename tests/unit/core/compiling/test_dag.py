@@ -1,4 +1,6 @@
-"""Pipelines beyond the vectors: size, cycles, all problems at once, words that name what is meant."""
+"""Pipelines beyond the vectors: size, cycles, all problems at once, words that name what is
+meant.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,14 @@ def test_a_cycle_is_shown_as_the_way_around_it() -> None:
 
 def test_every_cycle_is_told() -> None:
     waits = {"a": ["b"], "b": ["a"], "c": ["c"], "d": ["a", "c"]}
-    problems = refuse(pipeline(*({"name": name, "dependencies": upstreams, "hubRef": "x"} for name, upstreams in waits.items())))
+    problems = refuse(
+        pipeline(
+            *(
+                {"name": name, "dependencies": upstreams, "hubRef": "x"}
+                for name, upstreams in waits.items()
+            )
+        )
+    )
     assert problems == [
         ("run.operations[0]", "the operations wait for each other: a → b → a"),
         ("run.operations[2]", "'c' depends on itself"),
@@ -68,16 +77,25 @@ def test_every_cycle_is_told() -> None:
 
 
 def test_a_problem_in_an_inner_pipeline_has_its_whole_path() -> None:
-    inner = {"run": {"kind": "dag", "operations": [{"name": "x", "run": RUN, "dependencies": ["outer"]}]}}
+    inner = {
+        "run": {"kind": "dag", "operations": [{"name": "x", "run": RUN, "dependencies": ["outer"]}]}
+    }
     ((path, _),) = refuse(pipeline({"name": "outer", "component": inner}))
     assert path == "run.operations[0].run.operations[0].dependencies[0]"
 
 
 def test_a_template_in_place_of_operations_is_judged_later() -> None:
-    assert compile_operation(parse_operation({"component": {"run": {"kind": "dag", "operations": "{{ ops }}"}}})).kind == "dag"
+    assert (
+        compile_operation(
+            parse_operation({"component": {"run": {"kind": "dag", "operations": "{{ ops }}"}}})
+        ).kind
+        == "dag"
+    )
 
 
-_graphs = st.dictionaries(st.sampled_from("abcdefgh"), st.frozensets(st.sampled_from("abcdefgh"), max_size=3), max_size=8)
+_graphs = st.dictionaries(
+    st.sampled_from("abcdefgh"), st.frozensets(st.sampled_from("abcdefgh"), max_size=3), max_size=8
+)
 
 
 @given(_graphs)
@@ -108,7 +126,13 @@ def test_a_component_counts_in_every_operation_that_uses_it() -> None:
         "inputs": [{"name": f"i{n}", "value": 1} for n in range(500)],
         "run": {"kind": "job", "container": {"image": "b"}},
     }
-    run = {"kind": "dag", "components": [component], "operations": [{"name": f"o{n}", "dagRef": "c"} for n in range(500)]}
+    run = {
+        "kind": "dag",
+        "components": [component],
+        "operations": [{"name": f"o{n}", "dagRef": "c"} for n in range(500)],
+    }
     with pytest.raises(SpecError) as caught:
         compile_operation(parse_operation({"component": {"run": run}}))
-    assert [(one.reason, one.path) for one in caught.value.problems] == [("TooLarge", "run.operations")]
+    assert [(one.reason, one.path) for one in caught.value.problems] == [
+        ("TooLarge", "run.operations")
+    ]

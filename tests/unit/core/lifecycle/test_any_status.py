@@ -1,4 +1,6 @@
-"""Any status can be read: a person with the rights may write whatever the schema lets through, and more where it came before the schema."""
+"""Any status can be read: a person with the rights may write whatever the schema lets through, and
+more where it came before the schema.
+"""
 
 from __future__ import annotations
 
@@ -38,14 +40,35 @@ from opstrand.spec.crd.status import PHASES, status_schema
 SETTINGS = Settings()
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RUN = {"kind": "job", "container": {"image": "busybox", "command": ["true"]}}
-COMPONENT = {"inputs": [{"name": "lr", "type": "float", "value": 1}], "outputs": [{"name": "acc", "type": "float"}], "run": RUN}
+COMPONENT = {
+    "inputs": [{"name": "lr", "type": "float", "value": 1}],
+    "outputs": [{"name": "acc", "type": "float"}],
+    "run": RUN,
+}
 ODD_TEXTS = st.sampled_from(
-    ["", "x", "../../x", "a/b", "..", "run-d1410a91-0", "2026-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "2026-01-01"]
+    [
+        "",
+        "x",
+        "../../x",
+        "a/b",
+        "..",
+        "run-d1410a91-0",
+        "2026-01-01T00:00:00Z",
+        "0001-01-01T00:00:00Z",
+        "2026-01-01",
+    ]
 )
 ODD_KEYS = ODD_TEXTS | st.sampled_from(["name", "at", "type", "pods"])
-OPEN_KEYS = st.sampled_from(["lr", "acc", "maxRetries", "timeout", "ttl", "rules", "culling", "probe", "run"])
+OPEN_KEYS = st.sampled_from(
+    ["lr", "acc", "maxRetries", "timeout", "ttl", "rules", "culling", "probe", "run"]
+)
 ODD = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from([10**30, 1e300, -0.5]) | ODD_TEXTS | st.text(max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.sampled_from([10**30, 1e300, -0.5])
+    | ODD_TEXTS
+    | st.text(max_size=4),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(ODD_KEYS, inner, max_size=3),
     max_leaves=6,
 )
@@ -76,7 +99,9 @@ def from_schema(schema: Mapping[str, Any], name: str = "") -> st.SearchStrategy[
         case "string" if name in TIMES:
             sound = st.sampled_from(["2026-01-01T11:00:00Z", "2026-01-01T13:00:00.5+02:00"])
         case "string":
-            sound = st.sampled_from(KNOWN.get(name, ["run-d1410a91-0", "PodCreated", "Stopping", "DeploymentLost", "x"]))
+            sound = st.sampled_from(
+                KNOWN.get(name, ["run-d1410a91-0", "PodCreated", "Stopping", "DeploymentLost", "x"])
+            )
         case _:
             sound = ODD
     return st.one_of(sound, sound, sound, sound, ODD)
@@ -87,15 +112,31 @@ STATE = {"startedAt": "2026-01-01T11:59:40Z"}
 PODS_SEEN: list[dict[str, Any]] = [
     {"phase": "Pending"},
     {"phase": "Running", "containerStatuses": [{"name": "main", "state": {"running": STATE}}]},
-    {"phase": "Failed", "containerStatuses": [{"name": "main", "state": {"terminated": {"exitCode": 1, **STATE}}}]},
-    {"phase": "Succeeded", "containerStatuses": [{"name": "main", "state": {"terminated": {"exitCode": 0, **STATE}}}]},
+    {
+        "phase": "Failed",
+        "containerStatuses": [{"name": "main", "state": {"terminated": {"exitCode": 1, **STATE}}}],
+    },
+    {
+        "phase": "Succeeded",
+        "containerStatuses": [{"name": "main", "state": {"terminated": {"exitCode": 0, **STATE}}}],
+    },
 ]
 
 
 def body(status: Any, kind: str = "job") -> dict[str, Any]:
-    metadata = {"name": "run", "namespace": "ns", "uid": "d1410a91-4d18-4575-89b9-1926d8c23db4", "generation": 1, "resourceVersion": "1"}
+    metadata = {
+        "name": "run",
+        "namespace": "ns",
+        "uid": "d1410a91-4d18-4575-89b9-1926d8c23db4",
+        "generation": 1,
+        "resourceVersion": "1",
+    }
     component = {**COMPONENT, "run": {**RUN, "kind": kind}}
-    made = {"metadata": {**metadata, "creationTimestamp": "2026-01-01T11:00:00Z"}, "spec": {"component": component}, "status": status}
+    made = {
+        "metadata": {**metadata, "creationTimestamp": "2026-01-01T11:00:00Z"},
+        "spec": {"component": component},
+        "status": status,
+    }
     return json.loads(json.dumps(made))  # type: ignore[no-any-return]
 
 
@@ -109,19 +150,44 @@ def see(operation: dict[str, Any], **fields: Any) -> Snapshot:
 
 
 def pod(status: dict[str, Any]) -> dict[str, Any]:
-    owner = {"kind": "Operation", "apiVersion": "opstrand.dev/v1", "name": "run", "uid": "d1410a91-4d18-4575-89b9-1926d8c23db4"}
-    metadata = {"name": "run-d1410a91-0", "namespace": "ns", "uid": "pod", "creationTimestamp": "2026-01-01T11:59:30Z"}
-    return {"metadata": {**metadata, "ownerReferences": [owner]}, "spec": {"nodeName": "n"}, "status": status}
+    owner = {
+        "kind": "Operation",
+        "apiVersion": "opstrand.dev/v1",
+        "name": "run",
+        "uid": "d1410a91-4d18-4575-89b9-1926d8c23db4",
+    }
+    metadata = {
+        "name": "run-d1410a91-0",
+        "namespace": "ns",
+        "uid": "pod",
+        "creationTimestamp": "2026-01-01T11:59:30Z",
+    }
+    return {
+        "metadata": {**metadata, "ownerReferences": [owner]},
+        "spec": {"nodeName": "n"},
+        "status": status,
+    }
 
 
 @settings(max_examples=examples(300))
-@given(STATUSES, st.sampled_from(["job", "service"]), st.sampled_from([None, *PODS_SEEN]), st.booleans())
-def test_a_decision_follows_from_any_status_and_heals_it(status: Any, kind: str, seen: Any, is_lost: bool) -> None:
+@given(
+    STATUSES,
+    st.sampled_from(["job", "service"]),
+    st.sampled_from([None, *PODS_SEEN]),
+    st.booleans(),
+)
+def test_a_decision_follows_from_any_status_and_heals_it(
+    status: Any, kind: str, seen: Any, is_lost: bool
+) -> None:
     operation = body(status, kind)
     before = copy.deepcopy(operation)
     snapshot = see(operation, pod_is_lost=is_lost and seen is None)
     if seen is not None:
-        snapshot = see(operation, replicas=[pod(seen)]) if snapshot.is_service else see(operation, pod=pod(seen))
+        snapshot = (
+            see(operation, replicas=[pod(seen)])
+            if snapshot.is_service
+            else see(operation, pod=pod(seen))
+        )
     decision = decide(snapshot)
     assert operation == before
     if decision.status is None:
@@ -138,15 +204,31 @@ def test_every_reader_reads_any_status(status: Any, kind: str) -> None:
     read_upstream(operation, SETTINGS)
     view = run_view(operation, "default")
     json.dumps([view, statuses_view(operation)])
-    for field in ("inputs.lr", "artifacts.name", "upstream", "tags", "meta.x", "duration", "status"):
-        read_field(read_status(operation) if field.partition(".")[0] in ("artifacts", "upstream") else view, field)
+    for field in (
+        "inputs.lr",
+        "artifacts.name",
+        "upstream",
+        "tags",
+        "meta.x",
+        "duration",
+        "status",
+    ):
+        read_field(
+            read_status(operation)
+            if field.partition(".")[0] in ("artifacts", "upstream")
+            else view,
+            field,
+        )
     edit = Edit(
         maps={"reportedInputs": MapEdit({"a/b": 1}), "meta": MapEdit({"progress": 1})},
         tags=TagsEdit(("t",)),
         artifacts={"m": {"name": "m"}},
         condition={"type": "ReportKept", "status": "False"},
     )
-    stored = jsonpatch.apply_patch(operation, [op for op in edit_ops(edit, operation) if op["path"] != "/metadata/resourceVersion"])
+    stored = jsonpatch.apply_patch(
+        operation,
+        [op for op in edit_ops(edit, operation) if op["path"] != "/metadata/resourceVersion"],
+    )
     assert stored["status"]["reportedInputs"]["a/b"] == 1
     assert isinstance(stored["status"]["tags"], list)
     for name in (attempt_pod(read_status(operation), 1), pod_of_log(operation, 0)):
@@ -164,26 +246,44 @@ def test_the_name_of_a_pod_is_the_runs_own_whatever_its_status_says(name: Any) -
     frozen = decide(see(body({}))).status
     assert frozen is not None
     operation = body({**frozen, "phase": "Running", "pod": {"name": name, "uid": "pod"}})
-    assert read_own_status(operation).get("pod", {}).get("name", "run-d1410a91-0") == "run-d1410a91-0"
+    assert (
+        read_own_status(operation).get("pod", {}).get("name", "run-d1410a91-0") == "run-d1410a91-0"
+    )
     decision = decide(see(operation, pod_is_lost=False))
     assert any(isinstance(action, CreatePod | ClaimPod) for action in decision.actions)
 
 
-@pytest.mark.parametrize(("kind", "written"), [("job", "service"), ("service", "job"), ("service", "dag")])
+@pytest.mark.parametrize(
+    ("kind", "written"), [("job", "service"), ("service", "job"), ("service", "dag")]
+)
 def test_a_kind_that_was_edited_is_the_files_again(kind: str, written: str) -> None:
-    """What was frozen of the other kind would else be frozen again at each look, and the run would never end."""
+    """What was frozen of the other kind would else be frozen again at each look, and the run would
+    never end.
+    """
     frozen = decide(see(body({}, kind))).status
     assert frozen is not None
     kept = {key: value for key, value in frozen.items() if key not in ("service", "pod")}
     operation = body({**kept, "kind": written, "phase": "Running"}, kind)
     decision = decide(see(operation))
     assert decision.status is not None
-    assert (decision.status["kind"], decision.status.get("service")) == (kind, frozen.get("service"))
+    assert (decision.status["kind"], decision.status.get("service")) == (
+        kind,
+        frozen.get("service"),
+    )
     assert decision.status["pod"] == frozen["pod"]
     assert not decide(see(body(decision.status, kind))).freeze
 
 
-@pytest.mark.parametrize("service", [{"name": "x"}, {}, "x", None, {"name": "run-d1410a91", "host": "h", "ports": ["a"], "baseUrl": "/"}])
+@pytest.mark.parametrize(
+    "service",
+    [
+        {"name": "x"},
+        {},
+        "x",
+        None,
+        {"name": "run-d1410a91", "host": "h", "ports": ["a"], "baseUrl": "/"},
+    ],
+)
 @pytest.mark.parametrize("kind", ["job", "service"])
 def test_a_service_without_its_parts_is_made_whole_again(kind: str, service: Any) -> None:
     frozen = decide(see(body({}, kind))).status
@@ -199,19 +299,29 @@ def test_a_service_without_its_parts_is_made_whole_again(kind: str, service: Any
 @pytest.mark.parametrize("kept", [[], ["history"], ["conditions"]])
 def test_a_run_that_succeeded_at_no_time_lets_its_pod_go(kept: list[str]) -> None:
     history = [{"status": "succeeded", "at": "2026-01-01T11:30:00Z"}]
-    status = {"phase": "Succeeded", "pod": {"name": "run-d1410a91-0", "uid": "pod"}, **{key: history for key in kept if key == "history"}}
+    status = {
+        "phase": "Succeeded",
+        "pod": {"name": "run-d1410a91-0", "uid": "pod"},
+        **{key: history for key in kept if key == "history"},
+    }
     seen = see(body(status), pod=pod(PODS_SEEN[-1]))
     assert (decide(seen).requeue_after or 0) > 0
-    later = Snapshot(seen.body, seen.prepared, NOW + timedelta(days=2), SETTINGS, refuse, pod=seen.pod)
+    later = Snapshot(
+        seen.body, seen.prepared, NOW + timedelta(days=2), SETTINGS, refuse, pod=seen.pod
+    )
     assert decide(later).actions
 
 
-@pytest.mark.parametrize("name", ["../../x", "a/../b", "..", ".", "a?b", "a#b", "%2e%2e", "a b", "\ud800", "a\nb"])
+@pytest.mark.parametrize(
+    "name", ["../../x", "a/../b", "..", ".", "a?b", "a#b", "%2e%2e", "a b", "\ud800", "a\nb"]
+)
 def test_a_name_stays_one_part_of_a_path(name: str) -> None:
     from yarl import URL
 
     url = URL("http://server" + PODS.path("ns", name, "log"))
     assert url.raw_path.startswith("/api/v1/namespaces/ns/pods/")
-    assert len(url.raw_path.split("/")) == len(["", "api", "v1", "namespaces", "ns", "pods", "x", "log"])
+    assert len(url.raw_path.split("/")) == len(
+        ["", "api", "v1", "namespaces", "ns", "pods", "x", "log"]
+    )
     assert (url.query_string, url.fragment) == ("", "")
     assert URL("http://server" + PODS.path(name, "x")).raw_path.endswith("/pods/x")

@@ -1,4 +1,6 @@
-"""What an end is worth: the rules of a podFailurePolicy, the Pod's time to live, words without secrets, Events only in trouble."""
+"""What an end is worth: the rules of a podFailurePolicy, the Pod's time to live, words without
+secrets, Events only in trouble.
+"""
 
 from __future__ import annotations
 
@@ -21,21 +23,53 @@ EVICTION = Failure({"main": 143}, {"DisruptionTarget": "True", "Ready": "False"}
 
 
 def codes(operator: str, *values: int, name: str | None = None) -> dict[str, Any]:
-    return {"operator": operator, "values": list(values), **({"containerName": name} if name else {})}
+    return {
+        "operator": operator,
+        "values": list(values),
+        **({"containerName": name} if name else {}),
+    }
 
 
 @pytest.mark.parametrize(
     ("rules", "failure", "verdict"),
     [
         ([], Failure({"main": 1}, {}), None),
-        ([{"action": "FailJob", "onExitCodes": codes("In", 42)}], Failure({"main": 42}, {}), "FailJob"),
+        (
+            [{"action": "FailJob", "onExitCodes": codes("In", 42)}],
+            Failure({"main": 42}, {}),
+            "FailJob",
+        ),
         ([{"action": "FailJob", "onExitCodes": codes("In", 42)}], Failure({"main": 1}, {}), None),
-        ([{"action": "FailJob", "onExitCodes": codes("NotIn", 1, 2)}], Failure({"main": 3}, {}), "FailJob"),
-        ([{"action": "FailJob", "onExitCodes": codes("NotIn", 1, 2)}], Failure({"opstrand-init": 0, "main": 2}, {}), None),
-        ([{"action": "FailJob", "onExitCodes": codes("In", 42, name="main")}], Failure({"opstrand-init": 42}, {}), None),
-        ([{"action": "FailJob", "onExitCodes": codes("In", 42, name="polyaxon-main")}], Failure({"main": 42}, {}), "FailJob"),
-        ([{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}], EVICTION, "Ignore"),
-        ([{"action": "Ignore", "onPodConditions": [{"type": "Ready", "status": "True"}]}], EVICTION, None),
+        (
+            [{"action": "FailJob", "onExitCodes": codes("NotIn", 1, 2)}],
+            Failure({"main": 3}, {}),
+            "FailJob",
+        ),
+        (
+            [{"action": "FailJob", "onExitCodes": codes("NotIn", 1, 2)}],
+            Failure({"opstrand-init": 0, "main": 2}, {}),
+            None,
+        ),
+        (
+            [{"action": "FailJob", "onExitCodes": codes("In", 42, name="main")}],
+            Failure({"opstrand-init": 42}, {}),
+            None,
+        ),
+        (
+            [{"action": "FailJob", "onExitCodes": codes("In", 42, name="polyaxon-main")}],
+            Failure({"main": 42}, {}),
+            "FailJob",
+        ),
+        (
+            [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}],
+            EVICTION,
+            "Ignore",
+        ),
+        (
+            [{"action": "Ignore", "onPodConditions": [{"type": "Ready", "status": "True"}]}],
+            EVICTION,
+            None,
+        ),
         (
             [
                 {"action": "Count", "onExitCodes": codes("In", 143)},
@@ -46,7 +80,9 @@ def codes(operator: str, *values: int, name: str | None = None) -> dict[str, Any
         ),
     ],
 )
-def test_the_first_rule_that_matches_wins(rules: list[dict[str, Any]], failure: Failure, verdict: str | None) -> None:
+def test_the_first_rule_that_matches_wins(
+    rules: list[dict[str, Any]], failure: Failure, verdict: str | None
+) -> None:
     assert classify_failure({"rules": rules}, failure) == verdict
 
 
@@ -66,7 +102,9 @@ def test_what_a_verdict_costs(verdict: str | None, fault: Fault, after: Spent | 
 
 def test_ignored_failures_end_too() -> None:
     spent, count = Spent(), 0
-    while (following := spend(spent, Fault.USER, "Ignore", max_retries=0, max_disruptions=0)) is not None:
+    while (
+        following := spend(spent, Fault.USER, "Ignore", max_retries=0, max_disruptions=0)
+    ) is not None:
         spent, count = following, count + 1
     assert count == 9
 
@@ -77,7 +115,7 @@ def test_a_policy_that_fails_the_run_leaves_no_retry() -> None:
     assert phase(decide(see(run, pod=pod(BROKEN)))) == ("Failed", "ContainerFailed")
 
 
-# --- the Pod's time to live -----------------------------------------------------------------------------------------------------
+# --- the Pod's time to live -----------------------------------------------------------------------
 
 
 def ended(**termination: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -89,15 +127,26 @@ def ended(**termination: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return {**run, "status": decision.status}, seen
 
 
-@pytest.mark.parametrize(("termination", "seconds"), [({"ttl": 30}, 30), ({"ttl": 0}, 0), ({}, 24 * 3600)])
+@pytest.mark.parametrize(
+    ("termination", "seconds"), [({"ttl": 30}, 30), ({"ttl": 0}, 0), ({}, 24 * 3600)]
+)
 def test_a_pod_stays_for_its_time_and_then_goes(termination: dict[str, Any], seconds: int) -> None:
     run, seen = ended(**termination)
     finished = NOW - timedelta(seconds=10)
     earlier = {**seen, "metadata": {**seen["metadata"], "name": "run-d1410a91-earlier"}}
     stranger = {**seen, "metadata": {**seen["metadata"], "ownerReferences": []}}
-    before = decide(see(run, pod=seen, now=finished + timedelta(seconds=seconds) - timedelta(seconds=1)))
+    before = decide(
+        see(run, pod=seen, now=finished + timedelta(seconds=seconds) - timedelta(seconds=1))
+    )
     assert (before.actions, before.requeue_after) == ((), 1.0)
-    after = decide(see(run, pod=seen, earlier_pods=(earlier, stranger), now=finished + timedelta(seconds=seconds)))
+    after = decide(
+        see(
+            run,
+            pod=seen,
+            earlier_pods=(earlier, stranger),
+            now=finished + timedelta(seconds=seconds),
+        )
+    )
     assert after.actions == (DeletePod(seen), DeletePod(earlier))
     assert after.status is None
 
@@ -112,7 +161,9 @@ def test_a_pod_stays_for_its_time_and_then_goes(termination: dict[str, Any], sec
         (None, False),
     ],
 )
-def test_what_is_said_of_retries_while_the_run_lives_counts(changed: dict[str, Any] | None, retries: bool) -> None:
+def test_what_is_said_of_retries_while_the_run_lives_counts(
+    changed: dict[str, Any] | None, retries: bool
+) -> None:
     run = started()
     run = {**run, "spec": {**run["spec"], "termination": changed}}
     decision = decide(see(run, pod=pod(BROKEN)))
@@ -138,8 +189,15 @@ def test_the_end_is_looked_at_again_when_the_pods_time_is_over() -> None:
 
 @pytest.mark.parametrize("code", [0, 1])
 def test_what_somebody_put_beside_main_does_not_outlive_it(code: int) -> None:
-    end = {"exitCode": code, "startedAt": "2026-01-01T11:59:40Z", "finishedAt": "2026-01-01T11:59:50Z"}
-    containers = [{"name": "main", "state": {"terminated": end}}, {"name": "proxy", "state": {"running": {}}}]
+    end = {
+        "exitCode": code,
+        "startedAt": "2026-01-01T11:59:40Z",
+        "finishedAt": "2026-01-01T11:59:50Z",
+    }
+    containers = [
+        {"name": "main", "state": {"terminated": end}},
+        {"name": "proxy", "state": {"running": {}}},
+    ]
     seen = pod({"phase": "Running", "containerStatuses": containers})
     run = started()
     seen["metadata"] = {**seen["metadata"], "ownerReferences": [{"uid": run["metadata"]["uid"]}]}
@@ -152,7 +210,7 @@ def test_what_somebody_put_beside_main_does_not_outlive_it(code: int) -> None:
     assert again.actions == ((StopPod(seen),) if code else ()), "before another attempt begins"
 
 
-# --- words ----------------------------------------------------------------------------------------------------------------------
+# --- words ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -182,19 +240,41 @@ def test_known_values_are_hidden_wherever_they_stand() -> None:
 
 def test_a_failed_program_does_not_tell_the_secrets_of_its_variables() -> None:
     end = {"exitCode": 1, "message": "cannot log in as bob with swordfish"}
-    status = {"phase": "Failed", "containerStatuses": [{"name": "main", "state": {"terminated": end}}]}
-    spec = {"containers": [{"name": "main", "env": [{"name": "DB_PASSWORD", "value": "swordfish"}, {"name": "USER", "value": "bob"}]}]}
-    assert observe_pod({"status": status, "spec": spec}).message == "exit code 1: cannot log in as bob with ***"
+    status = {
+        "phase": "Failed",
+        "containerStatuses": [{"name": "main", "state": {"terminated": end}}],
+    }
+    spec = {
+        "containers": [
+            {
+                "name": "main",
+                "env": [
+                    {"name": "DB_PASSWORD", "value": "swordfish"},
+                    {"name": "USER", "value": "bob"},
+                ],
+            }
+        ]
+    }
+    assert (
+        observe_pod({"status": status, "spec": spec}).message
+        == "exit code 1: cannot log in as bob with ***"
+    )
 
 
-# --- a Pod that hangs, a Pod that somebody deleted ---------------------------------------------------------------------------------
+# --- a Pod that hangs, a Pod that somebody deleted ------------------------------------------------
 
 CREATING = {
     "phase": "Pending",
-    "initContainerStatuses": [{"name": "opstrand-init", "state": {"waiting": {"reason": "PodInitializing"}}}],
+    "initContainerStatuses": [
+        {"name": "opstrand-init", "state": {"waiting": {"reason": "PodInitializing"}}}
+    ],
     "containerStatuses": [{"name": "main", "state": {"waiting": {"reason": "PodInitializing"}}}],
 }
-MOUNT = {"reason": "FailedMount", "message": 'MountVolume.SetUp failed for volume "s" : secret "absent" not found', "lastTimestamp": "2"}
+MOUNT = {
+    "reason": "FailedMount",
+    "message": 'MountVolume.SetUp failed for volume "s" : secret "absent" not found',
+    "lastTimestamp": "2",
+}
 
 
 def test_a_volume_that_cannot_be_mounted_is_told_from_the_pods_events() -> None:
@@ -205,11 +285,24 @@ def test_a_volume_that_cannot_be_mounted_is_told_from_the_pods_events() -> None:
     assert not is_being_made({**hanging, "spec": {}})
     quiet = decide(see(run, pod=hanging))
     assert (quiet.status, quiet.requeue_after) == (None, 15.0)
-    decision = decide(see(run, pod=hanging, pod_events=({**MOUNT, "message": "older", "lastTimestamp": "1"}, MOUNT)))
+    decision = decide(
+        see(
+            run,
+            pod=hanging,
+            pod_events=({**MOUNT, "message": "older", "lastTimestamp": "1"}, MOUNT),
+        )
+    )
     assert phase(decision) == ("Starting", "VolumeNotMounted")
     assert decision.status is not None
     assert 'secret "absent" not found' in decision.status["message"]
-    late = decide(see({**run, "status": decision.status}, pod=hanging, pod_events=(MOUNT,), now=NOW + timedelta(hours=1)))
+    late = decide(
+        see(
+            {**run, "status": decision.status},
+            pod=hanging,
+            pod_events=(MOUNT,),
+            now=NOW + timedelta(hours=1),
+        )
+    )
     assert phase(late) == ("Failed", "VolumeNotMounted")
 
 
@@ -225,20 +318,38 @@ def test_a_volume_that_cannot_be_mounted_is_told_from_the_pods_events() -> None:
 )
 def test_a_pod_that_somebody_deleted(code: int, finished: str, reason: str) -> None:
     end = {"exitCode": code, "finishedAt": finished}
-    status = {"phase": "Failed", "containerStatuses": [{"name": "main", "state": {"terminated": end}}]}
-    metadata = {"name": "p", "deletionTimestamp": "2026-01-01T12:00:30Z", "deletionGracePeriodSeconds": 30}
+    status = {
+        "phase": "Failed",
+        "containerStatuses": [{"name": "main", "state": {"terminated": end}}],
+    }
+    metadata = {
+        "name": "p",
+        "deletionTimestamp": "2026-01-01T12:00:30Z",
+        "deletionGracePeriodSeconds": 30,
+    }
     seen = observe_pod({"metadata": metadata, "status": status})
     assert (seen.state, seen.reason) == (State.FAILED, reason)
     assert seen.fault is (Fault.PLATFORM if reason == "PodDeleted" else Fault.USER)
 
 
-LEAVING = {"name": "p", "deletionTimestamp": "2026-01-01T12:00:30Z", "deletionGracePeriodSeconds": 30}
+LEAVING = {
+    "name": "p",
+    "deletionTimestamp": "2026-01-01T12:00:30Z",
+    "deletionGracePeriodSeconds": 30,
+}
 
 
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
-        ({"initContainerStatuses": [{"name": "fetch", "state": {"terminated": {"exitCode": 143}}}]}, "PodDeleted"),
+        (
+            {
+                "initContainerStatuses": [
+                    {"name": "fetch", "state": {"terminated": {"exitCode": 143}}}
+                ]
+            },
+            "PodDeleted",
+        ),
         ({}, "PodDeleted"),
         ({"reason": "OutOfcpu"}, "NodeRefused"),
     ],
@@ -249,7 +360,7 @@ def test_a_pod_that_somebody_deleted_before_main_began(status: dict[str, Any], r
     assert (seen.state, seen.reason, seen.fault) == (State.FAILED, reason, Fault.PLATFORM)
 
 
-# --- Events ---------------------------------------------------------------------------------------------------------------------
+# --- Events ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -257,16 +368,42 @@ def test_a_pod_that_somebody_deleted_before_main_began(status: dict[str, Any], r
     [
         ({}, {"phase": "Waiting", "reason": "UpstreamPending"}, False),
         ({}, {"phase": "Starting", "reason": "PodCreated"}, False),
-        ({"phase": "Starting", "reason": "PodCreated"}, {"phase": "Running", "reason": "PodRunning"}, False),
-        ({"phase": "Running", "reason": "PodRunning"}, {"phase": "Succeeded", "reason": "Succeeded"}, False),
-        ({"phase": "Running", "reason": "PodRunning"}, {"phase": "Stopped", "reason": "Stopped"}, False),
-        ({"phase": "Starting", "reason": "PodCreated"}, {"phase": "Starting", "reason": "ImagePullFailed", "message": "no"}, True),
-        ({"phase": "Starting", "reason": "ImagePullFailed"}, {"phase": "Starting", "reason": "ImagePullFailed", "message": "no"}, False),
-        ({"phase": "Running", "reason": "PodRunning"}, {"phase": "Retrying", "reason": "ContainerFailed", "attempt": 1}, True),
+        (
+            {"phase": "Starting", "reason": "PodCreated"},
+            {"phase": "Running", "reason": "PodRunning"},
+            False,
+        ),
+        (
+            {"phase": "Running", "reason": "PodRunning"},
+            {"phase": "Succeeded", "reason": "Succeeded"},
+            False,
+        ),
+        (
+            {"phase": "Running", "reason": "PodRunning"},
+            {"phase": "Stopped", "reason": "Stopped"},
+            False,
+        ),
+        (
+            {"phase": "Starting", "reason": "PodCreated"},
+            {"phase": "Starting", "reason": "ImagePullFailed", "message": "no"},
+            True,
+        ),
+        (
+            {"phase": "Starting", "reason": "ImagePullFailed"},
+            {"phase": "Starting", "reason": "ImagePullFailed", "message": "no"},
+            False,
+        ),
+        (
+            {"phase": "Running", "reason": "PodRunning"},
+            {"phase": "Retrying", "reason": "ContainerFailed", "attempt": 1},
+            True,
+        ),
         ({}, {"phase": "Failed", "reason": "PodRefused", "message": "x" * 5000}, True),
     ],
 )
-def test_an_event_is_for_trouble_and_told_once(before: dict[str, Any], after: dict[str, Any], told: bool) -> None:
+def test_an_event_is_for_trouble_and_told_once(
+    before: dict[str, Any], after: dict[str, Any], told: bool
+) -> None:
     event = render_event(body(), before, after, now="2026-01-01T12:00:00.123456Z")
     assert (event is not None) is told
     if event is not None:

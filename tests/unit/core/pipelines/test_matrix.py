@@ -9,23 +9,39 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstrand.core.pipelines.matrix import MAX_RUNS, Generator, check_size, check_spaces, expand, iter_values
+from opstrand.core.pipelines.matrix import (
+    MAX_RUNS,
+    Generator,
+    check_size,
+    check_spaces,
+    expand,
+    iter_values,
+)
 from opstrand.errors import SpecError
 from opstrand.spec.io import IO
 
 
 def random(count: int, seed: int | None = None, **spaces: Any) -> dict[str, Any]:
     params = {name: {"kind": kind, "value": value} for name, (kind, value) in spaces.items()}
-    return {"kind": "random", "numRuns": count, "params": params, **({"seed": seed} if seed is not None else {})}
+    return {
+        "kind": "random",
+        "numRuns": count,
+        "params": params,
+        **({"seed": seed} if seed is not None else {}),
+    }
 
 
 @given(st.integers(0, 2**63 - 1), st.integers(1, 30))
 def test_a_seed_gives_the_same_runs_always_and_none_twice(seed: int, count: int) -> None:
-    matrix = random(count, seed, x=("uniform", [2, 3]), y=("choice", ["a", "b"]), z=("quniform", [0, 10, 2.5]))
+    matrix = random(
+        count, seed, x=("uniform", [2, 3]), y=("choice", ["a", "b"]), z=("quniform", [0, 10, 2.5])
+    )
     runs = expand(matrix)
     assert runs == expand(matrix, seed=99)
     assert len(runs) == count == len({repr(run) for run in runs})
-    assert all(2 <= run["x"] < 3 and run["y"] in "ab" and run["z"] in (0, 2.5, 5, 7.5, 10) for run in runs)
+    assert all(
+        2 <= run["x"] < 3 and run["y"] in "ab" and run["z"] in (0, 2.5, 5, 7.5, 10) for run in runs
+    )
 
 
 def test_a_seed_means_the_same_in_every_release() -> None:
@@ -51,7 +67,9 @@ def test_without_a_seed_the_given_one_counts() -> None:
         ("qlognormal", [0, 0.5, 0.25], 1.13, 0, 10),
     ],
 )
-def test_distributions_have_their_means_and_bounds(kind: str, value: list[float], mean: float, low: float, high: float) -> None:
+def test_distributions_have_their_means_and_bounds(
+    kind: str, value: list[float], mean: float, low: float, high: float
+) -> None:
     from opstrand.spec.spaces import Space
 
     source, space = Generator(3), Space.model_validate({"kind": kind, "value": value})
@@ -63,7 +81,10 @@ def test_distributions_have_their_means_and_bounds(kind: str, value: list[float]
 def test_weights_of_a_pchoice_are_kept() -> None:
     from opstrand.spec.spaces import Space
 
-    source, space = Generator(3), Space.model_validate({"kind": "pchoice", "value": [["a", 0.2], ["b", 0.6]]})
+    source, space = (
+        Generator(3),
+        Space.model_validate({"kind": "pchoice", "value": [["a", 0.2], ["b", 0.6]]}),
+    )
     drawn = [source.draw(space) for _ in range(4000)]
     assert drawn.count("b") / len(drawn) == pytest.approx(0.75, abs=0.03)
 
@@ -100,9 +121,17 @@ def test_a_template_must_be_rendered_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "wrong"), [([], 0), ([IO(name="lr", type="float")], 0), ([IO(name="lr", type="str")], 1), ([IO(name="lr")], 1)]
+    ("inputs", "wrong"),
+    [
+        ([], 0),
+        ([IO(name="lr", type="float")], 0),
+        ([IO(name="lr", type="str")], 1),
+        ([IO(name="lr")], 1),
+    ],
 )
-def test_a_distribution_fits_the_type_of_its_input_where_one_is_declared(inputs: list[IO], wrong: int) -> None:
+def test_a_distribution_fits_the_type_of_its_input_where_one_is_declared(
+    inputs: list[IO], wrong: int
+) -> None:
     assert len(check_spaces(random(2, lr=("uniform", [0, 1])), inputs)) == wrong
 
 
@@ -132,5 +161,7 @@ def test_a_space_with_values_beyond_every_number_is_refused(kind: str, value: li
 
 
 def test_a_geometric_sequence_may_be_as_small_as_numbers_are() -> None:
-    runs = expand({"kind": "grid", "params": {"a": {"kind": "geomspace", "value": [1e-300, 1e-200, 3]}}})
+    runs = expand(
+        {"kind": "grid", "params": {"a": {"kind": "geomspace", "value": [1e-300, 1e-200, 3]}}}
+    )
     assert [runs[0], runs[-1]] == [{"a": 1e-300}, {"a": 1e-200}]

@@ -1,4 +1,6 @@
-"""Templates over connections, where a catalog is given and where none is: what is not known is neither wrong nor guessed."""
+"""Templates over connections, where a catalog is given and where none is: what is not known is
+neither wrong nor guessed.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,11 @@ TEXTS = [
     "{{ connections.quay.url }}",
     "{{ connections }}",
 ]
-QUAY = read_catalog(parse_catalog_file({"connections": [{"name": "quay", "kind": "registry", "schema": {"url": "quay.io"}}]}))
+QUAY = read_catalog(
+    parse_catalog_file(
+        {"connections": [{"name": "quay", "kind": "registry", "schema": {"url": "quay.io"}}]}
+    )
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +50,12 @@ def test_what_only_a_catalog_could_tell_is_not_wrong(sandbox: Sandbox, text: str
 
 
 def test_with_a_catalog_a_part_that_is_not_there_is_wrong(sandbox: Sandbox) -> None:
-    assert [one.path for one in validate_submission(sandbox, "{{ connections['quay'].host + 1 }}", QUAY)] == ["run.container.args[0]"]
-    assert [one.path for one in validate_submission(sandbox, "a", Catalog())] == ["run.connections[0]"]
+    assert [
+        one.path for one in validate_submission(sandbox, "{{ connections['quay'].host + 1 }}", QUAY)
+    ] == ["run.container.args[0]"]
+    assert [one.path for one in validate_submission(sandbox, "a", Catalog())] == [
+        "run.connections[0]"
+    ]
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -53,4 +63,6 @@ def test_without_a_catalog_it_is_said_that_none_is_given(sandbox: Sandbox, text:
     compiled = operation(container={"image": "b", "args": [text]})
     with pytest.raises(SpecError) as caught:
         compile_plan(compiled, values(compiled), ME, None, evaluate=sandbox.evaluate)
-    assert [(one.reason, one.path) for one in caught.value.problems] == [("CatalogNotGiven", "run.container.args[0]")]
+    assert [(one.reason, one.path) for one in caught.value.problems] == [
+        ("CatalogNotGiven", "run.container.args[0]")
+    ]

@@ -1,4 +1,6 @@
-"""Kubernetes' `$(VAR)`: what it does to a text, and that nothing a template printed is ever read as that."""
+"""Kubernetes' `$(VAR)`: what it does to a text, and that nothing a template printed is ever read as
+that.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,13 @@ FOUND = {name: value for name, _, value in vectors.VARIABLES}
 OWNER = {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "name": "eval", "uid": "1"}
 VARIABLES = {"A": "<a>", "AB": "$(A)", "": "<nothing>"}
 TEXTS = st.text("$()AB \n", max_size=6)
-OPTIONS = {"option": "--network=host", "dashed": "-mount=a", "spaced": "/a --network=host", "here": "<<EOF", "half": "<E"}
+OPTIONS = {
+    "option": "--network=host",
+    "dashed": "-mount=a",
+    "spaced": "/a --network=host",
+    "here": "<<EOF",
+    "half": "<E",
+}
 PIECES = st.lists(st.builds(Piece, TEXTS, st.booleans()), max_size=6)
 
 
@@ -55,7 +63,9 @@ def test_what_was_printed_is_never_read(pieces: list[Piece]) -> None:
     """The rule itself, one character after the other, against the text that Kubernetes reads."""
     text = TracedText.of_pieces(pieces)
     assert text == "".join(piece.text for piece in pieces)
-    assert expand(protect(text), VARIABLES) == _arrives([(one, piece.printed) for piece in pieces for one in piece.text])
+    assert expand(protect(text), VARIABLES) == _arrives(
+        [(one, piece.printed) for piece in pieces for one in piece.text]
+    )
 
 
 def _arrives(text: list[tuple[str, bool]]) -> str:
@@ -63,14 +73,23 @@ def _arrives(text: list[tuple[str, bool]]) -> str:
     arrived, at = "", 0
     while at < len(text):
         following = text[at + 1] if at + 1 < len(text) else ("", True)
-        end = next((index for index in range(at + 2, len(text)) if text[index] == (")", False)), None)
-        if text[at] != ("$", False) or following[1] or following[0] not in "$(" or (following[0] == "(" and end is None):
+        end = next(
+            (index for index in range(at + 2, len(text)) if text[index] == (")", False)), None
+        )
+        if (
+            text[at] != ("$", False)
+            or following[1]
+            or following[0] not in "$("
+            or (following[0] == "(" and end is None)
+        ):
             arrived, at = arrived + text[at][0], at + 1
         elif following[0] == "$":
             arrived, at = arrived + "$", at + 2
         else:
             assert end is not None
-            name, whole = ("".join(one for one, _ in text[start : end + 1]) for start in (at + 2, at))
+            name, whole = (
+                "".join(one for one, _ in text[start : end + 1]) for start in (at + 2, at)
+            )
             is_own = not any(printed for _, printed in text[at : end + 1])
             arrived, at = arrived + (VARIABLES.get(name[:-1], whole) if is_own else whole), end + 1
     return arrived
@@ -102,7 +121,10 @@ def test_every_field_that_kubernetes_expands_is_protected() -> None:
         "env": [{"name": "A", "value": text}],
         "volumeMounts": [{"name": "data", "mountPath": "/data", "subPathExpr": text}],
         "lifecycle": {"postStart": {"exec": {"command": [text]}}},
-        **{probe: {"exec": {"command": [text]}} for probe in ("livenessProbe", "readinessProbe", "startupProbe")},
+        **{
+            probe: {"exec": {"command": [text]}}
+            for probe in ("livenessProbe", "readinessProbe", "startupProbe")
+        },
     }
     run = {
         "container": container,
@@ -115,7 +137,10 @@ def test_every_field_that_kubernetes_expands_is_protected() -> None:
     spec = render_pod(plan, owner=OWNER, pod_name="eval-0", settings=Settings()).pod["spec"]
     for one in (spec["containers"][0], spec["initContainers"][1], spec["initContainers"][2]):
         mount = next(mount for mount in one["volumeMounts"] if mount["name"] == "data")
-        probes = [one[probe]["exec"]["command"][0] for probe in ("livenessProbe", "readinessProbe", "startupProbe")]
+        probes = [
+            one[probe]["exec"]["command"][0]
+            for probe in ("livenessProbe", "readinessProbe", "startupProbe")
+        ]
         own = next(entry["value"] for entry in one["env"] if entry["name"] == "A")
         found = [one["command"][0], one["args"][0], own, mount["subPathExpr"], *probes]
         assert found == ["$(HOME)$$(B)"] * len(found)
@@ -123,7 +148,9 @@ def test_every_field_that_kubernetes_expands_is_protected() -> None:
     assert plan.container["args"] == ["$(HOME)$(B)"], "the plan is before Kubernetes"
 
 
-@pytest.mark.parametrize("args", [["{{ params.as_args }}"], ["{{ {value: [value]} }}"], "{{ [value, {'a': value}] }}"])
+@pytest.mark.parametrize(
+    "args", [["{{ params.as_args }}"], ["{{ {value: [value]} }}"], "{{ [value, {'a': value}] }}"]
+)
 def test_a_list_or_mapping_among_the_arguments_is_data(args: Any) -> None:
     compiled = operation({"value": "$(HOME)$$"}, run={"container": {"image": "a", "args": args}})
     (main,) = _containers(compiled)
@@ -133,14 +160,18 @@ def test_a_list_or_mapping_among_the_arguments_is_data(args: Any) -> None:
 
 def _containers(compiled: Compiled) -> list[dict[str, Any]]:
     plan = compile_plan(compiled, values(compiled), ME, evaluate=evaluate_traced)
-    found: list[dict[str, Any]] = render_pod(plan, owner=OWNER, pod_name="eval-0", settings=Settings()).pod["spec"]["containers"]
+    found: list[dict[str, Any]] = render_pod(
+        plan, owner=OWNER, pod_name="eval-0", settings=Settings()
+    ).pod["spec"]["containers"]
     return found
 
 
 def test_a_variable_of_ours_holds_what_a_template_gave_for_it() -> None:
     compiled = operation({"level": "$(HOME)"}, plugins={"logLevel": "{{ level }}"})
     plan = compile_plan(compiled, values(compiled), ME)
-    (main,) = render_pod(plan, owner=OWNER, pod_name="eval-0", settings=Settings()).pod["spec"]["containers"]
+    (main,) = render_pod(plan, owner=OWNER, pod_name="eval-0", settings=Settings()).pod["spec"][
+        "containers"
+    ]
     (level,) = (one["value"] for one in main["env"] if one["name"] == "POLYAXON_LOG_LEVEL")
     assert expand(level, {"HOME": "/root"}) == "$(HOME)"
 
@@ -167,7 +198,10 @@ def test_a_long_value_in_thousands_of_places_is_kept_once() -> None:
         ({"copy": [["--chown=1 $A", "/b"]]}, "COPY --chown=1 $A /b"),
         ({"copy": ["{{ option }}"]}, 'COPY ["--network=host", "/code"]'),
         ({"copy": [["a", "{{ here }}"]]}, 'COPY ["a", "<<EOF"]'),
-        ({"run": ["--mount=type=cache,target=/{{ half }} cat <<E"]}, "RUN --mount=type=cache,target=/<E cat <<E"),
+        (
+            {"run": ["--mount=type=cache,target=/{{ half }} cat <<E"]},
+            "RUN --mount=type=cache,target=/<E cat <<E",
+        ),
         ({"run": ["id -{{ dashed }} {{ option }}"]}, "RUN id --mount=a --network=host"),
         ({"run": ["echo {{ v }}"]}, 'RUN echo pa$$ "w$X'),
         ({"run": ["a \\\n  b"]}, "RUN a \\\n  b"),
@@ -205,7 +239,11 @@ def test_a_dockerfile_expands_what_its_author_wrote(section: dict[str, Any], lin
     ],
 )
 def test_no_value_begins_an_instruction(section: dict[str, Any]) -> None:
-    rendered = render({"image": "a", **section}, {"lines": "x\nUSER root", "blank": "a AS b", "open": "x\\", **OPTIONS}, traced=True)
+    rendered = render(
+        {"image": "a", **section},
+        {"lines": "x\nUSER root", "blank": "a AS b", "open": "x\\", **OPTIONS},
+        traced=True,
+    )
     with pytest.raises(SpecError) as caught:
         render_dockerfile(rendered)
     assert caught.value.reason == "InvalidSpec"

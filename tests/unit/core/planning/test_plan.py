@@ -1,4 +1,6 @@
-"""The plan: what stands in a container after rendering, the order of init steps, variables, conditions."""
+"""The plan: what stands in a container after rendering, the order of init steps, variables,
+conditions.
+"""
 
 from __future__ import annotations
 
@@ -34,27 +36,51 @@ def refusal(fields: dict[str, Any], params: Any = None) -> str:
 
 def test_a_template_error_has_the_path_of_its_item() -> None:
     assert refusal({"args": ["a", "b", "{{ mesage }}"]}, {"message": 1}) == (
-        "run.container.args[2]: there is no 'mesage' (did you mean 'message'? it has: globals, params, message, connections, init)"
+        "run.container.args[2]: there is no 'mesage' (did you mean 'message'? it has: globals, "
+        "params, message, connections, init)"
     )
 
 
 def test_texts_where_kubernetes_wants_them() -> None:
     found = container(
-        {"workingDir": "{{ n }}", "image": "{{ n }}", "resources": {"limits": {"cpu": "{{ n }}"}}, "command": "{{ c }}"},
+        {
+            "workingDir": "{{ n }}",
+            "image": "{{ n }}",
+            "resources": {"limits": {"cpu": "{{ n }}"}},
+            "command": "{{ c }}",
+        },
         {"n": 2, "c": ["a", None, ""]},
     )
-    assert found == {"workingDir": "2", "image": "2", "resources": {"limits": {"cpu": "2"}}, "command": ["a"]}
+    assert found == {
+        "workingDir": "2",
+        "image": "2",
+        "resources": {"limits": {"cpu": "2"}},
+        "command": ["a"],
+    }
 
 
 def test_a_template_that_gives_the_wrong_shape_is_refused() -> None:
-    assert refusal({"args": "{{ x }}"}, {"x": {"value": {"a": 1}}}).startswith("run.container.args: expected a list, found {'a': 1}")
-    assert refusal({"workingDir": "{{ x }}"}, {"x": [1]}).startswith("run.container.workingDir: expected a text")
+    assert refusal({"args": "{{ x }}"}, {"x": {"value": {"a": 1}}}).startswith(
+        "run.container.args: expected a list, found {'a': 1}"
+    )
+    assert refusal({"workingDir": "{{ x }}"}, {"x": [1]}).startswith(
+        "run.container.workingDir: expected a text"
+    )
 
 
 @pytest.mark.parametrize(
-    ("written", "rendered"), [("python a.py", ["python a.py"]), ("{{ c }}", ["a b"]), ("", []), (5, ["5"]), ("{{ n }}", ["2"])]
+    ("written", "rendered"),
+    [
+        ("python a.py", ["python a.py"]),
+        ("{{ c }}", ["a b"]),
+        ("", []),
+        (5, ["5"]),
+        ("{{ n }}", ["2"]),
+    ],
 )
-def test_a_command_that_is_no_list_is_a_list_of_one_as_published(written: Any, rendered: list[str]) -> None:
+def test_a_command_that_is_no_list_is_a_list_of_one_as_published(
+    written: Any, rendered: list[str]
+) -> None:
     found = container({"command": written, "args": written}, {"n": 2, "c": "a b"})
     assert (found["command"], found["args"]) == (rendered, rendered)
 
@@ -81,21 +107,40 @@ def test_a_null_is_no_value_as_for_kubernetes() -> None:
     ]
     written = {"image": "a", "env": env, "args": [None, "b"], "workingDir": None}
     found = container(written, {"x": None})
-    names = [{"name": "A"}, {"name": "B"}, {"name": "C", "valueFrom": source}, {"name": "D", "value": "a None"}]
+    names = [
+        {"name": "A"},
+        {"name": "B"},
+        {"name": "C", "valueFrom": source},
+        {"name": "D", "value": "a None"},
+    ]
     assert found["env"] == names
     assert (found["args"], found.get("workingDir")) == (["b"], None)
-    assert clean_container({"args": [None, "b"], "env": env[:1]}, "x") == {"args": ["", "b"], "env": [{"name": "A"}]}
+    assert clean_container({"args": [None, "b"], "env": env[:1]}, "x") == {
+        "args": ["", "b"],
+        "env": [{"name": "A"}],
+    }
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [({"a": 1}, '{"a":1}'), (0.5, "0.5"), (True, "true"), ("x", "x"), (1e-07, "1e-7"), ([], "[]"), (0, "0")]
+    ("value", "text"),
+    [
+        ({"a": 1}, '{"a":1}'),
+        (0.5, "0.5"),
+        (True, "true"),
+        ("x", "x"),
+        (1e-07, "1e-7"),
+        ([], "[]"),
+        (0, "0"),
+    ],
 )
 def test_to_env_is_text(value: Any, text: str) -> None:
     assert plan({"x": {"value": value, "toEnv": "X"}}).to_env == {"X": text}
 
 
 def test_to_env_of_what_has_no_value_is_null() -> None:
-    assert plan(inputs=[{"name": "x", "type": "int", "isOptional": True, "toEnv": "X"}]).to_env == {"X": "null"}
+    assert plan(inputs=[{"name": "x", "type": "int", "isOptional": True, "toEnv": "X"}]).to_env == {
+        "X": "null"
+    }
 
 
 def test_init_steps_run_params_first_then_built_in_ones_then_containers() -> None:
@@ -105,7 +150,9 @@ def test_init_steps_run_params_first_then_built_in_ones_then_containers() -> Non
         {"git": {"url": "https://git.example.com/{{ n }}"}},
     ]
     found = plan(
-        {"n": 3, "data": {"value": {"files": ["a"]}, "toInit": True}}, [{"name": "data", "type": "artifacts"}], {"init": init}
+        {"n": 3, "data": {"value": {"files": ["a"]}, "toInit": True}},
+        [{"name": "data", "type": "artifacts"}],
+        {"init": init},
     ).init
     assert found == (
         {"artifacts": {"files": ["a"]}},
@@ -115,29 +162,52 @@ def test_init_steps_run_params_first_then_built_in_ones_then_containers() -> Non
     )
 
 
-@pytest.mark.parametrize("content", ['{"a": 1}\n', "123", "$(VAR) $$ ${x}", "a\r\nb\n\n", "é\n", "", "{# no template #}\n", "%s {x}"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"a": 1}\n',
+        "123",
+        "$(VAR) $$ ${x}",
+        "a\r\nb\n\n",
+        "é\n",
+        "",
+        "{# no template #}\n",
+        "%s {x}",
+    ],
+)
 def test_a_file_is_written_byte_for_byte(content: str) -> None:
     (step,) = plan(run={"init": [{"file": {"content": content, "filename": "f"}}]}).init
     assert step["file"]["content"] == content
 
 
 def test_a_file_keeps_its_line_ends_around_templates() -> None:
-    (step,) = plan({"x": 1}, run={"init": [{"file": {"content": "a {{ x }}\r\n{{ x }}\n", "filename": "f"}}]}).init
+    (step,) = plan(
+        {"x": 1}, run={"init": [{"file": {"content": "a {{ x }}\r\n{{ x }}\n", "filename": "f"}}]}
+    ).init
     assert step["file"]["content"] == "a 1\r\n1\n"
 
 
 def test_files_that_are_too_large_together_are_refused() -> None:
     half = {"file": {"content": "a" * (INIT_FILES // 2 + 1), "filename": "f"}}
-    with pytest.raises(SpecError, match=r"run.init: the contents of all init files take 512.0 KiB") as caught:
+    with pytest.raises(
+        SpecError, match=r"run.init: the contents of all init files take 512.0 KiB"
+    ) as caught:
         plan(run={"init": [half, half]})
     assert caught.value.reason == "TooLarge"
 
 
 def test_connections_are_read_by_those_who_list_them() -> None:
-    found = plan(run={"connections": ["repo"], "container": {"image": "i", "args": ["{{ connections.repo.url }}"]}})
+    found = plan(
+        run={
+            "connections": ["repo"],
+            "container": {"image": "i", "args": ["{{ connections.repo.url }}"]},
+        }
+    )
     assert found.connections == ("repo",)
     assert found.container["args"] == ["https://git.example.com/a"]
-    with pytest.raises(SpecError, match=r"run.connections\[0\]: there is no connection 'rep' \(did you mean 'repo'"):
+    with pytest.raises(
+        SpecError, match=r"run.connections\[0\]: there is no connection 'rep' \(did you mean 'repo'"
+    ):
         plan(run={"connections": ["rep"]})
 
 
@@ -149,7 +219,9 @@ def test_a_false_condition_renders_nothing_else() -> None:
 
 def test_the_plan_of_one_run_has_one_text() -> None:
     compiled = operation(
-        {"x": 1.0, "f": 1}, [{"name": "f", "type": "float"}], run={"container": {"image": "i", "args": ["{{ x }}", "{{ f }}"]}}
+        {"x": 1.0, "f": 1},
+        [{"name": "f", "type": "float"}],
+        run={"container": {"image": "i", "args": ["{{ x }}", "{{ f }}"]}},
     )
     found = values(compiled)
     stored = json.loads('{"x": 1, "f": 1}')
@@ -167,14 +239,24 @@ def test_a_services_own_fields_are_in_extra() -> None:
 
 def test_files_of_another_run_are_brought_by_to_init() -> None:
     """The references document's last value form, from the param to the init step."""
-    param = {"ref": "ops.prep", "value": {"file": ["model.pt"], "dirs": [["data", "d"]]}, "toInit": True}
+    param = {
+        "ref": "ops.prep",
+        "value": {"file": ["model.pt"], "dirs": [["data", "d"]]},
+        "toInit": True,
+    }
     compiled = operation({"model": param}, [{"name": "model", "type": "artifacts"}])
     found = resolve(compiled, ME, {UP: upstream()})
     assert isinstance(found, Resolved)
     place = "b" * 32
-    assert compile_plan(compiled, found, ME).init == ({"artifacts": {"files": [f"{place}/model.pt"], "dirs": [[f"{place}/data", "d"]]}},)
+    assert compile_plan(compiled, found, ME).init == (
+        {"artifacts": {"files": [f"{place}/model.pt"], "dirs": [[f"{place}/data", "d"]]}},
+    )
 
 
 def test_a_file_with_an_empty_name_has_the_default_one() -> None:
-    made = plan(None, (), {"container": {"image": "a"}, "init": [{"file": {"content": "x", "filename": ""}}]})
+    made = plan(
+        None,
+        (),
+        {"container": {"image": "a"}, "init": [{"file": {"content": "x", "filename": ""}}]},
+    )
     assert made.init[0]["file"]["filename"] == "file"

@@ -1,4 +1,6 @@
-"""Connections: what the catalog takes and refuses, what an operation may name, and the file behind it."""
+"""Connections: what the catalog takes and refuses, what an operation may name, and the file behind
+it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,12 @@ from tests.support.builders import ME, operation, values
 from opstrand.controller.connections_file import CatalogReader
 from opstrand.core.planning.connections import Catalog, read_catalog
 from opstrand.core.planning.plan import compile_plan
-from opstrand.core.pods.connections import render_env, render_env_from, render_mounts, render_volumes
+from opstrand.core.pods.connections import (
+    render_env,
+    render_env_from,
+    render_mounts,
+    render_volumes,
+)
 from opstrand.core.pods.init_steps import render_lineage
 from opstrand.core.pods.pod import render_pod
 from opstrand.errors import SpecError
@@ -30,11 +37,19 @@ OWNER = {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "name": "eval", "
 
 
 def catalog(*connections: dict[str, Any], store: dict[str, Any] | None = None) -> Catalog:
-    return read_catalog(parse_catalog_file({"connections": list(connections), **({"artifactsStore": store} if store else {})}))
+    return read_catalog(
+        parse_catalog_file(
+            {"connections": list(connections), **({"artifactsStore": store} if store else {})}
+        )
+    )
 
 
 def volume(name: str, claim: str = "data") -> dict[str, Any]:
-    return {"name": name, "kind": "volume_claim", "schema": {"volumeClaim": claim, "mountPath": f"/{name}"}}
+    return {
+        "name": name,
+        "kind": "volume_claim",
+        "schema": {"volumeClaim": claim, "mountPath": f"/{name}"},
+    }
 
 
 def pod(run: dict[str, Any], found: Catalog) -> dict[str, Any]:
@@ -50,7 +65,14 @@ def refusal(text: str) -> list[str]:
     return str(caught.value).splitlines()
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("volume_claim", "host_path", "gcs", "s3", "wasb", "registry")])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind
+        for kind in KINDS
+        if kind not in ("volume_claim", "host_path", "gcs", "s3", "wasb", "registry")
+    ],
+)
 def test_every_other_kind_needs_no_schema(kind: str) -> None:
     (found,) = catalog({"name": "c", "kind": kind, "secret": {"name": "s"}}).connections.values()
     assert render_env_from([found]) == [{"secretRef": {"name": "s"}}]
@@ -62,22 +84,73 @@ def test_every_other_kind_needs_no_schema(kind: str) -> None:
         ("[]", "expected artifactsStore and connections"),
         ("connection: []", "unknown key 'connection'; did you mean 'connections'?"),
         ("connections: [{name: a, kind: volumeclaim}]", "did you mean 'volume_claim'?"),
-        ("connections: [{name: a, kind: volume_claim, schema: {volumeClaim: x}}]", "connections[0].schema.mountPath: is required"),
-        ("connections: [{name: a, kind: host_path, schema: {hostPath: /x, mountPath: x}}]", "expected an absolute path to mount at"),
-        ("connections: [{name: a, kind: git}, {name: a, kind: git}]", "there are two connections 'a'"),
-        ("connections: [{name: a, kind: git, env: [A]}]", "expected {name, value} or [name, value]"),
-        ("connections: [{name: a, kind: git, secret: {nam: x}}]", "unknown key 'nam'; did you mean 'name'?"),
-        ("artifactsStore: {name: s, kind: s3, schema: {bucket: 's3://b'}}", "this version keeps files on volumes"),
-        ("artifactsStore: {name: s, kind: host_path, schema: {hostPath: /s, mountPath: /s, readOnly: true}}", "must be able to write"),
-        ("artifactsStore: {name: s, kind: host_path, schema: {hostPath: /s, mountPath: /s}}\nconnections: [{name: s, kind: git}]", "too"),
-        ("connections: [{name: a, kind: s3, schema: {bucket: gs://b}}]", "schema.bucket: expected s3://…, found the text 'gs://b'"),
-        ("connections: [{name: a, kind: git, schema: {flags: --depth}}]", "schema.flags: expected a list of texts"),
-        ("connections: [{name: a, kind: ssh, schema: {host: h, flags: --depth 1}}]", "schema.flags: expected a list of texts"),
-        ("connections: [{name: a, kind: volume_claim, schema: {volumeClaim: 5, mountPath: /a}}]", "expected the name of a claim"),
-        ("connections: [{name: a, kind: host_path, schema: {hostPath: x, mountPath: /a}}]", "expected an absolute path of the node"),
-        ("connections: [{name: a, kind: host_path, schema: {hostPath: /x, mountPath: /plx-context/a}}]", "not within /plx-context"),
-        ("connections: [{name: a, kind: aws, secret: {name: B b}}]", "secret.name: expected the name of an object"),
-        ("connections: [{name: a, kind: aws, env: A}]", "connections[0].env: expected a list of {name, value}"),
+        (
+            "connections: [{name: a, kind: volume_claim, schema: {volumeClaim: x}}]",
+            "connections[0].schema.mountPath: is required",
+        ),
+        (
+            "connections: [{name: a, kind: host_path, schema: {hostPath: /x, mountPath: x}}]",
+            "expected an absolute path to mount at",
+        ),
+        (
+            "connections: [{name: a, kind: git}, {name: a, kind: git}]",
+            "there are two connections 'a'",
+        ),
+        (
+            "connections: [{name: a, kind: git, env: [A]}]",
+            "expected {name, value} or [name, value]",
+        ),
+        (
+            "connections: [{name: a, kind: git, secret: {nam: x}}]",
+            "unknown key 'nam'; did you mean 'name'?",
+        ),
+        (
+            "artifactsStore: {name: s, kind: s3, schema: {bucket: 's3://b'}}",
+            "this version keeps files on volumes",
+        ),
+        (
+            "artifactsStore: {name: s, kind: host_path, schema: {hostPath: /s, mountPath: /s, "
+            "readOnly: true}}",
+            "must be able to write",
+        ),
+        (
+            "artifactsStore: {name: s, kind: host_path, schema: {hostPath: /s, mountPath: "
+            "/s}}\nconnections: [{name: s, kind: git}]",
+            "too",
+        ),
+        (
+            "connections: [{name: a, kind: s3, schema: {bucket: gs://b}}]",
+            "schema.bucket: expected s3://…, found the text 'gs://b'",
+        ),
+        (
+            "connections: [{name: a, kind: git, schema: {flags: --depth}}]",
+            "schema.flags: expected a list of texts",
+        ),
+        (
+            "connections: [{name: a, kind: ssh, schema: {host: h, flags: --depth 1}}]",
+            "schema.flags: expected a list of texts",
+        ),
+        (
+            "connections: [{name: a, kind: volume_claim, schema: {volumeClaim: 5, mountPath: /a}}]",
+            "expected the name of a claim",
+        ),
+        (
+            "connections: [{name: a, kind: host_path, schema: {hostPath: x, mountPath: /a}}]",
+            "expected an absolute path of the node",
+        ),
+        (
+            "connections: [{name: a, kind: host_path, schema: {hostPath: /x, mountPath: "
+            "/plx-context/a}}]",
+            "not within /plx-context",
+        ),
+        (
+            "connections: [{name: a, kind: aws, secret: {name: B b}}]",
+            "secret.name: expected the name of an object",
+        ),
+        (
+            "connections: [{name: a, kind: aws, env: A}]",
+            "connections[0].env: expected a list of {name, value}",
+        ),
         *(
             (
                 f"connections: [{{name: a, kind: aws, secret: {{name: x, defaultMode: {mode}}}}}]",
@@ -97,7 +170,9 @@ def test_an_unknown_connection_is_refused_with_the_nearest() -> None:
     found = catalog(volume("datasets"))
     with pytest.raises(SpecError) as caught:
         pod({"connections": ["dataset"]}, found)
-    assert str(caught.value).startswith("run.connections[0]: there is no connection 'dataset' (did you mean 'datasets'?")
+    assert str(caught.value).startswith(
+        "run.connections[0]: there is no connection 'dataset' (did you mean 'datasets'?"
+    )
     with pytest.raises(SpecError) as caught:
         pod({"init": [{"connection": "datasetz"}]}, found)
     assert "there is no connection 'datasetz' (did you mean 'datasets'?" in str(caught.value)
@@ -105,7 +180,9 @@ def test_an_unknown_connection_is_refused_with_the_nearest() -> None:
 
 def test_one_claim_is_one_volume_whoever_asks_for_it() -> None:
     found = catalog(volume("a"), volume("b"), store=volume("store"))
-    rendered = pod({"connections": ["a", "b"], "init": [{"connection": "a", "paths": ["x"]}]}, found)
+    rendered = pod(
+        {"connections": ["a", "b"], "init": [{"connection": "a", "paths": ["x"]}]}, found
+    )
     claims = [one for one in rendered["spec"]["volumes"] if "persistentVolumeClaim" in one]
     assert len(claims) == 1
     names = {one["name"] for one in rendered["spec"]["volumes"]}
@@ -117,49 +194,88 @@ def test_a_secret_is_variables_or_files_or_some_of_its_keys() -> None:
     found = catalog(
         {"name": "all", "kind": "aws", "secret": {"name": "s"}},
         {"name": "some", "kind": "aws", "secret": {"name": "s", "items": ["KEY"]}},
-        {"name": "files", "kind": "aws", "secret": {"name": "s", "mountPath": "/keys", "items": ["KEY"], "defaultMode": "0400"}},
+        {
+            "name": "files",
+            "kind": "aws",
+            "secret": {"name": "s", "mountPath": "/keys", "items": ["KEY"], "defaultMode": "0400"},
+        },
     ).connections
     assert render_env_from(found.values()) == [{"secretRef": {"name": "s"}}]
-    assert render_env([found["some"]])[0] == {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "KEY"}}}
+    assert render_env([found["some"]])[0] == {
+        "name": "KEY",
+        "valueFrom": {"secretKeyRef": {"name": "s", "key": "KEY"}},
+    }
     (files,) = render_volumes([found["files"]])
-    assert files["secret"] == {"secretName": "s", "items": [{"key": "KEY", "path": "KEY"}], "defaultMode": 0o400}
-    assert render_mounts([found["files"]]) == [{"name": files["name"], "mountPath": "/keys", "readOnly": True}]
+    assert files["secret"] == {
+        "secretName": "s",
+        "items": [{"key": "KEY", "path": "KEY"}],
+        "defaultMode": 0o400,
+    }
+    assert render_mounts([found["files"]]) == [
+        {"name": files["name"], "mountPath": "/keys", "readOnly": True}
+    ]
 
 
 def test_the_clients_catalog_is_json_that_kubernetes_leaves_alone() -> None:
-    found = catalog({"name": "db", "kind": "postgres", "schema": {"url": "pg://$(HOST)"}}).connections
+    found = catalog(
+        {"name": "db", "kind": "postgres", "schema": {"url": "pg://$(HOST)"}}
+    ).connections
     (variable,) = render_env([*found.values()])
     assert variable["name"] == "POLYAXON_CONNECTIONS_CATALOG"
-    assert json.loads(variable["value"].replace("$$", "$"))["connections"][0]["schema"] == {"url": "pg://$(HOST)"}
+    assert json.loads(variable["value"].replace("$$", "$"))["connections"][0]["schema"] == {
+        "url": "pg://$(HOST)"
+    }
 
 
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        ({"connection": "bucket"}, "run.init[0].container: a step with the connection 'bucket' of kind s3 needs a container that uses it"),
-        ({"connection": "bucket", "paths": ["x"]}, "run.init[0].connection: this version copies from volumes, and 'bucket' is of kind s3"),
+        (
+            {"connection": "bucket"},
+            "run.init[0].container: a step with the connection 'bucket' of kind s3 needs a "
+            "container that uses it",
+        ),
+        (
+            {"connection": "bucket", "paths": ["x"]},
+            "run.init[0].connection: this version copies from volumes, and 'bucket' is of kind s3",
+        ),
         ({"connection": "db"}, "needs a container that uses it"),
-        ({"connection": "db", "git": {"revision": "v1"}}, "git needs a connection of kind git or ssh, 'db' is postgres"),
+        (
+            {"connection": "db", "git": {"revision": "v1"}},
+            "git needs a connection of kind git or ssh, 'db' is postgres",
+        ),
         ({"connection": "code"}, "git needs a url"),
         ({"paths": ["x"]}, "this installation has none: name a connection"),
         ({"connection": "a", "paths": ["../x"]}, "a path must stay within its store"),
-        ({"connection": "a", "artifacts": {"files": [["a", "b", "c"]]}}, "expected a path or [from, to]"),
-        ({"tensorboard": {"port": 1}}, "init steps of the kind 'tensorboard' are not run by this version"),
+        (
+            {"connection": "a", "artifacts": {"files": [["a", "b", "c"]]}},
+            "expected a path or [from, to]",
+        ),
+        (
+            {"tensorboard": {"port": 1}},
+            "init steps of the kind 'tensorboard' are not run by this version",
+        ),
     ],
 )
 def test_a_step_that_cannot_be_brought(step: dict[str, Any], words: str) -> None:
     bucket = {"name": "bucket", "kind": "s3", "schema": {"bucket": "s3://b"}}
-    found = catalog(volume("a"), bucket, {"name": "db", "kind": "postgres"}, {"name": "code", "kind": "git"})
+    found = catalog(
+        volume("a"), bucket, {"name": "db", "kind": "postgres"}, {"name": "code", "kind": "git"}
+    )
     with pytest.raises(SpecError) as caught:
         pod({"init": [step]}, found)
     assert words in str(caught.value)
 
 
 def write(path: Path, *names: str) -> None:
-    path.write_text(yaml.safe_dump({"connections": [{"name": name, "kind": "git"} for name in names]}))
+    path.write_text(
+        yaml.safe_dump({"connections": [{"name": name, "kind": "git"} for name in names]})
+    )
 
 
-def test_the_file_is_read_again_and_a_broken_one_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_file_is_read_again_and_a_broken_one_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "connections.yaml"
     reader = CatalogReader(str(path))
     reader.start()
@@ -213,33 +329,51 @@ def test_what_init_steps_bring_is_lineage() -> None:
 def test_long_documents_of_several_containers_travel_in_one_config_map() -> None:
     own = {"resources": {"limits": {"memory": "1Gi"}}}
     long = "x" * 100_000
-    steps = [{"file": {"filename": "a", "content": long}}, {"file": {"filename": "b", "content": long}, "container": own}]
+    steps = [
+        {"file": {"filename": "a", "content": long}},
+        {"file": {"filename": "b", "content": long}, "container": own},
+    ]
     compiled = operation(run={"init": steps})
     plan = compile_plan(compiled, values(compiled), ME, {})
     rendered = render_pod(plan, owner=OWNER, pod_name="eval-0", settings=Settings())
     assert rendered.config_map is not None
     assert list(rendered.config_map["binaryData"]) == ["init.json.gz", "init-2.json.gz"]
-    for container, file in zip(rendered.pod["spec"]["initContainers"], rendered.config_map["binaryData"], strict=True):
+    for container, file in zip(
+        rendered.pod["spec"]["initContainers"], rendered.config_map["binaryData"], strict=True
+    ):
         document = gzip.decompress(base64.b64decode(rendered.config_map["binaryData"][file]))
         assert container["env"] == [
             {"name": "OPSTRAND_INIT_FILE", "value": f"/opstrand/init/{file}"},
             {"name": "OPSTRAND_INIT_SHA256", "value": hashlib.sha256(document).hexdigest()},
         ]
-        assert {"name": "opstrand-init", "mountPath": "/opstrand/init", "readOnly": True} in container["volumeMounts"]
+        assert {
+            "name": "opstrand-init",
+            "mountPath": "/opstrand/init",
+            "readOnly": True,
+        } in container["volumeMounts"]
 
 
 def brought(run: dict[str, Any], found: Catalog) -> list[tuple[Any, Any, Any]]:
     """Files, folders and paths of each copying step."""
     (variable,) = pod(run, found)["spec"]["initContainers"][0]["env"]
     steps = json.loads(variable["value"].replace("$$", "$"))["steps"]
-    return [(step["files"], step["dirs"], step["paths"]) for step in steps if step["kind"] == "copy"]
+    return [
+        (step["files"], step["dirs"], step["paths"]) for step in steps if step["kind"] == "copy"
+    ]
 
 
-@pytest.mark.parametrize("step", [{"artifacts": {}}, {"artifacts": {"files": [], "dirs": []}}, {"paths": []}])
+@pytest.mark.parametrize(
+    "step", [{"artifacts": {}}, {"artifacts": {"files": [], "dirs": []}}, {"paths": []}]
+)
 @pytest.mark.parametrize("connection", [{}, {"connection": "a"}])
-def test_a_list_with_nothing_in_it_brings_nothing_of_a_store(step: dict[str, Any], connection: dict[str, str]) -> None:
+def test_a_list_with_nothing_in_it_brings_nothing_of_a_store(
+    step: dict[str, Any], connection: dict[str, str]
+) -> None:
     """Such as a join gives that found no run: it brought every file of every run."""
-    assert brought({"init": [{**step, **connection}]}, catalog(volume("a"), store=volume("store"))) == []
+    assert (
+        brought({"init": [{**step, **connection}]}, catalog(volume("a"), store=volume("store")))
+        == []
+    )
 
 
 def test_a_connection_alone_brings_all_of_it() -> None:

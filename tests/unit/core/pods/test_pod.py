@@ -1,4 +1,6 @@
-"""A Pod's mounts, names and labels where the user's own things meet ours: nothing stands twice, and nothing unneeded."""
+"""A Pod's mounts, names and labels where the user's own things meet ours: nothing stands twice, and
+nothing unneeded.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,26 @@ from opstrand.settings import Settings
 from opstrand.spec.connections import parse_catalog_file
 
 OWNER = {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "name": "eval", "uid": "1"}
-STORE = {"name": "store", "kind": "volume_claim", "schema": {"volumeClaim": "runs", "mountPath": "/store"}}
-DATA = {"name": "data", "kind": "host_path", "schema": {"hostPath": "/srv/data", "mountPath": "/data", "readOnly": True}}
-KEY = {"name": "key", "kind": "ssh", "schema": {"url": "git@git.test:a.git"}, "secret": {"name": "key", "mountPath": "/etc/keys"}}
+STORE = {
+    "name": "store",
+    "kind": "volume_claim",
+    "schema": {"volumeClaim": "runs", "mountPath": "/store"},
+}
+DATA = {
+    "name": "data",
+    "kind": "host_path",
+    "schema": {"hostPath": "/srv/data", "mountPath": "/data", "readOnly": True},
+}
+KEY = {
+    "name": "key",
+    "kind": "ssh",
+    "schema": {"url": "git@git.test:a.git"},
+    "secret": {"name": "key", "mountPath": "/etc/keys"},
+}
 BUCKET = {"name": "bucket", "kind": "s3", "schema": {"bucket": "s3://b"}, "secret": {"name": "s3"}}
-CATALOG: Catalog = read_catalog(parse_catalog_file({"artifactsStore": STORE, "connections": [DATA, KEY, BUCKET]}))
+CATALOG: Catalog = read_catalog(
+    parse_catalog_file({"artifactsStore": STORE, "connections": [DATA, KEY, BUCKET]})
+)
 SCRATCH = {"name": "scratch", "emptyDir": {}}
 FILE = {"content": "x"}
 
@@ -32,9 +49,15 @@ def pod(run: dict[str, Any], **own: Any) -> dict[str, Any]:
     compiled = operation(run=run, **own)
     plan = compile_plan(compiled, values(compiled), ME, CATALOG.schemas)
     check_plan(plan)
-    rendered = render_pod(plan, owner=OWNER, pod_name="eval-0", settings=Settings(), catalog=CATALOG).pod
+    rendered = render_pod(
+        plan, owner=OWNER, pod_name="eval-0", settings=Settings(), catalog=CATALOG
+    ).pod
     containers = [*rendered["spec"]["initContainers"], *rendered["spec"]["containers"]]
-    mounts = [(one["name"], mount["mountPath"].rstrip("/")) for one in containers for mount in one.get("volumeMounts", ())]
+    mounts = [
+        (one["name"], mount["mountPath"].rstrip("/"))
+        for one in containers
+        for mount in one.get("volumeMounts", ())
+    ]
     assert len(mounts) == len(set(mounts))
     assert len(containers) == len({one["name"] for one in containers})
     used = {mount["name"] for one in containers for mount in one.get("volumeMounts", ())}
@@ -47,7 +70,10 @@ def mounted(container: dict[str, Any]) -> dict[str, str]:
 
 
 def with_mount(path: str) -> dict[str, Any]:
-    return {"volumes": [SCRATCH], "container": {"image": "busybox", "volumeMounts": [{"name": "scratch", "mountPath": path}]}}
+    return {
+        "volumes": [SCRATCH],
+        "container": {"image": "busybox", "volumeMounts": [{"name": "scratch", "mountPath": path}]},
+    }
 
 
 @pytest.mark.parametrize("path", ["/dev/shm", "/dev/shm/"])
@@ -61,14 +87,28 @@ def test_a_shared_memory_of_ones_own_stays(path: str) -> None:
     [
         {"connections": ["data", "data"]},
         {"connections": ["store"]},
-        {"init": [{"file": FILE, "path": "/p"}, {"file": {"content": "y", "filename": "b"}, "path": "/p/"}]},
+        {
+            "init": [
+                {"file": FILE, "path": "/p"},
+                {"file": {"content": "y", "filename": "b"}, "path": "/p/"},
+            ]
+        },
         {"init": [{"file": FILE, "path": "/dev/shm"}]},
         {"init": [{"file": FILE, "path": "/plx-context/artifacts/"}]},
         {"init": [{"connection": "key"}]},
-        {"init": [{"git": {"url": "https://git.test/a"}}, {"file": FILE, "path": "/tmp"}, {"connection": "key"}]},
+        {
+            "init": [
+                {"git": {"url": "https://git.test/a"}},
+                {"file": FILE, "path": "/tmp"},
+                {"connection": "key"},
+            ]
+        },
         {"init": [{"container": {"image": "a", "name": "init-2"}}, {"container": {"image": "a"}}]},
         {"sidecars": [{"image": "a", "name": "sidecar-1"}, {"image": "a"}]},
-        {"init": [{"container": {"image": "a", "name": "sidecar-0"}}], "sidecars": [{"image": "a"}]},
+        {
+            "init": [{"container": {"image": "a", "name": "sidecar-0"}}],
+            "sidecars": [{"image": "a"}],
+        },
     ],
 )
 def test_what_is_asked_for_twice_is_there_once(run: dict[str, Any]) -> None:
@@ -79,37 +119,75 @@ def test_what_is_asked_for_twice_is_there_once(run: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("run", "words"),
     [
-        ({**with_mount("/data"), "connections": ["data"]}, "run.container.volumeMounts: the volumes 'scratch' and 'opstrand-volume-"),
-        ({**with_mount("/p"), "init": [{"file": FILE, "path": "/p"}]}, "run.container.volumeMounts: the volumes 'scratch' and"),
-        (with_mount(f"/plx-context/artifacts/{ME.uuid}"), "run.container.volumeMounts: the volumes 'scratch' and 'opstrand-volume-runs"),
-        ({"connections": ["data"], "init": [{"file": FILE, "path": "/data"}]}, "are both mounted at /data"),
+        (
+            {**with_mount("/data"), "connections": ["data"]},
+            "run.container.volumeMounts: the volumes 'scratch' and 'opstrand-volume-",
+        ),
+        (
+            {**with_mount("/p"), "init": [{"file": FILE, "path": "/p"}]},
+            "run.container.volumeMounts: the volumes 'scratch' and",
+        ),
+        (
+            with_mount(f"/plx-context/artifacts/{ME.uuid}"),
+            "run.container.volumeMounts: the volumes 'scratch' and 'opstrand-volume-runs",
+        ),
+        (
+            {"connections": ["data"], "init": [{"file": FILE, "path": "/data"}]},
+            "are both mounted at /data",
+        ),
         (
             {
                 "volumes": [SCRATCH],
                 "connections": ["data"],
-                "sidecars": [{"image": "a", "volumeMounts": [{"name": "scratch", "mountPath": "/data"}]}],
+                "sidecars": [
+                    {"image": "a", "volumeMounts": [{"name": "scratch", "mountPath": "/data"}]}
+                ],
             },
             "run.sidecars[0].volumeMounts: ",
         ),
     ],
 )
-def test_two_things_at_one_place_are_named_before_anything_is_sent(run: dict[str, Any], words: str) -> None:
+def test_two_things_at_one_place_are_named_before_anything_is_sent(
+    run: dict[str, Any], words: str
+) -> None:
     with pytest.raises(SpecError) as caught:
         pod(run)
     assert words in str(caught.value)
 
 
 def test_a_command_of_ones_own_finds_its_connection_where_main_would() -> None:
-    spec = pod({"init": [{"connection": "data", "paths": ["a"], "container": {"command": ["cp", "/data/a", "/b"]}}]})["spec"]
+    spec = pod(
+        {
+            "init": [
+                {
+                    "connection": "data",
+                    "paths": ["a"],
+                    "container": {"command": ["cp", "/data/a", "/b"]},
+                }
+            ]
+        }
+    )["spec"]
     step = spec["initContainers"][1]
     assert "/data" in mounted(step)
     assert "POLYAXON_CONNECTIONS_CATALOG" in {one["name"] for one in step["env"]}
-    spec = pod({"init": [{"connection": "data", "paths": ["a"], "container": {"resources": {"limits": {"memory": "1Gi"}}}}]})["spec"]
+    spec = pod(
+        {
+            "init": [
+                {
+                    "connection": "data",
+                    "paths": ["a"],
+                    "container": {"resources": {"limits": {"memory": "1Gi"}}},
+                }
+            ]
+        }
+    )["spec"]
     assert "/data" not in mounted(spec["initContainers"][1])
 
 
 def test_a_container_can_fetch_from_a_bucket_by_itself() -> None:
-    step = pod({"init": [{"connection": "bucket", "container": {"image": "aws-cli"}}]})["spec"]["initContainers"][1]
+    step = pod({"init": [{"connection": "bucket", "container": {"image": "aws-cli"}}]})["spec"][
+        "initContainers"
+    ][1]
     assert step["image"] == "aws-cli"
     assert step["envFrom"] == [{"secretRef": {"name": "s3"}}]
 
@@ -122,14 +200,28 @@ def test_the_queue_is_kueues_label(queue: str, label: str) -> None:
 @pytest.mark.parametrize(
     ("own", "words"),
     [
-        ({"queue": "not a queue"}, "queue: expected the name of a queue, or agent/queue, found the text 'not a queue'"),
+        (
+            {"queue": "not a queue"},
+            "queue: expected the name of a queue, or agent/queue, found the text 'not a queue'",
+        ),
         (
             {"termination": {"timeout": 2**31}},
-            "termination.timeout: expected a whole number from 0 to 2147483647, found the number 2147483648",
+            "termination.timeout: expected a whole number from 0 to 2147483647, found the number "
+            "2147483648",
         ),
-        ({"termination": {"timeout": -1}}, "termination.timeout: expected a whole number from 0 to 2147483647, found the number -1"),
-        ({"termination": {"ttl": "{{ word }}"}}, "termination.ttl: expected a whole number from 0 to 2147483647, found the text 'soon'"),
-        ({"termination": {"maxRetries": "{{ flag }}"}}, "termination.maxRetries: expected a whole number from 0 to 2147483647, found true"),
+        (
+            {"termination": {"timeout": -1}},
+            "termination.timeout: expected a whole number from 0 to 2147483647, found the number "
+            "-1",
+        ),
+        (
+            {"termination": {"ttl": "{{ word }}"}},
+            "termination.ttl: expected a whole number from 0 to 2147483647, found the text 'soon'",
+        ),
+        (
+            {"termination": {"maxRetries": "{{ flag }}"}},
+            "termination.maxRetries: expected a whole number from 0 to 2147483647, found true",
+        ),
     ],
 )
 def test_limits_and_queues_that_are_none(own: dict[str, Any], words: str) -> None:
@@ -162,7 +254,10 @@ def published_names() -> dict[str, str]:
 def test_a_users_container_mounts_the_runs_volumes_by_their_published_names(kind: str) -> None:
     """At the platform's own place, where ours is mounted too, and at another one."""
     mounts = [{"name": name, "mountPath": place} for name, place in published_names().items()]
-    mounts += [{"name": name, "mountPath": f"/elsewhere{place}"} for name, place in published_names().items()]
+    mounts += [
+        {"name": name, "mountPath": f"/elsewhere{place}"}
+        for name, place in published_names().items()
+    ]
     users = {"image": "a", "volumeMounts": mounts}
     plain = {"image": "a"}
     run = {
@@ -171,11 +266,20 @@ def test_a_users_container_mounts_the_runs_volumes_by_their_published_names(kind
         "init": [{"file": FILE, "path": "/p"}, {"paths": ["a"], "connection": "data"}],
         "connections": ["data"],
     }
-    run["init"] += {"init": [{"container": users}], "step": [{"file": FILE, "container": {"volumeMounts": mounts}}]}.get(kind, [])
+    run["init"] += {
+        "init": [{"container": users}],
+        "step": [{"file": FILE, "container": {"volumeMounts": mounts}}],
+    }.get(kind, [])
     spec = pod(run, plugins={"docker": True})["spec"]
-    containers = {"main": spec["containers"][0], "sidecar": spec["initContainers"][-1], "init": spec["initContainers"][-1]}
+    containers = {
+        "main": spec["containers"][0],
+        "sidecar": spec["initContainers"][-1],
+        "init": spec["initContainers"][-1],
+    }
     container = containers.get(kind, spec["initContainers"][-1])
-    main = mounted(pod({**run, "container": plain}, plugins={"docker": True})["spec"]["containers"][0])
+    main = mounted(
+        pod({**run, "container": plain}, plugins={"docker": True})["spec"]["containers"][0]
+    )
     for place in published_names().values():
         assert mounted(container)[place] == mounted(container)[f"/elsewhere{place}"] == main[place]
     run_folder = f"/plx-context/artifacts/{ME.uuid}"
@@ -184,25 +288,44 @@ def test_a_users_container_mounts_the_runs_volumes_by_their_published_names(kind
 
 
 def test_the_runs_folder_by_a_sub_path_is_the_one_in_the_store() -> None:
-    mount = {"name": "artifacts-context", "mountPath": "/out", "subPath": "{{ globals.uuid }}/outputs"}
-    step = pod({"init": [{"container": {"image": "a", "volumeMounts": [mount]}}]})["spec"]["initContainers"][1]
+    mount = {
+        "name": "artifacts-context",
+        "mountPath": "/out",
+        "subPath": "{{ globals.uuid }}/outputs",
+    }
+    step = pod({"init": [{"container": {"image": "a", "volumeMounts": [mount]}}]})["spec"][
+        "initContainers"
+    ][1]
     assert at(step, "/out")["name"].startswith("opstrand-volume-runs-")
     assert at(step, "/out")["subPath"] == f"{ME.uuid}/outputs"
     mount = {"name": "artifacts-context", "mountPath": "/out", "subPath": "code", "readOnly": True}
-    step = pod({"init": [{"container": {"image": "a", "volumeMounts": [mount]}}]})["spec"]["initContainers"][1]
+    step = pod({"init": [{"container": {"image": "a", "volumeMounts": [mount]}}]})["spec"][
+        "initContainers"
+    ][1]
     assert at(step, "/out") == {"name": "opstrand-artifacts", "subPath": "code", "readOnly": True}
     assert list(mounted(step)) == ["/out"]
 
 
 @pytest.mark.parametrize("plugins", [{"mountArtifactsStore": True}, {"collectArtifacts": False}])
 @pytest.mark.parametrize("kind", ["container", "sidecars", "init"])
-def test_the_store_is_mounted_by_its_name_where_the_run_has_it(kind: str, plugins: dict[str, Any]) -> None:
+def test_the_store_is_mounted_by_its_name_where_the_run_has_it(
+    kind: str, plugins: dict[str, Any]
+) -> None:
     users = {"image": "a", "volumeMounts": [{"name": "store", "mountPath": "/all"}]}
-    run = {"container": {"image": "a"}} | {"container": {"container": users}, "sidecars": {"sidecars": [users]}}.get(kind, {})
+    run = {"container": {"image": "a"}} | {
+        "container": {"container": users},
+        "sidecars": {"sidecars": [users]},
+    }.get(kind, {})
     run |= {"init": [{"container": users}]} if kind == "init" else {}
     spec = pod(run, plugins=plugins)["spec"]
-    (volume,) = (one["name"] for one in spec["volumes"] if one.get("persistentVolumeClaim") == {"claimName": "runs"})
-    (found,) = (one for one in (*spec["initContainers"], *spec["containers"]) if "/all" in mounted(one))
+    (volume,) = (
+        one["name"]
+        for one in spec["volumes"]
+        if one.get("persistentVolumeClaim") == {"claimName": "runs"}
+    )
+    (found,) = (
+        one for one in (*spec["initContainers"], *spec["containers"]) if "/all" in mounted(one)
+    )
     assert mounted(found)["/all"] == volume
     users["volumeMounts"][0]["name"] = "stoer"  # type: ignore[index]
     with pytest.raises(SpecError, match="there is no volume 'stoer'"):
@@ -222,14 +345,20 @@ def test_a_volume_of_ones_own_keeps_a_published_name() -> None:
 @pytest.mark.parametrize(
     ("mount", "own", "words"),
     [
-        ({"name": "artefacts-context"}, {}, "there is no volume 'artefacts-context' (did you mean 'artifacts-context'?"),
+        (
+            {"name": "artefacts-context"},
+            {},
+            "there is no volume 'artefacts-context' (did you mean 'artifacts-context'?",
+        ),
         ({"name": "shm"}, {"plugins": {"shm": False}}, "there is no volume 'shm'"),
         ({"name": "docker"}, {}, "there is no volume 'docker'"),
         ({"name": "bucket"}, {}, "there is no volume 'bucket'"),
         ({"name": "store"}, {}, "there is no volume 'store'"),
     ],
 )
-def test_a_name_of_nothing_that_the_run_has_is_refused(mount: dict[str, str], own: dict[str, Any], words: str) -> None:
+def test_a_name_of_nothing_that_the_run_has_is_refused(
+    mount: dict[str, str], own: dict[str, Any], words: str
+) -> None:
     with pytest.raises(SpecError) as caught:
         pod({"container": {"image": "a", "volumeMounts": [{**mount, "mountPath": "/x"}]}}, **own)
     assert words in str(caught.value)
@@ -237,7 +366,15 @@ def test_a_name_of_nothing_that_the_run_has_is_refused(mount: dict[str, str], ow
 
 def test_a_connection_without_a_volume_cannot_be_mounted() -> None:
     with pytest.raises(SpecError) as caught:
-        pod({"connections": ["bucket"], "container": {"image": "a", "volumeMounts": [{"name": "bucket", "mountPath": "/x"}]}})
+        pod(
+            {
+                "connections": ["bucket"],
+                "container": {
+                    "image": "a",
+                    "volumeMounts": [{"name": "bucket", "mountPath": "/x"}],
+                },
+            }
+        )
     assert "the connection 'bucket' is of kind s3, which has no volume" in str(caught.value)
 
 
@@ -255,7 +392,9 @@ def test_the_main_container_answers_to_its_published_name() -> None:
     spec = pod(run)["spec"]
     (main,) = spec["containers"]
     assert main["name"] == "main"
-    found = next(one for one in main["env"] if one["name"] == "CPU")["valueFrom"]["resourceFieldRef"]
+    found = next(one for one in main["env"] if one["name"] == "CPU")["valueFrom"][
+        "resourceFieldRef"
+    ]
     assert found["containerName"] == "main"
     volume = next(one for one in spec["volumes"] if one["name"] == "limits")
     assert volume["downwardAPI"]["items"][0]["resourceFieldRef"]["containerName"] == "main"
@@ -264,8 +403,15 @@ def test_the_main_container_answers_to_its_published_name() -> None:
 NOTED = read_catalog(
     parse_catalog_file(
         {
-            "artifactsStore": {**STORE, "annotations": {"of.test/store": True}, "env": {"STORE": "s"}},
-            "connections": [{**DATA, "annotations": {"of.test/data": 1}}, {**KEY, "annotations": {"of.test/key": "k"}}],
+            "artifactsStore": {
+                **STORE,
+                "annotations": {"of.test/store": True},
+                "env": {"STORE": "s"},
+            },
+            "connections": [
+                {**DATA, "annotations": {"of.test/data": 1}},
+                {**KEY, "annotations": {"of.test/key": "k"}},
+            ],
         }
     )
 )
@@ -276,7 +422,9 @@ def noted(run: dict[str, Any], catalog: Catalog = NOTED, **own: Any) -> dict[str
     store = "" if catalog.store is None else str(catalog.store.schema["mountPath"])
     plan = compile_plan(compiled, values(compiled), ME, catalog.schemas, store_path=store)
     check_plan(plan)
-    return render_pod(plan, owner=OWNER, pod_name="eval-0", settings=Settings(), catalog=catalog).pod
+    return render_pod(
+        plan, owner=OWNER, pod_name="eval-0", settings=Settings(), catalog=catalog
+    ).pod
 
 
 @pytest.mark.parametrize(
@@ -284,33 +432,55 @@ def noted(run: dict[str, Any], catalog: Catalog = NOTED, **own: Any) -> dict[str
     [
         ({"connections": ["data"]}, {"of.test/data": "1"}),
         ({"init": [{"connection": "key"}]}, {"of.test/key": "k"}),
-        ({"init": [{"connection": "data", "paths": ["a"]}, {"container": {"image": "a"}}]}, {"of.test/data": "1"}),
+        (
+            {"init": [{"connection": "data", "paths": ["a"]}, {"container": {"image": "a"}}]},
+            {"of.test/data": "1"},
+        ),
         (
             {"init": [{"connection": "data", "container": {"image": "a"}}], "connections": ["key"]},
             {"of.test/data": "1", "of.test/key": "k"},
         ),
     ],
 )
-def test_every_connection_of_a_run_annotates_its_pod(run: dict[str, Any], of: dict[str, str]) -> None:
+def test_every_connection_of_a_run_annotates_its_pod(
+    run: dict[str, Any], of: dict[str, str]
+) -> None:
     found = noted(run)["metadata"]["annotations"]
-    assert {key: value for key, value in found.items() if key.startswith("of.test/")} == {**of, "of.test/store": "true"}
+    assert {key: value for key, value in found.items() if key.startswith("of.test/")} == {
+        **of,
+        "of.test/store": "true",
+    }
 
 
 @pytest.mark.parametrize("plugins", [{"mountArtifactsStore": True}, {"collectArtifacts": False}])
 @pytest.mark.parametrize("run", [{}, {"connections": ["store"]}, {"sidecars": [{"image": "a"}]}])
-def test_a_mounted_store_is_a_connection_of_the_run(run: dict[str, Any], plugins: dict[str, Any]) -> None:
+def test_a_mounted_store_is_a_connection_of_the_run(
+    run: dict[str, Any], plugins: dict[str, Any]
+) -> None:
     spec = noted(run, plugins=plugins)["spec"]
-    for container in (spec["containers"][0], *(spec["initContainers"][1:] if run.get("sidecars") else ())):
+    for container in (
+        spec["containers"][0],
+        *(spec["initContainers"][1:] if run.get("sidecars") else ()),
+    ):
         env = {one["name"]: one.get("value") for one in container["env"]}
-        assert [one["name"] for one in json.loads(env["POLYAXON_CONNECTIONS_CATALOG"])["connections"]] == ["store"]
+        assert [
+            one["name"] for one in json.loads(env["POLYAXON_CONNECTIONS_CATALOG"])["connections"]
+        ] == ["store"]
         assert (env["STORE"], env["POLYAXON_ARTIFACTS_STORE_NAME"]) == ("s", "store")
         assert mounted(container)["/store"].startswith("opstrand-volume-runs-")
     assert len({one["name"] for one in spec["volumes"]}) == len(spec["volumes"])
 
 
 def test_files_that_are_not_collected_are_written_into_the_store() -> None:
-    """The folders are there before main starts, and what the run reads of them is where they are."""
-    run = {"container": {"image": "a", "args": ["{{ globals.run_artifacts_path }}", "{{ globals.run_outputs_path }}"]}}
+    """The folders are there before main starts, and what the run reads of them is where they
+    are.
+    """
+    run = {
+        "container": {
+            "image": "a",
+            "args": ["{{ globals.run_artifacts_path }}", "{{ globals.run_outputs_path }}"],
+        }
+    }
     spec = noted(run, plugins={"collectArtifacts": False})["spec"]
     (main,), first = spec["containers"], spec["initContainers"][0]
     assert main["args"] == [f"/store/{ME.uuid}", f"/store/{ME.uuid}/outputs"]
@@ -319,35 +489,61 @@ def test_files_that_are_not_collected_are_written_into_the_store() -> None:
     assert mounted(first)["/store"] == mounted(main)["/store"]
     assert "DAC_OVERRIDE" in first["securityContext"]["capabilities"]["add"]
     # Without a store there is nowhere else than the Pod.
-    nowhere = noted(run, read_catalog(parse_catalog_file({})), plugins={"collectArtifacts": False})["spec"]["containers"][0]
+    nowhere = noted(run, read_catalog(parse_catalog_file({})), plugins={"collectArtifacts": False})[
+        "spec"
+    ]["containers"][0]
     assert nowhere["args"] == [ME.run_path, f"{ME.run_path}/outputs"]
 
 
 def test_a_variable_comes_out_of_a_file_in_a_volume_of_the_run() -> None:
     source = {"fileKeyRef": {"volumeName": "artifacts-context", "path": "settings.env", "key": "A"}}
-    (main,) = pod({"container": {"image": "a", "env": [{"name": "A", "valueFrom": source}]}})["spec"]["containers"]
+    (main,) = pod({"container": {"image": "a", "env": [{"name": "A", "valueFrom": source}]}})[
+        "spec"
+    ]["containers"]
     found = next(one for one in main["env"] if one["name"] == "A")["valueFrom"]["fileKeyRef"]
     assert found == {**source["fileKeyRef"], "volumeName": "opstrand-artifacts"}
 
 
 @pytest.mark.parametrize("plugins", [{}, {"externalHost": True}, {"auth": False}])
 def test_a_run_is_told_what_it_trusts_the_api_by(plugins: dict[str, Any]) -> None:
-    """Only where the API has an authority of its own; seen from outside, it has a certificate that everyone trusts."""
-    compiled = operation(run={"kind": "job", "container": {"image": "busybox"}, "sidecars": [{"name": "s", "image": "x"}]}, plugins=plugins)
+    """Only where the API has an authority of its own; seen from outside, it has a certificate that
+    everyone trusts.
+    """
+    compiled = operation(
+        run={
+            "kind": "job",
+            "container": {"image": "busybox"},
+            "sidecars": [{"name": "s", "image": "x"}],
+        },
+        plugins=plugins,
+    )
     plan = compile_plan(compiled, values(compiled), ME, CATALOG.schemas)
     inside, outside = "https://inside:8000", "https://outside"
     settings = Settings(api_url=inside, external_url=outside, api_ca="-----BEGIN CERTIFICATE-----")
-    spec = render_pod(plan, owner=OWNER, pod_name="eval-0", settings=settings, catalog=CATALOG).pod["spec"]
+    spec = render_pod(plan, owner=OWNER, pod_name="eval-0", settings=settings, catalog=CATALOG).pod[
+        "spec"
+    ]
     first, *_ = spec["initContainers"]
-    document = json.loads(next(one["value"] for one in first["env"] if one["name"] == "OPSTRAND_INIT"))
+    document = json.loads(
+        next(one["value"] for one in first["env"] if one["name"] == "OPSTRAND_INIT")
+    )
     path = "/plx-context/.configs/ca.crt"
     assert document["trust"] == {"target": path, "text": "-----BEGIN CERTIFICATE-----"}
     assert (document["api"]["url"], document["api"]["ca"]) == (inside, path)
-    (main,), (sidecar,) = spec["containers"], [one for one in spec["initContainers"] if one["name"] == "s"]
+    (main,), (sidecar,) = (
+        spec["containers"],
+        [one for one in spec["initContainers"] if one["name"] == "s"],
+    )
     for container in (main, sidecar):
         env = {one["name"]: one.get("value") for one in container["env"]}
-        told = (env["POLYAXON_HOST"], env.get("POLYAXON_VERIFY_SSL"), env.get("POLYAXON_SSL_CA_CERT"))
-        assert told == ((outside, None, None) if "externalHost" in plugins else (inside, "true", path))
+        told = (
+            env["POLYAXON_HOST"],
+            env.get("POLYAXON_VERIFY_SSL"),
+            env.get("POLYAXON_SSL_CA_CERT"),
+        )
+        assert told == (
+            (outside, None, None) if "externalHost" in plugins else (inside, "true", path)
+        )
         assert "/plx-context/.configs" in [one["mountPath"] for one in container["volumeMounts"]]
 
 

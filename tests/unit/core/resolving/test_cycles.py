@@ -15,15 +15,26 @@ UIDS = {name: f"{index:08x}-0000-4000-8000-000000000000" for index, name in enum
 
 def run(name: str, asked: dict[str, str], **status: Any) -> dict[str, Any]:
     """A run whose params ask this of these: {"ops.b": "outputs.x"}."""
-    params = {f"p{index}": {"ref": ref, "value": value} for index, (ref, value) in enumerate(asked.items())}
-    return {"metadata": {"name": name, "uid": UIDS[name], "namespace": "n"}, "spec": {"params": params}, "status": status}
+    params = {
+        f"p{index}": {"ref": ref, "value": value}
+        for index, (ref, value) in enumerate(asked.items())
+    }
+    return {
+        "metadata": {"name": name, "uid": UIDS[name], "namespace": "n"},
+        "spec": {"params": params},
+        "status": status,
+    }
 
 
 def check(*runs: dict[str, Any]) -> None:
     """Judge the first of these runs of one project."""
 
     def find(ref: Ref) -> dict[str, Any] | None:
-        wanted = (lambda one: one["metadata"]["name"]) if ref.kind == "ops" else (lambda one: one["metadata"]["uid"].replace("-", ""))
+        wanted = (
+            (lambda one: one["metadata"]["name"])
+            if ref.kind == "ops"
+            else (lambda one: one["metadata"]["uid"].replace("-", ""))
+        )
         return next((one for one in runs if wanted(one) == ref.target), None)
 
     check_circle(runs[0], find)
@@ -33,7 +44,10 @@ FROZEN = {"pod": {"name": "b-0"}}
 
 
 def test_two_runs_that_wait_for_each_other_are_refused_by_name() -> None:
-    a, b = run("a", {"ops.f": "outputs.y", "ops.b": "outputs.x"}), run("b", {f"runs.{UIDS['a'].upper()}": "inputs"})
+    a, b = (
+        run("a", {"ops.f": "outputs.y", "ops.b": "outputs.x"}),
+        run("b", {f"runs.{UIDS['a'].upper()}": "inputs"}),
+    )
     with pytest.raises(SpecError) as caught:
         check(a, b)
     assert caught.value.reason == "RefToItself"
@@ -41,7 +55,10 @@ def test_two_runs_that_wait_for_each_other_are_refused_by_name() -> None:
 
 
 def test_a_long_way_round_is_found_once() -> None:
-    runs = [run(name, {f"ops.{other}": "io", "ops.f": "io"}) for name, other in zip("abcde", "bcdea", strict=True)]
+    runs = [
+        run(name, {f"ops.{other}": "io", "ops.f": "io"})
+        for name, other in zip("abcde", "bcdea", strict=True)
+    ]
     with pytest.raises(SpecError, match="a -> b -> c -> d -> e -> a"):
         check(*runs)
 
@@ -55,9 +72,22 @@ def test_a_long_way_round_is_found_once() -> None:
         [run("a", {"ops.b": "outputs.x"}), run("b", {"ops.a": "outputs.x"}, phase="Failed")],
         [run("a", {"ops.b": "outputs.x"}), run("b", {"ops.a": "nonsense"})],
         [run("a", {"ops.b": "outputs.x"}), run("b", {"ops.c": "io"}), run("c", {"ops.b": "io"})],
-        [run("a", {"ops.b": "io", "ops.c": "io"}), run("b", {"ops.d": "io"}), run("c", {"ops.d": "io"}), run("d", {})],
+        [
+            run("a", {"ops.b": "io", "ops.c": "io"}),
+            run("b", {"ops.d": "io"}),
+            run("c", {"ops.d": "io"}),
+            run("d", {}),
+        ],
     ],
-    ids=["early", "early there", "started", "ended", "wrong by itself", "a circle elsewhere", "a diamond"],
+    ids=[
+        "early",
+        "early there",
+        "started",
+        "ended",
+        "wrong by itself",
+        "a circle elsewhere",
+        "a diamond",
+    ],
 )
 def test_what_goes_on_by_itself_is_no_circle(runs: list[dict[str, Any]]) -> None:
     check(*runs)

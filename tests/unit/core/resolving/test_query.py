@@ -31,7 +31,9 @@ RUNS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-def find(query: str, sort: str | None = "created_at", limit: int | None = None, offset: int | None = None) -> str:
+def find(
+    query: str, sort: str | None = "created_at", limit: int | None = None, offset: int | None = None
+) -> str:
     return "".join(run["uuid"][0] for run in select(query, sort, limit, offset, RUNS))
 
 
@@ -102,7 +104,18 @@ def test_order_puts_runs_without_the_value_last(sort: str | None, found: str) ->
 
 def test_a_time_that_cannot_be_read_is_neither_before_nor_after() -> None:
     for condition in (">2026-01-01", "<=2026-01-01", "2025-01-01..2027-01-01"):
-        assert list(select(f"started_at: {condition}", None, None, None, [{"uuid": "1" * 32, "started_at": "?"}])) == []
+        assert (
+            list(
+                select(
+                    f"started_at: {condition}",
+                    None,
+                    None,
+                    None,
+                    [{"uuid": "1" * 32, "started_at": "?"}],
+                )
+            )
+            == []
+        )
 
 
 def test_what_is_equal_comes_by_name() -> None:
@@ -118,20 +131,59 @@ def test_a_join_can_ask_for_whatever_a_list_can() -> None:
         "upstream": [{"uuid": "1" * 32, "name": "up", "kind": "run", "values": {}}],
         "artifacts": [{"name": "model", "kind": "model", "path": "m"}],
     }  # fmt: skip
-    metadata = {"name": "a", "namespace": "demo", "uid": "2" * 32, "creationTimestamp": "2026-01-01T00:00:00Z"}
+    metadata = {
+        "name": "a",
+        "namespace": "demo",
+        "uid": "2" * 32,
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    }
     known = [read_upstream({"metadata": metadata, "spec": {}, "status": status}, Settings())]
-    query = "meta_values.stage: final, project.name: demo, upstream.name: up, artifacts.kind: model, tags: x, kind: job, is_managed: true"
-    assert select(f"{query}, pending: approval, wait_time: 5, updated_at: 2026-01-02", None, None, None, known) == known
+    query = (
+        "meta_values.stage: final, project.name: demo, upstream.name: up, artifacts.kind: model, "
+        "tags: x, kind: job, is_managed: true"
+    )
+    assert (
+        select(
+            f"{query}, pending: approval, wait_time: 5, updated_at: 2026-01-02",
+            None,
+            None,
+            None,
+            known,
+        )
+        == known
+    )
     assert select("meta_values.stage: ~final", None, None, None, known) == []
-    stuck = read_upstream({"metadata": metadata, "spec": {}, "status": {"phase": "Starting", "reason": "Unschedulable"}}, Settings())
+    stuck = read_upstream(
+        {
+            "metadata": metadata,
+            "spec": {},
+            "status": {"phase": "Starting", "reason": "Unschedulable"},
+        },
+        Settings(),
+    )
     assert select("status: unschedulable", None, None, None, [*known, stuck]) == [stuck]
 
 
 def test_a_join_takes_what_a_running_run_has_reported_so_far() -> None:
     """As a list of runs shows it: the same query finds the same runs."""
-    status = {"phase": "Running", "pod": {"name": "a"}, "inputs": {}, "outputs": {"loss": 0.5}, "artifacts": [{"name": "m", "path": "m"}]}
-    known = read_upstream({"metadata": {"name": "a", "namespace": "n", "uid": "2" * 32}, "spec": {}, "status": status}, Settings())
-    joins = [{"query": "metrics.loss: <1", "params": {"losses": "outputs.loss", "models": "artifacts.m"}}]
+    status = {
+        "phase": "Running",
+        "pod": {"name": "a"},
+        "inputs": {},
+        "outputs": {"loss": 0.5},
+        "artifacts": [{"name": "m", "path": "m"}],
+    }
+    known = read_upstream(
+        {
+            "metadata": {"name": "a", "namespace": "n", "uid": "2" * 32},
+            "spec": {},
+            "status": status,
+        },
+        Settings(),
+    )
+    joins = [
+        {"query": "metrics.loss: <1", "params": {"losses": "outputs.loss", "models": "artifacts.m"}}
+    ]
     found = resolve(operation(joins=joins), ME, {}, project=[known])
     assert isinstance(found, Resolved)
     assert found.inputs == {"losses": [0.5], "models": [f"{'2' * 32}/m"]}
@@ -173,7 +225,12 @@ def test_a_wrong_count_is_refused() -> None:
 
 def test_conditions_are_data() -> None:
     (condition,) = parse_query("metrics.loss: ~<=0.1")
-    assert (condition.field, condition.operator, condition.values, condition.negated) == ("metrics.loss", "<=", ("0.1",), True)
+    assert (condition.field, condition.operator, condition.values, condition.negated) == (
+        "metrics.loss",
+        "<=",
+        ("0.1",),
+        True,
+    )
 
 
 TAGS = [
@@ -184,7 +241,10 @@ TAGS = [
 
 def search(query: str, **printed: Any) -> list[str]:
     """The tags, in order, of the runs that a query with templates finds."""
-    runs = [{"name": str(index), "inputs": {"tag": tag}, "created_at": f"2026-01-{index + 1:02}"} for index, tag in enumerate(TAGS)]
+    runs = [
+        {"name": str(index), "inputs": {"tag": tag}, "created_at": f"2026-01-{index + 1:02}"}
+        for index, tag in enumerate(TAGS)
+    ]
     text = render(query, printed, evaluate=evaluate_traced, traced=True)
     return [run["inputs"]["tag"] for run in select(text, "created_at", None, None, runs)]
 
@@ -194,7 +254,9 @@ def test_what_a_template_prints_is_one_value(tag: str) -> None:
     assert search("inputs.tag: {{ tag }}", tag=tag) == [tag]
     assert search("inputs.tag:{{ tag | trim('x') }},", tag=tag) == [tag]
     assert search("inputs.tag: ~{{ tag }}", tag=tag) == [one for one in TAGS if one != tag]
-    assert search("inputs.tag: {{ tag }}|{{ other }}", tag=tag, other="a") == [one for one in TAGS if one in (tag, "a")]
+    assert search("inputs.tag: {{ tag }}|{{ other }}", tag=tag, other="a") == [
+        one for one in TAGS if one in (tag, "a")
+    ]
     assert search("inputs.tag: %{{ tag }}%", tag=tag) == [one for one in TAGS if tag in one]
     assert search("inputs.tag: {{ tag }}%", tag=tag) == [one for one in TAGS if one.startswith(tag)]
     assert search("inputs.tag: %{{ tag }}", tag=tag) == [one for one in TAGS if one.endswith(tag)]
@@ -202,7 +264,11 @@ def test_what_a_template_prints_is_one_value(tag: str) -> None:
 
 @given(st.text(",:|~<>=.% ab\0", min_size=1))
 def test_no_printed_value_adds_or_changes_a_condition(value: str) -> None:
-    query = render("status: succeeded, inputs.tag: {{ value }}, outputs.loss: <{{ loss }}", {"value": value, "loss": 1}, traced=True)
+    query = render(
+        "status: succeeded, inputs.tag: {{ value }}, outputs.loss: <{{ loss }}",
+        {"value": value, "loss": 1},
+        traced=True,
+    )
     assert parse_query(query) == (
         Condition("status", "=", ("succeeded",)),
         Condition("inputs.tag", "=", (value,)),
@@ -210,7 +276,10 @@ def test_no_printed_value_adds_or_changes_a_condition(value: str) -> None:
     )
 
 
-@pytest.mark.parametrize("query", ["name: a, {{ printed }}", "name: a,{{ printed }}", "{{ printed }}: a", "name: {{ nothing }}"])
+@pytest.mark.parametrize(
+    "query",
+    ["name: a, {{ printed }}", "name: a,{{ printed }}", "{{ printed }}: a", "name: {{ nothing }}"],
+)
 def test_a_printed_value_is_no_condition_and_no_other_field(query: str) -> None:
     with pytest.raises(SpecError) as caught:
         parse_query(render(query, {"printed": "status: failed", "nothing": ""}, traced=True))
@@ -219,8 +288,14 @@ def test_a_printed_value_is_no_condition_and_no_other_field(query: str) -> None:
 
 def test_a_printed_field_is_one_field() -> None:
     context = {"metric": "loss", "keys": "name, -status"}
-    assert parse_query(render("metrics.{{ metric }}: <1", context, traced=True))[0].field == "metrics.loss"
-    assert parse_sort(render("-metrics.{{ metric }}, name", context, traced=True)) == [("metrics.loss", True), ("name", False)]
+    assert (
+        parse_query(render("metrics.{{ metric }}: <1", context, traced=True))[0].field
+        == "metrics.loss"
+    )
+    assert parse_sort(render("-metrics.{{ metric }}, name", context, traced=True)) == [
+        ("metrics.loss", True),
+        ("name", False),
+    ]
     with pytest.raises(SpecError, match="no 'name, -status'"):
         parse_sort(render("-{{ keys }}", context, traced=True))
 
@@ -228,12 +303,17 @@ def test_a_printed_field_is_one_field() -> None:
 def test_a_query_may_be_handed_over_as_a_whole() -> None:
     context = {"query": "name: a, status: failed|stopped", "sort": "-created_at, name"}
     assert len(parse_query(render("{{ query }}", context, traced=True))) == 2
-    assert parse_sort(render("{{ sort }}", context, traced=True)) == [("created_at", True), ("name", False)]
+    assert parse_sort(render("{{ sort }}", context, traced=True)) == [
+        ("created_at", True),
+        ("name", False),
+    ]
 
 
 def test_a_join_finds_by_a_value_and_nothing_else() -> None:
     project = [read_upstream(run(index, tag), Settings()) for index, tag in enumerate(TAGS)]
-    joins = [{"query": "status: succeeded, inputs.tag: {{ tag }}", "params": {"tags": "inputs.tag"}}]
+    joins = [
+        {"query": "status: succeeded, inputs.tag: {{ tag }}", "params": {"tags": "inputs.tag"}}
+    ]
     for tag in (one for one in TAGS if "{{" not in one):
         found = resolve(operation({"tag": tag}, joins=joins), ME, {}, project=project)
         assert isinstance(found, Resolved)
@@ -242,4 +322,7 @@ def test_a_join_finds_by_a_value_and_nothing_else() -> None:
 
 def run(index: int, tag: str) -> dict[str, Any]:
     metadata = {"name": f"r{index}", "namespace": "demo", "uid": f"{index:032}"}
-    return {"metadata": metadata, "status": {"phase": "Succeeded", "uuid": f"{index:032}", "inputs": {"tag": tag}}}
+    return {
+        "metadata": metadata,
+        "status": {"phase": "Succeeded", "uuid": f"{index:032}", "inputs": {"tag": tag}},
+    }

@@ -1,4 +1,6 @@
-"""A run as others see it: shown in the order of its declarations, which a cluster does not keep; asked for as it is stored."""
+"""A run as others see it: shown in the order of its declarations, which a cluster does not keep;
+asked for as it is stored.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ from opstrand.kube.resources import OPERATIONS
 from opstrand.settings import Settings
 from opstrand.spec.params import Param
 
-DECLARED = {"inputs": [{"name": "zed"}, {"name": "abe"}, {"name": "unset"}], "outputs": [{"name": "score"}, {"name": "loss"}]}
+DECLARED = {
+    "inputs": [{"name": "zed"}, {"name": "abe"}, {"name": "unset"}],
+    "outputs": [{"name": "score"}, {"name": "loss"}],
+}
 STATUS: dict[str, Any] = {
     "phase": "Succeeded",
     "inputs": {"abe": 1, "lr": 2, "bias": 3, "zed": None},
@@ -34,15 +39,26 @@ STATUS: dict[str, Any] = {
     [({"component": DECLARED}, {}), ({"hubRef": "a"}, {"component": DECLARED})],
     ids=["its own component", "the hub's, frozen"],
 )
-def test_values_are_shown_in_the_order_of_the_declarations(spec: dict[str, Any], status: dict[str, Any]) -> None:
+def test_values_are_shown_in_the_order_of_the_declarations(
+    spec: dict[str, Any], status: dict[str, Any]
+) -> None:
     body = {"spec": spec, "status": {**STATUS, **status}}
     assert list(order_inputs(body).items()) == [("bias", 3), ("lr", 2), ("zed", None), ("abe", 1)]
-    assert list(order_outputs(body).items()) == [("score", None), ("loss", 3), ("auc", 2), ("epoch", 1)]
+    assert list(order_outputs(body).items()) == [
+        ("score", None),
+        ("loss", 3),
+        ("auc", 2),
+        ("epoch", 1),
+    ]
 
 
 def test_a_ref_takes_whole_maps_as_they_come_back_from_the_status() -> None:
     """A retry renders from what was frozen, in which a cluster has put the keys by the alphabet."""
-    body = {"metadata": {"name": "a", "namespace": "n", "uid": "0" * 32}, "spec": {"component": DECLARED}, "status": STATUS}
+    body = {
+        "metadata": {"name": "a", "namespace": "n", "uid": "0" * 32},
+        "spec": {"component": DECLARED},
+        "status": STATUS,
+    }
     found = read_upstream(body, Settings())
     assert found.inputs is not None
     assert list(found.inputs) == list(STATUS["inputs"])
@@ -50,7 +66,10 @@ def test_a_ref_takes_whole_maps_as_they_come_back_from_the_status() -> None:
 
 def test_who_ended_before_its_inputs_were_known_has_none() -> None:
     metadata = {"name": "a", "namespace": "n", "uid": "0" * 32}
-    found = read_upstream({"metadata": metadata, "spec": {}, "status": {"phase": "Failed", "reason": "ParamInvalid"}}, Settings())
+    found = read_upstream(
+        {"metadata": metadata, "spec": {}, "status": {"phase": "Failed", "reason": "ParamInvalid"}},
+        Settings(),
+    )
     assert (found.inputs, found.frozen, found.done) == (None, False, True)
 
 
@@ -58,10 +77,29 @@ UUID = "d1410a914d18457589b91926d8c23db4"
 
 
 def finished(kind: str, plugins: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    metadata = {"name": "up", "namespace": "quick-start", "uid": UUID, "creationTimestamp": "2026-01-01T00:00:00Z", "resourceVersion": "1"}
-    component = {"plugins": plugins, "run": {"kind": kind, "container": {"image": "a", "args": ["{{ globals }}"]}}}
-    service = {"host": "up.quick-start", "ports": [80], "baseUrl": f"/services/v1/quick-start/default/quick-start/runs/{UUID}/80"}
-    status = {"phase": "Succeeded", "uuid": UUID, "inputs": {}, "outputs": {}, **({"service": service} if kind == "service" else {})}
+    metadata = {
+        "name": "up",
+        "namespace": "quick-start",
+        "uid": UUID,
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "resourceVersion": "1",
+    }
+    component = {
+        "plugins": plugins,
+        "run": {"kind": kind, "container": {"image": "a", "args": ["{{ globals }}"]}},
+    }
+    service = {
+        "host": "up.quick-start",
+        "ports": [80],
+        "baseUrl": f"/services/v1/quick-start/default/quick-start/runs/{UUID}/80",
+    }
+    status = {
+        "phase": "Succeeded",
+        "uuid": UUID,
+        "inputs": {},
+        "outputs": {},
+        **({"service": service} if kind == "service" else {}),
+    }
     return {"metadata": metadata, "spec": {"component": component, **own}, "status": status}
 
 
@@ -77,7 +115,9 @@ def own_globals(body: dict[str, Any], store: str) -> dict[str, Any]:
 
     run = {**compiled.run, "container": {"image": "a", "args": ["{{ globals | string }}"]}}
     identity = read_identity(body, Settings())
-    compile_plan(replace(compiled, run=run), Resolved({}, {}), identity, store_path=store, evaluate=evaluate)
+    compile_plan(
+        replace(compiled, run=run), Resolved({}, {}), identity, store_path=store, evaluate=evaluate
+    )
     return seen
 
 
@@ -89,11 +129,18 @@ def own_globals(body: dict[str, Any], store: str) -> dict[str, Any]:
         ({}, {}),
         ({"mountArtifactsStore": True}, {}),
         ({"collectArtifacts": False}, {}),
-        ({"collectArtifacts": True}, {"plugins": {"collectArtifacts": False, "mountArtifactsStore": True}}),
+        (
+            {"collectArtifacts": True},
+            {"plugins": {"collectArtifacts": False, "mountArtifactsStore": True}},
+        ),
     ],
 )
-def test_what_a_runs_own_templates_read_a_ref_can_ask_for(plugins: dict[str, Any], own: dict[str, Any], store: str, kind: str) -> None:
-    """Every one of `globals`, with the same value; also of a run that is over, of whose file little is remembered."""
+def test_what_a_runs_own_templates_read_a_ref_can_ask_for(
+    plugins: dict[str, Any], own: dict[str, Any], store: str, kind: str
+) -> None:
+    """Every one of `globals`, with the same value; also of a run that is over, of whose file little
+    is remembered.
+    """
     body = finished(kind, plugins, own)
     cache = Cache()
     cache.put(OPERATIONS, body)
@@ -109,7 +156,9 @@ def test_what_a_runs_own_templates_read_a_ref_can_ask_for(plugins: dict[str, Any
 
 
 def test_where_a_run_is_that_keeps_its_own_files() -> None:
-    found = read_upstream(finished("job", {"collectArtifacts": False}, {}), Settings(), "/store/").globals
+    found = read_upstream(
+        finished("job", {"collectArtifacts": False}, {}), Settings(), "/store/"
+    ).globals
     assert found["run_artifacts_path"] == f"/store/{UUID}"
     assert found["run_outputs_path"] == f"/store/{UUID}/outputs"
     assert found["run_relative_outputs_path"] == f"{UUID}/outputs"

@@ -24,7 +24,14 @@ LONG_AGO = "2026-01-01T11:00:00Z"
 
 
 def operation(run: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
-    return body({"component": {"run": {"kind": "service", "ports": [8000], "container": CONTAINER, **(run or {})}}, **spec})
+    return body(
+        {
+            "component": {
+                "run": {"kind": "service", "ports": [8000], "container": CONTAINER, **(run or {})}
+            },
+            **spec,
+        }
+    )
 
 
 def advanced_from(made: dict[str, Any], decision: Decision) -> dict[str, Any]:
@@ -38,12 +45,24 @@ def started(run: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
 
 
 def replica(status: dict[str, Any], name: str = "a", **metadata: Any) -> dict[str, Any]:
-    fixed = {"name": f"run-d1410a91-5d-{name}", "namespace": "ns", "uid": name, "creationTimestamp": "2026-01-01T11:59:58Z"}
+    fixed = {
+        "name": f"run-d1410a91-5d-{name}",
+        "namespace": "ns",
+        "uid": name,
+        "creationTimestamp": "2026-01-01T11:59:58Z",
+    }
     return {"metadata": {**fixed, **metadata}, "spec": {"nodeName": "n1"}, "status": status}
 
 
-def main(restarts: int = 0, ready: bool = False, last: dict[str, Any] | None = None, **state: Any) -> dict[str, Any]:
-    container = {"name": "main", "restartCount": restarts, "state": state, "lastState": {"terminated": last} if last else {}}
+def main(
+    restarts: int = 0, ready: bool = False, last: dict[str, Any] | None = None, **state: Any
+) -> dict[str, Any]:
+    container = {
+        "name": "main",
+        "restartCount": restarts,
+        "state": state,
+        "lastState": {"terminated": last} if last else {},
+    }
     conditions = [{"type": "Ready", "status": str(ready)}]
     return {"phase": "Running", "conditions": conditions, "containerStatuses": [container]}
 
@@ -54,15 +73,26 @@ CRASHED = main(1, waiting={"reason": "CrashLoopBackOff"}, last=END)
 BACK = main(1, ready=True, running={"startedAt": "2026-01-01T11:59:55Z"}, last=END)
 BACK_FOR_LONG = main(1, ready=True, running={"startedAt": LONG_AGO}, last=END)
 ENDED = main(0, terminated={"exitCode": 0})
-SMOTHERED = main(2, waiting={"reason": "CrashLoopBackOff"}, last={"exitCode": 137, "reason": "OOMKilled"})
+SMOTHERED = main(
+    2, waiting={"reason": "CrashLoopBackOff"}, last={"exitCode": 137, "reason": "OOMKilled"}
+)
 NO_IMAGE = main(waiting={"reason": "ImagePullBackOff", "message": "no such image"})
 BAD_NAME = main(waiting={"reason": "InvalidImageName", "message": "what is this"})
 UNREADY = main(running={"startedAt": LONG_AGO})
 UNREADY_YET = main(running={"startedAt": "2026-01-01T11:59:50Z"})
 MADE = {"phase": "Pending"}
-INIT_STATUS = {"name": "opstrand-init", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": END}}
+INIT_STATUS = {
+    "name": "opstrand-init",
+    "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+    "lastState": {"terminated": END},
+}
 INIT = {"phase": "Pending", "initContainerStatuses": [INIT_STATUS]}
-FULL = {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"}]}
+FULL = {
+    "phase": "Pending",
+    "conditions": [
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"}
+    ],
+}
 
 
 def look(made: dict[str, Any], *states: dict[str, Any], **fields: Any) -> Decision:
@@ -94,18 +124,40 @@ SEEN = [
     ("its Pod was made a moment ago", (MADE,), ("Starting", "PodCreated"), ""),
     ("one replica serves", (SERVING,), ("Running", "PodRunning"), ""),
     ("its readiness probe has not passed yet", (UNREADY_YET,), ("Starting", "PodCreated"), ""),
-    ("its readiness probe has not passed for long", (UNREADY,), ("Starting", "NotReady"), "its readiness probe does not find it ready"),
+    (
+        "its readiness probe has not passed for long",
+        (UNREADY,),
+        ("Starting", "NotReady"),
+        "its readiness probe does not find it ready",
+    ),
     ("its image is not there", (NO_IMAGE,), ("Starting", "ImagePullFailed"), "no such image"),
-    ("its program crashed", (CRASHED,), ("Retrying", "ContainerFailed"), "exit code 3: no such table; Kubernetes starts it again"),
+    (
+        "its program crashed",
+        (CRASHED,),
+        ("Retrying", "ContainerFailed"),
+        "exit code 3: no such table; Kubernetes starts it again",
+    ),
     ("its program came to an end", (ENDED,), ("Retrying", "ContainerFailed"), "its program ended"),
     ("it is too big", (SMOTHERED,), ("Retrying", "OOMKilled"), "ran out of memory"),
-    ("its init step fails", (INIT,), ("Retrying", "InitFailed"), "init step 'opstrand-init' ended with exit code 3: no such table"),
-    ("it was started again a moment ago", (BACK,), ("Retrying", "ContainerFailed"), "no such table"),
+    (
+        "its init step fails",
+        (INIT,),
+        ("Retrying", "InitFailed"),
+        "init step 'opstrand-init' ended with exit code 3: no such table",
+    ),
+    (
+        "it was started again a moment ago",
+        (BACK,),
+        ("Retrying", "ContainerFailed"),
+        "no such table",
+    ),
     ("it was started again and stays", (BACK_FOR_LONG,), ("Running", "PodRunning"), ""),
 ]
 
 
-@pytest.mark.parametrize(("states", "expected", "words"), [row[1:] for row in SEEN], ids=[row[0] for row in SEEN])
+@pytest.mark.parametrize(
+    ("states", "expected", "words"), [row[1:] for row in SEEN], ids=[row[0] for row in SEEN]
+)
 def test_what_its_pods_say_is_its_phase(states: Any, expected: Any, words: str) -> None:
     made = started()
     decision = look(made, *states)
@@ -118,7 +170,9 @@ def test_what_its_pods_say_is_its_phase(states: Any, expected: Any, words: str) 
 
 
 BARE = st.sampled_from([None, {}])
-STATE = st.none() | st.fixed_dictionaries({}, optional={"waiting": BARE, "running": BARE, "terminated": BARE})
+STATE = st.none() | st.fixed_dictionaries(
+    {}, optional={"waiting": BARE, "running": BARE, "terminated": BARE}
+)
 STATUS = st.fixed_dictionaries(
     {},
     optional={
@@ -129,7 +183,11 @@ STATUS = st.fixed_dictionaries(
     },
 )
 LIST = st.none() | st.lists(STATUS, max_size=2)
-READY = st.none() | st.lists(st.fixed_dictionaries({"type": st.just("Ready")}, optional={"status": st.sampled_from(["True", "False"])}))
+READY = st.none() | st.lists(
+    st.fixed_dictionaries(
+        {"type": st.just("Ready")}, optional={"status": st.sampled_from(["True", "False"])}
+    )
+)
 PARTIAL = st.fixed_dictionaries(
     {},
     optional={
@@ -142,7 +200,9 @@ PARTIAL = st.fixed_dictionaries(
 
 
 @given(states=st.lists(PARTIAL, max_size=3))
-def test_a_pod_whose_status_lacks_anything_is_judged_all_the_same(states: list[dict[str, Any]]) -> None:
+def test_a_pod_whose_status_lacks_anything_is_judged_all_the_same(
+    states: list[dict[str, Any]],
+) -> None:
     made = started({"replicas": 2}, termination={"maxRetries": 1})
     first = look(made, *states, deployment=DEPLOYMENT)
     made = advanced_from(made, first)
@@ -183,11 +243,17 @@ def test_one_replica_that_serves_is_enough_and_what_ails_the_others_is_said() ->
 def test_a_service_that_served_and_does_not_any_more_is_not_starting() -> None:
     made = started()
     made = advanced_from(made, look(made, SERVING))
-    for state, reason in ((MADE, "NotReady"), (CRASHED, "ContainerFailed"), (NO_IMAGE, "ImagePullFailed")):
+    for state, reason in (
+        (MADE, "NotReady"),
+        (CRASHED, "ContainerFailed"),
+        (NO_IMAGE, "ImagePullFailed"),
+    ):
         decision = look(made, state)
         assert phase(decision) == ("Retrying", reason)
         assert decision.status is not None
-        assert [one["status"] for one in decision.status["conditions"] if one["type"] == "Running"] == ["False"]
+        assert [
+            one["status"] for one in decision.status["conditions"] if one["type"] == "Running"
+        ] == ["False"]
 
 
 def test_the_status_names_the_pod_that_serves_and_all_that_may_report() -> None:
@@ -201,7 +267,9 @@ def test_the_status_names_the_pod_that_serves_and_all_that_may_report() -> None:
     made = advanced_from(made, look(made, SERVING, SERVING))
     assert made["status"]["pod"]["uid"] == "b"
     gone = replica(SERVING, "b", deletionTimestamp="2026-01-01T12:00:00Z")
-    made = advanced_from(made, decide(see(made, replicas=[replica(SERVING, "a"), gone, replica(MADE, "c")])))
+    made = advanced_from(
+        made, decide(see(made, replicas=[replica(SERVING, "a"), gone, replica(MADE, "c")]))
+    )
     assert made["status"]["pod"]["uid"] == "a"
     assert [one["uid"] for one in made["status"]["service"]["pods"]] == ["a", "c"]
 
@@ -219,7 +287,9 @@ def test_the_status_names_the_pod_that_serves_and_all_that_may_report() -> None:
         (0, UNREADY, False),
     ],
 )
-def test_max_retries_bounds_how_often_kubernetes_starts_it_again(retries: int, state: dict[str, Any], ends: bool) -> None:
+def test_max_retries_bounds_how_often_kubernetes_starts_it_again(
+    retries: int, state: dict[str, Any], ends: bool
+) -> None:
     decision = look(started(termination={"maxRetries": retries}), state)
     assert (phase(decision)[0] == "Stopping") == ends
     assert [type(action) for action in decision.actions] == ([DeleteService] if ends else [])
@@ -285,7 +355,10 @@ def nobody_mended_its_image() -> tuple[dict[str, Any], Decision]:
     return made, look(made, NO_IMAGE, now=NOW + timedelta(seconds=SETTINGS.start_patience))
 
 
-@ending(("Failed", "Unschedulable"), "no node took its Pod within 604800 s (OPSTRAND_NODE_PATIENCE): no room")
+@ending(
+    ("Failed", "Unschedulable"),
+    "no node took its Pod within 604800 s (OPSTRAND_NODE_PATIENCE): no room",
+)
 def no_node_took_it() -> tuple[dict[str, Any], Decision]:
     made = started(termination={"timeout": 60})
     return made, look(made, FULL, now=NOW + timedelta(days=7))
@@ -298,8 +371,12 @@ def no_scheduler_looked_at_it() -> tuple[dict[str, Any], Decision]:
     return made, decide(see(made, replicas=[alone], now=NOW + timedelta(days=7)))
 
 
-@pytest.mark.parametrize(("make", "expected", "words"), [row[1:] for row in ENDS], ids=[row[0] for row in ENDS])
-def test_a_service_is_over_when_nothing_of_it_is_left(make: Any, expected: tuple[str, str], words: str) -> None:
+@pytest.mark.parametrize(
+    ("make", "expected", "words"), [row[1:] for row in ENDS], ids=[row[0] for row in ENDS]
+)
+def test_a_service_is_over_when_nothing_of_it_is_left(
+    make: Any, expected: tuple[str, str], words: str
+) -> None:
     made, decision = make()
     last = through_the_end(made, decision)
     assert phase(last) == expected
@@ -311,7 +388,9 @@ def test_a_service_is_over_when_nothing_of_it_is_left(make: Any, expected: tuple
 def test_the_pods_of_another_ones_deployment_are_not_waited_for() -> None:
     """They have the run's labels and never go; its own are being deleted, and are waited for."""
     made = started()
-    made = advanced_from(made, refuse_run(see(made), Phase.FAILED, "NameConflict", "something else has its name"))
+    made = advanced_from(
+        made, refuse_run(see(made), Phase.FAILED, "NameConflict", "something else has its name")
+    )
     going = replica(SERVING, "b", deletionTimestamp="2026-01-01T12:00:30Z")
     waits = decide(see(made, replicas=[replica(SERVING, "a"), going], deployment_is_gone=True))
     assert (waits.status, waits.actions) == (None, ())
@@ -356,20 +435,33 @@ def test_a_probe_that_does_not_tell_is_said_and_stops_nothing() -> None:
 
 
 def test_the_activity_of_jupyter_is_read() -> None:
-    told = '{"connections": 0, "kernels": 1, "last_activity": "2026-01-01T11:00:00.123456Z", "started": "2026-01-01T10:00:00Z"}'
+    told = (
+        '{"connections": 0, "kernels": 1, "last_activity": "2026-01-01T11:00:00.123456Z", '
+        '"started": "2026-01-01T10:00:00Z"}'
+    )
     assert read_activity(told).last == datetime(2026, 1, 1, 11, 0, 0, 123456, tzinfo=UTC)
     for nonsense in ("", "[]", "{}", '{"last_activity": 5}', '{"last_activity": null}', "<html>"):
         assert read_activity(nonsense).last is None
         assert "last_activity" in read_activity(nonsense).trouble
 
 
-# -- the Deployment ---------------------------------------------------------------------------------------------------------
+# -- the Deployment --------------------------------------------------------------------------------
 
-DEPLOYMENT = {"metadata": {"name": "run-d1410a91", "namespace": "ns", "uid": "d", "creationTimestamp": "2026-01-01T11:59:59Z"}}
+DEPLOYMENT = {
+    "metadata": {
+        "name": "run-d1410a91",
+        "namespace": "ns",
+        "uid": "d",
+        "creationTimestamp": "2026-01-01T11:59:59Z",
+    }
+}
 
 
 def failing(words: str) -> dict[str, Any]:
-    return {**DEPLOYMENT, "status": {"conditions": [{"type": "ReplicaFailure", "status": "True", "message": words}]}}
+    return {
+        **DEPLOYMENT,
+        "status": {"conditions": [{"type": "ReplicaFailure", "status": "True", "message": words}]},
+    }
 
 
 def test_objects_that_were_not_made_before_the_operator_died_are_made() -> None:
@@ -382,7 +474,10 @@ def test_objects_that_were_not_made_before_the_operator_died_are_made() -> None:
 REFUSED = [
     ('pods "x" is forbidden: exceeded quota: q', ("Starting", "QuotaExceeded")),
     ('pods "x" is forbidden: violates PodSecurity "restricted:latest"', ("Stopping", "PodRefused")),
-    ('pods "x" is forbidden: error looking up service account ns/nobody', ("Starting", "ServiceAccountNotFound")),
+    (
+        'pods "x" is forbidden: error looking up service account ns/nobody',
+        ("Starting", "ServiceAccountNotFound"),
+    ),
     ("something else", ("Starting", "PodRefused")),
 ]
 
@@ -402,7 +497,11 @@ def test_a_deployment_that_somebody_deleted_is_made_again_within_the_platforms_b
         lost = look(made, deployment_is_gone=True)
         assert phase(lost) == ("Retrying", "DeploymentLost")
         made = advanced_from(made, lost)
-        assert (made["status"]["attempt"], made["status"]["pod"], made["status"]["service"]["pods"]) == (number, {}, [])
+        assert (
+            made["status"]["attempt"],
+            made["status"]["pod"],
+            made["status"]["service"]["pods"],
+        ) == (number, {}, [])
         assert look(made, deployment_is_gone=True).actions == ()
         again = look(made, deployment_is_gone=True, now=NOW + timedelta(minutes=1))
         assert phase(again) == ("Starting", "PodCreated")
@@ -423,13 +522,18 @@ def test_a_deployment_without_pods_serves_nobody_and_is_looked_at_again() -> Non
     assert decision.requeue_after == 2 * SETTINGS.pending_grace
 
 
-def test_a_service_that_is_refused_goes_before_it_is_over_and_a_bug_at_its_end_is_no_circle() -> None:
+def test_a_service_that_is_refused_goes_before_it_is_over_and_a_bug_at_its_end_is_no_circle() -> (
+    None
+):
     made = started()
     refused = refuse_run(see(made), Phase.FAILED, "NameConflict", "something else has its name")
     assert (phase(refused), refused.requeue_after) == (("Stopping", "NameConflict"), 0.0)
     made = advanced_from(made, refused)
     assert phase(look(made, deployment_is_gone=True)) == ("Failed", "NameConflict")
-    assert phase(refuse_run(see(made), Phase.FAILED, "InternalError", "a bug")) == ("Failed", "InternalError")
+    assert phase(refuse_run(see(made), Phase.FAILED, "InternalError", "a bug")) == (
+        "Failed",
+        "InternalError",
+    )
 
 
 def test_a_service_that_somebody_deleted_is_made_again_beside_the_replicas_that_run() -> None:
@@ -437,18 +541,26 @@ def test_a_service_that_somebody_deleted_is_made_again_beside_the_replicas_that_
     decision = look(made, SERVING, service_is_gone=True)
     assert [type(action) for action in decision.actions] == [CreateService]
     assert decision.status is None or patch_ops(made["status"], decision.status) == []
-    assert look(made, SERVING).requeue_after == SETTINGS.relist_interval, "nobody tells that it is gone"
+    assert look(made, SERVING).requeue_after == SETTINGS.relist_interval, (
+        "nobody tells that it is gone"
+    )
 
 
 def test_nothing_is_made_for_a_service_that_is_being_deleted() -> None:
     made = serving()
     made["metadata"]["deletionTimestamp"] = "2026-01-01T12:00:00Z"
     decision = look(made, deployment_is_gone=True)
-    assert (phase(decision), [type(action) for action in decision.actions]) == (("Stopping", "Stopping"), [DeleteService])
+    assert (phase(decision), [type(action) for action in decision.actions]) == (
+        ("Stopping", "Stopping"),
+        [DeleteService],
+    )
 
 
 def test_what_came_too_late_for_a_service_that_is_over_goes() -> None:
-    over = {**serving(), "status": {**serving()["status"], "phase": "Stopped", "finishedAt": "2026-01-01T12:00:00Z"}}
+    over = {
+        **serving(),
+        "status": {**serving()["status"], "phase": "Stopped", "finishedAt": "2026-01-01T12:00:00Z"},
+    }
     assert [type(action) for action in look(over, SERVING).actions] == [DeleteService]
     assert look(over, SERVING, deployment_is_gone=True).actions == ()
     assert look(over).actions == ()
@@ -462,7 +574,7 @@ def test_a_stop_before_anything_was_made_ends_too() -> None:
     assert phase(look(made)) == ("Stopping", "Stopping")
 
 
-# -- what is asked for ------------------------------------------------------------------------------------------------------
+# -- what is asked for -----------------------------------------------------------------------------
 
 WRONG = [
     ({"ports": [0]}, {}, "run.ports[0]"),
@@ -474,14 +586,33 @@ WRONG = [
     ({"environment": {"restartPolicy": "Never"}}, {}, "run.environment.restartPolicy"),
     ({}, {"podFailurePolicy": {"rules": []}}, "termination.podFailurePolicy"),
     ({}, {"culling": {"timeout": 0}, "probe": CULLED["probe"]}, "termination.culling.timeout"),
-    ({}, {"culling": {"timeout": 60}, "probe": {"exec": {"command": ["true"]}}}, "termination.probe.exec"),
-    ({}, {"culling": {"timeout": 60}, "probe": {"http": {"path": "/", "port": 9}}}, "termination.probe.http.port"),
-    ({}, {"culling": {"timeout": 60}, "probe": {"http": {"path": "/", "port": 8000, "scheme": "HTTPS"}}}, "termination.probe.http.scheme"),
+    (
+        {},
+        {"culling": {"timeout": 60}, "probe": {"exec": {"command": ["true"]}}},
+        "termination.probe.exec",
+    ),
+    (
+        {},
+        {"culling": {"timeout": 60}, "probe": {"http": {"path": "/", "port": 9}}},
+        "termination.probe.http.port",
+    ),
+    (
+        {},
+        {
+            "culling": {"timeout": 60},
+            "probe": {"http": {"path": "/", "port": 8000, "scheme": "HTTPS"}},
+        },
+        "termination.probe.http.scheme",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("run", "termination", "path"), WRONG, ids=[f"{row[2]} {row[0] or row[1]}" for row in WRONG])
-def test_what_a_service_cannot_have_is_said_with_its_place(run: dict[str, Any], termination: dict[str, Any], path: str) -> None:
+@pytest.mark.parametrize(
+    ("run", "termination", "path"), WRONG, ids=[f"{row[2]} {row[0] or row[1]}" for row in WRONG]
+)
+def test_what_a_service_cannot_have_is_said_with_its_place(
+    run: dict[str, Any], termination: dict[str, Any], path: str
+) -> None:
     decision = decide(see(operation(run, termination=termination)))
     assert phase(decision)[0] == "Failed"
     assert decision.status is not None
@@ -508,14 +639,18 @@ UUID = "d1410a914d18457589b91926d8c23db4"
         ({"isExternal": True, "rewritePath": True}, "rewrite-external"),
     ],
 )
-def test_a_service_knows_its_ports_and_the_path_that_a_gateway_gives_it(run: dict[str, Any], location: str) -> None:
+def test_a_service_knows_its_ports_and_the_path_that_a_gateway_gives_it(
+    run: dict[str, Any], location: str
+) -> None:
     args = ["{{ globals.ports[1] }}", "{{ globals.base_url }}", "{{ globals.base_urls[1] }}"]
     root = f"/{location}/v1/ns/default/ns/runs/{UUID}"
     assert rendered({"ports": [80, 81], **run}, args) == ["81", f"{root}/80", f"{root}/81"]
 
 
 def test_a_service_without_ports_has_port_80() -> None:
-    assert rendered({"ports": None}, ["{{ globals.base_url }}"]) == [f"/services/v1/ns/default/ns/runs/{UUID}/80"]
+    assert rendered({"ports": None}, ["{{ globals.base_url }}"]) == [
+        f"/services/v1/ns/default/ns/runs/{UUID}/80"
+    ]
 
 
 def test_who_refers_to_a_service_gets_its_inputs_while_it_runs() -> None:

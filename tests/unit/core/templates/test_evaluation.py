@@ -1,4 +1,6 @@
-"""The full template language: types of results, unknown names, and nothing that differs from one time to the next."""
+"""The full template language: types of results, unknown names, and nothing that differs from one
+time to the next.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,15 @@ def test_using_an_unknown_name_is_refused_with_the_name(source: str, undefined: 
 
 
 @pytest.mark.parametrize(
-    "source", ["{{ [1, 2] | random }}", "{{ lipsum() }}", "x{{ joiner() }}", "{{ cycler(1) }}", "x{{ xs.append }}", "{{ 2 ** 70 }}"]
+    "source",
+    [
+        "{{ [1, 2] | random }}",
+        "{{ lipsum() }}",
+        "x{{ joiner() }}",
+        "{{ cycler(1) }}",
+        "x{{ xs.append }}",
+        "{{ 2 ** 70 }}",
+    ],
 )
 def test_what_is_no_lasting_value_is_refused(source: str) -> None:
     with pytest.raises(EvaluationFailed):
@@ -73,14 +83,24 @@ def test_what_is_no_lasting_value_is_refused(source: str) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["{{ 1e308 * 10 }}", "{{ f * 10 }}", "{{ [f * 10] }}", "{{ {'a': f * 10 - f * 10} }}", "{{ 1e999 }}", "{{ 1e308 * 10 - f * 10 }}"],
+    [
+        "{{ 1e308 * 10 }}",
+        "{{ f * 10 }}",
+        "{{ [f * 10] }}",
+        "{{ {'a': f * 10 - f * 10} }}",
+        "{{ 1e999 }}",
+        "{{ 1e308 * 10 - f * 10 }}",
+    ],
 )
 def test_a_number_that_no_store_keeps_is_refused_and_never_becomes_nothing(source: str) -> None:
     with pytest.raises(EvaluationFailed, match="infinite"):
         evaluate(source, {"f": 1e308})
 
 
-@pytest.mark.parametrize("source", ["{{ xs.append(1) }}", "{{ d.update({'a': 1}) }}", "{{ d.clear() }}", "{% set d.a = 1 %}"])
+@pytest.mark.parametrize(
+    "source",
+    ["{{ xs.append(1) }}", "{{ d.update({'a': 1}) }}", "{{ d.clear() }}", "{% set d.a = 1 %}"],
+)
 def test_a_template_changes_nothing(source: str) -> None:
     values: dict[str, Any] = {"xs": [], "d": {"b": 1}}
     with pytest.raises(EvaluationFailed):

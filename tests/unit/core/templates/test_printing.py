@@ -1,4 +1,6 @@
-"""A template prints values only: nothing that differs from one process to the next, whatever filter, operator or format asks for a text."""
+"""A template prints values only: nothing that differs from one process to the next, whatever
+filter, operator or format asks for a text.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,15 @@ OBJECTS = {
     "a block": ("{% block b %}a{% endblock %}", "self.b"),
 }
 #: Generators have a text: that of the list that they make.
-GENERATORS = ["(xs | map('upper'))", "(xs | select)", "(xs | batch(1))", "(xs | slice(1))", "(xs | reverse)", "(xs | unique)", "d.items()"]
+GENERATORS = [
+    "(xs | map('upper'))",
+    "(xs | select)",
+    "(xs | batch(1))",
+    "(xs | slice(1))",
+    "(xs | reverse)",
+    "(xs | unique)",
+    "d.items()",
+]
 UNKNOWN = ["nope", "[nope]", "{'a': nope}", "d.nope"]
 #: What asks for a text.
 PRINTERS = [
@@ -79,7 +89,9 @@ PRINTERS = [
     "{%% filter upper %%}{{ %s }}{%% endfilter %%}",
     "{%% set y = [%s] %%}{{ y | pprint }}",
 ]
-_ADDRESS = re.compile(r"0x[0-9a-f]{6,}|<.*object|<.*method|<function|<class|<Macro|<Namespace|<Template|<generator|Undefined")
+_ADDRESS = re.compile(
+    r"0x[0-9a-f]{6,}|<.*object|<.*method|<function|<class|<Macro|<Namespace|<Template|<generator|Undefined"
+)
 
 
 def render(source: str) -> tuple[Any, str]:
@@ -99,7 +111,9 @@ def test_what_is_no_value_has_no_text(name: str, printer: str) -> None:
 
 
 @pytest.mark.parametrize("printer", PRINTERS[:4])
-@pytest.mark.parametrize("expression", ["''.upper", "x.upper", "range", "namespace(a=1)", "cycler('a')", "joiner()"])
+@pytest.mark.parametrize(
+    "expression", ["''.upper", "x.upper", "range", "namespace(a=1)", "cycler('a')", "joiner()"]
+)
 def test_it_is_refused(expression: str, printer: str) -> None:
     with pytest.raises(EvaluationFailed, match="no value that could be"):
         evaluate(printer % expression, VALUES)
@@ -121,14 +135,29 @@ def test_an_unknown_name_is_never_printed(expression: str, printer: str) -> None
 
 
 _FILTERS = sorted(name for name in make_environment().filters if name.isidentifier())
-_EXPRESSIONS = [expression for before, expression in OBJECTS.values() if not before] + GENERATORS + UNKNOWN
-_ARGUMENTS = st.lists(st.sampled_from([*_EXPRESSIONS, "'upper'", "'%r'", "1", "x", "attribute='upper'", "default=x.upper"]), max_size=2)
+_EXPRESSIONS = (
+    [expression for before, expression in OBJECTS.values() if not before] + GENERATORS + UNKNOWN
+)
+_ARGUMENTS = st.lists(
+    st.sampled_from(
+        [*_EXPRESSIONS, "'upper'", "'%r'", "1", "x", "attribute='upper'", "default=x.upper"]
+    ),
+    max_size=2,
+)
 
 
-@given(st.sampled_from(_EXPRESSIONS), st.lists(st.tuples(st.sampled_from(_FILTERS), _ARGUMENTS), min_size=1, max_size=3))
-def test_no_filters_print_what_is_no_value(expression: str, filters: list[tuple[str, list[str]]]) -> None:
+@given(
+    st.sampled_from(_EXPRESSIONS),
+    st.lists(st.tuples(st.sampled_from(_FILTERS), _ARGUMENTS), min_size=1, max_size=3),
+)
+def test_no_filters_print_what_is_no_value(
+    expression: str, filters: list[tuple[str, list[str]]]
+) -> None:
     calls = " | ".join(f"{name}({', '.join(arguments)})" for name, arguments in filters)
-    for source in (f"{{{{ {expression} | {calls} }}}}", f"a{{{{ {expression} | {calls} | string }}}}"):
+    for source in (
+        f"{{{{ {expression} | {calls} }}}}",
+        f"a{{{{ {expression} | {calls} | string }}}}",
+    ):
         result, why = render(source)
         assert not re.search(r"0x[0-9a-f]{6,}", f"{result}{why}")
 
@@ -138,10 +167,25 @@ def test_functions_and_objects_are_still_of_use() -> None:
     assert evaluate("{% set ns = namespace(a=1) %}{% set ns.a = 2 %}{{ ns.a }}", VALUES) == "2"
     assert evaluate("{% macro m(a) %}<{{ a }}>{% endmacro %}{{ m(x) }}", VALUES) == "<text>"
     assert evaluate("{% set c = cycler('a', 'b') %}{{ c.next() }}{{ c.next() }}", VALUES) == "ab"
-    assert evaluate("{% set j = joiner(',') %}{% for y in xs %}{{ j() }}{{ y }}{% endfor %}", VALUES) == "a,b"
-    assert evaluate("{% for y in xs %}{{ loop.index }}{{ loop.cycle('a', 'b') }}{% endfor %}", VALUES) == "1a2b"
-    assert evaluate("{% for y in [[xs]] recursive %}{{ loop(y) if y is not string else y }}{% endfor %}", VALUES) == "ab"
-    assert evaluate("{% macro m() %}{{ caller() }}{% endmacro %}{% call m() %}a{% endcall %}", VALUES) == "a"
+    assert (
+        evaluate("{% set j = joiner(',') %}{% for y in xs %}{{ j() }}{{ y }}{% endfor %}", VALUES)
+        == "a,b"
+    )
+    assert (
+        evaluate("{% for y in xs %}{{ loop.index }}{{ loop.cycle('a', 'b') }}{% endfor %}", VALUES)
+        == "1a2b"
+    )
+    assert (
+        evaluate(
+            "{% for y in [[xs]] recursive %}{{ loop(y) if y is not string else y }}{% endfor %}",
+            VALUES,
+        )
+        == "ab"
+    )
+    assert (
+        evaluate("{% macro m() %}{{ caller() }}{% endmacro %}{% call m() %}a{% endcall %}", VALUES)
+        == "a"
+    )
     assert evaluate("{{ '{}-{a}'.format(n, a=x) }}", VALUES) == "1-text"
     assert evaluate("{{ dict(a=1) | dictsort | first | join }}", VALUES) == "a1"
     assert evaluate("{{ (d.items() | list)[0][0] }}", VALUES) == "a"

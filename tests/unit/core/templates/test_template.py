@@ -1,4 +1,6 @@
-"""Templates: plain ones agree with the full language, results are never rendered again, unknown names are told."""
+"""Templates: plain ones agree with the full language, results are never rendered again, unknown
+names are told.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,15 @@ from opstrand.core.templates.lookups import find_names, parse_plain
 from opstrand.core.templates.template import refuse, render, render_one, render_text
 from opstrand.errors import SpecError
 
-CONTEXT = {"a": 1, "b": {"c": [1, {"d": None}], "e f": "x"}, "s": "text", "t": True, "f": 1.5, "none_value": None, "items": {"items": 2}}
+CONTEXT = {
+    "a": 1,
+    "b": {"c": [1, {"d": None}], "e f": "x"},
+    "s": "text",
+    "t": True,
+    "f": 1.5,
+    "none_value": None,
+    "items": {"items": 2},
+}
 
 
 def full(source: str) -> Any:
@@ -44,8 +54,13 @@ LOOKUPS = [
     "none",
 ]
 PIECES = st.one_of(
-    st.sampled_from([f"{{{{ {one} }}}}" for one in LOOKUPS] + ["{{a}}", "{{- a -}}", "{{ s -}}", "{{-s }}", "{# note #}", "{#- note -#}"]),
-    st.text(alphabet=" ab}{%#\n'$", max_size=4).filter(lambda text: not any(mark in text for mark in ("{{", "{%", "{#", "{"))),
+    st.sampled_from(
+        [f"{{{{ {one} }}}}" for one in LOOKUPS]
+        + ["{{a}}", "{{- a -}}", "{{ s -}}", "{{-s }}", "{# note #}", "{#- note -#}"]
+    ),
+    st.text(alphabet=" ab}{%#\n'$", max_size=4).filter(
+        lambda text: not any(mark in text for mark in ("{{", "{%", "{#", "{"))
+    ),
 )
 
 
@@ -76,7 +91,12 @@ def test_what_was_rendered_is_never_rendered_again(value: str, source: str) -> N
 
 
 def test_alone_a_value_keeps_its_type_and_inside_a_text_it_is_text() -> None:
-    tree = {"alone": "{{ b.c }}", "inside": "<{{ b.c }}>", "{{ s }}": ["{{ t }}", 1, None], "plain": "[1]"}
+    tree = {
+        "alone": "{{ b.c }}",
+        "inside": "<{{ b.c }}>",
+        "{{ s }}": ["{{ t }}", 1, None],
+        "plain": "[1]",
+    }
     assert render(tree, CONTEXT) == {
         "alone": [1, {"d": None}],
         "inside": "<[1, {'d': None}]>",
@@ -93,7 +113,10 @@ def test_a_key_wins_over_a_method_of_the_same_name() -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("{{ aa }}", "there is no 'aa' (did you mean 'a'? it has: a, b, s, t, f, none_value, items)"),
+        (
+            "{{ aa }}",
+            "there is no 'aa' (did you mean 'a'? it has: a, b, s, t, f, none_value, items)",
+        ),
         ("{{ b.cc }}", "'b' has no 'cc' (did you mean 'c'? it has: c, e f)"),
         ("{{ b.c[7] }}", "'b.c' has no part '7'"),
         ("{{ s.upper }}", "'s' has no part 'upper'"),
@@ -118,7 +141,11 @@ def test_without_an_evaluator_only_look_ups_are_evaluated() -> None:
 
 def test_an_evaluator_gets_only_what_the_template_may_read() -> None:
     seen: list[Any] = []
-    render_one("{{ a + 1 }} b {{ 'f' }} {{ s.t }}", CONTEXT, evaluate=lambda source, values: seen.append((source, values)))
+    render_one(
+        "{{ a + 1 }} b {{ 'f' }} {{ s.t }}",
+        CONTEXT,
+        evaluate=lambda source, values: seen.append((source, values)),
+    )
     assert seen == [("{{ a + 1 }} b {{ 'f' }} {{ s.t }}", {"a": 1, "s": "text"})]
 
 
@@ -147,10 +174,16 @@ def test_params_as_a_whole_reads_all_of_them() -> None:
 
 @settings(max_examples=examples(50))
 @given(
-    st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=8), lambda inner: st.lists(inner, max_size=3), max_leaves=8)
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=3),
+        max_leaves=8,
+    )
 )
 def test_values_without_templates_stay_what_they_are(value: Any) -> None:
-    assert render(value, {}) == value or any("{{" in text or "{%" in text for text in str(value).split())
+    assert render(value, {}) == value or any(
+        "{{" in text or "{%" in text for text in str(value).split()
+    )
 
 
 def test_two_keys_that_become_one_are_refused() -> None:

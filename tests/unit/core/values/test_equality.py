@@ -1,4 +1,6 @@
-"""Keys of values are equal where Python calls the values equal, and nowhere else; parts are found where they are."""
+"""Keys of values are equal where Python calls the values equal, and nowhere else; parts are found
+where they are.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,19 @@ _small = (
     | st.sampled_from([0.0, -0.0, 1.0, 0.5, 1e300, 2.0**63])
     | st.sampled_from(["", "1", "a"])
 )
-_values = st.recursive(_small, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2))
-_any = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+_values = st.recursive(
+    _small,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2)
+    ),
+)
+_any = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
 
 
 @given(_values, _values)

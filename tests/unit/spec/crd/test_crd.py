@@ -1,4 +1,6 @@
-"""The custom resources' files: up to date, valid, small enough for every kind of apply, open for what nobody knows."""
+"""The custom resources' files: up to date, valid, small enough for every kind of apply, open for
+what nobody knows.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def _objects(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str,
 
 
 def _spec() -> dict[str, Any]:
-    schema: dict[str, Any] = operation_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    schema: dict[str, Any] = operation_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"][
+        "properties"
+    ]["spec"]
     return schema
 
 
@@ -40,16 +44,25 @@ def test_the_files_are_valid_and_small(name: str) -> None:
 
 
 def test_every_object_under_spec_keeps_what_nobody_knows() -> None:
-    closed = [path for path, schema in _objects(_spec(), "spec") if not schema.get("x-kubernetes-preserve-unknown-fields")]
+    closed = [
+        path
+        for path, schema in _objects(_spec(), "spec")
+        if not schema.get("x-kubernetes-preserve-unknown-fields")
+    ]
     assert [path for path in closed if not path.endswith(".env")] == []
 
 
 def test_every_key_is_in_the_schema_and_ruled_unless_it_may_change_or_has_no_type() -> None:
     spec = _spec()
     assert set(spec["properties"]) == set(fields_of(Operation))
-    (immutable,) = [rule for rule in spec["x-kubernetes-validations"] if "cannot change" in rule["message"]]
+    (immutable,) = [
+        rule for rule in spec["x-kubernetes-validations"] if "cannot change" in rule["message"]
+    ]
     ruled = {key for key in spec["properties"] if f"? '{key}'" in immutable["messageExpression"]}
-    assert all(f"has(self.{'__namespace__' if key == 'namespace' else key})" in immutable["rule"] for key in ruled)
+    assert all(
+        f"has(self.{'__namespace__' if key == 'namespace' else key})" in immutable["rule"]
+        for key in ruled
+    )
     untyped = {key for key, schema in spec["properties"].items() if "type" not in schema}
     assert ruled == set(spec["properties"]) - set(EDITABLE) - untyped
     assert untyped == {"tags", "presets", "mount", "cmd"}

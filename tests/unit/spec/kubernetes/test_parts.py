@@ -1,4 +1,6 @@
-"""Kubernetes objects inside a polyaxonfile: typos, snake_case, lists where lists belong; templates left alone."""
+"""Kubernetes objects inside a polyaxonfile: typos, snake_case, lists where lists belong; templates
+left alone.
+"""
 
 from __future__ import annotations
 
@@ -17,23 +19,50 @@ CHECKOUT = Path(__file__).resolve().parents[4]
 @pytest.mark.parametrize(
     ("kind", "value", "path", "words"),
     [
-        ("Container", {"imagePullPolcy": "a"}, ("imagePullPolcy",), "did you mean 'imagePullPolicy'?"),
+        (
+            "Container",
+            {"imagePullPolcy": "a"},
+            ("imagePullPolcy",),
+            "did you mean 'imagePullPolicy'?",
+        ),
         ("Container", {"comand": ["a"]}, ("comand",), "did you mean 'command'?"),
         ("Container", {"working_dir": "a"}, ("working_dir",), "Kubernetes writes it 'workingDir'"),
         ("Container", {"env": [{"nam": "a"}]}, ("env", 0, "nam"), "did you mean 'name'?"),
         ("Container", {"env": {"A": "1"}}, ("env",), "expected a list, found a mapping (A)"),
         ("Container", {"command": {"a": "b"}}, ("command",), "expected a list, found a mapping"),
         ("Container", {"args": [["a"]]}, ("args", 0), "expected text, found a list of 1"),
-        ("Container", {"resources": {"limts": {}}}, ("resources", "limts"), "did you mean 'limits'?"),
+        (
+            "Container",
+            {"resources": {"limts": {}}},
+            ("resources", "limts"),
+            "did you mean 'limits'?",
+        ),
         ("Container", {"resources": "2"}, ("resources",), "expected a mapping"),
-        ("Container", {"volumeMounts": [{"mount_path": "/a"}]}, ("volumeMounts", 0, "mount_path"), "'mountPath'"),
-        ("Container", {"livenessProbe": {"httpGet": {"prt": 1}}}, ("livenessProbe", "httpGet", "prt"), "did you mean 'port'?"),
+        (
+            "Container",
+            {"volumeMounts": [{"mount_path": "/a"}]},
+            ("volumeMounts", 0, "mount_path"),
+            "'mountPath'",
+        ),
+        (
+            "Container",
+            {"livenessProbe": {"httpGet": {"prt": 1}}},
+            ("livenessProbe", "httpGet", "prt"),
+            "did you mean 'port'?",
+        ),
         ("Volume", {"emptydir": {}}, ("emptydir",), "did you mean 'emptyDir'?"),
         ("Volume", {"zzz": {}}, ("zzz",), "a Volume of Kubernetes"),
-        ("Affinity", {"nodeAffinity": []}, ("nodeAffinity",), "expected a mapping, found an empty list"),
+        (
+            "Affinity",
+            {"nodeAffinity": []},
+            ("nodeAffinity",),
+            "expected a mapping, found an empty list",
+        ),
     ],
 )
-def test_a_wrong_shape_is_found_with_its_path(kind: str, value: Any, path: tuple[Any, ...], words: str) -> None:
+def test_a_wrong_shape_is_found_with_its_path(
+    kind: str, value: Any, path: tuple[Any, ...], words: str
+) -> None:
     ((where, _, message),) = find_faults(kind, value)
     assert where == path
     assert words in message
@@ -55,6 +84,10 @@ def test_what_kubernetes_or_a_template_may_make_of_it_is_left_alone(value: Any) 
 
 
 def test_the_table_of_keys_is_what_the_schemas_give() -> None:
-    done = subprocess.run([sys.executable, str(CHECKOUT / "tests/support/kubernetes_keys.py"), "--check"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(CHECKOUT / "tests/support/kubernetes_keys.py"), "--check"],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert {"image", "command", "env"} <= known_keys()["Container"].keys()

@@ -1,7 +1,9 @@
-"""Stands in for the `polyaxon` package in images that have nothing but Python, and steps aside for a real installation.
+"""Stands in for the `polyaxon` package in images that have nothing but Python, and steps aside for
+a real installation.
 
-Laid by the init step into the folder of a run's scripts, which is first on their path: so it is found before an installed package, and
-hands over to it. `_opstrand/` beside this file holds the client.
+Laid by the init step into the folder of a run's scripts, which is first on their path: so it is
+found before an installed package, and hands over to it. `_opstrand/` beside this file holds the
+client.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ __version__ = "0"
 
 
 def _find_installed() -> ModuleSpec | None:
-    """Where the real package is, or None: on the rest of the path, or known to a finder of an editable installation."""
+    """Where the real package is, or None: on the rest of the path, or known to a finder of an
+    editable installation.
+    """
     own = os.path.realpath(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     for entry in sys.path:
         if os.path.realpath(entry or os.curdir) != own:

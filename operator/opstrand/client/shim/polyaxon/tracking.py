@@ -1,4 +1,6 @@
-"""`from polyaxon import tracking`: the module of the client itself, so that `TRACKING_RUN` is always the current one."""
+"""`from polyaxon import tracking`: the module of the client itself, so that `TRACKING_RUN` is
+always the current one.
+"""
 
 import sys
 

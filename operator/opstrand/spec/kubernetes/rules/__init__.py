@@ -1,8 +1,10 @@
-"""What Kubernetes refuses in an object whose keys and types are right: one small check after the other.
+"""What Kubernetes refuses in an object whose keys and types are right: one small check after the
+other.
 
-Owns which checks an object has, and their order. A check gets a mapping of the right shape, in which a value may still be of a wrong type
-(another part complains of that), and yields what is wrong as (path from here, reason, message). The messages say what to write instead.
-Must not look beyond its object: what holds for a whole Pod is `core.pods.pod_rules`' business.
+Owns which checks an object has, and their order. A check gets a mapping of the right shape, in
+which a value may still be of a wrong type (another part complains of that), and yields what is
+wrong as (path from here, reason, message). The messages say what to write instead. Must not look
+beyond its object: what holds for a whole Pod is `core.pods.pod_rules`' business.
 """
 
 from __future__ import annotations
@@ -11,7 +13,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from opstrand.spec.kubernetes.parts import Fault
-from opstrand.spec.kubernetes.rules import container, environment, handlers, resources, scheduling, security, volumes
+from opstrand.spec.kubernetes.rules import (
+    container,
+    environment,
+    handlers,
+    resources,
+    scheduling,
+    security,
+    volumes,
+)
 from opstrand.spec.kubernetes.rules.checks import Rule, Table
 
 

@@ -1,4 +1,5 @@
-"""What the checks have in common: reading a value that may be of a wrong type, and the frequent messages.
+"""What the checks have in common: reading a value that may be of a wrong type, and the frequent
+messages.
 
 Must not know any one object.
 """
@@ -46,7 +47,9 @@ def check_range(value: Any, low: int, high: int, *path: str | int) -> Iterator[F
         yield fault(f"expected a whole number from {low} to {high}, found {number}", *path)
 
 
-def check_text(value: Any, is_right: Callable[[str], bool], expected: str, *path: str | int) -> Iterator[Fault]:
+def check_text(
+    value: Any, is_right: Callable[[str], bool], expected: str, *path: str | int
+) -> Iterator[Fault]:
     """A text that is there must be of this syntax. What is no text is another check's to say."""
     if isinstance(value, str) and not is_right(value):
         yield fault(f"expected {expected}, found {describe(value)}", *path)
@@ -55,11 +58,16 @@ def check_text(value: Any, is_right: Callable[[str], bool], expected: str, *path
 def check_one_of(value: Any, allowed: Sequence[str], *path: str | int) -> Iterator[Fault]:
     if isinstance(value, str) and value not in allowed:
         shown = ", ".join(one or "''" for one in allowed)
-        near = next((f"; did you mean {one!r}?" for one in allowed if one and one.lower() == value.lower()), "")
+        near = next(
+            (f"; did you mean {one!r}?" for one in allowed if one and one.lower() == value.lower()),
+            "",
+        )
         yield fault(f"expected one of {shown}, found {describe(value)}{near}", *path)
 
 
-def check_single(value: Mapping[str, Any], keys: Sequence[str], what: str, *, required: bool = True) -> Iterator[Fault]:
+def check_single(
+    value: Mapping[str, Any], keys: Sequence[str], what: str, *, required: bool = True
+) -> Iterator[Fault]:
     """Of these keys one must be there (`required`), and no second one."""
     given = [key for key in keys if value.get(key) is not None]
     if len(given) > 1:
@@ -75,7 +83,11 @@ def check_relative(value: Any, *path: str | int) -> Iterator[Fault]:
 
 
 def check_local(value: Any, *path: str | int) -> Iterator[Fault]:
-    """The name of a file in a volume that Kubernetes fills: names that begin with two dots are its own."""
+    """The name of a file in a volume that Kubernetes fills: names that begin with two dots are its
+    own.
+    """
     yield from check_relative(value, *path)
     if isinstance(value, str) and value.startswith("..") and ".." not in value.split("/"):
-        yield fault(f"expected a path that does not begin with '..', found {describe(value)}", *path)
+        yield fault(
+            f"expected a path that does not begin with '..', found {describe(value)}", *path
+        )

@@ -30,7 +30,11 @@ _PLACEHOLDER = re.compile(r"[A-Z][A-Z0-9]*([_-][A-Z0-9]+)*")
 def _check_image(value: Mapping[str, Any]) -> Iterator[Fault]:
     image = value.get("image")
     if isinstance(image, str) and _PLACEHOLDER.fullmatch(image):
-        yield ("image",), "Placeholder", f"{image} is no name of an image: a word in capitals stands for one, to be filled in"
+        yield (
+            ("image",),
+            "Placeholder",
+            f"{image} is no name of an image: a word in capitals stands for one, to be filled in",
+        )
     elif image:
         yield from check_text(image, is_image, IMAGE, "image")
 
@@ -47,7 +51,10 @@ def _check_port_names(value: Mapping[str, Any]) -> Iterator[Fault]:
 def _check_devices(value: Mapping[str, Any]) -> Iterator[Fault]:
     """A volume is a folder or a device of a container, and a path is one thing."""
     mounts = [read_mapping(one) for one in read_items(value.get("volumeMounts"))]
-    names, paths = {str(one.get("name")) for one in mounts}, {str(one.get("mountPath")) for one in mounts}
+    names, paths = (
+        {str(one.get("name")) for one in mounts},
+        {str(one.get("mountPath")) for one in mounts},
+    )
     seen: set[str] = set()
     for index, device in enumerate(map(read_mapping, read_items(value.get("volumeDevices")))):
         name, path = str(device.get("name")), str(device.get("devicePath"))
@@ -69,15 +76,25 @@ def _check_propagation(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 def _check_restarts(value: Mapping[str, Any]) -> Iterator[Fault]:
     rules = read_items(value.get("restartPolicyRules"))
-    yield from check_one_of(value.get("restartPolicy"), ("Always", "Never", "OnFailure"), "restartPolicy")
+    yield from check_one_of(
+        value.get("restartPolicy"), ("Always", "Never", "OnFailure"), "restartPolicy"
+    )
     if rules and value.get("restartPolicy") is None:
         yield fault("is required with restartPolicyRules", "restartPolicy")
     for index, rule in enumerate(map(read_mapping, rules)):
         path = ("restartPolicyRules", index)
-        yield from check_one_of(rule.get("action"), ("Restart", "RestartAllContainers"), *path, "action")
+        yield from check_one_of(
+            rule.get("action"), ("Restart", "RestartAllContainers"), *path, "action"
+        )
         if rule.get("exitCodes") is None:
             yield fault("is required", *path, "exitCodes")
-        yield from check_one_of(read_mapping(rule.get("exitCodes")).get("operator"), ("In", "NotIn"), *path, "exitCodes", "operator")
+        yield from check_one_of(
+            read_mapping(rule.get("exitCodes")).get("operator"),
+            ("In", "NotIn"),
+            *path,
+            "exitCodes",
+            "operator",
+        )
 
 
 def _check_resizing(value: Mapping[str, Any]) -> Iterator[Fault]:
@@ -85,7 +102,9 @@ def _check_resizing(value: Mapping[str, Any]) -> Iterator[Fault]:
     for index, policy in enumerate(map(read_mapping, read_items(value.get("resizePolicy")))):
         name, path = policy.get("resourceName"), ("resizePolicy", index)
         yield from check_one_of(name, ("cpu", "memory"), *path, "resourceName")
-        yield from check_one_of(policy.get("restartPolicy"), ("NotRequired", "RestartContainer"), *path, "restartPolicy")
+        yield from check_one_of(
+            policy.get("restartPolicy"), ("NotRequired", "RestartContainer"), *path, "restartPolicy"
+        )
         if isinstance(name, str) and name in seen:
             yield fault(f"there are two policies for {name!r}", *path, "resourceName")
         seen.add(str(name))
@@ -110,11 +129,20 @@ def _check_mount(value: Mapping[str, Any]) -> Iterator[Fault]:
             yield fault(f"{recursive} needs readOnly: true", "recursiveReadOnly")
         if value.get("mountPropagation") not in (None, "None"):
             found = describe(value["mountPropagation"])
-            yield fault(f"{recursive} needs no mountPropagation, found {found}", "recursiveReadOnly")
+            yield fault(
+                f"{recursive} needs no mountPropagation, found {found}", "recursiveReadOnly"
+            )
 
 
 RULES: Table = {
-    "Container": (_check_image, _check_port_names, _check_devices, _check_propagation, _check_restarts, _check_resizing),
+    "Container": (
+        _check_image,
+        _check_port_names,
+        _check_devices,
+        _check_propagation,
+        _check_restarts,
+        _check_resizing,
+    ),
     "ContainerPort": (_check_port,),
     "VolumeMount": (_check_mount,),
 }

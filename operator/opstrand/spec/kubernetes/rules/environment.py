@@ -29,13 +29,30 @@ from opstrand.spec.kubernetes.rules.checks import (
 from opstrand.spec.section import describe
 
 _SOURCES = ("configMapKeyRef", "fieldRef", "fileKeyRef", "resourceFieldRef", "secretKeyRef")
-#: What a variable can hold of the Pod that it is in; a file of the downward API has labels and annotations besides, and no addresses.
+#: What a variable can hold of the Pod that it is in; a file of the downward API has labels and
+#: annotations besides, and no addresses.
 _FIELDS = (
-    *("metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName"),
+    *(
+        "metadata.name",
+        "metadata.namespace",
+        "metadata.uid",
+        "spec.nodeName",
+        "spec.serviceAccountName",
+    ),
     *("status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"),
 )
-_FILE_FIELDS = ("metadata.name", "metadata.namespace", "metadata.uid", "metadata.labels", "metadata.annotations")
-_AMOUNTS = tuple(f"{part}.{name}" for part in ("limits", "requests") for name in ("cpu", "memory", "ephemeral-storage"))
+_FILE_FIELDS = (
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.uid",
+    "metadata.labels",
+    "metadata.annotations",
+)
+_AMOUNTS = tuple(
+    f"{part}.{name}"
+    for part in ("limits", "requests")
+    for name in ("cpu", "memory", "ephemeral-storage")
+)
 _DIVISORS = {
     "cpu": ("1m", "1"),
     "memory": ("1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"),
@@ -51,7 +68,9 @@ def _check_variable(value: Mapping[str, Any]) -> Iterator[Fault]:
         yield from below(check_single(source, _SOURCES, "a variable's source"), "valueFrom")
         yield from below(_check_field(source.get("fieldRef"), _FIELDS), "valueFrom", "fieldRef")
         reference = source.get("resourceFieldRef")
-        yield from below(_check_amount(reference, needs_container=False), "valueFrom", "resourceFieldRef")
+        yield from below(
+            _check_amount(reference, needs_container=False), "valueFrom", "resourceFieldRef"
+        )
 
 
 def _check_field(value: Any, fields: tuple[str, ...]) -> Iterator[Fault]:
@@ -74,7 +93,9 @@ def _check_amount(value: Any, *, needs_container: bool) -> Iterator[Fault]:
     resource = value.get("resource")
     if needs_container and not value.get("containerName"):
         yield fault("is required: the container whose amount it is", "containerName")
-    if isinstance(resource, str) and not resource.startswith(("limits.hugepages-", "requests.hugepages-")):
+    if isinstance(resource, str) and not resource.startswith(
+        ("limits.hugepages-", "requests.hugepages-")
+    ):
         yield from check_one_of(resource, _AMOUNTS, "resource")
         yield from _check_divisor(resource.partition(".")[2], value.get("divisor"))
 
@@ -107,7 +128,9 @@ def _check_key(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _check_file_key(value: Mapping[str, Any]) -> Iterator[Fault]:
-    yield from check_text(value.get("key"), lambda key: not key or is_variable(key), VARIABLE, "key")
+    yield from check_text(
+        value.get("key"), lambda key: not key or is_variable(key), VARIABLE, "key"
+    )
     yield from check_local(value.get("path"), "path")
 
 

@@ -9,9 +9,24 @@ from typing import Any
 
 from opstrand.spec.kubernetes.names import PORT_NAME, is_port_name
 from opstrand.spec.kubernetes.parts import Fault
-from opstrand.spec.kubernetes.rules.checks import MOST, Table, check_range, check_single, check_text, fault, read_items, read_whole
+from opstrand.spec.kubernetes.rules.checks import (
+    MOST,
+    Table,
+    check_range,
+    check_single,
+    check_text,
+    fault,
+    read_items,
+    read_whole,
+)
 
-_COUNTS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
+_COUNTS = (
+    "initialDelaySeconds",
+    "timeoutSeconds",
+    "periodSeconds",
+    "successThreshold",
+    "failureThreshold",
+)
 #: How long a Pod may take to end, unless it says otherwise; ours never does.
 _GRACE = 30
 _HEADER = re.compile(r"[-A-Za-z0-9]+")
@@ -21,19 +36,27 @@ def _check_probe(value: Mapping[str, Any]) -> Iterator[Fault]:
     yield from check_single(value, ("exec", "grpc", "httpGet", "tcpSocket"), "a probe")
     for key in _COUNTS:
         yield from check_range(value.get(key), 0, MOST, key)
-    yield from check_range(value.get("terminationGracePeriodSeconds"), 1, MOST, "terminationGracePeriodSeconds")
+    yield from check_range(
+        value.get("terminationGracePeriodSeconds"), 1, MOST, "terminationGracePeriodSeconds"
+    )
 
 
 def _check_probes(value: Mapping[str, Any]) -> Iterator[Fault]:
     """What depends on what a probe is for."""
     for name in ("livenessProbe", "startupProbe"):
         probe = value.get(name)
-        threshold = read_whole(probe.get("successThreshold")) if isinstance(probe, Mapping) else None
+        threshold = (
+            read_whole(probe.get("successThreshold")) if isinstance(probe, Mapping) else None
+        )
         if threshold not in (None, 0, 1):
             yield fault(f"expected 1 for a {name}, found {threshold}", name, "successThreshold")
     probe = value.get("readinessProbe")
     if isinstance(probe, Mapping) and probe.get("terminationGracePeriodSeconds") is not None:
-        yield fault("a readinessProbe ends nothing: remove it", "readinessProbe", "terminationGracePeriodSeconds")
+        yield fault(
+            "a readinessProbe ends nothing: remove it",
+            "readinessProbe",
+            "terminationGracePeriodSeconds",
+        )
 
 
 def _check_hook(value: Mapping[str, Any]) -> Iterator[Fault]:
@@ -53,7 +76,14 @@ def _check_port(key: str, value: Mapping[str, Any]) -> Iterator[Fault]:
 def _check_headers(value: Mapping[str, Any]) -> Iterator[Fault]:
     for index, header in enumerate(read_items(value.get("httpHeaders"))):
         name = header.get("name") if isinstance(header, Mapping) else None
-        yield from check_text(name, lambda text: bool(_HEADER.fullmatch(text)), "letters, digits and dashes", "httpHeaders", index, "name")
+        yield from check_text(
+            name,
+            lambda text: bool(_HEADER.fullmatch(text)),
+            "letters, digits and dashes",
+            "httpHeaders",
+            index,
+            "name",
+        )
 
 
 def _check_sleep(value: Mapping[str, Any]) -> Iterator[Fault]:

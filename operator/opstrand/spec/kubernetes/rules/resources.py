@@ -21,7 +21,12 @@ def _check_names(value: Mapping[str, Any]) -> Iterator[Fault]:
                 yield fault(f"expected {QUALIFIED}", part, str(name))
             elif "/" not in name and name not in _NATIVE and not name.startswith(_PAGES):
                 example = "; a GPU is nvidia.com/gpu or its like" if "gpu" in name.lower() else ""
-                yield fault(f"expected cpu, memory, ephemeral-storage, hugepages-SIZE or DOMAIN/NAME{example}", part, name)
+                yield fault(
+                    "expected cpu, memory, ephemeral-storage, hugepages-SIZE or "
+                    f"DOMAIN/NAME{example}",
+                    part,
+                    name,
+                )
             elif name.startswith("requests."):
                 yield fault("the name of a resource cannot begin with 'requests.'", part, name)
 
@@ -31,9 +36,13 @@ def _check_amounts(value: Mapping[str, Any]) -> Iterator[Fault]:
         for name, amount in read_mapping(value.get(part)).items():
             number = parse_quantity(amount)
             if number is not None and number < 0:
-                yield fault(f"expected an amount of at least 0, found {describe(amount)}", part, name)
+                yield fault(
+                    f"expected an amount of at least 0, found {describe(amount)}", part, name
+                )
             elif number is not None and _is_counted(str(name)) and number != int(number):
-                yield fault(f"expected a whole number of {name}, found {describe(amount)}", part, name)
+                yield fault(
+                    f"expected a whole number of {name}, found {describe(amount)}", part, name
+                )
 
 
 def _check_requests(value: Mapping[str, Any]) -> Iterator[Fault]:
@@ -43,13 +52,26 @@ def _check_requests(value: Mapping[str, Any]) -> Iterator[Fault]:
         asked, most = parse_quantity(amount), parse_quantity(limits.get(name))
         if limits.get(name) is None:
             if _is_exclusive(str(name)) and all(key.isascii() for key in map(str, limits)):
-                yield fault(f"{name} cannot be asked for without the same limit: write it in limits", "requests", name)
+                yield fault(
+                    f"{name} cannot be asked for without the same limit: write it in limits",
+                    "requests",
+                    name,
+                )
         elif asked is None or most is None:
             continue
         elif _is_exclusive(str(name)) and asked != most:
-            yield fault(f"expected the limit {limits[name]}, since {name} cannot be shared, found {describe(amount)}", "requests", name)
+            yield fault(
+                f"expected the limit {limits[name]}, since {name} cannot be shared, found "
+                f"{describe(amount)}",
+                "requests",
+                name,
+            )
         elif asked > most:
-            yield fault(f"expected at most the limit {limits[name]}, found {describe(amount)}", "requests", name)
+            yield fault(
+                f"expected at most the limit {limits[name]}, found {describe(amount)}",
+                "requests",
+                name,
+            )
 
 
 def _check_pages(value: Mapping[str, Any]) -> Iterator[Fault]:
@@ -63,7 +85,12 @@ def _check_pages(value: Mapping[str, Any]) -> Iterator[Fault]:
                 if not size or size < 0:
                     yield fault("expected hugepages-SIZE with an amount such as 2Mi", part, name)
                 elif number is not None and (number <= 0 or number % size):
-                    yield fault(f"expected a multiple of {name.removeprefix(_PAGES)}, found {describe(amount)}", part, name)
+                    yield fault(
+                        f"expected a multiple of {name.removeprefix(_PAGES)}, found "
+                        f"{describe(amount)}",
+                        part,
+                        name,
+                    )
 
 
 def _check_claims(value: Mapping[str, Any]) -> Iterator[Fault]:
@@ -80,4 +107,12 @@ def _is_counted(name: str) -> bool:
     return "/" in name and "kubernetes.io/" not in name
 
 
-RULES: Table = {"ResourceRequirements": (_check_names, _check_amounts, _check_requests, _check_pages, _check_claims)}
+RULES: Table = {
+    "ResourceRequirements": (
+        _check_names,
+        _check_amounts,
+        _check_requests,
+        _check_pages,
+        _check_claims,
+    )
+}

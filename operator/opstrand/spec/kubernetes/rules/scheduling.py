@@ -43,9 +43,17 @@ def _check_toleration(value: Mapping[str, Any]) -> Iterator[Fault]:
     if value.get("tolerationSeconds") is not None and value.get("effect") != "NoExecute":
         yield fault("tolerationSeconds needs the effect NoExecute", "effect")
     if operator == "Exists" and value.get("value"):
-        yield fault(f"Exists has no value, found {describe(value['value'])}: remove it, or use Equal", "value")
+        yield fault(
+            f"Exists has no value, found {describe(value['value'])}: remove it, or use Equal",
+            "value",
+        )
     elif operator in ("Gt", "Lt"):
-        yield from check_text(value.get("value") or "", _is_whole, f"a whole number, with which {operator} compares", "value")
+        yield from check_text(
+            value.get("value") or "",
+            _is_whole,
+            f"a whole number, with which {operator} compares",
+            "value",
+        )
     elif operator in (None, "", "Equal"):
         yield from check_text(value.get("value"), is_label_value, LABEL_VALUE, "value")
 
@@ -60,12 +68,16 @@ def _check_node_requirement(value: Mapping[str, Any]) -> Iterator[Fault]:
     if value.get("operator") in ("Gt", "Lt"):
         values = read_items(value.get("values"))
         if len(values) != 1:
-            yield fault(f"{value['operator']} compares with one value, found {len(values)}", "values")
+            yield fault(
+                f"{value['operator']} compares with one value, found {len(values)}", "values"
+            )
 
 
 def _check_label_requirement(value: Mapping[str, Any]) -> Iterator[Fault]:
     yield from check_text(value.get("key"), is_qualified, QUALIFIED, "key")
-    yield from check_one_of(value.get("operator"), ("In", "NotIn", "Exists", "DoesNotExist"), "operator")
+    yield from check_one_of(
+        value.get("operator"), ("In", "NotIn", "Exists", "DoesNotExist"), "operator"
+    )
     yield from _check_operands(value)
     for index, one in enumerate(read_items(value.get("values"))):
         yield from check_text(one, is_label_value, LABEL_VALUE, "values", index)
@@ -146,7 +158,10 @@ def _check_dns(value: Mapping[str, Any]) -> Iterator[Fault]:
     for index, server in enumerate(servers):
         yield from check_text(server, is_address, _ADDRESS, "nameservers", index)
     if len(searches) > _SEARCHES or len(" ".join(map(str, searches))) > _SEARCH_LENGTH:
-        yield fault(f"expected at most {_SEARCHES} domains of {_SEARCH_LENGTH} characters together", "searches")
+        yield fault(
+            f"expected at most {_SEARCHES} domains of {_SEARCH_LENGTH} characters together",
+            "searches",
+        )
     for index, domain in enumerate(searches):
         yield from check_text(domain, _is_search_domain, SUBDOMAIN, "searches", index)
     for index, option in enumerate(map(read_mapping, read_items(value.get("options")))):
@@ -156,7 +171,9 @@ def _check_dns(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 def _is_search_domain(text: str) -> bool:
     """Underscores are allowed in it, and a dot at its end."""
-    return text == "." or is_subdomain(re.sub(r"(?<![a-z0-9])_|_(?=[a-z0-9])", "a", text.removesuffix(".")))
+    return text == "." or is_subdomain(
+        re.sub(r"(?<![a-z0-9])_|_(?=[a-z0-9])", "a", text.removesuffix("."))
+    )
 
 
 RULES: Table = {

@@ -24,21 +24,35 @@ def _check_ids(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 def _check_root(value: Mapping[str, Any]) -> Iterator[Fault]:
     if value.get("runAsNonRoot") is True and value.get("runAsUser") == 0:
-        yield fault("0 is root, which runAsNonRoot forbids: the kubelet would not start the container", "runAsUser")
+        yield fault(
+            "0 is root, which runAsNonRoot forbids: the kubelet would not start the container",
+            "runAsUser",
+        )
 
 
 def _check_escalation(value: Mapping[str, Any]) -> Iterator[Fault]:
     if value.get("allowPrivilegeEscalation") is not False:
         return
     if value.get("privileged") is True:
-        yield fault("a privileged container cannot have false: remove one of the two", "allowPrivilegeEscalation")
-    if "CAP_SYS_ADMIN" in checks.read_items(checks.read_mapping(value.get("capabilities")).get("add")):
-        yield fault("a container with CAP_SYS_ADMIN cannot have false: remove one of the two", "allowPrivilegeEscalation")
+        yield fault(
+            "a privileged container cannot have false: remove one of the two",
+            "allowPrivilegeEscalation",
+        )
+    if "CAP_SYS_ADMIN" in checks.read_items(
+        checks.read_mapping(value.get("capabilities")).get("add")
+    ):
+        yield fault(
+            "a container with CAP_SYS_ADMIN cannot have false: remove one of the two",
+            "allowPrivilegeEscalation",
+        )
 
 
 def _check_proc(value: Mapping[str, Any]) -> Iterator[Fault]:
     if value.get("procMount") == "Unmasked":
-        yield fault("Unmasked needs a Pod with users of its own (hostUsers: false), which a run's is not", "procMount")
+        yield fault(
+            "Unmasked needs a Pod with users of its own (hostUsers: false), which a run's is not",
+            "procMount",
+        )
 
 
 def _check_profile(value: Mapping[str, Any]) -> Iterator[Fault]:
@@ -47,7 +61,10 @@ def _check_profile(value: Mapping[str, Any]) -> Iterator[Fault]:
     if is_local and value.get("localhostProfile") is None:
         yield fault("is required for the type Localhost", "localhostProfile")
     if not is_local and value.get("localhostProfile") is not None:
-        yield fault(f"only the type Localhost has one, found {describe(value.get('type'))}", "localhostProfile")
+        yield fault(
+            f"only the type Localhost has one, found {describe(value.get('type'))}",
+            "localhostProfile",
+        )
 
 
 def _check_seccomp(value: Mapping[str, Any]) -> Iterator[Fault]:
@@ -57,7 +74,10 @@ def _check_seccomp(value: Mapping[str, Any]) -> Iterator[Fault]:
 def _check_app_armor(value: Mapping[str, Any]) -> Iterator[Fault]:
     name = value.get("localhostProfile")
     if isinstance(name, str) and (not name or name != name.strip() or len(name) > 4095):
-        yield fault(f"expected the name of a profile, without spaces around it, found {describe(name)}", "localhostProfile")
+        yield fault(
+            f"expected the name of a profile, without spaces around it, found {describe(name)}",
+            "localhostProfile",
+        )
 
 
 def _check_sysctls(value: Mapping[str, Any]) -> Iterator[Fault]:
@@ -68,7 +88,11 @@ def _check_sysctls(value: Mapping[str, Any]) -> Iterator[Fault]:
             continue
         if len(name) > 253 or not _SYSCTL.fullmatch(name):
             yield fault(
-                f"expected the name of a kernel parameter such as net.core.somaxconn, found {describe(name)}", "sysctls", index, "name"
+                "expected the name of a kernel parameter such as net.core.somaxconn, found "
+                f"{describe(name)}",
+                "sysctls",
+                index,
+                "name",
             )
         elif name in seen:
             yield fault(f"{name} is there twice", "sysctls", index, "name")
@@ -76,15 +100,22 @@ def _check_sysctls(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _check_pod_policies(value: Mapping[str, Any]) -> Iterator[Fault]:
-    yield from checks.check_one_of(value.get("seLinuxChangePolicy"), ("MountOption", "Recursive"), "seLinuxChangePolicy")
+    yield from checks.check_one_of(
+        value.get("seLinuxChangePolicy"), ("MountOption", "Recursive"), "seLinuxChangePolicy"
+    )
 
 
 def _check_windows(value: Mapping[str, Any]) -> Iterator[Fault]:
     if value.get("hostProcess") is True:
-        yield fault("all containers of the Pod would have to be of Windows, and a run has some of ours", "hostProcess")
+        yield fault(
+            "all containers of the Pod would have to be of Windows, and a run has some of ours",
+            "hostProcess",
+        )
     if value.get("runAsUserName") == "":
         yield fault("expected the name of a user, found an empty text", "runAsUserName")
-    yield from checks.check_text(value.get("gmsaCredentialSpecName"), is_subdomain, SUBDOMAIN, "gmsaCredentialSpecName")
+    yield from checks.check_text(
+        value.get("gmsaCredentialSpecName"), is_subdomain, SUBDOMAIN, "gmsaCredentialSpecName"
+    )
 
 
 RULES: Table = {

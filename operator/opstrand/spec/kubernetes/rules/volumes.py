@@ -25,7 +25,14 @@ from opstrand.spec.kubernetes.rules.checks import (
 from opstrand.spec.section import describe
 
 _TOKEN_LIFE = (600, 2**32)
-_SOURCES = ("clusterTrustBundle", "configMap", "downwardAPI", "podCertificate", "secret", "serviceAccountToken")
+_SOURCES = (
+    "clusterTrustBundle",
+    "configMap",
+    "downwardAPI",
+    "podCertificate",
+    "secret",
+    "serviceAccountToken",
+)
 _KEY_TYPES = ("RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519")
 _DRIVER = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9.]{0,61}[a-zA-Z0-9])?")
 
@@ -35,13 +42,17 @@ def _check_source(value: Mapping[str, Any]) -> Iterator[Fault]:
     sources = [key for key in known_keys()["Volume"] if key != "name"]
     given = [key for key in sources if value.get(key) is not None]
     if len(given) > 1:
-        yield fault(f"a volume has one source, found {' and '.join(given)}: make two volumes", given[1])
+        yield fault(
+            f"a volume has one source, found {' and '.join(given)}: make two volumes", given[1]
+        )
 
 
 def _check_empty(value: Mapping[str, Any]) -> Iterator[Fault]:
     medium, size = value.get("medium"), parse_quantity(value.get("sizeLimit"))
     if size is not None and size < 0:
-        yield fault(f"expected an amount of at least 0, found {describe(value['sizeLimit'])}", "sizeLimit")
+        yield fault(
+            f"expected an amount of at least 0, found {describe(value['sizeLimit'])}", "sizeLimit"
+        )
     if isinstance(medium, str) and not medium.startswith("HugePages-"):
         yield from check_one_of(medium, ("", "Memory", "HugePages"), "medium")
 
@@ -81,10 +92,20 @@ def _check_paths(value: Mapping[str, Any]) -> Iterator[Fault]:
     seen: set[str] = set()
     for index, source in enumerate(map(read_mapping, read_items(value.get("sources")))):
         for key in ("configMap", "secret", "downwardAPI"):
-            for number, item in enumerate(map(read_mapping, read_items(read_mapping(source.get(key)).get("items")))):
+            for number, item in enumerate(
+                map(read_mapping, read_items(read_mapping(source.get(key)).get("items")))
+            ):
                 path = item.get("path")
                 if isinstance(path, str) and path in seen:
-                    yield fault(f"there is a file {path!r} already", "sources", index, key, "items", number, "path")
+                    yield fault(
+                        f"there is a file {path!r} already",
+                        "sources",
+                        index,
+                        key,
+                        "items",
+                        number,
+                        "path",
+                    )
                 seen.add(str(path))
 
 
@@ -102,7 +123,9 @@ def _check_bundle(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 def _check_certificate(value: Mapping[str, Any]) -> Iterator[Fault]:
     yield from check_one_of(value.get("keyType"), _KEY_TYPES, "keyType")
-    yield from check_range(value.get("maxExpirationSeconds"), 3600, 91 * 86400, "maxExpirationSeconds")
+    yield from check_range(
+        value.get("maxExpirationSeconds"), 3600, 91 * 86400, "maxExpirationSeconds"
+    )
     for key in ("credentialBundlePath", "keyPath", "certificateChainPath"):
         yield from check_local(value.get(key), key)
 
@@ -113,13 +136,20 @@ def _check_nfs(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _check_driver(value: Mapping[str, Any]) -> Iterator[Fault]:
-    yield from check_text(value.get("driver"), lambda text: bool(_DRIVER.fullmatch(text)), "the name of a CSI driver", "driver")
+    yield from check_text(
+        value.get("driver"),
+        lambda text: bool(_DRIVER.fullmatch(text)),
+        "the name of a CSI driver",
+        "driver",
+    )
     secret = value.get("nodePublishSecretRef")
     if isinstance(secret, Mapping):
         if not secret.get("name"):
             yield fault("is required", "nodePublishSecretRef", "name")
         else:
-            yield from check_text(secret["name"], is_subdomain, SUBDOMAIN, "nodePublishSecretRef", "name")
+            yield from check_text(
+                secret["name"], is_subdomain, SUBDOMAIN, "nodePublishSecretRef", "name"
+            )
 
 
 def _check_ephemeral(value: Mapping[str, Any]) -> Iterator[Fault]:
@@ -127,7 +157,12 @@ def _check_ephemeral(value: Mapping[str, Any]) -> Iterator[Fault]:
         yield fault("is required", "volumeClaimTemplate")
     for key in read_mapping(read_mapping(value.get("volumeClaimTemplate")).get("metadata")):
         if key not in ("labels", "annotations"):
-            yield fault("a claim's template has labels and annotations alone: remove it", "volumeClaimTemplate", "metadata", key)
+            yield fault(
+                "a claim's template has labels and annotations alone: remove it",
+                "volumeClaimTemplate",
+                "metadata",
+                key,
+            )
 
 
 def _check_claim_spec(value: Mapping[str, Any]) -> Iterator[Fault]:
@@ -141,9 +176,16 @@ def _check_claim_spec(value: Mapping[str, Any]) -> Iterator[Fault]:
     if amount is None:
         yield fault("is required", "resources", "requests", "storage")
     elif size is not None and size <= 0:
-        yield fault(f"expected an amount above 0, found {describe(amount)}", "resources", "requests", "storage")
+        yield fault(
+            f"expected an amount above 0, found {describe(amount)}",
+            "resources",
+            "requests",
+            "storage",
+        )
     if value.get("storageClassName"):
-        yield from check_text(value["storageClassName"], is_subdomain, SUBDOMAIN, "storageClassName")
+        yield from check_text(
+            value["storageClassName"], is_subdomain, SUBDOMAIN, "storageClassName"
+        )
 
 
 def _check_image(value: Mapping[str, Any]) -> Iterator[Fault]:
