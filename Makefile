@@ -101,6 +101,22 @@ demo-cluster: cluster install-cluster ## cluster, images, install, echo
 bench: install published ## our operator beside the bare write loop, in one run
 	@$(BIN)/python -m tests.bench
 
+COVERAGE := .work/coverage-$(shell cksum < tests/coverage/requirements.txt | cut -d' ' -f1)
+$(COVERAGE):
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r tests/coverage/requirements.txt -t $@
+.PHONY: coverage
+coverage: install $(COVERAGE) ## branch coverage of the core by the tests of `make test-fast`
+	@PYTHONPATH=$(COVERAGE) $(BIN)/python -m coverage run -m pytest -q tests/unit tests/golden
+	@PYTHONPATH=$(COVERAGE) $(BIN)/python -m coverage report --fail-under=$(COVERED)
+# Percent of the lines and branches of opstrand.core.
+COVERED := 95
+
+IMAGE ?= localhost/opstrand
+OUTPUT ?= dist
+.PHONY: release
+release: install ## VERSION=X.Y.Z: a dry run into dist/; with PUBLISH=1 IMAGE=REGISTRY/opstrand it is pushed
+	@$(BIN)/python tools/release.py $(VERSION) --image $(IMAGE) --output $(OUTPUT) $(if $(PUBLISH),--publish)
+
 .PHONY: clean
 clean: ## remove what make made in the checkout
-	@rm -rf .venv $(PUBLISHED) .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv $(PUBLISHED) .work dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache

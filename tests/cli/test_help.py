@@ -18,6 +18,7 @@ import pytest
 from tests.cli.conftest import Cli
 from tests.support.command_line import OPSTRAND, environment, run_command, run_opstrand
 
+from opstrand import __version__
 from opstrand.cli.app import COMMANDS, load_command
 
 
@@ -176,7 +177,7 @@ def test_a_wrong_word_gets_the_nearest_right_one() -> None:
 
 def test_the_version() -> None:
     assert run_opstrand("version").out == run_opstrand("--version").out
-    assert '"opstrand": "0.1.0"' in run_opstrand("version", "-o", "json").out
+    assert f'"opstrand": "{__version__}"' in run_opstrand("version", "-o", "json").out
 
 
 @pytest.mark.parametrize(
