@@ -21,11 +21,11 @@ log_failed log_file_ref log_inputs log_meta log_metric log_metrics log_model_ref
 log_status log_stopped log_succeeded log_tags namespace refresh_data reset_client restart resume run_data
 set_description set_name set_owner set_project set_readme set_run_uuid settings skip start status stop store
 team update wait_for_condition watch_logs watch_statuses
-""".split()
+"""
 #: What `tracking.Run` has besides.
 OF_RUN = """
 get_artifacts_path get_log_level get_outputs_path get_tensorboard_path log_env set_artifacts_path
-""".split()
+"""
 
 
 def offered(of: type) -> set[str]:
@@ -42,8 +42,8 @@ def test_the_package_exports_these_names() -> None:
 
 
 def test_the_run_clients_offer_these_names() -> None:
-    assert sorted(offered(RunClient)) == OF_RUN_CLIENT
-    assert sorted(offered(tracking.Run) - offered(RunClient)) == OF_RUN
+    assert sorted(offered(RunClient)) == OF_RUN_CLIENT.split()
+    assert sorted(offered(tracking.Run) - offered(RunClient)) == OF_RUN.split()
 
 
 def test_every_error_is_a_client_error() -> None:
