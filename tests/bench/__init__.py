@@ -1,4 +1,1 @@
-"""The bench: our operator beside the bare write loop, on one control plane, in one run.
-
-See README.md.
-"""
+"""The bench: our operator beside the bare write loop, on one control plane, in one run. See docs/reference/speed.md."""

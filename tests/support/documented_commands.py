@@ -1,0 +1,136 @@
+"""Every command that the README and docs/ show, and what runs it: a test of this repository, CI, or nothing, for a reason.
+
+Owns that list, and how commands are read from a page. A command without an entry here fails `tests/unit/test_documented_commands.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PAGES = [*sorted(CHECKOUT.glob("*.md")), *sorted(CHECKOUT.glob("docs/**/*.md"))]
+_BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+_COMMENT = re.compile(r"\s+#\s.*$")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A command of a page, without its comment, and the lines that the page shows of its output."""
+
+    page: str
+    command: str
+    output: str = ""
+
+
+def read_blocks(page: Path) -> Iterator[list[Shown]]:
+    """The commands of each block of a page, in their order."""
+    for block in _BLOCK.findall(page.read_text()):
+        shown: list[Shown] = []
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                shown.append(Shown(str(page.relative_to(CHECKOUT)), _COMMENT.sub("", line[2:])))
+            elif shown:
+                last = shown[-1]
+                shown[-1] = Shown(last.page, last.command, f"{last.output}{line}\n")
+        yield shown
+
+
+def read_commands() -> list[Shown]:
+    return [one for page in PAGES for block in read_blocks(page) for one in block]
+
+
+@dataclass(frozen=True)
+class Here:
+    """Run as it is shown, by tests/local/test_documented_commands.py: without a cluster, in a folder of runs of its own."""
+
+
+@dataclass(frozen=True)
+class By:
+    """Run by another test or script; `words` of it must occur in that file, so that a change of either is seen."""
+
+    file: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Not:
+    """Run by nothing."""
+
+    reason: str
+
+
+HERE = Here()
+README_TEST = By("tests/e2e/test_samples.py", "async def test_the_readmes_five_minutes")
+INSTALLED = By("tests/support/install.py", 'kubectl("kustomize", str(CHECKOUT / "manifests"))')
+CHANGES = "it changes files of the checkout, which other tests read at the same time"
+REGISTRY = "it needs a registry; that each part fits is tested by tests/unit/test_manifests.py and tests/unit/test_release.py"
+
+COMMANDS: dict[str, Here | By | Not] = {
+    # without a cluster
+    "opstrand run --local -f docs/examples/train.yaml -P rate=0.5 -l": HERE,
+    "opstrand run --local -f docs/examples/train.yaml": HERE,
+    "opstrand run --local -f docs/examples/report.yaml -l": HERE,
+    "opstrand get report --local --explain": HERE,
+    "opstrand lineage report --local --up": HERE,
+    "opstrand ls --local": HERE,
+    "opstrand wait report --local": HERE,
+    "opstrand rm -y report --local": HERE,
+    "opstrand check docs/examples/*.yaml": HERE,
+    "opstrand explain run.container": HERE,
+    "opstrand render -f docs/examples/train.yaml": HERE,
+    "make demo": HERE,
+    # in a cluster
+    "opstrand run -f docs/examples/train.yaml -n train -l": By(
+        "tests/e2e/test_samples.py", "async def test_the_examples_run_in_a_cluster_too"
+    ),
+    "polyaxon run -p team -f docs/examples/train.yaml -l": By("tests/e2e/test_published_command_line.py", 'editor.polyaxon("run", "-f"'),
+    "kubectl apply -f manifests/samples/echo-client.yaml": By("tests/e2e/test_samples.py", '"apply", "-R", "-f", str(FOLDER)'),
+    "kubectl apply -f manifests/samples/service.yaml": By("tests/e2e/test_samples.py", '"apply", "-R", "-f", str(FOLDER)'),
+    "opstrand get web": By("tests/e2e/test_services.py", '"get", "web"'),
+    "opstrand port-forward web": By("tests/e2e/test_services.py", '"port-forward", "web"'),
+    "kubectl apply -f train.yaml": README_TEST,
+    "kubectl wait --for=condition=Finished operation --all --timeout=5m": README_TEST,
+    "kubectl get operations": README_TEST,
+    "opstrand get print-loss --explain": README_TEST,
+    "opstrand lineage print-loss --up": README_TEST,
+    "opstrand logs print-loss": README_TEST,
+    "kubectl create token ACCOUNT --audience opstrand": By("tests/e2e/conftest.py", '"create", "token", "default", "--audience"'),
+    # the checkout
+    "make install": By(".github/workflows/test.yaml", "make install"),
+    "make check": By("Makefile", "test: check install published"),
+    "make test": By(".ci/run", "make test"),
+    "make test-fast": By(".github/workflows/test.yaml", "make test-fast"),
+    "make coverage": By(".github/workflows/test.yaml", "make coverage"),
+    "make cluster": By(".ci/run", "make programs cluster"),
+    "make cluster-down": By(".github/workflows/test.yaml", "python -m tests.cluster down"),
+    "make demo-cluster": Not("its parts are run by .ci/run (cluster), tests/support/install.py and tests/e2e/test_echo.py"),
+    "make format": Not(CHANGES),
+    "make golden": Not(f"{CHANGES}; tests/golden compares what it would write"),
+    "make crds": Not(f"{CHANGES}; `make check` compares what it would write"),
+    "make lock": Not("it resolves the newest packages, which is a change of its own"),
+    "make release VERSION=X.Y.Z": By("tests/unit/test_release.py", '"release", f"VERSION={NEXT}"'),
+    "make release VERSION=X.Y.Z IMAGE=REGISTRY/opstrand PUBLISH=1": By("tests/unit/test_release.py", "release.publish(released(clone))"),
+    ".venv/bin/python -m pytest -q tests/integration/test_waiting.py": By("tests/run.py", '"-m", "pytest", "-q"'),
+    "kubectl apply --server-side -f crds/operation.yaml -f crds/component.yaml": By(
+        "tests/integration/conftest.py", '"apply", "--server-side", "-f"'
+    ),
+    "KUBECONFIG=FILE OPSTRAND_HEALTH_PORT=0 .venv/bin/python -m opstrand.handlers": By(
+        "tests/support/operator_process.py", '[sys.executable, "-m", self._module]'
+    ),
+    # an installation
+    "docker build -t REGISTRY/opstrand:TAG . && docker push REGISTRY/opstrand:TAG": Not(REGISTRY),
+    "(cd manifests && kustomize edit set image localhost/opstrand=REGISTRY/opstrand:TAG)": Not(
+        "kustomize edit writes the `images:` that tools/release.py writes; tests/unit/test_release.py checks what comes of it"
+    ),
+    "kubectl apply -k manifests/": INSTALLED,
+    "pip install '.[cli]' && opstrand doctor": By("tests/integration/test_command_line.py", "test_doctor_finds_what_is_missing"),
+    "python -m opstrand.api.certificates | kubectl apply -f -": By(
+        "tests/unit/api/test_tls.py", "def test_the_secret_has_what_the_manifests_mount"
+    ),
+    "(cd manifests && kustomize edit add component tls) && kubectl apply -k manifests/": By(
+        "tests/unit/test_manifests.py", "def test_the_component_for_tls_fits_what_it_is_added_to"
+    ),
+}
