@@ -101,7 +101,7 @@ demo-cluster: cluster install-cluster ## cluster, images, install, echo
 bench: install published ## our operator beside the bare write loop, in one run
 	@$(BIN)/python -m tests.bench
 
-COVERAGE := .work/coverage-$(shell cksum < tests/coverage/requirements.txt | cut -d' ' -f1)
+COVERAGE := .work/coverage-$(shell cat tests/coverage/requirements.txt 2>/dev/null | cksum | cut -d' ' -f1)
 $(COVERAGE):
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r tests/coverage/requirements.txt -t $@
 .PHONY: coverage
