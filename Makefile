@@ -106,7 +106,8 @@ $(COVERAGE):
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r tests/coverage/requirements.txt -t $@
 .PHONY: coverage
 coverage: install $(COVERAGE) ## branch coverage of the core by the tests of `make test-fast`
-	@PYTHONPATH=$(COVERAGE) $(BIN)/python -m coverage run -m pytest -q tests/unit tests/golden
+	@# A test that bounds CPU time is left out: counting branches takes some of its own.
+	@PYTHONPATH=$(COVERAGE) $(BIN)/python -m coverage run -m pytest -q tests/unit tests/golden -k "not within_a_second"
 	@PYTHONPATH=$(COVERAGE) $(BIN)/python -m coverage report --fail-under=$(COVERED)
 # Percent of the lines and branches of opstrand.core.
 COVERED := 95
