@@ -116,7 +116,7 @@ IMAGE ?= localhost/opstrand
 OUTPUT ?= dist
 .PHONY: release
 release: install ## VERSION=X.Y.Z: a dry run into dist/; with PUBLISH=1 IMAGE=REGISTRY/opstrand it is pushed
-	@$(BIN)/python tools/release.py $(VERSION) --image $(IMAGE) --output $(OUTPUT) $(if $(PUBLISH),--publish)
+	@$(if $(VERSION),,$(error say which: make release VERSION=X.Y.Z))$(BIN)/python tools/release.py $(VERSION) --image $(IMAGE) --output $(OUTPUT) $(if $(PUBLISH),--publish)
 
 .PHONY: clean
 clean: ## remove what make made in the checkout

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
 import pytest
+import yaml
+
+from opstrand.core.phase import Phase
+from opstrand.errors import REASONS
+from opstrand.settings import Settings
+from opstrand.spec.crd.status import status_schema
+from opstrand.spec.crd.write import EDITABLE
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGE = CHECKOUT / "operator" / "opstrand"
@@ -83,3 +91,46 @@ def test_every_decision_is_listed_and_has_all_its_parts() -> None:
         assert re.search(r"^20\d\d-\d\d · (accepted|replaced by .*)$", text, re.MULTILINE), name
         missing = [part for part in ("Context", "Decision", "Consequences", "What would change our mind") if f"**{part}.**" not in text]
         assert missing == [], name
+
+
+def code_of(*folders: str) -> str:
+    return "\n".join(path.read_text() for folder in folders for path in sorted((CHECKOUT / folder).rglob("*.py")))
+
+
+def test_every_variable_and_function_that_a_page_names_is_in_the_code() -> None:
+    code = code_of("operator", "tests/support", "tests/cluster", "tests/unit/client") + (CHECKOUT / "Makefile").read_text()
+    settings = {f"OPSTRAND_{field.name.upper()}" for field in dataclasses.fields(Settings)}
+    spans = [span for page in PAGES if not name_of(page).startswith(OLD) for span in _CODE.findall(page.read_text())]
+    variables = {found for span in spans for found in re.findall(r"OPSTRAND_[A-Z_]+", span)} - settings
+    functions = {span for span in spans if re.fullmatch(r"[a-z]+(_[a-z]+)+", span)} - {"requirements_dev"}
+    assert {name for name in variables | functions if not re.search(rf"\b{name}\b", code)} == set()
+
+
+def test_the_architecture_page_says_who_writes_every_field_of_the_status() -> None:
+    table = (CHECKOUT / "docs" / "architecture.md").read_text().partition("## Who writes which field")[2].partition("\n## ")[0]
+    said = {span.removeprefix("status.").removeprefix("spec.") for span in _CODE.findall(table)}
+    # `archived` is for a store that is not there yet.
+    assert set(status_schema()["properties"]) - {"archived"} <= said
+    assert set(EDITABLE) <= said
+
+
+def test_every_reason_of_the_page_about_trouble_is_one() -> None:
+    rows = [line.split("|")[1] for line in (CHECKOUT / "docs/reference/trouble.md").read_text().splitlines() if line.startswith("| `")]
+    named = {span for row in rows for span in _CODE.findall(row) if re.fullmatch(r"([A-Z]+[a-z]+)+", span)}
+    assert named <= set(REASONS) | {phase.value for phase in Phase}
+
+
+def test_the_hooks_of_pre_commit_are_our_own_tools() -> None:
+    (repo,) = yaml.safe_load((CHECKOUT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repo["repo"] == "local"
+    programs = {hook["entry"].split()[0] for hook in repo["hooks"]}
+    assert programs - {"make"} == {f".venv/bin/{name}" for name in ("ruff", "mypy", "lint-imports")}
+    assert {hook["language"] for hook in repo["hooks"]} == {"system"}
+
+
+@pytest.mark.parametrize("name", ["operator", "api"])
+def test_neither_deployment_may_read_secrets_as_the_security_page_says(name: str) -> None:
+    roles = [one for one in yaml.safe_load_all((CHECKOUT / f"manifests/base/rbac-{name}.yaml").read_text()) if one["kind"] == "ClusterRole"]
+    resources = {resource for role in roles for rule in role["rules"] for resource in rule["resources"]}
+    assert resources
+    assert not resources & {"secrets", "*"}
