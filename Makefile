@@ -8,7 +8,7 @@ PUBLISHED := .venv-published
 PUBLISHED_LOCK := tests/cluster/images/quick-start/requirements.txt
 CLUSTER_STATE := $(or $(OPSTRAND_CLUSTER_STATE),$(if $(filter 0,$(shell id -u)),/var/lib,$(HOME)/.local/state)/opstrand-cluster)
 # A stamp is named by the content of what it stands for, and by where it lies, which its commands have in their first line: a changed lock
-# or a moved checkout installs anew, everything else costs nothing.
+# or a moved checkout installs again, everything else costs nothing.
 stamp = .installed-$(shell { pwd; cat $(1) 2>/dev/null; } | cksum | cut -d' ' -f1)
 DEV_STAMP = .venv/$(call stamp,requirements-dev.txt pyproject.toml)
 PUBLISHED_STAMP = $(PUBLISHED)/$(call stamp,$(PUBLISHED_LOCK))
@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## show this
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 # One that was left half made, as where Debian's python3-venv is missing, has no pip; one that was moved along has another place's.
 make_venv = $(1)/bin/pip --version 2>/dev/null | grep -qF '$(CURDIR)/$(1)/' || { \
@@ -65,7 +65,7 @@ format: install ## let ruff write it
 .PHONY: crds golden lock
 crds: install ## write crds/ from the models
 	@$(BIN)/python -m opstrand.spec.crd.write
-golden: install ## write the golden Pods anew; the diff is the review
+golden: install ## write the golden Pods again; the diff is the review
 	@OPSTRAND_GOLDEN=write $(PYTEST) tests/golden
 lock: install ## resolve the locks again
 	@for set in requirements requirements-dev; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
