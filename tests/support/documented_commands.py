@@ -65,6 +65,8 @@ class Not:
 HERE = Here()
 README_TEST = By("tests/e2e/test_samples.py", "async def test_the_readmes_five_minutes")
 INSTALLED = By("tests/support/install.py", 'kubectl("kustomize", str(CHECKOUT / "manifests"))')
+LAPTOP = By("tests/e2e/test_published_command_line.py", '"POLYAXON_SSL_CA_CERT": str(self.home / "ca.crt")')
+AUTHORITY = By("tests/integration/test_api_tls.py", '"patch", "secret", "-n", "default", SECRET, "--type=merge"')
 CHANGES = "it changes files of the checkout, which other tests read at the same time"
 REGISTRY = "it needs a registry; that each part fits is tested by tests/unit/test_manifests.py and tests/unit/test_release.py"
 
@@ -130,7 +132,12 @@ COMMANDS: dict[str, Here | By | Not] = {
     "python -m opstrand.api.certificates | kubectl apply -f -": By(
         "tests/unit/api/test_tls.py", "def test_the_secret_has_what_the_manifests_mount"
     ),
-    "(cd manifests && kustomize edit add component tls) && kubectl apply -k manifests/": By(
-        "tests/unit/test_manifests.py", "def test_the_component_for_tls_fits_what_it_is_added_to"
+    "kubectl -n opstrand get configmap opstrand-api-ca -o jsonpath='{.data.ca\\.crt}' > ca.crt": By(
+        "tests/e2e/conftest.py", '"get", "configmap", "opstrand-api-ca"'
     ),
+    "kubectl -n opstrand port-forward service/opstrand-api 8000 &": By("tests/e2e/conftest.py", '"port-forward", "service/opstrand-api"'),
+    "export POLYAXON_HOST=https://localhost:8000 POLYAXON_SSL_CA_CERT=$PWD/ca.crt": LAPTOP,
+    "export POLYAXON_AUTH_TOKEN=$(kubectl create token ACCOUNT)": LAPTOP,
+    "kubectl -n opstrand patch secret opstrand-api-own-tls --type=merge -p '{\"data\":null}'": AUTHORITY,
+    "(cd manifests && kustomize edit add component plain-http)": By("tests/unit/test_manifests.py", "plain-http"),
 }
