@@ -1,8 +1,11 @@
-"""`make release VERSION=X.Y.Z`: from a commit to a tag, a wheel, an image, manifests with its digest, and release notes.
+"""`make release VERSION=X.Y.Z`: from a commit to a tag, a wheel, an image, manifests with its
+digest, and release notes.
 
-Without PUBLISH=1 it is a dry run: the release is made in a clone of the checkout, and what would be published is in the output folder:
-`opstrand-X-py3-none-any.whl`, `opstrand-X.yaml`, `release-notes.md`. The checkout, the registry and the remote repository stay as they are.
-With PUBLISH=1 the same is done in the checkout, the image is built and pushed, and the commit and its tag are pushed to `origin`.
+Without PUBLISH=1 it is a dry run: the release is made in a clone of the checkout, and what would be
+published is in the output folder: `opstrand-X-py3-none-any.whl`, `opstrand-X.yaml`,
+`release-notes.md`. The checkout, the registry and the remote repository stay as they are. With
+PUBLISH=1 the same is done in the checkout, the image is built and pushed, and the commit and its
+tag are pushed to `origin`.
 """
 
 from __future__ import annotations
@@ -54,7 +57,9 @@ class Release:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make release", description=__doc__)
     parser.add_argument("version")
-    parser.add_argument("--image", default=DEVELOPMENT_IMAGE, help="where the image is pushed, without a tag")
+    parser.add_argument(
+        "--image", default=DEVELOPMENT_IMAGE, help="where the image is pushed, without a tag"
+    )
     parser.add_argument("--output", type=Path, default=CHECKOUT / "dist")
     parser.add_argument("--publish", action="store_true")
     given = parser.parse_args(arguments)
@@ -70,9 +75,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def rehearse(version: str, output: Path, image: str) -> None:
-    """All of a release that needs no registry and no remote repository, in a clone of the checkout's last commit."""
+    """All of a release that needs no registry and no remote repository, in a clone of the
+    checkout's last commit.
+    """
     if _run("git", "status", "--porcelain", folder=CHECKOUT):
-        print("note: the release is made from the last commit; uncommitted changes are not in it", file=sys.stderr)
+        print(
+            "note: the release is made from the last commit; uncommitted changes are not in it",
+            file=sys.stderr,
+        )
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "opstrand"
         _run("git", "clone", "--quiet", str(CHECKOUT), str(folder), folder=CHECKOUT)
@@ -80,23 +90,45 @@ def rehearse(version: str, output: Path, image: str) -> None:
         prepare(release)
         write_manifests(release, release.tagged_image)
         commit(release)
-    print(f"dry run: would build and push {release.tagged_image}, and push the commit and {release.tag} to origin")
+    print(
+        f"dry run: would build and push {release.tagged_image}, and push the commit and "
+        f"{release.tag} to origin"
+    )
     print(f"made in {output}: {', '.join(sorted(path.name for path in output.iterdir()))}")
 
 
 def publish(release: Release) -> None:
-    """A release, made and pushed. Needs docker, a registry to push to, and a remote repository called origin."""
+    """A release, made and pushed.
+
+    Needs docker, a registry to push to, and a remote repository called origin.
+    """
     if _run("git", "status", "--porcelain", folder=release.folder):
         raise Refused("the checkout has uncommitted changes; commit or stash them")
     if release.image == DEVELOPMENT_IMAGE:
-        raise Refused("say where the image is pushed: make release VERSION=... IMAGE=REGISTRY/opstrand PUBLISH=1")
+        raise Refused(
+            "say where the image is pushed: make release VERSION=... IMAGE=REGISTRY/opstrand "
+            "PUBLISH=1"
+        )
     try:
         _publish(release)
     except Refused:
-        # What is not committed yet is undone; a commit that could not be pushed stays, and git says how to push it.
-        _run("git", "checkout", "--quiet", "HEAD", "--", str(VERSION_FILE), str(CHANGELOG), folder=release.folder)
+        # What is not committed yet is undone; a commit that could not be pushed stays, and git says
+        # how to push it.
+        _run(
+            "git",
+            "checkout",
+            "--quiet",
+            "HEAD",
+            "--",
+            str(VERSION_FILE),
+            str(CHANGELOG),
+            folder=release.folder,
+        )
         raise
-    print(f"released {release.version}; attach the files in {release.output} to the release of {release.tag}")
+    print(
+        f"released {release.version}; attach the files in {release.output} to the release of "
+        f"{release.tag}"
+    )
 
 
 def _publish(release: Release) -> None:
@@ -104,7 +136,12 @@ def _publish(release: Release) -> None:
     _run("docker", "build", "--quiet", "--tag", release.tagged_image, ".", folder=release.folder)
     _run("docker", "push", "--quiet", release.tagged_image, folder=release.folder)
     digests = _run(
-        "docker", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", release.tagged_image, folder=release.folder
+        "docker",
+        "inspect",
+        "--format",
+        "{{range .RepoDigests}}{{println .}}{{end}}",
+        release.tagged_image,
+        folder=release.folder,
     )
     write_manifests(release, find_digest(digests, release.image))
     commit(release)
@@ -112,7 +149,10 @@ def _publish(release: Release) -> None:
 
 
 def prepare(release: Release) -> None:
-    """The version and the changelog of the release, its notes, and its wheel. Raises Refused before anything is written."""
+    """The version and the changelog of the release, its notes, and its wheel.
+
+    Raises Refused before anything is written.
+    """
     check_version(release)
     notes = read_unreleased(release)
     clear_output(release.output)
@@ -159,18 +199,27 @@ def read_unreleased(release: Release) -> str:
     found = _UNRELEASED.search((release.folder / CHANGELOG).read_text())
     notes = found[1].strip() if found else ""
     if not notes:
-        raise Refused(f"{CHANGELOG} has nothing under `## Unreleased`; say there what a user sees change")
+        raise Refused(
+            f"{CHANGELOG} has nothing under `## Unreleased`; say there what a user sees change"
+        )
     return notes
 
 
 def write_changelog(release: Release) -> None:
     path = release.folder / CHANGELOG
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    path.write_text(path.read_text().replace("## Unreleased\n", f"## Unreleased\n\n## {release.version} - {today}\n", 1))
+    path.write_text(
+        path.read_text().replace(
+            "## Unreleased\n", f"## Unreleased\n\n## {release.version} - {today}\n", 1
+        )
+    )
 
 
 def find_digest(digests: str, image: str) -> str:
-    """The reference by digest under which the image was pushed. `digests`: a line for each of them."""
+    """The reference by digest under which the image was pushed.
+
+    `digests`: a line for each of them.
+    """
     for line in digests.split():
         if line.startswith(f"{image}@sha256:"):
             return line
@@ -178,14 +227,20 @@ def find_digest(digests: str, image: str) -> str:
 
 
 def write_manifests(release: Release, reference: str) -> None:
-    """One file to apply, in which both Deployments and the init containers of runs use `reference`."""
-    name, separator, rest = reference.partition("@") if "@" in reference else reference.rpartition(":")
+    """One file to apply, in which both Deployments and the init containers of runs use
+    `reference`.
+    """
+    name, separator, rest = (
+        reference.partition("@") if "@" in reference else reference.rpartition(":")
+    )
     chosen = {"@": "digest", ":": "newTag"}[separator]
     with tempfile.TemporaryDirectory() as scratch:
         for part in ("manifests", "crds"):
             shutil.copytree(release.folder / part, Path(scratch) / part)
         with (Path(scratch) / "manifests" / "kustomization.yaml").open("a") as file:
-            file.write(f"images: [{{name: {DEVELOPMENT_IMAGE}, newName: {name}, {chosen}: '{rest}'}}]\n")
+            file.write(
+                f"images: [{{name: {DEVELOPMENT_IMAGE}, newName: {name}, {chosen}: '{rest}'}}]\n"
+            )
         made = _run(_find_kubectl(), "kustomize", "manifests", folder=Path(scratch))
     if DEVELOPMENT_IMAGE in made and not reference.startswith(DEVELOPMENT_IMAGE):
         raise Refused(f"the manifests name {DEVELOPMENT_IMAGE} still")
@@ -199,13 +254,36 @@ def _find_kubectl() -> str:
 def commit(release: Release) -> None:
     words = f"release: opstrand {release.version}"
     _run("git", "add", str(VERSION_FILE), str(CHANGELOG), folder=release.folder)
-    _run("git", *_author(release.folder), "commit", "--quiet", "--message", words, folder=release.folder)
-    _run("git", *_author(release.folder), "tag", "--annotate", release.tag, "--message", words, folder=release.folder)
+    _run(
+        "git",
+        *_author(release.folder),
+        "commit",
+        "--quiet",
+        "--message",
+        words,
+        folder=release.folder,
+    )
+    _run(
+        "git",
+        *_author(release.folder),
+        "tag",
+        "--annotate",
+        release.tag,
+        "--message",
+        words,
+        folder=release.folder,
+    )
 
 
 def _author(folder: Path) -> tuple[str, ...]:
-    """A clone that is thrown away is committed to by anyone; a checkout by the person whom git knows."""
-    return () if folder == CHECKOUT else ("-c", "user.name=release", "-c", "user.email=release@localhost")
+    """A clone that is thrown away is committed to by anyone; a checkout by the person whom git
+    knows.
+    """
+    return (
+        ()
+        if folder == CHECKOUT
+        else ("-c", "user.name=release", "-c", "user.email=release@localhost")
+    )
 
 
 def _run(*command: str, folder: Path) -> str:

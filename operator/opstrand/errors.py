@@ -19,7 +19,8 @@ REASONS: dict[str, str] = {
     "InvalidSpec": "Fix the field at the path shown; `opstrand explain FIELD` says what it accepts.",
     "UnknownField": "Remove the key, or use the nearest valid one.",
     "OldFormat": "This is a Polyaxon 0.x file, which is not run: write it as a component (kind: component, inputs, run: {kind: job, "
-    "container: {image, command}}), and what varies as an operation over it; `opstrand explain run` shows the keys.",
+    "container: {image, command}}), and what varies as an operation over it; `opstrand explain "
+    "run` shows the keys.",
     "NotSupported": "This part of the format is not run by this version; see docs/reference/what-works.md.",
     "Placeholder": "Replace the word by what it stands for.",
     "NotAnOperation": "Write the component under `component:` of an operation, or run it with `opstrand run -f`.",

@@ -165,9 +165,24 @@ async def test_the_examples_run_in_a_cluster_too(namespace: str) -> None:
     """The README shows what they print without one."""
     examples = CHECKOUT / "docs" / "examples"
     arguments = ("-l", "-p", namespace)
-    trained = await asyncio.to_thread(opstrand, "run", "-f", str(examples / "train.yaml"), "-n", "train", "-P", "rate=0.5", *arguments)
-    assert (trained.returncode, trained.stdout) == (0, "step 0: loss 0.500\nstep 1: loss 0.250\nstep 2: loss 0.125\n"), trained.stderr
-    reported = await asyncio.to_thread(opstrand, "run", "-f", str(examples / "report.yaml"), *arguments)
+    trained = await asyncio.to_thread(
+        opstrand,
+        "run",
+        "-f",
+        str(examples / "train.yaml"),
+        "-n",
+        "train",
+        "-P",
+        "rate=0.5",
+        *arguments,
+    )
+    assert (trained.returncode, trained.stdout) == (
+        0,
+        "step 0: loss 0.500\nstep 1: loss 0.250\nstep 2: loss 0.125\n",
+    ), trained.stderr
+    reported = await asyncio.to_thread(
+        opstrand, "run", "-f", str(examples / "report.yaml"), *arguments
+    )
     assert (reported.returncode, reported.stdout) == (0, "the loss is 0.125\n"), reported.stderr
 
 

@@ -1,4 +1,6 @@
-"""The commands of the README and docs/ that need no cluster, as they are shown, in the order of their page."""
+"""The commands of the README and docs/ that need no cluster, as they are shown, in the order of
+their page.
+"""
 
 from __future__ import annotations
 
@@ -24,20 +26,32 @@ BLOCKS = [
 def run(command: str, records: Path) -> str:
     """What the command prints, in a checkout whose tools are installed already."""
     env = environment(OPSTRAND_LOCAL=str(records), PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}")
-    typed = command.replace("make ", "make --old-file=install ", 1) if command.startswith("make ") else command
-    done = subprocess.run(["bash", "-c", typed], cwd=CHECKOUT, env=env, capture_output=True, text=True, timeout=120)
+    typed = (
+        command.replace("make ", "make --old-file=install ", 1)
+        if command.startswith("make ")
+        else command
+    )
+    done = subprocess.run(
+        ["bash", "-c", typed], cwd=CHECKOUT, env=env, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, (command, done.stdout, done.stderr)
     return done.stdout
 
 
 def without_ids(text: str) -> str:
     """The same for every run: uuids, the ends of names, and the width of columns are not."""
-    return re.sub(r"\b[0-9a-f]{32}\b", "UUID", re.sub(r"\b(train|report)-[0-9a-f]{5}\b", r"\1", text))
+    return re.sub(
+        r"\b[0-9a-f]{32}\b", "UUID", re.sub(r"\b(train|report)-[0-9a-f]{5}\b", r"\1", text)
+    )
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_a_block_of_commands_works_and_prints_what_is_shown(block: list[Shown], tmp_path: Path) -> None:
-    if any(" report " in one.command for one in block) and not any("train.yaml" in one.command for one in block):
+def test_a_block_of_commands_works_and_prints_what_is_shown(
+    block: list[Shown], tmp_path: Path
+) -> None:
+    if any(" report " in one.command for one in block) and not any(
+        "train.yaml" in one.command for one in block
+    ):
         pytest.fail("a block that speaks of a run must make it")
     for one in block:
         printed = run(one.command, tmp_path / "runs")
@@ -45,5 +59,7 @@ def test_a_block_of_commands_works_and_prints_what_is_shown(block: list[Shown], 
 
 
 def test_the_readme_shows_real_output() -> None:
-    assert [one.command for one in BLOCKS[0].values[0] if one.output], "the first block of the README shows what a run prints"
+    assert [one.command for one in BLOCKS[0].values[0] if one.output], (
+        "the first block of the README shows what a run prints"
+    )
     assert BLOCKS[0].id == "README.md-0"

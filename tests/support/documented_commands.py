@@ -1,6 +1,8 @@
-"""Every command that the README and docs/ show, and what runs it: a test of this repository, CI, or nothing, for a reason.
+"""Every command that the README and docs/ show, and what runs it: a test of this repository, CI, or
+nothing, for a reason.
 
-Owns that list, and how commands are read from a page. A command without an entry here fails `tests/unit/test_documented_commands.py`.
+Owns that list, and how commands are read from a page. A command without an entry here fails
+`tests/unit/test_documented_commands.py`.
 """
 
 from __future__ import annotations
@@ -44,12 +46,16 @@ def read_commands() -> list[Shown]:
 
 @dataclass(frozen=True)
 class Here:
-    """Run as it is shown, by tests/local/test_documented_commands.py: without a cluster, in a folder of runs of its own."""
+    """Run as it is shown, by tests/local/test_documented_commands.py: without a cluster, in a
+    folder of runs of its own.
+    """
 
 
 @dataclass(frozen=True)
 class By:
-    """Run by another test or script; `words` of it must occur in that file, so that a change of either is seen."""
+    """Run by another test or script; `words` of it must occur in that file, so that a change of
+    either is seen.
+    """
 
     file: str
     words: str
@@ -65,10 +71,18 @@ class Not:
 HERE = Here()
 README_TEST = By("tests/e2e/test_samples.py", "async def test_the_readmes_five_minutes")
 INSTALLED = By("tests/support/install.py", 'kubectl("kustomize", str(CHECKOUT / "manifests"))')
-LAPTOP = By("tests/e2e/test_published_command_line.py", '"POLYAXON_SSL_CA_CERT": str(self.home / "ca.crt")')
-AUTHORITY = By("tests/integration/test_api_tls.py", '"patch", "secret", "-n", "default", SECRET, "--type=merge"')
+LAPTOP = By(
+    "tests/e2e/test_published_command_line.py", '"POLYAXON_SSL_CA_CERT": str(self.home / "ca.crt")'
+)
+AUTHORITY = By(
+    "tests/integration/test_api_tls.py",
+    '"patch", "secret", "-n", "default", SECRET, "--type=merge"',
+)
 CHANGES = "it changes files of the checkout, which other tests read at the same time"
-REGISTRY = "it needs a registry; that each part fits is tested by tests/unit/test_manifests.py and tests/unit/test_release.py"
+REGISTRY = (
+    "it needs a registry; that each part fits is tested by tests/unit/test_manifests.py and "
+    "tests/unit/test_release.py"
+)
 
 COMMANDS: dict[str, Here | By | Not] = {
     # without a cluster
@@ -88,9 +102,15 @@ COMMANDS: dict[str, Here | By | Not] = {
     "opstrand run -f docs/examples/train.yaml -n train -l": By(
         "tests/e2e/test_samples.py", "async def test_the_examples_run_in_a_cluster_too"
     ),
-    "polyaxon run -p team -f docs/examples/train.yaml -l": By("tests/e2e/test_published_command_line.py", 'editor.polyaxon("run", "-f"'),
-    "kubectl apply -f manifests/samples/echo-client.yaml": By("tests/e2e/test_samples.py", '"apply", "-R", "-f", str(FOLDER)'),
-    "kubectl apply -f manifests/samples/service.yaml": By("tests/e2e/test_samples.py", '"apply", "-R", "-f", str(FOLDER)'),
+    "polyaxon run -p team -f docs/examples/train.yaml -l": By(
+        "tests/e2e/test_published_command_line.py", 'editor.polyaxon("run", "-f"'
+    ),
+    "kubectl apply -f manifests/samples/echo-client.yaml": By(
+        "tests/e2e/test_samples.py", '"apply", "-R", "-f", str(FOLDER)'
+    ),
+    "kubectl apply -f manifests/samples/service.yaml": By(
+        "tests/e2e/test_samples.py", '"apply", "-R", "-f", str(FOLDER)'
+    ),
     "opstrand get web": By("tests/e2e/test_services.py", '"get", "web"'),
     "opstrand port-forward web": By("tests/e2e/test_services.py", '"port-forward", "web"'),
     "kubectl apply -f train.yaml": README_TEST,
@@ -99,7 +119,9 @@ COMMANDS: dict[str, Here | By | Not] = {
     "opstrand get print-loss --explain": README_TEST,
     "opstrand lineage print-loss --up": README_TEST,
     "opstrand logs print-loss": README_TEST,
-    "kubectl create token ACCOUNT --audience opstrand": By("tests/e2e/conftest.py", '"create", "token", "default", "--audience"'),
+    "kubectl create token ACCOUNT --audience opstrand": By(
+        "tests/e2e/conftest.py", '"create", "token", "default", "--audience"'
+    ),
     # the checkout
     "make install": By(".github/workflows/test.yaml", "make install"),
     "make check": By("Makefile", "test: check install published"),
@@ -108,14 +130,21 @@ COMMANDS: dict[str, Here | By | Not] = {
     "make coverage": By(".github/workflows/test.yaml", "make coverage"),
     "make cluster": By(".ci/run", "make programs cluster"),
     "make cluster-down": By(".github/workflows/test.yaml", "python -m tests.cluster down"),
-    "make demo-cluster": Not("its parts are run by .ci/run (cluster), tests/support/install.py and tests/e2e/test_echo.py"),
+    "make demo-cluster": Not(
+        "its parts are run by .ci/run (cluster), tests/support/install.py and "
+        "tests/e2e/test_echo.py"
+    ),
     "make format": Not(CHANGES),
     "make golden": Not(f"{CHANGES}; tests/golden compares what it would write"),
     "make crds": Not(f"{CHANGES}; `make check` compares what it would write"),
     "make lock": Not("it resolves the newest packages, which is a change of its own"),
     "make release VERSION=X.Y.Z": By("tests/unit/test_release.py", '"release", f"VERSION={NEXT}"'),
-    "make release VERSION=X.Y.Z IMAGE=REGISTRY/opstrand PUBLISH=1": By("tests/unit/test_release.py", "release.publish(released(clone))"),
-    ".venv/bin/python -m pytest -q tests/integration/test_waiting.py": By("tests/run.py", '"-m", "pytest", "-q"'),
+    "make release VERSION=X.Y.Z IMAGE=REGISTRY/opstrand PUBLISH=1": By(
+        "tests/unit/test_release.py", "release.publish(released(clone))"
+    ),
+    ".venv/bin/python -m pytest -q tests/integration/test_waiting.py": By(
+        "tests/run.py", '"-m", "pytest", "-q"'
+    ),
     "kubectl apply --server-side -f crds/operation.yaml -f crds/component.yaml": By(
         "tests/integration/conftest.py", '"apply", "--server-side", "-f"'
     ),
@@ -125,19 +154,26 @@ COMMANDS: dict[str, Here | By | Not] = {
     # an installation
     "docker build -t REGISTRY/opstrand:TAG . && docker push REGISTRY/opstrand:TAG": Not(REGISTRY),
     "(cd manifests && kustomize edit set image localhost/opstrand=REGISTRY/opstrand:TAG)": Not(
-        "kustomize edit writes the `images:` that tools/release.py writes; tests/unit/test_release.py checks what comes of it"
+        "kustomize edit writes the `images:` that tools/release.py writes; "
+        "tests/unit/test_release.py checks what comes of it"
     ),
     "kubectl apply -k manifests/": INSTALLED,
-    "pip install '.[cli]' && opstrand doctor": By("tests/integration/test_command_line.py", "test_doctor_finds_what_is_missing"),
+    "pip install '.[cli]' && opstrand doctor": By(
+        "tests/integration/test_command_line.py", "test_doctor_finds_what_is_missing"
+    ),
     "python -m opstrand.api.certificates | kubectl apply -f -": By(
         "tests/unit/api/test_tls.py", "def test_the_secret_has_what_the_manifests_mount"
     ),
     "kubectl -n opstrand get configmap opstrand-api-ca -o jsonpath='{.data.ca\\.crt}' > ca.crt": By(
         "tests/e2e/conftest.py", '"get", "configmap", "opstrand-api-ca"'
     ),
-    "kubectl -n opstrand port-forward service/opstrand-api 8000 &": By("tests/e2e/conftest.py", '"port-forward", "service/opstrand-api"'),
+    "kubectl -n opstrand port-forward service/opstrand-api 8000 &": By(
+        "tests/e2e/conftest.py", '"port-forward", "service/opstrand-api"'
+    ),
     "export POLYAXON_HOST=https://localhost:8000 POLYAXON_SSL_CA_CERT=$PWD/ca.crt": LAPTOP,
     "export POLYAXON_AUTH_TOKEN=$(kubectl create token ACCOUNT)": LAPTOP,
     "kubectl -n opstrand patch secret opstrand-api-own-tls --type=merge -p '{\"data\":null}'": AUTHORITY,
-    "(cd manifests && kustomize edit add component plain-http)": By("tests/unit/test_manifests.py", "plain-http"),
+    "(cd manifests && kustomize edit add component plain-http)": By(
+        "tests/unit/test_manifests.py", "plain-http"
+    ),
 }

@@ -1,4 +1,6 @@
-"""Every command of the README and docs/ is run by something, or says why not; and every `make` target and `opstrand` option is real."""
+"""Every command of the README and docs/ is run by something, or says why not; and every `make`
+target and `opstrand` option is real.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,17 @@ TARGETS = set(re.findall(r"^([a-z0-9-]+):", (CHECKOUT / "Makefile").read_text(),
 
 def spoken() -> list[tuple[str, str]]:
     """`opstrand ...` and `make ...` in the text and the blocks of all pages."""
-    spans = {found for page in PAGES if page.name != "CHANGELOG.md" for found in _SPAN.findall(page.read_text())}
-    typed = {(words[0], words[1]) for one in read_commands() if (words := one.command.partition(" ")[::2])[0] in ("opstrand", "make")}
+    spans = {
+        found
+        for page in PAGES
+        if page.name != "CHANGELOG.md"
+        for found in _SPAN.findall(page.read_text())
+    }
+    typed = {
+        (words[0], words[1])
+        for one in read_commands()
+        if (words := one.command.partition(" ")[::2])[0] in ("opstrand", "make")
+    }
     return sorted(spans | typed)
 
 
@@ -28,7 +39,9 @@ def test_every_command_of_a_page_is_run_or_says_why_not() -> None:
     assert set(COMMANDS) - shown == set(), "no page shows them any more"
 
 
-@pytest.mark.parametrize("command", [command for command, how in COMMANDS.items() if isinstance(how, By)])
+@pytest.mark.parametrize(
+    "command", [command for command, how in COMMANDS.items() if isinstance(how, By)]
+)
 def test_what_is_said_to_run_a_command_is_there(command: str) -> None:
     how = COMMANDS[command]
     assert isinstance(how, By)
@@ -39,13 +52,20 @@ def test_what_is_said_to_run_a_command_is_there(command: str) -> None:
 def test_every_target_and_option_that_a_page_names_is_real(program: str, rest: str) -> None:
     words = rest.split()
     if program == "make":
-        assert {word for word in words if word.isascii() and re.fullmatch("[a-z0-9-]+", word)} <= TARGETS
+        assert {
+            word for word in words if word.isascii() and re.fullmatch("[a-z0-9-]+", word)
+        } <= TARGETS
         return
     name = words[0]
     if name.startswith("-"):
         return
     assert name in SUBCOMMANDS
     known = {
-        option for param in load_command(name).params if isinstance(param, click.Option) for option in (*param.opts, *param.secondary_opts)
+        option
+        for param in load_command(name).params
+        if isinstance(param, click.Option)
+        for option in (*param.opts, *param.secondary_opts)
     }
-    assert {word.partition("=")[0] for word in words[1:] if word.startswith("-")} <= known | {"--help"}
+    assert {word.partition("=")[0] for word in words[1:] if word.startswith("-")} <= known | {
+        "--help"
+    }

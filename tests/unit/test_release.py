@@ -1,4 +1,6 @@
-"""`make release`: what a dry run makes, what it refuses, and what a release pushes. docker is the one part that is not real."""
+"""`make release`: what a dry run makes, what it refuses, and what a release pushes. docker is the
+one part that is not real.
+"""
 
 from __future__ import annotations
 
@@ -41,18 +43,26 @@ release = load()
 
 
 def git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def state(folder: Path) -> tuple[str, ...]:
-    return git(folder, "rev-parse", "HEAD"), git(folder, "tag"), git(folder, "status", "--porcelain")
+    return (
+        git(folder, "rev-parse", "HEAD"),
+        git(folder, "tag"),
+        git(folder, "status", "--porcelain"),
+    )
 
 
 def images(manifests: Path) -> set[str]:
     found: set[str] = set()
     for one in yaml.safe_load_all(manifests.read_text()):
         if one["kind"] == "Deployment":
-            found |= {container["image"] for container in one["spec"]["template"]["spec"]["containers"]}
+            found |= {
+                container["image"] for container in one["spec"]["template"]["spec"]["containers"]
+            }
         if (one["kind"], one["metadata"]["name"]) == ("ConfigMap", "opstrand"):
             found.add(one["data"]["OPSTRAND_IMAGE"])
     return found
@@ -62,7 +72,14 @@ def images(manifests: Path) -> set[str]:
 def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `make release` leaves without PUBLISH, and that it leaves the checkout as it was."""
     output, before = tmp_path_factory.mktemp("dist"), state(CHECKOUT)
-    command = ["make", "--old-file=install", "release", f"VERSION={NEXT}", f"OUTPUT={output}", "IMAGE=registry.test/opstrand"]
+    command = [
+        "make",
+        "--old-file=install",
+        "release",
+        f"VERSION={NEXT}",
+        f"OUTPUT={output}",
+        "IMAGE=registry.test/opstrand",
+    ]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert f"would build and push registry.test/opstrand:{NEXT}" in done.stdout
@@ -87,8 +104,16 @@ def test_a_dry_run_makes_manifests_in_which_everything_uses_that_image(rehearsed
 def test_a_dry_run_makes_the_notes_from_the_changelog(rehearsed: Path) -> None:
     notes = (rehearsed / "release-notes.md").read_text()
     assert notes.startswith(f"# opstrand {NEXT}\n\n")
-    unreleased = (CHECKOUT / "CHANGELOG.md").read_text().partition("## Unreleased\n")[2].partition("\n## ")[0].strip()
-    assert notes == f"# opstrand {NEXT}\n\n{unreleased}\n" or git(CHECKOUT, "status", "--porcelain", "CHANGELOG.md")
+    unreleased = (
+        (CHECKOUT / "CHANGELOG.md")
+        .read_text()
+        .partition("## Unreleased\n")[2]
+        .partition("\n## ")[0]
+        .strip()
+    )
+    assert notes == f"# opstrand {NEXT}\n\n{unreleased}\n" or git(
+        CHECKOUT, "status", "--porcelain", "CHANGELOG.md"
+    )
 
 
 @pytest.fixture
@@ -110,18 +135,32 @@ def docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "docker").write_text(DOCKER)
     (folder / "docker").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:{Path(shutil.which('git') or '/usr/bin/git').parent}:/usr/bin:/bin")
+    monkeypatch.setenv(
+        "PATH", f"{folder}:{Path(shutil.which('git') or '/usr/bin/git').parent}:/usr/bin:/bin"
+    )
     return folder / "docker.log"
 
 
-def test_a_release_pushes_the_image_then_its_commit_and_tag_with_the_digest(clone: Path, docker: Path) -> None:
+def test_a_release_pushes_the_image_then_its_commit_and_tag_with_the_digest(
+    clone: Path, docker: Path
+) -> None:
     branch = git(clone, "branch", "--show-current")
     release.publish(released(clone))
-    assert [line.split()[0] for line in docker.read_text().splitlines()] == ["build", "push", "inspect"]
+    assert [line.split()[0] for line in docker.read_text().splitlines()] == [
+        "build",
+        "push",
+        "inspect",
+    ]
     origin = clone.parent / "origin"
-    assert git(origin, "rev-parse", f"v{NEXT}^{{commit}}") == git(origin, "rev-parse", branch) == git(clone, "rev-parse", "HEAD")
+    assert (
+        git(origin, "rev-parse", f"v{NEXT}^{{commit}}")
+        == git(origin, "rev-parse", branch)
+        == git(clone, "rev-parse", "HEAD")
+    )
     assert git(clone, "show", "HEAD:CHANGELOG.md").count(f"\n## {NEXT} - ") == 1
-    assert images(clone.parent / "dist" / f"opstrand-{NEXT}.yaml") == {f"registry.test/opstrand@{DIGEST}"}
+    assert images(clone.parent / "dist" / f"opstrand-{NEXT}.yaml") == {
+        f"registry.test/opstrand@{DIGEST}"
+    }
 
 
 def test_a_release_that_fails_leaves_the_checkout_as_it_was(clone: Path, docker: Path) -> None:
@@ -134,7 +173,11 @@ def test_a_release_that_fails_leaves_the_checkout_as_it_was(clone: Path, docker:
 
 @pytest.mark.parametrize(
     ("version", "words"),
-    [("1.0", "expected a version like 1.2.3"), ("v1.0.0", "expected a version"), ("0.0.1", f"older than {__version__}")],
+    [
+        ("1.0", "expected a version like 1.2.3"),
+        ("v1.0.0", "expected a version"),
+        ("0.0.1", f"older than {__version__}"),
+    ],
 )
 def test_a_version_that_cannot_follow_is_refused(clone: Path, version: str, words: str) -> None:
     with pytest.raises(release.Refused, match=words):
@@ -142,12 +185,25 @@ def test_a_version_that_cannot_follow_is_refused(clone: Path, version: str, word
 
 
 def test_what_cannot_be_released_is_refused(clone: Path) -> None:
-    git(clone, "-c", "user.name=a", "-c", "user.email=a@localhost", "tag", "-a", f"v{NEXT}", "-m", "taken")
+    git(
+        clone,
+        "-c",
+        "user.name=a",
+        "-c",
+        "user.email=a@localhost",
+        "tag",
+        "-a",
+        f"v{NEXT}",
+        "-m",
+        "taken",
+    )
     with pytest.raises(release.Refused, match="there is a tag"):
         release.prepare(released(clone))
     with pytest.raises(release.Refused, match="say where the image is pushed"):
         release.publish(released(clone, image=release.DEVELOPMENT_IMAGE))
-    (clone / "CHANGELOG.md").write_text("# Changelog\n\n## Unreleased\n\n## 0.0.1 - 2026-01-01\n\n- old\n")
+    (clone / "CHANGELOG.md").write_text(
+        "# Changelog\n\n## Unreleased\n\n## 0.0.1 - 2026-01-01\n\n- old\n"
+    )
     with pytest.raises(release.Refused, match="has nothing under"):
         release.read_unreleased(released(clone))
     with pytest.raises(release.Refused, match="uncommitted changes"):

@@ -25,5 +25,9 @@ def test_the_package_takes_its_version_from_the_code() -> None:
 def test_no_other_file_repeats_it() -> None:
     """A line with the digits of the version, and the word opstrand or version."""
     pattern = rf"(?i)(opstrand|version).*(?<![\d.]){re.escape(__version__)}(?![\d.])"
-    done = subprocess.run(["git", "grep", "-P", "-l", "-I", pattern], cwd=CHECKOUT, capture_output=True, text=True)
-    assert [name for name in done.stdout.split() if not name.startswith(HISTORY)] == [WRITTEN_IN], done.stderr
+    done = subprocess.run(
+        ["git", "grep", "-P", "-l", "-I", pattern], cwd=CHECKOUT, capture_output=True, text=True
+    )
+    assert [name for name in done.stdout.split() if not name.startswith(HISTORY)] == [WRITTEN_IN], (
+        done.stderr
+    )

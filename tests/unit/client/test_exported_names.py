@@ -10,9 +10,18 @@ import inspect
 import opstrand.client
 from opstrand.client import ClientError, RunClient, tracking
 
-EXPORTED = ["ApiError", "ClientError", "NotManaged", "NotSupported", "RunClient", "Unreachable", "tracking"]
+EXPORTED = [
+    "ApiError",
+    "ClientError",
+    "NotManaged",
+    "NotSupported",
+    "RunClient",
+    "Unreachable",
+    "tracking",
+]
 OF_TRACKING = ["TRACKING_RUN", "ClientError", "Run", "end", "get_or_create_run", "init"]
-#: Methods and attributes of `RunClient` that do something; those that raise NotSupported are listed in `client/missing.py`.
+#: Methods and attributes of `RunClient` that do something; those that raise NotSupported are listed
+#: in `client/missing.py`.
 OF_RUN_CLIENT = """
 approve artifacts_lineage artifacts_store client create create_from_hub create_from_polyaxonfile
 create_from_url delete end flush get_artifacts_lineage get_inputs get_logs get_namespace get_outputs
@@ -31,7 +40,11 @@ get_artifacts_path get_log_level get_outputs_path get_tensorboard_path log_env s
 def offered(of: type) -> set[str]:
     """Its public names, without those that only raise NotSupported."""
     found = inspect.getmembers(of)
-    return {name for name, one in found if not name.startswith("_") and "_make_missing" not in getattr(one, "__qualname__", "")}
+    return {
+        name
+        for name, one in found
+        if not name.startswith("_") and "_make_missing" not in getattr(one, "__qualname__", "")
+    }
 
 
 def test_the_package_exports_these_names() -> None:
@@ -47,5 +60,7 @@ def test_the_run_clients_offer_these_names() -> None:
 
 
 def test_every_error_is_a_client_error() -> None:
-    errors = [getattr(opstrand.client, name) for name in EXPORTED if name not in ("RunClient", "tracking")]
+    errors = [
+        getattr(opstrand.client, name) for name in EXPORTED if name not in ("RunClient", "tracking")
+    ]
     assert all(issubclass(error, ClientError) for error in errors)

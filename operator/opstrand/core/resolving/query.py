@@ -275,8 +275,8 @@ def _sort(runs: list[Run], field: str, down: bool, read: Read) -> list[Run]:
     keyed = [(_rank(read(run, field), field), run) for run in runs]
     there = sorted(
         (one for one in keyed if one[0] is not None),
-        key=lambda one: one[0],
-        reverse=down,  # type: ignore[arg-type, return-value]
+        key=lambda one: one[0],  # type: ignore[arg-type, return-value]
+        reverse=down,
     )
     return [run for _, run in [*there, *(one for one in keyed if one[0] is None)]]
 
