@@ -1,13 +1,13 @@
-"""The client for user code in Pods: `RunClient` and `tracking`, with nothing but the standard
-library of Python 3.9.
+"""The client for user code in Pods: `RunClient` and `tracking`. It needs only the standard library
+of Python 3.9.
 
-Owns the names below and nothing else. Imports inside this package are relative: the same files are
-laid into images without the package, below the `polyaxon` import shim.
+Owns the names below and nothing else. Imports inside this package are relative, because the init
+step copies the same files into images without the package, below the `polyaxon` import shim.
 
-    ClientError             everything that this package raises
+    ClientError             every error that this package raises
     ├── NotManaged          the environment does not say which run this is
     ├── NotSupported        the published client can do it, this one cannot
-    ├── ApiError            the API answered, and refused (`status`, `detail`)
+    ├── ApiError            the API answered with a refusal (`status`, `detail`)
     └── Unreachable         the API did not answer in time
 """
 

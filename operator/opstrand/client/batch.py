@@ -1,6 +1,6 @@
-"""What user code reported and the API has not stored yet, kept so that many reports are one.
+"""Merge what user code reported and the API has not stored yet, so that many reports become one.
 
-Owns how two reports merge and which requests say them. Pure: must not send anything.
+Owns how two reports merge and which requests carry them. Pure: must not send anything.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from typing import Any, NamedTuple, Union
 
-#: Fields whose keys are merged, and the one whose items are.
+#: The fields whose keys are merged; the items of the list `tags` are merged too.
 _MAPS = ("inputs", "outputs", "meta_info")
 Values = Union[dict[str, Any], list[str]]
 
@@ -23,7 +23,7 @@ class Request(NamedTuple):
 
 
 class Report:
-    """Fields with their values; a field in `resets` forgets what was there before.
+    """Fields with their values; a field in `resets` replaces what was there before.
 
     The later report wins, key by key.
     """
@@ -60,7 +60,7 @@ class Report:
         return self
 
     def then(self, later: Report) -> Report:
-        """Both as one."""
+        """Merge the later report into this one, which it returns."""
         for field, values in later._fields.items():
             reset = field in later._resets
             if isinstance(values, dict):
@@ -72,7 +72,9 @@ class Report:
         return self
 
     def requests(self) -> list[Request]:
-        """The fewest requests that say it: what replaces, what adds, and the lineage."""
+        """Return the fewest requests that carry the report: replacements, additions, then the
+        lineage.
+        """
         replaced = {
             field: values for field, values in self._fields.items() if field in self._resets
         }
@@ -91,14 +93,18 @@ class Report:
         return found
 
     def halve(self) -> tuple[Report, ...]:
-        """Two reports that say the same one after the other; none for what is one thing."""
+        """Split into two reports that have the same effect one after the other.
+
+        Returns no report if this one holds a single thing.
+        """
         parts = self._parts()
         halves = parts[: len(parts) // 2], parts[len(parts) // 2 :]
         return tuple(reduce(Report.then, half, Report()) for half in halves) if all(halves) else ()
 
     def _parts(self) -> list[Report]:
-        """One report for each thing that is said; a field that forgets what was there does so by
-        itself, first.
+        """Return one report for each single thing.
+
+        A field that replaces what was there does so in a report of its own, which comes first.
         """
         parts = []
         for field, values in self._fields.items():
@@ -113,7 +119,9 @@ class Report:
         return parts + [Report().artifact(item) for item in self._artifacts.values()]
 
     def names(self) -> str:
-        """What it is about, for a message: `outputs`, or what of them where it is one thing."""
+        """Name the contents for a message: `outputs`, or `outputs.loss` where there is a single
+        key.
+        """
         named = [_name(field, values) for field, values in self._fields.items()]
         return ", ".join(
             [

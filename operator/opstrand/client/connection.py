@@ -1,7 +1,7 @@
-"""One connection to the API, kept open, with patience for an API that is restarting.
+"""One kept-alive connection to the API that retries while the API restarts.
 
-Owns HTTP and when a request is sent again. Must not know what the requests mean. `http.client` is
-imported at the first request: most of what an import of this package would cost.
+Owns HTTP and when a request is sent again. Must not know what the requests mean. The first request
+imports `http.client`, because that is most of what an import of this package would cost.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     import http.client
     import ssl
 
-#: Seconds for one answer; the API may hold some back for 20.
+#: Seconds for one answer; the API may hold some answers back for 20.
 _TIMEOUT = 60.0
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 
 
 class Connection:
-    """Requests to one API; safe to share between threads, one request at a time.
+    """Requests to one API. Threads may share it; it sends one request at a time.
 
-    Tried again for `patience` seconds.
+    A request is retried for `patience` seconds.
     """
 
     def __init__(self, url: str, credentials: Credentials, patience: float = 60.0) -> None:
@@ -50,7 +50,7 @@ class Connection:
         self._http: http.client.HTTPConnection | None = None
 
     def forget_credentials(self) -> None:
-        """Read them again for the next request."""
+        """Read the credentials again for the next request."""
         self._credentials.forget()
 
     def request(
@@ -62,9 +62,9 @@ class Connection:
         query: Mapping[str, Any] | None = None,
         patience: float | None = None,
     ) -> Any:
-        """The answer's JSON.
+        """Send a request and return the JSON of the answer.
 
-        Raises ApiError for a refusal, Unreachable where none but trouble came in time.
+        Raises ApiError for a refusal, and Unreachable if every try fails until the time is over.
         """
         target = self._base + path + (f"?{urlencode(query)}" if query else "")
         data = (
@@ -97,24 +97,23 @@ class Connection:
             pause = min(pause * 2, 5.0)
 
     def _send(self, method: str, target: str, data: bytes | None, timeout: float) -> Any:
-        if (
-            self._process != os.getpid()
-        ):  # a forked child: the socket is its parent's, and the lock perhaps nobody's
+        # In a forked child the socket is the parent's, and no thread may ever release the lock.
+        if self._process != os.getpid():
             self._begin()
         with self._lock:
             reused = self._http is not None
             try:
                 status, raw = self._exchange(method, target, data, timeout)
             except OSError as error:
-                # A kept connection may have been closed by the other side while it was idle: that
-                # is no trouble yet.
+                # The server may have closed the kept connection while it was idle, so try once more
+                # before reporting an error.
                 if not reused or _is_late(error):
                     raise
                 status, raw = self._exchange(method, target, data, timeout)
         answer = _parse(raw)
         if status >= 400 and isinstance(answer, dict):
             raise ApiError(status, str(answer.get("detail") or answer))
-        if status >= 300 or not isinstance(answer, dict):  # somebody else at this address
+        if status >= 300 or not isinstance(answer, dict):  # another server is at this address
             raise ApiError(
                 status,
                 f"expected JSON of the API at {self._scheme}://{self._netloc}, found "
@@ -169,9 +168,9 @@ class Connection:
 
 
 def _trust() -> ssl.SSLContext:
-    """What the environment says that the API is trusted by.
+    """Make the TLS context that the environment asks for.
 
-    Raises NotManaged for certificates that cannot be read.
+    Raises NotManaged if the certificates cannot be read.
     """
     import ssl
 

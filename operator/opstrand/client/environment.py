@@ -1,7 +1,7 @@
-"""Which run this is, where its API is, and with what token: read from the environment that the
-operator gives to every Pod.
+"""Read which run this is, where its API is and the token, from the environment of the Pod.
 
-Owns the names of variables and files. Must not speak to anybody.
+Owns the names of the variables and files that the operator gives to every Pod. Must not open a
+connection.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def api_url() -> str:
 
 
 def ca_file() -> str:
-    """The certificates that the API is trusted by; empty: those that every program trusts."""
+    """Return the path of the CA certificates of the API; empty means the system's trust store."""
     return os.environ.get("POLYAXON_SSL_CA_CERT", "").strip()
 
 
 def verifies_tls() -> bool:
-    """Whether the API has to prove who it is: unless that is said not to be wanted."""
+    """Whether to verify the API's certificate: yes, unless POLYAXON_VERIFY_SSL turns it off."""
     text = os.environ.get("POLYAXON_VERIFY_SSL", "").strip().lower()
     return not text or text in _TRUE
 
@@ -47,7 +47,7 @@ def context_root() -> str:
 
 
 def parse_instance() -> Instance:
-    """The run that this process belongs to. Raises NotManaged."""
+    """Return the run that this process belongs to. Raises NotManaged."""
     text = os.environ.get("POLYAXON_RUN_INSTANCE", "")
     if not (is_set("POLYAXON_IS_MANAGED") and text):
         raise NotManaged(
@@ -61,8 +61,8 @@ def parse_instance() -> Instance:
 
 
 class Credentials:
-    """The Authorization header, read again whenever its file changes: the kubelet exchanges a token
-    before it expires.
+    """The Authorization header. Reads the token file again when it changes, because the kubelet
+    rotates a token before it expires.
     """
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class Credentials:
         return f"{scheme} {token}" if token else None
 
     def forget(self) -> None:
-        """Read the file at the next use, whatever its time says."""
+        """Read the file at the next use, even if its modification time is the same."""
         self._read = None
 
     def _from_files(self) -> str | None:
@@ -96,7 +96,7 @@ class Credentials:
 
 
 def _parse_token(text: str) -> str:
-    """A bare token, or the JSON that the published client keeps."""
+    """Read a bare token, or the JSON that the published client keeps."""
     stripped = text.strip()
     return (
         str(json.loads(stripped)["POLYAXON_AUTH_TOKEN"]) if stripped.startswith("{") else stripped

@@ -1,8 +1,8 @@
-"""What can go wrong for user code."""
+"""The errors that user code can see."""
 
 
 class ClientError(Exception):
-    """Everything that this package raises."""
+    """The base of every error that this package raises."""
 
 
 class NotManaged(ClientError):
@@ -14,7 +14,7 @@ class NotSupported(ClientError, NotImplementedError):
 
 
 class ApiError(ClientError):
-    """The API answered, and refused. `detail` is its own sentence."""
+    """The API answered with a refusal. `detail` is the API's own sentence."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(f"{status}: {detail}")
@@ -23,4 +23,4 @@ class ApiError(ClientError):
 
 
 class Unreachable(ClientError):
-    """The API did not answer in time, or only that it cannot now."""
+    """The API did not answer in time, or only answered that it cannot serve now."""

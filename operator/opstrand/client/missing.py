@@ -1,7 +1,7 @@
-"""What the published client has and this one has not: each name raises one sentence that says what
-to do.
+"""The methods of the published client that this one does not have: each raises one sentence that
+says what to do instead.
 
-Owns that list. A name leaves it when it becomes a method. A test compares both clients.
+Owns that list. Remove a name here when it becomes a method. A test compares both clients.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ OF_CLIENT: dict[str, str] = {
     ),
     "areset_client": "this client waits in the thread that calls it: use asyncio.to_thread",
     "get_runs_artifacts_lineage": "ask each run of list() by get_artifacts_lineage()",
-    "log_code_ref": "an `init.git` step records the commit by itself; else report it by log_outputs",
+    "log_code_ref": (
+        "an `init.git` step records the commit by itself; else report it by log_outputs"
+    ),
     "log_tensorboard_ref": "report the folder by log_dir_ref(path, name='tensorboard')",
     "set_run_edges_lineage": "give a param a `ref`: the edge is recorded by itself",
     "transfer": "a run stays in its namespace: create it in the other project",
@@ -131,7 +133,7 @@ OF_TRACKING: dict[str, str] = {
 
 
 def add_missing(names: dict[str, str]) -> Callable[[Class], Class]:
-    """A class decorator: each name that the class has not becomes a method that raises
+    """Decorate a class: each of these names that it lacks becomes a method that raises
     NotSupported.
     """
 

@@ -1,7 +1,7 @@
-"""What a program asks of runs: create one, run one again, stop, skip, approve, delete, and wait.
+"""The methods of `RunClient` that control runs: create, restart, stop, skip, approve, delete, wait.
 
-Owns these methods of `RunClient`. Each waits for the API's answer, and raises what was refused.
-After a `create` the client is that of the created run, as with the published client.
+Owns these methods. Each waits for the API's answer, and raises its refusal. After a `create` the
+client is that of the created run, as with the published client.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class Orders:
         **shortcuts: Any,
     ) -> Json:
         """Create a run of `content`: a component or an operation as a dict, or as YAML or JSON
-        text. Gives GET run.
+        text.
+
+        Returns the body of GET run.
         """
         _refuse_given("create", shortcuts, "write it into the content")
         if self._is_idle:
@@ -102,7 +104,7 @@ class Orders:
     def create_from_url(
         self, url: str, params: Mapping[str, Any] | None = None, **options: Any
     ) -> Json:
-        """Create a run of a component at an address."""
+        """Create a run of the component at a URL, with these values of its params."""
         return self._create_from({"urlRef": url}, "create_from_url", params, options)
 
     def _create_from(
@@ -132,7 +134,7 @@ class Orders:
     ) -> Json:
         """Create a new run of the same operation, or of `content`.
 
-        Gives GET run of the new one; this client stays that of the old one.
+        Returns the body of GET run for the new run; this client stays that of the old one.
         """
         asked = {"copy": copy or None, "copy_dirs": copy_dirs, "copy_files": copy_files}
         _refuse_given(
@@ -147,7 +149,7 @@ class Orders:
         return {} if self._is_idle else self._request("POST", "/restart", _without_null(body))
 
     def resume(self, content: Content | None = None, **options: Any) -> Json:
-        """Ask to go on with a run that is over; what the API answers to that is raised."""
+        """Ask the API to resume a run that is over. Raises ApiError if the API refuses."""
         return (
             {}
             if self._is_idle
@@ -167,11 +169,11 @@ class Orders:
         self._read("/invalidate", method="POST")
 
     def delete(self) -> None:
-        """Delete the run; a program of it ends."""
+        """Delete the run. This ends its program."""
         self._read("", method="DELETE")
 
     def update(self, data: Mapping[str, Any], async_req: bool = False) -> Json:
-        """Replace fields of the run: inputs, outputs, meta_info, tags, name, description,
+        """Replace fields of the run: inputs, outputs, meta_info, tags, name, description and
         readme.
         """
         return {} if self._is_idle else self._request("PATCH", "", dict(data))
@@ -179,8 +181,10 @@ class Orders:
     def watch_statuses(
         self, statuses: Sequence[str] | str | None = None
     ) -> Iterator[tuple[str | None, Sequence[Json]]]:
-        """The status and its new conditions every few seconds until it is one of these, by default
-        a final one.
+        """Yield the status and its new conditions every few seconds, until the status is one of
+        these.
+
+        By default it ends at a final status.
         """
         import time
 
@@ -203,7 +207,7 @@ class Orders:
         print_status: bool = False,
         live_update: Any = None,
     ) -> str:
-        """Wait until the run is in one of these statuses, by default a final one; the status."""
+        """Wait until the run has one of these statuses, by default a final one, and return it."""
         status: str | None = None
         for status, _ in self.watch_statuses(statuses):
             if print_status:
@@ -211,7 +215,7 @@ class Orders:
         return str(status)
 
 
-#: Seconds between two questions for a status: as the published client.
+#: Seconds between two requests for the status, as in the published client.
 _PAUSE = 5.0
 
 

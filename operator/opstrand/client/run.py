@@ -1,8 +1,8 @@
-"""`RunClient`: one run, read and reported on, with the names and rules of the published client.
+"""`RunClient`: read one run and report on it, with the names and rules of the published client.
 
-Owns what the methods mean. `log_*` return at once and never raise for the API's sake
-(`async_req=False` waits, and raises what was refused); what reads waits for the API, and raises.
-NaN and infinities, which JSON cannot hold, are reported as text.
+Owns what the methods mean. `log_*` return at once and never raise because of the API
+(`async_req=False` waits, and raises a refusal). Methods that read wait for the API, and raise. JSON
+cannot hold NaN and infinities, so they are reported as text.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .orders import Orders
 from .spool import Spool
 
 Json = dict[str, Any]
-#: Seconds until the last value of a metric is among the outputs; each end of a run sends it anyway.
+#: Seconds until the last value of a metric is among the outputs. The end of a run sends it anyway.
 _METRICS_WITHIN = 10.0
 
 
@@ -34,7 +34,7 @@ _METRICS_WITHIN = 10.0
 class RunClient(Orders):
     """A run, by default the one that this process belongs to.
 
-    `project` and `run_uuid` name another one of the same API.
+    `project` and `run_uuid` name another run of the same API.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class RunClient(Orders):
                 run_uuid or "",
             )
             return
-        # Who names a project alone is about to create a run there, or to list them.
+        # A caller that names only a project is about to create a run there, or to list its runs.
         if not (project and run_uuid) and (is_set("POLYAXON_IS_MANAGED") or not project):
             own = parse_instance()
             owner, project, run_uuid = (
@@ -72,7 +72,7 @@ class RunClient(Orders):
 
     @property
     def run_data(self) -> Json:
-        """GET run as it was last read, with what this client logged since."""
+        """The body of GET run as last read, with the values that this client logged since."""
         return self._data
 
     @property
@@ -90,12 +90,12 @@ class RunClient(Orders):
 
     @property
     def client(self) -> Any:
-        """What sends the requests of this run."""
+        """The connection that sends the requests of this run."""
         return self._connection
 
     @property
     def artifacts_store(self) -> str | None:
-        """The name of the store that keeps the run's files, where there is one."""
+        """The name of the store that keeps the run's files, or None."""
         return os.environ.get("POLYAXON_ARTIFACTS_STORE_NAME") or None
 
     @property
@@ -117,11 +117,11 @@ class RunClient(Orders):
         self.project = project
 
     def set_run_uuid(self, run_uuid: str) -> None:
-        """From now on this is the client of that run."""
+        """Make this the client of that run."""
         self.run_uuid, self._data = run_uuid.replace("-", ""), {}
 
     def reset_client(self, **ignored: Any) -> None:
-        """Read the credentials again; the connection opens itself."""
+        """Read the credentials again; the connection reopens itself."""
         if not self._is_idle:
             self._connection.forget_credentials()
 
@@ -149,9 +149,9 @@ class RunClient(Orders):
             self._data = self._request("GET")
 
     def get_inputs(self) -> Any:
-        """Every resolved input by name:
+        """Return every resolved input by name.
 
-        None with POLYAXON_NO_OP, `{}` offline, as the published client has it.
+        Returns None with POLYAXON_NO_OP and `{}` offline, as the published client does.
         """
         return self._get("inputs")
 
@@ -171,7 +171,7 @@ class RunClient(Orders):
     def log_outputs(self, reset: bool = False, async_req: bool = True, **outputs: Any) -> None:
         """Add to the run's outputs, or with `reset` replace them all.
 
-        At most 256 KiB of JSON together.
+        All outputs together hold at most 256 KiB of JSON.
         """
         self._log_values("outputs", outputs, reset, async_req)
 
@@ -181,7 +181,7 @@ class RunClient(Orders):
     def log_tags(
         self, tags: str | Sequence[str], reset: bool = False, async_req: bool = True
     ) -> None:
-        """Tags, or one text with commas."""
+        """Add tags: a list, or one text with commas."""
         items = (
             [tag.strip() for tag in tags.split(",")]
             if isinstance(tags, str)
@@ -190,7 +190,7 @@ class RunClient(Orders):
         self._log(Report().tags([tag for tag in items if tag], reset=reset), async_req)
 
     def log_progress(self, value: float) -> None:
-        """How much is done, from 0 to 1."""
+        """Report how much is done, from 0 to 1."""
         if not 0 <= value <= 1:
             raise ValueError(f"log_progress accepts a number from 0 to 1, found {value!r}")
         self.log_meta(progress=value)
@@ -200,7 +200,7 @@ class RunClient(Orders):
     ) -> None:
         """Keep the last value of a metric among the outputs.
 
-        Its history is not kept by this client.
+        This client does not keep the history of the metric.
         """
         self.log_metrics(step=step, timestamp=timestamp, **{name: value})
 
@@ -234,7 +234,7 @@ class RunClient(Orders):
         rel_path: str | None = None,
         **ignored: Any,
     ) -> None:
-        """Put a file or folder into the lineage table. It stays where it is."""
+        """Put a file or folder into the lineage table. The file stays where it is."""
         facts: Json = {"path": path, **({"hash": hash} if hash else {}), **(summary or {})}
         base = os.path.basename(path.rstrip("/")).partition(".")[0]
         item = {"name": to_name(name or base or path), "kind": str(getattr(kind, "value", kind))}
@@ -289,8 +289,9 @@ class RunClient(Orders):
         return tuple(found.get("results") or ())
 
     def get_statuses(self, last_status: str | None = None) -> tuple[str | None, Sequence[Json]]:
-        """The status now, and its conditions, oldest first; with `last_status` only those after
-        it.
+        """Return the current status and its conditions, oldest first.
+
+        With `last_status` only the conditions after it.
         """
         answer = self._read("/statuses")
         conditions = tuple(answer.get("status_conditions") or ())
@@ -298,9 +299,9 @@ class RunClient(Orders):
         return answer.get("status"), conditions[known[-1] + 1 :] if known else conditions
 
     def get_logs(self, last_file: str | None = None, last_time: str | None = None) -> Json:
-        """One part of the log:
+        """Return one part of the log: `logs`, and `last_file` to pass to the next call.
 
-        `logs`, and the `last_file` to ask on with; null once there is no more.
+        `last_file` is null once there is no more.
         """
         path = f"/streams/v1/{self.namespace}/{self.owner}/{self.project}/runs/{self.run_uuid}/logs"
         query = {
@@ -312,7 +313,7 @@ class RunClient(Orders):
         return answer
 
     def watch_logs(self) -> Iterator[str]:
-        """Every line of the run until it is over."""
+        """Yield every line of the run's log until the run is over."""
         last = None
         while True:
             part = self.get_logs(last_file=last)
@@ -324,7 +325,7 @@ class RunClient(Orders):
     def log_status(
         self, status: str, reason: str | None = None, message: str | None = None, **ignored: Any
     ) -> None:
-        """Said for the record: what becomes of a managed run is judged from outside."""
+        """Record a status for information only: the operator decides the phase of a managed run."""
         now = datetime.now(timezone.utc).isoformat()
         facts = {
             "type": str(getattr(status, "value", status)),
@@ -349,7 +350,7 @@ class RunClient(Orders):
     def list(
         self, query: str | None = None, sort: str | None = None, limit: int = 20, offset: int = 0
     ) -> Json:
-        """One page of the project's runs: `count` of all, and `results`."""
+        """Return one page of the project's runs: `count` of all, and `results`."""
         asked = {"query": query or "", "sort": sort or "", "limit": limit, "offset": offset}
         answer: Json = (
             {}
@@ -361,12 +362,12 @@ class RunClient(Orders):
     def list_children(
         self, query: str | None = None, sort: str | None = None, limit: int = 20, offset: int = 0
     ) -> Json:
-        """One page of the runs that this pipeline made."""
+        """Return one page of the runs that this pipeline created."""
         asked = f"pipeline:{self.run_uuid}"
         return self.list(f"{asked},{query}" if query else asked, sort, limit, offset)
 
     def flush(self, seconds: float = 60.0) -> bool:
-        """Wait until everything logged is stored; whether it is."""
+        """Wait until everything logged is stored, and return whether it is."""
         return self._is_idle or self._spool.flush(seconds)
 
     def _log_values(self, field: str, values: Json, reset: bool, async_req: bool) -> None:
@@ -381,9 +382,8 @@ class RunClient(Orders):
         if async_req:
             self._spool.add(report)
             return
-        if not self._spool.flush(
-            self._connection.patience
-        ):  # what was logged before must not come after
+        # Earlier reports must be stored before this one.
+        if not self._spool.flush(self._connection.patience):
             raise ClientError("earlier reports could not be stored")
         self._send(report, self._connection.patience)
 
@@ -396,8 +396,8 @@ class RunClient(Orders):
 
     @property
     def _project_path(self) -> str:
-        """Quoted: names come from the environment or the caller, and each must stay one part of the
-        path.
+        """The quoted path: names come from the environment or the caller, and each must stay one
+        segment.
         """
         return f"/api/v1/{quote(str(self.owner), safe='')}/{quote(str(self.project), safe='')}"
 
@@ -407,13 +407,13 @@ class RunClient(Orders):
         return answer
 
     def _relative(self, path: str) -> str:
-        """Below the run's folder, where it is."""
+        """Return the path relative to the run's folder, or unchanged if it is not below it."""
         _, found, inside = path.partition(f"{self.run_uuid}/")
         return inside if self.run_uuid and found else path
 
 
 def to_name(name: str) -> str:
-    """A key as the published client spells it: plain letters, and no separators."""
+    """Spell a key as the published client does: ASCII letters, and no separators."""
     if not name:
         raise ValueError("a name is required")
     text = unicodedata.normalize("NFKD", str(name)).encode("ascii", "ignore").decode("ascii")
@@ -422,8 +422,9 @@ def to_name(name: str) -> str:
 
 
 def to_json(value: Any) -> Any:
-    """A value that JSON can hold: numbers of other libraries become Python's, and what has no JSON
-    its text.
+    """Convert to a value that JSON can hold.
+
+    Numbers of other libraries become Python's, and a value that has no JSON becomes its text.
     """
     if value is None or isinstance(value, (str, bool, int)):
         return value

@@ -1,6 +1,7 @@
-"""The files that make `import polyaxon` work in an image with nothing but Python.
+"""The files that make `import polyaxon` work in an image that has only Python.
 
-Owns what is laid where: `polyaxon/` is the shim, `polyaxon/_opstrand/` this package's own sources.
+Owns which file goes where: `polyaxon/` is the shim, `polyaxon/_opstrand/` holds this package's
+sources.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ _SHIM = os.path.join(_HERE, "shim", "polyaxon")
 
 
 def shim_files() -> dict[str, bytes]:
-    """Relative path -> content, to be written into a folder that is on the scripts' path."""
+    """Return relative path -> content. Write them into a folder that is on the scripts' path."""
     files = {f"polyaxon/{name}": content for name, content in _read_sources(_SHIM).items()}
     own = {
         f"polyaxon/_opstrand/{name}": content

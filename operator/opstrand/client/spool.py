@@ -1,9 +1,8 @@
-"""Sending reports behind user code's back: training never waits for the API, and never fails
-because of it.
+"""Send reports in the background, so that training never waits for the API or fails because of it.
 
-Owns the thread that sends, what is said when something could not be stored, and the last chance at
-the end of the process. Reports that could not be sent yet are merged, so that what waits is bounded
-by what a run can hold.
+Owns the sending thread, the message about a report that could not be stored, and the last try at
+the end of the process. Reports that are not sent yet are merged, so that the queue is no larger
+than what a run can hold.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from .errors import ApiError, ClientError
 
 #: Seconds that the end of the process waits for the API.
 LAST_CHANCE = 60.0
-#: Seconds for one try, between two tries while the API is away, and for whoever must send for
-#: himself since no thread can be started.
+#: Seconds for one try, between two tries while the API is away, and for a caller that must send its
+#: own report because no thread can be started.
 _TRY = 30.0
 _PAUSE = 2.0
 _ALONE = 5.0
-#: Requests to find out which part of a refused report is refused.
+#: The most requests that look for the refused part of a refused report.
 _PARTS = 40
 
 #: Sends one report within so many seconds, or raises.
@@ -35,7 +34,7 @@ Send = Callable[[Report, float], None]
 
 
 class Spool:
-    """Reports on their way. One per run client."""
+    """The queue of unsent reports. Each run client has one."""
 
     def __init__(self, send: Send, last_chance: float = LAST_CHANCE) -> None:
         self._send = send
@@ -47,7 +46,7 @@ class Spool:
             os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
-        # A forked child has no sending thread, perhaps a lock that nobody will release, and its
+        # A forked child has no sending thread and may hold a lock that no thread will release. Its
         # parent's reports are not its own.
         self._wake = threading.Condition()
         self._pending = Report()
@@ -57,7 +56,7 @@ class Spool:
         self._thread: threading.Thread | None = None
 
     def add(self, report: Report, within: float = 0.0) -> None:
-        """Take a report; it is sent in the background, `within` seconds at the latest."""
+        """Accept a report; a background thread sends it after at most `within` seconds."""
         with self._wake:
             self._pending.then(report)
             due = time.monotonic() + within
@@ -71,9 +70,9 @@ class Spool:
             self.flush(_ALONE)
 
     def _start(self) -> threading.Thread | None:
-        """The thread that sends.
+        """Start the thread that sends.
 
-        None where there can be none: a process that ends, or one that has as many as it may.
+        Returns None if none can start: the process is ending, or has as many threads as it may.
         """
         _call_at_end_of_worker(self._finish)
         thread = threading.Thread(target=self._run, name="opstrand-reports", daemon=True)
@@ -84,7 +83,7 @@ class Spool:
         return thread
 
     def flush(self, seconds: float) -> bool:
-        """Wait until everything is stored or refused, at most so long; whether it is."""
+        """Wait until everything is stored or refused, at most `seconds`; return whether it is."""
         deadline = time.monotonic() + seconds
         with self._wake:
             if self._pending:
@@ -104,7 +103,7 @@ class Spool:
             self._send_once(self._take(), _TRY)
 
     def _take(self) -> Report:
-        """The next report to send, once it is due."""
+        """Return the next report to send, once it is due."""
         with self._wake:
             while not self._pending or self._due is None or self._due > time.monotonic():
                 rest = (
@@ -122,7 +121,7 @@ class Spool:
         if refused:
             self._tell(refused)
         with self._wake:
-            if kept:  # what came since is later, and wins
+            if kept:  # reports that came since are later, and win
                 self._pending = kept.then(self._pending)
                 self._due = time.monotonic() + _PAUSE
             self._sending = False
@@ -135,9 +134,9 @@ class Spool:
         refused: list[tuple[str, Exception]],
         tries: Iterator[int],
     ) -> Report:
-        """What is to be sent again.
+        """Send a report and return the part that must be sent again.
 
-        Of a report that is refused only that part is lost which is the reason.
+        Of a refused report only the part that the API refuses is lost.
         """
         kept = Report()
         try:
@@ -146,7 +145,7 @@ class Spool:
             if isinstance(error, ClientError) and not isinstance(error, ApiError):
                 self._warn(error)
                 return report
-            # 400, or what json cannot say: then it is about what is in it.
+            # A 400, or a value that json cannot encode, is about the contents: send them in parts.
             divides = not isinstance(error, ApiError) or error.status == 400
             parts = report.halve() if divides and next(tries, None) is not None else ()
             if not parts:
@@ -174,7 +173,7 @@ class Spool:
         )
 
     def _finish(self) -> None:
-        """The process ends: what is said from here on is sent before the call returns."""
+        """Handle the end of the process: from here on, a report is sent before the call returns."""
         self._ends = True
         if not self.flush(self._last_chance):
             self._say(
@@ -185,12 +184,14 @@ class Spool:
     @staticmethod
     def _say(text: str) -> None:
         if sys.stderr is not None:
-            with contextlib.suppress(OSError, ValueError):  # closed, or nobody reads it
+            with contextlib.suppress(OSError, ValueError):  # closed, or its reader is gone
                 print(f"opstrand: {text}", file=sys.stderr, flush=True)
 
 
 def _call_at_end_of_worker(call: Callable[[], None]) -> None:
-    """A process of `multiprocessing` ends without what `atexit` knows."""
+    """Register the call in a `multiprocessing` worker, because such a process ends without
+    `atexit`.
+    """
     process = sys.modules.get("multiprocessing.process")
     if process is not None and process.parent_process() is not None:
         from multiprocessing.util import Finalize

@@ -1,5 +1,5 @@
-"""Tracking without holding a client: `init()` once, then functions of the module, as in the
-published package.
+"""Tracking without a client object: `init()` once, then module functions, as in the published
+package.
 
 Owns the one current run. `TRACKING_RUN` is None before `init()`.
 """
@@ -42,7 +42,7 @@ class Run(RunClient):
         is_dir: bool = False,
         **ignored: Any,
     ) -> str:
-        """The run's own folder, or a path in it; with `ensure_path` its folders are made."""
+        """Return the run's own folder, or a path in it; `ensure_path` creates the folders."""
         path = os.path.join(self._artifacts_path, rel_path) if rel_path else self._artifacts_path
         if ensure_path:
             os.makedirs(path if is_dir else os.path.dirname(path), exist_ok=True)
@@ -55,14 +55,15 @@ class Run(RunClient):
         is_dir: bool = False,
         **ignored: Any,
     ) -> str:
-        """The folder of the run's outputs, or a path in it, whose folders are made."""
+        """Return the folder of the run's outputs, or a path in it, and create its folders."""
         return self.get_artifacts_path(
             os.path.join("outputs", rel_path or ""), ensure_path, is_dir
         ).rstrip("/")
 
     def log_env(self, rel_path: str | None = None, content: dict[str, Any] | None = None) -> None:
-        """Keep what this process runs on as `env.json` among the outputs; nothing where the folder
-        cannot be written.
+        """Save facts about this process as `env.json` among the outputs.
+
+        Does nothing if the folder cannot be written.
         """
         facts = content or {
             "python_version": platform.python_version(),
@@ -80,13 +81,13 @@ class Run(RunClient):
         self.log_artifact_ref(path, "env", "env", rel_path=f"outputs/{rel_path or 'env.json'}")
 
     def get_tensorboard_path(self, rel_path: str = "tensorboard") -> str:
-        """The folder for TensorBoard's files among the outputs."""
+        """Return the folder for TensorBoard's files among the outputs."""
         return self.get_outputs_path(rel_path, is_dir=True)
 
     def set_artifacts_path(
         self, artifacts_path: str | None = None, is_related: bool = False
     ) -> None:
-        """From now on the run's files are in this folder."""
+        """Use this folder for the run's files from now on."""
         self._artifacts_path = artifacts_path or os.path.join(
             context_root(), "artifacts", self.run_uuid
         )
@@ -98,7 +99,7 @@ class Run(RunClient):
 def init(*args: Any, **options: Any) -> Run:
     """Find out which run this is and read it.
 
-    Takes what the published `init` takes. Raises ClientError.
+    Accepts the arguments of the published `init`. Raises ClientError.
     """
     global TRACKING_RUN
     TRACKING_RUN = Run(*args, **options)
@@ -106,7 +107,7 @@ def init(*args: Any, **options: Any) -> Run:
 
 
 def get_or_create_run(tracking_run: Run | None = None) -> Run:
-    """The run given, else the current one, else the one that `init()` finds."""
+    """Return the given run, else the current one, else the one that `init()` finds."""
     return tracking_run or TRACKING_RUN or init()
 
 
@@ -117,7 +118,7 @@ def end() -> None:
 
 
 def __getattr__(name: str) -> Any:
-    """Every other function is the current run's method; the first use of one is an `init()`."""
+    """Offer each method of the current run as a function; the first use of one calls `init()`."""
     if not name.startswith("_") and callable(getattr(Run, name, None)):
 
         def call(*args: Any, **options: Any) -> Any:

@@ -1,9 +1,8 @@
-"""Stands in for the `polyaxon` package in images that have nothing but Python, and steps aside for
-a real installation.
+"""Stand in for the `polyaxon` package in images that have only Python; a real installation wins.
 
-Laid by the init step into the folder of a run's scripts, which is first on their path: so it is
-found before an installed package, and hands over to it. `_opstrand/` beside this file holds the
-client.
+The init step copies this package into the folder of a run's scripts, which is first on their path.
+Python therefore finds it before an installed package, and it hands over to that one. `_opstrand/`
+beside this file holds the client.
 """
 
 from __future__ import annotations
@@ -18,8 +17,9 @@ __version__ = "0"
 
 
 def _find_installed() -> ModuleSpec | None:
-    """Where the real package is, or None: on the rest of the path, or known to a finder of an
-    editable installation.
+    """Locate the real package: on the rest of the path, or by a finder of an editable installation.
+
+    Returns None if there is none.
     """
     own = os.path.realpath(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     for entry in sys.path:
@@ -36,14 +36,14 @@ def _find_installed() -> ModuleSpec | None:
 
 
 def _is_real(spec: ModuleSpec | None) -> bool:
-    """A package with code of its own, and no other copy of this one."""
+    """Whether this is a package with code of its own, and not another copy of this shim."""
     if spec is None or spec.loader is None or not spec.origin:
         return False
     return not os.path.isdir(os.path.join(os.path.dirname(spec.origin), "_opstrand"))
 
 
 def _hand_over(spec: ModuleSpec) -> None:
-    """Make the real package be `polyaxon` from here on; whoever is importing us gets it."""
+    """Put the real package in place as `polyaxon`, so that the current import returns it too."""
     module = importlib.util.module_from_spec(spec)
     sys.modules["polyaxon"] = module
     if spec.loader is not None:

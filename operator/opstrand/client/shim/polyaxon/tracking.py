@@ -1,5 +1,5 @@
-"""`from polyaxon import tracking`: the module of the client itself, so that `TRACKING_RUN` is
-always the current one.
+"""`from polyaxon import tracking`: an alias of the client's module, so that `TRACKING_RUN` is
+always current.
 """
 
 import sys
