@@ -1,6 +1,5 @@
-"""What the init container runs: it carries out one JSON document, step by step, with the standard
-library only.
+"""The program of the init container: it executes one JSON document, step by step.
 
-It does what `core.pods.init_steps` wrote down and decides nothing. Its last words go to the
-termination message: the run shows them.
+It uses the standard library only, executes what `core.pods.init_steps` wrote and decides nothing.
+It writes its error to the termination message, which the run shows.
 """

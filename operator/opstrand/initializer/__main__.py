@@ -1,8 +1,8 @@
-"""`python -m opstrand.initializer`: carry out the init document of the environment.
+"""`python -m opstrand.initializer`: execute the init document of the environment.
 
-OPSTRAND_INIT holds the document, or OPSTRAND_INIT_FILE the path of a gzipped one, which must have
-the SHA-256 that OPSTRAND_INIT_SHA256 says: the file comes from a ConfigMap, which others may have
-made. OPSTRAND_ROOT, where set, stands before every path: a laptop has no /plx-context.
+OPSTRAND_INIT holds the document, or OPSTRAND_INIT_FILE the path of a gzipped one. The file must
+match the SHA-256 in OPSTRAND_INIT_SHA256, because it comes from a ConfigMap that another user may
+have made. OPSTRAND_ROOT, where set, is the prefix of every path: a laptop has no /plx-context.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import Any
 from opstrand.initializer.failure import Stopped
 from opstrand.initializer.steps import InitError, carry_out
 
-#: Where a kubelet takes a container's last words from; the log lacks them where its node is busy.
+#: The kubelet reads a container's termination message here; the log lacks it where the node is
+#: busy.
 _LAST_WORDS = "/dev/termination-log"
 #: Bytes: far more than the init files of a run may have. A foreign document could unpack to more
 #: than the memory.
@@ -29,7 +30,7 @@ _LONGEST = 16 * 1024 * 1024
 
 
 def read_document(environment: dict[str, str]) -> dict[str, Any]:
-    """The init document. Raises InitError where the environment names none."""
+    """Return the init document. Raises InitError if the environment names none."""
     if "OPSTRAND_INIT" in environment:
         return json.loads(environment["OPSTRAND_INIT"])  # type: ignore[no-any-return]
     path = environment.get("OPSTRAND_INIT_FILE")
@@ -59,10 +60,10 @@ def read_document(environment: dict[str, str]) -> dict[str, Any]:
 
 
 def main() -> int:
-    # Whoever main runs as must be able to write where we wrote.
+    # The user that main runs as must be able to write where this process wrote.
     os.umask(0)
-    # The first process of a container gets no signal that it does not ask for: a deadline would
-    # wait for the end of its grace.
+    # The kernel drops a signal to the first process of a container unless that process handles it:
+    # without a handler, a deadline would wait for the whole grace period.
     signal.signal(signal.SIGTERM, _stop)
     try:
         carry_out(read_document(dict(os.environ)), root=os.environ.get("OPSTRAND_ROOT", ""))

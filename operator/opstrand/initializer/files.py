@@ -1,6 +1,7 @@
-"""Steps that write and copy files: `init.file`, a Dockerfile, and what comes from a store's volume.
+"""Steps that write and copy files: `init.file`, a Dockerfile, and files of a store's volume.
 
-Owns modes and who may write what they leave: whoever main runs as. Must not reach for a network.
+Owns the modes of these files, which the user that main runs as must be able to write. Must not use
+the network.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ Document = dict[str, Any]
 
 
 def describe(error: OSError, root: str) -> str:
-    """The system's words, and about which path of the container."""
+    """Return the system's error message, and which path of the container it is about."""
     path = str(error.filename or "")
     return f"{error.strerror or error}" + (
         f": {path[len(root) :] if path.startswith(root) else path}" if path else ""
@@ -32,7 +33,9 @@ def make_directory(path: str) -> None:
 
 
 def write_file(step: Document, root: str) -> None:
-    """`init.file`: the content byte for byte, its mode, and a copy among the run's outputs."""
+    """Execute `init.file`: write the content byte for byte, set its mode, copy it to
+    the outputs.
+    """
     target = root + step["target"]
     try:
         write(target, step["content"].encode())
@@ -55,7 +58,7 @@ def write_file(step: Document, root: str) -> None:
 
 
 def write(path: str, content: bytes) -> None:
-    """The file with this content and no other; folders above it are made."""
+    """Write the file with exactly this content; create the folders above it."""
     os.makedirs(os.path.dirname(path), mode=0o777, exist_ok=True)
     _take_away(path)
     with open(path, "wb") as file:
@@ -63,17 +66,18 @@ def write(path: str, content: bytes) -> None:
 
 
 def _take_away(path: str) -> None:
-    """What is written anew: an earlier one may be for reading only, and be there from a step, a
-    life or an attempt before this one.
+    """Remove the old file before a new one is written.
+
+    An earlier step, start of the container or attempt may have left it, and it may be read-only.
     """
     if os.path.isfile(path) or os.path.islink(path):
         os.remove(path)
 
 
 def copy_from_store(step: Document, root: str) -> None:
-    """Files and folders of a store.
+    """Copy files and folders of a store.
 
-    What is not there is an error: a run that misses its data must not start without a word.
+    A missing path is an error: a run that lacks its data must not start silently.
     """
     source, target = root + step["source"], root + step["target"]
     for kind in ("files", "dirs", "paths"):
@@ -106,7 +110,7 @@ def _find(store: str, source: str, path: str, kind: str) -> str:
 
 
 def _offer(source: str, path: str) -> str:
-    """What there is instead, where the folder above is there."""
+    """List what is in the folder of the missing path, if that folder exists."""
     folder = os.path.dirname(path)
     try:
         names = sorted(os.listdir(os.path.join(source, folder)))
@@ -123,13 +127,13 @@ def _copy(source: str, target: str) -> None:
         return
     for folder, folders, files in os.walk(source, onerror=_fail):
         place = os.path.normpath(os.path.join(target, os.path.relpath(folder, source)))
-        # Not with the folder's own times and mode: a volume's root may be nobody's to change.
+        # Do not copy the folder's times and mode: this user may not own the root of a volume.
         os.makedirs(place, mode=0o777, exist_ok=True)
         for name in (*folders, *files):
             found, copy = os.path.join(folder, name), os.path.join(place, name)
             if os.path.islink(found):
-                # Links stay links, as with `cp -R`: a data set that links within itself keeps its
-                # shape.
+                # Keep links as links, as `cp -R` does, so that a data set that links within itself
+                # keeps its shape.
                 _take_away(copy)
                 os.symlink(os.readlink(found), copy)
             elif name in files:
@@ -148,7 +152,7 @@ def _copy_file(source: str, target: str) -> None:
 
 
 def _open_up(path: str) -> None:
-    """Main may run as another user than we do: what it was given is its own to change."""
+    """Let every user write the file, because main may run as another user and must be able to."""
     mode = stat.S_IMODE(os.stat(path).st_mode)
     wanted = mode | (0o777 if mode & 0o100 else 0o666)
     if wanted != mode:

@@ -1,8 +1,8 @@
-"""The git step: a repository at a revision, with what a connection's Secret holds to get at it.
+"""The git step: check out a repository at a revision, with the credentials of a connection's
+Secret.
 
 Owns how credentials reach git: for one host, from a file that is gone before main starts, never in
-a command line or in the repository's own configuration. Everything else is left to the `git`
-program.
+a command line or in the repository's own configuration. The `git` program does the rest.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ Document = dict[str, Any]
 
 #: Names under which Secrets hold a private key.
 _KEYS = ("ssh-privatekey", "id_ed25519", "id_ecdsa", "id_rsa", "private_key")
-#: Beside git's own files: which step they are of.
+#: A file beside git's own that says which step they belong to.
 _MARK = "opstrand-step"
-#: What a server says of a revision that it does not give out by that name.
+#: What a server answers if it does not serve a revision by that name.
 _UNKNOWN = (
     "couldn't find remote ref",
     "not our ref",
     "unadvertised object",
     "no such ref was fetched",
 )
-#: What ssh says, and what it means to whoever wrote the connection.
+#: What ssh prints, and what it means to the author of the connection.
 _MEANINGS = {
     "Permission denied (publickey": "the host does not accept the connection's key",
     "Host key verification failed": "the host's key is not the one in the Secret's known_hosts",
     "timed out during banner exchange": "the host accepts the connection and says nothing",
 }
-#: What git adds to everything that goes wrong.
+#: Lines that git adds to every error.
 _BOILERPLATE = (
     "Please make sure you have the correct access rights",
     "and the repository exists.",
@@ -62,9 +62,9 @@ _BOILERPLATE = (
 
 
 class Git:
-    """One repository in the making.
+    """One working copy in which git commands run.
 
-    `deadline` is a time of the monotonic clock, `settings` stand before every command.
+    `deadline` is a time of the monotonic clock; `settings` precede every command.
     """
 
     def __init__(
@@ -79,7 +79,9 @@ class Git:
         self._settings = tuple(settings)
 
     def run(self, *arguments: str) -> str:
-        """What git prints. InitError with git's own words, or that it took too long."""
+        """Return what git prints. Raises InitError with git's own message, or that it took too
+        long.
+        """
         code, out, err = self.attempt(*arguments)
         if code:
             raise self.fail(code, err or out)
@@ -104,7 +106,7 @@ class Git:
         try:
             out, err = process.communicate(timeout=max(self._deadline - time.monotonic(), 0.1))
         except BaseException as error:
-            # Its helpers hold the connection: the whole group.
+            # Kill the whole process group: git's helpers hold the connection.
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             if not isinstance(error, subprocess.TimeoutExpired):
@@ -114,7 +116,7 @@ class Git:
 
 
 def clone(step: Document, root: str) -> list[Document]:
-    """The repository in its folder, and the lineage entry of the commit that is there now."""
+    """Check out the repository into its folder, and return the lineage entry of its commit."""
     target = root + step["target"]
     flags, revision = _check(step)
     _make_room(step, target)
@@ -145,9 +147,9 @@ def clone(step: Document, root: str) -> list[Document]:
 
 
 def _check(step: Document) -> tuple[Flags, str | None]:
-    """The step's flags and revision.
+    """Return the step's flags and revision.
 
-    The file was checked before; a connection's address or a Secret's was not.
+    The file was validated before; the URL of a connection or of a Secret was not.
     """
     try:
         check_url(step["url"])
@@ -161,10 +163,10 @@ def _check(step: Document) -> tuple[Flags, str | None]:
 
 
 def _make_room(step: Document, target: str) -> None:
-    """An empty folder.
+    """Make an empty folder.
 
-    What an earlier life of this container left of this very step goes: Kubernetes may start it
-    again at any time.
+    Kubernetes may restart this container at any time, so remove what an earlier start left of this
+    same step.
     """
     mark = os.path.join(target, ".git", _MARK)
     digest = hashlib.sha256(json.dumps(step, sort_keys=True).encode()).hexdigest()
@@ -182,8 +184,9 @@ def _make_room(step: Document, target: str) -> None:
 
 
 def _fetch(git: Git, revision: str | None, flags: Sequence[str]) -> None:
-    """Only what is asked for, where the server gives it by that name; everything, where it does not
-    (a short commit id).
+    """Fetch only the revision if the server serves it by that name, else every branch and tag.
+
+    A server does not serve a short commit id by name.
     """
     code, out, err = git.attempt(
         "fetch", "--force", "--update-head-ok", *flags, "origin", revision or "HEAD"
@@ -205,7 +208,7 @@ def _fetch(git: Git, revision: str | None, flags: Sequence[str]) -> None:
 
 
 def _read_secret(folder: str | None, variables: Mapping[str, str]) -> dict[str, str]:
-    """The Secret's keys, under the connection's own variables."""
+    """Return the Secret's keys, which override the connection's own variables."""
     found = dict(variables)
     if folder is None:
         return found
@@ -221,7 +224,7 @@ def _read_secret(folder: str | None, variables: Mapping[str, str]) -> dict[str, 
 
 
 def _read_login(secret: Mapping[str, str]) -> tuple[str, str] | None:
-    """User and password or token, however the Secret spells them."""
+    """Return the user and the password or token, in each spelling that a Secret may use."""
     joined = secret.get("POLYAXON_GIT_CREDENTIALS", "").strip()
     if joined:
         user, colon, password = joined.partition(":")
@@ -231,7 +234,7 @@ def _read_login(secret: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def _read_store(secret: Mapping[str, str]) -> str | None:
-    """A whole credentials file, as `git credential-store` writes it."""
+    """Return a whole credentials file, in the format of `git credential-store`."""
     path = secret.get("POLYAXON_GIT_CREDENTIALS_STORE")
     return secret.get(os.path.basename(path)) if path else secret.get(".git-credentials")
 
@@ -245,8 +248,8 @@ def _find_key(secret: Mapping[str, str]) -> str | None:
 
 
 def _choose_url(url: str, secret: Mapping[str, str]) -> str:
-    """The address in the form that the credentials are for, as documented: a key goes by ssh, a
-    login by https.
+    """Return the URL in the documented form for the credentials: ssh for a key, https
+    for a login.
     """
     if _read_login(secret) or _read_store(secret):
         found = re.fullmatch(r"(?:ssh://)?[^@/]+@([^:/]+)[:/](.+)", url)
@@ -290,9 +293,9 @@ def _environment(scratch: str, url: str, secret: Mapping[str, str]) -> dict[str,
 
 
 def _as_store(url: str, user: str, password: str) -> str:
-    """The login for this host and no other: a submodule elsewhere does not see it."""
+    """Bind the login to this host: a submodule elsewhere does not see it."""
     found = urllib.parse.urlsplit(url)
-    # A Secret holds bytes: what is no text goes through as it is.
+    # A Secret holds bytes: keep those that are not UTF-8 as they are.
     quoted = ":".join(
         urllib.parse.quote(part, safe="", errors="surrogateescape") for part in (user, password)
     )
@@ -300,7 +303,7 @@ def _as_store(url: str, user: str, password: str) -> str:
 
 
 def _ssh_command(scratch: str, key: str, known_hosts: str | None) -> str:
-    # A key that others may read is refused by ssh, and so is one without its last newline.
+    # ssh refuses a key that other users may read, and one without its last newline.
     path = _keep(scratch, "key", key.rstrip() + "\n")
     hosts = _keep(scratch, "known_hosts", known_hosts) if known_hosts else "/dev/null"
     options = [
@@ -316,8 +319,9 @@ def _ssh_command(scratch: str, key: str, known_hosts: str | None) -> str:
 
 
 def _name_user(scratch: str) -> dict[str, str]:
-    """ssh refuses a user without a name, and a Pod may run as any number: a name for the time of
-    the clone.
+    """Give the user a name for the time of the clone.
+
+    ssh refuses a user without a name, and a Pod may run as any user id.
     """
     try:
         pwd.getpwuid(os.getuid())

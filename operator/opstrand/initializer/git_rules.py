@@ -1,8 +1,8 @@
-"""What a run may ask of git: addresses, revisions and flags, each by a list of what is allowed.
+"""What a run may ask of git: allow lists of URLs, revisions and flags.
 
-Owns those lists, for the checks of a file and for the init container alike. Pure. A flag that is
-not listed is refused, whatever it does: git has some that run a program, and takes any unambiguous
-beginning of a flag's name.
+Owns those lists, for the validation of a file and for the init container alike. Pure. It refuses
+every flag that is not listed: some flags of git run a program, and git accepts any unambiguous
+prefix of a flag's name.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-#: What git may speak with a repository or its submodules.
+#: The protocols that git may use with a repository or its submodules.
 PROTOCOLS = ("https", "http", "ssh", "git")
 _HOST = r"(?:(?!-)[^\s/@]+@)?[A-Za-z0-9\[][^\s/@\x00-\x1f\x7f]*"
 _URL = re.compile(rf"(?:{'|'.join(PROTOCOLS)})://{_HOST}(?:/[^\s\x00-\x1f\x7f]*)?", re.IGNORECASE)
-#: user@host:path, as ssh has it. Two colons would name a helper program.
+#: user@host:path, as ssh accepts it. Two colons would name a helper program.
 _SCP = re.compile(r"(?:[A-Za-z0-9_][^\s/:@]*@)?[A-Za-z0-9\[][^\s/:@]*:(?!:|//)[^\s\x00-\x1f\x7f]+")
 _REVISION = re.compile(r"(?!-)[^\s:?*\[\\\x00-\x1f\x7f]+")
 _LOGIN = re.compile(r"://[^/@\s]+@")
@@ -25,7 +25,7 @@ _COUNT = r"[0-9]{1,9}"
 _DATE = r"[\w:+. /-]{1,60}"
 _NAME = r"(?!-)[^\s:?*\[\\]+"
 _FILTER = r"(?:blob:none|blob:limit=[0-9]+[kmg]?|tree:[0-9]+|object:type=(?:tag|commit|tree|blob))"
-#: Flag -> what its value looks like; empty: it has none.
+#: Flag -> a pattern for its value; empty if it has none.
 _FLAGS = {
     "--branch": _NAME,
     "--deepen": _COUNT,
@@ -52,8 +52,8 @@ _FLAGS = {
     "--update-shallow": "",
     "--verbose": "",
 }
-#: Of git's settings that `-c` or `--config` may give, in lower case, what their values look like:
-#: none of them names a program or a file.
+#: The settings of git that `-c` or `--config` may set, in lower case, with a pattern for their
+#: values: none of them names a program or a file.
 _YES_OR_NO = "true|false|yes|no|on|off|1|0"
 _SETTINGS = {
     "advice.detachedhead": _YES_OR_NO,
@@ -89,11 +89,12 @@ _SHORT = {
     "-t": "--tags",
     "-v": "--verbose",
 }
-#: Flags of `git clone` that say what is done in any case, or what the steps after the fetch do.
+#: Flags of `git clone` that ask for what happens anyway, or that belong to the steps after the
+#: fetch.
 _NOT_OF_FETCH = frozenset(
     {
         "--branch",
-        # The published package's own word for a fetch of the revision alone.
+        # The published package's own flag for a fetch of the revision alone.
         "--experimental-fetch",
         "--no-recurse-submodules",
         "--no-single-branch",
@@ -107,18 +108,18 @@ _NOT_OF_FETCH = frozenset(
 
 @dataclass(frozen=True)
 class Flags:
-    """The flags of one step, by what they are for."""
+    """The flags of one step, by their purpose."""
 
     fetch: tuple[str, ...] = ()
-    #: Of `git submodule update`; None: submodules are left out.
+    #: Flags of `git submodule update`; None: submodules are not fetched.
     submodules: tuple[str, ...] | None = None
     branch: str | None = None
-    #: What stands before every command of git.
+    #: Arguments that precede every command of git.
     settings: tuple[str, ...] = ()
 
 
 def check_url(url: str) -> None:
-    """Raise ValueError for what is no address of a repository."""
+    """Raise ValueError unless this is the URL of a repository."""
     if not _URL.fullmatch(url) and not _SCP.fullmatch(url):
         known = ", ".join(f"{one}://" for one in PROTOCOLS)
         raise ValueError(
@@ -127,15 +128,15 @@ def check_url(url: str) -> None:
 
 
 def check_revision(revision: str) -> None:
-    """Raise ValueError for what can be no branch, tag or commit."""
+    """Raise ValueError unless this can be a branch, tag or commit."""
     if not _REVISION.fullmatch(revision):
         raise ValueError(f"expected a branch, tag or commit, found {_show(revision)}")
 
 
 def parse_flags(flags: Sequence[str]) -> Flags:
-    """The flags as git takes them:
+    """Validate the flags in git's syntax, where `--depth 1` is one flag.
 
-    `--depth 1` is one. Raises ValueError for one that is not for a run.
+    Raises ValueError for a flag that a run may not use.
     """
     given: dict[str, str] = {}
     settings: list[str] = []
@@ -161,7 +162,7 @@ def parse_flags(flags: Sequence[str]) -> Flags:
 
 
 def _check_setting(text: str) -> str:
-    """`KEY=VALUE`; a key alone means true."""
+    """Return `KEY=VALUE`; a key alone means true."""
     key, _, value = text.partition("=")
     wanted = _SETTINGS.get(key.lower())
     if wanted is None:
@@ -177,7 +178,7 @@ def _check_setting(text: str) -> str:
 
 
 def _read_flags(flags: Sequence[str]) -> list[tuple[str, str]]:
-    """Names and values: a value is what follows `=`, or the next word where the flag needs one."""
+    """Return names and values: a value follows `=`, or is the next word if the flag needs one."""
     words = [word for flag in flags for word in shlex.split(flag)]
     found: list[tuple[str, str]] = []
     for word in words:
@@ -192,7 +193,7 @@ def _read_flags(flags: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _split_short(name: str, value: str) -> tuple[str, str]:
-    """`-j4` is `-j 4`, and `-ckey=value` is `-c key=value`."""
+    """Split a glued flag: `-j4` is `-j 4`, and `-ckey=value` is `-c key=value`."""
     if name.startswith("-c") and len(name) > 2:
         return "-c", f"{name[2:]}={value}" if value else name[2:]
     glued = not name.startswith("--") and len(name) > 2 and not value
@@ -215,7 +216,7 @@ def _join(flag: str, value: str) -> str:
 
 
 def hide(text: str) -> str:
-    """`text` without the logins of the addresses in it."""
+    """Return `text` without the logins of the URLs in it."""
     return _LOGIN.sub("://***@", text)
 
 

@@ -1,6 +1,7 @@
-"""File modes as chmod takes them: octal (`0644`, `755`) or symbolic (`+x`, `u=rw,go-w`).
+"""File modes as chmod accepts them: octal (`0644`, `755`) or symbolic (`+x`, `u=rw,go-w`).
 
-Pure: the operator judges a mode by it before there is a Pod, the init container applies it.
+Pure: the operator validates a mode with it before there is a Pod, and the init container applies
+it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _BITS = {"r": 4, "w": 2, "x": 1}
 
 
 def apply_mode(text: str, current: int) -> int:
-    """The mode that `chmod text` makes of `current`.
+    """Return the mode that `chmod text` makes of `current`.
 
     Raises ValueError that shows what was found.
     """
@@ -33,7 +34,7 @@ def apply_mode(text: str, current: int) -> int:
 
 
 def _apply(current: int, who: str, operator: str, letters: str) -> int:
-    # X is x where somebody may execute it already.
+    # X means x if any user may execute the file already.
     plain = letters.replace("X", "x" if current & 0o111 else "")
     value = sum(_BITS[letter] for letter in set(plain))
     for one in who:

@@ -1,8 +1,8 @@
-"""An init document carried out: folders, credentials, the import shim, the steps in their order,
-and at last the wait for the API.
+"""Execute an init document: folders, credentials, the import shim, the steps in order, and last the
+wait for the API.
 
-Every failure is an `InitError` whose text a user can act on: it becomes the run's message. Must not
-know what a step does.
+Every failure is an `InitError` whose text helps the user to act: it becomes the run's message. Must
+not know what a step does.
 """
 
 from __future__ import annotations
@@ -25,12 +25,11 @@ from opstrand.initializer.git_rules import hide
 
 Document = dict[str, Any]
 
-#: Whatever stands behind an address: nothing, a closed door, or somebody who speaks another
-#: language.
+#: The errors of an address where no server listens, or one that does not speak HTTP.
 _TROUBLES = (OSError, ValueError, http.client.HTTPException)
 __all__ = ["STEPS", "InitError", "carry_out"]
 
-#: Kind of a step -> what carries it out; it may give back lineage entries, known only now.
+#: Kind of a step -> its function, which may return lineage entries that are known only now.
 STEPS: dict[str, Callable[[Document, str], list[Document] | None]] = {
     "file": write_file,
     "copy": copy_from_store,
@@ -39,8 +38,10 @@ STEPS: dict[str, Callable[[Document, str], list[Document] | None]] = {
 
 
 def carry_out(document: Document, *, root: str = "") -> None:
-    """Do all of it, in order. `root` stands before every path of the document. Raises InitError at
-    the first that fails, and at a `Stopped` that comes from outside: it says where the time went.
+    """Execute the whole document in order. `root` is the prefix of every path of the document.
+
+    Raises InitError at the first step that fails, and at a `Stopped`, which comes from outside; its
+    text then says what took the time.
     """
     doing = ["making folders"]
     try:
@@ -66,8 +67,8 @@ def _carry_out(document: Document, root: str, doing: list[str]) -> None:
             f"bringing {hide(step['url'])}" if "url" in step else f"writing {step['target']}"
         )
         found += STEPS[step["kind"]](step, root) or []
-    # Last: the files are there by the time the API answers, and a run whose API is away fails with
-    # a clear word.
+    # The API comes last: the files give it time to start, and a run whose API is away fails with a
+    # clear message.
     if document.get("api"):
         doing.append(f"waiting for the API at {document['api']['url']}")
         opener = open_api(document["api"], root)
@@ -77,7 +78,7 @@ def _carry_out(document: Document, root: str, doing: list[str]) -> None:
 
 
 def write_auth(auth: Document, root: str) -> None:
-    """The run's token as the file that the published client reads at its start."""
+    """Write the run's token to the file that the published client reads at its start."""
     try:
         token = _read_token(root + auth["token"])
         write(
@@ -94,7 +95,7 @@ def _read_token(path: str) -> str:
 
 
 def write_shim(target: str) -> None:
-    """Lay the import shim beside the scripts, so that `polyaxon` can be imported where nothing is
+    """Put the import shim beside the scripts, so that they can import `polyaxon` where it is not
     installed.
     """
     for name, content in shim_files().items():
@@ -102,8 +103,8 @@ def write_shim(target: str) -> None:
 
 
 def open_api(api: Document, root: str) -> urllib.request.OpenerDirector:
-    """How the API is reached: it is a neighbour, and whatever proxy leads out of this place does
-    not lead there.
+    """Return the opener for the API. It ignores proxies, which lead out of the cluster, because the
+    API is inside it.
     """
     direct = urllib.request.ProxyHandler({})
     if not api.get("ca"):
@@ -118,8 +119,8 @@ def open_api(api: Document, root: str) -> urllib.request.OpenerDirector:
 
 
 def wait_for_api(api: Document, opener: urllib.request.OpenerDirector) -> None:
-    """Wait until the API answers, at most `patience` seconds: main's first request must not meet a
-    closed door.
+    """Wait until the API answers, at most `patience` seconds, so that main's first request does not
+    fail.
     """
     deadline = time.monotonic() + float(api["patience"])
     pause = 0.1
@@ -146,9 +147,9 @@ def _ask(opener: urllib.request.OpenerDirector, url: str) -> str | None:
 def report(
     api: Document, found: list[Document], token: str, opener: urllib.request.OpenerDirector
 ) -> None:
-    """One request for the lineage of this container.
+    """Send the lineage of this container in one request.
 
-    What it misses is a word in the log, not a failed run.
+    A failure is a line in the log and does not fail the run.
     """
     url = f"{api['url']}/api/v1/{api['run']}/lineage/artifacts"
     try:
