@@ -1,1 +1,3 @@
-"""Why a Pod does not run or did not succeed: from what Kubernetes reports to one reason. Pure."""
+"""Find out why a Pod does not run or did not succeed: one reason from what Kubernetes reports.
+Pure.
+"""

@@ -1,8 +1,8 @@
 """What a Pod's status means for the run.
 
-Owns the order in which a Pod is asked what it says; the first check that has something to say wins.
-What there is to read is in `pod_status`, how it ended in `ended`, what keeps it from starting in
-`hanging`. Must not decide whether to try again.
+Owns the order of the checks on a Pod; the first one with a result wins. `pod_status` reads the
+fields, `terminated` finds how the Pod ended, `pending` finds what keeps it from starting. Must not
+decide whether to retry.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from opstrand.core.diagnosis.pod_status import (
 
 
 def observe_pod(pod: Pod, events: Sequence[pending.Event] = ()) -> Observation:
-    """What this Pod says, and where it says nothing its Events.
+    """Observe this Pod, and its Events if the Pod itself says nothing.
 
-    Never raises, whatever the Pod lacks.
+    Never raises, whatever fields the Pod lacks.
     """
     for check in _CHECKS:
         seen = check(pod)
@@ -34,8 +34,9 @@ def observe_pod(pod: Pod, events: Sequence[pending.Event] = ()) -> Observation:
 
 
 def _leaving(pod: Pod) -> Observation | None:
-    """The cluster takes the Pod away, and no kubelet has ended it yet: that of a lost node never
-    will.
+    """Observe a Pod that the cluster is removing and no kubelet has ended yet.
+
+    The kubelet of a lost node never will.
     """
     reason = terminated.disruption_of(pod)
     if reason is None or not is_being_deleted(pod):
@@ -54,15 +55,16 @@ def _leaving(pod: Pod) -> Observation | None:
 
 
 def _running(pod: Pod) -> Observation | None:
-    """Main runs, or has ended in a Pod whose phase does not say so yet: it is judged then, and does
-    not go back to Starting.
+    """Observe a Pod whose main container runs, or has ended before the Pod's phase says so.
+
+    The latter counts as Running until the phase is final, and does not go back to Starting.
     """
     state = state_of(main_of(pod))
     running = state.get("running") or state.get("terminated")
     if running is None or running.get("reason") in terminated.NEVER_STARTED:
         return None
-    # A kubelet writes both at once: only the cluster, when it misses the kubelet, takes back the
-    # one without the other.
+    # A kubelet writes both conditions at once. Only the node controller, when the node does not
+    # answer, resets Ready alone.
     if (
         condition_of(pod, "Ready").get("status"),
         condition_of(pod, "ContainersReady").get("status"),

@@ -1,4 +1,4 @@
-"""What one look at a Pod says: the words that `diagnose` answers in."""
+"""The result of one look at a Pod: the vocabulary in which `diagnosis` answers."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True)
 class Observation:
-    """One look at a Pod.
+    """The result of one look at a Pod.
 
-    `reason` is of the vocabulary in `errors`; times are RFC 3339 texts as the kubelet wrote them.
+    `reason` is from the vocabulary in `errors`; times are RFC 3339 texts as the kubelet wrote them.
     """
 
     state: State

@@ -1,8 +1,8 @@
-"""What keeps a Pod from starting: a node that takes it, an image, a volume, a Secret, a sidecar
-that does not come up.
+"""What keeps a Pod from starting: a missing node, image, volume or Secret, or a sidecar that does
+not come up.
 
-Every check is small, pure, and answers with the words of whoever refuses: scheduler, kubelet,
-registry. Must not decide how long to wait.
+Every check is small, pure, and answers with the message of the component that refuses: scheduler,
+kubelet, registry. Must not decide how long to wait.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from opstrand.core.diagnosis.terminated import describe_end
 
 Event = Mapping[str, Any]
 
-#: Waiting reason of a container -> our reason, and whether it can never get better by itself.
+#: Waiting reason of a container -> the run's reason, and whether it can never recover by itself.
 _WAITS = {
     "ErrImagePull": ("ImagePullFailed", False),
     "ImagePullBackOff": ("ImagePullFailed", False),
@@ -43,21 +43,23 @@ _WAITS = {
     "CreateContainerError": ("ContainerConfigError", False),
     "RunContainerError": ("ContainerFailed", False),
 }
-#: What a scheduler says that the nodes have too little of.
+#: The scheduler's message about a resource that the nodes have too little of.
 _SHORT = re.compile(r"Insufficient ([\w./-]*\w)")
-#: What it says of a claim that somebody has to make: no node will do.
+#: The scheduler's message about a missing claim: a person must create it, no node will do.
 _NO_CLAIM = re.compile(r"persistentvolumeclaim \S+ not found")
-#: What a kubelet says of a Secret, a ConfigMap or a key that somebody has to make.
+#: The kubelet's message about a Secret, a ConfigMap or a key that a person must create.
 _MISSING = re.compile(r"not found|couldn't find|non-existent")
-#: Reasons of Events by which only the node tells why it does not start a Pod.
+#: Event reasons by which only the node says why it does not start a Pod.
 _MOUNTS = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
 _SANDBOX = "FailedCreatePodSandBox"
-#: For so long a node may say nothing of what it tries in vain; what is older may be mended.
+#: The longest time between two Events of a node that keeps failing; older trouble may be fixed.
 _SILENCE = timedelta(minutes=3)
 
 
 def find_broken_sidecar(pod: Pod) -> Observation | None:
-    """A sidecar that ends before it is up: Kubernetes starts it again and again, and main never."""
+    """Find a sidecar that ends before it is up: Kubernetes keeps restarting it, and never starts
+    main.
+    """
     for container in containers_of(pod, "initContainerStatuses"):
         end = end_of(container) or earlier_end_of(container)
         if end is not None and is_sidecar(pod, container) and not container.get("started"):
@@ -77,7 +79,7 @@ def find_broken_sidecar(pod: Pod) -> Observation | None:
 
 
 def find_waiting(pod: Pod) -> Observation | None:
-    """A container that cannot start, in the kubelet's own words."""
+    """Find a container that cannot start, with the kubelet's message."""
     for container in all_containers_of(pod):
         waiting = state_of(container).get("waiting") or {}
         found = _WAITS.get(str(waiting.get("reason", "")))
@@ -95,7 +97,10 @@ def find_waiting(pod: Pod) -> Observation | None:
 
 
 def find_unschedulable(pod: Pod) -> Observation | None:
-    """No node takes it: the scheduler says what is short, the Pod how much of it was asked for."""
+    """Find a Pod that no node accepts.
+
+    The scheduler says which resource is short, the Pod's spec how much of it was requested.
+    """
     scheduled = condition_of(pod, "PodScheduled")
     if scheduled.get("status") != "False":
         return None
@@ -121,7 +126,7 @@ def _describe_gates(pod: Pod, scheduled: Mapping[str, Any]) -> str:
 
 
 def _requests(pod: Pod, resource: str) -> str:
-    """What main and all that runs beside it ask for; the init steps where those ask for none."""
+    """Return the requests of main and its sidecars; those of the init steps if these have none."""
     inits = spec_of(pod).get("initContainers") or ()
     beside = [
         *(spec_of(pod).get("containers") or ()),
@@ -139,7 +144,7 @@ def _amounts(containers: Sequence[Mapping[str, Any]], resource: str) -> str:
 
 
 def find_running_init(pod: Pod) -> Observation | None:
-    """A step that takes its time, or hangs: from outside that is the same."""
+    """Find a running init step. One that hangs looks the same from outside."""
     for container in init_steps_of(pod):
         since = (state_of(container).get("running") or {}).get("startedAt")
         if since:
@@ -149,8 +154,9 @@ def find_running_init(pod: Pod) -> Observation | None:
 
 
 def names_missing(seen: Observation) -> bool:
-    """Whether the message names something that is not there: once that is there, the next thing may
-    be missing, for the same reason.
+    """Return whether the message names a missing object.
+
+    Once that exists, the next one may be missing, for the same reason.
     """
     return (
         seen.reason in ("ContainerConfigError", "VolumeNotMounted")
@@ -159,8 +165,9 @@ def names_missing(seen: Observation) -> bool:
 
 
 def find_in_events(events: Sequence[Event]) -> Observation | None:
-    """What only an Event says, the Pod itself just waits: a volume that the node cannot have, a
-    network that it cannot make.
+    """Find trouble that only an Event reports while the Pod just waits.
+
+    That is a volume that the node cannot mount, or a network that it cannot set up.
     """
     unmounted = _find_reported(events, _MOUNTS)
     if unmounted is not None:
@@ -174,9 +181,9 @@ def find_in_events(events: Sequence[Event]) -> Observation | None:
 
 
 def _find_reported(events: Sequence[Event], reasons: Sequence[str]) -> str | None:
-    """What was said lately for one of these reasons.
+    """Return the recent message for one of these reasons.
 
-    Of several things always the same one: they are said in turns.
+    Events alternate between several messages: always return the same one of them.
     """
     told = [one for one in events if one.get("reason") in reasons]
     newest = max((_when(one) for one in told), default="")

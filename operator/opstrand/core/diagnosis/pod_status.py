@@ -1,8 +1,8 @@
-"""A Pod as it is read: the fields of its spec and status, whatever of them is absent or null.
+"""Read the fields of a Pod's spec and status, any of which may be absent or null.
 
 The only place that knows Pod fields for reading: a kubelet that refuses a Pod fills in none of the
-lists, and a lost one never ends anything. Must not say what any of it means for the run: `hanging`
-and `ended` do.
+lists, and the kubelet of a lost node never ends anything. Must not say what any of it means for the
+run: `pending` and `terminated` do.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def containers_of(pod: Pod, field: str = "containerStatuses") -> list[ContainerS
 
 
 def all_containers_of(pod: Pod) -> list[ContainerStatus]:
-    """Those of init first, as they start."""
+    """Return the init containers first, in the order in which they start."""
     return [*containers_of(pod, "initContainerStatuses"), *containers_of(pod)]
 
 
@@ -60,19 +60,19 @@ def state_of(container: ContainerStatus) -> Mapping[str, Any]:
 
 
 def end_of(container: ContainerStatus) -> Mapping[str, Any] | None:
-    """How it ended, where it has; `exitCode` may be absent."""
+    """Return how the container ended, if it has; `exitCode` may be absent."""
     return state_of(container).get("terminated")
 
 
 def earlier_end_of(container: ContainerStatus) -> Mapping[str, Any] | None:
-    """How it ended before it was started again."""
+    """Return how the container ended before its last restart."""
     return (container.get("lastState") or {}).get("terminated")
 
 
 def is_over(pod: Pod) -> bool:
-    """No container of it will run again: its phase is terminal.
+    """Return whether the Pod's phase is terminal: no container of it will run again.
 
-    Exit codes seen before that may still be a deadline's work.
+    Exit codes that appear before that may still be due to a deadline.
     """
     return status_of(pod).get("phase") in ("Failed", "Succeeded")
 
@@ -89,8 +89,9 @@ def is_sidecar(pod: Pod, container: ContainerStatus) -> bool:
 
 
 def is_being_made(pod: Pod) -> bool:
-    """A node has it, and no container of it has started: the node is busy with images and volumes,
-    or cannot have one of them.
+    """Return whether a node has the Pod and has started none of its containers.
+
+    The node is busy with images and volumes, or cannot get one of them.
     """
     if not node_of(pod) or status_of(pod).get("phase") != "Pending":
         return False
@@ -98,8 +99,9 @@ def is_being_made(pod: Pod) -> bool:
 
 
 def has_company(pod: Pod) -> bool:
-    """Whether a container that neither we nor the user asked for runs beside main: somebody's
-    admission webhook put it there, and it has no end of its own.
+    """Return whether a container that neither the operator nor the user asked for runs beside main.
+
+    An admission webhook injected it, and it does not end by itself.
     """
     return any(
         one.get("name") != MAIN_CONTAINER and "running" in state_of(one)
@@ -108,8 +110,9 @@ def has_company(pod: Pod) -> bool:
 
 
 def was_beyond_deadline(pod: Pod, end: Mapping[str, Any]) -> bool:
-    """Whether this end came when the Pod's time was up: by then every container was asked to end,
-    and some do so with exit code 0.
+    """Return whether the container ended after the Pod's deadline.
+
+    By then every container was asked to end, and some do so with exit code 0.
     """
     seconds, started, finished = (
         spec_of(pod).get("activeDeadlineSeconds"),
@@ -124,8 +127,9 @@ def was_beyond_deadline(pod: Pod, end: Mapping[str, Any]) -> bool:
 
 
 def last_words(pod: Pod, end: Mapping[str, Any]) -> str:
-    """What the kubelet kept of a container's log, without the secrets that are known from the Pod
-    or look like some.
+    """Return the container's termination message without secrets.
+
+    Secrets are those known from the Pod, and those that look like one.
     """
     literal = [
         entry for one in _declared(pod) for entry in one.get("env") or () if entry.get("value")

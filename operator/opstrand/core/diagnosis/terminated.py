@@ -1,7 +1,7 @@
-"""How a Pod ended, whose fault that was, and in which words.
+"""Find how a Pod ended, whose fault that was, and with which message.
 
-Checks in the order in which `diagnose` asks them: each is small and pure, and None where it has
-nothing to say. Must not decide whether to try again.
+The checks are in the order in which `diagnose` runs them: each is small and pure, and None if it
+has nothing to say. Must not decide whether to retry.
 """
 
 from __future__ import annotations
@@ -42,24 +42,25 @@ _DISRUPTIONS = {
     "NodeShutdown": "NodeLost",
     "Terminated": "NodeLost",
 }
-#: What a kubelet says of a Pod that it evicts for a limit that was asked for, rather than for want
-#: of room.
+#: The kubelet's message for a Pod evicted for exceeding its own limit rather than for lack of room.
 _OWN_LIMIT = re.compile(r"exceed(?:s|ed) (?:the|its) .*limit")
-#: Ends of a container whose program never ran.
+#: Terminated reasons of a container whose program never ran.
 NEVER_STARTED = ("ContainerCannotRun", "StartError")
-#: What the line that tells why has in most languages.
+#: What the log line that names the error contains in most languages.
 _TELLING = re.compile(
     r"(?i)(error|exception|panic|fatal)\b|\b(failed|cannot|could not|denied|not found|no such)\b"
 )
-#: Ends that a node makes up for a container of which it knows nothing any more: it was restarted
-#: while the container ran.
+#: Reasons that a node invents for a container of which it has no record: it was restarted while the
+#: container ran.
 _FORGOTTEN = ("ContainerStatusUnknown", "Unknown")
 
 
 def find_success(pod: Pod) -> Observation | None:
-    """Exit code 0 of main is success, whatever ends the Pod afterwards: sidecars take their time.
-    Not so where main was asked to end, by a stop or a timeout, and did so politely: the phase says
-    which it was, once there is one.
+    """Find success: exit code 0 of main, whatever ends the Pod afterwards, as sidecars take their
+    time.
+
+    Not if main was asked to end, by a stop or a timeout, and exited with 0 in response: then the
+    final phase decides.
     """
     end = end_of(main_of(pod))
     if end is None or end.get("exitCode") != 0:
@@ -76,7 +77,7 @@ def find_success(pod: Pod) -> Observation | None:
 
 
 def find_success_without_main(pod: Pod) -> Observation | None:
-    """A Pod that says Succeeded and no longer lists its containers: some node agents prune them."""
+    """Find a Succeeded Pod that no longer lists its containers: some node agents prune them."""
     if status_of(pod).get("phase") != "Succeeded":
         return None
     return Observation(
@@ -85,8 +86,9 @@ def find_success_without_main(pod: Pod) -> Observation | None:
 
 
 def find_disruption(pod: Pod) -> Observation | None:
-    """The cluster took the Pod away: the user's retries are not spent on it, unless it went beyond
-    a limit of its own.
+    """Find a Pod that the cluster removed.
+
+    That does not use the user's retries, unless the Pod exceeded a limit of its own.
     """
     reason = disruption_of(pod)
     if reason is None or not is_over(pod):
@@ -98,7 +100,7 @@ def find_disruption(pod: Pod) -> Observation | None:
 
 
 def disruption_of(pod: Pod) -> str | None:
-    """Why the cluster takes the Pod away, where it does."""
+    """Return why the cluster removes the Pod, if it does."""
     target = condition_of(pod, "DisruptionTarget")
     reason = (
         _DISRUPTIONS.get(str(target.get("reason", ""))) if target.get("status") == "True" else None
@@ -116,7 +118,7 @@ def describe_disruption(pod: Pod, reason: str) -> str:
 
 
 def find_deadline(pod: Pod) -> Observation | None:
-    """Time was up: how much there was, and where it went if not into main."""
+    """Find a deadline: how long it was, and which init step used it up if main did not."""
     if not is_over(pod) or status_of(pod).get("reason") != "DeadlineExceeded":
         return None
     seconds = spec_of(pod).get("activeDeadlineSeconds")
@@ -137,8 +139,9 @@ def find_deadline(pod: Pod) -> Observation | None:
 
 
 def find_deletion(pod: Pod) -> Observation | None:
-    """Somebody deleted the Pod while it ran: its container was ended by that, however it took it,
-    and not by itself.
+    """Find a Pod that was deleted while it ran.
+
+    The deletion ended its container, whatever the exit code, so it did not fail by itself.
     """
     if not is_being_deleted(pod) or not is_over(pod):
         return None
@@ -157,13 +160,13 @@ def find_deletion(pod: Pod) -> Observation | None:
 
 
 def _deletion_of(pod: Pod) -> datetime:
-    """When it was asked for: the object's own time is that and the grace."""
+    """Return when the deletion was requested: `deletionTimestamp` is that plus the grace period."""
     grace = float(pod["metadata"].get("deletionGracePeriodSeconds") or 0)
     return datetime.fromisoformat(pod["metadata"]["deletionTimestamp"]) - timedelta(seconds=grace)
 
 
 def find_restarted_node(pod: Pod) -> Observation | None:
-    """The node came back and no longer knows what became of the container."""
+    """Find a container that its restarted node has no record of."""
     ends = (end_of(one) or {} for one in (main_of(pod), *init_steps_of(pod)))
     end = next((one for one in ends if one.get("reason") in _FORGOTTEN), None)
     if end is None or not is_over(pod):
@@ -200,8 +203,9 @@ def find_failed_main(pod: Pod) -> Observation | None:
 
 
 def _is_left_behind(pod: Pod, end: Mapping[str, Any]) -> bool:
-    """Main ended by itself, and what a webhook put beside it runs on: this Pod will never say that
-    it is over.
+    """Return whether main ended by itself while an injected container runs on.
+
+    The phase of such a Pod never becomes final.
     """
     is_being_ended = (
         is_being_deleted(pod) or disruption_of(pod) is not None or was_beyond_deadline(pod, end)
@@ -210,7 +214,7 @@ def _is_left_behind(pod: Pod, end: Mapping[str, Any]) -> bool:
 
 
 def find_refusal(pod: Pod) -> Observation | None:
-    """Its node would not have it: by now it is full, or not the one that was asked for."""
+    """Find a Pod that its node refused: it is full by now, or does not match what was requested."""
     if status_of(pod).get("phase") != "Failed":
         return None
     reason = status_of(pod).get("reason") or "the Pod failed without running"
@@ -225,7 +229,7 @@ def find_refusal(pod: Pod) -> Observation | None:
 
 
 def describe_end(pod: Pod, container: ContainerStatus, end: Mapping[str, Any]) -> tuple[str, str]:
-    """Reason and words for how a container ended."""
+    """Return the reason and the message for how a container ended."""
     words = last_words(pod, end)
     if end.get("reason") == "OOMKilled":
         return "OOMKilled", _describe_memory(memory_limit_of(pod, str(container.get("name"))))
@@ -237,8 +241,9 @@ def describe_end(pod: Pod, container: ContainerStatus, end: Mapping[str, Any]) -
 
 
 def _lead(words: str) -> str:
-    """The line that says what went wrong, and after it all of them: a table shows one line, and a
-    traceback's first says nothing.
+    """Return the line that names the error, and after it all lines.
+
+    A table shows one line, and the first line of a traceback says nothing.
     """
     lines = words.splitlines()
     telling = next((line for line in reversed(lines) if _TELLING.search(line)), lines[-1])
@@ -251,14 +256,14 @@ def describe_main_end(pod: Pod, end: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _has_exited(end: Mapping[str, Any]) -> bool:
-    """Whether its program ended by itself, which its exit code tells."""
+    """Return whether the program ended by itself, so that its exit code is meaningful."""
     return end.get("reason") != "OOMKilled" and end.get("reason") not in NEVER_STARTED
 
 
 def describe_init_end(
     pod: Pod, container: ContainerStatus, end: Mapping[str, Any]
 ) -> tuple[str, str]:
-    """For an init container that did not end well."""
+    """Return the reason and the message for an init container that failed."""
     reason, words = describe_end(pod, container, end)
     ended = f"ended with {words}" if _has_exited(end) else words
     return (
@@ -286,7 +291,7 @@ def _failed(
         message,
         fault,
         exit_code=end.get("exitCode"),
-        # The epoch is said of a container that never started.
+        # The kubelet writes the epoch for a container that never started.
         started_at=status_of(pod).get("startTime")
         if not began or began.startswith("1970")
         else began,

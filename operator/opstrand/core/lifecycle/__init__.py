@@ -1,4 +1,4 @@
-"""What is done about a run, from what is seen of it: pure, total, idempotent.
+"""How the status of a run advances, and what a decision sees and says. Pure, total, idempotent.
 
-Must not do any of it.
+Must not execute a decision.
 """

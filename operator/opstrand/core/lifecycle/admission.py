@@ -1,8 +1,8 @@
-"""What follows when the cluster refuses what a run asked for: the run's end, or a wait that says
-for what.
+"""Decide what follows when the cluster refuses a run's objects: the run's end, or a wait with its
+reason.
 
-Owns the meaning of the API server's own words. It says them to whoever makes the Pod: to us, or to
-the ReplicaSet of a service.
+Owns the meaning of the API server's messages. The client that creates the Pod receives them: the
+operator, or the ReplicaSet controller for a service.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from opstrand.core.lifecycle.transitions import advanced, ending_times, patience
 from opstrand.core.phase import Phase
 from opstrand.core.pods.init_containers import RESOURCES
 
-#: A piece of the server's own words -> reason, phase, seconds until it is worth another try (None:
-#: never). The first that fits counts: admission is full of plugins and webhooks, each with words of
-#: its own, and what is none of these is for the user to mend.
+#: A piece of the server's message -> reason, phase, seconds until another try is worthwhile (None:
+#: never). The first match counts. Admission plugins and webhooks have messages of their own; what
+#: matches none of these is for the user to fix.
 _FORBIDDEN: tuple[tuple[str, str, Phase, float | None], ...] = (
     ("exceeded quota", "QuotaExceeded", Phase.STARTING, 10.0),
     ("insufficient quota", "QuotaExceeded", Phase.STARTING, 10.0),
@@ -26,19 +26,19 @@ _FORBIDDEN: tuple[tuple[str, str, Phase, float | None], ...] = (
     ("denied the request", "PodRefused", Phase.FAILED, None),
     ("is invalid:", "PodRefused", Phase.FAILED, None),
 )
-#: What is not about the run: RBAC's words about whoever asks, and those of admission plugins that
-#: have just started.
+#: Refusals that are not about the run: RBAC's messages about the caller, and those of admission
+#: plugins that have just started.
 _NOT_ABOUT_IT = re.compile(
     r'is forbidden: User ".*" cannot |not yet ready to handle request|status unknown for quota'
 )
 
-#: A LimitRange does not say which container it means, and one of them is ours.
+#: A LimitRange does not say which container it means, and one of them is the operator's.
 _PER_CONTAINER = " per Container "
 _OF_OURS = f"; the Pod's containers are yours and opstrand's for init, which asks for {RESOURCES}"
 
 
 def classify_refusal(snapshot: Snapshot, words: str) -> Decision | None:
-    """What a refusal with these words means for the run; None where it is not about the run."""
+    """Return what a refusal with this message means for the run; None if it is not about it."""
     if _NOT_ABOUT_IT.search(words):
         return None
     for piece, reason, phase, again in _FORBIDDEN:
@@ -61,10 +61,10 @@ def refuse(
     *,
     requeue_after: float | None = None,
 ) -> Decision:
-    """What follows for a run whose Pod was refused.
+    """Decide what follows for a run whose Pod was refused.
 
-    Quota comes back by itself and is waited for; what a person must mend is waited for with the
-    configured patience. A service ends once what was made of it is gone.
+    Quota frees up by itself and is waited for; what a person must fix is waited for with the
+    configured patience. A service ends once its objects are gone.
     """
     if (
         phase is Phase.STARTING

@@ -1,7 +1,7 @@
 """The conditions of a run, by the rules of metav1.Condition.
 
-Owns how one is set: it is never removed, and its transition time changes only with its status. Must
-not decide when to set which.
+Owns how a condition is set: it is never removed, and its transition time changes only with its
+status. Must not decide when to set which.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ REFS_RESOLVED = "RefsResolved"
 RUNNING = "Running"
 SUCCEEDED = "Succeeded"
 FINISHED = "Finished"
-#: False where the run's program reported more than a run can hold; the API sets it.
+#: False if the run's program reported more than a run can hold; the API sets it.
 REPORT_KEPT = "ReportKept"
 
 
@@ -33,9 +33,9 @@ def set_condition(
     now: str,
     generation: int,
 ) -> list[Condition]:
-    """The conditions with the one of this type set.
+    """Return the conditions with the one of this type set.
 
-    `status` None is "Unknown". `now` is RFC 3339; the input is left as it is.
+    `status` None is "Unknown". `now` is RFC 3339; the input is not changed.
     """
     text = "Unknown" if status is None else str(status)
     before = next((one for one in conditions if one["type"] == kind), None)

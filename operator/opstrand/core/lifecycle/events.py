@@ -1,7 +1,7 @@
-"""What is told as a Kubernetes Event: that a run is in trouble, once for each trouble.
+"""Render Kubernetes Events for a run in trouble, once for each trouble.
 
-Owns which steps of a status are worth one, and its shape. A run that goes well tells nothing: its
-status has it all.
+Owns which steps of a status deserve an Event, and its shape. A run that goes well emits none: its
+status has everything.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from opstrand.core.phase import Phase, parse_phase
 from opstrand.errors import REASONS
 from opstrand.text import shorten
 
-#: Reasons of a run that is on its way.
+#: Reasons of a run that makes normal progress.
 _WELL = ("PodCreated", "PodRunning", "Stopping", "Unschedulable", "SchedulingGated", "InitRunning")
 _TROUBLED = (Phase.FAILED, Phase.UPSTREAM_FAILED, Phase.RETRYING, Phase.STARTING)
 _COMPONENT = "opstrand"
@@ -24,7 +24,8 @@ _COMPONENT = "opstrand"
 def render_event(
     body: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any], *, now: str
 ) -> dict[str, Any] | None:
-    """The Event for the step from one status to the next; None where there is nothing to tell.
+    """Return the Event for the step from one status to the next; None if there is nothing to
+    report.
 
     `now` is RFC 3339.
     """

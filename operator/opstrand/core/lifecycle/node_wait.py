@@ -1,7 +1,7 @@
-"""How long a run waits for a node that takes its Pod.
+"""Bound how long a run waits for a node that accepts its Pod.
 
-Owns that bound: the kubelet counts a Pod's deadline from the moment a node has it, so that without
-a node nothing counts it. Must not end anything.
+Owns that bound: the kubelet counts a Pod's deadline from the moment a node has it, so nothing
+counts it without a node. Must not end anything.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from opstrand.settings import Settings
 
 @dataclass(frozen=True)
 class NodeWait:
-    """The bound of one Pod's wait.
+    """The bound of one Pod's wait for a node.
 
-    `left` is in seconds, `reason` and `message` are those of a run that ends by it.
+    `left` is in seconds; `reason` and `message` are for a run that ends by this bound.
     """
 
     left: float
@@ -36,11 +36,11 @@ class NodeWait:
 
 
 def find_node_wait(pod: Pod, age: float, words: str, settings: Settings) -> NodeWait | None:
-    """The bound, where no node has this Pod of so many seconds; None where one has it, or where it
-    is held back on purpose.
+    """Return the bound of a Pod of this age in seconds; None if it has a node or is held back on
+    purpose.
 
     A run with a timeout waits for the longer of that and `start_patience`, in which a cluster can
-    add a node. `words` are the scheduler's.
+    add a node. `words` is the scheduler's message.
     """
     if not _is_waiting(pod):
         return None
@@ -74,9 +74,9 @@ def find_node_wait(pod: Pod, age: float, words: str, settings: Settings) -> Node
 
 
 def _is_waiting(pod: Pod) -> bool:
-    """Whether no node has it.
+    """Return whether no node has the Pod.
 
-    A Pod that a queue such as Kueue holds back waits for that queue, for as long as it likes.
+    A Pod that a queue such as Kueue holds back waits for that queue, without a bound.
     """
     scheduled = condition_of(pod, "PodScheduled")
     if status_of(pod).get("phase") not in (None, "Pending") or all_containers_of(pod):

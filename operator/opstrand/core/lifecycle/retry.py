@@ -1,8 +1,8 @@
-"""Whether a failed attempt is followed by another, and when.
+"""Decide whether another attempt follows a failed one, and when.
 
-Two budgets: `termination.maxRetries` for what the user's program did, and the platform's own for
-evictions, preemptions and lost nodes, so that a busy cluster does not eat the user's retries. Must
-not diagnose; it judges what `diagnose` saw.
+There are two budgets: `termination.maxRetries` for failures of the user's program, and the
+platform's own for evictions, preemptions and lost nodes, so that a busy cluster does not use up the
+user's retries. Must not diagnose; it decides on what `diagnosis` observed.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from opstrand.core.planning.plan import Plan
 from opstrand.errors import SpecError
 from opstrand.text import shorten
 
-#: Seconds; where doubling ends, as with a Kubernetes Job.
+#: Seconds at which the doubling stops, as with a Kubernetes Job.
 MAX_BACKOFF = 360.0
 
 
 @dataclass(frozen=True)
 class Spent:
-    """How many retries each budget has given so far."""
+    """How many retries each budget has spent so far."""
 
     failures: int = 0
     disruptions: int = 0
@@ -40,8 +40,9 @@ class Spent:
 
 
 def read_platform_retries(body: Mapping[str, Any], plan: Plan) -> int | None:
-    """How many disruptions this run bears, where it says so; the object's annotation wins over the
-    file's. SpecError InvalidSpec.
+    """Return how many disruptions this run tolerates, if it says so.
+
+    The object's annotation wins over the polyaxonfile's. Raises SpecError InvalidSpec.
     """
     for given, path in (
         (body["metadata"].get("annotations"), "metadata.annotations"),
@@ -64,14 +65,14 @@ def read_platform_retries(body: Mapping[str, Any], plan: Plan) -> int | None:
 
 @dataclass(frozen=True)
 class Failure:
-    """What a podFailurePolicy looks at: exit codes by container, and the Pod's conditions."""
+    """The input of a podFailurePolicy: exit codes by container, and the Pod's conditions."""
 
     exit_codes: Mapping[str, int]
     conditions: Mapping[str, str]
 
 
 def read_failure(pod: Pod) -> Failure:
-    """What is left of a Pod for the rules of a podFailurePolicy."""
+    """Read from a Pod what the rules of a podFailurePolicy need."""
     ends = {
         str(one.get("name")): end
         for one in all_containers_of(pod)
@@ -88,8 +89,10 @@ def read_failure(pod: Pod) -> Failure:
 
 
 def classify_failure(policy: Mapping[str, Any] | None, failure: Failure) -> str | None:
-    """What `termination.podFailurePolicy` says to a failed Pod: FailJob, Ignore, Count, or None
-    where no rule speaks. The first that matches wins, as with a Kubernetes Job.
+    """Return the action of `termination.podFailurePolicy` for a failed Pod: FailJob, Ignore, Count,
+    or None if no rule matches.
+
+    The first match wins, as with a Kubernetes Job.
     """
     for rule in (policy or {}).get("rules") or ():
         codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions") or ()
@@ -101,8 +104,10 @@ def classify_failure(policy: Mapping[str, Any] | None, failure: Failure) -> str 
 
 
 def _matches_codes(wanted: Mapping[str, Any], failure: Failure) -> bool:
-    """Any container (or the one named) that ended with a code, 0 aside, that is among the values
-    (or not among them).
+    """Match containers (or the named one) by exit code, which must be in the values (or not in
+    them).
+
+    Exit code 0 never matches.
     """
     name = container_name(wanted["containerName"]) if wanted.get("containerName") else None
     codes = [
@@ -121,13 +126,14 @@ def _matches_condition(wanted: Mapping[str, Any], failure: Failure) -> bool:
 def spend(
     spent: Spent, fault: Fault, verdict: str | None, *, max_retries: int, max_disruptions: int
 ) -> Spent | None:
-    """What is spent once this failure is retried, by the policy's verdict or else by whose fault it
-    was; None where it is the end.
+    """Return the budgets after a retry of this failure, by the policy's verdict, else by its fault.
+
+    None if the failure is the end.
     """
     if verdict == "FailJob":
         return None
     if verdict == "Ignore":
-        # Not the user's budget, and all the same not without end.
+        # Ignored failures do not use the user's budget, but they are still bounded.
         return (
             Spent(spent.failures, spent.disruptions + 1)
             if spent.failures + spent.disruptions + 1 < ATTEMPTS
@@ -140,7 +146,7 @@ def spend(
 def next_spent(
     spent: Spent, fault: Fault, *, max_retries: int, max_disruptions: int
 ) -> Spent | None:
-    """What is spent once this failure is retried; None where its budget is empty."""
+    """Return the budgets after a retry of this failure; None if its budget is used up."""
     if fault is Fault.PLATFORM:
         return (
             Spent(spent.failures, spent.disruptions + 1)
@@ -151,9 +157,9 @@ def next_spent(
 
 
 def backoff(spent: Spent, fault: Fault, *, first: float) -> float:
-    """Seconds to wait before the next attempt:
+    """Return the seconds to wait before the next attempt: `first`, doubled each time.
 
-    `first`, doubled each time. A disruption was not the program's fault: it starts soon.
+    A disruption is not the program's fault: its wait begins at one second.
     """
     count = spent.disruptions if fault is Fault.PLATFORM else spent.failures
     start = 1.0 if fault is Fault.PLATFORM else first

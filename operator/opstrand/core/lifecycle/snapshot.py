@@ -1,7 +1,7 @@
-"""What a decision sees and what it says: values, so that the same snapshot can be judged anywhere,
+"""The input and the output of a decision, as values: the same snapshot can be decided on anywhere,
 any number of times.
 
-Owns `Snapshot`, `Decision` and the actions there are. Must not judge: `lifecycle` does.
+Owns `Snapshot`, `Decision` and the actions. Must not decide: `runtimes` does.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from opstrand.errors import SpecError
 from opstrand.settings import Settings
 
 _LIMITS = ("maxRetries", "timeout", "ttl")
-#: Seconds: by so much a machine's clock may be ahead of another's without anyone having set it.
+#: Seconds by which one machine's clock may be ahead of another's by accident.
 _SKEW = 1.0
 
 
 @dataclass(frozen=True)
 class Passed:
-    """How long ago something was.
+    """The seconds since a time.
 
-    `doubted_for`: seconds until that is sure; nothing may end because of it before.
+    `doubted_for`: seconds until that is certain; nothing may end because of it before.
     """
 
     seconds: float
@@ -42,9 +42,9 @@ class Passed:
 
 @dataclass(frozen=True)
 class Measured:
-    """Times that were measured before: for where no clock is.
+    """Durations that were measured before, for use where there is no clock.
 
-    One that is not among them was written a moment ago.
+    A time that is not among them counts as written a moment ago.
     """
 
     passed: Mapping[str, Passed]
@@ -55,7 +55,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that a decision may look at.
+    """Everything that a decision may look at.
 
     Times are aware datetimes; `body` is the Operation as stored.
     """
@@ -66,34 +66,33 @@ class Snapshot:
     settings: Settings
     evaluate: Evaluate
     upstream: Mapping[Ref, Upstream | None] = field(default_factory=dict)
-    #: Every run of the project, where the operation has joins: their queries choose among them.
+    #: Every run of the project, if the operation has joins: their queries select among them.
     project: Sequence[Upstream] = ()
     pod: Mapping[str, Any] | None = None
-    #: A Pod of the attempt's name of which it is not known whether this run's is it: it is compared
-    #: before it counts.
+    #: A Pod with the attempt's name that may not be this run's: it is compared before it counts.
     claimant: Mapping[str, Any] | None = None
     #: The ConfigMap with the init document is gone, and the Pod waits for it.
     documents_are_gone: bool = False
-    #: The Pod existed and is gone: it was seen, or its uid was written, and a GET found nothing.
+    #: The Pod is gone: it was observed, or its uid was written, and a GET found nothing.
     pod_is_lost: bool = False
-    #: Warnings of the Pod, asked for where it hangs.
+    #: Warning Events of the Pod, read if it hangs.
     pod_events: Sequence[Mapping[str, Any]] = ()
-    #: Pods of earlier attempts that are still there, once the run is over.
+    #: Pods of earlier attempts that still exist once the run is over.
     earlier_pods: Sequence[Mapping[str, Any]] = ()
-    #: The Pods of a service, as many as there are.
+    #: All Pods of a service.
     replicas: Sequence[Mapping[str, Any]] = ()
-    #: A service's Deployment as far as it is known, and whether it was there and is gone.
+    #: A service's Deployment as far as it is known, and whether it existed and is gone.
     deployment: Mapping[str, Any] | None = None
     deployment_is_gone: bool = False
-    #: The Service before the replicas that run is not there any more.
+    #: The Service object of running replicas no longer exists.
     service_is_gone: bool = False
-    #: When a service that may be idle was used last, asked for once it matters.
+    #: The last use of a service that may be idle, read once it matters.
     activity: Activity | None = None
-    #: Tells how long ago a time of this run was, whatever became of the clock since; None: by
-    #: `now`. True is for a time of which it is not known when it was written.
+    #: Returns the time passed since a time of this run, whatever happened to the clock (None:
+    #: counted from `now`). The second argument is True if it is unknown when the time was written.
     measure: Callable[[str, bool], Passed] | None = None
-    #: What the operator's owner lets runs use by name; None where no catalog is given, and a run
-    #: that names a connection cannot start.
+    #: What the operator's owner lets runs use by name. None if no catalog is given: then a run that
+    #: names a connection cannot start.
     catalog: Catalog | None = EMPTY
 
     @cached_property
@@ -110,7 +109,7 @@ class Snapshot:
 
     @property
     def is_service(self) -> bool:
-        """Whether it was frozen as one."""
+        """Whether it was frozen as a service."""
         return "service" in self.status
 
     @property
@@ -119,18 +118,20 @@ class Snapshot:
 
     @property
     def is_to_stop(self) -> bool:
-        """Whether somebody asked for its end. What a stop has begun is not taken back."""
+        """Whether a stop was requested or has begun: a stop that has begun is not reverted."""
         return bool(self.control.get("stop")) or self.phase is Phase.STOPPING
 
     @property
     def is_being_deleted(self) -> bool:
-        """Whether the object is on its way out: nothing is made for it any more."""
+        """Whether the object is being deleted: nothing is created for it any more."""
         return "deletionTimestamp" in self.body["metadata"]
 
     @property
     def termination(self) -> Mapping[str, Any]:
-        """The frozen limits, with later edits of `spec.termination` over them. Only whole numbers
-        are taken from the spec; a template keeps the value that was rendered at the freeze.
+        """The frozen limits, with later edits of `spec.termination` merged over them.
+
+        Only whole numbers are accepted from the spec; a template keeps the value that was rendered
+        at the freeze.
         """
         frozen: Mapping[str, Any] = self.status.get("termination") or {}
         spec = self.body.get("spec") or {}
@@ -148,19 +149,21 @@ class Snapshot:
         }
 
     def since(self, text: object) -> float:
-        """Seconds since a time of RFC 3339; 0 for one that is still to come, or is none."""
+        """Return the seconds since an RFC 3339 time; 0 if it is in the future or not a time."""
         return max(0.0, self._pass(text).seconds)
 
     def left(self, text: object, seconds: float, *, is_reported: bool = False) -> float:
-        """Of so many seconds since then, those that are left: at most all of them, and none only if
-        it is sure that they have passed. `is_reported`: others say it, and perhaps long after.
+        """Return how many of these seconds since `text` are left.
+
+        At most all of them, and none only if they have certainly passed. `is_reported`: another
+        process reports the time, perhaps long afterwards.
         """
         passed = self._pass(text, is_reported)
         left = min(seconds - passed.seconds, max(seconds, _SKEW))
         return left if left > 0 or passed.doubted_for <= 0 else passed.doubted_for
 
     def doubt_of(self, text: object) -> float:
-        """Seconds until it is sure how long ago this was."""
+        """Return the seconds until it is certain how long ago this was."""
         return self._pass(text).doubted_for
 
     def _pass(self, text: object, is_reported: bool = False) -> Passed:
@@ -175,7 +178,9 @@ class Snapshot:
 
     @property
     def measured(self) -> Measured | None:
-        """How long ago every time was from which something is counted; None where `now` tells."""
+        """The time passed since every time from which something is counted; None if `now` is
+        enough.
+        """
         if self.measure is None:
             return None
         passed = {text: self.measure(text, False) for text in self.times}
@@ -186,8 +191,8 @@ class Snapshot:
 
     @property
     def times(self) -> list[str]:
-        """Times in the status, and in what the run is made of, from which something is counted, now
-        or later.
+        """The times in the status and in the run's objects from which something is counted, now or
+        later.
         """
         texts = [self.status.get("startedAt"), self.status.get("finishedAt"), self.last_step]
         for made in (self.pod, self.claimant, self.deployment, *self.replicas):
@@ -196,7 +201,7 @@ class Snapshot:
 
     @property
     def last_step(self) -> str | None:
-        """When the status last said something new."""
+        """When the status last changed its phase or reason."""
         history = self.status.get("history") or ()
         return history[-1].get("at") if history else None
 
@@ -207,7 +212,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class CreatePod:
-    """Make the attempt's objects. The name is the attempt's own, so doing it twice makes one."""
+    """Create the attempt's objects. The name is the attempt's own, so repeating it creates one."""
 
     attempt: Attempt
 
@@ -225,30 +230,30 @@ class ClaimPod:
 
 @dataclass(frozen=True)
 class RestoreDocuments:
-    """Make the ConfigMap of an attempt again: its Pod waits for it."""
+    """Create the ConfigMap of an attempt again: its Pod waits for it."""
 
     attempt: Attempt
 
 
 @dataclass(frozen=True)
 class StopPod:
-    """Let a started Pod end now, with its grace, its logs kept."""
+    """End a started Pod now, with its grace period; its logs are kept."""
 
     pod: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class DeletePod:
-    """Take away a Pod that never started."""
+    """Delete a Pod that never started, or whose retention is over."""
 
     pod: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class CreateService:
-    """Make a service's objects.
+    """Create a service's objects.
 
-    Their names are the run's own, so doing it twice makes them once.
+    Their names are the run's own, so repeating it creates them once.
     """
 
     attempt: Attempt
@@ -256,9 +261,7 @@ class CreateService:
 
 @dataclass(frozen=True)
 class DeleteService:
-    """Take away a service's objects, as far as they are this run's; its Pods are given their
-    grace.
-    """
+    """Delete the service's objects that belong to this run; its Pods get their grace period."""
 
     name: str
 
@@ -271,7 +274,7 @@ Action = (
 @dataclass(frozen=True)
 class Decision:
     """What to do: write `status` if it differs from what is stored (None: nothing to write), then
-    the actions, in order.
+    do the actions, in order.
 
     `freeze`: the write must fail if the object changed since it was read. `requeue_after`: look
     again after so many seconds.
@@ -295,7 +298,7 @@ def _list_times(made: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def stamp(moment: datetime) -> str:
-    """RFC 3339 in UTC with microseconds: the published client sorts by it."""
+    """Format a time as RFC 3339 in UTC with microseconds: the published client sorts by it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

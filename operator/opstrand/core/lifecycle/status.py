@@ -1,7 +1,7 @@
-"""The status of a run as data: how it advances, and which JSON Patch takes one to the next.
+"""The status of a run as data: how it advances, and the JSON Patch from one status to the next.
 
 Owns the shape of `.status` and who owns which key of it. Must not decide when it advances;
-`lifecycle` does.
+`runtimes` does.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ def advance(
     renew: bool = False,
     **facts: Any,
 ) -> Status:
-    """The status in this phase, with its history and conditions; `facts` are further keys. `status`
-    is left as it is.
+    """Return the status in this phase, with its history and conditions.
 
-    The same phase and reason again add nothing: a repeated observation must come out equal, so that
-    it costs no write. With `renew` another message is something new.
+    `facts` are further keys; `status` is not changed. The same phase and reason again add nothing:
+    a repeated observation must be equal, so that it costs no write. With `renew`, another message
+    counts as new.
     """
-    # Whatever is changed below is replaced, never changed in place: the parts may be shared.
+    # Replace changed parts, never change them in place: they may be shared.
     after: Status = dict(status)
     before = parse_phase(after)
     repeated = "phase" in after and before is phase and after.get("reason") == reason
@@ -74,14 +74,14 @@ def _append_history(
     if message:
         entry["message"] = shorten(message, 256)
     history.append(entry)
-    # The beginning tells what it was, the end what became of it.
+    # Keep the first entry and the latest ones: the start of the history, and how it ended.
     status["history"] = (
         history if len(history) <= HISTORY else [history[0], *history[len(history) - HISTORY + 1 :]]
     )
 
 
 def _conditions_of(phase: Phase, known: Any) -> list[tuple[str, bool | None]]:
-    """Which conditions this phase sets, in the order in which they are shown."""
+    """Return the conditions that this phase sets, in the order in which they are shown."""
     resolved = conditions.get_condition(known, conditions.REFS_RESOLVED)
     frozen = bool(resolved and resolved["status"] == "True")
     ran = conditions.get_condition(known, conditions.RUNNING) is not None
@@ -102,9 +102,10 @@ def _conditions_of(phase: Phase, known: Any) -> list[tuple[str, bool | None]]:
 
 
 def patch_ops(before: object, after: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The JSON Patch from one status, whatever it is, to the other; empty where they are equal.
+    """Return the JSON Patch from one status, of whatever type, to the other; empty if they are
+    equal.
 
-    JSON Patch, because a merge patch drops every null, and null is a value.
+    A merge patch would drop every null, and null is a value.
     """
     if not isinstance(before, Mapping):
         ops = [{"op": "add", "path": "/status", "value": dict(after)}]
@@ -131,7 +132,7 @@ def _escape(key: object) -> str:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Equal as JSON: Python holds True and 1 for the same."""
+    """Return whether two values are equal as JSON: Python treats True and 1 as equal."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):

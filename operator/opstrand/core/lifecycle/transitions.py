@@ -1,6 +1,6 @@
 """How a run ends, and what every step of its status has in common: identity, times, the Pod.
 
-Must not decide that a run ends; `starting`, `attending`, `serving` and `refusals` do.
+Must not decide that a run ends; `runtimes` and `admission` do.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from opstrand.errors import SpecError
 
 
 def clear(snapshot: Snapshot) -> Decision:
-    """A run that is over has no Pod that starts or runs: one that was to be deleted when the
-    operator died, or that came too late.
+    """Clean up after a run that is over, which must have no Pod that starts or runs.
+
+    Its Pod may have been due for deletion when the operator died, or may have been created too
+    late.
     """
     pod = snapshot.pod
     if (
@@ -43,20 +45,23 @@ def clear(snapshot: Snapshot) -> Decision:
 
 
 def is_left_running(pod: Mapping[str, Any]) -> bool:
-    """Main is over, and what somebody put beside it would run, and hold what it asked for, until
-    the Pod is deleted.
+    """Return whether main is over but an injected container keeps the Pod running.
+
+    Such a Pod would hold its resources until it is deleted.
     """
     return has_company(pod) and not is_over(pod)
 
 
 def stop_pod(pod: Mapping[str, Any]) -> tuple[StopPod, ...]:
-    """Nothing where it was told already."""
+    """Return the action that stops the Pod, or nothing if that was done already."""
     return () if (pod.get("spec") or {}).get("activeDeadlineSeconds") == 1 else (StopPod(pod),)
 
 
 def _expire(snapshot: Snapshot, pod: Mapping[str, Any]) -> Decision:
-    """A Pod that ended stays to be read for `termination.ttl`, or the setting's time; then it goes,
-    with those of earlier attempts.
+    """Delete a finished Pod, and those of earlier attempts, after `termination.ttl` or the default
+    TTL.
+
+    Until then its logs stay readable.
     """
     left = _stays_for(snapshot, _ended_at(snapshot))
     if left > 0:
@@ -70,8 +75,9 @@ def _expire(snapshot: Snapshot, pod: Mapping[str, Any]) -> Decision:
 
 
 def _ended_at(snapshot: Snapshot) -> str:
-    """When the run ended; where a person took that out of the status, when it last said something,
-    or began.
+    """Return when the run ended.
+
+    If that was removed from the status, return the last step of the history, or the creation time.
     """
     known = (
         snapshot.status.get("finishedAt"),
@@ -82,7 +88,7 @@ def _ended_at(snapshot: Snapshot) -> str:
 
 
 def _stays_for(snapshot: Snapshot, finished: str) -> float:
-    """Seconds until the Pod goes."""
+    """Return the seconds until the Pod is deleted."""
     asked = parse_count(snapshot.termination.get("ttl"))
     return snapshot.left(finished, float(snapshot.settings.pod_ttl if asked is None else asked))
 
@@ -90,25 +96,25 @@ def _stays_for(snapshot: Snapshot, finished: str) -> float:
 def finish(
     snapshot: Snapshot, phase: Phase, reason: str, message: str, seen: Observation
 ) -> Decision:
-    """The end of a run as its Pod tells it, with the kubelet's own times."""
+    """End a run with the result of its Pod and the kubelet's own times."""
     started = snapshot.status.get("startedAt") or seen.started_at
     finished = seen.finished_at or snapshot.stamp
     facts = {"pod": pod_facts(snapshot), **_times(started, finished)}
     status = advanced(snapshot, phase, reason, message, **facts)
     if snapshot.pod is None:
         return Decision(status)
-    # Nothing need ever happen to this Pod again: look for ourselves when its time is over.
+    # No watch event may ever come for this Pod again: look again when its TTL is over.
     again = 0.0 if is_left_running(snapshot.pod) else max(0.0, _stays_for(snapshot, finished))
     return Decision(status, requeue_after=again)
 
 
 def end(snapshot: Snapshot, phase: Phase, reason: str, message: str) -> Decision:
-    """The end of a run that no Pod brought about."""
+    """End a run whose end no Pod caused."""
     return Decision(advanced(snapshot, phase, reason, message, **ending_times(snapshot, phase)))
 
 
 def ending_times(snapshot: Snapshot, phase: Phase) -> dict[str, Any]:
-    """When it ended and how long it took; empty for a phase that is not final."""
+    """Return when the run ended and how long it took; empty for a phase that is not final."""
     return _times(snapshot.status.get("startedAt"), snapshot.stamp) if phase.is_final else {}
 
 
@@ -131,9 +137,7 @@ def advanced(
     renew: bool = False,
     **facts: Any,
 ) -> Status:
-    """The snapshot's status in this phase, with who the run is where it is written for the first
-    time.
-    """
+    """Return the snapshot's status in this phase, with the run's identity on the first write."""
     metadata = snapshot.body["metadata"]
     identity = (
         {}
@@ -164,8 +168,9 @@ def _kind(snapshot: Snapshot) -> str:
 
 
 def patience_left(snapshot: Snapshot, phase: Phase, reason: str) -> float:
-    """Seconds for which a run may go on saying this before it starts; all of them where it says
-    something else as yet.
+    """Return the seconds for which a run may keep this reason before it starts.
+
+    If its current reason is another one, that is the whole patience.
     """
     patience = float(snapshot.settings.start_patience)
     if snapshot.phase is not phase or snapshot.status.get("reason") != reason:
@@ -174,7 +179,7 @@ def patience_left(snapshot: Snapshot, phase: Phase, reason: str) -> float:
 
 
 def pod_facts(snapshot: Snapshot) -> dict[str, Any]:
-    """What the status keeps of the Pod that is seen."""
+    """Return what the status records about the observed Pod."""
     pod = snapshot.pod or {}
     known = dict(snapshot.status.get("pod") or {})
     uid, node = pod.get("metadata", {}).get("uid"), (pod.get("spec") or {}).get("nodeName")

@@ -1,5 +1,5 @@
-"""A frozen run and its Pods: what the Pod says becomes the run's phase, a failure another attempt
-or the end.
+"""Advance a frozen run of kind job: its Pod's state becomes the run's phase, and a failure becomes
+another attempt or the end.
 
 Must not resolve anything: a later attempt is rendered from what was frozen.
 """
@@ -42,7 +42,7 @@ from opstrand.errors import SpecError
 
 
 def attend(snapshot: Snapshot) -> Decision:
-    """What follows for a run whose inputs are frozen."""
+    """Decide the next step of a run whose inputs are frozen."""
     if snapshot.pod is None:
         return _claim(snapshot) if snapshot.claimant is not None else _attend_absent(snapshot)
     seen = observe_pod(snapshot.pod, snapshot.pod_events)
@@ -60,8 +60,9 @@ def attend(snapshot: Snapshot) -> Decision:
 
 
 def _claim(snapshot: Snapshot) -> Decision:
-    """A Pod has the name, and it is not known who made it: the operator before this one, or another
-    client.
+    """Claim a Pod that has the attempt's name but an unknown creator.
+
+    It may come from the previous operator process or from another client.
     """
     try:
         attempt = render_again(snapshot, elapsed=0)
@@ -94,8 +95,9 @@ def _attend_absent(snapshot: Snapshot) -> Decision:
 
 
 def _observe_lost(snapshot: Snapshot) -> Observation:
-    """A Pod that is gone without an end: for what was last written of it, where it was being taken
-    away.
+    """Return the observation for a Pod that is gone without a result.
+
+    If the status already names a disruption, that is the reason, else PodLost.
     """
     reason = str(snapshot.status.get("reason") or "")
     if snapshot.phase in (Phase.STARTING, Phase.RUNNING) and reason in _PLATFORM_REASONS:
@@ -108,8 +110,9 @@ def _observe_lost(snapshot: Snapshot) -> Observation:
 
 
 def recreate(snapshot: Snapshot) -> Decision:
-    """The Pod of a frozen run is not there yet: the operator died between the freeze and the POST,
-    or another attempt is due.
+    """Create the missing Pod of a frozen run.
+
+    Either the operator died between the freeze and the POST, or another attempt is due.
     """
     attempt = render_again(snapshot, elapsed=_elapsed(snapshot))
     is_next = snapshot.phase is Phase.RETRYING
@@ -118,8 +121,8 @@ def recreate(snapshot: Snapshot) -> Decision:
         if is_next
         else None
     )
-    # Once it is there, whatever kept it away (quota, a service account) is over: look again to say
-    # so.
+    # Once the Pod exists, the obstacle (quota, a service account) is gone: look again, so that the
+    # status says so.
     was_kept_away = (
         snapshot.phase is Phase.STARTING and snapshot.status.get("reason") != "PodCreated"
     )
@@ -128,7 +131,7 @@ def recreate(snapshot: Snapshot) -> Decision:
 
 
 def render_again(snapshot: Snapshot, *, elapsed: int) -> Attempt:
-    """The attempt that the status names, from what was frozen. Raises SpecError."""
+    """Render the attempt that the status names from what was frozen. Raises SpecError."""
     prepared = snapshot.prepared
     if isinstance(prepared, SpecError):
         raise prepared
@@ -147,15 +150,17 @@ def render_again(snapshot: Snapshot, *, elapsed: int) -> Attempt:
 
 
 def _elapsed(snapshot: Snapshot) -> int:
-    """Seconds that earlier attempts took:
+    """Return the seconds that earlier attempts took.
 
-    `timeout` is for the run, a later attempt gets what they left.
+    `timeout` is for the whole run: a later attempt gets what they left.
     """
     return int(snapshot.since(snapshot.status.get("startedAt")))
 
 
 def _doubt_of_timeout(snapshot: Snapshot) -> float:
-    """Seconds until it is sure that nothing of the run's time is left, where it seems so."""
+    """Return the seconds until it is certain that the timeout has passed; 0 if it seems not to
+    have.
+    """
     timeout, started = (
         parse_count(snapshot.termination.get("timeout")),
         snapshot.status.get("startedAt"),
@@ -166,7 +171,7 @@ def _doubt_of_timeout(snapshot: Snapshot) -> float:
 
 
 def backoff_left(snapshot: Snapshot) -> float:
-    """Seconds until the next attempt may begin."""
+    """Return the seconds until the next attempt may begin."""
     if snapshot.phase is not Phase.RETRYING:
         return 0.0
     fault = Fault.PLATFORM if snapshot.status.get("reason") in _PLATFORM_REASONS else Fault.USER
@@ -183,7 +188,7 @@ _PLATFORM_REASONS = (
     "PodDeleted",
     "DeploymentLost",
 )
-#: Foreground deletion takes the Pod first, and the Operation after it.
+#: Foreground deletion deletes the Pod first, and the Operation after it.
 _LEAVES = "its Operation is being deleted"
 
 
@@ -210,19 +215,20 @@ def _pend(snapshot: Snapshot, seen: Observation) -> Decision:
 
 
 def restore_documents(snapshot: Snapshot) -> tuple[RestoreDocuments, ...]:
-    """The ConfigMap that the Pod waits for was deleted: another is made, with the same content."""
+    """Create the deleted ConfigMap that the Pod waits for again, with the same content."""
     if not snapshot.documents_are_gone:
         return ()
     try:
         return (RestoreDocuments(render_again(snapshot, elapsed=0)),)
     except SpecError:
-        # The Pod's own trouble is told, and waited for with patience.
+        # The Pod's own trouble is reported, and waited for with patience.
         return ()
 
 
 def _wait_for_start(snapshot: Snapshot, seen: Observation) -> Decision:
-    """A Pod that has not started: trouble is told at once, slowness only after a grace, and neither
-    is waited for without end.
+    """Decide for a Pod that has not started.
+
+    Report trouble at once and slowness after a grace period; wait for neither without end.
     """
     pod = snapshot.pod or {}
     age = snapshot.since(pod["metadata"].get("creationTimestamp"))
@@ -239,15 +245,17 @@ def _wait_for_start(snapshot: Snapshot, seen: Observation) -> Decision:
 
 
 def _give_up(snapshot: Snapshot, reason: str, message: str) -> Decision:
-    """The end of a run whose Pod never started."""
+    """End a run whose Pod never started."""
     return Decision(
         end(snapshot, Phase.FAILED, reason, message).status, (DeletePod(snapshot.pod or {}),)
     )
 
 
 def _pend_for(snapshot: Snapshot, seen: Observation, age: float, left: float | None) -> Decision:
-    """`age` is the Pod's, `left` are the seconds for which it may go on waiting for a node; None:
-    it has one, or is not counted.
+    """Decide for a pending Pod of this age in seconds.
+
+    `left`: the seconds for which it may still wait for a node; None: it has a node, or has no
+    bound.
     """
     pod = snapshot.pod or {}
     if not seen.reason:
@@ -267,7 +275,7 @@ def _pend_for(snapshot: Snapshot, seen: Observation, age: float, left: float | N
     )
     if seen.fault is not Fault.USER:
         return Decision(status, requeue_after=left)
-    # Of the next volume that is missing the Pod says nothing either.
+    # The Pod's status does not report the next missing volume either, so look at its Events again.
     return Decision(
         status,
         requeue_after=min(patience, snapshot.settings.mount_grace)
@@ -277,7 +285,7 @@ def _pend_for(snapshot: Snapshot, seen: Observation, age: float, left: float | N
 
 
 def _wait_for_init(snapshot: Snapshot, seen: Observation) -> Decision:
-    """Steps take what time they need; which one does is said once it is long."""
+    """Wait for a running init step, and report which one it is once it takes long."""
     left = snapshot.settings.init_grace - snapshot.since(seen.started_at)
     if left > 0:
         return Decision(_kept(snapshot), requeue_after=left)
@@ -285,17 +293,18 @@ def _wait_for_init(snapshot: Snapshot, seen: Observation) -> Decision:
 
 
 def _look_again(snapshot: Snapshot, age: float) -> float:
-    """A Pod that its node has and does not start: what hangs is in its Events, which are asked for
-    after a grace, and now and then.
+    """Return the seconds until the Events of a Pod that hangs on its node are read again.
+
+    They say what hangs; they are read after a grace period and then periodically.
     """
     grace = snapshot.settings.mount_grace
     return grace - age if age < grace else grace
 
 
 def _kept(snapshot: Snapshot) -> Status | None:
-    """Back from trouble: a Pod that hung on something and hangs no more says so.
+    """Return to reason PodCreated once a Pod no longer hangs on something.
 
-    A step that took long was no trouble.
+    An init step that takes long (InitRunning) is not trouble: the status stays.
     """
     if snapshot.phase is Phase.STARTING and snapshot.status.get("reason") in (
         "PodCreated",
@@ -341,7 +350,7 @@ def _fail(snapshot: Snapshot, seen: Observation) -> Decision:
 
 
 def _describe_end(snapshot: Snapshot, seen: Observation) -> str:
-    """What the Pod says; of a later attempt's deadline also where the rest of the time went."""
+    """Return the Pod's message; for the deadline of a later attempt, add where the time went."""
     number = int(snapshot.status.get("attempt") or 0)
     if seen.reason != "DeadlineExceeded" or not number:
         return seen.message
@@ -363,7 +372,7 @@ def _next_spent(snapshot: Snapshot, seen: Observation) -> Spent | None:
         snapshot.status.get("platformRetries"),
     )
     max_disruptions = snapshot.settings.platform_retries if given is None else given
-    # What a policy ignores is bounded by the run's own word on disruptions, where it has one.
+    # Bound ignored failures by the run's own platform-retries value, if it has one.
     most_ignored = ATTEMPTS - 1 if given is None else given
     spent = Spent.parse(snapshot.status)
     if verdict == "Ignore" and spent.disruptions >= most_ignored:

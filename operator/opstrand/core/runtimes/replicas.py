@@ -1,8 +1,7 @@
-"""What the Pods of a service say: which of them serve, and what keeps the others from it.
+"""Observe the Pods of a service: which replicas serve, and what keeps the others from serving.
 
-A replica is a Pod whose container is started again whenever it ends, so an end is trouble and not
-the end; the checks that mean the same for a job are `diagnose`'s. Must not decide what follows for
-the run.
+Kubernetes restarts a replica's container whenever it ends, so an end is trouble and not the result;
+checks that mean the same for a job come from `diagnosis`. Must not decide what follows for the run.
 """
 
 from __future__ import annotations
@@ -35,21 +34,21 @@ from opstrand.core.diagnosis.pod_status import (
 from opstrand.core.diagnosis.terminated import describe_init_end, describe_main_end
 from opstrand.core.recorded import parse_moment
 
-#: Seconds for which a container that was started again must run before it counts as back: a crash
-#: loop is one trouble, not many.
+#: Seconds for which a restarted container must run before it counts as recovered: a crash loop is
+#: one trouble, not many.
 STEADY = 10.0
 
-#: Seconds since a time.
+#: Returns the seconds since an RFC 3339 time.
 _Ago = Callable[[object], float]
 
 
 @dataclass(frozen=True)
 class Replicas:
-    """One look at all of them. `live` and `serving` are in the order of their making.
+    """One observation of all replicas. `live` and `serving` are in creation order.
 
     `trouble`, `troubled`: what keeps the first replica from serving, and its Pod. `restarts`: the
-    highest restart count of a container. `is_down`: one has ended and waits to be restarted.
-    `again`: seconds until a restarted container counts as steady.
+    highest restart count of a container. `is_down`: a container has ended and waits for its
+    restart. `again`: seconds until a restarted container counts as steady.
     """
 
     live: tuple[Pod, ...] = ()
@@ -62,7 +61,7 @@ class Replicas:
 
     @property
     def started_at(self) -> str | None:
-        """Since when the first of them serves."""
+        """The time at which the main container of the first serving replica started."""
         times = [
             (state_of(main_of(pod)).get("running") or {}).get("startedAt") for pod in self.serving
         ]
@@ -70,10 +69,7 @@ class Replicas:
 
 
 def is_live(pod: Pod) -> bool:
-    """Whether it counts:
-
-    Kubernetes has put another in the place of one that is over or being deleted.
-    """
+    """Return whether the Pod counts: Kubernetes has replaced one that is over or being deleted."""
     return not is_over(pod) and not is_being_deleted(pod)
 
 
@@ -84,8 +80,10 @@ def observe_replicas(
     now: datetime,
     since: Callable[[object], float] | None = None,
 ) -> Replicas:
-    """What these Pods say together. `events` are the warnings of the first that hangs; `since`
-    tells how long ago a time was (None: by `now`).
+    """Observe these Pods together.
+
+    `events` are the warnings of the first Pod that hangs; `since` returns the seconds since a time
+    (None: counted from `now`).
     """
     ago = since or (
         lambda text: (
@@ -130,9 +128,7 @@ def _observe(pod: Pod, events: Sequence[Mapping[str, Any]], ago: _Ago) -> Observ
 
 
 def _find_crash(pod: Pod, ago: _Ago) -> Observation | None:
-    """A container that ended and is started again: it waits for that, or runs for too short a time
-    to tell.
-    """
+    """Find a container that ended and is restarted: it waits, or runs too briefly to be trusted."""
     for container, failure in _failed_inits(pod):
         reason, words = describe_init_end(pod, container, failure)
         return Observation(
@@ -161,7 +157,7 @@ def _is_down(pod: Pod) -> bool:
 
 
 def _last_end(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """How it ended, unless something else has happened to it since."""
+    """Return how the container ended, unless it has entered another state since."""
     if end_of(container):
         return end_of(container)
     waits_for = (state_of(container).get("waiting") or {}).get("reason")
@@ -174,9 +170,7 @@ def _is_running(container: Mapping[str, Any]) -> bool:
 
 
 def _unsteady_for(pod: Pod, ago: _Ago) -> float:
-    """Seconds for which a container that was started again is not trusted yet; 0 for every
-    other.
-    """
+    """Return the seconds for which a restarted container is not trusted yet; 0 for any other."""
     main = main_of(pod)
     since = (state_of(main).get("running") or {}).get("startedAt")
     if not since or not main.get("restartCount"):

@@ -1,12 +1,12 @@
-"""A frozen run of kind service and its replicas: it runs while one of them serves, and ends when it
-is told to.
+"""Advance a frozen run of kind service: it runs while one replica serves, and ends when told to.
 
-Kubernetes keeps the replicas alive; what they say becomes the run's phase. Every end goes through
+Kubernetes keeps the replicas alive; their state becomes the run's phase. Every end goes through
 Stopping, with its reason: the run is over once its Deployment and its Pods are gone. Must not
-resolve anything: what is made anew is rendered from what was frozen.
+resolve anything: objects that are created again are rendered from what was frozen.
 
-    Starting ──▶ Running ⇄ Retrying      a replica serves; none does, and Kubernetes starts it again
-        └───────────┴──────────┴──▶ Stopping ──▶ Stopped (asked to, timeout, idle) | Failed (it cannot start, maxRetries)
+    Starting ──▶ Running ⇄ Retrying      a replica serves; none does, and Kubernetes restarts it
+       └───────────┴──────────┴──▶ Stopping ──▶ Stopped (on request, timeout, idle)
+                                            └─▶ Failed (cannot start, maxRetries)
 """
 
 from __future__ import annotations
@@ -33,19 +33,20 @@ from opstrand.core.runtimes.job import backoff_left, recreate, restore_documents
 from opstrand.core.runtimes.replicas import Replicas, is_live, observe_replicas
 from opstrand.errors import SpecError
 
-#: Reasons of Stopping that are what somebody wanted; every other is a failure.
+#: Reasons of Stopping that lead to Stopped, and the final reason; any other is a failure.
 _WANTED = {
     "Stopping": "Stopped",
     "DeadlineExceeded": "DeadlineExceeded",
     "Culled": "Culled",
     "NamespaceTerminating": "NamespaceTerminating",
 }
-#: Replicas whose tokens may report on the run: a status is no place for thousands.
+#: The most replicas that `status.service.pods` lists: the status must not grow with thousands of
+#: Pods. The tokens of listed replicas may report on the run.
 _KEPT = 64
 
 
 def serve(snapshot: Snapshot) -> Decision:
-    """What follows for a service whose inputs are frozen."""
+    """Decide the next step of a service whose inputs are frozen."""
     if snapshot.phase is Phase.STOPPING:
         return _wind_down(snapshot)
     if snapshot.control.get("stop"):
@@ -69,8 +70,9 @@ def serve(snapshot: Snapshot) -> Decision:
 
 
 def clear_service(snapshot: Snapshot) -> Decision:
-    """A service that is over has no Deployment: one that came too late, from an operator that was
-    dying, goes.
+    """Delete the Deployment of a service that is over.
+
+    An operator that was shutting down may have created it too late.
     """
     stray = any(is_live(pod) for pod in snapshot.replicas) and not snapshot.deployment_is_gone
     return Decision(actions=(DeleteService(_name(snapshot)),)) if stray else NOTHING
@@ -94,9 +96,9 @@ def _stop(snapshot: Snapshot, reason: str, message: str) -> Decision:
 
 
 def _wind_down(snapshot: Snapshot) -> Decision:
-    """Until nothing of it is left.
+    """Delete the service and wait until nothing of it is left.
 
-    An operator that died after it said so has not deleted anything yet.
+    The operator that wrote Stopping may have died before it deleted anything, so delete again.
     """
     if not snapshot.deployment_is_gone:
         return Decision(actions=(DeleteService(_name(snapshot)),))
@@ -114,8 +116,10 @@ def _wind_down(snapshot: Snapshot) -> Decision:
 
 
 def _is_waited_for(pod: Mapping[str, Any], reason: str) -> bool:
-    """Whether a Pod must end first. After a name conflict the Deployment that is there is
-    another's, and keeps its Pods: only those that are being deleted can be this run's.
+    """Return whether the run must wait for this Pod to end.
+
+    After a name conflict the existing Deployment belongs to another owner and keeps its Pods: only
+    Pods that are being deleted can be this run's.
     """
     if pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
         return False
@@ -123,7 +127,7 @@ def _is_waited_for(pod: Mapping[str, Any], reason: str) -> bool:
 
 
 def _find_limit(snapshot: Snapshot) -> Decision:
-    """Whether its time is over, or it was idle for too long; else when to look again for that."""
+    """Stop the service if its timeout or idle time is over, else say when to look again."""
     started = snapshot.status.get("startedAt")
     if not started:
         return NOTHING
@@ -153,8 +157,9 @@ def _find_idleness(snapshot: Snapshot, termination: Mapping[str, Any], started: 
 
 
 def _left_since_use(snapshot: Snapshot, last: datetime, started: str, timeout: float) -> float:
-    """The page tells of its last use by its own clock: it cannot have been before the start, and no
-    wait for it is longer than all.
+    """Return the seconds left since the last use, which the page reports by its own clock.
+
+    The last use cannot be before the start, and the wait is never longer than the whole timeout.
     """
     began = parse_moment(started)
     text = started if began is None or last <= began else stamp(last.astimezone(UTC))
@@ -162,7 +167,7 @@ def _left_since_use(snapshot: Snapshot, last: datetime, started: str, timeout: f
 
 
 def _restore(snapshot: Snapshot, decision: Decision) -> Decision:
-    """Somebody deleted the Service: its replicas run, and nobody finds them by its name."""
+    """Create the deleted Service again: the replicas run, but no client finds them by its name."""
     try:
         return replace(decision, actions=recreate(snapshot).actions)
     except SpecError as error:
@@ -174,8 +179,9 @@ def _restore(snapshot: Snapshot, decision: Decision) -> Decision:
 
 
 def _serve_without(snapshot: Snapshot) -> Decision:
-    """No replica is alive: the Deployment is not made yet, was taken away, cannot make any, or is
-    about to.
+    """Decide for a service without a live replica.
+
+    Its Deployment is not created yet, was deleted, cannot create Pods, or is about to.
     """
     if snapshot.phase is Phase.RETRYING and snapshot.status.get("reason") == "DeploymentLost":
         return _make_again(snapshot)
@@ -196,8 +202,9 @@ def _serve_without(snapshot: Snapshot) -> Decision:
 
 
 def _wait_for_pods(snapshot: Snapshot, grace: float) -> Decision:
-    """They come within moments, as those that go are replaced; where none does, somebody may have
-    scaled the Deployment to nothing.
+    """Wait for the Deployment's Pods, which normally come or are replaced within moments.
+
+    If none does, the Deployment may have been scaled to zero.
     """
     if snapshot.replicas or "startedAt" not in snapshot.status:
         return Decision(requeue_after=grace)
@@ -215,8 +222,10 @@ def _find_condition(deployment: Mapping[str, Any], kind: str) -> Mapping[str, An
 
 
 def _make(snapshot: Snapshot) -> Decision:
-    """The operator died between the freeze and the requests, or they were refused and may be
-    granted now.
+    """Create the objects of the service.
+
+    Either the operator died between the freeze and the requests, or the requests were refused and
+    may succeed now.
     """
     try:
         decision = recreate(snapshot)
@@ -228,9 +237,7 @@ def _make(snapshot: Snapshot) -> Decision:
 
 
 def _lose(snapshot: Snapshot) -> Decision:
-    """Somebody took the Deployment away: another is made, as long as the platform's budget
-    lasts.
-    """
+    """Retry after the Deployment was deleted, as long as the platform's retry budget lasts."""
     allowed = snapshot.status.get("platformRetries", snapshot.settings.platform_retries)
     spent = next_spent(
         Spent.parse(snapshot.status), Fault.PLATFORM, max_retries=0, max_disruptions=allowed
@@ -269,7 +276,9 @@ def _validate(snapshot: Snapshot, seen: Replicas) -> Decision:
 
 
 def _is_tried_out(snapshot: Snapshot, seen: Replicas) -> bool:
-    """Whether `maxRetries` is used up. Without it, Kubernetes starts a container again for ever."""
+    """Return whether `maxRetries` is used up. Without it, Kubernetes restarts
+    containers forever.
+    """
     allowed = parse_count(snapshot.termination.get("maxRetries"))
     if allowed is None or seen.trouble is None:
         return False
@@ -277,8 +286,9 @@ def _is_tried_out(snapshot: Snapshot, seen: Replicas) -> bool:
 
 
 def _run(snapshot: Snapshot, seen: Replicas) -> Decision:
-    """One that serves is enough; what keeps the others from it is said, and nothing else about
-    them.
+    """Set Running: one serving replica is enough.
+
+    The message says only what keeps the other replicas from serving.
     """
     wanted = int(snapshot.status["service"].get("replicas") or 1)
     reason, message = "PodRunning", ""
@@ -301,19 +311,19 @@ def _run(snapshot: Snapshot, seen: Replicas) -> Decision:
     started = snapshot.status.get("startedAt") or seen.started_at or snapshot.stamp
     facts = _facts(snapshot, seen, seen.serving[0])
     status = advanced(snapshot, Phase.RUNNING, reason, message, **facts, startedAt=started)
-    # From now on its time runs: looked at once more, it says when that is over.
+    # The limits count from now on: look once more, so that the next decision schedules their end.
     is_limited = "startedAt" not in snapshot.status and "termination" in snapshot.status
-    # Nobody watches Services: whether it is still there is asked now and then.
+    # Services are not watched: check periodically whether it still exists.
     return Decision(
         status, requeue_after=0.0 if is_limited else float(snapshot.settings.relist_interval)
     )
 
 
 def _wait(snapshot: Snapshot, seen: Replicas) -> Decision:
-    """None serves.
+    """Decide for a service none of whose live replicas serves.
 
-    Before the first has, slowness is told after a grace and trouble not waited for without end, as
-    with a job's Pod.
+    Before the first replica has served, the rules of a job's Pod apply: report slowness after a
+    grace period, and bound the wait for trouble.
     """
     has_served = "startedAt" in snapshot.status
     phase = Phase.RETRYING if has_served or seen.is_down or seen.restarts else Phase.STARTING
@@ -360,7 +370,7 @@ def _wait(snapshot: Snapshot, seen: Replicas) -> Decision:
 
 
 def _wait_for_ready(snapshot: Snapshot, seen: Replicas, phase: Phase) -> Decision:
-    """On its way, for all that is known."""
+    """Wait for live replicas that report no trouble."""
     pod = seen.live[0]
     if phase is Phase.RETRYING:
         return Decision(
@@ -391,8 +401,8 @@ def _wait_for_ready(snapshot: Snapshot, seen: Replicas, phase: Phase) -> Decisio
 
 
 def _wait_for_probe(snapshot: Snapshot, seen: Replicas, since: str) -> Decision:
-    """It runs and has never been ready: a readiness probe takes what time it needs, and is named
-    once that is long.
+    """Wait for a running container that was never ready, and report the readiness probe once that
+    takes long.
     """
     left = snapshot.settings.init_grace - snapshot.since(since)
     if left > 0:
@@ -409,7 +419,7 @@ def _wait_for_probe(snapshot: Snapshot, seen: Replicas, since: str) -> Decision:
 
 
 def _recorded(snapshot: Snapshot, seen: Replicas) -> Status | None:
-    """Still as it was asked for; what is new is the Pods themselves, said once all are there."""
+    """Keep the status of a service that is starting, and record its Pods once all of them exist."""
     is_settled = len(seen.live) >= int(snapshot.status["service"].get("replicas") or 1)
     return advanced(
         snapshot,
@@ -430,11 +440,10 @@ def _age(snapshot: Snapshot, pod: Mapping[str, Any]) -> float:
 def _facts(
     snapshot: Snapshot, seen: Replicas, pod: Mapping[str, Any], *, is_settled: bool = True
 ) -> dict[str, Any]:
-    """The Pod that the run's log is read from, as long as it lives, and all whose tokens may report
-    on the run.
+    """Return the Pod whose log is the run's log, and all Pods whose tokens may report on the run.
 
-    Written for a settled picture only: replicas come one after the other, and each would be a
-    write.
+    The first is kept while it lives. Empty unless `is_settled`: replicas are created one after the
+    other, and each would cost a write.
     """
     if not is_settled:
         return {}
@@ -460,7 +469,7 @@ def _facts(
 
 
 def _with_pods(snapshot: Snapshot, live: tuple[Mapping[str, Any], ...]) -> dict[str, Any]:
-    """`status.service` with these Pods; as it is where none of them is new."""
+    """Return `status.service` with these Pods, unchanged if it already lists all of them."""
     service = dict(snapshot.status["service"])
     uids = {one["uid"] for one in service.get("pods") or ()}
     kept = live[:_KEPT]

@@ -1,7 +1,7 @@
-"""From a new run to its freeze: what it asks for is judged, waited for, resolved, and written down
-before anything is made.
+"""Take a new run to its freeze: validate it, wait for what it refers to, resolve it, and record the
+result before anything is created.
 
-Must not look at Pods: a run that has one is `attending`'s.
+Must not look at Pods: a run that has one belongs to `job` or `service`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from opstrand.errors import SpecError
 
 
 def is_decided_unread(snapshot: Snapshot) -> bool:
-    """Whether what follows for a run that is not frozen needs nothing of its file."""
+    """Return whether a run that is not frozen can be decided without reading its polyaxonfile."""
     asked = (
         snapshot.control.get("stop")
         or snapshot.control.get("skip")
@@ -33,7 +33,7 @@ def is_decided_unread(snapshot: Snapshot) -> bool:
 
 
 def start(snapshot: Snapshot) -> Decision:
-    """What follows for a run that is not frozen."""
+    """Decide the next step of a run that is not frozen."""
     if snapshot.control.get("stop"):
         return end(snapshot, Phase.STOPPED, "Stopped", "stopped before it started")
     if snapshot.control.get("skip"):
@@ -55,7 +55,7 @@ def start(snapshot: Snapshot) -> Decision:
         )
 
 
-#: Errors that are an upstream's end rather than this run's own failure.
+#: Errors that end the run because of an upstream rather than as its own failure.
 _PHASE_OF_ERROR = {"UpstreamFailed": Phase.UPSTREAM_FAILED, "UpstreamSkipped": Phase.SKIPPED}
 
 
@@ -75,7 +75,8 @@ def _resolve(snapshot: Snapshot) -> Decision:
             f"waiting for Component {prepared.missing_component!r} in this namespace",
         )
     if prepared.compiled.is_approved is False:
-        # Before anybody else is waited for; what a template gives for it is known with the plan.
+        # Wait for approval before anything else; an approval that is a template is known with the
+        # plan.
         return _wait_for_approval(snapshot)
     if _was_frozen(snapshot):
         return _freeze(snapshot, prepared, read_frozen(snapshot.status))
@@ -94,22 +95,23 @@ def _resolve(snapshot: Snapshot) -> Decision:
 
 
 def _was_frozen(snapshot: Snapshot) -> bool:
-    """Whether its values were frozen and only what it was made of is lost from the status: they are
-    not resolved a second time.
+    """Return whether the values were frozen and only the rest of the frozen facts is lost.
+
+    Such values are not resolved a second time.
     """
     known = get_condition(snapshot.status.get("conditions"), REFS_RESOLVED) or {}
     return known.get("status") == "True" and "inputs" in snapshot.status
 
 
 def _wait(snapshot: Snapshot, reason: str, message: str, *, patient: bool = False) -> Decision:
-    """Wait: written once, however long it takes.
+    """Wait with this reason, which is written once however long the wait is.
 
-    What may never come is waited for with the configured patience only.
+    Unless `patient`, the wait ends with a failure after the configured patience.
     """
     status = advanced(snapshot, Phase.WAITING, reason, message)
     if patient:
         return Decision(status)
-    # Since it waits for this: what it waited for before was another matter.
+    # Count from the start of the wait for this reason: earlier waits were for something else.
     left = snapshot.left(
         status["history"][-1].get("at"), float(snapshot.settings.upstream_patience)
     )
@@ -128,8 +130,9 @@ def _wait_for_approval(snapshot: Snapshot) -> Decision:
 
 
 def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decision:
-    """Everything that the run will ever need is written before its Pod exists; nothing that happens
-    to others later changes it.
+    """Record everything that the run will ever need before its Pod exists.
+
+    Later changes to other objects do not affect the run.
     """
     number = int(snapshot.status.get("attempt") or 0)
     attempt = render_attempt(
@@ -150,7 +153,7 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
     said = snapshot.status
     facts: dict[str, Any] = {
         "inputs": dict(resolved.inputs),
-        # What a person has reported before the freeze stays.
+        # Keep what the API reported before the freeze.
         "outputs": {**resolved.outputs, **said.get("outputs", {})},
         "artifacts": _merge_artifacts(attempt.lineage, said.get("artifacts", ())),
         "tags": list(dict.fromkeys((*prepared.tags, *said.get("tags", ())))),
@@ -162,7 +165,7 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
     }
     facts["podDigest"] = attempt.digest
     if said.get("uuid"):
-        # A kind that was edited by hand would have it frozen again, each time.
+        # Write the kind again: if it was edited by hand, the run would be frozen over and over.
         facts["kind"] = "job" if attempt.service is None else "service"
     platform_retries = read_platform_retries(snapshot.body, attempt.plan)
     if platform_retries is not None:
@@ -182,7 +185,7 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
     prepared.check_total(snapshot.body, status)
     if attempt.service is None:
         return Decision(status, (CreatePod(attempt),), freeze=True)
-    # Its Pods are not ours to make: look whether they come.
+    # The Deployment creates the Pods, not the operator: look whether they come.
     return Decision(
         status,
         (CreateService(attempt),),
@@ -194,5 +197,7 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
 def _merge_artifacts(
     own: Sequence[Mapping[str, Any]], said: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """The lineage of the plan, and what was reported before it was known; each name once."""
+    """Merge the plan's lineage with earlier reported artifacts, one entry per name; the reported
+    win.
+    """
     return [dict(one) for one in {one["name"]: one for one in (*own, *said)}.values()]
