@@ -1,7 +1,6 @@
-"""A waiting line that is fair by group: groups take turns, and inside a group the first in is the
-first out.
+"""A queue that is fair between groups: groups take turns, and each group is first in, first out.
 
-Owns the order only; what waits, and how many may go at once, is the caller's business. With
+Owns the order only; what is queued, and how many may run at once, is the caller's business. With
 namespaces as groups, one namespace with thousands of items delays an item of another by one turn.
 """
 
@@ -15,7 +14,7 @@ Item = TypeVar("Item", bound=Hashable)
 
 
 class FairLine(Generic[Item]):
-    """Items, each once, under the group that they were added with."""
+    """A queue of items. Each item is in it once, under the group that it was added with."""
 
     def __init__(self) -> None:
         #: The group whose turn is next comes first. No group is empty.
@@ -29,26 +28,26 @@ class FairLine(Generic[Item]):
         return item in self._group_of
 
     def count(self, group: str) -> int:
-        """How many items of this group wait."""
+        """The number of items of this group."""
         return len(self._groups.get(group, ()))
 
     def add(self, item: Item, group: str) -> None:
-        """Put the item at the end of its group; one that waits already keeps its place."""
+        """Put the item at the end of its group; an item that is queued already keeps its place."""
         if item not in self._group_of:
             self._group_of[item] = group
             self._groups.setdefault(group, OrderedDict())[item] = None
 
     def put_first(self, item: Item) -> None:
-        """Move an item that waits to the front of its group.
+        """Move a queued item to the front of its group.
 
-        The turns of the groups stay as they are.
+        The order of the groups does not change.
         """
         group = self._group_of.get(item)
         if group is not None:
             self._groups[group].move_to_end(item, last=False)
 
     def discard(self, item: Item) -> None:
-        """Take the item out, if it waits."""
+        """Remove the item, if it is queued."""
         group = self._group_of.pop(item, None)
         if group is not None:
             del self._groups[group][item]
@@ -56,8 +55,9 @@ class FairLine(Generic[Item]):
                 del self._groups[group]
 
     def pop(self, *, is_allowed: Callable[[str], bool] = lambda _: True) -> Item | None:
-        """The next item of the first allowed group, which then waits for all the others; None where
-        no group may go.
+        """The next item of the first allowed group, which then moves behind all the other groups.
+
+        None where no group is allowed.
         """
         group = next(filter(is_allowed, self._groups), None)
         if group is None:

@@ -1,9 +1,8 @@
-"""How a request and its answer cross between the operator and a worker: frames, and what may be in
-them.
+"""The frames that carry a request to a worker and its answer back, and the values they may hold.
 
-Owns the frame's form and the restricted reading of answers. A worker has computed with what a
-stranger wrote: of its answer only plain values and our own data classes are read, so that a worker
-that was taken over cannot run anything here.
+Owns the form of a frame and the restricted unpickling of answers. A worker computes with untrusted
+input: its answer may hold only plain values and our own data classes, so that a compromised worker
+cannot run code in the operator.
 """
 
 from __future__ import annotations
@@ -17,16 +16,15 @@ import socket
 from typing import Any
 
 HEADER = 8
-#: Bytes of an order to the process that workers are forked from, blanks at its end.
+#: Bytes of an order to the process that forks the workers, padded with blanks.
 ORDER = 24
-#: The first bytes of a request say how many seconds it may take.
+#: Bytes at the start of a request that hold its CPU limit in seconds, as a hexadecimal float.
 SECONDS = 32
-#: The first byte of an answer: whether the worker ends with it.
+#: The first byte of an answer: whether the worker exits after it.
 LAST, MORE = b"1", b"0"
 TOO_MUCH_MEMORY = "it takes more than {memory} MiB of memory"
 TOO_LONG = "it takes longer than {seconds:g} s of computing time"
-#: An answer that is larger is of no use: what it would be written into takes less than two
-#: megabytes.
+#: Bytes of the largest accepted answer: the object it would be written into holds less than 2 MB.
 MOST = 16 * 1024 * 1024
 _PLAIN = {
     *(("builtins", name) for name in ("str", "set", "frozenset", "complex")),
@@ -49,13 +47,13 @@ class _Reader(pickle.Unpickler):
 
 
 def read_answer(data: bytes) -> Any:
-    """The value of an answer. Raises pickle.UnpicklingError for what is none."""
+    """The value of an answer. Raises pickle.UnpicklingError for a class that is not allowed."""
     return _Reader(io.BytesIO(data)).load()
 
 
 class _Writer(pickle.Pickler):
     def reducer_override(self, found: Any) -> Any:
-        """A text of a class of its own arrives as the text that it is."""
+        """Write an instance of a subclass of `str` as a plain `str`."""
         return (str, (str(found),)) if isinstance(found, str) else NotImplemented
 
 
@@ -70,7 +68,7 @@ def frame(data: bytes) -> bytes:
 
 
 def receive(connection: socket.socket) -> bytes | None:
-    """The next frame's content, waited for; None at the end."""
+    """Wait for the next frame and return its content; None at the end of the stream."""
     header = _receive_exactly(connection, HEADER)
     return None if header is None else _receive_exactly(connection, int.from_bytes(header, "big"))
 

@@ -1,8 +1,7 @@
-"""What is tried right here first, since most of it is cheap: with a timer that ends it as soon as
-it is not.
+"""Try a job in this process first, since most jobs are cheap: a timer ends it when it is not.
 
-Owns the timer and the error that says "leave it to a worker". Where there is no such timer (another
-thread than the main one), nothing bounds what is done inside.
+Owns the timer and the error that says "leave it to a worker". In a thread other than the main one
+there is no such timer, and nothing bounds the job.
 """
 
 from __future__ import annotations
@@ -14,21 +13,21 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-#: CPU seconds that it may take. The event loop does nothing else during that time.
+#: CPU seconds that the job may take here. The event loop is blocked during that time.
 SECONDS = 0.05
 
 
 class NeedsWorker(BaseException):
-    """It may be expensive. No handler of errors on the way may stop it."""
+    """The job may be expensive. A BaseException, so that no error handler on the way stops it."""
 
 
 def put_off(source: str, values: Mapping[str, Any]) -> Any:
-    """The evaluator of what is done here: a template that is more than look-ups is for a worker."""
+    """The template evaluator of jobs tried here: only workers evaluate more than look-ups."""
     raise NeedsWorker
 
 
 class _Timer:
-    """Whether it is running: a signal that comes late must not end something else."""
+    """Whether the timer is armed: a signal that arrives late must not end other code."""
 
     is_armed = False
     has_rung = False
@@ -42,14 +41,14 @@ def _ring(number: int, stack: FrameType | None) -> None:
 
 @contextmanager
 def bounded() -> Iterator[None]:
-    """End what is done inside with NeedsWorker once it has taken too long."""
+    """Raise NeedsWorker in the body once it has taken more than SECONDS of CPU time."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     if signal.getsignal(signal.SIGVTALRM) is not _ring:
         signal.signal(signal.SIGVTALRM, _ring)
     _Timer.is_armed, _Timer.has_rung = True, False
-    # Again and again: where the first signal finds a destructor, the error is swallowed.
+    # The timer repeats: an error that the first signal raises inside a destructor is swallowed.
     signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS, SECONDS)
     try:
         yield
@@ -57,5 +56,5 @@ def bounded() -> Iterator[None]:
         _Timer.is_armed = False
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         if _Timer.has_rung:
-            # Whatever became of it: what was ended in the middle proves nothing.
+            # Raise in any case: the result of an interrupted body proves nothing.
             raise NeedsWorker

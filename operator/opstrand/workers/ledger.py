@@ -1,15 +1,14 @@
-"""What the decisions about each run have cost: their computing time has a limit together, however
-often the run is decided about.
+"""The CPU time that the decisions about each run have cost, which is limited as a sum.
 
-Owns the sums, for as many runs as are remembered. A changed file begins with a new allowance. Must
-not know what a decision is.
+Owns the sums, for a bounded number of runs. A changed spec (a new generation) starts from zero.
+Must not know what a decision is.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 
-#: Runs that are remembered. One that is forgotten begins again.
+#: The number of runs that are remembered. A forgotten run starts from zero.
 _MOST = 8192
 
 

@@ -1,9 +1,8 @@
-"""The process that workers are forked from: it has loaded everything once, so that a new worker
-costs milliseconds.
+"""The process that forks the workers: it has imported everything, so a fork takes milliseconds.
 
-Reads orders from its standard input, a Unix socket: `fork NUMBER` with one end of a connection,
-`kill NUMBER`. Answers `ended NUMBER CODE`. It ends with its input, and every worker with it. Must
-not run a job itself: what one did to a worker is gone with it.
+Reads orders from its standard input, a Unix socket: `fork NUMBER` with one end of a connection, and
+`kill NUMBER`. Answers `ended NUMBER CODE`. It exits at the end of its input, and kills every
+worker. Must not run a job itself: what a job changes in a worker disappears with that worker.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from contextlib import suppress
 
 from opstrand.workers.frames import ORDER
 
-#: Workers leave the processor to everything else, and are the first to go where memory runs out.
-#: What is loaded for them is waited for.
+#: Workers yield the CPU to all other processes, and the kernel kills them first when memory runs
+#: out. The imports run at a higher priority, since the first job waits for them.
 NICENESS = 10
 _NICENESS_OF_LOADING = 5
 _OOM_SCORE = "1000"
 #: Linux, prctl(2): the signal that a process gets when its parent ends.
 _SET_PARENT_DEATH_SIGNAL = 1
-#: A function of a module that workers load: it does a first job, about nothing of a user's.
+#: A function of a preloaded module that runs a first job on data of our own.
 WARM_UP = "warm_up"
 
 
@@ -49,9 +48,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _load(name: str) -> None:
-    """Import the module, and let it load what its first job would: every worker would load that
-    again.
-    """
+    """Import the module, and load what its first job needs, so that no worker has to load it."""
     module = importlib.import_module(name)
     if hasattr(module, WARM_UP):
         getattr(module, WARM_UP)()
@@ -63,7 +60,7 @@ class _Nursery:
         self._megabytes = megabytes
         self._workers: dict[int, int] = {}
         self._pid = os.getpid()
-        # Found before any fork: a worker may load nothing.
+        # Looked up before any fork: a worker must not load a library.
         self._prctl = getattr(ctypes.CDLL(None), "prctl", None)
         self._woken, self._wake = os.pipe()
 
@@ -93,7 +90,7 @@ class _Nursery:
                         )
 
     def _obey(self) -> bool:
-        """One order; False at the end of the input."""
+        """Execute one order; False at the end of the input."""
         try:
             order, given, _, _ = socket.recv_fds(self._control, ORDER, 1)
         except ConnectionError:
@@ -104,7 +101,7 @@ class _Nursery:
         if verb == "fork" and given:
             self._fork(int(number), given[0])
         elif int(number) in self._workers:
-            # Not waited for yet, so that the number is this process's still.
+            # The worker is not reaped yet, so its process id cannot belong to another process.
             os.kill(self._workers[int(number)], signal.SIGKILL)
         return True
 
@@ -133,9 +130,7 @@ class _Nursery:
             os._exit(code)
 
     def _end_with_parent(self) -> None:
-        """A worker reads nothing while it computes: the kernel ends it if this process is
-        killed.
-        """
+        """Let the kernel kill this worker when its parent dies; a busy worker reads no input."""
         if self._prctl is not None:
             self._prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
         if os.getppid() != self._pid:

@@ -1,8 +1,8 @@
-"""A few worker processes for whatever a user's file can make expensive, and who may have one next.
+"""A few worker processes for jobs that a user's file can make expensive, shared fairly by group.
 
-Owns the workers, the turns between groups, and the bound on how many of them one group holds at
-once. Everything is charged to the job that caused it: also the worker that it killed. Must not know
-what a job is about.
+Owns the workers, the turns of the groups, and the bound on how many workers one group has at once.
+A job is charged for everything that it causes, even the loss of its worker. Must not know what a
+job is about.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ from opstrand.workers.frames import (
 
 logger = logging.getLogger(__name__)
 
-#: Seconds until the first worker must be there: everything is imported for it, on a machine that
-#: may be busy.
+#: Seconds in which a new worker must be ready. The first one waits for all imports, perhaps on a
+#: busy machine.
 _START = 60.0
-#: Seconds without an answer after which a worker is stuck. Its computing time is limited by the
-#: kernel; on a busy machine it takes many times as long by the clock, since everything else goes
-#: first, and that is no fault of the job's.
+#: Seconds without an answer after which a worker is stuck. The kernel limits its CPU time; on a
+#: busy machine the same work takes many times as long by the clock, since workers have a low priority,
+#: and the job is not to blame for that.
 _PATIENCE = 120.0
 _ENDED_BY_TIME = (-signal.SIGPROF, -signal.SIGXCPU)
 
 
 class Exceeded(Exception):
-    """The job took more than it may. `seconds`: what it cost."""
+    """The job exceeded a limit. `seconds`: the CPU time it is charged."""
 
     def __init__(self, message: str, seconds: float) -> None:
         super().__init__(message)
@@ -60,34 +60,34 @@ class Exceeded(Exception):
 
 
 class Stuck(PlatformError):
-    """The worker did not answer: the machine is too busy, or it hangs.
+    """The worker did not answer: the machine is too busy, or the worker hangs.
 
-    `seconds`: what the job is charged, so that it ends some time.
+    `seconds`: the CPU time charged to the job, so that its retries come to an end.
     """
 
     seconds: float = 0.0
 
 
 class Refused(SpecError):
-    """What the job says is wrong with the user's data, with what saying so cost."""
+    """The job found the user's data wrong. `seconds`: the CPU time that finding it took."""
 
     seconds: float = 0.0
 
 
 class Busy(Exception):
-    """So many jobs of this group wait already that another is refused."""
+    """The group has as many waiting jobs as it may have; this one is refused."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """A job's value, and the CPU seconds that it took."""
+    """The value of a job, and the CPU seconds that it took."""
 
     value: Any
     seconds: float
 
 
 def open_pool(settings: Settings, *, modules: Sequence[str], most_waiting: int = 0) -> Pool:
-    """A pool with the limits that the settings say."""
+    """A pool with the limits of the settings."""
     return Pool(
         modules=modules,
         workers=settings.decision_workers,
@@ -98,7 +98,7 @@ def open_pool(settings: Settings, *, modules: Sequence[str], most_waiting: int =
 
 
 class _Ticket:
-    """A place in the line."""
+    """A place in the queue."""
 
     def __init__(self, group: str) -> None:
         self.group = group
@@ -106,11 +106,10 @@ class _Ticket:
 
 
 class Pool:
-    """`await run(...)` does one job in a worker. Nothing is started before the first job, or
-    `start`.
+    """`await run(...)` does one job in a worker. The first job starts the first process.
 
-    `modules` are loaded once, before any worker is forked. `most_waiting`: jobs of one group that
-    may wait (0: any number).
+    `modules` are imported once, before any worker is forked. `most_waiting`: the number of jobs of
+    one group that may wait (0: any number).
     """
 
     def __init__(
@@ -140,12 +139,12 @@ class Pool:
         seconds: float | None = None,
         chunks: Iterable[Sequence[Any]] | None = None,
     ) -> Done:
-        """Do the job, when it is this group's turn. Raises Refused, Exceeded, Busy, and
-        PlatformError where no worker can be had.
+        """Do the job when it is this group's turn. Raises Refused, Exceeded, Busy, and
+        PlatformError where no worker can be started.
 
         `seconds` of CPU time are allowed, by default the pool's. `chunks` become one more argument,
-        a list of all their items: many things cross one chunk at a time, so that the event loop
-        goes on.
+        a list of all their items: they are sent one chunk at a time, so that the event loop is not
+        blocked.
         """
         await self._wait_for_turn(group)
         try:
@@ -173,7 +172,7 @@ class Pool:
             raise
 
     def _admit(self) -> None:
-        self._busy += Counter()  # forgets those that are at nothing
+        self._busy += Counter()  # drops the groups whose count is zero
         while self._busy.total() < self.workers:
             ticket = self._line.pop(is_allowed=self._may_have_one)
             if ticket is None:
@@ -183,7 +182,7 @@ class Pool:
                 ticket.turn.set_result(None)
 
     def _may_have_one(self, group: str) -> bool:
-        """One worker is always left for the others."""
+        """One worker is always left for the other groups."""
         return self._busy[group] < max(self.workers - 1, 1)
 
     async def _do(
@@ -223,7 +222,7 @@ class Pool:
                     raise Exceeded(
                         TOO_MUCH_MEMORY.format(memory=self._megabytes), seconds
                     ) from None
-                # What killed it may have had a reason of its own: try once more.
+                # Its SIGKILL may have had another cause than this job: try once more.
                 continue
             except BaseException:
                 worker.close()
@@ -236,7 +235,7 @@ class Pool:
         raise AssertionError("the second try neither answered nor raised")
 
     def close(self) -> None:
-        """End every worker now, whatever it is at. No further one is started."""
+        """Kill every worker now, busy or not. No further one is started."""
         self._is_closed = True
         for worker in self._idle:
             worker.close()
@@ -272,7 +271,7 @@ def _read(answer: bytes) -> Done:
 
 
 class _Worker:
-    """The operator's end of one worker."""
+    """The operator's end of the connection to one worker."""
 
     def __init__(
         self,
@@ -291,7 +290,7 @@ class _Worker:
         )
 
     async def ask(self, frames: Iterable[bytes]) -> bytes:
-        """Send the frames, get the answer. Raises OSError or EOFError where the worker is gone."""
+        """Send the frames and return the answer. Raises OSError or EOFError if the worker died."""
         for data in frames:
             self._writer.write(frame(data))
             await self._writer.drain()
@@ -304,7 +303,7 @@ class _Worker:
         return await self._reader.readexactly(size)
 
     async def find_code(self) -> int:
-        """The exit code of a worker that is gone."""
+        """The exit code of a worker that has ended."""
         with suppress(TimeoutError):
             async with asyncio.timeout(5):
                 return await asyncio.shield(self._code)
@@ -317,7 +316,7 @@ class _Worker:
 
 
 class _Nursery:
-    """The process that workers are forked from; started again where it was lost."""
+    """The process that forks the workers, from the operator's side; restarted when it dies."""
 
     def __init__(self, modules: Sequence[str], megabytes: int) -> None:
         self._arguments = [str(megabytes), *modules]
@@ -328,7 +327,7 @@ class _Nursery:
         self._rest = b""
 
     async def fork(self) -> _Worker:
-        """A worker that is ready for a job. Raises PlatformError where none can be had."""
+        """A worker that is ready for a job. Raises PlatformError where none can be started."""
         number = next(self._numbers)
         ours, theirs = socket.socketpair()
         try:
@@ -381,7 +380,7 @@ class _Nursery:
         return ours
 
     def _hear(self) -> None:
-        """Who has ended, with which code."""
+        """Read which workers have ended, and with which exit code."""
         assert self._control is not None
         try:
             data = self._control.recv(4096)
@@ -413,7 +412,7 @@ class _Nursery:
                 self._order(self._control, f"kill {number}")
 
     def close(self) -> None:
-        """The workers end with the process that they come from: it is told, and given no time."""
+        """Kill the workers and end the process that forks them, without a grace period."""
         control, self._control = self._control, None
         if control is not None:
             with suppress(RuntimeError):

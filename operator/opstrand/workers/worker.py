@@ -1,9 +1,9 @@
-"""One worker: a forked process that runs one job after the other, limited in time and memory, until
-one of them was too much.
+"""A worker: a forked process that runs one job after another within limits of time and memory.
 
-Owns the limits as the process sees them, and what is answered. A job is the name of a function of
-ours, `module:function`, with its arguments; its templates are rendered right here. After a job that
-hit a limit, or left much memory behind, the process ends: another is forked at no cost.
+Owns the limits as the process applies them, and the form of the answer. A job is the name of a
+function of ours, `module:function`, with its arguments; its templates are rendered in this process.
+After a job that hit a limit, or that left much memory in use, the process exits: forking another
+costs almost nothing.
 """
 
 from __future__ import annotations
@@ -36,26 +36,25 @@ from opstrand.workers.frames import (
     write_value,
 )
 
-#: Seconds of CPU time after which a worker that does not hear the first signal is ended by the
-#: kernel.
+#: CPU seconds beyond the limit after which the kernel ends a worker that ignores the first signal.
 _GRACE = 1
 #: The share of the allowed memory that may stay in use between two jobs.
 _KEPT = 0.25
 
 
 class TooLong(BaseException):
-    """The time is over. No handler of errors on the way may stop it."""
+    """The time is up. A BaseException, so that no error handler on the way stops it."""
 
 
 class _Guard:
-    """The template that is being rendered, for the message, and whether the time is over."""
+    """The template that is being rendered, for the message, and whether the time is up."""
 
     template = ""
     is_over = False
 
 
 def evaluate(source: str, values: Mapping[str, Any]) -> Any:
-    """One template, in this process and under its limits."""
+    """Evaluate one template in this process, under its limits."""
     _Guard.template = source
     value = evaluation.evaluate_traced(source, values)
     _Guard.template = ""
@@ -63,8 +62,8 @@ def evaluate(source: str, values: Mapping[str, Any]) -> Any:
 
 
 def serve(connection: socket.socket, megabytes: int) -> None:
-    """Jobs in, answers out, until the other side closes the connection or this process is of no
-    more use.
+    """Read jobs and send answers until the peer closes the connection or a job makes this process
+    exit.
     """
     base = _memory()
     _limit(base + megabytes * 1024 * 1024)
@@ -95,8 +94,8 @@ def _limit(memory: int) -> None:
 
 
 def _memory() -> int:
-    """Bytes of address space; 0 where the system does not say (not Linux): there, time is the only
-    limit.
+    """Bytes of address space; 0 where the system does not report it (not Linux): there, only the
+    time is limited.
     """
     try:
         with open("/proc/self/statm") as statm:
@@ -106,7 +105,7 @@ def _memory() -> int:
 
 
 def _work(request: bytes, connection: socket.socket, megabytes: int) -> tuple[bytes, bool]:
-    """The answer to one job, and whether the process should end now."""
+    """The answer to one job, and whether the process should exit now."""
     began = time.process_time()
     seconds = float.fromhex(request[:SECONDS].decode())
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
@@ -126,7 +125,7 @@ def _work(request: bytes, connection: socket.socket, megabytes: int) -> tuple[by
     except MemoryError:
         return _encode("expensive", _say(TOO_MUCH_MEMORY.format(memory=megabytes)), began), True
     if _Guard.is_over:
-        # Whatever became of it: what was ended in the middle proves nothing.
+        # Report it in any case: the result of an interrupted job proves nothing.
         return _encode("expensive", _say(TOO_LONG.format(seconds=seconds)), began), True
     return answer, is_last
 
@@ -147,7 +146,7 @@ def _run(request: bytes, connection: socket.socket, began: float) -> tuple[bytes
     except RecursionError:
         return _encode("expensive", _say("it is nested too deeply"), began), True
     except MemoryError:
-        raise  # found where the timer is off
+        raise  # handled by the caller, where the timer is off
     except Exception:
         return _encode("bug", traceback.format_exc()[-8000:], began), True
     if len(answer) > MOST:
@@ -158,7 +157,7 @@ def _run(request: bytes, connection: socket.socket, began: float) -> tuple[bytes
 
 
 def _say(words: str) -> str:
-    """The limit, and the template that was at work when it was hit."""
+    """The limit, and the template that was being evaluated when it was hit."""
     return f"{words} (at {shorten(repr(_Guard.template), 120)})" if _Guard.template else words
 
 
