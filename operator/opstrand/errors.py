@@ -1,9 +1,9 @@
-"""The vocabulary of everything that can go wrong, and whose business it is.
+"""The errors of opstrand, and who has to act on each of them.
 
 Owns the stable CamelCase reasons and the two families of errors: `SpecError` (the user's file,
-values or upstreams: the run ends) and `PlatformError` (the cluster's trouble: tried again). What
-the API refuses has words of its own in `tracking`, and leaves it as HTTP. Anything else that is
-raised is a bug of ours. Must import nothing of ours.
+values or upstreams are wrong: the run ends) and `PlatformError` (the cluster failed: the work is
+retried). The refusals of the API are defined in `api/failures` and leave it as HTTP. Any other
+exception is a bug of ours. Must import nothing of ours.
 """
 
 from __future__ import annotations
@@ -16,14 +16,22 @@ from dataclasses import dataclass, replace
 REASONS: dict[str, str] = {
     # what was written
     "InvalidYAML": "Fix the YAML at the line shown.",
-    "InvalidSpec": "Fix the field at the path shown; `opstrand explain FIELD` says what it accepts.",
+    "InvalidSpec": (
+        "Fix the field at the path shown; `opstrand explain FIELD` says what it accepts."
+    ),
     "UnknownField": "Remove the key, or use the nearest valid one.",
-    "OldFormat": "This is a Polyaxon 0.x file, which is not run: write it as a component (kind: component, inputs, run: {kind: job, "
-    "container: {image, command}}), and what varies as an operation over it; `opstrand explain "
-    "run` shows the keys.",
-    "NotSupported": "This part of the format is not run by this version; see docs/reference/what-works.md.",
+    "OldFormat": (
+        "This is a Polyaxon 0.x file, which is not run: write it as a component (kind: component, "
+        "inputs, run: {kind: job, container: {image, command}}), and what varies as an operation "
+        "over it; `opstrand explain run` shows the keys."
+    ),
+    "NotSupported": (
+        "This part of the format is not run by this version; see docs/reference/what-works.md."
+    ),
     "Placeholder": "Replace the word by what it stands for.",
-    "NotAnOperation": "Write the component under `component:` of an operation, or run it with `opstrand run -f`.",
+    "NotAnOperation": (
+        "Write the component under `component:` of an operation, or run it with `opstrand run -f`."
+    ),
     "InvalidName": "Use lower-case letters, digits and dashes, at most 52 characters.",
     "TooLarge": "Make it smaller, or put the data into artifacts and pass their path.",
     "TooExpensive": (
@@ -42,7 +50,9 @@ REASONS: dict[str, str] = {
         "Log less, or write the data to a file and log its path; what was refused is not among the "
         "inputs."
     ),
-    "ArtifactsTooLarge": "Report fewer artifacts; what was refused is not among the run's artifacts.",
+    "ArtifactsTooLarge": (
+        "Report fewer artifacts; what was refused is not among the run's artifacts."
+    ),
     "MetaTooLarge": "Report less; what was refused is not in the run's meta.",
     "TagsTooLarge": "Use fewer or shorter tags; what was refused is not among the run's tags.",
     "DescriptionTooLarge": "Shorten it; the run keeps the description that it had.",
@@ -52,13 +62,17 @@ REASONS: dict[str, str] = {
     "ParamInvalid": "Give a value of the declared type.",
     "ParamValidation": "Give a value that the input's validation accepts.",
     "ParamUndeclared": "Declare an input or output of that name, or set `contextOnly: true`.",
-    "TemplateError": "Fix the expression; the message names what can be used. Braces that are text, as for another program, stand between "
-    "{% raw %} and {% endraw %}.",
+    "TemplateError": (
+        "Fix the expression; the message names what can be used. Braces that are text, as for "
+        "another program, stand between {% raw %} and {% endraw %}."
+    ),
     "ConditionFalse": "Nothing to do: the operation's conditions say that it should not run.",
     "ConditionInvalid": "Write a condition that gives a boolean.",
     # refs
     "RefInvalid": "Use `runs.UUID`, `ops.NAME` or `dag`, and one of the documented value forms.",
-    "UpstreamNotFound": "Create the upstream, or fix its name; the run waits a bounded time for it.",
+    "UpstreamNotFound": (
+        "Create the upstream, or fix its name; the run waits a bounded time for it."
+    ),
     "UpstreamPending": "Nothing to do: it starts when the upstream has what it asks for.",
     "UpstreamFailed": "Fix the upstream and run it again, then this one.",
     "UpstreamSkipped": "Run the upstream, or do not depend on it.",
@@ -87,7 +101,9 @@ REASONS: dict[str, str] = {
     # how it ended or what it waits for
     "Succeeded": "",
     "ContainerFailed": "Read the last log lines in the message, or `opstrand logs RUN`.",
-    "InitRunning": "Nothing to do while it works; `opstrand logs RUN -c STEP` shows what it prints.",
+    "InitRunning": (
+        "Nothing to do while it works; `opstrand logs RUN -c STEP` shows what it prints."
+    ),
     "InitFailed": "Read the init step's own words in the message.",
     "OOMKilled": "Ask for more memory or use less.",
     "ImagePullFailed": "Fix the image's name, or give the namespace a pull secret.",
@@ -95,18 +111,32 @@ REASONS: dict[str, str] = {
         "Ask for less, give the cluster more, or fix what the message names: a selector, a taint, "
         "a claim that is not bound."
     ),
-    "SchedulingGated": "Nothing to do: it starts when what holds it back, a queue such as Kueue, releases it.",
-    "ContainerConfigError": "Create the Secret, ConfigMap or key that the message names, or fix the container.",
-    "VolumeNotMounted": "Create the Secret, ConfigMap or claim that the message names, or fix the volume.",
+    "SchedulingGated": (
+        "Nothing to do: it starts when what holds it back, a queue such as Kueue, releases it."
+    ),
+    "ContainerConfigError": (
+        "Create the Secret, ConfigMap or key that the message names, or fix the container."
+    ),
+    "VolumeNotMounted": (
+        "Create the Secret, ConfigMap or claim that the message names, or fix the volume."
+    ),
     "Evicted": (
         "Nothing to do while it is tried again; where it went beyond its own limits, ask for what "
         "it really uses."
     ),
-    "Preempted": "Nothing to do while it is tried again; a higher priority class keeps it from that.",
+    "Preempted": (
+        "Nothing to do while it is tried again; a higher priority class keeps it from that."
+    ),
     "DeploymentLost": "Its Deployment was deleted from outside; to end a service, stop the run.",
-    "NotReady": "It starts again by itself; where it does not, look at its log and its readiness probe.",
-    "ProbeFailed": "Fix `termination.probe.http`: until it answers, the service is not ended for being idle.",
-    "Culled": "It was idle for as long as `termination.culling` allows; run it again when it is needed.",
+    "NotReady": (
+        "It starts again by itself; where it does not, look at its log and its readiness probe."
+    ),
+    "ProbeFailed": (
+        "Fix `termination.probe.http`: until it answers, the service is not ended for being idle."
+    ),
+    "Culled": (
+        "It was idle for as long as `termination.culling` allows; run it again when it is needed."
+    ),
     "NodeLost": (
         "Nothing to do while it is tried again; where its node never comes back, delete the Node "
         "object."
@@ -119,7 +149,9 @@ REASONS: dict[str, str] = {
         "Nothing to do while it is tried again; where the run names its node, ask for less or name "
         "another."
     ),
-    "PodDeleted": "The Pod was deleted from outside; run it again where it is not tried again by itself.",
+    "PodDeleted": (
+        "The Pod was deleted from outside; run it again where it is not tried again by itself."
+    ),
     "DeadlineExceeded": "Raise `termination.timeout`, or do less.",
     "Stopped": "It was stopped on request.",
     "Skipped": "It was skipped on request.",
@@ -131,8 +163,8 @@ REASONS: dict[str, str] = {
 }
 
 
-#: After so many problems of one file a longer list helps nobody, and looking for near words takes
-#: time.
+#: The problems reported for one file: a longer list does not help the user, and the search for
+#: similar names takes time.
 MAX_PROBLEMS = 100
 
 
@@ -140,9 +172,9 @@ MAX_PROBLEMS = 100
 class Problem:
     """One thing wrong with what the user wrote.
 
-    `path` is the dotted place in the document ("component.run.container.image"), `line` and
-    `column` count from 1 and are known only for text. `message` says what was found and what was
-    expected, in one sentence, without the path.
+    `path` is the dotted path in the document ("component.run.container.image"). `line` and `column`
+    count from 1 and are known only for text. `message` says what was found and what was expected,
+    in one sentence, without the path.
     """
 
     reason: str
@@ -158,10 +190,10 @@ class Problem:
 
 
 class SpecError(Exception):
-    """What the user wrote, gave or referred to cannot run. Ends the run as Failed within one
-    reconcile; never retried.
+    """What the user wrote, gave or referred to cannot run.
 
-    Carries every problem found (at least one); `reason` is the first one's.
+    Ends the run as Failed within one reconcile; never retried. Carries every problem found (at
+    least one); `reason` is that of the first.
     """
 
     def __init__(
@@ -179,7 +211,7 @@ class SpecError(Exception):
         return error
 
     def within(self, prefix: str) -> SpecError:
-        """The same error seen from further out: `prefix` is put before every path."""
+        """The same error for an enclosing document: `prefix` is put before every path."""
         return SpecError.of(
             [replace(p, path=f"{prefix}.{p.path}" if p.path else prefix) for p in self.problems]
         )
@@ -197,9 +229,9 @@ class SpecError(Exception):
 
 
 class PlatformError(Exception):
-    """The cluster, the network or a store did not do what it should.
+    """The cluster, the network or a store failed.
 
-    Tried again with backoff; never the user's fault.
+    Retried with backoff (after `retry_after` seconds where given); never the user's fault.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Log lines: one JSON object each, in which a run and its project can be searched for.
+"""Log lines: one JSON object each, searchable by run and project.
 
-Owns their shape. Must not decide what is worth a line.
+Owns the shape of a line. Must not decide what is worth a line.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from opstrand.text import printable_json
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line, with what was given as `extra`."""
+    """Formats a record, with its `extra`, as one JSON object on one line."""
 
-    #: What every record has, and what kopf adds.
+    #: The attributes that every record has, and those that kopf adds.
     _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {
         "message",
         "taskName",
@@ -42,7 +42,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logging() -> None:
-    """Everything from INFO on, to stderr."""
+    """Log everything from INFO on to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
@@ -54,8 +54,8 @@ def about(project: str, run: str) -> dict[str, str]:
 
 
 class Sparse:
-    """Lines about what others can cause as often as they like: one of a kind in `seconds`, the next
-    says how many it stands for.
+    """A logger for events that others can cause as often as they like: one line of a kind in
+    `seconds`; the next line says how many were held back.
     """
 
     def __init__(self, logger: logging.Logger, seconds: float = 10.0) -> None:
@@ -63,9 +63,7 @@ class Sparse:
         self._said: dict[str, tuple[float, int]] = {}
 
     def info(self, message: str, **extra: Any) -> None:
-        """`message` is the kind: it must not hold anything that a client sent, which belongs into
-        `extra`.
-        """
+        """Log `message`, which is the kind: put what a client sent into `extra`, never into it."""
         now = time.monotonic()
         since, held_back = self._said.get(message, (float("-inf"), 0))
         if now - since < self._seconds:

@@ -1,4 +1,4 @@
-"""Every tunable of the operator and the API, read from the environment once.
+"""Every setting of the operator and the API, read from the environment once.
 
 Owns the names of the variables (`OPSTRAND_` and the field's name in capitals) and the defaults.
 Must not read anything after the start.
@@ -13,114 +13,114 @@ from pathlib import Path
 
 from opstrand.errors import SpecError
 
-#: Seconds; the API server refuses a Pod that asks for less.
+#: Seconds. The API server refuses a Pod that asks for a token with a shorter life.
 SHORTEST_TOKEN = 600
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One frozen set of tunables. Durations are seconds."""
+    """One frozen set of settings. Durations are seconds."""
 
-    #: `globals.owner_name`, and the first part of every address of the API.
+    #: `globals.owner_name`, and the first path segment of every URL of the API.
     owner: str = "default"
-    #: The image of the operator, the API and the init container of runs: one image for all.
+    #: The image of the operator, the API and the init container of runs; all three use one.
     image: str = "localhost/opstrand:dev"
     image_pull_policy: str = "IfNotPresent"
-    #: Where a run reaches the API from inside the cluster.
+    #: The URL of the API for runs inside the cluster.
     api_url: str = "http://opstrand-api.opstrand:8000"
-    #: Where people outside the cluster reach the API: what `plugins.externalHost` puts into a run.
-    #: Empty: as inside.
+    #: The URL of the API for people outside the cluster, which `plugins.externalHost` puts into a
+    #: run. Empty: the same as inside.
     external_url: str = ""
-    #: The certificates that runs trust the API by, as PEM; the variable names their file. Empty:
-    #: those that every program trusts.
+    #: The PEM certificates that runs verify the API with; the variable names the file. Empty: the
+    #: public certificate authorities.
     api_ca: str = ""
-    #: The files of the API's certificate and its key; both: it speaks TLS alone. Read again when
-    #: they change. `ca.crt` beside them is what is published.
+    #: The files of the API's certificate and key. With both, the API serves TLS only. They are read
+    #: again when they change; `ca.crt` in the same folder is what the API publishes.
     api_tls_cert: str = ""
     api_tls_key: str = ""
-    #: A Secret of the API's namespace, in which it keeps an authority of its own and a certificate
-    #: by it. They serve where the two files above are not there.
+    #: A Secret in the API's namespace, in which the API keeps a certificate authority of its own
+    #: and a certificate signed by it. Used where the two files above do not exist.
     api_tls_secret: str = ""
-    #: A ConfigMap of the API's namespace, in which it tells the operator by what it is trusted
-    #: (`ca.crt`).
+    #: A ConfigMap in the API's namespace, in which the API publishes the certificate authority that
+    #: signs for it (`ca.crt`), for the operator.
     api_tls_published: str = ""
-    #: The catalog of connections, a file that is read again when it changes; empty: there are none.
+    #: The file of the connection catalog, read again when it changes. Empty: no connections.
     connections: str = ""
-    #: The audience of a run's token: the API accepts no other.
+    #: The audience of a run's token: the API accepts no other from a run.
     audience: str = "opstrand"
-    #: 1: a person's token of a service account must be for that audience too; 0: one for the API
-    #: server will do.
+    #: Whether a service account token that a person presents must have that audience too (1), or
+    #: may be one for the API server (0).
     people_audience: int = 0
-    #: The life of a run's token, at least 600. The published client reads it once, so it outlives a
-    #: run's timeout in any case.
+    #: The lifetime of a run's token, at least 600. The published client reads the token once, so
+    #: the token always outlives the run's timeout.
     token_seconds: int = 30 * 24 * 3600
-    #: How long past its end a run's token counts while its Pod and account live, where a cluster
-    #: caps the life of tokens; 0: not at all.
+    #: How long after its expiry the API still accepts a run's token, while the run's Pod and
+    #: service account live: a cluster may cap the lifetime of tokens. 0: not at all.
     expired_token_seconds: int = 30 * 24 * 3600
     #: How long an init container waits for the API to answer before it gives up.
     api_patience: int = 120
-    #: How long a git host may take to bring a repository before the run fails.
+    #: How long the clone of a git repository may take before the run fails.
     git_patience: int = 300
-    #: How long a Pod stays after its end where `termination.ttl` does not say.
+    #: How long a Pod is kept after its end where `termination.ttl` is not set.
     pod_ttl: int = 24 * 3600
     #: Namespaces to watch, comma separated; empty: all of them.
     namespaces: str = ""
-    #: How long a run waits for an upstream or a component that is not there. GitOps applies in any
-    #: order.
+    #: How long a run waits for an upstream or a component that does not exist yet: GitOps tools
+    #: apply objects in any order.
     upstream_patience: int = 3600
     #: The same for a run of `run --local`, while no other local run could create what it waits for.
     local_patience: int = 60
-    #: How long a Pod may hang on something that a person must mend: an image, a Secret, a service
+    #: How long a Pod may wait for something that a person must fix: an image, a Secret, a service
     #: account.
     start_patience: int = 1800
-    #: How long a Pod may wait for a node that takes it, where the run has no `termination.timeout`;
-    #: 0: for ever.
+    #: How long a Pod may stay unscheduled where the run has no `termination.timeout`; 0: without a
+    #: limit.
     node_patience: int = 7 * 24 * 3600
-    #: A Pod that stays unscheduled for less than this is not worth a status write.
+    #: A Pod that is pending for less than this is not worth a status write.
     pending_grace: int = 5
-    #: A Pod that its node does not start for so long has its Events looked at: a volume may be
-    #: missing.
+    #: The Events of a Pod are read when its node has not started it after this time: a volume may
+    #: be missing.
     mount_grace: int = 15
     #: An init step that runs for less than this is not worth a status write.
     init_grace: int = 30
-    #: Further attempts after evictions, preemptions, deleted Pods and lost nodes, for runs that do
-    #: not say it themselves by the annotation `opstrand.dev/platform-retries`; 0: at most once.
+    #: Retries after evictions, preemptions, deleted Pods and lost nodes, for runs without the
+    #: annotation `opstrand.dev/platform-retries`; 0: a program is started at most once.
     platform_retries: int = 3
-    #: The wait before the first retry of a failed program; doubled each time.
+    #: The wait before the first retry of a failed program; it doubles with each further retry.
     retry_backoff: int = 10
-    #: How often everything is listed again, to make up missed deletions.
+    #: How often everything is listed again, to find deletions that a watch missed.
     relist_interval: int = 300
-    #: Without a word from the cluster for so long, /healthz asks it for a small list.
+    #: When nothing has arrived from the cluster for this long, /healthz requests a small list.
     silence: int = 60
-    #: How long a starting operator tries to get its first full list before it gives up.
+    #: How long the operator tries at its start to get the first full list before it gives up.
     first_list_patience: int = 60
-    #: Reconciles in flight: enough to keep an API server busy, few enough that who was woken need
-    #: not wait for all the others.
+    #: Reconciles in flight: enough to keep an API server busy, and few enough that a woken run does
+    #: not wait behind all the others.
     concurrency: int = 12
-    #: Processes for expensive decisions; one namespace holds all of them but one at most.
+    #: Processes for expensive decisions. One namespace gets at most all of them but one.
     decision_workers: int = 2
-    #: Seconds of computing time that one expensive decision may take, and all decisions about one
-    #: run together.
+    #: CPU seconds that one expensive decision may take, and that all decisions about one run may
+    #: take together.
     decision_seconds: int = 2
     decision_seconds_per_run: int = 10
-    #: MiB that one expensive decision may take: with all workers at that, the Pod must stay below
-    #: its memory limit.
+    #: MiB that one expensive decision may take. With all workers at that limit, the Pod must stay
+    #: below its own memory limit.
     decision_memory: int = 128
-    #: A file in a folder that outlives the container: which runs were being reconciled when it was
-    #: killed. Empty: that is not recorded.
+    #: A file in a folder that outlives the container. It records which runs were being reconciled
+    #: when the operator was killed. Empty: no record.
     crash_record: str = ""
-    #: Where the operator answers /healthz and /readyz; 0: nowhere.
+    #: The port on which the operator serves /healthz and /readyz; 0: none.
     health_port: int = 8080
-    #: Where the API listens.
+    #: The port on which the API listens.
     api_listen_port: int = 8000
-    #: Requests that the API holds back for news of one run (followed logs, awaited statuses), and
-    #: for one caller, at a time.
+    #: Requests that the API may hold open for news (followed logs, awaited statuses) at a time: for
+    #: one run, and for one caller.
     api_followers_per_run: int = 50
     api_followers_per_caller: int = 300
     #: How long a client of the API may take to send the head of a request, and its body.
     api_head_seconds: int = 10
     api_body_seconds: int = 30
-    #: The folder of local runs, whose programs have the context root below it; empty in a cluster.
+    #: The folder of local runs; their programs find the context root below it. Empty in a cluster.
     #: No variable sets it.
     local_runs: str = field(default="", metadata={"is_variable": False})
 
@@ -131,7 +131,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """The settings that the environment asks for.
+        """The settings that the environment gives.
 
         Raises SpecError that names the variable and what it should hold.
         """

@@ -1,10 +1,9 @@
-"""Text for people: what others wrote made fit to be shown, cut to a length, quoted, and the word
-that was most likely meant.
+"""Text for people: make foreign text safe to show, shorten it, quote it, and suggest similar names.
 
-Owns `printable`: what a terminal would act on, or what would change how a line reads, is shown as
-an escape. Owns the words of "there is no X; did you mean Y; there are A, B", and what the search
-for Y may cost: names are a user's, as many and as long as a file can hold. Pure, and must import
-nothing of ours.
+Owns `printable`, which shows as an escape whatever a terminal would act on or what would change how
+a line reads. Owns the text of "there is no X; did you mean Y; there are A, B", and the limits on
+the search for Y: the names are a user's, as many and as long as a file can hold. Pure, and must
+import nothing of ours.
 """
 
 from __future__ import annotations
@@ -15,27 +14,26 @@ from difflib import SequenceMatcher
 from heapq import nlargest
 from itertools import islice
 
-#: Of so many names at most the nearest is looked for, and of those only the likeliest are compared
-#: in full.
+#: The names searched for the nearest one, and the candidates among them that are compared in full.
 _SEARCHED = 200
 _COMPARED = 5
-#: A longer word is no slip of one: comparing takes time that grows with the square of the length.
+#: Longer words are not compared: the time grows with the square of the length.
 _LONGEST = 60
 _CUTOFF = 0.6
 _LISTED = 12
 _SHOWN = 60
-#: Characters of a value in an error; where less than `_TAIL` fit, no tail is shown.
+#: Characters of a value in an error. A limit below `_TAIL` leaves no room for a tail.
 _QUOTED = 80
 _TAIL = 70
-#: C0 but tab and newline, DEL, C1, half characters; line and paragraph separators; what turns the
-#: direction of text.
+#: C0 except tab and newline, DEL, C1, surrogates; line and paragraph separators; the characters
+#: that change the direction of text.
 CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
 )
 _OTHER_THAN_COLOUR = re.compile(
     r"""
     \x1b\[ (?![0-9;:]*m) [0-?]*[ -/]*[@-~]?      # CSI: everything but SGR, which is colour
-    | \x1b[\]P^_X] [^\x07\x1b\x9c\n]* (?:\x07|\x1b\\|\x9c)?   # OSC, DCS, PM, APC, SOS with their text
+    | \x1b[\]P^_X] [^\x07\x1b\x9c\n]* (?:\x07|\x1b\\|\x9c)? # OSC, DCS, PM, APC, SOS with their text
     | \x1b (?!\[[0-9;:]*m) [ -/]*[0-~]?        # any other escape
     | [\x00-\x07\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f]
     """,
@@ -44,26 +42,27 @@ _OTHER_THAN_COLOUR = re.compile(
 
 
 def printable(text: str) -> str:
-    """`text` with its newlines and tabs, and every other character that a terminal would act on as
-    an escape.
+    """`text` with every character that a terminal would act on as an escape, except newlines and
+    tabs.
     """
     return CONTROLS.sub(_escape, text)
 
 
 def inline(text: str) -> str:
-    """`text` for a place that has one line: newlines are shown as escapes too."""
+    """`text` on one line: newlines and tabs are shown as escapes too."""
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def printable_json(document: str) -> str:
-    """A JSON document that means the same, with every such character as JSON's own escape."""
+    """A JSON document of the same meaning, with every such character as a JSON escape."""
     return CONTROLS.sub(lambda found: f"\\u{ord(found.group()):04x}", document)
 
 
 def keep_colours(text: str) -> str:
-    """A program's own output for a terminal: its colours, tabs, carriage returns and backspaces
-    stay, every other control sequence goes (it could write the title or the clipboard, move the
-    cursor over what was said before, or have the terminal type an answer).
+    """A program's output for a terminal, without the control sequences that do harm.
+
+    Colours, tabs, carriage returns and backspaces stay. Every other control sequence is removed: it
+    could set the title or the clipboard, overwrite earlier output, or make the terminal type.
     """
     return _OTHER_THAN_COLOUR.sub("", text)
 
@@ -74,9 +73,9 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def find_nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known name that looks most like `word`, or None if none does.
+    """The known name that is most similar to `word`, or None if none is similar enough.
 
-    Case, dashes and underscores weigh nothing.
+    Case, dashes and underscores are ignored.
     """
     if len(word) > _LONGEST:
         return None
@@ -101,7 +100,7 @@ def _fold(word: str) -> str:
 
 
 def list_names(known: Collection[str]) -> str:
-    """`a, b, c`, in their own order and cut where there are many; `nothing` if there is none."""
+    """`a, b, c` in the given order, cut after 12 names; `nothing` if there is none."""
     shown = ", ".join(_cut(str(name)) for name in islice(known, _LISTED))
     more = len(known) - _LISTED
     return (f"{shown} and {more} more" if more > 0 else shown) or "nothing"
@@ -119,10 +118,10 @@ def _cut(name: str) -> str:
 
 
 def shorten(text: str, limit: int = _QUOTED) -> str:
-    """`text` in at most `limit` characters: its head and its tail, with what was left out counted
-    between them.
+    """`text` in at most `limit` characters: its head and its tail, and between them the number of
+    characters left out.
 
-    Below 70 characters there is no room for a tail: the head, and how long the whole is.
+    A limit below 70 has no room for a tail: the head, then the length of the whole text.
     """
     if len(text) <= limit:
         return text
@@ -136,5 +135,5 @@ def shorten(text: str, limit: int = _QUOTED) -> str:
 
 
 def quote(value: object, limit: int = _QUOTED) -> str:
-    """A value as an error shows it between quotes, cut to `limit` characters."""
+    """The `repr` of a value for an error message, cut to `limit` characters."""
     return shorten(repr(value), limit)

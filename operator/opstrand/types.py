@@ -1,6 +1,6 @@
-"""Names for the shapes that cross every room: Kubernetes objects as plain data.
+"""Type names for data that every package uses: Kubernetes objects as plain data.
 
-Owns no behaviour. Imports nothing of ours.
+Owns no behaviour. Must import nothing of ours.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-#: A Kubernetes object that is being made or changed, as its JSON has it.
+#: A Kubernetes object that is created or changed, as in its JSON.
 Manifest = dict[str, Any]
 #: A Kubernetes object that is only read.
 Body = Mapping[str, Any]
