@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.bench.alone import measure_alone
 from tests.bench.budgets import render_budgets
-from tests.bench.figures import median, render_table, show
+from tests.bench.figures import median, median_ratio, render_table, show
 from tests.bench.load import (
     QUICK,
     Sizes,
@@ -74,11 +74,12 @@ async def measure_all(sizes: Sizes) -> dict[str, dict[str, Any]]:
 
 
 def _sum_up(own: Sequence[Throughput], loop: Sequence[Throughput]) -> dict[str, Any]:
+    """Medians of the rounds, which the subjects took in turn; of memory the peak."""
+    rates = [one.runs_per_second for one in own]
     return {
-        "rates": [one.runs_per_second for one in own],
-        "rate": max(one.runs_per_second for one in own),
-        "rate_ratio": max(one.runs_per_second for one in own)
-        / max(one.runs_per_second for one in loop),
+        "rates": rates,
+        "rate": median(rates),
+        "rate_ratio": median_ratio(rates, [one.runs_per_second for one in loop]),
         "cpu_ms": median(one.cpu_ms for one in own),
         "server_cpu_ms": median(one.server_cpu_ms for one in own),
         "peak_rss": max(one.peak_rss for one in own),
@@ -95,9 +96,10 @@ async def _measure_latencies(
         samples[subject.name].append(await measure_latency(stage, subject, sizes))
         say(f"latency: {subject.name}: {samples[subject.name][-1]['pod_p50']:.1f} ms to the Pod")
     for name, own in samples.items():
-        found[name] |= {key: min(one[key] for one in own) for key in own[0]}
+        found[name] |= {key: median(one[key] for one in own) for key in own[0]}
         found[name]["latencies"] = own
-        found[name]["crowd_ratio"] = found[name]["crowd_p50"] / found[LOOP]["crowd_p50"]
+        crowds = [[one["crowd_p50"] for one in samples[which]] for which in (name, LOOP)]
+        found[name]["crowd_ratio"] = median_ratio(*crowds)
 
 
 async def _measure_standing(

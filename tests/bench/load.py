@@ -27,9 +27,9 @@ class Sizes:
     """How much is asked for. `rounds` repeat the throughput of all subjects in turn,
     `latency_rounds` their latencies.
 
-    Many short rounds instead of few long ones: other work on the machine comes and goes, and is a
-    whole round's fate. It only ever adds to a time: the best round counts, of every subject. What
-    it takes of the machine is the median.
+    Many short rounds instead of few long ones, and the subjects take turns: other work on the
+    machine comes and goes, and meets all of them. Of all figures the median of the rounds counts,
+    and of ratios the median of each round's own.
     """
 
     rounds: int = 5
@@ -108,15 +108,12 @@ async def measure_latency(stage: Stage, subject: Subject, sizes: Sizes) -> dict[
     async with acting(stage, subject):
         paced = await _pace(stage, subject, sizes.paced)
         single = await _chain_alone(stage, subject, sizes.chains)
-        # All chains of a burst wait for the same two cores: it is one sample, and what else goes on
-        # there only adds to it.
-        crowd = min(
-            [
-                median(await _chain_at_once(stage, subject, sizes.chains_at_once))
-                for _ in range(sizes.bursts)
-            ]
-        )
-    return {**paced, "hop_p50": median(single), "crowd_p50": crowd}
+        # All chains of a burst wait for the same two cores: it is one sample.
+        crowds = [
+            median(await _chain_at_once(stage, subject, sizes.chains_at_once))
+            for _ in range(sizes.bursts)
+        ]
+    return {**paced, "hop_p50": median(single), "crowd_p50": median(crowds)}
 
 
 async def _pace(stage: Stage, subject: Subject, count: int) -> dict[str, float]:
@@ -185,13 +182,13 @@ async def measure_restart(
     stage: Stage, subject: Subject, present: int, times: int
 ) -> tuple[float, float]:
     """Seconds from the process's start to the first Pod's POST, with so many finished runs and
-    their Pods present, at best; and the MiB that were resident at most.
+    their Pods present, the median; and the MiB that were resident at most.
     """
     async with acting(stage, subject):
         await stage.run_to_end(["finished-00000"])
     await _copy_finished(stage, present)
     starts = [await _restart(stage, subject) for _ in range(times)]
-    return min(seconds for seconds, _ in starts), max(peak for _, peak in starts)
+    return median(seconds for seconds, _ in starts), max(peak for _, peak in starts)
 
 
 async def _copy_finished(stage: Stage, count: int) -> None:
