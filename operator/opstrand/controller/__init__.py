@@ -1,3 +1,1 @@
-"""The controller's shell: what it observes, the writes that it makes, and the queue between
-them.
-"""
+"""The controller's I/O: what it observes, what it writes, and the queue between the two."""

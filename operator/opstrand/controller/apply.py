@@ -1,8 +1,8 @@
-"""From a decision to the cluster: one status patch if it differs, then the actions, in that order.
+"""Carry out a decision: write the status if it differs, then perform the actions, in that order.
 
-Everything may be done twice: names are the attempt's own, and what is there already is adopted
-where it is exactly what would be made. Must not decide: where the API server refuses a Pod, what
-that means is a value for `refusals.refuse`.
+Everything here is safe to repeat: an attempt's objects have names of their own, and an existing
+object is adopted only if it is exactly what would be created. Must not decide:
+`core.lifecycle.admission` says what a refused Pod means for the run.
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Applied:
-    """`again`: seconds until this run should look again; 0 is at once. `is_settled`: whose Pod it
-    is, is known now, and nothing was done about it yet.
+    """`again`: seconds until this run is reconciled again; 0 is at once.
+
+    `is_settled`: the owner of the Pod has just been established, and nothing was done about it yet.
     """
 
     again: float | None = None
@@ -62,22 +63,22 @@ class Applied:
 async def apply(
     decision: Decision, *, key: Key, snapshot: Snapshot, world: World, wake: set[Key]
 ) -> Applied:
-    """Carry out a decision. Raises ApiError for what should be tried again.
+    """Carry out a decision. Raises ApiError for errors that should be retried.
 
-    `wake` receives the runs that should be looked at; a parameter, so that they are known even
-    where this raises.
+    `wake` receives the runs to reconcile next. It is a parameter so that the caller has them even
+    if this raises.
     """
     if decision.status is not None:
         try:
             wake |= await _write_status(decision, key=key, snapshot=snapshot, world=world)
         except NotFound:
-            # Deleted meanwhile: whatever it ran goes with it.
+            # The Operation was deleted: whatever it ran is garbage-collected with it.
             return Applied()
         except Invalid as error:
             if not decision.freeze:
                 raise
-            # What the run would start with is not stored, now or later: it could only be tried for
-            # ever.
+            # The API server will never store what the run would start with, so a retry would never
+            # end.
             words = f"the cluster does not store what the run would start with: {error.words}"
             wake |= await _write_status(
                 refuse(snapshot, Phase.FAILED, "InvalidSpec", words),
@@ -116,24 +117,26 @@ async def _write_status(
         if _guard(snapshot.body, is_freeze=False) == _guard(found, is_freeze=False):
             raise
         raise Conflict(f"{'/'.join(key)} was written by another in between", status=409) from error
-    # What comes back is newer than anything the watch has said: an output acknowledged before the
-    # container's end is in it.
+    # The response is newer than any watch event: it includes an output that was acknowledged before
+    # the container ended.
     concerned = world.cache.put(OPERATIONS, stored)
     await _tell(snapshot, decision.status or {}, world)
     return concerned if _has_other_spec(stored, snapshot.body) else concerned - {key}
 
 
 def _has_other_spec(stored: Mapping[str, Any], read: Mapping[str, Any]) -> bool:
-    """The spec changed between our read and our write. Its watch event is older than the answer to
-    our write and will be dropped, so the run must be looked at again.
+    """Whether the spec changed between our read and our write.
+
+    Its watch event is older than the response to our write and will be dropped, so the run must be
+    reconciled again.
     """
     return bool(stored["metadata"].get("generation") != read["metadata"].get("generation"))
 
 
 async def _tell(snapshot: Snapshot, after: Mapping[str, Any], world: World) -> None:
-    """An Event where the run got into trouble.
+    """Record an Event if the run got into trouble.
 
-    Best effort: what counts is the status, and that is written.
+    Best effort: the status is what counts, and it is already written.
     """
     event = render_event(snapshot.body, snapshot.status, after, now=snapshot.stamp)
     if event is None:
@@ -149,10 +152,13 @@ async def _tell(snapshot: Snapshot, after: Mapping[str, Any], world: World) -> N
 
 
 def _guard(read: Mapping[str, Any], *, is_freeze: bool) -> list[dict[str, Any]]:
-    """What must still hold for a status to be written: two operators overlap while one replaces the
-    other, and the last request of one that died may arrive late. The first write and the freeze are
-    for exactly the object that was read (409); later ones for a run that is where it was (422),
-    whatever the API has stored of it meanwhile. The conditions are a list that both write.
+    """The JSON Patch operations that make a status write conditional.
+
+    Two operators overlap while one replaces the other, and the last request of a dead one may
+    arrive late. The first write and the freeze require exactly the object that was read (else 409).
+    Later writes require only the same phase, attempt and conditions (else 422), whatever reports
+    the API has stored since. The conditions are guarded because they are a list that the operator
+    and the API both write.
     """
     status = read.get("status")
     status = status if isinstance(status, Mapping) else {}
@@ -175,7 +181,10 @@ def _guard(read: Mapping[str, Any], *, is_freeze: bool) -> list[dict[str, Any]]:
 async def _act(
     action: Action, *, key: Key, snapshot: Snapshot, world: World, wake: set[Key]
 ) -> ApiError | None:
-    """Do it. A refusal that is about the run, rather than about our request, is returned."""
+    """Perform one action.
+
+    Returns a refusal that is about the run; raises one that is about our request.
+    """
     if isinstance(action, CreatePod | CreateService) and world.on_attempt is not None:
         world.on_attempt(key, action.attempt)
     match action:
@@ -191,7 +200,8 @@ async def _act(
         case StopPod(pod):
             ops = [{"op": "add", "path": "/spec/activeDeadlineSeconds", "value": 1}]
             try:
-                # It may have ended meanwhile: the answer says so, and the watch nothing newer.
+                # The Pod may already have ended: the response then says so, and the watch will send
+                # nothing newer.
                 wake |= world.cache.put(
                     PODS, await world.kube.json_patch(PODS, key[0], pod["metadata"]["name"], ops)
                 )
@@ -206,8 +216,9 @@ async def _act(
 
 
 async def _see_after_deletion(pod: Mapping[str, Any], world: World) -> set[Key]:
-    """Look for ourselves: a Pod without a node is gone at once, and a watch that is just starting
-    does not tell of it.
+    """Read the Pod after its deletion.
+
+    A Pod without a node disappears at once, and a watch that is just starting does not report that.
     """
     try:
         return world.cache.put(
@@ -218,9 +229,9 @@ async def _see_after_deletion(pod: Mapping[str, Any], world: World) -> set[Key]:
 
 
 async def _create(attempt: Attempt, *, key: Key, world: World, wake: set[Key]) -> ApiError | None:
-    """What an attempt consists of.
+    """Create what an attempt consists of.
 
-    What is there already and this run's own was made by the operator before this one.
+    An existing object that belongs to this run was created by the previous operator process.
     """
     try:
         await _create_documents(attempt, key=key, world=world)
@@ -254,7 +265,7 @@ async def _restore_documents(attempt: Attempt, *, key: Key, world: World) -> Non
     try:
         await _create_documents(attempt, key=key, world=world)
     except (Invalid, Forbidden, NotFound, AlreadyExists) as error:
-        # The Pod goes on waiting, and says for what.
+        # The Pod keeps waiting, and its status says for what.
         logger.warning(
             "the ConfigMap with the init document could not be made again: %s",
             error,
@@ -269,7 +280,7 @@ async def _restore_documents(attempt: Attempt, *, key: Key, world: World) -> Non
 async def _claim(
     attempt: Attempt, *, exact: bool, key: Key, world: World, wake: set[Key]
 ) -> ApiError | None:
-    """Adopt the Pod of the attempt's name, or refuse it."""
+    """Adopt the Pod that has the attempt's name, or return why it is refused."""
     try:
         found = await world.kube.get(PODS, key[0], attempt.pod_name)
     except NotFound:
@@ -292,9 +303,9 @@ def _consists_of(attempt: Attempt) -> tuple[tuple[Resource, Mapping[str, Any]], 
 
 
 async def _delete_service(name: str, *, key: Key, snapshot: Snapshot, world: World) -> None:
-    """The Service first: nobody is sent to Pods that are about to go.
+    """Delete the Service first, so that no traffic is sent to Pods that are about to end.
 
-    What has the name and is not this run's stays.
+    An object of that name that this run does not own is kept.
     """
     for resource in (SERVICES, DEPLOYMENTS):
         try:
@@ -309,7 +320,7 @@ async def _delete_service(name: str, *, key: Key, snapshot: Snapshot, world: Wor
 def _consequence(error: ApiError, snapshot: Snapshot) -> Decision:
     """What a refused Pod means for the run.
 
-    Rights that we lack are the cluster's trouble, and raised again.
+    Raises the error again if the operator lacks the rights: that is not about the run.
     """
     if isinstance(error, AlreadyExists):
         return refuse(snapshot, Phase.FAILED, "NameConflict", error.words)

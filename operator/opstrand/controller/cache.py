@@ -1,8 +1,8 @@
-"""What the operator knows of the cluster, fed by events, lists and the answers to its own writes.
+"""What the operator knows of the cluster, fed by events, lists and the responses to its own writes.
 
-Owns the newest body of every Operation, Component and Pod of ours, the index by uuid, and who waits
-for whom. kopf gives events, not a cache: what is missing from a later list is asked for and then
-dropped by `handlers.sync`. Must not do I/O.
+Owns the newest body of every Operation, Component and Pod of ours, the index by uuid, and which run
+waits for which. kopf delivers events and keeps no cache: `controller.sync` looks up an object that
+a later list lacks, and then drops it. Must not do I/O.
 """
 
 from __future__ import annotations
@@ -23,16 +23,14 @@ from opstrand.kube.resources import COMPONENTS, DEPLOYMENTS, OPERATIONS, PODS, R
 from opstrand.kube.versions import is_newer
 from opstrand.types import Key, Manifest
 
-#: Gone objects that are remembered, so that the loss of a Pod is known without a GET, and no late
-#: list brings anything back.
+#: Deleted objects that are remembered, so that a lost Pod is noticed without a GET and no late list
+#: restores a deleted object.
 _TOMBSTONES = 8192
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Something that a run can wait for: an Operation by name or by uuid, or a Component by
-    name.
-    """
+    """What a run can wait for: an Operation by name or by uuid, or a Component by name."""
 
     kind: str
     namespace: str
@@ -42,7 +40,7 @@ class Subject:
 class Cache:
     """Bodies by (namespace, name).
 
-    Every change returns the keys of the runs that should look again.
+    Every change returns the keys of the runs to reconcile.
     """
 
     def __init__(self) -> None:
@@ -55,19 +53,19 @@ class Cache:
         self._by_uuid: dict[tuple[str, str], Key] = {}
         self._waiters: dict[Subject, set[Key]] = defaultdict(set)
         self._waits: dict[Key, frozenset[Subject]] = {}
-        #: The Pods of services by (namespace, uuid of the run): their names are Kubernetes' own.
+        #: The Pods of services by (namespace, uuid of the run): Kubernetes chooses their names.
         self._replicas: dict[tuple[str, str], set[Key]] = defaultdict(set)
-        #: The uids of Pods and Deployments that this process made, or has compared with what it
-        #: would make.
+        #: The uids of Pods and Deployments that this process created, or compared with what it
+        #: would create.
         self._own: dict[tuple[Resource, Key], str] = {}
-        #: Names of Pods and Deployments, and uids of everything, that are gone.
+        #: Deleted objects: names of Pods and Deployments, and uids of every kind.
         self._gone: OrderedDict[Key | str, None] = OrderedDict()
 
     def operation(self, key: Key) -> Manifest | None:
         return self._objects[OPERATIONS].get(key)
 
     def is_final(self, key: Key) -> bool:
-        """The run has ended, or there is none."""
+        """Whether the run has ended or does not exist."""
         body = self.operation(key)
         return body is None or parse_phase(read_status(body)).is_final
 
@@ -82,9 +80,7 @@ class Cache:
         return self.operation((namespace, name))
 
     def find_by_uuid(self, namespace: str, uuid: str) -> Manifest | None:
-        """The run of this uuid, in this namespace and nowhere else: another project's run is a run
-        not found.
-        """
+        """The run of this uuid in this namespace. A run of another project counts as not found."""
         key = self._by_uuid.get((namespace, uuid))
         return None if key is None else self.operation(key)
 
@@ -94,7 +90,7 @@ class Cache:
         ]
 
     def deployment(self, namespace: str, name: str) -> Manifest | None:
-        """As it was when it was made or asked for: nobody watches Deployments."""
+        """The Deployment as last created or read: Deployments are not watched."""
         return self._objects[DEPLOYMENTS].get((namespace, name))
 
     def replicas(self, namespace: str, uuid: str) -> list[Manifest]:
@@ -103,33 +99,32 @@ class Cache:
         return [self._objects[PODS][key] for key in sorted(keys)]
 
     def own(self, resource: Resource, body: Mapping[str, Any]) -> None:
-        """This object is what a run asked for, and no other of its name."""
+        """Record that this object is the one that a run asked for."""
         self._own[resource, key_of(body)] = body["metadata"]["uid"]
 
     def own_uid(self, resource: Resource, key: Key) -> str | None:
-        """The uid of the object that is known to be what a run asked for; None where that is not
-        known yet.
+        """The uid of the object that is known to be what a run asked for; None if that is not known
+        yet.
         """
         return self._own.get((resource, key))
 
     def was_seen(self, namespace: str, name: str) -> bool:
-        """A Pod or Deployment of this name existed and is gone."""
+        """Whether a Pod or Deployment of this name existed and is gone."""
         return (namespace, name) in self._gone
 
     def count(self, resource: Resource) -> int:
         return len(self._objects[resource])
 
     def version(self, resource: Resource, key: Key) -> str | None:
-        """The resourceVersion of what is known of it."""
+        """The resourceVersion of the cached object."""
         known = self._objects[resource].get(key)
         return None if known is None else _version(known)
 
     def put(self, resource: Resource, body: Mapping[str, Any]) -> set[Key]:
-        """Take this body unless a newer one is known. Returns whom it concerns; empty if it says
-        nothing new.
+        """Store this body unless a newer one is known; returns the runs that it concerns.
 
-        A list that was asked for before a deletion and is read after it still holds the object:
-        what is gone stays gone.
+        Empty if the body says nothing new. A list that was requested before a deletion and is read
+        after it still contains the object, so a deleted object is never restored.
         """
         key = key_of(body)
         known = self._objects[resource].get(key)
@@ -174,9 +169,9 @@ class Cache:
     def _replace(
         self, resource: Resource, known: Manifest | None, body: Mapping[str, Any]
     ) -> set[Key]:
-        """Another object has taken the name: the known one was deleted unnoticed.
+        """Handle a new object under a known name: the known object was deleted unnoticed.
 
-        Returns those that wait for that very run.
+        Returns the runs that wait for the known one.
         """
         if known is None or known["metadata"]["uid"] == body["metadata"]["uid"]:
             return set()
@@ -194,9 +189,9 @@ class Cache:
             self._gone.popitem(last=False)
 
     def drop(self, resource: Resource, body: Mapping[str, Any]) -> set[Key]:
-        """Forget an object that is gone.
+        """Forget a deleted object.
 
-        A body older than what is known (the name was taken again) drops nothing.
+        A body older than the cached one (whose name was reused) drops nothing.
         """
         key = key_of(body)
         known = self._objects[resource].get(key)
@@ -220,20 +215,22 @@ class Cache:
         return self._waiters_on(body)
 
     def mark_gone(self, key: Key) -> None:
-        """The Deployment of this name is gone, whether or not it was known."""
+        """Record that the Deployment of this name is gone, whether or not it was known."""
         self._objects[DEPLOYMENTS].pop(key, None)
         self._own.pop((DEPLOYMENTS, key), None)
         self._bury(key)
 
     def keys(self, resource: Resource, namespace: str | None = None) -> frozenset[Key]:
-        """The names of all that is known of a kind, in one namespace or in all."""
+        """The names of all cached objects of a kind, in one namespace or in all."""
         return frozenset(key for key in self._objects[resource] if namespace in (None, key[0]))
 
     def missing(
         self, resource: Resource, known: frozenset[Key], present: Set[Key]
     ) -> list[Manifest]:
-        """What was known when a full list was asked for, and is not in it: perhaps deleted while
-        the watch was down. Ask before believing it. What came after that is newer than the list.
+        """Objects that were cached when a full list was requested, and that are not in it.
+
+        They may have been deleted while the watch was down: verify before dropping them. Objects
+        cached after the request are newer than the list and are not in `known`.
         """
         return [
             body
@@ -242,7 +239,7 @@ class Cache:
         ]
 
     def wait(self, key: Key, subjects: frozenset[Subject]) -> None:
-        """From now on wake `key` when one of these changes; the empty set ends its waiting."""
+        """Wake `key` whenever one of these subjects changes; the empty set ends its wait."""
         for subject in self._waits.pop(key, frozenset()) - subjects:
             waiting = self._waiters.get(subject)
             if waiting is not None:
@@ -273,9 +270,9 @@ def _owner_key(pod: Mapping[str, Any]) -> set[Key]:
 
 
 def _run_of(pod: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The run whose label a Pod has: enough to look at it.
+    """The run that a Pod's label names: enough to reconcile that run.
 
-    Anyone can write a label, so it is no proof.
+    Anyone can write a label, so it proves nothing.
     """
     uuid = (pod["metadata"].get("labels") or {}).get(names.UUID_LABEL)
     return (pod["metadata"]["namespace"], str(uuid)) if uuid else None
@@ -296,7 +293,10 @@ def _outside(body: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _slim(resource: Resource, body: Mapping[str, Any]) -> Manifest:
-    """The body without what is never read: with 5,000 finished runs present, most of the memory."""
+    """The body without what is never read.
+
+    With 5,000 finished runs present, the dropped parts would be most of the memory.
+    """
     metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
     slim = {**body, "metadata": metadata}
     if resource is OPERATIONS and parse_phase(read_status(body)).is_final:
@@ -310,8 +310,7 @@ def _slim(resource: Resource, body: Mapping[str, Any]) -> Manifest:
     if resource in (OPERATIONS, COMPONENTS):
         return pack(slim)
     if resource is PODS:
-        # What the user asked for in annotations may be a quarter of a megabyte, and is not read
-        # here.
+        # Annotations of the user can take a quarter of a megabyte, and nothing here reads them.
         if annotations := metadata.get("annotations"):
             metadata["annotations"] = {
                 key: value for key, value in annotations.items() if key.startswith(names.GROUP)
@@ -327,8 +326,8 @@ def _slim(resource: Resource, body: Mapping[str, Any]) -> Manifest:
 
 
 def _slim_container(container: Mapping[str, Any]) -> Manifest:
-    """What diagnosing reads: and the secrets given as plain variables, so that they can be kept out
-    of what is shown.
+    """What `core.diagnosis` reads, and the secrets given as plain variables, so that messages can
+    mask them.
     """
     kept = {
         name: container[name]

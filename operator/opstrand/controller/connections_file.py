@@ -1,9 +1,9 @@
-"""The catalog of connections as it is on disk now: read at the start, and again whenever the file
-has changed.
+"""The catalog of connections as it is on disk: read at the start, and again whenever the file
+changes.
 
-Owns the file and what happens when somebody breaks it. A file that is wrong at the start stops the
-process with every problem; one that is wrong later is logged, once, and the last good catalog
-stays. Must not know what a connection means.
+Owns the file and the handling of a broken one. A wrong file at the start stops the process with
+every problem. A file that becomes wrong later is logged once, and the last good catalog stays in
+use. Must not know what a connection means.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from opstrand.spec.document import parse_document
 
 logger = logging.getLogger(__name__)
 
-#: A mounted ConfigMap changes within a minute; looking more often than this shows nothing.
+#: Seconds between two checks. A mounted ConfigMap takes up to a minute to change, so checking more
+#: often shows nothing.
 _LOOK_EVERY = 1.0
-#: What tells one content of the file from another: a mounted ConfigMap is a link to another folder
-#: after each change.
+#: Identifies one content of the file: each change of a mounted ConfigMap links to another folder.
 _Mark = tuple[int, int, int, int]
 
 
 def read_connections(path: str | None) -> Catalog | None:
-    """The catalog of a file that was named, None where none was.
+    """The catalog of the named file; None if no file was named.
 
-    Raises SpecError for one that is wrong or not there.
+    Raises SpecError if the file is wrong or does not exist.
     """
     if not path:
         return None
@@ -44,9 +44,10 @@ def read_connections(path: str | None) -> Catalog | None:
 
 
 class CatalogReader:
-    """Reads the file when it has changed.
+    """Reads the file again when it has changed.
 
-    An empty path is an empty catalog, for ever; so is a file that is not there yet.
+    An empty path is an empty catalog for ever. A file that does not exist yet is an empty catalog
+    too.
     """
 
     def __init__(self, path: str) -> None:
@@ -56,15 +57,15 @@ class CatalogReader:
         self._catalog = EMPTY
 
     def start(self) -> None:
-        """Read it for the first time.
+        """Read the file for the first time.
 
-        Raises SpecError that names the file, the line and what should stand there.
+        Raises SpecError that names the file, the line and what is expected there.
         """
         self._mark = self._look()
         self._catalog = self._parse() if self._mark is not None else EMPTY
 
     def read(self) -> Catalog:
-        """The catalog now. Costs a `stat` once a second."""
+        """The current catalog. Costs at most one `stat` per second."""
         now = time.monotonic()
         if self._path and now - self._looked >= _LOOK_EVERY:
             self._looked = now

@@ -1,11 +1,11 @@
 """Which runs were being reconciled when the process died: a small file that outlives the process,
-not the Pod.
+but not the Pod.
 
-Owns the file's form and the counting. A run is entered before it is reconciled and left out after,
-by writing a few bytes of mapped memory: nothing is flushed, since the kernel keeps what a killed
-process wrote. At the next start, every run that is still in it gets a count; one with a count is
-reconciled alone, so that only the one that kills the process is counted again. Must not know what
-happens to such a run.
+Owns the file format and the counting. A run is entered before it is reconciled and removed
+afterwards, by writing a few bytes of mapped memory. Nothing is flushed, since the kernel keeps what
+a killed process wrote. At the next start, every run that is still entered gets a count. Runs with a
+count are reconciled one at a time, so that only the run that kills the process is counted again.
+Must not know what happens to such a run.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-#: So many deaths are enough.
+#: Deaths of the process after which a run is set aside.
 DEATHS = 2
 _MAGIC = b"opstrand crash record 1".ljust(64, b"\0")
 _ENTRY = 64
-#: Runs under way at once, and runs with a count; what does not fit is not remembered.
+#: Maximum runs in progress, and maximum runs with a count; further ones are not recorded.
 _FLIGHTS = 64
 _COUNTS = 192
 _SIZE = len(_MAGIC) + (_FLIGHTS + _COUNTS) * _ENTRY
@@ -31,7 +31,7 @@ _FIRST_COUNT = len(_MAGIC) + _FLIGHTS * _ENTRY
 
 
 class CrashRecord:
-    """Counts by uid. Without a path nothing outlives the process."""
+    """Counts by uid. Without a path, nothing outlives the process."""
 
     def __init__(self, path: str = "") -> None:
         self._data: mmap.mmap = _open(path)
@@ -41,8 +41,8 @@ class CrashRecord:
         self._take_over()
 
     def count(self, uid: str) -> int:
-        """How often the process died while it reconciled this run, without having done so in
-        between.
+        """How often the process died during a reconcile of this run since the last one that
+        succeeded.
         """
         return self._counts.get(uid, 0)
 
@@ -51,9 +51,9 @@ class CrashRecord:
 
     @asynccontextmanager
     async def flight(self, uid: str) -> AsyncIterator[None]:
-        """While the run is reconciled.
+        """Enter the run while it is reconciled.
 
-        One that was under way when the process died waits for others of that kind.
+        A run that was in progress when the process died waits for the other such runs.
         """
         if uid in self._counts:
             async with self._alone:
@@ -64,7 +64,7 @@ class CrashRecord:
                 yield
 
     def forgive(self, uid: str) -> None:
-        """The run was reconciled, and the process lives."""
+        """Reset the count: the run was reconciled and the process survived."""
         if uid in self._counts and not self.is_set_aside(uid):
             del self._counts[uid]
             self._write_counts()
@@ -84,7 +84,7 @@ class CrashRecord:
             self._free.append(slot)
 
     def _take_over(self) -> None:
-        """Count what the process before this one has left."""
+        """Count the runs that the previous process left entered."""
         for at in range(_FIRST_COUNT, _SIZE, _ENTRY):
             uid, _, count = self._read(at).partition(" ")
             if uid:
@@ -115,9 +115,9 @@ class CrashRecord:
 
 
 def _open(path: str) -> mmap.mmap:
-    """The file's memory, made new where it is not one of ours.
+    """The mapped file, recreated if it is not a crash record.
 
-    A file that cannot be had is reported and done without.
+    A file that cannot be opened is logged, and anonymous memory is used instead.
     """
     if not path:
         return mmap.mmap(-1, _SIZE)

@@ -1,9 +1,9 @@
-"""The decision about one run, made where it is cheap: right here, or in a worker process.
+"""Decide about one run where it is cheapest: inline, or in a worker process.
 
-Owns the choice between the two and the way there and back. What is small, and has no template
-beyond look-ups, is decided inline, with a timer that ends the attempt as soon as it is not small
-after all; everything else is decided in a worker, as a whole, within the run's allowance. Must not
-decide what becomes of a run: `core.lifecycle` does.
+Owns the choice between the two, and the data sent to the worker and back. A small run whose
+templates are only look-ups is decided inline, under a timer that aborts the attempt if it turns out
+not to be small. Every other run is decided as a whole in a worker, within the run's allowance. Must
+not decide what becomes of a run: `core.decide` does.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from opstrand.workers.pool import Exceeded, Refused, Stuck
 
 logger = logging.getLogger(__name__)
 
-#: Upstream runs that are read inline.
+#: Upstream runs that are read inline, at most.
 _FEW = 16
-#: Bodies that cross to a worker at once.
+#: Bodies sent to a worker in one chunk.
 _CHUNK = 50
 
 
@@ -92,7 +92,7 @@ def _prepare(body: Mapping[str, Any], key: Key, world: World) -> Prepared | Spec
 
 
 async def decide_apart(gathered: Gathered, key: Key, world: World) -> Decision:
-    """The decision, made in a worker. A run that takes more than it may ends with a reason."""
+    """The decision, made in a worker. A run that exceeds its allowance ends with a reason."""
     snapshot = gathered.snapshot
     if not gathered.is_file_needed or is_decided_unread(snapshot):
         return decide(snapshot)
@@ -103,7 +103,7 @@ async def decide_apart(gathered: Gathered, key: Key, world: World) -> Decision:
 
 
 async def _decide_in_steps(snapshot: Snapshot, key: Key, world: World) -> Decision:
-    """Ask a worker, and again with what its answer says is needed of the rest of the cluster.
+    """Ask a worker, then ask again with the other objects that its answer says it needs.
 
     Raises SpecError.
     """
@@ -134,7 +134,7 @@ async def _decide_in_steps(snapshot: Snapshot, key: Key, world: World) -> Decisi
     return decision
 
 
-#: What a snapshot has beside its file.
+#: The fields of a snapshot that do not come from the run's file.
 _SEEN = (
     *("pod", "claimant", "documents_are_gone", "pod_is_lost", "pod_events", "earlier_pods"),
     *("replicas", "deployment", "deployment_is_gone", "service_is_gone"),
@@ -143,7 +143,7 @@ _SEEN = (
 
 
 class _Account:
-    """The allowance of one run: all its decisions together, and each by itself."""
+    """The allowance of one run: for all its decisions together, and for each of them."""
 
     def __init__(self, snapshot: Snapshot, key: Key, world: World) -> None:
         metadata = snapshot.body["metadata"]
@@ -152,13 +152,13 @@ class _Account:
 
     @property
     def is_used(self) -> bool:
-        """Whether an earlier decision about this run was expensive: then this one is, too."""
+        """Whether an earlier decision about this run was expensive: then so is this one."""
         return self._world.ledger.spent(self._uid, self._generation) > 0
 
     async def run(self, job: str, *arguments: Any, chunks: Any = None) -> Any:
         """The job's value.
 
-        Raises SpecError for what is wrong with the file, and for what takes too much.
+        Raises SpecError for what is wrong with the file, and for a job that exceeds the allowance.
         """
         world, settings = self._world, self._world.settings
         left = settings.decision_seconds_per_run - world.ledger.spent(self._uid, self._generation)

@@ -1,8 +1,8 @@
-"""A worker's job: the whole decision about one run, from its body and what its file asks of other
-objects.
+"""A worker's job: the whole decision about one run, from its body and the other objects that its
+file refers to.
 
-Owns what a worker has to import for that, which is all that it imports: no HTTP, no event loop,
-nothing of a cluster. Must not start or call a worker: `decision` does.
+Owns what a worker must import for that, which is all that it imports: no HTTP, no event loop, no
+Kubernetes client. Must not start or call a worker: `controller.decision` does.
 """
 
 from __future__ import annotations
@@ -36,14 +36,17 @@ _JOB = {
 }
 _MATRIX = {"matrix": {"kind": "grid", "params": {"a": {"kind": "choice", "value": [1]}}}}
 _DAG = {"component": {"run": {"kind": "dag", "operations": [{"name": "a", **_JOB}]}}}
-#: Files that need what is loaded by name: every runtime, every matrix, the template language.
+#: Files that use every module that is imported by name: all runtimes, all matrices, the template
+#: language.
 _FIRST: tuple[Mapping[str, Any], ...] = (_JOB, {**_JOB, **_MATRIX}, _DAG)
 
 
 @cache
 def warm_up() -> None:
-    """Decide about nothing of a user's: what first decisions load must not count as a run's time,
-    nor be loaded by each worker again.
+    """Decide about built-in files only.
+
+    What a first decision imports must not count as a run's time, nor be imported again by each
+    worker.
     """
     settings, now = Settings(), datetime(2000, 1, 1, tzinfo=UTC)
     for spec in _FIRST:
@@ -55,7 +58,7 @@ def warm_up() -> None:
 
 @dataclass(frozen=True)
 class Needs:
-    """What a run's file asks of the rest of the cluster."""
+    """What a run's file needs of the rest of the cluster."""
 
     refs: frozenset[Ref]
     missing_component: str
@@ -71,10 +74,10 @@ def decide_run(
     seen: Mapping[str, Any],
     project: Sequence[Any] = (),
 ) -> Decision | Needs:
-    """A worker's job: the whole decision; where `upstream` is None and other objects are needed for
-    it, which they are.
+    """A worker's job: the whole decision.
 
-    What the status keeps of the user's data is answered only where it changed.
+    If `upstream` is None and the decision needs other objects, returns which. User data that the
+    status keeps is returned only where it changed.
     """
     from opstrand.workers.worker import evaluate
 

@@ -1,9 +1,9 @@
 """From a key to a snapshot: what `decide` needs to see, from the cache, with a request only where
 the cache cannot know.
 
-Reading a run's file is no part of it, since that may be expensive: `gather` says whether it is
-needed, and what the file asks of other runs is looked up by `find_upstream` and its neighbours.
-Must not decide and must not write.
+Reading a run's file is not part of it, since that may be expensive. `gather` says whether the file
+is needed; `find_upstream` and `find_component` look up what the file refers to. Must not decide and
+must not write.
 """
 
 from __future__ import annotations
@@ -42,36 +42,36 @@ from opstrand.workers.pool import Pool
 
 logger = logging.getLogger(__name__)
 
-#: For a run that has its Pod, whose file is not asked for any more.
+#: For a run that has its Pod: its file is no longer read.
 _NOT_PREPARED = SpecError("InternalError", "not prepared")
 
 
 @dataclass
 class World:
-    """The shell's standing parts: the cluster, what is known of it, and the tunables."""
+    """What every reconcile shares: the cluster client, the cache and the settings."""
 
     kube: Kube
     cache: Cache
     settings: Settings
-    #: Does in a process of its own what may be expensive.
+    #: Runs expensive work in worker processes.
     pool: Pool
-    #: Told of every attempt before it is created: a laptop keeps its plan.
+    #: Called with every attempt before it is created: a local run keeps its plan.
     on_attempt: Callable[[Key, Attempt], None] | None = None
-    #: Asks a page of a service when it was used last.
+    #: Asks a page of a service when the service was last used.
     ask_activity: Callable[[str], Awaitable[Activity]] = ask_activity
-    #: The catalog of connections as it is now.
+    #: Returns the current catalog of connections.
     read_catalog: Callable[[], Catalog | None] = lambda: EMPTY
     #: What the decisions about each run have cost so far.
     ledger: Ledger = field(default_factory=Ledger)
     #: Which runs were being reconciled when the process died.
     crashes: CrashRecord = field(default_factory=CrashRecord)
-    #: Counts time by a clock that cannot be set; None: the wall clock is believed.
+    #: Measures time by a clock that cannot be set; None: the wall clock is trusted.
     stopwatch: Stopwatch | None = None
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """What is seen of a run.
+    """What was gathered about a run.
 
     `is_file_needed`: the snapshot's `prepared` must still be replaced by what the run's file says.
     """
@@ -81,7 +81,7 @@ class Gathered:
 
 
 async def gather(key: Key, *, world: World, now: datetime) -> Gathered | None:
-    """What is seen of this run; None where there is no such Operation."""
+    """The snapshot of this run; None if there is no such Operation."""
     body = world.cache.operation(key)
     if body is None:
         if world.stopwatch is not None:
@@ -97,8 +97,7 @@ async def gather(key: Key, *, world: World, now: datetime) -> Gathered | None:
         return Gathered(replace(snapshot, pod=last, earlier_pods=_earlier(key, snapshot, world)))
     found = (await _find_pod(key, snapshot, world)) if snapshot.is_frozen else _Found()
     if found.pod is not None and found.is_own:
-        # What a Pod means is read from the Pod and from what was frozen: the file is not asked
-        # again.
+        # The Pod and the frozen status say what the Pod means: the file is not read again.
         snapshot = replace(
             snapshot, pod=found.pod, pod_events=await _ask_events(found.pod, snapshot, world)
         )
@@ -110,7 +109,7 @@ async def gather(key: Key, *, world: World, now: datetime) -> Gathered | None:
 
 
 def _see_documents(snapshot: Snapshot, name: str, world: World) -> Gathered:
-    """Only the node says that the ConfigMap with the init document is gone."""
+    """Detect that the ConfigMap with the init document is gone: only the node's events say so."""
     if not any(
         is_about_documents(str(event.get("message")), name) for event in snapshot.pod_events
     ):
@@ -122,15 +121,16 @@ def _see_documents(snapshot: Snapshot, name: str, world: World) -> Gathered:
 
 
 async def _gather_service(key: Key, snapshot: Snapshot, world: World) -> Gathered:
-    """A frozen service: its Pods, and its Deployment only where there are none.
+    """A frozen service: its Pods, and its Deployment only if there are no live Pods.
 
-    What is made anew is rendered from its own file.
+    The run's file is needed to render again what is missing.
     """
     name = snapshot.status["service"]["name"]
     found = world.cache.replicas(key[0], names.run_uuid(snapshot.body["metadata"]["uid"]))
     pods = [pod for pod in found if names.is_replica_of(pod, name)]
     if not _is_deployment_known(key, snapshot, world):
-        # Their owner may be another's Deployment of this name: that is asked for first.
+        # These Pods may belong to another owner's Deployment of this name: check the Deployment
+        # first.
         pods = []
     live = [pod for pod in pods if is_live(pod)]
     deployment: Mapping[str, Any] | None = world.cache.deployment(key[0], name)
@@ -171,8 +171,11 @@ async def _gather_service(key: Key, snapshot: Snapshot, world: World) -> Gathere
 
 
 def _is_deployment_known(key: Key, snapshot: Snapshot, world: World) -> bool:
-    """Whether the Deployment has been found to be the run's: by this process, or by one before it,
-    which then wrote down the first Pods. One that is over or winds down needs none."""
+    """Whether the Deployment is known to belong to the run.
+
+    Either this process established it, or an earlier one did and then recorded the first Pods. A
+    run that has ended or is stopping needs no Deployment.
+    """
     if snapshot.phase.is_final or snapshot.phase is Phase.STOPPING:
         return True
     service = snapshot.status["service"]
@@ -183,8 +186,9 @@ def _is_deployment_known(key: Key, snapshot: Snapshot, world: World) -> bool:
 async def _find_deployment(
     key: Key, snapshot: Snapshot, world: World
 ) -> tuple[Mapping[str, Any] | None, bool]:
-    """A service's Deployment, asked for unless it was made a moment ago, and whether it is
-    certainly gone.
+    """A service's Deployment, and whether it is certainly gone.
+
+    Reads it from the API server unless it was created a moment ago.
     """
     name = snapshot.status["service"]["name"]
     known = world.cache.deployment(key[0], name)
@@ -202,15 +206,18 @@ async def _find_deployment(
         world.cache.mark_gone((key[0], name))
         return None, True
     if world.cache.own_uid(DEPLOYMENTS, (key[0], name)) != found["metadata"]["uid"]:
-        # To be made: that it is there already is found out then, and whether it is the same.
+        # Report it as not created yet: the attempt to create it finds that it exists, and whether
+        # it is the same.
         return None, False
     world.cache.put(DEPLOYMENTS, found)
     return found, False
 
 
 async def _is_service_gone(key: Key, snapshot: Snapshot, world: World) -> bool:
-    """Whether somebody deleted the Service: asked once the run has served for a while, and not
-    while it is being deleted itself.
+    """Whether the Service was deleted.
+
+    Checked only after the run has served for a while, and not while the run itself is being
+    deleted.
     """
     started = snapshot.status.get("startedAt")
     if snapshot.phase is not Phase.RUNNING or snapshot.is_being_deleted or not started:
@@ -225,7 +232,9 @@ async def _is_service_gone(key: Key, snapshot: Snapshot, world: World) -> bool:
 
 
 async def _ask_activity(key: Key, snapshot: Snapshot, world: World) -> Activity | None:
-    """When a service was used last, once it could have been idle for long enough to be ended."""
+    """When a service was last used; asked only once it could have been idle for its culling
+    timeout.
+    """
     culling, started = (
         read_culling(snapshot.status.get("termination")),
         snapshot.status.get("startedAt"),
@@ -247,7 +256,7 @@ async def _ask_activity(key: Key, snapshot: Snapshot, world: World) -> Activity 
 
 
 def _earlier(key: Key, snapshot: Snapshot, world: World) -> tuple[Mapping[str, Any], ...]:
-    """The Pods of attempts before the last one, as far as they are still there."""
+    """The Pods of the attempts before the last one that still exist."""
     metadata = snapshot.body["metadata"]
     uuid = names.run_uuid(metadata["uid"])
     wanted = (
@@ -260,7 +269,7 @@ def _earlier(key: Key, snapshot: Snapshot, world: World) -> tuple[Mapping[str, A
 async def _ask_events(
     pod: Mapping[str, Any], snapshot: Snapshot, world: World
 ) -> Sequence[Mapping[str, Any]]:
-    """The warnings of a Pod that its node does not start, after a grace.
+    """The warning events of a Pod that its node does not start, after a grace period.
 
     Best effort: without them the run waits as before.
     """
@@ -289,7 +298,7 @@ async def _ask_events(
 class _Found:
     """A Pod of the attempt's name.
 
-    `is_own`: it is known to be the run's; `is_lost`: the run's own is certainly gone.
+    `is_own`: it is known to be the run's. `is_lost`: the run's own Pod is certainly gone.
     """
 
     pod: Mapping[str, Any] | None = None
@@ -298,8 +307,10 @@ class _Found:
 
 
 async def _find_pod(key: Key, snapshot: Snapshot, world: World) -> _Found:
-    """The attempt's Pod, told from others by its uid: the recorded one, or that of the Pod that
-    this process made. "Gone" is concluded after one GET only.
+    """The attempt's Pod, identified by its uid.
+
+    The uid is the recorded one, or that of the Pod that this process created. A Pod counts as gone
+    only after one GET.
     """
     recorded = snapshot.status["pod"]
     name = recorded["name"]
@@ -319,7 +330,7 @@ async def _find_pod(key: Key, snapshot: Snapshot, world: World) -> _Found:
 
 
 def find_component(key: Key, name: str, world: World) -> Mapping[str, Any] | None:
-    """The Component of this name. Where there is none, the run is woken by its coming."""
+    """The Component of this name. If there is none, its creation wakes the run."""
     found = world.cache.component(key[0], name)
     if found is None:
         world.cache.wait(key, frozenset({Subject("component", key[0], name)}))
@@ -331,7 +342,7 @@ def find_upstream(
 ) -> dict[Ref, Mapping[str, Any] | None]:
     """The bodies of every run that the params refer to.
 
-    Registers first and reads then, with no await between: no end can slip through.
+    Registers the wait before it reads, with no await between, so that no end of a run is missed.
     """
     subjects = {ref: _subject(ref, key[0]) for ref in refs}
     world.cache.wait(key, frozenset(subjects.values()))
@@ -339,12 +350,12 @@ def find_upstream(
 
 
 def check_waiting(body: Mapping[str, Any], world: World) -> None:
-    """Raise SpecError where this run waits for itself, by way of others."""
+    """Raise SpecError if this run waits for itself by way of other runs."""
     check_circle(body, lambda ref: _find_body(_subject(ref, body["metadata"]["namespace"]), world))
 
 
 def _subject(ref: Ref, namespace: str) -> Subject:
-    # Outside a pipeline `ops.NAME` is the Operation of that name: whoever writes manifests into git
+    # Outside a pipeline, `ops.NAME` is the Operation of that name: the author of a manifest in git
     # cannot know a uid beforehand.
     return Subject("run" if ref.kind == "runs" else "operation", namespace, ref.target)
 
@@ -356,9 +367,9 @@ def _find_body(subject: Subject, world: World) -> Mapping[str, Any] | None:
 
 
 async def refresh(key: Key, *, world: World) -> set[Key]:
-    """Read the Operation itself: the cache was too old for a write.
+    """Read the Operation itself, after a write failed because the cache was too old.
 
-    Returns who should look: the watch has nothing new to say.
+    Returns the runs to reconcile, since the watch may have nothing new to report.
     """
     try:
         return world.cache.put(OPERATIONS, await world.kube.get(OPERATIONS, *key))

@@ -1,8 +1,8 @@
-"""Whether an object that has the name of ours may be adopted: the API server is asked what it would
-make of our manifest.
+"""Check whether an existing object with our name may be adopted, by comparing it with a dry run of
+our manifest.
 
-Owns the dry run and what follows where it is refused. What is compared is `core.pods.adoption`'s
-business. Must not write.
+Owns the dry run and the fallback where it is refused. `core.pods.adoption` does the comparison.
+Must not write.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ _RESOURCES = {"Pod": PODS, "Service": SERVICES, "Deployment": DEPLOYMENTS}
 async def check_own(
     found: Mapping[str, Any], manifest: Mapping[str, Any], *, world: World, exact: bool
 ) -> None:
-    """Raise AlreadyExists for an object that is not exactly what would be made of `manifest`.
+    """Raise AlreadyExists if `found` is not exactly what the API server would make of `manifest`.
 
-    Without `exact` another version or configuration of the operator rendered it: only what the user
-    wrote can be compared.
+    Without `exact`, another version or configuration of the operator rendered the object, so only
+    what the user wrote can be compared.
     """
     if not exact:
         check_same(find_other_program(found, manifest), found)
         return
     metadata = manifest["metadata"]
-    # A dry run under the same name is refused: the name is taken.
+    # A dry run under the same name would be refused, because the name is taken.
     renamed = {**manifest, "metadata": {**metadata, "name": f"{metadata['name']}-preview"}}
     try:
         expected = await world.kube.preview(
             _RESOURCES[manifest["kind"]], metadata["namespace"], renamed
         )
     except (Forbidden, Invalid):
-        # The quota is used up by this very object, or a webhook does not support dry runs.
+        # This very object uses up the quota, or a webhook does not support dry runs.
         check_same(find_contradiction(found, manifest), found)
         return
     check_same(find_difference(found, expected, manifest), found)
 
 
 def check_same(difference: str | None, found: Mapping[str, Any]) -> None:
-    """Raise AlreadyExists where there is a difference."""
+    """Raise AlreadyExists if there is a difference."""
     if difference is None:
         return
     kind, name = found.get("kind") or "object", found["metadata"]["name"]

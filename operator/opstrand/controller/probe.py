@@ -1,8 +1,8 @@
-"""One question to a page of a service: when was it used last.
+"""One request to a page of a service: when was the service last used?
 
-The only request of the operator that does not go to the API server. What answers is the user's
-program: its answer is bounded in size and time, and a redirect is not followed. Must not judge what
-it says.
+This is the operator's only request that does not go to the API server. The user's program answers
+it, so the response is bounded in size and time, and redirects are not followed. Must not interpret
+the answer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _MOST = 64 * 1024
 
 
 async def ask_activity(url: str) -> Activity:
-    """What the page tells, or why it does not. Never raises for what a page may do."""
+    """When the service was last used, or why that is unknown. Never raises for what a page does."""
     try:
         async with (
             aiohttp.ClientSession(

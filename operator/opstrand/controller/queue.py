@@ -1,8 +1,8 @@
-"""One reconcile per key at a time, and one more remembered; namespaces take turns.
+"""Run one reconcile per key at a time, remember at most one more, and let namespaces take turns.
 
-Owns concurrency, the two lanes, delays and the backoff after trouble. A reconcile whose decision is
-expensive leaves the first lane and is done in the second, which has its own few slots: it never
-holds a slot that other runs need. Must not know what a reconcile does.
+Owns concurrency, the two lanes, delays and the backoff after errors. A reconcile whose decision is
+expensive leaves the first lane for the second, which has a few slots of its own, so it never holds
+a slot that other runs need. Must not know what a reconcile does.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ Reconcile = Callable[[Key], Awaitable[Outcome]]
 
 
 class Queue:
-    """Keys in, `reconcile(key)` out. Nothing runs before `start`: what comes earlier is kept.
+    """Keys in, `reconcile(key)` out. Nothing runs before `start`: keys added earlier are kept.
 
-    A key whose outcome is `parked` is handed to `reconcile_parked`, at most `parked_slots` at once,
-    and at most all of them but one for the same namespace.
+    A key whose outcome is `parked` is passed to `reconcile_parked`. At most `parked_slots` of those
+    run at once, and at most all of them but one for the same namespace.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Queue:
         self._waiting: FairLine[Key] = FairLine()
         self._parked: FairLine[Key] = FairLine()
         self._running: dict[Key, asyncio.Task[None]] = {}
-        #: Of those that run, how many are in the second lane, by namespace.
+        #: Running keys of the second lane, counted by namespace.
         self._apart: Counter[str] = Counter()
         self._again: set[Key] = set()
         self._timers: dict[Key, asyncio.TimerHandle] = {}
@@ -64,12 +64,12 @@ class Queue:
         return len(self._running) + len(self._waiting) + len(self._parked) + len(self._held or ())
 
     def start(self, *, is_urgent: Callable[[Key], bool] = lambda _: True) -> None:
-        """Begin with what has been added so far, in its order, the urgent first."""
+        """Start with the keys added so far, in their order, the urgent ones first."""
         held, self._held = self._held or {}, None
         self.add_all(sorted(held, key=lambda key: not is_urgent(key)))
 
     def add(self, key: Key) -> None:
-        """Reconcile this key soon: now, or once more after the reconcile that is going on."""
+        """Reconcile this key soon: now, or once more after the reconcile in progress."""
         if self._held is not None:
             self._held[key] = None
             return
@@ -83,9 +83,9 @@ class Queue:
         self._fill()
 
     def _fill(self) -> None:
-        """Start as many as may run.
+        """Start as many reconciles as may run.
 
-        A key that waits is a key and no more: not a task, and nothing of the event that it came by.
+        A waiting key is only a key: it holds no task, and nothing of the event that added it.
         """
         while len(self._running) - self._apart.total() < self._concurrency:
             key = self._waiting.pop()
@@ -97,8 +97,8 @@ class Queue:
             if key is None:
                 break
             if key in self._running:
-                # Looked at in the first lane right now: what that finds decides whether it is still
-                # to be done.
+                # The first lane is reconciling this key: its outcome decides whether the key is
+                # parked again.
                 self._again.add(key)
                 continue
             self._apart[key[0]] += 1
@@ -127,7 +127,7 @@ class Queue:
             self._waiting.put_first(key)
 
     def add_after(self, key: Key, seconds: float) -> None:
-        """Reconcile this key after so many seconds, unless it is sooner for another reason.
+        """Reconcile this key after this many seconds, unless something adds it sooner.
 
         A later call replaces an earlier one.
         """
@@ -174,11 +174,11 @@ class Queue:
 
     def _next_backoff(self, key: Key, asked: float | None) -> float:
         count = self._failures[key] = self._failures.get(key, 0) + 1
-        # A server that asks to be asked at once is not: it would be asked without a pause.
+        # `retry_after: 0` gets the backoff too, else the server would be called without a pause.
         return asked or float(min(FIRST_BACKOFF * 2 ** min(count - 1, 10), MAX_BACKOFF))
 
     async def stop(self) -> None:
-        """Let go of what waits and cancel what runs: everything is made up after the next start."""
+        """Drop waiting keys and cancel running reconciles: the next start makes up for them."""
         self._waiting.clear()
         self._parked.clear()
         for timer in self._timers.values():

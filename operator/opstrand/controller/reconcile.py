@@ -1,7 +1,7 @@
-"""Gather, decide, apply: the one engine, for a cluster and for a laptop.
+"""Gather, decide, apply: the one engine, for a cluster and for a local run.
 
-Called with a key, as often as anyone likes; the same state gives the same effects, and none the
-second time. Must not know who calls.
+It may be called with a key at any time: the same state gives the same effects, and none the second
+time. Must not know its caller.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True)
 class Outcome:
-    """`wake`: other runs that should be reconciled now. `again`: seconds until this one should be;
-    None: when something happens.
+    """What a reconcile leaves to do.
 
-    `trouble`: the error that stopped this reconcile; `wake` holds all the same. `parked`: nothing
-    was done, since the decision may be expensive: reconcile this run with `is_parked`, in a lane
-    where no other run waits.
+    `wake`: other runs to reconcile now. `again`: seconds until this run is reconciled again; None:
+    when something happens. `trouble`: the error that stopped this reconcile; `wake` is valid all
+    the same. `parked`: nothing was done, since the decision may be expensive; reconcile this run
+    with `is_parked`, in a lane where no other run waits.
     """
 
     wake: frozenset[Key] = frozenset()
@@ -51,9 +51,9 @@ DONE = Outcome()
 
 
 async def reconcile(key: Key, *, world: World, clock: Clock, is_parked: bool = False) -> Outcome:
-    """Bring the run of this key one step nearer to its end.
+    """Advance the run of this key one step toward its end.
 
-    Raises PlatformError for what should be tried again later.
+    Raises PlatformError for errors that should be retried later.
     """
     body = world.cache.operation(key)
     if body is None:
@@ -95,7 +95,7 @@ async def _reconcile(key: Key, world: World, clock: Clock, *, is_parked: bool) -
 
 
 def _record_end(decision: Decision, snapshot: Snapshot, key: Key) -> None:
-    """A run's one line in the log, whatever became of it."""
+    """Write the one log line about a run's end."""
     status = decision.status or {}
     if status.get("finishedAt") and not snapshot.phase.is_final:
         told = {
@@ -109,7 +109,9 @@ def _record_end(decision: Decision, snapshot: Snapshot, key: Key) -> None:
 
 
 async def _decide(gathered: Gathered, key: Key, world: World, *, is_parked: bool) -> Decision:
-    """A bug of ours is logged once with its traceback, and the run says so instead of hanging."""
+    """Decide, inline or in a worker. A bug is logged once with its traceback, and the run ends with
+    that reason instead of hanging.
+    """
     if world.crashes.is_set_aside(str(gathered.snapshot.body["metadata"]["uid"])):
         return _set_aside(gathered)
     try:
@@ -131,8 +133,8 @@ async def _decide(gathered: Gathered, key: Key, world: World, *, is_parked: bool
 
 
 def _set_aside(gathered: Gathered) -> Decision:
-    """The operator was killed again and again while it reconciled this run: it ends, with no look
-    at what it asks for.
+    """End a run during whose reconcile the operator was killed repeatedly, without reading its
+    file.
     """
     words = (
         f"the operator was killed {DEATHS} times while it reconciled this run, which is therefore "

@@ -1,11 +1,11 @@
-"""How long ago something was, by a clock that cannot be set: no wait is lengthened and no run ended
-because a machine's time jumped.
+"""How long ago something happened, by a clock that cannot be set: a jump of the machine's time
+neither lengthens a wait nor ends a run.
 
-Owns what this process has seen of every run's times. A time that appeared while the run was watched
-began after the look before it, and is counted from there by the monotonic clock. What was there at
-the first look (the operator was started again) can be told by the wall clock alone: it is believed
-once a second look, a moment later, finds that the wall clock has gone as the monotonic one. Must
-not decide anything.
+Owns what this process has seen of every run's timestamps. A timestamp that appeared while the run
+was watched began after the previous look, and the monotonic clock counts from there. A timestamp
+that was already there at the first look (after a restart of the operator) can only be measured by
+the wall clock. It is trusted once a second look, a moment later, finds that both clocks have
+advanced equally. Must not decide anything.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from opstrand.core.lifecycle.snapshot import Passed
 from opstrand.core.recorded import parse_moment
 from opstrand.types import Key
 
-#: Seconds: by how much the two clocks may differ between two looks.
+#: Seconds by which the two clocks may differ between two looks.
 _TOLERANCE = 2.0
-#: Seconds until the second look, at most; less for what was not long ago.
+#: Maximum seconds until the second look; fewer for a recent timestamp.
 _LONGEST_DOUBT = 10.0
-#: Times that are kept of one run.
+#: Timestamps kept per run.
 _KEPT = 32
 
 
@@ -30,7 +30,7 @@ _KEPT = 32
 class _Seen:
     """`base`: seconds that had passed at the monotonic time `at`.
 
-    `doubted_since`: when the wall clock was last read differently.
+    `doubted_since`: monotonic time at which the wall clock last disagreed; None once it is trusted.
     """
 
     base: float
@@ -45,15 +45,19 @@ class _Run:
 
 
 class Stopwatch:
-    """Seconds since the times of each run. `monotonic` is seconds of a clock that cannot be set."""
+    """Seconds since the timestamps of each run. `monotonic` returns seconds of a clock that cannot
+    be set.
+    """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._runs: dict[Key, _Run] = {}
 
     def look(self, key: Key, texts: Iterable[str], now: datetime) -> Callable[[str, bool], Passed]:
-        """A look at a run in which these times are written. Returns what measures any time of it;
-        with True one that may have been there for long when it is first asked for.
+        """Record a look at a run whose status contains the timestamps `texts`.
+
+        Returns a function that measures any timestamp of the run. Pass True for a timestamp that
+        may have existed long before it is first measured.
         """
         run = self._runs.setdefault(key, _Run())
         before, run.looked_at = run.looked_at, self._monotonic()
@@ -88,7 +92,7 @@ class Stopwatch:
 
 def _begin(by_wall: float, mono: float, before: float | None) -> _Seen:
     if by_wall <= 0:
-        # Of a clock that is ahead: it is counted from now on.
+        # The other clock is ahead: count from now.
         return _Seen(0.0, mono)
     if before is None:
         return _Seen(by_wall, mono, doubted_since=mono)
@@ -96,9 +100,9 @@ def _begin(by_wall: float, mono: float, before: float | None) -> _Seen:
 
 
 def _check(seen: _Seen, by_wall: float, mono: float) -> None:
-    """While it is doubted: the clocks must agree between two looks.
+    """While a timestamp is in doubt, require that both clocks agree between two looks.
 
-    Where they do not, the shorter time is the one that surely passed.
+    If they do not, restart from the shorter time, which has certainly passed.
     """
     passed = seen.base + mono - seen.at
     if seen.doubted_since is None or abs(by_wall - passed) <= _TOLERANCE:

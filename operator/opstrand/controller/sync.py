@@ -1,7 +1,7 @@
-"""Keeping the cache true: full lists, events as they come, how each watch fares, and how old the
-last word is.
+"""Keep the cache true: full lists, events, the health of each watch, and the time of the last
+message from the cluster.
 
-Must not reconcile; it says which keys should be.
+Must not reconcile; it only adds keys to the queue.
 """
 
 from __future__ import annotations
@@ -26,19 +26,18 @@ from opstrand.types import Key
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that a small list may take: less than a probe waits, so that it hears why.
+#: Timeout in seconds of a small list: less than a probe waits, so that the probe gets the reason.
 _SMALL_LIST = 5.0
-#: Seconds between two tries of what failed: the first, and the longest.
+#: Seconds between two tries after a failure: the first pause, and the longest.
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 5.0
-#: A watch that lived for so many seconds was well: its failure has nothing to do with those before
-#: it.
+#: A watch that lived for this many seconds was healthy: its failure does not continue an earlier
+#: series of failures.
 _WELL = 5.0
 _GUESSES = tuple(
     re.compile(rb'"%s":"([^"\\]+)"' % key) for key in (b"namespace", b"name", b"resourceVersion")
 )
-#: How an API server writes an event: the object's keys are in the alphabet's order, which has few
-#: before the metadata.
+#: How an API server writes an event: the object's keys are sorted, and few sort before `metadata`.
 _HEAD = re.compile(
     rb'\{"type":"([A-Z]+)","object":\{"apiVersion":"[^"\\]*","kind":"[^"\\]*","metadata":'
 )
@@ -50,8 +49,9 @@ _WATCHED: tuple[tuple[Resource, str], ...] = (
 
 
 def _read_head(line: bytes) -> tuple[str, Mapping[str, Any]]:
-    """An event's type, and its object with the metadata at least: as an API server writes it, that
-    is all that is read.
+    """An event's type, and its object with at least the metadata.
+
+    Of an event in the API server's own format, only the metadata is parsed.
     """
     head = _HEAD.match(line)
     if head is None:
@@ -63,12 +63,12 @@ def _read_head(line: bytes) -> tuple[str, Mapping[str, Any]]:
 
 @dataclass(eq=False)
 class Watch:
-    """What is watched, in one namespace or in all, and how that went lately."""
+    """One watch, of one namespace or of all, and its recent health."""
 
     resource: Resource
     namespace: str | None
     labels: str
-    #: Of a full list that no watch has begun from yet.
+    #: The version of a full list from which no watch has started yet.
     version: str = ""
     opened: float | None = None
     failures: int = 0
@@ -79,9 +79,9 @@ class Watch:
         self.opened = time.monotonic()
 
     def fail(self, words: str) -> float:
-        """The server ended it with an error.
+        """Record that the server ended the watch with an error.
 
-        Returns how long to wait: longer each time, until one lives.
+        Returns how many seconds to wait: more each time, until a watch lives.
         """
         now = time.monotonic()
         if not self.failures or (self.opened is not None and now - self.opened > _WELL):
@@ -90,14 +90,14 @@ class Watch:
         return float(min(_FIRST_PAUSE * 2 ** min(self.failures - 1, 10), _LONGEST_PAUSE))
 
     def failing_for(self) -> float:
-        """Seconds since the first of the failures that are not over; 0 while it is open."""
+        """Seconds since the first failure of the current series; 0 while the watch is open."""
         return (
             time.monotonic() - self.failing_since if self.failures and self.opened is None else 0.0
         )
 
 
 class Sync:
-    """Between kopf and the queue."""
+    """Connects kopf's events to the cache and the queue."""
 
     def __init__(self, world: World, queue: Queue) -> None:
         self._world = world
@@ -109,22 +109,22 @@ class Sync:
         )
 
     def hear(self) -> None:
-        """The cluster said something, whatever it was."""
+        """Record that the cluster sent something."""
         self._heard = time.monotonic()
 
     def observe(self, resource: Resource, kind: str | None, body: Mapping[str, Any]) -> None:
-        """One event. `kind` is ADDED, MODIFIED or DELETED."""
+        """Process one event. `kind` is ADDED, MODIFIED or DELETED."""
         cache = self._world.cache
         self._queue.add_all(
             cache.drop(resource, body) if kind == "DELETED" else cache.put(resource, body)
         )
 
     def is_old_news(self, resource: Resource, line: bytes) -> bool:
-        """An event, as its watch wrote it, of just what is known: half of all events repeat the
-        answer to a write of ours.
+        """Whether an event, as the watch sent it, repeats what is cached.
 
-        The first of each key in the text are guesses, and right as a rule; the event is read only
-        where they say so.
+        Half of all events repeat the response to one of our own writes. The first match of each key
+        in the text is a guess, and usually right; the event is parsed only if the guess says that
+        it is old.
         """
         namespace, name, version = (
             found[1].decode() if (found := key.search(line)) else "" for key in _GUESSES
@@ -136,9 +136,9 @@ class Sync:
         return kind in ("ADDED", "MODIFIED") and known == head["metadata"]["resourceVersion"]
 
     async def list_all(self) -> None:
-        """Take a full list of everything.
+        """Store a full list of everything.
 
-        Raises PlatformError where one of the lists cannot be had.
+        Raises PlatformError if one of the lists fails.
         """
         for watch in self.watches:
             try:
@@ -149,14 +149,14 @@ class Sync:
                 ) from error
 
     async def list_for(self, watch: Watch) -> str:
-        """The version to watch from: all that is older was taken, and what is gone since the last
-        list was dropped.
+        """The version to watch from: everything older is cached, and what the list lacks is
+        dropped.
         """
         version, watch.version = watch.version, ""
         return version or await self._list(watch)
 
     async def _list(self, watch: Watch) -> str:
-        """Page by page, so that all of it is never held beside the cache.
+        """List page by page, so that the whole list is never held beside the cache.
 
         Returns the list's version.
         """
@@ -177,11 +177,11 @@ class Sync:
         return version
 
     async def list_at_start(self, patience: float) -> None:
-        """The first full list, tried again for so many seconds: an API server that is busy or
-        restarting is no reason to die.
+        """The first full list, retried for `patience` seconds: the operator must not die because an
+        API server is busy or restarting.
 
-        Raises PlatformError where it cannot be had until then, and at once where it will not be:
-        rights, or no CRDs.
+        Raises PlatformError if no list succeeds by then, and at once for an error that will not
+        pass: missing rights or CRDs.
         """
         deadline = time.monotonic() + patience
         pause = _FIRST_PAUSE
@@ -198,7 +198,9 @@ class Sync:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _check_gone(self, resource: Resource, body: Mapping[str, Any]) -> None:
-        """A list was made before or after; only a GET of the object itself says that it is gone."""
+        """Read the object itself: the list may be older or newer, and only a GET proves that it is
+        gone.
+        """
         metadata = body["metadata"]
         try:
             found = await self._world.kube.get(resource, metadata["namespace"], metadata["name"])
@@ -208,7 +210,9 @@ class Sync:
         self._queue.add_all(self._world.cache.put(resource, found))
 
     async def relist_forever(self, interval: float) -> None:
-        """Make up what a watch has missed, every `interval` seconds; sooner where a list failed."""
+        """List everything every `interval` seconds, for what a watch has missed; sooner after a
+        failed list.
+        """
         pause = interval
         while True:
             await asyncio.sleep(pause)
@@ -224,8 +228,10 @@ class Sync:
                 logger.exception("the periodic list failed: this is a bug")
 
     async def find_trouble(self) -> str | None:
-        """Why the operator should be restarted, if it should: a watch that fails again and again,
-        or nothing heard for long, and a small list not answered either.
+        """Why the operator should be restarted; None if it should not.
+
+        The reasons are a watch that keeps failing, or a long silence during which a small list
+        fails too.
         """
         settings = self._world.settings
         for watch in self.watches:
@@ -248,7 +254,7 @@ class Sync:
         return None
 
     def numbers(self) -> dict[str, float]:
-        """What a probe may show besides."""
+        """Numbers that a health probe may show."""
         return {
             "queue": self._queue.depth,
             "heardSecondsAgo": round(time.monotonic() - self._heard, 1),
@@ -256,5 +262,5 @@ class Sync:
 
 
 def _may_pass(error: PlatformError) -> bool:
-    """Whether the same list may be answered later: not where rights or the CRDs are missing."""
+    """Whether the same list may succeed later: not if rights or the CRDs are missing."""
     return isinstance(error, ApiError) and not isinstance(error, (NotFound, Forbidden))

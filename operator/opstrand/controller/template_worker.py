@@ -1,13 +1,13 @@
-"""Where templates are evaluated for one person's command: one warm worker process with bounded
-memory and time.
+"""Evaluate templates for one user's command, in one warm worker process with bounded memory and
+time.
 
-The operator and the API, where many people's files meet, decide in `opstrand.workers` instead.
+The operator and the API, which process files of many users, decide in `opstrand.workers` instead.
 
-Owns the process: started when first needed, gone when a template takes too long, started again for
-the next one. What `for_one_run` gives is the `evaluate=` of `core.resolving` and `core.pods.plan`.
-Time is the worker's own CPU time: a busy machine fails nobody's run. Nothing of the operator's
-(environment, files, threads) is reachable through a value: only JSON crosses. Must not know what is
-evaluated or why.
+Owns the process: it is started when first needed, killed when a template takes too long, and
+started again for the next one. `for_one_run` returns the `evaluate=` of `core.resolving` and
+`core.planning.plan`. Time is the worker's own CPU time, so that a busy machine fails no run.
+Nothing of the caller's process (environment, files, threads) is reachable through a value: only
+JSON crosses. Must not know what is evaluated or why.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from opstrand.core.templates.template import Evaluate, EvaluationFailed
 from opstrand.core.templates.traced import from_answer, to_answer
 from opstrand.errors import PlatformError
 
-#: CPU time of one template, and of all templates of one run: they take turns with those of others.
+#: CPU seconds of one template, and of all templates of one run.
 SECONDS = 0.5
 TOGETHER = 5.0
-#: However little it computes meanwhile.
+#: Elapsed seconds of one request, however little CPU time it used.
 _PATIENCE = 20.0
 BYTES = 256 * 1024 * 1024
-#: A result that is larger could not be kept anyway.
+#: Bytes of a result: a larger one could not be stored anyway.
 RESULT = 4 * 1024 * 1024
 _START = 30.0
 _HEADER = 8
@@ -52,8 +52,9 @@ class Allowance:
 
 
 class Sandbox:
-    """`evaluate(source, values)` renders one template; safe to call from several threads, one at a
-    time goes through.
+    """`evaluate(source, values)` renders one template.
+
+    Safe to call from several threads: a lock admits one at a time.
     """
 
     def __init__(self, *, seconds: float = SECONDS, memory: int = BYTES) -> None:
@@ -75,7 +76,7 @@ class Sandbox:
         self.close()
 
     def start(self) -> None:
-        """Have the worker ready before the first template needs it."""
+        """Start the worker before the first template needs it."""
         with self._lock:
             self._find_worker()
 
@@ -84,7 +85,7 @@ class Sandbox:
             self._end_worker()
 
     def for_one_run(self) -> Evaluate:
-        """`evaluate` for templates that belong together: they have one allowance."""
+        """`evaluate` for templates that belong together: they share one allowance."""
         return partial(self.evaluate, allowance=Allowance())
 
     def evaluate(
@@ -92,7 +93,7 @@ class Sandbox:
     ) -> Any:
         """The template's JSON value.
 
-        Raises EvaluationFailed with the reason, also when it takes too long or too much.
+        Raises EvaluationFailed with the reason, also if it takes too long or too much memory.
         """
         if allowance is not None and allowance.left <= 0:
             raise EvaluationFailed(
@@ -104,7 +105,7 @@ class Sandbox:
             answer = self._ask(request)
             is_lost = self._worker is None
         if allowance is not None:
-            # The next worker has to be started because of this template.
+            # Charge the start of the next worker to the template that makes it necessary.
             allowance.left -= answer.get("seconds", self._seconds) + (
                 self._start_seconds if is_lost else 0.0
             )
@@ -113,9 +114,9 @@ class Sandbox:
         raise EvaluationFailed(answer["refused"], answer.get("undefined"))
 
     def _ask(self, request: bytes) -> dict[str, Any]:
-        """One request, one answer.
+        """Send one request and read one answer.
 
-        A worker that is gone is replaced once: it may have been lost for a reason of its own.
+        A dead worker is replaced once: it may have died for an unrelated reason.
         """
         for _ in range(2):
             worker = self._find_worker()
@@ -131,7 +132,8 @@ class Sandbox:
                     return self._refuse_slow()
                 continue
             if answer.get("out_of_memory"):
-                self._end_worker()  # what it still holds must not be missing to the next template
+                # Restart it: memory that it still holds would be missing for the next template.
+                self._end_worker()
             return answer
         return {"refused": TOO_MUCH}
 
@@ -172,7 +174,7 @@ class Sandbox:
         return self._worker
 
     def _end_worker(self, *, grace: float = 0.0) -> int:
-        """Its exit code: its own, if it ends by itself within the grace."""
+        """End the worker and return its exit code: its own if it ends within the grace."""
         worker, self._worker = self._worker, None
         if worker is None:
             return 0
@@ -220,9 +222,9 @@ def _left(deadline: float) -> float:
 
 
 def serve(memory: int, seconds: float) -> None:
-    """The worker's life: one request, one answer, until its input ends.
+    """The worker's main loop: one request, one answer, until its input ends.
 
-    It limits itself before it reads the first.
+    It limits itself before it reads the first request.
     """
     source, sink = os.dup(0), os.dup(1)
     with open(source, "rb", buffering=0) as requests, open(sink, "wb", buffering=0) as answers:
@@ -233,8 +235,8 @@ def serve(memory: int, seconds: float) -> None:
             if len(header) < _HEADER:
                 return
             request = _take(requests, int.from_bytes(header, "big"))
-            # The timer's signal ends the process whatever it is at, a regex that never comes back
-            # too.
+            # The timer's signal ends the process whatever it is doing, even inside a regex that
+            # never returns.
             signal.setitimer(signal.ITIMER_PROF, seconds)
             answer = _answer(request)
             signal.setitimer(signal.ITIMER_PROF, 0)
@@ -242,8 +244,9 @@ def serve(memory: int, seconds: float) -> None:
 
 
 def _limit(memory: int) -> None:
-    """What a template may take comes on top of what the interpreter already has. Where the system
-    counts no memory (not Linux), time is the only limit.
+    """Limit the process: a template's memory comes on top of what the interpreter already uses.
+
+    Where the system does not count memory (not Linux), time is the only limit.
     """
     for kind, limit in (
         (resource.RLIMIT_CORE, 0),
