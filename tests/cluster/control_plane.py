@@ -199,7 +199,8 @@ class ControlPlane:
     def _start_etcd(self) -> None:
         self.etcd_url, peer = (f"http://{LOOPBACK}:{free_port(LOOPBACK)}" for _ in range(2))
         self.processes["etcd"].start([
-            program("etcd"), f"--data-dir={self.folder / 'etcd'}", "--name=only", f"--initial-cluster=only={peer}",
+            program("etcd"), f"--data-dir={self.folder / 'etcd'}", "--name=only",
+            f"--initial-cluster=only={peer}",
             f"--listen-client-urls={self.etcd_url}", f"--advertise-client-urls={self.etcd_url}",
             f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}",
             "--unsafe-no-fsync", "--log-level=warn",  # nothing here has to outlive a power cut
@@ -210,18 +211,24 @@ class ControlPlane:
         key = self.service_account_key
         self.processes["kube-apiserver"].start([
             program("kube-apiserver"), f"--etcd-servers={self.etcd_url}", "--allow-privileged=true",
-            f"--bind-address={self.address}", f"--secure-port={self.port}", f"--advertise-address={self.address}",
+            f"--bind-address={self.address}", f"--secure-port={self.port}",
+            f"--advertise-address={self.address}",
             # A loopback address may not be published as an endpoint; nobody but the test asks for
             # it.
             *(["--endpoint-reconciler-type=none"] if self.address == LOOPBACK else []),
             # Nobody makes default service accounts without the controller manager, and Pods would
             # be refused for want of one.
             *([] if self.controllers else ["--disable-admission-plugins=ServiceAccount"]),
-            "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction", "--service-cluster-ip-range=10.96.0.0/16",
-            f"--service-account-issuer={SERVICE_ACCOUNT_ISSUER}", f"--service-account-signing-key-file={key}",
+            "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
+            "--service-cluster-ip-range=10.96.0.0/16",
+            f"--service-account-issuer={SERVICE_ACCOUNT_ISSUER}",
+            f"--service-account-signing-key-file={key}",
             f"--service-account-key-file={key}", f"--client-ca-file={self.authority_file}",
-            f"--cert-dir={self._pki}", *certificate_flags("tls-cert-file", "tls-private-key-file", self.serving),
-            *certificate_flags("kubelet-client-certificate", "kubelet-client-key", self.kubelet_client),
+            f"--cert-dir={self._pki}",
+            *certificate_flags("tls-cert-file", "tls-private-key-file", self.serving),
+            *certificate_flags(
+                "kubelet-client-certificate", "kubelet-client-key", self.kubelet_client
+            ),
             "--kubelet-preferred-address-types=InternalIP",  # the node's name is in nobody's DNS
             *self._aggregation_flags(), *self._audit_flags(), *self.flags,
         ])  # fmt: skip
@@ -255,7 +262,8 @@ class ControlPlane:
     def _start_controller_manager(self) -> None:
         signer = self.authority.pair
         self.processes["kube-controller-manager"].start([
-            program("kube-controller-manager"), f"--kubeconfig={self.user('system:kube-controller-manager')}",
+            program("kube-controller-manager"),
+            f"--kubeconfig={self.user('system:kube-controller-manager')}",
             "--use-service-account-credentials", f"--root-ca-file={self.authority_file}",
             f"--service-account-private-key-file={self.service_account_key}",
             *certificate_flags("cluster-signing-cert-file", "cluster-signing-key-file", signer),

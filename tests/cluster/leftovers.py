@@ -142,5 +142,6 @@ def remove_state(folder: Path, kept: Iterable[str]) -> None:
     everything = [str(path) for path in folder.glob(f"{TRASH}*")]
     subprocess.Popen(
         ["rm", "-rf", *everything],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )  # fmt: skip

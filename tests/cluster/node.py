@@ -96,8 +96,10 @@ class Node:
             "kubelet.json", json.dumps(self._kubelet_settings(serving), indent=1)
         )
         self.processes["kubelet"].start([
-            program("kubelet"), f"--config={configuration}", f"--kubeconfig={kubeconfig}", f"--cert-dir={self.folder / 'pki'}",
-            f"--root-dir={self.folder / 'kubelet'}", f"--hostname-override={NAME}", f"--node-ip={ADDRESS}",
+            program("kubelet"), f"--config={configuration}", f"--kubeconfig={kubeconfig}",
+            f"--cert-dir={self.folder / 'pki'}",
+            f"--root-dir={self.folder / 'kubelet'}", f"--hostname-override={NAME}",
+            f"--node-ip={ADDRESS}",
         ], env=system_environment())  # fmt: skip
 
     def start_proxy(self) -> None:

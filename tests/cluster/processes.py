@@ -45,7 +45,8 @@ class Process:
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
                 [str(word) for word in command],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment, cwd=cwd or self.folder,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True, env=environment, cwd=cwd or self.folder,
             )  # fmt: skip
         self.pid_file.write_text(identity(self._child.pid))
 
@@ -157,8 +158,10 @@ class Guard:
     def __init__(self, pids: Iterable[int]) -> None:
         words = [str(pid) for pid in pids]
         self._shell = subprocess.Popen(
-            ["sh", "-c", 'cat >/dev/null; kill -TERM "$@"; sleep 3; kill -KILL "$@"', "guard", *words],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            ["sh", "-c", 'cat >/dev/null; kill -TERM "$@"; sleep 3; kill -KILL "$@"', "guard",
+             *words],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )  # fmt: skip
 
     def dismiss(self) -> None:

@@ -176,10 +176,14 @@ def client_pod(host: str) -> dict[str, Any]:
     return pod("client", {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
-        "volumes": [{"name": "shared", "emptyDir": {}}, {"name": "token", "projected": {"sources": [projected]}}],
-        "initContainers": [{"name": "init", "image": BASE.name, "command": write, "volumeMounts": [shared]}],
+        "volumes": [{"name": "shared", "emptyDir": {}},
+                    {"name": "token", "projected": {"sources": [projected]}}],
+        "initContainers": [
+            {"name": "init", "image": BASE.name, "command": write, "volumeMounts": [shared]}
+        ],
         "containers": [
-            {"name": "main", "image": BASE.name, "command": ["python3", "-c", CHECKS % host], "volumeMounts": [shared, token]}
+            {"name": "main", "image": BASE.name, "command": ["python3", "-c", CHECKS % host],
+             "volumeMounts": [shared, token]}
         ],
     })  # fmt: skip
 

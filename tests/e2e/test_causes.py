@@ -96,7 +96,8 @@ CAUSES = {
     # room
     "too-large": Cause(
         "Unschedulable",
-        r"asks for cpu: 640 \(main\); asks for gpu\.test/card: 2 \(main\); 0/\d+ nodes are available: .*Insufficient cpu.*",
+        r"asks for cpu: 640 \(main\); asks for gpu\.test/card: 2 \(main\); "
+        r"0/\d+ nodes are available: .*Insufficient cpu.*",
         job("true", resources={"limits": {"cpu": 640, "gpu.test/card": 2}}),
         HANGS,
     ),
@@ -175,7 +176,8 @@ CAUSES = {
     # what stands around it
     "sidecar": Cause(
         "ContainerFailed",
-        r"sidecar 'sidecar-0' does not come up, and main waits for it: could not start: .*no-such-program.*",
+        r"sidecar 'sidecar-0' does not come up, and main waits for it: "
+        r"could not start: .*no-such-program.*",
         job("true", run={"sidecars": [{"image": PLAIN, "command": ["no-such-program"]}]}),
         HANGS,
     ),
@@ -239,7 +241,8 @@ CAUSES = {
     ),
     "large-variables": Cause(
         "TooLarge",
-        r"run\.container\.env: the variables take 1024\.\d KiB \(\d+ bytes\); at most 512\.0 KiB \(524288 bytes\) fit",
+        r"run\.container\.env: the variables take 1024\.\d KiB \(\d+ bytes\); "
+        r"at most 512\.0 KiB \(524288 bytes\) fit",
         job("true", env=[{"name": f"V{number}", "value": "x" * 64 * 1024} for number in range(16)]),
     ),
     "restart-always": Cause(

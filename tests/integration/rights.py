@@ -18,7 +18,8 @@ SELDOM_BY_THE_OPERATOR = {
     (
         "get",
         "operations",
-    ): "read again after a write met a newer version, and before one that a list lacks is held for gone",
+    ): "read again after a write met a newer version, "
+    "and before one that a list lacks is held for gone",
     ("get", "components"): "asked before a Component that a list lacks is held for gone",
     (
         "get",

@@ -172,7 +172,8 @@ COMMANDS: dict[str, Here | By | Not] = {
     ),
     "export POLYAXON_HOST=https://localhost:8000 POLYAXON_SSL_CA_CERT=$PWD/ca.crt": LAPTOP,
     "export POLYAXON_AUTH_TOKEN=$(kubectl create token ACCOUNT)": LAPTOP,
-    "kubectl -n opstrand patch secret opstrand-api-own-tls --type=merge -p '{\"data\":null}'": AUTHORITY,
+    "kubectl -n opstrand patch secret opstrand-api-own-tls --type=merge "
+    "-p '{\"data\":null}'": AUTHORITY,
     "(cd manifests && kustomize edit add component plain-http)": By(
         "tests/unit/test_manifests.py", "plain-http"
     ),

@@ -7,10 +7,12 @@ from typing import Any
 from hypothesis import strategies as st
 
 _WORDS = """
-    n y N Y no yes on off ON Off true True TRUE false null Null NULL ~ 2e-5 12:30 1:20:30 1:60 08 010 0o10 0o8 1_000
-    ._1 .5 1. 1.0 1.5 -0 +1 0x1F 0x_1 0X1f 0b11 0b_ 0b -0b11 +0b1 1e20 1e21 1e999 1.0e+999 .inf -.inf .nan .NaN inf nan = << _1 1__0
-    9223372036854775807 9223372036854775808 18446744073709551616 0xFFFFFFFFFFFFFFFFF 2026-01-01 2026-01-01T10:00:00Z 2026-99-99
-    1e-3 12e03 -.5e3 - + . .. 0 00 0_ 1,000 1Gi 3.11-slim 10.0.0.1 x yes/no Y.Z 0.1.2 +.inf -.5 .5e 5e 0x"""
+    n y N Y no yes on off ON Off true True TRUE false null Null NULL ~ 2e-5 12:30 1:20:30 1:60
+    08 010 0o10 0o8 1_000 ._1 .5 1. 1.0 1.5 -0 +1 0x1F 0x_1 0X1f 0b11 0b_ 0b -0b11 +0b1 1e20
+    1e21 1e999 1.0e+999 .inf -.inf .nan .NaN inf nan = << _1 1__0 9223372036854775807
+    9223372036854775808 18446744073709551616 0xFFFFFFFFFFFFFFFFF 2026-01-01 2026-01-01T10:00:00Z
+    2026-99-99 1e-3 12e03 -.5e3 - + . .. 0 00 0_ 1,000 1Gi 3.11-slim 10.0.0.1 x yes/no Y.Z 0.1.2
+    +.inf -.5 .5e 5e 0x"""
 
 
 WORDS = [*_WORDS.split()]

@@ -185,9 +185,7 @@ async def test_who_finds_out_by_a_conflict_tells_those_who_wait() -> None:
     assert (await behind.run(A)).wake == {B}
 
 
-async def test_trouble_after_the_last_write_neither_keeps_others_waiting_nor_leaves_a_pod_behind() -> (
-    None
-):
+async def test_trouble_after_the_last_write_keeps_no_run_waiting_and_leaves_no_pod() -> None:
     kube = Cluster()
     operator = Operator(kube)
     await kube.create(OPERATIONS, "ns", operation("a"))

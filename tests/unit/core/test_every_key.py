@@ -176,11 +176,13 @@ ELSEWHERE = {
     "dagRef": "a component of a pipeline: tests/unit/core/compiling/test_dag.py",
     "isPreset": "the file changes others: tests/unit/core/compiling/test_compile.py",
     "termination.maxRetries": "the next attempt: tests/unit/core/lifecycle/test_transitions.py",
-    "termination.podFailurePolicy": "the next attempt: tests/unit/core/lifecycle/test_transitions.py",
+    "termination.podFailurePolicy": "the next attempt: "
+    "tests/unit/core/lifecycle/test_transitions.py",
     "termination.ttl": "after the end: tests/unit/core/test_decide.py",
     "termination.culling.timeout": "the end of a service: tests/unit/core/runtimes/test_service.py",
     "inputs.x.description": "for people: opstrand explain, and the file's reader",
-    "inputs.x.delayValidation": "what a value that is not there yet may be: tests/unit/conformance/test_params.py",
+    "inputs.x.delayValidation": "what a value that is not there yet may be: "
+    "tests/unit/conformance/test_params.py",
 }
 
 #: Sections whose keys are not gone through here, and why.

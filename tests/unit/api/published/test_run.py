@@ -199,7 +199,10 @@ async def test_what_no_store_keeps_is_kept_as_its_text(api: Api, runs: MemoryRun
     """The published client sends them as Python writes them, and throws a refusal away, with
     everything else that it was about.
     """
-    said = b'{"outputs": {"acc": 0.5, "loss": NaN, "deep": [-Infinity, 1180591620717411303424, 9223372036854775807]}, "merge": true,'
+    said = (
+        b'{"outputs": {"acc": 0.5, "loss": NaN, '
+        b'"deep": [-Infinity, 1180591620717411303424, 9223372036854775807]}, "merge": true,'
+    )
     said += b' "meta_info": {"file\\udc80": "\\udc80"}, "tags": ["\\ud83d"]}'
     assert (await api.patch(RUN, data=said)).status == 200
     status = await stored(runs)

@@ -345,8 +345,8 @@ def test_a_pod_that_is_taken_away_and_has_not_ended_says_why(
     found = observe_pod(going)
     assert (found.state, found.reason, found.fault) == (seen, "NodeLost", Fault.PLATFORM)
     assert (
-        found.message
-        == "node 'n1' is lost: taken away; its Pod ends when the node is back, or its Node object is deleted"
+        found.message == "node 'n1' is lost: taken away; its Pod ends when the node is back, "
+        "or its Node object is deleted"
     )
 
 

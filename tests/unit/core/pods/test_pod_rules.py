@@ -202,8 +202,8 @@ def test_ten_thousand_variables_and_a_mebibyte_are_refused_with_sizes() -> None:
     assert line.endswith("at most 512.0 KiB (524288 bytes) fit")
     (line,) = problems(container(env=[{"name": "BIG", "value": "x" * 200_000}]))
     assert (
-        line
-        == "run.container.env: the variable BIG takes 195.3 KiB (200004 bytes); at most 128.0 KiB (131071 bytes) fit"
+        line == "run.container.env: the variable BIG takes 195.3 KiB (200004 bytes); "
+        "at most 128.0 KiB (131071 bytes) fit"
     )
 
 
@@ -263,8 +263,8 @@ def test_a_param_cannot_take_the_place_of_a_variable_of_the_run() -> None:
         container(), {"host": {"value": "x", "contextOnly": True, "toEnv": "POLYAXON_HOST"}}
     )
     assert (
-        problem
-        == "run.container.env: toEnv asks for POLYAXON_HOST, which every run has with a value of its own; use another name"
+        problem == "run.container.env: toEnv asks for POLYAXON_HOST, "
+        "which every run has with a value of its own; use another name"
     )
 
 

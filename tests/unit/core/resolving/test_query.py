@@ -19,12 +19,16 @@ from opstrand.errors import SpecError
 from opstrand.settings import Settings
 
 RUNS: list[dict[str, Any]] = [
-    {"uuid": "1" * 32, "name": "train-a", "status": "succeeded", "kind": "job", "tags": ["x", "y"], "duration": 10,
-     "created_at": "2026-01-01T10:00:00Z", "inputs": {"lr": 0.1}, "outputs": {"loss": 0.5, "ok": True},
+    {"uuid": "1" * 32, "name": "train-a", "status": "succeeded", "kind": "job",
+     "tags": ["x", "y"], "duration": 10,
+     "created_at": "2026-01-01T10:00:00Z", "inputs": {"lr": 0.1},
+     "outputs": {"loss": 0.5, "ok": True},
      "meta_info": {"stage": "final"}, "project": "demo"},
-    {"uuid": "2" * 32, "name": "train-b", "status": "failed", "kind": "job", "tags": [], "duration": None,
+    {"uuid": "2" * 32, "name": "train-b", "status": "failed", "kind": "job",
+     "tags": [], "duration": None,
      "created_at": "2026-01-02T10:00:00+02:00", "inputs": {"lr": 1}, "outputs": {}},
-    {"uuid": "3" * 32, "name": "eval", "status": "succeeded", "kind": "service", "tags": ["y"], "duration": 5,
+    {"uuid": "3" * 32, "name": "eval", "status": "succeeded", "kind": "service",
+     "tags": ["y"], "duration": 5,
      "created_at": "2026-01-03T10:00:00Z", "inputs": {"lr": "high"}, "outputs": {"loss": 0.25},
      "artifacts": [{"name": "model", "path": "outputs/model", "kind": "model"}],
      "upstream": [{"uuid": "1" * 32, "name": "train-a", "kind": "run", "values": {}}]},
@@ -126,8 +130,10 @@ def test_what_is_equal_comes_by_name() -> None:
 
 def test_a_join_can_ask_for_whatever_a_list_can() -> None:
     status = {
-        "phase": "Waiting", "reason": "AwaitingApproval", "kind": "job", "tags": ["x"], "meta": {"stage": "final"},
-        "history": [{"status": "created", "at": "2026-01-02T00:00:00Z"}], "startedAt": "2026-01-01T00:00:05Z",
+        "phase": "Waiting", "reason": "AwaitingApproval", "kind": "job", "tags": ["x"],
+        "meta": {"stage": "final"},
+        "history": [{"status": "created", "at": "2026-01-02T00:00:00Z"}],
+        "startedAt": "2026-01-01T00:00:05Z",
         "upstream": [{"uuid": "1" * 32, "name": "up", "kind": "run", "values": {}}],
         "artifacts": [{"name": "model", "kind": "model", "path": "m"}],
     }  # fmt: skip

@@ -182,7 +182,8 @@ def test_a_run_does_not_refer_to_itself() -> None:
 def test_a_run_without_a_pipeline_does_not_wait_for_one() -> None:
     with pytest.raises(
         SpecError,
-        match=r"^params\.p\.ref: 'dag' is the pipeline that a run belongs to, and this run belongs to none$",
+        match=r"^params\.p\.ref: 'dag' is the pipeline that a run belongs to, "
+        r"and this run belongs to none$",
     ):
         resolve(operation({"p": {"ref": "dag", "value": "inputs.x"}}), ME, {Ref("dag"): None})
 

@@ -54,9 +54,12 @@ def test_results(source: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "undefined"), [("{{ nope }}", "nope"), ("x{{ nope }}", "nope"), ("{{ nope.x }}", "nope"), ("{{ nope + 1 }}", "nope"),
-                              ("{{ nope == 1 }}", "nope"), ("{% for i in nope %}{% endfor %}", "nope"), ("{{ d.nope + 1 }}", None),
-                              ("{{ nope | tojson }}", "nope"), ("{{ [nope] | tojson }}", "nope"), ("{{ nope if nope == 1 }}", "nope")],
+    ("source", "undefined"),
+    [("{{ nope }}", "nope"), ("x{{ nope }}", "nope"), ("{{ nope.x }}", "nope"),
+     ("{{ nope + 1 }}", "nope"), ("{{ nope == 1 }}", "nope"),
+     ("{% for i in nope %}{% endfor %}", "nope"), ("{{ d.nope + 1 }}", None),
+     ("{{ nope | tojson }}", "nope"), ("{{ [nope] | tojson }}", "nope"),
+     ("{{ nope if nope == 1 }}", "nope")],
 )  # fmt: skip
 def test_using_an_unknown_name_is_refused_with_the_name(source: str, undefined: str | None) -> None:
     with pytest.raises(EvaluationFailed) as caught:
