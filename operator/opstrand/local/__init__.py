@@ -1,5 +1,5 @@
 """A cluster in this process, for `opstrand run --local`: the same `reconcile`, an in-memory Kube,
 and processes for Pods.
 
-Imports nothing of `core` but what `reconcile` needs: there is no second engine here.
+Imports from `core` only what `reconcile` needs: there is no second engine here.
 """

@@ -1,5 +1,4 @@
-"""What one process knows of the shared runs: the engine's cache, in which a run is known by the
-name in its file too.
+"""The engine's cache for the shared runs, which also indexes a run by the name in its file.
 
 Owns that second index. Must not do I/O.
 """
@@ -17,11 +16,12 @@ from opstrand.types import Key, Manifest
 
 
 class NamedCache(Cache):
-    """A cache in which a run is also known by the name that its file gives it."""
+    """A cache that also knows a run by the name that its file gives it."""
 
     def __init__(self) -> None:
         super().__init__()
-        #: Kept apart: of a run that has ended the cache does not keep the component.
+        #: Kept apart from the bodies, because the cache drops the component of a run that has
+        #: ended.
         self._written: dict[Key, frozenset[str]] = {}
 
     def put(self, resource: Resource, body: Mapping[str, Any]) -> set[Key]:

@@ -1,7 +1,7 @@
-"""Which process executes a run: a lock on a file of the run's folder, which the system frees when
-that process ends, however it ends.
+"""Which process executes a run: a lock on a file of the run's folder.
 
-Owns those locks. Must not read or write a run.
+The system frees the lock when that process ends, however it ends. Owns those locks. Must not read
+or write a run.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from opstrand.local.records import Records
 from opstrand.types import Key
 
 _CLAIM = ".claim"
-#: Another process that only looks whether a run is claimed holds its lock for a moment: so often,
-#: and so long, we try again.
+#: A process that only checks whether a run is claimed holds the lock for a moment. These are the
+#: number of tries and the seconds between two.
 _TRIES, _PAUSE = 20, 0.005
 
 
@@ -31,9 +31,9 @@ class Claims:
         return key in self._files
 
     def claim(self, key: Key) -> bool:
-        """Have the run for this process, until `release` or its end.
+        """Claim the run for this process, until `release` or the end of the process.
 
-        False where another process has it.
+        Returns False if the run is claimed already, by this process or another.
         """
         if key in self._files:
             return False
@@ -45,8 +45,7 @@ class Claims:
                 time.sleep(_PAUSE)
                 continue
             except OSError:
-                # A file system without locks: two runs of one name at once are not kept apart
-                # there.
+                # The file system has no locks, so two runs of one name may execute at once there.
                 pass
             self._files[key] = file
             return True
@@ -63,7 +62,7 @@ class Claims:
             self.release(key)
 
     def is_claimed(self, key: Key) -> bool:
-        """Whether some process executes the run, this one or another."""
+        """Whether any process executes the run, this one or another."""
         if key in self._files:
             return True
         try:
@@ -73,7 +72,7 @@ class Claims:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
-            # Held, or a file system without locks, where a run is not said to be lost.
+            # The lock is held, or the file system has none; there no run is reported as lost.
             return True
         finally:
             os.close(file)

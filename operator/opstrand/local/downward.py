@@ -1,7 +1,7 @@
-"""What a Pod can be told of itself in a variable: its fields, and the resources of a container.
+"""The downward API: the fields of a Pod and the resources of a container that a variable may read.
 
-Owns the paths and resources that Kubernetes offers there (the downward API), and what they are on a
-laptop. Must not know variables.
+Owns the paths and resources that Kubernetes offers there, and their values on a laptop. Must not
+know variables.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from typing import Any
 
 from opstrand.spec.kubernetes.names import parse_quantity
 
-#: The node that a local Pod says it is on.
+#: The node name that a local Pod reports.
 NODE = "local"
 _ADDRESS = "127.0.0.1"
 _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['([^']*)'\]")
-#: In a container's amount and in what it is divided by, Kubernetes counts processors in
-#: thousandths.
+#: Kubernetes counts CPUs in thousandths, both in a container's amount and in the divisor.
 _MILLI = Fraction(1, 1000)
 
 
 def read_field(pod: Mapping[str, Any], path: str) -> str | None:
-    """The text of a `fieldRef`; None for a path that Kubernetes does not offer in a variable."""
+    """Return the value of a `fieldRef`; None for a path that Kubernetes does not offer in a
+    variable.
+    """
     metadata, spec = pod["metadata"], pod["spec"]
     if found := _SUBSCRIPT.fullmatch(path):
         return str((metadata.get(found[1]) or {}).get(found[2], ""))
@@ -44,11 +45,11 @@ def read_field(pod: Mapping[str, Any], path: str) -> str | None:
 
 
 def read_resource(container: Mapping[str, Any], source: Mapping[str, Any]) -> str | None:
-    """The text of a `resourceFieldRef`: whole units, rounded up. None for a resource that
-    Kubernetes does not offer in a variable.
+    """Return the value of a `resourceFieldRef`: whole units, rounded up.
 
-    As on a node, a limit that is not given is what the machine has, and a request is its limit
-    where that is given.
+    Returns None for a resource that Kubernetes does not offer in a variable. As on a node, a limit
+    that is not set is the capacity of the machine, and a request that is not set is the limit, if
+    there is one.
     """
     kind, _, name = str(source.get("resource")).partition(".")
     if kind not in ("limits", "requests") or name not in ("cpu", "memory", "ephemeral-storage"):
@@ -72,7 +73,7 @@ def _round_up(number: Fraction) -> Fraction:
 
 
 def _machine(name: str) -> int:
-    """What this machine has of a resource: processors, or bytes."""
+    """Return the machine's capacity of a resource: a number of CPUs, or bytes."""
     match name:
         case "cpu":
             return os.cpu_count() or 1

@@ -1,9 +1,8 @@
-"""The variables of a container, built in a kubelet's order and by its rules, as far as a laptop
-can.
+"""Build the variables of a container in a kubelet's order and by its rules, as far as a laptop can.
 
-Owns where each value comes from: the file, the Pod itself, or, for a key of a Secret or ConfigMap
-that only a cluster has, the variable of the same name in the environment of the command. What
-cannot be had is named before anything runs. Must not start anything.
+Owns the source of each value: the file, the Pod itself, or the environment of the command. The last
+stands for a key of a Secret or ConfigMap, which only a cluster has: its variable is read under its
+own name. A value that has no source is named before anything runs. Must not start anything.
 """
 
 from __future__ import annotations
@@ -15,17 +14,17 @@ from opstrand.core.planning.expansion import expand
 from opstrand.local.downward import read_field, read_resource
 from opstrand.types import Body
 
-#: Sources that only a cluster has -> what they are called in a message.
+#: Sources that only a cluster has -> their kind in a message.
 _CLUSTER_SOURCES = {"secretKeyRef": "Secret", "configMapKeyRef": "ConfigMap"}
 _CLUSTER_SETS = {"secretRef": "Secret", "configMapRef": "ConfigMap"}
 _PATH = "run.container"
 
 
 def build_environment(pod: Body, container: Body, caller: Mapping[str, str]) -> dict[str, str]:
-    """The variables that the Pod declares, in order: each is expanded over those before it.
+    """Return the variables that the Pod declares, in order: each is expanded over those before it.
 
-    `caller` is the environment of the command. Sets (`envFrom`) come first with a kubelet; here
-    there are only optional ones, which are empty.
+    `caller` is the environment of the command. A kubelet reads `envFrom` first; here only optional
+    ones are left, and they are empty.
     """
     env: dict[str, str] = {}
     for one in container.get("env") or ():
@@ -38,7 +37,7 @@ def build_environment(pod: Body, container: Body, caller: Mapping[str, str]) -> 
 def _read(
     one: Body, pod: Body, container: Body, env: Mapping[str, str], caller: Mapping[str, str]
 ) -> str | None:
-    """The value of a variable; None where it is optional and not there."""
+    """Return the value of a variable; None if it is optional and has no value."""
     if one.get("value"):
         return expand(str(one["value"]), env)
     source = one.get("valueFrom") or {}
@@ -50,7 +49,7 @@ def _read(
 
 
 def find_missing(pod: Body, container: Body, caller: Mapping[str, str]) -> Iterator[str]:
-    """Each variable that would be silently empty here, with what to do."""
+    """Yield a message for each variable that would be silently empty here, with what to do."""
     for one in container.get("envFrom") or ():
         yield from _refuse_set(one)
     for one in container.get("env") or ():
@@ -100,13 +99,17 @@ def _refuse_source(
                 "one process"
             )
         elif read_resource(container, details) is None:
-            yield f"{path}: {name} asks for {details.get('resource')!r}, which --local does not know"
+            yield (
+                f"{path}: {name} asks for {details.get('resource')!r}, which --local does not know"
+            )
     else:
         yield f"{path}: {name} is a {key}, which needs a cluster"
 
 
 def list_taken(container: Body, caller: Mapping[str, str]) -> list[str]:
-    """The variables that come from the environment of the command instead of a cluster."""
+    """List the variables whose values come from the environment of the command instead of a
+    cluster.
+    """
     found = (one for one in container.get("env") or () if not one.get("value"))
     return [
         one["name"]

@@ -1,7 +1,6 @@
-"""`Kube` in memory: Operations live where the loopback API keeps them, Pods and ConfigMaps in
-dicts.
+"""`Kube` in memory: the loopback API's store holds Operations, and dicts hold Pods and ConfigMaps.
 
-Owns names, uids and resourceVersions as an API server would give them, and tells a listener of
+Owns names, uids and resourceVersions, as an API server would set them, and calls a listener with
 every change. Must not run anything.
 """
 
@@ -30,9 +29,9 @@ Listener = Callable[[Resource, str, Manifest], None]
 
 
 class LocalRuns(MemoryRuns):
-    """The API's keeper of runs.
+    """The store of runs of the API.
 
-    Every write, the API's or the engine's, is one event for the listener.
+    Every write of the API or the engine is one event for the listener.
     """
 
     def __init__(self, listener: Listener) -> None:
@@ -40,7 +39,7 @@ class LocalRuns(MemoryRuns):
         self._listener = listener
 
     async def put(self, body: Mapping[str, Any]) -> Manifest:
-        # Plain JSON only, as it would be returned by a cluster.
+        # Plain JSON only, as a cluster would return it.
         stored: Manifest = dict(await super().put(as_stored(json.loads(json.dumps(body)))))
         self._listener(OPERATIONS, "MODIFIED", stored)
         return stored
@@ -52,7 +51,7 @@ class LocalRuns(MemoryRuns):
             self._listener(OPERATIONS, "DELETED", dict(body))
 
     async def add(self, body: Manifest) -> Manifest:
-        """Keep a new run. Raises AlreadyExists where the name is taken."""
+        """Store a new run. Raises AlreadyExists if the name is taken."""
         if key_of(body) in self.bodies:
             raise AlreadyExists(f"Operation {'/'.join(key_of(body))} is there already", status=409)
         return await self.put(body)
@@ -61,7 +60,7 @@ class LocalRuns(MemoryRuns):
 class MemoryKube:
     """The verbs that `reconcile` uses.
 
-    What a laptop cannot run is refused as an API server would: with its path, and for good.
+    It refuses what a laptop cannot run as an API server would: with the path, and for good.
     """
 
     def __init__(self, listener: Listener, runs: LocalRuns | None = None) -> None:
@@ -111,7 +110,7 @@ class MemoryKube:
         self, resource: Resource, namespace: str | None, body: Mapping[str, Any]
     ) -> Manifest:
         if resource is EVENTS:
-            # Who runs it sees its status: there is nobody else to tell.
+            # No Event is stored: the user sees the status of the run in the terminal.
             return dict(body)
         name = (
             body["metadata"].get("name") or body["metadata"]["generateName"] + uuid.uuid4().hex[:5]
@@ -140,16 +139,16 @@ class MemoryKube:
     async def preview(
         self, resource: Resource, namespace: str | None, body: Mapping[str, Any]
     ) -> Manifest:
-        """What a create would store: here nothing is added to it."""
+        """Return what a create would store: here nothing is added to it."""
         plain: Manifest = as_stored(json.loads(json.dumps(body)))
         return plain
 
     async def store(
         self, resource: Resource, body: Mapping[str, Any], event: str = "MODIFIED"
     ) -> Manifest:
-        """Keep this body under a new version, and tell of it.
+        """Store this body under a new version, and call the listener.
 
-        Plain JSON only, as it would come back from a cluster.
+        Plain JSON only, as a cluster would return it.
         """
         if resource is OPERATIONS:
             return await self.runs.put(body)
@@ -188,7 +187,7 @@ class MemoryKube:
         if body is None:
             return
         if resource is PODS and "deletionTimestamp" not in body["metadata"]:
-            # As with a kubelet: marked first, gone when its process is.
+            # As with a kubelet: mark the Pod first, remove it when its process has ended.
             await self.json_patch(
                 PODS,
                 namespace,
@@ -201,7 +200,7 @@ class MemoryKube:
             await self.delete(PODS, namespace, _make_replica(body)["metadata"]["name"])
 
     async def remove(self, resource: Resource, body: Manifest) -> None:
-        """Remove the object, and tell of it."""
+        """Remove the object, and call the listener."""
         key = key_of(body)
         if resource is OPERATIONS:
             await self.runs.drop(key)
@@ -211,9 +210,9 @@ class MemoryKube:
 
 
 def _apply_patch(ops: JsonPatch, body: Mapping[str, Any]) -> Manifest:
-    """The object with these changes.
+    """Return the object with these changes.
 
-    Raises Conflict where it is another version than they are for, Invalid where they do not apply.
+    Raises Conflict if the changes are for another version, Invalid if they do not apply.
     """
     what = f"{body.get('kind')} {'/'.join(key_of(body))}"
     for op in ops:
@@ -232,7 +231,7 @@ def _apply_patch(ops: JsonPatch, body: Mapping[str, Any]) -> Manifest:
 
 
 def _make_replica(deployment: Mapping[str, Any]) -> Manifest:
-    """The one Pod that a laptop has of a Deployment: there is one of each port."""
+    """Make the one Pod that a laptop runs of a Deployment: there is only one of each port."""
     metadata, template = deployment["metadata"], deployment["spec"]["template"]
     owners = [
         *metadata["ownerReferences"],

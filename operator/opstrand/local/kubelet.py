@@ -1,4 +1,4 @@
-"""The kubelet of a laptop: a Pod is a process, its status is what became of it.
+"""The kubelet of a laptop: it runs each Pod as a process, and reports the outcome in its status.
 
 Owns processes, their folders and their logs. It follows the Pods of the in-memory Kube and knows
 nothing of runs.
@@ -43,22 +43,22 @@ logger = logging.getLogger(__name__)
 _LAST_BYTES = 2048
 #: Seconds between SIGTERM and SIGKILL.
 _GRACE = 10.0
-#: Seconds between two lives of a service's program, at most.
+#: The longest pause before a service's program is restarted, in seconds.
 _LONGEST_PAUSE = 60.0
-#: Seconds of silence after which the output of an ended program is over, though a process that left
-#: its session still holds it.
+#: Seconds of silence after which the output of an ended program is complete, even if a process that
+#: left its session still holds the pipe.
 _SILENCE = 1.0
-#: Seconds after which it is over in any case.
+#: Seconds after which the output is complete in any case.
 _LATEST = 5.0
-#: Between two looks whether a program has ended, seconds.
+#: Seconds between two checks whether a program has ended.
 _LOOK = 0.02
 
-#: Called with the Pod and one line of main's output as it was written, its end included.
+#: Called with the Pod and one line of main's output as it was written, its newline included.
 OnLine = Callable[[Manifest, bytes], None]
 
 
 class Kubelet:
-    """Runs every Pod that it is told of, once."""
+    """Runs every Pod that it observes, once."""
 
     def __init__(self, kube: MemoryKube, *, records: Records, token: str, on_line: OnLine) -> None:
         self._kube = kube
@@ -68,11 +68,11 @@ class Kubelet:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._deadlines: set[str] = set()
-        #: How often a service's program was started again, by Pod.
+        #: Pod name -> how often the service's program was restarted.
         self._lives: dict[str, int] = {}
 
     def observe(self, kind: str, pod: Manifest) -> None:
-        """One event of a Pod: start it, end it, or nothing."""
+        """Handle one event of a Pod: start it, end it, or do nothing."""
         name = pod["metadata"]["name"]
         if kind == "ADDED":
             self._tasks[name] = asyncio.create_task(self._run(pod), name=f"pod {name}")
@@ -83,10 +83,10 @@ class Kubelet:
                 self._pass_deadline(name)
 
     def _end(self, name: str) -> None:
-        """Ask the program to end; what has not within the grace is killed."""
+        """Send SIGTERM to the program, and SIGKILL after the grace period."""
         process = self._processes.get(name)
         if process is not None and process.returncode is None:
-            # The whole session: a shell's children are part of the container.
+            # Signal the whole session: a shell's children are part of the container.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
             asyncio.get_running_loop().call_later(_GRACE, self._kill, process)
@@ -94,7 +94,7 @@ class Kubelet:
             self._tasks[name].cancel()
 
     def kill(self) -> None:
-        """End what still runs, without its grace."""
+        """Kill every process that still runs, without its grace period."""
         for process in self._processes.values():
             self._kill(process)
 
@@ -124,8 +124,8 @@ class Kubelet:
         except asyncio.CancelledError:
             pass
         except Exception as error:
-            # A full disk, a folder that may not be written: a Pod that nobody looks after would
-            # never end.
+            # For example, the disk is full or a folder is not writable. Without this report the run
+            # would never end.
             await self._give_up(pod, error)
         finally:
             self._tasks.pop(name, None)
@@ -143,8 +143,8 @@ class Kubelet:
         await self._report(pod, "Failed", {"containerStatuses": [_ended("main", 1, _now(), words)]})
 
     async def _initialize(self, pod: Manifest, root: str) -> None:
-        """The init container as a process: it can be ended, whatever it waits for."""
-        # What an earlier attempt left is gone, as with an emptyDir.
+        """Run the init container as a process, so that it can be ended while it waits."""
+        # Remove what an earlier attempt left, as with an emptyDir.
         await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)
         document = json.loads(self._read_document(pod))
         document["steps"] = [_as_in_container(step, root) for step in document["steps"]]
@@ -160,9 +160,9 @@ class Kubelet:
             )
 
     def _lay_out(self, document: dict[str, Any], root: str) -> str:
-        """The document and the token where the Pod's volumes would show them.
+        """Write the document and the token to where the Pod's volumes would show them.
 
-        Returns the document's digest.
+        Returns the document's SHA-256.
         """
         os.makedirs(root)
         data = json.dumps(document).encode()
@@ -175,8 +175,8 @@ class Kubelet:
         return hashlib.sha256(data).hexdigest()
 
     def _read_document(self, pod: Manifest) -> str | bytes:
-        """The init document: from the environment, or for a long one from the ConfigMap that the
-        Pod mounts.
+        """Return the init document: from the environment, or a long one from the ConfigMap of the
+        Pod.
         """
         container = next(
             one for one in pod["spec"]["initContainers"] if one["name"] == names.INIT_CONTAINER
@@ -195,7 +195,7 @@ class Kubelet:
         return gzip.decompress(base64.b64decode(next(iter(found["binaryData"].values()))))
 
     async def _start_again(self, pod: Manifest, root: str) -> None:
-        """A service's program, after a pause that grows as a kubelet's does."""
+        """Restart a service's program, after a pause that grows as a kubelet's does."""
         name = pod["metadata"]["name"]
         self._processes.pop(name, None)
         lives = self._lives[name] = self._lives.get(name, 0) + 1
@@ -223,7 +223,7 @@ class Kubelet:
         folder = root + (main.get("workingDir") or f"{CONTEXT_ROOT}/artifacts")
         subject = f"the working directory {shorten(str(main.get('workingDir')), 100)}"
         try:
-            # As a container's runtime does.
+            # Create the working directory, as a container runtime does.
             os.makedirs(folder, exist_ok=True)
             subject = command[0]
             process = await _start(command, folder, env)
@@ -251,7 +251,7 @@ class Kubelet:
         await self._report_end(pod, process.returncode or 0, started, tail)
 
     async def _wait(self, pod: Manifest, process: asyncio.subprocess.Process) -> str:
-        """Hand on every line until the program ends; its last words."""
+        """Pass on every line until the program ends; return the end of its output."""
         deadline = pod["spec"].get("activeDeadlineSeconds")
         timer = (
             asyncio.get_running_loop().call_later(
@@ -277,7 +277,7 @@ class Kubelet:
         self._end(name)
 
     async def _report_end(self, pod: Manifest, code: int, started: str, tail: str) -> None:
-        # A shell's convention for a signal, which is what a container's status shows.
+        # A container's status shows a signal by the shell's convention.
         code = 128 - code if code < 0 else code
         fields: dict[str, Any] = {
             "containerStatuses": [_ended("main", code, started, tail if code else "")]
@@ -306,11 +306,11 @@ class Kubelet:
 
 
 async def _end_session(process: asyncio.subprocess.Process) -> None:
-    """What the program started and left behind ends with it, as in a container; else its output
-    would never end.
+    """Kill what the program started and left behind, as in a container.
+
+    Otherwise those processes would hold the output open.
     """
-    # Not `process.wait()`: that waits for the output's end too, and nothing else tells of the exit
-    # alone.
+    # `process.wait()` waits for the end of the output too, and no other call reports only the exit.
     while process.returncode is None:  # noqa: ASYNC110
         await asyncio.sleep(_LOOK)
     with suppress(ProcessLookupError, PermissionError):
@@ -322,7 +322,7 @@ def _document_of(root: str) -> Path:
 
 
 async def _start_initializer(root: str, digest: str) -> asyncio.subprocess.Process:
-    """Ours, whatever lies in the folder that we were called from."""
+    """Start the initializer of this package, whatever lies in the current folder."""
     env = {name: value for name, value in os.environ.items() if name != "OPSTRAND_INIT"}
     env |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPSTRAND_ROOT": root}
     env |= {"OPSTRAND_INIT_FILE": str(_document_of(root)), "OPSTRAND_INIT_SHA256": digest}
@@ -339,9 +339,9 @@ async def _start_initializer(root: str, digest: str) -> asyncio.subprocess.Proce
 async def _start(
     command: list[str], folder: str, env: Mapping[str, str]
 ) -> asyncio.subprocess.Process:
-    """The process, in a session of its own: a terminal's Ctrl-C is for us.
+    """Start the process in a session of its own: a terminal's Ctrl-C is for this command only.
 
-    No variable of another run's comes along.
+    The process inherits no POLYAXON_ variable, which would belong to another run.
     """
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("POLYAXON_")
@@ -361,9 +361,9 @@ async def _start(
 async def _iter_lines(
     process: asyncio.subprocess.Process, ending: asyncio.Task[None]
 ) -> AsyncIterator[bytes]:
-    """What the program prints, until it has ended and nothing more comes.
+    """Yield what the program prints, until it has ended and no more output comes.
 
-    In a container nothing outlives it that could go on printing.
+    In a container no process outlives the program, so none could go on printing.
     """
     assert process.stdout is not None
     latest: float | None = None
@@ -376,7 +376,7 @@ async def _iter_lines(
             await asyncio.wait((reading,), timeout=_SILENCE)
         if not reading.done():
             reading.cancel()
-            # A last line without an end.
+            # A last line without a newline.
             with suppress(TimeoutError):
                 yield await asyncio.wait_for(process.stdout.read(1 << 20), _LOOK)
             return
@@ -386,7 +386,7 @@ async def _iter_lines(
 
 
 async def _read_line(stream: asyncio.StreamReader) -> bytes:
-    """One line; a piece of one where a line is longer than a megabyte."""
+    """Read one line, or a part of a line that is longer than a megabyte."""
     try:
         return await stream.readuntil(b"\n")
     except asyncio.IncompleteReadError as error:
@@ -396,8 +396,9 @@ async def _read_line(stream: asyncio.StreamReader) -> bytes:
 
 
 def _as_in_container(step: Mapping[str, Any], root: str) -> dict[str, Any]:
-    """An init step with its paths as a container would have them: the initializer puts the root
-    before each. Content is data.
+    """Return an init step with its paths as in a container: the initializer adds the root to each.
+
+    It leaves the content as it is, because that is data.
     """
     return {
         key: item if key == "content" else symbolic(item, root + CONTEXT_ROOT)

@@ -1,5 +1,5 @@
-"""What a laptop without containers can do of a Pod: what has its meaning here, what is left out
-with a word, and all else is refused.
+"""What a laptop without containers can do of a Pod: honour a key, ignore it with a note, or refuse
+it.
 
 Owns these lists. Must not know how a process is run.
 """
@@ -28,7 +28,7 @@ from opstrand.core.pods.volume_names import (
 )
 from opstrand.local.environment import find_missing, list_taken
 
-#: Keys of a container and of a Pod: True has its meaning here, False is left out and named. A key
+#: Keys of a container and of a Pod: True is honoured, False is ignored and named in a note. A key
 #: that is not here is refused.
 _CONTAINER: Mapping[str, bool] = {
     **dict.fromkeys(
@@ -81,7 +81,7 @@ _POD: Mapping[str, bool] = {
     ),
     **dict.fromkeys(("hostNetwork", "hostPID", "securityContext"), False),
 }
-#: Where a laptop has a volume of ours: nothing can be mounted anywhere else.
+#: Where a laptop has each of our volumes: it can mount them nowhere else.
 _PLACES = {
     ARTIFACTS: ARTIFACTS_PATH,
     CONFIGS: f"{CONTEXT_ROOT}/.configs",
@@ -94,8 +94,8 @@ _FOLDER = f"{OURS}path-"
 
 
 def seen_in_container(pod: Mapping[str, Any], root: str) -> dict[str, Any]:
-    """The Pod with the paths that templates made of `root`, this run's context root, as a container
-    would have them.
+    """Return the Pod with the paths of a container: templates had put `root`, the run's context
+    root, into them.
     """
     spec = {**pod["spec"]}
     for section in ("initContainers", "containers"):
@@ -105,7 +105,7 @@ def seen_in_container(pod: Mapping[str, Any], root: str) -> dict[str, Any]:
 
 
 def _context_root_of(pod: Mapping[str, Any]) -> str:
-    """Where the Pod's program finds the context root, as the Pod itself says."""
+    """Return the context root that the Pod gives to its program."""
     given = (
         one.get("value")
         for one in _main(pod).get("env") or ()
@@ -126,9 +126,9 @@ def _see_paths(container: Mapping[str, Any], root: str) -> dict[str, Any]:
 
 
 def refuse_pod(pod: Mapping[str, Any], caller: Mapping[str, str] = os.environ) -> str | None:
-    """Why this Pod cannot be a process here; None if it can.
+    """Return why this Pod cannot be a process here; None if it can.
 
-    `caller`: the environment that variables may come from.
+    `caller` is the environment from which variables may come.
     """
     return next(_refusals(pod, caller), None)
 
@@ -190,8 +190,8 @@ def _find_fault(mount: Mapping[str, Any], volume: Mapping[str, Any]) -> str | No
         )
     if name in _OF_INIT or (name in _PLACES and place == _PLACES[name] and not _is_part(mount)):
         return None
-    # A folder of this machine: within the run's root it is linked, and at its own place it is
-    # there.
+    # A folder of this machine: below the run's root it becomes a link, and at its own path it
+    # exists.
     folder = (volume.get("hostPath") or {}).get("path")
     if folder is not None and (
         is_inside(place) or (place == folder.rstrip("/") and not _is_part(mount))
@@ -207,7 +207,7 @@ def _is_part(mount: Mapping[str, Any]) -> bool:
 
 
 def is_inside(path: str) -> bool:
-    """Whether a path of a container is within the run's root, wherever its `..` lead."""
+    """Whether a path of a container is below the run's root, after its `..` are resolved."""
     path = posixpath.normpath(path)
     return path == CONTEXT_ROOT or path.startswith(CONTEXT_ROOT + "/")
 
@@ -220,7 +220,7 @@ def _main(pod: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def list_ports(pod: Mapping[str, Any]) -> list[int]:
-    """The ports of a service's program. Of a job's it is not said that it has any."""
+    """List the ports of a service's program; the list is empty for a job."""
     return (
         [one["containerPort"] for one in _main(pod).get("ports") or ()]
         if pod["spec"].get("restartPolicy") == "Always"
@@ -229,7 +229,7 @@ def list_ports(pod: Mapping[str, Any]) -> list[int]:
 
 
 def ignored_parts(pod: Mapping[str, Any]) -> list[str]:
-    """What is left out, in the file's words."""
+    """List the keys that are ignored, as the file spells them."""
     found = [
         key for key, has_meaning in _CONTAINER.items() if not has_meaning and _main(pod).get(key)
     ]
@@ -250,7 +250,7 @@ def _ignored_metadata(metadata: Mapping[str, Any]) -> Iterator[str]:
 
 
 def taken_variables(pod: Mapping[str, Any], caller: Mapping[str, str] = os.environ) -> list[str]:
-    """The variables that come from the environment of the command, since the Secret or ConfigMap
-    that has them is a cluster's.
+    """List the variables whose values come from the environment of the command, because only a
+    cluster has their Secret or ConfigMap.
     """
     return list_taken(_main(pod), caller)

@@ -1,7 +1,7 @@
-"""The kept logs of local runs: a file for each attempt, a line for each line of the program, with
-its time, as a kubelet keeps them.
+"""The logs of local runs: a file for each attempt, with one timed line for each line of the
+program, as a kubelet keeps them.
 
-Owns that form and its reading, also while it is written by another process. Must not know what a
+Owns that format and its reader, which may read while another process writes. Must not know what a
 run is.
 """
 
@@ -13,17 +13,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-#: Before a line's text: whether its end belongs to it (F), or the program wrote none, or none yet
-#: (P).
+#: The tag before a line's text: F if the line ended with a newline, P if it had none, or none yet.
 _FULL, _PART = b"F", b"P"
 
 
 @dataclass(frozen=True)
 class KeptLine:
-    """One line:
+    """One line of a log.
 
-    `at` is a time in UTC with nine decimals and a Z, `raw` the program's bytes, the line's end
-    included where it had one.
+    `at` is a time in UTC with nine decimals and a Z; `raw` holds the program's bytes, with the
+    newline if there was one.
     """
 
     at: str
@@ -38,7 +37,7 @@ class LogWriter:
     """Appends to the log of one attempt."""
 
     def __init__(self, path: Path) -> None:
-        # Not with the folders above: those of a run that was removed must not come back.
+        # Do not create the parent folders: those of a removed run must not come back.
         path.parent.mkdir(exist_ok=True)
         self._file: BinaryIO = path.open("ab")
 
@@ -53,8 +52,9 @@ class LogWriter:
 
 
 class LogReader:
-    """Reads the log of one attempt, again and again from where it stopped; one that is not there
-    has no lines.
+    """Reads the log of one attempt; each call continues where the last one stopped.
+
+    A log that does not exist has no lines.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,9 +62,9 @@ class LogReader:
         self._offset = 0
 
     def read(self) -> Iterator[KeptLine]:
-        """The lines that were added since the last reading.
+        """Yield the lines that were added since the last call.
 
-        A line that is being written is left for the next.
+        A line that is still being written is left for the next call.
         """
         try:
             file = self._path.open("rb")

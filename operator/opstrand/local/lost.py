@@ -1,6 +1,6 @@
-"""The end of runs whose process died: nothing else would ever write it.
+"""Write the end of runs whose process died, because no other process would ever write it.
 
-Owns that end. Must not touch a run that a living process has.
+Owns that end. Must not touch a run that a living process executes.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def end_lost_runs(records: Records, claims: Claims, bodies: Iterable[Body]) -> N
     for key in (key_of(body) for body in bodies if not parse_phase(read_status(body)).is_final):
         with suppress(RunGone):
             if not claims.is_claimed(key):
-                # Asked again with the lock of the run: it may have ended, or given way to another
-                # of its name.
+                # Check again under the lock of the run: it may have ended, or another run may have
+                # its name.
                 records.change(key, lambda body, key=key: _end(body, claims.is_claimed(key)))  # type: ignore[misc]
 
 

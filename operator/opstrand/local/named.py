@@ -1,8 +1,8 @@
-"""What `ops.NAME` means among local runs: the name of an object, else the `name` of a file, of
-which the newest run counts.
+"""What `ops.NAME` means among local runs: the name of an object, else the newest run whose file has
+this `name`.
 
-Owns that rule. In a cluster a name is an object's alone; a file that is run again and again on a
-laptop would have no name there. Imports next to nothing: commands that only look use it.
+Owns that rule. In a cluster only an object has the name; on a laptop a file that runs again and
+again would have none. Imports next to nothing, because commands that only read runs use it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ Body = TypeVar("Body", bound=Mapping[str, Any])
 
 
 def names_of(body: Mapping[str, Any]) -> frozenset[str]:
-    """Every name that a file gives its run: its operation's, else its component's, as it is written
-    and as an object could have it.
+    """Return every name that a file gives its run: its operation's, else its component's.
+
+    Each is included as written and in the form that an object's name may have.
     """
     spec = body.get("spec") or {}
     component = spec.get("component")
@@ -32,13 +33,13 @@ def names_of(body: Mapping[str, Any]) -> frozenset[str]:
 
 
 def find_newest(name: str, bodies: Iterable[Body]) -> Body | None:
-    """The newest of these runs whose file has the name."""
+    """Return the newest of these runs whose file has the name."""
     return max(
         (body for body in bodies if name in names_of(body)), key=creation_order, default=None
     )
 
 
 def creation_order(body: Mapping[str, Any]) -> tuple[str, str]:
-    """Grows with the time at which a run was created."""
+    """A sort key that grows with the time at which a run was created."""
     metadata = body["metadata"]
     return str(metadata.get("creationTimestamp") or ""), str(metadata["name"])

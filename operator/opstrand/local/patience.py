@@ -1,7 +1,7 @@
-"""How long a local run waits for one that is not there, and how a person makes that one.
+"""How long a local run waits for a run that does not exist, and how the user creates that one.
 
-A cluster waits for an hour, since manifests are applied in any order; on a laptop nothing makes a
-run but a person, or a program that runs. Owns both rules. Must not wait.
+A cluster waits for an hour, because manifests are applied in any order. On a laptop only the user
+or a program that runs can create a run. Owns both rules. Must not wait.
 """
 
 from __future__ import annotations
@@ -18,20 +18,23 @@ from opstrand.errors import SpecError
 from opstrand.settings import Settings
 from opstrand.types import Body, Key
 
-#: In these a run does nothing that could create another one.
+#: In these phases a run does nothing that could create another run.
 _IDLE = frozenset({Phase.WAITING, Phase.QUEUED})
 
 
 class Patience:
-    """The seconds for which a run waits, by what else goes on. `now` is when the session began."""
+    """The seconds for which a run waits, which depend on what else runs. `now` is the session's
+    start.
+    """
 
     def __init__(self, settings: Settings, now: datetime) -> None:
         self._settings = settings
         self._alone_since = now
 
     def seconds_of(self, body: Body, bodies: Iterable[Body], now: datetime) -> int:
-        """As in a cluster while another run could create what is waited for; else the short
-        patience, from when the last such run ended.
+        """Return the cluster's patience while another run could create the missing one.
+
+        Otherwise return the short patience, counted from when the last such run ended.
         """
         longest = self._settings.upstream_patience
         if any(_may_create(other) for other in bodies if key_of(other) != key_of(body)):
@@ -51,9 +54,7 @@ def _may_create(body: Body) -> bool:
 def explain_wait(
     body: Body, settings: Settings, find: Callable[[str, str], Body | None]
 ) -> str | None:
-    """What a person can do for a run that waits; None where it waits for nothing that a person
-    gives.
-    """
+    """Return what the user can do for a run that waits; None if the user can do nothing."""
     (project, name), status = key_of(body), read_status(body)
     if parse_phase(status) is not Phase.WAITING:
         return None

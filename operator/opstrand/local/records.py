@@ -1,18 +1,18 @@
 """The folder that all local processes share: a folder for each run, with its Operation, its plan,
 its logs and its files.
 
-Owns that layout, how a run is read and written by several processes at once, and how many are kept.
-A run is replaced whole by a rename, so a crash at any moment leaves every run readable. Must not
-know what a run is beyond its name, its project, its version, and whether it has ended.
+Owns that layout, how several processes read and write a run at once, and how many are kept. A
+rename replaces a run as a whole, so a crash at any moment leaves every run readable. Must not know
+what a run is beyond its name, its project, its version, and whether it has ended.
 
-    FOLDER/.changes                 grows by a byte with every write: what `Watch` looks at
+    FOLDER/.changes                 grows by a byte with every write, for `runs.Watch`
     FOLDER/PROJECT/NAME/run.json    the Operation; a run exists as long as this does
                         .lock       locked while run.json is written
-                        .claim      locked by the process that executes the run, as long as that lives
+                        .claim      locked by the process that executes the run, while it lives
                         plan.json   the plan of its newest attempt
-                        logs/N      what attempt N wrote
-                        files/      what the program sees as its root
-    FOLDER/PROJECT/.store/UUID      the run's artifacts: what stands for the artifacts store of a cluster
+                        logs/N      the output of attempt N
+                        files/      the root that the program sees
+    FOLDER/PROJECT/.store/UUID      the run's artifacts, in place of a cluster's artifacts store
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.types import Key, Manifest
 
-#: Of one project, so that refs can name them; the oldest that have ended go first.
+#: The number of runs kept in a project, so that refs can name them; the oldest that have ended are
+#: removed first.
 KEPT_RUNS = 200
 _RUN, _LOCK, _PLAN, _LOGS, _STORE, _CHANGES = (
     "run.json",
@@ -44,12 +45,12 @@ _RUN, _LOCK, _PLAN, _LOGS, _STORE, _CHANGES = (
     ".store",
     ".changes",
 )
-#: How often the lock of a run is opened again after another process removed that run.
+#: The tries to open the lock of a run after another process removed that run.
 _TRIES = 100
 
 
 class RunGone(LookupError):
-    """There is no run of this name, or no more."""
+    """There is no run of this name, or it was removed."""
 
 
 class RunExists(Exception):
@@ -57,9 +58,9 @@ class RunExists(Exception):
 
 
 def default_folder() -> Path:
-    """Where local runs live: $OPSTRAND_LOCAL, else the user's data folder.
+    """Return the folder of local runs: $OPSTRAND_LOCAL, else one in the user's data folder.
 
-    Absolute: programs run in folders of their own.
+    The path is absolute, because programs run in folders of their own.
     """
     if given := os.environ.get("OPSTRAND_LOCAL"):
         return _check_name(Path(given).absolute())
@@ -72,7 +73,7 @@ def default_folder() -> Path:
 
 
 def _check_name(folder: Path) -> Path:
-    """The folder, whose paths become texts of runs. OSError where they cannot."""
+    """Return the folder, whose path becomes text in runs. Raises OSError if it is not UTF-8."""
     try:
         str(folder).encode()
     except UnicodeEncodeError:
@@ -94,14 +95,14 @@ class Records:
         self.folder = folder or default_folder()
 
     def files_of(self, project: str, name: str) -> Path:
-        """What the run sees as its root."""
+        """Return the folder that the run sees as its root."""
         return self.folder_of((project, name)) / LOCAL_FILES
 
     def log_of(self, key: Key, attempt: int) -> Path:
         return self.folder_of(key) / _LOGS / str(attempt)
 
     def store_of(self, project: str) -> Path:
-        """The folder that holds the artifacts of each run of a project by its uuid."""
+        """Return the folder that holds the artifacts of each run of a project by its uuid."""
         return self.folder / project / _STORE
 
     def folder_of(self, key: Key) -> Path:
@@ -113,18 +114,20 @@ class Records:
         return self.folder / _CHANGES
 
     def projects(self) -> list[str]:
-        """Every project that has a run."""
+        """List every project that has a run."""
         return sorted({key[0] for key in self.list_keys()})
 
     def list_keys(self) -> Iterator[Key]:
-        """Every run there is."""
+        """Yield the key of every run that exists."""
         for project in _list_folders(self.folder):
             for name in _list_folders(self.folder / project):
                 if (self.folder / project / name / _RUN).exists():
                     yield project, name
 
     def read(self, key: Key) -> Manifest:
-        """The run as it is now. RunGone where there is none, or none of ours."""
+        """Read the run. Raises RunGone if there is none, or if the file is not a run of
+        this key.
+        """
         try:
             body = json.loads(self.run_file(key).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -148,7 +151,7 @@ class Records:
         return self.folder_of(key) / _RUN
 
     def load(self, project: str | None = None) -> Iterator[Manifest]:
-        """Every run that is kept. One that cannot be read is left out: it is not ours."""
+        """Yield every run. One that cannot be read is skipped: it is not ours."""
         for key in self.list_keys():
             if project in (None, key[0]):
                 with suppress(RunGone):
@@ -161,12 +164,12 @@ class Records:
         claim: Callable[[Key], bool],
         is_void: Callable[[Manifest], bool],
     ) -> Manifest:
-        """Keep a new run, once `claim` has it for this process.
+        """Store a new run, once `claim` has claimed it for this process.
 
-        RunExists where the name is taken; a run that `is_void` gives way.
+        Raises RunExists if the name is taken; a run for which `is_void` is true is replaced.
         """
         key = key_of(body)
-        # For its user alone: a token lies in it.
+        # Only the user may read the folder, because it holds a token.
         with self._locked(key, make=True):
             known = self._find(key)
             if (known is not None and not is_void(known)) or not claim(key):
@@ -177,11 +180,11 @@ class Records:
             return self._write(key, {**body, "metadata": metadata}, 0)
 
     def change(self, key: Key, change: Callable[[Manifest], Mapping[str, Any]]) -> Manifest:
-        """Replace the run by what `change` makes of it as it is now; no other write comes between.
-        RunGone where there is none.
+        """Replace the run by the result of `change`, with no other write in between. Raises RunGone
+        if there is none.
 
-        `change` is called with a lock held: it must neither wait nor write another run. What it
-        raises leaves the run as it was.
+        `change` is called under the lock of the run: it must neither wait nor write another run. If
+        it raises, the run stays as it was.
         """
         with self._locked(key):
             body = self.read(key)
@@ -194,13 +197,13 @@ class Records:
             return self._write(key, changed, int(metadata.get("resourceVersion") or 0))
 
     def _write(self, key: Key, body: Manifest, version: int) -> Manifest:
-        # Larger than any before, also of another run of this name: versions of one name are
-        # compared.
+        # Larger than any version before, also of an earlier run of this name, because versions of
+        # one name are compared.
         metadata = {
             **body["metadata"],
             "resourceVersion": str(max(version + 1, time.time_ns() // 1000)),
         }
-        # Plain JSON only, as it would be returned by a cluster.
+        # Plain JSON only, as a cluster would return it.
         stored: Manifest = as_stored(json.loads(json.dumps({**body, "metadata": metadata})))
         part = self.folder_of(key) / f".{_RUN}.part"
         part.write_text(
@@ -211,12 +214,12 @@ class Records:
         return stored
 
     def _announce(self) -> None:
-        # A size says more than a time: two writes may share a time.
+        # Use a size rather than a time, because two writes may have the same time.
         with self.changes.open("ab") as file:
             file.write(b".")
 
     def remove(self, key: Key, uid: str | None = None) -> None:
-        """Forget the run and all that it left; nothing where there is none, or one with another
+        """Remove the run and all that it left. Does nothing if there is none, or if its uid is not
         `uid`.
         """
         with suppress(RunGone), self._locked(key):
@@ -226,7 +229,7 @@ class Records:
                 self._announce()
 
     def _remove_parts(self, key: Key, body: Manifest, *, keep: tuple[str, ...] = ()) -> None:
-        """run.json first: from then on the run is gone, whatever happens to us."""
+        """Remove run.json first: then the run is gone even if this process dies here."""
         folder = self.folder_of(key)
         self.run_file(key).unlink(missing_ok=True)
         shutil.rmtree(self.store_of(key[0]) / run_uuid(body["metadata"]["uid"]), ignore_errors=True)
@@ -245,7 +248,8 @@ class Records:
     def _locked(self, key: Key, *, make: bool = False) -> Iterator[None]:
         """Hold the lock of a run.
 
-        The file may be removed with its run while we wait for it: then the lock is worth nothing.
+        The lock's file may be removed with its run while this process waits for it. Such a lock
+        protects nothing, so try again.
         """
         path = self.folder_of(key) / _LOCK
         for _ in range(_TRIES):
@@ -260,12 +264,12 @@ class Records:
         raise RunGone("/".join(key))
 
     def save_plan(self, key: Key, plan: bytes) -> None:
-        """Keep the plan of an attempt; nothing where the run was removed."""
+        """Store the plan of an attempt. Does nothing if the run was removed."""
         with suppress(FileNotFoundError):
             (self.folder_of(key) / _PLAN).write_bytes(plan)
 
     def prune(self, project: str) -> None:
-        """Remove the oldest runs that have ended beyond the number that is kept."""
+        """Remove the oldest ended runs until at most KEPT_RUNS ended ones are left."""
         ended = [body for body in self.load(project) if parse_phase(read_status(body)).is_final]
         ended.sort(key=lambda body: str(read_status(body).get("finishedAt") or ""))
         for body in ended[:-KEPT_RUNS]:
@@ -292,8 +296,7 @@ def _open_lock(path: Path, *, make: bool) -> int:
         )
     except FileNotFoundError:
         if make:
-            # The folder was removed between the two calls: the caller's next attempt makes it
-            # again.
+            # The folder was removed between the two calls, so the next call creates it again.
             return _open_lock(path, make=True)
         raise RunGone(str(path.parent)) from None
 
@@ -301,7 +304,7 @@ def _open_lock(path: Path, *, make: bool) -> int:
 def _lock(file: int) -> bool:
     """Wait for the lock.
 
-    False on a file system without locks: two writers are not kept apart there.
+    Returns False on a file system without locks, where two processes may write at once.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,9 +1,8 @@
-"""The runs that all local processes share, as the API and the engine of one process see them: read
-and written in the shared folder.
+"""The runs that all local processes share, as the API and the engine of one process see them.
 
-Owns the copy of the folder in memory and its watch. A write is stored before it is answered, and a
-read sees every write that was answered before, whichever process wrote. Must not execute anything,
-and must not decide anything about a run.
+Owns the copy of the shared folder in memory and its watch. A write is stored before it is answered,
+and a read sees every write that any process had answered before. Must not execute anything, and
+must not decide anything about a run.
 """
 
 from __future__ import annotations
@@ -32,20 +31,19 @@ from opstrand.runs.protocols import Control, Listed, LogLine, Refused, RunNotFou
 from opstrand.runs.status_edits import Edit
 from opstrand.types import Body, Key, Manifest
 
-#: Seconds between two looks at the one file that every write changes.
+#: Seconds between two checks of the one file that every write changes.
 _LOOK = 0.05
-#: Seconds between two looks at every run: a process may die between a write and its announcement,
-#: or with a run that has not ended.
+#: Seconds between two checks of every run: a process may die between a write and its announcement,
+#: or while its run is not over.
 _LOOK_AT_ALL = 1.0
-#: Seconds: a file that was written so shortly before it was read may be written again without a
-#: sign that can be told apart.
+#: Seconds: a file that was read so soon after a write may be written again with the same mark.
 _FRESH = 0.05
-#: Seconds between two looks at a log that grows.
+#: Seconds between two reads of a log that grows.
 _LOOK_AT_LOG = 0.05
 
-#: What tells one content of a file from another.
+#: Tells one content of a file from another: inode, modification time in ns, size in bytes.
 _Mark = tuple[int, int, int]
-#: The runs that are new or changed, and every run that there is.
+#: The runs that are new or changed, and the keys of all runs.
 _Seen = tuple[list[Manifest], set[Key]]
 
 
@@ -59,7 +57,7 @@ class Watch:
         self._marks: dict[Key, _Mark] = {}
 
     def is_due(self) -> bool:
-        """Whether a look may find something: costs one `stat`."""
+        """Whether a look may find something. Costs one `stat`."""
         return (
             _mark(self._records.changes) != self._announced
             or time.monotonic() - self._looked > _LOOK_AT_ALL
@@ -99,7 +97,7 @@ def _mark(path: os.PathLike[str]) -> _Mark | None:
 class SharedRuns(LocalRuns):
     """`Runs` over the shared folder.
 
-    `keep_watching()` must run beside it. What is created here is claimed for this process.
+    `keep_watching()` must run beside it. A run that is created here is claimed for this process.
     """
 
     def __init__(self, records: Records, claims: Claims, listener: Listener) -> None:
@@ -114,7 +112,7 @@ class SharedRuns(LocalRuns):
             await asyncio.sleep(_LOOK)
 
     async def refresh(self) -> None:
-        """See every write that was stored before this call."""
+        """Read every write that was stored before this call."""
         async with self._looking:
             if not self._watch.is_due():
                 return
@@ -135,7 +133,7 @@ class SharedRuns(LocalRuns):
         return changed, present
 
     async def _adopt(self, body: Manifest) -> Manifest:
-        """Take what is stored into memory, unless something newer is known."""
+        """Put a stored body into memory, unless a newer one is known."""
         known = self.bodies.get(key_of(body))
         if known is not None and not is_newer(body, known):
             return body
@@ -161,7 +159,7 @@ class SharedRuns(LocalRuns):
             has_ended = parse_phase(read_status(known)).is_final
             return is_lost(known) or not (has_ended or self._claims.is_claimed(key_of(known)))
 
-        # To the microsecond: of two runs of one name the newer counts.
+        # To the microsecond, because the newer of two runs with one name is the one that counts.
         created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         body = {**body, "metadata": {**body["metadata"], "creationTimestamp": created}}
         try:
@@ -184,7 +182,7 @@ class SharedRuns(LocalRuns):
         return await super().create(project, body)
 
     async def put(self, body: Body) -> Manifest:
-        """Store a body, as a new run where there is none of its name."""
+        """Store a body, as a new run if there is none of its name."""
         if key_of(body) not in self.bodies:
             return await self.add({**body})
         return await self.change(key_of(body), lambda _: body)
@@ -219,7 +217,7 @@ class SharedRuns(LocalRuns):
     async def log(self, body: Body, attempt: int, since: str | None) -> AsyncIterator[LogLine]:
         key, reader = key_of(body), LogReader(self._records.log_of(key_of(body), attempt))
         while True:
-            # Asked before reading: a line that is written between the two would be lost otherwise.
+            # Check before reading, so that a line written between the two is not lost.
             current = self.bodies.get(key)
             is_over = current is None or is_final(current) or current_attempt(current) > attempt
             for line in reader.read():

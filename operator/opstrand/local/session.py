@@ -1,9 +1,9 @@
-"""One process of `run --local`: an API on the loopback, a queue, a kubelet, over the runs that all
-local processes share.
+"""One process of `run --local`: an API on the loopback, a queue and a kubelet, over the runs that
+all local processes share.
 
-Owns what is started and that nothing of it is left. It executes the run that it was called for, and
-every run that a program of its runs creates; runs of other processes it only sees. Must not decide
-anything about a run: `reconcile` does, as in a cluster.
+Owns what it starts, and that none of it stays. It executes the run that it was called for, and
+every run that a program of its runs creates; it only reads the runs of other processes. Must not
+decide anything about a run: `reconcile` does, as in a cluster.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _HOST = re.compile(r"http://[^:/]+")
 
 
 def _show_plan(plan: Plan) -> bytes:
-    """The plan as `render` shows it: with the context root that a container has."""
+    """Return the plan as `render` shows it: with the context root of a container."""
     root = json.dumps(plan.context_root, ensure_ascii=False)[1:-1]
     return plan.as_json().replace(root.encode(errors="surrogateescape"), CONTEXT_ROOT.encode())
 
@@ -69,8 +69,8 @@ class LocalSession:
     """Everything that one `run --local` starts; an async context manager that leaves nothing
     running.
 
-    `on_line` gets every line of the run's program as its bytes, `on_change` the run after each
-    change, `on_note` a message for a person.
+    `on_line` receives every line of the run's program as bytes, `on_change` the run after each
+    change, `on_note` a message for the user.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class LocalSession:
             validation=validation.Validation(self._pool),
             contents=contents.Contents(self._pool),
         )
-        # A client's idle connection must not hold up the end.
+        # An idle connection of a client must not delay the end.
         self._app = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await self._app.setup()
         await web.TCPSite(self._app, "127.0.0.1", 0).start()
@@ -192,7 +192,7 @@ class LocalSession:
     def _observe_run(self, kind: str, body: Manifest) -> None:
         key = key_of(body)
         if kind == "DELETED" or parse_phase(read_status(body)).is_final:
-            # One less that could create what others wait for.
+            # A run that could have created a missing run is gone, so check the waiting runs again.
             self._queue.add_all(
                 one for one in self._list_owned() if self._phase(one) is Phase.WAITING
             )
@@ -211,9 +211,7 @@ class LocalSession:
             self._say_change(body)
 
     async def _end_pods(self, run: Manifest) -> None:
-        """What a cluster's garbage collector does: a run that was deleted leaves nothing
-        running.
-        """
+        """End the Pods of a deleted run, as a cluster's garbage collector does."""
         for pod in (await self.kube.list(PODS, run["metadata"]["namespace"]))[0]:
             if names.owner_name(pod) == run["metadata"]["name"]:
                 await self.kube.delete(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
@@ -240,7 +238,7 @@ class LocalSession:
     ) -> Manifest:
         """Create the run that this session is for.
 
-        Raises AlreadyExists where a local run has the name.
+        Raises AlreadyExists if a local run has the name.
         """
         metadata = {**operation["metadata"], "uid": uid or str(uuid.uuid4())}
         metadata.setdefault(
@@ -251,7 +249,7 @@ class LocalSession:
         return await self.kube.create(OPERATIONS, project, {**operation, "metadata": metadata})
 
     async def wait(self, key: Key) -> Manifest:
-        """The run as it ended. Raises RunNotFound where it was deleted."""
+        """Return the run once it has ended. Raises RunNotFound if it was deleted."""
         while True:
             self._changed.clear()
             body = self.runs.bodies.get(key)
@@ -263,11 +261,11 @@ class LocalSession:
             await self._changed.wait()
 
     def list_open(self) -> list[Key]:
-        """The runs of this session that have not ended."""
+        """List the runs of this session that have not ended."""
         return [key for key in self._list_owned() if not self._phase(key).is_final]
 
     async def wait_for_all(self) -> None:
-        """Until every run of this session has ended, also those that are created while we wait."""
+        """Wait until every run of this session has ended, also those created in the meantime."""
         while self.list_open():
             self._changed.clear()
             if self.list_open():
@@ -290,16 +288,16 @@ class LocalSession:
                 )
 
     def kill(self) -> None:
-        """End every program at once, without its grace."""
+        """Kill every program at once, without its grace period."""
         self._kubelet.kill()
 
 
 def _attempt_of(pod: Manifest) -> int:
-    """The number at the end of a Pod's name; a service has one log."""
+    """Return the number at the end of a Pod's name; 0 for a service, which has one log."""
     number = str(pod["metadata"]["name"]).rpartition("-")[2]
     return 0 if names.is_replica(pod) or not number.isdecimal() else int(number)
 
 
 async def _ask_here(url: str) -> Activity:
-    """A service's page where its program is."""
+    """Ask a service's activity page where its program runs: on this machine."""
     return await ask_activity(_HOST.sub("http://127.0.0.1", url, count=1))

@@ -1,8 +1,8 @@
-"""The artifacts store of a laptop: a folder of each project in which every run has its own, by its
+"""The artifacts store of a laptop: a folder for each project, with a folder for each run by its
 uuid.
 
-Owns how a run's files get there and how init steps find them: links in the run's root, where a Pod
-would have mounts. Must not copy.
+Owns how a run's files get there and how init steps find them: links in the run's root replace the
+mounts of a Pod. Must not copy.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from opstrand.initializer.failure import InitError
 from opstrand.local.limits import is_inside
 from opstrand.local.records import Records
 
-#: The name of the store where the user's catalog has none.
+#: The name of the store if the user's catalog has none.
 NAME = "local-runs"
 
 
 def make_catalog(records: Records, project: str, catalog: Catalog | None = None) -> Catalog:
-    """The connections of a local run: the given ones, with the folder of local runs as the
-    artifacts store where they have none.
+    """Return the connections of a local run.
+
+    If the given catalog has no artifacts store, the folder of local runs becomes one.
     """
     given = catalog or Catalog()
     if given.store is not None:
@@ -43,9 +44,9 @@ def make_catalog(records: Records, project: str, catalog: Catalog | None = None)
 
 
 def link_volumes(pod: Mapping[str, Any], root: str) -> None:
-    """Make the folders of this machine that the Pod mounts visible below its root.
+    """Link the folders of this machine that the Pod mounts below its root.
 
-    InitError for a volume that only a cluster has.
+    Raises InitError for a volume that only a cluster has.
     """
     volumes = {str(one["name"]): one for one in pod["spec"].get("volumes") or ()}
     spec = pod["spec"]
