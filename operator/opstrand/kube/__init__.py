@@ -1,1 +1,1 @@
-"""Everything that is known about talking to Kubernetes. Nothing is decided here; `core` decides."""
+"""The Kubernetes client. It imports nothing of `core` and decides nothing."""

@@ -1,7 +1,7 @@
-"""The few verbs that opstrand needs of a Kubernetes API, in plain dicts.
+"""The few verbs of the Kubernetes API that opstrand needs, in plain dicts.
 
-`Kube` is the protocol that `reconcile` is written against; `KubeApi` speaks it to a real API
-server, `local` in memory. Every failure leaves here as an `ApiError` that names verb and object.
+`Kube` is the protocol that `controller` is written against; `KubeApi` implements it over a real API
+server, `local.kube` in memory. Every failure is raised as an `ApiError` that names verb and object.
 Must not decide anything and must not cache.
 """
 
@@ -32,17 +32,16 @@ from opstrand.kube.lines import read_lines
 from opstrand.kube.resources import PODS, Resource
 from opstrand.types import JsonPatch, Manifest
 
-if TYPE_CHECKING:  # finding credentials is half of a laptop's start, which needs none
+if TYPE_CHECKING:  # its import is half of the start of a local run, which needs no credentials
     from opstrand.kube.session import Session
 
 
-#: One request's time, seconds. Watches and followed logs are not bounded by it.
+#: Seconds for one request. Watches and followed logs are not limited by it.
 REQUEST_TIMEOUT = 30.0
-#: Objects in one answer to a list: what is read at once is also kept in memory at once, several
-#: times over.
+#: Objects in one page of a list: all objects of a page are in memory at once, several times over.
 _PAGE = 100
-#: Bytes of one such answer: fewer objects are asked for at once where they are large. One alone is
-#: always read.
+#: Bytes of one page: where objects are large, fewer are requested at a time. A single object is
+#: read whatever its size.
 _PAGE_BYTES = 1024 * 1024
 
 
@@ -51,9 +50,9 @@ SECRETS = Resource("", "v1", "secrets", "Secret")
 
 @dataclass(frozen=True)
 class Page:
-    """Some of the objects of a list, and the resourceVersion of the whole.
+    """Some of the objects of a list, and the resourceVersion of the whole list.
 
-    `more`: what to ask for the next with; "" at the end.
+    `more`: the token for the next page; "" on the last one.
     """
 
     items: list[Manifest]
@@ -62,9 +61,9 @@ class Page:
 
 
 class Kube(Protocol):
-    """What the shell may ask of a cluster, real or in memory.
+    """What the controller may request of a cluster, real or in memory.
 
-    Objects are plain dicts; all raise ApiError.
+    Objects are plain dicts. Every method raises ApiError.
     """
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest: ...
@@ -107,7 +106,7 @@ class Kube(Protocol):
 
 
 class KubeApi:
-    """`Kube` over one open session."""
+    """`Kube` over an open session."""
 
     def __init__(self, session: Session, *, headers: Sequence[tuple[str, str]] = ()) -> None:
         self._session = session
@@ -119,8 +118,8 @@ class KubeApi:
         groups: Sequence[str] = (),
         extra: Mapping[str, Sequence[str]] | None = None,
     ) -> KubeApi:
-        """The same API server, where every request counts as this user's: for its rights, and in
-        the audit log.
+        """The same API server with every request made as this user, for its rights and for the
+        audit log.
         """
         headers = [("Impersonate-User", user), *(("Impersonate-Group", group) for group in groups)]
         for key, values in (extra or {}).items():
@@ -145,7 +144,7 @@ class KubeApi:
         fields: str = "",
         limit: int = 0,
     ) -> tuple[list[Manifest], str]:
-        """All objects (at most `limit` where given) and the list's resourceVersion."""
+        """All objects (at most `limit` where given) and the resourceVersion of the list."""
         query: dict[str, Any] = {"labelSelector": labels, "fieldSelector": fields}
         if limit:
             page = await self._page(resource, namespace, **query, limit=limit)
@@ -158,14 +157,14 @@ class KubeApi:
     async def pages(
         self, resource: Resource, namespace: str | None = None, *, labels: str = ""
     ) -> AsyncIterator[Page]:
-        """All objects, some at a time: 5,000 runs are many megabytes."""
+        """All objects, page by page: 5,000 runs are many megabytes."""
         async for page in self._pages(resource, namespace, labelSelector=labels):
             yield page
 
     async def _pages(
         self, resource: Resource, namespace: str | None, **query: Any
     ) -> AsyncIterator[Page]:
-        """Page by page, each of as many objects as fit into what is read at once."""
+        """Page by page, each with as many objects as fit into `_PAGE_BYTES`."""
         size, more = _PAGE, ""
         while True:
             try:
@@ -219,7 +218,7 @@ class KubeApi:
     async def preview(
         self, resource: Resource, namespace: str | None, body: Mapping[str, Any]
     ) -> Manifest:
-        """What a create would store, with defaults and what admission adds; nothing is made."""
+        """What a create would store, with defaults and what admission adds. Creates nothing."""
         what = _what("preview", resource, namespace, body.get("metadata", {}).get("name"))
         return await self._json(
             "POST", resource.path(namespace), body=body, query={"dryRun": "All"}, what=what
@@ -257,15 +256,17 @@ class KubeApi:
             return
 
     async def follow_log(self, namespace: str, pod: str, **query: Any) -> AsyncIterator[bytes]:
-        """The log's lines as they come, each with its newline, until the container ends."""
+        """The lines of the log as they arrive, each with its newline, until the container ends."""
         async for line in self.read_log_lines(namespace, pod, **{**query, "follow": True}):
             yield line
 
     async def read_log_lines(
         self, namespace: str, pod: str, *, longest: int | None = None, **query: Any
     ) -> AsyncIterator[bytes]:
-        """The log's lines byte for byte, each with its newline; without `follow` those that are
-        there. With `longest` a line of more bytes is cut: a program may write a gigabyte without a
+        """The lines of the log byte for byte, each with its newline. Without `follow`, only those
+        that exist now.
+
+        A line of more than `longest` bytes is cut: a program may write a gigabyte without a
         newline.
         """
         what = f"{'follow' if query.get('follow') else 'read'} the log of pod {namespace}/{pod}"
@@ -284,7 +285,7 @@ class KubeApi:
         fields: str = "",
         labels: str = "",
     ) -> AsyncIterator[tuple[str, Manifest]]:
-        """Events (ADDED, MODIFIED, DELETED, BOOKMARK; object) until the server ends the watch.
+        """Events as (ADDED, MODIFIED, DELETED or BOOKMARK; object) until the server ends the watch.
 
         Raises Expired on 410.
         """
@@ -308,8 +309,8 @@ class KubeApi:
                 yield event["type"], event["object"]
 
     async def probe(self, path: str) -> tuple[str, str]:
-        """The text at any path of the API server, and the time in its answer's Date header (""
-        without one).
+        """The text at any path of the API server, and the Date header of the answer ("" without
+        one).
         """
         async with self._request("GET", path, what=f"get {path}", accept="*/*") as answer:
             return await answer.text(errors="replace"), answer.headers.get("Date", "")
@@ -325,9 +326,9 @@ class KubeApi:
         content_type: str = "application/json",
         most: int | None = None,
     ) -> Manifest:
-        """The answer's object.
+        """The object in the answer.
 
-        Raises _TooManyBytes for an answer of more than `most` bytes, of which no more is read.
+        Raises _TooManyBytes for an answer of more than `most` bytes, without reading the rest.
         """
         async with self._request(
             verb, path, what=what, body=body, query=query, content_type=content_type
@@ -387,7 +388,7 @@ class KubeApi:
 
 
 class _TooManyBytes(Exception):
-    """An answer that is larger than what may be read at once."""
+    """The answer is larger than the limit for one page."""
 
 
 async def _read_at_most(answer: aiohttp.ClientResponse, most: int) -> bytes:
@@ -405,8 +406,8 @@ def _what(verb: str, resource: Resource, namespace: str | None, name: str | None
 
 
 def _as_object(item: Manifest, resource: Resource) -> Manifest:
-    """An item of a list with what a list leaves out of it, and without who set which key: half of
-    it, and read by nobody here.
+    """An item of a list, completed with the fields that lists omit. `managedFields` is dropped: it
+    is half of the object, and nothing here reads it.
     """
     item["metadata"].pop("managedFields", None)
     return {"apiVersion": resource.api_version, "kind": resource.kind, **item}

@@ -1,8 +1,8 @@
-"""The parts of the official package that find credentials, without the rest of it.
+"""The parts of the official package that find credentials, without the rest of the package.
 
-`import kubernetes` brings the synchronous client, its informers and validators along, half a second
-of CPU in every command, and none of it is used here. So the two packages above the parts are stood
-in for while these are imported, and whoever imports `kubernetes` afterwards gets the whole.
+`import kubernetes` also loads the synchronous client, its informers and validators, which takes
+half a second of CPU in every command and is not used here. So empty modules replace the two outer
+packages while the parts are imported; a later `import kubernetes` still loads the whole package.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from typing import Any
 
 @contextmanager
 def _without_their_contents(*names: str) -> Iterator[None]:
-    """Packages of these names, outermost first, that only say where their modules lie.
+    """Replace the packages of these names, outermost first, by empty ones that only know their
+    search path.
 
-    Those that are imported already stay.
+    Packages that are imported already are kept.
     """
     absent = [name for name in names if name not in sys.modules]
     for name in absent:
@@ -46,15 +47,15 @@ def _make_empty(name: str) -> ModuleType:
 
 
 if os.path.expanduser("~") == "~":
-    # A user whom the machine does not know: the package asks for a home as soon as it is imported.
-    # As container runtimes have it.
+    # The user id has no entry in the passwd file, and the package reads the home folder at import.
+    # Container runtimes set "/" in this case too.
     os.environ["HOME"] = "/"
 with _without_their_contents("kubernetes", "kubernetes.aio"):
     from kubernetes.aio.client.configuration import Configuration
     from kubernetes.aio.config import incluster_config, kube_config
     from kubernetes.aio.config.config_exception import ConfigException
 
-#: The package has types for some of its functions only.
+#: The package has types for only some of its functions.
 load_kube_config: Any = kube_config.load_kube_config
 load_incluster_config: Any = incluster_config.load_incluster_config
 SERVICE_HOST_ENV_NAME: str = incluster_config.SERVICE_HOST_ENV_NAME

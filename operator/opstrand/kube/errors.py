@@ -1,6 +1,6 @@
-"""What an API server's refusals are called.
+"""The errors of requests to an API server.
 
-Every failure of a request is an `ApiError` that names verb and object. Must not know who asks.
+Every failure of a request is an `ApiError` that names verb and object. Must not know the caller.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from opstrand.errors import PlatformError
 
-if TYPE_CHECKING:  # finding credentials is half of a laptop's start, which needs none
+if TYPE_CHECKING:
     pass
 
 
 class ApiError(PlatformError):
-    """The API server refused.
+    """The API server refused the request, or did not answer.
 
-    `status` is the HTTP code (0: no answer), `body` its Status object.
+    `status` is the HTTP code (0: no answer), `body` the Status object of the answer.
     """
 
     def __init__(
@@ -34,36 +34,36 @@ class ApiError(PlatformError):
 
     @property
     def words(self) -> str:
-        """The server's own sentence, without our context."""
+        """The message of the server itself, without our context."""
         return str(self.body.get("message") or self.message)
 
 
 class NotFound(ApiError):
-    """404: the object, its namespace or its whole kind is not there."""
+    """404: the object, its namespace or its whole kind does not exist."""
 
 
 class Conflict(ApiError):
-    """409: somebody else changed the object since it was read."""
+    """409: another client changed the object after it was read."""
 
 
 class AlreadyExists(ApiError):
-    """409 of a create: the name is taken."""
+    """409 on create: the name is taken."""
 
 
 class Invalid(ApiError):
-    """400, 413 or 422: the object itself is wrong, or too large."""
+    """400, 413 or 422: the object is invalid or too large."""
 
 
 class Forbidden(ApiError):
-    """403: rights, quota, admission or Pod security; `words` tells which."""
+    """403: rights, quota, admission or Pod security; `words` says which."""
 
 
 class Unauthorized(ApiError):
-    """401: who we are was not accepted."""
+    """401: the credentials were not accepted."""
 
 
 class Unreachable(ApiError):
-    """No answer: refused, reset, timed out."""
+    """No answer: the connection was refused or reset, or timed out."""
 
 
 class Expired(ApiError):

@@ -1,6 +1,6 @@
-"""The lines of an answer that is read as it comes.
+"""Split an answer into lines while it arrives.
 
-Owns where a line ends and how long it may be. Must not know what is in it.
+Owns where a line ends and how long it may be. Must not know what a line contains.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import aiohttp
 async def read_lines(
     answer: aiohttp.ClientResponse, longest: int | None = None
 ) -> AsyncIterator[bytes]:
-    """Whole lines whatever their length (aiohttp's own readline refuses what is beyond its buffer).
-    What a line has beyond `longest` is dropped as it comes, and counted at its end.
+    """Whole lines of any length (aiohttp's own readline refuses lines beyond its buffer).
+
+    The bytes of a line beyond `longest` are dropped as they arrive; a note at the end of the line
+    counts them.
     """
     line, left_out = bytearray(), 0
     async for chunk in answer.content.iter_any():
@@ -30,7 +32,7 @@ async def read_lines(
 
 
 def _append(line: bytearray, part: bytes, longest: int | None) -> int:
-    """How many bytes found no room."""
+    """Append `part` up to `longest` bytes in all. Returns the number of bytes left out."""
     room = len(part) if longest is None else max(longest - len(line), 0)
     line += part[:room]
     return max(len(part) - room, 0)

@@ -1,8 +1,8 @@
-"""One connection to a port of a Pod, through the API server: a WebSocket whose first byte in each
-message names the channel.
+"""One connection to a port of a Pod through the API server: a WebSocket, in which the first byte of
+each message names the channel.
 
-Owns that protocol (`v4.channel.k8s.io`, as every API server and kubelet that is promised speaks
-it). It cannot close one direction alone: a connection is over when either side ends it. Must not
+Owns that protocol (`v4.channel.k8s.io`, which every supported API server and kubelet speaks). The
+protocol cannot close one direction alone: the connection ends when either side ends it. Must not
 choose the Pod and must not listen.
 """
 
@@ -18,7 +18,7 @@ from opstrand.kube.resources import PODS
 
 _PROTOCOL = "v4.channel.k8s.io"
 _DATA, _ERROR = 0, 1
-#: Bytes: each channel begins with the port, which nobody needs to be told.
+#: Bytes of the port number at the start of each channel, which are skipped.
 _HEAD = 2
 _PIECE = 64 * 1024
 
@@ -32,10 +32,9 @@ async def forward(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
 ) -> str | None:
-    """Carry bytes both ways until one side ends. The kubelet's own words where nobody listens in
-    the Pod.
+    """Carry bytes both ways until one side ends.
 
-    Raises ApiError where there is no way.
+    Returns the kubelet's message if no program listens on the port in the Pod. Raises ApiError if the connection cannot be made.
     """
     what = f"forward to port {port} of pod {namespace}/{pod}"
     url = api.session.server + PODS.path(namespace, pod, "portforward")

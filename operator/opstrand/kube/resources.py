@@ -1,4 +1,4 @@
-"""The kinds of objects that opstrand reads and writes, and their paths below an API server.
+"""The kinds of objects that opstrand reads and writes, and their paths on an API server.
 
 Must not send anything.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-if TYPE_CHECKING:  # finding credentials is half of a laptop's start, which needs none
+if TYPE_CHECKING:
     pass
 
 
@@ -31,16 +31,17 @@ class Resource:
         self, namespace: str | None = None, name: str | None = None, subresource: str | None = None
     ) -> str:
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        # Quoted: a name that was read somewhere must stay one part of the path.
+        # Quoted, so that a name from an untrusted source stays one segment of the path.
         place = f"namespaces/{quote_part(namespace)}" if namespace and self.namespaced else ""
         parts = [root, place, self.plural, quote_part(name or ""), quote_part(subresource or "")]
         return "/".join(part for part in parts if part)
 
 
 def quote_part(text: str) -> str:
-    """One part of a URL's path.
+    """`text` as one segment of a URL's path.
 
-    Two dots would be the folder above, however they are quoted: they name nothing.
+    A segment `.` or `..` would change the path even if quoted once, so it is quoted twice: no
+    object has that name.
     """
     return (
         quote(text, safe="", errors="replace")

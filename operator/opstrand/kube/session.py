@@ -1,8 +1,8 @@
-"""One HTTP session to one API server, with the caller's own credentials.
+"""An HTTP session to one API server, with the caller's own credentials.
 
-Owns how credentials are found (the official package does it: kubeconfig, exec plugins, the Pod's
-own account) and how they stay fresh. Must not know any resource. kopf is lent the same session, so
-that both share connections and tokens.
+Owns how credentials are found (the official package does it: kubeconfig, exec plugins, the service
+account of the Pod) and how they are renewed. Must not know any resource. kopf gets the same
+session, so that both share connections and tokens.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from opstrand.kube.credentials import (
     load_kube_config,
 )
 
-#: How often an exec plugin is asked again, seconds; one that said how long its token lives, only
-#: shortly before its end.
+#: Seconds between two calls of an exec plugin. A plugin that gave its token an expiry is called
+#: again only shortly before that.
 _LOGIN_INTERVAL = 60.0
 
 
 @dataclass
 class Session:
-    """An open session:
+    """An open session to the API server.
 
-    `server` is the API server's URL without a trailing slash; `namespace` is the context's own.
+    `server` is its URL without a trailing slash; `namespace` is that of the context.
     """
 
     server: str
@@ -46,8 +46,8 @@ class Session:
     _open: Callable[[int], aiohttp.ClientSession] | None = field(default=None, repr=False)
 
     def open_pool(self, connections: int) -> Session:
-        """The same credentials over connections of their own, which requests of this session cannot
-        use up. Closed by itself.
+        """The same credentials over a separate connection pool, which requests of this session
+        cannot exhaust. The caller closes it.
         """
         assert self._open is not None, "made by open_session"
         return Session(self.server, self.namespace, self._open(connections), _open=self._open)
@@ -69,10 +69,10 @@ async def open_session(
     *, kubeconfig: str | None = None, context: str | None = None, connections: int = 32
 ) -> Session:
     """Open the session that the environment asks for: an explicit file or context, else
-    $KUBECONFIG, else the Pod's own account.
+    $KUBECONFIG, else the service account of the Pod, else ~/.kube/config.
 
-    `connections` bounds the requests in flight. Raises PlatformError where no usable credentials
-    are found.
+    `connections` limits the requests in flight. Raises PlatformError if no usable credentials are
+    found.
     """
     configuration = Configuration()
     inside = SERVICE_HOST_ENV_NAME in os.environ and not (
@@ -98,7 +98,7 @@ async def open_session(
     except ssl.SSLError as error:
         raise _refuse(f"a certificate or key cannot be read ({error})") from error
     except Exception as error:
-        # The package reads a kubeconfig without judging it: a wrong one is any error at all.
+        # The package does not validate a kubeconfig: an invalid one can raise any exception.
         raise _refuse(
             str(error)
             if isinstance(error, (ConfigException, OSError))
@@ -127,8 +127,8 @@ def _refuse(words: str) -> PlatformError:
 
 
 def _find_kubeconfigs(given: str | None) -> list[str]:
-    """The file, or those of several with colons between them that hold something. Names the missing
-    one: the package would only complain about its contents.
+    """The non-empty ones of the given files, which colons separate. The error names the missing
+    file: the package would only complain about its contents.
     """
     names = given or os.environ.get("KUBECONFIG") or "~/.kube/config"
     paths = [os.path.expanduser(name) for name in names.split(os.pathsep) if name]
@@ -142,8 +142,8 @@ def _find_kubeconfigs(given: str | None) -> list[str]:
 
 
 def _find_context(files: list[str]) -> str | None:
-    """Of several files the first that names a context has the say, as for kubectl; the package
-    would take the last one's.
+    """The context of the first of several files that names one, as in kubectl; the package would
+    use the last.
     """
     if len(files) == 1:
         return None
@@ -156,8 +156,8 @@ def _find_context(files: list[str]) -> str | None:
 
 
 def _validate(loader: Any, configuration: Configuration) -> None:
-    """What the package takes as it is. ConfigException for a server without a scheme; and for a
-    login command that failed: that is only logged, and the package would go on as nobody.
+    """Check what the package does not. Raises ConfigException for a server without a scheme, and
+    for a login command that failed: the package only logs that, and goes on without credentials.
     """
     if not configuration.host.lower().startswith(("https://", "http://")):
         raise ConfigException(
@@ -172,8 +172,8 @@ def _validate(loader: Any, configuration: Configuration) -> None:
 async def _log_in_again(
     loader: Any, configuration: Configuration, tls: ssl.SSLContext | bool
 ) -> None:
-    """Keep what a login command gives from growing old, a token or a certificate; its failures are
-    the package's to tell.
+    """Renew the token or certificate of a login command before it expires. The package logs the
+    failures of the command.
     """
     while True:
         await asyncio.sleep(_LOGIN_INTERVAL)
@@ -188,8 +188,8 @@ def _authorize(configuration: Configuration) -> Any:
     async def authorize(
         request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        # Read anew each time: the kubelet rotates the mounted token, and the configuration re-reads
-        # it.
+        # Read for each request: the kubelet rotates the mounted token, and the configuration
+        # re-reads it.
         token = await configuration.get_api_key_with_prefix("BearerToken", "authorization")
         if token and "Authorization" not in request.headers:
             request.headers["Authorization"] = token
@@ -210,8 +210,8 @@ def _tls(configuration: Configuration) -> ssl.SSLContext | bool:
     if not configuration.verify_ssl:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    # Clusters made by hand leave key identifiers out of their certificates, which 3.13 refuses by
-    # default.
+    # Certificates of clusters set up by hand often lack key identifiers, which Python 3.13 refuses
+    # by default.
     context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", ssl.VerifyFlags.VERIFY_DEFAULT)
     return context
 

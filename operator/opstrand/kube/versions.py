@@ -1,7 +1,7 @@
-"""Which of two bodies of one object is the newer.
+"""Which of two bodies of one object is newer.
 
-Versions of one object grow, and those of a list can be compared with them: Kubernetes promises it
-since 1.35, and etcd kept it always.
+The resourceVersions of an object grow, and can be compared with those of a list: Kubernetes
+guarantees both since 1.35, and etcd has always behaved so.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from opstrand.types import Body
 
 
 def version_of(body: Body) -> int:
-    """The resourceVersion as a number that can be compared."""
+    """The resourceVersion as an integer."""
     return int(body["metadata"]["resourceVersion"])
 
 
