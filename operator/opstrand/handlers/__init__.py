@@ -1,1 +1,1 @@
-"""From kopf's events to reconciled keys. The only importer of kopf; nothing is decided here."""
+"""Turn kopf's events into keys to reconcile. The only importer of kopf; decides nothing."""

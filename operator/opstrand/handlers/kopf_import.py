@@ -1,15 +1,15 @@
-"""kopf without the Kubernetes package, which it would import whole, only to recognise its classes
-if it were given any.
+"""Import kopf without the Kubernetes package, which kopf would load whole, only to recognise its
+classes in case it is given one.
 
-Half of what the operator would import otherwise, and a third of its memory. The other modules here
-take `kopf` from this one.
+That package is half of what the operator would import, and a third of its memory. The other modules
+here import `kopf` from this one.
 """
 
 from __future__ import annotations
 
 import sys
 
-#: Packages that look uninstalled while kopf is imported, and are importable afterwards.
+#: Packages that seem uninstalled while kopf is imported; afterwards they can be imported.
 _HIDDEN = ("kubernetes", "pykube", "kubernetes_asyncio")
 _absent = [name for name in _HIDDEN if name not in sys.modules]
 for _name in _absent:

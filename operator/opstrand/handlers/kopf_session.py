@@ -1,9 +1,9 @@
-"""Our HTTP session as kopf is given it: kopf watches, and the lists are ours.
+"""The HTTP session that kopf gets: kopf watches with it, and we do the lists.
 
-kopf would hold all objects at once, make a worker for each of them and never say which of the known
-ones are gone. So when it asks for a list, ours is taken into the cache, and kopf hears that there
-is nothing, and from which version on to watch. Of a watch's errors it hears one kind only, "list
-again": any other would end it, and the operator with it. Must not know what is done with an object.
+kopf would hold all listed objects at once, start a worker for each and never report which known
+objects are gone. So when kopf asks for a list, our own list fills the cache, and kopf gets an empty
+list with the version to watch from. Of the errors of a watch kopf sees only "list again": any other
+would end the watch, and the operator with it. Must not know how an object is handled.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _LIST_AGAIN = (
 
 
 class Loan:
-    """Nothing of it can be closed: after a 401 kopf closes what it has, under everybody's
-    requests.
+    """A session that cannot be closed: after a 401 kopf closes its session, which all other
+    requests share.
     """
 
     def __init__(self, session: Session, sync: Sync) -> None:
@@ -49,7 +49,7 @@ class Loan:
         return getattr(self._http, name)
 
     async def close(self) -> None:
-        """It is not kopf's to close."""
+        """Do nothing: the session is not kopf's to close."""
 
     async def request(self, *, method: str, url: str, **rest: Any) -> Any:
         place, _, query = url.partition("?")
@@ -66,9 +66,9 @@ class Loan:
         )
 
     async def _list(self, watch: Watch) -> str:
-        """The version of our list, tried until it can be had.
+        """The version of our list, retried until the list succeeds.
 
-        Raises NotFound where the kind itself is gone.
+        Raises NotFound if the kind itself does not exist.
         """
         while True:
             try:
@@ -82,7 +82,7 @@ class Loan:
 
 
 class _Listed:
-    """A list's answer, as much as kopf reads of it."""
+    """The answer to a list, with as much of the interface as kopf uses."""
 
     status = 200
 
@@ -100,7 +100,7 @@ class _Listed:
 
 
 class _Stream:
-    """A watch's answer, as much as kopf reads of it."""
+    """The answer to a watch, with as much of the interface as kopf uses."""
 
     status = 200
 
@@ -115,20 +115,19 @@ class _Stream:
             return
         self._watch.open()
         async for text in read_lines(self._answer):
-            line = await cut_beside(
-                text
-            )  # kopf, which parses it, would end with one that is too deep
+            # An event that is too deep would end kopf, which parses it.
+            line = await cut_beside(text)
             if line.startswith(_ERROR):
                 await self._wait_out(json.loads(line)["object"])
                 yield _LIST_AGAIN
                 return
             self._sync.hear()
-            # Before kopf, which would take longer over it than over all else.
+            # Drop it before kopf parses it, which would take most of the time of an event.
             if not self._sync.is_old_news(self._watch.resource, line):
                 yield line
 
     async def _wait_out(self, status: Manifest) -> None:
-        """A version that is too old is daily life; anything else is the server's trouble."""
+        """Wait after an error of the server. A version that is too old is normal: no wait."""
         if status.get("code") == _GONE:
             return
         words = str(status.get("message") or status)

@@ -1,8 +1,8 @@
-"""What kopf would remember of every object, for handlers that we do not have: nothing.
+"""kopf's storages for the state of each object, which keep nothing: we have no handlers for it.
 
-kopf compares each event's object with what it last handled, whether anyone asks for the difference
-or not, and copies the whole object four times for it: more than half of its time per event. Must
-not be used beside `on.create`, `on.update` and their like.
+kopf compares the object of each event with the one it last handled, even if no handler uses the
+difference, and copies the whole object four times for it: more than half of its time per event.
+Must not be used together with `on.create`, `on.update` and the like.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from opstrand.handlers.kopf_import import kopf
 
 
 class NoDiffBase(kopf.DiffBaseStorage):
-    """Every object is the same as before: no essence is built, stored or found."""
+    """Reports every object as unchanged: no essence is built, stored or found."""
 
     def build(self, **_: Any) -> kopf.BodyEssence:
         return cast(kopf.BodyEssence, {})
@@ -26,7 +26,7 @@ class NoDiffBase(kopf.DiffBaseStorage):
 
 
 class NoProgress(kopf.ProgressStorage):
-    """No handler is ever under way."""
+    """Reports no handler as in progress."""
 
     def fetch(self, **_: Any) -> kopf.ProgressRecord | None:
         return None

@@ -1,4 +1,4 @@
-"""kopf's events, three lines each: body to cache, keys to queue."""
+"""Pass each event of kopf to `Sync`: the body to the cache, the affected keys to the queue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from opstrand.kube.resources import COMPONENTS, OPERATIONS, PODS, Resource
 
 
 def register(registry: kopf.OperatorRegistry, sync: Sync) -> None:
-    """Feed `sync` with everything that happens to Operations, Components and the Pods of runs."""
+    """Pass all events of Operations, Components and the Pods of runs to `sync`."""
 
     def listen(resource: Resource, labels: dict[str, str] | None = None) -> None:
         async def on_event(type: str | None, event: Any, **_: object) -> None:

@@ -1,7 +1,7 @@
-"""The operator's process: what is started, in which order, and how kopf is set.
+"""The process of the operator: what it starts, in which order, and how it configures kopf.
 
-The order matters: nothing is reconciled before a full list of Operations, Components and Pods, or a
-run would be started twice.
+The order matters: nothing is reconciled before a full list of Operations, Components and Pods has
+been read; otherwise a run could be started twice.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ logger = logging.getLogger(__name__)
 #: Seconds to wait after a 401 before kopf gets a session again: a token is being renewed, or an
 #: authenticator restarts.
 _LOGIN_PAUSE = 1.0
-#: Seconds that kopf, and then the probes' server, have to end: the whole operator ends within 2 s
-#: of SIGTERM.
+#: Seconds that kopf, and then the health server, have to end: the whole operator ends within 2 s of
+#: SIGTERM.
 _KOPF_END = 1.0
 _HEALTH_END = 0.2
-#: Seconds between two looks at the files that settings are read from.
+#: Seconds between two checks of the files that settings are read from.
 _SETTINGS_AGAIN = 20.0
-#: Objects between two searches for garbage; a reconcile makes a few thousand.
+#: New objects between two garbage collections; one reconcile makes a few thousand.
 _YOUNG = 20_000
 
 
@@ -61,17 +61,17 @@ def utc_now() -> datetime:
 
 
 async def run_operator(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT, or until the settings differ: the Deployment starts it again
-    with those.
+    """Run until SIGTERM or SIGINT, or until the settings change: the Deployment then starts it
+    again with the new ones.
 
-    Raises PlatformError where the cluster cannot be reached at the start.
+    Raises PlatformError if the cluster cannot be reached at the start.
     """
     stop = asyncio.Event()
     _hear_signals(stop)
     looking = asyncio.create_task(
         stop_at_other_settings(settings, stop, _SETTINGS_AGAIN), name="settings"
     )
-    # A watch holds its connection: three for each namespace, or three for all.
+    # A watch holds a connection: three for each namespace, or three for all namespaces.
     watches = 3 * max(len(settings.watched_namespaces), 1)
     async with await open_session(connections=settings.concurrency + watches + 8) as session:
         pool = open_pool(settings, modules=(decision_job.MODULE,))
@@ -83,7 +83,7 @@ async def run_operator(settings: Settings) -> None:
 
 
 async def stop_at_other_settings(settings: Settings, stop: asyncio.Event, interval: float) -> None:
-    """The authority that runs trust the API by is in a file, which may change."""
+    """Set `stop` when the settings change: the file with the CA that runs trust may change."""
     while not stop.is_set():
         await asyncio.sleep(interval)
         try:
@@ -121,7 +121,7 @@ async def _run(session: Session, pool: Pool, settings: Settings, stop: asyncio.E
     health = await _serve_health(sync, settings.health_port)
     watching = asyncio.create_task(_watch(session, sync, settings, stop), name="kopf")
     relisting = asyncio.create_task(sync.relist_forever(settings.relist_interval), name="relist")
-    # Unfinished runs first: thousands in the list may have ended long ago.
+    # Unfinished runs first: thousands of runs in the list may have ended long ago.
     queue.start(is_urgent=lambda key: not world.cache.is_final(key))
     logger.info(
         "started",
@@ -135,11 +135,11 @@ async def _run(session: Session, pool: Pool, settings: Settings, stop: asyncio.E
     finally:
         for task in (watching, relisting, stopping):
             task.cancel()
-        # kopf that is stopped in the middle of its start may wait for itself; nothing of ours
-        # depends on its end.
+        # If kopf is stopped while it starts, its tasks may wait for each other; nothing of ours
+        # depends on their end.
         ended, _ = await asyncio.wait({watching, relisting, stopping}, timeout=_KOPF_END)
         for one in ended:
-            one.cancelled() or one.exception()  # asked for, so that nobody else tells of it
+            one.cancelled() or one.exception()  # retrieved, so that asyncio does not log it
         await queue.stop()
         if health is not None:
             await health.cleanup()
@@ -147,15 +147,15 @@ async def _run(session: Session, pool: Pool, settings: Settings, stop: asyncio.E
 
 
 def _tell_unless_generator(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """A watch of kopf's that is stopped while it hands an event over cannot be closed without an
-    error; it concerns nobody at the end.
+    """Report errors of the event loop, except that of closing a watch of kopf in the middle of an
+    event, which is harmless at the end.
     """
     if "asyncgen" not in context:
         loop.default_exception_handler(context)
 
 
 async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
-    """Whether the work came to its end before we are asked to stop; raises what it raised."""
+    """Whether the work finished before we were asked to stop; raises what it raised."""
     working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     done, pending = await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
@@ -178,7 +178,7 @@ async def _watch(session: Session, sync: Sync, settings: Settings, stop: asyncio
 
     @kopf.on.login(registry=registry)
     async def login(**_: object) -> kopf.AiohttpSession:
-        # After a 401 kopf takes no session that it has seen: a new loan of the same one.
+        # After a 401 kopf refuses a session object that it has seen: wrap the same session again.
         await asyncio.sleep(next(pauses))
         return kopf.AiohttpSession(
             server=session.server,
@@ -192,26 +192,26 @@ async def _watch(session: Session, sync: Sync, settings: Settings, stop: asyncio
         tasks = await kopf.spawn_tasks(
             registry=registry,
             settings=_kopf_settings(),
-            # Named here, since the image's user has no name of its own for kopf to find.
+            # Set here, since kopf cannot look up the user of the image, which has no name.
             identity=cast(Any, "opstrand"),
             standalone=True,
             clusterwide=not namespaces,
             namespaces=namespaces,
             stop_flag=stop,
         )
-        # kopf took the signals; whether it ends because it was asked to, or broke, must be known
-        # here.
+        # kopf replaced the signal handlers. Take them back: `stop` must tell whether kopf was asked
+        # to end or broke.
         _hear_signals(stop)
         await kopf.run_tasks(tasks, ignored=ours)
     except Exception as error:
-        # kopf takes every task of the loop with it when it ends: begin anew, as a Deployment does
-        # it.
+        # kopf cancels every task of the loop when it ends: exit, and let the Deployment start the
+        # operator again.
         raise PlatformError(f"the watches ended: {error or type(error).__name__}") from error
 
 
 class _Backoffs:
-    """Seconds between kopf's tries, without an end: a watch that gave up would take the operator
-    with it.
+    """Seconds between the retries of kopf, without an end: a watch that gave up would end the
+    operator.
     """
 
     def __iter__(self) -> Iterator[float]:
@@ -219,8 +219,8 @@ class _Backoffs:
 
 
 def _kopf_settings() -> kopf.OperatorSettings:
-    """kopf as a source of events and nothing else: no finalizers, no annotations, no peering, no
-    Events of its own.
+    """Settings that make kopf a source of events only: no finalizers, no annotations, no peering,
+    and no Events of its own.
     """
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
@@ -233,8 +233,8 @@ def _kopf_settings() -> kopf.OperatorSettings:
     settings.watching.label_selectors[PODS.plural] = names.MANAGED_SELECTOR
     settings.networking.error_backoffs = _Backoffs()
     settings.networking.enforce_retry_after = True
-    # A worker holds its place for this long after an object's last event; no limit on workers, so
-    # only memory counts.
+    # A worker stays for this long after the last event of its object. The number of workers is not
+    # limited, so only memory matters.
     settings.queueing.idle_timeout = 0.5
     settings.queueing.exit_timeout = 0.5
     settings.process.ultimate_exiting_timeout = None
@@ -242,9 +242,10 @@ def _kopf_settings() -> kopf.OperatorSettings:
 
 
 async def _serve_health(sync: Sync, port: int) -> web.AppRunner | None:
-    """`/healthz` and `/readyz`: the watches live; neither is served before the first full list.
+    """Serve `/healthz` and `/readyz`, which report whether the watches live; not before the first
+    full list.
 
-    Not the backlog: being busy is healthy.
+    They do not report the backlog: being busy is healthy.
     """
     if not port:
         return None
@@ -265,8 +266,8 @@ async def _serve_health(sync: Sync, port: int) -> web.AppRunner | None:
 
 
 def collect_seldom() -> None:
-    """Cycles are rare here and bodies are many: looking for cycles every 700 objects is two fifths
-    of the time that a big list takes.
+    """Collect garbage rarely. Cycles are rare here and bodies are many: a search for cycles every
+    700 objects would take two fifths of the time of a big list.
     """
     gc.collect()
     gc.freeze()
@@ -274,11 +275,11 @@ def collect_seldom() -> None:
 
 
 def main() -> int:
-    """`python -m opstrand.handlers`: the operator in a cluster."""
+    """`python -m opstrand.handlers`: run the operator in a cluster."""
     configure_logging()
-    # kopf tells every event of every object at INFO.
+    # kopf logs every event of every object at INFO.
     logging.getLogger("kopf").setLevel(logging.WARNING)
-    # Before anything waits for it: a tenth of a second of processor time.
+    # Do it before anything waits for it: it takes a tenth of a second of CPU time.
     decision_job.warm_up()
     collect_seldom()
     try:
