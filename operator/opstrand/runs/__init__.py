@@ -1,1 +1,1 @@
-"""Who keeps runs: what the API reads and writes, behind protocols."""
+"""Storage of runs: what the API reads and writes, behind protocols."""

@@ -1,5 +1,4 @@
-"""Answers of the cluster by key, each requested once at a time and kept for a while, in bounded
-number.
+"""A bounded cache of the cluster's answers by key; at most one request per key is in progress.
 
 Must not know what is asked, nor of whom.
 """
@@ -22,10 +21,10 @@ Answer = TypeVar("Answer")
 
 
 class Memory(Generic[Answer]):
-    """Answers by key, each asked for once at a time and believed for `seconds`.
+    """Answers by key, each requested once at a time and trusted for `seconds`.
 
-    `refusal`: the error that is an answer too, and is kept for a shorter time. Refusals are kept
-    apart: however many keys are made up, what was accepted is not forgotten for their sake.
+    `refusal`: the error that counts as an answer too; it is kept for a shorter time. Refusals are
+    stored separately, so that a flood of invented keys does not evict accepted answers.
     """
 
     def __init__(
@@ -45,14 +44,15 @@ class Memory(Generic[Answer]):
             task = asyncio.ensure_future(_as_coroutine(ask))
             self._keep(self._known, key, (now + self._seconds, task))
         try:
-            # Shielded: who asked first may hang up, and the others still want to know.
+            # Shielded: the first caller may disconnect while others still wait for the answer.
             return await asyncio.shield(task)
         except self._refusal as error:
             self._known.pop(key, None)
             self._keep(self._refused, key, (now + _REFUSED, error))
             raise
         except BaseException:
-            if task.done():  # trouble is not an answer
+            # Any other error is not an answer.
+            if task.done():
                 self._known.pop(key, None)
             raise
 

@@ -1,8 +1,8 @@
-"""Who made a run, and who asked what of it, through the API: the API server sees one account behind
-all of them.
+"""Who created a run and who requested a change of it through the API: the API server sees one
+account behind all users.
 
-Owns the annotations and the lines of the log that say so, and the impersonation that makes the API
-server's own audit log say it. Must not decide what a user may do: that was decided before.
+Owns the annotations and log lines that record the user, and the impersonation that makes the API
+server's own audit log name the user. Must not decide what a user may do: that was decided before.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from opstrand.types import Body, JsonPatch
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that the answer is believed whether a user may be impersonated.
+#: Seconds that an answer about impersonating a user is trusted.
 _BELIEVED = 30.0
 _ACCOUNT = "system:serviceaccount:"
-#: Groups that the API server adds by itself to who is impersonated.
+#: Groups that the API server itself adds to an impersonated user.
 _IMPLIED = ("system:authenticated", "system:serviceaccounts")
-#: What the API server adds to a token (Pod, node, credential id): no rights come of it.
+#: Extra fields that the API server adds to a token (Pod, node, credential id): they grant no
+#: rights.
 _FACTS = "authentication.kubernetes.io/"
 
 Attributes = dict[str, str]
 
 
 def sign(body: Body, by: Identity | None) -> Body:
-    """An Operation to create with the name of its user."""
+    """The Operation to create, annotated with the name of its user."""
     if by is None:
         return body
     metadata = body["metadata"]
@@ -47,9 +48,9 @@ def sign(body: Body, by: Identity | None) -> Body:
 
 
 def signature_ops(body: Body, control: Control, by: Identity | None) -> JsonPatch:
-    """JSON Patch that writes the user beside what is asked.
+    """JSON Patch that records the user beside each change.
 
-    What was asked before stays asked by who did.
+    Only a switch that changes is annotated: an earlier request keeps the name of its user.
     """
     names = (
         []
@@ -83,7 +84,7 @@ def _changes(body: Body, control: Control) -> Iterator[str]:
 
 
 def record(action: str, body: Body, by: Identity | None) -> None:
-    """One line of the log: an annotation can be changed, and goes with its object."""
+    """Log one line: an annotation can be changed, and is deleted with its object."""
     if by is not None:
         metadata = body["metadata"]
         pod = getattr(by, "pod_name", "")
@@ -96,7 +97,7 @@ def record(action: str, body: Body, by: Identity | None) -> None:
 
 
 class Reviews(Protocol):
-    """The part of `kube.api.KubeApi` that is needed here."""
+    """The part of `kube.client.KubeApi` that is needed here."""
 
     async def create(
         self, resource: Resource, namespace: str | None, body: Mapping[str, Any]
@@ -111,8 +112,9 @@ class Impersonation:
         self._answers: Memory[bool] = Memory(_BELIEVED)
 
     async def may(self, user: Identity) -> bool:
-        """Whether requests can be sent as this user with all of its groups and extra fields: with
-        fewer, its rights could be wider.
+        """Whether requests can be sent as this user with all of its groups and extra fields.
+
+        With fewer of them, its rights could be wider.
         """
         if any(not text.isprintable() for text in _texts(user)):
             return False
@@ -136,7 +138,7 @@ class Impersonation:
 
 
 def _attributes(user: Identity) -> Iterator[Attributes]:
-    """What the API server asks its rules before it lets one user act as another."""
+    """What the API server checks before it lets one user act as another."""
     namespace, _, name = user.name.removeprefix(_ACCOUNT).partition(":")
     if user.name.startswith(_ACCOUNT):
         yield {"group": "", "resource": "serviceaccounts", "namespace": namespace, "name": name}
@@ -155,8 +157,10 @@ def _attributes(user: Identity) -> Iterator[Attributes]:
 
 
 def groups_of(user: Identity) -> Sequence[str]:
-    """The groups to name: without those that the API server adds by itself, which it does as long
-    as no others are named.
+    """The groups to name in an impersonation.
+
+    Omits those that the API server adds itself. It adds `system:serviceaccounts` groups only if no
+    others are named, so a service account with other groups names them all.
     """
     implied = {
         *_IMPLIED,

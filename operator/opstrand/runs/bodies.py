@@ -1,6 +1,6 @@
-"""What everyone who reads runs asks of an Operation's body: its uuid, name, phase and kind.
+"""What every reader of runs needs from an Operation's body: its uuid, name, phase and kind.
 
-Owns where each stands while the operator has not written it yet. Pure.
+Owns the fallbacks for a body to which the operator has not written a status yet. Pure.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ _KINDS = frozenset(
 
 
 def run_uuid(body: Body) -> str:
-    """32 hex digits: as the operator wrote it, or from the object's uid before it did."""
+    """32 hex digits: the uuid in the status, or else derived from the object's uid."""
     written = read_status(body).get("uuid")
     return str(written or uuid_of(body["metadata"].get("uid", "")))
 
 
 def run_name(body: Body) -> str:
-    """What the run calls itself, else what it was created with.
+    """The run's name in the status or spec, or else the object's name.
 
-    References and Pods go by the object's own name, which nothing changes.
+    References and Pods use the object's own name, which never changes.
     """
     return str(
         read_status(body).get("name")
@@ -66,7 +66,7 @@ def run_kind(body: Body) -> str | None:
 
 
 def pipeline_of(meta: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The run that made this one, from the metadata of its object."""
+    """The run that created this one, from the metadata of its object."""
     for owner in meta.get("ownerReferences") or ():
         if owner.get("kind") == "Operation" and owner.get("controller"):
             return {"uuid": uuid_of(owner["uid"]), "name": owner["name"], "kind": "dag"}
@@ -79,12 +79,13 @@ def original_of(meta: Mapping[str, Any]) -> dict[str, Any] | None:
     return None if uuid is None else {"uuid": uuid, "kind": "restart"}
 
 
-#: Characters of a name that is kept beside a head. A longer one is read from the whole.
+#: Maximum characters of a name that is kept beside a head. A longer name is read from the whole
+#: body.
 _NAME = 1024
 
 
 def read_beside(body: Body) -> dict[str, Any]:
-    """What is kept beside the head of a large run."""
+    """The fields that are kept beside the head of a large run."""
     kind, name = run_kind(body), run_name(body)
     kept: dict[str, Any] = {
         "kind": kind,

@@ -1,9 +1,9 @@
-"""Group commit: many reports of one run become few writes, and each is answered only when it is
-stored.
+"""Group commit: merge many reports of one run into few writes, and answer each report only once it
+is stored.
 
-Owns when a write goes out. The first report of an idle run goes at once; what arrives while a write
-is out, or within the window after the last one began, goes together in the next. Must not know what
-a report holds beyond that two can be one.
+Owns when a write starts. The first report of an idle run is written at once. Reports that arrive
+during a write, or within the window after the last write began, share the next write. Must not know
+what a report contains, except that two can be merged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from opstrand.types import Key
 WINDOW = 0.05
 
 Stored = Any
-#: Project and uuid.
 
 
 @dataclass
@@ -33,7 +32,7 @@ class _Queue:
 
 
 class Commits:
-    """Writes per key, one at a time and in order, through `store(key, edit)`."""
+    """Writes per key (project and uuid), one at a time and in order, through `store(key, edit)`."""
 
     def __init__(
         self, store: Callable[[Key, Edit], Awaitable[Stored]], window: float = WINDOW
@@ -43,7 +42,7 @@ class Commits:
         self._queues: dict[Key, _Queue] = {}
 
     async def submit(self, key: Key, edit: Edit) -> Stored:
-        """What `store` returned for the write that held this edit; raises what it raised."""
+        """What `store` returned for the write that contained this edit; raises what it raised."""
         queue = self._queues.setdefault(key, _Queue())
         future: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
         queue.waiting.append((edit, future))
@@ -55,7 +54,8 @@ class Commits:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(max(0.0, queue.last_began + self._window - loop.time()))
-            if not queue.waiting:  # idle for a whole window: the next one goes at once again
+            # Idle for a whole window: the next report is written at once.
+            if not queue.waiting:
                 del self._queues[key]
                 return
             batch, queue.waiting = queue.waiting, []
@@ -69,9 +69,8 @@ class Commits:
             if len(batch) == 1:
                 _fail(batch, error)
                 return
-            middle = (
-                len(batch) // 2
-            )  # only what cannot be stored is refused, and finding it costs few writes
+            # Refuse only the reports that cannot be stored; bisecting finds them in few writes.
+            middle = len(batch) // 2
             await self._write(key, batch[:middle])
             await self._write(key, batch[middle:])
         except Exception as error:

@@ -1,7 +1,8 @@
-"""The API's own picture of every Operation, kept by a watch, and the wakening of who waits for one.
+"""The API's own view of every Operation, kept up to date by a watch, and the wake-up of requests
+that wait for one.
 
-Owns the newest body by (namespace, name) and by uuid. A body may be put by the watch, by a list or
-by the answer to a write of ours, in any order: the newest wins. Must not do I/O.
+Owns the newest body by (namespace, name) and by uuid. Bodies come from the watch, from lists and
+from the responses to our own writes, in any order: the newest wins. Must not do I/O.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from opstrand.types import Body, Key
 
 
 class Index:
-    """Bodies, none older than one that was put before it."""
+    """The newest known body of every Operation: an older body never replaces a newer one."""
 
     def __init__(self) -> None:
         self._bodies: dict[Key, Body] = {}
-        #: Of large bodies, what their heads have not and lists are sorted by.
+        #: For large bodies: the fields that lists are sorted by and that the heads lack.
         self._beside: dict[Key, Mapping[str, Any]] = {}
         self._keys: dict[Key, Key] = {}
         self._waiting: defaultdict[Key, set[asyncio.Event]] = defaultdict(set)
@@ -37,7 +38,7 @@ class Index:
         return None if body is None else unpack(body)
 
     def list(self, project: str) -> list[Listed]:
-        """The runs of a project. None of them is unpacked."""
+        """The runs of a project, none of them unpacked."""
         return [
             Listed(body, self._beside.get(key, {}))
             for key, body in self._bodies.items()
@@ -45,14 +46,13 @@ class Index:
         ]
 
     def put(self, body: Body) -> Body:
-        """Take the body unless a newer one of the same object is known; returns what is known
-        afterwards.
-        """
+        """Store the body unless a newer one of the same object is known; returns the newest."""
         return body if self.take(body) else unpack(self._bodies[key_of(body)])
 
     def take(self, body: Body) -> bool:
-        """The same, where only whether it was news is of interest: half of what a watch says is
-        known, and is not unpacked for that.
+        """Store the body as `put` does; returns only whether it was new.
+
+        Half of what a watch sends is known already, and this does not unpack it.
         """
         key, known = key_of(body), self._bodies.get(key_of(body))
         if (
@@ -75,7 +75,7 @@ class Index:
             self._beside[key] = read_beside(unpack(body))
 
     def drop(self, body: Body) -> None:
-        """Forget this very object; one that took its name since stays."""
+        """Forget this very object; a newer object of the same name stays."""
         known = self._bodies.get(key_of(body))
         if known is not None and known["metadata"]["uid"] == body["metadata"]["uid"]:
             del self._bodies[key_of(body)]
@@ -84,8 +84,9 @@ class Index:
         self._wake(body)
 
     def replace(self, bodies: Iterable[Body], version: str, project: str | None = None) -> None:
-        """Take a full list of one project, or of all: what is known, older than the list and not in
-        it is gone.
+        """Store a full list of one project, or of all.
+
+        Drops every body that is not in the list and not newer than it.
         """
         listed = list(bodies)
         for body in listed:
@@ -98,7 +99,7 @@ class Index:
 
     @contextmanager
     def changes(self, project: str, uuid: str) -> Iterator[asyncio.Event]:
-        """An event that is set whenever this run changes; whoever waits clears it."""
+        """An event that is set whenever this run changes; the caller clears it."""
         event, waiting = asyncio.Event(), self._waiting[project, uuid]
         waiting.add(event)
         try:
@@ -111,7 +112,7 @@ class Index:
     async def wait(
         self, project: str, uuid: str, until: Callable[[Body], bool], seconds: float
     ) -> Body | None:
-        """The run as soon as `until` holds, or as it is after the time; None once it is gone."""
+        """The run as soon as `until` holds, or as it is after `seconds`; None once it is gone."""
         deadline = asyncio.get_running_loop().time() + seconds
         with self.changes(project, uuid) as changed:
             while True:

@@ -1,8 +1,8 @@
-"""Runs as the Operations of a cluster: what the API stands on there.
+"""Runs as the Operations of a cluster: the store behind the API in a cluster.
 
-Owns reading (a watch, and the API server itself before a run is said not to exist) and writing
-(JSON Patch, tried again where somebody else wrote in between). Must not know HTTP, and must not
-decide what becomes of a run.
+Owns reading (a watch; before a run is reported as missing, the API server itself) and writing (JSON
+Patch, retried after a conflicting write). Must not know HTTP, and must not decide what becomes of a
+run.
 """
 
 from __future__ import annotations
@@ -40,25 +40,25 @@ from opstrand.types import Body, Manifest
 
 logger = logging.getLogger(__name__)
 
-#: How often a write is tried where others write the same run.
+#: How often a write is tried while other clients write the same run.
 _TRIES = 14
-#: Seconds: the shortest time between two lists of one project, and how long the names of projects
-#: are remembered.
+#: Seconds: the minimum between two lists of one project, and how long the project names are cached.
 _LIST_INTERVAL = 1.0
-#: Seconds: the API server sends a bookmark every minute, so a watch that says nothing for longer is
+#: Seconds: the API server sends a bookmark every minute, so a watch that is silent for longer is
 #: dead.
 _SILENCE = 150.0
-#: Seconds between the end of a watch and the next: at first, and where they end again and again.
+#: Seconds between the end of a watch and the next one: at first, and the maximum while watches keep
+#: ending.
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
-#: Seconds: a watch that lived for longer did not end because it was begun.
+#: Seconds: the end of a watch that lived for longer was not caused by its start.
 _LIVED = 2.0
 
 Patch = list[Manifest]
 
 
 class Cluster(Protocol):
-    """The part of `kube.api.KubeApi` that is needed here."""
+    """The part of `kube.client.KubeApi` that is needed here."""
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest: ...
 
@@ -103,8 +103,8 @@ class Cluster(Protocol):
 class ClusterRuns:
     """`Runs` over a cluster. `keep_watching()` must run beside it.
 
-    `logs` is the same cluster over connections for followed logs. With `impersonation`, what a user
-    asks of runs is sent as that user where the API's account may do so.
+    `logs` is the same cluster over separate connections for followed logs. With `impersonation`,
+    what a user asks of runs is sent as that user if the API's account may do so.
     """
 
     def __init__(
@@ -124,9 +124,7 @@ class ClusterRuns:
         self._synced = False
 
     async def keep_watching(self) -> None:
-        """List, then watch, for ever; after trouble with a pause that grows until a watch has lived
-        again.
-        """
+        """List, then watch, for ever; pauses after errors grow until a watch has lived again."""
         loop, pause = asyncio.get_running_loop(), _FIRST_PAUSE
         while True:
             began = loop.time()
@@ -144,9 +142,8 @@ class ClusterRuns:
         self._index.replace(bodies, since)
         self._synced = True
         loop, began = asyncio.get_running_loop(), float("-inf")
-        while (
-            loop.time() - began > _LIVED
-        ):  # a watch that ends in peace goes on where it was, unless that is at once
+        # A watch that ended without an error resumes where it was, unless it ended at once.
+        while loop.time() - began > _LIVED:
             began = loop.time()
             async with asyncio.timeout(_SILENCE) as silence:
                 async for kind, body in self._cluster.watch(OPERATIONS, since=since):
@@ -155,7 +152,7 @@ class ClusterRuns:
                     self._take(kind, body)
 
     async def _list_packed(self, project: str | None = None) -> tuple[Sequence[Body], str]:
-        """A full list, of which no more than a page is held unpacked."""
+        """A full list, of which at most one page is held unpacked."""
         bodies: list[Body] = []
         version = ""
         async for page in self._cluster.pages(OPERATIONS, project):
@@ -182,9 +179,7 @@ class ClusterRuns:
         return await self._get_newest(body) if newest else body
 
     async def _list_again(self, project: str) -> None:
-        """A list of the project that began after this call: one answers all who asked while it was
-        being waited for.
-        """
+        """List the project after this call began; one list serves all requests that wait for it."""
         loop = asyncio.get_running_loop()
         asked = loop.time()
         async with self._locks[project]:
@@ -265,9 +260,7 @@ class ClusterRuns:
         subresource: str | None = None,
         cluster: Cluster | None = None,
     ) -> Body:
-        """Patch the run, made anew from the newest body where the last try met somebody else's
-        write.
-        """
+        """Patch the run; after a conflict, build the patch again from the newest body."""
         body = await self.get(project, uuid)
         for tried in range(_TRIES):
             meta = body["metadata"]

@@ -1,8 +1,8 @@
-"""Following the log of a run's main containers, attempt after attempt, by requests that each know
-only where the last one ended.
+"""Follow the log of a run's main containers, attempt after attempt, by requests that know only
+where the previous one ended.
 
-Owns the cursor (no line is lost or told twice, whichever copy of the API answers) and how long a
-request is held back. Must not know HTTP or where lines come from.
+Owns the cursor (no line is lost or repeated, whichever replica of the API answers) and how long a
+request is held. Must not know HTTP or where lines come from.
 """
 
 from __future__ import annotations
@@ -18,15 +18,14 @@ from opstrand.runs.bodies import is_final, run_uuid
 from opstrand.runs.protocols import LogLine, Runs
 from opstrand.types import Body
 
-#: What one answer may hold. The published command line asks at most five times for a finished run,
-#: so this is generous.
+#: Bytes of one answer. The published command line asks at most five times for a finished run, so
+#: this is generous.
 CHUNK_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """Behind which line the next answer starts: the `nth` line (from 1) with the time `at`, of this
-    attempt.
+    """The next answer starts after the `nth` line (from 1) with the time `at`, of this attempt.
 
     Times have nanoseconds, and two lines may still share one: hence the count. `at` is empty before
     the first line.
@@ -41,7 +40,7 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str | None) -> Cursor:
-        """What `str` gave; the beginning for anything else."""
+        """The inverse of `str`; the beginning for any other text."""
         attempt, _, rest = (text or "").partition(".")
         nth, _, at = rest.partition(".")
         if attempt.isdecimal() and nth.isdecimal() and len(text or "") < 80:
@@ -51,7 +50,7 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds: how long to wait for a first line, and how long for more once there is one."""
+    """Seconds to wait for a first line, and for more lines once there is one."""
 
     first: float
     more: float
@@ -59,7 +58,7 @@ class Patience:
 
 @dataclass
 class Chunk:
-    """What one request saw. `is_complete`: the run is final, and no line is left."""
+    """What one request read. `is_complete`: the run is final, and no line is left."""
 
     cursor: Cursor
     lines: list[LogLine] = field(default_factory=list)
@@ -73,13 +72,14 @@ class Chunk:
         self.is_full = self.size > CHUNK_BYTES
         in_attempt = self.cursor.attempt == attempt
         if in_attempt and self.cursor.at and not line.at:
-            return  # nothing of the log itself: what was told stays told
+            # A node's own message: it does not move the cursor, so earlier lines are not repeated.
+            return
         same = in_attempt and self.cursor.at == line.at
         self.cursor = Cursor(attempt, line.at, self.cursor.nth + 1 if same else 1)
 
 
 async def read_chunk(runs: Runs, body: Body, cursor: Cursor, patience: Patience) -> Chunk:
-    """The lines behind the cursor: at once where the run is over, else as soon as patience says."""
+    """The lines after the cursor: at once if the run is over, else within `patience`."""
     chunk, arrived = Chunk(cursor), asyncio.Event()
     following = asyncio.create_task(_follow(runs, body, chunk, arrived))
     first = asyncio.create_task(arrived.wait())
@@ -96,7 +96,8 @@ async def read_chunk(runs: Runs, body: Body, cursor: Cursor, patience: Patience)
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
     trouble = following.exception() if following.done() and not following.cancelled() else None
-    if trouble is not None and not chunk.lines:  # what was read before it is told first
+    # Return the lines that were read before the error first.
+    if trouble is not None and not chunk.lines:
         raise trouble
     return chunk
 
@@ -109,9 +110,9 @@ async def _follow(runs: Runs, body: Body, chunk: Chunk, arrived: asyncio.Event) 
         await _follow_attempt(runs, body, attempt, chunk, arrived)
         if chunk.is_full:
             return
-        # The container's log ends before the operator has judged it: only a final status makes the
-        # end an end. And a log that was followed may end before its last lines came (seen with
-        # containerd): what is over is read once more, from where it broke off.
+        # The container's log ends before the operator has observed the end, so only a final status
+        # ends the log. Moreover, a followed log may end before its last lines arrived (seen with
+        # containerd): read a finished log once more, from where it stopped.
         if not is_over:
             body = await _wait_for_news(runs, body, attempt)
         elif attempt < current_attempt(body):
@@ -146,6 +147,6 @@ async def _wait_for_news(runs: Runs, body: Body, attempt: int) -> Body:
 
 
 def current_attempt(body: Body) -> int:
-    """The number of the newest attempt, from 0; a run that has no Pod yet is before its first."""
+    """The number of the newest attempt, from 0; also 0 while the run has no Pod yet."""
     status: Mapping[str, Any] = read_status(body)
     return int(status.get("attempt") or 0)

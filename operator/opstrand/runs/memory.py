@@ -1,6 +1,6 @@
-"""Runs kept in this process: what `opstrand run --local` and the tests of the routes stand on.
+"""Runs kept in this process: the store behind `opstrand run --local` and the route tests.
 
-Owns the bodies and who waits for their changes. Must not decide anything about a run.
+Owns the bodies and the requests that wait for their changes. Must not decide anything about a run.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class MemoryRuns:
         return await self.put({**body, "metadata": meta})
 
     async def put(self, body: Body) -> Body:
-        """Store a body under a new resourceVersion, and wake who waits."""
+        """Store a body under a new resourceVersion, and wake the waiting requests."""
         meta = {**body["metadata"], "resourceVersion": str(next(self._versions))}
         stored = {**body, "metadata": meta}
         self.bodies[meta["namespace"], meta["name"]] = stored
@@ -79,11 +79,11 @@ class MemoryRuns:
             self._condition.notify_all()
 
     def on_behalf_of(self, by: Identity) -> MemoryRuns:
-        """There is one user."""
+        """This store: there is only one user."""
         return self
 
     async def change(self, key: Key, change: Callable[[Body], Body]) -> Body:
-        """Store what `change` makes of the run as it is now. KeyError where there is none."""
+        """Store what `change` makes of the current run. Raises KeyError if there is none."""
         return await self.put(change(self.bodies[key]))
 
     async def edit(self, project: str, uuid: str, edit: Edit) -> Body:
@@ -98,7 +98,7 @@ class MemoryRuns:
         await self.drop(self._key(project, uuid))
 
     async def drop(self, key: Key) -> None:
-        """Forget the run of this key, if there is one, and wake who waits for it."""
+        """Forget the run of this key, if there is one, and wake the waiting requests."""
         self.bodies.pop(key, None)
         await self._changed()
 
@@ -118,7 +118,7 @@ class MemoryRuns:
     async def write_log(
         self, uuid: str, text: str, *, attempt: int = 0, at: str | None = None
     ) -> None:
-        """Add one line to the main container's log of an attempt."""
+        """Append one line to the main container's log of an attempt."""
         stamp = at or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
         self._logs.setdefault((uuid, attempt), []).append(LogLine(stamp, text))
         await self._changed()
@@ -152,13 +152,13 @@ class MemoryRuns:
 
 
 def apply_edit(edit: Edit, body: Body) -> Body:
-    """The run with this report in its status. Raises `TooLarge`."""
+    """The run with this report merged into its status. Raises `TooLarge`."""
     edited: Body = jsonpatch.apply_patch(body, patch_ops(edit, body))
     return edited
 
 
 def apply_control(control: Control, body: Body) -> Body:
-    """The run with this request in its spec."""
+    """The run with this request merged into its spec."""
     spec: dict[str, Any] = dict(body.get("spec") or {})
     if control.switches:
         spec["control"] = {**(spec.get("control") or {}), **control.switches}

@@ -1,7 +1,7 @@
 """The log of one attempt, read from its Pod through the API server.
 
-Owns the waiting for a container to start and the form of Kubernetes' time stamps. Must not know who
-reads it.
+Owns the wait for a container to start and the parsing of Kubernetes timestamps. Must not know who
+reads the log.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from opstrand.types import Body
 Follow = Callable[..., AsyncIterator[bytes]]
 Wait = Callable[[str, str, Callable[[Body], bool], float], Awaitable[Body]]
 
-#: Bytes: of a longer line the beginning is served, and how much more there is.
+#: Bytes: a longer line is cut, and the cut says how much is missing.
 LONGEST_LINE = 1024 * 1024
-#: Seconds between two looks at a Pod whose container has not started; the run's own changes wake it
-#: earlier.
+#: Seconds between two checks of a Pod whose container has not started; a change of the run ends the
+#: wait earlier.
 _LOOK_AGAIN = 0.5
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -35,9 +35,10 @@ _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d
 async def follow_pod(
     follow: Follow, wait: Wait, body: Body, attempt: int, since: str | None
 ) -> AsyncGenerator[LogLine, None]:
-    """Every line of the main container, from the whole second of `since` on, until it has ended.
+    """Every line of the main container, from the whole second of `since` on, until the container
+    has ended.
 
-    Nothing for a Pod that is gone.
+    Yields nothing if the Pod is gone.
     """
     namespace, uuid = body["metadata"]["namespace"], run_uuid(body)
     query: dict[str, Any] = {
@@ -46,7 +47,8 @@ async def follow_pod(
         "longest": LONGEST_LINE,
     }
     if since:
-        query["sinceTime"] = since[:19] + "Z"  # the API server counts whole seconds
+        # The API server counts whole seconds.
+        query["sinceTime"] = since[:19] + "Z"
     while True:
         try:
             pod = attempt_pod(body, attempt)
@@ -54,7 +56,8 @@ async def follow_pod(
                 async for raw in follow(namespace, pod, **query):
                     yield parse_line(raw)
                 return
-        except (NotFound, Invalid):  # 400: the container has not started yet, or never will
+        except (NotFound, Invalid):
+            # Invalid (HTTP 400): the container has not started yet, or never will.
             if is_final(body) or current_attempt(body) > attempt:
                 return
         if not pod and is_final(body):
@@ -70,9 +73,9 @@ def attempt_pod(body: Body, attempt: int) -> str:
 
 
 def parse_line(raw: bytes) -> LogLine:
-    """`TIME TEXT`; bytes that are not UTF-8 are replaced.
+    """Parse `TIME TEXT`; bytes that are not UTF-8 are replaced.
 
-    A line without a time is the node's own message in place of a log.
+    A line without a time is the node's own message instead of a log.
     """
     line = raw.decode(errors="replace").removesuffix("\n")
     stamp, _, text = line.partition(" ")
@@ -80,8 +83,9 @@ def parse_line(raw: bytes) -> LogLine:
 
 
 def in_utc(stamp: str) -> str:
-    """The same moment with nine decimals and a Z: a node may keep another zone, and cursors compare
-    these as text.
+    """The same moment with nine decimals and a Z.
+
+    A node may use another time zone, and cursors compare these as text.
     """
     if stamp.endswith("Z"):
         moment, _, fraction = stamp[:-1].partition(".")

@@ -1,8 +1,8 @@
-"""What the HTTP API needs from whoever keeps the runs: one small protocol with two keepers (a
-cluster, this process' memory).
+"""What the HTTP API needs from a store of runs: one small protocol with two implementations (a
+cluster, and this process's memory).
 
-Owns the protocol and its errors. A run is handed around as the raw body of its Operation, the same
-shape for every keeper; what the wire says about it is `views`' business. Must not know HTTP.
+Owns the protocol and its errors. A run is passed around as the raw body of its Operation, the same
+shape for every store; `api.published.views` maps it to the wire. Must not know HTTP.
 """
 
 from __future__ import annotations
@@ -25,14 +25,12 @@ class ProjectNotFound(LookupError):
 
 
 class Refused(ValueError):
-    """What was asked cannot be stored or done; the text says what was found and what was
-    expected.
-    """
+    """The request cannot be stored or done; the text says what was found and what was expected."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A user as the cluster knows one: what its rights are decided by."""
+    """A user as the cluster knows it: the facts that decide its rights."""
 
     name: str
     uid: str = ""
@@ -42,23 +40,23 @@ class Identity:
 
 @dataclass(frozen=True)
 class Control:
-    """What a person asks of a run: keys of `spec.control`, and the approval."""
+    """What a user asks of a run: keys of `spec.control`, and the approval."""
 
     switches: Mapping[str, bool | int] = field(default_factory=dict)
     is_approved: bool | None = None
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """The names of what is asked."""
+        """The names of the requested changes."""
         return (*self.switches, *(() if self.is_approved is None else ("approve",)))
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line of the main container: `at` is an RFC 3339 time with nanoseconds, in UTC, ending in
-    Z; `text` has no line end.
+    """One line of the main container.
 
-    A node that cannot read a log says so in a line of its own, without a time: `at` is empty.
+    `at` is an RFC 3339 time with nanoseconds, in UTC, ending in Z; `text` has no line end. A node
+    that cannot read a log reports that in a line without a time: `at` is then empty.
     """
 
     at: str
@@ -67,9 +65,9 @@ class LogLine:
 
 @dataclass(frozen=True)
 class Listed:
-    """`head`: the body, without its bulk where it is large.
+    """`head`: the body, without the bulk of a large one.
 
-    `beside`: fields of the view that such a head has not.
+    `beside`: fields of the view that such a head lacks.
     """
 
     head: Body
@@ -77,12 +75,12 @@ class Listed:
 
     @property
     def whole(self) -> Body:
-        """The body, unpacked again for each who asks."""
+        """The whole body, unpacked for every call."""
         return unpack(self.head)
 
 
 class Orders(Protocol):
-    """What a user asks of the keeper. The methods are described where `Runs` has them."""
+    """What a user may ask of the store. `Runs` describes the methods."""
 
     async def create(self, project: str, body: Body) -> Body: ...
 
@@ -92,16 +90,16 @@ class Orders(Protocol):
 
 
 class Runs(Protocol):
-    """Keeps runs. `project` is a namespace, `uuid` 32 hex digits without dashes.
+    """Stores runs. `project` is a namespace, `uuid` is 32 hex digits without dashes.
 
-    Every method raises `RunNotFound` for a run that is not in that project, and `PlatformError`
-    where the keeper is in trouble.
+    Every method raises `RunNotFound` for a run that is not in that project, and `PlatformError` if
+    the store does not work.
     """
 
     async def get(self, project: str, uuid: str, *, newest: bool = False) -> Body:
-        """The run as it is known here, or with `newest` as it is.
+        """The run as it is cached, or with `newest` as it is stored.
 
-        It is said not to exist only after the keeper itself was asked.
+        Raises `RunNotFound` only after the store itself was asked.
         """
 
     async def list(self, project: str) -> Sequence[Listed]:
@@ -111,27 +109,25 @@ class Runs(Protocol):
         """
 
     async def projects(self) -> Sequence[str]:
-        """The names of the projects there are."""
+        """The names of all projects."""
 
     async def create(self, project: str, body: Body) -> Body:
-        """Make a run from an Operation with `metadata.generateName` or `name`.
+        """Create a run from an Operation with `metadata.generateName` or `name`.
 
         Raises `ProjectNotFound` and `Refused`.
         """
 
     def on_behalf_of(self, by: Identity) -> Orders:
-        """The same runs, where what is created, asked and deleted is known to be this user's
-        doing.
-        """
+        """The same runs, where every creation, request and deletion is recorded as this user's."""
 
     async def edit(self, project: str, uuid: str, edit: Edit) -> Body:
         """Write what a run reports about itself; returns once it is stored.
 
-        Raises `edits.TooLarge`.
+        Raises `status_edits.TooLarge`.
         """
 
     async def control(self, project: str, uuid: str, control: Control) -> Body:
-        """Ask something of the run; the operator carries it out. Raises `Refused`."""
+        """Request a change of the run; the operator carries it out. Raises `Refused`."""
 
     async def delete(self, project: str, uuid: str) -> None:
         """Delete the Operation, and with it its Pods. Raises `Refused`."""
@@ -139,15 +135,15 @@ class Runs(Protocol):
     async def wait(
         self, project: str, uuid: str, until: Callable[[Body], bool], seconds: float
     ) -> Body:
-        """The run as soon as `until` holds for it, or as it is after that many seconds."""
+        """The run as soon as `until` holds for it, or as it is after `seconds`."""
 
     def log(self, body: Body, attempt: int, since: str | None) -> AsyncIterator[LogLine]:
         """Follow the main container of an attempt, oldest line first, from the whole second of
         `since` (a `LogLine.at`) on.
 
-        Waits for the container to start, and ends when it has ended; ends at once where there is
-        nothing (any more) to read.
+        Waits for the container to start, and ends when it has ended; ends at once if there is
+        nothing (more) to read.
         """
 
     async def ready(self) -> bool:
-        """Whether the keeper can be read and written now."""
+        """Whether the store can be read and written now."""

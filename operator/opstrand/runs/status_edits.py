@@ -1,9 +1,9 @@
 """What a run reports about itself (inputs, outputs, tags, meta, description, name, artifacts), as a
 change that can be merged and stored.
 
-Owns which field of the status the API may write and how: maps per key by JSON Patch (a merge patch
-drops nulls, and null is a value), lists whole under the resourceVersion that was read. Pure: must
-not know HTTP, Kubernetes or a clock.
+Owns which fields of the status the API may write and how. Maps are written per key by JSON Patch (a
+merge patch drops nulls, and null is a value); lists are written whole, guarded by the
+resourceVersion that was read. Pure: must not know HTTP, Kubernetes or a clock.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from opstrand.core.limits import INPUTS, KIB, MAX_INTEGER, OUTPUTS, measure
 from opstrand.core.recorded import read_status
 
-#: What each field of a run may hold, in bytes of JSON.
+#: The budget of each field of a run, in bytes of JSON.
 BUDGETS = {
     "reportedInputs": INPUTS,
     "outputs": OUTPUTS,
@@ -26,15 +26,15 @@ BUDGETS = {
     "name": KIB,
 }
 BUDGETS["artifacts"] = 128 * KIB
-#: How a person calls a field, and what shares its budget: a run's inputs are the frozen ones and
-#: those that it reports.
+#: The name of a field in messages, and the field that shares its budget: a run's inputs are the
+#: frozen ones and those that it reports.
 _SHOWN = {"reportedInputs": "inputs"}
 
 PatchOp = dict[str, Any]
 
 
 class TooLarge(ValueError):
-    """A write would take a field of the status over its budget. Nothing of it was stored."""
+    """A write would exceed the budget of a field of the status. Nothing of it was stored."""
 
     def __init__(self, field_name: str, size: int, budget: int) -> None:
         self.field_name, self.size, self.budget = field_name, size, budget
@@ -46,7 +46,7 @@ class TooLarge(ValueError):
 
 @dataclass(frozen=True)
 class MapEdit:
-    """Keys to set; `reset` forgets every other key first."""
+    """Keys to set; `reset` removes every other key first."""
 
     values: Mapping[str, Any]
     reset: bool = False
@@ -57,7 +57,7 @@ class MapEdit:
 
 @dataclass(frozen=True)
 class TagsEdit:
-    """Tags to add, in order, each once; `reset` forgets the others first."""
+    """Tags to add, in order, each once; `reset` removes the others first."""
 
     tags: tuple[str, ...]
     reset: bool = False
@@ -74,8 +74,8 @@ class TagsEdit:
 class Edit:
     """One write.
 
-    `maps` by the status' field name (reportedInputs, outputs, meta); `artifacts` by name;
-    `condition` replaces its type's.
+    `maps` are keyed by the status' field name (reportedInputs, outputs, meta), `artifacts` by name;
+    `condition` replaces the one of its type.
     """
 
     maps: Mapping[str, MapEdit] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Edit:
     condition: Mapping[str, Any] | None = None
 
     def then(self, later: Edit) -> Edit:
-        """Both writes as one: the later wins wherever they meet."""
+        """Both writes merged into one: the later one wins."""
         maps = dict(self.maps)
         for name, edit in later.maps.items():
             maps[name] = maps[name].then(edit) if name in maps else edit
@@ -105,9 +105,11 @@ class Edit:
 
 
 def make_storable(value: Any) -> Any:
-    """`value` as a status keeps it. What JSON or the API server would spoil or refuse becomes its
-    text: not-a-number, infinities, integers beyond 64 bits, half characters. A program that reports
-    one of them would lose everything else that it reported with it.
+    """`value` as a status can keep it.
+
+    What JSON or the API server would spoil or refuse becomes text: not-a-number, infinities,
+    integers beyond 64 bits, lone surrogates. Otherwise a program that reports one of them would
+    lose everything else in the same report.
     """
     match value:
         case str():
@@ -127,8 +129,8 @@ def make_storable(value: Any) -> Any:
 def patch_ops(edit: Edit, body: Mapping[str, Any]) -> list[PatchOp]:
     """The JSON Patch that stores `edit` in the status of `body`.
 
-    Bound to the body's resourceVersion only where it must be: a list, or a map that is not there
-    yet. Raises `TooLarge`.
+    Guarded by the body's resourceVersion only where necessary: for a list, or a map that does not
+    exist yet. Raises `TooLarge`.
     """
     status = read_status(body)
     keyed, whole = _map_ops(edit), _whole_fields(edit, status)

@@ -1,7 +1,8 @@
-"""Who waits for a run, so that its question can be held back until there is something to say.
+"""Who polls a run, so that a poll can be held until there is something to report.
 
-Owns the memory of who asked when. The published client sleeps 5 s between two questions: held back,
-its answer comes as soon as it can be known; but a person who asks once must get an answer at once.
+Owns the memory of who was answered when. The published client sleeps 5 s between two polls: if its
+poll is held, the answer arrives as soon as it is known. A user who asks once must still get an
+answer at once.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 
-#: Seconds. The client asks again 5 s after an answer; it asks for the first time right after it
-#: created the run.
+#: Seconds. The client polls again 5 s after an answer, and polls first right after it created the
+#: run.
 _ASKS_AGAIN_WITHIN = 8.0
 _MOST = 10_000
 
 
 class Watchers:
-    """Remembers, per run and caller, when an answer was last given."""
+    """Remembers, per run and caller, when the last answer was given."""
 
     def __init__(self) -> None:
         self._answered: OrderedDict[tuple[str, str], float] = OrderedDict()
