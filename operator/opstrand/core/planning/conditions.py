@@ -1,6 +1,6 @@
-"""Whether a run starts at all: an operation's `conditions`, and its approval.
+"""Evaluate whether a run starts at all: an operation's `conditions`, and its approval.
 
-Owns what counts as yes and no. Must not decide what becomes of a run that does not start.
+Owns what counts as true and false. Must not decide what becomes of a run that does not start.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from opstrand.text import shorten
 def evaluate_condition(
     text: str | None, context: Mapping[str, Any], *, evaluate: Evaluate = refuse
 ) -> bool | None:
-    """Whether the conditions hold, or None without any. The braces around an expression are
-    optional, as the documentation says.
+    """Return whether the conditions hold, or None if there are none.
 
-    SpecError ConditionInvalid for what is neither yes nor no, TemplateError for what cannot be
-    evaluated.
+    The braces around an expression are optional, as the documentation says. Raises SpecError
+    ConditionInvalid for a result that is neither true nor false, and TemplateError for what cannot
+    be evaluated.
     """
     if text is None:
         return None
@@ -38,7 +38,7 @@ def evaluate_condition(
 
 
 def _evaluate_bare(text: str, context: Mapping[str, Any], evaluate: Evaluate) -> Any:
-    """`p > 0.1`, written without braces."""
+    """Evaluate a condition without braces, such as `p > 0.1`."""
     if not text.strip() or text != text.strip():
         return text
     wrapped = f"{{{{ {text} }}}}"
@@ -55,8 +55,9 @@ def _evaluate_bare(text: str, context: Mapping[str, Any], evaluate: Evaluate) ->
 
 
 def _refuse_lone_undefined(text: str, context: Mapping[str, Any]) -> None:
-    """A condition that is one unknown name is no condition; a part of an unknown name stays the
-    template's error.
+    """Refuse a condition that is only an unknown name.
+
+    An unknown name within a larger expression stays the template's error.
     """
     plain = parse_plain(text)
     if plain is None or plain.lone is None or plain.lone.constant or plain.lone.steps:
@@ -84,7 +85,7 @@ def _validate(value: Any, text: str, *, strict: bool = False) -> bool:
 
 
 def evaluate_approval(value: Any) -> bool | None:
-    """`isApproved` after rendering: None where nothing was said."""
+    """Return `isApproved` after rendering; None if it is not set."""
     if value is None or isinstance(value, bool):
         return value
     try:

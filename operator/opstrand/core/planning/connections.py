@@ -1,7 +1,7 @@
 """The catalog of connections as data: what a run may name, and what templates read of it.
 
-Owns how the catalog's file becomes connections. Pure: where the file lies is the shell's business.
-Must not know how a connection gets into a Pod: that is `core.pods.connections`.
+Owns how the catalog's file becomes connections. Pure: the file's location is not known here. Must
+not know how a connection gets into a Pod: `core.pods.connections` does.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Resource:
 class Connection:
     """One connection.
 
-    `env` are Kubernetes' own {name, value} entries, `annotations` texts, `written` is what the
-    catalog says.
+    `env` are Kubernetes' own {name, value} entries, `annotations` texts, `written` is the entry of
+    the catalog.
     """
 
     name: str
@@ -61,11 +61,15 @@ class Connection:
 
     @property
     def volume_name(self) -> str:
-        """By what is behind it: kubelets mount one claim of a Pod under one name only, whoever asks
-        for it.
+        """The volume's name, derived from its source.
+
+        Kubelets mount one claim in a Pod under one name only, however many connections use it.
         """
         what = self.schema.get("volumeClaim") or self.schema.get("hostPath") or self.name
-        return f"opstrand-volume-{names.slug(str(what), 30)}-{hashlib.sha256(f'{self.kind} {what}'.encode()).hexdigest()[:6]}"
+        return (
+            f"opstrand-volume-{names.slug(str(what), 30)}-"
+            f"{hashlib.sha256(f'{self.kind} {what}'.encode()).hexdigest()[:6]}"
+        )
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,8 @@ class Catalog:
 
     connections: Mapping[str, Connection] = field(default_factory=dict)
     store: Connection | None = None
-    #: False where the caller did not say which connections there are: what names one is refused for
-    #: that.
+    #: False if the caller did not say which connections exist: then what names one is refused for
+    #: that reason.
     is_given: bool = True
 
     @property
@@ -87,9 +91,9 @@ class Catalog:
         return {name: connection.schema for name, connection in self.connections.items()}
 
     def find(self, name: str, path: str) -> Connection:
-        """The connection of this name.
+        """Return the connection of this name.
 
-        SpecError with the nearest one for a name that the catalog does not have.
+        Raises SpecError with the nearest name for one that the catalog does not have.
         """
         if name not in self.connections:
             raise unknown_connection(name, self.connections, path)
@@ -103,14 +107,14 @@ EMPTY = Catalog()
 
 
 def unknown_connection(name: str, known: Iterable[str], path: str) -> SpecError:
-    """The error for a name that the catalog does not have."""
+    """Return the error for a name that the catalog does not have."""
     names = list(known)
     hint = suggest(name, names) if names else ": the catalog of connections is empty here"
     return SpecError("InvalidSpec", f"there is no connection '{name}'{hint}", path)
 
 
 def read_catalog(file: CatalogFile) -> Catalog:
-    """The catalog of a checked file.
+    """Return the catalog of a validated file.
 
     The artifacts store is a connection like any other, by its own name.
     """

@@ -1,8 +1,8 @@
-"""Containers after rendering: where Kubernetes wants text, there is text; what is empty in a
-command is gone.
+"""Clean containers after rendering: text where Kubernetes wants text, no empty items in a command.
 
 Owns the cleaning of `command`, `args`, `env` and of the other text fields of a container that a
-template may have filled with a number. Must not add anything of ours: the Pod's builder does.
+template may have filled with a number. Must not add anything of the operator's: the Pod's builder
+does.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _LISTS = ("command", "args")
 def clean_container(
     container: Mapping[str, Any], path: str, *, drop_empty: bool = False
 ) -> dict[str, Any]:
-    """The container with texts where texts belong.
+    """Return the container with texts where Kubernetes wants texts.
 
-    `drop_empty`: items of command and args that are null or "" go (the main one's).
+    `drop_empty`: drop items of command and args that are null or "" (for the main container).
     """
     cleaned = dict(container)
     for key in _TEXTS:
@@ -57,10 +57,10 @@ def _clean_items(items: Any, path: str, drop_empty: bool) -> list[str]:
 
 
 def _to_item(item: Any) -> str:
-    """An item as text; a null is the empty one, as for Kubernetes.
+    """Return an item as text; a null is the empty text, as for Kubernetes.
 
-    A list or mapping is Python's text of it, all of it printed where a part is: its quotes are not
-    the author's.
+    A list or mapping becomes Python's text of it. If a part of it is printed, all of it is: the
+    quotes are not the author's.
     """
     if isinstance(item, str) or item is None:
         return item or ""
@@ -68,10 +68,10 @@ def _to_item(item: Any) -> str:
 
 
 def merge_env(env: Any, path: str = "env") -> list[dict[str, Any]]:
-    """One entry per name, the last one, at the last one's place; every value is text, lists and
-    dictionaries as JSON.
+    """Return one entry per name: the last one, at its own position.
 
-    A null is no value, as for Kubernetes: the variable is empty, or what its `valueFrom` says.
+    Every value is text, lists and dictionaries as JSON. A null is no value, as for Kubernetes: the
+    variable is empty, or what its `valueFrom` says.
     """
     if not isinstance(env, list):
         raise SpecError(
@@ -96,17 +96,16 @@ def merge_env(env: Any, path: str = "env") -> list[dict[str, Any]]:
 
 
 def to_traced_text(value: Any) -> str:
-    """A value as text, which knows what in it a template printed: in the JSON of a list or mapping
-    too.
-    """
+    """Return a value as text that keeps track of what a template printed, also within JSON."""
     if isinstance(value, str):
         return value
     return TracedText.of_pieces(_iter_json(value)) if is_traced(value) else to_text(value)
 
 
 def _iter_json(value: Any) -> Iterator[Piece]:
-    """The pieces of the JSON that `to_text` makes: the characters of a text are escaped one by one,
-    so its pieces can be too.
+    """Yield the pieces of the JSON that `to_text` makes.
+
+    The characters of a text are escaped one by one, so its pieces can be too.
     """
     if isinstance(value, Mapping):
         yield from _iter_joined(
@@ -135,7 +134,9 @@ def _iter_joined(opening: str, closing: str, items: list[list[Piece]]) -> Iterat
 
 
 def clean_resources(resources: Mapping[str, Any]) -> dict[str, Any]:
-    """Quantities as text: Kubernetes takes `1` and `"1"`, its typed clients only the latter."""
+    """Return quantities as text: Kubernetes accepts `1` and `"1"`, its typed clients only the
+    latter.
+    """
     cleaned = dict(resources)
     for key in ("limits", "requests"):
         if isinstance(cleaned.get(key), Mapping):
@@ -146,7 +147,7 @@ def clean_resources(resources: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def clean_environment(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """Labels, annotations and node selectors are maps of text."""
+    """Return labels, annotations and node selectors as maps of text."""
     cleaned = dict(environment)
     for key in ("labels", "annotations", "nodeSelector"):
         if isinstance(cleaned.get(key), Mapping):

@@ -1,10 +1,9 @@
-"""Where the context root is another folder than in a container: a local run has it below the folder
-of local runs.
+"""Support a context root in another folder: a local run has it below the folder of local runs.
 
-Owns what that means for texts: values of ours are rendered with the run's own root, and where the
-file's author wrote the documented root among a container's command, arguments and variables, it
-means that folder. What a template printed, and the content of a file, is data. Must not know where
-the folder is.
+Owns what that means for texts: the platform's values are rendered with the run's own root, and
+where the author of the polyaxonfile wrote the documented root in a container's command, arguments
+and variables, it means that folder. What a template printed, and the content of a file, is data.
+Must not know where the folder is.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ _CONTEXT = re.compile(r"(?<![\w.)}-])" + re.escape(CONTEXT_ROOT) + r"(?![\w.-])"
 
 
 def locate_container(container: Mapping[str, Any], root: str) -> dict[str, Any]:
-    """A container with traces in which the root that the author wrote is `root`."""
+    """Return a container with traces in which the root that the author wrote is `root`."""
     if root == CONTEXT_ROOT:
         return dict(container)
     return map_expanded(container, lambda value: locate(value, root))
 
 
 def locate(value: Any, root: str) -> Any:
-    """The value with `root` for every context root that the author wrote as a whole.
+    """Replace every context root that the author wrote as a whole path by `root`.
 
-    What is put in is no reference.
+    The inserted text is not read as a reference.
     """
     if isinstance(value, str):
         return _locate_text(value, root)
@@ -62,8 +61,8 @@ def _iter_located(text: str, root: str) -> Iterator[Piece]:
 
 
 def symbolic(value: Any, root: str) -> Any:
-    """A path, or texts that may be paths, below `root` as the container would have it; every other
-    value as it is.
+    """Rewrite paths below `root` as the container would have them; other values stay as
+    they are.
     """
     if isinstance(value, str):
         rest = value.removeprefix(root)

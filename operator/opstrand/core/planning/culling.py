@@ -1,9 +1,9 @@
-"""When an idle service ends: `termination.culling`, by what `termination.probe` says of its
-activity.
+"""When to end an idle service: `termination.culling`, by the activity that `termination.probe`
+finds.
 
-The probe is a page of the service's own that tells in JSON when it was used last (`last_activity`,
-as Jupyter's /api/status). It is asked when the service could have been idle for long enough, and
-not before: asking is no activity of a person. Must not ask; it says when and judges what came back.
+The probe is a page of the service that reports its last use in JSON (`last_activity`, as Jupyter's
+/api/status). It is requested only once the service could have been idle for long enough. Must not
+request it; this module says when to, and interprets the answer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from opstrand.errors import Problem
 from opstrand.spec.section import describe
 
-#: Seconds until a page that did not tell is asked again.
+#: Seconds until a page without a usable answer is requested again.
 ASK_AGAIN = 60.0
 
 
@@ -32,14 +32,14 @@ class Culling:
 
 @dataclass(frozen=True)
 class Activity:
-    """What the page told: when the service was used last, or why that is not known."""
+    """The page's answer: when the service was used last, or why that is not known."""
 
     last: datetime | None = None
     trouble: str = ""
 
 
 def validate_culling(termination: Mapping[str, Any], ports: Sequence[int]) -> Iterator[Problem]:
-    """What cannot be done of what `termination` asks for."""
+    """Find problems and unsupported requests in `termination`'s culling and probe."""
     probe, path = termination.get("probe") or {}, "termination.probe"
     culling = termination.get("culling") or {}
     shapes = {
@@ -72,7 +72,7 @@ def validate_culling(termination: Mapping[str, Any], ports: Sequence[int]) -> It
         return
     http = probe.get("http")
     if http is None:
-        return  # such a service is never found idle, and `without_effect` tells so
+        return  # such a service is never idle, which `without_effect` reports
     for key in http:
         if key not in ("path", "port"):
             yield Problem(
@@ -89,7 +89,7 @@ def validate_culling(termination: Mapping[str, Any], ports: Sequence[int]) -> It
 
 
 def read_culling(termination: Mapping[str, Any] | None) -> Culling | None:
-    """What was frozen of it; None where an idle service stays."""
+    """Read the frozen culling; None if an idle service keeps running."""
     timeout = ((termination or {}).get("culling") or {}).get("timeout")
     http = ((termination or {}).get("probe") or {}).get("http")
     if timeout is None or not http:
@@ -98,7 +98,7 @@ def read_culling(termination: Mapping[str, Any] | None) -> Culling | None:
 
 
 def read_activity(text: str) -> Activity:
-    """What the page's answer tells."""
+    """Read the activity from the page's answer."""
     try:
         told = json.loads(text)
         last = datetime.fromisoformat(str(told["last_activity"]))

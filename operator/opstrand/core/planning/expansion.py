@@ -1,10 +1,10 @@
-"""Kubernetes' `$(VAR)`: what it does to a text, and the text that arrives as it is meant.
+"""Kubernetes' `$(VAR)` syntax: how to expand a text, and how to write one that arrives unchanged.
 
-Owns that little language: `$(NAME)` is the variable's value where it is defined and stays where it
-is not, `$$` is a dollar, every other dollar stays. It is read in `command`, `args`, `env`,
-`subPathExpr` and the commands of probes, and only what the author of the file wrote is a reference
-there: what a template printed is data, a literal within an expression (`{{ '$(X)' }}`) too: an
-expression gives a value, whatever it is made of. Must not know where variables come from.
+Owns that syntax: `$(NAME)` is the variable's value if it is defined and stays if it is not, `$$` is
+a dollar, every other dollar stays. Kubernetes reads it in `command`, `args`, `env`, `subPathExpr`
+and the commands of probes. Only what the author of the polyaxonfile wrote is a reference there:
+what a template printed is data, and so is a literal within an expression (`{{ '$(X)' }}`), since an
+expression always gives a value. Must not know where variables come from.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 from opstrand.core.templates.traced import Piece, forget, pieces_of
 
 _TOKEN = re.compile(r"\$\$|\$\(([^)]*)\)")
-#: Before these a dollar must be doubled to stay one. (The kubelet reads bytes: it takes a dollar's
-#: neighbour apart that has more than one.)
+#: Before these, a dollar must be doubled to stay one. (The kubelet reads bytes: it would split a
+#: multi-byte character after a dollar.)
 _RISKY = re.compile(r"\$(?=[$(\x80-\U0010ffff])")
-#: Stands for a printed piece among what the author wrote; no text of a container can hold it.
+#: Stands for a printed piece within the author's text; no text of a container can hold it.
 _GAP = "\0"
-#: What an author's text consists of, gaps included: an escaped dollar, a reference, another dollar,
-#: the rest.
+#: The parts of an author's text, gaps included: an escaped dollar, a reference, another dollar, the
+#: rest.
 _PART = re.compile(r"\$\$|\$\([^)]*\)|\$|[^$\0]+|\0")
 _PART_OF_REST = re.compile(r"\$\$|\$|[^$\0]+|\0")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
@@ -37,7 +37,7 @@ class _Segment(NamedTuple):
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
-    """`text` as a container gets it. Nothing in a value that was put in is expanded again."""
+    """Expand `text` as a container gets it. Inserted values are not expanded again."""
 
     def replace(match: re.Match[str]) -> str:
         name = match.group(1)
@@ -48,23 +48,23 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
 
 
 def _end_of_references(text: str) -> int:
-    """Behind the last parenthesis no reference ends: looking for its end from each beginning would
-    take quadratic time.
+    """Return the index after the last parenthesis: no reference ends behind it.
+
+    Searching for the end from each beginning would take quadratic time.
     """
     return text.rfind(")") + 1
 
 
 def escape(text: str) -> str:
-    """`text` that is no template's but data from end to end."""
+    """Escape `text` that is data from end to end."""
     return text.replace("$", "$$")
 
 
 def protect(value: Any) -> Any:
-    """The value with plain texts in which Kubernetes expands what the author wrote, and nothing
-    that was printed.
+    """Return the value as plain texts in which Kubernetes expands only what the author wrote.
 
-    A reference with something printed in it (`$({{ name }})`) is none: the author did not write its
-    name.
+    A text with something printed inside the parentheses (`$({{ name }})`) is no reference: the
+    author did not write its name.
     """
     if isinstance(value, str):
         return _protect(value)
@@ -74,21 +74,22 @@ def protect(value: Any) -> Any:
 
 
 def protect_container(container: Mapping[str, Any]) -> dict[str, Any]:
-    """A container as Kubernetes has to read it:
+    """Return a container as Kubernetes must read it.
 
-    `protect` for the fields that it expands, every other text plain.
+    The fields that it expands are protected, every other text is plain.
     """
     return map_expanded(container, protect)
 
 
 def keep_traces(container: Mapping[str, Any]) -> dict[str, Any]:
-    """A container with traces in the fields that Kubernetes expands, and nowhere else."""
+    """Return a container with traces only in the fields that Kubernetes expands."""
     return map_expanded(container, lambda value: value)
 
 
 def map_expanded(container: Mapping[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
-    """A container with `change` made to the fields that Kubernetes expands, and plain texts in all
-    others.
+    """Return a container with `change` applied to the fields that Kubernetes expands.
+
+    All other texts become plain.
     """
     plain: dict[str, Any] = forget(dict(container))
     for key in ("command", "args"):
@@ -128,22 +129,20 @@ def _protect(text: str) -> str:
 
 
 def _double(text: str, after: str) -> str:
-    """A literal text before `after`, with every dollar doubled that Kubernetes would not leave
-    alone.
-    """
+    """Double the dollars of a literal text before `after` that Kubernetes would not keep."""
     doubled = _RISKY.sub("$$", text)
     return doubled + "$" if text.endswith("$") and _RISKY.match("$" + after) else doubled
 
 
 def _iter_segments(pieces: list[Piece]) -> Iterator[_Segment]:
-    """The text in segments, none of them empty."""
+    """Yield the text in segments, none of them empty."""
     printed = iter([piece.text for piece in pieces if piece.printed])
     skeleton = "".join(_GAP if piece.printed else piece.text.replace(_GAP, "") for piece in pieces)
     last_gap = skeleton.rfind(_GAP)
     end = _end_of_references(skeleton)
     for part in chain(_PART.finditer(skeleton, 0, end), _PART_OF_REST.finditer(skeleton, end)):
         if part.group() == "$":
-            # Of a reference that never ends, Kubernetes leaves the beginning, unless what is
+            # Kubernetes keeps the beginning of a reference that never ends, unless something
             # printed behind it ends it.
             yield _Segment(
                 "$", literal=not skeleton.startswith("(", part.end()) or part.end() < last_gap
@@ -155,7 +154,7 @@ def _iter_segments(pieces: list[Piece]) -> Iterator[_Segment]:
 
 
 def _fill(part: str, printed: Iterable[str]) -> Iterator[_Segment]:
-    """A gap, or a reference with gaps in it, all of it literal."""
+    """Yield a gap, or a reference with gaps in it, as literals."""
     texts = iter(printed)
     for index, written in enumerate(part.split(_GAP)):
         if index:

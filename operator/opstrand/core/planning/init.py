@@ -1,5 +1,4 @@
-"""The `init` section of a plan: its steps rendered, completed, and in the order in which they must
-run.
+"""The `init` section of a plan: its steps rendered, completed, and in the order in which they run.
 
 Owns the order (params with toInit, then built-in steps as listed, then pure containers), a file's
 default name, and which values can become a step. Must not say where a step's data lands:
@@ -23,24 +22,23 @@ from opstrand.core.values.types import to_text
 from opstrand.errors import Problem, SpecError
 from opstrand.text import shorten
 
-#: Types of values that are a step by themselves.
+#: Types whose values are steps by themselves.
 _OWN_STEPS = ("git", "artifacts", "dockerfile")
 _FILENAME = "file"
-#: Parts of a step in languages that others interpret.
+#: Parts of a step in languages that other programs interpret.
 _TRACED = ("container", "dockerfile")
 
 
-#: A step, and where in the file it was asked for.
+#: A step, and its path in the polyaxonfile.
 PlacedStep = tuple[dict[str, Any], str]
 
 
 def render_init(
     steps: Any, given: Iterable[tuple[Slot, Any]], context: Mapping[str, Any], *, evaluate: Evaluate
 ) -> tuple[PlacedStep, ...]:
-    """The steps of `run.init` after those that params ask for (`given`: slots with toInit and their
-    values).
+    """Render the steps of `run.init`, after those that params request with toInit.
 
-    Raises SpecError with what is wrong with any of them.
+    `given`: slots with toInit and their values. Raises SpecError with all problems of the steps.
     """
     if not isinstance(steps, list | tuple):
         raise SpecError(
@@ -73,7 +71,7 @@ def render_init(
 
 
 def make_step(slot: Slot, value: Any) -> dict[str, Any] | None:
-    """The step that brings a value into the container, or None for a value that is not there."""
+    """Return the step that fetches a value into the container, or None for an absent value."""
     connection = {"connection": slot.connection} if slot.connection else {}
     type_name = slot.io.type if slot.io else None
     if type_name is None:
@@ -135,7 +133,7 @@ def _render_step(
 
 
 def _read_folder(folder: Any, path: str) -> str:
-    """A folder in its one spelling: two of them would be two volumes at one place."""
+    """Normalize a folder's path: two spellings would be two volumes at one path."""
     if not isinstance(folder, str) or not folder.startswith("/"):
         raise SpecError(
             "InvalidSpec", f"expected an absolute path, found {shorten(repr(folder), 80)}", path
@@ -151,9 +149,7 @@ def _read_folder(folder: Any, path: str) -> str:
 def _render_file(
     file: Any, path: str, context: Mapping[str, Any], evaluate: Evaluate
 ) -> dict[str, Any]:
-    """A file's content is text to the last byte, whatever it looks like: a JSON document, a number,
-    `$(VAR)`.
-    """
+    """Render a file. Its content stays text, whether it looks like JSON, a number or `$(VAR)`."""
     if not isinstance(file, Mapping) or not isinstance(file.get("content"), str):
         raise SpecError(
             "InvalidSpec", "expected the content of the file as text", f"{path}.content"

@@ -1,9 +1,9 @@
-"""The plan of a run: its operation with every value in place, before any Kubernetes vocabulary but
-the user's own.
+"""The plan of a run: its operation with every value in place, in Kubernetes vocabulary only where
+the user wrote it.
 
 Owns rendering `run` and the operation's templated fields, once. A pure function of what was
 compiled, resolved and frozen: the same bytes on every machine and at every retry. Must not add what
-a Pod needs of ours.
+a Pod needs from the operator.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from opstrand.spec.termination import Termination
 from opstrand.spec.validation import validate
 from opstrand.text import shorten
 
-#: The reason of what only a catalog could tell.
+#: The reason for refusing what needs a catalog of connections.
 CATALOG_NOT_GIVEN = "CatalogNotGiven"
 NO_CATALOG = "no catalog of connections is given here (--connections FILE, or OPSTRAND_CONNECTIONS)"
-#: Keys of `run` that have a place of their own in a plan. The others, a service's ports for one,
-#: are in `extra`.
+#: Keys of `run` that have their own field in a plan. Others, such as a service's ports, are in
+#: `extra`.
 _OWN_KEYS = ("kind", "container", "init", "sidecars", "volumes", "environment", "connections")
 #: Parts of a pipeline: templates of its children, which are rendered with the children's values.
 _CHILDREN = ("operations", "components")
@@ -54,13 +54,13 @@ _OPERATION_KEYS = ("cache", "presets", "cost", "namespace", "mount")
 
 @dataclass(frozen=True)
 class Plan:
-    """What one run does. All mappings are JSON in the user's spelling; `init` is in the order of
-    running.
+    """What one run does. All mappings are JSON in the user's spelling; `init` is in running order.
 
-    Texts that others interpret are traced: those of a container where Kubernetes expands `$(VAR)`,
-    and a Dockerfile's section. `to_env` are the variables that params ask for (`toEnv`), as text;
-    they win over the container's own. `condition` is what the operation's conditions gave (None: it
-    has none). Where it is False nothing else was rendered, since nothing will run.
+    Texts that other programs interpret are traced: those of a container where Kubernetes expands
+    `$(VAR)`, and a Dockerfile's section. `to_env` are the variables that params request (`toEnv`),
+    as text; they win over the container's own. `condition` is the result of the operation's
+    conditions (None: it has none). If it is False, nothing else was rendered, since nothing will
+    run.
     """
 
     uuid: str
@@ -83,9 +83,9 @@ class Plan:
     is_approved: bool | None = None
     queue: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
-    #: Where the file asks for each of `init`, for messages: not part of what the run does.
+    #: The path of each of `init` in the polyaxonfile, for messages: not part of what the run does.
     init_paths: tuple[str, ...] = field(default=(), compare=False, repr=False)
-    #: Where the program finds the context root. Every text that names it is in the plan already.
+    #: Where the program finds the context root. Every text that names it is already in the plan.
     context_root: str = field(default=CONTEXT_ROOT, compare=False, repr=False)
 
     @property
@@ -95,11 +95,11 @@ class Plan:
 
     @property
     def placed_init(self) -> Iterator[tuple[Mapping[str, Any], str]]:
-        """Each step with its place in the file."""
+        """Each step with its path in the polyaxonfile."""
         return zip(self.init, self.init_paths, strict=True)
 
     def as_dict(self) -> dict[str, Any]:
-        """The plan as JSON values."""
+        """Return the plan as JSON values."""
         return {
             one.name: forget(_as_json(getattr(self, one.name)))
             for one in fields(self)
@@ -107,7 +107,7 @@ class Plan:
         }
 
     def as_json(self) -> bytes:
-        """The canonical text: equal plans have equal bytes."""
+        """Return the canonical text: equal plans have equal bytes."""
         text = json.dumps(
             self.as_dict(),
             sort_keys=True,
@@ -135,12 +135,12 @@ def compile_plan(
     store_path: str = "",
     evaluate: Evaluate = refuse,
 ) -> Plan:
-    """The plan of a run with these values. SpecError with the path of the field as it is after
-    rendering.
+    """Render the plan of a run with these values.
 
-    `connections` is the catalog: name to what templates read of it (`connections.<name>.url`).
-    None: it is not known here; no name is refused, but a template that reads `connections` or
-    `init` is (CatalogNotGiven). `store_path` is where the artifacts store would be mounted whole.
+    Raises SpecError with the path of the field as it is after rendering. `connections` is the
+    catalog: name to what templates read of it (`connections.<name>.url`). None: the catalog is
+    unknown; no name is refused, but a template that reads `connections` or `init` is
+    (CatalogNotGiven). `store_path` is where the artifacts store would be mounted whole.
     """
     evaluate = metered(evaluate)
     slots = [
@@ -224,7 +224,7 @@ def compile_plan(
 
 
 def _gather(**makers: Callable[[], Any]) -> dict[str, Any]:
-    """Every part of the plan; SpecError with what is wrong with any of them."""
+    """Make every part of the plan. Raises SpecError with the problems of all of them."""
     parts: dict[str, Any] = {}
     problems: list[Problem] = []
     for name, make in makers.items():
@@ -246,9 +246,9 @@ def _fill_scope(
     identity: Identity,
     evaluate: Evaluate,
 ) -> Scope:
-    """The context of `run`: inputs, outputs, context values.
+    """Return the context of `run`: inputs, outputs, context values.
 
-    What was frozen is read, not what the params say now.
+    It has the frozen values, not what the params say now.
     """
     scope = Scope(identity, evaluate=evaluate)
     links = {(slot.section, slot.name): slot.connection for slot in slots}
@@ -297,7 +297,7 @@ def _to_name(value: Any, path: str) -> str | None:
 
 @dataclass(frozen=True)
 class _Run:
-    """The rendering of an operation's sections with one context."""
+    """Renders an operation's sections with one context."""
 
     compiled: Compiled
     context: Mapping[str, Any]
@@ -311,8 +311,10 @@ class _Run:
         return self._expect_mapping(self.render(path, value or {}, traced=traced), path)
 
     def render_section(self, path: str, value: Any, section: type[Section]) -> dict[str, Any]:
-        """A section that a template may make as a whole or in part. What it makes as a whole must
-        be one; what is wrong with a part is reported by the rules of that part.
+        """Render a section that a template may make as a whole or in part.
+
+        A section made as a whole is validated here; the problems of a part are reported by the
+        rules of that part.
         """
         rendered = self.render_own(path, value)
         if rendered == value:

@@ -1,4 +1,4 @@
-"""`globals.ports`, `base_url` and `base_urls`: what only a service's templates read.
+"""`globals.ports`, `base_url` and `base_urls`: values that only a service's templates read.
 
 Owns the default port and the paths under which a gateway shows a service. Must not know the
 Kubernetes objects of a service.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 KIND = "service"
 
 
-#: Where no port is given: the port of the published `base_url`.
+#: The port of the published `base_url`, used if no port is given.
 DEFAULT_PORT = 80
 
 
@@ -32,10 +32,13 @@ _LOCATIONS = {
 
 
 def render_service_globals(identity: Identity, run: Mapping[str, Any]) -> dict[str, Any]:
-    """`globals.ports`, `base_url` and `base_urls`, as the published package has them."""
+    """Render `globals.ports`, `base_url` and `base_urls` as the published package does."""
     ports = run.get("ports")
     known = ports if isinstance(ports, list) and ports else [DEFAULT_PORT]
     location = _LOCATIONS[run.get("isExternal") is True, run.get("rewritePath") is True]
-    root = f"/{location}/v1/{identity.project}/{identity.owner}/{identity.project}/runs/{identity.uuid}"
+    root = (
+        f"/{location}/v1/{identity.project}/{identity.owner}/{identity.project}"
+        f"/runs/{identity.uuid}"
+    )
     urls = [f"{root}/{port}" for port in known[:PORTS]]
     return {"ports": ports, "base_url": urls[0], "base_urls": urls}

@@ -1,4 +1,4 @@
-"""From a plan to Kubernetes objects: the only place that knows their fields for writing.
+"""From a plan to Kubernetes objects: the only place that knows the fields to write.
 
-Must not decide whether they are made.
+Must not decide whether the objects are created.
 """

@@ -1,9 +1,9 @@
-"""Whether an object that has the name of ours is ours: by what it is, since labels and owner
+"""Decide whether an object with the expected name is this run's, by its content: labels and owner
 references can be forged.
 
-Owns the comparison of an object that was found with what this run would make. `expected` is that
-manifest as the API server would store it (a dry run tells), with its defaults and with what
-admission adds. Must not ask anybody.
+Owns the comparison of a found object with what this run would create. `expected` is that manifest
+as the API server would store it (the answer of a dry run), with its defaults and with what
+admission adds. Must not ask the API server.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 from opstrand.core import names
 from opstrand.types import Body
 
-#: Parts of a spec that others write once the object is there: schedulers, quota queues, the
-#: operator's own stop, autoscalers. For a Pod they may only add to what was asked.
+#: Parts of a spec that other components write later: schedulers, quota queues, the operator's own
+#: stop, autoscalers. For a Pod they may only add to what was requested.
 _LATER: dict[str, tuple[str, ...]] = {
     "Pod": (
         "nodeName",
@@ -30,13 +30,13 @@ _LATER: dict[str, tuple[str, ...]] = {
     "Service": ("clusterIP", "clusterIPs", "healthCheckNodePort"),
     "Deployment": ("replicas",),
 }
-#: Where they may not take away from what was asked.
+#: Parts of which they must not remove anything that was requested.
 _KEPT = ("nodeName", "nodeSelector", "tolerations")
 #: Depends on how much of its time the run had left when the Pod was rendered.
 _LIFE = "expirationSeconds"
-#: What a server spells in its own way where it could not be asked for its spelling.
+#: Fields that a server normalizes, which matters if no dry run could show its spelling.
 _SPELLED = ("resources",)
-#: What would let a Pod or a container do more than it was asked to.
+#: Fields that would let a Pod or a container do more than was requested.
 _POWERS = (
     "hostNetwork",
     "hostPID",
@@ -55,13 +55,13 @@ _CONTAINER_POWERS = (
     "workingDir",
     "restartPolicy",
 )
-#: What a person wrote of a container: the same, whichever version of the operator rendered the Pod.
+#: Fields of a container that a person wrote: equal for every version of the operator.
 _WRITTEN = ("image", "command", "args", "workingDir")
 
 
 def pod_digest(pod: Body) -> str:
-    """SHA-256 of a Pod's spec as it was rendered, but for what depends on the time that the run has
-    left.
+    """Return the SHA-256 of a Pod's spec as rendered, without what depends on the run's
+    time left.
     """
     text = json.dumps(
         _without_later(pod["spec"], "Pod"),
@@ -73,8 +73,9 @@ def pod_digest(pod: Body) -> str:
 
 
 def find_difference(found: Body, expected: Body, asked: Body) -> str | None:
-    """The first path at which an object is not what the server would have made of `asked`; None
-    where it is just that.
+    """Return the first path at which an object is not what the server would have made of `asked`.
+
+    None if there is no difference.
     """
     kind = str(asked["kind"])
     if kind == "ConfigMap":
@@ -95,8 +96,9 @@ def find_difference(found: Body, expected: Body, asked: Body) -> str | None:
 
 
 def find_contradiction(found: Body, asked: Body) -> str | None:
-    """The same where the server would not say what it makes of `asked`: nothing that was asked may
-    be missing, and nothing may be there beyond it that could do something else.
+    """Return the first contradiction to `asked` when the server's own version of it is unknown.
+
+    Nothing that was requested may be missing, and no additional field may give more power.
     """
     metadata = _find_metadata_difference(found, asked)
     return (
@@ -110,15 +112,16 @@ def find_contradiction(found: Body, asked: Body) -> str | None:
 
 
 def find_other_program(found: Body, asked: Body) -> str | None:
-    """The same where another version of the operator rendered the Pod, and `asked` is how this one
-    would: what the user wrote of it.
+    """Return the first difference in what the user wrote of the Pod.
+
+    For a Pod that another version of the operator rendered; `asked` is how this version would.
     """
     metadata = _find_metadata_difference(found, asked)
     return metadata or next(_find_other_parts(_spec(found), _spec(asked)), None)
 
 
 def _find_powers(found: Body, asked: Body) -> Iterator[str]:
-    """Keys that no server gives a Pod by default."""
+    """Find keys with power that no server sets in a Pod by default."""
     if found.get("serviceAccountName") not in (None, asked.get("serviceAccountName", "default")):
         yield "spec.serviceAccountName"
     yield from (f"spec.{key}" for key in _POWERS if found.get(key) and key not in asked)
@@ -188,7 +191,7 @@ def _drop_key(value: Any, name: str) -> Any:
 
 
 def _holds(found: Any, asked: Any) -> bool:
-    """Whether all that was asked is there, perhaps among more."""
+    """Return whether `found` has everything that was requested, perhaps among more."""
     if not asked:
         return True
     if isinstance(asked, Mapping):
@@ -203,7 +206,7 @@ def _holds(found: Any, asked: Any) -> bool:
 
 
 def _differ(found: Any, expected: Any, path: str) -> Iterator[str]:
-    """Paths at which they differ. Nothing, null and empty are the same."""
+    """Find the paths at which two values differ. Absent, null and empty are equal."""
     if isinstance(found, Mapping) and isinstance(expected, Mapping):
         for key in dict.fromkeys((*expected, *found)):
             yield from _differ(
@@ -237,5 +240,5 @@ def _contradict(found: Any, asked: Any, path: str) -> Iterator[str]:
 
 
 def is_about_documents(message: str, name: str) -> bool:
-    """Whether the words of a node say that the ConfigMap of this name is not there."""
+    """Return whether a node's message says that the ConfigMap of this name does not exist."""
     return f'configmap "{name}" not found' in message

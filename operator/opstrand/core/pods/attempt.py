@@ -1,7 +1,7 @@
-"""One attempt of a run, complete: its plan, its Pod, what it leaves in the lineage.
+"""One complete attempt of a run: its plan, its Pod, and its lineage.
 
-The meeting point of the two halves of the core: values (resolve, plan) and Kubernetes (pod). Must
-not decide whether to start it.
+Connects the two halves of the core: values (resolving, planning) and Kubernetes (pods). Must not
+decide whether to start the attempt.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ from opstrand.settings import Settings
 
 @dataclass(frozen=True)
 class Attempt:
-    """What `CreatePod` makes; for a service `CreateService`, and the Pod is what its replicas are
-    made like.
+    """The objects of `CreatePod` or `CreateService`.
+
+    For a service, the Pod is the template of its replicas.
     """
 
     plan: Plan
@@ -47,14 +48,12 @@ class Attempt:
 
     @property
     def digest(self) -> str:
-        """What its Pod was asked to be: the same text for the same Pod, however much of its time
-        the run has left.
-        """
+        """The digest of the requested Pod, which does not depend on the run's time left."""
         return pod_digest(self.rendered.pod)
 
     @property
     def manifests(self) -> list[dict[str, Any]]:
-        """What is made in the cluster, in that order."""
+        """The objects to create in the cluster, in that order."""
         made = (
             [self.rendered.pod]
             if self.service is None
@@ -74,14 +73,14 @@ def render_attempt(
     elapsed: int = 0,
     catalog: Catalog | None = EMPTY,
 ) -> Attempt:
-    """The attempt of this number, `elapsed` seconds after the first one started. Raises SpecError
-    for what only rendering can know.
+    """Render the attempt of this number, `elapsed` seconds after the first one started.
 
-    `catalog` None: none is given here, and what names a connection is refused for that.
+    Raises SpecError for problems that only rendering can find. `catalog` None: no catalog is given,
+    so everything that names a connection is refused.
     """
     assert prepared.compiled is not None
-    # What the status holds is what every attempt reads, the first included: its keys are by the
-    # alphabet, and 1.0 is 1.
+    # Every attempt, the first included, reads values as the status stores them: keys in
+    # alphabetical order, and 1.0 as 1.
     kept = restore_value(
         prepared.compiled, as_stored(dict(resolved.inputs)), as_stored(dict(resolved.outputs))
     )
@@ -124,7 +123,9 @@ def render_attempt(
 
 
 def _refuse_connections(compiled: Compiled) -> None:
-    """Without a catalog, what names no connection can run all the same."""
+    """Refuse what names a connection when there is no catalog; everything else can run
+    without one.
+    """
     init = compiled.run.get("init")
     named = [
         f"run.init[{index}].connection"
@@ -143,9 +144,7 @@ def _uses(step: Any) -> bool:
 def _render_service(
     plan: Plan, identity: Identity, *, body: Mapping[str, Any], settings: Settings, catalog: Catalog
 ) -> Attempt:
-    """A service has no deadline of its Pods' own: they come and go, and `timeout` is for the
-    run.
-    """
+    """Render a service. Its Pods have no deadline of their own: `timeout` is for the run."""
     name = names.service_name(body["metadata"]["name"], identity.uuid)
     rendered = render_pod(
         plan, owner=names.owner_reference(body), pod_name=name, settings=settings, catalog=catalog
@@ -158,7 +157,7 @@ def _render_service(
 
 
 def parse_count(value: object) -> int | None:
-    """A whole number of seconds or retries as the file or a template gave it; None where there is
-    none.
+    """Parse a whole number of seconds or retries from the polyaxonfile or a template; None if
+    absent.
     """
     return None if value is None or isinstance(value, bool) else int(float(str(value)))

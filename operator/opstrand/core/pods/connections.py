@@ -1,9 +1,7 @@
-"""What a connection is to a Pod: volumes, mounts, variables, annotations; and to a template: its
-schema.
+"""Render a connection for a Pod: volumes, mounts, variables and annotations.
 
-Owns the catalog as the core sees it and every rule by which a connection's parts get into a
-container. Pure: where the catalog comes from is the shell's business. Must not choose which
-connections a run gets.
+Owns every rule by which a connection's parts get into a container. Pure; the catalog itself is in
+`core.planning.connections`. Must not choose which connections a run gets.
 """
 
 from __future__ import annotations
@@ -25,9 +23,7 @@ CATALOG_VARIABLE = "POLYAXON_CONNECTIONS_CATALOG"
 
 
 def render_volumes(connections: Iterable[Connection]) -> list[Manifest]:
-    """The Pod's volumes for these connections: their store's, and their mounted Secrets and
-    ConfigMaps.
-    """
+    """Render the volumes of these connections: stores, and mounted Secrets and ConfigMaps."""
     volumes: list[Manifest] = []
     for one in connections:
         if one.has_volume:
@@ -41,7 +37,7 @@ def render_volumes(connections: Iterable[Connection]) -> list[Manifest]:
 
 
 def render_mounts(connections: Iterable[Connection]) -> list[Manifest]:
-    """Where a container that uses these connections finds them."""
+    """Render the mounts of a container that uses these connections."""
     mounts: list[Manifest] = []
     for one in connections:
         if one.has_volume:
@@ -57,7 +53,7 @@ def render_mounts(connections: Iterable[Connection]) -> list[Manifest]:
 
 
 def render_env(connections: Sequence[Connection]) -> list[Manifest]:
-    """Their variables, those of single keys, and the catalog for the client."""
+    """Render their variables, those of single keys, and the catalog for the published client."""
     env: list[Manifest] = [dict(entry) for one in connections for entry in one.env]
     for one in connections:
         for kind, resource in resources_of(one):
@@ -73,7 +69,7 @@ def render_env(connections: Sequence[Connection]) -> list[Manifest]:
 
 
 def render_env_from(connections: Iterable[Connection]) -> list[Manifest]:
-    """Secrets and ConfigMaps whose every key is a variable."""
+    """Render `envFrom` for Secrets and ConfigMaps whose every key is a variable."""
     return [
         {"secretRef" if kind == "secret" else "configMapRef": {"name": resource.name}}
         for one in connections
@@ -87,7 +83,9 @@ def render_annotations(connections: Iterable[Connection]) -> dict[str, str]:
 
 
 def render_catalog_variable(connections: Iterable[Connection]) -> str:
-    """The JSON that the published client reads; no secret is in it, only the names of Secrets."""
+    """Render the JSON that the published client reads; it has the names of Secrets, but
+    no secret.
+    """
     return escape(
         json.dumps(
             {"connections": [dict(one.written) for one in connections]},
@@ -98,9 +96,9 @@ def render_catalog_variable(connections: Iterable[Connection]) -> str:
 
 
 def render_store_volume(connection: Connection) -> Manifest:
-    """The volume behind a connection of a volume kind.
+    """Render the volume behind a connection of a volume kind.
 
-    Read-only is the mount's business: the same volume may be mounted twice.
+    The mount decides about read-only: the same volume may be mounted twice.
     """
     name = connection.volume_name
     if connection.kind == "volume_claim":
@@ -112,7 +110,7 @@ def render_store_volume(connection: Connection) -> Manifest:
 
 
 def render_resource_volume(resource: Resource, kind: str) -> Manifest:
-    """A Secret or ConfigMap (`kind`: secret or configMap) as files."""
+    """Render a Secret or ConfigMap (`kind`: secret or configMap) as files."""
     source: Manifest = {"secretName" if kind == "secret" else "name": resource.name}
     if resource.items:
         source["items"] = [{"key": key, "path": key} for key in resource.items]
@@ -123,7 +121,10 @@ def render_resource_volume(resource: Resource, kind: str) -> Manifest:
 
 def resource_volume_name(resource: Resource, kind: str) -> str:
     identity = f"{kind} {resource.name} {resource.items} {resource.mode}"
-    return f"opstrand-{kind.lower()}-{names.slug(resource.name, 30)}-{hashlib.sha256(identity.encode()).hexdigest()[:6]}"
+    return (
+        f"opstrand-{kind.lower()}-{names.slug(resource.name, 30)}-"
+        f"{hashlib.sha256(identity.encode()).hexdigest()[:6]}"
+    )
 
 
 def resources_of(connection: Connection) -> list[tuple[str, Resource]]:
@@ -136,5 +137,5 @@ def mount(name: str, path: str, read_only: bool = False) -> Manifest:
 
 
 def unique(volumes: Iterable[Manifest]) -> list[Manifest]:
-    """Each name once."""
+    """Return the volumes, each name once."""
     return list({volume["name"]: volume for volume in volumes}.values())

@@ -1,8 +1,7 @@
-"""What is wrong with the containers of a Pod together: ports on the node, devices, what only some
-containers may have.
+"""Validate the containers of a Pod together: node ports, devices, and what only some containers may
+have.
 
-Owns the checks that need the whole plan. What is wrong with one container alone is
-`spec.kubernetes_rules`' business.
+Owns the checks that need the whole plan. `spec.kubernetes` validates one container alone.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from opstrand.core.planning.service_globals import KIND
 from opstrand.core.pods.volume_names import connection_names, own_volumes_by_name
 from opstrand.errors import Problem
 
-#: What Kubernetes allows only in a container that runs beside others.
+#: Fields that Kubernetes allows only in a container that runs beside others.
 _FOR_LONG = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
 
 
 def check_containers(plan: Plan) -> Iterator[Problem]:
-    """Everything that is wrong with the plan's containers because of what else is in the Pod."""
+    """Find problems of the plan's containers that depend on the rest of the Pod."""
     sidecars = [(one, f"run.sidecars[{index}]") for index, one in enumerate(plan.sidecars)]
     steps = [
         (one["container"], f"{path}.container")
@@ -43,8 +42,9 @@ def check_containers(plan: Plan) -> Iterator[Problem]:
 def _check_node_ports(
     placed: Sequence[tuple[Mapping[str, Any], str]], plan: Plan
 ) -> Iterator[Problem]:
-    """A port of the node belongs to one container; on the node's network a container's ports are
-    the node's.
+    """Check that each port of the node belongs to one container only.
+
+    With `hostNetwork`, a container's ports are ports of the node.
     """
     is_host = plan.environment.get("hostNetwork") is True
     seen: set[tuple[Any, ...]] = set()
@@ -93,7 +93,7 @@ def _check_devices(container: Mapping[str, Any], path: str, plan: Plan) -> Itera
 
 
 def _check_files(container: Mapping[str, Any], path: str, plan: Plan) -> Iterator[Problem]:
-    """A variable out of a file: the file is in an emptyDir."""
+    """Check that a variable that is read from a file refers to an emptyDir."""
     volumes: dict[str, Any] = {name: {"emptyDir": {}} for name in own_volumes_by_name(plan)}
     volumes |= {str(one.get("name")): one for one in plan.volumes}
     for index, variable in enumerate(_items(container.get("env"))):
@@ -116,7 +116,7 @@ def _is_empty_dir(volume: Mapping[str, Any]) -> bool:
 
 
 def _check_step(container: Mapping[str, Any], path: str) -> Iterator[Problem]:
-    """An init container that is waited for serves no requests."""
+    """Check an init container: unless it is a sidecar, it serves no requests."""
     yield from _check_resizing(container, path)
     if container.get("restartPolicy") == "Always":
         return

@@ -1,8 +1,8 @@
-"""The text of a Dockerfile from an `init.dockerfile` section.
+"""Render the text of a Dockerfile from an `init.dockerfile` section.
 
-Owns the order of its lines and their quoting: what the author wrote may use `$NAME` as Docker reads
-it, what a template printed (see `core.templates.traced`) is data and stays within its word and its
-line. Pure.
+Owns the order of its lines and their quoting: text of the author may use `$NAME` as Docker reads
+it; text that a template printed (see `core.templates.traced`) is data and stays within its word and
+its line. Pure.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from opstrand.errors import SpecError
 from opstrand.text import shorten
 
 _WORKDIR, _SHELL, _USER = "/code", "/bin/bash", "polyaxon"
-#: What ends a line for Docker or for who splits its text.
+#: Characters that end a line for Docker or for a program that splits its text.
 _BREAK = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-#: What means something within quotes, and outside of them.
+#: Special characters within quotes, and outside of them.
 _QUOTED, _BARE = re.compile(r"([\\\"$])"), re.compile(r"([\\\"'$])")
 _VARIABLE = re.compile(r"(?!-)[^\s=\"'$\\]+")
 #: The options of an instruction, before its first word.
@@ -29,9 +29,9 @@ _ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def render_dockerfile(section: Any) -> str:
-    """One instruction a line, in the documented order.
+    """Render one instruction per line, in the documented order.
 
-    SpecError for a section of the wrong shape.
+    Raises SpecError for a section of the wrong shape.
     """
     if not isinstance(section, Mapping) or not section.get("image"):
         raise SpecError("InvalidSpec", "expected a dockerfile with an image", "dockerfile")
@@ -72,8 +72,10 @@ def _copies(section: Mapping[str, Any], key: str, workdir: Any) -> Iterator[str]
 
 
 def _copy(source: Any, target: Any) -> str:
-    """The list form where a template printed a blank, an option or `<<`: the other one would be
-    read as more than two paths. (What the author wrote is left: `--chown=1 src`.)
+    """Render COPY, in the list form if a template printed a blank, an option or `<<`.
+
+    The plain form would then be read as more than two paths. What the author wrote stays plain:
+    `--chown=1 src`.
     """
     words = [_bare(source), _bare(target)]
     printed = [
@@ -88,8 +90,9 @@ def _copy(source: Any, target: Any) -> str:
 
 
 def _changes_instruction(text: str) -> bool:
-    """Whether what was printed gives an instruction options, or here-documents that take the lines
-    after it.
+    """Return whether printed text gives an instruction options, or here-documents.
+
+    A here-document would swallow the lines after it.
     """
     skeleton = "".join("\0" if piece.printed else piece.text for piece in pieces_of(text))
     return _count_signs(text) != _count_signs(skeleton)
@@ -135,7 +138,7 @@ def _listed(section: Mapping[str, Any], key: str) -> list[Any]:
 
 
 def _text(value: Any) -> str:
-    """A value as text, with the trace of one that has it."""
+    """Return a value as text, with its trace if it has one."""
     return value if isinstance(value, str) else to_text(value)
 
 
@@ -152,7 +155,7 @@ def _one_line(value: Any) -> str:
 
 
 def _quote(value: Any) -> str:
-    """A value that stays one word, with `$` expanded as Docker does where the author wrote it."""
+    """Quote a value as one word in which Docker expands only the `$` that the author wrote."""
     return f'"{"".join(_quote_piece(piece) for piece in pieces_of(_one_line(value)))}"'
 
 
@@ -162,7 +165,9 @@ def _quote_piece(piece: Piece) -> str:
 
 
 def _bare(value: Any) -> str:
-    """A path without quotes around it: what the author wrote is Docker's, the rest is escaped."""
+    """Render a path without quotes: what the author wrote is Docker's to read, the rest
+    is escaped.
+    """
     pieces = pieces_of(_one_line(value))
     return "".join(
         _BARE.sub(r"\\\1", piece.text) if piece.printed else piece.text for piece in pieces
@@ -202,8 +207,10 @@ def _variable(name: Any) -> str:
 
 
 def _command(value: Any) -> str:
-    """A command as the author wrote it. What a template printed is the shell's to read: it ends
-    neither the line nor the instruction, and is no option of it.
+    """Render a command as the author wrote it.
+
+    The shell reads what a template printed: that must not end the line or the instruction, and must
+    not be an option of the instruction.
     """
     text = _text(value)
     printed = [piece.text for piece in pieces_of(text) if piece.printed]

@@ -1,4 +1,4 @@
-"""What is wrong with `environment`: names, labels, addresses, and the Kubernetes objects in it.
+"""Validate `environment`: names, labels, addresses, and the Kubernetes objects in it.
 
 Owns the checks of the keys that are the Pod's own, and of one Kubernetes object at a path. Must not
 know containers.
@@ -24,7 +24,7 @@ from opstrand.spec.polyaxonfile import dotted
 from opstrand.spec.section import describe
 
 PATH = "run.environment"
-#: Keys of `environment` -> the object that belongs there, as kubernetes_keys.py names it.
+#: Keys of `environment` -> the Kubernetes type of the value, as spec.kubernetes names it.
 _OBJECTS = {
     "affinity": "Affinity",
     "tolerations": "Toleration[]",
@@ -35,12 +35,12 @@ _OBJECTS = {
 _FLAGS = ("hostNetwork", "hostPID")
 _NAMES = ("nodeName", "serviceAccountName", "priorityClassName")
 _TEXTS = (*_NAMES, "dnsPolicy", "schedulerName")
-#: What all annotations of an object may take together, in bytes.
+#: The most bytes that all annotations of an object may take together.
 _ANNOTATIONS = 256 * 1024
 
 
 def check_object(kind: str, value: Any, path: str) -> Iterator[Problem]:
-    """Everything that Kubernetes would refuse of an object of this kind, which stands at `path`."""
+    """Find everything that Kubernetes would refuse in an object of this kind at `path`."""
     for where, reason, message in find_wrong_values(kind, value):
         yield Problem(reason, message, join(path, dotted(where)))
 
@@ -50,7 +50,7 @@ def join(path: str, below: str) -> str:
 
 
 def check_environment(plan: Plan) -> Iterator[Problem]:
-    """Everything that is wrong with the plan's environment."""
+    """Find all problems of the plan's environment."""
     environment = plan.environment
     for key, kind in _OBJECTS.items():
         if environment.get(key) is not None:

@@ -1,7 +1,7 @@
-"""The Pod's init containers: ours, each with its document, and the user's own.
+"""Render the Pod's init containers: the operator's, each with its document, and the user's own.
 
-Owns how a document travels and who our containers run as. Must not know what a step does:
-`init_steps` does.
+Owns how a document is delivered and as which user the operator's containers run. Must not know what
+a step does: `init_steps` does.
 """
 
 from __future__ import annotations
@@ -24,27 +24,28 @@ from opstrand.errors import SpecError
 from opstrand.settings import Settings
 from opstrand.types import Manifest
 
-#: Longer documents travel in a ConfigMap: one environment string of the kernel ends at 128 KiB.
+#: Longer documents go into a ConfigMap: the kernel limits one environment string to 128 KiB.
 INLINE_LIMIT = 64 * 1024
-#: What a ConfigMap may hold once compressed.
+#: The most that a ConfigMap may hold after compression.
 CONFIG_MAP_LIMIT = 900 * 1024
-#: What our containers ask for, and how much they may take at most. git unpacks in memory.
+#: Requests and limits of the operator's containers. git unpacks in memory.
 _REQUESTS = {"cpu": "10m", "memory": "32Mi"}
 _CPU, _MEMORY, _MEMORY_OF_GIT = "1", "256Mi", "1Gi"
-#: In words, for who is refused for them.
+#: The same in words, for messages about a refusal because of them.
 RESOURCES = (
     f"{_REQUESTS['cpu']} to {_CPU} cpu and {_REQUESTS['memory']} to {_MEMORY} of memory "
     f"({_MEMORY_OF_GIT} where it fetches git)"
 )
-#: Whom our containers run as where the user's may not be root.
+#: The user of the operator's containers if the user's container must not run as root.
 UNPRIVILEGED_USER = 65532
 
 
 @dataclass(frozen=True)
 class InitContainers:
-    """`documents`: what travels in a ConfigMap, by file name.
+    """The rendered init containers and what they need.
 
-    `volumes` are those that only init steps need, `used` their connections.
+    `documents`: the content of the ConfigMap, by file name. `volumes` are those that only init
+    steps need, `used` their connections.
     """
 
     containers: tuple[Manifest, ...]
@@ -55,9 +56,9 @@ class InitContainers:
 
 
 def render_init_containers(plan: Plan, settings: Settings, catalog: Catalog) -> InitContainers:
-    """All of them, in the order in which they must run.
+    """Render all init containers, in the order in which they must run.
 
-    SpecError for what cannot be brought or does not fit.
+    Raises SpecError for what cannot be fetched or does not fit.
     """
     groups = group_steps(plan, settings, catalog)
     containers: list[Manifest] = []
@@ -80,7 +81,7 @@ def render_init_containers(plan: Plan, settings: Settings, catalog: Catalog) -> 
             if group.container is None
             else _merge_over(ours, group, _read_users(group, plan, catalog))
         )
-    # Where a step asks for /tmp itself, that is the scratch.
+    # If a step mounts a volume at /tmp itself, that serves as the scratch volume.
     needs_scratch = any(
         volumes.scratch_mount() in one.get("volumeMounts", ()) for one in containers
     )
@@ -97,13 +98,13 @@ def render_init_containers(plan: Plan, settings: Settings, catalog: Catalog) -> 
 
 
 def _travel(document: str, index: int, documents: dict[str, str]) -> list[Manifest]:
-    """The variable that holds the document, or those that name its file and its digest."""
+    """Return the variable that holds the document, or those with its file and its digest."""
     if len(document.encode()) <= INLINE_LIMIT:
         return [{"name": "OPSTRAND_INIT", "value": escape(document)}]
     file = "init.json.gz" if index == 0 else f"init-{index + 1}.json.gz"
     documents[file] = document
-    # The ConfigMap's name can be predicted, and another client may have made it: only this document
-    # is carried out.
+    # The ConfigMap's name is predictable, so another client may have created it: the digest makes
+    # sure that only this document is executed.
     digest = hashlib.sha256(document.encode()).hexdigest()
     return [
         {"name": "OPSTRAND_INIT_FILE", "value": f"{volumes.INIT_PATH}/{file}"},
@@ -141,7 +142,7 @@ def _render_ours(
 
 
 def _meets_others(group: Group, plan: Plan, catalog: Catalog) -> bool:
-    """Whether our container sees files that other runs left."""
+    """Return whether the operator's container sees files that other runs left."""
     return (
         bool(group.used)
         or volumes.keeps_files(plan, catalog)
@@ -150,15 +151,16 @@ def _meets_others(group: Group, plan: Plan, catalog: Catalog) -> bool:
 
 
 def _read_users(group: Group, plan: Plan, catalog: Catalog) -> Manifest:
-    """The container that the user gives for an init step, as Kubernetes has to read it."""
+    """Return the user's container of an init step as Kubernetes must read it."""
     return volumes.resolve_names(
         protect_container(group.container or {}), plan, catalog, f"{group.place}.container"
     )
 
 
 def _merge_over(ours: Manifest, group: Group, given: Manifest) -> Manifest:
-    """The container that brings a step, as the user wants it: their fields over ours, lists after
-    ours.
+    """Merge the user's container over the operator's for the same step.
+
+    The user's fields win; the user's list items come after the operator's.
     """
     used = group.used if group.runs_theirs else ()
     merged = {**ours, **{key: value for key, value in given.items() if value is not None}}
@@ -177,8 +179,10 @@ def _merge_over(ours: Manifest, group: Group, given: Manifest) -> Manifest:
 
 
 def _render_users(group: Group, name: str, plan: Plan, catalog: Catalog) -> Manifest:
-    """An init container of the user's: raw where it is nothing else, with the connection's parts
-    and the context where it has one. Its last lines are kept, so that a failure has words.
+    """Render a user's init container.
+
+    It stays as written, except that a step with a connection gets the connection's parts and the
+    context. The kubelet keeps its last log lines, so that a failure has a message.
     """
     own = _read_users(group, plan, catalog)
     container = {"name": name, "terminationMessagePolicy": "FallbackToLogsOnError", **own}
@@ -199,10 +203,10 @@ def _render_users(group: Group, name: str, plan: Plan, catalog: Catalog) -> Mani
 
 
 def our_security(plan: Plan, *, shares_files: bool = False) -> Manifest:
-    """Who our container runs as: main's own user, so that main may change what it finds. Meets the
-    restricted level where main's can.
+    """Return the security context of the operator's container.
 
-    Where it meets files that other runs left, and is root, it may read them whoever owns them, as
+    It runs as main's user, so that main may change the prepared files, and meets the restricted Pod
+    Security level if main can. With `shares_files` and as root, it may read files of any owner, as
     main could.
     """
     main = plan.container.get("securityContext") or {}
@@ -226,11 +230,11 @@ def our_security(plan: Plan, *, shares_files: bool = False) -> Manifest:
 
 
 def render_config_map(metadata: Mapping[str, Any], documents: Mapping[str, str]) -> Manifest:
-    """The documents that are too long for a variable.
+    """Render the ConfigMap of the documents that are too long for a variable.
 
-    SpecError TooLarge where they do not even fit compressed.
+    Raises SpecError TooLarge if they do not fit even when compressed.
     """
-    # A fixed time in the header: the same document is the same object.
+    # The gzip header has a fixed time, so that the same document gives the same object.
     packed = {
         name: gzip.compress(document.encode(), mtime=0) for name, document in documents.items()
     }
@@ -253,7 +257,7 @@ def render_config_map(metadata: Mapping[str, Any], documents: Mapping[str, str])
 
 
 def name_sidecars(plan: Plan) -> list[Manifest]:
-    """Sidecars with a name each: Kubernetes wants one, the format does not."""
+    """Return the sidecars, each with a name: Kubernetes requires one, the polyaxonfile does not."""
     taken = given_names(plan)
     return [
         {"name": free_name(f"sidecar-{index}", taken), **sidecar}
@@ -262,11 +266,11 @@ def name_sidecars(plan: Plan) -> list[Manifest]:
 
 
 def given_names(plan: Plan) -> set[str]:
-    """The names that the user's own containers have."""
+    """Return the names of the user's own containers."""
     containers = [*plan.sidecars, *(step["container"] for step in plan.init if "container" in step)]
     return {str(one["name"]) for one in containers if one.get("name")}
 
 
 def free_name(name: str, taken: set[str]) -> str:
-    """`name`, or the next that nobody has."""
+    """Return `name`, extended until it is not taken."""
     return name if name not in taken else free_name(f"{name}-x", taken)

@@ -1,7 +1,7 @@
-"""What the init containers do, as data: JSON documents that `opstrand.initializer` carries out.
+"""Render the work of the init containers as data: JSON documents for `opstrand.initializer`.
 
-Owns the words of those documents, where each kind of step lands, and which steps share a container.
-Must not know how a document travels (`init_containers` decides) nor touch a file.
+Owns the format of those documents, where each kind of step lands, and which steps share a
+container. Must not know how a document is delivered (`init_containers` decides) nor touch a file.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from opstrand.initializer.modes import apply_mode
 from opstrand.settings import Settings
 from opstrand.text import shorten
 
-#: The projected token's mount; main sees it too, so that our client can read it again when it
+#: The projected token's mount; main sees it too, so that the client can read it again when it
 #: changes.
 TOKEN_PATH = f"{CONTEXT_ROOT}/.token/token"
 #: Where the published client looks for credentials.
 AUTH_PATH = f"{CONTEXT_ROOT}/.configs/.auth"
-#: The certificates that the run trusts the API by, where it has some of its own.
+#: The CA certificates by which the run trusts the API, if it has a private CA.
 CA_PATH = f"{CONTEXT_ROOT}/.configs/ca.crt"
 
 Step = dict[str, Any]
 
-#: What file systems have room for.
+#: The longest file name that file systems accept.
 _NAME_BYTES = 255
-#: What a step brings, in the order in which it is looked for.
+#: The sources of a step, in the order in which they are looked for.
 _SOURCES = ("file", "dockerfile", "git", "artifacts", "paths")
-#: Sources that need a service which this version does not have, and what does the same today.
+#: Sources that need a service which this version does not have, and what to use instead.
 _MISSING = {
     "tensorboard": "",
     "lineageRef": (
@@ -51,23 +51,24 @@ _MISSING = {
 
 @dataclass(frozen=True)
 class Group:
-    """Steps that one init container of ours carries out, or (`container`) a container of the
-    user's.
+    """Steps that one of the operator's init containers executes, or (`container`) a user's
+    container.
 
-    `used` are the connections whose volumes and secrets it reads. With `container` and `steps`
-    both, the container is ours with the user's own fields laid over it.
+    `used` are the connections whose volumes and secrets it reads. With both `container` and
+    `steps`, it is the operator's container with the user's fields merged over it.
     """
 
     steps: tuple[Step, ...] = ()
     used: tuple[Connection, ...] = ()
     container: Mapping[str, Any] | None = None
-    #: Where the file asks for that container.
+    #: The path of that container in the polyaxonfile.
     place: str = "run.init"
 
     @property
     def runs_theirs(self) -> bool:
-        """Whether what runs is the user's own: it looks for its connections where main does, and
-        knows nothing of our folders.
+        """Whether the program is the user's own.
+
+        It looks for its connections where main does, and does not know the operator's folders.
         """
         given = self.container
         return given is not None and (
@@ -81,7 +82,7 @@ class Group:
 
 @dataclass
 class _Fused:
-    """Consecutive built-in steps on their way to one container."""
+    """Consecutive built-in steps that are collected for one container."""
 
     steps: list[Step] = field(default_factory=list)
     used: dict[str, Connection] = field(default_factory=dict)
@@ -91,9 +92,10 @@ class _Fused:
 
 
 def group_steps(plan: Plan, settings: Settings, catalog: Catalog = EMPTY) -> list[Group]:
-    """The init containers in their order.
+    """Group the init steps into containers, in their order.
 
-    The first is always ours: it makes the folders. SpecError for what cannot be brought.
+    The first is always the operator's: it creates the folders. Raises SpecError for what cannot be
+    fetched.
     """
     groups: list[Group] = []
     fused = _Fused()
@@ -118,7 +120,7 @@ def group_steps(plan: Plan, settings: Settings, catalog: Catalog = EMPTY) -> lis
 
 
 def find_faults(step: Mapping[str, Any], path: str) -> Iterator[Problem]:
-    """What is wrong with a step whatever the catalog of connections holds."""
+    """Find the problems of a step that do not depend on the catalog of connections."""
     try:
         if not is_container_step(step):
             _validate_step(step)
@@ -158,7 +160,7 @@ def _validate_step(step: Mapping[str, Any]) -> None:
 
 
 def _validate_git(git: Mapping[str, Any]) -> None:
-    """What is asked of git, here or by a connection's schema."""
+    """Validate the parameters for git, from the step or from a connection's schema."""
     flags = git.get("flags") or []
     if not isinstance(flags, list):
         raise SpecError(
@@ -179,7 +181,7 @@ def _validate_git(git: Mapping[str, Any]) -> None:
 
 
 def _validate_file(file: Mapping[str, Any]) -> None:
-    """What the init container could only fail at."""
+    """Validate a file step, so that the init container does not fail at it."""
     _validate_filename(file["filename"], "file.filename")
     try:
         apply_mode(str(file.get("chmod") or "+r"), 0)
@@ -188,7 +190,7 @@ def _validate_file(file: Mapping[str, Any]) -> None:
 
 
 def _validate_filename(filename: Any, path: str) -> None:
-    """The name of a file within the step's folder."""
+    """Validate the name of a file within the step's folder."""
     name = filename if isinstance(filename, str) else ""
     if not name.strip("/") or name.endswith("/") or ".." in name.split("/"):
         raise SpecError(
@@ -206,9 +208,9 @@ def _validate_filename(filename: Any, path: str) -> None:
 def render_init_document(
     plan: Plan, settings: Settings, group: Group, catalog: Catalog = EMPTY, *, is_first: bool = True
 ) -> dict[str, Any]:
-    """One container's document.
+    """Render the document of one container.
 
-    The first one's begins with the directories, credentials and the import shim.
+    The first document begins with the directories, credentials and the import shim.
     """
     folders = [
         folder
@@ -238,12 +240,12 @@ def render_init_document(
 
 
 def encode(document: Mapping[str, Any]) -> str:
-    """The document's canonical text."""
+    """Return the document's canonical text."""
     return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def is_container_step(step: Mapping[str, Any]) -> bool:
-    """A step that is nothing but a container of the user's: a raw Kubernetes init container."""
+    """Return whether a step is only a user's container: a raw Kubernetes init container."""
     return (
         "container" in step
         and not any(kind in step for kind in (*_SOURCES, *_MISSING))
@@ -252,14 +254,15 @@ def is_container_step(step: Mapping[str, Any]) -> bool:
 
 
 def render_lineage(plan: Plan) -> list[dict[str, Any]]:
-    """The input artifacts that the init steps leave, where they are known beforehand. The operator
-    records them with the freeze: no run spends a write on them. (A commit is known once it is
-    there: the init container reports it.)
+    """Render the lineage of the input artifacts from init steps that are known beforehand.
+
+    The operator records them with the freeze, which saves the run a write. A git commit is known
+    only after the fetch: the init container reports it.
     """
     entries: dict[str, dict[str, Any]] = {}
     for entry in (one for step in plan.init for one in _describe_step(step)):
         source = (entry.get("summary") or {}).get("path")
-        # Two folders of one name are two artifacts.
+        # Two folders of the same name are two artifacts.
         name = source.replace("/", "-") if source and entry["name"] in entries else entry["name"]
         entries[name] = {**entry, "name": name}
     return list(entries.values())
@@ -278,8 +281,8 @@ def _describe_step(step: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         )
     elif "artifacts" in step or "paths" in step:
         for path in _list_sources(step):
-            # Without a path of its own: those are within the run's folder, and this is in a store
-            # or in another run's.
+            # No `path` of its own: paths are within the run's folder, and this source is in a store
+            # or in another run's folder.
             summary = {
                 "path": path,
                 **({"connection": step["connection"]} if step.get("connection") else {}),
@@ -324,14 +327,16 @@ def _wants_auth(plan: Plan) -> bool:
 def _render_step(
     step: Mapping[str, Any], plan: Plan, settings: Settings, catalog: Catalog
 ) -> tuple[tuple[Step, ...], Connection | None]:
-    """The document's steps for one step of the plan, and the connection that it reads."""
+    """Render the document's steps for one step of the plan, and return the connection that it
+    reads.
+    """
     _validate_step(step)
     connection = catalog.find(step["connection"], "connection") if step.get("connection") else None
     source = next((kind for kind in _SOURCES if kind in step), None)
     if source is not None:
         return _RENDERERS[source](step, plan, settings, catalog, connection)
     if connection is None:
-        return (), None  # a path alone: an empty folder there
+        return (), None  # a path alone is an empty folder
     if connection.is_git:
         return _render_git(step, plan, settings, catalog, connection)
     if connection.has_volume:
@@ -379,7 +384,7 @@ def _render_git(
     catalog: Catalog,
     connection: Connection | None,
 ) -> tuple[tuple[Step, ...], Connection | None]:
-    """What the step says wins over what the connection's schema says."""
+    """Render a git step. The step's values win over those of the connection's schema."""
     git = step.get("git")
     if git is not None and not isinstance(git, Mapping):
         raise SpecError("InvalidSpec", "expected git with a url (a mapping)", "git")
@@ -404,7 +409,9 @@ def _render_git(
         "url": asked["url"],
         "revision": None if asked["revision"] is None else str(asked["revision"]),
         "flags": [str(flag) for flag in asked["flags"] or ()],
-        "target": f"{_folder(step)}/{connection.name if connection else _repository_name(asked['url'])}",
+        "target": (
+            f"{_folder(step)}/{connection.name if connection else _repository_name(asked['url'])}"
+        ),
         "patience": settings.git_patience,
         "secret": source_path(connection, "secret") if connection and connection.secret else None,
         "variables": {entry["name"]: entry["value"] for entry in connection.env if "value" in entry}
@@ -421,8 +428,10 @@ def _render_copy(
     catalog: Catalog,
     connection: Connection | None,
 ) -> tuple[tuple[Step, ...], Connection | None]:
-    """Files and folders of a store. Of a connection without a word of what, everything; of a list
-    with nothing in it, nothing: a join that found no run must not bring the files of all.
+    """Render the copy of files and folders from a store.
+
+    A connection alone means everything. An empty list means nothing: a join that found no run must
+    not fetch the files of all runs.
     """
     store = connection or catalog.store
     if store is None:
@@ -444,8 +453,8 @@ def _render_copy(
         "kind": "copy",
         "store": store.name,
         "source": source_path(store, "data"),
-        # The default store's folders are the runs' own, so their names need no folder of the
-        # store's; `path` is taken at its word.
+        # The default store's folders belong to runs, so their names need no folder named after the
+        # store; an explicit `path` is used as it is.
         "target": step.get("path")
         or (ARTIFACTS_PATH if catalog.is_store(store) else f"{ARTIFACTS_PATH}/{store.name}"),
         "files": _as_pairs(artifacts.get("files")),
@@ -473,9 +482,9 @@ _RENDERERS: dict[str, _Renderer] = {
 
 
 def _as_pairs(entries: Any) -> list[list[str]]:
-    """Each entry as [from, to], relative to the store and to the target.
+    """Return each entry as [from, to], relative to the store and to the target.
 
-    SpecError for what is neither a path nor a pair.
+    Raises SpecError for an entry that is neither a path nor a pair.
     """
     listed: Iterable[Any] = (
         entries if isinstance(entries, list | tuple) else ([] if entries is None else [entries])
@@ -508,7 +517,7 @@ def _dockerfile_name(step: Mapping[str, Any]) -> str:
 
 
 def _repository_name(url: str) -> str:
-    """The last part of the address without its extension."""
+    """Return the last part of the URL without its extension."""
     return url.rstrip("/").replace(":", "/").rsplit("/", 1)[-1].split(".")[0] or "repository"
 
 
@@ -517,5 +526,5 @@ def _base_name(filename: str) -> str:
 
 
 def _artifact_name(filename: str) -> str:
-    """`echo.py` is `echo-py` in the lineage table, as the published init step names it."""
+    """Return the lineage name: `echo.py` is `echo-py`, as the published init step names it."""
     return _base_name(filename).replace(".", "-")

@@ -1,8 +1,8 @@
-"""The one character that no program, variable, path or name can hold: NUL ends a text for the
+"""Find the character NUL, which no program, variable, path or name can hold: it ends a text for the
 kernel.
 
-Owns that rule for everything a plan hands to Kubernetes. Must not know what the texts are for. An
-init file's content is bytes, and may hold it.
+Owns that rule for everything that a plan hands to Kubernetes. Must not know what the texts are for.
+An init file's content is bytes, and may hold it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _MESSAGE = "holds the character NUL, which no argument, variable, path or name c
 
 
 def find_nuls(value: Any, path: str) -> Iterator[Problem]:
-    """Every text in `value` that holds a NUL, keys included, with its path."""
+    """Find every text in `value` that holds a NUL, keys included, with its path."""
     if isinstance(value, str):
         if "\0" in value:
             yield Problem("InvalidSpec", _MESSAGE, path)

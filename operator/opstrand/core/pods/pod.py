@@ -1,7 +1,7 @@
-"""The plan in Pod vocabulary: the only place that knows Pod fields for writing.
+"""Render a plan as a Pod: the only place that knows the Pod fields to write.
 
-The main container is the user's, with the run's environment and mounts added and nothing else
-touched; init containers prepare what it finds. Must not resolve or render anything: the plan is
+The main container is the user's, with the run's variables and mounts added and nothing else
+changed; init containers prepare what it finds. Must not resolve or render templates: the plan is
 final.
 """
 
@@ -27,9 +27,9 @@ from opstrand.core.pods.pod_rules import QUEUE_LABEL, queue_label
 from opstrand.settings import Settings
 from opstrand.types import Manifest
 
-#: `environment` keys that are the PodSpec's own. `restartPolicy` is not: a container that restarts
-#: in place would never end, and hide why; retries are the operator's (`termination.maxRetries`). A
-#: service's Pods always restart, and `service` says so.
+#: `environment` keys that are PodSpec fields. `restartPolicy` is not among them: a container that
+#: restarts in place would never end, and would hide why; the operator retries instead
+#: (`termination.maxRetries`). A service's Pods always restart, which `service` sets.
 _POD_FIELDS = (
     "nodeSelector",
     "affinity",
@@ -50,8 +50,8 @@ _POD_FIELDS = (
 
 @dataclass(frozen=True)
 class Rendered:
-    """What one attempt needs in the cluster: the Pod, and a ConfigMap where its init document is
-    too long for an env variable.
+    """The objects of one attempt: the Pod, and a ConfigMap if its init document is too long for a
+    variable.
     """
 
     pod: Manifest
@@ -59,7 +59,7 @@ class Rendered:
 
 
 def plan_digest(plan: Plan) -> str:
-    """SHA-256 of the plan's canonical bytes, in hex."""
+    """Return the SHA-256 of the plan's canonical bytes, in hex."""
     return hashlib.sha256(plan.as_json()).hexdigest()
 
 
@@ -72,11 +72,11 @@ def render_pod(
     deadline: int | None = None,
     catalog: Catalog = EMPTY,
 ) -> Rendered:
-    """The Pod of one attempt. `owner` is the Operation's owner reference, `deadline` the seconds
-    this attempt may take.
+    """Render the Pod of one attempt.
 
-    Raises SpecError for a connection that is not in the catalog, and TooLarge where the init files
-    do not even fit compressed.
+    `owner` is the Operation's owner reference, `deadline` the seconds that this attempt may take.
+    Raises SpecError for a connection that is not in the catalog, and TooLarge if the init files do
+    not fit even when compressed.
     """
     used = volumes.used_connections(plan, catalog)
     init = render_init_containers(plan, settings, catalog)
@@ -92,7 +92,7 @@ def render_pod(
     )
     spec: Manifest = {
         "restartPolicy": "Never",
-        # A run has no rights in the cluster: what it may do is to speak to our API with its own
+        # A run has no rights in the cluster: it may only call the operator's API with its own
         # token.
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -129,7 +129,7 @@ def _metadata(
     return {
         "name": name,
         "namespace": plan.project,
-        # Ours win on the same key: the operator finds its Pods by them.
+        # The operator's labels win on the same key: it finds its Pods by them.
         "labels": {
             **(plan.environment.get("labels") or {}),
             **queue,
@@ -153,8 +153,9 @@ def _render_main(
 
 
 def _keep_last_words(container: Manifest) -> Manifest:
-    """The kubelet keeps the last lines of a failed container's log in its status: the run's message
-    has them without a request.
+    """Make the kubelet keep the last log lines of a failed container in its status.
+
+    So the run's message has them without another request.
     """
     return {
         **container,
@@ -171,11 +172,13 @@ def _add_run(
     catalog: Catalog,
     used: Sequence[Connection],
 ) -> Manifest:
-    """The container with the variables of the run and of its connections. Ours win over the user's,
-    and what a param asks for does too; that it asks for none of ours is `pod_rules`' business.
+    """Add the variables of the run and of its connections to the container.
+
+    They win over the user's, and so do variables requested by params; `pod_rules` refuses a param
+    that requests one of the run's own.
     """
     ours = [*connections.render_env(used), *_run_env(plan, settings, catalog, container)]
-    # What a param holds is data: Kubernetes must not expand `$(VAR)` in it.
+    # A param's value is data: Kubernetes must not expand `$(VAR)` in it.
     asked = [{"name": name, "value": escape(value)} for name, value in plan.to_env.items()]
     taken = {one["name"] for one in ours} | set(plan.to_env)
     env = [*(one for one in container.get("env") or () if one["name"] not in taken), *asked, *ours]
@@ -185,9 +188,9 @@ def _add_run(
 
 
 def _append_client(env: list[Manifest], plan: Plan) -> list[Manifest]:
-    """The import shim on PYTHONPATH, behind what is there:
+    """Append the import shim to PYTHONPATH.
 
-    `$(PYTHONPATH)` is what was declared before, wherever it comes from.
+    `$(PYTHONPATH)` is the earlier value, whatever its source.
     """
     place = escape(f"{plan.context_root}/artifacts")
     before = next((one for one in env if one["name"] == "PYTHONPATH"), None)
@@ -201,7 +204,7 @@ def _append_client(env: list[Manifest], plan: Plan) -> list[Manifest]:
 def _run_env(
     plan: Plan, settings: Settings, catalog: Catalog, container: Mapping[str, Any]
 ) -> list[Manifest]:
-    """The variables of the published in-cluster environment, in its order."""
+    """Return the variables of the published in-cluster environment, in its order."""
     fields = {
         "POLYAXON_K8S_NODE_NAME": "spec.nodeName",
         "POLYAXON_K8S_NAMESPACE": "metadata.namespace",
@@ -234,9 +237,9 @@ def _run_env(
 
 
 def _render_api(plan: Plan, settings: Settings) -> dict[str, str]:
-    """Where the API is, and what it is trusted by there.
+    """Return the address of the API, and the certificate by which it is trusted.
 
-    Seen from outside it has a certificate that everyone trusts.
+    From outside the cluster the API has a publicly trusted certificate.
     """
     if plan.plugins.get("externalHost") and settings.external_url:
         return {"POLYAXON_HOST": settings.external_url}
@@ -258,8 +261,9 @@ def _asks_for_gpu(container: Mapping[str, Any]) -> bool:
 def _render_sidecars(
     plan: Plan, settings: Settings, catalog: Catalog, used: Sequence[Connection]
 ) -> list[Manifest]:
-    """The user's sidecars: they see what main sees, and end with it (a plain second container would
-    keep the Pod from ending).
+    """Render the user's sidecars: they see what main sees, and end with it.
+
+    A plain second container would keep the Pod from ending.
     """
     no_connections = (plan.plugins.get("sidecar") or {}).get("noConnections")
     seen = [] if no_connections else list(used)

@@ -1,8 +1,8 @@
-"""What is wrong with the user's part of a Pod, said with its path before anything is sent.
+"""Validate the user's part of a Pod, with paths in the messages, before anything is sent.
 
-Owns the rules that one plan is judged by: types of values, names, volumes that mounts refer to,
-sizes of environments. What a cluster alone knows (quota, admission, a Secret that is missing) is
-the API server's and the kubelet's to say. Must not change the plan.
+Owns the rules for one plan: types of values, names, volumes that mounts refer to, sizes of
+environments. What only a cluster knows (quota, admission, a missing Secret) is reported by the API
+server and the kubelet. Must not change the plan.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from opstrand.spec.kubernetes.names import LABEL, VARIABLE, is_label, is_label_v
 from opstrand.spec.section import describe
 from opstrand.text import suggest
 
-#: Where a run's own things are mounted in every container, and the volume that is there.
+#: Where the run's own volumes are mounted in every container, and the volume at each path.
 _RESERVED = {
     ARTIFACTS_PATH: ARTIFACTS,
     f"{CONTEXT_ROOT}/.configs": CONFIGS,
     f"{CONTEXT_ROOT}/.token": TOKEN,
 }
-#: Without which the image of our init containers does not run (see the Dockerfile).
+#: Folders that the image of the operator's init containers needs to run (see the Dockerfile).
 _OF_THE_IMAGE: tuple[str, ...] = (
     "/opt/opstrand",
     "/usr/local/bin",
@@ -64,13 +64,13 @@ _OF_THE_IMAGE: tuple[str, ...] = (
     "/proc",
     "/sys",
 )
-#: By which Kueue finds the Pods of a queue.
+#: The label by which Kueue finds the Pods of a queue.
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _ACTIONS = ("FailJob", "Ignore", "Count")
-#: What Kubernetes has room for in a number of seconds.
+#: The largest number of seconds or retries that Kubernetes can store.
 _MOST = 2**31 - 1
 _RESTARTS = ("Never", "OnFailure", "ExitCode")
-#: What the published client reads in every run's main container.
+#: Variables that the published client reads in every run's main container.
 RUN_VARIABLES = frozenset(
     {
         "POLYAXON_K8S_NODE_NAME",
@@ -90,13 +90,13 @@ RUN_VARIABLES = frozenset(
 
 
 def check_plan(plan: Plan, *, is_built: bool = False) -> None:
-    """Raise SpecError with everything that is wrong with the Pod that the plan asks for.
+    """Raise SpecError with all problems of the Pod that the plan describes.
 
-    `is_built`: a build gives the main image.
+    `is_built`: a build provides the main image.
     """
     if plan.condition is False:
         return
-    # What is too large is not looked at in detail: that would take too long.
+    # A plan that is too large is not checked in detail: that would take too long.
     problems = list(_validate_size(plan)) or list(
         islice(_validate_parts(plan, is_built=is_built), MAX_PROBLEMS)
     )
@@ -123,13 +123,14 @@ def _validate_parts(plan: Plan, *, is_built: bool) -> Iterator[Problem]:
         yield from validate_submission(plan)
 
 
-#: About what one mount of the run's own takes in a container.
+#: The approximate size of one of the run's own mounts in a container.
 _MOUNT = 120
 
 
 def _validate_size(plan: Plan) -> Iterator[Problem]:
-    """What the cluster could not hold, found before it is made: variables and mounts come again in
-    every container.
+    """Find what is too large for the cluster before it is rendered.
+
+    Variables and mounts count once for every container that repeats them.
     """
     theirs = [step["container"] for step in plan.init if "container" in step]
     count = len(plan.sidecars) + len(theirs)
@@ -167,11 +168,12 @@ def _validate_main(plan: Plan, *, is_built: bool) -> Iterator[Problem]:
 
 
 def _validate_others(plan: Plan) -> Iterator[Problem]:
-    """Sidecars and the containers of init steps: their names are unique in the Pod, and not
-    ours.
+    """Validate sidecars and the containers of init steps.
+
+    Their names must be unique in the Pod and not use the operator's prefix.
     """
     seen = {names.MAIN_CONTAINER}
-    # A sidecar is restarted whenever it ends, whatever it says.
+    # A sidecar is always restarted when it ends, whatever it declares.
     always = [
         {**one, "restartPolicy": one.get("restartPolicy") or "Always"} for one in plan.sidecars
     ]
@@ -209,11 +211,11 @@ def _validate_container(container: Mapping[str, Any], path: str, plan: Plan) -> 
     mounts = container.get("volumeMounts")
     for index, mount in enumerate(mounts if isinstance(mounts, list) else ()):
         if not isinstance(mount, Mapping):
-            continue  # told already
+            continue  # already reported
         where = f"{path}.volumeMounts[{index}]"
         name, target = mount.get("name"), str(mount.get("mountPath") or "")
-        # Where the run has the artifacts store, any other name may be the store's: that is seen
-        # once the catalog is there.
+        # If the run mounts the artifacts store, any other name may be the store's: that is checked
+        # once the catalog is known.
         if isinstance(name, str) and name not in known and not asks_for_store(plan):
             yield Problem(
                 "InvalidSpec", f"there is no volume '{name}'{suggest(name, known)}", f"{where}.name"
@@ -231,8 +233,9 @@ def _validate_container(container: Mapping[str, Any], path: str, plan: Plan) -> 
 def _validate_env(
     env: Sequence[Mapping[str, Any]], asked: Mapping[str, str], path: str
 ) -> Iterator[Problem]:
-    """The kernel starts no program with more than so much environment, and says so in words that
-    help nobody.
+    """Check the size and the names of a container's variables.
+
+    The kernel starts no program with a larger environment, and its error message explains nothing.
     """
     values = {str(one.get("name")): str(one.get("value") or "") for one in env} | dict(asked)
     if len(values) > ENV_ENTRIES:
@@ -274,7 +277,7 @@ def _validate_init(plan: Plan) -> Iterator[Problem]:
     for step, path in plan.placed_init:
         yield from find_faults(step, path)
         folder = step.get("path") or ARTIFACTS_PATH
-        # Where steps land anyway may be asked for by its name.
+        # The default folder of steps may also be named explicitly.
         if folder != ARTIFACTS_PATH and folder in _RESERVED:
             yield Problem(
                 "InvalidSpec", f"something is mounted at {step['path']} already", f"{path}.path"
@@ -328,8 +331,9 @@ def _validate_restarts(plan: Plan) -> Iterator[Problem]:
 
 
 def _validate_plugins(plan: Plan) -> Iterator[Problem]:
-    """Plugins that would be ignored are refused, so that nobody waits for a message or a server
-    that never comes.
+    """Refuse plugins that this version would ignore.
+
+    Otherwise a user would wait for a message or a server that never comes.
     """
     for key in ("tmux", "ssh", "sandbox"):
         if plan.plugins.get(key):
@@ -360,7 +364,7 @@ def _validate_queue(plan: Plan) -> Iterator[Problem]:
 
 
 def queue_label(queue: str) -> str:
-    """The queue of `agent/queue`: there are no agents here."""
+    """Return the queue of `agent/queue`: this platform has no agents."""
     return queue.rpartition("/")[2]
 
 

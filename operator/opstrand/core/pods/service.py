@@ -1,10 +1,9 @@
-"""A service in Kubernetes vocabulary: the Deployment of its replicas, and the Service by whose name
-they are reached.
+"""Render a service: the Deployment of its replicas, and the Service by whose name they are reached.
 
-Owns what the keys of `kind: service` mean and are allowed to be, and the `globals` that only a
-service has. A replica is the Pod that a job would be, restarted whenever it ends. Nothing is
-exposed outside of the cluster: `rewritePath` and `isExternal` say under which path a gateway would
-show it, and `globals.base_url` is that path. Must not judge what became of it.
+Owns the meaning and the allowed values of the keys of `kind: service`. A replica is the Pod that a
+job would be, restarted whenever it ends. Nothing is exposed outside the cluster: `rewritePath` and
+`isExternal` say under which path a gateway would show the service, and `globals.base_url` is that
+path. Must not decide what its state means.
 """
 
 from __future__ import annotations
@@ -28,17 +27,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RenderedService:
-    """What a run of this kind needs in the cluster beside its ConfigMap, in the order in which it
-    is made.
-    """
+    """The objects of a service besides its ConfigMap, in creation order."""
 
     service: Manifest
     deployment: Manifest
 
 
 def validate_service(plan: Plan) -> Iterator[Problem]:
-    """What is wrong with the keys that only a service has, and with those that mean something else
-    for it.
+    """Find problems in the keys that only a service has, and in those that mean something else for
+    it.
     """
     ports = plan.extra.get("ports")
     if ports is not None and not isinstance(ports, list):
@@ -108,7 +105,7 @@ def count_replicas(plan: Plan) -> int:
 
 
 def render_service(plan: Plan, pod: Mapping[str, Any], *, name: str) -> RenderedService:
-    """The objects of a service whose replicas are made as this Pod is.
+    """Render the objects of a service whose replicas look like this Pod.
 
     Both have the Pod's labels and owner.
     """
@@ -149,7 +146,7 @@ def render_service(plan: Plan, pod: Mapping[str, Any], *, name: str) -> Rendered
 
 
 def _open(container: Mapping[str, Any], ports: Sequence[int]) -> Manifest:
-    """The container with its ports named, where its author has not done so."""
+    """Return the container with the service's ports, if it declares none itself."""
     return {
         **container,
         "ports": container.get("ports") or [{"containerPort": port} for port in ports],
@@ -161,7 +158,7 @@ def _render_port(port: int) -> Manifest:
 
 
 def render_facts(plan: Plan, identity: Identity, name: str) -> dict[str, Any]:
-    """`status.service`: what others need to reach it, frozen before it exists."""
+    """Render `status.service`: what clients need to reach it, frozen before it exists."""
     base_url = render_service_globals(identity, plan.extra)["base_url"]
     host = f"{name}.{plan.project}"
     return {

@@ -1,8 +1,8 @@
-"""The names of a run's own volumes: ours, and those that the published platform gives to the same,
-which users' files rely on.
+"""The names of a run's own volumes: the operator's, and those of the published platform for the
+same volumes, on which users' files rely.
 
-Owns both lists and which of the names mean something in a given run. Must not know what is in a
-volume or where it is mounted.
+Owns both lists and which of the names are valid in a given run. Must not know what is in a volume
+or where it is mounted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from opstrand.core.identity import ARTIFACTS_PATH
 from opstrand.core.planning.plan import Plan
 
-#: No user's volume begins so.
+#: The reserved prefix: no user's volume may begin with it.
 OURS = "opstrand-"
 ARTIFACTS, CONFIGS, TOKEN, SHM = (
     "opstrand-artifacts",
@@ -26,7 +26,7 @@ INIT, SCRATCH, DOCKER = "opstrand-init", "opstrand-scratch", "opstrand-docker"
 
 
 def init_paths(plan: Plan) -> list[str]:
-    """Folders that init steps ask for by `path`, each once, in order."""
+    """Return the folders that init steps request by `path`, each once, in order."""
     asked = (step["path"] for step in plan.init if step.get("path"))
     return list(
         dict.fromkeys(
@@ -38,14 +38,14 @@ def init_paths(plan: Plan) -> list[str]:
 
 
 def path_volume(path: str) -> str:
-    """The volume of such a folder."""
+    """Return the name of the volume for such a folder."""
     return f"{OURS}path-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
 
 
 def own_volumes_by_name(plan: Plan) -> dict[str, str]:
-    """The published platform's name of each volume that this run has -> ours.
+    """Map the published platform's name of each of this run's volumes to the operator's name.
 
-    A volume of the user's own that has the name stays theirs.
+    A user's volume with the same name stays the user's.
     """
     taken = {str(volume.get("name")) for volume in plan.volumes}
     return {name: ours for name, ours in _iter_names(plan) if name not in taken}
@@ -63,16 +63,18 @@ def _iter_names(plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def connection_names(plan: Plan) -> list[str]:
-    """Connections of the run: the volume of one has the connection's name on the published
-    platform.
+    """Return the names of the run's connections.
+
+    On the published platform, the volume of a connection has the connection's name.
     """
     asked = (step["connection"] for step in plan.init if isinstance(step.get("connection"), str))
     return list(dict.fromkeys((*plan.connections, *asked)))
 
 
 def asks_for_store(plan: Plan) -> bool:
-    """Whether the run has the whole artifacts store, whose volume has the store's name as a
-    connection: the catalog alone knows it.
+    """Return whether the run mounts the whole artifacts store.
+
+    The store's volume has the name of the store's connection, which only the catalog knows.
     """
     return (
         bool(plan.plugins.get("mountArtifactsStore"))

@@ -1,7 +1,7 @@
-"""The Pod's own volumes and where our containers and the user's see them.
+"""The run's own volumes in its Pod, and where the operator's and the user's containers mount them.
 
-Owns the folders of the context root and what a user's mount of one of our volumes becomes. Must not
-know what is done in a container.
+Owns the folders of the context root and the translation of a user's mount of such a volume. Must
+not know what is done in a container.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from opstrand.settings import Settings
 from opstrand.text import suggest
 from opstrand.types import Manifest
 
-#: Where the init container finds its document, and what connections hold, by connection.
+#: Where the init container finds its document, and the contents of connections, by connection.
 INIT_PATH = "/opstrand/init"
 CONNECTIONS_PATH = "/opstrand/connections"
-#: Where git and ssh keep what they need for a moment. Main never sees it.
+#: Temporary files of git and ssh. Main never sees this volume.
 SCRATCH_PATH = "/tmp"
 DOCKER_SOCKET = "/var/run/docker.sock"
 SHM_PATH = "/dev/shm"
@@ -53,7 +53,7 @@ def scratch_mount() -> Manifest:
 
 
 def context_mounts(plan: Plan, catalog: Catalog) -> list[Manifest]:
-    """The context root, the same in every container that takes part in the run."""
+    """Mount the context root, the same in every container that takes part in the run."""
     mounts = [mount(ARTIFACTS, ARTIFACTS_PATH)]
     mounts += _run_folder(plan, catalog, ARTIFACTS_PATH)
     mounts += [
@@ -64,8 +64,9 @@ def context_mounts(plan: Plan, catalog: Catalog) -> list[Manifest]:
 
 
 def _run_folder(plan: Plan, catalog: Catalog, place: str) -> list[Manifest]:
-    """The run's folder in the store under the run's folder in the context: what is written there
-    has already left the Pod.
+    """Mount the run's folder of the store over its folder in the context.
+
+    What is written there is outside the Pod at once.
     """
     if not keeps_files(plan, catalog) or catalog.store is None:
         return []
@@ -73,11 +74,11 @@ def _run_folder(plan: Plan, catalog: Catalog, place: str) -> list[Manifest]:
 
 
 def resolve_names(container: Manifest, plan: Plan, catalog: Catalog, path: str) -> Manifest:
-    """A user's container in which the published platform's names of the run's volumes and of the
-    main container are ours.
+    """Replace the published platform's names of volumes and of the main container in a user's
+    container.
 
-    The context comes with the run's folder in it, as everywhere else. SpecError for a connection
-    that has no volume.
+    A mount of the context includes the run's folder, as everywhere else. Raises SpecError for a
+    connection that has no volume.
     """
     known = own_volumes_by_name(plan)
     if container.get("env"):
@@ -104,7 +105,9 @@ def resolve_names(container: Manifest, plan: Plan, catalog: Catalog, path: str) 
 
 
 def _name_volume(variable: Manifest, known: Mapping[str, str]) -> Manifest:
-    """A variable out of a file in one of the run's volumes."""
+    """Translate the volume name of a variable that is read from a file in one of the
+    run's volumes.
+    """
     source = (variable.get("valueFrom") or {}).get("fileKeyRef") or {}
     if source.get("volumeName") not in known:
         return variable
@@ -115,9 +118,7 @@ def _name_volume(variable: Manifest, known: Mapping[str, str]) -> Manifest:
 
 
 def name_containers(value: Any) -> Any:
-    """A part of a Pod whose `resourceFieldRef`s name our main container, however the user calls
-    it.
-    """
+    """Make every `resourceFieldRef` that means the main container use its real name."""
     if isinstance(value, Mapping):
         named = {key: name_containers(item) for key, item in value.items()}
         source = named.get("resourceFieldRef")
@@ -131,8 +132,9 @@ def name_containers(value: Any) -> Any:
 
 
 def _resolve_context(given: Manifest, plan: Plan, catalog: Catalog) -> list[Manifest]:
-    """A mount of the context, or of a folder in it: the run's own is in the store, where runs have
-    one.
+    """Translate a mount of the context or of a folder in it.
+
+    The run's own folder comes from the store, if runs keep their files there.
     """
     place, part = (
         str(given.get("mountPath")).rstrip("/"),
@@ -169,9 +171,9 @@ def _find_volume(name: str, plan: Plan, catalog: Catalog, path: str) -> str:
 
 
 def join_mounts(given: Sequence[Manifest], ours: Sequence[Manifest], path: str) -> list[Manifest]:
-    """The user's mounts and ours, the same one once.
+    """Join the user's mounts and the operator's, each mount once.
 
-    SpecError for two volumes at one place: Kubernetes refuses the Pod.
+    Raises SpecError for two volumes at one path: Kubernetes would refuse the Pod.
     """
     mounts: dict[str, Manifest] = {}
     for one in (*given, *ours):
@@ -184,7 +186,7 @@ def join_mounts(given: Sequence[Manifest], ours: Sequence[Manifest], path: str) 
 
 
 def main_mounts(plan: Plan, catalog: Catalog) -> list[Manifest]:
-    """What main sees besides: the switches of `plugins`."""
+    """Return the mounts that main gets, by the switches of `plugins`."""
     context = context_mounts(plan, catalog)
     paths = len(init_paths(plan))
     mounts = context[: len(context) - paths]
@@ -196,13 +198,13 @@ def main_mounts(plan: Plan, catalog: Catalog) -> list[Manifest]:
     return mounts
 
 
-#: Seconds for which a run's token outlives the run: the published client reads it once and may
+#: Seconds by which a run's token outlives the run: the published client reads it once and may
 #: report at the very end.
 _AFTER_THE_END = 3600
 
 
 def _wants_shm(plan: Plan) -> bool:
-    """Unless the user mounts something there: theirs stays."""
+    """Return whether the run gets a /dev/shm volume: not if the user mounts something there."""
     known = own_volumes_by_name(plan)
     mounts = plan.container.get("volumeMounts") or ()
     given = [one.get("mountPath") for one in mounts if known.get(str(one.get("name"))) != SHM]
@@ -211,7 +213,7 @@ def _wants_shm(plan: Plan) -> bool:
 
 
 def _is_mounted(volume: str, plan: Plan) -> bool:
-    """Whether a sidecar or an init step of the user's asks for one of our volumes by its name."""
+    """Return whether a user's sidecar or init step mounts one of the run's volumes by its name."""
     published = {name for name, ours in own_volumes_by_name(plan).items() if ours == volume}
     others = [*plan.sidecars, *(step["container"] for step in plan.init if "container" in step)]
     return any(
@@ -222,20 +224,22 @@ def _is_mounted(volume: str, plan: Plan) -> bool:
 
 
 def keeps_files(plan: Plan, catalog: Catalog) -> bool:
-    """Whether what the run writes into its folder stays when it is over."""
+    """Return whether the files in the run's folder are kept after the run."""
     return catalog.store is not None and plan.plugins.get("collectArtifacts") is not False
 
 
 def mounts_store(plan: Plan, catalog: Catalog) -> bool:
-    """Whether the run has the whole artifacts store as a connection: it asks for that, or its files
-    are not collected.
+    """Return whether the run mounts the whole artifacts store as a connection.
+
+    It does if it requests that, or if its files are not collected.
     """
     return catalog.store is not None and asks_for_store(plan)
 
 
 def used_connections(plan: Plan, catalog: Catalog) -> list[Connection]:
-    """The connections that main uses, each once; the artifacts store is one where it is mounted
-    whole.
+    """Return the connections that main uses, each once.
+
+    The artifacts store is one of them if it is mounted whole.
     """
     used = {
         name: catalog.find(name, f"run.connections[{index}]")
@@ -247,8 +251,9 @@ def used_connections(plan: Plan, catalog: Catalog) -> list[Connection]:
 
 
 def run_folders(plan: Plan, catalog: Catalog) -> list[str]:
-    """The folders that a run writes to: the one in the context, and the one in the store where it
-    writes there itself.
+    """Return the folders that a run writes to.
+
+    They are the one in the context, and the one in the store if the run writes there itself.
     """
     folders = [f"{ARTIFACTS_PATH}/{plan.uuid}"]
     if mounts_store(plan, catalog) and not keeps_files(plan, catalog):
@@ -257,14 +262,14 @@ def run_folders(plan: Plan, catalog: Catalog) -> list[str]:
 
 
 def store_path(catalog: Catalog | None) -> str:
-    """`globals.store_path`, where the artifacts store is mounted whole."""
+    """Return `globals.store_path`: where the artifacts store is mounted whole."""
     return (
         "" if catalog is None or catalog.store is None else str(catalog.store.schema["mountPath"])
     )
 
 
 def store_mounts(plan: Plan, catalog: Catalog) -> list[Manifest]:
-    """The store where the first init container makes the run's folder in it."""
+    """Mount the store in the first init container if that creates the run's folder in it."""
     if catalog.store is None or len(run_folders(plan, catalog)) == 1:
         return []
     return [mount(catalog.store.volume_name, store_path(catalog))]
@@ -278,7 +283,7 @@ def own_volumes(
     needs_scratch: bool,
     deadline: int | None = None,
 ) -> list[Manifest]:
-    """Every volume of ours but those of connections.
+    """Render the run's own volumes, except those of connections.
 
     `deadline`: the seconds that the run may take.
     """
@@ -307,7 +312,7 @@ def own_volumes(
 
 
 def store_volumes(plan: Plan, catalog: Catalog) -> list[Manifest]:
-    """The artifacts store's volume, where the run uses it for its own files."""
+    """Render the artifacts store's volume for the run's own files."""
     return [] if catalog.store is None else [connections.render_store_volume(catalog.store)]
 
 
@@ -317,8 +322,9 @@ def source_path(connection: Connection, part: str) -> str:
 
 
 def source_mounts(used: Iterable[Connection]) -> list[Manifest]:
-    """What init steps read: stores, and Secrets and ConfigMaps as files, so that two connections
-    cannot get into each other's way.
+    """Mount what init steps read: stores, and Secrets and ConfigMaps as files.
+
+    Each connection has its own folder, so that two of them cannot collide.
     """
     mounts = []
     for one in used:
@@ -341,8 +347,9 @@ def source_volumes(used: Sequence[Connection]) -> list[Manifest]:
 
 
 def _readable(connection: Connection) -> list[tuple[str, Resource]]:
-    """A connection's Secret and ConfigMap for our own container, whoever it runs as: a stricter
-    mode is for where the user mounts them.
+    """Return a connection's Secret and ConfigMap so that the operator's container can read them.
+
+    It can run as any user; a stricter mode applies only where the user mounts them.
     """
     return [
         (part, replace(resource, mode=None))
