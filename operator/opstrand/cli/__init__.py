@@ -1,8 +1,8 @@
-"""The command line `opstrand`: what a person or a script asks, handed to the engine, and what came
-of it, shown.
+"""The command line `opstrand`: it passes a request of a user or a script to the engine and shows
+the result.
 
-Owns words, tables and exit codes. Must not decide anything about a run, and must import next to
-nothing before a command is known.
+Owns the text, tables and exit codes. Must not decide anything about a run, and must import next to
+nothing before the command is known.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _NEEDS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The console script: the exit code of one command.
+    """Run one command as the console script, and return its exit code.
 
-    It is installed with the client, and there it says what it lacks.
+    The script is also installed with the client alone; then it says what is missing.
     """
     try:
         if sys.version_info < (3, 11):  # noqa: UP036 - the client runs on older ones

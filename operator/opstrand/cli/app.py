@@ -1,8 +1,8 @@
-"""The commands by name, found when they are asked for; and the one place where a command's end
-becomes an exit code.
+"""The commands by name, each imported on demand, and the one place that turns their end into an
+exit code.
 
-Owns the list of commands. A command's module is imported only when that command runs: `--help` must
-cost next to nothing.
+Owns the list of commands. A command's module is imported only when that command runs, because
+`--help` must cost next to nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ COMMANDS: dict[str, str] = {
 
 
 class _Unread(Exception):
-    """Whoever read our output went away."""
+    """The reader of our output closed the pipe."""
 
 
 class LazyGroup(click.Group):
@@ -57,7 +57,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """What the list shows of a command: its name and its line."""
+        """Return a stand-in for the list: a command's name and its line."""
         line = COMMANDS.get(cmd_name)
         return None if line is None else click.Command(cmd_name, help=line, short_help=line)
 
@@ -80,7 +80,7 @@ class LazyGroup(click.Group):
 
 
 def load_command(name: str) -> click.Command:
-    """The command itself."""
+    """Import the command and return it."""
     function = name.replace("-", "_")
     command: click.Command = getattr(
         importlib.import_module(f"opstrand.cli.commands.{function}"), function
@@ -99,7 +99,7 @@ def _refuse_name(ctx: click.Context, name: str) -> NoReturn:
 
 
 def make_app() -> click.Group:
-    """The whole command line as one click group, with rich help where a person reads it."""
+    """Build the whole command line as one click group, with rich help at a terminal."""
     kinds: tuple[Any, ...] = (LazyGroup, GROUP) if is_fancy() else (LazyGroup,)
     group: type[click.Group] = type("Opstrand", kinds, {})
     return group(
@@ -128,7 +128,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 
 
 def run_app(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code. Whatever goes wrong is one clear word on stderr."""
+    """Run one command and return its exit code. Any error becomes one clear message on stderr."""
     open_streams()
     code = _run(arguments)
     drop_unread()
@@ -151,14 +151,14 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _describe_usage(error: click.ClickException) -> list[str]:
-    """What click says of a command line that it cannot read."""
+    """Return click's message about a command line that it cannot parse."""
     told = StringIO()
     error.show(told)
     return told.getvalue().splitlines()
 
 
 def _finish(code: object) -> int:
-    # What cannot be written is told of while there is somebody to tell.
+    # Flush now, so that a failed write is reported while stderr is still open.
     sys.stdout.flush()
     return code if isinstance(code, int) else ExitCode.SUCCEEDED
 
@@ -185,8 +185,8 @@ def _confess(error: Exception) -> int:
 
 
 def _give_up(error: Exception) -> int:
-    """A reader that went away, a full disk, a folder that may not be written: this machine's
-    trouble, and no bug.
+    """Report an error of this machine, which is no bug: a closed pipe, a full disk, a read-only
+    folder.
     """
     if isinstance(error, (_Unread, BrokenPipeError)):
         return ExitCode.PIPE

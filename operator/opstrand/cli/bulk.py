@@ -1,5 +1,5 @@
-"""Orders to several runs at once: each is carried out, each is answered for, and the worst answer
-is the exit code.
+"""Commands on several runs: each is executed and reported, and the worst result is the
+exit code.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from opstrand.types import JsonPatch, Manifest
 
 
 def control(key: str) -> Callable[[Mapping[str, Any]], JsonPatch]:
-    """The patch that sets one switch of `spec.control`, whatever else is there."""
+    """Return the patch that sets one switch of `spec.control` and keeps the others."""
 
     def make_ops(body: Mapping[str, Any]) -> JsonPatch:
         if isinstance((body.get("spec") or {}).get("control"), dict):
@@ -35,7 +35,7 @@ def order_all(
     make_ops: Callable[[Mapping[str, Any]], JsonPatch],
     done: str,
 ) -> int:
-    """Patch every run that has not ended; `done` is what to say of each.
+    """Patch every run that has not ended; `done` is the message for each.
 
     A run that has ended is reported and left alone.
     """
@@ -88,9 +88,9 @@ def _report(error: CliError | PlatformError) -> int:
 async def for_all(
     target: Target, runs: Sequence[str], act: Callable[[Cluster, Manifest], Awaitable[str]]
 ) -> int:
-    """Do it to each run in turn, and say what was done.
+    """Do it to each run in turn, and print what was done.
 
-    One that fails does not keep the others from it.
+    If one fails, the others are still done.
     """
     worst: int = ExitCode.SUCCEEDED
     async with open_cluster(target) as cluster:

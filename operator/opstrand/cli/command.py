@@ -1,8 +1,7 @@
-"""How a command is declared: with rich help where a person asks for it at a terminal, and plain
-everywhere else.
+"""How a command is declared: with rich help for a user at a terminal, and plain help everywhere
+else.
 
-rich costs more to import than everything else that `--help` does, so it is imported for nobody but
-that person.
+rich costs more to import than everything else that `--help` does, so only that help imports it.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ Function = Callable[..., Any]
 
 
 def is_fancy() -> bool:
-    """Whether help will be shown to a person at a terminal that takes colour."""
+    """Whether the arguments ask for help and stdout is a terminal with colour."""
     asks = len(sys.argv) == 1 or not {"-h", "--help"}.isdisjoint(sys.argv)
     return asks and is_coloured(sys.stdout)
 
@@ -36,10 +35,10 @@ COMMAND, GROUP = _find_classes()
 
 
 def command(function: Function) -> click.Command:
-    """This function as a command of its own name; its docstring is the help."""
+    """Make a command with the function's name; its docstring is the help."""
     return click.command(cls=COMMAND)(function)
 
 
 def group(function: Function) -> click.Group:
-    """This function as a group of commands of its own name."""
+    """Make a group of commands with the function's name."""
     return click.group(cls=GROUP)(function)

@@ -1,7 +1,7 @@
-"""Errors as exit codes and sentences: the one place that knows which is which.
+"""Errors as exit codes and sentences: the one place that maps them.
 
-Owns the exit codes, which scripts depend on. Nothing here or behind it ever prints a traceback
-unless it was asked for one.
+Owns the exit codes, which scripts depend on. No command prints a traceback unless the user asks for
+one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from opstrand.errors import REASONS, PlatformError, Problem, SpecError
 
 
 class ExitCode(IntEnum):
-    """What a script may rely on. Never change a number."""
+    """The exit codes that scripts rely on. Never change a number."""
 
     SUCCEEDED = 0
     FAILED = 1
@@ -24,12 +24,12 @@ class ExitCode(IntEnum):
     BUG = 70
     TIMEOUT = 124
     INTERRUPTED = 130
-    #: Whoever read our output went away: `opstrand ls | head -1`.
+    #: The reader of our output closed the pipe: `opstrand ls | head -1`.
     PIPE = 141
 
 
 class CliError(Exception):
-    """What a command could not do: one sentence, what to do about it, and the exit code."""
+    """Why a command failed: one sentence, what to do about it, and the exit code."""
 
     def __init__(self, message: str, *, hint: str = "", code: ExitCode = ExitCode.USAGE) -> None:
         super().__init__(message)
@@ -40,7 +40,7 @@ class CliError(Exception):
 
 @dataclass(frozen=True)
 class Explanation:
-    """What to show for an error, and the exit code that it stands for."""
+    """What to show for an error, and its exit code."""
 
     errors: tuple[str, ...]
     hints: tuple[str, ...]
@@ -60,8 +60,10 @@ def _explain_one(message: str, hint: str, code: ExitCode) -> Explanation:
 
 
 def _explain_problems(problems: tuple[Problem, ...]) -> Explanation:
-    """Every problem on its own line, the place first so that editors jump to it; each piece of
-    advice once.
+    """Put every problem on its own line, which starts with file and line so that editors jump to
+    it.
+
+    Each piece of advice is given once.
     """
     reasons = dict.fromkeys(problem.reason for problem in problems)
     hints = (REASONS[reason] for reason in reasons if REASONS.get(reason))
@@ -73,8 +75,7 @@ def _explain_platform(error: PlatformError) -> Explanation:
     return _explain_one(error.message, hint, code)
 
 
-#: HTTP status -> exit code and advice. None: not even a connection was configured; 0: nobody
-#: answered.
+#: HTTP status -> exit code and advice. None: no connection was configured; 0: no server answered.
 _JUDGEMENTS: dict[int | None, tuple[ExitCode, str]] = {
     None: (
         ExitCode.UNREACHABLE,
@@ -115,7 +116,7 @@ def _classify_status(status: int | None, error: PlatformError) -> tuple[ExitCode
 def is_kind_unknown(error: PlatformError) -> bool:
     """Whether a 404 is about the whole kind of object: the CRDs are not there.
 
-    A 404 about an object or its namespace says in its `details` of which kind that is.
+    A 404 about an object or its namespace names the kind in its `details`.
     """
     return not _missing_kind(error)
 

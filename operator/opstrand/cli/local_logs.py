@@ -1,6 +1,6 @@
-"""The logs of local runs: what is kept, and what is being written by another process.
+"""The logs of local runs, also while another process writes them.
 
-Owns which attempts are shown and that no line of a run that goes on is lost. Must not print
+Owns which attempts are shown, and that no line of a run that goes on is lost. Must not print
 anything but lines.
 """
 
@@ -23,14 +23,14 @@ from opstrand.core.recorded import read_status
 from opstrand.local.log_files import KeptLine, LogReader
 from opstrand.local.records import Records
 
-#: Seconds between two looks at a log that grows.
+#: Seconds between two reads of a log that grows.
 _LOOK = 0.1
 
 
 def show_record(body: Any, *, attempt: int | None, tail: int | None, timestamps: bool) -> None:
-    """The kept lines of one attempt, or of all where none is named.
+    """Show the lines of one attempt, or of all attempts if none is named.
 
-    CliError for an attempt that the run has not.
+    Raises CliError if the run has no such attempt.
     """
     key = key_of(body)
     attempts = list(iter_attempts(key)) if attempt is None else [choose_attempt(body, attempt)]
@@ -42,7 +42,7 @@ def show_record(body: Any, *, attempt: int | None, tail: int | None, timestamps:
 
 
 def follow_record(body: Any, target: Target) -> int:
-    """Every line of every attempt until the run has ended; its exit code."""
+    """Show every line of every attempt until the run has ended; return its exit code."""
     try:
         return report_end(asyncio.run(wait_bounded(_follow(body), seconds=None)))
     except Interrupted as error:
@@ -57,7 +57,7 @@ def follow_record(body: Any, target: Target) -> int:
 async def _follow(body: Any) -> Any:
     key, readers = key_of(body), dict[int, LogReader]()
     while True:
-        # Asked before reading: a line that is written between the two would be lost otherwise.
+        # Read the run before its logs, so that a line written between the two is not lost.
         body = read_record(key)
         for number in iter_attempts(key):
             reader = readers.setdefault(number, LogReader(Records().log_of(key, number)))

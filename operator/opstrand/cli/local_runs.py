@@ -1,4 +1,4 @@
-"""Runs of `opstrand run --local`, as the commands with `--local` show and change them."""
+"""Runs of `opstrand run --local`, for the commands with `--local`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from opstrand.local.named import find_newest
 from opstrand.local.records import Records, RunGone
 from opstrand.types import Key
 
-#: Without a cluster there is no context to say otherwise.
+#: Without a cluster there is no context that names another project.
 PROJECT = "default"
 
 
 def list_records(project: str | None) -> list[dict[str, Any]]:
-    """The local runs of a project; None: of all. A run whose process died is shown as ended."""
+    """Return the local runs of a project, or of all projects for None.
+
+    A run whose process died is shown as ended.
+    """
     records = Records()
     where = None if project is None else check_project(project)
     found = list(records.load(where))
@@ -32,7 +35,7 @@ def list_records(project: str | None) -> list[dict[str, Any]]:
 
 
 def _end_lost_runs(records: Records, bodies: list[dict[str, Any]]) -> None:
-    # Imported for runs that have not ended only: it needs a part of the engine, and looking at runs
+    # Import only if a run has not ended: the module needs a part of the engine, and listing runs
     # must be quick.
     from opstrand.local.lost import end_lost_runs
 
@@ -40,8 +43,9 @@ def _end_lost_runs(records: Records, bodies: list[dict[str, Any]]) -> None:
 
 
 def find_record(run: str, project: str | None) -> dict[str, Any]:
-    """The local run that the text names: as in a cluster, or the newest run whose file has this
-    name. CliError NOT_FOUND.
+    """Return the run that the text names as in a cluster, else the newest whose file has this name.
+
+    Raises CliError NOT_FOUND.
     """
     where = project or PROJECT
     found = list_records(where)
@@ -54,9 +58,9 @@ def find_record(run: str, project: str | None) -> dict[str, Any]:
 
 
 def read_record(key: Key) -> dict[str, Any]:
-    """The run as it is now, which is asked for again and again.
+    """Read the run again; callers poll this.
 
-    CliError NOT_FOUND where it was deleted.
+    Raises CliError NOT_FOUND if it was deleted.
     """
     records = Records()
     try:
@@ -72,9 +76,9 @@ def read_record(key: Key) -> dict[str, Any]:
 def order_record(
     body: Mapping[str, Any], make_ops: Callable[[Mapping[str, Any]], list[dict[str, Any]]]
 ) -> None:
-    """Patch a run with what `make_ops` makes of it as it is now.
+    """Patch a run with the operations that `make_ops` returns for its current body.
 
-    The process that executes it sees that. CliError NOT_FOUND.
+    The process that executes the run sees the change. Raises CliError NOT_FOUND.
     """
     import jsonpatch
 
@@ -91,6 +95,6 @@ def remove_record(body: Mapping[str, Any]) -> None:
 
 
 def iter_attempts(key: Key) -> Iterator[int]:
-    """The attempts of a run that have a log, in order."""
+    """Yield the attempts of a run that have a log, in order."""
     folder = Records().log_of(key, 0).parent
     yield from sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())

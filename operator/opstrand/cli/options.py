@@ -22,9 +22,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Target:
-    """Where to look.
+    """Which cluster and project to use.
 
-    None: as kubectl would choose. `is_local` means the runs of `opstrand run --local`.
+    None means kubectl's choice. `is_local` means the runs of `opstrand run --local`.
     """
 
     project: str | None = None
@@ -33,7 +33,7 @@ class Target:
     is_local: bool = False
 
     def command(self, *words: str, project: str) -> str:
-        """A command line that does something to the same place, ready to be pasted."""
+        """Return a command line for the same target, ready to be pasted."""
         given = [
             ("--project", project),
             ("--context", self.context),
@@ -44,9 +44,9 @@ class Target:
 
 
 def check_project(name: str) -> str:
-    """A project's name as Kubernetes has it.
+    """Return the project's name if Kubernetes accepts it as a namespace.
 
-    CliError for what can be none: it is a wrong option, not a project that is missing.
+    Raises CliError otherwise: the option is wrong, rather than the project missing.
     """
     if not is_namespace(name):
         hint = "A project is a namespace: lower-case letters, digits and dashes, at most 63."
@@ -70,12 +70,12 @@ _CLUSTER = (
 
 
 def cluster_options(function: Function) -> Function:
-    """-p, --context, --kubeconfig as one argument `target`."""
+    """Add -p, --context and --kubeconfig as one argument `target`."""
     return _with_target(function, _CLUSTER)
 
 
 def local_or_cluster_options(function: Function) -> Function:
-    """The same with --local beside them."""
+    """Add the same options and --local."""
     return _with_target(
         function,
         (
@@ -106,7 +106,7 @@ def _with_target(function: Function, options: tuple[Callable[[Any], Any], ...]) 
 
 
 def file_options(function: Function) -> Function:
-    """-f, -P and --strict-params: what makes an operation."""
+    """Add -f, -P and --strict-params, the parts of an operation."""
     decorated: Any = function
     for option in reversed(_FILE):
         decorated = option(decorated)
@@ -147,7 +147,7 @@ connections_option = click.option(
 
 
 class _Seconds(click.FloatRange):
-    """A span of time that ends."""
+    """A finite number of seconds."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -167,7 +167,7 @@ timeout_option = click.option(
 
 
 def output_option(*choices: str, default: str | None = None) -> Callable[[Function], Function]:
-    """-o with these choices, the first of them by default."""
+    """Add -o with these choices; the first is the default unless `default` names another."""
     return click.option(
         "-o",
         "--output",

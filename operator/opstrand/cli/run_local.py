@@ -1,4 +1,4 @@
-"""`opstrand run --local`: the run as a process of this machine, which ends with us."""
+"""`opstrand run --local`: the run is a process of this machine and ends with this command."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from opstrand.types import Key, Manifest
 
 Told = TypeVar("Told")
 
-#: How long a stopped program may take to end, seconds: its grace, and some more.
+#: Seconds that a stopped program may take to end: its grace period, and some more.
 _PATIENCE = 15.0
-#: So many names a message lists.
+#: The most names that a message lists.
 _FEW = 5
 
 
@@ -41,7 +41,7 @@ async def run_here(
     seconds: float | None,
     on_created: Callable[[Manifest], None],
 ) -> tuple[Manifest, ExitCode | None]:
-    """The run as it ended, and the exit code where we ended it."""
+    """Execute the run. Return its final body, and the exit code if this command ended it."""
     _quieten()
     async with LiveLine() as live:
         reporter = Reporter(live, every_change=every_change)
@@ -74,10 +74,9 @@ async def run_here(
 
 
 async def _finish(session: LocalSession, key: Key, live: LiveLine, audience: _Audience) -> Manifest:
-    """The run's end.
+    """Wait for the end of the run and of the runs that its program created; return the final body.
 
-    Runs that its program created end with this process, so they are waited for: in a cluster they
-    would go on too.
+    In a cluster the created runs would go on, but here they end with this process.
     """
     final = await session.wait(key)
     if others := session.list_open():
@@ -97,12 +96,13 @@ def _list_names(keys: Sequence[Key]) -> str:
 
 
 async def _end(session: LocalSession, key: Key, word: str) -> Manifest:
-    """The end of every run of ours within the program's grace, or at once where we are interrupted
-    again.
+    """Stop every run of this session, and kill it after the grace period or at the next
+    interrupt.
     """
 
     async def stop() -> Manifest:
-        # Said once the next interrupt is listened for: who reads it may send one at once.
+        # Print once the next interrupt is handled, because a user who reads this may send one at
+        # once.
         with suppress(OSError):
             say(f"{word}; stopping {_list_names(session.list_open()) or key[1]}")
         await session.stop_all()
@@ -119,11 +119,10 @@ async def _end(session: LocalSession, key: Key, word: str) -> Manifest:
 
 
 class _Audience:
-    """Whoever reads what we write, as long as they do: `opstrand run --local -l | head -1` ends the
-    run with the first line.
+    """The reader of the output: `opstrand run --local -l | head -1` ends the run after the first
+    line.
 
-    The engine tells of things in the middle of its work: nothing of that may fail because nobody
-    listens.
+    The engine reports in the middle of its work, which must not fail because the reader is gone.
     """
 
     def __init__(self) -> None:
@@ -131,7 +130,7 @@ class _Audience:
         self._trouble: OSError | None = None
 
     def told(self, tell: Callable[[Told], None]) -> Callable[[Told], None]:
-        """`tell`, until it cannot be told."""
+        """Wrap `tell`, so that it does nothing once a write has failed."""
 
         def report_or_leave(what: Told) -> None:
             if self._trouble is not None:
@@ -145,7 +144,9 @@ class _Audience:
         return report_or_leave
 
     async def stay_for(self, end: Coroutine[Any, Any, Manifest]) -> Manifest:
-        """What `end` gives. Raises Interrupted once nobody can be told any more."""
+        """Return the result of `end`. Raises Interrupted once the output can no longer
+        be written.
+        """
         tasks = asyncio.ensure_future(end), asyncio.ensure_future(self._gone.wait())
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -160,8 +161,9 @@ class _Audience:
 
 
 class _Words(logging.Handler):
-    """What the engine and the API log, as words for a person: the traceback of a bug is for who
-    asks for it.
+    """Print what the engine and the API log as messages for a user.
+
+    A traceback is printed only if OPSTRAND_TRACEBACK is set.
     """
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -1,8 +1,8 @@
-"""Objects for kubectl in files, as `opstrand check` judges them: a stream of documents, each by
+"""Validate objects for kubectl in files, for `opstrand check`: a stream of documents, each by
 itself.
 
-Owns telling them from polyaxonfiles, and what is judged besides their `spec`. Every rule about that
-lives in `spec` and `core`.
+Owns how they differ from polyaxonfiles, and the validation outside their `spec`. Every rule about
+the `spec` lives in `spec` and `core`.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from opstrand.spec.document import Document, Path, parse_documents
 from opstrand.text import suggest
 
 _KINDS = ("Operation", "Component")
-#: How a file that cannot be read says for whom it is.
+#: Finds our API group in a file that cannot be parsed.
 _API_VERSION = re.compile(
     rb"""["']?apiVersion["']?\s*:\s*["']?""" + re.escape(GROUP).encode() + b"/"
 )
 
 
 def find_manifests(data: bytes, source: str) -> list[Document]:
-    """The documents of a stream in which there is an object of ours, as kubectl reads them; none
-    where it is a polyaxonfile.
+    """Return the documents of a stream that holds an object of ours, as kubectl reads them.
+
+    Returns none if the stream is a polyaxonfile.
     """
     if GROUP.encode() not in data:
         return []
@@ -47,7 +48,7 @@ def find_manifests(data: bytes, source: str) -> list[Document]:
 
 
 def validate_manifest(document: Document, *, evaluate: Evaluate) -> Verdict:
-    """All that is wrong with one object; a note where it is none of ours."""
+    """Return everything that is wrong with one object, or a note if it is not ours."""
     if not is_manifest(document):
         kind = document.data.get("kind") if isinstance(document.data, Mapping) else None
         return Verdict(
@@ -72,7 +73,9 @@ def validate_manifest(document: Document, *, evaluate: Evaluate) -> Verdict:
 
 
 def _validate_itself(data: Mapping[str, Any]) -> Iterator[Problem]:
-    """A ref to the object's own name: only here is a name known before the run is."""
+    """Yield a problem for a ref to the object's own name: only here is a name known
+    before the run.
+    """
     name, params = (data.get("metadata") or {}).get("name"), data["spec"].get("params")
     for param, written in (
         params.items() if data["kind"] == "Operation" and isinstance(params, Mapping) else ()
@@ -82,7 +85,7 @@ def _validate_itself(data: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _validate_head(data: Mapping[str, Any]) -> list[tuple[Path, Problem]]:
-    """What the API server would refuse, or take for another object."""
+    """Return what the API server would refuse, or would store as another object."""
     if data["apiVersion"] != API_VERSION:
         return [_problem(("apiVersion",), f"expected {API_VERSION}, found {data['apiVersion']!r}")]
     if data.get("kind") not in _KINDS:

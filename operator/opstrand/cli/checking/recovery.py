@@ -1,8 +1,8 @@
-"""What else is wrong with a file, besides what keeps it from being judged whole: a misspelt key
-does not hide a wrong value.
+"""Find the further errors of a file after those that stop its validation: a misspelt key does not
+hide a wrong value.
 
-Owns leaving out what was told, so that the rest is judged as if it were right, and silence about
-what only follows from that. Must not judge anything itself.
+Owns leaving out what was reported, so that the rest is validated as if it were right, and dropping
+what only follows from that. Must not validate anything itself.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from opstrand.spec.operation import Operation
 from opstrand.spec.section import written_keys
 from opstrand.text import find_nearest
 
-#: Shape, then composition, then values: more stages there are not, and one may take two rounds.
+#: Enough rounds for the stages, which are shape, composition and values; one may take two rounds.
 _ROUNDS = 4
-#: Root shortcuts, as the runtime that they stand for has them.
+#: Root shortcuts: keys of the runtime that may stand at the root.
 _SHORTCUTS = ("container", "environment", "init", "connections", "sidecars", "volumes")
-#: Sections without which names are missing elsewhere; what is said of those then may not be so.
+#: Sections that declare names. If one is left out, an error about a missing name may be false.
 _DECLARING = (
     "inputs",
     "outputs",
@@ -50,8 +50,9 @@ _OF_NAMES = (
 def validate_rest(
     document: Document, validate_submission: Callable[[Document], Verdict]
 ) -> Verdict:
-    """The verdict on a file, and where that came before everything was looked at, the verdict on
-    what is left without what was told.
+    """Return the verdict on a file.
+
+    If validation stopped early, leave out what was reported and validate the rest.
     """
     told: list[Problem] = []
     cut: list[Path] = []
@@ -74,13 +75,15 @@ def validate_rest(
 
 
 def _is_old(verdict: Verdict) -> bool:
-    """Whether the file is of another format: there is nothing in it to be read as one of today."""
+    """Whether the file has the old format, so that no part of it can be read as the current one."""
     return any(problem.reason == "OldFormat" for problem in verdict.problems)
 
 
 def _find(problem: Problem, document: Document) -> Path:
-    """The key to leave out: the one that is wrong, or the nearest above a wrong item, or what lacks
-    a key. Empty where there is none.
+    """Return the key to leave out: the wrong one, the nearest above a wrong item, or the one that
+    lacks a key.
+
+    Returns an empty path if there is none.
     """
     if problem.source != document.source or not isinstance(document.data, Mapping):
         return ()
@@ -103,7 +106,7 @@ def _without(data: Any, path: Path) -> Any:
     if isinstance(data, list) and isinstance(step, int):
         return [_without(item, rest) if index == step else item for index, item in enumerate(data)]
     if not isinstance(data, Mapping) or step not in data:
-        return data  # with something above it
+        return data  # its parent was left out
     return {
         key: _without(item, rest) if key == step else item
         for key, item in data.items()
@@ -112,7 +115,7 @@ def _without(data: Any, path: Path) -> Any:
 
 
 def _follows(problem: Problem, cut: list[Path], document: Document) -> bool:
-    """Whether a problem may be there only because of what was left out."""
+    """Whether a problem may exist only because of what was left out."""
     path = _plain(parse_path(problem.path))
     is_missed = find_steps(document.data, parse_path(problem.path))[1] > 0
     return any(
@@ -126,8 +129,9 @@ def _follows(problem: Problem, cut: list[Path], document: Document) -> bool:
 
 
 def _declares(path: Path) -> bool:
-    """Whether names may be missing elsewhere without this: a section that declares some, perhaps
-    misspelt, or a part of a declaration.
+    """Whether names may be missing elsewhere without this path.
+
+    It is a section that declares names, perhaps misspelt, or a part of a declaration.
     """
     known = written_keys(Operation)
     meant = path if path[0] in known else (find_nearest(str(path[0]), known), *path[1:])
@@ -135,11 +139,11 @@ def _declares(path: Path) -> bool:
 
 
 def _plain(path: Path) -> Path:
-    """A path in the words of the merged operation."""
+    """Return the path with the spelling of the merged operation."""
     steps = tuple("run" if step == "runPatch" else step for step in path if step != "component")
     return ("run", *steps) if steps[:1] and steps[0] in _SHORTCUTS else steps
 
 
 def _names_others(path: Path) -> bool:
-    """Whether operations of a pipeline would be missed by others."""
+    """Whether leaving this out would remove operations that others in the pipeline refer to."""
     return path[-1] in ("operations", "components") or (path[-1] == "name" and "operations" in path)

@@ -1,8 +1,7 @@
-"""What a submission would become, stage by stage, by the same pure functions as the engine and
-without a cluster.
+"""Render a submission stage by stage, with the same pure functions as the engine and no cluster.
 
-Owns the object that a cluster would have made of it: its identity is given, or made up once and for
-all so that the same file always renders the same. Must not render anything itself.
+Owns the object that a cluster would have made of it. Its identity is given, or fixed, so that the
+same file always renders the same. Must not render anything itself.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from opstrand.errors import SpecError
 from opstrand.settings import Settings
 from opstrand.spec.document import LISTS, parse_documents
 
-#: The parts of a status that others read.
+#: The parts of a status that refs read.
 _STATUS = (
     ("inputs", dict),
     ("reportedInputs", dict),
@@ -45,15 +44,18 @@ _STATUS = (
     ("conditions", list),
     ("history", list),
 )
-#: The uuid of what was never created.
+#: The uid of a run that was not created.
 NO_UID = "00000000-0000-0000-0000-000000000000"
 
 
 def make_operation(
     submission: Submission, *, name: str | None, platform_retries: int | None = None
 ) -> dict[str, Any]:
-    """The object to create. What the command line says wins over the file: the name that the user
-    wants to find the run by, and how often its Pod may be lost."""
+    """Return the object to create.
+
+    The command line overrides the file: the name by which the user wants to find the run, and how
+    often its Pod may be lost.
+    """
     spec = {key: value for key, value in submission.spec.items() if not (name and key == "name")}
     metadata: dict[str, Any] = (
         {"name": check_name(name)} if name else {"generateName": generate_name(submission.prefix)}
@@ -65,7 +67,7 @@ def make_operation(
 
 
 def check_name(name: str) -> str:
-    """A run's name as Kubernetes takes it. SpecError InvalidName."""
+    """Return a run's name if Kubernetes accepts it. Raises SpecError InvalidName."""
     if not is_run_name(name):
         shown = name if len(name) <= MAX_RUN_NAME else f"{name[:20]}… ({len(name)} characters)"
         raise SpecError("InvalidName", f"{shown!r} is no name for a run", "--name")
@@ -73,7 +75,7 @@ def check_name(name: str) -> str:
 
 
 def fix_identity(body: Mapping[str, Any], *, project: str, uid: str | None) -> dict[str, Any]:
-    """The object as if it had been created: a uid, a name, a namespace."""
+    """Return the object as if it had been created: with a uid, a name and a namespace."""
     metadata = {key: value for key, value in body["metadata"].items() if key != "generateName"}
     name = body["metadata"].get("name") or body["metadata"]["generateName"].rstrip("-")
     fixed = {
@@ -87,7 +89,9 @@ def fix_identity(body: Mapping[str, Any], *, project: str, uid: str | None) -> d
 
 
 def parse_uid(text: str) -> str:
-    """A uuid with or without dashes, as an object's uid. CliError for anything else."""
+    """Return a uuid with or without dashes as an object's uid. Raises CliError for
+    anything else.
+    """
     plain = run_uuid(text)
     if len(plain) != 32 or set(plain) - set("0123456789abcdef"):
         raise CliError(f"--uuid {text!r}: expected 32 hexadecimal digits, with or without dashes")
@@ -95,7 +99,7 @@ def parse_uid(text: str) -> str:
 
 
 def read_upstreams(bodies: Sequence[Mapping[str, Any]], settings: Settings) -> dict[Ref, Upstream]:
-    """Operation objects with their status, as what a ref may name them by."""
+    """Index Operation objects with their status by the refs that may name them."""
     found: dict[Ref, Upstream] = {}
     for body in bodies:
         upstream = read_upstream(body, settings)
@@ -105,9 +109,10 @@ def read_upstreams(bodies: Sequence[Mapping[str, Any]], settings: Settings) -> d
 
 
 def read_objects(name: str) -> list[Mapping[str, Any]]:
-    """The Operations in a file of YAML documents (or Lists, as kubectl prints them); `-` is stdin.
+    """Return the Operations in a file of YAML documents, or Lists as kubectl prints them; `-` is
+    stdin.
 
-    CliError for anything else.
+    Raises CliError for anything else.
     """
     try:
         documents = parse_documents(
@@ -128,7 +133,7 @@ def _list_items(document: Any) -> list[Any]:
 
 
 def _find_fault(body: Any) -> str | None:
-    """What an object lacks that the cluster gives to each."""
+    """Return what an object lacks that the cluster gives to each, or None."""
     if not isinstance(body, Mapping) or body.get("kind") != "Operation":
         return (
             f"its kind is {body.get('kind')!r}"
@@ -157,7 +162,7 @@ class Rendering:
     settings: Settings
     upstreams: Mapping[Ref, Upstream]
     evaluate: Evaluate
-    #: None: none is given, and what names a connection cannot be rendered.
+    #: None: no catalog was given, and an operation that names a connection cannot be rendered.
     catalog: Catalog | None = None
 
     @cached_property
@@ -190,7 +195,7 @@ class Rendering:
         return found
 
     def _others(self) -> list[Upstream]:
-        """The runs that were given, each once: a join's query chooses among them."""
+        """Return each given run once: a join's query chooses among them."""
         return list({upstream.uuid: upstream for upstream in self.upstreams.values()}.values())
 
     @cached_property

@@ -1,8 +1,8 @@
-"""Judging a submission without a cluster: every error that can be known before anything is created,
-in one list.
+"""Validate a submission without a cluster: one list of every error that is known before it is
+created.
 
-Owns the order of the problems, by file and line, and what is left unsaid of a component that nobody
-gave params yet. Every rule itself lives in `spec` and `core`.
+Owns the order of the problems, by file and line, and which errors are left out for a component that
+has no params yet. Every rule itself lives in `spec` and `core`.
 """
 
 from __future__ import annotations
@@ -29,30 +29,31 @@ _TEMPLATE = "template.enabled"
 
 @dataclass(frozen=True)
 class Verdict:
-    """All that is wrong, in the order of the files, and what could not be judged here."""
+    """All problems, in the order of the files, and notes about what cannot be validated here."""
 
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
-    #: False where these problems kept the rest from being looked at.
+    #: False if these problems kept the rest from being validated.
     is_whole: bool = True
 
     @classmethod
     def of(cls, verdicts: Sequence[Verdict]) -> Verdict:
-        """The verdict on a file of several objects."""
+        """Merge the verdicts on the objects of one file."""
         return cls(
             tuple(one for verdict in verdicts for one in verdict.problems),
             tuple(one for verdict in verdicts for one in verdict.notes),
         )
 
     def require(self) -> None:
-        """Raise what is wrong as one error."""
+        """Raise the problems as one error."""
         if self.problems:
             raise SpecError.of(self.problems)
 
 
 def _doubt(given: Iterable[str], compiled: Compiled) -> Iterator[str]:
-    """A name of the command line that no declaration has is a value for templates; one that looks
-    like another is a slip.
+    """Yield a note for a name of -P that no input or output has but that resembles one.
+
+    Only templates can read such a value, so it is probably a typo.
     """
     declared = [io.name for io in (*compiled.inputs, *compiled.outputs)]
     for name in given:
@@ -67,8 +68,10 @@ def _doubt(given: Iterable[str], compiled: Compiled) -> Iterator[str]:
 def validate_submission(
     submission: Submission, *, evaluate: Evaluate, complete: bool, catalog: Catalog | None = None
 ) -> Verdict:
-    """The verdict on an operation. `complete`: it is about to run, so that every required value
-    must be there. `catalog`: the connections that it may name (None: not known).
+    """Return the verdict on an operation.
+
+    `complete`: it is about to run, so every required value must be there. `catalog`: the
+    connections that it may name (None: not known).
     """
     try:
         operation = parse_operation(submission.spec, is_object=True)
@@ -92,7 +95,7 @@ def validate_submission(
         if not complete and [one.path.rpartition("component.")[2] for one in error.problems] == [
             _TEMPLATE
         ]:
-            # As published: a file to fill in is no wrong file.
+            # As in the published package: a file that is a form to fill in is not wrong.
             return Verdict(notes=tuple(f"{one.path}: {one.message}" for one in error.problems))
         return Verdict(_place(submission, error.problems), is_whole=False)
     # A file that is only checked may be written for another version.
@@ -107,7 +110,7 @@ def validate_submission(
 def _validate_alone(
     submission: Submission, alone: Compiled, hub_ref: str, *, complete: bool
 ) -> Verdict:
-    """The verdict on an operation whose component is in a cluster's hub: only it itself is here."""
+    """Return the verdict on an operation whose component is in a cluster's hub and not here."""
     missing, wrong = find_missing(alone), check_alone(alone)
     notes = tuple(find_idle(alone, is_alone=True))
     if complete:
@@ -117,13 +120,13 @@ def _validate_alone(
 
 
 def _place(submission: Submission, problems: Sequence[Problem]) -> tuple[Problem, ...]:
-    """Where each was written."""
+    """Add the file and line of each problem."""
     placed = submission.place(SpecError.of(problems[:MAX_PROBLEMS])).problems if problems else ()
     return in_order(placed)
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Each once, in the order of the files."""
+    """Return each problem once, in the order of the files."""
     return tuple(
         sorted(
             dict.fromkeys(problems), key=lambda one: (one.source, one.line or 0, one.column or 0)

@@ -1,6 +1,6 @@
-"""One open cluster as commands use it: a project, the runs in it, orders to them.
+"""One open cluster as commands use it: a project, its runs, and patches to them.
 
-Owns what a command asks of the API server. Must not print what it is told.
+Owns what a command asks of the API server. Must not print the answers.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ class Cluster:
     project: str
 
     def waiting(self) -> LiveLine:
-        """What says that an answer takes long."""
+        """Return the live line that is shown while an answer takes long."""
         return LiveLine(f"waiting for {self.api.session.server}")
 
     async def list_runs(self, *, every_project: bool = False, fields: str = "") -> list[Manifest]:
-        """All runs of the project.
+        """List all runs of the project.
 
-        CliError NOT_FOUND where there is no such namespace: a list alone would be empty.
+        Raises CliError NOT_FOUND if there is no such namespace, for which a list alone would be
+        empty.
         """
         runs, _ = await self.api.list(
             OPERATIONS, None if every_project else self.project, fields=fields
@@ -52,13 +53,13 @@ class Cluster:
         except NotFound:
             raise missing_project(self.project) from None
         except ApiError:
-            # Who may list runs may not be allowed to look at namespaces.
+            # A user who may list runs may not be allowed to read namespaces.
             return
 
     async def find(self, run: str) -> Manifest:
-        """The run of this name, uuid, or unambiguous beginning of either.
+        """Find the run by its name, its uuid, or an unambiguous prefix of either.
 
-        CliError NOT_FOUND with the nearest name.
+        Raises CliError NOT_FOUND with the nearest name.
         """
         if is_name(run):
             try:
@@ -71,8 +72,9 @@ class Cluster:
     async def order(
         self, run: Mapping[str, Any], make_ops: Callable[[Manifest], list[dict[str, Any]]]
     ) -> Manifest:
-        """Patch a run with what `make_ops` makes of its newest body; again where somebody else
-        wrote meanwhile.
+        """Patch a run with the operations that `make_ops` returns for its newest body.
+
+        Tries again after a conflict with another writer.
         """
         name, body = run["metadata"]["name"], dict(run)
         for _ in range(_TRIES):
@@ -96,8 +98,8 @@ class Cluster:
 
 @asynccontextmanager
 async def open_cluster(target: Target) -> AsyncIterator[Cluster]:
-    """The cluster that the options name. Raises PlatformError where there are no credentials."""
-    # A login command may take its time, and what it says nobody sees.
+    """Open the cluster that the options name. Raises PlatformError without credentials."""
+    # A login command may take long, and its output is not shown.
     async with LiveLine("waiting for the credentials"):
         session = await open_session(
             kubeconfig=target.kubeconfig, context=target.context, connections=8
@@ -108,9 +110,7 @@ async def open_cluster(target: Target) -> AsyncIterator[Cluster]:
 
 @asynccontextmanager
 async def ask_cluster(target: Target) -> AsyncIterator[Cluster]:
-    """The same, for what is silent until it is answered: where that takes long, a live line says
-    so.
-    """
+    """Open the cluster for a silent request, and show a live line if the answer takes long."""
     async with open_cluster(target) as cluster, cluster.waiting():
         yield cluster
 

@@ -1,5 +1,4 @@
-"""What `opstrand doctor` looks at: one small check after the other, each with what to do where it
-fails.
+"""The checks of `opstrand doctor`: one small check after another, each with advice if it fails.
 
 Owns the checks and their advice. Must not print.
 """
@@ -21,7 +20,7 @@ from opstrand.core.names import API_VERSION, GROUP
 from opstrand.kube.errors import ApiError, Forbidden, NotFound, Unauthorized, Unreachable
 from opstrand.kube.resources import CRDS, DEPLOYMENTS, NAMESPACES, SELF_ACCESS_REVIEWS
 
-#: Where `kubectl apply -k manifests/` puts operator and API.
+#: The namespace in which `kubectl apply -k manifests/` installs the operator and the API.
 HOME = "opstrand"
 _OPERATOR, _API, _API_PORT = "opstrand-operator", "opstrand-api", 8000
 OLDEST = (1, 33)
@@ -40,7 +39,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. `todo` is empty where nothing is to be done."""
+    """One line of the report. `todo` is empty if the user need not do anything."""
 
     name: str
     verdict: Verdict
@@ -61,9 +60,9 @@ def _fail(name: str, message: str, todo: str) -> Finding:
 
 
 async def examine(cluster: Cluster) -> list[Finding]:
-    """All findings, in their order.
+    """Return all findings, in order.
 
-    Where the cluster cannot be asked at all, the first one says so and is the only one.
+    If the cluster does not answer, the first finding says so and no other follows.
     """
     first = await _reach(cluster)
     if any(finding.verdict is Verdict.FAILED for finding in first):
@@ -76,7 +75,7 @@ Check = Callable[[Cluster], Awaitable[list[Finding]]]
 
 
 async def _guard(name: str, check: Check, cluster: Cluster) -> list[Finding]:
-    """A check that may not look is no finding about what it looks at."""
+    """Turn a refusal into a warning: it says nothing about what the check would have found."""
     try:
         return await check(cluster)
     except Forbidden as error:
@@ -140,7 +139,9 @@ def _validate_version(version: Mapping[str, Any], cluster: Cluster) -> Finding:
 
 
 def _validate_clock(date: str, before: datetime, after: datetime) -> list[Finding]:
-    """The Date header has whole seconds, and was written between our two looks at our own clock."""
+    """Compare the Date header, which has whole seconds, with our clock before and after the
+    request.
+    """
     try:
         theirs = parsedate_to_datetime(date)
     except (TypeError, ValueError):
@@ -280,7 +281,7 @@ async def _check_deployment(cluster: Cluster, name: str, deployment: str) -> Fin
 
 
 async def _check_api(cluster: Cluster) -> list[Finding]:
-    """Through the API server's service proxy, where we may; else by its Deployment."""
+    """Ask through the API server's service proxy if allowed, else check the Deployment."""
     try:
         text = await _ask_api(cluster)
     except ApiError as error:
@@ -307,7 +308,7 @@ async def _check_api(cluster: Cluster) -> list[Finding]:
 
 
 async def _ask_api(cluster: Cluster) -> str:
-    """What it says of itself: by TLS as it is installed, or in clear."""
+    """Ask the API for its version: by TLS, as it is installed, or in clear text."""
     tail = f"{_API}:{_API_PORT}/proxy/api/v1/installation"
     try:
         text, _ = await cluster.api.probe(f"/api/v1/namespaces/{HOME}/services/https:{tail}")

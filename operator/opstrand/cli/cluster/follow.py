@@ -1,7 +1,7 @@
-"""Following a run in a cluster: its changes as they come, and its log to the last line.
+"""Follow a run in a cluster: its changes as they come, and its log to the last line.
 
-Owns that no change and no line is lost or told twice, whatever breaks between: watches end, streams
-are cut, containers start late. Must not print, and must not decide what a change means.
+Owns that no change and no line is lost or reported twice when watches end, streams break and
+containers start late. Must not print, and must not decide what a change means.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from opstrand.kube.resources import OPERATIONS, PODS
 from opstrand.runs.pod_logs import in_utc
 from opstrand.types import Manifest
 
-#: How long a cluster may stay away before following is given up, seconds.
+#: Seconds that a cluster may not answer before following is given up.
 PATIENCE = 60.0
-#: Between two looks at a container that has not started or a connection that broke, seconds.
+#: Seconds between two tries for a container that has not started or a connection that broke.
 _PAUSE = 0.2
-#: In these the main container of the newest attempt runs or has run: its log can be asked for. Not
-#: while it is retried: the status names the next attempt's Pod before that is there.
+#: In these phases the main container of the newest attempt runs or has run, so it has a log.
+#: Retrying is not among them, because the status names the next attempt's Pod before that exists.
 _HAS_LOG = frozenset(
     {Phase.RUNNING, Phase.PROCESSING, Phase.STOPPING, Phase.SUCCEEDED, Phase.FAILED, Phase.STOPPED}
 )
@@ -36,7 +36,7 @@ OnChange = Callable[[Manifest], None]
 
 
 class Patience:
-    """Troubles in a row that are borne: the last one is raised once they have lasted too long."""
+    """Bears errors in a row; raises the last one once they have lasted too long."""
 
     def __init__(self, seconds: float = PATIENCE) -> None:
         self._seconds = seconds
@@ -54,9 +54,9 @@ class Patience:
 
 
 async def iter_changes(api: KubeApi, body: Manifest) -> AsyncIterator[Manifest]:
-    """The run as it is, then every body after it.
+    """Yield the run as it is, then every later body.
 
-    Never ends; CliError NOT_FOUND once the run is deleted.
+    Never ends; raises CliError NOT_FOUND once the run is deleted.
     """
     metadata, patience = body["metadata"], Patience()
     namespace, name = metadata["namespace"], metadata["name"]
@@ -87,7 +87,7 @@ async def iter_changes(api: KubeApi, body: Manifest) -> AsyncIterator[Manifest]:
             raise
         except ApiError as error:
             await patience.bear(error)
-        # A watch that ended may have missed nothing, but only a GET knows.
+        # The watch may have missed a change before it ended, and only a GET can tell.
         try:
             newest = await api.get(OPERATIONS, namespace, name)
         except NotFound:
@@ -113,17 +113,17 @@ def _deleted(name: str) -> CliError:
 async def follow_run(
     api: KubeApi, body: Manifest, *, on_change: OnChange, on_line: OnLine | None = None
 ) -> Manifest:
-    """The run's final body.
+    """Follow the run to its end and return its final body.
 
-    Every body is handed to `on_change`; with `on_line`, every line of every attempt's main
-    container.
+    Calls `on_change` with every body, and `on_line`, if given, with every line of every attempt's
+    main container.
     """
     follower = _LogFollower(api, on_line) if on_line is not None else None
     changes = asyncio.create_task(_follow_changes(api, body, on_change, follower), name="changes")
     tasks = [changes, *([follower.task] if follower else [])]
     try:
-        # Both to their end; but what goes wrong with one is told at once: a line that nobody reads
-        # does not wait for the next change.
+        # Wait for both, but raise an error at once: a line that cannot be written must not wait for
+        # the next change.
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
             task.result()
@@ -148,8 +148,8 @@ async def _follow_changes(
 
 @dataclass
 class LogCursor:
-    """Behind which line a log goes on: the time of the last line told, and how many lines of that
-    time were told.
+    """Where to continue a log: the time of the last reported line, and how many lines of that time
+    were reported.
 
     Times have nanoseconds, but two lines may share one; the API server counts from whole seconds
     only.
@@ -161,12 +161,12 @@ class LogCursor:
     _strange: bytes = b""
 
     def begin(self) -> str | None:
-        """Start a reading; the `sinceTime` to ask for."""
+        """Start a reading and return its `sinceTime`."""
         self._passed = 0
         return f"{self.at[:19]}Z" if self.at else None
 
     def take(self, raw: bytes) -> bytes | None:
-        """The line without its time, or None if it was told before."""
+        """Return the line without its time, or None if it was reported before."""
         at, text = split_line(raw)
         if not at:
             return self._take_strange(raw)
@@ -182,16 +182,17 @@ class LogCursor:
         return text
 
     def _take_strange(self, raw: bytes) -> bytes | None:
-        """Not the container's: the kubelet's own word about a log that it cannot read, told
-        once.
+        """Return a line of the kubelet itself once: it says that the kubelet cannot
+        read the log.
         """
         known, self._strange = self._strange, raw
         return None if raw == known else raw
 
 
 def split_line(raw: bytes) -> tuple[str, bytes]:
-    """Its time, in UTC with nine decimals, and what was written; no time where the line is the
-    kubelet's own and not the container's.
+    """Split a line into its time, in UTC with nine decimals, and its text.
+
+    The time is empty if the line is the kubelet's own and not the container's.
     """
     stamp, _, text = raw.partition(b" ")
     try:
@@ -201,7 +202,7 @@ def split_line(raw: bytes) -> tuple[str, bytes]:
 
 
 class _LogFollower:
-    """The logs of a run's attempts, one after the other, in a task of its own."""
+    """Follows the logs of a run's attempts, one after the other, in its own task."""
 
     def __init__(self, api: KubeApi, on_line: OnLine) -> None:
         self._api = api
@@ -220,8 +221,9 @@ class _LogFollower:
         return dict(read_status(self._body))
 
     async def _follow_service(self) -> None:
-        """The replica that the status names, however often its container is started; another where
-        the status names another.
+        """Follow the replica that the status names across restarts of its container.
+
+        Changes to another Pod when the status names another.
         """
         while not self._is_over():
             pod = self._pod(0)
@@ -294,13 +296,13 @@ async def follow_log(
     *,
     starts_again: bool = False,
 ) -> None:
-    """Every line of a container, until it has ended (unless it `starts_again`) or `is_past` says
-    that it will never start. Ends quietly where the Pod is gone.
+    """Pass on every line of a container until it has ended (unless it `starts_again`).
+
+    `is_past` says that it will never start. Ends quietly if the Pod is gone.
     """
     cursor, patience = LogCursor(), Patience()
     while True:
-        # Asked before reading: lines written between the reading and the asking would be lost
-        # otherwise.
+        # Check before reading, so that lines written between the two are not lost.
         ended = is_past() or (not starts_again and await _has_ended(api, namespace, pod, container))
         since = {"sinceTime": start} if (start := cursor.begin()) else {}
         try:
@@ -317,7 +319,7 @@ async def follow_log(
             await patience.bear(error)
             continue
         except Invalid:
-            # The container has not started; where the run is over it never will.
+            # The container has not started; if the run is over it never will.
             pass
         if ended:
             return

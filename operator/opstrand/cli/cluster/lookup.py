@@ -1,6 +1,6 @@
-"""Which run a word on the command line means: its name, its uuid, or the beginning of either.
+"""Which run an argument of the command line names: by its name, its uuid, or a prefix of either.
 
-Must not fetch anything: it chooses among the runs that it is handed.
+Must not fetch anything: it chooses among the runs that it is given.
 """
 
 from __future__ import annotations
@@ -16,14 +16,12 @@ from opstrand.text import list_names, suggest
 
 Body = TypeVar("Body", bound=Mapping[str, Any])
 
-#: Shorter beginnings name too much.
+#: Shorter prefixes match too many runs.
 _PREFIX = 4
 
 
 def is_name(text: str) -> bool:
-    """Whether this could be an object's name at all: everything else would make another URL of
-    it.
-    """
+    """Whether this can be an object's name: any other text would change the URL."""
     return (
         0 < len(text) < 254
         and all(letter.isalnum() or letter in "-." for letter in text)
@@ -32,7 +30,7 @@ def is_name(text: str) -> bool:
 
 
 def choose(run: str, runs: Sequence[Body], project: str) -> Body:
-    """The one run among these that the text names."""
+    """Return the one run among these that the text names."""
     plain = run.replace("-", "").lower()
     exact = [
         one
@@ -61,9 +59,9 @@ def _begins(body: Mapping[str, Any], run: str, plain: str) -> bool:
 
 
 def choose_attempt(body: Any, wanted: int | None) -> int:
-    """The number of the attempt that is meant:
+    """Return the number of the attempt: None is the newest that has begun, -1 the one before it.
 
-    None is the newest that has begun, -1 the one before it. CliError where there is none.
+    Raises CliError if there is no such attempt.
     """
     from opstrand.core.phase import Phase, parse_phase
 

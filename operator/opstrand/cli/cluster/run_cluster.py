@@ -1,4 +1,4 @@
-"""`opstrand run` in a cluster: create, follow, and leave the run alone when we are interrupted."""
+"""`opstrand run` in a cluster: create a run, follow it, and leave it alone after an interrupt."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from opstrand.types import Manifest
 
 
 async def create_run(cluster: Cluster, operation: Mapping[str, Any]) -> Manifest:
-    """Create the Operation. CliError where the name is taken or the project is not there."""
+    """Create the Operation. Raises CliError if the name is taken or the project does not exist."""
     try:
         return await cluster.api.create(OPERATIONS, cluster.project, operation)
     except AlreadyExists:
@@ -43,9 +43,9 @@ async def watch_run(
     every_change: bool,
     seconds: float | None,
 ) -> Manifest:
-    """The run as it ended.
+    """Follow the run and return its final body.
 
-    Raises Interrupted after saying how to come back to it: the run itself goes on.
+    After an interrupt the run goes on: prints how to come back to it, and raises Interrupted.
     """
     name = body["metadata"]["name"]
     async with LiveLine() as live:

@@ -1,7 +1,7 @@
-"""Waiting with an end: a time limit, Ctrl-C, SIGTERM and a terminal that is closed, each with its
-exit code.
+"""Waiting with an end: a time limit, Ctrl-C, SIGTERM and a closed terminal, each with its exit
+code.
 
-Owns turning them into one exception. Must not know what is waited for.
+Owns turning them into one exception. Must not know what the caller waits for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(Exception):
-    """The wait ended before what was waited for."""
+    """The wait ended before its result was there."""
 
     def __init__(self, word: str, code: ExitCode) -> None:
         super().__init__(word)
@@ -29,9 +29,9 @@ class Interrupted(Exception):
 
 
 async def wait_bounded(work: Coroutine[Any, Any, Result], *, seconds: float | None) -> Result:
-    """What `work` gives.
+    """Return the result of `work`.
 
-    Raises Interrupted after so many seconds, and at the first signal; the second one kills us.
+    Raises Interrupted after so many seconds and at the first signal; the second signal kills us.
     """
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(work)
@@ -43,7 +43,7 @@ async def wait_bounded(work: Coroutine[Any, Any, Result], *, seconds: float | No
         task.cancel()
 
     for number in _NUMBERS:
-        # What whoever started us ignores (`nohup`, a script's `&`) is ignored.
+        # Keep ignoring what the parent process made us ignore (`nohup`, a script's `&`).
         if signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, stop, number)
     try:

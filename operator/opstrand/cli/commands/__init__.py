@@ -1,4 +1,4 @@
-"""One file per command: its options and what it does, in that order.
+"""One file per command: its options, then what it does.
 
-Must not be imported before that command is asked for.
+Must not be imported before the user asks for that command.
 """

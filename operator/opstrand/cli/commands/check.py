@@ -43,8 +43,8 @@ def check(
 ) -> int:
     """Judge polyaxonfiles: every error with its file and line.
 
-    Several -f make one operation with presets; every FILE without -f is judged on its own, `-` is
-    stdin. A FILE may also hold Operations and Components for kubectl. No cluster is needed. The
+    Several -f make one operation with presets; each FILE without -f is validated by itself, and `-`
+    is stdin. A FILE may also hold Operations and Components for kubectl. No cluster is needed. The
     exit code is 0 if all are valid, else 2.
     """
     groups = [*([files] if files else []), *((name,) for name in each)]
@@ -82,7 +82,7 @@ def _validate(
     except SpecError as error:
         return Verdict(error.problems)
     except FileError as error:
-        # That file's problem: the others are still judged.
+        # This is a problem of one file; the others are still validated.
         return Verdict((Problem("InvalidSpec", f"cannot be read: {error.why}", source=error.name),))
     except CliError as error:
         return Verdict((Problem("InvalidSpec", error.message),))

@@ -73,7 +73,7 @@ def get_component(target: Target, name: str, output: str) -> None:
     "-n", "--name", metavar="NAME[:TAG]", help="Its name in the hub. [default: the component's own]"
 )
 def apply_component(target: Target, file: str, name: str | None) -> None:
-    """Create a component, or replace what it says.
+    """Create a component, or replace its content.
 
     Runs that were started keep the component that they were started with.
     """
@@ -97,7 +97,7 @@ def apply_component(target: Target, file: str, name: str | None) -> None:
 
 
 def hub_name(body: Body) -> str:
-    """How a hubRef spells it: the first dot of the object's name begins the tag."""
+    """Return the name as a hubRef spells it: the first dot of the object's name begins the tag."""
     name, dot, tag = str(body["metadata"]["name"]).partition(".")
     return f"{name}:{tag}" if dot else name
 

@@ -22,7 +22,7 @@ _STYLES = {"ok": "green", "warning": "yellow", "failed": "red"}
 def doctor(target: Target, output: str) -> int:
     """Look for what is wrong with the cluster's installation.
 
-    Each line says what was found, and what to do where something is wrong. The exit code is 0 if
+    Each line says what was found, and what to do if something is wrong. The exit code is 0 if
     nothing failed, 5 if the cluster does not answer, else 1.
     """
     findings = asyncio.run(_examine(target))

@@ -1,4 +1,4 @@
-"""`opstrand explain`: the format's reference, at hand."""
+"""`opstrand explain`: the reference of the file format."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def explain(field: str, output: str) -> None:
     """Say what a field of the polyaxonfile accepts.
 
-    FIELD is its path: run.container.image, inputs.type, matrix.grid. Without one, the keys of an
-    operation.
+    FIELD is its path: run.container.image, inputs.type, matrix.grid. Without FIELD it lists the
+    keys of an operation.
     """
     from opstrand.spec.explain import explain as look_up
 

@@ -24,7 +24,7 @@ from opstrand.core.recorded import read_status
 def get(target: Target, run: str, explain: bool, output: str) -> None:
     """Show one run: its times, values, Pod, and what it waits for.
 
-    RUN is a name, a uuid, or the beginning of either.
+    RUN is a name, a uuid, or a prefix of either.
     """
     body, others, component = asyncio.run(
         _fetch(target, run, explain=explain, alone=explain or output != "text")
@@ -47,8 +47,9 @@ def get(target: Target, run: str, explain: bool, output: str) -> None:
 async def _fetch(
     target: Target, run: str, *, explain: bool, alone: bool
 ) -> tuple[Any, list[Any], Any]:
-    """The run; the others of its project unless `alone`; the hub's component where its values are
-    to be explained.
+    """Return the run, the others of its project unless `alone`, and the hub's component.
+
+    The component is None unless `explain` needs it, because the run has not frozen its own.
     """
     if target.is_local:
         from opstrand.cli.local_runs import PROJECT, find_record, list_records

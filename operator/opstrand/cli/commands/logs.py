@@ -16,15 +16,15 @@ from opstrand.cli.output.console import say, show_bytes
 from opstrand.core.names import MAIN_CONTAINER, container_name
 from opstrand.core.recorded import read_status
 
-#: Bytes: a shorter log was hardly cut. A kubelet begins a new file after 10 MiB.
+#: Bytes: a shorter log is hardly cut, because a kubelet begins a new file after 10 MiB.
 _LONG = 1024 * 1024
-#: Seconds: a program may well be silent for so long before its first line.
+#: Seconds that a program may be silent before its first line.
 _SILENCE = 5
 
 
 @dataclass(frozen=True)
 class _Wish:
-    """Which lines are asked for. `attempt`: None for the newest, -1 for the one before it."""
+    """The requested lines. `attempt`: None for the newest, -1 for the one before it."""
 
     tail: int | None
     timestamps: bool
@@ -70,7 +70,7 @@ def logs(
 ) -> int:
     """Show what a run's program wrote.
 
-    RUN is a name, a uuid, or the beginning of either.
+    RUN is a name, a uuid, or a prefix of either.
     """
     container = container_name(container)
     if follow and (
@@ -134,7 +134,7 @@ async def _follow(cluster: Any, body: Any, target: Target) -> int:
 
 
 async def _read(api: Any, body: Any, wish: _Wish) -> None:
-    """What there is now. CliError where there is nothing yet, or nothing any more."""
+    """Show the log as it is now. Raises CliError if there is none yet, or if it is gone."""
     from opstrand.core.names import attempt_pod
     from opstrand.kube.errors import Invalid, NotFound
 
@@ -164,7 +164,9 @@ async def _read(api: Any, body: Any, wish: _Wish) -> None:
 
 
 async def _print_lines(api: Any, namespace: str, pod: str, query: dict[str, Any]) -> None:
-    """Times are asked for in any case: the first says whether the beginning is still there."""
+    """Print the lines. Always ask for times: the first one shows whether the beginning is still
+    there.
+    """
     from opstrand.cli.cluster.follow import split_line
 
     begins, size = "", 0
@@ -179,8 +181,9 @@ async def _print_lines(api: Any, namespace: str, pod: str, query: dict[str, Any]
 async def _say_what_is_gone(
     api: Any, namespace: str, pod: str, container: str, begins: str
 ) -> None:
-    """A node keeps the newest file of a log, and nobody is told where it begins: only the times can
-    tell.
+    """Report a cut log: a node keeps only the newest file of a long log and does not say so.
+
+    The sign is the time between the start of the container and the first line.
     """
     from opstrand.cli.output.format import parse_time, show_seconds
     from opstrand.kube.resources import PODS

@@ -91,7 +91,7 @@ async def _list(target: Target, every_project: bool, phases: set[Phase]) -> list
         return list_records(None if every_project else target.project or PROJECT)
     from opstrand.cli.cluster.connection import ask_cluster
 
-    # One phase can be asked of the server; Created is stored by nobody.
+    # The server can filter by one phase. Created is not stored, so the server cannot filter by it.
     only = next(iter(phases)) if len(phases) == 1 and Phase.CREATED not in phases else None
     async with ask_cluster(target) as cluster:
         return await cluster.list_runs(
@@ -100,7 +100,7 @@ async def _list(target: Target, every_project: bool, phases: set[Phase]) -> list
 
 
 def _parse_phase(text: str) -> Phase:
-    """A phase by its own name or by the published one."""
+    """Parse a phase by our name or by the published one."""
     plain = text.replace("_", "").lower()
     for phase in Phase:
         if plain == phase.value.lower():

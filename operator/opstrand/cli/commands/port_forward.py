@@ -25,14 +25,14 @@ _MOST = 65535
 def port_forward(target: Target, run: str, ports: tuple[str, ...]) -> int:
     """Reach the ports of a service from here.
 
-    All of its ports where none is given, each under the same number; LOCAL 0 takes any that is
-    free. Ctrl-C ends it.
+    Without PORT it forwards all ports of the service, each to the same local port; LOCAL 0 picks
+    any free port. Ctrl-C ends it.
     """
     return asyncio.run(_forward(target, run, [parse_pair(text) for text in ports]))
 
 
 def parse_pair(text: str) -> tuple[int, int]:
-    """`8000` and `9000:8000` as (local, port). CliError for anything else."""
+    """Return `8000` or `9000:8000` as (local, port). Raises CliError for anything else."""
     local, _, port = text.rpartition(":")
     pair = (local or port, port)
     if (
@@ -79,7 +79,7 @@ async def _forward(target: Target, run: str, pairs: list[tuple[int, int]]) -> in
 
 
 def _service_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the status says of the service. CliError for a run that is none, or over."""
+    """Return the service of the status. Raises CliError if the run is no service, or is over."""
     from opstrand.core.phase import parse_phase
 
     name, status = body["metadata"]["name"], read_status(body)
@@ -97,8 +97,8 @@ def _service_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 class _Relay:
-    """Each connection to one local port goes to the Pod that the run's status names at that
-    moment.
+    """Forwards each connection to one local port to the Pod that the run's status names at that
+    time.
     """
 
     def __init__(self, cluster: Any, run: str, port: int, over: asyncio.Event) -> None:
@@ -124,7 +124,7 @@ class _Relay:
         except (PlatformError, CliError) as error:
             say(f"error: {error}", "red")
         except ConnectionError:
-            # Whoever asked went away.
+            # The client closed the connection.
             pass
         finally:
             writer.close()

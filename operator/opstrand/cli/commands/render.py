@@ -89,7 +89,7 @@ def render(
             say(f"note: {files[0]}: {note}")
         operation = make_operation(submission, name=name)
         body = fix_identity(operation, project=check_project(project), uid=uid)
-        # The engine sees what the cluster keeps; a person reads what was written.
+        # The engine sees what the cluster stores; the user sees what the file says.
         rendering = Rendering(
             body if stage == "compiled" else as_stored(body),
             settings,
@@ -144,8 +144,9 @@ def _plan(rendering: Rendering) -> Any:
 
 
 def _pod(rendering: Rendering) -> Any:
-    """What the operator would create: a job's Pod, a service's Service and Deployment; before them
-    the ConfigMap of init files that are too long for an env variable.
+    """Return what the operator would create: a job's Pod, or a service's Service and Deployment.
+
+    The ConfigMap of init files that are too long for an env variable comes before them.
     """
     manifests = rendering.attempt.manifests
     return manifests[0] if len(manifests) == 1 else manifests

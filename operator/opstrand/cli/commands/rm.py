@@ -21,7 +21,8 @@ from opstrand.text import inline
 def rm(target: Target, runs: tuple[str, ...], yes: bool) -> int:
     """Delete runs.
 
-    A run's Pod goes with it, and ends if it runs. Runs that took values from it keep them.
+    A run's Pod is deleted with it, and stops if it is running. Runs that took values from it keep
+    them.
     """
     if not yes:
         _confirm(runs)

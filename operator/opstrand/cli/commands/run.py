@@ -1,4 +1,4 @@
-"""`opstrand run`: the main job."""
+"""`opstrand run`: create a run, and follow it if asked to."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from opstrand.settings import Settings
 
 @dataclass(frozen=True)
 class _Wish:
-    """How the run is to be shown."""
+    """How to show the run."""
 
     logs: bool
     watch: bool
@@ -110,14 +110,14 @@ def run(
     """Run a polyaxonfile, in a cluster or as a process here.
 
     With -l or -w it waits, and its exit code is the run's: 0 succeeded, 1 failed, 3 stopped or
-    skipped. What the program writes goes to stdout, everything else to stderr. Ctrl-C leaves a run
-    in a cluster alone, and stops one that is --local.
+    skipped. The program's output goes to stdout, everything else to stderr. Ctrl-C leaves a run in
+    a cluster alone, and stops a run with --local.
     """
     if logs and output:
         raise CliError("-o and --logs both write to stdout", hint="Leave one of them out.")
     if uid and not target.is_local:
         raise CliError("--uuid is for --local: in a cluster the API server gives it")
-    # In a cluster the catalog is the operator's.
+    # In a cluster the operator's catalog applies.
     catalog = read_connections(connections) if target.is_local else None
     operation = _make_operation(
         files,
@@ -148,7 +148,7 @@ def _make_operation(
     is_local: bool,
     catalog: Catalog | None,
 ) -> dict[str, Any]:
-    """The object to create, judged: nothing is created of a file that cannot run."""
+    """Return the validated object to create: a file that cannot run creates nothing."""
     if not files and not hub:
         raise CliError(
             "there is nothing to run", hint="Name a file by -f FILE, or a component by --hub NAME."
@@ -166,8 +166,8 @@ def _make_operation(
     for note in verdict.notes:
         say(f"note: {files[0] if files else hub}: {note}")
     operation = make_operation(submission, name=name, platform_retries=platform_retries)
-    # The engine's own judgement, under any identity: what this version does not run is refused
-    # here.
+    # The engine's own validation, with a made-up identity: it refuses what this version does not
+    # run.
     stand_in = {
         **operation,
         "metadata": {
@@ -184,7 +184,7 @@ def _make_operation(
 
 
 def _check_namespace(operation: dict[str, Any], project: str) -> None:
-    """A file may say in which namespace it runs; it runs in no other."""
+    """Refuse a file that names another namespace than the project."""
     own = operation["spec"].get("namespace")
     if own not in (None, project):
         raise CliError(

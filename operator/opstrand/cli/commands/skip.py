@@ -14,7 +14,7 @@ from opstrand.cli.options import Target, local_or_cluster_options
 def skip(target: Target, runs: tuple[str, ...]) -> int:
     """Skip runs that have not started.
 
-    Runs that depend on one that is skipped go on without it.
+    Runs that depend on a skipped run go on without it.
     """
     from opstrand.cli.bulk import control, order_all
 

@@ -12,10 +12,10 @@ from opstrand.cli.errors import ExitCode
 from opstrand.cli.options import Target, local_or_cluster_options, timeout_option
 from opstrand.cli.output.console import say
 
-#: Of several runs the worst end counts.
+#: Of several runs the worst end decides the exit code.
 _WORST = (ExitCode.FAILED, ExitCode.STOPPED, ExitCode.SUCCEEDED)
 
-#: Seconds between two looks at local runs.
+#: Seconds between two reads of local runs.
 _LOOK = 0.1
 
 
@@ -48,7 +48,9 @@ async def _wait_here(target: Target, runs: tuple[str, ...], seconds: float | Non
 
 
 async def _watch_records(bodies: list[Any]) -> list[Any]:
-    """Every run's final body. Nothing announces a change to a process that only waits."""
+    """Return every run's final body. It polls, because nothing announces a change to
+    this process.
+    """
     from opstrand.cli.local_runs import read_record
     from opstrand.cli.output.spinner import LiveLine
     from opstrand.core.names import key_of
@@ -86,7 +88,7 @@ async def _wait(target: Target, runs: tuple[str, ...], seconds: float | None) ->
 
 
 async def _wait_all(cluster: Any, bodies: list[Any]) -> list[Any]:
-    """Every run's final body: each is watched by itself, so that a deleted one is noticed."""
+    """Return every run's final body: each run has its own watch, which notices if it is deleted."""
     from opstrand.cli.cluster.follow import follow_run
     from opstrand.cli.output.spinner import LiveLine
 

@@ -1,1 +1,1 @@
-"""What a user's file brings: the file, what it references, and where each value stands in it."""
+"""A user's file, the components that it references, and the position of each value."""

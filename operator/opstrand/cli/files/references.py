@@ -1,5 +1,5 @@
-"""`pathRef` and `urlRef`: components in other files and at addresses, read here because an operator
-in a cluster cannot.
+"""`pathRef` and `urlRef`: components in other files and at URLs, read here because an operator in a
+cluster cannot.
 
 Owns reading files and downloading, with their limits. Must not parse more of them than a document
 and its kind.
@@ -26,22 +26,22 @@ from opstrand.spec.document import MAX_BYTES, Document, parse_document
 from opstrand.spec.document import Path as Steps
 from opstrand.spec.polyaxonfile import dotted, note_spellings, parse_component
 
-#: A component may name another one, so often.
+#: The most levels of components that name another one.
 _DEPTH = 8
-#: Seconds of silence, and of a whole download.
+#: Seconds without data, and of a whole download.
 _SECONDS, _MOST_SECONDS = 20.0, 60.0
 _CHUNK = 1 << 16
 
 
 def read_file(name: str) -> Document:
-    """One file as a document; `-` is stdin. CliError for what cannot be read."""
+    """Read one file as a document; `-` is stdin. Raises FileError if it cannot be read."""
     return parse_document(read_bytes(name), source=source_of(name))
 
 
 def read_bytes(name: str, most: int = MAX_BYTES) -> bytes:
-    """A file's bytes, or one more than `most`: the parser refuses that.
+    """Read a file's bytes, or one more than `most`, which the parser refuses.
 
-    `-` is stdin. FileError for what cannot be read.
+    `-` is stdin. Raises FileError if the file cannot be read.
     """
     try:
         if name == "-":
@@ -62,7 +62,7 @@ def read_bytes(name: str, most: int = MAX_BYTES) -> bytes:
 
 
 def source_of(name: str) -> str:
-    """What a file is called before its lines."""
+    """Return the name of a file in front of its line numbers."""
     return "<stdin>" if name == "-" else name
 
 
@@ -76,8 +76,8 @@ class FileError(CliError):
 
 
 class Reader:
-    """Replaces every `pathRef` and `urlRef` of an operation by the component that it names, and
-    remembers the files.
+    """Replaces every `pathRef` and `urlRef` of an operation by its component, and records the
+    files.
     """
 
     def __init__(self) -> None:
@@ -85,9 +85,9 @@ class Reader:
         self.notes: list[str] = []
 
     def inline(self, written: Mapping[str, Any], origin: str) -> dict[str, Any]:
-        """`written` with the components in place.
+        """Return `written` with the components in place.
 
-        `origin` is the file or address that it came from.
+        `origin` is the file or URL that it came from.
         """
         try:
             return self._inline(written, origin, (), 0)
@@ -160,7 +160,7 @@ class Reader:
 
 
 def _is_special(path: str) -> bool:
-    """Whether something other than a file or a folder has this name: reading it may never end."""
+    """Whether this is a pipe or a device, of which reading may never end."""
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
@@ -173,7 +173,7 @@ def _is_address(text: str) -> bool:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows no address to one that a file could not name."""
+    """Refuses a redirect to a URL that a file could not name."""
 
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
@@ -186,7 +186,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def _make_opener() -> urllib.request.OpenerDirector:
-    """HTTP and nothing else: the library's own opener reads files, FTP and data too."""
+    """Make an opener for HTTP only: the library's own opener reads files, FTP and data URLs too."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -215,9 +215,9 @@ def _download(address: str) -> bytes:
 
 
 def _read_whole(answer: http.client.HTTPResponse) -> bytes:
-    """Its body, or one byte more than is read at all: the document refuses that with both sizes.
+    """Read the body, or one byte more than the limit, which the document refuses with both sizes.
 
-    Half a file may be valid YAML too.
+    Raises an error if the body is cut off, because half a file may be valid YAML too.
     """
     deadline, data = time.monotonic() + _MOST_SECONDS, b""
     while len(data) <= MAX_BYTES and (part := answer.read1(min(_CHUNK, MAX_BYTES + 1 - len(data)))):

@@ -1,8 +1,8 @@
-"""Where in the user's files a problem is: the way back from a path in the merged operation to a
-line somebody wrote.
+"""Locate a problem in the user's files: from a path in the merged operation back to a line of a
+file.
 
-Owns that search. Must not judge anything. Whoever parses a file places its own problems; what
-merging, resolving and rendering find knows paths only.
+Owns that search. Must not validate anything. The parser locates the problems of its own file;
+merging, resolving and rendering know paths only.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Layer:
 
 
 def place(error: SpecError, layers: Sequence[Layer], given: Mapping[str, str]) -> SpecError:
-    """The same problems with the file and line of each, where one is known.
+    """Return the same problems with the file and line of each, where they are known.
 
     `given` are the params of the command line.
     """
@@ -52,7 +52,7 @@ def _place(problem: Problem, layers: Sequence[Layer], given: Mapping[str, str]) 
         (layer, *_follow(layer.document.data, _inside(path, layer), is_given=is_given))
         for layer in layers
     ]
-    # Of files that come equally near the last one was laid over the others.
+    # Of files that match equally well, the last one was merged over the others.
     layer, steps, _ = min(reversed(found), key=lambda one: one[2])
     return _locate(problem, layer, steps)
 
@@ -68,20 +68,20 @@ def _locate(problem: Problem, layer: Layer, path: Path) -> Problem:
 
 
 def parse_path(text: str) -> Path:
-    """`run.init[0].file` as its steps."""
+    """Split `run.init[0].file` into its steps."""
     return tuple(int(index) if index else name for index, name in _STEP.findall(text))
 
 
 def find_steps(data: Any, path: Path) -> tuple[Path, int]:
-    """The steps in this data that come nearest to what a path of the merged operation names, and
-    how many of it are missing then.
+    """Return the steps in this data that are nearest to a path of the merged operation, and how
+    many steps of the path are missing.
     """
     return _follow(data, path, is_given=True)
 
 
 def _follow(data: Any, path: Path, *, is_given: bool) -> tuple[Path, int]:
-    """The steps in this file that come nearest to what the path names, and how many of it are
-    missing then.
+    """Return the steps in this file that are nearest to the path, and how many of the path are
+    missing.
     """
     if not path:
         return (), 0
@@ -97,8 +97,10 @@ def _prepend(steps: Path, way: tuple[Path, int]) -> tuple[Path, int]:
 
 
 def _ways(data: Any, path: Path, is_given: bool) -> Iterator[tuple[Path, Any, Path]]:
-    """(steps, what is there, the rest of the path): what was merged came from the operation itself,
-    its component, its patch.
+    """Yield (steps, the value there, the rest of the path) for each place a merged value may come
+    from.
+
+    The places are the operation itself, its component and its patch.
     """
     step, rest = path[0], path[1:]
     if isinstance(data, list):
@@ -116,7 +118,7 @@ def _ways(data: Any, path: Path, is_given: bool) -> Iterator[tuple[Path, Any, Pa
     if written is not None:
         yield (written,), data[written], rest
     if step == "params" and not is_given and "inputs" in data:
-        # A value that nobody gave is missed where it is declared.
+        # The error of a missing value is located where its input is declared.
         yield ("inputs",), data["inputs"], rest
     if step == "run" and "runPatch" in data:
         yield ("runPatch",), data["runPatch"], rest

@@ -1,8 +1,7 @@
-"""What the user hands in: files, presets and -P values, merged into what an Operation's `spec`
-holds.
+"""Merge the user's files, presets and -P values into the `spec` of an Operation.
 
 Owns the order (first file, presets over it, values over all) and where each part was written. Must
-not judge what the parts mean beyond their shape: `validate_submission` does.
+not validate the parts beyond their shape: `validate_submission` does.
 """
 
 from __future__ import annotations
@@ -30,14 +29,14 @@ class Submission:
     spec: Mapping[str, Any]
     layers: tuple[Layer, ...]
     given: Mapping[str, str]
-    #: The file holds a bare component: it may have inputs that only its user will give.
+    #: The file holds a bare component, whose inputs may still have no value.
     is_component: bool
-    #: What a person should know about how the files are written.
+    #: Hints for the user about how the files are written.
     notes: tuple[str, ...] = ()
 
     @property
     def prefix(self) -> str:
-        """What the run's name begins with: the operation's name, else its component's, else the
+        """The prefix of the run's name: the operation's name, else its component's, else the
         file's.
         """
         component = self.spec.get("component")
@@ -63,7 +62,7 @@ def is_manifest(document: Document) -> bool:
 
 
 def parse_params(texts: Sequence[str]) -> dict[str, str]:
-    """`-P name=value` as a mapping. CliError for what is none, and for a name given twice."""
+    """Parse `-P name=value`. Raises CliError for another form, and for a name given twice."""
     given: dict[str, str] = {}
     for text in texts:
         name, sign, value = text.partition("=")
@@ -84,7 +83,7 @@ def read_submission(
     strict: bool | None = None,
     hub: str | None = None,
 ) -> Submission:
-    """Everything that the command line names, as one operation.
+    """Read everything that the command line names as one operation.
 
     Raises SpecError with lines, or CliError.
     """
@@ -141,7 +140,7 @@ def _merge_preset(
     layer = Layer(preset)
     reader.layers.append(layer)
     if not isinstance(preset.data, Mapping):
-        parse_operation(preset.data, document=preset)  # says what it is instead
+        parse_operation(preset.data, document=preset)  # raises an error that says what it is
     elif preset.data.get("kind") != "component":
         reader.notes += note_spellings(
             parse_operation({**preset.data, "isPreset": True}, document=preset)
@@ -153,8 +152,9 @@ def _merge_preset(
 
 
 def _merge_params(params: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
-    """Values from the command line: what the file says about where a value goes stays, its own
-    value and ref go.
+    """Merge values of the command line over the file's params.
+
+    Keep what the file says about where a value goes, and drop the file's own value and ref.
     """
     laid = {}
     for name, value in given.items():

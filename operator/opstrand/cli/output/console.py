@@ -1,8 +1,8 @@
-"""The terminal: data on stdout, words for people on stderr, colour only where somebody looks.
+"""The terminal: data on stdout, messages for the user on stderr, colour only at a terminal.
 
-Owns what is a terminal, what NO_COLOR means, and that nothing which others wrote drives the
-terminal: all that the command line writes goes through here. Must not know what is shown, and must
-stay cheap to import: every command does.
+Owns what is a terminal, what NO_COLOR means, and that no text of others controls the terminal: the
+command line writes everything through here. Must not know what is shown, and must be cheap to
+import, because every command imports it.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from opstrand.cli.errors import ExitCode, Explanation
 from opstrand.text import inline, keep_colours, printable
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
-#: Stand around what `paint` coloured until it is written. Nothing that is shown can hold them:
+#: Mark the text that `paint` coloured until it is written. No other text can hold them, because
 #: every process makes new ones.
 _BEGIN, _END = f"\ufdd0{token_hex(8)}", f"\ufdd1{token_hex(8)}"
 _PAINTED = re.compile(f"{_BEGIN}([0-9]+);|{_END}")
 
 
 def open_streams() -> None:
-    """Make the standard streams bear whatever is said: closed ones lead nowhere, and the others
-    speak UTF-8 whatever the locale says, as kubectl's do; what has no UTF-8, as half of a file's
-    name, is shown escaped.
+    """Make the standard streams accept any text.
+
+    Closed streams lead to /dev/null. The others use UTF-8 in any locale, as kubectl's do, and
+    escape text that has no UTF-8, such as half of a file's name.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
@@ -38,8 +39,8 @@ def open_streams() -> None:
 
 
 def drop_unread() -> None:
-    """Let go of what nobody takes: the interpreter's own last flush would make an exit code of
-    it.
+    """Discard output that has no reader: otherwise the interpreter's last flush would change the
+    exit code.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -49,9 +50,7 @@ def drop_unread() -> None:
 
 
 def is_coloured(stream: TextIO) -> bool:
-    """Whether colour belongs here: a live terminal, and nobody said NO_COLOR
-    (https://no-color.org).
-    """
+    """Whether to use colour: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
     return is_live(stream) and not os.environ.get("NO_COLOR")
 
 
@@ -61,27 +60,25 @@ def is_live(stream: TextIO) -> bool:
 
 
 def paint(text: str, style: str, stream: TextIO | None = None) -> str:
-    """`text` in this style where the stream shows it."""
+    """Return `text` in this style if the stream shows colour."""
     if not style or not text or not is_coloured(stream or sys.stdout):
         return text
     return f"{_BEGIN}{_STYLES[style]};{text}{_END}"
 
 
 def _fit(text: str) -> str:
-    """What goes to a terminal or a pipe: everything that anybody wrote made printable, and our own
-    colours.
-    """
+    """Make all text printable, and turn our own marks into colours."""
     return _PAINTED.sub(lambda found: f"\x1b[{found[1] or 0}m", printable(text))
 
 
 def show(text: str) -> None:
-    """Data: stdout. Control characters are shown as escapes; JSON and YAML hold none."""
+    """Print data to stdout. Control characters become escapes; JSON and YAML hold none."""
     sys.stdout.write(_fit(text if text.endswith("\n") else text + "\n"))
     sys.stdout.flush()
 
 
 def show_bytes(data: bytes) -> None:
-    """A program's own output: stdout, byte for byte; on a terminal only its text and its
+    """Print a program's own output to stdout, byte for byte; on a terminal only its text and
     colours.
     """
     sys.stdout.flush()
@@ -92,16 +89,16 @@ def show_bytes(data: bytes) -> None:
 
 
 def say(text: str, style: str = "") -> None:
-    """One line for a person: stderr.
+    """Print one line for the user to stderr.
 
-    A newline in it is shown as an escape: what others wrote makes no line of its own.
+    A newline in it becomes an escape, so that text of others cannot start a line of its own.
     """
     sys.stderr.write(_fit(paint(text.replace("\n", "\\n"), style, sys.stderr)) + "\n")
     sys.stderr.flush()
 
 
 def draw(text: str) -> None:
-    """A line on stderr over the one before it, without an end; empty: none.
+    """Replace the current line on stderr, without a newline; an empty text removes it.
 
     Only for a live terminal.
     """
@@ -110,7 +107,7 @@ def draw(text: str) -> None:
 
 
 def show_explanation(explanation: Explanation) -> ExitCode:
-    """Print it for a person, and return its exit code."""
+    """Print it for the user, and return its exit code."""
     for line in explanation.errors:
         say(f"error: {line}", "red")
     for line in explanation.hints:

@@ -1,6 +1,7 @@
-"""One run, told to a person: what it is, what became of it, and what to do.
+"""Describe one run for the user: what it is, what happened to it, and what to do.
 
-Owns the order and the words. Must not fetch anything: it is handed the run and those around it.
+Owns the order and the text. Must not fetch anything: its caller passes the run and the runs around
+it.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ from opstrand.spec.section import is_template
 from opstrand.text import inline
 from opstrand.types import Body
 
-#: So many uuids a line of a table holds; `-o json` has all.
+#: The most uuids in a line of a table; `-o json` has all.
 _FEW = 3
 
 
 def describe_run(body: Body, others: Sequence[Body] = ()) -> str:
-    """All that a status says, in sections; empty ones are left out.
+    """Return everything that a status says, in sections; empty ones are left out.
 
     `others` are the runs of its project.
     """
@@ -107,7 +108,7 @@ def _iter_facts(body: Body) -> Iterator[tuple[str, str]]:
 
 
 def _service(body: Body) -> str:
-    """Where it answers in the cluster, and how to reach it from here."""
+    """Return the service's addresses in the cluster, and the command that reaches it from here."""
     status = read_status(body)
     service = status.get("service")
     if not service or parse_phase(status).is_final:
@@ -123,7 +124,7 @@ def _service(body: Body) -> str:
 
 
 def _reason(status: Body, phase: Phase) -> str:
-    """The reason, and for a run that waits or hangs since when."""
+    """Return the reason, and for a run that waits or hangs since when."""
     reason = status.get("reason")
     told = f" ({reason})" if reason and reason != phase.value else ""
     history = status.get("history") or ()
@@ -132,7 +133,7 @@ def _reason(status: Body, phase: Phase) -> str:
 
 
 def advise(status: Body) -> str:
-    """What to do about the state that a run is in; empty where nothing is."""
+    """Return what to do about the state of a run; empty if there is nothing to do."""
     phase = parse_phase(status)
     if phase in (Phase.SUCCEEDED, Phase.PROCESSING) or status.get("reason") == phase.value:
         return ""
@@ -183,8 +184,9 @@ def _upstream(edges: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _awaited(body: Body, others: Sequence[Body]) -> str:
-    """Whom a run that waits asks, as they are now: its message tells of the moment when it began to
-    wait.
+    """List the runs that a waiting run refers to, with their current phases.
+
+    The run's own message is from the time when it began to wait.
     """
     if parse_phase(read_status(body)) is not Phase.WAITING:
         return ""
@@ -196,7 +198,7 @@ def _awaited(body: Body, others: Sequence[Body]) -> str:
         for name, ref, ask in iter_refs(compile_body(body, None).params):
             asked.setdefault(str(ref), []).append(f"{name} = {ask}")
     except SpecError:
-        return ""  # the operator is about to say so
+        return ""  # the operator is about to report it
     rows = [
         [f"  {ref}", phases.get(ref, "not there"), one_line(", ".join(asks))]
         for ref, asks in asked.items()
@@ -242,10 +244,10 @@ def _history(entries: Sequence[Mapping[str, Any]]) -> str:
 
 
 def explain_values(body: Body, component: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-    """Each value of a run: what it is (absent until it is frozen) and where it came from. SpecError
-    for an operation that is wrong.
+    """Return each value of a run: what it is (absent until it is frozen) and where it came from.
 
-    `component` is the hub's, where the run has not frozen its own yet.
+    `component` is the hub's, if the run has not frozen its own yet. Raises SpecError for an
+    operation that is invalid.
     """
     compiled = compile_body(body, component)
     slots, _ = make_slots(compiled, parse_joins(compiled))
@@ -262,7 +264,7 @@ def compile_body(body: Body, component: Mapping[str, Any] | None) -> Compiled:
     frozen = read_status(body).get("component") or component
     operation = parse_operation(body.get("spec") or {}, is_object=True)
     if operation.hub_ref and operation.component is None and not frozen:
-        # What the component declares nobody knows yet; what it is given is known.
+        # The declarations of the component are unknown yet, but the given params are known.
         return compile_alone(operation)
     return compile_operation(
         operation,
@@ -295,7 +297,7 @@ def _show_written(value: Any) -> str:
 
 
 def show_explanation(values: Sequence[Mapping[str, Any]]) -> str:
-    """The table of `opstrand get --explain`."""
+    """Return the table of `opstrand get --explain`."""
     rows = [
         [
             one["name"],
@@ -310,7 +312,7 @@ def show_explanation(values: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _count(runs: Sequence[str] | None) -> str:
-    """The runs that a join found: all of them where there are few."""
+    """Return the number of runs that a join found, and their uuids if they are few."""
     if runs is None:
         return ""
     told = f": {', '.join(runs)}" if 0 < len(runs) <= _FEW else ""

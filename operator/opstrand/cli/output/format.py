@@ -1,4 +1,4 @@
-"""How data looks: tables, times, YAML and JSON. The only module that knows widths and colours of
+"""How data looks: tables, times, YAML and JSON. Only this module knows widths and colours of
 values.
 
 Must not fetch anything, and knows runs only by the fields of their objects.
@@ -33,12 +33,12 @@ _STYLES = {
 
 
 def as_json(value: Any) -> str:
-    """Indented JSON with every letter as it is, but control characters as JSON's own escapes."""
+    """Return indented JSON with all letters as they are; control characters become JSON escapes."""
     return printable_json(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def as_yaml(value: Any, *, several: bool = False) -> str:
-    """YAML that every reader reads alike; `several`: a sequence of documents."""
+    """Return YAML that every parser reads alike; `several`: a sequence of documents."""
     from opstrand.spec.yaml_writer import write_documents, write_yaml
 
     return write_documents(value) if several else write_yaml(value)
@@ -47,9 +47,9 @@ def as_yaml(value: Any, *, several: bool = False) -> str:
 def as_table(
     heads: Sequence[str], rows: Iterable[Sequence[str]], styles: Mapping[str, str] | None = None
 ) -> str:
-    """Columns under their heads, three blanks apart, nothing after the last.
+    """Align columns under their heads, three blanks apart, with no blanks at the end of a line.
 
-    `styles`: text of a cell to its style.
+    `styles` maps the text of a cell to its style.
     """
     lines = [list(heads), *(list(map(inline, row)) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
@@ -68,17 +68,17 @@ def phase_styles() -> dict[str, str]:
 
 
 def show_phase(phase: Phase, *, for_people: bool = False) -> str:
-    """The phase in its colour: on stdout, or `for_people` on stderr."""
+    """Return the phase in its colour: for stdout, or `for_people` for stderr."""
     return paint(phase.value, _STYLES.get(phase, ""), sys.stderr if for_people else sys.stdout)
 
 
 def show_value(value: Any) -> str:
-    """A value on one line: JSON, so that 1 and "1" are told apart."""
+    """Return a value on one line as JSON, which distinguishes 1 from "1"."""
     return inline(json.dumps(value, ensure_ascii=False))
 
 
 def one_line(text: str, limit: int = 100) -> str:
-    """`text` on one line, cut."""
+    """Return `text` on one line, cut to `limit`."""
     line = printable(" ".join(text.split()))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
@@ -88,7 +88,7 @@ def parse_time(text: str | None) -> datetime | None:
 
 
 def show_age(text: str | None, now: datetime | None = None) -> str:
-    """How long ago: `3m` as kubectl has it; empty for no time."""
+    """Return how long ago: `3m` as kubectl prints it; empty without a time."""
     moment = parse_time(text)
     return (
         ""
@@ -98,7 +98,7 @@ def show_age(text: str | None, now: datetime | None = None) -> str:
 
 
 def show_seconds(seconds: float | None) -> str:
-    """`42s`, `3m12s`, `2h5m`, `3d4h`: two units at most."""
+    """Return `42s`, `3m12s`, `2h5m` or `3d4h`: two units at most."""
     if seconds is None:
         return ""
     left = max(int(seconds), 0)
@@ -114,13 +114,13 @@ def show_seconds(seconds: float | None) -> str:
 
 
 def show_clock(text: str | None) -> str:
-    """A time of day with its date, in this machine's zone."""
+    """Return a date and time in this machine's time zone."""
     moment = parse_time(text)
     return "" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def duration_of(body: Body) -> float | None:
-    """Seconds that a run took, or has taken so far."""
+    """Return the seconds that a run took, or has taken so far."""
     status = read_status(body)
     if status.get("duration") is not None:
         return float(status["duration"])
@@ -134,7 +134,7 @@ _COLUMNS = ("NAME", "KIND", "PHASE", "REASON", "STARTED", "DURATION")
 
 
 def runs_table(runs: Sequence[Body], *, wide: bool = False, with_project: bool = False) -> str:
-    """The table of `opstrand ls`."""
+    """Return the table of `opstrand ls`."""
     heads = [*(("PROJECT",) if with_project else ()), *_COLUMNS, *(("POD", "UUID") if wide else ())]
     return as_table(heads, [_run_row(run, wide, with_project) for run in runs], phase_styles())
 
@@ -155,12 +155,12 @@ def _run_row(body: Body, wide: bool, with_project: bool) -> list[str]:
 
 
 def name_of(body: Body) -> str:
-    """As kubectl prints it with `-o name`, so that both tools take it."""
+    """Return the name as kubectl prints it with `-o name`, so that both tools accept it."""
     return f"operation.opstrand.dev/{body['metadata']['name']}"
 
 
 def slim(body: Body) -> dict[str, Any]:
-    """An object without the bookkeeping of field managers, as kubectl shows it."""
+    """Return an object without `managedFields`, as kubectl shows it."""
     metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
     return {
         "apiVersion": body.get("apiVersion"),
@@ -171,7 +171,7 @@ def slim(body: Body) -> dict[str, Any]:
 
 
 def show_objects(objects: Sequence[Body], output: str, *, single: bool = False) -> str:
-    """Objects as `json`, `yaml` or `name`."""
+    """Return objects as `json`, `yaml` or `name`."""
     if output == "name":
         return "".join(name_of(one) + "\n" for one in objects)
     shown = [slim(one) for one in objects]

@@ -1,4 +1,4 @@
-"""Who took values from whom: the edges that runs carry in their status, as a graph.
+"""Which run took values from which: the edges in the status of runs, as a graph.
 
 Owns walking it. Must not fetch anything.
 """
@@ -19,7 +19,7 @@ from opstrand.types import Body
 
 @dataclass(frozen=True)
 class Link:
-    """`downstream` took `values` (param: what was asked) from `upstream`; both are uuids."""
+    """`downstream` took `values` (param: the requested value) from `upstream`; both are uuids."""
 
     upstream: str
     downstream: str
@@ -29,7 +29,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Graph:
-    """Runs by uuid, and the links among them.
+    """Runs by uuid, and the links between them.
 
     A run whose object is gone is a node without a phase.
     """
@@ -57,7 +57,7 @@ class Graph:
         return cls(names, phases, tuple(links))
 
     def around(self, uuid: str, *, up: bool, down: bool, depth: int) -> Graph:
-        """The part of the graph that is at most `depth` links away, upwards, downwards, or both."""
+        """Return the part of the graph within `depth` links, upwards, downwards, or both."""
         kept: dict[Link, None] = {}
         if up:
             self._walk(uuid, depth, kept, upwards=True)
@@ -101,7 +101,7 @@ class Graph:
         return {"run": uuid, "nodes": nodes, "edges": edges}
 
     def as_dot(self) -> str:
-        """Graphviz: the arrows go the way the values went."""
+        """Return the graph for Graphviz: the arrows point the way the values went."""
         nodes = [f"  {_quote(one)} [label={_quote(self._label(one))}];" for one in self.names]
         edges = [
             f"  {_quote(link.upstream)} -> {_quote(link.downstream)} "
@@ -113,14 +113,18 @@ class Graph:
         )
 
     def as_tree(self, uuid: str) -> str:
-        """Two trees under the run's name: what it took from, and what took from it."""
+        """Return two trees under the run's name: what it took values from, and what took values
+        from it.
+        """
         return "\n".join(
             [self._label(uuid), *self._grow(uuid, upwards=True), *self._grow(uuid, upwards=False)]
         )
 
     def _grow(self, uuid: str, *, upwards: bool) -> Iterator[str]:
-        """One line for each link. The branches of a run are shown once: repeated wherever it comes
-        again, a few dozen runs that share theirs would take for ever.
+        """Yield one line for each link.
+
+        The branches of a run are shown only once: if every line repeated them, a few dozen runs
+        that share theirs would take forever.
         """
         branches: dict[str, list[Link]] = {}
         for link in self.links:
@@ -147,12 +151,12 @@ class Graph:
 
 
 def _pile(branches: Sequence[Link], indent: str) -> list[tuple[Link, str, bool]]:
-    """Links with their indent and whether each is the last of its run; the first is on top."""
+    """Return links with their indent and whether each is the last of its run, the first on top."""
     return [(link, indent, link is branches[-1]) for link in reversed(branches)]
 
 
 def find_downstream(body: Body, runs: Sequence[Body]) -> list[Body]:
-    """Those among the runs that took values from this one."""
+    """Return those of the runs that took values from this one."""
     uuid = run_uuid(body["metadata"]["uid"])
     return [
         run

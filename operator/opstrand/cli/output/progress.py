@@ -1,6 +1,6 @@
-"""What is told while a run goes on and when it has ended; and which exit code its end is.
+"""What the user sees while a run goes on and when it has ended, and the exit code of its end.
 
-Owns the words on stderr. Must not wait for anything.
+Owns the text on stderr. Must not wait for anything.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.types import Body
 
-#: A program's last words are in its log: here they are a reminder.
+#: Lines of the end of a program's output: a reminder, because its log has them all.
 _LINES = 12
 
 _CODES = {
@@ -27,14 +27,14 @@ _CODES = {
 
 
 def exit_code(body: Body) -> ExitCode:
-    """What a script learns of a run that has ended."""
+    """Return the exit code for the phase of a run that has ended."""
     return _CODES[parse_phase(read_status(body))]
 
 
 class Reporter:
-    """Tells of a run's changes as they come.
+    """Reports a run's changes as they come.
 
-    `every_change`: each phase; otherwise only what a person must know.
+    `every_change`: each phase; otherwise only what the user must know.
     """
 
     def __init__(self, live: LiveLine, *, every_change: bool) -> None:
@@ -54,13 +54,13 @@ class Reporter:
             say(f"{body['metadata']['name']}: {_state(status, phase)}")
 
     def line(self, line: bytes) -> None:
-        """One line of the program, as it is."""
+        """Show one line of the program as it is."""
         self._live.hide()
         show_bytes(line)
 
 
 def _is_trouble(status: Body, phase: Phase) -> bool:
-    """A wait that only a person, or another run, can end."""
+    """Whether only the user, or another run, can end this wait."""
     return bool(status.get("message")) and phase in (
         Phase.WAITING,
         Phase.QUEUED,
@@ -79,7 +79,7 @@ def _state(status: Body, phase: Phase) -> str:
 
 
 def report_end(body: Body) -> ExitCode:
-    """Say how a run ended, and what to do about it; its exit code."""
+    """Print how a run ended and what to do about it; return its exit code."""
     status = read_status(body)
     phase, reason = parse_phase(status), str(status.get("reason") or "")
     took = show_seconds(duration_of(body))
@@ -95,8 +95,10 @@ def report_end(body: Body) -> ExitCode:
 
 
 def _last_words(message: str) -> list[str]:
-    """A message in a few lines of bearable length: its beginning says what happened, its end is a
-    program's last word.
+    """Return a message in a few short lines.
+
+    It keeps the beginning, which says what happened, and the end, which is the program's last
+    output.
     """
     lines = [one_line(line, 200) for line in message.splitlines()]
     return lines if len(lines) <= _LINES else [*lines[:2], "…", *lines[3 - _LINES :]]

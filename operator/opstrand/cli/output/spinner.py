@@ -1,6 +1,6 @@
-"""The live line: what is being waited for, on a terminal, while it takes longer than a second.
+"""The live line: what a command waits for, on a terminal, once the wait is longer than a second.
 
-Owns its drawing and its disappearing. Must not know what is waited for.
+Owns how it is drawn and removed. Must not know what the command waits for.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from opstrand.cli.output.console import draw, is_live
 from opstrand.text import inline
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-#: A wait shorter than this needs no live line, seconds.
+#: Seconds: a shorter wait needs no live line.
 _LONG_WAIT = 1.0
 
 
 class LiveLine:
-    """One line on stderr that tells what is being waited for, drawn once the wait is long, and gone
-    when it ends.
+    """One line on stderr that says what the command waits for. It appears once the wait is long,
+    and disappears when the wait ends.
 
-    Nothing of it is seen where stderr is not a terminal.
+    It is not drawn if stderr is not a terminal.
     """
 
     def __init__(self, text: str = "") -> None:
@@ -51,12 +51,12 @@ class LiveLine:
         self.clear()
 
     def update(self, text: str) -> None:
-        """What is waited for from now on; its clock starts anew."""
+        """Set what the command waits for from now on, and restart the clock."""
         if text != self.text:
             self.text, self._since, self._hidden = text, time.monotonic(), False
 
     def hide(self) -> None:
-        """Say no more of this wait: lines of a program are being shown."""
+        """Stop showing this wait, because lines of a program are being shown."""
         self._hidden = True
         self.clear()
 
@@ -80,7 +80,7 @@ class LiveLine:
 
 
 def _draw(line: str) -> None:
-    """On a terminal that may have been closed: what is waited for goes on."""
+    """Draw, and ignore a terminal that was closed, because the wait goes on."""
     with suppress(OSError):
         draw(line)
 
