@@ -1,21 +1,27 @@
-"""The aiohttp application: routes, who asks, and how errors look.
+"""The aiohttp application: routes, authentication, and the shape of errors.
 
-Owns the middlewares and the wiring of `Runs` and `Auth` into requests. Must not answer anything
-itself: that is `routes/`' business. The surface, where P is /api/v1/OWNER/PROJECT and R is
-P/runs/UUID (who may: public, a run's own token, or the RBAC verb on operations):
+Owns the middlewares, and passes `Runs` and `Auth` to the requests. Must not answer anything itself:
+the modules of `published` do.
+
+The routes, where P is /api/v1/OWNER/PROJECT, R is P/runs/UUID, and S is
+/streams/v1/NAMESPACE/OWNER/PROJECT/runs/UUID. The last column says who may call: everyone (public),
+a run with its own token (the run itself), or a caller with the RBAC verb on operations. "get*" is
+get, or the token of a run for itself, its upstreams and its pipeline:
 
     GET    /healthz /readyz /api/v1/installation /api/v1/compatibility/...   public
-    GET    /api/v1/OWNER/projects/list, P, P/runs                            list, get; P/runs takes query, sort, limit, offset
+    GET    /api/v1/OWNER/projects/list, P, P/runs                            list, get
     POST   /api/v1/OWNER/projects/create, P/runs                             create
-    GET    R, R/statuses, R/namespace                                        get; a run: itself, upstreams, pipeline
-    GET    R/lineage/{artifacts, artifacts/NAME, artifacts/names}            get; a run: itself, upstreams, pipeline
-    GET    R/lineage/{upstream, downstream, clones}                          get; a run: itself, upstreams, pipeline
+    GET    R, R/statuses, R/namespace                                        get*
+    GET    R/lineage/{artifacts, artifacts/NAME, artifacts/names}            get*
+    GET    R/lineage/{upstream, downstream, clones}                          get*
     PATCH  R                                                                 the run itself; patch
     POST   R/statuses, R/lineage/artifacts                                   the run itself; patch
     POST   R/{stop, skip, approve, invalidate, resume}                       patch
     POST   R/restart                                                         get and create
     DELETE R                                                                 delete
-    GET    /streams/v1/NAMESPACE/OWNER/PROJECT/runs/UUID/logs                get on pods/log; a run: itself, upstreams, pipeline
+    GET    S/logs                                                            get* on pods/log
+
+P/runs accepts the parameters query, sort, limit and offset.
 """
 
 from __future__ import annotations
@@ -55,8 +61,8 @@ from opstrand.core.planning.connections import Catalog
 from opstrand.runs.protocols import Runs
 from opstrand.runs.watchers import Watchers
 
-#: A polyaxonfile with its scripts, or 256 KiB of outputs with room to spare; more is refused before
-#: it is read.
+#: Maximum bytes of a body: enough for a polyaxonfile with its scripts, or for 256 KiB of outputs. A
+#: larger body is refused before it is read.
 BODY_BYTES = 2 * 1024 * 1024
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -73,13 +79,13 @@ def create_app(
     limits: Limits = Limits(),  # noqa: B008
     is_proven: IsProven = nothing_is_proven,
 ) -> web.Application:
-    """The API over whoever keeps the runs. `owner` is the one owner that paths may name (and
+    """The API over a store of runs. `owner` is the one owner that paths may name (besides
     `default`).
 
-    `validation` says where sent files are validated, `contents` where those of runs are compiled to
-    be shown. `read_catalog` gives the connections that runs may name, None where that is not known.
-    `limits` bounds what one client may use; `is_proven` says without asking anyone that a token is
-    no one's invention.
+    `validation` validates submitted files; `contents` compiles the files of runs to show them.
+    `read_catalog` returns the connections that runs may name, or None if they are not known.
+    `limits` bounds what one client may use. `is_proven` says without a TokenReview whether a token is
+    genuine.
     """
     app = web.Application(middlewares=[answer_errors, identify], client_max_size=BODY_BYTES)
     app[RUNS], app[AUTH], app[OWNER] = runs_keeper, auth, owner
@@ -98,7 +104,7 @@ def create_app(
 
 @web.middleware
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every path but the few public ones needs a token that proves somebody."""
+    """Require a token that identifies a caller on every path except the public ones."""
     if request.match_info.http_exception is None and not health.is_public(request):
         token = parse_token(request.headers.getall("Authorization", []))
         request[CALLER] = await request.app[TOKEN_GATE].identify(
@@ -109,12 +115,14 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
 
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every error is JSON with a `detail`; a bug is logged once with its traceback and says no more
-    than that it is one.
+    """Answer every error as JSON with a `detail`.
+
+    A bug is logged once with its traceback, and its answer says no more than that it is a bug.
     """
     try:
         return await handler(request)
-    except web.HTTPRequestEntityTooLarge:  # the published client knows no 413
+    except web.HTTPRequestEntityTooLarge:
+        # The published client does not know status 413.
         return answer_detail(
             400,
             f"the body is more than the {request.client_max_size:,} bytes that are read; fetch "

@@ -1,7 +1,7 @@
-"""Authorities, and the API's certificate by one of them. `python -m opstrand.api.certificates`
-prints both as a Secret to apply.
+"""Certificate authorities, and the API's certificate issued by one of them.
 
-Owns what is in the certificates. Must not talk to a cluster.
+`python -m opstrand.api.certificates` prints both as a Secret to apply. Owns what is in the
+certificates. Must not talk to a cluster.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 SECRET = "opstrand-api-tls"
 DAYS = 1825
-#: What an authority that is kept lasts, and what each of its certificates does.
+#: Days of validity of an authority whose key is kept, and of each certificate that it issues.
 AUTHORITY_DAYS, RENEWED_DAYS = 3650, 365
-#: A clock that is behind must not refuse what was made a moment ago.
+#: A client whose clock is behind must accept a new certificate.
 _EARLIER = timedelta(hours=1)
-#: The address of a Service as other namespaces spell it.
+#: The short address of a Service from another namespace: `service.namespace`.
 _SHORT = r"[a-z][a-z0-9-]*\.[a-z0-9-]*[a-z][a-z0-9-]*"
 Key = ec.EllipticCurvePrivateKey
 
 
-#: The part of its time that is left when a certificate is renewed.
+#: A certificate is renewed when one part in this many of its validity is left.
 _LAST_PART = 3
 
 
@@ -48,20 +48,20 @@ class Issued:
 
 @dataclass(frozen=True)
 class Authority:
-    """PEM: what is trusted, and the key that issues by it."""
+    """PEM: the trusted certificate, and the key that signs."""
 
     certificate: str
     key: str
 
 
 def service_hosts(service: str, namespace: str) -> list[str]:
-    """The names of a Service inside a cluster, and the loopback for a port-forward."""
+    """The names of a Service inside a cluster, and the loopback names for a port-forward."""
     name = f"{service}.{namespace}"
     return [name, service, f"{name}.svc", f"{name}.svc.cluster.local", "localhost", "127.0.0.1"]
 
 
 def reach_hosts(urls: Sequence[str]) -> list[str]:
-    """What a certificate must name for the API to be reached at these URLs, and by a
+    """The names that a certificate needs for the API to be reached at these URLs, and by a
     port-forward.
     """
     named = [host for url in urls if (host := urlsplit(url).hostname)]
@@ -76,7 +76,7 @@ def reach_hosts(urls: Sequence[str]) -> list[str]:
 
 
 def issue(hosts: Sequence[str], *, days: int = DAYS) -> Issued:
-    """A new authority, and its only certificate: the authority's key is thrown away."""
+    """A new authority and its only certificate: the authority's key is thrown away."""
     return issue_by(make_authority(days=days), hosts, days=days)
 
 
@@ -94,7 +94,7 @@ def make_authority(*, days: int = AUTHORITY_DAYS) -> Authority:
 def issue_by(authority: Authority, hosts: Sequence[str], *, days: int = RENEWED_DAYS) -> Issued:
     """A certificate for a server of these names and addresses, with a new key.
 
-    Raises ValueError for what is no authority.
+    Raises ValueError if `authority` is invalid.
     """
     issuer = x509.load_pem_x509_certificate(authority.certificate.encode())
     signing, key = _load_key(authority.key), ec.generate_private_key(ec.SECP256R1())
@@ -117,7 +117,7 @@ def issue_by(authority: Authority, hosts: Sequence[str], *, days: int = RENEWED_
 
 
 def is_authority(authority: Authority, now: datetime) -> bool:
-    """Whether it can issue what outlives the next renewals."""
+    """Whether it is valid and outlives a certificate that it issues now."""
     try:
         certificate = x509.load_pem_x509_certificate(authority.certificate.encode())
         fits = certificate.public_key() == _load_key(authority.key).public_key()
@@ -127,8 +127,8 @@ def is_authority(authority: Authority, now: datetime) -> bool:
 
 
 def is_good(issued: Issued, hosts: Sequence[str], now: datetime) -> bool:
-    """Whether the certificate is its authority's, fits its key, names all hosts, and has more than
-    the last part of its time left.
+    """Whether the certificate is its authority's, fits its key, names all hosts, and is not due for
+    renewal.
     """
     try:
         certificate = x509.load_pem_x509_certificate(issued.certificate.encode())
@@ -187,7 +187,7 @@ def _alternative(host: str) -> x509.GeneralName:
 
 
 def _load_key(text: str) -> Key:
-    """Raises ValueError for another kind of key too."""
+    """Raises ValueError, also for another kind of key."""
     key = serialization.load_pem_private_key(text.encode(), None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ValueError("expected an elliptic curve key")

@@ -1,9 +1,8 @@
-"""Connections to the API, and how long one may stay without getting anywhere.
+"""Connections to the API, and how long one may stay open without progress.
 
-aiohttp closes a connection that is idle, and lets one that has sent half a request stay for ever;
-so does a client that does not read its answer. Owns those time limits, how many connections there
-may be, and that malformed requests are no more than a line of the log now and then. Must not know
-what a request means.
+aiohttp closes an idle connection, but keeps one open for ever that has sent half a request, or
+whose client does not read its answer. Owns those time limits, the number of connections, and that a
+malformed request causes at most an occasional log line. Must not know what a request means.
 """
 
 from __future__ import annotations
@@ -24,16 +23,19 @@ from opstrand.api.limits import network_of
 from opstrand.logs import Sparse
 
 _sparse = Sparse(logging.getLogger(__name__))
-#: Connections that are looked at for one that is idle.
+#: Connections that are checked for one that is idle.
 _LOOKED_AT = 64
 
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """Seconds: for the head of a request from its first byte (or the connection), between two
-    requests, for a client to read on, and for the rest of a body that is not wanted, and for TLS to
-    say goodbye. Numbers: of all connections, of those from one address, of those that never sent a
-    request, of those that have not ended their handshake.
+    """Limits of connections.
+
+    Seconds: `head_seconds` for the head of a request, from its first byte or from the connection;
+    `idle_seconds` between two requests; `stuck_seconds` for a client to continue reading;
+    `lingering_seconds` for the rest of an unwanted body; `goodbye_seconds` for the TLS shutdown.
+    Numbers: of all connections, of those from one address, of those that have sent no request yet,
+    and of those still in their handshake.
     """
 
     head_seconds: float = 10.0
@@ -48,8 +50,9 @@ class ConnectionLimits:
 
 
 class Connections:
-    """All that are open and those of each address, longest without a request first, and which of
-    them has not sent one yet.
+    """All open connections, by address too, and those that have not sent a request yet.
+
+    The one that has sent no request for the longest time comes first.
     """
 
     def __init__(self, limits: ConnectionLimits) -> None:
@@ -60,11 +63,11 @@ class Connections:
         self._unproven: OrderedDict[Connection, None] = OrderedDict()
 
     def admit(self, connection: Connection, address: str) -> bool:
-        """Whether it may stay.
+        """Whether the connection may stay.
 
-        Room is made by closing one that is idle between two requests: however many a client keeps
-        open, it shuts out no other. Of those that never sent a whole request the oldest is closed:
-        a client sends its first one at once.
+        Room is made by closing one that is idle between two requests, so that a client with many
+        open connections does not shut out another. Of those that never sent a whole request the
+        oldest is closed: a client sends its first request at once.
         """
         if not (self._has_room(address) or self._make_room(address)):
             _sparse.info("closed: too many connections", peer=address)
@@ -93,7 +96,8 @@ class Connections:
                 self.forget(oldest)
                 oldest.drop("closed: idle, and there are too many connections")
                 return self._has_room(address)
-            among.move_to_end(oldest)  # at work: the next look begins behind it
+            # The connection is busy: the next search starts after it.
+            among.move_to_end(oldest)
         return False
 
     def prove(self, connection: Connection) -> None:
@@ -113,7 +117,7 @@ class Connections:
 
 
 class Connection(RequestHandler):
-    """One connection with its two timers: until a head is whole, and until the client reads on."""
+    """One connection with two timers: for a complete head, and for a client that does not read."""
 
     __slots__ = ("_all", "_head_timer", "_stuck_timer")
 
@@ -143,7 +147,7 @@ class Connection(RequestHandler):
 
     @property
     def is_idle(self) -> bool:
-        """Whether a request was answered, and no byte of another has come."""
+        """Whether a request was answered, and no byte of the next one has arrived."""
         return self._head_timer is None and self._waiter is not None and not self._waiter.done()
 
     def _expect_head(self) -> None:
@@ -175,14 +179,16 @@ class Connection(RequestHandler):
             self._stuck_timer = None
 
     def drop(self, message: str) -> None:
-        """Close without waiting for anything that is still to be written."""
+        """Close without waiting for data that is still to be written."""
         _sparse.info(message, peer=str(self.peername))
         if self.transport is not None:
             self.transport.abort()
 
     def log_exception(self, *args: Any, **options: Any) -> None:
-        """Once an answer is sent, aiohttp reads the rest of the body, which may be as unreadable as
-        before, or the client gone.
+        """Log an error in the rest of a body as one line without a traceback.
+
+        After an answer aiohttp reads the rest of the body, which may still be unreadable, or the
+        client may be gone.
         """
         error = options.get("exc_info")
         if isinstance(error, web.RequestPayloadError | ConnectionError):
@@ -201,7 +207,7 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """For what is no request at all; aiohttp would log it with a traceback."""
+        """Answer a malformed request; aiohttp would log it with a traceback."""
         if status >= 500:
             return super().handle_error(request, status, exc, message)
         _sparse.info("refused: a malformed request", peer=request.remote, why=type(exc).__name__)
@@ -211,7 +217,7 @@ class Connection(RequestHandler):
 
 
 class _Server(web.Server):
-    """Makes our connections instead of aiohttp's."""
+    """Creates our connections instead of aiohttp's."""
 
     def __init__(
         self, made: web.Server, limits: ConnectionLimits, tls: ssl.SSLContext | None
@@ -233,8 +239,9 @@ class _Server(web.Server):
 
 
 class Runner(web.AppRunner):
-    """Runs an application behind these limits, and behind TLS where given: a site must be made
-    without.
+    """Runs an application behind these limits, and behind TLS if given.
+
+    The site must be created without TLS.
     """
 
     def __init__(

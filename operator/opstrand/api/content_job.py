@@ -1,6 +1,6 @@
 """A worker's job: the compiled operation of a run, as the API shows it.
 
-Owns what a worker has to import for that. Must not compile: `core.compiling` does.
+Owns what a worker must import for that. Must not compile: `core.compiling` does.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _FIRST = {
 
 @cache
 def warm_up() -> None:
-    """Compile a first run: what that has to load is not loaded again by each worker."""
+    """Compile a first run, so that the workers do not each import what that needs."""
     compile_text(_FIRST)
 
 
 def compile_text(source: Mapping[str, Any]) -> str | None:
-    """The compiled operation of `spec` and `status` as JSON; None where there is none."""
+    """The compiled operation of `spec` and `status` as JSON; None if it does not compile."""
     try:
         return json.dumps(compile_published(source), ensure_ascii=False)
     except SpecError:

@@ -1,8 +1,8 @@
 """The two texts of a run: the file as it was sent, and what it compiles to.
 
-Owns where compiling is done (right here if it is cheap, else in a worker in the project's turn) and
-the memory of what came of it, so that a client that reads a run again and again costs nothing more.
-Must not compile: `core.compiling` does.
+Owns where the file is compiled (inline if that is cheap, else in a worker, in the project's turn)
+and the cache of the results, so that repeated reads of a run cost nothing more. Must not compile:
+`core.compiling` does.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from opstrand.types import Body
 from opstrand.workers.inline import NeedsWorker, bounded
 from opstrand.workers.pool import Busy, Exceeded, Pool
 
-#: Characters of a file that may be compiled in the event loop.
+#: Maximum characters of a file that is compiled in the event loop.
 _SMALL = 8 * 1024
-#: CPU seconds in a worker, and seconds until a reader is answered without it.
+#: CPU seconds in a worker, and seconds after which a reader is answered without the compiled text.
 _WORK = 0.5
 _PATIENCE = 4.0
-#: Characters that are remembered of all runs.
+#: Characters that are cached for all runs together.
 _MEMORY = 8 * 1024 * 1024
-#: What a remembered entry takes beside its text.
+#: The cost of a cached entry besides its text.
 _ENTRY = 200
 #: The parts of a status that are compiled with the file.
 _PARTS = ("component", "inputs", "frozenOutputs")
@@ -38,14 +38,14 @@ _PARTS = ("component", "inputs", "frozenOutputs")
 
 @dataclass(frozen=True)
 class Content:
-    """`compiled` is what was sent where it does not compile, or not within its limits."""
+    """`compiled` equals `sent` if the file does not compile, or not within its limits."""
 
     compiled: str
     sent: str
 
 
 class Contents:
-    """`read` gives both texts of a run. Without a pool, compiling has no limits."""
+    """`read` returns both texts of a run. Without a pool, compiling has no limits."""
 
     def __init__(self, pool: Pool | None = None, *, memory: int = _MEMORY) -> None:
         self._pool, self._memory = pool, memory
@@ -74,9 +74,9 @@ class Contents:
     async def _compile(
         self, key: bytes, project: str, source: Mapping[str, Any], size: int
     ) -> str | None:
-        """None where it does not compile.
+        """The compiled text; None if the file does not compile.
 
-        Raises Busy, TimeoutError and PlatformError where that is not known.
+        Raises Busy, TimeoutError and PlatformError if that is not known.
         """
         if self._pool is None:
             return await asyncio.to_thread(compile_text, source)
@@ -86,7 +86,8 @@ class Contents:
                     return compile_text(source)
             except NeedsWorker:
                 pass
-        # One reader of a project at a time: what is sent to be run needs the workers more.
+        # Only one reader of a project uses a worker at a time: submitted files need the workers
+        # more.
         turn = self._turns.setdefault(project, asyncio.Lock())
         async with asyncio.timeout(_PATIENCE), turn:
             if key in self._known:

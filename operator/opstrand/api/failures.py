@@ -1,7 +1,7 @@
-"""How errors look on the wire: JSON with a `detail`, and a status that the published client knows.
+"""Errors on the wire: JSON with a `detail`, and a status that the published client knows.
 
-Owns which error is whose fault, and what is worth a line of the log: what a client does is one line
-now and then, a bug of ours is logged with its traceback. Must not raise.
+Owns which errors are the caller's fault, and what is logged: a client's mistake is one line now and
+then, a bug is logged with its traceback. Must not raise.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from opstrand.runs.status_edits import TooLarge
 logger = logging.getLogger(__name__)
 _sparse = Sparse(logger)
 
-#: Seconds after which a client may try again what failed by trouble of ours: the published one
-#: does, three times, for what it reads.
+#: Seconds after which a client may retry after a failure on our side; the published client retries
+#: reads three times.
 _TRY_AGAIN = 5.0
-#: The caller's mistakes. The published client knows no 422.
+#: The caller's mistakes: answered with 400, since the published client does not know 422.
 _MISTAKES = (SpecError, Refused, TooLarge, NotAcceptable, web.RequestPayloadError)
 
 
@@ -51,7 +51,7 @@ def answer_error(request: web.Request, error: Exception) -> web.Response:
         case PlatformError():
             answer = _try_again(503, error.message, error.retry_after or _TRY_AGAIN)
         case ConnectionError() if request.transport is None:
-            # The client hung up: no fault of ours, and this answer reaches no one.
+            # The client hung up: that is not an error of ours, and this answer reaches no one.
             answer = answer_detail(400, "The connection was closed.")
         case _ if isinstance(error, _MISTAKES):
             answer = answer_detail(400, str(error))

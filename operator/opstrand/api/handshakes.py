@@ -1,8 +1,8 @@
-"""TLS under a connection to the API: how long a handshake may take, how many there are at once, and
-how much memory one connection takes.
+"""TLS under a connection to the API: limits on the time of a handshake, on the number of
+handshakes, and on the memory of a connection.
 
-asyncio gives every TLS connection 256 KiB to read into (a thousand followed logs would be more than
-the Pod's memory), and counts handshakes as nothing. Must not know HTTP.
+asyncio gives every TLS connection a read buffer of 256 KiB (a thousand followed logs would exceed
+the Pod's memory), and does not limit handshakes. Must not know HTTP.
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ import ssl
 from asyncio.sslproto import SSLProtocol
 from collections import OrderedDict
 
-#: Bytes: no record of TLS is longer.
+#: Bytes: the maximum length of a TLS record.
 _RECORD = 16 * 1024
 
 
 class Handshakes:
-    """The connections whose handshake has not ended, the oldest first."""
+    """The connections whose handshake is in progress, the oldest first."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._begun: OrderedDict[asyncio.BaseProtocol, asyncio.Transport] = OrderedDict()
 
     def begin(self, connection: asyncio.BaseProtocol, transport: asyncio.Transport) -> None:
-        """Of too many the oldest is closed: who means it is done at once."""
+        """Add a connection; if there are too many, close the oldest: an honest client finishes at
+        once.
+        """
         if len(self._begun) >= self._most:
             _, oldest = self._begun.popitem(last=False)
             oldest.abort()
@@ -36,7 +38,7 @@ class Handshakes:
 
 
 class TlsConnection(SSLProtocol):
-    """What asyncio would put between a socket and `above`, with less memory and shorter times."""
+    """asyncio's layer between a socket and `above`, with less memory and shorter timeouts."""
 
     max_size = _RECORD
 
@@ -53,7 +55,7 @@ class TlsConnection(SSLProtocol):
             asyncio.get_running_loop(),
             above,
             context,
-            None,  # type: ignore[arg-type]  # no one waits for the handshake: `above` is told
+            None,  # type: ignore[arg-type]  # nothing awaits the handshake: `above` is notified
             server_side=True,
             ssl_handshake_timeout=math.ceil(patience),
             ssl_shutdown_timeout=math.ceil(goodbye),

@@ -17,9 +17,9 @@ from typing import TypeVar
 
 from opstrand.api.auth.callers import Caller, Unauthenticated
 
-#: Addresses and tokens that are remembered.
+#: Addresses and tokens that are remembered, at most.
 _MOST = 10_000
-#: Tokens of one address that are checked, and bodies of one caller that are read, at the same time;
+#: How many tokens of one address are checked, and bodies of one caller are read, at the same time;
 #: the others wait for their turn.
 _CHECKED_AT_ONCE = 16
 _READ_AT_ONCE = 16
@@ -32,7 +32,7 @@ Value = TypeVar("Value")
 
 
 class Busy(Exception):
-    """One client asks for more than its share; the text may be shown. `retry_after` is seconds."""
+    """One client asks for more than its share; the text may be shown. `retry_after`: seconds."""
 
     def __init__(self, message: str, retry_after: float = 5.0) -> None:
         super().__init__(message)
@@ -40,13 +40,15 @@ class Busy(Exception):
 
 
 class TooSlow(Exception):
-    """The rest of a request did not come in time. The text may be shown."""
+    """The rest of a request did not arrive in time. The text may be shown."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Requests that are held back for news at a time, by run and by caller; seconds for a body;
-    tokens that an address may get wrong, at once and then per second.
+    """What one client may use.
+
+    The number of held requests by run and by caller; seconds for a body; and how many wrong tokens
+    an address may send, at once and then per second.
     """
 
     held_per_run: int = 50
@@ -57,8 +59,9 @@ class Limits:
 
 
 class Held:
-    """Counts the requests that wait for news: each holds memory, and one for a log holds a
-    connection to the API server.
+    """Counts held requests, which wait for news.
+
+    Each of them uses memory, and one for a log uses a connection to the API server.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -68,7 +71,7 @@ class Held:
 
     @contextmanager
     def hold(self, run: str, caller: str) -> Iterator[None]:
-        """Raises `Busy` where the run or the caller has all its places in use."""
+        """Raises `Busy` if the run or the caller uses all its places."""
         if self._by_run[run] >= self._limits.held_per_run:
             raise Busy(
                 f"More than {self._limits.held_per_run} requests wait for news of this run already."
@@ -90,7 +93,7 @@ class Held:
 
 
 class Turns:
-    """At most so many at a time of one key; others wait, in order."""
+    """At most `at_once` holders per key; others wait, in order."""
 
     def __init__(self, at_once: int, *, patience: float = _PATIENCE) -> None:
         self._at_once, self._patience = at_once, patience
@@ -99,7 +102,7 @@ class Turns:
 
     @asynccontextmanager
     async def take(self, key: str) -> AsyncIterator[None]:
-        """Raises `Busy` where the turn does not come in time."""
+        """Raises `Busy` if the turn does not come in time."""
         semaphore = self._semaphores.setdefault(key, asyncio.Semaphore(self._at_once))
         self._users[key] += 1
         try:
@@ -122,29 +125,29 @@ class Turns:
 
 
 def make_body_turns() -> Turns:
-    """A body is up to two megabytes of memory while it is read."""
+    """Turns for bodies: each is up to two megabytes of memory while it is read."""
     return Turns(_READ_AT_ONCE)
 
 
 @dataclass
 class _Address:
-    """How many more tokens one address may get wrong, as of a time."""
+    """How many more wrong tokens one address may send, as of the time `at`."""
 
     left: float
     at: float
 
 
 async def nothing_is_proven(token: str) -> bool:
-    """Where tokens can only be asked about."""
+    """For an API that can only check a token by asking the API server."""
     return False
 
 
 class TokenGate:
-    """Lets an address try tokens until it got too many wrong: each unknown one may cost a review by
-    the API server.
+    """Lets an address try tokens until too many were wrong: each unknown one may cost a
+    TokenReview.
 
-    A token that was accepted passes whatever else comes from its address, and so does one that
-    `is_proven` without a review: many clients may share an address.
+    Since many clients may share an address, a token that was accepted before always passes, and so
+    does one that `is_proven` confirms without a review.
     """
 
     def __init__(
@@ -158,7 +161,7 @@ class TokenGate:
     async def identify(
         self, check: Callable[[str], Awaitable[Caller]], token: str, address: str
     ) -> Caller:
-        """What `check` says of the token.
+        """The caller that `check` returns for the token.
 
         Raises `Unauthenticated`, and `Busy` for an address that has to wait.
         """
@@ -197,7 +200,7 @@ class TokenGate:
 
 
 def _remember(memory: OrderedDict[Key, Value], key: Key, value: Value) -> None:
-    """As the newest; the oldest goes where there are too many."""
+    """Store the key as the newest; the oldest is dropped if there are too many."""
     memory[key] = value
     memory.move_to_end(key)
     if len(memory) > _MOST:
@@ -205,8 +208,8 @@ def _remember(memory: OrderedDict[Key, Value], key: Key, value: Value) -> None:
 
 
 def network_of(address: str) -> str:
-    """What one client can choose its addresses from: all of IPv4's, and the upper half of
-    IPv6's.
+    """The addresses among which one client can choose: a single IPv4 address, or an IPv6 /64
+    network.
     """
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])

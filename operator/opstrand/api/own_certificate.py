@@ -1,9 +1,9 @@
-"""An authority of the API's own: made where there is none, kept in a Secret, its certificate
+"""The API's own certificate authority: created if there is none, kept in a Secret, its certificate
 renewed in good time.
 
-Owns the keys of that Secret and when they are made again. Must not know the port that they serve.
-The Secret must be there: no right to create one is needed, with which the token of any account of
-the namespace could be had.
+Owns the keys of that Secret and when they are replaced. Must not know the port that they serve. The
+Secret must already exist, so that the API needs no right to create Secrets: with that right it
+could obtain the token of any service account of the namespace.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from opstrand.types import Manifest
 
 logger = logging.getLogger(__name__)
 
-#: Another copy of the API may write first, a few times at most.
+#: How often a write is tried: another replica of the API may write first.
 _TRIES = 5
 _AUTHORITY, _AUTHORITY_KEY, _CERTIFICATE, _KEY = "ca.crt", "ca.key", "tls.crt", "tls.key"
 
@@ -42,7 +42,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class OwnCertificate:
-    """The Secret, and what its certificate must name."""
+    """The Secret, and the names that its certificate needs."""
 
     kube: KubeApi
     namespace: str
@@ -51,9 +51,9 @@ class OwnCertificate:
     clock: Callable[[], datetime] = utc_now
 
     async def read(self) -> Issued:
-        """What is in the Secret; what is missing there, or near its end, is made first.
+        """The content of the Secret; what is missing there or due for renewal is created first.
 
-        Raises ApiError, and SpecError without a Secret.
+        Raises ApiError, and SpecError if there is no Secret.
         """
         for attempt in range(1, _TRIES + 1):
             body = await self._get()
@@ -92,7 +92,7 @@ class OwnCertificate:
 
 
 def _decode(data: Mapping[str, str]) -> dict[str, str]:
-    """The texts of the four keys; what cannot be read is as if it were not there."""
+    """The texts of the four keys; what cannot be decoded counts as missing."""
     found = {}
     for key in (_AUTHORITY, _AUTHORITY_KEY, _CERTIFICATE, _KEY):
         try:
@@ -103,8 +103,9 @@ def _decode(data: Mapping[str, str]) -> dict[str, str]:
 
 
 def complete(data: Mapping[str, str], hosts: Sequence[str], now: datetime) -> dict[str, str]:
-    """What there is, as far as it is good: the authority stays for as long as it can issue, since
-    runs under way trust it.
+    """The four texts, keeping what is still good.
+
+    The authority stays as long as it can issue certificates, since runs in progress trust it.
     """
     authority = Authority(data[_AUTHORITY], data[_AUTHORITY_KEY])
     if not is_authority(authority, now):

@@ -1,6 +1,6 @@
-"""The API's process in a cluster: what is started, in which order, and how it ends.
+"""The API's process in a cluster: what it starts, in which order, and how it ends.
 
-Owns the session, the port, the signals and the log's form. Must not answer requests.
+Owns the session, the port, the signals and the log format. Must not answer requests.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ from opstrand.workers.pool import open_pool
 
 logger = logging.getLogger(__name__)
 
-#: Requests to the API server in flight. Reviews, everything else, and followed logs have
-#: connections of their own, so that however many tokens are sent or logs are followed, a report is
-#: stored at once.
+#: Maximum concurrent requests to the API server. Reviews, followed logs and everything else have
+#: separate connections, so that a report is stored at once however many tokens are sent or logs are
+#: followed.
 _REVIEWS = 32
 _CONNECTIONS = 64
 _LOGS = 600
-#: Connections that wait to be accepted: a storm of them must not shut out those who come as usual.
+#: Connections that wait to be accepted: a burst of them must not shut out regular clients.
 _BACKLOG = 1024
-#: Seconds. After the signal, who still comes is served until the Service has forgotten us; then
+#: Seconds. After the signal, new requests are served until the Service has removed this Pod; then
 #: held requests are cut off.
 _LINGER = 3.0
 _CUT_OFF = 2.0
 
 
 async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _LINGER) -> None:
-    """Answer until SIGTERM or SIGINT. Raises PlatformError where no credentials are found."""
+    """Serve until SIGTERM or SIGINT. Raises PlatformError if no credentials are found."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -107,7 +107,7 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
 
 
 async def _wait_for_end(stop: asyncio.Event, watching: asyncio.Task[None]) -> None:
-    """A watch that ends is a bug: then the process ends too, and is started again."""
+    """Wait for a signal. If the watch ends (a bug), the process ends too and is restarted."""
     stopping = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait({stopping, watching}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
@@ -144,9 +144,9 @@ def _build_auth(reviews: KubeApi, settings: Settings) -> ClusterAuth:
 
 
 def main() -> int:
-    """Run the API as the environment says; the exit code of the process."""
+    """Run the API as the environment configures it; returns the exit code of the process."""
     configure_logging()
-    # Before anyone waits for it: a tenth of a second of processor time.
+    # Before the first request: it takes a tenth of a second of CPU time.
     submission.warm_up()
     content_job.warm_up()
     try:

@@ -1,7 +1,7 @@
-"""Taking in what somebody sends to be run: judged in full before anything is created.
+"""Validate a submitted file completely before anything is created.
 
-Owns the way from a sent document to the body of a new Operation. Pure. Must not judge by itself:
-the file's meaning is `spec` and `core`'s business.
+Owns the way from a submitted document to the body of a new Operation. Pure. Must not define rules:
+`spec` and `core` own the meaning of the file.
 """
 
 from __future__ import annotations
@@ -30,9 +30,7 @@ from opstrand.spec.polyaxonfile import note_spellings, parse_polyaxonfile
 
 @dataclass(frozen=True)
 class Submitted:
-    """What a sent file makes: the body of an Operation, and what a person should know about the
-    file all the same.
-    """
+    """The body of the Operation that a submitted file makes, and notes for the user."""
 
     body: dict[str, Any]
     notes: tuple[str, ...] = ()
@@ -49,9 +47,9 @@ def parse_submission(
 ) -> Submitted:
     """The Operation that runs `content`, a component or an operation as YAML or JSON.
 
-    What is given beside the content wins over what is in it. Raises SpecError with every problem
-    that can be known before the upstreams are; `evaluate` renders the templates that are more than
-    look-ups, `catalog` has the connections that runs may name (None: not known).
+    The other arguments override what the content says. Raises SpecError with every problem that can
+    be found before the upstreams are known. `evaluate` renders the templates that are more than
+    look-ups; `catalog` has the connections that runs may name (None: not known).
     """
     document = parse_document(content)
     operation = parse_polyaxonfile(document.data, document=document)
@@ -80,7 +78,7 @@ def parse_submission(
 def parse_apart(
     content: str, catalog: Catalog | None, given: Mapping[str, Any]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """A worker's job: the same as plain values, with every template rendered in this process."""
+    """A worker's job: `parse_submission` with plain values, rendering templates in this process."""
     from opstrand.workers.worker import evaluate
 
     submitted = parse_submission(content, catalog=catalog, evaluate=evaluate, **given)
@@ -89,7 +87,7 @@ def parse_apart(
 
 @cache
 def warm_up() -> None:
-    """Read a first file: what that has to load is not loaded again by each worker."""
+    """Parse a first file, so that the workers do not each import what that needs."""
     container = {"image": "none", "args": ["{{ globals.name }}", "{{ 1 + 1 }}"]}
     run = {"kind": "job", "container": container}
     parse_submission(
@@ -98,9 +96,9 @@ def warm_up() -> None:
 
 
 def new_operation(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """An Operation to create; its name is made from the operation's, or else its component's.
+    """An Operation to create, named after the operation or else its component.
 
-    Another run's `control` is not copied.
+    The `control` of another run is not copied.
     """
     component = spec.get("component") or {}
     name = spec.get("name") or component.get("name") or spec.get("hubRef")

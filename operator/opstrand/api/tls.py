@@ -1,8 +1,8 @@
-"""The API's certificate on its port: read at the start, and again and again, so that what changes
-is served.
+"""The API's certificate on its port: read at the start and periodically, so that a changed one is
+served.
 
-Owns the TLS of the port, and what the operator is told about it. Must not make certificates:
-`certificates` and `own_certificate` do.
+Owns the TLS of the port, and the publication of the authority to the operator. Must not make
+certificates: `certificates` and `own_certificate` do.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from opstrand.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks: a mounted Secret changes a minute after the Secret itself; a request
+#: Seconds between two reads. A mounted Secret changes a minute after the Secret itself; a request
 #: to the API server costs more.
 _FILES_AGAIN, _SECRET_AGAIN = 30.0, 600.0
 
@@ -32,7 +32,7 @@ _FILES_AGAIN, _SECRET_AGAIN = 30.0, 600.0
 class Source(Protocol):
     """Where a certificate comes from.
 
-    Raises SpecError for what cannot be used, ApiError where it cannot be asked for.
+    Raises SpecError if it cannot be used, and ApiError if it cannot be read.
     """
 
     async def read(self) -> Issued: ...
@@ -42,7 +42,7 @@ class Source(Protocol):
 class Files:
     """Three PEM files of one folder.
 
-    Nothing but the operator needs the authority: it may be missing where nothing is published.
+    Only the operator needs the authority: it may be missing if nothing is published.
     """
 
     certificate: Path
@@ -77,7 +77,7 @@ class Files:
 
 
 class ServedCertificate:
-    """`context` serves new connections with what was read last."""
+    """`context` serves new connections with the certificate that was read last."""
 
     def __init__(self, source: Source, publication: Publication | None = None) -> None:
         self._source, self._publication = source, publication
@@ -85,12 +85,15 @@ class ServedCertificate:
         self.context = _new_context()
 
     async def read_again(self) -> None:
-        """Raises SpecError for what cannot be used and ApiError where it cannot be had; what was
-        served stays.
+        """Read the certificate and serve it if it changed.
+
+        Raises SpecError if it cannot be used and ApiError if it cannot be read; the previous one
+        stays.
         """
         issued = await self._source.read()
         if issued != self._served:
-            # Tried apart: one that does not fit its key would leave half of it in the context.
+            # Try it in a separate context: a certificate that does not fit its key would be half
+            # loaded.
             _load(_new_context(), issued)
             _load(self.context, issued)
             logger.info("the certificate was read%s", "" if self._served is None else " again")
@@ -99,7 +102,7 @@ class ServedCertificate:
             await self._publication.tell(issued.authority)
 
     async def keep_reading(self, interval: float) -> None:
-        """For ever; what cannot be used is logged, and the last certificate stays."""
+        """Read again for ever; an unusable certificate is logged, and the last one stays."""
         while True:
             await asyncio.sleep(interval)
             try:
@@ -110,7 +113,7 @@ class ServedCertificate:
 
 @dataclass(frozen=True)
 class Publication:
-    """The ConfigMap that tells the operator what runs trust the API by."""
+    """The ConfigMap from which the operator learns the authority by which runs trust the API."""
 
     kube: KubeApi
     namespace: str
@@ -126,7 +129,7 @@ class Publication:
 
 @dataclass(frozen=True)
 class Tls:
-    """The certificate to serve, and how often to look for another."""
+    """The certificate to serve, and the seconds between two reads of it."""
 
     certificate: ServedCertificate
     interval: float
@@ -148,7 +151,7 @@ async def open_tls(settings: Settings, kube: KubeApi) -> Tls | None:
 
 
 def _choose_source(settings: Settings, kube: KubeApi, namespace: str) -> tuple[Source, float]:
-    """Given files come first, for as long as the process lives."""
+    """Where to read the certificate; files that exist at the start win until the process ends."""
     if settings.api_tls_cert:
         files = Files(
             Path(settings.api_tls_cert),
@@ -168,7 +171,7 @@ def _new_context() -> ssl.SSLContext:
 
 
 def _load(context: ssl.SSLContext, issued: Issued) -> None:
-    """OpenSSL by way of Python reads files alone."""
+    """Load the certificate by way of files, since Python's `ssl` reads nothing else."""
     with tempfile.TemporaryDirectory() as folder:
         certificate, key = Path(folder, "crt"), Path(folder, "key")
         certificate.write_text(issued.certificate)

@@ -1,8 +1,8 @@
-"""Where a sent file is validated: right here if that is cheap, else in a worker process, within
+"""Where a submitted file is validated: inline if that is cheap, else in a worker process, within
 limits and in fair turns.
 
-Owns that choice and what a caller is told who sends too much at once. Must not validate: `intake`
-does.
+Owns that choice and the error for a caller that submits too much at once. Must not validate:
+`submission` does.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from opstrand.errors import PlatformError, SpecError
 from opstrand.workers.inline import NeedsWorker, bounded, put_off
 from opstrand.workers.pool import Busy, Exceeded, Pool
 
-#: What the workers load before they are needed.
+#: The module that the workers import in advance.
 MODULE = parse_submission.__module__
-#: Characters of a file that may be validated in the event loop.
+#: Maximum characters of a file that is validated in the event loop.
 _SMALL = 8 * 1024
-#: Files of one project that may wait for a worker.
+#: Files of one project that may wait for a worker, at most.
 MOST_WAITING = 32
 
 
 class TooManyRequests(PlatformError):
-    """The project keeps the workers busy already."""
+    """The project already keeps the workers busy."""
 
 
 class Validation:
-    """`parse` gives the Operation that a file makes.
+    """`parse` returns the Operation that a file makes.
 
     Without a pool, templates beyond look-ups are refused.
     """
@@ -40,8 +40,10 @@ class Validation:
     async def parse(
         self, content: str, *, project: str, catalog: Catalog | None, **given: Any
     ) -> Submitted:
-        """Raises SpecError with all that is wrong, TooExpensive among it, and TooManyRequests where
-        the project's turn is far.
+        """The Operation that `content` makes.
+
+        Raises SpecError with every problem, TooExpensive included, and TooManyRequests if too many
+        files of the project wait already.
         """
         if self._pool is None:
             return await asyncio.to_thread(parse_submission, content, catalog=catalog, **given)

@@ -1,8 +1,8 @@
 """What a caller may do to a project and to its runs.
 
-Owns the rule of a run's token: it reports on its own run until shortly after the end, and reads
-that run, the upstreams and the pipeline of it. Everything else is decided by the cluster's RBAC,
-for a run by the rights of its service account. Must not know HTTP.
+Owns the rule of a run's token: it writes the reports of its own run until shortly after the end,
+and reads that run, its upstreams and its pipeline. The cluster's RBAC decides everything else; for
+a run's token, by the rights of its service account. Must not know HTTP.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ from opstrand.runs.protocols import ProjectNotFound, RunNotFound, Runs
 from opstrand.types import Body
 
 #: Seconds after the end of a run in which its own token may still report: sidecars and collectors
-#: end after the program.
+#: end after the main container.
 REPORTS_AFTER_END = 60.0
-#: How many pipelines around a run are looked at: one that contains itself, by forged owners, must
-#: end too.
+#: Maximum depth of enclosing pipelines that is searched: forged owner references may form a cycle.
 _MOST_PIPELINES = 8
 _REACH = (
     "a run reads itself, its upstreams and its pipeline; for anything else its service account "
@@ -35,8 +34,8 @@ async def authorize(
 ) -> None:
     """Raise unless the caller may do this in the project.
 
-    `Forbidden` for what the caller may know of, because it may read the project or `is_known` says
-    so; else `RunNotFound`.
+    Raises `Forbidden` if the caller may know of the project, because it may read it or `is_known`
+    is set; else `RunNotFound`.
     """
     if await auth.may(caller, verb, project):
         return
@@ -50,9 +49,9 @@ async def authorize(
 
 
 async def authorize_report(auth: Auth, caller: Caller, body: Body) -> None:
-    """Raise unless the caller may write what this run reports.
+    """Raise unless the caller may write the reports of this run.
 
-    Other runs must not learn that it exists: `RunNotFound`.
+    Raises `RunNotFound` for other runs, which must not learn that it exists.
     """
     if not caller.is_pod_of(body):
         await authorize(auth, caller, Verb.CONTROL, body["metadata"]["namespace"])
@@ -64,16 +63,16 @@ async def authorize_report(auth: Auth, caller: Caller, body: Body) -> None:
 
 
 def is_over(body: Body, now: datetime) -> bool:
-    """Whether the run ended so long ago that nothing of it can have anything to report.
+    """Whether the run ended so long ago that none of its containers can still report.
 
-    So does an end without a readable time.
+    True also for an end without a readable time.
     """
     if not is_final(body):
         return False
     status = read_status(body)
     finished = get_condition(status.get("conditions"), FINISHED) or {}
-    # The condition has the operator's clock; `finishedAt` has the node's, and a run is final only
-    # when the operator says so.
+    # The condition has the operator's clock. `finishedAt` has the node's clock, which may differ,
+    # and a run is final only when the operator says so.
     ended = _parse_time(finished.get("lastTransitionTime")) or _parse_time(status.get("finishedAt"))
     return ended is None or (now - ended).total_seconds() > REPORTS_AFTER_END
 
@@ -87,13 +86,15 @@ def _parse_time(text: Any) -> datetime | None:
 
 
 async def find_known_run(runs: Runs, caller: Caller, project: str, uuid: str) -> Body | None:
-    """The run of this uuid where it is the caller's own, an upstream of it, or a pipeline around
-    it. Raises `RunNotFound`.
+    """The run of this uuid if it is the caller's own run, one of its upstreams or a pipeline around
+    it.
+
+    Returns None for any other run. Raises `RunNotFound`.
     """
     body = await runs.get(project, uuid)
     if not caller.is_pod_of(body) and not is_final(body):
-        # It may be the caller's own run, frozen a moment ago: what is known here would be without
-        # its inputs, and deny it.
+        # It may be the caller's own run, frozen a moment ago: the cached body would then lack its
+        # inputs, and the caller would be denied.
         body = await runs.get(project, uuid, newest=True)
     if caller.is_pod_of(body):
         return body
@@ -110,8 +111,8 @@ async def _find_own_run(runs: Runs, caller: Caller) -> Body | None:
         if caller.is_pod_of(one.head):
             return one.whole
     for body in (one.head for one in listed):
-        # Frozen a moment ago: the Pod's name has the first digits of its run's uuid, and says no
-        # more than which run to read.
+        # The run may have been frozen a moment ago. The Pod's name contains the first digits of its
+        # run's uuid; use it only to choose which run to read.
         if f"-{run_uuid(body)[:8]}-" in caller.pod_name and not is_final(body):
             newest = await runs.get(caller.namespace, run_uuid(body), newest=True)
             if caller.is_pod_of(newest):
@@ -125,7 +126,7 @@ async def _is_around(runs: Runs, own: Body, uuid: str) -> bool:
 
 
 def _upstreams(body: Body) -> Iterator[str]:
-    """Written by the operator at the freeze, and by nothing else."""
+    """The uuids of the upstreams, which only the operator writes, at the freeze."""
     return (str(edge.get("uuid")) for edge in read_status(body).get("upstream") or ())
 
 

@@ -1,7 +1,7 @@
-"""Callers, the verbs, and the interface to whatever knows tokens and rights.
+"""Callers, the verbs, and the interface to token and permission checks.
 
-Owns which Pod is a run's own. What a caller may do is `access`. Must not decide by anything that
-the creator of a Pod can write (labels, owner references of the Pod).
+Owns which Pod belongs to a run. `access` decides what a caller may do. Must not decide by anything
+that the creator of a Pod can write (labels, owner references of the Pod).
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from opstrand.types import Body
 
 
 class Unauthenticated(Exception):
-    """No token, or one that proves nothing. The text may be shown."""
+    """There is no token, or it proves no identity. The text may be shown."""
 
 
 class Forbidden(Exception):
-    """The caller may know of the thing, but not do this to it."""
+    """The caller may know of the object, but not do this to it."""
 
 
 class Verb(StrEnum):
-    """What may be done; never rename: they stand for the verbs of RBAC on `operations`, and `get`
-    on `pods/log`.
+    """What a caller may do.
+
+    Never rename a value: they are the RBAC verbs on `operations`, and LOGS is `get` on `pods/log`.
     """
 
     READ = "get"
@@ -56,12 +57,12 @@ class Caller(Identity):
         return self.is_run and self.namespace == project
 
     def is_pod_of(self, body: Body) -> bool:
-        """Whether the caller's Pod is the one that this run was frozen to: by name, and by uid once
-        the operator wrote it.
+        """Whether the caller's Pod is the one to which this run was frozen: by name, and by uid
+        once the operator recorded it.
 
         Kubernetes names a service's Pods, so those count that the operator recorded with name and
-        uid. It records whatever the ReplicaSet's selector matches: only here is anyone trusted who
-        may create Pods in the namespace.
+        uid. The operator records every Pod that the ReplicaSet's selector matches: this is the only
+        place that trusts everyone who may create Pods in the namespace.
         """
         if body["metadata"]["namespace"] != self.namespace:
             return False
@@ -76,13 +77,13 @@ class Caller(Identity):
 
 
 class Auth(Protocol):
-    """Knows tokens. Both raise `PlatformError` where the one who knows is out of reach."""
+    """Checks tokens and rights. Both methods raise `PlatformError` if the check cannot be made."""
 
     async def identify(self, token: str) -> Caller:
         """Raises `Unauthenticated`."""
 
     async def may(self, caller: Caller, verb: Verb, project: str) -> bool:
-        """Whether the cluster's own rules let the caller do this in a project."""
+        """Whether the cluster's own RBAC lets the caller do this in a project."""
 
 
 class StaticToken:

@@ -1,9 +1,9 @@
 """Tokens that expired while their Pod still runs.
 
-A cloud may cap the life of a projected token at hours, the kubelet exchanges it, and the published
-client has read it once and for all. So an expired token is accepted for a bounded time while its
-Pod and its service account live, if its signature is the cluster's. Owns that check. Must not be
-asked about a token that is not expired: the API server knows better.
+A cloud provider may limit a projected token to hours. The kubelet then replaces the token, but the
+published client reads it only once. So an expired token is accepted for a bounded time while its
+Pod and its service account exist, if the cluster signed it. Owns that check. Must not be called for
+a token that is not expired: the API server decides about those.
 """
 
 from __future__ import annotations
@@ -20,23 +20,24 @@ from opstrand.kube.resources import PODS, SERVICE_ACCOUNTS, Resource
 
 _ENDED = frozenset({"Succeeded", "Failed"})
 _REFUSAL = "The token has expired."
-#: Seconds after the deletion time of an object in which tokens bound to it still count, as for the
-#: API server.
+#: Seconds after an object's deletion time in which tokens bound to it still count, as in the API
+#: server.
 _DELETION_LEEWAY = 60.0
-#: Seconds past `exp` where no setting says otherwise: as long as the token that a run asks for
-#: lives.
+#: Seconds past `exp` unless a setting says otherwise: the lifetime that a run requests for its
+#: token.
 _LONGEST_PAST = 30 * 24 * 3600.0
 
 
 class Objects(Protocol):
-    """The part of `kube.api.KubeApi` that is needed here."""
+    """The part of `kube.client.KubeApi` that is needed here."""
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]: ...
 
 
 class ExpiredTokens:
-    """Knows a Pod by its expired token; one that expired more than `longest_past` seconds ago is
-    refused.
+    """Identifies a Pod by its expired token.
+
+    A token that expired more than `longest_past` seconds ago is refused.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class ExpiredTokens:
         self._longest_past = longest_past
 
     async def identify(self, token: str) -> Caller:
-        """The run's Pod that the token was made for. Raises Unauthenticated."""
+        """The run's Pod for which the token was issued. Raises Unauthenticated."""
         try:
             claims = await self._keys.verify(token)
         except (NotSigned, UnknownKey):
@@ -91,7 +92,9 @@ class ExpiredTokens:
         )
 
     async def _is_alive(self, resource: Resource, namespace: str, bound: Mapping[str, Any]) -> bool:
-        """Whether the object that the token is bound to exists, is the same one, and is at work."""
+        """Whether the object to which the token is bound still exists, is the same one, and has not
+        ended.
+        """
         if not (bound.get("name") and bound.get("uid")):
             return False
         try:
@@ -107,7 +110,9 @@ class ExpiredTokens:
 
 
 def _is_deleted(found: Mapping[str, Any]) -> bool:
-    """A Pod's deletion time is the end of its grace, so that a Pod that is being stopped still
+    """Whether the deletion time is past.
+
+    A Pod's deletion time is the end of its grace period, so a Pod that is being stopped still
     reports.
     """
     stamp = found["metadata"].get("deletionTimestamp")

@@ -1,6 +1,7 @@
-"""The keys by which the cluster signs the tokens of its service accounts, and what they prove.
+"""The keys with which the cluster signs the tokens of its service accounts, and the check of a
+signature.
 
-Owns when the keys are read. Must not know what a token is good for.
+Owns when the keys are read. Must not know what a token permits.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ import jwt
 
 from opstrand.errors import PlatformError
 
-#: Seconds between two readings for the sake of a key that is not known: tokens are made up faster
-#: than keys are changed.
+#: Seconds between two reads for an unknown key: invented tokens arrive faster than keys change.
 _INTERVAL = 10.0
 _ALGORITHMS = ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
 
@@ -25,15 +25,15 @@ ReadKeys = Callable[[], Awaitable[Mapping[str, Any]]]
 
 
 class NotSigned(Exception):
-    """The cluster's keys prove that the token is not the cluster's."""
+    """The cluster's keys prove that the cluster did not sign the token."""
 
 
 class UnknownKey(Exception):
-    """Nothing is proven: the keys cannot be read, or lack the one that the token names."""
+    """The keys prove nothing: they cannot be read, or lack the one that the token names."""
 
 
 class ClusterKeys:
-    """`read_keys` gives the API server's JSON Web Key Set (`/openid/v1/jwks`)."""
+    """`read_keys` returns the API server's JSON Web Key Set (`/openid/v1/jwks`)."""
 
     def __init__(self, read_keys: ReadKeys) -> None:
         self._read_keys = read_keys
@@ -42,7 +42,7 @@ class ClusterKeys:
         self._lock = asyncio.Lock()
 
     async def verify(self, token: str) -> dict[str, Any]:
-        """The claims of a token with the cluster's signature, expired or not.
+        """The claims of a token that the cluster signed, expired or not.
 
         Raises `NotSigned` and `UnknownKey`.
         """
@@ -83,9 +83,7 @@ class ClusterKeys:
 
 
 def read_claims(token: str) -> dict[str, Any]:
-    """What a token says of itself, unproven, whatever its signature looks like; empty for one that
-    is no JSON Web Token.
-    """
+    """The unverified claims of a token; empty if it is not a JSON Web Token."""
     parts = token.split(".")
     if len(parts) != 3:
         return {}
@@ -97,7 +95,7 @@ def read_claims(token: str) -> dict[str, Any]:
 
 
 def audiences(claims: Mapping[str, Any]) -> tuple[str, ...]:
-    """Whom a token says that it was made for."""
+    """The audiences that a token claims."""
     audience = claims.get("aud")
     if isinstance(audience, str):
         return (audience,)

@@ -1,8 +1,8 @@
-"""Tokens as the cluster knows them: whom they belong to (TokenReview) and what a person may do
+"""Tokens as the cluster knows them: their owner (TokenReview) and what that user may do
 (SubjectAccessReview).
 
-Owns the asking and the remembering of answers, for a minute and in bounded number, by the token's
-hash and never by the token. Must not decide which run a Pod may write: that is `auth`'s rule.
+Owns the reviews and the cache of their answers: for a minute, in bounded number, and keyed by the
+token's hash, never by the token. Must not decide which run a Pod may write: `auth.access` does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from opstrand.api.auth.keys import ClusterKeys, NotSigned, UnknownKey, audiences
 from opstrand.kube.resources import SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS, Resource
 from opstrand.runs.answers import Memory
 
-#: Seconds that an answer is believed, and that a refusal is.
+#: Seconds that an accepted token is trusted; an answer about rights is trusted for half of that.
 _BELIEVED = 60.0
 _POD_NAME = "authentication.kubernetes.io/pod-name"
 _POD_UID = "authentication.kubernetes.io/pod-uid"
@@ -26,7 +26,7 @@ _ACCOUNT = "system:serviceaccount:"
 
 
 class Reviews(Protocol):
-    """The part of `kube.api.KubeApi` that is needed here."""
+    """The part of `kube.client.KubeApi` that is needed here."""
 
     async def create(
         self, resource: Resource, namespace: str | None, body: Mapping[str, Any]
@@ -34,11 +34,11 @@ class Reviews(Protocol):
 
 
 class ClusterAuth:
-    """`Auth` over a cluster. `audience` is that of a run's token; people may use it or, with
-    `any_audience`, the API server's own.
+    """`Auth` over a cluster.
 
-    With `keys`, a token that says it is the cluster's own is refused without a review unless its
-    signature is.
+    `audience` is that of a run's token; people may use it or, with `any_audience`, the API server's
+    own. With `keys`, a token that claims to be a service account's is refused without a review
+    unless the cluster signed it.
     """
 
     def __init__(
@@ -63,9 +63,7 @@ class ClusterAuth:
         )
 
     async def is_proven(self, token: str) -> bool:
-        """Whether the token has the cluster's signature: its account may still be gone, but it was
-        not made up.
-        """
+        """Whether the cluster signed the token: its account may be gone, but it is genuine."""
         if self._keys is None:
             return False
         try:
@@ -100,8 +98,8 @@ class ClusterAuth:
         )
 
     async def _check_account(self, token: str, *, is_ours: bool) -> None:
-        """Refuse what a service account's token cannot be: the cluster signs those itself, and
-        makes them for any audience.
+        """Refuse a token that cannot be a service account's: the cluster signs those itself, for
+        any audience.
         """
         if not (is_ours or self._any_audience):
             raise Unauthenticated(
@@ -116,12 +114,12 @@ class ClusterAuth:
                     "The token was not accepted: its signature is not the cluster's."
                 ) from None
             except UnknownKey:
-                # the API server knows more keys than it publishes, or is in trouble: it decides
+                # The API server has keys that it does not publish, or fails: let it decide.
                 pass
 
     async def may(self, caller: Caller, verb: Verb, project: str) -> bool:
-        # Everything that the review is asked about: a token of narrower scopes must not get what a
-        # wider one was granted.
+        # The key contains everything that the review is asked: a token with narrower scopes must
+        # not get the answer of a wider one.
         key = (caller.name, caller.uid, caller.groups, _freeze(caller.extra), verb, project)
         return await self._permissions.get(key, lambda: self._ask(caller, verb, project))
 
@@ -143,14 +141,17 @@ class ClusterAuth:
 
 
 def _attributes(verb: Verb) -> dict[str, str]:
-    if verb is Verb.LOGS:  # a Pod's log is nobody's who could not read it with kubectl
+    # Require the right with which kubectl reads a Pod's log.
+    if verb is Verb.LOGS:
         return {"group": "", "resource": "pods", "subresource": "log", "verb": "get"}
     return {"group": "opstrand.dev", "resource": "operations", "verb": verb.value}
 
 
 def _caller(user: Mapping[str, Any], *, with_pod: bool) -> Caller:
-    """A Pod's token is a run's only where it was made for us: one for the API server is a person's,
-    and its account's rights count.
+    """The caller that a review identified.
+
+    A Pod's token stands for a run only if it was issued for our audience. One for the API server
+    counts as a user's, and the rights of its account apply.
     """
     name = str(user.get("username") or "")
     extra = {key: tuple(values) for key, values in (user.get("extra") or {}).items()}

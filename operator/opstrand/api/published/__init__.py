@@ -1,4 +1,4 @@
-"""One module per group of paths; each offers `ROUTES`.
+"""The API of the published client: one module per group of paths, each with its `ROUTES`.
 
-They parse, ask who keeps the runs, and answer.
+A route parses the request, calls the store of runs, and answers.
 """

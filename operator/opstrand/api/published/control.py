@@ -1,4 +1,4 @@
-"""What a person asks of a run: stop, skip, approve, invalidate, restart, delete.
+"""What a user may request for a run: stop, skip, approve, invalidate, restart, delete.
 
 The operator carries it out.
 """
@@ -31,7 +31,7 @@ from opstrand.runs.protocols import Control
 
 
 class Restart(BaseModel):
-    """What POST restart takes; without `content` the run's own is taken."""
+    """The body of POST restart; without `content` the run's own file is used."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -42,7 +42,7 @@ class Restart(BaseModel):
 
 
 def _asks(control: Control) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """A route that asks this of a run; asked of one that is over already, nothing is left to do."""
+    """A route that requests this of a run; after the run's end only `invalidate` has an effect."""
 
     async def ask(request: web.Request) -> web.Response:
         body = await find_run(request, Verb.CONTROL)
@@ -58,7 +58,9 @@ def _asks(control: Control) -> Callable[[web.Request], Awaitable[web.Response]]:
 
 
 async def resume(request: web.Request) -> web.Response:
-    """Nothing here goes on with a run that is over: better said than stored and forgotten."""
+    """Refuse: the operator cannot continue a finished run, so the request must not be stored and
+    ignored.
+    """
     await find_run(request, Verb.CONTROL)
     raise NotAcceptable(
         "resuming is not offered by this version; restart creates a new run of the same operation"
@@ -66,7 +68,7 @@ async def resume(request: web.Request) -> web.Response:
 
 
 async def restart(request: web.Request) -> web.Response:
-    """A new run of the same operation."""
+    """Create a new run of the same operation."""
     body = await find_run(request, Verb.READ)
     project = await find_project(request, Verb.CREATE)
     asked = await parse_body(request, Restart)

@@ -1,6 +1,4 @@
-"""The public paths: whether this process lives, whether it can serve, and which installation it
-is.
-"""
+"""The public paths: is the process alive, can it serve, and which installation is it?"""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from aiohttp import web
 from opstrand import __version__
 from opstrand.api.published.request import RUNS
 
-#: What the published client calls itself; it compares, and warns where they differ.
+#: The version of the published client, which compares it with its own and warns if they differ.
 PUBLISHED_VERSION = "2.18.0"
 _PUBLIC = frozenset({"/healthz", "/readyz", "/api/v1/installation"})
 

@@ -1,4 +1,4 @@
-"""Lineage: the artifacts that a run made or took, and the runs up and down the stream."""
+"""Lineage: the artifacts that a run read or made, and its upstream and downstream runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Artifact(BaseModel):
 
 
 class Artifacts(BaseModel):
-    """What POST lineage/artifacts takes; a bare list too."""
+    """The body of POST lineage/artifacts; a bare list is accepted too."""
 
     artifacts: list[Artifact] = Field(max_length=1000)
 
@@ -45,9 +45,8 @@ class Artifacts(BaseModel):
 
 async def log_artifacts(request: web.Request) -> web.Response:
     body, said = await read_report(request, Artifacts)
-    artifacts = {
-        item.name: stored_artifact(item.model_dump()) for item in said.artifacts
-    }  # the last of a name wins
+    # The last artifact of a name wins.
+    artifacts = {item.name: stored_artifact(item.model_dump()) for item in said.artifacts}
     if artifacts:
         await store_report(request, body, Edit(artifacts=artifacts))
     return web.json_response({}, status=201)
@@ -66,7 +65,10 @@ def _artifacts(body: Body) -> list[dict[str, Any]]:
 
 
 def _matches(item: dict[str, Any], wanted: str) -> bool:
-    """`name: env`, `kind: metric|image`, several with commas; another field matches nothing."""
+    """Whether the item matches a query such as `name: env, kind: metric|image`.
+
+    An unknown field matches nothing.
+    """
     conditions = (part.partition(":") for part in wanted.split(",") if part)
     return all(str(item.get(key)) in values.split("|") for key, _, values in conditions)
 

@@ -1,8 +1,7 @@
-"""One run of a list: what lists are mostly sorted and searched by is at hand; the whole of a large
-run is unpacked only where it is needed.
+"""One run of a list, for sorting and searching: a large run is unpacked only if a field needs it.
 
-Owns which fields can be read without unpacking: a list of a project must not cost the memory and
-time of all that its runs contain. Must not know HTTP.
+Owns which fields can be read without unpacking: listing a project must not cost the memory and time
+of everything that its runs contain. Must not know HTTP.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _IN_HEAD = frozenset(
 
 
 def is_restart_of(run: Listed, uuid: str) -> bool:
-    """Whether the run was restarted from the one of this uuid. It is not unpacked."""
+    """Whether the run was restarted from the one of this uuid. Does not unpack the run."""
     original = run.beside["original"] if is_large(run.head) else original_of(run.head["metadata"])
     return original is not None and original["uuid"] == uuid
 
@@ -58,9 +57,9 @@ class Searched:
         return run_view(self.run.whole, self._owner) if is_large(self.run.head) else self._view
 
     def read(self, field: str) -> Any:
-        """A field by the query language's name.
+        """A field by its name in the query language.
 
-        A list shows neither artifacts nor upstream runs, and can be searched by them.
+        Artifacts and upstream runs can be searched, though a list does not show them.
         """
         if field.partition(".")[0] in ("artifacts", "upstream"):
             return read_field(read_status(self.run.whole), field)

@@ -1,9 +1,9 @@
 """The log of a run, as the published client follows it.
 
-Owns the client's protocol (measured, 2.18.0): with `last_file` that is not the last of `files` it
-asks again after 1 s instead of 5; `last_time` set ends a request that does not follow; both null
-make it ask for the status, which must be final by then. Answers are held back while nothing new is
-there, so that following is quick without asking often.
+Owns the client's protocol (measured, 2.18.0): if `last_file` is not the last of `files`, the client
+polls again after 1 s instead of 5; if `last_time` is set, a request that does not follow ends; if
+both are null, it asks for the status, which must be final by then. Answers are held while nothing
+is new, so that following is prompt without frequent polls.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from opstrand.runs.log_tail import Chunk, Cursor, Patience, read_chunk
 from opstrand.runs.protocols import LogLine
 from opstrand.types import Body
 
-#: A name that no cursor has: "there will be more".
+#: A file name that no cursor has: it means "there will be more".
 _MORE = "more"
-#: A run younger than this may well end within the first answer, which spares the client a round.
+#: Seconds: a younger run may well end within the first answer, which spares the client a poll.
 _YOUNG = 10.0
-#: Seconds before a follower is sent on while the log cannot be read: ours asks again at once.
+#: Seconds before a follower is answered while the log cannot be read: our client polls again at
+#: once.
 _TROUBLED = 1.0
 
 
@@ -46,8 +47,8 @@ async def read_logs(request: web.Request) -> web.Response:
         except PlatformError:
             if is_final(body) or not is_following:
                 raise
-            # After an error the published client would tell the whole log again: it is told to go
-            # on where it was.
+            # After an error the published client would print the whole log again: let it continue
+            # where it was.
             await asyncio.sleep(_TROUBLED)
             chunk = Chunk(cursor)
     return web.json_response(_answer(chunk, body))
@@ -62,7 +63,7 @@ def _patience(body: Body, *, is_following: bool) -> Patience:
 
 
 def _age(body: Body) -> float:
-    """Seconds since the run started; 0 before."""
+    """Seconds since the run started; 0 before that."""
     started = read_status(body).get("startedAt")
     return (datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds() if started else 0.0
 
@@ -77,7 +78,7 @@ def _answer(chunk: Chunk, body: Body) -> dict[str, Any]:
     }
     if not chunk.is_complete:
         answer |= {"last_file": str(chunk.cursor), "files": [str(chunk.cursor), _MORE]}
-        # A finished run's next part is asked for also by who does not follow.
+        # For a finished run, a client that does not follow must request the next part too.
         answer["last_time"] = (
             None
             if is_final(body)
@@ -87,7 +88,7 @@ def _answer(chunk: Chunk, body: Body) -> dict[str, Any]:
 
 
 def _line(line: LogLine, pod: dict[str, Any]) -> dict[str, Any]:
-    """The command line shows lines of a container of this name only."""
+    """One line; the command line shows only lines of a container of this name."""
     return {
         "timestamp": _microseconds(line.at) or None,
         "node": pod.get("node"),
@@ -98,7 +99,7 @@ def _line(line: LogLine, pod: dict[str, Any]) -> dict[str, Any]:
 
 
 def _microseconds(at: str) -> str:
-    """An RFC 3339 time with at most six decimals, which is all that the client can read."""
+    """An RFC 3339 time with at most six decimals, which is all that the client can parse."""
     moment, dot, fraction = at.rstrip("Z").partition(".")
     return f"{moment}{dot}{fraction[:6]}Z" if at else ""
 

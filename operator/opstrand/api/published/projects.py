@@ -1,4 +1,4 @@
-"""Projects (namespaces): read them, list their runs, and make new runs in them."""
+"""Projects (namespaces): read them, list their runs, and create runs in them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class NewProject(BaseModel):
 
 
 class NewRun(BaseModel):
-    """What POST runs takes: `content` is a component or an operation, as JSON or YAML text."""
+    """The body of POST runs: `content` is a component or an operation, as JSON or YAML text."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -56,15 +56,16 @@ class NewRun(BaseModel):
 
 async def get_project(request: web.Request) -> web.Response:
     project = parse_project(request)
-    if not request[CALLER].is_run_of(project):  # a run knows its own project's name
+    # A run knows its own project's name.
+    if not request[CALLER].is_run_of(project):
         await find_project(request, Verb.READ)
     await request.app[RUNS].list(project)
     return web.json_response({"name": project, "owner": request.app[OWNER]})
 
 
 async def create_project(request: web.Request) -> web.Response:
-    """A project is a namespace, and namespaces are made by who runs the cluster: one that exists is
-    answered as if it were made.
+    """Answer an existing namespace as if it were created: only cluster administrators create
+    namespaces.
     """
     name = (await parse_body(request, NewProject)).name
     await authorize(request.app[AUTH], request[CALLER], Verb.CREATE, name)
@@ -100,7 +101,9 @@ async def list_runs(request: web.Request) -> web.Response:
 
 
 async def create_run(request: web.Request) -> web.Response:
-    """400 with every reason, and nothing is created, for what cannot run."""
+    """Create a run. A file that cannot run is answered with 400 and every reason, and nothing is
+    created.
+    """
     project = await find_project(request, Verb.CREATE)
     new = await parse_body(request, NewRun)
     _check_offered(new)

@@ -1,8 +1,8 @@
-"""What a run says of itself, on its way from a request to its status.
+"""What a run reports about itself, on its way from a request to its status.
 
-Owns how it is read (nothing is refused for a number or a character that no store keeps) and that
-the run itself tells of what was too large: the published client sends in the background, and throws
-the answer away. Must not know which fields there are.
+Owns how a report is read (a number or character that no store keeps is converted, not refused) and
+that the run's status names a report that was too large: the published client sends in the
+background, and ignores the answer. Must not know which fields there are.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ from opstrand.runs.status_edits import Edit, TooLarge, make_storable
 from opstrand.types import Body
 
 _FIELDS = ("inputs", "outputs", "artifacts", "meta", "tags", "description", "name")
-#: Field of a run -> why it was not kept. Without one of its own: the report as a whole.
+#: Field of a run -> reason why it was not kept. An error without a field has a reason for the whole
+#: report.
 _REASONS = {name: f"{name.capitalize()}TooLarge" for name in _FIELDS}
 
 
 async def read_report(request: web.Request, model: type[Wanted]) -> tuple[Body, Wanted]:
-    """The run that the caller may speak for, and what it says.
+    """The run that the caller may report for, and its report.
 
     Raises `NotAcceptable` and `TooLarge`.
     """
@@ -51,7 +52,7 @@ async def read_report(request: web.Request, model: type[Wanted]) -> tuple[Body, 
 
 
 async def store_report(request: web.Request, body: Body, edit: Edit) -> Body:
-    """The run once it is stored."""
+    """Store the report; returns the run with it."""
     try:
         return await request.app[RUNS].edit(body["metadata"]["namespace"], run_uuid(body), edit)
     except TooLarge as error:
@@ -60,7 +61,7 @@ async def store_report(request: web.Request, body: Body, edit: Edit) -> Body:
 
 
 async def _note(request: web.Request, body: Body, error: TooLarge) -> None:
-    """Once: a program that goes on reporting more than fits costs no write each time."""
+    """Note it once: a program that keeps reporting too much must not cost a write each time."""
     known = get_condition(read_status(body).get("conditions"), REPORT_KEPT) or {}
     if known.get("reason") == _reason(error):
         return
@@ -76,5 +77,5 @@ def _not_kept(error: TooLarge) -> dict[str, Any]:
 
 
 def _reason(error: TooLarge) -> str:
-    """One for each field, so that the condition says which of them was noted already."""
+    """One reason per field, so that the condition says which field was noted already."""
     return _REASONS.get(error.field_name, "TooLarge")

@@ -1,4 +1,4 @@
-"""What every route does first: find out who asks for which run, and read the body.
+"""What every route does first: find the caller's run or project, and read the body.
 
 Owns the application's keys and the parsing of requests. Must not answer.
 """
@@ -41,7 +41,7 @@ BODY_TURNS: web.AppKey[Turns] = web.AppKey("body_turns", Turns)
 TOKEN_GATE: web.AppKey[TokenGate] = web.AppKey("token_gate", TokenGate)
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 
-#: The two ways that a path names a project and a run, as the published client writes them.
+#: The two forms in which the published client names a project and a run in a path.
 PROJECT = "/api/v1/{owner}/{project}"
 RUN = PROJECT + "/runs/{uuid}"
 STREAM = "/streams/v1/{namespace}/{owner}/{project}/runs/{uuid}"
@@ -49,25 +49,21 @@ STREAM = "/streams/v1/{namespace}/{owner}/{project}/runs/{uuid}"
 _UUID = re.compile(r"[0-9a-f]{32}")
 Wanted = TypeVar("Wanted", bound=BaseModel)
 Found = TypeVar("Found")
-#: Seconds between two looks whether a client whose answer is held back is still there.
+#: Seconds between two checks whether the client of a held request is still connected.
 _LOOK_AGAIN = 1.0
 
 
 async def parse_content(
     request: web.Request, project: str, content: str, **given: Any
 ) -> Submitted:
-    """The Operation that a sent file makes, validated against the connections that there are
-    now.
-    """
+    """The Operation that a submitted file makes, validated against the current connections."""
     return await request.app[VALIDATION].parse(
         content, project=project, catalog=request.app[READ_CATALOG](), **given
     )
 
 
 async def view_whole(request: web.Request, body: Body) -> dict[str, Any]:
-    """The run as the answer to a request for it alone: with what it compiles to, and what was
-    sent.
-    """
+    """The answer for a single run: it includes what the run compiles to, and what was sent."""
     return run_view(body, request.app[OWNER], await request.app[CONTENTS].read(body))
 
 
@@ -76,7 +72,7 @@ class NotAcceptable(ValueError):
 
 
 def parse_project(request: web.Request) -> str:
-    """The project that the path names; nothing is decided about it yet."""
+    """The project that the path names, without an authorization check."""
     project = request.match_info["project"]
     owner = request.match_info["owner"]
     if owner not in (request.app[OWNER], "default") or not is_namespace(project):
@@ -85,14 +81,14 @@ def parse_project(request: web.Request) -> str:
 
 
 async def find_project(request: web.Request, verb: Verb) -> str:
-    """The project that the path names, once the caller may do `verb` in it."""
+    """The project that the path names, if the caller may do `verb` in it."""
     project, caller = parse_project(request), request[CALLER]
     await authorize(request.app[AUTH], caller, verb, project, is_known=caller.is_run_of(project))
     return project
 
 
 async def find_run(request: web.Request, verb: Verb) -> Body:
-    """The run that the path names, once the caller may do `verb` to it."""
+    """The run that the path names, if the caller may do `verb` to it."""
     project, uuid, caller = parse_project(request), parse_uuid(request), request[CALLER]
     auth, runs = request.app[AUTH], request.app[RUNS]
     known = await find_known_run(runs, caller, project, uuid) if caller.is_run_of(project) else None
@@ -105,15 +101,15 @@ async def find_run(request: web.Request, verb: Verb) -> Body:
 
 
 async def find_reporting_run(request: web.Request) -> Body:
-    """The run that the path names, once the caller may write what it reports."""
+    """The run that the path names, if the caller may write its reports."""
     body = await find_run(request, Verb.READ)
     await authorize_report(request.app[AUTH], request[CALLER], body)
     return body
 
 
 def caller_key(request: web.Request) -> str:
-    """Tells one running client from another: its connection, which the published one keeps open
-    from question to question.
+    """Identifies a client process by its connection, which the published client keeps open between
+    polls.
     """
     peer = request.transport.get_extra_info("peername") if request.transport else None
     return f"{request[CALLER].name}@{peer}"
@@ -135,8 +131,7 @@ async def parse_body(request: web.Request, model: type[Wanted]) -> Wanted:
 async def read_body(request: web.Request) -> bytes:
     """The whole body.
 
-    Raises `TooSlow` where it does not come in time, and `Busy` where the caller sends too many at
-    once.
+    Raises `TooSlow` if it does not arrive in time, and `Busy` if the caller sends too many at once.
     """
     seconds = request.app[LIMITS].body_seconds
     if request.content_length == 0 or not request.can_read_body:
@@ -149,10 +144,10 @@ async def read_body(request: web.Request) -> bytes:
 
 
 async def wait_with(request: web.Request, work: Awaitable[Found]) -> Found:
-    """What the work gives.
+    """The result of the work.
 
-    It ends when the client hangs up, with `ConnectionResetError`: no one waits for the answer any
-    more.
+    Cancels the work and raises `ConnectionResetError` if the client hangs up: the answer would
+    reach no one.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -189,7 +184,7 @@ def validate(model: type[Wanted], value: Any) -> Wanted:
 
 
 def parse_number(request: web.Request, name: str, default: int, most: int) -> int:
-    """A count in the query string, at most `most`. Raises `NotAcceptable`."""
+    """A count in the query string, capped at `most`. Raises `NotAcceptable`."""
     text = request.query.get(name) or str(default)
     if not text.isdecimal() or len(text) > 9:
         raise NotAcceptable(f"{name}: {text[:40]!r} is not a number from 0")
@@ -197,7 +192,7 @@ def parse_number(request: web.Request, name: str, default: int, most: int) -> in
 
 
 def page(items: list[Any], request: web.Request) -> dict[str, Any]:
-    """One page of a list as the published client reads it: `count` is of all."""
+    """One page of a list in the published client's format: `count` is the number of all items."""
     limit, offset = (
         parse_number(request, "limit", 20, 5000),
         parse_number(request, "offset", 0, 10**9),

@@ -14,17 +14,18 @@ from opstrand.api.published.views import run_view
 from opstrand.runs.bodies import run_name
 from opstrand.runs.status_edits import Edit, MapEdit, TagsEdit
 
-#: The frozen inputs are the operator's alone.
+#: Only the operator writes the frozen inputs, so reported inputs have a field of their own.
 _MAPS = {"inputs": "reportedInputs", "outputs": "outputs", "meta_info": "meta"}
 
 
 class RunPatch(BaseModel):
-    """What PATCH run takes.
+    """The body of PATCH run.
 
-    With `merge` keys and tags are added, without it they replace what was there.
+    With `merge`, keys and tags are added; without it, they replace the stored ones.
     """
 
-    model_config = ConfigDict(extra="ignore")  # the published client may send a whole run back
+    # The published client may send a whole run back.
+    model_config = ConfigDict(extra="ignore")
 
     inputs: dict[str, Any] | None = None
     outputs: dict[str, Any] | None = None
@@ -36,7 +37,7 @@ class RunPatch(BaseModel):
     merge: bool = False
 
     def edit(self) -> Edit:
-        """The same as a change of the status."""
+        """The patch as a change of the status."""
         maps = {
             stored: MapEdit(values, not self.merge)
             for wire, stored in _MAPS.items()
@@ -54,9 +55,12 @@ async def get_run(request: web.Request) -> web.Response:
 
 
 async def patch_run(request: web.Request) -> web.Response:
-    """Answered once it is stored: what a container was told is kept, is kept."""
+    """Store a report; the answer is sent only once it is stored, so that the container can rely on
+    it.
+    """
     body, patch = await read_report(request, RunPatch)
-    if patch.name == run_name(body):  # a client that sends a whole run back changes nothing of it
+    # A client that sends a whole run back does not mean to rename it.
+    if patch.name == run_name(body):
         patch.name = None
     edit = patch.edit()
     stored = body if edit.is_empty() else await store_report(request, body, edit)

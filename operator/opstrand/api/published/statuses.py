@@ -1,5 +1,5 @@
-"""The statuses of a run: read them (held back for who waits), and what a managed run may say about
-its own.
+"""The statuses of a run: read them (the answer is held for a client that polls), and accept those
+that a managed run reports.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from opstrand.core.phase import FINAL, Phase
 from opstrand.runs.bodies import phase, run_uuid
 from opstrand.types import Body
 
-#: The published client goes on to the log in these.
+#: The published client proceeds to the log in these phases.
 _STARTED = FINAL | {Phase.STARTING, Phase.RUNNING, Phase.PROCESSING}
-#: Seconds; its own limit is 60.
+#: Seconds; the client's own timeout is 60.
 _HOLD = 20.0
 
 
@@ -36,7 +36,7 @@ async def list_statuses(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
     uuid, watchers, caller = run_uuid(body), request.app[WATCHERS], caller_key(request)
     if not _is_started(body) and watchers.is_watching(uuid, caller):
-        # With all places in use the answer comes at once: the client sleeps before it asks again.
+        # If all places are in use, answer at once: the client sleeps before it polls again.
         with suppress(Busy), request.app[HELD].hold(uuid, request[CALLER].name):
             body = await wait_with(
                 request,
@@ -51,8 +51,8 @@ def _is_started(body: Body) -> bool:
 
 
 async def log_status(request: web.Request) -> web.Response:
-    """Accepted and not kept: the operator sees what became of the container, and owns the status of
-    a managed run.
+    """Accept a status without storing it: the operator observes the container and owns the run's
+    status.
     """
     await find_reporting_run(request)
     return web.json_response({}, status=201)

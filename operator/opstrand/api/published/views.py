@@ -2,8 +2,8 @@
 reads.
 
 Owns the mapping of phases and fields, and nothing else. Pure. The published client refuses unknown
-keys in statuses, log lines and artifacts (measured, 2.18.0), so these hold exactly the keys it
-knows.
+keys in statuses, log lines and artifacts (measured, 2.18.0), so these contain exactly the keys that
+it knows.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _ARTIFACT_KEYS = {"isInput": "is_input", "meta": "meta_info"}
 
 
 def run_view(body: Body, owner: str, content: Content | None = None) -> dict[str, Any]:
-    """GET run; a list leaves `content` out.
+    """The answer to GET run; in a list, `content` is left out.
 
-    `settings` is never null: the published command line reads through it.
+    `settings` is never null: the published command line reads its fields without a check.
     """
     meta, spec, status = body["metadata"], body.get("spec") or {}, read_status(body)
     view = {
@@ -59,9 +59,7 @@ def run_view(body: Body, owner: str, content: Content | None = None) -> dict[str
 
 
 def _cost(spec: Mapping[str, Any]) -> float | None:
-    """What the file says that the run costs; None for a template, which only the operator
-    renders.
-    """
+    """The cost that the file gives; None for a template, which only the operator renders."""
     given = spec.get("cost", (spec.get("component") or {}).get("cost"))
     try:
         cost = float("nan") if given is None or isinstance(given, bool) else float(given)
@@ -83,7 +81,7 @@ def _identity(body: Body, owner: str) -> dict[str, Any]:
 
 
 def statuses_view(body: Body) -> dict[str, Any]:
-    """GET statuses: the status and its history, oldest first. No key beyond these is allowed."""
+    """The answer to GET statuses: the status and its history, oldest first, with no further key."""
     return {
         "uuid": run_uuid(body),
         "status": published_status(read_status(body)),
@@ -96,9 +94,8 @@ def conditions_view(body: Body) -> list[dict[str, Any]]:
     if not history or history[0].get("status") != "created":
         history.insert(0, {"status": "created", "at": body["metadata"].get("creationTimestamp")})
     now = published_status(read_status(body))
-    if (
-        history[-1].get("status") != now
-    ):  # the operator keeps phases; a reason of Starting shows as a status of its own
+    # The history has phases only; a reason of Starting is shown as a status of its own.
+    if history[-1].get("status") != now:
         status = read_status(body)
         history.append(
             {
@@ -112,8 +109,8 @@ def conditions_view(body: Body) -> list[dict[str, Any]]:
 
 
 def _condition(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Never null: the published table takes its columns from the first condition, and leaves out
-    what is null in the others.
+    """One condition, with no null: the published table takes its columns from the first condition,
+    and leaves out those that are null in the others.
     """
     return {
         "type": entry["status"],
@@ -126,13 +123,13 @@ def _condition(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def artifact_view(item: Mapping[str, Any], uuid: str) -> dict[str, Any]:
-    """One entry of the lineage table. No key beyond the published eight is allowed."""
+    """One entry of the lineage table, with no key beyond the published eight."""
     view = {_ARTIFACT_KEYS.get(key, key): value for key, value in item.items()}
     return {"run": uuid, "is_input": False, **view}
 
 
 def stored_artifact(item: Mapping[str, Any]) -> dict[str, Any]:
-    """The opposite way, without what says nothing."""
+    """The inverse of `artifact_view`, without null values."""
     names = {wire: stored for stored, wire in _ARTIFACT_KEYS.items()}
     known = ("name", "kind", "path", "state", "summary", "meta_info", "connection", "is_input")
     return {names.get(key, key): item[key] for key in known if item.get(key) is not None}
@@ -146,8 +143,9 @@ def clone_view(body: Body) -> dict[str, Any]:
 
 
 def edge_view(edge: Mapping[str, Any], side: str, far: Body | None) -> dict[str, Any]:
-    """One entry of the upstream or downstream tab (`side` names it); `far` is the run at its other
-    end, where it still exists.
+    """One entry of the upstream or downstream tab.
+
+    `side` names the tab; `far` is the run at the other end, if it still exists.
     """
     kind = run_kind(far) if far else None
     run = {"uuid": edge["uuid"], "name": edge.get("name"), "kind": kind, "runtime": kind}

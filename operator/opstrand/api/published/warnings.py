@@ -1,6 +1,6 @@
-"""Notes beside an answer: `Warning` headers, as Kubernetes has them.
+"""Notes beside an answer: `Warning` headers, as in Kubernetes.
 
-Owns their form. A body has no room for them: the published client reads no key that it does not
+Owns their format. A body has no place for them: the published client reads no key that it does not
 know.
 """
 
@@ -16,7 +16,7 @@ _LONGEST = 500
 
 
 def warn(response: web.Response, notes: Iterable[str]) -> web.Response:
-    """The answer with these notes. A header is ASCII: what is not is shown as an escape."""
+    """The answer with these notes. A header is ASCII: other characters are escaped."""
     for note in notes:
         text = inline(shorten(note, _LONGEST)).encode("ascii", "backslashreplace").decode()
         quoted = text.replace("\\", "\\\\").replace('"', '\\"')
