@@ -1,5 +1,4 @@
-"""The command line `opstrand`: it passes a request of a user or a script to the engine and shows
-the result.
+"""The command line `opstrand`: pass the requests of users and scripts to the engine, show results.
 
 Owns the text, tables and exit codes. Must not decide anything about a run, and must import next to
 nothing before the command is known.

@@ -1,5 +1,4 @@
-"""The commands by name, each imported on demand, and the one place that turns their end into an
-exit code.
+"""The commands by name, imported on demand, and the one place that maps their end to an exit code.
 
 Owns the list of commands. A command's module is imported only when that command runs, because
 `--help` must cost next to nothing.
@@ -185,9 +184,7 @@ def _confess(error: Exception) -> int:
 
 
 def _give_up(error: Exception) -> int:
-    """Report an error of this machine, which is no bug: a closed pipe, a full disk, a read-only
-    folder.
-    """
+    """Report an error of this machine and no bug: a closed pipe, a full disk, a locked folder."""
     if isinstance(error, (_Unread, BrokenPipeError)):
         return ExitCode.PIPE
     return _explain(Explanation((str(error),), (), ExitCode.USAGE))

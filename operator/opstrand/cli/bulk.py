@@ -1,6 +1,4 @@
-"""Commands on several runs: each is executed and reported, and the worst result is the
-exit code.
-"""
+"""Commands on several runs: execute and report each; the worst result is the exit code."""
 
 from __future__ import annotations
 

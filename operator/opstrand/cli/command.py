@@ -1,5 +1,4 @@
-"""How a command is declared: with rich help for a user at a terminal, and plain help everywhere
-else.
+"""How to declare a command: with rich help for a user at a terminal, and plain help elsewhere.
 
 rich costs more to import than everything else that `--help` does, so only that help imports it.
 """

@@ -60,8 +60,7 @@ def _explain_one(message: str, hint: str, code: ExitCode) -> Explanation:
 
 
 def _explain_problems(problems: tuple[Problem, ...]) -> Explanation:
-    """Put every problem on its own line, which starts with file and line so that editors jump to
-    it.
+    """Put every problem on its own line, which begins with file and line for editors to jump to.
 
     Each piece of advice is given once.
     """

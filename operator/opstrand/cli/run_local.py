@@ -96,9 +96,7 @@ def _list_names(keys: Sequence[Key]) -> str:
 
 
 async def _end(session: LocalSession, key: Key, word: str) -> Manifest:
-    """Stop every run of this session, and kill it after the grace period or at the next
-    interrupt.
-    """
+    """Stop every run of this session; kill it after the grace period or at the next interrupt."""
 
     async def stop() -> Manifest:
         # Print once the next interrupt is handled, because a user who reads this may send one at
@@ -119,8 +117,7 @@ async def _end(session: LocalSession, key: Key, word: str) -> Manifest:
 
 
 class _Audience:
-    """The reader of the output: `opstrand run --local -l | head -1` ends the run after the first
-    line.
+    """The reader of the output: `opstrand run --local -l | head -1` ends the run after one line.
 
     The engine reports in the middle of its work, which must not fail because the reader is gone.
     """
@@ -144,9 +141,7 @@ class _Audience:
         return report_or_leave
 
     async def stay_for(self, end: Coroutine[Any, Any, Manifest]) -> Manifest:
-        """Return the result of `end`. Raises Interrupted once the output can no longer
-        be written.
-        """
+        """Return the result of `end`. Raises Interrupted once the output cannot be written."""
         tasks = asyncio.ensure_future(end), asyncio.ensure_future(self._gone.wait())
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -1,5 +1,4 @@
-"""The client for user code in Pods: `RunClient` and `tracking`. It needs only the standard library
-of Python 3.9.
+"""The client for user code in Pods: `RunClient` and `tracking`. Python 3.9 is all that it needs.
 
 Owns the names below and nothing else. Imports inside this package are relative, because the init
 step copies the same files into images without the package, below the `polyaxon` import shim.

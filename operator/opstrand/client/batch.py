@@ -72,9 +72,7 @@ class Report:
         return self
 
     def requests(self) -> list[Request]:
-        """Return the fewest requests that carry the report: replacements, additions, then the
-        lineage.
-        """
+        """Return the fewest requests for the report: replacements, additions, then the lineage."""
         replaced = {
             field: values for field, values in self._fields.items() if field in self._resets
         }
@@ -119,9 +117,7 @@ class Report:
         return parts + [Report().artifact(item) for item in self._artifacts.values()]
 
     def names(self) -> str:
-        """Name the contents for a message: `outputs`, or `outputs.loss` where there is a single
-        key.
-        """
+        """Name the contents for a message: `outputs`, or `outputs.loss` if there is one key."""
         named = [_name(field, values) for field, values in self._fields.items()]
         return ", ".join(
             [

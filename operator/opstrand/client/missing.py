@@ -1,5 +1,4 @@
-"""The methods of the published client that this one does not have: each raises one sentence that
-says what to do instead.
+"""The methods that only the published client has: each raises one sentence that says what to do.
 
 Owns that list. Remove a name here when it becomes a method. A test compares both clients.
 """
@@ -133,9 +132,7 @@ OF_TRACKING: dict[str, str] = {
 
 
 def add_missing(names: dict[str, str]) -> Callable[[Class], Class]:
-    """Decorate a class: each of these names that it lacks becomes a method that raises
-    NotSupported.
-    """
+    """Decorate a class: each of these names that it lacks becomes a method raising NotSupported."""
 
     def decorate(cls: Class) -> Class:
         for name, instead in names.items():

@@ -53,8 +53,7 @@ class Orders:
         meta_info: Json | None = None,
         **shortcuts: Any,
     ) -> Json:
-        """Create a run of `content`: a component or an operation as a dict, or as YAML or JSON
-        text.
+        """Create a run of `content`: a component or an operation, as a dict or as YAML or JSON.
 
         Returns the body of GET run.
         """
@@ -173,16 +172,15 @@ class Orders:
         self._read("", method="DELETE")
 
     def update(self, data: Mapping[str, Any], async_req: bool = False) -> Json:
-        """Replace fields of the run: inputs, outputs, meta_info, tags, name, description and
-        readme.
+        """Replace fields of the run: inputs, outputs, meta_info, tags, name,
+        description, readme.
         """
         return {} if self._is_idle else self._request("PATCH", "", dict(data))
 
     def watch_statuses(
         self, statuses: Sequence[str] | str | None = None
     ) -> Iterator[tuple[str | None, Sequence[Json]]]:
-        """Yield the status and its new conditions every few seconds, until the status is one of
-        these.
+        """Yield the status and its new conditions every few seconds, until it is one of these.
 
         By default it ends at a final status.
         """

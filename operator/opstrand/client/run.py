@@ -396,9 +396,7 @@ class RunClient(Orders):
 
     @property
     def _project_path(self) -> str:
-        """The quoted path: names come from the environment or the caller, and each must stay one
-        segment.
-        """
+        """The quoted path: a name of the environment or the caller must stay one segment."""
         return f"/api/v1/{quote(str(self.owner), safe='')}/{quote(str(self.project), safe='')}"
 
     def _request(self, method: str, path: str = "", body: Any = None, **options: Any) -> Json:

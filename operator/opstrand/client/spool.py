@@ -189,9 +189,7 @@ class Spool:
 
 
 def _call_at_end_of_worker(call: Callable[[], None]) -> None:
-    """Register the call in a `multiprocessing` worker, because such a process ends without
-    `atexit`.
-    """
+    """Register the call in a `multiprocessing` worker, which ends without `atexit`."""
     process = sys.modules.get("multiprocessing.process")
     if process is not None and process.parent_process() is not None:
         from multiprocessing.util import Finalize

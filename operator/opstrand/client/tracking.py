@@ -1,5 +1,4 @@
-"""Tracking without a client object: `init()` once, then module functions, as in the published
-package.
+"""Tracking without a client object: `init()` once, then functions, as in the published package.
 
 Owns the one current run. `TRACKING_RUN` is None before `init()`.
 """

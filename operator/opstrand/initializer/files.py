@@ -33,9 +33,7 @@ def make_directory(path: str) -> None:
 
 
 def write_file(step: Document, root: str) -> None:
-    """Execute `init.file`: write the content byte for byte, set its mode, copy it to
-    the outputs.
-    """
+    """Execute `init.file`: write the content byte for byte, set its mode, copy it if asked to."""
     target = root + step["target"]
     try:
         write(target, step["content"].encode())

@@ -1,5 +1,4 @@
-"""The git step: check out a repository at a revision, with the credentials of a connection's
-Secret.
+"""The git step: check out a repository at a revision, with the credentials of a connection.
 
 Owns how credentials reach git: for one host, from a file that is gone before main starts, never in
 a command line or in the repository's own configuration. The `git` program does the rest.
@@ -79,9 +78,7 @@ class Git:
         self._settings = tuple(settings)
 
     def run(self, *arguments: str) -> str:
-        """Return what git prints. Raises InitError with git's own message, or that it took too
-        long.
-        """
+        """Return what git prints. Raises InitError with git's message, or that it took too long."""
         code, out, err = self.attempt(*arguments)
         if code:
             raise self.fail(code, err or out)
@@ -248,9 +245,7 @@ def _find_key(secret: Mapping[str, str]) -> str | None:
 
 
 def _choose_url(url: str, secret: Mapping[str, str]) -> str:
-    """Return the URL in the documented form for the credentials: ssh for a key, https
-    for a login.
-    """
+    """Return the URL in the documented form: ssh if there is a key, https if there is a login."""
     if _read_login(secret) or _read_store(secret):
         found = re.fullmatch(r"(?:ssh://)?[^@/]+@([^:/]+)[:/](.+)", url)
         return f"https://{found.group(1)}/{found.group(2)}" if found else url

@@ -1,5 +1,4 @@
-"""Execute an init document: folders, credentials, the import shim, the steps in order, and last the
-wait for the API.
+"""Execute an init document: folders, credentials, the import shim, the steps, the wait for the API.
 
 Every failure is an `InitError` whose text helps the user to act: it becomes the run's message. Must
 not know what a step does.
@@ -95,17 +94,13 @@ def _read_token(path: str) -> str:
 
 
 def write_shim(target: str) -> None:
-    """Put the import shim beside the scripts, so that they can import `polyaxon` where it is not
-    installed.
-    """
+    """Put the import shim beside the scripts, so that they can import `polyaxon` anywhere."""
     for name, content in shim_files().items():
         write(os.path.join(target, name), content)
 
 
 def open_api(api: Document, root: str) -> urllib.request.OpenerDirector:
-    """Return the opener for the API. It ignores proxies, which lead out of the cluster, because the
-    API is inside it.
-    """
+    """Return the opener for the API. It ignores proxies, which lead out of the cluster."""
     direct = urllib.request.ProxyHandler({})
     if not api.get("ca"):
         return urllib.request.build_opener(direct)
@@ -119,9 +114,7 @@ def open_api(api: Document, root: str) -> urllib.request.OpenerDirector:
 
 
 def wait_for_api(api: Document, opener: urllib.request.OpenerDirector) -> None:
-    """Wait until the API answers, at most `patience` seconds, so that main's first request does not
-    fail.
-    """
+    """Wait until the API answers, at most `patience` seconds: main's first request must work."""
     deadline = time.monotonic() + float(api["patience"])
     pause = 0.1
     while True:

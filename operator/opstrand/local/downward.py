@@ -25,9 +25,7 @@ _MILLI = Fraction(1, 1000)
 
 
 def read_field(pod: Mapping[str, Any], path: str) -> str | None:
-    """Return the value of a `fieldRef`; None for a path that Kubernetes does not offer in a
-    variable.
-    """
+    """Return the value of a `fieldRef`; None for a path that Kubernetes does not offer there."""
     metadata, spec = pod["metadata"], pod["spec"]
     if found := _SUBSCRIPT.fullmatch(path):
         return str((metadata.get(found[1]) or {}).get(found[2], ""))

@@ -107,9 +107,7 @@ def _refuse_source(
 
 
 def list_taken(container: Body, caller: Mapping[str, str]) -> list[str]:
-    """List the variables whose values come from the environment of the command instead of a
-    cluster.
-    """
+    """List the variables whose values come from the command's environment instead of a cluster."""
     found = (one for one in container.get("env") or () if not one.get("value"))
     return [
         one["name"]

@@ -175,9 +175,7 @@ class Kubelet:
         return hashlib.sha256(data).hexdigest()
 
     def _read_document(self, pod: Manifest) -> str | bytes:
-        """Return the init document: from the environment, or a long one from the ConfigMap of the
-        Pod.
-        """
+        """Return the init document, from the environment or, if long, from the Pod's ConfigMap."""
         container = next(
             one for one in pod["spec"]["initContainers"] if one["name"] == names.INIT_CONTAINER
         )

@@ -1,5 +1,4 @@
-"""What a laptop without containers can do of a Pod: honour a key, ignore it with a note, or refuse
-it.
+"""What a laptop without containers does with a key of a Pod: honour, ignore with a note, refuse.
 
 Owns these lists. Must not know how a process is run.
 """
@@ -94,9 +93,7 @@ _FOLDER = f"{OURS}path-"
 
 
 def seen_in_container(pod: Mapping[str, Any], root: str) -> dict[str, Any]:
-    """Return the Pod with the paths of a container: templates had put `root`, the run's context
-    root, into them.
-    """
+    """Return the Pod with `/plx-context` in its paths again, where templates put `root`."""
     spec = {**pod["spec"]}
     for section in ("initContainers", "containers"):
         if spec.get(section):

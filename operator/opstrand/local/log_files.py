@@ -1,5 +1,4 @@
-"""The logs of local runs: a file for each attempt, with one timed line for each line of the
-program, as a kubelet keeps them.
+"""The logs of local runs: a file for each attempt, with the time of each line, as a kubelet's.
 
 Owns that format and its reader, which may read while another process writes. Must not know what a
 run is.

@@ -1,5 +1,4 @@
-"""What `ops.NAME` means among local runs: the name of an object, else the newest run whose file has
-this `name`.
+"""What `ops.NAME` means among local runs: an object's name, else the newest run of such a file.
 
 Owns that rule. In a cluster only an object has the name; on a laptop a file that runs again and
 again would have none. Imports next to nothing, because commands that only read runs use it.

@@ -23,9 +23,7 @@ _IDLE = frozenset({Phase.WAITING, Phase.QUEUED})
 
 
 class Patience:
-    """The seconds for which a run waits, which depend on what else runs. `now` is the session's
-    start.
-    """
+    """How many seconds a run waits, by what else runs. `now` is the start of the session."""
 
     def __init__(self, settings: Settings, now: datetime) -> None:
         self._settings = settings

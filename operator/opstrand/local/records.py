@@ -125,9 +125,7 @@ class Records:
                     yield project, name
 
     def read(self, key: Key) -> Manifest:
-        """Read the run. Raises RunGone if there is none, or if the file is not a run of
-        this key.
-        """
+        """Read the run. Raises RunGone if there is none, or if the file holds another run."""
         try:
             body = json.loads(self.run_file(key).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -180,11 +178,10 @@ class Records:
             return self._write(key, {**body, "metadata": metadata}, 0)
 
     def change(self, key: Key, change: Callable[[Manifest], Mapping[str, Any]]) -> Manifest:
-        """Replace the run by the result of `change`, with no other write in between. Raises RunGone
-        if there is none.
+        """Replace the run by the result of `change`, with no other write in between.
 
         `change` is called under the lock of the run: it must neither wait nor write another run. If
-        it raises, the run stays as it was.
+        it raises, the run stays as it was. Raises RunGone if there is none.
         """
         with self._locked(key):
             body = self.read(key)
@@ -219,9 +216,7 @@ class Records:
             file.write(b".")
 
     def remove(self, key: Key, uid: str | None = None) -> None:
-        """Remove the run and all that it left. Does nothing if there is none, or if its uid is not
-        `uid`.
-        """
+        """Remove the run and all that it left. Does nothing if it is gone or has another uid."""
         with suppress(RunGone), self._locked(key):
             body = self.read(key)
             if uid in (None, body["metadata"]["uid"]):

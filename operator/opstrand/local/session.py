@@ -1,5 +1,4 @@
-"""One process of `run --local`: an API on the loopback, a queue and a kubelet, over the runs that
-all local processes share.
+"""One process of `run --local`: a loopback API, a queue and a kubelet, over the shared runs.
 
 Owns what it starts, and that none of it stays. It executes the run that it was called for, and
 every run that a program of its runs creates; it only reads the runs of other processes. Must not
@@ -66,8 +65,7 @@ def _show_plan(plan: Plan) -> bytes:
 
 
 class LocalSession:
-    """Everything that one `run --local` starts; an async context manager that leaves nothing
-    running.
+    """Everything that one `run --local` starts, as an async context manager that ends all of it.
 
     `on_line` receives every line of the run's program as bytes, `on_change` the run after each
     change, `on_note` a message for the user.

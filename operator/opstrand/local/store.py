@@ -1,5 +1,4 @@
-"""The artifacts store of a laptop: a folder for each project, with a folder for each run by its
-uuid.
+"""The artifacts store of a laptop: a folder for each project, and in it one for each run's uuid.
 
 Owns how a run's files get there and how init steps find them: links in the run's root replace the
 mounts of a Pod. Must not copy.

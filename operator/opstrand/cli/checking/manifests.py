@@ -1,5 +1,4 @@
-"""Validate objects for kubectl in files, for `opstrand check`: a stream of documents, each by
-itself.
+"""Validate objects for kubectl, for `opstrand check`: a stream of documents, each by itself.
 
 Owns how they differ from polyaxonfiles, and the validation outside their `spec`. Every rule about
 the `spec` lives in `spec` and `core`.
@@ -73,9 +72,7 @@ def validate_manifest(document: Document, *, evaluate: Evaluate) -> Verdict:
 
 
 def _validate_itself(data: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield a problem for a ref to the object's own name: only here is a name known
-    before the run.
-    """
+    """Refuse a ref to the object's own name: only here is a name known before the run exists."""
     name, params = (data.get("metadata") or {}).get("name"), data["spec"].get("params")
     for param, written in (
         params.items() if data["kind"] == "Operation" and isinstance(params, Mapping) else ()

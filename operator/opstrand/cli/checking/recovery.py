@@ -1,5 +1,4 @@
-"""Find the further errors of a file after those that stop its validation: a misspelt key does not
-hide a wrong value.
+"""Find further errors after those that stop the validation: a misspelt key hides no wrong value.
 
 Owns leaving out what was reported, so that the rest is validated as if it were right, and dropping
 what only follows from that. Must not validate anything itself.
@@ -80,8 +79,7 @@ def _is_old(verdict: Verdict) -> bool:
 
 
 def _find(problem: Problem, document: Document) -> Path:
-    """Return the key to leave out: the wrong one, the nearest above a wrong item, or the one that
-    lacks a key.
+    """Return the key to leave out: the wrong one, the one above a wrong item, or one without a key.
 
     Returns an empty path if there is none.
     """

@@ -89,9 +89,7 @@ def fix_identity(body: Mapping[str, Any], *, project: str, uid: str | None) -> d
 
 
 def parse_uid(text: str) -> str:
-    """Return a uuid with or without dashes as an object's uid. Raises CliError for
-    anything else.
-    """
+    """Return a uuid with or without dashes as an object's uid. Raises CliError for other text."""
     plain = run_uuid(text)
     if len(plain) != 32 or set(plain) - set("0123456789abcdef"):
         raise CliError(f"--uuid {text!r}: expected 32 hexadecimal digits, with or without dashes")
@@ -109,10 +107,9 @@ def read_upstreams(bodies: Sequence[Mapping[str, Any]], settings: Settings) -> d
 
 
 def read_objects(name: str) -> list[Mapping[str, Any]]:
-    """Return the Operations in a file of YAML documents, or Lists as kubectl prints them; `-` is
-    stdin.
+    """Return the Operations in a file of YAML documents, or of Lists as kubectl prints them.
 
-    Raises CliError for anything else.
+    `-` is stdin. Raises CliError for anything else.
     """
     try:
         documents = parse_documents(

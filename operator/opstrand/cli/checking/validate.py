@@ -1,5 +1,4 @@
-"""Validate a submission without a cluster: one list of every error that is known before it is
-created.
+"""Validate a submission without a cluster: list every error that is known before it is created.
 
 Owns the order of the problems, by file and line, and which errors are left out for a component that
 has no params yet. Every rule itself lives in `spec` and `core`.

@@ -75,7 +75,7 @@ Check = Callable[[Cluster], Awaitable[list[Finding]]]
 
 
 async def _guard(name: str, check: Check, cluster: Cluster) -> list[Finding]:
-    """Turn a refusal into a warning: it says nothing about what the check would have found."""
+    """Run a check. A refusal becomes a warning, and another error of the API server a failure."""
     try:
         return await check(cluster)
     except Forbidden as error:
@@ -139,9 +139,7 @@ def _validate_version(version: Mapping[str, Any], cluster: Cluster) -> Finding:
 
 
 def _validate_clock(date: str, before: datetime, after: datetime) -> list[Finding]:
-    """Compare the Date header, which has whole seconds, with our clock before and after the
-    request.
-    """
+    """Compare the Date header, in whole seconds, with our clock before and after the request."""
     try:
         theirs = parsedate_to_datetime(date)
     except (TypeError, ValueError):

@@ -148,8 +148,7 @@ async def _follow_changes(
 
 @dataclass
 class LogCursor:
-    """Where to continue a log: the time of the last reported line, and how many lines of that time
-    were reported.
+    """Where to continue a log: after the first `count` lines that have the time `at`.
 
     Times have nanoseconds, but two lines may share one; the API server counts from whole seconds
     only.
@@ -182,9 +181,7 @@ class LogCursor:
         return text
 
     def _take_strange(self, raw: bytes) -> bytes | None:
-        """Return a line of the kubelet itself once: it says that the kubelet cannot
-        read the log.
-        """
+        """Return the kubelet's own message, that it cannot read the log, only once."""
         known, self._strange = self._strange, raw
         return None if raw == known else raw
 
@@ -296,9 +293,10 @@ async def follow_log(
     *,
     starts_again: bool = False,
 ) -> None:
-    """Pass on every line of a container until it has ended (unless it `starts_again`).
+    """Pass on every line of a container until it has ended, unless it `starts_again`.
 
-    `is_past` says that it will never start. Ends quietly if the Pod is gone.
+    Ends too once `is_past` says that the container will write no more, or never starts, and if the
+    Pod is gone.
     """
     cursor, patience = LogCursor(), Patience()
     while True:

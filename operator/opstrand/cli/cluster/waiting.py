@@ -1,5 +1,4 @@
-"""Waiting with an end: a time limit, Ctrl-C, SIGTERM and a closed terminal, each with its exit
-code.
+"""Waits that end: by a time limit, Ctrl-C, SIGTERM or a closed terminal, each with its exit code.
 
 Owns turning them into one exception. Must not know what the caller waits for.
 """

@@ -164,9 +164,7 @@ async def _read(api: Any, body: Any, wish: _Wish) -> None:
 
 
 async def _print_lines(api: Any, namespace: str, pod: str, query: dict[str, Any]) -> None:
-    """Print the lines. Always ask for times: the first one shows whether the beginning is still
-    there.
-    """
+    """Print the lines. Always ask for times, because the first one shows whether the log is cut."""
     from opstrand.cli.cluster.follow import split_line
 
     begins, size = "", 0

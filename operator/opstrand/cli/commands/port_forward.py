@@ -97,9 +97,7 @@ def _service_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 class _Relay:
-    """Forwards each connection to one local port to the Pod that the run's status names at that
-    time.
-    """
+    """Forwards each connection to a local port to the Pod that the run's status names then."""
 
     def __init__(self, cluster: Any, run: str, port: int, over: asyncio.Event) -> None:
         self._cluster, self._run, self._port, self._over = cluster, run, port, over

@@ -48,9 +48,7 @@ async def _wait_here(target: Target, runs: tuple[str, ...], seconds: float | Non
 
 
 async def _watch_records(bodies: list[Any]) -> list[Any]:
-    """Return every run's final body. It polls, because nothing announces a change to
-    this process.
-    """
+    """Return every run's final body. It polls, because no event reports a change to it."""
     from opstrand.cli.local_runs import read_record
     from opstrand.cli.output.spinner import LiveLine
     from opstrand.core.names import key_of

@@ -1,5 +1,4 @@
-"""`pathRef` and `urlRef`: components in other files and at URLs, read here because an operator in a
-cluster cannot.
+"""`pathRef` and `urlRef`: read components in other files and at URLs, which the operator cannot.
 
 Owns reading files and downloading, with their limits. Must not parse more of them than a document
 and its kind.
@@ -76,9 +75,7 @@ class FileError(CliError):
 
 
 class Reader:
-    """Replaces every `pathRef` and `urlRef` of an operation by its component, and records the
-    files.
-    """
+    """Replaces every `pathRef` and `urlRef` of an operation by its component; keeps the files."""
 
     def __init__(self) -> None:
         self.layers: list[Layer] = []

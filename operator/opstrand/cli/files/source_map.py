@@ -1,5 +1,4 @@
-"""Locate a problem in the user's files: from a path in the merged operation back to a line of a
-file.
+"""Locate a problem in the user's files: from a path in the merged operation to a line of a file.
 
 Owns that search. Must not validate anything. The parser locates the problems of its own file;
 merging, resolving and rendering know paths only.
@@ -80,9 +79,7 @@ def find_steps(data: Any, path: Path) -> tuple[Path, int]:
 
 
 def _follow(data: Any, path: Path, *, is_given: bool) -> tuple[Path, int]:
-    """Return the steps in this file that are nearest to the path, and how many of the path are
-    missing.
-    """
+    """Return the steps in this file nearest to the path, and how many of its steps are missing."""
     if not path:
         return (), 0
     ways = [
@@ -97,8 +94,7 @@ def _prepend(steps: Path, way: tuple[Path, int]) -> tuple[Path, int]:
 
 
 def _ways(data: Any, path: Path, is_given: bool) -> Iterator[tuple[Path, Any, Path]]:
-    """Yield (steps, the value there, the rest of the path) for each place a merged value may come
-    from.
+    """Yield (steps, the value there, the rest of the path) for each place a value may come from.
 
     The places are the operation itself, its component and its patch.
     """

@@ -36,9 +36,7 @@ class Submission:
 
     @property
     def prefix(self) -> str:
-        """The prefix of the run's name: the operation's name, else its component's, else the
-        file's.
-        """
+        """The prefix of the run's name: the operation's name, or the component's, or the file's."""
         component = self.spec.get("component")
         names = [
             self.spec.get("name"),

@@ -39,9 +39,7 @@ def open_streams() -> None:
 
 
 def drop_unread() -> None:
-    """Discard output that has no reader: otherwise the interpreter's last flush would change the
-    exit code.
-    """
+    """Discard output without a reader, or the interpreter's last flush would set the exit code."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -78,9 +76,7 @@ def show(text: str) -> None:
 
 
 def show_bytes(data: bytes) -> None:
-    """Print a program's own output to stdout, byte for byte; on a terminal only its text and
-    colours.
-    """
+    """Print a program's output to stdout, byte for byte; on a terminal only text and colours."""
     sys.stdout.flush()
     sys.stdout.buffer.write(
         keep_colours(data.decode(errors="replace")).encode() if sys.stdout.isatty() else data

@@ -1,5 +1,4 @@
-"""How data looks: tables, times, YAML and JSON. Only this module knows widths and colours of
-values.
+"""How data looks: tables, times, YAML, JSON. Only this module knows widths and colours of values.
 
 Must not fetch anything, and knows runs only by the fields of their objects.
 """

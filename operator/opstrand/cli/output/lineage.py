@@ -113,9 +113,7 @@ class Graph:
         )
 
     def as_tree(self, uuid: str) -> str:
-        """Return two trees under the run's name: what it took values from, and what took values
-        from it.
-        """
+        """Return two trees under the run's name: its upstream runs and its downstream runs."""
         return "\n".join(
             [self._label(uuid), *self._grow(uuid, upwards=True), *self._grow(uuid, upwards=False)]
         )

@@ -1,6 +1,4 @@
-"""`from polyaxon import tracking`: an alias of the client's module, so that `TRACKING_RUN` is
-always current.
-"""
+"""`from polyaxon import tracking`: the client's own module, so that `TRACKING_RUN` is current."""
 
 import sys
 
