@@ -1,4 +1,4 @@
-"""From what was written to one compiled operation, and all that can be said of it before it runs.
+"""From a written operation to one compiled operation, and all that can be validated before it runs.
 
 Must not resolve anything.
 """

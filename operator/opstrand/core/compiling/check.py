@@ -1,9 +1,7 @@
-"""What can be said of an operation's values without a cluster. A part of
-`core.validate_submission`.
+"""Validate an operation's values without a cluster; a part of `core.validate`.
 
-Owns putting the static rules together: params against declarations, refs, joins, the matrix, and
-every value that stands in the file. Must not look at runs: what needs one is silently left for
-later.
+Owns the combination of the static rules: params against declarations, refs, joins, the matrix, and
+every literal value in the file. Must not look at runs: what needs one is silently left for later.
 """
 
 from __future__ import annotations
@@ -34,9 +32,9 @@ from opstrand.text import suggest
 
 
 def check_values(compiled: Compiled, *, evaluate: Evaluate = refuse) -> list[Problem]:
-    """Everything that is wrong with the values of an operation, with paths; empty if nothing is.
+    """Find all problems of an operation's values, with paths.
 
-    `evaluate` is asked only for what a validation needs (a costly regex); no template is rendered.
+    `evaluate` is used only for what a validation needs (a costly regex); no template is rendered.
     """
     evaluate = metered(evaluate)
     problems = [*_check_types(compiled), *check_matrix(compiled.matrix)]
@@ -64,8 +62,8 @@ def check_values(compiled: Compiled, *, evaluate: Evaluate = refuse) -> list[Pro
 def _check_made(
     compiled: Compiled, matrix: Mapping[str, Any], evaluate: Evaluate
 ) -> Iterator[Problem]:
-    """What would end every run that a matrix makes, or one of them: a value that no input of that
-    name can take.
+    """Find what would end one or all of a matrix's runs: a value that no input of its
+    name accepts.
     """
     yield from check_spaces(matrix, compiled.inputs)
     yield from check_size(matrix)
@@ -100,8 +98,9 @@ def _check_made_values(
 
 
 def check_alone(compiled: Compiled) -> list[Problem]:
-    """What is wrong with the refs, joins and matrix of an operation whose component, and with it
-    every declaration, is not known.
+    """Find problems in the refs, joins and matrix of an operation without its component.
+
+    The declarations are not known then.
     """
     problems = [*check_refs(compiled), *check_matrix(compiled.matrix)]
     try:
@@ -122,8 +121,9 @@ def _check_types(compiled: Compiled) -> list[Problem]:
 
 
 def expected_types(ask: Ask) -> tuple[str, ...]:
-    """The types of an input that can hold what is asked for; empty where that is known only when
-    the run is there.
+    """Return the input types that can hold what is read.
+
+    Empty if that is known only once the run exists.
     """
     if ask.section == "files":
         return ("artifacts", "dict", "any")

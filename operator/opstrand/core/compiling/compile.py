@@ -1,8 +1,8 @@
-"""A component and an operation become one compiled operation.
+"""Compile a component and an operation into one compiled operation.
 
-Owns the order in which parts are laid over each other: the component, the operation's own fields,
-its `run`, the root shortcuts, its `runPatch`; presets before all that over the operation alone.
-Must not resolve a ref or render a template.
+Owns the order in which parts are merged: the component, the operation's own fields, its `run`, the
+root shortcuts, its `runPatch`; before all that, presets are merged over the operation alone. Must
+not resolve a ref or render a template.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from opstrand.spec.params import Param
 from opstrand.spec.patch import Strategy
 from opstrand.spec.polyaxonfile import dotted, parse_component, parse_operation
 
-#: Not laid over the component: they say what it is, or are applied in a way of their own.
+#: Not merged over the component: they identify the operation, or are applied in a way of their own.
 _APART = {
     "version",
     "kind",
@@ -59,7 +59,7 @@ def compile_operation(
     component: Component | None = None,
     presets: Sequence[Mapping[str, Any]] = (),
 ) -> Compiled:
-    """The operation over its component, with presets over the operation, first to last.
+    """Compile the operation over its component, with presets over the operation, first to last.
 
     `component` is the one that `hubRef` names, already found. Raises SpecError: nothing to run, a
     template file, a patch that does not fit, a pipeline or matrix that cannot work.
@@ -69,7 +69,7 @@ def compile_operation(
 
 
 def compile_written(written: Mapping[str, Any], hub: Mapping[str, Any] | None = None) -> Compiled:
-    """The same for an operation that was parsed as a part of another file: a pipeline's."""
+    """Do the same for an operation that was parsed as part of another file, a pipeline."""
     merged = _compose(written, hub, ())
     _validate(merged)
     compiled = _collect(merged)
@@ -82,8 +82,9 @@ def compile_written(written: Mapping[str, Any], hub: Mapping[str, Any] | None = 
 
 
 def compile_alone(operation: Operation) -> Compiled:
-    """What an operation says by itself while nobody has found the component that its `hubRef`
-    names: of what it runs, nothing.
+    """Compile what an operation says by itself while its `hubRef` component is not found.
+
+    What it runs is unknown.
     """
     return _collect({**operation.written, "run": {"kind": "job"}})
 
@@ -91,8 +92,9 @@ def compile_alone(operation: Operation) -> Compiled:
 def apply_presets(
     written: Mapping[str, Any], presets: Sequence[Mapping[str, Any]]
 ) -> Mapping[str, Any]:
-    """What was written with presets laid over it, first to last: each one's own strategy says how
-    it meets what is before it.
+    """Return what was written with presets merged over it, first to last.
+
+    Each preset's own strategy says how it merges over what is before it.
     """
     for preset in presets:
         model: type[Common] = Component if preset.get("kind") == "component" else Operation
@@ -142,7 +144,7 @@ def _strategy(written: Mapping[str, Any]) -> Strategy:
 def _compose(
     written: Mapping[str, Any], hub: Mapping[str, Any] | None, path: Path
 ) -> dict[str, Any]:
-    """One layer over the component below it, which may itself be a layer over another."""
+    """Compose one layer over the component below it, which may itself be a layer over another."""
     inline = written.get("component")
     below = inline if isinstance(inline, Mapping) else hub
     if below is None:
@@ -266,7 +268,7 @@ def _collect(merged: Mapping[str, Any]) -> Compiled:
 
 
 def _spread_commas(key: str, value: Any) -> Any:
-    """Tags and presets may be written as text with commas; they meet as lists."""
+    """Split tags and presets that are written as text with commas: they merge as lists."""
     if key not in ("tags", "presets") or not isinstance(value, str):
         return value
     return [word.strip() for word in value.split(",") if word.strip()]
@@ -277,7 +279,7 @@ def _items(value: Any) -> tuple[Any, ...] | None:
 
 
 def _mapping(value: Any) -> Mapping[str, Any] | str:
-    """A section, or the template that makes it."""
+    """Return a section, or the template that makes it."""
     return value if isinstance(value, Mapping | str) else {}
 
 

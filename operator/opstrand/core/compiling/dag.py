@@ -1,8 +1,8 @@
-"""A pipeline judged before anything of it runs: names, references, the graph, and whether values
-fit between operations.
+"""Validate a pipeline before any of it runs: names, refs, the graph, and whether values fit between
+operations.
 
-Owns the static checks of `run.kind: dag`. What an operation's own params must be is asked of
-`slots`; when an operation starts is `triggers`.
+Owns the static checks of `run.kind: dag`. `check_values` checks each operation's own params;
+`pipelines.triggers` says when an operation starts.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Pipeline:
 
 
 def read_pipeline(pipeline: Compiled, compile_node: CompileNode) -> Pipeline:
-    """The pipeline and everything that is wrong with it."""
+    """Read the pipeline and find all its problems."""
     written = pipeline.run.get("operations")
     if is_template(written):
         return Pipeline({})
@@ -92,8 +92,10 @@ def _components(run: Mapping[str, Any], problems: list[Problem]) -> dict[str, Ma
 
 
 def _check_size(written: Sequence[Any], components: Mapping[str, Any]) -> list[Problem]:
-    """A component counts in every operation that uses it: each of them is compiled and checked by
-    itself.
+    """Check the size of all operations together.
+
+    A component counts in every operation that uses it: each of them is compiled and checked
+    separately.
     """
     sizes = {name: count_values(component) for name, component in components.items()}
     total = sum(sizes.get(str(one.get("dagRef")), 0) for one in written if isinstance(one, Mapping))
@@ -179,7 +181,7 @@ def _upstreams(node: Node, nodes: Mapping[str, Node], problems: list[Problem]) -
 
 
 def _named(written: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(place, operation) of everything in an operation that names another one."""
+    """Return (place, operation) of everything in an operation that names another one."""
     found = []
     dependencies = written.get("dependencies")
     if isinstance(dependencies, list):
@@ -214,7 +216,7 @@ def _has_ref(value: Any) -> bool:
 
 
 def _cycles(nodes: Mapping[str, Node]) -> list[Problem]:
-    """Every circle that shares no operation with one that was told before."""
+    """Find every cycle that shares no operation with one that was reported before."""
     problems: list[Problem] = []
     for cycle in islice(
         find_cycles({name: node.upstreams for name, node in nodes.items()}), MAX_PROBLEMS
@@ -234,7 +236,7 @@ def _cycles(nodes: Mapping[str, Node]) -> list[Problem]:
 
 @dataclass(frozen=True)
 class _Giver:
-    """An operation of whose values others ask; what it declares by name is gathered once for all of
+    """An operation whose values others read; its declarations by name are collected once for all of
     them.
     """
 

@@ -1,8 +1,8 @@
-"""Laying one part of a file over another with a patchStrategy.
+"""Merge one part of a file over another with a patchStrategy.
 
 Owns what each strategy does to a value of each shape, measured on the published package: sections
-meet key by key, lists grow without doubles, free mappings merge deeply, scalars are taken or kept.
-Must not know which parts are laid over which: that is `compile`.
+merge key by key, lists grow without duplicates, free mappings merge deeply, scalars are replaced or
+kept. Must not know which parts are merged over which: `compile` does.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ANY = Shape("any")
 def merge_over(
     model: type[BaseModel], base: Mapping[str, Any], patch: Mapping[str, Any], strategy: Strategy
 ) -> dict[str, Any]:
-    """`base` with every key of `patch` laid over it, as `model` knows them."""
+    """Return `base` with every key of `patch` merged over it, as `model` knows them."""
     result = dict(base)
     fields = fields_of(model)
     for key, value in patch.items():
@@ -50,7 +50,10 @@ def _meet(shape: Shape, base: Any, value: Any, strategy: Strategy) -> Any:
 def _meet_section(
     shape: Shape, section: type[BaseModel], base: Mapping[str, Any], value: Any, strategy: Strategy
 ) -> Any:
-    """Key by key under every strategy; null is ignored. Of two kinds one is taken whole."""
+    """Merge a section key by key under every strategy; null is ignored.
+
+    Of two different kinds, one is kept whole.
+    """
     if value is None:
         return base
     if not isinstance(value, Mapping):
@@ -64,8 +67,9 @@ def _meet_section(
 
 
 def _meet_object(base: Mapping[str, Any], value: Any, strategy: Strategy) -> Any:
-    """A Kubernetes object: its own keys one by one, null ignored, what is below merged or taken
-    whole.
+    """Merge a Kubernetes object: its own keys one by one, null ignored.
+
+    What is below a key is merged or replaced whole.
     """
     if not isinstance(value, Mapping):
         return value if value is not None and strategy in ("post_merge", "replace") else base
@@ -94,8 +98,9 @@ def _merge(shape: Shape, base: Any, value: Any, strategy: Strategy) -> Any:
 
 
 def _to_key(item: Any) -> str:
-    """Equal for equal items, whatever the order of their keys: long lists are not compared each
-    with each.
+    """Return a key that is equal for equal items, whatever the order of their keys.
+
+    So long lists are not compared item by item with each other.
     """
     return json.dumps(item, sort_keys=True)
 

@@ -1,5 +1,5 @@
-"""What can be known of a run from its own object alone: the compiled operation, its identity, its
-refs, its policies.
+"""Prepare a run from its own object alone: the compiled operation, its identity, its refs, its
+policies.
 
 Owns the way from a custom resource's body to `Compiled`. Pure, and the same for a laptop and a
 cluster. Must not look at other runs.
@@ -26,13 +26,13 @@ from opstrand.spec.polyaxonfile import Operation, parse_component, parse_operati
 from opstrand.text import shorten
 
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-#: What conditions, history and times may still add to a status after the freeze.
+#: Bytes that conditions, history and times may still add to a status after the freeze.
 _ROOM = 64 * 1024
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run's own part.
+    """What a run's own object says.
 
     `compiled` is None while its hub component is missing (`missing_component` names it).
     """
@@ -71,11 +71,10 @@ class Prepared:
 def prepare(
     body: Mapping[str, Any], *, settings: Settings, component: Mapping[str, Any] | None = None
 ) -> Prepared:
-    """Everything that `body` says of itself. `component` is the spec of the Component that its
-    `hubRef` names, if it was found.
+    """Prepare everything that `body` says of itself.
 
-    Raises SpecError with all that is wrong with the file; paths are those of the custom resource's
-    spec.
+    `component` is the spec of the Component that its `hubRef` names, if it was found. Raises
+    SpecError with all problems of the file; paths are those of the custom resource's spec.
     """
     identity = read_identity(body, settings)
     spec = body.get("spec") or {}
@@ -99,9 +98,10 @@ def prepare(
 
 
 def component_name(hub_ref: str, path: str = "hubRef") -> str:
-    """The object that a hubRef names:
+    """Return the name of the Component that a hubRef names.
 
-    `echo` is `echo`, `echo:v2` is `echo.v2`. SpecError for what no object can be named.
+    `echo` is `echo`, `echo:v2` is `echo.v2`. Raises SpecError for a hubRef that cannot be the name
+    of an object.
     """
     name = hub_ref.replace(":", ".", 1)
     if len(name) > 253 or not _OBJECT_NAME.fullmatch(name):

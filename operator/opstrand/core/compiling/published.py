@@ -1,7 +1,7 @@
-"""The compiled operation of a run as the published platform shows one: one layer, with the values
-that the run has in place.
+"""Show the compiled operation of a run as the published platform does: one layer, with the run's
+values in place.
 
-Owns where a value is shown: at its declaration, or among the `contexts` where it has none. Pure.
+Owns where a value is shown: at its declaration, or among the `contexts` if it has none. Pure.
 Renders no template and reads no other run: a value that is not known yet is left out.
 """
 
@@ -20,7 +20,7 @@ from opstrand.errors import SpecError
 from opstrand.spec.io import IO
 from opstrand.spec.polyaxonfile import parse_component, parse_operation
 
-#: All that the published client knows of a compiled operation; it refuses any other key.
+#: All keys that the published client knows of a compiled operation; it refuses any other key.
 _KEYS = (
     *(
         "name",
@@ -47,16 +47,16 @@ _KEYS = (
     ),
     *("trigger", "conditions", "skipOnUpstreamSkip", "strictParams", "inputs", "outputs", "run"),
 )
-#: Other spellings of a declaration's keys; two of one key would be read as two settings.
+#: Other spellings of a declaration's keys; two spellings of one key would be read as two settings.
 _ALIASES = {name: field.alias for name, field in IO.model_fields.items() if field.alias}
-#: The values that each attempt of a run is rendered from.
+#: The status keys of the values that each attempt of a run is rendered from.
 _FROZEN = {"contexts": "inputs", "inputs": "inputs", "outputs": "frozenOutputs"}
 
 
 def compile_published(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The compiled operation of this run.
+    """Return the compiled operation of this run.
 
-    Raises SpecError where there is none: the file is invalid, or its component is not known.
+    Raises SpecError if there is none: the file is invalid, or its component is not known.
     """
     operation, status = parse_operation(body.get("spec") or {}), read_status(body)
     component = None
@@ -73,9 +73,9 @@ def compile_published(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def place_values(compiled: Compiled, frozen: Mapping[str, Any]) -> dict[str, Any]:
-    """The compiled operation with its params in place.
+    """Return the compiled operation with its params in place.
 
-    Values of `frozen`, a run's status, win over those that are written.
+    Values of `frozen`, a run's status, win over written ones.
     """
     slots, problems = make_slots(compiled, parse_joins(compiled))
     if problems:
@@ -102,7 +102,7 @@ def place_values(compiled: Compiled, frozen: Mapping[str, Any]) -> dict[str, Any
 
 
 def _read_value(slot: Slot, frozen: Mapping[str, Any]) -> Any:
-    """In the type that the declaration names, as far as the value fits it."""
+    """Return the value in its declared type, as far as it fits."""
     known = frozen.get(_FROZEN[slot.section]) or {}
     if slot.name in known:
         value = known[slot.name]
@@ -114,8 +114,9 @@ def _read_value(slot: Slot, frozen: Mapping[str, Any]) -> Any:
 
 
 def _place(item: Mapping[str, Any], slot: Slot | None, value: Any) -> dict[str, Any]:
-    """A declaration with its value, and where the value goes; what has a value is not required any
-    more.
+    """Return a declaration with its value, and where the value goes.
+
+    A declaration with a value is not required any more.
     """
     item = {_ALIASES.get(key, key): setting for key, setting in item.items()}
     if slot is None:

@@ -1,5 +1,5 @@
-"""The root shortcuts and patches of a run: `cmd`, `env`, `resources`, `container` and the like,
-laid over every main container.
+"""Merge the root shortcuts and patches of a run (`cmd`, `env`, `resources`, `container` and others)
+over its main containers.
 
 Owns where in a runtime a patch lands: a job has one container, a distributed run one for each role.
 Must not know the rest of a file.
@@ -25,7 +25,7 @@ from opstrand.spec.shortcuts import spread_resources
 from opstrand.spec.validation import validate
 
 Run = Mapping[str, Any]
-#: Laid over the runtime as they are, in this order, after the container's own.
+#: Merged over the runtime as they are, in this order, after the container's own.
 _PLAIN = ("environment", "init", "connections", "sidecars", "volumes")
 
 
@@ -37,11 +37,11 @@ def merge_over_run(
     *,
     validate_submission: bool = False,
 ) -> dict[str, Any]:
-    """A runtime with a patch laid over it. A patch in a role's words goes to every role of a
-    distributed run.
+    """Return a runtime with a patch merged over it.
 
-    With `validate_submission` the patch is checked against the runtime first; SpecError has paths
-    inside the patch.
+    A patch with the keys of a role goes to every role of a distributed run. With
+    `validate_submission` the patch is checked against the runtime first; SpecError has paths inside
+    the patch.
     """
     model = runtimes().get(kind)
     if model is None:
@@ -80,9 +80,9 @@ def _merge_roles(
 
 
 def _roles(model: type[BaseModel], run: Run) -> list[tuple[str, ...]]:
-    """Where the roles of a distributed run are:
+    """Return where the roles of a distributed run are.
 
-    ("worker",), or ("workers", "small") for named groups.
+    That is ("worker",), or ("workers", "small") for named groups.
     """
     found: list[tuple[str, ...]] = []
     for key, (shape, _) in fields_of(model).items():
@@ -109,9 +109,9 @@ def _role_model(model: type[BaseModel]) -> type[BaseModel]:
 
 
 def _validate_patch(model: type[BaseModel], patch: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The patch as documented.
+    """Validate the patch and return it in the documented spelling.
 
-    A patch is an open mapping until it meets the runtime, whose keys it has.
+    A patch is an open mapping until its runtime, and so its keys, are known.
     """
     try:
         return cast(Mapping[str, Any], validate(model, patch).data)
@@ -123,9 +123,9 @@ def _validate_patch(model: type[BaseModel], patch: Mapping[str, Any]) -> Mapping
 
 
 def apply_shortcuts(run: Run | None, written: Mapping[str, Any], strategy: Strategy) -> Run | None:
-    """`run` with the root shortcuts of one layer.
+    """Return `run` with the root shortcuts of one layer.
 
-    Without a runtime `ports` makes a service, any other a job.
+    Without a runtime, `ports` makes a service and any other shortcut a job.
     """
     if written.get("ports") is not None:
         run = _lay(run, {"ports": written["ports"]}, strategy, "service")
@@ -152,8 +152,9 @@ def _lay(run: Run | None, patch: Mapping[str, Any], strategy: Strategy, kind: st
 
 
 def _apply_command(run: Run | None, cmd: Any, strategy: Strategy) -> Run:
-    """One script of all lines, as a whole pair of command and args: half of it would mix with the
-    component's.
+    """Merge one script of all lines, as a whole pair of command and args.
+
+    Half of the pair would mix with the component's.
     """
     lines = [cmd] if isinstance(cmd, str) else list(cmd)
     pair = {"command": ["/bin/sh", "-c"], "args": ["\n".join(["set -e", *lines])]}
@@ -223,7 +224,9 @@ def _containers(run: Run) -> dict[int, Any]:
 
 
 def _change_containers(run: Run, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Run:
-    """The run with every main container changed; templates in their place are left alone."""
+    """Return the run with every main container changed; templates in their place stay
+    as they are.
+    """
     model = runtimes()[str(run["kind"])]
     result = dict(run)
     if "container" in fields_of(model):

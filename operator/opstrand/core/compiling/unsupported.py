@@ -1,7 +1,7 @@
-"""What of the format this version does not run: every part is parsed and checked, and what would
-not be done is said, never ignored.
+"""Parts of the format that this version does not run: they are parsed, checked and reported, never
+ignored.
 
-Owns that list. What only rendering knows (`plugins`) is `pod_rules`' business.
+Owns that list. `pod_rules` checks what only rendering knows (`plugins`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from opstrand.errors import Problem
 
 #: Kinds of runs that this version starts.
 RUN_KINDS = ("job", "service")
-#: Section -> its name in a sentence, and what does the same today.
+#: Section -> its name in a sentence, and what to use instead today.
 _SECTIONS = {
     "matrix": ("a matrix", ""),
     "schedule": ("a schedule", ""),
@@ -24,7 +24,7 @@ _SECTIONS = {
 
 
 def find_missing(compiled: Compiled) -> list[Problem]:
-    """What the operation asks for and would not get."""
+    """Find what the operation requests and would not get."""
     problems = []
     if compiled.kind not in RUN_KINDS:
         what = "a pipeline" if compiled.kind == "dag" else f"a run of the kind '{compiled.kind}'"

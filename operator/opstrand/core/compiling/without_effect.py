@@ -1,10 +1,9 @@
-"""Keys of the format that this version accepts and that change nothing, each with what is the case
-instead.
+"""Keys of the format that this version accepts without any effect, each with an explanation.
 
-Owns that table: `check`, `run` and the API print what it finds. A key that is refused is not in it
-(`offered`, `pods.pod_rules`), nor one that does nothing in `run --local` alone (`local.limits`). A
-test goes through every key of every section: one that changes neither the Pod nor the run's status
-must be here.
+Owns that table: `check`, `run` and the API print what it finds. Keys that are refused are in
+`unsupported` and `pods.pod_rules`; keys without effect only in `run --local` are in `local.limits`.
+A test goes through every key of every section: one that changes neither the Pod nor the run's
+status must be in this table.
 """
 
 from __future__ import annotations
@@ -39,8 +38,9 @@ Rule = Callable[[Any, Compiled], bool]
 
 @dataclass(frozen=True)
 class Idle:
-    """A key by its path (`[]`: each item of a list) and why it changes nothing; `kind` and
-    `applies` say where that is so.
+    """A key by its path (`[]`: each item of a list) and why it has no effect.
+
+    `kind` and `applies` say for which operations that is so.
     """
 
     path: str
@@ -145,7 +145,7 @@ TABLE = (
 
 
 def find_idle(compiled: Compiled, *, is_alone: bool = False) -> Iterator[str]:
-    """Every key of the operation that changes nothing, as `path: why`.
+    """Yield every key of the operation without effect, as `path: why`.
 
     `is_alone`: its component, and so its kind, is not known here.
     """
@@ -162,7 +162,7 @@ def find_idle(compiled: Compiled, *, is_alone: bool = False) -> Iterator[str]:
 
 
 def find_idle_orders(operation: Operation) -> Iterator[str]:
-    """The same of `control`, which is the operation's alone."""
+    """Yield the same for `control`, which only an operation has."""
     control = operation.control
     if control is not None and control.resume is not None:
         yield "control.resume: no run is resumed by this version"
@@ -171,7 +171,7 @@ def find_idle_orders(operation: Operation) -> Iterator[str]:
 
 
 def _locate(value: Any, path: str, before: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value that is there at a path of the table, with its own path."""
+    """Yield every existing value at a path of the table, with its own path."""
     step, _, rest = path.partition(".")
     key, is_each = step.removesuffix("[]"), step.endswith("[]")
     inner = value.get(key) if isinstance(value, Mapping) else None

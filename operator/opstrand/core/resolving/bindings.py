@@ -1,5 +1,4 @@
-"""Which value goes where: the params of an operation matched with the inputs and outputs of its
-component.
+"""Match the params of an operation with the inputs and outputs of its component.
 
 Owns the rules that need no value: what is declared, what is required, which names are reserved, and
 where each value comes from. Must not resolve refs or render templates.
@@ -29,9 +28,10 @@ Source = Literal["literal", "default", "ref", "join", "matrix", "template"]
 
 @dataclass(frozen=True)
 class Slot:
-    """A value that a run is to have:
+    """One value that a run is to have.
 
-    `name` in `section`, from `value` (as written), or from `ask` of `ref`, or of the join `join`.
+    It is `name` in `section`, from `value` (as written), or from `ask` of `ref`, or of the join
+    `join`.
     """
 
     name: str
@@ -54,10 +54,10 @@ class Slot:
 def make_slots(
     compiled: Compiled, asked: Mapping[str, tuple[int, JoinParam, Ask]]
 ) -> tuple[list[Slot], list[Problem]]:
-    """The slots in the order of `inputs` (context values, then declared ones), then `outputs`; and
-    what is wrong with them.
+    """Return the slots in the order of `inputs` (context values, then declared ones), then
+    `outputs`; and their problems.
 
-    `asked` are the params of joins: name to (index of the join, param, what is asked of each run).
+    `asked` are the params of joins: name to (index of the join, param, what is read of each run).
     """
     problems: list[Problem] = []
     slots = [*_make_contexts(compiled, asked, problems)]
@@ -122,7 +122,7 @@ def _make_slot(
     param: Param | JoinParam,
     joined: tuple[int, JoinParam, Ask] | None,
 ) -> Slot:
-    """The slot of a value that was given.
+    """Make the slot of a value that was given.
 
     A param's own connection, toInit and toEnv win over the declaration's.
     """
@@ -153,8 +153,9 @@ def _make_slot(
 
 
 def _check_fit(slot: Slot) -> None:
-    """What is asked of another run must be such as the declaration takes, as far as that is known
-    before there is a run.
+    """Check that the declaration accepts what is read of another run, before there is a run.
+
+    Only values whose shape is the same for every run can be checked.
     """
     if slot.io is None or slot.ask is None:
         return
@@ -190,7 +191,7 @@ _SHAPES: dict[type, str] = {dict: "a mapping", list: "a list", str: "a text", in
 def _make_declared(
     io: IO, section: Section, param: Param | None, joined: tuple[int, JoinParam, Ask] | None
 ) -> Slot | None:
-    """The slot of a declared input or output, or None for an output that has no value yet."""
+    """Make the slot of a declared input or output; None for an output without a value yet."""
     given: Param | JoinParam | None = joined[1] if joined else param
     if given is not None and (
         joined or (param and param.ref is not None) or given.value is not None
@@ -207,15 +208,15 @@ def _make_declared(
 
 
 def _with_value(given: Param | JoinParam | None, value: Any) -> Param:
-    """A param of another value that keeps what was said about where the value goes."""
+    """Return a param with another value that keeps where the value goes."""
     param = given if isinstance(given, Param) else Param.model_construct()
     return param.model_copy(update={"value": value})
 
 
 def _is_delayed(io: IO, section: Section) -> bool:
-    """Whether the value may still be missing now.
+    """Return whether the value may still be missing now.
 
-    On for outputs, off for inputs, unless the declaration says otherwise.
+    True for outputs, False for inputs, unless the declaration says otherwise.
     """
     if io.delay_validation is not None:
         return io.delay_validation
@@ -234,9 +235,9 @@ def _require(io: IO, section: Section, path: str) -> SpecError:
 def bind(
     value: Any, slot: Slot, *, evaluate: Evaluate = refuse, validator: Validator | None = None
 ) -> Any:
-    """The final value of a slot: converted by its declaration and checked against its rules.
+    """Return the final value of a slot: converted by its declaration and checked against its rules.
 
-    `validator` has them ready.
+    `validator`: the prepared rules of the declaration.
     """
     io = slot.io
     if value is None and io is not None:

@@ -1,8 +1,8 @@
-"""Runs that wait for each other: none of them would ever start, so the circle is an error of each
-that is in it.
+"""Find runs that wait for each other: none would ever start, so the cycle is an error of each of
+them.
 
-Owns finding it, from the bodies of runs that are not frozen yet. Must not judge refs beyond that:
-who reads a run's own says what is wrong with them.
+Owns the search, on the bodies of runs that are not frozen yet. Must not validate refs beyond that:
+a wrong ref is reported when its own run is read.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ Find = Callable[[Ref], Body | None]
 
 
 def check_circle(body: Body, find: Find) -> None:
-    """Follow what this run waits for, and what that waits for, as far as nothing has started.
-    SpecError RefToItself where that leads back.
+    """Follow what this run waits for, transitively, as far as nothing has started.
 
-    `find` gives the run that a ref names, as it does for every other run of the project.
+    `find` returns the run that a ref names, as it does for every other run of the project. Raises
+    SpecError RefToItself if the way leads back.
     """
     own, name = run_uuid(body["metadata"]["uid"]), body["metadata"]["name"]
     ways: list[tuple[str, tuple[str, ...], Body]] = [
@@ -34,7 +34,7 @@ def check_circle(body: Body, find: Find) -> None:
     while ways:
         path, names, other = ways.pop()
         uuid = run_uuid(other["metadata"]["uid"])
-        # A ref straight to the run itself is refused in its own words.
+        # A ref straight to the run itself is refused elsewhere, with its own message.
         if uuid == own and len(names) > 1:
             raise SpecError(
                 "RefToItself",
@@ -48,7 +48,7 @@ def check_circle(body: Body, find: Find) -> None:
 
 
 def _iter_awaited(body: Body, find: Find) -> Iterator[tuple[str, Body]]:
-    """The param, and the run that it waits for, of each that the run cannot start without."""
+    """Yield each param without which the run cannot start, and the run it waits for."""
     status = read_status(body)
     if is_frozen(status) or parse_phase(status).is_final:
         return
@@ -59,7 +59,7 @@ def _iter_awaited(body: Body, find: Find) -> Iterator[tuple[str, Body]]:
         try:
             ref, early = parse_ref(written["ref"]), is_early(parse_ask(written.get("value")))
         except SpecError:
-            # That run ends of it by itself, and with it the wait.
+            # The other run fails because of this error by itself, which ends the wait.
             continue
         other = None if early or ref.kind == "dag" else find(ref)
         if other is not None:

@@ -1,7 +1,7 @@
 """Joins: params whose values come from every run that a query finds.
 
 Owns what a join may say, which runs of a project it finds, and how the values of many runs become
-one. Must not read a cluster: the shell hands over every run of the project. Source: the references
+one. Must not read a cluster: the caller passes every run of the project. Source: the references
 document ("you cannot provide ref to joins' params or matrix params").
 """
 
@@ -28,9 +28,10 @@ _NO_REF = "you cannot give a ref here: {why}"
 
 
 def parse_joins(compiled: Compiled) -> dict[str, tuple[int, JoinParam, Ask]]:
-    """Every param of every join: name to (index of the join, param, what is asked of each run).
+    """Parse every param of every join: name to (index of the join, param, what is read of each
+    run).
 
-    SpecError with all that is wrong.
+    Raises SpecError with all problems.
     """
     if isinstance(compiled.joins, str):
         raise SpecError(
@@ -69,7 +70,7 @@ def parse_joins(compiled: Compiled) -> dict[str, tuple[int, JoinParam, Ask]]:
     return asked
 
 
-#: Part of a search -> what checks it. Of what a template makes, that is done once it is made.
+#: Part of a search -> its check. A part that a template makes is checked once it is rendered.
 _SEARCH: dict[str, Callable[[Any, str], object]] = {
     "query": parse_query,
     "sort": parse_sort,
@@ -83,7 +84,7 @@ def _is_rendered_later(written: Any) -> bool:
 
 
 def _check_search(asked: Mapping[str, Any], path: str) -> Iterator[Problem]:
-    """What is wrong with a search whatever there is to find."""
+    """Find the problems of a search that do not depend on the runs."""
     for key, written in asked.items():
         try:
             _SEARCH[key](written, f"{path}.{key}")
@@ -132,10 +133,10 @@ def _parse_param(written: Any, path: str) -> JoinParam:
 def read_join(
     ask: Ask, runs: Sequence[Upstream], charge: Callable[[Any], None] = lambda value: None
 ) -> Any:
-    """One value from many runs, in their order: a list with null where a run has none, or one
-    ArtifactsType of all their files.
+    """Make one value from many runs, in their order.
 
-    `charge` is called with the value of each run as soon as it is there, and may refuse to go on.
+    It is a list, with null for a run without the value, or one ArtifactsType of all their files.
+    `charge` is called with the value of each run as soon as it is read, and may raise to stop.
     """
     values: list[Any] = []
     for run in runs:
@@ -157,7 +158,7 @@ def _join_files(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def check_matrix(matrix: Any, path: str = "matrix") -> list[Problem]:
-    """A matrix spans literal values: every param with a ref in it is refused."""
+    """Check that a matrix has literal values only: every param with a ref in it is refused."""
     if isinstance(matrix, Mapping):
         if matrix.get("ref") is not None and set(matrix) <= PARAM_KEYS | {"kind"}:
             message = _NO_REF.format(
@@ -179,7 +180,7 @@ def check_matrix(matrix: Any, path: str = "matrix") -> list[Problem]:
 
 
 def find_search(join: Mapping[str, Any]) -> dict[str, Any]:
-    """What a join says of the runs that it looks for: all of it may have templates."""
+    """Return the search part of a join, all of which may have templates."""
     return {key: join[key] for key in _SEARCH if join.get(key) is not None}
 
 
@@ -191,8 +192,9 @@ def search(
     *,
     evaluate: Evaluate = refuse,
 ) -> Sequence[Upstream]:
-    """The runs of the project that a join finds now, in its order; templates in it read `values`,
-    and what they print are values.
+    """Return the runs of the project that a join finds now, in its order.
+
+    Templates in the search read `values`, and what they print are values.
     """
     found = render(find_search(join), values, path, evaluate=evaluate, traced=True)
     problems = list(_check_search(found, path))

@@ -1,23 +1,23 @@
-"""Whether a text holds any, or all, of many parts, without looking for each part in each text.
+"""Find whether a text contains any, or all, of many parts without a separate search for each part.
 
-Owns that search and what it may cost. Parts of one length are looked for together: every stretch of
-the text that has this length is looked up among them. Must not know what is searched for or why.
+Owns that search and its cost limit. Parts of one length are searched together: every substring of
+this length is looked up among them. Must not know what is searched for or why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-#: What one search among all texts of a value may cost, in steps of about a tenth of a microsecond.
+#: The most steps, of about a tenth of a microsecond each, for one search in all texts of a value.
 STEPS = 10_000_000
 
 
 class TooManySteps(Exception):
-    """The parts and the texts are such that the search would take too long."""
+    """The search of these parts in these texts would take too long."""
 
 
 class Parts:
-    """Parts to look for in one text after the other; together they may cost `steps`."""
+    """Parts to search for in one text after the other; together the searches may take `steps`."""
 
     def __init__(self, parts: Iterable[str], steps: int = STEPS) -> None:
         self._by_length: dict[int, set[str]] = {}
@@ -56,8 +56,9 @@ class Parts:
         )
 
     def _is_cheaper_one_by_one(self, parts: set[str], text: str) -> bool:
-        """Which of the two ways takes fewer steps; raises TooManySteps where even that one takes
-        too many.
+        """Return whether the search part by part takes fewer steps.
+
+        Raises TooManySteps if even the cheaper way takes too many.
         """
         one_by_one, together = (
             len(parts) * (1 + len(text) // 500),

@@ -3,8 +3,8 @@ offset.
 
 Owns its grammar and what each condition means: only what the author of a query wrote is grammar,
 what a template printed into it is one value. Works on any records, through a function that reads a
-field of one. Must not know where runs are kept. Source: the package's query language, as measured;
-conditions are `~ > >= < <= | .. nil %`.
+field of one. Must not know where runs are stored. Source: the package's query language, as
+measured; conditions are `~ > >= < <= | .. nil %`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Read = Callable[[Any, str], Any]
 Restore = Callable[[str], str]
 
 _COUNT = re.compile(r"\s*[0-9]{1,18}\s*")
-#: No search gives more, whatever it asks for.
+#: The most runs of one page, whatever limit is requested.
 MOST = EDGES
 _TIMES = ("created_at", "updated_at", "started_at", "finished_at", "schedule_at")
 _PLAIN = (
@@ -45,7 +45,7 @@ _PLAIN = (
 )
 _NUMBERS = ("duration", "wait_time")
 _COMPARING = (">", ">=", "<", "<=", "range")
-#: Fields that hold a uuid, which may be asked for with or without dashes.
+#: Fields that hold a uuid, which may be written with or without dashes.
 _UUIDS = ("uuid", "id", "pipeline", "controller", "original", "upstream", "upstream.uuid")
 FIELDS = (
     "uuid",
@@ -72,10 +72,10 @@ _SECTIONS = {
     "upstream": "upstream",
     "project": "project",
 }
-#: Parts of each of several things that a run has; every other name after `artifacts.` is that of an
+#: Fields of each item of a list that a run has. Any other name after `artifacts.` is the name of an
 #: artifact, and means its path.
 _PARTS = {"artifacts": ("name", "kind", "path", "state"), "upstream": ("uuid", "name", "kind")}
-#: Sections with nothing else in them.
+#: Sections that have only these names.
 _NAMES = {"upstream": _PARTS["upstream"], "project": ("name", "owner")}
 
 
@@ -118,7 +118,10 @@ def select(
     read: Read | None = None,
     path: str = "query",
 ) -> list[Run]:
-    """One page of what `find` finds. A limit of 0 is none; SpecError InvalidSpec."""
+    """Return one page of the runs that `find` returns. A limit of 0 means none is set.
+
+    Raises SpecError InvalidSpec.
+    """
     found, start = find(query, sort, runs, read=read, path=path), parse_count(offset, path)
     return found[start : start + min(parse_count(limit, path) or MOST, MOST)]
 
@@ -131,8 +134,9 @@ def find(
     read: Read | None = None,
     path: str = "query",
 ) -> list[Run]:
-    """Every run that a query finds, in order: newest first unless `sort` says otherwise, and what
-    is equal then by name: the same runs come in the same order whoever looks. SpecError
+    """Return every run that matches a query, newest first unless `sort` says otherwise.
+
+    Equal runs are sorted by name, so that the order is the same for every caller. Raises SpecError
     InvalidSpec.
     """
     conditions = parse_query(query or "", path)
@@ -149,7 +153,7 @@ def find(
 
 
 def parse_query(query: str, path: str = "query") -> tuple[Condition, ...]:
-    """The conditions of a query, all of which must hold."""
+    """Parse a query into its conditions, all of which must hold."""
     skeleton, restore = _set_values_aside(query, path)
     parts = [part for part in skeleton.split(",") if part.strip()]
     _check_count(len(parts), CONDITIONS, "conditions", path)
@@ -176,11 +180,10 @@ _ASIDE = re.compile("\0([0-9]+)\0")
 
 
 def _set_values_aside(text: Any, path: str) -> tuple[str, Restore]:
-    """The text with a mark for each value that a template printed, and what puts the values back
-    into a part of it.
+    """Replace each value that a template printed by a mark.
 
-    A text with nothing of the author's in it (`"{{ query }}"`) is a query that was handed over as a
-    whole.
+    Also return the function that restores the values in a part of the text. A text without anything
+    of the author's (`"{{ query }}"`) is a query that was given as a whole.
     """
     _expect_text(text, path)
     pieces = list(pieces_of(text))
@@ -213,7 +216,7 @@ def _parse_condition(part: str, restore: Restore, path: str) -> Condition:
 
 
 def _parse_test(test: str) -> tuple[str, tuple[str, ...]]:
-    """The operator and its values."""
+    """Return the operator and its values."""
     for operator in (">=", "<=", ">", "<"):
         if test.startswith(operator):
             return operator, (test[len(operator) :].strip(),)
@@ -251,7 +254,7 @@ def _check_field(field: str, path: str) -> str:
 
 
 def parse_sort(sort: str, path: str = "sort") -> list[tuple[str, bool]]:
-    """(field, whether down) of each key, the first one counts most."""
+    """Return (field, whether descending) of each key, the most significant first."""
     skeleton, restore = _set_values_aside(sort, path)
     keys = [key.strip() for key in skeleton.split(",") if key.strip()]
     _check_count(len(keys), SORT_KEYS, "keys to sort by", path)
@@ -261,7 +264,7 @@ def parse_sort(sort: str, path: str = "sort") -> list[tuple[str, bool]]:
 
 
 def parse_count(value: Any, path: str) -> int:
-    """A limit or an offset, as a number or its text; nothing is 0."""
+    """Parse a limit or an offset, a number or its text; an absent one is 0."""
     number = int(value) if isinstance(value, str) and _COUNT.fullmatch(value) else value
     if number is not None and (
         isinstance(number, bool) or not isinstance(number, int) or number < 0
@@ -271,7 +274,7 @@ def parse_count(value: Any, path: str) -> int:
 
 
 def _sort(runs: list[Run], field: str, down: bool, read: Read) -> list[Run]:
-    """By one field; runs without it come last, whichever way."""
+    """Sort by one field; runs without it come last in either direction."""
     keyed = [(_rank(read(run, field), field), run) for run in runs]
     there = sorted(
         (one for one in keyed if one[0] is not None),
@@ -291,9 +294,9 @@ def _rank(value: Any, field: str) -> tuple[int, Any] | None:
 
 
 def read_field(run: Any, field: str) -> Any:
-    """A field of an `Upstream`, or of a mapping in the API's spelling.
+    """Read a field of an `Upstream`, or of a mapping in the API's spelling.
 
-    A list where the run has several.
+    Returns a list if the run has several values.
     """
     section, dot, name = ("upstream", ".", "uuid") if field == "upstream" else field.partition(".")
     if dot:
@@ -356,8 +359,9 @@ _TEXT_TESTS: dict[str, Callable[[str, str], bool]] = {
 
 
 def _is_one_of(condition: Condition, value: Any) -> bool:
-    """Whether the condition names the value, as its field is written: one look, however many values
-    it names.
+    """Return whether the condition names the value, in the spelling of its field.
+
+    One look-up, however many values the condition names.
     """
     if condition.field in _UUIDS:
         return str(value).replace("-", "") in condition.uuids
@@ -371,8 +375,9 @@ def _is_one_of(condition: Condition, value: Any) -> bool:
 
 
 def _compare(condition: Condition, value: Any, wanted: str, *, end: bool = False) -> int | None:
-    """-1, 0 or 1 as numbers or moments, None where the value is neither; `end`: a date without a
-    time stands for its last moment.
+    """Return -1, 0 or 1, comparing as numbers or moments; None if the value is neither.
+
+    `end`: a date without a time stands for its last moment.
     """
     if condition.field in _TIMES:
         left, right = _moment(value), _moment(wanted, end=end)
@@ -391,7 +396,7 @@ def _number(text: str) -> float | None:
 
 
 def _moment(value: Any, *, end: bool = False) -> datetime | None:
-    """A moment in UTC, or None for what is none."""
+    """Parse a moment in UTC; None if the value is none."""
     if isinstance(value, datetime):
         moment = value
     elif isinstance(value, date):

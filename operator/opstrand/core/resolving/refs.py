@@ -1,9 +1,9 @@
-"""References to other runs: their grammar, which runs an operation needs, and what a run looks like
-from outside.
+"""Refs to other runs: their grammar, which runs an operation needs, and what a run looks like to
+others.
 
-Owns `ref` and `value` of a param with a ref, judged without looking at any run. Must not read
-values: `core.resolving.reading` does. Source: the references document, word for word; every form it
-lists is accepted, everything else is refused with what there is.
+Owns `ref` and `value` of a param with a ref, validated without looking at any run. Must not read
+values: `core.resolving.upstream_values` does. Source: the references document, word for word; every
+form it lists is accepted, everything else is refused with the accepted forms.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from opstrand.text import find_nearest, list_names, quote, suggest
 Kind = Literal["runs", "ops", "dag"]
 Section = Literal["globals", "io", "inputs", "outputs", "artifacts", "files"]
 
-#: `globals` of a reference is a dictionary of exactly these.
+#: The exact keys of the dictionary that `globals` of a ref is.
 REF_GLOBALS = (
     "uuid",
     "name",
@@ -43,7 +43,7 @@ REF_GLOBALS = (
     "duration",
     "cloning_kind",
 )
-#: What can be asked for by its name besides: everything else that a run's own templates have.
+#: Further globals that can be read by name: everything else that a run's own templates have.
 OWN_GLOBALS = (
     "run_relative_outputs_path",
     "store_path",
@@ -56,22 +56,22 @@ OWN_GLOBALS = (
     "username",
     "user_email",
 )
-#: Beyond that, a service that runs has an address: its host in the cluster is ours, the others are
-#: the published package's.
+#: Further globals of a running service, its address: `host` in the cluster is opstrand's own, the
+#: others are the published package's.
 SERVICE_GLOBALS = ("host", "ports", "base_url", "base_urls")
 NAMED_GLOBALS = (*REF_GLOBALS, *OWN_GLOBALS)
 _SECTIONS: tuple[Section, ...] = ("globals", "io", "inputs", "outputs", "artifacts")
 _FILE_KEYS = {"files": "files", "file": "files", "dirs": "dirs", "workers": "workers"}
-#: What a template has beyond a look-up.
+#: Characters of a template that is more than a look-up.
 _EXPRESSION = re.compile(r"[|(){}\[\]'\"]")
 _UUID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 @dataclass(frozen=True, order=True)
 class Ref:
-    """Whom a param asks:
+    """The run that a param refers to.
 
-    `runs.<uuid>` (32 hex digits), `ops.<name>`, or `dag` (its target is empty).
+    It is `runs.<uuid>` (32 hex digits), `ops.<name>`, or `dag` (its target is empty).
     """
 
     kind: Kind
@@ -83,7 +83,7 @@ class Ref:
 
 @dataclass(frozen=True)
 class Ask:
-    """What a param asks of a run: a section, or one name in it, or files of it (an
+    """What a param reads of a run: a section, or one name in it, or files of it (an
     ArtifactsType).
     """
 
@@ -99,11 +99,10 @@ class Ask:
 
 @dataclass(frozen=True)
 class Upstream:
-    """A run as those that refer to it see it, at one moment.
+    """A run as the runs that refer to it see it, at one moment.
 
     `inputs` are None until they are known, and final once `frozen`; `outputs` and `artifacts` count
-    once `done`. Of `globals` the keys of `NAMED_GLOBALS` are asked for; a missing one reads as
-    null.
+    once `done`. The keys of `NAMED_GLOBALS` are read of `globals`; a missing one reads as null.
     """
 
     uuid: str
@@ -120,9 +119,9 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Edge:
-    """One run that another takes values from:
+    """One run that another takes values from.
 
-    `values` says which param got what, as it was asked for.
+    `values` maps each param to what it reads, as written.
     """
 
     uuid: str
@@ -132,7 +131,9 @@ class Edge:
 
 
 def parse_ref(text: str, path: str = "") -> Ref:
-    """`dag`, `ops.<name>` or `runs.<uuid>`; SpecError RefInvalid for everything else."""
+    """Parse `dag`, `ops.<name>` or `runs.<uuid>`; raises SpecError RefInvalid for
+    everything else.
+    """
     if text == "dag":
         return Ref("dag")
     kind, _, target = text.partition(".")
@@ -156,10 +157,10 @@ def _fault(kind: str, target: str) -> str:
 
 
 def parse_ask(value: Any, path: str = "", *, known: Sequence[str] = NAMED_GLOBALS) -> Ask:
-    """What `value` asks for beside a ref: a text such as `outputs.acc` (braces around it are
-    optional) or an ArtifactsType.
+    """Parse the `value` beside a ref.
 
-    `known` are the globals that can be asked for.
+    It is a text such as `outputs.acc` (braces around it are optional) or an ArtifactsType. `known`
+    are the globals that can be read.
     """
     if isinstance(value, Mapping):
         return Ask("files", files=_parse_files(value, path))
@@ -212,7 +213,9 @@ def _check_name(ask: Ask, dotted: bool, path: str, known: Sequence[str]) -> None
 
 
 def _parse_files(value: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """An ArtifactsType with its lists checked; `file`, the document's word, becomes `files`."""
+    """Return an ArtifactsType with its lists checked; `file`, the document's spelling, becomes
+    `files`.
+    """
     unknown = [key for key in value if key not in _FILE_KEYS]
     if unknown or not ({"files", "file", "dirs"} & set(value)):
         found = f"unknown key {quote(unknown[0])}" if unknown else "neither files nor dirs"
@@ -249,8 +252,9 @@ def _check_entries(entries: Any, path: str) -> None:
 
 
 def check_ref(name: str, param: Param) -> tuple[Ref, Ask]:
-    """The two halves of one param with a ref, judged alone; SpecError with the path of each half
-    that is wrong.
+    """Parse the ref and the value of one param, without looking at other params.
+
+    Raises SpecError with the path of each part that is wrong.
     """
     known = NAMED_GLOBALS if param.ref == "dag" else (*NAMED_GLOBALS, *SERVICE_GLOBALS)
     try:
@@ -281,7 +285,7 @@ _OF_DAG = ("globals", "inputs", "io", "artifacts", "and one name in them")
 
 
 def iter_refs(params: Mapping[str, Param]) -> Iterator[tuple[str, Ref, Ask]]:
-    """Every param with a ref, in order. An empty text is a ref too (a wrong one)."""
+    """Yield every param with a ref, in order. An empty text is a ref too (a wrong one)."""
     for name, param in params.items():
         if param.ref is not None:
             ref, ask = check_ref(name, param)
@@ -289,8 +293,9 @@ def iter_refs(params: Mapping[str, Param]) -> Iterator[tuple[str, Ref, Ask]]:
 
 
 def collect_refs(compiled: Compiled) -> frozenset[Ref]:
-    """The runs that an operation takes values from; SpecError with every ref that is wrong by
-    itself.
+    """Return the runs that an operation takes values from.
+
+    Raises SpecError with every ref that is wrong by itself.
     """
     problems = check_refs(compiled)
     if problems:
@@ -299,7 +304,7 @@ def collect_refs(compiled: Compiled) -> frozenset[Ref]:
 
 
 def check_refs(compiled: Compiled) -> list[Problem]:
-    """Everything that is wrong with an operation's refs, for a judge without a cluster."""
+    """Find all problems in an operation's refs that need no cluster."""
     problems: list[Problem] = []
     for name, param in compiled.params.items():
         if param.ref is not None:

@@ -1,9 +1,10 @@
-"""The values of a run: params, defaults and references become inputs and outputs, once and for
-good.
+"""Resolve the values of a run: params, defaults and refs become inputs and outputs, once and for
+all.
 
-Owns the order (what is wrong by itself first, then waits, then templates in the order of what they
-read), where each value came from, and the three outcomes: the values, a wait, or a SpecError. Must
-not know runs beyond what their `Upstream` says. The same arguments give the same result.
+Owns the order (first problems that need no other run, then waits, then templates in the order of
+what they read), where each value came from, and the three outcomes: the values, a wait, or a
+SpecError. Must not know runs beyond what their `Upstream` says. The same arguments give the same
+result.
 """
 
 from __future__ import annotations
@@ -34,8 +35,10 @@ from opstrand.text import shorten
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a run starts with. `inputs` is what `get_inputs()` returns: context values, then
-    declared inputs; `outputs` has only those with a value.
+    """The values that a run starts with.
+
+    `inputs` is what `get_inputs()` returns: context values, then declared inputs; `outputs` has
+    only those with a value.
     """
 
     inputs: Mapping[str, Any]
@@ -45,7 +48,7 @@ class Resolved:
 
 @dataclass(frozen=True)
 class Waiting:
-    """Why a run cannot start yet: UpstreamNotFound or UpstreamPending, in words, and on whom."""
+    """Why a run cannot start yet: UpstreamNotFound or UpstreamPending, a message, and the refs."""
 
     reason: str
     message: str
@@ -60,11 +63,11 @@ def resolve(
     project: Sequence[Upstream] | None = None,
     evaluate: Evaluate = refuse,
 ) -> Resolved | Waiting:
-    """The values of one run, or what they wait for.
+    """Resolve the values of one run, or return what they wait for.
 
-    `upstreams` answers every ref of `collect_refs`; None stands for a run that was not found.
-    `project` are the runs among which joins choose; None says that they are not known. `evaluate`
-    renders what is more than a look-up. Raises SpecError with every problem that can be seen now.
+    `upstreams` has every ref of `collect_refs`; None stands for a run that was not found. `project`
+    are the runs among which joins select; None if they are not known. `evaluate` renders what is
+    more than a look-up. Raises SpecError with every problem that can be seen now.
     """
     evaluate = metered(evaluate)
     slots, problems = make_slots(compiled, parse_joins(compiled))
@@ -91,7 +94,7 @@ class _Found:
         self.identity = identity
         self.evaluate = evaluate
         self.values: dict[int, Any] = {}
-        #: What each run gave, by its uuid and the kind of the edge.
+        #: The values that each run gave, by its uuid and the kind of the edge.
         self.edges: dict[tuple[str, str], tuple[Upstream, dict[str, str]]] = {}
 
     def bind_literals(self, problems: list[Problem]) -> None:
@@ -105,9 +108,9 @@ class _Found:
     def read_refs(
         self, compiled: Compiled, upstreams: Mapping[Ref, Upstream | None]
     ) -> Waiting | None:
-        """Every value of a run that is named.
+        """Read every value of a run that is named.
 
-        Raises SpecError with all that will never come, before anything is waited for.
+        Raises SpecError with all values that will never come, before it waits for anything.
         """
         waits, problems = _Waits(), list[Problem]()
         for index, slot in enumerate(self.slots):
@@ -169,7 +172,7 @@ class _Found:
         return ref.kind == "ops" and self.identity.is_independent
 
     def _settle(self, index: int, value: Any, detail: str) -> None:
-        """Bind a value that came from elsewhere; an error says where it came from."""
+        """Bind a value from another run or a template; an error says where the value came from."""
         slot = self.slots[index]
         try:
             self.values[index] = bind(value, slot, evaluate=self.evaluate)
@@ -183,7 +186,9 @@ class _Found:
         values[slot.name] = str(slot.ask)
 
     def settle_rest(self, joins: Sequence[Mapping[str, Any]], project: Sequence[Upstream]) -> None:
-        """Every template once and every join's search once, each after the values that it reads."""
+        """Render every template once and run every join's search once, each after the values it
+        reads.
+        """
         pending: dict[str, list[int]] = {}
         for index, slot in enumerate(self.slots):
             if index not in self.values:
@@ -276,7 +281,7 @@ class _Found:
 
 @dataclass
 class _Waits:
-    """What is not there yet, gathered over all refs so that a person sees all of it at once."""
+    """What does not exist yet, collected over all refs so that a person sees all of it at once."""
 
     missing: dict[Ref, str] = field(default_factory=dict)
     pending: dict[Ref, list[str]] = field(default_factory=dict)
@@ -305,8 +310,9 @@ class _Waits:
 
 
 def _is_lenient(compiled: Compiled, ref: Ref) -> bool:
-    """Whether the work of a run that did not succeed may be read: a run named by its uuid, or a
-    trigger that allows other ends.
+    """Return whether the results of a run that did not succeed may be read.
+
+    They may for a run named by its uuid, or with a trigger that allows other ends.
     """
     return ref.kind != "ops" or compiled.trigger not in (None, "all_succeeded")
 
@@ -314,9 +320,9 @@ def _is_lenient(compiled: Compiled, ref: Ref) -> bool:
 def _order(
     pending: Mapping[str, list[Slot]], joins: Sequence[Mapping[str, Any]]
 ) -> Iterator[tuple[str, list[str]]]:
-    """The names with templates and what their templates read, each after those.
+    """Yield the names with templates and what their templates read, each after those.
 
-    SpecError TemplateError for a circle, which it names.
+    Raises SpecError TemplateError for a cycle, which it names.
     """
     graph = {name: _collect_reads(name, slots, pending, joins) for name, slots in pending.items()}
     try:
@@ -332,9 +338,10 @@ def _order(
 def _collect_reads(
     name: str, slots: Sequence[Slot], pending: Mapping[str, Any], joins: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    """Sorted, so that the same circle is named in the same way in every process.
+    """Return the names that the slots of a name read, sorted.
 
-    Who reads all values reads itself, and that is enough.
+    The order makes the same cycle be named in the same way in every process. A template that reads
+    all values also reads itself, which is enough to find the cycle.
     """
     reads: set[str] = set()
     read = (slot.value if slot.join is None else find_search(joins[slot.join]) for slot in slots)
@@ -350,8 +357,9 @@ def _has_template(value: Any) -> bool:
 
 
 def read_frozen(status: Mapping[str, Any]) -> Resolved:
-    """What the operator froze of a run's values, as it is stored: the only values that an attempt
-    is rendered from. What the run reports is kept in other fields.
+    """Read what the operator froze of a run's values, as it is stored.
+
+    An attempt is rendered only from these. What the run reports is kept in other fields.
     """
     return Resolved(status.get("inputs") or {}, status.get("frozenOutputs") or {})
 
@@ -359,11 +367,11 @@ def read_frozen(status: Mapping[str, Any]) -> Resolved:
 def restore_value(
     compiled: Compiled, inputs: Mapping[str, Any], outputs: Mapping[str, Any]
 ) -> Resolved:
-    """The values as they were frozen, from a status: declared types are restored (the store writes
-    1.0 as 1), nothing is resolved again.
+    """Restore the values of a status as they were frozen, without resolving anything again.
 
-    A store keeps keys by the alphabet: here declared ones are in their order again, behind an
-    input's and before an output's others.
+    Declared types are restored (the cluster stores 1.0 as 1), and so is the declared order (the
+    cluster stores keys in alphabetical order): other inputs come before the declared ones, other
+    outputs after them.
     """
     return Resolved(
         _restore_all(inputs, compiled.inputs, others_first=True),

@@ -1,7 +1,7 @@
-"""The inputs and outputs of a run as everyone but its own Pods sees them.
+"""The inputs and outputs of a run as every reader except its own Pods sees them.
 
-What the run reported is shown over what was frozen, in the types that its component declares: a
-cluster stores 1.0 as 1. A rendering reads the frozen values alone. Must not know the caller.
+Reported values win over frozen ones, in the types that the component declares: a cluster stores 1.0
+as 1. Rendering reads only the frozen values. Must not know the caller.
 """
 
 from __future__ import annotations
@@ -13,16 +13,14 @@ from opstrand.core.recorded import Status, read_status
 from opstrand.core.values.safe import unstore
 from opstrand.core.values.types import restore
 
-#: The keys of a declaration that say what a stored value was.
+#: The keys of a declaration that say what type a stored value had.
 _TYPE_KEYS = ("name", "type", "isList", "is_list")
 _SECTIONS = ("inputs", "outputs")
 _PLUGINS = ("collectArtifacts", "mountArtifactsStore")
 
 
 def read_inputs(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Frozen inputs, and over them those that the run reported; in the order in which they are
-    stored.
-    """
+    """Read the frozen inputs, and over them the reported ones, in the stored order."""
     status = read_status(body)
     return _restore(
         {**status.get("inputs", {}), **status.get("reportedInputs", {})},
@@ -31,15 +29,15 @@ def read_inputs(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_outputs(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Outputs as far as they are known, in the order in which they are stored."""
+    """Read the outputs as far as they are known, in the stored order."""
     status = read_status(body)
     return _restore(status.get("outputs", {}), _declared(body, status, "outputs"))
 
 
 def order_inputs(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs as a program prints them: context values, then declared inputs in their order.
+    """Return the inputs in a program's order: context values, then declared inputs as declared.
 
-    A cluster keeps keys by the alphabet.
+    A cluster stores keys in alphabetical order.
     """
     values, declared = read_inputs(body), _declared(body, read_status(body), "inputs")
     known = [name for name in declared if name in values]
@@ -47,20 +45,21 @@ def order_inputs(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def order_outputs(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The outputs: declared ones in their order, then what else was reported."""
+    """Return the outputs: declared ones in their order, then the other reported ones."""
     values, declared = read_outputs(body), _declared(body, read_status(body), "outputs")
     known = [name for name in declared if name in values]
     return {name: values[name] for name in (*known, *sorted(values.keys() - declared.keys()))}
 
 
 def restore_value(body: Mapping[str, Any], section: str, name: str, value: Any) -> Any:
-    """One stored value of a section in its declared type."""
+    """Return one stored value of a section in its declared type."""
     return _restore({name: value}, _declared(body, read_status(body), section))[name]
 
 
 def read_plugins(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The `plugins` that decide where a run's files are, as its file gives them: the operation's
-    over its component's.
+    """Read the `plugins` that decide where a run's files are, as written.
+
+    The operation's win over its component's.
     """
     spec = body.get("spec")
     operation = spec if isinstance(spec, Mapping) else {}
@@ -73,7 +72,7 @@ def read_plugins(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _slim_plugins(plugins: Any) -> dict[str, Any]:
-    """What a template gives for one is known to the run itself alone."""
+    """Keep only literal values: only the run itself knows what a template gives."""
     return {
         key: plugins[key]
         for key in _PLUGINS
@@ -82,14 +81,15 @@ def _slim_plugins(plugins: Any) -> dict[str, Any]:
 
 
 def slim_plugins(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of an operation that `read_plugins` needs beside its component."""
+    """Return the part of an operation that `read_plugins` needs besides its component."""
     kept = _slim_plugins(spec.get("plugins"))
     return {"plugins": kept} if kept else {}
 
 
 def slim_component(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a component that is needed to read the values of a run: the types that it
-    declares, and where its files are.
+    """Return the part of a component that is needed to read the values of a run.
+
+    That is the types that it declares, and where its files are.
     """
     component = spec.get("component")
     if not isinstance(component, Mapping):
@@ -118,7 +118,7 @@ def _items(component: Mapping[str, Any], section: str) -> list[Mapping[str, Any]
 def _declared(
     body: Mapping[str, Any], status: Status, section: str
 ) -> dict[str, Mapping[str, Any]]:
-    """The declarations by name, of the hub's frozen component or the operation's own."""
+    """Return the declarations by name, of the hub's frozen component or the operation's own."""
     spec = body.get("spec")
     component = status.get("component") or (
         spec.get("component") if isinstance(spec, Mapping) else None
@@ -137,7 +137,9 @@ def _restore(
 
 
 def _restore_one(value: Any, item: Mapping[str, Any] | None) -> Any:
-    """Values without a declared type stay as they are stored, for programs and for other runs."""
+    """Restore a value. Without a declared type it stays as stored, for programs and for
+    other runs.
+    """
     type_name = item.get("type") if item else None
     if item is None or not isinstance(type_name, str):
         return unstore(value)

@@ -1,7 +1,7 @@
-"""A run as those that refer to it see it, read from its Operation's body.
+"""Read a run as other runs that refer to it see it, from its Operation's body.
 
-Owns which parts of a body are facts for others. Must not judge them: `resolve` says what can be had
-and what is waited for.
+Owns which parts of a body are facts for other runs. Must not interpret them: `resolve` says what
+can be read and what is waited for.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ def read_upstream(
     store_path: str = "",
     context_root: str = CONTEXT_ROOT,
 ) -> Upstream:
-    """The run of this Operation. `store_path` is where the artifacts store would be mounted whole,
-    `context_root` where the run that refers to it has what is fetched for it.
+    """Read the run of this Operation.
 
-    Its inputs are known and final from the freeze on; outputs and artifacts count from its end on,
-    but for a join, which takes what there is when it searches.
+    `store_path` is where the artifacts store would be mounted whole, `context_root` where the
+    referring run finds files that are fetched for it. The inputs are known and final from the
+    freeze on; outputs and artifacts count from the run's end on, except for a join, which uses what
+    exists when it searches.
     """
     status = read_status(body)
     phase = parse_phase(status)
     identity = replace(read_identity(body, settings), context_root=context_root)
-    # One that ended before it got so far has none: not even none at all.
+    # A run that ended before its freeze has no inputs, not even an empty set.
     frozen = is_frozen(status) or (phase.is_final and "inputs" in status)
     shared = {
         **render_globals(identity),
@@ -43,7 +44,7 @@ def read_upstream(
         "started_at": status.get("startedAt"),
         "finished_at": status.get("finishedAt"),
         "duration": status.get("duration"),
-        # What a join's query may ask for besides.
+        # Further fields that a join's query may name.
         "kind": status.get("kind"),
         "runtime": status.get("kind"),
         "tags": status.get("tags") or [],
@@ -62,8 +63,8 @@ def read_upstream(
         name=identity.name,
         phase=phase.value,
         globals=shared,
-        # Whole maps in the order in which they are stored: what is frozen of them comes back by the
-        # alphabet, and a retry must render the same.
+        # Whole maps in the stored order: a retry reads the frozen copy, whose keys are in
+        # alphabetical order, and must render the same.
         inputs=read_inputs(body) if frozen else None,
         outputs=read_outputs(body) if frozen else None,
         artifacts=tuple(status.get("artifacts") or ()),
@@ -74,14 +75,14 @@ def read_upstream(
 
 
 def updated_at(body: Mapping[str, Any]) -> str | None:
-    """When the run took its last step."""
+    """Return when the run took its last step."""
     history = read_status(body).get("history") or ()
     at: str | None = history[-1].get("at") if history else body["metadata"].get("creationTimestamp")
     return at
 
 
 def wait_time(body: Mapping[str, Any]) -> float | None:
-    """Seconds from its creation to its start."""
+    """Return the seconds from the run's creation to its start."""
     created, started = (
         parse_moment(body["metadata"].get("creationTimestamp")),
         parse_moment(read_status(body).get("startedAt")),
@@ -90,7 +91,7 @@ def wait_time(body: Mapping[str, Any]) -> float | None:
 
 
 def pending(body: Mapping[str, Any]) -> str | None:
-    """The published word for what a person has to do before it goes on."""
+    """Return the published name of what a person must do before the run goes on."""
     status = read_status(body)
     awaits = parse_phase(status) is Phase.WAITING and status.get("reason") == "AwaitingApproval"
     return "approval" if awaits else None
@@ -108,12 +109,12 @@ def _address(service: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def edge_to_dict(edge: Edge) -> dict[str, Any]:
-    """An edge as the status keeps it."""
+    """Return an edge as the status stores it."""
     return {"uuid": edge.uuid, "name": edge.name, "kind": edge.kind, "values": dict(edge.values)}
 
 
 def _condition(status: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The last entry of the history in the published vocabulary."""
+    """Return the last entry of the history in the published vocabulary."""
     history = status.get("history") or ()
     if not history:
         return None

@@ -1,5 +1,5 @@
-"""What a run offers to those that refer to it: one value, or a wait for it, or the reason why there
-will never be one.
+"""Read what a run offers to the runs that refer to it: a value, a wait, or the reason why no value
+will come.
 
 Owns when a value counts (identity at once, inputs once frozen, the rest when the run is done) and
 the shape of each of the document's value forms. Must not find runs or decide what to do about a
@@ -16,13 +16,13 @@ from opstrand.core.resolving.refs import REF_GLOBALS, SERVICE_GLOBALS, Ask, Ref,
 from opstrand.errors import SpecError
 from opstrand.text import suggest
 
-#: Facts about a run that only its end settles.
+#: Globals of a run that are final only at its end.
 _FINAL_GLOBALS = frozenset({"status", "condition", "started_at", "finished_at", "duration"})
 
 
 @dataclass(frozen=True)
 class Pending:
-    """The value will be there later: `what` is asked for and not there yet."""
+    """The value will exist later: `what` is requested and does not exist yet."""
 
     what: str
 
@@ -30,11 +30,12 @@ class Pending:
 def read(
     ref: Ref, ask: Ask, upstream: Upstream, path: str = "", *, lenient: bool = False
 ) -> Any | Pending:
-    """The value that `ask` means in `upstream`. A falsy value and a null that exists are values.
+    """Return the value that `ask` means in `upstream`. A falsy value and an existing null are
+    values.
 
-    `lenient` takes what an ended run left behind although it did not succeed (an operation with a
-    trigger of its own, or `runs.`, which names a past run on purpose). Raises SpecError
-    MissingValue, UpstreamFailed, UpstreamSkipped or UpstreamDeleted.
+    `lenient` accepts the results of a run that ended without success (for an operation with its own
+    trigger, or for `runs.`, which names a past run on purpose). Raises SpecError MissingValue,
+    UpstreamFailed, UpstreamSkipped or UpstreamDeleted.
     """
     if _is_address(ask) and upstream.frozen and ask.name not in upstream.globals:
         _refuse(ask, upstream, f"is no service, and has no '{ask}'", path)
@@ -64,7 +65,7 @@ def _is_there(ref: Ref, ask: Ask, upstream: Upstream) -> bool:
 
 
 def is_early(ask: Ask) -> bool:
-    """Whether a run has this from its first moment: who it is, and what follows from that."""
+    """Return whether a run has this value from its first moment, as part of its identity."""
     return (
         ask.section == "globals"
         and bool(ask.name)
@@ -74,12 +75,15 @@ def is_early(ask: Ask) -> bool:
 
 
 def _is_address(ask: Ask) -> bool:
-    """Whether it is where a service is reached: who asks for that wants to be answered there."""
+    """Return whether the value is a service's address.
+
+    Who reads it expects the service to answer, so it counts only while the service runs.
+    """
     return ask.section == "globals" and ask.name in SERVICE_GLOBALS
 
 
 def _is_work(ask: Ask) -> bool:
-    """Whether it is something that the run made, as against what it is and what it was given."""
+    """Return whether the run produced this value, as opposed to its identity and its inputs."""
     return ask.section in ("outputs", "artifacts", "io", "files")
 
 
@@ -96,12 +100,12 @@ def _pick(ask: Ask, upstream: Upstream, path: str) -> Any:
     )
 
 
-#: What a run has not, as against a null that it has.
+#: A value that a run does not have, as opposed to an existing null.
 ABSENT: Any = object()
 
 
 def find_value(ask: Ask, upstream: Upstream) -> Any:
-    """The value as far as it is there now, else ABSENT."""
+    """Return the value as it is now, else ABSENT."""
     if ask.section == "files":
         return place_files(ask.files, upstream.uuid)
     if ask.section == "globals" and ask.name:
@@ -109,8 +113,8 @@ def find_value(ask: Ask, upstream: Upstream) -> Any:
     values = _list_section(ask, upstream)
     if not ask.name:
         return dict(values)
-    # a lineage name may contain a dot: the whole rest is the name if the run has it, else its last
-    # part
+    # A lineage name may contain a dot: the whole rest is the name if the run has it, else its last
+    # part.
     return next(
         (values[name] for name in (ask.name, ask.name.rpartition(".")[2]) if name in values), ABSENT
     )
@@ -140,7 +144,7 @@ def _list_section(ask: Ask, upstream: Upstream) -> Mapping[str, Any]:
 
 
 def _refuse(ask: Ask, upstream: Upstream, why: str, path: str) -> NoReturn:
-    """The error for a value that will never come, with the reason that a person can act on."""
+    """Raise the error for a value that will never come, with a reason that a person can act on."""
     message = f"{_named(upstream)} {why}"
     if upstream.phase == "Skipped":
         raise SpecError(
@@ -153,7 +157,7 @@ def _refuse(ask: Ask, upstream: Upstream, why: str, path: str) -> NoReturn:
 
 
 _UUID = "0f" * 16
-#: What some globals look like, whoever is asked; others may look like anything.
+#: Examples of globals that look the same for every run; others may look like anything.
 _EXAMPLES: dict[str, Any] = {
     **dict.fromkeys(
         ("created_at", "compiled_at", "started_at", "finished_at"), "2026-01-31T00:00:00Z"
@@ -176,7 +180,9 @@ _EXAMPLES: dict[str, Any] = {
 
 
 def example(ask: Ask) -> Any:
-    """A value such as every run has for this; None where that depends on the run."""
+    """Return an example that is valid for every run; None if the value's shape depends
+    on the run.
+    """
     if ask.section == "files":
         return place_files(ask.files, _UUID)
     if not ask.name:
@@ -185,9 +191,9 @@ def example(ask: Ask) -> Any:
 
 
 def list_artifacts(upstream: Upstream) -> dict[str, str]:
-    """Lineage name to path.
+    """Map lineage names to paths.
 
-    An artifact without a path has none; an absolute path or URI stays what it is.
+    An artifact without a path is left out; an absolute path or URI stays as it is.
     """
     return {
         str(artifact["name"]): _place(str(artifact["path"]), upstream.uuid)
@@ -202,9 +208,7 @@ def _place(path: str, uuid: str) -> str:
 
 
 def place_files(files: Mapping[str, Any], uuid: str) -> dict[str, Any]:
-    """An ArtifactsType of a run: every entry, or the `from` of a pair, is put into the run's
-    folder.
-    """
+    """Place an ArtifactsType in a run's folder: every entry, or the `from` of a pair."""
     return {
         key: [[f"{uuid}/{e[0]}", e[1]] if isinstance(e, list) else f"{uuid}/{e}" for e in entries]
         if isinstance(entries, list)

@@ -1,6 +1,6 @@
-"""What a value must satisfy beyond its type (`validation:` and `options:` of a declaration).
+"""Validate values beyond their type (`validation:` and `options:` of a declaration).
 
-Owns the meaning of every rule: for lists and dictionaries the rules on values hold for each item,
+Owns the meaning of every rule: for lists and dictionaries, the rules on values hold for each item,
 those on size and keys for the whole. Must not convert. A rule that cannot hold for a kind of value
 (a length of a number) refuses it; the package crashes there.
 """
@@ -28,7 +28,7 @@ _Test = Callable[[Any], bool]
 
 
 class _Unfit(Exception):
-    """The rule says nothing about such a value."""
+    """The rule does not apply to such a value."""
 
 
 class _Broken(Exception):
@@ -36,16 +36,14 @@ class _Broken(Exception):
 
 
 def validate(value: Any, io: IO, path: str = "", *, evaluate: Evaluate = refuse) -> None:
-    """SpecError ParamValidation if a value that is there breaks a rule, InvalidSpec if a rule is no
+    """Raise SpecError ParamValidation for a value that breaks a rule, InvalidSpec for an invalid
     rule.
     """
     make_validator(io).check(value, path, evaluate)
 
 
 def make_validator(io: IO) -> Validator:
-    """The rules of a declaration, made ready for all its values: who checks many makes them
-    once.
-    """
+    """Prepare the rules of a declaration once for all its values."""
     written = io.validation or (Validation() if io.options is not None else None)
     if written is None:
         return Validator()
@@ -63,9 +61,9 @@ def make_validator(io: IO) -> Validator:
 
 @dataclass(frozen=True)
 class _Rule:
-    """A rule on one value:
+    """A rule on one value.
 
-    `holds` raises _Unfit or _Broken where it cannot say, `words` are its sentence.
+    `holds` raises _Unfit or _Broken if it cannot decide; `words` describes the rule in messages.
     """
 
     holds: _Test
@@ -74,13 +72,13 @@ class _Rule:
 
 @dataclass(frozen=True)
 class Validator:
-    """What values of one declaration must satisfy."""
+    """The rules for the values of one declaration."""
 
     written: Validation | None = None
     rules: tuple[_Rule, ...] = ()
 
     def check(self, value: Any, path: str = "", evaluate: Evaluate = refuse) -> None:
-        """SpecError for a value that breaks a rule, or for a rule that is none."""
+        """Raise SpecError for a value that breaks a rule, or for an invalid rule."""
         if self.written is None:
             return
         _check_whole(value, self.written, path)
@@ -95,7 +93,9 @@ class Validator:
 
 
 def _list_items(value: Any) -> list[Any]:
-    """The values that rules are about: those inside a list or a dictionary, or the value itself."""
+    """Return the values that rules apply to: those in a list or a dictionary, or the
+    value itself.
+    """
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, list):
@@ -163,7 +163,9 @@ def _break(message: str, path: str) -> SpecError:
 
 
 def _number(value: Any) -> Fraction:
-    """The exact number: 0.3 is three tenths, so that a rule does not see how floats are stored."""
+    """Return the exact number: 0.3 is three tenths, so that a rule does not see how floats are
+    stored.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _Unfit("a number")
     return Fraction(repr(value))
@@ -273,17 +275,19 @@ _RULES: dict[str, tuple[Callable[[Any], _Test], str]] = {
 
 _COSTLY = re.compile(r"\)[*+?{]|\\[1-9]|\(\?P=|\(\?\(")
 _REPEAT = re.compile(r"(?<!\()[*+?{]")
-#: Longer ones are left to the evaluator, and so are texts on which the choices of a regex take more
-#: steps than this.
+#: Longer patterns are left to the evaluator, and so are texts on which the choices of a regex take
+#: more steps than this.
 _LONGEST_PATTERN, _LONGEST_TEXT, _STEPS = 500, 1000, 30_000
-#: Texts that are handed to the evaluator at once.
+#: The number of texts that are passed to the evaluator at once.
 _CHUNK = 500
 _FIRST_MISMATCH = "{{ (texts | reject('matching', pattern) | list)[:1] }}"
 
 
 def is_cheap(pattern: str, text: str) -> bool:
-    """Whether a regex cannot take long on a text: few repetitions, none of a group, few choices in
-    groups, on a short text.
+    """Return whether a regex cannot take long on a text.
+
+    It must have few repetitions, none of them of a group, and few choices in groups; the text must
+    be short.
     """
     if len(pattern) > _LONGEST_PATTERN or len(text) > _LONGEST_TEXT:
         return False
@@ -293,16 +297,18 @@ def is_cheap(pattern: str, text: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _count_choices(pattern: str) -> int | None:
-    """In how many places a regex has a choice; None for one with too many, or with those that
-    multiply.
+    """Return the number of places where a regex has a choice.
+
+    None if there are too many, or if they multiply.
     """
     choices = len(_REPEAT.findall(pattern)) + (pattern.count("|") if "(" in pattern else 0)
     return choices if choices <= 2 and not _COSTLY.search(pattern) else None
 
 
 def _make_regex_rule(pattern: str, costly: list[str]) -> _Rule:
-    """The rule of a regex that can be tried here; texts on which it could take long are put aside
-    into `costly`.
+    """Make the rule of a regex that can be tried here.
+
+    Texts on which it could take long are collected in `costly`.
     """
 
     def holds(value: Any) -> bool:
@@ -323,7 +329,7 @@ def _regex_words(pattern: str) -> str:
 
 
 def _check_costly(texts: list[str], pattern: str, path: str, evaluate: Evaluate) -> None:
-    """Try a regex that could take long within the evaluator's limits."""
+    """Try a regex that could take long, within the evaluator's limits."""
     for start in range(0, len(texts), _CHUNK):
         try:
             found = evaluate(
