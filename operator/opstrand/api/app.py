@@ -79,13 +79,12 @@ def create_app(
     limits: Limits = Limits(),  # noqa: B008
     is_proven: IsProven = nothing_is_proven,
 ) -> web.Application:
-    """The API over a store of runs. `owner` is the one owner that paths may name (besides
-    `default`).
+    """The API over a store of runs.
 
-    `validation` validates submitted files; `contents` compiles the files of runs to show them.
-    `read_catalog` returns the connections that runs may name, or None if they are not known.
-    `limits` bounds what one client may use. `is_proven` says without a TokenReview whether a token is
-    genuine.
+    `owner` is the one owner that paths may name (besides `default`). `validation` validates
+    submitted files; `contents` compiles the files of runs to show them. `read_catalog` returns the
+    connections that runs may name, or None if they are not known. `limits` bounds what one client
+    may use. `is_proven` says without a TokenReview whether a token is genuine.
     """
     app = web.Application(middlewares=[answer_errors, identify], client_max_size=BODY_BYTES)
     app[RUNS], app[AUTH], app[OWNER] = runs_keeper, auth, owner

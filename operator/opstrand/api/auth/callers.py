@@ -103,9 +103,9 @@ class StaticToken:
 
 def parse_token(headers: Sequence[str]) -> str:
     """The token of the one Authorization header: `Token x` (the published client) or `Bearer x`.
-    Raises `Unauthenticated`.
 
-    With two of them, a proxy on the way and this API might each read another caller.
+    Raises `Unauthenticated`, also for two headers: a proxy and this API might each read the other
+    one.
     """
     if len(headers) > 1:
         raise Unauthenticated(
