@@ -104,8 +104,7 @@ class StaticToken:
 def parse_token(headers: Sequence[str]) -> str:
     """The token of the one Authorization header: `Token x` (the published client) or `Bearer x`.
 
-    Raises `Unauthenticated`, also for two headers: a proxy and this API might each read the other
-    one.
+    Raises `Unauthenticated`, also for two headers: a proxy and this API might each use another one.
     """
     if len(headers) > 1:
         raise Unauthenticated(
