@@ -1,6 +1,6 @@
 """`build`: an image that is built before the run.
 
-Owns the keys. Must not build.
+Owns the keys. Must not build an image.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`cache`: taking an earlier run's result instead of running again.
+"""`cache`: use the result of an earlier run instead of running again.
 
 Owns the keys. Must not compare runs.
 """

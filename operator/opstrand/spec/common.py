@@ -1,6 +1,6 @@
-"""The keys that components and operations share: today's format lets both hold all of them.
+"""The keys that components and operations share: today's format lets both have all of them.
 
-Owns their names, types and meaning. The sections have files of their own.
+Owns their names, types and meaning. Each nested section has its own module.
 """
 
 from __future__ import annotations
@@ -252,7 +252,9 @@ class Common(Section):
     )
     resources: ResourceShortcut | None = Field(
         None,
-        description="Shortcut for resources of the container: `cpu: 1` asks, `cpu: 1..2` asks and limits.",
+        description=(
+            "Shortcut for resources of the container: `cpu: 1` asks, `cpu: 1..2` asks and limits."
+        ),
         examples=[{"cpu": "1..2", "memory": "1Gi", "gpu": 1}],
     )
     ports: list[Annotated[int, Field(gt=0)]] | None = Field(
@@ -280,16 +282,12 @@ class Common(Section):
 
     @property
     def written(self) -> Mapping[str, Any]:
-        """The mapping as the user wrote it: every key and value untouched, but for spellings that
-        are not the documented ones.
-        """
+        """The mapping as the user wrote it, with keys and values in their documented spelling."""
         return self._written
 
     @property
     def respelled(self) -> tuple[tuple[Path, str], ...]:
-        """The keys that were written otherwise than documented: the path of each, and the
-        documented key.
-        """
+        """The keys that were not written in their documented spelling: (path, documented key)."""
         return self._respelled
 
     @model_validator(mode="after")

@@ -1,6 +1,6 @@
 """A component: the reusable file. Also the `spec` of the Component custom resource.
 
-Owns what only a component has. Must not know how it is found or merged.
+Owns what only a component has. Must not know how a component is found or merged.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The catalog of connections: what an operator's owner lets runs use by name.
+"""The catalog of connections: what the owner of an operator lets runs use by name.
 
-Owns the shape of the catalog file (`artifactsStore` and `connections`, as the published agent's
-configuration has them). Must not know how a connection gets into a Pod: `core.pods.connections`
-does.
+Owns the shape of the catalog file (`artifactsStore` and `connections`, as in the configuration of
+the published agent). Must not know how a connection gets into a Pod: `core.pods.connections` does.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from opstrand.spec.document import Document
 from opstrand.spec.polyaxonfile import spec_error
 from opstrand.spec.section import Section, Text, describe, fail, fail_at, unknown_key
 
-#: Kinds with a volume behind them: runs can mount them, init steps can copy from them, and one of
-#: them may be the artifacts store.
+#: Kinds that are volumes: runs can mount them, init steps can copy from them, and one of them may
+#: be the artifacts store.
 VOLUME_KINDS = ("volume_claim", "host_path")
 BUCKET_KINDS = ("gcs", "s3", "wasb")
 GIT_KINDS = ("git", "ssh")
-#: Every documented kind. Those without a word here are a name for what their secret, config map and
-#: variables hold.
+#: Every documented kind. A kind that no other table names only labels what the secret, config map
+#: and variables of its connections hold.
 KINDS = (
     *VOLUME_KINDS,
     *BUCKET_KINDS,
@@ -75,9 +74,9 @@ KINDS = (
     *("webhook", "custom"),
 )
 
-#: What a repository's schema may say.
+#: The keys that the schema of a repository may have.
 _GIT_KEYS = ("url", "revision", "flags")
-#: Kind -> (keys that its schema must have, keys that it may have). Other kinds take any mapping.
+#: Kind -> (keys that its schema must have, keys that it may have). Other kinds accept any mapping.
 _SCHEMAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "volume_claim": (("volumeClaim", "mountPath"), ("readOnly",)),
     "host_path": (("hostPath", "mountPath"), ("readOnly",)),
@@ -89,9 +88,9 @@ _SCHEMAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _CONNECTION_NAME = re.compile(r"[a-z0-9]([-a-z0-9_.]{0,61}[a-z0-9])?")
-#: The address that a bucket of a kind begins with.
+#: Kind of bucket -> how its URL starts.
 _BUCKETS = {"gcs": ("gs://",), "s3": ("s3://",), "wasb": ("wasb://", "wasbs://")}
-#: What the keys of a schema hold, where a connection's kind says so.
+#: Key of a schema -> (check of its value, what is expected), for the kinds whose keys are known.
 _VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "volumeClaim": (
         lambda value: isinstance(value, str) and bool(_OBJECT_NAME.fullmatch(value)),
@@ -231,8 +230,10 @@ class Connection(Section):
         return self
 
     def _validate_values(self, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """Of a kind without a schema of its own nothing is known; an ssh connection that leads to a
-        repository is asked as git's are.
+        """The keys with a wrong value, each with a message.
+
+        The keys of a kind without a schema are unknown, except that an ssh connection to a
+        repository is checked like a git one.
         """
         judged = (
             given
@@ -270,7 +271,7 @@ class Connection(Section):
 
 
 class CatalogFile(Section):
-    """The whole file."""
+    """The catalog file."""
 
     artifacts_store: Connection | None = Field(
         None, description="Where runs leave their files.", examples=[{"name": "store"}]
@@ -342,7 +343,7 @@ def parse_catalog_file(data: Any, *, document: Document | None = None) -> Catalo
         raise spec_error(error, document) from None
 
 
-#: Where a run's own files are.
+#: The mount path of a run's own files.
 _TAKEN = "/plx-context"
 _MOUNTABLE = f"expected an absolute path to mount at, and not within {_TAKEN}"
 
@@ -366,9 +367,9 @@ def _validate_mount(path: str) -> str:
 
 
 def read_mode(mode: Any) -> int | None:
-    """A mode of files: octal text such as 0400, or the number that Kubernetes has.
+    """The mode of a file from octal text such as 0400, or from a number as in Kubernetes.
 
-    None for what is none.
+    None if it is not a mode.
     """
     if isinstance(mode, str):
         return int(mode, 8) if re.fullmatch(r"(0o?)?[0-7]{1,3}", mode) else None

@@ -1,6 +1,6 @@
 """`run` of kind dag: operations that depend on each other.
 
-Owns the keys. The graph itself is judged by `core.compiling.dag`.
+Owns the keys. `core.compiling.dag` validates the graph.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _component() -> type[Section]:
     return Component
 
 
-#: Text is read as a number, unlike elsewhere: files of the documentation's time have it so.
+#: A text is read as a number here, unlike elsewhere: files as old as the documentation have one.
 Concurrency = Annotated[int, Field(gt=0), OR_TEMPLATE]
 
 

@@ -1,7 +1,7 @@
-"""Text to data: one YAML or JSON document of a file, that knows the line of everything in it.
+"""Read one YAML or JSON document of a file, which knows the line of everything in it.
 
-Owns what is read at all (how large, in what encoding, how many documents) and finding places.
-Reading the text is `yaml_reader`'s business. Must not know what a polyaxonfile is.
+Owns what is read at all (size, encoding, number of documents) and the look-up of lines. Parsing the
+text is the business of `yaml_reader`. Must not know what a polyaxonfile is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from opstrand.spec.respelling import find_spelling
 from opstrand.spec.yaml_reader import MAX_VALUES, Place, read, read_places, refuse
 from opstrand.spec.yaml_scalars import FILE, KUBECTL, Dialect
 
-#: More than any Kubernetes object can hold; a larger text cannot become one.
+#: More than any Kubernetes object can hold: a larger text cannot become one.
 MAX_BYTES = 1_500_000
 MAX_DOCUMENTS = 200
 
@@ -27,17 +27,17 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Limits:
-    """How much of a stream is read. The defaults are those of a file that a person writes."""
+    """How much of a stream is read. The defaults are for files written by hand."""
 
     bytes: int = MAX_BYTES
     documents: int = MAX_DOCUMENTS
     values: int = MAX_VALUES
 
 
-#: What a cluster's own commands print: a list of many objects with their status.
+#: For the output of a cluster's own commands: a list of many objects with their status.
 LISTS = Limits(64 * 1024 * 1024, 10_000, 5_000_000)
 
-#: At the beginning of a line this starts a document wherever it stands.
+#: At the beginning of a line this starts a document, whatever surrounds it.
 _START = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _EMPTY = re.compile(r"(?:---)?(?:[ \t]*(?:#[^\n]*)?(?:\n|$))*")
 
@@ -57,7 +57,7 @@ class Document:
     most: int = MAX_VALUES
 
     def inside(self, key: str) -> Document:
-        """What stands under this key, as a document of its own that knows its lines."""
+        """The value of this key as a document of its own, which still knows its lines."""
         return replace(self, data=self.data[key], root=(*self.root, key))
 
     @cached_property
@@ -65,8 +65,8 @@ class Document:
         return read_places(self.text, self.dialect, self.most)
 
     def locate(self, path: Sequence[str | int]) -> tuple[int, int] | None:
-        """Line and column, from 1, of the key or item at `path`; of its nearest existing ancestor
-        where it is absent.
+        """Line and column, from 1, of the key or item at `path`, or of its nearest ancestor that
+        exists.
         """
         if not self.text:
             return None
@@ -79,7 +79,7 @@ class Document:
         return place.line, place.column
 
     def place(self, problems: Sequence[tuple[Path, Problem]]) -> SpecError:
-        """The error of these problems with their lines, in the order of the file."""
+        """The error of these problems with their lines, sorted by line."""
         placed = []
         for path, problem in problems[:MAX_PROBLEMS]:
             line, column = self.locate(path) or (None, None)
@@ -102,8 +102,8 @@ def parse_document(data: bytes | str, *, source: str = "") -> Document:
 def parse_documents(
     data: bytes | str, *, source: str = "", limits: Limits = Limits()
 ) -> list[Document]:
-    """Every document of a stream, as kubectl reads it, each with its lines in the whole; documents
-    without content are left out.
+    """Every document of a stream, read as kubectl does; lines count from the start of the stream.
+    Documents without content are left out.
     """
     text = _decode(data, source, limits.bytes)
     starts = [0, *(mark.start() for mark in _START.finditer(text)), len(text)]
@@ -116,7 +116,7 @@ def parse_documents(
     found = []
     for start, end in pairwise(starts):
         if not _EMPTY.fullmatch(text, start, end):
-            # Lines are counted from the beginning of the whole.
+            # Blank lines in front keep the line numbers of the whole stream.
             one = "\n" * text.count("\n", 0, start) + text[start:end]
             data = read(one, source, dialect=KUBECTL, most=limits.values)
             found.append(Document(data, source, one, dialect=KUBECTL, most=limits.values))

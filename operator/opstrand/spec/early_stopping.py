@@ -1,4 +1,4 @@
-"""`earlyStopping` of pipelines and matrices: when the rest is stopped.
+"""`earlyStopping` of pipelines and matrices: when the remaining runs are stopped.
 
 Owns the keys. Must not watch anything.
 """

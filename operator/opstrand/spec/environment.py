@@ -1,6 +1,6 @@
-"""`run.environment`: where and as whom the Pod runs.
+"""`run.environment`: where the Pod runs, and under which identity.
 
-Owns the keys. Values are copied into the Pod after rendering. Must not know the Pod.
+Owns the keys. The values are copied into the Pod after rendering. Must not know the Pod.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a field of the format is, takes and means: for `opstrand explain` and the reference page.
+"""What a field of the format is, accepts and means, for `opstrand explain` and the reference page.
 
-Owns reading the models' own descriptions. There is no second text to keep in step. Must not know
-how it is shown.
+Owns reading the descriptions in the models, which are the only copy of that text. Must not know how
+it is shown.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _INDEX = re.compile(r"\[\d*\]")
 
 @dataclass(frozen=True)
 class FieldHelp:
-    """One field.
+    """The help on one field.
 
-    `fields` are the paths' next words with a sentence each, in the order of the format; empty below
-    a plain value.
+    `fields` are the keys that may follow in the path, in the order of the format, with a sentence
+    each; empty below a plain value.
     """
 
     path: str
@@ -51,18 +51,18 @@ class _Place:
 
 
 def explain(path: str) -> FieldHelp:
-    """The help on a field by its path from an operation's root: `run.container.image`,
+    """The help on a field by its path from the root of an operation: `run.container.image`,
     `inputs.type`, `matrix.grid.params`.
 
-    A path may be one that an error shows: list indexes may be there or not, and names that a user
-    gave (`params.lr.value`). Where a section has kinds, a kind's name may stand in the path;
-    without one, the first kind that has the key counts. The empty path is the operation itself.
+    The path may be that of an error: list indexes are optional, and names given by the user are
+    accepted (`params.lr.value`). Where a section has kinds, the name of a kind may stand in the
+    path; without one, the first kind that has the key counts. The empty path is the operation.
     Raises SpecError UnknownField with the nearest key.
     """
     words = [word for word in _INDEX.sub("", path).split(".") if word]
     place = _Place(shape_of(Operation), inspect.getdoc(Operation) or "")
     for index, word in enumerate(words):
-        # What patches a runtime has its keys.
+        # `runPatch` has the keys of `run`.
         name = "run" if word == "runPatch" and index + 1 < len(words) else word
         found = _children(place.shape).get(name) or _item(place, name)
         if found is None:
@@ -74,7 +74,7 @@ def explain(path: str) -> FieldHelp:
 
 
 def _item(place: _Place, name: str) -> _Place | None:
-    """What a name of the user's own stands for: one of a mapping, or one of a list whose items have
+    """The item that a name given by the user stands for, in a mapping or in a list whose items have
     names.
     """
     items = place.shape.items
@@ -119,7 +119,7 @@ def describe_shape(shape: Shape) -> str:
 def _describe_items(shape: Shape | None) -> str:
     """The items of a list or mapping.
 
-    Of those, too, every one may be a template: it is said once, of the whole.
+    "or template" is left out for them: it is said once, of the whole.
     """
     if shape is None:
         return "anything"
@@ -154,9 +154,10 @@ def _compose(shape: Shape) -> str:
 
 
 def _children(shape: Shape) -> dict[str, _Place]:
-    """What may come next in a path.
+    """The keys that may come next in a path.
 
-    Below lists and mappings their items'; of kinds, their names and every key of any of them.
+    Lists and mappings have those of their items; a choice by kind has the names of the kinds and
+    the keys of all of them.
     """
     if shape.items is not None:
         return _children(shape.items)
@@ -222,7 +223,7 @@ def _of_kubernetes(name: str) -> dict[str, _Place]:
     return children
 
 
-#: A word of kubernetes_keys.py for a scalar -> ours.
+#: The type of a scalar in `kubernetes/keys.py` -> the word shown for it.
 _SCALARS = {
     "": "text",
     "integer": "whole number",

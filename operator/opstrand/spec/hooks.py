@@ -1,4 +1,4 @@
-"""`hooks`: components that run when this run is over.
+"""`hooks`: components that run after the end of this run.
 
 Owns the keys. Must not run anything.
 """

@@ -1,8 +1,7 @@
-"""`run.init[]`: what is there before the main container starts: files, code, artifacts, images'
-sources.
+"""`run.init[]`: what exists before the main container starts: files, code, artifacts, Dockerfiles.
 
-Owns the shape of one step. Must not know where a step's data lands or which container brings it:
-that is `core`'s business.
+Owns the shape of one step. Must not know where the data of a step is written or which container
+writes it: `core` decides both.
 """
 
 from __future__ import annotations
@@ -154,7 +153,7 @@ class TensorboardInit(Section):
     )
 
 
-#: Of these a step has at most one. `connection`, `path` and `container` say how.
+#: A step has at most one of these. `connection`, `path` and `container` say how it is done.
 SOURCES = (
     "artifacts",
     "paths",
@@ -169,9 +168,7 @@ SOURCES = (
 
 
 class Init(Section):
-    """One step before the main container: one source, and optionally where to (`path`) and by whom
-    (`container`).
-    """
+    """One step before the main container: one source, and optionally a `path` and a `container`."""
 
     file: Annotated[FileInit, OR_TEMPLATE] | None = Field(
         None, description="Write a file.", examples=[{"content": "print(1)", "filename": "a.py"}]

@@ -1,7 +1,7 @@
 """One declared input or output of a component (`inputs:` / `outputs:`), as the user wrote it.
 
-Owns the fields of a declaration and the rules that can be judged without a value. Must not convert
-or check values: the meaning of a type is `core.values.types`' business.
+Owns the fields of a declaration and the rules that need no value. Must not convert or check values:
+`core.values.types` defines the types, `core.resolving.validation` the checks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, Strict, model_validator
 
 from opstrand.spec.section import Section, Takes, describe
 
-#: Names that a template already knows as something else.
+#: Names that have another meaning in a template.
 RESERVED_NAMES = ("globals", "params", "connections")
 
 
@@ -26,11 +26,11 @@ def _validate_bound(value: Any) -> Any:
     raise ValueError(f"expected a number, found {describe(value)}")
 
 
-#: A text that is a number is one too, as everywhere in the format.
+#: A text that holds a number is accepted as a number, as everywhere in the format.
 Bound = Annotated[Any, BeforeValidator(_validate_bound), Takes("number")]
 Parts = Annotated[Any, Takes("text or list of text")]
 Count = Annotated[int, Strict()]
-#: `multiple_of` is taken for `multipleOf` here, as the package was measured to take it.
+#: `multiple_of` is accepted for `multipleOf`: a measurement showed that the published package does.
 _EITHER_CASE = ConfigDict(populate_by_name=True)
 
 
@@ -111,8 +111,8 @@ class Validation(Section):
 class IO(Section):
     """A declared input or output.
 
-    `is_optional` is as written; ask `is_required`, since a default (a null one too) makes an input
-    optional. `has_default` tells a null default from none.
+    `is_optional` is as written: use `is_required`, since a default, even null, makes an input
+    optional. `has_default` distinguishes a null default from none.
     """
 
     model_config = _EITHER_CASE
@@ -159,7 +159,9 @@ class IO(Section):
     )
     delay_validation: bool | None = Field(
         None,
-        description="Whether the value may be missing when the run is sent. Default: on for outputs.",
+        description=(
+            "Whether the value may be missing when the run is sent. Default: on for outputs."
+        ),
         examples=[True],
     )
     options: Annotated[Any, Takes("list of anything")] | None = Field(

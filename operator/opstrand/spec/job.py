@@ -1,4 +1,4 @@
-"""`run` of kind job: one container that runs to its end, and the parts of a Pod that other kinds
+"""`run` of kind job: one container that runs to its end; and the Pod settings that other kinds
 share with it.
 
 Owns the keys. Must not know how a Pod is built.

@@ -1,6 +1,6 @@
 """`joins`: values collected from many earlier runs.
 
-Owns the keys. Must not search.
+Owns the keys. Must not search for runs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""`matrix`: one operation, many runs with other params.
+"""`matrix`: one operation, many runs with different params.
 
-Owns the keys and the forms in which a space of values can be written. What a space contains is
-`core.compiling.matrix`' business.
+Owns the keys and the forms in which a space of values can be written. `core.pipelines.matrix` knows
+which values a space contains.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _refuse_refs_in_rows(rows: Any) -> Any:
     return rows
 
 
-#: These two are needed before anything is rendered, so no template can stand for them.
+#: Both are needed before anything is rendered, so neither may be a template.
 Count = Annotated[int, Strict(), Field(gt=0)]
 Spaces = Annotated[dict[Text, Space], Field(min_length=1), OR_TEMPLATE]
 

@@ -1,7 +1,7 @@
-"""Files of Polyaxon 0.x, told from today's: what each of their keys is called now.
+"""Recognise files of Polyaxon 0.x, and say what replaces each of their keys today.
 
-Owns the keys of the old format. Asked only about a file that is wrong, so that no file of today is
-taken for one.
+Owns the keys of the old format. Called only for an invalid file, so that no valid file is mistaken
+for an old one.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from typing import Any
 
 Path = tuple[str | int, ...]
 
-#: Kinds of files then -> what is written today.
+#: Kind of an old file -> what is written today.
 _KINDS = {
     "experiment": "`kind: component` with `run: {kind: job, container: {...}}`",
     "group": "`kind: operation` with the component and a `matrix`",
-    "build": "`kind: component` with `run: {kind: job, init: [{dockerfile: {...}}], container: {...}}`",
+    "build": (
+        "`kind: component` with `run: {kind: job, init: [{dockerfile: {...}}], container: {...}}`"
+    ),
     "job": "`kind: component` with `run: {kind: job, container: {...}}`",
     "pipeline": "`kind: component` with `run: {kind: dag, operations: [...]}`",
     "notebook": "`kind: component` with `run: {kind: service, ports: [...], container: {...}}`",
@@ -23,7 +25,7 @@ _KINDS = {
     "plugin": "`kind: component` with `run: {kind: service, ports: [...], container: {...}}`",
 }
 _PROCESSES = "the distributed kinds of `run`, such as `run: {kind: tfjob, worker: {...}}`"
-#: Keys that no file of today has, at these paths -> what is written today.
+#: Keys at these paths that no file of today has -> what is written today.
 _KEYS: dict[Path, str] = {
     ("declarations",): "`inputs` of the component, and `params` of the operation",
     ("hptuning",): "`matrix` of an operation, such as `matrix: {kind: grid, params: {...}}`",
@@ -37,7 +39,7 @@ _KEYS: dict[Path, str] = {
     ("backend",): "nothing",
     ("ops",): "`run: {kind: dag, operations: [...]}`",
 }
-#: Keys that a file of today may have by mistake: they tell the old format only beside others.
+#: Keys that a file of today may have by mistake: they indicate the old format only beside others.
 _WEAK: dict[Path, str] = {
     ("run", "cmd"): "`run.container.command`, such as `command: [sh, -c, ...]`",
     ("build", "image"): "`run.container.image`: an image that exists, or an operation with `build`",
@@ -70,7 +72,7 @@ _WEAK: dict[Path, str] = {
 
 
 def find_old_keys(data: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    """Each key of the old format with what is written today; none where the file is not of that
+    """Each key of the old format with what is written today; none if the file is not of that
     format.
     """
     strong = [*_find_head(data), *_find(data, _KEYS)]

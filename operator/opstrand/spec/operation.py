@@ -1,6 +1,7 @@
 """An operation: what a user asks to run. Also the `spec` of the Operation custom resource.
 
-Owns what only an operation has: the component it runs, and `control`, the one key that is ours.
+Owns what only an operation has: the component it runs, and `control`, the only key that is not of
+the published format.
 """
 
 from __future__ import annotations

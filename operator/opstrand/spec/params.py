@@ -1,8 +1,8 @@
 """The values that an operation gives to inputs (`params:`, and `joins[].params`), as the user wrote
 them.
 
-Owns the fields of a param and its short form. Must not resolve anything: refs, templates and types
-are `core`'s business.
+Owns the fields of a param and its short form. Must not resolve anything: `core` resolves refs,
+templates and types.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ JOIN_PARAM_KEYS = PARAM_KEYS - {"ref", "toEnv"}
 
 
 def _full_form(data: Any, keys: frozenset[str]) -> Any:
-    """`3` and `{a: 1}` are values; `{}` and everything with a param's key is the full form."""
+    """The full form: `3` and `{a: 1}` are values; `{}` or any key of a param is the full form."""
     if isinstance(data, Mapping) and (not data or any(key in keys for key in data)):
         return data
     return {"value": data}
@@ -62,9 +62,9 @@ class Param(Section):
 
 
 class JoinParam(Section):
-    """One param of a join:
+    """One param of a join. It accepts no `ref`.
 
-    `value` is what is asked of every run that the join finds. It accepts no `ref`.
+    `value` is what is read from every run that the join finds.
     """
 
     value: Any = Field(None, description="What is asked of each run.", examples=["outputs.loss"])
@@ -83,8 +83,8 @@ class JoinParam(Section):
     @classmethod
     def _spread(cls, data: Any) -> Any:
         if isinstance(data, Mapping) and "ref" in data:
-            # The documents' rule: a join builds its references from its query, so its params have
-            # none of their own.
+            # A rule of the documentation: a join finds its runs by its query, so its params have no
+            # references of their own.
             raise fail_at(
                 [
                     (

@@ -1,6 +1,6 @@
-"""The words for laying one part of a file over another.
+"""The strategies for merging one part of a file into another.
 
-Owns the names of the strategies. The merging is `core.compiling.patch`.
+Owns their names. `core.compiling.patch` merges.
 """
 
 from __future__ import annotations
@@ -9,6 +9,6 @@ from typing import Annotated, Any, Literal
 
 from opstrand.spec.section import Takes
 
-#: No template can stand for it: files are laid over each other before anything is rendered.
+#: Not a template: files are merged before anything is rendered.
 Strategy = Literal["replace", "isnull", "post_merge", "pre_merge"]
 RunPatch = Annotated[dict[str, Any], Takes("mapping with the keys of `run`")]

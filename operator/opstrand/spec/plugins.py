@@ -1,6 +1,6 @@
-"""`plugins`: what opstrand does around the user's container.
+"""`plugins`: what opstrand adds around the user's container.
 
-Owns the keys. The defaults are where they are used.
+Owns the keys. Each default is set where the key is used.
 """
 
 from __future__ import annotations
@@ -120,7 +120,9 @@ class Plugins(Section):
     )
     sidecar: Annotated[Sidecar, OR_TEMPLATE] | None = Field(
         None,
-        description="Settings of a container that collects files. Accepted for compatibility; unused.",
+        description=(
+            "Settings of a container that collects files. Accepted for compatibility; unused."
+        ),
         examples=[{"syncInterval": 60}],
     )
     notifications: Annotated[list[Notification], OR_TEMPLATE] | None = Field(

@@ -1,8 +1,7 @@
-"""Data to a checked component or operation: the one door through which everything that a user wrote
-comes in.
+"""Validate data as a component or an operation: the only entry for everything that a user wrote.
 
-Owns telling the kinds apart and collecting every problem of a file with its path and line. Must not
-merge or resolve.
+Owns the distinction of the kinds, and the collection of all problems of a file with path and line.
+Must not merge or resolve.
 """
 
 from __future__ import annotations
@@ -45,9 +44,9 @@ def parse_operation(
 ) -> Operation:
     """The operation in `data`, which is what the `spec` of an Operation object holds.
 
-    `is_object`: it is one that is in a cluster, or meant for it; its own keys are read and changed
-    there by their documented names alone. Raises SpecError NotAnOperation for a component, else
-    InvalidSpec, UnknownField and others, all problems at once.
+    `is_object`: the data is an object in a cluster, or meant for one, where only the documented
+    names of its own keys have an effect. Raises SpecError NotAnOperation for a component, else
+    InvalidSpec, UnknownField and others, with all problems at once.
     """
     _validate_values(data, document)
     if data.get("kind") == "component":
@@ -67,7 +66,7 @@ def parse_component(data: Any, *, document: Document | None = None) -> Component
 
 
 def parse_polyaxonfile(data: Any, *, document: Document | None = None) -> Operation:
-    """The operation that a file asks for; a component is wrapped into one. Raises SpecError."""
+    """The operation in a file; a component is wrapped into one. Raises SpecError."""
     _validate_values(data, document)
     kind = data.get("kind")
     if kind not in (None, "component", "operation"):
@@ -86,7 +85,7 @@ def parse_polyaxonfile(data: Any, *, document: Document | None = None) -> Operat
 
 
 def wrap(component: Component) -> Operation:
-    """An operation that runs this component as it is."""
+    """An operation that runs this component unchanged."""
     operation = _bare_operation().model_copy(update={"component": component})
     respelled = tuple((("component", *path), key) for path, key in component.respelled)
     operation.__pydantic_private__ = {
@@ -98,7 +97,7 @@ def wrap(component: Component) -> Operation:
 
 @cache
 def _bare_operation() -> Operation:
-    """Nothing but defaults. Made once: it takes as long as checking the component."""
+    """An operation with only defaults. Cached: making it takes as long as checking a component."""
     return Operation.model_construct()
 
 
@@ -124,15 +123,13 @@ def _parse(
 
 
 def note_spellings(parsed: Common) -> Iterator[str]:
-    """A sentence for every key that was written otherwise than documented."""
+    """A sentence for every key that is not written in its documented spelling."""
     for path, key in parsed.respelled:
         yield f"{dotted(path)}: read as `{key}`, which is the documented spelling"
 
 
 def _refuse_old(data: Mapping[str, Any], document: Document | None) -> None:
-    """A wrong file that is of Polyaxon 0.x is said to be, key by key: what today's format says of
-    it would not help.
-    """
+    """Report an invalid file of Polyaxon 0.x key by key: today's messages would not help."""
     found = list(find_old_keys(data))
     if found:
         problems = [
@@ -146,8 +143,8 @@ def _refuse_old(data: Mapping[str, Any], document: Document | None) -> None:
 
 
 def spec_error(error: ValidationError, document: Document | None) -> SpecError:
-    """A section's complaint as ours: every problem with its path, and its line where there is a
-    document.
+    """A pydantic error as a SpecError: every problem with its path, and with its line where the
+    document is given.
     """
     found = error.errors(include_url=False, include_input=False, include_context=False)
     return _all([_problem(e) for e in found], document)
@@ -160,7 +157,7 @@ def _problem(error: Any) -> tuple[Path, Problem]:
 
 
 def dotted(path: Sequence[str | int]) -> str:
-    """`run.init[0].file`."""
+    """The path as text: `run.init[0].file`."""
     words = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in path]
     return "".join(words).removeprefix(".")
 
@@ -176,9 +173,9 @@ def _all(problems: Sequence[tuple[Path, Problem]], document: Document | None) ->
 
 
 def _validate_values(data: Any, document: Document | None) -> None:
-    """What no section can take: not a mapping, bottomless, or a value that JSON cannot carry.
+    """Refuse data that no section accepts: not a mapping, nested too deep, or not valid in JSON.
 
-    Text was judged while reading.
+    Data read from a document was checked for this while it was read.
     """
     if not isinstance(data, Mapping):
         found = "an empty file" if data is None else describe(data)
@@ -198,7 +195,7 @@ def _validate_values(data: Any, document: Document | None) -> None:
         if fault:
             problems.append((path, Problem("InvalidSpec", fault, dotted(path))))
         elif isinstance(value, str):
-            continue  # most of what there is, and to ask whether it is a Mapping takes long
+            continue  # the most frequent case; the check for a Mapping is slow
         elif isinstance(value, Mapping):
             todo += [((*path, str(key)), inner) for key, inner in value.items()]
         elif isinstance(value, (list, tuple)):

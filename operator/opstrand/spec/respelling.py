@@ -1,9 +1,9 @@
-"""Keys and values that are written in another way than documented and can mean one thing only:
+"""Keys and values in a spelling other than the documented one that can mean only one thing:
 `max_retries`, `"3600"` for a number.
 
-Owns what counts as such a spelling, and replacing it in the data, so that whatever reads the data
-later sees the documented one alone. Which keys a section has is known to the section, which
-proposes a respelling with its error. Must not know any one section.
+Owns which spellings count, and their replacement in the data, so that all later readers see only
+the documented spelling. The section knows its keys, and proposes a respelling with its error. Must
+not know any one section.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 Path = tuple[str | int, ...]
-#: Where an error carries its respelling: a word that no message has between braces.
+#: The context key of an error for its respelling. The blanks prevent a clash with a placeholder.
 CONTEXT = "respelling of the value"
 _CAPITALS = re.compile(r"[A-Z]+")
-#: Above it a float stands for several whole numbers.
+#: Above this a float stands for several integers.
 _EXACT = 2**53
 _WHOLE = re.compile(r"[+-]?[0-9]{1,16}(?:\.0*)?")
 
@@ -31,7 +31,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Value:
-    """What a value stands for."""
+    """The value that a spelling stands for."""
 
     value: Any
 
@@ -45,20 +45,20 @@ def other_spelling(key: str) -> str:
 
 
 def find_key(key: str, known: Iterable[str]) -> Key | None:
-    """The documented key of which this is the other spelling."""
+    """The documented key whose other spelling this is."""
     if "_" not in key:
         return None
     return next((Key(name) for name in known if other_spelling(name) == key), None)
 
 
 def find_spelling(key: object, written: Container[object]) -> str | None:
-    """The other spelling of a documented key, where it was written."""
+    """The other spelling of a documented key, if it was written."""
     other = other_spelling(key) if isinstance(key, str) else ""
     return other if other in written else None
 
 
 def find_whole(value: Any) -> Value | None:
-    """The number that a text or a float is exactly."""
+    """The integer that a text or a float is exactly."""
     if isinstance(value, str) and _WHOLE.fullmatch(value):
         return Value(int(value.partition(".")[0]))
     return (
@@ -69,8 +69,8 @@ def find_whole(value: Any) -> Value | None:
 
 
 def respell(data: Any, found: Iterable[tuple[Path, Respelling]]) -> Any:
-    """A copy of the data with these places respelled; the data itself where none of them is in it,
-    as in a short form.
+    """A copy of the data with the values at these paths respelled; the data itself if it has none
+    of the paths, as in a short form.
     """
     for path, respelling in found:
         data = _replace(data, path, respelling)

@@ -1,7 +1,7 @@
 """`run`: the kinds of runtimes and the choice between them.
 
-Owns the list of kinds. Sections are imported by name when a file has a runtime: a dag holds
-operations, which hold runtimes again, and looking at a component without `run` needs none of them.
+Owns the list of kinds. A section is imported by name when a file uses it: a dag contains
+operations, which contain runtimes again, and a component without `run` needs none of them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cache
 
 from opstrand.spec.section import ByKind, Section
 
-#: Kind -> module of `opstrand.spec`, and the section in it.
+#: Kind -> (module of `opstrand.spec`, section in it).
 _SECTIONS = {
     "job": ("job", "Job"),
     "service": ("service", "Service"),

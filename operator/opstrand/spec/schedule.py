@@ -1,6 +1,6 @@
-"""`schedule`: runs by the clock.
+"""`schedule`: runs at given times.
 
-Owns the keys. Must not know what time it is.
+Owns the keys. Must not read the clock.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ def _validate_cron(value: Any) -> Any:
 
 
 def _is_cron(words: list[str]) -> bool:
-    """Five fields, perhaps a sixth for seconds, with numbers that exist.
+    """Whether these are five fields, or six with seconds, whose numbers are in range.
 
-    What a letter such as L means is the scheduler's business.
+    The meaning of a letter such as L is the business of the scheduler.
     """
     return len(words) in (5, 6) and all(
         _CRON_FIELD.fullmatch(word)
@@ -90,7 +90,7 @@ _ALIASES = (
     "@annually",
 )
 _CRON_FIELD = re.compile(r"[\w*?/,#-]{1,100}", re.ASCII)
-#: Not those behind a slash: a step may be anything.
+#: Not the numbers behind a slash: a step may be any number.
 _CRON_NUMBER = re.compile(r"(?:^|[,-])(\d+)")
 _CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7), (0, 59))
 

@@ -1,12 +1,12 @@
-"""What every section of a polyaxonfile has in common: strict keys, camelCase outside, templates in
-place of values, good errors.
+"""The base of every section of a polyaxonfile: strict keys in camelCase, templates in place of
+values, good errors.
 
-Owns the base class, the scalar types, the choice by `kind`, and the words of a schema error. Must
+Owns the base class, the scalar types, the choice by `kind`, and the text of a schema error. Must
 not know any one section.
 
-A validation error is put into words where it happens, while the section's own class is at hand:
-only there is it known which keys would have been right. Outside, pydantic only adds the path.
-Sections build their validators on first use, so that a job never pays for the matrix.
+A validation error gets its message where it occurs, in the validator of the section: only there are
+the valid keys known. The validators further out only prepend to the path. Sections build their
+validators on first use, so that a job never pays for the matrix.
 """
 
 from __future__ import annotations
@@ -25,16 +25,14 @@ from opstrand.spec.respelling import CONTEXT, Path, Respelling, Value, find_key,
 from opstrand.text import find_nearest, shorten
 
 Handler = Callable[[Any], Any]
-#: No section has as many keys; what has more is not gone through key by key.
+#: No section has as many keys; a mapping with more is not checked key by key.
 MAX_KEYS = 200
-#: Of what there is to choose from, so many are shown.
+#: The number of alternatives that a message lists.
 _LISTED = 12
 
 
 def is_template(value: object) -> bool:
-    """Whether a value is text that is rendered later, so that nothing can be said about its type
-    yet.
-    """
+    """Whether a value is text that is rendered later, so that its type is not known yet."""
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
@@ -52,7 +50,7 @@ class Section(BaseModel):
 
     @classmethod
     def _spread(cls, data: Any) -> Any:
-        """What was written in a short form as the mapping that it stands for."""
+        """The long form of data that may be written in a short form."""
         return data
 
 
@@ -65,8 +63,9 @@ def written_keys(model: type[BaseModel]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Found:
-    """One problem of a section, and what may have been meant. `expected` and `found`: the two
-    halves of its message, where it is about a value of the wrong type.
+    """One problem of a section, and its likely correction.
+
+    `expected` and `found` are the two halves of the message about a value of the wrong type.
     """
 
     path: Path
@@ -86,21 +85,21 @@ class _Found:
         return PydanticCustomError(cast(Any, self.reason), cast(Any, self.message), context or None)
 
 
-#: Where an error keeps the halves of its message on its way out. The blanks keep pydantic from
-#: filling them into any text.
+#: The context keys of an error for the halves of its message. The blanks prevent pydantic from
+#: substituting them into a message.
 _EXPECTED_HALF, _FOUND_HALF = " expected ", " found "
 
 
 def fail(reason: str, message: str) -> PydanticCustomError:
-    """To be raised in a validator: a problem that keeps its reason and words.
+    """For validators to raise: a problem that keeps its reason and message.
 
-    The path is added on the way out.
+    The path is added by the enclosing sections.
     """
     return PydanticCustomError(cast(Any, reason), cast(Any, message))
 
 
 def fail_at(problems: Iterable[tuple[Path, str, str]], data: Any) -> ValidationError:
-    """To be raised in a validator: several problems, each (path from here, reason, message)."""
+    """For validators to raise: several problems, each (path from here, reason, message)."""
     return _raise(itertools.starmap(_Found, problems), data)
 
 
@@ -110,12 +109,12 @@ def _raise(problems: Iterable[_Found], data: Any) -> ValidationError:
 
 
 def _propose(expected: str, found: Any, meant: Any) -> PydanticCustomError:
-    """To be raised in a validator: a value of the wrong type that can mean one thing only."""
+    """For validators to raise: a value of the wrong type that can mean only one thing."""
     return _misfit((), expected, describe(found), Value(meant)).error
 
 
 def put_into_words(model: type[Section], data: Any, handler: Handler) -> Any:
-    """What `handler` makes of the data; its errors in our words."""
+    """The result of `handler`; its errors get our messages."""
     if isinstance(data, Mapping) and len(data) > MAX_KEYS:
         known = written_keys(model)
         unknown = [str(key) for key in data if key not in known]
@@ -131,8 +130,8 @@ def put_into_words(model: type[Section], data: Any, handler: Handler) -> Any:
 
 
 def _real_path(error: Any, data: Any) -> Path:
-    """An error's place in the data: where a value may be one of several types, pydantic puts the
-    type's name between.
+    """The path of an error in the data: where a value may have one of several types, pydantic
+    inserts the name of the type into the path.
     """
     path: list[str | int] = []
     is_there = True
@@ -154,8 +153,8 @@ def _real_path(error: Any, data: Any) -> Path:
 
 
 def _meet_alternatives(problems: Iterable[_Found]) -> list[_Found]:
-    """One problem for each place: what fits none of several types is told with all of them, or with
-    what is wrong inside the nearest.
+    """One problem for each path: a value that fits none of several types gets one message that
+    names them all; a problem inside the value replaces that message.
     """
     met: dict[Path, _Found] = {}
     for one in problems:
@@ -220,7 +219,7 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
 
 
 def _not_one_of(error: Any) -> tuple[str, str]:
-    """What was expected and what was found."""
+    """The expected and the found half of the message."""
     words = error["ctx"]["expected"].replace(" or ", ", ").split(", ")
     shown = ", ".join(words[:_LISTED]) + (", …" if len(words) > _LISTED else "")
     found = describe(error["input"])
@@ -252,7 +251,7 @@ _EXPECTED = {
 
 
 def describe(value: Any) -> str:
-    """A value as an error shows it: what it is, then itself, shortened."""
+    """A value for an error message: its type, then its shortened text."""
     if value is None or isinstance(value, bool):
         return {None: "nothing (null)", True: "true", False: "false"}[value]
     if isinstance(value, str):
@@ -278,7 +277,7 @@ def _describe_collection(value: Mapping[Any, Any] | Sequence[Any]) -> str:
 
 
 class _OrTemplate:
-    """The annotated type, or text with a template in it, which is judged after rendering."""
+    """The annotated type, or text with a template, which is validated after rendering."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
         return core_schema.no_info_wrap_validator_function(_pass_templates, handler(source))
@@ -292,8 +291,8 @@ OR_TEMPLATE = _OrTemplate()
 
 
 class _RealFlag:
-    """The annotated type, where text and numbers that mean true or false are proposed as such: what
-    is made of them needs a real one.
+    """The annotated flag. A text or number that means true or false is rejected, with the flag
+    proposed in its place, since later stages need a real one.
     """
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
@@ -307,7 +306,7 @@ def _propose_flag(value: Any, handler: Handler) -> Any:
 
 
 class _ListWithCommas:
-    """The annotated list, where text with commas is proposed as the list that it stands for."""
+    """The annotated list. A text with commas is rejected, with the list proposed in its place."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
         return core_schema.no_info_wrap_validator_function(_propose_list, handler(source))
@@ -324,7 +323,7 @@ LIST_WITH_COMMAS = _ListWithCommas()
 
 
 class _OrText:
-    """The annotated whole number, where a text that is exactly one is proposed as it."""
+    """The annotated integer. A text that is exactly one is rejected, with the number proposed."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
         return core_schema.no_info_wrap_validator_function(_propose_whole, handler(source))
@@ -339,16 +338,16 @@ def _propose_whole(value: Any, handler: Handler) -> Any:
 
 @dataclass(frozen=True)
 class Takes:
-    """Says in words what a validator of ours takes, where the annotated type alone does not."""
+    """Says in words what a validator of ours accepts, where the annotated type does not."""
 
     words: str
 
 
 @dataclass(frozen=True)
 class ByKind:
-    """One of several sections, told apart by `kind`.
+    """One of several sections, chosen by `kind`.
 
-    The members are given as a function: they are built only when a file has one.
+    The members are given as a function: they are imported only when a file uses one.
     """
 
     what: str
@@ -381,7 +380,7 @@ class ByKind:
 
 Text = Annotated[str, Strict()]
 Whole = Annotated[int, Strict(), OR_TEMPLATE]
-#: Where the published package reads the number in a text too.
+#: A whole number that the published package also reads from a text.
 WholeOrText = Annotated[int, Strict(), _OrText(), OR_TEMPLATE]
 Number = Annotated[float, OR_TEMPLATE]
 Flag = Annotated[bool, _RealFlag(), OR_TEMPLATE]
@@ -390,7 +389,7 @@ Texts = Annotated[list[Text], OR_TEMPLATE]
 
 @dataclass(frozen=True)
 class Later:
-    """A section whose class is imported on first use, since it holds the section that names it."""
+    """A section whose class is imported on first use, since it contains the section naming it."""
 
     section: Callable[[], type[Section]]
 

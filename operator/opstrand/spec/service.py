@@ -1,6 +1,6 @@
 """`run` of kind service: a container that serves until it is stopped.
 
-Owns the keys. Must not know how it is exposed.
+Owns the keys. Must not know how the service is exposed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What may stand at a place of the format, read from the models: for patching, for `explain`, for
+"""What each field of the format may hold, read from the models, for patches, `explain` and
 the CRDs.
 
 Owns the translation of annotations into a few plain kinds of shapes. Must not validate: the models
@@ -38,9 +38,9 @@ _SCALARS: dict[Any, Kind] = {str: "text", int: "whole", float: "number", bool: "
 
 @dataclass(frozen=True)
 class Shape:
-    """One kind of value.
+    """What a value may be.
 
-    `items` is the shape of a list's items or a mapping's values; `section` of a nested section.
+    `items` is the shape of a list's items or a mapping's values; `section` the model of a section.
     """
 
     kind: Kind
@@ -55,7 +55,7 @@ class Shape:
     words: str = ""
 
     def for_value(self, value: Any) -> type[BaseModel] | None:
-        """The section that a value of this shape is, where it is one."""
+        """The section that validates a value of this shape, if there is one."""
         if self.section is not None:
             return self.section
         if self.by_kind is not None and isinstance(value, Mapping):
@@ -65,7 +65,7 @@ class Shape:
 
 @cache
 def fields_of(model: type[BaseModel]) -> dict[str, tuple[Shape, FieldInfo]]:
-    """Written key -> its shape and its field, of one section."""
+    """The keys of a section as written -> (shape, field)."""
     return {
         info.alias or name: (_of_field(info), info) for name, info in model.model_fields.items()
     }

@@ -1,8 +1,7 @@
-"""The root shortcuts of a file: `cmd`, `env`, `resources`, which stand for longer parts of the main
-container.
+"""The root shortcuts `cmd`, `env` and `resources`, which stand for parts of the main container.
 
-Owns their shape and what `resources` means in Kubernetes' words. Laying them over the container is
-`core.compiling.compile`'s business.
+Owns their shape and what `resources` means in Kubernetes. `core.compiling.shortcuts` merges them
+into the container.
 """
 
 from __future__ import annotations
@@ -70,9 +69,9 @@ ResourceShortcut = Annotated[dict[str, Amount], BeforeValidator(_validate_resour
 
 
 def spread_resources(resources: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """`requests` and `limits` of the shortcut:
+    """The `requests` and `limits` that the shortcut stands for.
 
-    `cpu: 1` asks, `cpu: 1..2` asks and limits, a count such as `gpu: 1` does both.
+    `cpu: 1` is a request, `cpu: 1..2` a request and a limit, a count such as `gpu: 1` both.
     """
     spread: dict[str, dict[str, Any]] = {"requests": {}, "limits": {}}
     for name, amount in resources.items():

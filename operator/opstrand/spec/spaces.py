@@ -1,7 +1,7 @@
 """The space of values that a matrix gives to one param, in its written forms.
 
-Owns the kinds, their numbers (`start`, `stop`, `step`, ...) and what makes them valid. Which values
-a space contains is the business of `core.compiling.matrix`.
+Owns the kinds, their numbers (`start`, `stop`, `step`, ...) and their validation.
+`core.pipelines.matrix` knows which values a space contains.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ _SPAN: TypeAdapter[timedelta] = TypeAdapter(timedelta)
 
 @dataclass(frozen=True)
 class Form:
-    """The numbers of one kind of space, in the order in which a list or `a:b:c` gives them."""
+    """The numbers of one kind of space, in the order in which a list or `a:b:c` gives them.
+
+    `is_drawn`: values are drawn at random and cannot be listed.
+    """
 
     keys: tuple[str, ...]
     optional: tuple[str, ...] = ()
@@ -84,7 +87,8 @@ class Space(Section):
     @classmethod
     def _spread(cls, data: Any) -> Any:
         if isinstance(data, Mapping) and "ref" in data:
-            # The documents' rule: a matrix makes its own values, so its params have no `ref`.
+            # A rule of the documentation: a matrix makes its own values, so its params have no
+            # `ref`.
             message = (
                 "a matrix' param cannot have a `ref`; give a param of the operation the ref instead"
             )
@@ -102,12 +106,12 @@ class Space(Section):
 
     @property
     def is_drawn(self) -> bool:
-        """Whether values can only be drawn, not listed."""
+        """Whether the values are drawn at random and cannot be listed."""
         return self.kind == "pchoice" or (self.kind in FORMS and FORMS[self.kind].is_drawn)
 
     def contents(self) -> list[Any]:
         """The values of a choice, the [value, probability] pairs of a pchoice, else the numbers in
-        their order.
+        the order of the form.
         """
         if self.kind == "choice":
             return list(_a_list(self.value))
@@ -203,5 +207,5 @@ def _validate_order(form: Form, numbers: list[Any]) -> None:
         raise ValueError(f"'num' may be at most {MAX_POINTS:,}, found {last['num']:,}")
 
 
-#: A matrix makes one run of each; more is a mistake of the file.
+#: A matrix makes one run of each point; a larger number is a mistake in the file.
 MAX_POINTS = 100_000

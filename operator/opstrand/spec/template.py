@@ -1,4 +1,4 @@
-"""`template`: marks a file as something to fill in before it can run.
+"""`template`: marks a file as a template to fill in before it can run.
 
 Owns the keys. `core.compiling.compile` refuses to run an enabled one.
 """

@@ -44,14 +44,20 @@ class Termination(Section):
 
     max_retries: Whole | None = Field(
         None,
-        description="How often a failed run is tried again. Default: 0. Pods that the cluster removes, or a person deletes, have a "
-        "budget of their own: the annotation opstrand.dev/platform-retries, under run.environment.annotations or on the Operation.",
+        description=(
+            "How often a failed run is tried again. Default: 0. Pods that the cluster removes, or "
+            "a person deletes, have a budget of their own: the annotation "
+            "opstrand.dev/platform-retries, under run.environment.annotations or on the Operation."
+        ),
         examples=[2],
     )
     timeout: Whole | None = Field(
         None,
-        description="Seconds after which the run is stopped as failed, from when a node has its Pod; of a service from when it serves. "
-        "For a node it waits no longer than that either, or half an hour where it is less.",
+        description=(
+            "Seconds after which the run is stopped as failed, from when a node has its Pod; of a "
+            "service from when it serves. For a node it waits no longer than that either, or half "
+            "an hour where it is less."
+        ),
         examples=[3600],
     )
     ttl: Whole | None = Field(

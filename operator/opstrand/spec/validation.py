@@ -1,7 +1,7 @@
-"""A section from data that may spell its keys and values otherwise than documented.
+"""Validate data as a section, in the documented or another unambiguous spelling.
 
-Owns replacing what the section's own errors propose, until nothing is left to replace. Must not
-know any one section.
+Owns the replacement of what the errors of the section propose, until nothing is left to replace.
+Must not know any one section.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from opstrand.errors import MAX_PROBLEMS
 from opstrand.spec.respelling import CONTEXT, Key, Path, Respelling, Value, respell
 
 _Model = TypeVar("_Model", bound=BaseModel)
-#: What stands below a respelled key is looked at in the next pass. Few sections are nested so deep;
-#: a hostile file gets no more.
+#: The keys below a respelled key are checked only in the next pass. Few sections are nested so
+#: deep, and a hostile file gets no more passes.
 _PASSES = 4
 
 
 @dataclass(frozen=True)
 class Respelled(Generic[_Model]):
-    """A section, its data as documented, and the keys that were spelled otherwise: the path of
-    each, and the documented key.
+    """A section, its data in the documented spelling, and the respelled keys: (path, documented
+    key).
     """
 
     section: _Model
@@ -35,10 +35,10 @@ class Respelled(Generic[_Model]):
 def validate(
     model: type[_Model], data: Any, *, may_rename: Callable[[Path], bool] = lambda path: True
 ) -> Respelled[_Model]:
-    """The section in `data`, with other spellings replaced. Raises ValidationError for all else
-    that is wrong with it.
+    """The section in `data`, with other spellings replaced. Raises ValidationError for everything
+    else that is wrong with it.
 
-    `may_rename` says of the path of a key whether its other spelling is accepted.
+    `may_rename` says whether the other spelling of the key at a path is accepted.
     """
     keys: list[tuple[Path, str]] = []
     for _ in range(_PASSES):
@@ -59,10 +59,9 @@ def validate(
 
 
 def _find_respellings(error: ValidationError) -> list[tuple[Path, Respelling]]:
-    """What was proposed.
+    """The proposed respellings.
 
-    Nothing where the list of problems is cut: to look at so many again and again would take too
-    long.
+    Empty if the list of problems is cut off: so many would take too long to validate in each pass.
     """
     found = error.errors(include_url=False, include_input=False)
     if len(found) >= MAX_PROBLEMS:

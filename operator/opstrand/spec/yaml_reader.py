@@ -1,13 +1,13 @@
-"""The text of one YAML or JSON document to data, read defensively.
+"""Read the text of one YAML or JSON document into data, defensively.
 
-Owns the YAML that is read: 1.1, as the published package reads it (`010` is 8, `1e-3` a text that
-every number type takes), but as JSON and Kubernetes have it where that would be lost there: keys
-are text, timestamps stay text, there are no language tags, infinities and doubled keys. Owns the
-limits on how much of it is data. Must not know files.
+Owns the YAML that is read: YAML 1.1, as the published package reads it (`010` is 8, and `1e-3` is
+text, which every number type accepts). Where JSON and Kubernetes would lose a value, their rules
+hold instead: keys are text, timestamps stay text, and there are no language tags, infinities or
+duplicate keys. Owns the limits on the size of the data. Must not know files.
 
-The events of the C scanner are turned into data directly. No node tree is kept: places are found by
-reading the text again, and only when an error needs one, so that a correct file pays nothing for
-its error messages.
+The events of the C scanner become data directly, without a node tree. Lines and columns are found
+by reading the text again, only when an error needs one, so that a correct file pays nothing for its
+error messages.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.yaml_scalars import FILE, SHOWN, TAG, BadScalar, Dialect
 from opstrand.text import shorten
 
-#: Characters of all texts after aliases are spread out: what is longer fits into no object of a
+#: Characters of all texts after the expansion of aliases: longer data fits into no object of a
 #: cluster.
 MAX_CHARACTERS = 1_500_000
-#: Values after aliases are spread out. A file of 500 operations has about 15,000.
+#: Values after the expansion of aliases. A file of 500 operations has about 15,000.
 MAX_VALUES = 100_000
 MAX_DEPTH = 64
-#: A name for each costs its memory twice over; no file of a person comes near.
+#: Each anchor costs about twice the memory of its name; no file written by hand has as many.
 MAX_ANCHORS = 10_000
 _MAX_KEY = 1_000
 INT64 = range(-(2**63), 2**63)
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = object()
-#: The two halves that JSON writes a character beyond 16 bits as, and every escape, so that
-#: `\\ud83d` is not taken for one.
+#: The surrogate pair that JSON writes a character beyond 16 bits as. `_ESCAPE` also matches every
+#: other escape, so that `\\ud83d`, an escaped backslash before text, is not read as a surrogate.
 _HALVES = re.compile(
     r"\\u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})"
 )
@@ -48,7 +48,7 @@ _ESCAPE = re.compile(rf"{_HALVES.pattern}|\\.", re.DOTALL)
 
 @dataclass
 class Place:
-    """Line and column, from 1, of a value, and the places of what is in it."""
+    """Line and column of a value, from 1, and the places of the values inside it."""
 
     line: int
     column: int
@@ -65,16 +65,16 @@ def read(text: str, source: str = "", *, dialect: Dialect = FILE, most: int = MA
 
 
 def read_places(text: str, dialect: Dialect = FILE, most: int = MAX_VALUES) -> Place:
-    """The place of the root of a text that was read before."""
+    """The place of the root of a text that `read` has accepted."""
     reader = _Reader(join_halves(text), places=True, dialect=dialect, most=most)
     reader.read()
     return reader.root_place
 
 
 def join_halves(text: str) -> str:
-    """A JSON text with every character that JSON escapes as two halves escaped as YAML does it.
+    """A JSON text with its surrogate pairs replaced by the escape that YAML has for the character.
 
-    Other texts as they are.
+    Other texts are returned unchanged.
     """
     if not _HALVES.search(text) or not _is_json(text):
         return text
@@ -102,7 +102,7 @@ def refuse(
 
 @dataclass
 class _Frame:
-    """One open list or mapping while reading."""
+    """A list or mapping that is being read."""
 
     value: Any
     anchor: str | None
@@ -126,7 +126,7 @@ class _Reader:
         self.most = most
         self.keeps_places = places
         self.problems: list[Problem] = []
-        #: Name -> value, how many values and characters it stands for, place.
+        #: Name -> (value, the number of values and of characters in it, place).
         self.anchors: dict[str, tuple[Any, int, int, Place | None]] = {}
         self.count = 0
         self.characters = 0
@@ -308,7 +308,7 @@ class _Reader:
                 self._problem("'<<' accepts a mapping or a list of mappings", *frame.key_place)
             )
             return
-        # What is merged in counts again: a chain of merges must not grow without limit either.
+        # Merged keys are counted again, so that a chain of merges cannot grow without limit.
         self.count += sum(map(len, sources))
         frame.merges.extend(sources)
         if place is not None and frame.place is not None:
@@ -317,7 +317,7 @@ class _Reader:
 
     def _construct(self, event: Any) -> Any:
         if self.keeps_places:
-            return event.value  # the values are known: the text was read before
+            return event.value  # `read` has converted the values; only places are needed
         try:
             value = self.dialect.construct(event.value, event.tag, is_plain=event.implicit[0])
         except BadScalar as error:

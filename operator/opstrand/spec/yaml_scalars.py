@@ -1,8 +1,8 @@
-"""What a plain scalar of YAML means, for each of the two readers that a file can be written for.
+"""The meaning of a plain YAML scalar, for each of the two readers that a file can be written for.
 
 Owns the dialects: that of polyaxonfiles, and that of kubectl, whose files hold objects for the API
-server. Owns which texts some reader would take for something else, so that a writer quotes them.
-Must not know documents.
+server. Owns which texts another reader would not read as text, so that a writer quotes them. Must
+not know documents.
 """
 
 from __future__ import annotations
@@ -18,16 +18,15 @@ from yaml.resolver import Resolver
 
 from opstrand.text import shorten
 
-#: Characters of a scalar in an error.
+#: Characters of a scalar in an error message.
 SHOWN = 60
 TAG = "tag:yaml.org,2002:"
-#: What Kubernetes' own reader makes text of, or what has no counterpart in JSON.
+#: Tags whose scalars stay text: Kubernetes' reader makes text of them, or JSON has no such type.
 _AS_TEXT = frozenset({f"{TAG}timestamp", f"{TAG}value", f"{TAG}str", f"{TAG}merge"})
-#: No number that fits into 64 bits needs as many characters; reading a longer one takes time that
-#: grows with its square.
+#: No number that fits into 64 bits is longer; the time to parse a longer one grows with the square
+#: of its length.
 _MAX_NUMBER = 400
-#: Explicit tag -> the Python types that its text must have without the tag: a tag is only a
-#: promise.
+#: Explicit tag -> the Python types that its text must already have without the tag.
 _TYPES: dict[str, tuple[type, ...]] = {
     f"{TAG}int": (int,),
     f"{TAG}float": (float, int),
@@ -37,21 +36,21 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 class BadScalar(ValueError):
-    """The text is no value of its tag; the message says why."""
+    """The text is not a value of its tag; the message says why."""
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """One way to read plain scalars. `read` gives the value of a plain scalar without a tag."""
+    """One way to read plain scalars. `read` returns the value of a plain scalar without a tag."""
 
     name: str
     read: Callable[[str], Any]
-    #: Whether the file becomes JSON first: a key such as `n` or `010` is then what its scalar
-    #: means, and 1.0 is 1.
+    #: Whether the reader first converts the file to JSON: a key such as `n` or `010` then becomes
+    #: the value of its scalar, and 1.0 becomes 1.
     is_json: bool = False
 
     def construct(self, text: str, tag: str | None, *, is_plain: bool) -> Any:
-        """The value of a scalar as a file has it. Raises BadScalar."""
+        """The value of a scalar. Raises BadScalar."""
         if tag in (None, "!"):
             return self.read(text) if is_plain and tag is None else text
         if tag in _AS_TEXT:
@@ -67,7 +66,7 @@ class Dialect:
         return float(value) if tag == f"{TAG}float" and not self.is_json else value
 
     def construct_key(self, text: str, tag: str | None, *, is_plain: bool) -> str:
-        """A key as JSON has it. Raises BadScalar for what can be none."""
+        """A key as JSON has it. Raises BadScalar for a scalar that cannot be a key."""
         if not self.is_json and tag in (None, "!"):
             return text
         value = self.construct(text, tag, is_plain=is_plain)
@@ -82,8 +81,8 @@ class Dialect:
 
 
 def needs_quotes(text: str) -> bool:
-    """Whether some reader of YAML 1.1, of YAML 1.2, or kubectl takes this text for something else
-    when it is plain.
+    """Whether kubectl or some reader of YAML 1.1 or 1.2 would not read this text as text when it is
+    plain.
     """
     try:
         if not isinstance(_read_file(text), str) or not isinstance(_read_kubectl(text), str):
@@ -105,7 +104,7 @@ def _too_long(text: str) -> BadScalar:
 
 
 class _Scalars(SafeConstructor, Resolver):
-    """YAML 1.1's meaning of plain scalars, from PyYAML itself."""
+    """The meaning of plain scalars in YAML 1.1, from PyYAML itself."""
 
     def __init__(self) -> None:
         SafeConstructor.__init__(self)
@@ -125,13 +124,13 @@ def _read_file(text: str) -> Any:
     try:
         return _scalars.construct_object(yaml.ScalarNode(tag, text))
     except (ValueError, OverflowError):
-        # Its pattern is that of a number, and it is none: 0b_
+        # The text matches the pattern of a number but is not one: 0b_
         raise BadScalar(
             f"'{shorten(text, SHOWN)}' is not {_article(tag.removeprefix(TAG))}"
         ) from None
 
 
-# --- objects: what kubectl makes of a file, JSON through go-yaml v2 -------------------------------
+# --- objects: as kubectl reads a file, to JSON through go-yaml v2 ---------------------------------
 
 _WORDS: dict[str, Any] = {
     **dict.fromkeys(
@@ -145,7 +144,7 @@ _WORDS: dict[str, Any] = {
     **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
 }
-#: Go's integers with base 0, after the underscores are gone.
+#: Go's integers with base 0, after the underscores are removed.
 _GO_INTEGERS = (
     (re.compile(r"[-+]?0[xX][0-9a-fA-F]+"), 16),
     (re.compile(r"[-+]?0[bB][01]+"), 2),
@@ -154,7 +153,8 @@ _GO_INTEGERS = (
     (re.compile(r"[-+]?[1-9][0-9]*"), 10),
 )
 _GO_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
-#: Integers that Go keeps as such; what is larger is a float of it, or text where it is not decimal.
+#: Integers that Go keeps. A larger one of another base than 10 is text; a larger decimal one, a
+#: float in Go, stays an integer here, which the reader refuses.
 _GO_RANGE = range(-(2**63), 2**64)
 
 
@@ -178,11 +178,11 @@ def _read_kubectl(text: str) -> Any:
 
 
 def _as_go_prints(number: float) -> float | int:
-    """A whole float is printed without its point, so that the API server reads an integer."""
+    """A whole float as an integer: Go prints it without a point, so the API server reads one."""
     return int(number) if number.is_integer() and abs(number) < 2**63 else number
 
 
-#: What YAML 1.2 reads as no text.
+#: The plain scalars that YAML 1.2 does not read as text.
 _CORE_SCHEMA = re.compile(
     r"~|null|Null|NULL|true|True|TRUE|false|False|FALSE|[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"
     r"|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"

@@ -1,7 +1,7 @@
-"""Data to YAML text that every reader reads alike: YAML 1.1 (PyYAML), YAML 1.2, and kubectl's.
+"""Write data as YAML that all readers read alike: YAML 1.1 (PyYAML), YAML 1.2, and kubectl.
 
-Owns quoting and the form of long texts. What a terminal would act on is written escaped. Must not
-know what it writes.
+Owns quoting and the form of long texts. Characters that a terminal would act on are escaped. Must
+not know what it writes.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ import yaml
 from opstrand.spec.yaml_scalars import needs_quotes
 from opstrand.text import CONTROLS
 
-#: Breaks of lines for some readers only, and what is no text for some: such a text is written with
-#: escapes.
+#: Characters that only some readers accept, or read as line breaks: a text with one of them is
+#: written with escapes.
 _UNEVEN = re.compile(r"[\x85\u2028\u2029\ufeff\ufdd0-\ufdef\ufffe\uffff]")
 _ESCAPED = re.compile(f"{CONTROLS.pattern}|{_UNEVEN.pattern}")
-#: Columns: more than any line has, so that none is broken between its words.
+#: Columns: more than any line has, so that no line is folded.
 _UNFOLDED = 2**31 - 1
 
 
 def write_yaml(value: Any, *, width: int = _UNFOLDED) -> str:
-    """One document, in the order of the value; texts of several lines as blocks where a block can
-    hold them.
+    """One document, with keys in the order of the value. Texts of several lines become blocks where
+    a block can hold them.
     """
     return _write([value], several=False, width=width)
 
 
 def write_documents(values: Iterable[Any]) -> str:
-    """A stream of documents, each begun by `---`."""
+    """A stream of documents, each started by `---`."""
     return _write(list(values), several=True, width=_UNFOLDED)
 
 
@@ -44,7 +44,7 @@ def _write(values: list[Any], *, several: bool, width: int) -> str:
         width=width,
         explicit_start=several,
     )
-    # All that is left of them is in texts with double quotes.
+    # All such characters that are left are inside double quotes.
     return _ESCAPED.sub(_escape, text)
 
 
@@ -54,9 +54,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML's, without aliases: what is written is read by people, and by readers that know
-    none.
-    """
+    """PyYAML's dumper without aliases: people read the output, and readers that know no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -70,8 +68,8 @@ def _style(value: str) -> str | None:
     if _ESCAPED.search(value.replace("\n", "")):
         return '"'
     if "\n" in value:
-        # A block that begins with a blank or a break says its indentation, which readers count
-        # differently.
+        # A block that starts with a blank or a line break needs an indentation indicator, which
+        # readers interpret differently.
         return '"' if value[0] in " \n" else "|"
     return "'" if needs_quotes(value) else None
 

@@ -1,1 +1,1 @@
-"""The CustomResourceDefinitions, written from the models."""
+"""The CustomResourceDefinitions, generated from the models."""

@@ -1,9 +1,9 @@
-"""Models to the structural schema of a custom resource.
+"""Convert models to the structural schema of a custom resource.
 
-Owns what the API server is told of a section. Every object keeps unknown fields, since a closed one
-drops a typo silently for clients that don't ask for strictness; the operator refuses it instead.
-Where a template may stand in place of a number or an object, no type is given: the server would
-refuse the template. Must not know the resources.
+Owns what the API server knows of a section. Every object preserves unknown fields: a closed object
+would drop a misspelled key silently for clients that do not request strict validation, whereas the
+operator refuses it. A field that may hold a template instead of a number or an object has no type:
+the server would refuse the template. Must not know the resources.
 """
 
 from __future__ import annotations
@@ -22,16 +22,15 @@ Schema = dict[str, Any]
 
 OPEN: Schema = {"x-kubernetes-preserve-unknown-fields": True}
 OPEN_OBJECT: Schema = {"type": "object", **OPEN}
-#: Nobody writes more; an endless list would make every rule on it too costly for the server.
+#: No file has more items. Without a bound, the server would estimate every rule as too costly.
 MAX_ITEMS = 1000
 _SCALARS = {"text": "string", "whole": "integer", "number": "number", "flag": "boolean"}
-#: Below this depth a section is an open object: what is there is judged by the operator, and the
-#: CRD stays small.
+#: A section below this depth is an open object: the operator validates it, and the CRD stays small.
 _DEPTH = 3
 
 
 def section_schema(model: type[BaseModel], *, depth: int = _DEPTH) -> Schema:
-    """The schema of one section: its keys by name, open for others."""
+    """The schema of one section, which names its keys and is open for others."""
     if depth == 0:
         return dict(OPEN_OBJECT)
     properties = {
@@ -77,13 +76,13 @@ def _plain_schema(shape: Shape, depth: int) -> Schema:
 def object_schema(keys: Iterable[str]) -> Schema:
     """An open object that names its keys.
 
-    A rule compares the keys it knows; of others it would not see that one was renamed.
+    A rule compares only the keys that are named; it would not notice that another was renamed.
     """
     return {**OPEN_OBJECT, **({"properties": {key: dict(OPEN) for key in keys}} if keys else {})}
 
 
 def keys_of(shape: Shape) -> list[str]:
-    """The keys that an object of this shape can have, of all its kinds."""
+    """The keys that an object of this shape can have, in any of its kinds."""
     if shape.section is not None:
         return written_keys(shape.section)
     if shape.by_kind is not None:
@@ -94,8 +93,8 @@ def keys_of(shape: Shape) -> list[str]:
 
 
 def taking_null(properties: Mapping[str, Schema]) -> dict[str, Schema]:
-    """The same keys, each taking null too: in a polyaxonfile null is a value, which empties what a
-    component gives.
+    """The same keys, each of which accepts null too: in a polyaxonfile null is a value that removes
+    what a component sets.
     """
     return {key: _taking_null(schema) for key, schema in properties.items()}
 

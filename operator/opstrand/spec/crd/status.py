@@ -1,7 +1,7 @@
-"""The status of an Operation as the API server knows it.
+"""The schema of the status of an Operation.
 
 Owns the types of its keys. Values that users' runs write (inputs, outputs, meta) are open and keep
-their nulls. Must not know how a status comes about.
+their nulls. Must not know how a status is computed.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def status_schema() -> Schema:
     return {
         **OPEN_OBJECT,
         "description": "What became of the run.",
-        # Nobody applies a status server-side: that the server tracks who set which key of it would
-        # be a third of every stored run.
+        # No client applies a status server-side, so the server need not track the owner of each
+        # key: the tracking would be a third of every stored run.
         "x-kubernetes-map-type": "atomic",
         "properties": {
             "uuid": {

@@ -1,8 +1,8 @@
-"""The custom resources: models to `crds/operation.yaml` and `crds/component.yaml`.
+"""Write the custom resources from the models to `crds/operation.yaml` and `crds/component.yaml`.
 
 Owns names, columns, and the rules that the API server itself enforces. `python -m
 opstrand.spec.crd.write` writes the files, `--check` says whether they are up to date. Must not be
-imported by the operator or the API; `opstrand doctor` compares with it.
+imported by the operator or the API; `opstrand doctor` compares a cluster with it.
 """
 
 from __future__ import annotations
@@ -32,14 +32,13 @@ MAX_NAME = 52
 FOLDER = Path(__file__).resolve().parents[4] / "crds"
 _NOTE = "# Generated from operator/opstrand/spec by `make crds`; not edited by hand.\n"
 
-#: What may change in an Operation that exists; everything else is what was asked, and is one run.
+#: What may change in an Operation after its creation. The rest is the request, which is one run.
 EDITABLE = ("control", "isApproved", "termination")
 _ONE_RUN = (
     "an Operation is one run: use a new name, kubectl create with generateName, or opstrand run"
 )
-#: A CEL rule can only name keys of a declared type: these must be objects or lists, not a template
-#: for the whole. Templates inside them
-#: are fine.
+#: A CEL rule can only name keys of a declared type: the value of each of these must be an object or
+#: a list, not a template for the whole. Templates inside it are fine.
 _OBJECTS: tuple[str, ...] = (
     "cache",
     "plugins",
@@ -55,7 +54,7 @@ _OBJECTS: tuple[str, ...] = (
 _OBJECTS += ("termination", "params", "runPatch", "env", "resources")
 _LISTS_OF_OBJECTS = ("hooks", "events", "joins", "inputs", "outputs", "init", "sidecars", "volumes")
 _LISTS_OF_TEXT = ("dependencies", "connections")
-#: These are text or a list, which has no type. The rule on the whole spec sees their changes.
+#: These are text or a list, for which there is no type. The rule on the whole spec covers them.
 _EITHER = ("tags", "presets", "mount", "cmd")
 _SCALARS: dict[str, str] = {
     "version": "number",
@@ -63,10 +62,10 @@ _SCALARS: dict[str, str] = {
     "skipOnUpstreamSkip": "boolean",
     "isApproved": "boolean",
 }
-#: Enough for any text but a file's content, and without it the server holds every rule for too
-#: costly.
+#: Enough for any text except the content of a file. Without it the server estimates every rule as
+#: too costly.
 _MAX_TEXT = 4096
-#: Words of the rules' language; as names of keys they are written otherwise.
+#: Reserved words of CEL, which must be escaped as names of keys.
 _RESERVED = ("namespace",)
 _REFERENCES = ("hubRef", "pathRef", "urlRef", "dagRef")
 
@@ -85,7 +84,7 @@ def operation_crd() -> Schema:
         _column("Duration", ".status.duration", "number"),
         _column("Pod", ".status.pod.name", priority=1),
         _column("UUID", ".status.uuid", priority=1),
-        # Last and of any width, as events have it: kubectl shows its first line.
+        # The last column, of any width, as for events: kubectl shows the first line.
         _column("Message", ".status.message"),
     ]
     version = {
@@ -104,7 +103,7 @@ def component_crd() -> Schema:
         _column("Age", ".metadata.creationTimestamp", "date"),
     ]
     root = _root_schema("A reusable component, named by hubRef.", {"spec": spec})
-    del root["x-kubernetes-validations"]  # `echo.v2` is a name too: version v2 of echo
+    del root["x-kubernetes-validations"]  # `echo.v2` is a valid name: version v2 of echo
     return _crd("Component", [], root, {"additionalPrinterColumns": columns})
 
 
@@ -155,16 +154,15 @@ def _control_schema() -> Schema:
 
 
 def _immutable(ruled: Sequence[str]) -> Schema:
-    """Adding and removing a key are changes too. What no rule can name changes only together with
-    what may change.
+    """Refuse a changed key, an added one and a removed one. The keys that no rule can name may only
+    change together with an editable key.
 
-    One rule, and the comparison of the whole first: the server evaluates every rule at every write
-    of a status, where nothing of the spec has changed, and a rule for each key took more of its
-    time than all the rest of the write. Which key it was is looked for only when there is something
-    to say.
+    It is one rule that first compares the whole spec: the server evaluates every rule at every
+    write of a status, where the spec is unchanged, and a rule for each key took longer than the
+    rest of the write. The changed key is looked for only to name it in the message.
 
-    One change stays unseen: a param that only gets another name, since neither name is known to the
-    server. It changes nothing of a run that started: its inputs are frozen.
+    One change is not detected: a param that is only renamed, since the server knows neither name.
+    It does not affect a run that has started: its inputs are frozen.
     """
     same = " && ".join(f"({_is_same(key)})" for key in ruled)
     edited = " || ".join(f"!({_is_same(key)})" for key in EDITABLE)
@@ -177,8 +175,8 @@ def _immutable(ruled: Sequence[str]) -> Schema:
 
 
 def _is_same(key: str) -> str:
-    """Both ways round: the server passes over keys of the first object that it does not know and
-    the second has not.
+    """Compare in both directions: the server skips keys of the first object that the schema does
+    not name and the second object lacks.
     """
     name = f"__{key}__" if key in _RESERVED else key
     one, other = f"self.{name}", f"oldSelf.{name}"
@@ -190,11 +188,15 @@ def _one_of_rules() -> list[Schema]:
     return [
         {
             "rule": f"{given} <= 1",
-            "message": "at most one of component, hubRef, pathRef, urlRef and dagRef says what runs",
+            "message": (
+                "at most one of component, hubRef, pathRef, urlRef and dagRef says what runs"
+            ),
         },
         {
             "rule": "!has(self.kind) || self.kind == 'operation'",
-            "message": "this is a component; write it under `component:`, or apply it as kind Component",
+            "message": (
+                "this is a component; write it under `component:`, or apply it as kind Component"
+            ),
         },
         {
             "rule": "!has(oldSelf.control) || !has(oldSelf.control.resume) || "
@@ -266,13 +268,13 @@ def _crd(kind: str, short_names: list[str], root: Schema, version: Schema) -> Sc
 
 
 def render() -> dict[str, str]:
-    """File name to its text."""
+    """The text of each file, by its name."""
     crds = {"operation.yaml": operation_crd(), "component.yaml": component_crd()}
     return {name: _NOTE + write_yaml(crd, width=140) for name, crd in crds.items()}
 
 
 def main(arguments: list[str]) -> int:
-    """Writes the files, or with --check says which are out of date."""
+    """Write the files, or with --check report which are out of date."""
     stale = [
         name
         for name, text in render().items()

@@ -1,1 +1,1 @@
-"""What Kubernetes itself accepts: keys, values, names and cross-field rules."""
+"""What Kubernetes accepts in its objects: keys, values, names and rules across fields."""

@@ -1,8 +1,7 @@
-"""How Kubernetes writes names: objects, labels, ports, variables, images, addresses, amounts.
+"""The syntax of names in Kubernetes: objects, labels, ports, variables, images, addresses, amounts.
 
 Owns the syntax of one text at a time. Each function says whether a text is such a name; the
-constants say what is expected, for messages. Must not know which field holds what:
-`kubernetes_rules` does.
+constants describe the names in messages. Must not know which field holds what: `rules` does.
 """
 
 from __future__ import annotations
@@ -39,7 +38,11 @@ _QUANTITY = re.compile(
 _POWERS = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 
-_HOST = r"(?:[A-Za-z0-9](?:[-A-Za-z0-9]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[-A-Za-z0-9]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
+_HOST = (
+    r"(?:[A-Za-z0-9](?:[-A-Za-z0-9]*[A-Za-z0-9])?"
+    r"(?:\.[A-Za-z0-9](?:[-A-Za-z0-9]*[A-Za-z0-9])?)*"
+    r"|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
+)
 _DOMAIN = re.compile(_HOST)
 _IMAGE_PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}")
@@ -47,12 +50,12 @@ _DIGESTS = {"sha256": 64, "sha384": 96, "sha512": 128}
 
 
 def is_label(text: str) -> bool:
-    """The name of a container or volume."""
+    """Whether it can name a container or a volume."""
     return bool(_LABEL.fullmatch(text))
 
 
 def is_subdomain(text: str) -> bool:
-    """The name of most objects."""
+    """Whether it can name most kinds of objects."""
     return len(text) <= 253 and bool(_SUBDOMAIN.fullmatch(text))
 
 
@@ -61,7 +64,7 @@ def is_label_value(text: str) -> bool:
 
 
 def is_qualified(text: str) -> bool:
-    """The key of a label, an annotation or a resource: NAME or DOMAIN/NAME."""
+    """Whether it can be the key of a label, an annotation or a resource: NAME or DOMAIN/NAME."""
     domain, slash, name = text.rpartition("/")
     return bool(name) and is_label_value(name) and (not slash or is_subdomain(domain))
 
@@ -71,7 +74,7 @@ def is_port_name(text: str) -> bool:
 
 
 def is_config_key(text: str) -> bool:
-    """A key of a Secret or ConfigMap."""
+    """Whether it can be a key of a Secret or ConfigMap."""
     return bool(_CONFIG_KEY.fullmatch(text))
 
 
@@ -80,8 +83,8 @@ def is_variable(text: str) -> bool:
 
 
 def is_address(text: str) -> bool:
-    """An IPv4 or IPv6 address that has one meaning: no leading zeros, no IPv4 address in an IPv6
-    one, no zone.
+    """Whether it is an unambiguous IPv4 or IPv6 address: no leading zeros, no IPv4-mapped IPv6
+    address, no zone.
     """
     with suppress(ValueError):
         address = ipaddress.ip_address(text)
@@ -90,7 +93,7 @@ def is_address(text: str) -> bool:
 
 
 def is_image(text: str) -> bool:
-    """What the kubelet can pull: a name that it could not read keeps the Pod from ever starting."""
+    """Whether the kubelet can parse it as an image: otherwise the Pod would never start."""
     name, at, digest = text.partition("@")
     if at and not _is_digest(digest):
         return False
@@ -110,7 +113,7 @@ def _is_image_name(name: str) -> bool:
     if has_domain and not _DOMAIN.fullmatch(first):
         return False
     path = path if has_domain else name
-    # Kubernetes takes such a text for an image's ID, which names no image to pull.
+    # Kubernetes reads such a text as the ID of an image, which cannot be pulled.
     is_id = not has_domain and re.fullmatch(r"[0-9a-f]{64}", path)
     return (
         len(name) <= 255
@@ -125,7 +128,7 @@ def _is_digest(text: str) -> bool:
 
 
 def parse_quantity(value: Any) -> Decimal | None:
-    """The number that an amount such as `500m`, `1Gi`, 2 or 0.5 stands for; None for what is no
+    """The number that an amount such as `500m`, `1Gi`, 2 or 0.5 stands for; None if it is not an
     amount.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):

@@ -1,9 +1,10 @@
 """The parts of a polyaxonfile that are Kubernetes objects: containers, volumes, affinity and the
 like.
 
-Owns finding what Kubernetes would drop or refuse for its shape: unknown keys, snake_case, a text
-where a list belongs. Values stay as written, since a template may stand wherever Kubernetes wants a
-number; after rendering the API server has the last word. Must not import the `kubernetes` package.
+Owns the search for what Kubernetes would drop or refuse for its shape: unknown keys, snake_case, a
+text in place of a list. Values stay as written, since a template may stand wherever Kubernetes
+expects a number; the API server validates the rendered object. Must not import the `kubernetes`
+package.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from opstrand.text import find_nearest
 
 Fault = tuple[tuple[str | int, ...], str, str]
 
-#: Lists that may be written as their only item, as the published package accepts them: they are
-#: rendered as a list of one.
+#: Lists that may be written as their only item, as the published package accepts them. They are
+#: rendered as lists of one item.
 TEXT_FOR_LIST = frozenset({("Container", "command"), ("Container", "args")})
 
 
 @cache
 def known_keys() -> dict[str, dict[str, str]]:
-    """Object -> key -> what belongs there, as kubernetes_keys.py describes it."""
+    """Object -> key -> kind of its value, in the notation of `keys.OBJECTS`."""
     objects: dict[str, dict[str, str]] = {}
     for line in OBJECTS.splitlines():
         words = line.split()
@@ -72,8 +73,8 @@ class Kubernetes:
 
 
 def find_faults(kind: str, value: Any, path: tuple[str | int, ...] = ()) -> Iterator[Fault]:
-    """Everything in `value` that does not have the shape of `kind` (written as in
-    kubernetes_keys.py).
+    """Everything in `value` that does not have the shape of `kind`, which is in the notation of
+    `keys.OBJECTS`.
     """
     if value is None or is_template(value) or not kind:
         return

@@ -1,9 +1,8 @@
-"""The values of Kubernetes objects inside a polyaxonfile, after rendering: numbers, flags,
+"""Validate the rendered values of Kubernetes objects inside a polyaxonfile: numbers, flags,
 quantities, enumerations, required keys.
 
-Owns what can be said of a value by its key alone, and calls `kubernetes_rules` for what a value and
-several keys say together. Unlike `kubernetes_parts`, which checks shapes while templates may still
-stand anywhere, this checks what would be sent.
+Owns the checks that need only the key of a value, and calls `rules` for all others. Unlike `parts`,
+which checks shapes while any value may still be a template, this module checks what would be sent.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from opstrand.spec.kubernetes.rules import find_broken_rules
 from opstrand.spec.kubernetes.rules.checks import check_one_of
 from opstrand.spec.section import describe
 
-#: Keys that must be there, with an empty text at will.
+#: Required keys whose value may be an empty text.
 _MAY_BE_EMPTY = frozenset(
     {("HTTPHeader", "value"), ("Sysctl", "value"), ("GlusterfsVolumeSource", "path")}
 )
-#: Where Kubernetes puts its default in the place of an empty text.
+#: Keys for which Kubernetes replaces an empty text by its default.
 _EMPTY_IS_DEFAULT = frozenset(
     {
         ("Container", "imagePullPolicy"),
@@ -41,9 +40,7 @@ _EMPTY_IS_DEFAULT = frozenset(
 
 @cache
 def known_values() -> dict[str, dict[str, tuple[str, bool]]]:
-    """Object -> key -> (what its value is, whether it must be there), for keys of which there is
-    something to say.
-    """
+    """Object -> key -> (kind of scalar, whether it is required), for the keys in `keys.VALUES`."""
     objects: dict[str, dict[str, tuple[str, bool]]] = {}
     for line in VALUES.splitlines():
         words = line.split()
@@ -60,7 +57,7 @@ def known_values() -> dict[str, dict[str, tuple[str, bool]]]:
 
 @cache
 def known_enums() -> dict[tuple[str, str], tuple[str, ...]]:
-    """(object, key) -> what a text there may be."""
+    """(object, key) -> the texts that the key accepts."""
     enums: dict[tuple[str, str], tuple[str, ...]] = {}
     for line in ENUMS.splitlines():
         words = line.split()
@@ -70,8 +67,8 @@ def known_enums() -> dict[tuple[str, str], tuple[str, ...]]:
 
 
 def find_wrong_choice(kind: str, key: str, value: Any, *path: str | int) -> Iterator[Fault]:
-    """The value of one key that is none of those that Kubernetes knows; nothing for a key with any
-    text.
+    """A fault if the value of the key is none of those that Kubernetes accepts; nothing for a key
+    that accepts any text.
     """
     allowed = known_enums().get((kind, key))
     if allowed and not (value == "" and (kind, key) in _EMPTY_IS_DEFAULT):
@@ -79,8 +76,8 @@ def find_wrong_choice(kind: str, key: str, value: Any, *path: str | int) -> Iter
 
 
 def find_wrong_values(kind: str, value: Any) -> Iterator[Fault]:
-    """Everything in a rendered object that Kubernetes would refuse: shapes, then values and rules,
-    each with its path from here.
+    """Everything in a rendered object that Kubernetes would refuse, each with its path from here:
+    wrong shapes, or if there are none, wrong values and broken rules.
     """
     shapes = list(find_faults(kind, value))
     yield from shapes
@@ -89,7 +86,7 @@ def find_wrong_values(kind: str, value: Any) -> Iterator[Fault]:
 
 
 def is_quantity(value: Any) -> bool:
-    """Whether Kubernetes reads it as an amount: `500m`, `1Gi`, `2`, 0.5."""
+    """Whether Kubernetes accepts it as a quantity: `500m`, `1Gi`, `2`, 0.5."""
     return parse_quantity(value) is not None
 
 

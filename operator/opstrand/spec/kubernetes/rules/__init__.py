@@ -1,10 +1,9 @@
-"""What Kubernetes refuses in an object whose keys and types are right: one small check after the
-other.
+"""What Kubernetes refuses in an object whose keys and types are right, as one small check each.
 
 Owns which checks an object has, and their order. A check gets a mapping of the right shape, in
-which a value may still be of a wrong type (another part complains of that), and yields what is
-wrong as (path from here, reason, message). The messages say what to write instead. Must not look
-beyond its object: what holds for a whole Pod is `core.pods.pod_rules`' business.
+which a value may still have a wrong type (`values` reports that), and yields each fault as (path
+from here, reason, message). The messages say what to write instead. Must not look beyond its
+object: `core.pods.pod_rules` checks the whole Pod.
 """
 
 from __future__ import annotations
@@ -45,6 +44,6 @@ RULES = _merge(
 
 
 def find_broken_rules(kind: str, value: Mapping[str, Any]) -> Iterator[Fault]:
-    """Everything that Kubernetes would refuse in this one object, without those inside it."""
+    """Everything that Kubernetes would refuse in this object, without the objects inside it."""
     for rule in RULES.get(kind, ()):
         yield from rule(value)

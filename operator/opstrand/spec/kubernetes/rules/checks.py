@@ -1,5 +1,4 @@
-"""What the checks have in common: reading a value that may be of a wrong type, and the frequent
-messages.
+"""What the checks share: reading a value that may have a wrong type, and the frequent messages.
 
 Must not know any one object.
 """
@@ -12,10 +11,10 @@ from typing import Any
 from opstrand.spec.kubernetes.parts import Fault
 from opstrand.spec.section import describe
 
-#: A check of one object, and the checks of several by their names.
+#: A check of one object, and the checks of each kind of object.
 Rule = Callable[[Mapping[str, Any]], Iterator[Fault]]
 Table = Mapping[str, tuple[Rule, ...]]
-#: The most that Kubernetes has room for in a user's or group's number, and in most counts.
+#: The largest user or group id in Kubernetes, and the largest value of most counts.
 MOST = 2**31 - 1
 MODE = 0o777
 
@@ -25,7 +24,7 @@ def fault(message: str, *path: str | int) -> Fault:
 
 
 def below(faults: Iterable[Fault], *path: str | int) -> Iterator[Fault]:
-    """Faults of a part, with the path of the part before theirs."""
+    """The faults of a part of the object, with the path of that part prepended."""
     return (((*path, *inner), reason, message) for inner, reason, message in faults)
 
 
@@ -50,7 +49,7 @@ def check_range(value: Any, low: int, high: int, *path: str | int) -> Iterator[F
 def check_text(
     value: Any, is_right: Callable[[str], bool], expected: str, *path: str | int
 ) -> Iterator[Fault]:
-    """A text that is there must be of this syntax. What is no text is another check's to say."""
+    """A fault if a text does not have this syntax. Other checks report a value that is no text."""
     if isinstance(value, str) and not is_right(value):
         yield fault(f"expected {expected}, found {describe(value)}", *path)
 
@@ -68,7 +67,7 @@ def check_one_of(value: Any, allowed: Sequence[str], *path: str | int) -> Iterat
 def check_single(
     value: Mapping[str, Any], keys: Sequence[str], what: str, *, required: bool = True
 ) -> Iterator[Fault]:
-    """Of these keys one must be there (`required`), and no second one."""
+    """At most one of the keys may be set, and with `required` one must be."""
     given = [key for key in keys if value.get(key) is not None]
     if len(given) > 1:
         yield fault(f"{what} has one of {', '.join(keys)}, found {' and '.join(given)}", given[1])
@@ -77,14 +76,14 @@ def check_single(
 
 
 def check_relative(value: Any, *path: str | int) -> Iterator[Fault]:
-    """A path below a folder."""
+    """A fault if it is not a relative path below a folder."""
     if isinstance(value, str) and (value.startswith("/") or ".." in value.split("/")):
         yield fault(f"expected a relative path without '..', found {describe(value)}", *path)
 
 
 def check_local(value: Any, *path: str | int) -> Iterator[Fault]:
-    """The name of a file in a volume that Kubernetes fills: names that begin with two dots are its
-    own.
+    """A fault if it cannot name a file in a volume that Kubernetes fills: names that begin with two
+    dots are reserved.
     """
     yield from check_relative(value, *path)
     if isinstance(value, str) and value.startswith("..") and ".." not in value.split("/"):

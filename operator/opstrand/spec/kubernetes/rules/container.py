@@ -1,6 +1,6 @@
-"""The checks of a container's own keys: its ports, mounts, devices and policies.
+"""Checks of a container's own keys: image, ports, mounts, devices and policies.
 
-Volumes that a mount names are the Pod's: `core.pods.pod_rules` knows them.
+The volumes that a mount names belong to the Pod: `core.pods.pod_rules` checks them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from opstrand.spec.kubernetes.rules.checks import (
 )
 from opstrand.spec.section import describe
 
-#: What the documentation writes where an image's name belongs.
+#: The placeholders for the name of an image in the documentation.
 _PLACEHOLDER = re.compile(r"[A-Z][A-Z0-9]*([_-][A-Z0-9]+)*")
 
 
@@ -49,7 +49,7 @@ def _check_port_names(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _check_devices(value: Mapping[str, Any]) -> Iterator[Fault]:
-    """A volume is a folder or a device of a container, and a path is one thing."""
+    """A container uses a volume as a folder or as a device, and a path only once."""
     mounts = [read_mapping(one) for one in read_items(value.get("volumeMounts"))]
     names, paths = (
         {str(one.get("name")) for one in mounts},

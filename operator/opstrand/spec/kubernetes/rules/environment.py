@@ -1,4 +1,4 @@
-"""The checks of a container's variables and of what they are read from."""
+"""Checks of the variables of a container and of their sources."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from opstrand.spec.kubernetes.rules.checks import (
 from opstrand.spec.section import describe
 
 _SOURCES = ("configMapKeyRef", "fieldRef", "fileKeyRef", "resourceFieldRef", "secretKeyRef")
-#: What a variable can hold of the Pod that it is in; a file of the downward API has labels and
-#: annotations besides, and no addresses.
+#: The fields of its Pod that a variable can hold. A file of the downward API can also hold labels
+#: and annotations, but no addresses.
 _FIELDS = (
     *(
         "metadata.name",
@@ -103,7 +103,7 @@ def _check_amount(value: Any, *, needs_container: bool) -> Iterator[Fault]:
 def _check_divisor(resource: str, divisor: Any) -> Iterator[Fault]:
     allowed = _DIVISORS.get("memory" if resource == "ephemeral-storage" else resource)
     amount = parse_quantity(divisor)
-    # 0 stands for no divisor.
+    # A divisor of 0 means the default.
     if allowed and amount and amount not in [parse_quantity(one) for one in allowed]:
         yield fault(f"expected one of {', '.join(allowed)}, found {describe(divisor)}", "divisor")
 
@@ -135,7 +135,7 @@ def _check_file_key(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _check_file(value: Mapping[str, Any]) -> Iterator[Fault]:
-    """An item of the downward API's volume."""
+    """Check an item of a downward API volume."""
     yield from check_single(value, ("fieldRef", "resourceFieldRef"), "a file")
     yield from below(_check_field(value.get("fieldRef"), _FILE_FIELDS), "fieldRef")
     amount = value.get("resourceFieldRef")

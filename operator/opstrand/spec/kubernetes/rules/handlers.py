@@ -1,4 +1,4 @@
-"""The checks of probes and lifecycle hooks, and of what they do."""
+"""Checks of probes and lifecycle hooks, and of their actions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COUNTS = (
     "successThreshold",
     "failureThreshold",
 )
-#: How long a Pod may take to end, unless it says otherwise; ours never does.
+#: Seconds of Kubernetes' default for the termination grace period, which our Pods never change.
 _GRACE = 30
 _HEADER = re.compile(r"[-A-Za-z0-9]+")
 
@@ -42,7 +42,7 @@ def _check_probe(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _check_probes(value: Mapping[str, Any]) -> Iterator[Fault]:
-    """What depends on what a probe is for."""
+    """The checks that depend on the kind of probe."""
     for name in ("livenessProbe", "startupProbe"):
         probe = value.get(name)
         threshold = (

@@ -1,4 +1,4 @@
-"""The checks of what a container asks for and may use."""
+"""Checks of the resource requests and limits of a container."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _check_amounts(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _check_requests(value: Mapping[str, Any]) -> Iterator[Fault]:
-    """A request is at most its limit; what cannot be shared (a GPU) has both, and equal."""
+    """A request is at most its limit; for one that cannot be shared (a GPU) they are equal."""
     limits = read_mapping(value.get("limits"))
     for name, amount in read_mapping(value.get("requests")).items():
         asked, most = parse_quantity(amount), parse_quantity(limits.get(name))
@@ -103,7 +103,7 @@ def _is_exclusive(name: str) -> bool:
 
 
 def _is_counted(name: str) -> bool:
-    """A device or its like, of which there is no half."""
+    """Whether it is counted in whole units, like a device."""
     return "/" in name and "kubernetes.io/" not in name
 
 

@@ -1,4 +1,4 @@
-"""The checks of where a Pod may run: tolerations, affinity, selectors, names of hosts."""
+"""Checks of where a Pod may run (tolerations, affinity, selectors) and of its DNS settings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from opstrand.spec.kubernetes.rules.checks import (
 from opstrand.spec.section import describe
 
 _ADDRESS = "an IP address, without leading zeros"
-#: So many name servers, search domains and characters of them a Pod can have.
+#: The largest numbers of name servers, search domains and characters of all search domains.
 _SERVERS, _SEARCHES, _SEARCH_LENGTH = 3, 32, 2048
 
 
@@ -92,7 +92,7 @@ def _check_operands(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _check_node_term(value: Mapping[str, Any]) -> Iterator[Fault]:
-    """A node's fields are its name alone."""
+    """The only field of a node that can be matched is its name."""
     for index, one in enumerate(map(read_mapping, read_items(value.get("matchFields")))):
         path = ("matchFields", index)
         yield from check_one_of(one.get("key"), ("metadata.name",), *path, "key")
@@ -110,7 +110,7 @@ def _check_expressions(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _check_required_terms(value: Mapping[str, Any]) -> Iterator[Fault]:
-    """Only here are values those of labels: of a preferred term Kubernetes takes any."""
+    """Values must be label values only here: Kubernetes accepts any value in a preferred term."""
     terms = read_items(value.get("nodeSelectorTerms"))
     if not terms:
         yield fault("expected at least one", "nodeSelectorTerms")
@@ -170,7 +170,7 @@ def _check_dns(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _is_search_domain(text: str) -> bool:
-    """Underscores are allowed in it, and a dot at its end."""
+    """Whether it is a domain, in which underscores and a dot at the end are allowed too."""
     return text == "." or is_subdomain(
         re.sub(r"(?<![a-z0-9])_|_(?=[a-z0-9])", "a", text.removesuffix("."))
     )

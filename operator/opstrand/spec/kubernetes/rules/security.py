@@ -1,4 +1,4 @@
-"""The checks of security contexts, a container's and a Pod's."""
+"""Checks of the security contexts of a container and of a Pod."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _check_proc(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _check_profile(value: Mapping[str, Any]) -> Iterator[Fault]:
-    """A profile of the node has a name, and no other one has."""
+    """A profile of type Localhost needs a name, and no other type may have one."""
     is_local = value.get("type") == "Localhost"
     if is_local and value.get("localhostProfile") is None:
         yield fault("is required for the type Localhost", "localhostProfile")

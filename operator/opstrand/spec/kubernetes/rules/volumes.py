@@ -1,4 +1,4 @@
-"""The checks of a Pod's volumes."""
+"""Checks of the volumes of a Pod."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _check_host_path(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _check_files(name: str, value: Mapping[str, Any]) -> Iterator[Fault]:
-    """A ConfigMap or Secret as files; `name` is the key that names it."""
+    """Check a ConfigMap or Secret mounted as files; `name` is the key that holds its name."""
     if not value.get(name):
         yield fault("is required", name)
     yield from check_range(value.get("defaultMode"), 0, MODE, "defaultMode")
@@ -88,7 +88,7 @@ def _check_projection(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _check_paths(value: Mapping[str, Any]) -> Iterator[Fault]:
-    """Two sources of one volume cannot give the same file."""
+    """Two sources of one volume must not write the same file."""
     seen: set[str] = set()
     for index, source in enumerate(map(read_mapping, read_items(value.get("sources")))):
         for key in ("configMap", "secret", "downwardAPI"):
