@@ -34,7 +34,8 @@ async def forward(
 ) -> str | None:
     """Carry bytes both ways until one side ends.
 
-    Returns the kubelet's message if no program listens on the port in the Pod. Raises ApiError if the connection cannot be made.
+    Returns the kubelet's message if no program listens on the port in the Pod. Raises ApiError if
+    the connection cannot be made.
     """
     what = f"forward to port {port} of pod {namespace}/{pod}"
     url = api.session.server + PODS.path(namespace, pod, "portforward")

@@ -44,8 +44,8 @@ logger = logging.getLogger(__name__)
 #: busy machine.
 _START = 60.0
 #: Seconds without an answer after which a worker is stuck. The kernel limits its CPU time; on a
-#: busy machine the same work takes many times as long by the clock, since workers have a low priority,
-#: and the job is not to blame for that.
+#: busy machine the same work takes many times as long by the clock, since workers have a low
+#: priority, and the job is not to blame for that.
 _PATIENCE = 120.0
 _ENDED_BY_TIME = (-signal.SIGPROF, -signal.SIGXCPU)
 
