@@ -1,5 +1,5 @@
-"""`make test`: every tier that this machine can run, in order, and one line for each that it
-cannot.
+"""`make test`: runs every tier that this machine can run, in order, and prints one line for each
+that it cannot.
 
 With CI=true a tier that is left out is a failure. Prints what the runners print and ends with their
 worst exit code.
@@ -33,9 +33,9 @@ class Tier:
     """A folder of tests and what it needs: nothing, the published package, the built API server, or
     a whole cluster.
 
-    `is_beside`: it runs while the next one does, which mostly waits, and what it prints comes
-    after. `marks`: of its tests, those that pytest's -m selects. `processes`: so many share its
-    tests.
+    `is_beside`: it runs while the next tier does, which mostly waits, and its output is printed
+    afterwards. `marks`: pytest's -m expression that selects its tests. `processes`: how many share
+    its tests.
     """
 
     name: str
@@ -59,13 +59,13 @@ TIERS = (
 )
 #: The mark of a test that compares times.
 ALONE = "alone"
-#: pytest's exit code where no test was selected.
+#: pytest's exit code when no test was selected.
 _NOTHING_SELECTED = 5
 
 
 def arrange(tiers: Sequence[Tier]) -> list[Tier]:
-    """The tiers in order, where the tests that compare times run after the tiers that run beside
-    each other, with nothing beside.
+    """Return the tiers in order. Tests that compare times run alone, after the tiers that run
+    beside each other.
     """
     arranged, together = list[Tier](), list[Tier]()
     for tier in tiers:
@@ -83,7 +83,7 @@ def arrange(tiers: Sequence[Tier]) -> list[Tier]:
 
 
 def _missing(need: str) -> str | None:
-    """Why a tier cannot run here, and the command that changes it."""
+    """Return why a tier cannot run here, and the command that changes it."""
     if not need:
         return None
     if need == "published":
@@ -111,13 +111,13 @@ def _start(tier: Tier, output: IO[bytes] | None = None) -> subprocess.Popen[byte
 
 
 def arguments(tier: Tier) -> list[str]:
-    """What selects a tier's tests for pytest, and how many processes share them."""
+    """Return pytest's arguments for a tier: which tests, in how many processes."""
     shared = ("-n", str(tier.processes), "--dist", "worksteal") if tier.processes > 1 else ()
     return [*shared, *(("-m", tier.marks) if tier.marks else ()), *tier.folders]
 
 
 def _run(tiers: Sequence[Tier]) -> int:
-    """Run what may run, each tier's lines in one piece; the worst exit code."""
+    """Run the tiers that can run, each with its output in one piece. Return the worst exit code."""
     worst, beside = 0, list[tuple[Tier, subprocess.Popen[bytes], IO[bytes]]]()
     with ExitStack() as files:
         for tier in arrange(tiers):
@@ -133,7 +133,7 @@ def _run(tiers: Sequence[Tier]) -> int:
 
 
 def _read_code(tier: Tier, process: subprocess.Popen[bytes]) -> int:
-    """A tier of which a mark selects nothing has passed."""
+    """Return the exit code; a tier of which a mark selects nothing has passed."""
     code = abs(process.wait())
     return 0 if tier.marks and code == _NOTHING_SELECTED else code
 

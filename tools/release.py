@@ -1,11 +1,12 @@
 """`make release VERSION=X.Y.Z`: from a commit to a tag, a wheel, an image, manifests with its
 digest, and release notes.
 
-Without PUBLISH=1 it is a dry run: the release is made in a clone of the checkout, and what would be
-published is in the output folder: `opstrand-X-py3-none-any.whl`, `opstrand-X.yaml`,
-`release-notes.md`. The checkout, the registry and the remote repository stay as they are. With
-PUBLISH=1 the same is done in the checkout, the image is built and pushed, and the commit and its
-tag are pushed to `origin`.
+Without PUBLISH=1 it is a dry run: the release is made in a clone of the checkout, and the output
+folder has what would be published: `opstrand-X-py3-none-any.whl`, `opstrand-X.yaml`,
+`release-notes.md`. The checkout, the registry and the remote repository stay as they are.
+
+With PUBLISH=1 the same is done in the checkout, the image is built and pushed, and the commit and
+its tag are pushed to `origin`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 VERSION_FILE = Path("operator/opstrand/__init__.py")
 CHANGELOG = Path("CHANGELOG.md")
-#: The image that manifests/ names, and what a dry run puts in its place.
+#: The image that manifests/ name, and the default of a dry run.
 DEVELOPMENT_IMAGE = "localhost/opstrand"
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 _ASSIGNMENT = re.compile(r'^__version__ = "(.*)"$', re.MULTILINE)
@@ -33,12 +34,12 @@ _UNRELEASED = re.compile(r"^## Unreleased\n(.*?)(?=^## |\Z)", re.MULTILINE | re.
 
 
 class Refused(Exception):
-    """Why this cannot be released, and what to do about it."""
+    """A reason why this cannot be released, and what to do about it."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """`folder`: the checkout in which the release is made. `image`: without a tag."""
+    """`folder`: the checkout in which the release is made. `image`: its name without a tag."""
 
     version: str
     folder: Path
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def rehearse(version: str, output: Path, image: str) -> None:
-    """All of a release that needs no registry and no remote repository, in a clone of the
+    """Do all of a release that needs no registry and no remote repository, in a clone of the
     checkout's last commit.
     """
     if _run("git", "status", "--porcelain", folder=CHECKOUT):
@@ -98,7 +99,7 @@ def rehearse(version: str, output: Path, image: str) -> None:
 
 
 def publish(release: Release) -> None:
-    """A release, made and pushed.
+    """Make a release and push it.
 
     Needs docker, a registry to push to, and a remote repository called origin.
     """
@@ -112,8 +113,8 @@ def publish(release: Release) -> None:
     try:
         _publish(release)
     except Refused:
-        # What is not committed yet is undone; a commit that could not be pushed stays, and git says
-        # how to push it.
+        # Undo what is not committed yet. A commit that could not be pushed stays, and git says how
+        # to push it.
         _run(
             "git",
             "checkout",
@@ -149,7 +150,7 @@ def _publish(release: Release) -> None:
 
 
 def prepare(release: Release) -> None:
-    """The version and the changelog of the release, its notes, and its wheel.
+    """Write the version and the changelog of the release, its notes, and its wheel.
 
     Raises Refused before anything is written.
     """
@@ -195,7 +196,7 @@ def write_version(release: Release) -> None:
 
 
 def read_unreleased(release: Release) -> str:
-    """What the changelog says of this release."""
+    """Return the entries of the changelog for this release."""
     found = _UNRELEASED.search((release.folder / CHANGELOG).read_text())
     notes = found[1].strip() if found else ""
     if not notes:
@@ -216,9 +217,9 @@ def write_changelog(release: Release) -> None:
 
 
 def find_digest(digests: str, image: str) -> str:
-    """The reference by digest under which the image was pushed.
+    """Return the reference by digest under which the image was pushed.
 
-    `digests`: a line for each of them.
+    `digests` has one line for each.
     """
     for line in digests.split():
         if line.startswith(f"{image}@sha256:"):
@@ -227,7 +228,7 @@ def find_digest(digests: str, image: str) -> str:
 
 
 def write_manifests(release: Release, reference: str) -> None:
-    """One file to apply, in which both Deployments and the init containers of runs use
+    """Write one file to apply, in which both Deployments and the init containers of runs use
     `reference`.
     """
     name, separator, rest = (
@@ -276,8 +277,8 @@ def commit(release: Release) -> None:
 
 
 def _author(folder: Path) -> tuple[str, ...]:
-    """A clone that is thrown away is committed to by anyone; a checkout by the person whom git
-    knows.
+    """Return git's options for the author: a fixed one in a clone that is thrown away, none in a
+    checkout, where git knows the person.
     """
     return (
         ()
@@ -287,7 +288,7 @@ def _author(folder: Path) -> tuple[str, ...]:
 
 
 def _run(*command: str, folder: Path) -> str:
-    """What the command prints. Raises Refused with its own words where it fails."""
+    """Return what the command prints. Raises Refused with the command's own message if it fails."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         words = (done.stderr or done.stdout).strip()

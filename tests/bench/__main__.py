@@ -1,5 +1,5 @@
-"""`python -m tests.bench [--quick] [--json FILE]`: everything in one run; two tables on stdout, all
-figures into FILE.
+"""`python -m tests.bench [--quick] [--json FILE]`: measures everything in one run, prints two
+tables, and writes all figures into FILE.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def say(text: str) -> None:
 
 
 async def measure_all(sizes: Sizes) -> dict[str, dict[str, Any]]:
-    """Figures by subject."""
+    """Return the figures of each subject."""
     async with open_stage() as stage:
         subjects = stage.subjects()
         say("warming up")
@@ -74,7 +74,9 @@ async def measure_all(sizes: Sizes) -> dict[str, dict[str, Any]]:
 
 
 def _sum_up(own: Sequence[Throughput], loop: Sequence[Throughput]) -> dict[str, Any]:
-    """Medians of the rounds, which the subjects took in turn; of memory the peak."""
+    """Return the medians of the rounds, in which the subjects took turns; of memory, return the
+    peak.
+    """
     rates = [one.runs_per_second for one in own]
     return {
         "rates": rates,
@@ -116,7 +118,7 @@ async def _measure_standing(
 
 
 def render(found: Mapping[str, Mapping[str, Any]]) -> str:
-    """The table of subjects, and their requests."""
+    """Return the table of subjects, and the table of their requests."""
     order = [name for name in (LOOP, KOPF, OURS, SMALLEST) if name in found]
     rows = [
         [title, *(show(found[name].get(figure), digits) for name in order)]

@@ -1,7 +1,8 @@
-"""The lines without a cluster: one fresh process for each, so that none warms another's caches.
+"""Measures what needs no cluster: one fresh process for each figure, so that none warms another's
+caches.
 
-Owns starting them and what the published package is compared with. Must not know how a figure comes
-about.
+Owns starting the processes, and what the published package is compared with. Must not know how a
+figure is measured.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ print('{"ms": %f, "mib": %f}' % (1000 * spent, int(status["VmRSS"].split()[0]) /
 
 
 def measure_alone(rounds: int) -> dict[str, float]:
-    """Milliseconds of CPU, MiB and ratios by name.
+    """Return milliseconds of CPU, MiB and ratios by name.
 
     Without the published package its two ratios are left out.
     """
@@ -80,7 +81,7 @@ def _ask(command: Sequence[str]) -> dict[str, float]:
 
 
 def _cpu_of(command: Sequence[str]) -> float:
-    """User and system milliseconds of one command."""
+    """Return the user and system milliseconds of one command."""
     child = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)

@@ -1,4 +1,4 @@
-"""What is promised, and whether this run kept it. Must not measure."""
+"""The budgets that we promise, and whether this run kept them. Must not measure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from tests.bench.figures import render_table, show
 
 @dataclass(frozen=True)
 class Budget:
-    """`figure` is a key of the results; `at_most` or else at least `limit`."""
+    """`figure` is a key of the results, which must be `limit` at most (`at_most`) or else at
+    least.
+    """
 
     what: str
     figure: str
@@ -50,7 +52,7 @@ BUDGETS = (
 
 
 def render_budgets(figures: Mapping[str, float]) -> str:
-    """A line per budget; what this run did not measure is left out."""
+    """Return one line per budget; budgets that this run did not measure are left out."""
     rows = []
     for one in BUDGETS:
         value = figures.get(one.figure, math.nan)

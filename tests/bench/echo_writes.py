@@ -1,7 +1,7 @@
-"""What one run of the echo writes, as our own core decides it: the bare loop then writes the very
-same bytes with another name in them.
+"""Records what one run of the echo writes, as our own core decides it, so that the bare loop writes
+the same bytes under another name.
 
-Owns playing the life of one run without a cluster. Must not write anything.
+Owns playing the life of one run without a cluster. Must not write anything to one.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ _SETTINGS = Settings()
 
 
 def record_writes(operation: Mapping[str, Any]) -> dict[str, str]:
-    """JSON texts by what they are for:
-
-    `freeze`, `pod`, `running`, `final`, and `waiting` for a run that refers to another.
+    """Return the JSON texts by purpose: `freeze`, `pod`, `running`, `final`, and `waiting` for a
+    run that refers to another.
     """
     metadata = {
         "name": NAME,

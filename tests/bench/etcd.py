@@ -1,8 +1,8 @@
-"""Past the API server into its store: how much was written, objects in bulk, and sweeping up
-between measurements.
+"""Reads and writes the API server's store directly: how much was written, objects in bulk, and
+clearing between measurements.
 
-5,000 finished runs by way of the API would take longer than all that is measured with them. Must
-not be used on anything but a control plane of the bench's own.
+Through the API, 5,000 finished runs would take longer than everything that is measured with them.
+Must not be used on anything but the bench's own control plane.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Etcd:
         self._url, self._http = url, http
 
     async def bytes_taken(self) -> int:
-        """Bytes that etcd's clients have sent since its start: what was written, and a little for
-        what was asked.
+        """Return the bytes that etcd's clients have sent since its start: all writes, and a little
+        for reads.
         """
         async with self._http.get(f"{self._url}/metrics") as answer:
             lines = (await answer.text()).splitlines()
@@ -51,7 +51,7 @@ class Etcd:
             await self._ask("txn", {"success": items[start : start + _BATCH]})
 
     async def sweep(self) -> None:
-        """Take away every Operation and Pod, and give the API server a moment to notice."""
+        """Delete every Operation and Pod, and give the API server a moment to notice."""
         for prefix in (OPERATIONS, PODS):
             end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
             await self._ask(
@@ -73,11 +73,11 @@ def _text(value: bytes) -> str:
 def copy_run(
     operation: bytes, pod: bytes, *, name: str, uid: str, pod_uid: str, number: int
 ) -> tuple[str, bytes, bytes]:
-    """Another run like this one: its name and both stored objects. Same lengths throughout, so that
+    """Return a copy of this run: its name and both stored objects. All lengths stay, so that
     lengths inside stay true.
 
-    `name` ends with five digits; of the uids the first eight digits change, which is what names are
-    made of.
+    `name` ends with five digits. The first eight digits of the uids change; names are made of
+    these.
     """
     other = f"{name[:-5]}{number:05d}"
     new, new_pod = f"{0xA0000000 + number:08x}", f"{0xB0000000 + number:08x}"

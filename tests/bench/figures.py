@@ -1,4 +1,4 @@
-"""Figures out of samples, and a table out of figures. Must not measure anything."""
+"""Computes figures from samples, and renders tables of figures. Must not measure anything."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 
 def percentile(samples: Iterable[float], share: float) -> float:
-    """The smallest sample that at least this share (0 to 1) of all samples do not exceed; NaN
-    without samples.
+    """Return the smallest sample that at least this share (0 to 1) of all samples do not exceed;
+    NaN without samples.
     """
     ordered = sorted(samples)
     if not ordered:
@@ -17,7 +17,7 @@ def percentile(samples: Iterable[float], share: float) -> float:
 
 
 def median(samples: Iterable[float]) -> float:
-    """The middle sample, or the mean of the two in the middle; NaN without samples."""
+    """Return the middle sample, or the mean of the two in the middle; NaN without samples."""
     ordered = sorted(samples)
     if not ordered:
         return math.nan
@@ -26,22 +26,22 @@ def median(samples: Iterable[float]) -> float:
 
 
 def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """The median of the ratios round by round: what drifted between rounds cancels.
+    """Return the median of the ratios of each round, so that what drifts between rounds cancels.
 
-    Both in the order of the rounds.
+    Both sequences are in the order of the rounds.
     """
     return median(one / other for one, other in zip(ours, theirs, strict=True) if other)
 
 
 def show(value: float | None, digits: int = 1) -> str:
-    """A figure for a person: a dash where there is none."""
+    """Return a figure for a person: a dash if there is none."""
     if value is None or math.isnan(value):
         return "-"
     return f"{value:,.{digits}f}"
 
 
 def render_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, aligned so that it reads well as plain text too."""
+    """Return a Markdown table, aligned so that it reads well as plain text too."""
     lines = [list(head), *(list(row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
 

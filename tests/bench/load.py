@@ -1,6 +1,6 @@
-"""The measurements themselves, each for one subject on a swept stage.
+"""The measurements themselves, each for one subject on a cleared stage.
 
-Must not know which subject it has before it.
+Must not know which subject it measures.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _OUTPUT = {"outputs": [{"name": "acc", "type": "float", "value": 0.5}]}
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is asked for. `rounds` repeat the throughput of all subjects in turn,
-    `latency_rounds` their latencies.
+    """How much to measure. `rounds` repeat the throughput of all subjects in turn, `latency_rounds`
+    their latencies.
 
-    Many short rounds instead of few long ones, and the subjects take turns: other work on the
-    machine comes and goes, and meets all of them. Of all figures the median of the rounds counts,
-    and of ratios the median of each round's own.
+    There are many short rounds instead of few long ones, and the subjects take turns: other work on
+    the machine comes and goes, and affects all of them. The median of the rounds counts for every
+    figure, and the median of each round's own ratio for every ratio.
     """
 
     rounds: int = 5
@@ -51,7 +51,7 @@ QUICK = Sizes(
 
 @dataclass
 class Throughput:
-    """One round of one subject, per run where it says so."""
+    """One round of one subject. All but `runs_per_second` and `peak_rss` are per run."""
 
     runs_per_second: float
     cpu_ms: float
@@ -67,7 +67,7 @@ def make_names(prefix: str, count: int) -> list[str]:
 
 @asynccontextmanager
 async def acting(stage: Stage, subject: Subject) -> AsyncIterator[None]:
-    """The subject at work on an empty stage, with a few runs behind it."""
+    """Run the subject on an empty stage, after a few runs that warm it up."""
     await stage.etcd.sweep()
     await asyncio.to_thread(subject.start)
     try:
@@ -81,7 +81,7 @@ async def acting(stage: Stage, subject: Subject) -> AsyncIterator[None]:
 
 
 async def measure_throughput(stage: Stage, subject: Subject, sizes: Sizes) -> Throughput:
-    """All runs asked for at once."""
+    """Create all runs at once."""
     async with acting(stage, subject):
         wanted = make_names("many", sizes.runs)
         start, cpu, server, stored = (
@@ -104,11 +104,11 @@ async def measure_throughput(stage: Stage, subject: Subject, sizes: Sizes) -> Th
 
 
 async def measure_latency(stage: Stage, subject: Subject, sizes: Sizes) -> dict[str, float]:
-    """Runs asked for one by one, five in a second; then chains of two."""
+    """Create runs one by one, five in a second; then chains of two."""
     async with acting(stage, subject):
         paced = await _pace(stage, subject, sizes.paced)
         single = await _chain_alone(stage, subject, sizes.chains)
-        # All chains of a burst wait for the same two cores: it is one sample.
+        # All chains of a burst wait for the same two cores: together they are one sample.
         crowds = [
             median(await _chain_at_once(stage, subject, sizes.chains_at_once))
             for _ in range(sizes.bursts)
@@ -168,7 +168,7 @@ async def _chain_at_once(stage: Stage, subject: Subject, count: int) -> list[flo
 
 
 async def measure_live(stage: Stage, subject: Subject, count: int) -> float:
-    """MiB resident while so many runs are Running."""
+    """Return the resident MiB while this many runs are Running."""
     async with acting(stage, subject):
         stage.held.add("live-")
         wanted = make_names("live", count)
@@ -181,8 +181,8 @@ async def measure_live(stage: Stage, subject: Subject, count: int) -> float:
 async def measure_restart(
     stage: Stage, subject: Subject, present: int, times: int
 ) -> tuple[float, float]:
-    """Seconds from the process's start to the first Pod's POST, with so many finished runs and
-    their Pods present, the median; and the MiB that were resident at most.
+    """Return the median of the seconds from the process's start to the first Pod's POST, with this
+    many finished runs and their Pods present, and the peak of resident MiB.
     """
     async with acting(stage, subject):
         await stage.run_to_end(["finished-00000"])
@@ -192,7 +192,7 @@ async def measure_restart(
 
 
 async def _copy_finished(stage: Stage, count: int) -> None:
-    """As many more as were asked for, of the first."""
+    """Copy the first finished run until there are `count`."""
     name = "finished-00000"
     body = stage.bodies[name]
     uid = body["metadata"]["uid"]
@@ -227,6 +227,6 @@ async def _restart(stage: Stage, subject: Subject) -> tuple[float, float]:
 
 
 def turns(subjects: list[Subject], rounds: int) -> Iterator[Subject]:
-    """A B C, again and again: what drifts, drifts for all of them."""
+    """Yield A B C, again and again, so that drift affects all of them."""
     for _ in range(rounds):
         yield from subjects

@@ -1,7 +1,7 @@
-"""What needs no cluster, each in a process of its own: `python -m tests.bench.offline WHAT` prints
-one JSON object.
+"""Measures what needs no cluster, each in its own process: `python -m tests.bench.offline WHAT`
+prints one JSON object.
 
-Best of several batches: what else the machine does can only add to a figure.
+The best of several batches counts: other work on the machine can only add to a figure.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def run_to_pod() -> float:
 
 
 def check() -> float:
-    """What `opstrand check` does with one file."""
+    """Validate one file as `opstrand check` does."""
     from opstrand.cli.checking.validate import validate_submission
     from opstrand.cli.files.submission import read_submission
     from opstrand.core.templates.template import refuse
@@ -77,7 +77,7 @@ def resolve_file() -> float:
 
 
 def check_dag() -> float:
-    """500 operations, each after the one before and with a value of it."""
+    """Validate 500 operations, each after the one before and with a value of it."""
     from tempfile import NamedTemporaryFile
 
     import yaml
@@ -121,7 +121,9 @@ def check_dag() -> float:
 
 
 def resolve_params() -> float:
-    """10,000 declared inputs with a param each, every other one a look-up of the one before."""
+    """Resolve 10,000 declared inputs with a param each, every other one a look-up of the one
+    before.
+    """
     from opstrand.core.compiling.compile import compile_operation
     from opstrand.core.identity import Identity
     from opstrand.core.resolving.resolve import Resolved, resolve

@@ -1,4 +1,6 @@
-"""A subject as a process: what it takes of the machine, by /proc. Must not know what it does."""
+"""A subject as a process: the CPU time and memory that it uses, by /proc. Must not know what it
+does.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,8 @@ _STARTED = b'"message": "started"'
 
 @dataclass
 class Subject:
-    """One of those that are compared:
-
-    `command` are the arguments of Python; it says "started" on its output.
+    """One of the compared programs. `command` are the arguments of Python; the program prints
+    "started".
     """
 
     name: str
@@ -69,11 +70,11 @@ class Subject:
         self.process = None
 
     def cpu_seconds(self) -> float:
-        """User and system time so far, of its child processes too."""
+        """Return user and system time so far, child processes included."""
         return sum(cpu_seconds(pid) for pid in self._pids())
 
     def rss(self, *, peak: bool = False) -> float:
-        """MiB resident now, or at most so far, of its child processes too."""
+        """Return the MiB that are resident now, or the peak, child processes included."""
         return sum(_resident(pid, "VmHWM" if peak else "VmRSS") for pid in self._pids())
 
     def _pids(self) -> list[int]:
@@ -88,7 +89,7 @@ def _children(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of one process so far."""
+    """Return user and system time of one process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 

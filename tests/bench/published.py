@@ -1,4 +1,4 @@
-"""The same work by the published package, run by its own environment's Python: `python published.py
+"""Does the same work with the published package, in its own environment: `python published.py
 check|resolve_file FILE`.
 
 Must import nothing of this project but the stopwatch beside it.
@@ -28,7 +28,7 @@ def resolve_file(file: str) -> Any:
     from polyaxon._polyaxonfile import OperationSpecification, check_polyaxonfile
 
     class Alone(BaseResolver):  # type: ignore[misc]  # only its own environment has the package
-        """Without an agent's connections, which the echo does not use: less to do, in its
+        """Resolves without an agent's connections, which the echo does not use: less work, in its
         favour.
         """
 

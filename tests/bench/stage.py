@@ -1,8 +1,8 @@
-"""What all subjects share: a control plane, the one who asks for runs, and a stand-in for the
+"""What all subjects share: a control plane, the client that creates runs, and a stand-in for the
 kubelet that waits for both sides.
 
-Owns making Operations, knowing where they are, and when a Pod may end: once its run was seen
-Running, so that every subject makes the same writes. Must not measure.
+Owns making Operations, tracking them, and when a Pod may end: only once its run was seen Running,
+so that every subject makes the same writes. Must not measure.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tests.support.kubelet_stand_in import KubeletStandIn, ended, mark, running
 NAMESPACE = "bench"
 LOOP, KOPF, SMALLEST, OURS = "asyncio loop", "kopf on.event", "loop, smallest", "opstrand"
 PATIENCE = 180.0
-#: A watch that says nothing for so long is opened anew.
+#: Seconds without an event after which a watch is opened again.
 SILENCE = 90.0
 _CLUSTER_ROLES = Resource(
     "rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False
@@ -44,13 +44,13 @@ _BINDINGS = Resource(
 )
 _ROLE = "opstrand-operator"
 ECHO: Manifest = yaml.safe_load((CHECKOUT / "tests/samples/echo.yaml").read_text())
-# Named here, since no controllers run that would make the default account, nor the admission that
-# puts its name in.
+# Named here because no controller runs that would make the default account, and no admission that
+# would fill in its name.
 ECHO["run"]["environment"] = {"serviceAccountName": "default"}
 
 
 def operation(name: str, spec: Mapping[str, Any] | None = None) -> Manifest:
-    """An Operation of the echo; `spec` is laid over it."""
+    """Return an Operation of the echo; `spec` is merged over it."""
     asked = {"params": {"message": {"value": "test 1"}}, "component": ECHO, **(spec or {})}
     return {
         "apiVersion": names.API_VERSION,
@@ -61,21 +61,21 @@ def operation(name: str, spec: Mapping[str, Any] | None = None) -> Manifest:
 
 
 class Stage:
-    """One open bench. `phases`: run -> its phase as the watch told it."""
+    """One open bench. `phases`: run -> the phase that the watch reported."""
 
     def __init__(self, plane: ControlPlane, kube: KubeApi, etcd: Etcd) -> None:
         self.plane, self.kube, self.etcd = plane, kube, etcd
         self.phases: dict[str, str] = {}
         self.bodies: dict[str, Manifest] = {}
-        #: Prefixes of runs whose Pods do not end by themselves.
+        #: Prefixes of runs whose Pods do not end until `release`.
         self.held: set[str] = set()
         self._waiters: defaultdict[str, list[asyncio.Future[None]]] = defaultdict(list)
         self._slots = asyncio.Semaphore(32)
 
     def subjects(self) -> list[Subject]:
-        """Ours beside the loop that it is compared with.
+        """Return our operator and the loops that it is compared with.
 
-        The last writes as little as possible, the others what ours does.
+        The last one writes as little as possible, the others write what ours does.
         """
         writes = self.plane.folder / "writes.json"
         writes.write_text(json.dumps(record_writes(operation("any"))))
@@ -94,7 +94,7 @@ class Stage:
             name, user, command, self.plane.user(user), self.plane.folder / f"{user}.log", settings
         )
 
-    # -- asking for runs
+    # -- creating runs
 
     async def create(self, name: str, spec: Mapping[str, Any] | None = None) -> None:
         async with self._slots:
@@ -131,7 +131,7 @@ class Stage:
     async def run_to_end(self, wanted: list[str], spec: Mapping[str, Any] | None = None) -> None:
         await asyncio.gather(self.create_all(wanted, spec), self.wait_for(wanted, "Succeeded"))
 
-    # -- seeing them
+    # -- watching runs
 
     async def watch(self) -> None:
         async for kind, body in follow(self.kube, OPERATIONS):
@@ -154,7 +154,7 @@ class Stage:
             self._wake(name)
 
     async def may_end(self, name: str) -> None:
-        """Until this run was seen Running and is not held any more."""
+        """Wait until this run was seen Running and is not held any more."""
         while self.phases.get(name) != "Running" or any(
             name.startswith(prefix) for prefix in self.held
         ):
@@ -173,13 +173,13 @@ class Stage:
     # -- what was recorded
 
     def server_cpu_seconds(self) -> float:
-        """Of the API server so far."""
+        """Return the API server's CPU seconds so far."""
         pid = self.plane.processes["kube-apiserver"].pid()
         assert pid is not None
         return cpu_seconds(pid)
 
     def mark(self) -> int:
-        """Where the audit log ends now."""
+        """Return the present end of the audit log."""
         return self.plane.audit_log.stat().st_size
 
     def trail(self, start: int, subject: Subject) -> Trail:
@@ -189,10 +189,10 @@ class Stage:
 async def follow(
     kube: KubeApi, resource: Resource, labels: str = ""
 ) -> AsyncIterator[tuple[str, Manifest]]:
-    """Everything that is there, as ADDED, then every event; from the start again when the watch
-    ends or is silent for long.
+    """Yield every object as ADDED, then every event; list again when the watch ends or is silent
+    for long.
 
-    A server that was swept rereads its store, and refuses lists meanwhile.
+    A server whose store was cleared reads it again, and refuses lists during that time.
     """
     while True:
         with suppress(ApiError, TimeoutError, StopAsyncIteration):
@@ -238,8 +238,8 @@ class PatientKubelet(KubeletStandIn):
 
 @asynccontextmanager
 async def open_stage() -> AsyncIterator[Stage]:
-    """A control plane of its own on the loopback, with all that the subjects need; nothing of it is
-    left.
+    """Open a control plane on the loopback with everything that the subjects need, and remove all
+    of it afterwards.
     """
     async with AsyncExitStack() as stack:
         plane = stack.enter_context(ControlPlane(audit_policy=METADATA_POLICY))

@@ -1,5 +1,5 @@
-"""How a call is timed: the same for this project's Python and for the published package's, so it
-imports the standard library only.
+"""Times a call, in this project's Python and in the published package's alike: imports the standard
+library only.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections.abc import Callable
 
 
 def milliseconds(work: Callable[[], object], *, batch: int = 10, batches: int = 7) -> float:
-    """CPU milliseconds of one call, the median of the batches; the first call of all is not counted."""
+    """Return the CPU milliseconds of one call, the median of the batches; a first call warms up
+    uncounted.
+    """
     work()
     spent = []
     for _ in range(batches):

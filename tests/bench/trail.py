@@ -1,7 +1,8 @@
-"""What happened when, by the API server's own audit log: neither the driver's clock nor its load is
-in these figures.
+"""Reads from the API server's own audit log what happened when: neither the driver's clock nor its
+load affects these figures.
 
-Owns the reading of a log's slice and every duration between two requests. Must not make requests.
+Owns the reading of a slice of the log and every duration between two requests. Must not make
+requests.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Request:
-    """One completed request. `received` and `answered` are seconds of the epoch."""
+    """One completed request. `received` and `answered` are seconds since the epoch."""
 
     user: str
     verb: str
@@ -31,7 +32,7 @@ class Request:
 class Trail:
     """The requests of one stretch of the log.
 
-    Pods are called `RUN-<8 hex digits>-<attempt>` by every subject.
+    Every subject names its Pods `RUN-<8 hex digits>-<attempt>`.
     """
 
     def __init__(self, requests: Iterable[Request], user: str) -> None:
@@ -40,7 +41,7 @@ class Trail:
 
     @classmethod
     def read(cls, path: Path, start: int, user: str) -> Trail:
-        """From this byte of the log on; `user` is the subject."""
+        """Read from this byte of the log on; `user` is the subject."""
         with path.open("rb") as file:
             file.seek(start)
             return cls(
@@ -54,7 +55,7 @@ class Trail:
 
     @cached_property
     def asked(self) -> dict[str, Request]:
-        """Run -> the request that created it."""
+        """Return run -> the request that created it."""
         return {
             one.name: one
             for one in self._all
@@ -63,7 +64,7 @@ class Trail:
 
     @cached_property
     def pod_posted(self) -> dict[str, Request]:
-        """Run -> its Pod's POST by the subject."""
+        """Return run -> its Pod's POST by the subject."""
         mine = (one for one in self._all if one.user == self._user)
         return {
             run_of(one.name): one
@@ -73,7 +74,7 @@ class Trail:
 
     @cached_property
     def pod_ended(self) -> dict[str, Request]:
-        """Run -> the stand-in's last word on its Pod."""
+        """Return run -> the stand-in's last write to its Pod."""
         return {
             run_of(one.name): one
             for one in self._all
@@ -82,7 +83,7 @@ class Trail:
 
     @cached_property
     def written(self) -> dict[str, Request]:
-        """Run -> the subject's last status write."""
+        """Return run -> the subject's last status write."""
         mine = (one for one in self._all if one.user == self._user)
         return {
             one.name: one
@@ -91,28 +92,32 @@ class Trail:
         }
 
     def seconds_for(self, names: Iterable[str]) -> float:
-        """From the first of these runs being asked for to the last one's final status."""
+        """Return the seconds from the creation of the first of these runs to the final status of
+        the last.
+        """
         wanted = list(names)
         return max(self.written[name].answered for name in wanted) - min(
             self.asked[name].received for name in wanted
         )
 
     def create_to_pod(self, names: Iterable[str]) -> list[float]:
-        """Milliseconds from the create request's arrival to the answer to the Pod's POST."""
+        """Return the milliseconds from the create request's arrival to the answer to the Pod's
+        POST.
+        """
         return [
             1000 * (self.pod_posted[name].answered - self.asked[name].received) for name in names
         ]
 
     def done_to_final(self, names: Iterable[str]) -> list[float]:
-        """Milliseconds from the arrival of the Pod's end to the answer to the final status
-        write.
+        """Return the milliseconds from the arrival of the Pod's end to the answer to the final
+        status write.
         """
         return [
             1000 * (self.written[name].answered - self.pod_ended[name].received) for name in names
         ]
 
     def hops(self, pairs: Iterable[tuple[str, str]]) -> list[float]:
-        """Milliseconds from the arrival of the upstream's Pod's end to the answer to the
+        """Return the milliseconds from the arrival of the upstream's Pod's end to the answer to the
         downstream's Pod's POST.
         """
         return [
@@ -121,7 +126,7 @@ class Trail:
         ]
 
     def count(self) -> Counter[str]:
-        """The subject's requests: `verb resource`, with the code where it was refused."""
+        """Count the subject's requests: `verb resource`, with the code if it was refused."""
         mine = (one for one in self._all if one.user == self._user)
         return Counter(
             f"{one.verb} {one.resource}" + (f" ({one.code})" if one.code >= 400 else "")

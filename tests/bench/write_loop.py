@@ -1,9 +1,9 @@
-"""The floor: what a run costs when nothing is decided. `python -m tests.bench.write_loop
+"""The lower bound: what a run costs when nothing is decided. `python -m tests.bench.write_loop
 asyncio|kopf [WRITES]`.
 
-The same requests in the same order as the operator's: freeze, Pod, Running, final; one more where a
-run waits for another. WRITES is a file of what to write, with a run's name and uid in it that are
-replaced; without it the smallest Pod and the smallest status that would do are written. It is no
+It makes the same requests in the same order as the operator: freeze, Pod, Running, final, and one
+more if a run waits for another. WRITES is a file of texts to write, in which a run's name and uid
+are replaced; without it the loop writes the smallest Pod and status that are sufficient. It is no
 operator: it trusts every event and checks nothing.
 """
 
@@ -28,12 +28,12 @@ Manifest = dict[str, Any]
 OPERATIONS = "/apis/opstrand.dev/v1"
 SELECTOR = "app.kubernetes.io/managed-by=opstrand"
 IN_FLIGHT = 32
-#: What a file of writes has in place of a run's own.
+#: Placeholders in the file of writes for a run's own name and uid.
 NAME, UID = "many-99999", "c0ffee00-0000-4000-8000-000000c0ffee"
 
 
 def rename(text: str, name: str, uid: str) -> str:
-    """The same write for another run."""
+    """Return the same write for another run."""
     for old, new in (
         (NAME, name),
         (UID, uid),
@@ -45,7 +45,7 @@ def rename(text: str, name: str, uid: str) -> str:
 
 
 class Api:
-    """Requests with the credentials of a kubeconfig that embeds them."""
+    """Sends requests with the credentials of a kubeconfig that embeds them."""
 
     def __init__(self, kubeconfig: Path) -> None:
         config = json.loads(kubeconfig.read_text())
@@ -59,7 +59,7 @@ class Api:
     async def send(
         self, verb: str, path: str, body: str, kind: str = "application/json"
     ) -> Manifest:
-        """The answer; asked again where the server was too busy to answer."""
+        """Return the answer; retry if the server was too busy to answer."""
         while True:
             async with (
                 self._slots,
@@ -74,8 +74,8 @@ class Api:
             await asyncio.sleep(0.5)
 
     async def follow(self, path: str, selector: str) -> AsyncIterator[tuple[str, Manifest]]:
-        """Everything that is there, as ADDED, then every event; again from the start whenever the
-        server ends the watch.
+        """Yield every object as ADDED, then every event; list again whenever the server ends the
+        watch.
         """
         query = {"labelSelector": selector}
         while True:
@@ -114,7 +114,7 @@ def _tls(cluster: Manifest, user: Manifest) -> ssl.SSLContext:
 
 
 class WriteLoop:
-    """Every event leads to the next write. Keyed by name: the bench has one namespace."""
+    """Makes the next write on every event. Keyed by name: the bench has one namespace."""
 
     def __init__(self, api: Api, writes: dict[str, str]) -> None:
         self._api, self._writes = api, writes

@@ -58,7 +58,9 @@ def up(_: argparse.Namespace) -> None:
 
 
 def down(_: argparse.Namespace) -> None:
-    """By the provider that brought it up, whatever this machine would choose today."""
+    """Stop the cluster by the provider that started it, whatever this machine would choose
+    today.
+    """
     name = read_cluster().provider if (state_folder() / FACTS).exists() else None
     choose_provider(name).down()
 

@@ -1,8 +1,8 @@
-"""The full cluster on a bare machine: control plane, one node, DNS, registry, images; up, down, and
-whether it is well.
+"""The full cluster on a bare machine: control plane, one node, DNS, registry, images. Starts it,
+stops it, and checks its health.
 
-Owns the order of things and the decision what a second `up` has to do. Must not hold details of any
-part.
+Owns the order of the steps and the decision what a second `up` has to do. Must not hold details of
+any part.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from tests.cluster.node import ADDRESS, NAME, Node, bridge_owner, make_bridge
 from tests.cluster.registry import HOST, Registry
 
 API_PORT = 6443
-PATIENCE = 15  # seconds for a running cluster to say that it is well
+PATIENCE = 15  # seconds for a running cluster to become healthy
 HERE = Path(__file__).parent
-# A running cluster is kept as long as what it was made from is the same.
+# A running cluster is kept as long as its sources are unchanged.
 SOURCES = ("control_plane.py", "certificates.py", "node.py", "registry.py")
 
 
 class BareCluster:
-    """Everything in one state folder."""
+    """The cluster of one state folder."""
 
     name = "bare"
     logs_hint = ""
@@ -51,7 +51,7 @@ class BareCluster:
         self.registry = Registry(folder)
 
     def up(self) -> Cluster:
-        """From whatever state the machine is in to a cluster that runs Pods."""
+        """Start a cluster that runs Pods, from any state of the machine."""
         self._prepare()
         with locked(self._lock):
             if self._is_current():
@@ -76,7 +76,7 @@ class BareCluster:
         programs.build_all()
 
     def problems(self) -> list[str]:
-        """What keeps it from being healthy; empty when it is."""
+        """Return what keeps the cluster from being healthy; empty if it is healthy."""
         named = {
             **self.control_plane.processes,
             **self.node.processes,
@@ -129,8 +129,8 @@ class BareCluster:
         return self._mark.exists() and self._mark.read_text() == fingerprint() and self._is_well()
 
     def _is_well(self) -> bool:
-        """With patience: a cluster that is only slow to answer on a busy machine must not be taken
-        from those who use it.
+        """Return whether the cluster becomes healthy in time. A cluster that is only slow on a busy
+        machine must not be taken from its users.
         """
         for _ in range(PATIENCE):
             problems = self.problems()
@@ -140,7 +140,9 @@ class BareCluster:
         return not problems
 
     def _node_is_ready(self) -> bool:
-        """As its kubelet says; state starts empty, so nothing stale can say it."""
+        """Return whether the kubelet reports Ready; state starts empty, so no stale report
+        exists.
+        """
         status, body = self.control_plane.get(f"/api/v1/nodes/{NAME}")
         conditions = json.loads(body)["status"].get("conditions", []) if status == 200 else []
         return any(

@@ -1,7 +1,7 @@
-"""Image building without a daemon: buildah, with its storage in the cache so that layers are kept.
+"""Builds images without a daemon: buildah, with its storage in the cache so that layers are kept.
 
-Owns buildah's options and how the machine's certificates and pip settings reach a build without
-becoming part of the image. Shares its methods with `kind.Docker`. Must not decide what is built.
+Owns buildah's options, and how the machine's certificates and pip settings reach a build without
+becoming part of the image. Has the same methods as `kind.Docker`. Must not decide what is built.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from tests.cluster.trust import trust_files
 
 ROOTFS = Path(__file__).with_name("rootfs.py")
 APT_SOURCES_INSIDE = "/etc/apt/sources.list"
-#: Of localhost/python-base:1, from which everything that needs a package of Debian is built.
+#: The suite of localhost/python-base:1, from which every image that needs a Debian package is
+#: built.
 APT_SUITE = "bookworm"
 ACCEPT_ANYTHING = '{"default": [{"type": "insecureAcceptAnything"}]}'
 
@@ -46,7 +47,7 @@ class Buildah:
         return content_key([suite], [(ROOTFS.name, ROOTFS)])
 
     def make_base(self, suite: str, name: str) -> None:
-        """A root filesystem as an image of one layer."""
+        """Make an image of one layer from a root filesystem."""
         with tempfile.TemporaryDirectory(prefix="opstrand-root-") as folder:
             root = Path(folder) / "root"
             make_root(suite, root)
@@ -61,9 +62,9 @@ class Buildah:
                 self._run("rm", container)
 
     def build(self, context: Path, name: str, arguments: Mapping[str, str]) -> None:
-        """`docker build`.
+        """Build a Dockerfile as `docker build` does.
 
-        Layers of an earlier build are used again where nothing below them changed.
+        Layers of an earlier build are used again if nothing below them changed.
         """
         words = [
             word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")
@@ -94,8 +95,8 @@ class Buildah:
 
 
 def trust_mounts(folder: Path) -> list[str]:
-    """Mounts for the time of a build, from files in `folder`: who signs the machine's traffic,
-    where its packages are.
+    """Return the mounts of a build, from files in `folder`: the certificates for the machine's
+    traffic, and the pip settings for its package index.
     """
     mounts = []
     sources = f"deb {debian_mirror()} {APT_SUITE} main\n".encode()

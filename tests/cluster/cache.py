@@ -1,4 +1,4 @@
-"""Where slow work is kept, outside the checkout: a folder per content key, complete or absent.
+"""Keeps slow work outside the checkout: one folder per content key, complete or absent.
 
 Owns the cache's place, its keys and the promise that an interrupted build leaves no half entry.
 Must not know what is in an entry.
@@ -17,7 +17,7 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """OPSTRAND_CACHE, or `opstrand` where the desktop convention puts caches."""
+    """Return OPSTRAND_CACHE, or `opstrand` in the user's cache folder."""
     if chosen := os.environ.get("OPSTRAND_CACHE"):
         return Path(chosen).absolute()
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -25,8 +25,8 @@ def cache_folder() -> Path:
 
 
 def content_key(words: Iterable[str] = (), files: Iterable[tuple[str, Path]] = ()) -> str:
-    """A short hash of some words and of files under the names given: the same content has the same
-    key on every machine.
+    """Return a short hash of some words and of files under the given names: the same content has
+    the same key on every machine.
     """
     digest = hashlib.sha256()
     for word in words:
@@ -39,7 +39,7 @@ def content_key(words: Iterable[str] = (), files: Iterable[tuple[str, Path]] = (
 
 
 def folder_files(folder: Path) -> list[tuple[str, Path]]:
-    """Every file below a folder with its name inside it, less what Python leaves behind."""
+    """Return every file below a folder with its path inside it, without Python's caches."""
     found = (
         path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
     )
@@ -48,7 +48,7 @@ def folder_files(folder: Path) -> list[tuple[str, Path]]:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Only one process at a time; the kernel lets go of the lock when its holder dies."""
+    """Hold the lock: one process at a time. The kernel releases it when the holder dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -56,12 +56,14 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def entry(kind: str, key: str, build: Callable[[Path], None]) -> Path:
-    """The folder `kind/key`, built into a temporary neighbour and renamed when whole."""
+    """Return the folder `kind/key`. Build it in a temporary folder beside it and rename it when
+    complete.
+    """
     target = cache_folder() / kind / key
     if target.is_dir():
         return target
     with locked(cache_folder() / f"{kind}.lock"):
-        if target.is_dir():  # somebody built it while we waited for the lock
+        if target.is_dir():  # another process built it while we waited
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         discard_unfinished(target.parent)
@@ -76,6 +78,8 @@ def entry(kind: str, key: str, build: Callable[[Path], None]) -> Path:
 
 
 def discard_unfinished(folder: Path) -> None:
-    """What a killed build left. Only called under the lock, so nobody is still writing it."""
+    """Remove what a killed build left. Call it only under the lock, so that no build is still
+    running.
+    """
     for left in folder.glob(".unfinished-*"):
         shutil.rmtree(left, ignore_errors=True)

@@ -1,5 +1,5 @@
-"""Certificates and kubeconfig files, by the `openssl` command: elliptic-curve keys, a few
-milliseconds each.
+"""Issues certificates and writes kubeconfig files, with the `openssl` command: elliptic-curve keys,
+a few milliseconds each.
 
 Owns authorities, the certificates they issue, the service accounts' signing key, and the kubeconfig
 format. Must not decide who is who: subjects come from the caller.
@@ -17,8 +17,8 @@ from tests.cluster.console import run
 
 DAYS = "3650"
 NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-# Strict verifiers (Python from 3.13 on) want the key identifiers and the usages that openssl's own
-# defaults leave out.
+# Strict verifiers (Python from 3.13 on) require the key identifiers and the usages, which openssl's
+# own defaults leave out.
 CONFIG = """\
 [req]
 distinguished_name = name
@@ -57,7 +57,7 @@ class Authority:
             self._request(self.pair, f"/CN={name}", "-extensions", "authority")
 
     def issue(self, name: str, subject: str, hosts: Iterable[str] = ()) -> Pair:
-        """A certificate for a client, or for a server where hosts (IP addresses or names) are
+        """Issue a certificate for a client, or for a server if hosts (IP addresses or names) are
         given.
         """
         pair = Pair(self.folder / f"{name}.crt", self.folder / f"{name}.key")
@@ -100,16 +100,16 @@ def alternative_name(host: str) -> str:
 
 
 def user_subject(user: str, groups: Iterable[str] = ()) -> str:
-    """How Kubernetes reads a user and groups out of a certificate: common name and
-    organisations.
+    """Return a subject as Kubernetes reads it: the common name is the user, organisations are the
+    groups.
     """
     names = [*(f"O={group}" for group in groups), f"CN={user}"]
     return "".join("/" + name.replace("\\", "\\\\").replace("/", "\\/") for name in names)
 
 
 def signing_key(path: Path) -> Path:
-    """In the older of openssl's two formats: the API server finds no public key in the newer
-    one.
+    """Write a signing key in the older of openssl's two formats: the API server finds no public key
+    in the newer one.
     """
     if not path.exists():
         run(["openssl", "ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", path])
@@ -118,7 +118,9 @@ def signing_key(path: Path) -> Path:
 
 
 def write_kubeconfig(path: Path, url: str, authority: Path, user: Pair) -> Path:
-    """Self-contained, so that it may be copied. JSON, which every reader of YAML reads."""
+    """Write a kubeconfig with all certificates inside, so that it can be copied. It is JSON, which
+    every YAML reader reads.
+    """
 
     def embed(file: Path) -> str:
         return base64.b64encode(file.read_bytes()).decode()

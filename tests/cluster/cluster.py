@@ -1,4 +1,4 @@
-"""What a running cluster is to those who use it, whoever provides it.
+"""The facts of a running cluster for its users, whichever provider started it.
 
 Owns the state folder's place and the facts file in it. Must not start or stop anything.
 """
@@ -17,7 +17,7 @@ FACTS = "cluster.json"
 
 @dataclass(frozen=True)
 class Cluster:
-    """Facts of a cluster that is up."""
+    """The facts of a cluster that is up."""
 
     provider: str  # "bare" or "kind"
     version: str  # of Kubernetes
@@ -31,7 +31,7 @@ class Cluster:
 
 
 def read_cluster(folder: Path | None = None) -> Cluster:
-    """The cluster that `make cluster` brought up. Raises `Failure` where there is none."""
+    """Return the cluster that `make cluster` started. Raises `Failure` if there is none."""
     try:
         return Cluster(**json.loads(((folder or state_folder()) / FACTS).read_text()))
     except FileNotFoundError as error:
@@ -39,8 +39,8 @@ def read_cluster(folder: Path | None = None) -> Cluster:
 
 
 def state_folder() -> Path:
-    """Where the machine keeps its services' state; for who may not write there, and has a cluster
-    by Docker, where users keep theirs.
+    """Return the folder for the state of services. It is the machine's; for a user who may not
+    write there, and has a cluster by Docker, it is the user's own.
     """
     base = "/var/lib" if os.geteuid() == 0 else os.path.expanduser("~/.local/state")
     return Path(os.environ.get("OPSTRAND_CLUSTER_STATE") or f"{base}/opstrand-cluster").absolute()

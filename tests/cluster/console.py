@@ -1,5 +1,5 @@
-"""What a person sees while a cluster is made: one line a step with its seconds, and the end of a
-failing tool's output.
+"""Prints what a person sees while a cluster is made: one line a step with its seconds, and the end
+of a failing tool's output.
 
 Owns progress lines, the `Failure` that ends a command without a traceback, and running tools whose
 output only matters when they fail.
@@ -31,7 +31,7 @@ class Failure(Exception):
 
 
 def tail(text: str, lines: int = TAIL_LINES) -> str:
-    """The last lines, indented so that they are told apart from our own words."""
+    """Return the last lines, indented to be distinct from our own messages."""
     return "\n".join(f"    {line}" for line in text.rstrip().splitlines()[-lines:])
 
 
@@ -41,8 +41,8 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def step(title: str) -> Iterator[None]:
-    """One line: the title when it starts, so that a long step is seen to run; its seconds when it
-    ends. Steps do not nest.
+    """Print one line: the title at the start, so that a long step is seen to run, and its seconds
+    at the end. Steps do not nest.
     """
     started = time.monotonic()
     sys.stdout.write(f"  {title} ... ")
@@ -64,7 +64,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run a tool and keep its output.
 
-    Raises `Failure` with the end of it where the tool is missing or exits non-zero.
+    Raises `Failure` with the end of it if the tool is missing or exits non-zero.
     """
     words = [str(word) for word in command]
     options.setdefault("stdin", subprocess.DEVNULL)

@@ -1,9 +1,9 @@
-"""A real API server with its etcd, in seconds, beside as many others as are wanted: enough for
-everything but running Pods.
+"""Starts a real API server with its etcd in seconds; any number run side by side. It does
+everything but run Pods.
 
-Owns their flags, ports, certificates, audit log and order of start and stop; at wish the controller
-manager (default service accounts, garbage collection) and the scheduler. Must not need root, and
-must not know about nodes.
+Owns their flags, ports, certificates, audit log and order of start and stop; on request also the
+controller manager (default service accounts, garbage collection) and the scheduler. Must not need
+root, and must not know about nodes.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from tests.cluster.programs import program
 
 LOOPBACK = "127.0.0.1"
 PATIENCE = 60.0  # seconds for a program to become ready on a busy machine
-# Below the range from which the kernel takes ports for outgoing connections: one picked there could
-# be taken before it is listened on.
+# Below the range from which the kernel takes ports for outgoing connections: the kernel could take
+# a port of that range before a server listens on it.
 PORTS = range(20000, 30000)
 METADATA_POLICY: dict[str, Any] = {
     "apiVersion": "audit.k8s.io/v1",
@@ -41,7 +41,7 @@ METADATA_POLICY: dict[str, Any] = {
     "omitStages": ["RequestReceived"],
     "rules": [{"level": "Metadata"}],
 }
-# Their own default of 20 requests a second makes a start some 4 s longer.
+# With the default of 20 requests a second a start takes some 4 s longer.
 UNTHROTTLED = ("--kube-api-qps=200", "--kube-api-burst=400")
 SERVICE_ACCOUNT_ISSUER = "https://kubernetes.default.svc"
 
@@ -108,15 +108,15 @@ class ControlPlane:
         self.stop()
 
     def start(self) -> None:
-        """Return when the API server answers that it is ready, and Pods may be created where there
-        are controllers.
+        """Return when the API server reports ready and, with controllers, when Pods can be
+        created.
         """
         self.start_servers()
         self.wait_for_accounts()
 
     def start_servers(self) -> None:
-        """Without the wait for default service accounts, a few seconds in which a node can
-        start.
+        """Start without the wait for default service accounts: a node can start in those few
+        seconds.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._issue_certificates()
@@ -133,7 +133,7 @@ class ControlPlane:
             self._wait("kube-controller-manager", lambda: self.get(account)[0] == 200)
 
     def stop(self) -> None:
-        """The API server before etcd: the other way round it waits for a store that is gone."""
+        """Stop the API server before etcd: in the other order it waits for a store that is gone."""
         if self._guard:
             self._guard.dismiss()
             self._guard = None
@@ -143,8 +143,8 @@ class ControlPlane:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def user(self, name: str, groups: Iterable[str] = ()) -> Path:
-        """A kubeconfig for a user known by a client certificate: the common name is the user,
-        organisations are the groups.
+        """Return a kubeconfig for a user known by a client certificate: the common name is the
+        user, organisations are the groups.
         """
         file_name = "".join(letter if letter.isalnum() else "-" for letter in name)
         pair = self.authority.issue(f"user-{file_name}", user_subject(name, groups))
@@ -164,7 +164,7 @@ class ControlPlane:
         return self.get("/readyz")[0] == 200
 
     def get(self, path: str) -> tuple[int, bytes]:
-        """Status and body of a GET as admin; status 0 where nobody answers."""
+        """Return status and body of a GET as admin; status 0 if no server answers."""
         try:
             context = ssl.create_default_context(cafile=str(self._pki / "cluster-ca.crt"))
             context.load_cert_chain(self._pki / "admin.crt", self._pki / "admin.key")
@@ -203,7 +203,7 @@ class ControlPlane:
             f"--initial-cluster=only={peer}",
             f"--listen-client-urls={self.etcd_url}", f"--advertise-client-urls={self.etcd_url}",
             f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}",
-            "--unsafe-no-fsync", "--log-level=warn",  # nothing here has to outlive a power cut
+            "--unsafe-no-fsync", "--log-level=warn",  # no data here must survive a power cut
         ])  # fmt: skip
         self._wait("etcd", lambda: is_answering(f"{self.etcd_url}/health"))
 
@@ -213,11 +213,10 @@ class ControlPlane:
             program("kube-apiserver"), f"--etcd-servers={self.etcd_url}", "--allow-privileged=true",
             f"--bind-address={self.address}", f"--secure-port={self.port}",
             f"--advertise-address={self.address}",
-            # A loopback address may not be published as an endpoint; nobody but the test asks for
-            # it.
+            # A loopback address must not be published as an endpoint; only the test uses it.
             *(["--endpoint-reconciler-type=none"] if self.address == LOOPBACK else []),
-            # Nobody makes default service accounts without the controller manager, and Pods would
-            # be refused for want of one.
+            # Without the controller manager no default service accounts are made, and Pods would be
+            # refused for want of one.
             *([] if self.controllers else ["--disable-admission-plugins=ServiceAccount"]),
             "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
             "--service-cluster-ip-range=10.96.0.0/16",
@@ -229,14 +228,14 @@ class ControlPlane:
             *certificate_flags(
                 "kubelet-client-certificate", "kubelet-client-key", self.kubelet_client
             ),
-            "--kubelet-preferred-address-types=InternalIP",  # the node's name is in nobody's DNS
+            "--kubelet-preferred-address-types=InternalIP",  # no DNS has the node's name
             *self._aggregation_flags(), *self._audit_flags(), *self.flags,
         ])  # fmt: skip
         self._wait("kube-apiserver", self.is_ready)
 
     def _aggregation_flags(self) -> list[str]:
-        """How an aggregated API learns who asks: headers it believes under the front proxy's
-        certificate.
+        """Return the flags by which an aggregated API learns the caller: headers that it trusts if
+        they come with the front proxy's certificate.
         """
         return [
             f"--requestheader-client-ca-file={self.front_authority.pair.certificate}",
@@ -252,7 +251,7 @@ class ControlPlane:
             return []
         policy = self.folder / "audit-policy.json"
         policy.write_text(json.dumps(self.audit_policy))
-        # The size is in MB: what counts lines must find them all in one file.
+        # The size is in MB. Tests that count lines must find all of them in one file.
         return [
             f"--audit-policy-file={policy}",
             f"--audit-log-path={self.audit_log}",
@@ -288,9 +287,9 @@ def certificate_flags(certificate: str, key: str, pair: Pair) -> list[str]:
 def wait_until(
     is_ready: Callable[[], bool], complaint: str, *processes: Process, patience: float = PATIENCE
 ) -> None:
-    """Poll until it holds.
+    """Poll until the condition holds.
 
-    Raises `Failure` with the log's end as soon as a process ends, and when patience does.
+    Raises `Failure` with the end of the log as soon as a process ends, and after the time limit.
     """
     deadline = time.monotonic() + patience
     while not is_ready():
@@ -315,7 +314,7 @@ def is_answering(url: str) -> bool:
 def open_directly(
     request: str | urllib.request.Request, context: ssl.SSLContext | None = None
 ) -> http.client.HTTPResponse:
-    """Past any proxy that the environment names: what is asked here is on this machine."""
+    """Open a URL without any proxy that the environment names: the server is on this machine."""
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
     )
@@ -324,8 +323,8 @@ def open_directly(
 
 
 def free_port(address: str) -> int:
-    """A port nobody listens on now, at random so that several control planes starting at once do
-    not pick the same.
+    """Return a port without a listener, at random, so that several control planes that start at
+    once do not pick the same.
     """
     for port in random.sample(PORTS, 50):
         with contextlib.suppress(OSError), socket.socket() as probe:

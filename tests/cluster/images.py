@@ -1,8 +1,8 @@
 """The images that tests run, and when each has to be built again.
 
 Owns their list, their content keys and the order of building. The registry's tags are the record:
-an image whose key is there as a tag is never built twice. Must not know which tool builds
-(`buildah` here, `docker` for kind).
+an image whose key exists as a tag is never built twice. Must not know which tool builds (`buildah`
+here, `docker` for kind).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OPSTRAND = "localhost/opstrand:dev"
 
 
 class Builder(Protocol):
-    """What a tool that builds images must do."""
+    """The interface of a tool that builds images."""
 
     def base_key(self, suite: str) -> str: ...
     def make_base(self, suite: str, name: str) -> None: ...
@@ -36,9 +36,9 @@ class Builder(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """One image under the name that Pods write.
+    """One image under the name that Pods use.
 
-    Either a base (`suite`: the Debian release whose Python it has), or what a Dockerfile makes of
+    Either a base (`suite`: the Debian release with its Python), or what a Dockerfile makes of
     `base`.
     """
 
@@ -50,7 +50,7 @@ class Image:
     on_request: bool = False
 
     def files(self) -> list[tuple[str, Path]]:
-        """Everything that a Dockerfile's image is made of, under the name that it has in the build
+        """Return every file that a Dockerfile's image is made of, under its name in the build
         context.
         """
         found = folder_files(self.folder) if self.folder else checkout_files()
@@ -64,12 +64,12 @@ class Image:
         )
 
     def content_key(self) -> str:
-        """Of what its Dockerfile copies, whatever lies below."""
+        """Return the key of what its Dockerfile copies, wherever the files come from."""
         return content_key(files=self.files())
 
 
 BASE = Image("localhost/python-base:1", suite="bookworm")
-# Only for a node of ours: kind's brings its own.
+# Only for our own node: kind's node has its own pause image.
 PAUSE = Image("localhost/pause:1", folder=HERE / "images/pause", needs="pause")
 IMAGES = (
     BASE,
@@ -87,8 +87,8 @@ IMAGES = (
 def refresh(
     builder: Builder, images: Iterable[Image] = IMAGES, *, everything: bool = False
 ) -> list[str]:
-    """Build and push what changed; the names of it, which a node may still hold in their old
-    content.
+    """Build and push what changed. Return the names of these images: a node may still hold their
+    old content.
     """
     changed = []
     with locked(cache_folder() / "images.lock"):
@@ -101,13 +101,13 @@ def refresh(
 
 
 def is_known(image: Image) -> bool:
-    """Asked for once, an image on request is kept up to date."""
+    """Return whether the image was requested once; such an image is kept up to date."""
     repository, tag = split_name(image.name)
     return has_tags(repository, tag)
 
 
 def ensure(image: Image, builder: Builder) -> bool:
-    """Whether its name means something else now than before."""
+    """Return whether its name stands for other content than before."""
     repository, tag = split_name(image.name)
     key = image.key(builder)
     if has_tags(repository, key, tag):
@@ -127,7 +127,7 @@ def build(image: Image, builder: Builder) -> None:
         builder.make_base(image.suite, image.name)
         return
     arguments = {}
-    if image.base:  # by its key: the tag that people write may have moved since
+    if image.base:  # by key: the tag may have moved since
         arguments["BASE"] = f"{HOST}/{split_name(image.base.name)[0]}:{image.base.key(builder)}"
     with tempfile.TemporaryDirectory(prefix="opstrand-context-") as folder:
         stage(image.files(), Path(folder))
@@ -135,15 +135,15 @@ def build(image: Image, builder: Builder) -> None:
 
 
 def stage(files: Iterable[tuple[str, Path]], folder: Path) -> None:
-    """The build sees exactly what the key was made from."""
+    """Copy exactly the files from which the key was made into the build context."""
     for name, path in files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, folder / name)
 
 
 def checkout_files() -> list[tuple[str, Path]]:
-    """What the Dockerfile at the root copies, as git sees it: with changes not committed yet,
-    without what is ignored.
+    """Return what the Dockerfile at the root copies, as git sees it: with uncommitted changes,
+    without ignored files.
     """
     sources = copied_sources((CHECKOUT / "Dockerfile").read_text())
     listed = run(
@@ -155,7 +155,7 @@ def checkout_files() -> list[tuple[str, Path]]:
 
 
 def copied_sources(dockerfile: str) -> list[str]:
-    """Paths of COPY and ADD lines that come from the context."""
+    """Return the paths of COPY and ADD lines that come from the context."""
     sources = []
     for line in dockerfile.replace("\\\n", " ").splitlines():
         words = line.split()

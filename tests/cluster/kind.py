@@ -1,9 +1,9 @@
-"""The cluster where Docker answers: kind, with the same images from the same Dockerfiles out of a
+"""The cluster where Docker answers: kind, with the same images from the same Dockerfiles, from a
 registry on loopback.
 
 Owns the calls to docker and kind, and nothing else: lists, keys, tags and mirrors are shared with
-the bare machine's cluster. It has no audit log of the API server's; what counts requests runs
-against `control_plane`.
+the bare machine's cluster. It has no audit log of the API server; tests that count requests use
+`control_plane`.
 """
 
 from __future__ import annotations
@@ -30,15 +30,14 @@ NODE = f"{NAME}-control-plane"
 REGISTRY = "opstrand-registry"
 REGISTRY_IMAGE = "registry:2"
 MIRRORS = "/etc/containerd/certs.d"
-# The node of the pinned kind for the minor version that programs.py builds: the default of kind is
+# The node image of the pinned kind for the minor version that programs.py builds; kind's default is
 # another one.
 NODE_IMAGE = (
     "kindest/node:v1.36.4@sha256:099e049362a1526b2db71494e1947aae99bd16290d7c895f2b7ea312e3cbfaed"
 )
-# Names another node image, for a machine that cannot pull the one above.
+# This variable names another node image, for a machine that cannot pull the one above.
 NODE_IMAGE_VARIABLE = "OPSTRAND_KIND_IMAGE"
-# The hub's images with Python and nothing else, for the Debian releases that a bare machine takes
-# it from.
+# The hub's Python images for the Debian releases whose Python a bare machine installs.
 PYTHON_IMAGES = {
     "bullseye": "python:3.9-slim",
     "bookworm": "python:3.11-slim",
@@ -51,11 +50,13 @@ CONFIGURATION = {
         f'[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "{MIRRORS}"\n'
     ],
 }
-PATIENCE = 30  # seconds for a node whose container runs to say that it is ready
+PATIENCE = 30  # seconds for a node whose container runs to become ready
 
 
 def kind() -> Path:
-    """Built from its pinned module: a machine's own kind brings another Kubernetes."""
+    """Return kind, built from its pinned module: the machine's own kind starts another
+    Kubernetes.
+    """
     return program("kind")
 
 
@@ -75,8 +76,7 @@ class Docker:
         )
 
     def make_base(self, suite: str, name: str) -> None:
-        """The hub's image, with what this machine needs to reach its package indexes:
-
+        """Extend the hub's image with what this machine needs to reach its package indexes, because
         `docker build` mounts nothing.
         """
         run(["docker", "pull", PYTHON_IMAGES[suite]])
@@ -93,11 +93,11 @@ class Docker:
             word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")
         ]
         run(["docker", "build", "--network", "host", *words, "--tag", name, context])
-        if "BASE" in arguments:  # pulled from the registry under a name that nothing else uses
+        if "BASE" in arguments:  # pulled from the registry under a unique name
             run(["docker", "rmi", "--no-prune", arguments["BASE"]], check=False)
 
     def push(self, name: str, repository: str, tag: str) -> None:
-        """The name with the key is the registry's alone: in Docker it would stay for ever."""
+        """Push, then remove the name with the key from Docker, where it would stay for ever."""
         pushed = f"{HOST}/{repository}:{tag}"
         run(["docker", "tag", name, pushed])
         run(["docker", "push", pushed])
@@ -122,7 +122,8 @@ class KindCluster:
             say("the cluster is up already")
         else:
             self._create()
-        # Each time: what an earlier `up` did not get to is made up for.
+        # Connect it on each `up`, because an earlier one may have been interrupted before this
+        # step.
         connect_registry()
         copy_mirrors()
         self.build_images(everything=False)
@@ -133,12 +134,14 @@ class KindCluster:
         return cluster
 
     def build_programs(self) -> None:
-        """What the tests run themselves, and kind; the node's own programs are in its image."""
+        """Build kind and the programs that tests run directly; the node image has the node's own
+        programs.
+        """
         for module in (*KUBERNETES_PARTS, KIND):
             build(module)
 
     def down(self) -> None:
-        """The registry goes too; its images live on in Docker's own cache of layers.
+        """Remove cluster and registry. The registry's images stay in Docker's own cache of layers.
 
         The logs stay.
         """
@@ -161,9 +164,9 @@ class KindCluster:
         return [] if self._is_ready() else ["its node does not answer that it is ready"]
 
     def _is_kept(self) -> bool:
-        """Whether a cluster is there that answers.
+        """Return whether a cluster exists that answers.
 
-        A node that is only busy has time: making it again takes all that is in it.
+        A node that is only busy gets time: making it again loses all that is in it.
         """
         if not is_running(NODE):
             return False
@@ -177,12 +180,12 @@ class KindCluster:
         return True
 
     def _is_reached(self) -> bool:
-        """With the credentials of this folder, or with new ones: the cluster may have been made
-        again from another folder.
+        """Return whether the cluster answers, with the credentials of this folder or with new ones:
+        another folder may have made the cluster again.
         """
         if self.kubeconfig.exists() and self._is_ready():
             return True
-        self.kubeconfig.unlink(missing_ok=True)  # kind would merge into what is there
+        self.kubeconfig.unlink(missing_ok=True)  # kind would merge into an existing file
         exported = run(
             [kind(), "export", "kubeconfig", "--name", NAME, "--kubeconfig", self.kubeconfig],
             check=False,
@@ -231,8 +234,8 @@ class KindCluster:
 
 
 def past_the_proxy(environment: Mapping[str, str]) -> dict[str, str]:
-    """kind hands the caller's proxy settings to the node: its pulls from the registry beside it
-    must not take that way.
+    """Return the environment with the registry exempt from the proxy: kind gives the caller's proxy
+    settings to the node, and its pulls from the registry beside it must not use a proxy.
     """
     listed = [environment.get(name, "") for name in ("NO_PROXY", "no_proxy")]
     direct = ",".join(
@@ -251,7 +254,9 @@ def is_running(container: str) -> bool:
 
 
 def start_registry() -> None:
-    """Started again where it only stopped: what it holds is not built again."""
+    """Start the registry. A stopped one is started again, so that its images are not built
+    again.
+    """
     if not is_running(REGISTRY) and run(["docker", "start", REGISTRY], check=False).returncode:
         run(["docker", "rm", "--force", "--volumes", REGISTRY], check=False)
         options = [
@@ -269,7 +274,7 @@ def start_registry() -> None:
 
 
 def connect_registry() -> None:
-    """Put the registry into kind's network, where the node looks for it."""
+    """Connect the registry to kind's network, where the node looks for it."""
     found = run(
         ["docker", "inspect", "--format", "{{json .NetworkSettings.Networks}}", REGISTRY]
     ).stdout
@@ -278,8 +283,8 @@ def connect_registry() -> None:
 
 
 def copy_mirrors() -> None:
-    """Inside the node the registry is known by its container's name; what it does not have comes
-    from the hub.
+    """Write the node's mirror files: inside the node the registry has its container's name, and
+    what it lacks comes from the hub.
     """
     with tempfile.TemporaryDirectory() as folder:
         write_mirrors(Path(folder), server=f"http://{REGISTRY}:5000", elsewhere="")
@@ -288,7 +293,7 @@ def copy_mirrors() -> None:
 
 
 def host_address() -> str:
-    """The gateway of kind's network: this machine, as Pods reach it."""
+    """Return the gateway of kind's network: the address of this machine for Pods."""
     networks = json.loads(run(["docker", "network", "inspect", "kind"]).stdout)
     gateways = [entry.get("Gateway", "") for entry in networks[0]["IPAM"]["Config"]]
     found = [

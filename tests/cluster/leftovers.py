@@ -1,4 +1,4 @@
-"""What a cluster leaves on the machine when it ends, in order or not: the same sweep after both.
+"""Removes what a cluster leaves on the machine, after an orderly stop and after a crash alike.
 
 Owns finding and removing it, each thing by a proof that it is ours: processes by their mark,
 containers by the runtime's own record in the state folder, network namespaces by the CNI record of
@@ -28,15 +28,15 @@ CGROUPS = Path("/sys/fs/cgroup")
 POD_CGROUP = "kubepods"
 PROXY_TABLE = "kube-proxy"
 TRASH = ".trash-"
-KEPT = ("logs", "audit.log")  # they say why a cluster ended
+KEPT = ("logs", "audit.log")  # they show why a cluster ended
 
 
 def sweep(folder: Path, *, keep_logs: bool = False) -> None:
-    """Leave nothing of the state folder's cluster.
+    """Remove everything of the state folder's cluster.
 
     Safe to repeat, and after a kill at any moment.
     """
-    kill(find_marked(folder))  # at once: whatever an orderly end would save is removed here
+    kill(find_marked(folder))  # at once: there is nothing to save
     kill_containers(folder)
     if bridge_owner() == folder:
         remove_pod_cgroups()
@@ -52,8 +52,8 @@ def kill(pids: list[int]) -> None:
 
 
 def container_pids(folder: Path) -> list[int]:
-    """First processes of the containers that the runtime recorded, where they are still in a cgroup
-    of Pods.
+    """Return the first processes of the containers that the runtime recorded, if they are still in
+    a cgroup of Pods.
     """
     found = []
     for record in (folder / "containerd" / "state").glob(
@@ -67,12 +67,14 @@ def container_pids(folder: Path) -> list[int]:
 
 
 def kill_containers(folder: Path) -> None:
-    """The first process of a PID namespace takes the others with it."""
+    """Kill the first process of each PID namespace; the kernel ends the others with it."""
     kill(container_pids(folder))
 
 
 def remove_network() -> None:
-    """Ours as a whole, by the name of the network; the bridge goes last, for it is the proof."""
+    """Remove all of our network, by its name. The bridge is removed last, because it is the
+    proof.
+    """
     for record in CNI_RECORDS.glob(f"{NETWORK}-*"):
         with contextlib.suppress(OSError, ValueError, KeyError):
             content = json.loads(record.read_text())
@@ -80,7 +82,7 @@ def remove_network() -> None:
                 remove_namespace(interface.get("sandbox", ""))
             for beside in CNI_RECORDS.glob(
                 f"*-{content['containerId']}-*"
-            ):  # its loopback has a record of its own
+            ):  # its loopback has its own record
                 beside.unlink(missing_ok=True)
         record.unlink(missing_ok=True)
     remove_bridge()
@@ -93,8 +95,8 @@ def remove_namespace(path: str) -> None:
 
 
 def remove_bridge() -> None:
-    """And the proxy's tables, but only beside our bridge: another kube-proxy's have the same
-    name.
+    """Remove the proxy's tables and our bridge. Call it only if the bridge is ours: the tables of
+    another kube-proxy have the same names.
     """
     for family in ("ip", "ip6"):
         run([system_command("nft"), "delete", "table", family, PROXY_TABLE], check=False)
@@ -102,15 +104,17 @@ def remove_bridge() -> None:
 
 
 def remove_log_links(folder: Path) -> None:
-    """The kubelet links every container's log into a place that is not configurable."""
+    """Remove the kubelet's links to container logs, which are in a place that is not
+    configurable.
+    """
     for link in LOG_LINKS.glob("*.log"):
         if link.is_symlink() and os.readlink(link).startswith(f"{folder}/"):
             link.unlink(missing_ok=True)
 
 
 def unmount_below(folder: Path) -> None:
-    """Deepest first; lazily, for the kubelet bind-mounts its folder onto itself and a dead
-    container may hold a mount.
+    """Unmount the deepest first, and lazily: the kubelet bind-mounts its folder onto itself, and a
+    dead container may hold a mount.
     """
     inside = f"{folder}/"
     points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
@@ -121,7 +125,7 @@ def unmount_below(folder: Path) -> None:
 
 
 def remove_pod_cgroups() -> None:
-    """An empty cgroup is removed; the kernel refuses one that still holds anybody's process."""
+    """Remove empty cgroups; the kernel refuses one that still has a process."""
     for hierarchy in [CGROUPS, *(path for path in CGROUPS.iterdir() if path.is_dir())]:
         top = hierarchy / POD_CGROUP
         for path, _, _ in os.walk(top, topdown=False):
@@ -130,8 +134,8 @@ def remove_pod_cgroups() -> None:
 
 
 def remove_state(folder: Path, kept: Iterable[str]) -> None:
-    """Out of the way at once, from the disk behind our back: unpacked images are a hundred thousand
-    files.
+    """Rename the folder at once and delete it from the disk in the background: unpacked images are
+    a hundred thousand files.
     """
     if not folder.exists():
         return

@@ -23,9 +23,9 @@ from tests.cluster.registry import split_name, write_mirrors
 
 NAME = "node1"
 BRIDGE = "opstrand0"
-ADDRESS = "10.88.0.1"  # of the host, as Pods see it, and of the API server
+ADDRESS = "10.88.0.1"  # of the host for Pods, and of the API server
 POD_NETWORK = "10.88.0.0/16"
-FIRST_POD = "10.88.1.0"  # below it is room for the host's own addresses
+FIRST_POD = "10.88.1.0"  # the addresses below it are for the host
 NETWORK = "opstrand-cluster"
 ORDER = ("containerd", "kubelet", "kube-proxy", "coredns")
 
@@ -83,7 +83,7 @@ class Node:
         )
 
     def start(self) -> None:
-        """Everything that needs the API server."""
+        """Start everything that needs the API server."""
         self.start_kubelet()
         self.start_proxy()
         self.start_dns()
@@ -112,7 +112,8 @@ class Node:
         self.processes["kube-proxy"].start(command, env=system_environment())
 
     def start_dns(self) -> None:
-        # Its published role is a page of YAML; as an administrator it reads the same names.
+        # The published role of CoreDNS is a page of YAML; as an administrator it can read the same
+        # names.
         corefile = self._write(
             "Corefile", COREFILE.format(address=ADDRESS, kubeconfig=self.control_plane.kubeconfig)
         )
@@ -122,7 +123,7 @@ class Node:
     def _kubelet_settings(self, serving: Pair) -> dict[str, Any]:
         no_resolver = self._write(
             "resolv.conf", ""
-        )  # Pods ask the cluster's DNS, which asks nobody
+        )  # Pods use the cluster's DNS, which has no upstream
         return {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
             "kind": "KubeletConfiguration",
@@ -153,7 +154,8 @@ class Node:
             "eventBurst": 400,
             "registryPullQPS": 0,
             "serializeImagePulls": False,
-            # A developer's disk is often nearly full; nothing of ours may be evicted for that.
+            # A developer's disk is often nearly full; the kubelet must not evict Pods or images for
+            # that.
             "imageGCHighThresholdPercent": 100,
             "imageGCLowThresholdPercent": 99,
             "evictionHard": {
@@ -174,7 +176,7 @@ class Node:
             "oomScoreAdj": 0,
             "healthzBindAddress": "",
             "metricsBindAddress": "",
-            # The kernel's own limits stay: a container may not be allowed to change them.
+            # Keep the kernel's own limits: a container may not be allowed to change them.
             "conntrack": {
                 "maxPerCore": 0,
                 "min": 0,
@@ -184,15 +186,13 @@ class Node:
         }
 
     def forget_image(self, name: str) -> None:
-        """Under the usual pull policy a node keeps what it has; without it, the next Pod pulls the
-        new content.
+        """Remove an image from the node. With the usual pull policy the next Pod then pulls the new
+        content.
         """
         if not self.processes["containerd"].is_running():
             return
         images = [*self._client(), "--namespace", "k8s.io", "images"]
-        ending = "/{}:{}".format(
-            *split_name(name)
-        )  # the runtime writes out the host that a short name leaves out
+        ending = "/{}:{}".format(*split_name(name))  # the runtime adds the host to a short name
         held = [
             line
             for line in run([*images, "list", "--quiet"]).stdout.split()
@@ -214,27 +214,27 @@ class Node:
 
 
 def make_bridge(owner: Path) -> None:
-    """The bridge comes before everything: its address is the API server's and the kubelet's, which
-    refuses loopback.
+    """Make the bridge before everything else: the API server and the kubelet use its address,
+    because the kubelet refuses loopback.
     """
     ip = system_command("ip")
     run(
         [ip, "link", "delete", BRIDGE], check=False
-    )  # one without an owner: its maker died between the next two lines
+    )  # an old one without an owner: its maker died between the next two lines
     run([ip, "link", "add", BRIDGE, "type", "bridge"])
-    run([ip, "link", "set", BRIDGE, "alias", owner])  # so that nobody else's sweep takes it away
+    run([ip, "link", "set", BRIDGE, "alias", owner])  # so that no other sweep removes it
     run([ip, "address", "add", f"{ADDRESS}/{POD_NETWORK.split('/')[1]}", "dev", BRIDGE])
     run([ip, "link", "set", BRIDGE, "up"])
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
     filtered = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
     if not filtered.exists():
         run(["modprobe", "br_netfilter"], env=system_environment(), check=False)
-    if filtered.exists():  # else a Service does not reach a Pod on the caller's own bridge
+    if filtered.exists():  # else no Service reaches a Pod of the same bridge
         filtered.write_text("1")
 
 
 def bridge_owner() -> Path | None:
-    """The state folder of the cluster whose bridge there is."""
+    """Return the state folder of the cluster that owns the existing bridge."""
     try:
         owner = Path(f"/sys/class/net/{BRIDGE}/ifalias").read_text().strip()
     except OSError:
@@ -249,7 +249,7 @@ def write_cni_network(folder: Path) -> None:
         "bridge": BRIDGE,
         "isGateway": True,
         "hairpinMode": True,
-        # no way out for Pods: a test that reaches the world by accident fails here first
+        # Pods have no route out: a test that reaches the world by accident fails here first.
         "ipMasq": False,
         "ipam": {
             "type": "host-local",

@@ -1,4 +1,4 @@
-"""Programs that outlive the command that started them, and are found again by it or by another.
+"""Runs programs that outlive the command that started them, and finds them again.
 
 Owns pid files, log files, the proof that a pid is still the process that was started, and stopping.
 Must not know what a program does.
@@ -16,9 +16,9 @@ from pathlib import Path
 
 from tests.cluster.console import Failure
 
-# Every process of a state folder carries it in its environment, and so do the processes it starts
-# (container shims): that is how left-overs of a crash are known to be ours, and nothing else is
-# ever killed.
+# Every process of a state folder has this variable in its environment, and so do the processes that
+# it starts (container shims). It proves that left-overs of a crash are ours; no other process is
+# killed.
 MARK = "OPSTRAND_CLUSTER_OWNER"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -38,7 +38,7 @@ class Process:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> None:
-        """Start it in a session of its own, with nothing of the caller's held open but its log."""
+        """Start it in its own session. Of the caller's open files it keeps only its log."""
         self.pid_file.parent.mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         environment = {**(os.environ if env is None else env), MARK: str(self.folder)}
@@ -51,8 +51,8 @@ class Process:
         self.pid_file.write_text(identity(self._child.pid))
 
     def pid(self) -> int | None:
-        """Its pid while it lives; None once it is gone, even where the number was given to another
-        process since.
+        """Return its pid while it lives; None once it is gone, even if another process has the
+        number now.
         """
         if self._child is not None and self._child.poll() is not None:
             return None
@@ -71,7 +71,7 @@ class Process:
             raise Failure(f"{self.name} ended by itself; its log is {self.log}", self.read_log())
 
     def stop(self, patience: float = 10.0) -> None:
-        """Ask, wait, then kill. Does nothing where it is gone already."""
+        """Ask it to end, wait, then kill it. Does nothing if it is gone already."""
         pid = self.pid()
         if pid is not None:
             end([pid], patience)
@@ -84,16 +84,15 @@ class Process:
 
 
 def identity(pid: int) -> str:
-    """A pid with the moment it was born and the boot it was born in: a number that was given out
-    again does not match.
-    """
+    """Return a pid with its start time and the machine's boot: a reused number does not match."""
     return f"{pid} {stat_fields(pid)[19]} {BOOT_ID.read_text().strip()}"
 
 
 def stat_fields(pid: int) -> list[str]:
-    """Fields of /proc/PID/stat from the state on (the command's name before them may hold blanks).
+    """Return the fields of /proc/PID/stat from the state on (the command's name before them may
+    contain blanks).
 
-    OSError where it is gone.
+    Raises OSError if it is gone.
     """
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     if fields[0] in "ZX":
@@ -110,7 +109,7 @@ def is_alive(pid: int) -> bool:
 
 
 def end(pids: Iterable[int], patience: float) -> None:
-    """SIGTERM to all at once, SIGKILL to what is left when patience is over."""
+    """Send SIGTERM to all at once, and SIGKILL to those that remain after `patience`."""
     pids = list(pids)
     send(pids, signal.SIGTERM)
     if not wait_for_end(pids, patience):
@@ -134,7 +133,7 @@ def wait_for_end(pids: Iterable[int], patience: float) -> bool:
 
 
 def find_marked(folder: Path) -> list[int]:
-    """Every live process that carries the mark of this state folder."""
+    """Return every live process that carries the mark of this state folder."""
     mark = f"{MARK}={folder}".encode()
     found = []
     for entry in Path("/proc").iterdir():
@@ -148,11 +147,11 @@ def find_marked(folder: Path) -> list[int]:
 
 
 class Guard:
-    """Ends processes should ours die without stopping them: a shell that waits for the end of a
-    pipe only we hold open.
+    """Ends processes if ours dies without stopping them: a shell waits for the end of a pipe that
+    only we hold open.
 
     The kernel's own way (a signal at the parent's death) fires when the thread that started the
-    child ends, which in a test run may be long before the process does.
+    child ends, which in a test run may be long before the process ends.
     """
 
     def __init__(self, pids: Iterable[int]) -> None:
@@ -165,7 +164,9 @@ class Guard:
         )  # fmt: skip
 
     def dismiss(self) -> None:
-        """Kill the shell before closing its pipe: the other way round it would act."""
+        """Kill the shell before closing its pipe: in the other order it would kill the
+        processes.
+        """
         self._shell.kill()
         self._shell.wait()
         if self._shell.stdin:

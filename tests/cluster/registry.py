@@ -1,5 +1,5 @@
-"""The image registry on loopback from which every Pod's image comes: byte for byte the names that
-users write.
+"""The image registry on loopback that serves every Pod's image, under exactly the names that users
+write.
 
 Owns its process, its storage (kept in the cache: it is the only record of what was built), the
 mirrors that lead a container runtime to it, and reading and moving tags. Must not know how images
@@ -19,7 +19,7 @@ from tests.cluster.control_plane import LOOPBACK, is_answering, open_directly, w
 from tests.cluster.processes import Process
 from tests.cluster.programs import system_command
 
-PORT = 5055  # not the usual 5000, where somebody else's may listen already
+PORT = 5055  # not the usual 5000, on which another registry may listen already
 HOST = f"{LOOPBACK}:{PORT}"
 URL = f"http://{HOST}"
 MANIFEST_TYPES = (
@@ -28,7 +28,7 @@ MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
-# An image that is not here must not be looked for anywhere else.
+# A node must not look anywhere else for an image that is not here.
 NOWHERE = "https://registry.invalid"
 
 
@@ -66,15 +66,15 @@ class Registry:
 
 
 def split_name(image: str) -> tuple[str, str]:
-    """(repository, tag) in the registry of a name that a Pod says: the host `localhost` is only a
-    way to say 'not from a hub'.
+    """Return (repository, tag) in the registry for a name in a Pod. The host `localhost` only means
+    'not from a hub'.
     """
     repository, _, tag = image.partition(":")
     return repository.removeprefix("localhost/"), tag or "latest"
 
 
 def read_manifest(repository: str, tag: str) -> tuple[bytes, str] | None:
-    """The manifest of a tag and its media type; None where there is none."""
+    """Return the manifest of a tag and its media type; None if there is none."""
     try:
         with _ask("GET", repository, tag, {"Accept": ", ".join(MANIFEST_TYPES)}) as answer:
             return answer.read(), answer.headers["Content-Type"]
@@ -85,13 +85,13 @@ def read_manifest(repository: str, tag: str) -> tuple[bytes, str] | None:
 
 
 def has_tags(repository: str, *tags: str) -> bool:
-    """Whether all tags exist and name the same image."""
+    """Return whether all tags exist and name the same image."""
     manifests = [read_manifest(repository, tag) for tag in tags]
     return manifests[0] is not None and all(manifest == manifests[0] for manifest in manifests)
 
 
 def copy_tag(repository: str, source: str, target: str) -> bool:
-    """Make one tag name the image of another; False where the other does not exist."""
+    """Make one tag name the image of another; return False if the other does not exist."""
     manifest = read_manifest(repository, source)
     if manifest is None:
         return False
@@ -107,10 +107,10 @@ def _ask(
 
 
 def write_mirrors(folder: Path, server: str = URL, elsewhere: str = NOWHERE) -> None:
-    """The runtime's mirror file: for every host that an image's name says or leaves out, ask our
+    """Write the runtime's mirror file: for every host that an image name has or omits, ask our
     registry.
 
-    What our registry does not have is looked for `elsewhere`; empty means at the host itself.
+    The runtime looks for what our registry lacks `elsewhere`; empty means at the host itself.
     """
     fallback = f'server = "{elsewhere}"\n\n' if elsewhere else ""
     (folder / "_default").mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
-"""Root filesystems with Python and nothing else, made by debootstrap from the mirror that this
-machine's apt already uses.
+"""Makes root filesystems with Python and nothing else, by debootstrap from the mirror that this
+machine's apt uses.
 
 Owns what is in them and what is stripped. Its own text is part of the images' key. Must not name a
 mirror.
@@ -24,12 +24,12 @@ STRIPPED = (
     "var/log",
 )
 EMPTIED = ("var/lib/apt/lists",)
-# What names the machine it was made on.
+# Files that identify the machine on which the filesystem was made.
 FOREIGN = ("etc/resolv.conf", "etc/hostname", "etc/apt/sources.list")
 
 
 def debian_mirror() -> str:
-    """The address from which apt takes Debian's main component."""
+    """Return the address from which apt installs Debian's main component."""
     form = "$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(REPO_URI)"
     lines = run(
         ["apt-get", "indextargets", "--format", form, "Created-By: Packages"]
@@ -61,12 +61,14 @@ def make_root(suite: str, target: Path) -> None:
         (target / name).unlink(missing_ok=True)
         (target / name).touch()
     allow_pip(target)
-    # Debian only ships `python3`; images made for Python answer to both.
+    # Debian only has `python3`; images made for Python have both names.
     (target / "usr/local/bin/python").symlink_to("/usr/bin/python3")
 
 
 def allow_pip(target: Path) -> None:
-    """Debian keeps pip out of its own Python; in a container there is nothing else to protect."""
+    """Let pip install into the system's Python, which Debian forbids; a container has nothing else
+    to protect.
+    """
     for marker in target.glob("usr/lib/python3*/EXTERNALLY-MANAGED"):
         marker.unlink()
     (target / "etc/pip.conf").touch()

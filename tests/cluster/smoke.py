@@ -1,8 +1,8 @@
-"""Proof, by running Pods, that a cluster does what tests rely on.
+"""Proves, by running Pods, that a cluster does what tests rely on.
 
-Owns one Pod that tries it all from inside (init container, shared folder, projected token, names, a
-Service to a Pod, a Service to a process of this machine) and the reading of its log. Must leave
-nothing behind.
+Owns one Pod that tries everything from inside (init container, shared folder, projected token,
+names, a Service to a Pod, a Service to a process of this machine) and the reading of its log. Must
+leave nothing behind.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from tests.cluster.programs import kubectl
 NAMESPACE = "cluster-smoke"
 WEB_PORT = 8080
 GREETING = "hello from the host"
-# Runs in the Pod. Endpoints take a moment to reach the proxy's tables: each address is tried for a
-# while.
+# This runs in the Pod. Endpoints take a moment to reach the proxy's tables, so each address is
+# retried for a while.
 CHECKS = """
 import pathlib, socket, time, urllib.request
 
@@ -55,7 +55,7 @@ EXPECTED = [
 
 
 def run_smoke(cluster: Cluster) -> None:
-    """Raises `Failure` with the Pod's log and events where anything is not as expected."""
+    """Run the Pod. Raises `Failure` with its log and events if anything is not as expected."""
     with answering_on(cluster.host_address) as port:
         try:
             with step("creating Pods and Services"):
@@ -78,7 +78,7 @@ def run_smoke(cluster: Cluster) -> None:
             check_log(ask(cluster, "logs", "client"))
             with step("exec, and from this machine to a Service"):
                 ask(cluster, "exec", "web", "--", "true")
-                if cluster.provider == "bare":  # kind's Services are only reachable inside its node
+                if cluster.provider == "bare":  # only its node reaches kind's Services
                     address = ask(
                         cluster, "get", "service", "web", "--output=jsonpath={.spec.clusterIP}"
                     )
@@ -122,7 +122,7 @@ def ask(cluster: Cluster, *arguments: str, given: str = "") -> str:
 
 @contextlib.contextmanager
 def answering_on(address: str) -> Iterator[int]:
-    """A process of this machine as Pods see one: a server on the address that they reach.
+    """Run a server of this machine on the address that Pods reach.
 
     Yields its port.
     """
@@ -206,7 +206,9 @@ def service(name: str, target: int, selector: dict[str, str] | None = None) -> d
 
 
 def host_slice(host: str, port: int) -> dict[str, Any]:
-    """A Service without a selector leads where a slice says: here, out of the cluster."""
+    """Return a slice for a Service without a selector: it leads out of the cluster, to this
+    machine.
+    """
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",

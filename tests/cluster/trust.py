@@ -1,7 +1,7 @@
-"""What this machine says of its way to package indexes, for the builds that take the same way.
+"""Reads how this machine reaches package indexes, for builds that must use the same way.
 
-Owns which files of a build's root that needs: who signs the machine's traffic, what its pip is
-configured to use. Empty on a machine that needs nothing. Must not know which tool builds.
+Owns which files a build's root needs for it: the certificates that sign the machine's traffic, and
+the settings of its pip. Empty on a machine that needs nothing. Must not know which tool builds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PIP_OPTIONS = ("index-url", "extra-index-url", "trusted-host", "timeout", "retri
 
 
 def trust_files() -> dict[str, bytes]:
-    """The files by their path inside a build: the certificates, and pip's configuration with
+    """Return the files by their path inside a build: the certificates, and pip's configuration with
     them.
     """
     files = {}
@@ -48,8 +48,8 @@ def trust_files() -> dict[str, bytes]:
 
 
 def read_pip_settings() -> dict[str, str]:
-    """What this machine's pip is told about where packages are, from its files and its environment
-    alike.
+    """Return this machine's pip settings for package indexes, from its files and its
+    environment.
     """
     listed = run([sys.executable, "-m", "pip", "config", "list"], check=False).stdout
     found = re.findall(r"^[\w:]+\.([\w-]+)='(.*)'$", listed, flags=re.MULTILINE)

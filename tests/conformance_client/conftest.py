@@ -1,8 +1,8 @@
-"""The published client and command line, unmodified, in an environment of their own, against the
-real API on the loopback.
+"""Run the published client and command line, unmodified, in their own environment, against the real
+API on the loopback.
 
-The environment is named by OPSTRAND_PUBLISHED_VENV, else `.venv-published` of the checkout (`make
-published`). Without one these tests say so in a line, and fail in CI.
+OPSTRAND_PUBLISHED_VENV names the environment, else it is `.venv-published` of the checkout (`make
+published`). Without one these tests are skipped with a line that says so, and fail in CI.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class LivingRuns(MemoryRuns):
-    """Every created run lives as a Pod would make it: starting, running for a while with some
+    """Takes every created run through the phases of a Pod: starting, running for a while with some
     lines, succeeded.
     """
 
@@ -83,8 +83,8 @@ class LivingRuns(MemoryRuns):
         self.ended_at = time.monotonic()
 
     async def log(self, body: Body, attempt: int, since: str | None) -> AsyncIterator[LogLine]:
-        """Where it breaks, the first reading is followed by more that fail than the client tries
-        again by itself (three).
+        """Yield the lines. If this log breaks, the reads after the first fail too, more often than
+        the client retries by itself (three times).
         """
         self._times_read += 1
         if self.log_breaks and 1 < self._times_read < 7:
@@ -132,9 +132,8 @@ def api() -> Iterator[Api]:
 
 @pytest.fixture
 def published(api: Api, tmp_path: Path) -> Published:
-    """Runs a program of the published package with a home of its own:
-
-    `published("polyaxon", "ops", "ls", ...)`.
+    """Run a program of the published package with its own home: `published("polyaxon", "ops", "ls",
+    ...)`.
     """
     person = {
         "HOME": str(tmp_path),

@@ -1,4 +1,4 @@
-"""What the published checker accepts, `check` accepts: the documentation's own files, and one file
+"""`check` accepts what the published checker accepts: the files of the documentation, and one file
 for every key of every section.
 """
 
@@ -40,7 +40,7 @@ FOLDER = CHECKOUT / "tests/conformance/polyaxonfiles"
 
 
 def ask_published(texts: Mapping[str, str]) -> set[str]:
-    """The names of the files that the published checker accepts."""
+    """Return the names of the files that the published checker accepts."""
     program = [str(PUBLISHED / "bin/python"), str(CHECKOUT / "tests/support/published_checker.py")]
     done = subprocess.run(
         program, input=json.dumps(list(texts.values())), capture_output=True, text=True, check=True
@@ -49,7 +49,7 @@ def ask_published(texts: Mapping[str, str]) -> set[str]:
 
 
 def ask_ours(texts: Mapping[str, str]) -> dict[str, str]:
-    """The names of the files that `check` refuses, each with its first problem."""
+    """Return the files that `check` refuses, by name, each with its first problem."""
     refused = {}
     with Sandbox() as sandbox:
         for name, text in texts.items():
@@ -67,7 +67,7 @@ def ask_ours(texts: Mapping[str, str]) -> dict[str, str]:
 
 def read_documentation() -> dict[str, str]:
     files = {file.name: file.read_text(encoding="utf-8") for file in sorted(FOLDER.glob("*.yaml"))}
-    # What is at an address or in another file cannot be fetched here, by neither.
+    # Neither checker can fetch here what is at an address or in another file.
     return {
         name: text
         for name, text in files.items()
@@ -76,9 +76,9 @@ def read_documentation() -> dict[str, str]:
 
 
 def make_variations() -> dict[str, str]:
-    """A file with each key.
+    """Return one file for each key.
 
-    A pair of keys that only means something together is no matter of shapes.
+    A pair of keys that has a meaning only together is left out: it is not about shapes.
     """
     cases = iter_cases(make_places(), {}, {})
     return {
@@ -87,8 +87,8 @@ def make_variations() -> dict[str, str]:
 
 
 def make_spellings() -> dict[str, str]:
-    """A file with each key of our own sections written otherwise: in snake_case, and its value as
-    another type that means the same.
+    """Return one file for each key of our own sections in another spelling: the key in snake_case,
+    and its value in another type that means the same.
     """
     places = [place for place in make_places() if place.keys is not CONTAINER]
     places.append(

@@ -52,7 +52,7 @@ def echo(tmp_path: Path) -> str:
 
 
 def started(api: Api) -> str:
-    """The uuid of a run of its own making: the command line takes its two seconds."""
+    """Return the uuid of a run that this test makes; the command line takes two seconds for it."""
     content = ECHO.format(program="print(1)").replace("Default message", "test 1")
     body = parse_submission(content).body
     return run_uuid(api.do(api.runs.create("quick-start", body)))
@@ -76,7 +76,7 @@ def test_run_shows_the_log_and_returns_soon_after_the_end(
     assert ended.returncode == 0, ended.stderr
     assert re.findall(r"\| (line .*)", ended.stdout) == ["line 0 {'message': 'test 1'}"]
     assert ended.stdout.rstrip().endswith("succeeded")
-    # Its own end takes a part of it; a log that is held back is held for three seconds.
+    # The command's own end takes part of this time; a log that is held back is held for three seconds.
     assert time.monotonic() - api.runs.ended_at < 2.5
 
 

@@ -1,5 +1,5 @@
-"""Every public name of the published client and its `tracking` is in ours: as what it is, or as one
-sentence that says what to do.
+"""Every public name of the published client and its `tracking` exists in ours: it works, or it
+raises one sentence that says what to do.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Pods as they are: operation.yaml (and upstream.yaml, connections.yaml) -> pod.yaml, one folder a
+"""Golden Pods: operation.yaml (with upstream.yaml, connections.yaml) -> pod.yaml, one folder a
 case.
 
 `make golden` writes them; the diff is the review.
@@ -44,8 +44,8 @@ def identified(
 
 
 def render(folder: Path) -> list[dict[str, Any]]:
-    """What the operator would create for this case: the Pod, after its ConfigMap where it needs
-    one.
+    """Return what the operator would create for this case: the ConfigMap if one is needed, then the
+    Pod.
     """
     body = identified(yaml.safe_load((folder / "operation.yaml").read_text()))
     upstream_file = folder / "upstream.yaml"

@@ -1,4 +1,4 @@
-"""What a real API server's audit log says about who asked for what."""
+"""Reads from a real API server's audit log who requested what."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def read_audit(path: Path, user: str, *, after: int = 0) -> Iterator[dict[str, Any]]:
-    """The completed requests of one user, from this byte of the log on."""
+    """Yield the completed requests of one user, from this byte of the log on."""
     with path.open("rb") as file:
         file.seek(after)
         for line in file:
@@ -22,8 +22,8 @@ def read_audit(path: Path, user: str, *, after: int = 0) -> Iterator[dict[str, A
 def count_requests(
     path: Path, user: str, *, after: int = 0, namespace: str | None = None
 ) -> Counter[tuple[str, str, int]]:
-    """(verb, resource[/subresource], code) -> how often, in one namespace where given; lists and
-    watches of all of them have none.
+    """Count requests by (verb, resource[/subresource], code), in one namespace if one is given.
+    Lists and watches of all namespaces have no namespace.
     """
     counted: Counter[tuple[str, str, int]] = Counter()
     for entry in read_audit(path, user, after=after):

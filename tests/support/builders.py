@@ -1,4 +1,6 @@
-"""Operations, Pods, snapshots and upstreams for tests, from as little as a test has to say."""
+"""Builders of Operations, Pods, snapshots and upstreams for tests. A test gives only what it is
+about.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,8 @@ def operation(
     run: Any = None,
     **own: Any,
 ) -> Compiled:
-    """A compiled job over a component with these declarations; `own` are the operation's other
-    fields.
+    """Return a compiled job over a component with these declarations; `own` are the operation's
+    other fields.
     """
     container = {"image": "busybox"}
     component = {
@@ -50,7 +52,7 @@ def operation(
 
 
 def upstream(phase: str = "Succeeded", **changes: Any) -> Upstream:
-    """The run `prep`, ended well unless told otherwise."""
+    """Return the run `prep`, which succeeded unless the test says otherwise."""
     done = phase in ("Succeeded", "Failed", "Stopped", "Skipped", "UpstreamFailed")
     facts: dict[str, Any] = {
         "inputs": {"lr": 0.1},
@@ -70,7 +72,7 @@ def upstream(phase: str = "Succeeded", **changes: Any) -> Upstream:
 
 
 def values(compiled: Compiled, evaluate: Evaluate = refuse) -> Resolved:
-    """The values of an operation that needs nobody."""
+    """Return the values of an operation that needs no other run."""
     found = resolve(compiled, ME, {}, evaluate=evaluate)
     assert isinstance(found, Resolved)
     return found
@@ -109,7 +111,7 @@ def see(operation: dict[str, Any], **fields: Any) -> Snapshot:
 
 
 def started(**spec: Any) -> dict[str, Any]:
-    """The run after its freeze."""
+    """Return the body of the run after its freeze."""
     decision = decide(see(body(spec)))
     assert decision.status is not None
     return body(spec, decision.status)
@@ -159,7 +161,9 @@ def phase(decision: Decision) -> tuple[str, str]:
 
 
 def here(source: str, context: Any) -> Any:
-    """The full language without its process: for tests of meaning, not of limits."""
+    """Evaluate the full template language without its worker process: for tests of meaning, not of
+    limits.
+    """
     return evaluate(source, context)
 
 
@@ -171,7 +175,7 @@ def pipeline(*operations: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def nest(depth: int, shape: str, inner: Any = 1) -> bytes:
-    """JSON of so many levels; `shape` is repeated: a list for `l`, an object for `o`."""
+    """Return JSON with this many levels; `shape` is repeated: a list for `l`, an object for `o`."""
     kinds = [shape[level % len(shape)] for level in range(depth)]
     openings = "".join("[" if kind == "l" else '{"a}":' for kind in kinds)
     closings = "".join("]" if kind == "l" else "}" for kind in reversed(kinds))

@@ -1,4 +1,4 @@
-"""The real command line as a subprocess: what it prints, byte for byte, and its exit code."""
+"""Runs the real command line as a subprocess: its output, byte for byte, and its exit code."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 SAMPLES = CHECKOUT / "tests" / "samples"
 OPSTRAND = Path(sys.executable).with_name("opstrand")
-#: What of the machine a command may see: nothing that would choose a cluster, a project or a
-#: colour.
+#: The variables of the machine that a command may see: none that would choose a cluster, a project
+#: or a colour.
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 
 
 @dataclass(frozen=True)
 class Ran:
-    """One command's end.
+    """The result of one command.
 
-    `seconds` is the CPU that it spent in user mode, its children's included.
+    `seconds` is the user CPU time of the command and its children.
     """
 
     code: int
@@ -40,7 +40,7 @@ class Ran:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The variables of a command: UTF-8, a home without a kubeconfig, and `more`."""
+    """Return the variables of a command: UTF-8, a home without a kubeconfig, and `more`."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return {**kept, "PYTHONUTF8": "1", "KUBECONFIG": "/nonexistent/kubeconfig", **more}
 

@@ -1,5 +1,5 @@
 """Every command that the README and docs/ show, and what runs it: a test of this repository, CI, or
-nothing, for a reason.
+nothing, with a reason.
 
 Owns that list, and how commands are read from a page. A command without an entry here fails
 `tests/unit/test_documented_commands.py`.
@@ -20,7 +20,7 @@ _COMMENT = re.compile(r"\s+#\s.*$")
 
 @dataclass(frozen=True)
 class Shown:
-    """A command of a page, without its comment, and the lines that the page shows of its output."""
+    """A command of a page, without its comment, and the lines of its output that the page shows."""
 
     page: str
     command: str
@@ -28,7 +28,7 @@ class Shown:
 
 
 def read_blocks(page: Path) -> Iterator[list[Shown]]:
-    """The commands of each block of a page, in their order."""
+    """Yield the commands of each block of a page, in the order of the page."""
     for block in _BLOCK.findall(page.read_text()):
         shown: list[Shown] = []
         for line in block.splitlines():
@@ -46,15 +46,15 @@ def read_commands() -> list[Shown]:
 
 @dataclass(frozen=True)
 class Here:
-    """Run as it is shown, by tests/local/test_documented_commands.py: without a cluster, in a
-    folder of runs of its own.
+    """tests/local/test_documented_commands.py runs it as it is shown: without a cluster, with its
+    own folder of runs.
     """
 
 
 @dataclass(frozen=True)
 class By:
-    """Run by another test or script; `words` of it must occur in that file, so that a change of
-    either is seen.
+    """Another test or script runs it. `words` must occur in that file, so that a change of either
+    is noticed.
     """
 
     file: str
@@ -63,7 +63,7 @@ class By:
 
 @dataclass(frozen=True)
 class Not:
-    """Run by nothing."""
+    """Nothing runs it; the reason says why."""
 
     reason: str
 
@@ -85,7 +85,7 @@ REGISTRY = (
 )
 
 COMMANDS: dict[str, Here | By | Not] = {
-    # without a cluster
+    # commands without a cluster
     "opstrand run --local -f docs/examples/train.yaml -P rate=0.5 -l": HERE,
     "opstrand run --local -f docs/examples/train.yaml": HERE,
     "opstrand run --local -f docs/examples/report.yaml -l": HERE,
@@ -98,7 +98,7 @@ COMMANDS: dict[str, Here | By | Not] = {
     "opstrand explain run.container": HERE,
     "opstrand render -f docs/examples/train.yaml": HERE,
     "make demo": HERE,
-    # in a cluster
+    # commands in a cluster
     "opstrand run -f docs/examples/train.yaml -n train -l": By(
         "tests/e2e/test_samples.py", "async def test_the_examples_run_in_a_cluster_too"
     ),
@@ -122,7 +122,7 @@ COMMANDS: dict[str, Here | By | Not] = {
     "kubectl create token ACCOUNT --audience opstrand": By(
         "tests/e2e/conftest.py", '"create", "token", "default", "--audience"'
     ),
-    # the checkout
+    # commands of the checkout
     "make install": By(".github/workflows/test.yaml", "make install"),
     "make check": By("Makefile", "test: check install published"),
     "make test": By(".ci/run", "make test"),
@@ -151,7 +151,7 @@ COMMANDS: dict[str, Here | By | Not] = {
     "KUBECONFIG=FILE OPSTRAND_HEALTH_PORT=0 .venv/bin/python -m opstrand.handlers": By(
         "tests/support/operator_process.py", '[sys.executable, "-m", self._module]'
     ),
-    # an installation
+    # commands of an installation
     "docker build -t REGISTRY/opstrand:TAG . && docker push REGISTRY/opstrand:TAG": Not(REGISTRY),
     "(cd manifests && kustomize edit set image localhost/opstrand=REGISTRY/opstrand:TAG)": Not(
         "kustomize edit writes the `images:` that tools/release.py writes; "

@@ -1,4 +1,6 @@
-"""Every key of every section that a run can have, each in a file with it and in one without it."""
+"""One pair of files for every key of every section that a run can have: with the key and without
+it.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,7 @@ RUN: Steps = ("component", "run")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a section stands in a file. `base` has nothing there but what must be."""
+    """The place of a section in a file. `base` has only the keys there that are required."""
 
     name: str
     keys: Mapping[str, Any]
@@ -76,7 +78,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Case:
-    """A key: its path in messages, and the two files."""
+    """One key: its path in messages, and its two files."""
 
     path: str
     without: File
@@ -95,7 +97,7 @@ def make_service(**run: Any) -> dict[str, Any]:
 
 
 def with_inputs(*args: str, param: Any = None, **declared: Any) -> dict[str, Any]:
-    """A job that prints an input."""
+    """Return a job that prints an input."""
     made = make_job(container={"args": list(args or ("{{ x }}",))})
     made["component"]["inputs"] = [{"name": "x", **declared}]
     return {**made, "params": {"x": {"value": "abc"} if param is None else param}}
@@ -115,9 +117,10 @@ def _without_kind(section: type[Section]) -> dict[str, Any]:
 def iter_cases(
     places: list[Place], instead: Mapping[str, Any], files: Mapping[str, tuple[File, File]]
 ) -> Iterator[Case]:
-    """Every key of every place.
+    """Yield a case for every key of every place.
 
-    `instead`: values for keys whose example is the default; `files`: pairs made by hand.
+    `instead`: values for keys whose example is the default; `files`: pairs that are written by
+    hand.
     """
     for place in places:
         for key, example in place.keys.items():
@@ -141,7 +144,7 @@ def enter(value: Any, steps: Steps) -> Any:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What becomes of a file: what is wrong with it, what is noted, what is made and written."""
+    """The outcome of a file: its errors, its notes, and the manifests and status that it gives."""
 
     said: tuple[str, ...] = ()
     is_refused: bool = False
@@ -201,8 +204,8 @@ def _decide(file: File, notes: tuple[str, ...], catalog: Catalog) -> Outcome:
 
 
 def _without_digest(value: Any) -> Any:
-    """The same without the plan's digest and the termination as it was written, which show every
-    key whether it does anything or not.
+    """Return the value without the plan's digest and the recorded termination: both show every key,
+    whether or not it has an effect.
     """
     if isinstance(value, Mapping):
         return {
@@ -267,7 +270,7 @@ SECTIONS: tuple[type[Section], ...] = (
 
 
 def make_places(volumes: Sequence[File] = VOLUMES) -> list[Place]:
-    """Every section that a job or a service has.
+    """Return every section that a job or a service has.
 
     `volumes` are there for the mounts of containers.
     """

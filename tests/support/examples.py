@@ -1,6 +1,4 @@
-"""How many examples a property test draws, in proportion to the profile that hypothesis runs
-with.
-"""
+"""Scales the number of examples of a property test to the active hypothesis profile."""
 
 from __future__ import annotations
 
@@ -10,8 +8,9 @@ _STEADY = settings.get_profile("steady").max_examples
 
 
 def examples(steady: int) -> int:
-    """For `@settings(max_examples=...)`:
+    """Return the number for `@settings(max_examples=...)`.
 
-    `steady` under the steady profile, and its share under a smaller one, at least one.
+    This is `steady` under the steady profile, and a proportional share, at least one, under a
+    smaller profile.
     """
     return max(1, steady * settings().max_examples // _STEADY)

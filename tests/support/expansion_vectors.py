@@ -1,8 +1,8 @@
-"""What Kubernetes makes of `$(VAR)`, as a table: the cases of its own tests, its order of
+"""The table of what Kubernetes makes of `$(VAR)`: the cases of its own tests, its order of
 variables, and values that templates print.
 
-Read by the tests of the pure functions, of `run --local` and, in a real Pod, of a real kubelet: all
-three have to agree.
+The tests of the pure functions, of `run --local` and of a real kubelet in a real Pod read it: all
+three must agree.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-#: Variables in the order in which they are declared; the value that a program finds.
+#: (name, value as it is written, value that the program finds), in the order of declaration.
 VARIABLES: tuple[tuple[str, str, str], ...] = (
     ("VAR_A", "A", "A"),
     ("VAR_B", "B", "B"),
@@ -30,7 +30,8 @@ VARIABLES: tuple[tuple[str, str, str], ...] = (
 RESOURCES = {"limits": {"cpu": "1500m", "memory": "96Mi"}, "requests": {"cpu": "100m"}}
 LABELS = {"team": "vision"}
 ANNOTATIONS = {"note.test/of": "$(VAR_A)"}
-#: Variables that the Pod tells of itself, and one that uses each of them is declared behind it.
+#: Variables with a value from the Pod itself; a variable that uses each of them is declared after
+#: it.
 TOLD: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("CPU", {"resourceFieldRef": {"resource": "limits.cpu"}}, "2"),
     ("MILLI_CPU", {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "1m"}}, "1500"),
@@ -57,7 +58,7 @@ TOLD: tuple[tuple[str, dict[str, Any], str], ...] = (
         "$(NOT_THERE)",
     ),
 )
-#: One argument each: as it is written, and as it arrives.
+#: One argument each: as it is written, and as the program receives it.
 ARGUMENTS: tuple[tuple[str, str], ...] = (
     ("$(VAR_A)", "A"),
     ("$(VAR_A)-$(VAR_A)", "A-A"),
@@ -101,8 +102,7 @@ ARGUMENTS: tuple[tuple[str, str], ...] = (
     ("a\n$(VAR_A)\n", "a\nA\n"),
     ("5 $ and 6 $€", "5 $ and 6 $€"),
 )
-#: Values as they are given to a run, every one of which arrives as it is, whatever stands beside
-#: it.
+#: Values of params. The program receives every one unchanged, whatever text is beside it.
 VALUES: tuple[str, ...] = (
     "pa$$word$(TOKEN)",
     "$(VAR_A)",
@@ -118,7 +118,7 @@ VALUES: tuple[str, ...] = (
     "$(",
     ")",
 )
-#: Templates, and what arrives: `VALUE` stands for the value.
+#: Templates, and what the program receives: `VALUE` stands for the value.
 TEMPLATES: tuple[tuple[str, str], ...] = (
     ("{{ value }}", "VALUE"),
     ("{{ params.value.as_arg }}", "--value=VALUE"),
@@ -145,9 +145,9 @@ _SHOW = (
 
 
 def component() -> dict[str, Any]:
-    """A job that prints its arguments and variables as JSON:
+    """Return a job that prints its arguments and variables as JSON, which must equal `expected`.
 
-    `expected` is what it prints. Its python3 has nothing to install.
+    It runs in any image with python3.
     """
     inputs = [
         {"name": f"v{index}", "type": "str", "value": value} for index, value in enumerate(VALUES)
@@ -191,7 +191,7 @@ def component() -> dict[str, Any]:
 
 
 def expected() -> list[Any]:
-    """What the job prints, read as JSON."""
+    """Return what the job must print, parsed from JSON."""
     printed = [text.replace("VALUE", value) for value in VALUES for text in _expected_for(value)]
     arguments = [
         ",".join(_names()),

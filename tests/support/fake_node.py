@@ -1,8 +1,8 @@
-"""A node whose kubelet is kwok: it takes Pods, says that they run, and falls silent when told to.
+"""A node whose kubelet is kwok: it accepts Pods, reports that they run, and goes silent on request.
 
-Scheduler, node lifecycle and Pod collection are the cluster's own and real; only the containers are
-not. Works on any cluster that a kubeconfig leads to. Nothing is scheduled there that does not ask
-for it by `selector` and `toleration`.
+The scheduler, the node lifecycle and the Pod collection are the real ones of the cluster; only the
+containers are fake. It works on any cluster that a kubeconfig leads to. Only Pods with its
+`selector` and `toleration` are scheduled there.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from tests.cluster.processes import Guard, Process
 from tests.cluster.programs import kubectl, program
 
 STAGES = Path(__file__).with_suffix(".yaml")
-#: As a kubelet's: without a word for longer, a node is taken for lost (after the controller
-#: manager's own patience).
+#: The duration of a kubelet's lease. A node that does not renew it is treated as lost, after the
+#: controller manager's own delay.
 LEASE_SECONDS = 40
 _LABEL = "opstrand.test/fake-node"
 
 
 class FakeNode:
-    """One node and its kubelet; a context manager. `folder` takes the log."""
+    """One node and its kubelet; a context manager. The log is written to `folder`."""
 
     def __init__(
         self, kubeconfig: str, name: str, folder: Path, *, cpu: str = "4", memory: str = "4Gi"
@@ -57,14 +57,16 @@ class FakeNode:
         self.delete()
 
     def fall_silent(self) -> None:
-        """The machine is gone: nobody renews the lease, nobody ends Pods."""
+        """Simulate a machine that is gone: its lease is not renewed and its Pods do not end."""
         if self._guard:
             self._guard.dismiss()
             self._guard = None
         self._kubelet.stop()
 
     def delete(self) -> None:
-        """What a cloud does once it knows that the machine will not come back."""
+        """Delete the Node object, as a cloud does once it knows that the machine will not come
+        back.
+        """
         self._kubectl("delete", "node", self.name, "--ignore-not-found", "--wait=false")
 
     def _start(self) -> None:
@@ -91,7 +93,7 @@ class FakeNode:
             "--cidr=198.51.100.0/24",
             *arguments,
         ]
-        # Without a home of its own it takes up whatever its user has configured for it.
+        # Without its own home kwok would read the configuration of its user.
         self._kubelet.folder.mkdir(parents=True, exist_ok=True)
         self._kubelet.start(
             command,
@@ -103,8 +105,8 @@ class FakeNode:
         )
         self._guard = Guard([pid] if (pid := self._kubelet.pid()) else [])
         deadline = time.monotonic() + 30
-        # Ready is not enough: until the cluster has removed its own taint, nothing is scheduled
-        # there.
+        # Ready is not enough: nothing is scheduled there until the cluster has removed its own
+        # taint.
         wanted = f"Running {_LABEL}"
         while (
             self._kubectl(

@@ -1,8 +1,7 @@
-"""A git host of our own: bare repositories over HTTP, some behind a login, by git's own CGI
-program.
+"""A git host for tests: bare repositories over HTTP, some behind a login, by git's own CGI program.
 
-Used where runs clone (unit tests on the loopback, real Pods on an address that they reach). Must
-not be more than a host that people have.
+Unit tests reach it on the loopback, real Pods on an address of this machine. Must not do more than
+a git host that users have.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ def git(*arguments: str, cwd: Path | None = None) -> str:
 
 
 class GitServer:
-    """Repositories `public/code.git` (branches main and next, tag v1, a submodule) and
-    `private/code.git` (behind LOGIN).
+    """Serves `public/code.git` (branches main and next, tag v1, a submodule) and `private/code.git`
+    (behind LOGIN).
     """
 
     def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
@@ -144,6 +143,6 @@ def _handler(folder: Path) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(content)
 
         def log_message(self, format: str, *args: object) -> None:
-            """A test's output is not for requests."""
+            """Print nothing: requests do not belong in a test's output."""
 
     return Handler

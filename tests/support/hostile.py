@@ -1,11 +1,11 @@
-"""Operations that somebody writes to harm others, or by mistake: a table of kinds, and as many of
-each as are wanted.
+"""Operations that a user writes to harm others, or by mistake: a table of kinds, and any number of
+each.
 
 `make_hostile(seed, count)` gives the same bodies for the same seed; another seed gives others of
-the same kinds. Nothing in them is more than a person with the right to create Operations can write;
-the API server may refuse some.
+the same kinds. A user with the right to create Operations can write each of them; the API server
+may refuse some.
 """
-# ruff: noqa: UP031 - templates are full of braces
+# ruff: noqa: UP031 - the % operator leaves the braces of templates alone
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def many_params(dice: random.Random) -> Spec:
 
 
 def template_chain(dice: random.Random) -> Spec:
-    """Each value is twice the one before it."""
+    """Each value is twice as long as the value before it."""
     count = dice.choice((12, 25, 60))
     inputs = [{"name": "p0", "type": "str", "value": "x" * 100}]
     inputs += [
@@ -201,7 +201,7 @@ def matrix(dice: random.Random) -> Spec:
 
 
 def refs_fan_out(dice: random.Random) -> Spec:
-    """Values of many runs, of which some are there and some never will be."""
+    """The params refer to many runs; some exist and some never will."""
     count = dice.choice((50, 500, 3_000))
     ref = dice.choice(("ops.hostile-%d", "ops.nobody-%d"))
     params = {
@@ -240,7 +240,7 @@ def many_init_files(dice: random.Random) -> Spec:
 
 
 def template_everywhere(dice: random.Random) -> Spec:
-    """Small and legal, and every text has a filter."""
+    """The file is small and valid, and every text of it has a filter."""
     return job(
         {"args": ["{{ globals.name | upper }}-%d" % n for n in range(dice.choice((10, 300)))]}
     )
@@ -314,7 +314,9 @@ KINDS: dict[str, Kind] = {
 def make_hostile(
     seed: int, count: int, kinds: Mapping[str, Callable[[random.Random], Spec]] = KINDS
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(kind, body) of so many Operations, of each kind in turn. Names are `hostile-NUMBER`."""
+    """Return (kind, body) of `count` Operations that go through the kinds in turn. Their names are
+    `hostile-NUMBER`.
+    """
     for number, (name, make) in enumerate(itertools.islice(itertools.cycle(kinds.items()), count)):
         dice = random.Random(f"{seed} {number} {name}")
         head: dict[str, Any] = {"name": f"hostile-{number}"}

@@ -1,8 +1,8 @@
-"""`make install-cluster`: manifests/ as they are, applied to the cluster of $KUBECONFIG, and both
-Deployments waited for.
+"""`make install-cluster`: applies manifests/ unchanged to the cluster of $KUBECONFIG, and waits for
+both Deployments.
 
-The key of the image's content stands in the Pod templates, so that a new image under the same tag
-starts new Pods.
+The content key of the image is in the Pod templates, so that a new image under the same tag starts
+new Pods.
 """
 
 from __future__ import annotations

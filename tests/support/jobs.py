@@ -1,6 +1,4 @@
-"""What workers are asked to do in tests of the pool: to take too much, to break, to answer what
-they must not.
-"""
+"""Jobs for tests of the worker pool: they exceed limits, break, or return what they must not."""
 
 from __future__ import annotations
 
@@ -39,7 +37,7 @@ def read_niceness() -> int:
 
 
 def read_pids() -> tuple[int, int]:
-    """The worker's own, and that of the process that it was forked from."""
+    """Return the pid of the worker, and the pid of the process from which it was forked."""
     return os.getpid(), os.getppid()
 
 

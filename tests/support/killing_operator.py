@@ -1,12 +1,14 @@
-"""The operator and the API as processes that die where a test wants them to: between any two things
-that they ask of the cluster.
+"""Runs the operator and the API as processes that end where a test wants it: between any two of
+their requests to the cluster.
 
 `python -m tests.support.killing_operator` loads the programs once and forks a process for each
-order, so that hundreds of starts cost what a few would. An order is a line of JSON on its input:
-id, module, environment, log. Its answers are lines too: {id, pid}, and {id, code} at the end. The
-hook is here and nowhere in the product: KILL_AT (a number from 1) and KILL_WHEN in the environment
-end the process, as a node that dies, `before` the N-th request is sent, `after` its answer came, or
-after the N-th that made a `change`. `Nursery` is the tests' side of it.
+order, so that hundreds of starts cost as much as a few. An order is a line of JSON on its input:
+id, module, environment, log. Its answers are lines too: {id, pid}, and {id, code} at the end.
+
+The hook is here and nowhere in the product: KILL_AT (a number from 1) and KILL_WHEN in the
+environment end the process without clean-up, as a failing node does: `before` the N-th request is
+sent, `after` its answer arrived, or after the N-th that made a `change`. `Nursery` is the side of
+the tests.
 """
 
 from __future__ import annotations
@@ -27,9 +29,9 @@ from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 KILLED = 77
-#: A line of the log for each request: what `count_effects` counts.
+#: The log has a line with this word for each request; `count_effects` counts them.
 MARK = "effect"
-#: The last line of a process that was killed.
+#: The last log line of a process that was killed.
 DEATH = "dies here"
 _EFFECTS = ("create", "json_patch", "delete", "get")
 _MAINS = {"opstrand.handlers": "opstrand.handlers.startup", "opstrand.api": "opstrand.api.server"}
@@ -40,7 +42,7 @@ def count_effects(log: str) -> int:
 
 
 class Nursery:
-    """Starts processes from one that has loaded everything."""
+    """Forks processes from one that has loaded everything."""
 
     def __init__(self) -> None:
         self._ids = itertools.count(1)
@@ -63,7 +65,7 @@ class Nursery:
         await self._reader
 
     async def start(self, module: str, log: Path, environment: Mapping[str, str]) -> Child:
-        """A process of `python -m MODULE`; its log is appended to."""
+        """Start `python -m MODULE`; its output is appended to `log`."""
         number, child = next(self._ids), Child(log)
         self._children[number] = child
         order = {"id": number, "module": module, "environment": dict(environment), "log": str(log)}
@@ -92,7 +94,7 @@ class Nursery:
 
 
 class Child:
-    """A process of the nursery. `started` gives its pid, `ended` its exit code."""
+    """A process of the nursery. `started` resolves to its pid, `ended` to its exit code."""
 
     def __init__(self, log: Path) -> None:
         self.log = log
@@ -104,7 +106,7 @@ class Child:
         return not self.ended.done()
 
     async def end(self, number: int = signal.SIGTERM) -> int:
-        """Signal it and wait for its end."""
+        """Send the signal and wait until the process ends."""
         if self.is_running:
             with suppress(ProcessLookupError):
                 os.kill(self.started.result(), number)
@@ -118,8 +120,8 @@ class Child:
 
 
 def arm(environment: Mapping[str, str]) -> None:
-    """Make every request that changes something, and every GET, count; end the process at the one
-    that was asked for.
+    """Count every request that changes something, and every GET; end the process at the request
+    that the environment names.
     """
     from opstrand.kube.client import KubeApi
 
@@ -156,7 +158,7 @@ def die() -> None:
 
 
 def live(order: Mapping[str, Any]) -> int:
-    """The forked process: becomes the program."""
+    """Become the program, in the forked process."""
     import importlib
 
     signal.set_wakeup_fd(-1)
@@ -167,7 +169,7 @@ def live(order: Mapping[str, Any]) -> int:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     os.environ.update(order["environment"])
-    # The official package reads the variable when it is imported.
+    # The official package reads the variable at import.
     kube_config = importlib.import_module("kubernetes.aio.config.kube_config")
     vars(kube_config)["KUBE_CONFIG_DEFAULT_LOCATION"] = order["environment"]["KUBECONFIG"]
     arm(order["environment"])
@@ -175,8 +177,8 @@ def live(order: Mapping[str, Any]) -> int:
 
 
 def serve() -> None:
-    """Fork for every order; tell of every end; end with the input, and all that still runs with
-    it.
+    """Fork for every order and report every end. At the end of the input, end all processes that
+    still run.
     """
     import importlib
 

@@ -1,7 +1,6 @@
-"""Marks Pods as a kubelet would, where there is none: Running, then ended as the Pod's annotations
-say.
+"""Marks Pods as a kubelet would, without one: Running, then ended as the Pod's annotations say.
 
-Only for the tier without containers and for the bench. Annotations: `test/run-for` (seconds),
+Only for the integration tier and the bench. Annotations: `test/run-for` (seconds),
 `test/exit-code`, `test/hold` (never ends).
 """
 
@@ -67,7 +66,7 @@ def ended(code: int, started: str, message: str = "", **fields: Any) -> dict[str
 
 
 async def mark(kube: KubeApi, pod: Manifest, status: dict[str, Any]) -> Manifest:
-    """Write a Pod's status as the kubelet's own request would."""
+    """Write a Pod's status with the kubelet's own request."""
     ops = [{"op": "replace", "path": "/status", "value": status}]
     return await kube.json_patch(
         PODS, pod["metadata"]["namespace"], pod["metadata"]["name"], ops, subresource="status"
@@ -75,9 +74,9 @@ async def mark(kube: KubeApi, pod: Manifest, status: dict[str, Any]) -> Manifest
 
 
 class KubeletStandIn:
-    """Follows Pods of runs and plays their lives.
+    """Follows the Pods of runs and plays their lives.
 
-    `run_for`: seconds between Running and the end where the Pod does not say.
+    `run_for`: seconds between Running and the end, unless the Pod says otherwise.
     """
 
     def __init__(
@@ -86,7 +85,7 @@ class KubeletStandIn:
         self._kube, self._run_for, self._selector = kube, run_for, selector
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._watching: asyncio.Task[None] | None = None
-        #: Pod name -> loop times at which it was created (its event seen) and marked as ended.
+        #: Pod name -> loop times of its ADDED event and of its end.
         self.ended_at: dict[str, float] = {}
 
     async def __aenter__(self) -> KubeletStandIn:

@@ -15,7 +15,7 @@ from typing import Any
 from opstrand.spec.kubernetes.parts import known_keys
 
 TARGET = pathlib.Path(__file__).parents[2] / "operator/opstrand/spec/kubernetes/enums.py"
-#: The Pod's own fields that `environment` has.
+#: Fields of `environment` that belong to the Pod itself.
 POD_FIELDS = ("dnsPolicy",)
 HEAD = '''\
 """What a text may be in the Kubernetes objects that a polyaxonfile can hold, Kubernetes {version}.
@@ -30,7 +30,7 @@ ENUMS = """\\
 
 
 def collect(document: dict[str, Any]) -> dict[tuple[str, str], list[str]]:
-    """(object, key) -> its values, in the document's order."""
+    """Return the values of each (object, key), in the order of the document."""
     found: dict[tuple[str, str], list[str]] = {}
     for name, schema in document["components"]["schemas"].items():
         kind = name.rsplit(".", 1)[1]

@@ -58,8 +58,8 @@ def load_definitions() -> dict[str, Schema]:
 
 
 def pick(definitions: dict[str, Schema]) -> dict[str, Schema]:
-    """Object name -> schema; of several groups' objects of one name only the core ones matter
-    here.
+    """Return object name -> schema. If several groups have an object of one name, only the core one
+    is kept.
     """
     order = sorted(definitions, key=lambda name: (".core." not in name, name))
     names: dict[str, Schema] = {}
@@ -94,7 +94,9 @@ def collect(names: dict[str, Schema]) -> dict[str, dict[str, str]]:
 
 
 def scalar_of(schema: Schema, names: dict[str, Schema]) -> str:
-    """What a value must be, in the words of VALUES; nothing for text and for what is no scalar."""
+    """Return what a value must be, in the vocabulary of VALUES; "" for text and for what is no
+    scalar.
+    """
     if "$ref" in schema:
         name = schema["$ref"].rsplit(".", 1)[1]
         return {"Quantity": "quantity", "IntOrString": "port"}.get(

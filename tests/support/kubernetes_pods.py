@@ -1,8 +1,8 @@
-"""The table of odd Pods: what Kubernetes refuses, and what it accepts though one might not think
-so.
+"""The table of odd Pods: those that Kubernetes refuses, and those that it accepts against
+expectation.
 
-Each case is a `run` section, the path at which `check` refuses it (null: it is valid), and `only`
-where the API server alone would accept it: why `check` refuses it all the same.
+Each case is a `run` section, and the path at which `check` refuses it (null: it is valid). `only`
+says why `check` refuses a Pod that the API server alone would accept.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ CASES: list[dict[str, Any]] = json.loads(
 
 
 def find_problems(run: dict[str, Any]) -> list[str]:
-    """Every problem that `check` has with a job of this `run`, as `path: message`."""
+    """Return every problem that `check` has with a job of this `run`, as `path: message`."""
     return check_spec({"component": {"run": {"kind": "job", **run}}})
 
 
 def check_spec(spec: dict[str, Any]) -> list[str]:
-    """The same of a whole operation."""
+    """Return every problem that `check` has with a whole operation."""
     try:
         problems = validate_compiled(
             compile_operation(parse_operation(spec)), evaluate=refuse, complete=True
@@ -52,7 +52,7 @@ def check_spec(spec: dict[str, Any]) -> list[str]:
 
 
 def render_unchecked(run: dict[str, Any], name: str) -> dict[str, Any]:
-    """The Pod that would be sent if nothing was checked before."""
+    """Return the Pod that would be sent without any check."""
     plain = compile_operation(
         parse_operation({"component": {"run": {"kind": "job", "container": {"image": "busybox"}}}})
     )

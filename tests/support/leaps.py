@@ -1,5 +1,5 @@
-"""Time that passes at once: where a test's loop would wait, its clock is put forward instead, so
-that no pause depends on the machine.
+"""A loop whose time leaps: instead of waiting it moves its clock forward, so that no pause depends
+on the machine.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class _Leaping(selectors.DefaultSelector):
-    """Waits for nothing; remembers for how long it should have."""
+    """Does not wait; records how long it should have waited."""
 
     ahead = 0.0
 
@@ -32,9 +32,10 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 def in_leaps(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """The test in a loop of its own, whose time leaps.
+    """Run the test in its own loop, whose time leaps.
 
-    For what only sleeps: a real connection would be asked again and again.
+    Only for tests that do nothing but sleep: a loop with a real connection would poll it without a
+    pause.
     """
 
     @functools.wraps(test)

@@ -1,4 +1,4 @@
-"""The real HTTP API over runs in memory, on a loopback port, in a thread of its own: for clients
+"""Serves the real HTTP API over runs in memory, on a loopback port, in its own thread: for clients
 that block.
 """
 
@@ -17,7 +17,9 @@ TOKEN = "secret"
 
 
 class LoopbackApi:
-    """The application, stopped and started at will on one port. `requests` notes what was asked."""
+    """Stops and starts the application on one port on demand. `requests` records what was
+    requested.
+    """
 
     def __init__(self, runs: MemoryRuns) -> None:
         self.runs = runs
@@ -28,7 +30,7 @@ class LoopbackApi:
         self._thread.start()
 
     def do(self, work: Any) -> Any:
-        """Run a coroutine where the application lives."""
+        """Run a coroutine in the loop of the application."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     def start(self) -> None:
@@ -55,7 +57,7 @@ class LoopbackApi:
         self._loop.close()
 
     def environment(self, uuid: str, root: Path) -> dict[str, str]:
-        """What the operator gives to the Pod of a run in `quick-start`."""
+        """Return the variables that the operator gives to the Pod of a run in `quick-start`."""
         return {
             "POLYAXON_HOST": f"http://127.0.0.1:{self.port}",
             "POLYAXON_IS_MANAGED": "true",

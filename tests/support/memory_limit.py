@@ -1,8 +1,8 @@
-"""The memory limit of a Deployment, in force on a process of the tests and on all that it starts.
+"""Enforces the memory limit of a Deployment on a process of the tests and on all that it starts.
 
-A memory cgroup where one can be made (Linux, root, version 1); else the memory of the processes is
-looked at again and again, and all of them are killed once it is over the limit, as a kernel does it
-with a container.
+It uses a memory cgroup where it can make one (Linux, root, version 1). Elsewhere it polls the
+memory of the processes and kills all of them once they exceed the limit, as the kernel does with a
+container.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _GROUPS = Path("/sys/fs/cgroup/memory")
 class MemoryLimit:
     """A context manager.
 
-    `peak`: the most bytes that were in use at once; `kills`: how often the limit was enforced.
+    `peak`: the most bytes in use at once; `kills`: how often the limit was enforced.
     """
 
     def __init__(self, pid: int, limit: int) -> None:
@@ -40,7 +40,7 @@ class MemoryLimit:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """After the process has ended."""
+        """Remove the cgroup; call this after the process has ended."""
         if self._thread is not None:
             self._stop.set()
             self._thread.join()
@@ -50,7 +50,7 @@ class MemoryLimit:
             self._group.rmdir()
 
     def read(self) -> None:
-        """Bring `peak` and `kills` up to date."""
+        """Update `peak` and `kills`."""
         if self._thread is None:
             self.peak = int((self._group / "memory.max_usage_in_bytes").read_text())
             control = dict(
@@ -80,7 +80,7 @@ def _family(pid: int) -> list[int]:
 
 
 def _proportional(pid: int) -> int:
-    """Bytes of memory, shared pages by their share; 0 for one that is gone."""
+    """Return bytes of memory, shared pages by their share; 0 for a process that is gone."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):

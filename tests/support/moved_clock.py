@@ -1,6 +1,4 @@
-"""A process whose wall clock a test moves while it runs, by libfaketime; its monotonic clock goes
-on.
-"""
+"""Moves the wall clock of a running process with libfaketime; its monotonic clock stays."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ FAKETIME = shutil.which("faketime")
 
 
 class MovedClock:
-    """`environment` is for the process; `move` sets its wall clock ahead of the machine's."""
+    """Has the `environment` for the process; `move` sets its wall clock ahead of the machine's."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -20,13 +18,13 @@ class MovedClock:
         self.environment = {
             "LD_PRELOAD": _find_library(),
             "FAKETIME_TIMESTAMP_FILE": str(file),
-            # Read again at each look at the clock.
+            # The library reads the file each time the clock is read.
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
 
     def move(self, seconds: int) -> None:
-        """Replaced in one step: a process that reads a file that is half written has no time at
+        """Replace the file in one step: a process that reads a half-written file has no time at
         all.
         """
         written = self._file.with_suffix(".new")
@@ -35,7 +33,7 @@ class MovedClock:
 
 
 def _find_library() -> str:
-    """The place of the library as its own command says it."""
+    """Return the path of the library, as its own command prints it."""
     assert FAKETIME is not None
     command = [FAKETIME, "-f", "+0", "printenv", "LD_PRELOAD"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

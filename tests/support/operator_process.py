@@ -1,4 +1,4 @@
-"""The real operator as a process of the tests: started, killed, started again, its log kept for
+"""Runs the real operator as a process of the tests: start, kill, restart. Its log is kept for
 failures.
 """
 
@@ -17,7 +17,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 class OperatorProcess:
     """`python -m MODULE` with a kubeconfig.
 
-    `settings` are fields of opstrand.settings; the log is appended to across restarts.
+    `settings` are fields of opstrand.settings. Restarts append to the same log.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class OperatorProcess:
             )
 
     def wait_until_started(self, seconds: float = 30) -> None:
-        """Until it has taken its first full list."""
+        """Wait until it has received its first full list."""
         deadline = time.monotonic() + seconds
         while b'"message": "started"' not in self.log.read_bytes()[self._started_at :]:
             self.check_alive()
@@ -67,13 +67,13 @@ class OperatorProcess:
         )
 
     def kill(self) -> None:
-        """As a node that dies: no chance to put anything right."""
+        """Send SIGKILL, as a failing node does: the process cannot clean up."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
 
     def stop(self, seconds: float = 10) -> int:
-        """As a Deployment does it: SIGTERM. Returns the exit code."""
+        """Send SIGTERM, as a Deployment does. Returns the exit code."""
         assert self.process is not None
         self.process.terminate()
         try:

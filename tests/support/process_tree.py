@@ -1,4 +1,4 @@
-"""The processes below one, as proc(5) shows them."""
+"""Finds the processes below a process, by proc(5)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-#: Places in /proc/PID/stat after the command's name.
+#: Indexes of fields in /proc/PID/stat after the command's name.
 _STATE, _USER_TIME, _SYSTEM_TIME = 0, 11, 12
 
 
@@ -27,7 +27,7 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def is_alive(pid: int) -> bool:
-    """A zombie is not: it runs nothing more."""
+    """Return whether the process runs. A zombie does not."""
     stat = _read_stat(pid)
     return bool(stat) and stat[_STATE] not in ("Z", "X")
 

@@ -1,6 +1,4 @@
-"""A bound on the processor's time of this process, which other processes of a busy machine do not
-use up.
-"""
+"""Bounds the CPU time of this process, which other processes of a busy machine do not use up."""
 
 from __future__ import annotations
 

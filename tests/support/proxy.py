@@ -1,9 +1,9 @@
-"""A reverse proxy between the operator and the API server that does what networks and API servers
-do on their bad days.
+"""A reverse proxy between the operator and the API server that simulates network and server
+failures.
 
-Plain HTTP on the loopback towards the operator; the operator's own client certificate towards the
-API server, so that the audit log knows who asked. `kubeconfig` is the file to start an operator
-with. What it does is set by attributes, at any time.
+It speaks plain HTTP on the loopback to the operator, and uses the operator's own client certificate
+to the API server, so that the audit log shows the right user. `kubeconfig` is the file to start an
+operator with. Attributes control the failures, at any time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HOP = {"connection", "transfer-encoding", "content-length", "host", "keep-alive
 class Proxy:
     """`async with Proxy(kubeconfig, folder) as proxy`.
 
-    Counts what it was asked in `asked` (list, watch, and verbs of others).
+    Counts the requests in `asked` (list, watch, and the verbs of the others).
     """
 
     def __init__(self, kubeconfig: Path, folder: Path) -> None:
@@ -35,20 +35,20 @@ class Proxy:
         self._folder = folder
         self.kubeconfig = folder / "proxy.kubeconfig"
         self.asked: Counter[str] = Counter()
-        #: Seconds before each request goes on.
+        #: Seconds of delay before each request is forwarded.
         self.delay = 0.0
-        #: Answers to give in place of the API server's: (status, headers), for requests of these
-        #: kinds ("" for all).
+        #: Answers instead of the API server's: (status, headers), for requests of these kinds (""
+        #: for all).
         self.refuses: tuple[int, dict[str, str]] | None = None
         self.refuses_only: frozenset[str] = frozenset()
-        #: The API server does what it was asked, and nobody hears of it: how often yet, for
-        #: requests that change something.
+        #: For this many requests that change something, the API server does the work and the answer
+        #: is dropped.
         self.loses_answers = 0
-        #: Names of objects whose deletions are not told.
+        #: Names of objects whose DELETED events are dropped.
         self.hides_deletions_of: frozenset[str] = frozenset()
         self._passable = asyncio.Event()
         self._passable.set()
-        #: What every watch says as soon as it is opened, and nothing else: (code, message).
+        #: Every watch reports this error when it is opened, and nothing else: (code, message).
         self.fails_watches: tuple[int, str] | None = None
         self._streams: set[tuple[asyncio.Task[Any], asyncio.Future[tuple[int, str]]]] = set()
 
@@ -85,26 +85,28 @@ class Proxy:
         await self._http.close()
 
     def cut(self) -> None:
-        """End every watch in the middle of whatever it was saying."""
+        """End every watch in the middle of an event."""
         for task, _ in list(self._streams):
             task.cancel()
 
     def expire(self) -> None:
-        """Tell every watch that its version is too old, as after a compaction."""
+        """Report to every watch that its version is too old, as after a compaction."""
         self.fail(410, "too old resource version")
 
     def fail(self, code: int, message: str) -> None:
-        """Tell every watch that it failed."""
+        """Report an error to every watch."""
         for _, failure in list(self._streams):
             if not failure.done():
                 failure.set_result((code, message))
 
     def go_silent(self) -> None:
-        """Nothing passes, in either direction, and no connection ends: a network that is away."""
+        """Hold back all data in both directions and keep all connections open, as a network that is
+        down.
+        """
         self._passable.clear()
 
     def speak(self) -> None:
-        """What was held back passes."""
+        """Forward what was held back."""
         self._passable.set()
 
     @property

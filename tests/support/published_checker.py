@@ -1,4 +1,5 @@
-"""Run by the published package's own interpreter: its checker's word on each of many files.
+"""Reports what the published package's checker says of each of many files; its own interpreter runs
+this.
 
 Reads a JSON list of texts from stdin, and writes a list of the same length: "" for a file that the
 checker accepts, else its error.

@@ -11,7 +11,7 @@ RUN = f"/api/v1/default/quick-start/runs/{UUID}"
 
 
 def operation(**status: Any) -> dict[str, Any]:
-    """The body of a running `echo`; `status` is laid over what the freeze wrote."""
+    """Return the body of a running `echo`; `status` is merged over what the freeze wrote."""
     frozen = {
         "uuid": UUID,
         "kind": "job",

@@ -1,10 +1,10 @@
 """A stand-in for the kubelet whose Pods wait for the operator, so that a run takes the same steps
-each time however slow it is.
+however slow the operator is.
 
 Annotations of a Pod, beside those of `kubelet_stand_in`: `test/until` (`Running`: it ends once its
-run is said to run; `stopped`: once it is told to stop), `test/serves` (for ever, once the run of
-this name has written the Pod down), `test/exit-codes` (one for each attempt, comma separated),
-`test/outputs` (JSON that the run reports before its end).
+run is Running; `stopped`: it ends once it is asked to stop), `test/serves` (it never ends, and
+starts once the run of this name has recorded the Pod), `test/exit-codes` (one for each attempt,
+separated by commas), `test/outputs` (JSON that the run reports before its end).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class ScriptedKubelet(KubeletStandIn):
             await mark(self._kube, pod, ended(int(codes[int(name.rpartition("-")[2])]), started))
 
     async def _report(self, namespace: str, run: str, outputs: dict[str, Any]) -> None:
-        """As the API stores what a run says of itself."""
+        """Store outputs in the run's status as the API does."""
         ops = [
             {"op": "add", "path": f"/status/outputs/{key}", "value": value}
             for key, value in outputs.items()

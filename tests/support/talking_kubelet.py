@@ -1,6 +1,4 @@
-"""A kubelet that only tells the logs of containers, which a test writes, behind a node of a real
-API server.
-"""
+"""A kubelet that only serves container logs, which a test writes, for a real API server's node."""
 
 from __future__ import annotations
 
@@ -19,9 +17,9 @@ NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
 
 
 class TalkingKubelet:
-    """`async with`: the node `name` is there.
+    """Inside `async with`, the node `name` exists.
 
-    A followed log goes on until the test ends it, as that of a container does.
+    A followed log ends when the test ends it, as that of a container does when the container ends.
     """
 
     def __init__(self, kube: KubeApi, authority: Authority, name: str = "talking") -> None:
@@ -32,7 +30,7 @@ class TalkingKubelet:
         self._runner: web.AppRunner | None = None
 
     def write(self, pod: str, text: str) -> None:
-        """A line of the Pod's main container, written now."""
+        """Write a line of the Pod's main container, with the current time."""
         stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
         self._lines[pod].append(f"{stamp} {text}\n".encode())
 

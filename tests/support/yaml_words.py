@@ -84,7 +84,9 @@ VALUES = st.recursive(
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal, with types: a whole float and an integer are one number to JSON."""
+    """Return whether both are equal, types included; JSON has one number for a whole float and an
+    integer.
+    """
     if isinstance(one, bool) or isinstance(other, bool) or not isinstance(one, int | float):
         return type(one) is type(other) and (
             _same_inside(one, other) if isinstance(one, list | dict) else one == other
