@@ -100,11 +100,8 @@ def iter_values(matrix: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
     of it.
     """
     rows = matrix.get("values") if matrix.get("kind") == "mapping" else None
-    for index, row in enumerate(rows if isinstance(rows, list) else ()):
-        if isinstance(row, Mapping):
-            yield from (
-                (f"matrix.values[{index}].{name}", name, value) for name, value in row.items()
-            )
+    if isinstance(rows, list):
+        yield from _iter_rows(rows)
     if rows is not None or is_template(matrix.get("params")) or not matrix.get("params"):
         return
     left = _CHECKED
@@ -113,16 +110,28 @@ def iter_values(matrix: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
         if is_template(space.value) or (space.is_drawn and space.kind != "pchoice"):
             continue
         if space.kind in ("choice", "pchoice"):
-            values = (
-                space.contents()
-                if space.kind == "choice"
-                else [value for value, _ in space.contents()]
-            )
-            yield from ((f"{place}[{index}]", name, value) for index, value in enumerate(values))
+            for index, value in enumerate(_list_choices(space)):
+                yield f"{place}[{index}]", name, value
         else:
             for value in itertools.islice(_list_soundly(space), left):
                 left -= 1
                 yield place, name, value
+
+
+def _iter_rows(rows: list[Any]) -> Iterator[tuple[str, str, Any]]:
+    """(place, param, value) of every value of a mapping's rows."""
+    for index, row in enumerate(rows):
+        if isinstance(row, Mapping):
+            yield from (
+                (f"matrix.values[{index}].{name}", name, value) for name, value in row.items()
+            )
+
+
+def _list_choices(space: Space) -> list[Any]:
+    """Return the values of a choice or pchoice, without probabilities."""
+    if space.kind == "choice":
+        return space.contents()
+    return [value for value, _ in space.contents()]
 
 
 def _list_soundly(space: Space) -> Sequence[Any]:

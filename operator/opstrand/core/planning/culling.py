@@ -19,6 +19,7 @@ from opstrand.spec.section import describe
 
 #: Seconds until a page without a usable answer is requested again.
 ASK_AGAIN = 60.0
+_PROBE = "termination.probe"
 
 
 @dataclass(frozen=True)
@@ -40,21 +41,11 @@ class Activity:
 
 def validate_culling(termination: Mapping[str, Any], ports: Sequence[int]) -> Iterator[Problem]:
     """Find problems and unsupported requests in `termination`'s culling and probe."""
-    probe, path = termination.get("probe") or {}, "termination.probe"
-    culling = termination.get("culling") or {}
-    shapes = {
-        "termination.culling": culling,
-        path: probe,
-        f"{path}.http": probe.get("http") or {} if isinstance(probe, Mapping) else {},
-    }
-    wrong = [(where, found) for where, found in shapes.items() if not isinstance(found, Mapping)]
+    wrong = _validate_shapes(termination)
     if wrong:
-        yield from (
-            Problem("InvalidSpec", f"expected a mapping, found {describe(found)}", where)
-            for where, found in wrong
-        )
+        yield from wrong
         return
-    timeout = culling.get("timeout")
+    timeout = (termination.get("culling") or {}).get("timeout")
     if timeout is None:
         return
     if isinstance(timeout, bool) or not isinstance(timeout, int) or timeout < 1:
@@ -63,29 +54,50 @@ def validate_culling(termination: Mapping[str, Any], ports: Sequence[int]) -> It
             f"expected seconds, at least 1, found {describe(timeout)}",
             "termination.culling.timeout",
         )
+    probe = termination.get("probe") or {}
     if probe.get("exec") is not None:
         yield Problem(
             "NotSupported",
             "commands are not run in a service to see whether it is idle; give it probe.http",
-            f"{path}.exec",
+            f"{_PROBE}.exec",
         )
         return
     http = probe.get("http")
     if http is None:
         return  # such a service is never idle, which `without_effect` reports
+    yield from _validate_page(http, ports)
+
+
+def _validate_shapes(termination: Mapping[str, Any]) -> list[Problem]:
+    """Return a problem for every part that is not a mapping."""
+    probe = termination.get("probe") or {}
+    shapes = {
+        "termination.culling": termination.get("culling") or {},
+        _PROBE: probe,
+        f"{_PROBE}.http": probe.get("http") or {} if isinstance(probe, Mapping) else {},
+    }
+    return [
+        Problem("InvalidSpec", f"expected a mapping, found {describe(found)}", where)
+        for where, found in shapes.items()
+        if not isinstance(found, Mapping)
+    ]
+
+
+def _validate_page(http: Mapping[str, Any], ports: Sequence[int]) -> Iterator[Problem]:
+    """Return what is wrong with the page of the probe."""
     for key in http:
         if key not in ("path", "port"):
             yield Problem(
                 "NotSupported",
                 f"the page is asked with its path and port alone, without {key}",
-                f"{path}.http.{key}",
+                f"{_PROBE}.http.{key}",
             )
     if http.get("port") not in ports:
         words = (
             f"expected a port of the service ({', '.join(map(str, ports))}), found "
             f"{describe(http.get('port'))}"
         )
-        yield Problem("InvalidSpec", words, f"{path}.http.port")
+        yield Problem("InvalidSpec", words, f"{_PROBE}.http.port")
 
 
 def read_culling(termination: Mapping[str, Any] | None) -> Culling | None:

@@ -143,11 +143,7 @@ def compile_plan(
     (CatalogNotGiven). `store_path` is where the artifacts store would be mounted whole.
     """
     evaluate = metered(evaluate)
-    slots = [
-        slot
-        for slot in make_slots(compiled, parse_joins(compiled))[0]
-        if slot.io is not None or slot.name in resolved.inputs
-    ]
+    slots = _find_slots(compiled, resolved)
     scope = _fill_scope(slots, compiled, resolved, identity, evaluate)
     facts = (identity.uuid, identity.name, identity.owner, identity.project, compiled.kind)
     condition = evaluate_condition(compiled.conditions, scope.values, evaluate=evaluate)
@@ -162,24 +158,7 @@ def compile_plan(
         ),
         connections,
     )
-    asked = [
-        step["connection"]
-        for step in compiled.run.get("init") or ()
-        if isinstance(step, Mapping) and step.get("connection")
-    ]
-    if connections is None:
-        scope.add_not_given(
-            "connections",
-            "init",
-            reason=CATALOG_NOT_GIVEN,
-            message=f"reads connections, and {NO_CATALOG}",
-        )
-    else:
-        known = {name: connections[name] for name in (*names, *asked) if name in connections}
-        scope.add_mappings(
-            connections={n: known[n] for n in names},
-            init={n: known[n] for n in asked if n in known},
-        )
+    _add_connections(scope, names, compiled, connections)
     run = _Run(compiled, scope.values, evaluate, identity.context_root)
     if compiled.kind == KIND:
         scope.values["globals"] = {
@@ -220,6 +199,42 @@ def compile_plan(
         condition=condition,
         context_root=identity.context_root,
         **parts,
+    )
+
+
+def _find_slots(compiled: Compiled, resolved: Resolved) -> list[Slot]:
+    """Return the slots that have a declaration or a value."""
+    return [
+        slot
+        for slot in make_slots(compiled, parse_joins(compiled))[0]
+        if slot.io is not None or slot.name in resolved.inputs
+    ]
+
+
+def _add_connections(
+    scope: Scope,
+    names: list[str],
+    compiled: Compiled,
+    catalog: Mapping[str, Mapping[str, Any]] | None,
+) -> None:
+    """Add what templates read of the connections of the run and of its init steps."""
+    asked = [
+        step["connection"]
+        for step in compiled.run.get("init") or ()
+        if isinstance(step, Mapping) and step.get("connection")
+    ]
+    if catalog is None:
+        scope.add_not_given(
+            "connections",
+            "init",
+            reason=CATALOG_NOT_GIVEN,
+            message=f"reads connections, and {NO_CATALOG}",
+        )
+        return
+    known = {name: catalog[name] for name in (*names, *asked) if name in catalog}
+    scope.add_mappings(
+        connections={n: known[n] for n in names},
+        init={n: known[n] for n in asked if n in known},
     )
 
 

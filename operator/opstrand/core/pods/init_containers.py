@@ -69,32 +69,50 @@ def render_init_containers(plan: Plan, settings: Settings, catalog: Catalog) -> 
             containers.append(
                 _render_users(group, free_name(f"init-{index}", taken), plan, catalog)
             )
-            continue
-        name = names.INIT_CONTAINER if index == 0 else f"{names.INIT_CONTAINER}-{index + 1}"
-        document = encode(render_init_document(plan, settings, group, catalog, is_first=index == 0))
-        travels = _travel(document, index, documents)
-        ours = _render_ours(name, group, plan, settings, catalog, travels)
-        if index == 0:
-            ours["volumeMounts"] += volumes.store_mounts(plan, catalog)
-        containers.append(
-            ours
-            if group.container is None
-            else _merge_over(ours, group, _read_users(group, plan, catalog))
-        )
+        else:
+            containers.append(_render_steps(index, group, plan, settings, catalog, documents))
     # If a step mounts a volume at /tmp itself, that serves as the scratch volume.
     needs_scratch = any(
         volumes.scratch_mount() in one.get("volumeMounts", ()) for one in containers
     )
+    used = tuple(one for group in groups for one in group.used)
+    return InitContainers(
+        tuple(containers), documents, _collect_volumes(groups), needs_scratch, used
+    )
+
+
+def _render_steps(
+    index: int,
+    group: Group,
+    plan: Plan,
+    settings: Settings,
+    catalog: Catalog,
+    documents: dict[str, str],
+) -> Manifest:
+    """Render our container for these steps, with the user's container merged over it if given.
+
+    A document that is too long for a variable is added to `documents`.
+    """
+    name = names.INIT_CONTAINER if index == 0 else f"{names.INIT_CONTAINER}-{index + 1}"
+    document = encode(render_init_document(plan, settings, group, catalog, is_first=index == 0))
+    travels = _travel(document, index, documents)
+    ours = _render_ours(name, group, plan, settings, catalog, travels)
+    if index == 0:
+        ours["volumeMounts"] += volumes.store_mounts(plan, catalog)
+    if group.container is None:
+        return ours
+    return _merge_over(ours, group, _read_users(group, plan, catalog))
+
+
+def _collect_volumes(groups: list[Group]) -> tuple[Manifest, ...]:
+    """Return the volumes of what our steps read and of connections in the user's containers."""
     found = [
         *volumes.source_volumes([one for group in groups if group.steps for one in group.used])
     ]
     found += connections.render_volumes(
         [one for group in groups if group.runs_theirs for one in group.used]
     )
-    used = tuple(one for group in groups for one in group.used)
-    return InitContainers(
-        tuple(containers), documents, tuple(connections.unique(found)), needs_scratch, used
-    )
+    return tuple(connections.unique(found))
 
 
 def _travel(document: str, index: int, documents: dict[str, str]) -> list[Manifest]:

@@ -385,7 +385,25 @@ def _render_git(
     connection: Connection | None,
 ) -> tuple[tuple[Step, ...], Connection | None]:
     """Render a git step. The step's values win over those of the connection's schema."""
-    git = step.get("git")
+    asked = _ask_git(step.get("git"), connection)
+    name = connection.name if connection else _repository_name(asked["url"])
+    rendered = {
+        "kind": "git",
+        "url": asked["url"],
+        "revision": None if asked["revision"] is None else str(asked["revision"]),
+        "flags": [str(flag) for flag in asked["flags"] or ()],
+        "target": f"{_folder(step)}/{name}",
+        "patience": settings.git_patience,
+        **_render_git_access(connection),
+    }
+    return (rendered,), connection
+
+
+def _ask_git(git: Any, connection: Connection | None) -> dict[str, Any]:
+    """Return the url, the revision and the flags of a git step.
+
+    SpecError for a connection of another kind and for values that git does not accept.
+    """
     if git is not None and not isinstance(git, Mapping):
         raise SpecError("InvalidSpec", "expected git with a url (a mapping)", "git")
     if connection is not None and not connection.is_git:
@@ -404,21 +422,17 @@ def _render_git(
             "InvalidSpec", "git needs a url, here or in the connection's schema", "git.url"
         )
     _validate_git(asked)
-    rendered = {
-        "kind": "git",
-        "url": asked["url"],
-        "revision": None if asked["revision"] is None else str(asked["revision"]),
-        "flags": [str(flag) for flag in asked["flags"] or ()],
-        "target": (
-            f"{_folder(step)}/{connection.name if connection else _repository_name(asked['url'])}"
-        ),
-        "patience": settings.git_patience,
-        "secret": source_path(connection, "secret") if connection and connection.secret else None,
-        "variables": {entry["name"]: entry["value"] for entry in connection.env if "value" in entry}
-        if connection
-        else {},
+    return asked
+
+
+def _render_git_access(connection: Connection | None) -> dict[str, Any]:
+    """Return the folder of the connection's Secret, and the connection's variables."""
+    if connection is None:
+        return {"secret": None, "variables": {}}
+    return {
+        "secret": source_path(connection, "secret") if connection.secret else None,
+        "variables": {e["name"]: e["value"] for e in connection.env if "value" in e},
     }
-    return (rendered,), connection
 
 
 def _render_copy(

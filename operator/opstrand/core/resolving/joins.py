@@ -7,7 +7,7 @@ document ("you cannot provide ref to joins' params or matrix params").
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -46,28 +46,43 @@ def parse_joins(compiled: Compiled) -> dict[str, tuple[int, JoinParam, Ask]]:
             "joins",
         )
     for index, join in enumerate(compiled.joins or ()):
-        path = f"joins[{index}]"
-        try:
-            _check_keys(join, path)
-        except SpecError as error:
-            problems += error.problems
-            continue
-        problems += _check_search(
-            {key: item for key, item in find_search(join).items() if not _is_rendered_later(item)},
-            path,
-        )
-        for name, written in (join.get("params") or {}).items():
-            where = f"{path}.params.{name}"
-            try:
-                if name in compiled.params or name in asked:
-                    raise SpecError("InvalidSpec", f"'{name}' gets its value in two places", where)
-                param = _parse_param(written, where)
-                asked[name] = (index, param, parse_ask(param.value, f"{where}.value"))
-            except SpecError as error:
-                problems += error.problems
+        problems += _add_join(index, join, compiled.params, asked)
     if problems:
         raise SpecError.of(problems)
     return asked
+
+
+def _add_join(
+    index: int,
+    join: Any,
+    params: Container[str],
+    asked: dict[str, tuple[int, JoinParam, Ask]],
+) -> list[Problem]:
+    """Add the params of a join to `asked`, and return the problems of the join.
+
+    `params` are the operation's own: no join may set one of them as well.
+    """
+    path = f"joins[{index}]"
+    try:
+        _check_keys(join, path)
+    except SpecError as error:
+        return [*error.problems]
+    problems = [
+        *_check_search(
+            {key: item for key, item in find_search(join).items() if not _is_rendered_later(item)},
+            path,
+        )
+    ]
+    for name, written in (join.get("params") or {}).items():
+        where = f"{path}.params.{name}"
+        try:
+            if name in params or name in asked:
+                raise SpecError("InvalidSpec", f"'{name}' gets its value in two places", where)
+            param = _parse_param(written, where)
+            asked[name] = (index, param, parse_ask(param.value, f"{where}.value"))
+        except SpecError as error:
+            problems += error.problems
+    return problems
 
 
 #: Part of a search -> its check. A part that a template makes is checked once it is rendered.

@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from opstrand.core.diagnosis.observation import Fault
+from opstrand.core.diagnosis.observation import Fault, Observation
 from opstrand.core.diagnosis.pending import names_missing
 from opstrand.core.diagnosis.pod_status import is_being_deleted, is_being_made, main_of, state_of
 from opstrand.core.lifecycle.admission import classify_refusal
@@ -326,40 +326,52 @@ def _wait(snapshot: Snapshot, seen: Replicas) -> Decision:
     grace period, and bound the wait for trouble.
     """
     has_served = "startedAt" in snapshot.status
-    phase = Phase.RETRYING if has_served or seen.is_down or seen.restarts else Phase.STARTING
     if seen.trouble is None or seen.troubled is None:
-        return _wait_for_ready(snapshot, seen, phase if has_served else Phase.STARTING)
-    trouble, age = seen.trouble, _age(snapshot, seen.troubled)
-    wait = (
-        None
-        if has_served
-        else find_node_wait(seen.troubled, age, trouble.message, snapshot.settings)
-    )
-    if (
-        wait is not None
-        and wait.is_over
-        and (doubt := snapshot.doubt_of(seen.troubled["metadata"].get("creationTimestamp"))) > 0
-    ):
-        return Decision(requeue_after=doubt)
+        return _wait_for_ready(snapshot, seen, Phase.RETRYING if has_served else Phase.STARTING)
+    if has_served:
+        return _report_trouble(snapshot, seen, seen.trouble, seen.troubled, Phase.RETRYING, None)
+    return _wait_for_first(snapshot, seen, seen.trouble, seen.troubled)
+
+
+def _wait_for_first(
+    snapshot: Snapshot, seen: Replicas, trouble: Observation, pod: Mapping[str, Any]
+) -> Decision:
+    """Bound the wait for the trouble of a Pod of a service that has not served yet."""
+    wait = find_node_wait(pod, _age(snapshot, pod), trouble.message, snapshot.settings)
     if wait is not None and wait.is_over:
+        doubt = snapshot.doubt_of(pod["metadata"].get("creationTimestamp"))
+        if doubt > 0:
+            return Decision(requeue_after=doubt)
         return _stop(snapshot, wait.reason, wait.message)
+    phase = Phase.RETRYING if seen.is_down or seen.restarts else Phase.STARTING
     patience = patience_left(snapshot, phase, trouble.reason)
-    if not has_served and (trouble.hopeless or (trouble.fault is Fault.USER and patience <= 0)):
+    is_users = trouble.fault is Fault.USER
+    if trouble.hopeless or (is_users and patience <= 0):
         return _stop(snapshot, trouble.reason, trouble.message)
+    left = None if wait is None else wait.left
+    return _report_trouble(snapshot, seen, trouble, pod, phase, patience if is_users else left)
+
+
+def _report_trouble(
+    snapshot: Snapshot,
+    seen: Replicas,
+    trouble: Observation,
+    pod: Mapping[str, Any],
+    phase: Phase,
+    again: float | None,
+) -> Decision:
+    """Set the phase with the trouble as its reason; slowness is reported after a grace period.
+
+    `again`: seconds until the trouble ends the wait, if it does.
+    """
+    age = _age(snapshot, pod)
     if trouble.fault is Fault.NONE and age < snapshot.settings.pending_grace:
         return Decision(
             _recorded(snapshot, seen), requeue_after=snapshot.settings.pending_grace - age
         )
-    facts = _facts(snapshot, seen, seen.troubled)
+    facts = _facts(snapshot, seen, pod)
     status = advanced(
         snapshot, phase, trouble.reason, trouble.message, renew=names_missing(trouble), **facts
-    )
-    again = (
-        patience
-        if trouble.fault is Fault.USER and not has_served
-        else None
-        if wait is None
-        else wait.left
     )
     return Decision(
         status,

@@ -15,7 +15,7 @@ from opstrand.core.lifecycle.retry import read_platform_retries
 from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Decision, Snapshot
 from opstrand.core.lifecycle.transitions import advanced, end
 from opstrand.core.phase import Phase
-from opstrand.core.pods.attempt import render_attempt
+from opstrand.core.pods.attempt import Attempt, render_attempt
 from opstrand.core.resolving.resolve import Resolved, Waiting, read_frozen, resolve
 from opstrand.core.resolving.upstream import edge_to_dict
 from opstrand.errors import SpecError
@@ -150,6 +150,24 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
         )
     if attempt.plan.is_approved is False:
         return _wait_for_approval(snapshot)
+    facts = _find_facts(snapshot, prepared, resolved, attempt, number)
+    status = advanced(snapshot, Phase.STARTING, "PodCreated", "", **facts)
+    prepared.check_total(snapshot.body, status)
+    if attempt.service is None:
+        return Decision(status, (CreatePod(attempt),), freeze=True)
+    # The Deployment creates the Pods, not the operator: look whether they come.
+    return Decision(
+        status,
+        (CreateService(attempt),),
+        freeze=True,
+        requeue_after=float(snapshot.settings.pending_grace),
+    )
+
+
+def _find_facts(
+    snapshot: Snapshot, prepared: Prepared, resolved: Resolved, attempt: Attempt, number: int
+) -> dict[str, Any]:
+    """Return what the status records of the run at its freeze."""
     said = snapshot.status
     facts: dict[str, Any] = {
         "inputs": dict(resolved.inputs),
@@ -181,17 +199,7 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
         facts["description"] = prepared.description
     if prepared.frozen_component is not None:
         facts["component"] = dict(prepared.frozen_component)
-    status = advanced(snapshot, Phase.STARTING, "PodCreated", "", **facts)
-    prepared.check_total(snapshot.body, status)
-    if attempt.service is None:
-        return Decision(status, (CreatePod(attempt),), freeze=True)
-    # The Deployment creates the Pods, not the operator: look whether they come.
-    return Decision(
-        status,
-        (CreateService(attempt),),
-        freeze=True,
-        requeue_after=float(snapshot.settings.pending_grace),
-    )
+    return facts
 
 
 def _merge_artifacts(

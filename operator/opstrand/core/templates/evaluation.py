@@ -76,16 +76,7 @@ def evaluate_traced(source: str, values: Mapping[str, Any]) -> Any:
     from what the author wrote.
     """
     try:
-        protected, restore = _protect_line_ends(source)
-        template = _compile_cached(protected) if len(protected) <= _CACHED else _compile(protected)
-        if isinstance(template, TemplateExpression):
-            return restore(_finish(template(values)))
-        chunks = template.generate(values)
-        text = TracedText.of_pieces(
-            Piece(restore(str.__str__(chunk)), isinstance(chunk, _Printed)) for chunk in chunks
-        )
-        check_text(str(text))
-        return text
+        return _evaluate(source, values)
     except EvaluationFailed:
         raise
     except UnknownName as error:
@@ -104,6 +95,20 @@ def evaluate_traced(source: str, values: Mapping[str, Any]) -> Any:
         raise EvaluationFailed(_NOT_FINITE) from None
     except Exception as error:
         raise EvaluationFailed(f"{type(error).__name__}: {error}") from None
+
+
+def _evaluate(source: str, values: Mapping[str, Any]) -> Any:
+    """Return the value of the template, or raise what the template language raises."""
+    protected, restore = _protect_line_ends(source)
+    template = _compile_cached(protected) if len(protected) <= _CACHED else _compile(protected)
+    if isinstance(template, TemplateExpression):
+        return restore(_finish(template(values)))
+    chunks = template.generate(values)
+    text = TracedText.of_pieces(
+        Piece(restore(str.__str__(chunk)), isinstance(chunk, _Printed)) for chunk in chunks
+    )
+    check_text(str(text))
+    return text
 
 
 #: Longer texts (whole files) are compiled each time: a cache of them would eat the memory that
