@@ -1,6 +1,6 @@
-"""Every decision, pure: no clock, no I/O. Read it upwards: `values`, `templates`, `resolving`,
-`compiling`, `pods`, `validate_submission`, `lifecycle`.
+"""Every decision, pure: no clock, no I/O.
 
-What stands beside those folders is the vocabulary that all of them share: who a run is, its phases,
-names and sizes.
+Read it upwards: `values`, `templates`, `resolving`, `compiling`, `planning`, `pods`, `diagnosis`,
+`lifecycle`, `runtimes`, `decide`. The modules beside those folders are the vocabulary that all of
+them share: who a run is, its phases, names and sizes.
 """

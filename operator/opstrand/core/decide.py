@@ -1,13 +1,14 @@
-"""The state machine of a run: from what is seen to what to do.
+"""The state machine of a run: from a snapshot to a decision.
 
 `decide` is pure, total and idempotent: the same snapshot gives the same decision, and a snapshot
-that already shows a decision's effects gives none. Whatever was lost on the way (an event, an
-operator) is made up by looking again. Must not do anything.
+that already shows a decision's effects gives none. Looking again makes up for whatever was lost (an
+event, an operator). Must not execute anything.
 
-    (nothing) ── start ──▶ Waiting ──▶ Starting ── attend, serve ──▶ Running ──▶ Succeeded | Failed | Stopped
-                  │                        ▲                            │
-                  ▼                        └────────── Retrying ◀───────┘
-        Failed | Skipped | UpstreamFailed | Stopped
+    (nothing) ── start ──▶ Waiting ──▶ Starting ── attend, serve ──▶ Running
+        │                                 ▲                            │
+        ▼                                 └───────── Retrying ◀────────┤
+      Failed | Skipped |                                               ▼
+      UpstreamFailed | Stopped                         Succeeded | Failed | Stopped
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from opstrand.core.templates.meter import metered
 
 
 def decide(snapshot: Snapshot) -> Decision:
-    """What to do about this run now. All that is rendered for one decision has one budget."""
+    """Decide what to do about this run now. All rendering for one decision shares one budget."""
     snapshot = replace(snapshot, evaluate=metered(snapshot.evaluate))
     if snapshot.phase.is_final:
         return clear_service(snapshot) if snapshot.is_service else clear(snapshot)

@@ -1,5 +1,5 @@
-"""Who a run is: the facts about it that never change, and the `globals` that templates and refs
-read from them.
+"""Who a run is: its facts that never change, and the `globals` that templates and refs read from
+them.
 
 Owns the spelling of every `globals.*` key and of the paths under the context root. Must not know
 how a run is stored or started.
@@ -63,7 +63,7 @@ class Identity:
 
 
 def read_identity(body: Mapping[str, Any], settings: Settings) -> Identity:
-    """Who this run is. Its name is `spec.name`, else the object's: one place decides."""
+    """Read the identity of a run. Only here is its name chosen: `spec.name`, else the object's."""
     metadata = body["metadata"]
     spec = body.get("spec") or {}
     name = spec.get("name") if isinstance(spec.get("name"), str) else None
@@ -81,7 +81,7 @@ def read_identity(body: Mapping[str, Any], settings: Settings) -> Identity:
 
 
 def read_original(metadata: Mapping[str, Any]) -> str | None:
-    """The uuid of the run that this one was restarted from.
+    """Return the uuid of the run that this one was restarted from.
 
     The run keeps it as long as its object keeps the annotation.
     """
@@ -97,10 +97,10 @@ def _find_root(metadata: Mapping[str, Any], settings: Settings) -> str:
 
 
 def render_paths(identity: Identity, plugins: Mapping[str, Any], store_path: str) -> dict[str, str]:
-    """The `globals` that depend on `plugins`. `store_path` is where the artifacts store would be
-    mounted whole, empty without one.
+    """Render the `globals` that depend on `plugins`.
 
-    A run whose files are not collected writes them into the store itself.
+    `store_path` is where the artifacts store would be mounted whole, empty without one. A run whose
+    files are not collected writes them into the store itself.
     """
     writes_itself = bool(store_path) and plugins.get("collectArtifacts") is False
     run_path = f"{store_path.rstrip('/')}/{identity.uuid}" if writes_itself else identity.run_path
@@ -112,11 +112,11 @@ def render_paths(identity: Identity, plugins: Mapping[str, Any], store_path: str
 
 
 def render_globals(identity: Identity) -> Mapping[str, Any]:
-    """`globals` as a run's own templates see them. A run has no `status` or `condition` of its own
-    yet: those come by ref only.
+    """Render `globals` as a run's own templates see them.
 
-    Source: the reference of `globals.*`; `run_info` has `.runs.` as the package has it, not as its
-    page says.
+    A run has no `status` or `condition` of its own yet: those are available by ref only. Source:
+    the reference of `globals.*`; `run_info` has `.runs.` as the package has it, not as its page
+    says.
     """
     return {
         "owner_name": identity.owner,

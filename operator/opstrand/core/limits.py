@@ -1,7 +1,7 @@
 """How large things may be, and the one way to refuse what is larger.
 
 Owns every size that a person can hit, in bytes of UTF-8 JSON unless its name says otherwise, and
-the wording that names both sizes. Must not decide what happens to a run that hits one.
+the message that names both sizes. Must not decide what happens to a run that hits one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HISTORY = 16
 ATTEMPTS = 10
 #: Characters of a message in a status or an event; head and tail are kept.
 MESSAGE = 1024
-#: Values that the operations of one pipeline stand for through the components that they share.
+#: Values of all operations of one pipeline together; a shared component counts in each operation.
 PIPELINE_VALUES = 50_000
 #: Groups of one role in a distributed run: a patch is merged into each.
 GROUPS = 100
@@ -48,33 +48,33 @@ CONTAINERS = 100
 POD = 1_500_000
 #: Ports of one service.
 PORTS = 1000
-#: What the templates and references of one run may give together: no object of the cluster could
-#: hold more.
+#: What the templates and refs of one run may give together: no object of the cluster could hold
+#: more.
 RENDERED = 1_500_000
-#: What the templates of one run that are more than look-ups may read together, each time that one
-#: reads it.
+#: What the templates of one run that are more than look-ups may read together; a value counts each
+#: time that a template reads it.
 TEMPLATES_READ = 32 * KIB * KIB
 #: spec + status + room for outputs: above it a final status might not be writable.
 TOTAL = 1_400_000
-#: The largest integer that survives a status: the API server keeps 64 bits with a sign.
+#: The largest integer that survives a status: the API server stores signed 64-bit integers.
 MAX_INTEGER = 2**63 - 1
 
 
 def to_json(value: Any) -> str:
-    """Compact JSON as it is stored: the text whose bytes count."""
+    """Return compact JSON as it is stored: the text whose bytes count."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def measure(value: Any) -> int:
-    """Bytes that a value takes in a status.
+    """Return the bytes that a value takes in a status.
 
-    A lone surrogate, which no UTF-8 holds, counts as its escape.
+    A lone surrogate, which UTF-8 cannot encode, counts as its escape.
     """
     return len(to_json(value).encode("utf-8", "backslashreplace"))
 
 
 def count_values(value: Any) -> int:
-    """How many values there are in a value, its keys and itself counted."""
+    """Return how many values there are in a value, its keys and itself counted."""
     if isinstance(value, Mapping):
         return 1 + len(value) + sum(map(count_values, value.values()))
     if isinstance(value, list | tuple):
@@ -83,8 +83,9 @@ def count_values(value: Any) -> int:
 
 
 def check_size(value: Any, limit: int, what: str, path: str = "") -> int:
-    """The size of `value` in bytes; SpecError TooLarge with both sizes if it is more than
-    `limit`.
+    """Return the size of `value` in bytes.
+
+    Raises SpecError TooLarge with both sizes if it is more than `limit`.
     """
     size = len(value) if isinstance(value, bytes) else measure(value)
     if size > limit:
@@ -101,5 +102,5 @@ def _verb(what: str) -> str:
 
 
 def describe_size(size: int) -> str:
-    """A number of bytes as a person reads it, and exactly."""
+    """Describe a number of bytes for a person, and exactly."""
     return f"{size} bytes" if size < KIB else f"{size / KIB:.1f} KiB ({size} bytes)"

@@ -1,6 +1,8 @@
-"""Secrets in texts that are shown: a program's last words go into a status that many may read.
+"""Mask secrets in texts that are shown: the end of a program's log goes into a status that many can
+read.
 
-Owns what looks like a secret. Pure. What it misses is the program's own to keep quiet about.
+Owns what looks like a secret. Pure. A program must not log a secret that this module cannot
+recognize.
 """
 
 from __future__ import annotations
@@ -21,21 +23,21 @@ _PATTERNS = (
     re.compile(r"(?i)\b((?:authorization:\s*)?(?:bearer|basic)\s+)[\w.~+/=-]{8,}"),
     re.compile(r"(://)[^/@\s]+(?=@)"),
 )
-#: Tokens that say what they are.
+#: Tokens with a recognizable prefix.
 _BARE = re.compile(
     r"\b(?:eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*|gh[pousr]_\w{20,}|glpat-[\w-]{16,}|AKIA[0-9A-Z]{16}|xox[abprs]-[\w-]{10,})"
 )
-#: Shorter values are words of the language: hiding them would hide the message.
+#: Shorter values are ordinary words: hiding them would hide the message.
 _SHORTEST = 4
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a variable of this name holds what should not be shown."""
+    """Return whether a variable of this name holds a secret."""
     return _NAME.search(name) is not None
 
 
 def mask(text: str, secrets: Iterable[str] = ()) -> str:
-    """`text` without these values and without what looks like a password or token."""
+    """Return `text` without these values and without what looks like a password or token."""
     for secret in sorted((one for one in secrets if len(one) >= _SHORTEST), key=len, reverse=True):
         text = text.replace(secret, _HIDDEN)
     for pattern in _PATTERNS:

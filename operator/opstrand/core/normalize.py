@@ -1,7 +1,7 @@
-"""An object as a cluster gives it back: who works without one must see the same, or the same file
-would run differently there.
+"""Convert an object to the form in which a cluster returns it, so that a file runs the same without
+a cluster.
 
-Owns what the API server does to any JSON that it keeps. Must not know what the object means.
+Owns what the API server does to any JSON that it stores. Must not know what the object means.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from typing import Any
 
 
 def as_stored(value: Any) -> Any:
-    """Keys by the alphabet, sequences as lists, whole floats as integers (from where on Go writes
-    an exponent, they stay floats).
+    """Return keys in alphabetical order, sequences as lists, whole floats as integers.
+
+    Floats that Go writes with an exponent stay floats.
     """
     if isinstance(value, dict):
         return {key: as_stored(value[key]) for key in sorted(value)}

@@ -1,6 +1,6 @@
-"""One operation, ready to be resolved: what `compile` makes, and what every later step reads.
+"""One operation, ready to be resolved: the result of `compile`, which every later step reads.
 
-Owns the names of its parts. Must not know how it came about.
+Owns the names of its parts. Must not know how it was made.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from opstrand.spec.params import Param
 class Node:
     """One operation of a pipeline.
 
-    `compiled` is None where its component is not known here (hubRef).
+    `compiled` is None if its component is not known here (hubRef).
     """
 
     name: str
@@ -29,7 +29,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Compiled:
-    """Mappings and lists are as the user wrote them, merged, not rendered."""
+    """A compiled operation. Mappings and lists are as the user wrote them, merged, not rendered."""
 
     name: str | None
     kind: str
@@ -64,5 +64,5 @@ class Compiled:
     nodes: Mapping[str, Node] = field(default_factory=dict, compare=False, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """The compiled file, in the format's own words."""
+        """Return the compiled file, in the format's own keys."""
         return {"version": 1.1, "kind": "compiled_operation", **self.merged}

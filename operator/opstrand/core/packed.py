@@ -1,9 +1,9 @@
-"""Large bodies as bytes: what a user stored in one object must not take twenty times its size in
-this process.
+"""Keep large bodies as bytes, so that one object does not take twenty times its size in this
+process.
 
-Owns what stays readable of a large Operation or Component, its head, and how the whole is had from
-it. JSON of many small parts takes up to twenty times its text as Python objects; compressed it
-takes a tenth. Must not know who reads what.
+Owns what stays readable of a large Operation or Component, its head, and how to restore the whole.
+JSON of many small parts takes up to twenty times its text as Python objects; compressed it takes a
+tenth. Must not know who reads what.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 
 from opstrand.core import names
 
-#: Bytes of JSON from which a body is packed. What is smaller is decided about where it is, within
-#: milliseconds.
+#: The size in bytes of JSON from which a body is packed. A smaller one is decided on in this
+#: process, within milliseconds.
 LARGE = 32 * 1024
-#: What a decision may read of a run without its file. The rest of a status is the user's data, and
-#: as large as that.
+#: The status keys that a decision may read without the polyaxonfile. The rest of a status is the
+#: user's data, and as large as that.
 STATUS = (
     *(
         "uuid",
@@ -47,18 +47,18 @@ _METADATA = (
     "generateName",
 )
 _LABELS = ("velero.io/restore-name", names.MANAGED_BY, names.UUID_LABEL, names.CREATED_BY)
-#: Characters of a text that stays.
+#: The most characters of a text that stays in a head.
 _SHORT = 256
 
 
 class Head(dict[str, Any]):
-    """A body without its bulk. `packed` is the whole of it."""
+    """A body without its bulk. `packed` is the whole body."""
 
     packed: bytes = b""
 
 
 def pack(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The body itself where it is small, else its head."""
+    """Return the body itself if it is small, else its head."""
     if isinstance(body, Head):
         return body
     text = json.dumps(body)
@@ -98,7 +98,7 @@ def _head_of_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def empty(value: Any) -> Any:
-    """What stands in a head for a value that is not in it."""
+    """Return the placeholder in a head for a value that is not in it."""
     if isinstance(value, Mapping):
         return {}
     if isinstance(value, list):
@@ -111,12 +111,12 @@ def is_large(body: Mapping[str, Any] | None) -> bool:
 
 
 def to_parcel(body: Mapping[str, Any] | None) -> bytes | Mapping[str, Any] | None:
-    """The whole body as it goes to a worker: a large one stays packed."""
+    """Return the whole body in the form that is sent to a worker: a large one stays packed."""
     return body.packed if isinstance(body, Head) else body
 
 
 def from_parcel(parcel: bytes | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """The whole body again."""
+    """Restore the whole body from that form."""
     if not isinstance(parcel, bytes):
         return parcel
     body: Mapping[str, Any] = json.loads(zlib.decompress(parcel))
@@ -124,5 +124,5 @@ def from_parcel(parcel: bytes | Mapping[str, Any] | None) -> Mapping[str, Any] |
 
 
 def unpack(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The whole of a body that may be a head."""
+    """Return the whole of a body that may be a head."""
     return from_parcel(to_parcel(body)) or {}

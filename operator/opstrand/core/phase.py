@@ -1,6 +1,6 @@
-"""The phases of a run, and what each is called by the published client.
+"""The phases of a run, and the published client's name for each.
 
-Owns the vocabulary and its orders; `lifecycle` decides which one a run is in.
+Owns the vocabulary and its orders; `runtimes` decides which phase a run is in.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Phase(StrEnum):
 
     @property
     def published(self) -> str:
-        """The status that the published client knows for it."""
+        """The status by which the published client knows it."""
         return PUBLISHED[self]
 
 
@@ -59,7 +59,7 @@ PUBLISHED = {
 
 
 def parse_phase(status: object) -> Phase:
-    """The phase that a status holds; Created where it holds none or one that we do not know."""
+    """Return the phase in a status; Created if it has none or an unknown one."""
     value = status.get("phase") if isinstance(status, dict) else None
     try:
         return Phase(str(value))
@@ -67,7 +67,7 @@ def parse_phase(status: object) -> Phase:
         return Phase.CREATED
 
 
-#: What `Starting` may be stuck on, by the operator's reason.
+#: What `Starting` may be stuck on: the operator's reason -> the published status.
 _STUCK = {
     "Unschedulable": "unschedulable",
     "ImagePullFailed": "warning",
@@ -83,14 +83,15 @@ _STUCK = {
 
 
 def published_status(status: object) -> str:
-    """The status of the published lifecycle that a run is in."""
+    """Return the status of the published lifecycle that a run is in."""
     phase = parse_phase(status)
     reason = str(status.get("reason")) if isinstance(status, dict) else ""
     return _STUCK.get(reason, phase.published) if phase is Phase.STARTING else phase.published
 
 
 def is_frozen(status: Mapping[str, Any]) -> bool:
-    """Whether everything that the run will ever need is written: the name of what it runs as comes
-    with the rest.
+    """Return whether everything that the run will ever need is written.
+
+    The name of the Pod or service is written together with the rest.
     """
     return bool((status.get("pod") or {}).get("name")) or "service" in status

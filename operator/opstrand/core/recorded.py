@@ -1,4 +1,4 @@
-"""The status of a run as it is read: what has its proper shape, and nothing else.
+"""Read the status of a run: only what has its proper shape.
 
 A person with the rights can write any status. Every reader goes through `read_status`, so that none
 of them can fail on a missing key, a wrong type or an odd text; the operator's next write then
@@ -21,14 +21,15 @@ _Check = Callable[[Any], bool]
 
 
 def read_status(body: Mapping[str, Any]) -> Status:
-    """The sound part of the status of an Operation."""
+    """Return the sound part of the status of an Operation."""
     status = body.get("status")
     return _read_keys(status, _KEYS) if isinstance(status, Mapping) else {}
 
 
 def read_own_status(body: Mapping[str, Any]) -> Status:
-    """The same for the operator: the names of what a run was made of follow from the run's own, and
-    any other would name a foreign object.
+    """Return the status for the operator, with the names of the run's own objects only.
+
+    They follow from the run's name; any other name would mean a foreign object.
     """
     status, metadata = read_status(body), body["metadata"]
     name, uuid = str(metadata["name"]), names.run_uuid(str(metadata["uid"]))
@@ -36,7 +37,7 @@ def read_own_status(body: Mapping[str, Any]) -> Status:
         is_own = status["service"]["name"] == names.service_name(name, uuid)
         return status if is_own else _without(status, "service", "pod")
     if status.get("kind") == "service":
-        # What the service was made of is lost: it is frozen again, under the same names.
+        # The facts of the service are lost: it is frozen again, under the same names.
         return _without(status, "pod") if "pod" in status else status
     expected = names.pod_name(name, uuid, status.get("attempt", 0))
     if not status.get("pod") or status["pod"].get("name") == expected:
@@ -49,7 +50,7 @@ def _without(status: Status, *keys: str) -> Status:
 
 
 def parse_moment(text: object) -> datetime | None:
-    """A time of RFC 3339 with its zone; None for anything else."""
+    """Parse an RFC 3339 time with its zone; None for anything else."""
     try:
         moment = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
@@ -61,8 +62,9 @@ def parse_moment(text: object) -> datetime | None:
 
 
 def _read_keys(found: Mapping[Any, Any], checks: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The mapping without the keys whose value has another shape; the very same mapping where there
-    is none.
+    """Return the mapping without the keys whose value has another shape.
+
+    If there are none, it is the very same mapping.
     """
     wrong = [
         key
@@ -87,8 +89,9 @@ def _fits(value: Any, check: Any) -> bool:
 
 
 def _read_part(value: Any, check: Any) -> Any:
-    """A mapping or a list of mappings with its own keys checked; an item without a key that it
-    needs is left out.
+    """Return a mapping or a list of mappings with its own keys checked.
+
+    An item without a required key is left out.
     """
     if isinstance(check, dict):
         return _read_keys(value, check)
@@ -108,7 +111,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_object_name(value: Any) -> bool:
-    """A text that can stand in a URL as one part of its path."""
+    """Return whether a text can be one part of a URL's path."""
     return (
         isinstance(value, str) and len(value) <= 253 and _OBJECT_NAME.fullmatch(value) is not None
     )
@@ -135,7 +138,7 @@ def _is_texts(value: Any) -> bool:
 
 
 def _is_limit(value: Any) -> bool:
-    """A whole number of seconds or tries, as a template may give it."""
+    """Accept a whole number of seconds or tries, as a template may give it."""
     try:
         return value is None or (
             not isinstance(value, bool) and 0 <= int(float(str(value))) <= _MOST
@@ -178,7 +181,7 @@ def _is_port(value: Any) -> bool:
 
 
 def _is_service(value: Any) -> bool:
-    """All that others need to reach it: one without is none."""
+    """Check everything that clients need to reach a service: one without it does not count."""
     if not isinstance(value, Mapping) or not all(
         isinstance(value.get(key), str) for key in ("name", "host", "baseUrl")
     ):
@@ -196,7 +199,7 @@ def _is_service(value: Any) -> bool:
     )
 
 
-#: Larger than any count or time that means something, small enough for every calculation with it.
+#: Larger than any meaningful count or time, small enough for every calculation with it.
 _MOST = 2**31
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _POD = {"name": _is_object_name, "uid": _is_text, "node": _is_text}
@@ -221,8 +224,8 @@ _TERMINATION: dict[str, Any] = {
     "probe": _is_probe,
     "podFailurePolicy": _is_policy,
 }
-#: A function says whether a value fits; a dict has those of a mapping's keys; a list those of an
-#: item's keys and the keys it needs.
+#: A function checks a value; a dict has the checks of a mapping's keys; a list has the checks of an
+#: item's keys, and the keys that an item needs.
 _KEYS: dict[str, Any] = {
     **dict.fromkeys(
         ("uuid", "kind", "phase", "reason", "message", "description", "podDigest"), _is_text

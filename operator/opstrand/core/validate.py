@@ -1,9 +1,8 @@
-"""The whole judgement of an operation that is to be created: values, names in templates, and a
-trial of resolving and rendering.
+"""Validate an operation completely before it is created: values, names in templates, and a trial of
+resolving and rendering.
 
-Owns the order of these checks, for the command line and the API alike: nothing is created that
-could be known to fail. Must not look at runs: what needs one, or a hub's component, is left for
-later.
+Owns the order of these checks, for the command line and the API alike: nothing is created that is
+known to fail. Must not look at runs: what needs one, or a hub's component, is left for later.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ from opstrand.core.templates.meter import Evaluate, metered
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.text import find_nearest, suggest
 
-#: Each stands for what a template will give, and no file holds one.
+#: Each stands for the result of a template; no file contains one.
 _STAND_INS = ("/\u241a", "/\u241b")
-#: What is only noted of a file that is not to run now: it may be written for another version, or
-#: for others to fill in.
+#: Problems that are only noted for a file that is not to run now: it may be written for another
+#: version, or for a person to fill in.
 _UNTIL_IT_RUNS = ("NotSupported", "Placeholder")
 #: Names that every template can read besides the run's own values.
 _ALWAYS = ("globals", "params", "connections", "init")
-#: Parts of a pipeline that are judged as operations of their own.
+#: Parts of a pipeline that are validated as operations of their own.
 _CHILDREN = ("operations", "components")
 
 
@@ -52,9 +51,11 @@ def validate_compiled(
     is_run: bool = True,
     catalog: Catalog | None = None,
 ) -> tuple[list[Problem], list[str]]:
-    """All that is wrong, and notes of what is not judged here. `complete`: every required value
-    must be there. `is_run`: it is about to be created, so that what this version does not run is
-    wrong too. `catalog`: the connections that it may name (None: not known).
+    """Return all problems, and notes on what is not validated here.
+
+    `complete`: every required value must be there. `is_run`: the operation is about to be created,
+    so what this version does not run is a problem too. `catalog`: the connections that it may name
+    (None: not known).
     """
     evaluate = metered(evaluate)
     wrong = check_values(compiled, evaluate=evaluate)
@@ -80,21 +81,21 @@ def _validate_work(
     is_sound: bool = True,
     is_child: bool = False,
 ) -> list[Problem]:
-    """What is wrong with what would run. `is_sound`: nothing is wrong with its values."""
+    """Find the problems of what would run. `is_sound`: its values have no problems."""
     problems = list(islice(_validate_names(compiled), MAX_PROBLEMS))
     if compiled.kind == "dag":
         return problems + list(
             islice(_validate_operations(compiled, evaluate, catalog), MAX_PROBLEMS)
         )
     if compiled.kind not in RUN_KINDS:
-        # What their templates may read besides is known to who runs them.
+        # Which other names their templates may read is unknown here.
         return problems
     if is_sound:
         problems += _validate_fetched(compiled)
-    # The runs of a matrix get values of their own: only what holds for all of them is judged here.
+    # The runs of a matrix get values of their own: only what holds for all of them is checked here.
     is_whole = is_sound and not problems and not compiled.matrix
     if not is_whole or not _validate_plan(compiled, evaluate, catalog, problems, is_child=is_child):
-        # Where values are missing or wrong, what needs none is judged all the same.
+        # If values are missing or wrong, check at least what needs none.
         problems += _validate_shape(compiled)
     return problems
 
@@ -102,9 +103,9 @@ def _validate_work(
 def _validate_operations(
     pipeline: Compiled, evaluate: Evaluate, catalog: Catalog | None
 ) -> Iterator[Problem]:
-    """The same of every operation of a pipeline, each of which becomes a run.
+    """Do the same for every operation of a pipeline, each of which becomes a run.
 
-    Their values were judged with the pipeline's graph.
+    Their values were validated with the pipeline's graph.
     """
     for node in pipeline.nodes.values():
         if node.compiled is not None:
@@ -120,9 +121,9 @@ def _validate_plan(
     *,
     is_child: bool,
 ) -> bool:
-    """What only resolving and rendering can find.
+    """Add the problems that only resolving and rendering can find.
 
-    Whether that was everything: no other run is needed, and nothing went wrong.
+    Return whether the check is complete: it needed no other run, and found no problem.
     """
     if compiled.joins:
         return False
@@ -138,15 +139,15 @@ def _validate_plan(
         )
         check_plan(plan, is_built=bool(compiled.build))
     except SpecError as error:
-        # Where the catalog of connections is the cluster's, what a template reads of one is not
-        # known here.
+        # Without the catalog of connections, which is the cluster's, what a template reads of one
+        # is unknown here.
         problems += (one for one in error.problems if one.reason != CATALOG_NOT_GIVEN)
         return False
     return True
 
 
 def _validate_fetched(compiled: Compiled) -> Iterator[Problem]:
-    """Every value of other runs that `toInit` could not bring, whatever it will be."""
+    """Find every value of another run that `toInit` could not fetch, whatever the value will be."""
     for slot in make_slots(compiled, parse_joins(compiled))[0]:
         if slot.to_init and slot.ask is not None:
             try:
@@ -156,15 +157,16 @@ def _validate_fetched(compiled: Compiled) -> Iterator[Problem]:
 
 
 def _find_stand_in(refs: Iterable[Ref]) -> Identity:
-    """A judge needs somebody to judge for: a run that no ref means, nothing of which is shown."""
+    """Return an identity for the trial that no ref names; none of it is shown."""
     asked = {ref.target for ref in refs}
     uuid = next(text for number in count() if (text := f"{number:032x}") not in asked)
     return Identity(uuid=uuid, name="check", project="check")
 
 
 def validate_connections(compiled: Compiled, catalog: Catalog) -> Iterator[Problem]:
-    """Every connection by name that the catalog does not have; one that a template names is known
-    when it is rendered.
+    """Find every named connection that the catalog does not have.
+
+    A name that a template gives is known when it is rendered.
     """
     named = [
         (f"run.connections[{index}]", name)
@@ -185,21 +187,19 @@ def validate_connections(compiled: Compiled, catalog: Catalog) -> Iterator[Probl
 
 
 def _list(value: Any) -> list[Any]:
-    """A section's items; a template that makes the whole of it has none yet."""
+    """Return a section's items; none if a template makes the whole section."""
     return list(value) if isinstance(value, list | tuple) else []
 
 
 def _validate_shape(compiled: Compiled) -> Iterator[Problem]:
-    """What is wrong with the Pod that is asked for whatever its templates will give: what they give
-    changes nothing of it.
-    """
+    """Find the problems of the Pod that do not depend on what its templates give."""
     first, second = (_try_shape(compiled, text) for text in _STAND_INS)
     others = set(second)
     yield from (one for one in first if one in others)
 
 
 def _try_shape(compiled: Compiled, text: str) -> Sequence[Problem]:
-    """What is wrong with the Pod if every template in it gives this text."""
+    """Find the problems of the Pod if every template in it gives this text."""
     run = {key: _fill(part, text) for key, part in compiled.run.items() if not _is_made(part)}
     own = {"queue": _fill(compiled.queue, text)}
     for name, section in {"plugins": compiled.plugins, "termination": compiled.termination}.items():
@@ -225,8 +225,9 @@ def _try_shape(compiled: Compiled, text: str) -> Sequence[Problem]:
 
 
 def _is_made(part: Any) -> bool:
-    """Whether a template makes a whole section, or one of its items: of what shape, nobody knows
-    yet.
+    """Return whether a template makes a whole section, or one of its items.
+
+    Its shape is unknown then.
     """
     return any(
         isinstance(one, str) and is_template(one)
@@ -235,7 +236,7 @@ def _is_made(part: Any) -> bool:
 
 
 def _fill(value: Any, text: str) -> Any:
-    """The value with `text` for every text that has a template in it, keys too."""
+    """Return the value with `text` for every text that has a template in it, keys too."""
     if isinstance(value, str):
         return text if is_template(value) else value
     if isinstance(value, Mapping):
@@ -246,7 +247,7 @@ def _fill(value: Any, text: str) -> Any:
 
 
 def _collect_names(compiled: Compiled) -> list[str]:
-    """The names that templates of this operation can read."""
+    """Return the names that templates of this operation can read."""
     params = [join.get("params") for join in compiled.joins or () if isinstance(join, Mapping)]
     joined = [name for given in params if isinstance(given, Mapping) for name in given]
     declared = [io.name for io in (*compiled.inputs, *compiled.outputs)]
@@ -256,9 +257,9 @@ def _collect_names(compiled: Compiled) -> list[str]:
 
 
 def _validate_names(compiled: Compiled) -> Iterator[Problem]:
-    """Every look-up of a name that nobody declared.
+    """Find every look-up of an undeclared name.
 
-    What is more than a look-up may test a name, and is judged by rendering.
+    An expression that is more than a look-up may test a name: rendering checks it.
     """
     names = _collect_names(compiled)
     values = {
@@ -302,7 +303,7 @@ def _find_unknown(parts: Mapping[str, Any], known: tuple[str, ...]) -> Iterator[
 
 
 def _iter_texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Every text with its path: unlike `template.iter_texts`, which needs none."""
+    """Yield every text with its path, unlike `template.iter_texts`."""
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, Mapping):

@@ -127,7 +127,8 @@ def expected_types(ask: Ask) -> tuple[str, ...]:
     """
     if ask.section == "files":
         return ("artifacts", "dict", "any")
-    if not ask.name:  # a text takes these two as JSON, as measured
+    if not ask.name:
+        # As measured, an input of type str accepts `io` and `artifacts` as JSON.
         return (
             "dict",
             "metadata",

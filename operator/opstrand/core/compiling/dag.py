@@ -261,7 +261,7 @@ def _check_asks(
         try:
             ref, ask = check_ref(name, param)
         except SpecError:
-            continue  # said by check_values
+            continue  # check_values reports it
         giver = pipeline if ref.kind == "dag" else givers.get(ref.target)
         if ref.kind != "runs" and giver is not None:
             yield from _check_ask(declared[name], ref, ask, giver, f"params.{name}.value")

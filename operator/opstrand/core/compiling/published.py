@@ -107,7 +107,7 @@ def _read_value(slot: Slot, frozen: Mapping[str, Any]) -> Any:
     if slot.name in known:
         value = known[slot.name]
     elif slot.ref is not None or slot.join is not None:
-        return None  # what is written names a value of another run
+        return None  # the written value names one of another run
     else:
         value = slot.value
     return restore(value, slot.io.type, is_list=bool(slot.io.is_list)) if slot.io else value

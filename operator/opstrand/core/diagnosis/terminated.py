@@ -225,7 +225,7 @@ def find_refusal(pod: Pod) -> Observation | None:
     return _failed(pod, "NodeRefused", words, Fault.PLATFORM)
 
 
-# -- words -----------------------------------------------------------------------------------------
+# -- messages --------------------------------------------------------------------------------------
 
 
 def describe_end(pod: Pod, container: ContainerStatus, end: Mapping[str, Any]) -> tuple[str, str]:

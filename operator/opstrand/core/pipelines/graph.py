@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 
 
 def topological_stages(upstreams: Mapping[str, Set[str]]) -> list[list[str]]:
-    """Names in stages: each depends only on earlier ones. Those on a cycle, or behind one, are left
-    out.
+    """Sort names into stages, each of which depends only on earlier ones.
 
-    Names within a stage are sorted.
+    Names on a cycle, or behind one, are left out. Names within a stage are sorted.
     """
     waits = {name: len(before & upstreams.keys()) for name, before in upstreams.items()}
     behind: dict[str, list[str]] = {name: [] for name in upstreams}
@@ -35,8 +34,9 @@ def topological_stages(upstreams: Mapping[str, Set[str]]) -> list[list[str]]:
 
 
 def find_cycles(upstreams: Mapping[str, Set[str]]) -> Iterator[list[str]]:
-    """Cycles that share no name with one that came before, each with its first name repeated at the
-    end; none if there is none.
+    """Yield cycles, none of which shares a name with an earlier one.
+
+    Each cycle repeats its first name at the end.
     """
     left = _Unsorted(upstreams)
     for name in upstreams:
@@ -47,8 +47,9 @@ def find_cycles(upstreams: Mapping[str, Set[str]]) -> Iterator[list[str]]:
 
 
 class _Unsorted:
-    """The names that are on a cycle or behind one, kept so while names are taken away: each edge is
-    looked at once for that.
+    """The names that are on a cycle or behind one, kept up to date while names are removed.
+
+    Each edge is looked at once for that.
     """
 
     def __init__(self, upstreams: Mapping[str, Set[str]]) -> None:
@@ -62,7 +63,7 @@ class _Unsorted:
         self.remove([name for name, count in self._waits.items() if count == 0])
 
     def remove(self, gone: Sequence[str]) -> None:
-        """Take names away, and all that waits for nothing else then."""
+        """Remove names, and all names that then wait for nothing else."""
         following = list(gone)
         while following:
             name = following.pop()
@@ -75,7 +76,7 @@ class _Unsorted:
                     following.append(other)
 
     def walk(self, name: str) -> list[str]:
-        """The cycle that is met on the way upstream: each name that is left waits for one that is
+        """Return the cycle found on the way upstream: each name that is left waits for one that is
         left.
         """
         seen: dict[str, int] = {}

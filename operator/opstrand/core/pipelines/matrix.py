@@ -1,8 +1,9 @@
-"""The runs that a matrix makes: the params of each, in order.
+"""Expand a matrix into the params of each of its runs, in order.
 
 Owns what a space of values contains and how values are drawn. A drawing is a function of its seed,
-here and everywhere: the generator is ours, so that no release of a library changes what a seed
-means. Must not know what the params are for. Matrices are judged, but not run by this version.
+on every machine: the generator is opstrand's own, so that no release of a library changes what a
+seed means. Must not know what the params are for. This version validates matrices, but does not run
+them.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ Params = dict[str, Any]
 EXPANDED = ("mapping", "grid", "random")
 MAX_RUNS = 10_000
 _TOO_MANY = f"at most {MAX_RUNS:,} are made: set numRuns or make the spaces smaller"
-#: Where counting ends.
+#: The number at which counting stops.
 _ENDLESS = 10**15
-#: Values of spaces that are listed to be checked, of all spaces together, and params of all runs
-#: together.
+#: The most values of all spaces together that are listed for validation, and the most params of all
+#: runs together.
 _CHECKED, _PARAMS = 20_000, 500_000
 _BEYOND = "its values are beyond what a number can be"
-#: Draws in a row that gave nothing new, after which the space is taken to be used up.
+#: Consecutive draws without a new value after which the space counts as used up.
 _STALLED = 2_000
 
 
 def expand(matrix: Mapping[str, Any], *, seed: int = 0) -> list[Params]:
-    """The params of every run. `seed` is used where the matrix has none of its own.
+    """Return the params of every run. `seed` is used if the matrix has none of its own.
 
     Raises SpecError: NotSupported for kinds that need a tuner, InvalidSpec for spaces without an
     end, TooLarge above 10,000 runs.
@@ -59,8 +60,9 @@ def expand(matrix: Mapping[str, Any], *, seed: int = 0) -> list[Params]:
 
 
 def check_spaces(matrix: Mapping[str, Any], inputs: Sequence[IO]) -> list[Problem]:
-    """What is wrong with a matrix before anything runs: distributions in a grid, spaces that do not
-    fit their inputs.
+    """Validate the spaces of a matrix before anything runs.
+
+    Finds distributions in a grid, and spaces that do not fit their inputs.
     """
     kind = matrix.get("kind")
     if "params" not in matrix or is_template(matrix["params"]):
@@ -75,8 +77,9 @@ def check_spaces(matrix: Mapping[str, Any], inputs: Sequence[IO]) -> list[Proble
 
 
 def check_size(matrix: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with how many runs a grid makes: a space that cannot be listed, or more
-    combinations than are ever run.
+    """Validate how many runs a grid makes.
+
+    Finds a space that cannot be listed, and more combinations than the limit.
     """
     if matrix.get("kind") != "grid" or is_template(matrix.get("params")):
         return []
@@ -96,8 +99,8 @@ def check_size(matrix: Mapping[str, Any]) -> list[Problem]:
 
 
 def iter_values(matrix: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """(place, param, value) of every value that stands in the file, or in a list that can be made
-    of it.
+    """Yield (place, param, value) of every value in the file, or in a list that the
+    file describes.
     """
     rows = matrix.get("values") if matrix.get("kind") == "mapping" else None
     if isinstance(rows, list):
@@ -138,22 +141,22 @@ def _list_soundly(space: Space) -> Sequence[Any]:
     try:
         return list_points(space)
     except SpecError:
-        return []  # told by check_size
+        return []  # check_size reports it
 
 
 def given_names(matrix: Mapping[str, Any] | None) -> frozenset[str]:
-    """The params that every run of the matrix gets."""
+    """Return the params that every run of the matrix gets."""
     names = [frozenset(row) for row in _rows(matrix)]
     return frozenset.intersection(*names) if names else frozenset()
 
 
 def matrix_names(matrix: Mapping[str, Any] | None) -> list[str]:
-    """The params that some run of the matrix gets."""
+    """Return the params that some run of the matrix gets."""
     return list(dict.fromkeys(name for row in _rows(matrix) for name in row))
 
 
 def _rows(matrix: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """What tells the names of a run's params, without making the runs."""
+    """Return mappings with the names of the runs' params, without making the runs."""
     rows = (
         []
         if matrix is None
@@ -173,7 +176,7 @@ def _misfit(kind: str, space: Space, type_name: str | None, *, is_declared: bool
     if kind == "bayes" and space.is_drawn and space.kind != "uniform":
         return f"a bayesian search accepts uniform distributions only, found {space.kind}"
     form = FORMS.get(space.kind)
-    # An undeclared param has no type that a value could miss.
+    # An undeclared param has no type that a value could mismatch.
     if form is not None and is_declared and type_name not in form.input_types:
         found = f"of type {type_name}" if type_name else "without a type"
         return (
@@ -210,7 +213,7 @@ def _bounded(runs: Iterator[Any] | list[Any]) -> list[Any]:
 
 
 def _combine(listed: Mapping[str, Sequence[Any]]) -> Iterator[Params]:
-    """Every combination, one at a time; the last param changes fastest."""
+    """Yield every combination, one at a time; the last param changes fastest."""
     if not all(map(len, listed.values())):
         return
     at = dict.fromkeys(listed, 0)
@@ -229,8 +232,9 @@ def _combine(listed: Mapping[str, Sequence[Any]]) -> Iterator[Params]:
 
 
 class Points(Sequence[Any]):
-    """The values of a space by their number, each made when it is asked for: a file may name more
-    of them than fit.
+    """The values of a space by index, each made when it is read.
+
+    A file may describe more values than fit in memory.
     """
 
     def __init__(self, count: int, at: Callable[[int], Any]) -> None:
@@ -249,7 +253,7 @@ class Points(Sequence[Any]):
 
 
 def list_points(space: Space, path: str = "") -> Sequence[Any]:
-    """Every value of a space that has an end."""
+    """Return every value of a space that has an end."""
     _known(space.value, f"{path}.value")
     contents = space.contents()
     if space.kind == "choice":
@@ -265,7 +269,7 @@ def list_points(space: Space, path: str = "") -> Sequence[Any]:
 
 
 def _check_finite(points: Points) -> Points:
-    """The first ones, the middle and the last are made: every space here goes one way only."""
+    """Check the first values, the middle and the last: every space here is monotonic."""
     for index in {0, 1, len(points) // 2, len(points) - 1} & set(range(len(points))):
         value = points[index]
         if isinstance(value, complex) or (isinstance(value, float) and not math.isfinite(value)):
@@ -327,7 +331,7 @@ _LISTS: Mapping[str, Callable[..., Points]] = {
 
 
 def _draw(spaces: Mapping[str, Space], count: int, seed: Any) -> list[Params]:
-    """`count` different combinations, or all there are."""
+    """Draw `count` different combinations, or all there are."""
     listed = {
         name: list_points(space, f"matrix.params.{name}")
         for name, space in spaces.items()
@@ -357,7 +361,7 @@ def _draw(spaces: Mapping[str, Space], count: int, seed: Any) -> list[Params]:
 def _complete(
     listed: Mapping[str, Sequence[Any]], found: dict[str, Params], count: int
 ) -> list[Params]:
-    """Unlucky draws in a space that has an end: the rest in its own order."""
+    """Fill up with the rest of a finite space in its own order, after too many repeated draws."""
     for params in _combine(listed):
         if len(found) >= count:
             break
@@ -379,18 +383,18 @@ class Generator:
         return mixed ^ (mixed >> 31)
 
     def unit(self) -> float:
-        """Evenly from [0, 1)."""
+        """Draw uniformly from [0, 1)."""
         return (self.next() >> 11) / (1 << 53)
 
     def normal(self) -> float:
-        """From the standard normal distribution (Box and Muller)."""
+        """Draw from the standard normal distribution (Box and Muller)."""
         return math.sqrt(-2 * math.log(1 - self.unit())) * math.cos(2 * math.pi * self.unit())
 
     def pick(self, values: Sequence[Any]) -> Any:
         return values[int(self.unit() * len(values))]
 
     def draw(self, space: Space) -> Any:
-        """One value of a space that can only be drawn."""
+        """Draw one value of a space that cannot be listed."""
         contents = space.contents()
         if space.kind == "pchoice":
             return self._pick_weighted(contents)

@@ -1,8 +1,8 @@
-"""Whether an operation of a pipeline starts, given how those before it ended.
+"""Decide whether an operation of a pipeline starts, given how its upstreams ended.
 
 Owns the meaning of `trigger` and `skipOnUpstreamSkip`. A skipped upstream counts as a success (the
 documents); `one_*` starts early and never gives up before all upstreams are done; only `failed`
-counts as failed. Not called yet: pipelines are judged, but not run by this version.
+counts as failed. Not called yet: this version validates pipelines, but does not run them.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _COUNTS: dict[str, Callable[[str], bool]] = {
 def evaluate_trigger(
     trigger: str | None, skip_on_upstream_skip: bool, statuses: Sequence[str | None]
 ) -> Verdict:
-    """The verdict on an operation whose upstreams ended as `statuses` (None: not yet), in the order
-    in which they ended.
+    """Return the verdict on an operation whose upstreams ended as `statuses` (None: not yet), in
+    the order in which they ended.
 
-    What was decided when one of them ended is not taken back when the next one does.
+    A later end does not change the verdict of an earlier one.
     """
     quantity, _, word = (trigger or DEFAULT_TRIGGER).partition("_")
     counts = _COUNTS[word]
@@ -62,7 +62,7 @@ def evaluate_trigger(
 def _validate(
     quantity: str, counts: bool, all_count: bool, is_skipped: bool, is_last: bool
 ) -> Verdict:
-    """The verdict when one more upstream ended.
+    """Return the verdict when one more upstream ended.
 
     `counts`: it ended as the trigger asks; `all_count`: it and all before it did.
     """

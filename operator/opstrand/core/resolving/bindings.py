@@ -168,7 +168,7 @@ def _check_fit(slot: Slot) -> None:
         convert(given, slot.io.type, is_list=bool(slot.io.is_list))
     except SpecError:
         if not is_known(slot.io.type):
-            return  # which is said of the declaration
+            return  # the declaration's own check reports it
         what = f"{slot.ask} of {slot.ref}" if slot.ref else "a join"
         named = slot.io.type or "values"
         wanted = (

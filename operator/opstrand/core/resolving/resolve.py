@@ -209,7 +209,7 @@ class _Found:
             {name: [self.slots[i] for i in indexes] for name, indexes in pending.items()}, joins
         ):
             if len(problems) >= MAX_PROBLEMS or not lost.isdisjoint(reads):
-                lost.add(name)  # what it reads is wrong already, and told
+                lost.add(name)  # what it reads is wrong, which was reported
                 continue
             for index in pending[name]:
                 wrong = self._try_to_settle(index, scope, find)
@@ -328,7 +328,7 @@ def _order(
     try:
         yield from ((name, graph[name]) for name in TopologicalSorter(graph).static_order())
     except CycleError as error:
-        circle = error.args[1][::-1]  # in the direction of reading
+        circle = error.args[1][::-1]  # in the order in which they read each other
         path = pending[circle[0]][0].path
         raise SpecError(
             "TemplateError", f"the values read each other in a circle: {' -> '.join(circle)}", path

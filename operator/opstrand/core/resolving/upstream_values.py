@@ -77,7 +77,7 @@ def is_early(ask: Ask) -> bool:
 def _is_address(ask: Ask) -> bool:
     """Return whether the value is a service's address.
 
-    Who reads it expects the service to answer, so it counts only while the service runs.
+    A reader expects the service to answer, so it counts only while the service runs.
     """
     return ask.section == "globals" and ask.name in SERVICE_GLOBALS
 

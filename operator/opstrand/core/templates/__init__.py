@@ -1,4 +1,4 @@
-"""What a template may read, and what becomes of it.
+"""What a template may read, and how it is rendered.
 
 Must not know where a value came from.
 """

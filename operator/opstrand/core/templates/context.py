@@ -24,7 +24,7 @@ _FACTS = ("value", "type", "connection", "as_str", "as_arg")
 
 @dataclass(frozen=True)
 class ParamView(View):
-    """`params.<name>`: a value with what is declared about it.
+    """`params.<name>`: a value with its declaration.
 
     `as_str` and `as_arg` are made when they are read.
     """
@@ -69,15 +69,15 @@ class ParamView(View):
 
     @cached_property
     def as_arg(self) -> Any:
-        """`--name=value`, a flag's `--name`, or what `argFormat` makes of it; empty for what has no
+        """`--name=value`, a flag's `--name`, or the rendered `argFormat`; empty for an absent
         value.
         """
         if self.value is None:
             return ""
         if self.io and self.io.arg_format:
             path = f"inputs.{self.name}.argFormat"
-            # Its own text was written by the author of the file, and stays that wherever the
-            # argument goes.
+            # The author of the file wrote the text of the `argFormat`, and it keeps that trace
+            # wherever the argument goes.
             return render_one(
                 self.io.arg_format,
                 {self.name: self.value},
@@ -99,14 +99,14 @@ class ParamView(View):
             return {**plain, "as_arg": self.as_arg}
         except Exhausted:
             raise
-        except SpecError:  # its own template is at fault: that is an error only for who reads it
+        except SpecError:  # a wrong argFormat is an error only where as_arg is read
             return plain
 
 
 class ParamsView(View):
     """`params`: every value by name, and `as_args`.
 
-    Filled as values settle; what is made of all of them is made once.
+    It is filled as values settle; what is made of all of them is made once.
     """
 
     def __init__(self) -> None:
@@ -131,7 +131,7 @@ class ParamsView(View):
         return len(self.views) + 1
 
     def as_args(self) -> list[Any]:
-        """The non-empty arguments of inputs, outputs and context values, in that order."""
+        """Return the non-empty arguments of inputs, outputs and context values, in that order."""
         if self._args is None:
             self._args = [
                 arg
@@ -164,20 +164,21 @@ class Scope:
     ) -> None:
         """Make a value readable.
 
-        Of one name in inputs and outputs the later one counts: add outputs after inputs.
+        If inputs and outputs share a name, the later one counts: add outputs after inputs.
         """
         view = ParamView(name, value, io, connection, self._evaluate)
         self.params.add(view)
         self.values[name] = (f"--{name}" if value else "") if view.is_flag else value
 
     def add_not_given(self, *names: str, reason: str, message: str) -> None:
-        """`connections` and `init` where no catalog is known: no text that reads them can be
-        rendered.
+        """Add names such as `connections` and `init` whose values are unknown without a catalog.
+
+        No text that reads them can be rendered.
         """
         for name in names:
             self.values.setdefault(name, NotGiven(reason, message))
 
     def add_mappings(self, **named: Mapping[str, Any]) -> None:
-        """`connections` and `init`: they give way to a value of the same name."""
+        """Add `connections` and `init`; a value of the same name wins over them."""
         for name, mapping in named.items():
             self.values.setdefault(name, dict(mapping))

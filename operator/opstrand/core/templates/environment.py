@@ -1,10 +1,10 @@
-"""The environment of the full template language: what a template may call, and that it prints
-values only.
+"""The environment of the full template language: what a template may call, and that it prints only
+values.
 
-Owns the immutable sandbox, the package's filter and test of our own, what an unknown name does, and
-what becomes of objects that are no values (methods, functions, macros, namespaces, iterators): they
-may be called and walked through, but have no text, whatever filter, operator or format asks for
-one, since their own would show an address in memory. Must not compile or evaluate a template.
+Owns the immutable sandbox, the package's filter and opstrand's own test, what an unknown name does,
+and the handling of objects that are no values (methods, functions, macros, namespaces, iterators):
+they may be called and iterated, but have no text, whatever filter, operator or format requests one,
+since their default text would show a memory address. Must not compile or evaluate a template.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _OBJECTS = (Macro, LoopContext, TemplateReference, BlockReference)
 
 
 class UnknownName(jinja2.UndefinedError):
-    """A name that does not exist was used; `name` is None where it was a part of a value."""
+    """A name that does not exist was used; `name` is None if it was a part of a value."""
 
     def __init__(self, message: str, name: str | None) -> None:
         super().__init__(message)
@@ -56,7 +56,7 @@ class UnknownName(jinja2.UndefinedError):
 
 
 class Unknown(jinja2.Undefined):
-    """An unknown name: false when tested, an error when printed, walked through or compared."""
+    """An unknown name: false when tested, an error when printed, iterated or compared."""
 
     def _fail_with_undefined_error(self, *args: Any, **kwargs: Any) -> NoReturn:
         is_top = self._undefined_obj is missing
@@ -65,7 +65,7 @@ class Unknown(jinja2.Undefined):
     __str__ = __repr__ = __format__ = __iter__ = __len__ = __eq__ = __ne__ = __contains__ = (
         _fail_with_undefined_error
     )
-    # the base class has these by its own function
+    # The base class sets these to its own function.
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __div__ = __rdiv__ = (
         _fail_with_undefined_error
     )
@@ -84,7 +84,7 @@ def refuse_text(value: Any) -> NoReturn:
 
 
 class _NoText:
-    """Has no text, however it is asked for."""
+    """An object without a text: str(), repr() and format() fail."""
 
     def __str__(self) -> str:
         refuse_text(self)
@@ -137,7 +137,7 @@ class Lazy(Iterator[Any]):
 
 
 def shield(value: Any) -> Any:
-    """What a template gets for what an attribute, an item, a call or a filter gave."""
+    """Wrap what an attribute, an item, a call or a filter returns to a template."""
     if isinstance(value, _VIEWS):
         return list(value)
     if isinstance(value, Iterator) and not isinstance(value, Lazy | LoopContext):
@@ -150,7 +150,7 @@ def shield(value: Any) -> Any:
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """The immutable sandbox, from which no object gets out with a text of its own."""
+    """The immutable sandbox, which returns no object with a text of its own."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         return shield(super().getattr(obj, attribute))
@@ -164,8 +164,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 def print_value(value: Any) -> Any:
-    """What stands in a text for a value: lazy results as lists, and never an object with its
-    address in memory.
+    """Return what is printed for a value: lazy results as lists, never an object's
+    memory address.
     """
     if isinstance(value, LAZY):
         return list(value)
@@ -177,7 +177,7 @@ def print_value(value: Any) -> Any:
 
 
 def _to_json_value(value: Any) -> Any:
-    """What stands in JSON for what JSON does not have: as in a text."""
+    """Return the JSON form of what JSON does not have, the same as in a text."""
     if isinstance(value, jinja2.Undefined):
         return str(value)  # raises for an unknown name
     if isinstance(value, LAZY):
@@ -185,7 +185,7 @@ def _to_json_value(value: Any) -> Any:
     refuse_text(value)
 
 
-#: A filter that no template can name.
+#: A filter name that no template can write.
 _VALUE = "value of a name"
 
 
@@ -197,8 +197,9 @@ def _require_value(context: jinja2.runtime.Context, value: Any) -> Any:
 
 
 class _Guard(NodeTransformer):
-    """Every name that is neither called nor asked for a part must be that of a value: macros and
-    loops have texts of their own.
+    """Require a value for every name that is neither called nor accessed by a part.
+
+    Macros and loops would otherwise print texts of their own.
     """
 
     def visit_Name(self, node: nodes.Name) -> nodes.Node:
@@ -224,9 +225,7 @@ class _Guard(NodeTransformer):
 
 
 def guard(tree: nodes.Template) -> nodes.Template:
-    """The template, in which names of objects that are no values can only be used, and not
-    printed.
-    """
+    """Guard a template: names of objects that are no values can be used, but not printed."""
     guarded: nodes.Template = _Guard().visit(tree)
     return guarded
 
@@ -240,7 +239,7 @@ def _shield_result(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _map_format(value: Any, pattern: Any, variable_name: str | None = None) -> str:
-    """The package's own filter: `pattern % value`."""
+    """Apply `pattern % value`: a filter of the published package."""
     return str(pattern % ({variable_name: value} if variable_name else value))
 
 
@@ -254,14 +253,14 @@ def make_environment() -> Sandbox:
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": _to_json_value}
     environment.filters["map_format"] = _map_format
-    # one run has one plan, at every retry and on every machine: nothing random
+    # A run has the same plan at every retry and on every machine: nothing is random.
     del environment.filters["random"]
     environment.filters |= {
         name: _shield_result(function) for name, function in environment.filters.items()
     }
     environment.filters[_VALUE] = _require_value
     environment.tests["matching"] = _is_matching
-    # memory and time bound what is made of a range; its length alone costs nothing
+    # Memory and time bound the use of a range; its length alone costs nothing.
     functions = {
         "range": range,
         "dict": dict,

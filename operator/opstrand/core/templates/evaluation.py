@@ -1,4 +1,4 @@
-"""One template, evaluated with the full template language over plain values.
+"""Evaluate one template with the full template language over plain values.
 
 Owns the Jinja environment: the immutable sandbox, what an unknown name does (testing it is fine,
 using it is an error), the filter `map_format`, the type of a result, and which pieces of a text an
@@ -35,20 +35,21 @@ _NOT_FINITE = "a number in it is infinite, or not a number"
 
 
 _LISTS: tuple[type[Iterable[Any]], ...] = (list, *LAZY)
-#: Deeper ones are refused by the walk over them that follows.
+#: The recursion stops at this depth; `make_safe` refuses what is deeper.
 _DEPTH = 50
 
 
 class _Printed(str):
-    """What an expression printed outside of every block that collects text. str() of it is itself,
-    so a template yields it as it is.
+    """What an expression printed outside of every block that collects text.
+
+    Its str() is itself, so that a template yields it unchanged.
     """
 
     def __str__(self) -> _Printed:
         return self
 
 
-#: A filter that no template can name.
+#: A filter name that no template can write.
 _PRINTED = "printed by an expression"
 
 
@@ -63,17 +64,18 @@ _ENVIRONMENT.filters[_PRINTED] = _mark_printed
 
 
 def evaluate(source: str, values: Mapping[str, Any]) -> Any:
-    """The JSON value of a template: typed where it is one expression, else text.
+    """Return the JSON value of a template: typed if it is one expression, else text.
 
-    EvaluationFailed for all that it cannot be.
+    Raises EvaluationFailed for every error.
     """
     result = evaluate_traced(source, values)
     return str(result) if isinstance(result, TracedText) else result
 
 
 def evaluate_traced(source: str, values: Mapping[str, Any]) -> Any:
-    """The same, and a text that is not one expression as TracedText: what expressions print is told
-    from what the author wrote.
+    """Evaluate a template, and return a text that is not one expression as TracedText.
+
+    The trace separates what expressions print from what the author wrote.
     """
     try:
         return _evaluate(source, values)
@@ -91,7 +93,7 @@ def evaluate_traced(source: str, values: Mapping[str, Any]) -> Any:
         raise EvaluationFailed(TOO_MUCH, out_of_memory=True) from None
     except RecursionError:
         raise EvaluationFailed("it is nested too deeply") from None
-    except NameError:  # of Python's own: the compiled code has such a number as a name
+    except NameError:  # inf and nan are names in the code that Jinja generates
         raise EvaluationFailed(_NOT_FINITE) from None
     except Exception as error:
         raise EvaluationFailed(f"{type(error).__name__}: {error}") from None
@@ -111,8 +113,8 @@ def _evaluate(source: str, values: Mapping[str, Any]) -> Any:
     return text
 
 
-#: Longer texts (whole files) are compiled each time: a cache of them would eat the memory that
-#: templates may take.
+#: Longer texts (whole files) are compiled each time: caching them would use up the memory limit of
+#: templates.
 _CACHED = 2000
 
 
@@ -122,7 +124,7 @@ def _compile_cached(source: str) -> jinja2.Template | TemplateExpression:
 
 
 def _compile(source: str) -> jinja2.Template | TemplateExpression:
-    """The compiled template, or the compiled expression where the template is nothing else."""
+    """Return the compiled template, or the compiled expression if the template is nothing else."""
     tree = guard(_ENVIRONMENT.parse(source))
     match tree.body:
         case [nodes.Output(nodes=[expression])] if not isinstance(expression, nodes.TemplateData):
@@ -147,10 +149,10 @@ _COLLECTED = "opstrand_collected"
 
 
 def _mark_outputs(body: list[nodes.Node]) -> list[nodes.Node]:
-    """The statements with every expression that prints into the result marked.
+    """Return the statements with every expression that prints into the result marked.
 
-    What a block collects (a filter block, a macro's call, a recursive loop) is a value made of both
-    kinds: it counts as printed.
+    What a block collects (a filter block, a macro's call, a recursive loop) mixes printed and
+    written text: it counts as printed.
     """
     return [marked for node in body for marked in _mark_statement(node)]
 
@@ -192,13 +194,14 @@ def _mark(expression: nodes.Expr) -> nodes.Expr:
 
 
 def _finish(result: Any, depth: int = 0) -> Any:
-    """What a template gave, as a value: lazy results are walked through, marked text is text, a
-    float stays a float.
+    """Turn a template's result into a value.
+
+    Lazy results are listed, marked text becomes text, a float stays a float.
     """
     if isinstance(result, jinja2.Undefined):
         return str(
             result
-        )  # raises for an unknown name; an `if` without an `else` gives nothing, like in a text
+        )  # raises for an unknown name; an `if` without an `else` gives "", as in a text
     if isinstance(result, float) and not math.isfinite(result):
         raise Mismatch(_NOT_FINITE)
     if isinstance(result, str):
@@ -211,9 +214,9 @@ def _finish(result: Any, depth: int = 0) -> Any:
 
 
 def _protect_line_ends(source: str) -> tuple[str, Any]:
-    """The template engine turns `\\r\\n` into `\\n`; a file's bytes must stay.
+    """Protect `\\r\\n`, which the template engine turns into `\\n`: a file's bytes must stay.
 
-    A blank that the source does not use stands in for `\\r`.
+    A separator character that the source does not use stands in for `\\r`.
     """
     spare = next((blank for blank in "\x1f\x1e\x1d\x1c" if blank not in source), None)
     if "\r" not in source or spare is None:

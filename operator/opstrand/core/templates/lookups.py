@@ -2,7 +2,7 @@
 and risk nothing to evaluate.
 
 Owns telling them from all others, and their values. Must not evaluate anything more than a look-up:
-whoever gets None from `parse_plain` has to hand the text to an evaluator with limits.
+a caller that gets None from `parse_plain` must pass the text to an evaluator with limits.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from typing import Any
 
 _NAME = r"[^\W\d]\w*"
 _TEXT = r"'[^'\\]*'|\"[^\"\\]*\""
-# what is longer, or has an exponent, might be no number that can be kept: left to the evaluator's
-# judgement
+# A longer number, or one with an exponent, might be impossible to store: the evaluator decides.
 _NUMBER = r"\d{1,15}\.\d{1,15}|\d{1,15}"
 _OUTPUT = re.compile(
     rf"\{{\{{(?P<before>-?)\s*(?P<head>{_NAME}|{_TEXT}|{_NUMBER})"
@@ -25,7 +24,7 @@ _OUTPUT = re.compile(
 _STEP = re.compile(rf"\.({_NAME})|\[\s*(?:({_TEXT})|(-?\d+))\s*\]")
 _COMMENT = re.compile(r"\{#(?P<before>-?).*?(?P<after>-?)#\}", re.DOTALL)
 _MARK = re.compile(r"\{\{|\{%|\{#")
-#: What to do where braces are not meant for us.
+#: The advice for a text whose braces are not a template.
 RAW = "braces that are text stand between {% raw %} and {% endraw %}"
 _CONSTANTS = {
     "true": True,
@@ -35,13 +34,12 @@ _CONSTANTS = {
     "none": None,
     "None": None,
 }
-#: Words of the template language: never names, so that their misuse is left to the real parser's
-#: words.
+#: Keywords of the template language: never names, so that the real parser reports their misuse.
 _KEYWORDS = frozenset({"and", "or", "not", "in", "is", "if", "else"})
 
 
 class Undefined(Exception):
-    """A look-up met a name that does not exist:
+    """A look-up found a name that does not exist.
 
     `owner` is the expression so far ('' for the top), `known` what it has.
     """
@@ -84,18 +82,19 @@ class Plain:
 
 
 def is_template(text: str) -> bool:
-    """Whether a text is rendered at all. A lone comment is none, as in the package."""
+    """Return whether a text is rendered at all. A comment alone is not, as in the package."""
     return "{{" in text or "{%" in text
 
 
 def parse_plain(text: str) -> Plain | None:
-    """The pieces of a plain template, or None if it needs more than look-ups (or is no template
-    that could be read).
+    """Return the pieces of a plain template.
+
+    None if it needs more than look-ups, or is no valid template.
     """
     return _parse_cached(text) if len(text) <= _CACHED else _parse(text)
 
 
-#: Longer texts (whole files) are parsed each time: a cache of them would hold on to megabytes.
+#: Longer texts (whole files) are parsed each time: caching them would hold megabytes.
 _CACHED = 1000
 
 
@@ -146,7 +145,7 @@ def _parse_lookup(tag: re.Match[str]) -> Lookup | None:
 
 
 def look_up(lookup: Lookup, context: Mapping[str, Any]) -> Any:
-    """The value of a look-up; Undefined if a part of it does not exist."""
+    """Return the value of a look-up. Raises Undefined if a part of it does not exist."""
     if lookup.constant:
         value, so_far = lookup.head, repr(lookup.head)
     else:
@@ -171,7 +170,7 @@ _WORD = re.compile(rf"{_TEXT}|(?P<dot>\.\s*)?(?P<name>{_NAME})")
 _PARAMS = re.compile(
     rf"(?<![\w.])params\b\s*(?:\.\s*(?P<name>{_NAME})|\[\s*(?P<text>{_TEXT})\s*\])?"
 )
-# an open quote runs to the end, so that a hostile text is read once and not once per quote
+# An open quote runs to the end, so that a hostile text is read once and not once per quote.
 _TOKEN = re.compile(
     r"'(?:[^'\\]|\\.)*+(?:'|\\?\Z)|\"(?:[^\"\\]|\\.)*+(?:\"|\\?\Z)|\}\}|%\}", re.DOTALL
 )
@@ -179,8 +178,9 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class Names:
-    """What a template may read: top-level names, and names of `params` (`every` means that it takes
-    `params` as a whole).
+    """What a template may read: top-level names, and names of `params`.
+
+    `every` means that it reads `params` as a whole.
     """
 
     top: frozenset[str]
@@ -189,8 +189,9 @@ class Names:
 
 
 def find_names(text: str) -> Names:
-    """Read off the text without the template language's parser, so it may name more than is read (a
-    loop's own variable), never less.
+    """Find the names in a text without the template language's parser.
+
+    So it may return more names than are read (a loop's own variable), but never fewer.
     """
     plain = parse_plain(text)
     if plain is not None:
@@ -222,7 +223,7 @@ def _collect_names(lookups: Iterable[Lookup]) -> Names:
 
 
 def _iter_tags(text: str) -> Iterator[str]:
-    """The insides of `{{ }}` and `{% %}`, one after the other; an unclosed one runs to the end."""
+    """Yield the insides of `{{ }}` and `{% %}` in order; an unclosed one runs to the end."""
     at = 0
     while mark := _MARK.search(text, at):
         close = {"{{": "}}", "{%": "%}"}.get(mark[0])

@@ -1,8 +1,8 @@
-"""How much one run's templates may read and give, counted while they are rendered.
+"""Count how much one run's templates read and give while they are rendered.
 
-Owns the budget of one decision: every rendering of it takes from the same `Meter`, which travels
-with the evaluator (`Metered`), so that a run is refused as soon as it asks for more than could be
-stored, and not after it was made. Must not render anything.
+Owns the budget of one decision: every rendering of it draws on the same `Meter`, which travels with
+the evaluator (`Metered`), so that a run is refused as soon as it requests more than could be
+stored, and not afterwards. Must not render anything.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any
 from opstrand.core.limits import RENDERED, TEMPLATES_READ, describe_size, measure
 from opstrand.errors import SpecError
 
-#: `evaluate(source, values)` renders one template over JSON values and gives a JSON value; raises
-#: EvaluationFailed.
+#: `evaluate(source, values)` renders one template over JSON values and returns a JSON value; it
+#: raises EvaluationFailed.
 Evaluate = Callable[[str, Mapping[str, Any]], Any]
 
-#: What a number or null counts: about what it takes as JSON.
+#: The size that counts for a number or null: about its size as JSON.
 _SMALL = 8
 
 
 class Exhausted(SpecError):
     """A run's templates give or read more than one run may.
 
-    Ends the rendering at once: what follows would fail too.
+    This ends the rendering at once: what follows would fail too.
     """
 
 
@@ -34,8 +34,8 @@ class Meter:
     def __init__(self, *, rendered: int = RENDERED, read: int = TEMPLATES_READ) -> None:
         self._rendered = self._rendered_left = rendered
         self._read = self._read_left = read
-        #: Sizes of lists and mappings by identity; each is kept, so that no other value gets its
-        #: identity.
+        #: Sizes of lists and mappings by identity; each value is kept alive, so that no other value
+        #: gets its identity.
         self._sizes: dict[int, tuple[Any, int]] = {}
 
     def charge(self, value: Any, path: str = "") -> None:
@@ -61,7 +61,9 @@ class Meter:
             raise Exhausted("TooLarge", message)
 
     def size_of(self, value: Any) -> int:
-        """Bytes of a value as JSON, about. A value that is used many times is measured once."""
+        """Return the approximate size of a value as JSON, in bytes. A reused value is measured
+        once.
+        """
         if isinstance(value, str):
             return len(value) if value.isascii() else len(value.encode("utf-8", "backslashreplace"))
         if value is None or isinstance(value, bool | int | float):
@@ -73,7 +75,7 @@ class Meter:
 
 
 def _list_parts(values: Mapping[str, Any]) -> Iterable[Any]:
-    """The values themselves; of `params`, which is put together for each template, its parts."""
+    """Yield the values; for `params`, which is built for each template, its parts."""
     for name, value in values.items():
         if name == "params" and isinstance(value, Mapping):
             yield from value.values()
@@ -94,7 +96,8 @@ class Metered:
 
 
 def metered(evaluate: Evaluate) -> Metered:
-    """The evaluator with a meter: its own, where it has one already, so that all that belongs
-    together shares it.
+    """Return the evaluator with a meter.
+
+    An evaluator that has one keeps it, so that all renderings of one decision share it.
     """
     return evaluate if isinstance(evaluate, Metered) else Metered(evaluate, Meter())

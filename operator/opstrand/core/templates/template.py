@@ -1,8 +1,8 @@
-"""Templates in trees: every text is rendered once, and what came out is never rendered again.
+"""Render templates in trees: every text is rendered once, and the result is never rendered again.
 
 Owns what counts as a template, the type of its result (`"{{ expr }}"` alone keeps it, inside a
-longer text it is text) and the words of a TemplateError. Must not evaluate more than look-ups
-itself: filters, calls, loops and arithmetic go to an `Evaluate`, which the shell gives
+longer text it is text) and the message of a TemplateError. Must not evaluate more than look-ups
+itself: filters, calls, loops and arithmetic go to an `Evaluate`, which the caller provides
 (`opstrand.controller.template_worker`) and which bounds memory and time. It is passed down as
 `evaluate=` from `resolve` and `compile_plan`.
 """
@@ -41,17 +41,18 @@ __all__ = [
 
 
 class View(Mapping[str, Any]):
-    """A mapping that a context computes as it is read, instead of beforehand."""
+    """A mapping that a context computes when it is read, instead of beforehand."""
 
     @abstractmethod
     def as_plain(self) -> dict[str, Any]:
-        """The dictionary that it stands for, of plain values."""
+        """Return the equivalent dictionary of plain values."""
 
 
 @dataclass(frozen=True)
 class NotGiven:
-    """Stands in a context for what is not known here: a text that reads it cannot be rendered, and
-    is not wrong for that.
+    """Stands in a context for an unknown value.
+
+    A text that reads it cannot be rendered here, but is not wrong.
     """
 
     reason: str
@@ -59,8 +60,8 @@ class NotGiven:
 
 
 class EvaluationFailed(Exception):
-    """An evaluator's verdict on a template: `message` for a person; `undefined` is the name that
-    does not exist, if that was it.
+    """An evaluator's error for a template: `message` for a person; `undefined` is the unknown name,
+    if that is the cause.
 
     `out_of_memory`: the evaluating process has reached its limit, and may still hold what the
     template made.
@@ -76,7 +77,7 @@ class EvaluationFailed(Exception):
 
 
 def refuse(source: str, values: Mapping[str, Any]) -> Any:
-    """The evaluator for where there is none: everything beyond look-ups is refused."""
+    """Refuse everything beyond look-ups: the evaluator to use when there is none."""
     raise SpecError(
         "NotSupported",
         f"{quote(source, 100)} needs more than looking up a name, which is not available here",
@@ -91,10 +92,10 @@ def render(
     evaluate: Evaluate = refuse,
     traced: bool = False,
 ) -> Any:
-    """`value` with every text and every key in it rendered once. SpecError TemplateError with the
-    path of each text at fault.
+    """Render every text and every key in `value` once.
 
-    `traced`: rendered texts are TracedText, for what enters a language that interprets them.
+    Raises SpecError TemplateError with the path of each wrong text. `traced`: rendered texts are
+    TracedText, for what enters a language that interprets them.
     """
     problems: list[Problem] = []
     rendered = _render_tree(value, context, path, metered(evaluate), problems)
@@ -175,8 +176,9 @@ def render_one(
     evaluate: Evaluate = refuse,
     traced: bool = False,
 ) -> Any:
-    """One text: itself without a template in it, a value where it is one expression and nothing
-    else, else a text.
+    """Render one text.
+
+    The result is a value if the text is one expression and nothing else, else a text.
     """
     rendered = _render_value(text, context, path, evaluate)
     return rendered if traced else forget(rendered)
@@ -185,16 +187,16 @@ def render_one(
 def render_text(
     text: str, context: Mapping[str, Any], path: str = "", *, evaluate: Evaluate = refuse
 ) -> str:
-    """One text that stays text to the last byte, its final newline and its kind of line ends
-    too.
+    """Render one text that stays text to the last byte, including its line ends and
+    final newline.
     """
     return str(_render(text, context, path, evaluate)) if is_template(text) else text
 
 
 def _render(text: str, context: Mapping[str, Any], path: str, evaluate: Evaluate) -> Any:
-    """The result; every text that an expression gave is traced.
+    """Render one text; every text that an expression gave is traced.
 
-    What an evaluator gave without a trace counts as printed.
+    What an evaluator returns without a trace counts as printed.
     """
     evaluate = metered(evaluate)
     plain = parse_plain(text)
@@ -227,7 +229,7 @@ def _render(text: str, context: Mapping[str, Any], path: str, evaluate: Evaluate
 def _render_pieces(
     plain: Plain, context: Mapping[str, Any], path: str, meter: Meter
 ) -> Iterator[Piece]:
-    """The pieces of a text, given up at the first that is too much."""
+    """Yield the pieces of a text; stop with Exhausted at the first that is too much."""
     for one in plain.pieces:
         text = one if isinstance(one, str) else _as_text(trace(unwrap(_find(one, context))))
         meter.charge(text, path)
@@ -235,12 +237,12 @@ def _render_pieces(
 
 
 def _as_text(value: Any) -> str:
-    """A printed value as text, with the trace of one that has it."""
+    """Return a printed value as text, with its trace if it has one."""
     return value if isinstance(value, str) else TracedText.of_pieces([Piece(str(value), True)])
 
 
 def _require(names: Iterable[Any], context: Mapping[str, Any]) -> None:
-    """Raise SpecError for the first name whose value is not given here."""
+    """Raise SpecError for the first name whose value is unknown here."""
     for name in names:
         value = context.get(name)
         if isinstance(value, NotGiven):
@@ -263,7 +265,7 @@ def _explain(error: Undefined) -> str:
 
 
 def iter_texts(value: Any) -> Iterator[str]:
-    """Every text that `render` would look at, keys too."""
+    """Yield every text that `render` would look at, keys too."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -276,8 +278,9 @@ def iter_texts(value: Any) -> Iterator[str]:
 
 
 def select(text: str, context: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a context that a template may read, as plain values: what crosses to an evaluator
-    stays small.
+    """Return the part of a context that a template may read, as plain values.
+
+    So what is sent to an evaluator stays small.
     """
     names = find_names(text)
     _require(sorted(names.top), context)
@@ -293,7 +296,7 @@ def select(text: str, context: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unwrap(value: Any) -> Any:
-    """A view (of params) as the dictionary that it stands for; every other value as it is."""
+    """Return a view (of params) as its dictionary; every other value as it is."""
     if isinstance(value, View):
         return value.as_plain()
     return value

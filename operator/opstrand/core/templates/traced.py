@@ -1,8 +1,9 @@
-"""Texts that know which of their pieces the author of the file wrote and which a template printed.
+"""Texts that record which of their pieces the author of the file wrote and which a template
+printed.
 
 Owns that distinction and how it is carried through lists, mappings and JSON. A rendered text enters
-languages that others interpret (Kubernetes' `$(VAR)`, a Dockerfile's `$VAR`), where only what the
-author wrote may have a meaning. Must not know any such language.
+languages that other programs interpret (Kubernetes' `$(VAR)`, a Dockerfile's `$VAR`), where only
+what the author wrote may have a meaning. Must not know any such language.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any, NamedTuple
 
 
 class Piece(NamedTuple):
-    """A part of a text; `printed` is true for what an expression gave, false for what stands in the
-    file.
+    """A part of a text; `printed` is True for an expression's result, False for text of
+    the file.
     """
 
     text: str
@@ -22,18 +23,19 @@ class Piece(NamedTuple):
 
 
 class TracedText(str):
-    """A text with its pieces. Compares, prints and serializes as the text that it is.
+    """A text with its pieces. Compares, prints and serializes as the plain text.
 
-    `lengths` are those of its pieces, by turns of what the author wrote (the first, possibly 0) and
-    what was printed: a loop makes hundreds of thousands of them.
+    `lengths` are those of its pieces, alternating between what the author wrote (the first,
+    possibly 0) and what was printed. Plain numbers, because a loop makes hundreds of thousands of
+    them.
     """
 
     lengths: tuple[int, ...]
     _plain: str
 
     def __str__(self) -> str:
-        """The plain text that it was made of: a long value that stands in thousands of places is
-        kept once.
+        """The plain text that it was made of: a long value used in thousands of places is stored
+        once.
         """
         return self._plain
 
@@ -57,7 +59,9 @@ class TracedText(str):
 
 
 def pieces_of(text: str) -> Iterator[Piece]:
-    """The pieces in order, none of them empty. A text without a trace was written by the author."""
+    """Yield the pieces in order, none of them empty. A text without a trace was written by the
+    author.
+    """
     start = 0
     for index, length in enumerate(text.lengths if isinstance(text, TracedText) else (len(text),)):
         if length:
@@ -66,8 +70,9 @@ def pieces_of(text: str) -> Iterator[Piece]:
 
 
 def trace(value: Any) -> Any:
-    """A value that an expression gave: every text in it is printed, but for what has a trace
-    already (an `argFormat`'s own text).
+    """Trace a value that an expression gave: every text in it is printed.
+
+    Texts that already have a trace keep it (an `argFormat`'s own text).
     """
     if isinstance(value, TracedText):
         return value
@@ -89,7 +94,7 @@ _trace_long = lru_cache(maxsize=16)(_trace_text)
 
 
 def forget(value: Any) -> Any:
-    """The value with plain texts; itself where it has no others."""
+    """Return the value with plain texts; the same value if it has no traces."""
     return _forget(value) if is_traced(value) else value
 
 
@@ -102,7 +107,7 @@ def _forget(value: Any) -> Any:
 
 
 def is_traced(value: Any) -> bool:
-    """Whether any text in the value has a trace."""
+    """Return whether any text in the value has a trace."""
     if isinstance(value, Mapping):
         return any(is_traced(key) or is_traced(item) for key, item in value.items())
     if isinstance(value, list | tuple):
@@ -111,14 +116,16 @@ def is_traced(value: Any) -> bool:
 
 
 def to_answer(value: Any) -> dict[str, Any]:
-    """A result as JSON members: `value`, and for a traced text the `lengths` of its pieces."""
+    """Return a result as JSON members: `value`, and for a traced text the `lengths` of
+    its pieces.
+    """
     if isinstance(value, TracedText):
         return {"value": str(value), "lengths": value.lengths}
     return {"value": value}
 
 
 def from_answer(answer: Mapping[str, Any]) -> Any:
-    """The result that `to_answer` wrote."""
+    """Return the result that `to_answer` wrote."""
     return (
         TracedText.of(answer["value"], answer["lengths"])
         if "lengths" in answer

@@ -1,4 +1,4 @@
-"""What a value may be: the types of inputs and outputs.
+"""The types of inputs and outputs: which values they accept.
 
 Must not know templates, runs or files.
 """

@@ -1,8 +1,8 @@
 """Types of values with parts: artifacts, git, dockerfile, file, tensorboard, event.
 
 Owns which parts they have. The value stays the mapping that was given, with nothing added: only
-what is written differently but means the same is made equal (`file` of an ArtifactsType, lists
-written as `a,b`).
+different spellings of the same value are unified (`file` of an ArtifactsType, lists written as
+`a,b`).
 """
 
 from __future__ import annotations
@@ -105,8 +105,9 @@ COMPOSITES: dict[str, type[BaseModel]] = {
 
 
 def convert_composite(type_name: str, value: Any) -> dict[str, Any]:
-    """The mapping (or its JSON text) with its parts checked; Mismatch names the part that is
-    wrong.
+    """Return the mapping (or the one in a JSON text) with its parts validated.
+
+    Raises Mismatch with the name of the wrong part.
     """
     found = read_mapping(value)
     if type_name == "artifacts":
@@ -121,7 +122,7 @@ def convert_composite(type_name: str, value: Any) -> dict[str, Any]:
 
 
 def _rename_file(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`file` is the references document's word for `files`."""
+    """Rename `file`, the references document's spelling, to `files`."""
     if "file" not in value or "files" in value:
         return value
     return {("files" if key == "file" else key): item for key, item in value.items()}

@@ -1,9 +1,9 @@
-"""Whether values are equal, as a text that is the same for equal values and for no others.
+"""Compare values by a text that is the same for equal values only.
 
-Owns that text: looking up a value among many takes one look, not one comparison with each. Equal is
-what Python calls equal: 1, 1.0 and true are, `1` and "1" are not, and the order of a mapping's keys
-does not matter. The text is hashed with a secret of the process, as numbers are not: no file can be
-made whose values all meet in one place. Must not know types.
+Owns that text: finding a value among many takes one look-up, not one comparison with each. Equality
+is Python's: 1, 1.0 and true are equal, `1` and "1" are not, and the order of a mapping's keys does
+not matter. Python hashes texts with a secret of the process, unlike numbers: no file can be crafted
+whose values all collide. Must not know types.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ from typing import Any
 
 
 def equality_key(value: Any) -> str:
-    """The same text for values that are equal, and for no others.
+    """Return a text that is the same for equal values only.
 
     Values are JSON, nested less deeply than the interpreter allows.
     """
     if isinstance(value, Mapping):
-        return f"{{{','.join(sorted(f'{equality_key(key)}:{equality_key(item)}' for key, item in value.items()))}}}"
+        return f"""{{{
+            ",".join(
+                sorted(f"{equality_key(key)}:{equality_key(item)}" for key, item in value.items())
+            )
+        }}}"""
     if isinstance(value, list | tuple):
         return f"[{','.join(map(equality_key, value))}]"
     if isinstance(value, str):

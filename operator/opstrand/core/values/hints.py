@@ -1,7 +1,7 @@
 """Types written as Python hints: `List[int]`, `Dict[str, float]`, `Optional[str]`, `PositiveInt`.
 
 Owns the grammar of the hints that mean something for a value in a file. Must not evaluate them: a
-hint is text from a stranger.
+hint is untrusted text.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _bounded(convert: _Converter, accepts: Callable[[Any], bool], expected: str)
 
 
 def _text(value: Any) -> str:
-    """Inside a hint a text is a text: `List[str]` does not print numbers, as `str` alone does."""
+    """Accept only texts: `List[str]` does not convert numbers, as `str` alone does."""
     if not isinstance(value, str):
         raise Mismatch("expected texts")
     return str(SCALARS["str"](value))
@@ -61,7 +61,7 @@ _NAMED: dict[str, _Converter] = {
 
 @lru_cache(maxsize=256)
 def parse_hint(text: str) -> _Converter | None:
-    """The converter that a hint means, or None if it is no hint of ours."""
+    """Return the converter for a hint, or None if the hint is unknown."""
     return _parse(text, 0) if len(text) <= 100 else None
 
 

@@ -17,15 +17,15 @@ _DEPTH = 60
 
 
 class Mismatch(Exception):
-    """A value is not of a type; the text says why, as far as that is not plain from the value."""
+    """A value is not of a type; the text says why, as far as the value does not show it."""
 
 
 def make_safe(value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - one return per kind of value
-    """`value` as a store gives it back. Raises Mismatch.
+    """Return `value` as a store gives it back. Raises Mismatch.
 
-    Infinities and not-a-number become null, an integral float becomes an integer (a cluster's store
-    writes 1.0 as 1, so a plan must not depend on which of them it saw), dates become text, keys
-    become text.
+    Infinities and not-a-number become null, an integral float becomes an integer (a cluster stores
+    1.0 as 1, and a plan must not depend on which of them it was made from), dates and keys become
+    text.
     """
     match value:
         case None | bool():
@@ -51,8 +51,9 @@ def make_safe(value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - one return 
 
 
 def unstore(value: Any) -> Any:
-    """A value from a store, with the floats that it wrote as whole numbers of more than 64 bits
-    made floats again.
+    """Return a stored value with its floats.
+
+    A store writes a large float as a whole number of more than 64 bits.
     """
     if isinstance(value, Mapping):
         return {key: unstore(item) for key, item in value.items()}
@@ -68,8 +69,8 @@ def _check_depth(depth: int) -> None:
 
 
 def is_too_deep(value: Any) -> bool:
-    """Whether a value is nested beyond what is ever kept; asked before anything walks through
-    it.
+    """Return whether a value is nested too deeply to be stored; check this before any recursion
+    into it.
     """
     layer = [value]
     for _ in range(_DEPTH + 1):
@@ -89,7 +90,7 @@ def _list_inner(value: Any) -> list[Any]:
 
 
 def check_text(value: str) -> str:
-    """A text that UTF-8 can hold."""
+    """Check that UTF-8 can encode a text."""
     if not value.isascii():
         try:
             value.encode()
@@ -114,14 +115,14 @@ def make_float_safe(value: float) -> float | int | None:
 
 
 def format_date(value: date) -> str:
-    """ISO 8601; a time without a zone is taken as UTC."""
+    """Format a date as ISO 8601; a time without a zone counts as UTC."""
     if isinstance(value, datetime) and value.tzinfo is None:
         value = value.replace(tzinfo=UTC)
     return value.isoformat()
 
 
 def read_mapping(value: Any) -> Mapping[str, Any]:
-    """A mapping, or the one in a JSON text."""
+    """Return a mapping, or the one in a JSON text."""
     expected = 'expected a mapping, or its JSON text such as {"a": 1}'
     found = read_json(value, expected)
     if not isinstance(found, Mapping):
@@ -130,7 +131,7 @@ def read_mapping(value: Any) -> Mapping[str, Any]:
 
 
 def read_list(value: Any) -> list[Any]:
-    """A list, or the one in a JSON text."""
+    """Return a list, or the one in a JSON text."""
     expected = 'expected a list, or its JSON text such as [1, 2] or ["a", "b"]'
     found = read_json(value, expected)
     if not isinstance(found, list | tuple):
@@ -139,8 +140,9 @@ def read_list(value: Any) -> list[Any]:
 
 
 def read_json(value: Any, expected: str) -> Any:
-    """A value as it is, but a text as the JSON that it is, without the constants that are not JSON;
-    Mismatch with `expected` otherwise.
+    """Return a value as it is, but a text parsed as JSON.
+
+    Raises Mismatch with `expected` for a text that is not JSON, or has constants that are not JSON.
     """
     try:
         return (

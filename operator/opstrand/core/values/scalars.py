@@ -42,7 +42,7 @@ _WASB = re.compile(r"wasbs?://[^@/\s]+@[^./\s]+\.blob\.core\.windows\.net(/.*)?"
 
 
 def parse_bool_word(text: str) -> bool:
-    """`true`, `yes`, `on`, `1` ... in any case."""
+    """Parse `true`, `yes`, `on`, `1` ... in any case."""
     try:
         return _WORDS[text.lower()]
     except KeyError:
@@ -68,7 +68,7 @@ _WHOLE, _ANY_NUMBER = "expected a whole number such as 3", "expected a number su
 
 
 def _read_number(value: Any, expected: str) -> int | float:
-    """A number, or the text that JSON writes it as: no blanks inside, a digit on both sides of the
+    """Return a number, or the one in a JSON text: no blanks inside, a digit on both sides of the
     point.
     """
     number = read_json(value, expected)
@@ -78,10 +78,10 @@ def _read_number(value: Any, expected: str) -> int | float:
 
 
 def to_float(value: Any) -> float | None:
-    """A finite float. YAML's `.inf` and `.nan` become null, since no JSON store keeps them."""
+    """Return a finite float. YAML's `.inf` and `.nan` become null, since JSON cannot store them."""
     number = _read_number(value, _ANY_NUMBER)
     try:
-        number = float(number) + 0.0  # the sum makes -0.0 the 0.0 that comes back from a store
+        number = float(number) + 0.0  # the sum turns -0.0 into 0.0, as a store does
     except OverflowError:
         raise Mismatch("it is too large for a float") from None
     if isinstance(value, str) and not math.isfinite(number):
@@ -90,7 +90,7 @@ def to_float(value: Any) -> float | None:
 
 
 def to_str(value: Any) -> str:
-    """A text as it is; everything else as compact JSON, a date as Python prints it."""
+    """Return a text as it is; everything else as compact JSON, a date as Python prints it."""
     if isinstance(value, str):
         return check_text(value)
     if isinstance(value, bool | float | Mapping | list | tuple) or value is None:
@@ -99,7 +99,9 @@ def to_str(value: Any) -> str:
 
 
 def format_json(value: Any) -> str:
-    """Compact JSON with numbers as the published client prints them (`1e-7`, not `1e-07`)."""
+    """Return compact JSON with numbers as the published client prints them (`1e-7`, not
+    `1e-07`).
+    """
     if isinstance(value, float):
         return (
             _EXPONENT.sub(r"e\1\2", repr(value)).replace("e+", "e")
@@ -125,7 +127,7 @@ def _text(value: Any) -> str:
 
 
 def to_uri(value: Any) -> str:
-    """`scheme://...`, normalised: the host in lower case, blanks escaped."""
+    """Return `scheme://...`, normalized: the host in lower case, blanks escaped."""
     try:
         return str(Url(_text(value)))
     except ValueError:
@@ -170,7 +172,9 @@ def to_email(value: Any) -> str:
 
 
 def to_date(value: Any) -> str:
-    """ISO date, or a moment that is midnight, or seconds since 1970 that are one."""
+    """Return an ISO date, from one, from a moment at midnight, or from seconds since 1970 at
+    midnight.
+    """
     if isinstance(value, bool):
         raise Mismatch("expected a date such as 2026-01-31")
     try:
@@ -180,8 +184,9 @@ def to_date(value: Any) -> str:
 
 
 def to_datetime(value: Any) -> str:
-    """A date where it is one, else ISO 8601 with the zone that was given (2.18 takes dates only;
-    the documented type is a moment).
+    """Return a date if the value is one, else ISO 8601 with the given zone.
+
+    polyaxon 2.18 accepts dates only; the documented type is a moment.
     """
     try:
         return to_date(value)
@@ -197,7 +202,7 @@ def to_datetime(value: Any) -> str:
 
 
 def to_seconds(value: Any) -> float:
-    """Seconds, from numbers, `PT1H`, `1 day, 2:00:00` or `01:30:00`."""
+    """Return seconds, from numbers, `PT1H`, `1 day, 2:00:00` or `01:30:00`."""
     if isinstance(value, int | float) and math.isfinite(value):
         return float(value) + 0.0
     if isinstance(value, timedelta):
@@ -228,7 +233,7 @@ def to_dict_of_dicts(value: Any) -> dict[str, Any]:
 
 
 def to_auth(value: Any) -> dict[str, Any]:
-    """User and password. A text is refused, as it always was: where it splits would be a guess."""
+    """Return user and password. A text is refused: any split of it would be a guess."""
     if not isinstance(value, Mapping):
         raise Mismatch(
             "expected a mapping in the file, {user: ..., password: ...}; a text is not split"

@@ -1,6 +1,6 @@
-"""What the types of inputs and outputs mean: which values they accept, and what they make of them.
+"""The types of inputs and outputs: which values they accept, and how they convert them.
 
-Owns the one conversion of a value by its declaration. The kinds of types live beside it: `scalars`,
+Owns the one conversion of a value by its declaration. The kinds of types are in `scalars`,
 `composites` and `hints`. Must not read params or declarations' other rules
 (`core.resolving.validation`).
 """
@@ -21,11 +21,10 @@ _Converter = Callable[[Any], Any]
 
 
 def convert(value: Any, type_name: str | None, *, is_list: bool = False, path: str = "") -> Any:
-    """`value` as its declared type wants it, safe for JSON; SpecError ParamInvalid. Null is not for
-    types: judge it before.
+    """Convert `value` to its declared type, safe for JSON. Raises SpecError ParamInvalid.
 
-    Texts are read as their type reads them, whether they come from a command line or a file.
-    Converting twice changes nothing.
+    Handle null before: types do not accept it. Texts are parsed as their type requires, whether
+    they come from a command line or a file. Converting twice changes nothing.
     """
     try:
         if is_list:
@@ -61,7 +60,7 @@ def _find_converter(type_name: str) -> _Converter:
 
 
 def complain_of_type(type_name: str) -> str:
-    """The sentence about a type that does not exist, with the nearest one that does."""
+    """Return the message about a type that does not exist, with the nearest one that does."""
     return (
         "there is no type "
         f"'{shorten(type_name, 60)}'{suggest(type_name, [*SCALARS, *COMPOSITES, 'any'])}"
@@ -69,10 +68,10 @@ def complain_of_type(type_name: str) -> str:
 
 
 def restore(value: Any, type_name: str | None, *, is_list: bool = False) -> Any:
-    """A value that came back from a store, as it was before: the store writes 1.0 as 1.
+    """Restore a value from a store, which writes 1.0 as 1.
 
-    What no longer fits its type (a declaration changed, a person edited the status) stays as it is:
-    what was frozen is the truth.
+    A value that no longer fits its type (a declaration changed, a person edited the status) stays
+    as it is: the frozen value counts.
     """
     if value is None:
         return None
@@ -84,17 +83,16 @@ def restore(value: Any, type_name: str | None, *, is_list: bool = False) -> Any:
 
 
 def to_text(value: Any) -> str:
-    """A value as text:
+    """Return a value as text, for env, `as_str` and labels.
 
-    `true`, `0.5`, `null`, compact JSON for lists and dictionaries, a text as it is. For env,
-    `as_str` and labels.
+    That is `true`, `0.5`, `null`, compact JSON for lists and dictionaries, a text as it is.
     """
     from_str = SCALARS["str"]
     return "null" if value is None else str(from_str(value))
 
 
 def is_known(type_name: str | None) -> bool:
-    """Whether a type of this name exists."""
+    """Return whether a type of this name exists."""
     try:
         return type_name is None or type_name == "any" or bool(_find_converter(type_name))
     except Mismatch:
