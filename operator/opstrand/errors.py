@@ -163,8 +163,8 @@ REASONS: dict[str, str] = {
 }
 
 
-#: The problems reported for one file: a longer list does not help the user, and the search for
-#: similar names takes time.
+#: The most problems that are reported for one file: a longer list does not help the user, and the
+#: search for similar names takes time.
 MAX_PROBLEMS = 100
 
 

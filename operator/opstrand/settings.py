@@ -32,7 +32,7 @@ class Settings:
     #: run. Empty: the same as inside.
     external_url: str = ""
     #: The PEM certificates that runs verify the API with; the variable names the file. Empty: the
-    #: public certificate authorities.
+    #: default trust store.
     api_ca: str = ""
     #: The files of the API's certificate and key. With both, the API serves TLS only. They are read
     #: again when they change; `ca.crt` in the same folder is what the API publishes.

@@ -1,4 +1,4 @@
-"""The HTTP session that kopf gets: kopf watches with it, and we do the lists.
+"""The HTTP session that kopf gets: kopf watches with it, and our own code lists.
 
 kopf would hold all listed objects at once, start a worker for each and never report which known
 objects are gone. So when kopf asks for a list, our own list fills the cache, and kopf gets an empty

@@ -63,7 +63,7 @@ class Unauthorized(ApiError):
 
 
 class Unreachable(ApiError):
-    """No answer: the connection was refused or reset, or timed out."""
+    """No answer (refused, reset, timed out), or one that is not of a Kubernetes API server."""
 
 
 class Expired(ApiError):

@@ -17,7 +17,7 @@ CleanPodPolicy = Annotated[Literal["All", "Running", "None"], OR_TEMPLATE]
 
 
 class Replica(PodParts):
-    """One role of a distributed run: a Pod, some times."""
+    """One role of a distributed run: one Pod, or several equal ones."""
 
     replicas: Whole | None = Field(
         None, description="How many Pods have this role. Default: 1.", examples=[4]

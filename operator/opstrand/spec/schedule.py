@@ -90,7 +90,7 @@ _ALIASES = (
     "@annually",
 )
 _CRON_FIELD = re.compile(r"[\w*?/,#-]{1,100}", re.ASCII)
-#: Not the numbers behind a slash: a step may be any number.
+#: The numbers of a field, except those after a slash: a step may be any number.
 _CRON_NUMBER = re.compile(r"(?:^|[,-])(\d+)")
 _CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7), (0, 59))
 

@@ -27,7 +27,7 @@ _COUNTS = (
     "successThreshold",
     "failureThreshold",
 )
-#: Seconds of Kubernetes' default for the termination grace period, which our Pods never change.
+#: Kubernetes' default for the termination grace period, seconds. Our Pods never change it.
 _GRACE = 30
 _HEADER = re.compile(r"[-A-Za-z0-9]+")
 
