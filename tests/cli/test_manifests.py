@@ -86,7 +86,7 @@ def test_each_object_is_judged_where_it_stands(
     assert ran.code == (2 if words else 0)
     line, _, rest = words.partition(":")
     assert not words or f"all.yaml:{int(line) + 13}:{rest}" in ran.out, ran.out
-    assert "not judged: ConfigMap" in ran.stderr
+    assert "not validated: ConfigMap" in ran.stderr
 
 
 def test_params_and_other_commands_are_not_for_them(cli: Cli, tmp_path: Path) -> None:

@@ -167,6 +167,6 @@ async def test_a_git_host_that_never_answers_ends_the_run(kube: KubeApi, namespa
         body = await wait_for(kube, namespace, "silent", is_final, seconds=25)
     assert body["status"]["reason"] == "DeadlineExceeded", describe(namespace, body)
     said = (
-        f"init step 'opstrand-init' did not end within 5 s: ended from outside while bringing {url}"
+        f"init step 'opstrand-init' did not end within 5 s: ended from outside while fetching {url}"
     )
     assert body["status"]["message"] == said

@@ -251,7 +251,7 @@ def test_a_deadline_meets_a_step_that_says_what_it_was_at(tmp_path: Path) -> Non
         _, said = process.communicate(timeout=10)
     assert (process.returncode, said) == (
         1,
-        f"ended from outside while bringing {url.replace('bot:t0k', '***')}\n",
+        f"ended from outside while fetching {url.replace('bot:t0k', '***')}\n",
     )
 
 

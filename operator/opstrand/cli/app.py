@@ -24,7 +24,7 @@ from opstrand.errors import PlatformError, SpecError
 #: Command -> its line in the list. The function of that name (`_` for `-`) in `cli.commands.NAME`
 #: has the same first sentence: a test compares them.
 COMMANDS: dict[str, str] = {
-    "check": "Judge polyaxonfiles: every error with its file and line.",
+    "check": "Validate polyaxonfiles: every error with its file and line.",
     "render": "Show what a file would become, without a cluster.",
     "run": "Run a polyaxonfile, in a cluster or as a process here.",
     "ls": "List runs.",

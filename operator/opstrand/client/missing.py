@@ -146,7 +146,7 @@ def add_missing(names: dict[str, str]) -> Callable[[Class], Class]:
 def _make_missing(name: str, instead: str) -> Callable[..., Any]:
     def missing(*args: Any, **options: Any) -> Any:
         raise NotSupported(
-            f"{name} is not offered by the client that opstrand lays into images: {instead}, or "
+            f"{name} is not offered by the client that opstrand adds to images: {instead}, or "
             "install `polyaxon` there"
         )
 

@@ -221,7 +221,7 @@ def _refuse_given(method: str, options: Mapping[str, Any], instead: str) -> None
     given = [name for name, value in options.items() if value is not None]
     if given:
         raise NotSupported(
-            f"{method}({given[0]}=...) is not offered by the client that opstrand lays into "
+            f"{method}({given[0]}=...) is not offered by the client that opstrand adds to "
             f"images: {instead}"
         )
 

@@ -101,7 +101,7 @@ class RunClient(Orders):
     @property
     def store(self) -> Any:
         raise NotSupported(
-            "store is not offered by the client that opstrand lays into images: "
+            "store is not offered by the client that opstrand adds to images: "
             f"{OF_CLIENT['get_artifact']}"
         )
 

@@ -63,7 +63,7 @@ def _carry_out(document: Document, root: str, doing: list[str]) -> None:
     found: list[Document] = []
     for step in document["steps"]:
         doing.append(
-            f"bringing {hide(step['url'])}" if "url" in step else f"writing {step['target']}"
+            f"fetching {hide(step['url'])}" if "url" in step else f"writing {step['target']}"
         )
         found += STEPS[step["kind"]](step, root) or []
     # The API comes last: the files give it time to start, and a run whose API is away fails with a

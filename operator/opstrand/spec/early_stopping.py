@@ -22,7 +22,7 @@ class _Policy(Section):
     )
     min_interval: Whole | None = Field(None, description="When it looks first.", examples=[5])
     min_samples: Whole | None = Field(
-        None, description="Runs that it needs to judge.", examples=[5]
+        None, description="Runs that it needs before it decides.", examples=[5]
     )
 
 

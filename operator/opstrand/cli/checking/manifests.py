@@ -51,7 +51,7 @@ def validate_manifest(document: Document, *, evaluate: Evaluate) -> Verdict:
     if not is_manifest(document):
         kind = document.data.get("kind") if isinstance(document.data, Mapping) else None
         return Verdict(
-            notes=(f"not judged: {kind or 'a document without a kind'} is no object of {GROUP}",)
+            notes=(f"not validated: {kind or 'a document without a kind'} is no object of {GROUP}",)
         )
     head = tuple(_validate_head(document.data))
     if head:

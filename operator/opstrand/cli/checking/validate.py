@@ -78,7 +78,7 @@ def validate_submission(
         if operation.is_preset and not complete:
             return Verdict(
                 notes=(
-                    "a preset changes other files, and is judged whole with the one that it "
+                    "a preset changes other files, and is validated whole with the one that it "
                     "changes",
                 )
             )

@@ -41,7 +41,7 @@ def check(
     strict_params: bool | None,
     output: str,
 ) -> int:
-    """Judge polyaxonfiles: every error with its file and line.
+    """Validate polyaxonfiles: every error with its file and line.
 
     Several -f make one operation with presets; each FILE without -f is validated by itself, and `-`
     is stdin. A FILE may also hold Operations and Components for kubectl. No cluster is needed. The

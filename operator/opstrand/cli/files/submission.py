@@ -110,7 +110,8 @@ def _read_files(files: Sequence[str | Document]) -> tuple[dict[str, Any], Reader
     first = _read(files[0])
     if is_manifest(first):
         hint = (
-            f"`kubectl apply -f {first.source}` runs it, `opstrand check {first.source}` judges it."
+            f"`kubectl apply -f {first.source}` runs it, "
+            f"`opstrand check {first.source}` validates it."
         )
         raise CliError(
             f"{first.source}: this is an object for kubectl, and no polyaxonfile", hint=hint
