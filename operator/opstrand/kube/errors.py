@@ -6,12 +6,9 @@ Every failure of a request is an `ApiError` that names verb and object. Must not
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opstrand.errors import PlatformError
-
-if TYPE_CHECKING:
-    pass
 
 
 class ApiError(PlatformError):

@@ -6,11 +6,7 @@ Must not send anything.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import quote
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

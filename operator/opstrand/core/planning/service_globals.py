@@ -7,13 +7,10 @@ Kubernetes objects of a service.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opstrand.core.identity import Identity
 from opstrand.core.limits import PORTS
-
-if TYPE_CHECKING:
-    pass
 
 KIND = "service"
 
