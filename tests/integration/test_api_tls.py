@@ -23,8 +23,8 @@ from opstrand.api.certificates import issue
 from opstrand.api.own_certificate import OwnCertificate
 from opstrand.core.names import run_uuid
 from opstrand.core.pods.init_steps import CA_PATH
-from opstrand.kube.client import SECRETS, KubeApi
-from opstrand.kube.resources import OPERATIONS, PODS
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS, PODS, SECRETS
 from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import (
     API_USER,

@@ -25,8 +25,9 @@ from opstrand.api.certificates import (
     make_authority,
 )
 from opstrand.errors import SpecError
-from opstrand.kube.client import SECRETS, KubeApi
+from opstrand.kube.client import KubeApi
 from opstrand.kube.errors import Conflict, NotFound
+from opstrand.kube.resources import SECRETS
 from opstrand.types import Manifest
 
 logger = logging.getLogger(__name__)

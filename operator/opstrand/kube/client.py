@@ -45,9 +45,6 @@ _PAGE = 100
 _PAGE_BYTES = 1024 * 1024
 
 
-SECRETS = Resource("", "v1", "secrets", "Secret")
-
-
 @dataclass(frozen=True)
 class Page:
     """Some of the objects of a list, and the resourceVersion of the whole list.

@@ -11,11 +11,9 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
+#: Seconds that a refusal is kept, and the most answers that are.
 _REFUSED = 10.0
-
-
 _MOST = 10_000
-
 
 Answer = TypeVar("Answer")
 

@@ -26,11 +26,12 @@ _JOBS = (
     "xgbjob",
     "sparkjob",
 )
-
-
 _KINDS = frozenset(
     (*_JOBS, "dag", "matrix", "schedule", "cleaner", "watchdog", "notifier", "builder")
 )
+#: Maximum characters of a name that is kept beside a head. A longer name is read from the whole
+#: body.
+_NAME = 1024
 
 
 def run_uuid(body: Body) -> str:
@@ -77,11 +78,6 @@ def original_of(meta: Mapping[str, Any]) -> dict[str, Any] | None:
     """The run that this one was restarted from."""
     uuid = read_original(meta)
     return None if uuid is None else {"uuid": uuid, "kind": "restart"}
-
-
-#: Maximum characters of a name that is kept beside a head. A longer name is read from the whole
-#: body.
-_NAME = 1024
 
 
 def read_beside(body: Body) -> dict[str, Any]:

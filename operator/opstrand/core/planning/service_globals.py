@@ -13,12 +13,8 @@ from opstrand.core.identity import Identity
 from opstrand.core.limits import PORTS
 
 KIND = "service"
-
-
 #: The port of the published `base_url`, used if no port is given.
 DEFAULT_PORT = 80
-
-
 #: The first part of the path under which a gateway shows a service, by isExternal and rewritePath.
 _LOCATIONS = {
     (False, False): "services",
