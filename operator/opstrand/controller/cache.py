@@ -300,13 +300,7 @@ def _slim(resource: Resource, body: Mapping[str, Any]) -> Manifest:
     metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
     slim = {**body, "metadata": metadata}
     if resource is OPERATIONS and parse_phase(read_status(body)).is_final:
-        spec = body.get("spec") or {}
-        slim["spec"] = {
-            key: spec[key]
-            for key in ("name", "control", "termination", "patchStrategy")
-            if key in spec
-        }
-        slim["spec"] |= slim_component(spec) | slim_plugins(spec)
+        slim["spec"] = _slim_operation(body.get("spec") or {})
     if resource in (OPERATIONS, COMPONENTS):
         return pack(slim)
     if resource is PODS:
@@ -315,14 +309,25 @@ def _slim(resource: Resource, body: Mapping[str, Any]) -> Manifest:
             metadata["annotations"] = {
                 key: value for key, value in annotations.items() if key.startswith(names.GROUP)
             }
-        spec = body.get("spec") or {}
-        kept = ("activeDeadlineSeconds", "nodeName", "schedulingGates")
-        slim["spec"] = {
-            **{key: spec[key] for key in kept if key in spec},
-            "containers": [_slim_container(c) for c in spec.get("containers") or ()],
-            "initContainers": [_slim_container(c) for c in spec.get("initContainers") or ()],
-        }
+        slim["spec"] = _slim_pod(body.get("spec") or {})
     return slim
+
+
+def _slim_operation(spec: Mapping[str, Any]) -> Manifest:
+    """Return what is read of the spec of a finished run."""
+    kept = ("name", "control", "termination", "patchStrategy")
+    own = {key: spec[key] for key in kept if key in spec}
+    return own | slim_component(spec) | slim_plugins(spec)
+
+
+def _slim_pod(spec: Mapping[str, Any]) -> Manifest:
+    """Return what is read of the spec of a Pod."""
+    kept = ("activeDeadlineSeconds", "nodeName", "schedulingGates")
+    return {
+        **{key: spec[key] for key in kept if key in spec},
+        "containers": [_slim_container(c) for c in spec.get("containers") or ()],
+        "initContainers": [_slim_container(c) for c in spec.get("initContainers") or ()],
+    }
 
 
 def _slim_container(container: Mapping[str, Any]) -> Manifest:

@@ -19,7 +19,7 @@ from opstrand.core.identity import read_identity
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.packed import STATUS, empty, from_parcel
 from opstrand.core.pods.volumes import store_path
-from opstrand.core.resolving.refs import Ref
+from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.resolving.upstream import read_upstream
 from opstrand.core.templates.evaluation import evaluate_traced
 from opstrand.errors import SpecError
@@ -83,13 +83,10 @@ def decide_run(
 
     whole = from_parcel(body) or {}
     prepared = _prepare_parcels(settings, whole, component)
-    needs = (
-        None
-        if upstream is not None or "pod" in (whole.get("status") or {})
-        else _find_needs(prepared)
-    )
-    if needs is not None:
-        return needs
+    if upstream is None and "pod" not in (whole.get("status") or {}):
+        needs = _find_needs(prepared)
+        if needs is not None:
+            return needs
     bodies = {ref: from_parcel(one) for ref, one in (upstream or {}).items()}
     store = store_path(seen["catalog"])
     places = (store, read_identity(whole, settings).context_root)
@@ -97,23 +94,14 @@ def decide_run(
         ref: None if one is None else read_upstream(one, settings, *places)
         for ref, one in bodies.items()
     }
-    runs = tuple(
-        read_upstream(found, settings, *places)
-        for one in project
-        if (found := from_parcel(one)) is not None
-    )
+    runs = _read_runs(project, settings, places)
     snapshot = Snapshot(
         whole, prepared, now, settings, evaluate, upstream=others, project=runs, **seen
     )
     decision = decide(snapshot)
     if decision.status is None or not isinstance(body, bytes):
         return decision
-    before = whole.get("status") or {}
-    status = {
-        key: value if key in STATUS or before.get(key) is not value else empty(value)
-        for key, value in decision.status.items()
-    }
-    return replace(decision, status=status)
+    return replace(decision, status=_empty_unchanged(decision.status, whole.get("status") or {}))
 
 
 def _prepare_parcels(
@@ -126,6 +114,25 @@ def _prepare_parcels(
         )
     except SpecError as error:
         return error
+
+
+def _read_runs(
+    project: Sequence[Any], settings: Settings, places: tuple[str, str]
+) -> tuple[Upstream, ...]:
+    """Return the runs of the project that still exist."""
+    return tuple(
+        read_upstream(found, settings, *places)
+        for one in project
+        if (found := from_parcel(one)) is not None
+    )
+
+
+def _empty_unchanged(status: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the status without the user data that is the same as before."""
+    return {
+        key: value if key in STATUS or before.get(key) is not value else empty(value)
+        for key, value in status.items()
+    }
 
 
 def _find_needs(prepared: Prepared | SpecError) -> Needs | None:

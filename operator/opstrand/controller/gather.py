@@ -136,28 +136,15 @@ async def _gather_service(key: Key, snapshot: Snapshot, world: World) -> Gathere
     deployment: Mapping[str, Any] | None = world.cache.deployment(key[0], name)
     is_gone = world.cache.was_seen(key[0], name)
     if live or snapshot.phase.is_final or snapshot.phase is Phase.STOPPING:
-        hanging = next((pod for pod in live if is_being_made(pod)), None)
-        events = (
-            ()
-            if hanging is None or snapshot.phase.is_final
-            else await _ask_events(hanging, snapshot, world)
-        )
-        activity = await _ask_activity(key, snapshot, world) if live else None
-        snapshot = replace(
+        seen = replace(
             snapshot,
             replicas=pods,
             deployment=deployment,
             deployment_is_gone=is_gone,
-            pod_events=events,
-            activity=activity,
+            pod_events=await _ask_replica_events(live, snapshot, world),
+            activity=await _ask_activity(key, snapshot, world) if live else None,
         )
-        if not await _is_service_gone(key, snapshot, world):
-            return _see_documents(snapshot, name, world)
-        logger.info("a Service was deleted and is made again", extra=about(*key))
-        return Gathered(
-            replace(snapshot, service_is_gone=True, catalog=world.read_catalog()),
-            is_file_needed=True,
-        )
+        return await _see_service(key, seen, name, world)
     if not is_gone:
         deployment, is_gone = await _find_deployment(key, snapshot, world)
     seen = replace(
@@ -168,6 +155,17 @@ async def _gather_service(key: Key, snapshot: Snapshot, world: World) -> Gathere
         catalog=world.read_catalog(),
     )
     return Gathered(seen, is_file_needed=True)
+
+
+async def _see_service(key: Key, snapshot: Snapshot, name: str, world: World) -> Gathered:
+    """A service that needs its file only if its Service or its documents are gone."""
+    if not await _is_service_gone(key, snapshot, world):
+        return _see_documents(snapshot, name, world)
+    logger.info("a Service was deleted and is made again", extra=about(*key))
+    return Gathered(
+        replace(snapshot, service_is_gone=True, catalog=world.read_catalog()),
+        is_file_needed=True,
+    )
 
 
 def _is_deployment_known(key: Key, snapshot: Snapshot, world: World) -> bool:
@@ -264,6 +262,16 @@ def _earlier(key: Key, snapshot: Snapshot, world: World) -> tuple[Mapping[str, A
         for number in range(int(snapshot.status.get("attempt") or 0))
     )
     return tuple(pod for name in wanted if (pod := world.cache.pod(key[0], name)) is not None)
+
+
+async def _ask_replica_events(
+    live: Sequence[Mapping[str, Any]], snapshot: Snapshot, world: World
+) -> Sequence[Mapping[str, Any]]:
+    """The warning events of the first live replica that its node does not start."""
+    hanging = next((pod for pod in live if is_being_made(pod)), None)
+    if hanging is None or snapshot.phase.is_final:
+        return ()
+    return await _ask_events(hanging, snapshot, world)
 
 
 async def _ask_events(
