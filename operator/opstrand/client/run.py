@@ -58,15 +58,7 @@ class RunClient(Orders):
                 run_uuid or "",
             )
             return
-        # A caller that names only a project is about to create a run there, or to list its runs.
-        if not (project and run_uuid) and (is_set("POLYAXON_IS_MANAGED") or not project):
-            own = parse_instance()
-            owner, project, run_uuid = (
-                owner or own.owner,
-                project or own.project,
-                run_uuid or own.uuid,
-            )
-        self.owner, self.project, self.run_uuid = owner or "default", project, run_uuid or ""
+        self.owner, self.project, self.run_uuid = _find_address(owner, project, run_uuid)
         self._connection = client or Connection(api_url(), Credentials())
         self._spool = Spool(self._send)
 
@@ -408,6 +400,21 @@ class RunClient(Orders):
         """Return the path relative to the run's folder, or unchanged if it is not below it."""
         _, found, inside = path.partition(f"{self.run_uuid}/")
         return inside if self.run_uuid and found else path
+
+
+def _find_address(
+    owner: str | None, project: str | None, run_uuid: str | None
+) -> tuple[str, str, str]:
+    """Return owner, project and uuid, where needed from the run that this process belongs to."""
+    # A caller that names only a project is about to create a run there, or to list its runs.
+    if not (project and run_uuid) and (is_set("POLYAXON_IS_MANAGED") or not project):
+        own = parse_instance()
+        owner, project, run_uuid = (
+            owner or own.owner,
+            project or own.project,
+            run_uuid or own.uuid,
+        )
+    return owner or "default", project, run_uuid or ""
 
 
 def to_name(name: str) -> str:
