@@ -104,17 +104,23 @@ def _text_range(name: str, amount: str, is_count: bool) -> tuple[Any, Any]:
     low, dots, high = (part.strip() for part in amount.partition(".."))
     if not low and not high:
         raise ValueError("needs a request, a limit, or both (1..2)")
-    pattern = _COUNT if is_count else _CPU if name == "cpu" else _MEMORY
-    for part in (low, high):
-        if part and not pattern.match(part):
-            raise ValueError(
-                f"'{part}' is no amount of {name}; use container.resources for other quantities or "
-                "templates"
-            )
+    request, limit = (_parse_bound(name, part, is_count) for part in (low, high))
     if low and high and _amount(low) > _amount(high):
         raise ValueError(f"the request {low} is above the limit {high}")
-    pair = [int(part) if part and is_count else part or None for part in (low, high)]
-    return (pair[0], pair[0]) if is_count and not dots else (pair[0], pair[1])
+    return (request, request) if is_count and not dots else (request, limit)
+
+
+def _parse_bound(name: str, text: str, is_count: bool) -> int | str | None:
+    """Return one end of a range: a count as a number, a quantity as text, None if it is open."""
+    if not text:
+        return None
+    pattern = _COUNT if is_count else _CPU if name == "cpu" else _MEMORY
+    if not pattern.match(text):
+        raise ValueError(
+            f"'{text}' is no amount of {name}; use container.resources for other quantities or "
+            "templates"
+        )
+    return int(text) if is_count else text
 
 
 def _amount(text: str) -> float:
