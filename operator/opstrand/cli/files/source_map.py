@@ -100,16 +100,25 @@ def _ways(data: Any, path: Path, is_given: bool) -> Iterator[tuple[Path, Any, Pa
     """
     step, rest = path[0], path[1:]
     if isinstance(data, list):
-        found = (
-            step
-            if isinstance(step, int)
-            else next((i for i, one in enumerate(data) if _is_named(one, step)), -1)
-        )
+        found = _find_item(data, step)
         if 0 <= found < len(data):
             yield (found,), data[found], rest
-        return
-    if not isinstance(data, Mapping):
-        return
+    elif isinstance(data, Mapping):
+        yield from _ways_of_mapping(data, path, is_given)
+
+
+def _find_item(items: list[Any], step: str | int) -> int:
+    """Return the index that a step names, by number or by the item's name; -1 if there is none."""
+    if isinstance(step, int):
+        return step
+    return next((i for i, one in enumerate(items) if _is_named(one, step)), -1)
+
+
+def _ways_of_mapping(
+    data: Mapping[Any, Any], path: Path, is_given: bool
+) -> Iterator[tuple[Path, Any, Path]]:
+    """Yield the ways that start at a key of this mapping."""
+    step, rest = path[0], path[1:]
     written = step if step in data else find_spelling(step, data)
     if written is not None:
         yield (written,), data[written], rest
