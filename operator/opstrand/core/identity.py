@@ -1,5 +1,4 @@
-"""Who a run is: its facts that never change, and the `globals` that templates and refs read from
-them.
+"""Who a run is: facts that never change, and the `globals` that templates and refs read from them.
 
 Owns the spelling of every `globals.*` key and of the paths under the context root. Must not know
 how a run is stored or started.

@@ -1,5 +1,4 @@
-"""Mask secrets in texts that are shown: the end of a program's log goes into a status that many can
-read.
+"""Mask secrets in texts that many people can read, such as a log's end in a status.
 
 Owns what looks like a secret. Pure. A program must not log a secret that this module cannot
 recognize.

@@ -88,9 +88,7 @@ def is_namespace(text: str) -> bool:
 
 
 def slug(text: str, limit: int) -> str:
-    """Return `text` as a DNS label of at most `limit` characters; "run" if nothing of
-    it is left.
-    """
+    """Return `text` as a DNS label of at most `limit` characters; "run" if nothing is left."""
     return _SLUG.sub("-", text.lower()).strip("-")[:limit].strip("-") or "run"
 
 

@@ -1,5 +1,6 @@
-"""Convert an object to the form in which a cluster returns it, so that a file runs the same without
-a cluster.
+"""Convert an object to the form in which a cluster returns it.
+
+So a file runs the same without a cluster.
 
 Owns what the API server does to any JSON that it stores. Must not know what the object means.
 """

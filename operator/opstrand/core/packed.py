@@ -1,5 +1,4 @@
-"""Keep large bodies as bytes, so that one object does not take twenty times its size in this
-process.
+"""Keep large bodies as bytes, so that one object does not take twenty times its size in memory.
 
 Owns what stays readable of a large Operation or Component, its head, and how to restore the whole.
 JSON of many small parts takes up to twenty times its text as Python objects; compressed it takes a

@@ -1,8 +1,8 @@
-"""Validate an operation completely before it is created: values, names in templates, and a trial of
-resolving and rendering.
+"""Validate an operation completely before it is created.
 
-Owns the order of these checks, for the command line and the API alike: nothing is created that is
-known to fail. Must not look at runs: what needs one, or a hub's component, is left for later.
+That is its values, names in templates, and a trial of resolving and rendering. Owns the order of
+these checks, for the command line and the API alike: nothing is created that is known to fail. Must
+not look at runs: what needs one, or a hub's component, is left for later.
 """
 
 from __future__ import annotations

@@ -62,9 +62,7 @@ def check_values(compiled: Compiled, *, evaluate: Evaluate = refuse) -> list[Pro
 def _check_made(
     compiled: Compiled, matrix: Mapping[str, Any], evaluate: Evaluate
 ) -> Iterator[Problem]:
-    """Find what would end one or all of a matrix's runs: a value that no input of its
-    name accepts.
-    """
+    """Find values of a matrix that no input of their name accepts: they would end its runs."""
     yield from check_spaces(matrix, compiled.inputs)
     yield from check_size(matrix)
     declared = {io.name: io for io in compiled.inputs}

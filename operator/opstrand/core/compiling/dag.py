@@ -1,5 +1,4 @@
-"""Validate a pipeline before any of it runs: names, refs, the graph, and whether values fit between
-operations.
+"""Validate a pipeline before it runs: names, refs, the graph, and values between operations.
 
 Owns the static checks of `run.kind: dag`. `check_values` checks each operation's own params;
 `pipelines.triggers` says when an operation starts.
@@ -236,9 +235,7 @@ def _cycles(nodes: Mapping[str, Node]) -> list[Problem]:
 
 @dataclass(frozen=True)
 class _Giver:
-    """An operation whose values others read; its declarations by name are collected once for all of
-    them.
-    """
+    """An operation whose values others read; its declarations by name are collected once."""
 
     compiled: Compiled
 

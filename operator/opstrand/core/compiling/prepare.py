@@ -1,5 +1,4 @@
-"""Prepare a run from its own object alone: the compiled operation, its identity, its refs, its
-policies.
+"""Prepare a run from its own object alone: the compiled operation, its identity, refs and policies.
 
 Owns the way from a custom resource's body to `Compiled`. Pure, and the same for a laptop and a
 cluster. Must not look at other runs.

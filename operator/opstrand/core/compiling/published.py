@@ -1,5 +1,6 @@
-"""Show the compiled operation of a run as the published platform does: one layer, with the run's
-values in place.
+"""Show the compiled operation of a run as the published platform does, with the values in place.
+
+It is one layer.
 
 Owns where a value is shown: at its declaration, or among the `contexts` if it has none. Pure.
 Renders no template and reads no other run: a value that is not known yet is left out.

@@ -1,5 +1,4 @@
-"""Merge the root shortcuts and patches of a run (`cmd`, `env`, `resources`, `container` and others)
-over its main containers.
+"""Merge the root shortcuts (`cmd`, `env` and others) and patches of a run over its containers.
 
 Owns where in a runtime a patch lands: a job has one container, a distributed run one for each role.
 Must not know the rest of a file.
@@ -224,9 +223,7 @@ def _containers(run: Run) -> dict[int, Any]:
 
 
 def _change_containers(run: Run, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Run:
-    """Return the run with every main container changed; templates in their place stay
-    as they are.
-    """
+    """Return the run with every main container changed; templates in their place stay."""
     model = runtimes()[str(run["kind"])]
     result = dict(run)
     if "container" in fields_of(model):

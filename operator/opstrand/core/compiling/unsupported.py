@@ -1,5 +1,4 @@
-"""Parts of the format that this version does not run: they are parsed, checked and reported, never
-ignored.
+"""Parts of the format that this version checks and reports, but does not run.
 
 Owns that list. `pod_rules` checks what only rendering knows (`plugins`).
 """

@@ -1,3 +1,1 @@
-"""Find out why a Pod does not run or did not succeed: one reason from what Kubernetes reports.
-Pure.
-"""
+"""Find one reason why a Pod does not run or did not succeed, from Kubernetes' reports. Pure."""

@@ -1,5 +1,4 @@
-"""What keeps a Pod from starting: a missing node, image, volume or Secret, or a sidecar that does
-not come up.
+"""What keeps a Pod from starting: a missing node, image, volume or Secret, or a broken sidecar.
 
 Every check is small, pure, and answers with the message of the component that refuses: scheduler,
 kubelet, registry. Must not decide how long to wait.
@@ -57,9 +56,7 @@ _SILENCE = timedelta(minutes=3)
 
 
 def find_broken_sidecar(pod: Pod) -> Observation | None:
-    """Find a sidecar that ends before it is up: Kubernetes keeps restarting it, and never starts
-    main.
-    """
+    """Find a sidecar that ends before it is up: Kubernetes restarts it, and never starts main."""
     for container in containers_of(pod, "initContainerStatuses"):
         end = end_of(container) or earlier_end_of(container)
         if end is not None and is_sidecar(pod, container) and not container.get("started"):

@@ -56,8 +56,7 @@ _FORGOTTEN = ("ContainerStatusUnknown", "Unknown")
 
 
 def find_success(pod: Pod) -> Observation | None:
-    """Find success: exit code 0 of main, whatever ends the Pod afterwards, as sidecars take their
-    time.
+    """Find success: exit code 0 of main, whatever ends the Pod and its sidecars afterwards.
 
     Not if main was asked to end, by a stop or a timeout, and exited with 0 in response: then the
     final phase decides.

@@ -1,5 +1,4 @@
-"""Decide what follows when the cluster refuses a run's objects: the run's end, or a wait with its
-reason.
+"""Decide what follows when the cluster refuses a run's objects: its end, or a wait with a reason.
 
 Owns the meaning of the API server's messages. The client that creates the Pod receives them: the
 operator, or the ReplicaSet controller for a service.

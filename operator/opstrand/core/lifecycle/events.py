@@ -24,8 +24,7 @@ _COMPONENT = "opstrand"
 def render_event(
     body: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any], *, now: str
 ) -> dict[str, Any] | None:
-    """Return the Event for the step from one status to the next; None if there is nothing to
-    report.
+    """Return the Event for the step between two statuses; None if there is nothing to report.
 
     `now` is RFC 3339.
     """

@@ -36,8 +36,9 @@ class NodeWait:
 
 
 def find_node_wait(pod: Pod, age: float, words: str, settings: Settings) -> NodeWait | None:
-    """Return the bound of a Pod of this age in seconds; None if it has a node or is held back on
-    purpose.
+    """Return the bound of a Pod of this age in seconds.
+
+    None if the Pod has a node or is held back on purpose.
 
     A run with a timeout waits for the longer of that and `start_patience`, in which a cluster can
     add a node. `words` is the scheduler's message.

@@ -89,10 +89,10 @@ def read_failure(pod: Pod) -> Failure:
 
 
 def classify_failure(policy: Mapping[str, Any] | None, failure: Failure) -> str | None:
-    """Return the action of `termination.podFailurePolicy` for a failed Pod: FailJob, Ignore, Count,
-    or None if no rule matches.
+    """Return the action of `termination.podFailurePolicy` for a failed Pod.
 
-    The first match wins, as with a Kubernetes Job.
+    It is FailJob, Ignore, Count, or None if no rule matches. The first match wins, as with a
+    Kubernetes Job.
     """
     for rule in (policy or {}).get("rules") or ():
         codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions") or ()
@@ -104,8 +104,7 @@ def classify_failure(policy: Mapping[str, Any] | None, failure: Failure) -> str 
 
 
 def _matches_codes(wanted: Mapping[str, Any], failure: Failure) -> bool:
-    """Match containers (or the named one) by exit code, which must be in the values (or not in
-    them).
+    """Match containers (or the named one) whose exit code is in the values (or is not in them).
 
     Exit code 0 never matches.
     """

@@ -1,5 +1,4 @@
-"""The input and the output of a decision, as values: the same snapshot can be decided on anywhere,
-any number of times.
+"""The input and the output of a decision, as values that can be sent and decided on anywhere.
 
 Owns `Snapshot`, `Decision` and the actions. Must not decide: `runtimes` does.
 """
@@ -178,9 +177,7 @@ class Snapshot:
 
     @property
     def measured(self) -> Measured | None:
-        """The time passed since every time from which something is counted; None if `now` is
-        enough.
-        """
+        """The time passed since every time that counts; None if `now` is enough."""
         if self.measure is None:
             return None
         passed = {text: self.measure(text, False) for text in self.times}
@@ -191,9 +188,7 @@ class Snapshot:
 
     @property
     def times(self) -> list[str]:
-        """The times in the status and in the run's objects from which something is counted, now or
-        later.
-        """
+        """The times in the status and in the run's objects from which something is counted."""
         texts = [self.status.get("startedAt"), self.status.get("finishedAt"), self.last_step]
         for made in (self.pod, self.claimant, self.deployment, *self.replicas):
             texts += _list_times(made or {})
@@ -273,8 +268,9 @@ Action = (
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do: write `status` if it differs from what is stored (None: nothing to write), then
-    do the actions, in order.
+    """What to do: write `status` if it differs from the stored one, then do the actions, in order.
+
+    A `status` of None means that there is nothing to write.
 
     `freeze`: the write must fail if the object changed since it was read. `requeue_after`: look
     again after so many seconds.

@@ -102,8 +102,7 @@ def _conditions_of(phase: Phase, known: Any) -> list[tuple[str, bool | None]]:
 
 
 def patch_ops(before: object, after: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the JSON Patch from one status, of whatever type, to the other; empty if they are
-    equal.
+    """Return the JSON Patch from one status, of any type, to the other; empty if they are equal.
 
     A merge patch would drop every null, and null is a value.
     """

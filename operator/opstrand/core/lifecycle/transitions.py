@@ -58,8 +58,7 @@ def stop_pod(pod: Mapping[str, Any]) -> tuple[StopPod, ...]:
 
 
 def _expire(snapshot: Snapshot, pod: Mapping[str, Any]) -> Decision:
-    """Delete a finished Pod, and those of earlier attempts, after `termination.ttl` or the default
-    TTL.
+    """Delete the Pods of a finished run after `termination.ttl` or the default TTL.
 
     Until then its logs stay readable.
     """

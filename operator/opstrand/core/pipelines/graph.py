@@ -76,8 +76,9 @@ class _Unsorted:
                     following.append(other)
 
     def walk(self, name: str) -> list[str]:
-        """Return the cycle found on the way upstream: each name that is left waits for one that is
-        left.
+        """Return the cycle on the way upstream.
+
+        There is one, since each name that is left waits for one that is left.
         """
         seen: dict[str, int] = {}
         while name not in seen:

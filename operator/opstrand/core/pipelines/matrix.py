@@ -99,9 +99,7 @@ def check_size(matrix: Mapping[str, Any]) -> list[Problem]:
 
 
 def iter_values(matrix: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """Yield (place, param, value) of every value in the file, or in a list that the
-    file describes.
-    """
+    """Yield (place, param, value) of every value in the file or in a list that it describes."""
     rows = matrix.get("values") if matrix.get("kind") == "mapping" else None
     if isinstance(rows, list):
         yield from _iter_rows(rows)
@@ -122,7 +120,7 @@ def iter_values(matrix: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
 
 
 def _iter_rows(rows: list[Any]) -> Iterator[tuple[str, str, Any]]:
-    """(place, param, value) of every value of a mapping's rows."""
+    """Yield (place, param, value) of every value in the rows of a mapping."""
     for index, row in enumerate(rows):
         if isinstance(row, Mapping):
             yield from (

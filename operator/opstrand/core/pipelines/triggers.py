@@ -36,8 +36,9 @@ _COUNTS: dict[str, Callable[[str], bool]] = {
 def evaluate_trigger(
     trigger: str | None, skip_on_upstream_skip: bool, statuses: Sequence[str | None]
 ) -> Verdict:
-    """Return the verdict on an operation whose upstreams ended as `statuses` (None: not yet), in
-    the order in which they ended.
+    """Return the verdict on an operation whose upstreams ended in this order as `statuses`.
+
+    None stands for an upstream that has not ended.
 
     A later end does not change the verdict of an earlier one.
     """

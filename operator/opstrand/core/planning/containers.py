@@ -134,9 +134,7 @@ def _iter_joined(opening: str, closing: str, items: list[list[Piece]]) -> Iterat
 
 
 def clean_resources(resources: Mapping[str, Any]) -> dict[str, Any]:
-    """Return quantities as text: Kubernetes accepts `1` and `"1"`, its typed clients only the
-    latter.
-    """
+    """Return quantities as text: Kubernetes also accepts numbers, but its typed clients do not."""
     cleaned = dict(resources)
     for key in ("limits", "requests"):
         if isinstance(cleaned.get(key), Mapping):

@@ -61,9 +61,7 @@ def _iter_located(text: str, root: str) -> Iterator[Piece]:
 
 
 def symbolic(value: Any, root: str) -> Any:
-    """Rewrite paths below `root` as the container would have them; other values stay as
-    they are.
-    """
+    """Rewrite paths below `root` as the container would have them; other values stay."""
     if isinstance(value, str):
         rest = value.removeprefix(root)
         return CONTEXT_ROOT + rest if value.startswith(root) and rest[:1] in ("", "/") else value

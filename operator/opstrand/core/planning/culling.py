@@ -1,5 +1,4 @@
-"""When to end an idle service: `termination.culling`, by the activity that `termination.probe`
-finds.
+"""End an idle service: `termination.culling`, by the activity that `termination.probe` reports.
 
 The probe is a page of the service that reports its last use in JSON (`last_activity`, as Jupyter's
 /api/status). It is requested only once the service could have been idle for long enough. Must not
@@ -84,7 +83,7 @@ def _validate_shapes(termination: Mapping[str, Any]) -> list[Problem]:
 
 
 def _validate_page(http: Mapping[str, Any], ports: Sequence[int]) -> Iterator[Problem]:
-    """Return what is wrong with the page of the probe."""
+    """Find the problems of the probe's page."""
     for key in http:
         if key not in ("path", "port"):
             yield Problem(

@@ -1,9 +1,8 @@
-"""The plan of a run: its operation with every value in place, in Kubernetes vocabulary only where
-the user wrote it.
+"""The plan of a run: its operation with every value in place.
 
-Owns rendering `run` and the operation's templated fields, once. A pure function of what was
-compiled, resolved and frozen: the same bytes on every machine and at every retry. Must not add what
-a Pod needs from the operator.
+It is in Kubernetes vocabulary only where the user wrote it. Owns rendering `run` and the
+operation's templated fields, once. A pure function of what was compiled, resolved and frozen: the
+same bytes on every machine and at every retry. Must not add what a Pod needs from the operator.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Decide whether an object with the expected name is this run's, by its content: labels and owner
-references can be forged.
+"""Decide by its content whether an object with the expected name is this run's.
 
-Owns the comparison of a found object with what this run would create. `expected` is that manifest
-as the API server would store it (the answer of a dry run), with its defaults and with what
-admission adds. Must not ask the API server.
+Labels and owner references can be forged. Owns the comparison of a found object with what this run
+would create. `expected` is that manifest as the API server would store it (the answer of a dry
+run), with its defaults and with what admission adds. Must not ask the API server.
 """
 
 from __future__ import annotations
@@ -60,9 +59,7 @@ _WRITTEN = ("image", "command", "args", "workingDir")
 
 
 def pod_digest(pod: Body) -> str:
-    """Return the SHA-256 of a Pod's spec as rendered, without what depends on the run's
-    time left.
-    """
+    """Return the SHA-256 of a Pod's spec as rendered, without the run's time left."""
     text = json.dumps(
         _without_later(pod["spec"], "Pod"),
         sort_keys=True,

@@ -123,9 +123,7 @@ def render_attempt(
 
 
 def _refuse_connections(compiled: Compiled) -> None:
-    """Refuse what names a connection when there is no catalog; everything else can run
-    without one.
-    """
+    """Refuse what names a connection when there is no catalog; everything else can run."""
     init = compiled.run.get("init")
     named = [
         f"run.init[{index}].connection"
@@ -157,7 +155,8 @@ def _render_service(
 
 
 def parse_count(value: object) -> int | None:
-    """Parse a whole number of seconds or retries from the polyaxonfile or a template; None if
-    absent.
+    """Parse a whole number of seconds or retries from the polyaxonfile or a template.
+
+    None if it is absent.
     """
     return None if value is None or isinstance(value, bool) else int(float(str(value)))

@@ -83,9 +83,7 @@ def render_annotations(connections: Iterable[Connection]) -> dict[str, str]:
 
 
 def render_catalog_variable(connections: Iterable[Connection]) -> str:
-    """Render the JSON that the published client reads; it has the names of Secrets, but
-    no secret.
-    """
+    """Render the JSON that the published client reads: names of Secrets, but no secrets."""
     return escape(
         json.dumps(
             {"connections": [dict(one.written) for one in connections]},

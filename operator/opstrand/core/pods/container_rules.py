@@ -1,5 +1,4 @@
-"""Validate the containers of a Pod together: node ports, devices, and what only some containers may
-have.
+"""Validate the containers of a Pod together: node ports, devices, fields of some containers only.
 
 Owns the checks that need the whole plan. `spec.kubernetes` validates one container alone.
 """

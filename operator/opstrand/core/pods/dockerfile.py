@@ -165,9 +165,7 @@ def _quote_piece(piece: Piece) -> str:
 
 
 def _bare(value: Any) -> str:
-    """Render a path without quotes: what the author wrote is Docker's to read, the rest
-    is escaped.
-    """
+    """Render a path without quotes: Docker reads what the author wrote, the rest is escaped."""
     pieces = pieces_of(_one_line(value))
     return "".join(
         _BARE.sub(r"\\\1", piece.text) if piece.printed else piece.text for piece in pieces

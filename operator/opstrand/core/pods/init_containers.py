@@ -89,7 +89,7 @@ def _render_steps(
     catalog: Catalog,
     documents: dict[str, str],
 ) -> Manifest:
-    """Render our container for these steps, with the user's container merged over it if given.
+    """Render the operator's container for these steps, with the user's container merged over it.
 
     A document that is too long for a variable is added to `documents`.
     """
@@ -105,7 +105,7 @@ def _render_steps(
 
 
 def _collect_volumes(groups: list[Group]) -> tuple[Manifest, ...]:
-    """Return the volumes of what our steps read and of connections in the user's containers."""
+    """Return the volumes that built-in steps and users' containers with connections need."""
     found = [
         *volumes.source_volumes([one for group in groups if group.steps for one in group.used])
     ]

@@ -51,8 +51,7 @@ _MISSING = {
 
 @dataclass(frozen=True)
 class Group:
-    """Steps that one of the operator's init containers executes, or (`container`) a user's
-    container.
+    """Steps that one init container executes, or (`container`) a user's container.
 
     `used` are the connections whose volumes and secrets it reads. With both `container` and
     `steps`, it is the operator's container with the user's fields merged over it.
@@ -327,9 +326,7 @@ def _wants_auth(plan: Plan) -> bool:
 def _render_step(
     step: Mapping[str, Any], plan: Plan, settings: Settings, catalog: Catalog
 ) -> tuple[tuple[Step, ...], Connection | None]:
-    """Render the document's steps for one step of the plan, and return the connection that it
-    reads.
-    """
+    """Render the document's steps for one step of the plan; also return the connection it reads."""
     _validate_step(step)
     connection = catalog.find(step["connection"], "connection") if step.get("connection") else None
     source = next((kind for kind in _SOURCES if kind in step), None)

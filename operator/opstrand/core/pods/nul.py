@@ -1,8 +1,7 @@
-"""Find the character NUL, which no program, variable, path or name can hold: it ends a text for the
-kernel.
+"""Find the character NUL, which no program, variable, path or name can hold.
 
-Owns that rule for everything that a plan hands to Kubernetes. Must not know what the texts are for.
-An init file's content is bytes, and may hold it.
+It ends a text for the kernel. Owns that rule for everything that a plan hands to Kubernetes. Must
+not know what the texts are for. An init file's content is bytes, and may hold it.
 """
 
 from __future__ import annotations

@@ -50,9 +50,7 @@ _POD_FIELDS = (
 
 @dataclass(frozen=True)
 class Rendered:
-    """The objects of one attempt: the Pod, and a ConfigMap if its init document is too long for a
-    variable.
-    """
+    """The objects of one attempt: the Pod, and a ConfigMap for init documents that are too long."""
 
     pod: Manifest
     config_map: Manifest | None = None

@@ -34,9 +34,7 @@ class RenderedService:
 
 
 def validate_service(plan: Plan) -> Iterator[Problem]:
-    """Find problems in the keys that only a service has, and in those that mean something else for
-    it.
-    """
+    """Find problems in the keys that only a service has, or that mean something else for it."""
     ports = plan.extra.get("ports")
     if ports is not None and not isinstance(ports, list):
         yield Problem(

@@ -1,8 +1,7 @@
-"""The names of a run's own volumes: the operator's, and those of the published platform for the
-same volumes, on which users' files rely.
+"""The names of a run's own volumes, in opstrand and in the published platform.
 
-Owns both lists and which of the names are valid in a given run. Must not know what is in a volume
-or where it is mounted.
+Users' files rely on the latter. Owns both lists and which of the names are valid in a given run.
+Must not know what is in a volume or where it is mounted.
 """
 
 from __future__ import annotations

@@ -74,8 +74,7 @@ def _run_folder(plan: Plan, catalog: Catalog, place: str) -> list[Manifest]:
 
 
 def resolve_names(container: Manifest, plan: Plan, catalog: Catalog, path: str) -> Manifest:
-    """Replace the published platform's names of volumes and of the main container in a user's
-    container.
+    """Replace the published platform's names of volumes and of main in a user's container.
 
     A mount of the context includes the run's folder, as everywhere else. Raises SpecError for a
     connection that has no volume.
@@ -105,9 +104,7 @@ def resolve_names(container: Manifest, plan: Plan, catalog: Catalog, path: str) 
 
 
 def _name_volume(variable: Manifest, known: Mapping[str, str]) -> Manifest:
-    """Translate the volume name of a variable that is read from a file in one of the
-    run's volumes.
-    """
+    """Translate the volume name of a variable that is read from a file in a run's volume."""
     source = (variable.get("valueFrom") or {}).get("fileKeyRef") or {}
     if source.get("volumeName") not in known:
         return variable

@@ -54,10 +54,10 @@ class Slot:
 def make_slots(
     compiled: Compiled, asked: Mapping[str, tuple[int, JoinParam, Ask]]
 ) -> tuple[list[Slot], list[Problem]]:
-    """Return the slots in the order of `inputs` (context values, then declared ones), then
-    `outputs`; and their problems.
+    """Return the slots of an operation, and their problems.
 
-    `asked` are the params of joins: name to (index of the join, param, what is read of each run).
+    They are in the order of `inputs` (context values, then declared ones), then `outputs`. `asked`
+    are the params of joins: name to (index of the join, param, what is read of each run).
     """
     problems: list[Problem] = []
     slots = [*_make_contexts(compiled, asked, problems)]

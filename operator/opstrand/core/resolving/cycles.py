@@ -1,8 +1,7 @@
-"""Find runs that wait for each other: none would ever start, so the cycle is an error of each of
-them.
+"""Find runs that wait for each other, so that none would ever start.
 
-Owns the search, on the bodies of runs that are not frozen yet. Must not validate refs beyond that:
-a wrong ref is reported when its own run is read.
+Such a cycle is an error of each of its runs. Owns the search, on the bodies of runs that are not
+frozen yet. Must not validate refs beyond that: a wrong ref is reported when its own run is read.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""The query language over runs: `status: succeeded, metrics.loss: <0.1`, with sort, limit and
-offset.
+"""The query language over runs: `status: succeeded, metrics.loss: <0.1`; sort, limit and offset.
 
 Owns its grammar and what each condition means: only what the author of a query wrote is grammar,
 what a template printed into it is one value. Works on any records, through a function that reads a

@@ -1,5 +1,4 @@
-"""Refs to other runs: their grammar, which runs an operation needs, and what a run looks like to
-others.
+"""Refs to other runs: their grammar, which runs an operation needs, and how a run looks to others.
 
 Owns `ref` and `value` of a param with a ref, validated without looking at any run. Must not read
 values: `core.resolving.upstream_values` does. Source: the references document, word for word; every
@@ -83,9 +82,7 @@ class Ref:
 
 @dataclass(frozen=True)
 class Ask:
-    """What a param reads of a run: a section, or one name in it, or files of it (an
-    ArtifactsType).
-    """
+    """What a param reads of a run: a section, one name in it, or files (an ArtifactsType)."""
 
     section: Section
     name: str = ""
@@ -131,9 +128,7 @@ class Edge:
 
 
 def parse_ref(text: str, path: str = "") -> Ref:
-    """Parse `dag`, `ops.<name>` or `runs.<uuid>`; raises SpecError RefInvalid for
-    everything else.
-    """
+    """Parse `dag`, `ops.<name>` or `runs.<uuid>`; raises SpecError RefInvalid otherwise."""
     if text == "dag":
         return Ref("dag")
     kind, _, target = text.partition(".")
@@ -213,9 +208,7 @@ def _check_name(ask: Ask, dotted: bool, path: str, known: Sequence[str]) -> None
 
 
 def _parse_files(value: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """Return an ArtifactsType with its lists checked; `file`, the document's spelling, becomes
-    `files`.
-    """
+    """Validate an ArtifactsType; its `file`, the document's spelling, becomes `files`."""
     unknown = [key for key in value if key not in _FILE_KEYS]
     if unknown or not ({"files", "file", "dirs"} & set(value)):
         found = f"unknown key {quote(unknown[0])}" if unknown else "neither files nor dirs"

@@ -1,5 +1,4 @@
-"""Resolve the values of a run: params, defaults and refs become inputs and outputs, once and for
-all.
+"""Resolve the values of a run once: params, defaults and refs become its inputs and outputs.
 
 Owns the order (first problems that need no other run, then waits, then templates in the order of
 what they read), where each value came from, and the three outcomes: the values, a wait, or a
@@ -186,9 +185,7 @@ class _Found:
         values[slot.name] = str(slot.ask)
 
     def settle_rest(self, joins: Sequence[Mapping[str, Any]], project: Sequence[Upstream]) -> None:
-        """Render every template once and run every join's search once, each after the values it
-        reads.
-        """
+        """Render every template and run every join's search once, after the values it reads."""
         pending: dict[str, list[int]] = {}
         for index, slot in enumerate(self.slots):
             if index not in self.values:

@@ -137,9 +137,7 @@ def _restore(
 
 
 def _restore_one(value: Any, item: Mapping[str, Any] | None) -> Any:
-    """Restore a value. Without a declared type it stays as stored, for programs and for
-    other runs.
-    """
+    """Restore a value in its type. Without a type it stays as stored."""
     type_name = item.get("type") if item else None
     if item is None or not isinstance(type_name, str):
         return unstore(value)

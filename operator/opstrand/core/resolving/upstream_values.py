@@ -1,9 +1,8 @@
-"""Read what a run offers to the runs that refer to it: a value, a wait, or the reason why no value
-will come.
+"""Read what a run offers to the runs that refer to it.
 
-Owns when a value counts (identity at once, inputs once frozen, the rest when the run is done) and
-the shape of each of the document's value forms. Must not find runs or decide what to do about a
-wait.
+That is a value, a wait, or the reason why no value will come. Owns when a value counts (identity at
+once, inputs once frozen, the rest when the run is done) and the shape of each of the document's
+value forms. Must not find runs or decide what to do about a wait.
 """
 
 from __future__ import annotations
@@ -30,12 +29,11 @@ class Pending:
 def read(
     ref: Ref, ask: Ask, upstream: Upstream, path: str = "", *, lenient: bool = False
 ) -> Any | Pending:
-    """Return the value that `ask` means in `upstream`. A falsy value and an existing null are
-    values.
+    """Return the value that `ask` means in `upstream`, or Pending.
 
-    `lenient` accepts the results of a run that ended without success (for an operation with its own
-    trigger, or for `runs.`, which names a past run on purpose). Raises SpecError MissingValue,
-    UpstreamFailed, UpstreamSkipped or UpstreamDeleted.
+    A falsy value and an existing null are values. `lenient` accepts the results of a run that ended
+    without success (for an operation with its own trigger, or for `runs.`, which names a past run
+    on purpose). Raises SpecError MissingValue, UpstreamFailed, UpstreamSkipped or UpstreamDeleted.
     """
     if _is_address(ask) and upstream.frozen and ask.name not in upstream.globals:
         _refuse(ask, upstream, f"is no service, and has no '{ask}'", path)
@@ -180,9 +178,7 @@ _EXAMPLES: dict[str, Any] = {
 
 
 def example(ask: Ask) -> Any:
-    """Return an example that is valid for every run; None if the value's shape depends
-    on the run.
-    """
+    """Return an example that is valid for every run; None if the shape depends on the run."""
     if ask.section == "files":
         return place_files(ask.files, _UUID)
     if not ask.name:

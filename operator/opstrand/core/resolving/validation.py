@@ -36,9 +36,7 @@ class _Broken(Exception):
 
 
 def validate(value: Any, io: IO, path: str = "", *, evaluate: Evaluate = refuse) -> None:
-    """Raise SpecError ParamValidation for a value that breaks a rule, InvalidSpec for an invalid
-    rule.
-    """
+    """Raise SpecError ParamValidation for a wrong value, InvalidSpec for an invalid rule."""
     make_validator(io).check(value, path, evaluate)
 
 
@@ -93,9 +91,7 @@ class Validator:
 
 
 def _list_items(value: Any) -> list[Any]:
-    """Return the values that rules apply to: those in a list or a dictionary, or the
-    value itself.
-    """
+    """Return the values that rules apply to: those in a list or a mapping, or the value itself."""
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, list):
@@ -163,9 +159,7 @@ def _break(message: str, path: str) -> SpecError:
 
 
 def _number(value: Any) -> Fraction:
-    """Return the exact number: 0.3 is three tenths, so that a rule does not see how floats are
-    stored.
-    """
+    """Return the exact number: 0.3 is three tenths, however floats are stored."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _Unfit("a number")
     return Fraction(repr(value))

@@ -1,7 +1,7 @@
-"""Advance a frozen run of kind job: its Pod's state becomes the run's phase, and a failure becomes
-another attempt or the end.
+"""Advance a frozen run of kind job: its Pod's state becomes the run's phase.
 
-Must not resolve anything: a later attempt is rendered from what was frozen.
+A failure becomes another attempt or the end. Must not resolve anything: a later attempt is rendered
+from what was frozen.
 """
 
 from __future__ import annotations
@@ -158,8 +158,9 @@ def _elapsed(snapshot: Snapshot) -> int:
 
 
 def _doubt_of_timeout(snapshot: Snapshot) -> float:
-    """Return the seconds until it is certain that the timeout has passed; 0 if it seems not to
-    have.
+    """Return the seconds until it is certain that the timeout has passed.
+
+    They are 0 if it seems not to have passed.
     """
     timeout, started = (
         parse_count(snapshot.termination.get("timeout")),

@@ -276,9 +276,7 @@ def _validate(snapshot: Snapshot, seen: Replicas) -> Decision:
 
 
 def _is_tried_out(snapshot: Snapshot, seen: Replicas) -> bool:
-    """Return whether `maxRetries` is used up. Without it, Kubernetes restarts
-    containers forever.
-    """
+    """Return whether `maxRetries` is used up. If unset, Kubernetes restarts without limit."""
     allowed = parse_count(snapshot.termination.get("maxRetries"))
     if allowed is None or seen.trouble is None:
         return False
@@ -413,8 +411,9 @@ def _wait_for_ready(snapshot: Snapshot, seen: Replicas, phase: Phase) -> Decisio
 
 
 def _wait_for_probe(snapshot: Snapshot, seen: Replicas, since: str) -> Decision:
-    """Wait for a running container that was never ready, and report the readiness probe once that
-    takes long.
+    """Wait for a running container that was never ready.
+
+    Report the readiness probe once that takes long.
     """
     left = snapshot.settings.init_grace - snapshot.since(since)
     if left > 0:

@@ -1,7 +1,7 @@
-"""Take a new run to its freeze: validate it, wait for what it refers to, resolve it, and record the
-result before anything is created.
+"""Take a new run to its freeze: validate it, wait for its refs, resolve it, record the result.
 
-Must not look at Pods: a run that has one belongs to `job` or `service`.
+Nothing is created before the record. Must not look at Pods: a run that has one belongs to `job` or
+`service`.
 """
 
 from __future__ import annotations
@@ -205,7 +205,5 @@ def _find_facts(
 def _merge_artifacts(
     own: Sequence[Mapping[str, Any]], said: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Merge the plan's lineage with earlier reported artifacts, one entry per name; the reported
-    win.
-    """
+    """Merge the plan's lineage with earlier reported artifacts by name; the reported win."""
     return [dict(one) for one in {one["name"]: one for one in (*own, *said)}.values()]

@@ -1,8 +1,8 @@
-"""What templates can read: `globals`, `params`, every input, output and context value by its name,
-`connections` and `init`.
+"""What templates can read.
 
-Owns the spelling of a value as an argument (`as_arg`, `as_args`, `as_str`). Must not resolve or
-render anything but `argFormat`.
+That is `globals`, `params`, every input, output and context value by its name, `connections` and
+`init`. Owns the spelling of a value as an argument (`as_arg`, `as_args`, `as_str`). Must not
+resolve or render anything but `argFormat`.
 """
 
 from __future__ import annotations
@@ -69,9 +69,7 @@ class ParamView(View):
 
     @cached_property
     def as_arg(self) -> Any:
-        """`--name=value`, a flag's `--name`, or the rendered `argFormat`; empty for an absent
-        value.
-        """
+        """`--name=value`, a flag's `--name`, or the rendered `argFormat`; empty if absent."""
         if self.value is None:
             return ""
         if self.io and self.io.arg_format:

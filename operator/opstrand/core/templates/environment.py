@@ -1,5 +1,6 @@
-"""The environment of the full template language: what a template may call, and that it prints only
-values.
+"""The environment of the template language: what a template may call, and what it may print.
+
+It prints only values.
 
 Owns the immutable sandbox, the package's filter and opstrand's own test, what an unknown name does,
 and the handling of objects that are no values (methods, functions, macros, namespaces, iterators):
@@ -164,9 +165,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 def print_value(value: Any) -> Any:
-    """Return what is printed for a value: lazy results as lists, never an object's
-    memory address.
-    """
+    """Return what is printed for a value: lazy results as lists, never a memory address."""
     if isinstance(value, LAZY):
         return list(value)
     if value is None or isinstance(

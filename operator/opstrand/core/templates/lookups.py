@@ -1,8 +1,8 @@
-"""Plain templates: texts whose expressions are names, attributes, items and constants, which cost
-and risk nothing to evaluate.
+"""Plain templates, which cost and risk nothing to evaluate.
 
-Owns telling them from all others, and their values. Must not evaluate anything more than a look-up:
-a caller that gets None from `parse_plain` must pass the text to an evaluator with limits.
+Their expressions are names, attributes, items and constants. Owns telling them from all others, and
+their values. Must not evaluate anything more than a look-up: a caller that gets None from
+`parse_plain` must pass the text to an evaluator with limits.
 """
 
 from __future__ import annotations

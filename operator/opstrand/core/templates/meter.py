@@ -61,9 +61,7 @@ class Meter:
             raise Exhausted("TooLarge", message)
 
     def size_of(self, value: Any) -> int:
-        """Return the approximate size of a value as JSON, in bytes. A reused value is measured
-        once.
-        """
+        """Return the approximate size of a value as JSON, in bytes, measured once per value."""
         if isinstance(value, str):
             return len(value) if value.isascii() else len(value.encode("utf-8", "backslashreplace"))
         if value is None or isinstance(value, bool | int | float):

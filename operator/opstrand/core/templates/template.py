@@ -60,11 +60,10 @@ class NotGiven:
 
 
 class EvaluationFailed(Exception):
-    """An evaluator's error for a template: `message` for a person; `undefined` is the unknown name,
-    if that is the cause.
+    """An evaluator's error for a template, with a `message` for a person.
 
-    `out_of_memory`: the evaluating process has reached its limit, and may still hold what the
-    template made.
+    `undefined` is the unknown name, if that is the cause. `out_of_memory`: the evaluating process
+    has reached its limit, and may still hold what the template made.
     """
 
     def __init__(
@@ -187,9 +186,7 @@ def render_one(
 def render_text(
     text: str, context: Mapping[str, Any], path: str = "", *, evaluate: Evaluate = refuse
 ) -> str:
-    """Render one text that stays text to the last byte, including its line ends and
-    final newline.
-    """
+    """Render one text that stays text to the last byte, its line ends and final newline too."""
     return str(_render(text, context, path, evaluate)) if is_template(text) else text
 
 

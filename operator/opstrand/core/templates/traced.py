@@ -1,5 +1,4 @@
-"""Texts that record which of their pieces the author of the file wrote and which a template
-printed.
+"""Texts that record which pieces the author of the file wrote and which a template printed.
 
 Owns that distinction and how it is carried through lists, mappings and JSON. A rendered text enters
 languages that other programs interpret (Kubernetes' `$(VAR)`, a Dockerfile's `$VAR`), where only
@@ -14,9 +13,7 @@ from typing import Any, NamedTuple
 
 
 class Piece(NamedTuple):
-    """A part of a text; `printed` is True for an expression's result, False for text of
-    the file.
-    """
+    """A part of a text; `printed` is True for an expression's result, else the author's."""
 
     text: str
     printed: bool
@@ -34,9 +31,7 @@ class TracedText(str):
     _plain: str
 
     def __str__(self) -> str:
-        """The plain text that it was made of: a long value used in thousands of places is stored
-        once.
-        """
+        """The plain text that it was made of: a long value in many places is stored once."""
         return self._plain
 
     @classmethod
@@ -59,9 +54,7 @@ class TracedText(str):
 
 
 def pieces_of(text: str) -> Iterator[Piece]:
-    """Yield the pieces in order, none of them empty. A text without a trace was written by the
-    author.
-    """
+    """Yield the pieces in order, none of them empty. A text without a trace is the author's."""
     start = 0
     for index, length in enumerate(text.lengths if isinstance(text, TracedText) else (len(text),)):
         if length:
@@ -116,9 +109,7 @@ def is_traced(value: Any) -> bool:
 
 
 def to_answer(value: Any) -> dict[str, Any]:
-    """Return a result as JSON members: `value`, and for a traced text the `lengths` of
-    its pieces.
-    """
+    """Return a result as JSON members: `value`, and a traced text's `lengths` of its pieces."""
     if isinstance(value, TracedText):
         return {"value": str(value), "lengths": value.lengths}
     return {"value": value}

@@ -69,9 +69,7 @@ def _check_depth(depth: int) -> None:
 
 
 def is_too_deep(value: Any) -> bool:
-    """Return whether a value is nested too deeply to be stored; check this before any recursion
-    into it.
-    """
+    """Return whether a value is nested too deeply to be stored; check this before recursing."""
     layer = [value]
     for _ in range(_DEPTH + 1):
         if not layer:

@@ -68,9 +68,7 @@ _WHOLE, _ANY_NUMBER = "expected a whole number such as 3", "expected a number su
 
 
 def _read_number(value: Any, expected: str) -> int | float:
-    """Return a number, or the one in a JSON text: no blanks inside, a digit on both sides of the
-    point.
-    """
+    """Return a number, or the one in a JSON text: without blanks, with digits around the point."""
     number = read_json(value, expected)
     if not isinstance(number, int | float):
         raise Mismatch(expected)
@@ -99,9 +97,7 @@ def to_str(value: Any) -> str:
 
 
 def format_json(value: Any) -> str:
-    """Return compact JSON with numbers as the published client prints them (`1e-7`, not
-    `1e-07`).
-    """
+    """Return compact JSON with numbers as the published client prints them: `1e-7`, not `1e-07`."""
     if isinstance(value, float):
         return (
             _EXPONENT.sub(r"e\1\2", repr(value)).replace("e+", "e")
@@ -172,9 +168,7 @@ def to_email(value: Any) -> str:
 
 
 def to_date(value: Any) -> str:
-    """Return an ISO date, from one, from a moment at midnight, or from seconds since 1970 at
-    midnight.
-    """
+    """Return an ISO date, from one, from a moment at midnight, or from its seconds since 1970."""
     if isinstance(value, bool):
         raise Mismatch("expected a date such as 2026-01-31")
     try:
