@@ -28,10 +28,10 @@ _NO_REF = "you cannot give a ref here: {why}"
 
 
 def parse_joins(compiled: Compiled) -> dict[str, tuple[int, JoinParam, Ask]]:
-    """Parse every param of every join: name to (index of the join, param, what to read of each
-    run).
+    """Parse every param of every join.
 
-    Raises SpecError with all problems.
+    Returns name to (index of the join, param, what is read of each run). Raises SpecError with all
+    problems.
     """
     if isinstance(compiled.joins, str):
         raise SpecError(
