@@ -144,7 +144,7 @@ def decide_on(spec: dict[str, Any], sandbox: Sandbox) -> SpecError | None:
     return None if status["phase"] == "Starting" else SpecError(status["reason"], status["message"])
 
 
-def validate_submission(spec: dict[str, Any], sandbox: Sandbox) -> SpecError | None:
+def validate_one(spec: dict[str, Any], sandbox: Sandbox) -> SpecError | None:
     problems, _ = validate_compiled(
         compile_operation(parse_operation(spec)), evaluate=sandbox.for_one_run(), complete=True
     )
@@ -153,7 +153,7 @@ def validate_submission(spec: dict[str, Any], sandbox: Sandbox) -> SpecError | N
 
 #: A search is rendered by the operator only: no other door has runs to search.
 CASES = [(decide_on, name) for name in LARGE_ONES] + [
-    (validate_submission, name) for name in LARGE_ONES if name != "a query"
+    (validate_one, name) for name in LARGE_ONES if name != "a query"
 ]
 
 

@@ -20,7 +20,7 @@ FILES = {
 }
 
 
-def validate_submission(name: str) -> dict[str, Any]:
+def validate_one(name: str) -> dict[str, Any]:
     """What the index says of a file: whether it is accepted, whether it compiles, and as what."""
     document = parse_document((FOLDER / "polyaxonfiles" / name).read_bytes(), source=name)
     operation = parse_polyaxonfile(document.data, document=document)
@@ -36,10 +36,10 @@ def test_file(name: str) -> None:
     entry = FILES[name]
     if not entry["accepted"]:
         with pytest.raises(SpecError) as caught:
-            validate_submission(name)
+            validate_one(name)
         assert all(problem.line for problem in caught.value.problems)
         return
-    assert validate_submission(name) == {
+    assert validate_one(name) == {
         key: entry[key] for key in ("accepted", "compiles", "runKind") if key in entry
     }
 
@@ -48,7 +48,7 @@ def test_file(name: str) -> None:
 def test_every_decision_against_the_index_still_differs_from_it(name: str) -> None:
     entry = FILES[name]
     try:
-        found = validate_submission(name)
+        found = validate_one(name)
     except SpecError:
         found = {"accepted": False}
     assert found != {key: entry[key] for key in ("accepted", "compiles", "runKind") if key in entry}

@@ -72,7 +72,7 @@ def compile_params(params: Mapping[str, Any], inputs: Any = (), **operation: Any
     )
 
 
-def validate_submission(vector: Mapping[str, Any]) -> bool:
+def validate_one(vector: Mapping[str, Any]) -> bool:
     """Whether the operation of a static vector is accepted, without a look at any run."""
     try:
         compiled = compile_params(
@@ -89,7 +89,7 @@ def validate_submission(vector: Mapping[str, Any]) -> bool:
 
 @pytest.mark.parametrize("vector", select("refs", "refs-s"))
 def test_static(vector: dict[str, Any]) -> None:
-    found = validate_submission(vector)
+    found = validate_one(vector)
     assert any(found == expected["accepted"] for expected in wanted(vector))
 
 

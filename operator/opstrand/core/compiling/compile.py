@@ -205,7 +205,7 @@ def _patch_run(
     if run is None:
         raise SpecError("InvalidSpec", "there is no runtime to patch", dotted((*path, "runPatch")))
     try:
-        return merge_over_run(str(run["kind"]), run, patch, strategy, validate_submission=True)
+        return merge_over_run(str(run["kind"]), run, patch, strategy, validates=True)
     except SpecError as error:
         raise error.within(dotted((*path, "runPatch"))) from None
 

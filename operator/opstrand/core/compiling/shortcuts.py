@@ -34,12 +34,12 @@ def merge_over_run(
     patch: Mapping[str, Any],
     strategy: Strategy,
     *,
-    validate_submission: bool = False,
+    validates: bool = False,
 ) -> dict[str, Any]:
     """Return a runtime with a patch merged over it.
 
     A patch with the keys of a role goes to every role of a distributed run. With
-    `validate_submission` the patch is checked against the runtime first; SpecError has paths inside
+    `validates` the patch is checked against the runtime first; SpecError has paths inside
     the patch.
     """
     model = runtimes().get(kind)
@@ -52,7 +52,7 @@ def merge_over_run(
         )
     own = written_keys(model)
     is_for_roles = bool(roles) and not all(key in own or find_key(key, own) for key in patch)
-    if validate_submission:
+    if validates:
         patch = _validate_patch(_role_model(model) if is_for_roles else model, patch)
     if not is_for_roles:
         return merge_over(model, base, patch, strategy)

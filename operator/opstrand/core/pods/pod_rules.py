@@ -119,8 +119,8 @@ def _validate_parts(plan: Plan, *, is_built: bool) -> Iterator[Problem]:
     of_kind = (
         (validate_service,) if plan.kind == KIND else (_validate_restarts, _validate_failure_policy)
     )
-    for validate_submission in (*parts, _validate_nuls, *of_kind):
-        yield from validate_submission(plan)
+    for validate_part in (*parts, _validate_nuls, *of_kind):
+        yield from validate_part(plan)
 
 
 #: The approximate size of one of the run's own mounts in a container.

@@ -38,24 +38,22 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def validate_submission(sandbox: Sandbox, text: str, catalog: Catalog | None) -> list[Any]:
+def validate_one(sandbox: Sandbox, text: str, catalog: Catalog | None) -> list[Any]:
     compiled = operation(run={"connections": ["quay"], "container": {"image": "b", "args": [text]}})
     return validate_compiled(compiled, evaluate=sandbox.evaluate, complete=True, catalog=catalog)[0]
 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_what_only_a_catalog_could_tell_is_not_wrong(sandbox: Sandbox, text: str) -> None:
-    assert validate_submission(sandbox, text, None) == []
-    assert validate_submission(sandbox, text, QUAY) == []
+    assert validate_one(sandbox, text, None) == []
+    assert validate_one(sandbox, text, QUAY) == []
 
 
 def test_with_a_catalog_a_part_that_is_not_there_is_wrong(sandbox: Sandbox) -> None:
     assert [
-        one.path for one in validate_submission(sandbox, "{{ connections['quay'].host + 1 }}", QUAY)
+        one.path for one in validate_one(sandbox, "{{ connections['quay'].host + 1 }}", QUAY)
     ] == ["run.container.args[0]"]
-    assert [one.path for one in validate_submission(sandbox, "a", Catalog())] == [
-        "run.connections[0]"
-    ]
+    assert [one.path for one in validate_one(sandbox, "a", Catalog())] == ["run.connections[0]"]
 
 
 @pytest.mark.parametrize("text", TEXTS)

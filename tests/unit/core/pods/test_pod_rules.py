@@ -22,11 +22,11 @@ def problems(run: dict[str, Any], params: dict[str, Any] | None = None, **fields
     with pytest.raises(
         SpecError
     ) as caught:  # a shape is told when it is read, a value when it is rendered
-        validate_submission(operation(params, run=run, **fields))
+        validate_one(operation(params, run=run, **fields))
     return str(caught.value).splitlines()
 
 
-def validate_submission(compiled: Compiled) -> None:
+def validate_one(compiled: Compiled) -> None:
     check_plan(compile_plan(compiled, values(compiled), ME, None))
 
 
@@ -304,9 +304,7 @@ def test_a_step_hides_no_program_of_its_container_however_its_folder_is_spelt(pa
     "path", ["/data", "/usr/src/app", "/opt/data", "/etc/tool", "/user", "/library", "/home/run"]
 )
 def test_a_step_may_have_any_other_folder(path: str) -> None:
-    validate_submission(
-        operation(run={**container(), "init": [{"file": {"content": "x"}, "path": path}]})
-    )
+    validate_one(operation(run={**container(), "init": [{"file": {"content": "x"}, "path": path}]}))
 
 
 @pytest.mark.parametrize(
@@ -336,4 +334,4 @@ def test_a_nul_is_in_nothing_that_the_kernel_takes(run: dict[str, Any], path: st
 
 
 def test_a_nul_may_be_in_a_file() -> None:
-    validate_submission(operation(run={**container(), "init": [{"file": {"content": "\0"}}]}))
+    validate_one(operation(run={**container(), "init": [{"file": {"content": "\0"}}]}))
