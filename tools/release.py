@@ -289,7 +289,7 @@ def _author(folder: Path) -> tuple[str, ...]:
 
 def _run(*command: str, folder: Path) -> str:
     """Return what the command prints. Raises Refused with the command's own message if it fails."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         words = (done.stderr or done.stdout).strip()
         raise Refused(f"`{' '.join(command)}` failed: {words}")

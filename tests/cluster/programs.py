@@ -71,7 +71,7 @@ BUILD_FLAGS = ("-mod=readonly", "-trimpath", "-buildvcs=false", "-tags=providerl
 KUBERNETES_STAMP = " ".join(
     [
         f"-X k8s.io/component-base/version.gitVersion=v{KUBERNETES}",
-        f"-X k8s.io/component-base/version.gitMajor={KUBERNETES.split('.')[0]}",
+        f"-X k8s.io/component-base/version.gitMajor={KUBERNETES.partition('.')[0]}",
         f"-X k8s.io/component-base/version.gitMinor={KUBERNETES.split('.')[1]}",
         f"-X k8s.io/client-go/pkg/version.gitVersion=v{KUBERNETES}",
     ]

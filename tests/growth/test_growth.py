@@ -373,7 +373,7 @@ DOCUMENTS: dict[str, tuple[int, Callable[[int], Spec]]] = {
             container={"args": texts(n)}, runPatch={"container": {"args": texts(n, "u")}}
         ),
     ),
-    "layers": (3, lambda n: layers(n)),
+    "layers": (3, lambda n: layers(n)),  # noqa: PLW0108 - it is defined below
     "unknown keys": (500, lambda n: {**job(), **dict.fromkeys(similar(n), 1)}),
     "unknown keys of a container": (
         500,

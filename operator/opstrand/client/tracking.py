@@ -100,7 +100,7 @@ def init(*args: Any, **options: Any) -> Run:
 
     Accepts the arguments of the published `init`. Raises ClientError.
     """
-    global TRACKING_RUN
+    global TRACKING_RUN  # noqa: PLW0603 - the published module has it too, and programs read it
     TRACKING_RUN = Run(*args, **options)
     return TRACKING_RUN
 

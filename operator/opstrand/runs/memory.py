@@ -79,7 +79,7 @@ class MemoryRuns:
             self._condition.notify_all()
 
     def on_behalf_of(self, by: Identity) -> MemoryRuns:
-        """This store: there is only one user."""
+        """The store itself: there is only one user."""
         return self
 
     async def change(self, key: Key, change: Callable[[Body], Body]) -> Body:

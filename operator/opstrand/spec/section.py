@@ -161,8 +161,10 @@ def _meet_alternatives(problems: Iterable[_Found]) -> list[_Found]:
         earlier = met.get(one.path)
         if earlier is not None and earlier.expected and one.expected and earlier.found == one.found:
             meant = one.respelling or earlier.respelling
-            one = _misfit(one.path, f"{earlier.expected} or {one.expected}", one.found, meant)
-        met[one.path] = one
+            expected = f"{earlier.expected} or {one.expected}"
+            met[one.path] = _misfit(one.path, expected, one.found, meant)
+        else:
+            met[one.path] = one
     deeper = {path[:end] for path in met for end in range(len(path))}
     return [one for path, one in met.items() if path not in deeper or not one.expected]
 

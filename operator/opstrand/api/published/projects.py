@@ -34,6 +34,8 @@ from opstrand.runs.status_edits import Edit, MapEdit, check_budgets, make_storab
 
 
 class NewProject(BaseModel):
+    """The body of a POST that makes a project."""
+
     model_config = ConfigDict(extra="ignore")
 
     name: str

@@ -32,6 +32,8 @@ _SAME_VERSION = "(from the same version as this command line)"
 
 
 class Verdict(StrEnum):
+    """What one check of `doctor` found."""
+
     OK = "ok"
     WARNING = "warning"
     FAILED = "failed"

@@ -45,7 +45,7 @@ def render_event(
     message = " ".join(
         part for part in (str(after.get("message") or phase.value), REASONS.get(reason, "")) if part
     )
-    seconds = now.split(".")[0].removesuffix("Z") + "Z"
+    seconds = now.partition(".")[0].removesuffix("Z") + "Z"
     return {
         "apiVersion": "v1",
         "kind": "Event",

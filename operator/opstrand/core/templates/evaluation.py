@@ -214,9 +214,9 @@ def _finish(result: Any, depth: int = 0) -> Any:
 
 
 def _protect_line_ends(source: str) -> tuple[str, Any]:
-    """Protect `\\r\\n`, which the template engine turns into `\\n`: a file's bytes must stay.
+    r"""Protect `\r\n`, which the template engine turns into `\n`: a file's bytes must stay.
 
-    A separator character that the source does not use stands in for `\\r`.
+    A separator character that the source does not use stands in for `\r`.
     """
     spare = next((blank for blank in "\x1f\x1e\x1d\x1c" if blank not in source), None)
     if "\r" not in source or spare is None:
