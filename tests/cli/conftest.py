@@ -1,5 +1,5 @@
-"""The command line in this process, for the many tables; that it is the same as a subprocess is
-tested with a few of each.
+"""Runs the command line in this process, for the many tables. A few cases of each are also run as a
+subprocess, which shows that both are the same.
 """
 
 from __future__ import annotations

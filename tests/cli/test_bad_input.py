@@ -1,4 +1,4 @@
-"""What people get wrong: one clear error each, at once, with its place and exit code, and never a
+"""Wrong input: one clear error each, at once, with its place and exit code, and never a
 traceback.
 """
 
@@ -26,7 +26,7 @@ OPERATION = (
     "[a]}\n"
 )
 
-#: name, file, -P, place, words
+#: name, file, -P, place, message
 FILES = [
     ("broken YAML", "run: [a\nb: c\n", (), ":2", "YAML|expected|found"),
     ("a tab", "run:\n\tkind: job\n", (), ":2", ""),
@@ -65,7 +65,7 @@ FILES = [
 def test_what_this_version_does_not_do_is_noted_by_check_and_refused_by_run(
     cli: Cli, tmp_path: Path
 ) -> None:
-    """The file is valid as the format has it: another platform may run it."""
+    """The file is valid in the format: another platform may run it."""
     (tmp_path / "file.yaml").write_text(SERVICE + CULLED)
     checked, ran = cli("check", "-f", "file.yaml"), cli("run", "-f", "file.yaml")
     assert (checked.code, ran.code) == (0, 2)
@@ -87,9 +87,9 @@ def test_a_wrong_file(
     place: str,
     words: str,
 ) -> None:
-    """Every command that reads a file says the same of it.
+    """Every command that reads a file reports the same error.
 
-    `run` says it before it looks for a cluster.
+    `run` reports it before it looks for a cluster.
     """
     (tmp_path / "file.yaml").write_text(text)
     given = [part for param in params for part in ("-P", param)]
@@ -164,7 +164,7 @@ def test_a_limit_that_is_none(cli: Cli, command: list[str], seconds: str) -> Non
 
 @pytest.mark.parametrize("project", ["a/b", "../..", "a?b", "A_B", "a b", "a" * 64])
 def test_a_project_that_can_be_none(cli: Cli, unreachable: Path, project: str) -> None:
-    """It would make another URL, and the server's answer to that would mislead."""
+    """The name would lead to another URL, and the server's answer to that would mislead."""
     for command in (["ls"], ["get", "x"], ["run", "-f", str(ECHO)], ["components", "ls"]):
         ran = cli(*command, "--kubeconfig", unreachable, "-p", project)
         assert (ran.code, ran.errors) == (2, [f"error: there can be no project {project!r}"])
@@ -244,7 +244,7 @@ def test_an_address_of_something_else(cli: Cli, unreachable: Path) -> None:
             self.wfile.write(b"<html>Log in</html>")
 
         def log_message(self, *_: object) -> None:
-            """Quiet."""
+            """Print nothing."""
 
     with http.server.HTTPServer(("127.0.0.1", 0), Page) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -279,7 +279,9 @@ def test_an_address_of_something_else(cli: Cli, unreachable: Path) -> None:
     ],
 )
 def test_credentials_that_cannot_be_had(cli: Cli, tmp_path: Path, user: str, words: str) -> None:
-    """Nobody goes on as nobody: the cluster would refuse that in other words."""
+    """The command does not go on as the anonymous user: the cluster would refuse that with another
+    message.
+    """
     (tmp_path / "kubeconfig").write_text(
         "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: "
         "c, user: u}}]\n"

@@ -1,5 +1,5 @@
-"""What doctor says of a cluster that is wrong in every way, with what to do; a right one is looked
-at in the other tiers.
+"""What doctor reports of a cluster that is wrong in every way, with what to do; the other tiers run
+it against a right one.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from opstrand import __version__
 
 
 class Neglected(http.server.BaseHTTPRequestHandler):
-    """An API server that is old, whose clock is an hour ahead, that lets nobody do anything, and
-    where another opstrand's API answers.
+    """An API server that is old, has a clock an hour ahead, grants no rights, and sits in front of
+    another opstrand's API.
     """
 
     def do_GET(self) -> None:
@@ -44,7 +44,7 @@ class Neglected(http.server.BaseHTTPRequestHandler):
         return super().date_time_string(int(time.time()) + 3600)
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Print nothing."""
 
 
 @pytest.fixture

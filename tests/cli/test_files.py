@@ -1,5 +1,5 @@
-"""From files and -P to one operation: presets, references, where each part was written, and what
-render shows of it.
+"""From files and -P to one operation: presets, references, the place of each part, and what render
+shows of it.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ def test_each_file_is_judged_by_itself(cli: Cli, folder: Path) -> None:
         "nope.yaml",
         "cannot be read: No such file or directory",
     )
-    # A component may want values that its users give; an operation is about to run.
+    # A component may need values that its users give; an operation must have them to run.
     assert cli("run", "-f", "parts/component.yaml", cwd=folder).code == 2
 
 
@@ -309,7 +309,7 @@ def test_the_same_file_renders_the_same(cli: Cli, folder: Path) -> None:
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, *_: object) -> None:
-        """A reader that has seen enough hangs up."""
+        """Ignore a reader that has seen enough and closes the connection."""
 
 
 class _Quiet(SimpleHTTPRequestHandler):

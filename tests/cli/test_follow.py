@@ -1,5 +1,5 @@
-"""The cursor of a followed log: whatever is read again after a cut, every line is told once and in
-order.
+"""The cursor of a followed log prints every line once and in order, whatever is read again after a
+cut.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from opstrand.kube.errors import NotFound
 from opstrand.kube.resources import PODS, Resource
 from opstrand.types import Manifest
 
-#: Times as the kubelet writes them: nanoseconds without their last zeros, several lines at one
+#: Times as the kubelet writes them: nanoseconds without trailing zeros, several lines with one
 #: time.
 TIMES = [
     "01.1Z",
@@ -38,8 +38,8 @@ TEXTS = [f"line {index}\n".encode() for index in range(len(TIMES))]
 
 
 def read(cursor: LogCursor, until: int) -> list[bytes]:
-    """One stream from where the cursor asks (in whole seconds, as the API server has it), cut
-    before line `until`.
+    """Return one stream from the time that the cursor asks for (in whole seconds, as the API server
+    has it), cut before line `until`.
     """
     since = cursor.begin()
     seen = [line for line in LINES[:until] if since is None or line[:19] >= since[:19].encode()]
@@ -68,10 +68,10 @@ def test_the_kubelet_s_own_word_is_told_once() -> None:
 
 
 class RetryingCluster:
-    """Plays one run over two attempts: what the API server tells at each step, and which Pods have
-    a log then.
+    """Plays one run over two attempts: what the API server returns at each step, and which Pods
+    have a log then.
 
-    Stands for an API server with a kubelet, which this tier has not; `follow` is the real thing.
+    It stands for an API server with a kubelet, which this tier does not have; `follow` is real.
     """
 
     def __init__(self, steps: list[tuple[dict[str, Any], dict[str, list[bytes]]]]) -> None:
@@ -89,7 +89,7 @@ class RetryingCluster:
 
     async def watch(self, *_: Any, **__: Any) -> AsyncIterator[tuple[str, Manifest]]:
         while self._now < len(self._steps) - 1:
-            # Long enough for the follower to ask for what is not there yet.
+            # Wait long enough for the follower to ask for the Pod that does not exist yet.
             await asyncio.sleep(0.3)
             self._now += 1
             yield "MODIFIED", self.body(self._now)
@@ -134,8 +134,8 @@ def at(phase: str, attempt: int) -> dict[str, Any]:
     "in_between", ["Retrying Starting Running", "Retrying Running", "Retrying", "Retrying Starting"]
 )
 async def test_every_attempt_is_followed(ends: str, in_between: str) -> None:
-    """While a run is retried its status names the next attempt's Pod, which is not there yet: that
-    is not gone.
+    """While a run is retried its status names the next attempt's Pod, which does not exist yet:
+    that does not mean that it is gone.
     """
     before = {"a-uid-0": FIRST}
     after = {**before, "a-uid-1": SECOND}

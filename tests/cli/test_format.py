@@ -1,4 +1,4 @@
-"""How values look: tables, times, YAML."""
+"""How values are shown: tables, times, YAML."""
 
 from __future__ import annotations
 

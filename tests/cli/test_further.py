@@ -1,4 +1,6 @@
-"""All mistakes of a file at once: none hides another, and none is made up."""
+"""`check` reports all mistakes of a file at once: none hides another, and none is reported that is
+not there.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ component:
       env: [{name: LEVEL, value: info}]
 """
 Change = tuple[tuple[str | int, ...], Any]
-#: One mistake each: what is changed (None: the key is taken away), and where it is told.
+#: One mistake each: what is changed (None: the key is removed), and the path of the report.
 MISTAKES: dict[str, tuple[list[Change], str]] = {
     "an unknown key": ([(("tagz",), ["a"])], "tagz"),
     "an unknown key, deep": (

@@ -1,4 +1,4 @@
-"""The list of commands, what it costs, and what a terminal sees."""
+"""The list of commands, its cost, and what a terminal shows."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_help_is_rich_at_a_terminal_and_plain_with_no_color() -> None:
 
 
 def test_a_long_wait_has_a_live_line_where_somebody_looks(tmp_path: Path) -> None:
-    """It tells what is waited for and how long, and is taken away at the end; it needs no
+    """It shows what the command waits for and how long, and disappears at the end; it needs no
     colour.
     """
     file = tmp_path / "slow.yaml"
@@ -68,7 +68,7 @@ def test_a_long_wait_has_a_live_line_where_somebody_looks(tmp_path: Path) -> Non
 
 @pytest.fixture
 def slow_cluster(tmp_path: Path) -> Iterator[Path]:
-    """A kubeconfig of an API server that has nothing, and takes its time to say so."""
+    """Yield a kubeconfig of an API server that has nothing and answers slowly."""
 
     class Slow(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -121,15 +121,15 @@ def test_a_login_that_takes_long_has_one_too(slow_cluster: Path) -> None:
 
 
 def test_help_costs_next_to_nothing() -> None:
-    """Beyond the library that every command needs: user CPU, the least of several, since others use
-    this machine too.
+    """The bound is on user CPU beyond the library that every command needs. The least of several
+    runs counts, since other programs use this machine too.
     """
     needed = min(run_command([sys.executable, "-c", "import click"]).seconds for _ in range(5))
     assert min(run_opstrand("--help").seconds for _ in range(5)) < 2.5 * needed
 
 
 def test_an_installation_without_the_command_line_s_parts_says_so() -> None:
-    """`pip install opstrand` is the client alone; its console script is there all the same."""
+    """`pip install opstrand` installs the client alone; its console script exists all the same."""
     code = (
         "import sys; sys.modules['click'] = None; from opstrand.cli import main; raise "
         "SystemExit(main(['version']))"
@@ -141,8 +141,8 @@ def test_an_installation_without_the_command_line_s_parts_says_so() -> None:
 
 @pytest.mark.parametrize("command", ["ls", "logs"])
 def test_looking_at_runs_imports_nothing_of_the_engine(command: str) -> None:
-    """Neither the format's models, nor the template language, nor the rest of the Kubernetes
-    package.
+    """The command imports no models of the format, no template language, and no other part of the
+    Kubernetes package.
     """
     code = (
         "import sys; sys.argv = ['opstrand']; from opstrand.cli import main; main(sys.argv[1:] or "
@@ -202,7 +202,7 @@ def _complete(words: str, position: int) -> list[str]:
 
 
 def _at_a_terminal(*arguments: str, **env: str) -> bytes:
-    """What a pseudo-terminal shows."""
+    """Return what a pseudo-terminal shows."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [OPSTRAND, *arguments],
@@ -216,7 +216,7 @@ def _at_a_terminal(*arguments: str, **env: str) -> bytes:
     try:
         while piece := os.read(ours, 65536):
             shown += piece
-    except OSError:  # how Linux says that the other end is closed
+    except OSError:  # Linux raises this when the other end is closed
         pass
     os.close(ours)
     assert process.wait(30) == 0

@@ -1,6 +1,4 @@
-"""What we read and write as YAML means the same to the real kubectl, which runs as a process of its
-own.
-"""
+"""The real kubectl, in its own process, reads from YAML what we read and what we meant to write."""
 
 from __future__ import annotations
 
@@ -26,9 +24,9 @@ HEAD = "apiVersion: opstrand.dev/v1\nkind: Operation\nmetadata: {name: a}\nspec:
 
 
 def kubectl_sends(text: str) -> Any:
-    """The object that kubectl makes of a file, as it would send it; None where it refuses the file.
+    """Return the object that kubectl would send for a file; None if it refuses the file.
 
-    No server is asked.
+    No server is involved.
     """
     done = subprocess.run(
         [KUBECTL, "annotate", "--local", "-f", "-", "x=y", "-o", "json"],
@@ -38,7 +36,7 @@ def kubectl_sends(text: str) -> Any:
         timeout=60,
         check=False,
     )
-    # Go prints a float of 1e20 with all its digits; the API server reads a float again.
+    # Go prints a float of 1e20 with all its digits; the API server reads it as a float again.
     return unstore(json.loads(done.stdout)["spec"]) if done.returncode == 0 else None
 
 
@@ -50,13 +48,13 @@ def we_read(text: str) -> Any:
 
 
 def equal(one: Any, other: Any) -> bool:
-    """The same JSON, numbers told from booleans."""
+    """Return whether both are the same JSON; numbers and booleans differ."""
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 @pytest.mark.parametrize("quoted", [False, True])
 def test_what_a_file_for_kubectl_says_is_what_kubectl_sends(quoted: bool) -> None:
-    """In one file, so that kubectl runs once."""
+    """All scalars are in one file, so that kubectl runs once."""
     readable = [word for word in WORDS if we_read(f"{HEAD}  a: {word}\n") is not None]
     assert len(readable) > len(WORDS) * 0.8
     text = HEAD + "".join(
@@ -81,7 +79,7 @@ def test_keys_of_a_file_for_kubectl_are_what_kubectl_makes_of_them() -> None:
 @settings(max_examples=examples(30))
 @given(st.lists(st.one_of(PLAIN, st.sampled_from(WORDS)), min_size=40, max_size=80))
 def test_scalars_of_a_file_for_kubectl(words: list[str]) -> None:
-    """Where we refuse one (beyond 64 bits, not finite), kubectl may do as it likes."""
+    """Where we refuse a scalar (beyond 64 bits, not finite), kubectl may read anything."""
     kept = [word for word in words if we_read(f"{HEAD}  a: {word}\n") is not None]
     text = HEAD + "  a:\n" + "".join(f"  - {word}\n" for word in kept)
     assert equal(we_read(text), kubectl_sends(text)), text

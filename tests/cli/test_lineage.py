@@ -1,4 +1,4 @@
-"""The graph of runs: directions, depth, and that circles and lost runs do no harm."""
+"""The graph of runs: directions and depth; cycles and lost runs do no harm."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def test_a_circle_ends() -> None:
 
 
 def test_runs_that_share_their_upstreams_are_shown_with_them_once() -> None:
-    """Each joins all that were before it: as many ways from the last to the first as 2 to the power
-    of their number.
+    """Each run joins all runs before it: the ways from the last to the first are 2 to the power of
+    their number.
     """
     runs = [
         run(f"r{number}", *(f"r{earlier}" for earlier in range(number))) for number in range(40)

@@ -1,4 +1,6 @@
-"""Objects for kubectl: `opstrand check` judges each of a stream, with its lines in the whole."""
+"""`opstrand check` validates each object of a stream for kubectl, with its lines in the whole
+file.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,7 @@ def test_what_the_readme_applies_is_valid(cli: Cli, tmp_path: Path) -> None:
 def test_each_object_is_judged_where_it_stands(
     cli: Cli, tmp_path: Path, found: str, wrong: str, words: str
 ) -> None:
-    """A good one and one of another kind stand before it: 13 lines with what divides them."""
+    """A valid object and one of another kind come before it: 13 lines with their separators."""
     ran = cli("check", write(tmp_path, GOOD, OTHER, GOOD.replace(found, wrong)))
     assert ran.code == (2 if words else 0)
     line, _, rest = words.partition(":")

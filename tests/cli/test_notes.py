@@ -1,6 +1,4 @@
-"""What `check` notes, `run` notes too; and what a person is told who brings a file of another
-kind.
-"""
+"""`run` prints the notes that `check` prints; and the message for a file of another kind."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Names and paths that can be none, and files whose scalars are none, to every command that reads
-them: one clear error each. That the command line has no bug is the assertion: exit code 70 says it
-has.
+"""Invalid names and paths, and files with invalid scalars, for every command that reads them: one
+clear error each. The assertion is that the command line reports no bug of its own: exit code 70
+does.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def test_an_odd_scalar(cli: Cli, folder: Path, file: str, scalar: str) -> None:
         assert "o.yaml" in ran.out + ran.stderr
 
 
-#: Every place of a file that is a name, a path, an address or a count.
+#: Every place of a file that holds a name, a path, an address or a count.
 FILE: dict[str, Any] = {
     "kind": "operation",
     "name": "n",

@@ -1,4 +1,4 @@
-"""Which ports are asked for."""
+"""Which ports the command forwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operator and the API as processes: what they refuse to start with."""
+"""With which settings the operator and the API refuse to start."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Where commands write and read: pipes that are closed, other encodings, terminals; none of it is a
-command's trouble.
+"""Where commands write and read: closed pipes, other encodings, terminals. None of these makes a
+command fail.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ECHO = SAMPLES / "echo.yaml"
 
 
 def run(shell: str, **env: str) -> subprocess.CompletedProcess[bytes]:
-    """A line of a shell in which `opstrand` is ours."""
+    """Run a line of a shell in which `opstrand` is ours."""
     path = f"{OPSTRAND.parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
         ["bash", "-c", shell],
@@ -45,7 +45,7 @@ def test_streams_that_are_closed(shell: str, code: int) -> None:
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_what_is_shown_is_utf_8_whatever_the_locale(encoding: str) -> None:
-    """As kubectl has it: the plan's bytes have a digest, and JSON is UTF-8."""
+    """kubectl does the same. The plan's bytes have a digest, and JSON is UTF-8."""
     ran = run(
         f"opstrand render -f {ECHO} -P message=ünï→ --stage inputs -o json",
         PYTHONIOENCODING=encoding,

@@ -1,4 +1,6 @@
-"""What others wrote, shown at a terminal and in a pipe: it drives nothing, and paints nothing."""
+"""Text that other users wrote, at a terminal and in a pipe: it controls nothing, and colours
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ JOB = {
 
 
 def at_a_terminal(*arguments: str, cwd: Path, **more: str) -> str:
-    """Everything that a command writes to a terminal of ours."""
+    """Return everything that a command writes to a pseudo-terminal."""
     ours, theirs = pty.openpty()
     env = environment(TERM="xterm", OPSTRAND_LOCAL=str(cwd / "records"), **more)
     process = subprocess.Popen(
@@ -54,7 +56,7 @@ def at_a_terminal(*arguments: str, cwd: Path, **more: str) -> str:
 
 
 def record(folder: Path) -> None:
-    """A local run all of whose texts are hostile."""
+    """Write a local run all of whose texts are hostile."""
     where = folder / "records" / "default" / "bad"
     where.mkdir(parents=True)
     status = {

@@ -1,5 +1,5 @@
-"""The installation's catalog of connections for the time of a test, taken up by the running
-operator without a restart.
+"""Replaces the installation's catalog of connections for the time of a test; the running operator
+reads it without a restart.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CONFIG = (
 
 @asynccontextmanager
 async def catalog(content: dict[str, Any]) -> AsyncIterator[None]:
-    """With this catalog the operator works; the former one is put back."""
+    """Let the operator work with this catalog; restore the former one afterwards."""
     before = kubectl(*_CONFIG).stdout
     try:
         await _put(yaml.safe_dump(content))
@@ -44,8 +44,8 @@ async def _put(text: str) -> None:
     await asyncio.to_thread(
         kubectl, "-n", "opstrand", "patch", "configmap", "opstrand-connections", "--patch", patch
     )
-    # A changed Pod is looked after at once, its volumes with it; else it takes the kubelet up to a
-    # minute.
+    # The kubelet looks after a changed Pod at once, its volumes included; otherwise it takes up to
+    # a minute.
     pods = (
         "-n",
         "opstrand",
@@ -69,7 +69,7 @@ async def _put(text: str) -> None:
             "/etc/opstrand/connections/connections.yaml",
         )
         if seen.stdout.strip() == text.strip():
-            # The reader looks once a second.
+            # The operator looks at the file once a second.
             await asyncio.sleep(1.5)
             return
         await asyncio.sleep(0.2)

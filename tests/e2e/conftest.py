@@ -1,4 +1,4 @@
-"""The cluster that `make cluster` brought up, with manifests/ applied as they are: real Pods, real
+"""The cluster that `make cluster` started, with manifests/ applied unchanged: real Pods, real
 containers, the real image.
 """
 
@@ -42,13 +42,13 @@ PUBLISHED = Path(os.environ.get("OPSTRAND_PUBLISHED_VENV") or CHECKOUT / ".venv-
 _namespaces = itertools.count(1)
 
 
-#: What takes the cluster minutes is begun with the first test, and waited for by the last: the
-#: shortest first.
+#: Fixtures that take the cluster minutes start with the first test, and the last tests wait for
+#: them: the shortest first.
 BEGUN_EARLY = ("lost_node", "run_with_a_short_token")
 
 
 def _begun_early(item: pytest.Item) -> int:
-    """Where among those a test's own stands, from 1; 0 for all others."""
+    """Return the position of a test's fixture in that list, from 1; 0 for all other tests."""
     return max(
         number * (name in getattr(item, "fixturenames", ()))
         for number, name in enumerate(BEGUN_EARLY, 1)
@@ -67,8 +67,8 @@ def begun_early(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """The cluster, its images and our installation brought up to date."""
-    # `up` starts nothing where a healthy cluster is: it builds the images whose content changed.
+    """Update the cluster, its images and our installation, and yield the cluster."""
+    # `up` starts nothing if a healthy cluster runs: it builds the images whose content changed.
     subprocess.run(
         [str(CHECKOUT / ".venv/bin/python"), "-m", "tests.cluster", "up"],
         cwd=CHECKOUT,
@@ -85,7 +85,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def every_image(cluster: Cluster) -> None:
-    """Also those that are built on request only."""
+    """Build also the images that are built on request only."""
     del cluster
     subprocess.run(
         [str(CHECKOUT / ".venv/bin/python"), "-m", "tests.cluster", "images", "--all"],
@@ -102,7 +102,7 @@ async def kube(cluster: Cluster) -> AsyncIterator[KubeApi]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def namespace(kube: KubeApi) -> AsyncIterator[str]:
-    """A project that no other test knows; gone afterwards."""
+    """Yield a project that no other test uses; it is deleted afterwards."""
     name = f"e2e-{next(_namespaces)}-{secrets.token_hex(3)}"
     await make_namespace(kube, name)
     yield name
@@ -111,7 +111,7 @@ async def namespace(kube: KubeApi) -> AsyncIterator[str]:
 
 @dataclass(frozen=True)
 class ShortTokenRun:
-    """The run of `token_life`. `token` is its Pod's too, as short, and not used yet."""
+    """The run of `token_life`. `token` is another short token of its Pod, which is not used yet."""
 
     namespace: str
     name: str
@@ -121,7 +121,7 @@ class ShortTokenRun:
 
 @pytest.fixture(scope="session")
 def run_with_a_short_token(cluster: Cluster) -> Iterator[ShortTokenRun]:
-    """It lasts ten minutes: everything else is tested meanwhile."""
+    """The run takes ten minutes: other tests run during this time."""
     del cluster
     namespace, name = f"e2e-token-{int(time.time()) % 100000}", token_life.NAME
     kubectl("create", "namespace", namespace)
@@ -146,7 +146,7 @@ def run_with_a_short_token(cluster: Cluster) -> Iterator[ShortTokenRun]:
 async def lost_node(
     cluster: Cluster, kube: KubeApi, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[asyncio.Task[Witnessed]]:
-    """A run whose node falls silent, as `node_loss` plays it."""
+    """Run on a node that goes silent, as `node_loss` describes."""
     from tests.e2e.node_loss import witness
 
     namespace = f"e2e-node-{int(time.time()) % 100000}"
@@ -161,7 +161,7 @@ async def lost_node(
 
 
 def make_token(namespace: str, pod: str, *, audience: str = "opstrand", seconds: int = 3600) -> str:
-    """A token like the one that is mounted in the Pod."""
+    """Return a token like the one that is mounted in the Pod."""
     uid = _wait_for_output("-n", namespace, "get", "pod", pod, "-o", "jsonpath={.metadata.uid}")
     bound = ("--bound-object-kind", "Pod", "--bound-object-name", pod, "--bound-object-uid", uid)
     made = kubectl(
@@ -180,7 +180,7 @@ def make_token(namespace: str, pod: str, *, audience: str = "opstrand", seconds:
 
 
 def _wait_for_output(*arguments: str, seconds: float = 30) -> str:
-    """What kubectl prints, as soon as it prints something."""
+    """Return kubectl's output, as soon as it prints something."""
     deadline = time.monotonic() + seconds
     while True:
         done = kubectl(*arguments, check=False)
@@ -194,8 +194,8 @@ def _wait_for_output(*arguments: str, seconds: float = 30) -> str:
 
 @contextmanager
 def forward_api(folder: Path) -> Iterator[str]:
-    """The API as a laptop reaches it: through a port-forward, which lives as long as the Pod behind
-    it.
+    """Yield the API's address as a laptop has it: through a port-forward, which lives as long as
+    the Pod behind it.
     """
     log = folder / "port-forward.log"
     command = [
@@ -218,8 +218,8 @@ def forward_api(folder: Path) -> Iterator[str]:
 
 
 def read_authority() -> str:
-    """What the API of the installation is trusted by, as a person with rights in its namespace
-    reads it.
+    """Return the authority by which clients trust the installation's API, read as a user with
+    rights in its namespace reads it.
     """
     found = kubectl(
         "-n", "opstrand", "get", "configmap", "opstrand-api-ca", "-o", "jsonpath={.data.ca\\.crt}"
@@ -229,7 +229,7 @@ def read_authority() -> str:
 
 
 def open_http(token: str) -> aiohttp.ClientSession:
-    """Requests to the API, which is verified."""
+    """Return a session for requests to the API, whose certificate it verifies."""
     trust = aiohttp.TCPConnector(ssl=ssl.create_default_context(cadata=read_authority()))
     return aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}, connector=trust)
 
@@ -271,7 +271,7 @@ def kubectl(
 
 
 def opstrand(*arguments: str, timeout: float = 120, **env: str) -> subprocess.CompletedProcess[str]:
-    """The real command line, as a person's terminal would not be."""
+    """Run the real command line, without a terminal."""
     command = [str(CHECKOUT / ".venv/bin/opstrand"), *arguments]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=timeout, env={**os.environ, **env}
@@ -290,7 +290,7 @@ def operation(name: str, spec: dict[str, Any]) -> Manifest:
 def script(
     source: str, image: str = "polyaxon/polyaxon-quick-start", **fields: Any
 ) -> dict[str, Any]:
-    """A component that writes this Python beside it and runs it; `fields` are laid over the
+    """Return a component that writes this Python file and runs it; `fields` are merged over the
     component.
     """
     run = {
@@ -308,7 +308,7 @@ def script(
 async def wait_for(
     kube: KubeApi, namespace: str, name: str, until: Callable[[Manifest], bool], seconds: float = 90
 ) -> Manifest:
-    """The Operation as soon as `until` holds; all that is known of it in the failure otherwise."""
+    """Return the Operation as soon as `until` holds; the failure shows all that is known of it."""
     deadline = time.monotonic() + seconds
     while True:
         body = await kube.get(OPERATIONS, namespace, name)
@@ -344,7 +344,7 @@ def is_final(body: Manifest) -> bool:
 
 
 async def succeed(kube: KubeApi, namespace: str, name: str, seconds: float = 90) -> Manifest:
-    """The run, once it has ended well."""
+    """Return the run once it has succeeded."""
     body = await wait_for(kube, namespace, name, is_final, seconds)
     assert body["status"]["phase"] == "Succeeded", describe(namespace, body)
     return body
@@ -355,7 +355,7 @@ def main_log(namespace: str, body: Manifest) -> str:
 
 
 def main_log_lines(namespace: str, body: Manifest) -> list[str]:
-    """Its lines sorted: the container runtime reads stdout and stderr by two pipes, so their order
-    among each other is free.
+    """Return its lines sorted: the container runtime reads stdout and stderr by two pipes, so their
+    relative order is not fixed.
     """
     return sorted(main_log(namespace, body).splitlines())

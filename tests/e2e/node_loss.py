@@ -1,8 +1,7 @@
-"""A node falls silent under a run: two minutes of the cluster's own patience, spent while other
-tests go on.
+"""A node goes silent under a run: the cluster takes two minutes to react, while other tests go on.
 
-The node's kubelet is kwok; that nobody hears of it, taints it, takes its Pods away and collects
-them at last is the cluster's doing.
+The node's kubelet is kwok; the cluster itself notices the silence, taints the node, evicts its Pods
+and finally collects them.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ IMAGE = "localhost/python-base:1"
 
 @dataclass(frozen=True)
 class Witnessed:
-    """The run as it was seen at each step; `told` is what `opstrand get` said of it while its node
+    """The run as it was seen at each step; `told` is the output of `opstrand get` while its node
     was lost.
     """
 
@@ -36,7 +35,7 @@ class Witnessed:
 
 
 def spec(node: FakeNode) -> dict[str, Any]:
-    """Rather on the fake node than elsewhere; where that is gone, a real container."""
+    """Prefer the fake node; once that is gone, run a real container."""
     preference = {
         "matchExpressions": [
             {"key": key, "operator": "In", "values": [value]}
@@ -70,14 +69,14 @@ def reasons_of(body: Manifest) -> list[str]:
 
 
 async def witness(kube: KubeApi, kubeconfig: str, namespace: str, folder: Path) -> Witnessed:
-    """From a run on a node to its end on another."""
-    # Half a minute on a machine that has not built it yet: meanwhile other tests go on.
+    """Watch the run from its start on one node to its end on another."""
+    # The first build on a machine takes half a minute: other tests run during this time.
     await asyncio.to_thread(program, "kwok")
     with FakeNode(kubeconfig, f"{namespace}-lost", folder) as node:
         await kube.create(OPERATIONS, namespace, operation(NAME, spec(node)))
         await wait_for(kube, namespace, NAME, in_phase("Running"))
         node.fall_silent()
-        # In the history: the next reason may come before this process looks again.
+        # Look in the history: the next reason may come before this process looks again.
         silent = await wait_for(
             kube, namespace, NAME, lambda one: "NodeNotReady" in reasons_of(one), seconds=120
         )

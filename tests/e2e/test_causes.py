@@ -1,7 +1,8 @@
-"""Everything that can be the matter with a job, provoked for real and told: in the status, in
-kubectl's line, by `opstrand get`.
+"""Every cause of trouble with a job, provoked for real and reported: in the status, in kubectl's
+line, by `opstrand get`.
 
-What takes a node's doing is in `test_nodes`, what takes a person's in `test_trouble`.
+Causes that need a node's action are in `test_nodes`, those that need a person's are in
+`test_trouble`.
 """
 
 from __future__ import annotations
@@ -22,16 +23,14 @@ GREEDY = ["python3", "-c", "x = bytearray(10**9)"]
 SMALL = {"resources": {"limits": {"memory": "40Mi"}}}
 
 
-#: On a busy node containerd leaves out what a program prints right before its end: whose words are
-#: asked for waits a little.
+#: On a busy node containerd drops what a program prints right before its end: a program whose
+#: output is checked waits a little.
 PAUSE = "sleep 4"
 
 
 @dataclass(frozen=True)
 class Cause:
-    """What is asked for, and what becomes of it; `says` is a pattern that the whole message
-    matches.
-    """
+    """What is run, and its outcome; the whole message must match the pattern `says`."""
 
     reason: str
     says: str
@@ -76,7 +75,7 @@ def file(content: str, **fields: Any) -> dict[str, Any]:
 
 HANGS = "Starting"
 CAUSES = {
-    # the image
+    # -- the image
     "no-such-image": Cause(
         "ImagePullFailed",
         r"container 'main' \(image 'nope/nope'\): .*nope/nope.*",
@@ -93,7 +92,7 @@ CAUSES = {
         r"run\.container\.image: a container needs an image",
         {"run": {"kind": "job", "container": {}}},
     ),
-    # room
+    # -- limits and room
     "too-large": Cause(
         "Unschedulable",
         r"asks for cpu: 640 \(main\); asks for gpu\.test/card: 2 \(main\); "
@@ -101,7 +100,7 @@ CAUSES = {
         job("true", resources={"limits": {"cpu": 640, "gpu.test/card": 2}}),
         HANGS,
     ),
-    # what is named and is not there
+    # -- objects that are named and do not exist
     "no-secret": Cause(
         "ContainerConfigError",
         r'.*secret "absent" not found',
@@ -144,7 +143,7 @@ CAUSES = {
         volume(hostPath={"path": "/no/such/place", "type": "Directory"}),
         HANGS,
     ),
-    # how it ended
+    # -- how the program ended
     "exit-code": Cause(
         "ContainerFailed", "exit code 7: before", job("sh", "-c", f"echo before; {PAUSE}; exit 7")
     ),
@@ -173,7 +172,7 @@ CAUSES = {
         job("sh", "-c", "trap 'exit 0' TERM; sleep 60 & wait"),
         fields={"termination": {"timeout": 25}},
     ),
-    # what stands around it
+    # -- what runs beside it
     "sidecar": Cause(
         "ContainerFailed",
         r"sidecar 'sidecar-0' does not come up, and main waits for it: "
@@ -186,7 +185,7 @@ CAUSES = {
         r".*no PriorityClass with name absent was found",
         job("true", run={"environment": {"priorityClassName": "absent"}}),
     ),
-    # init steps
+    # -- init steps
     "init-exit-code": Cause(
         "InitFailed",
         r"(?s)init step 'fetch' ended with exit code 3: .*no shop, password=\*\*\*",
@@ -228,7 +227,7 @@ CAUSES = {
             volumes=[{"name": "full", "emptyDir": {"medium": "Memory", "sizeLimit": "8Ki"}}],
         ),
     ),
-    # nonsense
+    # -- wrong values
     "chmod": Cause(
         "InvalidSpec",
         r"run\.init\[0\]\.file\.chmod: .*, found 'rwx please'",
@@ -261,7 +260,7 @@ async def test_every_cause_is_named_and_said_what_to_do_about(
         operation(name, {**cause.fields, "component": cause.component})
         for name, cause in CAUSES.items()
     ]
-    # As people do: one of them is more than a megabyte.
+    # Apply them from a folder as users do: one of them is more than a megabyte.
     kubectl(
         "-n",
         namespace,

@@ -1,5 +1,5 @@
 """The log of a real container through the command line: byte for byte, across its start and across
-connections that break.
+broken connections.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from tests.cluster.cluster import Cluster
 from tests.support.command_line import OPSTRAND, Ran, run_command, run_opstrand
 
 IMAGE = "polyaxon/polyaxon-quick-start"
-#: More lines a second than the clock of a log tells apart, a pause in which a connection can break,
-#: an end without a newline.
+#: Prints more lines a second than a log's timestamps distinguish, pauses so that a connection can
+#: break, and ends without a newline.
 COUNT = """
 import sys, time
 out = sys.stdout.buffer
@@ -38,7 +38,7 @@ EXPECTED = (
 
 @pytest.fixture
 def direct(cluster: Cluster) -> str:
-    """The text of the cluster's own kubeconfig."""
+    """Return the text of the cluster's own kubeconfig."""
     return Path(cluster.kubeconfig).read_text()
 
 
@@ -125,9 +125,7 @@ async def test_a_reader_that_goes_away_ends_the_following_and_not_the_run(
 async def test_a_log_survives_connections_that_break(
     direct: str, namespace: str, tmp_path: Path
 ) -> None:
-    """Between the command line and the API server stands a proxy that cuts every connection after
-    0.7 s.
-    """
+    """A proxy between the command line and the API server cuts every connection after 0.7 s."""
     kubeconfig = tmp_path / "kubeconfig"
     async with cutting_proxy(direct, seconds=0.7) as (config, cut):
         await asyncio.to_thread(kubeconfig.write_text, config)
@@ -140,8 +138,8 @@ async def test_a_log_survives_connections_that_break(
 async def cutting_proxy(
     kubeconfig: str, *, seconds: float
 ) -> AsyncIterator[tuple[str, list[float]]]:
-    """A proxy on the loopback: the text of a kubeconfig that goes through it, and when it has
-    cut.
+    """Yield a proxy on the loopback: the text of a kubeconfig that goes through it, and the times
+    of its cuts.
     """
     config = yaml.safe_load(kubeconfig)
     upstream = urlsplit(config["clusters"][0]["cluster"]["server"])

@@ -1,5 +1,5 @@
 """Connections in real containers: variables, Secrets and ConfigMaps as both, volumes, annotations,
-and what is missing.
+and what happens if one is missing.
 """
 
 from __future__ import annotations

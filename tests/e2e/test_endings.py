@@ -1,4 +1,4 @@
-"""How real containers end, and what a person is told."""
+"""How real containers end, and the message that a user gets."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Programs that print without end: a gigabyte of lines, and a line without an end.
 
-Nobody who passes their log on may fill up with it.
+No process that forwards their log may fill its memory with it.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from tests.e2e.conftest import (
 
 PLAIN = "localhost/python-base:1"
 GIGABYTE = 1024**3
-#: A kubelet looks every 10 s whether the log of a program that runs is longer than 10 MiB. What is
-#: printed after that is in a file of its own, and last words are looked for there alone: who prints
-#: more than that has none unless it goes on for longer than the kubelet waits.
+#: A kubelet checks every 10 s whether the log of a running program is longer than 10 MiB. It then
+#: begins a new file, and last messages are read from that one alone: a program that prints more has
+#: none, unless it runs on for longer than the kubelet's period.
 FLOOD = f"yes $(head -c 1500 /dev/zero | tr '\\0' x) | head -c {GIGABYTE}"
-#: On a busy node containerd leaves out what a program prints right before its end: its file then
-#: lacks it for good, so all wait a little.
+#: On a busy node containerd drops what a program prints right before its end: its file then lacks
+#: it for good, so each program waits a little.
 LINES = f"{FLOOD}; sleep 30; yes after the flood | head -c 2000000; echo last words; sleep 4"
-#: MiB, and both have a limit of 512: the log of a run is no part of what they hold.
+#: MiB. Both Deployments have a limit of 512: they must not hold the log of a run.
 MOST = 300
 
 
@@ -51,7 +51,7 @@ def job(shell: str) -> dict[str, Any]:
 
 
 def peak(deployment: str) -> int:
-    """The most memory that it ever had, MiB."""
+    """Return the most memory that it ever used, in MiB."""
     status = kubectl(
         "-n", "opstrand", "exec", f"deployment/{deployment}", "--", "cat", "/proc/1/status"
     ).stdout
@@ -61,7 +61,7 @@ def peak(deployment: str) -> int:
 
 
 async def read_by_api(url: str, token: str, namespace: str, body: Manifest) -> tuple[int, str]:
-    """What the API answers to who asks for the log: its size, and the end of its first line."""
+    """Return the size of the log in the API's answer, and the end of its first line."""
     path = (
         f"/streams/v1/{namespace}/default/{namespace}/runs/{run_uuid(body['metadata']['uid'])}/logs"
     )

@@ -1,5 +1,5 @@
-"""`$(VAR)` in a real Pod, by the table that the pure functions and `run --local` are tested
-with.
+"""`$(VAR)` in a real Pod, by the same table with which the pure functions and `run --local` are
+tested.
 """
 
 from __future__ import annotations

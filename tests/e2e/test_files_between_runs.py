@@ -1,5 +1,5 @@
-"""Run A leaves files, run B has them before it starts: by path, by folder, by lineage name; from a
-host path and from a static volume.
+"""Run A leaves files, and run B has them before it starts: by path, by folder, by lineage name;
+from a host path and from a static volume.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ FOLDER = "/var/lib/opstrand-test-store"
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def store(namespace: str) -> AsyncIterator[dict[str, Any]]:
-    """One folder of the node as a host path, and as a static PersistentVolume with its claim in the
-    namespace.
+    """Yield one folder of the node as a host path, and as a static PersistentVolume with its claim
+    in the namespace.
     """
     make = {
         "apiVersion": "v1",
@@ -218,7 +218,9 @@ async def test_what_one_run_leaves_another_has_before_it_starts(
 async def test_a_claim_is_a_store_like_any_other(
     kube: KubeApi, namespace: str, store: dict[str, Any]
 ) -> None:
-    """The store itself is not mounted into a run: what one leaves, another has as a copy."""
+    """The store itself is not mounted into a run: a later run gets a copy of what an earlier one
+    left.
+    """
     [claim] = store["connections"]
     files = {"params": {"files": {"ref": "ops.writer", "value": "artifacts.outputs"}}}
     read = "cat {{ globals.artifacts_path }}/{{ files }}/model/weights.txt; ls /claim 2>&1 || true"

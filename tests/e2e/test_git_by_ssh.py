@@ -58,7 +58,7 @@ def make_key() -> Key:
 
 @dataclass(frozen=True)
 class GitHost:
-    """`accepted` is the key that it takes; `known` its line of known_hosts."""
+    """`accepted` is the key that the host accepts; `known` is its line of known_hosts."""
 
     accepted: Key
     known: str
@@ -81,7 +81,8 @@ async def git_host(kube: KubeApi, every_image: None) -> AsyncIterator[GitHost]:
         "volumeMounts": [{"name": "keys", "mountPath": "/etc/git-by-ssh"}],
         "readinessProbe": {"tcpSocket": {"port": 22}, "periodSeconds": 1},
     }
-    # sshd reads the one as root, and refuses it where others may; the other as the user who comes.
+    # sshd reads the host key as root, and refuses it if other users may read it; it reads the other
+    # file as the user who logs in.
     items = [
         {"key": "host_key", "path": "host_key", "mode": 0o600},
         {"key": "authorized_keys", "path": "authorized_keys", "mode": 0o644},
@@ -119,7 +120,7 @@ async def git_host(kube: KubeApi, every_image: None) -> AsyncIterator[GitHost]:
 
 @pytest.fixture
 def silent_host(cluster: Cluster) -> Iterator[str]:
-    """A port that takes connections and never says a word."""
+    """Yield a port that accepts connections and never sends anything."""
     with socket.create_server((cluster.host_address, 0)) as listener:
         yield f"ssh://git@{cluster.host_address}:{listener.getsockname()[1]}/team/code.git"
 

@@ -1,5 +1,5 @@
-"""Images with Python and nothing else: both programs, and a value from one run to the next,
-wherever their Python comes from.
+"""Images with Python and nothing else: both programs run, and a value passes from one run to the
+next, wherever their Python comes from.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.e2e.conftest import (
 
 QUICK_START = "polyaxon/polyaxon-quick-start"
 PLAIN = "localhost/python-base:1"
-#: Every place that a Python may come from: its image, and variables that its container sets.
+#: Every source of a Python: its image, and variables that its container sets.
 PLACES: dict[str, tuple[str, list[dict[str, str]]]] = {
     "plain": (PLAIN, []),
     "own-path": (PLAIN, [{"name": "PYTHONPATH", "value": f"{ARTIFACTS_PATH}/own"}]),
@@ -61,7 +61,7 @@ def placed(component: dict[str, Any], place: str) -> dict[str, Any]:
 
 
 def chain(place: str) -> list[Manifest]:
-    """A run that reports the message, and both programs that print it."""
+    """Return a run that reports the message, and both programs that print it."""
     train = script(TRAIN, PLACES[place][0], outputs=[{"name": "message", "type": "str"}])
     made = [operation(f"{place}-train", {"component": placed(train, place)})]
     for program in ("echo", "echo-tracking"):
@@ -83,7 +83,7 @@ def create(namespace: str, manifests: list[Manifest]) -> None:
 
 
 def bare_pod(name: str, image: str) -> Manifest:
-    """No run: what the image can import by itself."""
+    """Return a Pod that is no run: it shows what the image alone can import."""
     container = {"name": "main", "image": image, "command": ["python3", "-c", "import polyaxon"]}
     spec = {
         "restartPolicy": "Never",
@@ -145,8 +145,8 @@ async def last_words(kube: KubeApi, namespace: str, pod: str) -> str:
 async def test_programs_that_are_not_beside_the_scripts_ask_for_the_client(
     kube: KubeApi, namespace: str
 ) -> None:
-    """Where no script's folder is on the path, no variable is touched unless `plugins.client` says
-    so.
+    """If the folder of no script is on the path, no variable is changed unless `plugins.client`
+    asks for it.
     """
     show = f"import os; print(os.environ.get('PYTHONPATH')); {OWN.strip().replace(chr(10), '; ')}"
     own_path = [{"name": "PYTHONPATH", "value": f"{ARTIFACTS_PATH}/own"}]

@@ -1,5 +1,5 @@
-"""Every init step with real containers: what is there before main starts, whose it is, and what a
-person is told where it cannot be.
+"""Every init step with real containers: which files exist before main starts, who owns them, and
+the message if a step fails.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PLAIN = "localhost/python-base:1"
 
 
 def reach() -> str:
-    """An address of this machine that Pods reach."""
+    """Return an address of this machine that Pods reach."""
     return read_cluster().host_address
 
 
@@ -163,7 +163,7 @@ async def test_a_git_host_that_never_answers_ends_the_run(kube: KubeApi, namespa
         url = f"http://{reach()}:{silent.getsockname()[1]}/a.git"
         spec = {"termination": {"timeout": 5}, **job([{"git": {"url": url}}], "true")}
         await kube.create(OPERATIONS, namespace, operation("silent", spec))
-        # Far less than the grace of a container that is deaf to its end.
+        # This is far less than the grace period of a container that ignores SIGTERM.
         body = await wait_for(kube, namespace, "silent", is_final, seconds=25)
     assert body["status"]["reason"] == "DeadlineExceeded", describe(namespace, body)
     said = (

@@ -1,4 +1,4 @@
-"""What stands around a container, in real Pods: environment, plugins, volumes, sidecars, resources,
+"""The parts around a container, in real Pods: environment, plugins, volumes, sidecars, resources,
 variables.
 """
 

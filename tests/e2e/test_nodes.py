@@ -1,6 +1,6 @@
-"""What nodes do to runs: lost, taken for something more important, full.
+"""What nodes do to runs: they are lost, preempted, or full.
 
-Their kubelet is kwok; who decides is real.
+Their kubelet is kwok; every component that decides is real.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ async def test_a_run_that_is_drained_away_runs_again_and_one_beyond_its_own_limi
 
 @pytest.fixture
 def priorities(namespace: str) -> Iterator[tuple[str, str]]:
-    """Names of two priority classes, of which the second goes first."""
+    """Yield the names of two priority classes; the second is the more important one."""
     names = f"{namespace}-low", f"{namespace}-high"
     for name, value in zip(names, ("-10", "10"), strict=True):
         kubectl("create", "priorityclass", name, f"--value={value}")

@@ -1,4 +1,4 @@
-"""The published command line, unmodified, as a person uses it: through a port-forward, with the
+"""The published command line, unmodified, as a user runs it: through a port-forward, with the
 rights of the cluster's own roles.
 """
 
@@ -43,7 +43,7 @@ Done = subprocess.CompletedProcess[str]
 
 @dataclass(frozen=True)
 class Person:
-    """An account of a namespace at a terminal: a home of its own, the API's address, a token."""
+    """An account of a namespace at a terminal: its own home, the API's address, a token."""
 
     home: Path
     url: str
@@ -81,7 +81,9 @@ Meet = Callable[[str], Awaitable[Person]]
 
 @pytest.fixture
 def meet(namespace: str, api_url: str, tmp_path: Path) -> Meet:
-    """Somebody with a role of the cluster's own in the namespace: `await meet("edit")`."""
+    """Make an account with one of the cluster's own roles in the namespace: `await
+    meet("edit")`.
+    """
 
     async def make(role: str) -> Person:
         kubectl("-n", namespace, "create", "serviceaccount", role)
@@ -108,7 +110,7 @@ def meet(namespace: str, api_url: str, tmp_path: Path) -> Meet:
 
 
 def job(home: Path, *command: str, kind: str = "job") -> str:
-    """A file whose job is one Python command."""
+    """Write a file whose job is one Python command."""
     file = home / "job.yaml"
     file.write_text(
         f"kind: component\nrun: {{kind: {kind}, container: {{image: '{PLAIN}', command: [python3, "
@@ -118,7 +120,7 @@ def job(home: Path, *command: str, kind: str = "job") -> str:
 
 
 def created(done: Done) -> str:
-    """The uuid that the command tells after it created a run."""
+    """Return the uuid that the command prints after it created a run."""
     found = re.search(r"A new run was created: \S+@(\w{32})", done.stdout)
     assert found, done.stdout + done.stderr
     return found[1]
@@ -249,7 +251,7 @@ async def test_the_clusters_own_roles_decide(kube: KubeApi, namespace: str, meet
         f"system:serviceaccount:{namespace}:view may not create operations in {namespace}"
         in refused.stdout + refused.stderr
     )
-    # Whoever may not look into a namespace is told the same whether it exists or not.
+    # A user without rights in a namespace gets the same answer whether it exists or not.
     assert ["Status: 404" in done.stdout + done.stderr for done in (hidden, absent)] == [True, True]
     assert "Status: 401" in unknown.stdout + unknown.stderr
     assert [done.returncode for done in (refused, hidden, absent, unknown)] == [1, 1, 1, 1]
@@ -285,8 +287,8 @@ async def test_the_command_ends_soon_after_its_job(
     """At most 3.5 s beside the Pod's own time, of which the command's own Python takes 1.6 s on a
     quiet machine.
 
-    A busy one makes that part longer, and it is not ours: it is measured in the same minute and
-    left out. The best of three counts.
+    A busy machine makes that part longer, and it is not ours: it is measured in the same minute and
+    subtracted. The best of three counts.
     """
     editor = await meet("edit")
     file = job(editor.home, "import time; time.sleep(1.5); print('done')")
@@ -307,7 +309,9 @@ async def _time_own_start(editor: Person, file: str) -> float:
 
 
 async def _time_beside_the_pod(kube: KubeApi, namespace: str, editor: Person, file: str) -> float:
-    """Seconds of `polyaxon run -l` that are not the run's own, from Starting to its end."""
+    """Return the seconds of `polyaxon run -l` that are not the run's own, from Starting to its
+    end.
+    """
     started = time.time()
     done = await editor.polyaxon("run", "-f", file, "-l")
     took = time.time() - started

@@ -1,9 +1,9 @@
-"""Every file of manifests/samples is run, and prints what its comments say; and who took what from
-whom is told alike everywhere.
+"""Every file of manifests/samples runs and prints what its comments say; and every view reports the
+same lineage.
 
 `# prints: LINE` above an Operation is a line of its log, in which `<uuid of NAME>` stands for the
-uuid of the run NAME; one without such a comment prints nothing. A service does not end by itself:
-it runs, and what it prints is its own.
+uuid of the run NAME; an Operation without such a comment prints nothing. A service does not end by
+itself: it must run, and its output is not compared.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from tests.e2e.conftest import (
 )
 
 FOLDER = CHECKOUT / "manifests" / "samples"
-#: The document's value forms, each a file.
+#: The value forms of the documentation, one file each.
 FORMS = sorted(path.stem for path in (FOLDER / "refs").glob("*.yaml") if path.stem != "upstream")
 
 
@@ -50,7 +50,7 @@ class Sample:
 
 
 def read_samples() -> dict[str, Sample]:
-    """By name: Operations with what they print, and whatever else is there."""
+    """Return the samples by name: Operations with what they print, and the other objects."""
     found = {}
     for path in sorted(FOLDER.rglob("*.yaml")):
         for text in path.read_text().split("\n---\n"):
@@ -112,7 +112,7 @@ async def ran(kube: KubeApi) -> AsyncIterator[Ran]:
 
 
 def by_uuid(form: str, uid: str) -> Manifest:
-    """The same question to the same run, by `runs.` and its uuid as `kubectl` shows it."""
+    """Ask the same run the same by `runs.` and its uuid, as `kubectl` shows it."""
     manifest = SAMPLES[f"ref-{form}"].manifest
     asked = {
         **manifest["spec"]["params"]["asked"],
@@ -126,7 +126,7 @@ def by_uuid(form: str, uid: str) -> Manifest:
 
 
 async def approve(kube: KubeApi, namespace: str) -> None:
-    """What waits for a person is approved once everything it could look for is over."""
+    """Approve the run that waits for it, once every run that it could find is over."""
     for name in ("trial-1", "trial-2"):
         await wait_for(kube, namespace, name, is_final)
     waiting = [
@@ -140,7 +140,7 @@ async def approve(kube: KubeApi, namespace: str) -> None:
 
 
 async def test_the_readmes_five_minutes(namespace: str) -> None:
-    """What is typed there, as it is typed; but for the namespace, which a person's context has."""
+    """Run what the page shows, exactly; only the namespace is added, which a user's context has."""
     readme = (CHECKOUT / "README.md").read_text()
     (manifests,) = re.findall(r"```yaml\n(# train.yaml.*?)```", readme, re.DOTALL)
     (typed,) = re.findall(r"```console\n(\$ kubectl apply -f train.yaml.*?)```", readme, re.DOTALL)
@@ -162,7 +162,7 @@ async def test_the_readmes_five_minutes(namespace: str) -> None:
 
 
 async def test_the_examples_run_in_a_cluster_too(namespace: str) -> None:
-    """The README shows what they print without one."""
+    """The README shows what they print without a cluster."""
     examples = CHECKOUT / "docs" / "examples"
     arguments = ("-l", "-p", namespace)
     trained = await asyncio.to_thread(
@@ -298,7 +298,7 @@ async def lineage_by_command(ran: Ran, sources: set[str]) -> set[tuple[str, ...]
 async def lineage_by_api(
     ran: Ran, api_url: str, side: str, uuids: set[str]
 ) -> set[tuple[str, ...]]:
-    """As somebody who may only look."""
+    """Read the lineage as a user who may only view."""
     token = kubectl("-n", ran.namespace, "create", "token", viewer(ran.namespace)).stdout.strip()
     found = set()
     async with open_http(token) as http:

@@ -29,7 +29,8 @@ from tests.e2e.conftest import (
 
 PLAIN = "localhost/python-base:1"
 BIG = 5_000_000
-#: Says which Pod it is, since when nobody used it, and goodbye.
+#: Serves its Pod's name, and at /api/status the time of its last activity; prints a message at its
+#: end.
 SERVER = """
 import http.server, json, os, signal, sys
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -58,7 +59,7 @@ def server(**run: Any) -> dict[str, Any]:
     return {"run": {"kind": "service", "ports": [8000], "container": container, **run}}
 
 
-#: Asks a service's page until it has heard so many different Pods, or for a minute.
+#: Requests a service's page until this many different Pods have answered, or for a minute.
 ASKER = """
 import sys, time, urllib.request
 heard = set()
@@ -75,7 +76,7 @@ print(*sorted(heard), sep="\\n")
 
 
 def asker(page: str = "", count: int = 1) -> dict[str, Any]:
-    """A job that waits for the service `web` and asks it."""
+    """Return a job that waits for the service `web` and sends requests to it."""
     container = {
         "image": PLAIN,
         "command": ["python3", "-c", ASKER, f"http://{{{{ host }}}}:8000/{page}", str(count)],
@@ -85,7 +86,7 @@ def asker(page: str = "", count: int = 1) -> dict[str, Any]:
 
 
 def has_pods(count: int) -> Callable[[Manifest], bool]:
-    """Whether it runs, with so many replicas known."""
+    """Return whether it runs with this many known replicas."""
     return lambda body: (
         in_phase("Running")(body) and len(body["status"]["service"].get("pods") or ()) == count
     )
@@ -247,8 +248,8 @@ TROUBLES = {
 
 
 def is_seen(body: dict[str, Any], *, phase: str, reason: str) -> bool:
-    """Both at once: a container that failed is seen as starting for a moment, before Kubernetes
-    starts it again.
+    """Look at both in one body: a container that failed is seen as starting for a moment, before
+    Kubernetes restarts it.
     """
     status = body.get("status", {})
     return (status.get("phase"), status.get("reason")) == (phase, reason)

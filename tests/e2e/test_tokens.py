@@ -1,7 +1,7 @@
-"""Whose word counts about a run, asked from inside real Pods; and a token that expires while its
-Pod lives.
+"""Which tokens count for a run, tried from inside real Pods; and a token that expires while its Pod
+lives.
 
-The last test waits for a run of eleven minutes that was begun with the first one: beside the others
+The last test waits for a run of eleven minutes that started with the first one: beside the others
 it costs little, alone it takes that long (`-k 'not outlives'` leaves it out).
 """
 
@@ -33,8 +33,8 @@ from tests.e2e.conftest import (
 )
 
 PLAIN = "localhost/python-base:1"
-#: Asks for another run in every way and prints the answers. Arguments: the other run's path, the
-#: folder of each token to try.
+#: Sends every kind of request about another run and prints the answers. Arguments: the other run's
+#: path, the folder of each token to try.
 PROBE = """
 import json, os, ssl, sys, urllib.error, urllib.request
 
@@ -64,14 +64,14 @@ for folder in sys.argv[2:]:
 print(json.dumps(answers))
 """
 OWN, ELSE, CLUSTER = "/plx-context/.token", "/else", "/var/run/secrets/kubernetes.io/serviceaccount"
-#: GET, PATCH, POST lineage, POST stop, DELETE. A run that is none of the other's upstreams is to it
-#: as a stranger is: by its account's rights alone, and it has none.
+#: GET, PATCH, POST lineage, POST stop, DELETE. A run that is not among the other's upstreams has
+#: only the rights of its account, which has none.
 NOBODY, STRANGER = [401] * 5, [404] * 5
 
 
 async def test_only_its_own_pod_speaks_for_a_run(kube: KubeApi, namespace: str) -> None:
-    """Neither another run nor a Pod with the run's own labels and owner may write it, or ask
-    anything of it.
+    """Neither another run nor a Pod with the run's own labels and owner may write to it or read
+    it.
     """
     holding = script(
         "import time\nfrom polyaxon.client import "
@@ -115,7 +115,7 @@ async def test_only_its_own_pod_speaks_for_a_run(kube: KubeApi, namespace: str) 
         "nonsense": NOBODY,
         OWN: STRANGER,
         f"{OWN} forged": NOBODY,
-        CLUSTER: STRANGER,  # it may speak to the API server, and its account may do nothing there
+        CLUSTER: STRANGER,  # it is valid for the API server, and its account has no rights there
         f"{CLUSTER} forged": NOBODY,
     }
     victim = await kube.get(OPERATIONS, namespace, "victim")
@@ -137,8 +137,8 @@ def token_volume(name: str, audience: str) -> Manifest:
 
 
 def forged_pod(original: Manifest, path: str) -> Manifest:
-    """What anyone may make who may make Pods: labels, annotations and owner are the run's, and the
-    token is made for our API.
+    """Return what every user who may create Pods can make: labels, annotations and owner are the
+    run's, and the token is for our API.
     """
     main: dict[str, Any] = {
         "name": "main",
@@ -198,8 +198,8 @@ async def test_a_run_outlives_its_token(
     )
     assert outputs["seconds_after_expiry"] > token_life.LEEWAY
     assert (outputs["forged"], "bad" in outputs) == ([401, 401], False)
-    # Its other token has expired as well, and no living Pod stands behind it: the node says so a
-    # second after the program's end.
+    # Its other token has expired as well, and its Pod is not alive any more: the node reports that
+    # a second after the program's end.
     kubectl(
         "-n",
         run.namespace,

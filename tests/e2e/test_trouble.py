@@ -1,5 +1,5 @@
-"""Jobs that go wrong in real containers: volumes, deleted Pods, failure policies, leaked secrets,
-full disks.
+"""Jobs that fail in real containers: volumes, deleted Pods, failure policies, leaked secrets, full
+disks.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def secret_volume(name: str) -> dict[str, Any]:
     return {"volumes": [{"name": "s", "secret": {"secretName": name}}]}
 
 
-#: Seconds that a program waits before its end: on a busy node the last words of one that ends at
-#: once are lost.
+#: Seconds that a program waits before its end: on a busy node the last output of a program that
+#: ends at once is lost.
 PAUSE = "sleep 4"
 FULL = f"dd if=/dev/zero of=/small/f bs=1M count=8 || {{ {PAUSE}; exit 1; }}"
 RUNS: dict[str, dict[str, Any]] = {
@@ -106,7 +106,7 @@ RUNS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True)
 async def submitted(kube: KubeApi, namespace: str) -> None:
-    """All of them at once."""
+    """Create all of them at once."""
     for name, spec in RUNS.items():
         await kube.create(OPERATIONS, namespace, operation(name, spec))
 
@@ -171,7 +171,7 @@ async def _look_at_volumes(kube: KubeApi, namespace: str) -> None:
 
 
 async def _look_at_variables(kube: KubeApi, namespace: str) -> None:
-    """Each Secret is named while it is the one that is missing."""
+    """The message names each Secret while it is the missing one."""
     for name, key in (("first", "A"), ("second", "B")):
         words = f"container 'main': secret \"{name}\" not found"
         await wait_for(

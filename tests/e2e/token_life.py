@@ -1,8 +1,8 @@
-"""A run that outlives its token: begun with the first test, looked at by the last.
+"""A run that outlives its token: started with the first test, checked by the last.
 
 600 s is the shortest life that Kubernetes gives a token. The operator gives a run's token 30 days;
-this run mounts a short one of its own beside it, made for the same audience and bound to the same
-Pod, which the kubelet exchanges at 80 % of its life.
+this run also mounts a short one of its own, for the same audience and bound to the same Pod, which
+the kubelet replaces at 80 % of its life.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 
 NAME = "outlives-its-token"
 LIFE = 600
-#: The API server takes a token for a minute longer than it says (the default leeway of the library
-#: that it reads them with).
+#: The API server accepts a token for a minute longer than it says (the default leeway of its token
+#: library).
 LEEWAY = 60
 #: Seconds from the run's creation to its end.
 PATIENCE = LIFE + LEEWAY + 40
 
-#: The published client in its own image. What it could not do is missing from the run's outputs.
+#: Uses the published client in its own image. A step that failed leaves no output of the run.
 PROGRAM = (
     f"LEEWAY = {LEEWAY}"
     + """
@@ -70,7 +70,7 @@ write(forged=[patch_with(".".join([head, body, signature[:-6] + "AAAAAA"])), pat
 
 
 def token_life_spec() -> dict[str, Any]:
-    """The Operation's spec."""
+    """Return the Operation's spec."""
     source = {
         "serviceAccountToken": {"audience": "opstrand", "expirationSeconds": LIFE, "path": "token"}
     }

@@ -1,8 +1,8 @@
-"""What templates and references give is bounded while it is made: text that cannot be stored is
-never put together.
+"""The output of templates and references is bounded while it is made: text that cannot be stored is
+never assembled.
 
-Every door of the core is tried: what the operator decides, what the API and `check` say of a file
-before there is a run.
+Every entry of the core is tried: what the operator decides, and what the API and `check` report of
+a file before a run exists.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from opstrand.errors import SpecError
 from opstrand.settings import Settings
 from opstrand.spec.polyaxonfile import parse_operation
 
-#: Far more than it takes, far less than what was taken without a bound.
+#: Far more than it takes, and far less than it took without a bound.
 SECONDS, BYTES = 2.0, 40_000_000
 LARGE = "x" * 200_000
 LIST = ["x" * 100] * 2000
@@ -151,7 +151,7 @@ def validate_one(spec: dict[str, Any], sandbox: Sandbox) -> SpecError | None:
     return SpecError.of(problems) if problems else None
 
 
-#: A search is rendered by the operator only: no other door has runs to search.
+#: Only the operator renders a search: no other entry has runs to search.
 CASES = [(decide_on, name) for name in LARGE_ONES] + [
     (validate_one, name) for name in LARGE_ONES if name != "a query"
 ]

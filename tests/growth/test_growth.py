@@ -1,9 +1,9 @@
 """The work on a file grows with its length, and not with the square of it, whatever it has many of.
 
-Every section that holds a list or a mapping is filled with n and with 4 n things; the processor's
-time for the larger one may be a generous multiple of four, which a square is not. The whole way is
-measured: reading, composing, validating, as the API and `check` go it, and deciding, as the
-operator does.
+Every section that holds a list or a mapping is filled with n and with 4 n things; the CPU time for
+the larger one may be a generous multiple of four, which a square exceeds. The whole way is
+measured: reading, composing and validating, as in the API and `check`, and deciding, as in the
+operator.
 """
 
 from __future__ import annotations
@@ -95,14 +95,14 @@ def pairs(n: int) -> list[Spec]:
 
 
 def similar(n: int) -> list[str]:
-    """Names that look alike, each as long as names may be."""
+    """Return names that look alike, each as long as a name may be."""
     return [
         f"{number:05}".translate(str.maketrans("0123456789", "abcdefghij")) * 18
         for number in range(n)
     ]
 
 
-#: What there is many of -> the size to begin with, and the operation.
+#: Name -> the first size, and the operation with that many things.
 DOCUMENTS: dict[str, tuple[int, Callable[[int], Spec]]] = {
     "options of a list": (
         2000,
@@ -573,7 +573,7 @@ DOCUMENTS: dict[str, tuple[int, Callable[[int], Spec]]] = {
 
 
 def layers(n: int) -> Spec:
-    """A component within a component, each with its own arguments."""
+    """Return a component within a component, each with its own arguments."""
     written = job(container={"args": texts(300)})["component"]
     for number in range(n):
         written = {
@@ -593,7 +593,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def submit(text: str, evaluate: Evaluate) -> None:
-    """As the API takes it."""
+    """Validate the text as the API does."""
     try:
         parse_submission(text, evaluate=evaluate)
     except SpecError as error:
@@ -601,7 +601,7 @@ def submit(text: str, evaluate: Evaluate) -> None:
 
 
 def reconcile(text: str, evaluate: Evaluate) -> None:
-    """As the operator takes it."""
+    """Decide as the operator does."""
     metadata = {
         "name": "r",
         "namespace": "default",
@@ -630,7 +630,7 @@ def reconcile(text: str, evaluate: Evaluate) -> None:
 
 
 def measure(spec: Spec, sandbox: Sandbox) -> float:
-    """The processor's time through both doors."""
+    """Return the CPU time of both."""
     text = json.dumps(spec)
     gc.collect()
     start = time.process_time()
@@ -639,9 +639,10 @@ def measure(spec: Spec, sandbox: Sandbox) -> float:
     return time.process_time() - start
 
 
-#: What four times as much may cost: four times, generously; a square costs sixteen times.
+#: The bound for four times as much: four times, with a generous margin; a square takes sixteen
+#: times.
 FACTOR = 9
-#: Shorter times say nothing.
+#: Shorter times are not significant.
 NOISE = 0.02
 
 

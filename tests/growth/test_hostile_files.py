@@ -1,4 +1,6 @@
-"""Texts made to cost a reader of YAML much: each is refused in a bounded time and memory."""
+"""Texts that are made to be expensive for a reader of YAML: each is refused within a bound of time
+and memory.
+"""
 
 from __future__ import annotations
 
@@ -79,12 +81,12 @@ print("memory\\t", int(status["VmHWM"].split()[0]) / 1024, "\\t0")
 
 
 def test_hostile_files_are_refused_within_a_second_and_200_mib() -> None:
-    """In a process of its own, whose memory nobody else has used. Its own texts count too. The
-    second is one of the machine that the budget was made on, which takes 0.04 s for a million turns
-    of a loop: a slower one, or one that others use too, gets longer.
+    """Runs in its own process, whose memory no other test has used. The texts of this test count
+    too. The second is one of the machine for which the budget was set, which takes 0.04 s for a
+    million turns of a loop: a slower or busier machine gets more.
 
-    VmHWM and not ru_maxrss: the latter outlives exec, so a child of a large test runner would
-    report the runner's.
+    Read VmHWM and not ru_maxrss: the latter survives exec, so a child of a large test runner would
+    report the runner's value.
     """
     code = _JUDGE.format(folder=str(Path(__file__).parent))
     done = subprocess.run(

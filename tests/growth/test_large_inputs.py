@@ -1,4 +1,4 @@
-"""Large inputs of single functions: the processor's time that each may take."""
+"""Large inputs of single functions: the CPU time that each may take."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_ten_thousand_params_resolve_within_a_second(asked: str | None) -> None:
     } | {"p10000": 1}
     compiled = operation(params)
     gc.collect()
-    gc.freeze()  # what other tests left in memory is not looked through on this one's time
+    gc.freeze()  # the collector skips what other tests left in memory
     started = time.process_time()
     found = resolve(compiled, ME, {UP: upstream()})
     seconds = time.process_time() - started
@@ -66,8 +66,8 @@ def test_five_hundred_operations_are_judged_within_a_second() -> None:
 
 
 def test_many_other_spellings_cost_no_more_than_other_mistakes() -> None:
-    """They are looked for again after each replacement; where there are too many to report, not
-    once.
+    """The search for other spellings is repeated after each replacement; if there are too many to
+    report, it is not made at all.
     """
     seconds = []
     for key in ("modl_ref", "model_ref"):
@@ -102,8 +102,8 @@ def test_hostile_texts_take_no_quadratic_time() -> None:
     ],
 )
 def test_it_takes_time_in_proportion(text: bytes) -> None:
-    """1.4 MB, as large as an object can be; the bound is ten times what it takes on a slow
-    machine.
+    """The text has 1.4 MB, as large as an object can be; the bound is ten times what it takes on a
+    slow machine.
     """
     began = time.process_time()
     cut(text)

@@ -1,9 +1,9 @@
 """Files with thousands of mistakes, or of values: a list of problems that a person can read, in a
-time that an operator can spare.
+time that an operator can afford.
 
-The operator judges an object of somebody's in the same process that serves all others. Looking for
-a near word takes milliseconds, so nothing may do it for each of thousands of mistakes; nothing may
-compare each of thousands with each other.
+The operator validates each object in the same process that serves all others. A search for a
+similar word takes milliseconds, so it must not be made for each of thousands of mistakes; and no
+code may compare each of thousands with each other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from opstrand.core.validate import validate_compiled
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.polyaxonfile import parse_operation
 
-#: Far more than it takes on a slow machine, far less than it took when it grew with the square.
+#: Far more than it takes on a slow machine, and far less than it took when it grew with the square.
 SECONDS = 4.0
 NAMES = [{"name": f"input{number}", "isOptional": True} for number in range(500)]
 RANGE = range(5000)

@@ -1,5 +1,5 @@
-"""A real API server and etcd once per session, the real operator with the rights of manifests/, and
-no kubelet: tests mark the Pods.
+"""One real API server and etcd per session, the real operator with the rights of manifests/, and no
+kubelet: tests mark the Pods.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def run_kubectl(
 
 @pytest.fixture(scope="session")
 def control_plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
-    """The API server that all tests share. Once all of them have run, rights are checked."""
+    """Yield the API server that all tests share. After the last test, rights are checked."""
     with ControlPlane(audit_policy=METADATA_POLICY, controllers=True) as started:
         for path in (
             "crds/operation.yaml",
@@ -86,8 +86,8 @@ def control_plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
 def operator(
     control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OperatorProcess]:
-    """The operator that all tests share; those that kill or slow one start their own in a namespace
-    of their own.
+    """Yield the operator that all tests share. Tests that kill or slow down an operator start their
+    own, in their own namespace.
     """
     process = start_operator(
         control_plane, tmp_path_factory.mktemp("operator"), pending_grace=1, retry_backoff=1
@@ -118,7 +118,7 @@ async def kube(control_plane: ControlPlane) -> AsyncIterator[KubeApi]:
 
 @pytest.fixture(scope="session")
 def quiet_plane() -> Iterator[ControlPlane]:
-    """A second API server, where no operator runs but those that a test starts."""
+    """Yield a second API server, where only the operators of a test run."""
     with ControlPlane(audit_policy=METADATA_POLICY, controllers=True) as started:
         for path in (
             "crds/operation.yaml",
@@ -155,7 +155,7 @@ async def quiet_kube(quiet_plane: ControlPlane) -> AsyncIterator[KubeApi]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def namespace(kube: KubeApi) -> str:
-    """A namespace that no other test knows, with its default account."""
+    """Return a namespace that no other test uses, with its default account."""
     return await make_namespace(kube, f"test-{next(_namespaces)}")
 
 
@@ -174,7 +174,7 @@ async def make_namespace(kube: KubeApi, name: str) -> str:
 
 
 def operation(name: str, spec: Mapping[str, Any] | None = None, **metadata: Any) -> Manifest:
-    """An Operation of a small job; `spec` is laid over it."""
+    """Return an Operation of a small job; `spec` is merged over it."""
     component = {"run": {"kind": "job", "container": {"image": "busybox", "command": ["true"]}}}
     return {
         "apiVersion": "opstrand.dev/v1",
@@ -187,7 +187,7 @@ def operation(name: str, spec: Mapping[str, Any] | None = None, **metadata: Any)
 async def wait_for(
     kube: KubeApi, namespace: str, name: str, until: Callable[[Manifest], bool], seconds: float = 30
 ) -> Manifest:
-    """The Operation as soon as `until` holds; its YAML in the failure otherwise."""
+    """Return the Operation as soon as `until` holds; the failure shows its YAML."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
         body = await kube.get(OPERATIONS, namespace, name)
@@ -206,7 +206,7 @@ def in_phase(*phases: str) -> Callable[[Manifest], bool]:
 
 
 async def pod_of(kube: KubeApi, namespace: str, body: Manifest) -> Manifest:
-    """The Pod of a run that was frozen a moment ago."""
+    """Return the Pod of a run that was frozen a moment ago."""
     for _ in range(200):
         try:
             return await kube.get(PODS, namespace, body["status"]["pod"]["name"])
@@ -217,7 +217,7 @@ async def pod_of(kube: KubeApi, namespace: str, body: Manifest) -> Manifest:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """A failure shows the operator's last words."""
+    """Add the end of the operator's log to a failure."""
     outcome = yield
     report = outcome.get_result()
     process = getattr(item, "funcargs", {}).get("operator")

@@ -1,4 +1,4 @@
-"""The rights of operator and API are what all the tests of a session used, and nothing else."""
+"""The rights of operator and API are exactly those that the tests of a session used."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from tests.support.audit import read_audit
 
 HERE = Path(__file__).resolve().parent
 MANIFESTS = HERE.parents[1] / "manifests" / "base"
-#: Granted and seldom needed: after a missed deletion, or where an API server is in trouble.
+#: Rights that are granted and seldom used: after a missed deletion, or when an API server is in
+#: trouble.
 SELDOM_BY_THE_OPERATOR = {
     (
         "get",
@@ -28,16 +29,16 @@ SELDOM_BY_THE_OPERATOR = {
     ("create", "events"): "only where a run is in trouble",
     ("list", "events"): "only where a Pod hangs",
 }
-#: Granted and used where there are real Pods, by the published command line.
+#: Rights that only real Pods or the published command line use.
 SELDOM_BY_THE_API: dict[tuple[str, str], str] = {
     ("get", "pods/log"): "no Pod here writes a log",
 }
 
 
 def is_whole_tier(items: Sequence[pytest.Item]) -> bool:
-    """Whether a session has tests of every module here but those that run alone.
+    """Return whether a session has tests of every module here but those that run alone.
 
-    Only then is a right that was not used a right that is not needed.
+    Only then is an unused right an unneeded right.
     """
     collected = {item.path for item in items}
     modules = HERE.glob("test_*.py")
@@ -49,7 +50,8 @@ def check_rights(
 ) -> None:
     """Compare what a user did, by the audit log, with what a file of manifests/base grants.
 
-    AssertionError where they differ; `seldom` are rights that may stay unused, each with why.
+    Raises AssertionError where they differ; `seldom` are rights that may stay unused, each with the
+    reason.
     """
     used, refused = set(), []
     for entry in read_audit(plane.audit_log, user):
@@ -63,7 +65,7 @@ def check_rights(
         if status["code"] == 403 and "cannot" in status.get("message", ""):
             refused.append(right)
     granted = _read_grants(file)
-    # A watch is logged when it ends.
+    # The API server logs a watch when it ends.
     watches = {right for right in granted if right[0] == "watch"}
     assert refused == [], f"{user} was refused"
     assert granted - used - watches - set(seldom) == set(), f"{user} never used what {file} grants"

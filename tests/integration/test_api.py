@@ -119,9 +119,8 @@ class Token:
 def person(
     kube: KubeApi, namespace: str, control_plane: ControlPlane, api: Client
 ) -> Callable[[str], Any]:
-    """An account with a role of the cluster's own in the namespace:
-
-    `await person("edit")`; no role for "".
+    """Make an account with one of the cluster's own roles in the namespace: `await person("edit")`;
+    no role for "".
     """
 
     async def make(role: str) -> Token:
@@ -142,7 +141,9 @@ def person(
 
 
 async def start_run(kube: KubeApi, namespace: str, editor: Token) -> tuple[Manifest, Manifest, str]:
-    """A run made through the API and started by the operator: its body, its Pod, its path."""
+    """Create a run through the API and let the operator start it: return its body, its Pod, its
+    path.
+    """
     status, view = await editor.ask(
         "POST", f"/api/v1/default/{namespace}/runs", {"content": COMPONENT}
     )
@@ -250,7 +251,7 @@ async def test_a_pod_of_no_run_reads_what_its_account_may_and_nothing_else(
         "outputs"
     ] == {}
 
-    await person("view")  # its account may read with kubectl too
+    await person("view")  # this account may also read with kubectl
     reader = await forge_pod(kube, namespace, pod, serviceAccountName="person-view")
     token = Token(
         api, await make_token(kube, namespace, "person-view", pod=reader, audience=AUDIENCE)
@@ -277,7 +278,7 @@ async def test_a_run_reads_its_upstream_and_reports_no_more_once_it_is_over(
     final = await wait_for(kube, namespace, name, in_phase("Succeeded"))
     assert (await own.ask("PATCH", run, {"outputs": {"last": 1}, "merge": True}))[
         0
-    ] == 200  # within the minute
+    ] == 200  # within the minute after the end
 
     second = operation(
         "second",
@@ -302,7 +303,7 @@ async def test_a_run_reads_its_upstream_and_reports_no_more_once_it_is_over(
     deadline = asyncio.get_running_loop().time() + 10
     while (answer := await own.ask("PATCH", run, {"outputs": {"acc": 1}, "merge": True}))[
         0
-    ] == 200:  # the watch tells of it soon
+    ] == 200:  # the watch reports it soon
         assert asyncio.get_running_loop().time() < deadline
         await asyncio.sleep(0.05)
     assert (answer[0], "has ended" in answer[1]["detail"]) == (403, True)
@@ -333,7 +334,7 @@ async def test_a_run_reads_the_pipeline_around_it_and_no_other_run_of_that(
 
 
 def make_expired(token: str, control_plane: ControlPlane, seconds: float = 600) -> str:
-    """The same token as the cluster would have made it earlier, so that it expired `seconds`
+    """Return the same token as if the cluster had made it earlier, so that it expired `seconds`
     ago.
     """
     claims = jwt.decode(token, options={"verify_signature": False})
@@ -370,7 +371,7 @@ async def test_an_expired_token_counts_while_its_pod_and_its_account_live(
             return json.loads(await answer.read())
 
     def make_auth() -> ClusterAuth:
-        """One that remembers nothing yet."""
+        """Return a reviewer with an empty cache."""
         expired = ExpiredTokens(
             api_kube, ClusterKeys(read_keys), audience=AUDIENCE, longest_past=3600
         )
@@ -388,16 +389,18 @@ async def test_an_expired_token_counts_while_its_pod_and_its_account_live(
     assert await kube.get(PODS, namespace, doomed["metadata"]["name"])
     with pytest.raises(Unauthenticated):
         await make_auth().identify(lost)
-    await kube.create(SERVICE_ACCOUNTS, namespace, account)  # the same name is another account
+    await kube.create(
+        SERVICE_ACCOUNTS, namespace, account
+    )  # an account of the same name is another account
     with pytest.raises(Unauthenticated):
         await make_auth().identify(lost)
-    # The API server itself remembers for 10 s whom it accepted.
+    # The API server itself caches for 10 s which tokens it accepted.
     with pytest.raises(Unauthenticated):
         await identify_for(40, make_auth, valid)
 
 
 async def identify_for(seconds: float, make_auth: Callable[[], ClusterAuth], token: str) -> None:
-    """Ask again and again who comes with the token; returns if it was accepted each time."""
+    """Identify the token's caller again and again; return if it was accepted each time."""
     deadline = asyncio.get_running_loop().time() + seconds
     while asyncio.get_running_loop().time() < deadline:
         await make_auth().identify(token)
@@ -542,7 +545,7 @@ async def test_whom_the_api_may_impersonate_the_audit_log_names(
         and entry["verb"] in ("create", "patch", "delete")
     ]
     account = f"system:serviceaccount:{namespace}:person-edit"
-    # A write that meets one of the operator's is tried again.
+    # A write that conflicts with one of the operator's is retried.
     assert list(dict.fromkeys(writes)) == [
         (verb, user) for user in (account, None) for verb in ("create", "patch", "delete")
     ]
@@ -599,7 +602,7 @@ async def test_writes_of_others_in_between_are_neither_lost_nor_overwritten(
 async def test_a_run_is_known_before_the_watch_told_of_it(
     kube: KubeApi, api_kube: KubeApi, namespace: str
 ) -> None:
-    runs = ClusterRuns(api_kube)  # nobody feeds it
+    runs = ClusterRuns(api_kube)  # no watch feeds it
     made = await kube.create(OPERATIONS, namespace, operation("new"))
     assert (await runs.get(namespace, made["metadata"]["uid"].replace("-", "")))["metadata"][
         "name"
@@ -666,7 +669,7 @@ async def test_the_process_answers_when_it_is_ready_and_ends_when_it_is_told(
         await asyncio.sleep(0.1)
         stopping = asyncio.create_task(asyncio.to_thread(process.stop))
         await asyncio.sleep(0.5)
-        assert (await http.get("/healthz")).status == 200  # until the Service has forgotten it
+        assert (await http.get("/healthz")).status == 200  # until the Service has removed it
         assert await stopping == 0
         await asyncio.gather(held, return_exceptions=True)
     entries = [json.loads(line) for line in process.read_log().splitlines()]

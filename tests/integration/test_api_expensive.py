@@ -1,5 +1,5 @@
-"""Files that take too much by POST: the answer names the limit, and many of one project wait for
-each other and for no other project's.
+"""POST of files that are too expensive: the answer names the limit, and many files of one project
+wait for each other and not for those of other projects.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import API_USER, CHECKOUT, make_namespace, make_token, run_kubectl
 from tests.support.operator_process import OperatorProcess
 
-#: Of a worker's time for one file, here. A busy machine takes many times as long by the clock.
+#: The limits of one file in a worker, in this test. A busy machine takes many times as long by the
+#: clock.
 SECONDS, MEGABYTES = 1, 64
 LOOP = "{% for i in range(10**12) %}{% endfor %}"
 TEXT = {"name": "t", "type": "str", "value": "a" * 60}
@@ -31,7 +32,7 @@ Answer = tuple[int, str, str]
 
 @pytest.fixture(scope="module")
 def address(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The API's own process, with the rights of manifests/."""
+    """Yield the address of the API's own process, with the rights of manifests/."""
     kubeconfig = control_plane.kubeconfig
     run_kubectl(kubeconfig, "create", "namespace", "opstrand", check=False)
     run_kubectl(
@@ -64,13 +65,13 @@ def address(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactor
 
 
 class Project:
-    """A namespace, and a person who may edit in it."""
+    """A namespace, and a user who may edit in it."""
 
     def __init__(self, http: aiohttp.ClientSession, name: str, token: str) -> None:
         self._http, self.name, self._headers = http, name, {"Authorization": f"Bearer {token}"}
 
     async def post(self, *args: str, **spec: Any) -> Answer:
-        """The status, the detail, and when to try again."""
+        """Return the status, the detail, and the seconds after which to retry."""
         run = {"kind": "job", "container": {"image": "busybox", "args": list(args)}}
         content = json.dumps(
             {"kind": "operation", "name": "sent", "component": {"run": run, **spec}}
@@ -154,8 +155,8 @@ async def test_what_takes_too_much_is_answered_with_the_limit_it_hit(
 async def test_more_than_may_wait_are_answered_429_and_another_project_is_served(
     projects: tuple[Project, Project],
 ) -> None:
-    """One of the project's files is at work, so many wait; each further one is told when to come
-    again.
+    """One of the project's files is in work and the bound of others wait; the answer to each
+    further one says when to retry.
     """
     crowd, other = projects
     more = 5
@@ -166,7 +167,7 @@ async def test_more_than_may_wait_are_answered_429_and_another_project_is_served
         answers += [one.result() for one in done]
     found = Counter(status for status, _, _ in answers)
     assert set(found) <= {400, 429}
-    # Where one was validated meanwhile, one more may wait.
+    # Each file that was validated in the meantime made room for one more.
     assert found[429] >= more - found[400] > 0
     for status, detail, again in answers:
         if status == 429:

@@ -1,8 +1,8 @@
-"""The API's process among clients that mean no good or know no better: others are served as always,
-and the log stays readable.
+"""The API's process under hostile and faulty clients: it serves other clients as always, and its
+log stays readable.
 
-Real sockets to the real process on the loopback; the API server is real, and behind it a kubelet
-whose logs never say anything.
+The clients use real sockets to the real process on the loopback; the API server is real, and behind
+it is a kubelet whose logs never have a line.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ FOLLOWERS = 200
 
 @dataclass
 class SilentKubelet:
-    """Answers nothing to who follows a log, and counts those that wait."""
+    """Sends nothing to a client that follows a log, and counts the waiting clients."""
 
     port: int = 0
     waiting: int = 0
@@ -86,7 +86,7 @@ class SilentKubelet:
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def kubelet(quiet_plane: ControlPlane, quiet_kube: KubeApi) -> AsyncIterator[SilentKubelet]:
-    """Behind the node `silent`."""
+    """Yield the kubelet of the node `silent`."""
     silent = SilentKubelet()
     await silent.start(quiet_plane.authority)
     await quiet_kube.create(
@@ -110,7 +110,7 @@ async def kubelet(quiet_plane: ControlPlane, quiet_kube: KubeApi) -> AsyncIterat
 
 @dataclass
 class Api:
-    """The process and the way to it."""
+    """The process and its address."""
 
     process: OperatorProcess
     port: int
@@ -129,7 +129,7 @@ class Api:
             return answer.status
 
     async def seconds(self, method: str, path: str, token: str = "", **options: Any) -> float:
-        """How long an answer of 200 takes."""
+        """Return how long an answer of 200 takes."""
         began = time.monotonic()
         status = await self.ask(method, path, token, **options)
         assert status == 200, f"{method} {path}: {status}\n{self.process.read_log()[-3000:]}"
@@ -142,7 +142,7 @@ class Api:
     async def connection(
         self, data: bytes
     ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        """A bare connection that has sent this."""
+        """Open a bare connection and send this."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             writer.write(data)
@@ -153,8 +153,8 @@ class Api:
                 await writer.wait_closed()
 
     async def until_closed(self, data: bytes, seconds: float) -> bytes:
-        """What comes back before the process closes a connection on which this was sent, and then
-        nothing.
+        """Send this on a connection, then nothing; return what comes back before the process closes
+        it.
         """
         async with self.connection(data) as (reader, _), asyncio.timeout(seconds):
             with suppress(ConnectionError):
@@ -164,9 +164,9 @@ class Api:
 
 @pytest.fixture(scope="module")
 def api(quiet_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """With short time limits.
+    """Yield an API with short time limits.
 
-    Its log is free of errors and tracebacks after everything that these tests do to it.
+    Its log has no error and no traceback after everything that these tests do to it.
     """
     kubeconfig = quiet_plane.kubeconfig
     run_kubectl(kubeconfig, "create", "namespace", "opstrand", check=False)
@@ -197,7 +197,7 @@ def api(quiet_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> 
     yield Api(process, port)
     assert process.stop() == 0
     found = Api(process, port).entries()
-    # A warning is the API server's doing: it starts with these tests.
+    # Allow warnings: the API server that they are about starts together with these tests.
     wrong = [
         entry
         for entry in found
@@ -275,7 +275,7 @@ async def test_followers_of_one_run_keep_no_report_of_another_waiting(
 
         followers = [asyncio.create_task(follow()) for _ in range(FOLLOWERS)]
         refused, held = await asyncio.wait(followers, timeout=8)
-        # One who comes later counts too: what waits, waits in places that are bounded.
+        # Later requests count too: the number of waiting requests is bounded.
         assert Counter(task.result() for task in refused) == {429: FOLLOWERS - 50}
         assert (len(held), kubelet.waiting) == (50, 50)
         took = [
@@ -292,7 +292,7 @@ async def test_followers_of_one_run_keep_no_report_of_another_waiting(
     deadline = time.monotonic() + 15
     while (
         kubelet.waiting
-    ):  # who hung up holds nothing any more, long before the 20 s of an answer are over
+    ):  # a closed connection holds nothing, long before the 20 s of an answer are over
         assert time.monotonic() < deadline, f"{kubelet.waiting} logs are followed for no one"
         await asyncio.sleep(0.1)
 
@@ -443,8 +443,8 @@ async def test_bodies_that_cannot_be_read_are_the_clients_mistake(
 
 
 async def test_clients_that_hang_up_leave_nothing_behind(api: Api, make_run: Any) -> None:
-    """While a body is sent, while an answer is awaited, and while a log is followed; with a reset
-    as well as in peace.
+    """Clients close while a body is sent, while an answer is awaited, and while a log is followed;
+    by a reset as well as in order.
     """
     run = await make_run("hanging-up", "a")
     own = f"Host: x\r\nAuthorization: Bearer {run.token}\r\n"
@@ -465,7 +465,7 @@ async def test_clients_that_hang_up_leave_nothing_behind(api: Api, make_run: Any
 
 
 async def make_up(api: Api, quiet_kube: KubeApi, namespace: str, kind: str) -> list[str]:
-    """300 tokens that are no one's."""
+    """Return 300 tokens that belong to no account."""
     pod = await quiet_kube.create(
         PODS,
         namespace,
@@ -516,7 +516,7 @@ async def test_made_up_tokens_do_not_cost_a_review_each(
     answers = asyncio.gather(*(present(token) for token in made))
     took = [await api.seconds("GET", run.path, run.token) for _ in range(5)]
     assert set(await answers) <= {401, 429}
-    assert max(took) < 5.0, took  # who is known is served beside them, from the same address
+    assert max(took) < 5.0, took  # known callers are served beside them, from the same address
     await asyncio.sleep(0.3)
     reviews = count_requests(quiet_plane.audit_log, API_USER, after=offset)[
         "create", "tokenreviews", 201

@@ -1,4 +1,4 @@
-"""The API's process with a certificate, given or its own: the published client works with it
+"""The API's process with a given certificate or its own: the published client works with it
 unmodified, and so does ours.
 """
 
@@ -43,7 +43,7 @@ PUBLISHED = (
     / "bin"
     / "python"
 )
-#: Python, where the package comes from, and the name of its client.
+#: Python, the source of the package, and the name of its client.
 CLIENTS = {
     "published": (PUBLISHED, "", "polyaxon.client"),
     "ours": (Path(sys.executable), str(CHECKOUT / "operator"), "opstrand.client"),
@@ -60,7 +60,7 @@ TRACK = (
 )
 
 
-#: A certificate of the user's in files, or the API's own, as manifests/ has it.
+#: A certificate of the user's in files, or the API's own, as manifests/ sets it up.
 KINDS = ("given", "own")
 SECRET, PUBLISHED_IN = "opstrand-api-own-tls", "opstrand-api-ca"
 HOSTS = ("127.0.0.1", "localhost")
@@ -68,7 +68,7 @@ HOSTS = ("127.0.0.1", "localhost")
 
 @dataclass(frozen=True)
 class Place:
-    """The process, and the files that it is trusted by."""
+    """The process, and the files of the authority by which clients trust it."""
 
     kind: str
     url: str
@@ -78,7 +78,9 @@ class Place:
 
 @pytest.fixture(scope="module")
 def account(quiet_plane: ControlPlane) -> Path:
-    """A kubeconfig with the API's rights in manifests/, those of its own namespace in `default`."""
+    """Return a kubeconfig with the API's rights in manifests/; those of its own namespace apply in
+    `default`.
+    """
     kubeconfig = quiet_plane.kubeconfig
     run_kubectl(kubeconfig, "create", "namespace", "opstrand", check=False)
     for namespace, file in (("opstrand", "rbac-api"), ("default", "tls")):
@@ -113,7 +115,7 @@ def account(quiet_plane: ControlPlane) -> Path:
 
 
 def make_process(account: Path, folder: Path, **settings: object) -> tuple[OperatorProcess, str]:
-    """The API as its Deployment has it, not started yet, and its address."""
+    """Return the API as its Deployment runs it, not started yet, and its address."""
     port = free_port("127.0.0.1")
     settings = {
         "api_url": f"https://127.0.0.1:{port}",
@@ -169,7 +171,7 @@ def place(
 def make_environment(
     quiet_kube: KubeApi, place: Place, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Any:
-    """What the operator gives to the Pod of a run that it has started."""
+    """Return the variables that the operator gives to the Pod of a run that it has started."""
 
     async def make(namespace: str) -> dict[str, str]:
         await make_namespace(quiet_kube, namespace)
@@ -285,7 +287,7 @@ def kept(plane: ControlPlane) -> dict[str, str]:
 def test_the_authority_outlives_the_process_and_another_installation(
     quiet_plane: ControlPlane, account: Path, tmp_path: Path
 ) -> None:
-    """Runs under way trust it; a certificate for another address is made by it."""
+    """Running runs trust the authority; it also issues the certificate for another address."""
     run_kubectl(
         quiet_plane.kubeconfig,
         "patch",

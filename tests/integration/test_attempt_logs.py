@@ -1,8 +1,8 @@
-"""The logs of a run that is tried again, in a cluster: `run -l` and `logs -f` show every attempt,
-and each can be asked for later.
+"""The logs of a retried run in a cluster: `run -l` and `logs -f` show every attempt, and each can
+be read later.
 
 The API server, the operator and the command line are real; behind the API server is a kubelet that
-tells what the test writes.
+serves what the test writes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.support.talking_kubelet import TalkingKubelet
 
 pytestmark = pytest.mark.usefixtures("operator")
 STARTED = "2026-01-01T00:00:00Z"
-#: How the attempts end.
+#: The exit codes of the attempts.
 CODES = (1, 1, 0)
 
 
@@ -44,7 +44,7 @@ def write_job(folder: Path, node: str) -> Path:
 async def live(
     kube: KubeApi, kubelet: TalkingKubelet, namespace: str, number: int, code: int
 ) -> None:
-    """One attempt: its Pod runs, writes and ends."""
+    """Play one attempt: its Pod runs, writes and ends."""
 
     def is_there(body: Manifest) -> bool:
         status = body.get("status") or {}

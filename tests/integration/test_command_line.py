@@ -1,5 +1,5 @@
-"""The command line against a real API server and the real operator; what a kubelet would do to Pods
-is written by the test.
+"""The command line against a real API server and the real operator; the test writes what a kubelet
+would write to Pods.
 """
 
 from __future__ import annotations
@@ -100,7 +100,9 @@ async def test_at_most_once_can_be_asked_for_by_a_flag(
     flags: tuple[str, ...],
     phase: str,
 ) -> None:
-    """A Pod that a person deletes is followed by another, unless the flag says at most once."""
+    """A Pod that a person deletes is followed by another one, unless the flag asks for at most
+    once.
+    """
     assert (await cli("run", "-f", ECHO, "-n", "echo", *flags)).code == 0
     pod = await pod_of(
         kube, namespace, await wait_for(kube, namespace, "echo", in_phase("Starting"))
@@ -175,7 +177,7 @@ async def test_a_limit_leaves_the_run_alone(cli: Cli, kube: KubeApi, namespace: 
 
 
 async def begin_to_wait(cli: Cli, control_plane: ControlPlane, name: str) -> asyncio.Future[Ran]:
-    """`opstrand wait`, once it watches."""
+    """Start `opstrand wait` and return once it watches."""
     before = await count_watches(control_plane)
     waiting = asyncio.ensure_future(cli("wait", name))
     await more_watches(control_plane, before)
@@ -183,9 +185,7 @@ async def begin_to_wait(cli: Cli, control_plane: ControlPlane, name: str) -> asy
 
 
 async def more_watches(control_plane: ControlPlane, before: float) -> None:
-    """Wait until the API server says that somebody more than before watches one namespace's
-    Operations.
-    """
+    """Wait until the API server reports more watches of one namespace's Operations than before."""
     for _ in range(200):
         if await count_watches(control_plane) > before:
             return
@@ -222,7 +222,7 @@ async def test_a_run_that_is_deleted_while_it_is_watched(
 async def test_a_watch_goes_on_when_the_api_server_ends_it(
     cli: Cli, kube: KubeApi, namespace: str, control_plane: ControlPlane
 ) -> None:
-    """Its process is stopped for a while: connections hang, then go on or break."""
+    """The API server's process is stopped for a while: connections hang, then go on or break."""
     body = await make(kube, namespace, "a")
     waiting = await begin_to_wait(cli, control_plane, "a")
     pid = control_plane.processes["kube-apiserver"].pid()

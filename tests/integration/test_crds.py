@@ -20,7 +20,7 @@ from tests.cluster.control_plane import ControlPlane
 from tests.integration.conftest import run_kubectl
 
 COMPONENT = {"run": {"kind": "job", "container": {"image": "busybox"}}}
-#: A value for every key of an Operation, and another one.
+#: Two values for every key of an Operation.
 MADE: dict[str, tuple[Any, Any]] = {
     "version": (1.1, 1.2),
     "kind": ("operation", None),
@@ -81,7 +81,7 @@ Try = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def attempt(control_plane: ControlPlane) -> Try:
-    """Runs kubectl and gives back what it said: its output, or its error."""
+    """Run kubectl and return its output, or its error."""
 
     def run(*arguments: str, body: dict[str, Any] | None = None) -> str:
         stdin = json.dumps(body) if body is not None else None
@@ -103,7 +103,7 @@ def operation(spec: dict[str, Any], name: str = "") -> dict[str, Any]:
 
 
 async def make(kube: KubeApi, spec: dict[str, Any]) -> str:
-    """Creates an Operation that nothing runs, since its component is not found, and gives its
+    """Create an Operation that does not run, since its component is not found, and return its
     name.
     """
     body = await kube.create(OPERATIONS, "default", operation(spec))
@@ -111,7 +111,7 @@ async def make(kube: KubeApi, spec: dict[str, Any]) -> str:
 
 
 async def change(kube: KubeApi, name: str, *ops: dict[str, Any]) -> str:
-    """What the server says to a JSON Patch: its own words where it refuses, else `patched`."""
+    """Return the server's answer to a JSON Patch: its message if it refuses, else `patched`."""
     try:
         await kube.json_patch(OPERATIONS, "default", name, list(ops))
     except Invalid as error:
@@ -181,7 +181,7 @@ async def test_what_steers_a_run_can_be_added_changed_and_removed(kube: KubeApi,
 
 
 async def test_a_status_holds_an_edge_of_every_run_that_a_join_can_find(kube: KubeApi) -> None:
-    """A freeze that the server refuses would be tried for ever."""
+    """A freeze that the server refuses would be retried for ever."""
     name = await make(kube, {"hubRef": "nobody"})
     edge = {"name": "a" * 52, "kind": "join", "values": {"losses": "outputs.loss"}}
     edges = [{"uuid": f"{number:032x}", **edge} for number in range(EDGES)]

@@ -1,7 +1,7 @@
-"""A status that a person with the rights edited by hand, as far as a real API server stores it: it
-is healed, and the run comes to its end.
+"""A status that a user with the rights edited by hand, as far as a real API server stores it: the
+operator repairs it, and the run comes to its end.
 
-tests/unit/core/lifecycle/test_any_status.py goes through any status without a cluster.
+tests/unit/core/lifecycle/test_any_status.py tries any status without a cluster.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STARTED = "2026-01-01T00:00:00Z"
 
 
 async def edit(kube: KubeApi, namespace: str, **values: Any) -> None:
-    """As `kubectl edit --subresource=status`; None takes a key away."""
+    """Edit as `kubectl edit --subresource=status` does; None removes a key."""
     body = await kube.get(OPERATIONS, namespace, "run")
     ops = [
         {"op": "remove", "path": f"/status/{key}"}

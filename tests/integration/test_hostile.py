@@ -1,9 +1,8 @@
-"""One object harms only itself: 200 hostile ones beside a plain run now and then, under the limits
-and probes of manifests/.
+"""One object harms only itself: 200 hostile Operations beside plain runs, under the limits and
+probes of manifests/.
 
-What a plain run takes alone is measured in the same test, before and after, beside as many idle
-computations as there are workers and at their priority: how busy the machine is with other things
-counts in both.
+The same test measures before and after what a plain run takes alone, beside as many idle
+computations as there are workers and at their priority: other load on the machine affects both.
 """
 
 from __future__ import annotations
@@ -51,16 +50,16 @@ pytestmark = [
 
 SEED = int(os.environ.get("OPSTRAND_HOSTILE_SEED", "1"))
 COUNT = POSTED = 200
-#: Projects that hostile files are sent to: one alone has a single worker at a time, and would take
-#: twice as long.
+#: Number of projects that send hostile files: one project alone has a single worker at a time, and
+#: would take twice as long.
 _SENDERS = 2
-#: Seconds: what hostile objects may add to what a plain run takes.
+#: Seconds that hostile objects may add to the time of a plain run.
 ADDED = 2.0
 _UNITS = {"Mi": 2**20, "Gi": 2**30}
 
 
 class Deployment:
-    """What manifests/ says of one of ours."""
+    """The limits and probes of one of our Deployments in manifests/."""
 
     def __init__(self, name: str) -> None:
         documents = yaml.safe_load_all(
@@ -77,7 +76,9 @@ class Deployment:
         return int(text[:-2]) * _UNITS[text[-2:]]
 
     async def probe_forever(self, url: str, failures: list[str]) -> None:
-        """As the kubelet: the strictest period and timeout of the two. What failed is noted."""
+        """Probe as the kubelet does, with the stricter period and timeout of the two probes.
+        Failures are recorded.
+        """
         probes = [self.container[f"{kind}Probe"] for kind in ("liveness", "readiness")]
         period, seconds = (
             min(one[key] for one in probes) for key in ("periodSeconds", "timeoutSeconds")
@@ -98,9 +99,9 @@ class Deployment:
 
 @asynccontextmanager
 async def under_limits(process: OperatorProcess, name: str, url: str) -> AsyncIterator[MemoryLimit]:
-    """The process with the memory that its Deployment has, probed as the kubelet does.
+    """Run the process with the memory of its Deployment, and probe it as the kubelet does.
 
-    No restart and no failed probe.
+    It must not restart, and no probe may fail.
     """
     deployment, failures = Deployment(name), list[str]()
     assert process.process is not None
@@ -120,8 +121,8 @@ async def under_limits(process: OperatorProcess, name: str, url: str) -> AsyncIt
 async def measure(
     one: Callable[[int], Awaitable[float]], *, count: int = 0, until: asyncio.Event | None = None
 ) -> list[float]:
-    """How long each of some plain ones takes, one every half a second: so many, or until the
-    event.
+    """Return how long each of some plain runs takes, one every half a second: this many, or until
+    the event.
     """
     found: list[float] = []
     while len(found) < count or not (until is None or until.is_set()):
@@ -133,8 +134,8 @@ async def measure(
 
 @contextmanager
 def busy_processors() -> Iterator[None]:
-    """Two processes that only compute, at the priority of workers: what is harmful about hostile
-    objects must be more than that.
+    """Run two processes that only compute, at the priority of workers: hostile objects must not
+    harm more than these do.
     """
     command = [sys.executable, "-c", f"import os\nos.nice({NICENESS})\nwhile True: pass"]
     burners = [subprocess.Popen(command) for _ in range(Settings().decision_workers)]
@@ -164,7 +165,7 @@ def compare(alone: list[float], beside: list[float]) -> None:
 
 
 class PlainRuns:
-    """Plain runs in a namespace of their own, and when each has its Pod."""
+    """Plain runs in their own namespace, and when each has its Pod."""
 
     def __init__(self, kube: KubeApi, namespace: str) -> None:
         self._kube, self._namespace = kube, namespace
@@ -190,8 +191,8 @@ class PlainRuns:
 
 
 def write_all() -> list[tuple[str, bytes]]:
-    """(kind, JSON) of all hostile ones, made before anything is measured: making them would delay
-    the plain ones in this very process.
+    """Return (kind, JSON) of all hostile Operations. They are made before the measurement: making
+    them would delay the plain runs in this same process.
     """
     return [(kind, json.dumps(body).encode()) for kind, body in make_hostile(SEED, COUNT)]
 
@@ -199,9 +200,9 @@ def write_all() -> list[tuple[str, bytes]]:
 async def create_all(
     kube: KubeApi, namespaces: list[str], texts: list[tuple[str, bytes]]
 ) -> Counter[str]:
-    """All hostile ones, a few at a time; how many of each kind there are.
+    """Create all hostile Operations, a few at a time; return how many of each kind exist.
 
-    What the API server itself refuses harms nobody.
+    One that the API server refuses does no harm.
     """
     slots, kinds = asyncio.Semaphore(4), Counter[str]()
 
@@ -220,8 +221,8 @@ async def create_all(
 
 
 async def count_open(kube: KubeApi, namespaces: list[str]) -> int:
-    """How many of them nothing has been said about yet: their metadata alone, and from the server's
-    memory, or asking would be a load.
+    """Count the Operations without any status: it reads only metadata, from the server's memory, so
+    that the count is no load.
     """
     query = {"fieldSelector": "status.phase=", "resourceVersion": "0"}
     headers = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
@@ -235,8 +236,8 @@ async def count_open(kube: KubeApi, namespaces: list[str]) -> int:
 
 
 async def wait_until_settled(kube: KubeApi, namespaces: list[str], process: OperatorProcess) -> int:
-    """Until each has its end, its Pod or its wait; the number of those that have not, where none
-    gets further for four minutes.
+    """Wait until each has its end, its Pod or its wait. Return how many have none once no run has
+    progressed for four minutes.
     """
     best, moved = COUNT + 1, time.monotonic()
     while time.monotonic() - moved < 240:
@@ -304,7 +305,7 @@ def to_content(body: Manifest) -> str:
 def poster(
     control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[OperatorProcess, str]]:
-    """The API's process with the rights of manifests/, and its address."""
+    """Yield the API's process with the rights of manifests/, and its address."""
     kubectl = (
         control_plane.kubeconfig,
         "apply",

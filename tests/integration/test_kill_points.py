@@ -1,8 +1,8 @@
-"""The operator and the API die between any two things that they ask of the cluster; what they began
+"""The operator and the API die between any two of their requests to the cluster; what they began
 comes to the same end.
 
-For every point of every scenario, in a namespace of its own: the operator ends before, or after,
-its N-th request, is started again, and each run ends once, with one Pod for each attempt, the same
+For every point of every scenario, in its own namespace: the operator dies before, or after, its
+N-th request, is started again, and each run ends once, with one Pod for each attempt, the same
 result as without a death, and at most twice the writes.
 """
 
@@ -42,9 +42,9 @@ from tests.support.audit import read_audit
 from tests.support.killing_operator import DEATH, KILLED, Child, Nursery, count_effects
 from tests.support.scripted_kubelet import ScriptedKubelet
 
-#: Points that are tried at once: each has a process or two of its own.
+#: Points that are tried at once: each has one or two processes.
 AT_ONCE = 12
-#: Seconds for one life of an operator; a machine that is busy with other things needs some of them.
+#: Seconds for one life of an operator; a busy machine needs some of them.
 PATIENCE = 40
 _numbers = itertools.count(1)
 STARTED = '"message": "started"'
@@ -86,8 +86,10 @@ def job(
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is applied, in this order. `writes`: status patches and Pods that it costs without a
-    death. `stop`: the run that is stopped once its phase is the second.
+    """What is applied, in this order.
+
+    `writes`: the status patches and Pods that it costs without a death. `stop`: the run that is
+    stopped once its phase is the second item.
     """
 
     operations: tuple[Manifest, ...]
@@ -98,7 +100,7 @@ class Scenario:
     #: Whether it takes the same steps whenever the operator died: a stop may come before the Pod or
     #: after it.
     has_one_story: bool = True
-    #: What is in the hub until the first run is frozen.
+    #: The Components in the hub until the first run is frozen.
     components: tuple[Manifest, ...] = ()
 
 
@@ -169,7 +171,7 @@ SCENARIOS = {
 
 
 class Ground:
-    """Where points are tried: the cluster, the nursery, a folder for logs."""
+    """What all points use: the cluster, the nursery, a folder for logs."""
 
     def __init__(self, plane: ControlPlane, kube: KubeApi, nursery: Nursery, folder: Path) -> None:
         self.plane, self.kube, self.nursery, self.folder = plane, kube, nursery, folder
@@ -197,14 +199,14 @@ async def ground(
 
 
 class Point:
-    """One life, or two, of a scenario's runs in a namespace of their own."""
+    """One life, or two, of a scenario's runs in their own namespace."""
 
     def __init__(self, ground: Ground, scenario: Scenario, name: str) -> None:
         self.ground, self.scenario, self.name, self.kube = ground, scenario, name, ground.kube
         self.namespace = f"kill-{next(_numbers)}-{name}"
 
     async def live(self, deaths: int = 1, **kill: object) -> dict[str, Any]:
-        """Apply, die as told, start again, and judge the end. Returns what the runs came to."""
+        """Apply, die as asked, start again, and check the end. Return the results of the runs."""
         await make_namespace(self.kube, self.namespace)
         for component in self.scenario.components:
             await self.kube.create(COMPONENTS, self.namespace, component)
@@ -219,7 +221,7 @@ class Point:
                     if child.is_running:
                         break
                     assert child.ended.result() == KILLED
-                    # Sometimes the world moves on while nobody looks.
+                    # Sometimes the cluster changes while no operator watches.
                     await asyncio.sleep(0.15 * (next(_numbers) % 2))
                     child = await self.ground.start(self.namespace, **(kill if deaths > 1 else {}))
                 child = await self._all_ended(child)
@@ -245,8 +247,8 @@ class Point:
             await asyncio.wait({child.ended}, timeout=0.1)
 
     async def _all_ended(self, child: Child) -> Child:
-        """Until every run is over and the last of the operators has seen it: that one, or one after
-        it that is not to die.
+        """Wait until every run is over and the last operator has seen it: this one, or a later one
+        that is not to die.
         """
         while not await self._is_over() or not _starts(child.read_log()):
             if not child.is_running:
@@ -271,7 +273,7 @@ class Point:
         )
 
     async def _forget_when_due(self) -> None:
-        """What is frozen needs the hub no more."""
+        """Delete the Components: what is frozen does not need the hub any more."""
         name = self.scenario.operations[0]["metadata"]["name"]
         for component in self.scenario.components:
             await wait_for(
@@ -284,7 +286,7 @@ class Point:
             await self.kube.delete(COMPONENTS, self.namespace, component["metadata"]["name"])
 
     async def _validate(self) -> dict[str, Any]:
-        """Fails where a run ended twice or has a Pod too many."""
+        """Fail if a run ended twice or has a Pod too many."""
         result, uuids = {}, {}
         pods = (await self.kube.list(PODS, self.namespace))[0]
         for body in await self._bodies():
@@ -316,8 +318,8 @@ class Point:
                 )
             }
             kept["pods"] = sorted(pod.rpartition("-")[2] for pod in own)
-            # Whether a run was seen to wait for one that is there, or came to look after its end,
-            # is chance.
+            # It is chance whether a run was seen to wait for an existing one, or looked after its
+            # end.
             story = [
                 (entry["status"], entry["reason"])
                 for entry in status["history"]
@@ -344,7 +346,7 @@ class Point:
 
 
 def _starts(log: str) -> bool:
-    """Whether the last process of this log came to its start."""
+    """Return whether the last process of this log completed its start."""
     return log.rpartition(DEATH)[2].count(STARTED) == 1
 
 
@@ -355,7 +357,7 @@ def _replace_all(text: str, words: Mapping[str, str]) -> str:
 
 
 def count_writes(plane: ControlPlane) -> Counter[str]:
-    """Namespace -> status patches and Pod creations of operators, refused ones too."""
+    """Return namespace -> status patches and Pod creations of operators, refused ones included."""
     counted: Counter[str] = Counter()
     for entry in read_audit(plane.audit_log, OPERATOR_USER):
         reference = entry.get("objectRef") or {}
@@ -366,7 +368,7 @@ def count_writes(plane: ControlPlane) -> Counter[str]:
 
 
 async def at_once(*work: Callable[[], Any]) -> list[Any]:
-    """All of it, some at a time; every failure is told."""
+    """Run all of it, some at a time; report every failure."""
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def one(item: Callable[[], Any]) -> Any:
@@ -396,7 +398,7 @@ async def test_the_operator_dies_at_every_point_and_nothing_is_lost_or_doubled(
         for n in range(1, effects + 1)
         for when in ("before", "after")
     ]
-    # And one whose operator does no more than one thing in each of its lives.
+    # One more point has an operator that does only one thing in each of its lives.
     once = Point(ground, scenario, name)
     lives = [lambda p=p, n=n, when=when: p.live(KILL_AT=n, KILL_WHEN=when) for p, n, when in points]
     results = await at_once(
@@ -414,7 +416,7 @@ async def test_the_operator_dies_at_every_point_and_nothing_is_lost_or_doubled(
         if written[point.namespace] > 2 * scenario.writes
     }
     assert not too_many
-    # Each point was one: the operator started, died and started again.
+    # Each point was real: the operator started, died and started again.
     logs = {
         f"{when} {n}": (ground.folder / f"{point.namespace}.log").read_text()
         for point, n, when in points
@@ -429,7 +431,7 @@ KEYS = 4
 
 
 class BearerToken:
-    """What `Connection` asks for: the header of one token."""
+    """Gives `Connection` the header of one token."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -438,7 +440,7 @@ class BearerToken:
         return f"Bearer {self._token}"
 
     def forget(self) -> None:
-        """There is no other."""
+        """Do nothing: there is no other token."""
 
 
 @pytest.fixture(scope="module")
@@ -467,8 +469,8 @@ def api_kubeconfig(quiet_plane: ControlPlane) -> str:
 
 
 class Report:
-    """A run that is under way, and a client in its Pod that reports on it while the API dies and
-    comes again.
+    """A run in progress, and a client in its Pod that reports on it while the API dies and
+    restarts.
     """
 
     def __init__(self, ground: Ground, kubeconfig: str) -> None:
@@ -481,7 +483,7 @@ class Report:
         self.has_died = False
 
     async def make_run(self, *, patience: float) -> RunClient:
-        """A run as the operator leaves it once its Pod runs."""
+        """Create a run as the operator leaves it once its Pod runs."""
         await make_namespace(self.kube, self.namespace)
         pod = {
             "metadata": {"name": "a-0"},
@@ -527,8 +529,8 @@ class Report:
         )
 
     def report(self, client: RunClient) -> None:
-        """One thing after the other, outputs and artifacts in turn; what was not stored in time is
-        tried no more.
+        """Report one thing after the other, outputs and artifacts in turn; what was not stored in
+        time is not retried.
         """
         for number in range(KEYS):
             name = f"k{number}"
@@ -545,7 +547,7 @@ class Report:
             self.stored[name] = number
 
     async def live(self, *, patience: float, **kill: object) -> bool:
-        """Whether the API died as it was told to."""
+        """Return whether the API died as asked."""
         client = await self.make_run(patience=patience)
         child = await self.start(**kill)
         while STARTED not in child.read_log():

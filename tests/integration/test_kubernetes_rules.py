@@ -1,4 +1,4 @@
-"""What `check` says of a Pod is what a real API server says of it, and its enumerations are that
+"""`check` and a real API server agree about every odd Pod, and the enumerations of `check` are that
 server's own.
 """
 
@@ -30,7 +30,7 @@ def test_the_server_refuses_what_check_refuses_and_nothing_else(
         try:
             pods[f"odd-{number}"] = render_unchecked(case["run"], f"odd-{number}")
         except SpecError:
-            unsent.add(f"odd-{number}")  # of no shape that could be sent
+            unsent.add(f"odd-{number}")  # its shape cannot be sent
     accepted = create_dry(control_plane.kubeconfig, list(pods.values()))
     refused = {
         f"odd-{number}"
@@ -45,7 +45,7 @@ def test_the_server_refuses_what_check_refuses_and_nothing_else(
 
 
 def create_dry(kubeconfig: Path, pods: list[dict[str, object]]) -> set[str]:
-    """The names of the Pods that the server would create."""
+    """Return the names of the Pods that the server would create."""
     manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": pods})
     done = run_kubectl(
         kubeconfig,

@@ -1,5 +1,5 @@
-"""A run's life against a real API server: phases, conditions, history, failures, stop, adoption,
-lost Pods.
+"""The life of a run against a real API server: phases, conditions, history, failures, stop,
+adoption, lost Pods.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ async def test_a_run_that_fails_says_why(
 async def test_a_run_whose_start_the_cluster_does_not_keep_fails_with_its_words(
     kube: KubeApi, namespace: str
 ) -> None:
-    """It was tried again and again, and said nothing."""
+    """Before, the run was retried without end and without a message."""
     await kube.create(
         OPERATIONS, namespace, operation("run", {"tags": [f"t{number}" for number in range(1001)]})
     )
@@ -235,7 +235,7 @@ async def test_a_pod_that_vanishes_is_tried_again_and_charged_to_the_platform(
     body, pod = await start(kube, namespace)
     await mark(kube, pod, running(STARTED))
     await wait_for(kube, namespace, "run", in_phase("Running"))
-    # Force: there is no kubelet here that would confirm.
+    # Use force: there is no kubelet here to confirm the deletion.
     await kube._json(
         "DELETE",
         PODS.path(namespace, pod["metadata"]["name"]),
@@ -271,7 +271,7 @@ async def test_a_failure_is_retried_as_often_as_the_user_said(
 async def test_a_pod_of_ours_that_is_there_already_is_adopted(
     kube: KubeApi, namespace: str, operator: OperatorProcess
 ) -> None:
-    """The operator died after the POST and before it heard of it."""
+    """The operator died after the POST and before its answer."""
     _, pod = await start(kube, namespace)
     operator.kill()
     await kube.json_patch(
@@ -430,7 +430,7 @@ async def test_an_object_restored_from_a_backup_is_not_run_again(
 async def test_what_a_run_owns_goes_with_it(kube: KubeApi, namespace: str) -> None:
     _, pod = await start(kube, namespace)
     await kube.delete(OPERATIONS, namespace, "run")
-    for _ in range(1200):  # the garbage collector looks for new kinds every half minute
+    for _ in range(1200):  # the garbage collector discovers new kinds every half minute
         try:
             found = await kube.get(PODS, namespace, pod["metadata"]["name"])
         except NotFound:
@@ -444,9 +444,9 @@ async def test_what_a_run_owns_goes_with_it(kube: KubeApi, namespace: str) -> No
 async def test_a_pod_goes_after_its_time_though_nothing_ever_happens_to_it_again(
     kube: KubeApi, namespace: str
 ) -> None:
-    """Once the final status is written, neither the run nor its Pod need have another event.
+    """After the final status neither the run nor its Pod has another event.
 
-    The second one's time is changed by then.
+    The second run's time is changed by then.
     """
     _, short = await start(kube, namespace, "short", {"termination": {"ttl": 1}})
     _, changed = await start(kube, namespace, "changed")
@@ -464,7 +464,7 @@ async def test_a_pod_goes_after_its_time_though_nothing_ever_happens_to_it_again
 
 
 async def is_taken_away(kube: KubeApi, pod: Manifest) -> bool:
-    """Gone, or marked: without a kubelet nobody confirms it."""
+    """Return whether the Pod is gone or marked: without a kubelet no deletion is confirmed."""
     for _ in range(400):
         try:
             if (
@@ -483,11 +483,11 @@ async def is_taken_away(kube: KubeApi, pod: Manifest) -> bool:
 async def test_foreground_deletion_takes_the_pod_and_no_other_is_made(
     kube: KubeApi, namespace: str
 ) -> None:
-    """Argo CD's way: the Operation stays until its Pod is gone."""
+    """Argo CD deletes this way: the Operation stays until its Pod is gone."""
     _, pod = await start(kube, namespace)
     await mark(kube, pod, running(STARTED))
     await wait_for(kube, namespace, "run", in_phase("Running"))
-    # Somebody's finalizer keeps it for longer still.
+    # A finalizer of another controller keeps it for longer still.
     await kube.json_patch(
         OPERATIONS,
         namespace,
@@ -509,7 +509,7 @@ async def test_foreground_deletion_takes_the_pod_and_no_other_is_made(
         "Stopped",
         "its Operation is being deleted",
     )
-    await asyncio.sleep(2)  # the wait before another attempt would be one
+    await asyncio.sleep(2)  # another attempt would start after one second
     assert (await kube.list(PODS, namespace))[0] == []
     await kube.json_patch(
         OPERATIONS,
@@ -582,7 +582,7 @@ async def test_whatever_admission_refuses_is_said_at_once_and_in_its_words(
 async def test_what_a_webhook_put_beside_main_neither_hides_its_end_nor_outlives_it(
     kube: KubeApi, namespace: str, code: int, phase: str
 ) -> None:
-    """A mesh's proxy has no end of its own: the Pod's phase stays Running."""
+    """A mesh's proxy does not end by itself: the Pod's phase stays Running."""
     _, pod = await start(kube, namespace)
     proxy = {
         "name": "istio-proxy",
@@ -609,7 +609,8 @@ async def test_what_a_webhook_put_beside_main_neither_hides_its_end_nor_outlives
 
 
 NEVER = {"params": {"p": {"ref": "ops.never", "value": "outputs.x", "contextOnly": True}}}
-#: What brings a run into a phase: its spec, and how its Pod ends or runs (None: it has none yet).
+#: Phase -> what leads a run into it: its spec, and how its Pod ends or runs (None: it has none
+#: yet).
 INTO: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
     "Waiting": (NEVER, None),
     "Starting": ({}, {}),
@@ -656,12 +657,12 @@ async def test_a_run_that_is_deleted_in_any_phase_leaves_nothing_and_begins_noth
 ) -> None:
     for name in await bring_into_every_phase(kube, namespace):
         await kube.delete(OPERATIONS, namespace, name)
-    for _ in range(1200):  # the garbage collector looks for new kinds every half minute
+    for _ in range(1200):  # the garbage collector discovers new kinds every half minute
         pods, _version = await kube.list(PODS, namespace)
         if all("deletionTimestamp" in pod["metadata"] for pod in pods):
             break
         await asyncio.sleep(0.05)
-    await asyncio.sleep(2)  # the wait before another attempt would be one
+    await asyncio.sleep(2)  # another attempt would start after one second
     pods, _version = await kube.list(PODS, namespace)
     assert [
         pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]

@@ -1,4 +1,4 @@
-"""A real API server takes what manifests/ installs."""
+"""A real API server accepts what manifests/ installs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The wall clock of the operator's machine is really moved: no wait is longer than it was meant to
-be, and no run ends by it.
+"""The wall clock of the operator's machine is really moved: no wait gets longer, and no run ends
+because of it.
 
-tests/unit/controller/test_clocks.py goes through more cases without a process.
+tests/unit/controller/test_clocks.py tries more cases without a process.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.skipif(
 HOUR, DAY = 3600, 86400
 #: Seconds between a failed attempt and the next.
 BACKOFF = 3
-#: How long the clock is ahead, and for how long anything may take that is not a jump: an hour is a
+#: How long the clock is ahead, and the longest time of anything that is not a jump: an hour is a
 #: thousand times as much.
 AHEAD_FOR, PATIENCE = 8, 60
 TIMEOUT = 600
@@ -58,7 +58,7 @@ class Machine:
             folder / "operator.log",
             namespaces=namespace,
             retry_backoff=BACKOFF,
-            # Whatever happens, every run is looked at each second.
+            # Every run is looked at each second, with or without events.
             relist_interval=1,
         )
         self.operator.environment = self.clock.environment
@@ -91,12 +91,12 @@ class Machine:
 
 
 def now() -> str:
-    """The time on all other machines."""
+    """Return the time on all other machines."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def jump_seen(body: Manifest) -> float:
-    """Seconds by which the operator's clock was ahead when it wrote its last word."""
+    """Return the seconds by which the operator's clock was ahead at its last write."""
     last = datetime.fromisoformat(body["status"]["history"][-1]["at"])
     return (last - datetime.now(UTC)).total_seconds()
 

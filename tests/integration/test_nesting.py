@@ -1,5 +1,5 @@
-"""An object that is nested deeper than Python reads harms only itself: watches and lists go on, and
-it ends with a reason.
+"""An object that is nested deeper than Python can read harms only itself: watches and lists go on,
+and it ends with a reason.
 
 It is sent as text, since our own client could not write it either.
 """

@@ -1,5 +1,5 @@
-"""A real API server never takes a name of ours for a path: what is asked for by an odd name is not
-there, and nothing else is found.
+"""A real API server never takes one of our names for a path: an object with an odd name is not
+found, and no other object is found instead.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from opstrand.kube.client import KubeApi
 from opstrand.kube.errors import ApiError
 from opstrand.kube.resources import CONFIG_MAPS, PODS
 
-#: From a Pod's name to a ConfigMap, and to what is above it.
+#: Paths that would lead from a Pod's name to a ConfigMap, and to parents of the path.
 ODD = (
     "../configmaps/here",
     "..%2Fconfigmaps%2Fhere",

@@ -1,5 +1,5 @@
-"""Waiting for what never comes: bounded, by a clock that no restart sets back, and with its reason
-at the end.
+"""Waiting for what never comes is bounded, by a clock that no restart resets, and ends with a
+reason.
 """
 
 from __future__ import annotations

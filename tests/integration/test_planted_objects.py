@@ -1,8 +1,8 @@
-"""Objects that another person laid down under the names of a run's, with its labels and owner: none
-is used, whatever it holds.
+"""Objects that another user created under the names of a run's objects, with its labels and owner:
+none is used, whatever it holds.
 
-The names are known as soon as the Operation is there, and a run that waits for its approval leaves
-all the time to do it.
+The names are known as soon as the Operation exists, and a run that waits for its approval leaves
+all the time for it.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from tests.support.operator_process import OperatorProcess
 from tests.support.process_tree import children, descendants, is_alive, read_cpu_seconds
 
 RUNS = 50
-#: Seconds after SIGTERM.
+#: Seconds from SIGTERM to the end.
 TO_END = 2.0
 
 
@@ -80,7 +80,7 @@ def hostile(name: str) -> Manifest:
 def start_alone(
     plane: ControlPlane, namespace: str, folder: Path, **settings: Any
 ) -> OperatorProcess:
-    """An operator for this namespace only."""
+    """Start an operator for this namespace only."""
     process = OperatorProcess(
         plane.user(OPERATOR_USER), folder / "operator.log", namespaces=namespace, **settings
     )
@@ -97,8 +97,8 @@ async def test_an_operator_ends_within_two_seconds_while_its_workers_compute_wit
     for number in range(4):
         await quiet_kube.create(OPERATIONS, namespace, hostile(f"run-{number}"))
     seconds: list[float] = []
-    # A machine that is busy with other things may be late once; an operator that waits for its
-    # workers is late each time.
+    # On a busy machine one end may be late; an operator that waits for its workers is late each
+    # time.
     while len(seconds) < 3 and min(seconds, default=TO_END) >= TO_END:
         process = start_alone(quiet_plane, namespace, tmp_path, decision_seconds=60)
         assert process.process is not None
@@ -113,7 +113,7 @@ async def test_an_operator_ends_within_two_seconds_while_its_workers_compute_wit
 
 
 async def wait_for_computing(pid: int) -> list[int]:
-    """The operator's own processes, once one of them has computed for a second."""
+    """Return the operator's own processes, once one of them has computed for a second."""
     async with asyncio.timeout(60):
         while True:
             family = list(descendants(pid))

@@ -1,5 +1,5 @@
 """A run of kind service against real controllers: they make the Pods of its Deployment, and the
-test says what becomes of those.
+test decides what happens to these.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ async def kubelet(kube: KubeApi) -> AsyncIterator[None]:
 
 
 async def pods_of(kube: KubeApi, namespace: str, body: Manifest, count: int = 1) -> list[Manifest]:
-    """The replicas that are not being deleted, once there are so many."""
-    for _ in range(1200):  # the garbage collector looks for new kinds every half minute
+    """Return the replicas that are not being deleted, once there are this many."""
+    for _ in range(1200):  # the garbage collector discovers new kinds every half minute
         items, _version = await kube.list(
             PODS, namespace, labels=f"{UUID_LABEL}={run_uuid(body['metadata']['uid'])}"
         )
@@ -196,7 +196,7 @@ async def test_a_deployment_that_somebody_deletes_is_made_again(
 async def test_a_service_object_that_somebody_deletes_is_made_again(
     quiet_plane: ControlPlane, quiet_kube: KubeApi, tmp_path: Path
 ) -> None:
-    """Nobody watches Services: the operator looks now and then, here every second."""
+    """There is no watch on Services: the operator polls them, here every second."""
     kube, namespace = quiet_kube, await make_namespace(quiet_kube, "deleted-service")
     own = start_operator(
         quiet_plane, tmp_path, namespaces=namespace, pending_grace=1, relist_interval=1
@@ -253,8 +253,8 @@ async def test_a_pod_that_somebody_deletes_is_another_replica_and_nothing_more(
 async def test_a_foreign_object_of_the_name_is_left_alone(
     kube: KubeApi, namespace: str, operator: OperatorProcess
 ) -> None:
-    # Its name is known once it has a uid: the operator is kept from looking until the foreign
-    # object is there.
+    # The name is known once the run has a uid: the operator is kept from looking until the foreign
+    # object exists.
     operator.kill()
     body = await kube.create(OPERATIONS, namespace, service("web"))
     selector = {"a": "b"}
@@ -313,7 +313,7 @@ async def test_an_operator_that_comes_back_finds_its_service_and_makes_none(
     )
     before = await wait_for(kube, namespace, "web", in_phase("Running"))
     operator.kill()
-    await asyncio.sleep(1)  # the audit log is written behind the answers
+    await asyncio.sleep(1)  # the audit log is written after the answers
     offset = control_plane.audit_log.stat().st_size
     operator.start()
     operator.wait_until_started()

@@ -1,4 +1,4 @@
-"""What the operator finds at its start, and what is taken from it later: a line says what is wrong;
+"""What the operator lacks at its start, or loses later: one line says what is wrong, it exits, and
 its Deployment starts it again.
 """
 
@@ -28,7 +28,7 @@ RIGHTS = (
 
 @pytest.fixture(scope="module")
 def bare_plane() -> Iterator[ControlPlane]:
-    """An API server that knows nothing of us."""
+    """Yield an API server without our CRDs."""
     with ControlPlane() as started:
         yield started
 
@@ -48,7 +48,7 @@ def install(plane: ControlPlane) -> None:
 
 
 def last_word(process: OperatorProcess, seconds: float = 30) -> str:
-    """What it says before it ends with 5, and no traceback of ours."""
+    """Return its last line before it exits with 5; no traceback of ours is allowed."""
     assert process.process is not None
     assert process.process.wait(seconds) == 5, process.read_log()
     told: list[dict[str, Any]] = [json.loads(line) for line in process.read_log().splitlines()]

@@ -26,7 +26,7 @@ STARTED = "2026-01-01T00:00:00Z"
 
 
 def asking(ref: str, **values: str) -> dict[str, Any]:
-    """A spec whose params ask this of that run."""
+    """Return a spec whose params take these values from that run."""
     return {
         "params": {
             name: {"ref": ref, "value": value, "contextOnly": True}
@@ -36,7 +36,7 @@ def asking(ref: str, **values: str) -> dict[str, Any]:
 
 
 async def report(kube: KubeApi, namespace: str, name: str, outputs: dict[str, Any]) -> None:
-    """What the API does with a run's report."""
+    """Store outputs as the API stores a run's report."""
     ops = [
         {"op": "add", "path": f"/status/outputs/{key}", "value": value}
         for key, value in outputs.items()
@@ -277,7 +277,7 @@ async def test_runs_that_wait_for_each_other_end_and_say_so(kube: KubeApi, names
         for name in "abcd"
     }
     ends = {name: body["status"]["reason"] for name, body in bodies.items()}
-    # Who is looked at later may find the circle broken by the end of another.
+    # A run that is looked at later may find the cycle already broken by the end of another.
     assert ends.pop("d") == "UpstreamFailed"
     assert "RefToItself" in ends.values()
     assert set(ends.values()) <= {"RefToItself", "UpstreamFailed"}
@@ -372,8 +372,8 @@ async def test_a_thousand_waiting_runs_cost_one_patch_each_and_all_start(
 
     patched, made = ("patch", "operations/status", 200), ("create", "pods", 201)
     await until(patched, count)
-    # Whatever the upstream does before its end concerns nobody who waits for it: only its own step
-    # is written.
+    # Before its end, the steps of the upstream concern no waiting run: only its own step is
+    # written.
     await mark(kube, pod, running(STARTED))
     await wait_for(kube, namespace, "a", in_phase("Running"))
     for number in range(5):
@@ -382,13 +382,13 @@ async def test_a_thousand_waiting_runs_cost_one_patch_each_and_all_start(
     assert requests() == {patched: count + 1}
     await finish(kube, namespace, a)
     await until(made, count)
-    # Its end, and each one's freeze; not one GET: the upstream was known when it ended.
+    # Its end, and the freeze of each; not one GET: the upstream was known when it ended.
     assert requests() == {patched: 2 * count + 2, made: count}
     items, _ = await kube.list(OPERATIONS, namespace)
     assert {
         json.dumps(one["status"]["inputs"]) for one in items if one["metadata"]["name"] != "a"
     } == {'{"p": 4}'}
-    # All of them are there for a join, and its edges fit into the status.
+    # All of them exist for a join, and its edges fit into the status.
     spec = {
         "joins": [
             {

@@ -1,5 +1,5 @@
-"""Bad days between the operator and the API server: nothing is lost, nothing is done twice, and
-/healthz tells the truth.
+"""Failures between the operator and the API server: nothing is lost, nothing is done twice, and
+/healthz reports the true state.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ async def nursery() -> AsyncIterator[Nursery]:
 
 @dataclass
 class Place:
-    """A namespace with an operator of its own behind a proxy of its own."""
+    """A namespace with its own operator behind its own proxy."""
 
     kube: KubeApi
     namespace: str
@@ -73,12 +73,12 @@ class Place:
         )
 
     async def started(self) -> None:
-        """Until its watches live."""
+        """Wait until its watches are open."""
         async with asyncio.timeout(20):
             await until(lambda: self.proxy.watches >= 3)
 
     async def all_succeed(self, *, seconds: float = 30, attempts: int = 1) -> list[Manifest]:
-        """Until every run has ended. Each did so once, with one Pod for each attempt."""
+        """Wait until every run has ended. Each ended once, with one Pod for each attempt."""
         for _ in range(int(seconds / 0.1)):
             bodies, _version = await self.kube.list(OPERATIONS, self.namespace)
             if all(parse_phase(body.get("status")).is_final for body in bodies):
@@ -106,7 +106,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def every(seconds: float, act: Callable[[], None]) -> AsyncIterator[None]:
-    """Do it again and again meanwhile."""
+    """Repeat `act` during the block."""
 
     async def loop() -> None:
         while True:
@@ -126,7 +126,9 @@ async def idle_place(
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> AsyncIterator[Place]:
-    """Nothing runs yet: `await place.start()`. Its parameter: other settings."""
+    """Yield a place where nothing runs yet: `await place.start()`. The parameter holds other
+    settings.
+    """
     namespace = await make_namespace(quiet_kube, f"trouble-{next(_numbers)}")
     port, log = free_port("127.0.0.1"), tmp_path / "operator.log"
     async with Proxy(quiet_plane.user(OPERATOR_USER), tmp_path) as proxy:
@@ -164,7 +166,7 @@ async def place(idle_place: Place) -> Place:
 
 
 def chain(number: int) -> tuple[Manifest, Manifest]:
-    """Two runs; the second asks for the end of the first, and is applied before it."""
+    """Return two runs; the second waits for the end of the first, and is applied before it."""
     asks = {"p": {"ref": f"ops.a-{number}", "value": "globals.status", "contextOnly": True}}
     return operation(f"b-{number}", {"params": asks}), operation(f"a-{number}")
 
@@ -188,8 +190,8 @@ async def test_versions_that_are_too_old_lose_nothing(place: Place) -> None:
 
 
 async def test_watches_that_are_refused_as_too_old_lose_nothing(place: Place) -> None:
-    """The same news as a status instead of an event: of an API server that has no cache of its
-    own.
+    """The same error comes as a status instead of an event, as from an API server without a watch
+    cache.
     """
     async with KubeletStandIn(place.kube, run_for=0.3):
         place.proxy.refuses, place.proxy.refuses_only = (410, {}), frozenset({"watch"})
@@ -241,8 +243,8 @@ async def test_a_watch_that_only_fails_is_trouble_until_it_lives_and_makes_no_st
 
 @pytest.mark.parametrize("idle_place", [{"relist_interval": 3600}], indirect=True)
 async def test_what_is_deleted_while_a_watch_begins_anew_is_missed_at_once(place: Place) -> None:
-    """Between the end of a watch and the list that the next one begins from: no event tells of
-    it.
+    """The deletion happens between the end of a watch and the list from which the next one begins:
+    no event reports it.
     """
     held = {
         "component": {"run": {"kind": "job", "container": {"image": "busybox"}}},
@@ -258,7 +260,7 @@ async def test_what_is_deleted_while_a_watch_begins_anew_is_missed_at_once(place
     )
     place.proxy.hides_deletions_of = frozenset({"a-0"})
     await place.kube.delete(OPERATIONS, place.namespace, "a-0")
-    await asyncio.sleep(0.2)  # had it been told, it would be known by now
+    await asyncio.sleep(0.2)  # an event would have arrived by now
     assert (await place.kube.get(OPERATIONS, place.namespace, "b-0"))["status"][
         "reason"
     ] == "UpstreamPending"
@@ -397,13 +399,13 @@ async def test_a_slow_api_server_makes_a_backlog_and_no_alarm(place: Place) -> N
 
 @pytest.mark.parametrize("idle_place", [{"relist_interval": 3600, "silence": 3}], indirect=True)
 async def test_silence_is_trouble_only_where_a_small_list_is_not_answered(place: Place) -> None:
-    await asyncio.sleep(3.2)  # longer than the setting: nobody says anything
+    await asyncio.sleep(3.2)  # longer than the setting, without an event
     lists = place.proxy.asked["list"]
     assert (await place.health())[0] == 200
     assert place.proxy.asked["list"] == lists + 1
     place.proxy.go_silent()
     await place.create(*chain(0))
-    assert (await place.health())[0] == 200  # heard a moment ago
+    assert (await place.health())[0] == 200  # it received something a moment ago
     await asyncio.sleep(3.2)
     status, body = await place.health()
     assert (status, body["ok"]) == (503, False)
@@ -417,8 +419,8 @@ async def test_silence_is_trouble_only_where_a_small_list_is_not_answered(place:
 async def test_two_operators_at_once_make_one_pod_and_one_end(
     place: Place, nursery: Nursery, quiet_plane: ControlPlane, tmp_path: Path
 ) -> None:
-    """One is replaced by the other, and both are there for a while; the old one is slow to hear of
-    anything.
+    """One operator replaces the other, and both run for a while; the old one receives every event
+    late.
     """
     environment = {
         "OPSTRAND_NAMESPACES": place.namespace,
@@ -480,7 +482,7 @@ async def test_the_apis_own_watch_misses_nothing_either(
         async with asyncio.timeout(20):
             await until(
                 lambda: proxy.watches >= 1
-            )  # one that is between two watches would never hear of it
+            )  # a watch that is just being reopened would miss it
         proxy.expire()
         with pytest.raises(RunNotFound):
             await runs.wait(namespace, uuid, lambda _: False, 20)

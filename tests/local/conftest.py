@@ -1,4 +1,4 @@
-"""`opstrand run --local` as a person types it, its records in a folder of the test's own."""
+"""Runs `opstrand run --local` as a person types it, with records in the test's own folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.support.command_line import CHECKOUT, Ran, run_opstrand
 
 PUBLISHED = Path(os.environ.get("OPSTRAND_PUBLISHED_VENV") or CHECKOUT / ".venv-published")
-#: A python3 that has nothing of polyaxon's, and one that has the published package.
+#: A python3 without anything of polyaxon's, and one with the published package.
 PYTHONS = {"nothing": Path(sys.executable).parent, "published": PUBLISHED / "bin"}
 
 Run = Callable[..., Ran]
@@ -24,7 +24,7 @@ def records(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def here(records: Path, tmp_path: Path) -> Run:
-    """Run a command with these records; `python` says which python3 is first on PATH."""
+    """Run a command with these records; `python` chooses the python3 that is first on PATH."""
 
     def run(*arguments: str | Path, python: str = "nothing", **env: str) -> Ran:
         path = f"{PYTHONS[python]}{os.pathsep}{os.environ['PATH']}"
@@ -37,7 +37,9 @@ def here(records: Path, tmp_path: Path) -> Run:
 
 @pytest.fixture
 def job(tmp_path: Path) -> Callable[..., Path]:
-    """A component file that runs this Python text; further keys are laid over the component."""
+    """Write a component file that runs this Python text; other keys are merged over the
+    component.
+    """
 
     def write(code: str, name: str = "job", **more: object) -> Path:
         import yaml

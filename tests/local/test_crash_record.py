@@ -1,5 +1,5 @@
-"""What a killed process leaves for the one after it: which runs it was at, and how often that
-happened.
+"""The record that a killed process leaves for its successor: which runs it worked on, and how often
+that happened.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from opstrand.local.kube import MemoryKube
 from opstrand.settings import Settings
 from opstrand.workers.pool import Pool
 
-#: Enters some runs, leaves out those that end with "done", says so, and is killed.
+#: Enters some runs, leaves those that end with "done", prints a line, and is killed.
 PROGRAM = """
 import asyncio, os, signal, sys
 from opstrand.controller.crash_record import CrashRecord
@@ -60,7 +60,9 @@ def test_what_was_under_way_is_counted_and_what_was_done_is_not(tmp_path: Path) 
 
 
 def test_of_those_with_a_count_one_at_a_time_is_counted_again(tmp_path: Path) -> None:
-    """All that were at work beside the run that kills the process would be set aside with it."""
+    """Otherwise all runs at work beside the one that kills the process would be set aside with
+    it.
+    """
     path = tmp_path / "crashes"
     die(path, "a", "b", "new")
     die(path, "a", "b", "other")

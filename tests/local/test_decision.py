@@ -1,4 +1,4 @@
-"""A decision made in a worker is the decision that would be made here, of a small body and of a
+"""A decision made in a worker equals the decision made in this process, for a small body and a
 packed one.
 """
 

@@ -1,5 +1,5 @@
-"""The commands of the README and docs/ that need no cluster, as they are shown, in the order of
-their page.
+"""Runs the commands of the README and docs/ that need no cluster, as they are shown, in the order
+of their page.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BLOCKS = [
 
 
 def run(command: str, records: Path) -> str:
-    """What the command prints, in a checkout whose tools are installed already."""
+    """Return what the command prints, in a checkout whose tools are installed already."""
     env = environment(OPSTRAND_LOCAL=str(records), PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}")
     typed = (
         command.replace("make ", "make --old-file=install ", 1)
@@ -39,7 +39,7 @@ def run(command: str, records: Path) -> str:
 
 
 def without_ids(text: str) -> str:
-    """The same for every run: uuids, the ends of names, and the width of columns are not."""
+    """Remove what differs between runs: uuids, the ends of names, and the width of columns."""
     return re.sub(
         r"\b[0-9a-f]{32}\b", "UUID", re.sub(r"\b(train|report)-[0-9a-f]{5}\b", r"\1", text)
     )

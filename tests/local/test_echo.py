@@ -1,5 +1,5 @@
-"""The echo programs without a cluster: exactly what Python prints for that dictionary, with the
-published package and with nothing.
+"""The echo programs without a cluster print exactly what Python prints for that dictionary, with
+the published package and without it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def test_the_published_package_wins_over_ours(here: Run, job: Callable[..., Path
 def test_the_plan_is_the_one_that_render_shows(
     here: Run, records: Path, message: str | None
 ) -> None:
-    """Byte for byte, and its digest is the Pod's."""
+    """They are equal byte for byte, and the digest is the Pod's."""
     identity = ["--uuid", UID, "--name", "echo", "--project", "quick-start"]
     rendered = run_opstrand(
         "render",

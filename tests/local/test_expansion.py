@@ -1,4 +1,4 @@
-"""`$(VAR)` on a laptop, by the table that a real kubelet is tested with."""
+"""`$(VAR)` on a laptop, by the same table with which a real kubelet is tested."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_working_directory_is_made_as_in_a_container(here: Run, tmp_path: Path
 
 
 def test_what_is_data_arrives_as_it_was_given(here: Run, tmp_path: Path) -> None:
-    """Content of a file and values of params are data, whatever folder they name."""
+    """The content of files and the values of params are data, whatever folder they name."""
     content = "/plx-context/artifacts {{ p }} {{ globals.context_path }}\n"
     script = (
         'printf "%s\n" "$@" "$TEXT"; cat /plx-context/artifacts/note.txt; printenv '

@@ -1,5 +1,5 @@
-"""Files of an earlier local run, by every way that the documentation has: the folder of local runs
-is the artifacts store.
+"""Files of an earlier local run, by every documented way: the folder of local runs is the artifacts
+store.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ for name in ("model.txt", "data/a.txt", "data/deep/b.txt"):
     with open(os.path.join(folder, name), "w") as file:
         file.write(name)
 """
-#: Every file below the folder of artifacts that is not the run's own, with its content.
+#: Prints every file below the artifacts folder that is not the run's own, with its content.
 SHOW = """
 import os
 root = os.environ["ROOT"]

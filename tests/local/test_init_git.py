@@ -69,7 +69,7 @@ def test_a_branch_a_tag_or_neither(
 def test_a_folder_for_what_is_secret_may_have_any_name(
     server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """git reads the helper for credentials as a command of a shell."""
+    """git runs the credential helper as a command of a shell."""
     scratch = tmp_path / "a b; $(touch gone) '"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
@@ -170,8 +170,8 @@ def test_a_login_in_the_url_is_not_shown(
 def test_a_key_goes_by_ssh_and_is_gone_afterwards(
     server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ssh itself is stood in for by a program that shows what it was given, and runs what it was
-    asked to.
+    """A program stands in for ssh: it prints what it was given, and runs the command that it was
+    asked to run.
     """
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -291,7 +291,9 @@ def test_a_file_in_the_way(server: GitServer, tmp_path: Path) -> None:
 def test_an_init_container_that_is_started_again_begins_anew(
     server: GitServer, tmp_path: Path
 ) -> None:
-    """Of a service it is after every failure, of anything when its sandbox is made anew."""
+    """A service's init container runs again after every failure, and any Pod's when its sandbox is
+    made again.
+    """
     fails = step(f"{server.url}/public/code.git", revision="no-such")
     for _ in range(2):
         with pytest.raises(InitError, match="no branch, tag or commit 'no-such'"):

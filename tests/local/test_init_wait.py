@@ -21,7 +21,7 @@ from opstrand.initializer.steps import carry_out, open_api, wait_for_api
 
 
 class _Door(BaseHTTPRequestHandler):
-    """Answers as it is told, one after the other; the last answer stays."""
+    """Gives the answers of a list, one after the other, and then repeats the last one."""
 
     answers: list[int]
 
@@ -80,7 +80,7 @@ def test_why_it_failed_is_left_where_a_kubelet_looks(
     monkeypatch.delenv("OPSTRAND_ROOT", raising=False)
     try:
         assert __main__.main() == 1
-        assert not words.exists()  # no kubelet made one
+        assert not words.exists()  # no kubelet made it
         words.touch()
         assert __main__.main() == 1
     finally:

@@ -1,4 +1,4 @@
-"""What a laptop is like: pipes and terminals that close, full disks, proxies, two shells, and
+"""The conditions of a laptop: pipes and terminals that close, full disks, proxies, two shells, and
 folders of every kind.
 """
 
@@ -56,8 +56,8 @@ def wait_until_gone(pid: int) -> None:
 
 
 def test_a_run_ends_with_whoever_reads_what_is_said_of_it(job: Job, records: Path) -> None:
-    """`opstrand run --local -w 2>&1 | head -1`: the engine is in the middle of its work when it
-    tells of a change.
+    """`opstrand run --local -w 2>&1 | head -1`: the engine is busy when it reports a change to a
+    closed pipe.
     """
     process = start(
         job("import time; time.sleep(1); exit(1)", termination={"maxRetries": 3}),
@@ -115,8 +115,8 @@ def test_a_disk_that_is_full_ends_the_run(job: Job, records: Path) -> None:
 def test_an_init_step_that_hangs_ends_with_an_interrupt(
     job: Job, records: Path, tmp_path: Path
 ) -> None:
-    """A host that takes the connection and says nothing: nobody waits for the step's own
-    patience.
+    """The host accepts the connection and sends nothing: an interrupt does not wait for the step's
+    own time limit.
     """
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(60)
@@ -128,7 +128,7 @@ def test_an_init_step_that_hangs_ends_with_an_interrupt(
         _, errors = process.communicate(timeout=20)
         assert (process.returncode, b"bug" in errors) == (130, False), errors
         connection.settimeout(10)
-        while connection.recv(65536):  # what git asked for, until git is gone too
+        while connection.recv(65536):  # read git's request, until git is gone too
             pass
         connection.close()
     assert kept(records) == "Stopped"
@@ -173,14 +173,16 @@ def test_two_at_once_with_one_name_do_not_meet(here: Run, job: Job, records: Pat
     first.send_signal(signal.SIGKILL)
     first.communicate(timeout=30)
     os.kill(pid, signal.SIGKILL)
-    # What was killed left its folder behind, and that is nobody's.
+    # The killed command left its folder behind, which belongs to no run.
     again = here("run", "--local", "-f", job("print('new')"), "-n", "a", "-l")
     assert (again.code, again.out, here("logs", "--local", "a").out) == (0, "new\n", "new\n")
 
 
 @pytest.mark.parametrize("folder", ["runs", "my runs/ünïcode $(HOME) 'x'"])
 def test_any_folder_will_do(here: Run, folder: str) -> None:
-    """One that is named from here too: programs run in folders of their own."""
+    """The folder is named relative to the current one, while programs run in folders of their
+    own.
+    """
     ran = here(
         "run",
         "--local",

@@ -1,5 +1,5 @@
-"""A process instead of a Pod: its output, its end, what is refused, and that nothing of it is
-left.
+"""A process instead of a Pod: its output, its end, what is refused, and that nothing of it
+remains.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What a program of a local run asks of runs over the API is done, and what it reads is true."""
+"""What a program of a local run requests of other runs over the API is done, and what it reads is
+true.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ LONG = {
 
 
 def write(file: Path, **more: Any) -> Path:
-    """The program runs beside the client that is laid into images with nothing."""
+    """Write the file for a program beside our own client, as it is put into images without the
+    package.
+    """
     component = yaml.safe_load(file.read_text())
     component["run"]["container"]["workingDir"] = "{{ globals.artifacts_path }}"
     file.write_text(yaml.safe_dump({**component, **more}))

@@ -1,4 +1,4 @@
-"""Values from earlier local runs, by the same code as in a cluster."""
+"""Values from earlier local runs, resolved by the same code as in a cluster."""
 
 from __future__ import annotations
 

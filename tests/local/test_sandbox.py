@@ -123,7 +123,7 @@ def test_line_ends_survive(sandbox: Sandbox) -> None:
 def test_the_templates_of_one_run_have_one_allowance(sandbox: Sandbox) -> None:
     allowance = Allowance(1.0)
     messages = []
-    sandbox._start_seconds = 0.0  # what a worker takes to start depends on the machine
+    sandbox._start_seconds = 0.0  # the start of a worker depends on the machine
     for _ in range(3):
         sandbox._find_worker()
         sandbox._start_seconds = 0.0

@@ -1,4 +1,4 @@
-"""A service as a process here: reached on its own port, started again when it ends, ended as in a
+"""A service as a local process: reached on its own port, restarted when it ends, ended as in a
 cluster.
 """
 
@@ -15,7 +15,7 @@ import yaml
 from tests.cluster.control_plane import free_port
 from tests.local.conftest import Run
 
-#: Serves one page, which tells that nobody used it, and says what it was asked for.
+#: Serves one page, which reports that the service is idle, and prints the requests.
 SERVER = """
 import http.server, json
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -1,5 +1,5 @@
-"""Local runs of several processes: each sees, waits for and controls the runs of the others, and no
-run is left without an end.
+"""Local runs of several processes: each sees, waits for and controls the runs of the others, and
+every run gets an end.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.support.command_line import OPSTRAND, environment
 Job = Callable[..., Path]
 Begin = Callable[..., subprocess.Popen[str]]
 UID = "4f0c1a2b4f0c1a2b4f0c1a2b4f0c1a2b"
-#: Ends once a file is there: a test decides when.
+#: Ends once a file exists: the test decides when.
 HOLD = (
     "import os, time\nprint('begun', flush=True)\nwhile not os.path.exists({gate!r}): "
     "time.sleep(0.02)\n"
@@ -41,7 +41,7 @@ CHILD = {
 
 @pytest.fixture
 def begin(records: Path, tmp_path: Path) -> Iterator[Begin]:
-    """Start a command in the background; what still runs at the end is killed."""
+    """Start a command in the background; what still runs at the end of the test is killed."""
     begun: list[subprocess.Popen[str]] = []
 
     def start(
@@ -92,7 +92,9 @@ def in_phase(records: Path, name: str, *phases: str) -> Callable[[], bool]:
 
 
 def with_client(file: Path) -> Path:
-    """The program runs beside the client that is laid into images with nothing."""
+    """Write the file for a program beside our own client, as it is put into images without the
+    package.
+    """
     component = yaml.safe_load(file.read_text())
     component["run"]["container"]["workingDir"] = "{{ globals.artifacts_path }}"
     file.write_text(yaml.safe_dump(component))
@@ -164,7 +166,7 @@ def test_a_run_that_another_process_creates_later_is_waited_for(
 def test_the_name_in_a_file_is_what_ops_means(
     here: Run, job: Job, tmp_path: Path, where: str
 ) -> None:
-    """However often the file is run: the newest run counts."""
+    """However often the file is run, the newest run counts."""
     for value in ("0.25", "0.5"):
         file = with_client(job(REPORT.replace("0.5", value), "file"))
         component = yaml.safe_load(file.read_text())
@@ -303,7 +305,7 @@ def test_a_run_whose_process_was_killed_has_an_end(
     told = here("get", "--local", "up").out
     assert "Failed (ProcessLost)" in told
     assert here("wait", "--local", "up").code == 1
-    # Seen by a command alone, where no session is there to see it.
+    # Only a command sees this run; no session is there to see it.
     process = begin(
         "run",
         "--local",
@@ -439,7 +441,7 @@ other.log_tags(["{name}"], async_req=False)
 def test_what_several_programs_report_to_one_run_is_all_kept(
     begin: Begin, here: Run, job: Job, records: Path
 ) -> None:
-    """Four processes write the same run at once, each over an API of its own."""
+    """Four processes write the same run at once, each over its own API."""
     assert here("run", "--local", "-f", job("pass"), "-n", "target", "--uuid", UID).code == 0
     names = [f"w{number}" for number in range(4)]
     writers = [

@@ -1,5 +1,5 @@
-"""`make test` says in a line what it left out and the command that adds it; in CI that is a
-failure.
+"""`make test` prints a line for each tier that it left out, with the command that adds it; in CI
+that is a failure.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ raise SystemExit(pytest.main(["--collect-only", "-qq", "tests"], plugins=[Plugin
 
 
 def _list_tests() -> dict[str, set[str]]:
-    """The marks of every test."""
+    """Return the marks of every test."""
     done = subprocess.run(
         [sys.executable, "-c", _LIST], cwd=run.CHECKOUT, capture_output=True, text=True
     )
@@ -100,8 +100,8 @@ _CLOCK = re.compile(r"time\.(monotonic|perf_counter)\(\) - ")
 
 
 def _find_unmarked(source: str) -> list[str]:
-    """The functions that bound what was measured by a wall clock, and have no mark, neither their
-    own nor their module's.
+    """Return the functions that bound a time of a wall clock and have no mark, neither their own
+    nor their module's.
     """
     tree = ast.parse(source)
     marks = [
@@ -132,7 +132,7 @@ def _bounds_time(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 def test_what_bounds_a_measured_time_runs_alone() -> None:
-    """On a machine that is busy with other tests, a second takes many."""
+    """On a machine that is busy with other tests, a second of work takes many."""
     accompanied = [
         folder
         for tier in run.arrange(run.TIERS)
@@ -203,7 +203,7 @@ def test_what_compares_times_starts_after_the_end_of_what_runs_beside(
 def test_asking_what_is_built_builds_and_installs_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A machine without Go: not even the toolchain is fetched to say what is left out."""
+    """On a machine without Go, not even the toolchain is fetched to say what is left out."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("OPSTRAND_CACHE", str(tmp_path / "cache"))
     assert run._missing("programs") == "needs a built kube-apiserver: make programs"
@@ -212,7 +212,7 @@ def test_asking_what_is_built_builds_and_installs_nothing(
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A fresh one, and a python3 that only says what it was asked for."""
+    """Return a fresh checkout, and a python3 that only prints its arguments."""
     for name in ("Makefile", "pyproject.toml", "requirements-dev.txt"):
         (tmp_path / name).write_text((run.CHECKOUT / name).read_text())
     return tmp_path

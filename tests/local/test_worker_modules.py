@@ -1,5 +1,5 @@
-"""A worker imports what its jobs need, and nothing else: it costs processor time at every start,
-and is there for a template to reach.
+"""A worker imports what its jobs need, and nothing else: every module costs CPU time at every
+start, and a template could reach it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from opstrand.settings import Settings
 from opstrand.workers.pool import Pool
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-#: What the operator and the API stand on, and no decision does.
+#: What the operator and the API build on, and no decision uses.
 FORBIDDEN = {
     *(
         "aiohttp",
@@ -97,7 +97,7 @@ async def test_a_worker_has_nothing_of_a_cluster_or_of_http(pool: tuple[Pool, st
 
 
 async def test_a_job_finds_everything_loaded(pool: tuple[Pool, str]) -> None:
-    """What the first job of a worker had to load, every worker would load again."""
+    """What a worker had to load for its first job, every worker would load again."""
     before = await list_modules(pool[0])
     for job, arguments in JOBS[pool[1]]:
         assert (await pool[0].run(f"{pool[1]}:{job}", *arguments, group="ns")).value is not None

@@ -1,5 +1,5 @@
-"""The pool of workers: what ends a job, who pays for it, whose turn it is, and that it ends at once
-when it is told to.
+"""The pool of workers: what ends a job, which group pays for it, whose turn it is, and that the
+pool ends at once on request.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ async def test_the_template_that_took_the_time_is_named(pool: Pool) -> None:
 @pytest.mark.parametrize("job", ["support.jobs:eat_memory", "support.jobs:eat_in_one_piece"])
 async def test_a_job_ends_with_its_memory(pool: Pool, job: str) -> None:
     with pytest.raises(Exceeded, match="more than 96 MiB"):
-        await pool.run(job, group="ns", seconds=10)  # a busy machine gives memory slowly
+        await pool.run(job, group="ns", seconds=10)  # a busy machine allocates memory slowly
     assert (await evaluate(pool, "{{ 1 + 2 }}")).value == 3
 
 
