@@ -209,7 +209,7 @@ async def _copy_finished(stage: Stage, count: int) -> None:
         values[f"{PODS}{NAMESPACE}/{other}-{0xA0000000 + number:08x}-0"] = copied
     await stage.etcd.put_all(values)
     async with asyncio.timeout(60):
-        while sum(one.startswith("finished-") for one in stage.phases) < count:  # noqa: ASYNC110 - nobody tells
+        while sum(one.startswith("finished-") for one in stage.phases) < count:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.1)
 
 

@@ -277,7 +277,7 @@ async def _prepare(stage: Stage) -> None:
     }
     await kube.create(_BINDINGS, None, binding)
     async with asyncio.timeout(PATIENCE):
-        while not await _is_served(kube):  # noqa: ASYNC110 - nobody tells
+        while not await _is_served(kube):  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.1)
 
 

@@ -38,7 +38,7 @@ PLAIN = "localhost/python-base:1"
 PROBE = """
 import json, os, ssl, sys, urllib.error, urllib.request
 
-# Who was handed no authority asks whoever answers.
+# Without an authority the program accepts any certificate.
 given = os.environ.get("POLYAXON_SSL_CA_CERT")
 trust = ssl.create_default_context(cafile=given) if given else ssl._create_unverified_context()
 

@@ -203,8 +203,8 @@ async def test_a_run_reports_on_itself_and_what_was_said_is_in_its_end(
 
 
 async def forge_pod(kube: KubeApi, namespace: str, pod: Manifest, **spec: Any) -> Manifest:
-    """A Pod that says of itself that it is the run's: labels and owner references are its creator's
-    to write.
+    """Create a Pod that claims to be the run's: its creator can write any labels and owner
+    references.
     """
     meta = {
         "generateName": "forged-",

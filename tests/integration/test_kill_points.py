@@ -213,7 +213,7 @@ class Point:
         for body in self.scenario.operations:
             await self.kube.create(OPERATIONS, self.namespace, body)
         child = await self.ground.start(self.namespace, **kill)
-        meanwhile = asyncio.gather(self._stop_when_due(), self._forget_when_due())
+        changes = asyncio.gather(self._stop_when_due(), self._forget_when_due())
         try:
             async with asyncio.timeout(PATIENCE):
                 for _ in range(deaths):
@@ -231,7 +231,7 @@ class Point:
                 f"{error}\n{await self._picture()}\n{child.read_log()[-6000:]}"
             ) from error
         finally:
-            meanwhile.cancel()
+            changes.cancel()
             await child.end(9)
         assert "Traceback" not in child.read_log(), child.read_log()[-6000:]
         return await self._validate()

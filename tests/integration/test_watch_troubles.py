@@ -234,7 +234,7 @@ async def test_a_watch_that_only_fails_is_trouble_until_it_lives_and_makes_no_st
     assert place.proxy.asked["watch"] - before <= 4 * 3
     place.proxy.fails_watches = None
     async with asyncio.timeout(20):
-        while (await place.health())[0] != 200:  # noqa: ASYNC110 - nobody tells
+        while (await place.health())[0] != 200:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.2)
     async with KubeletStandIn(place.kube):
         await place.create(*chain(0))

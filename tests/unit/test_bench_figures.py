@@ -1,6 +1,4 @@
-"""Percentiles, medians, ratios and durations of the bench: what it says must be what it
-measured.
-"""
+"""Percentiles, medians, ratios and durations of the bench are computed correctly."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""No decision depends on the words of a message: words change, and what others write can hold
-them.
+"""No decision depends on the text of a message: messages change, and can contain what users
+wrote.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import pytest
 import opstrand
 
 ROOT = Path(opstrand.__file__).parent
-#: What holds a message, as a variable, an attribute or a key.
+#: Names of variables, attributes or keys that hold a message.
 _HOLDERS = frozenset(
     {"message", "messages", "words", "detail", "refused", "refusal", "msg", "problem"}
 )
-#: What asks a text for its words.
+#: Operations that look into a text.
 _QUESTIONS = frozenset(
     {"startswith", "endswith", "find", "index", "count", "search", "match", "fullmatch", "findall"}
     | {"finditer", "removeprefix", "removesuffix", "partition", "split"}
 )
-#: File and function -> why there is nothing but words to decide by, all of them foreign; or what is
-#: done with ours besides.
+#: File and function -> why it may look into a text: the text is a foreign program's, or our own
+#: text is only shown.
 _ALLOWED = {
     (
         "core/diagnosis/terminated.py",
@@ -49,7 +49,7 @@ _ALLOWED = {
 
 
 def _is_message(node: ast.expr, caught: frozenset[str]) -> bool:
-    """Whether an expression is a message, or is made of one."""
+    """Return whether an expression is a message, or is made of one."""
     parts: list[ast.expr] = []
     match node:
         case ast.Name(id=name) | ast.Attribute(attr=name) if name in _HOLDERS:
@@ -74,7 +74,7 @@ def _is_message(node: ast.expr, caught: frozenset[str]) -> bool:
 
 
 def _find_questions(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """Every function that asks a message for its words, with the line."""
+    """Yield every function that looks into a message, with the line."""
     for function in ast.walk(tree):
         if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             continue

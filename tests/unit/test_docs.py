@@ -1,4 +1,4 @@
-"""The pages: every path that they name exists, every link leads somewhere, and they are written in
+"""The pages: every path that they name exists, every link leads to a file, and they are written in
 plain words and short lines.
 """
 
@@ -38,15 +38,14 @@ REFUSED = (
     "lay over",
     "laid over",
 )
-#: Written in the words of their time.
+#: Pages with older words: the changelog keeps the words of its time.
 OLD = ("CHANGELOG.md", "tests/")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _CODE = re.compile(r"`([^`\n]+)`")
 #: What looks like a path of the repository: folders and a name with an ending, or a folder with a
 #: slash at its end.
 _PATH = re.compile(r"(?:[\w.-]+/)+(?:[\w.-]+\.(?:py|md|yaml|toml|txt|json|sh))?")
-#: Folders of our own: what begins with another word is a path of something else (a URL, a user's
-#: folder).
+#: Our own folders: a path that begins with another word is not ours (a URL, a user's folder).
 ROOMS = {path.name for path in (*CHECKOUT.iterdir(), *PACKAGE.iterdir()) if path.is_dir()}
 
 
@@ -55,7 +54,7 @@ def name_of(page: Path) -> str:
 
 
 def named_paths(text: str) -> list[str]:
-    """The paths in the code spans of a page."""
+    """Return the paths in the code spans of a page."""
     found = [one for span in _CODE.findall(text) if _PATH.fullmatch(one := span.rstrip(":,"))]
     return [one for one in found if one.split("/")[0] in ROOMS]
 
@@ -173,7 +172,7 @@ def test_the_architecture_page_says_who_writes_every_field_of_the_status() -> No
         .partition("\n## ")[0]
     )
     said = {span.removeprefix("status.").removeprefix("spec.") for span in _CODE.findall(table)}
-    # `archived` is for a store that is not there yet.
+    # `archived` is for a store that does not exist yet.
     assert set(status_schema()["properties"]) - {"archived"} <= said
     assert set(EDITABLE) <= said
 

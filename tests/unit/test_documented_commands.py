@@ -1,5 +1,5 @@
-"""Every command of the README and docs/ is run by something, or says why not; and every `make`
-target and `opstrand` option is real.
+"""A test or CI runs every command of the README and docs/, or the list says why not; and every
+`make` target and `opstrand` option is real.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TARGETS = set(re.findall(r"^([a-z0-9-]+):", (CHECKOUT / "Makefile").read_text(),
 
 
 def spoken() -> list[tuple[str, str]]:
-    """`opstrand ...` and `make ...` in the text and the blocks of all pages."""
+    """Return `opstrand ...` and `make ...` from the text and the blocks of all pages."""
     spans = {
         found
         for page in PAGES

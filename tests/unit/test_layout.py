@@ -1,6 +1,4 @@
-"""Where tests lie and what they may import: a reader finds the tests of a room by the room's own
-path.
-"""
+"""Where tests lie and what they may import: a room's tests are at the room's own path."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGE = CHECKOUT / "operator" / "opstrand"
 UNIT = CHECKOUT / "tests" / "unit"
-#: Folders of tests/unit that are about no room: vectors that run through all of them, and the
+#: Folders of tests/unit that belong to no room: vectors that run through all rooms, and the
 #: programs that start clusters.
 _OTHER = {"conformance", "cluster"}
 

@@ -1,4 +1,4 @@
-"""Log lines: what a person or a log store searches for is there."""
+"""Log lines have what a person or a log store searches for."""
 
 from __future__ import annotations
 

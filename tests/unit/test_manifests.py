@@ -1,5 +1,5 @@
-"""What manifests/ promises beyond that an API server takes it: bounded folders, and policies that
-are about our own Pods.
+"""What manifests/ promises beyond its acceptance by an API server: bounded folders, and policies
+for our own Pods.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def schemes(made: Made) -> set[str]:
 
 
 def test_the_api_speaks_tls_as_it_is_installed(tmp_path: Path) -> None:
-    """Our processes read what is mounted, probes speak TLS, and the operator gets no key."""
+    """Our processes read the mounted files, probes speak TLS, and the operator gets no key."""
     made = build(tmp_path)
     assert made["ConfigMap", "opstrand"]["data"]["OPSTRAND_API_URL"].startswith(
         "https://opstrand-api.opstrand:"
@@ -144,7 +144,7 @@ def test_the_api_speaks_tls_as_it_is_installed(tmp_path: Path) -> None:
         "name": published,
         "items": [{"key": "ca.crt", "path": "ca.crt"}],
     }
-    # Applied again and again, these must not empty what the API wrote; and it may write no others.
+    # Applying these again must not empty what the API wrote; and the API may write no others.
     assert [
         made[kind, name].get("data") for kind, name in (("Secret", own), ("ConfigMap", published))
     ] == [None, None]
@@ -189,7 +189,9 @@ def test_what_is_offered_for_a_namespace_of_runs_lets_them_reach_the_api() -> No
 
 
 def test_an_image_can_be_given_by_its_digest_and_runs_get_the_same(tmp_path: Path) -> None:
-    """The digests cannot be known here: what is built from BASE has another on every machine."""
+    """The digests cannot be known here: an image that is built from BASE has another one on every
+    machine.
+    """
     for folder in ("crds", "manifests"):
         shutil.copytree(MANIFESTS.parent / folder, tmp_path / folder)
     digest = "sha256:" + "0" * 64

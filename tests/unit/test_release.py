@@ -1,5 +1,5 @@
-"""`make release`: what a dry run makes, what it refuses, and what a release pushes. docker is the
-one part that is not real.
+"""`make release`: what a dry run makes, what it refuses, and what a release pushes. Only docker is
+not real.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def images(manifests: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make release` leaves without PUBLISH, and that it leaves the checkout as it was."""
+    """Return what `make release` leaves without PUBLISH, and check that the checkout did not
+    change.
+    """
     output, before = tmp_path_factory.mktemp("dist"), state(CHECKOUT)
     command = [
         "make",
@@ -118,7 +120,7 @@ def test_a_dry_run_makes_the_notes_from_the_changelog(rehearsed: Path) -> None:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A checkout that may be changed, with a remote repository."""
+    """Return a checkout that may be changed, with a remote repository."""
     git(CHECKOUT, "clone", "--quiet", "--bare", str(CHECKOUT), str(tmp_path / "origin"))
     git(CHECKOUT, "clone", "--quiet", str(tmp_path / "origin"), str(tmp_path / "clone"))
     return tmp_path / "clone"
@@ -130,7 +132,7 @@ def released(clone: Path, version: str = NEXT, image: str = "registry.test/opstr
 
 @pytest.fixture
 def docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A docker that writes down what it is asked for."""
+    """Install a docker that records its calls."""
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "docker").write_text(DOCKER)

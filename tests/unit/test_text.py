@@ -1,4 +1,4 @@
-"""Nothing that others wrote drives a terminal."""
+"""Text that others wrote does not control a terminal."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from opstrand import __version__
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WRITTEN_IN = "operator/opstrand/__init__.py"
-#: Files that name it with a date, or are made by others.
+#: Files that name a version with a date, or that other programs make.
 HISTORY = ("CHANGELOG.md", "requirements", "tests/cluster/modules/")
 
 
@@ -23,7 +23,7 @@ def test_the_package_takes_its_version_from_the_code() -> None:
 
 
 def test_no_other_file_repeats_it() -> None:
-    """A line with the digits of the version, and the word opstrand or version."""
+    """Look for a line with the digits of the version, and the word opstrand or version."""
     pattern = rf"(?i)(opstrand|version).*(?<![\d.]){re.escape(__version__)}(?![\d.])"
     done = subprocess.run(
         ["git", "grep", "-P", "-l", "-I", pattern], cwd=CHECKOUT, capture_output=True, text=True

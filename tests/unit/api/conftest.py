@@ -1,4 +1,4 @@
-"""The application on the loopback over runs in memory, and a run to ask about."""
+"""The application on the loopback over runs in memory, with one run."""
 
 from collections.abc import AsyncIterator
 from typing import Any

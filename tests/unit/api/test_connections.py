@@ -1,5 +1,5 @@
-"""However many connections are kept open, a new client is served; one that waits for its answer is
-not closed for it.
+"""However many connections are kept open, a new client is served, and a connection that waits for
+its answer is not closed for it.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ async def send(port: int, data: bytes) -> Streams:
 
 
 async def answer(streams: Streams) -> bytes:
-    """The first line of an answer, and nothing where the connection is closed."""
+    """Return the first line of an answer; nothing if the connection is closed."""
     try:
         async with asyncio.timeout(5):
             head = await streams[0].readuntil(b"\r\n\r\n")
@@ -75,7 +75,7 @@ async def test_idle_connections_shut_out_no_one(limits: ConnectionLimits) -> Non
         for _ in range(20):
             kept.append(await send(port, QUICK))
             assert await answer(kept[-1]) == b"HTTP/1.1 200 OK"
-        kept[-1][1].write(QUICK)  # what was used last is still open
+        kept[-1][1].write(QUICK)  # the connection that was used last is still open
         assert await answer(kept[-1]) == b"HTTP/1.1 200 OK"
         assert await kept[0][0].read() == b""
         release.set()
@@ -139,7 +139,7 @@ async def test_clear_text_on_a_tls_port_is_closed_without_a_word_of_a_bug(
 
 
 async def test_a_connection_by_tls_is_small(tls: ssl.SSLContext) -> None:
-    """A thousand followed logs must fit beside the rest into the Pod's memory; asyncio itself takes
+    """A thousand followed logs must fit into the Pod's memory beside the rest; asyncio itself takes
     256 KiB for each.
     """
     count = 20

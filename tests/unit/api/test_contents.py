@@ -1,4 +1,4 @@
-"""`content` is what a run compiles to, `raw_content` what was sent; what compiling costs is
+"""`content` is what a run compiles to, `raw_content` what was sent; the cost of compiling is
 bounded, and paid once.
 """
 
@@ -32,7 +32,7 @@ def body(spec: dict[str, Any], **status: Any) -> dict[str, Any]:
 
 @pytest.fixture
 async def pool(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pool]:
-    """On a machine that may be busy with other things."""
+    """Yield a pool with limits that a busy machine does not reach."""
     monkeypatch.setattr(contents, "_PATIENCE", 60.0)
     made = open_pool(Settings(), modules=(content_job.MODULE,))
     yield made
@@ -86,7 +86,7 @@ async def test_what_does_not_compile_is_shown_as_it_was_sent(
 
 
 class Noting(Pool):
-    """The pool it is given, which notes what came of each job."""
+    """Wraps a pool and records the outcome of each job."""
 
     def __init__(self, pool: Pool) -> None:
         self._real = pool

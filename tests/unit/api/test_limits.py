@@ -1,6 +1,4 @@
-"""What one run, one caller and one address may use at a time, and what others notice of it:
-nothing.
-"""
+"""What one run, one caller and one address may use at a time; others are not affected."""
 
 from __future__ import annotations
 
@@ -62,7 +60,7 @@ class Clock:
 
 
 class Checker:
-    """Accepts tokens that begin with `good`, and counts what it was asked."""
+    """Accepts tokens that begin with `good`, and counts the reviews."""
 
     asked = 0
 
@@ -88,7 +86,7 @@ async def test_an_address_that_gets_too_many_tokens_wrong_has_to_wait_and_no_oth
     gate = TokenGate(Limits(wrong_tokens=5, wrong_tokens_per_second=1), nothing_is_proven, clock)
     assert await outcomes(gate, check, ["good-known"]) == [Caller]
     tried = await outcomes(gate, check, [f"bad-{n}" for n in range(200)])
-    # Those that were being checked already when the last one was wrong are checked too.
+    # Reviews that were in progress when the last wrong token arrived are completed too.
     assert tried.count(Unauthenticated) < 5 + 16
     assert tried.count(Busy) + tried.count(Unauthenticated) == 200
     asked = check.asked

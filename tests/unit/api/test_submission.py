@@ -1,4 +1,4 @@
-"""What becomes of a file that is sent to be run."""
+"""What the API makes of a file that is submitted to be run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API's certificate: what is made can be verified strictly, and what changes is served."""
+"""The API's certificate passes strict verification, and a changed certificate is served."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOSTS = ["opstrand-api.opstrand", "localhost", "127.0.0.1", "::1"]
 
 
 def write(folder: Path, issued: Issued) -> tuple[str, str, str]:
-    """The paths of certificate, key and authority."""
+    """Write the files and return the paths of certificate, key and authority."""
     paths = [folder / name for name in ("tls.crt", "tls.key", "ca.crt")]
     for path, text in zip(paths, (issued.certificate, issued.key, issued.authority), strict=True):
         path.write_text(text)
@@ -44,7 +44,7 @@ async def serving(certificate: ServedCertificate) -> AsyncIterator[int]:
 
 
 async def connect(port: int, authority: str, name: str = "opstrand-api.opstrand") -> str:
-    """The serial number of the certificate that is served, verified as strictly as Python can."""
+    """Return the serial number of the served certificate, verified as strictly as Python can."""
     context = ssl.create_default_context(cadata=authority)
     context.verify_flags |= ssl.VERIFY_X509_STRICT
     reader, writer = await asyncio.open_connection(
@@ -85,7 +85,7 @@ async def test_a_certificate_that_changes_is_served_and_one_that_cannot_be_is_no
             second.certificate,
             "",
             second.certificate[:100],
-        ):  # with the first one's key
+        ):  # with the key of the first one
             write(tmp_path, Issued(first.authority, broken, first.key))
             with pytest.raises(SpecError, match="cannot be read"):
                 await certificate.read_again()

@@ -1,4 +1,4 @@
-"""What a 404 of the cluster means for a person: by its `details`, whatever its words are."""
+"""What a 404 of the cluster means to a user: its `details` decide, whatever its message is."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _details(kind: str) -> dict[str, Any]:
         ),
         (_details("namespaces"), ExitCode.NOT_FOUND, "A project is a namespace"),
         (_details("operations"), ExitCode.NOT_FOUND, ""),
-        # The name of a run can hold any words.
+        # A run's name can contain any words.
         (
             {**_details("operations"), "message": "page not found: namespaces"},
             ExitCode.NOT_FOUND,

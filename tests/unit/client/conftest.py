@@ -14,7 +14,7 @@ MESSAGE = 'it\'s "quoted" $(HOME) $$ \n ünïcode'
 
 
 class Api(LoopbackApi):
-    """The API with its one running run."""
+    """The API with one running run."""
 
     @property
     def status(self) -> dict[str, Any]:

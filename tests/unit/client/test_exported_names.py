@@ -1,6 +1,6 @@
 """The names that user code imports from `opstrand.client` and from the `polyaxon` shim.
 
-A name that is gone breaks programs: remove none. A new one is added here, once it is meant to stay.
+A removed name breaks programs: remove none. Add a new one here once it is meant to stay.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ EXPORTED = [
     "tracking",
 ]
 OF_TRACKING = ["TRACKING_RUN", "ClientError", "Run", "end", "get_or_create_run", "init"]
-#: Methods and attributes of `RunClient` that do something; those that raise NotSupported are listed
-#: in `client/missing.py`.
+#: Methods and attributes of `RunClient` that do something; `client/missing.py` lists those that
+#: raise NotSupported.
 OF_RUN_CLIENT = """
 approve artifacts_lineage artifacts_store client create create_from_hub create_from_polyaxonfile
 create_from_url delete end flush get_artifacts_lineage get_inputs get_logs get_namespace
@@ -39,7 +39,7 @@ get_artifacts_path get_log_level get_outputs_path get_tensorboard_path log_env s
 
 
 def offered(of: type) -> set[str]:
-    """Its public names, without those that only raise NotSupported."""
+    """Return its public names, without those that only raise NotSupported."""
     found = inspect.getmembers(of)
     return {
         name

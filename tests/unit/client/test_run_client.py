@@ -134,7 +134,7 @@ def test_reading_waits_for_an_api_that_restarts(api: Api) -> None:
     client.refresh_data()
     api.stop()
     api.start()
-    client.refresh_data()  # over the connection that was closed meanwhile
+    client.refresh_data()  # the kept connection was closed by then
     api.stop()
     client._connection.patience = 0.2
     with pytest.raises(Unreachable, match=r"GET http://127.0.0.1"):
@@ -197,9 +197,7 @@ def test_a_fork_does_not_send_its_parents_reports() -> None:
 
 
 def test_a_fork_speaks_for_itself(api: Api) -> None:
-    """Neither over its parent's connection, nor after a lock that its parent held when it was
-    made.
-    """
+    """It uses neither its parent's connection, nor a lock that its parent held at the fork."""
     client = RunClient()
     client.refresh_data()
     with client._connection._lock:
@@ -223,7 +221,7 @@ def test_what_does_not_fit_takes_nothing_else_with_it(
     client.log_outputs(blob="x" * 300_000)
     client.log_outputs(loss=0.1, reset=False)
     client.log_artifact_ref("outputs/model.pt", "model")
-    client.log_outputs(endless=10**5000)  # more digits than json writes
+    client.log_outputs(endless=10**5000)  # more digits than json can write
     api.start()
     assert client.flush(20)
     status = api.status
@@ -248,8 +246,8 @@ def test_a_replacement_that_does_not_fit_still_replaces(api: Api) -> None:
 def test_where_no_thread_can_be_started_reports_are_sent_all_the_same(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the end of a process, by Python's own rule (3.12), or where a container may have no more
-    of them.
+    """Python (3.12) refuses a new thread at the end of a process, and a container may have reached
+    its limit of threads.
     """
 
     def refuse(_: threading.Thread) -> None:
@@ -273,7 +271,7 @@ def test_somebody_else_at_the_address_is_told_in_words(monkeypatch: pytest.Monke
             self.wfile.write(b"<html>Log in</html>")
 
         def log_message(self, *_: Any) -> None:
-            """Quiet."""
+            """Print nothing."""
 
     with http.server.HTTPServer(("127.0.0.1", 0), Page) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
@@ -327,5 +325,5 @@ def test_an_import_is_cheap_and_brings_nothing() -> None:
         env={"PYTHONPATH": "operator"},
     )
     seconds, *modules = answer.stdout.split()
-    assert float(seconds) < 0.5  # 50 ms where the machine is idle; this one may not be
+    assert float(seconds) < 0.5  # 50 ms on an idle machine; this one may be busy
     assert not {"http.client", "ssl", "aiohttp", "pydantic", "logging"} & set(modules)

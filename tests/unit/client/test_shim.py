@@ -1,5 +1,5 @@
-"""The two documented programs, byte for byte, in a Python that has nothing installed, and beside a
-real installation.
+"""The two documented programs, byte for byte, in a Python without any package, and beside a real
+installation.
 """
 
 import os
@@ -36,7 +36,7 @@ def lay(folder: Path, program: str) -> Path:
 
 
 def pythons() -> list[str]:
-    """This one, and the oldest that is promised where it is there."""
+    """Return this Python, and the oldest supported one if it is installed."""
     oldest = Path(os.environ.get("OPSTRAND_OLDEST_PYTHON", "/nowhere"))
     return [sys.executable, *([str(oldest)] if oldest.exists() else [])]
 

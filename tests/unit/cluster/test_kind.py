@@ -1,5 +1,5 @@
-"""What the kind path decides without a Docker: which Kubernetes a node has, and which way its pulls
-take.
+"""What the kind path decides without a Docker: which Kubernetes a node has, and whether its pulls
+use the proxy.
 """
 
 from __future__ import annotations

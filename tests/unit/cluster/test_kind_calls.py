@@ -1,5 +1,5 @@
-"""What the kind path asks of docker, kind and kubectl. Programs that stand in for them note each
-call: none of them is there on every machine, and what they would do takes minutes.
+"""The calls of the kind path to docker, kind and kubectl. Stand-in programs record each call: the
+real ones are not on every machine, and take minutes.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from tests.cluster.kind import (
     start_registry,
 )
 
-#: Notes the call, takes the first answer that is laid down for its words, else ends well and says
-#: nothing.
+#: Records the call, gives the first prepared answer for its words, and otherwise succeeds without
+#: output.
 STAND_IN = """\
 #!{python}
 import json, os, pathlib, sys
@@ -49,7 +49,7 @@ for answer in answers:
 
 
 class Machine:
-    """The stand-ins' folder."""
+    """The folder of the stand-ins."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._answers = folder, list[dict[str, Any]]()
@@ -63,7 +63,7 @@ class Machine:
         (self._folder / "answers").write_text(json.dumps(self._answers))
 
     def calls(self, *words: str) -> list[dict[str, Any]]:
-        """Of the calls so far those that begin with any of these words."""
+        """Return the calls so far that begin with any of these words."""
         notes = self._folder / "calls"
         found = (
             [json.loads(line) for line in notes.read_text().splitlines()] if notes.exists() else []

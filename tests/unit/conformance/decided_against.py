@@ -1,6 +1,6 @@
 """The conformance vectors that opstrand does not follow, each with the reason.
 
-The only such list; it is short on purpose.
+This is the only such list; it is short on purpose.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ _NO_COMPONENT = (
     "an operation of the pipeline has no component (urlRef is read by the command line, '...' "
     "names none): it cannot run"
 )
-#: Files of the documentation that are judged otherwise than its index says, by name.
+#: Files of the documentation with another verdict than the index says, by name.
 DECIDED_FILES: dict[str, str] = {
     "docs-guides-automation-automation-dag-00.yaml": _NO_COMPONENT,
     "references-polyaxonfile-context-params-07.yaml": _NO_COMPONENT,

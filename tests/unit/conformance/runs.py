@@ -1,4 +1,4 @@
-"""A vector's operation taken through the whole of the core: parsed, compiled, resolved, planned."""
+"""Takes a vector's operation through the whole core: parse, compile, resolve, plan."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from opstrand.errors import SpecError
 from opstrand.spec.polyaxonfile import parse_operation
 
 RUN = load("params")["run"]
-#: The connections that the measured agent had, as templates read them.
+#: The connections of the measured agent, as templates read them.
 CATALOG: dict[str, dict[str, Any]] = {
     "bucket": {"bucket": "s3://bucket/path"},
     "data-vol": {"hostPath": "/data", "mountPath": "/mnt/data", "readOnly": False},
@@ -28,7 +28,7 @@ _CONTAINER = ("args", "command", "env", "workingDir", "resources")
 
 
 def write_operation(vector: Mapping[str, Any]) -> dict[str, Any]:
-    """The file that a vector stands for."""
+    """Return the file that a vector stands for."""
     container = {"image": "busybox", **{key: vector[key] for key in _CONTAINER if key in vector}}
     component = {
         "kind": "component",
@@ -52,7 +52,7 @@ def write_operation(vector: Mapping[str, Any]) -> dict[str, Any]:
 def plan_vector(
     vector: Mapping[str, Any], evaluate: Evaluate, uuid: str | None = None
 ) -> tuple[Resolved, Plan]:
-    """What the run of a vector starts with. Raises SpecError."""
+    """Return the plan with which the run of a vector starts. Raises SpecError."""
     compiled = compile_operation(parse_operation(write_operation(vector)))
     identity = identity_of(RUN, uuid)
     resolved = resolve(compiled, identity, {}, evaluate=evaluate)

@@ -1,4 +1,4 @@
-"""Pipelines judged before they run, and the triggers of their operations."""
+"""Pipelines are validated before they run, and so are the triggers of their operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The keys of every section: all that the published package's models have, and no other."""
+"""The keys of every section are exactly those of the published package's models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import opstrand.spec
 from opstrand.spec.section import Section, written_keys
 
 KEYS: dict[str, list[str]] = load("keys")["sections"]
-#: What differs, and why.
+#: The differences, each with the reason.
 OURS = {
     ("Operation", "control"): "orders to a run that exists: the one key that is ours",
     ("Plugins", "client"): "puts the client on PYTHONPATH, for images without the package",

@@ -15,9 +15,7 @@ from opstrand.spec.polyaxonfile import parse_operation
 
 
 def expand_vector(vector: dict[str, Any]) -> list[dict[str, Any]] | SpecError | None:
-    """The params of every run, or why there is none; None for kinds that only a tuner can
-    expand.
-    """
+    """Return the params of every run, or the error; None for kinds that only a tuner can expand."""
     component: dict[str, Any] = {"run": {"kind": "job", "container": {"image": "busybox"}}}
     if vector.get("inputs"):
         component["inputs"] = vector["inputs"]
@@ -35,7 +33,7 @@ def expand_vector(vector: dict[str, Any]) -> list[dict[str, Any]] | SpecError | 
 
 
 def close(found: Any, expected: Any) -> bool:
-    """Equal, numbers to fifteen digits: the last bit of a logarithm depends on the machine."""
+    """Compare numbers to fifteen digits: the last bit of a logarithm depends on the machine."""
     if isinstance(found, float) and isinstance(expected, float):
         return found == pytest.approx(expected, rel=1e-14)
     return type(found) is type(expected) and bool(found == expected)

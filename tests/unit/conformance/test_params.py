@@ -16,13 +16,13 @@ from opstrand.errors import SpecError
 
 
 def observe(vector: dict[str, Any], sandbox: Sandbox) -> dict[str, Any]:
-    """The outcome in the vectors' own terms."""
+    """Return the outcome in the vectors' own terms."""
     try:
         resolved, plan = plan_vector(vector, sandbox.evaluate)
     except SpecError as error:
         return refusal_of(error)
     except CliError:
-        return {"error": "schema"}  # -P itself is wrong
+        return {"error": "schema"}  # the -P option itself is wrong
     declared = {io["name"] for io in vector.get("inputs", ())}
     return {
         "inputs": {name: value for name, value in resolved.inputs.items() if name in declared},
@@ -43,7 +43,7 @@ def agrees(found: dict[str, Any], expected: dict[str, Any]) -> bool:
         for key, value in expected.items()
         if key in ("inputs", "contexts", "outputs", "args", "init")
     }
-    if "init" in facts:  # the measured agent had a default store, and named it
+    if "init" in facts:  # the measured agent had a default store with a name
         facts["init"] = [
             {k: v for k, v in step.items() if (k, v) != ("connection", "store")}
             for step in facts["init"]
@@ -52,7 +52,7 @@ def agrees(found: dict[str, Any], expected: dict[str, Any]) -> bool:
 
 
 def _plain(key: str, value: Any) -> Any:
-    """An output without a value is absent with us and null in the vectors."""
+    """We omit an output without a value; the vectors have it as null."""
     return without_nulls(value) if key == "outputs" else value
 
 

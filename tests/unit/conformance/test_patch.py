@@ -1,5 +1,5 @@
-"""A component, an operation and preset files laid over each other, as the published package was
-measured to do it.
+"""A component, an operation and preset files are merged as the published package was measured to do
+it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from opstrand.spec.polyaxonfile import parse_component, parse_operation, wrap
 
 
 def compile_vector(vector: Mapping[str, Any]) -> dict[str, Any]:
-    """The compiled operation's fields in the vectors' own terms."""
+    """Return the compiled operation's fields in the vectors' own terms."""
     component = parse_component(vector["component"])
     if vector["operation"] is None:
         operation = wrap(component)
@@ -41,8 +41,8 @@ def lookup(compiled: Any, path: str) -> Any:
 
 
 def spell(path: str, value: Any) -> Any:
-    """Both sides in one spelling: full params, declarations with a default are optional, tags as a
-    list, no nulls.
+    """Return both sides in one spelling: full params, declarations with a default are optional,
+    tags as a list, no nulls.
     """
     if path == "params":
         return {

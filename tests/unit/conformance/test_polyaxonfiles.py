@@ -1,4 +1,4 @@
-"""The documentation's own files: accepted or refused, and compiled, as they are known to be."""
+"""The documentation's own files are accepted or refused, and compiled, as the index says."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ FILES = {
 
 
 def validate_one(name: str) -> dict[str, Any]:
-    """What the index says of a file: whether it is accepted, whether it compiles, and as what."""
+    """Return what the index says of a file: whether it is accepted, whether it compiles, and as
+    what.
+    """
     document = parse_document((FOLDER / "polyaxonfiles" / name).read_bytes(), source=name)
     operation = parse_polyaxonfile(document.data, document=document)
     try:

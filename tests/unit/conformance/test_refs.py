@@ -73,7 +73,7 @@ def compile_params(params: Mapping[str, Any], inputs: Any = (), **operation: Any
 
 
 def validate_one(vector: Mapping[str, Any]) -> bool:
-    """Whether the operation of a static vector is accepted, without a look at any run."""
+    """Return whether the operation of a static vector is accepted, without looking at any run."""
     try:
         compiled = compile_params(
             {"p": vector["param"]}, vector.get("inputs", ()), **vector.get("operation", {})
@@ -149,7 +149,7 @@ RUNS = [
 
 
 def fill(value: Any) -> Any:
-    """A vector with the runs' real uuids."""
+    """Put the runs' real uuids into a vector."""
     text = json.dumps(value)
     for index, run in enumerate(RUNS):
         text = text.replace(f"<run{index}>", run.uuid)

@@ -1,5 +1,5 @@
-"""Templates everywhere they may stand: containers, `run`, operation fields, conditions, files, and
-what a sandbox must refuse.
+"""Templates in every place: containers, `run`, operation fields, conditions, files; and what a
+sandbox must refuse.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NOT_RENDERED = ("name", "description", "tags")
 
 
 def observe(vector: dict[str, Any], sandbox: Sandbox) -> dict[str, Any]:
-    """The outcome in the vectors' own terms."""
+    """Return the outcome in the vectors' own terms."""
     uuid = re.search(r"globals.uuid is (\w{32})", vector.get("note", ""))
     try:
         _, plan = plan_vector(vector, sandbox.evaluate, uuid[1] if uuid else None)
@@ -57,7 +57,7 @@ def agrees(found: dict[str, Any], expected: dict[str, Any]) -> bool:
         for key, value in expected.items()
         if key not in ("why", "either", "rendered", "message", "stage")
     }
-    if "init" in facts:  # the measured agent had a default store, and named it
+    if "init" in facts:  # the measured agent had a default store with a name
         facts["init"] = [
             {k: v for k, v in step.items() if (k, v) != ("connection", "store")}
             for step in facts["init"]

@@ -25,13 +25,13 @@ from opstrand.spec.document import parse_document
 from opstrand.spec.io import IO
 from opstrand.spec.params import Param
 
-#: Vectors whose declaration has a default that the file does not show: it is what null becomes.
+#: Vectors whose declaration has a default that the file does not show: null becomes this value.
 DEFAULTS = {"types-0959": 5, "types-0962": "d", "types-0966": True, "types-0971": [1]}
 IDENTITY = Identity("d1410a914d18457589b91926d8c23db4", "run-1", "demo")
 
 
 def bind_vector(vector: dict[str, Any]) -> dict[str, Any]:
-    """The outcome of one vector in the vectors' own terms."""
+    """Return the outcome of one vector in the vectors' own terms."""
     declared = {
         key: vector[key]
         for key in ("type", "isList", "isOptional", "validation", "options")
@@ -48,7 +48,7 @@ def bind_vector(vector: dict[str, Any]) -> dict[str, Any]:
         io = IO.model_validate({"name": "x", **declared})
         if isinstance(value, str) and is_template(
             value
-        ):  # the value is bound as it is; that it is rendered first is another test's
+        ):  # the value is bound unrendered; another test renders it first
             return {"value": bind(value, Slot("x", "inputs", io, "literal", "params.x"))}
         compiled = Compiled(
             name=None, kind="job", run={}, inputs=(io,), params={"x": Param(value=value)}

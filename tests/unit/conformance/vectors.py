@@ -1,5 +1,5 @@
-"""The conformance vectors as test cases: what is wanted of each, and how a result is compared with
-it.
+"""The conformance vectors as test cases: the expected results, and how a result is compared with
+them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from opstrand.errors import SpecError
 
 FOLDER = Path(__file__).resolve().parents[2] / "conformance"
 
-#: The vectors' error classes, by our reasons.
+#: Our reasons -> the vectors' error classes.
 CLASSES = {
     "ParamRequired": "required",
     "ParamInvalid": "convert",
@@ -36,15 +36,15 @@ CLASSES = {
 
 
 def load(name: str) -> dict[str, Any]:
-    """One file of vectors, whole."""
+    """Return one file of vectors."""
     loaded: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     return loaded
 
 
 def select(name: str, prefix: str = "") -> list[Any]:
-    """The vectors of a file as test parameters, by their own ids.
+    """Return the vectors of a file as test parameters, by their own ids.
 
-    One that was decided against must differ: else the decision is stale.
+    A vector that was decided against must differ: otherwise the decision is stale.
     """
     vectors = [vector for vector in load(name)["vectors"] if vector["id"].startswith(prefix)]
     return [pytest.param(vector, id=vector["id"], marks=_marks(vector["id"])) for vector in vectors]
@@ -56,9 +56,8 @@ def _marks(vector_id: str) -> tuple[pytest.MarkDecorator, ...]:
 
 
 def wanted(vector: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The results that are right:
-
-    `better` if there is one, else `expect`; both where either will do.
+    """Return the correct results: `better` if there is one, else `expect`; both if either is
+    accepted.
     """
     better = vector.get("better")
     if better is None:
@@ -71,19 +70,19 @@ def classify(error: SpecError) -> str:
 
 
 def is_refusal_only(vector: Mapping[str, Any]) -> bool:
-    """Where 2.18 crashed, only a refusal that names the input is asked for, of whatever class."""
+    """Return whether any refusal that names the input is accepted, because 2.18 crashed."""
     return vector["expect"].get("error") == "internal"
 
 
 def without_nulls(value: Any) -> Any:
-    """A value as 2.18 and we spell it alike: what is null was not said."""
+    """Return a value in the spelling that 2.18 and we share: a null is left out."""
     if isinstance(value, Mapping):
         return {key: without_nulls(item) for key, item in value.items() if item is not None}
     return [without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def same(found: Any, expected: Any) -> bool:
-    """Equality that tells true from 1, and 1.0 from 1 only where a text would show it."""
+    """Compare with types: true differs from 1, and 1.0 from 1 only if a text would show it."""
     if isinstance(found, bool) != isinstance(expected, bool):
         return False
     if isinstance(found, Mapping) and isinstance(expected, Mapping):
@@ -98,7 +97,7 @@ def same(found: Any, expected: Any) -> bool:
 
 
 def identity_of(run: Mapping[str, Any], uuid: str | None = None) -> Identity:
-    """The measured run's facts."""
+    """Return the identity of the measured run."""
     return Identity(
         uuid=uuid or run["run_uuid"],
         name=run["run_name"],
@@ -112,6 +111,6 @@ def identity_of(run: Mapping[str, Any], uuid: str | None = None) -> Identity:
 
 
 def missing_ids(names: Iterable[str]) -> set[str]:
-    """Ids that were decided against and are in none of these files."""
+    """Return ids that were decided against and are in none of these files."""
     known = {vector["id"] for name in names for vector in load(name)["vectors"]}
     return {one for one in DECIDED_AGAINST if one.partition("-")[0] in names} - known

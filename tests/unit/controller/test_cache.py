@@ -1,5 +1,5 @@
-"""The cache: the newest body wins, who waits is woken when it matters, and what is gone is known to
-be gone.
+"""The cache: the newest body wins, waiting keys are woken when it matters, and deleted objects are
+known to be gone.
 """
 
 from __future__ import annotations
@@ -160,8 +160,8 @@ def test_what_a_full_list_lacks_is_asked_about() -> None:
 
 
 def test_a_name_that_is_taken_again_is_another_run() -> None:
-    """The deletion was missed: nobody may read the new run under the old one's uuid, and who waits
-    for the old one hears of its end.
+    """The deletion was missed: the new run must not be read under the old one's uuid, and a run
+    that waits for the old one is told of its end.
     """
     cache = Cache()
     old = UID.replace("-", "")

@@ -1,6 +1,4 @@
-"""A machine's clock is set while runs wait: no wait is longer than it was meant to be, and nothing
-ends because of it.
-"""
+"""A machine's clock is set while runs wait: no wait gets longer, and nothing ends because of it."""
 
 from __future__ import annotations
 
@@ -32,16 +30,15 @@ POOL = Pool(modules=(MODULE,))
 
 @pytest.fixture(scope="module", autouse=True)
 async def workers() -> AsyncIterator[None]:
-    """Closed while the loop still runs: it watches their sockets."""
+    """Close the workers while the loop still runs: it watches their sockets."""
     yield
     POOL.close()
     await asyncio.sleep(0.1)
 
 
 class Machine:
-    """What its clocks say:
-
-    `passed` seconds went by, and somebody has set the wall clock `ahead` by some.
+    """The clocks of a machine: `passed` seconds went by, and the wall clock is set `ahead` by some
+    seconds.
     """
 
     def __init__(self) -> None:
@@ -54,7 +51,7 @@ class Machine:
         return NOON + timedelta(seconds=self.passed + self.ahead)
 
     def true(self, seconds: float = 0) -> str:
-        """The time on the other machines."""
+        """Return the time on the other machines."""
         return (NOON + timedelta(seconds=self.passed + seconds)).isoformat()
 
 
@@ -78,8 +75,8 @@ class Operator:
         return await reconcile(KEY, world=self.world, clock=self.machine.wall, is_parked=True)
 
     async def settle(self, seconds: float, until: tuple[str, ...] = ()) -> str:
-        """The phase after so many seconds, or as soon as it is one of these; looked at whenever it
-        asks to be.
+        """Reconcile whenever the run asks for it; return the phase after this many seconds, or as
+        soon as it is one of `until`.
         """
         deadline = self.machine.passed + seconds
         while True:
@@ -117,7 +114,7 @@ async def pod_of(kube: MemoryKube, number: int = 0) -> Manifest:
 async def mark(
     kube: MemoryKube, machine: Machine, number: int = 0, *, started: float, code: int | None = None
 ) -> None:
-    """The attempt's Pod runs since so many seconds ago, or has just ended so."""
+    """Mark the attempt's Pod as running for this many seconds, or as just ended."""
     began = machine.true(-started)
     state = {"running": {"startedAt": began}}
     if code is not None:
@@ -135,8 +132,8 @@ async def mark(
 async def fail_once(
     machine: Machine, *, ahead: float, about: str = "", **termination: Any
 ) -> tuple[MemoryKube, Operator]:
-    """A run whose first attempt failed, seen by an operator whose clock is ahead by so much at that
-    moment.
+    """Return a run whose first attempt failed, seen by an operator whose clock was ahead by this
+    much at that moment.
     """
     kube = await begin(machine, termination={"maxRetries": 1, **termination}, description=about)
     operator = Operator(kube, machine)

@@ -1,5 +1,5 @@
 """Two operators over one cluster, one of them behind; and a cluster that fails between a write and
-the act that follows it.
+the action that follows it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def operation(name: str, **spec: Any) -> Manifest:
 
 
 class Operator:
-    """One operator's own view of the cluster; it sees no more than `see` shows it, and the answers
-    to its own requests.
+    """One operator's own view of the cluster: what `see` shows it, and the answers to its own
+    requests.
     """
 
     def __init__(self, kube: MemoryKube, **settings: Any) -> None:
@@ -48,18 +48,18 @@ class Operator:
 
 
 class Cluster(MemoryKube):
-    """In memory; deletions fail while `breaks` is set.
+    """A cluster in memory; deletions fail while `breaks` is set.
 
-    `meanwhile` happens once, just before the next patch arrives.
+    `before_patch` runs once, just before the next patch arrives.
     """
 
     def __init__(self) -> None:
         super().__init__(lambda *_: None)
         self.breaks = False
-        self.meanwhile: Callable[[], Awaitable[Any]] | None = None
+        self.before_patch: Callable[[], Awaitable[Any]] | None = None
 
     async def json_patch(self, resource: Resource, *arguments: Any, **options: Any) -> Manifest:
-        act, self.meanwhile = self.meanwhile, None
+        act, self.before_patch = self.before_patch, None
         if act is not None:
             await act()
         return await super().json_patch(resource, *arguments, **options)
@@ -83,7 +83,7 @@ class Cluster(MemoryKube):
 
 
 async def begin(kube: Cluster) -> Operator:
-    """An operator whose run "a" has a Pod that runs, and that has seen as much."""
+    """Return an operator whose run "a" has a running Pod, and that has seen it."""
     operator = Operator(kube)
     await kube.create(OPERATIONS, "ns", operation("a"))
     await operator.see()
@@ -108,7 +108,7 @@ HOPELESS = main_state("Pending", waiting={"reason": "InvalidImageName", "message
 
 
 async def test_who_is_behind_does_not_take_a_frozen_run_back_to_waiting() -> None:
-    """Its first write held no guard: inputs, Pod name and what the run had reported were gone."""
+    """Before, its first write had no guard: inputs, Pod name and the run's reports were lost."""
     kube = Cluster()
     await kube.create(OPERATIONS, "ns", operation("b", params=ASKS_A))
     ahead, behind = Operator(kube), Operator(kube)
@@ -170,7 +170,7 @@ async def test_who_is_behind_does_not_count_a_failure_twice() -> None:
 
 
 async def test_who_finds_out_by_a_conflict_tells_those_who_wait() -> None:
-    """The watch has nothing newer to say after it: they would wait for ever."""
+    """The watch has no newer event after the conflict: the others would wait for ever."""
     kube = Cluster()
     await kube.create(OPERATIONS, "ns", operation("a"))
     await kube.create(OPERATIONS, "ns", operation("b", params=ASKS_A))
@@ -228,8 +228,8 @@ async def test_a_run_that_is_over_lets_no_pod_of_its_own_run_on_and_leaves_other
 
 
 async def test_a_pod_that_ends_while_it_is_being_stopped_is_looked_at() -> None:
-    """The answer to the patch has its end; the watch's word of it is older than that, and taken for
-    old news.
+    """The answer to the patch has the Pod's end; the event of the watch is older, and is ignored as
+    old.
     """
     kube = Cluster()
     operator = await begin(kube)
@@ -239,9 +239,10 @@ async def test_a_pod_that_ends_while_it_is_being_stopped_is_looked_at() -> None:
     await operator.see()
 
     async def end_during_the_stop() -> None:
-        kube.meanwhile = lambda: kube.mark(ENDED)
+        kube.before_patch = lambda: kube.mark(ENDED)
 
-    kube.meanwhile = end_during_the_stop  # the first patch is the status, the second the Pod
+    # The first patch is of the status, the second of the Pod.
+    kube.before_patch = end_during_the_stop
     assert (await operator.run(A)).wake == {A}
     await operator.run(A)
     assert (await kube.status(A))["phase"] == "Succeeded"
@@ -259,9 +260,9 @@ async def test_what_is_asked_for_during_a_write_is_heard_in_its_answer() -> None
             {**body, "metadata": metadata, "spec": {**body["spec"], "control": {"stop": True}}},
         )
 
-    kube.meanwhile = ask_to_stop
+    kube.before_patch = ask_to_stop
     assert (await operator.run(A)).wake == {A}
-    assert (await operator.run(A)).wake == {A}  # the Pod's patch
+    assert (await operator.run(A)).wake == {A}  # the patch of the Pod
     assert (await kube.status(A))["phase"] == "Stopping"
     assert (await operator.run(A)).wake == set()
 
@@ -284,7 +285,7 @@ async def test_a_condition_that_the_api_adds_during_a_write_is_kept() -> None:
             OPERATIONS, {**body, "status": {**body["status"], "conditions": conditions}}
         )
 
-    kube.meanwhile = report
+    kube.before_patch = report
     assert (await operator.run(A)).again == 0
     await operator.run(A)
     status = await kube.status(A)

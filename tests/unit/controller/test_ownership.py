@@ -1,8 +1,8 @@
-"""What has the name of ours and is there already: adopted where it is exactly what would be made,
-and otherwise the end of the run.
+"""An object under one of our names exists already: it is adopted if it is exactly what would be
+made, and otherwise ends the run.
 
-Labels, annotations and owner references are copied into everything that is foreign here: anyone who
-may make a Pod can write them.
+Labels, annotations and owner references are copied into every foreign object here: any user who may
+make a Pod can write them.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ SUCCEEDED = {
 
 @pytest.fixture(scope="module", autouse=True)
 async def workers() -> AsyncIterator[None]:
-    """Closed while the loop still runs: it watches their sockets."""
+    """Close the workers while the loop still runs: it watches their sockets."""
     yield
     POOL.close()
     await asyncio.sleep(0.1)
 
 
 class Cluster(MemoryKube):
-    """In memory, without a kubelet and without Deployment controllers.
+    """A cluster in memory, without a kubelet and without Deployment controllers.
 
     The operator dies just before, or after, it makes such an object.
     """
@@ -127,7 +127,7 @@ class Operator:
                 self.world.cache.put(resource, body)
         clock = datetime.fromisoformat(now).astimezone(UTC)
         outcome = await reconcile(KEY, world=self.world, clock=lambda: clock)
-        if outcome.parked:  # large: decided in a worker
+        if outcome.parked:  # a large body is decided in a worker
             await reconcile(KEY, world=self.world, clock=lambda: clock, is_parked=True)
         return await self.kube.status()
 
@@ -146,7 +146,7 @@ async def begin(kind: str = "job", init: Any = None, **spec: Any) -> Cluster:
 
 
 async def die_before(kube: Cluster, resource: Resource) -> None:
-    """A run that is frozen, and an operator that died before it made the object."""
+    """Run an operator that freezes the run and dies before it makes the object."""
     kube.dies_before = resource
     with pytest.raises(KeyboardInterrupt):
         await Operator(kube).look()
@@ -161,14 +161,14 @@ async def die_after(kube: Cluster, resource: Resource) -> None:
 
 
 async def would_make(resource: Resource, kind: str = "job", init: Any = None) -> Manifest:
-    """What another cluster has after the same operation, with nothing of its own but the name."""
+    """Return what another cluster has after the same operation; only the name is the same."""
     kube = await begin(kind, init)
     await Operator(kube).look()
     return await kube.only(resource)
 
 
 async def plant(kube: Cluster, resource: Resource, made: Manifest) -> Manifest:
-    """The same object, forged to be the run's by its owner, its labels and its names."""
+    """Create the same object, forged to be the run's by its owner, its labels and its names."""
     body = await kube.get(OPERATIONS, *KEY)
     status = body["status"]
     text = copy.deepcopy(made)
@@ -286,7 +286,7 @@ async def test_who_made_the_pod_does_not_ask_what_it_is() -> None:
 
 
 async def test_a_pod_that_an_operator_of_another_version_made_is_adopted() -> None:
-    """Its image is the init container's, and that changes with every version."""
+    """Its image is the init container's, which changes with every version."""
     kube = await begin()
     await Operator(kube).look()
     await kube.store(PODS, {**await kube.only(PODS), "status": SUCCEEDED})
@@ -357,7 +357,7 @@ async def test_a_service_adopts_its_own_objects_alone(resource: Resource, is_sam
 
 
 def replica_of(deployment: Manifest, name: str) -> Manifest:
-    """A Pod as the controller of this Deployment makes it, and it serves."""
+    """Return a serving Pod as the controller of this Deployment makes it."""
     template = deployment["spec"]["template"]
     owner = {
         "apiVersion": "apps/v1",
@@ -386,8 +386,8 @@ def replica_of(deployment: Manifest, name: str) -> Manifest:
 async def test_replicas_count_once_their_deployment_is_known_to_be_the_runs(
     is_planted: bool,
 ) -> None:
-    """The operator died before it knew: another's Deployment may have come first, with Pods that
-    serve.
+    """The operator died before it knew: another user's Deployment may have been first, with Pods
+    that serve.
     """
     kube = await begin("service")
     await (die_before if is_planted else die_after)(kube, DEPLOYMENTS)

@@ -1,5 +1,5 @@
-"""The queue: one at a time per key, one more remembered, trouble backed off, nothing before its
-start.
+"""The queue: one reconcile per key at a time, one more remembered, backoff after trouble, nothing
+before its start.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ B: Key = ("ns", "b")
 
 
 class Recorder:
-    """A reconcile that notes its calls and does as it is told."""
+    """A reconcile function that records its calls and does what the test asks."""
 
     def __init__(self, *outcomes: Outcome | Exception, pause: float = 0.0) -> None:
         self.calls: list[Key] = []
@@ -165,8 +165,8 @@ async def test_a_server_that_asks_for_no_pause_is_given_one() -> None:
 
 @in_leaps
 async def test_trouble_may_last_for_days() -> None:
-    """Doubling as often as it was tried would end in a number too large for a float, and with it
-    the run's last try.
+    """A delay that doubles with each try would become too large for a float, and the run would not
+    be tried again.
     """
     queue = Queue(Recorder(), concurrency=1)
     assert [queue._next_backoff(A, None) for _ in range(3000)][-1] == 60.0
@@ -198,7 +198,7 @@ async def test_a_namespace_with_thousands_of_keys_delays_another_by_one_turn() -
 
 @in_leaps
 async def test_who_is_woken_overtakes_its_own_namespace_only() -> None:
-    """A namespace that wakes itself for ever would starve the others."""
+    """Otherwise a namespace that wakes itself for ever would starve the others."""
     reconcile = Recorder(*(Outcome(wake=frozenset({B, A})) for _ in range(50)), pause=0.01)
     queue = Queue(reconcile, concurrency=1)
     queue.start()
@@ -228,7 +228,7 @@ async def test_what_is_parked_holds_no_slot_and_one_of_its_lane_is_left_for_othe
 
 @in_leaps
 async def test_one_that_is_parked_and_is_settled_otherwise_is_not_done_again() -> None:
-    """A stop that was asked for needs no expensive decision."""
+    """A requested stop needs no expensive decision."""
     parked = Recorder(pause=1.0)
     queue = Queue(
         Recorder(Outcome(parked=True), Outcome(parked=True)),

@@ -1,5 +1,5 @@
-"""Keeping the cache true: lists that make up what a watch missed, patience at the start, and when
-the operator is in trouble.
+"""Keeping the cache true: lists that recover what a watch missed, patience at the start, and when
+the operator reports trouble.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def operation(name: str) -> Manifest:
 
 
 class Troubled(MemoryKube):
-    """A cluster in memory whose lists fail as they are told.
+    """A cluster in memory whose lists fail on request.
 
-    `asked` notes each list's namespace, and each GET.
+    `asked` records each list's namespace, and each GET.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Troubled(MemoryKube):
 
 
 class Bench:
-    """A Sync over such a cluster, and the keys that it gives to the queue."""
+    """A Sync over such a cluster, and the keys that it puts into the queue."""
 
     def __init__(self, **settings: Any) -> None:
         self.kube = Troubled()
@@ -252,7 +252,7 @@ async def test_a_watch_begins_at_the_first_list_and_lists_again_when_it_is_to_be
 def write_line(
     kind: str, version: str, labels: dict[str, str] | None = None, **metadata: str
 ) -> bytes:
-    """An event in the API server's own spelling."""
+    """Return an event in the API server's own spelling."""
     fixed = {
         "labels": labels or {},
         "name": "a",
@@ -294,7 +294,7 @@ def test_old_news_is_what_is_known_and_nothing_else(is_usual: bool) -> None:
         line("DELETED", "7"),
         line("ADDED", "7", namespace="other"),
         b'{"type":"BOOKMARK","object":{"kind":"Operation","metadata":{"resourceVersion":"7"}}}\n',
-        # What the text begins with speaks of another object.
+        # The beginning of the text names another object.
         line("MODIFIED", "9", labels={"name": "b", "resourceVersion": "8"}),
         line("MODIFIED", "9", labels={"namespace": "ns", "name": "a", "resourceVersion": "7"}),
     ]

@@ -181,7 +181,7 @@ def test_a_frozen_run_without_a_pod_gets_the_same_pod_again() -> None:
 
 
 def test_every_attempt_reads_the_values_as_they_are_stored() -> None:
-    """By the alphabet, and 1.0 is 1: the first attempt prints what a retry will."""
+    """Keys are sorted, and 1.0 is 1: the first attempt prints what a retry will print."""
     component = {
         "inputs": [{"name": "x", "type": "dict"}, {"name": "f", "type": "float"}],
         "run": {
@@ -454,7 +454,7 @@ FOREGROUND = {"deletionTimestamp": "2026-01-01T12:00:00Z", "finalizers": ["foreg
 
 
 def test_nothing_is_made_for_an_operation_that_is_being_deleted() -> None:
-    """Foreground deletion takes its Pod first: that is no lost Pod."""
+    """Foreground deletion deletes its Pod first: that is not a lost Pod."""
     new = decide(see(body(**FOREGROUND)))
     assert (phase(new), new.actions) == (("Stopped", "Stopped"), ())
     operation = started()
@@ -680,7 +680,9 @@ def test_at_most_once_can_be_asked_for(
 def test_each_run_has_the_budget_for_disruptions_that_the_setting_says(
     allowed: int, max_retries: int
 ) -> None:
-    """Of its own: what the user allows for failures of the program is not spent on lost Pods."""
+    """It is a budget of its own: lost Pods do not use up what the user allows for failures of the
+    program.
+    """
     spec = {"termination": {"maxRetries": max_retries}}
     operation, moment = started(**spec), NOW
     for number in range(allowed + 1):

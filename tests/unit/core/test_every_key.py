@@ -1,9 +1,9 @@
-"""Every key of every section does something, or is refused by its name, or `check` says that it
-does nothing.
+"""Every key of every section has an effect, or is refused by its name, or `check` notes that it has
+none.
 
-"Does something" is what the operator would create or write: the Pod (or a service's objects) and
-the status differ with the key and without it. What shows only elsewhere is in ELSEWHERE, each with
-where.
+An effect is a difference in what the operator would create or write: the Pod (or a service's
+objects) and the status differ with the key and without it. Keys with an effect elsewhere are in
+ELSEWHERE, each with its place.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from opstrand.spec.polyaxonfile import parse_operation
 from opstrand.spec.service import Service
 from opstrand.spec.shape import Shape, fields_of
 
-#: Values that differ from the default, where a key's example is the default.
+#: Values that differ from the default, for keys whose example is the default.
 INSTEAD: dict[str, Any] = {
     "run": {"kind": "job", "container": {"image": "other"}},
     "container": {"image": "other"},
@@ -77,7 +77,7 @@ _USER = {"uid": 5, "gid": 6, "username": "me"}
 _HTTP = {"http": {"path": "/", "port": 80}}
 _CULLED = {"culling": {"timeout": 60}, "probe": _HTTP}
 _DECLARED = {"type": "artifacts", "isOptional": True}
-#: Keys that mean something only beside others: without and with.
+#: Keys with a meaning only beside others: the file without and with the key.
 FILES: dict[str, tuple[File, File]] = {
     "outputs": (_PRINTS_Y, {**_PRINTS_Y, "outputs": [{"name": "y", "value": 1}]}),
     "strictParams": (
@@ -158,15 +158,15 @@ FILES: dict[str, tuple[File, File]] = {
         {**make_job(), "termination": {"culling": {"timeout": 60}}},
     ),
 }
-#: What a key that is there to be checked refuses, at the place of the value that it does not fit.
+#: The refusals of keys that only check a value, at the path of the value that does not fit.
 REFUSALS = {
     "strictParams": "params.y",
     "inputs.x.validation": "params.x",
     "inputs.x.options": "params.x",
 }
-#: Shortcuts that a note names by what they stand for.
+#: Shortcuts that a note names by their long form.
 SHORTCUTS = {"ports": "run.ports"}
-#: Keys whose effect is not in what is created first, and where it is.
+#: Keys without an effect on what is created first, and where their effect is.
 ELSEWHERE = {
     "version": "read and ignored, as every file has it: documented so",
     "kind": "tells an operation from a component",
@@ -185,7 +185,7 @@ ELSEWHERE = {
     "tests/unit/conformance/test_params.py",
 }
 
-#: Sections whose keys are not gone through here, and why.
+#: Sections whose keys are not tried here, and why.
 APART = {
     "Component": "an operation has the same keys",
     "Join": "values of other runs: tests/unit/core/resolving/test_resolve.py",
@@ -194,7 +194,7 @@ APART = {
     "Template": "a file to fill in is refused: tests/unit/core/compiling/test_compile.py",
     **dict.fromkeys(("Build", "Hook", "Event", "Mount", "Notification"), "refused as a whole"),
 }
-#: Keys whose sections are chosen by their kind, of which this version runs two.
+#: Keys whose sections are chosen by their kind; this version runs two kinds.
 BY_KIND = ("run", "schedule", "matrix")
 
 CASES = list(iter_cases(make_places(), INSTEAD, FILES))

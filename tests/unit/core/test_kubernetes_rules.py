@@ -1,5 +1,5 @@
-"""What Kubernetes refuses is refused by `check`, at its path, and nothing else is;
-tests/integration asks a real API server the same.
+"""`check` refuses what Kubernetes refuses, at its path, and nothing else; tests/integration
+compares with a real API server.
 """
 
 from __future__ import annotations

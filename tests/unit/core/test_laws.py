@@ -1,6 +1,4 @@
-"""What holds for all values: one result per run, results that survive a store, nothing but
-verdicts.
-"""
+"""Laws for all values: one result per run, results that survive a store, no error but SpecError."""
 
 from __future__ import annotations
 
@@ -141,7 +139,7 @@ UPSTREAMS: dict[Ref, Upstream | None] = {
 
 
 def verdict(call: Callable[[], Any]) -> Any:
-    """What a call gives, or the SpecError that it raises; anything else is a bug."""
+    """Return the result of a call, or the SpecError that it raises; any other error is a bug."""
     try:
         return call()
     except SpecError as error:
@@ -157,8 +155,8 @@ def attempt(compiled: Compiled) -> Resolved | Waiting | str:
 
 
 def store(value: Any) -> Any:
-    """What a cluster's store gives back: 1.0 is 1, and large numbers lose nothing but their
-    kind.
+    """Return what a cluster's store gives back: 1.0 is 1, and large numbers only change their
+    type.
     """
     if isinstance(value, dict):
         return {key: store(item) for key, item in value.items()}

@@ -1,5 +1,5 @@
-"""What `opstrand check` and the API say of an operation before it exists: all of it at once, and as
-early as it can be known.
+"""What `opstrand check` and the API report of an operation before it exists: everything at once,
+and as early as it can be known.
 """
 
 from __future__ import annotations

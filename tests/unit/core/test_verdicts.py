@@ -1,5 +1,5 @@
-"""Whatever is done to a documented file, what `check` and the API have for it is a verdict: never a
-bug, never a long wait.
+"""Whatever changes in a documented file, `check` and the API answer with a verdict: never a bug,
+never a long wait.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from opstrand.spec.polyaxonfile import parse_polyaxonfile
 
 TESTS = Path(__file__).resolve().parents[2]
 ROUNDS = 1500
-#: Values that stand where nobody expects them.
+#: Values in places where they are not expected.
 ODD: list[Any] = [
     *(
         None,
@@ -103,8 +103,8 @@ def at(value: Any, path: Path_) -> Any:
 
 
 def spoil(chance: random.Random, known: list[dict[str, Any]], keys: list[str]) -> dict[str, Any]:
-    """One of the files, with one to three things in it replaced, added, or taken from another
-    file.
+    """Return one of the files, with one to three things in it replaced, added, or taken from
+    another file.
     """
     spoiled = copy.deepcopy(chance.choice(known))
     for _ in range(chance.choice((1, 1, 2, 3))):

@@ -1,4 +1,6 @@
-"""An operator whose files say something else than at its start ends, to be started with that."""
+"""An operator ends when its files differ from those at its start, so that it is started again with
+the new ones.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing and copying: bytes, modes, folders, and what cannot be done in the user's words."""
+"""Writing and copying: bytes, modes, folders, and clear messages for what fails."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_everything_of_a_store(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("store")
 def test_a_volumes_own_root_is_nobodys_to_change(tmp_path: Path) -> None:
-    """It is root's, and whoever runs as somebody else may write into it and no more."""
+    """It belongs to root; a program that runs as another user may only write into it."""
     (tmp_path / "to").mkdir()
     (tmp_path / "to").chmod(0o1777)
     os.utime(tmp_path / "store", (1, 1))
@@ -139,7 +139,7 @@ def test_a_volumes_own_root_is_nobodys_to_change(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("store")
 def test_what_is_brought_twice_is_there_once_links_and_all(tmp_path: Path) -> None:
-    """Two steps may ask for the same, and Kubernetes may start an init container again."""
+    """Two steps may copy the same, and Kubernetes may start an init container again."""
     for _ in range(2):
         found = copy(
             tmp_path, dirs=[["run/outputs/model", "m"]], paths=[["run/outputs/model", "m"]]
@@ -148,8 +148,8 @@ def test_what_is_brought_twice_is_there_once_links_and_all(tmp_path: Path) -> No
 
 
 def test_a_file_that_is_for_reading_only_is_replaced_and_not_written_to(tmp_path: Path) -> None:
-    """The run's folder outlives an attempt where it is in a store, and two files may have one name
-    among the outputs.
+    """The run's folder in a store outlives an attempt, and two files among the outputs may have one
+    name.
     """
     write_file(file_step(chmod="0444"), str(tmp_path))
     copied, kept = tmp_path / "run/outputs/run.sh", tmp_path / "kept"
@@ -205,7 +205,7 @@ def test_a_full_volume_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(INITIALIZER.glob("*.py")), ids=lambda path: path.name)
 def test_the_initializer_is_python_3_9(path: Path) -> None:
-    """It may run in an image of the user's, where a step names one."""
+    """It may run in a user's image, if a step names one."""
     ast.parse(path.read_text(), feature_version=(3, 9))
 
 

@@ -1,4 +1,4 @@
-"""What a run may ask of git is what is listed, and nothing else."""
+"""A run may use exactly the listed flags, schemes and revisions of git."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_what_is_no_revision(revision: str) -> None:
         (["--shallow-since='2026-01-01 10:00'"], Flags(("--shallow-since=2026-01-01 10:00",))),
         (["--recurse-submodules=no"], Flags()),
         (["--experimental-fetch"], Flags()),
-        # As the published documentation has it.
+        # As in the published documentation.
         (
             ["--recursive", "-c http.sslVerify=false"],
             Flags((), (), settings=("-c", "http.sslVerify=false")),

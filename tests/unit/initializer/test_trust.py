@@ -1,4 +1,6 @@
-"""The init container waits for an API that has an authority of its own, and hands that to main."""
+"""The init container waits for an API that has its own authority, and gives that authority to
+main.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ class Healthy(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
-        """Not here."""
+        """Print nothing."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The cut of what is nested deeper than Python reads."""
+"""Objects that are nested deeper than Python can read are cut."""
 
 from __future__ import annotations
 

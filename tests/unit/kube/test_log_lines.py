@@ -1,4 +1,4 @@
-"""A log as it is read from an API server: whole lines, and no more of a line than was asked for."""
+"""A log as it is read from an API server: whole lines, and no more of a line than was requested."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOG = [b"first\nsec", b"ond\n\nx" + b"y" * 100_000, b"y" * 100_000 + b"\nlast, w
 
 @pytest.fixture
 async def api() -> AsyncIterator[KubeApi]:
-    """One path of an API server: a log that comes in pieces."""
+    """Serve one path of an API server: a log that arrives in pieces."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()

@@ -1,4 +1,4 @@
-"""Names that others write stay one part of a URL's path, in every request of the session to the API
+"""Names that users write stay one part of a URL's path, in every request of the session to the API
 server.
 """
 
@@ -54,7 +54,7 @@ async def carry(api: KubeApi, namespace: str, name: str) -> None:
     await forward(api, namespace, name, 80, reader=reader, writer=None)  # type: ignore[arg-type]
 
 
-#: Each way to name something, and how many parts follow the namespace: names are one part each.
+#: Each request that names something, and the parts after the namespace: a name is one part.
 REQUESTS: dict[str, tuple[Ask, list[str]]] = {
     "get": (lambda api, place, name: api.get(OPERATIONS, place, name), ["operations", "NAME"]),
     "list": (lambda api, place, _: api.list(OPERATIONS, place), ["operations"]),
@@ -84,7 +84,9 @@ REQUESTS: dict[str, tuple[Ask, list[str]]] = {
 
 @pytest.fixture
 async def asked(tmp_path: Path) -> AsyncIterator[tuple[KubeApi, list[str]]]:
-    """A server that refuses everything, and the paths that it was asked for, as they came."""
+    """Yield a client of a server that refuses everything, and the paths of its requests as they
+    arrived.
+    """
     paths: list[str] = []
 
     async def refuse(request: web.BaseRequest) -> web.Response:
@@ -133,7 +135,7 @@ async def test_a_name_is_one_part_of_every_path(
 
 
 def test_every_request_that_names_something_is_swept() -> None:
-    """Of the session, whatever has a namespace, a name or a Pod among its arguments."""
+    """That is every method of the session with a namespace, a name or a Pod among its arguments."""
     named = {
         name
         for name, method in inspect.getmembers(KubeApi, inspect.isfunction)

@@ -1,4 +1,4 @@
-"""How credentials are found: as kubectl would, whatever the kubeconfig says."""
+"""How credentials are found: as kubectl does it, whatever the kubeconfig says."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def test_of_several_files_the_first_that_names_a_context_has_the_say(
 
 
 async def test_a_name_for_the_certificate_is_the_one_that_is_checked(tmp_path: Path) -> None:
-    """An API server behind a tunnel: the address is not what its certificate says."""
+    """An API server behind a tunnel: its certificate does not have the address."""
     authority = Authority(tmp_path / "pki", "ca")
     pair = authority.issue("server", "/CN=server", ["cluster.example"])
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -154,9 +154,7 @@ async def test_a_login_is_made_again_and_whatever_it_gives_the_session_ends_well
 
 
 def test_a_user_without_a_home_has_credentials_all_the_same(tmp_path: Path) -> None:
-    """As in a container that runs as any number: the package asks for a home as soon as it is
-    imported.
-    """
+    """A container may run as any user number; the official package looks for a home at import."""
     code = (
         "import os, pwd; os.environ.pop('HOME', None)\ndef nobody(uid): raise "
         "KeyError(uid)\npwd.getpwuid = nobody\n"

@@ -1,4 +1,4 @@
-"""A container's variables on a laptop: a kubelet's order and rules, and nothing that is silently
+"""A container's variables on a laptop: in a kubelet's order and by its rules, and none is silently
 empty.
 """
 

@@ -1,4 +1,4 @@
-"""Every key that changes a Pod changes a process here too, or is refused, or is said to be left
+"""Every key that changes a Pod changes a local process too, or is refused, or is reported as left
 out.
 """
 
@@ -13,8 +13,7 @@ from tests.support.every_key import Case, find_outcome, iter_cases, make_job, ma
 from opstrand.core.planning.connections import EMPTY
 from opstrand.local.limits import ignored_parts, refuse_pod
 
-#: Values that differ from the default; keys of sections that stand in no Pod are no matter of this
-#: test.
+#: Values that differ from the default. Keys of sections that are in no Pod do not matter here.
 INSTEAD: dict[str, Any] = {
     "run": {"kind": "job", "container": {"image": "other"}},
     "container": {"image": "other"},
@@ -22,7 +21,7 @@ INSTEAD: dict[str, Any] = {
     "plugins.docker": True,
     "plugins.shm": False,
 }
-#: What a process has as a Pod has it, as far as it is seen in a Pod.
+#: What a process has in common with a Pod, as far as the Pod shows it.
 _HAS = ("command", "args", "env", "workingDir", "ports")
 CASES = [
     case
@@ -37,7 +36,7 @@ def find_pod(case: Case, *, given: bool) -> dict[str, Any] | None:
 
 
 def drop_what_works(pod: dict[str, Any]) -> dict[str, Any]:
-    """What a process has not: the rest of the Pod, without our own parts."""
+    """Return what a process does not have: the rest of the Pod, without our own parts."""
     spec = pod["spec"]
     pod["metadata"].pop("labels")
     spec.pop("activeDeadlineSeconds", None)
@@ -59,7 +58,7 @@ def test_what_a_process_cannot_have_is_refused_or_said(case: Case) -> None:
     given, without = find_pod(case, given=True), find_pod(case, given=False)
     if given is None or without is None:
         return  # refused, or a service's: its Pod is made of the same parts
-    # Where a sidecar or a container of an init step is refused as a whole, its keys are.
+    # A sidecar or a container of an init step that is refused as a whole refuses its keys.
     is_whole = case.path.startswith(("run.sidecars[0]", "run.init[0].container")) and refuse_pod(
         without, {}
     )

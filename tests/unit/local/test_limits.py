@@ -1,5 +1,5 @@
-"""What a laptop makes of a Pod, key by key: it has a meaning here, it is left out with a word, or
-it is refused.
+"""What a laptop makes of a Pod, key by key: the key has a meaning, or is left out with a note, or
+is refused.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def mounts(
     return pod({"volumeMounts": [{"name": name, "mountPath": place, **more}]}, volumes=volumes)
 
 
-#: What these do is shown by the tests of processes.
+#: The tests of processes show what these do.
 MEANINGFUL = {"name", "command", "args", "env", "ports", "terminationMessagePolicy"}
 WRONG: dict[str, Any] = {
     "volumeMounts": [{"name": "opstrand-other", "mountPath": "/x"}],

@@ -1,5 +1,5 @@
-"""The folder of local runs under several writers: whatever they do at once, nothing is lost, and
-every reader reads a whole run.
+"""The folder of local runs under several writers: nothing is lost, and every reader reads a whole
+run.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def create(records: Records, claims: Claims, name: str = "a", **more: Any) -> di
     return records.create(body(name, **more), claim=claims.claim, is_void=never)
 
 
-#: Counts up by its share, and adds keys of its own, as many processes do.
+#: Increases a shared counter and adds its own keys, in competition with other processes.
 WRITER = """
 import sys
 from pathlib import Path
@@ -126,7 +126,7 @@ def test_a_name_is_had_once(tmp_path: Path) -> None:
     assert newer["metadata"]["generation"] == 1
 
 
-#: Waits for a file, so that several begin at once, and holds what it has until its input ends.
+#: Waits for a file, so that several start at once, and holds its claim until its input ends.
 CREATOR = """
 import os, sys, time
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""Who asked what, in annotations; and whom the API may impersonate: only with everything that could
-narrow the user's rights.
+"""Annotations record who requested what; and the API impersonates a user only with everything that
+could narrow the user's rights.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def test_what_the_api_server_adds_by_itself_is_not_named() -> None:
         {"scopes.example.com": ("read", "list")},
     )
     assert (groups_of(ACCOUNT), extra_of(ACCOUNT)) == ([], {})
-    # As soon as one group is named, it adds none of an account's.
+    # Once one group is named, the API server adds none of an account's groups.
     more = Identity(ACCOUNT.name, groups=(*ACCOUNT.groups, "extra"))
     assert groups_of(more) == ["system:serviceaccounts", "system:serviceaccounts:ns", "extra"]
 

@@ -1,4 +1,4 @@
-"""Group commit: when a write goes out, and who is answered by which."""
+"""Group commit: when a write is sent, and which write answers which request."""
 
 import asyncio
 import itertools
@@ -25,7 +25,7 @@ class Store:
     async def __call__(self, _: Key, edit: Edit) -> int:
         self.writes.append((asyncio.get_running_loop().time(), edit))
         await asyncio.sleep(self.seconds)
-        patch_ops(edit, {"metadata": {}, "status": {}})  # raises TooLarge
+        patch_ops(edit, {"metadata": {}, "status": {}})  # this raises TooLarge
         if self.error is not None:
             raise self.error
         return len(self.writes)
@@ -48,7 +48,7 @@ async def test_what_piles_up_goes_together_and_the_last_wins() -> None:
     answers = await asyncio.gather(
         *(commits.submit(RUN, outputs(**{f"k{n % 3}": n})) for n in range(300))
     )
-    # all of them came before the first write was out: one write
+    # all of them arrived before the first write was sent: one write
     assert set(answers) == {1}
     assert store.writes[0][1] == outputs(k0=297, k1=298, k2=299)
 

@@ -1,4 +1,4 @@
-"""The picture of all runs: the newest wins, whatever the order in which it is told."""
+"""The index of all runs: the newest body wins, whatever the order of arrival."""
 
 import asyncio
 from typing import Any
@@ -30,7 +30,7 @@ def test_a_name_that_is_taken_again_is_another_run() -> None:
     index.put(body(12, uid="b" * 32))
     assert index.find("p", UUID) is None
     assert index.find("p", "b" * 32) is not None
-    index.drop(body(11))  # told late
+    index.drop(body(11))  # arrives late
     assert index.find("p", "b" * 32) is not None
 
 

@@ -92,7 +92,7 @@ SECOND = "2026-01-02T03:04:05.000000000"
             b"2026-01-02T03:04:05Z \x00 \x1b[1m \xe2\x80\xa8 \xed\xa0\x80\r",
             LogLine(f"{SECOND}Z", "\x00 \x1b[1m \u2028 \ufffd\ufffd\ufffd\r"),
         ),
-        # A kubelet says so with 200 and no time, in the log's place.
+        # A kubelet reports this with 200 and no time, in place of the log.
         (
             b"unable to retrieve container logs for containerd://4f0c",
             LogLine("", "unable to retrieve container logs for containerd://4f0c"),

@@ -1,5 +1,5 @@
-"""The API's own watch: on bad days it begins anew, without a storm and without sleeping longer for
-every bad day there was.
+"""The API's own watch reopens after errors, without a storm and without pauses that grow with every
+error of the past.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from opstrand.runs.live import ClusterRuns
 
 
 class Cluster:
-    """An API server whose watches end as it is told to: with an error, or in peace, after so many
+    """An API server whose watches end as the test asks: with an error, or in order, after this many
     seconds.
     """
 
@@ -60,4 +60,4 @@ async def test_watches_that_end_at_once_make_no_storm(end: Exception | None) -> 
 async def test_a_watch_that_lived_is_followed_by_the_next_at_once() -> None:
     api_server = Cluster(Unreachable("reset", status=0), lives=59)
     await watch_for(api_server, 3600)
-    assert len(api_server.watches) >= 59  # growing pauses would leave fewer
+    assert len(api_server.watches) >= 59  # pauses that grow would leave fewer

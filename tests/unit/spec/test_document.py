@@ -1,4 +1,4 @@
-"""Text to data: what is read, what is refused, and the line of everything."""
+"""From text to data: what is read, what is refused, and the line of everything."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from opstrand.errors import MAX_PROBLEMS, SpecError
 from opstrand.spec.document import MAX_BYTES, parse_document
 from opstrand.spec.yaml_reader import MAX_DEPTH
 
-#: Far more of the processor than one small text takes.
+#: Far more CPU seconds than one small text takes.
 SECONDS = 2.0
 ECHO = """\
 version: 1.1
@@ -185,7 +185,7 @@ _TEXTS = st.text(
     st.booleans(),
 )
 def test_what_json_writes_is_read_as_it_is(data: Any, is_ascii: bool) -> None:
-    """JSON writes a character beyond 16 bits as two halves where it writes ASCII alone."""
+    """A JSON writer that only uses ASCII writes a character beyond 16 bits as two halves."""
     text = json.dumps({"a": data}, ensure_ascii=is_ascii).replace("\x7f", "\\u007f")
     assume(not reason_of(text) or is_ascii)
     assert parse_document(text).data["a"] == data

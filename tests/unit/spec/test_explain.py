@@ -1,4 +1,4 @@
-"""Help on fields, made of the models."""
+"""Help on fields, generated from the models."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Data to a checked file: kinds, unknown keys, types, templates, and every problem at once with its
-line.
+"""From data to a checked file: kinds, unknown keys, types, templates, and every problem at once
+with its line.
 """
 
 from __future__ import annotations
@@ -347,7 +347,7 @@ def _example_of(shape: Shape) -> Any:
 
 
 def _sections() -> list[Any]:
-    """Every section that can be reached from an operation, by name."""
+    """Return every section that can be reached from an operation, by name."""
     found: dict[str, Any] = {}
     todo: list[Any] = [Operation]
     while todo:
@@ -392,7 +392,7 @@ _scalars = st.one_of(
     st.floats(),
     st.sampled_from(["a", "{{ a }}", "1", "job", "ops.a"]),
 )
-#: Far more of the processor than one small file takes.
+#: Far more CPU seconds than one small file takes.
 SECONDS = 2.0
 _keys = st.sampled_from(
     [
@@ -440,9 +440,7 @@ _kinds = st.sampled_from(["component", "operation", "job", "dag", "grid", "cron"
 def test_any_data_is_an_operation_or_a_spec_error(
     data: dict[str, Any], kind: Any, run: Any
 ) -> None:
-    """And so is what becomes of it: nothing else is ever raised, on the way to a compiled
-    operation.
-    """
+    """The same holds on the way to a compiled operation: no other error is ever raised."""
     if kind is not None:
         data = {**data, "kind": kind}
     if run is not None and isinstance(data.get("run"), dict):

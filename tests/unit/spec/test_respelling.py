@@ -1,5 +1,5 @@
-"""Other spellings that can mean one thing only: read as documented everywhere, noted, and refused
-where they contradict.
+"""Other spellings with only one possible meaning: read as the documented ones everywhere, noted,
+and refused if they contradict.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from opstrand.spec.validation import validate
 
 File = Mapping[str, Any]
 JOB: dict[str, Any] = {"kind": "job", "container": {"image": "busybox", "command": ["true"]}}
-#: The same, as documented and otherwise.
+#: Each pair: the documented spelling and another one.
 SAME: dict[str, tuple[File, File]] = {
     "a root key": ({"isApproved": False, "run": JOB}, {"is_approved": False, "run": JOB}),
     "a root key with text": ({"isApproved": False, "run": JOB}, {"is_approved": "no", "run": JOB}),
@@ -107,7 +107,7 @@ SAME: dict[str, tuple[File, File]] = {
         },
     ),
 }
-#: A patch is an open mapping until it meets the runtime, and a template is one until it is
+#: A patch is an open mapping until it is merged into the runtime, and a template is one until it is
 #: rendered.
 _LATER = ("below a key that is one", "what a template makes")
 EARLY = {name: pair for name, pair in SAME.items() if name not in _LATER}
@@ -115,7 +115,9 @@ EARLY = {name: pair for name, pair in SAME.items() if name not in _LATER}
 
 @pytest.mark.parametrize(("documented", "other"), SAME.values(), ids=SAME)
 def test_one_meaning(documented: File, other: File) -> None:
-    """The same Pod and the same status, which are those of a real boolean and a real number."""
+    """Both give the same Pod and the same status, which are those of a real boolean and a real
+    number.
+    """
     expected, found = find_outcome(documented), find_outcome(parse_operation(other).written)
     assert (found.manifests, found.status, found.is_refused) == (
         expected.manifests,
@@ -126,8 +128,8 @@ def test_one_meaning(documented: File, other: File) -> None:
 
 @pytest.mark.parametrize(("documented", "other"), EARLY.values(), ids=EARLY)
 def test_what_is_stored_is_as_documented(documented: File, other: File) -> None:
-    """By the command line, by POST and as a preset: the cluster's own readers know the documented
-    keys alone.
+    """By the command line, by POST and as a preset: the cluster's own readers only know the
+    documented keys.
     """
     text = json.dumps({"kind": "operation", **other})
     assert read_submission([parse_document(text)], ()).spec == {"kind": "operation", **documented}
@@ -183,7 +185,7 @@ def test_check_names_the_documented_spelling_and_the_line_of_the_other(tmp_path:
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
 def test_a_key_in_both_spellings_is_refused(section: type[Section]) -> None:
-    """Whichever stands first, whatever the values."""
+    """This holds whichever is first, and whatever the values are."""
     for key in written_keys(section):
         other = other_spelling(key)
         for data in ({key: None, other: None}, {other: 1, key: 1}) if other != key else ():
@@ -209,8 +211,8 @@ def test_a_key_in_both_spellings_is_refused(section: type[Section]) -> None:
 def test_an_objects_own_keys_and_those_of_kubernetes_are_as_documented(
     data: File, path: str
 ) -> None:
-    """What the cluster reads of an object, or an order changes in it (`isApproved`), has one
-    name.
+    """What the cluster reads of an object, or what a control request changes in it (`isApproved`),
+    has one name.
     """
     with pytest.raises(SpecError) as caught:
         parse_operation(data, is_object=True)

@@ -36,9 +36,9 @@ SCALARS = st.one_of(
     st.text("0123456789_.:+-eExXobBaAfFnNyY~", max_size=12),
     st.text(max_size=12),
 )
-#: Far more of the processor than one small text takes.
+#: Far more CPU seconds than one small text takes.
 SECONDS = 2.0
-#: Where a scalar may stand, with what may be before it.
+#: Every place of a scalar, with the text that may be before it.
 PLACES = [
     "{}",
     "a: {}",

@@ -1,6 +1,6 @@
-"""What we print as YAML is read back the same by readers of YAML 1.1 and 1.2; by the real kubectl:
+"""Readers of YAML 1.1 and 1.2 read back what we print as YAML.
 
-`tests/cli/test_kubectl_yaml.py`.
+`tests/cli/test_kubectl_yaml.py` does the same with the real kubectl.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The fair line: groups in turn, each first in, first out, whatever is put in and taken out."""
+"""The fair queue: groups take turns, each is first in, first out, whatever is put in and taken
+out.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from opstrand.workers.fairness import FairLine
 
 
 def fill(*items: str) -> FairLine[str]:
-    """Items named after their group: "a1" is of group "a"."""
+    """Return items named after their group: "a1" is of group "a"."""
     line: FairLine[str] = FairLine()
     for item in items:
         line.add(item, item[0])

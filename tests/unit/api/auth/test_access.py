@@ -1,5 +1,5 @@
-"""A run's token against the routes: its own run until a minute after the end, what is around it,
-and else what its account may do.
+"""A run's token against the routes: its own run until a minute after the end, the runs around it,
+and otherwise what its account may do.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ POD = "echo-4f0c1a2b-0"
 
 
 class PodAuth:
-    """Every token is a Pod's name in quick-start; its uid is `pod-uid`.
+    """Every token is the name of a Pod in quick-start, with the uid `pod-uid`.
 
     Its account may do `allowed` in `project`.
     """
@@ -40,7 +40,7 @@ class PodAuth:
 
 
 class LaggingRuns(MemoryRuns):
-    """Knows each run as it was before the freeze until the keeper is asked."""
+    """Returns each run as it was before the freeze, until the API server itself is asked."""
 
     async def get(self, project: str, uuid: str, *, newest: bool = False) -> Body:
         body = await super().get(project, uuid)
@@ -54,8 +54,8 @@ class LaggingRuns(MemoryRuns):
 
 
 def named(name: str, digit: str, *, owner: str = "", **status: Any) -> dict[str, Any]:
-    """Another run of the project: its uuid is the digit 32 times, `owner` the uid of the pipeline
-    that made it.
+    """Return another run of the project: its uuid is the digit 32 times, `owner` the uid of the
+    pipeline that made it.
     """
     body = operation(
         uuid=digit * 32, pod={"name": f"{name}-{digit * 8}-0", "uid": "other"}, **status
@@ -78,8 +78,8 @@ def path_of(digit: str) -> str:
 
 
 async def neighbourhood(runs: MemoryRuns) -> MemoryRuns:
-    """`echo`, whose upstream is a, in the pipeline b, in the pipeline c; d is a sibling, e a
-    stranger, f the upstream of a.
+    """Add the runs around `echo`: its upstream is a, it is in the pipeline b, which is in the
+    pipeline c; d is a sibling, e is unrelated, f is the upstream of a.
     """
     echo = operation(upstream=[{"uuid": "a" * 32, "name": "up", "kind": "run", "values": {}}])
     echo["metadata"]["ownerReferences"] = named("x", "1", owner="b" * 32)["metadata"][
@@ -244,7 +244,7 @@ async def test_a_run_reports_on_itself_and_on_nothing_else() -> None:
     await authorize_report(auth, own_pod(), operation())
     await authorize_report(
         auth, own_pod(), operation(pod={"name": POD})
-    )  # its uid is not written yet
+    )  # the status does not have its uid yet
     for stranger in (
         own_pod(pod_name="other"),
         own_pod(pod_uid="other"),
@@ -255,7 +255,7 @@ async def test_a_run_reports_on_itself_and_on_nothing_else() -> None:
     with pytest.raises(RunNotFound):
         await authorize_report(
             auth, own_pod(), operation(pod={"name": "echo-4f0c1a2b-1"})
-        )  # its next attempt took over
+        )  # its next attempt has replaced it
 
 
 async def test_the_replicas_of_a_service_that_the_operator_wrote_down_report_on_their_run() -> None:
@@ -282,7 +282,7 @@ def finished(seconds: float) -> dict[str, Any]:
     }
 
 
-# Functions: the tests may begin long after this file was read.
+# Functions, because the tests may start long after this file is imported.
 ENDS = {
     "not over": (lambda: {"finishedAt": ago(900)}, "Running", False),
     "over a moment ago": (lambda: {"finishedAt": ago(30)}, "Succeeded", False),
@@ -317,8 +317,8 @@ async def test_no_report_of_a_run_later_than_a_minute_after_its_end(
     assert is_over(body, datetime.now(UTC)) == over
     runs = MemoryRuns()
     await runs.put(body)
-    # Its account's rights make no difference for its own run: the token is a run's, and lies in a
-    # Pod that has ended.
+    # The rights of its account make no difference for its own run: the token is a run's, and is in
+    # a Pod that has ended.
     for auth in (PodAuth(), PodAuth(*Verb)):
         client = await make_client(runs, auth)
         said = [

@@ -1,5 +1,5 @@
-"""Who a token belongs to: asked once, remembered for a while, and an expired one only while its Pod
-lives.
+"""Whose a token is: it is reviewed once, cached for a while, and an expired one counts only while
+its Pod lives.
 """
 
 import asyncio
@@ -57,8 +57,8 @@ def token(
 
 
 class Cluster:
-    """A cluster that believes `user` behind every token, lets people do `allowed`, and has
-    `objects` by kind and name.
+    """A cluster that accepts every token as `user`'s, grants people `allowed`, and has `objects` by
+    kind and name.
     """
 
     def __init__(self, user: Mapping[str, Any] | None = None, allowed: bool = False) -> None:
@@ -223,7 +223,7 @@ async def test_an_account_can_be_asked_for_a_token_of_our_audience() -> None:
 
 
 def bound(**changes: Any) -> dict[str, Any]:
-    """The claim of Kubernetes with some of its keys replaced, or left out for None."""
+    """Return Kubernetes' claims with some keys replaced, or left out for None."""
     claim = {"namespace": "quick-start", "pod": POD, "serviceaccount": ACCOUNT, **changes}
     return {"kubernetes.io": {key: value for key, value in claim.items() if value is not None}}
 

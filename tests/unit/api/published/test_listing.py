@@ -1,6 +1,4 @@
-"""A list of runs reads the large ones of its page, and those only that a query cannot be answered
-without.
-"""
+"""A list of runs unpacks the large runs of its page, and only those others that a query needs."""
 
 from __future__ import annotations
 
@@ -43,9 +41,9 @@ SORTS = (
 
 
 def large(number: int) -> dict[str, Any]:
-    """A run whose body is packed.
+    """Return a run whose body is packed.
 
-    Some have no name of their own, some a long one, some are a pipeline's.
+    Some have no name of their own, some a long one, some belong to a pipeline.
     """
     body = operation(uuid=f"{number:032x}", inputs={"n": number, "text": "x" * 2 * LARGE})
     body["metadata"] |= {
@@ -75,7 +73,7 @@ def large(number: int) -> dict[str, Any]:
 
 
 class IndexedRuns(MemoryRuns):
-    """Listed from the index that the API has in a cluster."""
+    """Lists runs from the index, as the API does in a cluster."""
 
     def __init__(self, index: Index) -> None:
         super().__init__(projects=["quick-start"])
@@ -108,7 +106,7 @@ async def listed(index: Index) -> AsyncIterator[TestClient[Any, Any]]:
 
 @pytest.fixture
 def unpacked(index: Index, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """The sizes of all that is unpacked from now on."""
+    """Record the sizes of all that is unpacked from now on."""
     sizes: list[int] = []
     decompress = zlib.decompress
 
@@ -129,7 +127,7 @@ async def test_a_page_unpacks_its_own_runs(
         await listed.get(RUNS, params={"limit": str(limit), "offset": "40", "sort": sort})
     ).json()
     assert (found["count"], len(found["results"])) == (COUNT, limit)
-    long_names = COUNT // 4  # every name is compared where all else is equal
+    long_names = COUNT // 4  # names are compared if all else is equal
     assert len(unpacked) <= limit + long_names
     assert all(len(run["inputs"]["text"]) == 2 * LARGE for run in found["results"])
 

@@ -1,5 +1,5 @@
-"""Following a log: every line once, whatever the requests look like, and an end as soon as there is
-one.
+"""Following a log: every line arrives once, whatever the requests look like, and the end arrives as
+soon as there is one.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ LOGS = RUN.replace("/api/v1/", "/streams/v1/quick-start/") + "/logs"
 
 
 async def follow(api: Api, *, most: int = 50) -> list[str]:
-    """What the published command line shows: its loop, without its sleeps.
+    """Return what the published command line shows: its loop, without its sleeps.
 
     `most` bounds the requests.
     """
@@ -72,7 +72,7 @@ async def test_a_short_run_is_told_whole_by_one_answer(api: Api, runs: MemoryRun
 async def test_no_line_is_lost_or_told_twice_while_it_grows(api: Api, runs: MemoryRuns) -> None:
     async def live() -> None:
         for number in range(60):
-            # ten lines share each instant, as a quick loop makes them
+            # ten lines share each timestamp, as a quick loop makes them
             await runs.write_log(
                 UUID, str(number), at=f"2026-01-02T03:04:0{number // 10}.123456789Z"
             )
@@ -100,7 +100,7 @@ async def test_who_does_not_follow_is_not_held_back_by_a_long_run(
     answer = await (await api.get(LOGS)).json()
     assert time.monotonic() - started < AT_ONCE
     assert [line["value"] for line in answer["logs"]] == ["still here"]
-    assert answer["last_time"]  # the published command line leaves on it
+    assert answer["last_time"]  # the published command line needs it to end
 
 
 def test_a_cursor_survives_its_way_through_the_client() -> None:
@@ -131,15 +131,15 @@ async def test_statuses_are_held_back_only_for_who_waits(api: Api, runs: MemoryR
 async def test_who_asks_anew_is_answered_at_once(api: Api, runs: MemoryRuns) -> None:
     await runs.put(operation(phase="Queued"))
     started = time.monotonic()
-    for _ in range(3):  # a command line that is started again comes over another connection
+    for _ in range(3):  # a restarted command line uses another connection
         answer = await api.get(RUN + "/statuses", headers={"Connection": "close"})
         assert (await answer.json())["status"] == "queued"
     assert time.monotonic() - started < AT_ONCE
 
 
 class ComplainingRuns(MemoryRuns):
-    """Every reading of the log ends with words of the node, for as long as the run is not over;
-    some end with an error.
+    """Every read of the log ends with a message of the node while the run is not over; some end
+    with an error.
     """
 
     def __init__(self) -> None:
@@ -202,12 +202,14 @@ async def test_a_log_that_can_no_more_be_read_is_an_error_and_no_endless_questio
         assert (await answer.json())["last_file"] == "0.1.x"
         started = time.monotonic()
         await api.get(LOGS, params={"last_file": "0.1.x"})
-        assert time.monotonic() - started > 0.5  # who asks again at once asks no faster than this
+        assert (
+            time.monotonic() - started > 0.5
+        )  # a client that repeats at once is no faster than this
 
 
 class BreakingRuns(MemoryRuns):
-    """A followed log that ends before its last lines came, as a kubelet's may where a container
-    ends at once.
+    """A followed log ends before its last lines arrive, as a kubelet's may when a container ends at
+    once.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,6 @@
-"""What is sent to be run, and can be none: 400 with the reason, never a bug of ours."""
+"""A submitted file that cannot be run is answered by 400 with the reason, never by a bug of
+ours.
+"""
 
 from __future__ import annotations
 

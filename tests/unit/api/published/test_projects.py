@@ -1,4 +1,4 @@
-"""Making runs, finding them, and asking things of them."""
+"""Creating runs, finding them, and controlling them."""
 
 import io
 import json
@@ -180,7 +180,7 @@ async def test_what_is_said_of_a_run_is_judged_before_it_is_created(
 
 
 class WaryRuns(MemoryRuns):
-    """Asks nobody for what can be no namespace."""
+    """Fails if it is asked for a name that cannot be a namespace."""
 
     async def list(self, project: str) -> Any:
         assert project.replace("-", "").isalnum(), project

@@ -90,7 +90,7 @@ def see(body: dict[str, Any], **fields: Any) -> Snapshot:
 
 
 def made_of(snapshot: Snapshot) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The status that is written, and the manifests."""
+    """Return the status that is written, and the manifests."""
     decision = decide(snapshot)
     (action,) = decision.actions
     assert isinstance(action, CreatePod | CreateService)
@@ -173,8 +173,7 @@ async def test_what_a_run_reports_of_its_inputs_is_shown_over_what_was_frozen(
     stored = runs.bodies["quick-start", "echo"]
     assert stored["status"]["inputs"]["lr"] == 1
     assert (read_upstream(stored, SETTINGS).inputs or {})["lr"] == 0.5
-    # Without merge, what was reported before is replaced; what was frozen is the operator's and
-    # stays.
+    # Without merge, earlier reports are replaced; frozen values belong to the operator and stay.
     view = await (await api.patch(path, json={"inputs": {"seen": 4}})).json()
     assert (view["inputs"]["lr"], view["inputs"]["seen"]) == (1.0, 4)
 

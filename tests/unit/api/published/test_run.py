@@ -1,4 +1,4 @@
-"""GET and PATCH of one run: what was written is what is read."""
+"""GET and PATCH of one run: reads return what was written."""
 
 import io
 from typing import Any
@@ -95,7 +95,7 @@ async def test_a_run_names_itself_and_is_found_by_what_it_was_created_with(
     api: Api, runs: MemoryRuns
 ) -> None:
     assert (await api.patch(RUN, json={"name": "echo"})).status == 200
-    assert "name" not in runs.bodies["quick-start", "echo"]["status"]  # nothing new was said
+    assert "name" not in runs.bodies["quick-start", "echo"]["status"]  # the name did not change
     assert (await (await api.patch(RUN, json={"name": "the best one", "merge": True})).json())[
         "name"
     ] == "the best one"
@@ -148,7 +148,7 @@ async def test_outputs_beyond_the_budget_are_refused_with_both_sizes_and_the_run
     ).status == 400
     assert (await runs.get("quick-start", UUID))["metadata"][
         "resourceVersion"
-    ] == version  # said once
+    ] == version  # the note is written once
 
 
 NESTED = b'{"outputs": {"a": ' + b"[" * 10_000 + b"]" * 10_000 + b"}}"
@@ -178,7 +178,7 @@ async def test_a_report_beyond_what_is_read_is_refused_and_the_run_says_so(
 ) -> None:
     method = "POST" if path else "PATCH"
     refused = await api.request(method, RUN + path, data=io.BytesIO(b" " * (2 * 1024 * 1024 + 1)))
-    assert refused.status == 400  # the published client knows no 413
+    assert refused.status == 400  # the published client does not understand 413
     assert "2,097,152" in (await refused.json())["detail"]
     assert [(item["type"], item["reason"]) for item in (await stored(runs))["conditions"]] == [
         ("ReportKept", "TooLarge")
@@ -196,8 +196,8 @@ async def test_lineage_beyond_the_budget_is_refused_and_the_run_says_so(
 
 
 async def test_what_no_store_keeps_is_kept_as_its_text(api: Api, runs: MemoryRuns) -> None:
-    """The published client sends them as Python writes them, and throws a refusal away, with
-    everything else that it was about.
+    """The published client sends these values as Python writes them. It drops a refusal, and with
+    it the rest of the report.
     """
     said = (
         b'{"outputs": {"acc": 0.5, "loss": NaN, '

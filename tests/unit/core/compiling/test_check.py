@@ -1,4 +1,4 @@
-"""The judge without a cluster."""
+"""Validation of an operation without a cluster."""
 
 from __future__ import annotations
 

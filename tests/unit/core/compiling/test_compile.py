@@ -1,4 +1,4 @@
-"""A component and an operation become one: what the vectors of patch.json leave open."""
+"""A component and an operation are compiled into one: what the vectors of patch.json leave open."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Pipelines beyond the vectors: size, cycles, all problems at once, words that name what is
-meant.
+"""Pipelines beyond the vectors: size, cycles, all problems at once, messages that name the
+operation.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The compiled operation that the API shows: which values stand where.
+"""The compiled operation that the API shows: which values are in which place.
 
 `tests/conformance_client` reads it with the published client.
 """

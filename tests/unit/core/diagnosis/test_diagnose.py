@@ -1,4 +1,4 @@
-"""What Pods say, as a table: the Pod's status and what it means for the run."""
+"""A table of Pod statuses and what each means for the run."""
 
 from __future__ import annotations
 
@@ -527,7 +527,7 @@ def test_a_sidecar_that_came_up_may_end_as_it_likes() -> None:
 
 
 def beside_proxy(status: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """With a container that nobody here asked for."""
+    """Add a container that a webhook injected."""
     proxy = {"name": "istio-proxy", "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
     return {
         **status,
@@ -582,7 +582,7 @@ def test_a_polite_end_at_a_deadline_is_no_success() -> None:
         "DeadlineExceeded",
         "it did not end within 5 s",
     )
-    # It ended within the second in which its time was up, and first.
+    # It ended by itself within the second in which its deadline passed.
     assert observe_pod(pod({**late, "phase": "Succeeded"}, **spec)).state is State.SUCCEEDED
     early = {
         **late,

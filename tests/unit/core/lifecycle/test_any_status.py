@@ -1,5 +1,5 @@
-"""Any status can be read: a person with the rights may write whatever the schema lets through, and
-more where it came before the schema.
+"""Any status can be read: a user with the rights may write whatever the schema allows, and older
+objects may have more.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ TIMES = ("startedAt", "finishedAt", "at", "lastTransitionTime")
 
 
 def from_schema(schema: Mapping[str, Any], name: str = "") -> st.SearchStrategy[Any]:
-    """A value of the schema, with parts missing and others of another shape."""
+    """Return values of the schema, with parts missing and others of another shape."""
     sound: st.SearchStrategy[Any]
     match schema.get("type"):
         case "object" if schema.get("properties"):
@@ -257,8 +257,8 @@ def test_the_name_of_a_pod_is_the_runs_own_whatever_its_status_says(name: Any) -
     ("kind", "written"), [("job", "service"), ("service", "job"), ("service", "dag")]
 )
 def test_a_kind_that_was_edited_is_the_files_again(kind: str, written: str) -> None:
-    """What was frozen of the other kind would else be frozen again at each look, and the run would
-    never end.
+    """Otherwise what was frozen for the other kind would be frozen again at each look, and the run
+    would never end.
     """
     frozen = decide(see(body({}, kind))).status
     assert frozen is not None

@@ -1,5 +1,5 @@
-"""What an end is worth: the rules of a podFailurePolicy, the Pod's time to live, words without
-secrets, Events only in trouble.
+"""What follows from an end: the rules of a podFailurePolicy, the Pod's time to live, messages
+without secrets, Events only in trouble.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def test_a_pods_time_to_live_may_be_changed_after_the_end() -> None:
 
 
 def test_the_end_is_looked_at_again_when_the_pods_time_is_over() -> None:
-    """Nothing need happen to the Pod or the run in between."""
+    """There may be no event of the Pod or the run before that."""
     run = started(termination={"ttl": 30})
     decision = decide(see(run, pod=pod(BROKEN)))
     assert decision.requeue_after == 20.0, "it ended ten seconds ago"
@@ -210,7 +210,7 @@ def test_what_somebody_put_beside_main_does_not_outlive_it(code: int) -> None:
     assert again.actions == ((StopPod(seen),) if code else ()), "before another attempt begins"
 
 
-# --- words ----------------------------------------------------------------------------------------
+# --- messages -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_a_failed_program_does_not_tell_the_secrets_of_its_variables() -> None:
     )
 
 
-# --- a Pod that hangs, a Pod that somebody deleted ------------------------------------------------
+# --- a Pod that hangs, a Pod that a person deleted ------------------------------------------------
 
 CREATING = {
     "phase": "Pending",

@@ -1,5 +1,5 @@
-"""Templates over connections, where a catalog is given and where none is: what is not known is
-neither wrong nor guessed.
+"""Templates over connections, with a catalog and without one: what is not known is neither an error
+nor guessed.
 """
 
 from __future__ import annotations

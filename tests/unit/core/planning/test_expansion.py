@@ -1,6 +1,4 @@
-"""Kubernetes' `$(VAR)`: what it does to a text, and that nothing a template printed is ever read as
-that.
-"""
+"""What Kubernetes' `$(VAR)` does to a text; text that a template printed is never expanded."""
 
 from __future__ import annotations
 
@@ -60,7 +58,7 @@ def test_a_printed_value_arrives_as_it_is(template: str, arrives: str, value: st
 
 @given(PIECES)
 def test_what_was_printed_is_never_read(pieces: list[Piece]) -> None:
-    """The rule itself, one character after the other, against the text that Kubernetes reads."""
+    """State the rule directly, character by character, for the text that Kubernetes reads."""
     text = TracedText.of_pieces(pieces)
     assert text == "".join(piece.text for piece in pieces)
     assert expand(protect(text), VARIABLES) == _arrives(
@@ -69,7 +67,7 @@ def test_what_was_printed_is_never_read(pieces: list[Piece]) -> None:
 
 
 def _arrives(text: list[tuple[str, bool]]) -> str:
-    """The text after an expansion that sees only what was not printed."""
+    """Return the text after an expansion that sees only what was not printed."""
     arrived, at = "", 0
     while at < len(text):
         following = text[at + 1] if at + 1 < len(text) else ("", True)
@@ -112,7 +110,9 @@ def test_an_evaluators_text_without_a_trace_is_data() -> None:
 
 
 def test_every_field_that_kubernetes_expands_is_protected() -> None:
-    """And none that it does not: an image's name or a lifecycle hook is passed on as it is."""
+    """Fields that Kubernetes does not expand are passed on unchanged: an image's name, a lifecycle
+    hook.
+    """
     text = "$(HOME){{ value }}"
     container: dict[str, Any] = {
         "image": "a",

@@ -1,4 +1,4 @@
-"""The plan: what stands in a container after rendering, the order of init steps, variables,
+"""The plan: the fields of a container after rendering, the order of init steps, variables,
 conditions.
 """
 
@@ -238,7 +238,7 @@ def test_a_services_own_fields_are_in_extra() -> None:
 
 
 def test_files_of_another_run_are_brought_by_to_init() -> None:
-    """The references document's last value form, from the param to the init step."""
+    """The last value form of the references document, from the param to the init step."""
     param = {
         "ref": "ops.prep",
         "value": {"file": ["model.pt"], "dirs": [["data", "d"]]},

@@ -1,5 +1,5 @@
-"""Connections: what the catalog takes and refuses, what an operation may name, and the file behind
-it.
+"""Connections: what the catalog accepts and refuses, what an operation may name, and the catalog's
+file.
 """
 
 from __future__ import annotations
@@ -354,7 +354,7 @@ def test_long_documents_of_several_containers_travel_in_one_config_map() -> None
 
 
 def brought(run: dict[str, Any], found: Catalog) -> list[tuple[Any, Any, Any]]:
-    """Files, folders and paths of each copying step."""
+    """Return the files, folders and paths of each copying step."""
     (variable,) = pod(run, found)["spec"]["initContainers"][0]["env"]
     steps = json.loads(variable["value"].replace("$$", "$"))["steps"]
     return [
@@ -369,7 +369,9 @@ def brought(run: dict[str, Any], found: Catalog) -> list[tuple[Any, Any, Any]]:
 def test_a_list_with_nothing_in_it_brings_nothing_of_a_store(
     step: dict[str, Any], connection: dict[str, str]
 ) -> None:
-    """Such as a join gives that found no run: it brought every file of every run."""
+    """Such a list comes from a join that found no run; before, every file of every run was
+    copied.
+    """
     assert (
         brought({"init": [{**step, **connection}]}, catalog(volume("a"), store=volume("store")))
         == []

@@ -1,5 +1,5 @@
-"""A Pod's mounts, names and labels where the user's own things meet ours: nothing stands twice, and
-nothing unneeded.
+"""A Pod's mounts, names and labels when the user's parts and ours have the same ones: nothing is
+there twice, and nothing without use.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ FILE = {"content": "x"}
 
 
 def pod(run: dict[str, Any], **own: Any) -> dict[str, Any]:
-    """The Pod of a job, which is sound: no place and no name twice, every volume there and used."""
+    """Return the Pod of a job and check it: no path and no name twice, every volume exists and is
+    used.
+    """
     compiled = operation(run=run, **own)
     plan = compile_plan(compiled, values(compiled), ME, CATALOG.schemas)
     check_plan(plan)
@@ -246,13 +248,15 @@ PUBLISHED = {
 
 
 def published_names() -> dict[str, str]:
-    """The same, with the name that the published package computes for a folder of an init step."""
+    """Return the same, with the name that the published package computes for a folder of an init
+    step.
+    """
     return {**PUBLISHED, f"connections-context-{uuid.uuid5(uuid.NAMESPACE_DNS, '/p').hex}": "/p"}
 
 
 @pytest.mark.parametrize("kind", ["main", "sidecar", "init", "step"])
 def test_a_users_container_mounts_the_runs_volumes_by_their_published_names(kind: str) -> None:
-    """At the platform's own place, where ours is mounted too, and at another one."""
+    """Each is mounted at the platform's own path, where ours is mounted too, and at another one."""
     mounts = [{"name": name, "mountPath": place} for name, place in published_names().items()]
     mounts += [
         {"name": name, "mountPath": f"/elsewhere{place}"}
@@ -472,9 +476,7 @@ def test_a_mounted_store_is_a_connection_of_the_run(
 
 
 def test_files_that_are_not_collected_are_written_into_the_store() -> None:
-    """The folders are there before main starts, and what the run reads of them is where they
-    are.
-    """
+    """The folders exist before main starts, and `globals` name them."""
     run = {
         "container": {
             "image": "a",
@@ -488,7 +490,7 @@ def test_files_that_are_not_collected_are_written_into_the_store() -> None:
     assert {*main["args"]} < {*document["directories"]}
     assert mounted(first)["/store"] == mounted(main)["/store"]
     assert "DAC_OVERRIDE" in first["securityContext"]["capabilities"]["add"]
-    # Without a store there is nowhere else than the Pod.
+    # Without a store they can only be in the Pod.
     nowhere = noted(run, read_catalog(parse_catalog_file({})), plugins={"collectArtifacts": False})[
         "spec"
     ]["containers"][0]
@@ -506,9 +508,7 @@ def test_a_variable_comes_out_of_a_file_in_a_volume_of_the_run() -> None:
 
 @pytest.mark.parametrize("plugins", [{}, {"externalHost": True}, {"auth": False}])
 def test_a_run_is_told_what_it_trusts_the_api_by(plugins: dict[str, Any]) -> None:
-    """Only where the API has an authority of its own; seen from outside, it has a certificate that
-    everyone trusts.
-    """
+    """The authority is given only if the API has its own; a public certificate needs none."""
     compiled = operation(
         run={
             "kind": "job",

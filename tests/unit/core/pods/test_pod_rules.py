@@ -1,4 +1,4 @@
-"""What a user's part of a Pod gets wrong is said with its path, before anything is sent."""
+"""A mistake in a user's part of a Pod is reported with its path, before anything is sent."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ IMAGE = {"image": "busybox"}
 
 
 def problems(run: dict[str, Any], params: dict[str, Any] | None = None, **fields: Any) -> list[str]:
-    with pytest.raises(
-        SpecError
-    ) as caught:  # a shape is told when it is read, a value when it is rendered
+    with pytest.raises(SpecError) as caught:  # a shape is checked at reading, a value at rendering
         validate_one(operation(params, run=run, **fields))
     return str(caught.value).splitlines()
 

@@ -1,4 +1,4 @@
-"""Runs that wait for each other are found, and nothing else is taken for that."""
+"""Runs that wait for each other are found, and no other runs are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UIDS = {name: f"{index:08x}-0000-4000-8000-000000000000" for index, name in enum
 
 
 def run(name: str, asked: dict[str, str], **status: Any) -> dict[str, Any]:
-    """A run whose params ask this of these: {"ops.b": "outputs.x"}."""
+    """Return a run whose params refer to these: {"ops.b": "outputs.x"}."""
     params = {
         f"p{index}": {"ref": ref, "value": value}
         for index, (ref, value) in enumerate(asked.items())
@@ -27,7 +27,7 @@ def run(name: str, asked: dict[str, str], **status: Any) -> dict[str, Any]:
 
 
 def check(*runs: dict[str, Any]) -> None:
-    """Judge the first of these runs of one project."""
+    """Check the first of these runs of one project."""
 
     def find(ref: Ref) -> dict[str, Any] | None:
         wanted = (

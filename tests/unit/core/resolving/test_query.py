@@ -171,7 +171,7 @@ def test_a_join_can_ask_for_whatever_a_list_can() -> None:
 
 
 def test_a_join_takes_what_a_running_run_has_reported_so_far() -> None:
-    """As a list of runs shows it: the same query finds the same runs."""
+    """A list of runs shows the same: the same query finds the same runs."""
     status = {
         "phase": "Running",
         "pod": {"name": "a"},
@@ -246,7 +246,7 @@ TAGS = [
 
 
 def search(query: str, **printed: Any) -> list[str]:
-    """The tags, in order, of the runs that a query with templates finds."""
+    """Return the tags, in order, of the runs that a query with templates finds."""
     runs = [
         {"name": str(index), "inputs": {"tag": tag}, "created_at": f"2026-01-{index + 1:02}"}
         for index, tag in enumerate(TAGS)

@@ -1,4 +1,4 @@
-"""Resolving: the three outcomes, and what each says."""
+"""Resolving: the three outcomes, and the message of each."""
 
 from __future__ import annotations
 
@@ -368,8 +368,8 @@ def run(number: int, **outputs: Any) -> Upstream:
 
 
 def test_a_search_reads_every_value_and_every_value_can_read_what_it_found() -> None:
-    """Defaults, templates, refs and what another join found: each is there before the search that
-    asks for it.
+    """Defaults, templates, refs and the results of other joins: each is resolved before the search
+    that needs it.
     """
     project = [run(number, loss=number / 10, group=f"g{number % 2}") for number in range(6)]
     joins = [

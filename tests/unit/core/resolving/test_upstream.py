@@ -1,5 +1,5 @@
 """A run as others see it: shown in the order of its declarations, which a cluster does not keep;
-asked for as it is stored.
+read by refs as it is stored.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def test_values_are_shown_in_the_order_of_the_declarations(
 
 
 def test_a_ref_takes_whole_maps_as_they_come_back_from_the_status() -> None:
-    """A retry renders from what was frozen, in which a cluster has put the keys by the alphabet."""
+    """A retry renders from what was frozen, in which a cluster has sorted the keys."""
     body = {
         "metadata": {"name": "a", "namespace": "n", "uid": "0" * 32},
         "spec": {"component": DECLARED},
@@ -104,7 +104,7 @@ def finished(kind: str, plugins: dict[str, Any], own: dict[str, Any]) -> dict[st
 
 
 def own_globals(body: dict[str, Any], store: str) -> dict[str, Any]:
-    """`globals` as the templates of this run see them."""
+    """Return `globals` as the templates of this run see them."""
     compiled = prepare(body, settings=Settings()).compiled
     assert compiled is not None
     seen: dict[str, Any] = {}
@@ -138,8 +138,8 @@ def own_globals(body: dict[str, Any], store: str) -> dict[str, Any]:
 def test_what_a_runs_own_templates_read_a_ref_can_ask_for(
     plugins: dict[str, Any], own: dict[str, Any], store: str, kind: str
 ) -> None:
-    """Every one of `globals`, with the same value; also of a run that is over, of whose file little
-    is remembered.
+    """A ref can read every one of `globals`, with the same value; also of a run that is over, of
+    whose file little is kept.
     """
     body = finished(kind, plugins, own)
     cache = Cache()

@@ -1,4 +1,4 @@
-"""A service without a cluster: what its Pods say, and what follows."""
+"""A service without a cluster: what its Pods report, and what follows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def advanced_from(made: dict[str, Any], decision: Decision) -> dict[str, Any]:
 
 
 def started(run: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
-    """The service after its freeze."""
+    """Return the service after its freeze."""
     made = operation(run, **spec)
     return advanced_from(made, decide(see(made)))
 
@@ -116,7 +116,7 @@ def test_a_service_is_frozen_before_its_objects_are_made() -> None:
     (action,) = decision.actions
     assert isinstance(action, CreateService)
     assert [one["kind"] for one in action.attempt.manifests] == ["Service", "Deployment"]
-    # Nobody tells that no Pod comes.
+    # No event reports that no Pod was made.
     assert decision.requeue_after == SETTINGS.pending_grace
 
 
@@ -296,11 +296,11 @@ def test_max_retries_bounds_how_often_kubernetes_starts_it_again(
 
 
 def through_the_end(made: dict[str, Any], decision: Decision) -> Decision:
-    """What follows once all that the decision takes away is gone."""
+    """Return what follows once all that the decision deletes is gone."""
     assert phase(decision)[0] == "Stopping"
     assert [type(action) for action in decision.actions] == [DeleteService]
     made = advanced_from(made, decision)
-    # The operator died before it took anything away.
+    # The operator died before it deleted anything.
     assert [type(action) for action in look(made, SERVING).actions] == [DeleteService]
     waiting = look(made, SERVING, deployment_is_gone=True)
     assert (waiting.status, waiting.actions) == (None, ())
@@ -386,7 +386,9 @@ def test_a_service_is_over_when_nothing_of_it_is_left(
 
 
 def test_the_pods_of_another_ones_deployment_are_not_waited_for() -> None:
-    """They have the run's labels and never go; its own are being deleted, and are waited for."""
+    """They have the run's labels and are never deleted; its own are being deleted, and are waited
+    for.
+    """
     made = started()
     made = advanced_from(
         made, refuse_run(see(made), Phase.FAILED, "NameConflict", "something else has its name")
@@ -574,7 +576,7 @@ def test_a_stop_before_anything_was_made_ends_too() -> None:
     assert phase(look(made)) == ("Stopping", "Stopping")
 
 
-# -- what is asked for -----------------------------------------------------------------------------
+# -- what a file may ask for -----------------------------------------------------------------------
 
 WRONG = [
     ({"ports": [0]}, {}, "run.ports[0]"),

@@ -1,5 +1,5 @@
-"""The full template language: types of results, unknown names, and nothing that differs from one
-time to the next.
+"""The full template language: types of results, unknown names, and no result that differs from one
+evaluation to the next.
 """
 
 from __future__ import annotations

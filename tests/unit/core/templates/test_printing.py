@@ -1,5 +1,5 @@
-"""A template prints values only: nothing that differs from one process to the next, whatever
-filter, operator or format asks for a text.
+"""A template prints values only: nothing that differs between processes, whatever filter, operator
+or format makes the text.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from opstrand.core.templates.evaluation import evaluate
 from opstrand.core.templates.template import EvaluationFailed
 
 VALUES: dict[str, Any] = {"x": "text", "xs": ["a", "b"], "d": {"a": 1}, "n": 1}
-#: Statements that are needed before, and the object: none of them is a value.
+#: The statements that are needed first, and the object: none of these is a value.
 OBJECTS = {
     "a method": ("", "''.upper"),
     "a method of a value": ("", "x.upper"),
@@ -52,7 +52,7 @@ GENERATORS = [
     "d.items()",
 ]
 UNKNOWN = ["nope", "[nope]", "{'a': nope}", "d.nope"]
-#: What asks for a text.
+#: Expressions that make a text.
 PRINTERS = [
     "{{ %s }}",
     "a{{ %s }}",
@@ -95,7 +95,7 @@ _ADDRESS = re.compile(
 
 
 def render(source: str) -> tuple[Any, str]:
-    """The result, or why there is none."""
+    """Return the result, or the error."""
     try:
         return evaluate(source, VALUES), ""
     except EvaluationFailed as error:

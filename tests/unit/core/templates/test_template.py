@@ -1,5 +1,5 @@
 """Templates: plain ones agree with the full language, results are never rendered again, unknown
-names are told.
+names are reported.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CONTEXT = {
 
 
 def full(source: str) -> Any:
-    """What the full language makes of a text, as `render_one` would take it."""
+    """Return the result of the full language for a text, in the form that `render_one` expects."""
     return evaluate(source.removesuffix("\n"), CONTEXT)
 
 

@@ -1,5 +1,5 @@
-"""Keys of values are equal where Python calls the values equal, and nowhere else; parts are found
-where they are.
+"""Keys of values are equal exactly where Python calls the values equal; parts are found at their
+paths.
 """
 
 from __future__ import annotations

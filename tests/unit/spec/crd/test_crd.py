@@ -1,5 +1,5 @@
-"""The custom resources' files: up to date, valid, small enough for every kind of apply, open for
-what nobody knows.
+"""The files of the custom resources: up to date, valid, small enough for every kind of apply, open
+for unknown fields.
 """
 
 from __future__ import annotations

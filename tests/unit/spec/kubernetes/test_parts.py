@@ -1,5 +1,5 @@
-"""Kubernetes objects inside a polyaxonfile: typos, snake_case, lists where lists belong; templates
-left alone.
+"""Kubernetes objects inside a polyaxonfile: typos, snake_case, lists in the places of lists;
+templates are left alone.
 """
 
 from __future__ import annotations
