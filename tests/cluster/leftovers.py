@@ -80,9 +80,8 @@ def remove_network() -> None:
             content = json.loads(record.read_text())
             for interface in content["result"]["interfaces"]:
                 remove_namespace(interface.get("sandbox", ""))
-            for beside in CNI_RECORDS.glob(
-                f"*-{content['containerId']}-*"
-            ):  # its loopback has its own record
+            # its loopback has its own record
+            for beside in CNI_RECORDS.glob(f"*-{content['containerId']}-*"):
                 beside.unlink(missing_ok=True)
         record.unlink(missing_ok=True)
     remove_bridge()

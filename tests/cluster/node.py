@@ -121,9 +121,8 @@ class Node:
         self._wait("coredns", lambda: can_connect(ADDRESS, 53))
 
     def _kubelet_settings(self, serving: Pair) -> dict[str, Any]:
-        no_resolver = self._write(
-            "resolv.conf", ""
-        )  # Pods use the cluster's DNS, which has no upstream
+        # Pods use the cluster's DNS, which has no upstream
+        no_resolver = self._write("resolv.conf", "")
         return {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
             "kind": "KubeletConfiguration",
@@ -218,9 +217,8 @@ def make_bridge(owner: Path) -> None:
     because the kubelet refuses loopback.
     """
     ip = system_command("ip")
-    run(
-        [ip, "link", "delete", BRIDGE], check=False
-    )  # an old one without an owner: its maker died between the next two lines
+    # an old one without an owner: its maker died between the next two lines
+    run([ip, "link", "delete", BRIDGE], check=False)
     run([ip, "link", "add", BRIDGE, "type", "bridge"])
     run([ip, "link", "set", BRIDGE, "alias", owner])  # so that no other sweep removes it
     run([ip, "address", "add", f"{ADDRESS}/{POD_NETWORK.split('/')[1]}", "dev", BRIDGE])

@@ -276,9 +276,8 @@ async def test_a_run_reads_its_upstream_and_reports_no_more_once_it_is_over(
     await mark(kube, pod, ended(0, started))
     name = body["metadata"]["name"]
     final = await wait_for(kube, namespace, name, in_phase("Succeeded"))
-    assert (await own.ask("PATCH", run, {"outputs": {"last": 1}, "merge": True}))[
-        0
-    ] == 200  # within the minute after the end
+    # within the minute after the end
+    assert (await own.ask("PATCH", run, {"outputs": {"last": 1}, "merge": True}))[0] == 200
 
     second = operation(
         "second",
@@ -301,9 +300,8 @@ async def test_a_run_reads_its_upstream_and_reports_no_more_once_it_is_over(
     ops = [{"op": "replace", "path": "/status/conditions", "value": conditions}]
     await kube.json_patch(OPERATIONS, namespace, name, ops, subresource="status")
     deadline = asyncio.get_running_loop().time() + 10
-    while (answer := await own.ask("PATCH", run, {"outputs": {"acc": 1}, "merge": True}))[
-        0
-    ] == 200:  # the watch reports it soon
+    # the watch reports it soon
+    while (answer := await own.ask("PATCH", run, {"outputs": {"acc": 1}, "merge": True}))[0] == 200:
         assert asyncio.get_running_loop().time() < deadline
         await asyncio.sleep(0.05)
     assert (answer[0], "has ended" in answer[1]["detail"]) == (403, True)
@@ -389,9 +387,8 @@ async def test_an_expired_token_counts_while_its_pod_and_its_account_live(
     assert await kube.get(PODS, namespace, doomed["metadata"]["name"])
     with pytest.raises(Unauthenticated):
         await make_auth().identify(lost)
-    await kube.create(
-        SERVICE_ACCOUNTS, namespace, account
-    )  # an account of the same name is another account
+    # an account of the same name is another account
+    await kube.create(SERVICE_ACCOUNTS, namespace, account)
     with pytest.raises(Unauthenticated):
         await make_auth().identify(lost)
     # The API server itself caches for 10 s which tokens it accepted.

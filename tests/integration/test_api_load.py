@@ -290,9 +290,8 @@ async def test_followers_of_one_run_keep_no_report_of_another_waiting(
             task.cancel()
         await asyncio.gather(*followers, return_exceptions=True)
     deadline = time.monotonic() + 15
-    while (
-        kubelet.waiting
-    ):  # a closed connection holds nothing, long before the 20 s of an answer are over
+    # a closed connection holds nothing, long before the 20 s of an answer are over
+    while kubelet.waiting:
         assert time.monotonic() < deadline, f"{kubelet.waiting} logs are followed for no one"
         await asyncio.sleep(0.1)
 
@@ -323,9 +322,8 @@ async def test_a_head_that_comes_in_drops_is_closed_in_time_too(api: Api) -> Non
     async with api.connection(whole) as (reader, writer), asyncio.timeout(4 * HEAD_SECONDS + 5):
         assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
         with suppress(ConnectionError):
-            for drop in (
-                b"GET /healthz HTTP/1.1\r\nX-Drops: " + b"." * 500
-            ):  # the second request of a connection
+            # the second request of a connection
+            for drop in b"GET /healthz HTTP/1.1\r\nX-Drops: " + b"." * 500:
                 writer.write(bytes([drop]))
                 await writer.drain()
                 await asyncio.sleep(0.1)

@@ -480,9 +480,8 @@ async def test_the_apis_own_watch_misses_nothing_either(
         proxy.hides_deletions_of = frozenset({"a"})
         await quiet_kube.delete(OPERATIONS, namespace, "a")
         async with asyncio.timeout(20):
-            await until(
-                lambda: proxy.watches >= 1
-            )  # a watch that is just being reopened would miss it
+            # a watch that is just being reopened would miss it
+            await until(lambda: proxy.watches >= 1)
         proxy.expire()
         with pytest.raises(RunNotFound):
             await runs.wait(namespace, uuid, lambda _: False, 20)

@@ -92,9 +92,8 @@ async def test_an_address_that_gets_too_many_tokens_wrong_has_to_wait_and_no_oth
     asked = check.asked
     assert await outcomes(gate, check, ["bad", "good-new"]) == [Busy, Busy]
     assert check.asked == asked
-    assert (
-        await outcomes(gate, check, ["good-known"] * 50) == [Caller] * 50
-    )  # it was accepted before
+    # it was accepted before
+    assert await outcomes(gate, check, ["good-known"] * 50) == [Caller] * 50
     assert await outcomes(gate, check, ["good-new", "bad"], "10.0.0.2") == [Caller, Unauthenticated]
     clock.now += 60
     assert await outcomes(gate, check, ["good-newer"]) == [Caller]

@@ -81,11 +81,12 @@ async def test_a_certificate_that_changes_is_served_and_one_that_cannot_be_is_no
     await certificate.read_again()
     async with serving(certificate) as port:
         before = await connect(port, first.authority)
+        # with the key of the first one
         for broken in (
             second.certificate,
             "",
             second.certificate[:100],
-        ):  # with the key of the first one
+        ):
             write(tmp_path, Issued(first.authority, broken, first.key))
             with pytest.raises(SpecError, match="cannot be read"):
                 await certificate.read_again()

@@ -46,9 +46,8 @@ def bind_vector(vector: dict[str, Any]) -> dict[str, Any]:
             else vector.get("value")
         )
         io = IO.model_validate({"name": "x", **declared})
-        if isinstance(value, str) and is_template(
-            value
-        ):  # the value is bound unrendered; another test renders it first
+        # the value is bound unrendered; another test renders it first
+        if isinstance(value, str) and is_template(value):
             return {"value": bind(value, Slot("x", "inputs", io, "literal", "params.x"))}
         compiled = Compiled(
             name=None, kind="job", run={}, inputs=(io,), params={"x": Param(value=value)}

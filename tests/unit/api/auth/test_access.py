@@ -242,9 +242,8 @@ def own_pod(**changes: str) -> Caller:
 async def test_a_run_reports_on_itself_and_on_nothing_else() -> None:
     auth = PodAuth()
     await authorize_report(auth, own_pod(), operation())
-    await authorize_report(
-        auth, own_pod(), operation(pod={"name": POD})
-    )  # the status does not have its uid yet
+    # the status does not have its uid yet
+    await authorize_report(auth, own_pod(), operation(pod={"name": POD}))
     for stranger in (
         own_pod(pod_name="other"),
         own_pod(pod_uid="other"),
@@ -253,9 +252,8 @@ async def test_a_run_reports_on_itself_and_on_nothing_else() -> None:
         with pytest.raises(RunNotFound):
             await authorize_report(auth, stranger, operation())
     with pytest.raises(RunNotFound):
-        await authorize_report(
-            auth, own_pod(), operation(pod={"name": "echo-4f0c1a2b-1"})
-        )  # its next attempt has replaced it
+        # its next attempt has replaced it
+        await authorize_report(auth, own_pod(), operation(pod={"name": "echo-4f0c1a2b-1"}))
 
 
 async def test_the_replicas_of_a_service_that_the_operator_wrote_down_report_on_their_run() -> None:

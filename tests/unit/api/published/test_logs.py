@@ -202,9 +202,8 @@ async def test_a_log_that_can_no_more_be_read_is_an_error_and_no_endless_questio
         assert (await answer.json())["last_file"] == "0.1.x"
         started = time.monotonic()
         await api.get(LOGS, params={"last_file": "0.1.x"})
-        assert (
-            time.monotonic() - started > 0.5
-        )  # a client that repeats at once is no faster than this
+        # a client that repeats at once is no faster than this
+        assert time.monotonic() - started > 0.5
 
 
 class BreakingRuns(MemoryRuns):

@@ -146,9 +146,8 @@ async def test_outputs_beyond_the_budget_are_refused_with_both_sizes_and_the_run
     assert (
         await api.patch(RUN, json={"outputs": {"blob": "y" * OUTPUTS * 2}, "merge": True})
     ).status == 400
-    assert (await runs.get("quick-start", UUID))["metadata"][
-        "resourceVersion"
-    ] == version  # the note is written once
+    # the note is written once
+    assert (await runs.get("quick-start", UUID))["metadata"]["resourceVersion"] == version
 
 
 NESTED = b'{"outputs": {"a": ' + b"[" * 10_000 + b"]" * 10_000 + b"}}"
