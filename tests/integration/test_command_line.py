@@ -267,10 +267,11 @@ async def test_looking_at_runs(cli: Cli, kube: KubeApi, namespace: str) -> None:
         done["metadata"]["uid"],
         done["metadata"]["uid"][:10],
         "don",
+        "d",
+        "operation.opstrand.dev/done",
+        "op/done",
     ):
-        assert (
-            await cli("get", run, "-o", "name")
-        ).out == "operation.opstrand.dev/done\n" or run == "don"
+        assert (await cli("get", run, "-o", "name")).out == "operation.opstrand.dev/done\n"
     assert (
         await cli("get", "wait", "-o", "name")
     ).out == f"operation.opstrand.dev/{waits['metadata']['name']}\n"

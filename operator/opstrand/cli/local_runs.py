@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from opstrand.cli.cluster.lookup import choose
+from opstrand.cli.cluster.lookup import choose, strip_type
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import check_project
 from opstrand.core.names import key_of
@@ -47,7 +47,7 @@ def find_record(run: str, project: str | None) -> dict[str, Any]:
 
     Raises CliError NOT_FOUND.
     """
-    where = project or PROJECT
+    run, where = strip_type(run), project or PROJECT
     found = list_records(where)
     if (
         all(body["metadata"]["name"] != run for body in found)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from opstrand.cli.cluster.lookup import choose, is_name
+from opstrand.cli.cluster.lookup import choose, is_name, strip_type
 from opstrand.cli.errors import CliError, ExitCode, is_kind_unknown
 from opstrand.cli.options import Target, check_project
 from opstrand.cli.output.spinner import LiveLine
@@ -57,10 +57,11 @@ class Cluster:
             return
 
     async def find(self, run: str) -> Manifest:
-        """Find the run by its name, its uuid, or an unambiguous prefix of either.
+        """Find the run by its name, TYPE/NAME, its uuid, or an unambiguous prefix of either.
 
         Raises CliError NOT_FOUND with the nearest name.
         """
+        run = strip_type(run)
         if is_name(run):
             try:
                 return await self.api.get(OPERATIONS, self.project, run)

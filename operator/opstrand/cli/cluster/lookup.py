@@ -1,6 +1,7 @@
 """Which run an argument of the command line names: by its name, its uuid, or a prefix of either.
 
-Must not fetch anything: it chooses among the runs that it is given.
+Owns that a name may stand behind its type, as `-o name` prints it and kubectl reads it. Must not
+fetch anything: it chooses among the runs that it is given.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from opstrand.text import list_names, suggest
 
 Body = TypeVar("Body", bound=Mapping[str, Any])
 
-#: Shorter prefixes match too many runs.
+#: A shorter beginning of a uuid would match by accident what is meant as a name.
 _PREFIX = 4
+#: What kubectl calls an Operation: in the CRD, the singular, the plural and the short names.
+_TYPES = ("operation", "operations", "op", "ops")
+_GROUP = "opstrand.dev"
 
 
 def is_name(text: str) -> bool:
@@ -29,6 +33,24 @@ def is_name(text: str) -> bool:
     )
 
 
+def strip_type(run: str) -> str:
+    """Return the NAME of TYPE/NAME; a text without a type is returned as it is.
+
+    Raises CliError if the type is not that of a run.
+    """
+    kind, slash, name = run.partition("/")
+    if not slash:
+        return run
+    word, _, group = kind.lower().partition(".")
+    if word in _TYPES and group in ("", _GROUP, f"v1.{_GROUP}") and name and "/" not in name:
+        return name
+    raise CliError(
+        f"{run!r} does not name a run: expected NAME or {_TYPES[0]}.{_GROUP}/NAME",
+        hint=f"The types of a run are {list_names(_TYPES)}; `opstrand ls -o name` lists the runs.",
+        code=ExitCode.NOT_FOUND,
+    )
+
+
 def choose(run: str, runs: Sequence[Body], project: str) -> Body:
     """Return the one run among these that the text names."""
     plain = run.replace("-", "").lower()
@@ -37,7 +59,7 @@ def choose(run: str, runs: Sequence[Body], project: str) -> Body:
         for one in runs
         if one["metadata"]["name"] == run or run_uuid(one["metadata"]["uid"]) == plain
     ]
-    found = exact or [one for one in runs if len(run) >= _PREFIX and _begins(one, run, plain)]
+    found = exact or [one for one in runs if run and _begins(one, run, plain)]
     if len(found) == 1:
         return found[0]
     names = [one["metadata"]["name"] for one in found or runs]
@@ -53,9 +75,9 @@ def choose(run: str, runs: Sequence[Body], project: str) -> Body:
 
 
 def _begins(body: Mapping[str, Any], run: str, plain: str) -> bool:
-    return str(body["metadata"]["name"]).startswith(run) or run_uuid(
-        body["metadata"]["uid"]
-    ).startswith(plain)
+    if str(body["metadata"]["name"]).startswith(run):
+        return True
+    return len(plain) >= _PREFIX and run_uuid(body["metadata"]["uid"]).startswith(plain)
 
 
 def choose_attempt(body: Any, wanted: int | None) -> int:

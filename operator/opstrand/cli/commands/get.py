@@ -24,7 +24,7 @@ from opstrand.core.recorded import read_status
 def get(target: Target, run: str, explain: bool, output: str) -> None:
     """Show one run: its times, values, Pod, and what it waits for.
 
-    RUN is a name, a uuid, or a prefix of either.
+    RUN is a name, as `-o name` prints it too, a uuid, or a prefix of either.
     """
     body, others, component = asyncio.run(
         _fetch(target, run, explain=explain, alone=explain or output != "text")

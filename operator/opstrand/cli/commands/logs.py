@@ -70,7 +70,7 @@ def logs(
 ) -> int:
     """Show what a run's program wrote.
 
-    RUN is a name, a uuid, or a prefix of either.
+    RUN is a name, as `-o name` prints it too, a uuid, or a prefix of either.
     """
     container = container_name(container)
     if follow and (
