@@ -137,7 +137,7 @@ class Reader:
                 "this is an operation; a pathRef or urlRef names a component",
                 source=document.source,
             )
-        self.layers.append(Layer(document, prefix))
+        self.layers.append(Layer(document, prefix, is_named=True))
         return self._inline(component.written, document.source, prefix, depth + 1)
 
     def _read_path(self, name: str, origin: str) -> Document:

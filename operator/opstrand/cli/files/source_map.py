@@ -24,6 +24,32 @@ class Layer:
 
     document: Document
     prefix: Path = ()
+    #: A `pathRef` or `urlRef` names this file, so that only paths through that key lead into it.
+    is_named: bool = False
+
+
+@dataclass(frozen=True)
+class _Spot:
+    """A value of a file, and where it stands in the merged operation."""
+
+    layer: Layer
+    data: Any
+    #: The way to it from the root of the file.
+    steps: Path = ()
+    #: The way to it from the root of the operation.
+    at: Path = ()
+
+    def inside(self, written: str | int, step: str | int) -> _Spot:
+        """Return what this key or index holds; `step` is its documented spelling."""
+        return _Spot(self.layer, self.data[written], (*self.steps, written), (*self.at, step))
+
+
+@dataclass(frozen=True)
+class _Search:
+    layers: Sequence[Layer]
+    #: Whether a file gives the param. If none does, the error is located where its input is
+    #: declared.
+    is_given: bool
 
 
 def place(error: SpecError, layers: Sequence[Layer], given: Mapping[str, str]) -> SpecError:
@@ -43,17 +69,20 @@ def _place(problem: Problem, layers: Sequence[Layer], given: Mapping[str, str]) 
     if not layers:
         return problem
     param = path[: path.index("params") + 2] if "params" in path else path
-    is_given = any(
-        _follow(layer.document.data, _inside(param, layer), is_given=True)[1] == 0
-        for layer in layers
-    )
+    is_given = _find_nearest(param, _Search(layers, is_given=True))[1] == 0
+    spot, _ = _find_nearest(path, _Search(layers, is_given))
+    return _locate(problem, spot.layer, spot.steps)
+
+
+def _find_nearest(path: Path, search: _Search) -> tuple[_Spot, int]:
+    """Return the value nearest to the path in any file, and how many steps are missing."""
     found = [
-        (layer, *_follow(layer.document.data, _inside(path, layer), is_given=is_given))
-        for layer in layers
+        _follow(_Spot(layer, layer.document.data, at=layer.prefix), _inside(path, layer), search)
+        for layer in search.layers
+        if not layer.is_named
     ]
     # Of files that match equally well, the last one was merged over the others.
-    layer, steps, _ = min(reversed(found), key=lambda one: one[2])
-    return _locate(problem, layer, steps)
+    return min(reversed(found), key=lambda one: one[1])
 
 
 def _inside(path: Path, layer: Layer) -> Path:
@@ -75,36 +104,32 @@ def find_steps(data: Any, path: Path) -> tuple[Path, int]:
     """Return the steps in this data that are nearest to a path of the merged operation, and how
     many steps of the path are missing.
     """
-    return _follow(data, path, is_given=True)
+    layer = Layer(Document(data))
+    spot, missing = _follow(_Spot(layer, data), path, _Search((layer,), is_given=True))
+    return spot.steps, missing
 
 
-def _follow(data: Any, path: Path, *, is_given: bool) -> tuple[Path, int]:
-    """Return the steps in this file nearest to the path, and how many of its steps are missing."""
+def _follow(spot: _Spot, path: Path, search: _Search) -> tuple[_Spot, int]:
+    """Return the value nearest to the path from here, and how many of its steps are missing."""
     if not path:
-        return (), 0
-    ways = [
-        _prepend(steps, _follow(inner, rest, is_given=is_given))
-        for steps, inner, rest in _ways(data, path, is_given)
-    ]
-    return min(ways, key=lambda way: way[1], default=((), len(path)))
+        return spot, 0
+    ways = [_follow(inner, rest, search) for inner, rest in _ways(spot, path, search)]
+    return min(ways, key=lambda way: way[1], default=(spot, len(path)))
 
 
-def _prepend(steps: Path, way: tuple[Path, int]) -> tuple[Path, int]:
-    return (*steps, *way[0]), way[1]
+def _ways(spot: _Spot, path: Path, search: _Search) -> Iterator[tuple[_Spot, Path]]:
+    """Yield (a value, the rest of the path) for each place that the next step may lead to.
 
-
-def _ways(data: Any, path: Path, is_given: bool) -> Iterator[tuple[Path, Any, Path]]:
-    """Yield (steps, the value there, the rest of the path) for each place a value may come from.
-
-    The places are the operation itself, its component and its patch.
+    The places are the operation itself, its patch, its component, and the file that holds the
+    component.
     """
-    step, rest = path[0], path[1:]
-    if isinstance(data, list):
-        found = _find_item(data, step)
-        if 0 <= found < len(data):
-            yield (found,), data[found], rest
-    elif isinstance(data, Mapping):
-        yield from _ways_of_mapping(data, path, is_given)
+    if isinstance(spot.data, list):
+        found = _find_item(spot.data, path[0])
+        if 0 <= found < len(spot.data):
+            yield spot.inside(found, found), path[1:]
+    elif isinstance(spot.data, Mapping):
+        yield from _ways_of_keys(spot, path, search)
+        yield from _ways_of_component(spot, path, search.layers)
 
 
 def _find_item(items: list[Any], step: str | int) -> int:
@@ -114,23 +139,30 @@ def _find_item(items: list[Any], step: str | int) -> int:
     return next((i for i, one in enumerate(items) if _is_named(one, step)), -1)
 
 
-def _ways_of_mapping(
-    data: Mapping[Any, Any], path: Path, is_given: bool
-) -> Iterator[tuple[Path, Any, Path]]:
-    """Yield the ways that start at a key of this mapping."""
+def _ways_of_keys(spot: _Spot, path: Path, search: _Search) -> Iterator[tuple[_Spot, Path]]:
     step, rest = path[0], path[1:]
-    written = step if step in data else find_spelling(step, data)
+    written = step if step in spot.data else find_spelling(step, spot.data)
     if written is not None:
-        yield (written,), data[written], rest
-    if step == "params" and not is_given and "inputs" in data:
-        # The error of a missing value is located where its input is declared.
-        yield ("inputs",), data["inputs"], rest
-    if step == "run" and "runPatch" in data:
-        yield ("runPatch",), data["runPatch"], rest
-    if step == "run" and rest and rest[0] in data:
-        yield (), data, rest
-    if "component" in data:
-        yield ("component",), data["component"], path
+        yield spot.inside(written, step), rest
+    if step == "params" and not search.is_given and "inputs" in spot.data:
+        yield spot.inside("inputs", "inputs"), rest
+    if step == "run" and "runPatch" in spot.data:
+        yield spot.inside("runPatch", "runPatch"), rest
+    if step == "run" and rest and rest[0] in spot.data:
+        yield spot, rest
+
+
+def _ways_of_component(
+    spot: _Spot, path: Path, layers: Sequence[Layer]
+) -> Iterator[tuple[_Spot, Path]]:
+    """Yield the component of this operation, from this file or from the one that it names."""
+    at = (*spot.at, "component")
+    rest = path[1:] if path[0] == "component" else path
+    if "component" in spot.data:
+        yield spot.inside("component", "component"), path
+    for layer in layers:
+        if layer.is_named and layer.prefix == at:
+            yield _Spot(layer, layer.document.data, at=at), rest
 
 
 def _is_named(item: Any, name: str) -> bool:
