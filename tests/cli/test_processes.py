@@ -20,7 +20,7 @@ KUBECONFIG = {
 }
 
 
-@pytest.mark.parametrize("process", ["handlers", "tracking"])
+@pytest.mark.parametrize("process", ["handlers", "api"])
 def test_a_catalog_that_is_wrong_at_the_start_stops_the_process(
     process: str, tmp_path: Path
 ) -> None:

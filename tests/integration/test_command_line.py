@@ -120,6 +120,8 @@ async def test_at_most_once_can_be_asked_for_by_a_flag(
     last = await wait_for(kube, namespace, "echo", is_decided)
     last = await wait_for(kube, namespace, "echo", in_phase("Starting", "Failed"))
     assert (last["status"]["phase"], last["status"].get("attempt", 0)) == (phase, 0 if flags else 1)
+    if not flags:
+        await pod_of(kube, namespace, last)  # the status is written before the Pod is created
     assert len((await kube.list(PODS, namespace))[0]) == (0 if flags else 1)
 
 
