@@ -1,12 +1,14 @@
 """Type names for data that every package uses: Kubernetes objects as plain data.
 
-Owns no behaviour. Must import nothing of ours.
+Owns no behaviour. Must import nothing of ours. Each TypedDict lists the keys that the package
+reads, with the API's own names. Every key may be absent (Kubernetes omits what is empty), and in
+data that a person or another program wrote also null: read it with `.get(key) or ...`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
 
 #: A Kubernetes object that is created or changed, as in its JSON.
 Manifest = dict[str, Any]
@@ -16,3 +18,174 @@ Body = Mapping[str, Any]
 Key = tuple[str, str]
 #: The operations of a JSON patch (RFC 6902).
 JsonPatch = list[dict[str, Any]]
+
+
+class OwnerReference(TypedDict, total=False):
+    """The object that another one is deleted with."""
+
+    apiVersion: str
+    kind: str
+    name: str
+    uid: str
+    controller: bool
+    blockOwnerDeletion: bool
+
+
+class ObjectMeta(TypedDict, total=False):
+    """The metadata of an object; times are RFC 3339 texts."""
+
+    name: str
+    namespace: str
+    uid: str
+    resourceVersion: str
+    generation: int
+    creationTimestamp: str
+    deletionTimestamp: str
+    deletionGracePeriodSeconds: int
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    ownerReferences: Sequence[OwnerReference]
+
+
+class EnvVar(TypedDict, total=False):
+    """A variable of a container. One without `value` is read from elsewhere."""
+
+    name: str
+    value: str
+
+
+class Resources(TypedDict, total=False):
+    """What a container asks for and may use: quantities by the name of the resource."""
+
+    requests: Mapping[str, str]
+    limits: Mapping[str, str]
+
+
+class Container(TypedDict, total=False):
+    """A container in a Pod's spec, as far as it is read."""
+
+    name: str
+    image: str
+    env: Sequence[EnvVar]
+    resources: Resources
+    restartPolicy: str
+
+
+class SchedulingGate(TypedDict, total=False):
+    """What holds a Pod back from the scheduler."""
+
+    name: str
+
+
+class PodSpec(TypedDict, total=False):
+    """The spec of a Pod, as far as it is read."""
+
+    nodeName: str
+    activeDeadlineSeconds: int
+    schedulingGates: Sequence[SchedulingGate]
+    containers: Sequence[Container]
+    initContainers: Sequence[Container]
+
+
+class ContainerStateWaiting(TypedDict, total=False):
+    """Why a container does not run yet."""
+
+    reason: str
+    message: str
+
+
+class ContainerStateRunning(TypedDict, total=False):
+    """Since when a container runs."""
+
+    startedAt: str
+
+
+class ContainerStateTerminated(TypedDict, total=False):
+    """How a container ended."""
+
+    exitCode: int
+    reason: str
+    message: str
+    startedAt: str
+    finishedAt: str
+
+
+class ContainerState(TypedDict, total=False):
+    """One of the three."""
+
+    waiting: ContainerStateWaiting
+    running: ContainerStateRunning
+    terminated: ContainerStateTerminated
+
+
+class ContainerStatus(TypedDict, total=False):
+    """An entry of containerStatuses or initContainerStatuses."""
+
+    name: str
+    image: str
+    state: ContainerState
+    lastState: ContainerState
+    restartCount: int
+    started: bool
+
+
+class PodCondition(TypedDict, total=False):
+    """A condition of a Pod."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+
+
+class PodStatus(TypedDict, total=False):
+    """The status of a Pod, as far as it is read."""
+
+    phase: str
+    reason: str
+    message: str
+    startTime: str
+    conditions: Sequence[PodCondition]
+    containerStatuses: Sequence[ContainerStatus]
+    initContainerStatuses: Sequence[ContainerStatus]
+
+
+class Pod(TypedDict, total=False):
+    """A Pod that is only read."""
+
+    metadata: ObjectMeta
+    spec: PodSpec
+    status: PodStatus
+
+
+class Event(TypedDict, total=False):
+    """A core/v1 Event about a Pod, as far as it is read."""
+
+    reason: str
+    message: str
+    lastTimestamp: str
+    eventTime: str
+
+
+class Condition(TypedDict, total=False):
+    """A condition of an Operation or a Deployment, by the rules of metav1.Condition."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    lastTransitionTime: str
+    observedGeneration: int
+
+
+class DeploymentStatus(TypedDict, total=False):
+    """The status of a Deployment, as far as it is read."""
+
+    conditions: Sequence[Condition]
+
+
+class Deployment(TypedDict, total=False):
+    """A Deployment that is only read."""
+
+    metadata: ObjectMeta
+    status: DeploymentStatus

@@ -62,7 +62,7 @@ def record_writes(operation: Mapping[str, Any]) -> dict[str, str]:
     return {name: json.dumps(write) for name, write in writes.items()}
 
 
-def _decide(body: Mapping[str, Any], pod: Mapping[str, Any] | None = None) -> Any:
+def _decide(body: Any, pod: Any = None) -> Any:
     prepared = prepare(body, settings=_SETTINGS)
     refs: dict[Ref, Any] = dict.fromkeys(prepared.refs)
     return decide(Snapshot(body, prepared, datetime.now(UTC), _SETTINGS, _refuse, refs, pod=pod))

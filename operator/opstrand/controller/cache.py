@@ -21,7 +21,7 @@ from opstrand.core.recorded import read_status
 from opstrand.core.resolving.run_values import slim_component, slim_plugins
 from opstrand.kube.resources import COMPONENTS, DEPLOYMENTS, OPERATIONS, PODS, Resource
 from opstrand.kube.versions import is_newer
-from opstrand.types import Key, Manifest
+from opstrand.types import Deployment, Key, Manifest, Pod
 
 #: Deleted objects that are remembered, so that a lost Pod is noticed without a GET and no late list
 #: restores a deleted object.
@@ -44,7 +44,8 @@ class Cache:
     """
 
     def __init__(self) -> None:
-        self._objects: dict[Resource, dict[Key, Manifest]] = {
+        #: By their kind; the accessors say which shape each kind has.
+        self._objects: dict[Resource, dict[Key, Any]] = {
             OPERATIONS: {},
             COMPONENTS: {},
             PODS: {},
@@ -72,7 +73,7 @@ class Cache:
     def component(self, namespace: str, name: str) -> Manifest | None:
         return self._objects[COMPONENTS].get((namespace, name))
 
-    def pod(self, namespace: str, name: str) -> Manifest | None:
+    def pod(self, namespace: str, name: str) -> Pod | None:
         return self._objects[PODS].get((namespace, name))
 
     def find_named(self, namespace: str, name: str) -> Manifest | None:
@@ -89,11 +90,11 @@ class Cache:
             body for key, body in self._objects[OPERATIONS].items() if namespace in (None, key[0])
         ]
 
-    def deployment(self, namespace: str, name: str) -> Manifest | None:
+    def deployment(self, namespace: str, name: str) -> Deployment | None:
         """The Deployment as last created or read: Deployments are not watched."""
         return self._objects[DEPLOYMENTS].get((namespace, name))
 
-    def replicas(self, namespace: str, uuid: str) -> list[Manifest]:
+    def replicas(self, namespace: str, uuid: str) -> list[Pod]:
         """The Pods of a service."""
         keys = self._replicas.get((namespace, uuid), set())
         return [self._objects[PODS][key] for key in sorted(keys)]

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from opstrand.controller.cache import Cache, Subject
 from opstrand.controller.crash_record import CrashRecord
@@ -36,7 +36,7 @@ from opstrand.kube.errors import ApiError, NotFound
 from opstrand.kube.resources import DEPLOYMENTS, EVENTS, OPERATIONS, PODS, SERVICES
 from opstrand.logs import about
 from opstrand.settings import Settings
-from opstrand.types import Key
+from opstrand.types import Deployment, Event, Key, Pod
 from opstrand.workers.ledger import Ledger
 from opstrand.workers.pool import Pool
 
@@ -133,7 +133,7 @@ async def _gather_service(key: Key, snapshot: Snapshot, world: World) -> Gathere
         # first.
         pods = []
     live = [pod for pod in pods if is_live(pod)]
-    deployment: Mapping[str, Any] | None = world.cache.deployment(key[0], name)
+    deployment: Deployment | None = world.cache.deployment(key[0], name)
     is_gone = world.cache.was_seen(key[0], name)
     if live or snapshot.phase.is_final or snapshot.phase is Phase.STOPPING:
         seen = replace(
@@ -183,7 +183,7 @@ def _is_deployment_known(key: Key, snapshot: Snapshot, world: World) -> bool:
 
 async def _find_deployment(
     key: Key, snapshot: Snapshot, world: World
-) -> tuple[Mapping[str, Any] | None, bool]:
+) -> tuple[Deployment | None, bool]:
     """A service's Deployment, and whether it is certainly gone.
 
     Reads it from the API server unless it was created a moment ago.
@@ -208,7 +208,7 @@ async def _find_deployment(
         # it is the same.
         return None, False
     world.cache.put(DEPLOYMENTS, found)
-    return found, False
+    return cast(Deployment, found), False
 
 
 async def _is_service_gone(key: Key, snapshot: Snapshot, world: World) -> bool:
@@ -253,7 +253,7 @@ async def _ask_activity(key: Key, snapshot: Snapshot, world: World) -> Activity 
     return activity
 
 
-def _earlier(key: Key, snapshot: Snapshot, world: World) -> tuple[Mapping[str, Any], ...]:
+def _earlier(key: Key, snapshot: Snapshot, world: World) -> tuple[Pod, ...]:
     """The Pods of the attempts before the last one that still exist."""
     metadata = snapshot.body["metadata"]
     uuid = names.run_uuid(metadata["uid"])
@@ -265,8 +265,8 @@ def _earlier(key: Key, snapshot: Snapshot, world: World) -> tuple[Mapping[str, A
 
 
 async def _ask_replica_events(
-    live: Sequence[Mapping[str, Any]], snapshot: Snapshot, world: World
-) -> Sequence[Mapping[str, Any]]:
+    live: Sequence[Pod], snapshot: Snapshot, world: World
+) -> Sequence[Event]:
     """The warning events of the first live replica that its node does not start."""
     hanging = next((pod for pod in live if is_being_made(pod)), None)
     if hanging is None or snapshot.phase.is_final:
@@ -274,9 +274,7 @@ async def _ask_replica_events(
     return await _ask_events(hanging, snapshot, world)
 
 
-async def _ask_events(
-    pod: Mapping[str, Any], snapshot: Snapshot, world: World
-) -> Sequence[Mapping[str, Any]]:
+async def _ask_events(pod: Pod, snapshot: Snapshot, world: World) -> Sequence[Event]:
     """The warning events of a Pod that its node does not start, after a grace period.
 
     Best effort: without them the run waits as before.
@@ -299,7 +297,7 @@ async def _ask_events(
             extra=about(metadata["namespace"], snapshot.body["metadata"]["name"]),
         )
         return ()
-    return found
+    return cast(list[Event], found)
 
 
 @dataclass(frozen=True)
@@ -309,7 +307,7 @@ class _Found:
     `is_own`: it is known to be the run's. `is_lost`: the run's own Pod is certainly gone.
     """
 
-    pod: Mapping[str, Any] | None = None
+    pod: Pod | None = None
     is_own: bool = False
     is_lost: bool = False
 
@@ -334,7 +332,7 @@ async def _find_pod(key: Key, snapshot: Snapshot, world: World) -> _Found:
         return _Found(is_lost=True)
     world.cache.put(PODS, found)
     is_own = not uid or found["metadata"]["uid"] == uid
-    return _Found(found, is_own=bool(uid)) if is_own else _Found(is_lost=True)
+    return _Found(cast(Pod, found), is_own=bool(uid)) if is_own else _Found(is_lost=True)
 
 
 def find_component(key: Key, name: str, world: World) -> Mapping[str, Any] | None:

@@ -12,16 +12,16 @@ from collections.abc import Callable, Sequence
 from opstrand.core.diagnosis import pending, terminated
 from opstrand.core.diagnosis.observation import Fault, Observation, State
 from opstrand.core.diagnosis.pod_status import (
-    Pod,
     condition_of,
     is_being_deleted,
     main_of,
     node_of,
     state_of,
 )
+from opstrand.types import Event, Pod
 
 
-def observe_pod(pod: Pod, events: Sequence[pending.Event] = ()) -> Observation:
+def observe_pod(pod: Pod, events: Sequence[Event] = ()) -> Observation:
     """Observe this Pod, and its Events if the Pod itself says nothing.
 
     Never raises, whatever fields the Pod lacks.

@@ -7,13 +7,11 @@ kubelet, registry. Must not decide how long to wait.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from opstrand.core.diagnosis.observation import Fault, Observation, State
 from opstrand.core.diagnosis.pod_status import (
-    Pod,
     all_containers_of,
     condition_of,
     containers_of,
@@ -26,8 +24,7 @@ from opstrand.core.diagnosis.pod_status import (
     state_of,
 )
 from opstrand.core.diagnosis.terminated import describe_end
-
-Event = Mapping[str, Any]
+from opstrand.types import Container, Event, Pod, PodCondition
 
 #: Waiting reason of a container -> the run's reason, and whether it can never recover by itself.
 _WAITS = {
@@ -117,7 +114,7 @@ def find_unschedulable(pod: Pod) -> Observation | None:
     return Observation(State.PENDING, "Unschedulable", f"{asked}; {message}" if asked else message)
 
 
-def _describe_gates(pod: Pod, scheduled: Mapping[str, Any]) -> str:
+def _describe_gates(pod: Pod, scheduled: PodCondition) -> str:
     gates = ", ".join(str(one.get("name")) for one in spec_of(pod).get("schedulingGates") or ())
     return f"held back by {gates}" if gates else str(scheduled.get("message") or "held back")
 
@@ -132,7 +129,7 @@ def _requests(pod: Pod, resource: str) -> str:
     return _amounts(beside, resource) or _amounts(inits, resource)
 
 
-def _amounts(containers: Sequence[Mapping[str, Any]], resource: str) -> str:
+def _amounts(containers: Sequence[Container], resource: str) -> str:
     asked = [
         (((one.get("resources") or {}).get("requests") or {}).get(resource), one.get("name"))
         for one in containers

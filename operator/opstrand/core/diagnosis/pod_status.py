@@ -7,24 +7,32 @@ run: `pending` and `terminated` do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Literal
 
 from opstrand.core.mask import is_secret_name, mask
 from opstrand.core.names import MAIN_CONTAINER
 from opstrand.core.planning.expansion import expand
+from opstrand.types import (
+    Container,
+    ContainerState,
+    ContainerStateTerminated,
+    ContainerStatus,
+    Pod,
+    PodCondition,
+    PodSpec,
+    PodStatus,
+)
 
-Pod = Mapping[str, Any]
-#: An entry of containerStatuses or initContainerStatuses.
-ContainerStatus = Mapping[str, Any]
+_Field = Literal["containerStatuses", "initContainerStatuses"]
 
 
-def status_of(pod: Pod) -> Mapping[str, Any]:
+def status_of(pod: Pod) -> PodStatus:
     return pod.get("status") or {}
 
 
-def spec_of(pod: Pod) -> Mapping[str, Any]:
+def spec_of(pod: Pod) -> PodSpec:
     return pod.get("spec") or {}
 
 
@@ -32,7 +40,7 @@ def node_of(pod: Pod) -> str:
     return str(spec_of(pod).get("nodeName") or "")
 
 
-def containers_of(pod: Pod, field: str = "containerStatuses") -> list[ContainerStatus]:
+def containers_of(pod: Pod, field: _Field = "containerStatuses") -> list[ContainerStatus]:
     return list(status_of(pod).get(field) or ())
 
 
@@ -46,25 +54,28 @@ def init_steps_of(pod: Pod) -> list[ContainerStatus]:
 
 
 def main_of(pod: Pod) -> ContainerStatus:
-    return next((one for one in containers_of(pod) if one.get("name") == MAIN_CONTAINER), {})
-
-
-def condition_of(pod: Pod, kind: str) -> Mapping[str, Any]:
     return next(
-        (one for one in status_of(pod).get("conditions") or () if one.get("type") == kind), {}
+        (one for one in containers_of(pod) if one.get("name") == MAIN_CONTAINER), ContainerStatus()
     )
 
 
-def state_of(container: ContainerStatus) -> Mapping[str, Any]:
+def condition_of(pod: Pod, kind: str) -> PodCondition:
+    return next(
+        (one for one in status_of(pod).get("conditions") or () if one.get("type") == kind),
+        PodCondition(),
+    )
+
+
+def state_of(container: ContainerStatus) -> ContainerState:
     return container.get("state") or {}
 
 
-def end_of(container: ContainerStatus) -> Mapping[str, Any] | None:
+def end_of(container: ContainerStatus) -> ContainerStateTerminated | None:
     """Return how the container ended, if it has; `exitCode` may be absent."""
     return state_of(container).get("terminated")
 
 
-def earlier_end_of(container: ContainerStatus) -> Mapping[str, Any] | None:
+def earlier_end_of(container: ContainerStatus) -> ContainerStateTerminated | None:
     """Return how the container ended before its last restart."""
     return (container.get("lastState") or {}).get("terminated")
 
@@ -109,7 +120,7 @@ def has_company(pod: Pod) -> bool:
     )
 
 
-def was_beyond_deadline(pod: Pod, end: Mapping[str, Any]) -> bool:
+def was_beyond_deadline(pod: Pod, end: ContainerStateTerminated) -> bool:
     """Return whether the container ended after the Pod's deadline.
 
     By then every container was asked to end, and some do so with exit code 0.
@@ -126,7 +137,7 @@ def was_beyond_deadline(pod: Pod, end: Mapping[str, Any]) -> bool:
     )
 
 
-def last_words(pod: Pod, end: Mapping[str, Any]) -> str:
+def last_words(pod: Pod, end: ContainerStateTerminated) -> str:
     """Return the container's termination message without secrets.
 
     Secrets are those known from the Pod, and those that look like one.
@@ -151,6 +162,6 @@ def memory_limit_of(pod: Pod, name: str) -> str | None:
     return next(limits, None)
 
 
-def _declared(pod: Pod) -> Iterator[Mapping[str, Any]]:
+def _declared(pod: Pod) -> Iterator[Container]:
     yield from spec_of(pod).get("containers") or ()
     yield from spec_of(pod).get("initContainers") or ()

@@ -7,14 +7,10 @@ has nothing to say. Must not decide whether to retry.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 from opstrand.core.diagnosis.observation import Fault, Observation, State
 from opstrand.core.diagnosis.pod_status import (
-    ContainerStatus,
-    Pod,
     condition_of,
     end_of,
     has_company,
@@ -29,6 +25,7 @@ from opstrand.core.diagnosis.pod_status import (
     status_of,
     was_beyond_deadline,
 )
+from opstrand.types import ContainerStateTerminated, ContainerStatus, Pod
 
 _DISRUPTIONS = {
     "EvictionByEvictionAPI": "Evicted",
@@ -201,7 +198,7 @@ def find_failed_main(pod: Pod) -> Observation | None:
     return _failed(pod, reason, message, Fault.USER, end)
 
 
-def _is_left_behind(pod: Pod, end: Mapping[str, Any]) -> bool:
+def _is_left_behind(pod: Pod, end: ContainerStateTerminated) -> bool:
     """Return whether main ended by itself while an injected container runs on.
 
     The phase of such a Pod never becomes final.
@@ -227,7 +224,9 @@ def find_refusal(pod: Pod) -> Observation | None:
 # -- messages --------------------------------------------------------------------------------------
 
 
-def describe_end(pod: Pod, container: ContainerStatus, end: Mapping[str, Any]) -> tuple[str, str]:
+def describe_end(
+    pod: Pod, container: ContainerStatus, end: ContainerStateTerminated
+) -> tuple[str, str]:
     """Return the reason and the message for how a container ended."""
     words = last_words(pod, end)
     if end.get("reason") == "OOMKilled":
@@ -249,18 +248,18 @@ def _lead(words: str) -> str:
     return words if telling == lines[0] else f"{telling.strip()}; its last lines:\n{words}"
 
 
-def describe_main_end(pod: Pod, end: Mapping[str, Any]) -> tuple[str, str]:
+def describe_main_end(pod: Pod, end: ContainerStateTerminated) -> tuple[str, str]:
     reason, words = describe_end(pod, main_of(pod), end)
     return reason, words if _has_exited(end) else f"the container {words}"
 
 
-def _has_exited(end: Mapping[str, Any]) -> bool:
+def _has_exited(end: ContainerStateTerminated) -> bool:
     """Return whether the program ended by itself, so that its exit code is meaningful."""
     return end.get("reason") != "OOMKilled" and end.get("reason") not in NEVER_STARTED
 
 
 def describe_init_end(
-    pod: Pod, container: ContainerStatus, end: Mapping[str, Any]
+    pod: Pod, container: ContainerStatus, end: ContainerStateTerminated
 ) -> tuple[str, str]:
     """Return the reason and the message for an init container that failed."""
     reason, words = describe_end(pod, container, end)
@@ -280,7 +279,7 @@ def _describe_memory(limit: str | None) -> str:
 
 
 def _failed(
-    pod: Pod, reason: str, message: str, fault: Fault, end: Mapping[str, Any] | None = None
+    pod: Pod, reason: str, message: str, fault: Fault, end: ContainerStateTerminated | None = None
 ) -> Observation:
     end = end or end_of(main_of(pod)) or {}
     began = str(end.get("startedAt") or "")

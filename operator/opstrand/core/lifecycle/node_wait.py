@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from opstrand.core.diagnosis.pod_status import (
-    Pod,
     all_containers_of,
     condition_of,
     node_of,
@@ -17,6 +16,7 @@ from opstrand.core.diagnosis.pod_status import (
     status_of,
 )
 from opstrand.settings import Settings
+from opstrand.types import Pod
 
 
 @dataclass(frozen=True)

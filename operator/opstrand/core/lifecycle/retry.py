@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from opstrand.core.diagnosis.observation import Fault
-from opstrand.core.diagnosis.pod_status import Pod, all_containers_of, end_of, status_of
+from opstrand.core.diagnosis.pod_status import all_containers_of, end_of, status_of
 from opstrand.core.limits import ATTEMPTS
 from opstrand.core.names import PLATFORM_RETRIES, container_name
 from opstrand.core.planning.plan import Plan
 from opstrand.errors import SpecError
 from opstrand.text import shorten
+from opstrand.types import Pod
 
 #: Seconds at which the doubling stops, as with a Kubernetes Job.
 MAX_BACKOFF = 360.0

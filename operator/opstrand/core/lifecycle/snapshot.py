@@ -22,6 +22,7 @@ from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
+from opstrand.types import Deployment, Event, Pod
 
 _LIMITS = ("maxRetries", "timeout", "ttl")
 #: Seconds by which one machine's clock may be ahead of another's by accident.
@@ -67,21 +68,21 @@ class Snapshot:
     upstream: Mapping[Ref, Upstream | None] = field(default_factory=dict)
     #: Every run of the project, if the operation has joins: their queries select among them.
     project: Sequence[Upstream] = ()
-    pod: Mapping[str, Any] | None = None
+    pod: Pod | None = None
     #: A Pod with the attempt's name that may not be this run's: it is compared before it counts.
-    claimant: Mapping[str, Any] | None = None
+    claimant: Pod | None = None
     #: The ConfigMap with the init document is gone, and the Pod waits for it.
     documents_are_gone: bool = False
     #: The Pod is gone: it was observed, or its uid was written, and a GET found nothing.
     pod_is_lost: bool = False
     #: Warning Events of the Pod, read if it hangs.
-    pod_events: Sequence[Mapping[str, Any]] = ()
+    pod_events: Sequence[Event] = ()
     #: Pods of earlier attempts that still exist once the run is over.
-    earlier_pods: Sequence[Mapping[str, Any]] = ()
+    earlier_pods: Sequence[Pod] = ()
     #: All Pods of a service.
-    replicas: Sequence[Mapping[str, Any]] = ()
+    replicas: Sequence[Pod] = ()
     #: A service's Deployment as far as it is known, and whether it existed and is gone.
-    deployment: Mapping[str, Any] | None = None
+    deployment: Deployment | None = None
     deployment_is_gone: bool = False
     #: The Service object of running replicas no longer exists.
     service_is_gone: bool = False
@@ -234,14 +235,14 @@ class RestoreDocuments:
 class StopPod:
     """End a started Pod now, with its grace period; its logs are kept."""
 
-    pod: Mapping[str, Any]
+    pod: Pod
 
 
 @dataclass(frozen=True)
 class DeletePod:
     """Delete a Pod that never started, or whose retention is over."""
 
-    pod: Mapping[str, Any]
+    pod: Pod
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ Must not decide that a run ends; `runtimes` and `admission` do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from opstrand.core import names
@@ -18,6 +17,7 @@ from opstrand.core.phase import Phase
 from opstrand.core.pods.attempt import parse_count
 from opstrand.core.recorded import parse_moment
 from opstrand.errors import SpecError
+from opstrand.types import Pod
 
 
 def clear(snapshot: Snapshot) -> Decision:
@@ -44,7 +44,7 @@ def clear(snapshot: Snapshot) -> Decision:
             return _expire(snapshot, pod)
 
 
-def is_left_running(pod: Mapping[str, Any]) -> bool:
+def is_left_running(pod: Pod) -> bool:
     """Return whether main is over but an injected container keeps the Pod running.
 
     Such a Pod would hold its resources until it is deleted.
@@ -52,12 +52,12 @@ def is_left_running(pod: Mapping[str, Any]) -> bool:
     return has_company(pod) and not is_over(pod)
 
 
-def stop_pod(pod: Mapping[str, Any]) -> tuple[StopPod, ...]:
+def stop_pod(pod: Pod) -> tuple[StopPod, ...]:
     """Return the action that stops the Pod, or nothing if that was done already."""
     return () if (pod.get("spec") or {}).get("activeDeadlineSeconds") == 1 else (StopPod(pod),)
 
 
-def _expire(snapshot: Snapshot, pod: Mapping[str, Any]) -> Decision:
+def _expire(snapshot: Snapshot, pod: Pod) -> Decision:
     """Delete the Pods of a finished run after `termination.ttl` or the default TTL.
 
     Until then its logs stay readable.

@@ -6,10 +6,9 @@ checks that mean the same for a job come from `diagnosis`. Must not decide what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from opstrand.core.diagnosis.observation import Fault, Observation, State
 from opstrand.core.diagnosis.pending import (
@@ -19,7 +18,6 @@ from opstrand.core.diagnosis.pending import (
     find_waiting,
 )
 from opstrand.core.diagnosis.pod_status import (
-    Pod,
     condition_of,
     containers_of,
     earlier_end_of,
@@ -33,6 +31,7 @@ from opstrand.core.diagnosis.pod_status import (
 )
 from opstrand.core.diagnosis.terminated import describe_init_end, describe_main_end
 from opstrand.core.recorded import parse_moment
+from opstrand.types import ContainerStateTerminated, ContainerStatus, Event, Pod
 
 #: Seconds for which a restarted container must run before it counts as recovered: a crash loop is
 #: one trouble, not many.
@@ -75,7 +74,7 @@ def is_live(pod: Pod) -> bool:
 
 def observe_replicas(
     pods: Sequence[Pod],
-    events: Sequence[Mapping[str, Any]],
+    events: Sequence[Event],
     *,
     now: datetime,
     since: Callable[[object], float] | None = None,
@@ -111,7 +110,7 @@ def observe_replicas(
     )
 
 
-def _observe(pod: Pod, events: Sequence[Mapping[str, Any]], ago: _Ago) -> Observation:
+def _observe(pod: Pod, events: Sequence[Event], ago: _Ago) -> Observation:
     crash = _find_crash(pod, ago)
     if crash is not None:
         return crash
@@ -144,7 +143,7 @@ def _find_crash(pod: Pod, ago: _Ago) -> Observation | None:
     return Observation(State.PENDING, reason, f"{message}; Kubernetes starts it again", Fault.USER)
 
 
-def _failed_inits(pod: Pod) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+def _failed_inits(pod: Pod) -> Iterator[tuple[ContainerStatus, ContainerStateTerminated]]:
     for container in init_steps_of(pod):
         end = _last_end(container)
         if end is not None and end.get("exitCode") not in (0, None) and not _is_running(container):
@@ -156,7 +155,7 @@ def _is_down(pod: Pod) -> bool:
     return any(_failed_inits(pod)) or (_last_end(main) is not None and not _is_running(main))
 
 
-def _last_end(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _last_end(container: ContainerStatus) -> ContainerStateTerminated | None:
     """Return how the container ended, unless it has entered another state since."""
     if end_of(container):
         return end_of(container)
@@ -165,7 +164,7 @@ def _last_end(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return last if last and waits_for in (None, "CrashLoopBackOff") else None
 
 
-def _is_running(container: Mapping[str, Any]) -> bool:
+def _is_running(container: ContainerStatus) -> bool:
     return "running" in state_of(container)
 
 

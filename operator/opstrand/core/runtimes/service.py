@@ -32,6 +32,7 @@ from opstrand.core.recorded import parse_moment
 from opstrand.core.runtimes.job import backoff_left, recreate, restore_documents
 from opstrand.core.runtimes.replicas import Replicas, is_live, observe_replicas
 from opstrand.errors import SpecError
+from opstrand.types import Condition, Deployment, Pod
 
 #: Reasons of Stopping that lead to Stopped, and the final reason; any other is a failure.
 _WANTED = {
@@ -115,7 +116,7 @@ def _wind_down(snapshot: Snapshot) -> Decision:
     return end(snapshot, Phase.FAILED, reason, message)
 
 
-def _is_waited_for(pod: Mapping[str, Any], reason: str) -> bool:
+def _is_waited_for(pod: Pod, reason: str) -> bool:
     """Return whether the run must wait for this Pod to end.
 
     After a name conflict the existing Deployment belongs to another owner and keeps its Pods: only
@@ -214,7 +215,7 @@ def _wait_for_pods(snapshot: Snapshot, grace: float) -> Decision:
     )
 
 
-def _find_condition(deployment: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
+def _find_condition(deployment: Deployment, kind: str) -> Condition | None:
     conditions = (deployment.get("status") or {}).get("conditions") or ()
     return next(
         (one for one in conditions if one.get("type") == kind and one.get("status") == "True"), None
@@ -331,9 +332,7 @@ def _wait(snapshot: Snapshot, seen: Replicas) -> Decision:
     return _wait_for_first(snapshot, seen, seen.trouble, seen.troubled)
 
 
-def _wait_for_first(
-    snapshot: Snapshot, seen: Replicas, trouble: Observation, pod: Mapping[str, Any]
-) -> Decision:
+def _wait_for_first(snapshot: Snapshot, seen: Replicas, trouble: Observation, pod: Pod) -> Decision:
     """Bound the wait for the trouble of a Pod of a service that has not served yet."""
     wait = find_node_wait(pod, _age(snapshot, pod), trouble.message, snapshot.settings)
     if wait is not None and wait.is_over:
@@ -354,7 +353,7 @@ def _report_trouble(
     snapshot: Snapshot,
     seen: Replicas,
     trouble: Observation,
-    pod: Mapping[str, Any],
+    pod: Pod,
     phase: Phase,
     again: float | None,
 ) -> Decision:
@@ -441,7 +440,7 @@ def _recorded(snapshot: Snapshot, seen: Replicas) -> Status | None:
     )
 
 
-def _age(snapshot: Snapshot, pod: Mapping[str, Any]) -> float:
+def _age(snapshot: Snapshot, pod: Pod) -> float:
     return snapshot.since(pod["metadata"].get("creationTimestamp"))
 
 
@@ -449,7 +448,7 @@ def _age(snapshot: Snapshot, pod: Mapping[str, Any]) -> float:
 
 
 def _facts(
-    snapshot: Snapshot, seen: Replicas, pod: Mapping[str, Any], *, is_settled: bool = True
+    snapshot: Snapshot, seen: Replicas, pod: Pod, *, is_settled: bool = True
 ) -> dict[str, Any]:
     """Return the Pod whose log is the run's log, and all Pods whose tokens may report on the run.
 
@@ -479,7 +478,7 @@ def _facts(
     }
 
 
-def _with_pods(snapshot: Snapshot, live: tuple[Mapping[str, Any], ...]) -> dict[str, Any]:
+def _with_pods(snapshot: Snapshot, live: tuple[Pod, ...]) -> dict[str, Any]:
     """Return `status.service` with these Pods, unchanged if it already lists all of them."""
     service = dict(snapshot.status["service"])
     uids = {one["uid"] for one in service.get("pods") or ()}
