@@ -1,16 +1,18 @@
-# One image for the operator, the API and the init container of runs. BASE is any image with Python 3.11 or newer, venv and pip.
-# A tag is what its owner says today. For a build that can be repeated name the digest that you looked at:
-#   docker build --build-arg BASE=python:3.13-slim@sha256:DIGEST .    (docker buildx imagetools inspect python:3.13-slim shows it)
+# One image for the operator, the API and the init container of runs. BASE is any image with Python
+# 3.11 or newer, venv and pip. The owner of a tag can move it. For a repeatable build name a digest,
+# which `docker buildx imagetools inspect python:3.13-slim` shows:
+#   docker build --build-arg BASE=python:3.13-slim@sha256:DIGEST .
 ARG BASE=python:3.13-slim
 FROM ${BASE} AS dependencies
 COPY requirements.txt /src/
-# The locked set in a stage of its own: it changes rarely, and it is most of the image.
+# The locked packages have their own stage: they change rarely, and are most of the image.
 RUN python3 -m venv /opt/opstrand && \
     /opt/opstrand/bin/pip install --no-cache-dir --require-hashes -r /src/requirements.txt && \
     /opt/opstrand/bin/python -m compileall -q /opt/opstrand/lib
 
 FROM ${BASE}
-# What init steps of the kind git run: libnss-wrapper gives a name to whatever user a Pod runs as, without which ssh refuses to start.
+# Programs of the git init steps. libnss-wrapper gives a name to the user of the Pod, without which
+# ssh refuses to start.
 RUN command -v git && command -v ssh || { \
       apt-get update && apt-get install -y --no-install-recommends git openssh-client libnss-wrapper && rm -rf /var/lib/apt/lists/*; }
 COPY --from=dependencies /opt/opstrand /opt/opstrand

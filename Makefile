@@ -1,4 +1,5 @@
-# The command sheet: `make help`. Everything installs into .venv of the checkout; only python3 >= 3.11 with venv, and make, are assumed.
+# `make help` lists the targets. Everything is installed into .venv of the checkout; the machine
+# needs make, and python3 >= 3.11 with venv.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -7,22 +8,25 @@ BIN := .venv/bin
 PUBLISHED := .venv-published
 PUBLISHED_LOCK := tests/cluster/images/quick-start/requirements.txt
 CLUSTER_STATE := $(or $(OPSTRAND_CLUSTER_STATE),$(if $(filter 0,$(shell id -u)),/var/lib,$(HOME)/.local/state)/opstrand-cluster)
-# A stamp is named by the content of what it stands for, and by where it lies, which its commands have in their first line: a changed lock
-# or a moved checkout installs again, everything else costs nothing.
+# The name of a stamp file is a checksum of the lock and of the checkout's path, which installed
+# commands have in their first line: only a changed lock or a moved checkout installs again.
 stamp = .installed-$(shell { pwd; cat $(1) 2>/dev/null; } | cksum | cut -d' ' -f1)
 DEV_STAMP = .venv/$(call stamp,requirements-dev.txt pyproject.toml)
 PUBLISHED_STAMP = $(PUBLISHED)/$(call stamp,$(PUBLISHED_LOCK))
 PYTEST := $(BIN)/pytest -q
-# Two processes share the tests. The quick profile draws a quarter of the examples of property tests, all of which `make test` draws.
+# Two processes share the tests. The quick profile draws a quarter of the examples of property
+# tests; `make test` and CI draw all of them.
 FAST := -n 2 --dist worksteal $(if $(filter true,$(CI)),,--hypothesis-profile=quick)
-# Without bytecode, each process of the tests compiles the whole package again, and pytest every test file.
+# Without bytecode, each process of the tests compiles the whole package again, and pytest compiles
+# every test file.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
-help: ## show this
+help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
-# One that was left half made, as where Debian's python3-venv is missing, has no pip; one that was moved along has another place's.
+# Make an environment unless a usable one exists. An incomplete one (Debian without python3-venv)
+# has no pip; one that was moved with the checkout names its old path.
 make_venv = $(1)/bin/pip --version 2>/dev/null | grep -qF '$(CURDIR)/$(1)/' || { \
   $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
   { echo "$(PYTHON) is $$($(PYTHON) --version 2>&1); 3.11 or newer is needed: make PYTHON=python3.13 ..." >&2; exit 1; }; \
@@ -43,7 +47,7 @@ $(PUBLISHED_STAMP):
 
 .PHONY: install published
 install: $(DEV_STAMP) ## everything but the cluster, into .venv
-published: $(PUBLISHED_STAMP) ## the published polyaxon package, into an environment of its own
+published: $(PUBLISHED_STAMP) ## the published polyaxon package, into its own environment
 
 .PHONY: demo
 demo: install ## the echo program, without a cluster
@@ -58,16 +62,16 @@ check: install ## format, lint, types, layers, generated files
 	@$(BIN)/lint-imports --no-cache 2>&1 | tail -n 12
 	@$(BIN)/python -m opstrand.spec.crd.write --check
 	@test ! -e operator/__init__.py || { echo "operator/__init__.py shadows the standard library: remove it"; exit 1; }
-format: install ## let ruff write it
+format: install ## let ruff fix and format the code
 	@$(BIN)/ruff check --quiet --fix . || true
 	@$(BIN)/ruff format --quiet .
 
 .PHONY: crds golden lock
 crds: install ## write crds/ from the models
 	@$(BIN)/python -m opstrand.spec.crd.write
-golden: install ## write the golden Pods again; the diff is the review
+golden: install ## write the golden Pods; the diff is the review
 	@OPSTRAND_GOLDEN=write $(PYTEST) tests/golden
-lock: install ## resolve the locks again
+lock: install ## resolve requirements.txt and requirements-dev.txt to the newest versions
 	@for set in requirements requirements-dev; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --upgrade $$set.in -o $$set.txt; done
 
@@ -80,21 +84,21 @@ test-integration: install published ## a real API server and etcd, the real oper
 	@$(PYTEST) tests/integration
 test-e2e: install published ## real containers: needs `make cluster`
 	@$(PYTEST) tests/e2e
-test: check install published ## everything that can run here; says what it leaves out
+test: check install published ## every tier that this machine can run; prints what it leaves out
 	@$(BIN)/python tests/run.py
 
 .PHONY: programs cluster cluster-down images install-cluster demo-cluster
 programs: install ## build Kubernetes and etcd for the tests, once (some ten minutes on two cores)
 	@$(BIN)/python -m tests.cluster programs
-cluster: install ## kind where Docker answers, else a Kubernetes of our own on this machine (Linux, root)
+cluster: install ## start kind where Docker answers, else a Kubernetes on this machine (Linux, root)
 	@$(BIN)/python -m tests.cluster up
-cluster-down: install ## take it away again
+cluster-down: install ## remove that cluster
 	@$(BIN)/python -m tests.cluster down
 images: install ## build the images that changed
 	@$(BIN)/python -m tests.cluster images
 install-cluster: images ## apply manifests/ to the cluster and wait for both Deployments
 	@KUBECONFIG=$${KUBECONFIG:-$(CLUSTER_STATE)/kubeconfig} $(BIN)/python -m tests.support.install
-demo-cluster: cluster install-cluster ## cluster, images, install, echo
+demo-cluster: cluster install-cluster ## start a cluster, install opstrand, run the echo program
 	@KUBECONFIG=$${KUBECONFIG:-$(CLUSTER_STATE)/kubeconfig} $(BIN)/opstrand run -f tests/samples/echo.yaml -P message="test 1" -l
 
 .PHONY: bench
@@ -106,18 +110,18 @@ $(COVERAGE):
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r tests/coverage/requirements.txt -t $@
 .PHONY: coverage
 coverage: install $(COVERAGE) ## branch coverage of the core by the tests of `make test-fast`
-	@# A test that bounds CPU time is left out: counting branches takes some of its own.
+	@# Tests that bound CPU time are left out: counting branches takes CPU time too.
 	@PYTHONPATH=$(COVERAGE) $(BIN)/python -m coverage run -m pytest -q tests/unit tests/golden -k "not within_a_second"
 	@PYTHONPATH=$(COVERAGE) $(BIN)/python -m coverage report --fail-under=$(COVERED)
-# Percent of the lines and branches of opstrand.core.
+# The least percentage of lines and branches of opstrand.core.
 COVERED := 95
 
 IMAGE ?= localhost/opstrand
 OUTPUT ?= dist
 .PHONY: release
-release: install ## VERSION=X.Y.Z: a dry run into dist/; with PUBLISH=1 IMAGE=REGISTRY/opstrand it is pushed
+release: install ## VERSION=X.Y.Z: a dry run into dist/; with PUBLISH=1 IMAGE=REGISTRY/opstrand everything is pushed
 	@$(if $(VERSION),,$(error say which: make release VERSION=X.Y.Z))$(BIN)/python tools/release.py $(VERSION) --image $(IMAGE) --output $(OUTPUT) $(if $(PUBLISH),--publish)
 
 .PHONY: clean
-clean: ## remove what make made in the checkout
+clean: ## remove what make created in the checkout
 	@rm -rf .venv $(PUBLISHED) .work dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,4 +1,4 @@
-# code.git (main, and its first commit as v1) with the submodule library.git, in the folder given.
+# Makes code.git (main, and its first commit as v1) with the submodule library.git, in the given folder.
 export GIT_AUTHOR_NAME=test GIT_AUTHOR_EMAIL=test@localhost GIT_COMMITTER_NAME=test GIT_COMMITTER_EMAIL=test@localhost
 git config --global init.defaultBranch main
 git config --global protocol.file.allow always
@@ -14,7 +14,7 @@ cd "$work/code"
 echo one > main.txt
 git add . && git commit -q -m one && git tag v1
 git submodule --quiet add "$1/library.git" library
-# As hosts have it: a neighbour, by whatever way the code came.
+# A relative URL, as hosts have it: the submodule comes by the same way as the code.
 git config --file .gitmodules submodule.library.url ../library.git
 echo two > main.txt
 git add . && git commit -q -m two && git push -q "$1/code.git" main v1
