@@ -8,11 +8,12 @@ exception is a bug of ours. Must import nothing of ours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 #: Every reason that a person, a script or an alert may see, with what to do about it. Never rename
-#: a key.
+#: a key. A command line ends with RUN, which `advise` replaces.
 REASONS: dict[str, str] = {
     # what was written
     "InvalidYAML": "Fix the YAML at the line shown.",
@@ -161,6 +162,53 @@ REASONS: dict[str, str] = {
     "PodRunning": "",
     "Stopping": "",
 }
+
+
+#: The same where no cluster is asked and no operator runs: `--local`.
+_WITHOUT_CLUSTER = {
+    "SetAside": "Make it smaller or simpler and create it again.",
+    "ComponentNotFound": (
+        "Write the component under `component:` of the operation: --local has no hub."
+    ),
+    "PodRefused": "Fix the part of the spec that the message names.",
+    "Unschedulable": "Ask for less, or fix what the message names.",
+    "ClusterUnreachable": "Fix the credentials or the address that the message names.",
+    "PlatformError": "It is tried again.",
+    "InternalError": "This is a bug of opstrand; OPSTRAND_TRACEBACK=1 shows where it happened.",
+}
+#: The same where the message has no path of a field.
+_WITHOUT_PATH: Mapping[str, str] = {
+    "InvalidSpec": (
+        "Fix what the message names; `opstrand explain FIELD` says what a field accepts."
+    ),
+}
+_COMMAND = re.compile(r"`(opstrand \S+) RUN\b([^`]*)`")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known where advice is given.
+
+    `run` is the run's name, `flags` the options that lead to it; both empty if no run is there.
+    """
+
+    run: str = ""
+    flags: str = ""
+    is_local: bool = False
+    has_path: bool = True
+
+
+def advise(reason: str, known: Known) -> str:
+    """Return what to do about a reason, in terms of what is known; empty if there is nothing."""
+    text = REASONS.get(reason, "")
+    if not known.has_path:
+        text = _WITHOUT_PATH.get(reason, text)
+    if known.is_local:
+        text = _WITHOUT_CLUSTER.get(reason, text)
+    if not known.run:
+        return text
+    flags = f" {known.flags}" if known.flags else ""
+    return _COMMAND.sub(lambda found: f"`{found[1]} {known.run}{found[2]}{flags}`", text)
 
 
 #: The most problems that are reported for one file: a longer list does not help the user, and the

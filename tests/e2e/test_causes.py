@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from opstrand.errors import REASONS
+from opstrand.errors import Known, advise
 from opstrand.kube.client import KubeApi
 from opstrand.kube.resources import OPERATIONS
 from opstrand.types import Manifest
@@ -303,9 +303,10 @@ async def test_one_run_in_full_is_its_message_what_to_do_and_a_timeline(
     await kube.create(OPERATIONS, namespace, operation("told", {"component": cause.component}))
     await wait_for(kube, namespace, "told", lambda one: is_reported(one, cause))
     told = opstrand("get", "told", "-p", namespace).stdout
+    flags = f"--project {namespace}"
     assert re.search(r"^phase: +Failed \(ContainerFailed\)$", told, re.MULTILINE), told
     assert re.search(r"^message: +exit code 7: before$", told, re.MULTILINE)
-    assert f"to do:     {REASONS['ContainerFailed']}" in told
+    assert f"to do:     {advise('ContainerFailed', Known('told', flags))}" in told
     steps = re.findall(
         r"^  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d +(\S+) +(\S+)",
         told.partition("history:")[2],

@@ -6,10 +6,11 @@ one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from opstrand.errors import REASONS, PlatformError, Problem, SpecError
+from opstrand.errors import Known, PlatformError, Problem, SpecError, advise
 
 
 class ExitCode(IntEnum):
@@ -64,12 +65,22 @@ def _explain_problems(problems: tuple[Problem, ...]) -> Explanation:
 
     Each piece of advice is given once.
     """
-    reasons = dict.fromkeys(problem.reason for problem in problems)
-    hints = (REASONS[reason] for reason in reasons if REASONS.get(reason))
-    return Explanation(tuple(map(str, problems)), tuple(hints), ExitCode.USAGE)
+    return Explanation(tuple(map(str, problems)), tuple(list_advice(problems)), ExitCode.USAGE)
+
+
+def list_advice(problems: Sequence[Problem]) -> list[str]:
+    """Return the advice for each reason once; it speaks of a path only if one is shown."""
+    places: dict[str, bool] = {}
+    for problem in problems:
+        places[problem.reason] = places.get(problem.reason, False) or bool(problem.path)
+    told = (advise(reason, Known(has_path=has_path)) for reason, has_path in places.items())
+    return [hint for hint in told if hint]
 
 
 def _explain_platform(error: PlatformError) -> Explanation:
+    if not hasattr(error, "status") and error.reason != "ClusterUnreachable":
+        # It came from this machine, such as from the process that evaluates templates.
+        return _explain_one(error.message, "Try again.", ExitCode.UNREACHABLE)
     code, hint = _classify_status(getattr(error, "status", None), error)
     return _explain_one(error.message, hint, code)
 

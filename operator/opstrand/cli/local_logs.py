@@ -44,7 +44,7 @@ def show_record(body: Any, *, attempt: int | None, tail: int | None, timestamps:
 def follow_record(body: Any, target: Target) -> int:
     """Show every line of every attempt until the run has ended; return its exit code."""
     try:
-        return report_end(asyncio.run(wait_bounded(_follow(body), seconds=None)))
+        return report_end(asyncio.run(wait_bounded(_follow(body), seconds=None)), target)
     except Interrupted as error:
         name, project = body["metadata"]["name"], target.project or PROJECT
         say(

@@ -34,13 +34,21 @@ class Target:
 
     def command(self, *words: str, project: str) -> str:
         """Return a command line for the same target, ready to be pasted."""
+        return f"{shlex.join(['opstrand', *words])} {self.flags(project)}"
+
+    def flags(self, project: str) -> str:
+        """Return the options that lead to the same target, ready to be pasted."""
         given = [
             ("--project", project),
             ("--context", self.context),
             ("--kubeconfig", self.kubeconfig),
         ]
         flags = [part for flag, value in given if value for part in (flag, value)]
-        return shlex.join(["opstrand", *words, *flags, *(["--local"] if self.is_local else [])])
+        return shlex.join([*flags, *(["--local"] if self.is_local else [])])
+
+
+#: kubectl's choice of a cluster and a project.
+ANYWHERE = Target()
 
 
 def check_project(name: str) -> str:

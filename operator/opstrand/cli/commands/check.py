@@ -11,13 +11,13 @@ from opstrand.cli.checking.manifests import find_manifests, validate_manifest
 from opstrand.cli.checking.recovery import validate_rest
 from opstrand.cli.checking.validate import Verdict, validate_submission
 from opstrand.cli.command import command
-from opstrand.cli.errors import CliError, ExitCode
+from opstrand.cli.errors import CliError, ExitCode, list_advice
 from opstrand.cli.files.references import FileError, read_bytes, read_file, source_of
 from opstrand.cli.files.submission import read_submission
 from opstrand.cli.options import file_options, output_option
 from opstrand.cli.output.console import say, show
 from opstrand.controller.template_worker import Sandbox
-from opstrand.errors import REASONS, Problem, SpecError
+from opstrand.errors import Known, Problem, SpecError, advise
 from opstrand.spec.document import Document, parse_document
 from opstrand.text import inline
 
@@ -108,9 +108,8 @@ def _show_text(cases: Sequence[_Case]) -> None:
         for problem in case.verdict.problems
         if problem.path or problem.line
     ]
-    for reason in dict.fromkeys(problem.reason for problem in placed):
-        if REASONS.get(reason):
-            say(f"hint: {REASONS[reason]}")
+    for hint in list_advice(placed):
+        say(f"hint: {hint}")
     say(_count(cases), "red" if any(case.verdict.problems for case in cases) else "green")
 
 
@@ -144,4 +143,5 @@ def _facts(case: _Case) -> dict[str, object]:
 
 def _errors(verdict: Verdict) -> Iterator[dict[str, object]]:
     for problem in verdict.problems:
-        yield {**asdict(problem), "hint": REASONS.get(problem.reason, "")}
+        known = Known(has_path=bool(problem.path))
+        yield {**asdict(problem), "hint": advise(problem.reason, known)}

@@ -39,7 +39,7 @@ def get(target: Target, run: str, explain: bool, output: str) -> None:
             else as_yaml(values)
         )
     elif output == "text":
-        show(describe_run(body, others))
+        show(describe_run(body, others, target))
     else:
         show(show_objects([body], output, single=True))
 

@@ -126,9 +126,8 @@ async def _follow(cluster: Any, body: Any, target: Target) -> int:
     from opstrand.cli.output.progress import report_end
 
     try:
-        return report_end(
-            await watch_run(cluster, body, target, logs=True, every_change=False, seconds=None)
-        )
+        final = await watch_run(cluster, body, target, logs=True, every_change=False, seconds=None)
+        return report_end(final, target)
     except Interrupted as error:
         return error.code
 

@@ -40,11 +40,11 @@ class _Wish:
     watch: bool
     timeout: float | None
     output: str | None
-    is_local: bool
+    target: Target
 
     @property
     def is_followed(self) -> bool:
-        return self.logs or self.watch or self.timeout is not None or self.is_local
+        return self.logs or self.watch or self.timeout is not None or self.target.is_local
 
     def created(self, body: Any, project: str) -> None:
         say(f"created run {body['metadata']['name']} in project {project}")
@@ -58,7 +58,7 @@ class _Wish:
 
         if self.output == "json":
             show(as_json(slim(body)))
-        return report_end(body)
+        return report_end(body, self.target)
 
 
 @command
@@ -129,7 +129,7 @@ def run(
         is_local=target.is_local,
         catalog=catalog,
     )
-    wish = _Wish(logs, watch, timeout, output, target.is_local)
+    wish = _Wish(logs, watch, timeout, output, target)
     if target.is_local:
         return asyncio.run(
             _run_here(operation, target, wish, parse_uid(uid) if uid else None, catalog)

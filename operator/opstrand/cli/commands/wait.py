@@ -44,7 +44,7 @@ async def _wait_here(target: Target, runs: tuple[str, ...], seconds: float | Non
             f"{target.command('wait', *runs, project=target.project or PROJECT)}"
         )
         return error.code
-    return _report_all(finals)
+    return _report_all(finals, target)
 
 
 async def _watch_records(bodies: list[Any]) -> list[Any]:
@@ -62,10 +62,10 @@ async def _watch_records(bodies: list[Any]) -> list[Any]:
     return bodies
 
 
-def _report_all(finals: list[Any]) -> int:
+def _report_all(finals: list[Any], target: Target) -> int:
     from opstrand.cli.output.progress import report_end
 
-    codes = {report_end(final) for final in finals}
+    codes = {report_end(final, target) for final in finals}
     return next(code for code in _WORST if code in codes)
 
 
@@ -82,7 +82,7 @@ async def _wait(target: Target, runs: tuple[str, ...], seconds: float | None) ->
             say(f"{error.word}; the runs go on. To wait again:")
             say(f"  {target.command('wait', *runs, project=cluster.project)}")
             return error.code
-    return _report_all(finals)
+    return _report_all(finals, target)
 
 
 async def _wait_all(cluster: Any, bodies: list[Any]) -> list[Any]:

@@ -6,9 +6,11 @@ it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from opstrand.cli.options import ANYWHERE, Target
 from opstrand.cli.output.format import (
     as_table,
     duration_of,
@@ -37,7 +39,7 @@ from opstrand.core.resolving.run_values import (
     read_outputs,
 )
 from opstrand.core.templates.template import iter_texts
-from opstrand.errors import REASONS, SpecError
+from opstrand.errors import Known, SpecError, advise
 from opstrand.spec.polyaxonfile import parse_component, parse_operation
 from opstrand.spec.section import is_template
 from opstrand.text import inline
@@ -45,16 +47,18 @@ from opstrand.types import Body
 
 #: The most uuids in a line of a table; `-o json` has all.
 _FEW = 3
+#: The path that a message begins with, as a `Problem` is written.
+_PATH = re.compile(r"[A-Za-z_][^\s:]*: ")
 
 
-def describe_run(body: Body, others: Sequence[Body] = ()) -> str:
+def describe_run(body: Body, others: Sequence[Body] = (), target: Target = ANYWHERE) -> str:
     """Return everything that a status says, in sections; empty ones are left out.
 
-    `others` are the runs of its project.
+    `others` are the runs of its project, `target` is where it was found.
     """
     status = read_status(body)
     sections = [
-        _facts(body),
+        _facts(body, target),
         _pairs("inputs", order_inputs(body)),
         _pairs("outputs", order_outputs(body)),
         _artifacts(status.get("artifacts") or ()),
@@ -66,11 +70,12 @@ def describe_run(body: Body, others: Sequence[Body] = ()) -> str:
     return "\n\n".join(section for section in sections if section)
 
 
-def _facts(body: Body) -> str:
-    return "\n".join(f"{label + ':':<10} {value}" for label, value in _iter_facts(body) if value)
+def _facts(body: Body, target: Target) -> str:
+    facts = _iter_facts(body, target)
+    return "\n".join(f"{label + ':':<10} {value}" for label, value in facts if value)
 
 
-def _iter_facts(body: Body) -> Iterator[tuple[str, str]]:
+def _iter_facts(body: Body, target: Target) -> Iterator[tuple[str, str]]:
     metadata, status = body["metadata"], read_status(body)
     phase = parse_phase(status)
     yield "name", metadata["name"]
@@ -79,7 +84,7 @@ def _iter_facts(body: Body) -> Iterator[tuple[str, str]]:
     yield "kind", status.get("kind") or ""
     yield "phase", show_phase(phase) + _reason(status, phase)
     yield "message", _indented(str(status.get("message") or ""))
-    yield "to do", advise(status)
+    yield "to do", advise_run(body, target)
     yield (
         "not kept",
         inline(
@@ -132,12 +137,19 @@ def _reason(status: Body, phase: Phase) -> str:
     return told + (f" for {show_age(history[-1].get('at'))}" if waits and history else "")
 
 
-def advise(status: Body) -> str:
+def advise_run(body: Body, target: Target) -> str:
     """Return what to do about the state of a run; empty if there is nothing to do."""
+    metadata, status = body["metadata"], read_status(body)
     phase = parse_phase(status)
     if phase in (Phase.SUCCEEDED, Phase.PROCESSING) or status.get("reason") == phase.value:
         return ""
-    return REASONS.get(str(status.get("reason") or ""), "")
+    known = Known(
+        run=metadata["name"],
+        flags=target.flags(metadata["namespace"]),
+        is_local=target.is_local,
+        has_path=bool(_PATH.match(str(status.get("message") or ""))),
+    )
+    return advise(str(status.get("reason") or ""), known)
 
 
 def _indented(text: str) -> str:

@@ -6,8 +6,9 @@ Owns the text on stderr. Must not wait for anything.
 from __future__ import annotations
 
 from opstrand.cli.errors import ExitCode
+from opstrand.cli.options import Target
 from opstrand.cli.output.console import say, show_bytes
-from opstrand.cli.output.describe import advise
+from opstrand.cli.output.describe import advise_run
 from opstrand.cli.output.format import duration_of, one_line, show_phase, show_seconds
 from opstrand.cli.output.spinner import LiveLine
 from opstrand.core.phase import Phase, parse_phase
@@ -78,7 +79,7 @@ def _state(status: Body, phase: Phase) -> str:
     return f"{phase.value}{told}{message}"
 
 
-def report_end(body: Body) -> ExitCode:
+def report_end(body: Body, target: Target) -> ExitCode:
     """Print how a run ended and what to do about it; return its exit code."""
     status = read_status(body)
     phase, reason = parse_phase(status), str(status.get("reason") or "")
@@ -89,8 +90,8 @@ def report_end(body: Body) -> ExitCode:
     if phase is not Phase.SUCCEEDED:
         for line in _last_words(str(status.get("message") or "")):
             say(f"  {line}")
-        if advise(status):
-            say(f"hint: {advise(status)}")
+        if hint := advise_run(body, target):
+            say(f"hint: {hint}")
     return exit_code(body)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from opstrand.core import names
 from opstrand.core.limits import MESSAGE
 from opstrand.core.phase import Phase, parse_phase
-from opstrand.errors import REASONS
+from opstrand.errors import Known, advise
 from opstrand.text import shorten
 
 #: Reasons of a run that makes normal progress.
@@ -42,8 +42,9 @@ def render_event(
     ):
         return None
     metadata = body["metadata"]
+    known = Known(run=metadata["name"], flags=f"--project {metadata['namespace']}")
     message = " ".join(
-        part for part in (str(after.get("message") or phase.value), REASONS.get(reason, "")) if part
+        part for part in (str(after.get("message") or phase.value), advise(reason, known)) if part
     )
     seconds = now.partition(".")[0].removesuffix("Z") + "Z"
     return {
