@@ -139,6 +139,16 @@ def test_an_installation_without_the_command_line_s_parts_says_so() -> None:
     assert "pip install 'opstrand[cli]'" in ran.errors[0]
 
 
+def test_an_older_python_is_named_with_the_one_that_is_needed() -> None:
+    code = (
+        "import sys; from opstrand.cli import main; sys.version_info = (3, 9, 18); "
+        "raise SystemExit(main(['version']))"
+    )
+    ran = run_command([sys.executable, "-c", code])
+    assert (ran.code, len(ran.errors)) == (2, 1), ran
+    assert "needs Python 3.11 or newer, and this is Python 3.9: " in ran.errors[0]
+
+
 @pytest.mark.parametrize("command", ["ls", "logs"])
 def test_looking_at_runs_imports_nothing_of_the_engine(command: str) -> None:
     """The command imports no models of the format, no template language, and no other part of the

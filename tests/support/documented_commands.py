@@ -159,7 +159,7 @@ COMMANDS: dict[str, Here | By | Not] = {
     ),
     "kubectl apply -k manifests/": INSTALLED,
     "pip install '.[cli]' && opstrand doctor": By(
-        "tests/integration/test_command_line.py", "test_doctor_finds_what_is_missing"
+        "tests/cli/test_install.py", 'installed.run("bash", "-c", lines[0])'
     ),
     "python -m opstrand.api.certificates | kubectl apply -f -": By(
         "tests/unit/api/test_tls.py", "def test_the_secret_has_what_the_manifests_mount"

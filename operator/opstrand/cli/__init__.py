@@ -9,10 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-_NEEDS = (
-    "the command line needs Python 3.11 or newer, and more than the client: pip install "
-    "'opstrand[cli]'"
-)
+#: The client alone runs on older ones.
+_OLDEST = (3, 11)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,11 +18,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     The script is also installed with the client alone; then it says what is missing.
     """
+    if sys.version_info < _OLDEST:
+        return _refuse(_describe_python())
     try:
-        if sys.version_info < (3, 11):  # noqa: UP036 - the client runs on older ones
-            raise ModuleNotFoundError(f"this is {sys.version_info.major}.{sys.version_info.minor}")
         from opstrand.cli.app import run_app
     except ModuleNotFoundError as error:
-        sys.stderr.write(f"error: {_NEEDS} ({error})\n")
-        return 2
+        return _refuse(
+            f"the command line needs more than the client: pip install 'opstrand[cli]' ({error})"
+        )
     return run_app(arguments)
+
+
+def _describe_python() -> str:
+    found, oldest = (".".join(map(str, version[:2])) for version in (sys.version_info, _OLDEST))
+    return (
+        f"the command line needs Python {oldest} or newer, and this is Python {found}: make an "
+        "environment with a newer one and install 'opstrand[cli]' there. The client "
+        "(opstrand.client) runs here as it is"
+    )
+
+
+def _refuse(words: str) -> int:
+    sys.stderr.write(f"error: {words}\n")
+    return 2
