@@ -189,3 +189,124 @@ class Deployment(TypedDict, total=False):
 
     metadata: ObjectMeta
     status: DeploymentStatus
+
+
+class RecordedPod(TypedDict, total=False):
+    """`status.pod`: the Pod of the current attempt, or the first replica of a service."""
+
+    name: str
+    uid: str
+    node: str
+
+
+class ServiceFacts(TypedDict, total=False):
+    """`status.service`: what clients need to reach a service, and its Pods."""
+
+    name: str
+    host: str
+    baseUrl: str
+    ports: Sequence[int]
+    replicas: int
+    pods: Sequence[RecordedPod]
+
+
+class Retries(TypedDict, total=False):
+    """`status.retries`: how many of them each budget has spent."""
+
+    failures: int
+    disruptions: int
+
+
+class Termination(TypedDict, total=False):
+    """`status.termination`: a limit is a number, or the text that a template gave for one."""
+
+    maxRetries: float | str | None
+    timeout: float | str | None
+    ttl: float | str | None
+    culling: Mapping[str, Any] | None
+    probe: Mapping[str, Any] | None
+    podFailurePolicy: Mapping[str, Any] | None
+
+
+class HistoryStep(TypedDict, total=False):
+    """An entry of `status.history`; `status` is the published client's name for the phase."""
+
+    status: str
+    reason: str
+    message: str
+    at: str
+
+
+class UpstreamEdge(TypedDict, total=False):
+    """An entry of `status.upstream`: a run that this one refers to, and what it took from it."""
+
+    uuid: str
+    name: str
+    kind: str
+    values: Mapping[str, Any]
+
+
+class RecordedArtifact(TypedDict, total=False):
+    """An entry of `status.artifacts`."""
+
+    name: str
+    kind: str
+    path: str
+    isInput: bool
+    #: Of any type: what the program said about it.
+    summary: object
+
+
+class RunStatus(TypedDict, total=False):
+    """The status of an Operation as `core.recorded.read_status` returns it.
+
+    Anyone with the rights can write any status; `read_status` drops what has another shape than
+    this. Values that users name are of any type.
+    """
+
+    uuid: str
+    #: Of any type: `read_status` does not check these two.
+    name: object
+    archived: object
+    kind: str
+    phase: str
+    reason: str
+    message: str
+    description: str
+    observedGeneration: int
+    startedAt: str
+    finishedAt: str
+    duration: float
+    progress: float | None
+    attempt: int
+    platformRetries: int
+    podDigest: str
+    pod: RecordedPod
+    service: ServiceFacts
+    retries: Retries
+    termination: Termination
+    inputs: Mapping[str, Any]
+    reportedInputs: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+    frozenOutputs: Mapping[str, Any]
+    meta: Mapping[str, Any]
+    component: Mapping[str, Any]
+    tags: Sequence[str]
+    artifacts: Sequence[RecordedArtifact]
+    upstream: Sequence[UpstreamEdge]
+    history: Sequence[HistoryStep]
+    conditions: Sequence[Condition]
+
+
+class OperationBody(TypedDict, total=False):
+    """An Operation as stored.
+
+    Its `spec` is a polyaxonfile, which `spec` validates; its `status` may be anything until
+    `core.recorded.read_status` has read it.
+    """
+
+    apiVersion: str
+    kind: str
+    metadata: ObjectMeta
+    spec: Mapping[str, Any]
+    status: Any

@@ -102,7 +102,7 @@ def body(
     return made if status is None else {**made, "status": status}
 
 
-def see(operation: dict[str, Any], **fields: Any) -> Snapshot:
+def see(operation: Any, **fields: Any) -> Snapshot:
     try:
         prepared: Prepared | SpecError = prepare(operation, settings=SETTINGS)
     except SpecError as error:

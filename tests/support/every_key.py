@@ -42,6 +42,7 @@ from opstrand.spec.polyaxonfile import parse_operation
 from opstrand.spec.section import Section
 from opstrand.spec.service import Service
 from opstrand.spec.termination import ActivityProbe, Culling, Termination
+from opstrand.types import ObjectMeta, OperationBody
 
 SETTINGS = Settings(
     image="opstrand:test", api_url="http://api.test:8000", external_url="https://runs.test"
@@ -171,14 +172,17 @@ def find_outcome(file: File, catalog: Catalog = CATALOG) -> Outcome:
 
 def _decide(file: File, notes: tuple[str, ...], catalog: Catalog) -> Outcome:
     uid = "d1410a91-4d18-4575-89b9-1926d8c23db4"
-    metadata = {
+    metadata: ObjectMeta = {
         "name": "run",
         "namespace": "team",
         "uid": uid,
         "generation": 1,
         "resourceVersion": "1",
     }
-    body = {"metadata": {**metadata, "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": file}
+    body: OperationBody = {
+        "metadata": {**metadata, "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": file,
+    }
     prepared = prepare(body, settings=SETTINGS)
     upstream = dict.fromkeys(prepared.refs)
     decision = decide(

@@ -55,7 +55,7 @@ class Contents:
 
     async def read(self, body: Body) -> Content:
         sent = json.dumps(body.get("spec") or {}, ensure_ascii=False)
-        status = read_status(body)
+        status: Body = read_status(body)
         parts = {key: status[key] for key in _PARTS if key in status}
         beside = json.dumps(parts, ensure_ascii=False)
         key = hashlib.sha256(f"{sent}\0{beside}".encode(errors="surrogatepass")).digest()

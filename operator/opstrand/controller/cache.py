@@ -21,7 +21,7 @@ from opstrand.core.recorded import read_status
 from opstrand.core.resolving.run_values import slim_component, slim_plugins
 from opstrand.kube.resources import COMPONENTS, DEPLOYMENTS, OPERATIONS, PODS, Resource
 from opstrand.kube.versions import is_newer
-from opstrand.types import Deployment, Key, Manifest, Pod
+from opstrand.types import Deployment, Key, Manifest, OperationBody, Pod
 
 #: Deleted objects that are remembered, so that a lost Pod is noticed without a GET and no late list
 #: restores a deleted object.
@@ -62,7 +62,7 @@ class Cache:
         #: Deleted objects: names of Pods and Deployments, and uids of every kind.
         self._gone: OrderedDict[Key | str, None] = OrderedDict()
 
-    def operation(self, key: Key) -> Manifest | None:
+    def operation(self, key: Key) -> OperationBody | None:
         return self._objects[OPERATIONS].get(key)
 
     def is_final(self, key: Key) -> bool:
@@ -76,16 +76,16 @@ class Cache:
     def pod(self, namespace: str, name: str) -> Pod | None:
         return self._objects[PODS].get((namespace, name))
 
-    def find_named(self, namespace: str, name: str) -> Manifest | None:
+    def find_named(self, namespace: str, name: str) -> OperationBody | None:
         """What `ops.NAME` means outside a pipeline: the Operation of that name."""
         return self.operation((namespace, name))
 
-    def find_by_uuid(self, namespace: str, uuid: str) -> Manifest | None:
+    def find_by_uuid(self, namespace: str, uuid: str) -> OperationBody | None:
         """The run of this uuid in this namespace. A run of another project counts as not found."""
         key = self._by_uuid.get((namespace, uuid))
         return None if key is None else self.operation(key)
 
-    def operations(self, namespace: str | None = None) -> list[Manifest]:
+    def operations(self, namespace: str | None = None) -> list[OperationBody]:
         return [
             body for key, body in self._objects[OPERATIONS].items() if namespace in (None, key[0])
         ]

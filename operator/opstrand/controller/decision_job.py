@@ -24,6 +24,7 @@ from opstrand.core.resolving.upstream import read_upstream
 from opstrand.core.templates.evaluation import evaluate_traced
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
+from opstrand.types import OperationBody
 
 MODULE = __name__
 _JOB = {
@@ -50,7 +51,10 @@ def warm_up() -> None:
     """
     settings, now = Settings(), datetime(2000, 1, 1, tzinfo=UTC)
     for spec in _FIRST:
-        body = {"metadata": {"name": "first", "namespace": "none", "uid": "0"}, "spec": spec}
+        body: OperationBody = {
+            "metadata": {"name": "first", "namespace": "none", "uid": "0"},
+            "spec": spec,
+        }
         decide(
             Snapshot(body, _prepare_parcels(settings, body, None), now, settings, evaluate_traced)
         )
@@ -81,7 +85,7 @@ def decide_run(
     """
     from opstrand.workers.worker import evaluate
 
-    whole = from_parcel(body) or {}
+    whole: OperationBody = from_parcel(body) or {}
     prepared = _prepare_parcels(settings, whole, component)
     if upstream is None and "pod" not in (whole.get("status") or {}):
         needs = _find_needs(prepared)

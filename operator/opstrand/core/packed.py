@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from opstrand.core import names
 
@@ -48,6 +48,10 @@ _METADATA = (
 _LABELS = ("velero.io/restore-name", names.MANAGED_BY, names.UUID_LABEL, names.CREATED_BY)
 #: The most characters of a text that stays in a head.
 _SHORT = 256
+
+
+#: A body as its caller knows it.
+_Whole = TypeVar("_Whole", bound=Mapping[str, Any])
 
 
 class Head(dict[str, Any]):
@@ -114,11 +118,11 @@ def to_parcel(body: Mapping[str, Any] | None) -> bytes | Mapping[str, Any] | Non
     return body.packed if isinstance(body, Head) else body
 
 
-def from_parcel(parcel: bytes | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+def from_parcel(parcel: bytes | _Whole | None) -> _Whole | None:
     """Restore the whole body from that form."""
     if not isinstance(parcel, bytes):
         return parcel
-    body: Mapping[str, Any] = json.loads(zlib.decompress(parcel))
+    body: _Whole = json.loads(zlib.decompress(parcel))
     return body
 
 

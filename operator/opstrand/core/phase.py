@@ -5,9 +5,9 @@ Owns the vocabulary and its orders; `runtimes` decides which phase a run is in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+
+from opstrand.types import RunStatus
 
 
 class Phase(StrEnum):
@@ -89,7 +89,7 @@ def published_status(status: object) -> str:
     return _STUCK.get(reason, phase.published) if phase is Phase.STARTING else phase.published
 
 
-def is_frozen(status: Mapping[str, Any]) -> bool:
+def is_frozen(status: RunStatus) -> bool:
     """Return whether everything that the run will ever need is written.
 
     The name of the Pod or service is written together with the rest.

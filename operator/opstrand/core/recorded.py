@@ -12,21 +12,21 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from opstrand.core import names
+from opstrand.types import Body, RunStatus
 
-Status = Mapping[str, Any]
 _Check = Callable[[Any], bool]
 
 
-def read_status(body: Mapping[str, Any]) -> Status:
+def read_status(body: Body) -> RunStatus:
     """Return the sound part of the status of an Operation."""
     status = body.get("status")
-    return _read_keys(status, _KEYS) if isinstance(status, Mapping) else {}
+    return cast(RunStatus, _read_keys(status, _KEYS)) if isinstance(status, Mapping) else {}
 
 
-def read_own_status(body: Mapping[str, Any]) -> Status:
+def read_own_status(body: Body) -> RunStatus:
     """Return the status for the operator, with the names of the run's own objects only.
 
     They follow from the run's name; any other name would mean a foreign object.
@@ -45,8 +45,8 @@ def read_own_status(body: Mapping[str, Any]) -> Status:
     return {**status, "pod": {**status["pod"], "name": expected}}
 
 
-def _without(status: Status, *keys: str) -> Status:
-    return {key: value for key, value in status.items() if key not in keys}
+def _without(status: RunStatus, *keys: str) -> RunStatus:
+    return cast(RunStatus, {key: value for key, value in status.items() if key not in keys})
 
 
 def parse_moment(text: object) -> datetime | None:

@@ -12,7 +12,7 @@ from opstrand.controller.cache import Cache, Subject
 from opstrand.core.names import key_of
 from opstrand.kube.resources import OPERATIONS, Resource
 from opstrand.local.named import creation_order, names_of
-from opstrand.types import Key, Manifest
+from opstrand.types import Key, OperationBody
 
 
 class NamedCache(Cache):
@@ -29,7 +29,7 @@ class NamedCache(Cache):
             self._written[key_of(body)] = names_of(body)
         return super().put(resource, body)
 
-    def find_named(self, namespace: str, name: str) -> Manifest | None:
+    def find_named(self, namespace: str, name: str) -> OperationBody | None:
         exact = super().find_named(namespace, name)
         named = (
             body

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from opstrand.core.lifecycle.snapshot import Snapshot
 from opstrand.core.lifecycle.transitions import end
@@ -20,7 +20,7 @@ from opstrand.errors import SpecError
 from opstrand.local.claims import Claims
 from opstrand.local.records import Records, RunGone
 from opstrand.settings import Settings
-from opstrand.types import Body, Manifest
+from opstrand.types import Body, Manifest, OperationBody
 
 REASON = "ProcessLost"
 _MESSAGE = (
@@ -48,7 +48,11 @@ def _end(body: Manifest, is_claimed: bool) -> Manifest:
     if is_claimed or parse_phase(read_status(body)).is_final:
         return body
     snapshot = Snapshot(
-        body, SpecError("InternalError", "not prepared"), datetime.now(UTC), Settings(), refuse
+        cast(OperationBody, body),
+        SpecError("InternalError", "not prepared"),
+        datetime.now(UTC),
+        Settings(),
+        refuse,
     )
     status: Any = end(snapshot, Phase.FAILED, REASON, _MESSAGE).status
     return {**body, "status": status}

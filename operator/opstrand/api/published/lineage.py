@@ -16,7 +16,7 @@ from opstrand.core.recorded import read_status
 from opstrand.runs.bodies import run_name, run_uuid
 from opstrand.runs.protocols import Listed, RunNotFound
 from opstrand.runs.status_edits import Edit
-from opstrand.types import Body
+from opstrand.types import Body, UpstreamEdge
 
 
 class Artifact(BaseModel):
@@ -119,7 +119,7 @@ async def list_downstream(request: web.Request) -> web.Response:
     return web.json_response(page(edges, request))
 
 
-def _upstream(body: Body) -> list[dict[str, Any]]:
+def _upstream(body: Body) -> list[UpstreamEdge]:
     return list(read_status(body).get("upstream") or ())
 
 

@@ -22,7 +22,7 @@ from opstrand.errors import PlatformError
 from opstrand.runs.bodies import is_final, run_uuid
 from opstrand.runs.log_tail import Chunk, Cursor, Patience, read_chunk
 from opstrand.runs.protocols import LogLine
-from opstrand.types import Body
+from opstrand.types import Body, RecordedPod
 
 #: A file name that no cursor has: it means "there will be more".
 _MORE = "more"
@@ -87,7 +87,7 @@ def _answer(chunk: Chunk, body: Body) -> dict[str, Any]:
     return answer
 
 
-def _line(line: LogLine, pod: dict[str, Any]) -> dict[str, Any]:
+def _line(line: LogLine, pod: RecordedPod) -> dict[str, Any]:
     """One line; the command line shows only lines of a container of this name."""
     return {
         "timestamp": _microseconds(line.at) or None,

@@ -90,7 +90,7 @@ def statuses_view(body: Body) -> dict[str, Any]:
 
 
 def conditions_view(body: Body) -> list[dict[str, Any]]:
-    history = list(read_status(body).get("history") or ())
+    history: list[Mapping[str, Any]] = list(read_status(body).get("history") or ())
     if not history or history[0].get("status") != "created":
         history.insert(0, {"status": "created", "at": body["metadata"].get("creationTimestamp")})
     now = published_status(read_status(body))

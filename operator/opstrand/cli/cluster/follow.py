@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import cast
 
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.core.names import MAIN_CONTAINER, attempt_pod
@@ -19,7 +20,7 @@ from opstrand.kube.client import KubeApi
 from opstrand.kube.errors import ApiError, Expired, Invalid, NotFound, Unreachable
 from opstrand.kube.resources import OPERATIONS, PODS
 from opstrand.runs.pod_logs import in_utc
-from opstrand.types import Manifest
+from opstrand.types import ContainerState, Manifest, PodStatus
 
 #: Seconds that a cluster may not answer before following is given up.
 PATIENCE = 60.0
@@ -331,10 +332,13 @@ async def _has_ended(api: KubeApi, namespace: str, pod: str, container: str) -> 
         return True
     except ApiError:
         return False
-    status = read_status(body)
+    status = cast(PodStatus, read_status(body))
     statuses = [
         *(status.get("containerStatuses") or ()),
         *(status.get("initContainerStatuses") or ()),
     ]
-    state = next((one.get("state") or {} for one in statuses if one.get("name") == container), {})
+    state = next(
+        (one.get("state") or {} for one in statuses if one.get("name") == container),
+        ContainerState(),
+    )
     return "terminated" in state or status.get("phase") in ("Succeeded", "Failed")

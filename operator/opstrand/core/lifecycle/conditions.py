@@ -7,12 +7,10 @@ status. Must not decide when to set which.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from opstrand.core.limits import MESSAGE
 from opstrand.text import shorten
-
-Condition = dict[str, Any]
+from opstrand.types import Condition
 
 ACCEPTED = "Accepted"
 REFS_RESOLVED = "RefsResolved"
@@ -40,7 +38,7 @@ def set_condition(
     text = "Unknown" if status is None else str(status)
     before = next((one for one in conditions if one["type"] == kind), None)
     since = before.get("lastTransitionTime", now) if before and before["status"] == text else now
-    condition = {
+    condition: Condition = {
         "type": kind,
         "status": text,
         "reason": reason,

@@ -18,7 +18,7 @@ from opstrand.core.names import PLATFORM_RETRIES, container_name
 from opstrand.core.planning.plan import Plan
 from opstrand.errors import SpecError
 from opstrand.text import shorten
-from opstrand.types import Pod
+from opstrand.types import Body, Pod, RunStatus
 
 #: Seconds at which the doubling stops, as with a Kubernetes Job.
 MAX_BACKOFF = 360.0
@@ -32,7 +32,7 @@ class Spent:
     disruptions: int = 0
 
     @classmethod
-    def parse(cls, status: Mapping[str, Any]) -> Spent:
+    def parse(cls, status: RunStatus) -> Spent:
         retries = status.get("retries") or {}
         return cls(int(retries.get("failures", 0)), int(retries.get("disruptions", 0)))
 
@@ -40,7 +40,7 @@ class Spent:
         return {"failures": self.failures, "disruptions": self.disruptions}
 
 
-def read_platform_retries(body: Mapping[str, Any], plan: Plan) -> int | None:
+def read_platform_retries(body: Body, plan: Plan) -> int | None:
     """Return how many disruptions this run tolerates, if it says so.
 
     The object's annotation wins over the polyaxonfile's. Raises SpecError InvalidSpec.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.lifecycle.status import Status
@@ -22,7 +22,7 @@ from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
-from opstrand.types import Deployment, Event, Pod
+from opstrand.types import Deployment, Event, OperationBody, Pod, RunStatus, Termination
 
 _LIMITS = ("maxRetries", "timeout", "ttl")
 #: Seconds by which one machine's clock may be ahead of another's by accident.
@@ -60,7 +60,7 @@ class Snapshot:
     Times are aware datetimes; `body` is the Operation as stored.
     """
 
-    body: Mapping[str, Any]
+    body: OperationBody
     prepared: Prepared | SpecError
     now: datetime
     settings: Settings
@@ -96,7 +96,7 @@ class Snapshot:
     catalog: Catalog | None = EMPTY
 
     @cached_property
-    def status(self) -> Mapping[str, Any]:
+    def status(self) -> RunStatus:
         return read_own_status(self.body)
 
     @property
@@ -127,26 +127,29 @@ class Snapshot:
         return "deletionTimestamp" in self.body["metadata"]
 
     @property
-    def termination(self) -> Mapping[str, Any]:
+    def termination(self) -> Termination:
         """The frozen limits, with later edits of `spec.termination` merged over them.
 
         Only whole numbers are accepted from the spec; a template keeps the value that was rendered
         at the freeze.
         """
-        frozen: Mapping[str, Any] = self.status.get("termination") or {}
+        frozen: Termination = self.status.get("termination") or {}
         spec = self.body.get("spec") or {}
         if spec.get("patchStrategy") in ("isnull", "pre_merge"):
             return frozen
         written = spec.get("termination")
         given = written if isinstance(written, Mapping) else {}
-        return {
-            **frozen,
-            **{
-                key: given[key]
-                for key in _LIMITS
-                if type(given.get(key)) is int and given[key] >= 0
+        return cast(
+            Termination,
+            {
+                **frozen,
+                **{
+                    key: given[key]
+                    for key in _LIMITS
+                    if type(given.get(key)) is int and given[key] >= 0
+                },
             },
-        }
+        )
 
     def since(self, text: object) -> float:
         """Return the seconds since an RFC 3339 time; 0 if it is in the future or not a time."""

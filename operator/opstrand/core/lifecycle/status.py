@@ -13,12 +13,13 @@ from opstrand.core.lifecycle import conditions
 from opstrand.core.limits import HISTORY, MESSAGE
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.text import shorten
+from opstrand.types import RunStatus
 
 Status = dict[str, Any]
 
 
 def advance(
-    status: Mapping[str, Any],
+    status: RunStatus,
     phase: Phase,
     *,
     reason: str,

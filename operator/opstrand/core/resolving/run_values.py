@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from opstrand.core.recorded import Status, read_status
+from opstrand.core.recorded import read_status
 from opstrand.core.values.safe import unstore
 from opstrand.core.values.types import restore
+from opstrand.types import RunStatus
 
 #: The keys of a declaration that say what type a stored value had.
 _TYPE_KEYS = ("name", "type", "isList", "is_list")
@@ -116,7 +117,7 @@ def _items(component: Mapping[str, Any], section: str) -> list[Mapping[str, Any]
 
 
 def _declared(
-    body: Mapping[str, Any], status: Status, section: str
+    body: Mapping[str, Any], status: RunStatus, section: str
 ) -> dict[str, Mapping[str, Any]]:
     """Return the declarations by name, of the hub's frozen component or the operation's own."""
     spec = body.get("spec")

@@ -480,7 +480,7 @@ def _facts(
 
 def _with_pods(snapshot: Snapshot, live: tuple[Pod, ...]) -> dict[str, Any]:
     """Return `status.service` with these Pods, unchanged if it already lists all of them."""
-    service = dict(snapshot.status["service"])
+    service: dict[str, Any] = dict(snapshot.status["service"])
     uids = {one["uid"] for one in service.get("pods") or ()}
     kept = live[:_KEPT]
     if kept and all(pod["metadata"]["uid"] in uids for pod in kept):

@@ -36,6 +36,16 @@ from opstrand.runs.status_edits import Edit, MapEdit, TagsEdit
 from opstrand.runs.status_edits import patch_ops as edit_ops
 from opstrand.settings import Settings
 from opstrand.spec.crd.status import PHASES, status_schema
+from opstrand.types import (
+    Condition,
+    HistoryStep,
+    RecordedArtifact,
+    RecordedPod,
+    Retries,
+    RunStatus,
+    Termination,
+    UpstreamEdge,
+)
 
 SETTINGS = Settings()
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -325,3 +335,32 @@ def test_a_name_stays_one_part_of_a_path(name: str) -> None:
     )
     assert (url.query_string, url.fragment) == ("", "")
     assert URL("http://server" + PODS.path(name, "x")).raw_path.endswith("/pods/x")
+
+
+#: Neither a text, a time, a count, a flag, a mapping nor a limit, and as a list its item is none.
+WRONG = [1]
+#: Keys of the status that are mappings or lists of mappings: their shape, and what an item needs.
+PARTS: list[tuple[str, Any, dict[str, Any] | None]] = [
+    ("pod", RecordedPod, None),
+    ("retries", Retries, None),
+    ("termination", Termination, None),
+    ("artifacts", RecordedArtifact, {"name": "a"}),
+    ("upstream", UpstreamEdge, {"uuid": "u"}),
+    ("history", HistoryStep, {"status": "created"}),
+    ("conditions", Condition, {"type": "Ready", "status": "True"}),
+]
+UNCHECKED = {"name", "archived", "summary", "observedGeneration"}
+
+
+def test_a_value_of_another_type_than_the_shape_names_is_not_read() -> None:
+    assert status_schema()["properties"].keys() <= RunStatus.__annotations__.keys()
+    wrong = dict.fromkeys(RunStatus.__annotations__, WRONG)
+    left = {key: value for key, value in read_status({"status": wrong}).items() if value}
+    assert left == {"name": WRONG, "archived": WRONG}
+
+
+@pytest.mark.parametrize(("key", "shape", "needed"), PARTS, ids=[part[0] for part in PARTS])
+def test_a_part_keeps_only_what_its_shape_allows(key: str, shape: Any, needed: Any) -> None:
+    wrong = {**dict.fromkeys(shape.__annotations__.keys() - UNCHECKED, WRONG), **(needed or {})}
+    status: dict[str, Any] = {key: wrong if needed is None else [wrong]}
+    assert read_status({"status": status}) == {key: {} if needed is None else [needed]}
