@@ -26,6 +26,10 @@ REASONS: dict[str, str] = {
         "inputs, run: {kind: job, container: {image, command}}), and what varies as an operation "
         "over it; `opstrand explain run` shows the keys."
     ),
+    "ForeignFormat": (
+        "Write it as a component (kind: component, run: {kind: job, container: {image, command}}); "
+        "`opstrand explain run` shows the keys."
+    ),
     "NotSupported": (
         "This part of the format is not run by this version; see docs/reference/what-works.md."
     ),
@@ -222,7 +226,7 @@ class Problem:
 
     `path` is the dotted path in the document ("component.run.container.image"). `line` and `column`
     count from 1 and are known only for text. `message` says what was found and what was expected,
-    in one sentence, without the path.
+    in one sentence, without the path. `suggestion` is YAML that may be written instead.
     """
 
     reason: str
@@ -231,6 +235,7 @@ class Problem:
     line: int | None = None
     column: int | None = None
     source: str = ""
+    suggestion: str = ""
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.source, self.line, self.column) if part)
@@ -267,6 +272,11 @@ class SpecError(Exception):
     @property
     def reason(self) -> str:
         return self.problems[0].reason
+
+    @property
+    def suggestions(self) -> tuple[str, ...]:
+        """Each YAML that may be written instead, once."""
+        return tuple(dict.fromkeys(one.suggestion for one in self.problems if one.suggestion))
 
     @property
     def message(self) -> str:

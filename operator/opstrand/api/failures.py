@@ -53,6 +53,8 @@ def answer_error(request: web.Request, error: Exception) -> web.Response:
         case ConnectionError() if request.transport is None:
             # The client hung up: that is not an error of ours, and this answer reaches no one.
             answer = answer_detail(400, "The connection was closed.")
+        case SpecError(suggestions=(suggestion, *_)):
+            answer = answer_detail(400, f"{error}\nAs a component it is:\n{suggestion}")
         case _ if isinstance(error, _MISTAKES):
             answer = answer_detail(400, str(error))
         case _:

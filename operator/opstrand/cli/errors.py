@@ -46,13 +46,15 @@ class Explanation:
     errors: tuple[str, ...]
     hints: tuple[str, ...]
     code: ExitCode
+    #: YAML that may be written instead.
+    suggestions: tuple[str, ...] = ()
 
 
 def explain(error: CliError | SpecError | PlatformError) -> Explanation:
     if isinstance(error, CliError):
         return _explain_one(error.message, error.hint, error.code)
     if isinstance(error, SpecError):
-        return _explain_problems(error.problems)
+        return _explain_problems(error)
     return _explain_platform(error)
 
 
@@ -60,12 +62,13 @@ def _explain_one(message: str, hint: str, code: ExitCode) -> Explanation:
     return Explanation((message,), (hint,) if hint else (), code)
 
 
-def _explain_problems(problems: tuple[Problem, ...]) -> Explanation:
+def _explain_problems(error: SpecError) -> Explanation:
     """Put every problem on its own line, which begins with file and line for editors to jump to.
 
     Each piece of advice is given once.
     """
-    return Explanation(tuple(map(str, problems)), tuple(list_advice(problems)), ExitCode.USAGE)
+    errors, hints = tuple(map(str, error.problems)), tuple(list_advice(error.problems))
+    return Explanation(errors, hints, ExitCode.USAGE, error.suggestions)
 
 
 def list_advice(problems: Sequence[Problem]) -> list[str]:

@@ -83,9 +83,7 @@ class Document:
         placed = []
         for path, problem in problems[:MAX_PROBLEMS]:
             line, column = self.locate(path) or (None, None)
-            placed.append(
-                Problem(problem.reason, problem.message, problem.path, line, column, self.source)
-            )
+            placed.append(replace(problem, line=line, column=column, source=self.source))
         return SpecError.of(sorted(placed, key=lambda p: (p.line or 0, p.column or 0)))
 
 

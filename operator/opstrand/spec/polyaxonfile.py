@@ -17,12 +17,14 @@ from opstrand.errors import REASONS, Problem, SpecError
 from opstrand.spec.common import Common
 from opstrand.spec.component import Component
 from opstrand.spec.document import Document, Path
+from opstrand.spec.foreign_formats import Foreign, find_foreign
 from opstrand.spec.old_format import find_old_keys
 from opstrand.spec.operation import Operation
 from opstrand.spec.section import describe
 from opstrand.spec.validation import validate
 from opstrand.spec.yaml_reader import INT64, MAX_DEPTH
-from opstrand.text import find_nearest
+from opstrand.spec.yaml_writer import write_yaml
+from opstrand.text import find_nearest, list_names
 
 __all__ = [
     "Component",
@@ -35,6 +37,9 @@ __all__ = [
     "spec_error",
     "wrap",
 ]
+
+#: Characters of a component that is suggested: a longer one does not help the user.
+_MOST_SUGGESTED = 20_000
 
 _Kind = TypeVar("_Kind", bound=Common)
 
@@ -70,7 +75,7 @@ def parse_polyaxonfile(data: Any, *, document: Document | None = None) -> Operat
     _validate_values(data, document)
     kind = data.get("kind")
     if kind not in (None, "component", "operation"):
-        _refuse_old(data, document)
+        _refuse_other_formats(data, document)
         near = find_nearest(kind, ("component", "operation")) if isinstance(kind, str) else None
         hint = f"; did you mean '{near}'?" if near else ""
         _refuse(
@@ -115,7 +120,7 @@ def _parse(
             may_rename=(lambda path: len(path) > 1) if is_object else (lambda path: True),
         )
     except ValidationError as error:
-        _refuse_old(data, document)
+        _refuse_other_formats(data, document)
         raise spec_error(error, document) from None
     parsed = found.section
     parsed._written, parsed._respelled = found.data, found.keys
@@ -128,8 +133,10 @@ def note_spellings(parsed: Common) -> Iterator[str]:
         yield f"{dotted(path)}: read as `{key}`, which is the documented spelling"
 
 
-def _refuse_old(data: Mapping[str, Any], document: Document | None) -> None:
-    """Report an invalid file of Polyaxon 0.x key by key: today's messages would not help."""
+def _refuse_other_formats(data: Mapping[str, Any], document: Document | None) -> None:
+    """Report an invalid file as one of another format: the messages about ours would not help."""
+    if foreign := find_foreign(data):
+        raise _all([(foreign.path, _describe_foreign(foreign))], document)
     found = list(find_old_keys(data))
     if found:
         problems = [
@@ -140,6 +147,26 @@ def _refuse_old(data: Mapping[str, Any], document: Document | None) -> None:
             [(path, Problem("OldFormat", message, dotted(path))) for path, message in problems],
             document,
         )
+
+
+def _describe_foreign(foreign: Foreign) -> Problem:
+    message = f"this is {foreign.name}, not a polyaxonfile"
+    if foreign.component is None or not _is_valid(foreign.component):
+        return Problem("ForeignFormat", message, dotted(foreign.path))
+    if foreign.left_out:
+        left_out = list_names([dotted(path) for path in foreign.left_out])
+        message += f"; the component made from it leaves out {left_out}"
+    text = write_yaml(foreign.component)
+    suggestion = text if len(text) <= _MOST_SUGGESTED else ""
+    return Problem("ForeignFormat", message, dotted(foreign.path), suggestion=suggestion)
+
+
+def _is_valid(component: Mapping[str, Any]) -> bool:
+    try:
+        validate(Component, component, may_rename=lambda path: False)
+    except ValidationError:
+        return False
+    return True
 
 
 def spec_error(error: ValidationError, document: Document | None) -> SpecError:

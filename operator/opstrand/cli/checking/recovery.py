@@ -61,7 +61,7 @@ def validate_rest(
         found = [steps for problem in verdict.problems if (steps := _find(problem, document))]
         if (
             verdict.is_whole
-            or _is_old(verdict)
+            or _is_of_another_format(verdict)
             or not found
             or len(told) >= MAX_PROBLEMS
             or any(map(_names_others, found))
@@ -73,9 +73,9 @@ def validate_rest(
     return replace(verdict, problems=in_order(told)[:MAX_PROBLEMS])
 
 
-def _is_old(verdict: Verdict) -> bool:
-    """Whether the file has the old format, so that no part of it can be read as the current one."""
-    return any(problem.reason == "OldFormat" for problem in verdict.problems)
+def _is_of_another_format(verdict: Verdict) -> bool:
+    """Whether the file has another format, so that no part of it can be read as ours."""
+    return any(problem.reason in ("OldFormat", "ForeignFormat") for problem in verdict.problems)
 
 
 def _find(problem: Problem, document: Document) -> Path:

@@ -15,7 +15,7 @@ from opstrand.cli.errors import CliError, ExitCode, list_advice
 from opstrand.cli.files.references import FileError, read_bytes, read_file, source_of
 from opstrand.cli.files.submission import read_submission
 from opstrand.cli.options import file_options, output_option
-from opstrand.cli.output.console import say, show
+from opstrand.cli.output.console import say, say_suggestion, show
 from opstrand.controller.template_worker import Sandbox
 from opstrand.errors import Known, Problem, SpecError, advise
 from opstrand.spec.document import Document, parse_document
@@ -110,6 +110,8 @@ def _show_text(cases: Sequence[_Case]) -> None:
     ]
     for hint in list_advice(placed):
         say(f"hint: {hint}")
+    for text in dict.fromkeys(one.suggestion for one in placed if one.suggestion):
+        say_suggestion(text)
     say(_count(cases), "red" if any(case.verdict.problems for case in cases) else "green")
 
 

@@ -12,6 +12,7 @@ import re
 import sys
 from io import TextIOWrapper
 from secrets import token_hex
+from textwrap import indent
 from typing import TextIO
 
 from opstrand.cli.errors import ExitCode, Explanation
@@ -108,4 +109,13 @@ def show_explanation(explanation: Explanation) -> ExitCode:
         say(f"error: {line}", "red")
     for line in explanation.hints:
         say(f"hint: {line}")
+    for text in explanation.suggestions:
+        say_suggestion(text)
     return explanation.code
+
+
+def say_suggestion(text: str) -> None:
+    """Print YAML that the user may write instead, whole, so that it can be copied."""
+    say("hint: here is how it looks as a component:")
+    sys.stderr.write(indent(text, "  "))
+    sys.stderr.flush()

@@ -62,3 +62,15 @@ async def test_a_name_that_is_none(api: TestClient[Any, Any], key: str, odd: str
     assert answer.status in (201, 400), await answer.text()
     if odd in ("\0", "a\0b") and key in ("in command", "in init"):
         assert answer.status == 400
+
+
+async def test_a_file_of_another_tool_is_answered_by_its_component(
+    api: TestClient[Any, Any],
+) -> None:
+    pod = {"containers": [{"name": "a", "image": "perl", "command": ["perl"]}]}
+    content = json.dumps({"apiVersion": "v1", "kind": "Pod", "spec": pod})
+    answer = await api.post("/api/v1/default/quick-start/runs", json={"content": content})
+    detail = (await answer.json())["detail"]
+    assert answer.status == 400
+    assert "this is a Kubernetes Pod, not a polyaxonfile" in detail
+    assert "As a component it is:\nversion: 1.1\nkind: component\nrun:\n" in detail
