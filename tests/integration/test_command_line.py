@@ -412,6 +412,23 @@ async def test_logs_of_what_has_none(cli: Cli, kube: KubeApi, namespace: str) ->
     ran = await cli("logs", "late")
     assert ran.code == 2
     assert "has no Pod yet (UpstreamNotFound)" in ran.errors[0]
+    assert f"hint: opstrand logs -f late --project {namespace} waits for it." in ran.stderr
+    assert (await cli("skip", "late")).code == 0
+    await wait_for(kube, namespace, "late", in_phase("Skipped"))
+    ended = await cli("logs", "late")
+    assert ended.code == 4
+    assert "it ended before it had a Pod (Skipped): skipped on request" in ended.errors[0]
+    assert "waits for it" not in ended.stderr
+
+
+async def test_logs_of_a_container_that_is_not_there(
+    cli: Cli, kube: KubeApi, namespace: str
+) -> None:
+    await make(kube, namespace, "echo")
+    ran = await cli("logs", "echo", "-c", "mian")
+    assert ran.code == 4, ran
+    assert "did you mean 'main'?" in ran.errors[0]
+    assert "waits for it" not in ran.stderr
 
 
 async def test_doctor_finds_what_is_missing(

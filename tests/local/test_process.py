@@ -58,6 +58,29 @@ def test_a_failure_tells_its_last_words(here: Run, job: Job) -> None:
     ]
 
 
+def test_a_run_is_announced_before_its_phases(here: Run, job: Job) -> None:
+    ran = here("run", "--local", "-w", "-f", job("print(1)"), "-n", "a")
+    told = [line for line in ran.stderr.splitlines() if "a" in line.split()[:3] or "a:" in line]
+    assert told[0] == "created run a in project default"
+    assert "a: Running" in told
+
+
+def test_our_line_never_continues_the_program_s(records: Path, tmp_path: Path, job: Job) -> None:
+    """The program's output stays byte for byte where it has a stream of its own."""
+    code = "import sys; sys.stdout.write('1'); sys.stdout.flush(); sys.exit(7)"
+    command = [OPSTRAND, "run", "--local", "-l", "-f", job(code), "-n"]
+    env = environment(OPSTRAND_LOCAL=str(records), PATH=os.environ["PATH"])
+    pipe = subprocess.PIPE
+    apart = subprocess.run([*command, "a"], stdout=pipe, stderr=pipe, env=env, cwd=tmp_path)
+    assert (apart.stdout, apart.returncode) == (b"1", 1)
+    both = subprocess.run(
+        [*command, "b"], stdout=pipe, stderr=subprocess.STDOUT, env=env, cwd=tmp_path
+    )
+    lines = both.stdout.decode().splitlines()
+    assert "1" in lines, lines
+    assert any(line.startswith("b: Failed (ContainerFailed)") for line in lines), lines
+
+
 def test_a_program_that_is_not_there(here: Run, tmp_path: Path) -> None:
     component = {
         "kind": "component",

@@ -60,7 +60,7 @@ async def run_here(
                     f"there is a local run {operation['metadata']['name']!r} already",
                     hint="Choose another --name, or leave it out.",
                 ) from None
-            audience.told(on_created)(body)
+            audience.begin(lambda: on_created(body))
             key = (project, str(body["metadata"]["name"]))
             try:
                 return await wait_bounded(
@@ -119,26 +119,40 @@ async def _end(session: LocalSession, key: Key, word: str) -> Manifest:
 class _Audience:
     """The reader of the output: `opstrand run --local -l | head -1` ends the run after one line.
 
-    The engine reports in the middle of its work, which must not fail because the reader is gone.
+    The engine reports in the middle of its work, which must not fail because the reader is gone. It
+    reports from within the creation of the run too: that is held back until the run is announced.
     """
 
     def __init__(self) -> None:
         self._gone = asyncio.Event()
         self._trouble: OSError | None = None
+        self._held: list[Callable[[], None]] | None = []
+
+    def begin(self, announce: Callable[[], None]) -> None:
+        """Announce the run, then tell what was held back, in its order."""
+        held, self._held = self._held or [], None
+        for tell in (announce, *held):
+            self._tell(tell)
 
     def told(self, tell: Callable[[Told], None]) -> Callable[[Told], None]:
-        """Wrap `tell`, so that it does nothing once a write has failed."""
+        """Wrap `tell`: it is held back at first, and does nothing once a write has failed."""
 
-        def report_or_leave(what: Told) -> None:
-            if self._trouble is not None:
-                return
-            try:
-                tell(what)
-            except OSError as error:
-                self._trouble = error
-                self._gone.set()
+        def report_or_hold(what: Told) -> None:
+            if self._held is None:
+                self._tell(lambda: tell(what))
+            else:
+                self._held.append(lambda: tell(what))
 
-        return report_or_leave
+        return report_or_hold
+
+    def _tell(self, tell: Callable[[], None]) -> None:
+        if self._trouble is not None:
+            return
+        try:
+            tell()
+        except OSError as error:
+            self._trouble = error
+            self._gone.set()
 
     async def stay_for(self, end: Coroutine[Any, Any, Manifest]) -> Manifest:
         """Return the result of `end`. Raises Interrupted once the output cannot be written."""

@@ -116,7 +116,7 @@ async def _show(run: str, target: Target, follow: bool, wish: _Wish) -> int:
             body = await cluster.find(run)
         if follow:
             return await _follow(cluster, body, target)
-        await _read(cluster.api, body, wish)
+        await _read(cluster.api, body, wish, target)
         return ExitCode.SUCCEEDED
 
 
@@ -132,8 +132,9 @@ async def _follow(cluster: Any, body: Any, target: Target) -> int:
         return error.code
 
 
-async def _read(api: Any, body: Any, wish: _Wish) -> None:
+async def _read(api: Any, body: Any, wish: _Wish, target: Target) -> None:
     """Show the log as it is now. Raises CliError if there is none yet, or if it is gone."""
+    from opstrand.cli.cluster.missing_log import explain_no_log, explain_no_pod
     from opstrand.core.names import attempt_pod
     from opstrand.kube.errors import Invalid, NotFound
 
@@ -141,10 +142,7 @@ async def _read(api: Any, body: Any, wish: _Wish) -> None:
     number = choose_attempt(body, wish.attempt)
     pod = attempt_pod(status, number)
     if not pod:
-        raise CliError(
-            f"{name} has no Pod yet ({status.get('reason') or 'not seen by the operator'})",
-            hint=f"opstrand logs -f {name} waits for it.",
-        )
+        raise explain_no_pod(body, target)
     query = {
         "tailLines": wish.tail,
         "timestamps": wish.timestamps or None,
@@ -157,9 +155,7 @@ async def _read(api: Any, body: Any, wish: _Wish) -> None:
             f"the Pod {pod} of {name} is gone, and its log with it", code=ExitCode.NOT_FOUND
         ) from None
     except Invalid as error:
-        raise CliError(
-            f"{name} has no log: {error.words}", hint=f"opstrand logs -f {name} waits for it."
-        ) from None
+        raise await explain_no_log(api, body, pod, wish.container, target, error.words) from None
 
 
 async def _print_lines(api: Any, namespace: str, pod: str, query: dict[str, Any]) -> None:

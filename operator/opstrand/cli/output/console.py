@@ -25,6 +25,10 @@ _BEGIN, _END = f"\ufdd0{token_hex(8)}", f"\ufdd1{token_hex(8)}"
 _PAINTED = re.compile(f"{_BEGIN}([0-9]+);|{_END}")
 
 
+#: The program's last output on stdout ended within a line.
+_within_line = False
+
+
 def open_streams() -> None:
     """Make the standard streams accept any text.
 
@@ -78,11 +82,32 @@ def show(text: str) -> None:
 
 def show_bytes(data: bytes) -> None:
     """Print a program's output to stdout, byte for byte; on a terminal only text and colours."""
+    global _within_line  # noqa: PLW0603 - as the streams, one for the process
     sys.stdout.flush()
     sys.stdout.buffer.write(
         keep_colours(data.decode(errors="replace")).encode() if sys.stdout.isatty() else data
     )
     sys.stdout.buffer.flush()
+    _within_line = not data.endswith(b"\n") if data else _within_line
+
+
+def _end_line() -> None:
+    """End a program's unfinished line where ours would continue it: both streams are one.
+
+    Otherwise a newline is not ours to add, because stdout is the program's output byte for byte.
+    """
+    global _within_line  # noqa: PLW0603 - as the streams, one for the process
+    if _within_line and _is_one_stream():
+        sys.stderr.write("\n")
+    _within_line = False
+
+
+def _is_one_stream() -> bool:
+    """Whether stdout and stderr are the same terminal, file or pipe."""
+    try:
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
 
 
 def say(text: str, style: str = "") -> None:
@@ -90,6 +115,7 @@ def say(text: str, style: str = "") -> None:
 
     A newline in it becomes an escape, so that text of others cannot start a line of its own.
     """
+    _end_line()
     sys.stderr.write(_fit(paint(text.replace("\n", "\\n"), style, sys.stderr)) + "\n")
     sys.stderr.flush()
 
@@ -99,6 +125,7 @@ def draw(text: str) -> None:
 
     Only for a live terminal.
     """
+    _end_line()
     sys.stderr.write("\r\x1b[K" + inline(text))
     sys.stderr.flush()
 

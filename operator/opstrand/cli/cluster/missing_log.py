@@ -1,0 +1,85 @@
+"""Why a run in a cluster has no log, and what to do: wait only for what can still come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from opstrand.cli.errors import CliError, ExitCode
+from opstrand.cli.options import Target
+from opstrand.cli.output.describe import advise_run
+from opstrand.cli.output.format import one_line
+from opstrand.core.names import MAIN_CONTAINER
+from opstrand.core.phase import parse_phase
+from opstrand.core.recorded import read_status
+from opstrand.kube.client import KubeApi
+from opstrand.kube.errors import ApiError
+from opstrand.kube.resources import PODS
+from opstrand.text import suggest
+from opstrand.types import Body
+
+_LONG = 300
+
+
+def explain_no_pod(body: Body, target: Target) -> CliError:
+    """Return the error for a run without a Pod: it has ended, or its Pod may still come."""
+    name, status = body["metadata"]["name"], read_status(body)
+    if parse_phase(status).is_final:
+        return CliError(
+            f"{name} has no log: it ended before it had a Pod{_describe_end(status)}",
+            hint=advise_run(body, target),
+            code=ExitCode.NOT_FOUND,
+        )
+    return CliError(
+        f"{name} has no Pod yet ({status.get('reason') or 'not seen by the operator'})",
+        hint=_waiting(body, target),
+    )
+
+
+async def explain_no_log(
+    api: KubeApi, body: Body, pod: str, container: str, target: Target, words: str
+) -> CliError:
+    """Return the error for a Pod that has no log of this container."""
+    name, status = body["metadata"]["name"], read_status(body)
+    known = await _list_containers(api, body["metadata"]["namespace"], pod)
+    if known and container not in known:
+        return CliError(
+            f"--container {container!r}: the Pod of {name} has no such container"
+            f"{suggest(container, known)}",
+            code=ExitCode.NOT_FOUND,
+        )
+    if parse_phase(status).is_final:
+        return CliError(
+            f"{name} has no log of {container!r}: it ended before that started"
+            f"{_describe_end(status)}",
+            hint=advise_run(body, target),
+            code=ExitCode.NOT_FOUND,
+        )
+    return CliError(
+        f"{name} has no log: {words}",
+        hint=_waiting(body, target)
+        if container == MAIN_CONTAINER
+        else f"{target.command('get', name, project=body['metadata']['namespace'])} says what it "
+        "waits for.",
+    )
+
+
+def _describe_end(status: Mapping[str, Any]) -> str:
+    told = f" ({status['reason']})" if status.get("reason") else ""
+    message = str(status.get("message") or "")
+    return f"{told}: {one_line(message, _LONG)}" if message else told
+
+
+def _waiting(body: Body, target: Target) -> str:
+    name, project = body["metadata"]["name"], body["metadata"]["namespace"]
+    return f"{target.command('logs', '-f', name, project=project)} waits for it."
+
+
+async def _list_containers(api: KubeApi, namespace: str, pod: str) -> list[str]:
+    """Return the containers of a Pod, main first; none if they cannot be read."""
+    try:
+        spec = (await api.get(PODS, namespace, pod)).get("spec") or {}
+    except ApiError:
+        return []
+    listed = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+    return [str(one["name"]) for one in listed]
