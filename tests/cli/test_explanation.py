@@ -124,7 +124,7 @@ def test_who_waits_is_shown_with_whom_it_asks_as_they_are_now() -> None:
     assert "asks:" not in describe_run({**body, "status": {"phase": "Failed"}}, [])
 
 
-def test_what_a_program_reported_in_vain_is_told() -> None:
+def test_what_a_program_reported_without_effect_is_noted() -> None:
     body = {
         "metadata": {"name": "a", "namespace": "n", "uid": "a" * 32},
         "spec": {},

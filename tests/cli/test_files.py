@@ -77,7 +77,7 @@ def test_an_error_in_a_referenced_file_has_that_file_s_line(cli: Cli, folder: Pa
     ],
     ids=["given", "given in short", "not given"],
 )
-def test_a_wrong_value_is_told_where_it_was_given_and_a_missing_one_where_it_is_declared(
+def test_a_wrong_value_is_reported_where_it_was_given_and_a_missing_one_where_it_is_declared(
     cli: Cli, folder: Path, params: str, place: str
 ) -> None:
     (folder / "op.yaml").write_text(
@@ -176,7 +176,7 @@ def test_presets_are_laid_over_in_order(cli: Cli, folder: Path) -> None:
     ("text", "found"),
     [("- a\n", "a list of 1"), ("3\n", "the number 3"), ("text\n", "the text 'text'")],
 )
-def test_a_preset_that_is_no_mapping_is_told_as_one(
+def test_a_preset_that_is_no_mapping_is_reported_as_one(
     cli: Cli, folder: Path, text: str, found: str
 ) -> None:
     (folder / "preset.yaml").write_text(text)
@@ -214,7 +214,7 @@ def test_stdin_is_a_file(folder: Path) -> None:
     assert "<stdin>:" in run_opstrand("check", "-", stdin=b"a: [").out
 
 
-def test_each_file_is_judged_by_itself(cli: Cli, folder: Path) -> None:
+def test_each_file_is_validated_by_itself(cli: Cli, folder: Path) -> None:
     (folder / "bad.yaml").write_text(COMPONENT.replace("run:", "rnu:"))
     ran = cli("check", "bad.yaml", "parts/component.yaml", "nope.yaml", "-o", "json", cwd=folder)
     assert ran.code == 2
@@ -432,7 +432,7 @@ def test_a_hub_ref_that_names_no_object_is_refused_where_it_stands(
 
 
 @pytest.mark.parametrize("command", ["check", "run"])
-def test_refs_and_joins_of_a_hubs_operation_are_judged_without_its_component(
+def test_refs_and_joins_of_a_hubs_operation_are_validated_without_its_component(
     cli: Cli, folder: Path, command: str
 ) -> None:
     wrong = (

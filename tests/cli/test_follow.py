@@ -47,7 +47,7 @@ def read(cursor: LogCursor, until: int) -> list[bytes]:
 
 
 @given(st.lists(st.integers(0, len(LINES)), max_size=6))
-def test_no_line_is_lost_or_told_twice(cuts: list[int]) -> None:
+def test_no_line_is_lost_or_printed_twice(cuts: list[int]) -> None:
     cursor = LogCursor()
     told = [text for until in (*cuts, len(LINES)) for text in read(cursor, until)]
     assert told == TEXTS
@@ -61,7 +61,7 @@ def test_lines_keep_their_bytes() -> None:
     assert cursor.at == "2026-01-01T00:00:03.000000000Z"
 
 
-def test_the_kubelet_s_own_word_is_told_once() -> None:
+def test_the_kubelet_s_own_word_is_reported_once() -> None:
     cursor = LogCursor()
     word = b"unable to retrieve container logs for containerd://abc"
     assert (cursor.take(word), cursor.take(word)) == (word, None)

@@ -107,7 +107,7 @@ def told(cli: Cli, tmp_path: Path) -> Callable[[Mapping[str, Any]], list[str]]:
     [(), *((name,) for name in MISTAKES), *combinations(MISTAKES, 2), tuple(MISTAKES)],
     ids=" and ".join,
 )
-def test_each_mistake_is_told_once_whatever_else_is_wrong(
+def test_each_mistake_is_reported_once_whatever_else_is_wrong(
     told: Callable[[Mapping[str, Any]], list[str]], names: tuple[str, ...]
 ) -> None:
     data = yaml.safe_load(RIGHT)
@@ -118,7 +118,7 @@ def test_each_mistake_is_told_once_whatever_else_is_wrong(
     assert all(any(path.endswith(MISTAKES[name][1]) for path in found) for name in names), found
 
 
-def test_what_only_follows_from_a_mistake_is_not_told(
+def test_what_only_follows_from_a_mistake_is_not_reported(
     told: Callable[[Mapping[str, Any]], list[str]],
 ) -> None:
     for section, wrong in {"inputs": "inpts", "run": "rnu"}.items():

@@ -36,7 +36,7 @@ def test_every_command_explains_itself(cli: Cli, name: str) -> None:
     assert ran.out.startswith(f"Usage: opstrand {name}")
 
 
-def test_help_is_plain_where_nobody_looks() -> None:
+def test_help_is_plain_without_a_terminal() -> None:
     ran = run_opstrand("--help")
     assert ran.code == 0
     assert b"\x1b" not in ran.stdout
@@ -50,7 +50,7 @@ def test_help_is_rich_at_a_terminal_and_plain_with_no_color() -> None:
     assert b"\x1b" not in _at_a_terminal("--help", NO_COLOR="1")
 
 
-def test_a_long_wait_has_a_live_line_where_somebody_looks(tmp_path: Path) -> None:
+def test_a_long_wait_has_a_live_line_at_a_terminal(tmp_path: Path) -> None:
     """It shows what the command waits for and how long, and disappears at the end; it needs no
     colour.
     """

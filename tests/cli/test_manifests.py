@@ -80,7 +80,7 @@ def test_what_the_readme_applies_is_valid(cli: Cli, tmp_path: Path) -> None:
         ("loss: {", "loss: {", ""),
     ],
 )
-def test_each_object_is_judged_where_it_stands(
+def test_each_object_is_validated_where_it_stands(
     cli: Cli, tmp_path: Path, found: str, wrong: str, words: str
 ) -> None:
     """A valid object and one of another kind come before it: 13 lines with their separators."""

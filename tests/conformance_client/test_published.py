@@ -92,7 +92,7 @@ def test_a_growing_log_is_followed_without_loss_or_repetition(
     )
 
 
-def test_what_cannot_run_is_refused_in_words(
+def test_what_cannot_run_is_refused_with_a_message(
     api: Api, published: Published, tmp_path: Path
 ) -> None:
     file = tmp_path / "wrong.yaml"

@@ -49,7 +49,7 @@ def test_every_name_of_the_published_client_is_here(published_names: dict[str, l
     ] == []
 
 
-def test_no_name_is_listed_as_missing_that_nobody_asks_for(
+def test_no_name_is_listed_as_missing_that_the_published_client_lacks(
     published_names: dict[str, list[str]],
 ) -> None:
     assert [name for name in OF_CLIENT if name not in published_names["client"]] == []

@@ -250,7 +250,7 @@ async def test_every_value_is_explained(ran: Ran) -> None:
     ]
 
 
-async def test_lineage_is_told_alike_by_the_status_the_command_line_and_the_api(
+async def test_lineage_is_reported_alike_by_the_status_the_command_line_and_the_api(
     ran: Ran, api_url: str
 ) -> None:
     expected = {

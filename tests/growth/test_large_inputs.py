@@ -40,7 +40,7 @@ def test_ten_thousand_params_resolve_within_a_second(asked: str | None) -> None:
     assert [len(edge.values) for edge in found.edges] == ([5000] if asked else [])
 
 
-def test_five_hundred_operations_are_judged_within_a_second() -> None:
+def test_five_hundred_operations_are_validated_within_a_second() -> None:
     component = {
         "inputs": [{"name": "x", "type": "int"}],
         "outputs": [{"name": "y", "type": "int"}],

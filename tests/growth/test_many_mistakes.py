@@ -33,7 +33,7 @@ def resolve_all(**fields: Any) -> list[Problem]:
     return []
 
 
-def judge_all(**fields: Any) -> list[Problem]:
+def validate_all(**fields: Any) -> list[Problem]:
     return validate_compiled(operation(**fields), evaluate=refuse, complete=True)[0]
 
 
@@ -49,7 +49,7 @@ MISTAKES: dict[str, Callable[[], list[Problem]]] = {
     "unknown names in values": lambda: resolve_all(
         params={f"p{n}": f"{{{{ inpot{n} }}}}" for n in RANGE}, inputs=NAMES
     ),
-    "unknown names in a container": lambda: judge_all(
+    "unknown names in a container": lambda: validate_all(
         container={"args": [f"{{{{ inpot{n} }}}}" for n in RANGE]}, inputs=NAMES
     ),
     "values that read all values": lambda: resolve_all(
@@ -68,7 +68,7 @@ MISTAKES: dict[str, Callable[[], list[Problem]]] = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_thousands_of_mistakes_are_told_as_a_hundred_and_cost_no_more(name: str) -> None:
+def test_thousands_of_mistakes_are_reported_as_a_hundred_and_cost_no_more(name: str) -> None:
     start = time.process_time()
     try:
         problems = MISTAKES[name]()

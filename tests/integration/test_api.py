@@ -596,7 +596,7 @@ async def test_writes_of_others_in_between_are_neither_lost_nor_overwritten(
 
 
 @pytest.mark.usefixtures("operator")
-async def test_a_run_is_known_before_the_watch_told_of_it(
+async def test_a_run_is_known_before_the_watch_reports_it(
     kube: KubeApi, api_kube: KubeApi, namespace: str
 ) -> None:
     runs = ClusterRuns(api_kube)  # no watch feeds it
@@ -628,7 +628,7 @@ async def test_the_clusters_own_keys_prove_a_token(
     assert json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))["aud"] == [AUDIENCE]
 
 
-async def test_the_process_answers_when_it_is_ready_and_ends_when_it_is_told(
+async def test_the_process_answers_when_it_is_ready_and_ends_on_request(
     control_plane: ControlPlane, api_kubeconfig: str, tmp_path: Path, kube: KubeApi, namespace: str
 ) -> None:
     port = free_port("127.0.0.1")

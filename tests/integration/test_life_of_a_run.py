@@ -34,7 +34,7 @@ def conditions(body: Manifest) -> dict[str, str]:
     return {one["type"]: one["status"] for one in body["status"]["conditions"]}
 
 
-async def test_a_run_that_succeeds_tells_its_whole_story(kube: KubeApi, namespace: str) -> None:
+async def test_a_run_that_succeeds_has_its_whole_history(kube: KubeApi, namespace: str) -> None:
     body, pod = await start(
         kube, namespace, spec={"params": {"x": {"value": 1, "contextOnly": True}}}
     )
@@ -82,7 +82,7 @@ async def test_a_run_that_fails_says_why(
     assert (body["status"]["reason"], body["status"]["message"]) == (reason, words)
 
 
-async def test_a_run_whose_start_the_cluster_does_not_keep_fails_with_its_words(
+async def test_a_run_whose_start_the_cluster_does_not_keep_fails_with_the_message(
     kube: KubeApi, namespace: str
 ) -> None:
     """Before, the run was retried without end and without a message."""
@@ -221,7 +221,7 @@ async def test_a_stopped_run_that_never_started_loses_its_pod(
         await kube.get(PODS, namespace, pod["metadata"]["name"])
 
 
-async def test_a_run_stopped_before_it_is_judged_makes_no_pod(
+async def test_a_run_stopped_before_it_is_validated_makes_no_pod(
     kube: KubeApi, namespace: str
 ) -> None:
     await kube.create(OPERATIONS, namespace, operation("run", {"control": {"stop": True}}))
@@ -328,7 +328,7 @@ async def test_long_init_files_travel_in_a_config_map_of_the_run(
     )
 
 
-async def test_what_the_api_server_refuses_of_a_pod_is_said_in_its_words(
+async def test_what_the_api_server_refuses_of_a_pod_is_reported_in_its_words(
     kube: KubeApi, namespace: str
 ) -> None:
     container = {
@@ -548,7 +548,7 @@ LIMIT_RANGE = {"limits": [{"type": "Container", "max": {"cpu": "2", "memory": "2
     ],
     ids=["priority class", "priority", "limits of the namespace", "quota that wants requests"],
 )
-async def test_whatever_admission_refuses_is_said_at_once_and_in_its_words(
+async def test_whatever_admission_refuses_is_reported_at_once_and_in_its_words(
     kube: KubeApi,
     namespace: str,
     run: dict[str, Any],
@@ -619,7 +619,7 @@ INTO: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
 }
 
 
-async def bring_into_every_phase(kube: KubeApi, namespace: str) -> list[str]:
+async def lead_into_every_phase(kube: KubeApi, namespace: str) -> list[str]:
     for phase, (spec, status) in INTO.items():
         name = phase.lower()
         if status is None:
@@ -633,7 +633,7 @@ async def bring_into_every_phase(kube: KubeApi, namespace: str) -> list[str]:
 
 
 async def test_a_stop_ends_a_run_in_every_phase(kube: KubeApi, namespace: str) -> None:
-    names = await bring_into_every_phase(kube, namespace)
+    names = await lead_into_every_phase(kube, namespace)
     for name in names:
         await kube.json_patch(
             OPERATIONS,
@@ -655,7 +655,7 @@ async def test_a_stop_ends_a_run_in_every_phase(kube: KubeApi, namespace: str) -
 async def test_a_run_that_is_deleted_in_any_phase_leaves_nothing_and_begins_nothing(
     kube: KubeApi, namespace: str
 ) -> None:
-    for name in await bring_into_every_phase(kube, namespace):
+    for name in await lead_into_every_phase(kube, namespace):
         await kube.delete(OPERATIONS, namespace, name)
     for _ in range(1200):  # the garbage collector discovers new kinds every half minute
         pods, _version = await kube.list(PODS, namespace)

@@ -132,7 +132,7 @@ async def test_a_service_runs_while_its_replicas_serve_and_goes_when_it_is_stopp
     assert await pods_of(kube, namespace, body, 0) == []
 
 
-async def test_a_crash_is_told_once_and_the_service_comes_back(
+async def test_a_crash_is_reported_once_and_the_service_comes_back(
     kube: KubeApi, namespace: str
 ) -> None:
     body = await kube.create(OPERATIONS, namespace, service("web"))
@@ -177,7 +177,7 @@ async def test_a_service_is_stopped_after_its_timeout(kube: KubeApi, namespace: 
 
 
 @pytest.mark.usefixtures("kubelet")
-async def test_a_deployment_that_somebody_deletes_is_made_again(
+async def test_a_deployment_that_a_person_deletes_is_made_again(
     kube: KubeApi, namespace: str
 ) -> None:
     await kube.create(OPERATIONS, namespace, service("web"))
@@ -193,7 +193,7 @@ async def test_a_deployment_that_somebody_deletes_is_made_again(
     ]["uid"]
 
 
-async def test_a_service_object_that_somebody_deletes_is_made_again(
+async def test_a_service_object_that_a_person_deletes_is_made_again(
     quiet_plane: ControlPlane, quiet_kube: KubeApi, tmp_path: Path
 ) -> None:
     """There is no watch on Services: the operator polls them, here every second."""
@@ -231,7 +231,7 @@ async def made_again(kube: KubeApi, namespace: str, name: str) -> Manifest:
 
 
 @pytest.mark.usefixtures("kubelet")
-async def test_a_pod_that_somebody_deletes_is_another_replica_and_nothing_more(
+async def test_a_pod_that_a_person_deletes_is_another_replica_and_nothing_more(
     kube: KubeApi, namespace: str
 ) -> None:
     await kube.create(OPERATIONS, namespace, service("web"))
@@ -273,7 +273,7 @@ async def test_a_foreign_object_of_the_name_is_left_alone(
         await kube.get(SERVICES, namespace, name_of(body))
 
 
-async def test_pods_that_the_cluster_refuses_are_said_though_nobody_makes_them_here(
+async def test_pods_that_the_cluster_refuses_are_reported_though_a_controller_makes_them(
     kube: KubeApi, namespace: str
 ) -> None:
     quotas = Resource("", "v1", "resourcequotas", "ResourceQuota")

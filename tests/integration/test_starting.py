@@ -57,7 +57,7 @@ def last_word(process: OperatorProcess, seconds: float = 30) -> str:
     return str(ours[-1]["message"])
 
 
-def test_what_only_a_person_can_mend_is_one_line(bare_plane: ControlPlane, tmp_path: Path) -> None:
+def test_what_only_a_person_can_fix_is_one_line(bare_plane: ControlPlane, tmp_path: Path) -> None:
     def start(kubeconfig: Path, **settings: object) -> str:
         process = OperatorProcess(kubeconfig, tmp_path / f"{time.monotonic_ns()}.log", **settings)
         process.start()

@@ -203,7 +203,7 @@ async def test_watches_that_are_refused_as_too_old_lose_nothing(place: Place) ->
         await place.all_succeed()
 
 
-async def test_watches_that_fail_lose_nothing_and_are_told_of(place: Place) -> None:
+async def test_watches_that_fail_lose_nothing_and_are_reported(place: Place) -> None:
     async with KubeletStandIn(place.kube, run_for=0.3):
         for number in range(RUNS):
             await place.create(*chain(number))
@@ -242,7 +242,7 @@ async def test_a_watch_that_only_fails_is_trouble_until_it_lives_and_makes_no_st
 
 
 @pytest.mark.parametrize("idle_place", [{"relist_interval": 3600}], indirect=True)
-async def test_what_is_deleted_while_a_watch_begins_anew_is_missed_at_once(place: Place) -> None:
+async def test_what_is_deleted_while_a_watch_reopens_is_missed_at_once(place: Place) -> None:
     """The deletion happens between the end of a watch and the list from which the next one begins:
     no event reports it.
     """
@@ -274,7 +274,7 @@ async def test_what_is_deleted_while_a_watch_begins_anew_is_missed_at_once(place
         )
 
 
-async def test_a_pod_whose_deletion_nobody_told_of_is_lost_and_replaced(place: Place) -> None:
+async def test_a_pod_whose_deletion_no_event_reported_is_lost_and_replaced(place: Place) -> None:
     await place.create(operation("a"))
     body = await wait_for(place.kube, place.namespace, "a", in_phase("Starting"))
     pod = await pod_of(place.kube, place.namespace, body)
@@ -292,7 +292,7 @@ async def test_a_pod_whose_deletion_nobody_told_of_is_lost_and_replaced(place: P
     assert body["status"]["retries"] == {"failures": 0, "disruptions": 1}
 
 
-async def test_an_upstream_whose_deletion_nobody_told_of_is_not_there(place: Place) -> None:
+async def test_an_upstream_whose_deletion_no_event_reported_is_not_there(place: Place) -> None:
     held = {
         "component": {"run": {"kind": "job", "container": {"image": "busybox"}}},
         "isApproved": False,
@@ -318,7 +318,7 @@ async def test_an_upstream_whose_deletion_nobody_told_of_is_not_there(place: Pla
         await place.all_succeed()
 
 
-async def test_a_name_taken_again_while_nobody_listened_is_another_run(place: Place) -> None:
+async def test_a_name_taken_again_while_no_watch_was_open_is_another_run(place: Place) -> None:
     """The old run's uuid finds nothing, instead of the new run's values."""
     await place.create(operation("a-0", {"isApproved": False}))
     old = await wait_for(place.kube, place.namespace, "a-0", in_phase("Waiting"))

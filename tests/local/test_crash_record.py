@@ -83,7 +83,7 @@ def test_a_run_that_was_reconciled_after_all_begins_again(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing of ours", b"\xff" * 16448])
-def test_a_file_of_something_else_is_made_anew(tmp_path: Path, content: bytes) -> None:
+def test_a_file_of_something_else_is_made_again(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "crashes"
     path.write_bytes(content)
     die(path, "a")

@@ -75,7 +75,7 @@ INPUT = [{"name": "files", "type": "artifacts"}]
 
 @pytest.mark.parametrize("ref", ["ops.up", f"runs.{UID}"])
 @pytest.mark.parametrize("way", ["toInit", "init"])
-def test_an_artifacts_type_brings_the_files(
+def test_an_artifacts_type_copies_the_files(
     here: Run, upstream: None, tmp_path: Path, ref: str, way: str
 ) -> None:
     param = {"ref": ref, "value": FILES, **({"toInit": True} if way == "toInit" else {})}

@@ -288,7 +288,7 @@ def test_a_file_in_the_way(server: GitServer, tmp_path: Path) -> None:
         clone(step(f"{server.url}/public/code.git"), str(tmp_path))
 
 
-def test_an_init_container_that_is_started_again_begins_anew(
+def test_an_init_container_that_is_started_again_repeats_its_steps(
     server: GitServer, tmp_path: Path
 ) -> None:
     """A service's init container runs again after every failure, and any Pod's when its sandbox is

@@ -55,7 +55,7 @@ def wait_until_gone(pid: int) -> None:
     raise AssertionError(f"process {pid} goes on")
 
 
-def test_a_run_ends_with_whoever_reads_what_is_said_of_it(job: Job, records: Path) -> None:
+def test_a_run_ends_with_the_reader_of_its_messages(job: Job, records: Path) -> None:
     """`opstrand run --local -w 2>&1 | head -1`: the engine is busy when it reports a change to a
     closed pipe.
     """
@@ -72,7 +72,7 @@ def test_a_run_ends_with_whoever_reads_what_is_said_of_it(job: Job, records: Pat
     assert kept(records) == "Stopped"
 
 
-def test_nobody_need_listen_to_what_is_wrong() -> None:
+def test_a_message_without_a_reader_does_no_harm() -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
     for command in (["run"], ["rnu"], ["run", "-f", "nope"]):

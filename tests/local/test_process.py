@@ -47,7 +47,7 @@ def test_without_logs_stdout_is_left_alone(here: Run, job: Job) -> None:
     )
 
 
-def test_a_failure_tells_its_last_words(here: Run, job: Job) -> None:
+def test_a_failure_reports_its_last_output(here: Run, job: Job) -> None:
     ran = here("run", "--local", "-f", job("print('boom'); raise SystemExit(3)"), "-n", "a")
     assert ran.code == 1
     assert "Failed (ContainerFailed)" in ran.stderr
@@ -280,7 +280,7 @@ def test_a_second_interrupt_ends_a_program_that_does_not_listen(job: Job, record
     )
 
 
-def test_a_run_ends_with_whoever_reads_its_output(job: Job, records: Path) -> None:
+def test_a_run_ends_with_the_reader_of_its_output(job: Job, records: Path) -> None:
     """`opstrand run --local -l | head -1`."""
     file = job("import time\nfor i in range(600):\n    print(i); time.sleep(0.1)")
     pipe = subprocess.PIPE

@@ -185,7 +185,7 @@ def test_the_name_in_a_file_is_what_ops_means(
 
 
 @pytest.mark.alone
-def test_what_nobody_creates_is_given_up_soon_and_how_to_create_it_is_said(
+def test_a_run_that_is_not_created_is_given_up_soon_and_the_message_says_how_to_create_it(
     here: Run, tmp_path: Path
 ) -> None:
     began = time.monotonic()

@@ -236,7 +236,7 @@ def test_a_python_that_is_too_old_is_said_to_be(checkout: Path) -> None:
 @pytest.mark.parametrize(
     "pip", ["", "#!/bin/sh\necho pip 1 from /elsewhere/.venv/lib\n"], ids=["half made", "moved"]
 )
-def test_an_environment_that_cannot_be_used_is_made_anew(checkout: Path, pip: str) -> None:
+def test_an_environment_that_cannot_be_used_is_made_again(checkout: Path, pip: str) -> None:
     (checkout / ".venv/bin").mkdir(parents=True)
     if pip:
         (checkout / ".venv/bin/pip").write_text(pip)

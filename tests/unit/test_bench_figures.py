@@ -38,7 +38,7 @@ def test_a_table_is_markdown_and_a_missing_figure_a_dash() -> None:
     ]
 
 
-def test_a_budget_that_was_not_measured_is_not_judged() -> None:
+def test_a_budget_that_was_not_measured_is_not_validated() -> None:
     table = render_budgets({"cpu_ms": 12.5, "check_ratio": 4.0})
     assert table.count("\n") == 3
     assert [line.split("|")[-2].strip() for line in table.splitlines()[2:]] == ["NO", "yes"]

@@ -135,7 +135,7 @@ def test_every_exception_is_still_needed() -> None:
         "try: pass\n    except OSError as gone:\n        return 'a' in str(gone)",
     ],
 )
-def test_a_decision_by_words_is_found(decision: str) -> None:
+def test_a_decision_by_a_message_is_found(decision: str) -> None:
     assert list(_find_questions(ast.parse(f"def decide():\n    {decision}")))
 
 

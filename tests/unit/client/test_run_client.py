@@ -30,7 +30,7 @@ def test_the_inputs_are_what_the_user_gave(api: Api) -> None:
     assert api.requests == [f"GET {RUN}"]
 
 
-def test_inputs_are_read_where_nobody_refreshed(api: Api) -> None:
+def test_inputs_are_read_without_a_refresh(api: Api) -> None:
     assert RunClient().get_inputs() == {"message": MESSAGE}
 
 
@@ -40,7 +40,7 @@ def test_outside_of_a_run_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         RunClient()
 
 
-def test_no_op_and_offline_ask_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_op_and_offline_send_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POLYAXON_HOST", "http://127.0.0.1:9")
     idle = RunClient(no_op=True)
     idle.log_outputs(a=1)
@@ -99,7 +99,7 @@ def test_the_last_value_of_a_metric_is_an_output(api: Api) -> None:
     assert api.requests == [f"PATCH {RUN}"]
 
 
-def test_a_refusal_reaches_who_waits_for_it_and_nobody_else(
+def test_a_refusal_reaches_its_caller_and_no_other(
     api: Api, capsys: pytest.CaptureFixture[str]
 ) -> None:
     client = RunClient()
@@ -263,7 +263,9 @@ def test_where_no_thread_can_be_started_reports_are_sent_all_the_same(
     assert api.status["outputs"] == {"a": 1, "b": 2}
 
 
-def test_somebody_else_at_the_address_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_server_at_the_address_is_reported_in_a_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Page(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(302 if self.path.endswith("0") else 200)
@@ -312,7 +314,7 @@ def test_a_base_path_in_the_host_is_kept() -> None:
         connection.request("GET", "/api")
 
 
-def test_an_import_is_cheap_and_brings_nothing() -> None:
+def test_an_import_is_cheap_and_imports_nothing_else() -> None:
     code = (
         "import sys, time; t = time.perf_counter(); import opstrand.client; "
         "print(time.perf_counter() - t, *sys.modules)"

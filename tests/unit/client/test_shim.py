@@ -133,7 +133,7 @@ def test_what_workers_say_is_stored_before_they_end(
     assert api.status["outputs"] == {"fork": 1, "spawn": 1, "forkserver": 1, "inherited": 1}
 
 
-def test_an_api_that_refuses_ends_the_program_with_its_words(
+def test_an_api_that_refuses_ends_the_program_with_its_message(
     pod_environment: dict[str, str], tmp_path: Path
 ) -> None:
     script = lay(tmp_path / "artifacts", CLIENT)

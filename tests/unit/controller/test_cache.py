@@ -174,7 +174,7 @@ def test_a_name_that_is_taken_again_is_another_run() -> None:
     assert cache.find_by_uuid("ns", old) is None
 
 
-def test_a_list_from_before_a_deletion_brings_nothing_back() -> None:
+def test_a_list_from_before_a_deletion_restores_nothing() -> None:
     cache = Cache()
     for resource, body in ((OPERATIONS, run(5)), (PODS, pod(5))):
         cache.put(resource, body)

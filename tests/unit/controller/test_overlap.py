@@ -169,7 +169,7 @@ async def test_who_is_behind_does_not_count_a_failure_twice() -> None:
     assert await kube.status(A) == started
 
 
-async def test_who_finds_out_by_a_conflict_tells_those_who_wait() -> None:
+async def test_an_operator_that_learns_of_an_end_by_a_conflict_wakes_waiting_runs() -> None:
     """The watch has no newer event after the conflict: the others would wait for ever."""
     kube = Cluster()
     await kube.create(OPERATIONS, "ns", operation("a"))

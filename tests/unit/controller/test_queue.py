@@ -86,7 +86,7 @@ async def test_a_key_that_still_waits_is_reconciled_once_however_often_it_is_ask
 
 
 @in_leaps
-async def test_who_is_woken_goes_before_those_that_came_meanwhile() -> None:
+async def test_a_woken_key_goes_before_keys_that_came_later() -> None:
     reconcile = Recorder(Outcome(wake=frozenset({B})), pause=0.01)
     queue = Queue(reconcile, concurrency=1)
     queue.start()

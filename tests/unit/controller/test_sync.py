@@ -169,7 +169,7 @@ async def test_a_busy_cluster_at_the_start_is_waited_for(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     "trouble", [NotFound("no CRDs", status=404), Forbidden("no rights", status=403)]
 )
-async def test_what_only_a_person_can_mend_is_said_at_once(trouble: ApiError) -> None:
+async def test_what_only_a_person_can_fix_is_reported_at_once(trouble: ApiError) -> None:
     bench = Bench()
     bench.kube.troubles = [trouble]
     with pytest.raises(PlatformError):
@@ -239,7 +239,7 @@ def test_a_watch_that_fails_again_waits_longer_until_one_has_lived(
     assert (watch.fail("again"), watch.failing_for()) == (0.25, 0)
 
 
-async def test_a_watch_begins_at_the_first_list_and_lists_again_when_it_is_to_begin_anew() -> None:
+async def test_a_watch_begins_at_the_first_list_and_lists_again_when_it_reopens() -> None:
     bench = Bench()
     await bench.sync.list_all()
     watch = bench.sync.watches[0]

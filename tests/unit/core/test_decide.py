@@ -64,7 +64,7 @@ def test_a_new_run_is_frozen_before_its_pod() -> None:
         ({}, {"labels": {"velero.io/restore-name": "r"}}, ("Stopped", "Restored")),
     ],
 )
-def test_what_a_run_asks_for_is_judged_before_anything_is_made(
+def test_what_a_run_asks_for_is_validated_before_anything_is_made(
     spec: dict[str, Any], metadata: dict[str, Any], expected: Any
 ) -> None:
     decision = decide(see(body(spec, **metadata)))
@@ -230,7 +230,7 @@ def test_the_timeout_is_for_the_run_and_a_later_attempt_gets_what_is_left() -> N
     assert phase(late) == ("Failed", "DeadlineExceeded")
 
 
-def test_a_slow_start_is_told_only_after_a_grace() -> None:
+def test_a_slow_start_is_reported_only_after_a_grace() -> None:
     condition = {
         "type": "PodScheduled",
         "status": "False",
@@ -373,7 +373,7 @@ def test_a_pod_that_waited_long_for_something_else_has_all_the_patience_for_its_
     assert hours_later.requeue_after == SETTINGS.start_patience
 
 
-def test_the_next_thing_that_is_missing_is_told_and_waited_for_anew() -> None:
+def test_the_next_thing_that_is_missing_is_reported_and_waited_for_in_turn() -> None:
     def misses(name: str) -> dict[str, Any]:
         return pod(
             {
@@ -605,7 +605,7 @@ def test_what_is_wrong_without_a_component_is_not_said_after_waiting_for_it(
     assert phase(decide(see(operation))) == ("Failed", reason)
 
 
-def test_patience_begins_anew_with_each_thing_that_is_waited_for() -> None:
+def test_patience_starts_again_with_each_thing_that_is_waited_for() -> None:
     first = decide(see(body({"isApproved": False})))
     assert first.status is not None
     operation = body()

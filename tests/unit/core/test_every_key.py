@@ -230,7 +230,7 @@ def test_of_a_component_that_is_not_here_no_kind_is_guessed() -> None:
     ("termination", "told"),
     [({"culling": {"timeout": 60}}, ["termination.culling.timeout"]), (_CULLED, [])],
 )
-def test_that_a_service_without_a_page_is_never_found_idle_is_told(
+def test_that_a_service_without_a_page_is_never_found_idle_is_reported(
     termination: dict[str, Any], told: list[str]
 ) -> None:
     compiled = compile_operation(parse_operation({**make_service(), "termination": termination}))

@@ -64,13 +64,13 @@ BAD_PLACES = {
         {"plugins": {"shm": "{{ 1 == 1 }}"}},
     ],
 )
-def test_what_is_wrong_with_a_pod_is_told_although_values_are_missing(
+def test_what_is_wrong_with_a_pod_is_reported_although_values_are_missing(
     sandbox: Sandbox, fields: dict[str, Any]
 ) -> None:
     assert set(places(sandbox, run=BAD_RUN, **fields)) == BAD_PLACES
 
 
-def test_what_a_template_will_give_is_not_judged_before(sandbox: Sandbox) -> None:
+def test_what_a_template_will_give_is_not_validated_before(sandbox: Sandbox) -> None:
     run = {
         "connections": ["{{ a }}"],
         "environment": {"restartPolicy": "{{ a }}", "labels": {"{{ a }}": "b", "c": "{{ a }}"}},
@@ -115,7 +115,7 @@ def test_every_template_that_cannot_be_rendered_is_named(sandbox: Sandbox) -> No
     ]
 
 
-def test_an_unknown_name_in_an_operations_own_fields_is_told_before_there_are_values(
+def test_an_unknown_name_in_an_operations_own_fields_is_reported_before_there_are_values(
     sandbox: Sandbox,
 ) -> None:
     fields = {
@@ -211,7 +211,7 @@ def test_what_changes_nothing_is_noted(sandbox: Sandbox) -> None:
     ]
 
 
-def test_a_section_that_a_template_makes_is_what_runs_and_is_judged(sandbox: Sandbox) -> None:
+def test_a_section_that_a_template_makes_is_what_runs_and_is_validated(sandbox: Sandbox) -> None:
     fields = {"params": {"x": {"maxRetries": 2, "ttl": 5}}, "termination": "{{ x }}"}
     compiled = operation(**fields)
     assert validate_compiled(compiled, evaluate=sandbox.evaluate, complete=True) == ([], [])
@@ -261,7 +261,7 @@ def test_a_number_can_name_a_file(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("digit", ["0", "a", "f"])
-def test_no_run_that_somebody_refers_to_is_the_one_that_is_judged(
+def test_no_run_that_another_refers_to_is_the_one_that_is_validated(
     sandbox: Sandbox, digit: str
 ) -> None:
     assert places(sandbox, params={"a": {"ref": f"runs.{digit * 32}", "value": "outputs.x"}}) == []
@@ -276,7 +276,7 @@ def test_no_run_that_somebody_refers_to_is_the_one_that_is_judged(
         ({"type": "artifacts"}, None),
     ],
 )
-def test_what_no_init_step_can_bring_is_told_before_there_is_a_value(
+def test_what_no_init_step_can_fetch_is_reported_before_there_is_a_value(
     sandbox: Sandbox, io: dict[str, Any], path: str | None
 ) -> None:
     inputs = [{"name": "a", **io}] if io else []
@@ -285,7 +285,7 @@ def test_what_no_init_step_can_bring_is_told_before_there_is_a_value(
     )
 
 
-def test_a_joins_search_is_judged_before_anything_is_searched(sandbox: Sandbox) -> None:
+def test_a_joins_search_is_validated_before_anything_is_searched(sandbox: Sandbox) -> None:
     good = {
         "query": "status: succeeded, metrics.loss: <{{ t }}",
         "params": {"q": {"value": "outputs.loss"}},
@@ -307,7 +307,9 @@ def test_a_joins_search_is_judged_before_anything_is_searched(sandbox: Sandbox) 
     assert places(sandbox, joins=[good, other], params={"t": 0.5}) == ["joins[1].query"]
 
 
-def test_what_a_matrix_gives_is_known_to_templates_and_all_else_is_judged(sandbox: Sandbox) -> None:
+def test_what_a_matrix_gives_is_known_to_templates_and_all_else_is_validated(
+    sandbox: Sandbox,
+) -> None:
     container = {
         "image": "b",
         "args": ["{{ x }}", "{{ y }}", "{{ z }}"],
@@ -326,7 +328,7 @@ def test_what_a_matrix_gives_is_known_to_templates_and_all_else_is_judged(sandbo
     ]
 
 
-def test_every_operation_of_a_pipeline_is_judged_as_a_run(sandbox: Sandbox) -> None:
+def test_every_operation_of_a_pipeline_is_validated_as_a_run(sandbox: Sandbox) -> None:
     def job(**container: Any) -> dict[str, Any]:
         return {"run": {"kind": "job", "container": {"image": "b", **container}}}
 
@@ -370,7 +372,7 @@ def test_every_operation_of_a_pipeline_is_judged_as_a_run(sandbox: Sandbox) -> N
     ]
 
 
-def test_an_unknown_name_in_a_value_is_told_beside_a_wrong_value(sandbox: Sandbox) -> None:
+def test_an_unknown_name_in_a_value_is_reported_beside_a_wrong_value(sandbox: Sandbox) -> None:
     inputs = [{"name": "n", "type": "int"}, {"name": "d", "value": "{{ nothing }}"}]
     problems, _ = validate_compiled(
         operation({"n": "one", "t": "{{ nobody }}"}, inputs=inputs),

@@ -127,7 +127,7 @@ def test_everything_of_a_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_a_volumes_own_root_is_nobodys_to_change(tmp_path: Path) -> None:
+def test_a_volumes_own_root_is_not_changed(tmp_path: Path) -> None:
     """It belongs to root; a program that runs as another user may only write into it."""
     (tmp_path / "to").mkdir()
     (tmp_path / "to").chmod(0o1777)
@@ -138,7 +138,7 @@ def test_a_volumes_own_root_is_nobodys_to_change(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_what_is_brought_twice_is_there_once_links_and_all(tmp_path: Path) -> None:
+def test_what_is_copied_twice_is_there_once_with_its_links(tmp_path: Path) -> None:
     """Two steps may copy the same, and Kubernetes may start an init container again."""
     for _ in range(2):
         found = copy(

@@ -171,7 +171,7 @@ def test_a_user_without_a_home_has_credentials_all_the_same(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("text", ["<html>Log in, please</html>", "[]", "{}", '"hello"'])
-async def test_whoever_answers_in_place_of_a_cluster_is_told_from_one(
+async def test_another_server_in_place_of_a_cluster_is_recognized(
     tmp_path: Path, text: str
 ) -> None:
     async def answer(_: web.BaseRequest) -> web.Response:
@@ -191,6 +191,6 @@ async def test_whoever_answers_in_place_of_a_cluster_is_told_from_one(
 
 
 @pytest.mark.parametrize("server", ["127.0.0.1:6443", "ftp://cluster.example"])
-async def test_a_server_that_is_no_address_is_told(tmp_path: Path, server: str) -> None:
+async def test_a_server_that_is_no_address_is_reported(tmp_path: Path, server: str) -> None:
     with pytest.raises(PlatformError, match=f"the kubeconfig's server '{server}' is no address"):
         await open_session(kubeconfig=str(kubeconfig(tmp_path / "c", server)))

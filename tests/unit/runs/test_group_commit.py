@@ -99,7 +99,7 @@ async def test_what_the_cluster_refuses_takes_nothing_along() -> None:
     assert [type(answer) for answer in answers] == [int, Refused, int]
 
 
-async def test_trouble_reaches_everybody_who_waited_and_nobody_after() -> None:
+async def test_trouble_reaches_all_who_waited_and_no_later_caller() -> None:
     store = Store()
     store.error = RuntimeError("away")
     commits = Commits(store, window=0.001)
@@ -111,7 +111,7 @@ async def test_trouble_reaches_everybody_who_waited_and_nobody_after() -> None:
     assert await commits.submit(RUN, outputs(a=1)) == 2
 
 
-async def test_who_hangs_up_takes_nobody_along() -> None:
+async def test_a_closed_connection_ends_no_other_request() -> None:
     store = Store(seconds=0.02)
     commits = Commits(store, window=0.001)
     leaving = asyncio.create_task(commits.submit(RUN, outputs(a=1)))

@@ -248,7 +248,7 @@ def test_a_literal_may_have_more_keys_than_any_section() -> None:
     assert parse_operation({"params": {"x": table}}).params["x"].value == table
 
 
-def test_every_wrong_param_of_a_join_and_a_matrix_is_told() -> None:
+def test_every_wrong_param_of_a_join_and_a_matrix_is_reported() -> None:
     joined = {"x": {"ref": "ops.a"}, "y": {"value": "outputs.a", "wrong": 1}}
     spaces = {"x": {"ref": "ops.a"}, "y": {"kind": "choice", "value": [1], "wrong": 1}}
     error = refuse(

@@ -206,7 +206,7 @@ async def test_a_pipeline_that_contains_itself_ends_the_search(make_client: Make
     assert await statuses(client, [path_of("c"), path_of("e")]) == [200, 404]
 
 
-async def test_a_run_writes_itself_before_the_watch_told_of_its_freeze(
+async def test_a_run_reports_before_the_watch_shows_its_freeze(
     make_client: MakeClient,
 ) -> None:
     client = await make_client(await neighbourhood(LaggingRuns()), PodAuth())

@@ -332,7 +332,7 @@ async def test_keys_are_not_read_for_every_made_up_token() -> None:
     assert cluster.keys_read == 1
 
 
-async def test_who_may_not_read_logs_is_told_which_right_is_missing() -> None:
+async def test_the_answer_names_the_right_that_is_missing_to_read_logs() -> None:
     class NoLogs(StaticToken):
         async def may(self, caller: Caller, verb: Verb, project: str) -> bool:
             return verb is Verb.READ

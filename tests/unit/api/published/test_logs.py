@@ -45,7 +45,7 @@ async def follow(api: Api, *, most: int = 50) -> list[str]:
     raise AssertionError("it never ended")
 
 
-async def test_a_finished_run_is_told_at_once(api: Api, runs: MemoryRuns) -> None:
+async def test_a_finished_run_is_reported_at_once(api: Api, runs: MemoryRuns) -> None:
     for text in ("one", "", "it's ünïcode\t$$"):
         await runs.write_log(UUID, text)
     await runs.put(operation(phase="Succeeded"))
@@ -53,7 +53,7 @@ async def test_a_finished_run_is_told_at_once(api: Api, runs: MemoryRuns) -> Non
         assert await follow(api, most=1) == ["one", "", "it's ünïcode\t$$"]
 
 
-async def test_a_short_run_is_told_whole_by_one_answer(api: Api, runs: MemoryRuns) -> None:
+async def test_one_answer_has_all_of_a_short_run(api: Api, runs: MemoryRuns) -> None:
     await runs.put(operation(startedAt=None, phase="Starting"))
 
     async def live() -> None:
@@ -69,7 +69,7 @@ async def test_a_short_run_is_told_whole_by_one_answer(api: Api, runs: MemoryRun
     await living
 
 
-async def test_no_line_is_lost_or_told_twice_while_it_grows(api: Api, runs: MemoryRuns) -> None:
+async def test_no_line_is_lost_or_printed_twice_while_it_grows(api: Api, runs: MemoryRuns) -> None:
     async def live() -> None:
         for number in range(60):
             # ten lines share each timestamp, as a quick loop makes them
@@ -84,7 +84,7 @@ async def test_no_line_is_lost_or_told_twice_while_it_grows(api: Api, runs: Memo
     await living
 
 
-async def test_every_attempt_is_told_in_its_turn(api: Api, runs: MemoryRuns) -> None:
+async def test_every_attempt_is_reported_in_its_turn(api: Api, runs: MemoryRuns) -> None:
     await runs.write_log(UUID, "first", attempt=0)
     await runs.end_log(UUID, 0)
     await runs.write_log(UUID, "second", attempt=1)
@@ -128,7 +128,7 @@ async def test_statuses_are_held_back_only_for_who_waits(api: Api, runs: MemoryR
     await starting
 
 
-async def test_who_asks_anew_is_answered_at_once(api: Api, runs: MemoryRuns) -> None:
+async def test_a_new_request_is_answered_at_once(api: Api, runs: MemoryRuns) -> None:
     await runs.put(operation(phase="Queued"))
     started = time.monotonic()
     for _ in range(3):  # a restarted command line uses another connection
@@ -156,7 +156,7 @@ class ComplainingRuns(MemoryRuns):
         yield LogLine("", "failed to create fsnotify watcher: too many open files")
 
 
-async def test_what_a_node_says_of_a_log_and_its_trouble_make_nothing_told_twice() -> None:
+async def test_messages_of_a_node_in_a_log_make_no_line_appear_twice() -> None:
     runs = ComplainingRuns()
     await runs.put(operation())
     await runs.write_log(UUID, "one")

@@ -136,7 +136,7 @@ async def test_a_template_beyond_look_ups_is_tried_before_anything_is_created(
     assert len(runs.bodies) == 2
 
 
-async def test_a_connection_that_is_not_there_is_told_before_anything_is_created(
+async def test_a_connection_that_is_not_there_is_reported_before_anything_is_created(
     runs: MemoryRuns,
 ) -> None:
     code = {"name": "code", "kind": "git", "schema": {"url": "https://example.com/code"}}
@@ -163,7 +163,7 @@ async def test_a_connection_that_is_not_there_is_told_before_anything_is_created
     assert len(runs.bodies) == 2
 
 
-async def test_what_is_said_of_a_run_is_judged_before_it_is_created(
+async def test_what_is_said_of_a_run_is_validated_before_it_is_created(
     api: Api, runs: MemoryRuns
 ) -> None:
     said = {
@@ -187,7 +187,7 @@ class WaryRuns(MemoryRuns):
         return await super().list(project)
 
 
-async def test_what_is_no_namespaces_name_is_asked_of_nobody() -> None:
+async def test_a_name_that_is_no_namespaces_is_not_looked_up() -> None:
     app = create_app(WaryRuns(projects=["quick-start"]), StaticToken("secret"))
     async with TestClient(TestServer(app), headers={"Authorization": "Token secret"}) as api:
         assert (await api.get("/api/v1/default/quick-start/runs")).status == 200

@@ -294,7 +294,7 @@ async def test_a_managed_run_cannot_say_how_it_ended(api: Api, runs: MemoryRuns)
     "headers",
     [{"Authorization": "Token wrong"}, {"Authorization": "Basic c2VjcmV0"}, {"Authorization": ""}],
 )
-async def test_without_the_token_nothing_is_told(api: Api, headers: dict[str, str]) -> None:
+async def test_without_the_token_nothing_is_answered(api: Api, headers: dict[str, str]) -> None:
     answer = await api.get(RUN, headers=headers)
     assert answer.status == 401
     assert "detail" in await answer.json()

@@ -11,7 +11,7 @@ from opstrand.core.compiling.check import check_values
 from opstrand.errors import SpecError
 
 
-def test_all_that_is_wrong_with_the_values_is_told_at_once() -> None:
+def test_all_that_is_wrong_with_the_values_is_reported_at_once() -> None:
     compiled = operation(
         {
             "n": "one",
@@ -46,14 +46,14 @@ def test_all_that_is_wrong_with_the_values_is_told_at_once() -> None:
         ("decimalPlaces", 1.5),
     ],
 )
-def test_a_rule_that_is_none_is_told_although_no_value_is_there(rule: str, value: Any) -> None:
+def test_a_rule_that_is_none_is_reported_although_no_value_is_there(rule: str, value: Any) -> None:
     with pytest.raises(SpecError) as caught:
         operation(inputs=[{"name": "x", "type": "any", "validation": {rule: value}}])
     assert caught.value.problems[0].path == f"component.inputs[0].validation.{rule}"
     assert "expected a " in str(caught.value)
 
 
-def test_a_type_that_does_not_exist_is_told_with_the_nearest() -> None:
+def test_a_type_that_does_not_exist_is_reported_with_the_nearest() -> None:
     (problem,) = check_values(
         operation(inputs=[{"name": "x", "type": "flaot", "isOptional": True}])
     )

@@ -252,7 +252,7 @@ def test_presets_reach_the_operation_only() -> None:
     assert compiled.tags == ("c", "p")
 
 
-def test_the_compiled_file_speaks_the_formats_words() -> None:
+def test_the_compiled_file_has_the_keys_of_the_format() -> None:
     compiled = compile_written(
         {
             "component": {"kind": "component", "run": JOB, "isApproved": False},

@@ -60,7 +60,7 @@ def test_a_cycle_is_shown_as_the_way_around_it() -> None:
     assert message == "the operations wait for each other: a → b → c → a"
 
 
-def test_every_cycle_is_told() -> None:
+def test_every_cycle_is_reported() -> None:
     waits = {"a": ["b"], "b": ["a"], "c": ["c"], "d": ["a", "c"]}
     problems = refuse(
         pipeline(
@@ -84,7 +84,7 @@ def test_a_problem_in_an_inner_pipeline_has_its_whole_path() -> None:
     assert path == "run.operations[0].run.operations[0].dependencies[0]"
 
 
-def test_a_template_in_place_of_operations_is_judged_later() -> None:
+def test_a_template_in_place_of_operations_is_validated_later() -> None:
     assert (
         compile_operation(
             parse_operation({"component": {"run": {"kind": "dag", "operations": "{{ ops }}"}}})

@@ -419,9 +419,7 @@ DD = "dd: error writing '/full/a': No space left on device\n1+0 records in\n0+0 
     ],
     ids=["python", "java", "dd", "nothing telling", "one line"],
 )
-def test_the_first_line_of_a_failure_is_the_one_that_tells_and_the_others_follow(
-    words: str, first: str
-) -> None:
+def test_the_first_line_of_a_failure_explains_and_the_others_follow(words: str, first: str) -> None:
     message = observe_pod(pod({"phase": "Failed", **ended(1, message=words)})).message
     assert message.splitlines()[0] == first
     assert message.endswith(words)
@@ -499,7 +497,7 @@ def test_a_sidecar_that_never_comes_up_is_one_trouble_however_often_it_is_tried(
     )
 
 
-def test_a_sidecar_that_is_down_beside_a_main_that_runs_keeps_nobody_waiting() -> None:
+def test_a_sidecar_that_is_down_beside_a_main_that_runs_keeps_no_run_waiting() -> None:
     proxy = {
         "name": "proxy",
         "started": False,
@@ -537,7 +535,7 @@ def beside_proxy(status: dict[str, Any], **fields: Any) -> dict[str, Any]:
     }
 
 
-def test_an_end_beside_a_container_that_somebody_added_counts_though_the_pod_goes_on() -> None:
+def test_an_end_beside_an_injected_container_counts_though_the_pod_goes_on() -> None:
     failed = observe_pod(pod(beside_proxy(ended(3, message="boom"))))
     assert (failed.state, failed.reason, failed.message) == (
         State.FAILED,
@@ -564,7 +562,7 @@ def test_an_end_beside_a_container_that_somebody_added_counts_though_the_pod_goe
     ],
     ids=["deadline", "eviction", "deletion"],
 )
-def test_a_pod_that_is_being_ended_is_judged_when_all_of_it_is_over(
+def test_a_pod_that_is_being_ended_is_validated_when_all_of_it_is_over(
     spec: Any, fields: Any, metadata: Any
 ) -> None:
     seen = pod(beside_proxy(ended(143), **fields), **spec)
@@ -599,7 +597,7 @@ def told(reason: str, message: str, time: str) -> dict[str, Any]:
     return {"reason": reason, "message": message, "lastTimestamp": time}
 
 
-def test_of_several_volumes_that_are_missing_the_same_is_told_until_it_is_there() -> None:
+def test_of_several_volumes_that_are_missing_the_same_is_reported_until_it_is_there() -> None:
     first, second = (
         ("FailedMount", 'volume "a": not found'),
         ("FailedMount", 'volume "b": not found'),

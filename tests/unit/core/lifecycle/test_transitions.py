@@ -188,7 +188,7 @@ def test_the_end_is_looked_at_again_when_the_pods_time_is_over() -> None:
 
 
 @pytest.mark.parametrize("code", [0, 1])
-def test_what_somebody_put_beside_main_does_not_outlive_it(code: int) -> None:
+def test_an_injected_container_does_not_outlive_main(code: int) -> None:
     end = {
         "exitCode": code,
         "startedAt": "2026-01-01T11:59:40Z",
@@ -277,7 +277,7 @@ MOUNT = {
 }
 
 
-def test_a_volume_that_cannot_be_mounted_is_told_from_the_pods_events() -> None:
+def test_a_volume_that_cannot_be_mounted_is_reported_from_the_pods_events() -> None:
     run = started()
     hanging = pod(CREATING)
     assert is_being_made(hanging)
@@ -316,7 +316,7 @@ def test_a_volume_that_cannot_be_mounted_is_told_from_the_pods_events() -> None:
         (143, "2026-01-01T11:50:00Z", "ContainerFailed"),
     ],
 )
-def test_a_pod_that_somebody_deleted(code: int, finished: str, reason: str) -> None:
+def test_a_pod_that_a_person_deleted(code: int, finished: str, reason: str) -> None:
     end = {"exitCode": code, "finishedAt": finished}
     status = {
         "phase": "Failed",
@@ -355,7 +355,7 @@ LEAVING = {
     ],
     ids=["in an init step", "before anything began", "that its node had refused before"],
 )
-def test_a_pod_that_somebody_deleted_before_main_began(status: dict[str, Any], reason: str) -> None:
+def test_a_pod_that_a_person_deleted_before_main_began(status: dict[str, Any], reason: str) -> None:
     seen = observe_pod({"metadata": LEAVING, "status": {"phase": "Failed", **status}})
     assert (seen.state, seen.reason, seen.fault) == (State.FAILED, reason, Fault.PLATFORM)
 
@@ -401,7 +401,7 @@ def test_a_pod_that_somebody_deleted_before_main_began(status: dict[str, Any], r
         ({}, {"phase": "Failed", "reason": "PodRefused", "message": "x" * 5000}, True),
     ],
 )
-def test_an_event_is_for_trouble_and_told_once(
+def test_an_event_is_for_trouble_and_reported_once(
     before: dict[str, Any], after: dict[str, Any], told: bool
 ) -> None:
     event = render_event(body(), before, after, now="2026-01-01T12:00:00.123456Z")

@@ -237,7 +237,7 @@ def test_a_services_own_fields_are_in_extra() -> None:
     assert found.extra == {"ports": [80], "rewritePath": True}
 
 
-def test_files_of_another_run_are_brought_by_to_init() -> None:
+def test_files_of_another_run_are_copied_by_to_init() -> None:
     """The last value form of the references document, from the param to the init step."""
     param = {
         "ref": "ops.prep",

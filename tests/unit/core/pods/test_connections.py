@@ -178,7 +178,7 @@ def test_an_unknown_connection_is_refused_with_the_nearest() -> None:
     assert "there is no connection 'datasetz' (did you mean 'datasets'?" in str(caught.value)
 
 
-def test_one_claim_is_one_volume_whoever_asks_for_it() -> None:
+def test_one_claim_is_one_volume_for_all_that_mount_it() -> None:
     found = catalog(volume("a"), volume("b"), store=volume("store"))
     rendered = pod(
         {"connections": ["a", "b"], "init": [{"connection": "a", "paths": ["x"]}]}, found
@@ -257,7 +257,7 @@ def test_the_clients_catalog_is_json_that_kubernetes_leaves_alone() -> None:
         ),
     ],
 )
-def test_a_step_that_cannot_be_brought(step: dict[str, Any], words: str) -> None:
+def test_a_step_that_cannot_be_fetched(step: dict[str, Any], words: str) -> None:
     bucket = {"name": "bucket", "kind": "s3", "schema": {"bucket": "s3://b"}}
     found = catalog(
         volume("a"), bucket, {"name": "db", "kind": "postgres"}, {"name": "code", "kind": "git"}
@@ -305,7 +305,7 @@ def test_a_broken_file_at_the_start_stops_the_process(tmp_path: Path) -> None:
         CatalogReader(str(path)).start()
 
 
-def test_what_init_steps_bring_is_lineage() -> None:
+def test_what_init_steps_copy_is_lineage() -> None:
     found = catalog(volume("a"), store=volume("store", "other"))
     steps = [
         {"file": {"filename": "conf/run.py", "content": "x"}},
@@ -353,7 +353,7 @@ def test_long_documents_of_several_containers_travel_in_one_config_map() -> None
         } in container["volumeMounts"]
 
 
-def brought(run: dict[str, Any], found: Catalog) -> list[tuple[Any, Any, Any]]:
+def copied(run: dict[str, Any], found: Catalog) -> list[tuple[Any, Any, Any]]:
     """Return the files, folders and paths of each copying step."""
     (variable,) = pod(run, found)["spec"]["initContainers"][0]["env"]
     steps = json.loads(variable["value"].replace("$$", "$"))["steps"]
@@ -366,17 +366,17 @@ def brought(run: dict[str, Any], found: Catalog) -> list[tuple[Any, Any, Any]]:
     "step", [{"artifacts": {}}, {"artifacts": {"files": [], "dirs": []}}, {"paths": []}]
 )
 @pytest.mark.parametrize("connection", [{}, {"connection": "a"}])
-def test_a_list_with_nothing_in_it_brings_nothing_of_a_store(
+def test_an_empty_list_copies_nothing_of_a_store(
     step: dict[str, Any], connection: dict[str, str]
 ) -> None:
     """Such a list comes from a join that found no run; before, every file of every run was
     copied.
     """
     assert (
-        brought({"init": [{**step, **connection}]}, catalog(volume("a"), store=volume("store")))
+        copied({"init": [{**step, **connection}]}, catalog(volume("a"), store=volume("store")))
         == []
     )
 
 
-def test_a_connection_alone_brings_all_of_it() -> None:
-    assert brought({"init": [{"connection": "a"}]}, catalog(volume("a"))) == [([], [["", ""]], [])]
+def test_a_connection_alone_copies_all_of_it() -> None:
+    assert copied({"init": [{"connection": "a"}]}, catalog(volume("a"))) == [([], [["", ""]], [])]

@@ -507,7 +507,7 @@ def test_a_variable_comes_out_of_a_file_in_a_volume_of_the_run() -> None:
 
 
 @pytest.mark.parametrize("plugins", [{}, {"externalHost": True}, {"auth": False}])
-def test_a_run_is_told_what_it_trusts_the_api_by(plugins: dict[str, Any]) -> None:
+def test_a_run_gets_the_authority_of_the_api(plugins: dict[str, Any]) -> None:
     """The authority is given only if the API has its own; a public certificate needs none."""
     compiled = operation(
         run={

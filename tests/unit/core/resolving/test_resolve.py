@@ -94,7 +94,7 @@ def test_a_run_that_is_not_there_is_waited_for_by_name() -> None:
     )
 
 
-def test_all_waits_are_told_at_once() -> None:
+def test_all_waits_are_reported_at_once() -> None:
     params = {
         "a": {"ref": "ops.prep", "value": "outputs.acc"},
         "b": {"ref": "ops.gone", "value": "outputs.x"},
@@ -229,7 +229,7 @@ def test_a_text_of_another_run_is_never_a_template() -> None:
     }
 
 
-def test_every_problem_of_the_params_is_told_at_once() -> None:
+def test_every_problem_of_the_params_is_reported_at_once() -> None:
     inputs = [
         {"name": "a", "type": "int"},
         {"name": "b", "type": "int"},
@@ -257,7 +257,7 @@ def test_values_settle_in_the_order_in_which_they_read_each_other() -> None:
     }
 
 
-def test_every_template_that_fails_is_told_and_none_that_only_reads_one() -> None:
+def test_every_template_that_fails_is_reported_and_none_that_only_reads_one() -> None:
     params = {
         "a": "{{ globals.nope }}",
         "b": "{{ nobody }}",
@@ -295,7 +295,7 @@ def test_refs_are_collected_once_each() -> None:
     assert collect_refs(operation(params)) == {UP, Ref("dag")}
 
 
-def test_every_wrong_ref_is_told_at_once() -> None:
+def test_every_wrong_ref_is_reported_at_once() -> None:
     params = {
         "a": {"ref": "ops", "value": "inputs"},
         "b": {"ref": "ops.x", "value": "outputs.a.b"},
@@ -340,7 +340,7 @@ def test_what_was_frozen_is_the_truth_even_if_it_no_longer_fits() -> None:
     }
 
 
-def test_a_join_that_nobody_searched_for_is_refused() -> None:
+def test_a_join_without_a_search_is_refused() -> None:
     joins = [{"query": "status: succeeded", "params": {"q": {"value": "outputs.acc"}}}]
     with pytest.raises(SpecError, match="joins: joins are not searched here"):
         values(operation(joins=joins))
@@ -419,7 +419,7 @@ def test_a_search_that_reads_what_it_finds_is_a_circle() -> None:
         resolve(operation(joins=joins), ME, {}, project=[])
 
 
-def test_what_a_template_makes_of_a_search_is_judged_with_its_place() -> None:
+def test_what_a_template_makes_of_a_search_is_validated_with_its_place() -> None:
     joins = [
         {"query": "{{ q }}", "sort": "{{ s }}", "limit": "{{ l }}", "params": {"x": "outputs.loss"}}
     ]
@@ -534,7 +534,7 @@ def test_what_a_join_gives_must_fit_too(value: Any, io: dict[str, Any], words: s
     assert str(caught.value) == f"joins[0].params.q.value: {words}"
 
 
-def test_both_halves_of_a_wrong_ref_are_told_with_the_nearest_word() -> None:
+def test_both_halves_of_a_wrong_ref_are_reported_with_the_nearest_word() -> None:
     with pytest.raises(SpecError) as caught:
         collect_refs(operation({"p": {"ref": "op.prep", "value": "output.acc"}}))
     assert [problem.path for problem in caught.value.problems] == ["params.p.ref", "params.p.value"]

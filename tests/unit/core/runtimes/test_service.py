@@ -200,7 +200,7 @@ PARTIAL = st.fixed_dictionaries(
 
 
 @given(states=st.lists(PARTIAL, max_size=3))
-def test_a_pod_whose_status_lacks_anything_is_judged_all_the_same(
+def test_a_pod_whose_status_lacks_anything_is_validated_all_the_same(
     states: list[dict[str, Any]],
 ) -> None:
     made = started({"replicas": 2}, termination={"maxRetries": 1})
@@ -349,7 +349,7 @@ def its_image_can_never_be() -> tuple[dict[str, Any], Decision]:
 
 
 @ending(("Failed", "ImagePullFailed"), "no such image")
-def nobody_mended_its_image() -> tuple[dict[str, Any], Decision]:
+def wait_out_a_wrong_image() -> tuple[dict[str, Any], Decision]:
     made = started()
     made = advanced_from(made, look(made, NO_IMAGE))
     return made, look(made, NO_IMAGE, now=NOW + timedelta(seconds=SETTINGS.start_patience))
@@ -493,7 +493,7 @@ def test_a_deployment_that_cannot_make_pods_says_why(words: str, expected: tuple
     assert decision.requeue_after is not None
 
 
-def test_a_deployment_that_somebody_deleted_is_made_again_within_the_platforms_budget() -> None:
+def test_a_deployment_that_a_person_deleted_is_made_again_within_the_platforms_budget() -> None:
     made = serving()
     for number in range(1, SETTINGS.platform_retries + 1):
         lost = look(made, deployment_is_gone=True)
@@ -514,7 +514,7 @@ def test_a_deployment_that_somebody_deleted_is_made_again_within_the_platforms_b
     assert phase(last) == ("Failed", "DeploymentLost")
 
 
-def test_a_deployment_without_pods_serves_nobody_and_is_looked_at_again() -> None:
+def test_a_deployment_without_pods_serves_no_request_and_is_looked_at_again() -> None:
     assert look(started(), deployment=DEPLOYMENT).status is None
     made = serving()
     going = replica(SERVING, deletionTimestamp="2026-01-01T12:00:00Z")
@@ -538,7 +538,7 @@ def test_a_service_that_is_refused_goes_before_it_is_over_and_a_bug_at_its_end_i
     )
 
 
-def test_a_service_that_somebody_deleted_is_made_again_beside_the_replicas_that_run() -> None:
+def test_a_service_that_a_person_deleted_is_made_again_beside_the_replicas_that_run() -> None:
     made = serving()
     decision = look(made, SERVING, service_is_gone=True)
     assert [type(action) for action in decision.actions] == [CreateService]

@@ -125,7 +125,7 @@ def test_a_key_wins_over_a_method_of_the_same_name() -> None:
         ("{{ aa | upper }}", "'aa' is undefined (did you mean 'a'?"),
     ],
 )
-def test_an_unknown_name_is_told_with_the_nearest_one(source: str, message: str) -> None:
+def test_an_unknown_name_is_reported_with_the_nearest_one(source: str, message: str) -> None:
     with pytest.raises(SpecError) as caught:
         render_one(source, CONTEXT, "run.x", evaluate=here)
     assert caught.value.reason == "TemplateError"
