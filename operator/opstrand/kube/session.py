@@ -26,6 +26,7 @@ from opstrand.kube.credentials import (
     load_incluster_config,
     load_kube_config,
 )
+from opstrand.kube.proxy import find_proxy, read_proxy
 
 #: Seconds between two calls of an exec plugin. A plugin that gave its token an expiry is called
 #: again only shortly before that.
@@ -95,6 +96,7 @@ async def open_session(
             namespace = loader.current_context.get("context", {}).get("namespace") or "default"
             _validate(loader, configuration)
         tls = _tls(configuration)
+        configuration.proxy = _choose_proxy(configuration)
     except ssl.SSLError as error:
         raise _refuse(f"a certificate or key cannot be read ({error})") from error
     except Exception as error:
@@ -214,6 +216,16 @@ def _tls(configuration: Configuration) -> ssl.SSLContext | bool:
     # by default.
     context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", ssl.VerifyFlags.VERIFY_DEFAULT)
     return context
+
+
+def _choose_proxy(configuration: Configuration) -> str | None:
+    """The proxy of the kubeconfig's cluster, else that of the environment, as in kubectl."""
+    try:
+        if configuration.proxy:
+            return read_proxy(configuration.proxy, "the kubeconfig's proxy-url")
+        return find_proxy(configuration.host, os.environ)
+    except ValueError as error:
+        raise ConfigException(str(error)) from error
 
 
 def _own_namespace() -> str:
