@@ -290,12 +290,19 @@ class PlatformError(Exception):
     """The cluster, the network or a store failed.
 
     Retried with backoff (after `retry_after` seconds where given); never the user's fault.
+    `advice`: what to do, where it is known better than by the class.
     """
 
     def __init__(
-        self, message: str, *, reason: str = "PlatformError", retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        reason: str = "PlatformError",
+        retry_after: float | None = None,
+        advice: str = "",
     ) -> None:
         super().__init__(message)
+        self.advice = advice
         self.reason = reason
         self.message = message
         self.retry_after = retry_after

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import http.server
 import os
+import ssl
 import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 from tests.cli.conftest import Cli
+from tests.cluster.certificates import Authority
 from tests.support.command_line import OPSTRAND, SAMPLES, environment, run_opstrand
 
 ECHO = SAMPLES / "echo.yaml"
@@ -265,11 +267,11 @@ def test_an_address_of_something_else(cli: Cli, unreachable: Path) -> None:
     [
         (
             "{exec: {apiVersion: client.authentication.k8s.io/v1, command: 'nobody-logs-in'}}",
-            "command 'nobody-logs-in' gave none",
+            "command 'nobody-logs-in' gave none: [Errno 2] No such file or directory",
         ),
         (
             "{exec: {apiVersion: client.authentication.k8s.io/v1, command: 'false'}}",
-            "command 'false' gave none",
+            "command 'false' gave none: exit code 1",
         ),
         (
             "{client-certificate-data: AAAA, client-key-data: BBBB}",
@@ -293,6 +295,69 @@ def test_credentials_that_cannot_be_had(cli: Cli, tmp_path: Path, user: str, wor
     (error,) = ran.errors
     assert error.startswith("error: no usable Kubernetes credentials: ")
     assert words in error
+
+
+def write_kubeconfig(path: Path, user: str, server: str = "https://127.0.0.1:1") -> Path:
+    path.write_text(
+        "apiVersion: v1\nkind: Config\ncurrent-context: dev\n"
+        "contexts: [{name: dev, context: {cluster: c, user: u}}, {name: prod, context: {cluster: "
+        "c, user: u}}]\n"
+        f"clusters: [{{name: c, cluster: {{server: '{server}'}}}}]\n"
+        f"users: [{{name: u, user: {user}}}]\n"
+    )
+    return path
+
+
+def test_what_a_failing_login_command_wrote_is_read_as_text(cli: Cli, tmp_path: Path) -> None:
+    login = (
+        "{exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, args: [-c, "
+        '"echo \\"Sitzung abgelaufen – it\'s over\\" >&2; echo run sso login >&2; exit 3"]}}'
+    )
+    ran = cli("ls", "--kubeconfig", write_kubeconfig(tmp_path / "k", login))
+    assert ran.code == 5, ran
+    assert ran.stderr.splitlines() == [
+        "error: no usable Kubernetes credentials: the kubeconfig's command 'sh' gave none: exit "
+        "code 3: Sitzung abgelaufen – it's over; run sso login",
+        "hint: Run that command by hand, log in again, or choose another --context.",
+    ]
+
+
+def test_a_context_that_is_not_there_is_answered_by_those_that_are(
+    cli: Cli, tmp_path: Path
+) -> None:
+    path = write_kubeconfig(tmp_path / "k", "{token: t}")
+    ran = cli("ls", "--kubeconfig", path, "--context", "prd")
+    assert ran.code == 5, ran
+    assert ran.stderr.splitlines() == [
+        f"error: no usable Kubernetes credentials: there is no context 'prd' in the kubeconfig "
+        f"{path} (did you mean 'prod'? it has: dev, prod)",
+        "hint: Choose one of them by --context, or another file by --kubeconfig or $KUBECONFIG.",
+    ]
+    path.write_text(path.read_text().replace("current-context: dev\n", ""))
+    assert f"there is no current-context in the kubeconfig {path} (it has: dev, prod)" in (
+        cli("ls", "--kubeconfig", path).stderr
+    )
+
+
+@pytest.mark.parametrize("command", ["ls", "doctor"])
+def test_a_certificate_that_is_not_trusted_is_called_that(
+    cli: Cli, tmp_path: Path, command: str
+) -> None:
+    pair = Authority(tmp_path / "pki", "ca").issue("server", "/CN=server", ["127.0.0.1"])
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(pair.certificate, pair.key)
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"https://127.0.0.1:{server.server_port}"
+        path = write_kubeconfig(tmp_path / "k", "{token: t}", address)
+        ran = cli(command, "--kubeconfig", path)
+        server.shutdown()
+    told = ran.out + ran.stderr
+    assert ran.code == 5, ran
+    assert f"the certificate of {address} is not trusted: unable to get local issuer" in told
+    assert "certificate-authority-data" in told
+    assert "Is the cluster up" not in told
 
 
 def test_a_kubeconfig_that_is_not_there(

@@ -85,7 +85,7 @@ def _explain_platform(error: PlatformError) -> Explanation:
         # It came from this machine, such as from the process that evaluates templates.
         return _explain_one(error.message, "Try again.", ExitCode.UNREACHABLE)
     code, hint = _classify_status(getattr(error, "status", None), error)
-    return _explain_one(error.message, hint, code)
+    return _explain_one(error.message, error.advice or hint, code)
 
 
 #: HTTP status -> exit code and advice. None: no connection was configured; 0: no server answered.

@@ -27,6 +27,7 @@ from opstrand.kube.errors import (
     NotFound,
     Unauthorized,
     Unreachable,
+    Untrusted,
 )
 from opstrand.kube.lines import read_lines
 from opstrand.kube.resources import PODS, Resource
@@ -378,6 +379,12 @@ class KubeApi:
                         answer.headers.get("Retry-After"),
                     )
                 yield answer
+        except aiohttp.ClientConnectorCertificateError as error:
+            words = getattr(error.certificate_error, "verify_message", "") or error
+            raise Untrusted(
+                f"could not {what}: the certificate of {self._session.server} is not trusted: "
+                f"{words}"
+            ) from error
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise Unreachable(
                 f"could not {what}: {error or type(error).__name__}", status=0

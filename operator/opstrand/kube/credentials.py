@@ -7,8 +7,11 @@ packages while the parts are imported; a later `import kubernetes` still loads t
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,6 +58,57 @@ with _without_their_contents("kubernetes", "kubernetes.aio"):
     from kubernetes.aio.config import incluster_config, kube_config
     from kubernetes.aio.config.config_exception import ConfigException
 
+#: How the package quotes what a login command wrote to stderr: as Python shows bytes.
+_RAW_BYTES = re.compile(r"b'(?:[^'\\]|\\.)*'|b\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
+_EXIT_CODE = re.compile(r"exec: process returned (-?\d+)")
+
+
+class _LoginWords(logging.Filter):
+    """Makes what the package logs of a failed login command readable, and keeps it for the caller
+    while there is one that reports it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[str] | None = None
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.ERROR:
+            return True
+        record.msg, record.args = read_login_error(record.getMessage()), ()
+        if self.kept is None:
+            return True
+        self.kept.append(record.msg)
+        return False
+
+
+def read_login_error(text: str) -> str:
+    """Return the package's message with the command's own words as text, on one line."""
+    text = _EXIT_CODE.sub(r"exit code \1", text).removeprefix("exec: ").replace(". b", ": b", 1)
+    return _RAW_BYTES.sub(_decode, text)
+
+
+def _decode(found: re.Match[str]) -> str:
+    words = ast.literal_eval(found[0]).decode(errors="replace")
+    return "; ".join(line.strip() for line in words.splitlines() if line.strip())
+
+
+_words = _LoginWords()
+logging.getLogger("kubernetes.aio.config.kube_config").addFilter(_words)
+
+
+@contextmanager
+def keep_login_errors() -> Iterator[list[str]]:
+    """Collect what the package would only log of a failed login command."""
+    before = _words.kept
+    kept: list[str] = []
+    _words.kept = kept
+    try:
+        yield kept
+    finally:
+        _words.kept = before
+
+
 #: The package has types for only some of its functions.
 load_kube_config: Any = kube_config.load_kube_config
 load_incluster_config: Any = incluster_config.load_incluster_config
@@ -64,6 +118,7 @@ __all__ = [
     "SERVICE_HOST_ENV_NAME",
     "ConfigException",
     "Configuration",
+    "keep_login_errors",
     "load_incluster_config",
     "load_kube_config",
 ]

@@ -63,5 +63,17 @@ class Unreachable(ApiError):
     """No answer (refused, reset, timed out), or one that is not of a Kubernetes API server."""
 
 
+class Untrusted(Unreachable):
+    """The server's certificate is not one that the kubeconfig trusts."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=0)
+        self.advice = (
+            "Is this the right --context, and has the kubeconfig the cluster's own "
+            "certificate-authority-data? Get the kubeconfig of this cluster again. Where the "
+            "certificate is for another name, tls-server-name says which."
+        )
+
+
 class Expired(ApiError):
     """410: the resourceVersion is too old; list again."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,12 @@ from opstrand.kube.credentials import (
     SERVICE_HOST_ENV_NAME,
     ConfigException,
     Configuration,
+    keep_login_errors,
     load_incluster_config,
     load_kube_config,
 )
 from opstrand.kube.proxy import find_proxy, read_proxy
+from opstrand.text import suggest
 
 #: Seconds between two calls of an exec plugin. A plugin that gave its token an expiry is called
 #: again only shortly before that.
@@ -87,18 +89,16 @@ async def open_session(
             namespace = _own_namespace()
         else:
             files = _find_kubeconfigs(kubeconfig)
-            context = context or _find_context(files)
-            loader = await load_kube_config(
-                config_file=os.pathsep.join(files),
-                context=context,
-                client_configuration=configuration,
-            )
+            with keep_login_errors() as login_errors:
+                loader = await _load(files, context or _find_context(files), configuration)
             namespace = loader.current_context.get("context", {}).get("namespace") or "default"
-            _validate(loader, configuration)
+            _validate(loader, configuration, login_errors)
         tls = _tls(configuration)
         configuration.proxy = _choose_proxy(configuration)
     except ssl.SSLError as error:
         raise _refuse(f"a certificate or key cannot be read ({error})") from error
+    except (_LoginFailed, _NoContext) as error:
+        raise _refuse(str(error), error.advice) from error
     except Exception as error:
         # The package does not validate a kubeconfig: an invalid one can raise any exception.
         raise _refuse(
@@ -124,8 +124,22 @@ async def open_session(
     )
 
 
-def _refuse(words: str) -> PlatformError:
-    return PlatformError(f"no usable Kubernetes credentials: {words}", reason="ClusterUnreachable")
+class _LoginFailed(Exception):
+    """The login command of the kubeconfig failed."""
+
+    advice = "Run that command by hand, log in again, or choose another --context."
+
+
+class _NoContext(Exception):
+    """The kubeconfig has no context of this name."""
+
+    advice = "Choose one of them by --context, or another file by --kubeconfig or $KUBECONFIG."
+
+
+def _refuse(words: str, advice: str = "") -> PlatformError:
+    return PlatformError(
+        f"no usable Kubernetes credentials: {words}", reason="ClusterUnreachable", advice=advice
+    )
 
 
 def _find_kubeconfigs(given: str | None) -> list[str]:
@@ -149,15 +163,41 @@ def _find_context(files: list[str]) -> str | None:
     """
     if len(files) == 1:
         return None
-    for path in files:
-        with open(path, encoding="utf-8") as file:
-            found = yaml.safe_load(file)
-        if isinstance(found, dict) and found.get("current-context"):
-            return str(found["current-context"])
-    return None
+    return next((str(name) for file in files if (name := _read(file).get("current-context"))), None)
 
 
-def _validate(loader: Any, configuration: Configuration) -> None:
+def _read(path: str) -> dict[str, Any]:
+    with open(path, encoding="utf-8") as file:
+        found = yaml.safe_load(file)
+    return found if isinstance(found, dict) else {}
+
+
+async def _load(files: list[str], context: str | None, configuration: Configuration) -> Any:
+    try:
+        return await load_kube_config(
+            config_file=os.pathsep.join(files), context=context, client_configuration=configuration
+        )
+    except ConfigException:
+        # Read again only now: a large kubeconfig takes long.
+        _require_context(files, context)
+        raise
+
+
+def _require_context(files: list[str], context: str | None) -> None:
+    """Raise _NoContext with the names that there are: the package shows none of them."""
+    if any(Path(file).is_fifo() for file in files):  # it can be read only once
+        return
+    found = [_read(file) for file in files]
+    contexts = [entry for one in found for entry in one.get("contexts") or ()]
+    names = [str(one["name"]) for one in contexts if isinstance(one, dict) and one.get("name")]
+    wanted = context or next((one.get("current-context") for one in found), None)
+    if names and wanted not in names:
+        what = f"there is no context {wanted!r} in" if wanted else "there is no current-context in"
+        hint = suggest(str(wanted or ""), names)
+        raise _NoContext(f"{what} the kubeconfig {' or '.join(files)}{hint}")
+
+
+def _validate(loader: Any, configuration: Configuration, login_errors: Sequence[str]) -> None:
     """Check what the package does not. Raises ConfigException for a server without a scheme, and
     for a login command that failed: the package only logs that, and goes on without credentials.
     """
@@ -168,7 +208,8 @@ def _validate(loader: Any, configuration: Configuration) -> None:
         )
     login = loader._user.safe_get("exec") if loader._user else None
     if login and not (configuration.api_key or configuration.cert_file):
-        raise ConfigException(f"the kubeconfig's command {login['command']!r} gave none")
+        why = f": {'; '.join(login_errors)}" if login_errors else ""
+        raise _LoginFailed(f"the kubeconfig's command {login['command']!r} gave none{why}")
 
 
 async def _log_in_again(

@@ -27,6 +27,7 @@ OLDEST = (1, 33)
 #: Seconds that clocks may differ before times and tokens go wrong.
 _SKEW = 30.0
 _INSTALL = "kubectl apply -k manifests/"
+_NO_ANSWER = "Is the cluster up, and is this the right --context?"
 _WRONG_ADDRESS = "Is this the address of a Kubernetes API server?"
 _SAME_VERSION = "(from the same version as this command line)"
 
@@ -100,9 +101,7 @@ async def _reach(cluster: Cluster) -> list[Finding]:
     except Unauthorized as error:
         return [_fail("cluster", error.message, "Log in again, or choose another --context.")]
     except Unreachable as error:
-        return [
-            _fail("cluster", error.message, "Is the cluster up, and is this the right --context?")
-        ]
+        return [_fail("cluster", error.message, error.advice or _NO_ANSWER)]
     except ApiError as error:
         return [_fail("cluster", error.message, _WRONG_ADDRESS)]
     version = _parse_object(text)
