@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from opstrand.cli.cluster.waiting import Interrupted, wait_bounded
 from opstrand.cli.errors import CliError, ExitCode
+from opstrand.cli.options import Target
 from opstrand.cli.output.console import say
 from opstrand.cli.output.progress import Reporter
 from opstrand.cli.output.spinner import LiveLine
@@ -33,6 +34,7 @@ async def run_here(
     operation: Mapping[str, Any],
     *,
     project: str,
+    target: Target,
     uid: str | None,
     settings: Settings,
     catalog: Catalog | None,
@@ -44,7 +46,7 @@ async def run_here(
     """Execute the run. Return its final body, and the exit code if this command ended it."""
     _quieten()
     async with LiveLine() as live:
-        reporter = Reporter(live, every_change=every_change)
+        reporter = Reporter(live, target, every_change=every_change)
         audience = _Audience()
         async with LocalSession(
             settings=settings,

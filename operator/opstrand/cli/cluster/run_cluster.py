@@ -49,7 +49,7 @@ async def watch_run(
     """
     name = body["metadata"]["name"]
     async with LiveLine() as live:
-        reporter = Reporter(live, every_change=every_change)
+        reporter = Reporter(live, target, every_change=every_change)
         work = follow_run(
             cluster.api, body, on_change=reporter.change, on_line=reporter.line if logs else None
         )

@@ -227,6 +227,7 @@ async def _run_here(
     final, code = await run_here(
         operation,
         project=project,
+        target=target,
         uid=uid,
         settings=Settings.from_environment(),
         catalog=catalog,

@@ -11,10 +11,14 @@ from opstrand.cli.output.console import say, show_bytes
 from opstrand.cli.output.describe import advise_run
 from opstrand.cli.output.format import duration_of, one_line, show_phase, show_seconds
 from opstrand.cli.output.spinner import LiveLine
+from opstrand.core.limits import MESSAGE
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.types import Body
 
+#: Characters of a message in the live line, and where it is printed: the cause comes last in it, so
+#: it is not cut there.
+_SHORT, _WHOLE = 300, MESSAGE
 #: Lines of the end of a program's output: a reminder, because its log has them all.
 _LINES = 12
 
@@ -38,21 +42,28 @@ class Reporter:
     `every_change`: each phase; otherwise only what the user must know.
     """
 
-    def __init__(self, live: LiveLine, *, every_change: bool) -> None:
+    def __init__(self, live: LiveLine, target: Target, *, every_change: bool) -> None:
         self._live = live
+        self._target = target
         self._every_change = every_change
-        self._told: tuple[str, str] | None = None
+        self._told: tuple[str, str, str] | None = None
 
     def change(self, body: Body) -> None:
         status = read_status(body)
         phase, reason = parse_phase(status), str(status.get("reason") or "")
-        if (phase, reason) == self._told or phase.is_final:
+        is_trouble = _is_trouble(status, phase)
+        # Of trouble the message counts too: once one missing object is there, it names the next.
+        seen = (phase.value, reason, str(status["message"]) if is_trouble else "")
+        if seen == self._told or phase.is_final:
             return
-        self._told = (phase, reason)
-        self._live.update(f"{body['metadata']['name']}: {_state(status, phase)}")
-        if self._every_change or _is_trouble(status, phase):
+        self._told = seen
+        name = body["metadata"]["name"]
+        self._live.update(f"{name}: {_state(status, phase, _SHORT)}")
+        if self._every_change or is_trouble:
             self._live.clear()
-            say(f"{body['metadata']['name']}: {_state(status, phase)}")
+            say(f"{name}: {_state(status, phase, _WHOLE)}")
+        if is_trouble and (hint := advise_run(body, self._target)):
+            say(f"hint: {hint}")
 
     def line(self, line: bytes) -> None:
         """Show one line of the program as it is."""
@@ -70,12 +81,12 @@ def _is_trouble(status: Body, phase: Phase) -> bool:
     )
 
 
-def _state(status: Body, phase: Phase) -> str:
+def _state(status: Body, phase: Phase, limit: int) -> str:
     reason = str(status.get("reason") or "")
     told = (
         f" ({reason})" if reason and reason not in (phase.value, "PodCreated", "PodRunning") else ""
     )
-    message = f": {one_line(str(status['message']), 300)}" if status.get("message") else ""
+    message = f": {one_line(str(status['message']), limit)}" if status.get("message") else ""
     return f"{phase.value}{told}{message}"
 
 
@@ -101,5 +112,5 @@ def _last_words(message: str) -> list[str]:
     It keeps the beginning, which says what happened, and the end, which is the program's last
     output.
     """
-    lines = [one_line(line, 200) for line in message.splitlines()]
+    lines = [one_line(line, _WHOLE) for line in message.splitlines()]
     return lines if len(lines) <= _LINES else [*lines[:2], "…", *lines[3 - _LINES :]]
