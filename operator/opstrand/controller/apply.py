@@ -44,7 +44,7 @@ from opstrand.kube.resources import (
     Resource,
 )
 from opstrand.logs import about
-from opstrand.types import Key
+from opstrand.types import Key, Pod
 
 logger = logging.getLogger(__name__)
 
@@ -215,7 +215,7 @@ async def _act(
     return None
 
 
-async def _see_after_deletion(pod: Mapping[str, Any], world: World) -> set[Key]:
+async def _see_after_deletion(pod: Pod, world: World) -> set[Key]:
     """Read the Pod after its deletion.
 
     A Pod without a node disappears at once, and a watch that is just starting does not report that.

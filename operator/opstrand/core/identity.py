@@ -13,6 +13,7 @@ from typing import Any
 
 from opstrand.core import names
 from opstrand.settings import Settings
+from opstrand.types import Body, ObjectMeta
 
 #: Where a container finds its files. The documentation spells it `/plx_context` in places; the
 #: package uses this.
@@ -61,9 +62,9 @@ class Identity:
         return f"{self.context_root}/artifacts"
 
 
-def read_identity(body: Mapping[str, Any], settings: Settings) -> Identity:
+def read_identity(body: Body, settings: Settings) -> Identity:
     """Read the identity of a run. Only here is its name chosen: `spec.name`, else the object's."""
-    metadata = body["metadata"]
+    metadata: ObjectMeta = body["metadata"]
     spec = body.get("spec") or {}
     name = spec.get("name") if isinstance(spec.get("name"), str) else None
     original = read_original(metadata)
@@ -79,7 +80,7 @@ def read_identity(body: Mapping[str, Any], settings: Settings) -> Identity:
     )
 
 
-def read_original(metadata: Mapping[str, Any]) -> str | None:
+def read_original(metadata: ObjectMeta) -> str | None:
     """Return the uuid of the run that this one was restarted from.
 
     The run keeps it as long as its object keeps the annotation.
@@ -88,7 +89,7 @@ def read_original(metadata: Mapping[str, Any]) -> str | None:
     return found if isinstance(found, str) and _UUID.fullmatch(found) else None
 
 
-def _find_root(metadata: Mapping[str, Any], settings: Settings) -> str:
+def _find_root(metadata: ObjectMeta, settings: Settings) -> str:
     if not settings.local_runs:
         return CONTEXT_ROOT
     place = (settings.local_runs, metadata["namespace"], metadata["name"], LOCAL_FILES)

@@ -7,10 +7,8 @@ renderers.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
-from opstrand.types import Key
+from opstrand.types import Body, Key, ObjectMeta, OwnerReference, Pod, RunStatus
 
 GROUP = "opstrand.dev"
 API_VERSION = f"{GROUP}/v1"
@@ -55,9 +53,9 @@ _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SLUG = re.compile(r"[^a-z0-9]+")
 
 
-def key_of(body: Mapping[str, Any]) -> Key:
+def key_of(body: Body) -> Key:
     """Return the key (namespace, name) of an object in the cluster."""
-    metadata = body["metadata"]
+    metadata: ObjectMeta = body["metadata"]
     return metadata["namespace"], metadata["name"]
 
 
@@ -100,7 +98,7 @@ def pod_name(name: str, uuid: str, attempt: int) -> str:
     return f"{slug(name, 48)}-{uuid[:8]}-{attempt}"
 
 
-def attempt_pod(status: Mapping[str, Any], number: int) -> str:
+def attempt_pod(status: RunStatus, number: int) -> str:
     """Return the name of the Pod that has an attempt's log; "" if there is none yet.
 
     It is the frozen name with the attempt's number; for a service, the Pod that the status names.
@@ -136,9 +134,9 @@ def labels(name: str, uuid: str, kind: str) -> dict[str, str]:
     }
 
 
-def owner_reference(body: Mapping[str, Any]) -> dict[str, Any]:
+def owner_reference(body: Body) -> OwnerReference:
     """Return the owner reference of an Operation: deleting it deletes what it owns."""
-    metadata = body["metadata"]
+    metadata: ObjectMeta = body["metadata"]
     return {
         "apiVersion": API_VERSION,
         "kind": "Operation",
@@ -148,7 +146,7 @@ def owner_reference(body: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def owner_name(manifest: Mapping[str, Any]) -> str | None:
+def owner_name(manifest: Body) -> str | None:
     """Return the name of the Operation that owns this object, if one does."""
     for reference in manifest.get("metadata", {}).get("ownerReferences") or ():
         if reference.get("kind") == "Operation" and str(reference.get("apiVersion", "")).startswith(
@@ -158,7 +156,7 @@ def owner_name(manifest: Mapping[str, Any]) -> str | None:
     return None
 
 
-def is_replica(pod: Mapping[str, Any]) -> bool:
+def is_replica(pod: Body) -> bool:
     """Return whether a ReplicaSet owns a Pod."""
     return any(
         one.get("kind") == "ReplicaSet"
@@ -166,7 +164,7 @@ def is_replica(pod: Mapping[str, Any]) -> bool:
     )
 
 
-def is_replica_of(pod: Mapping[str, Any], deployment: str) -> bool:
+def is_replica_of(pod: Pod, deployment: str) -> bool:
     """Return whether a Pod belongs to this Deployment.
 
     A ReplicaSet, named after the Deployment, owns the Pod.
@@ -179,7 +177,7 @@ def is_replica_of(pod: Mapping[str, Any], deployment: str) -> bool:
     )
 
 
-def is_owned_by(manifest: Mapping[str, Any], uid: str) -> bool:
+def is_owned_by(manifest: Body, uid: str) -> bool:
     return any(
         reference.get("uid") == uid
         for reference in manifest.get("metadata", {}).get("ownerReferences") or ()

@@ -5,14 +5,13 @@ Owns the fallbacks for a body to which the operator has not written a status yet
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from opstrand.core.identity import read_original
 from opstrand.core.names import run_uuid as uuid_of
 from opstrand.core.phase import FINAL, Phase, parse_phase
 from opstrand.core.recorded import read_status
-from opstrand.types import Body
+from opstrand.types import Body, ObjectMeta
 
 _JOBS = (
     "job",
@@ -66,7 +65,7 @@ def run_kind(body: Body) -> str | None:
     return kind if kind in _KINDS else None
 
 
-def pipeline_of(meta: Mapping[str, Any]) -> dict[str, Any] | None:
+def pipeline_of(meta: ObjectMeta) -> dict[str, Any] | None:
     """The run that created this one, from the metadata of its object."""
     for owner in meta.get("ownerReferences") or ():
         if owner.get("kind") == "Operation" and owner.get("controller"):
@@ -74,7 +73,7 @@ def pipeline_of(meta: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def original_of(meta: Mapping[str, Any]) -> dict[str, Any] | None:
+def original_of(meta: ObjectMeta) -> dict[str, Any] | None:
     """The run that this one was restarted from."""
     uuid = read_original(meta)
     return None if uuid is None else {"uuid": uuid, "kind": "restart"}

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from opstrand.core.recorded import read_status
 from opstrand.runs.bodies import is_final, run_uuid
@@ -148,5 +146,5 @@ async def _wait_for_news(runs: Runs, body: Body, attempt: int) -> Body:
 
 def current_attempt(body: Body) -> int:
     """The number of the newest attempt, from 0; also 0 while the run has no Pod yet."""
-    status: Mapping[str, Any] = read_status(body)
+    status = read_status(body)
     return int(status.get("attempt") or 0)

@@ -20,7 +20,7 @@ from opstrand.kube.client import KubeApi
 from opstrand.kube.errors import ApiError, Expired, Invalid, NotFound, Unreachable
 from opstrand.kube.resources import OPERATIONS, PODS
 from opstrand.runs.pod_logs import in_utc
-from opstrand.types import ContainerState, Manifest, PodStatus
+from opstrand.types import ContainerState, Manifest, PodStatus, RunStatus
 
 #: Seconds that a cluster may not answer before following is given up.
 PATIENCE = 60.0
@@ -215,8 +215,8 @@ class _LogFollower:
         self._changed.set()
 
     @property
-    def _status(self) -> Manifest:
-        return dict(read_status(self._body))
+    def _status(self) -> RunStatus:
+        return cast(RunStatus, dict(read_status(self._body)))
 
     async def _follow_service(self) -> None:
         """Follow the replica that the status names across restarts of its container.

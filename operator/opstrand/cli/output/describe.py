@@ -43,7 +43,7 @@ from opstrand.errors import Known, SpecError, advise
 from opstrand.spec.polyaxonfile import parse_component, parse_operation
 from opstrand.spec.section import is_template
 from opstrand.text import inline
-from opstrand.types import Body
+from opstrand.types import Body, RecordedArtifact, RunStatus, UpstreamEdge
 
 #: The most uuids in a line of a table; `-o json` has all.
 _FEW = 3
@@ -128,7 +128,7 @@ def _service(body: Body) -> str:
     )
 
 
-def _reason(status: Body, phase: Phase) -> str:
+def _reason(status: RunStatus, phase: Phase) -> str:
     """Return the reason, and for a run that waits or hangs since when."""
     reason = status.get("reason")
     told = f" ({reason})" if reason and reason != phase.value else ""
@@ -174,7 +174,7 @@ def _pairs(title: str, values: Mapping[str, Any] | None) -> str:
     )
 
 
-def _artifacts(artifacts: Sequence[Mapping[str, Any]]) -> str:
+def _artifacts(artifacts: Sequence[RecordedArtifact]) -> str:
     rows = [
         [
             f"  {one.get('name')}",
@@ -187,7 +187,7 @@ def _artifacts(artifacts: Sequence[Mapping[str, Any]]) -> str:
     return "artifacts:\n" + as_table(["  NAME", "KIND", "PATH", "ROLE"], rows) if rows else ""
 
 
-def _upstream(edges: Sequence[Mapping[str, Any]]) -> str:
+def _upstream(edges: Sequence[UpstreamEdge]) -> str:
     rows = [
         [f"  {edge.get('name')}", str(edge.get("kind")), _values(edge), str(edge.get("uuid"))]
         for edge in edges
@@ -222,7 +222,7 @@ def _refs_to(run: Body) -> tuple[Ref, Ref]:
     return Ref("runs", run_uuid(run["metadata"]["uid"])), Ref("ops", run["metadata"]["name"])
 
 
-def _values(edge: Mapping[str, Any]) -> str:
+def _values(edge: UpstreamEdge) -> str:
     return one_line(
         ", ".join(f"{name} = {asked}" for name, asked in (edge.get("values") or {}).items())
     )
@@ -284,7 +284,7 @@ def compile_body(body: Body, component: Mapping[str, Any] | None) -> Compiled:
     )
 
 
-def _explain_slot(slot: Slot, values: Mapping[str, Any], status: Body) -> dict[str, Any]:
+def _explain_slot(slot: Slot, values: Mapping[str, Any], status: RunStatus) -> dict[str, Any]:
     known = {"value": values[slot.name]} if slot.name in values else {}
     written = slot.ask is None and any(is_template(text) for text in iter_texts(slot.value))
     source = "template" if written else slot.source

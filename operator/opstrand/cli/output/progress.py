@@ -14,7 +14,7 @@ from opstrand.cli.output.spinner import LiveLine
 from opstrand.core.limits import MESSAGE
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status
-from opstrand.types import Body
+from opstrand.types import Body, RunStatus
 
 #: Characters of a message in the live line, and where it is printed: the cause comes last in it, so
 #: it is not cut there.
@@ -71,7 +71,7 @@ class Reporter:
         show_bytes(line)
 
 
-def _is_trouble(status: Body, phase: Phase) -> bool:
+def _is_trouble(status: RunStatus, phase: Phase) -> bool:
     """Whether only the user, or another run, can end this wait."""
     return bool(status.get("message")) and phase in (
         Phase.WAITING,
@@ -81,7 +81,7 @@ def _is_trouble(status: Body, phase: Phase) -> bool:
     )
 
 
-def _state(status: Body, phase: Phase, limit: int) -> str:
+def _state(status: RunStatus, phase: Phase, limit: int) -> str:
     reason = str(status.get("reason") or "")
     told = (
         f" ({reason})" if reason and reason not in (phase.value, "PodCreated", "PodRunning") else ""

@@ -6,7 +6,6 @@ status has everything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from opstrand.core import names
@@ -14,6 +13,7 @@ from opstrand.core.limits import MESSAGE
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.errors import Known, advise
 from opstrand.text import shorten
+from opstrand.types import Body, OperationBody, RunStatus
 
 #: Reasons of a run that makes normal progress.
 _WELL = ("PodCreated", "PodRunning", "Stopping", "Unschedulable", "SchedulingGated", "InitRunning")
@@ -22,7 +22,7 @@ _COMPONENT = "opstrand"
 
 
 def render_event(
-    body: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any], *, now: str
+    body: OperationBody, before: RunStatus, after: Body, *, now: str
 ) -> dict[str, Any] | None:
     """Return the Event for the step between two statuses; None if there is nothing to report.
 

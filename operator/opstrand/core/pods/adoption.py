@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from opstrand.core import names
-from opstrand.types import Body
+from opstrand.types import Body, ObjectMeta
 
 #: Parts of a spec that other components write later: schedulers, quota queues, the operator's own
 #: stop, autoscalers. For a Pod they may only add to what was requested.
@@ -150,6 +150,8 @@ def _find_other_parts(found: Body, asked: Body) -> Iterator[str]:
 
 
 def _find_metadata_difference(found: Body, asked: Body) -> str | None:
+    theirs: ObjectMeta
+    ours: ObjectMeta
     theirs, ours = found["metadata"], asked["metadata"]
     if not _holds(theirs.get("labels"), ours.get("labels")):
         return "metadata.labels"

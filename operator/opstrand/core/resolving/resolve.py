@@ -30,6 +30,7 @@ from opstrand.core.values.types import restore
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.io import IO
 from opstrand.text import shorten
+from opstrand.types import RunStatus
 
 
 @dataclass(frozen=True)
@@ -353,7 +354,7 @@ def _has_template(value: Any) -> bool:
     return any(is_template(text) for text in iter_texts(value))
 
 
-def read_frozen(status: Mapping[str, Any]) -> Resolved:
+def read_frozen(status: RunStatus) -> Resolved:
     """Read what the operator froze of a run's values, as it is stored.
 
     An attempt is rendered only from these. What the run reports is kept in other fields.

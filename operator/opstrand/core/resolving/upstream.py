@@ -16,6 +16,7 @@ from opstrand.core.recorded import parse_moment, read_status
 from opstrand.core.resolving.refs import Edge, Upstream
 from opstrand.core.resolving.run_values import read_inputs, read_outputs, read_plugins
 from opstrand.settings import Settings
+from opstrand.types import RunStatus, ServiceFacts
 
 
 def read_upstream(
@@ -97,7 +98,7 @@ def pending(body: Mapping[str, Any]) -> str | None:
     return "approval" if awaits else None
 
 
-def _address(service: Mapping[str, Any]) -> dict[str, Any]:
+def _address(service: ServiceFacts) -> dict[str, Any]:
     root = str(service["baseUrl"]).rpartition("/")[0]
     urls = [f"{root}/{port}" for port in service["ports"]]
     return {
@@ -113,7 +114,7 @@ def edge_to_dict(edge: Edge) -> dict[str, Any]:
     return {"uuid": edge.uuid, "name": edge.name, "kind": edge.kind, "values": dict(edge.values)}
 
 
-def _condition(status: Mapping[str, Any]) -> dict[str, Any] | None:
+def _condition(status: RunStatus) -> dict[str, Any] | None:
     """Return the last entry of the history in the published vocabulary."""
     history = status.get("history") or ()
     if not history:
