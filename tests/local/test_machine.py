@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.local.conftest import Run
-from tests.support.command_line import OPSTRAND, SAMPLES, environment
+from tests.support.command_line import OPSTRAND, SAMPLES, environment, run_opstrand
 
 Job = Callable[..., Path]
 SLEEP = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
@@ -194,6 +194,21 @@ def test_any_folder_will_do(here: Run, folder: str) -> None:
         OPSTRAND_LOCAL=folder,
     )
     assert (ran.code, ran.out) == (0, "{'message': 'a'}\n"), ran
+
+
+@pytest.mark.parametrize("home", ["file", "/proc"])
+def test_a_home_that_may_not_be_written_is_answered_by_what_to_do(
+    tmp_path: Path, home: str
+) -> None:
+    (tmp_path / "file").touch()
+    command = ["run", "--local", "-f", str(SAMPLES / "echo.yaml")]
+    ran = run_opstrand(*command, env={"HOME": str(tmp_path / home), "XDG_DATA_HOME": ""})
+    assert (ran.code, len(ran.errors)) == (2, 1), ran
+    place = f"{tmp_path / home}/.local/share/opstrand/runs"
+    assert f"the folder for local runs cannot be made: {place}/default/" in ran.errors[0] or (
+        f"the folder for local runs cannot be read: {place}: Not a directory" in ran.errors[0]
+    )
+    assert ran.errors[0].endswith("; name a folder that you may write by OPSTRAND_LOCAL")
 
 
 def test_a_folder_that_may_not_be_written_and_no_home_are_said(here: Run, tmp_path: Path) -> None:

@@ -280,11 +280,27 @@ def _list_folders(folder: Path) -> list[str]:
         )
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise _refuse_folder("read", folder, error) from error
+
+
+def _refuse_folder(verb: str, folder: Path, error: OSError) -> OSError:
+    return OSError(
+        f"the folder for local runs cannot be {verb}: {folder}: {error.strerror}; name a folder "
+        "that you may write by OPSTRAND_LOCAL"
+    )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise _refuse_folder("made", folder, error) from error
 
 
 def _open_lock(path: Path, *, make: bool) -> int:
     if make:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_folder(path.parent)
     try:
         return os.open(
             path, os.O_RDWR | (os.O_CREAT if make or path.with_name(_RUN).exists() else 0), 0o600
