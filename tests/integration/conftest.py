@@ -28,6 +28,7 @@ from tests.integration.rights import (
     check_rights,
     is_whole_tier,
 )
+from tests.support.crds import wait_for_crds
 from tests.support.operator_process import OperatorProcess
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -68,14 +69,7 @@ def control_plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
             "--clusterrole=opstrand-operator",
             f"--user={OPERATOR_USER}",
         )
-        run_kubectl(
-            started.kubeconfig,
-            "wait",
-            "--for=condition=Established",
-            "crd",
-            "--all",
-            "--timeout=30s",
-        )
+        wait_for_crds(started.kubeconfig)
         yield started
         if is_whole_tier(request.session.items):
             check_rights(started, OPERATOR_USER, "rbac-operator.yaml", SELDOM_BY_THE_OPERATOR)
@@ -134,14 +128,7 @@ def quiet_plane() -> Iterator[ControlPlane]:
             f"--user={OPERATOR_USER}",
         )
         run_kubectl(started.kubeconfig, *binding)
-        run_kubectl(
-            started.kubeconfig,
-            "wait",
-            "--for=condition=Established",
-            "crd",
-            "--all",
-            "--timeout=30s",
-        )
+        wait_for_crds(started.kubeconfig)
         yield started
 
 

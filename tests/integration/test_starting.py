@@ -15,6 +15,7 @@ import pytest
 
 from tests.cluster.control_plane import ControlPlane
 from tests.integration.conftest import CHECKOUT, OPERATOR_USER, run_kubectl
+from tests.support.crds import wait_for_crds
 from tests.support.operator_process import OperatorProcess
 
 CRDS = ("-f", str(CHECKOUT / "crds/operation.yaml"), "-f", str(CHECKOUT / "crds/component.yaml"))
@@ -42,9 +43,7 @@ def install(plane: ControlPlane) -> None:
         "-f",
         str(CHECKOUT / "manifests/base/rbac-operator.yaml"),
     )
-    run_kubectl(
-        plane.kubeconfig, "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"
-    )
+    wait_for_crds(plane.kubeconfig)
 
 
 def last_word(process: OperatorProcess, seconds: float = 30) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from tests.cluster.images import IMAGES, OPSTRAND
+from tests.support.crds import wait_for_crds
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 KUBECTL = str(CHECKOUT / ".venv" / "bin" / "kubectl")
@@ -43,13 +44,7 @@ def install() -> None:
     kubectl(
         "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(crds)
     )
-    kubectl(
-        "wait",
-        "--for=condition=Established",
-        "crd/operations.opstrand.dev",
-        "crd/components.opstrand.dev",
-        "--timeout=60s",
-    )
+    wait_for_crds()
     kubectl(
         "apply",
         "--server-side",
