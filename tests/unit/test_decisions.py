@@ -45,6 +45,7 @@ _ALLOWED = {
     ("initializer/git.py", "_last_words"): "explains what git says",
     ("initializer/steps.py", "_ask"): "shows an error on one line",
     ("local/session.py", "_note_once"): "says each sentence once",
+    ("cli/output/describe.py", "advise_run"): "speaks of the path shown where one is shown",
 }
 
 

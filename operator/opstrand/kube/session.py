@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -188,13 +188,17 @@ def _require_context(files: list[str], context: str | None) -> None:
     if any(Path(file).is_fifo() for file in files):  # it can be read only once
         return
     found = [_read(file) for file in files]
-    contexts = [entry for one in found for entry in one.get("contexts") or ()]
-    names = [str(one["name"]) for one in contexts if isinstance(one, dict) and one.get("name")]
+    names = _context_names(found)
     wanted = context or next((one.get("current-context") for one in found), None)
     if names and wanted not in names:
         what = f"there is no context {wanted!r} in" if wanted else "there is no current-context in"
         hint = suggest(str(wanted or ""), names)
         raise _NoContext(f"{what} the kubeconfig {' or '.join(files)}{hint}")
+
+
+def _context_names(kubeconfigs: Iterable[Mapping[str, Any]]) -> list[str]:
+    contexts = [entry for one in kubeconfigs for entry in one.get("contexts") or ()]
+    return [str(one["name"]) for one in contexts if isinstance(one, dict) and one.get("name")]
 
 
 def _validate(loader: Any, configuration: Configuration, login_errors: Sequence[str]) -> None:
