@@ -307,6 +307,21 @@ async def test_a_name_is_taken(cli: Cli, kube: KubeApi, namespace: str) -> None:
     assert "already" in ran.errors[0]
 
 
+async def test_a_run_that_waits_for_a_misspelt_name_says_what_is_near(
+    cli: Cli, kube: KubeApi, namespace: str
+) -> None:
+    await make(kube, namespace, "train")
+    asked = {"x": {"ref": "ops.trian", "value": "outputs.x"}}
+    waits = await make(kube, namespace, "late", "Waiting", params=asked)
+    assert waits["status"]["message"].endswith("; did you mean 'ops.train'?")
+    assert (await cli("components", "apply", "-f", ECHO, "-n", "tiny")).code == 0
+    ran = await cli("run", "--hub", "tinyy", "-n", "hub", "-w", "--timeout", "5")
+    assert ran.code == 124, ran
+    assert "hub: Waiting (ComponentNotFound)" in ran.stderr
+    assert "; did you mean 'tiny'?" in ran.stderr
+    assert "hint: Apply the Component" in ran.stderr
+
+
 async def test_orders(cli: Cli, kube: KubeApi, namespace: str) -> None:
     held = await make(kube, namespace, "held", "Waiting", isApproved=False)
     assert "AwaitingApproval" in (await cli("ls")).out

@@ -151,3 +151,17 @@ def test_a_run_that_is_not_there_is_waited_for_until_the_limit(here: Run, tmp_pa
     gave_up = here("run", "--local", "-f", file, OPSTRAND_UPSTREAM_PATIENCE="1")
     assert gave_up.code == 1
     assert "gave up after 1 s" in gave_up.stderr
+
+
+def test_a_run_that_waits_for_a_misspelt_name_says_what_is_near(here: Run, job: Job) -> None:
+    assert here("run", "--local", "-f", job("print(1)"), "-n", "train").code == 0
+    late = job("print(2)", "late", inputs=[{"name": "x", "type": "str"}])
+    operation = {
+        "kind": "operation",
+        "pathRef": late.name,
+        "params": {"x": {"ref": "ops.trian", "value": "outputs.x"}},
+    }
+    (late.parent / "op.yaml").write_text(yaml.safe_dump(operation))
+    ran = here("run", "--local", "-f", late.parent / "op.yaml", OPSTRAND_LOCAL_PATIENCE="1")
+    assert ran.code == 1, ran
+    assert "; did you mean 'ops.train'?" in ran.stderr

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from opstrand.core import names
@@ -26,6 +27,8 @@ from opstrand.types import Deployment, Key, Manifest, OperationBody, Pod
 #: Deleted objects that are remembered, so that a lost Pod is noticed without a GET and no late list
 #: restores a deleted object.
 _TOMBSTONES = 8192
+#: Newest objects among which a similar name is searched.
+_SEARCHED = 1000
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,11 @@ class Cache:
         return [
             body for key, body in self._objects[OPERATIONS].items() if namespace in (None, key[0])
         ]
+
+    def recent_names(self, resource: Resource, namespace: str) -> list[str]:
+        """Some names of this namespace, newest first: for a suggestion, so not all are searched."""
+        recent = islice(reversed(self._objects[resource]), _SEARCHED)
+        return [name for where, name in recent if where == namespace]
 
     def deployment(self, namespace: str, name: str) -> Deployment | None:
         """The Deployment as last created or read: Deployments are not watched."""

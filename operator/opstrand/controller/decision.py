@@ -15,7 +15,14 @@ from typing import Any
 
 from opstrand.controller.decision_job import MODULE as JOB
 from opstrand.controller.decision_job import Needs, warm_up
-from opstrand.controller.gather import Gathered, World, check_waiting, find_component, find_upstream
+from opstrand.controller.gather import (
+    Gathered,
+    World,
+    check_waiting,
+    find_component,
+    find_upstream,
+)
+from opstrand.controller.suggestions import suggest_component, suggest_upstream
 from opstrand.core.compiling.prepare import Prepared, prepare
 from opstrand.core.decide import decide
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
@@ -56,8 +63,11 @@ def decide_here(gathered: Gathered, key: Key, world: World) -> Decision:
 def _read_file(snapshot: Snapshot, key: Key, world: World) -> Snapshot:
     prepared = _prepare(snapshot.body, key, world)
     snapshot = replace(snapshot, prepared=prepared, evaluate=put_off)
-    if snapshot.is_frozen or isinstance(prepared, SpecError) or prepared.compiled is None:
+    if snapshot.is_frozen or isinstance(prepared, SpecError):
         return snapshot
+    if prepared.compiled is None:
+        near = suggest_component(snapshot, prepared.missing_component, world.cache)
+        return replace(snapshot, near=near)
     if prepared.compiled.joins:
         raise NeedsWorker
     bodies = find_upstream(key, prepared.refs, world)
@@ -69,7 +79,9 @@ def _read_file(snapshot: Snapshot, key: Key, world: World) -> Snapshot:
         ref: None if body is None else read_upstream(body, world.settings, *places)
         for ref, body in bodies.items()
     }
-    return replace(snapshot, upstream=upstream)
+    return replace(
+        snapshot, upstream=upstream, near=suggest_upstream(snapshot, bodies, world.cache)
+    )
 
 
 def _prepare(body: Mapping[str, Any], key: Key, world: World) -> Prepared | SpecError:
@@ -114,7 +126,10 @@ async def _decide_in_steps(snapshot: Snapshot, key: Key, world: World) -> Decisi
     found: Needs | Decision = await account.run("decide_run", body, None, None, snapshot.now, seen)
     if isinstance(found, Needs) and found.missing_component:
         component = find_component(key, found.missing_component, world)
-        upstream: dict[Ref, Any] | None = {} if component is None else None
+        upstream: dict[Ref, Any] | None = None
+        if component is None:
+            upstream = {}
+            seen["near"] = suggest_component(snapshot, found.missing_component, world.cache)
         found = await account.run(
             "decide_run", body, to_parcel(component), upstream, snapshot.now, seen
         )
@@ -122,7 +137,9 @@ async def _decide_in_steps(snapshot: Snapshot, key: Key, world: World) -> Decisi
         return found
     if found.refs:
         check_waiting(snapshot.body, world)
-    parcels = {ref: to_parcel(one) for ref, one in find_upstream(key, found.refs, world).items()}
+    bodies = find_upstream(key, found.refs, world)
+    seen["near"] = suggest_upstream(snapshot, bodies, world.cache)
+    parcels = {ref: to_parcel(one) for ref, one in bodies.items()}
     project = world.cache.operations(key[0]) if found.has_joins else []
     chunks = (
         [to_parcel(one) for one in project[at : at + _CHUNK]]

@@ -38,6 +38,13 @@ class NamedCache(Cache):
         )
         return exact or max(named, key=creation_order, default=None)
 
+    def recent_names(self, resource: Resource, namespace: str) -> list[str]:
+        names = super().recent_names(resource, namespace)
+        if resource is not OPERATIONS:
+            return names
+        written = (self._written.get((namespace, name), frozenset()) for name in names)
+        return list(dict.fromkeys([*names, *(name for some in written for name in sorted(some))]))
+
     def _waiters_on(self, body: Mapping[str, Any]) -> set[Key]:
         key = key_of(body)
         others = (

@@ -66,6 +66,8 @@ class Snapshot:
     settings: Settings
     evaluate: Evaluate
     upstream: Mapping[Ref, Upstream | None] = field(default_factory=dict)
+    #: The known name that is most similar to a missing one, by the missing ref or Component.
+    near: Mapping[str, str] = field(default_factory=dict)
     #: Every run of the project, if the operation has joins: their queries select among them.
     project: Sequence[Upstream] = ()
     pod: Pod | None = None

@@ -20,6 +20,9 @@ from opstrand.core.resolving.resolve import Resolved, Waiting, read_frozen, reso
 from opstrand.core.resolving.upstream import edge_to_dict
 from opstrand.errors import SpecError
 
+#: Begins a suggestion at the end of a message.
+_NEAR = "; did you mean "
+
 
 def is_decided_unread(snapshot: Snapshot) -> bool:
     """Return whether a run that is not frozen can be decided without reading its polyaxonfile."""
@@ -73,6 +76,7 @@ def _resolve(snapshot: Snapshot) -> Decision:
             snapshot,
             "ComponentNotFound",
             f"waiting for Component {prepared.missing_component!r} in this namespace",
+            near=_suggest(snapshot),
         )
     if prepared.compiled.is_approved is False:
         # Wait for approval before anything else; an approval that is a template is known with the
@@ -89,7 +93,11 @@ def _resolve(snapshot: Snapshot) -> Decision:
     )
     if isinstance(found, Waiting):
         return _wait(
-            snapshot, found.reason, found.message, patient=found.reason == "UpstreamPending"
+            snapshot,
+            found.reason,
+            found.message,
+            near=_suggest(snapshot),
+            patient=found.reason == "UpstreamPending",
         )
     return _freeze(snapshot, prepared, found)
 
@@ -103,12 +111,32 @@ def _was_frozen(snapshot: Snapshot) -> bool:
     return known.get("status") == "True" and "inputs" in snapshot.status
 
 
-def _wait(snapshot: Snapshot, reason: str, message: str, *, patient: bool = False) -> Decision:
+def _suggest(snapshot: Snapshot) -> str:
+    """Return what the missing names may mean, to be appended to a message."""
+    if not snapshot.near:
+        return ""
+    return f"{_NEAR}{' and '.join(repr(name) for name in snapshot.near.values())}?"
+
+
+def _keep_suggestion(snapshot: Snapshot, reason: str, message: str, near: str) -> str:
+    """Return the suggestion that a wait for the same began with: a later one is not written."""
+    said = str(snapshot.status.get("message") or "")
+    if snapshot.status.get("reason") != reason or not said.startswith(message):
+        return near
+    kept = said[len(message) :]
+    return kept if not kept or kept.startswith(_NEAR) else near
+
+
+def _wait(
+    snapshot: Snapshot, reason: str, message: str, *, near: str = "", patient: bool = False
+) -> Decision:
     """Wait with this reason, which is written once however long the wait is.
 
-    Unless `patient`, the wait ends with a failure after the configured patience.
+    Unless `patient`, the wait ends with a failure after the configured patience. `near` is the
+    suggestion after the message.
     """
-    status = advanced(snapshot, Phase.WAITING, reason, message)
+    near = _keep_suggestion(snapshot, reason, message, near)
+    status = advanced(snapshot, Phase.WAITING, reason, message + near)
     if patient:
         return Decision(status)
     # Count from the start of the wait for this reason: earlier waits were for something else.
@@ -120,7 +148,7 @@ def _wait(snapshot: Snapshot, reason: str, message: str, *, patient: bool = Fals
             snapshot,
             Phase.FAILED,
             reason,
-            f"{message}: gave up after {snapshot.settings.upstream_patience} s",
+            f"{message}: gave up after {snapshot.settings.upstream_patience} s{near}",
         )
     return Decision(status, requeue_after=left)
 
