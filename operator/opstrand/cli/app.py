@@ -75,7 +75,12 @@ class LazyGroup(click.Group):
             if not ctx.resilient_parsing:
                 _refuse_name(ctx, name)
             return None, None, args
-        return name, load_command(name), args[1:]
+        command = load_command(name)
+        if ctx.resilient_parsing:
+            from opstrand.cli.completing import add_completions
+
+            add_completions(command)
+        return name, command, args[1:]
 
 
 def load_command(name: str) -> click.Command:

@@ -8,6 +8,25 @@ from click.shell_completion import get_completion_class
 from opstrand.cli.command import command
 from opstrand.cli.output.console import show
 
+#: Shell -> lines of click's script, and what stands there so that no blank follows `NAME=`.
+_WITHOUT_BLANK = {
+    "bash": [
+        (
+            "            COMPREPLY+=($value)\n",
+            '            COMPREPLY+=("$value")\n'
+            "            if [[ $value == *= ]]; then compopt -o nospace; fi\n",
+        )
+    ],
+    "zsh": [
+        (
+            '            if [[ "$descr" == "_" ]]; then\n',
+            '            if [[ "$key" == *= ]]; then\n'
+            "                compadd -U -S '' -V unsorted -- \"$key\"\n"
+            '            elif [[ "$descr" == "_" ]]; then\n',
+        )
+    ],
+}
+
 
 @command
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -22,4 +41,7 @@ def completion(shell: str) -> None:
     """
     kind = get_completion_class(shell)
     assert kind is not None
-    show(kind(click.Group("opstrand"), {}, "opstrand", "_OPSTRAND_COMPLETE").source())
+    script = kind(click.Group("opstrand"), {}, "opstrand", "_OPSTRAND_COMPLETE").source()
+    for line, better in _WITHOUT_BLANK.get(shell, ()):
+        script = script.replace(line, better)
+    show(script)
