@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opstrand.cli.output.format import (
-    as_table,
     as_yaml,
     one_line,
     printable,
@@ -20,6 +19,7 @@ from opstrand.cli.output.format import (
     show_objects,
     show_seconds,
 )
+from opstrand.cli.output.table import as_table
 
 RUN = {
     "metadata": {
@@ -68,7 +68,7 @@ def test_a_table_has_nothing_after_its_last_word() -> None:
 
 def test_the_table_of_runs() -> None:
     assert runs_table([RUN, NEW]).splitlines() == [
-        "NAME   KIND   PHASE     REASON      STARTED   DURATION",
+        "NAME   KIND   PHASE     REASON      STARTED   DURATION   MESSAGE",
         "echo   job    Failed    OOMKilled             1m15s",
         "new           Created",
     ]

@@ -9,6 +9,7 @@ import os
 import pty
 import re
 import subprocess
+import termios
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,10 @@ JOB = {
 }
 
 
-def at_a_terminal(*arguments: str, cwd: Path, **more: str) -> str:
-    """Return everything that a command writes to a pseudo-terminal."""
+def at_a_terminal(*arguments: str, cwd: Path, width: int = 0, **more: str) -> str:
+    """Return everything that a command writes to a pseudo-terminal; 0: it says no width."""
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, width))
     env = environment(TERM="xterm", OPSTRAND_LOCAL=str(cwd / "records"), **more)
     process = subprocess.Popen(
         [OPSTRAND, *arguments],
@@ -201,3 +203,85 @@ def test_a_line_for_a_person_is_one_line(capsys: pytest.CaptureFixture[str]) -> 
     show("a\nb\x1b[31m")
     out, err = capsys.readouterr()
     assert (out, err) == ("a\nb\\x1b[31m\n", "a\\nb\\x1b[31m\n")
+
+
+LONG = {
+    "name": "train-with-a-long-name-7bfcc",
+    "status": {
+        "phase": "UpstreamFailed",
+        "kind": "pipeline",
+        "reason": "ContainerCannotRun",
+        "message": "the image registry answered: " + "no such tag " * 30,
+        "startedAt": "2026-01-01T00:00:00Z",
+        "finishedAt": "2026-01-01T09:09:00Z",
+        "duration": 32940,
+        "history": [
+            {
+                "status": "upstream_failed",
+                "reason": "ContainerCannotRun",
+                "message": "it took many words to say why it could not run " * 2,
+                "at": "2026-01-01T00:00:00Z",
+            }
+        ],
+        "artifacts": [{"name": "model" * 6, "kind": "model", "path": "/plx-context/" + "a/" * 40}],
+    },
+}
+
+
+def record_long(folder: Path) -> None:
+    where = folder / "records" / "default" / LONG["name"]
+    where.mkdir(parents=True)
+    metadata = {"name": LONG["name"], "namespace": "default", "uid": "0" * 32}
+    body = {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "metadata": metadata}
+    body |= {"spec": {"component": JOB}, "status": LONG["status"]}
+    (where / "run.json").write_text(json.dumps(body))
+
+
+def columns_at(width: int, *arguments: str, cwd: Path) -> list[str]:
+    """The lines that a command shows on a terminal of this width, without colours."""
+    shown = at_a_terminal(*arguments, cwd=cwd, width=width)
+    return _SGR.sub("", shown).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("width", "heads"),
+    [
+        (60, ["NAME", "PHASE", "REASON"]),
+        (90, ["NAME", "KIND", "PHASE", "REASON", "STARTED", "DURATION"]),
+        (120, ["NAME", "KIND", "PHASE", "REASON", "STARTED", "DURATION", "MESSAGE"]),
+    ],
+)
+def test_the_runs_fit_into_the_terminal(tmp_path: Path, width: int, heads: list[str]) -> None:
+    record_long(tmp_path)
+    head, row = columns_at(width, "ls", "--local", cwd=tmp_path)
+    assert head.split() == heads
+    assert max(len(head), len(row)) <= width
+    # What other commands take is there as a whole.
+    assert row.split()[0] == LONG["name"]
+    assert "…" in row
+
+
+@pytest.mark.parametrize("width", [60, 120])
+@pytest.mark.parametrize(
+    "arguments", [("get", "train", "--local"), ("explain", "run"), ("explain", "plugins")]
+)
+def test_rows_of_tables_do_not_break(
+    tmp_path: Path, width: int, arguments: tuple[str, ...]
+) -> None:
+    record_long(tmp_path)
+    lines = columns_at(width, *arguments, cwd=tmp_path)
+    heads = ("  TIME", "  NAME", "FIELD")
+    start = next(i for i, line in enumerate(lines) if line.startswith(heads))
+    assert [line for line in lines[start:] if len(line) > width] == []
+    if arguments[0] == "get":
+        words = " ".join(" ".join(lines[start:]).split())
+        assert "it took many" in words, "the message is continued in lines, and not cut"
+
+
+def test_a_pipe_gets_every_table_as_a_whole(tmp_path: Path) -> None:
+    record_long(tmp_path)
+    ran = run_opstrand("ls", "--local", env={"OPSTRAND_LOCAL": str(tmp_path / "records")})
+    head, row = ran.out.splitlines()
+    assert head.split()[-1] == "MESSAGE"
+    assert "ContainerCannotRun" in row
+    assert "no such tag no such tag" in row

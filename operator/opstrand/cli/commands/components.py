@@ -12,7 +12,8 @@ from opstrand.cli.command import COMMAND, group
 from opstrand.cli.errors import CliError, ExitCode, is_kind_unknown
 from opstrand.cli.options import Target, cluster_options, output_option
 from opstrand.cli.output.console import say, show
-from opstrand.cli.output.format import as_table, one_line, show_age, show_objects
+from opstrand.cli.output.format import one_line, show_age, show_objects
+from opstrand.cli.output.table import as_table
 from opstrand.core.compiling.prepare import component_name
 from opstrand.core.names import API_VERSION, CREATED_BY
 from opstrand.text import suggest

@@ -10,7 +10,8 @@ import click
 from opstrand.cli.command import command
 from opstrand.cli.options import output_option
 from opstrand.cli.output.console import paint, show
-from opstrand.cli.output.format import as_json, as_table, as_yaml
+from opstrand.cli.output.format import as_json, as_yaml
+from opstrand.cli.output.table import as_table
 
 if TYPE_CHECKING:
     from opstrand.spec.explain import FieldHelp
@@ -44,7 +45,5 @@ def _describe(found: FieldHelp) -> str:
             + "\n".join(f"  {line}" for line in as_yaml({name: found.example}).splitlines())
         )
     if found.fields:
-        parts.append(
-            as_table(["FIELD", "MEANING"], [(name, meaning) for name, meaning in found.fields])
-        )
+        parts.append(as_table(["FIELD", "MEANING"], found.fields, wraps=True))
     return "\n\n".join(part for part in parts if part)

@@ -12,7 +12,6 @@ from typing import Any
 
 from opstrand.cli.options import ANYWHERE, Target
 from opstrand.cli.output.format import (
-    as_table,
     duration_of,
     one_line,
     phase_styles,
@@ -23,6 +22,7 @@ from opstrand.cli.output.format import (
     show_value,
 )
 from opstrand.cli.output.lineage import find_downstream
+from opstrand.cli.output.table import as_table
 from opstrand.core.compiling.compile import compile_alone, compile_operation
 from opstrand.core.lifecycle.conditions import REPORT_KEPT, get_condition
 from opstrand.core.names import run_uuid
@@ -242,6 +242,9 @@ def _downstream(runs: Sequence[Body]) -> str:
     )
 
 
+_HISTORY = ("  TIME", "STATUS", "REASON", "MESSAGE")
+
+
 def _history(entries: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         [
@@ -252,7 +255,7 @@ def _history(entries: Sequence[Mapping[str, Any]]) -> str:
         ]
         for one in entries
     ]
-    return "history:\n" + as_table(["  TIME", "STATUS", "REASON", "MESSAGE"], rows) if rows else ""
+    return "history:\n" + as_table(_HISTORY, rows, wraps=True) if rows else ""
 
 
 def explain_values(body: Body, component: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:

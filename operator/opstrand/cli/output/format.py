@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from opstrand.cli.output.console import paint
+from opstrand.cli.output.table import as_table
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status
@@ -41,25 +42,6 @@ def as_yaml(value: Any, *, several: bool = False) -> str:
     from opstrand.spec.yaml_writer import write_documents, write_yaml
 
     return write_documents(value) if several else write_yaml(value)
-
-
-def as_table(
-    heads: Sequence[str], rows: Iterable[Sequence[str]], styles: Mapping[str, str] | None = None
-) -> str:
-    """Align columns under their heads, three blanks apart, with no blanks at the end of a line.
-
-    `styles` maps the text of a cell to its style.
-    """
-    lines = [list(heads), *(list(map(inline, row)) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    shown = []
-    for line in lines:
-        cells = [
-            paint(cell, (styles or {}).get(cell, "")) + " " * (width - len(cell))
-            for cell, width in zip(line, widths, strict=True)
-        ]
-        shown.append("   ".join(cells).rstrip())
-    return "\n".join(shown)
 
 
 def phase_styles() -> dict[str, str]:
@@ -130,12 +112,29 @@ def duration_of(body: Body) -> float | None:
 
 
 _COLUMNS = ("NAME", "KIND", "PHASE", "REASON", "STARTED", "DURATION")
+#: The columns that a narrow terminal has no room for, the first first.
+_SPARE = ("MESSAGE", "KIND", "STARTED", "DURATION", "REASON")
+#: A table in a pipe has room for any message; what ends a run may be pages long.
+_LONGEST_MESSAGE = 300
+#: With `-o wide` a terminal folds the lines: nothing is cut.
+_UNCUT = 0
 
 
 def runs_table(runs: Sequence[Body], *, wide: bool = False, with_project: bool = False) -> str:
     """Return the table of `opstrand ls`."""
-    heads = [*(("PROJECT",) if with_project else ()), *_COLUMNS, *(("POD", "UUID") if wide else ())]
-    return as_table(heads, [_run_row(run, wide, with_project) for run in runs], phase_styles())
+    heads = [
+        *(("PROJECT",) if with_project else ()),
+        *_COLUMNS,
+        *(("POD", "UUID") if wide else ()),
+        "MESSAGE",
+    ]
+    return as_table(
+        heads,
+        [_run_row(run, wide, with_project) for run in runs],
+        phase_styles(),
+        spare=_SPARE,
+        width=_UNCUT if wide else None,
+    )
 
 
 def _run_row(body: Body, wide: bool, with_project: bool) -> list[str]:
@@ -150,6 +149,7 @@ def _run_row(body: Body, wide: bool, with_project: bool) -> list[str]:
     ]
     row += [show_age(status.get("startedAt")), show_seconds(duration_of(body))]
     more = [(status.get("pod") or {}).get("name") or "", run_uuid(metadata["uid"])] if wide else []
+    more.append(one_line(str(status.get("message") or ""), _LONGEST_MESSAGE))
     return [*([metadata["namespace"]] if with_project else []), *row, *more]
 
 
