@@ -17,7 +17,7 @@ import yaml
 
 from opstrand.core.names import run_uuid
 from opstrand.kube.client import KubeApi
-from opstrand.kube.resources import OPERATIONS, PODS
+from opstrand.kube.resources import EVENTS, OPERATIONS, PODS
 from opstrand.types import Manifest
 from tests.cluster.control_plane import ControlPlane
 from tests.integration.conftest import in_phase, operation, pod_of, run_kubectl, wait_for
@@ -151,6 +151,31 @@ async def _appear(kube: KubeApi, namespace: str, name: str, phase: str) -> Manif
             return await wait_for(kube, namespace, name, in_phase(phase))
         await asyncio.sleep(0.05)
     raise AssertionError("was not created")
+
+
+async def test_a_watched_run_that_cannot_start_says_why_before_its_status_does(
+    cli: Cli, kube: KubeApi, namespace: str
+) -> None:
+    """The operator reads the Events of a Pod later, for it has many: the command reads them."""
+    watching = asyncio.create_task(cli("run", "-f", ECHO, "-n", "echo", "-w", "--timeout", "12"))
+    body = await _appear(kube, namespace, "echo", "Starting")
+    pod = await pod_of(kube, namespace, body)
+    cause = 'MountVolume.SetUp failed for volume "a" : secret "a" not found'
+    involved = {"kind": "Pod", **{key: pod["metadata"][key] for key in ("name", "uid")}}
+    event = {
+        "metadata": {"generateName": "echo."},
+        "involvedObject": {**involved, "namespace": namespace},
+        "type": "Warning",
+        "reason": "FailedMount",
+        "message": cause,
+        "lastTimestamp": STARTED,
+    }
+    await kube.create(EVENTS, namespace, event)
+    ran = await watching
+    assert ran.code == 124, ran
+    told = f"echo: Starting (VolumeNotMounted): {cause}\n"
+    assert ran.stderr.count(told) == 1, ran.stderr
+    assert "hint: Create the Secret, ConfigMap or claim" in ran.stderr
 
 
 async def test_an_interrupt_leaves_the_run_alone(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from opstrand.cli.cluster.connection import Cluster, missing_project
+from opstrand.cli.cluster.early_look import EarlyLook
 from opstrand.cli.cluster.follow import follow_run
 from opstrand.cli.cluster.waiting import Interrupted, wait_bounded
 from opstrand.cli.errors import CliError, is_kind_unknown
@@ -50,8 +52,10 @@ async def watch_run(
     name = body["metadata"]["name"]
     async with LiveLine() as live:
         reporter = Reporter(live, target, every_change=every_change)
+        early = EarlyLook(cluster.api, reporter.change)
+        looking = asyncio.create_task(early.keep_looking(), name="early look")
         work = follow_run(
-            cluster.api, body, on_change=reporter.change, on_line=reporter.line if logs else None
+            cluster.api, body, on_change=early.change, on_line=reporter.line if logs else None
         )
         try:
             return await wait_bounded(work, seconds=seconds)
@@ -63,3 +67,6 @@ async def watch_run(
             say("To stop it:")
             say(f"  {target.command('stop', name, project=cluster.project)}")
             raise
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
