@@ -9,6 +9,7 @@ import re
 import select
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tests.support.command_line import OPSTRAND, Ran, environment, run_opstrand
+from tests.support.command_line import OPSTRAND, Ran, environment, run_command, run_opstrand
 
 COMPONENT = """kind: component
 inputs:
@@ -225,3 +226,45 @@ def test_local_runs_are_completed_from_their_records(folder: Path) -> None:
     (found,) = offered(ask("get", "--local", "my", **env))
     assert found.startswith("my-file-")
     assert offered(ask("ls", "--local", "-p", "", **env)) == ["default"]
+
+
+#: Ends with the names of the imported modules that make a start slow.
+_IMPORTED = """
+import sys
+from opstrand.cli import main
+sys.argv = ["opstrand"]
+try:
+    main([])
+except SystemExit:
+    pass
+slow = ("pydantic", "jinja2", "aiohttp", "kubernetes", "opstrand.core.templates")
+print("imported:", *(name for name in slow if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["l"],
+        ["run", "-f", "my"],
+        ["run", "-f", "my-file.yaml", "-P", ""],
+        ["check", "my"],
+        ["render", "-f", "my"],
+        ["ls", "--status", ""],
+        ["get", "--local", ""],
+        ["logs", "--local", ""],
+        ["stop", "--local", ""],
+        ["wait", "--local", ""],
+        ["lineage", "--local", ""],
+        ["ls", "--local", "-p", ""],
+        ["components", "apply", "-f", "my"],
+    ],
+    ids=" ".join,
+)
+def test_what_needs_no_cluster_imports_nothing_of_the_engine(
+    folder: Path, words: list[str]
+) -> None:
+    asked = {"COMP_WORDS": " ".join(("opstrand", *words)), "COMP_CWORD": str(len(words))}
+    env = {"_OPSTRAND_COMPLETE": "bash_complete", "HOME": str(folder / "home"), **asked}
+    ran = run_command([sys.executable, "-c", _IMPORTED], env=env, cwd=folder)
+    assert ran.out.splitlines()[-1] == "imported:", ran

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import click
 
-from opstrand.cli.checking.manifests import find_manifests, validate_manifest
-from opstrand.cli.checking.recovery import validate_rest
-from opstrand.cli.checking.validate import Verdict, validate_submission
 from opstrand.cli.command import command
 from opstrand.cli.errors import CliError, ExitCode, list_advice
-from opstrand.cli.files.references import FileError, read_bytes, read_file, source_of
-from opstrand.cli.files.submission import read_submission
 from opstrand.cli.options import file_options, output_option
 from opstrand.cli.output.console import say, say_suggestion, show
-from opstrand.controller.template_worker import Sandbox
 from opstrand.errors import Known, Problem, SpecError, advise
 from opstrand.spec.document import Document, parse_document
 from opstrand.text import inline
+
+if TYPE_CHECKING:
+    from opstrand.cli.checking.validate import Verdict
+    from opstrand.controller.template_worker import Sandbox
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,9 @@ def check(
     groups = [*([files] if files else []), *((name,) for name in each)]
     if not groups:
         raise CliError("there is nothing to check", hint="opstrand check FILE...")
+    # Imported here, so that completion does not wait for the engine.
+    from opstrand.controller.template_worker import Sandbox
+
     with Sandbox() as sandbox:
         cases = [_Case(group, _validate(group, params, strict_params, sandbox)) for group in groups]
     (_show_json if output == "json" else _show_text)(cases)
@@ -59,6 +61,12 @@ def check(
 def _validate(
     files: Sequence[str], params: Sequence[str], strict: bool | None, sandbox: Sandbox
 ) -> Verdict:
+    from opstrand.cli.checking.manifests import find_manifests, validate_manifest
+    from opstrand.cli.checking.recovery import validate_rest
+    from opstrand.cli.checking.validate import Verdict, validate_submission
+    from opstrand.cli.files.references import FileError, read_bytes, read_file, source_of
+    from opstrand.cli.files.submission import read_submission
+
     try:
         first = read_bytes(files[0])
         manifests = find_manifests(first, source_of(files[0])) if len(files) == 1 else []

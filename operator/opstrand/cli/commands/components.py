@@ -14,7 +14,6 @@ from opstrand.cli.options import Target, cluster_options, output_option
 from opstrand.cli.output.console import say, show
 from opstrand.cli.output.format import one_line, show_age, show_objects
 from opstrand.cli.output.table import as_table
-from opstrand.core.compiling.prepare import component_name
 from opstrand.core.names import API_VERSION, CREATED_BY
 from opstrand.text import suggest
 from opstrand.types import Body
@@ -80,6 +79,7 @@ def apply_component(target: Target, file: str, name: str | None) -> None:
     """
     from opstrand.cli.files.references import Reader, read_file
     from opstrand.cli.files.source_map import Layer
+    from opstrand.core.compiling.prepare import component_name
     from opstrand.spec.polyaxonfile import parse_component
 
     document = read_file(file)
@@ -125,6 +125,7 @@ async def _list(target: Target) -> list[Any]:
 
 async def _get(target: Target, name: str) -> Any:
     from opstrand.cli.cluster.connection import ask_cluster
+    from opstrand.core.compiling.prepare import component_name
     from opstrand.kube.errors import NotFound
     from opstrand.kube.resources import COMPONENTS
 

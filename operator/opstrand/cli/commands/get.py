@@ -10,9 +10,7 @@ import click
 from opstrand.cli.command import command
 from opstrand.cli.options import Target, local_or_cluster_options, output_option
 from opstrand.cli.output.console import show
-from opstrand.cli.output.describe import describe_run, explain_values, show_explanation
 from opstrand.cli.output.format import as_json, as_yaml, show_objects
-from opstrand.core.compiling.prepare import component_name
 from opstrand.core.recorded import read_status
 
 
@@ -26,6 +24,9 @@ def get(target: Target, run: str, explain: bool, output: str) -> None:
 
     RUN is a name, as `-o name` prints it too, a uuid, or a prefix of either.
     """
+    # Imported here, so that completion does not wait for the engine.
+    from opstrand.cli.output.describe import describe_run, explain_values, show_explanation
+
     body, others, component = asyncio.run(
         _fetch(target, run, explain=explain, alone=explain or output != "text")
     )
@@ -60,6 +61,7 @@ async def _fetch(
             None,
         )
     from opstrand.cli.cluster.connection import ask_cluster
+    from opstrand.core.compiling.prepare import component_name
     from opstrand.kube.errors import NotFound
     from opstrand.kube.resources import COMPONENTS
 

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from opstrand.cli.checking.rendering import (
-    Rendering,
-    fix_identity,
-    make_operation,
-    read_objects,
-    read_upstreams,
-)
-from opstrand.cli.checking.validate import validate_submission
 from opstrand.cli.command import command
-from opstrand.cli.files.submission import Submission, read_submission
 from opstrand.cli.options import check_project, connections_option, file_options, output_option
 from opstrand.cli.output.console import say, show, show_bytes
 from opstrand.cli.output.format import as_json, as_yaml
-from opstrand.controller.connections_file import read_connections
-from opstrand.controller.template_worker import Sandbox
-from opstrand.core.normalize import as_stored
-from opstrand.core.templates.meter import metered
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
+
+if TYPE_CHECKING:
+    from opstrand.cli.checking.rendering import Rendering
+    from opstrand.cli.files.submission import Submission
 
 
 @command
@@ -75,6 +66,21 @@ def render(
     plan's canonical bytes, whose SHA-256 (without the last newline) is the Pod's annotation
     opstrand.dev/plan-digest.
     """
+    # Imported here, so that completion does not wait for the engine.
+    from opstrand.cli.checking.rendering import (
+        Rendering,
+        fix_identity,
+        make_operation,
+        read_objects,
+        read_upstreams,
+    )
+    from opstrand.cli.checking.validate import validate_submission
+    from opstrand.cli.files.submission import read_submission
+    from opstrand.controller.connections_file import read_connections
+    from opstrand.controller.template_worker import Sandbox
+    from opstrand.core.normalize import as_stored
+    from opstrand.core.templates.meter import metered
+
     settings = Settings.from_environment()
     submission = read_submission(files, params, strict=strict_params)
     known = read_upstreams([body for file in upstreams for body in read_objects(file)], settings)
@@ -123,7 +129,7 @@ def _show(
         show(as_json(value) if output == "json" else as_yaml(value))
 
 
-_Stage = Callable[[Rendering], Any]
+_Stage = Callable[["Rendering"], Any]
 
 
 def _operation(rendering: Rendering) -> Any:

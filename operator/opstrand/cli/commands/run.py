@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from opstrand.cli.checking.rendering import make_operation, parse_uid
-from opstrand.cli.checking.validate import validate_submission
 from opstrand.cli.command import command
 from opstrand.cli.errors import CliError, ExitCode
-from opstrand.cli.files.submission import read_submission
 from opstrand.cli.options import (
     Target,
     check_project,
@@ -23,13 +20,12 @@ from opstrand.cli.options import (
 )
 from opstrand.cli.output.console import say, show
 from opstrand.cli.output.format import as_json, name_of, slim
-from opstrand.controller.connections_file import read_connections
-from opstrand.controller.template_worker import Sandbox
-from opstrand.core.compiling.prepare import prepare
 from opstrand.core.limits import ATTEMPTS
-from opstrand.core.planning.connections import Catalog
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
+
+if TYPE_CHECKING:
+    from opstrand.core.planning.connections import Catalog
 
 
 @dataclass(frozen=True)
@@ -118,6 +114,10 @@ def run(
     if uid and not target.is_local:
         raise CliError("--uuid is for --local: in a cluster the API server gives it")
     # In a cluster the operator's catalog applies.
+    # Imported here, so that completion does not wait for the engine.
+    from opstrand.cli.checking.rendering import parse_uid
+    from opstrand.controller.connections_file import read_connections
+
     catalog = read_connections(connections) if target.is_local else None
     operation = _make_operation(
         files,
@@ -149,6 +149,12 @@ def _make_operation(
     catalog: Catalog | None,
 ) -> dict[str, Any]:
     """Return the validated object to create: a file that cannot run creates nothing."""
+    from opstrand.cli.checking.rendering import make_operation
+    from opstrand.cli.checking.validate import validate_submission
+    from opstrand.cli.files.submission import read_submission
+    from opstrand.controller.template_worker import Sandbox
+    from opstrand.core.compiling.prepare import prepare
+
     if not files and not hub:
         raise CliError(
             "there is nothing to run", hint="Name a file by -f FILE, or a component by --hub NAME."
