@@ -27,8 +27,8 @@ from opstrand.kube.errors import (
     NotFound,
     Unauthorized,
     Unreachable,
-    Untrusted,
 )
+from opstrand.kube.failures import describe_failure
 from opstrand.kube.lines import read_lines
 from opstrand.kube.resources import PODS, Resource
 from opstrand.types import JsonPatch, Manifest
@@ -379,16 +379,8 @@ class KubeApi:
                         answer.headers.get("Retry-After"),
                     )
                 yield answer
-        except aiohttp.ClientConnectorCertificateError as error:
-            words = getattr(error.certificate_error, "verify_message", "") or error
-            raise Untrusted(
-                f"could not {what}: the certificate of {self._session.server} is not trusted: "
-                f"{words}"
-            ) from error
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise Unreachable(
-                f"could not {what}: {error or type(error).__name__}", status=0
-            ) from error
+            raise describe_failure(error, what, self._session.server) from error
 
 
 class _TooManyBytes(Exception):

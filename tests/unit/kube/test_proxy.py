@@ -197,3 +197,34 @@ async def test_a_proxy_that_is_not_spoken_to_is_named(
     assert "$HTTPS_PROXY names the proxy 'socks5://proxy.example'" in caught.value.message
     assert "expected http://HOST:PORT" in caught.value.message
     assert "secret" not in caught.value.message
+
+
+async def test_a_proxy_that_is_down_is_blamed_and_not_the_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with cluster_behind_a_proxy(tmp_path):
+        monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+        with pytest.raises(PlatformError) as caught:
+            await ask()
+    assert f"the proxy that leads to https://{HOST}:6443 did not connect" in caught.value.message
+    assert "127.0.0.1:1" in caught.value.message
+    assert caught.value.advice.startswith("Is the proxy up?")
+
+
+async def test_a_proxy_that_refuses_is_blamed_with_its_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 407 Log in first\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with cluster_behind_a_proxy(tmp_path):
+        listening = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        port = listening.sockets[0].getsockname()[1]
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        with pytest.raises(PlatformError) as caught:
+            await ask()
+        listening.close()
+    assert "did not connect: 407 Log in first" in caught.value.message
