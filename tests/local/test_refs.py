@@ -165,3 +165,13 @@ def test_a_run_that_waits_for_a_misspelt_name_says_what_is_near(here: Run, job: 
     ran = here("run", "--local", "-f", late.parent / "op.yaml", OPSTRAND_LOCAL_PATIENCE="1")
     assert ran.code == 1, ran
     assert "; did you mean 'ops.train'?" in ran.stderr
+    name = here("ls", "--local", "-o", "name", "--status", "failed").out.strip()
+    logs = here("logs", "--local", name)
+    assert (logs.code, logs.out) == (4, "")
+    assert "it ended before it had a process (UpstreamNotFound)" in logs.errors[0]
+    assert "waits for it" not in logs.stderr
+
+
+def test_a_silent_program_has_an_empty_log(here: Run, job: Job) -> None:
+    here("run", "--local", "-f", job("pass"), "-n", "quiet")
+    assert here("logs", "--local", "quiet").code == 0

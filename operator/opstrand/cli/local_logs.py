@@ -27,13 +27,20 @@ from opstrand.local.records import Records
 _LOOK = 0.1
 
 
-def show_record(body: Any, *, attempt: int | None, tail: int | None, timestamps: bool) -> None:
+def show_record(
+    body: Any, target: Target, *, attempt: int | None, tail: int | None, timestamps: bool
+) -> None:
     """Show the lines of one attempt, or of all attempts if none is named.
 
-    Raises CliError if the run has no such attempt.
+    Raises CliError if the run has no such attempt, or never started.
     """
     key = key_of(body)
     attempts = list(iter_attempts(key)) if attempt is None else [choose_attempt(body, attempt)]
+    if not attempts and not read_status(body).get("startedAt"):
+        # A program that prints nothing has no log either, but it has started.
+        from opstrand.cli.cluster.missing_log import explain_no_pod
+
+        raise explain_no_pod(body, target)
     lines: Iterator[KeptLine] = (
         line for number in attempts for line in LogReader(Records().log_of(key, number)).read()
     )

@@ -1,4 +1,4 @@
-"""Why a run in a cluster has no log, and what to do: wait only for what can still come."""
+"""Why a run has no log, and what to do: wait only for what can still come."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ _LONG = 300
 def explain_no_pod(body: Body, target: Target) -> CliError:
     """Return the error for a run without a Pod: it has ended, or its Pod may still come."""
     name, status = body["metadata"]["name"], read_status(body)
+    what = "process" if target.is_local else "Pod"
     if parse_phase(status).is_final:
         return CliError(
-            f"{name} has no log: it ended before it had a Pod{_describe_end(status)}",
+            f"{name} has no log: it ended before it had a {what}{_describe_end(status)}",
             hint=advise_run(body, target),
             code=ExitCode.NOT_FOUND,
         )
     return CliError(
-        f"{name} has no Pod yet ({status.get('reason') or 'not seen by the operator'})",
+        f"{name} has no {what} yet ({status.get('reason') or 'not seen by the operator'})",
         hint=_waiting(body, target),
     )
 

@@ -104,7 +104,7 @@ def _show_here(run: str, target: Target, wish: _Wish, *, follow: bool) -> int:
     body = find_record(run, target.project)
     if follow:
         return follow_record(body, target)
-    show_record(body, attempt=wish.attempt, tail=wish.tail, timestamps=wish.timestamps)
+    show_record(body, target, attempt=wish.attempt, tail=wish.tail, timestamps=wish.timestamps)
     return ExitCode.SUCCEEDED
 
 
