@@ -66,6 +66,22 @@ def test_a_table_has_nothing_after_its_last_word() -> None:
     assert as_table(["A", "LONG"], [["x", ""], ["longer", "y"]]) == "A        LONG\nx\nlonger   y"
 
 
+def test_wide_letters_take_two_columns_of_a_terminal() -> None:
+    rows = [["a", "映像を取得できません"], ["b", "e\u0301"]]
+    assert as_table(["NAME", "MESSAGE"], rows, width=20).splitlines() == [
+        "NAME   MESSAGE",
+        "a      映像を取得で…",
+        "b      e\u0301",
+    ]
+    assert as_table(["MESSAGE", "X"], [["映像を取得", "1"], ["b", "2"]]).splitlines() == [
+        "MESSAGE      X",
+        "映像を取得   1",
+        "b            2",
+    ]
+    continued = as_table(["NAME", "MESSAGE"], rows, width=20, wraps=True).splitlines()
+    assert continued[1:3] == ["a      映像を取得で", "       きません"]
+
+
 def test_the_table_of_runs() -> None:
     assert runs_table([RUN, NEW]).splitlines() == [
         "NAME   KIND   PHASE     REASON      STARTED   DURATION   MESSAGE",

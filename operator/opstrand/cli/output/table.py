@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 from opstrand.cli.output.console import paint
@@ -55,7 +56,30 @@ def _terminal_width() -> int:
 
 
 def _measure(lines: Sequence[Sequence[str]]) -> list[int]:
-    return [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [max(map(_length, column)) for column in zip(*lines, strict=True)]
+
+
+def _length(text: str) -> int:
+    """Return how many columns of a terminal the text takes: wide letters take two."""
+    return len(text) if text.isascii() else sum(map(_size, text))
+
+
+def _size(letter: str) -> int:
+    if unicodedata.combining(letter):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+
+
+def _cut(text: str, width: int) -> str:
+    if _length(text) <= width:
+        return text
+    kept, used = "", 1  # the ellipsis
+    for letter in text:
+        used += _size(letter)
+        if used > width:
+            break
+        kept += letter
+    return f"{kept}…"
 
 
 def _total(widths: Sequence[int]) -> int:
@@ -96,9 +120,11 @@ def _shrink(heads: Sequence[str], widths: list[int], room: int) -> list[int]:
 
 def _split(line: list[str], widths: Sequence[int] | None) -> list[list[str]]:
     """Continue the last cell of a line in lines that are empty before it."""
-    if widths is None or len(line[-1]) <= widths[-1]:
+    if widths is None or _length(line[-1]) <= widths[-1]:
         return [line]
-    parts = textwrap.wrap(line[-1], widths[-1]) or [""]
+    # textwrap counts letters; where they are wide, half as many fit.
+    room = widths[-1] if len(line[-1]) == _length(line[-1]) else max(widths[-1] // 2, 1)
+    parts = textwrap.wrap(line[-1], room) or [""]
     blank = [""] * (len(line) - 1)
     return [[*line[:-1], parts[0]], *([*blank, part] for part in parts[1:])]
 
@@ -106,6 +132,6 @@ def _split(line: list[str], widths: Sequence[int] | None) -> list[list[str]]:
 def _draw(line: Sequence[str], widths: Sequence[int], styles: Mapping[str, str]) -> str:
     cells = []
     for cell, width in zip(line, widths, strict=True):
-        cut = cell if len(cell) <= width else cell[: width - 1] + "…"
-        cells.append(paint(cut, styles.get(cell, "")) + " " * (width - len(cut)))
+        cut = _cut(cell, width)
+        cells.append(paint(cut, styles.get(cell, "")) + " " * (width - _length(cut)))
     return _GAP.join(cells).rstrip()
