@@ -156,7 +156,8 @@ def _check_operator(installed: Installed) -> None:
 
 def test_the_line_of_the_install_page_is_enough_to_run_something(tmp_path: Path) -> None:
     page = (CHECKOUT / "docs" / "reference" / "install.md").read_text()
-    lines = [line.removeprefix("$ ") for line in page.splitlines() if "pip install" in line]
+    typed = [line[2:] for line in page.splitlines() if line.startswith("$ ")]
+    lines = [line for line in typed if "pip install" in line]
     assert lines == ["pip install '.[cli]' && opstrand doctor"]
     installed = _make(tmp_path / "environment", _newest())
     done = installed.run("bash", "-c", lines[0])
