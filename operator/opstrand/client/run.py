@@ -8,10 +8,7 @@ cannot hold NaN and infinities, so they are reported as text.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
-import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -24,6 +21,7 @@ from .errors import ClientError, NotManaged, NotSupported, Unreachable
 from .missing import OF_CLIENT, add_missing
 from .orders import Orders
 from .spool import Spool
+from .values import to_json, to_name
 
 Json = dict[str, Any]
 #: Seconds until the last value of a metric is among the outputs. The end of a run sends it anyway.
@@ -415,35 +413,6 @@ def _find_address(
             run_uuid or own.uuid,
         )
     return owner or "default", project, run_uuid or ""
-
-
-def to_name(name: str) -> str:
-    """Spell a key as the published client does: ASCII letters, and no separators."""
-    if not name:
-        raise ValueError("a name is required")
-    text = unicodedata.normalize("NFKD", str(name)).encode("ascii", "ignore").decode("ascii")
-    text = re.sub(r"[^\w\\/.\s-]", "", text).strip()
-    return re.sub(r"[-.\s]+", "-", re.sub(r"[\\/]+", "__", text))
-
-
-def to_json(value: Any) -> Any:
-    """Convert to a value that JSON can hold.
-
-    Numbers of other libraries become Python's, and a value that has no JSON becomes its text.
-    """
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [to_json(item) for item in value]
-    for convert in ("tolist", "item", "isoformat"):  # arrays, scalars, times
-        method = getattr(value, convert, None)
-        if callable(method):
-            return to_json(method())
-    return str(value)
 
 
 __all__ = ["NotManaged", "RunClient", "to_json", "to_name"]

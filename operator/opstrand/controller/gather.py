@@ -31,8 +31,8 @@ from opstrand.core.resolving.refs import Ref
 from opstrand.core.runtimes.replicas import is_live
 from opstrand.core.templates.template import refuse
 from opstrand.errors import SpecError
-from opstrand.kube.client import Kube
 from opstrand.kube.errors import ApiError, NotFound
+from opstrand.kube.protocol import Kube
 from opstrand.kube.resources import DEPLOYMENTS, EVENTS, OPERATIONS, PODS, SERVICES
 from opstrand.logs import about
 from opstrand.settings import Settings

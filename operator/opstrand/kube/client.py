@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import aiohttp
@@ -30,6 +29,7 @@ from opstrand.kube.errors import (
 )
 from opstrand.kube.failures import describe_failure
 from opstrand.kube.lines import read_lines
+from opstrand.kube.protocol import Page
 from opstrand.kube.resources import PODS, Resource
 from opstrand.types import JsonPatch, Manifest
 
@@ -44,63 +44,6 @@ _PAGE = 100
 #: Bytes of one page: where objects are large, fewer are requested at a time. A single object is
 #: read whatever its size.
 _PAGE_BYTES = 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Page:
-    """Some of the objects of a list, and the resourceVersion of the whole list.
-
-    `more`: the token for the next page; "" on the last one.
-    """
-
-    items: list[Manifest]
-    version: str
-    more: str = ""
-
-
-class Kube(Protocol):
-    """What the controller may request of a cluster, real or in memory.
-
-    Objects are plain dicts. Every method raises ApiError.
-    """
-
-    async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest: ...
-
-    async def list(
-        self,
-        resource: Resource,
-        namespace: str | None = None,
-        *,
-        labels: str = "",
-        fields: str = "",
-        limit: int = 0,
-    ) -> tuple[list[Manifest], str]: ...
-
-    def pages(
-        self, resource: Resource, namespace: str | None = None, *, labels: str = ""
-    ) -> AsyncIterator[Page]: ...
-
-    async def create(
-        self, resource: Resource, namespace: str | None, body: Mapping[str, Any]
-    ) -> Manifest: ...
-
-    async def preview(
-        self, resource: Resource, namespace: str | None, body: Mapping[str, Any]
-    ) -> Manifest: ...
-
-    async def json_patch(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        ops: JsonPatch,
-        *,
-        subresource: str | None = None,
-    ) -> Manifest: ...
-
-    async def delete(
-        self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None
-    ) -> None: ...
 
 
 class KubeApi:

@@ -17,8 +17,8 @@ import jsonpatch
 
 from opstrand.core.names import key_of
 from opstrand.core.normalize import as_stored
-from opstrand.kube.client import Page
 from opstrand.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
+from opstrand.kube.protocol import Page
 from opstrand.kube.resources import DEPLOYMENTS, EVENTS, OPERATIONS, PODS, Resource
 from opstrand.local.limits import refuse_pod
 from opstrand.runs.memory import MemoryRuns

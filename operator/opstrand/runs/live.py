@@ -17,8 +17,8 @@ from typing import Any, Protocol
 
 from opstrand.core.packed import pack
 from opstrand.errors import PlatformError
-from opstrand.kube.client import Page
 from opstrand.kube.errors import Conflict, Expired, Forbidden, Invalid, NotFound
+from opstrand.kube.protocol import Page
 from opstrand.kube.resources import NAMESPACES, OPERATIONS, Resource
 from opstrand.runs.authorship import Impersonation, extra_of, groups_of, record, sign, signature_ops
 from opstrand.runs.bodies import run_uuid

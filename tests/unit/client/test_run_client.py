@@ -17,8 +17,8 @@ from opstrand.client import ApiError, NotManaged, NotSupported, RunClient, Unrea
 from opstrand.client.batch import Report
 from opstrand.client.connection import Connection
 from opstrand.client.environment import Credentials
-from opstrand.client.run import to_json, to_name
 from opstrand.client.spool import Spool
+from opstrand.client.values import to_json, to_name
 
 RUN = f"/api/v1/default/quick-start/runs/{UUID}"
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from tests.support.leaps import in_leaps
 
-from opstrand.kube.client import Page
 from opstrand.kube.errors import Expired, Unreachable
+from opstrand.kube.protocol import Page
 from opstrand.runs.live import ClusterRuns
 
 
