@@ -55,12 +55,13 @@ demo: install ## the echo program, without a cluster
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/opstrand run --local -f tests/samples/echo.yaml -P message="test 1" -l
 
 .PHONY: check format
-check: install ## format, lint, types, layers, generated files
+check: install ## format, lint, types, layers, generated files, refused words
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache 2>&1 | tail -n 12
 	@$(BIN)/python -m opstrand.spec.crd.write --check
+	@$(BIN)/python -m tests.support.refused_words
 	@test ! -e operator/__init__.py || { echo "operator/__init__.py shadows the standard library: remove it"; exit 1; }
 format: install ## let ruff fix and format the code
 	@$(BIN)/ruff check --quiet --fix . || true

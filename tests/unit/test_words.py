@@ -1,40 +1,47 @@
-"""What opstrand says is plain English: it names who does what, and uses the field's words."""
+"""opstrand is written in plain English: it names who does what, and uses the field's words."""
 
 from __future__ import annotations
 
-import ast
-import re
-from collections.abc import Iterator
-from pathlib import Path
+import pytest
+from tests.support.refused_words import CHECKOUT, find_refused_words, main
 
-import opstrand
 
-ROOT = Path(opstrand.__file__).parent
-_REFUSED = re.compile(
-    r"\b(mend\w*|nobody|somebody|whoever|meanwhile|anew|in vain)\b", re.IGNORECASE
+def test_no_comment_docstring_or_message_of_the_package_uses_a_refused_word(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status = main()
+    assert (capsys.readouterr().out, status) == ("", 0)
+
+
+def test_make_check_refuses_the_words_too() -> None:
+    recipe = (CHECKOUT / "Makefile").read_text().partition("\ncheck: ")[2].partition("\nformat: ")
+    assert "-m tests.support.refused_words\n" in recipe[0]
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "word"),
+    [
+        ("a = 1\nb = 2  # nobody reads it\n", 2, "nobody"),
+        ("#: Try again,\n#: in\n#: vain.\na = 1\n", 2, "in\nvain"),
+        ('"""Short.\n\nMeanwhile it waits.\n"""\n', 3, "Meanwhile"),
+        ('def f():\n    """Whoever asks."""\n', 2, "Whoever"),
+        ("a = 'Mend the file'\n", 1, "Mend"),
+        ("a = (\n    'start it '\n    f'anew in {1}'\n)\n", 2, "anew"),
+        ("a = 'some-body'\n", 1, "some-body"),
+        ("# SOMEBODY's Pod\n", 1, "SOMEBODY"),
+    ],
 )
-_WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+def test_a_refused_word_is_found_with_its_line(source: str, line: int, word: str) -> None:
+    assert find_refused_words(source) == [(line, word)]
 
 
-def _iter_texts(tree: ast.AST) -> Iterator[ast.Constant]:
-    """Every text that is no docstring."""
-    bodies = (node.body for node in ast.walk(tree) if isinstance(node, _WITH_DOCSTRING))
-    firsts = (body[0].value for body in bodies if body and isinstance(body[0], ast.Expr))
-    docstrings = {id(one) for one in firsts}
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Constant)
-            and isinstance(node.value, str)
-            and id(node) not in docstrings
-        ):
-            yield node
-
-
-def test_no_message_uses_a_refused_word() -> None:
-    found = [
-        f"{path.relative_to(ROOT)}:{text.lineno} {text.value!r}"
-        for path in sorted(ROOT.rglob("*.py"))
-        for text in _iter_texts(ast.parse(path.read_text(encoding="utf-8")))
-        if _REFUSED.search(str(text.value))
-    ]
-    assert found == []
+@pytest.mark.parametrize(
+    "source",
+    [
+        "# as recommended, renewed and amended: a commendation\n",
+        "nobody = 1\n",
+        "# the first line ends with in\na = 1\n# vain\n",
+    ],
+)
+def test_other_words_are_left_alone(source: str) -> None:
+    assert find_refused_words(source) == []

@@ -1,0 +1,72 @@
+"""Find in operator/ the words that leave open who does what: "nobody", "meanwhile" and the like.
+
+`make check` runs this as a program. It reads the comments, docstrings and messages of every module,
+and prints `file:line` for each word that it finds.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+#: `mend` is refused because the word here is `fix`. A hyphen or a line break does not hide a word.
+REFUSED = re.compile(
+    r"(?<![a-z])"
+    r"(mend(s|ed|ing)?|no-?body|some-?body|who-?ever|mean-?while|anew|in[\s-]+vain)"
+    r"(?![a-z])",
+    re.IGNORECASE,
+)
+
+
+def find_refused_words(source: str) -> list[tuple[int, str]]:
+    """Return (line, word) for each refused word of a Python source, in the order of lines."""
+    texts = [*_iter_strings(source), *_iter_comments(source)]
+    return sorted(
+        (min(first + text.count("\n", 0, match.start()), last), match[0])
+        for first, last, text in texts
+        for match in REFUSED.finditer(text)
+    )
+
+
+def _iter_strings(source: str) -> Iterator[tuple[int, int, str]]:
+    """Yield (first line, last line, text) of each string, docstrings among them."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.end_lineno or node.lineno, node.value
+
+
+def _iter_comments(source: str) -> Iterator[tuple[int, int, str]]:
+    """Yield (first line, last line, text) of each block of comments on adjacent lines."""
+    block: list[str] = []
+    last = 0
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type != tokenize.COMMENT:
+            continue
+        line = token.start[0]
+        if block and line != last + 1:
+            yield last - len(block) + 1, last, "\n".join(block)
+            block = []
+        block.append(token.string.lstrip("#: "))
+        last = line
+    if block:
+        yield last - len(block) + 1, last, "\n".join(block)
+
+
+def main() -> int:
+    found = [
+        f"{path.relative_to(CHECKOUT)}:{line}: {word!r} is refused: say who does what"
+        for path in sorted((CHECKOUT / "operator").rglob("*.py"))
+        for line, word in find_refused_words(path.read_text(encoding="utf-8"))
+    ]
+    print(*found, sep="\n", end="\n" if found else "")
+    return bool(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
