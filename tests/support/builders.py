@@ -14,7 +14,7 @@ from opstrand.core.compiling.prepare import Prepared, prepare
 from opstrand.core.decide import decide
 from opstrand.core.identity import Identity
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.resolving.resolve import Resolved, resolve
 from opstrand.core.templates.evaluation import evaluate
@@ -33,7 +33,7 @@ def operation(
     outputs: Any = (),
     run: Any = None,
     **own: Any,
-) -> Compiled:
+) -> CompiledOperation:
     """Return a compiled job over a component with these declarations; `own` are the operation's
     other fields.
     """
@@ -71,7 +71,7 @@ def upstream(phase: str = "Succeeded", **changes: Any) -> Upstream:
     )
 
 
-def values(compiled: Compiled, evaluate: Evaluate = refuse) -> Resolved:
+def values(compiled: CompiledOperation, evaluate: Evaluate = refuse) -> Resolved:
     """Return the values of an operation that needs no other run."""
     found = resolve(compiled, ME, {}, evaluate=evaluate)
     assert isinstance(found, Resolved)

@@ -23,12 +23,12 @@ class Node:
     name: str
     path: str
     written: Mapping[str, Any]
-    compiled: Compiled | None = None
+    compiled: CompiledOperation | None = None
     upstreams: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
-class Compiled:
+class CompiledOperation:
     """A compiled operation. Mappings and lists are as the user wrote them, merged, not rendered."""
 
     name: str | None

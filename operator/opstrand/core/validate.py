@@ -16,7 +16,7 @@ from opstrand.core.compiling.check import check_values
 from opstrand.core.compiling.unsupported import RUN_KINDS, find_missing
 from opstrand.core.compiling.without_effect import find_idle
 from opstrand.core.identity import Identity
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.core.pipelines.matrix import matrix_names
 from opstrand.core.planning.connections import Catalog
 from opstrand.core.planning.init import make_step
@@ -44,7 +44,7 @@ _CHILDREN = ("operations", "components")
 
 
 def validate_compiled(
-    compiled: Compiled,
+    compiled: CompiledOperation,
     *,
     evaluate: Evaluate,
     complete: bool,
@@ -74,7 +74,7 @@ def validate_compiled(
 
 
 def _validate_work(
-    compiled: Compiled,
+    compiled: CompiledOperation,
     evaluate: Evaluate,
     catalog: Catalog | None,
     *,
@@ -101,7 +101,7 @@ def _validate_work(
 
 
 def _validate_operations(
-    pipeline: Compiled, evaluate: Evaluate, catalog: Catalog | None
+    pipeline: CompiledOperation, evaluate: Evaluate, catalog: Catalog | None
 ) -> Iterator[Problem]:
     """Do the same for every operation of a pipeline, each of which becomes a run.
 
@@ -114,7 +114,7 @@ def _validate_operations(
 
 
 def _validate_plan(
-    compiled: Compiled,
+    compiled: CompiledOperation,
     evaluate: Evaluate,
     catalog: Catalog | None,
     problems: list[Problem],
@@ -146,7 +146,7 @@ def _validate_plan(
     return True
 
 
-def _validate_fetched(compiled: Compiled) -> Iterator[Problem]:
+def _validate_fetched(compiled: CompiledOperation) -> Iterator[Problem]:
     """Find every value of another run that `toInit` could not fetch, whatever the value will be."""
     for slot in make_slots(compiled, parse_joins(compiled))[0]:
         if slot.to_init and slot.ask is not None:
@@ -163,7 +163,7 @@ def _find_stand_in(refs: Iterable[Ref]) -> Identity:
     return Identity(uuid=uuid, name="check", project="check")
 
 
-def validate_connections(compiled: Compiled, catalog: Catalog) -> Iterator[Problem]:
+def validate_connections(compiled: CompiledOperation, catalog: Catalog) -> Iterator[Problem]:
     """Find every named connection that the catalog does not have.
 
     A name that a template gives is known when it is rendered.
@@ -191,14 +191,14 @@ def _list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else []
 
 
-def _validate_shape(compiled: Compiled) -> Iterator[Problem]:
+def _validate_shape(compiled: CompiledOperation) -> Iterator[Problem]:
     """Find the problems of the Pod that do not depend on what its templates give."""
     first, second = (_try_shape(compiled, text) for text in _STAND_INS)
     others = set(second)
     yield from (one for one in first if one in others)
 
 
-def _try_shape(compiled: Compiled, text: str) -> Sequence[Problem]:
+def _try_shape(compiled: CompiledOperation, text: str) -> Sequence[Problem]:
     """Find the problems of the Pod if every template in it gives this text."""
     run = {key: _fill(part, text) for key, part in compiled.run.items() if not _is_made(part)}
     own = {"queue": _fill(compiled.queue, text)}
@@ -246,7 +246,7 @@ def _fill(value: Any, text: str) -> Any:
     return value
 
 
-def _collect_names(compiled: Compiled) -> list[str]:
+def _collect_names(compiled: CompiledOperation) -> list[str]:
     """Return the names that templates of this operation can read."""
     params = [join.get("params") for join in compiled.joins or () if isinstance(join, Mapping)]
     joined = [name for given in params if isinstance(given, Mapping) for name in given]
@@ -256,7 +256,7 @@ def _collect_names(compiled: Compiled) -> list[str]:
     )
 
 
-def _validate_names(compiled: Compiled) -> Iterator[Problem]:
+def _validate_names(compiled: CompiledOperation) -> Iterator[Problem]:
     """Find every look-up of an undeclared name.
 
     An expression that is more than a look-up may test a name: rendering checks it.

@@ -12,7 +12,7 @@ from tests.unit.conformance.vectors import classify, load, same, select, wanted
 
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.identity import Identity
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.core.resolving.joins import check_matrix, parse_joins
 from opstrand.core.resolving.refs import Ref, Upstream, collect_refs
 from opstrand.core.resolving.resolve import Resolved, resolve
@@ -59,7 +59,9 @@ UPSTREAMS: dict[Ref, Upstream | None] = {
 }
 
 
-def compile_params(params: Mapping[str, Any], inputs: Any = (), **operation: Any) -> Compiled:
+def compile_params(
+    params: Mapping[str, Any], inputs: Any = (), **operation: Any
+) -> CompiledOperation:
     component = {
         "kind": "component",
         "inputs": list(inputs),

@@ -16,7 +16,7 @@ from tests.unit.conformance.vectors import (
 )
 
 from opstrand.core.identity import Identity
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.core.resolving.bindings import Slot, bind
 from opstrand.core.resolving.resolve import Resolved, resolve
 from opstrand.core.templates.lookups import is_template
@@ -49,7 +49,7 @@ def bind_vector(vector: dict[str, Any]) -> dict[str, Any]:
         # the value is bound unrendered; another test renders it first
         if isinstance(value, str) and is_template(value):
             return {"value": bind(value, Slot("x", "inputs", io, "literal", "params.x"))}
-        compiled = Compiled(
+        compiled = CompiledOperation(
             name=None, kind="job", run={}, inputs=(io,), params={"x": Param(value=value)}
         )
         resolved = resolve(compiled, IDENTITY, {})

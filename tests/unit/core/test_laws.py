@@ -13,7 +13,7 @@ from tests.support.builders import ME, here
 from tests.support.examples import examples
 
 from opstrand.core.compiling.check import check_values
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.core.planning.plan import compile_plan
 from opstrand.core.resolving.refs import Ref, Upstream, parse_ask, parse_ref
 from opstrand.core.resolving.resolve import Resolved, Waiting, resolve, restore_value
@@ -89,7 +89,7 @@ def declarations(draw: st.DrawFn) -> tuple[IO, ...]:
 
 
 @st.composite
-def operations(draw: st.DrawFn) -> Compiled:
+def operations(draw: st.DrawFn) -> CompiledOperation:
     params = {}
     for name in draw(st.lists(st.sampled_from("abcdef"), unique=True, max_size=4)):
         ref = draw(
@@ -107,7 +107,7 @@ def operations(draw: st.DrawFn) -> Compiled:
         }
         params[name] = Param.model_validate(written)
     args = ["{{ a }}", "{{ params.b.as_arg }}", "x{{ params.as_args }}"]
-    return Compiled(
+    return CompiledOperation(
         name=None,
         kind="job",
         run={
@@ -146,7 +146,7 @@ def verdict(call: Callable[[], Any]) -> Any:
         return error
 
 
-def attempt(compiled: Compiled) -> Resolved | Waiting | str:
+def attempt(compiled: CompiledOperation) -> Resolved | Waiting | str:
     found = verdict(lambda: resolve(compiled, ME, UPSTREAMS, evaluate=here))
     assert not isinstance(found, SpecError) or all(problem.path for problem in found.problems), str(
         found
@@ -171,7 +171,7 @@ def store(value: Any) -> Any:
 
 @settings(max_examples=examples(150))
 @given(operations())
-def test_resolving_gives_a_verdict_and_always_the_same(compiled: Compiled) -> None:
+def test_resolving_gives_a_verdict_and_always_the_same(compiled: CompiledOperation) -> None:
     found = attempt(compiled)
     assert repr(attempt(compiled)) == repr(found)
     check_values(compiled)
@@ -179,7 +179,7 @@ def test_resolving_gives_a_verdict_and_always_the_same(compiled: Compiled) -> No
 
 @settings(max_examples=examples(150))
 @given(operations())
-def test_what_was_resolved_survives_a_store(compiled: Compiled) -> None:
+def test_what_was_resolved_survives_a_store(compiled: CompiledOperation) -> None:
     found = attempt(compiled)
     if not isinstance(found, Resolved):
         return
@@ -194,7 +194,7 @@ def test_what_was_resolved_survives_a_store(compiled: Compiled) -> None:
     assert plan(compiled, thawed) == plan(compiled, found)
 
 
-def plan(compiled: Compiled, resolved: Resolved) -> str:
+def plan(compiled: CompiledOperation, resolved: Resolved) -> str:
     found = verdict(lambda: compile_plan(compiled, resolved, ME, evaluate=here).as_json().decode())
     assert not isinstance(found, SpecError) or all(problem.path for problem in found.problems), str(
         found

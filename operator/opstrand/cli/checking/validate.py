@@ -15,7 +15,7 @@ from opstrand.core.compiling.compile import compile_alone, compile_operation
 from opstrand.core.compiling.prepare import component_name
 from opstrand.core.compiling.unsupported import find_missing
 from opstrand.core.compiling.without_effect import find_idle, find_idle_orders
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.core.planning.connections import Catalog
 from opstrand.core.templates.template import Evaluate
 from opstrand.core.validate import validate_compiled
@@ -49,7 +49,7 @@ class Verdict:
             raise SpecError.of(self.problems)
 
 
-def _doubt(given: Iterable[str], compiled: Compiled) -> Iterator[str]:
+def _doubt(given: Iterable[str], compiled: CompiledOperation) -> Iterator[str]:
     """Yield a note for a name of -P that no input or output has but that resembles one.
 
     Only templates can read such a value, so it is probably a typo.
@@ -107,7 +107,7 @@ def validate_submission(
 
 
 def _validate_alone(
-    submission: Submission, alone: Compiled, hub_ref: str, *, complete: bool
+    submission: Submission, alone: CompiledOperation, hub_ref: str, *, complete: bool
 ) -> Verdict:
     """Return the verdict on an operation whose component is in a cluster's hub and not here."""
     missing, wrong = find_missing(alone), check_alone(alone)

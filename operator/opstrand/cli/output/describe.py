@@ -26,7 +26,7 @@ from opstrand.cli.output.table import as_table
 from opstrand.core.compiling.compile import compile_alone, compile_operation
 from opstrand.core.lifecycle.conditions import REPORT_KEPT, get_condition
 from opstrand.core.names import run_uuid
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.bindings import Slot, make_slots
@@ -275,7 +275,7 @@ def explain_values(body: Body, component: Mapping[str, Any] | None = None) -> li
     ]
 
 
-def compile_body(body: Body, component: Mapping[str, Any] | None) -> Compiled:
+def compile_body(body: Body, component: Mapping[str, Any] | None) -> CompiledOperation:
     frozen = read_status(body).get("component") or component
     operation = parse_operation(body.get("spec") or {}, is_object=True)
     if operation.hub_ref and operation.component is None and not frozen:

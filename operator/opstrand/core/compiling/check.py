@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.core.pipelines.matrix import (
     check_size,
     check_spaces,
@@ -31,7 +31,7 @@ from opstrand.spec.io import IO
 from opstrand.text import suggest
 
 
-def check_values(compiled: Compiled, *, evaluate: Evaluate = refuse) -> list[Problem]:
+def check_values(compiled: CompiledOperation, *, evaluate: Evaluate = refuse) -> list[Problem]:
     """Find all problems of an operation's values, with paths.
 
     `evaluate` is used only for what a validation needs (a costly regex); no template is rendered.
@@ -60,7 +60,7 @@ def check_values(compiled: Compiled, *, evaluate: Evaluate = refuse) -> list[Pro
 
 
 def _check_made(
-    compiled: Compiled, matrix: Mapping[str, Any], evaluate: Evaluate
+    compiled: CompiledOperation, matrix: Mapping[str, Any], evaluate: Evaluate
 ) -> Iterator[Problem]:
     """Find values of a matrix that no input of their name accepts: they would end its runs."""
     yield from check_spaces(matrix, compiled.inputs)
@@ -95,7 +95,7 @@ def _check_made_values(
                 yield from error.problems
 
 
-def check_alone(compiled: Compiled) -> list[Problem]:
+def check_alone(compiled: CompiledOperation) -> list[Problem]:
     """Find problems in the refs, joins and matrix of an operation without its component.
 
     The declarations are not known then.
@@ -108,7 +108,7 @@ def check_alone(compiled: Compiled) -> list[Problem]:
     return problems
 
 
-def _check_types(compiled: Compiled) -> list[Problem]:
+def _check_types(compiled: CompiledOperation) -> list[Problem]:
     declared = [("inputs", compiled.inputs), ("outputs", compiled.outputs)]
     return [
         Problem("InvalidSpec", complain_of_type(str(io.type)), f"{section}.{io.name}.type")

@@ -14,7 +14,7 @@ from typing import Any, cast
 from opstrand.core.compiling.dag import read_pipeline
 from opstrand.core.compiling.patch import merge_over
 from opstrand.core.compiling.shortcuts import apply_shortcuts, merge_over_run
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.common import Common
 from opstrand.spec.component import Component
@@ -58,7 +58,7 @@ def compile_operation(
     *,
     component: Component | None = None,
     presets: Sequence[Mapping[str, Any]] = (),
-) -> Compiled:
+) -> CompiledOperation:
     """Compile the operation over its component, with presets over the operation, first to last.
 
     `component` is the one that `hubRef` names, already found. Raises SpecError: nothing to run, a
@@ -68,7 +68,9 @@ def compile_operation(
     return compile_written(written, component.written if component is not None else None)
 
 
-def compile_written(written: Mapping[str, Any], hub: Mapping[str, Any] | None = None) -> Compiled:
+def compile_written(
+    written: Mapping[str, Any], hub: Mapping[str, Any] | None = None
+) -> CompiledOperation:
     """Do the same for an operation that was parsed as part of another file, a pipeline."""
     merged = _compose(written, hub, ())
     _validate(merged)
@@ -81,7 +83,7 @@ def compile_written(written: Mapping[str, Any], hub: Mapping[str, Any] | None = 
     return compiled
 
 
-def compile_alone(operation: Operation) -> Compiled:
+def compile_alone(operation: Operation) -> CompiledOperation:
     """Compile what an operation says by itself while its `hubRef` component is not found.
 
     What it runs is unknown.
@@ -229,9 +231,9 @@ def _validate(merged: Mapping[str, Any]) -> None:
         )
 
 
-def _collect(merged: Mapping[str, Any]) -> Compiled:
+def _collect(merged: Mapping[str, Any]) -> CompiledOperation:
     run = merged["run"]
-    return Compiled(
+    return CompiledOperation(
         name=merged.get("name"),
         kind=str(run["kind"]),
         run=run,

@@ -14,7 +14,7 @@ from typing import Any
 
 from opstrand.core.compiling.check import check_values, expected_types
 from opstrand.core.limits import MESSAGE, PIPELINE_VALUES, count_values
-from opstrand.core.operation import Compiled, Node
+from opstrand.core.operation import CompiledOperation, Node
 from opstrand.core.pipelines.graph import find_cycles, topological_stages
 from opstrand.core.resolving.refs import Ask, Ref, check_ref
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
@@ -23,7 +23,7 @@ from opstrand.spec.section import is_template
 from opstrand.text import shorten, suggest
 
 #: Compiles one operation as it is written, over the component that its dagRef names.
-CompileNode = Callable[[Mapping[str, Any], Mapping[str, Any] | None], "Compiled"]
+CompileNode = Callable[[Mapping[str, Any], Mapping[str, Any] | None], "CompiledOperation"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Pipeline:
     problems: tuple[Problem, ...] = field(default=(), compare=False)
 
 
-def read_pipeline(pipeline: Compiled, compile_node: CompileNode) -> Pipeline:
+def read_pipeline(pipeline: CompiledOperation, compile_node: CompileNode) -> Pipeline:
     """Read the pipeline and find all its problems."""
     written = pipeline.run.get("operations")
     if is_template(written):
@@ -138,7 +138,7 @@ def _compile(
     components: Mapping[str, Any],
     compile_node: CompileNode,
     problems: list[Problem],
-) -> Compiled | None:
+) -> CompiledOperation | None:
     if operation.get("schedule") is not None:
         problems.append(
             Problem(
@@ -237,7 +237,7 @@ def _cycles(nodes: Mapping[str, Node]) -> list[Problem]:
 class _Giver:
     """An operation whose values others read; its declarations by name are collected once."""
 
-    compiled: Compiled
+    compiled: CompiledOperation
 
     @cached_property
     def inputs(self) -> dict[str, IO]:
@@ -249,7 +249,7 @@ class _Giver:
 
 
 def _check_asks(
-    compiled: Compiled, givers: Mapping[str, _Giver], pipeline: _Giver
+    compiled: CompiledOperation, givers: Mapping[str, _Giver], pipeline: _Giver
 ) -> Iterator[Problem]:
     declared = {io.name: io for io in (*compiled.outputs, *compiled.inputs)}
     for name, param in compiled.params.items():

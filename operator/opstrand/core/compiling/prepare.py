@@ -1,7 +1,7 @@
 """Prepare a run from its own object alone: the compiled operation, its identity, refs and policies.
 
-Owns the way from a custom resource's body to `Compiled`. Pure, and the same for a laptop and a
-cluster. Must not look at other runs.
+Owns the way from a custom resource's body to `CompiledOperation`. Pure, and the same for a laptop
+and a cluster. Must not look at other runs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from opstrand.core.compiling.compile import compile_alone, compile_operation
 from opstrand.core.compiling.unsupported import find_missing
 from opstrand.core.identity import Identity, read_identity
 from opstrand.core.limits import COMPONENT, OUTPUTS, TOTAL, check_size, measure
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.refs import Ref, collect_refs
 from opstrand.errors import Problem, SpecError
@@ -38,7 +38,7 @@ class Prepared:
 
     identity: Identity
     operation: Operation
-    compiled: Compiled | None
+    compiled: CompiledOperation | None
     missing_component: str = ""
     #: The hub's component, to be frozen into the status so that a later edit changes nothing.
     frozen_component: Mapping[str, Any] | None = None
@@ -123,7 +123,7 @@ def _check_namespace(operation: Operation, body: Mapping[str, Any]) -> None:
         )
 
 
-def _compile(operation: Operation, component: Mapping[str, Any] | None) -> Compiled:
+def _compile(operation: Operation, component: Mapping[str, Any] | None) -> CompiledOperation:
     parsed = None if component is None else parse_component(component)
     compiled = compile_operation(operation, component=parsed)
     _refuse(find_missing(compiled))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from opstrand.core.compiling.compile import compile_operation
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.bindings import Slot, make_slots
 from opstrand.core.resolving.joins import parse_joins
@@ -73,7 +73,7 @@ def compile_published(body: Mapping[str, Any]) -> dict[str, Any]:
     return place_values(compile_operation(operation, component=component), status)
 
 
-def place_values(compiled: Compiled, frozen: Mapping[str, Any]) -> dict[str, Any]:
+def place_values(compiled: CompiledOperation, frozen: Mapping[str, Any]) -> dict[str, Any]:
     """Return the compiled operation with its params in place.
 
     Values of `frozen`, a run's status, win over written ones.

@@ -5,7 +5,7 @@ Owns that list. `pod_rules` checks what only rendering knows (`plugins`).
 
 from __future__ import annotations
 
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.errors import Problem
 
 #: Kinds of runs that this version starts.
@@ -22,7 +22,7 @@ _SECTIONS = {
 }
 
 
-def find_missing(compiled: Compiled) -> list[Problem]:
+def find_missing(compiled: CompiledOperation) -> list[Problem]:
     """Find what the operation requests and would not get."""
     problems = []
     if compiled.kind not in RUN_KINDS:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.spec.operation import Operation
 
 _NO_COLLECTOR = "no container collects files in this version: they go to the store's volume at once"
@@ -33,7 +33,7 @@ _NO_PIPELINE = (
     "refer to"
 )
 
-Rule = Callable[[Any, Compiled], bool]
+Rule = Callable[[Any, CompiledOperation], bool]
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,17 @@ class Idle:
     applies: Rule = lambda value, compiled: True
 
 
-def _needs_retries(value: Any, compiled: Compiled) -> bool:
+def _needs_retries(value: Any, compiled: CompiledOperation) -> bool:
     return value == "OnFailure" and not (
         isinstance(compiled.termination, Mapping) and compiled.termination.get("maxRetries")
     )
 
 
-def _is_one_program(value: Any, compiled: Compiled) -> bool:
+def _is_one_program(value: Any, compiled: CompiledOperation) -> bool:
     return isinstance(value, str) and " " in value and "{" not in value
 
 
-def _has_no_page(value: Any, compiled: Compiled) -> bool:
+def _has_no_page(value: Any, compiled: CompiledOperation) -> bool:
     probe = compiled.termination.get("probe") if isinstance(compiled.termination, Mapping) else None
     return not (isinstance(probe, Mapping) and (probe.get("http") or probe.get("exec")))
 
@@ -144,7 +144,7 @@ TABLE = (
 )
 
 
-def find_idle(compiled: Compiled, *, is_alone: bool = False) -> Iterator[str]:
+def find_idle(compiled: CompiledOperation, *, is_alone: bool = False) -> Iterator[str]:
     """Yield every key of the operation without effect, as `path: why`.
 
     `is_alone`: its component, and so its kind, is not known here.

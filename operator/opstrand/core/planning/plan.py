@@ -15,7 +15,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from opstrand.core.identity import CONTEXT_ROOT, Identity, render_paths
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.core.planning.conditions import evaluate_approval, evaluate_condition
 from opstrand.core.planning.connections import unknown_connection
 from opstrand.core.planning.containers import clean_container, clean_environment
@@ -126,7 +126,7 @@ def _as_json(value: Any) -> Any:
 
 
 def compile_plan(
-    compiled: Compiled,
+    compiled: CompiledOperation,
     resolved: Resolved,
     identity: Identity,
     connections: Mapping[str, Mapping[str, Any]] | None = None,
@@ -201,7 +201,7 @@ def compile_plan(
     )
 
 
-def _find_slots(compiled: Compiled, resolved: Resolved) -> list[Slot]:
+def _find_slots(compiled: CompiledOperation, resolved: Resolved) -> list[Slot]:
     """Return the slots that have a declaration or a value."""
     return [
         slot
@@ -213,7 +213,7 @@ def _find_slots(compiled: Compiled, resolved: Resolved) -> list[Slot]:
 def _add_connections(
     scope: Scope,
     names: list[str],
-    compiled: Compiled,
+    compiled: CompiledOperation,
     catalog: Mapping[str, Mapping[str, Any]] | None,
 ) -> None:
     """Add what templates read of the connections of the run and of its init steps."""
@@ -255,7 +255,7 @@ def _gather(**makers: Callable[[], Any]) -> dict[str, Any]:
 
 def _fill_scope(
     slots: list[Slot],
-    compiled: Compiled,
+    compiled: CompiledOperation,
     resolved: Resolved,
     identity: Identity,
     evaluate: Evaluate,
@@ -313,7 +313,7 @@ def _to_name(value: Any, path: str) -> str | None:
 class _Run:
     """Renders an operation's sections with one context."""
 
-    compiled: Compiled
+    compiled: CompiledOperation
     context: Mapping[str, Any]
     evaluate: Evaluate
     context_root: str

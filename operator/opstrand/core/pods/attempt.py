@@ -15,7 +15,7 @@ from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.identity import Identity
 from opstrand.core.limits import TOTAL, check_size
 from opstrand.core.normalize import as_stored
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.core.planning import service_globals
 from opstrand.core.planning.connections import EMPTY, Catalog
 from opstrand.core.planning.plan import CATALOG_NOT_GIVEN, NO_CATALOG, Plan, compile_plan
@@ -122,7 +122,7 @@ def render_attempt(
     return Attempt(plan, name, rendered, render_lineage(plan))
 
 
-def _refuse_connections(compiled: Compiled) -> None:
+def _refuse_connections(compiled: CompiledOperation) -> None:
     """Refuse what names a connection when there is no catalog; everything else can run."""
     init = compiled.run.get("init")
     named = [

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.core.resolving.refs import Ask, Ref, check_ref
 from opstrand.core.resolving.upstream_values import example
 from opstrand.core.resolving.validation import Validator, make_validator
@@ -52,7 +52,7 @@ class Slot:
 
 
 def make_slots(
-    compiled: Compiled, asked: Mapping[str, tuple[int, JoinParam, Ask]]
+    compiled: CompiledOperation, asked: Mapping[str, tuple[int, JoinParam, Ask]]
 ) -> tuple[list[Slot], list[Problem]]:
     """Return the slots of an operation, and their problems.
 
@@ -77,7 +77,7 @@ def make_slots(
 
 
 def _make_contexts(
-    compiled: Compiled, asked: Mapping[str, Any], problems: list[Problem]
+    compiled: CompiledOperation, asked: Mapping[str, Any], problems: list[Problem]
 ) -> Iterator[Slot]:
     declared = [io.name for io in (*compiled.inputs, *compiled.outputs)]
     known = frozenset(declared)

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from opstrand.core.limits import JOINS
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.core.resolving.query import parse_count, parse_query, parse_sort, select
 from opstrand.core.resolving.refs import Ask, Upstream, parse_ask
 from opstrand.core.resolving.upstream_values import ABSENT, find_value, place_files
@@ -27,7 +27,7 @@ _KEYS = ("query", "sort", "limit", "offset", "params")
 _NO_REF = "you cannot give a ref here: {why}"
 
 
-def parse_joins(compiled: Compiled) -> dict[str, tuple[int, JoinParam, Ask]]:
+def parse_joins(compiled: CompiledOperation) -> dict[str, tuple[int, JoinParam, Ask]]:
     """Parse every param of every join.
 
     Returns name to (index of the join, param, what is read of each run). Raises SpecError with all

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.params import Param
 from opstrand.text import find_nearest, list_names, quote, suggest
@@ -285,7 +285,7 @@ def iter_refs(params: Mapping[str, Param]) -> Iterator[tuple[str, Ref, Ask]]:
             yield name, ref, ask
 
 
-def collect_refs(compiled: Compiled) -> frozenset[Ref]:
+def collect_refs(compiled: CompiledOperation) -> frozenset[Ref]:
     """Return the runs that an operation takes values from.
 
     Raises SpecError with every ref that is wrong by itself.
@@ -296,7 +296,7 @@ def collect_refs(compiled: Compiled) -> frozenset[Ref]:
     return frozenset(ref for _, ref, _ in iter_refs(compiled.params))
 
 
-def check_refs(compiled: Compiled) -> list[Problem]:
+def check_refs(compiled: CompiledOperation) -> list[Problem]:
     """Find all problems in an operation's refs that need no cluster."""
     problems: list[Problem] = []
     for name, param in compiled.params.items():

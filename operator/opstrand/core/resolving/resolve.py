@@ -17,7 +17,7 @@ from typing import Any
 from opstrand.core.identity import Identity
 from opstrand.core.limits import EDGES, INPUTS, MESSAGE, OUTPUTS, check_size
 from opstrand.core.names import is_run_name
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.core.resolving.bindings import Slot, bind, make_slots
 from opstrand.core.resolving.joins import find_search, parse_joins, read_join, search
 from opstrand.core.resolving.refs import Edge, Ref, Upstream
@@ -56,7 +56,7 @@ class Waiting:
 
 
 def resolve(
-    compiled: Compiled,
+    compiled: CompiledOperation,
     identity: Identity,
     upstreams: Mapping[Ref, Upstream | None],
     *,
@@ -106,7 +106,7 @@ class _Found:
                     problems.extend(error.problems)
 
     def read_refs(
-        self, compiled: Compiled, upstreams: Mapping[Ref, Upstream | None]
+        self, compiled: CompiledOperation, upstreams: Mapping[Ref, Upstream | None]
     ) -> Waiting | None:
         """Read every value of a run that is named.
 
@@ -307,7 +307,7 @@ class _Waits:
         )
 
 
-def _is_lenient(compiled: Compiled, ref: Ref) -> bool:
+def _is_lenient(compiled: CompiledOperation, ref: Ref) -> bool:
     """Return whether the results of a run that did not succeed may be read.
 
     They may for a run named by its uuid, or with a trigger that allows other ends.
@@ -363,7 +363,7 @@ def read_frozen(status: RunStatus) -> Resolved:
 
 
 def restore_value(
-    compiled: Compiled, inputs: Mapping[str, Any], outputs: Mapping[str, Any]
+    compiled: CompiledOperation, inputs: Mapping[str, Any], outputs: Mapping[str, Any]
 ) -> Resolved:
     """Restore the values of a status as they were frozen, without resolving anything again.
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from opstrand.core.compiling.compile import compile_operation
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.errors import SpecError
 from opstrand.spec.polyaxonfile import parse_component, parse_operation
 
@@ -33,7 +33,7 @@ RAY: dict[str, Any] = {
 }
 
 
-def compile_written(written: dict[str, Any], **more: Any) -> Compiled:
+def compile_written(written: dict[str, Any], **more: Any) -> CompiledOperation:
     return compile_operation(parse_operation(written), **more)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support import expansion_vectors as vectors
 from tests.support.builders import ME, operation, values
 
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.core.planning.expansion import expand, protect
 from opstrand.core.planning.plan import compile_plan
 from opstrand.core.pods.dockerfile import render_dockerfile
@@ -158,7 +158,7 @@ def test_a_list_or_mapping_among_the_arguments_is_data(args: Any) -> None:
     assert not any("/root" in expand(one, {"HOME": "/root"}) for one in main["args"])
 
 
-def _containers(compiled: Compiled) -> list[dict[str, Any]]:
+def _containers(compiled: CompiledOperation) -> list[dict[str, Any]]:
     plan = compile_plan(compiled, values(compiled), ME, evaluate=evaluate_traced)
     found: list[dict[str, Any]] = render_pod(
         plan, owner=OWNER, pod_name="eval-0", settings=Settings()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.support.builders import ME, operation, values
 
-from opstrand.core.operation import Compiled
+from opstrand.core.operation import CompiledOperation
 from opstrand.core.planning.plan import compile_plan
 from opstrand.core.pods.pod import render_pod
 from opstrand.core.pods.pod_rules import RUN_VARIABLES, check_plan
@@ -24,7 +24,7 @@ def problems(run: dict[str, Any], params: dict[str, Any] | None = None, **fields
     return str(caught.value).splitlines()
 
 
-def validate_one(compiled: Compiled) -> None:
+def validate_one(compiled: CompiledOperation) -> None:
     check_plan(compile_plan(compiled, values(compiled), ME, None))
 
 
