@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from opstrand.core.packed import pack
 from opstrand.errors import PlatformError
 from opstrand.kube.errors import Conflict, Expired, Forbidden, Invalid, NotFound
-from opstrand.kube.protocol import Page
+from opstrand.kube.protocol import Kube
 from opstrand.kube.resources import NAMESPACES, OPERATIONS, Resource
 from opstrand.runs.authorship import Impersonation, extra_of, groups_of, record, sign, signature_ops
 from opstrand.runs.bodies import run_uuid
@@ -36,7 +36,7 @@ from opstrand.runs.protocols import (
     RunNotFound,
 )
 from opstrand.runs.status_edits import Edit, patch_ops
-from opstrand.types import Body, Manifest
+from opstrand.types import Body, JsonPatch, Manifest
 
 logger = logging.getLogger(__name__)
 
@@ -54,37 +54,9 @@ _LONGEST_PAUSE = 5.0
 #: Seconds: the end of a watch that lived for longer was not caused by its start.
 _LIVED = 2.0
 
-Patch = list[Manifest]
 
-
-class Cluster(Protocol):
+class Cluster(Kube, Protocol):
     """The part of `kube.client.KubeApi` that is needed here."""
-
-    async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest: ...
-
-    async def list(
-        self, resource: Resource, namespace: str | None = None
-    ) -> tuple[list[Manifest], str]: ...
-
-    def pages(self, resource: Resource, namespace: str | None = None) -> AsyncIterator[Page]: ...
-
-    async def create(
-        self, resource: Resource, namespace: str | None, body: Mapping[str, Any]
-    ) -> Manifest: ...
-
-    async def json_patch(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        ops: Patch,
-        *,
-        subresource: str | None = None,
-    ) -> Manifest: ...
-
-    async def delete(
-        self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None
-    ) -> None: ...
 
     def watch(
         self, resource: Resource, namespace: str | None = None, *, since: str = ""
@@ -255,7 +227,7 @@ class ClusterRuns:
         self,
         project: str,
         uuid: str,
-        make: Callable[[Body], Patch],
+        make: Callable[[Body], JsonPatch],
         *,
         subresource: str | None = None,
         cluster: Cluster | None = None,
@@ -349,9 +321,9 @@ def _is_same_version(one: Body, other: Body) -> bool:
     return bool(one["metadata"]["resourceVersion"] == other["metadata"]["resourceVersion"])
 
 
-def _control_ops(control: Control, body: Body) -> Patch:
+def _control_ops(control: Control, body: Body) -> JsonPatch:
     spec = body.get("spec") or {}
-    ops: Patch = []
+    ops: JsonPatch = []
     if control.switches and not isinstance(spec.get("control"), dict):
         ops += [
             {

@@ -10,27 +10,20 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from opstrand.api.auth.callers import Caller, Unauthenticated, Verb
 from opstrand.api.auth.expired_tokens import ExpiredTokens
 from opstrand.api.auth.keys import ClusterKeys, NotSigned, UnknownKey, audiences, read_claims
-from opstrand.kube.resources import SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS, Resource
+from opstrand.kube.resources import SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS
 from opstrand.runs.answers import Memory
+from opstrand.runs.authorship import Reviews
 
 #: Seconds that an accepted token is trusted; an answer about rights is trusted for half of that.
 _BELIEVED = 60.0
 _POD_NAME = "authentication.kubernetes.io/pod-name"
 _POD_UID = "authentication.kubernetes.io/pod-uid"
 _ACCOUNT = "system:serviceaccount:"
-
-
-class Reviews(Protocol):
-    """The part of `kube.client.KubeApi` that is needed here."""
-
-    async def create(
-        self, resource: Resource, namespace: str | None, body: Mapping[str, Any]
-    ) -> dict[str, Any]: ...
 
 
 class ClusterAuth:
