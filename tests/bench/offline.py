@@ -1,7 +1,7 @@
 """Measures what needs no cluster, each in its own process: `python -m tests.bench.offline WHAT`
 prints one JSON object.
 
-The best of several batches counts: other work on the machine can only add to a figure.
+The median of several batches counts.
 """
 
 from __future__ import annotations
