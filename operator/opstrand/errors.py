@@ -39,6 +39,7 @@ REASONS: dict[str, str] = {
     ),
     "InvalidName": "Use lower-case letters, digits and dashes, at most 52 characters.",
     "TooLarge": "Make it smaller, or put the data into artifacts and pass their path.",
+    "TooDeep": "Put the operations of the innermost pipelines into one that is above them.",
     "TooExpensive": (
         "Use smaller values, fewer or simpler templates, or compute it in the program; the message "
         "names the limit."
@@ -158,6 +159,9 @@ REASONS: dict[str, str] = {
         "The Pod was deleted from outside; run it again where it is not tried again by itself."
     ),
     "DeadlineExceeded": "Raise `termination.timeout`, or do less.",
+    "ChildFailed": "Fix the operations that the message names; `opstrand get RUN` shows them all.",
+    "ChildDeleted": "The run was deleted from outside; run the pipeline again to have it.",
+    "PipelineGone": "Its pipeline is gone or has ended; run the pipeline again.",
     "Stopped": "It was stopped on request.",
     "Skipped": "It was skipped on request.",
     "Restored": "It came from a backup without its status; create a new operation to run it again.",

@@ -6,6 +6,7 @@ renderers.
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from opstrand.types import Body, Key, ObjectMeta, OwnerReference, Pod, RunStatus
@@ -36,6 +37,16 @@ ASKED_BY_USER = {
     "approve": f"{GROUP}/approved-by",
 }
 
+#: Labels of a run that a pipeline made: the uuid of that pipeline, the uuid of the outermost one,
+#: and the child's operation (or its index in a matrix) as a slug.
+PIPELINE = f"{GROUP}/pipeline"
+CONTROLLER = f"{GROUP}/controller"
+OP = f"{GROUP}/op"
+#: Annotations of such a run: how many pipelines are above it, and the digest of the spec with which
+#: it was created.
+DEPTH = f"{GROUP}/depth"
+SPEC_DIGEST = f"{GROUP}/spec-digest"
+
 #: Annotation: the uuid of the run that this one was restarted from through the API.
 RESTART_OF = f"{GROUP}/restart-of"
 
@@ -51,6 +62,7 @@ MAX_RUN_NAME = 52
 _RUN_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SLUG = re.compile(r"[^a-z0-9]+")
+_BASE_36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def key_of(body: Body) -> Key:
@@ -117,6 +129,20 @@ def service_name(name: str, uuid: str) -> str:
     return f"{label if label[0].isalpha() else slug(f'run-{label}', 36)}-{uuid[:8]}"
 
 
+def child_name(parent: str, uuid: str, key: str | int) -> str:
+    """Return the name of the run that a pipeline makes for an operation, or for an index.
+
+    It is the same after every restart of the operator, so that no child can be created twice. The
+    hash is made of the exact key: two operations may have the same slug.
+    """
+    number = int.from_bytes(hashlib.sha256(f"{uuid}/{key}".encode()).digest()[:8], "big")
+    digits = ""
+    for _ in range(8):
+        number, digit = divmod(number, 36)
+        digits += _BASE_36[digit]
+    return f"{slug(parent, 22)}-{slug(str(key), 20)}-{digits}"
+
+
 def generate_name(name: str | None) -> str:
     """Return the prefix from which the API server makes a run's name; it adds 5 characters."""
     return slug(name or "run", MAX_RUN_NAME - 6) + "-"
@@ -144,6 +170,18 @@ def owner_reference(body: Body) -> OwnerReference:
         "uid": metadata["uid"],
         "controller": True,
     }
+
+
+def find_controller(body: Body) -> OwnerReference | None:
+    """Return the owner reference of the Operation that made this object, if one did."""
+    for reference in body.get("metadata", {}).get("ownerReferences") or ():
+        is_run = reference.get("kind") == "Operation" and str(
+            reference.get("apiVersion", "")
+        ).startswith(f"{GROUP}/")
+        if is_run and reference.get("controller") is True:
+            found: OwnerReference = reference
+            return found
+    return None
 
 
 def owner_name(manifest: Body) -> str | None:

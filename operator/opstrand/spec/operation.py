@@ -1,7 +1,7 @@
 """An operation: what a user asks to run. Also the `spec` of the Operation custom resource.
 
-Owns what only an operation has: the component it runs, and `control`, the only key that is not of
-the published format.
+Owns what only an operation has: the component it runs, and the keys that are not of the published
+format: `control`, and `inherited`, which a pipeline writes.
 """
 
 from __future__ import annotations
@@ -10,9 +10,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict
 
+from opstrand.spec.cache import Cache
 from opstrand.spec.common import Common
 from opstrand.spec.component import Component
-from opstrand.spec.section import Section
+from opstrand.spec.environment import Environment
+from opstrand.spec.kubernetes.parts import VolumePart
+from opstrand.spec.plugins import Plugins
+from opstrand.spec.section import OR_TEMPLATE, Section, Text, Texts
+from opstrand.spec.termination import Termination
 
 
 class Control(Section):
@@ -40,6 +45,32 @@ class Control(Section):
     )
 
 
+class Inherited(Section):
+    """What a pipeline hands down to its operations: each of them has its own values over it."""
+
+    cache: Annotated[Cache, OR_TEMPLATE] | None = Field(
+        None, description="The pipeline's `cache`.", examples=[{"disable": True}]
+    )
+    termination: Annotated[Termination, OR_TEMPLATE] | None = Field(
+        None, description="The pipeline's `termination`.", examples=[{"maxRetries": 1}]
+    )
+    plugins: Annotated[Plugins, OR_TEMPLATE] | None = Field(
+        None, description="The pipeline's `plugins`.", examples=[{"collectLogs": False}]
+    )
+    queue: Text | None = Field(None, description="The pipeline's `queue`.", examples=["default"])
+    environment: Annotated[Environment, OR_TEMPLATE] | None = Field(
+        None, description="`run.environment` of the pipeline.", examples=[{"labels": {"a": "b"}}]
+    )
+    connections: Texts | None = Field(
+        None, description="`run.connections` of the pipeline.", examples=[["data"]]
+    )
+    volumes: Annotated[list[VolumePart], OR_TEMPLATE] | None = Field(
+        None,
+        description="`run.volumes` of the pipeline.",
+        examples=[[{"name": "tmp", "emptyDir": {}}]],
+    )
+
+
 class Operation(Common):
     """One run: a component, its params, and how to run it."""
 
@@ -53,4 +84,9 @@ class Operation(Common):
     )
     control: Control | None = Field(
         None, description="Orders to a run that exists.", examples=[{"stop": True}]
+    )
+    inherited: Inherited | None = Field(
+        None,
+        description="What the run's pipeline hands down; the run's own values win over it.",
+        examples=[{"termination": {"maxRetries": 1}}],
     )

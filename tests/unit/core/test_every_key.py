@@ -39,6 +39,7 @@ INSTEAD: dict[str, Any] = {
     "cache": {"disable": False},
     "cache.disable": False,
     "namespace": "other",
+    "inherited": {"termination": {"timeout": 9}},
     "run.replicas": 2,
     "run.environment.restartPolicy": "ExitCode",
     "run.init[0].file.kind": "script",
@@ -188,6 +189,7 @@ ELSEWHERE = {
 #: Sections whose keys are not tried here, and why.
 APART = {
     "Component": "an operation has the same keys",
+    "Inherited": "keys that an operation has too: tests/unit/core/pipelines/test_children.py",
     "Join": "values of other runs: tests/unit/core/resolving/test_resolve.py",
     "JoinParam": "values of other runs: tests/unit/core/resolving/test_resolve.py",
     "Validation": "checks of a value: tests/unit/conformance/test_types.py",

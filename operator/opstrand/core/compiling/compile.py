@@ -1,8 +1,9 @@
 """Compile a component and an operation into one compiled operation.
 
 Owns the order in which parts are merged: the component, the operation's own fields, its `run`, the
-root shortcuts, its `runPatch`; before all that, presets are merged over the operation alone. Must
-not resolve a ref or render a template.
+root shortcuts, its `runPatch`; before all that, presets are merged over the operation alone, and
+after it, what a pipeline hands down is merged under the result. Must not resolve a ref or render a
+template.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _APART = {
     "isPreset",
     "patchStrategy",
     "control",
+    "inherited",
 }
 _APART |= {
     "run",
@@ -73,6 +75,8 @@ def compile_written(
 ) -> CompiledOperation:
     """Do the same for an operation that was parsed as part of another file, a pipeline."""
     merged = _compose(written, hub, ())
+    if isinstance(written.get("inherited"), Mapping):
+        merged = _inherit(merged, written["inherited"])
     _validate(merged)
     compiled = _collect(merged)
     if compiled.kind == "dag":
@@ -166,6 +170,16 @@ def _compose(
     if run is not None:
         merged["run"] = run
     return merged
+
+
+def _inherit(merged: dict[str, Any], inherited: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge what a pipeline hands down under the operation's own values, which win."""
+    of_operation = {key: value for key, value in inherited.items() if key not in _APART}
+    after = merge_over(Operation, merged, of_operation, "pre_merge")
+    if merged.get("run") is not None:
+        of_run = {key: value for key, value in inherited.items() if key in _APART}
+        after["run"] = apply_shortcuts(merged["run"], of_run, "pre_merge")
+    return after
 
 
 def _validate_reference(written: Mapping[str, Any], path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from opstrand.core.compiling.check import check_values, expected_types
 from opstrand.core.limits import MESSAGE, PIPELINE_VALUES, count_values
 from opstrand.core.operation import CompiledOperation, Node
+from opstrand.core.pipelines.children import hand_down
 from opstrand.core.pipelines.graph import find_cycles, topological_stages
 from opstrand.core.resolving.refs import Ask, Ref, check_ref
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
@@ -52,7 +53,7 @@ def read_pipeline(pipeline: CompiledOperation, compile_node: CompileNode) -> Pip
     too_large = _check_size(written, components)
     if too_large:
         return Pipeline({}, problems=(*problems, *too_large))
-    nodes = _nodes(written, components, compile_node, problems)
+    nodes = _nodes(written, components, _inheriting(pipeline, compile_node), problems)
     nodes = {
         name: replace(node, upstreams=_upstreams(node, nodes, problems))
         for name, node in nodes.items()
@@ -69,6 +70,14 @@ def read_pipeline(pipeline: CompiledOperation, compile_node: CompileNode) -> Pip
             problems += [replace(problem, path=f"{node.path}.{problem.path}") for problem in found]
     stages = topological_stages({name: node.upstreams for name, node in nodes.items()})
     return Pipeline(nodes, tuple(map(tuple, stages)), tuple(problems))
+
+
+def _inheriting(pipeline: CompiledOperation, compile_node: CompileNode) -> CompileNode:
+    """Return the compiler of operations that inherit what this pipeline hands down."""
+    inherited = hand_down(pipeline.merged)
+    if not inherited:
+        return compile_node
+    return lambda written, component: compile_node({**written, "inherited": inherited}, component)
 
 
 def _components(run: Mapping[str, Any], problems: list[Problem]) -> dict[str, Mapping[str, Any]]:

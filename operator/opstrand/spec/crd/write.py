@@ -51,7 +51,7 @@ _OBJECTS: tuple[str, ...] = (
     "template",
     "component",
 )
-_OBJECTS += ("termination", "params", "runPatch", "env", "resources")
+_OBJECTS += ("termination", "params", "runPatch", "env", "resources", "inherited")
 _LISTS_OF_OBJECTS = ("hooks", "events", "joins", "inputs", "outputs", "init", "sidecars", "volumes")
 _LISTS_OF_TEXT = ("dependencies", "connections")
 #: These are text or a list, for which there is no type. The rule on the whole spec covers them.
