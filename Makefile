@@ -103,8 +103,8 @@ demo-cluster: cluster install-cluster ## start a cluster, install opstrand, run 
 	@KUBECONFIG=$${KUBECONFIG:-$(CLUSTER_STATE)/kubeconfig} $(BIN)/opstrand run -f tests/samples/echo.yaml -P message="test 1" -l
 
 .PHONY: bench
-bench: install published ## our operator beside the bare write loop, in one run
-	@$(BIN)/python -m tests.bench
+bench: install published ## our operator beside bare loops and plain Jobs; BENCH="--part throughput" is only that part
+	@$(BIN)/python -m tests.bench $(BENCH)
 
 COVERAGE := .work/coverage-$(shell cat tests/coverage/requirements.txt 2>/dev/null | cksum | cut -d' ' -f1)
 $(COVERAGE):

@@ -27,13 +27,18 @@ class Budget:
 
 
 BUDGETS = (
-    Budget("runs/s, of the bare loop's", "throughput_ratio", 0.75, at_most=False, digits=2),
+    Budget("runs/s, of the bare loop's", "rate_ratio", 0.75, at_most=False, digits=2),
+    Budget("runs/s, of plain Jobs'", "rate_of_jobs", 1, at_most=False, digits=2),
+    Budget("wall, of the smallest loop's", "wall_of_smallest", 1.7, digits=2),
+    Budget("API server CPU, of the smallest loop's", "server_of_smallest", 1.8, digits=2),
+    Budget("etcd traffic per run", "etcd_kib", 20, "KiB"),
     Budget("operator CPU per run", "cpu_ms", 12, "ms"),
     Budget("create to Pod at 5 runs/s, p50", "pod_p50", 25, "ms"),
+    Budget("create to Pod, of the smallest loop's", "pod_of_smallest", 1.4, digits=2),
     Budget("Pod done to final, p50", "final_p50", 25, "ms"),
     Budget("A to B hop, one chain at a time, p50", "hop_p50", 40, "ms"),
     Budget("A to B hop, 30 chains at once, of the bare loop's", "crowd_ratio", 1.5, digits=2),
-    Budget("start to first Pod, 5,000 finished runs present", "restart_5000", 5, "s"),
+    Budget("start to first Pod, 5,000 finished runs present", "restart_5000", 2.5, "s"),
     Budget("RSS with 1,000 live runs", "live_rss", 130, "MiB"),
     Budget("import opstrand.client, CPU", "client_import_ms", 50, "ms"),
     Budget("import opstrand.client, resident", "client_import_mib", 25, "MiB"),

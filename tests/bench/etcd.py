@@ -15,6 +15,7 @@ import aiohttp
 
 OPERATIONS = "/registry/opstrand.dev/operations/"
 PODS = "/registry/pods/"
+JOBS = "/registry/jobs/"
 #: Operations in one transaction, etcd's own limit.
 _BATCH = 100
 
@@ -42,6 +43,13 @@ class Etcd:
         found = await self._ask("range", {"key": _text(key.encode())})
         return base64.b64decode(found["kvs"][0]["value"])
 
+    async def sizes(self, prefix: str) -> list[int]:
+        """Return the length of each value below this prefix."""
+        found = await self._ask(
+            "range", {"key": _text(prefix.encode()), "rangeEnd": _text(_end_of(prefix).encode())}
+        )
+        return [len(base64.b64decode(one["value"])) for one in found["kvs"]]
+
     async def put_all(self, values: dict[str, bytes]) -> None:
         items = [
             {"requestPut": {"key": _text(key.encode()), "value": _text(value)}}
@@ -51,11 +59,11 @@ class Etcd:
             await self._ask("txn", {"success": items[start : start + _BATCH]})
 
     async def sweep(self) -> None:
-        """Delete every Operation and Pod, and give the API server a moment to notice."""
-        for prefix in (OPERATIONS, PODS):
-            end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        """Delete every Operation, Job and Pod, and give the API server a moment to notice."""
+        for prefix in (OPERATIONS, JOBS, PODS):
             await self._ask(
-                "deleterange", {"key": _text(prefix.encode()), "rangeEnd": _text(end.encode())}
+                "deleterange",
+                {"key": _text(prefix.encode()), "rangeEnd": _text(_end_of(prefix).encode())},
             )
         await asyncio.sleep(0.5)
 
@@ -64,6 +72,11 @@ class Etcd:
             answer.raise_for_status()
             found: dict[str, Any] = await answer.json(content_type=None)
             return found
+
+
+def _end_of(prefix: str) -> str:
+    """Return the first key after all those with this prefix."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
 def _text(value: bytes) -> str:

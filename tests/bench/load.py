@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from opstrand.kube.resources import PODS as POD
-from tests.bench.etcd import OPERATIONS, PODS, copy_run
+from tests.bench.etcd import JOBS, OPERATIONS, PODS, copy_run
 from tests.bench.figures import median, percentile
 from tests.bench.process import Subject
 from tests.bench.stage import ECHO, NAMESPACE, Stage
@@ -58,6 +58,7 @@ class Throughput:
     server_cpu_ms: float
     peak_rss: float
     etcd_bytes: float
+    stored: dict[str, float]
     requests: dict[str, float] = field(default_factory=dict)
 
 
@@ -69,6 +70,7 @@ def make_names(prefix: str, count: int) -> list[str]:
 async def acting(stage: Stage, subject: Subject) -> AsyncIterator[None]:
     """Run the subject on an empty stage, after a few runs that warm it up."""
     await stage.etcd.sweep()
+    stage.creates_jobs = subject.asks_for_jobs
     await asyncio.to_thread(subject.start)
     try:
         await stage.run_to_end(make_names("warm", 5))
@@ -99,8 +101,23 @@ async def measure_throughput(stage: Stage, subject: Subject, sizes: Sizes) -> Th
         rate = count / trail.seconds_for(wanted)
         peak = subject.rss(peak=True)
         return Throughput(
-            rate, 1000 * spent / count, 1000 * serving / count, peak, taken / count, requests
+            rate,
+            1000 * spent / count,
+            1000 * serving / count,
+            peak,
+            taken / count,
+            await _measure_stored(stage),
+            requests,
         )
+
+
+async def _measure_stored(stage: Stage) -> dict[str, float]:
+    """Return the bytes that etcd holds of one ended run, with what tracks who owns each field."""
+    asked = (("stored_run", JOBS if stage.creates_jobs else OPERATIONS), ("stored_pod", PODS))
+    return {
+        figure: median([float(size) for size in await stage.etcd.sizes(f"{prefix}{NAMESPACE}/")])
+        for figure, prefix in asked
+    }
 
 
 async def measure_latency(stage: Stage, subject: Subject, sizes: Sizes) -> dict[str, float]:

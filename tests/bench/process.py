@@ -14,13 +14,14 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 _TICKS = os.sysconf("SC_CLK_TCK")
-_STARTED = b'"message": "started"'
 
 
 @dataclass
 class Subject:
-    """One of the compared programs. `command` are the arguments of Python; the program prints
-    "started".
+    """One of the compared programs.
+
+    `command` are the arguments of Python, or of another `program`. Its log has `started` once it
+    works. `asks_for_jobs`: runs are created as Jobs for it, not as Operations.
     """
 
     name: str
@@ -29,6 +30,9 @@ class Subject:
     kubeconfig: Path
     log: Path
     environment: dict[str, str] = field(default_factory=dict)
+    program: str = sys.executable
+    started: bytes = b'"message": "started"'
+    asks_for_jobs: bool = False
     process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, wait: bool = True) -> None:
@@ -41,14 +45,14 @@ class Subject:
         self.log.unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *self.command],
+                [self.program, *self.command],
                 env=env,
                 stdout=log,
                 stderr=log,
                 cwd=self.log.parent,
             )
         deadline = time.monotonic() + 60
-        while wait and _STARTED not in self.log.read_bytes():
+        while wait and self.started not in self.log.read_bytes():
             self.check_alive()
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{self.name} did not start:\n{self.log.read_text()[-3000:]}")

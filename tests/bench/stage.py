@@ -29,10 +29,21 @@ from tests.bench.etcd import Etcd
 from tests.bench.process import CHECKOUT, Subject, cpu_seconds
 from tests.bench.trail import Trail
 from tests.cluster.control_plane import METADATA_POLICY, ControlPlane
+from tests.cluster.programs import program
 from tests.support.kubelet_stand_in import KubeletStandIn, ended, mark, running
 
 NAMESPACE = "bench"
 LOOP, KOPF, SMALLEST, OURS = "asyncio loop", "kopf on.event", "loop, smallest", "opstrand"
+PLAIN_JOBS = "plain Jobs"
+#: The controller of Jobs alone, without its limits.
+_JOB_CONTROLLER = (
+    "--controllers=job-controller",
+    "--leader-elect=false",
+    "--secure-port=0",
+    "--kube-api-qps=2000",
+    "--kube-api-burst=4000",
+    "--concurrent-job-syncs=32",
+)
 PATIENCE = 180.0
 #: Seconds without an event after which a watch is opened again.
 SILENCE = 90.0
@@ -42,6 +53,7 @@ _CLUSTER_ROLES = Resource(
 _BINDINGS = Resource(
     "rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False
 )
+JOBS = Resource("batch", "v1", "jobs", "Job")
 _ROLE = "opstrand-operator"
 ECHO: Manifest = yaml.safe_load((CHECKOUT / "tests/samples/echo.yaml").read_text())
 # Named here because no controller runs that would make the default account, and no admission that
@@ -60,8 +72,29 @@ def operation(name: str, spec: Mapping[str, Any] | None = None) -> Manifest:
     }
 
 
+def job(name: str) -> Manifest:
+    """Return a Job of the smallest Pod. The stand-in for the kubelet finds the Pod by its label."""
+    key, _, value = names.MANAGED_SELECTOR.partition("=")
+    container = {"name": "main", "image": "busybox", "command": ["true"]}
+    template = {
+        "metadata": {"labels": {key: value}},
+        "spec": {"restartPolicy": "Never", "containers": [container]},
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name},
+        "spec": {"template": template},
+    }
+
+
 class Stage:
-    """One open bench. `phases`: run -> the phase that the watch reported."""
+    """One open bench. `phases`: run -> the phase that the watch reported.
+
+    `creates_jobs`: runs are created as Jobs.
+    """
+
+    creates_jobs = False
 
     def __init__(self, plane: ControlPlane, kube: KubeApi, etcd: Etcd) -> None:
         self.plane, self.kube, self.etcd = plane, kube, etcd
@@ -85,7 +118,26 @@ class Stage:
             KOPF: ["-m", "tests.bench.write_loop", "kopf", str(writes)],
             SMALLEST: ["-m", "tests.bench.write_loop", "asyncio"],
         }
-        return [self._subject(name, command) for name, command in commands.items()]
+        ours = [self._subject(name, command) for name, command in commands.items()]
+        return [*ours, self._job_controller()]
+
+    def _job_controller(self) -> Subject:
+        """Return Kubernetes' own controller of Jobs.
+
+        It may do everything: each of its controllers would need an account of its own.
+        """
+        user = "bench-jobs"
+        kubeconfig = self.plane.user(user, ["system:masters"])
+        return Subject(
+            PLAIN_JOBS,
+            user,
+            [f"--kubeconfig={kubeconfig}", *_JOB_CONTROLLER],
+            kubeconfig,
+            self.plane.folder / f"{user}.log",
+            program=str(program("kube-controller-manager")),
+            started=b"Caches are synced",
+            asks_for_jobs=True,
+        )
 
     def _subject(self, name: str, command: list[str]) -> Subject:
         user = "bench-" + re.sub("[^a-z]+", "-", name)
@@ -98,7 +150,10 @@ class Stage:
 
     async def create(self, name: str, spec: Mapping[str, Any] | None = None) -> None:
         async with self._slots:
-            await self.kube.create(OPERATIONS, NAMESPACE, operation(name, spec))
+            if self.creates_jobs:
+                await self.kube.create(JOBS, NAMESPACE, job(name))
+            else:
+                await self.kube.create(OPERATIONS, NAMESPACE, operation(name, spec))
 
     async def create_all(
         self, wanted: Iterable[str], spec: Mapping[str, Any] | None = None
@@ -133,8 +188,8 @@ class Stage:
 
     # -- watching runs
 
-    async def watch(self) -> None:
-        async for kind, body in follow(self.kube, OPERATIONS):
+    async def watch(self, resource: Resource) -> None:
+        async for kind, body in follow(self.kube, resource):
             self._see(kind, body)
 
     def _see(self, kind: str, body: Manifest) -> None:
@@ -144,7 +199,7 @@ class Stage:
             self.bodies.pop(name, None)
         else:
             self.bodies[name] = body
-            self.phases[name] = (body.get("status") or {}).get("phase", "Created")
+            self.phases[name] = _phase_of(body)
         self._wake(name)
 
     def release(self, prefix: str) -> None:
@@ -186,6 +241,17 @@ class Stage:
         return Trail.read(self.plane.audit_log, start, subject.user)
 
 
+def _phase_of(body: Manifest) -> str:
+    """Return the phase of an Operation; of a Job, the phase in which an Operation would be."""
+    status = body.get("status") or {}
+    if body.get("kind") != "Job":
+        return str(status.get("phase", "Created"))
+    held = {one["type"] for one in status.get("conditions") or () if one["status"] == "True"}
+    if held & {"Complete", "Failed"}:
+        return "Succeeded" if "Complete" in held else "Failed"
+    return "Running" if status.get("active") else "Created"
+
+
 async def follow(
     kube: KubeApi, resource: Resource, labels: str = ""
 ) -> AsyncIterator[tuple[str, Manifest]]:
@@ -222,7 +288,7 @@ class PatientKubelet(KubeletStandIn):
         started = pod["metadata"]["creationTimestamp"]
         with suppress(NotFound):
             await self._mark(pod, running(started))
-            await self._may_end(names.owner_name(pod) or "")
+            await self._may_end(pod["metadata"]["ownerReferences"][0]["name"])
             await self._mark(pod, ended(0, started))
 
     async def _mark(self, pod: Manifest, status: dict[str, Any]) -> None:
@@ -249,8 +315,9 @@ async def open_stage() -> AsyncIterator[Stage]:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         stage = Stage(plane, KubeApi(session), Etcd(plane.etcd_url, http))
         await _prepare(stage)
-        watching = asyncio.create_task(stage.watch())
-        stack.callback(watching.cancel)
+        for resource in (OPERATIONS, JOBS):
+            watching = asyncio.create_task(stage.watch(resource))
+            stack.callback(watching.cancel)
         await stack.enter_async_context(PatientKubelet(stage.kube, stage.may_end))
         yield stage
 

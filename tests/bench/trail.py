@@ -15,6 +15,9 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
+_RUNS = ("operations", "jobs")
+_STATUS_WRITES = (("patch", "operations/status"), ("update", "jobs/status"))
+
 
 @dataclass(frozen=True)
 class Request:
@@ -30,9 +33,9 @@ class Request:
 
 
 class Trail:
-    """The requests of one stretch of the log.
+    """The requests of one stretch of the log. A run is an Operation or a Job.
 
-    Every subject names its Pods `RUN-<8 hex digits>-<attempt>`.
+    Every subject names its Pods `RUN-<8 hex digits>-<attempt>`. Of Jobs' Pods the log has no name.
     """
 
     def __init__(self, requests: Iterable[Request], user: str) -> None:
@@ -59,7 +62,7 @@ class Trail:
         return {
             one.name: one
             for one in self._all
-            if (one.verb, one.resource, one.code) == ("create", "operations", 201)
+            if one.verb == "create" and one.resource in _RUNS and one.code == 201
         }
 
     @cached_property
@@ -85,11 +88,7 @@ class Trail:
     def written(self) -> dict[str, Request]:
         """Return run -> the subject's last status write."""
         mine = (one for one in self._all if one.user == self._user)
-        return {
-            one.name: one
-            for one in mine
-            if (one.verb, one.resource) == ("patch", "operations/status")
-        }
+        return {one.name: one for one in mine if (one.verb, one.resource) in _STATUS_WRITES}
 
     def seconds_for(self, names: Iterable[str]) -> float:
         """Return the seconds from the creation of the first of these runs to the final status of
