@@ -1,6 +1,6 @@
 """`matrix`: one operation, many runs with different params.
 
-Owns the keys and the forms in which a space of values can be written. `core.pipelines.matrix` knows
+Owns the keys and the forms in which a space of values can be written. `core.pipelines.spaces` knows
 which values a space contains.
 """
 

@@ -1,7 +1,7 @@
 """The space of values that a matrix gives to one param, in its written forms.
 
 Owns the kinds, their numbers (`start`, `stop`, `step`, ...) and their validation.
-`core.pipelines.matrix` knows which values a space contains.
+`core.pipelines.spaces` knows which values a space contains.
 """
 
 from __future__ import annotations

@@ -11,13 +11,8 @@ from itertools import islice
 from typing import Any
 
 from opstrand.core.operation import CompiledOperation
-from opstrand.core.pipelines.matrix import (
-    check_size,
-    check_spaces,
-    given_names,
-    iter_values,
-    matrix_names,
-)
+from opstrand.core.pipelines.matrix import given_names, matrix_names
+from opstrand.core.pipelines.matrix_rules import check_size, check_spaces, iter_values
 from opstrand.core.resolving.bindings import Slot, bind, make_slots
 from opstrand.core.resolving.joins import check_matrix, parse_joins
 from opstrand.core.resolving.refs import Ask, check_refs

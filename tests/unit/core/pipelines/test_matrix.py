@@ -9,14 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opstrand.core.pipelines.matrix import (
-    MAX_RUNS,
-    Generator,
-    check_size,
-    check_spaces,
-    expand,
-    iter_values,
-)
+from opstrand.core.pipelines.drawing import Generator
+from opstrand.core.pipelines.matrix import expand
+from opstrand.core.pipelines.matrix_rules import check_size, check_spaces, iter_values
+from opstrand.core.pipelines.spaces import MAX_RUNS
 from opstrand.errors import SpecError
 from opstrand.spec.io import IO
 
@@ -104,10 +100,31 @@ def test_a_matrix_without_an_end_is_refused_before_it_is_built() -> None:
 
 
 @pytest.mark.parametrize("kind", ["bayes", "hyperband", "tpe", "iterative"])
-def test_what_needs_a_tuner_says_so(kind: str) -> None:
-    with pytest.raises(SpecError, match="needs a tuner") as caught:
+def test_what_looks_at_results_cannot_be_expanded(kind: str) -> None:
+    with pytest.raises(SpecError, match="not all known beforehand") as caught:
         expand({"kind": kind, "params": {}})
     assert caught.value.reason == "NotSupported"
+
+
+@pytest.mark.parametrize(
+    ("matrix", "runs"),
+    [
+        (random(10_001, x=("uniform", [0, 1])), "10,001"),
+        (random(10_001, x=("choice", [1, 2])), ""),
+        ({"kind": "mapping", "values": [{"x": 1}] * 10_001}, "10,001"),
+        ({"kind": "mapping", "values": [{"x": 1}] * 10_000}, ""),
+        (
+            {"kind": "grid", "params": {"x": {"kind": "linspace", "value": [0, 1, 10_001]}}},
+            "10,001",
+        ),
+    ],
+)
+def test_more_runs_than_the_limit_are_refused(matrix: dict[str, Any], runs: str) -> None:
+    found = [(one.reason, one.message.partition(" ")[0], one.path) for one in check_size(matrix)]
+    assert found == ([("TooLarge", runs, "matrix")] if runs else [])
+    if runs:
+        with pytest.raises(SpecError, match="more than 10,000 runs"):
+            expand(matrix)
 
 
 def test_a_template_must_be_rendered_first() -> None:
