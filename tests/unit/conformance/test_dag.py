@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,16 @@ from tests.unit.conformance.vectors import is_refusal_only, load, select, wanted
 
 from opstrand.core.compiling.compile import compile_operation, compile_written
 from opstrand.core.compiling.dag import Pipeline, read_pipeline
-from opstrand.core.pipelines.triggers import evaluate_trigger
+from opstrand.core.pipelines.letters import (
+    CACHED,
+    PUBLISHED,
+    STARTED,
+    SUCCEEDED,
+    Child,
+    Children,
+)
+from opstrand.core.pipelines.progress import Graph, Op, Step, progress, read_graph
+from opstrand.core.pipelines.triggers import DEFAULT_TRIGGER, evaluate_trigger
 from opstrand.errors import SpecError
 from opstrand.spec.polyaxonfile import parse_operation
 
@@ -36,12 +46,51 @@ def test_dag(vector: dict[str, Any]) -> None:
         assert all(problem.path for problem in pipeline.problems)
         return
     assert any(result.get("accepted") for result in results)
+    graph = read_graph(pipeline.nodes)
+    wanting_failures = {op.name for op in graph.ops if op.trigger.endswith("_failed")}
+    assert run_to_the_end(graph) == set(pipeline.nodes) - wanting_failures
     for result in (vector["expect"], *results):
         if "stages" in result:
             assert [list(stage) for stage in pipeline.stages] == result["stages"]
             assert {
                 name: sorted(node.upstreams) for name, node in pipeline.nodes.items()
             } == result["upstream"]
+
+
+def run_to_the_end(graph: Graph) -> set[str]:
+    """Return the operations that run if each of them succeeds, each after its upstreams."""
+    children, ran = Children("." * len(graph.ops)), set[str]()
+    while True:
+        step = progress(graph, children, {})
+        if not step.start:
+            assert step.is_over
+            return ran
+        for at in step.start:
+            assert {graph.ops[one].name for one in graph.ops[at].upstreams} <= ran
+        ran |= {graph.ops[at].name for at in step.start}
+        children = step.children.with_letters(dict.fromkeys(step.start, SUCCEEDED))
+
+
+@pytest.mark.parametrize("vector", select("dag", "trigger-"))
+def test_a_pipeline_heeds_the_trigger(vector: dict[str, Any]) -> None:
+    """c depends on a and b, which end in this order or, in the other pipeline, in the other one."""
+    letters = {published: letter for letter, published in PUBLISHED.items() if letter != CACHED}
+    first, second = letters[vector["first"]], letters[vector["second"]]
+    for a, b in ((0, 1), (1, 0)):
+        c = Op("c", (0, 1), trigger=vector["trigger"] or DEFAULT_TRIGGER)
+        c = replace(c, skips=vector["skipOnUpstreamSkip"])
+        graph = Graph((Op("a"), Op("b"), c), (0, 1, 2))
+        one = progress(graph, Children("..."), {a: Child(first, "1"), b: Child(STARTED)})
+        assert read_verdict(one) == vector["expect"][0]
+        ends = {a: Child(first, "1"), b: Child(second, "2")}
+        # The second end is seen with the first one, or after it; also if the letters were lost.
+        for children in (one.children, Children("...")):
+            assert read_verdict(progress(graph, children, ends)) == vector["expect"][1]
+
+
+def read_verdict(step: Step) -> str:
+    names = {"k": "skipped", "u": "upstream_failed", ".": "wait"}
+    return "start" if step.start == (2,) else names[step.children.states[2]]
 
 
 @pytest.mark.parametrize("vector", select("dag", "trigger-"))

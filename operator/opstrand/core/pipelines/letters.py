@@ -114,13 +114,23 @@ def read_children(status: Mapping[str, Any], total: int) -> Children:
     )
 
 
-def read_letter(body: Body) -> str:
-    """Return the letter of a child that exists."""
+@dataclass(frozen=True)
+class Child:
+    """A child that exists, as far as its parent decides on it."""
+
+    letter: str
+    #: When it ended; empty until then.
+    finished_at: str = ""
+    is_running: bool = False
+
+
+def read_child(body: Body) -> Child:
+    """Read a child from its body."""
     status = read_status(body)
     phase = parse_phase(status)
-    if phase is Phase.SUCCEEDED and status.get("reason") == "CacheHit":
-        return CACHED
-    return _OF_PHASE.get(phase, STARTED)
+    is_reused = phase is Phase.SUCCEEDED and status.get("reason") == "CacheHit"
+    letter = CACHED if is_reused else _OF_PHASE.get(phase, STARTED)
+    return Child(letter, str(status.get("finishedAt") or ""), phase is Phase.RUNNING)
 
 
 def read_failure(op: str, body: Body) -> dict[str, str]:

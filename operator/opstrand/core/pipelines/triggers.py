@@ -2,7 +2,7 @@
 
 Owns the meaning of `trigger` and `skipOnUpstreamSkip`. A skipped upstream counts as a success (the
 documents); `one_*` starts early and never gives up before all upstreams are done; only `failed`
-counts as failed. Not called yet: this version validates pipelines, but does not run them.
+counts as failed.
 """
 
 from __future__ import annotations

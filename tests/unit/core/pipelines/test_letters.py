@@ -8,7 +8,7 @@ import pytest
 from tests.support.builders import body
 
 from opstrand.core.phase import Phase
-from opstrand.core.pipelines.letters import Children, read_children, read_failure, read_letter
+from opstrand.core.pipelines.letters import Child, Children, read_child, read_children, read_failure
 
 LETTERS = {
     "Created": "w",
@@ -29,15 +29,21 @@ LETTERS = {
 
 @pytest.mark.parametrize("phase", Phase)
 def test_every_phase_has_its_letter(phase: Phase) -> None:
-    assert read_letter(body(status={"phase": phase.value})) == LETTERS[phase.value]
+    assert read_child(body(status={"phase": phase.value})).letter == LETTERS[phase.value]
 
 
 def test_a_child_without_a_status_waits() -> None:
-    assert read_letter(body()) == "w"
+    assert read_child(body()) == Child("w")
+
+
+def test_the_end_of_a_child_and_that_it_runs_are_read() -> None:
+    end = {"phase": "Succeeded", "finishedAt": "2026-01-01T00:00:00.000000Z"}
+    assert read_child(body(status=end)).finished_at == end["finishedAt"]
+    assert read_child(body(status={"phase": "Running"})) == Child("r", is_running=True)
 
 
 def test_a_result_that_was_reused_has_a_letter_of_its_own() -> None:
-    assert read_letter(body(status={"phase": "Succeeded", "reason": "CacheHit"})) == "c"
+    assert read_child(body(status={"phase": "Succeeded", "reason": "CacheHit"})).letter == "c"
 
 
 def test_what_is_stored_is_read_again() -> None:
