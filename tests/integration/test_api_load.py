@@ -152,14 +152,29 @@ class Api:
             with suppress(ConnectionError):
                 await writer.wait_closed()
 
-    async def until_closed(self, data: bytes, seconds: float) -> bytes:
-        """Send this on a connection, then nothing; return what comes back before the process closes
-        it.
+    async def until_closed(self, data: bytes, seconds: float, drops: bytes = b"") -> bytes:
+        """Send this on a connection, then the drops one by one; return what comes back before the
+        process closes it.
         """
-        async with self.connection(data) as (reader, _), asyncio.timeout(seconds):
+        async with self.connection(data) as (reader, writer), asyncio.timeout(seconds):
+            answer = asyncio.create_task(read_all(reader))
             with suppress(ConnectionError):
-                return await reader.read()
-            return b""
+                for drop in drops:
+                    if answer.done():
+                        break
+                    writer.write(bytes([drop]))
+                    await writer.drain()
+                    await asyncio.wait({answer}, timeout=0.2)
+            return await answer
+
+
+async def read_all(reader: asyncio.StreamReader) -> bytes:
+    """Return what arrives until the connection is closed or reset."""
+    read = b""
+    with suppress(ConnectionError):
+        while some := await reader.read(1 << 16):
+            read += some
+    return read
 
 
 @pytest.fixture(scope="module")
@@ -361,8 +376,10 @@ async def test_unfinished_bodies_are_answered_and_closed_in_time(
             f"{token}\r\nContent-Type: application/json\r\n{framing}"
         )
         waiting = [
-            asyncio.create_task(api.until_closed(head.encode(), BODY_SECONDS + 13))
-            for _ in range(most)
+            asyncio.create_task(
+                api.until_closed(head.encode(), BODY_SECONDS + 13, b" " * (n % 2) * 1000)
+            )
+            for n in range(most)
         ]
         await asyncio.sleep(0.3)
         assert (

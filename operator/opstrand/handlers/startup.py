@@ -50,6 +50,9 @@ _LOGIN_PAUSE = 1.0
 #: SIGTERM.
 _KOPF_END = 1.0
 _HEALTH_END = 0.2
+#: Seconds between two requests to the health server, and for the whole head of one, however its
+#: bytes come.
+_HEALTH_IDLE = 15.0
 #: Seconds between two checks of the files that settings are read from.
 _SETTINGS_AGAIN = 20.0
 #: New objects between two garbage collections; one reconcile makes a few thousand.
@@ -259,7 +262,13 @@ async def _serve_health(sync: Sync, port: int) -> web.AppRunner | None:
 
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", healthz)])
-    runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=_HEALTH_END)
+    runner = web.AppRunner(
+        app,
+        handle_signals=False,
+        access_log=None,
+        shutdown_timeout=_HEALTH_END,
+        keepalive_timeout=_HEALTH_IDLE,
+    )
     await runner.setup()
     await web.TCPSite(runner, "0.0.0.0", port).start()
     return runner

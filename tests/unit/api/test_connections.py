@@ -7,7 +7,7 @@ import gc
 import ssl
 import tracemalloc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -93,6 +93,49 @@ async def test_where_all_are_at_work_a_further_one_is_refused() -> None:
         release.set()
         assert [await answer(streams) for streams in at_work] == [b"HTTP/1.1 200 OK"] * 3
         assert await answer(await send(port, QUICK)) == b"HTTP/1.1 200 OK"  # they are idle now
+
+
+POST = b"POST /quick HTTP/1.1\r\nHost: x\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+IN_DROPS = {
+    "the first head": (b"", b"GET /quick HTTP/1.1\r\nX-Drops: " + b"." * 400),
+    "the second head": (QUICK, b"GET /quick HTTP/1.1\r\nX-Drops: " + b"." * 400),
+    "the end of a head that came with the first": (
+        QUICK + b"GET /quick HTTP/1.1\r\nX-",
+        b"." * 400,
+    ),
+    "empty lines": (QUICK, b"\r\n" * 200),
+    "a body": (POST + b"Content-Length: 5000\r\n\r\n", b"." * 400),
+    "a chunk": (CHUNKED + b"1388\r\n", b"." * 400),
+    "the extension of a chunk": (CHUNKED + b"1;x=", b"." * 400),
+    "the trailer of a body": (CHUNKED + b"0\r\nX-Drops: ", b"." * 400),
+}
+
+
+@pytest.mark.parametrize("by_tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize(("first", "drops"), IN_DROPS.values(), ids=IN_DROPS)
+async def test_the_time_of_a_whole_head_and_body_is_bounded_however_often_a_byte_comes(
+    first: bytes, drops: bytes, by_tls: bool, tls: ssl.SSLContext, tmp_path: Path
+) -> None:
+    """Without a bound of the whole, the last of the drops is sent after 20 seconds."""
+    limits = ConnectionLimits(head_seconds=0.5, lingering_seconds=0.5)
+    async with serving(limits, asyncio.Event(), tls if by_tls else None) as port:
+        reader, writer = (
+            await send_by_tls(port, first, tmp_path / "ca") if by_tls else await send(port, first)
+        )
+        closed = asyncio.create_task(reader.read())
+        sent = 0
+        with suppress(ConnectionError):
+            while sent < len(drops) and not closed.done():
+                writer.write(drops[sent : sent + 1])
+                await writer.drain()
+                await asyncio.wait({closed}, timeout=0.05)
+                sent += 1
+        assert sent < len(drops)
+        await asyncio.wait({closed}, timeout=60)
+        assert closed.done()
+        closed.exception()
+        writer.close()
 
 
 @pytest.fixture
