@@ -51,6 +51,20 @@ def test_run_and_render_say_what_check_says(
         assert notes(cli(*command, "-f", "f.yaml", *given).stderr) == checked
 
 
+def test_a_file_that_names_the_context_root_is_noted_for_a_local_run_alone(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPSTRAND_LOCAL", str(tmp_path / "records"))
+    script = "init: [{file: {filename: a.sh, content: 'ls /plx-context/artifacts'}}], container"
+    (tmp_path / "f.yaml").write_text(JOB.replace("container", script))
+    for command in (("check",), ("run", "--local")):
+        (note,) = notes(cli(*command, "-f", "f.yaml").stderr)
+        assert "run.init[0].file.content: /plx-context is not there" in note
+        assert "{{ globals.context_path }}" in note
+    for command in (("render",), ("run",)):
+        assert notes(cli(*command, "-f", "f.yaml").stderr) == []
+
+
 def test_a_limit_on_lost_pods_is_noted_where_no_pod_can_be_lost(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from opstrand.core.compiling.unsupported import find_missing
 from opstrand.core.compiling.without_effect import find_idle, find_idle_orders
 from opstrand.core.operation import CompiledOperation
 from opstrand.core.planning.connections import Catalog
+from opstrand.core.planning.context_root import find_literal_files
 from opstrand.core.templates.template import Evaluate
 from opstrand.core.validate import validate_compiled
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
@@ -65,12 +66,18 @@ def _doubt(given: Iterable[str], compiled: CompiledOperation) -> Iterator[str]:
 
 
 def validate_submission(
-    submission: Submission, *, evaluate: Evaluate, complete: bool, catalog: Catalog | None = None
+    submission: Submission,
+    *,
+    evaluate: Evaluate,
+    complete: bool,
+    catalog: Catalog | None = None,
+    for_cluster: bool = False,
 ) -> Verdict:
     """Return the verdict on an operation.
 
     `complete`: it is about to run, so every required value must be there. `catalog`: the
-    connections that it may name (None: not known).
+    connections that it may name (None: not known). `for_cluster`: it is not for `--local`, so what
+    only a laptop lacks is no note.
     """
     try:
         operation = parse_operation(submission.spec, is_object=True)
@@ -103,6 +110,8 @@ def validate_submission(
         compiled, evaluate=evaluate, complete=complete, is_run=is_run, catalog=catalog
     )
     notes += [*find_idle_orders(operation), *_doubt(submission.given, compiled)]
+    if not for_cluster:
+        notes += find_literal_files(compiled.run)
     return Verdict(_place(submission, problems), (*spellings, *notes))
 
 

@@ -88,7 +88,11 @@ def render(
     with Sandbox() as sandbox:
         complete = stage not in ("operation", "compiled")
         verdict = validate_submission(
-            submission, evaluate=sandbox.for_one_run(), complete=complete, catalog=catalog
+            submission,
+            evaluate=sandbox.for_one_run(),
+            complete=complete,
+            catalog=catalog,
+            for_cluster=True,
         )
         verdict.require()
         for note in verdict.notes:

@@ -166,7 +166,11 @@ def _make_operation(
         say("note: --platform-retries does nothing with --local: no cluster can lose the process")
     with Sandbox() as sandbox:
         verdict = validate_submission(
-            submission, evaluate=sandbox.for_one_run(), complete=True, catalog=catalog
+            submission,
+            evaluate=sandbox.for_one_run(),
+            complete=True,
+            catalog=catalog,
+            for_cluster=not is_local,
         )
     verdict.require()
     for note in verdict.notes:

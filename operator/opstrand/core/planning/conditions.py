@@ -81,6 +81,12 @@ def _validate(value: Any, text: str, *, strict: bool = False) -> bool:
     except Mismatch:
         pass
     message = f"{shorten(repr(text), 100)} gives {shorten(repr(value), 60)}, expected true or false"
+    if not text.strip():
+        # The published platform does not start such a run either.
+        message = (
+            "found an empty text, expected an expression that gives true or false; without the key "
+            "the run always starts"
+        )
     raise SpecError("ConditionInvalid", message, "conditions")
 
 

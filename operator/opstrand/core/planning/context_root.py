@@ -2,8 +2,8 @@
 
 Owns what that means for texts: the platform's values are rendered with the run's own root, and
 where the author of the polyaxonfile wrote the documented root in a container's command, arguments
-and variables, it means that folder. What a template printed, and the content of a file, is data.
-Must not know where the folder is.
+and variables, it means that folder. What a template printed, and the content of a file, is data; a
+note says which files name the documented root. Must not know where the folder is.
 """
 
 from __future__ import annotations
@@ -58,6 +58,22 @@ def _iter_located(text: str, root: str) -> Iterator[Piece]:
             is_root = index % 2 == 1
             yield Piece(root if is_root else text[left:right], is_root or piece.printed)
         start = end
+
+
+def find_literal_files(run: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a note for each file of `init` that names the documented root: its content is data, and
+    a local run has the root elsewhere.
+    """
+    init = run.get("init")
+    for index, step in enumerate(init if isinstance(init, list) else ()):
+        file = step.get("file") if isinstance(step, Mapping) else None
+        content = file.get("content") if isinstance(file, Mapping) else None
+        if isinstance(content, str) and _CONTEXT.search(content):
+            yield (
+                f"run.init[{index}].file.content: {CONTEXT_ROOT} is not there in a run with "
+                "--local, and a file is written as it is: use {{ globals.context_path }}, "
+                "{{ globals.artifacts_path }} or the variable POLYAXON_CONTEXT_ROOT"
+            )
 
 
 def symbolic(value: Any, root: str) -> Any:
