@@ -139,11 +139,15 @@ def _spend_all(
 
 @dataclass(frozen=True)
 class Metric:
-    """The output that says how good a run is."""
+    """The output that says how good a run is.
+
+    `is_needed`: the search decides by it, so that a run without it counts as failed.
+    """
 
     name: str
     minimize: bool
-    path: str
+    path: str = ""
+    is_needed: bool = False
 
 
 def read_metric(matrix: Mapping[str, Any]) -> Metric:
@@ -153,9 +157,8 @@ def read_metric(matrix: Mapping[str, Any]) -> Metric:
     """
     own = matrix.get("metric")
     if isinstance(own, Mapping):
-        return Metric(
-            str(own.get("name") or ""), own.get("optimization") == "minimize", "matrix.metric.name"
-        )
+        name, minimize = str(own.get("name") or ""), own.get("optimization") == "minimize"
+        return Metric(name, minimize, "matrix.metric.name", is_needed=True)
     policy = find_metric_policy(matrix.get("earlyStopping"))
     if policy is None:
         return Metric("", False, "")
