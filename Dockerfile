@@ -1,8 +1,7 @@
 # One image for the operator, the API and the init container of runs. BASE is any image with Python
-# 3.11 or newer, venv and pip. The owner of a tag can move it. For a repeatable build name a digest,
-# which `docker buildx imagetools inspect python:3.13-slim` shows:
-#   docker build --build-arg BASE=python:3.13-slim@sha256:DIGEST .
-ARG BASE=python:3.13-slim
+# 3.11 or newer, venv and pip. It is pinned, because the owner of a tag can move it; the digest of
+# today is what `docker buildx imagetools inspect python:3.13-slim` shows.
+ARG BASE=python:3.13-slim@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
 FROM ${BASE} AS dependencies
 COPY requirements.txt /src/
 # The locked packages have their own stage: they change rarely, and are most of the image.

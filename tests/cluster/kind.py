@@ -28,20 +28,29 @@ from tests.cluster.trust import trust_files
 NAME = "opstrand"
 NODE = f"{NAME}-control-plane"
 REGISTRY = "opstrand-registry"
-REGISTRY_IMAGE = "registry:2"
 MIRRORS = "/etc/containerd/certs.d"
+# Every image of the hub is pinned, because the owner of a tag can move it. The digests are those of
+# the lists for all architectures, as `docker buildx imagetools inspect NAME` shows.
+REGISTRY_IMAGE = (  # 2.8.3
+    "registry:2@sha256:a3d8aaa63ed8681a604f1dea0aa03f100d5895b6a58ace528858a7b332415373"
+)
 # The node image of the pinned kind for the minor version that programs.py builds; kind's default is
 # another one.
 NODE_IMAGE = (
     "kindest/node:v1.36.4@sha256:099e049362a1526b2db71494e1947aae99bd16290d7c895f2b7ea312e3cbfaed"
 )
-# This variable names another node image, for a machine that cannot pull the one above.
+# This variable names another node image, for a machine that cannot pull the one above. Such a
+# machine has images of its own behind the other tags too: their digests are then left out.
 NODE_IMAGE_VARIABLE = "OPSTRAND_KIND_IMAGE"
-# The hub's Python images for the Debian releases whose Python a bare machine installs.
+# The hub's images with the Python of the Debian releases that a bare machine installs: 3.9.25,
+# 3.11.16, 3.13.15.
 PYTHON_IMAGES = {
-    "bullseye": "python:3.9-slim",
-    "bookworm": "python:3.11-slim",
-    "trixie": "python:3.13-slim",
+    "bullseye": "python:3.9-slim"
+    "@sha256:2d97f6910b16bd338d3060f261f53f144965f755599aab1acda1e13cf1731b1b",
+    "bookworm": "python:3.11-slim"
+    "@sha256:9c900dea9e8fb7e16277c179b555cc72d29a352dbc33cff48ad5a0412fd5bfc7",
+    "trixie": "python:3.13-slim"
+    "@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285",
 }
 CONFIGURATION = {
     "kind": "Cluster",
@@ -60,6 +69,11 @@ def kind() -> Path:
     return program("kind")
 
 
+def of_hub(image: str) -> str:
+    """Return the name under which this machine pulls an image of the hub."""
+    return image.partition("@")[0] if os.environ.get(NODE_IMAGE_VARIABLE) else image
+
+
 def docker_answers() -> bool:
     return bool(shutil.which("docker")) and run(["docker", "info"], check=False).returncode == 0
 
@@ -70,7 +84,7 @@ class Docker:
     def base_key(self, suite: str) -> str:
         return content_key(
             [
-                PYTHON_IMAGES[suite],
+                of_hub(PYTHON_IMAGES[suite]),
                 *(f"{path} {content!r}" for path, content in trust_files().items()),
             ]
         )
@@ -79,8 +93,9 @@ class Docker:
         """Extend the hub's image with what this machine needs to reach its package indexes, because
         `docker build` mounts nothing.
         """
-        run(["docker", "pull", PYTHON_IMAGES[suite]])
-        lines = [f"FROM {PYTHON_IMAGES[suite]}"]
+        image = of_hub(PYTHON_IMAGES[suite])
+        run(["docker", "pull", image])
+        lines = [f"FROM {image}"]
         with tempfile.TemporaryDirectory(prefix="opstrand-trust-") as folder:
             for number, (inside, content) in enumerate(trust_files().items()):
                 (Path(folder) / str(number)).write_bytes(content)
@@ -267,7 +282,7 @@ def start_registry() -> None:
             "--env",
             "REGISTRY_STORAGE_DELETE_ENABLED=true",
         ]
-        run(["docker", "run", "--detach", "--name", REGISTRY, *options, REGISTRY_IMAGE])
+        run(["docker", "run", "--detach", "--name", REGISTRY, *options, of_hub(REGISTRY_IMAGE)])
     wait_until(
         lambda: is_answering(f"{URL}/v2/"), f"the image registry on port {PORT} was not ready"
     )

@@ -1,13 +1,22 @@
-"""What the kind path decides without a Docker: which Kubernetes a node has, and whether its pulls
-use the proxy.
+"""What the kind path decides without a Docker: which Kubernetes a node has, whether its pulls
+use the proxy, and which images it pulls.
 """
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
-from tests.cluster.kind import NODE_IMAGE, REGISTRY, past_the_proxy
+from tests.cluster.kind import (
+    NODE_IMAGE,
+    NODE_IMAGE_VARIABLE,
+    PYTHON_IMAGES,
+    REGISTRY,
+    REGISTRY_IMAGE,
+    of_hub,
+    past_the_proxy,
+)
 from tests.cluster.programs import KUBERNETES
 
 
@@ -32,3 +41,21 @@ def test_a_proxy_never_stands_between_the_node_and_its_registry(
     found = past_the_proxy({"HTTP_PROXY": "http://192.0.2.99:1", **given})
     assert found["HTTP_PROXY"] == "http://192.0.2.99:1"
     assert found["NO_PROXY"] == found["no_proxy"] == direct
+
+
+def test_every_image_of_the_hub_is_pinned_by_a_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(NODE_IMAGE_VARIABLE, raising=False)
+    images = [NODE_IMAGE, REGISTRY_IMAGE, *PYTHON_IMAGES.values()]
+    for image in images:
+        assert re.fullmatch(r"[a-z/]+:[\w.-]+@sha256:[0-9a-f]{64}", image), image
+        assert of_hub(image) == image
+    dockerfile = Path(__file__).parents[3] / "Dockerfile"
+    assert f"ARG BASE={PYTHON_IMAGES['trixie']}\n" in dockerfile.read_text()
+
+
+def test_a_machine_with_images_of_its_own_has_them_behind_the_tags(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(NODE_IMAGE_VARIABLE, "localhost/node:1")
+    assert of_hub(REGISTRY_IMAGE) == "registry:2"
+    assert of_hub(PYTHON_IMAGES["bookworm"]) == "python:3.11-slim"

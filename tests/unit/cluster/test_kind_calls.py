@@ -18,6 +18,7 @@ from tests.cluster.console import Failure
 from tests.cluster.kind import (
     NODE,
     NODE_IMAGE,
+    PYTHON_IMAGES,
     REGISTRY,
     Docker,
     KindCluster,
@@ -176,7 +177,7 @@ def test_a_base_image_has_what_the_machine_needs_to_reach_its_indexes(
     [built] = machine.calls("docker build")
     assert built["files"] == {
         "0": "[global]\n",
-        "Dockerfile": "FROM python:3.11-slim\nCOPY 0 /etc/pip.conf\n",
+        "Dockerfile": f"FROM {PYTHON_IMAGES['bookworm']}\nCOPY 0 /etc/pip.conf\n",
     }
 
 
