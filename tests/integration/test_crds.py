@@ -170,6 +170,25 @@ async def test_an_edit_beside_an_allowed_one_is_seen(kube: KubeApi) -> None:
     assert "params cannot change" in await change(kube, name, *both)
 
 
+@pytest.mark.parametrize("phase", [None, "Waiting"])
+async def test_an_edit_beside_one_of_the_status_is_seen(kube: KubeApi, phase: str | None) -> None:
+    """A longer history excuses a write from the comparison, so it must be one of the status."""
+    name = await make(kube, {"hubRef": "nobody", "params": {"lr": 1}})
+    entry = {"status": "created", "reason": "Created", "at": "2026-01-01T00:00:00Z"}
+    if phase is not None:
+        status = {"phase": phase, "history": [entry]}
+        first = [{"op": "add", "path": "/status", "value": status}]
+        await kube.json_patch(OPERATIONS, "default", name, first, subresource="status")
+    both = [
+        {"op": "add", "path": "/status", "value": {"phase": "Waiting", "history": [entry] * 3}},
+        {"op": "replace", "path": "/spec/params/lr", "value": 2},
+    ]
+    assert "params cannot change" in await change(kube, name, *both)
+    stored = await kube.json_patch(OPERATIONS, "default", name, both, subresource="status")
+    assert len(stored["status"]["history"]) == 3
+    assert stored["spec"]["params"] == {"lr": 1}
+
+
 @pytest.mark.parametrize("key", EDITABLE)
 async def test_what_steers_a_run_can_be_added_changed_and_removed(kube: KubeApi, key: str) -> None:
     name = await make(kube, {"hubRef": "nobody"})
