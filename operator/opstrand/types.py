@@ -228,6 +228,26 @@ class Termination(TypedDict, total=False):
     podFailurePolicy: Mapping[str, Any] | None
 
 
+class ChildFailure(TypedDict, total=False):
+    """An entry of `status.children.failures`."""
+
+    op: str
+    reason: str
+    message: str
+
+
+class ChildrenFacts(TypedDict, total=False):
+    """`status.children`: a letter for each child of a pipeline, and counts."""
+
+    total: int
+    concurrency: int
+    states: str
+    succeeded: int
+    failed: int
+    running: int
+    failures: Sequence[ChildFailure]
+
+
 class HistoryStep(TypedDict, total=False):
     """An entry of `status.history`; `status` is the published client's name for the phase."""
 
@@ -283,6 +303,8 @@ class RunStatus(TypedDict, total=False):
     podDigest: str
     pod: RecordedPod
     service: ServiceFacts
+    children: ChildrenFacts
+    inherited: Mapping[str, Any]
     retries: Retries
     termination: Termination
     inputs: Mapping[str, Any]

@@ -76,6 +76,7 @@ def read_identity(body: Body, settings: Settings) -> Identity:
         created_at=metadata.get("creationTimestamp"),
         cloning_kind="restart" if original else None,
         original_uuid=original,
+        is_independent=names.find_controller(body) is None,
         context_root=_find_root(metadata, settings),
     )
 

@@ -42,10 +42,11 @@ ASKED_BY_USER = {
 PIPELINE = f"{GROUP}/pipeline"
 CONTROLLER = f"{GROUP}/controller"
 OP = f"{GROUP}/op"
-#: Annotations of such a run: how many pipelines are above it, and the digest of the spec with which
-#: it was created.
+#: Annotations of such a run: how many pipelines are above it, the digest of the spec with which it
+#: was created, and the statuses of the operations that it refers to and that have no run.
 DEPTH = f"{GROUP}/depth"
 SPEC_DIGEST = f"{GROUP}/spec-digest"
+WITHOUT_RUN = f"{GROUP}/without-run"
 
 #: Annotation: the uuid of the run that this one was restarted from through the API.
 RESTART_OF = f"{GROUP}/restart-of"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from opstrand.core import names
@@ -33,6 +33,7 @@ STATUS = (
         "attempt",
     ),
     *("pod", "retries", "termination", "service", "history", "conditions"),
+    *("children", "inherited"),
 )
 _LIMITS = ("maxRetries", "timeout", "ttl")
 _METADATA = (
@@ -44,8 +45,15 @@ _METADATA = (
     "creationTimestamp",
     "deletionTimestamp",
     "generateName",
+    "ownerReferences",
 )
-_LABELS = ("velero.io/restore-name", names.MANAGED_BY, names.UUID_LABEL, names.CREATED_BY)
+_LABELS = (
+    "velero.io/restore-name",
+    *(names.MANAGED_BY, names.UUID_LABEL, names.CREATED_BY),
+    *(names.PIPELINE, names.CONTROLLER, names.OP),
+)
+#: What a pipeline notes on its children.
+_ANNOTATIONS = (names.DEPTH, names.SPEC_DIGEST, names.WITHOUT_RUN)
 #: The most characters of a text that stays in a head.
 _SHORT = 256
 
@@ -70,9 +78,8 @@ def pack(body: Mapping[str, Any]) -> dict[str, Any]:
     spec, status, metadata = body.get("spec") or {}, body.get("status"), body["metadata"]
     head = Head({key: body[key] for key in ("apiVersion", "kind") if key in body})
     head["metadata"] = {key: metadata[key] for key in _METADATA if key in metadata}
-    head["metadata"]["labels"] = {
-        key: metadata["labels"][key] for key in _LABELS if key in (metadata.get("labels") or {})
-    }
+    head["metadata"]["labels"] = _keep(metadata.get("labels"), _LABELS)
+    head["metadata"]["annotations"] = _keep(metadata.get("annotations"), _ANNOTATIONS)
     head["spec"] = _head_of_spec(spec)
     if isinstance(status, Mapping):
         head["status"] = {
@@ -80,6 +87,10 @@ def pack(body: Mapping[str, Any]) -> dict[str, Any]:
         }
     head.packed = zlib.compress(text.encode(), 1)
     return head
+
+
+def _keep(found: Mapping[str, str] | None, keys: Iterable[str]) -> dict[str, str]:
+    return {key: found[key] for key in keys if key in found} if found else {}
 
 
 def _head_of_spec(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -67,6 +67,14 @@ def parse_phase(status: object) -> Phase:
         return Phase.CREATED
 
 
+_OF_PUBLISHED = {phase.published: phase for phase in FINAL}
+
+
+def final_phase(published: str) -> Phase | None:
+    """Return the final phase that the published client knows by this name."""
+    return _OF_PUBLISHED.get(published)
+
+
 #: What `Starting` may be stuck on: the operator's reason -> the published status.
 _STUCK = {
     "Unschedulable": "unschedulable",
@@ -92,6 +100,7 @@ def published_status(status: object) -> str:
 def is_frozen(status: RunStatus) -> bool:
     """Return whether everything that the run will ever need is written.
 
-    The name of the Pod or service is written together with the rest.
+    The name of the Pod or service, or the children, are written together with the rest.
     """
-    return bool((status.get("pod") or {}).get("name")) or "service" in status
+    has_pod = bool((status.get("pod") or {}).get("name"))
+    return has_pod or "service" in status or "children" in status

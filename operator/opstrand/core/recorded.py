@@ -176,6 +176,16 @@ def _is_probe(value: Any) -> bool:
     return http is None or (isinstance(http, Mapping) and _is_port(http.get("port")))
 
 
+def _is_children(value: Any) -> bool:
+    """Check the counts and letters of a pipeline's children; `pipelines.letters` reads them."""
+    return (
+        isinstance(value, Mapping)
+        and isinstance(value.get("states"), str)
+        and isinstance(value.get("failures") or [], list)
+        and all(_is_count(value.get(key, 0)) for key in ("total", "concurrency"))
+    )
+
+
 def _is_port(value: Any) -> bool:
     return _is_count(value) and 0 < value < 65536
 
@@ -232,7 +242,8 @@ _KEYS: dict[str, Any] = {
     ),
     **dict.fromkeys(("startedAt", "finishedAt"), _is_moment),
     **dict.fromkeys(
-        ("inputs", "reportedInputs", "outputs", "frozenOutputs", "meta", "component"), _is_values
+        ("inputs", "reportedInputs", "outputs", "frozenOutputs", "meta", "component", "inherited"),
+        _is_values,
     ),
     **dict.fromkeys(("attempt", "observedGeneration", "platformRetries"), _is_count),
     "duration": _is_number,
@@ -240,6 +251,7 @@ _KEYS: dict[str, Any] = {
     "tags": _is_texts,
     "pod": _POD,
     "service": _is_service,
+    "children": _is_children,
     "retries": dict.fromkeys(("failures", "disruptions"), _is_count),
     "termination": _TERMINATION,
     "artifacts": [_ARTIFACT, {"name"}],

@@ -15,7 +15,8 @@ from opstrand.spec.section import Section, written_keys
 KEYS: dict[str, list[str]] = load("keys")["sections"]
 #: The differences, each with the reason.
 OURS = {
-    ("Operation", "control"): "orders to a run that exists: the one key that is ours",
+    ("Operation", "control"): "orders to a run that exists",
+    ("Operation", "inherited"): "what a pipeline hands down to its runs",
     ("Plugins", "client"): "puts the client on PYTHONPATH, for images without the package",
 }
 NOT_TAKEN = {

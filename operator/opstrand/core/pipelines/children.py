@@ -76,13 +76,21 @@ def render_child(
     key: str | int,
     spec: Mapping[str, Any],
     inherited: Mapping[str, Any] | None = None,
+    without_run: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Return the manifest of one child. Raises SpecError TooDeep below too many pipelines."""
+    """Return the manifest of one child.
+
+    `without_run`: the published statuses of the operations that it refers to and that ended without
+    a run. Raises SpecError TooDeep below too many pipelines.
+    """
     metadata = parent["metadata"]
     uuid, depth = names.run_uuid(str(metadata["uid"])), read_depth(parent) + 1
     if depth > MAX_DEPTH:
         message = f"a pipeline may be at most {MAX_DEPTH} levels deep, found {depth} above '{key}'"
         raise SpecError("TooDeep", message, "run.operations")
+    annotations = {names.DEPTH: str(depth)}
+    if without_run:
+        annotations[names.WITHOUT_RUN] = json.dumps(dict(without_run), sort_keys=True)
     stored = as_stored({**spec, "inherited": inherited} if inherited else dict(spec))
     return {
         "apiVersion": names.API_VERSION,
@@ -95,7 +103,7 @@ def render_child(
                 names.CONTROLLER: find_outermost(parent),
                 names.OP: names.slug(str(key), 63),
             },
-            "annotations": {names.DEPTH: str(depth), names.SPEC_DIGEST: spec_digest(stored)},
+            "annotations": {**annotations, names.SPEC_DIGEST: spec_digest(stored)},
             "ownerReferences": [names.owner_reference(parent)],
         },
         "spec": stored,

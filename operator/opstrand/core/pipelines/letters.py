@@ -51,6 +51,8 @@ class Children:
 
     states: str
     failures: tuple[Mapping[str, str], ...] = ()
+    #: How many may be alive at once; None: as many as the operator's settings allow.
+    concurrency: int | None = None
 
     @property
     def is_done(self) -> bool:
@@ -84,6 +86,7 @@ class Children:
         """Return what the status stores."""
         return {
             "total": len(self.states),
+            **({} if self.concurrency is None else {"concurrency": self.concurrency}),
             "states": self.states,
             "succeeded": self.count(SUCCEEDED, CACHED),
             "failed": self.count(FAILED),
@@ -101,8 +104,10 @@ def read_children(status: Mapping[str, Any], total: int) -> Children:
     stored = status.get("children")
     stored = stored if isinstance(stored, Mapping) else {}
     states = stored.get("states")
+    limit = stored.get("concurrency")
+    concurrency = limit if isinstance(limit, int) and limit > 0 else None
     if not isinstance(states, str) or len(states) != total or not _ALL.issuperset(states):
-        return Children(ABSENT * total)
+        return Children(ABSENT * total, concurrency=concurrency)
     failures = stored.get("failures")
     return Children(
         states,
@@ -111,6 +116,7 @@ def read_children(status: Mapping[str, Any], total: int) -> Children:
             for one in (failures if isinstance(failures, list) else ())[:_MOST_FAILURES]
             if isinstance(one, Mapping)
         ),
+        concurrency,
     )
 
 

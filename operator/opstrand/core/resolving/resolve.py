@@ -182,6 +182,8 @@ class _Found:
             ) from None
 
     def _link(self, upstream: Upstream, kind: str, slot: Slot) -> None:
+        if not upstream.uuid:
+            return  # an operation of the pipeline that has no run
         _, values = self.edges.setdefault((upstream.uuid, kind), (upstream, {}))
         values[slot.name] = str(slot.ask)
 

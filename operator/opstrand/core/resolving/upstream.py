@@ -15,6 +15,7 @@ from opstrand.core.phase import Phase, is_frozen, parse_phase, published_status
 from opstrand.core.recorded import parse_moment, read_status
 from opstrand.core.resolving.refs import Edge, Upstream
 from opstrand.core.resolving.run_values import read_inputs, read_outputs, read_plugins
+from opstrand.core.resolving.upstream_values import WITHOUT_RUN_GLOBALS
 from opstrand.settings import Settings
 from opstrand.types import RunStatus, ServiceFacts
 
@@ -59,6 +60,8 @@ def read_upstream(
     }
     if "service" in status:
         shared |= _address(status["service"])
+    if not identity.uuid:
+        shared = {name: shared[name] for name in WITHOUT_RUN_GLOBALS}
     return Upstream(
         uuid=identity.uuid,
         name=identity.name,

@@ -17,6 +17,9 @@ from opstrand.text import suggest
 
 #: Globals of a run that are final only at its end.
 _FINAL_GLOBALS = frozenset({"status", "condition", "started_at", "finished_at", "duration"})
+_OF_NO_RUN = ("globals.name", "globals.status")
+#: What there is of an operation of a pipeline that ended without a run.
+WITHOUT_RUN_GLOBALS = ("name", "status")
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ def read(
     without success (for an operation with its own trigger, or for `runs.`, which names a past run
     on purpose). Raises SpecError MissingValue, UpstreamFailed, UpstreamSkipped or UpstreamDeleted.
     """
+    if not upstream.uuid and str(ask) not in _OF_NO_RUN:
+        _refuse(ask, upstream, f"has no '{ask}', since it never ran", path)
     if _is_address(ask) and upstream.frozen and ask.name not in upstream.globals:
         _refuse(ask, upstream, f"is no service, and has no '{ask}'", path)
     if not _is_there(ref, ask, upstream):

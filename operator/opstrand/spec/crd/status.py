@@ -22,6 +22,7 @@ PHASES = [
 ]
 PHASES += ["Succeeded", "Failed", "Stopped", "Skipped", "UpstreamFailed"]
 _TEXT: Schema = {"type": "string"}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
 
 
@@ -88,6 +89,20 @@ def status_schema() -> Schema:
                 baseUrl=_TEXT,
                 pods=_list(_object(name=_TEXT, uid=_TEXT), 100),
             ),
+            "children": {
+                "description": "A letter for each run of a pipeline, and counts.",
+                **_object(
+                    total=_COUNT,
+                    concurrency=_COUNT,
+                    # One letter each: . not created, w waits, r started, s f x k u ended, c reused.
+                    states={**_TEXT, "maxLength": 20_000},
+                    succeeded=_COUNT,
+                    failed=_COUNT,
+                    running=_COUNT,
+                    failures=_list(_object(op=_TEXT, reason=_TEXT, message=_TEXT), 10),
+                ),
+            },
+            "inherited": _values("What the runs of a pipeline inherit, final before they start."),
             "inputs": _values(
                 "The values that the run got, final before it starts. Every attempt is rendered "
                 "from them."
