@@ -80,6 +80,10 @@ def operation_crd() -> Schema:
     spec = _spec_schema(Operation)
     spec["properties"]["control"] = _control_schema()
     ruled = [key for key in spec["properties"] if key not in (*EDITABLE, *_EITHER)]
+    for key in ruled:
+        if spec["properties"][key].get("type") == "object":
+            # It never changes, so the server need not track who owns which key in it.
+            spec["properties"][key]["x-kubernetes-map-type"] = "atomic"
     spec["x-kubernetes-validations"] = _one_of_rules()
     root = _root_schema("One run of a component.", {"spec": spec, "status": status_schema()})
     root["x-kubernetes-validations"].append(_immutable(ruled))
@@ -193,17 +197,22 @@ def _is_same(key: str) -> str:
     return f"has({one}) == has({other}) && (!has({one}) || ({one} == {other} && {other} == {one}))"
 
 
+def _at_creation(rule: str) -> Schema:
+    """A rule about what cannot change later: at every later write it would only cost time."""
+    return {"rule": f"oldSelf.hasValue() || ({rule})", "optionalOldSelf": True}
+
+
 def _one_of_rules() -> list[Schema]:
     given = " + ".join(f"(has(self.{key}) ? 1 : 0)" for key in (*_REFERENCES, "component"))
     return [
         {
-            "rule": f"{given} <= 1",
+            **_at_creation(f"{given} <= 1"),
             "message": (
                 "at most one of component, hubRef, pathRef, urlRef and dagRef says what runs"
             ),
         },
         {
-            "rule": "!has(self.kind) || self.kind == 'operation'",
+            **_at_creation("!has(self.kind) || self.kind == 'operation'"),
             "message": (
                 "this is a component; write it under `component:`, or apply it as kind Component"
             ),
@@ -220,7 +229,7 @@ def _one_of_rules() -> list[Schema]:
 
 def _root_schema(description: str, properties: Mapping[str, Schema]) -> Schema:
     name_rule = {
-        "rule": (
+        **_at_creation(
             f"size(self.metadata.name) <= {MAX_NAME} && "
             "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')"
         ),
