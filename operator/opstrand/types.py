@@ -1,8 +1,9 @@
 """Type names for data that every package uses: Kubernetes objects as plain data.
 
-Owns no behaviour. Must import nothing of ours. Each TypedDict lists the keys that the package
-reads, with the API's own names. Every key may be absent (Kubernetes omits what is empty), and in
-data that a person or another program wrote also null: read it with `.get(key) or ...`.
+Owns no behaviour but how to read an object's key. Must import nothing of ours. Each TypedDict lists
+the keys that the package reads, with the API's own names. Every key may be absent (Kubernetes omits
+what is empty), and in data that a person or another program wrote also null: read it with
+`.get(key) or ...`.
 """
 
 from __future__ import annotations
@@ -45,6 +46,12 @@ class ObjectMeta(TypedDict, total=False):
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     ownerReferences: Sequence[OwnerReference]
+
+
+def key_of(body: Body) -> Key:
+    """Return the key (namespace, name) of an object in the cluster."""
+    metadata: ObjectMeta = body["metadata"]
+    return metadata["namespace"], metadata["name"]
 
 
 class EnvVar(TypedDict, total=False):

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.leaps import in_leaps
 
-from opstrand.cli.cluster.follow import LogCursor, follow_run
+from opstrand.cli.cluster.follow import PATIENCE, LogCursor, follow_run
 from opstrand.cli.cluster.lookup import choose_attempt
 from opstrand.cli.errors import CliError
-from opstrand.kube.errors import NotFound
+from opstrand.kube.errors import ApiError, Invalid, NotFound, Unreachable
 from opstrand.kube.resources import PODS, Resource
 from opstrand.types import Manifest
 
@@ -149,6 +150,70 @@ async def test_every_attempt_is_followed(ends: str, in_between: str) -> None:
         cluster, cluster.body(0), on_change=lambda body: None, on_line=told.append
     )
     assert (final["status"]["phase"], told) == (ends, [b"first\n", b"second\n"])
+
+
+class TroubledCluster(RetryingCluster):
+    """Every watch fails with this error; a GET finds this body, or fails with the same error."""
+
+    def __init__(self, error: Exception, found: Manifest | None = None) -> None:
+        super().__init__([(at("Running", 0), {})])
+        self.error, self.found = error, found
+
+    async def watch(self, *_: Any, **__: Any) -> AsyncIterator[tuple[str, Manifest]]:
+        raise self.error
+        yield
+
+    async def get(self, *_: Any) -> Manifest:
+        if self.found is None:
+            raise self.error
+        return self.found
+
+
+async def follow(cluster: Any) -> tuple[Manifest, list[str]]:
+    """Return the final body and the phases that were reported on the way."""
+    phases: list[str] = []
+    final = await follow_run(
+        cluster, cluster.body(0), on_change=lambda body: phases.append(body["status"]["phase"])
+    )
+    return final, phases
+
+
+@in_leaps
+async def test_a_cluster_that_does_not_answer_is_waited_for_a_minute() -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    with pytest.raises(Unreachable):
+        await follow(TroubledCluster(Unreachable("no answer", status=0)))
+    assert PATIENCE < loop.time() - began < PATIENCE + 10
+
+
+@pytest.mark.parametrize("error", [NotFound("no kind", status=404), Invalid("bad", status=400)])
+@in_leaps
+async def test_a_watch_that_cannot_get_better_ends_the_following_at_once(error: ApiError) -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    with pytest.raises(type(error)):
+        await follow(TroubledCluster(error))
+    assert loop.time() - began < 1
+
+
+@in_leaps
+async def test_a_run_whose_name_was_taken_again_was_deleted() -> None:
+    cluster = TroubledCluster(Unreachable("reset", status=0))
+    other = cluster.body(0)
+    other["metadata"] |= {"uid": "other", "resourceVersion": "9"}
+    cluster.found = other
+    with pytest.raises(CliError, match="the run a was deleted"):
+        await follow(cluster)
+
+
+@in_leaps
+async def test_the_end_that_a_broken_watch_did_not_report_is_found() -> None:
+    cluster = TroubledCluster(Unreachable("reset", status=0))
+    ended = {**cluster.body(0), "status": at("Succeeded", 0)}
+    ended["metadata"]["resourceVersion"] = "9"
+    cluster.found = ended
+    assert await follow(cluster) == (ended, ["Running", "Succeeded"])
 
 
 @pytest.mark.parametrize(

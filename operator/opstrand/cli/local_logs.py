@@ -17,11 +17,11 @@ from opstrand.cli.local_runs import PROJECT, iter_attempts, read_record
 from opstrand.cli.options import Target
 from opstrand.cli.output.console import say, show_bytes
 from opstrand.cli.output.progress import report_end
-from opstrand.core.names import key_of
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.local.log_files import KeptLine, LogReader
 from opstrand.local.records import Records
+from opstrand.types import key_of
 
 #: Seconds between two reads of a log that grows.
 _LOOK = 0.1

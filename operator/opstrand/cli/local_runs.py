@@ -8,13 +8,12 @@ from typing import Any
 from opstrand.cli.cluster.lookup import choose, strip_type
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import check_project
-from opstrand.core.names import key_of
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.local.claims import Claims
 from opstrand.local.named import find_newest
 from opstrand.local.records import Records, RunGone
-from opstrand.types import Key
+from opstrand.types import Key, key_of
 
 #: Without a cluster there is no context that names another project.
 PROJECT = "default"

@@ -11,29 +11,25 @@ import json
 import logging
 import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Set
+from dataclasses import dataclass, field
 from typing import Any
 
+from opstrand.controller.cache import Cache
 from opstrand.controller.gather import World
 from opstrand.controller.queue import Queue
 from opstrand.core import names
-from opstrand.core.names import key_of
 from opstrand.errors import PlatformError
 from opstrand.kube.errors import ApiError, Forbidden, NotFound
+from opstrand.kube.informer import Scope, list_into
 from opstrand.kube.resources import COMPONENTS, OPERATIONS, PODS, Resource
-from opstrand.types import Key
+from opstrand.kube.watch_health import LONGEST_PAUSE, WatchHealth
+from opstrand.types import Body, Key, key_of
 
 logger = logging.getLogger(__name__)
 
 #: Timeout in seconds of a small list: less than a probe waits, so that the probe gets the reason.
 _SMALL_LIST = 5.0
-#: Seconds between two tries after a failure: the first pause, and the longest.
-_FIRST_PAUSE = 0.25
-_LONGEST_PAUSE = 5.0
-#: A watch that lived for this many seconds was healthy: its failure does not continue an earlier
-#: series of failures.
-_WELL = 5.0
 _GUESSES = tuple(
     re.compile(rb'"%s":"([^"\\]+)"' % key) for key in (b"namespace", b"name", b"resourceVersion")
 )
@@ -63,37 +59,33 @@ def _read_head(line: bytes) -> tuple[str, Mapping[str, Any]]:
 
 @dataclass(eq=False)
 class Watch:
-    """One watch, of one namespace or of all, and its recent health."""
+    """One watch of kopf, of one namespace or of all."""
 
-    resource: Resource
-    namespace: str | None
-    labels: str
+    scope: Scope
     #: The version of a full list from which no watch has started yet.
     version: str = ""
-    opened: float | None = None
-    failures: int = 0
-    failing_since: float = 0.0
-    words: str = ""
+    health: WatchHealth = field(default_factory=WatchHealth)
 
-    def open(self) -> None:
-        self.opened = time.monotonic()
 
-    def fail(self, words: str) -> float:
-        """Record that the server ended the watch with an error.
+@dataclass(frozen=True)
+class QueueingStore:
+    """The cached objects of one kind; a change adds the keys that it concerns to the queue."""
 
-        Returns how many seconds to wait: more each time, until a watch lives.
-        """
-        now = time.monotonic()
-        if not self.failures or (self.opened is not None and now - self.opened > _WELL):
-            self.failures, self.failing_since = 0, now
-        self.failures, self.words, self.opened = self.failures + 1, words, None
-        return float(min(_FIRST_PAUSE * 2 ** min(self.failures - 1, 10), _LONGEST_PAUSE))
+    resource: Resource
+    cache: Cache
+    queue: Queue
 
-    def failing_for(self) -> float:
-        """Seconds since the first failure of the current series; 0 while the watch is open."""
-        return (
-            time.monotonic() - self.failing_since if self.failures and self.opened is None else 0.0
-        )
+    def keys(self, namespace: str | None) -> frozenset[Key]:
+        return self.cache.keys(self.resource, namespace)
+
+    def missing(self, known: frozenset[Key], present: Set[Key]) -> Collection[Body]:
+        return self.cache.missing(self.resource, known, present)
+
+    def put(self, body: Body) -> None:
+        self.queue.add_all(self.cache.put(self.resource, body))
+
+    def drop(self, body: Body) -> None:
+        self.queue.add_all(self.cache.drop(self.resource, body))
 
 
 class Sync:
@@ -105,19 +97,25 @@ class Sync:
         self._heard = time.monotonic()
         places = world.settings.watched_namespaces or (None,)
         self.watches = tuple(
-            Watch(resource, place, labels) for resource, labels in _WATCHED for place in places
+            Watch(Scope(resource, place, labels))
+            for resource, labels in _WATCHED
+            for place in places
         )
 
     def hear(self) -> None:
         """Record that the cluster sent something."""
         self._heard = time.monotonic()
 
-    def observe(self, resource: Resource, kind: str | None, body: Mapping[str, Any]) -> None:
+    def _store(self, resource: Resource) -> QueueingStore:
+        return QueueingStore(resource, self._world.cache, self._queue)
+
+    def observe(self, resource: Resource, kind: str | None, body: Body) -> None:
         """Process one event. `kind` is ADDED, MODIFIED or DELETED."""
-        cache = self._world.cache
-        self._queue.add_all(
-            cache.drop(resource, body) if kind == "DELETED" else cache.put(resource, body)
-        )
+        store = self._store(resource)
+        if kind == "DELETED":
+            store.drop(body)
+        else:
+            store.put(body)
 
     def is_old_news(self, resource: Resource, line: bytes) -> bool:
         """Whether an event, as the watch sent it, repeats what is cached.
@@ -156,23 +154,9 @@ class Sync:
         return version or await self._list(watch)
 
     async def _list(self, watch: Watch) -> str:
-        """List page by page, so that the whole list is never held beside the cache.
-
-        Returns the list's version.
-        """
-        cache = self._world.cache
-        known: frozenset[Key] = cache.keys(watch.resource, watch.namespace)
-        present: set[Key] = set()
-        version = ""
-        async for page in self._world.kube.pages(
-            watch.resource, watch.namespace, labels=watch.labels
-        ):
-            version = page.version
-            for body in page.items:
-                present.add(key_of(body))
-                self._queue.add_all(cache.put(watch.resource, body))
-        for body in cache.missing(watch.resource, known, present):
-            await self._check_gone(watch.resource, body)
+        """Store a full list. Returns its version."""
+        store = self._store(watch.scope.resource)
+        version = await list_into(self._world.kube, watch.scope, store)
         self.hear()
         return version
 
@@ -183,31 +167,16 @@ class Sync:
         Raises PlatformError if no list succeeds by then, and at once for an error that will not
         pass: missing rights or CRDs.
         """
-        deadline = time.monotonic() + patience
-        pause = _FIRST_PAUSE
+        deadline, health = time.monotonic() + patience, WatchHealth()
         while True:
             try:
                 return await self.list_all()
             except PlatformError as error:
+                pause = health.record_failure(str(error), error.retry_after)
                 if not _may_pass(error) or time.monotonic() + pause > deadline:
                     raise
-                logger.warning(
-                    "the first list failed: %s; again in %.1f s", error, error.retry_after or pause
-                )
-                await asyncio.sleep(error.retry_after or pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
-
-    async def _check_gone(self, resource: Resource, body: Mapping[str, Any]) -> None:
-        """Read the object itself: the list may be older or newer, and only a GET proves that it is
-        gone.
-        """
-        metadata = body["metadata"]
-        try:
-            found = await self._world.kube.get(resource, metadata["namespace"], metadata["name"])
-        except NotFound:
-            self._queue.add_all(self._world.cache.drop(resource, body))
-            return
-        self._queue.add_all(self._world.cache.put(resource, found))
+                logger.warning("the first list failed: %s; again in %.1f s", error, pause)
+                await asyncio.sleep(pause)
 
     async def relist_forever(self, interval: float) -> None:
         """List everything every `interval` seconds, for what a watch has missed; sooner after a
@@ -221,7 +190,7 @@ class Sync:
                     await self._list(watch)
                 pause = interval
             except PlatformError as error:
-                pause = min(interval, error.retry_after or _LONGEST_PAUSE)
+                pause = min(interval, error.retry_after or LONGEST_PAUSE)
                 logger.warning("the periodic list failed: %s; again in %.1f s", error, pause)
             except Exception:
                 pause = interval
@@ -235,10 +204,10 @@ class Sync:
         """
         settings = self._world.settings
         for watch in self.watches:
-            if watch.failing_for() > settings.silence:
+            if (seconds := watch.health.failing_for()) > settings.silence:
                 return (
-                    f"the watch of {watch.resource.plural} has failed for "
-                    f"{watch.failing_for():.0f} s: {watch.words}"
+                    f"the watch of {watch.scope.resource.plural} has failed for "
+                    f"{seconds:.0f} s: {watch.health.message}"
                 )
         if time.monotonic() - self._heard < settings.silence:
             return None

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import re
 
-from opstrand.types import Body, Key, ObjectMeta, OwnerReference, Pod, RunStatus
+from opstrand.types import Body, ObjectMeta, OwnerReference, Pod, RunStatus
+from opstrand.types import key_of as key_of  # noqa: PLC0414 - for controller.cache
 
 GROUP = "opstrand.dev"
 API_VERSION = f"{GROUP}/v1"
@@ -64,12 +65,6 @@ _RUN_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SLUG = re.compile(r"[^a-z0-9]+")
 _BASE_36 = "0123456789abcdefghijklmnopqrstuvwxyz"
-
-
-def key_of(body: Body) -> Key:
-    """Return the key (namespace, name) of an object in the cluster."""
-    metadata: ObjectMeta = body["metadata"]
-    return metadata["namespace"], metadata["name"]
 
 
 def container_name(name: str) -> str:

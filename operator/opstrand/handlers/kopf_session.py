@@ -42,7 +42,8 @@ class Loan:
         self._http = session.http
         self._sync = sync
         self._watches = {
-            session.server + watch.resource.path(watch.namespace): watch for watch in sync.watches
+            session.server + watch.scope.resource.path(watch.scope.namespace): watch
+            for watch in sync.watches
         }
 
     def __getattr__(self, name: str) -> Any:
@@ -76,7 +77,7 @@ class Loan:
             except NotFound:
                 raise
             except PlatformError as error:
-                pause = error.retry_after or watch.fail(str(error))
+                pause = watch.health.record_failure(str(error), error.retry_after)
                 logger.warning("%s; again in %.1f s", error, pause)
                 await asyncio.sleep(pause)
 
@@ -113,7 +114,7 @@ class _Stream:
         if self._answer.status == _GONE:
             yield _LIST_AGAIN
             return
-        self._watch.open()
+        self._watch.health.record_open()
         async for text in read_lines(self._answer):
             # An event that is too deep would end kopf, which parses it.
             line = await cut_beside(text)
@@ -122,8 +123,9 @@ class _Stream:
                 yield _LIST_AGAIN
                 return
             self._sync.hear()
+            self._watch.health.record_event()
             # Drop it before kopf parses it, which would take most of the time of an event.
-            if not self._sync.is_old_news(self._watch.resource, line):
+            if not self._sync.is_old_news(self._watch.scope.resource, line):
                 yield line
 
     async def _wait_out(self, status: Manifest) -> None:
@@ -131,10 +133,10 @@ class _Stream:
         if status.get("code") == _GONE:
             return
         words = str(status.get("message") or status)
-        pause = self._watch.fail(words)
+        pause = self._watch.health.record_failure(words)
         logger.warning(
             "the watch of %s failed: %s; listed again in %.2f s",
-            self._watch.resource.plural,
+            self._watch.scope.resource.plural,
             words,
             pause,
         )

@@ -8,7 +8,7 @@ Must not decide anything and must not cache.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -225,10 +225,11 @@ class KubeApi:
         since: str = "",
         fields: str = "",
         labels: str = "",
-    ) -> AsyncIterator[tuple[str, Manifest]]:
+        on_open: Callable[[], None] | None = None,
+    ) -> AsyncGenerator[tuple[str, Manifest], None]:
         """Events as (ADDED, MODIFIED, DELETED or BOOKMARK; object) until the server ends the watch.
 
-        Raises Expired on 410.
+        Calls `on_open` once the server has accepted the watch. Raises Expired on 410.
         """
         query = {
             "watch": "true",
@@ -242,6 +243,8 @@ class KubeApi:
         async with self._request(
             "GET", resource.path(namespace), query=query, what=what, endless=True
         ) as answer:
+            if on_open is not None:
+                on_open()
             async for line in read_lines(answer):
                 event = await read_large_json(line)
                 if event["type"] == "ERROR":

@@ -5,7 +5,7 @@ Objects are plain dicts; every method raises ApiError. Must not know how a reque
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -68,3 +68,18 @@ class Kube(Protocol):
     async def delete(
         self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None
     ) -> None: ...
+
+
+class WatchedKube(Kube, Protocol):
+    """A real cluster: it sends changes while it is asked."""
+
+    def watch(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        since: str = "",
+        fields: str = "",
+        labels: str = "",
+        on_open: Callable[[], None] | None = None,
+    ) -> AsyncGenerator[tuple[str, Manifest], None]: ...

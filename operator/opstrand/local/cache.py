@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from opstrand.controller.cache import Cache, Subject
-from opstrand.core.names import key_of
 from opstrand.kube.resources import OPERATIONS, Resource
 from opstrand.local.named import creation_order, names_of
-from opstrand.types import Key, OperationBody
+from opstrand.types import Key, OperationBody, key_of
 
 
 class NamedCache(Cache):

@@ -15,14 +15,13 @@ from typing import Any
 
 import jsonpatch
 
-from opstrand.core.names import key_of
 from opstrand.core.normalize import as_stored
 from opstrand.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
 from opstrand.kube.protocol import Page
 from opstrand.kube.resources import DEPLOYMENTS, EVENTS, OPERATIONS, PODS, Resource
 from opstrand.local.limits import refuse_pod
 from opstrand.runs.memory import MemoryRuns
-from opstrand.types import JsonPatch, Key, Manifest
+from opstrand.types import JsonPatch, Key, Manifest, key_of
 
 #: Called with the resource, the kind of event and the body after each change.
 Listener = Callable[[Resource, str, Manifest], None]

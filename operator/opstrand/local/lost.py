@@ -12,7 +12,6 @@ from typing import Any, cast
 
 from opstrand.core.lifecycle.snapshot import Snapshot
 from opstrand.core.lifecycle.transitions import end
-from opstrand.core.names import key_of
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.core.templates.template import refuse
@@ -20,7 +19,7 @@ from opstrand.errors import SpecError
 from opstrand.local.claims import Claims
 from opstrand.local.records import Records, RunGone
 from opstrand.settings import Settings
-from opstrand.types import Body, Manifest, OperationBody
+from opstrand.types import Body, Manifest, OperationBody, key_of
 
 REASON = "ProcessLost"
 _MESSAGE = (

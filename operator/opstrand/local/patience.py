@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from opstrand.core.compiling.prepare import prepare
-from opstrand.core.names import key_of
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import parse_moment, read_status
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
-from opstrand.types import Body, Key
+from opstrand.types import Body, Key, key_of
 
 #: In these phases a run does nothing that could create another run.
 _IDLE = frozenset({Phase.WAITING, Phase.QUEUED})

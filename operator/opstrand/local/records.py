@@ -28,11 +28,11 @@ from pathlib import Path
 from typing import Any
 
 from opstrand.core.identity import LOCAL_FILES
-from opstrand.core.names import key_of, run_uuid
+from opstrand.core.names import run_uuid
 from opstrand.core.normalize import as_stored
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
-from opstrand.types import Key, Manifest
+from opstrand.types import Key, Manifest, key_of
 
 #: The number of runs kept in a project, so that refs can name them; the oldest that have ended are
 #: removed first.

@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 
-from opstrand.core.names import key_of
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.kube.errors import AlreadyExists
@@ -29,7 +28,7 @@ from opstrand.runs.log_tail import current_attempt
 from opstrand.runs.memory import apply_control, apply_edit
 from opstrand.runs.protocols import Control, Listed, LogLine, Refused, RunNotFound
 from opstrand.runs.status_edits import Edit
-from opstrand.types import Body, Key, Manifest
+from opstrand.types import Body, Key, Manifest, key_of
 
 #: Seconds between two checks of the one file that every write changes.
 _LOOK = 0.05

@@ -32,7 +32,6 @@ from opstrand.controller.reconcile import DONE, Outcome, reconcile
 from opstrand.controller.stopwatch import Stopwatch
 from opstrand.core import names
 from opstrand.core.identity import CONTEXT_ROOT
-from opstrand.core.names import key_of
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.planning.connections import Catalog
 from opstrand.core.planning.culling import Activity
@@ -52,7 +51,7 @@ from opstrand.local.runs import SharedRuns
 from opstrand.local.store import make_catalog
 from opstrand.runs.protocols import Control, RunNotFound
 from opstrand.settings import Settings
-from opstrand.types import Key, Manifest
+from opstrand.types import Key, Manifest, key_of
 from opstrand.workers.pool import open_pool
 
 _HOST = re.compile(r"http://[^:/]+")

@@ -8,25 +8,33 @@ from the responses to our own writes, in any order: the newest wins. Must not do
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from typing import Any
 
-from opstrand.core.names import key_of
 from opstrand.core.names import run_uuid as uuid_of
 from opstrand.core.packed import is_large, pack, unpack
-from opstrand.kube.versions import version_of
+from opstrand.kube.versions import is_newer
 from opstrand.runs.bodies import read_beside
 from opstrand.runs.protocols import Listed
-from opstrand.types import Body, Key
+from opstrand.types import Body, Key, key_of
+
+#: Deleted objects that are remembered, so that no late list restores one.
+_TOMBSTONES = 8192
 
 
 class Index:
-    """The newest known body of every Operation: an older body never replaces a newer one."""
+    """The newest known body of every Operation: an older body never replaces a newer one, and a
+    deleted object never returns.
+
+    It is the store of an informer (`kube.informer.Store`).
+    """
 
     def __init__(self) -> None:
         self._bodies: dict[Key, Body] = {}
+        #: The uids of deleted objects.
+        self._gone: OrderedDict[str, None] = OrderedDict()
         #: For large bodies: the fields that lists are sorted by and that the heads lack.
         self._beside: dict[Key, Mapping[str, Any]] = {}
         self._keys: dict[Key, Key] = {}
@@ -45,24 +53,28 @@ class Index:
             if key[0] == project
         ]
 
-    def put(self, body: Body) -> Body:
-        """Store the body unless a newer one of the same object is known; returns the newest."""
-        return body if self.take(body) else unpack(self._bodies[key_of(body)])
+    def put_newest(self, body: Body) -> Body:
+        """Store the body as `put` does; returns the newest body of this object."""
+        if self.put(body):
+            return body
+        known = self._bodies.get(key_of(body))
+        return body if known is None or _is_other(known, body) else unpack(known)
 
-    def take(self, body: Body) -> bool:
-        """Store the body as `put` does; returns only whether it was new.
+    def put(self, body: Body) -> bool:
+        """Store the body unless the object was deleted or a newer body is known; returns whether it
+        was stored.
 
         Half of what a watch sends is known already, and this does not unpack it.
         """
         key, known = key_of(body), self._bodies.get(key_of(body))
-        if (
-            known is not None
-            and known["metadata"]["uid"] == body["metadata"]["uid"]
-            and version_of(known) >= version_of(body)
+        if body["metadata"]["uid"] in self._gone or (
+            known is not None and not is_newer(body, known)
         ):
             return False
         if known is not None:
             self._keys.pop(_uuid_key(known), None)
+            if _is_other(known, body):
+                self._bury(known)
         self._keep(key, body)
         self._keys[_uuid_key(body)] = key
         self._wake(body)
@@ -75,27 +87,31 @@ class Index:
             self._beside[key] = read_beside(unpack(body))
 
     def drop(self, body: Body) -> None:
-        """Forget this very object; a newer object of the same name stays."""
+        """Forget this very object, which is gone; a newer object of the same name stays."""
+        self._bury(body)
+        self.forget(body)
+
+    def forget(self, body: Body) -> None:
+        """Forget this very object until it is read again: a finalizer may still hold it."""
         known = self._bodies.get(key_of(body))
-        if known is not None and known["metadata"]["uid"] == body["metadata"]["uid"]:
+        if known is not None and not _is_other(known, body):
             del self._bodies[key_of(body)]
             self._beside.pop(key_of(body), None)
             self._keys.pop(_uuid_key(body), None)
         self._wake(body)
 
-    def replace(self, bodies: Iterable[Body], version: str, project: str | None = None) -> None:
-        """Store a full list of one project, or of all.
+    def _bury(self, body: Body) -> None:
+        self._gone[body["metadata"]["uid"]] = None
+        while len(self._gone) > _TOMBSTONES:
+            self._gone.popitem(last=False)
 
-        Drops every body that is not in the list and not newer than it.
-        """
-        listed = list(bodies)
-        for body in listed:
-            self.take(body)
-        present = {_uuid_key(body) for body in listed}
-        for body in list(self._bodies.values()):
-            is_inside = project in (None, body["metadata"]["namespace"])
-            if is_inside and _uuid_key(body) not in present and version_of(body) <= int(version):
-                self.drop(body)
+    def keys(self, project: str | None = None) -> frozenset[Key]:
+        """The keys of all runs, in one project or in all."""
+        return frozenset(key for key in self._bodies if project in (None, key[0]))
+
+    def missing(self, known: frozenset[Key], present: Set[Key]) -> Sequence[Body]:
+        """The runs of those `known` that are still in the index and not `present`."""
+        return [body for key in known - present if (body := self._bodies.get(key)) is not None]
 
     @contextmanager
     def changes(self, project: str, uuid: str) -> Iterator[asyncio.Event]:
@@ -129,6 +145,11 @@ class Index:
     def _wake(self, body: Body) -> None:
         for event in self._waiting.get(_uuid_key(body), ()):
             event.set()
+
+
+def _is_other(known: Body, body: Body) -> bool:
+    """Whether these are two objects, of which one took the other's name."""
+    return bool(known["metadata"]["uid"] != body["metadata"]["uid"])
 
 
 def _uuid_key(body: Body) -> Key:

@@ -1,25 +1,24 @@
 """Runs as the Operations of a cluster: the store behind the API in a cluster.
 
-Owns reading (a watch; before a run is reported as missing, the API server itself) and writing (JSON
-Patch, retried after a conflicting write). Must not know HTTP, and must not decide what becomes of a
-run.
+Owns reading (an informer; before a run is reported as missing, the API server itself) and writing
+(JSON Patch, retried after a conflicting write). Must not know HTTP, and must not decide what
+becomes of a run.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from opstrand.core.packed import pack
 from opstrand.errors import PlatformError
-from opstrand.kube.errors import Conflict, Expired, Forbidden, Invalid, NotFound
-from opstrand.kube.protocol import Kube
-from opstrand.kube.resources import NAMESPACES, OPERATIONS, Resource
+from opstrand.kube.errors import Conflict, Forbidden, Invalid, NotFound
+from opstrand.kube.informer import Informer, Scope, list_into
+from opstrand.kube.protocol import WatchedKube
+from opstrand.kube.resources import NAMESPACES, OPERATIONS
 from opstrand.runs.authorship import Impersonation, extra_of, groups_of, record, sign, signature_ops
 from opstrand.runs.bodies import run_uuid
 from opstrand.runs.group_commit import Commits
@@ -36,31 +35,16 @@ from opstrand.runs.protocols import (
     RunNotFound,
 )
 from opstrand.runs.status_edits import Edit, patch_ops
-from opstrand.types import Body, JsonPatch, Manifest
-
-logger = logging.getLogger(__name__)
+from opstrand.types import Body, JsonPatch
 
 #: How often a write is tried while other clients write the same run.
 _TRIES = 14
 #: Seconds: the minimum between two lists of one project, and how long the project names are cached.
 _LIST_INTERVAL = 1.0
-#: Seconds: the API server sends a bookmark every minute, so a watch that is silent for longer is
-#: dead.
-_SILENCE = 150.0
-#: Seconds between the end of a watch and the next one: at first, and the maximum while watches keep
-#: ending.
-_FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 5.0
-#: Seconds: the end of a watch that lived for longer was not caused by its start.
-_LIVED = 2.0
 
 
-class Cluster(Kube, Protocol):
+class Cluster(WatchedKube, Protocol):
     """The part of `kube.client.KubeApi` that is needed here."""
-
-    def watch(
-        self, resource: Resource, namespace: str | None = None, *, since: str = ""
-    ) -> AsyncIterator[tuple[str, Manifest]]: ...
 
     def follow_log(self, namespace: str, pod: str, **query: Any) -> AsyncIterator[bytes]: ...
 
@@ -93,53 +77,14 @@ class ClusterRuns:
         self._listed: defaultdict[str, float] = defaultdict(lambda: float("-inf"))
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._projects: list[str] = []
-        self._synced = False
+        self._informer = Informer(cluster, Scope(OPERATIONS), self._index)
 
     async def keep_watching(self) -> None:
-        """List, then watch, for ever; pauses after errors grow until a watch has lived again."""
-        loop, pause = asyncio.get_running_loop(), _FIRST_PAUSE
-        while True:
-            began = loop.time()
-            try:
-                await self._watch()
-            except (Expired, TimeoutError):
-                pass
-            except PlatformError as error:
-                logger.warning("the watch on operations broke: %s", error.message)
-            pause = _FIRST_PAUSE if loop.time() - began > _LIVED else min(pause * 2, _LONGEST_PAUSE)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-
-    async def _watch(self) -> None:
-        bodies, since = await self._list_packed()
-        self._index.replace(bodies, since)
-        self._synced = True
-        loop, began = asyncio.get_running_loop(), float("-inf")
-        # A watch that ended without an error resumes where it was, unless it ended at once.
-        while loop.time() - began > _LIVED:
-            began = loop.time()
-            async with asyncio.timeout(_SILENCE) as silence:
-                async for kind, body in self._cluster.watch(OPERATIONS, since=since):
-                    silence.reschedule(loop.time() + _SILENCE)
-                    since = body["metadata"]["resourceVersion"]
-                    self._take(kind, body)
-
-    async def _list_packed(self, project: str | None = None) -> tuple[Sequence[Body], str]:
-        """A full list, of which at most one page is held unpacked."""
-        bodies: list[Body] = []
-        version = ""
-        async for page in self._cluster.pages(OPERATIONS, project):
-            bodies += map(pack, page.items)
-            version = page.version
-        return bodies, version
-
-    def _take(self, kind: str, body: Body) -> None:
-        if kind == "DELETED":
-            self._index.drop(body)
-        elif kind != "BOOKMARK":
-            self._index.take(body)
+        """Keep the index equal to the cluster, for ever."""
+        await self._informer.run()
 
     async def ready(self) -> bool:
-        return self._synced
+        return self._informer.is_synced
 
     async def get(self, project: str, uuid: str, *, newest: bool = False) -> Body:
         body = self._index.find(project, uuid)
@@ -159,8 +104,7 @@ class ClusterRuns:
                 return
             await asyncio.sleep(max(0.0, self._listed[project] + _LIST_INTERVAL - loop.time()))
             self._listed[project] = loop.time()
-            bodies, version = await self._list_packed(project)
-            self._index.replace(bodies, version, project)
+            await list_into(self._cluster, Scope(OPERATIONS, project), self._index)
 
     async def list(self, project: str) -> Sequence[Listed]:
         if project not in await self.projects() and project not in await self._list_projects():
@@ -189,7 +133,7 @@ class ClusterRuns:
 
     async def create(self, project: str, body: Body, *, by: Identity | None = None) -> Body:
         try:
-            made = self._index.put(
+            made = self._index.put_newest(
                 await (await self._as(by)).create(OPERATIONS, project, sign(body, by))
             )
         except NotFound:
@@ -242,7 +186,7 @@ class ClusterRuns:
                 patched = await (cluster or self._cluster).json_patch(
                     OPERATIONS, project, meta["name"], ops, subresource=subresource
                 )
-                return self._index.put(patched)
+                return self._index.put_newest(patched)
             except NotFound:
                 self._index.drop(body)
                 raise RunNotFound(uuid) from None
@@ -271,7 +215,7 @@ class ClusterRuns:
         if newest is None or newest["metadata"]["uid"] != meta["uid"]:
             self._index.drop(body)
             raise RunNotFound(run_uuid(body))
-        return self._index.put(newest)
+        return self._index.put_newest(newest)
 
     async def delete(self, project: str, uuid: str, *, by: Identity | None = None) -> None:
         body = await self.get(project, uuid)
@@ -282,7 +226,7 @@ class ClusterRuns:
             )
         except Forbidden as error:
             raise Refused(error.words) from None
-        self._index.drop(body)
+        self._index.forget(body)
         record("deleted", body, by)
 
     async def wait(

@@ -7,10 +7,10 @@ from __future__ import annotations
 from typing import Any
 
 from opstrand.controller.cache import Cache, Subject
-from opstrand.core.names import key_of
 from opstrand.core.resolving.upstream import read_upstream
 from opstrand.kube.resources import OPERATIONS, PODS
 from opstrand.settings import Settings
+from opstrand.types import key_of
 
 UID = "d1410a91-4d18-4575-89b9-1926d8c23db4"
 

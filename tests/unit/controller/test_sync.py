@@ -15,7 +15,7 @@ from opstrand.controller.cache import Cache
 from opstrand.controller.gather import World
 from opstrand.controller.queue import Queue
 from opstrand.controller.reconcile import Outcome
-from opstrand.controller.sync import Sync, Watch
+from opstrand.controller.sync import Sync
 from opstrand.core import names
 from opstrand.errors import PlatformError
 from opstrand.kube.errors import ApiError, Forbidden, NotFound
@@ -155,7 +155,7 @@ async def test_only_the_namespaces_that_were_asked_for_are_listed() -> None:
 
 
 async def test_a_busy_cluster_at_the_start_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opstrand.controller.sync._FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("opstrand.kube.watch_health.FIRST_PAUSE", 0.001)
     bench = Bench()
     bench.kube.troubles = [
         ApiError("busy", status=429, retry_after=0.001),
@@ -218,25 +218,6 @@ async def test_a_list_without_an_answer_is_trouble_before_the_probe_gives_up(
 
     bench.kube.troubles = [hang]
     assert "no answer" in str(await bench.sync.find_trouble())
-
-
-def test_a_watch_that_fails_again_waits_longer_until_one_has_lived(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now = 1000.0
-    monkeypatch.setattr("opstrand.controller.sync.time.monotonic", lambda: now)
-    watch = Watch(OPERATIONS, None, "")
-    pauses = []
-    for _ in range(7):
-        watch.open()
-        assert watch.failing_for() == 0
-        pauses.append(watch.fail("away"))
-        now += 1
-    assert pauses == [0.25, 0.5, 1, 2, 4, 5, 5]
-    assert (watch.failing_for(), watch.words) == (7, "away")
-    watch.open()
-    now += 6
-    assert (watch.fail("again"), watch.failing_for()) == (0.25, 0)
 
 
 async def test_a_watch_begins_at_the_first_list_and_lists_again_when_it_reopens() -> None:

@@ -19,7 +19,7 @@ def body(version: int, *, uid: str = UID, name: str = "echo", **status: Any) -> 
 def test_an_older_body_changes_nothing() -> None:
     index = Index()
     index.put(body(10, phase="Running"))
-    assert index.put(body(9, phase="Starting"))["status"] == {"phase": "Running"}
+    assert index.put_newest(body(9, phase="Starting"))["status"] == {"phase": "Running"}
     assert index.find("p", UUID) == body(10, phase="Running")
     assert index.find("other", UUID) is None
 
@@ -34,17 +34,16 @@ def test_a_name_that_is_taken_again_is_another_run() -> None:
     assert index.find("p", "b" * 32) is not None
 
 
-def test_a_full_list_takes_away_what_is_older_and_not_in_it() -> None:
+def test_a_run_that_was_forgotten_returns_and_one_that_was_dropped_does_not() -> None:
     index = Index()
-    index.put(body(10, name="gone", uid="c" * 32))
-    index.put(body(30, name="newer-than-the-list", uid="d" * 32))
-    index.replace([body(20)], "25")
-    assert [item.head["metadata"]["name"] for item in index.list("p")] == [
-        "newer-than-the-list",
-        "echo",
-    ]
-    index.replace([], "40", "another")
-    assert len(index.list("p")) == 2
+    index.put(body(10))
+    index.forget(body(10))
+    assert index.find("p", UUID) is None
+    assert index.put(body(11))
+    index.drop(body(12))
+    assert not index.put(body(11))
+    assert index.put_newest(body(11)) == body(11)
+    assert index.find("p", UUID) is None
 
 
 async def test_who_waits_is_woken_by_a_change_and_by_the_end() -> None:

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
-from typing import cast
+from typing import NoReturn, cast
 
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.core.names import MAIN_CONTAINER, attempt_pod
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status
+from opstrand.errors import PlatformError
 from opstrand.kube.client import KubeApi
-from opstrand.kube.errors import ApiError, Expired, Invalid, NotFound, Unreachable
+from opstrand.kube.errors import ApiError, Invalid, NotFound, Unreachable
+from opstrand.kube.informer import Informer, Scope
 from opstrand.kube.resources import OPERATIONS, PODS
+from opstrand.kube.versions import is_newer
+from opstrand.kube.watch_health import WatchHealth
 from opstrand.runs.pod_logs import in_utc
-from opstrand.types import ContainerState, Manifest, PodStatus, RunStatus
+from opstrand.types import Body, ContainerState, Key, Manifest, PodStatus, RunStatus, key_of
 
 #: Seconds that a cluster may not answer before following is given up.
 PATIENCE = 60.0
@@ -54,61 +58,44 @@ class Patience:
         await asyncio.sleep(trouble.retry_after or _PAUSE)
 
 
-async def iter_changes(api: KubeApi, body: Manifest) -> AsyncIterator[Manifest]:
-    """Yield the run as it is, then every later body.
+class _FollowedRun:
+    """The store of an informer of one run: each newer body is passed on.
 
-    Never ends; raises CliError NOT_FOUND once the run is deleted.
+    The newest version wins. A run that is deleted, or whose name is taken again, raises CliError
+    NOT_FOUND.
     """
-    metadata, patience = body["metadata"], Patience()
-    namespace, name = metadata["namespace"], metadata["name"]
-    yield body
-    while True:
-        try:
-            async for kind, seen in api.watch(
-                OPERATIONS,
-                namespace,
-                since=body["metadata"]["resourceVersion"],
-                fields=f"metadata.name={name}",
-            ):
-                patience.renew()
-                body = {
-                    **body,
-                    "metadata": {
-                        **body["metadata"],
-                        "resourceVersion": seen["metadata"]["resourceVersion"],
-                    },
-                }
-                if kind != "BOOKMARK":
-                    _require_same(seen, metadata["uid"], deleted=kind == "DELETED")
-                    body = seen
-                    yield body
-        except Expired:
-            pass
-        except (NotFound, Invalid):
-            raise
-        except ApiError as error:
-            await patience.bear(error)
-        # The watch may have missed a change before it ended, and only a GET can tell.
-        try:
-            newest = await api.get(OPERATIONS, namespace, name)
-        except NotFound:
-            raise _deleted(name) from None
-        except ApiError as error:
-            await patience.bear(error)
-            continue
-        _require_same(newest, metadata["uid"], deleted=False)
-        if newest["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
-            body = newest
-            yield body
+
+    def __init__(self, body: Manifest, on_change: OnChange) -> None:
+        self.body = body
+        self._on_change = on_change
+        on_change(body)
+
+    @property
+    def is_over(self) -> bool:
+        return parse_phase(read_status(self.body)).is_final
+
+    def keys(self, _: str | None) -> frozenset[Key]:
+        return frozenset({key_of(self.body)})
+
+    def missing(self, known: frozenset[Key], present: Set[Key]) -> list[Body]:
+        return [self.body] if known - present else []
+
+    def put(self, body: Manifest) -> None:
+        if body["metadata"]["uid"] != self.body["metadata"]["uid"]:
+            self.drop(body)
+        if is_newer(body, self.body):
+            self.body = body
+            self._on_change(body)
+
+    def drop(self, body: Body) -> NoReturn:
+        name = body["metadata"]["name"]
+        raise CliError(f"the run {name} was deleted", code=ExitCode.NOT_FOUND)
 
 
-def _require_same(body: Manifest, uid: str, *, deleted: bool) -> None:
-    if deleted or body["metadata"]["uid"] != uid:
-        raise _deleted(body["metadata"]["name"])
-
-
-def _deleted(name: str) -> CliError:
-    return CliError(f"the run {name} was deleted", code=ExitCode.NOT_FOUND)
+def _give_up(error: PlatformError, health: WatchHealth) -> None:
+    """Raise the error of a watch that cannot get better, or has not for too long."""
+    if isinstance(error, (NotFound, Invalid)) or health.failing_for() > PATIENCE:
+        raise error
 
 
 async def follow_run(
@@ -138,13 +125,22 @@ async def follow_run(
 async def _follow_changes(
     api: KubeApi, start: Manifest, on_change: OnChange, follower: _LogFollower | None
 ) -> Manifest:
-    async for body in iter_changes(api, start):
+    def pass_on(body: Manifest) -> None:
         on_change(body)
         if follower is not None:
             follower.observe(body)
-        if parse_phase(read_status(body)).is_final:
-            return body
-    raise AssertionError("changes end with an error only")
+
+    run = _FollowedRun(start, pass_on)
+    namespace, name = key_of(start)
+    informer = Informer(
+        api,
+        Scope(OPERATIONS, namespace, name=name),
+        run,
+        version=start["metadata"]["resourceVersion"],
+        on_failure=_give_up,
+    )
+    await informer.run(until=lambda: run.is_over)
+    return run.body
 
 
 @dataclass

@@ -51,9 +51,9 @@ async def _watch_records(bodies: list[Any]) -> list[Any]:
     """Return every run's final body. It polls, because no event reports a change to it."""
     from opstrand.cli.local_runs import read_record
     from opstrand.cli.output.spinner import LiveLine
-    from opstrand.core.names import key_of
     from opstrand.core.phase import parse_phase
     from opstrand.core.recorded import read_status
+    from opstrand.types import key_of
 
     async with LiveLine(f"waiting for {', '.join(body['metadata']['name'] for body in bodies)}"):
         while not all(parse_phase(read_status(body)).is_final for body in bodies):

@@ -146,9 +146,9 @@ async def test_a_query_by_what_is_packed_finds_it(listed: TestClient[Any, Any]) 
 
 
 def test_what_a_watch_repeats_is_not_unpacked(index: Index, unpacked: list[int]) -> None:
-    assert [index.take(large(number)) for number in range(COUNT)] == [False] * COUNT
+    assert [index.put(large(number)) for number in range(COUNT)] == [False] * COUNT
     assert unpacked == []
-    assert index.put(large(3)) == large(3)
+    assert index.put_newest(large(3)) == large(3)
 
 
 async def test_restarts_of_a_run_are_found_without_unpacking_others(

@@ -3,7 +3,7 @@ error of the past.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -24,10 +24,13 @@ class Cluster:
         self.end, self.lives = end, lives
         self.watches: list[float] = []
 
-    async def pages(self, *_: Any) -> AsyncIterator[Page]:
+    async def pages(self, *_: Any, **__: Any) -> AsyncIterator[Page]:
         yield Page([], "1")
 
-    async def watch(self, *_: Any, since: str) -> AsyncIterator[tuple[str, Any]]:
+    async def watch(
+        self, *_: Any, on_open: Callable[[], None], **__: Any
+    ) -> AsyncIterator[tuple[str, Any]]:
+        on_open()
         self.watches.append(asyncio.get_running_loop().time())
         await asyncio.sleep(self.lives)
         if self.end is not None:
