@@ -13,11 +13,12 @@ from typing import Any
 
 from opstrand.core.compiling.prepare import prepare
 from opstrand.core.decide import decide
-from opstrand.core.lifecycle.snapshot import CreatePod, Snapshot
+from opstrand.core.lifecycle.snapshot import Snapshot
 from opstrand.core.lifecycle.status import patch_ops
 from opstrand.core.resolving.refs import Ref
 from opstrand.settings import Settings
 from tests.bench.write_loop import NAME, UID
+from tests.support.builders import answer, list_created
 from tests.support.kubelet_stand_in import ended, running
 
 _SETTINGS = Settings()
@@ -43,9 +44,7 @@ def record_writes(operation: Mapping[str, Any]) -> dict[str, str]:
         },
     }
     freeze = _decide(body)
-    (action,) = freeze.actions
-    assert isinstance(action, CreatePod)
-    pod = action.attempt.rendered.pod
+    (pod,) = list_created(freeze)
     frozen = {**body, "status": freeze.status}
     moment = "2026-01-01T00:00:01Z"
     stored = {**pod, "metadata": {**pod["metadata"], "uid": UID, "creationTimestamp": moment}}
@@ -65,7 +64,8 @@ def record_writes(operation: Mapping[str, Any]) -> dict[str, str]:
 def _decide(body: Any, pod: Any = None) -> Any:
     prepared = prepare(body, settings=_SETTINGS)
     refs: dict[Ref, Any] = dict.fromkeys(prepared.refs)
-    return decide(Snapshot(body, prepared, datetime.now(UTC), _SETTINGS, _refuse, refs, pod=pod))
+    snapshot = Snapshot(body, prepared, datetime.now(UTC), _SETTINGS, _refuse, refs)
+    return decide(answer(snapshot, pod=pod))
 
 
 def _refuse(source: str, values: Mapping[str, Any]) -> Any:

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.support.builders import list_created
 
 from opstrand.core.compiling.prepare import prepare
 from opstrand.core.decide import decide
-from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Snapshot
+from opstrand.core.lifecycle.snapshot import Snapshot
 from opstrand.core.planning.connections import EMPTY, read_catalog
 from opstrand.core.resolving.upstream import read_upstream
 from opstrand.core.templates.template import refuse
@@ -74,9 +75,7 @@ def render(folder: Path) -> list[dict[str, Any]]:
             catalog=catalog,
         )
     )
-    (action,) = decision.actions
-    assert isinstance(action, CreatePod | CreateService)
-    return action.attempt.manifests
+    return list_created(decision)
 
 
 @pytest.mark.parametrize("case", CASES)

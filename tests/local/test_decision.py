@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import yaml
+from tests.support.builders import list_created
 
 from opstrand.controller import decision, decision_job
 from opstrand.controller.cache import Cache
 from opstrand.controller.gather import World, gather
 from opstrand.core import packed
-from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Decision
+from opstrand.core.lifecycle.snapshot import Decision
 from opstrand.core.planning.connections import EMPTY, read_catalog
 from opstrand.kube.resources import COMPONENTS, OPERATIONS
 from opstrand.local.kube import MemoryKube
@@ -74,10 +75,7 @@ async def decide(world: World, name: str, *, here: bool = False) -> Decision:
 
 
 def told(found: Decision) -> tuple[Any, ...]:
-    made = [
-        one.attempt.manifests for one in found.actions if isinstance(one, CreatePod | CreateService)
-    ]
-    return made, len(found.actions), found.status, found.freeze, found.requeue_after
+    return list_created(found), len(found.actions), found.status, found.freeze, found.requeue_after
 
 
 def read_case(case: str) -> tuple[str, list[Manifest], Any]:
@@ -133,7 +131,7 @@ async def test_what_other_objects_say_is_asked_for(
     world = make_world(pool, body, hub, {**job(), "metadata": {"name": "b"}, "status": status})
     found = await decide(world, "a")
     assert (found.status or {})["inputs"] == {"x": 41}
-    assert told(found)[0][0][0]["spec"]["containers"][0]["args"] in ([42], ["42"])
+    assert told(found)[0][0]["spec"]["containers"][0]["args"] in ([42], ["42"])
     without = make_world(pool, body)
     assert (await decide(without, "a")).status["reason"] == "ComponentNotFound"  # type: ignore[index]
     joined = job(

@@ -5,16 +5,29 @@ about.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.compiling.prepare import Prepared, prepare
-from opstrand.core.decide import decide
+from opstrand.core.decide import decide, list_asks
 from opstrand.core.identity import Identity
+from opstrand.core.lifecycle.actions import Claim, Create
+from opstrand.core.lifecycle.asks import (
+    Ask,
+    Children,
+    Get,
+    Known,
+    Labelled,
+    Probe,
+    Sighting,
+    Warnings,
+)
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.operation import CompiledOperation
+from opstrand.core.planning.culling import Activity
 from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.resolving.resolve import Resolved, resolve
 from opstrand.core.templates.evaluation import evaluate
@@ -103,11 +116,86 @@ def body(
 
 
 def see(operation: Any, **fields: Any) -> Snapshot:
+    """Return the snapshot of this Operation, in a cluster with these `Objects`."""
     try:
         prepared: Prepared | SpecError = prepare(operation, settings=SETTINGS)
     except SpecError as error:
         prepared = error
-    return Snapshot(operation, prepared, fields.pop("now", NOW), SETTINGS, refuse, **fields)
+    there = {name: fields.pop(name) for name in Objects.__annotations__ if name in fields}
+    now = fields.pop("now", NOW)
+    return answer(Snapshot(operation, prepared, now, SETTINGS, refuse, **fields), **there)
+
+
+@dataclass(frozen=True)
+class Objects:
+    """What a cluster has of a run, for the answers to what its kind asks."""
+
+    pod: Any = None
+    #: A Pod with the attempt's name whose owner is not known.
+    claimant: Any = None
+    pod_is_lost: bool = False
+    pod_events: Sequence[Any] = ()
+    earlier_pods: Sequence[Any] = ()
+    replicas: Sequence[Any] = ()
+    deployment: Any = None
+    deployment_is_gone: bool = False
+    service_is_gone: bool = False
+    activity: Activity | None = None
+    children: Sequence[Any] = ()
+
+    def answer(self, ask: Ask) -> Any:
+        """Return the answer that the operator would find."""
+        if isinstance(ask, Known | Get):
+            return self._find(ask)
+        return {
+            Labelled: tuple(self.replicas),
+            Children: tuple(self.children),
+            Warnings: tuple(self.pod_events),
+            Probe: self.activity,
+        }[type(ask)]
+
+    def _find(self, ask: Known | Get) -> Sighting:
+        if ask.kind == "Pod":
+            return self._find_pod(ask.name) if isinstance(ask, Known) else Sighting(self.pod)
+        if ask.kind == "Deployment":
+            return self._find_deployment()
+        return Sighting(None if self.service_is_gone else {"metadata": {}})
+
+    def _find_pod(self, name: str) -> Sighting:
+        for earlier in self.earlier_pods:
+            if earlier["metadata"]["name"] == name:
+                return Sighting(earlier)
+        if self.claimant is not None:
+            return Sighting(self.claimant)
+        uid = "" if self.pod is None else str(self.pod["metadata"].get("uid") or "")
+        return Sighting(self.pod, uid, was_seen=self.pod_is_lost)
+
+    def _find_deployment(self) -> Sighting:
+        uid = ((self.deployment or {}).get("metadata") or {}).get("uid") or "deployment-uid"
+        return Sighting(self.deployment, str(uid), was_seen=self.deployment_is_gone)
+
+
+def answer(snapshot: Snapshot, **there: Any) -> Snapshot:
+    """Return the snapshot with the answers to all that its kind asks of these `Objects`."""
+    objects = Objects(**there)
+    while asks := list_asks(snapshot):
+        answers = {ask: objects.answer(ask) for ask in asks}
+        snapshot = replace(snapshot, answers={**snapshot.answers, **answers})
+    return snapshot
+
+
+def list_actions(decision: Decision) -> list[str]:
+    """Return what a decision does, such as `Create Pod`, in its order."""
+    return [
+        f"{type(one).__name__} "
+        f"{one.manifest['kind'] if isinstance(one, Create | Claim) else one.kind}"
+        for one in decision.actions
+    ]
+
+
+def list_created(decision: Decision) -> list[dict[str, Any]]:
+    """Return the manifests that a decision creates, in their order."""
+    return [one.manifest for one in decision.actions if isinstance(one, Create)]
 
 
 def started(**spec: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.compiling.prepare import prepare
 from opstrand.core.compiling.without_effect import find_idle_orders
 from opstrand.core.decide import decide
-from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Snapshot
+from opstrand.core.lifecycle.snapshot import Snapshot
 from opstrand.core.planning.connections import Catalog, read_catalog
 from opstrand.core.templates.template import refuse
 from opstrand.core.validate import validate_compiled
@@ -43,6 +43,7 @@ from opstrand.spec.section import Section
 from opstrand.spec.service import Service
 from opstrand.spec.termination import ActivityProbe, Culling, Termination
 from opstrand.types import ObjectMeta, OperationBody
+from tests.support.builders import list_created
 
 SETTINGS = Settings(
     image="opstrand:test", api_url="http://api.test:8000", external_url="https://runs.test"
@@ -196,12 +197,7 @@ def _decide(file: File, notes: tuple[str, ...], catalog: Catalog) -> Outcome:
             catalog=catalog,
         )
     )
-    made = [
-        one
-        for action in decision.actions
-        if isinstance(action, CreatePod | CreateService)
-        for one in action.attempt.manifests
-    ]
+    made = list_created(decision)
     return Outcome(
         notes, manifests=tuple(map(_without_digest, made)), status=_without_digest(decision.status)
     )

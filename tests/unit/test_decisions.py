@@ -34,7 +34,7 @@ _ALLOWED = {
     ("core/diagnosis/pending.py", "find_unschedulable"): "a scheduler has one reason for all",
     (
         "core/lifecycle/admission.py",
-        "classify_refusal",
+        "interpret_forbidden",
     ): "quota and admission answer 403 with text alone",
     ("core/pods/adoption.py", "is_about_documents"): "an Event names the ConfigMap in text alone",
     ("core/lifecycle/status.py", "advance"): "another message is news, whatever it says",

@@ -1,8 +1,8 @@
 """Carry out a decision: write the status if it differs, then perform the actions, in that order.
 
-Everything here is safe to repeat: an attempt's objects have names of their own, and an existing
-object is adopted only if it is exactly what would be created. Must not decide:
-`core.lifecycle.admission` says what a refused Pod means for the run.
+Everything here is safe to repeat: a run's objects have names of their own, and an existing object
+is adopted only if it is exactly what would be created. Must not decide, and must not know a kind of
+run: `core.decide` says what a refused object means.
 """
 
 from __future__ import annotations
@@ -10,41 +10,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
+from opstrand.controller.cache import WATCHED
 from opstrand.controller.gather import World
-from opstrand.controller.ownership import check_own, check_same
+from opstrand.controller.ownership import check_own
 from opstrand.core import names
-from opstrand.core.lifecycle.admission import classify_refusal, refuse
+from opstrand.core.decide import decide_refusal, fail
+from opstrand.core.lifecycle.actions import Action, Claim, Create, Delete, Patch, Refusal
 from opstrand.core.lifecycle.events import render_event
-from opstrand.core.lifecycle.snapshot import (
-    Action,
-    ClaimPod,
-    CreatePod,
-    CreateService,
-    Decision,
-    DeletePod,
-    DeleteService,
-    RestoreDocuments,
-    Snapshot,
-    StopPod,
-)
+from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.lifecycle.status import patch_ops
-from opstrand.core.phase import Phase
-from opstrand.core.pods.adoption import find_difference
-from opstrand.core.pods.attempt import Attempt
 from opstrand.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
-from opstrand.kube.resources import (
-    CONFIG_MAPS,
-    DEPLOYMENTS,
-    EVENTS,
-    OPERATIONS,
-    PODS,
-    SERVICES,
-    Resource,
-)
+from opstrand.kube.resources import BY_KIND, EVENTS, OPERATIONS, Resource
 from opstrand.logs import about
-from opstrand.types import Key, Pod
+from opstrand.types import Key
 
 logger = logging.getLogger(__name__)
 
@@ -81,12 +61,14 @@ async def apply(
             # end.
             words = f"the cluster does not store what the run would start with: {error.words}"
             wake |= await _write_status(
-                refuse(snapshot, Phase.FAILED, "InvalidSpec", words),
+                fail(snapshot, "InvalidSpec", words),
                 key=key,
                 snapshot=snapshot,
                 world=world,
             )
             return Applied()
+    if decision.plan is not None and world.on_plan is not None:
+        world.on_plan(key, decision.plan)
     for action in decision.actions:
         refusal = await _act(action, key=key, snapshot=snapshot, world=world, wake=wake)
         if refusal is not None:
@@ -94,12 +76,15 @@ async def apply(
             if current is None:
                 return Applied()
             after = replace(snapshot, body=current)
-            consequence = _consequence(refusal, after)
+            consequence = decide_refusal(after, Refusal(_CAUSES[type(refusal)], refusal.words))
+            if consequence is None:
+                # The operator lacks the rights: that is not about the run.
+                raise refusal
             wake |= await _write_status(consequence, key=key, snapshot=after, world=world)
             return Applied(consequence.requeue_after)
     return Applied(
         decision.requeue_after,
-        is_settled=any(isinstance(action, ClaimPod) for action in decision.actions),
+        is_settled=any(isinstance(action, Claim) for action in decision.actions),
     )
 
 
@@ -178,6 +163,15 @@ def _guard(read: Mapping[str, Any], *, is_freeze: bool) -> list[dict[str, Any]]:
     ]
 
 
+#: What a refused request says about the object; other errors are about the request.
+_CAUSES: Mapping[type[ApiError], Literal["taken", "invalid", "forbidden", "absent"]] = {
+    AlreadyExists: "taken",
+    Invalid: "invalid",
+    Forbidden: "forbidden",
+    NotFound: "absent",
+}
+
+
 async def _act(
     action: Action, *, key: Key, snapshot: Snapshot, world: World, wake: set[Key]
 ) -> ApiError | None:
@@ -185,150 +179,116 @@ async def _act(
 
     Returns a refusal that is about the run; raises one that is about our request.
     """
-    if isinstance(action, CreatePod | CreateService) and world.on_attempt is not None:
-        world.on_attempt(key, action.attempt)
     match action:
-        case CreatePod(attempt) | CreateService(attempt):
-            return await _create(attempt, key=key, world=world, wake=wake)
-        case ClaimPod(attempt, exact):
-            return await _claim(attempt, exact=exact, key=key, world=world, wake=wake)
-        case RestoreDocuments(attempt):
-            await _restore_documents(attempt, key=key, world=world)
-        case DeleteService(name):
-            await _delete_service(name, key=key, snapshot=snapshot, world=world)
-            wake.add(key)
-        case StopPod(pod):
-            ops = [{"op": "add", "path": "/spec/activeDeadlineSeconds", "value": 1}]
-            try:
-                # The Pod may already have ended: the response then says so, and the watch will send
-                # nothing newer.
-                wake |= world.cache.put(
-                    PODS, await world.kube.json_patch(PODS, key[0], pod["metadata"]["name"], ops)
-                )
-            except NotFound:
-                wake |= world.cache.drop(PODS, pod)
-        case DeletePod(pod):
-            await world.kube.delete(
-                PODS, key[0], pod["metadata"]["name"], uid=pod["metadata"]["uid"]
-            )
-            wake |= await _see_after_deletion(pod, world)
+        case Create():
+            return await _create(action, key=key, world=world, wake=wake)
+        case Claim():
+            return await _claim(action, key=key, world=world, wake=wake)
+        case Patch():
+            await _patch(action, key=key, world=world, wake=wake)
+        case Delete():
+            await _delete(action, key=key, snapshot=snapshot, world=world, wake=wake)
     return None
 
 
-async def _see_after_deletion(pod: Pod, world: World) -> set[Key]:
-    """Read the Pod after its deletion.
-
-    A Pod without a node disappears at once, and a watch that is just starting does not report that.
-    """
-    try:
-        return world.cache.put(
-            PODS, await world.kube.get(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
-        )
-    except NotFound:
-        return world.cache.drop(PODS, pod)
-
-
-async def _create(attempt: Attempt, *, key: Key, world: World, wake: set[Key]) -> ApiError | None:
-    """Create what an attempt consists of.
+async def _create(action: Create, *, key: Key, world: World, wake: set[Key]) -> ApiError | None:
+    """Create one object of the run.
 
     An existing object that belongs to this run was created by the previous operator process.
     """
     try:
-        await _create_documents(attempt, key=key, world=world)
-        for resource, manifest in _consists_of(attempt):
-            try:
-                found, is_new = await world.kube.create(resource, key[0], manifest), True
-            except AlreadyExists:
-                found, is_new = await world.kube.get(resource, key[0], attempt.pod_name), False
-                await check_own(found, manifest, world=world, exact=True)
-            if resource is not SERVICES:
-                world.cache.own(resource, found)
-                heard = world.cache.put(resource, found)
-                wake |= set() if is_new else heard
+        await _create_or_adopt(action.manifest, key=key, world=world, wake=wake)
     except (Invalid, Forbidden, NotFound, AlreadyExists) as error:
-        return error
-    return None
-
-
-async def _create_documents(attempt: Attempt, *, key: Key, world: World) -> None:
-    manifest = attempt.rendered.config_map
-    if manifest is None:
-        return
-    try:
-        await world.kube.create(CONFIG_MAPS, key[0], manifest)
-    except AlreadyExists:
-        found = await world.kube.get(CONFIG_MAPS, key[0], manifest["metadata"]["name"])
-        check_same(find_difference(found, manifest, manifest), found)
-
-
-async def _restore_documents(attempt: Attempt, *, key: Key, world: World) -> None:
-    try:
-        await _create_documents(attempt, key=key, world=world)
-    except (Invalid, Forbidden, NotFound, AlreadyExists) as error:
-        # The Pod keeps waiting, and its status says for what.
+        if not action.is_optional:
+            return error
+        # What needs it keeps waiting, and says for what.
         logger.warning(
-            "the ConfigMap with the init document could not be made again: %s",
+            "a %s could not be created again: %s",
+            action.manifest["kind"],
             error,
             extra=about(*key),
         )
-    else:
-        logger.info(
-            "a ConfigMap with an init document was deleted and is made again", extra=about(*key)
-        )
-
-
-async def _claim(
-    attempt: Attempt, *, exact: bool, key: Key, world: World, wake: set[Key]
-) -> ApiError | None:
-    """Adopt the Pod that has the attempt's name, or return why it is refused."""
-    try:
-        found = await world.kube.get(PODS, key[0], attempt.pod_name)
-    except NotFound:
-        known = world.cache.pod(key[0], attempt.pod_name)
-        wake |= set() if known is None else world.cache.drop(PODS, known)
-        return None
-    try:
-        await check_own(found, attempt.rendered.pod, world=world, exact=exact)
-    except AlreadyExists as error:
-        return error
-    world.cache.own(PODS, found)
-    wake |= world.cache.put(PODS, found)
     return None
 
 
-def _consists_of(attempt: Attempt) -> tuple[tuple[Resource, Mapping[str, Any]], ...]:
-    if attempt.service is None:
-        return ((PODS, attempt.rendered.pod),)
-    return (SERVICES, attempt.service.service), (DEPLOYMENTS, attempt.service.deployment)
+async def _create_or_adopt(
+    manifest: Mapping[str, Any], *, key: Key, world: World, wake: set[Key]
+) -> None:
+    resource = BY_KIND[manifest["kind"]]
+    try:
+        found, is_new = await world.kube.create(resource, key[0], manifest), True
+    except AlreadyExists:
+        found, is_new = await world.kube.get(resource, key[0], manifest["metadata"]["name"]), False
+        await check_own(found, manifest, world=world, exact=True)
+    if not world.cache.keeps(resource):
+        return
+    world.cache.own(resource, found)
+    concerned = world.cache.put(resource, found)
+    wake |= concerned - {key} if is_new else concerned
 
 
-async def _delete_service(name: str, *, key: Key, snapshot: Snapshot, world: World) -> None:
-    """Delete the Service first, so that no traffic is sent to Pods that are about to end.
+async def _claim(action: Claim, *, key: Key, world: World, wake: set[Key]) -> ApiError | None:
+    """Adopt the object that has the name, or return why it is refused."""
+    manifest = action.manifest
+    resource, name = BY_KIND[manifest["kind"]], manifest["metadata"]["name"]
+    try:
+        found = await world.kube.get(resource, key[0], name)
+    except NotFound:
+        wake |= _forget(resource, (key[0], name), world)
+        return None
+    try:
+        await check_own(found, manifest, world=world, exact=action.exact)
+    except AlreadyExists as error:
+        return error
+    world.cache.own(resource, found)
+    wake |= world.cache.put(resource, found)
+    return None
 
-    An object of that name that this run does not own is kept.
-    """
-    for resource in (SERVICES, DEPLOYMENTS):
+
+async def _patch(action: Patch, *, key: Key, world: World, wake: set[Key]) -> None:
+    resource = BY_KIND[action.kind]
+    try:
+        # The object may have changed already: the response then says so, and the watch will send
+        # nothing newer.
+        found = await world.kube.json_patch(resource, key[0], action.name, action.ops)
+    except NotFound:
+        wake |= _forget(resource, (key[0], action.name), world)
+    else:
+        wake |= world.cache.put(resource, found)
+
+
+async def _delete(
+    action: Delete, *, key: Key, snapshot: Snapshot, world: World, wake: set[Key]
+) -> None:
+    resource, uid = BY_KIND[action.kind], action.uid
+    if not uid:
         try:
-            found = await world.kube.get(resource, key[0], name)
+            found = await world.kube.get(resource, key[0], action.name)
         except NotFound:
-            continue
-        if names.is_owned_by(found, snapshot.body["metadata"]["uid"]):
-            await world.kube.delete(resource, key[0], name, uid=found["metadata"]["uid"])
-    world.cache.mark_gone((key[0], name))
+            found = None
+        is_own = found is not None and names.is_owned_by(found, snapshot.body["metadata"]["uid"])
+        uid = str(found["metadata"]["uid"]) if found is not None and is_own else ""
+    if uid:
+        await world.kube.delete(resource, key[0], action.name, uid=uid)
+    if resource in WATCHED:
+        wake |= await _see_after_deletion(resource, (key[0], action.name), world)
+        return
+    world.cache.mark_gone(resource, (key[0], action.name))
+    wake.add(key)
 
 
-def _consequence(error: ApiError, snapshot: Snapshot) -> Decision:
-    """What a refused Pod means for the run.
+async def _see_after_deletion(resource: Resource, key: Key, world: World) -> set[Key]:
+    """Read the object after its deletion.
 
-    Raises the error again if the operator lacks the rights: that is not about the run.
+    A Pod without a node disappears at once, and a watch that is just starting does not report that.
     """
-    if isinstance(error, AlreadyExists):
-        return refuse(snapshot, Phase.FAILED, "NameConflict", error.words)
-    if isinstance(error, Invalid):
-        return refuse(snapshot, Phase.FAILED, "PodRefused", error.words)
-    if isinstance(error, NotFound):
-        return refuse(snapshot, Phase.STOPPED, "NamespaceTerminating", error.words)
-    decision = classify_refusal(snapshot, error.words)
-    if decision is None:
-        raise error
-    return decision
+    try:
+        return world.cache.put(resource, await world.kube.get(resource, *key))
+    except NotFound:
+        return _forget(resource, key, world)
+
+
+def _forget(resource: Resource, key: Key, world: World) -> set[Key]:
+    """Drop an object that is gone from the cache; returns the runs that it concerns."""
+    known = world.cache.find(resource, key)
+    return set() if known is None else world.cache.drop(resource, known)

@@ -1,8 +1,9 @@
 """What the operator knows of the cluster, fed by events, lists and the responses to its own writes.
 
-Owns the newest body of every Operation, Component and Pod of ours, the index by uuid, and which run
-waits for which. kopf delivers events and keeps no cache: `controller.sync` looks up an object that
-a later list lacks, and then drops it. Must not do I/O.
+Owns the newest body of every Operation, Component and object of a run, the indexes by uuid, by the
+run's label and by the controlling run, and which run waits for which. kopf delivers events and
+keeps no cache: `controller.sync` looks up an object that a later list lacks, and then drops it.
+Must not do I/O.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from opstrand.controller.slim import slim
 from opstrand.core import names
-from opstrand.core.mask import is_secret_name
 from opstrand.core.names import key_of
-from opstrand.core.packed import pack
-from opstrand.core.phase import is_frozen, parse_phase
+from opstrand.core.phase import Phase, is_frozen, parse_phase
 from opstrand.core.recorded import read_status
-from opstrand.core.resolving.run_values import slim_component, slim_plugins
 from opstrand.kube.resources import COMPONENTS, DEPLOYMENTS, OPERATIONS, PODS, Resource
 from opstrand.kube.versions import is_newer
-from opstrand.types import Deployment, Key, Manifest, OperationBody, Pod
+from opstrand.types import Key, Manifest, OperationBody, Pod
 
+#: Kinds whose changes are delivered as events. The others are known as last created or read.
+WATCHED = (OPERATIONS, COMPONENTS, PODS)
+_KEPT = (*WATCHED, DEPLOYMENTS)
 #: Deleted objects that are remembered, so that a lost Pod is noticed without a GET and no late list
 #: restores a deleted object.
 _TOMBSTONES = 8192
@@ -48,22 +50,19 @@ class Cache:
 
     def __init__(self) -> None:
         #: By their kind; the accessors say which shape each kind has.
-        self._objects: dict[Resource, dict[Key, Any]] = {
-            OPERATIONS: {},
-            COMPONENTS: {},
-            PODS: {},
-            DEPLOYMENTS: {},
-        }
+        self._objects: dict[Resource, dict[Key, Any]] = {resource: {} for resource in _KEPT}
         self._by_uuid: dict[tuple[str, str], Key] = {}
         self._waiters: dict[Subject, set[Key]] = defaultdict(set)
         self._waits: dict[Key, frozenset[Subject]] = {}
-        #: The Pods of services by (namespace, uuid of the run): Kubernetes chooses their names.
-        self._replicas: dict[tuple[str, str], set[Key]] = defaultdict(set)
+        #: Objects by kind, namespace and the uuid of the run that their label names.
+        self._labelled: dict[tuple[Resource, str, str], set[Key]] = defaultdict(set)
+        #: Operations by namespace and the uid of the run that controls them.
+        self._children: dict[tuple[str, str], set[Key]] = defaultdict(set)
         #: The uids of Pods and Deployments that this process created, or compared with what it
         #: would create.
         self._own: dict[tuple[Resource, Key], str] = {}
-        #: Deleted objects: names of Pods and Deployments, and uids of every kind.
-        self._gone: OrderedDict[Key | str, None] = OrderedDict()
+        #: Deleted objects: names of the objects of runs, and uids of every kind.
+        self._gone: OrderedDict[tuple[Resource, Key] | str, None] = OrderedDict()
 
     def operation(self, key: Key) -> OperationBody | None:
         return self._objects[OPERATIONS].get(key)
@@ -78,6 +77,14 @@ class Cache:
 
     def pod(self, namespace: str, name: str) -> Pod | None:
         return self._objects[PODS].get((namespace, name))
+
+    def keeps(self, resource: Resource) -> bool:
+        """Whether objects of this kind are kept at all."""
+        return resource in self._objects
+
+    def find(self, resource: Resource, key: Key) -> Manifest | None:
+        """The newest known object of this name; None also for a kind that is not kept."""
+        return self._objects.get(resource, {}).get(key)
 
     def find_named(self, namespace: str, name: str) -> OperationBody | None:
         """What `ops.NAME` means outside a pipeline: the Operation of that name."""
@@ -98,14 +105,15 @@ class Cache:
         recent = islice(reversed(self._objects[resource]), _SEARCHED)
         return [name for where, name in recent if where == namespace]
 
-    def deployment(self, namespace: str, name: str) -> Deployment | None:
-        """The Deployment as last created or read: Deployments are not watched."""
-        return self._objects[DEPLOYMENTS].get((namespace, name))
+    def labelled(self, resource: Resource, namespace: str, uuid: str) -> tuple[Manifest, ...]:
+        """The objects whose label names this run, by name."""
+        keys = self._labelled.get((resource, namespace, uuid), set())
+        return tuple(self._objects[resource][key] for key in sorted(keys))
 
-    def replicas(self, namespace: str, uuid: str) -> list[Pod]:
-        """The Pods of a service."""
-        keys = self._replicas.get((namespace, uuid), set())
-        return [self._objects[PODS][key] for key in sorted(keys)]
+    def children(self, namespace: str, uid: str) -> tuple[OperationBody, ...]:
+        """The Operations that this run controls, by name."""
+        keys = self._children.get((namespace, uid), set())
+        return tuple(self._objects[OPERATIONS][key] for key in sorted(keys))
 
     def own(self, resource: Resource, body: Mapping[str, Any]) -> None:
         """Record that this object is the one that a run asked for."""
@@ -117,9 +125,9 @@ class Cache:
         """
         return self._own.get((resource, key))
 
-    def was_seen(self, namespace: str, name: str) -> bool:
-        """Whether a Pod or Deployment of this name existed and is gone."""
-        return (namespace, name) in self._gone
+    def was_seen(self, resource: Resource, key: Key) -> bool:
+        """Whether an object of a run, of this name, existed and is gone."""
+        return (resource, key) in self._gone
 
     def count(self, resource: Resource) -> int:
         return len(self._objects[resource])
@@ -142,34 +150,39 @@ class Cache:
         ):
             return set()
         replaced = self._replace(resource, known, body)
-        slim = _slim(resource, body)
-        self._objects[resource][key] = slim
-        if resource is PODS:
-            self._gone.pop(key, None)
-            return self._take_pod(key, slim)
-        if resource is DEPLOYMENTS:
-            self._gone.pop(key, None)
-            return set()
+        kept = slim(resource, body)
+        if known is not None:
+            self._unindex(resource, key, known)
+        self._objects[resource][key] = kept
         if resource is COMPONENTS:
             return set(self._waiters.get(Subject("component", *key), ()))
-        self._by_uuid[(key[0], names.run_uuid(slim["metadata"]["uid"]))] = key
-        return (
-            {key} | replaced | (self._waiters_on(slim) if _concerns_others(known, slim) else set())
-        )
+        if resource is not OPERATIONS:
+            self._gone.pop((resource, key), None)
+            return self._add_object(resource, key, kept)
+        self._by_uuid[(key[0], names.run_uuid(kept["metadata"]["uid"]))] = key
+        if controller := _controller_of(kept):
+            self._children[controller].add(key)
+        concerned = self._concerned_by(kept) if _concerns_others(known, kept) else set()
+        return {key} | replaced | concerned
 
-    def _take_pod(self, key: Key, pod: Mapping[str, Any]) -> set[Key]:
-        owner, run = _owner_key(pod), _run_of(pod)
-        if run and names.is_replica(pod):
-            self._replicas[run].add(key)
-        return owner or self._find_run(run)
+    def _add_object(self, resource: Resource, key: Key, body: Mapping[str, Any]) -> set[Key]:
+        """Index an object of a run; returns the run that it concerns, if it is watched."""
+        owner, run = _owner_key(body), _run_of(body)
+        if run:
+            self._labelled[resource, *run].add(key)
+        return (owner or self._find_run(run)) if resource in WATCHED else set()
 
-    def _leave_pod(self, key: Key, pod: Mapping[str, Any]) -> set[Key]:
-        run = _run_of(pod)
-        if run in self._replicas:
-            self._replicas[run].discard(key)
-            if not self._replicas[run]:
-                del self._replicas[run]
-        return _owner_key(pod) or self._find_run(run)
+    def _remove_object(self, resource: Resource, key: Key, body: Mapping[str, Any]) -> set[Key]:
+        self._unindex(resource, key, body)
+        run = _run_of(body)
+        return (_owner_key(body) or self._find_run(run)) if resource in WATCHED else set()
+
+    def _unindex(self, resource: Resource, key: Key, body: Mapping[str, Any]) -> None:
+        """Remove an object from the indexes by what it refers to."""
+        if run := _run_of(body):
+            _discard(self._labelled, (resource, *run), key)
+        if resource is OPERATIONS and (controller := _controller_of(body)):
+            _discard(self._children, controller, key)
 
     def _find_run(self, run: tuple[str, str] | None) -> set[Key]:
         key = None if run is None else self._by_uuid.get(run)
@@ -187,12 +200,15 @@ class Cache:
         self._bury(known["metadata"]["uid"])
         if resource is not OPERATIONS:
             return set()
-        self._by_uuid.pop(
-            (known["metadata"]["namespace"], names.run_uuid(known["metadata"]["uid"])), None
-        )
-        return self._waiters_on(known)
+        return self._remove_run(key_of(known), known)
 
-    def _bury(self, gone: Key | str) -> None:
+    def _remove_run(self, key: Key, body: Mapping[str, Any]) -> set[Key]:
+        """Remove a run from the indexes; returns the runs that it concerns."""
+        self._by_uuid.pop((key[0], names.run_uuid(body["metadata"]["uid"])), None)
+        self._unindex(OPERATIONS, key, body)
+        return self._concerned_by(body)
+
+    def _bury(self, gone: tuple[Resource, Key] | str) -> None:
         self._gone[gone] = None
         while len(self._gone) > _TOMBSTONES:
             self._gone.popitem(last=False)
@@ -214,20 +230,21 @@ class Cache:
         self._objects[resource].pop(key, None)
         if self._own.get((resource, key)) == body["metadata"]["uid"]:
             del self._own[resource, key]
-        if resource is PODS:
-            self._bury(key)
-            return self._leave_pod(key, body)
-        if resource is not OPERATIONS:
+        if resource is OPERATIONS:
+            self.wait(key, frozenset())
+            return self._remove_run(key, body)
+        if resource is COMPONENTS:
             return set()
-        self._by_uuid.pop((key[0], names.run_uuid(body["metadata"]["uid"])), None)
-        self.wait(key, frozenset())
-        return self._waiters_on(body)
+        self._bury((resource, key))
+        return self._remove_object(resource, key, body)
 
-    def mark_gone(self, key: Key) -> None:
-        """Record that the Deployment of this name is gone, whether or not it was known."""
-        self._objects[DEPLOYMENTS].pop(key, None)
-        self._own.pop((DEPLOYMENTS, key), None)
-        self._bury(key)
+    def mark_gone(self, resource: Resource, key: Key) -> None:
+        """Record that the object of this name is gone, whether or not it was known."""
+        known = self._objects.get(resource, {}).pop(key, None)
+        if known is not None:
+            self._remove_object(resource, key, known)
+        self._own.pop((resource, key), None)
+        self._bury((resource, key))
 
     def keys(self, resource: Resource, namespace: str | None = None) -> frozenset[Key]:
         """The names of all cached objects of a kind, in one namespace or in all."""
@@ -260,6 +277,24 @@ class Cache:
         if subjects:
             self._waits[key] = subjects
 
+    def _concerned_by(self, body: Mapping[str, Any]) -> set[Key]:
+        """The runs that look at this one: those that wait for it, its controller, its children."""
+        return self._waiters_on(body) | self._controlling(body) | self._controlled(body)
+
+    def _controlling(self, body: Mapping[str, Any]) -> set[Key]:
+        controller = _controller_of(body)
+        return set() if controller is None else self._find_run_of(*controller)
+
+    def _find_run_of(self, namespace: str, uid: str) -> set[Key]:
+        return self._find_run((namespace, names.run_uuid(uid)))
+
+    def _controlled(self, body: Mapping[str, Any]) -> set[Key]:
+        """The children of a run that ends or is being deleted: they end with it."""
+        metadata, phase = body["metadata"], parse_phase(read_status(body))
+        is_ending = phase.is_final or phase is Phase.STOPPING or "deletionTimestamp" in metadata
+        known = self._children.get((metadata["namespace"], metadata["uid"]))
+        return set(known) if known and is_ending else set()
+
     def _waiters_on(self, body: Mapping[str, Any]) -> set[Key]:
         namespace, name = key_of(body)
         uuid = names.run_uuid(body["metadata"]["uid"])
@@ -278,8 +313,21 @@ def _owner_key(pod: Mapping[str, Any]) -> set[Key]:
     return {(pod["metadata"]["namespace"], owner)} if owner else set()
 
 
+def _controller_of(body: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The namespace and uid of the run that controls this Operation."""
+    uid = names.controller_uid(body)
+    return (body["metadata"]["namespace"], uid) if uid else None
+
+
+def _discard(index: dict[Any, set[Key]], at: Any, key: Key) -> None:
+    if at in index:
+        index[at].discard(key)
+        if not index[at]:
+            del index[at]
+
+
 def _run_of(pod: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The run that a Pod's label names: enough to reconcile that run.
+    """The run that an object's label names: enough to reconcile that run.
 
     Anyone can write a label, so it proves nothing.
     """
@@ -299,58 +347,3 @@ def _concerns_others(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -
 def _outside(body: Mapping[str, Any]) -> tuple[Any, ...]:
     status = read_status(body)
     return is_frozen(status), parse_phase(status), "deletionTimestamp" in body["metadata"]
-
-
-def _slim(resource: Resource, body: Mapping[str, Any]) -> Manifest:
-    """The body without what is never read.
-
-    With 5,000 finished runs present, the dropped parts would be most of the memory.
-    """
-    metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
-    slim = {**body, "metadata": metadata}
-    if resource is OPERATIONS and parse_phase(read_status(body)).is_final:
-        slim["spec"] = _slim_operation(body.get("spec") or {})
-    if resource in (OPERATIONS, COMPONENTS):
-        return pack(slim)
-    if resource is PODS:
-        # Annotations of the user can take a quarter of a megabyte, and nothing here reads them.
-        if annotations := metadata.get("annotations"):
-            metadata["annotations"] = {
-                key: value for key, value in annotations.items() if key.startswith(names.GROUP)
-            }
-        slim["spec"] = _slim_pod(body.get("spec") or {})
-    return slim
-
-
-def _slim_operation(spec: Mapping[str, Any]) -> Manifest:
-    """Return what is read of the spec of a finished run."""
-    kept = ("name", "control", "termination", "patchStrategy")
-    own = {key: spec[key] for key in kept if key in spec}
-    return own | slim_component(spec) | slim_plugins(spec)
-
-
-def _slim_pod(spec: Mapping[str, Any]) -> Manifest:
-    """Return what is read of the spec of a Pod."""
-    kept = ("activeDeadlineSeconds", "nodeName", "schedulingGates")
-    return {
-        **{key: spec[key] for key in kept if key in spec},
-        "containers": [_slim_container(c) for c in spec.get("containers") or ()],
-        "initContainers": [_slim_container(c) for c in spec.get("initContainers") or ()],
-    }
-
-
-def _slim_container(container: Mapping[str, Any]) -> Manifest:
-    """What `core.diagnosis` reads, and the secrets given as plain variables, so that messages can
-    mask them.
-    """
-    kept = {
-        name: container[name]
-        for name in ("name", "resources", "restartPolicy")
-        if name in container
-    }
-    secrets = [
-        one
-        for one in container.get("env") or ()
-        if one.get("value") and is_secret_name(str(one.get("name")))
-    ]
-    return {**kept, "env": secrets} if secrets else kept

@@ -152,11 +152,7 @@ async def _decide_in_steps(snapshot: Snapshot, key: Key, world: World) -> Decisi
 
 
 #: The fields of a snapshot that do not come from the run's file.
-_SEEN = (
-    *("pod", "claimant", "documents_are_gone", "pod_is_lost", "pod_events", "earlier_pods"),
-    *("replicas", "deployment", "deployment_is_gone", "service_is_gone"),
-    *("activity", "catalog"),
-)
+_SEEN = ("answers", "catalog")
 
 
 class _Account:

@@ -18,7 +18,9 @@ from opstrand.core.decide import decide
 from opstrand.core.identity import read_identity
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.packed import STATUS, empty, from_parcel
+from opstrand.core.phase import is_frozen
 from opstrand.core.pods.volumes import store_path
+from opstrand.core.recorded import read_own_status
 from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.resolving.upstream import read_upstream
 from opstrand.core.templates.evaluation import evaluate_traced
@@ -87,7 +89,7 @@ def decide_run(
 
     whole: OperationBody = from_parcel(body) or {}
     prepared = _prepare_parcels(settings, whole, component)
-    if upstream is None and "pod" not in (whole.get("status") or {}):
+    if upstream is None and not is_frozen(read_own_status(whole)):
         needs = _find_needs(prepared)
         if needs is not None:
             return needs

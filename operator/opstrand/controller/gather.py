@@ -1,15 +1,16 @@
 """From a key to a snapshot: what `decide` needs to see, from the cache, with a request only where
 the cache cannot know.
 
-Reading a run's file is not part of it, since that may be expensive. `gather` says whether the file
-is needed; `find_upstream` and `find_component` look up what the file refers to. Must not decide and
-must not write.
+The kind of the run says what must be known (`core.decide.list_asks`); here each question is
+answered. Reading a run's file is not part of it, since that may be expensive: `gather` says whether
+the file is needed; `find_upstream` and `find_component` look up what the file refers to. Must not
+decide, must not write, and must not know a kind of run.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
@@ -18,31 +19,38 @@ from opstrand.controller.cache import Cache, Subject
 from opstrand.controller.crash_record import CrashRecord
 from opstrand.controller.probe import ask_activity
 from opstrand.controller.stopwatch import Stopwatch
-from opstrand.core import names
-from opstrand.core.diagnosis.pod_status import is_being_made
+from opstrand.core.decide import list_asks, needs_file
+from opstrand.core.lifecycle.asks import (
+    Ask,
+    Children,
+    Get,
+    Known,
+    Labelled,
+    Probe,
+    Sighting,
+    Warnings,
+)
 from opstrand.core.lifecycle.snapshot import Snapshot
-from opstrand.core.phase import Phase
+from opstrand.core.names import run_uuid
 from opstrand.core.planning.connections import EMPTY, Catalog
-from opstrand.core.planning.culling import Activity, read_culling
-from opstrand.core.pods.adoption import is_about_documents
-from opstrand.core.pods.attempt import Attempt
+from opstrand.core.planning.culling import Activity
+from opstrand.core.planning.plan import Plan
 from opstrand.core.resolving.cycles import check_circle
 from opstrand.core.resolving.refs import Ref
-from opstrand.core.runtimes.replicas import is_live
 from opstrand.core.templates.template import refuse
 from opstrand.errors import SpecError
 from opstrand.kube.errors import ApiError, NotFound
 from opstrand.kube.protocol import Kube
-from opstrand.kube.resources import DEPLOYMENTS, EVENTS, OPERATIONS, PODS, SERVICES
+from opstrand.kube.resources import BY_KIND, EVENTS, OPERATIONS, Resource
 from opstrand.logs import about
 from opstrand.settings import Settings
-from opstrand.types import Deployment, Event, Key, Pod
+from opstrand.types import Event, Key
 from opstrand.workers.ledger import Ledger
 from opstrand.workers.pool import Pool
 
 logger = logging.getLogger(__name__)
 
-#: For a run that has its Pod: its file is no longer read.
+#: For a run that has its objects: its file is no longer read.
 _NOT_PREPARED = SpecError("InternalError", "not prepared")
 
 
@@ -55,8 +63,8 @@ class World:
     settings: Settings
     #: Runs expensive work in worker processes.
     pool: Pool
-    #: Called with every attempt before it is created: a local run keeps its plan.
-    on_attempt: Callable[[Key, Attempt], None] | None = None
+    #: Called with the plan of every attempt before its objects are created: a local run keeps it.
+    on_plan: Callable[[Key, Plan], None] | None = None
     #: Asks a page of a service when the service was last used.
     ask_activity: Callable[[str], Awaitable[Activity]] = ask_activity
     #: Returns the current catalog of connections.
@@ -90,161 +98,53 @@ async def gather(key: Key, *, world: World, now: datetime) -> Gathered | None:
     snapshot = Snapshot(body, _NOT_PREPARED, now, world.settings, refuse)
     if world.stopwatch is not None:
         snapshot = replace(snapshot, measure=world.stopwatch.look(key, snapshot.times, now))
-    if snapshot.is_service:
-        return await _gather_service(key, snapshot, world)
-    if snapshot.phase.is_final:
-        last = world.cache.pod(key[0], (snapshot.status.get("pod") or {}).get("name", ""))
-        return Gathered(replace(snapshot, pod=last, earlier_pods=_earlier(key, snapshot, world)))
-    found = (await _find_pod(key, snapshot, world)) if snapshot.is_frozen else _Found()
-    if found.pod is not None and found.is_own:
-        # The Pod and the frozen status say what the Pod means: the file is not read again.
-        snapshot = replace(
-            snapshot, pod=found.pod, pod_events=await _ask_events(found.pod, snapshot, world)
-        )
-        return _see_documents(snapshot, found.pod["metadata"]["name"], world)
-    seen = replace(
-        snapshot, claimant=found.pod, pod_is_lost=found.is_lost, catalog=world.read_catalog()
-    )
-    return Gathered(seen, is_file_needed=True)
-
-
-def _see_documents(snapshot: Snapshot, name: str, world: World) -> Gathered:
-    """Detect that the ConfigMap with the init document is gone: only the node's events say so."""
-    if not any(
-        is_about_documents(str(event.get("message")), name) for event in snapshot.pod_events
-    ):
+    while asks := list_asks(snapshot):
+        answers = {ask: await _answer(ask, key, snapshot, world) for ask in asks}
+        snapshot = replace(snapshot, answers={**snapshot.answers, **answers})
+    if not needs_file(snapshot):
         return Gathered(snapshot)
-    return Gathered(
-        replace(snapshot, documents_are_gone=True, catalog=world.read_catalog()),
-        is_file_needed=True,
-    )
+    return Gathered(replace(snapshot, catalog=world.read_catalog()), is_file_needed=True)
 
 
-async def _gather_service(key: Key, snapshot: Snapshot, world: World) -> Gathered:
-    """A frozen service: its Pods, and its Deployment only if there are no live Pods.
-
-    The run's file is needed to render again what is missing.
-    """
-    name = snapshot.status["service"]["name"]
-    found = world.cache.replicas(key[0], names.run_uuid(snapshot.body["metadata"]["uid"]))
-    pods = [pod for pod in found if names.is_replica_of(pod, name)]
-    if not _is_deployment_known(key, snapshot, world):
-        # These Pods may belong to another owner's Deployment of this name: check the Deployment
-        # first.
-        pods = []
-    live = [pod for pod in pods if is_live(pod)]
-    deployment: Deployment | None = world.cache.deployment(key[0], name)
-    is_gone = world.cache.was_seen(key[0], name)
-    if live or snapshot.phase.is_final or snapshot.phase is Phase.STOPPING:
-        seen = replace(
-            snapshot,
-            replicas=pods,
-            deployment=deployment,
-            deployment_is_gone=is_gone,
-            pod_events=await _ask_replica_events(live, snapshot, world),
-            activity=await _ask_activity(key, snapshot, world) if live else None,
-        )
-        return await _see_service(key, seen, name, world)
-    if not is_gone:
-        deployment, is_gone = await _find_deployment(key, snapshot, world)
-    seen = replace(
-        snapshot,
-        replicas=pods,
-        deployment=deployment,
-        deployment_is_gone=is_gone,
-        catalog=world.read_catalog(),
-    )
-    return Gathered(seen, is_file_needed=True)
+async def _answer(ask: Ask, key: Key, snapshot: Snapshot, world: World) -> Any:
+    uid = str(snapshot.body["metadata"]["uid"])
+    match ask:
+        case Known(kind, name):
+            return _sight(BY_KIND[kind], (key[0], name), world.cache)
+        case Labelled(kind):
+            return world.cache.labelled(BY_KIND[kind], key[0], run_uuid(uid))
+        case Children():
+            return world.cache.children(key[0], uid)
+        case Get(kind, name):
+            return await _read(BY_KIND[kind], (key[0], name), world)
+        case Warnings(pod_uid):
+            return await _read_warnings(pod_uid, key, world)
+        case Probe(url):
+            return await _probe(url, key, world)
 
 
-async def _see_service(key: Key, snapshot: Snapshot, name: str, world: World) -> Gathered:
-    """A service that needs its file only if its Service or its documents are gone."""
-    if not await _is_service_gone(key, snapshot, world):
-        return _see_documents(snapshot, name, world)
-    logger.info("a Service was deleted and is made again", extra=about(*key))
-    return Gathered(
-        replace(snapshot, service_is_gone=True, catalog=world.read_catalog()),
-        is_file_needed=True,
-    )
+def _sight(resource: Resource, key: Key, cache: Cache) -> Sighting:
+    """What the cache knows of an object."""
+    own_uid = cache.own_uid(resource, key) or ""
+    return Sighting(cache.find(resource, key), own_uid, cache.was_seen(resource, key))
 
 
-def _is_deployment_known(key: Key, snapshot: Snapshot, world: World) -> bool:
-    """Whether the Deployment is known to belong to the run.
-
-    Either this process established it, or an earlier one did and then recorded the first Pods. A
-    run that has ended or is stopping needs no Deployment.
-    """
-    if snapshot.phase.is_final or snapshot.phase is Phase.STOPPING:
-        return True
-    service = snapshot.status["service"]
-    name = str(service["name"])
-    return bool(service.get("pods")) or world.cache.own_uid(DEPLOYMENTS, (key[0], name)) is not None
-
-
-async def _find_deployment(
-    key: Key, snapshot: Snapshot, world: World
-) -> tuple[Deployment | None, bool]:
-    """A service's Deployment, and whether it is certainly gone.
-
-    Reads it from the API server unless it was created a moment ago.
-    """
-    name = snapshot.status["service"]["name"]
-    known = world.cache.deployment(key[0], name)
-    if (
-        known is not None
-        and snapshot.since(known["metadata"].get("creationTimestamp"))
-        < snapshot.settings.pending_grace
-    ):
-        return known, False
+async def _read(resource: Resource, key: Key, world: World) -> Sighting:
+    """What the API server has. The cache then knows it too."""
     try:
-        found = await world.kube.get(DEPLOYMENTS, key[0], name)
+        found = await world.kube.get(resource, *key)
     except NotFound:
-        if known is None and not (snapshot.status.get("pod") or {}).get("uid"):
-            return None, False
-        world.cache.mark_gone((key[0], name))
-        return None, True
-    if world.cache.own_uid(DEPLOYMENTS, (key[0], name)) != found["metadata"]["uid"]:
-        # Report it as not created yet: the attempt to create it finds that it exists, and whether
-        # it is the same.
-        return None, False
-    world.cache.put(DEPLOYMENTS, found)
-    return cast(Deployment, found), False
+        known = world.cache.find(resource, key)
+        if known is not None:
+            world.cache.drop(resource, known)
+        return Sighting(own_uid=world.cache.own_uid(resource, key) or "")
+    if world.cache.keeps(resource):
+        world.cache.put(resource, found)
+    return Sighting(found, world.cache.own_uid(resource, key) or "")
 
 
-async def _is_service_gone(key: Key, snapshot: Snapshot, world: World) -> bool:
-    """Whether the Service was deleted.
-
-    Checked only after the run has served for a while, and not while the run itself is being
-    deleted.
-    """
-    started = snapshot.status.get("startedAt")
-    if snapshot.phase is not Phase.RUNNING or snapshot.is_being_deleted or not started:
-        return False
-    if snapshot.since(started) < snapshot.settings.relist_interval:
-        return False
-    try:
-        await world.kube.get(SERVICES, key[0], snapshot.status["service"]["name"])
-    except NotFound:
-        return True
-    return False
-
-
-async def _ask_activity(key: Key, snapshot: Snapshot, world: World) -> Activity | None:
-    """When a service was last used; asked only once it could have been idle for its culling
-    timeout.
-    """
-    culling, started = (
-        read_culling(snapshot.status.get("termination")),
-        snapshot.status.get("startedAt"),
-    )
-    if (
-        culling is None
-        or not started
-        or snapshot.phase is not Phase.RUNNING
-        or snapshot.left(started, culling.timeout) > 0
-    ):
-        return None
-    url = f"http://{snapshot.status['service']['host']}:{culling.port}/{culling.path.lstrip('/')}"
+async def _probe(url: str, key: Key, world: World) -> Activity:
+    """When a service was last used, by its own page."""
     activity = await world.ask_activity(url)
     if activity.trouble:
         logger.warning(
@@ -253,86 +153,18 @@ async def _ask_activity(key: Key, snapshot: Snapshot, world: World) -> Activity 
     return activity
 
 
-def _earlier(key: Key, snapshot: Snapshot, world: World) -> tuple[Pod, ...]:
-    """The Pods of the attempts before the last one that still exist."""
-    metadata = snapshot.body["metadata"]
-    uuid = names.run_uuid(metadata["uid"])
-    wanted = (
-        names.pod_name(metadata["name"], uuid, number)
-        for number in range(int(snapshot.status.get("attempt") or 0))
-    )
-    return tuple(pod for name in wanted if (pod := world.cache.pod(key[0], name)) is not None)
-
-
-async def _ask_replica_events(
-    live: Sequence[Pod], snapshot: Snapshot, world: World
-) -> Sequence[Event]:
-    """The warning events of the first live replica that its node does not start."""
-    hanging = next((pod for pod in live if is_being_made(pod)), None)
-    if hanging is None or snapshot.phase.is_final:
-        return ()
-    return await _ask_events(hanging, snapshot, world)
-
-
-async def _ask_events(pod: Pod, snapshot: Snapshot, world: World) -> Sequence[Event]:
-    """The warning events of a Pod that its node does not start, after a grace period.
-
-    Best effort: without them the run waits as before.
-    """
-    if snapshot.since(
-        pod["metadata"].get("creationTimestamp")
-    ) < snapshot.settings.mount_grace or not is_being_made(pod):
-        return ()
-    metadata = pod["metadata"]
+async def _read_warnings(uid: str, key: Key, world: World) -> tuple[Event, ...]:
+    """The warning Events of a Pod. Best effort: without them the run waits as before."""
     try:
         found, _ = await world.kube.list(
-            EVENTS,
-            metadata["namespace"],
-            fields=f"involvedObject.uid={metadata['uid']},type=Warning",
+            EVENTS, key[0], fields=f"involvedObject.uid={uid},type=Warning"
         )
     except ApiError as error:
         logger.warning(
-            "the events of a Pod that hangs could not be read: %s",
-            error,
-            extra=about(metadata["namespace"], snapshot.body["metadata"]["name"]),
+            "the events of a Pod that hangs could not be read: %s", error, extra=about(*key)
         )
         return ()
-    return cast(list[Event], found)
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A Pod of the attempt's name.
-
-    `is_own`: it is known to be the run's. `is_lost`: the run's own Pod is certainly gone.
-    """
-
-    pod: Pod | None = None
-    is_own: bool = False
-    is_lost: bool = False
-
-
-async def _find_pod(key: Key, snapshot: Snapshot, world: World) -> _Found:
-    """The attempt's Pod, identified by its uid.
-
-    The uid is the recorded one, or that of the Pod that this process created. A Pod counts as gone
-    only after one GET.
-    """
-    recorded = snapshot.status["pod"]
-    name = recorded["name"]
-    uid = recorded.get("uid") or world.cache.own_uid(PODS, (key[0], name))
-    pod = world.cache.pod(key[0], name)
-    if pod is not None and (not uid or pod["metadata"]["uid"] == uid):
-        return _Found(pod, is_own=bool(uid))
-    if not uid and not world.cache.was_seen(key[0], name):
-        return _Found()
-    try:
-        found = await world.kube.get(PODS, key[0], name)
-    except NotFound:
-        return _Found(is_lost=True)
-    world.cache.put(PODS, found)
-    is_own = not uid or found["metadata"]["uid"] == uid
-    return _Found(cast(Pod, found), is_own=bool(uid)) if is_own else _Found(is_lost=True)
+    return tuple(cast(list[Event], found))
 
 
 def find_component(key: Key, name: str, world: World) -> Mapping[str, Any] | None:

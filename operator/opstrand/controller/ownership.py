@@ -13,9 +13,10 @@ from typing import Any
 from opstrand.controller.gather import World
 from opstrand.core.pods.adoption import find_contradiction, find_difference, find_other_program
 from opstrand.kube.errors import AlreadyExists, Forbidden, Invalid
-from opstrand.kube.resources import DEPLOYMENTS, PODS, SERVICES
+from opstrand.kube.resources import BY_KIND
 
-_RESOURCES = {"Pod": PODS, "Service": SERVICES, "Deployment": DEPLOYMENTS}
+#: Kinds that the API server stores as they are sent: no dry run says more than the manifest.
+_STORED_AS_SENT = ("ConfigMap",)
 
 
 async def check_own(
@@ -26,6 +27,9 @@ async def check_own(
     Without `exact`, another version or configuration of the operator rendered the object, so only
     what the user wrote can be compared.
     """
+    if manifest["kind"] in _STORED_AS_SENT:
+        check_same(find_difference(found, manifest, manifest), found)
+        return
     if not exact:
         check_same(find_other_program(found, manifest), found)
         return
@@ -34,7 +38,7 @@ async def check_own(
     renamed = {**manifest, "metadata": {**metadata, "name": f"{metadata['name']}-preview"}}
     try:
         expected = await world.kube.preview(
-            _RESOURCES[manifest["kind"]], metadata["namespace"], renamed
+            BY_KIND[manifest["kind"]], metadata["namespace"], renamed
         )
     except (Forbidden, Invalid):
         # This very object uses up the quota, or a webhook does not support dry runs.

@@ -15,10 +15,8 @@ from opstrand.controller.apply import apply
 from opstrand.controller.crash_record import DEATHS
 from opstrand.controller.decision import decide_apart, decide_here
 from opstrand.controller.gather import Gathered, World, gather, refresh
-from opstrand.core.decide import decide
-from opstrand.core.lifecycle.admission import refuse
+from opstrand.core.decide import decide, fail
 from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
-from opstrand.core.phase import Phase
 from opstrand.errors import PlatformError, SpecError
 from opstrand.kube.errors import Conflict
 from opstrand.logs import about
@@ -124,9 +122,8 @@ async def _decide(gathered: Gathered, key: Key, world: World, *, is_parked: bool
         raise
     except Exception:
         logger.exception("deciding failed: this is a bug", extra=about(*key))
-        return refuse(
+        return fail(
             gathered.snapshot,
-            Phase.FAILED,
             "InternalError",
             "a bug of opstrand; the operator's log has the details",
         )
@@ -143,5 +140,5 @@ def _set_aside(gathered: Gathered) -> Decision:
     if gathered.snapshot.phase.is_final:
         return NOTHING
     if not gathered.is_file_needed:
-        return refuse(gathered.snapshot, Phase.FAILED, "SetAside", words)
+        return fail(gathered.snapshot, "SetAside", words)
     return decide(replace(gathered.snapshot, prepared=SpecError("SetAside", words)))

@@ -2,32 +2,61 @@
 
 `decide` is pure, total and idempotent: the same snapshot gives the same decision, and a snapshot
 that already shows a decision's effects gives none. Looking again makes up for whatever was lost (an
-event, an operator). Must not execute anything.
+event, an operator). Every kind of run stands behind `runtimes.base.Runtime`; here no kind is named.
+Must not execute anything.
 
-    (nothing) ── start ──▶ Waiting ──▶ Starting ── attend, serve ──▶ Running
-        │                                 ▲                            │
-        ▼                                 └───────── Retrying ◀────────┤
-      Failed | Skipped |                                               ▼
-      UpstreamFailed | Stopped                         Succeeded | Failed | Stopped
+    (nothing) ── start ──▶ Waiting ──▶ Starting ─── advance ───▶ Running
+        │                                 ▲                        │
+        ▼                                 └─────── Retrying ◀──────┤
+      Failed | Skipped |                                           ▼
+      UpstreamFailed | Stopped                     Succeeded | Failed | Stopped
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from opstrand.core.lifecycle.actions import Refusal
+from opstrand.core.lifecycle.admission import Verdict
+from opstrand.core.lifecycle.asks import Ask
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
-from opstrand.core.lifecycle.transitions import clear
-from opstrand.core.runtimes.job import attend
-from opstrand.core.runtimes.service import clear_service, serve
+from opstrand.core.phase import Phase
+from opstrand.core.runtimes.registry import runtime_of
 from opstrand.core.runtimes.starting import start
 from opstrand.core.templates.meter import metered
+
+
+def list_asks(snapshot: Snapshot) -> list[Ask]:
+    """Return what must still be asked about this run before a decision; empty: nothing more."""
+    if not snapshot.is_frozen and not snapshot.phase.is_final:
+        return []
+    asks = runtime_of(snapshot.status).asks(snapshot)
+    return [ask for ask in asks if ask not in snapshot.answers]
+
+
+def needs_file(snapshot: Snapshot) -> bool:
+    """Return whether the decision needs what the run's polyaxonfile says."""
+    if snapshot.phase.is_final:
+        return False
+    return not snapshot.is_frozen or runtime_of(snapshot.status).needs_file(snapshot)
 
 
 def decide(snapshot: Snapshot) -> Decision:
     """Decide what to do about this run now. All rendering for one decision shares one budget."""
     snapshot = replace(snapshot, evaluate=metered(snapshot.evaluate))
     if snapshot.phase.is_final:
-        return clear_service(snapshot) if snapshot.is_service else clear(snapshot)
+        return runtime_of(snapshot.status).clear(snapshot)
     if not snapshot.is_frozen:
         return start(snapshot)
-    return serve(snapshot) if snapshot.is_service else attend(snapshot)
+    return runtime_of(snapshot.status).advance(snapshot)
+
+
+def decide_refusal(snapshot: Snapshot, refusal: Refusal) -> Decision | None:
+    """Decide after the API server refused an object; None if the refusal is not about the run."""
+    return runtime_of(snapshot.status).refused(snapshot, refusal)
+
+
+def fail(snapshot: Snapshot, reason: str, message: str) -> Decision:
+    """End the run with a failure that its objects did not cause."""
+    verdict = Verdict(Phase.FAILED, reason, message)
+    return runtime_of(snapshot.status).end_early(snapshot, verdict)

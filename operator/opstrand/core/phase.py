@@ -97,10 +97,14 @@ def published_status(status: object) -> str:
     return _STUCK.get(reason, phase.published) if phase is Phase.STARTING else phase.published
 
 
+#: The keys of the status that only the freeze of a kind of run writes; a job writes its Pod's name.
+MARKS = ("service", "children")
+
+
 def is_frozen(status: RunStatus) -> bool:
     """Return whether everything that the run will ever need is written.
 
-    The name of the Pod or service, or the children, are written together with the rest.
+    The name of the Pod, or the mark of another kind, is written together with the rest.
     """
     has_pod = bool((status.get("pod") or {}).get("name"))
-    return has_pod or "service" in status or "children" in status
+    return has_pod or any(mark in status for mark in MARKS)

@@ -76,3 +76,7 @@ SELF_ACCESS_REVIEWS = Resource(
     "SelfSubjectAccessReview",
     namespaced=False,
 )
+#: The kinds of objects that a run may own or ask for, by the word in a manifest.
+BY_KIND = {
+    one.kind: one for one in (OPERATIONS, PODS, CONFIG_MAPS, SERVICES, DEPLOYMENTS, COMPONENTS)
+}

@@ -36,7 +36,6 @@ from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.planning.connections import Catalog
 from opstrand.core.planning.culling import Activity
 from opstrand.core.planning.plan import Plan
-from opstrand.core.pods.attempt import Attempt
 from opstrand.core.recorded import read_status
 from opstrand.kube.resources import OPERATIONS, PODS, Resource
 from opstrand.local.cache import NamedCache
@@ -227,8 +226,8 @@ class LocalSession:
         if key == self._key:
             self._say_line(line)
 
-    def _keep_plan(self, key: Key, attempt: Attempt) -> None:
-        self._records.save_plan(key, _show_plan(attempt.plan))
+    def _keep_plan(self, key: Key, plan: Plan) -> None:
+        self._records.save_plan(key, _show_plan(plan))
 
     async def create(
         self, operation: Mapping[str, Any], *, project: str, uid: str | None = None

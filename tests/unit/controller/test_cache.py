@@ -111,10 +111,13 @@ def test_the_pods_of_a_service_are_found_by_its_run_and_wake_it() -> None:
     assert cache.put(PODS, replica("late")) == {("ns", "a")}
     cache.put(PODS, pod(1))
     cache.put(PODS, replica("stranger", uuid="0" * 32))
-    assert [one["metadata"]["name"] for one in cache.replicas("ns", uuid)] == ["early", "late"]
+    assert [one["metadata"]["name"] for one in cache.labelled(PODS, "ns", uuid)] == [
+        "early",
+        "late",
+    ]
     assert cache.drop(PODS, replica("early", 2)) == {("ns", "a")}
     assert cache.drop(PODS, replica("late", 2)) == {("ns", "a")}
-    assert cache.replicas("ns", uuid) == []
+    assert cache.labelled(PODS, "ns", uuid) == ()
 
 
 def test_another_namespace_is_another_world() -> None:
@@ -127,9 +130,9 @@ def test_another_namespace_is_another_world() -> None:
 def test_a_pod_that_was_seen_and_is_gone_is_remembered() -> None:
     cache = Cache()
     assert cache.put(PODS, pod(1)) == {("ns", "a")}
-    assert not cache.was_seen("ns", "p")
+    assert not cache.was_seen(PODS, ("ns", "p"))
     assert cache.drop(PODS, pod(2)) == {("ns", "a")}
-    assert cache.was_seen("ns", "p")
+    assert cache.was_seen(PODS, ("ns", "p"))
 
 
 def test_a_late_deletion_does_not_take_a_new_object_of_the_same_name() -> None:

@@ -106,7 +106,7 @@ async def test_a_list_makes_up_the_deletions_of_operations_and_pods() -> None:
     assert [
         bench.world.cache.count(OPERATIONS),
         bench.world.cache.count(PODS),
-        bench.world.cache.was_seen("ns", "p"),
+        bench.world.cache.was_seen(PODS, ("ns", "p")),
     ] == [1, 0, True]
     assert bench.kube.asked == [None, "GET b", "GET p"]
     bench.kube.asked.clear()

@@ -7,7 +7,9 @@ operator, or the ReplicaSet controller for a service.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
+from opstrand.core.lifecycle.actions import Refusal
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.lifecycle.transitions import advanced, ending_times, patience_left
 from opstrand.core.phase import Phase
@@ -36,44 +38,60 @@ _PER_CONTAINER = " per Container "
 _OF_OURS = f"; the Pod's containers are yours and opstrand's for init, which asks for {RESOURCES}"
 
 
-def classify_refusal(snapshot: Snapshot, words: str) -> Decision | None:
-    """Return what a refusal with this message means for the run; None if it is not about it."""
+@dataclass(frozen=True)
+class Verdict:
+    """What a refusal means: the phase that the run gets, with its reason and message.
+
+    `again`: seconds until another try is worthwhile; None: never.
+    """
+
+    phase: Phase
+    reason: str
+    message: str
+    again: float | None = None
+
+
+def interpret_refusal(refusal: Refusal) -> Verdict | None:
+    """Return what a refused object means for its run; None if the refusal is not about it."""
+    match refusal.cause:
+        case "taken":
+            return Verdict(Phase.FAILED, "NameConflict", refusal.words)
+        case "invalid":
+            return Verdict(Phase.FAILED, "PodRefused", refusal.words)
+        case "absent":
+            return Verdict(Phase.STOPPED, "NamespaceTerminating", refusal.words)
+        case "forbidden":
+            return interpret_forbidden(refusal.words)
+
+
+def interpret_forbidden(words: str) -> Verdict | None:
+    """Return what a refusal with this message means; None if it is not about the run."""
     if _NOT_ABOUT_IT.search(words):
         return None
     for piece, reason, phase, again in _FORBIDDEN:
         if piece in words:
-            return refuse(
-                snapshot,
-                phase,
-                reason,
-                words + _OF_OURS if _PER_CONTAINER in words else words,
-                requeue_after=again,
-            )
+            message = words + _OF_OURS if _PER_CONTAINER in words else words
+            return Verdict(phase, reason, message, again)
     return None
 
 
-def refuse(
-    snapshot: Snapshot,
-    phase: Phase,
-    reason: str,
-    message: str,
-    *,
-    requeue_after: float | None = None,
-) -> Decision:
-    """Decide what follows for a run whose Pod was refused.
+def refuse(snapshot: Snapshot, verdict: Verdict, *, is_cleared_first: bool = False) -> Decision:
+    """Decide what follows for a run whose objects were refused.
 
     Quota frees up by itself and is waited for; what a person must fix is waited for with the
-    configured patience. A service ends once its objects are gone.
+    configured patience. With `is_cleared_first` the run ends by way of Stopping, once its objects
+    are gone.
     """
+    phase, reason, message, again = verdict.phase, verdict.reason, verdict.message, verdict.again
     if (
         phase is Phase.STARTING
         and reason != "QuotaExceeded"
         and patience_left(snapshot, phase, reason) <= 0
     ):
-        phase, requeue_after = Phase.FAILED, None
-    if phase.is_final and snapshot.is_service and snapshot.phase is not Phase.STOPPING:
+        phase, again = Phase.FAILED, None
+    if phase.is_final and is_cleared_first and snapshot.phase is not Phase.STOPPING:
         return Decision(advanced(snapshot, Phase.STOPPING, reason, message), requeue_after=0.0)
     return Decision(
         advanced(snapshot, phase, reason, message, **ending_times(snapshot, phase)),
-        requeue_after=requeue_after,
+        requeue_after=again,
     )

@@ -1,28 +1,30 @@
 """The input and the output of a decision, as values that can be sent and decided on anywhere.
 
-Owns `Snapshot`, `Decision` and the actions. Must not decide: `runtimes` does.
+Owns `Snapshot` and `Decision`. Must not decide, nor know a kind of run: `runtimes` does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from opstrand.core.compiling.prepare import Prepared
+from opstrand.core.lifecycle.actions import Action
+from opstrand.core.lifecycle.asks import Answers, Get, Known, Labelled
 from opstrand.core.lifecycle.status import Status
 from opstrand.core.phase import Phase, is_frozen, parse_phase
 from opstrand.core.planning.connections import EMPTY, Catalog
 from opstrand.core.planning.culling import Activity
-from opstrand.core.pods.attempt import Attempt
+from opstrand.core.planning.plan import Plan
 from opstrand.core.recorded import parse_moment, read_own_status
 from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
-from opstrand.types import Deployment, Event, OperationBody, Pod, RunStatus, Termination
+from opstrand.types import OperationBody, RunStatus, Termination
 
 _LIMITS = ("maxRetries", "timeout", "ttl")
 #: Seconds by which one machine's clock may be ahead of another's by accident.
@@ -70,32 +72,20 @@ class Snapshot:
     near: Mapping[str, str] = field(default_factory=dict)
     #: Every run of the project, if the operation has joins: their queries select among them.
     project: Sequence[Upstream] = ()
-    pod: Pod | None = None
-    #: A Pod with the attempt's name that may not be this run's: it is compared before it counts.
-    claimant: Pod | None = None
-    #: The ConfigMap with the init document is gone, and the Pod waits for it.
-    documents_are_gone: bool = False
-    #: The Pod is gone: it was observed, or its uid was written, and a GET found nothing.
-    pod_is_lost: bool = False
-    #: Warning Events of the Pod, read if it hangs.
-    pod_events: Sequence[Event] = ()
-    #: Pods of earlier attempts that still exist once the run is over.
-    earlier_pods: Sequence[Pod] = ()
-    #: All Pods of a service.
-    replicas: Sequence[Pod] = ()
-    #: A service's Deployment as far as it is known, and whether it existed and is gone.
-    deployment: Deployment | None = None
-    deployment_is_gone: bool = False
-    #: The Service object of running replicas no longer exists.
-    service_is_gone: bool = False
-    #: The last use of a service that may be idle, read once it matters.
-    activity: Activity | None = None
+    #: The answers to what the run's kind asked.
+    answers: Answers = field(default_factory=dict)
     #: Returns the time passed since a time of this run, whatever happened to the clock (None:
     #: counted from `now`). The second argument is True if it is unknown when the time was written.
     measure: Callable[[str, bool], Passed] | None = None
     #: What the operator's owner lets runs use by name. None if no catalog is given: then a run that
     #: names a connection cannot start.
     catalog: Catalog | None = EMPTY
+
+    @classmethod
+    def over(cls, snapshot: Snapshot, **own: Any) -> Self:
+        """Return the snapshot with the fields that only a kind of run has."""
+        kept = {one.name: getattr(snapshot, one.name) for one in fields(Snapshot)}
+        return cls(**kept, **own)
 
     @cached_property
     def status(self) -> RunStatus:
@@ -108,11 +98,6 @@ class Snapshot:
     @property
     def is_frozen(self) -> bool:
         return is_frozen(self.status)
-
-    @property
-    def is_service(self) -> bool:
-        """Whether it was frozen as a service."""
-        return "service" in self.status
 
     @property
     def control(self) -> Mapping[str, Any]:
@@ -187,17 +172,20 @@ class Snapshot:
         if self.measure is None:
             return None
         passed = {text: self.measure(text, False) for text in self.times}
-        if self.activity is not None and self.activity.last is not None:
-            text = stamp(self.activity.last.astimezone(UTC))
-            passed[text] = self.measure(text, True)
+        for answer in self.answers.values():
+            if isinstance(answer, Activity) and answer.last is not None:
+                text = stamp(answer.last.astimezone(UTC))
+                passed[text] = self.measure(text, True)
         return Measured(passed)
 
     @property
     def times(self) -> list[str]:
         """The times in the status and in the run's objects from which something is counted."""
         texts = [self.status.get("startedAt"), self.status.get("finishedAt"), self.last_step]
-        for made in (self.pod, self.claimant, self.deployment, *self.replicas):
-            texts += _list_times(made or {})
+        for ask, answer in self.answers.items():
+            if isinstance(ask, Known | Get | Labelled):
+                for made in answer if isinstance(answer, tuple) else (answer.body,):
+                    texts += _list_times(made or {})
         return [text for text in texts if isinstance(text, str)]
 
     @property
@@ -212,80 +200,21 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
-class CreatePod:
-    """Create the attempt's objects. The name is the attempt's own, so repeating it creates one."""
-
-    attempt: Attempt
-
-
-@dataclass(frozen=True)
-class ClaimPod:
-    """Compare the Pod that has the attempt's name with the attempt's own.
-
-    `exact`: the frozen run was rendered in the same way.
-    """
-
-    attempt: Attempt
-    exact: bool
-
-
-@dataclass(frozen=True)
-class RestoreDocuments:
-    """Create the ConfigMap of an attempt again: its Pod waits for it."""
-
-    attempt: Attempt
-
-
-@dataclass(frozen=True)
-class StopPod:
-    """End a started Pod now, with its grace period; its logs are kept."""
-
-    pod: Pod
-
-
-@dataclass(frozen=True)
-class DeletePod:
-    """Delete a Pod that never started, or whose retention is over."""
-
-    pod: Pod
-
-
-@dataclass(frozen=True)
-class CreateService:
-    """Create a service's objects.
-
-    Their names are the run's own, so repeating it creates them once.
-    """
-
-    attempt: Attempt
-
-
-@dataclass(frozen=True)
-class DeleteService:
-    """Delete the service's objects that belong to this run; its Pods get their grace period."""
-
-    name: str
-
-
-Action = (
-    CreatePod | ClaimPod | RestoreDocuments | StopPod | DeletePod | CreateService | DeleteService
-)
-
-
-@dataclass(frozen=True)
 class Decision:
     """What to do: write `status` if it differs from the stored one, then do the actions, in order.
 
     A `status` of None means that there is nothing to write.
 
     `freeze`: the write must fail if the object changed since it was read. `requeue_after`: look
-    again after so many seconds.
+    again after so many seconds. `plan`: what the created objects run, for those who run it without
+    a cluster.
     """
 
     status: Status | None = None
     actions: tuple[Action, ...] = ()
     freeze: bool = False
     requeue_after: float | None = None
+    plan: Plan | None = field(default=None, compare=False)
 
 
 NOTHING = Decision()

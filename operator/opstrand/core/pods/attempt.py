@@ -34,7 +34,7 @@ from opstrand.settings import Settings
 
 @dataclass(frozen=True)
 class Attempt:
-    """The objects of `CreatePod` or `CreateService`.
+    """A plan, and the objects that run it.
 
     For a service, the Pod is the template of its replicas.
     """

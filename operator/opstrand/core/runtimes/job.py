@@ -9,39 +9,83 @@ from __future__ import annotations
 from typing import Any
 
 from opstrand.core import names
+from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.diagnosis.diagnose import observe_pod
 from opstrand.core.diagnosis.observation import Fault, Observation, State
 from opstrand.core.diagnosis.pending import names_missing
 from opstrand.core.diagnosis.pod_status import is_being_deleted, is_being_made
+from opstrand.core.lifecycle.actions import Claim, Refusal
+from opstrand.core.lifecycle.admission import Verdict, interpret_refusal, refuse
+from opstrand.core.lifecycle.asks import Ask
 from opstrand.core.lifecycle.node_wait import find_node_wait
 from opstrand.core.lifecycle.retry import Spent, backoff, classify_failure, read_failure, spend
-from opstrand.core.lifecycle.snapshot import (
-    ClaimPod,
-    CreatePod,
-    CreateService,
-    Decision,
-    DeletePod,
-    RestoreDocuments,
-    Snapshot,
-)
+from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.lifecycle.status import Status
-from opstrand.core.lifecycle.transitions import (
-    advanced,
-    end,
+from opstrand.core.lifecycle.transitions import advanced, end, patience_left
+from opstrand.core.limits import ATTEMPTS
+from opstrand.core.phase import Phase
+from opstrand.core.pods.attempt import parse_count
+from opstrand.core.resolving.resolve import Resolved
+from opstrand.core.runtimes.attempts import (
+    PLATFORM_REASONS,
+    backoff_left,
+    create_objects,
+    recreate,
+    render_again,
+    render_first,
+    restore_documents,
+)
+from opstrand.core.runtimes.base import Frozen
+from opstrand.core.runtimes.job_end import (
+    clear_job,
+    delete_pod,
     finish,
     is_left_running,
-    patience_left,
     pod_facts,
     stop_pod,
 )
-from opstrand.core.limits import ATTEMPTS
-from opstrand.core.phase import Phase
-from opstrand.core.pods.attempt import Attempt, parse_count, render_attempt
-from opstrand.core.resolving.resolve import read_frozen
+from opstrand.core.runtimes.job_snapshot import JobSnapshot, list_job_asks, see_job
 from opstrand.errors import SpecError
 
 
-def attend(snapshot: Snapshot) -> Decision:
+class JobRuntime:
+    """A run of kind job: one Pod at a time, until its main container ends."""
+
+    kind = "job"
+    mark = "pod"
+
+    def freeze(self, snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Frozen:
+        attempt = render_first(snapshot, prepared, resolved)
+        facts = {"pod": {"name": attempt.pod_name}, "podDigest": attempt.digest}
+        return Frozen(attempt.plan, facts, create_objects(attempt), attempt.lineage)
+
+    def asks(self, snapshot: Snapshot) -> tuple[Ask, ...]:
+        return list_job_asks(snapshot)
+
+    def needs_file(self, snapshot: Snapshot) -> bool:
+        # The Pod and the frozen status say what the Pod means.
+        seen = see_job(snapshot)
+        return seen.pod is None or seen.documents_are_gone
+
+    def advance(self, snapshot: Snapshot) -> Decision:
+        return _advance(see_job(snapshot))
+
+    def clear(self, snapshot: Snapshot) -> Decision:
+        return clear_job(see_job(snapshot))
+
+    def refused(self, snapshot: Snapshot, refusal: Refusal) -> Decision | None:
+        verdict = interpret_refusal(refusal)
+        return None if verdict is None else self.end_early(snapshot, verdict)
+
+    def end_early(self, snapshot: Snapshot, verdict: Verdict) -> Decision:
+        return refuse(snapshot, verdict)
+
+
+#: Foreground deletion deletes the Pod first, and the Operation after it.
+_LEAVES = "its Operation is being deleted"
+
+
+def _advance(snapshot: JobSnapshot) -> Decision:
     """Decide the next step of a run whose inputs are frozen."""
     if snapshot.pod is None:
         return _claim(snapshot) if snapshot.claimant is not None else _attend_absent(snapshot)
@@ -59,7 +103,7 @@ def attend(snapshot: Snapshot) -> Decision:
             return _pend(snapshot, seen)
 
 
-def _claim(snapshot: Snapshot) -> Decision:
+def _claim(snapshot: JobSnapshot) -> Decision:
     """Claim a Pod that has the attempt's name but an unknown creator.
 
     It may come from the previous operator process or from another client.
@@ -73,12 +117,11 @@ def _claim(snapshot: Snapshot) -> Decision:
             error.reason,
             f"its Pod cannot be distinguished from another of its name: {error.message}",
         )
-    return Decision(
-        actions=(ClaimPod(attempt, exact=snapshot.status.get("podDigest") == attempt.digest),)
-    )
+    is_exact = snapshot.status.get("podDigest") == attempt.digest
+    return Decision(actions=(Claim(attempt.rendered.pod, is_exact),))
 
 
-def _attend_absent(snapshot: Snapshot) -> Decision:
+def _attend_absent(snapshot: JobSnapshot) -> Decision:
     if snapshot.is_to_stop:
         return end(snapshot, Phase.STOPPED, "Stopped", "stopped on request")
     if snapshot.is_being_deleted:
@@ -94,13 +137,13 @@ def _attend_absent(snapshot: Snapshot) -> Decision:
         return end(snapshot, Phase.FAILED, error.reason, error.message)
 
 
-def _observe_lost(snapshot: Snapshot) -> Observation:
+def _observe_lost(snapshot: JobSnapshot) -> Observation:
     """Return the observation for a Pod that is gone without a result.
 
     If the status already names a disruption, that is the reason, else PodLost.
     """
     reason = str(snapshot.status.get("reason") or "")
-    if snapshot.phase in (Phase.STARTING, Phase.RUNNING) and reason in _PLATFORM_REASONS:
+    if snapshot.phase in (Phase.STARTING, Phase.RUNNING) and reason in PLATFORM_REASONS:
         return Observation(
             State.FAILED, reason, str(snapshot.status.get("message") or reason), Fault.PLATFORM
         )
@@ -109,55 +152,7 @@ def _observe_lost(snapshot: Snapshot) -> Observation:
     )
 
 
-def recreate(snapshot: Snapshot) -> Decision:
-    """Create the missing Pod of a frozen run.
-
-    Either the operator died between the freeze and the POST, or another attempt is due.
-    """
-    attempt = render_again(snapshot, elapsed=_elapsed(snapshot))
-    is_next = snapshot.phase is Phase.RETRYING
-    status = (
-        advanced(snapshot, Phase.STARTING, "PodCreated", "", podDigest=attempt.digest)
-        if is_next
-        else None
-    )
-    # Once the Pod exists, the obstacle (quota, a service account) is gone: look again, so that the
-    # status says so.
-    was_kept_away = (
-        snapshot.phase is Phase.STARTING and snapshot.status.get("reason") != "PodCreated"
-    )
-    make = CreatePod(attempt) if attempt.service is None else CreateService(attempt)
-    return Decision(status, (make,), requeue_after=0.0 if was_kept_away else None)
-
-
-def render_again(snapshot: Snapshot, *, elapsed: int) -> Attempt:
-    """Render the attempt that the status names from what was frozen. Raises SpecError."""
-    prepared = snapshot.prepared
-    if isinstance(prepared, SpecError):
-        raise prepared
-    if prepared.compiled is None:
-        raise SpecError("ComponentNotFound", f"Component {prepared.missing_component!r} is gone")
-    return render_attempt(
-        prepared,
-        read_frozen(snapshot.status),
-        body=snapshot.body,
-        number=int(snapshot.status.get("attempt") or 0),
-        settings=snapshot.settings,
-        evaluate=snapshot.evaluate,
-        elapsed=elapsed,
-        catalog=snapshot.catalog,
-    )
-
-
-def _elapsed(snapshot: Snapshot) -> int:
-    """Return the seconds that earlier attempts took.
-
-    `timeout` is for the whole run: a later attempt gets what they left.
-    """
-    return int(snapshot.since(snapshot.status.get("startedAt")))
-
-
-def _doubt_of_timeout(snapshot: Snapshot) -> float:
+def _doubt_of_timeout(snapshot: JobSnapshot) -> float:
     """Return the seconds until it is certain that the timeout has passed.
 
     They are 0 if it seems not to have passed.
@@ -171,29 +166,7 @@ def _doubt_of_timeout(snapshot: Snapshot) -> float:
     return max(0.0, snapshot.left(started, timeout))
 
 
-def backoff_left(snapshot: Snapshot) -> float:
-    """Return the seconds until the next attempt may begin."""
-    if snapshot.phase is not Phase.RETRYING:
-        return 0.0
-    fault = Fault.PLATFORM if snapshot.status.get("reason") in _PLATFORM_REASONS else Fault.USER
-    length = backoff(Spent.parse(snapshot.status), fault, first=snapshot.settings.retry_backoff)
-    return max(0.0, length - snapshot.since(snapshot.last_step or snapshot.stamp))
-
-
-_PLATFORM_REASONS = (
-    "Evicted",
-    "Preempted",
-    "NodeLost",
-    "NodeRefused",
-    "PodLost",
-    "PodDeleted",
-    "DeploymentLost",
-)
-#: Foreground deletion deletes the Pod first, and the Operation after it.
-_LEAVES = "its Operation is being deleted"
-
-
-def _run(snapshot: Snapshot, seen: Observation) -> Decision:
+def _run(snapshot: JobSnapshot, seen: Observation) -> Decision:
     started = snapshot.status.get("startedAt") or seen.started_at or snapshot.stamp
     return Decision(
         advanced(
@@ -207,26 +180,15 @@ def _run(snapshot: Snapshot, seen: Observation) -> Decision:
     )
 
 
-def _pend(snapshot: Snapshot, seen: Observation) -> Decision:
+def _pend(snapshot: JobSnapshot, seen: Observation) -> Decision:
     decision = _wait_for_start(snapshot, seen)
-    restored = restore_documents(snapshot)
+    restored = restore_documents(snapshot) if snapshot.documents_are_gone else ()
     if not restored or decision.actions:
         return decision
     return Decision(decision.status, restored, requeue_after=float(snapshot.settings.mount_grace))
 
 
-def restore_documents(snapshot: Snapshot) -> tuple[RestoreDocuments, ...]:
-    """Create the deleted ConfigMap that the Pod waits for again, with the same content."""
-    if not snapshot.documents_are_gone:
-        return ()
-    try:
-        return (RestoreDocuments(render_again(snapshot, elapsed=0)),)
-    except SpecError:
-        # The Pod's own trouble is reported, and waited for with patience.
-        return ()
-
-
-def _wait_for_start(snapshot: Snapshot, seen: Observation) -> Decision:
+def _wait_for_start(snapshot: JobSnapshot, seen: Observation) -> Decision:
     """Decide for a Pod that has not started.
 
     Report trouble at once and slowness after a grace period; wait for neither without end.
@@ -245,14 +207,15 @@ def _wait_for_start(snapshot: Snapshot, seen: Observation) -> Decision:
     return _pend_for(snapshot, seen, age, None if wait is None else wait.left)
 
 
-def _give_up(snapshot: Snapshot, reason: str, message: str) -> Decision:
+def _give_up(snapshot: JobSnapshot, reason: str, message: str) -> Decision:
     """End a run whose Pod never started."""
     return Decision(
-        end(snapshot, Phase.FAILED, reason, message).status, (DeletePod(snapshot.pod or {}),)
+        end(snapshot, Phase.FAILED, reason, message).status,
+        () if snapshot.pod is None else (delete_pod(snapshot.pod),),
     )
 
 
-def _pend_for(snapshot: Snapshot, seen: Observation, age: float, left: float | None) -> Decision:
+def _pend_for(snapshot: JobSnapshot, seen: Observation, age: float, left: float | None) -> Decision:
     """Decide for a pending Pod of this age in seconds.
 
     `left`: the seconds for which it may still wait for a node; None: it has a node, or has no
@@ -285,7 +248,7 @@ def _pend_for(snapshot: Snapshot, seen: Observation, age: float, left: float | N
     )
 
 
-def _wait_for_init(snapshot: Snapshot, seen: Observation) -> Decision:
+def _wait_for_init(snapshot: JobSnapshot, seen: Observation) -> Decision:
     """Wait for a running init step, and report which one it is once it takes long."""
     left = snapshot.settings.init_grace - snapshot.since(seen.started_at)
     if left > 0:
@@ -293,7 +256,7 @@ def _wait_for_init(snapshot: Snapshot, seen: Observation) -> Decision:
     return Decision(advanced(snapshot, Phase.STARTING, seen.reason, seen.message, renew=True))
 
 
-def _look_again(snapshot: Snapshot, age: float) -> float:
+def _look_again(snapshot: JobSnapshot, age: float) -> float:
     """Return the seconds until the Events of a Pod that hangs on its node are read again.
 
     They say what hangs; they are read after a grace period and then periodically.
@@ -302,7 +265,7 @@ def _look_again(snapshot: Snapshot, age: float) -> float:
     return grace - age if age < grace else grace
 
 
-def _kept(snapshot: Snapshot) -> Status | None:
+def _kept(snapshot: JobSnapshot) -> Status | None:
     """Return to reason PodCreated once a Pod no longer hangs on something.
 
     An init step that takes long (InitRunning) is not trouble: the status stays.
@@ -315,17 +278,17 @@ def _kept(snapshot: Snapshot) -> Status | None:
     return advanced(snapshot, Phase.STARTING, "PodCreated", "")
 
 
-def _stop(snapshot: Snapshot, seen: Observation) -> Decision:
+def _stop(snapshot: JobSnapshot, seen: Observation) -> Decision:
     pod = snapshot.pod or {}
     status = advanced(
         snapshot, Phase.STOPPING, "Stopping", "stop requested: its container is given its grace"
     )
     if is_being_deleted(pod):
         return Decision(status)
-    return Decision(status, (DeletePod(pod),) if seen.state is State.PENDING else stop_pod(pod))
+    return Decision(status, (delete_pod(pod),) if seen.state is State.PENDING else stop_pod(pod))
 
 
-def _fail(snapshot: Snapshot, seen: Observation) -> Decision:
+def _fail(snapshot: JobSnapshot, seen: Observation) -> Decision:
     if snapshot.is_to_stop:
         return finish(snapshot, Phase.STOPPED, "Stopped", "stopped on request", seen)
     if snapshot.is_being_deleted and seen.fault is Fault.PLATFORM:
@@ -350,7 +313,7 @@ def _fail(snapshot: Snapshot, seen: Observation) -> Decision:
     )
 
 
-def _describe_end(snapshot: Snapshot, seen: Observation) -> str:
+def _describe_end(snapshot: JobSnapshot, seen: Observation) -> str:
     """Return the Pod's message; for the deadline of a later attempt, add where the time went."""
     number = int(snapshot.status.get("attempt") or 0)
     if seen.reason != "DeadlineExceeded" or not number:
@@ -361,7 +324,7 @@ def _describe_end(snapshot: Snapshot, seen: Observation) -> str:
     )
 
 
-def _next_spent(snapshot: Snapshot, seen: Observation) -> Spent | None:
+def _next_spent(snapshot: JobSnapshot, seen: Observation) -> Spent | None:
     if seen.reason == "DeadlineExceeded" or snapshot.is_being_deleted:
         return None
     termination = snapshot.termination

@@ -1,7 +1,7 @@
 """Take a new run to its freeze: validate it, wait for its refs, resolve it, record the result.
 
-Nothing is created before the record. Must not look at Pods: a run that has one belongs to `job` or
-`service`.
+Nothing is created before the record. Must not look at the run's objects: a run that has some
+belongs to its kind.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import Any
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.lifecycle.conditions import REFS_RESOLVED, get_condition
 from opstrand.core.lifecycle.retry import read_platform_retries
-from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Decision, Snapshot
+from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.lifecycle.transitions import advanced, end
 from opstrand.core.phase import Phase
-from opstrand.core.pods.attempt import Attempt, render_attempt
 from opstrand.core.resolving.resolve import Resolved, Waiting, read_frozen, resolve
 from opstrand.core.resolving.upstream import edge_to_dict
+from opstrand.core.runtimes.base import Frozen
+from opstrand.core.runtimes.registry import RUNTIMES
 from opstrand.errors import SpecError
 
 #: Begins a suggestion at the end of a message.
@@ -158,71 +159,58 @@ def _wait_for_approval(snapshot: Snapshot) -> Decision:
 
 
 def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decision:
-    """Record everything that the run will ever need before its Pod exists.
+    """Record everything that the run will ever need before its objects exist.
 
     Later changes to other objects do not affect the run.
     """
-    number = int(snapshot.status.get("attempt") or 0)
-    attempt = render_attempt(
-        prepared,
-        resolved,
-        body=snapshot.body,
-        number=number,
-        settings=snapshot.settings,
-        evaluate=snapshot.evaluate,
-        catalog=snapshot.catalog,
-    )
-    if attempt.plan.condition is False:
+    assert prepared.compiled is not None
+    kind = prepared.compiled.kind
+    frozen = RUNTIMES[kind].freeze(snapshot, prepared, resolved)
+    if frozen.plan.condition is False:
         return end(
             snapshot, Phase.SKIPPED, "ConditionFalse", "its conditions say that it should not run"
         )
-    if attempt.plan.is_approved is False:
+    if frozen.plan.is_approved is False:
         return _wait_for_approval(snapshot)
-    facts = _find_facts(snapshot, prepared, resolved, attempt, number)
-    status = advanced(snapshot, Phase.STARTING, "PodCreated", "", **facts)
+    facts = {**_list_facts(snapshot, prepared, resolved, frozen, kind), **frozen.facts}
+    status = advanced(snapshot, frozen.phase, frozen.reason, "", **facts)
     prepared.check_total(snapshot.body, status)
-    if attempt.service is None:
-        return Decision(status, (CreatePod(attempt),), freeze=True)
-    # The Deployment creates the Pods, not the operator: look whether they come.
     return Decision(
         status,
-        (CreateService(attempt),),
+        frozen.actions,
         freeze=True,
-        requeue_after=float(snapshot.settings.pending_grace),
+        requeue_after=frozen.requeue_after,
+        plan=frozen.plan,
     )
 
 
-def _find_facts(
-    snapshot: Snapshot, prepared: Prepared, resolved: Resolved, attempt: Attempt, number: int
+def _list_facts(
+    snapshot: Snapshot, prepared: Prepared, resolved: Resolved, frozen: Frozen, kind: str
 ) -> dict[str, Any]:
-    """Return what the status records of the run at its freeze."""
+    """Return what the status records of any run at its freeze."""
     said = snapshot.status
     facts: dict[str, Any] = {
         "inputs": dict(resolved.inputs),
         # Keep what the API reported before the freeze.
         "outputs": {**resolved.outputs, **said.get("outputs", {})},
-        "artifacts": _merge_artifacts(attempt.lineage, said.get("artifacts", ())),
+        "artifacts": _merge_artifacts(frozen.artifacts, said.get("artifacts", ())),
         "tags": list(dict.fromkeys((*prepared.tags, *said.get("tags", ())))),
         "meta": dict(said.get("meta", {})),
-        "pod": {"name": attempt.pod_name} if attempt.service is None else {},
-        "attempt": number,
+        "attempt": int(said.get("attempt") or 0),
         "upstream": [edge_to_dict(edge) for edge in resolved.edges]
         or list(said.get("upstream", ())),
     }
-    facts["podDigest"] = attempt.digest
     if said.get("uuid"):
         # Write the kind again: if it was edited by hand, the run would be frozen over and over.
-        facts["kind"] = "job" if attempt.service is None else "service"
-    platform_retries = read_platform_retries(snapshot.body, attempt.plan)
+        facts["kind"] = kind
+    platform_retries = read_platform_retries(snapshot.body, frozen.plan)
     if platform_retries is not None:
         facts["platformRetries"] = platform_retries
-    if attempt.service is not None:
-        facts["service"] = attempt.service_facts
     if resolved.outputs:
         # The API owns `outputs`: a later attempt is rendered from these.
         facts["frozenOutputs"] = dict(resolved.outputs)
-    if attempt.plan.termination:
-        facts["termination"] = dict(attempt.plan.termination)
+    if frozen.plan.termination:
+        facts["termination"] = dict(frozen.plan.termination)
     if prepared.description and "description" not in said:
         facts["description"] = prepared.description
     if prepared.frozen_component is not None:

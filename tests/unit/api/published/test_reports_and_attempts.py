@@ -5,18 +5,18 @@ program that was started.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
+from tests.support.builders import answer, list_created
 
 from opstrand.api.published.lineage import Artifact
 from opstrand.api.published.runs import RunPatch
 from opstrand.core.compiling.prepare import prepare
 from opstrand.core.decide import decide
-from opstrand.core.lifecycle.snapshot import CreatePod, CreateService, Snapshot
+from opstrand.core.lifecycle.snapshot import Snapshot
 from opstrand.core.normalize import as_stored
 from opstrand.core.resolving.upstream import read_upstream
 from opstrand.core.templates.template import refuse
@@ -92,9 +92,7 @@ def see(body: dict[str, Any], **fields: Any) -> Snapshot:
 def made_of(snapshot: Snapshot) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the status that is written, and the manifests."""
     decision = decide(snapshot)
-    (action,) = decision.actions
-    assert isinstance(action, CreatePod | CreateService)
-    return {**snapshot.status, **(decision.status or {})}, action.attempt.manifests
+    return {**snapshot.status, **(decision.status or {})}, list_created(decision)
 
 
 def as_attempt_0(manifests: list[dict[str, Any]]) -> Any:
@@ -151,7 +149,7 @@ async def test_no_report_changes_what_is_rendered_next(
                 "containerStatuses": [{"name": "main", "state": {"terminated": end}}],
             },
         }
-        retrying = decide(replace(see(reported), pod=pod))
+        retrying = decide(answer(see(reported), pod=pod))
         assert retrying.status is not None
         assert (retrying.status["phase"], retrying.status["attempt"]) == ("Retrying", 1)
         reported["status"] = retrying.status

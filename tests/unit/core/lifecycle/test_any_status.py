@@ -14,6 +14,7 @@ import jsonpatch
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.builders import answer
 from tests.support.examples import examples
 
 from opstrand.api.published.views import run_view, statuses_view
@@ -22,7 +23,8 @@ from opstrand.cli.output.format import runs_table
 from opstrand.controller.cache import Cache
 from opstrand.core.compiling.prepare import Prepared, prepare
 from opstrand.core.decide import decide
-from opstrand.core.lifecycle.snapshot import ClaimPod, CreatePod, Snapshot
+from opstrand.core.lifecycle.actions import Claim, Create
+from opstrand.core.lifecycle.snapshot import Snapshot
 from opstrand.core.lifecycle.status import patch_ops
 from opstrand.core.names import attempt_pod
 from opstrand.core.recorded import read_own_status, read_status
@@ -156,7 +158,8 @@ def see(operation: dict[str, Any], **fields: Any) -> Snapshot:
         prepared = prepare(operation, settings=SETTINGS)
     except SpecError as error:
         prepared = error
-    return Snapshot(operation, prepared, NOW, SETTINGS, refuse, **fields)
+    now = fields.pop("now", NOW)
+    return answer(Snapshot(operation, prepared, now, SETTINGS, refuse), **fields)
 
 
 def pod(status: dict[str, Any]) -> dict[str, Any]:
@@ -193,11 +196,7 @@ def test_a_decision_follows_from_any_status_and_heals_it(
     before = copy.deepcopy(operation)
     snapshot = see(operation, pod_is_lost=is_lost and seen is None)
     if seen is not None:
-        snapshot = (
-            see(operation, replicas=[pod(seen)])
-            if snapshot.is_service
-            else see(operation, pod=pod(seen))
-        )
+        snapshot = see(operation, replicas=[pod(seen)], pod=pod(seen))
     decision = decide(snapshot)
     assert operation == before
     if decision.status is None:
@@ -255,12 +254,12 @@ def test_every_reader_reads_any_status(status: Any, kind: str) -> None:
 def test_the_name_of_a_pod_is_the_runs_own_whatever_its_status_says(name: Any) -> None:
     frozen = decide(see(body({}))).status
     assert frozen is not None
-    operation = body({**frozen, "phase": "Running", "pod": {"name": name, "uid": "pod"}})
+    operation = body({**frozen, "phase": "Running", "pod": {"name": name}})
     assert (
         read_own_status(operation).get("pod", {}).get("name", "run-d1410a91-0") == "run-d1410a91-0"
     )
     decision = decide(see(operation, pod_is_lost=False))
-    assert any(isinstance(action, CreatePod | ClaimPod) for action in decision.actions)
+    assert any(isinstance(action, Create | Claim) for action in decision.actions)
 
 
 @pytest.mark.parametrize(
@@ -316,9 +315,7 @@ def test_a_run_that_succeeded_at_no_time_lets_its_pod_go(kept: list[str]) -> Non
     }
     seen = see(body(status), pod=pod(PODS_SEEN[-1]))
     assert (decide(seen).requeue_after or 0) > 0
-    later = Snapshot(
-        seen.body, seen.prepared, NOW + timedelta(days=2), SETTINGS, refuse, pod=seen.pod
-    )
+    later = see(body(status), pod=pod(PODS_SEEN[-1]), now=NOW + timedelta(days=2))
     assert decide(later).actions
 
 

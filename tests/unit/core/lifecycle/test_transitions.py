@@ -16,7 +16,7 @@ from opstrand.core.diagnosis.observation import Fault, State
 from opstrand.core.diagnosis.pod_status import is_being_made
 from opstrand.core.lifecycle.events import render_event
 from opstrand.core.lifecycle.retry import Failure, Spent, classify_failure, spend
-from opstrand.core.lifecycle.snapshot import DeletePod, StopPod
+from opstrand.core.runtimes.job_end import delete_pod, stop_pod
 
 EVICTION = Failure({"main": 143}, {"DisruptionTarget": "True", "Ready": "False"})
 
@@ -132,8 +132,13 @@ def ended(**termination: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 def test_a_pod_stays_for_its_time_and_then_goes(termination: dict[str, Any], seconds: int) -> None:
     run, seen = ended(**termination)
     finished = NOW - timedelta(seconds=10)
-    earlier = {**seen, "metadata": {**seen["metadata"], "name": "run-d1410a91-earlier"}}
-    stranger = {**seen, "metadata": {**seen["metadata"], "ownerReferences": []}}
+    run["status"] = {**run["status"], "attempt": 2, "pod": {"name": "run-d1410a91-2"}}
+    seen["metadata"]["name"] = "run-d1410a91-2"
+    earlier = {**seen, "metadata": {**seen["metadata"], "name": "run-d1410a91-0"}}
+    stranger = {
+        **seen,
+        "metadata": {**seen["metadata"], "name": "run-d1410a91-1", "ownerReferences": []},
+    }
     before = decide(
         see(run, pod=seen, now=finished + timedelta(seconds=seconds) - timedelta(seconds=1))
     )
@@ -146,7 +151,7 @@ def test_a_pod_stays_for_its_time_and_then_goes(termination: dict[str, Any], sec
             now=finished + timedelta(seconds=seconds),
         )
     )
-    assert after.actions == (DeletePod(seen), DeletePod(earlier))
+    assert after.actions == (delete_pod(seen), delete_pod(earlier))
     assert after.status is None
 
 
@@ -175,7 +180,7 @@ def test_a_pods_time_to_live_may_be_changed_after_the_end() -> None:
     run, seen = ended(ttl=3600)
     changed = {**run, "spec": {**run["spec"], "termination": {"ttl": 5}}}
     assert decide(see(run, pod=seen, now=NOW)).actions == ()
-    assert decide(see(changed, pod=seen, now=NOW)).actions == (DeletePod(seen),)
+    assert decide(see(changed, pod=seen, now=NOW)).actions == (delete_pod(seen),)
 
 
 def test_the_end_is_looked_at_again_when_the_pods_time_is_over() -> None:
@@ -203,10 +208,10 @@ def test_an_injected_container_does_not_outlive_main(code: int) -> None:
     decision = decide(see(run, pod=seen))
     assert decision.requeue_after == 0.0
     over = {**run, "status": decision.status}
-    assert decide(see(over, pod=seen)).actions == (StopPod(seen),)
+    assert decide(see(over, pod=seen)).actions == stop_pod(seen)
     assert decide(see(over, pod={**seen, "spec": {"activeDeadlineSeconds": 1}})).actions == ()
     again = decide(see(started(termination={"maxRetries": 1}), pod=seen))
-    assert again.actions == ((StopPod(seen),) if code else ()), "before another attempt begins"
+    assert again.actions == (stop_pod(seen) if code else ()), "before another attempt begins"
 
 
 # --- messages -------------------------------------------------------------------------------------

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.builders import NOW, SETTINGS, body, phase, see
+from tests.support.builders import NOW, SETTINGS, body, list_actions, phase, see
 
-from opstrand.core.decide import decide
-from opstrand.core.lifecycle.admission import refuse as refuse_run
-from opstrand.core.lifecycle.snapshot import CreateService, Decision, DeleteService
+from opstrand.core.decide import decide, decide_refusal, fail
+from opstrand.core.lifecycle.actions import Refusal
+from opstrand.core.lifecycle.snapshot import Decision
 from opstrand.core.lifecycle.status import patch_ops
-from opstrand.core.phase import Phase
 from opstrand.core.planning.culling import Activity, read_activity
 from opstrand.core.resolving.upstream import read_upstream
 
 CONTAINER = {"image": "busybox", "command": ["httpd", "-f"]}
+TAKEN = Refusal("taken", "something else has its name")
 LONG_AGO = "2026-01-01T11:00:00Z"
 
 
@@ -50,6 +50,7 @@ def replica(status: dict[str, Any], name: str = "a", **metadata: Any) -> dict[st
         "namespace": "ns",
         "uid": name,
         "creationTimestamp": "2026-01-01T11:59:58Z",
+        "ownerReferences": [{"kind": "ReplicaSet", "name": "run-d1410a91-5d"}],
     }
     return {"metadata": {**fixed, **metadata}, "spec": {"nodeName": "n1"}, "status": status}
 
@@ -113,9 +114,7 @@ def test_a_service_is_frozen_before_its_objects_are_made() -> None:
         "replicas": 2,
         "baseUrl": "/services/v1/ns/default/ns/runs/d1410a914d18457589b91926d8c23db4/8000",
     }
-    (action,) = decision.actions
-    assert isinstance(action, CreateService)
-    assert [one["kind"] for one in action.attempt.manifests] == ["Service", "Deployment"]
+    assert list_actions(decision) == ["Create Service", "Create Deployment"]
     # No event reports that no Pod was made.
     assert decision.requeue_after == SETTINGS.pending_grace
 
@@ -292,16 +291,16 @@ def test_max_retries_bounds_how_often_kubernetes_starts_it_again(
 ) -> None:
     decision = look(started(termination={"maxRetries": retries}), state)
     assert (phase(decision)[0] == "Stopping") == ends
-    assert [type(action) for action in decision.actions] == ([DeleteService] if ends else [])
+    assert list_actions(decision) == (["Delete Service", "Delete Deployment"] if ends else [])
 
 
 def through_the_end(made: dict[str, Any], decision: Decision) -> Decision:
     """Return what follows once all that the decision deletes is gone."""
     assert phase(decision)[0] == "Stopping"
-    assert [type(action) for action in decision.actions] == [DeleteService]
+    assert list_actions(decision) == ["Delete Service", "Delete Deployment"]
     made = advanced_from(made, decision)
     # The operator died before it deleted anything.
-    assert [type(action) for action in look(made, SERVING).actions] == [DeleteService]
+    assert list_actions(look(made, SERVING)) == ["Delete Service", "Delete Deployment"]
     waiting = look(made, SERVING, deployment_is_gone=True)
     assert (waiting.status, waiting.actions) == (None, ())
     return look(made, deployment_is_gone=True)
@@ -390,9 +389,9 @@ def test_the_pods_of_another_ones_deployment_are_not_waited_for() -> None:
     for.
     """
     made = started()
-    made = advanced_from(
-        made, refuse_run(see(made), Phase.FAILED, "NameConflict", "something else has its name")
-    )
+    refused = decide_refusal(see(made), TAKEN)
+    assert refused is not None
+    made = advanced_from(made, refused)
     going = replica(SERVING, "b", deletionTimestamp="2026-01-01T12:00:30Z")
     waits = decide(see(made, replicas=[replica(SERVING, "a"), going], deployment_is_gone=True))
     assert (waits.status, waits.actions) == (None, ())
@@ -468,7 +467,7 @@ def failing(words: str) -> dict[str, Any]:
 
 def test_objects_that_were_not_made_before_the_operator_died_are_made() -> None:
     decision = look(started())
-    assert [type(action) for action in decision.actions] == [CreateService]
+    assert list_actions(decision) == ["Create Service", "Create Deployment"]
     first = decide(see(operation()))
     assert decision.actions == first.actions
 
@@ -507,7 +506,7 @@ def test_a_deployment_that_a_person_deleted_is_made_again_within_the_platforms_b
         assert look(made, deployment_is_gone=True).actions == ()
         again = look(made, deployment_is_gone=True, now=NOW + timedelta(minutes=1))
         assert phase(again) == ("Starting", "PodCreated")
-        assert [type(action) for action in again.actions] == [CreateService]
+        assert list_actions(again) == ["Create Service", "Create Deployment"]
         made = advanced_from(made, again)
         made = advanced_from(made, look(made, SERVING))
     last = through_the_end(made, look(made, deployment_is_gone=True))
@@ -528,11 +527,12 @@ def test_a_service_that_is_refused_goes_before_it_is_over_and_a_bug_at_its_end_i
     None
 ):
     made = started()
-    refused = refuse_run(see(made), Phase.FAILED, "NameConflict", "something else has its name")
+    refused = decide_refusal(see(made), TAKEN)
+    assert refused is not None
     assert (phase(refused), refused.requeue_after) == (("Stopping", "NameConflict"), 0.0)
     made = advanced_from(made, refused)
     assert phase(look(made, deployment_is_gone=True)) == ("Failed", "NameConflict")
-    assert phase(refuse_run(see(made), Phase.FAILED, "InternalError", "a bug")) == (
+    assert phase(fail(see(made), "InternalError", "a bug")) == (
         "Failed",
         "InternalError",
     )
@@ -541,7 +541,7 @@ def test_a_service_that_is_refused_goes_before_it_is_over_and_a_bug_at_its_end_i
 def test_a_service_that_a_person_deleted_is_made_again_beside_the_replicas_that_run() -> None:
     made = serving()
     decision = look(made, SERVING, service_is_gone=True)
-    assert [type(action) for action in decision.actions] == [CreateService]
+    assert list_actions(decision) == ["Create Service", "Create Deployment"]
     assert decision.status is None or patch_ops(made["status"], decision.status) == []
     assert look(made, SERVING).requeue_after == SETTINGS.relist_interval, (
         "nobody tells that it is gone"
@@ -552,9 +552,9 @@ def test_nothing_is_made_for_a_service_that_is_being_deleted() -> None:
     made = serving()
     made["metadata"]["deletionTimestamp"] = "2026-01-01T12:00:00Z"
     decision = look(made, deployment_is_gone=True)
-    assert (phase(decision), [type(action) for action in decision.actions]) == (
+    assert (phase(decision), list_actions(decision)) == (
         ("Stopping", "Stopping"),
-        [DeleteService],
+        ["Delete Service", "Delete Deployment"],
     )
 
 
@@ -563,7 +563,7 @@ def test_what_came_too_late_for_a_service_that_is_over_goes() -> None:
         **serving(),
         "status": {**serving()["status"], "phase": "Stopped", "finishedAt": "2026-01-01T12:00:00Z"},
     }
-    assert [type(action) for action in look(over, SERVING).actions] == [DeleteService]
+    assert list_actions(look(over, SERVING)) == ["Delete Service", "Delete Deployment"]
     assert look(over, SERVING, deployment_is_gone=True).actions == ()
     assert look(over).actions == ()
 
@@ -624,9 +624,8 @@ def test_what_a_service_cannot_have_is_said_with_its_place(
 def rendered(run: dict[str, Any], args: list[str]) -> list[str]:
     decision = decide(see(operation({**run, "container": {**CONTAINER, "args": args}})))
     assert decision.status is not None, decision
-    (action,) = decision.actions
-    assert isinstance(action, CreateService), decision.status["message"]
-    return list(action.attempt.plan.container["args"])
+    assert decision.plan is not None, decision.status["message"]
+    return list(decision.plan.container["args"])
 
 
 UUID = "d1410a914d18457589b91926d8c23db4"
