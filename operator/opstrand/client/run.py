@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +18,7 @@ from .batch import Report
 from .connection import Connection
 from .environment import Credentials, api_url, is_set, parse_instance
 from .errors import ClientError, NotManaged, NotSupported, Unreachable
+from .lineage import Lineage
 from .missing import OF_CLIENT, add_missing
 from .orders import Orders
 from .spool import Spool
@@ -29,7 +30,7 @@ _METRICS_WITHIN = 10.0
 
 
 @add_missing(OF_CLIENT)
-class RunClient(Orders):
+class RunClient(Orders, Lineage):
     """A run, by default the one that this process belongs to.
 
     `project` and `run_uuid` name another run of the same API.
@@ -72,11 +73,6 @@ class RunClient(Orders):
     @property
     def settings(self) -> Json:
         return dict(self._data.get("settings") or {})
-
-    @property
-    def artifacts_lineage(self) -> Json:
-        """The lineage table by name."""
-        return {str(item.get("name")): item for item in self.get_artifacts_lineage()}
 
     @property
     def client(self) -> Any:
@@ -212,72 +208,6 @@ class RunClient(Orders):
     def set_readme(self, readme: str, async_req: bool = True) -> None:
         self._log(Report().text("readme", readme), async_req)
 
-    def log_artifact_ref(
-        self,
-        path: str,
-        kind: str = "file",
-        name: str | None = None,
-        hash: str | None = None,
-        content: Any = None,
-        summary: Json | None = None,
-        is_input: bool = False,
-        rel_path: str | None = None,
-        **ignored: Any,
-    ) -> None:
-        """Put a file or folder into the lineage table. The file stays where it is."""
-        facts: Json = {"path": path, **({"hash": hash} if hash else {}), **(summary or {})}
-        base = os.path.basename(path.rstrip("/")).partition(".")[0]
-        item = {"name": to_name(name or base or path), "kind": str(getattr(kind, "value", kind))}
-        self.log_artifact_lineage(
-            {
-                **item,
-                "path": rel_path or self._relative(path),
-                "summary": facts,
-                "is_input": is_input,
-            }
-        )
-
-    def log_file_ref(self, path: str, name: str | None = None, **facts: Any) -> None:
-        self.log_artifact_ref(path, "file", name, **facts)
-
-    def log_dir_ref(self, path: str, name: str | None = None, **facts: Any) -> None:
-        self.log_artifact_ref(path, "dir", name, **facts)
-
-    def log_model_ref(
-        self, path: str, name: str | None = None, framework: str | None = None, **facts: Any
-    ) -> None:
-        self.log_artifact_ref(
-            path,
-            "model",
-            name,
-            summary={**facts.pop("summary", {}), "framework": framework},
-            **facts,
-        )
-
-    def log_data_ref(
-        self,
-        name: str,
-        path: str = "",
-        hash: str | None = None,
-        is_input: bool = True,
-        **facts: Any,
-    ) -> None:
-        self.log_artifact_ref(path, "data", name, hash, is_input=is_input, **facts)
-
-    def log_artifact_lineage(self, body: Json | Sequence[Json], async_req: bool = True) -> None:
-        report = Report()
-        for item in [body] if isinstance(body, Mapping) else body:
-            report.artifact(to_json(dict(item)))
-        self._log(report, async_req)
-
-    def get_artifacts_lineage(
-        self, query: str | None = None, limit: int = 1000, offset: int = 0
-    ) -> Sequence[Json]:
-        found = self._read(
-            "/lineage/artifacts", {"limit": limit, "offset": offset, "query": query or ""}
-        )
-        return tuple(found.get("results") or ())
-
     def get_statuses(self, last_status: str | None = None) -> tuple[str | None, Sequence[Json]]:
         """Return the current status and its conditions, oldest first.
 
@@ -393,11 +323,6 @@ class RunClient(Orders):
         run = f"{self._project_path}/runs/{quote(str(self.run_uuid), safe='')}"
         answer: Json = self._connection.request(method, run + path, body=body, **options)
         return answer
-
-    def _relative(self, path: str) -> str:
-        """Return the path relative to the run's folder, or unchanged if it is not below it."""
-        _, found, inside = path.partition(f"{self.run_uuid}/")
-        return inside if self.run_uuid and found else path
 
 
 def _find_address(

@@ -16,8 +16,7 @@ import os
 import shutil
 import signal
 import sys
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,27 +31,19 @@ from opstrand.kube.resources import CONFIG_MAPS, PODS
 from opstrand.local.environment import build_environment
 from opstrand.local.kube import MemoryKube
 from opstrand.local.limits import seen_in_container
+from opstrand.local.processes import end_session, iter_lines, start_program
 from opstrand.local.records import Records
 from opstrand.local.store import link_volumes
 from opstrand.text import shorten
 from opstrand.types import Manifest
 
 logger = logging.getLogger(__name__)
-
 #: Bytes of a failed program's output that the run's message keeps, as with a kubelet.
 _LAST_BYTES = 2048
 #: Seconds between SIGTERM and SIGKILL.
 _GRACE = 10.0
 #: The longest pause before a service's program is restarted, in seconds.
 _LONGEST_PAUSE = 60.0
-#: Seconds of silence after which the output of an ended program is complete, even if a process that
-#: left its session still holds the pipe.
-_SILENCE = 1.0
-#: Seconds after which the output is complete in any case.
-_LATEST = 5.0
-#: Seconds between two checks whether a program has ended.
-_LOOK = 0.02
-
 #: Called with the Pod and one line of main's output as it was written, its newline included.
 OnLine = Callable[[Manifest, bytes], None]
 
@@ -224,7 +215,7 @@ class Kubelet:
             # Create the working directory, as a container runtime does.
             os.makedirs(folder, exist_ok=True)
             subject = command[0]
-            process = await _start(command, folder, env)
+            process = await start_program(command, folder, env)
         except (OSError, ValueError) as error:
             words = f"{subject}: {getattr(error, 'strerror', None) or error}"
             await self._report(
@@ -258,9 +249,9 @@ class Kubelet:
             if deadline
             else None
         )
-        ending = asyncio.create_task(_end_session(process))
+        ending = asyncio.create_task(end_session(process))
         tail = b""
-        async for line in _iter_lines(process, ending):
+        async for line in iter_lines(process, ending):
             tail = (tail + line)[-_LAST_BYTES:]
             self._on_line(pod, line)
         await ending
@@ -303,18 +294,6 @@ class Kubelet:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
 
-async def _end_session(process: asyncio.subprocess.Process) -> None:
-    """Kill what the program started and left behind, as in a container.
-
-    Otherwise those processes would hold the output open.
-    """
-    # `process.wait()` waits for the end of the output too, and no other call reports only the exit.
-    while process.returncode is None:  # noqa: ASYNC110
-        await asyncio.sleep(_LOOK)
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
 def _document_of(root: str) -> Path:
     return Path(root) / "init.json.gz"
 
@@ -332,65 +311,6 @@ async def _start_initializer(root: str, digest: str) -> asyncio.subprocess.Proce
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
     )
-
-
-async def _start(
-    command: list[str], folder: str, env: Mapping[str, str]
-) -> asyncio.subprocess.Process:
-    """Start the process in a session of its own: a terminal's Ctrl-C is for this command only.
-
-    The process inherits no POLYAXON_ variable, which would belong to another run.
-    """
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith("POLYAXON_")
-    }
-    return await asyncio.create_subprocess_exec(
-        *command,
-        cwd=folder,
-        env={**inherited, **env},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-        limit=1 << 20,
-    )
-
-
-async def _iter_lines(
-    process: asyncio.subprocess.Process, ending: asyncio.Task[None]
-) -> AsyncIterator[bytes]:
-    """Yield what the program prints, until it has ended and no more output comes.
-
-    In a container no process outlives the program, so none could go on printing.
-    """
-    assert process.stdout is not None
-    latest: float | None = None
-    while latest is None or time.monotonic() < latest:
-        reading = asyncio.ensure_future(_read_line(process.stdout))
-        await asyncio.wait((reading, ending), return_when=asyncio.FIRST_COMPLETED)
-        if ending.done() and latest is None:
-            latest = time.monotonic() + _LATEST
-        if not reading.done():
-            await asyncio.wait((reading,), timeout=_SILENCE)
-        if not reading.done():
-            reading.cancel()
-            # A last line without a newline.
-            with suppress(TimeoutError):
-                yield await asyncio.wait_for(process.stdout.read(1 << 20), _LOOK)
-            return
-        if not (line := reading.result()):
-            return
-        yield line
-
-
-async def _read_line(stream: asyncio.StreamReader) -> bytes:
-    """Read one line, or a part of a line that is longer than a megabyte."""
-    try:
-        return await stream.readuntil(b"\n")
-    except asyncio.IncompleteReadError as error:
-        return error.partial
-    except asyncio.LimitOverrunError:
-        return await stream.read(1 << 20)
 
 
 def _as_in_container(step: Mapping[str, Any], root: str) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from pydantic import Field
 from opstrand.spec.cache import Cache
 from opstrand.spec.params import Params
 from opstrand.spec.patch import RunPatch, Strategy
-from opstrand.spec.section import OR_TEMPLATE, Section, Text, Texts
+from opstrand.spec.scalars import OR_TEMPLATE, Text, Texts
+from opstrand.spec.section import Section
 
 
 class Build(Section):

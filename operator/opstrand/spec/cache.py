@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from opstrand.spec.section import OR_TEMPLATE, Flag, Section, Texts, Whole
+from opstrand.spec.scalars import OR_TEMPLATE, Flag, Texts, Whole
+from opstrand.spec.section import Section
 
 
 class Cache(Section):

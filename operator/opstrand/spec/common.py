@@ -23,21 +23,13 @@ from opstrand.spec.kubernetes.parts import ContainerPart, VolumePart
 from opstrand.spec.params import Params
 from opstrand.spec.patch import RunPatch, Strategy
 from opstrand.spec.plugins import Plugins
+from opstrand.spec.problems import describe, fail
 from opstrand.spec.respelling import Path
 from opstrand.spec.runtimes import RUNTIME
+from opstrand.spec.scalars import OR_TEMPLATE, Flag, Number, Text, Texts
+from opstrand.spec.scalars import is_template as _is_template
 from opstrand.spec.schedule import SCHEDULE
-from opstrand.spec.section import (
-    OR_TEMPLATE,
-    ByKind,
-    Flag,
-    Number,
-    Section,
-    Text,
-    Texts,
-    describe,
-    fail,
-)
-from opstrand.spec.section import is_template as _is_template
+from opstrand.spec.section import ByKind, Section
 from opstrand.spec.shortcuts import Command, ResourceShortcut, Variables
 from opstrand.spec.template import Template
 from opstrand.spec.termination import Termination

@@ -16,7 +16,9 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from opstrand.errors import SpecError
 from opstrand.spec.document import Document
 from opstrand.spec.polyaxonfile import spec_error
-from opstrand.spec.section import Section, Text, describe, fail, fail_at, unknown_key
+from opstrand.spec.problems import describe, fail, fail_at, unknown_key
+from opstrand.spec.scalars import Text
+from opstrand.spec.section import Section
 
 #: Kinds that are volumes: runs can mount them, init steps can copy from them, and one of them may
 #: be the artifacts store.
@@ -73,7 +75,6 @@ KINDS = (
     ),
     *("webhook", "custom"),
 )
-
 #: The keys that the schema of a repository may have.
 _GIT_KEYS = ("url", "revision", "flags")
 #: Kind -> (keys that its schema must have, keys that it may have). Other kinds accept any mapping.
@@ -84,8 +85,6 @@ _SCHEMAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "git": ((), _GIT_KEYS),
     "registry": (("url",), ("insecure",)),
 }
-
-
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _CONNECTION_NAME = re.compile(r"[a-z0-9]([-a-z0-9_.]{0,61}[a-z0-9])?")
 #: Kind of bucket -> how its URL starts.

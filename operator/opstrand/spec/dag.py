@@ -12,7 +12,8 @@ from pydantic import Field
 from opstrand.spec.early_stopping import EarlyStopping
 from opstrand.spec.environment import Environment
 from opstrand.spec.kubernetes.parts import VolumePart
-from opstrand.spec.section import OR_TEMPLATE, Later, Section, Texts
+from opstrand.spec.scalars import OR_TEMPLATE, Texts
+from opstrand.spec.section import Later, Section
 
 
 def _operation() -> type[Section]:

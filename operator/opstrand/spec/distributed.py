@@ -11,7 +11,8 @@ from pydantic import Field
 
 from opstrand.spec.job import PodParts
 from opstrand.spec.kubernetes.parts import Kubernetes
-from opstrand.spec.section import OR_TEMPLATE, Flag, Section, Text, Whole
+from opstrand.spec.scalars import OR_TEMPLATE, Flag, Text, Whole
+from opstrand.spec.section import Section
 
 CleanPodPolicy = Annotated[Literal["All", "Running", "None"], OR_TEMPLATE]
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from opstrand.spec.section import OR_TEMPLATE, ByKind, Flag, Number, Section, Text, Whole
+from opstrand.spec.scalars import OR_TEMPLATE, Flag, Number, Text, Whole
+from opstrand.spec.section import ByKind, Section
 
 Optimization = Annotated[Literal["maximize", "minimize"], OR_TEMPLATE]
 

@@ -10,7 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from opstrand.spec.section import OR_TEMPLATE, Section, Text, describe, fail
+from opstrand.spec.problems import describe, fail
+from opstrand.spec.scalars import OR_TEMPLATE, Text
+from opstrand.spec.section import Section
 
 EventKind = Literal[
     "run_status_created",

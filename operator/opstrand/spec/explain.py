@@ -18,7 +18,7 @@ from opstrand.spec.kubernetes.keys import VERSION
 from opstrand.spec.kubernetes.parts import known_keys
 from opstrand.spec.kubernetes.values import known_values
 from opstrand.spec.operation import Operation
-from opstrand.spec.section import unknown_key
+from opstrand.spec.problems import unknown_key
 from opstrand.spec.shape import Shape, fields_of, shape_of
 from opstrand.text import find_nearest
 

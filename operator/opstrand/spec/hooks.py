@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from opstrand.spec.params import Params
-from opstrand.spec.section import OR_TEMPLATE, Flag, Section, Text, Texts
+from opstrand.spec.scalars import OR_TEMPLATE, Flag, Text, Texts
+from opstrand.spec.section import Section
 
 END = Literal["succeeded", "failed", "stopped", "skipped", "upstream_failed", "done"]
 

@@ -11,17 +11,17 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from opstrand.spec.kubernetes.parts import ContainerPart
-from opstrand.spec.section import (
+from opstrand.spec.problems import fail
+from opstrand.spec.scalars import (
     LIST_WITH_COMMAS,
     OR_TEMPLATE,
     Flag,
-    Section,
     Text,
     Texts,
     Whole,
     WholeOrText,
-    fail,
 )
+from opstrand.spec.section import Section
 
 PathList = Annotated[list[Text | list[Text]], OR_TEMPLATE]
 

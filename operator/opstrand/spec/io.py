@@ -10,7 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field, Strict, model_validator
 
-from opstrand.spec.section import Section, Takes, describe
+from opstrand.spec.problems import describe
+from opstrand.spec.scalars import Takes
+from opstrand.spec.section import Section
 
 #: Names that have another meaning in a template.
 RESERVED_NAMES = ("globals", "params", "connections")

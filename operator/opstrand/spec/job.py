@@ -13,7 +13,8 @@ from pydantic import Field
 from opstrand.spec.environment import Environment
 from opstrand.spec.init import Init
 from opstrand.spec.kubernetes.parts import ContainerPart, VolumePart
-from opstrand.spec.section import OR_TEMPLATE, Section, Texts
+from opstrand.spec.scalars import OR_TEMPLATE, Texts
+from opstrand.spec.section import Section
 
 
 class PodParts(Section):

@@ -10,7 +10,8 @@ from typing import Annotated
 from pydantic import Field
 
 from opstrand.spec.params import JoinParams
-from opstrand.spec.section import OR_TEMPLATE, Section, Text, Whole
+from opstrand.spec.scalars import OR_TEMPLATE, Text, Whole
+from opstrand.spec.section import Section
 
 
 class Join(Section):

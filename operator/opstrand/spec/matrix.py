@@ -14,16 +14,9 @@ from pydantic import BeforeValidator, Field, Strict
 
 from opstrand.spec.early_stopping import EarlyStopping, Optimization
 from opstrand.spec.params import Params
-from opstrand.spec.section import (
-    OR_TEMPLATE,
-    Flag,
-    Number,
-    Section,
-    Text,
-    Texts,
-    Whole,
-    fail_at,
-)
+from opstrand.spec.problems import fail_at
+from opstrand.spec.scalars import OR_TEMPLATE, Flag, Number, Text, Texts, Whole
+from opstrand.spec.section import Section
 from opstrand.spec.spaces import Space
 
 

@@ -16,7 +16,8 @@ from opstrand.spec.component import Component
 from opstrand.spec.environment import Environment
 from opstrand.spec.kubernetes.parts import VolumePart
 from opstrand.spec.plugins import Plugins
-from opstrand.spec.section import OR_TEMPLATE, Section, Text, Texts
+from opstrand.spec.scalars import OR_TEMPLATE, Text, Texts
+from opstrand.spec.section import Section
 from opstrand.spec.termination import Termination
 
 

@@ -12,7 +12,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from opstrand.spec.section import Section, Takes, Text, fail_at
+from opstrand.spec.problems import fail_at
+from opstrand.spec.scalars import Takes, Text
+from opstrand.spec.section import Section
 
 #: A mapping with none of these keys is a literal value, not the full form.
 PARAM_KEYS = frozenset({"value", "ref", "contextOnly", "connection", "toInit", "toEnv"})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from opstrand.spec.section import Takes
+from opstrand.spec.scalars import Takes
 
 #: Not a template: files are merged before anything is rendered.
 Strategy = Literal["replace", "isnull", "post_merge", "pre_merge"]

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from opstrand.spec.kubernetes.parts import Kubernetes
-from opstrand.spec.section import OR_TEMPLATE, Flag, Section, Text, Whole
+from opstrand.spec.scalars import OR_TEMPLATE, Flag, Text, Whole
+from opstrand.spec.section import Section
 
 
 class Sidecar(Section):

@@ -20,7 +20,7 @@ from opstrand.spec.document import Document, Path
 from opstrand.spec.foreign_formats import Foreign, find_foreign
 from opstrand.spec.old_format import find_old_keys
 from opstrand.spec.operation import Operation
-from opstrand.spec.section import describe
+from opstrand.spec.problems import describe
 from opstrand.spec.validation import validate
 from opstrand.spec.yaml_reader import INT64, MAX_DEPTH
 from opstrand.spec.yaml_writer import write_yaml
@@ -37,10 +37,8 @@ __all__ = [
     "spec_error",
     "wrap",
 ]
-
 #: Characters of a component that is suggested: a longer one does not help the user.
 _MOST_SUGGESTED = 20_000
-
 _Kind = TypeVar("_Kind", bound=Common)
 
 

@@ -13,17 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, TypeAdapter
 
-from opstrand.spec.section import (
-    OR_TEMPLATE,
-    ByKind,
-    Flag,
-    Section,
-    Takes,
-    Text,
-    Whole,
-    describe,
-    fail,
-)
+from opstrand.spec.problems import describe, fail
+from opstrand.spec.scalars import OR_TEMPLATE, Flag, Takes, Text, Whole
+from opstrand.spec.section import ByKind, Section
 
 _MOMENT: TypeAdapter[datetime] = TypeAdapter(datetime)
 _SPAN: TypeAdapter[timedelta] = TypeAdapter(timedelta)
@@ -93,7 +85,6 @@ _CRON_FIELD = re.compile(r"[\w*?/,#-]{1,100}", re.ASCII)
 #: The numbers of a field, except those after a slash: a step may be any number.
 _CRON_NUMBER = re.compile(r"(?:^|[,-])(\d+)")
 _CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7), (0, 59))
-
 Cron = Annotated[Text, BeforeValidator(_validate_cron), OR_TEMPLATE]
 Moment = Annotated[Any, BeforeValidator(_validate_moment), OR_TEMPLATE, Takes("date and time")]
 Span = Annotated[

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from opstrand.spec.job import PodParts
-from opstrand.spec.section import OR_TEMPLATE, Flag, Whole
+from opstrand.spec.scalars import OR_TEMPLATE, Flag, Whole
 
 
 class Service(PodParts):

@@ -17,7 +17,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from opstrand.spec.kubernetes.parts import Kubernetes
-from opstrand.spec.section import OR_TEMPLATE, ByKind, Later, Takes
+from opstrand.spec.scalars import OR_TEMPLATE, Takes
+from opstrand.spec.section import ByKind, Later
 
 Kind = Literal[
     "text",

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from opstrand.spec.section import Takes, describe, fail, fail_at
+from opstrand.spec.problems import describe, fail, fail_at
+from opstrand.spec.scalars import Takes
 
 _CPU = re.compile(r"\d+(\.\d+)?m?\Z")
 _MEMORY = re.compile(r"\d+(\.\d+)?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?\Z")

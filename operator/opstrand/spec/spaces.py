@@ -14,7 +14,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from opstrand.spec.section import Section, Takes, describe, fail, fail_at, is_template
+from opstrand.spec.problems import describe, fail, fail_at
+from opstrand.spec.scalars import Takes, is_template
+from opstrand.spec.section import Section
 
 _DATE: TypeAdapter[date] = TypeAdapter(date)
 _MOMENT: TypeAdapter[datetime] = TypeAdapter(datetime)
@@ -54,7 +56,6 @@ FORMS: Mapping[str, Form] = {
     "lognormal": Form(("loc", "scale"), ("size",), is_drawn=True),
     "qlognormal": Form(("loc", "scale", "q"), ("size",), is_drawn=True),
 }
-
 Kind = Literal[
     "choice",
     "pchoice",

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from opstrand.spec.section import Flag, Section, Text, Texts
+from opstrand.spec.scalars import Flag, Text, Texts
+from opstrand.spec.section import Section
 
 
 class Template(Section):

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from opstrand.spec.kubernetes.parts import Kubernetes
-from opstrand.spec.section import OR_TEMPLATE, Section, Whole, WholeOrText
+from opstrand.spec.scalars import OR_TEMPLATE, Whole, WholeOrText
+from opstrand.spec.section import Section
 
 
 class Culling(Section):

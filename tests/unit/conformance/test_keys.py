@@ -10,7 +10,8 @@ import pytest
 from tests.unit.conformance.vectors import load
 
 import opstrand.spec
-from opstrand.spec.section import Section, written_keys
+from opstrand.spec.problems import written_keys
+from opstrand.spec.section import Section
 
 KEYS: dict[str, list[str]] = load("keys")["sections"]
 #: The differences, each with the reason.

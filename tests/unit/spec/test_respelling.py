@@ -20,8 +20,9 @@ from opstrand.core.templates.template import refuse
 from opstrand.errors import SpecError
 from opstrand.spec.document import parse_document
 from opstrand.spec.polyaxonfile import parse_operation
+from opstrand.spec.problems import written_keys
 from opstrand.spec.respelling import other_spelling
-from opstrand.spec.section import Section, written_keys
+from opstrand.spec.section import Section
 from opstrand.spec.validation import validate
 
 File = Mapping[str, Any]

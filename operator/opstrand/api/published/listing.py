@@ -12,7 +12,7 @@ from typing import Any
 from opstrand.api.published.views import run_view
 from opstrand.core.packed import is_large
 from opstrand.core.recorded import read_status
-from opstrand.core.resolving.query import read_field
+from opstrand.core.resolving.query_fields import read_field
 from opstrand.runs.bodies import original_of
 from opstrand.runs.protocols import Listed
 

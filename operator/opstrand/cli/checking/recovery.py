@@ -15,7 +15,7 @@ from opstrand.cli.files.source_map import find_steps, parse_path
 from opstrand.errors import MAX_PROBLEMS, Problem
 from opstrand.spec.document import Document, Path
 from opstrand.spec.operation import Operation
-from opstrand.spec.section import written_keys
+from opstrand.spec.problems import written_keys
 from opstrand.text import find_nearest
 
 #: Enough rounds for the stages, which are shape, composition and values; one may take two rounds.

@@ -41,7 +41,7 @@ from opstrand.core.resolving.run_values import (
 from opstrand.core.templates.template import iter_texts
 from opstrand.errors import Known, SpecError, advise
 from opstrand.spec.polyaxonfile import parse_component, parse_operation
-from opstrand.spec.section import is_template
+from opstrand.spec.scalars import is_template
 from opstrand.text import inline
 from opstrand.types import Body, RecordedArtifact, RunStatus, UpstreamEdge
 

@@ -20,7 +20,7 @@ from opstrand.core.pipelines.graph import find_cycles, topological_stages
 from opstrand.core.resolving.refs import Ask, Ref, check_ref
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.io import IO
-from opstrand.spec.section import is_template
+from opstrand.spec.scalars import is_template
 from opstrand.text import shorten, suggest
 
 #: Compiles one operation as it is written, over the component that its dagRef names.

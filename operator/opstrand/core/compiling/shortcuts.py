@@ -16,9 +16,10 @@ from opstrand.core.limits import GROUPS
 from opstrand.errors import SpecError
 from opstrand.spec.patch import Strategy
 from opstrand.spec.polyaxonfile import spec_error
+from opstrand.spec.problems import written_keys
 from opstrand.spec.respelling import find_key
 from opstrand.spec.runtimes import runtimes
-from opstrand.spec.section import is_template, written_keys
+from opstrand.spec.scalars import is_template
 from opstrand.spec.shape import fields_of
 from opstrand.spec.shortcuts import spread_resources
 from opstrand.spec.validation import validate

@@ -12,7 +12,7 @@ from typing import Any
 from opstrand.core.pipelines.spaces import MAX_RUNS, list_points, read_spaces
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.io import IO
-from opstrand.spec.section import is_template
+from opstrand.spec.scalars import is_template
 from opstrand.spec.spaces import FORMS, Space
 
 #: The number at which counting stops.

@@ -29,7 +29,7 @@ from opstrand.core.pipelines.letters import (
 )
 from opstrand.core.pipelines.triggers import DEFAULT_TRIGGER, Verdict, evaluate_trigger
 from opstrand.errors import Problem, SpecError
-from opstrand.spec.section import is_template
+from opstrand.spec.scalars import is_template
 
 #: The letter of an operation that never gets a run.
 _WITHOUT_RUN = {"skipped": SKIPPED, "upstream_failed": UPSTREAM_FAILED}

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from opstrand.errors import SpecError
-from opstrand.spec.section import is_template
+from opstrand.spec.scalars import is_template
 from opstrand.spec.spaces import Space
 
 Params = dict[str, Any]

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opstrand.errors import Problem
-from opstrand.spec.section import describe
+from opstrand.spec.problems import describe
 
 #: Seconds until a page without a usable answer is requested again.
 ASK_AGAIN = 60.0

@@ -21,7 +21,7 @@ from opstrand.core.planning.connections import EMPTY, Catalog
 from opstrand.core.planning.plan import CATALOG_NOT_GIVEN, NO_CATALOG, Plan, compile_plan
 from opstrand.core.pods import service
 from opstrand.core.pods.adoption import pod_digest
-from opstrand.core.pods.init_steps import render_lineage
+from opstrand.core.pods.init_lineage import render_lineage
 from opstrand.core.pods.pod import Rendered, render_pod
 from opstrand.core.pods.pod_rules import check_plan
 from opstrand.core.pods.service import RenderedService

@@ -21,7 +21,7 @@ from opstrand.spec.kubernetes.names import (
 )
 from opstrand.spec.kubernetes.values import find_wrong_choice, find_wrong_values
 from opstrand.spec.polyaxonfile import dotted
-from opstrand.spec.section import describe
+from opstrand.spec.problems import describe
 
 PATH = "run.environment"
 #: Keys of `environment` -> the Kubernetes type of the value, as spec.kubernetes names it.

@@ -26,9 +26,14 @@ from opstrand.core.planning.plan import Plan
 from opstrand.core.planning.service_globals import KIND
 from opstrand.core.pods.container_rules import check_containers
 from opstrand.core.pods.environment_rules import check_environment, check_object
-from opstrand.core.pods.init_steps import find_faults
+from opstrand.core.pods.init_rules import find_faults
 from opstrand.core.pods.nul import find_nuls
 from opstrand.core.pods.service import validate_service
+from opstrand.core.pods.termination_rules import (
+    validate_failure_policy,
+    validate_limits,
+    validate_restarts,
+)
 from opstrand.core.pods.volume_names import (
     ARTIFACTS,
     CONFIGS,
@@ -40,7 +45,7 @@ from opstrand.core.pods.volume_names import (
 )
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError
 from opstrand.spec.kubernetes.names import LABEL, VARIABLE, is_label, is_label_value, is_variable
-from opstrand.spec.section import describe
+from opstrand.spec.problems import describe
 from opstrand.text import suggest
 
 #: Where the run's own volumes are mounted in every container, and the volume at each path.
@@ -66,10 +71,6 @@ _OF_THE_IMAGE: tuple[str, ...] = (
 )
 #: The label by which Kueue finds the Pods of a queue.
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-_ACTIONS = ("FailJob", "Ignore", "Count")
-#: The largest number of seconds or retries that Kubernetes can store.
-_MOST = 2**31 - 1
-_RESTARTS = ("Never", "OnFailure", "ExitCode")
 #: Variables that the published client reads in every run's main container.
 RUN_VARIABLES = frozenset(
     {
@@ -114,10 +115,10 @@ def _validate_parts(plan: Plan, *, is_built: bool) -> Iterator[Problem]:
         check_environment,
         _validate_plugins,
         _validate_queue,
-        _validate_limits,
+        validate_limits,
     )
     of_kind = (
-        (validate_service,) if plan.kind == KIND else (_validate_restarts, _validate_failure_policy)
+        (validate_service,) if plan.kind == KIND else (validate_restarts, validate_failure_policy)
     )
     for validate_part in (*parts, _validate_nuls, *of_kind):
         yield from validate_part(plan)
@@ -320,16 +321,6 @@ def _validate_volumes(plan: Plan) -> Iterator[Problem]:
         seen.add(name)
 
 
-def _validate_restarts(plan: Plan) -> Iterator[Problem]:
-    restart = plan.environment.get("restartPolicy")
-    if restart is not None and restart not in _RESTARTS:
-        words = (
-            f"a {plan.kind} ends: expected Never or OnFailure (with termination.maxRetries), found "
-            f"{describe(restart)}"
-        )
-        yield Problem("InvalidSpec", words, "run.environment.restartPolicy")
-
-
 def _validate_plugins(plan: Plan) -> Iterator[Problem]:
     """Refuse plugins that this version would ignore.
 
@@ -366,52 +357,3 @@ def _validate_queue(plan: Plan) -> Iterator[Problem]:
 def queue_label(queue: str) -> str:
     """Return the queue of `agent/queue`: this platform has no agents."""
     return queue.rpartition("/")[2]
-
-
-def _validate_limits(plan: Plan) -> Iterator[Problem]:
-    for key in ("maxRetries", "timeout", "ttl"):
-        value = plan.termination.get(key)
-        if value is not None and not _is_count(value):
-            words = f"expected a whole number from 0 to {_MOST}, found {describe(value)}"
-            yield Problem("InvalidSpec", words, f"termination.{key}")
-
-
-def _is_count(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return False
-    if isinstance(value, str):
-        return (
-            value.isdecimal()
-            and value.isascii()
-            and len(value) <= len(str(_MOST))
-            and int(value) <= _MOST
-        )
-    return 0 <= value <= _MOST and value == int(value)
-
-
-def _validate_failure_policy(plan: Plan) -> Iterator[Problem]:
-    path = "termination.podFailurePolicy"
-    policy = plan.termination.get("podFailurePolicy")
-    if policy is None:
-        return
-    shapes = list(check_object("PodFailurePolicy", policy, path))
-    yield from shapes
-    for index, rule in enumerate(() if shapes else policy["rules"]):
-        if rule["action"] not in _ACTIONS:
-            yield Problem(
-                "InvalidSpec",
-                f"expected one of {', '.join(_ACTIONS)}, found {describe(rule['action'])}",
-                f"{path}.rules[{index}].action",
-            )
-        codes = rule.get("onExitCodes")
-        if (codes is None) == (rule.get("onPodConditions") is None):
-            yield Problem(
-                "InvalidSpec",
-                "a rule has either onExitCodes or onPodConditions",
-                f"{path}.rules[{index}]",
-            )
-        if codes is not None and codes["operator"] not in ("In", "NotIn"):
-            where = f"{path}.rules[{index}].onExitCodes.operator"
-            yield Problem(
-                "InvalidSpec", f"expected In or NotIn, found {describe(codes['operator'])}", where
-            )

@@ -18,7 +18,7 @@ from opstrand.core.limits import PORTS
 from opstrand.core.planning.culling import validate_culling
 from opstrand.core.planning.service_globals import DEFAULT_PORT, render_service_globals
 from opstrand.errors import Problem
-from opstrand.spec.section import describe
+from opstrand.spec.problems import describe
 from opstrand.types import Manifest
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from opstrand.core.limits import JOINS
 from opstrand.core.operation import CompiledOperation
-from opstrand.core.resolving.query import parse_count, parse_query, parse_sort, select
+from opstrand.core.resolving.query import select
+from opstrand.core.resolving.query_grammar import parse_count, parse_query, parse_sort
 from opstrand.core.resolving.refs import Ask, Upstream, parse_ask
 from opstrand.core.resolving.upstream_values import ABSENT, find_value, place_files
 from opstrand.core.templates.lookups import is_template

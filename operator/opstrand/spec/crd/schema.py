@@ -15,11 +15,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from opstrand.spec.kubernetes.parts import known_keys
-from opstrand.spec.section import written_keys
+from opstrand.spec.problems import written_keys
 from opstrand.spec.shape import Shape, fields_of
 
 Schema = dict[str, Any]
-
 OPEN: Schema = {"x-kubernetes-preserve-unknown-fields": True}
 OPEN_OBJECT: Schema = {"type": "object", **OPEN}
 #: No file has more items. Without a bound, the server would estimate every rule as too costly.

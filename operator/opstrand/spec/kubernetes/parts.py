@@ -20,11 +20,11 @@ from pydantic_core import CoreSchema, core_schema
 
 from opstrand.errors import MAX_PROBLEMS
 from opstrand.spec.kubernetes.keys import OBJECTS, VERSION
-from opstrand.spec.section import OR_TEMPLATE, describe, fail, fail_at, is_template
+from opstrand.spec.problems import describe, fail, fail_at
+from opstrand.spec.scalars import OR_TEMPLATE, is_template
 from opstrand.text import find_nearest
 
 Fault = tuple[tuple[str | int, ...], str, str]
-
 #: Lists that may be written as their only item, as the published package accepts them. They are
 #: rendered as lists of one item.
 TEXT_FOR_LIST = frozenset({("Container", "command"), ("Container", "args")})

@@ -17,7 +17,7 @@ from opstrand.spec.kubernetes.names import parse_quantity
 from opstrand.spec.kubernetes.parts import Fault, find_faults, known_keys
 from opstrand.spec.kubernetes.rules import find_broken_rules
 from opstrand.spec.kubernetes.rules.checks import check_one_of
-from opstrand.spec.section import describe
+from opstrand.spec.problems import describe
 
 #: Required keys whose value may be an empty text.
 _MAY_BE_EMPTY = frozenset(

@@ -28,7 +28,7 @@ from opstrand.core.lifecycle.snapshot import Snapshot
 from opstrand.core.lifecycle.status import patch_ops
 from opstrand.core.names import attempt_pod
 from opstrand.core.recorded import read_own_status, read_status
-from opstrand.core.resolving.query import read_field
+from opstrand.core.resolving.query_fields import read_field
 from opstrand.core.resolving.upstream import read_upstream
 from opstrand.core.templates.template import refuse
 from opstrand.errors import SpecError

@@ -26,7 +26,7 @@ from opstrand.core.pods.connections import (
     render_mounts,
     render_volumes,
 )
-from opstrand.core.pods.init_steps import render_lineage
+from opstrand.core.pods.init_lineage import render_lineage
 from opstrand.core.pods.pod import render_pod
 from opstrand.errors import SpecError
 from opstrand.settings import Settings

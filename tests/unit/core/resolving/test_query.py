@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.builders import ME, operation
 
-from opstrand.core.resolving.query import Condition, parse_query, parse_sort, select
+from opstrand.core.resolving.query import select
+from opstrand.core.resolving.query_grammar import Condition, parse_query, parse_sort
 from opstrand.core.resolving.refs import Ref
 from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
 from opstrand.core.resolving.upstream import read_upstream

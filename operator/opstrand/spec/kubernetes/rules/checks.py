@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from opstrand.spec.kubernetes.parts import Fault
-from opstrand.spec.section import describe
+from opstrand.spec.problems import describe
 
 #: A check of one object, and the checks of each kind of object.
 Rule = Callable[[Mapping[str, Any]], Iterator[Fault]]

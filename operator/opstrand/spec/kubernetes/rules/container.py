@@ -21,7 +21,7 @@ from opstrand.spec.kubernetes.rules.checks import (
     read_items,
     read_mapping,
 )
-from opstrand.spec.section import describe
+from opstrand.spec.problems import describe
 
 #: The placeholders for the name of an image in the documentation.
 _PLACEHOLDER = re.compile(r"[A-Z][A-Z0-9]*([_-][A-Z0-9]+)*")

@@ -26,7 +26,7 @@ from opstrand.spec.kubernetes.rules.checks import (
     check_text,
     fault,
 )
-from opstrand.spec.section import describe
+from opstrand.spec.problems import describe
 
 _SOURCES = ("configMapKeyRef", "fieldRef", "fileKeyRef", "resourceFieldRef", "secretKeyRef")
 #: The fields of its Pod that a variable can hold. A file of the downward API can also hold labels

@@ -8,7 +8,7 @@ from typing import Any
 from opstrand.spec.kubernetes.names import QUALIFIED, is_qualified, parse_quantity
 from opstrand.spec.kubernetes.parts import Fault
 from opstrand.spec.kubernetes.rules.checks import Table, fault, read_items, read_mapping
-from opstrand.spec.section import describe
+from opstrand.spec.problems import describe
 
 _NATIVE = ("cpu", "memory", "ephemeral-storage")
 _PAGES = "hugepages-"

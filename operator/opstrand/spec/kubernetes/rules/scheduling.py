@@ -27,7 +27,7 @@ from opstrand.spec.kubernetes.rules.checks import (
     read_items,
     read_mapping,
 )
-from opstrand.spec.section import describe
+from opstrand.spec.problems import describe
 
 _ADDRESS = "an IP address, without leading zeros"
 #: The largest numbers of name servers, search domains and characters of all search domains.

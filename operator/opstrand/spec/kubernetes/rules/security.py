@@ -10,7 +10,7 @@ from opstrand.spec.kubernetes.names import SUBDOMAIN, is_subdomain
 from opstrand.spec.kubernetes.parts import Fault
 from opstrand.spec.kubernetes.rules import checks
 from opstrand.spec.kubernetes.rules.checks import MOST, Table, fault
-from opstrand.spec.section import describe
+from opstrand.spec.problems import describe
 
 _SYSCTL = re.compile(r"[a-z0-9]([-_a-z0-9]*[a-z0-9])?([./][a-z0-9]([-_a-z0-9]*[a-z0-9])?)*")
 

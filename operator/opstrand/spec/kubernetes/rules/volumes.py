@@ -22,7 +22,7 @@ from opstrand.spec.kubernetes.rules.checks import (
     read_items,
     read_mapping,
 )
-from opstrand.spec.section import describe
+from opstrand.spec.problems import describe
 
 _TOKEN_LIFE = (600, 2**32)
 _SOURCES = (
