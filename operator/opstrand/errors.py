@@ -9,6 +9,7 @@ exception is a bug of ours. Must import nothing of ours.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -190,6 +191,8 @@ _WITHOUT_PATH: Mapping[str, str] = {
         "Fix what the message names; `opstrand explain FIELD` says what a field accepts."
     ),
 }
+#: Stands for the init step in a command.
+_STEP = " -c STEP"
 _COMMAND = re.compile(r"`(opstrand \S+) RUN\b([^`]*)`")
 
 
@@ -198,10 +201,12 @@ class Known:
     """What is known where advice is given.
 
     `run` is the run's name, `flags` the options that lead to it; both empty if no run is there.
+    `step` is the init step that the advice is about.
     """
 
     run: str = ""
     flags: str = ""
+    step: str = ""
     is_local: bool = False
     has_path: bool = True
 
@@ -215,6 +220,7 @@ def advise(reason: str, known: Known) -> str:
         text = _WITHOUT_CLUSTER.get(reason, text)
     if not known.run:
         return text
+    text = text.replace(_STEP, f" -c {shlex.quote(known.step)}" if known.step else "")
     flags = f" {known.flags}" if known.flags else ""
     return _COMMAND.sub(lambda found: f"`{found[1]} {known.run}{found[2]}{flags}`", text)
 

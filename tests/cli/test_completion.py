@@ -186,6 +186,7 @@ def write_kubeconfig(folder: Path, server: str, user: dict[str, object]) -> str:
         (["ls", "-p", ""], "one-of-namespaces"),
         (["run", "--hub", ""], "tiny:v2"),
         (["components", "get", ""], "tiny:v2"),
+        (["ls", "--context", ""], "a"),
     ],
 )
 def test_names_of_the_cluster_are_completed(kubeconfig: str, words: list[str], found: str) -> None:
@@ -237,7 +238,7 @@ try:
     main([])
 except SystemExit:
     pass
-slow = ("pydantic", "jinja2", "aiohttp", "kubernetes", "opstrand.core.templates")
+slow = ("pydantic", "jinja2", "aiohttp", "kubernetes", "opstrand.core.templates", "asyncio")
 print("imported:", *(name for name in slow if name in sys.modules))
 """
 
@@ -258,6 +259,8 @@ print("imported:", *(name for name in slow if name in sys.modules))
         ["lineage", "--local", ""],
         ["ls", "--local", "-p", ""],
         ["components", "apply", "-f", "my"],
+        ["ls", "--context", ""],
+        ["explain", "run.contai"],
     ],
     ids=" ".join,
 )

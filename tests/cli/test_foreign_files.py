@@ -53,3 +53,35 @@ def test_a_component_that_a_file_names_may_be_foreign(cli: Cli, tmp_path: Path) 
     (tmp_path / "f.yaml").write_text(JOB)
     (tmp_path / "op.yaml").write_text("kind: operation\npathRef: f.yaml\n")
     assert MESSAGE in cli("check", "op.yaml").out
+
+
+MANIFESTS = f"""# what kubectl applies together
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: settings}}
+data: {{rate: "0.5"}}
+---
+{JOB}---
+"""
+
+
+@pytest.mark.parametrize("command", [["check"], ["run", "-f"], ["render", "-f"]])
+def test_every_document_of_a_foreign_stream_is_named(
+    cli: Cli, tmp_path: Path, command: list[str]
+) -> None:
+    (tmp_path / "f.yaml").write_text(MANIFESTS)
+    ran = cli(*command, "f.yaml")
+    assert ran.code == 2
+    shown = [line for line in (ran.out + ran.stderr).splitlines() if "not a polyaxonfile" in line]
+    assert [line.removeprefix("error: ") for line in shown] == [
+        "f.yaml:3:1: kind: this is a Kubernetes ConfigMap, not a polyaxonfile",
+        MESSAGE.replace("f.yaml:2:1", "f.yaml:8:1"),
+    ]
+    (tmp_path / "component.yaml").write_text(suggested(ran.stderr))
+    assert cli("check", "component.yaml").code == 0
+
+
+def test_a_second_polyaxonfile_in_a_stream_is_no_foreign_file(cli: Cli, tmp_path: Path) -> None:
+    one = "kind: component\nrun: {kind: job, container: {image: a}}\n"
+    (tmp_path / "f.yaml").write_text(f"{one}---\n{one}")
+    assert "f.yaml:3:1: a second document starts here" in cli("check", "f.yaml").out

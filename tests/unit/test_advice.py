@@ -24,7 +24,7 @@ def test_no_advice_about_a_known_run_says_run(reason: str, target: Target) -> No
         "status": {"phase": "Waiting", "reason": reason},
     }
     told = advise_run(body, target)
-    assert not re.search(r"\bRUN\b", told)
+    assert not re.search(r"\b(RUN|STEP)\b", told)
     for line in re.findall(r"`(opstrand (?:logs|approve) [^`]*)`", told):
         assert line.split()[2] == "train"
         assert line.endswith(target.flags("p"))
@@ -52,3 +52,14 @@ def test_a_fault_of_this_machine_asks_for_no_kubeconfig() -> None:
     assert "kubeconfig" not in "".join(found.hints)
     credentials = explain(PlatformError("no credentials", reason="ClusterUnreachable"))
     assert "kubeconfig" in credentials.hints[0]
+
+
+def test_advice_about_an_init_step_names_it() -> None:
+    status = {
+        "phase": "Starting",
+        "reason": "InitRunning",
+        "message": "init step 'get data' has been running since 2026-11-30T07:00:00Z",
+    }
+    body = {"metadata": {"name": "train", "namespace": "p"}, "status": status}
+    told = advise_run(body, Target())
+    assert "`opstrand logs train -c 'get data' --project p`" in told

@@ -6,14 +6,15 @@ rich costs more to import than everything else that `--help` does, so only that 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import click
 
 from opstrand.cli.output.console import is_coloured
 
 Function = Callable[..., Any]
+Result = TypeVar("Result")
 
 
 def is_fancy() -> bool:
@@ -41,3 +42,10 @@ def command(function: Function) -> click.Command:
 def group(function: Function) -> click.Group:
     """Make a group of commands with the function's name."""
     return click.group(cls=GROUP)(function)
+
+
+def execute(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine to its end. Imports asyncio, for which help and completion do not wait."""
+    import asyncio
+
+    return asyncio.run(work)

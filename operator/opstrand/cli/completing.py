@@ -105,6 +105,14 @@ async def _list_projects(cluster: Cluster) -> list[str]:
     return _names((await cluster.api.list(NAMESPACES, None))[0])
 
 
+def _find_contexts(ctx: click.Context, _: str) -> Iterable[str]:
+    from opstrand.kube.contexts import list_kubeconfigs, name_contexts, read_kubeconfig
+
+    files = list_kubeconfigs(ctx.params.get("kubeconfig"))
+    # A pipe can be read only once, and the next command will read it.
+    return name_contexts(read_kubeconfig(file) for file in files if os.path.isfile(file))
+
+
 def _find_components(ctx: click.Context, _: str) -> Iterable[str]:
     return _ask(ctx, _list_components)
 
@@ -209,10 +217,10 @@ def _read_inputs(file: str) -> Iterable[str]:
 
 
 def _find_fields(_: click.Context, incomplete: str) -> Iterable[str]:
-    from opstrand.spec.explain import explain
+    from opstrand.spec.field_names import find_names
 
     above, dot = incomplete.rpartition(".")[:2]
-    return [f"{above}{dot}{name}" for name, _ in explain(above).fields]
+    return [f"{above}{dot}{name}" for name in find_names(above)]
 
 
 #: The name of an option or argument -> what is completed.
@@ -220,6 +228,7 @@ _BY_NAME: dict[str, Find] = {
     "run": _find_runs,
     "runs": _find_runs,
     "project": _find_projects,
+    "context": _find_contexts,
     "hub": _find_components,
     "field": _find_fields,
 }

@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import yaml
 
 from opstrand.errors import PlatformError
+from opstrand.kube.contexts import list_kubeconfigs, name_contexts, read_kubeconfig
 from opstrand.kube.credentials import (
     SERVICE_HOST_ENV_NAME,
     ConfigException,
@@ -146,8 +146,7 @@ def _find_kubeconfigs(given: str | None) -> list[str]:
     """The non-empty ones of the given files, which colons separate. The error names the missing
     file: the package would only complain about its contents.
     """
-    names = given or os.environ.get("KUBECONFIG") or "~/.kube/config"
-    paths = [os.path.expanduser(name) for name in names.split(os.pathsep) if name]
+    paths = list_kubeconfigs(given)
     there = [path for path in paths if os.path.exists(path)]
     if not there:
         raise ConfigException(f"there is no kubeconfig at {' or '.join(paths)}")
@@ -163,13 +162,10 @@ def _find_context(files: list[str]) -> str | None:
     """
     if len(files) == 1:
         return None
-    return next((str(name) for file in files if (name := _read(file).get("current-context"))), None)
-
-
-def _read(path: str) -> dict[str, Any]:
-    with open(path, encoding="utf-8") as file:
-        found = yaml.safe_load(file)
-    return found if isinstance(found, dict) else {}
+    return next(
+        (str(name) for file in files if (name := read_kubeconfig(file).get("current-context"))),
+        None,
+    )
 
 
 async def _load(files: list[str], context: str | None, configuration: Configuration) -> Any:
@@ -187,18 +183,13 @@ def _require_context(files: list[str], context: str | None) -> None:
     """Raise _NoContext with the names that there are: the package shows none of them."""
     if any(Path(file).is_fifo() for file in files):  # it can be read only once
         return
-    found = [_read(file) for file in files]
-    names = _context_names(found)
+    found = [read_kubeconfig(file) for file in files]
+    names = name_contexts(found)
     wanted = context or next((one.get("current-context") for one in found), None)
     if names and wanted not in names:
         what = f"there is no context {wanted!r} in" if wanted else "there is no current-context in"
         hint = suggest(str(wanted or ""), names)
         raise _NoContext(f"{what} the kubeconfig {' or '.join(files)}{hint}")
-
-
-def _context_names(kubeconfigs: Iterable[Mapping[str, Any]]) -> list[str]:
-    contexts = [entry for one in kubeconfigs for entry in one.get("contexts") or ()]
-    return [str(one["name"]) for one in contexts if isinstance(one, dict) and one.get("name")]
 
 
 def _validate(loader: Any, configuration: Configuration, login_errors: Sequence[str]) -> None:

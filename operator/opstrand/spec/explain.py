@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,7 +61,7 @@ def explain(path: str) -> FieldHelp:
     Raises SpecError UnknownField with the nearest key.
     """
     words = [word for word in _INDEX.sub("", path).split(".") if word]
-    place = _Place(shape_of(Operation), inspect.getdoc(Operation) or "")
+    place = root()
     for index, word in enumerate(words):
         # `runPatch` has the keys of `run`.
         name = "run" if word == "runPatch" and index + 1 < len(words) else word
@@ -71,6 +72,19 @@ def explain(path: str) -> FieldHelp:
             )
         place = found
     return _help(".".join(words), place)
+
+
+def root() -> _Place:
+    """The operation, with which every path begins."""
+    return _Place(shape_of(Operation), inspect.getdoc(Operation) or "")
+
+
+def iter_children(place: _Place, any_name: str) -> Iterator[tuple[str, _Place]]:
+    """The keys that may follow in a path; `any_name` stands for a name that the user gives."""
+    yield from _children(place.shape).items()
+    item = _item(place, any_name)
+    if item is not None:
+        yield any_name, item
 
 
 def _item(place: _Place, name: str) -> _Place | None:

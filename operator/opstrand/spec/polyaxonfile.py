@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from opstrand.errors import REASONS, Problem, SpecError
 from opstrand.spec.common import Common
 from opstrand.spec.component import Component
-from opstrand.spec.document import Document, Path
+from opstrand.spec.document import Document, Path, parse_document, parse_documents
 from opstrand.spec.foreign_formats import Foreign, find_foreign
 from opstrand.spec.old_format import find_old_keys
 from opstrand.spec.operation import Operation
@@ -34,6 +34,7 @@ __all__ = [
     "parse_component",
     "parse_operation",
     "parse_polyaxonfile",
+    "read_polyaxonfile",
     "spec_error",
     "wrap",
 ]
@@ -145,6 +146,36 @@ def _refuse_other_formats(data: Mapping[str, Any], document: Document | None) ->
             [(path, Problem("OldFormat", message, dotted(path))) for path, message in problems],
             document,
         )
+
+
+def read_polyaxonfile(data: bytes | str, *, source: str = "") -> Document:
+    """The one document of a polyaxonfile.
+
+    Raises SpecError as `parse_document` does; for a stream of another tool's documents it says what
+    each of them is.
+    """
+    try:
+        return parse_document(data, source=source)
+    except SpecError as error:
+        if error.reason == "InvalidYAML":
+            _refuse_foreign_stream(data, source)
+        raise
+
+
+def _refuse_foreign_stream(data: bytes | str, source: str) -> None:
+    """Report the documents of a stream if one of them is of another tool."""
+    try:
+        documents = parse_documents(data, source=source)
+    except SpecError:
+        return
+    found = [
+        (document, foreign)
+        for document in documents
+        if isinstance(document.data, Mapping) and (foreign := find_foreign(document.data))
+    ]
+    if found and len(documents) > 1:
+        errors = [one.place([(it.path, _describe_foreign(it))]) for one, it in found]
+        raise SpecError.of([problem for error in errors for problem in error.problems])
 
 
 def _describe_foreign(foreign: Foreign) -> Problem:

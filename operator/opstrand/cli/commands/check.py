@@ -13,12 +13,12 @@ from opstrand.cli.errors import CliError, ExitCode, list_advice
 from opstrand.cli.options import file_options, output_option
 from opstrand.cli.output.console import say, say_suggestion, show
 from opstrand.errors import Known, Problem, SpecError, advise
-from opstrand.spec.document import Document, parse_document
 from opstrand.text import inline
 
 if TYPE_CHECKING:
     from opstrand.cli.checking.validate import Verdict
     from opstrand.controller.template_worker import Sandbox
+    from opstrand.spec.document import Document
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ def _validate(
     from opstrand.cli.checking.validate import Verdict, validate_submission
     from opstrand.cli.files.references import FileError, read_bytes, read_file, source_of
     from opstrand.cli.files.submission import read_submission
+    from opstrand.spec.polyaxonfile import read_polyaxonfile
 
     try:
         first = read_bytes(files[0])
@@ -86,7 +87,7 @@ def _validate(
                 return Verdict(error.problems, is_whole=False)
             return validate_submission(submission, evaluate=sandbox.for_one_run(), complete=False)
 
-        return validate_rest(parse_document(first, source=source_of(files[0])), validate_once)
+        return validate_rest(read_polyaxonfile(first, source=source_of(files[0])), validate_once)
     except SpecError as error:
         return Verdict(error.problems)
     except FileError as error:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from opstrand.cli.command import COMMAND, group
+from opstrand.cli.command import COMMAND, execute, group
 from opstrand.cli.errors import CliError, ExitCode, is_kind_unknown
 from opstrand.cli.options import Target, cluster_options, output_option
 from opstrand.cli.output.console import say, show
@@ -33,7 +32,7 @@ def components() -> None:
 @output_option("table", "json", "yaml", "name")
 def list_components(target: Target, output: str) -> None:
     """List components."""
-    found = asyncio.run(_list(target))
+    found = execute(_list(target))
     if output == "name":
         for one in found:
             show(hub_name(one))
@@ -62,7 +61,7 @@ def get_component(target: Target, name: str, output: str) -> None:
     """Show a component as the file that it was applied from."""
     from opstrand.cli.output.format import as_json, as_yaml
 
-    spec = asyncio.run(_get(target, name))["spec"]
+    spec = execute(_get(target, name))["spec"]
     show(as_json(spec) if output == "json" else as_yaml(spec))
 
 
@@ -94,7 +93,7 @@ def apply_component(target: Target, file: str, name: str | None) -> None:
     reader = Reader()
     reader.layers.append(Layer(document))
     written = reader.inline(component.written, file)
-    say(asyncio.run(_apply(target, component_name(str(wanted), "--name"), written)))
+    say(execute(_apply(target, component_name(str(wanted), "--name"), written)))
 
 
 def hub_name(body: Body) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 from typing import Any
 
 from opstrand import __version__
-from opstrand.cli.command import command
+from opstrand.cli.command import command, execute
 from opstrand.cli.errors import ExitCode
 from opstrand.cli.options import Target, cluster_options, output_option
 from opstrand.cli.output.console import paint, show
@@ -25,7 +24,7 @@ def doctor(target: Target, output: str) -> int:
     Each line says what was found, and what to do if something is wrong. The exit code is 0 if
     nothing failed, 5 if the cluster does not answer, else 1.
     """
-    findings = asyncio.run(_examine(target))
+    findings = execute(_examine(target))
     if output == "json":
         from opstrand.cli.output.format import as_json
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import click
 
-from opstrand.cli.command import command
+from opstrand.cli.command import command, execute
 from opstrand.cli.options import Target, local_or_cluster_options, output_option
 from opstrand.cli.output.console import show
 from opstrand.cli.output.format import as_json, as_yaml, show_objects
@@ -27,7 +26,7 @@ def get(target: Target, run: str, explain: bool, output: str) -> None:
     # Imported here, so that completion does not wait for the engine.
     from opstrand.cli.output.describe import describe_run, explain_values, show_explanation
 
-    body, others, component = asyncio.run(
+    body, others, component = execute(
         _fetch(target, run, explain=explain, alone=explain or output != "text")
     )
     if explain:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import click
 
-from opstrand.cli.command import command
+from opstrand.cli.command import command, execute
 from opstrand.cli.options import Target, local_or_cluster_options, output_option
 from opstrand.cli.output.console import show
 from opstrand.cli.output.format import as_json
@@ -31,7 +30,7 @@ from opstrand.core.names import run_uuid
 @output_option("text", "json", "dot")
 def lineage(target: Target, run: str, up: bool, down: bool, depth: int, output: str) -> None:
     """Show which runs a run took values from, and which from it."""
-    body, runs = asyncio.run(_fetch(target, run))
+    body, runs = execute(_fetch(target, run))
     uuid = run_uuid(body["metadata"]["uid"])
     graph = Graph.of(runs).around(uuid, up=up or not down, down=down or not up, depth=depth)
     match output:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from opstrand.cli.cluster.lookup import choose_attempt
-from opstrand.cli.command import command
+from opstrand.cli.command import command, execute
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Target, local_or_cluster_options
 from opstrand.cli.output.console import say, show_bytes
@@ -89,7 +88,7 @@ def logs(
     wish = _Wish(tail, timestamps, container, -1 if previous else attempt)
     if target.is_local:
         return _show_here(run, target, wish, follow=follow)
-    return asyncio.run(_show(run, target, follow, wish))
+    return execute(_show(run, target, follow, wish))
 
 
 def _show_here(run: str, target: Target, wish: _Wish, *, follow: bool) -> int:

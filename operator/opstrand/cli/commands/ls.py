@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from opstrand.cli.command import command
+from opstrand.cli.command import command, execute
 from opstrand.cli.errors import CliError
 from opstrand.cli.options import Target, local_or_cluster_options, output_option
 from opstrand.cli.output.console import say, show
@@ -62,7 +61,7 @@ def ls(
     key, is_reversed = _parse_sort(sort)
     runs = [
         run
-        for run in asyncio.run(_list(target, every_project, phases))
+        for run in execute(_list(target, every_project, phases))
         if not phases or parse_phase(read_status(run)) in phases
     ]
     runs = sorted(runs, key=key, reverse=is_reversed)[:limit]

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from opstrand.cli.command import command
+from opstrand.cli.command import command, execute
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Target, cluster_options
 from opstrand.cli.output.console import say
@@ -28,7 +28,7 @@ def port_forward(target: Target, run: str, ports: tuple[str, ...]) -> int:
     Without PORT it forwards all ports of the service, each to the same local port; LOCAL 0 picks
     any free port. Ctrl-C ends it.
     """
-    return asyncio.run(_forward(target, run, [parse_pair(text) for text in ports]))
+    return execute(_forward(target, run, [parse_pair(text) for text in ports]))
 
 
 def parse_pair(text: str) -> tuple[int, int]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import Any
 
 import click
 
-from opstrand.cli.command import command
+from opstrand.cli.command import command, execute
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Target, local_or_cluster_options
 from opstrand.text import inline
@@ -26,7 +25,7 @@ def rm(target: Target, runs: tuple[str, ...], yes: bool) -> int:
     """
     if not yes:
         _confirm(runs)
-    return _delete_here(target, runs) if target.is_local else asyncio.run(_delete(target, runs))
+    return _delete_here(target, runs) if target.is_local else execute(_delete(target, runs))
 
 
 def _confirm(runs: tuple[str, ...]) -> None:

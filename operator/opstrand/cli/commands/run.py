@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from opstrand.cli.command import command
+from opstrand.cli.command import command, execute
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import (
     Target,
@@ -22,7 +21,6 @@ from opstrand.cli.output.console import say, show
 from opstrand.cli.output.format import as_json, name_of, slim
 from opstrand.core.limits import ATTEMPTS
 from opstrand.errors import SpecError
-from opstrand.settings import Settings
 
 if TYPE_CHECKING:
     from opstrand.core.planning.connections import Catalog
@@ -131,10 +129,8 @@ def run(
     )
     wish = _Wish(logs, watch, timeout, output, target)
     if target.is_local:
-        return asyncio.run(
-            _run_here(operation, target, wish, parse_uid(uid) if uid else None, catalog)
-        )
-    return asyncio.run(_run_there(operation, target, wish))
+        return execute(_run_here(operation, target, wish, parse_uid(uid) if uid else None, catalog))
+    return execute(_run_there(operation, target, wish))
 
 
 def _make_operation(
@@ -154,6 +150,7 @@ def _make_operation(
     from opstrand.cli.files.submission import read_submission
     from opstrand.controller.template_worker import Sandbox
     from opstrand.core.compiling.prepare import prepare
+    from opstrand.settings import Settings
 
     if not files and not hub:
         raise CliError(
@@ -231,6 +228,7 @@ async def _run_here(
 ) -> int:
     from opstrand.cli.local_runs import PROJECT
     from opstrand.cli.run_local import run_here
+    from opstrand.settings import Settings
 
     project = check_project(target.project or PROJECT)
     _check_namespace(operation, project)

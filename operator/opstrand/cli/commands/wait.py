@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import click
 
-from opstrand.cli.command import command
+from opstrand.cli.command import command, execute
 from opstrand.cli.errors import ExitCode
 from opstrand.cli.options import Target, local_or_cluster_options, timeout_option
 from opstrand.cli.output.console import say
@@ -28,7 +27,7 @@ def wait(target: Target, runs: tuple[str, ...], timeout: float | None) -> int:
 
     The exit code is 0 if all succeeded, 1 if one failed, else 3.
     """
-    return asyncio.run((_wait_here if target.is_local else _wait)(target, runs, timeout))
+    return execute((_wait_here if target.is_local else _wait)(target, runs, timeout))
 
 
 async def _wait_here(target: Target, runs: tuple[str, ...], seconds: float | None) -> int:
@@ -49,6 +48,8 @@ async def _wait_here(target: Target, runs: tuple[str, ...], seconds: float | Non
 
 async def _watch_records(bodies: list[Any]) -> list[Any]:
     """Return every run's final body. It polls, because no event reports a change to it."""
+    import asyncio
+
     from opstrand.cli.local_runs import read_record
     from opstrand.cli.output.spinner import LiveLine
     from opstrand.core.phase import parse_phase
@@ -87,6 +88,8 @@ async def _wait(target: Target, runs: tuple[str, ...], seconds: float | None) ->
 
 async def _wait_all(cluster: Any, bodies: list[Any]) -> list[Any]:
     """Return every run's final body: each run has its own watch, which notices if it is deleted."""
+    import asyncio
+
     from opstrand.cli.cluster.follow import follow_run
     from opstrand.cli.output.spinner import LiveLine
 

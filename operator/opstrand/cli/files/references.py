@@ -21,9 +21,14 @@ from typing import Any
 from opstrand.cli.errors import CliError
 from opstrand.cli.files.source_map import Layer, place
 from opstrand.errors import Problem, SpecError
-from opstrand.spec.document import MAX_BYTES, Document, parse_document
+from opstrand.spec.document import MAX_BYTES, Document
 from opstrand.spec.document import Path as Steps
-from opstrand.spec.polyaxonfile import dotted, note_spellings, parse_component
+from opstrand.spec.polyaxonfile import (
+    dotted,
+    note_spellings,
+    parse_component,
+    read_polyaxonfile,
+)
 
 #: The most levels of components that name another one.
 _DEPTH = 8
@@ -34,7 +39,7 @@ _CHUNK = 1 << 16
 
 def read_file(name: str) -> Document:
     """Read one file as a document; `-` is stdin. Raises FileError if it cannot be read."""
-    return parse_document(read_bytes(name), source=source_of(name))
+    return read_polyaxonfile(read_bytes(name), source=source_of(name))
 
 
 def read_bytes(name: str, most: int = MAX_BYTES) -> bytes:
@@ -153,7 +158,7 @@ class Reader:
             raise CliError(
                 f"expected an address that begins with https:// or http://, found {address!r}"
             )
-        return parse_document(_download(address), source=address)
+        return read_polyaxonfile(_download(address), source=address)
 
 
 def _is_special(path: str) -> bool:

@@ -11,7 +11,6 @@ import os
 import re
 import sys
 from io import TextIOWrapper
-from secrets import token_hex
 from textwrap import indent
 from typing import TextIO
 
@@ -21,7 +20,7 @@ from opstrand.text import inline, keep_colours, printable
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 #: Mark the text that `paint` coloured until it is written. No other text can hold them, because
 #: every process makes new ones.
-_BEGIN, _END = f"\ufdd0{token_hex(8)}", f"\ufdd1{token_hex(8)}"
+_BEGIN, _END = f"\ufdd0{os.urandom(8).hex()}", f"\ufdd1{os.urandom(8).hex()}"
 _PAINTED = re.compile(f"{_BEGIN}([0-9]+);|{_END}")
 
 

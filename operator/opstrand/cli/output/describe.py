@@ -49,6 +49,8 @@ from opstrand.types import Body, RecordedArtifact, RunStatus, UpstreamEdge
 _FEW = 3
 #: The path that a message begins with, as a `Problem` is written.
 _PATH = re.compile(r"[A-Za-z_][^\s:]*: ")
+#: As `core.diagnosis.pending` begins the message about an init step that runs long.
+_INIT_STEP = re.compile(r"init step '([^']+)'")
 
 
 def describe_run(body: Body, others: Sequence[Body] = (), target: Target = ANYWHERE) -> str:
@@ -143,11 +145,14 @@ def advise_run(body: Body, target: Target) -> str:
     phase = parse_phase(status)
     if phase in (Phase.SUCCEEDED, Phase.PROCESSING) or status.get("reason") == phase.value:
         return ""
+    message = str(status.get("message") or "")
+    step = _INIT_STEP.match(message)
     known = Known(
         run=metadata["name"],
         flags=target.flags(metadata["namespace"]),
+        step=step[1] if step else "",
         is_local=target.is_local,
-        has_path=bool(_PATH.match(str(status.get("message") or ""))),
+        has_path=bool(_PATH.match(message)),
     )
     return advise(str(status.get("reason") or ""), known)
 
